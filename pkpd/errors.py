@@ -1,0 +1,103 @@
+"""Every exception of the package, as one tree.
+
+    PkpdError
+    ├── InputError            what was given is wrong (exit code 3)
+    │   ├── ModelError        a model file
+    │   ├── ScheduleError     a dosing schedule
+    │   ├── DataError         a data file or a fit folder
+    │   ├── UnitError         a unit, or two that do not fit together
+    │   └── LibraryError      a model or fit that is not there
+    ├── SolverError           an integration that could not be finished (exit code 4)
+    ├── ConvergenceError      an optimiser or a steady state that did not converge (exit code 5)
+    └── MissingExtraError     an optional dependency that is not installed (exit code 6)
+
+A message says what is wrong, where, and what would be right.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+
+class PkpdError(Exception):
+    """Base of all errors that this package raises on purpose."""
+
+    exit_code = 1
+
+
+class InputError(PkpdError):
+    """Something given by the user is wrong; nothing was computed or written."""
+
+    exit_code = 3
+
+
+class ModelError(InputError):
+    """A model file cannot be read or does not hold together."""
+
+
+class ScheduleError(InputError):
+    """A dosing schedule cannot be understood."""
+
+
+class DataError(InputError):
+    """A data file or fit folder is malformed."""
+
+
+class UnitError(InputError):
+    """A unit is unknown, or two units cannot be converted into each other."""
+
+
+class LibraryError(InputError):
+    """No model or fit of that name."""
+
+
+class SolverError(PkpdError):
+    """An integration could not be finished; the message names subject, time and state."""
+
+    exit_code = 4
+
+
+class ConvergenceError(PkpdError):
+    """An iteration stopped before it converged."""
+
+    exit_code = 5
+
+
+class MissingExtraError(PkpdError):
+    """An optional dependency is not installed; the message names the extra."""
+
+    exit_code = 6
+
+
+ErrorType = TypeVar("ErrorType", bound=PkpdError)
+
+
+def located(
+    error: type[ErrorType],
+    message: str,
+    *,
+    text: str,
+    file: str,
+    line: int,
+    column: int,
+    length: int = 1,
+    hint: str = "",
+) -> ErrorType:
+    """Build an error that shows its place in a text.
+
+    ``line`` and ``column`` count from 1, ``length`` is the number of characters to underline. The result reads
+
+        model.model:3:14: unknown name "Vd"
+          3 | d central = -CL/Vd*central
+            |                 ^^
+          did you mean "V"?
+    """
+    lines = text.splitlines()
+    source = lines[line - 1] if 0 < line <= len(lines) else ""
+    clipped = source[:200].replace("\t", " ")
+    gutter = f"{line} | "
+    carets = " " * max(0, column - 1) + "^" * max(1, min(length, 200))
+    shown = [f"{file}:{line}:{column}: {message}", f"  {gutter}{clipped}", f"  {' ' * (len(gutter) - 2)}| {carets}"]
+    if hint:
+        shown.append(f"  {hint}")
+    return error("\n".join(shown))

@@ -1,0 +1,106 @@
+"""Writing files so that a reader sees the old one or the whole new one, never half of one."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pkpd.errors import InputError
+
+
+def check_target(path: str | Path, endings: tuple[str, ...]) -> Path:
+    """Whether a file could be written here, asked before anything is computed for it.
+
+    Raises ``InputError`` for another ending than those listed, a missing folder, or a folder that cannot be written to.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in endings:
+        raise InputError(f'cannot write "{path}": its ending must be one of {", ".join(endings)}')
+    if path.is_dir():
+        raise InputError(f'cannot write "{path}": it is a folder')
+    check_folder(path.parent)
+    return path
+
+
+def check_folder(folder: Path) -> None:
+    """Raise ``InputError`` unless this folder is there and can be written to."""
+    if not folder.is_dir():
+        raise InputError(f'cannot write into "{folder}": there is no such folder')
+    if not os.access(folder, os.W_OK):
+        raise InputError(f'cannot write into "{folder}": no permission')
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A temporary file beside ``path``, with the same ending, that takes its place if the block ends well.
+
+    If the block fails the temporary file is removed and what stood at ``path`` stays as it was.
+    """
+    path = Path(path)
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: str | Path) -> Iterator[Path]:
+    """A temporary folder beside ``path`` that takes its place if the block ends well.
+
+    A folder that stood there is set aside first and removed last, so that a failure leaves the old one.
+    """
+    path = Path(path)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    aside = temporary.with_name(temporary.name + ".old")
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        if path.exists():
+            os.replace(path, aside)
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            if aside.exists():
+                os.replace(aside, path)
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def to_json(value: Any, *, indent: int | None = 1) -> str:
+    """JSON of plain values and numpy ones; numbers that JSON does not have (nan, infinity) become null."""
+    return json.dumps(_plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if hasattr(value, "tolist"):  # numpy arrays and numbers
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if isinstance(value, bool) or value is None or isinstance(value, int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value)
+
+
+def _umask() -> int:
+    # it can only be read by setting it
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

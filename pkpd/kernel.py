@@ -1,0 +1,484 @@
+"""A model's compiled functions: generated once, cached on disk, found again by every later process.
+
+    kernel = load("il2_treg")            # a name from the library, a path, or a Model
+    kernel.STATES, kernel.VALUES         # constants of the generated module
+    kernel.address("rhs")                # compiled on first use: a C function rhs(y, p, dy) over float64 pointers
+
+The generated module lies in the cache folder (``PKPD_CACHE_DIR``, else the user's) under the model's name and a hash of
+its text, and numba keeps the machine code beside it. A process that finds both imports neither sympy nor pint, and does
+not read the model's text beyond hashing it. Files of other hashes are left alone: they belong to other versions of the
+model or of this package, and may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import ast
+import atexit
+import functools
+import hashlib
+import importlib
+import importlib.util
+import os
+import re
+import shutil
+import sys
+import tempfile
+import threading
+import types
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from pkpd import library
+from pkpd.errors import PkpdError
+from pkpd.files import replacing
+from pkpd.symbolic import GENERATOR
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from pkpd.symbolic.model import Model
+
+# Arguments of every function: "*" a pointer to float64, "d" a float64.
+PLAIN = {
+    "rhs": "***",
+    "jacobian": "***",
+    "factor": "*d*",
+    "solve": "**",
+    "outputs": "***",
+    "initial": "**",
+    "routes": "**",
+}
+SENSITIVITY = {"dfdp": "***", "hessian": "***", "doutputs": "***", "dinitial": "**", "droutes": "**"}
+
+_PATTERNS = frozenset(
+    "J_ROWS J_COLS P_ROWS P_COLS H_ENTRY H_Z G_ROWS G_Z D_ROWS D_COLS R_ROWS R_COLS ROUTE_TARGETS".split()
+)
+_SENSITIVITY_CONSTANTS = frozenset("P_ROWS P_COLS H_ENTRY H_Z G_ROWS G_Z D_ROWS D_COLS R_ROWS R_COLS".split())
+_FLOATS = frozenset("VALUES LOWER UPPER".split())
+
+_lock = threading.RLock()
+_loaded: dict[tuple[str, str], Kernel] = {}
+
+
+class Kernel:
+    """The compiled functions and the constants of one model.
+
+    Constants are those of the generated module, under the same names (``pkpd show MODEL --source`` prints them): names and
+    units are tuples of str; ``VALUES``, ``LOWER``, ``UPPER`` are float64 arrays of length n_params; patterns are int64 arrays.
+    Those of the sensitivity group (``P_ROWS`` ... ``R_COLS``) cause its generation when first asked for.
+    """
+
+    NAME: str
+    TITLE: str
+    TIME_UNIT: str
+    STATES: tuple[str, ...]
+    STATE_UNITS: tuple[str, ...]
+    STEADY: tuple[bool, ...]
+    PARAMETERS: tuple[str, ...]
+    VALUES: npt.NDArray[np.float64]
+    UNITS: tuple[str, ...]
+    KINDS: tuple[str, ...]
+    LOWER: npt.NDArray[np.float64]
+    UPPER: npt.NDArray[np.float64]
+    BETWEEN: tuple[tuple[Any, ...] | None, ...]
+    OUTPUTS: tuple[str, ...]
+    OUTPUT_UNITS: tuple[str, ...]
+    OUTPUT_DESCRIPTIONS: tuple[str, ...]
+    ROUTES: tuple[str, ...]
+    ROUTE_TARGETS: npt.NDArray[np.int64]
+    DOSE_UNITS: dict[str, dict[str, float]]
+    SIZES: dict[str, int]
+    N_LU: int
+    J_ROWS: npt.NDArray[np.int64]
+    J_COLS: npt.NDArray[np.int64]
+    P_ROWS: npt.NDArray[np.int64]
+    P_COLS: npt.NDArray[np.int64]
+    H_ENTRY: npt.NDArray[np.int64]
+    H_Z: npt.NDArray[np.int64]
+    G_ROWS: npt.NDArray[np.int64]
+    G_Z: npt.NDArray[np.int64]
+    D_ROWS: npt.NDArray[np.int64]
+    D_COLS: npt.NDArray[np.int64]
+    R_ROWS: npt.NDArray[np.int64]
+    R_COLS: npt.NDArray[np.int64]
+    GENERATOR: int
+
+    def __init__(self, module: ModuleType, digest: str, read: Callable[[], Model]) -> None:
+        self.HASH = digest
+        self._read = read
+        self._modules = [module]
+        self._compiled: dict[str, Any] = {}
+        self._take_constants(module)
+
+    def __repr__(self) -> str:
+        return f"<Kernel {self.NAME} {self.HASH}: {self.n_states} states, {self.n_params} parameters>"
+
+    @property
+    def n_states(self) -> int:
+        """Number of states, the time ``t`` included where the model uses it."""
+        return len(self.STATES)
+
+    @property
+    def n_params(self) -> int:
+        """Number of parameters and covariates."""
+        return len(self.PARAMETERS)
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of outputs."""
+        return len(self.OUTPUTS)
+
+    @property
+    def file(self) -> Path:
+        """The generated module."""
+        return Path(str(self._modules[0].__file__))
+
+    @property
+    def source(self) -> str:
+        """Text of the generated module."""
+        return self.file.read_text(encoding="utf-8")
+
+    @property
+    def sensitivity_source(self) -> str:
+        """Text of the generated module of the sensitivity group."""
+        return Path(str(self._sensitivity().__file__)).read_text(encoding="utf-8")
+
+    def address(self, name: str) -> int:
+        """Address of a C function by name; compiled, or read from the cache, when first asked for."""
+        return int(self.compiled(name).address)
+
+    @functools.cached_property
+    def plain_address(self) -> npt.NDArray[np.int64]:
+        """(7,) addresses of rhs, jacobian, factor, solve, outputs, initial, routes."""
+        return np.array([self.address(name) for name in PLAIN], dtype=np.int64)
+
+    @functools.cached_property
+    def sensitivity_address(self) -> npt.NDArray[np.int64]:
+        """(5,) addresses of dfdp, hessian, doutputs, dinitial, droutes."""
+        return np.array([self.address(name) for name in SENSITIVITY], dtype=np.int64)
+
+    def compiled(self, name: str) -> Any:
+        """The compiled function as numba's ``CFunc`` (``.ctypes`` calls it from Python)."""
+        with _lock:
+            if name not in self._compiled:
+                arguments = PLAIN.get(name) or SENSITIVITY.get(name)
+                if arguments is None:
+                    raise PkpdError(f"a kernel has no function {name!r}; it has {', '.join([*PLAIN, *SENSITIVITY])}")
+                module = self._modules[0] if name in PLAIN else self._sensitivity()
+                self._compiled[name] = _compile(module, name, arguments)
+            return self._compiled[name]
+
+    def call(self, name: str, *arguments: npt.NDArray[np.float64] | float) -> None:
+        """Call a compiled function from Python, for tests and for looking at numbers. Arrays: contiguous float64."""
+        self.compiled(name).ctypes(
+            *(a if isinstance(a, float) else np.ctypeslib.as_ctypes(a.reshape(-1)) for a in arguments)
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _SENSITIVITY_CONSTANTS:
+            self._sensitivity()
+            return self.__dict__[name]
+        raise AttributeError(f"a kernel has no attribute {name!r}")
+
+    def _sensitivity(self) -> ModuleType:
+        with _lock:
+            if len(self._modules) == 1:
+                module = _module(f"{self.file.stem}_sens", self._read)
+                self._modules.append(module)
+                self._take_constants(module)
+            return self._modules[1]
+
+    def _take_constants(self, module: ModuleType) -> None:
+        for name, value in vars(module).items():
+            if not name.isupper() or name == "CHECK":
+                continue
+            if name in _PATTERNS:
+                value = np.array(value, dtype=np.int64)
+            elif name in _FLOATS:
+                value = np.array(value, dtype=np.float64)
+            setattr(self, name, value)
+
+
+def load(model: str | os.PathLike[str] | Model) -> Kernel:
+    """The kernel of a model: a name from the library, a path, or a ``Model``.
+
+    Raises ``LibraryError`` where there is no such model and ``ModelError`` where it is wrong.
+    """
+    if isinstance(model, str | os.PathLike):
+        text, file = library.read_model_text(model)
+        read = functools.partial(_read, text, file)
+    else:
+        text, file = model.text, model.file
+        read = functools.partial(_same, model)
+    digest = hashlib.sha256(f"{GENERATOR}\n{text}".encode()).hexdigest()[:16]
+    name = re.sub(r"\W", "_", Path(file).stem) or "model"
+    with _lock:
+        kernel = _loaded.get((name, digest))
+        if kernel is None:
+            kernel = _loaded[name, digest] = Kernel(_module(f"{name}_{digest}", read), digest, read)
+    return kernel
+
+
+def _read(text: str, file: str) -> Model:
+    from pkpd.symbolic.model import read_model
+
+    return read_model(text, file)
+
+
+def _same(model: Model) -> Model:
+    return model
+
+
+# ---- the cache ---------------------------------------------------------------------------------------------------------
+
+
+def cache_folder() -> Path:
+    """Where generated modules lie: ``PKPD_CACHE_DIR``, else the user's cache folder.
+
+    A folder that cannot be written to is replaced by a temporary one for this process, with one warning.
+    """
+    wanted = os.environ.get("PKPD_CACHE_DIR")
+    if wanted:
+        return _writable(wanted)
+    import platformdirs
+
+    return _writable(platformdirs.user_cache_dir("pkpd", appauthor=False))
+
+
+@functools.cache
+def _writable(wanted: str) -> Path:
+    folder = Path(wanted).expanduser().absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        return _temporary(folder, error)
+
+
+def _temporary(folder: Path, error: OSError) -> Path:
+    temporary = tempfile.mkdtemp(prefix="pkpd-")
+    atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+    warnings.warn(
+        f"the cache folder {folder} cannot be written to ({error.strerror}): compiled models are kept in {temporary} and "
+        "lost when this process ends; set PKPD_CACHE_DIR to a folder of your own",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return Path(temporary)
+
+
+def _module(stem: str, read: Callable[[], Model]) -> ModuleType:
+    """Import a generated module from the cache, or generate it."""
+    path = cache_folder() / f"{stem}.py"
+    module = _import(path)
+    if module is not None:
+        return module
+    source = _generate(read(), sensitivity=stem.endswith("_sens"))
+    try:
+        _write(path, source)
+    except OSError as error:  # the folder could be written to a moment ago: the disk is full
+        path = _temporary(path.parent, error) / path.name
+        _write(path, source)
+    module = _import(path)
+    if module is None:
+        raise PkpdError(f"the generated module {path} cannot be read back")
+    return module
+
+
+def _generate(model: Model, *, sensitivity: bool) -> str:
+    from pkpd.symbolic import derive, source
+    from pkpd.symbolic.model import dose_units
+
+    derived = derive.derive(model)
+    return source.generate_sensitivity(derived) if sensitivity else source.generate(derived, dose_units(model))
+
+
+def _write(path: Path, source: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(f"{source}\n\nCHECK = {_checksum(source)!r}\n", encoding="utf-8")
+        # The same text always carries the same time stamp: numba then keeps the machine code that another process stored for it.
+        os.utime(temporary, (946684800, 946684800))
+
+
+def _checksum(source: str) -> str:
+    return hashlib.sha256(source.encode()).hexdigest()
+
+
+def _import(path: Path) -> ModuleType | None:
+    """A whole and unchanged generated module, else None."""
+    try:
+        content = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    source, _, check = content.rpartition("\n\nCHECK = ")
+    if check.strip() != repr(_checksum(source)):
+        return None
+    spec = importlib.util.spec_from_file_location(f"pkpd_kernel_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # numba looks functions' modules up there when it reads its cache
+    spec.loader.exec_module(module)
+    return module
+
+
+# ---- compilation -------------------------------------------------------------------------------------------------------
+#
+# A generated function is a straight line of float64 arithmetic. Numba's type inference and lowering spend 0.7 ms on every
+# operation to find that out (0.7 s for a model of 14 states); so the body is given to numba ready-made: an intrinsic turns the
+# function's own syntax tree into LLVM instructions, and numba optimises, links and caches as it does with any function.
+# tests/test_kernel.py holds the two ways to the same results, bit for bit.
+
+
+def _compile(module: ModuleType, name: str, arguments: str) -> Any:
+    numba = _numba()
+    pointer = numba.types.CPointer(numba.types.float64)
+    kinds = [pointer if kind == "*" else numba.types.float64 for kind in arguments]
+    signature = numba.types.void(*kinds)
+    stub = _stub(module, name, len(kinds))
+    try:
+        return numba.cfunc(signature, error_model="numpy", cache=True)(stub)
+    except Exception:
+        # Numba trusts its cache, and a damaged file there (a full disk, a killed process) surfaces as any kind of error.
+        # Without the cache the same function compiles, or shows what is really wrong.
+        compiled = numba.cfunc(signature, error_model="numpy")(stub)
+        path = Path(str(module.__file__))
+        for damaged in path.parent.joinpath("__pycache__").glob(f"{path.stem}.{name}-*.nb?"):
+            damaged.unlink(missing_ok=True)
+        return compiled
+
+
+def _stub(module: ModuleType, name: str, n_arguments: int) -> Any:
+    """A function with the name and the place of a generated one, whose body is one call of an intrinsic.
+
+    Numba caches by file, name and line: those are the generated function's.
+    """
+    place = getattr(module, name).__code__
+    template = (_call2, _call3)[n_arguments - 2]
+    code = template.__code__.replace(
+        co_filename=place.co_filename, co_firstlineno=place.co_firstlineno, co_name=name, co_qualname=name
+    )
+    return types.FunctionType(code, {"__name__": module.__name__, "_body": _intrinsic(module, name, n_arguments)}, name)
+
+
+def _call2(a: Any, b: Any) -> None:
+    _body(a, b)  # type: ignore[name-defined]  # noqa: F821
+
+
+def _call3(a: Any, b: Any, c: Any) -> None:
+    _body(a, b, c)  # type: ignore[name-defined]  # noqa: F821
+
+
+def _intrinsic(module: ModuleType, name: str, n_arguments: int) -> Any:
+    numba = _numba()
+    void = numba.types.void
+
+    def lower(context: Any, builder: Any, _: Any, values: Any) -> Any:
+        _Lowering(context, builder, _functions(module)[name], values).run()
+        return context.get_dummy_value()
+
+    # the intrinsic's number of arguments is read from its signature
+    if n_arguments == 2:
+        return numba.extending.intrinsic(lambda typing, a, b: (void(a, b), lower))
+    return numba.extending.intrinsic(lambda typing, a, b, c: (void(a, b, c), lower))
+
+
+@functools.lru_cache(maxsize=4)
+def _functions(module: ModuleType) -> dict[str, ast.FunctionDef]:
+    tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
+    return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+class _Lowering:
+    """Straight-line Python over float64 -> LLVM instructions; ``a if c else b`` becomes a select."""
+
+    _BINARY: ClassVar = {ast.Add: "fadd", ast.Sub: "fsub", ast.Mult: "fmul", ast.Div: "fdiv"}
+    _COMPARE: ClassVar = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
+    _CALLS: ClassVar = {"exp": "llvm.exp", "log": "llvm.log", "sqrt": "llvm.sqrt", "abs": "llvm.fabs"}
+
+    def __init__(self, context: Any, builder: Any, function: ast.FunctionDef, arguments: Sequence[Any]) -> None:
+        numba = _numba()
+        self.builder = builder
+        self.constant = functools.partial(context.get_constant, numba.types.float64)
+        self.index = functools.partial(context.get_constant, numba.types.intp)
+        self.double = context.get_value_type(numba.types.float64)
+        self.function = function
+        self.values = {a.arg: value for a, value in zip(function.args.args, arguments, strict=True)}
+
+    def run(self) -> None:
+        """Emit every statement after the docstring."""
+        for statement in self.function.body[1:]:
+            if isinstance(statement, ast.Return):
+                return
+            assert isinstance(statement, ast.Assign)
+            value = self.value(statement.value)
+            target = statement.targets[0]
+            if isinstance(target, ast.Name):
+                self.values[target.id] = value
+            else:
+                self.builder.store(value, self.pointer(target))
+
+    def pointer(self, node: ast.expr) -> Any:
+        """Address of ``array[3]``."""
+        assert isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and isinstance(node.slice, ast.Constant)
+        return self.builder.gep(self.values[node.value.id], [self.index(node.slice.value)])
+
+    def value(self, node: ast.expr) -> Any:
+        """An expression."""
+        match node:
+            case ast.Constant():
+                return self.constant(float(node.value))  # type: ignore[arg-type]
+            case ast.Name():
+                return self.values[node.id]
+            case ast.Subscript():
+                return self.builder.load(self.pointer(node))
+            case ast.UnaryOp(op=ast.USub()):
+                return self.builder.fneg(self.value(node.operand))
+            case ast.BinOp(op=ast.Pow()):
+                return self.call("llvm.pow", node.left, node.right)
+            case ast.BinOp():
+                return getattr(self.builder, self._BINARY[type(node.op)])(self.value(node.left), self.value(node.right))
+            case ast.IfExp():
+                return self.builder.select(self.value(node.test), self.value(node.body), self.value(node.orelse))
+            case ast.Compare():
+                sign = self._COMPARE[type(node.ops[0])]
+                return self.builder.fcmp_ordered(sign, self.value(node.left), self.value(node.comparators[0]))
+            case ast.Call(func=ast.Name(id=name)):
+                return self.call(self._CALLS[name], *node.args)
+        raise TypeError(f"not expected in a generated function: {ast.dump(node)}")
+
+    def call(self, name: str, *arguments: ast.expr) -> Any:
+        """A call of one of LLVM's mathematical functions, the ones that numba uses too."""
+        values = [self.value(argument) for argument in arguments]
+        function = self.builder.module.declare_intrinsic(name, [self.double])
+        return self.builder.call(function, values)
+
+
+@functools.cache
+def _numba() -> Any:
+    """numba, without the 0.2 s that it spends on importing scipy.linalg only to see whether it is there."""
+    import numba
+    import numba.extending
+
+    if "numba.np.arraymath" not in sys.modules and "scipy.linalg" not in sys.modules:
+        _skip_scipy()
+    return numba
+
+
+def _skip_scipy() -> None:
+    """Import numba.np.arraymath as if its probe for scipy's BLAS had succeeded; numba asks again where it needs BLAS."""
+    try:
+        linalg = importlib.import_module("numba.np.linalg")
+        probe = linalg.ensure_blas
+    except (ImportError, AttributeError):  # another version of numba: nothing is lost but the time
+        return
+    linalg.ensure_blas = lambda: None
+    try:
+        importlib.import_module("numba.np.arraymath").ensure_blas = probe  # type: ignore[attr-defined]
+    finally:
+        linalg.ensure_blas = probe

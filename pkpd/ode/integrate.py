@@ -1,0 +1,192 @@
+"""Subjects from their initial values through all their doses to their last output.
+
+Doses become breakpoints in each subject's own time (lag and duration may depend on parameters); at a breakpoint the state jumps or an infusion
+rate changes, and integration starts afresh. Outputs at a breakpoint's instant are right limits.
+"""
+
+from __future__ import annotations
+
+from math import inf, isnan, nan
+
+from numba import types
+
+from .call import DOUBLES, INTEGERS, call2, call3, inner, shift, status7, status11
+from .control import resolution
+from .explicit import AUTO, STIFF
+from .layout import (
+    CURSOR, EMIT_TANGENT, EVENT_TANGENT, EVENTS, EXPLICIT, INITIAL, INITIAL_TANGENT, METHOD, METHOD_USED, N_COUNTS, N_DIRECTIONS,
+    N_DOSES, N_DOUTPUTS, N_DINITIAL, N_DFDP, N_DROUTES, N_HESSIAN, N_JACOBIAN, N_OUTPUTS, N_PARAMS, N_SIZES, N_STATES, N_STEADY,
+    N_TIMES, OUTPUTS, REST, ROSENBROCK, ROUTES, START, T1, T, WIDTH,
+)  # fmt: skip
+from .status import BAD_DOSE, NOT_FINITE, SUCCESS
+from .tangent import BOLUS, HEADER, INFUSION_END, INFUSION_START
+from .unit import unit
+
+METHODS = {"auto": AUTO, "tsit5": 1, "rodas5p": 2}
+RODAS5P = 2
+# what counts[METHOD_USED] says
+TSIT5_ONLY, RODAS5P_ONLY, SWITCHED = 0, 1, 2
+METHOD_SENTENCES = {
+    TSIT5_ONLY: "tsit5",
+    RODAS5P_ONLY: "rodas5p",
+    SWITCHED: "tsit5, then rodas5p once the problem proved stiff",
+}
+DOSE = 5  # doubles of a dose: time, amount, route, duration (nan: not stated), parameter that multiplies the amount (-1: none)
+EVENT = 6  # doubles of a breakpoint: time, state, jump, rate change, dose, kind
+
+
+@inner
+def breakpoints(n_doses, doses, targets, p, r, events):
+    """Expand doses into breakpoints, sorted by time and, at one instant, in the order given; returns their number, or -1.
+
+    r : (4 n_routes,) lag, F, duration, rate; events : (2 n_doses, EVENT). -1: a lag, F, duration or rate is out of its range.
+    """
+    count = 0
+    for e in range(n_doses):
+        dose = shift(doses, DOSE * e)
+        route = int(dose[2])
+        r_k = shift(r, 4 * route)
+        for i in range(4):
+            if not (r_k[i] >= 0.0 and r_k[i] < inf):
+                return -1
+        size = int(dose[4])
+        amount = dose[1] * r_k[1] * (p[size] if size >= 0 else 1.0)
+        duration = dose[3]
+        if isnan(duration):
+            duration = r_k[2]
+            if duration == 0.0 and r_k[3] > 0.0:
+                duration = amount / r_k[3]
+        parts = 2 if duration > 0.0 else 1
+        for part in range(parts):
+            kind = BOLUS if parts == 1 else (INFUSION_START if part == 0 else INFUSION_END)
+            time = dose[0] + r_k[0] + (duration if kind == INFUSION_END else 0.0)
+            place = count
+            while place > 0 and events[EVENT * (place - 1)] > time:  # insertion: doses come nearly sorted
+                for i in range(EVENT):
+                    events[EVENT * place + i] = events[EVENT * (place - 1) + i]
+                place -= 1
+            event = shift(events, EVENT * place)
+            event[0] = time
+            event[1] = float(targets[route])
+            event[2] = amount if kind == BOLUS else 0.0
+            event[3] = 0.0
+            if kind == INFUSION_START:
+                event[3] = amount / duration
+            elif kind == INFUSION_END:
+                event[3] = -amount / duration
+            event[4] = float(e)
+            event[5] = float(kind)
+            count += 1
+    return count
+
+
+@inner
+def subject(address, sizes, control, state, p, doses, times, counts, out, work, tangent, out_dot, events):
+    """Integrate one subject; its status. Arguments: see layout.py; doses : (n_doses, DOSE), events : room for (2 n_doses, EVENT)."""
+    n = sizes[N_STATES]
+    m = sizes[N_DIRECTIONS]
+    width = sizes[WIDTH]
+    y = state
+    rate = shift(state, n)
+    largest = shift(state, 3 * n)
+    t = control[START]
+    control[T] = t
+    call2(address[INITIAL], p, y)
+    if sizes[N_STEADY] > 0:
+        status = status7(address[REST], address, sizes, control, state, p, work, tangent)
+        if status != SUCCESS:
+            return status
+    for i in range(n):
+        if not abs(y[i]) < inf:
+            return NOT_FINITE
+        rate[i] = 0.0
+        largest[i] = abs(y[i])
+    if m > 0:
+        status = status7(address[INITIAL_TANGENT], address, sizes, control, state, p, work, tangent)
+        if status != SUCCESS:
+            return status
+    patterns = sizes[N_JACOBIAN] + sizes[N_DFDP] + sizes[N_HESSIAN] + sizes[N_DOUTPUTS] + sizes[N_DINITIAL] + sizes[N_DROUTES]
+    targets = shift(sizes, N_SIZES + 2 * patterns + sizes[N_STEADY])
+    call2(address[ROUTES], p, work)
+    n_events = breakpoints(sizes[N_DOSES], doses, targets, p, work, events)
+    if n_events < 0:
+        return BAD_DOSE
+    stiff = sizes[METHOD] == RODAS5P
+    counts[METHOD_USED] = RODAS5P_ONLY if stiff else TSIT5_ONLY
+    last = times[sizes[N_TIMES] - 1]
+    e = 0
+    while True:
+        t = control[T]
+        while e < n_events and events[EVENT * e] <= t + resolution(t):  # everything that happens now
+            event = shift(events, EVENT * e)
+            if m > 0:
+                status7(address[EVENT_TANGENT], address, sizes, state, p, shift(doses, DOSE * int(event[4])), event, tangent)
+            i = int(event[1])
+            y[i] += event[2]
+            rate[i] += event[3]
+            if int(event[5]) == INFUSION_END and abs(rate[i]) <= 1e-12 * abs(event[3]):
+                rate[i] = 0.0  # no crumbs of rounding once every infusion is over
+            e += 1
+            counts[EVENTS] += 1
+        row = counts[CURSOR]
+        while row < sizes[N_TIMES] and times[row] <= t + resolution(t):  # outputs of this instant, after the doses
+            line = shift(out, row * width)
+            call3(address[OUTPUTS], y, p, line)
+            for i in range(width - sizes[N_OUTPUTS]):
+                line[sizes[N_OUTPUTS] + i] = y[i]
+            if m > 0:
+                tangent[1] = 1.0
+                for i in range(9):
+                    tangent[2 + i] = 0.0
+                status7(address[EMIT_TANGENT], address, sizes, y, p, tangent, shift(out_dot, row * width * m), work)
+            row += 1
+        counts[CURSOR] = row
+        if row >= sizes[N_TIMES]:
+            return SUCCESS
+        t1 = last
+        if e < n_events:
+            t1 = min(last, events[EVENT * e])
+        control[T1] = t1
+        if t1 - t <= resolution(t1):
+            control[T] = t1
+            continue
+        method = address[ROSENBROCK] if stiff else address[EXPLICIT]
+        status = status11(method, address, sizes, control, state, p, times, counts, out, work, tangent, out_dot)
+        if status == STIFF:
+            stiff = True
+            counts[METHOD_USED] = SWITCHED
+        elif status != SUCCESS:
+            return status
+
+
+@unit(
+    "subjects",
+    types.void(
+        INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS,
+        DOUBLES, DOUBLES, types.int64, types.int64,
+    ),
+)  # fmt: skip
+def subjects(
+    address, sizes, control, state, parameters, doses, times, counts, out, work, tangent, out_dot, events, status, stopped, directions,
+    first, end,
+):  # fmt: skip
+    """Integrate subjects first..end-1 in place. A failed subject is marked and its outputs are nan; its neighbours do not notice.
+
+    parameters : (n_subjects, n_params); counts : (n_subjects, N_COUNTS); out : (n_subjects, n_times, width); out_dot : (n_subjects, n_times,
+    width, m); status, stopped : (n_subjects,); directions : (n_subjects, n_params, m). The rest is this thread's own storage, see layout.py.
+    """
+    q = sizes[N_PARAMS]
+    m = sizes[N_DIRECTIONS]
+    block = sizes[N_TIMES] * sizes[WIDTH]
+    for s in range(first, end):
+        for i in range(q * m):
+            tangent[HEADER + i] = directions[s * q * m + i]
+        mine = shift(out, s * block)
+        status[s] = subject(
+            address, sizes, control, state, shift(parameters, s * q), doses, times, shift(counts, s * N_COUNTS), mine, work, tangent,
+            shift(out_dot, s * block * m), events,
+        )  # fmt: skip
+        stopped[s] = control[T]
+        if status[s] != SUCCESS:
+            for i in range(block):
+                mine[i] = nan

@@ -1,0 +1,36 @@
+"""Each status integer of the compiled loop is a sentence: what happened and what to try."""
+
+from __future__ import annotations
+
+SUCCESS = 0
+TOO_MANY_STEPS = 1
+STEP_TOO_SMALL = 2
+NOT_FINITE = 3
+NO_STEADY_STATE = 4
+BAD_DOSE = 5
+
+SENTENCES = {
+    SUCCESS: "the integration reached its end",
+    TOO_MANY_STEPS: (
+        "the integration used up its steps; the problem is probably stiff or fast compared with the horizon: "
+        "try method='rodas5p', a looser rtol, or a larger max_steps"
+    ),
+    STEP_TOO_SMALL: (
+        "the step size fell below what the clock can resolve; the solution may run away or jump there: "
+        "check the equations and parameters, or loosen rtol"
+    ),
+    NOT_FINITE: (
+        "the right-hand side is not a finite number (division by zero, log or sqrt of a negative number, overflow): "
+        "check the parameters and initial values"
+    ),
+    NO_STEADY_STATE: (
+        "the steady state without drug was not found: check that losses balance productions at these parameters, "
+        "or give an explicit initial value"
+    ),
+    BAD_DOSE: "a lag, bioavailability or duration of a route is negative or not finite at these parameters",
+}
+
+
+def sentence(status: int) -> str:
+    """The meaning of a status integer."""
+    return SENTENCES.get(int(status), f"unknown status {int(status)}")
