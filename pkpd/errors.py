@@ -69,6 +69,8 @@ class MissingExtraError(PkpdError):
     exit_code = 6
 
 
+WINDOW = 160  # characters of a long line that are shown around the place
+
 ErrorType = TypeVar("ErrorType", bound=PkpdError)
 
 
@@ -93,11 +95,14 @@ def located(
           did you mean "V"?
     """
     lines = text.splitlines()
-    source = lines[line - 1] if 0 < line <= len(lines) else ""
-    clipped = source[:200].replace("\t", " ")
+    source = (lines[line - 1] if 0 < line <= len(lines) else "").replace("\t", " ")
+    first = max(0, column - 1 - WINDOW // 2) if len(source) > WINDOW else 0
+    shown = source[first : first + WINDOW]
+    at = max(0, column - 1 - first) + (1 if first else 0)
+    shown = ("…" if first else "") + shown + ("…" if first + WINDOW < len(source) else "")
     gutter = f"{line} | "
-    carets = " " * max(0, column - 1) + "^" * max(1, min(length, 200))
-    shown = [f"{file}:{line}:{column}: {message}", f"  {gutter}{clipped}", f"  {' ' * (len(gutter) - 2)}| {carets}"]
+    carets = " " * at + "^" * max(1, min(length, len(shown) - at))
+    parts = [f"{file}:{line}:{column}: {message}", f"  {gutter}{shown}", f"  {' ' * (len(gutter) - 2)}| {carets}"]
     if hint:
-        shown.append(f"  {hint}")
-    return error("\n".join(shown))
+        parts.append(f"  {hint}")
+    return error("\n".join(parts))

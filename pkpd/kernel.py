@@ -1,19 +1,20 @@
-"""A model's compiled functions: generated once, cached on disk, found again by every later process.
+"""A model's compiled functions: generated once, kept on disk, found again by every later process.
 
     kernel = load("il2_treg")            # a name from the library, a path, or a Model
     kernel.STATES, kernel.VALUES         # constants of the generated module
     kernel.address("rhs")                # compiled on first use: a C function rhs(y, p, dy) over float64 pointers
 
 The generated module lies in the cache folder (``PKPD_CACHE_DIR``, else the user's) under the model's name and a hash of
-its text, and numba keeps the machine code beside it. A process that finds both imports neither sympy nor pint, and does
-not read the model's text beyond hashing it. Files of other hashes are left alone: they belong to other versions of the
-model or of this package, and may be deleted at any time.
+its text, with the machine code of its functions beside it. A process that finds both imports neither sympy nor pint nor
+numba, and does not read the model's text beyond hashing it. Files of other hashes are left alone: they belong to other
+versions of the model or of this package, and may be deleted at any time.
 """
 
 from __future__ import annotations
 
 import ast
 import atexit
+import ctypes
 import functools
 import hashlib
 import importlib
@@ -24,7 +25,6 @@ import shutil
 import sys
 import tempfile
 import threading
-import types
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -36,6 +36,7 @@ import numpy as np
 from pkpd import library
 from pkpd.errors import PkpdError
 from pkpd.files import replacing
+from pkpd.ode import native, unit
 from pkpd.symbolic import GENERATOR
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from pkpd.symbolic.model import Model
 
 # Arguments of every function: "*" a pointer to float64, "d" a float64.
-PLAIN = {
+ARGUMENTS = {
     "rhs": "***",
     "jacobian": "***",
     "factor": "*d*",
@@ -52,8 +53,14 @@ PLAIN = {
     "outputs": "***",
     "initial": "**",
     "routes": "**",
+    "dfdp": "***",
+    "hessian": "***",
+    "doutputs": "***",
+    "dinitial": "**",
+    "droutes": "**",
 }
-SENSITIVITY = {"dfdp": "***", "hessian": "***", "doutputs": "***", "dinitial": "**", "droutes": "**"}
+PLAIN = tuple(ARGUMENTS)[:7]
+SENSITIVITY = tuple(ARGUMENTS)[7:]
 
 _PATTERNS = frozenset(
     "J_ROWS J_COLS P_ROWS P_COLS H_ENTRY H_Z G_ROWS G_Z D_ROWS D_COLS R_ROWS R_COLS ROUTE_TARGETS".split()
@@ -112,7 +119,7 @@ class Kernel:
         self.HASH = digest
         self._read = read
         self._modules = [module]
-        self._compiled: dict[str, Any] = {}
+        self._addresses: dict[str, int] = {}
         self._take_constants(module)
 
     def __repr__(self) -> str:
@@ -150,7 +157,14 @@ class Kernel:
 
     def address(self, name: str) -> int:
         """Address of a C function by name; compiled, or read from the cache, when first asked for."""
-        return int(self.compiled(name).address)
+        with _lock:
+            if name not in self._addresses:
+                if name not in ARGUMENTS:
+                    raise PkpdError(f"a kernel has no function {name!r}; it has {', '.join(ARGUMENTS)}")
+                self._addresses[name] = _compile(
+                    self._modules[0] if name in PLAIN else self._sensitivity(), name
+                )
+            return self._addresses[name]
 
     @functools.cached_property
     def plain_address(self) -> npt.NDArray[np.int64]:
@@ -162,22 +176,11 @@ class Kernel:
         """(5,) addresses of dfdp, hessian, doutputs, dinitial, droutes."""
         return np.array([self.address(name) for name in SENSITIVITY], dtype=np.int64)
 
-    def compiled(self, name: str) -> Any:
-        """The compiled function as numba's ``CFunc`` (``.ctypes`` calls it from Python)."""
-        with _lock:
-            if name not in self._compiled:
-                arguments = PLAIN.get(name) or SENSITIVITY.get(name)
-                if arguments is None:
-                    raise PkpdError(f"a kernel has no function {name!r}; it has {', '.join([*PLAIN, *SENSITIVITY])}")
-                module = self._modules[0] if name in PLAIN else self._sensitivity()
-                self._compiled[name] = _compile(module, name, arguments)
-            return self._compiled[name]
-
     def call(self, name: str, *arguments: npt.NDArray[np.float64] | float) -> None:
         """Call a compiled function from Python, for tests and for looking at numbers. Arrays: contiguous float64."""
-        self.compiled(name).ctypes(
-            *(a if isinstance(a, float) else np.ctypeslib.as_ctypes(a.reshape(-1)) for a in arguments)
-        )
+        kinds = [ctypes.c_void_p if kind == "*" else ctypes.c_double for kind in ARGUMENTS[name]]
+        function = ctypes.CFUNCTYPE(None, *kinds)(self.address(name))
+        function(*(a if isinstance(a, float) else a.ctypes.data for a in arguments))
 
     def __getattr__(self, name: str) -> Any:
         if name in _SENSITIVITY_CONSTANTS:
@@ -216,7 +219,7 @@ def load(model: str | os.PathLike[str] | Model) -> Kernel:
         text, file = model.text, model.file
         read = functools.partial(_same, model)
     digest = hashlib.sha256(f"{GENERATOR}\n{text}".encode()).hexdigest()[:16]
-    name = re.sub(r"\W", "_", Path(file).stem) or "model"
+    name = re.sub(r"[^A-Za-z0-9_]", "_", Path(file).stem)[:60] or "model"
     with _lock:
         kernel = _loaded.get((name, digest))
         if kernel is None:
@@ -279,6 +282,7 @@ def _module(stem: str, read: Callable[[], Model]) -> ModuleType:
     module = _import(path)
     if module is not None:
         return module
+    unit.prefetch(path.parent)  # the integrator, in the meantime, if this is the first model ever
     source = _generate(read(), sensitivity=stem.endswith("_sens"))
     try:
         _write(path, source)
@@ -296,14 +300,14 @@ def _generate(model: Model, *, sensitivity: bool) -> str:
     from pkpd.symbolic.model import dose_units
 
     derived = derive.derive(model)
-    return source.generate_sensitivity(derived) if sensitivity else source.generate(derived, dose_units(model))
+    return (
+        source.generate_sensitivity(derived) if sensitivity else source.generate(derived, dose_units(model))
+    )
 
 
 def _write(path: Path, source: str) -> None:
     with replacing(path) as temporary:
         temporary.write_text(f"{source}\n\nCHECK = {_checksum(source)!r}\n", encoding="utf-8")
-        # The same text always carries the same time stamp: numba then keeps the machine code that another process stored for it.
-        os.utime(temporary, (946684800, 946684800))
 
 
 def _checksum(source: str) -> str:
@@ -322,7 +326,7 @@ def _import(path: Path) -> ModuleType | None:
     spec = importlib.util.spec_from_file_location(f"pkpd_kernel_{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # numba looks functions' modules up there when it reads its cache
+    sys.modules[spec.name] = module  # as import would; debuggers and pickles look there
     spec.loader.exec_module(module)
     return module
 
@@ -331,61 +335,44 @@ def _import(path: Path) -> ModuleType | None:
 #
 # A generated function is a straight line of float64 arithmetic. Numba's type inference and lowering spend 0.7 ms on every
 # operation to find that out (0.7 s for a model of 14 states); so the body is given to numba ready-made: an intrinsic turns the
-# function's own syntax tree into LLVM instructions, and numba optimises, links and caches as it does with any function.
-# tests/test_kernel.py holds the two ways to the same results, bit for bit.
+# function's own syntax tree into LLVM instructions, and numba optimises and links them as it does with any function.
+# tests/test_kernel.py holds the two ways to the same results, bit for bit. (A change of ``_Lowering`` that changes results needs
+# a new GENERATOR too: stored machine code knows only the text it was made from.)
 
 
-def _compile(module: ModuleType, name: str, arguments: str) -> Any:
-    numba = _numba()
-    pointer = numba.types.CPointer(numba.types.float64)
-    kinds = [pointer if kind == "*" else numba.types.float64 for kind in arguments]
-    signature = numba.types.void(*kinds)
-    stub = _stub(module, name, len(kinds))
-    try:
-        return numba.cfunc(signature, error_model="numpy", cache=True)(stub)
-    except Exception:
-        # Numba trusts its cache, and a damaged file there (a full disk, a killed process) surfaces as any kind of error.
-        # Without the cache the same function compiles, or shows what is really wrong.
-        compiled = numba.cfunc(signature, error_model="numpy")(stub)
-        path = Path(str(module.__file__))
-        for damaged in path.parent.joinpath("__pycache__").glob(f"{path.stem}.{name}-*.nb?"):
-            damaged.unlink(missing_ok=True)
-        return compiled
-
-
-def _stub(module: ModuleType, name: str, n_arguments: int) -> Any:
-    """A function with the name and the place of a generated one, whose body is one call of an intrinsic.
-
-    Numba caches by file, name and line: those are the generated function's.
-    """
-    place = getattr(module, name).__code__
-    template = (_call2, _call3)[n_arguments - 2]
-    code = template.__code__.replace(
-        co_filename=place.co_filename, co_firstlineno=place.co_firstlineno, co_name=name, co_qualname=name
+def _compile(module: ModuleType, name: str) -> int:
+    """Address of a generated function, from the machine code stored beside the module or compiled."""
+    path = Path(str(module.__file__))
+    return native.address(
+        path.parent, f"{path.stem}_{name}", module.CHECK, functools.partial(_stub, module, name)
     )
-    return types.FunctionType(code, {"__name__": module.__name__, "_body": _intrinsic(module, name, n_arguments)}, name)
 
 
-def _call2(a: Any, b: Any) -> None:
-    _body(a, b)  # type: ignore[name-defined]  # noqa: F821
-
-
-def _call3(a: Any, b: Any, c: Any) -> None:
-    _body(a, b, c)  # type: ignore[name-defined]  # noqa: F821
-
-
-def _intrinsic(module: ModuleType, name: str, n_arguments: int) -> Any:
-    numba = _numba()
-    void = numba.types.void
+def _stub(module: ModuleType, name: str) -> tuple[Callable[..., None], Any]:
+    """What is compiled for a generated function: one call of an intrinsic that emits its body; and its signature."""
+    numba = native.numba()
+    pointer = numba.types.CPointer(numba.types.float64)
+    kinds = [pointer if kind == "*" else numba.types.float64 for kind in ARGUMENTS[name]]
+    void = numba.types.void(*kinds)
 
     def lower(context: Any, builder: Any, _: Any, values: Any) -> Any:
         _Lowering(context, builder, _functions(module)[name], values).run()
         return context.get_dummy_value()
 
-    # the intrinsic's number of arguments is read from its signature
-    if n_arguments == 2:
-        return numba.extending.intrinsic(lambda typing, a, b: (void(a, b), lower))
-    return numba.extending.intrinsic(lambda typing, a, b, c: (void(a, b, c), lower))
+    if len(kinds) == 2:  # numba reads the number of arguments from the functions
+        body = numba.extending.intrinsic(lambda typing, a, b: (void, lower))
+
+        def stub(a: Any, b: Any) -> None:
+            body(a, b)
+    else:
+        body = numba.extending.intrinsic(lambda typing, a, b, c: (void, lower))
+
+        def stub(a: Any, b: Any, c: Any) -> None:  # type: ignore[misc]
+            body(a, b, c)
+
+    # The symbol in the machine code is made from this name. All kernels of a process share one linker: it has to be unique.
+    stub.__name__ = stub.__qualname__ = f"{name}_{Path(str(module.__file__)).stem}"
+    return stub, void
 
 
 @functools.lru_cache(maxsize=4)
@@ -401,8 +388,10 @@ class _Lowering:
     _COMPARE: ClassVar = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
     _CALLS: ClassVar = {"exp": "llvm.exp", "log": "llvm.log", "sqrt": "llvm.sqrt", "abs": "llvm.fabs"}
 
-    def __init__(self, context: Any, builder: Any, function: ast.FunctionDef, arguments: Sequence[Any]) -> None:
-        numba = _numba()
+    def __init__(
+        self, context: Any, builder: Any, function: ast.FunctionDef, arguments: Sequence[Any]
+    ) -> None:
+        numba = native.numba()
         self.builder = builder
         self.constant = functools.partial(context.get_constant, numba.types.float64)
         self.index = functools.partial(context.get_constant, numba.types.intp)
@@ -425,7 +414,11 @@ class _Lowering:
 
     def pointer(self, node: ast.expr) -> Any:
         """Address of ``array[3]``."""
-        assert isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and isinstance(node.slice, ast.Constant)
+        assert (
+            isinstance(node, ast.Subscript)
+            and isinstance(node.value, ast.Name)
+            and isinstance(node.slice, ast.Constant)
+        )
         return self.builder.gep(self.values[node.value.id], [self.index(node.slice.value)])
 
     def value(self, node: ast.expr) -> Any:
@@ -442,9 +435,13 @@ class _Lowering:
             case ast.BinOp(op=ast.Pow()):
                 return self.call("llvm.pow", node.left, node.right)
             case ast.BinOp():
-                return getattr(self.builder, self._BINARY[type(node.op)])(self.value(node.left), self.value(node.right))
+                return getattr(self.builder, self._BINARY[type(node.op)])(
+                    self.value(node.left), self.value(node.right)
+                )
             case ast.IfExp():
-                return self.builder.select(self.value(node.test), self.value(node.body), self.value(node.orelse))
+                return self.builder.select(
+                    self.value(node.test), self.value(node.body), self.value(node.orelse)
+                )
             case ast.Compare():
                 sign = self._COMPARE[type(node.ops[0])]
                 return self.builder.fcmp_ordered(sign, self.value(node.left), self.value(node.comparators[0]))
@@ -457,28 +454,3 @@ class _Lowering:
         values = [self.value(argument) for argument in arguments]
         function = self.builder.module.declare_intrinsic(name, [self.double])
         return self.builder.call(function, values)
-
-
-@functools.cache
-def _numba() -> Any:
-    """numba, without the 0.2 s that it spends on importing scipy.linalg only to see whether it is there."""
-    import numba
-    import numba.extending
-
-    if "numba.np.arraymath" not in sys.modules and "scipy.linalg" not in sys.modules:
-        _skip_scipy()
-    return numba
-
-
-def _skip_scipy() -> None:
-    """Import numba.np.arraymath as if its probe for scipy's BLAS had succeeded; numba asks again where it needs BLAS."""
-    try:
-        linalg = importlib.import_module("numba.np.linalg")
-        probe = linalg.ensure_blas
-    except (ImportError, AttributeError):  # another version of numba: nothing is lost but the time
-        return
-    linalg.ensure_blas = lambda: None
-    try:
-        importlib.import_module("numba.np.arraymath").ensure_blas = probe  # type: ignore[attr-defined]
-    finally:
-        linalg.ensure_blas = probe

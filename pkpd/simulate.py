@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
 from pkpd.errors import InputError, SolverError
 from pkpd.kernel import Kernel, cache_folder, load
-from pkpd.ode import explicit, integrate, layout, rosenbrock, steady, tangent, unit
+from pkpd.ode import layout, unit
 from pkpd.ode.status import SUCCESS, sentence
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ class Solution:
     outputs : (n_subjects, n_times, n_outputs), nan for a failed subject; states : (n_subjects, n_times, n_states) or None;
     sensitivities : (n_subjects, n_times, n_outputs, n_directions) or None, of outputs by directions; state_sensitivities : the same of states;
     status : (n_subjects,), 0 is success; stopped : (n_subjects,), the time reached; counts : (n_subjects, 5) right-hand sides, Jacobians,
-    factorisations, steps, rejected steps; method : (n_subjects,), key of ``integrate.METHOD_SENTENCES``.
+    factorisations, steps, rejected steps; method : (n_subjects,), key of ``layout.METHOD_SENTENCES``.
     """
 
     outputs: Floats
@@ -64,7 +63,7 @@ class Solution:
     def statistics(self) -> dict[str, Any]:
         """Totals over subjects, and how many were solved by which method."""
         totals: dict[str, Any] = {name: int(self.counts[:, i].sum()) for i, name in enumerate(STATISTICS)}
-        for code, words in integrate.METHOD_SENTENCES.items():
+        for code, words in layout.METHOD_SENTENCES.items():
             count = int(np.count_nonzero(self.method == code))
             if count:
                 totals[f"method: {words}"] = count
@@ -169,8 +168,8 @@ def _checked(kernel: Kernel, parameters: ArrayLike, times: ArrayLike, rtol: floa
         raise InputError("output times must be a one-dimensional array of finite numbers, at least one")
     if not (np.isfinite(rtol) and 0.0 < rtol < 1.0):
         raise InputError(f"rtol must lie between 0 and 1, not {rtol!r}")
-    if method not in integrate.METHODS:
-        raise InputError(f'unknown method "{method}"; there are {", ".join(integrate.METHODS)}')
+    if method not in layout.METHODS:
+        raise InputError(f'unknown method "{method}"; there are {", ".join(layout.METHODS)}')
     if np.all(output_times[1:] >= output_times[:-1]):
         return p, output_times, None
     order = np.argsort(output_times, kind="stable")
@@ -223,10 +222,8 @@ def _index(name: str, names: Sequence[str], what: str, kernel: Kernel) -> int:
 _VOID_CALL = ctypes.CFUNCTYPE(None, *([ctypes.c_void_p] * 16), ctypes.c_int64, ctypes.c_int64)
 
 
-@cache
 def _unit_address(name: str) -> int:
-    unit.use_cache(cache_folder())
-    return unit.address(name)
+    return unit.address(name, cache_folder())
 
 
 @dataclass(frozen=True)
@@ -270,13 +267,13 @@ class _Task:
             patterns += [pattern for pair in pairs for pattern in pair]
             nonzeros[1:] = [len(rows) for rows, _ in pairs]
         free = np.flatnonzero(kernel.STEADY)
-        code = integrate.METHODS[method]
+        code = layout.METHODS[method]
 
         self.address = np.zeros(layout.N_ADDRESSES, np.int64)
         self.address[: len(kernel.plain_address)] = kernel.plain_address
-        if code != integrate.RODAS5P:
+        if code != layout.RODAS5P:
             self.address[layout.EXPLICIT] = _unit_address("explicit")
-        if code != integrate.METHODS["tsit5"]:
+        if code != layout.TSIT5:
             self.address[layout.ROSENBROCK] = _unit_address("rosenbrock")
         if free.size:
             self.address[layout.REST] = _unit_address("rest")
@@ -327,13 +324,8 @@ class _Task:
             if not np.all(self.atol >= 0.0):
                 raise InputError("atol must not be negative")
         self.n, self.m = n, m
-        self.work_size = max(
-            explicit.work_size(n),
-            rosenbrock.work_size(n, len(kernel.J_ROWS), kernel.N_LU),
-            steady.work_size(free.size, n, len(kernel.J_ROWS), m),
-            4 * len(kernel.ROUTES),
-        )
-        self.tangent_size = tangent.tangent_size(
+        self.work_size = layout.work_size(n, len(kernel.J_ROWS), kernel.N_LU, free.size, len(kernel.ROUTES), m)
+        self.tangent_size = layout.tangent_size(
             n, m, kernel.n_params, len(kernel.ROUTES), len(events), sum(nonzeros), len(kernel.J_ROWS)
         ) if m else 1  # fmt: skip
 
@@ -345,7 +337,7 @@ class _Task:
             state,
             np.zeros(self.work_size),
             np.zeros(self.tangent_size),
-            np.zeros((max(1, 2 * len(self.doses)), integrate.EVENT)),
+            np.zeros((max(1, 2 * len(self.doses)), layout.EVENT)),
         )
 
     def place_seeds(self, storage: _Storage, by_initial: Floats, by_dose: Floats) -> None:

@@ -22,6 +22,16 @@ INTEGERS = types.CPointer(types.int64)
 inner = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
+def c_function(signature: Any) -> Any:
+    """Declare a function over pointers as a unit of this signature; ``unit.py`` compiles it when it is needed."""
+
+    def declare(function: Any) -> Any:
+        function.signature = signature
+        return function
+
+    return declare
+
+
 def _lower_call(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     """Emit ``((result(*)(...)) address)(...)`` for arguments that are pointers, doubles or integers."""
     kinds = [context.get_value_type(kind) for kind in signature.args[1:]]

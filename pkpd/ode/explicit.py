@@ -11,37 +11,28 @@ from math import inf, sqrt
 
 from numba import types
 
-from .call import DOUBLES, INTEGERS, call3, shift, status7
+from .call import DOUBLES, INTEGERS, c_function, call3, shift, status7
 from .control import cut_factor, first_step, resolution, step_factor, tolerance, trial_step
 from .layout import (
-    AUTOMATIC, CALM_STEPS, CURSOR, EMIT_TANGENT, EXPLICIT_TANGENT, H, H_MAX, MAX_STEPS, METHOD, N_DIRECTIONS, N_OUTPUTS, N_STATES,
+    AUTO, AUTOMATIC, CALM_STEPS, CURSOR, EMIT_TANGENT, EXPLICIT_STAGES, EXPLICIT_TANGENT, H, H_MAX, MAX_STEPS, METHOD, N_DIRECTIONS, N_OUTPUTS, N_STATES,
     N_TIMES, OUTPUTS, REJECTED, RHS, RHS_CALLS, RTOL, STEPS, STIFF_STEPS, T1, T, WIDTH,
 )  # fmt: skip
-from .status import NOT_FINITE, STEP_TOO_SMALL, SUCCESS, TOO_MANY_STEPS
+from .status import NOT_FINITE, STIFF, STEP_TOO_SMALL, SUCCESS, TOO_MANY_STEPS
 from .tsit5 import TABLEAU
-from .unit import unit
 
 A = TABLEAU.a
 B_ERROR = TABLEAU.error
 DENSE = TABLEAU.dense
-STAGES = 7
+STAGES = EXPLICIT_STAGES
 ORDER = 5  # of the error estimate, plus one
 AT_LIMIT = 0.92 * TABLEAU.stability_limit()
 STIFF_AFTER = 15  # steps at the stability limit before the problem counts as stiff
 CALM_AFTER = 6  # steps away from it in a row that clear the count
-STIFF = -1  # returned instead of a status: continue with a stiff method
-AUTO = 0  # value of sizes[METHOD] that allows it
-
-
-def work_size(n: int) -> int:
-    """Doubles of work: k (7, n) | u | u of stage 6 | y1 | error."""
-    return (STAGES + 4) * n
-
 
 ADVANCE = types.int64(INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES)
 
 
-@unit("explicit", ADVANCE)
+@c_function(ADVANCE)
 def advance_explicit(address, sizes, control, state, p, times, counts, out, work, tangent, out_dot):
     """Integrate from control[T] to control[T1], writing the outputs before T1. Returns a status, or STIFF.
 

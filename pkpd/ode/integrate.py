@@ -10,30 +10,14 @@ from math import inf, isnan, nan
 
 from numba import types
 
-from .call import DOUBLES, INTEGERS, call2, call3, inner, shift, status7, status11
+from .call import DOUBLES, INTEGERS, c_function, call2, call3, inner, shift, status11, status7
 from .control import resolution
-from .explicit import AUTO, STIFF
 from .layout import (
-    CURSOR, EMIT_TANGENT, EVENT_TANGENT, EVENTS, EXPLICIT, INITIAL, INITIAL_TANGENT, METHOD, METHOD_USED, N_COUNTS, N_DIRECTIONS,
+    BOLUS, CURSOR, DOSE, EMIT_TANGENT, EVENT, EVENT_TANGENT, EVENTS, EXPLICIT, HEADER, INFUSION_END, INFUSION_START, INITIAL, INITIAL_TANGENT, METHOD, METHOD_USED, N_COUNTS, N_DIRECTIONS,
     N_DOSES, N_DOUTPUTS, N_DINITIAL, N_DFDP, N_DROUTES, N_HESSIAN, N_JACOBIAN, N_OUTPUTS, N_PARAMS, N_SIZES, N_STATES, N_STEADY,
-    N_TIMES, OUTPUTS, REST, ROSENBROCK, ROUTES, START, T1, T, WIDTH,
+    N_TIMES, OUTPUTS, REST, RODAS5P, RODAS5P_ONLY, ROSENBROCK, ROUTES, START, SWITCHED, T1, TSIT5_ONLY, T, WIDTH,
 )  # fmt: skip
-from .status import BAD_DOSE, NOT_FINITE, SUCCESS
-from .tangent import BOLUS, HEADER, INFUSION_END, INFUSION_START
-from .unit import unit
-
-METHODS = {"auto": AUTO, "tsit5": 1, "rodas5p": 2}
-RODAS5P = 2
-# what counts[METHOD_USED] says
-TSIT5_ONLY, RODAS5P_ONLY, SWITCHED = 0, 1, 2
-METHOD_SENTENCES = {
-    TSIT5_ONLY: "tsit5",
-    RODAS5P_ONLY: "rodas5p",
-    SWITCHED: "tsit5, then rodas5p once the problem proved stiff",
-}
-DOSE = 5  # doubles of a dose: time, amount, route, duration (nan: not stated), parameter that multiplies the amount (-1: none)
-EVENT = 6  # doubles of a breakpoint: time, state, jump, rate change, dose, kind
-
+from .status import BAD_DOSE, NOT_FINITE, STIFF, SUCCESS
 
 @inner
 def breakpoints(n_doses, doses, targets, p, r, events):
@@ -159,8 +143,7 @@ def subject(address, sizes, control, state, p, doses, times, counts, out, work, 
             return status
 
 
-@unit(
-    "subjects",
+@c_function(
     types.void(
         INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS,
         DOUBLES, DOUBLES, types.int64, types.int64,

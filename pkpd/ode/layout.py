@@ -8,9 +8,20 @@ control  double                 clock and options
 state    double, 4 n            y | infusion rates | atol | largest |y| so far
 counts   (N_COUNTS,) int64      statistics, then the output cursor and the stiffness counters
 work     double                 stages and scratch of the method
-tangent  double                 sensitivities (empty when m = 0), see tangent.py
+tangent  double                 sensitivities, see below
 out      double                 (n_times, width) outputs, followed by the states when asked for
 out_dot  double                 (n_times, width, m)
+doses    double                 (n_doses, DOSE): time, amount, route, duration (nan: not stated), parameter that multiplies the amount (-1: none)
+events   double                 (2 n_doses, EVENT): time, state, jump, rate change, dose, kind
+
+``tangent`` has a header of 16: [0] error norm, [1] weight of y', [2] weight of y1', [3:11] weights of k_s' for dense output, [11] 1 when y1' is to
+become y'; then, with r' the tangent of infusion rates and q the parameters,
+
+    p' (q, m) | r' (n, m) | y' | y1' | u' | error' | largest | at (n, m each) | k' (8, n, m) | J' (n_jacobian, m)
+    | values of J, f_p, hessian, outputs', initial', routes' | column (3 n) | route (4 n_routes) | route' (4 n_routes, m)
+    | seeds of initial values (n, m) | seeds of doses (n_doses, m)
+
+Nothing here imports numba: a process whose machine code is on disk never does.
 """
 
 from __future__ import annotations
@@ -40,3 +51,36 @@ N_CONTROL = 8
 # counts
 RHS_CALLS, JACOBIANS, FACTORISATIONS, STEPS, REJECTED, METHOD_USED, EVENTS, CURSOR, STIFF_STEPS, CALM_STEPS = range(10)
 N_COUNTS = 12
+
+EXPLICIT_STAGES, ROSENBROCK_STAGES = 7, 8
+HEADER = 16
+DOSE, EVENT = 5, 6
+BOLUS, INFUSION_START, INFUSION_END = 0, 1, 2
+
+AUTO, TSIT5, RODAS5P = range(3)
+METHODS = {"auto": AUTO, "tsit5": TSIT5, "rodas5p": RODAS5P}
+TSIT5_ONLY, RODAS5P_ONLY, SWITCHED = range(3)  # what counts[METHOD_USED] says
+METHOD_SENTENCES = {
+    TSIT5_ONLY: "tsit5",
+    RODAS5P_ONLY: "rodas5p",
+    SWITCHED: "tsit5, then rodas5p once the problem proved stiff",
+}
+
+
+def work_size(n: int, n_jacobian: int, n_lu: int, n_steady: int, n_routes: int, m: int) -> int:
+    """Doubles of ``work`` for whatever uses it.
+
+    Explicit: k (7, n) | u | u of stage 6 | y1 | error. Rosenbrock: k (8, n) | u | y1 | f | dense (3, n) | J | LU. Rest: matrix (n_steady, n_steady) |
+    change (n_steady, max(1, m)) | f | J. Routes: 4 n_routes.
+    """
+    return max(
+        (EXPLICIT_STAGES + 4) * n,
+        (ROSENBROCK_STAGES + 6) * n + n_jacobian + n_lu,
+        n_steady * n_steady + n_steady * max(1, m) + n + n_jacobian,
+        4 * n_routes,
+    )
+
+
+def tangent_size(n: int, m: int, q: int, n_routes: int, n_doses: int, nonzeros: int, n_jacobian: int) -> int:
+    """Doubles of ``tangent``; nonzeros: of J, f_p, hessian, outputs', initial' and routes' together."""
+    return HEADER + m * (q + 16 * n + n_jacobian + 4 * n_routes + n_doses) + nonzeros + 3 * n + 4 * n_routes

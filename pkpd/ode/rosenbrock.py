@@ -7,31 +7,25 @@ from __future__ import annotations
 
 from math import inf
 
-from .call import call2, call3, shift, status7
+from .call import c_function, call2, call3, shift, status7
 from .control import cut_factor, first_step, resolution, step_factor, tolerance, trial_step
 from .explicit import ADVANCE
 from .layout import (
     AUTOMATIC, CURSOR, EMIT_TANGENT, FACTOR, FACTORISATIONS, H, H_MAX, JACOBIAN, JACOBIANS, MAX_STEPS, N_DIRECTIONS, N_JACOBIAN,
-    N_OUTPUTS, N_STATES, N_TIMES, OUTPUTS, REJECTED, RHS, RHS_CALLS, ROSENBROCK_TANGENT, RTOL, SOLVE, STEPS, T1, T, WIDTH,
+    N_OUTPUTS, N_STATES, N_TIMES, OUTPUTS, REJECTED, RHS, RHS_CALLS, ROSENBROCK_STAGES, ROSENBROCK_TANGENT, RTOL, SOLVE, STEPS, T1, T, WIDTH,
 )  # fmt: skip
 from .rodas5p import TABLEAU
 from .status import NOT_FINITE, STEP_TOO_SMALL, SUCCESS, TOO_MANY_STEPS
-from .unit import unit
 
 A = TABLEAU.a
 C = TABLEAU.C
 DENSE = TABLEAU.dense
 GAMMA = TABLEAU.gamma
-STAGES = 8
+STAGES = ROSENBROCK_STAGES
 ORDER = 5  # of the error estimate, plus one
 
 
-def work_size(n: int, n_jacobian: int, n_lu: int) -> int:
-    """Doubles of work: k (8, n) | u | y1 | f | dense (3, n) | J | LU."""
-    return (STAGES + 6) * n + n_jacobian + n_lu
-
-
-@unit("rosenbrock", ADVANCE)
+@c_function(ADVANCE)
 def advance_rosenbrock(address, sizes, control, state, p, times, counts, out, work, tangent, out_dot):
     """Integrate from control[T] to control[T1], writing the outputs before T1. Returns a status.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+STIFF = -1  # of an explicit method: go on with a stiff one; never the status of a solve
 SUCCESS = 0
 TOO_MANY_STEPS = 1
 STEP_TOO_SMALL = 2

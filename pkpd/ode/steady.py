@@ -11,19 +11,13 @@ from math import inf
 
 from numba import types
 
-from .call import DOUBLES, INTEGERS, call3, inner, shift
+from .call import DOUBLES, INTEGERS, c_function, call3, inner, shift
 from .layout import JACOBIAN, N_DINITIAL, N_DFDP, N_DOUTPUTS, N_DROUTES, N_HESSIAN, N_JACOBIAN, N_SIZES, N_STATES, N_STEADY, RHS
 from .status import NO_STEADY_STATE, SUCCESS
-from .unit import unit
 
 MAX_ITERATIONS = 500
 TOLERANCE = 1e-11  # of the change of a state, relative to the state; Newton's next change would be its square
 NEGLIGIBLE = 1e-13  # shift against the fastest rate
-
-
-def work_size(free: int, n: int, n_jacobian: int, m: int) -> int:
-    """Doubles of work: a (free, free) | change (free, max(1, m)) | f (n,) | J (n_jacobian,)."""
-    return free * free + free * max(1, m) + n + n_jacobian
 
 
 @inner
@@ -81,7 +75,7 @@ def negative_jacobian(address, sizes, y, p, steady, J, diagonal, a):
     return fastest
 
 
-@unit("rest", types.int64(INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES))
+@c_function(types.int64(INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES))
 def rest(address, sizes, control, state, p, work, tangent):
     """Move the steady states to the rest of the system, the others held; a status. Arguments: see layout.py."""
     n = sizes[N_STATES]

@@ -9,12 +9,7 @@ With ``z = [y, p]`` and a direction ``z' = [y', p']``, differentiating a step wi
 so a Rosenbrock step shares its factorisation, and the result is the exact derivative of the computed solution for its steps. The tangent of
 the error estimate enters the step control with the tolerances of the states: a direction is therefore best a relative change of a parameter.
 
-Storage of ``tangent`` (doubles; n states, m directions, q parameters), after a header of 16:
-
-    header: [0] error norm, [1] weight of y', [2] weight of y1', [3:11] weights of k_s' for dense output, [11] 1 when y1' is to become y'
-    p' (q, m) | r' (n, m) | y' | y1' | u' | error' | largest | at (n, m each) | k' (8, n, m) | J' (n_jacobian, m)
-    | values of J, f_p, hessian, outputs', initial', routes' | column (3 n) | route (4 n_routes) | route' (4 n_routes, m)
-    | seeds of initial values (n, m) | seeds of doses (n_doses, m)
+The storage ``tangent`` is described in layout.py.
 """
 
 from __future__ import annotations
@@ -24,28 +19,20 @@ from math import inf
 from numba import types
 
 from . import explicit, rosenbrock
-from .call import DOUBLES, INTEGERS, call2, call3, inner, shift
+from .call import DOUBLES, INTEGERS, c_function, call2, call3, inner, shift
 from .control import AUTO_FLOOR, CROSS_FLOOR, TINY
 from .layout import (
-    AUTOMATIC, DFDP, DINITIAL, DOUTPUTS, DROUTES, H, HESSIAN, JACOBIAN, N_DFDP, N_DINITIAL, N_DIRECTIONS, N_DOUTPUTS, N_DROUTES,
+    AUTOMATIC, BOLUS, DFDP, DINITIAL, DOUTPUTS, DROUTES, H, HEADER, HESSIAN, INFUSION_START, JACOBIAN, N_DFDP, N_DINITIAL, N_DIRECTIONS, N_DOUTPUTS, N_DROUTES,
     N_HESSIAN, N_JACOBIAN, N_LU, N_OUTPUTS, N_PARAMS, N_ROUTES, N_SIZES, N_STATES, N_STEADY, RHS, ROUTES, RTOL, SOLVE, WIDTH,
 )  # fmt: skip
 from .status import NO_STEADY_STATE, SUCCESS
 from .steady import negative_jacobian, solve_dense
-from .unit import unit
 
-HEADER = 16
 SETTLE = 11
-BOLUS, INFUSION_START, INFUSION_END = 0, 1, 2
 A_EXPLICIT = explicit.A
 B_ERROR = explicit.B_ERROR
 A_STIFF = rosenbrock.A
 C_STIFF = rosenbrock.C
-
-
-def tangent_size(n: int, m: int, q: int, n_routes: int, n_doses: int, nonzeros: int, n_jacobian: int) -> int:
-    """Doubles of tangent; nonzeros: of J, f_p, hessian, outputs', initial' and routes' together."""
-    return HEADER + m * (q + 7 * n + 8 * n + n_jacobian + 4 * n_routes + n + n_doses) + nonzeros + 3 * n + 4 * n_routes
 
 
 @inner
@@ -134,7 +121,7 @@ def norm(sizes, control, state, y1, tangent):
 STEP = types.int64(INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES)
 
 
-@unit("explicit_tangent", STEP)
+@c_function(STEP)
 def explicit_tangent(address, sizes, control, state, p, work, tangent):
     """Tangent of the explicit step of size control[H] whose stages stand in work."""
     settle(sizes, tangent)
@@ -163,7 +150,7 @@ def explicit_tangent(address, sizes, control, state, p, work, tangent):
     return SUCCESS
 
 
-@unit("rosenbrock_tangent", STEP)
+@c_function(STEP)
 def rosenbrock_tangent(address, sizes, control, state, p, work, tangent):
     """Tangent of the Rosenbrock step of size control[H] whose stages and factorisation stand in work."""
     settle(sizes, tangent)
@@ -223,7 +210,7 @@ def rosenbrock_tangent(address, sizes, control, state, p, work, tangent):
     return SUCCESS
 
 
-@unit("emit_tangent", types.int64(INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES))
+@c_function(types.int64(INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES))
 def emit_tangent(address, sizes, u, p, tangent, line, work):
     """Write the tangents of outputs and states at the state u into line : (width, m), with the weights in the header."""
     settle(sizes, tangent)
@@ -251,7 +238,7 @@ def emit_tangent(address, sizes, u, p, tangent, line, work):
     return SUCCESS
 
 
-@unit("initial_tangent", STEP)
+@c_function(STEP)
 def initial_tangent(address, sizes, control, state, p, work, tangent):
     """Tangents of initial values, and of lag, F, duration and rate of the routes.
 
@@ -323,7 +310,7 @@ def initial_tangent(address, sizes, control, state, p, work, tangent):
     return SUCCESS
 
 
-@unit("event_tangent", types.int64(INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES))
+@c_function(types.int64(INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES))
 def event_tangent(address, sizes, state, p, dose, event, tangent):
     """Carry the tangents over one breakpoint, before the state itself is changed.
 

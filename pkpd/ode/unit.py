@@ -1,31 +1,32 @@
-"""Units of compiled code: C functions over pointers, compiled when first asked for and kept on disk.
+"""Units of the integrator: C functions over pointers, each compiled when first asked for and kept on disk (``native.py``).
 
-A unit's cache entry is valid for the contents of every file of this package, so that changing an inner function or upgrading the package
-can never leave stale machine code behind (numba's own rule looks at one file's time stamp); numba adds its version and the processor to
-the key. The entries live below the directory given to ``use_cache``.
+The key of a unit is the contents of every file of this package, so that changing an inner function or upgrading the package never leaves stale machine
+code behind. Declaring and calling units does not import numba.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
-import tempfile
-from collections.abc import Callable
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-from numba.core import sigutils
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
-from numba.core.ccallback import CFunc
+from . import native
 
-_directory = Path(tempfile.gettempdir()) / f"pkpd-ode-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
-
-
-def use_cache(directory: str | os.PathLike[str]) -> None:
-    """Keep compiled units below this directory from now on."""
-    global _directory
-    _directory = Path(directory)
+HOME = {
+    "explicit": ("explicit", "advance_explicit"),
+    "rosenbrock": ("rosenbrock", "advance_rosenbrock"),
+    "rest": ("steady", "rest"),
+    "subjects": ("integrate", "subjects"),
+    "explicit_tangent": ("tangent", "explicit_tangent"),
+    "rosenbrock_tangent": ("tangent", "rosenbrock_tangent"),
+    "emit_tangent": ("tangent", "emit_tangent"),
+    "initial_tangent": ("tangent", "initial_tangent"),
+    "event_tangent": ("tangent", "event_tangent"),
+}
 
 
 @cache
@@ -38,62 +39,38 @@ def sources_hash() -> str:
     return digest.hexdigest()
 
 
-class _Locator(_CacheLocator):  # type: ignore[misc]
-    """Places cache files below the chosen directory and stamps them with the hash of all sources."""
+def _key(name: str) -> str:
+    return f"{name} {sources_hash()}"
 
-    def __init__(self, py_func: Callable[..., Any], py_file: str) -> None:
-        self._py_file = py_file
 
-    @classmethod
-    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> _Locator | None:
-        self = cls(py_func, py_file)
+_helpers: dict[str, subprocess.Popen[bytes]] = {}
+
+
+def prefetch(folder: str | os.PathLike[str], names: tuple[str, ...] = ("rosenbrock", "subjects")) -> None:
+    """Have units that are not on disk compiled by a second process, while this one does something else.
+
+    Compilation holds the interpreter, so that only a process makes use of another core. ``address`` waits for it; if it fails, or on one core, the unit
+    is compiled here as if nothing had been said.
+    """
+    names = tuple(name for name in names if name not in _helpers and not native.file(folder, f"ode_{name}", _key(name)).exists())
+    if names and (os.cpu_count() or 1) > 1 and sys.executable:
+        code = f"import sys; sys.path[:] = {sys.path!r}; from {__package__} import unit; [unit.address(n, {os.fspath(folder)!r}) for n in {names!r}]"
         try:
-            self.ensure_cache_path()
+            helper = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         except OSError:
-            return None
-        return self
-
-    def get_cache_path(self) -> str:
-        return str(_directory / f"ode_{sources_hash()[:16]}")
-
-    def get_source_stamp(self) -> str:
-        return sources_hash()
-
-    def get_disambiguator(self) -> str:
-        return "unit"
+            return
+        _helpers.update(dict.fromkeys(names, helper))
 
 
-class _CacheImplementation(CompileResultCacheImpl):  # type: ignore[misc]
-    _locator_classes = [_Locator]
+@cache
+def address(name: str, folder: str | os.PathLike[str]) -> int:
+    """Address of a unit, compiled or loaded from below folder on the first call."""
 
+    def build() -> tuple[object, object]:
+        module, function = HOME[name]
+        found = getattr(importlib.import_module(f"{__package__}.{module}"), function)
+        return found, found.signature
 
-class _Cache(FunctionCache):  # type: ignore[misc]
-    _impl_class = _CacheImplementation
-
-
-UNITS: dict[str, tuple[Callable[..., Any], Any]] = {}
-_compiled: dict[str, CFunc] = {}
-
-
-def unit(name: str, signature: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Declare a function as a unit of this name; nothing is compiled yet."""
-
-    def declare(function: Callable[..., Any]) -> Callable[..., Any]:
-        UNITS[name] = (function, signature)
-        return function
-
-    return declare
-
-
-def address(name: str) -> int:
-    """Address of a unit, compiled or loaded from the cache on the first call."""
-    if name not in _compiled:
-        function, signature = UNITS[name]
-        compiled = CFunc(function, sigutils.normalize_signature(signature), locals={}, options={"error_model": "numpy"})
-        try:
-            compiled._cache = _Cache(function)
-        except RuntimeError:  # no place to write: compile for this process only
-            pass
-        compiled.compile()
-        _compiled[name] = compiled
-    return int(_compiled[name].address)
+    if name in _helpers:
+        _helpers[name].wait()
+    return native.address(folder, f"ode_{name}", _key(name), build)

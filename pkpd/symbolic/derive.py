@@ -21,14 +21,16 @@ import sympy
 
 from pkpd.errors import ModelError, located
 from pkpd.symbolic import text
-from pkpd.symbolic.model import Model
+from pkpd.symbolic.model import Definition, Model
 
 Expr: TypeAlias = Any  # a sympy expression; sympy ships no types
 Sparse: TypeAlias = "dict[tuple[int, int], Expr]"
 
 TIME = "t"
 # Names that the generated functions need for themselves; a model's own `y` becomes `y_`.
-RESERVED = frozenset({"y", "p", "dy", "J", "dJ", "out", "dout", "df", "exp", "log", "sqrt", "abs"}) | set(keyword.kwlist)
+RESERVED = frozenset({"y", "p", "dy", "J", "dJ", "out", "dout", "df", "exp", "log", "sqrt", "abs"}) | set(
+    keyword.kwlist
+)
 LARGEST_PRODUCT = 16  # x^n with a larger n is a call of pow
 
 
@@ -99,6 +101,7 @@ class Step:
 
     symbol: Expr
     expr: Expr
+    unit: str = ""
     note: str = ""
     gradient: Callable[[Expr], Expr] | None = None
     """Partial derivative of ``expr`` by a symbol, where a better form than sympy's is known."""
@@ -218,15 +221,17 @@ class _Reader:
         self.symbols = symbols
         self.names = names
         self.steps: list[Step] = []
+        self.hills: dict[tuple[Expr, Expr, Expr], Expr] = {}
 
-    def define(self, name: str, tree: text.Expression, note: str) -> None:
+    def define(self, definition: Definition) -> None:
         """Append the step of one definition."""
+        tree = definition.expression
         if isinstance(tree, text.Call) and tree.function == "hill":
-            self.symbols[name] = self.hill(tree, name, note)
+            self.symbols[definition.name] = self.hill(tree, definition)
             return
         expr = self.read(tree)
-        self.symbols[name] = self.names.fresh(name)
-        self.steps.append(Step(self.symbols[name], expr, note))
+        symbol = self.symbols[definition.name] = self.names.fresh(definition.name)
+        self.steps.append(Step(symbol, expr, definition.unit, definition.description))
 
     def read(self, tree: text.Expression | text.Comparison) -> Expr:
         """One tree as a sympy expression; parts that are numbers are computed at once, as floats."""
@@ -267,7 +272,7 @@ class _Reader:
 
     def call(self, tree: text.Call) -> Expr:
         if tree.function == "hill":
-            return self.hill(tree, "hill", "")
+            return self.hill(tree)
         arguments = [self.read(argument) for argument in tree.arguments]
         first = arguments[0]
         match tree.function:
@@ -294,7 +299,7 @@ class _Reader:
                 return result
         raise TypeError(f"unknown function {tree.function}")
 
-    def hill(self, tree: text.Call, name: str, note: str) -> Expr:
+    def hill(self, tree: text.Call, definition: Definition | None = None) -> Expr:
         """``x^n/(k^n + x^n)``, 0 where x <= 0, as a step of its own.
 
         Written as 1/(1 + (k/x)^n), which neither overflows nor loses digits; the derivatives use the value h itself:
@@ -302,7 +307,9 @@ class _Reader:
         """
         x, k, *rest = (self.read(argument) for argument in tree.arguments)
         n = rest[0] if rest else sympy.S.One
-        symbol = self.names.fresh(name)
+        if definition is None and (x, k, n) in self.hills:
+            return self.hills[x, k, n]
+        symbol = self.hills[x, k, n] = self.names.fresh(definition.name if definition else "hill")
         positive = Less(sympy.S.Zero, x)
         zero = sympy.S.Zero
         if n == 1:
@@ -317,7 +324,8 @@ class _Reader:
             slope = by_x * x.diff(s) + by_k * k.diff(s) + by_n * n.diff(s)
             return choose(positive, slope, zero)
 
-        self.steps.append(Step(symbol, choose(positive, value, zero), note, gradient))
+        described = (definition.unit, definition.description) if definition else ("", "")
+        self.steps.append(Step(symbol, choose(positive, value, zero), *described, gradient))
         return symbol
 
     def fold(self, tree: text.Binary | text.Call, what: str, *values: float) -> Expr:
@@ -333,7 +341,12 @@ class _Reader:
 
     def error(self, tree: text.Binary | text.Call, message: str) -> ModelError:
         return located(
-            ModelError, message, text=self.model.text, file=self.model.file, line=tree.line, column=tree.column
+            ModelError,
+            message,
+            text=self.model.text,
+            file=self.model.file,
+            line=tree.line,
+            column=tree.column,
         )
 
 
@@ -516,8 +529,7 @@ def derive(model: Model) -> Derived:
 
     reader = _Reader(model, symbols, names)
     for definition in model.definitions:
-        note = " ".join(part for part in (f"[{definition.unit}]" if definition.unit else "", definition.description) if part)
-        reader.define(definition.name, definition.expression, note)
+        reader.define(definition)
     rhs = [reader.read(model.equations[state.name]) for state in model.states]
     outputs = [reader.read(output.expression) for output in model.outputs]
     initial = [

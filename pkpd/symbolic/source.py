@@ -15,7 +15,19 @@ import sympy
 
 from pkpd.errors import ModelError
 from pkpd.symbolic import GENERATOR
-from pkpd.symbolic.derive import Absolute, Derived, Expr, If, Less, LessEqual, Names, Power, Sparse, Step, needed
+from pkpd.symbolic.derive import (
+    Absolute,
+    Derived,
+    Expr,
+    If,
+    Less,
+    LessEqual,
+    Names,
+    Power,
+    Sparse,
+    Step,
+    needed,
+)
 
 INDENT = "    "
 LINE = 110
@@ -105,7 +117,10 @@ class _Printer:
                 below.append(inverse)
         above = above or ["1.0"]
         if len(below) > 1:
-            return f"{'*'.join(above)}/({'*'.join(self.text(factor, _PRODUCT) for factor in below)})", _PRODUCT
+            return (
+                f"{'*'.join(above)}/({'*'.join(self.text(factor, _PRODUCT) for factor in below)})",
+                _PRODUCT,
+            )
         shown = "*".join(above)
         return (f"{shown}/{self.text(below[0], _POWER)}" if below else shown), _PRODUCT
 
@@ -190,13 +205,13 @@ def _statements(steps: Sequence[Step], stores: Sequence[Store], names: Names) ->
         if expr.is_Atom or expr.is_number:
             return
         uses[expr] = uses.get(expr, 0) + 1
-        if uses[expr] == 1:
+        if uses[expr] == 1 or isinstance(expr, Less | LessEqual):  # conditions are written out every time
             for part in _parts(expr):
                 count(part)
 
     steps = needed(steps, (store.expr for store in stores))
-    for item in (*steps, *stores):
-        count(item.expr)
+    for expr in [*(step.expr for step in steps), *(store.expr for store in stores)]:
+        count(expr)
 
     printer = _Printer()
     lines: list[str] = []
@@ -216,8 +231,7 @@ def _statements(steps: Sequence[Step], stores: Sequence[Store], names: Names) ->
 
     for step in steps:
         share(step.expr, top=True)
-        note = f"  # {step.note}" if step.note else ""
-        lines.append(f"{step.symbol.name} = {printer.text(step.expr)}{note}")
+        lines.append(f"{step.symbol.name} = {printer.text(step.expr)}{_note(step.unit, step.note)}")
         if not (step.expr.is_Atom or step.expr.is_number):
             printer.known.setdefault(step.expr, step.symbol.name)
     stored = []
@@ -239,15 +253,17 @@ class _Module:
         self.loads: dict[Expr, tuple[str, int, str]] = {}
         for i, symbol in enumerate(derived.states):
             self.loads[symbol] = ("y", i, _note(state_units[i], state_notes[i]))
-        for i, (symbol, parameter) in enumerate(zip(derived.parameters, derived.model.parameters, strict=True)):
+        for i, (symbol, parameter) in enumerate(
+            zip(derived.parameters, derived.model.parameters, strict=True)
+        ):
             self.loads[symbol] = ("p", i, _note(parameter.unit, parameter.description))
 
     def add(self, signature: str, docstring: str, steps: Sequence[Step], stores: Sequence[Store]) -> None:
         """Append a function of states and parameters."""
         kept = needed(steps, (store.expr for store in stores))
         used: set[Expr] = set()
-        for item in (*kept, *stores):
-            used |= item.expr.free_symbols
+        for expr in [*(step.expr for step in kept), *(store.expr for store in stores)]:
+            used |= expr.free_symbols
         body = []
         for symbol, (array, i, note) in self.loads.items():
             if symbol in used:
@@ -274,7 +290,7 @@ class _Module:
 
 def _note(unit: str, description: str) -> str:
     words = " ".join(part for part in (f"[{unit}]" if unit else "", description) if part)
-    return f"  # {words}" if words else ""
+    return f"  # {_safe(words)}" if words else ""
 
 
 def _constant(name: str, value: Any) -> str:
@@ -310,7 +326,7 @@ def _literal(value: Any) -> str:
 
 def _safe(words: str) -> str:
     """Text of a model file made safe inside a docstring or comment."""
-    return "".join(c if c.isprintable() and c not in "\\\"" else "'" if c == '"' else " " for c in words)
+    return "".join(c if c.isprintable() and c not in '\\"' else "'" if c == '"' else " " for c in words)
 
 
 # ---- the two modules ---------------------------------------------------------------------------------------------------
@@ -363,7 +379,9 @@ def generate(derived: Derived, dose_units: dict[str, dict[str, float]] | None = 
         "Lag, bioavailability, infusion duration and infusion rate of every route; 0 where there is none.",
         steps,
         [
-            Store(f"out[{i}]", expr, f"{model.routes[i // 4].name}: {('lag', 'F', 'duration', 'rate')[i % 4]}")
+            Store(
+                f"out[{i}]", expr, f"{model.routes[i // 4].name}: {('lag', 'F', 'duration', 'rate')[i % 4]}"
+            )
             for i, expr in enumerate(derived.routes)
         ],
     )
@@ -373,7 +391,8 @@ def generate(derived: Derived, dose_units: dict[str, dict[str, float]] | None = 
         "TITLE": model.title,
         "TIME_UNIT": model.time_unit,
         "STATES": states,
-        "STATE_UNITS": tuple(state.unit for state in model.states) + ((model.time_unit,) if derived.timed else ()),
+        "STATE_UNITS": tuple(state.unit for state in model.states)
+        + ((model.time_unit,) if derived.timed else ()),
         "STEADY": steady,
         "PARAMETERS": tuple(parameter.name for parameter in model.parameters),
         "VALUES": tuple(float(parameter.value) for parameter in model.parameters),
@@ -398,7 +417,10 @@ def generate(derived: Derived, dose_units: dict[str, dict[str, float]] | None = 
         "GENERATOR": GENERATOR,
     }
     title = _safe(model.title or model.name)
-    return module.render(f"Kernel of the model {_safe(model.name)}: {title}. Generated by pkpd; not meant to be edited.", constants)
+    return module.render(
+        f"Kernel of the model {_safe(model.name)}: {title}. Generated by pkpd; not meant to be edited.",
+        constants,
+    )
 
 
 def generate_sensitivity(derived: Derived) -> str:
@@ -458,7 +480,8 @@ def generate_sensitivity(derived: Derived) -> str:
         constants[columns] = tuple(j for _, j in pattern)
     constants["GENERATOR"] = GENERATOR
     return module.render(
-        f"Derivatives of the model {_safe(model.name)} for sensitivities. Generated by pkpd; not meant to be edited.", constants
+        f"Derivatives of the model {_safe(model.name)} for sensitivities. Generated by pkpd; not meant to be edited.",
+        constants,
     )
 
 
@@ -498,10 +521,14 @@ def _add_elimination(module: _Module, derived: Derived) -> None:
             body.append(f"w{i}_{k} = w{i}_{k}*w{k}_{k}")
             for j in right:
                 product = f"w{i}_{k}*w{k}_{j}"
-                body.append(f"w{i}_{j} = w{i}_{j} - {product}" if (i, j) in filled else f"w{i}_{j} = -{product}")
+                body.append(
+                    f"w{i}_{j} = w{i}_{j} - {product}" if (i, j) in filled else f"w{i}_{j} = -{product}"
+                )
                 filled.add((i, j))
     body += [f"LU[{slot}] = w{i}_{j}" for (i, j), slot in slots.items()]
-    module.lines("factor(J, d, LU)", "Factors of W = d*I - J without pivoting; reciprocal pivots in LU.", body)
+    module.lines(
+        "factor(J, d, LU)", "Factors of W = d*I - J without pivoting; reciprocal pivots in LU.", body
+    )
 
     body = [f"b{i} = b[{i}]  # {state}" for i, state in enumerate(states)]
     for k in order:

@@ -1,0 +1,863 @@
+"""The command line: ``pkpd models | show | simulate | fit | report``.
+
+Results go to standard output (tables, or JSON with ``--json``), progress and notes to standard error. Exit codes: 0 done, 2 wrong
+usage, 3 bad input, 4 an integration failed, 5 no convergence, 6 a missing extra, 130 interrupted. Nothing but typer is loaded
+before a command runs.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pkpd.errors import InputError, PkpdError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from rich.console import Console
+    from rich.table import Table
+
+    from pkpd.fit import FitResult
+    from pkpd.simulate import Profile
+    from pkpd.symbolic.model import Model
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="""Pharmacokinetic and pharmacodynamic models: read, simulate, fit to published summaries, report.
+
+[bold]Begin with[/]
+
+  pkpd models
+  pkpd show il2_treg
+  pkpd simulate il2_treg "1 MIU sc daily x5 every 28 d x3" --plot course.png
+  pkpd fit low_dose_il2
+
+A model is a text file: [italic]pkpd show ./my.model[/] checks yours. Results are those of a model and no medical advice.""",
+)
+
+TABLE_ENDINGS = (".csv", ".parquet", ".json")
+FIGURE_ENDINGS = (".png", ".svg", ".pdf")
+PATIENCE_S = 2.0  # what takes longer shows that it is at work
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+SeedOption = Annotated[
+    int, typer.Option(help="Seed of everything random; the same seed gives the same numbers.")
+]
+JobsOption = Annotated[
+    int | None, typer.Option(min=1, help="Number of cores to use (default: all).", show_default=False)
+]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; ends with ``SystemExit``. Our own errors are printed as their sentence, without traceback."""
+    try:
+        app(arguments, prog_name="pkpd")
+    except PkpdError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - rich would wrap the line under which a caret stands
+        sys.exit(error.exit_code)
+    except OSError as error:
+        where = f" {error.filename!r}" if error.filename else ""
+        print(f"error: {error.strerror or error}{where}", file=sys.stderr)  # noqa: T201
+        sys.exit(InputError.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from pkpd import __version__
+
+        typer.echo(f"pkpd {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+# --- models -----------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def models(json: JsonOption = False) -> None:
+    """List the models and fits that come with the package.
+
+    [dim]Examples[/]
+
+      pkpd models
+      pkpd models --json
+    """
+    from pkpd import library
+
+    titles = {name: _title(library.read_model_text(name)[0]) for name in library.models()}
+    if json:
+        _print_json(
+            {"models": [{"name": n, "title": t} for n, t in titles.items()], "fits": list(library.fits())}
+        )
+        return
+    table = _table("model", "what it is")
+    for name, title in titles.items():
+        table.add_row(name, title)
+    out = _console()
+    out.print(table)
+    out.print(f"fits: {', '.join(library.fits())}", style="dim")
+    out.print("next: pkpd show MODEL, pkpd simulate MODEL SCHEDULE, pkpd fit FIT", style="dim")
+
+
+def _title(text: str) -> str:
+    """The title that a model's text gives itself, without reading the rest."""
+    found = re.search(r"^model\s+([^#\n]*)", text, re.MULTILINE)
+    return found.group(1).strip() if found else ""
+
+
+# --- show -------------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def show(
+    model: Annotated[
+        str, typer.Argument(help="Name of a model (see [italic]pkpd models[/]) or path of a .model file.")
+    ],
+    latex: Annotated[bool, typer.Option("--latex", help="Print the equations as LaTeX.")] = False,
+    source: Annotated[
+        bool, typer.Option("--source", help="Print the generated Python source of the compiled kernel.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Check a model and print its equations, units, sparsity, and parameters with their sources.
+
+    [dim]Examples[/]
+
+      pkpd show il2_treg
+      pkpd show ./my.model
+      pkpd show il2_treg --latex
+      pkpd show il2_treg --source > kernel.py
+    """
+    if latex + source + json > 1:
+        raise InputError("choose one of --latex, --source and --json")
+    if source:
+        from pkpd.kernel import load
+
+        typer.echo(load(model).source, nl=False)
+        return
+    from pkpd import library
+    from pkpd.symbolic.model import read_model
+
+    checked = read_model(*library.read_model_text(model))
+    if latex:
+        from pkpd.symbolic.latex import model_latex
+
+        typer.echo(model_latex(checked))
+        return
+    from pkpd.symbolic.derive import derive
+
+    with _Work("deriving"):
+        derived = derive(checked)
+        pattern = set(derived.jacobian[1])
+        filled = set(derived.elimination.slots)
+    names = derived.state_names
+    if json:
+        _print_json(_model_facts(checked) | {"jacobian": [[names[i], names[j]] for i, j in sorted(pattern)]})
+        return
+    _show_model(checked, names, pattern, filled)
+
+
+def _model_facts(model: Model) -> dict[str, Any]:
+    from pkpd.symbolic.text import expression_text
+
+    def text(tree: Any) -> str | None:
+        return tree if tree is None or isinstance(tree, str) else expression_text(tree)
+
+    return {
+        "name": model.name,
+        "title": model.title,
+        "sources": model.sources,
+        "time_unit": model.time_unit,
+        "parameters": [
+            {
+                "name": p.name,
+                "kind": p.kind,
+                "value": p.value,
+                "unit": p.unit,
+                "description": p.description,
+                "bounds": [p.lower, p.upper],
+                "prior": _distribution(p.prior),
+                "between_subjects": _distribution(p.between),
+                "source": p.source,
+                "provenance": p.provenance,
+            }
+            for p in model.parameters
+        ],
+        "states": [
+            {"name": s.name, "unit": s.unit, "initial": text(s.initial), "description": s.description}
+            for s in model.states
+        ],
+        "definitions": [
+            {"name": d.name, "expression": text(d.expression), "unit": d.unit, "description": d.description}
+            for d in model.definitions
+        ],
+        "equations": {name: text(tree) for name, tree in model.equations.items()},
+        "routes": [
+            {
+                "name": r.name,
+                "target": r.target,
+                "lag": text(r.lag),
+                "F": text(r.F),
+                "duration": text(r.duration),
+            }
+            | {"rate": text(r.rate)}
+            for r in model.routes
+        ],
+        "outputs": [
+            {"name": o.name, "expression": text(o.expression), "unit": o.unit, "description": o.description}
+            for o in model.outputs
+        ],
+    }
+
+
+def _distribution(distribution: Any) -> str:
+    if distribution is None:
+        return ""
+    return f"{distribution.kind}({', '.join(f'{value:g}' for value in distribution.arguments)})"
+
+
+def _show_model(
+    model: Model, names: tuple[str, ...], pattern: set[tuple[int, int]], filled: set[tuple[int, int]]
+) -> None:
+    facts = _model_facts(model)
+    out = _console()
+    out.print(f"[bold]{model.name}[/]  {_plain(model.title)}")
+    for line in model.sources:
+        out.print(f"  {_plain(line)}", style="dim", soft_wrap=True)
+    out.print(f"time in {model.time_unit}\n")
+
+    out.print("[bold]parameters[/]")
+    width = max((len(p.name) for p in model.parameters), default=0)
+    for p in model.parameters:
+        limits = "" if abs(p.lower) == abs(p.upper) == float("inf") else f"bounds {p.lower:g} .. {p.upper:g}"
+        words = [
+            p.description,
+            "of the subject" if p.kind == "covariate" else "",
+            f"~ {_distribution(p.between)}" if p.between else "",
+            f"prior {_distribution(p.prior)}" if p.prior else "",
+            limits,
+        ]
+        said = _plain("  ".join(word for word in words if word))
+        out.print(f"  {p.name:<{width}} = {p.value:g} {_plain(f'[{p.unit}]')}  {said}", soft_wrap=True)
+        origin = f"[dim]{_plain(p.source)}[/]" if p.source else ""
+        if p.provenance == "unverified":
+            origin += "  [bold red]UNVERIFIED[/]"
+        elif p.provenance and p.provenance != "reported":
+            origin += f"  [italic]{p.provenance}[/]"
+        if origin:
+            out.print(f"  {'':<{width}}   {origin.strip()}", soft_wrap=True)
+    out.print()
+
+    table = _table("state", "unit", "starts at", "what it is")
+    for state in facts["states"]:
+        table.add_row(state["name"], state["unit"], state["initial"] or "0", _plain(state["description"]))
+    out.print(table)
+
+    def lines(heading: str, rows: list[tuple[str, str, str]]) -> None:
+        if rows:
+            out.print(f"[bold]{heading}[/]")
+            width = max(len(left) for left, _, _ in rows)
+            for left, right, note in rows:
+                out.print(f"  {left:<{width}} = {_plain(right)}  [dim]{_plain(note)}[/]", soft_wrap=True)
+            out.print()
+
+    def note(row: dict[str, str]) -> str:
+        return "  ".join(part for part in (row["unit"] and f"[{row['unit']}]", row["description"]) if part)
+
+    lines("definitions", [(d["name"], d["expression"], note(d)) for d in facts["definitions"]])
+    units = {state.name: state.unit for state in model.states}
+    lines(
+        "equations",
+        [(f"d {n}", tree, f"[{units[n]}/{model.time_unit}]") for n, tree in facts["equations"].items()],
+    )
+    lines("outputs", [(o["name"], o["expression"], note(o)) for o in facts["outputs"]])
+    if facts["routes"]:
+        out.print("[bold]routes[/]")
+        for r in facts["routes"]:
+            given = "  ".join(
+                f"{key} = {r[key]}" for key in ("lag", "F", "duration", "rate") if r[key] is not None
+            )
+            out.print(f"  {r['name']} -> {r['target']}  {_plain(given)}", soft_wrap=True)
+        out.print()
+
+    n = len(names)
+    extra = len(filled - pattern)
+    fill = "no fill-in" if extra == 0 else f"{extra} more by fill-in"
+    out.print(f"[bold]sparsity[/]  Jacobian {len(pattern)} of {n * n} entries; its LU: {fill}")
+    width = max(len(name) for name in names)
+    for i, name in enumerate(names):
+        marks = " ".join("x" if (i, j) in pattern else "+" if (i, j) in filled else "." for j in range(n))
+        out.print(f"  {name:>{width}}  {marks}", highlight=False, soft_wrap=True)
+
+
+# --- simulate ---------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def simulate(
+    model: Annotated[str, typer.Argument(help="Name of a model or path of a .model file.")],
+    schedule: Annotated[
+        str, typer.Argument(help='Doses, as one would write them: "1 MIU sc daily x5 every 28 d x3".')
+    ],
+    until: Annotated[
+        str | None, typer.Option(help='Last time: "84", in the model\'s unit, or "12 h".', show_default=False)
+    ] = None,
+    every: Annotated[
+        str | None, typer.Option(help='Step between output times: "0.5" or "6 h".', show_default=False)
+    ] = None,
+    times: Annotated[
+        str | None,
+        typer.Option(help='Output times instead: "0, 1, 2, 4" or "0, 30, 60 min".', show_default=False),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help='Another value of a parameter: "CL=5", "CL = 80 mL/min". Repeatable.',
+        ),
+    ] = None,
+    subjects: Annotated[
+        int, typer.Option(min=1, help="How many subjects, drawn from the between-subject variability.")
+    ] = 1,
+    seed: SeedOption = 0,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Write the profile: .csv, .parquet or .json.", show_default=False
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the profile: .png, .svg or .pdf.", show_default=False)
+    ] = None,
+    method: Annotated[str, typer.Option(help="Integration method; auto picks one and says which.")] = "auto",
+    rtol: Annotated[
+        float, typer.Option(min=1e-13, max=0.1, help="Relative tolerance of the integration.")
+    ] = 1e-6,
+    jobs: JobsOption = None,
+    stats: Annotated[bool, typer.Option("--stats", help="Print what the integrator did.")] = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Simulate a model under a dosing schedule, for one subject or a population.
+
+    [dim]Examples[/]
+
+      pkpd simulate il2_treg "1 MIU sc daily x5 every 28 d x3" --plot course.png
+      pkpd simulate il2_treg "0.26 MIU/m2 sc every 3 d for 60 d" --set "BSA = 1.73 m^2" --until 90 -o profile.csv
+      pkpd simulate il2_treg "2 MIU sc daily x5 every 28 d x3" --subjects 1000 -o out.parquet --plot out.png
+      pkpd simulate one_compartment_iv "100 mg iv over 2 h every 12 h x6" --times "0, 1, 2, 4, 8, 12"
+      pkpd simulate il2_treg none --until 28
+
+    The profile is a table with a row per subject and time and a column per output. [italic]none[/] is placebo.
+    """
+    from pkpd.files import check_target
+
+    # what could fail cheaply fails before anything is computed
+    if output is not None:
+        check_target(output, TABLE_ENDINGS)
+    if plot is not None:
+        check_target(plot, FIGURE_ENDINGS)
+    if times is not None and (until is not None or every is not None):
+        raise InputError("give either --times, or --until and --every")
+
+    from pkpd.dosing import Schedule
+
+    doses = Schedule.parse(schedule)
+    with _Work(f"reading and compiling {model} (once: it is cached)", quiet):
+        from pkpd.kernel import load
+
+        kernel = load(model)
+    parameters = _overrides(set_ or [], kernel)
+    grid = _times(times, until, every, doses, kernel.TIME_UNIT)
+
+    from pkpd.simulate import simulate as run
+
+    started = time.perf_counter()
+    what = f"simulating {subjects} subject{'s' * (subjects > 1)}"
+    with _Work(what, quiet) as work:
+        profile = run(
+            kernel,
+            doses,
+            times=grid,
+            parameters=parameters,
+            subjects=subjects,
+            seed=seed,
+            method=method,
+            rtol=rtol,
+            threads=jobs,
+            progress=lambda done, total: work.update(what, done / total, f"{done} of {total}"),
+        )
+    elapsed = time.perf_counter() - started
+
+    if output is not None:
+        _write_table(profile, output)
+        _note(f"wrote {output}", quiet)
+    if plot is not None:
+        from pkpd.plot import profile_figure, save
+
+        save(profile_figure(profile), plot)
+        _note(f"wrote {plot}", quiet)
+    if json:
+        _print_json(_profile_summary(profile) | {"seconds": elapsed})
+    elif not quiet:
+        _show_profile(profile)
+    if stats and not json:
+        for key, value in profile.statistics.items():
+            typer.echo(f"{key}: {value}", err=True)
+    failed = profile.status.nonzero()[0]
+    if failed.size:
+        from pkpd.errors import SolverError
+        from pkpd.ode.status import sentence
+
+        raise SolverError(
+            f"{failed.size} of {subjects} subjects could not be integrated and are empty in the results; "
+            f"subject {failed[0]}: {sentence(int(profile.status[failed[0]]))}"
+        )
+
+
+def _overrides(given: list[str], kernel: Any) -> dict[str, float]:
+    """``["CL = 80 mL/min"]`` -> ``{"CL": 4.8}``, in the model's units."""
+    import difflib
+
+    from pkpd import units
+
+    names = list(kernel.PARAMETERS)
+    values: dict[str, float] = {}
+    for text in given:
+        name, equals, number = (part.strip() for part in text.partition("="))
+        if not equals:
+            raise InputError(
+                f'--set "{text}": write NAME=VALUE, for instance --set "{names[0]} = {kernel.VALUES[0]:g}"'
+            )
+        if name not in names:
+            close = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names
+            raise InputError(
+                f'--set "{text}": {kernel.NAME} has no parameter "{name}"; did you mean {", ".join(close)}?'
+            )
+        value, unit = units.quantity(number)
+        model_unit = kernel.UNITS[names.index(name)]
+        if any(character.isalpha() or character == "%" for character in number.lstrip("0123456789.+-eE ")):
+            value *= units.factor(unit, model_unit)
+        values[name] = value
+    return values
+
+
+def _in_time_unit(text: str, time_unit: str, option: str) -> float:
+    from pkpd import units
+
+    try:
+        value, unit = units.quantity(text)
+        value *= 1.0 if unit == "1" else units.factor(unit, time_unit)
+    except PkpdError as error:
+        raise InputError(f"{option} {text!r}: {error}") from None
+    if value < 0:
+        raise InputError(f"{option} {text!r}: a time cannot be negative")
+    return value
+
+
+def _times(times: str | None, until: str | None, every: str | None, doses: Any, time_unit: str) -> np.ndarray:
+    """Output times in the model's unit, shape (n_times,), ascending.
+
+    Without ``--until`` the horizon is the last dose and 28 days more (48 hours where the model counts in hours or less).
+    """
+    import numpy as np
+
+    if times is not None:
+        words = [word for word in times.replace(";", ",").split(",") if word.strip()]
+        last = re.search(r"[A-Za-z]+\s*$", words[-1]) if words else None
+        grid = [
+            _in_time_unit(
+                word if last is None or re.search(r"[A-Za-z]\s*$", word) else f"{word} {last.group()}",
+                time_unit,
+                "--times",
+            )
+            for word in words
+        ]
+        if not grid or any(b <= a for a, b in itertools.pairwise(grid)):
+            raise InputError(
+                f'--times "{times}": write increasing numbers with commas between, such as "0, 1, 2, 4"'
+            )
+        return np.array(grid)
+    if until is None:
+        rest = "28 d" if time_unit in ("d", "day", "days", "week", "weeks") else "48 h"
+        end = _in_time_unit(f"{doses.span} d", time_unit, "--until") + _in_time_unit(
+            rest, time_unit, "--until"
+        )
+    else:
+        end = _in_time_unit(until, time_unit, "--until")
+    if end == 0:
+        return np.zeros(1)
+    if every is None:
+        return np.linspace(0.0, end, 241)
+    step = _in_time_unit(every, time_unit, "--every")
+    if step <= 0:
+        raise InputError(f"--every {every!r}: the step must be longer than zero")
+    n = end / step
+    if n > 10_000_000:
+        raise InputError(f"--every {every!r} makes {n:.3g} output times; choose a longer step")
+    steps = np.arange(int(n + 1e-9) + 1) * step
+    return steps if end - steps[-1] < 1e-9 * end else np.append(steps, end)
+
+
+def _write_table(profile: Profile, path: Path) -> None:
+    """The tidy table, whole or not at all."""
+    from pkpd.files import replacing, to_json
+
+    frame = profile.to_frame()
+    with replacing(path) as temporary:
+        match path.suffix.lower():
+            case ".csv":
+                frame.to_csv(temporary, index=False)
+            case ".parquet":
+                frame.to_parquet(temporary, index=False)
+            case ".json":
+                columns = {str(name): frame[name].tolist() for name in frame.columns}
+                temporary.write_text(
+                    to_json(_profile_summary(profile) | {"table": columns}, indent=None), encoding="utf-8"
+                )
+
+
+def _profile_summary(profile: Profile) -> dict[str, Any]:
+    """What was simulated, and per output its largest value, when, and the last one: median, 5 % and 95 % over subjects."""
+    import numpy as np
+
+    values = profile.outputs  # (n_subjects, n_times, n_outputs)
+    levels = (0.5, 0.05, 0.95)
+
+    def quantiles(numbers: np.ndarray) -> dict[str, float]:
+        finite = numbers[np.isfinite(numbers)]
+        if finite.size == 0:
+            return {"median": float("nan"), "p5": float("nan"), "p95": float("nan")}
+        return dict(zip(("median", "p5", "p95"), map(float, np.quantile(finite, levels)), strict=True))
+
+    outputs = {}
+    for k, name in enumerate(profile.names):
+        v = values[:, :, k]
+        outputs[name] = {
+            "unit": profile.units[k],
+            "maximum": quantiles(v.max(axis=1)),
+            "time_of_maximum": quantiles(profile.times[v.argmax(axis=1)]),
+            "last": quantiles(v[:, -1]),
+        }
+    return {
+        "model": profile.model,
+        "schedule": str(profile.schedule),
+        "time_unit": profile.time_unit,
+        "subjects": int(values.shape[0]),
+        "times": {
+            "first": float(profile.times[0]),
+            "last": float(profile.times[-1]),
+            "count": len(profile.times),
+        },
+        "outputs": outputs,
+        "failed_subjects": int(np.count_nonzero(profile.status)),
+        "statistics": profile.statistics,
+        "provenance": profile.provenance,
+    }
+
+
+def _show_profile(profile: Profile) -> None:
+    facts = _profile_summary(profile)
+    many = facts["subjects"] > 1
+    out = _console()
+    out.print(f"[bold]{_plain(facts['model'])}[/]  {_plain(facts['schedule'])}", soft_wrap=True)
+
+    def cell(q: dict[str, float]) -> str:
+        return f"{q['median']:.4g} ({q['p5']:.3g} to {q['p95']:.3g})" if many else f"{q['median']:.5g}"
+
+    unit = facts["time_unit"]
+    table = _table("output", "unit", ">largest", f">at ({unit})", f">at {facts['times']['last']:g} {unit}")
+    for name, row in facts["outputs"].items():
+        table.add_row(
+            name, row["unit"], cell(row["maximum"]), cell(row["time_of_maximum"]), cell(row["last"])
+        )
+    out.print(table)
+    if many:
+        out.print(f"median (5 % to 95 %) of {facts['subjects']} subjects", style="dim")
+
+
+# --- fit and report ---------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def fit(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="FIT", help="Name of a fit (see [italic]pkpd models[/]) or path of a fit folder."
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Folder of the report (default: results/FIT).", show_default=False
+        ),
+    ] = None,
+    without_unverified: Annotated[
+        bool,
+        typer.Option(
+            "--without-unverified", help="Leave out numbers that were not checked against their paper."
+        ),
+    ] = False,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="A first look: one start; no rival, no left-out studies, no checks."),
+    ] = False,
+    starts: Annotated[
+        int | None, typer.Option(min=1, help="How many starts the search makes.", show_default=False)
+    ] = None,
+    subjects: Annotated[
+        int | None, typer.Option(min=1, help="Virtual patients per trial arm.", show_default=False)
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Seed of everything random (default: that of the fit).", show_default=False),
+    ] = None,
+    jobs: JobsOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Fit a model to published numbers and write the report.
+
+    [dim]Examples[/]
+
+      pkpd fit low_dose_il2
+      pkpd fit low_dose_il2 --without-unverified -o results/verified
+      pkpd fit low_dose_il2 --quick --seed 3
+      pkpd fit ./my_fit
+
+    The report is one HTML file that opens anywhere, with its figures and result.json beside it. Exit code 5 means that the search
+    did not converge; the report is written all the same and says so.
+    """
+    from pkpd.fit import read_fit
+    from pkpd.report import check_report_folder
+
+    spec = read_fit(name)
+    folder = output or Path("results") / spec.name
+    check_report_folder(folder)
+
+    from pkpd.fit import fit as run
+    from pkpd.report import write_report
+
+    with _Work(f"reading {spec.name}", quiet) as work:
+        result = run(
+            spec,
+            starts=1 if quick and starts is None else starts,
+            seed=seed,
+            subjects=subjects,
+            leave_out_unverified=without_unverified,
+            rival=not quick,
+            leave_one_out=not quick,
+            unverified=not quick,
+            check=not quick,
+            jobs=jobs,
+            progress=work.update,
+        )
+        work.update("writing the report")
+        page = write_report(result, folder, fit=spec, jobs=jobs, progress=work.update)
+    if json:
+        _print_json(result.to_dict() | {"report": str(page)})
+    elif not quiet:
+        _show_fit(result)
+        typer.echo(f"report: {page}")
+    if result.interrupted:
+        raise typer.Exit(130)
+    if not result.converged:
+        from pkpd.errors import ConvergenceError
+
+        raise ConvergenceError(
+            f"the search did not converge ({result.message}); the report says where it stopped"
+        )
+
+
+def _show_fit(result: FitResult) -> None:
+    out = _console()
+    out.print(f"[bold]{_plain(result.title)}[/]")
+    used = [row for row in result.rows if row.use == "fit" and row.residuals]
+    near = sum(abs(row.residuals[0]) <= 2 for row in used)
+    out.print(
+        f"{'converged' if result.converged else '[bold red]not converged[/]'}: {near} of {len(used)} published numbers within two "
+        f"standard errors of the prediction; OFV {result.ofv:.1f}, -2LL {result.minus_2ll:.1f}, AIC {result.aic:.1f}, "
+        f"BIC {result.bic:.1f}"
+    )
+    table = _table("parameter", ">estimate", "unit", ">95 %", ">RSE", "what the data say")
+    for e in result.estimates:
+        if e.kind != "study effect":
+            mark = " [red]unverified prior[/]" if e.provenance == "unverified" else ""
+            table.add_row(
+                e.name + mark,
+                f"{e.value:.3g}",
+                e.unit,
+                f"{e.lower:.3g} to {e.upper:.3g}",
+                f"{e.rse:.0f} %",
+                _plain(e.verdict),
+            )
+    out.print(table)
+    for part in (result.comparison, result.unverified, result.check):
+        if part is not None:
+            out.print(_plain(part.verdict))
+    out.print("A model, not medical advice.", style="dim")
+
+
+@app.command()
+def report(
+    path: Annotated[
+        Path, typer.Argument(metavar="RESULT", help="Folder of a fit's report, or its result.json.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Another folder for the report.", show_default=False)
+    ] = None,
+    jobs: JobsOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Write the report of an earlier fit again, for instance after an update, without fitting.
+
+    [dim]Examples[/]
+
+      pkpd report results/low_dose_il2
+      pkpd report results/low_dose_il2/result.json -o elsewhere
+    """
+    from pkpd.report import check_report_folder, read_report, write_report
+
+    if not path.exists():
+        raise InputError(f"there is no {path}; a fit writes its result to results/FIT")
+    result, curves = read_report(path)
+    folder = output or (path if path.is_dir() else path.parent)
+    check_report_folder(folder)
+    with _Work("writing the report", quiet) as work:
+        page = write_report(result, folder, curves=curves, jobs=jobs, progress=work.update)
+    if not quiet:
+        typer.echo(f"report: {page}")
+
+
+# --- helpers ----------------------------------------------------------------------------------------------------------
+
+
+def _console(*, stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)
+
+
+def _table(*columns: str) -> Table:
+    """A table without frame; a column written ``>name`` is aligned to the right."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(
+            column.removeprefix(">"), justify="right" if column.startswith(">") else "left", overflow="fold"
+        )
+    return table
+
+
+def _plain(text: str) -> str:
+    """Text that rich prints as it is, brackets included."""
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _print_json(value: Any) -> None:
+    from pkpd.files import to_json
+
+    typer.echo(to_json(value))
+
+
+def _note(text: str, quiet: bool = False) -> None:
+    if not quiet:
+        typer.echo(text, err=True)
+
+
+class _Work:
+    """Shows on standard error what is being done, once it has taken two seconds: a bar in a terminal, else a line per stage.
+
+    Used as a context; ``update(what, share, remark)`` tells how far it is (share from 0 to 1, below 0: not known).
+    """
+
+    def __init__(self, what: str, quiet: bool = False) -> None:
+        self.what, self.share, self.remark, self.quiet = what, -1.0, "", quiet
+        self._timer = threading.Timer(PATIENCE_S, self._show)
+        self._timer.daemon = True
+        self._lock = threading.Lock()
+        self._bar: Any = None
+        self._shown = False
+        self._printed = ""
+
+    def __enter__(self) -> _Work:
+        if not self.quiet:
+            self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        with self._lock:
+            self._shown = False
+            if self._bar is not None:
+                self._bar.stop()
+                self._bar = None
+
+    def update(self, what: str, share: float = -1.0, remark: str = "") -> None:
+        with self._lock:
+            self.what, self.share, self.remark = what, share, remark
+            if self._shown:
+                self._draw()
+
+    def _show(self) -> None:
+        with self._lock:
+            console = _console(stderr=True)
+            if console.is_terminal:
+                from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+                columns = (
+                    SpinnerColumn(),
+                    TextColumn("{task.description}"),
+                    BarColumn(),
+                    TimeElapsedColumn(),
+                )
+                self._bar = Progress(
+                    *columns, TextColumn("{task.fields[remark]}"), console=console, transient=True
+                )
+                self._bar.add_task("", total=None, remark="")
+                self._bar.start()
+            self._shown = True
+            self._draw()
+
+    def _draw(self) -> None:
+        if self._bar is None:
+            if self.what != self._printed:
+                self._printed = self.what
+                typer.echo(f"{self.what} ...", err=True)
+            return
+        known = self.share >= 0
+        self._bar.update(
+            0,
+            description=_plain(self.what),
+            total=1.0 if known else None,
+            completed=max(0.0, self.share),
+            remark=_plain(self.remark),
+        )

@@ -1,0 +1,510 @@
+"""FitResult -> what the fitted model says about the trial arms: dose-response curves and time courses, ready to draw.
+
+Everything here is plain values (dicts, lists, numbers), so that it can be kept beside the result and drawn again without
+simulating. Arms are simulated as populations of quasi-random subjects with the study's own effects, like those of the fit.
+
+    panels   dose-response of one reported quantity: ``title, output, unit, dose_unit, log, curves, points``; a curve has ``dose, median,
+             low, high`` (the mean over subjects and its 95 % interval by the parameters' uncertainty), a point ``dose, value, interval, n,
+             study, arm, row, provenance, use``
+    courses  one study: ``study, part`` ("first week" for what rises and falls between doses, else "whole course"), ``arms`` (label ->
+             ``times, names, units, time_unit, dose_times`` and ``median, low, high``, (n_times, n_names): median and 5 % to 95 % of
+             subjects) and ``points`` (``arm, output, time, value, interval, n, provenance``)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pkpd import data as _data
+from pkpd import likelihood
+from pkpd.data import Row
+from pkpd.dosing import EventTable, Schedule
+from pkpd.errors import PkpdError
+from pkpd.fit import FitResult, FitSpec, Objective, System, coordinates, in_units, quasi_normals
+from pkpd.simulate import solve
+
+Array = NDArray[np.float64]
+Progress = Callable[[str, float, str], None]
+
+SUBJECTS = 128
+DRAWS = 24
+DOSES = (0.0, 0.03, 0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 1.0, 1.25)
+"""Doses of a curve, in units of the largest dose reported."""
+PANELS_PER_STUDY = 4
+LONGEST_DAYS = 400.0
+SPIKE = 3.0
+"""An output whose peak within a dosing interval is this many times its trough is shown for the first week only."""
+
+
+def predict(
+    result: FitResult,
+    spec: FitSpec,
+    *,
+    jobs: int | None = None,
+    progress: Progress = lambda what, share, remark: None,
+) -> dict[str, Any]:
+    """What a report draws beside the result: ``{"dose_response": [panel, ...], "courses": [study, ...], "model": {...}}``."""
+    system = System.load(spec.main.model)
+    known = {row.id for row in result.rows}  # without those that were left out or could not be predicted
+    rows = [row for row in in_units(_data.read_data(spec.data), system).rows if row.id in known]
+    arms = _Arms(result, spec, system, rows, jobs)
+    dosed = [study for study in _studies(rows) if any(_has_dose(row) for row in rows if row.study == study)]
+    courses = []
+    for k, study in enumerate(dosed):
+        progress("time courses", k / max(1, len(dosed)), study)
+        courses += _courses(arms, study, rows)
+    progress("dose-response", 0.0, "")
+    return {
+        "dose_response": _dose_response(arms, rows, progress),
+        "courses": courses,
+        "model": _model_facts(spec.main.model),
+    }
+
+
+def _model_facts(name: str) -> dict[str, Any]:
+    """The model as it was fitted: equations as text, the file, its sources, and what each parameter means."""
+    from pkpd import library
+    from pkpd.symbolic.model import read_model
+    from pkpd.symbolic.text import expression_text
+
+    model = read_model(*library.read_model_text(name))
+    lines = [(d.name, expression_text(d.expression), d.unit) for d in model.definitions]
+    lines += [(f"d {name}", expression_text(tree), "") for name, tree in model.equations.items()]
+    lines += [(o.name, expression_text(o.expression), o.unit) for o in model.outputs]
+    width = max(len(left) for left, _, _ in lines)
+    return {
+        "equations": "\n".join(
+            f"{left:<{width}} = {right}" + (f"  [{unit}]" if unit else "") for left, right, unit in lines
+        ),
+        "text": model.text,
+        "sources": list(model.sources),
+        "descriptions": {p.name: p.description for p in model.parameters},
+    }
+
+
+def _studies(rows: Iterable[Row]) -> list[str]:
+    return list(dict.fromkeys(row.study for row in rows))
+
+
+def _has_dose(row: Row) -> bool:
+    return bool(Schedule.parse(row.schedule).n_doses)
+
+
+class _Arms:
+    """Simulates arms of a fit at its estimates, or at draws from their uncertainty."""
+
+    def __init__(
+        self, result: FitResult, spec: FitSpec, system: System, rows: Sequence[Row], jobs: int | None
+    ) -> None:
+        self.result, self.spec, self.system, self.jobs = result, spec, system, jobs
+        self.names = [p.name for p in system.parameters]
+        self.outputs = list(system.output_units)
+        self.observed = {row.id: row for row in result.rows}
+        fitted = [row for row in rows if row.use == "fit"]
+        kept = {estimate.name for estimate in result.estimates}
+        estimated = tuple(c for c in coordinates(system, spec.main, fitted) if c.name in kept)
+        self.objective = Objective(
+            system, spec.main, fitted[:1], options=spec.options, threads=jobs, estimated=estimated
+        )
+        self.centre = np.array([estimate.x for estimate in result.estimates])
+        self.same = [c.name for c in estimated] == [estimate.name for estimate in result.estimates]
+
+    def draws(self, count: int) -> list[Array]:
+        """Points around the optimum, by the Laplace approximation; none where the result is of another specification."""
+        covariance = np.array(self.result.covariance, dtype=np.float64)
+        if not self.same or covariance.size == 0 or not np.all(np.isfinite(covariance)):
+            return []
+        values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
+        root = vectors * np.sqrt(np.maximum(values, 0.0))
+        z = quasi_normals(count, self.centre.size, self.spec.options.seed + 1)
+        return [self.centre + root @ point for point in z]
+
+    def subjects(self, study: str, overrides: Iterable[Any], count: int, x: Array | None = None) -> Array:
+        """Parameters of an arm's subjects, (count, n_params)."""
+        if x is None:
+            known = self.result.study_values.get(study, self.result.values)
+            between = self.result.between
+        else:
+            known, between = self.objective.values(x, study), self.objective.between(x)
+        typical = np.array([known.get(p.name, float(p.value)) for p in self.system.parameters])
+        for item in overrides:
+            typical[self.names.index(item.name)] = item.value
+        values = np.tile(typical, (count, 1))
+        z = quasi_normals(count, len(between), self.spec.options.seed)
+        for column, (name, sd) in enumerate(between.items()):
+            values[:, self.names.index(name)] *= np.exp(sd * z[:, column])
+        return values
+
+    def events(self, schedule: Schedule) -> EventTable:
+        s = self.system
+        return schedule.events(s.time_unit, s.routes, s.dose_units, s.sizes)
+
+    def run(self, subjects: Array, schedule: Schedule, times: Array) -> Array:
+        """Outputs (n_subjects, n_times, n_outputs); nan for a subject that could not be integrated."""
+        return np.asarray(
+            solve(
+                self.system.kernel,
+                subjects,
+                self.events(schedule),
+                times,
+                rtol=self.spec.options.rtol,
+                threads=self.jobs,
+            ).outputs
+        )
+
+    def at_rest(self, subjects: Array) -> Array:
+        """Outputs before any dose, (n_subjects, n_outputs)."""
+        return self.run(subjects, Schedule.none(), np.zeros(1))[:, 0]
+
+
+def _relative(measure: str, values: Array, rest: Array) -> Array:
+    """Values (n_subjects, n_times) as a change, percent change or fold of each subject's own baseline (n_subjects,)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        match measure:
+            case "change":
+                return values - rest[:, None]
+            case "percent_change":
+                return 100 * (values / rest[:, None] - 1)
+            case "fold":
+                return values / rest[:, None]
+    return values
+
+
+def _words(output: str, measure: str) -> str:
+    return {"value": output, "change": f"change of {output}"}.get(
+        measure, f"{'percent change' if measure == 'percent_change' else 'fold change'} of {output}"
+    )
+
+
+def _point(arms: _Arms, row: Row) -> dict[str, Any] | None:
+    """What was reported, on the scale of its own unit, as the result has it."""
+    found = arms.observed.get(row.id)
+    if found is None:
+        return None
+    if row.statistic == "lower_bound":
+        interval: list[float | None] = [found.observed, None]
+    elif row.statistic == "upper_bound":
+        interval = [None, found.observed]
+    else:
+        interval = [found.observed_lower, found.observed_upper]
+    return {
+        "row": row.id,
+        "study": row.study,
+        "arm": row.arm,
+        "n": row.n,
+        "value": found.observed,
+        "interval": interval,
+        "provenance": row.provenance,
+        "use": row.use,
+    }
+
+
+# --- dose-response ----------------------------------------------------------------------------------------------------
+
+
+def _dose(schedule: Schedule) -> tuple[float, str] | None:
+    """Amount and unit of every dose, if all are the same; 0 for none."""
+    doses = schedule.doses()
+    if not doses:
+        return 0.0, ""
+    amounts = {(float(dose.amount), dose.unit, dose.per) for dose in doses}
+    if len(amounts) > 1:
+        return None
+    ((amount, unit, per),) = amounts
+    return amount, f"{unit}/{per}" if per else unit
+
+
+def _dose_response(arms: _Arms, rows: Sequence[Row], progress: Progress) -> list[dict[str, Any]]:
+    groups: dict[tuple[Any, ...], list[tuple[Row, float]]] = {}
+    for row in rows:
+        if row.statistic in ("count", "fraction", "range", "ratio", "lower_bound", "upper_bound"):
+            continue
+        schedule = Schedule.parse(row.schedule)
+        dose = _dose(schedule)
+        if dose is None:
+            continue
+        key = (row.study, row.output, row.measure, row.reducer, row.start, row.stop)
+        groups.setdefault(key, []).append((row, dose[0]))
+    wide = {
+        key: members
+        for key, members in groups.items()
+        if len({dose for _, dose in members}) > 1
+        or any(row.statistic == "dose_for_effect" for row, _ in members)
+    }
+    panels = []
+    for k, ((study, output, measure, reducer, start, stop), members) in enumerate(wide.items()):
+        progress("dose-response", k / len(wide), study)
+        panel = _dose_panel(arms, [row for row, _ in members])
+        if panel is None:
+            continue
+        when = f"{start:g}" if start == stop else f"{start:g} to {stop:g}"
+        how = "" if reducer == "at" else f"{reducer}, "
+        panels.append(
+            panel
+            | {"title": f"{study}: {how}{arms.system.time_unit} {when}", "output": _words(output, measure)}
+        )
+    return panels + _bath_panels(arms, rows)
+
+
+def _dose_panel(arms: _Arms, rows: Sequence[Row]) -> dict[str, Any] | None:
+    largest, unit, source = 0.0, "", None
+    for row in rows:
+        amount, name = _dose(Schedule.parse(row.schedule)) or (0.0, "")
+        if row.statistic == "dose_for_effect" and len(rows) == 1:
+            amount *= 2  # room to the right of the dose that was looked for
+        if amount > largest:
+            largest, unit, source = amount, name, row
+    if source is None:
+        return None
+    base = Schedule.parse(source.schedule)
+    own = _dose(base)
+    assert own is not None
+    doses = np.array(DOSES) * largest
+    like = replace(source, statistic="mean")
+    points = []
+    for row in rows:
+        point = _point(arms, row)
+        if point is None:
+            continue
+        if row.statistic == "dose_for_effect":
+            points.append(
+                point
+                | {
+                    "dose": point["value"],
+                    "value": row.effect,
+                    "dose_interval": point["interval"],
+                    "interval": None,
+                }
+            )
+        else:
+            points.append(point | {"dose": (_dose(Schedule.parse(row.schedule)) or (0.0, ""))[0]})
+
+    def curve(x: Array | None, count: int) -> Array:
+        subjects = arms.subjects(source.study, source.overrides, count, x)
+        rest = arms.at_rest(subjects)
+        means = []
+        for dose in doses:
+            schedule = Schedule.none() if dose == 0 else base.scaled(dose / own[0])
+            times = _data.row_times(like, arms.events(schedule).time)
+            column = arms.outputs.index(like.output)
+            values = arms.run(subjects, schedule, times)[:, :, column]
+            baseline = None if like.measure == "value" else rest[:, column]
+            means.append(
+                float(np.nanmean(likelihood.sample(like, values, baseline, times, likelihood.Noise()).s))
+            )
+        return np.array(means)
+
+    return {
+        "dose_unit": unit,
+        "unit": arms.observed[source.id].unit
+        if source.statistic != "dose_for_effect"
+        else _unit_of(arms, source.output, source.measure),
+        "log": False,
+        "curves": [{"label": arms.system.name, "dose": doses.tolist()} | _with_band(arms, curve)],
+        "points": points,
+    }
+
+
+def _unit_of(arms: _Arms, output: str, measure: str) -> str:
+    if measure == "percent_change":
+        return "percent"
+    return "1" if measure == "fold" else str(arms.system.output_units[output])
+
+
+def _with_band(arms: _Arms, curve: Callable[[Array | None, int], Array]) -> dict[str, Any]:
+    """The curve at the estimates, and its 95 % interval over draws from the parameters' uncertainty."""
+    middle = curve(None, arms.spec.options.subjects * 2)
+    drawn = []
+    for x in arms.draws(DRAWS):
+        try:
+            drawn.append(curve(x, arms.spec.options.subjects))
+        except PkpdError:
+            continue  # a draw far out may not be integrable; the others make the interval
+    if len(drawn) < DRAWS // 2:
+        return {"median": middle.tolist(), "low": None, "high": None}
+    # draws use fewer subjects: their spread is taken, around the curve itself
+    deviation = np.nanquantile(drawn, (0.025, 0.975), axis=0) - np.nanmedian(drawn, axis=0)
+    return {
+        "median": middle.tolist(),
+        "low": (middle + deviation[0]).tolist(),
+        "high": (middle + deviation[1]).tolist(),
+    }
+
+
+def _bath_panels(arms: _Arms, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Experiments without doses in which one parameter is set to several values: concentration-response in vitro."""
+    groups: dict[tuple[Any, ...], dict[str, list[Row]]] = {}
+    for row in rows:
+        if len(row.overrides) == 1 and not _has_dose(row) and row.statistic in ("mean", "median"):
+            key = (row.study, row.overrides[0].name, row.measure, row.reducer, row.start, row.stop)
+            groups.setdefault(key, {}).setdefault(row.output, []).append(row)
+    panels = []
+    for (study, name, measure, *_), outputs in groups.items():
+        for output, members in outputs.items():
+            baths = sorted({row.overrides[0].value for row in members})
+            if len(baths) < 3 or min(baths) <= 0:
+                continue
+            grid = np.geomspace(min(baths), max(baths), 25)
+
+            def curve(x: Array | None, count: int, members: list[Row] = members, grid: Array = grid) -> Array:
+                row, column = members[0], arms.outputs.index(members[0].output)
+                means = []
+                for value in grid:
+                    subjects = arms.subjects(
+                        row.study, [row.overrides[0]._replace(value=float(value))], count, x
+                    )
+                    times = _data.row_times(row, np.zeros(0))
+                    outputs = arms.run(subjects, Schedule.none(), times)[:, :, column]
+                    rest = arms.at_rest(subjects)[:, column]
+                    sampled = likelihood.sample(
+                        row, outputs, None if row.measure == "value" else rest, times, likelihood.Noise()
+                    )
+                    means.append(float(np.nanmean(sampled.s)))
+                return np.array(means)
+
+            points = [
+                point | {"dose": row.overrides[0].value}
+                for row in members
+                if (point := _point(arms, row)) is not None
+            ]
+            panels.append(
+                {
+                    "title": f"{study}: {output}",
+                    "output": _words(output, measure),
+                    "unit": arms.observed[members[0].id].unit if members[0].id in arms.observed else "",
+                    "dose_name": name,
+                    "dose_unit": members[0].overrides[0].unit,
+                    "log": True,
+                    "curves": [{"label": arms.system.name, "dose": grid.tolist()} | _with_band(arms, curve)],
+                    "points": points,
+                }
+            )
+    return panels
+
+
+# --- time courses -----------------------------------------------------------------------------------------------------
+
+
+def _courses(arms: _Arms, study: str, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    own = [row for row in rows if row.study == study]
+    keys = list(dict.fromkeys((row.output, row.measure) for row in own if not _is_constant(row, rows)))
+    frequent: dict[str, int] = {}
+    for row in rows:
+        if _has_dose(row) and not _is_constant(row, rows):
+            frequent[row.output] = frequent.get(row.output, 0) + 1
+    for output in sorted(frequent, key=lambda name: -frequent[name]):
+        if len(keys) < PANELS_PER_STUDY and output not in (name for name, _ in keys):
+            keys.append((output, "value"))
+    keys = keys[:PANELS_PER_STUDY]
+    members: dict[tuple[Any, ...], list[Row]] = {}
+    for row in own:
+        members.setdefault((row.schedule, row.overrides), []).append(row)
+    if not any(_has_dose(row) for row in own) or not keys:
+        return []
+    simulated = [_simulated(arms, study, group, key) for key, group in members.items()]
+    spiky = {
+        key: any(_is_spiky(arm["week"][:, :, arms.outputs.index(key[0])], arm) for arm in simulated)
+        for key in keys
+    }
+    figures = []
+    for part, chosen in (("first week", True), ("whole course", False)):
+        wanted = [key for key in keys if spiky[key] == chosen]
+        if wanted:
+            figures.append({"study": study, "part": part} | _figure(arms, simulated, wanted, week=chosen))
+    return figures
+
+
+def _figure(
+    arms: _Arms, simulated: list[dict[str, Any]], keys: list[tuple[str, str]], week: bool
+) -> dict[str, Any]:
+    """Courses of every arm for these outputs, and the numbers reported for them."""
+    columns = [arms.outputs.index(output) for output, _ in keys]
+    drawn: dict[str, Any] = {}
+    points = []
+    for arm in simulated:
+        times, values = (arm["week_times"], arm["week"]) if week else (arm["times"], arm["long"])
+        shown = np.stack(
+            [
+                _relative(measure, values[:, :, column], arm["rest"][:, column])
+                for (_, measure), column in zip(keys, columns, strict=True)
+            ],
+            axis=-1,
+        )
+        low, median, high = np.nanquantile(shown, (0.05, 0.5, 0.95), axis=0)
+        drawn[arm["label"]] = {
+            "times": times.tolist(),
+            "median": median.tolist(),
+            "low": low.tolist(),
+            "high": high.tolist(),
+            "names": [_words(*key) for key in keys],
+            "units": [_unit_of(arms, *key) for key in keys],
+            "time_unit": arms.system.time_unit,
+            "dose_times": [time for time in arm["dose_times"] if time <= times[-1]],
+        }
+        for row in arm["rows"]:
+            key = (row.output, row.measure)
+            if key not in keys or row.reducer in ("auc", "tmax", "half_life") or row.start > times[-1]:
+                continue
+            if row.statistic not in ("mean", "median", "geometric_mean", "lower_bound", "upper_bound"):
+                continue
+            point = _point(arms, row)
+            if point is not None:
+                middle = (row.start + min(row.stop, float(times[-1]))) / 2
+                points.append(point | {"arm": arm["label"], "output": _words(*key), "time": middle})
+    return {"arms": drawn, "points": points}
+
+
+def _is_constant(row: Row, rows: Sequence[Row]) -> bool:
+    """Whether an output is only ever looked at without doses and without change over time, as a lag or an in vitro curve."""
+    return not any(_has_dose(other) and other.stop > 0 for other in rows if other.output == row.output)
+
+
+def _per_day(arms: _Arms) -> float:
+    """Model time units in a day."""
+    from pkpd import units
+
+    return units.factor("d", arms.system.time_unit)
+
+
+def _simulated(arms: _Arms, study: str, rows: list[Row], key: tuple[Any, ...]) -> dict[str, Any]:
+    schedule = Schedule.parse(key[0])
+    doses = arms.events(schedule).time
+    day = _per_day(arms)
+    end = max([14 * day + (float(doses[-1]) if len(doses) else 14 * day), *(row.stop for row in rows)])
+    end = min(end, LONGEST_DAYS * day)
+    times = np.unique(np.concatenate([np.linspace(0, end, 181), doses[doses <= end]]))
+    # what is over soon is not drawn small at the left of a week
+    last_dose = float(doses[-1]) if len(doses) else 0.0
+    soon = max(2 * max(row.stop for row in rows), min(last_dose, 6 * day) + day)
+    week = np.linspace(0, min(end, 7 * day, soon), 169)
+    subjects = arms.subjects(study, key[1], SUBJECTS)
+    both = np.unique(np.concatenate([times, week]))
+    outputs = arms.run(subjects, schedule, both)
+    return {
+        "label": " / ".join(dict.fromkeys(row.arm for row in rows)),
+        "rows": rows,
+        "times": times,
+        "long": outputs[:, np.searchsorted(both, times)],
+        "week_times": week,
+        "week": outputs[:, np.searchsorted(both, week)],
+        "rest": arms.at_rest(subjects),
+        "dose_times": doses.tolist(),
+        "day": day,
+    }
+
+
+def _is_spiky(values: Array, course: dict[str, Any]) -> bool:
+    """Whether an output rises and falls within a dosing interval; ``values`` (n_subjects, n_times) over the first week."""
+    if not course["dose_times"]:
+        return False
+    times, day = course["week_times"], course["day"]
+    middle = np.nanmedian(values, axis=0)
+    first = (times <= day) & (times >= course["dose_times"][0])
+    before_next = middle[np.searchsorted(times, day) - 1]
+    peak = np.nanmax(middle[first]) if np.any(first) else 0.0
+    return bool(peak > SPIKE * max(before_next, 1e-300) and peak > 0)

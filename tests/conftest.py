@@ -1,0 +1,14 @@
+"""Compiled kernels are shared by the whole session, and nothing is read from or left in the user's own cache."""
+
+import os
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernel_cache(tmp_path_factory):
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "pkpd-cache"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PKPD_CACHE_DIR", str(folder))
+        yield folder

@@ -1,0 +1,629 @@
+"""A fit recovers the truth within its stated uncertainty, with exact gradients; it survives what fails, and says what the data do
+not identify."""
+
+import importlib
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from pkpd.data import Data, parse_data
+from pkpd.errors import ConvergenceError, DataError
+from pkpd.fit import (
+    Check,
+    FitResult,
+    FitSpec,
+    ModelSpec,
+    NoiseSpec,
+    Objective,
+    Options,
+    Prior,
+    StudyEffect,
+    System,
+)
+from pkpd.symbolic.model import Distribution, Parameter
+
+fitting = importlib.import_module("pkpd.fit")  # pkpd.fit itself is the function
+
+# --- a solver in closed form: one compartment with absorption, and a direct response ----------------------------------
+
+NAMES = ("ka", "CL", "V", "E0", "Emax", "EC50")
+
+
+def outputs(p, events, times):
+    """(n_times, 2): concentration and response; complex p gives derivatives by complex step."""
+    ka, CL, V, E0, Emax, EC50 = p
+    k = CL / V
+    c = np.zeros(times.size, dtype=np.result_type(p))
+    for start, amount, route in zip(events.time, events.amount, events.route, strict=True):
+        past = np.where(times >= start, times - start, 0.0)
+        on = times >= start
+        if route == 0:
+            c = c + on * amount / V * ka / (ka - k) * (np.exp(-k * past) - np.exp(-ka * past))
+        else:
+            c = c + on * amount / V * np.exp(-k * past)
+    return np.stack([c, E0 * (1 + Emax * c / (EC50 + c))], axis=1)
+
+
+class Solver:
+    """The signature of ``simulate.solve``, in closed form; fails where a clearance is above ``limit``."""
+
+    def __init__(self, limit=math.inf):
+        self.limit, self.calls, self.interrupt_at = limit, 0, None
+
+    def __call__(self, kernel, parameters, events, times, *, rtol=1e-6, directions=(), threads=None):
+        self.calls += 1
+        if self.interrupt_at is not None and self.calls >= self.interrupt_at:
+            raise KeyboardInterrupt
+        out = np.stack([outputs(p, events, times) for p in parameters])
+        s = None
+        if directions:
+            s = np.empty((*out.shape, len(directions)))
+            for i, p in enumerate(parameters):
+                for d, index in enumerate(directions):
+                    moved = p.astype(complex)
+                    moved[index] += 1e-30j
+                    s[i, ..., d] = outputs(moved, events, times).imag / 1e-30
+        status = (parameters[:, 1] > self.limit).astype(int)
+        return SimpleNamespace(
+            outputs=out, sensitivities=s, status=status, failure=lambda i: f"subject {i} stopped"
+        )
+
+
+def parameter(name, value, unit, prior=None, between=None, lower=0.0, upper=math.inf):
+    return Parameter(
+        name, value, unit, "", "parameter", lower, upper,
+        None if prior is None else Distribution(*prior), None if between is None else Distribution("lognormal", (between,)), "made up",
+        "assumed",
+    )  # fmt: skip
+
+
+def system(**changes) -> System:
+    parameters = {
+        "ka": parameter("ka", 1.2, "1/h", ("lognormal", (1.2, 0.3))),
+        "CL": parameter("CL", 4.0, "L/h", ("lognormal", (4.0, 0.7)), 0.3),
+        "V": parameter("V", 30.0, "L", ("lognormal", (30.0, 0.4))),
+        "E0": parameter("E0", 50.0, "1/uL", ("lognormal", (50.0, 0.5)), 0.25),
+        "Emax": parameter("Emax", 2.0, "1", ("lognormal", (2.0, 0.8)), 0.2),
+        "EC50": parameter("EC50", 1.0, "mg/L", ("lognormal", (1.0, 0.8))),
+    } | changes
+    return System(
+        "direct", "direct response", tuple(parameters.values()), {"conc": "mg/L", "resp": "1/uL"}, "h", (), ("sc", "iv"),
+        {"sc": {"mg": 1.0}, "iv": {"mg": 1.0}}, {"m2": -1, "kg": -1}, None,
+    )  # fmt: skip
+
+
+HEADER = (
+    "row,study,arm,n,schedule,set,output,measure,reducer,time,time_unit,statistic,value,unit,spread,spread_type,lower,upper,effect,use,"
+    "source,provenance"
+)
+
+
+def line(name, study="A", arm="a", n=12, schedule="20 mg sc once", set="", output="resp", measure="value", reducer="at", time="2",
+         time_unit="h", statistic="mean", value=50.0, unit="1/uL", spread="", spread_type="none", lower="", upper="", effect="", use="fit",
+         source="made up", provenance="reported"):  # fmt: skip
+    values = dict(locals())
+    return ",".join(str(values["name" if key == "row" else key]) for key in HEADER.split(","))
+
+
+def data(*lines) -> Data:
+    return parse_data("\n".join([HEADER, *lines]), "data.csv")
+
+
+def every_kind() -> Data:
+    """One row or more of every kind, over four studies."""
+    return data(
+        line("c_max", output="conc", reducer="max", time="0..12", value=0.4, unit="mg/L", spread=0.1, spread_type="SD"),
+        line("c_auc", output="conc", reducer="auc", time="0..24", value=4, unit="mg/L*h", spread=30, spread_type="CV"),
+        line("t_max", output="conc", reducer="tmax", time="0..12", value=100, unit="min", spread=30, spread_type="SE"),
+        line("half", "IV", schedule="20 mg iv once", output="conc", reducer="half_life", time="2..10", value=5, unit="h", spread=1.5,
+             spread_type="SD"),
+        line("c0", "IV", schedule="20 mg iv once", output="conc", time="0", value=0.7, unit="mg/L", spread=0.1, spread_type="SE"),
+        line("jump", "IV", schedule="20 mg iv once", measure="percent_change", time="0.5", value=60, unit="percent", spread=20,
+             spread_type="SE"),
+        line("base", time="0", value=48, spread=14, spread_type="SD"),
+        line("change", measure="change", time="3", value=20, spread=9, spread_type="SD"),
+        line("fold", measure="fold", time="3", value=1.4, unit="1", lower=1.2, upper=1.7, spread_type="CI95", statistic="ratio"),
+        line("pct", "B", schedule="60 mg sc daily x3", measure="percent_change", reducer="max", time="48..60", value=90,
+             unit="percent", statistic="median", lower=60, upper=130, spread_type="IQR"),
+        line("typical", "B", schedule="none", time="0", statistic="geometric_mean", value=47, spread=28, spread_type="CV"),
+        line("more", "B", schedule="60 mg sc daily x3", measure="fold", time="50", statistic="lower_bound", value=1.4, unit="1"),
+        line("less", "B", schedule="60 mg sc daily x3", output="conc", reducer="max", time="0..12", statistic="upper_bound", value=1.1,
+             unit="mg/L"),
+        line("count", "B", schedule="60 mg sc daily x3", measure="fold", time="50", statistic="count", value=8, unit="patients", effect=1.6),
+        line("share", "B", schedule="60 mg sc daily x3", measure="fold", time="50", statistic="fraction", value=70, unit="percent",
+             effect=1.5),
+        line("range", "B", output="conc", reducer="max", time="0..12", statistic="range", value=0.4, unit="mg/L", lower=0.25, upper=0.62),
+        line("dose", "D", schedule="25 mg sc once", measure="percent_change", reducer="max", time="0..12", statistic="dose_for_effect",
+             value=25, unit="mg", lower=15, upper=38, spread_type="CI95", effect=60),
+        line("bare", "D", time="4", value=60),
+        line("set", "D", set="E0 = 80 1/uL", time="0", value=80, spread=5, spread_type="SE"),
+    )  # fmt: skip
+
+
+MODEL = ModelSpec(
+    "direct",
+    between={"CL": None, "E0": Prior("lognormal", 0.25, 0.5)},
+    study_effects=(StudyEffect("E0", 0.2), StudyEffect("V", 0.3, ("IV",))),
+    noise={"resp": NoiseSpec(0.05, 1.0, free=True), "conc": NoiseSpec(0.1)},
+)
+OPTIONS = Options(subjects=16, starts=2, seed=3)
+
+
+def objective(rows: Data, model=MODEL, solve=None, **given) -> Objective:
+    s = given.pop("of", None) or system()
+    ready = fitting.in_units(rows, s)
+    return Objective(
+        s,
+        model,
+        ready.rows,
+        options=given.pop("options", OPTIONS),
+        solve=solve or Solver(),
+        threads=1,
+        **given,
+    )
+
+
+def test_the_jacobian_is_that_of_finite_differences():
+    o = objective(every_kind())
+    generator = np.random.default_rng(4)
+    x = o.start + 0.1 * generator.standard_normal(o.start.size)
+    exact = o.evaluate(x, jacobian=True)
+    kinds = [c.kind for c in o.coordinates]
+    assert {"parameter", "between-subject SD", "study effect", "proportional error", "additive error"} == set(
+        kinds
+    )
+    for i in range(x.size):
+        step = np.zeros_like(x)
+        step[i] = 1e-6
+        up, down = o.evaluate(x + step), o.evaluate(x - step)
+        numeric = (up.residuals - down.residuals) / 2e-6
+        np.testing.assert_allclose(
+            exact.jacobian[:, i], numeric, rtol=2e-5, atol=2e-6, err_msg=o.coordinates[i].name
+        )
+        predicted = np.array(
+            [(a.predicted - b.predicted) / 2e-6 for a, b in zip(up.terms, down.terms, strict=True)]
+        )
+        np.testing.assert_allclose(exact.predicted_jacobian[:, i], predicted, rtol=2e-5, atol=2e-5)
+
+
+def test_residuals_without_and_with_jacobian_agree_and_repeat():
+    o = objective(every_kind())
+    plain, full = o.evaluate(o.start), o.evaluate(o.start, jacobian=True)
+    np.testing.assert_array_equal(plain.residuals, full.residuals)
+    np.testing.assert_array_equal(plain.residuals, objective(every_kind()).evaluate(o.start).residuals)
+
+
+def test_the_baseline_is_taken_before_a_bolus_at_time_zero():
+    # the response jumps with an IV bolus: relative to just after the dose the change would be about nothing
+    o = objective(data(line("r", schedule="20 mg iv once", measure="percent_change", time="0.01", value=60, unit="percent",
+                            spread=20, spread_type="SE")))  # fmt: skip
+    assert o.evaluate(o.start).terms[0].predicted > 30
+
+
+# --- recovering a known truth -----------------------------------------------------------------------------------------
+
+TRUTH = {"ka": 1.2, "CL": 5.5, "V": 30.0, "E0": 60.0, "Emax": 2.6, "EC50": 0.7}
+SPREADS = {"CL": 0.35, "E0": 0.3, "Emax": 0.2}
+
+
+def trial(seed: int, n: int = 30) -> Data:
+    """Summaries of simulated trials: means and SDs of n patients with noise, at several doses and times."""
+    generator = np.random.default_rng(seed)
+    solve = Solver()
+    lines = []
+    for study, doses, shift in (("A", (0, 10, 40), 0.15), ("B", (20, 80), -0.1), ("C", (5, 160), 0.05)):
+        for dose in doses:
+            schedule = f"{dose} mg sc once" if dose else "none"
+            o = objective(data(line("x", study, schedule=schedule)), solve=solve)
+            p = np.tile([TRUTH[name] for name in NAMES], (n, 1))
+            p[:, 3] *= math.exp(shift)
+            for name, sd in SPREADS.items():
+                p[:, NAMES.index(name)] *= np.exp(sd * generator.standard_normal(n))
+            times = np.array([0.0, 1.0, 4.0, 12.0])
+            out = solve(None, p, o._arm_events[0], times).outputs
+            measured = out * (1 + 0.05 * generator.standard_normal(out.shape))
+            for i, time in enumerate(times):
+                for j, (name, unit) in enumerate((("conc", "mg/L"), ("resp", "1/uL"))):
+                    y = measured[:, i, j]
+                    if y.mean() > 0:
+                        lines.append(line(f"{name}{study}{dose}t{time:g}", study, f"{dose} mg", n, schedule, "", name, time=f"{time:g}",
+                                          value=y.mean(), unit=unit, spread=y.std(ddof=1), spread_type="SD"))  # fmt: skip
+    return data(*lines)
+
+
+SPEC = FitSpec(
+    name="made_up", title="made-up trials", folder=Path("."), data=Path("data.csv"),
+    main=ModelSpec(
+        "direct", between={"CL": None, "E0": None}, study_effects=(StudyEffect("E0", 0.2),),
+        noise={"resp": NoiseSpec(0.05), "conc": NoiseSpec(0.05)},
+    ),
+    options=OPTIONS,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def result() -> FitResult:
+    return fitting.run(SPEC, system(), trial(1), solve=Solver(), jobs=1)
+
+
+def test_a_fit_to_simulated_summaries_recovers_the_truth(result):
+    assert result.converged and not result.interrupted
+    found = {e.name: e for e in result.estimates}
+    for name, truth in {**TRUTH, "SD CL": 0.35, "SD E0": 0.3}.items():
+        estimate = found[name]
+        assert abs(estimate.x - math.log(truth)) < 3.2 * estimate.x_sd, (name, estimate.value, truth)
+    assert found["CL"].verdict.startswith("the data inform") and found["CL"].rse < 15
+    assert 0.6 < result.ofv / (result.n_residuals - result.effective_parameters) < 1.6
+
+
+def test_its_intervals_hold_the_truth_as_often_as_they_say():
+    scores = []
+    for seed in range(2, 14):
+        found = fitting.run(replace(SPEC, options=replace(OPTIONS, starts=1)), system(), trial(seed), solve=Solver(), jobs=1,
+                            leave_one_out=False)  # fmt: skip
+        scores += [
+            (e.x - math.log(TRUTH[e.name])) / e.x_sd
+            for e in found.estimates
+            if e.name in ("CL", "V", "ka", "Emax", "EC50")
+        ]
+    scores = np.array(scores)  # 60 scores, within a fit correlated
+    assert 0.6 < scores.std() < 1.5
+    assert (np.abs(scores) < 1.96).mean() > 0.8
+
+
+def test_starts_end_in_one_optimum_and_a_seed_repeats_the_result(result):
+    ends = [start.last for start in result.starts]
+    assert len(ends) == OPTIONS.starts and max(ends) - min(ends) < fitting.SAME_OPTIMUM
+    again = fitting.run(SPEC, system(), trial(1), solve=Solver(), jobs=2)
+    assert again.ofv == result.ofv and again.estimates == result.estimates
+
+
+def test_objective_values_add_up(result):
+    o = objective(trial(1), SPEC.main)
+    x = np.array([e.x for e in result.estimates])
+    evaluation = o.evaluate(x)
+    prior, _ = o.prior(x)
+    assert result.ofv == pytest.approx(float(evaluation.residuals @ evaluation.residuals), rel=1e-9)
+    assert result.ofv_prior == pytest.approx(float(prior @ prior), rel=1e-6, abs=1e-9)
+    assert result.minus_2ll == pytest.approx(result.ofv + sum(t.constant for t in evaluation.terms))
+    assert result.aic == pytest.approx(result.minus_2ll + 2 * result.effective_parameters)
+    assert 0 < result.effective_parameters <= result.n_parameters
+    assert result.ofv == pytest.approx(sum(r.contribution for r in result.rows if r.use == "fit"))
+    covariance = np.array(result.covariance)
+    np.testing.assert_allclose(np.sqrt(np.diag(covariance)), [e.x_sd for e in result.estimates])
+
+
+def test_a_result_survives_json(result, tmp_path):
+    result.write_json(tmp_path / "fit.json")
+    back = FitResult.read_json(tmp_path / "fit.json")
+    assert back.estimates == result.estimates and back.provenance == result.provenance
+    assert back.values == result.values and back.summary() == result.summary()
+    assert set(json.loads((tmp_path / "fit.json").read_text())) >= {
+        "ofv",
+        "estimates",
+        "rows",
+        "provenance",
+        "identifiability",
+    }
+    (tmp_path / "bad.json").write_text('{"ofv": 1}')
+    with pytest.raises(DataError, match="not the JSON of a fit"):
+        FitResult.read_json(tmp_path / "bad.json")
+
+
+def test_the_summary_names_what_matters(result):
+    text = result.summary()
+    for word in (
+        "converged",
+        "OFV",
+        "-2LL",
+        "AIC",
+        "CL",
+        "E0 in A",
+        "the data inform",
+        "concA10t1",
+        "seed 3",
+    ):
+        assert word in text
+
+
+# --- what the data do not say -----------------------------------------------------------------------------------------
+
+
+def test_verdicts_tell_data_from_prior_and_what_cannot_be_told_apart():
+    rows = data(line("c1", output="conc", time="1", value=0.3, unit="mg/L", spread=0.003, spread_type="SE"),
+                line("b", schedule="none", time="0", value=50, spread=0.5, spread_type="SE"))  # fmt: skip
+    free = {"V": Prior("lognormal", 30, 2.0), "ka": Prior("lognormal", 1.2, 2.0), "E0": None, "EC50": None}
+    found = fitting.run(
+        replace(SPEC, main=ModelSpec("direct", free=free)), system(), rows, solve=Solver(), jobs=1
+    )
+    verdict = {e.name: e.verdict for e in found.estimates}
+    assert verdict["E0"] == "the data inform"
+    assert verdict["EC50"] == "mostly the prior"
+    assert "correlated with ka" in verdict["V"] and "correlated with V" in verdict["ka"]
+    assert found.informed_directions == 2
+    assert "EC50" in found.identifiability
+
+
+def test_without_any_prior_a_parameter_that_touches_nothing_is_not_identified():
+    rows = data(line("b", schedule="none", time="0", value=50, spread=0.5, spread_type="SE"))
+    s = system(EC50=parameter("EC50", 1.0, "mg/L"))
+    found = fitting.run(
+        replace(SPEC, main=ModelSpec("direct", free={"E0": None, "EC50": None})),
+        s,
+        rows,
+        solve=Solver(),
+        jobs=1,
+    )
+    verdict = {e.name: e for e in found.estimates}
+    assert verdict["EC50"].verdict.startswith("not identified")
+    # the mean over patients is 50, and so the typical patient is below it
+    assert verdict["E0"].value == pytest.approx(50 * math.exp(-(0.25**2) / 2), rel=0.01)
+    FitResult.to_dict(found)
+
+
+def test_an_estimate_at_its_bound_says_so():
+    rows = data(line("b", schedule="none", time="0", value=90, spread=0.5, spread_type="SE"))
+    s = system(E0=parameter("E0", 50.0, "1/uL", ("lognormal", (50.0, 0.5)), upper=70.0))
+    found = fitting.run(
+        replace(SPEC, main=ModelSpec("direct", free={"E0": None})), s, rows, solve=Solver(), jobs=1
+    )
+    assert found.estimates[0].at_bound and found.estimates[0].verdict.startswith("at its bound")
+    assert found.estimates[0].value == pytest.approx(70.0)
+
+
+def test_study_effects_that_touch_no_row_are_left_out(result):
+    rows = data(line("b", time="0", value=50, spread=0.5, spread_type="SE"), line("c", "B", schedule="none", time="0", value=50,
+                spread=0.5, spread_type="SE"))  # fmt: skip
+    model = ModelSpec(
+        "direct", free={"E0": None}, study_effects=(StudyEffect("Emax", 0.2), StudyEffect("E0", 0.2))
+    )
+    found = fitting.run(replace(SPEC, main=model), system(), rows, solve=Solver(), jobs=1)
+    assert [e.name for e in found.estimates] == ["E0", "E0 in A", "E0 in B"]
+    assert "Emax in A" in found.notes[0]
+
+
+# --- failures ---------------------------------------------------------------------------------------------------------
+
+
+def test_failed_simulations_are_counted_and_the_fit_goes_on(result):
+    found = fitting.run(SPEC, system(), trial(1), solve=Solver(limit=16.0), jobs=1)
+    reference = {e.name: e.value for e in result.estimates}
+    # some starts and steps go where subjects fail; the optimum does not
+    assert found.converged
+    assert found.values["CL"] == pytest.approx(reference["CL"], rel=0.02)
+    assert found.bad_points == 0 or "stopped" in found.bad_reasons[0]
+    tight = fitting.run(
+        replace(SPEC, options=replace(OPTIONS, starts=4, seed=8)),
+        system(),
+        trial(1),
+        solve=Solver(limit=8.8),
+        jobs=1,
+    )
+    assert tight.bad_points > 0 and tight.values["CL"] < 8.8
+    assert "bad points" in tight.summary()
+
+
+def test_a_model_that_never_runs_is_a_convergence_error():
+    with pytest.raises(ConvergenceError, match="cannot be simulated at any start"):
+        fitting.run(SPEC, system(), trial(1), solve=Solver(limit=0.0), jobs=1)
+
+
+def test_interrupted_fits_return_the_best_so_far(result):
+    solver = Solver()
+    solver.interrupt_at = 60
+    found = fitting.run(SPEC, system(), trial(1), solve=solver, jobs=1)
+    assert found.interrupted and not found.converged
+    assert "interrupted" in found.summary()
+    assert found.ofv >= result.ofv
+    early = Solver()
+    early.interrupt_at = 10
+    with pytest.raises((KeyboardInterrupt, ConvergenceError)):
+        fitting.run(SPEC, system(), trial(1), solve=early, jobs=1)
+
+
+# --- rival, left-out studies, refits ----------------------------------------------------------------------------------
+
+
+def flat() -> System:
+    """A rival that knows no effect of the drug."""
+    s = system(Emax=parameter("Emax", 1e-9, "1"))
+    return replace(s, name="flat", title="no effect", output_units={"conc": "mg/L", "resp": "1/uL"})
+
+
+def test_the_right_model_wins_against_a_rival_without_effect():
+    spec = replace(
+        SPEC,
+        rival=ModelSpec(
+            "flat", free={"E0": None}, study_effects=(StudyEffect("E0", 0.2),), noise=SPEC.main.noise
+        ),
+    )
+    rows = trial(1).keep(lambda row: row.output == "resp")
+    found = fitting.run(spec, system(), rows, rival=flat(), solve=Solver(), jobs=1).comparison
+    assert found is not None and found.main.aic < found.rival.aic - 10 and found.log_density_difference > 10
+    assert "for direct" in found.verdict and "for flat" not in found.verdict
+    assert {item.study for item in found.main.left_out} == {"A", "B", "C"}
+    assert found.rival.parameters < found.main.parameters
+
+
+def test_left_out_studies_are_predicted_with_the_density_of_their_marginal_distribution():
+    # one parameter, normal data: the predictive density is known in closed form
+    rows = data(*(line(f"r{s}", s, schedule="none", time="0", value=v, spread=2, spread_type="SE") for s, v in
+                  (("A", 48.0), ("B", 55.0), ("C", 51.0))))  # fmt: skip
+    s = system(E0=parameter("E0", 50.0, "1/uL", ("normal", (50.0, 10.0))))
+    model = ModelSpec("direct", free={"E0": None})
+    o = objective(rows, model, of=s, options=replace(OPTIONS, subjects=1))
+    best = fitting.minimise(o, o.start)
+    found = {item.study: item for item in fitting.leave_one_study_out(o, best)}
+    values = {"A": 48.0, "B": 55.0, "C": 51.0}
+    for study, value in values.items():
+        others = [v for name, v in values.items() if name != study]
+        precision = 1 / 100 + len(others) / 4
+        mean, variance = (50 / 100 + sum(others) / 4) / precision, 1 / precision + 4
+        expected = -0.5 * ((value - mean) ** 2 / variance + math.log(2 * math.pi * variance))
+        assert found[study].log_density == pytest.approx(expected, abs=2 * fitting.OFV_TOLERANCE)
+
+
+def test_unverified_rows_can_be_left_out_and_what_changes_is_shown():
+    wrong = line(
+        "wrong",
+        "A",
+        "0",
+        30,
+        "none",
+        time="0",
+        value=90,
+        spread=0.2,
+        spread_type="SE",
+        provenance="unverified",
+    )
+    rows = trial(1)
+    rows = replace(rows, rows=rows.rows + data(wrong).rows)
+    found = fitting.run(SPEC, system(), rows, solve=Solver(), jobs=1)
+    assert found.unverified is not None and found.unverified.left_out == ("wrong",)
+    moved = [change.name for change in found.unverified.changes if abs(change.shift) > 1]
+    assert moved and all(name in found.unverified.verdict for name in moved)
+    assert found.unverified.predicted[0].id == "wrong"
+    without = fitting.run(SPEC, system(), rows, solve=Solver(), jobs=1, leave_out_unverified=True)
+    assert "wrong" not in [row.id for row in without.rows] and without.unverified is None
+    assert without.ofv == pytest.approx(found.unverified.ofv, abs=0.05)
+    assert without.provenance["unverified_left_out"] is True
+
+
+def test_the_inner_check_predicts_rows_that_were_not_fitted():
+    names = tuple(
+        row.id for row in trial(1).rows if row.study == "A" and "40" in row.id and row.output == "resp"
+    )
+    found = fitting.run(
+        replace(SPEC, check=Check(names, title="40 mg")), system(), trial(1), solve=Solver(), jobs=1
+    )
+    assert found.check is not None and {row.id for row in found.check.predicted} == set(names)
+    assert found.check.verdict.count("within") >= 3 and "40 mg" in found.summary()
+
+
+def test_check_rows_are_predicted_but_not_fitted(result):
+    rows = trial(1)
+    rows = replace(rows, rows=rows.rows + data(line("extra", "A", use="check", value=5.0, spread=0.1, spread_type="SE"),
+                                               line("note", "A", use="context", value=5.0)).rows)  # fmt: skip
+    found = fitting.run(SPEC, system(), rows, solve=Solver(), jobs=1)
+    assert found.ofv == pytest.approx(result.ofv, abs=0.02)
+    assert [row.use for row in found.rows if row.id == "extra"] == ["check"]
+    assert "note" not in [row.id for row in found.rows]
+
+
+# --- the population ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("count", "dimensions"), [(16, 3), (24, 8), (16, 0), (1, 4), (4, 6)])
+def test_quasi_random_subjects_are_balanced(count, dimensions):
+    z = fitting.quasi_normals(count, dimensions, 7)
+    assert z.shape == (count, dimensions)
+    np.testing.assert_array_equal(z, fitting.quasi_normals(count, dimensions, 7))
+    if count > dimensions + 1 and dimensions:
+        np.testing.assert_allclose(z.mean(axis=0), 0, atol=1e-9)
+        np.testing.assert_allclose(z.T @ z / count, np.eye(dimensions), atol=1e-9)
+    if count == 1:
+        assert not z.any()  # one subject is the typical one
+
+
+def test_sixteen_subjects_give_the_moments_of_many():
+    rows = every_kind().keep(lambda row: row.id in ("c_max", "c_auc", "change", "pct", "base"))
+    few = objective(rows)
+    many = objective(rows, options=replace(OPTIONS, subjects=2048))
+    for a, b in zip(few.evaluate(few.start).terms, many.evaluate(many.start).terms, strict=True):
+        assert a.predicted == pytest.approx(b.predicted, rel=0.02)
+
+
+# --- the folder -------------------------------------------------------------------------------------------------------
+
+TOML = """
+title = "made up"
+model = "direct"
+[options]
+subjects = 8
+[free]
+CL = true
+V = "lognormal(30, 0.4)"
+[between]
+CL = "lognormal(0.3, 0.5)"
+[study_effects]
+E0 = 0.2
+V = { sd = 0.3, studies = ["A"] }
+[noise]
+resp = { proportional = 0.1, free = true }
+[errors]
+default = 0.25
+[errors.rows]
+base = 0.1
+[rival]
+model = "flat"
+[check]
+title = "t"
+leave_out = ["base"]
+"""
+
+
+def folder(tmp_path: Path, text: str = TOML) -> Path:
+    (tmp_path / "fit.toml").write_text(text)
+    (tmp_path / "data.csv").write_text("\n".join([HEADER, line("base", value=48, time="0")]))
+    return tmp_path
+
+
+def test_a_fit_folder_is_read_as_written(tmp_path):
+    spec = fitting.read_fit(folder(tmp_path))
+    assert spec.main.free == {"CL": None, "V": Prior("lognormal", 30, 0.4)}
+    assert spec.main.study_effects == (StudyEffect("E0", 0.2), StudyEffect("V", 0.3, ("A",)))
+    assert spec.main.noise == {"resp": NoiseSpec(0.1, 0.0, True)}
+    assert spec.options.subjects == 8 and spec.relative_error == 0.25 and spec.row_errors == {"base": 0.1}
+    assert spec.rival is not None and spec.rival.model == "flat" and spec.check == Check(("base",), (), "t")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[free]", "[fre]", 'unknown key "fre"; did you mean free'),
+        ("subjects = 8", "subjects = -8", "subjects must be a whole number"),
+        ("subjects = 8", 'subjects = "8"', "subjects must be a whole number"),
+        ('"lognormal(30, 0.4)"', '"lognormal(30)"', "is not a prior"),
+        ('"lognormal(30, 0.4)"', '"lognormal(-30, 0.4)"', "must be positive"),
+        ('"lognormal(30, 0.4)"', '"lognomal(30, 0.4)"', "did you mean lognormal"),
+        ('"lognormal(30, 0.4)"', '"lognormal(30, nan)"', "must be finite"),
+        ("E0 = 0.2", "E0 = 0", "must lie between"),
+        ('model = "direct"', "", 'model = "..." is needed'),
+        ("default = 0.25", "default = nan", "must be a number"),
+        ("proportional", "proportion", "did you mean proportional"),
+        ('title = "made up"', 'title = "made up', "fit.toml"),
+    ],
+)
+def test_what_is_wrong_in_a_fit_folder_is_named(tmp_path, old, new, message):
+    with pytest.raises(DataError, match=message.replace("(", r"\(").replace("...", r"\.\.\.")):
+        fitting.read_fit(folder(tmp_path, TOML.replace(old, new, 1)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"free": {"CLL": None}}, 'no parameter "CLL"; did you mean CL'),
+        ({"between": {"V": None}}, "no between-subject variability"),
+        ({"noise": {"respp": NoiseSpec(0.1)}}, 'no output "respp"; did you mean resp'),
+        ({"study_effects": (StudyEffect("E00", 0.1),)}, "did you mean E0"),
+    ],
+)
+def test_names_that_the_model_does_not_have_are_named(change, message):
+    with pytest.raises(DataError, match=message):
+        fitting.run(
+            replace(SPEC, main=replace(SPEC.main, **change)), system(), trial(1), solve=Solver(), jobs=1
+        )
+
+
+def test_rows_that_the_model_cannot_predict_are_named(result):
+    rows = trial(1)
+    rows = replace(rows, rows=rows.rows + data(line("odd", output="respp")).rows)
+    found = fitting.run(SPEC, system(), rows, solve=Solver(), jobs=1)
+    assert "did you mean resp" in found.not_predicted["odd"]
+    with pytest.raises(DataError, match="no row can be fitted"):
+        fitting.run(SPEC, system(), data(line("odd", output="respp")), solve=Solver(), jobs=1)

@@ -1,0 +1,51 @@
+"""A small fit folder for tests: one drug, two made-up studies, six numbers of several kinds, in a second or two."""
+
+from pathlib import Path
+
+SPEC = """\
+title = "A made-up study of one drug"
+model = "one_compartment_oral"
+
+[options]
+subjects = 8
+starts = 2
+max_evaluations = {evaluations}
+
+[free]
+ka = "lognormal(1.5, 0.5)"
+CL = "lognormal(3, 0.5)"
+V = "lognormal(30, 0.5)"
+
+[study_effects]
+V = 0.2
+
+[rival]
+model = "one_compartment_iv"
+[rival.free]
+CL = "lognormal(3, 0.5)"
+V = "lognormal(30, 0.5)"
+
+[check]
+title = "the largest dose predicted from the others"
+leave_out = ["c200"]
+"""
+
+DATA = """\
+row,study,arm,n,schedule,output,measure,reducer,time,time_unit,statistic,value,unit,spread,spread_type,use,source,provenance
+c50,Alpha,50 mg,6,50 mg oral once,C,value,at,4,h,mean,1.15,mg/L,0.3,SD,fit,made up,reported
+c100,Alpha,100 mg,8,100 mg oral once,C,value,at,4,h,mean,2.2,mg/L,0.6,SD,fit,made up,reported
+c200,Alpha,200 mg,20,200 mg oral once,C,value,at,4,h,mean,4.6,mg/L,1.2,SD,fit,made up,unverified
+max100,Alpha,100 mg,8,100 mg oral once,C,value,max,0..12,h,mean,2.7,mg/L,0.6,SD,fit,made up,reported
+half,Beta,100 mg iv,12,100 mg iv once,C,value,half_life,2..12,h,mean,7.0,h,1.5,SD,fit,made up,reported
+early,Beta,100 mg iv,12,100 mg iv once,C,value,at,0.5,h,mean,3.1,mg/L,0.7,SD,fit,made up,reported
+late,Beta,100 mg iv,12,100 mg iv once,C,value,at,24,h,upper_bound,0.6,mg/L,0.1,SE,check,made up,secondary
+seen,Gamma,100 mg iv,4,100 mg iv once,C,value,at,1,h,mean,3,mg/L,,none,context,made up,reported
+"""
+
+
+def write(folder: Path, *, evaluations: int = 20) -> Path:
+    """Write the fit into ``folder`` and return it."""
+    folder.mkdir()
+    (folder / "fit.toml").write_text(SPEC.format(evaluations=evaluations), encoding="utf-8")
+    (folder / "data.csv").write_text(DATA, encoding="utf-8")
+    return folder
