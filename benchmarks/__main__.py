@@ -15,10 +15,12 @@ import os
 import platform
 from pathlib import Path
 
+import pkpd
+
 from . import fit, simulate, startup
 
 BENCHMARKS = {"startup": startup.run, "simulate": simulate.run, "fit": fit.run}
-PACKAGES = ("pkpd", "numba", "llvmlite", "numpy", "scipy", "sympy")
+PACKAGES = ("numba", "llvmlite", "numpy", "scipy", "sympy")
 
 
 def processor() -> str:
@@ -43,7 +45,7 @@ def main() -> None:
         "processor": processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "versions": {"pkpd": pkpd.__version__} | {name: importlib.metadata.version(name) for name in PACKAGES},
         "load_before": os.getloadavg() if hasattr(os, "getloadavg") else None,
         "results": {},
     }

@@ -37,6 +37,7 @@ from pkpd import library
 from pkpd.errors import PkpdError
 from pkpd.files import replacing
 from pkpd.ode import native, unit
+from pkpd.ode.layout import LANES
 from pkpd.symbolic import GENERATOR
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ if TYPE_CHECKING:
 
     from pkpd.symbolic.model import Model
 
-# Arguments of every function: "*" a pointer to float64, "d" a float64.
+# Arguments of every function: "*" a pointer to float64, "d" a float64, "i" an int64. solve_lanes(LU, b, stride) is ``solve`` for LANES
+# right-hand sides at once: element i of lane l stands at b[i*stride + l].
 ARGUMENTS = {
     "rhs": "***",
     "jacobian": "***",
@@ -58,9 +60,10 @@ ARGUMENTS = {
     "doutputs": "***",
     "dinitial": "**",
     "droutes": "**",
+    "solve_lanes": "**i",
 }
 PLAIN = tuple(ARGUMENTS)[:7]
-SENSITIVITY = tuple(ARGUMENTS)[7:]
+SENSITIVITY = tuple(ARGUMENTS)[7:]  # of these, solve_lanes is made from the solve of the plain group
 
 _PATTERNS = frozenset(
     "J_ROWS J_COLS P_ROWS P_COLS H_ENTRY H_Z G_ROWS G_Z D_ROWS D_COLS R_ROWS R_COLS ROUTE_TARGETS".split()
@@ -162,7 +165,7 @@ class Kernel:
                 if name not in ARGUMENTS:
                     raise PkpdError(f"a kernel has no function {name!r}; it has {', '.join(ARGUMENTS)}")
                 self._addresses[name] = _compile(
-                    self._modules[0] if name in PLAIN else self._sensitivity(), name
+                    self._modules[0] if name in PLAIN or name == "solve_lanes" else self._sensitivity(), name
                 )
             return self._addresses[name]
 
@@ -173,7 +176,7 @@ class Kernel:
 
     @functools.cached_property
     def sensitivity_address(self) -> npt.NDArray[np.int64]:
-        """(5,) addresses of dfdp, hessian, doutputs, dinitial, droutes."""
+        """(6,) addresses of dfdp, hessian, doutputs, dinitial, droutes, solve_lanes."""
         return np.array([self.address(name) for name in SENSITIVITY], dtype=np.int64)
 
     def call(self, name: str, *arguments: npt.NDArray[np.float64] | float) -> None:
@@ -352,11 +355,14 @@ def _stub(module: ModuleType, name: str) -> tuple[Callable[..., None], Any]:
     """What is compiled for a generated function: one call of an intrinsic that emits its body; and its signature."""
     numba = native.numba()
     pointer = numba.types.CPointer(numba.types.float64)
-    kinds = [pointer if kind == "*" else numba.types.float64 for kind in ARGUMENTS[name]]
+    kinds = [{"*": pointer, "d": numba.types.float64, "i": numba.types.int64}[kind] for kind in ARGUMENTS[name]]
     void = numba.types.void(*kinds)
 
     def lower(context: Any, builder: Any, _: Any, values: Any) -> Any:
-        _Lowering(context, builder, _functions(module)[name], values).run()
+        if name == "solve_lanes":
+            _LaneLowering(context, builder, _functions(module)["solve"], values).run()
+        else:
+            _Lowering(context, builder, _functions(module)[name], values).run()
         return context.get_dummy_value()
 
     if len(kinds) == 2:  # numba reads the number of arguments from the functions
@@ -410,7 +416,11 @@ class _Lowering:
             if isinstance(target, ast.Name):
                 self.values[target.id] = value
             else:
-                self.builder.store(value, self.pointer(target))
+                self.store(value, target)
+
+    def store(self, value: Any, node: ast.expr) -> None:
+        """``array[3] = value``."""
+        self.builder.store(value, self.pointer(node))
 
     def pointer(self, node: ast.expr) -> Any:
         """Address of ``array[3]``."""
@@ -454,3 +464,42 @@ class _Lowering:
         values = [self.value(argument) for argument in arguments]
         function = self.builder.module.declare_intrinsic(name, [self.double])
         return self.builder.call(function, values)
+
+
+class _LaneLowering(_Lowering):
+    """``solve(LU, b)`` over LANES right-hand sides: the elements of b are vectors, those of LU are the same in every lane."""
+
+    def __init__(self, context: Any, builder: Any, function: ast.FunctionDef, arguments: Sequence[Any]) -> None:
+        from llvmlite import ir
+
+        super().__init__(context, builder, function, arguments[:2])
+        self.stride = arguments[2]
+        self.lanes = ir.VectorType(self.double, LANES)
+        self.ir = ir
+
+    def pointer(self, node: ast.expr) -> Any:
+        """Address of a vector of b, or of a number of LU."""
+        assert isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and isinstance(node.slice, ast.Constant)
+        if node.value.id != "b":
+            return super().pointer(node)
+        place = self.builder.mul(self.stride, self.index(node.slice.value))
+        return self.builder.bitcast(self.builder.gep(self.values["b"], [place]), self.lanes.as_pointer())
+
+    def value(self, node: ast.expr) -> Any:
+        """An expression, as a vector."""
+        match node:
+            case ast.Subscript(value=ast.Name(id="b")):
+                return self.builder.load(self.pointer(node), align=8)
+            case ast.Subscript() | ast.Constant():
+                return self.broadcast(super().value(node))
+        return super().value(node)
+
+    def store(self, value: Any, node: ast.expr) -> None:
+        """Vectors stand where doubles may stand."""
+        self.builder.store(value, self.pointer(node), align=8)
+
+    def broadcast(self, value: Any) -> Any:
+        """The same number in every lane."""
+        i32 = self.ir.IntType(32)
+        one = self.builder.insert_element(self.ir.Constant(self.lanes, self.ir.Undefined), value, i32(0))
+        return self.builder.shuffle_vector(one, self.ir.Constant(self.lanes, self.ir.Undefined), self.ir.Constant(self.ir.VectorType(i32, LANES), [0] * LANES))

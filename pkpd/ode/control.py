@@ -17,6 +17,7 @@ AUTO_FLOOR = 1e-4  # fraction of a state's largest value that counts as its scal
 CROSS_FLOOR = 1e-12  # the same across states, for states that have been zero so far
 TINY = 1e-300
 SAFETY = 0.9
+TARGET = 0.5  # error that the controller settles on, in units of tolerance
 LARGEST_GROWTH = 8.0
 LARGEST_CUT = 0.15
 ALPHA = 0.7  # PI exponents, to be divided by the order of the error estimate plus one
@@ -63,7 +64,7 @@ def first_step(d1, d2, trial, order):
 @inner
 def step_factor(error, previous, order):
     """Factor for the next step after an accepted step, from the errors in units of tolerance now and before."""
-    factor = SAFETY * max(error, 1e-10) ** (-ALPHA / order) * max(previous, 1e-4) ** (BETA / order)
+    factor = max(error / TARGET, 1e-10) ** (-ALPHA / order) * max(previous / TARGET, 1e-4) ** (BETA / order)
     return min(LARGEST_GROWTH, max(LARGEST_CUT, factor))
 
 

@@ -13,9 +13,9 @@ from numba import types
 from .call import DOUBLES, INTEGERS, c_function, call2, call3, inner, shift, status11, status7
 from .control import resolution
 from .layout import (
-    BOLUS, CURSOR, DOSE, EMIT_TANGENT, EVENT, EVENT_TANGENT, EVENTS, EXPLICIT, HEADER, INFUSION_END, INFUSION_START, INITIAL, INITIAL_TANGENT, METHOD, METHOD_USED, N_COUNTS, N_DIRECTIONS,
-    N_DOSES, N_DOUTPUTS, N_DINITIAL, N_DFDP, N_DROUTES, N_HESSIAN, N_JACOBIAN, N_OUTPUTS, N_PARAMS, N_SIZES, N_STATES, N_STEADY,
-    N_TIMES, OUTPUTS, REST, RODAS5P, RODAS5P_ONLY, ROSENBROCK, ROUTES, START, SWITCHED, T1, TSIT5_ONLY, T, WIDTH,
+    AT_TARGETS, BOLUS, CURSOR, DOSE, EMIT_TANGENT, EVENT, EVENTS, EVENT_TANGENT, EXPLICIT, HEADER, INFUSION_END, INFUSION_START,
+    INITIAL, INITIAL_TANGENT, METHOD, METHOD_USED, N_COUNTS, N_DIRECTIONS, N_DOSES, N_OUTPUTS, N_PARAMS, N_STATES, N_STEADY,
+    N_TIMES, OUTPUTS, REST, RODAS5P, RODAS5P_ONLY, ROSENBROCK, ROUTES, START, SWITCHED, T, T1, TSIT5_ONLY, WIDTH,
 )  # fmt: skip
 from .status import BAD_DOSE, NOT_FINITE, STIFF, SUCCESS
 
@@ -89,8 +89,7 @@ def subject(address, sizes, control, state, p, doses, times, counts, out, work, 
         status = status7(address[INITIAL_TANGENT], address, sizes, control, state, p, work, tangent)
         if status != SUCCESS:
             return status
-    patterns = sizes[N_JACOBIAN] + sizes[N_DFDP] + sizes[N_HESSIAN] + sizes[N_DOUTPUTS] + sizes[N_DINITIAL] + sizes[N_DROUTES]
-    targets = shift(sizes, N_SIZES + 2 * patterns + sizes[N_STEADY])
+    targets = shift(sizes, sizes[AT_TARGETS])
     call2(address[ROUTES], p, work)
     n_events = breakpoints(sizes[N_DOSES], doses, targets, p, work, events)
     if n_events < 0:
@@ -150,20 +149,20 @@ def subject(address, sizes, control, state, p, doses, times, counts, out, work, 
     ),
 )  # fmt: skip
 def subjects(
-    address, sizes, control, state, parameters, doses, times, counts, out, work, tangent, out_dot, events, status, stopped, directions,
+    address, sizes, control, state, parameters, doses, times, counts, out, work, tangent, out_dot, events, status, stopped, scales,
     first, end,
 ):  # fmt: skip
     """Integrate subjects first..end-1 in place. A failed subject is marked and its outputs are nan; its neighbours do not notice.
 
     parameters : (n_subjects, n_params); counts : (n_subjects, N_COUNTS); out : (n_subjects, n_times, width); out_dot : (n_subjects, n_times,
-    width, m); status, stopped : (n_subjects,); directions : (n_subjects, n_params, m). The rest is this thread's own storage, see layout.py.
+    width, m); status, stopped : (n_subjects,); scales : (n_subjects, m). The rest is this thread's own storage, see layout.py.
     """
     q = sizes[N_PARAMS]
     m = sizes[N_DIRECTIONS]
     block = sizes[N_TIMES] * sizes[WIDTH]
     for s in range(first, end):
-        for i in range(q * m):
-            tangent[HEADER + i] = directions[s * q * m + i]
+        for d in range(m):
+            tangent[HEADER + d] = scales[s * m + d]
         mine = shift(out, s * block)
         status[s] = subject(
             address, sizes, control, state, shift(parameters, s * q), doses, times, shift(counts, s * N_COUNTS), mine, work, tangent,

@@ -15,11 +15,14 @@ doses    double                 (n_doses, DOSE): time, amount, route, duration (
 events   double                 (2 n_doses, EVENT): time, state, jump, rate change, dose, kind
 
 ``tangent`` has a header of 16: [0] error norm, [1] weight of y', [2] weight of y1', [3:11] weights of k_s' for dense output, [11] 1 when y1' is to
-become y'; then, with r' the tangent of infusion rates and q the parameters,
+become y'; then, with r' the tangent of infusion rates, m the directions rounded up to a multiple of LANES, and q the parameters,
 
-    p' (q, m) | r' (n, m) | y' | y1' | u' | error' | largest | at (n, m each) | k' (8, n, m) | J' (n_jacobian, m)
+    scale (m,) | r' (n, m) | y' | y1' | u' | error' | largest | at (n, m each) | k' (8, n, m) | J' (n_jacobian, m)
     | values of J, f_p, hessian, outputs', initial', routes' | column (3 n) | route (4 n_routes) | route' (4 n_routes, m)
     | seeds of initial values (n, m) | seeds of doses (n_doses, m)
+
+A direction d changes at most one parameter: p' has one element ``scale[d]``. The patterns of derivatives by parameters hold only the nonzeros that
+some direction needs, as (nonzero, row, direction).
 
 Nothing here imports numba: a process whose machine code is on disk never does.
 """
@@ -28,21 +31,36 @@ from __future__ import annotations
 
 # address: functions of the model ...
 RHS, JACOBIAN, FACTOR, SOLVE, OUTPUTS, INITIAL, ROUTES = range(7)
-DFDP, HESSIAN, DOUTPUTS, DINITIAL, DROUTES = range(7, 12)
+DFDP, HESSIAN, DOUTPUTS, DINITIAL, DROUTES, SOLVE_LANES = range(7, 13)
 # ... and units of the integrator
-EXPLICIT, ROSENBROCK, REST = 12, 13, 14
-EXPLICIT_TANGENT, ROSENBROCK_TANGENT, EMIT_TANGENT, INITIAL_TANGENT, EVENT_TANGENT = 15, 16, 17, 18, 19
-N_ADDRESSES = 20
+EXPLICIT, ROSENBROCK, REST = 13, 14, 15
+EXPLICIT_TANGENT, ROSENBROCK_TANGENT, EMIT_TANGENT, INITIAL_TANGENT, EVENT_TANGENT = 16, 17, 18, 19, 20
+N_ADDRESSES = 21
 
 MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "routes")
-SENSITIVITY_FUNCTIONS = ("dfdp", "hessian", "doutputs", "dinitial", "droutes")
+SENSITIVITY_FUNCTIONS = ("dfdp", "hessian", "doutputs", "dinitial", "droutes", "solve_lanes")
 
-# sizes
+# sizes: counts, then where each pattern starts in the same array and how many entries it has
 (
     N_STATES, N_PARAMS, N_OUTPUTS, WIDTH, N_TIMES, N_JACOBIAN, N_LU, N_ROUTES, N_DOSES, N_DIRECTIONS, N_DFDP, N_HESSIAN, N_DOUTPUTS,
-    N_DINITIAL, N_DROUTES, N_STEADY, METHOD,
-) = range(17)  # fmt: skip
-N_SIZES = 24  # the patterns start here: J rows, J columns, then those of dfdp, hessian, doutputs, dinitial, droutes; steady states; targets
+    N_DINITIAL, N_DROUTES, N_STEADY, METHOD, CONTROLLED,
+) = range(18)  # fmt: skip
+(
+    AT_J,  # (row, column) of every Jacobian entry
+    AT_STEADY,  # states that start at rest
+    AT_TARGETS,  # state of every route
+    AT_SLOTS,  # direction of every parameter, or -1
+    AT_P,  # (nonzero of dfdp, state, direction)
+    AT_H_STATE,  # (nonzero of hessian, Jacobian entry, state)
+    AT_H_PARAM,  # (nonzero of hessian, Jacobian entry, direction)
+    AT_G_STATE,  # (nonzero of doutputs, output, state)
+    AT_G_PARAM,  # (nonzero of doutputs, output, direction)
+    AT_D,  # (nonzero of dinitial, state, direction)
+    AT_R,  # (nonzero of droutes, element of routes, direction)
+    AT_END,
+) = range(18, 30)
+N_SIZES = 32
+LANES = 8  # doubles of one vector register of AVX-512; two of AVX2
 
 # control
 T, T1, RTOL, AUTOMATIC, H_MAX, MAX_STEPS, START, H = range(8)
@@ -81,6 +99,6 @@ def work_size(n: int, n_jacobian: int, n_lu: int, n_steady: int, n_routes: int, 
     )
 
 
-def tangent_size(n: int, m: int, q: int, n_routes: int, n_doses: int, nonzeros: int, n_jacobian: int) -> int:
+def tangent_size(n: int, m: int, n_routes: int, n_doses: int, nonzeros: int, n_jacobian: int) -> int:
     """Doubles of ``tangent``; nonzeros: of J, f_p, hessian, outputs', initial' and routes' together."""
-    return HEADER + m * (q + 16 * n + n_jacobian + 4 * n_routes + n_doses) + nonzeros + 3 * n + 4 * n_routes
+    return HEADER + m * (1 + 16 * n + n_jacobian + 4 * n_routes + n_doses) + nonzeros + 3 * n + 4 * n_routes

@@ -12,7 +12,7 @@ from math import inf
 from numba import types
 
 from .call import DOUBLES, INTEGERS, c_function, call3, inner, shift
-from .layout import JACOBIAN, N_DINITIAL, N_DFDP, N_DOUTPUTS, N_DROUTES, N_HESSIAN, N_JACOBIAN, N_SIZES, N_STATES, N_STEADY, RHS
+from .layout import AT_J, AT_STEADY, JACOBIAN, N_JACOBIAN, N_STATES, N_STEADY, RHS
 from .status import NO_STEADY_STATE, SUCCESS
 
 MAX_ITERATIONS = 500
@@ -60,15 +60,14 @@ def negative_jacobian(address, sizes, y, p, steady, J, diagonal, a):
     """``a <- diagonal I - J`` restricted to the states listed in steady; a : (free, free), J is scratch. Returns the fastest rate."""
     call3(address[JACOBIAN], y, p, J)
     free = sizes[N_STEADY]
-    rows = shift(sizes, N_SIZES)
-    columns = shift(rows, sizes[N_JACOBIAN])
+    pattern = shift(sizes, sizes[AT_J])
     for i in range(free * free):
         a[i] = 0.0
     fastest = 0.0
     for i in range(free):
         for j in range(free):
             for e in range(sizes[N_JACOBIAN]):
-                if rows[e] == steady[i] and columns[e] == steady[j]:
+                if pattern[2 * e] == steady[i] and pattern[2 * e + 1] == steady[j]:
                     a[i * free + j] = -J[e]
         fastest = max(fastest, abs(a[i * free + i]))
         a[i * free + i] += diagonal
@@ -80,8 +79,7 @@ def rest(address, sizes, control, state, p, work, tangent):
     """Move the steady states to the rest of the system, the others held; a status. Arguments: see layout.py."""
     n = sizes[N_STATES]
     free = sizes[N_STEADY]
-    before = sizes[N_JACOBIAN] + sizes[N_DFDP] + sizes[N_HESSIAN] + sizes[N_DOUTPUTS] + sizes[N_DINITIAL] + sizes[N_DROUTES]
-    steady = shift(sizes, N_SIZES + 2 * before)
+    steady = shift(sizes, sizes[AT_STEADY])
     y = state
     a = work
     change = shift(work, free * free)

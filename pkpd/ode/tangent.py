@@ -9,7 +9,7 @@ With ``z = [y, p]`` and a direction ``z' = [y', p']``, differentiating a step wi
 so a Rosenbrock step shares its factorisation, and the result is the exact derivative of the computed solution for its steps. The tangent of
 the error estimate enters the step control with the tolerances of the states: a direction is therefore best a relative change of a parameter.
 
-The storage ``tangent`` is described in layout.py.
+Directions stand side by side in memory, LANES of them to a vector; the storage ``tangent`` is described in layout.py.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from . import explicit, rosenbrock
 from .call import DOUBLES, INTEGERS, c_function, call2, call3, inner, shift
 from .control import AUTO_FLOOR, CROSS_FLOOR, TINY
 from .layout import (
-    AUTOMATIC, BOLUS, DFDP, DINITIAL, DOUTPUTS, DROUTES, H, HEADER, HESSIAN, INFUSION_START, JACOBIAN, N_DFDP, N_DINITIAL, N_DIRECTIONS, N_DOUTPUTS, N_DROUTES,
-    N_HESSIAN, N_JACOBIAN, N_LU, N_OUTPUTS, N_PARAMS, N_ROUTES, N_SIZES, N_STATES, N_STEADY, RHS, ROUTES, RTOL, SOLVE, WIDTH,
+    AT_D, AT_END, AT_G_PARAM, AT_G_STATE, AT_H_PARAM, AT_H_STATE, AT_J, AT_P, AT_R, AT_SLOTS, AT_STEADY, AUTOMATIC, BOLUS, CONTROLLED, DFDP,
+    DINITIAL, DOUTPUTS, DROUTES, H, HEADER, HESSIAN, INFUSION_START, JACOBIAN, LANES, N_DFDP, N_DINITIAL, N_DIRECTIONS, N_DOUTPUTS,
+    N_DROUTES, N_HESSIAN, N_JACOBIAN, N_OUTPUTS, N_ROUTES, N_STATES, N_STEADY, RHS, ROUTES, RTOL, SOLVE_LANES, WIDTH,
 )  # fmt: skip
 from .status import NO_STEADY_STATE, SUCCESS
 from .steady import negative_jacobian, solve_dense
@@ -36,11 +37,28 @@ C_STIFF = rosenbrock.C
 
 
 @inner
+def add(target, factor, source, count):
+    """``target += factor source`` over count doubles, a multiple of LANES; loads before stores, so that it becomes vector code."""
+    for j in range(0, count, LANES):
+        a, b = shift(target, j), shift(source, j)
+        t0, t1, t2, t3, t4, t5, t6, t7 = a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]
+        s0, s1, s2, s3, s4, s5, s6, s7 = b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]
+        a[0] = t0 + factor * s0
+        a[1] = t1 + factor * s1
+        a[2] = t2 + factor * s2
+        a[3] = t3 + factor * s3
+        a[4] = t4 + factor * s4
+        a[5] = t5 + factor * s5
+        a[6] = t6 + factor * s6
+        a[7] = t7 + factor * s7
+
+
+@inner
 def parts(sizes, tangent):
-    """Pointers to p', r', y', y1', u', error', largest, at, k', J', values, column, route'."""
+    """Pointers to scale, r', y', y1', u', error', largest, at, k', J', values, column, route."""
     n, m = sizes[N_STATES], sizes[N_DIRECTIONS]
-    direction = shift(tangent, HEADER)
-    rate = shift(direction, sizes[N_PARAMS] * m)
+    scale = shift(tangent, HEADER)
+    rate = shift(scale, m)
     y = shift(rate, n * m)
     y1 = shift(y, n * m)
     u = shift(y1, n * m)
@@ -53,7 +71,7 @@ def parts(sizes, tangent):
     nonzeros = sizes[N_JACOBIAN] + sizes[N_DFDP] + sizes[N_HESSIAN] + sizes[N_DOUTPUTS] + sizes[N_DINITIAL] + sizes[N_DROUTES]
     column = shift(values, nonzeros)
     route = shift(column, 3 * n)
-    return direction, rate, y, y1, u, error, largest, at, k, jacobian, values, column, route
+    return scale, rate, y, y1, u, error, largest, at, k, jacobian, values, column, route
 
 
 @inner
@@ -68,37 +86,43 @@ def settle(sizes, tangent):
 
 
 @inner
+def add_by_state(sizes, pattern, end, values, source, target):
+    """``target[row] += value source[state]`` over the entries (nonzero, row, state) of a pattern."""
+    m = sizes[N_DIRECTIONS]
+    for e in range(pattern, end, 3):
+        add(shift(target, sizes[e + 1] * m), values[sizes[e]], shift(source, sizes[e + 2] * m), m)
+
+
+@inner
+def add_by_parameter(sizes, pattern, end, values, scale, target):
+    """``target[row, d] += value scale[d]`` over the entries (nonzero, row, direction d) of a pattern."""
+    m = sizes[N_DIRECTIONS]
+    for e in range(pattern, end, 3):
+        d = sizes[e + 2]
+        target[sizes[e + 1] * m + d] += values[sizes[e]] * scale[d]
+
+
+@inner
 def slope_tangent(address, sizes, u, p, tangent, g):
     """``g <- J(u) u' + f_p(u) p' + r'``, with u' the part of that name."""
     n, m = sizes[N_STATES], sizes[N_DIRECTIONS]
-    direction, rate, _, _, u_dot, _, _, _, _, _, values, _, _ = parts(sizes, tangent)
-    J = values
+    scale, rate, _, _, u_dot, _, _, _, _, _, values, _, _ = parts(sizes, tangent)
     P = shift(values, sizes[N_JACOBIAN])
-    call3(address[JACOBIAN], u, p, J)
+    call3(address[JACOBIAN], u, p, values)
     call3(address[DFDP], u, p, P)
     for i in range(n * m):
         g[i] = rate[i]
-    rows = shift(sizes, N_SIZES)
-    columns = shift(rows, sizes[N_JACOBIAN])
+    pattern = shift(sizes, sizes[AT_J])
     for e in range(sizes[N_JACOBIAN]):
-        target = shift(g, rows[e] * m)
-        source = shift(u_dot, columns[e] * m)
-        value = J[e]
-        for d in range(m):
-            target[d] += value * source[d]
-    rows = shift(columns, sizes[N_JACOBIAN])
-    columns = shift(rows, sizes[N_DFDP])
-    for e in range(sizes[N_DFDP]):
-        target = shift(g, rows[e] * m)
-        source = shift(direction, columns[e] * m)
-        value = P[e]
-        for d in range(m):
-            target[d] += value * source[d]
+        add(shift(g, pattern[2 * e] * m), values[e], shift(u_dot, pattern[2 * e + 1] * m), m)
+    add_by_parameter(sizes, sizes[AT_P], sizes[AT_H_STATE], P, scale, g)
 
 
 @inner
 def norm(sizes, control, state, y1, tangent):
     """Largest error of any state along any direction in units of the state's tolerance; y1 : (n_states,), the state after the step."""
+    if sizes[CONTROLLED] == 0:
+        return 0.0
     n, m = sizes[N_STATES], sizes[N_DIRECTIONS]
     _, _, y_dot, y1_dot, _, error, largest, _, _, _, _, _, _ = parts(sizes, tangent)
     rtol = control[RTOL]
@@ -135,17 +159,15 @@ def explicit_tangent(address, sizes, control, state, p, work, tangent):
                 total += A_EXPLICIT[s, j] * work[j * n + i]
             column[i] = state[i] + h * total
         for i in range(n * m):
-            total = 0.0
-            for j in range(s):
-                total += A_EXPLICIT[s, j] * k_dot[j * n * m + i]
-            u_dot[i] = y_dot[i] + h * total
+            u_dot[i] = y_dot[i]
+        for j in range(s):
+            add(u_dot, h * A_EXPLICIT[s, j], shift(k_dot, j * n * m), n * m)
         slope_tangent(address, sizes, column, p, tangent, shift(k_dot, s * n * m))
     for i in range(n * m):
         y1_dot[i] = u_dot[i]
-        total = 0.0
-        for j in range(explicit.STAGES):
-            total += B_ERROR[j] * k_dot[j * n * m + i]
-        error[i] = h * total
+        error[i] = 0.0
+    for j in range(explicit.STAGES):
+        add(error, h * B_ERROR[j], shift(k_dot, j * n * m), n * m)
     tangent[0] = norm(sizes, control, state, shift(work, (explicit.STAGES + 2) * n), tangent)
     return SUCCESS
 
@@ -156,22 +178,15 @@ def rosenbrock_tangent(address, sizes, control, state, p, work, tangent):
     settle(sizes, tangent)
     n, m = sizes[N_STATES], sizes[N_DIRECTIONS]
     h = control[H]
-    direction, _, y_dot, y1_dot, u_dot, error, _, _, k_dot, jacobian_dot, values, column, _ = parts(sizes, tangent)
+    scale, _, y_dot, y1_dot, u_dot, error, _, _, k_dot, jacobian_dot, values, column, _ = parts(sizes, tangent)
     LU = shift(work, (rosenbrock.STAGES + 6) * n + sizes[N_JACOBIAN])
-    rows = shift(sizes, N_SIZES)
-    columns = shift(rows, sizes[N_JACOBIAN])
-    entries = shift(columns, sizes[N_JACOBIAN] + 2 * sizes[N_DFDP])
-    z = shift(entries, sizes[N_HESSIAN])
     hessian = shift(values, sizes[N_JACOBIAN] + sizes[N_DFDP])
     call3(address[HESSIAN], state, p, hessian)
     for i in range(sizes[N_JACOBIAN] * m):
         jacobian_dot[i] = 0.0
-    for e in range(sizes[N_HESSIAN]):
-        target = shift(jacobian_dot, entries[e] * m)
-        source = shift(y_dot, z[e] * m) if z[e] < n else shift(direction, (z[e] - n) * m)
-        value = hessian[e]
-        for d in range(m):
-            target[d] += value * source[d]
+    add_by_state(sizes, sizes[AT_H_STATE], sizes[AT_H_PARAM], hessian, y_dot, jacobian_dot)
+    add_by_parameter(sizes, sizes[AT_H_PARAM], sizes[AT_G_STATE], hessian, scale, jacobian_dot)
+    pattern = shift(sizes, sizes[AT_J])
     for s in range(rosenbrock.STAGES):
         stage = shift(work, s * n)
         for i in range(n):
@@ -180,29 +195,17 @@ def rosenbrock_tangent(address, sizes, control, state, p, work, tangent):
                 total += A_STIFF[s, j] * work[j * n + i]
             column[i] = total
         for i in range(n * m):
-            total = y_dot[i]
-            for j in range(s):
-                total += A_STIFF[s, j] * k_dot[j * n * m + i]
-            u_dot[i] = total
+            u_dot[i] = y_dot[i]
+        for j in range(s):
+            add(u_dot, A_STIFF[s, j], shift(k_dot, j * n * m), n * m)
         g = shift(k_dot, s * n * m)
         slope_tangent(address, sizes, column, p, tangent, g)
-        for i in range(n * m):
-            total = 0.0
-            for j in range(s):
-                total += C_STIFF[s, j] * k_dot[j * n * m + i]
-            g[i] += total / h
+        for j in range(s):
+            add(g, C_STIFF[s, j] / h, shift(k_dot, j * n * m), n * m)
         for e in range(sizes[N_JACOBIAN]):
-            target = shift(g, rows[e] * m)
-            source = shift(jacobian_dot, e * m)
-            value = stage[columns[e]]
-            for d in range(m):
-                target[d] += value * source[d]
-        for d in range(m):
-            for i in range(n):
-                column[i] = g[i * m + d]
-            call2(address[SOLVE], LU, column)
-            for i in range(n):
-                g[i * m + d] = column[i]
+            add(shift(g, pattern[2 * e] * m), stage[pattern[2 * e + 1]], shift(jacobian_dot, e * m), m)
+        for lane in range(0, m, LANES):
+            call3(address[SOLVE_LANES], LU, shift(g, lane), m)
     for i in range(n * m):
         error[i] = k_dot[(rosenbrock.STAGES - 1) * n * m + i]
         y1_dot[i] = u_dot[i] + error[i]
@@ -210,29 +213,23 @@ def rosenbrock_tangent(address, sizes, control, state, p, work, tangent):
     return SUCCESS
 
 
-@c_function(types.int64(INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES))
+@c_function(STEP)
 def emit_tangent(address, sizes, u, p, tangent, line, work):
     """Write the tangents of outputs and states at the state u into line : (width, m), with the weights in the header."""
     settle(sizes, tangent)
     n, m = sizes[N_STATES], sizes[N_DIRECTIONS]
-    direction, _, y_dot, y1_dot, _, _, _, at, k_dot, _, values, _, _ = parts(sizes, tangent)
+    scale, _, y_dot, y1_dot, _, _, _, at, k_dot, _, values, _, _ = parts(sizes, tangent)
     for i in range(n * m):
-        total = tangent[1] * y_dot[i] + tangent[2] * y1_dot[i]
-        for s in range(8):
-            total += tangent[3 + s] * k_dot[s * n * m + i]
-        at[i] = total
+        at[i] = tangent[1] * y_dot[i] + tangent[2] * y1_dot[i]
+    for s in range(8):
+        if tangent[3 + s] != 0.0:
+            add(at, tangent[3 + s], shift(k_dot, s * n * m), n * m)
     G = shift(values, sizes[N_JACOBIAN] + sizes[N_DFDP] + sizes[N_HESSIAN])
-    rows = shift(sizes, N_SIZES + 2 * (sizes[N_JACOBIAN] + sizes[N_DFDP] + sizes[N_HESSIAN]))
-    z = shift(rows, sizes[N_DOUTPUTS])
     call3(address[DOUTPUTS], u, p, G)
     for i in range(sizes[N_OUTPUTS] * m):
         line[i] = 0.0
-    for e in range(sizes[N_DOUTPUTS]):
-        target = shift(line, rows[e] * m)
-        source = shift(at, z[e] * m) if z[e] < n else shift(direction, (z[e] - n) * m)
-        value = G[e]
-        for d in range(m):
-            target[d] += value * source[d]
+    add_by_state(sizes, sizes[AT_G_STATE], sizes[AT_G_PARAM], G, at, line)
+    add_by_parameter(sizes, sizes[AT_G_PARAM], sizes[AT_D], G, scale, line)
     for i in range((sizes[WIDTH] - sizes[N_OUTPUTS]) * m):
         line[sizes[N_OUTPUTS] * m + i] = at[i]
     return SUCCESS
@@ -245,59 +242,44 @@ def initial_tangent(address, sizes, control, state, p, work, tangent):
     At a steady state the implicit function theorem gives ``J_ff y_f' = -(f_p p' + J_fe y_e')`` for the states f that rest.
     """
     n, m = sizes[N_STATES], sizes[N_DIRECTIONS]
-    direction, rate, y_dot, _, _, _, largest, _, k_dot, _, values, _, route = parts(sizes, tangent)
+    scale, rate, y_dot, _, _, _, largest, _, k_dot, _, values, _, route = parts(sizes, tangent)
+    route_dot = shift(route, 4 * sizes[N_ROUTES])
+    seeds = shift(route_dot, 4 * sizes[N_ROUTES] * m)
     tangent[SETTLE] = 0.0
-    seeds = shift(route, 4 * sizes[N_ROUTES] * (1 + m))
     for i in range(n * m):
         y_dot[i] = seeds[i]
         rate[i] = 0.0
     for i in range(8 * n * m):
         k_dot[i] = 0.0
-    patterns = shift(sizes, N_SIZES)
-    before = sizes[N_JACOBIAN] + sizes[N_DFDP] + sizes[N_HESSIAN] + sizes[N_DOUTPUTS]
-    D = shift(values, before)
-    rows = shift(patterns, 2 * before)
-    columns = shift(rows, sizes[N_DINITIAL])
+    D = shift(values, sizes[N_JACOBIAN] + sizes[N_DFDP] + sizes[N_HESSIAN] + sizes[N_DOUTPUTS])
     call2(address[DINITIAL], p, D)
-    for e in range(sizes[N_DINITIAL]):
-        for d in range(m):
-            y_dot[rows[e] * m + d] += D[e] * direction[columns[e] * m + d]
+    add_by_parameter(sizes, sizes[AT_D], sizes[AT_R], D, scale, y_dot)
     R = shift(D, sizes[N_DINITIAL])
-    rows = shift(columns, sizes[N_DINITIAL])
-    columns = shift(rows, sizes[N_DROUTES])
-    call2(address[DROUTES], p, R)
     call2(address[ROUTES], p, route)
-    route_dot = shift(route, 4 * sizes[N_ROUTES])
+    call2(address[DROUTES], p, R)
     for i in range(4 * sizes[N_ROUTES] * m):
         route_dot[i] = 0.0
-    for e in range(sizes[N_DROUTES]):
-        for d in range(m):
-            route_dot[rows[e] * m + d] += R[e] * direction[columns[e] * m + d]
-    steady = shift(columns, sizes[N_DROUTES])
+    add_by_parameter(sizes, sizes[AT_R], sizes[AT_END], R, scale, route_dot)
     free = sizes[N_STEADY]
     if free > 0:
+        steady = shift(sizes, sizes[AT_STEADY])
+        pattern = shift(sizes, sizes[AT_J])
+        P = shift(values, sizes[N_JACOBIAN])
+        g = k_dot
         for i in range(free):
             for d in range(m):
                 y_dot[steady[i] * m + d] = 0.0
-        J = values
-        P = shift(values, sizes[N_JACOBIAN])
-        g = k_dot
         call3(address[DFDP], state, p, P)
-        call3(address[JACOBIAN], state, p, J)
+        call3(address[JACOBIAN], state, p, values)
         for e in range(sizes[N_JACOBIAN]):
-            for d in range(m):
-                g[patterns[e] * m + d] += J[e] * y_dot[patterns[sizes[N_JACOBIAN] + e] * m + d]
-        rows = shift(patterns, 2 * sizes[N_JACOBIAN])
-        columns = shift(rows, sizes[N_DFDP])
-        for e in range(sizes[N_DFDP]):
-            for d in range(m):
-                g[rows[e] * m + d] += P[e] * direction[columns[e] * m + d]
+            add(shift(g, pattern[2 * e] * m), values[e], shift(y_dot, pattern[2 * e + 1] * m), m)
+        add_by_parameter(sizes, sizes[AT_P], sizes[AT_H_STATE], P, scale, g)
         a = work
         b = shift(work, free * free)
         for i in range(free):
             for d in range(m):
                 b[i * m + d] = g[steady[i] * m + d]
-        negative_jacobian(address, sizes, state, p, steady, J, 0.0, a)
+        negative_jacobian(address, sizes, state, p, steady, values, 0.0, a)
         if not solve_dense(a, b, free, m):
             return NO_STEADY_STATE
         for i in range(free):
@@ -310,7 +292,7 @@ def initial_tangent(address, sizes, control, state, p, work, tangent):
     return SUCCESS
 
 
-@c_function(types.int64(INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES))
+@c_function(STEP)
 def event_tangent(address, sizes, state, p, dose, event, tangent):
     """Carry the tangents over one breakpoint, before the state itself is changed.
 
@@ -319,7 +301,7 @@ def event_tangent(address, sizes, state, p, dose, event, tangent):
     """
     settle(sizes, tangent)
     n, m = sizes[N_STATES], sizes[N_DIRECTIONS]
-    direction, rate_dot, y_dot, _, _, _, _, _, _, _, _, column, r = parts(sizes, tangent)
+    scale, rate_dot, y_dot, _, _, _, _, _, _, _, _, column, r = parts(sizes, tangent)
     r_dot = shift(r, 4 * sizes[N_ROUTES])
     before = column
     after = shift(column, n)
@@ -338,9 +320,10 @@ def event_tangent(address, sizes, state, p, dose, event, tangent):
     k = 4 * int(dose[2])
     size = int(dose[4])
     factor = p[size] if size >= 0 else 1.0
+    slot = sizes[sizes[AT_SLOTS] + size] if size >= 0 else -1
     amount = dose[1] * factor * r[k + 1]
     for d in range(m):
-        factor_dot = direction[size * m + d] if size >= 0 else 0.0
+        factor_dot = scale[d] if slot == d else 0.0
         amount_dot = dose[1] * (factor * r_dot[(k + 1) * m + d] + factor_dot * r[k + 1]) + seeds[d] * factor * r[k + 1]
         time_dot = r_dot[k * m + d]
         jump_dot = amount_dot
