@@ -2,7 +2,7 @@
 
     import pkpd
 
-    profile = pkpd.simulate("il2_treg", "1 MIU sc daily x5 every 28 d x3", times=range(85))
+    profile = pkpd.simulate("one_compartment_iv", "100 mg iv every 12 h x6", times=range(73))
     profile.to_frame()
 
 Every name below is loaded when it is first used: ``import pkpd`` itself costs a few milliseconds.

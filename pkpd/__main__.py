@@ -1,4 +1,4 @@
-"""``python -m pkpd`` is the command ``pkpd``."""
+"""``python -m pkpd`` is the command line."""
 
 from pkpd.cli import main
 

@@ -481,7 +481,7 @@ def _in_time_unit(text: str, time_unit: str, option: str) -> float:
 def _times(times: str | None, until: str | None, every: str | None, doses: Any, time_unit: str) -> np.ndarray:
     """Output times in the model's unit, shape (n_times,), ascending.
 
-    Without ``--until`` the horizon is the last dose and 28 days more (48 hours where the model counts in hours or less).
+    Without ``--until`` the horizon is the last dose and 28 days more (48 hours more if all doses fall within two days).
     """
     import numpy as np
 
@@ -502,10 +502,8 @@ def _times(times: str | None, until: str | None, every: str | None, doses: Any, 
             )
         return np.array(grid)
     if until is None:
-        rest = "28 d" if time_unit in ("d", "day", "days", "week", "weeks") else "48 h"
-        end = _in_time_unit(f"{doses.span} d", time_unit, "--until") + _in_time_unit(
-            rest, time_unit, "--until"
-        )
+        rest = "28 d" if doses.span >= 2 else "48 h"
+        end = sum(_in_time_unit(text, time_unit, "--until") for text in (f"{doses.span} d", rest))
     else:
         end = _in_time_unit(until, time_unit, "--until")
     if end == 0:
@@ -592,7 +590,11 @@ def _show_profile(profile: Profile) -> None:
     table = _table("output", "unit", ">largest", f">at ({unit})", f">at {facts['times']['last']:g} {unit}")
     for name, row in facts["outputs"].items():
         table.add_row(
-            name, row["unit"], cell(row["maximum"]), cell(row["time_of_maximum"]), cell(row["last"])
+            name,
+            row["unit"],
+            cell(row["maximum"]),
+            f"{row['time_of_maximum']['median']:.5g}",
+            cell(row["last"]),
         )
     out.print(table)
     if many:

@@ -624,6 +624,11 @@ class Arm:
     times: Array
 
     @property
+    def key(self) -> tuple[object, ...]:
+        """What makes two arms the same simulation, whatever rows look at them."""
+        return self.study, self.schedule, self.dose_factor, self.overrides
+
+    @property
     def label(self) -> str:
         """Study and arm names in one line."""
         scaled = "" if self.dose_factor == 1 else f" (dose x{self.dose_factor:g})"

@@ -103,12 +103,10 @@ class Samples:
 def reduce(reducer: str, y: Array, times: Array) -> tuple[Array, Array]:
     """Reduce profiles ``y`` (K, T) over ``times`` (T,): values (K,) and weights d value/d y (K, T).
 
-    A maximum is that of the parabola through the largest point and its neighbours (by the envelope theorem the weights are
-    then those of the interpolation); mean and auc are trapezoids; tmax counts from the start of the window; the half-life
+    A maximum is that of a cubic interpolant; mean and auc are trapezoids; tmax counts from the start of the window; the half-life
     comes from a log-linear regression over the window.
     """
     weights = np.zeros_like(y)
-    patients = np.arange(y.shape[0])
     if reducer == "at":
         weights[:, 0] = 1.0
         return y[:, 0].copy(), weights
@@ -124,48 +122,60 @@ def reduce(reducer: str, y: Array, times: Array) -> tuple[Array, Array]:
     if reducer == "half_life":
         return _half_life(y, times, weights)
     sign = -1.0 if reducer == "min" else 1.0
-    top = np.argmax(sign * y, axis=1)
-    values = y[patients, top].copy()
-    weights[patients, top] = 1.0
-    position = times[top] - times[0]
+    values, where, by_height, by_time = _peak(sign * y, times)
     if reducer == "tmax":
-        weights[:] = 0.0
-        values = position
-    for k in patients:
-        vertex = _vertex(times, y[k], int(top[k]))
-        if vertex is None:
-            continue
-        at, where, height_weights, where_weights = vertex
-        weights[k] = 0.0
-        if reducer == "tmax":
-            values[k] = where - times[0]
-            weights[k, at] = where_weights
-        else:
-            values[k] = height_weights @ y[k, at]
-            weights[k, at] = height_weights
-    return values, weights
+        return where - times[0], by_time
+    return sign * values, by_height
 
 
-def _vertex(times: Array, y: Array, top: int) -> tuple[slice, float, Array, Array] | None:
-    """Vertex of the parabola through the point ``top`` and its neighbours: slice, time, weights of height and of time."""
-    if top == 0 or top == times.size - 1:
-        return None
-    at = slice(top - 1, top + 2)
-    x0, x1, x2 = times[at]
-    if min(x1 - x0, x2 - x1) < 1e-6 * (x2 - x0):  # a dose lies there: a kink or a jump, no parabola
-        return None
-    # Newton form p(x) = y0 + c1 (x - x0) + c2 (x - x0)(x - x1)
-    g1 = np.array([-1.0, 1.0, 0.0]) / (x1 - x0)
-    g12 = np.array([0.0, -1.0, 1.0]) / (x2 - x1)
-    g2 = (g12 - g1) / (x2 - x0)
-    c1, c2 = float(g1 @ y[at]), float(g2 @ y[at])
-    if c2 == 0.0:
-        return None
-    where = (x0 + x1) / 2 - c1 / (2 * c2)
-    if not x0 <= where <= x2:
-        return None
-    height = np.array([1.0, 0.0, 0.0]) + g1 * (where - x0) + g2 * (where - x0) * (where - x1)
-    return at, where, height, -g1 / (2 * c2) + g2 * c1 / (2 * c2 * c2)
+@lru_cache(maxsize=256)
+def _pieces_slopes(raw: bytes) -> Array:
+    """(T, T): slopes at the nodes as weights on the values; pieces between doses (nodes very near each other) apart."""
+    times = np.frombuffer(raw)
+    slopes = np.zeros((times.size, times.size))
+    breaks = np.flatnonzero(np.diff(times) < 1e-6 * (times[-1] - times[0])) + 1
+    for piece in np.split(np.arange(times.size), breaks):
+        if piece.size > 1:
+            slopes[np.ix_(piece, piece)] = slope_weights(times[piece])
+    return slopes
+
+
+def _peak(y: Array, times: Array) -> tuple[Array, Array, Array, Array]:
+    """Largest value of the cubic Hermite interpolant of each row of ``y``, its time, and the weights of both on ``y`` (K, T).
+
+    The interpolant, and so its maximum and where it lies, changes continuously with ``y`` (a parabola through the largest
+    nodes would jump when another node becomes the largest). By the envelope theorem the weights of the height are those
+    of the interpolation at the peak.
+    """
+    step = np.diff(times)
+    slopes = _pieces_slopes(times.tobytes())
+    nodes = y @ slopes.T
+    y0, y1, m0, m1 = y[:, :-1], y[:, 1:], nodes[:, :-1] * step, nodes[:, 1:] * step
+    c2, c3 = 3 * (y1 - y0) - 2 * m0 - m1, m0 + m1 - 2 * (y1 - y0)
+    root = np.sqrt(np.maximum(c2 * c2 - 3 * c3 * m0, 0.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = m0 / (root - c2)  # where p' = 0 and p'' = -2 root < 0
+    inside = (t > 0) & (t < 1) & (root > 0) & (step > 1e-6 * (times[-1] - times[0]))
+    t = np.where(inside, t, 0.0)
+    cells = np.where(inside, y0 + t * (m0 + t * (c2 + t * c3)), -np.inf)
+    patients = np.arange(y.shape[0])
+    cell, node = np.argmax(cells, axis=1), np.argmax(y, axis=1)
+    values, where = y[patients, node].copy(), times[node].astype(np.float64)
+    height, time = np.zeros_like(y), np.zeros_like(y)
+    height[patients, node] = 1.0
+    for k in np.flatnonzero(cells[patients, cell] >= y[patients, node]):
+        at = cell[k]
+        u, h = t[k, at], step[at]
+        values[k], where[k] = cells[k, at], times[at] + u * h
+        weights = slopes[at] * (h * u * (1 - u) ** 2) + slopes[at + 1] * (h * u * u * (u - 1))
+        weights[at] += (1 + 2 * u) * (1 - u) ** 2
+        weights[at + 1] += u * u * (3 - 2 * u)
+        height[k] = weights
+        bend = slopes[at] * (h * (1 - 4 * u + 3 * u * u)) + slopes[at + 1] * (h * (3 * u * u - 2 * u))
+        bend[at] += 6 * u * u - 6 * u
+        bend[at + 1] += 6 * u - 6 * u * u
+        time[k] = bend * (h / (2 * root[k, at]))
+    return values, where, height, time
 
 
 def _half_life(y: Array, times: Array, weights: Array) -> tuple[Array, Array]:
@@ -688,7 +698,7 @@ def inverse(x: Array, g: Array, target: float) -> tuple[float, Array]:
     there then has a far but finite answer).
     """
     crossing: tuple[float, Array] | None = None
-    slopes = _slope_weights(x)
+    slopes = slope_weights(x)
     for j in range(x.size - 1):
         if (g[j] - target) * (g[j + 1] - target) > 0:
             continue
@@ -711,7 +721,7 @@ def inverse(x: Array, g: Array, target: float) -> tuple[float, Array]:
     return float(x[end] + step), by_g
 
 
-def _slope_weights(x: Array) -> Array:
+def slope_weights(x: Array) -> Array:
     """(J, J): the slope at x_j as weights on g; central in the sense of a parabola inside, one-sided at the ends."""
     count = x.size
     weights = np.zeros((count, count))

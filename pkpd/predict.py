@@ -24,7 +24,7 @@ from pkpd import data as _data
 from pkpd import likelihood
 from pkpd.data import Row
 from pkpd.dosing import EventTable, Schedule
-from pkpd.errors import PkpdError
+from pkpd.errors import DataError, PkpdError
 from pkpd.fit import FitResult, FitSpec, Objective, System, coordinates, in_units, quasi_normals
 from pkpd.simulate import solve
 
@@ -32,10 +32,13 @@ Array = NDArray[np.float64]
 Progress = Callable[[str, float, str], None]
 
 SUBJECTS = 128
-DRAWS = 24
-DOSES = (0.0, 0.03, 0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 1.0, 1.25)
+DRAWS = 20
+DRAW_SUBJECTS = 8
+DOSES = (0.0, 0.01, 0.03, 0.06, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.25)
 """Doses of a curve, in units of the largest dose reported."""
-PANELS_PER_STUDY = 4
+DRAWN = (0, 2, 4, 6, 9, 10)
+"""Those of DOSES at which the uncertainty of the parameters is carried through; it is smooth in between."""
+MOST_PANELS = 6
 LONGEST_DAYS = 400.0
 SPIKE = 3.0
 """An output whose peak within a dosing interval is this many times its trough is shown for the first week only."""
@@ -221,34 +224,47 @@ def _dose(schedule: Schedule) -> tuple[float, str] | None:
 
 def _dose_response(arms: _Arms, rows: Sequence[Row], progress: Progress) -> list[dict[str, Any]]:
     groups: dict[tuple[Any, ...], list[tuple[Row, float]]] = {}
+    placebo: dict[tuple[Any, ...], list[tuple[Row, float]]] = {}
     for row in rows:
         if row.statistic in ("count", "fraction", "range", "ratio", "lower_bound", "upper_bound"):
             continue
         schedule = Schedule.parse(row.schedule)
-        dose = _dose(schedule)
-        if dose is None:
+        amount = _dose(schedule)
+        if amount is None:
             continue
         key = (row.study, row.output, row.measure, row.reducer, row.start, row.stop)
-        groups.setdefault(key, []).append((row, dose[0]))
-    wide = {
-        key: members
-        for key, members in groups.items()
-        if len({dose for _, dose in members}) > 1
-        or any(row.statistic == "dose_for_effect" for row, _ in members)
-    }
+        if amount[0] == 0:
+            placebo.setdefault(key, []).append((row, 0.0))
+        else:
+            # once and twice daily are two curves
+            times = tuple((dose.time_days, dose.route, dose.duration_days) for dose in schedule.doses())
+            groups.setdefault((*key, times), []).append((row, amount[0]))
+    wide = {}
+    for (*start_of_key, times), members in groups.items():
+        everybody = placebo.get(tuple(start_of_key), []) + members
+        if len({dose for _, dose in everybody}) > 1 or any(
+            row.statistic == "dose_for_effect" for row, _ in everybody
+        ):
+            wide[(*start_of_key, times)] = everybody
     panels = []
-    for k, ((study, output, measure, reducer, start, stop), members) in enumerate(wide.items()):
+    for k, ((study, output, measure, reducer, start, stop, _), members) in enumerate(wide.items()):
         progress("dose-response", k / len(wide), study)
         panel = _dose_panel(arms, [row for row, _ in members])
         if panel is None:
             continue
-        when = f"{start:g}" if start == stop else f"{start:g} to {stop:g}"
         how = "" if reducer == "at" else f"{reducer}, "
-        panels.append(
-            panel
-            | {"title": f"{study}: {how}{arms.system.time_unit} {when}", "output": _words(output, measure)}
-        )
+        title = f"{study}: {how}{_when(arms, start, stop)}"
+        panels.append(panel | {"title": title, "output": _words(output, measure)})
     return panels + _bath_panels(arms, rows)
+
+
+def _when(arms: _Arms, start: float, stop: float) -> str:
+    """A time or window in words: day 7, hours 0 to 12."""
+    day = _per_day(arms)
+    unit, size = ("day", day) if stop >= 2 * day else ("hour", day / 24)
+    if start == stop:
+        return f"{unit} {start / size:.3g}"
+    return f"{unit}s {start / size:.3g} to {stop / size:.3g}"
 
 
 def _dose_panel(arms: _Arms, rows: Sequence[Row]) -> dict[str, Any] | None:
@@ -284,19 +300,17 @@ def _dose_panel(arms: _Arms, rows: Sequence[Row]) -> dict[str, Any] | None:
         else:
             points.append(point | {"dose": (_dose(Schedule.parse(row.schedule)) or (0.0, ""))[0]})
 
-    def curve(x: Array | None, count: int) -> Array:
+    def curve(amounts: Array, x: Array | None, count: int) -> Array:
         subjects = arms.subjects(source.study, source.overrides, count, x)
-        rest = arms.at_rest(subjects)
+        column = arms.outputs.index(like.output)
+        baseline = None if like.measure == "value" else arms.at_rest(subjects)[:, column]
         means = []
-        for dose in doses:
-            schedule = Schedule.none() if dose == 0 else base.scaled(dose / own[0])
+        for amount in amounts:
+            schedule = Schedule.none() if amount == 0 else base.scaled(float(amount) / own[0])
             times = _data.row_times(like, arms.events(schedule).time)
-            column = arms.outputs.index(like.output)
             values = arms.run(subjects, schedule, times)[:, :, column]
-            baseline = None if like.measure == "value" else rest[:, column]
-            means.append(
-                float(np.nanmean(likelihood.sample(like, values, baseline, times, likelihood.Noise()).s))
-            )
+            sampled = likelihood.sample(like, values, baseline, times, likelihood.Noise())
+            means.append(float(np.nanmean(sampled.s)))
         return np.array(means)
 
     return {
@@ -305,7 +319,9 @@ def _dose_panel(arms: _Arms, rows: Sequence[Row]) -> dict[str, Any] | None:
         if source.statistic != "dose_for_effect"
         else _unit_of(arms, source.output, source.measure),
         "log": False,
-        "curves": [{"label": arms.system.name, "dose": doses.tolist()} | _with_band(arms, curve)],
+        "curves": [
+            {"label": arms.system.name, "dose": doses.tolist()} | _with_band(arms, curve, doses, DRAWN)
+        ],
         "points": points,
     }
 
@@ -316,24 +332,24 @@ def _unit_of(arms: _Arms, output: str, measure: str) -> str:
     return "1" if measure == "fold" else str(arms.system.output_units[output])
 
 
-def _with_band(arms: _Arms, curve: Callable[[Array | None, int], Array]) -> dict[str, Any]:
+def _with_band(
+    arms: _Arms, curve: Callable[[Array, Array | None, int], Array], grid: Array, drawn_at: Sequence[int]
+) -> dict[str, Any]:
     """The curve at the estimates, and its 95 % interval over draws from the parameters' uncertainty."""
-    middle = curve(None, arms.spec.options.subjects * 2)
+    middle = curve(grid, None, 2 * arms.spec.options.subjects)
+    some = grid[list(drawn_at)]
     drawn = []
     for x in arms.draws(DRAWS):
         try:
-            drawn.append(curve(x, arms.spec.options.subjects))
+            drawn.append(curve(some, x, DRAW_SUBJECTS))
         except PkpdError:
             continue  # a draw far out may not be integrable; the others make the interval
     if len(drawn) < DRAWS // 2:
         return {"median": middle.tolist(), "low": None, "high": None}
     # draws use fewer subjects: their spread is taken, around the curve itself
-    deviation = np.nanquantile(drawn, (0.025, 0.975), axis=0) - np.nanmedian(drawn, axis=0)
-    return {
-        "median": middle.tolist(),
-        "low": (middle + deviation[0]).tolist(),
-        "high": (middle + deviation[1]).tolist(),
-    }
+    spread = np.nanquantile(drawn, (0.025, 0.975), axis=0) - np.nanmedian(drawn, axis=0)
+    low, high = (middle + np.interp(grid, some, part) for part in spread)
+    return {"median": middle.tolist(), "low": low.tolist(), "high": high.tolist()}
 
 
 def _bath_panels(arms: _Arms, rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -351,19 +367,17 @@ def _bath_panels(arms: _Arms, rows: Sequence[Row]) -> list[dict[str, Any]]:
                 continue
             grid = np.geomspace(min(baths), max(baths), 25)
 
-            def curve(x: Array | None, count: int, members: list[Row] = members, grid: Array = grid) -> Array:
-                row, column = members[0], arms.outputs.index(members[0].output)
+            def curve(
+                baths: Array, x: Array | None, count: int, row: Row = members[0], output: str = output
+            ) -> Array:
+                column, times = arms.outputs.index(output), _data.row_times(row, np.zeros(0))
                 means = []
-                for value in grid:
-                    subjects = arms.subjects(
-                        row.study, [row.overrides[0]._replace(value=float(value))], count, x
-                    )
-                    times = _data.row_times(row, np.zeros(0))
-                    outputs = arms.run(subjects, Schedule.none(), times)[:, :, column]
-                    rest = arms.at_rest(subjects)[:, column]
-                    sampled = likelihood.sample(
-                        row, outputs, None if row.measure == "value" else rest, times, likelihood.Noise()
-                    )
+                for bath in baths:
+                    setting = [row.overrides[0]._replace(value=float(bath))]
+                    subjects = arms.subjects(row.study, setting, count, x)
+                    values = arms.run(subjects, Schedule.none(), times)[:, :, column]
+                    baseline = None if row.measure == "value" else arms.at_rest(subjects)[:, column]
+                    sampled = likelihood.sample(row, values, baseline, times, likelihood.Noise())
                     means.append(float(np.nanmean(sampled.s)))
                 return np.array(means)
 
@@ -380,7 +394,10 @@ def _bath_panels(arms: _Arms, rows: Sequence[Row]) -> list[dict[str, Any]]:
                     "dose_name": name,
                     "dose_unit": members[0].overrides[0].unit,
                     "log": True,
-                    "curves": [{"label": arms.system.name, "dose": grid.tolist()} | _with_band(arms, curve)],
+                    "curves": [
+                        {"label": arms.system.name, "dose": grid.tolist()}
+                        | _with_band(arms, curve, grid, range(0, grid.size, 3))
+                    ],
                     "points": points,
                 }
             )
@@ -393,20 +410,26 @@ def _bath_panels(arms: _Arms, rows: Sequence[Row]) -> list[dict[str, Any]]:
 def _courses(arms: _Arms, study: str, rows: Sequence[Row]) -> list[dict[str, Any]]:
     own = [row for row in rows if row.study == study]
     keys = list(dict.fromkeys((row.output, row.measure) for row in own if not _is_constant(row, rows)))
-    frequent: dict[str, int] = {}
-    for row in rows:
-        if _has_dose(row) and not _is_constant(row, rows):
-            frequent[row.output] = frequent.get(row.output, 0) + 1
-    for output in sorted(frequent, key=lambda name: -frequent[name]):
-        if len(keys) < PANELS_PER_STUDY and output not in (name for name, _ in keys):
+    unknown = [name for name in arms.spec.shown if name not in arms.outputs]
+    if unknown:
+        raise DataError(
+            f'{arms.spec.folder / "fit.toml"}: [report] outputs: {arms.system.name} has no output "{unknown[0]}"; '
+            f"it has {', '.join(arms.outputs)}"
+        )
+    others = arms.spec.shown or _frequent(rows)
+    if max(row.stop for row in own) <= _per_day(arms):
+        others = ()  # a study of pharmacokinetics alone
+    for output in others:
+        if output not in (name for name, _ in keys):
             keys.append((output, "value"))
-    keys = keys[:PANELS_PER_STUDY]
+    keys = keys[:MOST_PANELS]
     members: dict[tuple[Any, ...], list[Row]] = {}
     for row in own:
         members.setdefault((row.schedule, row.overrides), []).append(row)
     if not any(_has_dose(row) for row in own) or not keys:
         return []
-    simulated = [_simulated(arms, study, group, key) for key, group in members.items()]
+    end = _horizon(arms, own)
+    simulated = [_simulated(arms, study, group, key, end) for key, group in members.items()]
     spiky = {
         key: any(_is_spiky(arm["week"][:, :, arms.outputs.index(key[0])], arm) for arm in simulated)
         for key in keys
@@ -459,6 +482,15 @@ def _figure(
     return {"arms": drawn, "points": points}
 
 
+def _frequent(rows: Sequence[Row]) -> tuple[str, ...]:
+    """The four outputs with most rows under treatment."""
+    count: dict[str, int] = {}
+    for row in rows:
+        if _has_dose(row) and not _is_constant(row, rows):
+            count[row.output] = count.get(row.output, 0) + 1
+    return tuple(sorted(count, key=lambda name: -count[name])[:4])
+
+
 def _is_constant(row: Row, rows: Sequence[Row]) -> bool:
     """Whether an output is only ever looked at without doses and without change over time, as a lag or an in vitro curve."""
     return not any(_has_dose(other) and other.stop > 0 for other in rows if other.output == row.output)
@@ -471,15 +503,25 @@ def _per_day(arms: _Arms) -> float:
     return units.factor("d", arms.system.time_unit)
 
 
-def _simulated(arms: _Arms, study: str, rows: list[Row], key: tuple[Any, ...]) -> dict[str, Any]:
+def _horizon(arms: _Arms, rows: Iterable[Row]) -> float:
+    """How long the arms of a study are shown: two weeks after the last dose, or to the last number."""
+    day = _per_day(arms)
+    ends = [14 * day]
+    for row in rows:
+        doses = arms.events(Schedule.parse(row.schedule)).time
+        ends += [row.stop, 14 * day + (float(doses[-1]) if len(doses) else 0.0)]
+    return min(max(ends), LONGEST_DAYS * day)
+
+
+def _simulated(arms: _Arms, study: str, rows: list[Row], key: tuple[Any, ...], end: float) -> dict[str, Any]:
     schedule = Schedule.parse(key[0])
     doses = arms.events(schedule).time
     day = _per_day(arms)
-    end = max([14 * day + (float(doses[-1]) if len(doses) else 14 * day), *(row.stop for row in rows)])
-    end = min(end, LONGEST_DAYS * day)
-    times = np.unique(np.concatenate([np.linspace(0, end, 181), doses[doses <= end]]))
-    # what is over soon is not drawn small at the left of a week
+    # a step that falls on the same times of every day: otherwise daily doses make a pattern that is not there
+    step = day / 6 if end <= 30 * day else day / 2 if end <= 120 * day else day
+    times = np.arange(int(end / step) + 1) * step
     last_dose = float(doses[-1]) if len(doses) else 0.0
+    # what is over soon is not drawn small at the left of a week
     soon = max(2 * max(row.stop for row in rows), min(last_dose, 6 * day) + day)
     week = np.linspace(0, min(end, 7 * day, soon), 169)
     subjects = arms.subjects(study, key[1], SUBJECTS)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pkpd.errors import DataError
+from pkpd.errors import DataError, PkpdError
 from pkpd.files import check_folder, replacing_folder, to_json
 
 if TYPE_CHECKING:
@@ -168,7 +168,10 @@ def document(result: FitResult, curves: Mapping[str, Any] | None = None) -> dict
         "rows": rows,
         "rows_by_study": list(by_study.items()),
         "not_predicted": list(result.not_predicted.items()),
-        "notes": list(result.notes),
+        "notes": [
+            *result.notes,
+            *([f"The trial arms could not be simulated: {curves['failure']}"] if "failure" in curves else []),
+        ],
         "parameters": parameters,
         "parameter_groups": list(groups.items()),
         "verdict": [
@@ -230,7 +233,7 @@ def _row(row: RowResult) -> dict[str, Any]:
         "use": row.use,
         "observed": row.observed,
         "observed_interval": interval_,
-        "predicted": row.predicted,
+        "predicted": 0.0 if abs(row.predicted) < 1e-9 * abs(row.observed) else row.predicted,
         "predicted_interval": [row.predicted_lower, row.predicted_upper],
         "deviation": row.residuals[0] if row.residuals else None,
         "others": ", ".join(labels),
@@ -330,11 +333,11 @@ def figures(shown: Mapping[str, Any], curves: Mapping[str, Any]) -> dict[str, tu
             "Points: groups as reported, with their 95 % interval; the area goes with the number of patients. Hollow: unverified."
         )
         drawn["dose_response"] = (caption, plot.dose_response_figure(curves["dose_response"]))
+        first = [panel for panel in curves["dose_response"] if not panel["log"]][:6]
+        if first:  # for a README or a slide; the page shows all
+            drawn["fit"] = (caption, plot.dose_response_figure(first))
     for k, course in enumerate(curves.get("courses", ())):
-        caption = (
-            f"{course['study']}, {course['part']}. Median and 5 % to 95 % of virtual patients; points as reported, with their "
-            "95 % interval. Hollow: unverified."
-        )
+        caption = f"{course['study']}, {course['part']}."
         figure = plot.time_course_figure(course["arms"], observed=course["points"])
         drawn[f"course_{k + 1:02d}"] = (caption, figure)
     predicted = [row for row in shown["rows"] if _is_number(row["deviation"])]
@@ -413,7 +416,10 @@ def write_report(
         from pkpd.predict import predict
 
         spec = fit if isinstance(fit, FitSpec) else read_fit(fit or result.name)
-        curves = predict(result, spec, jobs=jobs, **({"progress": progress} if progress else {}))
+        try:
+            curves = predict(result, spec, jobs=jobs, **({"progress": progress} if progress else {}))
+        except PkpdError as error:  # a fit of many minutes is not lost for a picture
+            curves = {"failure": str(error)}
     from pkpd import plot
 
     shown = document(result, curves)
@@ -422,6 +428,7 @@ def write_report(
         pictures: dict[str, tuple[str, bytes]] = {}
         for name, (caption, figure) in figures(shown, curves).items():
             plot.save(figure, temporary / f"{name}.png")
+            figure.set_layout_engine("none")  # the layout was found for the first file and holds for the second
             plot.save(figure, temporary / f"{name}.svg")
             pictures[name] = (caption, (temporary / f"{name}.svg").read_bytes())
         result.write_json(temporary / "result.json")

@@ -55,7 +55,7 @@ class Solver:
     def __init__(self, limit=math.inf):
         self.limit, self.calls, self.interrupt_at = limit, 0, None
 
-    def __call__(self, kernel, parameters, events, times, *, rtol=1e-6, directions=(), threads=None):
+    def __call__(self, kernel, parameters, events, times, *, rtol=1e-6, directions=(), control_sensitivities=True, threads=None):
         self.calls += 1
         if self.interrupt_at is not None and self.calls >= self.interrupt_at:
             raise KeyboardInterrupt

@@ -39,11 +39,12 @@ def test_it_opens_with_one_sentence_and_two_commands():
     assert title.startswith("# ")
     assert sentence.count(". ") == 0
     assert sentence.endswith(".")
-    assert rest.startswith("```bash\n")
+    assert re.match(r"```bash\n.+\n```\n\n```bash\n.+\n```\n", rest), (
+        "nothing else stands before or between the two commands"
+    )
     for language, text in SET_UP:
         assert language == "bash"
         assert len(text.splitlines()) == 1
-    assert rest.split("```\n")[1].strip() == "", "nothing stands between the two commands"
 
 
 def test_the_set_up_lines_need_only_python_and_pip():

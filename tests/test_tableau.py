@@ -53,7 +53,9 @@ def stage_weights(tree, many, single):
     """(s,) what a tree contributes at each stage; nodes with one branch use the matrix ``single``, others ``many``."""
     if len(tree) == 1:
         return single @ stage_weights(tree[0], many, single)
-    return math.prod((many @ stage_weights(branch, many, single) for branch in tree), start=np.ones(len(many)))
+    return math.prod(
+        (many @ stage_weights(branch, many, single) for branch in tree), start=np.ones(len(many))
+    )
 
 
 def defects(weights, many, single, order, theta=1.0):
@@ -113,7 +115,7 @@ class TestEvery:
         np.testing.assert_allclose(inside(1.0), weights, rtol=0, atol=DIGITS)
 
     def test_its_own_characterisation(self, table):
-        assert table.linear_order() >= table.order
+        assert table.order <= table.linear_order() <= table.order + 1
 
 
 @pytest.mark.parametrize("table", EXPLICIT, ids=lambda table: table.name)
@@ -171,6 +173,8 @@ def test_one_wrong_digit_in_a_step_is_refused(table):
 @pytest.mark.parametrize("table", ROSENBROCK, ids=lambda table: table.name)
 def test_one_wrong_digit_in_the_dense_output_breaks_its_order(table):
     for name, index, change in single_changes(table, ("dense",)):
+        if index[1] == len(table.c) - 1:
+            continue  # the error estimate itself: small to this very order, so any multiple of it may be added
         _, _, inside, many, single = scheme(dataclasses.replace(table, **change))
         assert defects(inside(0.5), many, single, table.order - 1, 0.5).max() > 1e3 * DIGITS, (name, index)
 
@@ -189,8 +193,8 @@ def test_a_stage_that_needs_itself_is_refused():
 def test_a_method_cannot_claim_more_than_it_does():
     with pytest.raises(ValueError, match="order 5 is below 6"):
         dataclasses.replace(tsit5.TABLEAU, order=6)
-    with pytest.raises(ValueError, match="order 5 is below 6"):
-        dataclasses.replace(rodas5p.TABLEAU, order=6)
+    with pytest.raises(ValueError, match="order 6 is below 7"):  # one more on linear problems than on others
+        dataclasses.replace(rodas5p.TABLEAU, order=7)
 
 
 def test_a_rosenbrock_method_must_damp_what_is_infinitely_stiff():

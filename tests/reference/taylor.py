@@ -1,8 +1,11 @@
-"""Where the digits of tests/problems.py come from that are marked "Taylor": run this file to see them again.
+"""Where the digits of tests/problems.py come from that name this file: run it to see them again (half a minute).
 
-Taylor series of order 40 in arithmetic of 40 digits, for systems whose right-hand sides are quadratic: the coefficients follow from Cauchy products (Hairer, Norsett & Wanner,
-Solving ODEs I, section I.8). Each step takes the length at which the last coefficients are below 1e-28 of the state. Nothing of the package is used.
+Taylor series of order 40 in arithmetic of 40 digits, for systems whose right-hand sides are quadratic: the coefficients
+follow from Cauchy products (Hairer, Norsett & Wanner, Solving ODEs I, section I.8). Each step takes the length at which
+the last coefficients are below 1e-28 of the state. Nothing of the package is used.
 """
+
+import sys
 
 from mpmath import mp, mpf
 
@@ -31,7 +34,9 @@ def solve(equations, y, times):
                             total += coefficient
                     series[i].append(total / (k + 1))
             size = max(map(abs, y))
-            h = min((SMALL * size / max(abs(s[k]) for s in series)) ** (mpf(1) / k) for k in (ORDER - 1, ORDER))
+            h = min(
+                (SMALL * size / max(abs(s[k]) for s in series)) ** (mpf(1) / k) for k in (ORDER - 1, ORDER)
+            )
             h = min(h, target - t)
             y = [mp.polyval(s[::-1], h) for s in series]
             t += h
@@ -63,8 +68,13 @@ if __name__ == "__main__":
         ("Lotka-Volterra", LOTKA_VOLTERRA, ["10", "5"], [1, 2, 3, "4.5", 6, 8, 10]),
         ("van der Pol", VAN_DER_POL, ["2", "0", "4"], [1, "2.5", 4, "5.5", 7, 10, 15]),
         ("Robertson", ROBERTSON, ["1", "0", "0"], ["0.004", "0.04", "0.4", 4, 40]),
-        ("HIRES", HIRES, ["1", "0", "0", "0", "0", "0", "0", "0.0057"], ["0.01", "0.1", 1, 5, 25, 100, "321.8122"]),
+        (
+            "HIRES",
+            HIRES,
+            ["1", "0", "0", "0", "0", "0", "0", "0.0057"],
+            ["0.01", "0.1", 1, 5, 25, 100, "321.8122"],
+        ),
     ):
-        print(name)
+        sys.stdout.write(f"{name}\n")
         for time, row in zip(times, solve(equations, y, times), strict=True):
-            print(f"    {time}: [{', '.join(row)}],")
+            sys.stdout.write(f"    {time}: [{', '.join(row)}],\n")

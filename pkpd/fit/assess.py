@@ -1,0 +1,258 @@
+"""How far a fit can be trusted: a rival on the same rows, studies left out, rows left out and predicted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pkpd.data import Data, Row
+from pkpd.errors import InputError
+from pkpd.fit.coordinates import System, in_units
+from pkpd.fit.objective import BadPoint, Evaluation, Objective, Solve, minus_2ll_of, pruned
+from pkpd.fit.posterior import Posterior, posterior_of, row_results
+from pkpd.fit.result import Change, Comparison, ModelScore, Refit, RowResult, StudyLeftOut
+from pkpd.fit.search import Minimum, Progress, multistart, quiet, refit
+from pkpd.fit.spec import Check, FitSpec
+
+Array = NDArray[np.float64]
+
+
+def leave_one_study_out(
+    objective: Objective,
+    best: Minimum,
+    *,
+    limit: int = 8,
+    progress: Progress = quiet,
+    what: str = "leave one study out",
+) -> tuple[StudyLeftOut, ...]:
+    """Predictive log density of every study by a fit to all others (warm starts).
+
+    The rows of the study are predicted with the uncertainty of everything that was estimated without them, its own study
+    effects at their prior: with residuals r and Jacobian J of the left-out rows and covariance C of the fit without them,
+    the residuals are normal with covariance I + J C J', and the density of the data follows by the rows' constants.
+    """
+    found = []
+    studies = tuple(dict.fromkeys(row.study for row in objective.rows))
+    if len(studies) < 2:
+        return ()
+    for number, study in enumerate(studies):
+        progress(what, number / len(studies), study)
+        inside = objective.restricted(lambda row, study=study: row.study != study)  # type: ignore[misc]
+        outside = objective.restricted(lambda row, study=study: row.study == study)  # type: ignore[misc]
+        end = refit(inside, best, limit, objective, loose=True)
+        try:
+            left = outside.evaluate(end.x, jacobian=True)
+        except BadPoint:
+            found.append(StudyLeftOut(study, len(outside.rows), 0, -math.inf, math.inf, False))
+            continue
+        covariance = posterior_of(inside, end).covariance
+        assert left.jacobian is not None  # asked for
+        log_density, chi_square = predictive_density(left, covariance)
+        found.append(
+            StudyLeftOut(
+                study, len(outside.rows), left.residuals.size, log_density, chi_square, end.converged
+            )
+        )
+    return tuple(found)
+
+
+def predictive_density(evaluation: Evaluation, covariance: Array) -> tuple[float, float]:
+    """Log density of the rows of an evaluation under parameters with this covariance, and their squared distance."""
+    assert evaluation.jacobian is not None
+    r, j = evaluation.residuals, evaluation.jacobian
+    spread = np.eye(r.size) + j @ covariance @ j.T
+    _, log_determinant = np.linalg.slogdet(spread)
+    chi_square = float(r @ np.linalg.solve(spread, r))
+    constants = sum(term.constant for term in evaluation.terms)
+    return -0.5 * (chi_square + float(log_determinant) + constants), chi_square
+
+
+def score(objective: Objective, end: Minimum, left_out: tuple[StudyLeftOut, ...]) -> ModelScore:
+    posterior = posterior_of(objective, end)
+    minus_2ll, constants = minus_2ll_of(end.evaluation)
+    count = end.evaluation.residuals.size
+    return ModelScore(
+        model=objective.system.name,
+        title=objective.system.title,
+        ofv=minus_2ll - constants,
+        minus_2ll=minus_2ll,
+        parameters=len(objective.coordinates),
+        effective_parameters=posterior.effective,
+        aic=minus_2ll + 2 * posterior.effective,
+        bic=minus_2ll + math.log(count) * posterior.effective,
+        log_density=sum(item.log_density for item in left_out) if left_out else math.nan,
+        converged=end.converged,
+        left_out=left_out,
+    )
+
+
+def compare(
+    spec: FitSpec, objective: Objective, best: Minimum, system: System, everything: Data, raw: Data, leave_one_out: bool,
+    solve: Solve | None, jobs: int | None, progress: Progress,
+) -> Comparison | None:  # fmt: skip
+    """Both models fitted to the rows that both can predict."""
+    assert spec.rival is not None
+    fitted_ids = {row.id for row in objective.rows}
+    theirs = in_units(raw.keep(lambda row: row.id in fitted_ids and _settable(row, system)), system).rows
+    shared = {row.id for row in theirs}
+    if not shared:
+        return None
+    rival = Objective(
+        system, spec.rival, theirs, options=spec.options, relative_error=spec.relative_error, row_errors=spec.row_errors,
+        solve=solve, threads=jobs,
+    )  # fmt: skip
+    rival, _ = pruned(rival)
+    search = multistart(
+        rival, spec.options.starts, spec.options.seed, spec.options.max_evaluations, progress, "rival"
+    )
+    if search.interrupted:
+        raise KeyboardInterrupt
+    if search.best is None:
+        return None
+    ours = objective.restricted(lambda row: row.id in shared)
+    progress("comparison", 0.0, "both models on the same rows")
+    mine = (
+        refit(ours, best, spec.options.max_evaluations, objective) if len(shared) < len(fitted_ids) else best
+    )
+    left = leave_one_study_out(ours, mine, progress=progress) if leave_one_out else ()
+    their_left = (
+        leave_one_study_out(rival, search.best, progress=progress, what="leave one study out, rival")
+        if leave_one_out
+        else ()
+    )
+    main, other = score(ours, mine, left), score(rival, search.best, their_left)
+    differences = np.array([a.log_density - b.log_density for a, b in zip(left, their_left, strict=True)])
+    total = float(differences.sum()) if differences.size else math.nan
+    se = float(np.sqrt(differences.size) * differences.std(ddof=1)) if differences.size > 1 else math.nan
+    order = [row.id for row in objective.rows]
+    return Comparison(
+        rows=tuple(name for name in order if name in shared),
+        only_main=tuple(name for name in order if name not in shared),
+        main=main,
+        rival=other,
+        log_density_difference=total,
+        log_density_difference_se=se,
+        verdict=_comparison_words(main, other, total, se, len(shared)),
+    )
+
+
+def _settable(row: Row, system: System) -> bool:
+    """Whether the rival has the output and every parameter that the row's arm sets, and takes its doses."""
+    from pkpd.dosing import Schedule
+
+    names = {p.name for p in system.parameters}
+    if row.output not in system.output_units or any(item.name not in names for item in row.overrides):
+        return False
+    try:
+        Schedule.parse(row.schedule).events(system.time_unit, system.routes, system.dose_units, system.sizes)
+    except InputError:
+        return False
+    return True
+
+
+def _comparison_words(main: ModelScore, rival: ModelScore, total: float, se: float, rows: int) -> str:
+    aic, bic = rival.aic - main.aic, rival.bic - main.bic
+
+    def which(difference: float) -> str:
+        return f"for {main.model}" if difference > 0 else f"for {rival.model}"
+
+    text = f"On {rows} rows that both can predict: AIC differs by {abs(aic):.1f} {which(aic)}, BIC by {abs(bic):.1f} {which(bic)}"
+    if math.isfinite(total):
+        sure = "" if not math.isfinite(se) else f" (SE {se:.1f})"
+        text += (
+            f"; left-out studies are predicted better by {abs(total):.1f}{sure} in log density {which(total)}"
+        )
+        if math.isfinite(se) and abs(total) < 2 * se:
+            text += ", which is within two standard errors"
+    return text + "."
+
+
+def _changes(objective: Objective, best: Minimum, posterior: Posterior, other: Array) -> tuple[Change, ...]:
+    return tuple(
+        Change(
+            c.name,
+            c.shown(float(best.x[i])),
+            c.shown(float(other[i])),
+            float((other[i] - best.x[i]) / posterior.sd[i]) if posterior.sd[i] > 0 else math.nan,
+        )
+        for i, c in enumerate(objective.coordinates)
+    )
+
+
+def _fit_without(
+    objective: Objective, best: Minimum, posterior: Posterior, original: Mapping[str, Row], spec: FitSpec,
+    left_out: frozenset[str], kept: frozenset[str],
+) -> tuple[Minimum, tuple[Change, ...], tuple[RowResult, ...]]:  # fmt: skip
+    inside = objective.restricted(lambda row: row.id in kept)
+    end = refit(inside, best, spec.options.max_evaluations, objective)
+    outside = objective.restricted(lambda row: row.id in left_out)
+    try:
+        covariance = posterior_of(inside, end).covariance
+        predicted = row_results(outside, outside.evaluate(end.x, jacobian=True), covariance, original)
+    except BadPoint:
+        predicted = ()
+    return end, _changes(objective, best, posterior, end.x), predicted
+
+
+def without_unverified(
+    objective: Objective,
+    best: Minimum,
+    posterior: Posterior,
+    original: Mapping[str, Row],
+    spec: FitSpec,
+    progress: Progress,
+) -> Refit | None:
+    left_out = frozenset(row.id for row in objective.rows if row.provenance == "unverified")
+    kept = frozenset(row.id for row in objective.rows) - left_out
+    if not left_out or not kept:
+        return None
+    progress("without unverified rows", 0.0, f"{len(left_out)} rows left out")
+    end, changes, predicted = _fit_without(objective, best, posterior, original, spec, left_out, kept)
+    moved = [change for change in changes if abs(change.shift) > 1]
+    words = ", ".join(f"{c.name} {c.value:.3g} -> {c.other:.3g}" for c in moved) or "none"
+    return Refit(
+        title="without unverified rows",
+        left_out=tuple(row.id for row in objective.rows if row.id in left_out),
+        ofv=float(end.evaluation.residuals @ end.evaluation.residuals),
+        converged=end.converged,
+        changes=changes,
+        predicted=predicted,
+        verdict=f"{len(left_out)} of {len(objective.rows)} rows are unverified. Without them these move by more than one SD: {words}.",
+    )
+
+
+def inner_check(
+    objective: Objective, best: Minimum, posterior: Posterior, original: Mapping[str, Row], spec: FitSpec, check: Check,
+    progress: Progress,
+) -> Refit | None:  # fmt: skip
+    fitted = frozenset(row.id for row in objective.rows)
+    left_out = frozenset(check.leave_out) & fitted
+    kept = (frozenset(check.only) & fitted if check.only else fitted) - left_out
+    if not left_out or not kept:
+        return None
+    title = check.title or "inner check"
+    progress("inner check", 0.0, title)
+    end, changes, predicted = _fit_without(objective, best, posterior, original, spec, left_out, kept)
+    return Refit(
+        title=title,
+        left_out=tuple(row.id for row in objective.rows if row.id in left_out),
+        ofv=float(end.evaluation.residuals @ end.evaluation.residuals),
+        converged=end.converged,
+        changes=changes,
+        predicted=predicted,
+        verdict=" ".join(_prediction_words(row) for row in predicted) or "could not be simulated",
+    )
+
+
+def _prediction_words(row: RowResult) -> str:
+    observed_half = (row.observed_upper - row.observed_lower) / 2
+    predicted_half = (row.predicted_upper - row.predicted_lower) / 2
+    half = math.hypot(observed_half, predicted_half)
+    text = f"{row.id}: predicted {row.predicted:.3g} ({row.predicted_lower:.3g} to {row.predicted_upper:.3g}), observed {row.observed:.3g}"
+    if not math.isfinite(half):
+        return text + "."
+    inside = abs(row.predicted - row.observed) <= half
+    return f"{text}: {'within' if inside else 'outside'} the 95% prediction interval."

@@ -1,0 +1,524 @@
+"""Data rows + a model -> residuals and their exact Jacobian, at any point of what is estimated.
+
+A point is a vector of coordinates: model parameters on their log, logit or natural scale, study effects, between-subject SDs and
+measurement noise. Every arm is a population of quasi-random subjects, the same at every point.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pkpd import data as _data
+from pkpd import likelihood
+from pkpd.data import Row
+from pkpd.errors import DataError, InputError, PkpdError
+from pkpd.fit.coordinates import Coordinate, System, coordinates, from_scale, slope_of, to_scale
+from pkpd.fit.spec import ModelSpec, Options
+
+Array = NDArray[np.float64]
+
+
+Solve = Callable[..., Any]
+"""``simulate.solve`` or anything with its signature."""
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def quasi_normals(count: int, dimensions: int, seed: int) -> Array:
+    """(count, dimensions) balanced standard normal points: scrambled Sobol, mean 0 and (if count allows) covariance I.
+
+    Owen 1998, J Complexity 14:466 (scrambling); whitening makes the first two moments of a linear model exact.
+    """
+    if dimensions == 0:
+        return np.zeros((count, 0))
+    if count == 1:
+        return np.zeros((1, dimensions))
+    from scipy.special import ndtri
+    from scipy.stats import qmc
+
+    power = max(1, math.ceil(math.log2(count)))
+    points = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(seed)).random_base2(power)[:count]
+    z = ndtri(np.clip(points, 1e-6, 1 - 1e-6))
+    z -= z.mean(axis=0)
+    if count > dimensions + 1:
+        covariance = z.T @ z / count
+        z = z @ np.linalg.inv(np.linalg.cholesky(covariance)).T
+    return np.asarray(z / np.sqrt((z**2).mean(axis=0)), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Residuals of the data at a point: ``residuals`` (n_residuals,), ``jacobian`` (n_residuals, n_coordinates) or None, the
+    rows' terms, and the predictions' derivatives ``predicted_jacobian`` (n_rows, n_coordinates)."""
+
+    residuals: Array
+    jacobian: Array | None
+    terms: tuple[likelihood.Term, ...]
+    predicted_jacobian: Array | None
+
+
+class BadPoint(Exception):
+    """A simulation failed at this point; the text says which arm and why."""
+
+
+@dataclass(frozen=True)
+class _Item:
+    """One derivative of an arm's subject parameters: coordinate, place in the arm's directions, and how."""
+
+    coordinate: int
+    place: int
+
+
+@dataclass(frozen=True)
+class _Simulated:
+    """An arm at a point: outputs (K, T, n_outputs), the same before any drug at time 0 (K, n_outputs)."""
+
+    subjects: Array
+    derivatives: Array
+    outputs: Array
+    before: Array
+
+
+@dataclass(frozen=True)
+class _Derived:
+    """Derivatives of an arm's outputs by its directions: (K, T, n_outputs, D), before any drug (K, n_outputs, D)."""
+
+    items: tuple[_Item, ...]
+    derivatives: Array
+    outputs: Array
+    before: Array
+
+
+@dataclass
+class _Learned:
+    """What the first evaluations of an arm have shown: parameters that move what its rows look at, and whether a dose at
+    time 0 jumps it (None: not known yet)."""
+
+    active: set[int] | None = None
+    jumps: bool | None = None
+
+
+class Objective:
+    """Residuals and Jacobian of data rows by the coordinates of a model.
+
+    ``rows`` are in model units. ``solve`` has the signature of ``simulate.solve``; passing another one exchanges the solver.
+    Calls are counted in ``simulations`` (subjects) and ``bad`` (points that failed, with the last reasons in ``reasons``).
+    """
+
+    def __init__(
+        self,
+        system: System,
+        spec: ModelSpec,
+        rows: Sequence[Row],
+        *,
+        options: Options,
+        relative_error: float = 0.3,
+        row_errors: Mapping[str, float] | None = None,
+        solve: Solve | None = None,
+        threads: int | None = None,
+        estimated: tuple[Coordinate, ...] | None = None,
+        learned: dict[tuple[Any, ...], _Learned] | None = None,
+    ) -> None:
+        if solve is None:
+            from pkpd.simulate import solve as own_solve
+
+            solve = own_solve
+        self.system, self.spec, self.options = system, spec, options
+        self.rows = tuple(rows)
+        self.relative_error, self.row_errors = relative_error, dict(row_errors or {})
+        self._solve, self._threads = solve, threads or _usable_cores()
+        self.coordinates = coordinates(system, spec, rows) if estimated is None else estimated
+        self.measured = tuple(
+            likelihood.measured(row, self.row_errors.get(row.id, relative_error)) for row in self.rows
+        )
+        self._events = {text: self._event_table(row, text) for row in self.rows for text in (row.schedule,)}
+        self.plan = _data.plan(self.rows, lambda text: self._events[text].time)
+        self._output_index = {name: i for i, name in enumerate(system.output_units)}
+        self.bad = 0
+        self.simulations = 0
+        self.reasons: list[str] = []
+        self._learned: dict[tuple[Any, ...], _Learned] = {} if learned is None else learned
+        self._recent: dict[bytes, list[_Simulated]] = {}
+        self._set_up_population()
+        self._set_up_arms()
+
+    def restricted(self, keep: Callable[[Row], bool]) -> Objective:
+        """The same objective (same coordinates) for fewer rows."""
+        return Objective(
+            self.system, self.spec, [row for row in self.rows if keep(row)], options=self.options,
+            relative_error=self.relative_error, row_errors=self.row_errors, solve=self._solve, threads=self._threads,
+            estimated=self.coordinates, learned=self._learned,
+        )  # fmt: skip
+
+    def _event_table(self, row: Row, text: str) -> Any:
+        from pkpd.dosing import Schedule
+
+        s = self.system
+        try:
+            return Schedule.parse(text).events(s.time_unit, s.routes, s.dose_units, s.sizes)
+        except InputError as error:
+            raise DataError(f'line {row.line} (row "{row.id}"), column "schedule": {error}') from None
+
+    def _set_up_population(self) -> None:
+        between = {
+            i: float(p.between.arguments[0])
+            for i, p in enumerate(self.system.parameters)
+            if p.between is not None
+        }
+        for coordinate in self.coordinates:
+            if coordinate.kind == "between-subject SD":
+                between[coordinate.index] = math.exp(coordinate.start)
+        self._between = dict(sorted(between.items()))
+        self._low = np.array([float(p.lower) for p in self.system.parameters])
+        self._high = np.array([float(p.upper) for p in self.system.parameters])
+        self._z = quasi_normals(self.options.subjects, len(between), self.options.seed)
+
+    def _set_up_arms(self) -> None:
+        self._arm_items: list[tuple[_Item, ...]] = []
+        self._arm_directions: list[tuple[int, ...]] = []
+        self._arm_events: list[Any] = []
+        self._apart: list[bool] = []
+        self._outputs_of: list[NDArray[np.intp]] = []
+        relative = {
+            a
+            for row, place in zip(self.rows, self.plan.placements, strict=True)
+            if row.measure != "value"
+            for a in place.arms
+        }
+        used: list[set[int]] = [set() for _ in self.plan.arms]
+        for row, place in zip(self.rows, self.plan.placements, strict=True):
+            for a in place.arms:
+                used[a].add(self._output_index[row.output])
+        for a, arm in enumerate(self.plan.arms):
+            fixed = {item.name for item in arm.overrides}
+            members = [
+                (c, coordinate.index)
+                for c, coordinate in enumerate(self.coordinates)
+                if coordinate.index >= 0
+                and coordinate.study in ("", arm.study)
+                and (coordinate.kind == "between-subject SD" or coordinate.target not in fixed)
+            ]
+            directions = tuple(sorted({index for _, index in members}))
+            self._arm_directions.append(directions)
+            self._arm_items.append(tuple(_Item(c, directions.index(index)) for c, index in members))
+            events = self._events[arm.schedule]
+            if arm.dose_factor != 1:
+                events = dataclasses.replace(events, amount=events.amount * arm.dose_factor)
+            self._arm_events.append(events)
+            self._outputs_of.append(np.array(sorted(used[a])))
+            # a bolus at time 0 may jump an output: the baseline then has to come from a run without drug
+            self._apart.append(a in relative and bool(len(events)) and bool(np.any(events.time <= 0)))
+            self._learned.setdefault(arm.key, _Learned())
+
+    # -- the population at a point
+
+    def _subjects(self, x: Array, a: int) -> tuple[Array, Array]:
+        """Subjects' parameters (K, n_params) of an arm, and their derivatives (n_items, K) by the arm's items."""
+        arm = self.plan.arms[a]
+        on_scale: dict[int, tuple[str, float]] = {}
+        for c, coordinate in enumerate(self.coordinates):
+            if coordinate.kind == "parameter":
+                on_scale[coordinate.index] = (coordinate.scale, float(x[c]))
+        for c, coordinate in enumerate(self.coordinates):
+            if coordinate.kind == "study effect" and coordinate.study == arm.study:
+                value = self.system.parameters[coordinate.index].value
+                scale, base = on_scale.get(coordinate.index) or (
+                    coordinate.scale,
+                    to_scale(coordinate.scale, value),
+                )
+                on_scale[coordinate.index] = (scale, base + float(x[c]))
+        values = np.array([float(p.value) for p in self.system.parameters])
+        slopes = np.zeros(values.size)
+        for index, (scale, position) in on_scale.items():
+            values[index], slopes[index] = from_scale(scale, position), slope_of(scale, position)
+        for override in arm.overrides:
+            values[self.system.index(override.name, "set")] = override.value
+        deviations = self._deviations(x)
+        subjects = np.tile(values, (self.options.subjects, 1))
+        growth = np.ones_like(subjects)
+        for place, (index, sd) in enumerate(deviations.items()):
+            growth[:, index] = np.exp(sd * self._z[:, place])
+        subjects *= growth
+        inside = (subjects >= self._low) & (subjects <= self._high)
+        subjects = np.clip(subjects, self._low, self._high)  # as everywhere where subjects are drawn
+        places = {index: place for place, index in enumerate(deviations)}
+        derivatives = np.empty((len(self._arm_items[a]), self.options.subjects))
+        for i, item in enumerate(self._arm_items[a]):
+            coordinate = self.coordinates[item.coordinate]
+            index = coordinate.index
+            if coordinate.kind == "between-subject SD":
+                derivatives[i] = subjects[:, index] * self._z[:, places[index]] * deviations[index]
+            else:
+                derivatives[i] = slopes[index] * growth[:, index]
+            derivatives[i] *= inside[:, index]
+        return subjects, derivatives
+
+    def _deviations(self, x: Array) -> dict[int, float]:
+        """Between-subject SDs by parameter index, in the order of the columns of z."""
+        found = dict(self._between)
+        for c, coordinate in enumerate(self.coordinates):
+            if coordinate.kind == "between-subject SD":
+                found[coordinate.index] = math.exp(float(x[c]))
+        return found
+
+    def noises(self, x: Array) -> dict[str, likelihood.Noise]:
+        """Measurement error by output at a point."""
+        found = {name: [item.proportional, item.additive] for name, item in self.spec.noise.items()}
+        for c, coordinate in enumerate(self.coordinates):
+            if coordinate.kind == "proportional error":
+                found[coordinate.target][0] = math.exp(float(x[c]))
+            elif coordinate.kind == "additive error":
+                found[coordinate.target][1] = math.exp(float(x[c]))
+        return {name: likelihood.Noise(*pair) for name, pair in found.items()}
+
+    def values(self, x: Array, study: str = "") -> dict[str, float]:
+        """Typical parameters by name at a point, of one study or without study effects."""
+        found = {p.name: float(p.value) for p in self.system.parameters}
+        shift: dict[str, float] = {}
+        for c, coordinate in enumerate(self.coordinates):
+            if coordinate.kind == "study effect" and coordinate.study == study:
+                shift[coordinate.target] = float(x[c])
+        scales = {c.target: c.scale for c in self.coordinates if c.kind in ("parameter", "study effect")}
+        for c, coordinate in enumerate(self.coordinates):
+            if coordinate.kind == "parameter":
+                found[coordinate.target] = from_scale(coordinate.scale, float(x[c]))
+        for name, change in shift.items():
+            found[name] = from_scale(scales[name], to_scale(scales[name], found[name]) + change)
+        return found
+
+    def between(self, x: Array) -> dict[str, float]:
+        """Between-subject log-SDs by parameter name at a point."""
+        return {self.system.parameters[index].name: sd for index, sd in self._deviations(x).items()}
+
+    # -- residuals
+
+    def _simulate(self, x: Array, a: int) -> _Simulated:
+        arm, learned = self.plan.arms[a], self._learned[self.plan.arms[a].key]
+        subjects, derivatives = self._subjects(x, a)
+        outputs, _ = self._run(a, subjects, self._arm_events[a], arm.times, self.options.rtol, ())
+        before = outputs[:, 0]
+        if self._apart[a] and learned.jumps is not False:
+            apart, _ = self._run(a, subjects, None, np.zeros(1), self.options.rtol, ())
+            used = self._outputs_of[a]
+            if learned.jumps is None:
+                learned.jumps = not np.allclose(apart[:, 0, used], before[:, used], rtol=1e-9, atol=0)
+            before = apart[:, 0]
+        return _Simulated(subjects, derivatives, outputs, before)
+
+    def _derive(self, at: _Simulated, a: int, everything: bool) -> _Derived:
+        """Sensitivities of an arm by those parameters that move its rows (or by every one)."""
+        arm, learned = self.plan.arms[a], self._learned[self.plan.arms[a].key]
+        directions = self._arm_directions[a]
+        if learned.active is not None and not everything:
+            directions = tuple(index for index in directions if index in learned.active)
+        events, rtol = self._arm_events[a], self.options.rtol_sensitivities
+        items = [item for item in self._arm_items[a] if self.coordinates[item.coordinate].index in directions]
+        places = {index: place for place, index in enumerate(directions)}
+        rows = [self._arm_items[a].index(item) for item in items]
+        _, s = self._run(a, at.subjects, events, arm.times, rtol, directions)
+        before = s[:, 0]
+        if self._apart[a] and learned.jumps:
+            _, apart = self._run(a, at.subjects, None, np.zeros(1), rtol, directions)
+            before = apart[:, 0]
+        if learned.active is None or everything:
+            used = self._outputs_of[a]
+            moving = np.any(s[:, :, used] != 0, axis=(0, 1, 2)) | np.any(before[:, used] != 0, axis=(0, 1))
+            found = {index for index, moves in zip(directions, moving, strict=True) if moves}
+            learned.active = found | (learned.active or set())
+        return _Derived(
+            tuple(_Item(item.coordinate, places[self.coordinates[item.coordinate].index]) for item in items),
+            at.derivatives[rows],
+            s,
+            before,
+        )
+
+    def _spread(self, work: Callable[[int], Any]) -> list[Any]:
+        """``work(a)`` for every arm, on threads (the solver holds no lock); long arms are begun first."""
+        order = sorted(range(len(self.plan.arms)), key=lambda a: -float(self.plan.arms[a].times[-1]))
+        if self._threads == 1 or len(order) < 2:
+            done = {a: work(a) for a in order}
+        else:
+            with ThreadPoolExecutor(self._threads) as pool:
+                futures = {a: pool.submit(work, a) for a in order}
+                try:
+                    done = {a: future.result() for a, future in futures.items()}
+                except BaseException:
+                    pool.shutdown(wait=True, cancel_futures=True)
+                    raise
+        return [done[a] for a in range(len(order))]
+
+    def _simulate_all(self, x: Array) -> list[_Simulated]:
+        """Every arm at a point; the last few points are remembered, since a step that is accepted is asked for again."""
+        key = x.tobytes()
+        if key not in self._recent:
+            arms = self._spread(lambda a: self._simulate(x, a))
+            if len(self._recent) > 2:
+                del self._recent[next(iter(self._recent))]
+            self._recent[key] = arms
+        return self._recent[key]
+
+    def _run(
+        self, a: int, subjects: Array, events: Any, times: Array, rtol: float, directions: tuple[int, ...]
+    ) -> tuple[Array, Array]:
+        """Outputs and sensitivities (of no direction: empty) of an arm's subjects; ``events`` None: no drug."""
+        label = self.plan.arms[a].label
+        if events is None:
+            from pkpd.dosing import EventTable
+
+            events = EventTable.empty()
+        if not np.all(np.isfinite(subjects)):
+            raise BadPoint(f"{label}: a parameter is not finite")
+        self.simulations += subjects.shape[0]
+        try:
+            # the derivatives of the steps taken are what a search needs; their own error does not shorten the steps
+            solution = self._solve(
+                self.system.kernel, subjects, events, times, rtol=rtol, directions=directions,
+                control_sensitivities=False, threads=1,
+            )  # fmt: skip
+        except InputError:
+            raise
+        except (PkpdError, ArithmeticError) as error:
+            raise BadPoint(f"{label}: {str(error).splitlines()[0]}") from None
+        failed = np.flatnonzero(np.asarray(solution.status))
+        if failed.size:
+            count = f"({failed.size} of {len(subjects)} subjects)"
+            raise BadPoint(f"{label}: {solution.failure(int(failed[0]))} {count}")
+        outputs = np.asarray(solution.outputs)
+        s = np.asarray(solution.sensitivities) if directions else np.zeros((*outputs.shape, 0))
+        if not np.all(np.isfinite(outputs)) or not np.all(np.isfinite(s)):
+            raise BadPoint(f"{label}: an output is not finite")
+        return outputs, s
+
+    def evaluate(self, x: Array, *, jacobian: bool = False, everything: bool = False) -> Evaluation:
+        """Residuals (and Jacobian) of the data at a point; raises ``BadPoint``, counted, where a simulation fails.
+
+        The Jacobian leaves out what was found to move none of an arm's rows, unless ``everything`` is asked for.
+        """
+        try:
+            with np.errstate(all="ignore"):
+                return self._evaluate(x, jacobian, everything)
+        except BadPoint as reason:
+            self.bad += 1
+            if len(self.reasons) < 50:
+                self.reasons.append(str(reason))
+            raise
+
+    def _evaluate(self, x: Array, jacobian: bool, everything: bool) -> Evaluation:
+        arms = self._simulate_all(x)
+        noises = self.noises(x)
+        samples, terms = [], []
+        for row, measured, place in zip(self.rows, self.measured, self.plan.placements, strict=True):
+            o = self._output_index[row.output]
+            noise = noises.get(row.output, likelihood.Noise())
+            parts = []
+            for a, at in zip(place.arms, place.indices, strict=True):
+                baseline = None if row.measure == "value" else arms[a].before[:, o]
+                times = self.plan.arms[a].times[at]
+                parts.append(likelihood.sample(row, arms[a].outputs[:, at, o], baseline, times, noise))
+            term = likelihood.evaluate(
+                measured, np.stack([p.s for p in parts]), np.stack([p.v for p in parts])
+            )
+            if not np.all(np.isfinite(term.residuals)):
+                raise BadPoint(f'row "{row.id}": its prediction is not finite')
+            samples.append(parts)
+            terms.append(term)
+        residuals = np.concatenate([term.residuals for term in terms]) if terms else np.zeros(0)
+        if not jacobian:
+            return Evaluation(residuals, None, tuple(terms), None)
+        derived = self._spread(lambda a: self._derive(arms[a], a, everything))
+        blocks = [self._block(x, r, samples[r], terms[r], derived) for r in range(len(self.rows))]
+        count = len(self.coordinates)
+        full = np.concatenate([block[:-1] for block in blocks]) if blocks else np.zeros((0, count))
+        predicted = np.stack([block[-1] for block in blocks]) if blocks else np.zeros((0, count))
+        if not np.all(np.isfinite(full)):
+            raise BadPoint("a derivative of a residual is not finite")
+        return Evaluation(residuals, full, tuple(terms), predicted)
+
+    def _block(
+        self,
+        x: Array,
+        r: int,
+        samples: Sequence[likelihood.Samples],
+        term: likelihood.Term,
+        derived: Sequence[_Derived],
+    ) -> Array:
+        """Derivatives of a row's residuals by the coordinates, (m + 1, n_coordinates); the last line is its prediction's."""
+        row, place = self.rows[r], self.plan.placements[r]
+        o = self._output_index[row.output]
+        block = np.zeros((term.residuals.size + 1, len(self.coordinates)))
+        for j, (a, at) in enumerate(zip(place.arms, place.indices, strict=True)):
+            part, arm = samples[j], derived[a]
+            by_s = np.concatenate([term.by_s[:, j], term.predicted_s[None, j]])
+            by_v = np.concatenate([term.by_v[:, j], term.predicted_v[None, j]])
+            for c, coordinate in enumerate(self.coordinates):
+                if coordinate.index < 0 and coordinate.target == row.output:
+                    kind = 0 if coordinate.kind == "proportional error" else 1
+                    block[:, c] += by_v @ part.v_noise[:, kind] * math.exp(float(x[c]))
+            if not arm.items:
+                continue
+            by_y = by_s[:, :, None] * part.s_y + by_v[:, :, None] * part.v_y
+            by_p = np.einsum("mkt,ktd->mkd", by_y, arm.outputs[:, at, o])
+            by_p += (by_s * part.s_b + by_v * part.v_b)[:, :, None] * arm.before[None, :, o]
+            columns = [item.coordinate for item in arm.items]
+            places = [item.place for item in arm.items]
+            block[:, columns] += np.einsum("mki,ik->mi", by_p[:, :, places], arm.derivatives)
+        return block
+
+    # -- priors
+
+    def prior(self, x: Array) -> tuple[Array, Array]:
+        """Prior residuals and their Jacobian (diagonal rows, one per coordinate with a prior)."""
+        sds = np.array([c.sd for c in self.coordinates])
+        centres = np.array([c.centre for c in self.coordinates])
+        has = np.isfinite(sds)
+        return ((x - centres) / sds)[has], np.diag(1 / sds)[has]
+
+    @property
+    def start(self) -> Array:
+        """The prior's centre, within bounds."""
+        return np.array([c.start for c in self.coordinates])
+
+    @property
+    def bounds(self) -> tuple[Array, Array]:
+        """Lower and upper bounds of the coordinates, (n_coordinates,) each."""
+        return np.array([c.lower for c in self.coordinates]), np.array([c.upper for c in self.coordinates])
+
+
+def minus_2ll_of(evaluation: Evaluation) -> tuple[float, float]:
+    """-2LL of the data, and the constants in it."""
+    constants = sum(term.constant for term in evaluation.terms)
+    return float(evaluation.residuals @ evaluation.residuals) + constants, constants
+
+
+def pruned(objective: Objective) -> tuple[Objective, list[str]]:
+    """Without the study effects that no row of their study depends on, found at the prior's centre."""
+    try:
+        first = objective.evaluate(objective.start, jacobian=True)
+    except BadPoint:
+        return objective, []
+    assert first.jacobian is not None  # asked for
+    idle = [
+        c
+        for i, c in enumerate(objective.coordinates)
+        if c.kind == "study effect" and not np.any(first.jacobian[:, i])
+    ]
+    if not idle:
+        return objective, []
+    names = [c.name for c in idle]
+    smaller = Objective(
+        objective.system, objective.spec, objective.rows, options=objective.options,
+        relative_error=objective.relative_error, row_errors=objective.row_errors, solve=objective._solve,
+        threads=objective._threads, estimated=tuple(c for c in objective.coordinates if c.name not in names),
+    )  # fmt: skip
+    return smaller, [f"study effects that touch no row were left out: {', '.join(names)}"]

@@ -1,0 +1,324 @@
+"""Levenberg-Marquardt from several starts: an objective -> its lowest point, whatever fails on the way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pkpd.fit.objective import BadPoint, Evaluation, Objective
+from pkpd.fit.result import StartResult
+
+Array = NDArray[np.float64]
+
+
+Progress = Callable[[str, float, str], None]
+"""Called with what is being done, the share that is done (0 to 1), and a short remark."""
+
+
+OFV_TOLERANCE = 0.01
+"""An optimum is reached when a full Gauss-Newton step promises less than this in OFV."""
+
+
+BROYDEN = 3
+"""Updates of the Jacobian in a row before it is computed anew."""
+
+
+OFV_NOISE = 0.1
+"""Where no step lowers the OFV any more, this much is left to the noise of the solver's tolerance."""
+
+
+@dataclass
+class Minimum:
+    """Where a search ended. ``cost`` is the sum of squares of data and prior residuals; ``jacobian`` includes the priors."""
+
+    x: Array
+    cost: float
+    evaluation: Evaluation
+    jacobian: Array
+    iterations: int
+    evaluations: int
+    decrement: float
+    converged: bool
+    message: str
+
+
+def minimise(
+    objective: Objective,
+    x0: Array,
+    *,
+    max_evaluations: int = 60,
+    first: Evaluation | None = None,
+    loose: bool = False,
+    remark: Callable[[int, float], None] | None = None,
+    keep: Callable[[Minimum], None] | None = None,
+) -> Minimum:
+    """Levenberg-Marquardt within bounds from ``x0``.
+
+    Marquardt's scaling (diagonal of the Gauss-Newton Hessian), Nielsen's rule for the damping and Broyden's rank-one update of the
+    Jacobian while steps go as promised, at most ``BROYDEN`` times in a row (Madsen, Nielsen & Tingleff 2004, Methods for
+    non-linear least squares problems, sec. 3.2 and 3.4); coordinates at a bound that the gradient pushes out are held. A bad
+    point raises the damping. Ends when a full Gauss-Newton step of the true Jacobian promises less than ``OFV_TOLERANCE``
+    (``loose``: of the updated one). ``first`` is an evaluation with Jacobian at ``x0``, if there is one; ``keep`` is called
+    with every improvement. Raises ``BadPoint`` if x0 fails.
+    """
+    lower, upper = objective.bounds
+    steps = np.array([c.step for c in objective.coordinates])
+    x = np.clip(x0, lower, upper)
+    evaluation = first if first is not None else objective.evaluate(x, jacobian=True)
+    used = 0 if first is not None else 1
+    damping, growth, iterations, updates = 1e-2, 2.0, 0, 0
+    while True:
+        residuals, jacobian = with_prior(objective, x, evaluation)
+        cost = float(residuals @ residuals)
+        gradient, hessian = jacobian.T @ residuals, jacobian.T @ jacobian
+        held = ((x <= lower) & (gradient > 0)) | ((x >= upper) & (gradient < 0))
+        free = np.flatnonzero(~held)
+        decrement = _decrement(gradient[free], hessian[np.ix_(free, free)])
+        small = decrement < OFV_TOLERANCE
+        best = Minimum(
+            x, cost, evaluation, jacobian, iterations, used, decrement, small, "evaluations used up"
+        )
+        if keep is not None:
+            keep(best)
+        if remark is not None:
+            remark(iterations, cost)
+        if small and (updates == 0 or loose):
+            best.message = "converged"
+            return best
+        if used >= max_evaluations and not small:
+            return best
+        trial: Array | None = None
+        if not small:
+            iterations += 1
+            trial, next_evaluation, damping, growth, ratio = _lower(
+                objective,
+                x,
+                cost,
+                gradient,
+                hessian,
+                free,
+                damping,
+                growth,
+                steps,
+                patience=12 if updates == 0 else 2,
+            )
+        if trial is None and updates == 0:
+            best.converged = decrement < OFV_NOISE
+            best.message = (
+                f"converged as far as rtol {objective.options.rtol:g} allows (a step promises {decrement:.2g} in OFV)"
+                if best.converged
+                else f"no step lowers the OFV, although the gradient promises {decrement:.3g}"
+            )
+            return best
+        try:
+            if trial is None:  # the updated Jacobian has no more to say
+                evaluation, updates = objective.evaluate(x, jacobian=True), 0
+                used += 1
+            elif ratio > 0.3 and updates < BROYDEN:
+                evaluation, updates = (
+                    _updated(evaluation, next_evaluation, (trial - x) / steps, steps),
+                    updates + 1,
+                )
+                x = trial
+            else:
+                evaluation, updates = objective.evaluate(trial, jacobian=True), 0
+                used += 1
+                x = trial
+        except BadPoint as reason:
+            best.message = f"stopped: {reason}"
+            return best
+
+
+def _lower(
+    objective: Objective,
+    x: Array,
+    cost: float,
+    gradient: Array,
+    hessian: Array,
+    free: NDArray[np.intp],
+    damping: float,
+    growth: float,
+    steps: Array,
+    *,
+    patience: int,
+) -> tuple[Array | None, Any, float, float, float]:
+    """A point with lower cost, if ``patience`` dampings find one: point, its evaluation, damping, growth, gained / promised."""
+    lower, upper = objective.bounds
+    for _ in range(patience):
+        trial = _step(x, gradient, hessian, free, damping, steps, lower, upper)
+        change = trial - x
+        promised = -float(2 * gradient @ change + change @ hessian @ change)
+        if promised < 0.1 * OFV_TOLERANCE:
+            break
+        try:
+            evaluation = objective.evaluate(trial)
+            prior, _ = objective.prior(trial)
+            gained = cost - float(evaluation.residuals @ evaluation.residuals + prior @ prior)
+        except BadPoint:
+            gained = -math.inf
+        if gained > 0:
+            ratio = gained / promised
+            damping = max(damping * max(1 / 5, 1 - (2 * ratio - 1) ** 3), 1e-9)
+            return trial, evaluation, damping, 2.0, ratio
+        damping *= growth
+        growth *= 2
+    return None, None, damping, growth, 0.0
+
+
+def _updated(old: Evaluation, new: Evaluation, change: Array, steps: Array) -> Evaluation:
+    """The new residuals with Broyden's update of the old Jacobian, in coordinates scaled by ``steps``."""
+    assert old.jacobian is not None  # every evaluation in a search has one
+    surprise = new.residuals - old.residuals - old.jacobian @ (change * steps)
+    jacobian = old.jacobian + np.outer(surprise, change / steps) / float(change @ change)
+    return replace(new, jacobian=jacobian)
+
+
+def with_prior(objective: Objective, x: Array, evaluation: Evaluation) -> tuple[Array, Array]:
+    assert evaluation.jacobian is not None  # asked for by every caller
+    prior, prior_jacobian = objective.prior(x)
+    return np.concatenate([evaluation.residuals, prior]), np.concatenate(
+        [evaluation.jacobian, prior_jacobian]
+    )
+
+
+def _decrement(gradient: Array, hessian: Array) -> float:
+    """What a full Gauss-Newton step promises in OFV."""
+    if gradient.size == 0:
+        return 0.0
+    step = np.linalg.lstsq(hessian, gradient, rcond=1e-12)[0]
+    return float(gradient @ step)
+
+
+def _step(
+    x: Array,
+    gradient: Array,
+    hessian: Array,
+    free: NDArray[np.intp],
+    damping: float,
+    steps: Array,
+    lower: Array,
+    upper: Array,
+) -> Array:
+    part = hessian[np.ix_(free, free)]
+    scale = np.maximum(np.diag(part), 1e-8 / steps[free] ** 2)
+    change = np.zeros_like(x)
+    change[free] = -np.linalg.solve(part + damping * np.diag(scale), gradient[free])
+    # a model is no straight line over more than a few prior SDs
+    change *= min(1.0, 3.0 / max(1e-300, float(np.max(np.abs(change) / steps))))
+    return np.clip(x + change, lower, upper)
+
+
+def draw_starts(objective: Objective, count: int, seed: int) -> list[Array]:
+    """Starting points: the prior's centre first, then draws from the prior (study effects stay at 0), within bounds."""
+    generator = np.random.Generator(np.random.Philox(seed))
+    lower, upper = objective.bounds
+    points = [objective.start]
+    spread = np.array([0.0 if c.kind == "study effect" else min(c.step, 1.0) for c in objective.coordinates])
+    for _ in range(count - 1):
+        points.append(
+            np.clip(objective.start + spread * generator.standard_normal(spread.size), lower, upper)
+        )
+    return points
+
+
+@dataclass
+class Search:
+    """Outcome of a search with several starts."""
+
+    best: Minimum | None
+    starts: list[StartResult]
+    interrupted: bool
+
+
+def multistart(
+    objective: Objective, starts: int, seed: int, limit: int, progress: Progress, what: str
+) -> Search:
+    search = Search(None, [], False)
+
+    def keep(minimum: Minimum) -> None:
+        if search.best is None or minimum.cost <= search.best.cost:  # equal: with a Jacobian computed anew
+            search.best = minimum
+
+    points = draw_starts(objective, 4 * starts, seed)  # spares, for starts where a simulation fails
+    done = 0
+    try:
+        for point in points:
+            if done == starts:
+                break
+            share = done / starts
+
+            def remark(iteration: int, cost: float, share: float = share, number: int = done + 1) -> None:
+                within = min(1.0, iteration / 15) / starts
+                progress(
+                    what, share + within, f"start {number} of {starts}, step {iteration}, OFV {cost:.2f}"
+                )
+
+            try:
+                first = objective.evaluate(point, jacobian=True)
+            except BadPoint:
+                continue
+            residuals, _ = with_prior(objective, point, first)
+            end = minimise(objective, point, max_evaluations=limit, first=first, remark=remark, keep=keep)
+            search.starts.append(
+                StartResult(
+                    float(residuals @ residuals), end.cost, end.evaluations + 1, end.converged, end.message
+                )
+            )
+            done += 1
+        if search.best is not None:
+            search.best = _settled(objective, search.best, limit, keep)
+    except KeyboardInterrupt:
+        search.interrupted = True
+    return search
+
+
+def _settled(objective: Objective, best: Minimum, limit: int, keep: Callable[[Minimum], None]) -> Minimum:
+    """The optimum with the Jacobian by every direction, searched on if one that was thought idle has come to life."""
+    try:
+        evaluation = objective.evaluate(best.x, jacobian=True, everything=True)
+    except BadPoint:
+        return best
+    end = minimise(objective, best.x, max_evaluations=limit, first=evaluation, keep=keep)
+    return (
+        end
+        if end.iterations
+        else replace(end, message=best.message, converged=best.converged or end.converged)
+    )
+
+
+def quiet(what: str, share: float, remark: str) -> None:
+    """No progress shown."""
+
+
+def refit(
+    objective: Objective, best: Minimum, limit: int, full: Objective | None = None, *, loose: bool = False
+) -> Minimum:
+    """A warm start from ``best``: where the rows are a part of the full ones, the Jacobian there is already known."""
+    first = None
+    if full is not None:
+        first = part_of(full, objective, best.evaluation)
+    try:
+        return minimise(objective, best.x, max_evaluations=limit, first=first, loose=loose)
+    except BadPoint as reason:  # cannot happen where the full fit could be simulated, but a fit never crashes
+        return replace(best, converged=False, message=str(reason))
+
+
+def part_of(full: Objective, part: Objective, evaluation: Evaluation) -> Evaluation:
+    """The lines of a full evaluation that belong to the rows of a part."""
+    assert evaluation.jacobian is not None and evaluation.predicted_jacobian is not None
+    wanted = {row.id for row in part.rows}
+    keep_rows = [i for i, row in enumerate(full.rows) if row.id in wanted]
+    sizes = [term.residuals.size for term in evaluation.terms]
+    ends = np.cumsum([0, *sizes])
+    lines = np.concatenate([np.arange(ends[i], ends[i + 1]) for i in keep_rows])
+    return Evaluation(
+        evaluation.residuals[lines],
+        evaluation.jacobian[lines],
+        tuple(evaluation.terms[i] for i in keep_rows),
+        evaluation.predicted_jacobian[keep_rows],
+    )

@@ -1,0 +1,496 @@
+"""The integrator keeps its promises: its order, its tolerance, its work, and what it says when it cannot.
+
+The promise of the tolerance: a step is accepted when each state's error is within ``rtol (|y| + 1e-4 largest |y|)``, or within ``atol + rtol |y|`` where the caller gives atol.
+What is left at an output is at most the error of a few steps, times what the problem itself makes of an error (``growth`` in problems.py).
+"""
+
+import numpy as np
+import pytest
+from problems import PROBLEMS, VAN_DER_POL
+from solving import METHODS, events, kernel, run, table
+
+import pkpd.kernel
+from pkpd.errors import InputError, SolverError
+from pkpd.ode import layout, native, status
+from pkpd.simulate import solve, typical_values
+
+A_FEW_STEPS = 4.0  # whose errors may add up before the problem forgets them; the largest found is 2.0
+RTOLS = (1e-3, 1e-6, 1e-9)
+
+
+def errors(problem, rtol, method, **options):
+    """(n_times, n_states) errors in units of the tolerance, beyond what rounding does, and the solution."""
+    solution = run(problem.text, problem.times, rtol=rtol, method=method, **options)
+    size = np.abs(problem.states)
+    error = np.maximum(np.abs(solution.states[0] - problem.states) - problem.rounding * size, 0.0)
+    atol = np.broadcast_to(options.get("atol", 1e-4 * rtol * np.maximum.accumulate(size, axis=0)), size.shape)
+    return error / (rtol * size + atol), solution
+
+
+CASES = [
+    pytest.param(problem, method, id=f"{problem.name}-{method}")
+    for problem in PROBLEMS.values()
+    for method in METHODS
+    if problem.explicit or method != "tsit5"
+]
+
+
+@pytest.mark.parametrize("rtol", RTOLS)
+@pytest.mark.parametrize(("problem", "method"), CASES)
+def test_errors_keep_the_tolerance(problem, method, rtol):
+    found, _ = errors(problem, rtol, method)
+    assert found.max() <= A_FEW_STEPS * problem.growth
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["linear", "lotka_volterra", "hires"])
+def test_errors_keep_a_given_atol(name, method):
+    problem = PROBLEMS[name]
+    largest = np.abs(problem.states).max(axis=0)
+    for atol in (1e-8, 1e-6 * largest):
+        found, _ = errors(problem, 1e-6, method, atol=atol)
+        assert found.max() <= A_FEW_STEPS * problem.growth
+
+
+def test_each_state_has_its_own_atol():
+    """A state of which little is asked costs nothing; its neighbour is right all the same."""
+    both = run(UNCOUPLED, [0.2, 0.4], rtol=1e-9, atol=1e-9)
+    one = run(UNCOUPLED, [0.2, 0.4], rtol=1e-9, atol=[1e-9, 1e3])
+    np.testing.assert_allclose(both.states[0, :, 1], np.exp([-4.0, -8.0]), rtol=4e-9, atol=4e-9)
+    np.testing.assert_allclose(one.states[0, :, 0], 8 * np.exp([-0.1, -0.2]), rtol=4e-9)
+    assert one.counts[0, 3] < 0.5 * both.counts[0, 3]
+
+
+UNCOUPLED = """
+model      two losses that know nothing of each other
+time       h
+parameter  slow = 0.5 [1/h]
+parameter  fast = 20 [1/h]
+state      x = 8 [1]
+state      y = 1 [1]
+d x = -slow*x
+d y = -fast*y
+output     x [1]
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["van_der_pol", "lotka_volterra", "linear"])
+def test_the_error_is_proportional_to_the_tolerance(name, method):
+    """The estimate goes as h^5, and so does the error of the whole: a digit asked is a digit got."""
+    problem = PROBLEMS[name]
+    rtols = 10.0 ** -np.arange(6, 12)
+    worst = [np.abs(run(problem.text, problem.times, rtol=r, method=method).states[0] - problem.states).max() for r in rtols]
+    slope = np.polyfit(np.log(rtols), np.log(worst), 1)[0]
+    assert 0.85 <= slope <= 1.25
+
+
+@pytest.mark.parametrize("method", ["tsit5", "rodas5p"])
+def test_order_of_convergence(method):
+    """Fixed steps: the error at their ends and, by the dense output, between them falls with the fifth power of the step."""
+    problem = PROBLEMS["van_der_pol"]
+    exact = run(problem.text, ORDER_TIMES, rtol=1e-13, method=method).states[0]
+    reference = problem.states[0]  # at t = 1
+    np.testing.assert_allclose(exact[-1], reference, rtol=1e-11)
+    steps = 1.0 / np.array([16, 24, 32, 48, 64])
+    ends, inside = [], []
+    for h in steps:
+        coarse = run(problem.text, ORDER_TIMES, rtol=0.5, atol=1e9, method=method, h_max=h)
+        assert coarse.counts[0, 4] == 0 and 0 <= coarse.counts[0, 3] - round(1.0 / h) <= 4  # the first ones are shorter
+        error = np.abs(coarse.states[0] - exact).max(axis=1)
+        ends.append(error[-1])
+        inside.append(error[:-1].max())
+    for error in (ends, inside):
+        slope = np.polyfit(np.log(steps), np.log(error), 1)[0]
+        assert 4.75 <= slope <= 6.0
+
+
+ORDER_TIMES = np.concatenate([np.sort(np.random.default_rng(1).uniform(0, 1, 100)), [1.0]])
+
+# Right-hand sides at rtol 1e-6, as counted when this was written and a quarter more: (tsit5, rodas5p, auto).
+WORK = {
+    "linear": (500, 550, 500),
+    "linear_stiff": (530_000, 520, 620),
+    "prothero_robinson": (430_000, 490, 3_800),
+    "michaelis_menten": (220, 470, 220),
+    "lotka_volterra": (1_400, 2_900, 1_400),
+    "van_der_pol": (1_750, 3_500, 1_750),
+    "van_der_pol_stiff": (None, 7_100, 7_300),
+    "robertson": (250_000, 1_250, 16_600),
+    "robertson_long": (None, 4_000, 19_300),
+    "hires": (77_000, 4_800, 9_700),
+}
+
+
+@pytest.mark.parametrize(("problem", "method"), CASES)
+def test_work_is_bounded(problem, method):
+    counts = run(problem.text, problem.times, rtol=1e-6, method=method).statistics
+    assert counts["rhs"] <= WORK[problem.name][METHODS.index(method)]
+    assert counts["rejected"] <= 0.35 * counts["steps"]
+
+
+def test_work_is_counted():
+    linear = PROBLEMS["linear"]
+    explicit = run(linear.text, linear.times, method="tsit5").statistics
+    assert explicit["rhs"] == 2 + 6 * (explicit["steps"] + explicit["rejected"])  # the last stage is the next first
+    assert explicit["jacobians"] == explicit["factorisations"] == 0
+    stiff = run(linear.text, linear.times, method="rodas5p").statistics
+    assert stiff["rhs"] == 2 + 8 * (stiff["steps"] + stiff["rejected"])
+    assert stiff["jacobians"] == stiff["steps"] and stiff["factorisations"] == stiff["steps"] + stiff["rejected"]
+
+
+# ---- the choice of method
+
+
+@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=lambda problem: problem.name)
+def test_auto_knows_a_stiff_problem_and_says_so(problem):
+    solution = run(problem.text, problem.times, rtol=1e-4, method="auto")
+    assert solution.method[0] == (layout.SWITCHED if problem.stiff else layout.TSIT5_ONLY)
+    said = "method: tsit5, then rodas5p once the problem proved stiff" if problem.stiff else "method: tsit5"
+    assert solution.statistics[said] == 1
+    if not problem.stiff:
+        alone = run(problem.text, problem.times, rtol=1e-4, method="tsit5")
+        np.testing.assert_array_equal(solution.states, alone.states)
+
+
+def test_auto_says_how_many_subjects_needed_what():
+    k = kernel(PROBLEMS["linear_stiff"].text)
+    p = np.tile(k.VALUES, (5, 1))
+    p[:2, k.PARAMETERS.index("fast")] = 0.25
+    solution = solve(k, p, events(k), [30.0])
+    assert solution.method.tolist() == [layout.TSIT5_ONLY] * 2 + [layout.SWITCHED] * 3
+    assert {name: count for name, count in solution.statistics.items() if name.startswith("method")} == {
+        "method: tsit5": 2,
+        "method: tsit5, then rodas5p once the problem proved stiff": 3,
+    }
+
+
+# ---- outputs and doses
+
+DECAY = """
+model      decay with three ways in
+time       h
+parameter  k = 0.25 [1/h]
+parameter  tlag = 0 [h]
+    bounds  -10 .. 10
+parameter  F = 1 [1]
+    bounds  -10 .. 10
+parameter  long = 0 [h]
+    bounds  -10 .. 10
+state      x [mg]
+route      iv -> x
+route      late -> x  lag = tlag  F = F  duration = long
+d x = -k*x
+output     x [mg]
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_steps_land_on_doses(method):
+    """A step over a jump or a kink would leave an error as large as the dose: here each dose is met to the tolerance, just before and at its instant."""
+    k = kernel(DECAY)
+    rng = np.random.default_rng(5)
+    at = np.sort(rng.uniform(0.0, 50.0, 12))
+    amounts, durations = rng.uniform(1, 9, 12), rng.uniform(0.1, 3, 12) * (np.arange(12) % 2)
+    doses = table(k, *((t, a, "iv", d) for t, a, d in zip(at, amounts, durations, strict=True)))
+    times = np.sort(np.concatenate([at, at - 1e-9, at + durations, rng.uniform(0, 60, 50)]))
+    found = run(DECAY, times, doses, rtol=1e-8, method=method).states[0, :, 0]
+
+    elapsed = times[:, None] - at
+    during = np.clip(elapsed, 0.0, durations)
+    infused = amounts / np.where(durations > 0, durations, 1) / 0.25 * -np.expm1(-0.25 * during) * np.exp(-0.25 * (np.maximum(elapsed, 0) - during))
+    bolus = amounts * np.exp(-0.25 * np.maximum(elapsed, 0)) * (elapsed >= 0)
+    exact = np.where(durations > 0, infused, bolus).sum(axis=1)
+    np.testing.assert_allclose(found, exact, rtol=A_FEW_STEPS * 1e-8, atol=A_FEW_STEPS * 1e-12 * amounts.max())
+
+
+def test_an_output_at_a_dose_is_taken_after_it():
+    k = kernel(DECAY)
+    doses = table(k, (0.0, 5.0, "iv"), (3.0, 2.0, "iv"), (3.0, 1.0, "iv"))
+    found = run(DECAY, [0.0, 3.0], doses, rtol=1e-10).states[0, :, 0]
+    np.testing.assert_allclose(found, [5.0, 5.0 * np.exp(-0.75) + 3.0], rtol=1e-9)
+    assert found[0] == 5.0
+
+
+def test_outputs_before_the_first_dose_and_after_the_last():
+    k = kernel(DECAY)
+    found = run(DECAY, [-2.0, 0.0, 9.99, 10.0, 500.0], table(k, (10.0, 5.0, "iv"))).states[0, :, 0]
+    np.testing.assert_array_equal(found[:4], [0.0, 0.0, 0.0, 5.0])
+    assert abs(found[4]) <= 1e-6 * 1e-4 * 5.0 * A_FEW_STEPS
+
+
+def test_initial_values_hold_at_time_zero_or_at_the_first_output_or_dose_before_it():
+    linear = PROBLEMS["linear"]
+    later = run(linear.text, [0.0, *linear.times], rtol=1e-9).states[0]
+    np.testing.assert_array_equal(later[0], [8.0, 1.0, 0.0])
+    shifted = run(linear.text, np.array([0.0, *linear.times]) - 7.0, rtol=1e-9).states[0]
+    np.testing.assert_allclose(shifted, later, rtol=1e-8)
+    k = kernel(DECAY)
+    early = run(DECAY, [0.0], table(k, (-4.0, 8.0, "iv")), rtol=1e-9).states[0]
+    np.testing.assert_allclose(early, 8.0 * np.exp(-1.0), rtol=1e-8)
+
+
+def test_doses_after_the_last_output_change_nothing():
+    k = kernel(DECAY)
+    times = [0.0, 1.0, 7.0]
+    few = run(DECAY, times, table(k, (0.5, 3.0, "iv")))
+    more = run(DECAY, times, table(k, (0.5, 3.0, "iv"), (7.5, 1.0, "iv"), (6.0, 4.0, "iv", 100.0)))
+    np.testing.assert_array_equal(few.states[0, :2], more.states[0, :2])
+    np.testing.assert_allclose(more.states[0, 2, 0] - few.states[0, 2, 0], 0.04 / 0.25 * -np.expm1(-0.25), rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_outputs_come_in_the_order_asked_repeated_if_asked(method):
+    k = kernel("two_compartment_oral")
+    doses = events(k, "100 mg oral every 12 h x3")
+    times = np.array([30.0, 0.0, 12.0, 3.3, 12.0, 12.0, 40.0, 3.3, 24.0])
+    order = np.argsort(times, kind="stable")
+    shuffled = run("two_compartment_oral", times, doses, method=method, directions=["CL", "tlag"])
+    ordered = run("two_compartment_oral", times[order], doses, method=method, directions=["CL", "tlag"])
+    for name in ("outputs", "states", "sensitivities", "state_sensitivities"):
+        np.testing.assert_array_equal(getattr(shuffled, name)[:, order], getattr(ordered, name))
+    np.testing.assert_array_equal(shuffled.states[0, 2], shuffled.states[0, 5])
+    np.testing.assert_array_equal(shuffled.states[0, 3], shuffled.states[0, 7])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_outputs_do_not_steer_the_steps(method):
+    """Dense output: what is computed at a time does not depend on which other times are asked for."""
+    problem = PROBLEMS["hires"]
+    few = run(problem.text, problem.times, method=method)
+    many = run(problem.text, np.concatenate([problem.times, np.linspace(0, problem.times[-1], 777)]), method=method)
+    np.testing.assert_array_equal(few.states[0], many.states[0, : problem.times.size])
+    np.testing.assert_array_equal(few.counts, many.counts)
+
+
+def test_outputs_are_functions_of_the_states():
+    problem = PROBLEMS["robertson"]
+    solution = run(problem.text, problem.times)
+    np.testing.assert_array_equal(solution.outputs[0, :, 0], solution.states[0, :, 0])
+    np.testing.assert_allclose(solution.outputs[0, :, 1], solution.states[0].sum(axis=1), rtol=1e-15)
+
+
+def test_a_step_never_exceeds_h_max():
+    linear = PROBLEMS["linear"]
+    for method in METHODS:
+        assert run(linear.text, [31.0], method=method, h_max=0.1).counts[0, 3] >= 310
+
+
+# ---- failures
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_too_many_steps_is_a_sentence_with_the_time(method):
+    k = kernel(PROBLEMS["lotka_volterra"].text)
+    solution = solve(k, k.VALUES, events(k), [1.0, 10.0], method=method, max_steps=50)
+    assert solution.status[0] == status.TOO_MANY_STEPS
+    assert 0.5 < solution.stopped[0] < 10.0
+    assert np.all(np.isnan(solution.outputs))
+    assert solution.counts[0, 3] + solution.counts[0, 4] == 50
+    with pytest.raises(SolverError, match=rf"subject 0 stopped at t = {solution.stopped[0]:.6g} h: .*used up its steps.*try .*max_steps"):
+        solution.check()
+
+
+EXPLOSION = """
+model      a solution that is not there after t = 1/(k y0)
+time       h
+parameter  k = 2 [1/h]
+parameter  y0 = 1 [1]
+state      y = y0 [1]
+d y = k*y^2
+output     y [1]
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_solution_that_runs_away_stops_where_it_does(method):
+    k = kernel(EXPLOSION)
+    solution = solve(k, k.VALUES, events(k), [0.25, 3.0], method=method, directions=["k"])
+    assert solution.status[0] in (status.STEP_TOO_SMALL, status.NOT_FINITE)
+    assert solution.stopped[0] == pytest.approx(0.5, abs=1e-4)  # 1/(2 y) is left at the value y: y gets beyond 1e4
+    with pytest.raises(SolverError, match=r"stopped at t = 0\.(5|4999\d*|50000\d*) h: .*run away"):
+        solution.check()
+    short = solve(k, k.VALUES, events(k), [0.25], method=method).check()
+    assert short.outputs[0, 0, 0] == pytest.approx(2.0, rel=1e-5)
+
+
+NOT_A_NUMBER = """
+model      a square root that is one only for a while
+time       h
+parameter  a = 1 [1]
+    bounds  -10 .. 10
+parameter  r = 1 [1/h]
+state      y = a [1]
+d y = -r - r*sqrt(y)
+output     y [1]
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_not_a_number_is_found_at_its_time(method):
+    k = kernel(NOT_A_NUMBER)
+    at_once = solve(k, [-1.0, 1.0], events(k), [0.0, 1.0], method=method)
+    assert at_once.status[0] == status.NOT_FINITE and at_once.stopped[0] == 0.0
+    with pytest.raises(SolverError, match=r"subject 0 stopped at t = 0 h: the right-hand side is not a finite number"):
+        at_once.check()
+    later = solve(k, [1.0, 1.0], events(k), [3.0], method=method)  # y reaches 0 at t = 2 - 2 log 2
+    assert later.status[0] in (status.NOT_FINITE, status.STEP_TOO_SMALL)
+    assert later.stopped[0] == pytest.approx(2 - 2 * np.log(2), abs=1e-3)
+    infinite = solve(k, [np.inf, 1.0], events(k), [3.0], method=method)
+    assert infinite.status[0] == status.NOT_FINITE
+
+
+@pytest.mark.parametrize(("name", "value"), [("tlag", -1.0), ("F", -0.5), ("long", -2.0), ("F", np.nan), ("tlag", np.inf)])
+def test_a_dose_that_cannot_be_is_a_sentence(name, value):
+    k = kernel(DECAY)
+    p = np.array(k.VALUES)
+    p[k.PARAMETERS.index(name)] = value
+    solution = solve(k, p, table(k, (1.0, 5.0, "late", np.nan)), [2.0])
+    assert solution.status[0] == status.BAD_DOSE
+    with pytest.raises(SolverError, match="lag, bioavailability or duration"):
+        solution.check()
+
+
+def test_every_status_has_a_sentence():
+    codes = [value for name, value in vars(status).items() if name.isupper() and isinstance(value, int) and name != "STIFF"]
+    assert sorted(codes) == sorted(status.SENTENCES)
+    assert "7" in status.sentence(7)
+
+
+def test_the_first_failure_is_named_and_all_are_counted():
+    k = kernel(EXPLOSION)
+    solution = solve(k, [[0.1, 1.0], [2.0, 1.0], [3.0, 1.0]], events(k), [1.0])
+    assert (solution.status != status.SUCCESS).tolist() == [False, True, True]
+    with pytest.raises(SolverError, match=r"subject 1 stopped at t = 0\.5 h: .*\(2 of 3 subjects failed\)"):
+        solution.check()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("directions", [(), ("k", "y(0)")])
+def test_a_failed_subject_never_spoils_its_neighbours(method, directions):
+    """Neither those solved after it in the same thread nor those before, sensitivities included: bit for bit."""
+    k = kernel(EXPLOSION.replace("d y = k*y^2", "d y = k*y^2 - k*y^3/(16 + y)"))
+    good = np.column_stack([np.linspace(0.05, 0.4, 6), np.linspace(0.2, 1.0, 6)])
+    bad = [[np.nan, 1.0], [1.0, np.nan], [1e30, 1.0], [-np.inf, 1.0], [5.0, -16.0]]
+    mixed = np.concatenate([row for pair in zip(good, [*bad, [np.nan, np.nan]], strict=True) for row in ([pair[0]], [pair[1]])])
+    times = np.linspace(0, 1, 5)
+    alone = solve(k, good, events(k), times, method=method, directions=directions, threads=1).check()
+    for threads in (1, 2):
+        together = solve(k, mixed, events(k), times, method=method, directions=directions, threads=threads)
+        assert np.all(together.status[1::2] != status.SUCCESS) and np.all(together.status[::2] == status.SUCCESS)
+        np.testing.assert_array_equal(together.outputs[::2], alone.outputs)
+        assert np.all(np.isnan(together.outputs[1::2]))
+        if directions:
+            np.testing.assert_array_equal(together.sensitivities[::2], alone.sensitivities)
+            assert np.all(np.isnan(together.sensitivities[1::2]))
+
+
+# ---- one subject and many
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("directions", [(), ("CL", "ka", "tlag", "depot(0)", "dose[1]")])
+def test_results_do_not_depend_on_threads_or_company(method, directions):
+    """Bit for bit: on 1, 2 and 3 threads, and alone."""
+    k = kernel("two_compartment_oral")
+    rng = np.random.default_rng(3)
+    p = k.VALUES * np.exp(rng.normal(0, 0.3, (23, k.n_params)))
+    p[5, k.PARAMETERS.index("ka")] *= 3e3  # one of them is stiff
+    doses = events(k, "100 mg oral every 12 h x3")
+    times = np.linspace(0, 60, 9)
+    options = {"method": method, "directions": directions, "keep_states": True}
+    one = solve(k, p, doses, times, threads=1, **options).check()
+    for threads in (2, 3):
+        many = solve(k, p, doses, times, threads=threads, **options)
+        for name in ("outputs", "states", "counts", "method", *(("sensitivities", "state_sensitivities") if directions else ())):
+            np.testing.assert_array_equal(getattr(many, name), getattr(one, name))
+    for subject in (0, 5, 22):
+        alone = solve(k, p[subject], doses, times, **options)
+        np.testing.assert_array_equal(alone.states[0], one.states[subject])
+        if directions:
+            np.testing.assert_array_equal(alone.state_sensitivities[0], one.state_sensitivities[subject])
+
+
+def test_progress_is_told_until_all_are_done():
+    k = kernel("two_compartment_oral")
+    said = []
+    solve(k, np.tile(k.VALUES, (20, 1)), events(k), [1.0], threads=2, progress=lambda done, total: said.append((done, total)))
+    assert said[-1] == (20, 20) and all(total == 20 for _, total in said)
+    assert [done for done, _ in said] == sorted(done for done, _ in said)
+
+
+def test_an_error_inside_progress_ends_the_solve():
+    k = kernel("two_compartment_oral")
+
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        solve(k, np.tile(k.VALUES, (20, 1)), events(k), [1.0], threads=2, progress=stop)
+
+
+# ---- compilation
+
+
+def test_only_equations_cause_compilation(monkeypatch):
+    """A hundred parameter sets, ten schedules, other times, tolerances, methods, directions: nothing is compiled or loaded."""
+    name = "two_compartment_oral"
+    for method in METHODS:
+        run(name, [1.0], "10 mg oral once", method=method, directions=["CL"])
+
+    def never(*_):
+        raise AssertionError("compiled anew")
+
+    monkeypatch.setattr(native, "_compile", never)
+    monkeypatch.setattr(native, "_load", never)
+    monkeypatch.setattr(pkpd.kernel, "_generate", never)
+    rng = np.random.default_rng(0)
+    schedules = [
+        "none", "10 mg oral once", "10 mg iv once", "10 mg iv over 2 h every 12 h x6", "5 mg oral every 24 h x3",
+        "2 g oral daily x2 every 7 d x2", "1 mg iv once", "3 mg oral every 6 h x4", "1 mg iv over 1 h once", "10 mg oral daily x5",
+    ]  # fmt: skip
+    k = kernel(name)
+    for i in range(100):
+        p = k.VALUES * np.exp(rng.normal(0, 0.2, k.n_params))
+        doses = events(k, schedules[i % len(schedules)])
+        times = np.linspace(0, rng.uniform(1, 200), rng.integers(1, 50))
+        directions = (None, ["CL"], [0, 1, "depot(0)"])[i % 3] or ()
+        solve(k, p, doses, times, rtol=10.0 ** -rng.integers(2, 10), method=METHODS[i % 3], directions=directions).check()
+
+
+# ---- bad input
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"method": "euler"}, r'unknown method "euler"; there are auto, tsit5, rodas5p'),
+        ({"rtol": 0.0}, "rtol must lie between 0 and 1, not 0.0"),
+        ({"rtol": np.nan}, "rtol must lie between 0 and 1, not nan"),
+        ({"rtol": 2}, "rtol must lie between 0 and 1, not 2"),
+        ({"atol": -1.0}, "atol must not be negative"),
+        ({"atol": np.nan}, "atol must not be negative"),
+        ({"atol": [1.0, 2.0]}, "atol must be one number or 3, one for each of depot, central, peripheral"),
+        ({"directions": ["CLL"]}, r'has no parameter "CLL"; did you mean CL'),
+        ({"directions": [99]}, r"direction 99 is not the index of a parameter of two_compartment_oral \(0\.\.6\)"),
+        ({"directions": [-1]}, "direction -1 is not the index"),
+        ({"directions": ["centre(0)"]}, r'has no state "centre"; did you mean central'),
+        ({"directions": ["dose[1]"]}, r"dose\[1\]: the schedule has only 1 doses, counted from 0"),
+        ({"times": []}, "output times must be a one-dimensional array of finite numbers, at least one"),
+        ({"times": [0.0, np.nan]}, "output times must be"),
+        ({"times": [[0.0, 1.0]]}, "output times must be"),
+        ({"parameters": [1.0, 2.0]}, r"parameters have shape \(2,\); two_compartment_oral takes \(n_subjects, 7\): ka, CL, V1"),
+        ({"parameters": np.zeros((0, 7))}, r"parameters have shape \(0, 7\)"),
+        ({"parameters": np.zeros((2, 2, 7))}, r"parameters have shape \(2, 2, 7\)"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_a_sentence(options, said):
+    k = kernel("two_compartment_oral")
+    arguments = {"parameters": k.VALUES, "times": [1.0], **options}
+    with pytest.raises(InputError, match=said):
+        solve(k, arguments.pop("parameters"), events(k, "1 mg oral once"), arguments.pop("times"), **arguments)
+
+
+def test_typical_values_are_those_of_the_file():
+    k = kernel(VAN_DER_POL.format(mu="2", rate="1"))
+    np.testing.assert_array_equal(typical_values(k), [2.0, 1.0])
