@@ -709,14 +709,10 @@ def _show_fit(result: FitResult) -> None:
     for e in result.estimates:
         if e.kind != "study effect":
             mark = " [red]unverified prior[/]" if e.provenance == "unverified" else ""
-            table.add_row(
-                e.name + mark,
-                f"{e.value:.3g}",
-                e.unit,
-                f"{e.lower:.3g} to {e.upper:.3g}",
-                f"{e.rse:.0f} %",
-                _plain(e.verdict),
-            )
+            sure = e.rse < 1000  # false for nan
+            interval = f"{e.lower:.3g} to {e.upper:.3g}" if sure else ""
+            rse = f"{e.rse:.0f} %" if sure else ""
+            table.add_row(e.name + mark, f"{e.value:.3g}", e.unit, interval, rse, _plain(e.verdict))
     out.print(table)
     for part in (result.comparison, result.unverified, result.check):
         if part is not None:

@@ -46,7 +46,8 @@ if TYPE_CHECKING:
     from pkpd.symbolic.model import Model
 
 # Arguments of every function: "*" a pointer to float64, "d" a float64, "i" an int64. solve_lanes(LU, b, stride) is ``solve`` for LANES
-# right-hand sides at once: element i of lane l stands at b[i*stride + l].
+# right-hand sides at once: element i of lane l stands at b[i*stride + l]. multiply_lanes(J, x, g, stride) adds J x to g for vectors x in
+# lanes; contract_lanes(J, x, g, stride) adds J x for one x and a Jacobian in every lane.
 ARGUMENTS = {
     "rhs": "***",
     "jacobian": "***",
@@ -61,9 +62,12 @@ ARGUMENTS = {
     "dinitial": "**",
     "droutes": "**",
     "solve_lanes": "**i",
+    "multiply_lanes": "***i",
+    "contract_lanes": "***i",
 }
+LANE_FUNCTIONS = ("solve_lanes", "multiply_lanes", "contract_lanes")  # made from the plain group's solve and Jacobian pattern
 PLAIN = tuple(ARGUMENTS)[:7]
-SENSITIVITY = tuple(ARGUMENTS)[7:]  # of these, solve_lanes is made from the solve of the plain group
+SENSITIVITY = tuple(ARGUMENTS)[7:]
 
 _PATTERNS = frozenset(
     "J_ROWS J_COLS P_ROWS P_COLS H_ENTRY H_Z G_ROWS G_Z D_ROWS D_COLS R_ROWS R_COLS ROUTE_TARGETS".split()
@@ -165,7 +169,7 @@ class Kernel:
                 if name not in ARGUMENTS:
                     raise PkpdError(f"a kernel has no function {name!r}; it has {', '.join(ARGUMENTS)}")
                 self._addresses[name] = _compile(
-                    self._modules[0] if name in PLAIN or name == "solve_lanes" else self._sensitivity(), name
+                    self._modules[0] if name in PLAIN or name in LANE_FUNCTIONS else self._sensitivity(), name
                 )
             return self._addresses[name]
 
@@ -176,7 +180,7 @@ class Kernel:
 
     @functools.cached_property
     def sensitivity_address(self) -> npt.NDArray[np.int64]:
-        """(6,) addresses of dfdp, hessian, doutputs, dinitial, droutes, solve_lanes."""
+        """(8,) addresses of dfdp, hessian, doutputs, dinitial, droutes and the three lane functions."""
         return np.array([self.address(name) for name in SENSITIVITY], dtype=np.int64)
 
     def call(self, name: str, *arguments: npt.NDArray[np.float64] | float) -> None:
@@ -361,6 +365,10 @@ def _stub(module: ModuleType, name: str) -> tuple[Callable[..., None], Any]:
     def lower(context: Any, builder: Any, _: Any, values: Any) -> Any:
         if name == "solve_lanes":
             _LaneLowering(context, builder, _functions(module)["solve"], values).run()
+        elif name in LANE_FUNCTIONS:
+            _LaneLowering(context, builder, _functions(module)["solve"], values[1:]).add_product(
+                values, module.J_ROWS, module.J_COLS, matrix_in_lanes=name == "contract_lanes"
+            )
         else:
             _Lowering(context, builder, _functions(module)[name], values).run()
         return context.get_dummy_value()
@@ -375,6 +383,12 @@ def _stub(module: ModuleType, name: str) -> tuple[Callable[..., None], Any]:
 
         def stub(a: Any, b: Any, c: Any) -> None:  # type: ignore[misc]
             body(a, b, c)
+
+    if len(kinds) == 4:
+        body = numba.extending.intrinsic(lambda typing, a, b, c, d: (void, lower))
+
+        def stub(a: Any, b: Any, c: Any, d: Any) -> None:  # type: ignore[misc]
+            body(a, b, c, d)
 
     # The symbol in the machine code is made from this name. All kernels of a process share one linker: it has to be unique.
     stub.__name__ = stub.__qualname__ = f"{name}_{Path(str(module.__file__)).stem}"
@@ -503,3 +517,25 @@ class _LaneLowering(_Lowering):
         i32 = self.ir.IntType(32)
         one = self.builder.insert_element(self.ir.Constant(self.lanes, self.ir.Undefined), value, i32(0))
         return self.builder.shuffle_vector(one, self.ir.Constant(self.lanes, self.ir.Undefined), self.ir.Constant(self.ir.VectorType(i32, LANES), [0] * LANES))
+
+    def add_product(self, arguments: Sequence[Any], rows: Sequence[int], columns: Sequence[int], *, matrix_in_lanes: bool) -> None:
+        """``g += J x``, a row at a time in a register; arguments: J, x, g, stride. Lanes hold x, or (matrix_in_lanes) J."""
+        matrix, x, g, _ = arguments
+
+        def scalar(array: Any, index: int) -> Any:
+            return self.broadcast(self.builder.load(self.builder.gep(array, [self.index(index)])))
+
+        def place(array: Any, index: int) -> Any:
+            offset = self.builder.mul(self.stride, self.index(index))
+            return self.builder.bitcast(self.builder.gep(array, [offset]), self.lanes.as_pointer())
+
+        def vector(array: Any, index: int) -> Any:
+            return self.builder.load(place(array, index), align=8)
+
+        of_matrix, of_x = (vector, scalar) if matrix_in_lanes else (scalar, vector)
+        for row in sorted(set(rows)):
+            total = vector(g, row)
+            for entry, (i, j) in enumerate(zip(rows, columns, strict=True)):
+                if i == row:
+                    total = self.builder.fadd(total, self.builder.fmul(of_matrix(matrix, entry), of_x(x, j)))
+            self.builder.store(total, place(g, row), align=8)

@@ -57,7 +57,7 @@ def _is_number(value: Any) -> bool:
 
 def number(value: Any, digits: int = 3) -> str:
     """Three significant digits, never in a form that hides the size: 0.0123, 1,240, 3.1e-07."""
-    if not _is_number(value):
+    if not _is_number(value) or abs(value) > 1e100:  # beyond that it stands for infinity
         return ""
     if value == 0:
         return "0"
@@ -72,7 +72,7 @@ def interval(value: Any) -> str:
     """``2.1 to 3.4``; one end alone is ``> 5`` or ``< 5``."""
     if not value:
         return ""
-    low, high = value
+    low, high = (end if _is_number(end) and abs(end) < 1e100 else None for end in value)
     if _is_number(low) and _is_number(high):
         return f"{number(low)} to {number(high)}"
     if _is_number(low):
@@ -428,7 +428,9 @@ def write_report(
         pictures: dict[str, tuple[str, bytes]] = {}
         for name, (caption, figure) in figures(shown, curves).items():
             plot.save(figure, temporary / f"{name}.png")
-            figure.set_layout_engine("none")  # the layout was found for the first file and holds for the second
+            figure.set_layout_engine(
+                "none"
+            )  # the layout was found for the first file and holds for the second
             plot.save(figure, temporary / f"{name}.svg")
             pictures[name] = (caption, (temporary / f"{name}.svg").read_bytes())
         result.write_json(temporary / "result.json")

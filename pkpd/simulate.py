@@ -273,7 +273,7 @@ class _Task:
         if free.size:
             self.address[layout.REST] = _unit_address("rest")
         if m:
-            self.address[layout.DFDP : layout.SOLVE_LANES + 1] = kernel.sensitivity_address
+            self.address[layout.DFDP : layout.CONTRACT_LANES + 1] = kernel.sensitivity_address
             self.address[layout.EXPLICIT_TANGENT] = _unit_address("explicit_tangent")
             self.address[layout.ROSENBROCK_TANGENT] = _unit_address("rosenbrock_tangent")
             self.address[layout.EMIT_TANGENT] = _unit_address("emit_tangent")
@@ -394,9 +394,9 @@ def _by_state(rows: Integers, z: Integers, n: int) -> Integers:
 
 def _by_parameter(rows: Integers, parameters: Integers, slots: Integers) -> Integers:
     """(nonzero, row, direction) of the derivatives by the parameters that have a direction; shape (count, 3)."""
-    direction = np.where(parameters >= 0, slots[parameters], -1)
-    chosen = np.flatnonzero(direction >= 0)
-    return np.column_stack([chosen, rows[chosen], direction[chosen]])
+    chosen = np.flatnonzero(parameters >= 0)
+    chosen = chosen[slots[parameters[chosen]] >= 0]
+    return np.column_stack([chosen, rows[chosen], slots[parameters[chosen]]])
 
 
 def _spread(

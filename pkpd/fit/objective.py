@@ -381,11 +381,9 @@ class Objective:
             raise BadPoint(f"{label}: a parameter is not finite")
         self.simulations += subjects.shape[0]
         try:
-            # the derivatives of the steps taken are what a search needs; their own error does not shorten the steps
             solution = self._solve(
-                self.system.kernel, subjects, events, times, rtol=rtol, directions=directions,
-                control_sensitivities=False, threads=1,
-            )  # fmt: skip
+                self.system.kernel, subjects, events, times, rtol=rtol, directions=directions, threads=1
+            )
         except InputError:
             raise
         except (PkpdError, ArithmeticError) as error:

@@ -55,6 +55,12 @@ def call3(typingctx: Any, address: Any, a: Any, b: Any, c: Any) -> Any:  # noqa:
 
 
 @intrinsic
+def call4(typingctx: Any, address: Any, a: Any, b: Any, c: Any, d: Any) -> Any:  # noqa: ARG001
+    """``address(a, b, c, d)``."""
+    return types.void(types.int64, a, b, c, d), _lower_call
+
+
+@intrinsic
 def status7(typingctx: Any, address: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any) -> Any:  # noqa: ARG001
     """``address(a, ..., g)``, which returns a status."""
     return types.int64(types.int64, a, b, c, d, e, f, g), _lower_call

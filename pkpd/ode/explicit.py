@@ -79,7 +79,7 @@ def advance_explicit(address, sizes, control, state, p, times, counts, out, work
         scale = tolerance(y[i], u[i], atol[i], rtol, automatic, largest[i], top)
         d1 = max(d1, abs(k[i]) / scale)
         d2 = max(d2, abs(u6[i] + rate[i] - k[i]) / scale / trial)
-    h = first_step(d1, d2, trial, ORDER)
+    h = max(first_step(d1, d2, trial, ORDER), 16.0 * resolution(t))  # a state that begins near nought is no reason to stall
     counts[RHS_CALLS] += 2
 
     before = 1e-4

@@ -31,14 +31,14 @@ from __future__ import annotations
 
 # address: functions of the model ...
 RHS, JACOBIAN, FACTOR, SOLVE, OUTPUTS, INITIAL, ROUTES = range(7)
-DFDP, HESSIAN, DOUTPUTS, DINITIAL, DROUTES, SOLVE_LANES = range(7, 13)
+DFDP, HESSIAN, DOUTPUTS, DINITIAL, DROUTES, SOLVE_LANES, MULTIPLY_LANES, CONTRACT_LANES = range(7, 15)
 # ... and units of the integrator
-EXPLICIT, ROSENBROCK, REST = 13, 14, 15
-EXPLICIT_TANGENT, ROSENBROCK_TANGENT, EMIT_TANGENT, INITIAL_TANGENT, EVENT_TANGENT = 16, 17, 18, 19, 20
-N_ADDRESSES = 21
+EXPLICIT, ROSENBROCK, REST = 15, 16, 17
+EXPLICIT_TANGENT, ROSENBROCK_TANGENT, EMIT_TANGENT, INITIAL_TANGENT, EVENT_TANGENT = 18, 19, 20, 21, 22
+N_ADDRESSES = 23
 
 MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "routes")
-SENSITIVITY_FUNCTIONS = ("dfdp", "hessian", "doutputs", "dinitial", "droutes", "solve_lanes")
+SENSITIVITY_FUNCTIONS = ("dfdp", "hessian", "doutputs", "dinitial", "droutes", "solve_lanes", "multiply_lanes", "contract_lanes")
 
 # sizes: counts, then where each pattern starts in the same array and how many entries it has
 (

@@ -73,7 +73,7 @@ def advance_rosenbrock(address, sizes, control, state, p, times, counts, out, wo
         scale = tolerance(y[i], u[i], atol[i], rtol, automatic, largest[i], top)
         d1 = max(d1, abs(f[i]) / scale)
         d2 = max(d2, abs(y1[i] + rate[i] - f[i]) / scale / trial)
-    h = first_step(d1, d2, trial, ORDER)
+    h = max(first_step(d1, d2, trial, ORDER), 16.0 * resolution(t))  # a state that begins near nought is no reason to stall
     counts[RHS_CALLS] += 2
 
     before = 1e-4

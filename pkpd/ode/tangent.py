@@ -19,11 +19,11 @@ from math import inf
 from numba import types
 
 from . import explicit, rosenbrock
-from .call import DOUBLES, INTEGERS, c_function, call2, call3, inner, shift
+from .call import DOUBLES, INTEGERS, c_function, call2, call3, call4, inner, shift
 from .control import AUTO_FLOOR, CROSS_FLOOR, TINY
 from .layout import (
-    AT_D, AT_END, AT_G_PARAM, AT_G_STATE, AT_H_PARAM, AT_H_STATE, AT_J, AT_P, AT_R, AT_SLOTS, AT_STEADY, AUTOMATIC, BOLUS, CONTROLLED, DFDP,
-    DINITIAL, DOUTPUTS, DROUTES, H, HEADER, HESSIAN, INFUSION_START, JACOBIAN, LANES, N_DFDP, N_DINITIAL, N_DIRECTIONS, N_DOUTPUTS,
+    AT_D, AT_END, AT_G_PARAM, AT_G_STATE, AT_H_PARAM, AT_H_STATE, AT_J, AT_P, AT_R, AT_SLOTS, AT_STEADY, AUTOMATIC, BOLUS, CONTRACT_LANES, CONTROLLED, DFDP,
+    DINITIAL, DOUTPUTS, DROUTES, H, HEADER, HESSIAN, INFUSION_START, JACOBIAN, LANES, MULTIPLY_LANES, N_DFDP, N_DINITIAL, N_DIRECTIONS, N_DOUTPUTS,
     N_DROUTES, N_HESSIAN, N_JACOBIAN, N_OUTPUTS, N_ROUTES, N_STATES, N_STEADY, RHS, ROUTES, RTOL, SOLVE_LANES, WIDTH,
 )  # fmt: skip
 from .status import NO_STEADY_STATE, SUCCESS
@@ -51,6 +51,27 @@ def add(target, factor, source, count):
         a[5] = t5 + factor * s5
         a[6] = t6 + factor * s6
         a[7] = t7 + factor * s7
+
+
+@inner
+def combine(target, base, table, s, factor, k, count):
+    """``target = base + factor sum_(j<s) table[s, j] k_j`` over count doubles, k : (stages, count); sums stay in registers."""
+    for i in range(0, count, LANES):
+        b = shift(base, i)
+        t0, t1, t2, t3, t4, t5, t6, t7 = b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]
+        for j in range(s):
+            weight = factor * table[s, j]
+            c = shift(k, j * count + i)
+            t0 += weight * c[0]
+            t1 += weight * c[1]
+            t2 += weight * c[2]
+            t3 += weight * c[3]
+            t4 += weight * c[4]
+            t5 += weight * c[5]
+            t6 += weight * c[6]
+            t7 += weight * c[7]
+        a = shift(target, i)
+        a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7] = t0, t1, t2, t3, t4, t5, t6, t7
 
 
 @inner
@@ -112,9 +133,8 @@ def slope_tangent(address, sizes, u, p, tangent, g):
     call3(address[DFDP], u, p, P)
     for i in range(n * m):
         g[i] = rate[i]
-    pattern = shift(sizes, sizes[AT_J])
-    for e in range(sizes[N_JACOBIAN]):
-        add(shift(g, pattern[2 * e] * m), values[e], shift(u_dot, pattern[2 * e + 1] * m), m)
+    for lane in range(0, m, LANES):
+        call4(address[MULTIPLY_LANES], values, shift(u_dot, lane), shift(g, lane), m)
     add_by_parameter(sizes, sizes[AT_P], sizes[AT_H_STATE], P, scale, g)
 
 
@@ -158,10 +178,7 @@ def explicit_tangent(address, sizes, control, state, p, work, tangent):
             for j in range(s):
                 total += A_EXPLICIT[s, j] * work[j * n + i]
             column[i] = state[i] + h * total
-        for i in range(n * m):
-            u_dot[i] = y_dot[i]
-        for j in range(s):
-            add(u_dot, h * A_EXPLICIT[s, j], shift(k_dot, j * n * m), n * m)
+        combine(u_dot, y_dot, A_EXPLICIT, s, h, k_dot, n * m)
         slope_tangent(address, sizes, column, p, tangent, shift(k_dot, s * n * m))
     for i in range(n * m):
         y1_dot[i] = u_dot[i]
@@ -186,7 +203,6 @@ def rosenbrock_tangent(address, sizes, control, state, p, work, tangent):
         jacobian_dot[i] = 0.0
     add_by_state(sizes, sizes[AT_H_STATE], sizes[AT_H_PARAM], hessian, y_dot, jacobian_dot)
     add_by_parameter(sizes, sizes[AT_H_PARAM], sizes[AT_G_STATE], hessian, scale, jacobian_dot)
-    pattern = shift(sizes, sizes[AT_J])
     for s in range(rosenbrock.STAGES):
         stage = shift(work, s * n)
         for i in range(n):
@@ -194,17 +210,12 @@ def rosenbrock_tangent(address, sizes, control, state, p, work, tangent):
             for j in range(s):
                 total += A_STIFF[s, j] * work[j * n + i]
             column[i] = total
-        for i in range(n * m):
-            u_dot[i] = y_dot[i]
-        for j in range(s):
-            add(u_dot, A_STIFF[s, j], shift(k_dot, j * n * m), n * m)
+        combine(u_dot, y_dot, A_STIFF, s, 1.0, k_dot, n * m)
         g = shift(k_dot, s * n * m)
         slope_tangent(address, sizes, column, p, tangent, g)
-        for j in range(s):
-            add(g, C_STIFF[s, j] / h, shift(k_dot, j * n * m), n * m)
-        for e in range(sizes[N_JACOBIAN]):
-            add(shift(g, pattern[2 * e] * m), stage[pattern[2 * e + 1]], shift(jacobian_dot, e * m), m)
+        combine(g, g, C_STIFF, s, 1.0 / h, k_dot, n * m)
         for lane in range(0, m, LANES):
+            call4(address[CONTRACT_LANES], shift(jacobian_dot, lane), stage, shift(g, lane), m)
             call3(address[SOLVE_LANES], LU, shift(g, lane), m)
     for i in range(n * m):
         error[i] = k_dot[(rosenbrock.STAGES - 1) * n * m + i]
