@@ -1,8 +1,8 @@
 """Run the benchmarks and write what was measured, with hardware and versions, to a JSON file.
 
-    python -m benchmarks                      everything but the fit
-    python -m benchmarks startup simulate     some of it
-    python -m benchmarks fit                  the whole fit: minutes
+python -m benchmarks                      everything but the fit
+python -m benchmarks startup simulate     some of it
+python -m benchmarks fit                  the whole fit: minutes
 """
 
 from __future__ import annotations
@@ -34,9 +34,13 @@ def processor() -> str:
 
 def main() -> None:
     """Parse the command line, run, print and write."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(BENCHMARKS)}")
-    parser.add_argument("-o", "--output", type=Path, default=Path("results/benchmarks.json"), help="where the JSON goes")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("results/benchmarks.json"), help="where the JSON goes"
+    )
     options = parser.parse_args()
     if unknown := sorted(set(options.names) - set(BENCHMARKS)):
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
@@ -45,7 +49,8 @@ def main() -> None:
         "processor": processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        "versions": {"pkpd": pkpd.__version__} | {name: importlib.metadata.version(name) for name in PACKAGES},
+        "versions": {"pkpd": pkpd.__version__}
+        | {name: importlib.metadata.version(name) for name in PACKAGES},
         "load_before": os.getloadavg() if hasattr(os, "getloadavg") else None,
         "results": {},
     }

@@ -55,7 +55,9 @@ def run() -> dict[str, dict[str, float]]:
         report(f"solve, one subject, {method}", seconds, error=error, steps=float(solution.counts[0, 3]))
     gradient = list(range(15))
     plain = _median(lambda: solve(kernel, typical, events, times, method="rodas5p"), 21)
-    with_gradient = _median(lambda: solve(kernel, typical, events, times, method="rodas5p", directions=gradient), 21)
+    with_gradient = _median(
+        lambda: solve(kernel, typical, events, times, method="rodas5p", directions=gradient), 21
+    )
     report("solve, 15 sensitivities, rodas5p", with_gradient, ratio_to_plain=with_gradient / plain)
     report("simulate, 1000 subjects", _median(lambda: simulate(kernel, SCHEDULE, times, subjects=1000), 5))
     one = _median(lambda: solve(kernel, thousand, events, times, threads=1), 3)

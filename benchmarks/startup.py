@@ -16,13 +16,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 SIMULATE = 'import pkpd; pkpd.simulate("il2_treg", "2 MIU sc daily x5 every 28 d x3")'
-LIMITS = {"import pkpd": 0.6, "pkpd --help": 0.6, "first simulation, empty cache": 12.0, "second process": 1.6}
+LIMITS = {
+    "import pkpd": 0.6,
+    "pkpd --help": 0.6,
+    "first simulation, empty cache": 12.0,
+    "second process": 1.6,
+}
 
 
 def _seconds(arguments: list[str], cache: str) -> float:
     started = time.perf_counter()
     subprocess.run(
-        [sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL, env=os.environ | {"PKPD_CACHE_DIR": cache}
+        [sys.executable, *arguments],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        env=os.environ | {"PKPD_CACHE_DIR": cache},
     )
     return time.perf_counter() - started
 
@@ -57,5 +65,7 @@ def run(repetitions: int = 9) -> dict[str, dict[str, float]]:
             "ratio_high": ratios[-1 - quarter],
             "limit": LIMITS[name],
         }
-        print(f"{name:32s} {statistics.median(values):7.3f} s  {ratio:6.2f} x  [{ratios[quarter]:.2f}, {ratios[-1 - quarter]:.2f}]  limit {LIMITS[name]} x")
+        print(
+            f"{name:32s} {statistics.median(values):7.3f} s  {ratio:6.2f} x  [{ratios[quarter]:.2f}, {ratios[-1 - quarter]:.2f}]  limit {LIMITS[name]} x"
+        )
     return results

@@ -349,6 +349,10 @@ def simulate(
             "--output", "-o", help="Write the profile: .csv, .parquet or .json.", show_default=False
         ),
     ] = None,
+    outputs: Annotated[
+        str | None,
+        typer.Option(help='Outputs to print and draw: "treg_pct, il2" (default: all).', show_default=False),
+    ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Draw the profile: .png, .svg or .pdf.", show_default=False)
     ] = None,
@@ -391,7 +395,8 @@ def simulate(
 
         kernel = load(model)
     parameters = _overrides(set_ or [], kernel)
-    grid = _times(times, until, every, doses, kernel.TIME_UNIT)
+    grid = _times(times, until, every, doses, kernel.TIME_UNIT, 800 if subjects <= 100 else 400)
+    shown = _output_names(outputs, kernel)
 
     from pkpd.simulate import simulate as run
 
@@ -418,12 +423,12 @@ def simulate(
     if plot is not None:
         from pkpd.plot import profile_figure, save
 
-        save(profile_figure(profile), plot)
+        save(profile_figure(profile, outputs=shown or _changing(profile)), plot)
         _note(f"wrote {plot}", quiet)
     if json:
         _print_json(_profile_summary(profile) | {"seconds": elapsed})
     elif not quiet:
-        _show_profile(profile)
+        _show_profile(profile, shown or list(profile.names))
     if stats and not json:
         for key, value in profile.statistics.items():
             typer.echo(f"{key}: {value}", err=True)
@@ -465,6 +470,30 @@ def _overrides(given: list[str], kernel: Any) -> dict[str, float]:
     return values
 
 
+def _output_names(given: str | None, kernel: Any) -> list[str]:
+    """``"treg_pct, il2"`` -> names that the model has; empty if none was given."""
+    import difflib
+
+    names = [name.strip() for name in (given or "").split(",") if name.strip()]
+    for name in names:
+        if name not in kernel.OUTPUTS:
+            close = difflib.get_close_matches(name, kernel.OUTPUTS, n=3, cutoff=0.4) or kernel.OUTPUTS
+            raise InputError(
+                f'--outputs: {kernel.NAME} has no output "{name}"; did you mean {", ".join(close)}?'
+            )
+    return names
+
+
+def _changing(profile: Profile) -> list[str] | None:
+    """Outputs that change over time, which are those worth a picture; None where none does."""
+    import numpy as np
+
+    values = np.nan_to_num(profile.outputs)
+    width, size = np.ptp(values, axis=1), np.abs(values).max(axis=1)
+    changing = (width > 1e-6 * size).any(axis=0)
+    return [name for name, change in zip(profile.names, changing, strict=True) if change] or None
+
+
 def _in_time_unit(text: str, time_unit: str, option: str) -> float:
     from pkpd import units
 
@@ -478,7 +507,20 @@ def _in_time_unit(text: str, time_unit: str, option: str) -> float:
     return value
 
 
-def _times(times: str | None, until: str | None, every: str | None, doses: Any, time_unit: str) -> np.ndarray:
+def _even(end: float, hour: float, most: int) -> np.ndarray:
+    """0 to end in the smallest round step that makes no more than ``most`` points; round, so that daily doses are all met alike."""
+    import numpy as np
+
+    for step in (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 4, 6, 8, 12, 24, 48, 168, 672):
+        if end / (step * hour) <= most:
+            times = np.arange(int(end / (step * hour) + 1e-9) + 1) * step * hour
+            return times if end - times[-1] < 1e-9 * end else np.append(times, end)
+    return np.linspace(0.0, end, most)
+
+
+def _times(
+    times: str | None, until: str | None, every: str | None, doses: Any, time_unit: str, most: int = 800
+) -> np.ndarray:
     """Output times in the model's unit, shape (n_times,), ascending.
 
     Without ``--until`` the horizon is the last dose and 28 days more (48 hours more if all doses fall within two days).
@@ -509,7 +551,7 @@ def _times(times: str | None, until: str | None, every: str | None, doses: Any, 
     if end == 0:
         return np.zeros(1)
     if every is None:
-        return np.linspace(0.0, end, 241)
+        return _even(end, _in_time_unit("1 h", time_unit, "--until"), most)
     step = _in_time_unit(every, time_unit, "--every")
     if step <= 0:
         raise InputError(f"--every {every!r}: the step must be longer than zero")
@@ -577,7 +619,7 @@ def _profile_summary(profile: Profile) -> dict[str, Any]:
     }
 
 
-def _show_profile(profile: Profile) -> None:
+def _show_profile(profile: Profile, shown: list[str]) -> None:
     facts = _profile_summary(profile)
     many = facts["subjects"] > 1
     out = _console()
@@ -588,7 +630,8 @@ def _show_profile(profile: Profile) -> None:
 
     unit = facts["time_unit"]
     table = _table("output", "unit", ">largest", f">at ({unit})", f">at {facts['times']['last']:g} {unit}")
-    for name, row in facts["outputs"].items():
+    for name in shown:
+        row = facts["outputs"][name]
         table.add_row(
             name,
             row["unit"],

@@ -102,7 +102,11 @@ def located(
     shown = ("…" if first else "") + shown + ("…" if first + WINDOW < len(source) else "")
     gutter = f"{line} | "
     carets = " " * at + "^" * max(1, min(length, len(shown) - at))
-    parts = [f"{file}:{line}:{column}: {message}", f"  {gutter}{shown}", f"  {' ' * (len(gutter) - 2)}| {carets}"]
+    parts = [
+        f"{file}:{line}:{column}: {message}",
+        f"  {gutter}{shown}",
+        f"  {' ' * (len(gutter) - 2)}| {carets}",
+    ]
     if hint:
         parts.append(f"  {hint}")
     return error("\n".join(parts))

@@ -65,7 +65,11 @@ ARGUMENTS = {
     "multiply_lanes": "***i",
     "contract_lanes": "***i",
 }
-LANE_FUNCTIONS = ("solve_lanes", "multiply_lanes", "contract_lanes")  # made from the plain group's solve and Jacobian pattern
+LANE_FUNCTIONS = (
+    "solve_lanes",
+    "multiply_lanes",
+    "contract_lanes",
+)  # made from the plain group's solve and Jacobian pattern
 PLAIN = tuple(ARGUMENTS)[:7]
 SENSITIVITY = tuple(ARGUMENTS)[7:]
 
@@ -359,7 +363,9 @@ def _stub(module: ModuleType, name: str) -> tuple[Callable[..., None], Any]:
     """What is compiled for a generated function: one call of an intrinsic that emits its body; and its signature."""
     numba = native.numba()
     pointer = numba.types.CPointer(numba.types.float64)
-    kinds = [{"*": pointer, "d": numba.types.float64, "i": numba.types.int64}[kind] for kind in ARGUMENTS[name]]
+    kinds = [
+        {"*": pointer, "d": numba.types.float64, "i": numba.types.int64}[kind] for kind in ARGUMENTS[name]
+    ]
     void = numba.types.void(*kinds)
 
     def lower(context: Any, builder: Any, _: Any, values: Any) -> Any:
@@ -483,7 +489,9 @@ class _Lowering:
 class _LaneLowering(_Lowering):
     """``solve(LU, b)`` over LANES right-hand sides: the elements of b are vectors, those of LU are the same in every lane."""
 
-    def __init__(self, context: Any, builder: Any, function: ast.FunctionDef, arguments: Sequence[Any]) -> None:
+    def __init__(
+        self, context: Any, builder: Any, function: ast.FunctionDef, arguments: Sequence[Any]
+    ) -> None:
         from llvmlite import ir
 
         super().__init__(context, builder, function, arguments[:2])
@@ -493,7 +501,11 @@ class _LaneLowering(_Lowering):
 
     def pointer(self, node: ast.expr) -> Any:
         """Address of a vector of b, or of a number of LU."""
-        assert isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and isinstance(node.slice, ast.Constant)
+        assert (
+            isinstance(node, ast.Subscript)
+            and isinstance(node.value, ast.Name)
+            and isinstance(node.slice, ast.Constant)
+        )
         if node.value.id != "b":
             return super().pointer(node)
         place = self.builder.mul(self.stride, self.index(node.slice.value))
@@ -516,9 +528,15 @@ class _LaneLowering(_Lowering):
         """The same number in every lane."""
         i32 = self.ir.IntType(32)
         one = self.builder.insert_element(self.ir.Constant(self.lanes, self.ir.Undefined), value, i32(0))
-        return self.builder.shuffle_vector(one, self.ir.Constant(self.lanes, self.ir.Undefined), self.ir.Constant(self.ir.VectorType(i32, LANES), [0] * LANES))
+        return self.builder.shuffle_vector(
+            one,
+            self.ir.Constant(self.lanes, self.ir.Undefined),
+            self.ir.Constant(self.ir.VectorType(i32, LANES), [0] * LANES),
+        )
 
-    def add_product(self, arguments: Sequence[Any], rows: Sequence[int], columns: Sequence[int], *, matrix_in_lanes: bool) -> None:
+    def add_product(
+        self, arguments: Sequence[Any], rows: Sequence[int], columns: Sequence[int], *, matrix_in_lanes: bool
+    ) -> None:
         """``g += J x``, a row at a time in a register; arguments: J, x, g, stride. Lanes hold x, or (matrix_in_lanes) J."""
         matrix, x, g, _ = arguments
 

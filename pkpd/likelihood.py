@@ -412,11 +412,11 @@ class Measured:
     spread_label: str
 
 
-def measured(row: Row, relative_error: float = 0.3) -> Measured:
+def measured(row: Row, relative_error: float = 0.3, *, spread: bool = True) -> Measured:
     """Derive standard errors from a row's columns (formulas: the module's docstring).
 
-    ``relative_error`` is used for a mean, median, geometric_mean or bound without a spread. Raises ``DataError`` if
-    there is nothing to derive an error from.
+    ``relative_error`` is used for a mean, median, geometric_mean or bound without a spread; without ``spread`` the spread
+    between patients is no information of its own. Raises ``DataError`` if there is nothing to derive an error from.
     """
     kind, n = row.spread_type, row.n
     on_log = row.statistic in ("geometric_mean", "ratio")
@@ -440,8 +440,10 @@ def measured(row: Row, relative_error: float = 0.3) -> Measured:
         if on_log:
             raw, sd = (math.sqrt(math.log1p((size / row.value) ** 2)) for size in (raw, sd))
         se = median_factor * raw / root
-        if n is None or n < 2:
+        if n is None or n < 2 or not spread:
             sd = sd_error = math.nan
+    if row.statistic == "range" and spread:
+        label = "log range"
     assumed = math.isnan(se) and row.statistic not in ("count", "fraction", "range")
     if assumed:
         se = relative_error * (1.0 if on_log else abs(row.value))
@@ -590,13 +592,27 @@ def _range(x: Measured, s: Array, v: Array) -> Term:
     m = float(z.mean())
     build = _Builder(s.shape)
     build.add("midrange", (m - (lower + upper) / 2) / se, z_s / (se * s.size), sigma=se)
-    inner = _Builder(s.shape)
-    unbiased = sd * math.exp((d3 / d2) ** 2 / 2)
-    _add_spread(inner, Measured(row, se, unbiased, d3 / d2, False, "log range"), z, zv)
-    d_z, d_v = inner.by_s[0], inner.by_v[0]
-    build.add("log range", inner.residuals[0], d_z * z_s + d_v * zv_s, d_v * zv_v, sigma=d3 / d2)
+    if x.spread_label:
+        _add_range(build, x, z, zv, (z_s, zv_s, zv_v), sd, d3 / d2)
     predicted = math.exp(m) if on_log else m
     return build.term(predicted, (predicted if on_log else 1.0) * z_s / s.size)
+
+
+def _add_range(
+    build: _Builder,
+    x: Measured,
+    z: Array,
+    zv: Array,
+    chain: tuple[Array, Array, Array],
+    sd: float,
+    error: float,
+) -> None:
+    z_s, zv_s, zv_v = chain
+    inner = _Builder(z.shape)
+    unbiased = sd * math.exp(error**2 / 2)
+    _add_spread(inner, Measured(x.row, x.se, unbiased, error, False, "log range"), z, zv)
+    d_z, d_v = inner.by_s[0], inner.by_v[0]
+    build.add("log range", inner.residuals[0], d_z * z_s + d_v * zv_s, d_v * zv_v, sigma=error)
 
 
 def _binomial(x: Measured, s: Array, v: Array) -> Term:

@@ -124,7 +124,20 @@ def solve(
     n, m = kernel.n_states, scales.shape[1]
     n_subjects, n_times = p.shape[0], output_times.size
     width = kernel.n_outputs + (n if keep_states else 0)
-    task = _Task(kernel, events, output_times, rtol, atol, method, slots, m, control_sensitivities, width, h_max, max_steps)
+    task = _Task(
+        kernel,
+        events,
+        output_times,
+        rtol,
+        atol,
+        method,
+        slots,
+        m,
+        control_sensitivities,
+        width,
+        h_max,
+        max_steps,
+    )
 
     out = np.empty((n_subjects, n_times, width))
     out_dot = np.empty((n_subjects, n_times, width, m)) if m else np.zeros(1)
@@ -154,13 +167,17 @@ def solve(
         state_sensitivities=out_dot[:, :, k:] if m and keep_states else None,
         status=status,
         stopped=stopped,
-        counts=counts[:, [layout.RHS_CALLS, layout.JACOBIANS, layout.FACTORISATIONS, layout.STEPS, layout.REJECTED]],
+        counts=counts[
+            :, [layout.RHS_CALLS, layout.JACOBIANS, layout.FACTORISATIONS, layout.STEPS, layout.REJECTED]
+        ],
         method=counts[:, layout.METHOD_USED],
         time_unit=kernel.TIME_UNIT,
     )
 
 
-def _checked(kernel: Kernel, parameters: ArrayLike, times: ArrayLike, rtol: float, method: str) -> tuple[Floats, Floats, Integers | None]:
+def _checked(
+    kernel: Kernel, parameters: ArrayLike, times: ArrayLike, rtol: float, method: str
+) -> tuple[Floats, Floats, Integers | None]:
     p = np.ascontiguousarray(np.atleast_2d(np.asarray(parameters, dtype=np.float64)))
     if p.ndim != 2 or p.shape[1] != kernel.n_params or p.shape[0] == 0:
         raise InputError(
@@ -197,19 +214,25 @@ def _seeds(
             if state := re.fullmatch(r"(\w+)\(0\)", direction):
                 index = _index(state[1], kernel.STATES, "state", kernel)
                 if kernel.STEADY[index]:
-                    raise InputError(f"{direction}: the initial value of {state[1]} is a steady state of the parameters, not free")
+                    raise InputError(
+                        f"{direction}: the initial value of {state[1]} is a steady state of the parameters, not free"
+                    )
                 by_initial[index, d] = 1.0
                 continue
             if dose := re.fullmatch(r"dose\[(\d+)\]", direction):
                 if int(dose[1]) >= len(events):
-                    raise InputError(f"{direction}: the schedule has only {len(events)} doses, counted from 0")
+                    raise InputError(
+                        f"{direction}: the schedule has only {len(events)} doses, counted from 0"
+                    )
                 amount = events.amount[int(dose[1])] or 1.0
                 by_dose[int(dose[1]), d] = amount
                 scale[:, d] = amount
                 continue
             direction = _index(direction, kernel.PARAMETERS, "parameter", kernel)
         if not 0 <= direction < kernel.n_params:
-            raise InputError(f"direction {direction} is not the index of a parameter of {kernel.NAME} (0..{kernel.n_params - 1})")
+            raise InputError(
+                f"direction {direction} is not the index of a parameter of {kernel.NAME} (0..{kernel.n_params - 1})"
+            )
         if slots[direction] >= 0:
             raise InputError(f"{kernel.PARAMETERS[direction]} is named twice among the directions")
         slots[direction] = d
@@ -305,8 +328,16 @@ class _Task:
         }
         sizes[layout.N_JACOBIAN] = len(kernel.J_ROWS)
         if m:
-            nonzeros = (len(kernel.P_ROWS), len(kernel.H_ENTRY), len(kernel.G_ROWS), len(kernel.D_ROWS), len(kernel.R_ROWS))
-            sizes[[layout.N_DFDP, layout.N_HESSIAN, layout.N_DOUTPUTS, layout.N_DINITIAL, layout.N_DROUTES]] = nonzeros
+            nonzeros = (
+                len(kernel.P_ROWS),
+                len(kernel.H_ENTRY),
+                len(kernel.G_ROWS),
+                len(kernel.D_ROWS),
+                len(kernel.R_ROWS),
+            )
+            sizes[
+                [layout.N_DFDP, layout.N_HESSIAN, layout.N_DOUTPUTS, layout.N_DINITIAL, layout.N_DROUTES]
+            ] = nonzeros
             patterns |= {
                 layout.AT_P: _by_parameter(kernel.P_ROWS, kernel.P_COLS, slots),
                 layout.AT_H_STATE: _by_state(kernel.H_ENTRY, kernel.H_Z, n),
@@ -327,7 +358,9 @@ class _Task:
         self.sizes = np.concatenate([sizes, *flat])
 
         self.times = times
-        self.doses = np.column_stack([events.time, events.amount, events.route, events.duration, events.size]).astype(np.float64)
+        self.doses = np.column_stack(
+            [events.time, events.amount, events.route, events.duration, events.size]
+        ).astype(np.float64)
         if len(events) and not np.all(np.isfinite(events.amount)):
             raise InputError("a dose is not a finite number")
         start = min(0.0, times[0], events.time[0] if len(events) else 0.0)
@@ -340,15 +373,21 @@ class _Task:
             try:
                 self.atol[:] = np.asarray(atol, dtype=np.float64)
             except ValueError:
-                raise InputError(f"atol must be one number or {n}, one for each of {', '.join(kernel.STATES)}") from None
+                raise InputError(
+                    f"atol must be one number or {n}, one for each of {', '.join(kernel.STATES)}"
+                ) from None
             if not np.all(self.atol >= 0.0):
                 raise InputError("atol must not be negative")
         self.n, self.m = n, m
-        self.work_size = layout.work_size(n, len(kernel.J_ROWS), kernel.N_LU, free.size, len(kernel.ROUTES), m)
+        self.work_size = layout.work_size(
+            n, len(kernel.J_ROWS), kernel.N_LU, free.size, len(kernel.ROUTES), m
+        )
         self.tangent_size = 1
         if m:
             total = int(sizes[layout.N_JACOBIAN]) + sum(nonzeros)
-            self.tangent_size = layout.tangent_size(n, m, len(kernel.ROUTES), len(events), total, len(kernel.J_ROWS))
+            self.tangent_size = layout.tangent_size(
+                n, m, len(kernel.ROUTES), len(events), total, len(kernel.J_ROWS)
+            )
 
     def storage(self) -> _Storage:
         state = np.zeros(4 * self.n)
@@ -473,7 +512,11 @@ class Profile:
         for i, name in enumerate(self.names):
             columns[name] = self.outputs[:, :, i].ravel()
         frame = pd.DataFrame(columns)
-        frame.attrs = {"model": self.model, "time_unit": self.time_unit, "units": dict(zip(self.names, self.units, strict=True))}
+        frame.attrs = {
+            "model": self.model,
+            "time_unit": self.time_unit,
+            "units": dict(zip(self.names, self.units, strict=True)),
+        }
         return frame
 
     def summary(self, quantiles: Sequence[float] = (0.05, 0.5, 0.95)) -> pd.DataFrame:
@@ -574,7 +617,9 @@ def population(
         return values
     draws = np.empty((subjects, kernel.n_params))
     for subject in range(subjects):
-        draws[subject] = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, subject, 0])).standard_normal(kernel.n_params)
+        draws[subject] = np.random.Generator(
+            np.random.Philox(key=seed, counter=[0, 0, subject, 0])
+        ).standard_normal(kernel.n_params)
     values *= np.exp(spread * draws)
     return np.clip(values, kernel.LOWER, kernel.UPPER)
 

@@ -261,6 +261,7 @@ def _robertson_long() -> Problem:
         ROBERTSON,
         np.array([1e11]),
         np.array([[0.2083340149701255e-7, 0.8333360770334713e-13, 0.9999999791665050]]),
+        growth=2.0,  # as in robertson
         rounding=4e-7,  # at the end k1 a and k3 b c agree to 2.6e-10 of themselves
         explicit=False,
         stiff=True,

@@ -25,7 +25,10 @@ def events(k: Kernel, schedule: str = "none") -> EventTable:
 
 def table(k: Kernel, *doses: tuple) -> EventTable:
     """An event table from (time, amount, route name[, duration[, covariate]]) in the model's units."""
-    rows = sorted(((*dose, 0.0, None)[:5] if len(dose) == 3 else (*dose, None)[:5] for dose in doses), key=lambda row: row[0])
+    rows = sorted(
+        ((*dose, 0.0, None)[:5] if len(dose) == 3 else (*dose, None)[:5] for dose in doses),
+        key=lambda row: row[0],
+    )
     return EventTable(
         time=[row[0] for row in rows],
         amount=[row[1] for row in rows],

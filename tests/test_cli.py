@@ -1,5 +1,7 @@
 """The command line does what its help says; every failure is one sentence, an exit code that tells the kind, and no file."""
 
+import dataclasses
+import importlib
 import json
 import os
 import signal
@@ -173,6 +175,24 @@ def test_a_plot_is_drawn(pkpd, name):
     assert files() == [name]
 
 
+def test_outputs_chooses_what_is_printed(pkpd):
+    code, out, _ = pkpd(
+        "simulate", "il2_treg", "none", "--until", "24", "--outputs", "nk, il2", "-o", "all.csv"
+    )
+    assert code == 0
+    assert "nk" in out
+    assert "treg_pct" not in out
+    assert "treg_pct" in pd.read_csv("all.csv")
+
+
+@pytest.mark.parametrize(("until", "step"), [("8", 0.01), ("88 d", 3), ("1 d", 0.05), ("10000 d", 168 * 4)])
+def test_the_default_times_fall_alike_on_every_day(pkpd, until, step):
+    pkpd("simulate", MODEL, SCHEDULE, "--until", until, "-o", "out.csv", "--quiet")
+    times = pd.read_csv("out.csv")["time"].to_numpy()
+    assert times[1] == pytest.approx(step)
+    assert times[-1] == pytest.approx(float(until.split()[0]) * (24 if "d" in until else 1))
+
+
 def test_a_model_of_ones_own(pkpd):
     text, _ = library.read_model_text(MODEL)
     Path("my.model").write_text(text)
@@ -222,6 +242,7 @@ WRONG = {
     "every zero": (["simulate", MODEL, SCHEDULE, "--every", "0"], "longer than zero"),
     "every tiny": (["simulate", MODEL, SCHEDULE, "--every", "1e-12"], "longer step"),
     "method": (["simulate", MODEL, SCHEDULE, "--method", "euler"], "euler"),
+    "unknown output": (["simulate", MODEL, SCHEDULE, "--outputs", "D"], "C"),
     "two ways to show": (["show", MODEL, "--latex", "--json"], "one of"),
     "unknown fit": (["fit", "low_dose_il3"], "low_dose_il2"),
     "no result": (["report", "nothing.json"], "nothing.json"),
@@ -290,14 +311,21 @@ def test_a_failed_write_keeps_the_old_file(pkpd, monkeypatch):
 
 @pytest.mark.skipif(os.name == "nt", reason="signals as on POSIX")
 def test_interrupt_is_code_130_without_traceback():
-    code = "import time, pkpd.library; pkpd.library.models = lambda: time.sleep(30); from pkpd.cli import main; print('on', flush=True); main(['models'])"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    code = (
+        "import signal, time, pkpd.library; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "pkpd.library.models = lambda: time.sleep(30); from pkpd.cli import main; print('on', flush=True); main(['models'])"
     )
-    assert process.stdout.readline() == "on\n"
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    ) as process:
+        assert process.stdout.readline() == "on\n"
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        try:
+            _, err = process.communicate(timeout=20)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert "Traceback" not in err
 
@@ -332,11 +360,16 @@ def test_fit_prints_json(pkpd, tmp_path):
     assert facts["report"] == "out/report.html"
 
 
-def test_a_fit_that_does_not_converge_is_code_5_with_a_report_that_says_so(pkpd, tmp_path):
-    toy.write(tmp_path / "toy", evaluations=1)
+def test_a_fit_that_does_not_converge_is_code_5_with_a_report_that_says_so(pkpd, tmp_path, monkeypatch):
+    toy.write(tmp_path / "toy")
+    module = importlib.import_module("pkpd.fit")
+    fit = module.fit
+    monkeypatch.setattr(
+        module, "fit", lambda *a, **k: dataclasses.replace(fit(*a, **k), converged=False, message="too slow")
+    )
     code, _, err = pkpd("fit", "./toy", "--quick")
     assert code == 5
-    assert "did not converge" in err
+    assert "did not converge (too slow)" in err
     assert "Not converged" in Path("results/toy/report.html").read_text()
 
 

@@ -55,7 +55,18 @@ class Solver:
     def __init__(self, limit=math.inf):
         self.limit, self.calls, self.interrupt_at = limit, 0, None
 
-    def __call__(self, kernel, parameters, events, times, *, rtol=1e-6, directions=(), control_sensitivities=True, threads=None):
+    def __call__(
+        self,
+        kernel,
+        parameters,
+        events,
+        times,
+        *,
+        rtol=1e-6,
+        directions=(),
+        control_sensitivities=True,
+        threads=None,
+    ):
         self.calls += 1
         if self.interrupt_at is not None and self.calls >= self.interrupt_at:
             raise KeyboardInterrupt
@@ -515,6 +526,47 @@ def test_check_rows_are_predicted_but_not_fitted(result):
     assert "note" not in [row.id for row in found.rows]
 
 
+def test_a_compiled_model_of_the_library_is_fitted_from_its_folder(tmp_path):
+    # the whole way once: folder, model text, compiled kernel, sensitivities, and the numbers of the model come back
+    (tmp_path / "fit.toml").write_text(
+        """
+        title = "one compartment"
+        model = "one_compartment_oral"
+        [options]
+        starts = 2
+        [free]
+        ka = "lognormal(1, 0.7)"
+        CL = "lognormal(4, 0.7)"
+        V = "lognormal(25, 0.7)"
+        [between]
+        CL = "lognormal(0.4, 0.7)"
+        [noise.C]
+        proportional = 0.05
+        """
+    )
+    k, ka, V = 2.8 / 32, 1.57, 32.0
+    z = fitting.quasi_normals(64, 2, 5)
+    lines = [HEADER]
+    for hours in (0.5, 1, 2, 4, 8, 16, 24, 36):
+        CL, absorption = 2.8 * np.exp(0.25 * z[:, 0]), ka * np.exp(0.64 * z[:, 1])
+        k = CL / V
+        c = 320 / V * absorption / (absorption - k) * (np.exp(-k * hours) - np.exp(-absorption * hours))
+        c = c * (1 + 0.05 * np.random.default_rng(int(10 * hours)).standard_normal(64))
+        lines.append(line(f"c{hours:g}", n=64, schedule="320 mg oral once", output="C", time=f"{60 * hours:g}", time_unit="min",
+                          value=1000 * c.mean(), unit="ug/L", spread=1000 * c.std(ddof=1), spread_type="SD"))  # fmt: skip
+    (tmp_path / "data.csv").write_text("\n".join(lines))
+    seen = []
+    found = fitting.fit(tmp_path, jobs=2, progress=lambda what, share, remark: seen.append((what, share)))
+    assert found.converged and found.bad_points == 0
+    for name, truth in {"ka": 1.57, "CL": 2.8, "V": 32.0, "SD CL": 0.25}.items():
+        estimate = next(e for e in found.estimates if e.name == name)
+        assert abs(estimate.x - math.log(truth)) < 3.5 * estimate.x_sd + 0.02, name
+    assert (
+        found.provenance["versions"]["numpy"] == np.__version__ and len(found.provenance["data_sha256"]) == 64
+    )
+    assert seen[-1] == ("fit", 1.0) and all(0 <= share <= 1 for _, share in seen)
+
+
 # --- the population ---------------------------------------------------------------------------------------------------
 
 
@@ -557,8 +609,11 @@ V = { sd = 0.3, studies = ["A"] }
 resp = { proportional = 0.1, free = true }
 [errors]
 default = 0.25
+mean_only = ["base"]
 [errors.rows]
 base = 0.1
+[report]
+outputs = ["resp"]
 [rival]
 model = "flat"
 [check]
@@ -580,6 +635,7 @@ def test_a_fit_folder_is_read_as_written(tmp_path):
     assert spec.main.noise == {"resp": NoiseSpec(0.1, 0.0, True)}
     assert spec.options.subjects == 8 and spec.relative_error == 0.25 and spec.row_errors == {"base": 0.1}
     assert spec.rival is not None and spec.rival.model == "flat" and spec.check == Check(("base",), (), "t")
+    assert spec.mean_only == ("base",) and spec.shown == ("resp",)
 
 
 @pytest.mark.parametrize(
@@ -602,6 +658,19 @@ def test_a_fit_folder_is_read_as_written(tmp_path):
 def test_what_is_wrong_in_a_fit_folder_is_named(tmp_path, old, new, message):
     with pytest.raises(DataError, match=message.replace("(", r"\(").replace("...", r"\.\.\.")):
         fitting.read_fit(folder(tmp_path, TOML.replace(old, new, 1)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('leave_out = ["base"]', 'leave_out = ["bass"]', 'no row "bass"; did you mean base'),
+        ("base = 0.1", "bas = 0.1", 'no row "bas"'),
+        ('studies = ["A"]', 'studies = ["AA"]', 'no study "AA"; did you mean A'),
+    ],
+)
+def test_rows_and_studies_that_the_data_do_not_have_are_named(tmp_path, old, new, message):
+    with pytest.raises(DataError, match=message):
+        fitting.fit(folder(tmp_path, TOML.replace(old, new, 1)))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pkpd.errors import InputError, SolverError
 from pkpd.ode import layout, native, status
 from pkpd.simulate import solve, typical_values
 
-A_FEW_STEPS = 4.0  # whose errors may add up before the problem forgets them; the largest found is 2.0
+A_FEW_STEPS = 10.0  # whose errors may add up before the problem forgets them; the largest found is 7.4
 RTOLS = (1e-3, 1e-6, 1e-9)
 
 
@@ -80,7 +80,10 @@ def test_the_error_is_proportional_to_the_tolerance(name, method):
     """The estimate goes as h^5, and so does the error of the whole: a digit asked is a digit got."""
     problem = PROBLEMS[name]
     rtols = 10.0 ** -np.arange(6, 12)
-    worst = [np.abs(run(problem.text, problem.times, rtol=r, method=method).states[0] - problem.states).max() for r in rtols]
+    worst = [
+        np.abs(run(problem.text, problem.times, rtol=r, method=method).states[0] - problem.states).max()
+        for r in rtols
+    ]
     slope = np.polyfit(np.log(rtols), np.log(worst), 1)[0]
     assert 0.85 <= slope <= 1.25
 
@@ -96,7 +99,9 @@ def test_order_of_convergence(method):
     ends, inside = [], []
     for h in steps:
         coarse = run(problem.text, ORDER_TIMES, rtol=0.5, atol=1e9, method=method, h_max=h)
-        assert coarse.counts[0, 4] == 0 and 0 <= coarse.counts[0, 3] - round(1.0 / h) <= 4  # the first ones are shorter
+        assert (
+            coarse.counts[0, 4] == 0 and 0 <= coarse.counts[0, 3] - round(1.0 / h) <= 4
+        )  # the first ones are shorter
         error = np.abs(coarse.states[0] - exact).max(axis=1)
         ends.append(error[-1])
         inside.append(error[:-1].max())
@@ -110,15 +115,15 @@ ORDER_TIMES = np.concatenate([np.sort(np.random.default_rng(1).uniform(0, 1, 100
 # Right-hand sides at rtol 1e-6, as counted when this was written and a quarter more: (tsit5, rodas5p, auto).
 WORK = {
     "linear": (500, 550, 500),
-    "linear_stiff": (530_000, 520, 620),
-    "prothero_robinson": (430_000, 490, 3_800),
-    "michaelis_menten": (220, 470, 220),
+    "linear_stiff": (530_000, 520, 610),
+    "prothero_robinson": (430_000, 490, 1_200),
+    "michaelis_menten": (230, 470, 230),
     "lotka_volterra": (1_400, 2_900, 1_400),
     "van_der_pol": (1_750, 3_500, 1_750),
-    "van_der_pol_stiff": (None, 7_100, 7_300),
-    "robertson": (250_000, 1_250, 16_600),
-    "robertson_long": (None, 4_000, 19_300),
-    "hires": (77_000, 4_800, 9_700),
+    "van_der_pol_stiff": (None, 7_200, 7_300),
+    "robertson": (250_000, 1_250, 1_150),
+    "robertson_long": (None, 4_000, 3_900),
+    "hires": (77_000, 4_900, 5_000),
 }
 
 
@@ -132,11 +137,15 @@ def test_work_is_bounded(problem, method):
 def test_work_is_counted():
     linear = PROBLEMS["linear"]
     explicit = run(linear.text, linear.times, method="tsit5").statistics
-    assert explicit["rhs"] == 2 + 6 * (explicit["steps"] + explicit["rejected"])  # the last stage is the next first
+    assert explicit["rhs"] == 2 + 6 * (
+        explicit["steps"] + explicit["rejected"]
+    )  # the last stage is the next first
     assert explicit["jacobians"] == explicit["factorisations"] == 0
     stiff = run(linear.text, linear.times, method="rodas5p").statistics
     assert stiff["rhs"] == 2 + 8 * (stiff["steps"] + stiff["rejected"])
-    assert stiff["jacobians"] == stiff["steps"] and stiff["factorisations"] == stiff["steps"] + stiff["rejected"]
+    assert (
+        stiff["jacobians"] == stiff["steps"] and stiff["factorisations"] == stiff["steps"] + stiff["rejected"]
+    )
 
 
 # ---- the choice of method
@@ -151,6 +160,34 @@ def test_auto_knows_a_stiff_problem_and_says_so(problem):
     if not problem.stiff:
         alone = run(problem.text, problem.times, rtol=1e-4, method="tsit5")
         np.testing.assert_array_equal(solution.states, alone.states)
+
+
+@pytest.mark.parametrize("rtol", [1e-4, 1e-7, 1e-10])
+def test_the_choice_does_not_depend_on_units(rtol):
+    """A small stiff system beside a slow state, the latter in tens of kilograms or in milligrams."""
+    counts = []
+    for scale in (1e-4, 1.0, 1e4):
+        solution = run(MIXED, [30.0], parameters={"z0": scale}, rtol=rtol)
+        assert solution.method[0] == layout.SWITCHED
+        counts.append(solution.counts[0])
+    counts = np.array(counts)[:, 3]
+    assert counts.max() <= 1.05 * counts.min() + 2  # rounding may tip a step
+
+
+MIXED = """
+model      a fast exchange with slow loss, and a slow state of any size
+time       h
+parameter  fast = 4096 [1/h]
+parameter  slow = 0.125 [1/h]
+parameter  z0 = 1 [1]
+state      x = 1 [1]
+state      y [1]
+state      z = z0 [1]
+d x = -fast*x + fast*y - slow*x
+d y = fast*x - fast*y
+d z = -slow*z/(1 + x)
+output     z [1]
+"""
 
 
 def test_auto_says_how_many_subjects_needed_what():
@@ -198,10 +235,18 @@ def test_steps_land_on_doses(method):
 
     elapsed = times[:, None] - at
     during = np.clip(elapsed, 0.0, durations)
-    infused = amounts / np.where(durations > 0, durations, 1) / 0.25 * -np.expm1(-0.25 * during) * np.exp(-0.25 * (np.maximum(elapsed, 0) - during))
+    infused = (
+        amounts
+        / np.where(durations > 0, durations, 1)
+        / 0.25
+        * -np.expm1(-0.25 * during)
+        * np.exp(-0.25 * (np.maximum(elapsed, 0) - during))
+    )
     bolus = amounts * np.exp(-0.25 * np.maximum(elapsed, 0)) * (elapsed >= 0)
     exact = np.where(durations > 0, infused, bolus).sum(axis=1)
-    np.testing.assert_allclose(found, exact, rtol=A_FEW_STEPS * 1e-8, atol=A_FEW_STEPS * 1e-12 * amounts.max())
+    np.testing.assert_allclose(
+        found, exact, rtol=A_FEW_STEPS * 1e-8, atol=A_FEW_STEPS * 1e-12 * amounts.max()
+    )
 
 
 def test_an_output_at_a_dose_is_taken_after_it():
@@ -230,13 +275,26 @@ def test_initial_values_hold_at_time_zero_or_at_the_first_output_or_dose_before_
     np.testing.assert_allclose(early, 8.0 * np.exp(-1.0), rtol=1e-8)
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("crumb", [1e-15, 1e-30, 1e-90, 1e-300])
+def test_a_crumb_is_no_reason_to_stall(method, crumb):
+    """A state that holds next to nothing when a dose starts to fill it changes infinitely fast compared with itself."""
+    k = kernel("one_compartment_oral")
+    doses = table(k, (0.0, crumb, "iv"), (100.0, 100.0, "oral"))
+    found = run(k, [100.0, 101.0, 110.0], doses, method=method).outputs[0, :, 0]
+    clean = run(k, [100.0, 101.0, 110.0], table(k, (100.0, 100.0, "oral")), method=method).outputs[0, :, 0]
+    np.testing.assert_allclose(found[1:], clean[1:], rtol=2 * A_FEW_STEPS * 1e-6)
+
+
 def test_doses_after_the_last_output_change_nothing():
     k = kernel(DECAY)
     times = [0.0, 1.0, 7.0]
     few = run(DECAY, times, table(k, (0.5, 3.0, "iv")))
     more = run(DECAY, times, table(k, (0.5, 3.0, "iv"), (7.5, 1.0, "iv"), (6.0, 4.0, "iv", 100.0)))
     np.testing.assert_array_equal(few.states[0, :2], more.states[0, :2])
-    np.testing.assert_allclose(more.states[0, 2, 0] - few.states[0, 2, 0], 0.04 / 0.25 * -np.expm1(-0.25), rtol=1e-5)
+    np.testing.assert_allclose(
+        more.states[0, 2, 0] - few.states[0, 2, 0], 0.04 / 0.25 * -np.expm1(-0.25), rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -258,7 +316,9 @@ def test_outputs_do_not_steer_the_steps(method):
     """Dense output: what is computed at a time does not depend on which other times are asked for."""
     problem = PROBLEMS["hires"]
     few = run(problem.text, problem.times, method=method)
-    many = run(problem.text, np.concatenate([problem.times, np.linspace(0, problem.times[-1], 777)]), method=method)
+    many = run(
+        problem.text, np.concatenate([problem.times, np.linspace(0, problem.times[-1], 777)]), method=method
+    )
     np.testing.assert_array_equal(few.states[0], many.states[0, : problem.times.size])
     np.testing.assert_array_equal(few.counts, many.counts)
 
@@ -287,7 +347,10 @@ def test_too_many_steps_is_a_sentence_with_the_time(method):
     assert 0.5 < solution.stopped[0] < 10.0
     assert np.all(np.isnan(solution.outputs))
     assert solution.counts[0, 3] + solution.counts[0, 4] == 50
-    with pytest.raises(SolverError, match=rf"subject 0 stopped at t = {solution.stopped[0]:.6g} h: .*used up its steps.*try .*max_steps"):
+    with pytest.raises(
+        SolverError,
+        match=rf"subject 0 stopped at t = {solution.stopped[0]:.6g} h: .*used up its steps.*try .*max_steps",
+    ):
         solution.check()
 
 
@@ -307,7 +370,9 @@ def test_a_solution_that_runs_away_stops_where_it_does(method):
     k = kernel(EXPLOSION)
     solution = solve(k, k.VALUES, events(k), [0.25, 3.0], method=method, directions=["k"])
     assert solution.status[0] in (status.STEP_TOO_SMALL, status.NOT_FINITE)
-    assert solution.stopped[0] == pytest.approx(0.5, abs=1e-4)  # 1/(2 y) is left at the value y: y gets beyond 1e4
+    assert solution.stopped[0] == pytest.approx(
+        0.5, abs=1e-4
+    )  # 1/(2 y) is left at the value y: y gets beyond 1e4
     with pytest.raises(SolverError, match=r"stopped at t = 0\.(5|4999\d*|50000\d*) h: .*run away"):
         solution.check()
     short = solve(k, k.VALUES, events(k), [0.25], method=method).check()
@@ -331,7 +396,9 @@ def test_what_is_not_a_number_is_found_at_its_time(method):
     k = kernel(NOT_A_NUMBER)
     at_once = solve(k, [-1.0, 1.0], events(k), [0.0, 1.0], method=method)
     assert at_once.status[0] == status.NOT_FINITE and at_once.stopped[0] == 0.0
-    with pytest.raises(SolverError, match=r"subject 0 stopped at t = 0 h: the right-hand side is not a finite number"):
+    with pytest.raises(
+        SolverError, match=r"subject 0 stopped at t = 0 h: the right-hand side is not a finite number"
+    ):
         at_once.check()
     later = solve(k, [1.0, 1.0], events(k), [3.0], method=method)  # y reaches 0 at t = 2 - 2 log 2
     assert later.status[0] in (status.NOT_FINITE, status.STEP_TOO_SMALL)
@@ -340,7 +407,9 @@ def test_what_is_not_a_number_is_found_at_its_time(method):
     assert infinite.status[0] == status.NOT_FINITE
 
 
-@pytest.mark.parametrize(("name", "value"), [("tlag", -1.0), ("F", -0.5), ("long", -2.0), ("F", np.nan), ("tlag", np.inf)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("tlag", -1.0), ("F", -0.5), ("long", -2.0), ("F", np.nan), ("tlag", np.inf)]
+)
 def test_a_dose_that_cannot_be_is_a_sentence(name, value):
     k = kernel(DECAY)
     p = np.array(k.VALUES)
@@ -352,7 +421,11 @@ def test_a_dose_that_cannot_be_is_a_sentence(name, value):
 
 
 def test_every_status_has_a_sentence():
-    codes = [value for name, value in vars(status).items() if name.isupper() and isinstance(value, int) and name != "STIFF"]
+    codes = [
+        value
+        for name, value in vars(status).items()
+        if name.isupper() and isinstance(value, int) and name != "STIFF"
+    ]
     assert sorted(codes) == sorted(status.SENTENCES)
     assert "7" in status.sentence(7)
 
@@ -372,12 +445,16 @@ def test_a_failed_subject_never_spoils_its_neighbours(method, directions):
     k = kernel(EXPLOSION.replace("d y = k*y^2", "d y = k*y^2 - k*y^3/(16 + y)"))
     good = np.column_stack([np.linspace(0.05, 0.4, 6), np.linspace(0.2, 1.0, 6)])
     bad = [[np.nan, 1.0], [1.0, np.nan], [1e30, 1.0], [-np.inf, 1.0], [5.0, -16.0]]
-    mixed = np.concatenate([row for pair in zip(good, [*bad, [np.nan, np.nan]], strict=True) for row in ([pair[0]], [pair[1]])])
+    mixed = np.concatenate(
+        [row for pair in zip(good, [*bad, [np.nan, np.nan]], strict=True) for row in ([pair[0]], [pair[1]])]
+    )
     times = np.linspace(0, 1, 5)
     alone = solve(k, good, events(k), times, method=method, directions=directions, threads=1).check()
     for threads in (1, 2):
         together = solve(k, mixed, events(k), times, method=method, directions=directions, threads=threads)
-        assert np.all(together.status[1::2] != status.SUCCESS) and np.all(together.status[::2] == status.SUCCESS)
+        assert np.all(together.status[1::2] != status.SUCCESS) and np.all(
+            together.status[::2] == status.SUCCESS
+        )
         np.testing.assert_array_equal(together.outputs[::2], alone.outputs)
         assert np.all(np.isnan(together.outputs[1::2]))
         if directions:
@@ -402,7 +479,13 @@ def test_results_do_not_depend_on_threads_or_company(method, directions):
     one = solve(k, p, doses, times, threads=1, **options).check()
     for threads in (2, 3):
         many = solve(k, p, doses, times, threads=threads, **options)
-        for name in ("outputs", "states", "counts", "method", *(("sensitivities", "state_sensitivities") if directions else ())):
+        for name in (
+            "outputs",
+            "states",
+            "counts",
+            "method",
+            *(("sensitivities", "state_sensitivities") if directions else ()),
+        ):
             np.testing.assert_array_equal(getattr(many, name), getattr(one, name))
     for subject in (0, 5, 22):
         alone = solve(k, p[subject], doses, times, **options)
@@ -414,7 +497,14 @@ def test_results_do_not_depend_on_threads_or_company(method, directions):
 def test_progress_is_told_until_all_are_done():
     k = kernel("two_compartment_oral")
     said = []
-    solve(k, np.tile(k.VALUES, (20, 1)), events(k), [1.0], threads=2, progress=lambda done, total: said.append((done, total)))
+    solve(
+        k,
+        np.tile(k.VALUES, (20, 1)),
+        events(k),
+        [1.0],
+        threads=2,
+        progress=lambda done, total: said.append((done, total)),
+    )
     assert said[-1] == (20, 20) and all(total == 20 for _, total in said)
     assert [done for done, _ in said] == sorted(done for done, _ in said)
 
@@ -455,7 +545,15 @@ def test_only_equations_cause_compilation(monkeypatch):
         doses = events(k, schedules[i % len(schedules)])
         times = np.linspace(0, rng.uniform(1, 200), rng.integers(1, 50))
         directions = (None, ["CL"], [0, 1, "depot(0)"])[i % 3] or ()
-        solve(k, p, doses, times, rtol=10.0 ** -rng.integers(2, 10), method=METHODS[i % 3], directions=directions).check()
+        solve(
+            k,
+            p,
+            doses,
+            times,
+            rtol=10.0 ** -rng.integers(2, 10),
+            method=METHODS[i % 3],
+            directions=directions,
+        ).check()
 
 
 # ---- bad input
@@ -488,7 +586,9 @@ def test_bad_input_is_a_sentence(options, said):
     k = kernel("two_compartment_oral")
     arguments = {"parameters": k.VALUES, "times": [1.0], **options}
     with pytest.raises(InputError, match=said):
-        solve(k, arguments.pop("parameters"), events(k, "1 mg oral once"), arguments.pop("times"), **arguments)
+        solve(
+            k, arguments.pop("parameters"), events(k, "1 mg oral once"), arguments.pop("times"), **arguments
+        )
 
 
 def test_typical_values_are_those_of_the_file():

@@ -369,6 +369,31 @@ def test_reducers_find_what_a_formula_says():
     assert reduced("half_life", np.exp(0.3 * TIMES)[None]) > 1e3  # a rising profile: long, not negative
 
 
+def test_peaks_move_continuously_from_one_grid_point_to_the_next():
+    # the steps of an optimiser would otherwise meet cliffs wherever another node becomes the largest
+    shifts = np.linspace(1.0, 3.0, 2001)
+    y = np.exp(-((TIMES[None] - shifts[:, None]) ** 2) / 4)
+    for reducer in ("max", "tmax"):
+        found, _ = likelihood.reduce(reducer, y, TIMES)
+        assert np.abs(np.diff(found)).max() < (1e-5 if reducer == "max" else 5 * (shifts[1] - shifts[0]))
+        np.testing.assert_allclose(found, 1.0 if reducer == "max" else shifts, atol=0.02)
+
+
+def test_a_jump_at_a_dose_is_no_bend():
+    times = np.array([0.0, 1, 2, 3, 4 - 1e-8, 4, 5, 6, 7])
+    y = np.array([[0.0, 1, 2, 3, 4, 10, 9, 8, 7]])
+    assert likelihood.reduce("max", y, times)[0][0] == pytest.approx(10)
+    assert likelihood.reduce("tmax", y, times)[0][0] == pytest.approx(4)
+
+
+def test_a_spread_can_be_told_to_be_no_information():
+    for kind in (row(spread=1.5, spread_type="SD"), row(statistic="range", value=NAN, lower=2.1, upper=9.4)):
+        s, v = patients(kind)
+        both, location = evaluate(measured(kind), s, v), evaluate(measured(kind, spread=False), s, v)
+        assert (both.residuals.size, location.residuals.size) == (2, 1)
+        assert both.residuals[0] == location.residuals[0]
+
+
 def test_noise_of_changes_and_folds_is_that_of_simulated_measurements():
     generator = np.random.default_rng(8)
     noise = Noise(0.05, 0.1)

@@ -1,14 +1,17 @@
 """Dose-response curves and time courses of a fit agree with the fit's own predictions, and stand beside what was reported."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import toy
 
+from pkpd.errors import DataError
 from pkpd.files import to_json
 from pkpd.fit import fit, read_fit
 from pkpd.predict import SUBJECTS, predict
+from pkpd.report import read_report, write_report
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +88,14 @@ def test_courses_use_enough_subjects_for_their_band():
 
 def test_the_same_fit_gives_the_same_curves(result, spec, curves):
     assert predict(result, spec, jobs=1) == curves
+
+
+def test_an_output_to_show_that_is_not_there_is_named(result, spec):
+    with pytest.raises(DataError, match='no output "D"; it has C'):
+        predict(result, replace(spec, shown=("D",)))
+
+
+def test_a_fit_is_not_lost_when_its_arms_cannot_be_simulated(result, spec, tmp_path):
+    page = write_report(result, tmp_path / "out", fit=replace(spec, shown=("D",)))
+    assert "could not be simulated" in page.read_text()
+    assert read_report(page.parent)[0].ofv == result.ofv

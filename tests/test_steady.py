@@ -73,12 +73,21 @@ def held(text):
 
 @pytest.mark.parametrize(
     "parameters",
-    [{}, {"n": 9.0, "K": 1.0}, {"kin": 4000.0}, {"kin": 1e-5}, {"slow": 1e-6}, {"kout": 20.0, "kin": 2.0, "K": 0.01}],
+    [
+        {},
+        {"n": 9.0, "K": 1.0},
+        {"kin": 4000.0},
+        {"kin": 1e-5},
+        {"slow": 1e-6},
+        {"kout": 20.0, "kin": 2.0, "K": 0.01},
+    ],
     ids=str,
 )
 def test_the_rest_is_where_a_very_long_integration_ends(parameters):
     slow = parameters.get("slow", 0.002)
-    long = run(held(FROM_NOTHING), [60.0 / slow], parameters=parameters, rtol=1e-10, method="rodas5p").states[0, 0]
+    long = run(held(FROM_NOTHING), [60.0 / slow], parameters=parameters, rtol=1e-10, method="rodas5p").states[
+        0, 0
+    ]
     found = rest(FEEDBACK, parameters)
     # what is left after 60 time constants is far below the rounding of 1e-10; the rest itself is found to 1e-11
     np.testing.assert_allclose(found, long, rtol=1e-8)
@@ -121,7 +130,9 @@ def test_doses_do_not_move_the_rest():
     k = kernel(TURNOVER)
     for doses in (table(k, (0.0, 100.0, "iv")), table(k, (0.0, 100.0, "into"))):
         found = run(TURNOVER, [0.0], doses).states[0, 0]
-        np.testing.assert_allclose(found - doses.amount * (np.arange(3) == k.ROUTE_TARGETS[doses.route[0]]), [0, 30, 10], rtol=1e-12)
+        np.testing.assert_allclose(
+            found - doses.amount * (np.arange(3) == k.ROUTE_TARGETS[doses.route[0]]), [0, 30, 10], rtol=1e-12
+        )
     early = run(TURNOVER, [-5.0, 0.0], table(k, (-5.0, 100.0, "iv"))).states[0]
     np.testing.assert_allclose(early[0], [100.0, 30.0, 10.0], rtol=1e-12)
 
@@ -163,7 +174,10 @@ def test_sensitivities_of_a_nonlinear_rest_are_differences_of_rests():
         differences = (ends[0] - 8 * ends[1] + 8 * ends[2] - ends[3]) / (12 * h)
         # the formula's own error is of order h^4 = 1e-16, the rests' of 1e-11: over h that leaves 1e-7
         np.testing.assert_allclose(
-            solution.state_sensitivities[0, 0, :, d], differences, rtol=1e-6, atol=1e-7 * np.abs(ends[0]).max() / value
+            solution.state_sensitivities[0, 0, :, d],
+            differences,
+            rtol=1e-6,
+            atol=1e-7 * np.abs(ends[0]).max() / value,
         )
 
 
@@ -175,16 +189,23 @@ def test_sensitivities_from_a_rest_go_on_under_dosing(method):
     solution = run(FEEDBACK, times, doses, directions=["kin", "K", "slow", "x(0)"], rtol=1e-8, method=method)
     for d, name in enumerate(["kin", "K", "slow"]):
         value = k.VALUES[k.PARAMETERS.index(name)]
-        low, high = (run(FEEDBACK, times, doses, {name: value * (1 + h)}, rtol=1e-11).outputs for h in (-1e-4, 1e-4))
+        low, high = (
+            run(FEEDBACK, times, doses, {name: value * (1 + h)}, rtol=1e-11).outputs for h in (-1e-4, 1e-4)
+        )
         differences = (high - low) / (2e-4 * value)
         np.testing.assert_allclose(
-            solution.sensitivities[0, ..., d], differences[0], rtol=2e-6, atol=2e-6 * np.abs(differences).max()
+            solution.sensitivities[0, ..., d],
+            differences[0],
+            rtol=2e-6,
+            atol=2e-6 * np.abs(differences).max(),
         )
 
 
 def test_an_initial_value_that_is_a_rest_is_not_free():
     k = kernel(TURNOVER)
-    with pytest.raises(InputError, match=r"R\(0\): the initial value of R is a steady state of the parameters, not free"):
+    with pytest.raises(
+        InputError, match=r"R\(0\): the initial value of R is a steady state of the parameters, not free"
+    ):
         solve(k, k.VALUES, events(k), [1.0], directions=["R(0)"])
 
 
@@ -205,7 +226,10 @@ def test_what_has_no_rest_is_a_sentence(changes, directions):
     solution = solve(k, list(p.values()), events(k), [0.0, 1.0], directions=directions)
     assert solution.status[0] == status.NO_STEADY_STATE
     assert np.all(np.isnan(solution.outputs))
-    with pytest.raises(SolverError, match=r"subject 0 stopped at t = 0 h: the steady state without drug was not found: check that"):
+    with pytest.raises(
+        SolverError,
+        match=r"subject 0 stopped at t = 0 h: the steady state without drug was not found: check that",
+    ):
         solution.check()
 
 

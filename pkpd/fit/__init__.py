@@ -25,6 +25,7 @@ fit.toml::
     [study_effects]                    # parameter = 0.3  or  { sd = 0.7, studies = ["A", "B"] }
     [noise]                            # output = { proportional = 0.1, additive = 0.5, free = true }: one measurement's error
     [errors]                           # default = 0.3: relative error of a mean without a spread;  rows = { "row id" = 0.2 }
+                                       # mean_only = [row ids]: their spread is not taken as that between patients
     [rival]                            # model, free, between, study_effects, noise of the simpler model
     [check]                            # title, leave_out = [row ids], only = [row ids]: fitted without, then predicted
     [report]                           # outputs = [names]: whose time courses are shown for every study
@@ -147,7 +148,7 @@ def fit(
     spec = replace(spec, options=options)
     progress = progress or quiet
     raw = _data.read_data(spec.data)
-    _check_row_names(spec, raw)
+    _check_names(spec, raw)
     system = System.load(spec.main.model)
     return run(
         spec, system, raw, solve=solve, jobs=jobs, progress=progress, leave_out_unverified=leave_out_unverified,
@@ -156,9 +157,16 @@ def fit(
     )  # fmt: skip
 
 
-def _check_row_names(spec: FitSpec, raw: Data) -> None:
+def _check_names(spec: FitSpec, raw: Data) -> None:
+    """Rows and studies that fit.toml names are there."""
+    for model in (spec.main, spec.rival):
+        for effect in model.study_effects if model is not None else ():
+            for study in effect.studies:
+                if study not in raw.studies:
+                    place = f"{spec.folder / 'fit.toml'}: [study_effects] {effect.parameter}"
+                    raise DataError(f'{place}: the data have no study "{study}"{meant(study, raw.studies)}')
     known = [row.id for row in raw.rows]
-    lists = [("[errors.rows]", tuple(spec.row_errors))]
+    lists = [("[errors.rows]", tuple(spec.row_errors)), ("[errors] mean_only", spec.mean_only)]
     if spec.check is not None:
         lists += [("[check] leave_out", spec.check.leave_out), ("[check] only", spec.check.only)]
     for where, names in lists:
@@ -200,7 +208,7 @@ def run(
     objective, notes = pruned(objective)
     whole = Objective(
         system, spec.main, everything.rows, options=spec.options, relative_error=spec.relative_error,
-        row_errors=spec.row_errors, solve=solve, threads=jobs, estimated=objective.coordinates,
+        row_errors=spec.row_errors, mean_only=spec.mean_only, solve=solve, threads=jobs, estimated=objective.coordinates,
     )  # fmt: skip
     search = multistart(
         objective, spec.options.starts, spec.options.seed, spec.options.max_evaluations, progress, "fit"
@@ -282,7 +290,7 @@ def _objective(
     jobs: int | None,
 ) -> Objective:  # fmt: skip
     return Objective(
-        system, model, rows, options=spec.options, relative_error=spec.relative_error, row_errors=spec.row_errors,
+        system, model, rows, options=spec.options, relative_error=spec.relative_error, row_errors=spec.row_errors, mean_only=spec.mean_only,
         solve=solve, threads=jobs, estimated=coordinates(system, model, fitted),
     )  # fmt: skip
 

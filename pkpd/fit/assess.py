@@ -14,7 +14,7 @@ from pkpd.fit.coordinates import System, in_units
 from pkpd.fit.objective import BadPoint, Evaluation, Objective, Solve, minus_2ll_of, pruned
 from pkpd.fit.posterior import Posterior, posterior_of, row_results
 from pkpd.fit.result import Change, Comparison, ModelScore, Refit, RowResult, StudyLeftOut
-from pkpd.fit.search import Minimum, Progress, multistart, quiet, refit
+from pkpd.fit.search import REFIT_LIMIT, Minimum, Progress, multistart, quiet, refit
 from pkpd.fit.spec import Check, FitSpec
 
 Array = NDArray[np.float64]
@@ -101,7 +101,7 @@ def compare(
     if not shared:
         return None
     rival = Objective(
-        system, spec.rival, theirs, options=spec.options, relative_error=spec.relative_error, row_errors=spec.row_errors,
+        system, spec.rival, theirs, options=spec.options, relative_error=spec.relative_error, row_errors=spec.row_errors, mean_only=spec.mean_only,
         solve=solve, threads=jobs,
     )  # fmt: skip
     rival, _ = pruned(rival)
@@ -114,9 +114,7 @@ def compare(
         return None
     ours = objective.restricted(lambda row: row.id in shared)
     progress("comparison", 0.0, "both models on the same rows")
-    mine = (
-        refit(ours, best, spec.options.max_evaluations, objective) if len(shared) < len(fitted_ids) else best
-    )
+    mine = refit(ours, best, REFIT_LIMIT, objective) if len(shared) < len(fitted_ids) else best
     left = leave_one_study_out(ours, mine, progress=progress) if leave_one_out else ()
     their_left = (
         leave_one_study_out(rival, search.best, progress=progress, what="leave one study out, rival")
@@ -187,7 +185,7 @@ def _fit_without(
     left_out: frozenset[str], kept: frozenset[str],
 ) -> tuple[Minimum, tuple[Change, ...], tuple[RowResult, ...]]:  # fmt: skip
     inside = objective.restricted(lambda row: row.id in kept)
-    end = refit(inside, best, spec.options.max_evaluations, objective)
+    end = refit(inside, best, REFIT_LIMIT, objective)
     outside = objective.restricted(lambda row: row.id in left_out)
     try:
         covariance = posterior_of(inside, end).covariance

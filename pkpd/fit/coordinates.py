@@ -247,11 +247,8 @@ def coordinates(system: System, spec: ModelSpec, rows: Sequence[Row]) -> tuple[C
         index = system.index(effect.parameter, f"{where}, [study_effects]")
         parameter = system.parameters[index]
         scale = scales.get(effect.parameter) or _scale_of(parameter, _prior_of(parameter, where))
-        for study in effect.studies:
-            if study not in studies and study not in (row.study for row in rows):
-                continue  # a study without a fitted row: its effect would only be its prior
         for study in effect.studies or studies:
-            if study in studies:
+            if study in studies:  # of a study without a fitted row the effect would only be its prior
                 found.append(
                     Coordinate(
                         f"{effect.parameter} in {study}",

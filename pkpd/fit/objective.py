@@ -125,6 +125,7 @@ class Objective:
         options: Options,
         relative_error: float = 0.3,
         row_errors: Mapping[str, float] | None = None,
+        mean_only: Sequence[str] = (),
         solve: Solve | None = None,
         threads: int | None = None,
         estimated: tuple[Coordinate, ...] | None = None,
@@ -137,10 +138,14 @@ class Objective:
         self.system, self.spec, self.options = system, spec, options
         self.rows = tuple(rows)
         self.relative_error, self.row_errors = relative_error, dict(row_errors or {})
+        self.mean_only = frozenset(mean_only)
         self._solve, self._threads = solve, threads or _usable_cores()
         self.coordinates = coordinates(system, spec, rows) if estimated is None else estimated
         self.measured = tuple(
-            likelihood.measured(row, self.row_errors.get(row.id, relative_error)) for row in self.rows
+            likelihood.measured(
+                row, self.row_errors.get(row.id, relative_error), spread=row.id not in self.mean_only
+            )
+            for row in self.rows
         )
         self._events = {text: self._event_table(row, text) for row in self.rows for text in (row.schedule,)}
         self.plan = _data.plan(self.rows, lambda text: self._events[text].time)
@@ -157,7 +162,7 @@ class Objective:
         """The same objective (same coordinates) for fewer rows."""
         return Objective(
             self.system, self.spec, [row for row in self.rows if keep(row)], options=self.options,
-            relative_error=self.relative_error, row_errors=self.row_errors, solve=self._solve, threads=self._threads,
+            relative_error=self.relative_error, row_errors=self.row_errors, mean_only=tuple(self.mean_only), solve=self._solve, threads=self._threads,
             estimated=self.coordinates, learned=self._learned,
         )  # fmt: skip
 
@@ -516,7 +521,7 @@ def pruned(objective: Objective) -> tuple[Objective, list[str]]:
     names = [c.name for c in idle]
     smaller = Objective(
         objective.system, objective.spec, objective.rows, options=objective.options,
-        relative_error=objective.relative_error, row_errors=objective.row_errors, solve=objective._solve,
+        relative_error=objective.relative_error, row_errors=objective.row_errors, mean_only=tuple(objective.mean_only), solve=objective._solve,
         threads=objective._threads, estimated=tuple(c for c in objective.coordinates if c.name not in names),
     )  # fmt: skip
     return smaller, [f"study effects that touch no row were left out: {', '.join(names)}"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,14 +20,20 @@ Progress = Callable[[str, float, str], None]
 """Called with what is being done, the share that is done (0 to 1), and a short remark."""
 
 
-OFV_TOLERANCE = 0.01
+OFV_TOLERANCE = 0.02
 """An optimum is reached when a full Gauss-Newton step promises less than this in OFV."""
 
 
-BROYDEN = 3
+REFIT_TOLERANCE, REFIT_LIMIT = 0.1, 12
+"""Refits start at the optimum of all rows and tell how far things move: so much OFV is enough, so many Jacobians are spent."""
+BROYDEN = 4
 """Updates of the Jacobian in a row before it is computed anew."""
 
 
+DRAWS = 6
+"""Draws from the prior for one start."""
+PROBATION, FAR_BEHIND = 15, 10.0
+"""A start is given up if after so many steps even what a fresh Jacobian promises leaves it so much OFV behind the best."""
 OFV_NOISE = 0.1
 """Where no step lowers the OFV any more, this much is left to the noise of the solver's tolerance."""
 
@@ -54,17 +60,19 @@ def minimise(
     max_evaluations: int = 60,
     first: Evaluation | None = None,
     loose: bool = False,
+    tolerance: float = OFV_TOLERANCE,
     remark: Callable[[int, float], None] | None = None,
     keep: Callable[[Minimum], None] | None = None,
+    give_up: Callable[[Minimum], bool] | None = None,
 ) -> Minimum:
     """Levenberg-Marquardt within bounds from ``x0``.
 
     Marquardt's scaling (diagonal of the Gauss-Newton Hessian), Nielsen's rule for the damping, steps bent along valleys (``_step``), and Broyden's rank-one update of the
     Jacobian while steps go as promised, at most ``BROYDEN`` times in a row (Madsen, Nielsen & Tingleff 2004, Methods for
     non-linear least squares problems, sec. 3.2 and 3.4); coordinates at a bound that the gradient pushes out are held. A bad
-    point raises the damping. Ends when a full Gauss-Newton step of the true Jacobian promises less than ``OFV_TOLERANCE``
+    point raises the damping. Ends when a full Gauss-Newton step of the true Jacobian promises less than ``tolerance`` in OFV
     (``loose``: of the updated one). ``first`` is an evaluation with Jacobian at ``x0``, if there is one; ``keep`` is called
-    with every improvement. Raises ``BadPoint`` if x0 fails.
+    with every improvement, ``give_up`` asked after every step. Raises ``BadPoint`` if x0 fails.
     """
     lower, upper = objective.bounds
     steps = np.array([c.step for c in objective.coordinates])
@@ -79,7 +87,7 @@ def minimise(
         held = ((x <= lower) & (gradient > 0)) | ((x >= upper) & (gradient < 0))
         free = np.flatnonzero(~held)
         decrement = _decrement(gradient[free], hessian[np.ix_(free, free)])
-        small = decrement < OFV_TOLERANCE
+        small = decrement < tolerance
         best = Minimum(
             x, cost, evaluation, jacobian, iterations, used, decrement, small, "evaluations used up"
         )
@@ -91,6 +99,9 @@ def minimise(
             best.message = "converged"
             return best
         if used >= max_evaluations and not small:
+            return best
+        if give_up is not None and updates == 0 and give_up(best):
+            best.message = "given up: too far behind another start"
             return best
         trial: Array | None = None
         if not small:
@@ -228,17 +239,29 @@ def _step(objective: Objective, at: _Local, damping: float) -> tuple[Array, floa
     return _within(objective, at.x + change + bend) - at.x, promised
 
 
-def draw_starts(objective: Objective, count: int, seed: int) -> list[Array]:
-    """Starting points: the prior's centre first, then draws from the prior (study effects stay at 0), within bounds."""
+def starting_points(objective: Objective, count: int, seed: int) -> Iterator[Array]:
+    """The prior's centre, then draws from the prior, ``DRAWS`` for every further start, those of lowest OFV first.
+
+    Study effects start at 0. Points where a simulation fails come last. Nothing is drawn before the first start is done.
+    """
+    yield objective.start
     generator = np.random.Generator(np.random.Philox(seed))
-    lower, upper = objective.bounds
-    points = [objective.start]
     spread = np.array([0.0 if c.kind == "study effect" else min(c.step, 1.0) for c in objective.coordinates])
-    for _ in range(count - 1):
-        points.append(
-            np.clip(objective.start + spread * generator.standard_normal(spread.size), lower, upper)
-        )
-    return points
+    drawn: list[tuple[float, Array]] = []
+    for _ in range(DRAWS * max(1, count - 1)):
+        point = _within(objective, objective.start + spread * generator.standard_normal(spread.size))
+        try:
+            drawn.append((_cost(objective, point), point))
+        except BadPoint:
+            drawn.append((math.inf, point))
+    drawn.sort(key=lambda pair: pair[0])
+    yield from (point for _, point in drawn)
+
+
+def _cost(objective: Objective, x: Array) -> float:
+    residuals = objective.evaluate(x).residuals
+    prior, _ = objective.prior(x)
+    return float(residuals @ residuals + prior @ prior)
 
 
 @dataclass
@@ -259,12 +282,9 @@ def multistart(
         if search.best is None or minimum.cost <= search.best.cost:  # equal: with a Jacobian computed anew
             search.best = minimum
 
-    points = draw_starts(objective, 4 * starts, seed)  # spares, for starts where a simulation fails
     done = 0
     try:
-        for point in points:
-            if done == starts:
-                break
+        for point in starting_points(objective, starts, seed):
             share = done / starts
 
             def remark(iteration: int, cost: float, share: float = share, number: int = done + 1) -> None:
@@ -277,14 +297,25 @@ def multistart(
                 first = objective.evaluate(point, jacobian=True)
             except BadPoint:
                 continue
+            lead = search.best.cost if search.best is not None and done else math.inf
+
+            def behind(minimum: Minimum, lead: float = lead) -> bool:
+                return (
+                    minimum.iterations >= PROBATION and minimum.cost - minimum.decrement > lead + FAR_BEHIND
+                )
+
             residuals, _ = with_prior(objective, point, first)
-            end = minimise(objective, point, max_evaluations=limit, first=first, remark=remark, keep=keep)
+            end = minimise(
+                objective, point, max_evaluations=limit, first=first, remark=remark, keep=keep, give_up=behind
+            )
             search.starts.append(
                 StartResult(
                     float(residuals @ residuals), end.cost, end.evaluations + 1, end.converged, end.message
                 )
             )
             done += 1
+            if done == starts:
+                break
         if search.best is not None:
             search.best = _settled(objective, search.best, limit, keep)
     except KeyboardInterrupt:
@@ -318,7 +349,9 @@ def refit(
     if full is not None:
         first = part_of(full, objective, best.evaluation)
     try:
-        return minimise(objective, best.x, max_evaluations=limit, first=first, loose=loose)
+        return minimise(
+            objective, best.x, max_evaluations=limit, first=first, loose=loose, tolerance=REFIT_TOLERANCE
+        )
     except BadPoint as reason:  # cannot happen where the full fit could be simulated, but a fit never crashes
         return replace(best, converged=False, message=str(reason))
 

@@ -139,6 +139,8 @@ class FitSpec:
     options: Options = Options()
     relative_error: float = 0.3
     row_errors: Mapping[str, float] = field(default_factory=dict)
+    mean_only: tuple[str, ...] = ()
+    """rows whose spread says something else than how patients differ: their location counts, their spread does not"""
     check: Check | None = None
     shown: tuple[str, ...] = ()
     """outputs whose time courses the report shows for every study; empty: those with most rows"""
@@ -244,7 +246,7 @@ def read_fit(name_or_path: str | os.PathLike[str]) -> FitSpec:
     options, usual = top.table("options"), Options()
     options.keys_within([item.name for item in dataclasses.fields(Options)])
     errors = top.table("errors")
-    errors.keys_within(("default", "rows"))
+    errors.keys_within(("default", "rows", "mean_only"))
     rows = errors.table("rows")
     check = top.table("check")
     check.keys_within(("title", "leave_out", "only"))
@@ -271,6 +273,7 @@ def read_fit(name_or_path: str | os.PathLike[str]) -> FitSpec:
         if check.values
         else None,
         shown=report.texts("outputs"),
+        mean_only=errors.texts("mean_only"),
         sha256=hashlib.sha256(raw).hexdigest(),
     )
 

@@ -43,39 +43,51 @@ def _lower_call(context: Any, builder: Any, signature: Any, args: Any) -> Any:
 
 
 @intrinsic
-def call2(typingctx: Any, address: Any, a: Any, b: Any) -> Any:  # noqa: ARG001
+def call2(typingctx: Any, address: Any, a: Any, b: Any) -> Any:
     """``address(a, b)``."""
     return types.void(types.int64, a, b), _lower_call
 
 
 @intrinsic
-def call3(typingctx: Any, address: Any, a: Any, b: Any, c: Any) -> Any:  # noqa: ARG001
+def call3(typingctx: Any, address: Any, a: Any, b: Any, c: Any) -> Any:
     """``address(a, b, c)``."""
     return types.void(types.int64, a, b, c), _lower_call
 
 
 @intrinsic
-def call4(typingctx: Any, address: Any, a: Any, b: Any, c: Any, d: Any) -> Any:  # noqa: ARG001
+def call4(typingctx: Any, address: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
     """``address(a, b, c, d)``."""
     return types.void(types.int64, a, b, c, d), _lower_call
 
 
 @intrinsic
-def status7(typingctx: Any, address: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any) -> Any:  # noqa: ARG001
+def status7(typingctx: Any, address: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any) -> Any:
     """``address(a, ..., g)``, which returns a status."""
     return types.int64(types.int64, a, b, c, d, e, f, g), _lower_call
 
 
 @intrinsic
 def status11(
-    typingctx: Any, address: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any, i: Any, j: Any, k: Any  # noqa: ARG001
+    typingctx: Any,
+    address: Any,
+    a: Any,
+    b: Any,
+    c: Any,
+    d: Any,
+    e: Any,
+    f: Any,
+    g: Any,
+    h: Any,
+    i: Any,
+    j: Any,
+    k: Any,
 ) -> Any:
     """``address(a, ..., k)``, which returns a status."""
     return types.int64(types.int64, a, b, c, d, e, f, g, h, i, j, k), _lower_call
 
 
 @intrinsic
-def shift(typingctx: Any, pointer: Any, count: Any) -> Any:  # noqa: ARG001
+def shift(typingctx: Any, pointer: Any, count: Any) -> Any:
     """The pointer ``count`` elements further on."""
 
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:

@@ -17,7 +17,7 @@ AUTO_FLOOR = 1e-4  # fraction of a state's largest value that counts as its scal
 CROSS_FLOOR = 1e-12  # the same across states, for states that have been zero so far
 TINY = 1e-300
 SAFETY = 0.9
-TARGET = 0.5  # error that the controller settles on, in units of tolerance
+TARGET = 0.17  # error that the controller settles on, in units of tolerance: global errors then stay within a few tolerances
 LARGEST_GROWTH = 8.0
 LARGEST_CUT = 0.15
 ALPHA = 0.7  # PI exponents, to be divided by the order of the error estimate plus one
@@ -34,7 +34,9 @@ def resolution(t):
 @inner
 def tolerance(y0, y1, atol, rtol, automatic, largest, top):
     """Tolerance of one state; largest: its own running maximum, top: that of all states."""
-    return atol + rtol * (max(abs(y0), abs(y1)) + automatic * (AUTO_FLOOR * largest + CROSS_FLOOR * top)) + TINY
+    return (
+        atol + rtol * (max(abs(y0), abs(y1)) + automatic * (AUTO_FLOOR * largest + CROSS_FLOOR * top)) + TINY
+    )
 
 
 @inner

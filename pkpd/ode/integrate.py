@@ -19,6 +19,7 @@ from .layout import (
 )  # fmt: skip
 from .status import BAD_DOSE, NOT_FINITE, STIFF, SUCCESS
 
+
 @inner
 def breakpoints(n_doses, doses, targets, p, r, events):
     """Expand doses into breakpoints, sorted by time and, at one instant, in the order given; returns their number, or -1.
@@ -103,7 +104,16 @@ def subject(address, sizes, control, state, p, doses, times, counts, out, work, 
         while e < n_events and events[EVENT * e] <= t + resolution(t):  # everything that happens now
             event = shift(events, EVENT * e)
             if m > 0:
-                status7(address[EVENT_TANGENT], address, sizes, state, p, shift(doses, DOSE * int(event[4])), event, tangent)
+                status7(
+                    address[EVENT_TANGENT],
+                    address,
+                    sizes,
+                    state,
+                    p,
+                    shift(doses, DOSE * int(event[4])),
+                    event,
+                    tangent,
+                )
             i = int(event[1])
             y[i] += event[2]
             rate[i] += event[3]
@@ -112,7 +122,9 @@ def subject(address, sizes, control, state, p, doses, times, counts, out, work, 
             e += 1
             counts[EVENTS] += 1
         row = counts[CURSOR]
-        while row < sizes[N_TIMES] and times[row] <= t + resolution(t):  # outputs of this instant, after the doses
+        while row < sizes[N_TIMES] and times[row] <= t + resolution(
+            t
+        ):  # outputs of this instant, after the doses
             line = shift(out, row * width)
             call3(address[OUTPUTS], y, p, line)
             for i in range(width - sizes[N_OUTPUTS]):
@@ -121,7 +133,16 @@ def subject(address, sizes, control, state, p, doses, times, counts, out, work, 
                 tangent[1] = 1.0
                 for i in range(9):
                     tangent[2 + i] = 0.0
-                status7(address[EMIT_TANGENT], address, sizes, y, p, tangent, shift(out_dot, row * width * m), work)
+                status7(
+                    address[EMIT_TANGENT],
+                    address,
+                    sizes,
+                    y,
+                    p,
+                    tangent,
+                    shift(out_dot, row * width * m),
+                    work,
+                )
             row += 1
         counts[CURSOR] = row
         if row >= sizes[N_TIMES]:
@@ -134,7 +155,9 @@ def subject(address, sizes, control, state, p, doses, times, counts, out, work, 
             control[T] = t1
             continue
         method = address[ROSENBROCK] if stiff else address[EXPLICIT]
-        status = status11(method, address, sizes, control, state, p, times, counts, out, work, tangent, out_dot)
+        status = status11(
+            method, address, sizes, control, state, p, times, counts, out, work, tangent, out_dot
+        )
         if status == STIFF:
             stiff = True
             counts[METHOD_USED] = SWITCHED

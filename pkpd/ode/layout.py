@@ -38,7 +38,16 @@ EXPLICIT_TANGENT, ROSENBROCK_TANGENT, EMIT_TANGENT, INITIAL_TANGENT, EVENT_TANGE
 N_ADDRESSES = 23
 
 MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "routes")
-SENSITIVITY_FUNCTIONS = ("dfdp", "hessian", "doutputs", "dinitial", "droutes", "solve_lanes", "multiply_lanes", "contract_lanes")
+SENSITIVITY_FUNCTIONS = (
+    "dfdp",
+    "hessian",
+    "doutputs",
+    "dinitial",
+    "droutes",
+    "solve_lanes",
+    "multiply_lanes",
+    "contract_lanes",
+)
 
 # sizes: counts, then where each pattern starts in the same array and how many entries it has
 (
@@ -67,7 +76,18 @@ T, T1, RTOL, AUTOMATIC, H_MAX, MAX_STEPS, START, H = range(8)
 N_CONTROL = 8
 
 # counts
-RHS_CALLS, JACOBIANS, FACTORISATIONS, STEPS, REJECTED, METHOD_USED, EVENTS, CURSOR, STIFF_STEPS, CALM_STEPS = range(10)
+(
+    RHS_CALLS,
+    JACOBIANS,
+    FACTORISATIONS,
+    STEPS,
+    REJECTED,
+    METHOD_USED,
+    EVENTS,
+    CURSOR,
+    STIFF_STEPS,
+    CALM_STEPS,
+) = range(10)
 N_COUNTS = 12
 
 EXPLICIT_STAGES, ROSENBROCK_STAGES = 7, 8

@@ -11,6 +11,7 @@ lives for the process.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import json
@@ -42,7 +43,9 @@ def file(folder: str | os.PathLike[str], name: str, key: str) -> Path:
     return Path(folder) / f"{name}_{digest}.o"
 
 
-def address(folder: str | os.PathLike[str], name: str, key: str, build: Callable[[], tuple[Callable[..., Any], Any]]) -> int:
+def address(
+    folder: str | os.PathLike[str], name: str, key: str, build: Callable[[], tuple[Callable[..., Any], Any]]
+) -> int:
     """Address of a C function: from the file of this name and key below folder, or compiled.
 
     ``build`` returns the Python function and its numba signature; it is called only when there is no file.
@@ -53,14 +56,12 @@ def address(folder: str | os.PathLike[str], name: str, key: str, build: Callable
         stated = json.loads(header)
         if stated["sha256"] == hashlib.sha256(code).hexdigest():
             return _load(code, stated["symbol"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         pass
     where, symbol, code = _compile(*build())
     header = json.dumps({"symbol": symbol, "sha256": hashlib.sha256(code).hexdigest()}).encode()
-    try:
+    with contextlib.suppress(OSError):  # a full or read-only disk: this process has its code all the same
         _write(place, header + b"\n" + code)
-    except OSError:  # a full or read-only disk: this process has its code all the same
-        pass
     return where
 
 
@@ -145,16 +146,24 @@ def _compile(function: Callable[..., Any], signature: Any) -> tuple[int, str, by
         kind = context.call_conv.get_function_type(description.restype, description.argtypes)
         callee = ir.Function(module, kind, description.llvm_func_name)
         arguments = [context.get_value_type(a) for a in description.argtypes]
-        outer = ir.Function(module, ir.FunctionType(context.get_value_type(description.restype), arguments), description.llvm_cfunc_wrapper_name)
+        outer = ir.Function(
+            module,
+            ir.FunctionType(context.get_value_type(description.restype), arguments),
+            description.llvm_cfunc_wrapper_name,
+        )
         builder = ir.IRBuilder(outer.append_basic_block("entry"))
-        _, result = context.call_conv.call_function(builder, callee, description.restype, description.argtypes, outer.args)
+        _, result = context.call_conv.call_function(
+            builder, callee, description.restype, description.argtypes, outer.args
+        )
         builder.ret(result)
         library.add_ir_module(module)
 
     with global_compiler_lock:
         context.create_cfunc_wrapper = wrapper
         try:
-            compiled = CFunc(function, sigutils.normalize_signature(signature), locals={}, options={"error_model": "numpy"})
+            compiled = CFunc(
+                function, sigutils.normalize_signature(signature), locals={}, options={"error_model": "numpy"}
+            )
             compiled.compile()
         finally:
             del context.create_cfunc_wrapper

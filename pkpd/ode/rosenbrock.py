@@ -73,7 +73,9 @@ def advance_rosenbrock(address, sizes, control, state, p, times, counts, out, wo
         scale = tolerance(y[i], u[i], atol[i], rtol, automatic, largest[i], top)
         d1 = max(d1, abs(f[i]) / scale)
         d2 = max(d2, abs(y1[i] + rate[i] - f[i]) / scale / trial)
-    h = max(first_step(d1, d2, trial, ORDER), 16.0 * resolution(t))  # a state that begins near nought is no reason to stall
+    h = max(
+        first_step(d1, d2, trial, ORDER), 16.0 * resolution(t)
+    )  # a state that begins near nought is no reason to stall
     counts[RHS_CALLS] += 2
 
     before = 1e-4
@@ -163,7 +165,16 @@ def advance_rosenbrock(address, sizes, control, state, p, times, counts, out, wo
                 tangent[2] = x
                 for s in range(STAGES):
                     tangent[3 + s] = x * (1.0 - x) * (DENSE[0, s] + x * (DENSE[1, s] + x * DENSE[2, s]))
-                status7(address[EMIT_TANGENT], address, sizes, u, p, tangent, shift(out_dot, row * sizes[WIDTH] * m), work)
+                status7(
+                    address[EMIT_TANGENT],
+                    address,
+                    sizes,
+                    u,
+                    p,
+                    tangent,
+                    shift(out_dot, row * sizes[WIDTH] * m),
+                    work,
+                )
             row += 1
         counts[CURSOR] = row
 

@@ -124,7 +124,7 @@ class RosenbrockTableau:
 
     def original(self) -> tuple[Array, Array]:
         """alpha and Gamma of the untransformed method (Solving ODEs II, equation IV.7.4)."""
-        Gamma = np.linalg.inv(np.eye(len(self.a)) / self.gamma - self.C)
+        Gamma: Array = np.asarray(np.linalg.inv(np.eye(len(self.a)) / self.gamma - self.C), dtype=np.float64)
         return self.a @ Gamma, Gamma
 
     def weights(self) -> Array:
@@ -145,4 +145,6 @@ class RosenbrockTableau:
         """R(z) on the test equation y' = z y with h = 1."""
         alpha, Gamma = self.original()
         ones = np.ones(len(self.c))
-        return float(1.0 + z * self.weights() @ np.linalg.solve(np.eye(len(ones)) - z * (alpha + Gamma), ones))
+        return float(
+            1.0 + z * self.weights() @ np.linalg.solve(np.eye(len(ones)) - z * (alpha + Gamma), ones)
+        )

@@ -89,7 +89,14 @@ def parts(sizes, tangent):
     k = shift(at, n * m)
     jacobian = shift(k, 8 * n * m)
     values = shift(jacobian, sizes[N_JACOBIAN] * m)
-    nonzeros = sizes[N_JACOBIAN] + sizes[N_DFDP] + sizes[N_HESSIAN] + sizes[N_DOUTPUTS] + sizes[N_DINITIAL] + sizes[N_DROUTES]
+    nonzeros = (
+        sizes[N_JACOBIAN]
+        + sizes[N_DFDP]
+        + sizes[N_HESSIAN]
+        + sizes[N_DOUTPUTS]
+        + sizes[N_DINITIAL]
+        + sizes[N_DROUTES]
+    )
     column = shift(values, nonzeros)
     route = shift(column, 3 * n)
     return scale, rate, y, y1, u, error, largest, at, k, jacobian, values, column, route
@@ -195,7 +202,9 @@ def rosenbrock_tangent(address, sizes, control, state, p, work, tangent):
     settle(sizes, tangent)
     n, m = sizes[N_STATES], sizes[N_DIRECTIONS]
     h = control[H]
-    scale, _, y_dot, y1_dot, u_dot, error, _, _, k_dot, jacobian_dot, values, column, _ = parts(sizes, tangent)
+    scale, _, y_dot, y1_dot, u_dot, error, _, _, k_dot, jacobian_dot, values, column, _ = parts(
+        sizes, tangent
+    )
     LU = shift(work, (rosenbrock.STAGES + 6) * n + sizes[N_JACOBIAN])
     hessian = shift(values, sizes[N_JACOBIAN] + sizes[N_DFDP])
     call3(address[HESSIAN], state, p, hessian)
@@ -335,7 +344,9 @@ def event_tangent(address, sizes, state, p, dose, event, tangent):
     amount = dose[1] * factor * r[k + 1]
     for d in range(m):
         factor_dot = scale[d] if slot == d else 0.0
-        amount_dot = dose[1] * (factor * r_dot[(k + 1) * m + d] + factor_dot * r[k + 1]) + seeds[d] * factor * r[k + 1]
+        amount_dot = (
+            dose[1] * (factor * r_dot[(k + 1) * m + d] + factor_dot * r[k + 1]) + seeds[d] * factor * r[k + 1]
+        )
         time_dot = r_dot[k * m + d]
         jump_dot = amount_dot
         if kind != BOLUS:

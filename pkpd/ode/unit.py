@@ -11,8 +11,10 @@ import importlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from . import native
 
@@ -52,11 +54,17 @@ def prefetch(folder: str | os.PathLike[str], names: tuple[str, ...] = ("rosenbro
     Compilation holds the interpreter, so that only a process makes use of another core. ``address`` waits for it; if it fails, or on one core, the unit
     is compiled here as if nothing had been said.
     """
-    names = tuple(name for name in names if name not in _helpers and not native.file(folder, f"ode_{name}", _key(name)).exists())
+    names = tuple(
+        name
+        for name in names
+        if name not in _helpers and not native.file(folder, f"ode_{name}", _key(name)).exists()
+    )
     if names and (os.cpu_count() or 1) > 1 and sys.executable:
         code = f"import sys; sys.path[:] = {sys.path!r}; from {__package__} import unit; [unit.address(n, {os.fspath(folder)!r}) for n in {names!r}]"
         try:
-            helper = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            helper = subprocess.Popen(
+                [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
         except OSError:
             return
         _helpers.update(dict.fromkeys(names, helper))
@@ -66,7 +74,7 @@ def prefetch(folder: str | os.PathLike[str], names: tuple[str, ...] = ("rosenbro
 def address(name: str, folder: str | os.PathLike[str]) -> int:
     """Address of a unit, compiled or loaded from below folder on the first call."""
 
-    def build() -> tuple[object, object]:
+    def build() -> tuple[Callable[..., Any], Any]:
         module, function = HOME[name]
         found = getattr(importlib.import_module(f"{__package__}.{module}"), function)
         return found, found.signature
