@@ -12,7 +12,6 @@ versions of the model or of this package, and may be deleted at any time.
 
 from __future__ import annotations
 
-import ast
 import atexit
 import ctypes
 import functools
@@ -29,15 +28,14 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pkpd import library
 from pkpd.errors import PkpdError
 from pkpd.files import replacing
-from pkpd.ode import native, unit
-from pkpd.ode.layout import LANES
+from pkpd.ode import call, native, unit
 from pkpd.symbolic import GENERATOR
 
 if TYPE_CHECKING:
@@ -293,7 +291,6 @@ def _module(stem: str, read: Callable[[], Model]) -> ModuleType:
     module = _import(path)
     if module is not None:
         return module
-    unit.prefetch(path.parent)  # the integrator, in the meantime, if this is the first model ever
     source = _generate(read(), sensitivity=stem.endswith("_sens"))
     try:
         _write(path, source)
@@ -344,216 +341,38 @@ def _import(path: Path) -> ModuleType | None:
 
 # ---- compilation -------------------------------------------------------------------------------------------------------
 #
-# A generated function is a straight line of float64 arithmetic. Numba's type inference and lowering spend 0.7 ms on every
-# operation to find that out (0.7 s for a model of 14 states); so the body is given to numba ready-made: an intrinsic turns the
-# function's own syntax tree into LLVM instructions, and numba optimises and links them as it does with any function.
-# tests/test_kernel.py holds the two ways to the same results, bit for bit. (A change of ``_Lowering`` that changes results needs
-# a new GENERATOR too: stored machine code knows only the text it was made from.)
+# ``ode/lower.py`` compiles the generated functions as it does the integrator. Stored machine code belongs to a module's text and to the text of that
+# compiler; a change of ``ARGUMENTS`` or of what is done here needs a new GENERATOR.
 
 
 def _compile(module: ModuleType, name: str) -> int:
     """Address of a generated function, from the machine code stored beside the module or compiled."""
     path = Path(str(module.__file__))
-    return native.address(
-        path.parent, f"{path.stem}_{name}", module.CHECK, functools.partial(_stub, module, name)
-    )
 
+    def build(symbol: str) -> str:
+        from pkpd.ode import lower
 
-def _stub(module: ModuleType, name: str) -> tuple[Callable[..., None], Any]:
-    """What is compiled for a generated function: one call of an intrinsic that emits its body; and its signature."""
-    numba = native.numba()
-    pointer = numba.types.CPointer(numba.types.float64)
-    kinds = [
-        {"*": pointer, "d": numba.types.float64, "i": numba.types.int64}[kind] for kind in ARGUMENTS[name]
-    ]
-    void = numba.types.void(*kinds)
-
-    def lower(context: Any, builder: Any, _: Any, values: Any) -> Any:
+        types = {"*": call.DOUBLES, "d": call.DOUBLE, "i": call.INTEGER}
+        signature = [None, *(types[kind] for kind in ARGUMENTS[name])]
         if name == "solve_lanes":
-            _LaneLowering(context, builder, _functions(module)["solve"], values).run()
-        elif name in LANE_FUNCTIONS:
-            _LaneLowering(context, builder, _functions(module)["solve"], values[1:]).add_product(
-                values, module.J_ROWS, module.J_COLS, matrix_in_lanes=name == "contract_lanes"
+            return lower.module(symbol, lower.source(module.solve), signature, columns="b")
+        if name in LANE_FUNCTIONS:
+            text = _product(name, module.J_ROWS, module.J_COLS)
+            return lower.module(
+                symbol,
+                lower.text_source(text, name),
+                signature,
+                columns="xg" if name == "multiply_lanes" else "Jg",
             )
-        else:
-            _Lowering(context, builder, _functions(module)[name], values).run()
-        return context.get_dummy_value()
+        return lower.module(symbol, lower.source(getattr(module, name)), signature)
 
-    if len(kinds) == 2:  # numba reads the number of arguments from the functions
-        body = numba.extending.intrinsic(lambda typing, a, b: (void, lower))
-
-        def stub(a: Any, b: Any) -> None:
-            body(a, b)
-    else:
-        body = numba.extending.intrinsic(lambda typing, a, b, c: (void, lower))
-
-        def stub(a: Any, b: Any, c: Any) -> None:  # type: ignore[misc]
-            body(a, b, c)
-
-    if len(kinds) == 4:
-        body = numba.extending.intrinsic(lambda typing, a, b, c, d: (void, lower))
-
-        def stub(a: Any, b: Any, c: Any, d: Any) -> None:  # type: ignore[misc]
-            body(a, b, c, d)
-
-    # The symbol in the machine code is made from this name. All kernels of a process share one linker: it has to be unique.
-    stub.__name__ = stub.__qualname__ = f"{name}_{Path(str(module.__file__)).stem}"
-    return stub, void
+    return native.address(path.parent, f"{path.stem}_{name}", f"{module.CHECK} {unit.sources_hash()}", build)
 
 
-@functools.lru_cache(maxsize=4)
-def _functions(module: ModuleType) -> dict[str, ast.FunctionDef]:
-    tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
-    return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-
-
-class _Lowering:
-    """Straight-line Python over float64 -> LLVM instructions; ``a if c else b`` becomes a select."""
-
-    _BINARY: ClassVar = {ast.Add: "fadd", ast.Sub: "fsub", ast.Mult: "fmul", ast.Div: "fdiv"}
-    _COMPARE: ClassVar = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
-    _CALLS: ClassVar = {"exp": "llvm.exp", "log": "llvm.log", "sqrt": "llvm.sqrt", "abs": "llvm.fabs"}
-
-    def __init__(
-        self, context: Any, builder: Any, function: ast.FunctionDef, arguments: Sequence[Any]
-    ) -> None:
-        numba = native.numba()
-        self.builder = builder
-        self.constant = functools.partial(context.get_constant, numba.types.float64)
-        self.index = functools.partial(context.get_constant, numba.types.intp)
-        self.double = context.get_value_type(numba.types.float64)
-        self.function = function
-        self.values = {a.arg: value for a, value in zip(function.args.args, arguments, strict=True)}
-
-    def run(self) -> None:
-        """Emit every statement after the docstring."""
-        for statement in self.function.body[1:]:
-            if isinstance(statement, ast.Return):
-                return
-            assert isinstance(statement, ast.Assign)
-            value = self.value(statement.value)
-            target = statement.targets[0]
-            if isinstance(target, ast.Name):
-                self.values[target.id] = value
-            else:
-                self.store(value, target)
-
-    def store(self, value: Any, node: ast.expr) -> None:
-        """``array[3] = value``."""
-        self.builder.store(value, self.pointer(node))
-
-    def pointer(self, node: ast.expr) -> Any:
-        """Address of ``array[3]``."""
-        assert (
-            isinstance(node, ast.Subscript)
-            and isinstance(node.value, ast.Name)
-            and isinstance(node.slice, ast.Constant)
-        )
-        return self.builder.gep(self.values[node.value.id], [self.index(node.slice.value)])
-
-    def value(self, node: ast.expr) -> Any:
-        """An expression."""
-        match node:
-            case ast.Constant():
-                return self.constant(float(node.value))  # type: ignore[arg-type]
-            case ast.Name():
-                return self.values[node.id]
-            case ast.Subscript():
-                return self.builder.load(self.pointer(node))
-            case ast.UnaryOp(op=ast.USub()):
-                return self.builder.fneg(self.value(node.operand))
-            case ast.BinOp(op=ast.Pow()):
-                return self.call("llvm.pow", node.left, node.right)
-            case ast.BinOp():
-                return getattr(self.builder, self._BINARY[type(node.op)])(
-                    self.value(node.left), self.value(node.right)
-                )
-            case ast.IfExp():
-                return self.builder.select(
-                    self.value(node.test), self.value(node.body), self.value(node.orelse)
-                )
-            case ast.Compare():
-                sign = self._COMPARE[type(node.ops[0])]
-                return self.builder.fcmp_ordered(sign, self.value(node.left), self.value(node.comparators[0]))
-            case ast.Call(func=ast.Name(id=name)):
-                return self.call(self._CALLS[name], *node.args)
-        raise TypeError(f"not expected in a generated function: {ast.dump(node)}")
-
-    def call(self, name: str, *arguments: ast.expr) -> Any:
-        """A call of one of LLVM's mathematical functions, the ones that numba uses too."""
-        values = [self.value(argument) for argument in arguments]
-        function = self.builder.module.declare_intrinsic(name, [self.double])
-        return self.builder.call(function, values)
-
-
-class _LaneLowering(_Lowering):
-    """``solve(LU, b)`` over LANES right-hand sides: the elements of b are vectors, those of LU are the same in every lane."""
-
-    def __init__(
-        self, context: Any, builder: Any, function: ast.FunctionDef, arguments: Sequence[Any]
-    ) -> None:
-        from llvmlite import ir
-
-        super().__init__(context, builder, function, arguments[:2])
-        self.stride = arguments[2]
-        self.lanes = ir.VectorType(self.double, LANES)
-        self.ir = ir
-
-    def pointer(self, node: ast.expr) -> Any:
-        """Address of a vector of b, or of a number of LU."""
-        assert (
-            isinstance(node, ast.Subscript)
-            and isinstance(node.value, ast.Name)
-            and isinstance(node.slice, ast.Constant)
-        )
-        if node.value.id != "b":
-            return super().pointer(node)
-        place = self.builder.mul(self.stride, self.index(node.slice.value))
-        return self.builder.bitcast(self.builder.gep(self.values["b"], [place]), self.lanes.as_pointer())
-
-    def value(self, node: ast.expr) -> Any:
-        """An expression, as a vector."""
-        match node:
-            case ast.Subscript(value=ast.Name(id="b")):
-                return self.builder.load(self.pointer(node), align=8)
-            case ast.Subscript() | ast.Constant():
-                return self.broadcast(super().value(node))
-        return super().value(node)
-
-    def store(self, value: Any, node: ast.expr) -> None:
-        """Vectors stand where doubles may stand."""
-        self.builder.store(value, self.pointer(node), align=8)
-
-    def broadcast(self, value: Any) -> Any:
-        """The same number in every lane."""
-        i32 = self.ir.IntType(32)
-        one = self.builder.insert_element(self.ir.Constant(self.lanes, self.ir.Undefined), value, i32(0))
-        return self.builder.shuffle_vector(
-            one,
-            self.ir.Constant(self.lanes, self.ir.Undefined),
-            self.ir.Constant(self.ir.VectorType(i32, LANES), [0] * LANES),
-        )
-
-    def add_product(
-        self, arguments: Sequence[Any], rows: Sequence[int], columns: Sequence[int], *, matrix_in_lanes: bool
-    ) -> None:
-        """``g += J x``, a row at a time in a register; arguments: J, x, g, stride. Lanes hold x, or (matrix_in_lanes) J."""
-        matrix, x, g, _ = arguments
-
-        def scalar(array: Any, index: int) -> Any:
-            return self.broadcast(self.builder.load(self.builder.gep(array, [self.index(index)])))
-
-        def place(array: Any, index: int) -> Any:
-            offset = self.builder.mul(self.stride, self.index(index))
-            return self.builder.bitcast(self.builder.gep(array, [offset]), self.lanes.as_pointer())
-
-        def vector(array: Any, index: int) -> Any:
-            return self.builder.load(place(array, index), align=8)
-
-        of_matrix, of_x = (vector, scalar) if matrix_in_lanes else (scalar, vector)
-        for row in sorted(set(rows)):
-            total = vector(g, row)
-            for entry, (i, j) in enumerate(zip(rows, columns, strict=True)):
-                if i == row:
-                    total = self.builder.fadd(total, self.builder.fmul(of_matrix(matrix, entry), of_x(x, j)))
-            self.builder.store(total, place(g, row), align=8)
+def _product(name: str, rows: Sequence[int], columns: Sequence[int]) -> str:
+    """A function that adds J x to g, an element of g at a time; J holds the nonzeros of the pattern."""
+    terms: dict[int, list[str]] = {}
+    for entry, (i, j) in enumerate(zip(rows, columns, strict=True)):
+        terms.setdefault(i, []).append(f"J[{entry}]*x[{j}]")
+    lines = [f"    g[{i}] = {' + '.join([f'g[{i}]', *terms[i]])}" for i in sorted(terms)]
+    return "\n".join([f"def {name}(J, x, g):", *(lines or ["    pass"])])

@@ -12,24 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numba import types
 from solving import events, kernel, run, table
 from test_steady import FEEDBACK
 
-from pkpd.ode import native, unit
+from pkpd.ode import lower, native, unit
+from pkpd.ode.call import DOUBLES
 from pkpd.simulate import solve
-
-SIGNATURE = types.void(types.CPointer(types.float64))
-
-
-def make(factor):
-    """A function that multiplies the double at its pointer, with a symbol of its own."""
-
-    def scale(x):
-        x[0] *= factor
-
-    scale.__name__ = scale.__qualname__ = f"scale_by_{str(factor).replace('.', '_')}"
-    return scale
 
 
 def call(address, value):
@@ -44,9 +32,11 @@ class Builder:
     def __init__(self, factor):
         self.factor, self.count = factor, 0
 
-    def __call__(self):
+    def __call__(self, symbol):
+        """A function that multiplies the double at its pointer."""
         self.count += 1
-        return make(self.factor), SIGNATURE
+        text = f"def scale(x):\n    x[0] *= {self.factor}"
+        return lower.module(symbol, lower.text_source(text, "scale"), (None, DOUBLES))
 
 
 def only_file(folder):

@@ -15,7 +15,7 @@ from solving import METHODS, events, kernel, run, table
 from pkpd.errors import InputError
 from pkpd.simulate import solve
 
-A_FEW_STEPS = 10.0  # the error of a sensitivity is its own steps' and what the error of the state makes of the second derivative
+A_FEW_STEPS = 2.0  # the error of a sensitivity is its own steps' and what the error of the state makes of the second derivative
 
 # Everything that a dose can depend on, and saturable loss, so that nothing is linear; numbers that are not the default of anything.
 MODEL = """
@@ -261,11 +261,11 @@ def test_one_compartment_against_the_complex_step_of_its_formula(method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_error_falls_with_the_tolerance(method):
-    """A digit asked is a digit got, of sensitivities too."""
+    """A digit asked is most of a digit got, of sensitivities too."""
     rtols = 10.0 ** -np.arange(5, 11)
     worst = np.array([oral_errors(rtol, method)[0].max(axis=0) for rtol in rtols])
     slopes = np.polyfit(np.log(rtols), np.log(worst), 1)[0]
-    assert np.all(slopes > 0.75)
+    assert np.all(slopes > 0.65)
 
 
 @pytest.mark.parametrize("method", ["tsit5", "rodas5p"])
@@ -401,7 +401,7 @@ def test_steps_may_be_left_to_the_states(reference, method):
     given = run(MODEL, TIMES, doses(k), method=method, directions=DIRECTIONS, control_sensitivities=False)
     np.testing.assert_array_equal(given.states, plain.states)
     np.testing.assert_array_equal(given.counts, plain.counts)
-    assert np.all(errors(k, given, reference, 1e-6) < 3 * A_FEW_STEPS)
+    assert np.all(errors(k, given, reference, 1e-6) < 10 * A_FEW_STEPS)
 
 
 @pytest.mark.parametrize("method", METHODS)

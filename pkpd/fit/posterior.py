@@ -171,6 +171,11 @@ def row_results(
         if covariance is not None and evaluation.predicted_jacobian is not None:
             gradient = evaluation.predicted_jacobian[i]
             half = 1.959964 * math.sqrt(max(0.0, float(gradient @ covariance @ gradient)))
+        ends = (term.predicted - half, term.predicted + half)
+        positive = row.measure in ("value", "fold") or row.statistic == "dose_for_effect"
+        if positive and term.predicted > 0 and math.isfinite(half):  # as a factor: never below zero
+            factor = math.exp(min(half / term.predicted, 300.0))
+            ends = (term.predicted / factor, term.predicted * factor)
         low, high = likelihood.interval(measured)
         printed = original.get(row.id, row)
         found.append(
@@ -196,8 +201,8 @@ def row_results(
                 observed_lower=low,
                 observed_upper=high,
                 predicted=term.predicted,
-                predicted_lower=term.predicted - half,
-                predicted_upper=term.predicted + half,
+                predicted_lower=ends[0],
+                predicted_upper=ends[1],
                 residuals=tuple(float(r) for r in term.residuals),
                 labels=term.labels,
                 contribution=float(term.residuals @ term.residuals),

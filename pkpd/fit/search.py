@@ -35,7 +35,8 @@ DRAWS = 6
 PROBATION, FAR_BEHIND = 15, 10.0
 """A start is given up if after so many steps even what a fresh Jacobian promises leaves it so much OFV behind the best."""
 OFV_NOISE = 0.1
-"""Where no step lowers the OFV any more, this much is left to the noise of the solver's tolerance."""
+"""Where steps lower the OFV by less than this, or none does although it was promised, the rest is left to the noise of the
+solver's tolerance and to the curvature that Gauss-Newton does not see."""
 
 
 @dataclass
@@ -80,6 +81,8 @@ def minimise(
     evaluation = first if first is not None else objective.evaluate(x, jacobian=True)
     used = 0 if first is not None else 1
     damping, growth, iterations, updates = 1e-2, 2.0, 0, 0
+    costs: list[float] = []
+    """cost at every Jacobian that was computed, not updated"""
     while True:
         residuals, jacobian = with_prior(objective, x, evaluation)
         cost = float(residuals @ residuals)
@@ -98,6 +101,12 @@ def minimise(
         if small and (updates == 0 or loose):
             best.message = "converged"
             return best
+        if updates == 0:
+            costs.append(cost)
+            if len(costs) > 2 and costs[-3] - cost < OFV_NOISE and decrement < 10 * OFV_NOISE:
+                best.converged = True
+                best.message = f"converged: the last steps lowered the OFV by {costs[-3] - cost:.2g}"
+                return best
         if used >= max_evaluations and not small:
             return best
         if give_up is not None and updates == 0 and give_up(best):

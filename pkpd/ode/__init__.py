@@ -1,1 +1,1 @@
-"""The ode package: numba on arrays; it knows no models, doses or units."""
+"""The ode package: numerical code on arrays, compiled by LLVM; it knows no models, doses or units."""

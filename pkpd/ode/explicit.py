@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from math import inf, sqrt
 
-from numba import types
-
-from .call import DOUBLES, INTEGERS, c_function, call3, shift, status7
+from .call import DOUBLES, INTEGER, INTEGERS, c_function, call3, shift, status7
 from .control import cut_factor, first_step, resolution, step_factor, tolerance, trial_step
 from .layout import (
     AUTO, AUTOMATIC, CALM_STEPS, CURSOR, EMIT_TANGENT, EXPLICIT_STAGES, EXPLICIT_TANGENT, H, H_MAX, MAX_STEPS, METHOD, N_DIRECTIONS, N_OUTPUTS, N_STATES,
@@ -31,9 +29,7 @@ AT_LIMIT = (
 STIFF_AFTER = 15  # steps at the stability limit before the problem counts as stiff
 CALM_AFTER = 6  # steps away from it in a row that clear the count
 
-ADVANCE = types.int64(
-    INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES
-)
+ADVANCE = (INTEGER, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES)  # fmt: skip
 
 
 @c_function(ADVANCE)

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from math import inf, isnan, nan
 
-from numba import types
-
-from .call import DOUBLES, INTEGERS, c_function, call2, call3, inner, shift, status11, status7
+from .call import DOUBLES, INTEGER, INTEGERS, c_function, call2, call3, inner, shift, status11, status7
 from .control import resolution
 from .layout import (
     AT_TARGETS, BOLUS, CURSOR, DOSE, EMIT_TANGENT, EVENT, EVENTS, EVENT_TANGENT, EXPLICIT, HEADER, INFUSION_END, INFUSION_START,
@@ -166,9 +164,9 @@ def subject(address, sizes, control, state, p, doses, times, counts, out, work, 
 
 
 @c_function(
-    types.void(
-        INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS,
-        DOUBLES, DOUBLES, types.int64, types.int64,
+    (
+        None, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS,
+        DOUBLES, DOUBLES, INTEGER, INTEGER,
     ),
 )  # fmt: skip
 def subjects(

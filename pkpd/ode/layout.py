@@ -24,7 +24,7 @@ become y'; then, with r' the tangent of infusion rates, m the directions rounded
 A direction d changes at most one parameter: p' has one element ``scale[d]``. The patterns of derivatives by parameters hold only the nonzeros that
 some direction needs, as (nonzero, row, direction).
 
-Nothing here imports numba: a process whose machine code is on disk never does.
+Nothing here imports llvmlite or its users.
 """
 
 from __future__ import annotations

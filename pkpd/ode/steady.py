@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from math import inf
 
-from numba import types
-
-from .call import DOUBLES, INTEGERS, c_function, call3, inner, shift
+from .call import DOUBLES, INTEGER, INTEGERS, c_function, call3, inner, shift
 from .layout import AT_J, AT_STEADY, JACOBIAN, N_JACOBIAN, N_STATES, N_STEADY, RHS
 from .status import NO_STEADY_STATE, SUCCESS
 
@@ -74,7 +72,7 @@ def negative_jacobian(address, sizes, y, p, steady, J, diagonal, a):
     return fastest
 
 
-@c_function(types.int64(INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES))
+@c_function((INTEGER, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES))
 def rest(address, sizes, control, state, p, work, tangent):
     """Move the steady states to the rest of the system, the others held; a status. Arguments: see layout.py."""
     n = sizes[N_STATES]

@@ -16,10 +16,8 @@ from __future__ import annotations
 
 from math import inf
 
-from numba import types
-
 from . import explicit, rosenbrock
-from .call import DOUBLES, INTEGERS, c_function, call2, call3, call4, inner, shift
+from .call import DOUBLES, INTEGER, INTEGERS, c_function, call2, call3, call4, inner, lanes, set_lanes, shift
 from .control import AUTO_FLOOR, CROSS_FLOOR, TINY
 from .layout import (
     AT_D, AT_END, AT_G_PARAM, AT_G_STATE, AT_H_PARAM, AT_H_STATE, AT_J, AT_P, AT_R, AT_SLOTS, AT_STEADY, AUTOMATIC, BOLUS, CONTRACT_LANES, CONTROLLED, DFDP,
@@ -38,40 +36,19 @@ C_STIFF = rosenbrock.C
 
 @inner
 def add(target, factor, source, count):
-    """``target += factor source`` over count doubles, a multiple of LANES; loads before stores, so that it becomes vector code."""
-    for j in range(0, count, LANES):
-        a, b = shift(target, j), shift(source, j)
-        t0, t1, t2, t3, t4, t5, t6, t7 = a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]
-        s0, s1, s2, s3, s4, s5, s6, s7 = b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]
-        a[0] = t0 + factor * s0
-        a[1] = t1 + factor * s1
-        a[2] = t2 + factor * s2
-        a[3] = t3 + factor * s3
-        a[4] = t4 + factor * s4
-        a[5] = t5 + factor * s5
-        a[6] = t6 + factor * s6
-        a[7] = t7 + factor * s7
+    """``target += factor source`` over count doubles, a multiple of LANES; the two are the same or apart."""
+    for i in range(0, count, LANES):
+        set_lanes(shift(target, i), lanes(shift(target, i)) + factor * lanes(shift(source, i)))
 
 
 @inner
 def combine(target, base, table, s, factor, k, count):
     """``target = base + factor sum_(j<s) table[s, j] k_j`` over count doubles, k : (stages, count); sums stay in registers."""
     for i in range(0, count, LANES):
-        b = shift(base, i)
-        t0, t1, t2, t3, t4, t5, t6, t7 = b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]
+        total = lanes(shift(base, i))
         for j in range(s):
-            weight = factor * table[s, j]
-            c = shift(k, j * count + i)
-            t0 += weight * c[0]
-            t1 += weight * c[1]
-            t2 += weight * c[2]
-            t3 += weight * c[3]
-            t4 += weight * c[4]
-            t5 += weight * c[5]
-            t6 += weight * c[6]
-            t7 += weight * c[7]
-        a = shift(target, i)
-        a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7] = t0, t1, t2, t3, t4, t5, t6, t7
+            total += factor * table[s, j] * lanes(shift(k, j * count + i))
+        set_lanes(shift(target, i), total)
 
 
 @inner
@@ -169,7 +146,7 @@ def norm(sizes, control, state, y1, tangent):
     return worst
 
 
-STEP = types.int64(INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES)
+STEP = (INTEGER, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES)
 
 
 @c_function(STEP)

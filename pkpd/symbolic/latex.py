@@ -7,7 +7,30 @@ import re
 from pkpd.symbolic.model import Model
 from pkpd.symbolic.text import Binary, Call, Comparison, Expression, Name, Negative, Node, Number, number_text
 
-_GREEK = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi", "pi", "rho", "sigma", "tau", "phi", "chi", "psi", "omega"]
+_GREEK = [
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "epsilon",
+    "zeta",
+    "eta",
+    "theta",
+    "iota",
+    "kappa",
+    "lambda",
+    "mu",
+    "nu",
+    "xi",
+    "pi",
+    "rho",
+    "sigma",
+    "tau",
+    "phi",
+    "chi",
+    "psi",
+    "omega",
+]
 _FUNCTIONS = {"exp": r"\exp", "log": r"\ln", "min": r"\min", "max": r"\max"}
 _COMPARISONS = {"<": "<", "<=": r"\le", ">": ">", ">=": r"\ge"}
 _SUM, _PRODUCT, _POWER, _ATOM = range(1, 5)
