@@ -66,9 +66,10 @@ class Source(NamedTuple):
 def source(function: Callable[..., Any]) -> Source:
     """The source of a Python function that is defined at the top of its file."""
     file = function.__code__.co_filename
-    return Source(
-        _functions(Path(file).read_text(encoding="utf-8"))[function.__name__], function.__globals__, file
-    )
+    functions = _functions(Path(file).read_text(encoding="utf-8"))
+    if function.__name__ not in functions:
+        raise TypeError(f"{file}: there is no function {function.__name__} at the top of the file")
+    return Source(functions[function.__name__], function.__globals__, file)
 
 
 def text_source(text: str, file: str) -> Source:
@@ -92,9 +93,7 @@ def module(
     result, *arguments = [TYPES[name] for name in signature]
     made = ir.Module(symbol)
     compiled = ir.Function(made, ir.FunctionType(result, arguments), symbol)
-    entry = ir.IRBuilder(
-        compiled.append_basic_block("entry")
-    )  # holds the variables, so that a loop does not make them again and again
+    entry = ir.IRBuilder(compiled.append_basic_block("entry"))  # holds the variables, each made once
     start = compiled.append_basic_block("start")
     builder = ir.IRBuilder(start)
     values = list(compiled.args)
@@ -123,10 +122,8 @@ class Body:
     def __init__(self, function: Source, arguments: Sequence[Any], builder: Any, entry: Any) -> None:
         self.tree, self.globals, self.file = function
         self.builder, self.entry = builder, entry
-        self.values: dict[
-            str, Any
-        ] = {}  # names that are assigned once, before anything that reads them: their values
-        self.slots: dict[str, Any] = {}  # all others: their places in memory, which LLVM turns into registers
+        self.values: dict[str, Any] = {}  # of names that are assigned once, before anything that reads them
+        self.slots: dict[str, Any] = {}  # of all others: places in memory, which LLVM turns into registers
         self.loops: list[_Loop] = []
         self.result: Any = None  # places of the result, once its type is known
         self.end = builder.append_basic_block("end")
@@ -686,22 +683,11 @@ def _nested(kind: Any, values: Any) -> Any:
     return kind([_nested(kind.element, one) for one in values]) if isinstance(values, list) else kind(values)
 
 
-_ARITHMETIC = (
-    ast.Name,
-    ast.Constant,
-    ast.BinOp,
-    ast.UnaryOp,
-    ast.expr_context,
-    ast.Add,
-    ast.Sub,
-    ast.Mult,
-    ast.Div,
-    ast.USub,
-)
+_SIGNS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.USub)
+_ARITHMETIC = (ast.Name, ast.Constant, ast.BinOp, ast.UnaryOp, ast.expr_context, *_SIGNS)
 _BUILTINS = {"abs": abs, "min": min, "max": max, "int": int, "float": float}
-_CALLS: dict[
-    Any, tuple[int, Callable[..., Any]]
-] = {  # number of arguments (0: any), then what to do with a Body, the node and the arguments
+# What is built in: the number of arguments (0: any), then what to do with a Body, the node and the arguments.
+_CALLS: dict[Any, tuple[int, Callable[..., Any]]] = {
     abs: (1, Body.absolute),
     min: (0, lambda body, *rest: body.extreme(ast.Lt(), *rest)),
     max: (0, lambda body, *rest: body.extreme(ast.Gt(), *rest)),
