@@ -50,6 +50,6 @@ def test_the_stated_optimum_is_one(name):
     for coordinate, sd in zip(estimated, np.sqrt(np.diag(covariance)), strict=True):
         assert sd == pytest.approx(stated[coordinate.name]["sd"], rel=0.25), coordinate.name
 
-    predicted = {row.id: term.prediction for row, term in zip(objective.rows, evaluation.terms, strict=True)}
+    predicted = {row.id: term.predicted for row, term in zip(objective.rows, evaluation.terms, strict=True)}
     for row, value in expected["predictions"].items():
         assert predicted[row] == pytest.approx(value, rel=0.02, abs=0.02), row
