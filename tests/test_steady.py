@@ -119,6 +119,17 @@ def test_the_rest_balances_whatever_the_units(size, speed, feedback, ratio):
     np.testing.assert_allclose(other, y * 10.0**ratio, rtol=1e-9)
 
 
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(slowness=st.floats(-15, 3), start=st.floats(-3, 3))
+def test_a_slow_state_comes_to_rest_too(slowness, start):
+    """However much slower it is than its neighbours: that it hardly moves does not mean that it has arrived."""
+    text = TURNOVER.replace("d S = q*R - kout*S", "d S = q*(R - S*S*kout/kin)")
+    k = kernel(text)
+    p = dict(zip(k.PARAMETERS, k.VALUES, strict=True)) | {"q": 0.3 * 10.0**slowness, "kin": 10.0**start}
+    y = solve(k, list(p.values()), events(k), [0.0], keep_states=True).check().states[0, 0]
+    np.testing.assert_allclose(y[1:], p["kin"] / p["kout"], rtol=1e-9)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_system_at_rest_stays_there(method):
     text = held(FEEDBACK)
