@@ -1,7 +1,8 @@
 """The integrator keeps its promises: its order, its tolerance, its work, and what it says when it cannot.
 
-The promise of the tolerance: a step is accepted when each state's error is within ``rtol (|y| + 1e-4 largest |y|)``, or within ``atol + rtol |y|`` where the caller gives atol.
-What is left at an output is at most the error of a few steps, times what the problem itself makes of an error (``growth`` in problems.py).
+The promise of the tolerance: a step is accepted when each state's error is within ``rtol (|y| + 1e-4 largest |y|)``, or
+within ``atol + rtol |y|`` where the caller gives atol. What is left at an output is at most the error of a few steps,
+times what the problem itself makes of an error (``growth`` in problems.py).
 """
 
 import numpy as np
@@ -247,7 +248,7 @@ output     x [mg]
 
 @pytest.mark.parametrize("method", METHODS)
 def test_steps_land_on_doses(method):
-    """A step over a jump or a kink would leave an error as large as the dose: here each dose is met to the tolerance, just before and at its instant."""
+    """A step over a jump or a kink would leave an error as large as the dose: each is met, just before and at its instant."""
     k = kernel(DECAY)
     rng = np.random.default_rng(5)
     at = np.sort(rng.uniform(0.0, 50.0, 12))

@@ -181,7 +181,7 @@ def superposed(matrix, doses, times):
     return out
 
 
-LINEAR = ("one_compartment_iv", "one_compartment_oral", "two_compartment_iv", "two_compartment_oral", "three_compartment_iv", "three_compartment_oral")  # fmt: skip
+LINEAR = tuple(f"{n}_compartment_{way}" for n in ("one", "two", "three") for way in ("iv", "oral"))
 
 
 @pytest.mark.parametrize("name", LINEAR)

@@ -1,7 +1,8 @@
 """Every method's coefficients satisfy the order conditions it claims, and a coefficient with one wrong digit is refused.
 
-The conditions are written down here from rooted trees (Hairer, Norsett & Wanner, Solving ODEs I, section II.2; for Rosenbrock methods Solving ODEs II, theorem IV.7.3), not taken from
-the package: a tree of r nodes asks that the elementary weight be 1/density; halfway through a step, at theta, that it be theta^r/density.
+The conditions are written down here from rooted trees (Hairer, Norsett & Wanner, Solving ODEs I, section II.2; for
+Rosenbrock methods Solving ODEs II, theorem IV.7.3), not taken from the package: a tree of r nodes asks that the elementary
+weight be 1/density; within a step, at theta, that it be theta^r/density.
 """
 
 import dataclasses
