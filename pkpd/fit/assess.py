@@ -253,4 +253,6 @@ def _prediction_words(row: RowResult) -> str:
     if not math.isfinite(half):
         return text + "."
     inside = abs(row.predicted - row.observed) <= half
-    return f"{text}: {'within' if inside else 'outside'} the 95% prediction interval."
+    low, high = row.predicted - half, row.predicted + half
+    what = "with the reported number's own error the prediction ranges from"
+    return f"{text}; {what} {low:.3g} to {high:.3g}, and the number lies {'within' if inside else 'outside'}."
