@@ -757,6 +757,8 @@ def _show_fit(result: FitResult) -> None:
             rse = f"{e.rse:.0f} %" if sure else ""
             table.add_row(e.name + mark, f"{e.value:.3g}", e.unit, interval, rse, _plain(e.verdict))
     out.print(table)
+    for note in result.notes:
+        out.print(_plain(note), style="yellow")
     for part in (result.comparison, result.unverified, result.check):
         if part is not None:
             out.print(_plain(part.verdict))

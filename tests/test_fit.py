@@ -614,6 +614,7 @@ mean_only = ["base"]
 base = 0.1
 [report]
 outputs = ["resp"]
+notes = ["read me first"]
 [rival]
 model = "flat"
 [check]
@@ -636,6 +637,7 @@ def test_a_fit_folder_is_read_as_written(tmp_path):
     assert spec.options.subjects == 8 and spec.relative_error == 0.25 and spec.row_errors == {"base": 0.1}
     assert spec.rival is not None and spec.rival.model == "flat" and spec.check == Check(("base",), (), "t")
     assert spec.mean_only == ("base",) and spec.shown == ("resp",)
+    assert spec.notes == ("read me first",)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,8 @@ fit.toml::
                                        # mean_only = [row ids]: their spread is not taken as that between patients
     [rival]                            # model, free, between, study_effects, noise of the simpler model
     [check]                            # title, leave_out = [row ids], only = [row ids]: fitted without, then predicted
-    [report]                           # outputs = [names]: whose time courses are shown for every study
+    [report]                           # outputs = [names]: whose time courses are shown for every study;
+                                       # notes = [sentences] that the reader has to know
 """
 
 from __future__ import annotations
@@ -267,7 +268,7 @@ def run(
         bad_points=objective.bad,
         bad_reasons=tuple(dict.fromkeys(objective.reasons)),
         not_predicted=missing | lost,
-        notes=tuple(notes),
+        notes=(*spec.notes, *notes),
         values=objective.values(best.x),
         study_values={
             study: objective.values(best.x, study) for study in dict.fromkeys(row.study for row in fitted)

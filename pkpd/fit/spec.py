@@ -144,6 +144,8 @@ class FitSpec:
     check: Check | None = None
     shown: tuple[str, ...] = ()
     """outputs whose time courses the report shows for every study; empty: those with most rows"""
+    notes: tuple[str, ...] = ()
+    """sentences about this fit that whoever reads its results has to know: at the head of the report, and in summary and terminal"""
     sha256: str = ""
 
 
@@ -239,7 +241,7 @@ def read_fit(name_or_path: str | os.PathLike[str]) -> FitSpec:
     top = _Toml(values, str(path))
     top.keys_within(_TOP_KEYS)
     report = top.table("report")
-    report.keys_within(("outputs",))
+    report.keys_within(("outputs", "notes"))
     rival = top.values.get("rival")
     if isinstance(rival, str):
         rival = {"model": rival}
@@ -273,6 +275,7 @@ def read_fit(name_or_path: str | os.PathLike[str]) -> FitSpec:
         if check.values
         else None,
         shown=report.texts("outputs"),
+        notes=report.texts("notes"),
         mean_only=errors.texts("mean_only"),
         sha256=hashlib.sha256(raw).hexdigest(),
     )
