@@ -319,11 +319,14 @@ class _Task:
             layout.N_DIRECTIONS: m,
             layout.N_STEADY: free.size,
             layout.METHOD: code,
+            layout.WIDE: layout.wide(n),
+            layout.N_PREPARED: kernel.n_params + kernel.N_CONSTANTS + (kernel.N_DCONSTANTS if m else 0),
         }.items():
             sizes[slot] = value
         none = np.zeros((0, 3), np.int64)
         patterns: dict[int, Integers] = {
             layout.AT_J: np.column_stack([kernel.J_ROWS, kernel.J_COLS]),
+            layout.AT_DIAGONAL: np.flatnonzero(kernel.J_ROWS == kernel.J_COLS),
             layout.AT_STEADY: free,
             layout.AT_TARGETS: kernel.ROUTE_TARGETS,
             layout.AT_SLOTS: slots,
@@ -381,6 +384,7 @@ class _Task:
             if not np.all(self.atol >= 0.0):
                 raise InputError("atol must not be negative")
         self.n, self.m = n, m
+        self.n_prepared = int(sizes[layout.N_PREPARED])
         self.work_size = layout.work_size(
             n, len(kernel.J_ROWS), kernel.N_LU, free.size, len(kernel.ROUTES), m
         )
@@ -392,13 +396,14 @@ class _Task:
             )
 
     def storage(self) -> _Storage:
-        state = np.zeros(4 * self.n)
-        state[2 * self.n : 3 * self.n] = self.atol
+        wide = layout.wide(self.n)
+        state = _aligned(4 * wide + self.n_prepared)
+        state[2 * wide : 2 * wide + self.n] = self.atol
         return _Storage(
             self.control.copy(),
             state,
-            np.zeros(self.work_size),
-            np.zeros(self.tangent_size),
+            _aligned(self.work_size),
+            _aligned(self.tangent_size),
             np.zeros((max(1, 2 * len(self.doses)), layout.EVENT)),
         )
 
@@ -425,6 +430,13 @@ class _Task:
             out_dot, storage.events, status, stopped, scales,
         )  # fmt: skip
         self.function(*(array.ctypes.data for array in arrays), first, end)
+
+
+def _aligned(size: int) -> Floats:
+    """Noughts that start where a cache line does: a vector is then never on two."""
+    line = 8 * layout.LANES
+    room = np.zeros(size + layout.LANES)
+    return room[-(room.ctypes.data // 8) % (line // 8) :][:size]
 
 
 def _by_state(rows: Integers, z: Integers, n: int) -> Integers:

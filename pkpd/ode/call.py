@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .layout import LANES
 
 INTEGER, DOUBLE = "int64", "double"
@@ -30,6 +32,11 @@ def c_function(signature: Any) -> Any:
 def inner(function: Any) -> Any:
     """Declare a small function that becomes part of the unit that calls it."""
     return function
+
+
+def call1(function: Any, a: Any) -> None:
+    """Call ``function(a)``."""
+    function(a)
 
 
 def call2(function: Any, a: Any, b: Any) -> None:
@@ -72,3 +79,23 @@ def lanes(pointer: Any) -> Any:
 def set_lanes(pointer: Any, vector: Any) -> None:
     """Write a vector to the next LANES doubles."""
     pointer[:LANES] = vector
+
+
+def larger(a: Any, b: Any) -> Any:
+    """The larger of two vectors, element by element; the second where it is not a number."""
+    return np.where(b <= a, a, b)
+
+
+def bounded(vector: Any) -> Any:
+    """A vector with infinity for what is not a number."""
+    return np.where(vector < np.inf, vector, np.inf)
+
+
+def highest(vector: Any) -> Any:
+    """The largest element of a vector of numbers."""
+    return float(vector.max())
+
+
+def unrolled(first: int, end: int) -> range:
+    """A range known at compilation: a loop over it is written out, with every index a constant."""
+    return range(first, end)

@@ -1,7 +1,7 @@
 """Tolerance, first step and step-size controller.
 
-A step is accepted when the error of *every* state is within its own tolerance ``atol_i + rtol max(|y_i|, |y1_i|) + floor_i``. The floor is
-nought when the caller gives atol; else it is a small fraction of rtol times the largest value that state i has had, which keeps a
+A step is accepted when the error of *every* state is within its own tolerance ``floor_i + rtol max(|y_i|, |y1_i|)`` (``vectors.error_norm``). The floor
+is what the caller gives as atol; else a small fraction of rtol times the largest value that state i has had (``vectors.floors``), which keeps a
 result independent of the units in which a state is written.
 
 The controller is Gustafsson's PI controller (Hairer & Wanner, Solving ODEs II, equation IV.2.43).
@@ -9,7 +9,7 @@ The controller is Gustafsson's PI controller (Hairer & Wanner, Solving ODEs II, 
 
 from __future__ import annotations
 
-from math import inf
+from math import exp, inf, log
 
 from .call import inner
 
@@ -22,6 +22,12 @@ LARGEST_GROWTH = 8.0
 LARGEST_CUT = 0.15
 ALPHA = 0.7  # PI exponents, to be divided by the order of the error estimate plus one
 BETA = 0.4
+AT_LIMIT = 0.7  # of the stability limit: at a tight tolerance the controller keeps steps well inside it
+STIFF_AFTER = 15  # steps there before the problem counts as stiff
+FORGET_AFTER = 6  # steps away from it in a row that clear the count
+CALM = 1.5  # fastest rate times step that an explicit method would bear easily
+CALM_AFTER = 4  # such steps in a row before the problem counts as stiff no more
+FORGOTTEN = -9.2  # a smaller error before, as a level, counts as this one
 RESOLUTION = 3.6e-15  # 16 units of rounding: clock readings this close (relatively) are one instant
 
 
@@ -29,14 +35,6 @@ RESOLUTION = 3.6e-15  # 16 units of rounding: clock readings this close (relativ
 def resolution(t):
     """The distance below which two instants near t are one."""
     return RESOLUTION * max(abs(t), 1e-3)
-
-
-@inner
-def tolerance(y0, y1, atol, rtol, automatic, largest, top):
-    """Tolerance of one state; largest: its own running maximum, top: that of all states."""
-    return (
-        atol + rtol * (max(abs(y0), abs(y1)) + automatic * (AUTO_FLOOR * largest + CROSS_FLOOR * top)) + TINY
-    )
 
 
 @inner
@@ -64,10 +62,15 @@ def first_step(d1, d2, trial, order):
 
 
 @inner
-def step_factor(error, previous, order):
-    """Factor for the next step after an accepted step, from the errors in units of tolerance now and before."""
-    factor = max(error / TARGET, 1e-10) ** (-ALPHA / order) * max(previous / TARGET, 1e-4) ** (BETA / order)
-    return min(LARGEST_GROWTH, max(LARGEST_CUT, factor))
+def level(error):
+    """Logarithm of an error, in units of the one that the controller settles on."""
+    return log(max(error / TARGET, 1e-10))
+
+
+@inner
+def step_factor(now, before, order):
+    """Factor for the next step after an accepted step, from the levels of its error and of the one before."""
+    return min(LARGEST_GROWTH, max(LARGEST_CUT, exp((BETA * max(before, FORGOTTEN) - ALPHA * now) / order)))
 
 
 @inner

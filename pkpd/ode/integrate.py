@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from math import inf, isnan, nan
 
-from .call import DOUBLES, INTEGER, INTEGERS, c_function, call2, call3, inner, shift, status11, status7
+from .call import DOUBLES, INTEGER, INTEGERS, c_function, call1, call2, inner, shift, status11, status7
 from .control import resolution
+from .march import emit
 from .layout import (
-    AT_TARGETS, BOLUS, CURSOR, DOSE, EMIT_TANGENT, EVENT, EVENTS, EVENT_TANGENT, EXPLICIT, HEADER, INFUSION_END, INFUSION_START,
-    INITIAL, INITIAL_TANGENT, METHOD, METHOD_USED, N_COUNTS, N_DIRECTIONS, N_DOSES, N_OUTPUTS, N_PARAMS, N_STATES, N_STEADY,
-    N_TIMES, OUTPUTS, REST, RODAS5P, RODAS5P_ONLY, ROSENBROCK, ROUTES, START, SWITCHED, T, T1, TSIT5_ONLY, WIDTH,
+    AT_TARGETS, BOLUS, CONSTANTS, CURSOR, DCONSTANTS, DOSE, EVENT, EVENTS, EVENT_TANGENT, EXPLICIT, HEADER, H_NEXT, INFUSION_END, INFUSION_START,
+    INFUSING, INITIAL, INITIAL_TANGENT, METHOD, METHOD_USED, N_COUNTS, N_DIRECTIONS, N_DOSES, N_PARAMS, N_STATES, N_STEADY,
+    N_TIMES, REST, RODAS5P, RODAS5P_ONLY, ROSENBROCK, ROUTES, START, SWITCHED, SWITCHES, T, T1, TSIT5_ONLY, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
-from .status import BAD_DOSE, NOT_FINITE, STIFF, SUCCESS
+from .status import BAD_DOSE, NOT_FINITE, NOT_STIFF, STIFF, SUCCESS
 
 
 @inner
@@ -66,14 +67,15 @@ def breakpoints(n_doses, doses, targets, p, r, events):
 @inner
 def subject(address, sizes, control, state, p, doses, times, counts, out, work, tangent, out_dot, events):
     """Integrate one subject; its status. Arguments: see layout.py; doses : (n_doses, DOSE), events : room for (2 n_doses, EVENT)."""
-    n = sizes[N_STATES]
-    m = sizes[N_DIRECTIONS]
-    width = sizes[WIDTH]
-    y = state
-    rate = shift(state, n)
-    largest = shift(state, 3 * n)
+    n, w, m = sizes[N_STATES], sizes[WIDE], sizes[N_DIRECTIONS]
+    y, rate, largest = state, shift(state, w), shift(state, 3 * w)
+    for i in range(w):
+        y[i] = 0.0
+        rate[i] = 0.0
+        largest[i] = 0.0
     t = control[START]
     control[T] = t
+    control[H_NEXT] = 0.0
     call2(address[INITIAL], p, y)
     if sizes[N_STEADY] > 0:
         status = status7(address[REST], address, sizes, control, state, p, work, tangent)
@@ -82,7 +84,6 @@ def subject(address, sizes, control, state, p, doses, times, counts, out, work, 
     for i in range(n):
         if not abs(y[i]) < inf:
             return NOT_FINITE
-        rate[i] = 0.0
         largest[i] = abs(y[i])
     if m > 0:
         status = status7(address[INITIAL_TANGENT], address, sizes, control, state, p, work, tangent)
@@ -119,28 +120,15 @@ def subject(address, sizes, control, state, p, doses, times, counts, out, work, 
                 rate[i] = 0.0  # no crumbs of rounding once every infusion is over
             e += 1
             counts[EVENTS] += 1
+        control[INFUSING] = 0.0
+        for i in range(n):
+            if rate[i] != 0.0:
+                control[INFUSING] = 1.0
         row = counts[CURSOR]
-        while row < sizes[N_TIMES] and times[row] <= t + resolution(
-            t
-        ):  # outputs of this instant, after the doses
-            line = shift(out, row * width)
-            call3(address[OUTPUTS], y, p, line)
-            for i in range(width - sizes[N_OUTPUTS]):
-                line[sizes[N_OUTPUTS] + i] = y[i]
-            if m > 0:
-                tangent[1] = 1.0
-                for i in range(9):
-                    tangent[2 + i] = 0.0
-                status7(
-                    address[EMIT_TANGENT],
-                    address,
-                    sizes,
-                    y,
-                    p,
-                    tangent,
-                    shift(out_dot, row * width * m),
-                    work,
-                )
+        for i in range(WEIGHTS):
+            work[i] = 1.0 if i == 0 else 0.0
+        while row < sizes[N_TIMES] and times[row] <= t + resolution(t):  # of this instant, after the doses
+            emit(address, sizes, y, p, row, out, out_dot, work, tangent, work)
             row += 1
         counts[CURSOR] = row
         if row >= sizes[N_TIMES]:
@@ -156,9 +144,10 @@ def subject(address, sizes, control, state, p, doses, times, counts, out, work, 
         status = status11(
             method, address, sizes, control, state, p, times, counts, out, work, tangent, out_dot
         )
-        if status == STIFF:
-            stiff = True
+        if status == STIFF or status == NOT_STIFF:  # noqa: SIM109  `in` is not of this language
+            stiff = status == STIFF
             counts[METHOD_USED] = SWITCHED
+            counts[SWITCHES] += 1
         elif status != SUCCESS:
             return status
 
@@ -184,9 +173,15 @@ def subjects(
     for s in range(first, end):
         for d in range(m):
             tangent[HEADER + d] = scales[s * m + d]
+        p = shift(state, 4 * sizes[WIDE])
+        for i in range(q):
+            p[i] = parameters[s * q + i]
+        call1(address[CONSTANTS], p)
+        if m > 0:
+            call1(address[DCONSTANTS], p)
         mine = shift(out, s * block)
         status[s] = subject(
-            address, sizes, control, state, shift(parameters, s * q), doses, times, shift(counts, s * N_COUNTS), mine, work, tangent,
+            address, sizes, control, state, p, doses, times, shift(counts, s * N_COUNTS), mine, work, tangent,
             shift(out_dot, s * block * m), events,
         )  # fmt: skip
         stopped[s] = control[T]

@@ -9,10 +9,10 @@ The language
 * Types: 64-bit integers, doubles, truth values, pointers to integers or doubles, vectors of LANES doubles; a function may return several values.
 * A name has one type, that of its first assignment in the text. ``_`` takes anything and keeps nothing. Globals are constants of the moment of
   compilation: numbers, numpy arrays of one or two dimensions to be read from, functions, and modules with these.
-* Statements: assignment, also to several targets and in place, ``for`` over a range with a constant step, ``while``, ``if``, ``break``, ``continue``,
+* Statements: assignment, also to several targets and in place, ``for`` over a range with a constant step or over ``unrolled(first, end)``, ``while``, ``if``, ``break``, ``continue``,
   ``return``; expressions: ``+ - * / **`` (a power of integers only by a constant), comparisons of two, ``and``, ``or``, ``not``, ``a if c else b``,
   subscripts, calls of ``abs min max int float``, of ``sqrt exp log isnan`` from math, of the functions in call.py, and of Python functions of the same
-  language, whose bodies become part of the caller's.
+  language, whose bodies become part of the caller's and which may be handed to each other.
 * An integer meets a double as a double, and either meets a vector as one of equal elements; ``/`` is always of doubles. Conditions are truth values. ``min`` and ``max`` are Python's, so that a comparison
   with nan keeps the earlier argument.
 * Nothing is checked: not bounds, not zero divisors (inf or nan result); an index is never negative, an integer never overflows.
@@ -84,11 +84,15 @@ def _functions(text: str) -> dict[str, ast.FunctionDef]:
 
 
 def module(
-    symbol: str, function: Source, signature: Sequence[str | None], columns: Collection[str] = ()
+    symbol: str,
+    function: Source,
+    signature: Sequence[str | None],
+    columns: Collection[str] = (),
+    packed: str | None = None,
 ) -> str:
     """The text of an LLVM module with ``function`` as a C function of the name ``symbol``.
 
-    signature : the type of the result, then those of the arguments, as named in call.py; columns : see ``Columns``.
+    signature : the type of the result, then those of the arguments, as named in call.py; columns : see ``Columns``; packed : see ``Packed``.
     """
     result, *arguments = [TYPES[name] for name in signature]
     made = ir.Module(symbol)
@@ -97,11 +101,12 @@ def module(
     start = compiled.append_basic_block("start")
     builder = ir.IRBuilder(start)
     values = list(compiled.args)
-    body = (
-        Columns(function, values, builder, entry, columns)
-        if columns
-        else Body(function, values, builder, entry)
-    )
+    if columns:
+        body: Body = Columns(function, values, builder, entry, columns)
+    elif packed:
+        body = Packed(function, values, builder, entry, packed)
+    else:
+        body = Body(function, values, builder, entry)
     value = body.run()
     if value is None and result == TYPES[None]:
         builder.ret_void()
@@ -256,6 +261,9 @@ class Body:
 
     def for_loop(self, node: ast.For) -> None:
         """``for name in range(...)``: the bounds are computed once, and assigning to the name does not disturb the count."""
+        if _unrolled(node):
+            self.written_out(node)
+            return
         match node.iter:
             case ast.Call(func=ast.Name(id="range"), args=arguments, keywords=[]) if 1 <= len(arguments) <= 3:
                 bounds = [self.integer(argument) for argument in arguments]
@@ -279,6 +287,15 @@ class Body:
         self.builder.store(self.builder.add(self.builder.load(count), step, flags=["nsw"]), count)
         self.builder.branch(test)
         self.builder.position_at_end(after)
+
+    def written_out(self, node: ast.For) -> None:
+        """``for name in unrolled(first, end)``: the statements again and again, the name a constant in each."""
+        bounds = [self.integer(argument) for argument in node.iter.args]  # type: ignore[attr-defined]
+        if len(bounds) != 2 or not all(isinstance(bound, ir.Constant) for bound in bounds):
+            raise self.error(node.iter, "takes two constants")
+        for count in range(bounds[0].constant, bounds[1].constant):
+            self.values[node.target.id] = INT(count)  # type: ignore[attr-defined]
+            self.statements(node.body)
 
     def loop(self, node: ast.For | ast.While, again: Any, after: Any) -> _Loop:
         """The statements of a loop, from where ``continue`` goes to ``again`` and ``break`` to ``after``."""
@@ -521,9 +538,9 @@ class Body:
         return self.merge(after, ways)
 
     def choice(self, node: ast.IfExp) -> Any:
-        """``a if c else b``: a branch, or a select of two values if they are no more than arithmetic."""
+        """``a if c else b``: a branch, or a select of two values if they are cheap: no more than sums and products."""
         test, sides = self.truth(node.test), (node.body, node.orelse)
-        if all(isinstance(one, _ARITHMETIC) for side in sides for one in ast.walk(side)):
+        if all(isinstance(one, _CHEAP) for side in sides for one in ast.walk(side)):
             a, b = map(self.value, sides)
             if not (isinstance(a, ir.Value) and isinstance(b, ir.Value) and a.type == b.type):
                 a, b = self.common(node, a, b)
@@ -554,8 +571,8 @@ class Body:
 
     def call(self, node: ast.Call) -> Any:
         """A call of something that is built in, or of a Python function, which becomes part of this one."""
-        function = self.known(node.func)
-        arguments = [self.value(argument) for argument in node.args]
+        function = self.function(node.func) or self.known(node.func)
+        arguments = [self.function(argument) or self.value(argument) for argument in node.args]
         if isinstance(function, Hashable) and function in _CALLS:
             count, lower = _CALLS[function]
             if len(arguments) != count and count:
@@ -565,9 +582,27 @@ class Body:
             raise self.error(node, "cannot be called here")
         return Body(source(function), arguments, self.builder, self.entry).run()
 
+    def function(self, node: ast.expr) -> FunctionType | None:
+        """The Python function that a name stands for, if it does: also one that was handed to this function."""
+        if isinstance(node, ast.Name):
+            found = self.values.get(node.id, None if node.id in self.local else self.globals.get(node.id))
+            if isinstance(found, FunctionType):
+                return found
+        return None
+
     def intrinsic(self, name: str, *values: Any) -> Any:
         """One of LLVM's mathematical functions."""
+        if values[0].type == VECTOR:  # llvmlite has no name for these
+            return self.on_vectors(f"{name}.v{LANES}f64", VECTOR, *values)
         return self.builder.call(self.builder.module.declare_intrinsic(name, [values[0].type]), values)
+
+    def on_vectors(self, name: str, result: Any, *values: Any) -> Any:
+        """One of LLVM's functions of vectors, by its full name."""
+        found = self.builder.module.globals.get(name)
+        if found is None:
+            kind = ir.FunctionType(result, [value.type for value in values])
+            found = ir.Function(self.builder.module, kind, name)
+        return self.builder.call(found, values)
 
     def mathematical(self, name: str, node: ast.Call, value: Any) -> Any:
         """``sqrt(a)`` and the like."""
@@ -575,6 +610,8 @@ class Body:
 
     def absolute(self, node: ast.Call, value: Any) -> Any:
         """``abs(a)``."""
+        if isinstance(value, ir.Value) and value.type == VECTOR:
+            return self.intrinsic("llvm.fabs", value)
         if self.number(node, value).type == FLOAT:
             return self.intrinsic("llvm.fabs", value)
         return self.builder.select(
@@ -623,6 +660,22 @@ class Body:
         """``set_lanes(pointer, vector)``."""
         self.write(self.vector_place(node, array), value, node)
 
+    def larger(self, node: ast.Call, a: Any, b: Any) -> Any:
+        """``larger(vector, vector)``."""
+        a, b = self.convert(a, VECTOR, node), self.convert(b, VECTOR, node)
+        return self.builder.select(self.builder.fcmp_ordered("<=", b, a), a, b)
+
+    def bounded(self, node: ast.Call, value: Any) -> Any:
+        """``bounded(vector)``."""
+        infinite = self.convert(FLOAT(math.inf), VECTOR, node)
+        return self.builder.select(self.builder.fcmp_ordered("<", value, infinite), value, infinite)
+
+    def highest(self, node: ast.Call, value: Any) -> Any:
+        """``highest(vector)``."""
+        return self.on_vectors(
+            f"llvm.vector.reduce.fmax.v{LANES}f64", FLOAT, self.convert(value, VECTOR, node)
+        )
+
     def by_address(self, result: str | None, node: ast.Call, address: Any, *arguments: Any) -> Any:
         """``((result(*)(...)) address)(...)``."""
         kind = ir.FunctionType(TYPES[result], [argument.type for argument in arguments])
@@ -654,6 +707,41 @@ class Columns(Body):
         return self.builder.bitcast(place, VECTOR.as_pointer())
 
 
+class Packed(Body):
+    """A straight line that fills one array: the elements are put together in registers and written as whole vectors, with noughts behind the last.
+
+    A vector that is read right after its elements were written one by one has to wait until they have all reached the cache.
+    """
+
+    def __init__(
+        self, function: Source, arguments: Sequence[Any], builder: Any, entry: Any, packed: str
+    ) -> None:
+        super().__init__(function, arguments, builder, entry)
+        self.packed, self.elements = packed, dict[int, Any]()
+
+    def store(self, target: ast.expr, value: Any) -> None:
+        """Keep an element of the packed array for later."""
+        match target:
+            case ast.Subscript(value=ast.Name(id=self.packed), slice=ast.Constant(value=int(place))):
+                self.elements[place] = self.convert(value, FLOAT, target)
+            case _:
+                super().store(target, value)
+
+    def run(self) -> Any:
+        """Emit the function, and the vectors at its end."""
+        self.statements(self.tree.body)
+        for first in range(0, max(self.elements, default=0) + 1, LANES):
+            vector = VECTOR([0.0] * LANES)
+            for lane in range(LANES):
+                if first + lane in self.elements:
+                    place = ir.IntType(32)(lane)
+                    vector = self.builder.insert_element(vector, self.elements[first + lane], place)
+            start = self.builder.gep(self.values[self.packed], [INT(first)], inbounds=True)
+            self.write(self.builder.bitcast(start, VECTOR.as_pointer()), vector, self.tree)
+        self.builder.branch(self.end)
+        self.builder.position_at_end(self.end)
+
+
 class _Loop:
     """Where ``continue`` and ``break`` go, and whether one went."""
 
@@ -683,8 +771,8 @@ def _nested(kind: Any, values: Any) -> Any:
     return kind([_nested(kind.element, one) for one in values]) if isinstance(values, list) else kind(values)
 
 
-_SIGNS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.USub)
-_ARITHMETIC = (ast.Name, ast.Constant, ast.BinOp, ast.UnaryOp, ast.expr_context, *_SIGNS)
+_SIGNS = (ast.Add, ast.Sub, ast.Mult, ast.USub)
+_CHEAP = (ast.Name, ast.Constant, ast.BinOp, ast.UnaryOp, ast.expr_context, *_SIGNS)
 _BUILTINS = {"abs": abs, "min": min, "max": max, "int": int, "float": float}
 # What is built in: the number of arguments (0: any), then what to do with a Body, the node and the arguments.
 _CALLS: dict[Any, tuple[int, Callable[..., Any]]] = {
@@ -700,6 +788,10 @@ _CALLS: dict[Any, tuple[int, Callable[..., Any]]] = {
     call.shift: (2, Body.shifted),
     call.lanes: (1, Body.lanes),
     call.set_lanes: (2, Body.set_lanes),
+    call.larger: (2, Body.larger),
+    call.bounded: (1, Body.bounded),
+    call.highest: (1, Body.highest),
+    call.call1: (2, lambda body, *rest: body.by_address(None, *rest)),
     call.call2: (3, lambda body, *rest: body.by_address(None, *rest)),
     call.call3: (4, lambda body, *rest: body.by_address(None, *rest)),
     call.call4: (5, lambda body, *rest: body.by_address(None, *rest)),
@@ -736,7 +828,17 @@ def _assigned(tree: ast.FunctionDef) -> tuple[set[str], set[str]]:
             if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)
         ]
 
+    written_out = {node.target.id for node in ast.walk(tree) if isinstance(node, ast.For) and _unrolled(node)}  # type: ignore[attr-defined]
     arguments = [a.arg for a in tree.args.args]
     count = Counter([*arguments, *stored([tree])])
     straight = {*arguments, *stored(node for node in tree.body if isinstance(node, ast.Assign))}
-    return set(count), {name for name in straight if count[name] == 1}
+    return set(count) - written_out, {name for name in straight if count[name] == 1}
+
+
+def _unrolled(node: ast.For) -> bool:
+    """Whether a loop is written out."""
+    return (
+        isinstance(node.iter, ast.Call)
+        and isinstance(node.iter.func, ast.Name)
+        and node.iter.func.id == "unrolled"
+    )
