@@ -1,10 +1,12 @@
 """Units and other functions in their language, compiled by numba: a second opinion on ``pkpd/ode/lower.py``."""
 
 import functools
+import math
 import types as python_types
 from math import inf
 
 import numba
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -67,6 +69,37 @@ def shift(typing, pointer, count):
         return cgutils.gep_inbounds(builder, args[0], args[1])
 
     return pointer(pointer, types.int64), lower
+
+
+# What is built in for numbers and vectors alike, for numbers.
+
+
+def larger(a, b):
+    return a if b <= a else b
+
+
+def smaller(a, b):
+    return a if b >= a else b
+
+
+def choose(mask, a, b):
+    return a if mask else b
+
+
+def nearest(x):
+    return np.rint(x)
+
+
+def power_of_two(n):
+    return math.ldexp(1.0, int(n))
+
+
+def exponent(x):
+    return math.frexp(x)[1] - 1.0
+
+
+def mantissa(x):
+    return 2.0 * math.frexp(x)[0]
 
 
 # What the functions of vectors.py do, one number after the other. The norms start from nought, as vectors do.
@@ -156,6 +189,13 @@ _OTHER = {
     call.status11: status11,
     call.shift: shift,
     call.unrolled: range,
+    call.larger: larger,
+    call.smaller: smaller,
+    call.choose: choose,
+    call.nearest: nearest,
+    call.power_of_two: power_of_two,
+    call.exponent: exponent,
+    call.mantissa: mantissa,
 } | {
     getattr(vectors, function.__name__): function
     for function in (add, combine, total, copy, plus, blend, floors, error_norm, quotient, advance)

@@ -82,18 +82,53 @@ def set_lanes(pointer: Any, vector: Any) -> None:
 
 
 def larger(a: Any, b: Any) -> Any:
-    """The larger of two vectors, element by element; the second where it is not a number."""
+    """The larger of two numbers or, element by element, vectors; the second where it is not a number."""
     return np.where(b <= a, a, b)
 
 
+def smaller(a: Any, b: Any) -> Any:
+    """The smaller of two; the second where it is not a number."""
+    return np.where(b >= a, a, b)
+
+
+def choose(mask: Any, a: Any, b: Any) -> Any:
+    """``a`` where the mask is true, else ``b``; comparisons of vectors are masks, which may be joined by ``& | ~``."""
+    return np.where(mask, a, b)
+
+
+def anywhere(mask: Any) -> bool:
+    """Whether a mask is true in any lane."""
+    return bool(np.any(mask))
+
+
 def bounded(vector: Any) -> Any:
-    """A vector with infinity for what is not a number."""
+    """A number or vector with infinity for what is not a number."""
     return np.where(vector < np.inf, vector, np.inf)
 
 
 def highest(vector: Any) -> Any:
     """The largest element of a vector of numbers."""
     return float(vector.max())
+
+
+def nearest(x: Any) -> Any:
+    """The nearest whole number, halves to even."""
+    return np.rint(x)
+
+
+def power_of_two(n: Any) -> Any:
+    """``2**n`` for a whole number from -1022 to 1023."""
+    return np.ldexp(1.0, np.asarray(n, dtype=int))
+
+
+def exponent(x: Any) -> Any:
+    """The whole number n with ``2**n <= x < 2**(n+1)``, for normal x > 0."""
+    return np.floor(np.frexp(x)[1] - 1.0)
+
+
+def mantissa(x: Any) -> Any:
+    """``x/2**exponent(x)``."""
+    return 2.0 * np.frexp(x)[0]
 
 
 def unrolled(first: int, end: int) -> range:

@@ -9,9 +9,10 @@ The controller is Gustafsson's PI controller (Hairer & Wanner, Solving ODEs II, 
 
 from __future__ import annotations
 
-from math import exp, inf, log
+from math import inf
 
-from .call import inner
+from .call import inner, larger, smaller
+from .vectormath import exponential, logarithm
 
 AUTO_FLOOR = 1e-4  # fraction of a state's largest value that counts as its scale
 CROSS_FLOOR = 1e-12  # the same across states, for states that have been zero so far
@@ -64,18 +65,18 @@ def first_step(d1, d2, trial, order):
 @inner
 def level(error):
     """Logarithm of an error, in units of the one that the controller settles on."""
-    return log(max(error / TARGET, 1e-10))
+    return logarithm(larger(error / TARGET, 1e-10))
 
 
 @inner
 def step_factor(now, before, order):
     """Factor for the next step after an accepted step, from the levels of its error and of the one before."""
-    return min(LARGEST_GROWTH, max(LARGEST_CUT, exp((BETA * max(before, FORGOTTEN) - ALPHA * now) / order)))
+    factor = exponential((BETA * larger(before, FORGOTTEN) - ALPHA * now) / order)
+    return smaller(LARGEST_GROWTH, larger(LARGEST_CUT, factor))
 
 
 @inner
 def cut_factor(error, order):
     """Factor for the step after a rejected one; error may be infinite or not a number."""
-    if error < inf:
-        return min(0.9, max(LARGEST_CUT, SAFETY * error ** (-1.0 / order)))
-    return LARGEST_CUT
+    factor = SAFETY * exponential(-logarithm(error) / order)
+    return smaller(0.9, larger(LARGEST_CUT, factor))

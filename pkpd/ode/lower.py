@@ -6,7 +6,8 @@ computed is the same, bit for bit, as with numba under ``error_model="numpy"``: 
 
 The language
 
-* Types: 64-bit integers, doubles, truth values, pointers to integers or doubles, vectors of LANES doubles; a function may return several values.
+* Types: 64-bit integers, doubles, truth values, pointers to integers or doubles, vectors of LANES doubles and their masks; a function may return several
+  values.
 * A name has one type, that of its first assignment in the text. ``_`` takes anything and keeps nothing. Globals are constants of the moment of
   compilation: numbers, numpy arrays of one or two dimensions to be read from, functions, and modules with these.
 * Statements: assignment, also to several targets and in place, ``for`` over a range with a constant step or over ``unrolled(first, end)``, ``while``, ``if``, ``break``, ``continue``,
@@ -39,11 +40,11 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from llvmlite import ir
 
-from . import call
+from . import call, vectormath
 from .layout import LANES
 
 INT, FLOAT, BOOL = ir.IntType(64), ir.DoubleType(), ir.IntType(1)
-VECTOR = ir.VectorType(FLOAT, LANES)
+VECTOR, MASK = ir.VectorType(FLOAT, LANES), ir.VectorType(BOOL, LANES)
 _NUMBERS = (INT, FLOAT, VECTOR)  # each becomes any that follow
 _ALIGN = {VECTOR: 8}  # bytes, where it is not the type's own: vectors stand wherever doubles may stand
 TYPES = {
@@ -366,6 +367,8 @@ class Body:
                 return self.read(self.place(node))
             case ast.UnaryOp(op=ast.USub()):
                 return self.negative(node)
+            case ast.UnaryOp(op=ast.Invert()):
+                return self.builder.not_(self.convert(self.value(node.operand), MASK, node))
             case ast.UnaryOp(op=ast.Not()):
                 return self.builder.not_(self.truth(node.operand))
             case ast.BinOp():
@@ -477,6 +480,10 @@ class Body:
         """``a + b`` and the like."""
         if isinstance(sign, ast.Pow):
             return self.power(node, a, b)
+        if isinstance(sign, ast.BitAnd | ast.BitOr):
+            join = self.builder.and_ if isinstance(sign, ast.BitAnd) else self.builder.or_
+            kind = BOOL if getattr(a, "type", None) == BOOL else MASK
+            return join(self.convert(a, kind, node), self.convert(b, kind, node))
         a, b = self.common(node, a, b)
         if a.type == INT and type(sign) in self._INT:
             return getattr(self.builder, self._INT[type(sign)])(a, b, flags=["nsw"])
@@ -515,8 +522,6 @@ class Body:
         if type(sign) not in self._COMPARE:
             raise self.error(node, "not a comparison of this language")
         a, b = self.common(node, a, b)
-        if a.type == VECTOR:
-            raise self.error(node, "vectors are not compared")
         if a.type == INT:
             return self.builder.icmp_signed(self._COMPARE[type(sign)], a, b)
         compare = self.builder.fcmp_unordered if isinstance(sign, ast.NotEq) else self.builder.fcmp_ordered
@@ -539,7 +544,10 @@ class Body:
 
     def choice(self, node: ast.IfExp) -> Any:
         """``a if c else b``: a branch, or a select of two values if they are cheap: no more than sums and products."""
-        test, sides = self.truth(node.test), (node.body, node.orelse)
+        test, sides = self.value(node.test), (node.body, node.orelse)
+        if getattr(test, "type", None) == MASK:
+            return self.choose(node, test, *map(self.value, sides))
+        test = self.convert(test, BOOL, node)
         if all(isinstance(one, _CHEAP) for side in sides for one in ast.walk(side)):
             a, b = map(self.value, sides)
             if not (isinstance(a, ir.Value) and isinstance(b, ir.Value) and a.type == b.type):
@@ -606,7 +614,11 @@ class Body:
 
     def mathematical(self, name: str, node: ast.Call, value: Any) -> Any:
         """``sqrt(a)`` and the like."""
-        return self.intrinsic(name, self.convert(value, FLOAT, node))
+        value = self.as_double(node, value)
+        if value.type == VECTOR and name != "llvm.sqrt":
+            own = {"llvm.exp": vectormath.exponential, "llvm.log": vectormath.logarithm}[name]
+            return Body(source(own), [value], self.builder, self.entry).run()
+        return self.intrinsic(name, value)
 
     def absolute(self, node: ast.Call, value: Any) -> Any:
         """``abs(a)``."""
@@ -631,9 +643,9 @@ class Body:
         """``int(a)``, towards zero."""
         return value if self.number(node, value).type == INT else self.builder.fptosi(value, INT)
 
-    def as_double(self, node: ast.Call, value: Any) -> Any:
-        """``float(a)``."""
-        return self.convert(value, FLOAT, node)
+    def as_double(self, node: ast.AST, value: Any) -> Any:
+        """``float(a)``; a vector stays one."""
+        return value if getattr(value, "type", None) == VECTOR else self.convert(value, FLOAT, node)
 
     def is_nan(self, node: ast.Call, value: Any) -> Any:
         """``isnan(a)``."""
@@ -660,15 +672,61 @@ class Body:
         """``set_lanes(pointer, vector)``."""
         self.write(self.vector_place(node, array), value, node)
 
-    def larger(self, node: ast.Call, a: Any, b: Any) -> Any:
-        """``larger(vector, vector)``."""
-        a, b = self.convert(a, VECTOR, node), self.convert(b, VECTOR, node)
-        return self.builder.select(self.builder.fcmp_ordered("<=", b, a), a, b)
+    def extreme_of_two(self, sign: str, node: ast.Call, a: Any, b: Any) -> Any:
+        """``larger(a, b)`` and ``smaller(a, b)``."""
+        a, b = self.common(node, self.as_double(node, a), self.as_double(node, b))
+        return self.builder.select(self.builder.fcmp_ordered(sign, b, a), a, b)
+
+    def choose(self, node: ast.AST, mask: Any, a: Any, b: Any) -> Any:
+        """``choose(mask, a, b)``."""
+        mask = self.convert(mask, mask.type if getattr(mask, "type", None) == BOOL else MASK, node)
+        a, b = self.common(node, self.as_double(node, a), self.as_double(node, b))
+        if mask.type == MASK:
+            a, b = self.convert(a, VECTOR, node), self.convert(b, VECTOR, node)
+        return self.builder.select(mask, a, b)
+
+    def anywhere(self, node: ast.Call, mask: Any) -> Any:
+        """``anywhere(mask)``."""
+        bits = self.builder.bitcast(self.convert(mask, MASK, node), ir.IntType(LANES))
+        return self.builder.icmp_unsigned("!=", bits, ir.IntType(LANES)(0))
 
     def bounded(self, node: ast.Call, value: Any) -> Any:
-        """``bounded(vector)``."""
-        infinite = self.convert(FLOAT(math.inf), VECTOR, node)
+        """``bounded(a)``."""
+        value, infinite = self.common(node, value, FLOAT(math.inf))
         return self.builder.select(self.builder.fcmp_ordered("<", value, infinite), value, infinite)
+
+    def nearest(self, node: ast.Call, value: Any) -> Any:
+        """``nearest(a)``."""
+        return self.intrinsic("llvm.nearbyint", self.as_double(node, value))
+
+    def integers_like(self, value: Any) -> Any:
+        """The type of integers as many as the numbers."""
+        return ir.VectorType(INT, LANES) if value.type == VECTOR else INT
+
+    def whole(self, kind: Any, number: int) -> Any:
+        """An integer, or as many as there are lanes."""
+        return kind([number] * LANES) if kind != INT else INT(number)
+
+    def power_of_two(self, node: ast.Call, value: Any) -> Any:
+        """``power_of_two(n)``: the exponent's bits."""
+        value = self.as_double(node, value)
+        kind = self.integers_like(value)
+        bits = self.builder.add(self.builder.fptosi(value, kind), self.whole(kind, 1023))
+        return self.builder.bitcast(self.builder.shl(bits, self.whole(kind, 52)), value.type)
+
+    def exponent(self, node: ast.Call, value: Any) -> Any:
+        """``exponent(x)``: its bits as a number."""
+        value = self.as_double(node, value)
+        kind = self.integers_like(value)
+        bits = self.builder.lshr(self.builder.bitcast(value, kind), self.whole(kind, 52))
+        return self.builder.sitofp(self.builder.sub(bits, self.whole(kind, 1023)), value.type)
+
+    def mantissa(self, node: ast.Call, value: Any) -> Any:
+        """``mantissa(x)``: its bits with the exponent of 1."""
+        value = self.as_double(node, value)
+        kind = self.integers_like(value)
+        kept = self.builder.and_(self.builder.bitcast(value, kind), self.whole(kind, (1 << 52) - 1))
+        return self.builder.bitcast(self.builder.or_(kept, self.whole(kind, 1023 << 52)), value.type)
 
     def highest(self, node: ast.Call, value: Any) -> Any:
         """``highest(vector)``."""
@@ -788,7 +846,14 @@ _CALLS: dict[Any, tuple[int, Callable[..., Any]]] = {
     call.shift: (2, Body.shifted),
     call.lanes: (1, Body.lanes),
     call.set_lanes: (2, Body.set_lanes),
-    call.larger: (2, Body.larger),
+    call.larger: (2, lambda body, *rest: body.extreme_of_two("<=", *rest)),
+    call.smaller: (2, lambda body, *rest: body.extreme_of_two(">=", *rest)),
+    call.choose: (3, Body.choose),
+    call.anywhere: (1, Body.anywhere),
+    call.nearest: (1, Body.nearest),
+    call.power_of_two: (1, Body.power_of_two),
+    call.exponent: (1, Body.exponent),
+    call.mantissa: (1, Body.mantissa),
     call.bounded: (1, Body.bounded),
     call.highest: (1, Body.highest),
     call.call1: (2, lambda body, *rest: body.by_address(None, *rest)),
@@ -808,6 +873,7 @@ def _name(value: Any) -> str:
         (FLOAT, "a double"),
         (BOOL, "a truth value"),
         (VECTOR, "a vector"),
+        (MASK, "a mask"),
         (None, "nothing"),
     ):
         if kind == name:
