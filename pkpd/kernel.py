@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 
 # Arguments of every function: d is a float64, stride an int64, all others pointers to float64. p is a subject's parameters and, behind them, its
 # constants (``Kernel.prepared``). solve_lanes is ``solve`` for LANES right-hand sides at once: element i of lane l stands at b[i*stride + l].
-# multiply_lanes adds J x to g for vectors x in lanes; contract_lanes adds J x for one x and a Jacobian in every lane.
+# multiply_lanes adds J x to g for vectors x in lanes; contract_lanes adds J x for one x and a Jacobian in every lane. Wide functions are the plain
+# ones for LANES subjects at once: element i of lane l of every array stands at [i*LANES + l], and d is an array, too.
 ARGUMENTS = {
     "rhs": ("y", "p", "dy"),
     "jacobian": ("y", "p", "J"),
@@ -64,6 +65,10 @@ ARGUMENTS = {
     "solve_lanes": ("LU", "b", "stride"),
     "multiply_lanes": ("J", "x", "g", "stride"),
     "contract_lanes": ("J", "x", "g", "stride"),
+    "rhs_wide": ("y", "p", "dy"),
+    "jacobian_wide": ("y", "p", "J"),
+    "factor_wide": ("J", "d", "LU"),
+    "solve_wide": ("LU", "b"),
 }
 KINDS = {"d": call.DOUBLE, "stride": call.INTEGER}
 LANE_FUNCTIONS = (
@@ -71,12 +76,13 @@ LANE_FUNCTIONS = (
     "multiply_lanes",
     "contract_lanes",
 )  # made from the plain group's solve and Jacobian pattern
+WIDE = ("rhs_wide", "jacobian_wide", "factor_wide", "solve_wide")
 PACKED = {
     "rhs": "dy",
     "solve": "b",
 }  # written as whole vectors: these arrays are ``layout.wide(n_states)`` long
 PLAIN = tuple(ARGUMENTS)[:8]
-SENSITIVITY = tuple(ARGUMENTS)[8:]
+SENSITIVITY = tuple(ARGUMENTS)[8:-4]
 
 _CTYPES = {call.DOUBLE: ctypes.c_double, call.INTEGER: ctypes.c_int64, call.DOUBLES: ctypes.c_void_p}
 _PATTERNS = frozenset(
@@ -183,7 +189,8 @@ class Kernel:
                 if name not in ARGUMENTS:
                     raise PkpdError(f"a kernel has no function {name!r}; it has {', '.join(ARGUMENTS)}")
                 self._addresses[name] = _compile(
-                    self._modules[0] if name in PLAIN or name in LANE_FUNCTIONS else self._sensitivity(), name
+                    self._modules[0] if name in (*PLAIN, *LANE_FUNCTIONS, *WIDE) else self._sensitivity(),
+                    name,
                 )
             return self._addresses[name]
 
@@ -196,6 +203,11 @@ class Kernel:
     def sensitivity_address(self) -> npt.NDArray[np.int64]:
         """(9,) addresses of dfdp, hessian, doutputs, dinitial, droutes, dconstants and the three lane functions."""
         return np.array([self.address(name) for name in SENSITIVITY], dtype=np.int64)
+
+    @functools.cached_property
+    def wide_address(self) -> npt.NDArray[np.int64]:
+        """(4,) addresses of rhs, jacobian, factor and solve for subjects in lanes."""
+        return np.array([self.address(name) for name in WIDE], dtype=np.int64)
 
     def call(self, name: str, *arguments: npt.NDArray[np.float64] | float) -> None:
         """Call a compiled function from Python, for tests and for looking at numbers. Arrays: contiguous float64; p may be bare parameters."""
@@ -386,6 +398,15 @@ def _compile(module: ModuleType, name: str) -> int:
         from pkpd.ode import lower
 
         signature = [None, *(KINDS.get(argument, call.DOUBLES) for argument in ARGUMENTS[name])]
+        if name in WIDE:
+            plain = name.removesuffix("_wide")
+            arguments = ARGUMENTS[name]
+            return lower.module(
+                symbol,
+                lower.source(getattr(module, plain)),
+                [None, *[call.DOUBLES] * len(arguments)],
+                columns=arguments,
+            )
         if name == "solve_lanes":
             return lower.module(symbol, lower.source(module.solve), signature, columns="b")
         if name in LANE_FUNCTIONS:

@@ -35,7 +35,7 @@ RESOLUTION = 3.6e-15  # 16 units of rounding: clock readings this close (relativ
 @inner
 def resolution(t):
     """The distance below which two instants near t are one."""
-    return RESOLUTION * max(abs(t), 1e-3)
+    return RESOLUTION * larger(abs(t), 1e-3)
 
 
 @inner

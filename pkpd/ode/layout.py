@@ -33,21 +33,15 @@ from __future__ import annotations
 
 # address: functions of the model ...
 RHS, JACOBIAN, FACTOR, SOLVE, OUTPUTS, INITIAL, ROUTES, CONSTANTS = range(8)
-DFDP, HESSIAN, DOUTPUTS, DINITIAL, DROUTES, DCONSTANTS, SOLVE_LANES, MULTIPLY_LANES, CONTRACT_LANES = range(
-    8, 17
-)
+(
+    DFDP, HESSIAN, DOUTPUTS, DINITIAL, DROUTES, DCONSTANTS, SOLVE_LANES, MULTIPLY_LANES, CONTRACT_LANES, RHS_WIDE, JACOBIAN_WIDE, FACTOR_WIDE,
+    SOLVE_WIDE,
+) = range(8, 21)  # fmt: skip
 # ... and units of the integrator
 (
-    EXPLICIT,
-    ROSENBROCK,
-    REST,
-    EXPLICIT_TANGENT,
-    ROSENBROCK_TANGENT,
-    EMIT_TANGENT,
-    INITIAL_TANGENT,
-    EVENT_TANGENT,
-) = range(17, 25)
-N_ADDRESSES = 25
+    EXPLICIT, ROSENBROCK, REST, EXPLICIT_TANGENT, ROSENBROCK_TANGENT, EMIT_TANGENT, INITIAL_TANGENT, EVENT_TANGENT,
+) = range(21, 29)  # fmt: skip
+N_ADDRESSES = 29
 
 MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "routes", "constants")
 SENSITIVITY_FUNCTIONS = (
@@ -65,8 +59,8 @@ SENSITIVITY_FUNCTIONS = (
 # sizes: counts, then where each pattern starts in the same array and how many entries it has
 (
     N_STATES, N_PARAMS, N_OUTPUTS, WIDTH, N_TIMES, N_JACOBIAN, N_LU, N_ROUTES, N_DOSES, N_DIRECTIONS, N_DFDP, N_HESSIAN, N_DOUTPUTS,
-    N_DINITIAL, N_DROUTES, N_STEADY, METHOD, CONTROLLED, N_PREPARED, WIDE,
-) = range(20)  # fmt: skip
+    N_DINITIAL, N_DROUTES, N_STEADY, METHOD, CONTROLLED, N_PREPARED, WIDE, RECORD,
+) = range(21)  # fmt: skip
 (
     AT_J,  # (row, column) of every Jacobian entry
     AT_DIAGONAL,  # entry of every diagonal element of the Jacobian
@@ -81,8 +75,8 @@ SENSITIVITY_FUNCTIONS = (
     AT_D,  # (nonzero of dinitial, state, direction)
     AT_R,  # (nonzero of droutes, element of routes, direction)
     AT_END,
-) = range(20, 33)
-N_SIZES = 34
+) = range(21, 34)
+N_SIZES = 36
 LANES = 8  # doubles of one vector register of AVX-512; two of AVX2
 
 # control
@@ -92,8 +86,10 @@ LANES = 8  # doubles of one vector register of AVX-512; two of AVX2
     H_NEXT,  # the first step of the next march; nought: to be chosen
     FRESH_SLOPE, FRESH_JACOBIAN,  # 1 when the first stage, or the Jacobian, is that of the present state
     INFUSING,  # 1 when any infusion rate is not nought
-) = range(12)  # fmt: skip
-N_CONTROL = 12
+    NEXT_EVENT, N_EVENTS,  # which breakpoint comes next, and how many there are
+    BY_STIFF,  # 1 when the stiff method is at work
+) = range(15)  # fmt: skip
+N_CONTROL = 16
 
 # counts
 (
@@ -144,6 +140,18 @@ def work_size(n: int, n_jacobian: int, n_lu: int, n_steady: int, n_routes: int, 
         (ROSENBROCK_STAGES + 4) * w + WEIGHTS + n_jacobian + n_lu,
         n_steady * n_steady + n_steady * max(1, m) + w + n_jacobian,
         4 * n_routes,
+    )
+
+
+def record_size(n: int, n_prepared: int, n_doses: int) -> int:
+    """Doubles of a subject's record in lanes: control | state | events."""
+    return N_CONTROL + 4 * wide(n) + n_prepared + 2 * n_doses * EVENT
+
+
+def room_size(n: int, n_prepared: int, n_jacobian: int, n_lu: int, n_subjects: int) -> int:
+    """Doubles of queues and vectors, see lanes.py."""
+    return 2 * (n_subjects + LANES) + LANES * (
+        (8 + ROSENBROCK_STAGES) * n + n_prepared + n_jacobian + n_lu + 17
     )
 
 

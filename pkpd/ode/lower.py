@@ -368,7 +368,10 @@ class Body:
             case ast.UnaryOp(op=ast.USub()):
                 return self.negative(node)
             case ast.UnaryOp(op=ast.Invert()):
-                return self.builder.not_(self.convert(self.value(node.operand), MASK, node))
+                value = self.value(node.operand)
+                return self.builder.not_(
+                    self.convert(value, BOOL if getattr(value, "type", None) == BOOL else MASK, node)
+                )
             case ast.UnaryOp(op=ast.Not()):
                 return self.builder.not_(self.truth(node.operand))
             case ast.BinOp():
@@ -496,7 +499,9 @@ class Body:
     def power(self, node: ast.AST, a: Any, b: Any) -> Any:
         """``a ** b``; by a constant integer a product of squares, as numba has it."""
         if VECTOR in (kind.type for kind in self.common(node, a, b)):
-            raise self.error(node, "vectors have no powers")
+            return Body(
+                source(vectormath.power), list(self.common(node, a, b)), self.builder, self.entry
+            ).run()
         if b.type == FLOAT:
             return self.intrinsic("llvm.pow", *self.common(node, a, b))
         if not isinstance(b, ir.Constant) or b.constant < 0:
@@ -592,11 +597,12 @@ class Body:
 
     def function(self, node: ast.expr) -> FunctionType | None:
         """The Python function that a name stands for, if it does: also one that was handed to this function."""
+        found: Any = None
         if isinstance(node, ast.Name):
             found = self.values.get(node.id, None if node.id in self.local else self.globals.get(node.id))
-            if isinstance(found, FunctionType):
-                return found
-        return None
+        elif isinstance(node, ast.Attribute):
+            found = self.known(node)
+        return found if isinstance(found, FunctionType) else None
 
     def intrinsic(self, name: str, *values: Any) -> Any:
         """One of LLVM's mathematical functions."""
@@ -744,23 +750,33 @@ class Body:
 
 
 class Columns(Body):
-    """A straight line ``f(A, b, ...)`` for LANES columns at once, as ``f(A, b, ..., stride)``.
+    """A straight line ``f(A, b, ...)`` for LANES columns at once, as ``f(A, b, ..., stride)`` or, with a stride of LANES, as ``f(A, b, ...)``.
 
-    Element i of lane l of an array that is named in ``columns`` stands at ``b[i*stride + l]``; other arrays are the same in every lane.
+    Element i of lane l of an array that is named in ``columns`` stands at ``b[i*stride + l]``; other arrays are the same in every lane. A number that
+    is named there is an array of one element.
     """
 
     def __init__(
         self, function: Source, arguments: Sequence[Any], builder: Any, entry: Any, columns: Collection[str]
     ) -> None:
-        *own, self.stride = arguments
-        super().__init__(function, own, builder, entry)
+        names = [a.arg for a in function.tree.args.args]
+        strided = len(arguments) > len(names)
         self.columns = columns
+        super().__init__(function, arguments[: len(names)], builder, entry)
+        self.stride = arguments[-1] if strided else INT(LANES)
+        subscripted = {one.value.id for one in ast.walk(self.tree) if isinstance(one, ast.Subscript)}  # type: ignore[attr-defined]
+        for name in set(names) & set(columns) - subscripted:
+            self.values[name] = self.read(builder.bitcast(self.values[name], VECTOR.as_pointer()))
 
     def place(self, node: ast.Subscript) -> Any:
         """The address of a vector, or of a number."""
         if not (isinstance(node.value, ast.Name) and node.value.id in self.columns):
             return super().place(node)
-        start = self.builder.mul(self.stride, self.integer(node.slice), flags=["nsw"])
+        index = self.integer(node.slice)
+        if isinstance(index, ir.Constant) and isinstance(self.stride, ir.Constant):
+            start = INT(index.constant * self.stride.constant)
+        else:
+            start = self.builder.mul(self.stride, index, flags=["nsw"])
         place = self.builder.gep(self.values[node.value.id], [start], inbounds=True)
         return self.builder.bitcast(place, VECTOR.as_pointer())
 

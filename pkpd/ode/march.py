@@ -55,6 +55,28 @@ def guess(address, sizes, control, state, p, f, u, g, floor, order):
 
 
 @inner
+def enter(address, sizes, control, state, p, counts, f, u, g, floor, order):
+    """Slope f and floor at the start, and the first step: control[H_NEXT], or a guess if that is nought. Negative: the slope is not finite."""
+    n, w = sizes[N_STATES], sizes[WIDE]
+    y, rate, atol, largest = state, shift(state, w), shift(state, 2 * w), shift(state, 3 * w)
+    slope(address, y, p, rate, f, w)
+    counts[RHS_CALLS] += 1
+    for i in range(n):
+        if not abs(f[i]) < inf:
+            return -1.0
+        largest[i] = max(largest[i], abs(y[i]))
+    h = control[H_NEXT]
+    if h == 0.0:
+        h = guess(address, sizes, control, state, p, f, u, g, floor, order)
+        counts[RHS_CALLS] += 1
+    control[H_NEXT] = 0.0
+    control[FRESH_SLOPE] = 1.0
+    control[FRESH_JACOBIAN] = 0.0
+    floors(floor, atol, largest, control[RTOL], control[AUTOMATIC], w)
+    return h
+
+
+@inner
 def emit(address, sizes, u, p, row, out, out_dot, weights, tangent, work):
     """Write outputs, states and their tangents at the state u, of which weights tells how it came from stages."""
     line = shift(out, row * sizes[WIDTH])
@@ -75,7 +97,7 @@ def march(
     The first step is control[H_NEXT] if that is not nought. Arguments: see layout.py; order : of the error estimate, plus one; tangent_unit : where
     the address of the method's tangent is.
     """
-    n, w, m = sizes[N_STATES], sizes[WIDE], sizes[N_DIRECTIONS]
+    w, m = sizes[WIDE], sizes[N_DIRECTIONS]
     rtol = control[RTOL]
     t, t1 = control[T], control[T1]
     y, rate, atol, largest = state, shift(state, w), shift(state, 2 * w), shift(state, 3 * w)
@@ -87,20 +109,9 @@ def march(
     weights = shift(floor, w)
     own = shift(weights, WEIGHTS)
     clear(work, (stages + 4) * w + WEIGHTS)
-    slope(address, y, p, rate, k, w)
-    counts[RHS_CALLS] += 1
-    for i in range(n):
-        if not abs(k[i]) < inf:
-            return NOT_FINITE
-        largest[i] = max(largest[i], abs(y[i]))
-    h = control[H_NEXT]
-    if h == 0.0:
-        h = guess(address, sizes, control, state, p, k, u, y1, floor, order)
-        counts[RHS_CALLS] += 1
-    control[H_NEXT] = 0.0
-    control[FRESH_SLOPE] = 1.0
-    control[FRESH_JACOBIAN] = 0.0
-    floors(floor, atol, largest, rtol, control[AUTOMATIC], w)
+    h = enter(address, sizes, control, state, p, counts, k, u, y1, floor, order)
+    if h < 0.0:
+        return NOT_FINITE
     before = FORGOTTEN
     rejected = False
     while True:
