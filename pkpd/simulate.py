@@ -95,7 +95,7 @@ def solve(
     atol: ArrayLike | None = None,
     method: str = "auto",
     directions: Sequence[int | str] = (),
-    control_sensitivities: bool = True,
+    slack: float = 30.0,
     keep_states: bool = False,
     h_max: float = np.inf,
     max_steps: int = 1_000_000,
@@ -115,9 +115,8 @@ def solve(
     method : "auto" (explicit, and stiffly accurate Rosenbrock once the problem proves stiff), "tsit5" or "rodas5p".
     directions : what to differentiate by: a parameter by index or name, the initial value of a state as "state(0)", the amount of the k-th dose
         of the table as "dose[k]".
-    control_sensitivities : whether the error of sensitivities decides on steps like that of states, for relative changes. Without it they are still the
-        exact derivatives of the steps taken, at about half the cost. Not for an explicit method near a rest: nothing then keeps its steps short enough for
-        the sensitivities to be stable.
+    slack : how many times larger than those of the states the errors of sensitivities, to relative changes, may be in a step. They are the exact
+        derivatives of the steps taken; with the default their control adds few steps, with 1 they are as accurate as the states at about twice the cost.
     lanes : whether many subjects are integrated side by side in vector registers. A subject's result does not depend on it, but for the last digits of exp,
         log and powers in the model.
     progress : called with (subjects done, subjects in all) now and then.
@@ -141,7 +140,7 @@ def solve(
         method,
         slots,
         m,
-        control_sensitivities,
+        slack,
         width,
         h_max,
         max_steps,
@@ -287,7 +286,7 @@ class _Task:
         method: str,
         slots: Integers,
         m: int,
-        control_sensitivities: bool,
+        slack: float,
         width: int,
         h_max: float,
         max_steps: int,
@@ -306,7 +305,7 @@ class _Task:
         if free.size:
             self.address[layout.REST] = _unit_address("rest")
         if m:
-            self.address[layout.DFDP : layout.CONTRACT_LANES + 1] = kernel.sensitivity_address
+            self.address[layout.D_RHS : layout.CONTRACT_LANES + 1] = kernel.tangent_address
             self.address[layout.EXPLICIT_TANGENT] = _unit_address("explicit_tangent")
             self.address[layout.ROSENBROCK_TANGENT] = _unit_address("rosenbrock_tangent")
             self.address[layout.EMIT_TANGENT] = _unit_address("emit_tangent")
@@ -330,7 +329,7 @@ class _Task:
             layout.N_STEADY: free.size,
             layout.METHOD: code,
             layout.WIDE: layout.wide(n),
-            layout.N_PREPARED: kernel.n_params + kernel.N_CONSTANTS + (kernel.N_DCONSTANTS if m else 0),
+            layout.N_PREPARED: kernel.n_params + kernel.N_CONSTANTS,
         }.items():
             sizes[slot] = value
         none = np.zeros((0, 3), np.int64)
@@ -342,26 +341,6 @@ class _Task:
             layout.AT_SLOTS: slots,
         }
         sizes[layout.N_JACOBIAN] = len(kernel.J_ROWS)
-        if m:
-            nonzeros = (
-                len(kernel.P_ROWS),
-                len(kernel.H_ENTRY),
-                len(kernel.G_ROWS),
-                len(kernel.D_ROWS),
-                len(kernel.R_ROWS),
-            )
-            sizes[
-                [layout.N_DFDP, layout.N_HESSIAN, layout.N_DOUTPUTS, layout.N_DINITIAL, layout.N_DROUTES]
-            ] = nonzeros
-            patterns |= {
-                layout.AT_P: _by_parameter(kernel.P_ROWS, kernel.P_COLS, slots),
-                layout.AT_H_STATE: _by_state(kernel.H_ENTRY, kernel.H_Z, n),
-                layout.AT_H_PARAM: _by_parameter(kernel.H_ENTRY, kernel.H_Z - n, slots),
-                layout.AT_G_STATE: _by_state(kernel.G_ROWS, kernel.G_Z, n),
-                layout.AT_G_PARAM: _by_parameter(kernel.G_ROWS, kernel.G_Z - n, slots),
-                layout.AT_D: _by_parameter(kernel.D_ROWS, kernel.D_COLS, slots),
-                layout.AT_R: _by_parameter(kernel.R_ROWS, kernel.R_COLS, slots),
-            }
         at = layout.N_SIZES
         flat = []
         for slot in range(layout.AT_J, layout.AT_END):
@@ -369,7 +348,6 @@ class _Task:
             flat.append(np.asarray(patterns.get(slot, none), dtype=np.int64).ravel())
             at += flat[-1].size
         sizes[layout.AT_END] = at
-        sizes[layout.CONTROLLED] = control_sensitivities
         self.sizes = np.concatenate([sizes, *flat])
 
         self.times = times
@@ -380,8 +358,8 @@ class _Task:
             raise InputError("a dose is not a finite number")
         start = min(0.0, times[0], events.time[0] if len(events) else 0.0)
         self.control = np.zeros(layout.N_CONTROL)
-        self.control[[layout.RTOL, layout.AUTOMATIC, layout.H_MAX, layout.MAX_STEPS, layout.START]] = (
-            rtol, float(atol is None), h_max, max_steps, start,
+        self.control[[layout.RTOL, layout.AUTOMATIC, layout.H_MAX, layout.MAX_STEPS, layout.START, layout.SLACK]] = (
+            rtol, float(atol is None), h_max, max_steps, start, slack,
         )  # fmt: skip
         self.atol = np.zeros(n)
         if atol is not None:
@@ -403,9 +381,8 @@ class _Task:
         )
         self.tangent_size = 1
         if m:
-            total = int(sizes[layout.N_JACOBIAN]) + sum(nonzeros)
             self.tangent_size = layout.tangent_size(
-                n, m, len(kernel.ROUTES), len(events), total, len(kernel.J_ROWS)
+                n, m, len(kernel.ROUTES), len(events), len(kernel.J_ROWS), int(sizes[layout.N_PREPARED])
             )
 
     def storage(self, n_subjects: int) -> _Storage:
@@ -462,19 +439,6 @@ def _aligned(size: int) -> Floats:
     line = 8 * layout.LANES
     room = np.zeros(size + layout.LANES)
     return room[-(room.ctypes.data // 8) % (line // 8) :][:size]
-
-
-def _by_state(rows: Integers, z: Integers, n: int) -> Integers:
-    """(nonzero, row, state) of the derivatives by states, z < n; shape (count, 3)."""
-    chosen = np.flatnonzero(z < n)
-    return np.column_stack([chosen, rows[chosen], z[chosen]])
-
-
-def _by_parameter(rows: Integers, parameters: Integers, slots: Integers) -> Integers:
-    """(nonzero, row, direction) of the derivatives by the parameters that have a direction; shape (count, 3)."""
-    chosen = np.flatnonzero(parameters >= 0)
-    chosen = chosen[slots[parameters[chosen]] >= 0]
-    return np.column_stack([chosen, rows[chosen], slots[parameters[chosen]]])
 
 
 def _spread(

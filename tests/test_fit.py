@@ -64,7 +64,7 @@ class Solver:
         *,
         rtol=1e-6,
         directions=(),
-        control_sensitivities=True,
+        slack=30.0,
         threads=None,
     ):
         self.calls += 1

@@ -394,14 +394,42 @@ def test_a_parameter_named_twice_is_refused():
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_steps_may_be_left_to_the_states(reference, method):
-    """The solution is then bit for bit the one without sensitivities, and these are right to nearly the same tolerance."""
+def test_slack_leaves_steps_to_the_states_and_none_makes_sensitivities_as_accurate(reference, method):
+    """With endless slack the solution is bit for bit the one without sensitivities; in between there are a few more steps."""
     k = kernel(MODEL)
     plain = run(MODEL, TIMES, doses(k), method=method)
-    given = run(MODEL, TIMES, doses(k), method=method, directions=DIRECTIONS, control_sensitivities=False)
+    given, usual, tight = (
+        run(MODEL, TIMES, doses(k), method=method, directions=DIRECTIONS, slack=slack)
+        for slack in (1e9, 30.0, 1.0)
+    )
     np.testing.assert_array_equal(given.states, plain.states)
     np.testing.assert_array_equal(given.counts, plain.counts)
-    assert np.all(errors(k, given, reference, 1e-6) < 10 * A_FEW_STEPS)
+    steps = [solution.counts[0, 3] for solution in (plain, usual, tight)]
+    assert steps[0] <= steps[1] < 1.3 * steps[0] and steps[1] < steps[2]
+    assert np.all(errors(k, usual, reference, 1e-6) < 10 * A_FEW_STEPS)
+    assert np.all(errors(k, tight, reference, 1e-6) < A_FEW_STEPS)
+
+
+RESTING = """
+model      a state at rest that would leave it
+time       h
+parameter  fast = 50 [1/h]
+parameter  supply = 50 [1/h]
+parameter  start = 1 [1]
+state      x = start [1]
+d x = supply - fast*x
+output     x [1]
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_sensitivities_stay_stable_where_the_states_rest(method):
+    """The states ask for no steps at all there: without any control an explicit method would outgrow its stability."""
+    times = np.linspace(0.0, 10.0, 11)
+    solution = run(RESTING, times, method=method, directions=["start", "supply"])
+    np.testing.assert_allclose(solution.states[0, :, 0], 1.0, rtol=1e-9)
+    exact = np.stack([np.exp(-50 * times), (1 - np.exp(-50 * times)) / 50], axis=-1)
+    np.testing.assert_allclose(solution.state_sensitivities[0, :, 0], exact, atol=1e-4)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -54,6 +54,11 @@ def call4(function: Any, a: Any, b: Any, c: Any, d: Any) -> None:
     function(a, b, c, d)
 
 
+def call6(function: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> None:
+    """Call ``function(a, b, c, d, e, f)``."""
+    function(a, b, c, d, e, f)
+
+
 def status7(function: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any) -> Any:
     """``function(a, ..., g)``, which returns a status."""
     return function(a, b, c, d, e, f, g)

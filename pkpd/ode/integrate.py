@@ -12,7 +12,7 @@ from .call import DOUBLES, INTEGER, INTEGERS, c_function, call1, call2, inner, s
 from .control import resolution
 from .march import emit
 from .layout import (
-    AT_TARGETS, BOLUS, BY_STIFF, CONSTANTS, CURSOR, DCONSTANTS, DOSE, EVENT, EVENTS, EVENT_TANGENT, EXPLICIT, HEADER, H_NEXT, INFUSING, INFUSION_END,
+    AT_TARGETS, BOLUS, BY_STIFF, CONSTANTS, CURSOR, DOSE, EVENT, EVENTS, EVENT_TANGENT, EXPLICIT, HEADER, H_NEXT, INFUSING, INFUSION_END,
     INFUSION_START, INITIAL, INITIAL_TANGENT, METHOD, METHOD_USED, NEXT_EVENT, N_COUNTS, N_DIRECTIONS, N_DOSES, N_EVENTS, N_PARAMS, N_STATES, N_STEADY,
     N_TIMES, REST, RODAS5P, RODAS5P_ONLY, ROSENBROCK, ROUTES, START, SWITCHED, SWITCHES, T, T1, TSIT5_ONLY, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
@@ -179,8 +179,6 @@ def prepare(address, sizes, parameters, p):
     for i in range(sizes[N_PARAMS]):
         p[i] = parameters[i]
     call1(address[CONSTANTS], p)
-    if sizes[N_DIRECTIONS] > 0:
-        call1(address[DCONSTANTS], p)
 
 
 SUBJECTS = (

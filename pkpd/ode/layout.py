@@ -19,12 +19,10 @@ Vectors of states are WIDE long: the number of states rounded up to a multiple o
 ``tangent`` has a header of 16 (ERROR_NORM, SETTLE: 1 when y1' is to become y'); then, with r' the tangent of infusion rates and m the directions
 rounded up to a multiple of LANES,
 
-    scale (m,) | r' (n, m) | y' | y1' | u' | error' | largest | at (n, m each) | k' (8, n, m) | J' (n_jacobian, m)
-    | values of J, f_p, hessian, outputs', initial', routes' | column (3 WIDE) | route (4 n_routes) | route' (4 n_routes, m)
-    | seeds of initial values (n, m) | seeds of doses (n_doses, m)
+    scale (m,) | r' (n, m) | y' | y1' | u' | error' | largest | at (n, m each) | k' (8, n, m) | J' (n_jacobian, m) | p' (N_PREPARED, m)
+    | column (3 WIDE) | route (4 n_routes) | route' (4 n_routes, m) | seeds of initial values (n, m) | seeds of doses (n_doses, m)
 
-A direction d changes at most one parameter: p' has one element ``scale[d]``. The patterns of derivatives by parameters hold only the nonzeros that
-some direction needs, as (nonzero, row, direction).
+A direction d changes at most one parameter: p' has one element ``scale[d]``, and those of the constants that depend on it.
 
 Nothing here imports llvmlite or its users.
 """
@@ -34,49 +32,28 @@ from __future__ import annotations
 # address: functions of the model ...
 RHS, JACOBIAN, FACTOR, SOLVE, OUTPUTS, INITIAL, ROUTES, CONSTANTS = range(8)
 (
-    DFDP, HESSIAN, DOUTPUTS, DINITIAL, DROUTES, DCONSTANTS, SOLVE_LANES, MULTIPLY_LANES, CONTRACT_LANES, RHS_WIDE, JACOBIAN_WIDE, FACTOR_WIDE,
-    SOLVE_WIDE,
-) = range(8, 21)  # fmt: skip
+    D_RHS, D_JACOBIAN, D_OUTPUTS, D_INITIAL, D_ROUTES, D_CONSTANTS, SOLVE_LANES, CONTRACT_LANES, RHS_WIDE, JACOBIAN_WIDE, FACTOR_WIDE, SOLVE_WIDE,
+) = range(8, 20)  # fmt: skip
 # ... and units of the integrator
 (
     EXPLICIT, ROSENBROCK, REST, EXPLICIT_TANGENT, ROSENBROCK_TANGENT, EMIT_TANGENT, INITIAL_TANGENT, EVENT_TANGENT,
-) = range(21, 29)  # fmt: skip
-N_ADDRESSES = 29
+) = range(20, 28)  # fmt: skip
+N_ADDRESSES = 28
 
 MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "routes", "constants")
-SENSITIVITY_FUNCTIONS = (
-    "dfdp",
-    "hessian",
-    "doutputs",
-    "dinitial",
-    "droutes",
-    "dconstants",
-    "solve_lanes",
-    "multiply_lanes",
-    "contract_lanes",
-)
-
 # sizes: counts, then where each pattern starts in the same array and how many entries it has
 (
-    N_STATES, N_PARAMS, N_OUTPUTS, WIDTH, N_TIMES, N_JACOBIAN, N_LU, N_ROUTES, N_DOSES, N_DIRECTIONS, N_DFDP, N_HESSIAN, N_DOUTPUTS,
-    N_DINITIAL, N_DROUTES, N_STEADY, METHOD, CONTROLLED, N_PREPARED, WIDE, RECORD,
-) = range(21)  # fmt: skip
+    N_STATES, N_PARAMS, N_OUTPUTS, WIDTH, N_TIMES, N_JACOBIAN, N_LU, N_ROUTES, N_DOSES, N_DIRECTIONS, N_STEADY, METHOD, N_PREPARED, WIDE, RECORD,
+) = range(15)  # fmt: skip
 (
     AT_J,  # (row, column) of every Jacobian entry
     AT_DIAGONAL,  # entry of every diagonal element of the Jacobian
     AT_STEADY,  # states that start at rest
     AT_TARGETS,  # state of every route
     AT_SLOTS,  # direction of every parameter, or -1
-    AT_P,  # (nonzero of dfdp, state, direction)
-    AT_H_STATE,  # (nonzero of hessian, Jacobian entry, state)
-    AT_H_PARAM,  # (nonzero of hessian, Jacobian entry, direction)
-    AT_G_STATE,  # (nonzero of doutputs, output, state)
-    AT_G_PARAM,  # (nonzero of doutputs, output, direction)
-    AT_D,  # (nonzero of dinitial, state, direction)
-    AT_R,  # (nonzero of droutes, element of routes, direction)
     AT_END,
-) = range(21, 34)
-N_SIZES = 36
+) = range(15, 21)
+N_SIZES = 22
 LANES = 8  # doubles of one vector register of AVX-512; two of AVX2
 
 # control
@@ -88,7 +65,8 @@ LANES = 8  # doubles of one vector register of AVX-512; two of AVX2
     INFUSING,  # 1 when any infusion rate is not nought
     NEXT_EVENT, N_EVENTS,  # which breakpoint comes next, and how many there are
     BY_STIFF,  # 1 when the stiff method is at work
-) = range(15)  # fmt: skip
+    SLACK,  # how many times larger the errors of sensitivities may be
+) = range(16)  # fmt: skip
 N_CONTROL = 16
 
 # counts
@@ -155,12 +133,11 @@ def room_size(n: int, n_prepared: int, n_jacobian: int, n_lu: int, n_subjects: i
     )
 
 
-def tangent_size(n: int, m: int, n_routes: int, n_doses: int, nonzeros: int, n_jacobian: int) -> int:
-    """Doubles of ``tangent``; nonzeros: of J, f_p, hessian, outputs', initial' and routes' together."""
+def tangent_size(n: int, m: int, n_routes: int, n_doses: int, n_jacobian: int, n_prepared: int) -> int:
+    """Doubles of ``tangent``."""
     return (
         HEADER
-        + m * (1 + 16 * n + n_jacobian + 4 * n_routes + n_doses)
-        + nonzeros
+        + m * (1 + 16 * n + n_jacobian + n_prepared + 4 * n_routes + n_doses)
         + 3 * wide(n)
         + 4 * n_routes
     )
