@@ -469,6 +469,8 @@ def read_report(path: str | os.PathLike[str]) -> tuple[FitResult, dict[str, Any]
     path = Path(path)
     if path.is_dir():
         path = path / "result.json"
+        if not path.exists():
+            raise DataError(f'"{path.parent}" holds no report: there is no result.json in it')
     result = FitResult.read_json(path)
     beside = path.with_name("curves.json")
     if not beside.exists():
