@@ -18,7 +18,7 @@ row
     as for "more than").
 """
 
-from pkpd.plot.canvas import COLOURS, save, svg
+from pkpd.plot.canvas import COLOURS, save, shown_unit, svg
 from pkpd.plot.fits import (
     dose_response_figure,
     observed_predicted_figure,
@@ -35,6 +35,7 @@ __all__ = [
     "profile_figure",
     "residual_figure",
     "save",
+    "shown_unit",
     "svg",
     "time_course_figure",
 ]

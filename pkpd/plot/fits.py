@@ -163,8 +163,8 @@ def observed_predicted_figure(rows: Sequence[Row], *, title: str = "", limit: fl
         for one in rows:
             if one["study"] == study:
                 n = f", n = {one['n']:g}" if one.get("n") else ""
-                lines.append((clipped(f"{one['arm']}: {one['what']}{n}", 62), one))
-    figure, axis = _ladder(lines, (9.6, 1.1, 0.235), limit)
+                lines.append((clipped(f"{one['arm']}: {one['what']}{n}", 80), one))
+    figure, axis = _ladder(lines, (10.2, 1.1, 0.235), limit)
     axis.set_xlabel("deviation from the reported number (standard errors)")
     for i, (_, row) in enumerate(lines):
         y = -i
@@ -191,13 +191,21 @@ def observed_predicted_figure(rows: Sequence[Row], *, title: str = "", limit: fl
 
 
 def _draw_number(axis: Axes, y: float, row: Row, limit: float) -> None:
-    error = _standard_error(row)
-    if error is None:
+    if not all(is_number(row.get(key)) for key in ("observed", "predicted", "deviation")):
         return
     observed, deviation = float(row["observed"]), float(row["deviation"])
     low, high = ends_of(row.get("observed_interval"))
+    error = _standard_error(row)
+    if error is None:
+        if math.isfinite(low) == math.isfinite(high):
+            return
+        error = math.nan  # a bound that is kept: it begins at the reported number, and nothing says how far the prediction is
     ends = [
-        (limit * 1.06 if end > 0 else -limit * 1.06) if math.isinf(end) else (end - observed) / error
+        math.copysign(limit * 1.06, end)
+        if math.isinf(end)
+        else 0.0
+        if end == observed
+        else (end - observed) / error
         for end in (low, high)
     ]
     if (low, high) == (-math.inf, math.inf):
@@ -206,7 +214,7 @@ def _draw_number(axis: Axes, y: float, row: Row, limit: float) -> None:
     axis.plot([0], [y + 0.14], color=INK, marker="|", markersize=7, zorder=3)
     colour, marker = _look(row)
     low, high = ends_of(row.get("predicted_interval"))
-    if math.isfinite(low) and math.isfinite(high):
+    if math.isfinite(low) and math.isfinite(high) and error > 0:
         span = [(low - observed) / error, (high - observed) / error]
         _draw_span(axis, span, y - 0.17, limit, colour, 1.2, 4)
     _draw_place(axis, deviation, y - 0.17, limit, row, colour, marker, "predicted", area=26, zorder=5)
@@ -291,9 +299,7 @@ def _draw_place(
 
 
 def _standard_error(row: Row) -> float | None:
-    """The standard error in which the row's deviation is counted, as it follows from its own numbers."""
-    if not all(is_number(row.get(key)) for key in ("observed", "predicted", "deviation")):
-        return None
+    """The standard error in which the row's deviation is counted, as it follows from its own numbers; None if it does not."""
     difference, deviation = float(row["predicted"]) - float(row["observed"]), float(row["deviation"])
     if abs(deviation) > 1e-6 and difference / deviation > 0:
         return difference / deviation
