@@ -2,11 +2,11 @@
 
     quantities   exact amounts and times, their units, limits and spelling
     words        the vocabulary of the schedule language
-    language     text to schedule and back; the language is described at its top
-    schedule     doses, courses and schedules as values, in days
     events       a table of numbers in a model's units
+    schedule     doses, courses and schedules as values, in days
+    language     text to schedule and back; the language is described at its top
 
-Each file imports only from those that stand beside or below it in the order quantities, words, events, schedule, language.
+Each file knows those above it; only `Schedule.parse` and ``str`` call the language, when they are used.
 """
 
 from pkpd.dosing.events import EventTable
