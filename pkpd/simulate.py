@@ -24,6 +24,7 @@ from pkpd.dosing import EventTable, Schedule, time_units_per_day
 from pkpd.errors import InputError, SolverError
 from pkpd.kernel import Kernel, cache_folder, load
 from pkpd.ode import layout, unit
+from pkpd.ode.control import partners
 from pkpd.ode.status import SUCCESS, sentence
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Solution:
     outputs : (n_subjects, n_times, n_outputs), nan for a failed subject; states : (n_subjects, n_times, n_states) or None;
     sensitivities : (n_subjects, n_times, n_outputs, n_directions) or None, of outputs by directions; state_sensitivities : the same of states;
     status : (n_subjects,), 0 is success; stopped : (n_subjects,), the time reached; counts : (n_subjects, 5) right-hand sides, Jacobians,
-    factorisations, steps, rejected steps; method : (n_subjects,), key of ``layout.METHOD_SENTENCES``.
+    factorisations, steps, rejected steps; method : (n_subjects,), what ``layout.method_sentence`` reads, of the two ``methods`` (explicit, stiff).
     """
 
     outputs: Floats
@@ -58,16 +59,15 @@ class Solution:
     stopped: Floats
     counts: Integers
     method: Integers
+    methods: tuple[str, str]
     time_unit: str
 
     @property
     def statistics(self) -> dict[str, Any]:
         """Totals over subjects, and how many were solved by which method."""
         totals: dict[str, Any] = {name: int(self.counts[:, i].sum()) for i, name in enumerate(STATISTICS)}
-        for code, words in layout.METHOD_SENTENCES.items():
-            count = int(np.count_nonzero(self.method == code))
-            if count:
-                totals[f"method: {words}"] = count
+        for code, count in zip(*np.unique(self.method, return_counts=True), strict=True):
+            totals[f"method: {layout.method_sentence(code, *self.methods)}"] = int(count)
         return totals
 
     def failure(self, subject: int) -> str:
@@ -109,7 +109,8 @@ def solve(
         at time 0, or at the first output or dose before it.
     rtol, atol : a step is accepted when each state's error is within ``atol + rtol |y|``; atol : scalar or (n_states,). Without atol, the scale
         of a state is a small fraction of the largest value it has had.
-    method : "auto" (explicit, and stiffly accurate Rosenbrock once the problem proves stiff), "tsit5" or "rodas5p".
+    method : "auto" (explicit, and stiffly accurate Rosenbrock where the problem proves stiff, both chosen by rtol), "tsit5" or "vern7" (explicit),
+        "rodas4" or "rodas5p" (stiff).
     directions : what to differentiate by: a parameter by index or name, the initial value of a state as "state(0)", the amount of the k-th dose
         of the table as "dose[k]".
     control_sensitivities : whether the error of sensitivities decides on steps like that of states, for relative changes. Without it they are still the
@@ -173,6 +174,7 @@ def solve(
             :, [layout.RHS_CALLS, layout.JACOBIANS, layout.FACTORISATIONS, layout.STEPS, layout.REJECTED]
         ],
         method=counts[:, layout.METHOD_USED],
+        methods=task.methods,
         time_unit=kernel.TIME_UNIT,
     )
 
@@ -287,20 +289,32 @@ class _Task:
     ) -> None:
         n = kernel.n_states
         free = np.flatnonzero(kernel.STEADY)
-        code = layout.METHODS[method]
+        self.methods = partners(method, rtol)
+        explicit, stiff = self.methods
+        stages = 0
 
         self.address = np.zeros(layout.N_ADDRESSES, np.int64)
         self.address[: len(kernel.plain_address)] = kernel.plain_address
-        if code != layout.RODAS5P:
-            self.address[layout.EXPLICIT] = _unit_address("explicit")
-        if code != layout.TSIT5:
-            self.address[layout.ROSENBROCK] = _unit_address("rosenbrock")
+        code = layout.AUTO
+        if method in layout.STIFF_METHODS:
+            code = layout.STIFF_ONLY
+        else:
+            stages = layout.EXPLICIT_METHODS[explicit]
+            self.address[layout.EXPLICIT] = _unit_address(explicit)
+            if m:
+                self.address[layout.EXPLICIT_TANGENT] = _unit_address(f"{explicit}_tangent")
+                self.address[layout.DENSE_TANGENT] = _unit_address(f"{explicit}_dense_tangent")
+        if method in layout.EXPLICIT_METHODS:
+            code = layout.EXPLICIT_ONLY
+        else:
+            stages = max(stages, layout.STIFF_METHODS[stiff])
+            self.address[layout.ROSENBROCK] = _unit_address(stiff)
+            if m:
+                self.address[layout.ROSENBROCK_TANGENT] = _unit_address(f"{stiff}_tangent")
         if free.size:
             self.address[layout.REST] = _unit_address("rest")
         if m:
             self.address[layout.DFDP : layout.CONTRACT_LANES + 1] = kernel.sensitivity_address
-            self.address[layout.EXPLICIT_TANGENT] = _unit_address("explicit_tangent")
-            self.address[layout.ROSENBROCK_TANGENT] = _unit_address("rosenbrock_tangent")
             self.address[layout.EMIT_TANGENT] = _unit_address("emit_tangent")
             self.address[layout.INITIAL_TANGENT] = _unit_address("initial_tangent")
             self.address[layout.EVENT_TANGENT] = _unit_address("event_tangent")
@@ -320,6 +334,7 @@ class _Task:
             layout.N_STEADY: free.size,
             layout.METHOD: code,
             layout.WIDE: layout.wide(n),
+            layout.N_STAGES: stages,
             layout.N_PREPARED: kernel.n_params + kernel.N_CONSTANTS + (kernel.N_DCONSTANTS if m else 0),
         }.items():
             sizes[slot] = value
@@ -386,13 +401,13 @@ class _Task:
         self.n, self.m = n, m
         self.n_prepared = int(sizes[layout.N_PREPARED])
         self.work_size = layout.work_size(
-            n, len(kernel.J_ROWS), kernel.N_LU, free.size, len(kernel.ROUTES), m
+            n, len(kernel.J_ROWS), kernel.N_LU, free.size, len(kernel.ROUTES), m, stages
         )
         self.tangent_size = 1
         if m:
             total = int(sizes[layout.N_JACOBIAN]) + sum(nonzeros)
             self.tangent_size = layout.tangent_size(
-                n, m, len(kernel.ROUTES), len(events), total, len(kernel.J_ROWS)
+                n, m, len(kernel.ROUTES), len(events), total, len(kernel.J_ROWS), stages
             )
 
     def storage(self) -> _Storage:

@@ -12,9 +12,9 @@ from .call import DOUBLES, INTEGER, INTEGERS, c_function, call1, call2, inner, s
 from .control import resolution
 from .march import emit
 from .layout import (
-    AT_TARGETS, BOLUS, CONSTANTS, CURSOR, DCONSTANTS, DOSE, EVENT, EVENTS, EVENT_TANGENT, EXPLICIT, HEADER, H_NEXT, INFUSION_END, INFUSION_START,
+    AT_TARGETS, BOLUS, CONSTANTS, CURSOR, DCONSTANTS, DOSE, EVENT, EVENTS, EVENT_TANGENT, EXPLICIT, EXPLICIT_ONLY, HEADER, H_NEXT, INFUSION_END, INFUSION_START,
     INFUSING, INITIAL, INITIAL_TANGENT, METHOD, METHOD_USED, N_COUNTS, N_DIRECTIONS, N_DOSES, N_PARAMS, N_STATES, N_STEADY,
-    N_TIMES, REST, RODAS5P, RODAS5P_ONLY, ROSENBROCK, ROUTES, START, SWITCHED, SWITCHES, T, T1, TSIT5_ONLY, WEIGHTS, WIDE, WIDTH,
+    N_TIMES, REST, ROSENBROCK, ROUTES, START, STIFF_ONLY, SWITCHED, SWITCHES, T, T1, WIDE, WIDTH,
 )  # fmt: skip
 from .status import BAD_DOSE, NOT_FINITE, NOT_STIFF, STIFF, SUCCESS
 
@@ -94,8 +94,8 @@ def subject(address, sizes, control, state, p, doses, times, counts, out, work, 
     n_events = breakpoints(sizes[N_DOSES], doses, targets, p, work, events)
     if n_events < 0:
         return BAD_DOSE
-    stiff = sizes[METHOD] == RODAS5P
-    counts[METHOD_USED] = RODAS5P_ONLY if stiff else TSIT5_ONLY
+    stiff = sizes[METHOD] == STIFF_ONLY
+    counts[METHOD_USED] = STIFF_ONLY if stiff else EXPLICIT_ONLY
     last = times[sizes[N_TIMES] - 1]
     e = 0
     while True:
@@ -125,10 +125,10 @@ def subject(address, sizes, control, state, p, doses, times, counts, out, work, 
             if rate[i] != 0.0:
                 control[INFUSING] = 1.0
         row = counts[CURSOR]
-        for i in range(WEIGHTS):
-            work[i] = 1.0 if i == 0 else 0.0
+        work[0] = 1.0  # the weights of what is emitted: the state as it is
+        work[1] = 0.0
         while row < sizes[N_TIMES] and times[row] <= t + resolution(t):  # of this instant, after the doses
-            emit(address, sizes, y, p, row, out, out_dot, work, tangent, work)
+            emit(address, sizes, y, p, row, out, out_dot, work, 0, tangent)
             row += 1
         counts[CURSOR] = row
         if row >= sizes[N_TIMES]:

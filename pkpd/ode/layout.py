@@ -16,10 +16,10 @@ events   double                 (2 n_doses, EVENT): time, state, jump, rate chan
 
 Vectors of states are WIDE long: the number of states rounded up to a multiple of LANES, with noughts behind the last state.
 
-``tangent`` has a header of 16 (ERROR_NORM, SETTLE: 1 when y1' is to become y'); then, with r' the tangent of infusion rates and m the directions
+``tangent`` has a header of 16 (ERROR_NORM, SETTLE: 1 when y1' is to become y', DENSE_STAGES: of which weights are given to dense output); then, with r' the tangent of infusion rates and m the directions
 rounded up to a multiple of LANES,
 
-    scale (m,) | r' (n, m) | y' | y1' | u' | error' | largest | at (n, m each) | k' (8, n, m) | J' (n_jacobian, m)
+    scale (m,) | r' (n, m) | y' | y1' | u' | error' | largest | at (n, m each) | k' (n_stages, n, m) | J' (n_jacobian, m)
     | values of J, f_p, hessian, outputs', initial', routes' | column (3 WIDE) | route (4 n_routes) | route' (4 n_routes, m)
     | seeds of initial values (n, m) | seeds of doses (n_doses, m)
 
@@ -46,8 +46,9 @@ DFDP, HESSIAN, DOUTPUTS, DINITIAL, DROUTES, DCONSTANTS, SOLVE_LANES, MULTIPLY_LA
     EMIT_TANGENT,
     INITIAL_TANGENT,
     EVENT_TANGENT,
-) = range(17, 25)
-N_ADDRESSES = 25
+    DENSE_TANGENT,
+) = range(17, 26)
+N_ADDRESSES = 26
 
 MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "routes", "constants")
 SENSITIVITY_FUNCTIONS = (
@@ -66,7 +67,8 @@ SENSITIVITY_FUNCTIONS = (
 (
     N_STATES, N_PARAMS, N_OUTPUTS, WIDTH, N_TIMES, N_JACOBIAN, N_LU, N_ROUTES, N_DOSES, N_DIRECTIONS, N_DFDP, N_HESSIAN, N_DOUTPUTS,
     N_DINITIAL, N_DROUTES, N_STEADY, METHOD, CONTROLLED, N_PREPARED, WIDE,
-) = range(20)  # fmt: skip
+    N_STAGES,  # the most of any method in use
+) = range(21)  # fmt: skip
 (
     AT_J,  # (row, column) of every Jacobian entry
     AT_DIAGONAL,  # entry of every diagonal element of the Jacobian
@@ -81,7 +83,7 @@ SENSITIVITY_FUNCTIONS = (
     AT_D,  # (nonzero of dinitial, state, direction)
     AT_R,  # (nonzero of droutes, element of routes, direction)
     AT_END,
-) = range(20, 33)
+) = range(21, 34)
 N_SIZES = 34
 LANES = 8  # doubles of one vector register of AVX-512; two of AVX2
 
@@ -92,8 +94,9 @@ LANES = 8  # doubles of one vector register of AVX-512; two of AVX2
     H_NEXT,  # the first step of the next march; nought: to be chosen
     FRESH_SLOPE, FRESH_JACOBIAN,  # 1 when the first stage, or the Jacobian, is that of the present state
     INFUSING,  # 1 when any infusion rate is not nought
-) = range(12)  # fmt: skip
-N_CONTROL = 12
+    SLOPE_AHEAD,  # 1 when the slope at the new value stands among the stages already
+) = range(13)  # fmt: skip
+N_CONTROL = 16
 
 # counts
 (
@@ -111,21 +114,23 @@ N_CONTROL = 12
 ) = range(11)
 N_COUNTS = 12
 
-EXPLICIT_STAGES, ROSENBROCK_STAGES = 7, 8
-WEIGHTS = 16  # room for the weights of dense output: of y, y1 and the stages
+WEIGHTS = 24  # room for the weights of dense output: of y, y1 and the stages
 HEADER = 16
-ERROR_NORM, SETTLE = range(2)  # in the header of tangent
+ERROR_NORM, SETTLE, DENSE_STAGES = range(3)  # in the header of tangent
 DOSE, EVENT = 5, 6
 BOLUS, INFUSION_START, INFUSION_END = 0, 1, 2
 
-AUTO, TSIT5, RODAS5P = range(3)
-METHODS = {"auto": AUTO, "tsit5": TSIT5, "rodas5p": RODAS5P}
-TSIT5_ONLY, RODAS5P_ONLY, SWITCHED = range(3)  # what counts[METHOD_USED] says
-METHOD_SENTENCES = {
-    TSIT5_ONLY: "tsit5",
-    RODAS5P_ONLY: "rodas5p",
-    SWITCHED: "tsit5, and rodas5p where the problem proved stiff",
-}
+# stages of every method, those included that serve its dense output alone
+EXPLICIT_METHODS = {"tsit5": 7, "vern7": 16}
+STIFF_METHODS = {"rodas4": 6, "rodas5p": 8}
+METHODS = ("auto", *EXPLICIT_METHODS, *STIFF_METHODS)
+EXPLICIT_ONLY, STIFF_ONLY, AUTO = range(3)  # sizes[METHOD]
+SWITCHED = 2  # counts[METHOD_USED] is one of the first two, or this
+
+
+def method_sentence(used: int, explicit: str, stiff: str) -> str:
+    """What counts[METHOD_USED] says, for a pair of methods."""
+    return (explicit, stiff, f"{explicit}, and {stiff} where the problem proved stiff")[used]
 
 
 def wide(n: int) -> int:
@@ -133,25 +138,26 @@ def wide(n: int) -> int:
     return max(1, -(-n // LANES)) * LANES
 
 
-def work_size(n: int, n_jacobian: int, n_lu: int, n_steady: int, n_routes: int, m: int) -> int:
-    """Doubles of ``work`` for whatever uses it.
+def work_size(n: int, n_jacobian: int, n_lu: int, n_steady: int, n_routes: int, m: int, stages: int) -> int:
+    """Doubles of ``work`` for whatever uses it; stages : the most of any method.
 
     Methods: see march.py. Rest: matrix (n_steady, n_steady) | change (n_steady, max(1, m)) | f | J. Routes: 4 n_routes.
     """
     w = wide(n)
     return max(
-        (EXPLICIT_STAGES + 5) * w + WEIGHTS,
-        (ROSENBROCK_STAGES + 4) * w + WEIGHTS + n_jacobian + n_lu,
+        (stages + 4) * w + WEIGHTS + max(w, n_jacobian + n_lu),
         n_steady * n_steady + n_steady * max(1, m) + w + n_jacobian,
         4 * n_routes,
     )
 
 
-def tangent_size(n: int, m: int, n_routes: int, n_doses: int, nonzeros: int, n_jacobian: int) -> int:
+def tangent_size(
+    n: int, m: int, n_routes: int, n_doses: int, nonzeros: int, n_jacobian: int, stages: int
+) -> int:
     """Doubles of ``tangent``; nonzeros: of J, f_p, hessian, outputs', initial' and routes' together."""
     return (
         HEADER
-        + m * (1 + 16 * n + n_jacobian + 4 * n_routes + n_doses)
+        + m * (1 + (8 + stages) * n + n_jacobian + 4 * n_routes + n_doses)
         + nonzeros
         + 3 * wide(n)
         + 4 * n_routes
