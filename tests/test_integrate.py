@@ -218,6 +218,24 @@ def test_what_dense_output_costs_is_paid_only_where_it_is_asked_for():
         assert many["steps"] == found["steps"] and many["rhs"] <= 1 + 15 * attempts + 1
 
 
+def test_the_largest_error_of_a_step_is_told():
+    """In units of the tolerance; never more than one, and about what the controller settles on where nothing is abrupt."""
+    for problem in PROBLEMS.values():
+        solution = run(problem.text, problem.times, rtol=1e-6)
+        assert 0.1 < solution.largest_error[0] <= 1.0
+        assert solution.statistics["largest error of a step, in tolerances"] == round(
+            solution.largest_error[0], 3
+        )
+    k = kernel(PROBLEMS["lotka_volterra"].text)
+    failed = solve(k, [[1.5, 1.0, 3.0], [1.5, 1.0, np.nan]], events(k), [1.0])
+    assert failed.largest_error[0] > 0.0 and failed.largest_error[1] == 0.0
+
+
+def test_switches_are_counted():
+    assert run(PROBLEMS["robertson"].text, [40.0], method="auto").statistics["switches"] == 1
+    assert run(PROBLEMS["robertson"].text, [40.0], method="rodas5p").statistics["switches"] == 0
+
+
 # ---- the choice of method
 
 
@@ -288,7 +306,8 @@ def test_auto_goes_back_when_a_problem_is_stiff_no_more():
     times = np.linspace(0.0, 300.0, 61)
     solution = solve(k, typical_values(k), marks, times, rtol=1e-6, keep_states=True).check()
     assert solution.method[0] == layout.SWITCHED
-    _, jacobians, _, steps, _ = solution.counts[0]
+    _, jacobians, _, steps, _, switches = solution.counts[0]
+    assert switches >= 2 and switches % 2 == 0
     assert 0 < jacobians < 0.25 * steps  # of 280 h out of 300 nothing is stiff
     exact = solve(k, typical_values(k), marks, times, rtol=1e-11, method="rodas5p", keep_states=True).check()
     np.testing.assert_allclose(solution.states[0, :, 2], np.cos(times), atol=1e-4)

@@ -64,8 +64,11 @@ def bits(solution):
         "stopped",
         "counts",
         "method",
+        "largest_error",
     )
     found = {name: getattr(solution, name) for name in arrays}
+    if solution.crossings is not None:
+        found |= {name: getattr(solution.crossings, name) for name in ("times", "count", "time_above")}
     return {name: None if value is None else (value.shape, value.tobytes()) for name, value in found.items()}
 
 
@@ -89,6 +92,7 @@ def test_solves_are_those_of_numba_bit_for_bit(problem, method, units, monkeypat
                     rtol=rtol,
                     directions=d,
                     keep_states=True,
+                    roots=[(k.STATES[0], 1.0)] if rtol == 1e-4 else (),
                 )
             )
             for rtol in (1e-4, 1e-8)
@@ -105,6 +109,7 @@ def test_solves_are_those_of_numba_bit_for_bit(problem, method, units, monkeypat
     monkeypatch.setattr(importlib.import_module("pkpd.simulate"), "_unit_address", address)
     assert found() == own
     assert "subjects" in asked and (not directions or any(name.endswith("_tangent") for name in asked))
+    assert "observe" in asked and any(name.endswith("_roots") for name in asked)
 
 
 @pytest.mark.parametrize(

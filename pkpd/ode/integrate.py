@@ -11,10 +11,11 @@ from math import inf, isnan, nan
 from .call import DOUBLES, INTEGER, INTEGERS, c_function, call1, call2, inner, shift, status11, status7
 from .control import resolution
 from .march import emit
+from .roots import begin, finish
 from .layout import (
     AT_TARGETS, BOLUS, CONSTANTS, CURSOR, DCONSTANTS, DOSE, EVENT, EVENTS, EVENT_TANGENT, EXPLICIT, EXPLICIT_ONLY, HEADER, H_NEXT, INFUSION_END, INFUSION_START,
-    INFUSING, INITIAL, INITIAL_TANGENT, METHOD, METHOD_USED, N_COUNTS, N_DIRECTIONS, N_DOSES, N_PARAMS, N_STATES, N_STEADY,
-    N_TIMES, REST, ROSENBROCK, ROUTES, START, STIFF_ONLY, SWITCHED, SWITCHES, T, T1, WIDE, WIDTH,
+    INFUSING, INITIAL, INITIAL_TANGENT, LARGEST_ERROR, METHOD, METHOD_USED, N_COUNTS, N_DIRECTIONS, N_DOSES, N_PARAMS, N_ROOTS, N_STATES, N_STEADY,
+    N_TIMES, OBSERVE, FOUND, MOST, REACHED, REST, ROSENBROCK, ROUTES, START, STIFF_ONLY, SWITCHED, SWITCHES, T, T1, WIDE, WIDTH,
 )  # fmt: skip
 from .status import BAD_DOSE, NOT_FINITE, NOT_STIFF, STIFF, SUCCESS
 
@@ -76,6 +77,7 @@ def subject(address, sizes, control, state, p, doses, times, counts, out, work, 
     t = control[START]
     control[T] = t
     control[H_NEXT] = 0.0
+    control[LARGEST_ERROR] = 0.0
     call2(address[INITIAL], p, y)
     if sizes[N_STEADY] > 0:
         status = status7(address[REST], address, sizes, control, state, p, work, tangent)
@@ -120,6 +122,8 @@ def subject(address, sizes, control, state, p, doses, times, counts, out, work, 
                 rate[i] = 0.0  # no crumbs of rounding once every infusion is over
             e += 1
             counts[EVENTS] += 1
+        if sizes[N_ROOTS] > 0:
+            status7(address[OBSERVE], address, sizes, control, state, p, work, tangent)
         control[INFUSING] = 0.0
         for i in range(n):
             if rate[i] != 0.0:
@@ -155,17 +159,18 @@ def subject(address, sizes, control, state, p, doses, times, counts, out, work, 
 @c_function(
     (
         None, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS,
-        DOUBLES, DOUBLES, INTEGER, INTEGER,
+        DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGER, INTEGER,
     ),
 )  # fmt: skip
 def subjects(
-    address, sizes, control, state, parameters, doses, times, counts, out, work, tangent, out_dot, events, status, stopped, scales,
-    first, end,
+    address, sizes, control, state, parameters, doses, times, counts, out, work, tangent, out_dot, events, status, reached, scales,
+    levels, crossings, first, end,
 ):  # fmt: skip
     """Integrate subjects first..end-1 in place. A failed subject is marked and its outputs are nan; its neighbours do not notice.
 
     parameters : (n_subjects, n_params); counts : (n_subjects, N_COUNTS); out : (n_subjects, n_times, width); out_dot : (n_subjects, n_times,
-    width, m); status, stopped : (n_subjects,); scales : (n_subjects, m). The rest is this thread's own storage, see layout.py.
+    width, m); status : (n_subjects,); reached : (n_subjects, REACHED), the time and the largest error of an accepted step; scales : (n_subjects, m);
+    levels : (n_subjects, n_roots); crossings : (n_subjects, n_roots, FOUND + most). The rest is this thread's own storage, see layout.py.
     """
     q = sizes[N_PARAMS]
     m = sizes[N_DIRECTIONS]
@@ -180,11 +185,14 @@ def subjects(
         if m > 0:
             call1(address[DCONSTANTS], p)
         mine = shift(out, s * block)
+        begin(sizes, control, shift(levels, s * sizes[N_ROOTS]))
         status[s] = subject(
             address, sizes, control, state, p, doses, times, shift(counts, s * N_COUNTS), mine, work, tangent,
             shift(out_dot, s * block * m), events,
         )  # fmt: skip
-        stopped[s] = control[T]
+        reached[s * REACHED] = control[T]
+        reached[s * REACHED + 1] = control[LARGEST_ERROR]
+        finish(sizes, control, shift(crossings, s * sizes[N_ROOTS] * (FOUND + sizes[MOST])))
         if status[s] != SUCCESS:
             for i in range(block):
                 mine[i] = nan

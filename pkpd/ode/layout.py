@@ -4,7 +4,7 @@ Every unit takes the same few pointers; this module gives their slots names. n: 
 
 address  (N_ADDRESSES,) int64   functions of the model, then units of the integrator
 sizes    int64                  counts, then index patterns one after the other
-control  double                 clock and options
+control  double                 clock and options, then the roots
 state    double                 y | infusion rates | atol | largest |y| so far (WIDE each) | parameters and constants of the subject
 counts   (N_COUNTS,) int64      statistics, then the output cursor and the stiffness counters
 work     double                 stages and scratch of the method, see march.py
@@ -22,6 +22,8 @@ rounded up to a multiple of LANES,
     scale (m,) | r' (n, m) | y' | y1' | u' | error' | largest | at (n, m each) | k' (n_stages, n, m) | J' (n_jacobian, m)
     | values of J, f_p, hessian, outputs', initial', routes' | column (3 WIDE) | route (4 n_routes) | route' (4 n_routes, m)
     | seeds of initial values (n, m) | seeds of doses (n_doses, m)
+
+Behind the N_CONTROL slots of ``control`` stand the roots: what is looked for (n_roots, ROOT) | what was found (n_roots, FOUND + most) | n_outputs.
 
 A direction d changes at most one parameter: p' has one element ``scale[d]``. The patterns of derivatives by parameters hold only the nonzeros that
 some direction needs, as (nonzero, row, direction).
@@ -47,8 +49,11 @@ DFDP, HESSIAN, DOUTPUTS, DINITIAL, DROUTES, DCONSTANTS, SOLVE_LANES, MULTIPLY_LA
     INITIAL_TANGENT,
     EVENT_TANGENT,
     DENSE_TANGENT,
-) = range(17, 26)
-N_ADDRESSES = 26
+    EXPLICIT_ROOTS,
+    ROSENBROCK_ROOTS,
+    OBSERVE,
+) = range(17, 29)
+N_ADDRESSES = 29
 
 MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "routes", "constants")
 SENSITIVITY_FUNCTIONS = (
@@ -68,7 +73,8 @@ SENSITIVITY_FUNCTIONS = (
     N_STATES, N_PARAMS, N_OUTPUTS, WIDTH, N_TIMES, N_JACOBIAN, N_LU, N_ROUTES, N_DOSES, N_DIRECTIONS, N_DFDP, N_HESSIAN, N_DOUTPUTS,
     N_DINITIAL, N_DROUTES, N_STEADY, METHOD, CONTROLLED, N_PREPARED, WIDE,
     N_STAGES,  # the most of any method in use
-) = range(21)  # fmt: skip
+    N_ROOTS, MOST,  # roots, and the most crossings of one that are kept
+) = range(23)  # fmt: skip
 (
     AT_J,  # (row, column) of every Jacobian entry
     AT_DIAGONAL,  # entry of every diagonal element of the Jacobian
@@ -83,8 +89,8 @@ SENSITIVITY_FUNCTIONS = (
     AT_D,  # (nonzero of dinitial, state, direction)
     AT_R,  # (nonzero of droutes, element of routes, direction)
     AT_END,
-) = range(21, 34)
-N_SIZES = 34
+) = range(23, 36)
+N_SIZES = 36
 LANES = 8  # doubles of one vector register of AVX-512; two of AVX2
 
 # control
@@ -95,8 +101,16 @@ LANES = 8  # doubles of one vector register of AVX-512; two of AVX2
     FRESH_SLOPE, FRESH_JACOBIAN,  # 1 when the first stage, or the Jacobian, is that of the present state
     INFUSING,  # 1 when any infusion rate is not nought
     SLOPE_AHEAD,  # 1 when the slope at the new value stands among the stages already
-) = range(13)  # fmt: skip
+    LARGEST_ERROR,  # of an accepted step, in units of the tolerance
+) = range(14)  # fmt: skip
 N_CONTROL = 16
+
+# one root, behind control: an output, or a state after all outputs; its level; -1, 0 or 1; the present value and those in a step, less the level
+COLUMN, LEVEL, DIRECTION, PRESENT, SAMPLES = range(5)
+ROOT = 16
+# and what was found: how many crossings, of which those that find room follow; 1 or 0; and for how long it was above
+COUNT, ABOVE_AT_START, TIME_ABOVE, FOUND = range(4)
+REACHED = 2  # of each subject: the time reached and the largest error
 
 # counts
 (

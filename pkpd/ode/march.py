@@ -13,7 +13,7 @@ from math import inf
 from .call import DOUBLES, INTEGER, INTEGERS, call3, inner, shift, status7
 from .control import FORGOTTEN, cut_factor, first_step, level, resolution, step_factor, trial_step
 from .layout import (
-    AUTOMATIC, CURSOR, DENSE_STAGES, DENSE_TANGENT, EMIT_TANGENT, ERROR_NORM, FRESH_JACOBIAN, FRESH_SLOPE, H, H_MAX, H_NEXT, MAX_STEPS, N_DIRECTIONS, N_OUTPUTS, N_STATES, N_TIMES, OUTPUTS, REJECTED,
+    AUTOMATIC, CURSOR, DENSE_STAGES, DENSE_TANGENT, EMIT_TANGENT, ERROR_NORM, FRESH_JACOBIAN, FRESH_SLOPE, H, H_MAX, H_NEXT, LARGEST_ERROR, MAX_STEPS, N_DIRECTIONS, N_OUTPUTS, N_ROOTS, N_STATES, N_TIMES, OUTPUTS, REJECTED,
     RHS, RHS_CALLS, RTOL, SETTLE, SLOPE_AHEAD, STEPS, T1, T, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
 from .status import NOT_FINITE, STEP_TOO_SMALL, SUCCESS, TOO_MANY_STEPS
@@ -70,12 +70,12 @@ def emit(address, sizes, u, p, row, out, out_dot, weights, stages, tangent):
 
 @inner
 def march(
-    address, sizes, control, state, p, times, counts, out, work, tangent, out_dot, stages, extra, order, tangent_unit, attempt, judge, complete, weigh,
+    address, sizes, control, state, p, times, counts, out, work, tangent, out_dot, stages, extra, order, tangent_unit, roots_unit, attempt, judge, complete, weigh,
 ):  # fmt: skip
     """Integrate from control[T] to control[T1], writing the outputs before T1. Returns a status, or what ``judge`` asks for.
 
     The first step is control[H_NEXT] if that is not nought. Arguments: see layout.py; extra : how many of the stages serve dense output alone;
-    order : of the error estimate, plus one; tangent_unit : where the address of the method's tangent is.
+    order : of the error estimate, plus one; tangent_unit, roots_unit : where the addresses of the method's tangent and of its search for roots are.
     """
     n, w, m = sizes[N_STATES], sizes[WIDE], sizes[N_DIRECTIONS]
     rtol = control[RTOL]
@@ -134,18 +134,26 @@ def march(
             rejected = True
             continue
         counts[STEPS] += 1
+        control[LARGEST_ERROR] = max(control[LARGEST_ERROR], worst)
         verdict = judge(address, sizes, control, y, p, k, u, y1, floor, own, counts)
 
         end = t1 if last else t + h
         limit = t1 - resolution(t1)
         row = counts[CURSOR]
         whole = extra == 0
+        tangent_whole = extra == 0 or m == 0
+        if sizes[N_ROOTS] > 0:
+            if not whole:
+                complete(address, sizes, control, y, p, rate, k, u, y1, counts)
+                whole = True
+            status7(address[roots_unit], address, sizes, control, state, p, work, tangent)
         while row < sizes[N_TIMES] and times[row] <= end and times[row] < limit:
             if not whole:
                 complete(address, sizes, control, y, p, rate, k, u, y1, counts)
-                if m > 0:
-                    status7(address[DENSE_TANGENT], address, sizes, control, state, p, work, tangent)
                 whole = True
+            if not tangent_whole:
+                status7(address[DENSE_TANGENT], address, sizes, control, state, p, work, tangent)
+                tangent_whole = True
             weigh((times[row] - t) / h, h, weights)
             blend(u, weights[0], y, weights[1], y1, shift(weights, 2), stages, k, w)
             emit(address, sizes, u, p, row, out, out_dot, weights, stages, tangent)

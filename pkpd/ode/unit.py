@@ -23,6 +23,7 @@ HOME: dict[str, tuple[str, ...]] = {
     "emit_tangent": ("tangent", "emit_tangent"),
     "initial_tangent": ("tangent", "initial_tangent"),
     "event_tangent": ("tangent", "event_tangent"),
+    "observe": ("roots", "observe"),
 }
 for _name in EXPLICIT_METHODS:
     HOME[_name] = ("explicit", "advance_explicit", _name)
@@ -31,6 +32,8 @@ for _name in EXPLICIT_METHODS:
 for _name in STIFF_METHODS:
     HOME[_name] = ("rosenbrock", "advance_rosenbrock", _name)
     HOME[f"{_name}_tangent"] = ("tangent", "rosenbrock_tangent", _name)
+for _name in (*EXPLICIT_METHODS, *STIFF_METHODS):
+    HOME[f"{_name}_roots"] = ("roots", "crossings", _name)
 
 
 def function(name: str) -> Any:
