@@ -7,7 +7,7 @@ from solving import events, kernel, table
 from pkpd.ode import layout, status
 from pkpd.simulate import population, solve
 
-METHODS = ("auto", "tsit5", "rodas5p")
+METHODS = ("auto", "tsit5", "rodas4", "rodas5p")
 TIMES = np.linspace(0.0, 60.0, 31)
 
 
@@ -24,7 +24,7 @@ def both(k, p, doses, times=TIMES, **options):
 
 def same(one, other):
     """Bit for bit, statistics and all."""
-    for name in ("outputs", "states", "status", "stopped", "counts", "method"):
+    for name in ("outputs", "states", "status", "stopped", "counts", "method", "largest_error"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
 
 

@@ -34,7 +34,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from functools import lru_cache, reduce
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -415,9 +415,9 @@ class Body:
                 return self.globals[node.id]
             case ast.Name() if node.id in _BUILTINS:
                 return _BUILTINS[node.id]
-            case ast.Attribute() if isinstance(home := self.known(node.value), ModuleType) and hasattr(
-                home, node.attr
-            ):
+            case ast.Attribute() if isinstance(
+                home := self.known(node.value), ModuleType | SimpleNamespace
+            ) and hasattr(home, node.attr):
                 return getattr(home, node.attr)
         raise self.error(node, "has no value here")
 

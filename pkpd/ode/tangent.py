@@ -21,6 +21,7 @@ from .call import (
     DOUBLES,
     INTEGER,
     INTEGERS,
+    bound,
     bounded,
     c_function,
     call2,
@@ -36,18 +37,22 @@ from .call import (
 )
 from .control import AUTO_FLOOR, CROSS_FLOOR, TINY
 from .layout import (
-    AT_SLOTS, AT_STEADY, AUTOMATIC, BOLUS, CONTRACT_LANES, D_CONSTANTS, D_INITIAL, D_JACOBIAN, D_OUTPUTS, D_RHS, D_ROUTES, ERROR_NORM, H, HEADER, INFUSING,
-    INFUSION_START, LANES, N_DIRECTIONS, N_JACOBIAN, N_OUTPUTS, N_PARAMS, N_PREPARED, N_ROUTES, N_STATES, N_STEADY, RHS, ROUTES, RTOL, SETTLE, SLACK,
+    AT_SLOTS, AT_STEADY, AUTOMATIC, BOLUS, CONTRACT_LANES, D_CONSTANTS, D_INITIAL, D_JACOBIAN, D_OUTPUTS, D_RHS, D_ROUTES, DENSE_STAGES, ERROR_NORM, H, HEADER, INFUSING,
+    INFUSION_START, LANES, N_DIRECTIONS, N_JACOBIAN, N_OUTPUTS, N_PARAMS, N_PREPARED, N_ROUTES, N_STAGES, N_STATES, N_STEADY, RHS, ROUTES, RTOL, SETTLE, SLACK,
     SOLVE_LANES, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
 from .status import NO_STEADY_STATE, SUCCESS
 from .steady import negative_jacobian, solve_dense
 from .vectors import advance, blend, clear, combine, copy, plus, total
 
+# Tables of the method whose step is differentiated: here tsit5 and rodas5p; ``METHODS`` below has the same functions for every table
 A_EXPLICIT = explicit.A
 B_ERROR = explicit.B_ERROR
+EXPLICIT_STAGES, EXPLICIT_ALL, EXPLICIT_END = explicit.STAGES, explicit.ALL, explicit.END
 A_STIFF = rosenbrock.A
 C_STIFF = rosenbrock.C
+STIFF_ERROR = rosenbrock.B_ERROR
+STIFF_STAGES = rosenbrock.STAGES
 
 
 @inner
@@ -63,7 +68,7 @@ def parts(sizes, tangent):
     largest = shift(error, n * m)
     at = shift(largest, n * m)
     k = shift(at, n * m)
-    jacobian = shift(k, 8 * n * m)
+    jacobian = shift(k, sizes[N_STAGES] * n * m)
     p = shift(jacobian, sizes[N_JACOBIAN] * m)
     column = shift(p, sizes[N_PREPARED] * m)
     route = shift(column, 3 * sizes[WIDE])
@@ -122,9 +127,9 @@ def explicit_tangent(address, sizes, control, state, p, work, tangent):
     n, w, m = sizes[N_STATES], sizes[WIDE], sizes[N_DIRECTIONS]
     h = control[H]
     _, _, y_dot, y1_dot, u_dot, error, _, _, k_dot, _, _, _, _ = parts(sizes, tangent)
-    u = shift(work, explicit.STAGES * w)
+    u = shift(work, EXPLICIT_ALL * w)
     y1 = shift(u, w)
-    for s in unrolled(0, explicit.STAGES):
+    for s in unrolled(0, EXPLICIT_STAGES):
         if s == 0:
             copy(u, state, w)
             copy(u_dot, y_dot, n * m)
@@ -132,9 +137,30 @@ def explicit_tangent(address, sizes, control, state, p, work, tangent):
             combine(u, state, A_EXPLICIT, s, h, work, w)
             combine(u_dot, y_dot, A_EXPLICIT, s, h, k_dot, n * m)
         slope_tangent(address, sizes, control, u, p, tangent, shift(k_dot, s * n * m))
-    copy(y1_dot, u_dot, n * m)
-    total(error, h, B_ERROR, explicit.STAGES, k_dot, n * m)
+    if EXPLICIT_END < EXPLICIT_STAGES:
+        copy(y1_dot, u_dot, n * m)
+    else:
+        combine(y1_dot, y_dot, A_EXPLICIT, EXPLICIT_END, h, k_dot, n * m)
+    total(error, h, B_ERROR, EXPLICIT_STAGES, k_dot, n * m)
     tangent[ERROR_NORM] = norm(sizes, control, state, y1, tangent)
+    return SUCCESS
+
+
+@c_function(STEP)
+def dense_tangent(address, sizes, control, state, p, work, tangent):
+    """Tangent of the stages that serve dense output alone, of the explicit step that has just been accepted."""
+    n, w, m = sizes[N_STATES], sizes[WIDE], sizes[N_DIRECTIONS]
+    h = control[H]
+    _, _, y_dot, y1_dot, u_dot, _, _, _, k_dot, _, _, _, _ = parts(sizes, tangent)
+    u = shift(work, EXPLICIT_ALL * w)
+    for s in unrolled(EXPLICIT_STAGES, EXPLICIT_ALL):
+        if s == EXPLICIT_END:
+            copy(u, shift(u, w), w)
+            copy(u_dot, y1_dot, n * m)
+        else:
+            combine(u, state, A_EXPLICIT, s, h, work, w)
+            combine(u_dot, y_dot, A_EXPLICIT, s, h, k_dot, n * m)
+        slope_tangent(address, sizes, control, u, p, tangent, shift(k_dot, s * n * m))
     return SUCCESS
 
 
@@ -145,9 +171,9 @@ def rosenbrock_tangent(address, sizes, control, state, p, work, tangent):
     n, w, m = sizes[N_STATES], sizes[WIDE], sizes[N_DIRECTIONS]
     per_h = 1.0 / control[H]
     _, _, y_dot, y1_dot, u_dot, error, _, _, k_dot, jacobian_dot, p_dot, _, _ = parts(sizes, tangent)
-    u = shift(work, rosenbrock.STAGES * w)
+    u = shift(work, STIFF_STAGES * w)
     y1 = shift(u, w)
-    LU = shift(work, (rosenbrock.STAGES + 4) * w + WEIGHTS + sizes[N_JACOBIAN])
+    LU = shift(work, (STIFF_STAGES + 4) * w + WEIGHTS + sizes[N_JACOBIAN])
     for lane in range(0, m, LANES):
         call6(
             address[D_JACOBIAN],
@@ -158,7 +184,7 @@ def rosenbrock_tangent(address, sizes, control, state, p, work, tangent):
             shift(jacobian_dot, lane),
             m,
         )
-    for s in unrolled(0, rosenbrock.STAGES):
+    for s in unrolled(0, STIFF_STAGES):
         stage = shift(work, s * w)
         g = shift(k_dot, s * n * m)
         if s == 0:
@@ -173,8 +199,8 @@ def rosenbrock_tangent(address, sizes, control, state, p, work, tangent):
         for lane in range(0, m, LANES):
             call4(address[CONTRACT_LANES], shift(jacobian_dot, lane), stage, shift(g, lane), m)
             call3(address[SOLVE_LANES], LU, shift(g, lane), m)
-    copy(error, shift(k_dot, (rosenbrock.STAGES - 1) * n * m), n * m)
-    plus(y1_dot, u_dot, error, n * m)
+    plus(y1_dot, u_dot, shift(k_dot, (STIFF_STAGES - 1) * n * m), n * m)
+    total(error, 1.0, STIFF_ERROR, STIFF_STAGES, k_dot, n * m)
     tangent[ERROR_NORM] = norm(sizes, control, state, y1, tangent)
     return SUCCESS
 
@@ -185,7 +211,8 @@ def emit_tangent(address, sizes, u, p, tangent, line, weights):
     settle(sizes, tangent)
     n, m = sizes[N_STATES], sizes[N_DIRECTIONS]
     _, _, y_dot, y1_dot, _, _, _, at, k_dot, _, p_dot, _, _ = parts(sizes, tangent)
-    blend(at, weights[0], y_dot, weights[1], y1_dot, shift(weights, 2), 8, k_dot, n * m)
+    stages = int(tangent[DENSE_STAGES])
+    blend(at, weights[0], y_dot, weights[1], y1_dot, shift(weights, 2), stages, k_dot, n * m)
     for lane in range(0, m, LANES):
         call6(address[D_OUTPUTS], u, p, shift(at, lane), shift(p_dot, lane), shift(line, lane), m)
     for i in range((sizes[WIDTH] - sizes[N_OUTPUTS]) * m):
@@ -205,7 +232,7 @@ def initial_tangent(address, sizes, control, state, p, work, tangent):
     seeds = shift(route_dot, 4 * sizes[N_ROUTES] * m)
     tangent[SETTLE] = 0.0
     clear(rate, n * m)
-    clear(k_dot, 8 * n * m)
+    clear(k_dot, sizes[N_STAGES] * n * m)
     clear(p_dot, sizes[N_PREPARED] * m)
     for i in range(sizes[N_PARAMS]):
         d = sizes[sizes[AT_SLOTS] + i]
@@ -301,3 +328,18 @@ def event_tangent(address, sizes, state, p, dose, event, tangent):
             y_dot[i * m + d] += before[i] * time_dot
         y_dot[target * m + d] += jump_dot
     return SUCCESS
+
+
+METHODS = {
+    name: bound(
+        (explicit_tangent, dense_tangent),
+        A_EXPLICIT=of.A, B_ERROR=of.B_ERROR, EXPLICIT_STAGES=of.STAGES, EXPLICIT_ALL=of.ALL, EXPLICIT_END=of.END,
+    )
+    for name, of in explicit.METHODS.items()
+} | {
+    name: bound(
+        (rosenbrock_tangent,),
+        A_STIFF=of.A, C_STIFF=of.C, STIFF_ERROR=of.B_ERROR, STIFF_STAGES=of.STAGES,
+    )
+    for name, of in rosenbrock.METHODS.items()
+}  # fmt: skip
