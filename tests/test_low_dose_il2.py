@@ -102,5 +102,7 @@ def test_every_other_row_has_a_printed_spread():
 
 
 def test_a_printed_last_digit_is_read():
-    assert [last_digit(x) for x in (30, 156, -60, 5.2, 650, 0.24)] == pytest.approx([10, 1, 10, 0.1, 10, 0.01])
+    assert [last_digit(x) for x in (30, 156, -60, 5.2, 650, 0.24)] == pytest.approx(
+        [10, 1, 10, 0.1, 10, 0.01]
+    )
     assert np.isclose(last_digit(19.93), 0.01)
