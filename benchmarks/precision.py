@@ -1,6 +1,7 @@
 """Work and precision: for every solver the time it takes to be as exact as another, over a ladder of tolerances.
 
-Error: largest over states and output times, relative to each state's largest value, against a reference at least ten times tighter than the tightest
+Error: largest over states and output times, relative to the largest value that the state has
+on the way (a depot is full between outputs and empty at them), against a reference at least ten times tighter than the tightest
 rung; a second, independent solver says how far the reference can be trusted. Every solver runs at each rtol with ``atol = rtol * size`` and with a
 thousandth of that, ours also with its own default; what counts is the lower envelope of time over error. Times come from turns (``clock.py``), and a
 ratio at equal error is the median of the ratios of single turns.
@@ -9,7 +10,7 @@ ratio at equal error is the median of the ratios of single turns.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -28,6 +29,7 @@ TARGETS = (1e-4, 1e-6, 1e-8)
 OWN = "pkpd"
 FACTORS = (1.0, 1e-3)  # atol in units of rtol times the state's largest value
 MAX_STEPS = 2_000_000
+WAY = 4001  # points between the outputs, for a state's largest value
 
 
 # --- curves ------------------------------------------------------------------------------------------------------------
@@ -101,23 +103,29 @@ def own(problem: Problem, method: str) -> Solver:
     return run
 
 
-def reference(problem: Problem, rtol: float = 1e-13) -> Floats:
+@dataclass(frozen=True)
+class Exact:
+    """states : (n_times, n_states); size : (n_states,), largest value of each on the way, 1 where it is always 0."""
+
+    states: Floats
+    size: Floats
+
+
+def reference(problem: Problem, rtol: float = 1e-13) -> Exact:
     """The solution, by our Rosenbrock method at a tolerance far below the ladder's."""
-    return own(problem, "rodas5p")(rtol, np.full(1, np.nan))
+    doses = [time for time, _, _ in Task(problem).doses if time <= problem.times[-1]]
+    on_the_way = replace(problem, times=np.union1d(doses, np.linspace(0.0, problem.times[-1], WAY)))
+    states, way = (own(each, "rodas5p")(rtol, np.full(1, np.nan)) for each in (problem, on_the_way))
+    largest = np.maximum(np.abs(states).max(axis=0), np.abs(way).max(axis=0))
+    return Exact(states, np.where(largest > 0.0, largest, 1.0))
 
 
-def relative(states: Floats, exact: Floats) -> float:
+def relative(states: Floats, exact: Exact) -> float:
     """Largest difference in units of each state's largest value."""
-    return float(np.max(np.abs(states - exact) / size(exact)))
+    return float(np.max(np.abs(states - exact.states) / exact.size))
 
 
-def size(exact: Floats) -> Floats:
-    """Largest value of each state, 1 where it is always 0."""
-    largest = np.abs(exact).max(axis=0)
-    return np.where(largest > 0.0, largest, 1.0)
-
-
-def cross_check(problem: Problem, exact: Floats) -> float:
+def cross_check(problem: Problem, exact: Exact) -> float:
     """How far an independent solver is from the reference: Radau from output to output, or DOP853 where the problem is not stiff."""
     from scipy.integrate import solve_ivp
 
@@ -125,7 +133,7 @@ def cross_check(problem: Problem, exact: Floats) -> float:
     f = task.functions
     method, tolerance = ("Radau", 1e-11) if problem.stiff else ("DOP853", 3e-14)
     options = {"jac": f.jac} if problem.stiff else {}
-    atol = tolerance * 1e-3 * size(exact)
+    atol = tolerance * 1e-3 * exact.size
 
     def advance(y: Floats, grid: Floats) -> Floats:
         rows = [y]
@@ -138,14 +146,13 @@ def cross_check(problem: Problem, exact: Floats) -> float:
 
 
 def ladder(
-    run: Solver, exact: Floats, rtols: Iterable[float], factors: Iterable[float | None], patience_s: float
+    run: Solver, exact: Exact, rtols: Iterable[float], factors: Iterable[float | None], patience_s: float
 ) -> tuple[list[tuple[float, float | None]], list[float], list[float], str]:
     """Points, errors and first times of a solver, from loose to tight until it takes longer than the patience; and what failed."""
     points, errors, seconds, failure = [], [], [], ""
-    scale = size(exact)
     for factor in factors:
         for rtol in rtols:
-            atol = np.full(scale.size, np.nan) if factor is None else rtol * factor * scale
+            atol = np.full(exact.size.size, np.nan) if factor is None else rtol * factor * exact.size
             found: list[Floats] = []
             try:
                 taken = clock.once(lambda rtol=rtol, atol=atol, found=found: found.append(run(rtol, atol)))
@@ -181,7 +188,7 @@ def measure(
         built: list[Solver] = []
         try:
             first = clock.once(
-                lambda make=make, built=built: built.append(make()) or built[0](1e-3, 1e-3 * size(exact))
+                lambda make=make, built=built: built.append(make()) or built[0](1e-3, 1e-3 * exact.size)
             )
         except Exception as error:
             curves[name] = Curve([], np.empty(0), np.empty((0, rounds)), 0.0, f"{type(error).__name__}: {error}"[:200])
@@ -192,14 +199,15 @@ def measure(
         # what cannot be on the envelope, even if its one time was twice too long, is not timed again
         near = [
             i
-            for i in range(len(points))
-            if not any(errors[j] <= errors[i] and seconds[j] < 0.5 * seconds[i] for j in range(len(points)))
+            for i, (rtol, _) in enumerate(points)
+            if rtol == 1e-6
+            or not any(errors[j] <= errors[i] and seconds[j] < 0.5 * seconds[i] for j in range(len(points)))
         ]
         curves[name] = Curve(
             [points[i] for i in near], np.array([errors[i] for i in near]), np.empty((len(near), rounds)), first, failure
         )
         for row, (rtol, factor) in enumerate(curves[name].points):
-            atol = np.full(exact.shape[1], np.nan) if factor is None else rtol * factor * size(exact)
+            atol = np.full(exact.size.size, np.nan) if factor is None else rtol * factor * exact.size
             calls[name, row] = partial(built[0], rtol, atol)
     for (name, row), times in clock.turns(calls, rounds).items():
         curves[name].seconds[row] = times
@@ -230,14 +238,26 @@ def ratios(curves: Mapping[str, Curve], targets: Iterable[float] = TARGETS) -> l
     return rows
 
 
+def same_rtol(curves: Mapping[str, Curve], rtol: float = 1e-6) -> dict[str, Any]:
+    """{solver: seconds and error} at one rtol, with our default atol, and the peers' atol at rtol times the state's size."""
+    found: dict[str, Any] = {}
+    for name, curve in curves.items():
+        factor = None if name.startswith(OWN) else FACTORS[0]
+        for point, error, times in zip(curve.points, curve.errors, curve.seconds, strict=True):
+            if point[1] == factor and np.isclose(point[0], rtol):
+                found[name] = {"seconds": clock.spread(times).as_dict(), "error": float(error)}
+    return found
+
+
 def run(quick: bool = False, names: Iterable[str] = ()) -> dict[str, Any]:
     """Measure, print and return ``{problem: {title, curves, ratios, cross_check}}``."""
     chosen = [PROBLEMS[name] for name in (names or (QUICK if quick else PROBLEMS))]
-    rtols = (1e-4, 1e-6, 1e-8) if quick else tuple(10.0**-k for k in range(3, 12))
+    exponents = (2, 4, 6, 8, 10) if quick else range(2, 12)
+    rtols = tuple(float(f"1e-{k}") for k in exponents)
     results = {}
     for problem in chosen:
         curves, check = measure(
-            problem, rtols, 7 if quick else 9, 0.1 if quick else 1.5,
+            problem, rtols, 7 if quick else 9, 0.4 if quick else 1.5,
             ("SciPy", "scikit-sundae", "numbalsoda") if quick else None,
         )  # fmt: skip
         rows = ratios(curves)
@@ -248,6 +268,7 @@ def run(quick: bool = False, names: Iterable[str] = ()) -> dict[str, Any]:
             "cross_check": check,
             "curves": {name: curve.as_dict() for name, curve in curves.items()},
             "ratios": rows,
+            "same_rtol": same_rtol(curves),
         }
         _print(problem, curves, rows, check)
     return results

@@ -12,7 +12,7 @@ import numpy as np
 from numba import carray, cfunc, njit, prange
 from numbalsoda import dop853, lsoda, lsoda_sig
 
-from benchmarks.peers.task import Floats, Solver, Task
+from benchmarks.peers.task import Floats, Solver, Task, extended, generated
 
 MAX_STEPS = 1_000_000
 
@@ -43,12 +43,17 @@ def callback(task: Task) -> int:
 _kept: list[object] = []  # callbacks must outlive their addresses
 
 
-def _stacked(task: Task) -> tuple[Floats, Floats, np.ndarray, np.ndarray]:
+def stacked(task: Task) -> tuple[Floats, Floats, np.ndarray, np.ndarray]:
     """Jumps (legs, n), all grids behind one another, where each starts, and (first, skip, count) of each."""
     grids = [leg.grid for leg in task.legs]
     starts = np.cumsum([0, *(grid.size for grid in grids)])
     rows = np.array([(leg.first, leg.skip, leg.count) for leg in task.legs])
     return np.array([leg.jump for leg in task.legs]), np.concatenate(grids), starts, rows
+
+
+def parameters(task: Task) -> Floats:
+    """What the callback reads behind the scale, without compiling anything for this subject."""
+    return np.array(extended(task.kernel, generated(task.kernel), task.p), dtype=np.float64)
 
 
 def march(integrate: Callable[..., object]) -> Callable[..., bool]:
@@ -75,7 +80,7 @@ def march(integrate: Callable[..., object]) -> Callable[..., bool]:
 
 
 def _solver(task: Task, integrate: Callable[..., object]) -> Solver:
-    address, parts, loop = callback(task), _stacked(task), march(integrate)
+    address, parts, loop = callback(task), stacked(task), march(integrate)
 
     def solve(rtol: float, atol: Floats) -> Floats:
         out = np.empty((task.times.size, task.n))
