@@ -35,7 +35,7 @@ import numpy as np
 from pkpd import library
 from pkpd.errors import PkpdError
 from pkpd.files import replacing
-from pkpd.ode import call, native, unit
+from pkpd.ode import call, layout, native, unit
 from pkpd.symbolic import GENERATOR
 
 if TYPE_CHECKING:
@@ -43,38 +43,54 @@ if TYPE_CHECKING:
 
     from pkpd.symbolic.model import Model
 
-# Arguments of every function: "*" a pointer to float64, "d" a float64, "i" an int64. solve_lanes(LU, b, stride) is ``solve`` for LANES
-# right-hand sides at once: element i of lane l stands at b[i*stride + l]. multiply_lanes(J, x, g, stride) adds J x to g for vectors x in
-# lanes; contract_lanes(J, x, g, stride) adds J x for one x and a Jacobian in every lane.
+# Arguments of every function: d is a float64, stride an int64, all others pointers to float64. p is a subject's parameters and, behind them, its
+# constants (``Kernel.prepared``). solve_lanes is ``solve`` for LANES right-hand sides at once: element i of lane l stands at b[i*stride + l].
+# multiply_lanes adds J x to g for vectors x in lanes; contract_lanes adds J x for one x and a Jacobian in every lane. Wide functions are the plain
+# ones for LANES subjects at once: element i of lane l of every array stands at [i*LANES + l], and d is an array, too.
 ARGUMENTS = {
-    "rhs": "***",
-    "jacobian": "***",
-    "factor": "*d*",
-    "solve": "**",
-    "outputs": "***",
-    "initial": "**",
-    "routes": "**",
-    "dfdp": "***",
-    "hessian": "***",
-    "doutputs": "***",
-    "dinitial": "**",
-    "droutes": "**",
-    "solve_lanes": "**i",
-    "multiply_lanes": "***i",
-    "contract_lanes": "***i",
+    "rhs": ("y", "p", "dy"),
+    "jacobian": ("y", "p", "J"),
+    "factor": ("J", "d", "LU"),
+    "solve": ("LU", "b"),
+    "outputs": ("y", "p", "out"),
+    "initial": ("p", "y"),
+    "routes": ("p", "out"),
+    "constants": ("p",),
+    "dfdp": ("y", "p", "df"),
+    "hessian": ("y", "p", "dJ"),
+    "doutputs": ("y", "p", "dout"),
+    "dinitial": ("p", "dy"),
+    "droutes": ("p", "dout"),
+    "dconstants": ("p",),
+    "solve_lanes": ("LU", "b", "stride"),
+    "multiply_lanes": ("J", "x", "g", "stride"),
+    "contract_lanes": ("J", "x", "g", "stride"),
+    "rhs_wide": ("y", "p", "dy"),
+    "jacobian_wide": ("y", "p", "J"),
+    "factor_wide": ("J", "d", "LU"),
+    "solve_wide": ("LU", "b"),
 }
+KINDS = {"d": call.DOUBLE, "stride": call.INTEGER}
 LANE_FUNCTIONS = (
     "solve_lanes",
     "multiply_lanes",
     "contract_lanes",
 )  # made from the plain group's solve and Jacobian pattern
-PLAIN = tuple(ARGUMENTS)[:7]
-SENSITIVITY = tuple(ARGUMENTS)[7:]
+WIDE = ("rhs_wide", "jacobian_wide", "factor_wide", "solve_wide")
+PACKED = {
+    "rhs": "dy",
+    "solve": "b",
+}  # written as whole vectors: these arrays are ``layout.wide(n_states)`` long
+PLAIN = tuple(ARGUMENTS)[:8]
+SENSITIVITY = tuple(ARGUMENTS)[8:-4]
 
+_CTYPES = {call.DOUBLE: ctypes.c_double, call.INTEGER: ctypes.c_int64, call.DOUBLES: ctypes.c_void_p}
 _PATTERNS = frozenset(
     "J_ROWS J_COLS P_ROWS P_COLS H_ENTRY H_Z G_ROWS G_Z D_ROWS D_COLS R_ROWS R_COLS ROUTE_TARGETS".split()
 )
-_SENSITIVITY_CONSTANTS = frozenset("P_ROWS P_COLS H_ENTRY H_Z G_ROWS G_Z D_ROWS D_COLS R_ROWS R_COLS".split())
+_SENSITIVITY_CONSTANTS = frozenset(
+    "P_ROWS P_COLS H_ENTRY H_Z G_ROWS G_Z D_ROWS D_COLS R_ROWS R_COLS N_DCONSTANTS".split()
+)
 _FLOATS = frozenset("VALUES LOWER UPPER".split())
 
 _lock = threading.RLock()
@@ -110,6 +126,8 @@ class Kernel:
     DOSE_UNITS: dict[str, dict[str, float]]
     SIZES: dict[str, int]
     N_LU: int
+    N_CONSTANTS: int
+    N_DCONSTANTS: int
     J_ROWS: npt.NDArray[np.int64]
     J_COLS: npt.NDArray[np.int64]
     P_ROWS: npt.NDArray[np.int64]
@@ -171,25 +189,52 @@ class Kernel:
                 if name not in ARGUMENTS:
                     raise PkpdError(f"a kernel has no function {name!r}; it has {', '.join(ARGUMENTS)}")
                 self._addresses[name] = _compile(
-                    self._modules[0] if name in PLAIN or name in LANE_FUNCTIONS else self._sensitivity(), name
+                    self._modules[0] if name in (*PLAIN, *LANE_FUNCTIONS, *WIDE) else self._sensitivity(),
+                    name,
                 )
             return self._addresses[name]
 
     @functools.cached_property
     def plain_address(self) -> npt.NDArray[np.int64]:
-        """(7,) addresses of rhs, jacobian, factor, solve, outputs, initial, routes."""
+        """(8,) addresses of rhs, jacobian, factor, solve, outputs, initial, routes, constants."""
         return np.array([self.address(name) for name in PLAIN], dtype=np.int64)
 
     @functools.cached_property
     def sensitivity_address(self) -> npt.NDArray[np.int64]:
-        """(8,) addresses of dfdp, hessian, doutputs, dinitial, droutes and the three lane functions."""
+        """(9,) addresses of dfdp, hessian, doutputs, dinitial, droutes, dconstants and the three lane functions."""
         return np.array([self.address(name) for name in SENSITIVITY], dtype=np.int64)
 
+    @functools.cached_property
+    def wide_address(self) -> npt.NDArray[np.int64]:
+        """(4,) addresses of rhs, jacobian, factor and solve for subjects in lanes."""
+        return np.array([self.address(name) for name in WIDE], dtype=np.int64)
+
     def call(self, name: str, *arguments: npt.NDArray[np.float64] | float) -> None:
-        """Call a compiled function from Python, for tests and for looking at numbers. Arrays: contiguous float64."""
-        kinds = [ctypes.c_void_p if kind == "*" else ctypes.c_double for kind in ARGUMENTS[name]]
+        """Call a compiled function from Python, for tests and for looking at numbers. Arrays: contiguous float64; p may be bare parameters."""
+        kinds: list[Any] = [_CTYPES[KINDS.get(argument, call.DOUBLES)] for argument in ARGUMENTS[name]]
         function = ctypes.CFUNCTYPE(None, *kinds)(self.address(name))
-        function(*(a if isinstance(a, float) else a.ctypes.data for a in arguments))
+        given = list(arguments)
+        if "p" in ARGUMENTS[name]:
+            place = ARGUMENTS[name].index("p")
+            if np.size(given[place]) == self.n_params and not name.endswith("constants"):
+                given[place] = self.prepared(given[place], sensitivities=name in SENSITIVITY)
+        filled = ARGUMENTS[name].index(PACKED[name]) if name in PACKED else None
+        if filled is not None:
+            room = np.zeros(layout.wide(self.n_states))
+            room[: self.n_states] = given[filled]
+            given[filled] = room
+        function(*(a if isinstance(a, float) else a.ctypes.data for a in given))
+        if filled is not None:
+            arguments[filled][:] = room[: self.n_states]  # type: ignore[index]
+
+    def prepared(self, parameters: npt.ArrayLike, *, sensitivities: bool = False) -> npt.NDArray[np.float64]:
+        """Parameters, (n_params,), followed by the constants that the functions read: what they take as ``p``."""
+        room = self.N_CONSTANTS + (self.N_DCONSTANTS if sensitivities else 0)
+        p = np.concatenate([np.asarray(parameters, dtype=np.float64), np.zeros(room)])
+        self.call("constants", p)
+        if sensitivities:
+            self.call("dconstants", p)
+        return p
 
     def __getattr__(self, name: str) -> Any:
         if name in _SENSITIVITY_CONSTANTS:
@@ -352,8 +397,16 @@ def _compile(module: ModuleType, name: str) -> int:
     def build(symbol: str) -> str:
         from pkpd.ode import lower
 
-        types = {"*": call.DOUBLES, "d": call.DOUBLE, "i": call.INTEGER}
-        signature = [None, *(types[kind] for kind in ARGUMENTS[name])]
+        signature = [None, *(KINDS.get(argument, call.DOUBLES) for argument in ARGUMENTS[name])]
+        if name in WIDE:
+            plain = name.removesuffix("_wide")
+            arguments = ARGUMENTS[name]
+            return lower.module(
+                symbol,
+                lower.source(getattr(module, plain)),
+                [None, *[call.DOUBLES] * len(arguments)],
+                columns=arguments,
+            )
         if name == "solve_lanes":
             return lower.module(symbol, lower.source(module.solve), signature, columns="b")
         if name in LANE_FUNCTIONS:
@@ -364,7 +417,7 @@ def _compile(module: ModuleType, name: str) -> int:
                 signature,
                 columns="xg" if name == "multiply_lanes" else "Jg",
             )
-        return lower.module(symbol, lower.source(getattr(module, name)), signature)
+        return lower.module(symbol, lower.source(getattr(module, name)), signature, packed=PACKED.get(name))
 
     return native.address(path.parent, f"{path.stem}_{name}", f"{module.CHECK} {unit.sources_hash()}", build)
 

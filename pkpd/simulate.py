@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+FEWEST_IN_LANES = 2 * layout.LANES
+SMALLEST_CHUNK = 64  # in lanes: enough to keep them filled, and records that stay in the cache
 CHUNKS_PER_THREAD = 8  # enough to even out subjects of different cost, and to report progress
 STATISTICS = ("rhs", "jacobians", "factorisations", "steps", "rejected")
 
@@ -98,6 +100,7 @@ def solve(
     h_max: float = np.inf,
     max_steps: int = 1_000_000,
     threads: int | None = None,
+    lanes: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Solution:
     """Integrate subjects, each with its own parameters, under one table of doses.
@@ -115,6 +118,8 @@ def solve(
     control_sensitivities : whether the error of sensitivities decides on steps like that of states, for relative changes. Without it they are still the
         exact derivatives of the steps taken, at about half the cost. Not for an explicit method near a rest: nothing then keeps its steps short enough for
         the sensitivities to be stable.
+    lanes : whether many subjects are integrated side by side in vector registers. A subject's result does not depend on it, but for the last digits of exp,
+        log and powers in the model.
     progress : called with (subjects done, subjects in all) now and then.
 
     Raises
@@ -126,6 +131,7 @@ def solve(
     n, m = kernel.n_states, scales.shape[1]
     n_subjects, n_times = p.shape[0], output_times.size
     width = kernel.n_outputs + (n if keep_states else 0)
+    in_lanes = lanes and not m and n_subjects >= FEWEST_IN_LANES
     task = _Task(
         kernel,
         events,
@@ -139,6 +145,7 @@ def solve(
         width,
         h_max,
         max_steps,
+        in_lanes,
     )
 
     out = np.empty((n_subjects, n_times, width))
@@ -148,12 +155,12 @@ def solve(
     stopped = np.zeros(n_subjects)
 
     def run(first: int, end: int) -> None:
-        storage = task.storage()
+        storage = task.storage(end - first)
         if m:
             task.place_seeds(storage, by_initial, by_dose)
         task.call(storage, p, counts, out, out_dot, status, stopped, scales, first, end)
 
-    _spread(run, n_subjects, threads, progress)
+    _spread(run, n_subjects, threads, progress, SMALLEST_CHUNK if in_lanes else 1)
     if m:
         out_dot[status != SUCCESS] = np.nan
         out_dot = out_dot[..., : len(directions)] / scales[:, None, None, : len(directions)]
@@ -284,6 +291,7 @@ class _Task:
         width: int,
         h_max: float,
         max_steps: int,
+        lanes: bool,
     ) -> None:
         n = kernel.n_states
         free = np.flatnonzero(kernel.STEADY)
@@ -304,7 +312,9 @@ class _Task:
             self.address[layout.EMIT_TANGENT] = _unit_address("emit_tangent")
             self.address[layout.INITIAL_TANGENT] = _unit_address("initial_tangent")
             self.address[layout.EVENT_TANGENT] = _unit_address("event_tangent")
-        self.function = _VOID_CALL(_unit_address("subjects"))
+        if lanes:
+            self.address[layout.RHS_WIDE : layout.SOLVE_WIDE + 1] = kernel.wide_address
+        self.function = _VOID_CALL(_unit_address("subjects_in_lanes" if lanes else "subjects"))
 
         sizes = np.zeros(layout.N_SIZES, np.int64)
         for slot, value in {
@@ -319,11 +329,14 @@ class _Task:
             layout.N_DIRECTIONS: m,
             layout.N_STEADY: free.size,
             layout.METHOD: code,
+            layout.WIDE: layout.wide(n),
+            layout.N_PREPARED: kernel.n_params + kernel.N_CONSTANTS + (kernel.N_DCONSTANTS if m else 0),
         }.items():
             sizes[slot] = value
         none = np.zeros((0, 3), np.int64)
         patterns: dict[int, Integers] = {
             layout.AT_J: np.column_stack([kernel.J_ROWS, kernel.J_COLS]),
+            layout.AT_DIAGONAL: np.flatnonzero(kernel.J_ROWS == kernel.J_COLS),
             layout.AT_STEADY: free,
             layout.AT_TARGETS: kernel.ROUTE_TARGETS,
             layout.AT_SLOTS: slots,
@@ -380,7 +393,11 @@ class _Task:
                 ) from None
             if not np.all(self.atol >= 0.0):
                 raise InputError("atol must not be negative")
+        self.lanes = lanes
+        self.record_size = layout.record_size(n, int(sizes[layout.N_PREPARED]), len(events))
+        self.sizes[layout.RECORD] = self.record_size
         self.n, self.m = n, m
+        self.n_prepared = int(sizes[layout.N_PREPARED])
         self.work_size = layout.work_size(
             n, len(kernel.J_ROWS), kernel.N_LU, free.size, len(kernel.ROUTES), m
         )
@@ -391,15 +408,28 @@ class _Task:
                 n, m, len(kernel.ROUTES), len(events), total, len(kernel.J_ROWS)
             )
 
-    def storage(self) -> _Storage:
-        state = np.zeros(4 * self.n)
-        state[2 * self.n : 3 * self.n] = self.atol
+    def storage(self, n_subjects: int) -> _Storage:
+        """Room for one chunk of subjects."""
+        wide = layout.wide(self.n)
+        state = _aligned(4 * wide + self.n_prepared)
+        state[2 * wide : 2 * wide + self.n] = self.atol
         return _Storage(
             self.control.copy(),
             state,
-            np.zeros(self.work_size),
-            np.zeros(self.tangent_size),
-            np.zeros((max(1, 2 * len(self.doses)), layout.EVENT)),
+            _aligned(self.work_size),
+            _aligned(self.room_size(n_subjects) if self.lanes else self.tangent_size),
+            _aligned(
+                n_subjects * self.record_size if self.lanes else max(1, 2 * len(self.doses)) * layout.EVENT
+            ),
+        )
+
+    def room_size(self, n_subjects: int) -> int:
+        return layout.room_size(
+            self.n,
+            self.n_prepared,
+            int(self.sizes[layout.N_JACOBIAN]),
+            int(self.sizes[layout.N_LU]),
+            n_subjects,
         )
 
     def place_seeds(self, storage: _Storage, by_initial: Floats, by_dose: Floats) -> None:
@@ -427,6 +457,13 @@ class _Task:
         self.function(*(array.ctypes.data for array in arrays), first, end)
 
 
+def _aligned(size: int) -> Floats:
+    """Noughts that start where a cache line does: a vector is then never on two."""
+    line = 8 * layout.LANES
+    room = np.zeros(size + layout.LANES)
+    return room[-(room.ctypes.data // 8) % (line // 8) :][:size]
+
+
 def _by_state(rows: Integers, z: Integers, n: int) -> Integers:
     """(nonzero, row, state) of the derivatives by states, z < n; shape (count, 3)."""
     chosen = np.flatnonzero(z < n)
@@ -441,15 +478,21 @@ def _by_parameter(rows: Integers, parameters: Integers, slots: Integers) -> Inte
 
 
 def _spread(
-    run: Callable[[int, int], None], n: int, threads: int | None, progress: Callable[[int, int], None] | None
+    run: Callable[[int, int], None],
+    n: int,
+    threads: int | None,
+    progress: Callable[[int, int], None] | None,
+    smallest: int,
 ) -> None:
     """Run ``run(first, end)`` over chunks of 0..n on threads; Ctrl-C stops after the chunks that are running."""
     workers = min(n, threads or usable_cores())
-    if workers <= 1 and progress is None:
-        run(0, n)
-        return
-    size = max(1, n // (CHUNKS_PER_THREAD * workers))
+    size = max(min(smallest, -(-n // workers)), n // (CHUNKS_PER_THREAD * workers))
     chunks = [(first, min(first + size, n)) for first in range(0, n, size)]
+    if len(chunks) == 1:
+        run(0, n)
+        if progress is not None:
+            progress(n, n)
+        return
     done = 0
     with ThreadPoolExecutor(workers) as pool:
         futures = {pool.submit(run, *chunk): chunk for chunk in chunks}

@@ -133,6 +133,14 @@ def as_python(text, folder, **functions):
     return module
 
 
+def as_modules(model, folder, **functions):
+    """Both generated modules of a model as Python modules."""
+    plain = as_python(generated(model), folder, **functions)
+    more = as_python(generated(model, sensitivity=True), folder, **functions)
+    more.constants, more.N_CONSTANTS = plain.constants, plain.N_CONSTANTS
+    return plain, more
+
+
 EXACT = {"exp": mpmath.exp, "log": mpmath.log, "sqrt": mpmath.sqrt}
 FLOATS = {"exp": np.exp, "log": np.log, "sqrt": np.sqrt}
 
@@ -162,9 +170,19 @@ SIZES = {  # function: (length of the result, arguments before it)
 }
 
 
+def prepared(module, p):
+    """Parameters and, behind them, the constants that a generated module reads."""
+    p = [*p, *[None] * (module.N_CONSTANTS + getattr(module, "N_DCONSTANTS", 0))]
+    module.constants(p)
+    if hasattr(module, "dconstants"):
+        module.dconstants(p)
+    return p
+
+
 def evaluate(module, name, y, p):
     """One generated Python function's result as a list."""
     length, takes = SIZES[name]
     out = [None] * length(module)
+    p = prepared(module, p)
     getattr(module, name)(*((y, p) if takes == "yp" else (p,)), out)
     return out

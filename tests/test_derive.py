@@ -23,8 +23,7 @@ def case(request, tmp_path_factory):
     """(model, plain module, sensitivity module), the modules for 40-digit numbers."""
     model = small.get(request.param)
     folder = tmp_path_factory.mktemp("generated")
-    plain = small.as_python(small.generated(model), folder, **small.EXACT)
-    return model, plain, small.as_python(small.generated(model, sensitivity=True), folder, **small.EXACT)
+    return model, *small.as_modules(model, folder, **small.EXACT)
 
 
 def differences(module, name, y, p, n_y, n_p):

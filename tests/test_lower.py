@@ -14,7 +14,19 @@ from solving import METHODS, events, kernel, table
 from test_steady import FEEDBACK
 
 from pkpd.ode import explicit, layout, lower, native, rosenbrock, tangent, unit
-from pkpd.ode.call import DOUBLE, DOUBLES, INTEGER, INTEGERS, lanes, set_lanes, shift
+from pkpd.ode.call import (
+    DOUBLE,
+    DOUBLES,
+    INTEGER,
+    INTEGERS,
+    bounded,
+    highest,
+    lanes,
+    larger,
+    set_lanes,
+    shift,
+    unrolled,
+)
 from pkpd.ode.layout import LANES
 from pkpd.simulate import solve, typical_values
 
@@ -30,7 +42,8 @@ def units():
         found = getattr(importlib.import_module(f"pkpd.ode.{module}"), function)
         return by_numba.compiled(found, found.signature)
 
-    return {name: of(name) for name in unit.HOME}
+    # lanes are held to the units for single subjects by test_lanes.py
+    return {name: of(name) for name in unit.HOME if name != "subjects_in_lanes"}
 
 
 PROBLEMS = {
@@ -106,18 +119,22 @@ def test_a_unit_is_python_too(name, function, kernel_cache):
     module = importlib.import_module(f"pkpd_kernel_{k.file.stem}")
     n = k.n_states
     sizes = np.zeros(layout.N_SIZES, np.int64)
-    sizes[[layout.N_STATES, layout.N_OUTPUTS, layout.WIDTH, layout.N_TIMES, layout.N_JACOBIAN, layout.N_LU]] = (
-        n, k.n_outputs, k.n_outputs, 5, len(k.J_ROWS), k.N_LU
+    w = layout.wide(n)
+    sizes[[layout.N_STATES, layout.WIDE, layout.N_OUTPUTS, layout.WIDTH, layout.N_TIMES, layout.N_JACOBIAN, layout.N_LU]] = (
+        n, w, k.n_outputs, k.n_outputs, 5, len(k.J_ROWS), k.N_LU
     )  # fmt: skip
+    sizes[layout.METHOD] = layout.AUTO if name == "explicit" else layout.RODAS5P
     address = np.zeros(layout.N_ADDRESSES, np.int64)
-    address[:7] = k.plain_address
+    address[: len(k.plain_address)] = k.plain_address
     functions = [getattr(module, one) for one in layout.MODEL_FUNCTIONS]
 
     def arrays(addresses):
-        control = np.array([0.0, 4.0, 1e-6, 1.0, inf, 1e4, 0.0, 0.0])
-        state = np.concatenate(
-            [np.linspace(50.0, 10.0, n), np.ones(n), np.zeros(2 * n)]
-        )  # y, infusion rates, atol, largest
+        control = np.zeros(layout.N_CONTROL)
+        control[
+            [layout.T1, layout.RTOL, layout.AUTOMATIC, layout.H_MAX, layout.MAX_STEPS, layout.INFUSING]
+        ] = 4.0, 1e-6, 1.0, inf, 1e4, 1.0
+        state = np.zeros(4 * w)  # y, infusion rates, atol, largest
+        state[:n], state[w : w + n] = np.linspace(50.0, 10.0, n), 1.0
         work = np.zeros(layout.work_size(n, len(k.J_ROWS), k.N_LU, 0, len(k.ROUTES), 0))
         counts, out = np.zeros(layout.N_COUNTS, np.int64), np.zeros(5 * k.n_outputs)
         return (
@@ -125,7 +142,7 @@ def test_a_unit_is_python_too(name, function, kernel_cache):
             sizes,
             control,
             state,
-            k.VALUES.copy(),
+            k.prepared(k.VALUES),
             np.arange(5.0),
             counts,
             out,
@@ -397,7 +414,14 @@ def vectors(x, k, out):
     set_lanes(shift(out, 3), -total)
 
 
-def test_vectors_are_the_same_arithmetic_in_every_lane(tmp_path):
+def norms(x, k, out):
+    a, b = lanes(x), lanes(shift(x, 2))
+    set_lanes(shift(out, 0), larger(a, b) - bounded(b))
+    out[8] = highest(bounded(abs(a)))
+
+
+@pytest.mark.parametrize("vectors", [vectors, norms], ids=["arithmetic", "norms"])
+def test_vectors_are_the_same_arithmetic_in_every_lane(vectors, tmp_path):
     own = compiled(vectors, VOID, tmp_path)
     for x, k, out in inputs():
         k[0] = abs(k[0])
@@ -407,6 +431,48 @@ def test_vectors_are_the_same_arithmetic_in_every_lane(tmp_path):
         own(x.ctypes.data, k.ctypes.data, out.ctypes.data)
         np.testing.assert_array_equal(out, expected)
     assert LANES + 3 < 16
+
+
+def polynomial(x, k, out):
+    for s in unrolled(0, 2):
+        for j in unrolled(s, 3):
+            out[s] = out[s] * x[1] + TABLE[s, j]
+        out[3 + s] = handed(b_sum, x[s], s)
+
+
+def handed(function, a, b):
+    return function(a, b) * 2.0
+
+
+def test_an_unrolled_loop_is_written_out_with_constants(tmp_path):
+    own = compiled(polynomial, VOID, tmp_path)
+    for x, k, out in inputs():
+        expected = out.copy()
+        with np.errstate(all="ignore"):
+            polynomial(x, k, expected)
+        own(x.ctypes.data, k.ctypes.data, out.ctypes.data)
+        np.testing.assert_array_equal(out, expected)
+    text = lower.module("f", lower.source(polynomial), VOID)
+    assert "for:" not in text and text.count("fadd") == 5 + 2
+
+
+def test_a_packed_array_is_written_whole_with_noughts_behind(tmp_path):
+    text = "def f(x, out):\n    a = x[1]\n    out[0] = a\n    out[10] = a*x[0]\n    x[2] = 5.0\n"
+    source = lower.text_source(text, "f.py")
+    found = lower.module("f", source, (None, DOUBLES, DOUBLES), packed="out")
+    assert found.count(f"store <{LANES} x double>") == 2
+    where = native.address(
+        tmp_path,
+        "packed",
+        "packed",
+        lambda symbol: lower.module(symbol, source, (None, DOUBLES, DOUBLES), packed="out"),
+    )
+    x, out = np.array([2.0, 3.0, 4.0]), np.full(2 * LANES + 1, 7.0)
+    ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(where)(x.ctypes.data, out.ctypes.data)
+    expected = np.zeros(2 * LANES)
+    expected[[0, 10]] = 3.0, 6.0
+    np.testing.assert_array_equal(out, [*expected, 7.0])
+    assert x[2] == 5.0
 
 
 def test_loops_over_lanes_are_vector_code():
@@ -430,6 +496,7 @@ REFUSED = {
     "x[0] = x[1] ** k[0]": "an integer exponent is a constant",
     "for v in x:\n        pass": "a loop is over a range",
     "for i in range(0, 9, k[0]):\n        pass": "the step of a range",
+    "for i in unrolled(0, k[0]):\n        pass": "takes two constants",
     "x[0] = x[0, 1]": "cannot be used so",
     "x[0] = k": "a pointer where a double is wanted",
     "x[0] = x + 1": "a pointer where a number is wanted",

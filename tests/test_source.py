@@ -55,7 +55,8 @@ def test_values_keep_the_names_of_the_model_with_unit_and_description(one):
     for line in (
         "    depot = y[0]  # [mg] amount at the injection site",
         "    CL = p[1]  # [L/h] clearance",
-        "    C = central/V  # [mg/L] concentration",
+        "    one_over_V = p[6]  # 1.0/V",
+        "    C = central*one_over_V  # [mg/L] concentration",
         "    out[0] = C  # C [mg/L]",
         "    out[0] = tlag  # sc: lag",
     ):

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .layout import LANES
 
 INTEGER, DOUBLE = "int64", "double"
@@ -30,6 +32,11 @@ def c_function(signature: Any) -> Any:
 def inner(function: Any) -> Any:
     """Declare a small function that becomes part of the unit that calls it."""
     return function
+
+
+def call1(function: Any, a: Any) -> None:
+    """Call ``function(a)``."""
+    function(a)
 
 
 def call2(function: Any, a: Any, b: Any) -> None:
@@ -72,3 +79,58 @@ def lanes(pointer: Any) -> Any:
 def set_lanes(pointer: Any, vector: Any) -> None:
     """Write a vector to the next LANES doubles."""
     pointer[:LANES] = vector
+
+
+def larger(a: Any, b: Any) -> Any:
+    """The larger of two numbers or, element by element, vectors; the second where it is not a number."""
+    return np.where(b <= a, a, b)
+
+
+def smaller(a: Any, b: Any) -> Any:
+    """The smaller of two; the second where it is not a number."""
+    return np.where(b >= a, a, b)
+
+
+def choose(mask: Any, a: Any, b: Any) -> Any:
+    """``a`` where the mask is true, else ``b``; comparisons of vectors are masks, which may be joined by ``& | ~``."""
+    return np.where(mask, a, b)
+
+
+def anywhere(mask: Any) -> bool:
+    """Whether a mask is true in any lane."""
+    return bool(np.any(mask))
+
+
+def bounded(vector: Any) -> Any:
+    """A number or vector with infinity for what is not a number."""
+    return np.where(vector < np.inf, vector, np.inf)
+
+
+def highest(vector: Any) -> Any:
+    """The largest element of a vector of numbers."""
+    return float(vector.max())
+
+
+def nearest(x: Any) -> Any:
+    """The nearest whole number, halves to even."""
+    return np.rint(x)
+
+
+def power_of_two(n: Any) -> Any:
+    """``2**n`` for a whole number from -1022 to 1023."""
+    return np.ldexp(1.0, np.asarray(n, dtype=int))
+
+
+def exponent(x: Any) -> Any:
+    """The whole number n with ``2**n <= x < 2**(n+1)``, for normal x > 0."""
+    return np.floor(np.frexp(x)[1] - 1.0)
+
+
+def mantissa(x: Any) -> Any:
+    """``x/2**exponent(x)``."""
+    return 2.0 * np.frexp(x)[0]
+
+
+def unrolled(first: int, end: int) -> range:
+    """A range known at compilation: a loop over it is written out, with every index a constant."""
+    return range(first, end)

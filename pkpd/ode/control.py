@@ -1,7 +1,7 @@
 """Tolerance, first step and step-size controller.
 
-A step is accepted when the error of *every* state is within its own tolerance ``atol_i + rtol max(|y_i|, |y1_i|) + floor_i``. The floor is
-nought when the caller gives atol; else it is a small fraction of rtol times the largest value that state i has had, which keeps a
+A step is accepted when the error of *every* state is within its own tolerance ``floor_i + rtol max(|y_i|, |y1_i|)`` (``vectors.error_norm``). The floor
+is what the caller gives as atol; else a small fraction of rtol times the largest value that state i has had (``vectors.floors``), which keeps a
 result independent of the units in which a state is written.
 
 The controller is Gustafsson's PI controller (Hairer & Wanner, Solving ODEs II, equation IV.2.43).
@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from math import inf
 
-from .call import inner
+from .call import inner, larger, smaller
+from .vectormath import exponential, logarithm
 
 AUTO_FLOOR = 1e-4  # fraction of a state's largest value that counts as its scale
 CROSS_FLOOR = 1e-12  # the same across states, for states that have been zero so far
@@ -22,21 +23,19 @@ LARGEST_GROWTH = 8.0
 LARGEST_CUT = 0.15
 ALPHA = 0.7  # PI exponents, to be divided by the order of the error estimate plus one
 BETA = 0.4
+AT_LIMIT = 0.7  # of the stability limit: at a tight tolerance the controller keeps steps well inside it
+STIFF_AFTER = 15  # steps there before the problem counts as stiff
+FORGET_AFTER = 6  # steps away from it in a row that clear the count
+CALM = 1.5  # fastest rate times step that an explicit method would bear easily
+CALM_AFTER = 4  # such steps in a row before the problem counts as stiff no more
+FORGOTTEN = -9.2  # a smaller error before, as a level, counts as this one
 RESOLUTION = 3.6e-15  # 16 units of rounding: clock readings this close (relatively) are one instant
 
 
 @inner
 def resolution(t):
     """The distance below which two instants near t are one."""
-    return RESOLUTION * max(abs(t), 1e-3)
-
-
-@inner
-def tolerance(y0, y1, atol, rtol, automatic, largest, top):
-    """Tolerance of one state; largest: its own running maximum, top: that of all states."""
-    return (
-        atol + rtol * (max(abs(y0), abs(y1)) + automatic * (AUTO_FLOOR * largest + CROSS_FLOOR * top)) + TINY
-    )
+    return RESOLUTION * larger(abs(t), 1e-3)
 
 
 @inner
@@ -64,15 +63,20 @@ def first_step(d1, d2, trial, order):
 
 
 @inner
-def step_factor(error, previous, order):
-    """Factor for the next step after an accepted step, from the errors in units of tolerance now and before."""
-    factor = max(error / TARGET, 1e-10) ** (-ALPHA / order) * max(previous / TARGET, 1e-4) ** (BETA / order)
-    return min(LARGEST_GROWTH, max(LARGEST_CUT, factor))
+def level(error):
+    """Logarithm of an error, in units of the one that the controller settles on."""
+    return logarithm(larger(error / TARGET, 1e-10))
+
+
+@inner
+def step_factor(now, before, order):
+    """Factor for the next step after an accepted step, from the levels of its error and of the one before."""
+    factor = exponential((BETA * larger(before, FORGOTTEN) - ALPHA * now) / order)
+    return smaller(LARGEST_GROWTH, larger(LARGEST_CUT, factor))
 
 
 @inner
 def cut_factor(error, order):
     """Factor for the step after a rejected one; error may be infinite or not a number."""
-    if error < inf:
-        return min(0.9, max(LARGEST_CUT, SAFETY * error ** (-1.0 / order)))
-    return LARGEST_CUT
+    factor = SAFETY * exponential(-logarithm(error) / order)
+    return smaller(0.9, larger(LARGEST_CUT, factor))

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from math import inf, isnan, nan
 
-from .call import DOUBLES, INTEGER, INTEGERS, c_function, call2, call3, inner, shift, status11, status7
+from .call import DOUBLES, INTEGER, INTEGERS, c_function, call1, call2, inner, shift, status11, status7
 from .control import resolution
+from .march import emit
 from .layout import (
-    AT_TARGETS, BOLUS, CURSOR, DOSE, EMIT_TANGENT, EVENT, EVENTS, EVENT_TANGENT, EXPLICIT, HEADER, INFUSION_END, INFUSION_START,
-    INITIAL, INITIAL_TANGENT, METHOD, METHOD_USED, N_COUNTS, N_DIRECTIONS, N_DOSES, N_OUTPUTS, N_PARAMS, N_STATES, N_STEADY,
-    N_TIMES, OUTPUTS, REST, RODAS5P, RODAS5P_ONLY, ROSENBROCK, ROUTES, START, SWITCHED, T, T1, TSIT5_ONLY, WIDTH,
+    AT_TARGETS, BOLUS, BY_STIFF, CONSTANTS, CURSOR, DCONSTANTS, DOSE, EVENT, EVENTS, EVENT_TANGENT, EXPLICIT, HEADER, H_NEXT, INFUSING, INFUSION_END,
+    INFUSION_START, INITIAL, INITIAL_TANGENT, METHOD, METHOD_USED, NEXT_EVENT, N_COUNTS, N_DIRECTIONS, N_DOSES, N_EVENTS, N_PARAMS, N_STATES, N_STEADY,
+    N_TIMES, REST, RODAS5P, RODAS5P_ONLY, ROSENBROCK, ROUTES, START, SWITCHED, SWITCHES, T, T1, TSIT5_ONLY, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
-from .status import BAD_DOSE, NOT_FINITE, STIFF, SUCCESS
+from .status import BAD_DOSE, GO_ON, NOT_FINITE, NOT_STIFF, STIFF, SUCCESS
 
 
 @inner
@@ -64,16 +65,16 @@ def breakpoints(n_doses, doses, targets, p, r, events):
 
 
 @inner
-def subject(address, sizes, control, state, p, doses, times, counts, out, work, tangent, out_dot, events):
-    """Integrate one subject; its status. Arguments: see layout.py; doses : (n_doses, DOSE), events : room for (2 n_doses, EVENT)."""
-    n = sizes[N_STATES]
-    m = sizes[N_DIRECTIONS]
-    width = sizes[WIDTH]
-    y = state
-    rate = shift(state, n)
-    largest = shift(state, 3 * n)
-    t = control[START]
-    control[T] = t
+def begin(address, sizes, control, state, p, doses, counts, work, tangent, events):
+    """Initial values and breakpoints of one subject; a status. Arguments: see layout.py; events : room for (2 n_doses, EVENT)."""
+    n, w, m = sizes[N_STATES], sizes[WIDE], sizes[N_DIRECTIONS]
+    y, rate, largest = state, shift(state, w), shift(state, 3 * w)
+    for i in range(w):
+        y[i] = 0.0
+        rate[i] = 0.0
+        largest[i] = 0.0
+    control[T] = control[START]
+    control[H_NEXT] = 0.0
     call2(address[INITIAL], p, y)
     if sizes[N_STEADY] > 0:
         status = status7(address[REST], address, sizes, control, state, p, work, tangent)
@@ -82,36 +83,38 @@ def subject(address, sizes, control, state, p, doses, times, counts, out, work, 
     for i in range(n):
         if not abs(y[i]) < inf:
             return NOT_FINITE
-        rate[i] = 0.0
         largest[i] = abs(y[i])
     if m > 0:
         status = status7(address[INITIAL_TANGENT], address, sizes, control, state, p, work, tangent)
         if status != SUCCESS:
             return status
-    targets = shift(sizes, sizes[AT_TARGETS])
     call2(address[ROUTES], p, work)
-    n_events = breakpoints(sizes[N_DOSES], doses, targets, p, work, events)
+    n_events = breakpoints(sizes[N_DOSES], doses, shift(sizes, sizes[AT_TARGETS]), p, work, events)
     if n_events < 0:
         return BAD_DOSE
+    control[N_EVENTS] = n_events
+    control[NEXT_EVENT] = 0.0
     stiff = sizes[METHOD] == RODAS5P
+    control[BY_STIFF] = 1.0 if stiff else 0.0
     counts[METHOD_USED] = RODAS5P_ONLY if stiff else TSIT5_ONLY
+    return SUCCESS
+
+
+@inner
+def breakpoint(address, sizes, control, state, p, doses, times, counts, out, work, tangent, out_dot, events):
+    """Everything that happens at control[T]. GO_ON: then there is something to integrate up to control[T1]; SUCCESS: all outputs are written."""
+    n, w = sizes[N_STATES], sizes[WIDE]
+    y, rate = state, shift(state, w)
     last = times[sizes[N_TIMES] - 1]
-    e = 0
+    e = int(control[NEXT_EVENT])
+    n_events = int(control[N_EVENTS])
     while True:
         t = control[T]
-        while e < n_events and events[EVENT * e] <= t + resolution(t):  # everything that happens now
+        while e < n_events and events[EVENT * e] <= t + resolution(t):
             event = shift(events, EVENT * e)
-            if m > 0:
-                status7(
-                    address[EVENT_TANGENT],
-                    address,
-                    sizes,
-                    state,
-                    p,
-                    shift(doses, DOSE * int(event[4])),
-                    event,
-                    tangent,
-                )
+            if sizes[N_DIRECTIONS] > 0:
+                dose = shift(doses, DOSE * int(event[4]))
+                status7(address[EVENT_TANGENT], address, sizes, state, p, dose, event, tangent)
             i = int(event[1])
             y[i] += event[2]
             rate[i] += event[3]
@@ -119,28 +122,16 @@ def subject(address, sizes, control, state, p, doses, times, counts, out, work, 
                 rate[i] = 0.0  # no crumbs of rounding once every infusion is over
             e += 1
             counts[EVENTS] += 1
+        control[NEXT_EVENT] = e
+        control[INFUSING] = 0.0
+        for i in range(n):
+            if rate[i] != 0.0:
+                control[INFUSING] = 1.0
         row = counts[CURSOR]
-        while row < sizes[N_TIMES] and times[row] <= t + resolution(
-            t
-        ):  # outputs of this instant, after the doses
-            line = shift(out, row * width)
-            call3(address[OUTPUTS], y, p, line)
-            for i in range(width - sizes[N_OUTPUTS]):
-                line[sizes[N_OUTPUTS] + i] = y[i]
-            if m > 0:
-                tangent[1] = 1.0
-                for i in range(9):
-                    tangent[2 + i] = 0.0
-                status7(
-                    address[EMIT_TANGENT],
-                    address,
-                    sizes,
-                    y,
-                    p,
-                    tangent,
-                    shift(out_dot, row * width * m),
-                    work,
-                )
+        for i in range(WEIGHTS):
+            work[i] = 1.0 if i == 0 else 0.0
+        while row < sizes[N_TIMES] and times[row] <= t + resolution(t):  # of this instant, after the doses
+            emit(address, sizes, y, p, row, out, out_dot, work, tangent, work)
             row += 1
         counts[CURSOR] = row
         if row >= sizes[N_TIMES]:
@@ -149,26 +140,56 @@ def subject(address, sizes, control, state, p, doses, times, counts, out, work, 
         if e < n_events:
             t1 = min(last, events[EVENT * e])
         control[T1] = t1
-        if t1 - t <= resolution(t1):
-            control[T] = t1
-            continue
-        method = address[ROSENBROCK] if stiff else address[EXPLICIT]
-        status = status11(
-            method, address, sizes, control, state, p, times, counts, out, work, tangent, out_dot
+        if t1 - t > resolution(t1):
+            return GO_ON
+        control[T] = t1
+
+
+@inner
+def switch(control, counts, status):
+    """The other method, when the one at work asks for it."""
+    control[BY_STIFF] = 1.0 if status == STIFF else 0.0
+    counts[METHOD_USED] = SWITCHED
+    counts[SWITCHES] += 1
+
+
+@inner
+def subject(address, sizes, control, state, p, doses, times, counts, out, work, tangent, out_dot, events):
+    """Integrate one subject; its status. Arguments: see layout.py; events : room for (2 n_doses, EVENT)."""
+    status = begin(address, sizes, control, state, p, doses, counts, work, tangent, events)
+    while status == SUCCESS:
+        status = breakpoint(
+            address, sizes, control, state, p, doses, times, counts, out, work, tangent, out_dot, events
         )
-        if status == STIFF:
-            stiff = True
-            counts[METHOD_USED] = SWITCHED
-        elif status != SUCCESS:
+        if status == SUCCESS:
             return status
+        while status == GO_ON or status == STIFF or status == NOT_STIFF:
+            method = address[ROSENBROCK] if control[BY_STIFF] != 0.0 else address[EXPLICIT]
+            status = status11(
+                method, address, sizes, control, state, p, times, counts, out, work, tangent, out_dot
+            )
+            if status == STIFF or status == NOT_STIFF:
+                switch(control, counts, status)
+    return status
 
 
-@c_function(
-    (
-        None, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS,
-        DOUBLES, DOUBLES, INTEGER, INTEGER,
-    ),
+@inner
+def prepare(address, sizes, parameters, p):
+    """Parameters of one subject, and what they alone decide, into p."""
+    for i in range(sizes[N_PARAMS]):
+        p[i] = parameters[i]
+    call1(address[CONSTANTS], p)
+    if sizes[N_DIRECTIONS] > 0:
+        call1(address[DCONSTANTS], p)
+
+
+SUBJECTS = (
+    None, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS,
+    DOUBLES, DOUBLES, INTEGER, INTEGER,
 )  # fmt: skip
+
+
+@c_function(SUBJECTS)
 def subjects(
     address, sizes, control, state, parameters, doses, times, counts, out, work, tangent, out_dot, events, status, stopped, scales,
     first, end,
@@ -184,9 +205,11 @@ def subjects(
     for s in range(first, end):
         for d in range(m):
             tangent[HEADER + d] = scales[s * m + d]
+        p = shift(state, 4 * sizes[WIDE])
+        prepare(address, sizes, shift(parameters, s * q), p)
         mine = shift(out, s * block)
         status[s] = subject(
-            address, sizes, control, state, shift(parameters, s * q), doses, times, shift(counts, s * N_COUNTS), mine, work, tangent,
+            address, sizes, control, state, p, doses, times, shift(counts, s * N_COUNTS), mine, work, tangent,
             shift(out_dot, s * block * m), events,
         )  # fmt: skip
         stopped[s] = control[T]

@@ -6,13 +6,14 @@ computed is the same, bit for bit, as with numba under ``error_model="numpy"``: 
 
 The language
 
-* Types: 64-bit integers, doubles, truth values, pointers to integers or doubles, vectors of LANES doubles; a function may return several values.
+* Types: 64-bit integers, doubles, truth values, pointers to integers or doubles, vectors of LANES doubles and their masks; a function may return several
+  values.
 * A name has one type, that of its first assignment in the text. ``_`` takes anything and keeps nothing. Globals are constants of the moment of
   compilation: numbers, numpy arrays of one or two dimensions to be read from, functions, and modules with these.
-* Statements: assignment, also to several targets and in place, ``for`` over a range with a constant step, ``while``, ``if``, ``break``, ``continue``,
+* Statements: assignment, also to several targets and in place, ``for`` over a range with a constant step or over ``unrolled(first, end)``, ``while``, ``if``, ``break``, ``continue``,
   ``return``; expressions: ``+ - * / **`` (a power of integers only by a constant), comparisons of two, ``and``, ``or``, ``not``, ``a if c else b``,
   subscripts, calls of ``abs min max int float``, of ``sqrt exp log isnan`` from math, of the functions in call.py, and of Python functions of the same
-  language, whose bodies become part of the caller's.
+  language, whose bodies become part of the caller's and which may be handed to each other.
 * An integer meets a double as a double, and either meets a vector as one of equal elements; ``/`` is always of doubles. Conditions are truth values. ``min`` and ``max`` are Python's, so that a comparison
   with nan keeps the earlier argument.
 * Nothing is checked: not bounds, not zero divisors (inf or nan result); an index is never negative, an integer never overflows.
@@ -39,11 +40,11 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from llvmlite import ir
 
-from . import call
+from . import call, vectormath
 from .layout import LANES
 
 INT, FLOAT, BOOL = ir.IntType(64), ir.DoubleType(), ir.IntType(1)
-VECTOR = ir.VectorType(FLOAT, LANES)
+VECTOR, MASK = ir.VectorType(FLOAT, LANES), ir.VectorType(BOOL, LANES)
 _NUMBERS = (INT, FLOAT, VECTOR)  # each becomes any that follow
 _ALIGN = {VECTOR: 8}  # bytes, where it is not the type's own: vectors stand wherever doubles may stand
 TYPES = {
@@ -84,11 +85,15 @@ def _functions(text: str) -> dict[str, ast.FunctionDef]:
 
 
 def module(
-    symbol: str, function: Source, signature: Sequence[str | None], columns: Collection[str] = ()
+    symbol: str,
+    function: Source,
+    signature: Sequence[str | None],
+    columns: Collection[str] = (),
+    packed: str | None = None,
 ) -> str:
     """The text of an LLVM module with ``function`` as a C function of the name ``symbol``.
 
-    signature : the type of the result, then those of the arguments, as named in call.py; columns : see ``Columns``.
+    signature : the type of the result, then those of the arguments, as named in call.py; columns : see ``Columns``; packed : see ``Packed``.
     """
     result, *arguments = [TYPES[name] for name in signature]
     made = ir.Module(symbol)
@@ -97,11 +102,12 @@ def module(
     start = compiled.append_basic_block("start")
     builder = ir.IRBuilder(start)
     values = list(compiled.args)
-    body = (
-        Columns(function, values, builder, entry, columns)
-        if columns
-        else Body(function, values, builder, entry)
-    )
+    if columns:
+        body: Body = Columns(function, values, builder, entry, columns)
+    elif packed:
+        body = Packed(function, values, builder, entry, packed)
+    else:
+        body = Body(function, values, builder, entry)
     value = body.run()
     if value is None and result == TYPES[None]:
         builder.ret_void()
@@ -256,6 +262,9 @@ class Body:
 
     def for_loop(self, node: ast.For) -> None:
         """``for name in range(...)``: the bounds are computed once, and assigning to the name does not disturb the count."""
+        if _unrolled(node):
+            self.written_out(node)
+            return
         match node.iter:
             case ast.Call(func=ast.Name(id="range"), args=arguments, keywords=[]) if 1 <= len(arguments) <= 3:
                 bounds = [self.integer(argument) for argument in arguments]
@@ -279,6 +288,15 @@ class Body:
         self.builder.store(self.builder.add(self.builder.load(count), step, flags=["nsw"]), count)
         self.builder.branch(test)
         self.builder.position_at_end(after)
+
+    def written_out(self, node: ast.For) -> None:
+        """``for name in unrolled(first, end)``: the statements again and again, the name a constant in each."""
+        bounds = [self.integer(argument) for argument in node.iter.args]  # type: ignore[attr-defined]
+        if len(bounds) != 2 or not all(isinstance(bound, ir.Constant) for bound in bounds):
+            raise self.error(node.iter, "takes two constants")
+        for count in range(bounds[0].constant, bounds[1].constant):
+            self.values[node.target.id] = INT(count)  # type: ignore[attr-defined]
+            self.statements(node.body)
 
     def loop(self, node: ast.For | ast.While, again: Any, after: Any) -> _Loop:
         """The statements of a loop, from where ``continue`` goes to ``again`` and ``break`` to ``after``."""
@@ -349,6 +367,11 @@ class Body:
                 return self.read(self.place(node))
             case ast.UnaryOp(op=ast.USub()):
                 return self.negative(node)
+            case ast.UnaryOp(op=ast.Invert()):
+                value = self.value(node.operand)
+                return self.builder.not_(
+                    self.convert(value, BOOL if getattr(value, "type", None) == BOOL else MASK, node)
+                )
             case ast.UnaryOp(op=ast.Not()):
                 return self.builder.not_(self.truth(node.operand))
             case ast.BinOp():
@@ -460,6 +483,10 @@ class Body:
         """``a + b`` and the like."""
         if isinstance(sign, ast.Pow):
             return self.power(node, a, b)
+        if isinstance(sign, ast.BitAnd | ast.BitOr):
+            join = self.builder.and_ if isinstance(sign, ast.BitAnd) else self.builder.or_
+            kind = BOOL if getattr(a, "type", None) == BOOL else MASK
+            return join(self.convert(a, kind, node), self.convert(b, kind, node))
         a, b = self.common(node, a, b)
         if a.type == INT and type(sign) in self._INT:
             return getattr(self.builder, self._INT[type(sign)])(a, b, flags=["nsw"])
@@ -472,7 +499,9 @@ class Body:
     def power(self, node: ast.AST, a: Any, b: Any) -> Any:
         """``a ** b``; by a constant integer a product of squares, as numba has it."""
         if VECTOR in (kind.type for kind in self.common(node, a, b)):
-            raise self.error(node, "vectors have no powers")
+            return Body(
+                source(vectormath.power), list(self.common(node, a, b)), self.builder, self.entry
+            ).run()
         if b.type == FLOAT:
             return self.intrinsic("llvm.pow", *self.common(node, a, b))
         if not isinstance(b, ir.Constant) or b.constant < 0:
@@ -498,8 +527,6 @@ class Body:
         if type(sign) not in self._COMPARE:
             raise self.error(node, "not a comparison of this language")
         a, b = self.common(node, a, b)
-        if a.type == VECTOR:
-            raise self.error(node, "vectors are not compared")
         if a.type == INT:
             return self.builder.icmp_signed(self._COMPARE[type(sign)], a, b)
         compare = self.builder.fcmp_unordered if isinstance(sign, ast.NotEq) else self.builder.fcmp_ordered
@@ -521,9 +548,12 @@ class Body:
         return self.merge(after, ways)
 
     def choice(self, node: ast.IfExp) -> Any:
-        """``a if c else b``: a branch, or a select of two values if they are no more than arithmetic."""
-        test, sides = self.truth(node.test), (node.body, node.orelse)
-        if all(isinstance(one, _ARITHMETIC) for side in sides for one in ast.walk(side)):
+        """``a if c else b``: a branch, or a select of two values if they are cheap: no more than sums and products."""
+        test, sides = self.value(node.test), (node.body, node.orelse)
+        if getattr(test, "type", None) == MASK:
+            return self.choose(node, test, *map(self.value, sides))
+        test = self.convert(test, BOOL, node)
+        if all(isinstance(one, _CHEAP) for side in sides for one in ast.walk(side)):
             a, b = map(self.value, sides)
             if not (isinstance(a, ir.Value) and isinstance(b, ir.Value) and a.type == b.type):
                 a, b = self.common(node, a, b)
@@ -554,8 +584,8 @@ class Body:
 
     def call(self, node: ast.Call) -> Any:
         """A call of something that is built in, or of a Python function, which becomes part of this one."""
-        function = self.known(node.func)
-        arguments = [self.value(argument) for argument in node.args]
+        function = self.function(node.func) or self.known(node.func)
+        arguments = [self.function(argument) or self.value(argument) for argument in node.args]
         if isinstance(function, Hashable) and function in _CALLS:
             count, lower = _CALLS[function]
             if len(arguments) != count and count:
@@ -565,16 +595,41 @@ class Body:
             raise self.error(node, "cannot be called here")
         return Body(source(function), arguments, self.builder, self.entry).run()
 
+    def function(self, node: ast.expr) -> FunctionType | None:
+        """The Python function that a name stands for, if it does: also one that was handed to this function."""
+        found: Any = None
+        if isinstance(node, ast.Name):
+            found = self.values.get(node.id, None if node.id in self.local else self.globals.get(node.id))
+        elif isinstance(node, ast.Attribute):
+            found = self.known(node)
+        return found if isinstance(found, FunctionType) else None
+
     def intrinsic(self, name: str, *values: Any) -> Any:
         """One of LLVM's mathematical functions."""
+        if values[0].type == VECTOR:  # llvmlite has no name for these
+            return self.on_vectors(f"{name}.v{LANES}f64", VECTOR, *values)
         return self.builder.call(self.builder.module.declare_intrinsic(name, [values[0].type]), values)
+
+    def on_vectors(self, name: str, result: Any, *values: Any) -> Any:
+        """One of LLVM's functions of vectors, by its full name."""
+        found = self.builder.module.globals.get(name)
+        if found is None:
+            kind = ir.FunctionType(result, [value.type for value in values])
+            found = ir.Function(self.builder.module, kind, name)
+        return self.builder.call(found, values)
 
     def mathematical(self, name: str, node: ast.Call, value: Any) -> Any:
         """``sqrt(a)`` and the like."""
-        return self.intrinsic(name, self.convert(value, FLOAT, node))
+        value = self.as_double(node, value)
+        if value.type == VECTOR and name != "llvm.sqrt":
+            own = {"llvm.exp": vectormath.exponential, "llvm.log": vectormath.logarithm}[name]
+            return Body(source(own), [value], self.builder, self.entry).run()
+        return self.intrinsic(name, value)
 
     def absolute(self, node: ast.Call, value: Any) -> Any:
         """``abs(a)``."""
+        if isinstance(value, ir.Value) and value.type == VECTOR:
+            return self.intrinsic("llvm.fabs", value)
         if self.number(node, value).type == FLOAT:
             return self.intrinsic("llvm.fabs", value)
         return self.builder.select(
@@ -594,9 +649,9 @@ class Body:
         """``int(a)``, towards zero."""
         return value if self.number(node, value).type == INT else self.builder.fptosi(value, INT)
 
-    def as_double(self, node: ast.Call, value: Any) -> Any:
-        """``float(a)``."""
-        return self.convert(value, FLOAT, node)
+    def as_double(self, node: ast.AST, value: Any) -> Any:
+        """``float(a)``; a vector stays one."""
+        return value if getattr(value, "type", None) == VECTOR else self.convert(value, FLOAT, node)
 
     def is_nan(self, node: ast.Call, value: Any) -> Any:
         """``isnan(a)``."""
@@ -623,6 +678,68 @@ class Body:
         """``set_lanes(pointer, vector)``."""
         self.write(self.vector_place(node, array), value, node)
 
+    def extreme_of_two(self, sign: str, node: ast.Call, a: Any, b: Any) -> Any:
+        """``larger(a, b)`` and ``smaller(a, b)``."""
+        a, b = self.common(node, self.as_double(node, a), self.as_double(node, b))
+        return self.builder.select(self.builder.fcmp_ordered(sign, b, a), a, b)
+
+    def choose(self, node: ast.AST, mask: Any, a: Any, b: Any) -> Any:
+        """``choose(mask, a, b)``."""
+        mask = self.convert(mask, mask.type if getattr(mask, "type", None) == BOOL else MASK, node)
+        a, b = self.common(node, self.as_double(node, a), self.as_double(node, b))
+        if mask.type == MASK:
+            a, b = self.convert(a, VECTOR, node), self.convert(b, VECTOR, node)
+        return self.builder.select(mask, a, b)
+
+    def anywhere(self, node: ast.Call, mask: Any) -> Any:
+        """``anywhere(mask)``."""
+        bits = self.builder.bitcast(self.convert(mask, MASK, node), ir.IntType(LANES))
+        return self.builder.icmp_unsigned("!=", bits, ir.IntType(LANES)(0))
+
+    def bounded(self, node: ast.Call, value: Any) -> Any:
+        """``bounded(a)``."""
+        value, infinite = self.common(node, value, FLOAT(math.inf))
+        return self.builder.select(self.builder.fcmp_ordered("<", value, infinite), value, infinite)
+
+    def nearest(self, node: ast.Call, value: Any) -> Any:
+        """``nearest(a)``."""
+        return self.intrinsic("llvm.nearbyint", self.as_double(node, value))
+
+    def integers_like(self, value: Any) -> Any:
+        """The type of integers as many as the numbers."""
+        return ir.VectorType(INT, LANES) if value.type == VECTOR else INT
+
+    def whole(self, kind: Any, number: int) -> Any:
+        """An integer, or as many as there are lanes."""
+        return kind([number] * LANES) if kind != INT else INT(number)
+
+    def power_of_two(self, node: ast.Call, value: Any) -> Any:
+        """``power_of_two(n)``: the exponent's bits."""
+        value = self.as_double(node, value)
+        kind = self.integers_like(value)
+        bits = self.builder.add(self.builder.fptosi(value, kind), self.whole(kind, 1023))
+        return self.builder.bitcast(self.builder.shl(bits, self.whole(kind, 52)), value.type)
+
+    def exponent(self, node: ast.Call, value: Any) -> Any:
+        """``exponent(x)``: its bits as a number."""
+        value = self.as_double(node, value)
+        kind = self.integers_like(value)
+        bits = self.builder.lshr(self.builder.bitcast(value, kind), self.whole(kind, 52))
+        return self.builder.sitofp(self.builder.sub(bits, self.whole(kind, 1023)), value.type)
+
+    def mantissa(self, node: ast.Call, value: Any) -> Any:
+        """``mantissa(x)``: its bits with the exponent of 1."""
+        value = self.as_double(node, value)
+        kind = self.integers_like(value)
+        kept = self.builder.and_(self.builder.bitcast(value, kind), self.whole(kind, (1 << 52) - 1))
+        return self.builder.bitcast(self.builder.or_(kept, self.whole(kind, 1023 << 52)), value.type)
+
+    def highest(self, node: ast.Call, value: Any) -> Any:
+        """``highest(vector)``."""
+        return self.on_vectors(
+            f"llvm.vector.reduce.fmax.v{LANES}f64", FLOAT, self.convert(value, VECTOR, node)
+        )
+
     def by_address(self, result: str | None, node: ast.Call, address: Any, *arguments: Any) -> Any:
         """``((result(*)(...)) address)(...)``."""
         kind = ir.FunctionType(TYPES[result], [argument.type for argument in arguments])
@@ -633,25 +750,70 @@ class Body:
 
 
 class Columns(Body):
-    """A straight line ``f(A, b, ...)`` for LANES columns at once, as ``f(A, b, ..., stride)``.
+    """A straight line ``f(A, b, ...)`` for LANES columns at once, as ``f(A, b, ..., stride)`` or, with a stride of LANES, as ``f(A, b, ...)``.
 
-    Element i of lane l of an array that is named in ``columns`` stands at ``b[i*stride + l]``; other arrays are the same in every lane.
+    Element i of lane l of an array that is named in ``columns`` stands at ``b[i*stride + l]``; other arrays are the same in every lane. A number that
+    is named there is an array of one element.
     """
 
     def __init__(
         self, function: Source, arguments: Sequence[Any], builder: Any, entry: Any, columns: Collection[str]
     ) -> None:
-        *own, self.stride = arguments
-        super().__init__(function, own, builder, entry)
+        names = [a.arg for a in function.tree.args.args]
+        strided = len(arguments) > len(names)
         self.columns = columns
+        super().__init__(function, arguments[: len(names)], builder, entry)
+        self.stride = arguments[-1] if strided else INT(LANES)
+        subscripted = {one.value.id for one in ast.walk(self.tree) if isinstance(one, ast.Subscript)}  # type: ignore[attr-defined]
+        for name in set(names) & set(columns) - subscripted:
+            self.values[name] = self.read(builder.bitcast(self.values[name], VECTOR.as_pointer()))
 
     def place(self, node: ast.Subscript) -> Any:
         """The address of a vector, or of a number."""
         if not (isinstance(node.value, ast.Name) and node.value.id in self.columns):
             return super().place(node)
-        start = self.builder.mul(self.stride, self.integer(node.slice), flags=["nsw"])
+        index = self.integer(node.slice)
+        if isinstance(index, ir.Constant) and isinstance(self.stride, ir.Constant):
+            start = INT(index.constant * self.stride.constant)
+        else:
+            start = self.builder.mul(self.stride, index, flags=["nsw"])
         place = self.builder.gep(self.values[node.value.id], [start], inbounds=True)
         return self.builder.bitcast(place, VECTOR.as_pointer())
+
+
+class Packed(Body):
+    """A straight line that fills one array: the elements are put together in registers and written as whole vectors, with noughts behind the last.
+
+    A vector that is read right after its elements were written one by one has to wait until they have all reached the cache.
+    """
+
+    def __init__(
+        self, function: Source, arguments: Sequence[Any], builder: Any, entry: Any, packed: str
+    ) -> None:
+        super().__init__(function, arguments, builder, entry)
+        self.packed, self.elements = packed, dict[int, Any]()
+
+    def store(self, target: ast.expr, value: Any) -> None:
+        """Keep an element of the packed array for later."""
+        match target:
+            case ast.Subscript(value=ast.Name(id=self.packed), slice=ast.Constant(value=int(place))):
+                self.elements[place] = self.convert(value, FLOAT, target)
+            case _:
+                super().store(target, value)
+
+    def run(self) -> Any:
+        """Emit the function, and the vectors at its end."""
+        self.statements(self.tree.body)
+        for first in range(0, max(self.elements, default=0) + 1, LANES):
+            vector = VECTOR([0.0] * LANES)
+            for lane in range(LANES):
+                if first + lane in self.elements:
+                    place = ir.IntType(32)(lane)
+                    vector = self.builder.insert_element(vector, self.elements[first + lane], place)
+            start = self.builder.gep(self.values[self.packed], [INT(first)], inbounds=True)
+            self.write(self.builder.bitcast(start, VECTOR.as_pointer()), vector, self.tree)
+        self.builder.branch(self.end)
+        self.builder.position_at_end(self.end)
 
 
 class _Loop:
@@ -683,8 +845,8 @@ def _nested(kind: Any, values: Any) -> Any:
     return kind([_nested(kind.element, one) for one in values]) if isinstance(values, list) else kind(values)
 
 
-_SIGNS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.USub)
-_ARITHMETIC = (ast.Name, ast.Constant, ast.BinOp, ast.UnaryOp, ast.expr_context, *_SIGNS)
+_SIGNS = (ast.Add, ast.Sub, ast.Mult, ast.USub)
+_CHEAP = (ast.Name, ast.Constant, ast.BinOp, ast.UnaryOp, ast.expr_context, *_SIGNS)
 _BUILTINS = {"abs": abs, "min": min, "max": max, "int": int, "float": float}
 # What is built in: the number of arguments (0: any), then what to do with a Body, the node and the arguments.
 _CALLS: dict[Any, tuple[int, Callable[..., Any]]] = {
@@ -700,6 +862,17 @@ _CALLS: dict[Any, tuple[int, Callable[..., Any]]] = {
     call.shift: (2, Body.shifted),
     call.lanes: (1, Body.lanes),
     call.set_lanes: (2, Body.set_lanes),
+    call.larger: (2, lambda body, *rest: body.extreme_of_two("<=", *rest)),
+    call.smaller: (2, lambda body, *rest: body.extreme_of_two(">=", *rest)),
+    call.choose: (3, Body.choose),
+    call.anywhere: (1, Body.anywhere),
+    call.nearest: (1, Body.nearest),
+    call.power_of_two: (1, Body.power_of_two),
+    call.exponent: (1, Body.exponent),
+    call.mantissa: (1, Body.mantissa),
+    call.bounded: (1, Body.bounded),
+    call.highest: (1, Body.highest),
+    call.call1: (2, lambda body, *rest: body.by_address(None, *rest)),
     call.call2: (3, lambda body, *rest: body.by_address(None, *rest)),
     call.call3: (4, lambda body, *rest: body.by_address(None, *rest)),
     call.call4: (5, lambda body, *rest: body.by_address(None, *rest)),
@@ -716,6 +889,7 @@ def _name(value: Any) -> str:
         (FLOAT, "a double"),
         (BOOL, "a truth value"),
         (VECTOR, "a vector"),
+        (MASK, "a mask"),
         (None, "nothing"),
     ):
         if kind == name:
@@ -736,7 +910,17 @@ def _assigned(tree: ast.FunctionDef) -> tuple[set[str], set[str]]:
             if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)
         ]
 
+    written_out = {node.target.id for node in ast.walk(tree) if isinstance(node, ast.For) and _unrolled(node)}  # type: ignore[attr-defined]
     arguments = [a.arg for a in tree.args.args]
     count = Counter([*arguments, *stored([tree])])
     straight = {*arguments, *stored(node for node in tree.body if isinstance(node, ast.Assign))}
-    return set(count), {name for name in straight if count[name] == 1}
+    return set(count) - written_out, {name for name in straight if count[name] == 1}
+
+
+def _unrolled(node: ast.For) -> bool:
+    """Whether a loop is written out."""
+    return (
+        isinstance(node.iter, ast.Call)
+        and isinstance(node.iter.func, ast.Name)
+        and node.iter.func.id == "unrolled"
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 STIFF = -1  # of an explicit method: go on with a stiff one; never the status of a solve
+NOT_STIFF = -2  # the other way round
+GO_ON = -3  # of a breakpoint: there is something to integrate
 SUCCESS = 0
 TOO_MANY_STEPS = 1
 STEP_TOO_SMALL = 2

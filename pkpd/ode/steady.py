@@ -10,7 +10,7 @@ from __future__ import annotations
 from math import inf
 
 from .call import DOUBLES, INTEGER, INTEGERS, c_function, call3, inner, shift
-from .layout import AT_J, AT_STEADY, JACOBIAN, N_JACOBIAN, N_STATES, N_STEADY, RHS
+from .layout import AT_J, AT_STEADY, JACOBIAN, N_JACOBIAN, N_STEADY, RHS, WIDE
 from .status import NO_STEADY_STATE, SUCCESS
 
 MAX_ITERATIONS = 500
@@ -75,14 +75,13 @@ def negative_jacobian(address, sizes, y, p, steady, J, diagonal, a):
 @c_function((INTEGER, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES))
 def rest(address, sizes, control, state, p, work, tangent):
     """Move the steady states to the rest of the system, the others held; a status. Arguments: see layout.py."""
-    n = sizes[N_STATES]
     free = sizes[N_STEADY]
     steady = shift(sizes, sizes[AT_STEADY])
     y = state
     a = work
     change = shift(work, free * free)
     f = shift(change, free)
-    J = shift(f, n)
+    J = shift(f, sizes[WIDE])
     fastest = negative_jacobian(address, sizes, y, p, steady, J, 0.0, a)
     damped = fastest
     for _ in range(MAX_ITERATIONS):

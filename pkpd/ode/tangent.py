@@ -17,38 +17,21 @@ from __future__ import annotations
 from math import inf
 
 from . import explicit, rosenbrock
-from .call import DOUBLES, INTEGER, INTEGERS, c_function, call2, call3, call4, inner, lanes, set_lanes, shift
+from .call import DOUBLES, INTEGER, INTEGERS, c_function, call2, call3, call4, inner, shift, unrolled
 from .control import AUTO_FLOOR, CROSS_FLOOR, TINY
 from .layout import (
     AT_D, AT_END, AT_G_PARAM, AT_G_STATE, AT_H_PARAM, AT_H_STATE, AT_J, AT_P, AT_R, AT_SLOTS, AT_STEADY, AUTOMATIC, BOLUS, CONTRACT_LANES, CONTROLLED, DFDP,
-    DINITIAL, DOUTPUTS, DROUTES, H, HEADER, HESSIAN, INFUSION_START, JACOBIAN, LANES, MULTIPLY_LANES, N_DFDP, N_DINITIAL, N_DIRECTIONS, N_DOUTPUTS,
-    N_DROUTES, N_HESSIAN, N_JACOBIAN, N_OUTPUTS, N_ROUTES, N_STATES, N_STEADY, RHS, ROUTES, RTOL, SOLVE_LANES, WIDTH,
+    DINITIAL, DOUTPUTS, DROUTES, ERROR_NORM, H, HEADER, HESSIAN, INFUSION_START, JACOBIAN, LANES, MULTIPLY_LANES, N_DFDP, N_DINITIAL, N_DIRECTIONS, N_DOUTPUTS,
+    N_DROUTES, N_HESSIAN, N_JACOBIAN, N_OUTPUTS, N_ROUTES, N_STATES, N_STEADY, RHS, ROUTES, RTOL, SETTLE, SOLVE_LANES, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
 from .status import NO_STEADY_STATE, SUCCESS
 from .steady import negative_jacobian, solve_dense
+from .vectors import add, blend, combine, copy, plus, total
 
-SETTLE = 11
 A_EXPLICIT = explicit.A
 B_ERROR = explicit.B_ERROR
 A_STIFF = rosenbrock.A
 C_STIFF = rosenbrock.C
-
-
-@inner
-def add(target, factor, source, count):
-    """``target += factor source`` over count doubles, a multiple of LANES; the two are the same or apart."""
-    for i in range(0, count, LANES):
-        set_lanes(shift(target, i), lanes(shift(target, i)) + factor * lanes(shift(source, i)))
-
-
-@inner
-def combine(target, base, table, s, factor, k, count):
-    """``target = base + factor sum_(j<s) table[s, j] k_j`` over count doubles, k : (stages, count); sums stay in registers."""
-    for i in range(0, count, LANES):
-        total = lanes(shift(base, i))
-        for j in range(s):
-            total += factor * table[s, j] * lanes(shift(k, j * count + i))
-        set_lanes(shift(target, i), total)
 
 
 @inner
@@ -75,7 +58,7 @@ def parts(sizes, tangent):
         + sizes[N_DROUTES]
     )
     column = shift(values, nonzeros)
-    route = shift(column, 3 * n)
+    route = shift(column, 3 * sizes[WIDE])
     return scale, rate, y, y1, u, error, largest, at, k, jacobian, values, column, route
 
 
@@ -127,18 +110,18 @@ def norm(sizes, control, state, y1, tangent):
     """Largest error of any state along any direction in units of the state's tolerance; y1 : (n_states,), the state after the step."""
     if sizes[CONTROLLED] == 0:
         return 0.0
-    n, m = sizes[N_STATES], sizes[N_DIRECTIONS]
+    n, w, m = sizes[N_STATES], sizes[WIDE], sizes[N_DIRECTIONS]
     _, _, y_dot, y1_dot, _, error, largest, _, _, _, _, _, _ = parts(sizes, tangent)
     rtol = control[RTOL]
     top = 0.0
     for i in range(n):
-        top = max(top, max(state[3 * n + i], abs(y1[i])))
+        top = max(top, max(state[3 * w + i], abs(y1[i])))
     worst = 0.0
     for i in range(n):
         for d in range(m):
             e = i * m + d
-            own = max(largest[e], max(state[3 * n + i], abs(y1[i])))
-            scale = state[2 * n + i] + rtol * max(abs(y_dot[e]), abs(y1_dot[e]))
+            own = max(largest[e], max(state[3 * w + i], abs(y1[i])))
+            scale = state[2 * w + i] + rtol * max(abs(y_dot[e]), abs(y1_dot[e]))
             scale += rtol * control[AUTOMATIC] * (AUTO_FLOOR * own + CROSS_FLOOR * top) + TINY
             ratio = abs(error[e]) / scale
             if not ratio <= worst:
@@ -153,23 +136,22 @@ STEP = (INTEGER, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES
 def explicit_tangent(address, sizes, control, state, p, work, tangent):
     """Tangent of the explicit step of size control[H] whose stages stand in work."""
     settle(sizes, tangent)
-    n, m = sizes[N_STATES], sizes[N_DIRECTIONS]
+    n, w, m = sizes[N_STATES], sizes[WIDE], sizes[N_DIRECTIONS]
     h = control[H]
-    _, _, y_dot, y1_dot, u_dot, error, _, _, k_dot, _, _, column, _ = parts(sizes, tangent)
-    for s in range(explicit.STAGES):
-        for i in range(n):
-            total = 0.0
-            for j in range(s):
-                total += A_EXPLICIT[s, j] * work[j * n + i]
-            column[i] = state[i] + h * total
-        combine(u_dot, y_dot, A_EXPLICIT, s, h, k_dot, n * m)
-        slope_tangent(address, sizes, column, p, tangent, shift(k_dot, s * n * m))
-    for i in range(n * m):
-        y1_dot[i] = u_dot[i]
-        error[i] = 0.0
-    for j in range(explicit.STAGES):
-        add(error, h * B_ERROR[j], shift(k_dot, j * n * m), n * m)
-    tangent[0] = norm(sizes, control, state, shift(work, (explicit.STAGES + 2) * n), tangent)
+    _, _, y_dot, y1_dot, u_dot, error, _, _, k_dot, _, _, _, _ = parts(sizes, tangent)
+    u = shift(work, explicit.STAGES * w)
+    y1 = shift(u, w)
+    for s in unrolled(0, explicit.STAGES):
+        if s == 0:
+            copy(u, state, w)
+            copy(u_dot, y_dot, n * m)
+        else:
+            combine(u, state, A_EXPLICIT, s, h, work, w)
+            combine(u_dot, y_dot, A_EXPLICIT, s, h, k_dot, n * m)
+        slope_tangent(address, sizes, u, p, tangent, shift(k_dot, s * n * m))
+    copy(y1_dot, u_dot, n * m)
+    total(error, h, B_ERROR, explicit.STAGES, k_dot, n * m)
+    tangent[ERROR_NORM] = norm(sizes, control, state, y1, tangent)
     return SUCCESS
 
 
@@ -177,50 +159,46 @@ def explicit_tangent(address, sizes, control, state, p, work, tangent):
 def rosenbrock_tangent(address, sizes, control, state, p, work, tangent):
     """Tangent of the Rosenbrock step of size control[H] whose stages and factorisation stand in work."""
     settle(sizes, tangent)
-    n, m = sizes[N_STATES], sizes[N_DIRECTIONS]
-    h = control[H]
-    scale, _, y_dot, y1_dot, u_dot, error, _, _, k_dot, jacobian_dot, values, column, _ = parts(
-        sizes, tangent
-    )
-    LU = shift(work, (rosenbrock.STAGES + 6) * n + sizes[N_JACOBIAN])
+    n, w, m = sizes[N_STATES], sizes[WIDE], sizes[N_DIRECTIONS]
+    per_h = 1.0 / control[H]
+    scale, _, y_dot, y1_dot, u_dot, error, _, _, k_dot, jacobian_dot, values, _, _ = parts(sizes, tangent)
+    u = shift(work, rosenbrock.STAGES * w)
+    y1 = shift(u, w)
+    LU = shift(work, (rosenbrock.STAGES + 4) * w + WEIGHTS + sizes[N_JACOBIAN])
     hessian = shift(values, sizes[N_JACOBIAN] + sizes[N_DFDP])
     call3(address[HESSIAN], state, p, hessian)
     for i in range(sizes[N_JACOBIAN] * m):
         jacobian_dot[i] = 0.0
     add_by_state(sizes, sizes[AT_H_STATE], sizes[AT_H_PARAM], hessian, y_dot, jacobian_dot)
     add_by_parameter(sizes, sizes[AT_H_PARAM], sizes[AT_G_STATE], hessian, scale, jacobian_dot)
-    for s in range(rosenbrock.STAGES):
-        stage = shift(work, s * n)
-        for i in range(n):
-            total = state[i]
-            for j in range(s):
-                total += A_STIFF[s, j] * work[j * n + i]
-            column[i] = total
-        combine(u_dot, y_dot, A_STIFF, s, 1.0, k_dot, n * m)
+    for s in unrolled(0, rosenbrock.STAGES):
+        stage = shift(work, s * w)
         g = shift(k_dot, s * n * m)
-        slope_tangent(address, sizes, column, p, tangent, g)
-        combine(g, g, C_STIFF, s, 1.0 / h, k_dot, n * m)
+        if s == 0:
+            copy(u, state, w)
+            copy(u_dot, y_dot, n * m)
+            slope_tangent(address, sizes, u, p, tangent, g)
+        else:
+            combine(u, state, A_STIFF, s, 1.0, work, w)
+            combine(u_dot, y_dot, A_STIFF, s, 1.0, k_dot, n * m)
+            slope_tangent(address, sizes, u, p, tangent, g)
+            combine(g, g, C_STIFF, s, per_h, k_dot, n * m)
         for lane in range(0, m, LANES):
             call4(address[CONTRACT_LANES], shift(jacobian_dot, lane), stage, shift(g, lane), m)
             call3(address[SOLVE_LANES], LU, shift(g, lane), m)
-    for i in range(n * m):
-        error[i] = k_dot[(rosenbrock.STAGES - 1) * n * m + i]
-        y1_dot[i] = u_dot[i] + error[i]
-    tangent[0] = norm(sizes, control, state, shift(work, (rosenbrock.STAGES + 1) * n), tangent)
+    copy(error, shift(k_dot, (rosenbrock.STAGES - 1) * n * m), n * m)
+    plus(y1_dot, u_dot, error, n * m)
+    tangent[ERROR_NORM] = norm(sizes, control, state, y1, tangent)
     return SUCCESS
 
 
 @c_function(STEP)
-def emit_tangent(address, sizes, u, p, tangent, line, work):
-    """Write the tangents of outputs and states at the state u into line : (width, m), with the weights in the header."""
+def emit_tangent(address, sizes, u, p, tangent, line, weights):
+    """Write the tangents of outputs and states at the state u into line : (width, m); weights: of y, y1 and the stages in u."""
     settle(sizes, tangent)
     n, m = sizes[N_STATES], sizes[N_DIRECTIONS]
     scale, _, y_dot, y1_dot, _, _, _, at, k_dot, _, values, _, _ = parts(sizes, tangent)
-    for i in range(n * m):
-        at[i] = tangent[1] * y_dot[i] + tangent[2] * y1_dot[i]
-    for s in range(8):
-        if tangent[3 + s] != 0.0:
-            add(at, tangent[3 + s], shift(k_dot, s * n * m), n * m)
+    blend(at, weights[0], y_dot, weights[1], y1_dot, shift(weights, 2), 8, k_dot, n * m)
     G = shift(values, sizes[N_JACOBIAN] + sizes[N_DFDP] + sizes[N_HESSIAN])
     call3(address[DOUTPUTS], u, p, G)
     for i in range(sizes[N_OUTPUTS] * m):
@@ -301,8 +279,8 @@ def event_tangent(address, sizes, state, p, dose, event, tangent):
     scale, rate_dot, y_dot, _, _, _, _, _, _, _, _, column, r = parts(sizes, tangent)
     r_dot = shift(r, 4 * sizes[N_ROUTES])
     before = column
-    after = shift(column, n)
-    y = shift(column, 2 * n)
+    after = shift(column, sizes[WIDE])
+    y = shift(after, sizes[WIDE])
     target = int(event[1])
     kind = int(event[5])
     for i in range(n):

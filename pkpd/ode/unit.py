@@ -19,6 +19,7 @@ HOME = {
     "rosenbrock": ("rosenbrock", "advance_rosenbrock"),
     "rest": ("steady", "rest"),
     "subjects": ("integrate", "subjects"),
+    "subjects_in_lanes": ("lanes", "subjects_in_lanes"),
     "explicit_tangent": ("tangent", "explicit_tangent"),
     "rosenbrock_tangent": ("tangent", "rosenbrock_tangent"),
     "emit_tangent": ("tangent", "emit_tangent"),

@@ -15,6 +15,7 @@ import sympy
 
 from pkpd.errors import ModelError
 from pkpd.symbolic import GENERATOR
+from pkpd.symbolic.constants import Constants
 from pkpd.symbolic.derive import (
     Absolute,
     Derived,
@@ -245,8 +246,9 @@ def _statements(steps: Sequence[Step], stores: Sequence[Store], names: Names) ->
 class _Module:
     """Collects the functions of one generated module."""
 
-    def __init__(self, derived: Derived) -> None:
+    def __init__(self, derived: Derived, constants: Constants) -> None:
         self.derived = derived
+        self.constants = constants
         self.functions: list[str] = []
         state_units = [*(state.unit for state in derived.model.states), derived.model.time_unit]
         state_notes = [*(state.description for state in derived.model.states), "time"]
@@ -259,7 +261,35 @@ class _Module:
             self.loads[symbol] = ("p", i, _note(parameter.unit, parameter.description))
 
     def add(self, signature: str, docstring: str, steps: Sequence[Step], stores: Sequence[Store]) -> None:
-        """Append a function of states and parameters."""
+        """Append a function of states, parameters and constants."""
+        kept, left = self.constants.take_out(
+            needed(steps, (store.expr for store in stores)), [store.expr for store in stores]
+        )
+        self._add(
+            signature,
+            docstring,
+            kept,
+            [store._replace(expr=expr) for store, expr in zip(stores, left, strict=True)],
+        )
+
+    def add_once(
+        self, signature: str, docstring: str, steps: Sequence[Step], stores: Sequence[Store]
+    ) -> None:
+        """Append a function of parameters that is evaluated once for every subject: constants are no gain."""
+        self._add(signature, docstring, steps, stores)
+
+    def add_constants(self, name: str, docstring: str, known: int = 0) -> None:
+        """Append the function that computes the constants whose slots are given by now, but for the first ``known``."""
+        first = len(self.derived.parameters)
+        by_symbol = {step.symbol: step for step in self.constants.steps}
+        stores = [
+            Store(f"p[{first + slot}]", symbol, _words(by_symbol[symbol].unit, by_symbol[symbol].note))
+            for symbol, slot in self.constants.slots.items()
+            if slot >= known
+        ]
+        self._add(f"{name}(p)", docstring, self.constants.steps, stores)
+
+    def _add(self, signature: str, docstring: str, steps: Sequence[Step], stores: Sequence[Store]) -> None:
         kept = needed(steps, (store.expr for store in stores))
         used: set[Expr] = set()
         for expr in [*(step.expr for step in kept), *(store.expr for store in stores)]:
@@ -268,8 +298,15 @@ class _Module:
         for symbol, (array, i, note) in self.loads.items():
             if symbol in used:
                 body.append(f"{symbol.name} = {array}[{i}]{note}")
+        computed = {step.symbol for step in kept}
+        printer = _Printer()
+        for step in self.constants.steps:
+            if step.symbol in used - computed:
+                place = len(self.derived.parameters) + self.constants.slot(step.symbol)
+                note = _note(step.unit, step.note) or _note("", printer.text(step.expr))
+                body.append(f"{step.symbol.name} = p[{place}]{note}")
         names = self.derived.names.copy()
-        names.taken.update(step.symbol.name for step in kept)
+        names.taken.update(step.symbol.name for step in (*kept, *self.constants.steps))
         self.lines(signature, docstring, body + _statements(kept, stores, names))
 
     def lines(self, signature: str, docstring: str, body: Iterable[str]) -> None:
@@ -288,9 +325,13 @@ class _Module:
         return f"{head}\n\n{code}"
 
 
+def _words(unit: str, description: str) -> str:
+    return _safe(" ".join(part for part in (f"[{unit}]" if unit else "", description) if part))
+
+
 def _note(unit: str, description: str) -> str:
-    words = " ".join(part for part in (f"[{unit}]" if unit else "", description) if part)
-    return f"  # {_safe(words)}" if words else ""
+    words = _words(unit, description)
+    return f"  # {words}" if words else ""
 
 
 def _constant(name: str, value: Any) -> str:
@@ -333,13 +374,65 @@ def _safe(words: str) -> str:
 
 
 def generate(derived: Derived, dose_units: dict[str, dict[str, float]] | None = None) -> str:
-    """The module of the plain functions: rhs, jacobian, factor, solve, outputs, initial, routes, and all constants.
+    """The module of the plain functions: rhs, jacobian, factor, solve, outputs, initial, routes, constants, and what is fixed about the model.
 
     ``dose_units`` is {route: {unit: factor to the unit of the route's target state}}.
     """
     model = derived.model
     states = derived.state_names
-    module = _Module(derived)
+    module = _plain(derived)
+    module.add_constants(
+        "constants", "What parameters alone decide, behind them: computed once for every subject."
+    )
+    jacobian = derived.jacobian[1]
+    elimination = derived.elimination
+    constants = {
+        "NAME": model.name,
+        "TITLE": model.title,
+        "TIME_UNIT": model.time_unit,
+        "STATES": states,
+        "STATE_UNITS": tuple(state.unit for state in model.states)
+        + ((model.time_unit,) if derived.timed else ()),
+        "STEADY": _steady(derived),
+        "PARAMETERS": tuple(parameter.name for parameter in model.parameters),
+        "VALUES": tuple(float(parameter.value) for parameter in model.parameters),
+        "UNITS": tuple(parameter.unit for parameter in model.parameters),
+        "KINDS": tuple(parameter.kind for parameter in model.parameters),
+        "LOWER": tuple(float(parameter.lower) for parameter in model.parameters),
+        "UPPER": tuple(float(parameter.upper) for parameter in model.parameters),
+        "BETWEEN": tuple(
+            None if parameter.between is None else (parameter.between.kind, *parameter.between.arguments)
+            for parameter in model.parameters
+        ),
+        "OUTPUTS": tuple(output.name for output in model.outputs),
+        "OUTPUT_UNITS": tuple(output.unit for output in model.outputs),
+        "OUTPUT_DESCRIPTIONS": tuple(output.description for output in model.outputs),
+        "ROUTES": tuple(route.name for route in model.routes),
+        "ROUTE_TARGETS": tuple(states.index(route.target) for route in model.routes),
+        "DOSE_UNITS": dose_units or {},
+        "SIZES": _sizes(derived),
+        "N_LU": len(elimination.slots),
+        "N_CONSTANTS": len(module.constants.slots),
+        "J_ROWS": tuple(i for i, _ in jacobian),
+        "J_COLS": tuple(j for _, j in jacobian),
+        "GENERATOR": GENERATOR,
+    }
+    title = _safe(model.title or model.name)
+    return module.render(
+        f"Kernel of the model {_safe(model.name)}: {title}. Generated by pkpd; not meant to be edited.",
+        constants,
+    )
+
+
+def _steady(derived: Derived) -> tuple[bool, ...]:
+    return tuple(state.initial == "steady" for state in derived.model.states) + (False,) * derived.timed
+
+
+def _plain(derived: Derived) -> _Module:
+    """The plain functions, and the constants that they read."""
+    model = derived.model
+    states = derived.state_names
+    module = _Module(derived, Constants(derived.parameters, derived.names.copy()))
     steps = derived.steps
     module.add(
         "rhs(y, p, dy)",
@@ -364,8 +457,8 @@ def generate(derived: Derived, dose_units: dict[str, dict[str, float]] | None = 
             for i, (expr, output) in enumerate(zip(derived.outputs, model.outputs, strict=True))
         ],
     )
-    steady = tuple(state.initial == "steady" for state in model.states) + ((False,) if derived.timed else ())
-    module.add(
+    steady = _steady(derived)
+    module.add_once(
         "initial(p, y)",
         "Initial values; 0 where the value is a steady state to be found.",
         steps,
@@ -374,7 +467,7 @@ def generate(derived: Derived, dose_units: dict[str, dict[str, float]] | None = 
             for i, expr in enumerate(derived.initial)
         ],
     )
-    module.add(
+    module.add_once(
         "routes(p, out)",
         "Lag, bioavailability, infusion duration and infusion rate of every route; 0 where there is none.",
         steps,
@@ -385,51 +478,18 @@ def generate(derived: Derived, dose_units: dict[str, dict[str, float]] | None = 
             for i, expr in enumerate(derived.routes)
         ],
     )
-    elimination = derived.elimination
-    constants = {
-        "NAME": model.name,
-        "TITLE": model.title,
-        "TIME_UNIT": model.time_unit,
-        "STATES": states,
-        "STATE_UNITS": tuple(state.unit for state in model.states)
-        + ((model.time_unit,) if derived.timed else ()),
-        "STEADY": steady,
-        "PARAMETERS": tuple(parameter.name for parameter in model.parameters),
-        "VALUES": tuple(float(parameter.value) for parameter in model.parameters),
-        "UNITS": tuple(parameter.unit for parameter in model.parameters),
-        "KINDS": tuple(parameter.kind for parameter in model.parameters),
-        "LOWER": tuple(float(parameter.lower) for parameter in model.parameters),
-        "UPPER": tuple(float(parameter.upper) for parameter in model.parameters),
-        "BETWEEN": tuple(
-            None if parameter.between is None else (parameter.between.kind, *parameter.between.arguments)
-            for parameter in model.parameters
-        ),
-        "OUTPUTS": tuple(output.name for output in model.outputs),
-        "OUTPUT_UNITS": tuple(output.unit for output in model.outputs),
-        "OUTPUT_DESCRIPTIONS": tuple(output.description for output in model.outputs),
-        "ROUTES": tuple(route.name for route in model.routes),
-        "ROUTE_TARGETS": tuple(states.index(route.target) for route in model.routes),
-        "DOSE_UNITS": dose_units or {},
-        "SIZES": _sizes(derived),
-        "N_LU": len(elimination.slots),
-        "J_ROWS": tuple(i for i, _ in jacobian),
-        "J_COLS": tuple(j for _, j in jacobian),
-        "GENERATOR": GENERATOR,
-    }
-    title = _safe(model.title or model.name)
-    return module.render(
-        f"Kernel of the model {_safe(model.name)}: {title}. Generated by pkpd; not meant to be edited.",
-        constants,
-    )
+    return module
 
 
 def generate_sensitivity(derived: Derived) -> str:
-    """The module of the functions for sensitivities: dfdp, hessian, doutputs, dinitial, droutes and their patterns."""
+    """The module of the functions for sensitivities: dfdp, hessian, doutputs, dinitial, droutes, more constants, and their patterns."""
     model = derived.model
     states = derived.state_names
     z = [*states, *(parameter.name for parameter in model.parameters)]
     parameters = z[len(states) :]
-    module = _Module(derived)
+    known = _plain(derived).constants
+    n_known = len(known.slots)
+    module = _Module(derived, known)
     entries = list(derived.jacobian[1])
     steps, dfdp = derived.dfdp
     module.add(
@@ -455,20 +515,23 @@ def generate_sensitivity(derived: Derived) -> str:
         _sparse_stores("dout", doutputs, lambda i, k: f"{model.outputs[i].name} by {z[k]}"),
     )
     steps, dinitial = derived.dinitial
-    module.add(
+    module.add_once(
         "dinitial(p, dy)",
         "Derivatives of the initial values by the parameters: state D_ROWS[e], parameter D_COLS[e].",
         steps,
         _sparse_stores("dy", dinitial, lambda i, j: f"{states[i]} by {parameters[j]}"),
     )
     steps, droutes = derived.droutes
-    module.add(
+    module.add_once(
         "droutes(p, dout)",
         "Derivatives of the routes' attributes by the parameters: element R_ROWS[e] of routes, parameter R_COLS[e].",
         steps,
         _sparse_stores("dout", droutes, lambda i, j: f"{model.routes[i // 4].name} by {parameters[j]}"),
     )
-    constants: dict[str, Any] = {"NAME": model.name}
+    module.add_constants(
+        "dconstants", "More of what parameters alone decide, behind the constants of the rates.", n_known
+    )
+    constants: dict[str, Any] = {"NAME": model.name, "N_DCONSTANTS": len(known.slots) - n_known}
     for rows, columns, pattern in (
         ("P_ROWS", "P_COLS", dfdp),
         ("H_ENTRY", "H_Z", hessian),

@@ -1,0 +1,529 @@
+"""Many subjects at once: LANES of them side by side in vectors, each with its own parameters, time, step and breakpoints.
+
+A subject stays in its lane until its method changes or it is finished; then the next one that waits for the method takes the lane. Whatever happens
+to single subjects, that is doses, outputs and first steps, is done by the functions of ``integrate.py`` and ``march.py`` on the subject's own record, with
+which it is written back. Lanes do not mix, and each computes what ``march`` would, in the same order: a subject's result does not depend on who its neighbours are.
+
+``room`` holds two queues of subjects (explicit, stiff), then for vectors of LANES subjects: y | rate | largest | floor | u | y1 | error | own (n each) | k
+(8, n) | p (N_PREPARED) | J | factors | clocks (N_CLOCKS) | and the subject that each lane holds, or -1. A record is control | state | events.
+"""
+
+from __future__ import annotations
+
+from math import inf, nan
+
+from . import explicit, rosenbrock
+from .call import (
+    anywhere,
+    bounded,
+    c_function,
+    call2,
+    call3,
+    choose,
+    inner,
+    lanes,
+    larger,
+    set_lanes,
+    shift,
+    smaller,
+    unrolled,
+)
+from .control import (
+    CALM, CALM_AFTER, FORGET_AFTER, FORGOTTEN, STIFF_AFTER, AUTO_FLOOR, CROSS_FLOOR, TINY, cut_factor, level, resolution, step_factor,
+)  # fmt: skip
+from .integrate import SUBJECTS, begin, breakpoint, prepare, switch
+from .layout import (
+    AT_DIAGONAL, AUTO, AUTOMATIC, BY_STIFF, CALM_STEPS, CURSOR, FACTORISATIONS, FACTOR_WIDE, H_MAX, H_NEXT, INFUSING, JACOBIANS, JACOBIAN_WIDE,
+    LANES, MAX_STEPS, METHOD, N_CONTROL, N_COUNTS, N_JACOBIAN, N_LU, N_PARAMS, N_PREPARED, N_STATES, N_TIMES, RECORD, REJECTED, RHS_CALLS, RHS_WIDE,
+    ROSENBROCK_STAGES, RTOL, SOLVE_WIDE, STEPS, STIFF_STEPS, T, T1, WEIGHTS, WIDE, WIDTH,
+)  # fmt: skip
+from .march import emit, enter
+from .status import GO_ON, NOT_FINITE, NOT_STIFF, STEP_TOO_SMALL, STIFF, SUCCESS, TOO_MANY_STEPS
+from .vectors import clear, combine, copy, plus, total
+
+# clocks: one vector each
+(
+    NOW, END, STEP, BEFORE, CUT, ACTIVE, NEXT_OUTPUT, TAKEN, REFUSED, STIFF_COUNT, CALM_COUNT, FRESH, JACOBIANS_TAKEN, STOP, REACH, SPAN,
+) = range(16)  # fmt: skip
+N_CLOCKS = 16
+STAGES = ROSENBROCK_STAGES  # room for either method
+
+
+@inner
+def areas(sizes, room):
+    """Pointers to y, rate, largest, floor, u, y1, error, own, k, p, J, factors, clocks, holder."""
+    size = sizes[N_STATES] * LANES
+    k = shift(room, 8 * size)
+    p = shift(k, STAGES * size)
+    J = shift(p, sizes[N_PREPARED] * LANES)
+    LU = shift(J, sizes[N_JACOBIAN] * LANES)
+    clocks = shift(LU, sizes[N_LU] * LANES)
+    return (
+        room, shift(room, size), shift(room, 2 * size), shift(room, 3 * size), shift(room, 4 * size), shift(room, 5 * size), shift(room, 6 * size),
+        shift(room, 7 * size), k, p, J, LU, clocks, shift(clocks, N_CLOCKS * LANES),
+    )  # fmt: skip
+
+
+@inner
+def clock(clocks, which):
+    """One vector of the clocks."""
+    return lanes(shift(clocks, which * LANES))
+
+
+@inner
+def set_clock(clocks, which, vector):
+    """Write one vector of the clocks."""
+    set_lanes(shift(clocks, which * LANES), vector)
+
+
+@inner
+def floors_wide(floor, atol, largest, rtol, automatic, n):
+    """``vectors.floors`` for every lane; atol : (n,)."""
+    top = lanes(largest)
+    for i in range(1, n):
+        top = larger(top, lanes(shift(largest, i * LANES)))
+    across = TINY + rtol * automatic * CROSS_FLOOR * top
+    own = rtol * automatic * AUTO_FLOOR
+    for i in range(n):
+        set_lanes(shift(floor, i * LANES), atol[i] + (own * lanes(shift(largest, i * LANES)) + across))
+
+
+@inner
+def error_norm_wide(error, y, y1, floor, rtol, n):
+    """``vectors.error_norm`` of every lane."""
+    worst = 0.0 * lanes(floor)
+    for i in range(0, n * LANES, LANES):
+        size = larger(abs(lanes(shift(y, i))), abs(lanes(shift(y1, i))))
+        worst = larger(worst, bounded(abs(lanes(shift(error, i))) / (lanes(shift(floor, i)) + rtol * size)))
+    return worst
+
+
+@inner
+def quotient_wide(f1, f0, u1, u0, y, floor, rtol, n):
+    """``vectors.quotient`` of every lane."""
+    change = 0.0 * lanes(floor)
+    distance = change
+    for i in range(0, n * LANES, LANES):
+        size = larger(abs(lanes(shift(y, i))), abs(lanes(shift(u1, i))))
+        scale = lanes(shift(floor, i)) + rtol * size
+        change = larger(change, abs(lanes(shift(f1, i)) - lanes(shift(f0, i))) / scale)
+        distance = larger(distance, abs(lanes(shift(u1, i)) - lanes(shift(u0, i))) / scale)
+    return choose(distance > 0.0, change / distance, 0.0)
+
+
+@inner
+def attempt_explicit(address, sizes, infusing, h, room):
+    """``explicit.attempt`` in every lane."""
+    y, rate, _, _, u, y1, error, own, k, p, _, _, _, _ = areas(sizes, room)
+    size = sizes[N_STATES] * LANES
+    for s in unrolled(1, explicit.STAGES):
+        at = own if s == explicit.BEFORE else (y1 if s == explicit.LAST else u)
+        combine(at, y, explicit.A, s, h, k, size)
+        stage = shift(k, s * size)
+        call3(address[RHS_WIDE], at, p, stage)
+        if infusing:
+            plus(stage, stage, rate, size)
+    total(error, h, explicit.B_ERROR, explicit.STAGES, k, size)
+
+
+@inner
+def attempt_rosenbrock(address, sizes, infusing, h, room):
+    """``rosenbrock.attempt`` in every lane."""
+    y, rate, _, _, u, y1, error, _, k, p, J, LU, clocks, _ = areas(sizes, room)
+    size = sizes[N_STATES] * LANES
+    stale = (clock(clocks, FRESH) == 0.0) & (clock(clocks, ACTIVE) > 0.0)
+    if anywhere(stale):
+        call3(address[JACOBIAN_WIDE], y, p, J)
+        set_clock(clocks, JACOBIANS_TAKEN, clock(clocks, JACOBIANS_TAKEN) + choose(stale, 1.0, 0.0))
+        set_clock(clocks, FRESH, choose(stale, 1.0, clock(clocks, FRESH)))
+    set_lanes(error, 1.0 / (h * rosenbrock.GAMMA))
+    call3(address[FACTOR_WIDE], J, error, LU)
+    per_h = 1.0 / h
+    for s in unrolled(0, rosenbrock.STAGES):
+        stage = shift(k, s * size)
+        if s == 0:
+            call3(address[RHS_WIDE], y, p, stage)
+            if infusing:
+                plus(stage, stage, rate, size)
+        else:
+            combine(u, y, rosenbrock.A, s, 1.0, k, size)
+            call3(address[RHS_WIDE], u, p, stage)
+            if infusing:
+                plus(stage, stage, rate, size)
+            combine(stage, stage, rosenbrock.C, s, per_h, k, size)
+        call2(address[SOLVE_WIDE], LU, stage)
+    copy(error, shift(k, rosenbrock.LAST * size), size)
+    plus(y1, u, error, size)
+
+
+@inner
+def judge_explicit(sizes, rtol, h, accepted, room):
+    """``explicit.judge`` of every lane: where the method is to change."""
+    y, _, _, floor, _, y1, _, own, k, _, _, _, clocks, _ = areas(sizes, room)
+    n = sizes[N_STATES]
+    last, before = shift(k, explicit.LAST * n * LANES), shift(k, explicit.BEFORE * n * LANES)
+    at_limit = h * quotient_wide(last, before, y1, own, y, floor, rtol, n) > explicit.LIMIT
+    calm = choose(at_limit, 0.0, clock(clocks, CALM_COUNT) + 1.0)
+    count = choose(at_limit, clock(clocks, STIFF_COUNT) + 1.0, clock(clocks, STIFF_COUNT))
+    verdict = accepted & at_limit & (count >= float(STIFF_AFTER))
+    count = choose(verdict, 0.0, count)
+    count = choose(~at_limit & (calm >= float(FORGET_AFTER)), 0.0, count)
+    set_clock(clocks, CALM_COUNT, choose(accepted, calm, clock(clocks, CALM_COUNT)))
+    set_clock(clocks, STIFF_COUNT, choose(accepted, count, clock(clocks, STIFF_COUNT)))
+    return verdict
+
+
+@inner
+def judge_rosenbrock(sizes, rtol, h, accepted, room):
+    """``rosenbrock.judge`` of every lane."""
+    _, _, _, _, _, _, _, _, _, _, J, _, clocks, _ = areas(sizes, room)
+    diagonal = shift(sizes, sizes[AT_DIAGONAL])
+    fastest = 0.0 * h
+    for i in range(sizes[N_STATES]):
+        fastest = larger(fastest, abs(lanes(shift(J, diagonal[i] * LANES))))
+    calm = choose(h * fastest > CALM, 0.0, clock(clocks, CALM_COUNT) + 1.0)
+    verdict = accepted & (calm >= float(CALM_AFTER))
+    calm = choose(verdict, 0.0, calm)
+    set_clock(clocks, CALM_COUNT, choose(accepted, calm, clock(clocks, CALM_COUNT)))
+    return verdict
+
+
+@inner
+def load(address, sizes, times, counts, work, record, room, lane, order):
+    """A subject into a lane, at its breakpoint or change of method; whether its slope is finite."""
+    y, rate, largest, floor, _, _, _, _, k, p, _, _, clocks, _ = areas(sizes, room)
+    n, w = sizes[N_STATES], sizes[WIDE]
+    control, state = record, shift(record, N_CONTROL)
+    f = work
+    own_floor = shift(work, 3 * w)
+    clear(work, 4 * w)
+    prepared = shift(state, 4 * w)
+    h = enter(
+        address,
+        sizes,
+        control,
+        state,
+        prepared,
+        counts,
+        f,
+        shift(work, w),
+        shift(work, 2 * w),
+        own_floor,
+        order,
+    )
+    if h < 0.0:
+        return False
+    for i in range(n):
+        y[i * LANES + lane] = state[i]
+        rate[i * LANES + lane] = state[w + i]
+        largest[i * LANES + lane] = state[3 * w + i]
+        floor[i * LANES + lane] = own_floor[i]
+        k[i * LANES + lane] = f[i]
+    for i in range(sizes[N_PREPARED]):
+        p[i * LANES + lane] = prepared[i]
+    row = counts[CURSOR]
+    clocks[NOW * LANES + lane] = control[T]
+    clocks[END * LANES + lane] = control[T1]
+    clocks[STEP * LANES + lane] = h
+    clocks[BEFORE * LANES + lane] = FORGOTTEN
+    clocks[CUT * LANES + lane] = 0.0
+    clocks[ACTIVE * LANES + lane] = 1.0
+    clocks[NEXT_OUTPUT * LANES + lane] = times[row] if row < sizes[N_TIMES] else inf
+    clocks[TAKEN * LANES + lane] = float(counts[STEPS])
+    clocks[REFUSED * LANES + lane] = float(counts[REJECTED])
+    clocks[STIFF_COUNT * LANES + lane] = float(counts[STIFF_STEPS])
+    clocks[CALM_COUNT * LANES + lane] = float(counts[CALM_STEPS])
+    clocks[FRESH * LANES + lane] = 0.0
+    clocks[JACOBIANS_TAKEN * LANES + lane] = float(counts[JACOBIANS])
+    return True
+
+
+@inner
+def unload(sizes, counts, record, room, lane, stages, factored):
+    """A lane back into its subject's record."""
+    y, _, largest, _, _, _, _, _, _, _, _, _, clocks, _ = areas(sizes, room)
+    w = sizes[WIDE]
+    control, state = record, shift(record, N_CONTROL)
+    for i in range(sizes[N_STATES]):
+        state[i] = y[i * LANES + lane]
+        state[3 * w + i] = largest[i * LANES + lane]
+    control[T] = clocks[NOW * LANES + lane]
+    control[H_NEXT] = clocks[STEP * LANES + lane]
+    taken = int(clocks[TAKEN * LANES + lane])
+    refused = int(clocks[REFUSED * LANES + lane])
+    tried = taken - counts[STEPS] + refused - counts[REJECTED]
+    counts[RHS_CALLS] += tried * stages
+    counts[FACTORISATIONS] += tried * factored
+    counts[STEPS] = taken
+    counts[REJECTED] = refused
+    counts[STIFF_STEPS] = int(clocks[STIFF_COUNT * LANES + lane])
+    counts[CALM_STEPS] = int(clocks[CALM_COUNT * LANES + lane])
+    counts[JACOBIANS] = int(clocks[JACOBIANS_TAKEN * LANES + lane])
+
+
+@inner
+def write_outputs(address, sizes, times, counts, out, work, record, room, lane, stages, weigh):
+    """The outputs of one lane within its accepted step."""
+    y, _, _, _, _, y1, _, _, k, _, _, _, clocks, _ = areas(sizes, room)
+    n, w = sizes[N_STATES], sizes[WIDE]
+    t = clocks[NOW * LANES + lane]
+    h = clocks[SPAN * LANES + lane]
+    p = shift(record, N_CONTROL + 4 * w)
+    weights = work
+    u = shift(work, WEIGHTS)
+    row = counts[CURSOR]
+    while (
+        row < sizes[N_TIMES]
+        and times[row] <= clocks[REACH * LANES + lane]
+        and times[row] < clocks[STOP * LANES + lane]
+    ):
+        weigh((times[row] - t) / h, h, weights)
+        for i in range(n):
+            at = i * LANES + lane
+            found = weights[0] * y[at] + weights[1] * y1[at]
+            for s in range(stages):
+                found += weights[2 + s] * k[s * n * LANES + at]
+            u[i] = found
+        emit(address, sizes, u, p, row, out, out, weights, work, work)
+        row += 1
+    counts[CURSOR] = row
+    clocks[NEXT_OUTPUT * LANES + lane] = times[row] if row < sizes[N_TIMES] else inf
+
+
+@inner
+def finish(sizes, record, status, stopped, out, s, code):
+    """The end of a subject: its status, and nan for outputs if it failed."""
+    status[s] = code
+    stopped[s] = record[T]
+    block = sizes[N_TIMES] * sizes[WIDTH]
+    if code != SUCCESS:
+        for i in range(block):
+            out[s * block + i] = nan
+
+
+@inner
+def run(
+    address, sizes, template, doses, times, counts, out, work, records, status, stopped, first, room, queue, waiting, other, n_other,
+    stages, evaluations, factored, order, attempt, weigh, judge, verdict_means,
+):  # fmt: skip
+    """Advance all subjects that wait in the queue until each is finished or waits in the other one; how many wait there."""
+    n = sizes[N_STATES]
+    size = n * LANES
+    rtol, automatic = template[RTOL], template[AUTOMATIC]
+    atol = shift(template, N_CONTROL + 2 * sizes[WIDE])
+    y, _, largest, floor, _, y1, error, _, k, _, _, _, clocks, holder = areas(sizes, room)
+    block = sizes[N_TIMES] * sizes[WIDTH]
+    active = 0
+    set_clock(clocks, ACTIVE, 0.0 * clock(clocks, ACTIVE))
+    for lane in range(LANES):
+        holder[lane] = -1.0
+    fill = True
+    while True:
+        if fill:  # idle lanes take who waits
+            infusing = False
+            for lane in range(LANES):
+                while holder[lane] < 0.0 and waiting > 0:
+                    waiting -= 1
+                    s = int(queue[waiting])
+                    record = shift(records, s * sizes[RECORD])
+                    holder[lane] = float(s)
+                    active += 1
+                    if not load(
+                        address,
+                        sizes,
+                        times,
+                        shift(counts, (first + s) * N_COUNTS),
+                        work,
+                        record,
+                        room,
+                        lane,
+                        order,
+                    ):
+                        finish(sizes, record, status, stopped, out, first + s, NOT_FINITE)
+                        holder[lane] = -1.0
+                        active -= 1
+                        clocks[ACTIVE * LANES + lane] = 0.0
+                if holder[lane] >= 0.0 and records[int(holder[lane]) * sizes[RECORD] + INFUSING] != 0.0:
+                    infusing = True
+            fill = False
+            if active == 0:
+                return n_other
+
+        # land on the end without leaving a crumb: see march
+        t, t1, h = clock(clocks, NOW), clock(clocks, END), clock(clocks, STEP)
+        on = clock(clocks, ACTIVE) > 0.0
+        left = t1 - t
+        wanted = smaller(h, template[H_MAX])
+        last = wanted >= left * (1.0 - 1e-10)
+        h = choose(last, left, choose(2.0 * wanted > left, 0.5 * left, wanted))
+        too_many = clock(clocks, TAKEN) + clock(clocks, REFUSED) >= template[MAX_STEPS]
+        too_small = h <= 0.25 * resolution(t)
+        stop = on & (too_many | too_small)
+        if anywhere(stop):
+            set_clock(
+                clocks,
+                REACH,
+                choose(stop, choose(too_many, float(TOO_MANY_STEPS), float(STEP_TOO_SMALL)), 0.0),
+            )
+            for lane in range(LANES):
+                code = int(clocks[REACH * LANES + lane])
+                if code != 0:
+                    s = int(holder[lane])
+                    record = shift(records, s * sizes[RECORD])
+                    unload(
+                        sizes,
+                        shift(counts, (first + s) * N_COUNTS),
+                        record,
+                        room,
+                        lane,
+                        evaluations,
+                        factored,
+                    )
+                    finish(sizes, record, status, stopped, out, first + s, code)
+                    holder[lane] = -1.0
+                    clocks[ACTIVE * LANES + lane] = 0.0
+                    active -= 1
+            fill = True
+            continue
+
+        attempt(address, sizes, infusing, h, room)
+        worst = error_norm_wide(error, y, y1, floor, rtol, n)
+        good = worst <= 1.0
+        accepted = on & good
+        set_clock(clocks, TAKEN, clock(clocks, TAKEN) + choose(accepted, 1.0, 0.0))
+        set_clock(clocks, REFUSED, clock(clocks, REFUSED) + choose(on & ~good, 1.0, 0.0))
+        end = choose(last, t1, t + h)
+        limit = t1 - resolution(t1)
+        next_output = clock(clocks, NEXT_OUTPUT)
+        due = accepted & (next_output <= end) & (next_output < limit)
+        set_clock(clocks, FRESH, choose(accepted, 0.0, clock(clocks, FRESH)))
+        change = accepted & (h < 0.0)
+        if sizes[METHOD] == AUTO:
+            change = judge(sizes, rtol, h, accepted, room)
+        if anywhere(due):
+            set_clock(clocks, REACH, choose(due, end, -inf))
+            set_clock(clocks, STOP, limit)
+            set_clock(clocks, SPAN, h)
+            for lane in range(LANES):
+                if clocks[REACH * LANES + lane] > -inf:
+                    s = int(holder[lane])
+                    write_outputs(
+                        address, sizes, times, shift(counts, (first + s) * N_COUNTS), shift(out, (first + s) * block), work,
+                        shift(records, s * sizes[RECORD]), room, lane, stages, weigh,
+                    )  # fmt: skip
+        for i in range(0, size, LANES):
+            value = choose(accepted, lanes(shift(y1, i)), lanes(shift(y, i)))
+            set_lanes(shift(y, i), value)
+            set_lanes(shift(largest, i), larger(lanes(shift(largest, i)), abs(value)))
+            # the last slope of an explicit step is the first of the next one
+            set_lanes(
+                shift(k, i), choose(accepted, lanes(shift(k, (stages - 1) * size + i)), lanes(shift(k, i)))
+            )
+        floors_wide(floor, atol, largest, rtol, automatic, n)
+        now = level(worst)
+        factor = step_factor(now, clock(clocks, BEFORE), order)
+        factor = choose(clock(clocks, CUT) > 0.0, smaller(factor, 1.0), factor)
+        grown = choose(h >= 0.999 * wanted, h * factor, larger(h * factor, wanted))
+        set_clock(clocks, STEP, choose(good, grown, h * cut_factor(worst, order)))
+        set_clock(clocks, BEFORE, choose(accepted, now, clock(clocks, BEFORE)))
+        set_clock(clocks, CUT, choose(good, 0.0, 1.0))
+        set_clock(clocks, NOW, choose(accepted, end, t))
+        leaving = accepted & (last | change)
+        if anywhere(leaving):
+            set_clock(clocks, REACH, choose(leaving, choose(last, 1.0, 2.0), 0.0))
+            for lane in range(LANES):
+                why = clocks[REACH * LANES + lane]
+                if why > 0.0:
+                    s = int(holder[lane])
+                    record = shift(records, s * sizes[RECORD])
+                    state = shift(record, N_CONTROL)
+                    mine = shift(counts, (first + s) * N_COUNTS)
+                    unload(sizes, mine, record, room, lane, evaluations, factored)
+                    stays = False
+                    if why == 2.0:
+                        switch(record, mine, verdict_means)
+                        other[n_other] = float(s)
+                        n_other += 1
+                    else:
+                        record[H_NEXT] = 0.0
+                        code = breakpoint(
+                            address, sizes, record, state, shift(state, 4 * sizes[WIDE]), doses, times, mine, shift(out, (first + s) * block), work, work,
+                            out, shift(record, N_CONTROL + 4 * sizes[WIDE] + sizes[N_PREPARED]),
+                        )  # fmt: skip
+                        if code == GO_ON:
+                            stays = load(address, sizes, times, mine, work, record, room, lane, order)
+                            code = SUCCESS if stays else NOT_FINITE
+                        if not stays:
+                            finish(sizes, record, status, stopped, out, first + s, code)
+                    if not stays:
+                        holder[lane] = -1.0
+                        clocks[ACTIVE * LANES + lane] = 0.0
+                        active -= 1
+            fill = True
+
+
+@c_function(SUBJECTS)
+def subjects_in_lanes(
+    address, sizes, control, state, parameters, doses, times, counts, out, work, tangent, out_dot, events, status, stopped, scales, first, end,
+):  # fmt: skip
+    """``integrate.subjects`` in lanes, without sensitivities. events: records of the subjects; tangent: queues and ``room``, see above."""
+    n_subjects = end - first
+    w = sizes[WIDE]
+    width = n_subjects + LANES
+    explicit_queue = tangent
+    stiff_queue = shift(tangent, width)
+    room = shift(tangent, 2 * width)
+    n_explicit = 0
+    n_stiff = 0
+    block = sizes[N_TIMES] * sizes[WIDTH]
+    for s in range(n_subjects):
+        record = shift(events, s * sizes[RECORD])
+        for i in range(N_CONTROL):
+            record[i] = control[i]
+        own = shift(record, N_CONTROL)
+        for i in range(w):
+            own[2 * w + i] = state[2 * w + i]
+        p = shift(own, 4 * w)
+        mine = shift(counts, (first + s) * N_COUNTS)
+        own_events = shift(p, sizes[N_PREPARED])
+        prepare(address, sizes, shift(parameters, (first + s) * sizes[N_PARAMS]), p)
+        code = begin(address, sizes, record, own, p, doses, mine, work, work, own_events)
+        if code == SUCCESS:
+            code = breakpoint(
+                address,
+                sizes,
+                record,
+                own,
+                p,
+                doses,
+                times,
+                mine,
+                shift(out, (first + s) * block),
+                work,
+                work,
+                out_dot,
+                own_events,
+            )
+        if code != GO_ON:
+            finish(sizes, record, status, stopped, out, first + s, code)
+        elif record[BY_STIFF] != 0.0:
+            stiff_queue[n_stiff] = float(s)
+            n_stiff += 1
+        else:
+            explicit_queue[n_explicit] = float(s)
+            n_explicit += 1
+    template = events  # options and tolerances are the same in every record
+    while n_explicit + n_stiff > 0:
+        if n_explicit >= n_stiff:
+            n_stiff = run(
+                address, sizes, template, doses, times, counts, out, work, events, status, stopped, first, room, explicit_queue, n_explicit,
+                stiff_queue, n_stiff, explicit.STAGES, explicit.STAGES - 1, 0, explicit.ORDER, attempt_explicit, explicit.weigh, judge_explicit, STIFF,
+            )  # fmt: skip
+            n_explicit = 0
+        else:
+            n_explicit = run(
+                address, sizes, template, doses, times, counts, out, work, events, status, stopped, first, room, stiff_queue, n_stiff,
+                explicit_queue, n_explicit, rosenbrock.STAGES, rosenbrock.STAGES, 1, rosenbrock.ORDER, attempt_rosenbrock, rosenbrock.weigh,
+                judge_rosenbrock, NOT_STIFF,
+            )  # fmt: skip
+            n_stiff = 0

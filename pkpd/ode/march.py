@@ -1,0 +1,176 @@
+"""From one event to the next, step by step: what all methods have in common.
+
+A method is three functions and a number of stages (``explicit.py``, ``rosenbrock.py``): ``attempt`` computes the stages of one step, its new
+value and its error; ``weights`` says how dense output combines the stages; ``judge`` looks at an accepted step and may ask for another method.
+``work`` holds k (stages, w) | u | y1 | error | floor | weights (16) | and what the method wants, with w the number of states rounded up to whole vectors.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+from .call import DOUBLES, INTEGER, INTEGERS, call3, inner, shift, status7
+from .control import FORGOTTEN, cut_factor, first_step, level, resolution, step_factor, trial_step
+from .layout import (
+    AUTOMATIC, CURSOR, EMIT_TANGENT, ERROR_NORM, FRESH_JACOBIAN, FRESH_SLOPE, H, H_MAX, H_NEXT, MAX_STEPS, N_DIRECTIONS, N_OUTPUTS, N_STATES, N_TIMES, OUTPUTS, REJECTED,
+    RHS, RHS_CALLS, RTOL, SETTLE, STEPS, T1, T, WEIGHTS, WIDE, WIDTH,
+)  # fmt: skip
+from .status import NOT_FINITE, STEP_TOO_SMALL, SUCCESS, TOO_MANY_STEPS
+from .vectors import advance, blend, clear, error_norm, floors, plus
+
+ADVANCE = (INTEGER, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES)  # fmt: skip
+
+
+@inner
+def slope(address, y, p, rate, f, w):
+    """``f = f(y) + rate``."""
+    call3(address[RHS], y, p, f)
+    plus(f, f, rate, w)
+
+
+@inner
+def guess(address, sizes, control, state, p, f, u, g, floor, order):
+    """The first step, from the slope f and one a little further on; u, g : scratch."""
+    n, w = sizes[N_STATES], sizes[WIDE]
+    y, rate, atol, largest = state, shift(state, w), shift(state, 2 * w), shift(state, 3 * w)
+    rtol = control[RTOL]
+    fastest = 0.0
+    for i in range(n):
+        if largest[i] > 0.0:
+            fastest = max(fastest, abs(f[i]) / (abs(y[i]) + 1e-6 * largest[i]))
+    trial = trial_step(fastest, control[T1] - control[T])
+    for i in range(n):
+        u[i] = y[i] + trial * f[i]
+        largest[i] = max(largest[i], 1e-6 * abs(u[i]))  # a state that begins at nought has some size
+    floors(floor, atol, largest, rtol, control[AUTOMATIC], w)
+    slope(address, u, p, rate, g, w)
+    d1 = 0.0
+    d2 = 0.0
+    for i in range(n):
+        scale = floor[i] + rtol * max(abs(y[i]), abs(u[i]))
+        d1 = max(d1, abs(f[i]) / scale)
+        d2 = max(d2, abs(g[i] - f[i]) / scale / trial)
+    # a state that begins near nought is no reason to stall
+    return max(first_step(d1, d2, trial, order), 16.0 * resolution(control[T]))
+
+
+@inner
+def enter(address, sizes, control, state, p, counts, f, u, g, floor, order):
+    """Slope f and floor at the start, and the first step: control[H_NEXT], or a guess if that is nought. Negative: the slope is not finite."""
+    n, w = sizes[N_STATES], sizes[WIDE]
+    y, rate, atol, largest = state, shift(state, w), shift(state, 2 * w), shift(state, 3 * w)
+    slope(address, y, p, rate, f, w)
+    counts[RHS_CALLS] += 1
+    for i in range(n):
+        if not abs(f[i]) < inf:
+            return -1.0
+        largest[i] = max(largest[i], abs(y[i]))
+    h = control[H_NEXT]
+    if h == 0.0:
+        h = guess(address, sizes, control, state, p, f, u, g, floor, order)
+        counts[RHS_CALLS] += 1
+    control[H_NEXT] = 0.0
+    control[FRESH_SLOPE] = 1.0
+    control[FRESH_JACOBIAN] = 0.0
+    floors(floor, atol, largest, control[RTOL], control[AUTOMATIC], w)
+    return h
+
+
+@inner
+def emit(address, sizes, u, p, row, out, out_dot, weights, tangent, work):
+    """Write outputs, states and their tangents at the state u, of which weights tells how it came from stages."""
+    line = shift(out, row * sizes[WIDTH])
+    call3(address[OUTPUTS], u, p, line)
+    for i in range(sizes[WIDTH] - sizes[N_OUTPUTS]):
+        line[sizes[N_OUTPUTS] + i] = u[i]
+    if sizes[N_DIRECTIONS] > 0:
+        line_dot = shift(out_dot, row * sizes[WIDTH] * sizes[N_DIRECTIONS])
+        status7(address[EMIT_TANGENT], address, sizes, u, p, tangent, line_dot, weights)
+
+
+@inner
+def march(
+    address, sizes, control, state, p, times, counts, out, work, tangent, out_dot, stages, order, tangent_unit, attempt, weigh, judge,
+):  # fmt: skip
+    """Integrate from control[T] to control[T1], writing the outputs before T1. Returns a status, or what ``judge`` asks for.
+
+    The first step is control[H_NEXT] if that is not nought. Arguments: see layout.py; order : of the error estimate, plus one; tangent_unit : where
+    the address of the method's tangent is.
+    """
+    w, m = sizes[WIDE], sizes[N_DIRECTIONS]
+    rtol = control[RTOL]
+    t, t1 = control[T], control[T1]
+    y, rate, atol, largest = state, shift(state, w), shift(state, 2 * w), shift(state, 3 * w)
+    k = work
+    u = shift(work, stages * w)
+    y1 = shift(u, w)
+    error = shift(y1, w)
+    floor = shift(error, w)
+    weights = shift(floor, w)
+    own = shift(weights, WEIGHTS)
+    clear(work, (stages + 4) * w + WEIGHTS)
+    h = enter(address, sizes, control, state, p, counts, k, u, y1, floor, order)
+    if h < 0.0:
+        return NOT_FINITE
+    before = FORGOTTEN
+    rejected = False
+    while True:
+        # land on t1 without leaving a crumb
+        left = t1 - t
+        wanted = min(h, control[H_MAX])
+        h = wanted
+        last = h >= left * (1.0 - 1e-10)
+        if last:
+            h = left
+        elif 2.0 * h > left:
+            h = 0.5 * left
+        control[T] = t
+        control[H] = h
+        if counts[STEPS] + counts[REJECTED] >= control[MAX_STEPS]:
+            return TOO_MANY_STEPS
+        if h <= 0.25 * resolution(t):
+            return STEP_TOO_SMALL
+
+        attempt(address, sizes, control, y, p, rate, k, u, y1, error, own, counts)
+        worst = error_norm(error, y, y1, floor, rtol, w)
+        if m > 0 and worst <= 1.0:
+            status7(address[tangent_unit], address, sizes, control, state, p, work, tangent)
+            worst = max(worst, tangent[ERROR_NORM])
+        if worst > 1.0:
+            counts[REJECTED] += 1
+            h *= cut_factor(worst, order)
+            rejected = True
+            continue
+        counts[STEPS] += 1
+        verdict = judge(address, sizes, control, y, p, k, u, y1, floor, own, counts)
+
+        end = t1 if last else t + h
+        limit = t1 - resolution(t1)
+        row = counts[CURSOR]
+        while row < sizes[N_TIMES] and times[row] <= end and times[row] < limit:
+            weigh((times[row] - t) / h, h, weights)
+            blend(u, weights[0], y, weights[1], y1, shift(weights, 2), stages, k, w)
+            emit(address, sizes, u, p, row, out, out_dot, weights, tangent, work)
+            row += 1
+        counts[CURSOR] = row
+
+        t = end
+        control[T] = t
+        control[FRESH_SLOPE] = 0.0
+        control[FRESH_JACOBIAN] = 0.0
+        advance(y, y1, largest, w)
+        floors(floor, atol, largest, rtol, control[AUTOMATIC], w)
+        if m > 0:
+            tangent[SETTLE] = 1.0  # accepted: the tangent moves on at its next call
+        if last:
+            return SUCCESS
+        now = level(worst)
+        factor = step_factor(now, before, order)
+        if rejected:
+            factor = min(factor, 1.0)
+        rejected = False
+        before = now
+        h = h * factor if h >= 0.999 * wanted else max(h * factor, wanted)
+        if verdict != SUCCESS:
+            control[H_NEXT] = h
+            return verdict
