@@ -84,7 +84,7 @@ def ratios(results: Mapping[str, Any], target: float, path: Path) -> None:
     names = list(dict.fromkeys(name for found in results.values() for name in found["curves"]))
     problems = list(results)
     table = np.array([[rows.get((name, problem), np.nan) for problem in problems] for name in names])
-    figure, axes = _axes(3.2 + 0.85 * len(problems), 1.6 + 0.3 * len(names))
+    figure, axes = _axes(4.4 + 0.75 * len(problems), 1.6 + 0.3 * len(names))
     axes.grid(False)
     limit = 2.0
     axes.imshow(np.clip(np.log10(table), -limit, limit), cmap="PuOr_r", vmin=-limit, vmax=limit, aspect="auto")
@@ -94,7 +94,7 @@ def ratios(results: Mapping[str, Any], target: float, path: Path) -> None:
     axes.set_xticks(range(len(problems)), [name.replace("_", " ") for name in problems], rotation=35, ha="right")
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(length=0)
-    axes.set_title(f"time over that of our best method, at an error of {target:.0e}", loc="left")
+    figure.suptitle(f"time in units of our best method's, at an error of {target:.0e}")
     _save(figure, path)
 
 

@@ -24,6 +24,7 @@ from pkpd.simulate import STATISTICS, solve
 
 Floats = NDArray[np.float64]
 CALLS = 2_000
+REGISTER = 16  # doubles behind an array that a function may fill to whole vector registers
 
 
 @njit
@@ -52,9 +53,12 @@ def _solve(function, factors, right, calls):
 def loops(problem: Problem, y: Floats) -> dict[str, Callable[[], None]]:
     """Compiled loops of CALLS calls of each of a kernel's functions at some states."""
     kernel = problem.kernel
+    n = kernel.n_states
     p = functions(kernel, problem.p).q
-    entries, outputs = np.empty(len(kernel.J_ROWS)), np.empty(kernel.n_outputs)
-    factors, right = np.empty(kernel.N_LU), np.ones(kernel.n_states)
+    read, dy, right, entries, outputs, factors = (
+        np.ones(size + REGISTER) for size in (n, n, n, len(kernel.J_ROWS), kernel.n_outputs, kernel.N_LU)
+    )
+    read[:n] = y
 
     def c(name: str, *kinds: type) -> Any:
         return ctypes.CFUNCTYPE(None, *kinds)(kernel.address(name))
@@ -62,9 +66,9 @@ def loops(problem: Problem, y: Floats) -> dict[str, Callable[[], None]]:
     pointer = ctypes.c_void_p
     three = {name: c(name, pointer, pointer, pointer) for name in ("rhs", "jacobian", "outputs")}
     found = {
-        "rhs": partial(_twice, three["rhs"], y.copy(), p, np.empty_like(y), CALLS, y.size),
-        "jacobian": partial(_twice, three["jacobian"], y.copy(), p, entries, CALLS, min(y.size, entries.size)),
-        "outputs": partial(_twice, three["outputs"], y.copy(), p, outputs, CALLS, min(y.size, outputs.size)),
+        "rhs": partial(_twice, three["rhs"], read.copy(), p, dy, CALLS, n),
+        "jacobian": partial(_twice, three["jacobian"], read.copy(), p, entries, CALLS, min(n, len(kernel.J_ROWS))),
+        "outputs": partial(_twice, three["outputs"], read.copy(), p, outputs, CALLS, min(n, kernel.n_outputs)),
     }
     found["jacobian"]()
     factor, backward = c("factor", pointer, ctypes.c_double, pointer), c("solve", pointer, pointer)
