@@ -18,6 +18,7 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pkpd
@@ -80,19 +81,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"any of {', '.join(SECTIONS)}")
-    parser.add_argument("--quick", action="store_true", help="fewer problems, peers, tolerances and repetitions")
-    parser.add_argument("--problems", default="", metavar="A,B", help="problems of the section precision (default: all)")
-    parser.add_argument("--compare", type=Path, metavar="OLD.json", help="say what got worse than in this run")
     parser.add_argument(
-        "-o", "--output", type=Path, default=RESULTS / "latest.json", help="where the JSON goes, and the figures beside it"
+        "--quick", action="store_true", help="fewer problems, peers, tolerances and repetitions"
+    )
+    parser.add_argument(
+        "--problems", default="", metavar="A,B", help="problems of the section precision (default: all)"
+    )
+    parser.add_argument(
+        "--compare", type=Path, metavar="OLD.json", help="say what got worse than in this run"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=RESULTS / "latest.json",
+        help="where the JSON goes, and the figures beside it",
     )
     options = parser.parse_args(arguments)
     if unknown := sorted(set(options.sections) - set(SECTIONS)):
         parser.error(f"no section {', '.join(unknown)}; there are {', '.join(SECTIONS)}")
     chosen = options.sections or [
-        name for name, can_be_quick in SECTIONS.items() if can_be_quick or (name != "fit" and not options.quick)
+        name
+        for name, can_be_quick in SECTIONS.items()
+        if can_be_quick or (name != "fit" and not options.quick)
     ]
-    old = json.loads(options.compare.read_text()) if options.compare else None  # before it may be written over
+    with (
+        TemporaryDirectory() as cache
+    ):  # what another version of this package has compiled must not be measured
+        os.environ.setdefault("PKPD_CACHE_DIR", cache)
+        return _run(chosen, options)
+
+
+def _run(chosen: Sequence[str], options: argparse.Namespace) -> int:
+    old = (
+        json.loads(options.compare.read_text()) if options.compare else None
+    )  # before it may be written over
 
     run = circumstances() | {"quick": options.quick}
     for name, version in run["peers"].items():

@@ -25,7 +25,7 @@ class Change:
 
     @property
     def verdict(self) -> str:
-        """"worse", "better" or "same"."""
+        """ "worse", "better" or "same"."""
         limit = 1.0 + max(SMALLEST, SIGMAS * self.noise)
         return "worse" if self.factor > limit else "better" if self.factor < 1.0 / limit else "same"
 

@@ -87,11 +87,23 @@ def ratios(results: Mapping[str, Any], target: float, path: Path) -> None:
     figure, axes = _axes(4.4 + 0.75 * len(problems), 1.6 + 0.3 * len(names))
     axes.grid(False)
     limit = 2.0
-    axes.imshow(np.clip(np.log10(table), -limit, limit), cmap="PuOr_r", vmin=-limit, vmax=limit, aspect="auto")
+    axes.imshow(
+        np.clip(np.log10(table), -limit, limit), cmap="PuOr_r", vmin=-limit, vmax=limit, aspect="auto"
+    )
     for (i, j), value in np.ndenumerate(table):
         text = "" if np.isnan(value) else f"{value:.2g}" if value < 9.95 else f"{value:,.0f}"
-        axes.text(j, i, text, ha="center", va="center", fontsize=9, color="white" if abs(np.log10(value)) > 1.3 else "black")
-    axes.set_xticks(range(len(problems)), [name.replace("_", " ") for name in problems], rotation=35, ha="right")
+        axes.text(
+            j,
+            i,
+            text,
+            ha="center",
+            va="center",
+            fontsize=9,
+            color="white" if abs(np.log10(value)) > 1.3 else "black",
+        )
+    axes.set_xticks(
+        range(len(problems)), [name.replace("_", " ") for name in problems], rotation=35, ha="right"
+    )
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(length=0)
     figure.suptitle(f"time in units of our best method's, at an error of {target:.0e}")

@@ -67,8 +67,12 @@ def loops(problem: Problem, y: Floats) -> dict[str, Callable[[], None]]:
     three = {name: c(name, pointer, pointer, pointer) for name in ("rhs", "jacobian", "outputs")}
     found = {
         "rhs": partial(_twice, three["rhs"], read.copy(), p, dy, CALLS, n),
-        "jacobian": partial(_twice, three["jacobian"], read.copy(), p, entries, CALLS, min(n, len(kernel.J_ROWS))),
-        "outputs": partial(_twice, three["outputs"], read.copy(), p, outputs, CALLS, min(n, kernel.n_outputs)),
+        "jacobian": partial(
+            _twice, three["jacobian"], read.copy(), p, entries, CALLS, min(n, len(kernel.J_ROWS))
+        ),
+        "outputs": partial(
+            _twice, three["outputs"], read.copy(), p, outputs, CALLS, min(n, kernel.n_outputs)
+        ),
     }
     found["jacobian"]()
     factor, backward = c("factor", pointer, ctypes.c_double, pointer), c("solve", pointer, pointer)
@@ -86,13 +90,17 @@ def ratio(problem: Problem, method: str, rounds: int) -> tuple[clock.Spread, dic
     counts = dict(zip(STATISTICS, whole().check().counts[0].tolist(), strict=True))
     states = whole(keep_states=True).states
     assert states is not None
-    seconds = clock.turns({"whole": whole} | loops(problem, np.array(states[0, problem.times.size // 2])), rounds)
+    seconds = clock.turns(
+        {"whole": whole} | loops(problem, np.array(states[0, problem.times.size // 2])), rounds
+    )
     each = {name: times / CALLS for name, times in seconds.items() if name != "whole"}
     sum_ = counts["rhs"] * each["rhs"] + problem.times.size * each["outputs"]
     if counts["factorisations"]:
         sum_ += counts["jacobians"] * each["jacobian"] + counts["factorisations"] * each["factor"]
         sum_ += counts["rhs"] * each["solve"]
-    return clock.spread(seconds["whole"] / sum_), {name: float(1e9 * np.median(t)) for name, t in each.items()}
+    return clock.spread(seconds["whole"] / sum_), {
+        name: float(1e9 * np.median(t)) for name, t in each.items()
+    }
 
 
 def run(quick: bool = False) -> dict[str, Any]:

@@ -108,7 +108,9 @@ class Landing:
         found = "not measured" if self.found is None else f"{self.found:.3g}"
         quartiles = "" if self.low is None else f" [{self.low:.3g}, {self.high:.3g}]"
         verdict = {True: "met", False: "NOT MET", None: ""}[self.met]
-        return f"{self.what:62s} {sign} {self.wanted:<8.3g} {found}{quartiles}  {verdict}  {self.note}".rstrip()
+        return (
+            f"{self.what:62s} {sign} {self.wanted:<8.3g} {found}{quartiles}  {verdict}  {self.note}".rstrip()
+        )
 
 
 PEER_RATIOS = (  # problem, solver, wanted

@@ -19,7 +19,9 @@ def run(quick: bool = False) -> dict[str, Any]:
     problem = PROBLEMS["il2_treg"]
     calls: dict[tuple[str, str], Callable[[], object]] = {}
     for method in METHODS:
-        one = partial(solve, problem.kernel, problem.p, problem.events, problem.times, method=method, threads=1)
+        one = partial(
+            solve, problem.kernel, problem.p, problem.events, problem.times, method=method, threads=1
+        )
         calls[method, "plain"] = one
         calls[method, "controlled"] = partial(one, directions=range(DIRECTIONS))
         calls[method, "followed"] = partial(one, directions=range(DIRECTIONS), control_sensitivities=False)
@@ -37,7 +39,10 @@ def run(quick: bool = False) -> dict[str, Any]:
                 "ratio": ratio.as_dict(),
             }
         words = ", ".join(
-            f"{kind} {clock.Spread(**results[method][kind]['ratio'])} x" for kind in ("controlled", "followed")
+            f"{kind} {clock.Spread(**results[method][kind]['ratio'])} x"
+            for kind in ("controlled", "followed")
         )
-        print(f"{DIRECTIONS} sensitivities, {method}: {words} of {1e3 * float(plain.mean()):.2f} ms", flush=True)
+        print(
+            f"{DIRECTIONS} sensitivities, {method}: {words} of {1e3 * float(plain.mean()):.2f} ms", flush=True
+        )
     return results

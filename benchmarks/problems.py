@@ -164,9 +164,7 @@ def _pleiades() -> str:
         lines += [f"d {axis}{i} = r*v{axis}{i}" for i in stars]
     for axis in "xy":
         for i in stars:
-            pull = " + ".join(
-                f"{j}*({axis}{j} - {axis}{i})*q{min(i, j)}{max(i, j)}" for j in stars if j != i
-            )
+            pull = " + ".join(f"{j}*({axis}{j} - {axis}{i})*q{min(i, j)}{max(i, j)}" for j in stars if j != i)
             lines.append(f"d v{axis}{i} = r*({pull})")
     return "\n".join([*lines, "output     x1 [1]", "output     y1 [1]", ""])
 

@@ -45,7 +45,9 @@ def installed(peers: tuple[Peer, ...] = PEERS) -> dict[str, str]:
             for module in peer.needs:
                 importlib.import_module(module)
             found[peer.library] = importlib.metadata.version(peer.library)
-        except Exception as error:  # a missing shared library is an OSError, a mismatch with numpy may be anything
+        except (
+            Exception
+        ) as error:  # a missing shared library is an OSError, a mismatch with numpy may be anything
             found[peer.library] = f"not installed: {error} ({peer.hint})"
     return found
 

@@ -78,7 +78,9 @@ def _cvode(task: Task) -> Solver:
         def advance(y: Floats, grid: Floats) -> Floats:
             for name, value in zip(names, y, strict=True):
                 runner.setValue(name, value)
-            return np.array(runner.simulate(times=grid - grid[0]))  # t + h = t otherwise: its first steps are tiny
+            return np.array(
+                runner.simulate(times=grid - grid[0])
+            )  # t + h = t otherwise: its first steps are tiny
 
         runner.reset()
         return task.march(advance)
