@@ -40,16 +40,24 @@ def spread(values: ArrayLike) -> Spread:
     return Spread(float(median), float(low), float(high))
 
 
-def once(call: Callable[[], object], repetitions: int = 1) -> float:
+def once(
+    call: Callable[[], object], repetitions: int = 1, timer: Callable[[], float] = time.perf_counter
+) -> float:
     """Seconds of one call, the mean of several in a row."""
-    started = time.perf_counter()
+    started = timer()
     for _ in range(repetitions):
         call()
-    return (time.perf_counter() - started) / repetitions
+    return (timer() - started) / repetitions
 
 
-def turns(calls: Mapping[Key, Callable[[], object]], rounds: int) -> dict[Key, NDArray[np.float64]]:
-    """{key: (rounds,) seconds of one call}; the calls take turns, in another order in every round. All have been called before."""
+def turns(
+    calls: Mapping[Key, Callable[[], object]], rounds: int, timer: Callable[[], float] = time.process_time
+) -> dict[Key, NDArray[np.float64]]:
+    """{key: (rounds,) seconds of one call}; the calls take turns, in another order in every round. All have been called before.
+
+    Seconds are those that the process spends on a processor, which on an idle machine and one thread are those of the clock; ``timer`` may be
+    ``time.perf_counter`` for what runs on several.
+    """
     keys = list(calls)
     guesses = {key: max(once(calls[key]), 1e-7) for key in keys}
     repetitions = {key: max(1, round(BATCH_S / guess)) for key, guess in guesses.items()}
@@ -59,7 +67,7 @@ def turns(calls: Mapping[Key, Callable[[], object]], rounds: int) -> dict[Key, N
     for turn in range(rounds):
         for i in order.permutation(len(keys)):
             key = keys[i]
-            seconds[key][turn] = min(once(calls[key], repetitions[key]) for _ in range(batches[key]))
+            seconds[key][turn] = min(once(calls[key], repetitions[key], timer) for _ in range(batches[key]))
     return seconds
 
 

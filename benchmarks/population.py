@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,11 @@ def throughput(problem: Problem, sizes: tuple[int, ...], rounds: int) -> dict[st
     for subjects in sizes:
         p = population(problem.kernel, subjects, seed=1)
         call = partial(_solve, problem, p)
-        seconds = clock.turns({0: call}, rounds)[0] if subjects <= SLICE else np.array([clock.once(call)])
+        seconds = (
+            clock.turns({0: call}, rounds, perf_counter)[0]
+            if subjects <= SLICE
+            else np.array([clock.once(call)])
+        )
         rate = clock.spread(subjects / CORES / seconds)
         results[str(subjects)] = {
             "seconds": clock.spread(seconds).as_dict(),
@@ -54,7 +59,7 @@ def scaling(problem: Problem, subjects: int, rounds: int) -> dict[str, Any]:
     """{threads: {seconds, speed_up over one}}."""
     p = population(problem.kernel, subjects, seed=1)
     counts = sorted({1, 2, CORES} & set(range(1, CORES + 1)))
-    seconds = clock.turns({n: partial(_solve, problem, p, threads=n) for n in counts}, rounds)
+    seconds = clock.turns({n: partial(_solve, problem, p, threads=n) for n in counts}, rounds, perf_counter)
     results = {}
     for n in counts:
         faster = clock.spread(seconds[1] / seconds[n])
