@@ -1,4 +1,4 @@
-"""The command line: ``pkpd models | show | simulate | fit | report``.
+"""The command line: ``pkpd models | show | simulate | fit | report | bench``.
 
 Results go to standard output (tables, or JSON with ``--json``), progress and notes to standard error. Exit codes: 0 done, 2 wrong
 usage, 3 bad input, 4 an integration failed, 5 no convergence, 6 a missing extra, 130 interrupted. Nothing but typer is loaded
@@ -821,6 +821,34 @@ def report(
         page = write_report(result, folder, curves=curves, jobs=jobs, progress=work.update)
     if not quiet:
         typer.echo(f"report: {page}")
+
+
+# --- bench ------------------------------------------------------------------------------------------------------------
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False
+)
+def bench(context: typer.Context) -> None:
+    """Measure speed and memory against other solvers (in a checkout of the repository).
+
+    [dim]Examples[/]
+
+      pkpd bench --help
+      pkpd bench --quick
+      pkpd bench precision gradient --compare old.json
+    """
+    import runpy
+
+    root = Path(__file__).parents[1]
+    if not (root / "benchmarks" / "__main__.py").is_file():
+        raise InputError(
+            "the benchmarks are not part of the installed package: run `pkpd bench` in a checkout of the repository, "
+            'installed by `pip install -e ".[bench]"`'
+        )
+    sys.path.insert(0, str(root))
+    sys.argv = ["pkpd bench", *context.args]
+    runpy.run_module("benchmarks", run_name="__main__")
 
 
 # --- helpers ----------------------------------------------------------------------------------------------------------

@@ -207,6 +207,18 @@ def test_help_teaches_by_example(pkpd, command):
     assert f"pkpd {command[0] if command else 'fit'} " in out.replace("pkpd models\n", "pkpd models ")
 
 
+def test_bench_hands_over_to_the_benchmarks_of_the_checkout_and_says_so_where_there_is_none(
+    pkpd, monkeypatch
+):
+    code, out, _ = pkpd("bench", "--help")
+    assert code == 0
+    assert "--compare OLD.json" in out
+    monkeypatch.setattr("pkpd.cli.__file__", str(Path("site-packages/pkpd/cli.py").absolute()))
+    code, out, err = pkpd("bench", "--quick")
+    assert (code, out) == (3, "")
+    assert "in a checkout of the repository" in err
+
+
 def test_version(pkpd):
     from pkpd import __version__
 

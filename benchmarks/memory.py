@@ -1,0 +1,50 @@
+"""Peak memory of whole processes: ours with one subject and with many, and each peer with one solve, over that of ``import numpy``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from benchmarks.peers import PEERS, installed
+
+NUMPY = "import numpy"
+OURS = (
+    "import numpy; from pkpd.simulate import population, solve; from benchmarks.problems import PROBLEMS; p = PROBLEMS['il2_treg'];"
+    "solve(p.kernel, population(p.kernel, {subjects}), p.events, p.times)"
+)
+PEER = (
+    "from benchmarks.precision import reference; from benchmarks.peers import Task, solvers; from benchmarks.problems import PROBLEMS;"
+    "p = PROBLEMS['il2_treg']; make = next(iter(solvers(Task(p), ({library!r},)).values())); make()(1e-4, 1e-4 * reference(p).size)"
+)
+
+
+PEAK = """
+import resource, sys
+try:
+    line = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+    print(int(line.split()[1]) / 1e3)
+except OSError:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3))
+"""  # the kernel's count of the process itself: getrusage on Linux also counts what its parent had when it forked
+
+
+def peak_mb(code: str) -> float:
+    """Largest resident memory of a process that runs some Python, MB; nan where it fails."""
+    done = subprocess.run([sys.executable, "-c", code + PEAK], capture_output=True, text=True, check=False)
+    return float(done.stdout.split()[-1]) if done.returncode == 0 else float("nan")
+
+
+def run(quick: bool = False) -> dict[str, float]:
+    """Measure, print and return ``{what: MB}``."""
+    codes = {"import numpy": NUMPY, "pkpd, one subject": OURS.format(subjects=1)}
+    if not quick:
+        codes["pkpd, 10,000 subjects"] = OURS.format(subjects=10_000)
+    for peer, version in zip(PEERS, installed().values(), strict=True):
+        stiff = peer.home != "by_heyoka"  # which has nothing for this problem
+        if stiff and not quick and not version.startswith("not installed"):
+            codes[peer.library] = PEER.format(library=peer.library)
+    results = {}
+    for name, code in codes.items():
+        results[name] = peak_mb(code)
+        print(f"{name:24s} {results[name]:8.0f} MB", flush=True)
+    return results

@@ -1,0 +1,65 @@
+"""Other solvers, each used as well as its documentation allows, and what became of those that are not installed."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.peers.task import Solver, Task, functions
+
+__all__ = ["PEERS", "Peer", "Solver", "Task", "functions", "installed", "solvers"]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """home : module of this folder whose ``solvers(task)`` gives {method: make}; make() builds a ``Solver`` and may compile.
+
+    needs : modules that must be importable; explicit : methods that are not asked stiff problems; smooth : no conditional expressions.
+    """
+
+    library: str
+    home: str
+    needs: tuple[str, ...]
+    explicit: tuple[str, ...] = ()
+    hint: str = "pip install .[bench]"
+
+
+PEERS = (
+    Peer("SciPy", "by_scipy", ("scipy", "numba"), ("DOP853",)),
+    Peer("scikit-sundae", "by_sundae", ("sksundae", "numba"), ("CVODE Adams",)),
+    Peer("numbalsoda", "by_numbalsoda", ("numbalsoda",), ("DOP853",), "pip install numbalsoda: it needs a Fortran compiler"),
+    Peer("diffrax", "by_diffrax", ("diffrax",), ("Tsit5",)),
+    Peer("libroadrunner", "by_roadrunner", ("roadrunner", "antimony")),
+    Peer("heyoka", "by_heyoka", ("heyoka",), ("Taylor",)),
+    Peer("CyRK", "by_cyrk", ("CyRK", "numba"), ("DOP853",)),
+)  # fmt: skip
+
+
+def installed(peers: tuple[Peer, ...] = PEERS) -> dict[str, str]:
+    """{library: version, or "not installed: why"}; a peer is never left out."""
+    found = {}
+    for peer in peers:
+        try:
+            for module in peer.needs:
+                importlib.import_module(module)
+            found[peer.library] = importlib.metadata.version(peer.library)
+        except (
+            Exception
+        ) as error:  # a missing shared library is an OSError, a mismatch with numpy may be anything
+            found[peer.library] = f"not installed: {error} ({peer.hint})"
+    return found
+
+
+def solvers(task: Task, only: tuple[str, ...] | None = None) -> dict[str, Callable[[], Solver]]:
+    """{"library method": make} of all installed peers that are fit for the problem."""
+    found = {}
+    for peer, version in zip(PEERS, installed().values(), strict=True):
+        if version.startswith("not installed") or (only is not None and peer.library not in only):
+            continue
+        home = importlib.import_module(f"benchmarks.peers.{peer.home}")
+        for method, make in home.solvers(task).items():
+            if not (task.problem.stiff and method in peer.explicit):
+                found[f"{peer.library} {method}"] = make
+    return found

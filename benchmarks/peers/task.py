@@ -1,0 +1,175 @@
+"""What a peer is given: our generated functions for one parameter set, doses as jumps, output times cut at the doses.
+
+``functions`` is the one place that knows how a generated kernel looks. Peers get the same right-hand side and Jacobian as our own integrator, with what
+parameters alone decide computed once per subject where the kernel does so.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.problems import Problem
+from pkpd.kernel import Kernel
+
+Floats = NDArray[np.float64]
+Solver = Callable[[float, Floats], Floats]  # (rtol, atol (n_states,)) -> states (n_times, n_states)
+
+
+class _Branchless(ast.NodeTransformer):
+    """``a if c else b`` as ``where(c, a, b)``: for libraries that trace."""
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.Call:
+        self.generic_visit(node)
+        return ast.Call(ast.Name("where", ast.Load()), [node.test, node.body, node.orelse], [])
+
+
+def generated(kernel: Kernel, where: Callable[..., Any] | None = None, **names: Any) -> dict[str, Any]:
+    """The functions of a kernel's generated source, in plain Python, over the given ``exp``, ``log``, ``sqrt`` (default: math's)."""
+    tree = ast.parse(kernel.source)
+    tree.body = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    if where is not None:
+        tree = ast.fix_missing_locations(_Branchless().visit(tree))
+    space: dict[str, Any] = {"exp": math.exp, "log": math.log, "sqrt": math.sqrt, "where": where} | names
+    exec(compile(tree, kernel.NAME, "exec"), space)  # noqa: S102 - our own generator's output, not a user's text
+    return space
+
+
+def extended(kernel: Kernel, space: dict[str, Any], p: Sequence[Any]) -> list[Any]:
+    """Parameters followed by the constants that the kernel derives from them, if it does."""
+    values = [*p, *[0.0] * getattr(kernel, "N_CONSTANTS", 0)]
+    if "constants" in space:
+        space["constants"](values)
+    return values
+
+
+@dataclass(frozen=True)
+class Functions:
+    """Compiled by numba for one parameter set ``q``: rhs(t, y) -> dy, jac(t, y) -> (n, n), and both in place."""
+
+    q: Floats
+    core: Callable[..., None]  # (y, q, dy)
+    rhs: Callable[..., Floats]
+    jac: Callable[..., Floats]
+    rhs_into: Callable[..., None]  # (t, y, dy)
+    jac_into: Callable[..., None]  # (t, y, dy, J), J (n, n) with zeros where it is always zero
+
+
+def functions(kernel: Kernel, p: Floats) -> Functions:
+    """Right-hand side and Jacobian of a kernel for one parameter set, through numba without its checks for division by zero."""
+    from numba import njit
+
+    space = generated(kernel)
+    q = np.array(extended(kernel, space, p), dtype=np.float64)
+    compile_ = njit(error_model="numpy", inline="never")
+    core, entries = compile_(space["rhs"]), compile_(space["jacobian"])
+    n, rows, columns = kernel.n_states, np.asarray(kernel.J_ROWS), np.asarray(kernel.J_COLS)
+
+    @compile_
+    def rhs(t, y):
+        dy = np.empty(n)
+        core(y, q, dy)
+        return dy
+
+    @compile_
+    def rhs_into(t, y, dy):
+        core(y, q, dy)
+
+    @compile_
+    def jac_into(t, y, dy, jacobian):
+        values = np.empty(rows.size)
+        entries(y, q, values)
+        for e in range(rows.size):
+            jacobian[rows[e], columns[e]] = values[e]
+
+    @compile_
+    def jac(t, y):
+        jacobian = np.zeros((n, n))
+        jac_into(t, y, y, jacobian)
+        return jacobian
+
+    return Functions(q, core, rhs, jac, rhs_into, jac_into)
+
+
+@dataclass(frozen=True)
+class Leg:
+    """Between two doses: add ``jump``, integrate over ``grid``, keep ``count`` states from ``skip`` on as rows from ``first`` on."""
+
+    jump: Floats
+    grid: Floats
+    first: int
+    skip: int
+    count: int
+
+
+class Task:
+    """A problem as a peer sees it."""
+
+    def __init__(self, problem: Problem, p: Floats | None = None) -> None:
+        self.problem = problem
+        self.kernel = problem.kernel
+        self.times = problem.times
+        self.p = problem.p if p is None else p
+        self.n = self.kernel.n_states
+
+    @cached_property
+    def functions(self) -> Functions:
+        """Compiled by numba when first asked for."""
+        return functions(self.kernel, self.p)
+
+    @cached_property
+    def y0(self) -> Floats:
+        """States before any dose."""
+        return self.problem.y0
+
+    @cached_property
+    def doses(self) -> list[tuple[float, int, float]]:
+        """(time, state, jump), sorted; lag, bioavailability and body size are in."""
+        space, events = generated(self.kernel), self.problem.events
+        routes = [0.0] * (4 * len(self.kernel.ROUTES))
+        space["routes"](extended(self.kernel, space, self.p), routes)
+        doses = []
+        for time, amount, route, duration, size in zip(
+            events.time, events.amount, events.route, events.duration, events.size, strict=True
+        ):
+            lag, available, own, rate = routes[4 * route : 4 * route + 4]
+            if duration > 0 or (np.isnan(duration) and (own or rate)):
+                raise NotImplementedError("infusions: none of the problems has one")
+            scale = available * (self.p[size] if size >= 0 else 1.0)
+            doses.append((float(time + lag), int(self.kernel.ROUTE_TARGETS[route]), float(amount * scale)))
+        return sorted(doses)
+
+    @cached_property
+    def legs(self) -> list[Leg]:
+        """The horizon from 0 to the last output, cut at the doses. An output at a dose's own instant is taken after it."""
+        times = self.times
+        starts = sorted({0.0, *(time for time, _, _ in self.doses if time < times[-1])})
+        legs = []
+        for start, end in zip(starts, [*starts[1:], math.inf], strict=True):
+            jump = np.zeros(self.n)
+            for time, state, amount in self.doses:
+                if time == start:
+                    jump[state] += amount
+            first, stop = np.searchsorted(times, [start, end])
+            inside = times[first:stop]
+            grid = np.unique(np.concatenate([[start], inside, [min(end, times[-1])]]))
+            skip = int(inside.size > 0 and inside[0] > start)
+            legs.append(Leg(jump, grid, int(first), skip, int(stop - first)))
+        return legs
+
+    def march(self, advance: Callable[[Floats, Floats], Floats]) -> Floats:
+        """All legs one after the other; advance(y, grid) gives the states at grid, (grid.size, n)."""
+        out = np.empty((self.times.size, self.n))
+        y = self.y0
+        for leg in self.legs:
+            found = advance(y + leg.jump, leg.grid)
+            out[leg.first : leg.first + leg.count] = found[leg.skip : leg.skip + leg.count]
+            y = found[-1]
+        return out

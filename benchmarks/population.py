@@ -1,0 +1,229 @@
+"""``il2_treg`` over populations: subject-solves per core-second, one thread against many, lanes, and the peers that take many subjects at once.
+
+Subjects differ in all parameters that the model says vary, the lag of absorption among them, so that each has dose times of its own.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks import clock
+from benchmarks.peers import Task, installed
+from benchmarks.precision import TARGETS, WAY, seconds_at
+from benchmarks.problems import PROBLEMS, Problem
+from pkpd.simulate import population, solve
+
+Floats = NDArray[np.float64]
+RTOL = 1e-6
+PATIENCE_S = 3.0  # what takes longer is timed once
+SLICE = 10_000  # subjects of one call: 100,000 would hold 1.4 GB of outputs
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _solve(problem: Problem, p: Floats, **options: Any) -> None:
+    for first in range(0, len(p), SLICE):
+        solve(problem.kernel, p[first : first + SLICE], problem.events, problem.times, rtol=RTOL, **options)
+
+
+def throughput(problem: Problem, sizes: tuple[int, ...], rounds: int) -> dict[str, Any]:
+    """{subjects: {seconds, per_core_second}} on all cores, the largest timed once."""
+    results = {}
+    for subjects in sizes:
+        p = population(problem.kernel, subjects, seed=1)
+        call = partial(_solve, problem, p)
+        seconds = (
+            clock.turns({0: call}, rounds, perf_counter)[0]
+            if subjects <= SLICE
+            else np.array([clock.once(call)])
+        )
+        rate = clock.spread(subjects / CORES / seconds)
+        results[str(subjects)] = {
+            "seconds": clock.spread(seconds).as_dict(),
+            "per_core_second": rate.as_dict(),
+        }
+        print(f"{subjects:7d} subjects, {CORES} threads: {rate} solves per core-second", flush=True)
+    return results
+
+
+def scaling(problem: Problem, subjects: int, rounds: int) -> dict[str, Any]:
+    """{threads: {seconds, speed_up over one}}."""
+    p = population(problem.kernel, subjects, seed=1)
+    counts = sorted({1, 2, CORES} & set(range(1, CORES + 1)))
+    seconds = clock.turns({n: partial(_solve, problem, p, threads=n) for n in counts}, rounds, perf_counter)
+    results = {}
+    for n in counts:
+        faster = clock.spread(seconds[1] / seconds[n])
+        results[str(n)] = {"seconds": clock.spread(seconds[n]).as_dict(), "speed_up": faster.as_dict()}
+        print(f"{subjects} subjects, {n} threads: {faster} times as fast as one", flush=True)
+    return results
+
+
+def lanes(problem: Problem, subjects: int, rounds: int) -> dict[str, Any]:
+    """One core without lanes against one core with them, where ``solve`` has such an option."""
+    if "lanes" not in inspect.signature(solve).parameters:
+        print("lanes: not built")
+        return {"status": "not built"}
+    p = population(problem.kernel, subjects, seed=1)
+    calls = {on: partial(_solve, problem, p, threads=1, lanes=on) for on in (False, True)}
+    seconds = clock.turns(calls, rounds)
+    faster = clock.spread(seconds[False] / seconds[True])
+    print(f"lanes, {subjects} subjects on one core: {faster} times as fast")
+    return {"status": "built", "speed_up": faster.as_dict()}
+
+
+def subjects_of(problem: Problem, p: Floats) -> list[Task]:
+    """A task for each subject, with initial values and dose times of its own."""
+    rest = solve(problem.kernel, p, type(problem.events).empty(), [0.0], keep_states=True).states
+    assert rest is not None
+    tasks = []
+    for row, y0 in zip(p, rest[:, 0], strict=True):
+        task = Task(problem, row)
+        task.__dict__["y0"] = y0  # a cached property, known already
+        tasks.append(task)
+    return tasks
+
+
+def by_diffrax(tasks: list[Task], method: str) -> Callable[[float, Floats], Floats]:
+    """jit and vmap over subjects: (rtol, atol) -> states (subjects, n_times, n)."""
+    import jax
+
+    diffrax = importlib.import_module("benchmarks.peers.by_diffrax")
+    run = jax.jit(jax.vmap(diffrax.course(tasks[0], method), in_axes=(0, 0, 0, 0, None, None)))
+    parts = [np.array(a) for a in zip(*(diffrax.padded(task) for task in tasks), strict=True)]
+    p, y0 = np.array([task.p for task in tasks]), np.array([task.y0 for task in tasks])
+
+    def solve_all(rtol: float, atol: Floats) -> Floats:
+        states = jax.block_until_ready(run(p, y0, *parts, rtol, atol))
+        return diffrax.gathered(tasks[0], np.asarray(states))
+
+    return solve_all
+
+
+def by_numbalsoda(tasks: list[Task], method: str) -> Callable[[float, Floats], Floats]:
+    """One compiled call over the cores."""
+    del method
+    home = importlib.import_module("benchmarks.peers.by_numbalsoda")
+    loop, address = home.over_subjects(tasks[0]), home.callback(tasks[0])
+    parts = [home.stacked(task) for task in tasks]
+    jumps, grids = (np.array([part[i] for part in parts]) for i in (0, 1))
+    q = np.array([home.parameters(task) for task in tasks])
+    y0 = np.array([task.y0 for task in tasks])
+
+    def solve_all(rtol: float, atol: Floats) -> Floats:
+        out = np.empty((len(tasks), tasks[0].times.size, tasks[0].n))
+        data = np.hstack([np.tile(atol, (len(tasks), 1)), q])
+        if not loop(address, y0, jumps, grids, *parts[0][2:], data, rtol, out):
+            raise ArithmeticError("numbalsoda gave up")
+        return out
+
+    return solve_all
+
+
+def ours(problem: Problem, p: Floats, method: str, threads: int) -> Callable[[float, Floats], Floats]:
+    """The same of ours, with the default atol."""
+
+    def solve_all(rtol: float, atol: Floats) -> Floats:
+        del atol
+        found = solve(
+            problem.kernel, p, problem.events, problem.times, rtol=rtol, method=method, threads=threads, keep_states=True
+        )  # fmt: skip
+        assert found.check().states is not None
+        return found.states
+
+    return solve_all
+
+
+def against_peers(problem: Problem, subjects: int, quick: bool) -> dict[str, Any]:
+    """Seconds of every contestant at equal achieved error (largest over subjects, states, times), and ratios to ours on all cores and on one."""
+    p = population(problem.kernel, subjects, seed=1)
+    exact = ours(problem, p, "rodas5p", CORES)(1e-12, np.empty(0))
+    on_the_way = replace(problem, times=np.linspace(0.0, problem.times[-1], WAY))
+    scale = np.abs(ours(on_the_way, p, "auto", CORES)(1e-6, np.empty(0))).max(axis=1, keepdims=True)
+    scale = np.where(scale > 0.0, scale, 1.0)
+    unit = np.median(scale[:, 0], axis=0)
+    tasks = subjects_of(problem, p)
+    versions = installed()
+    contestants: dict[
+        str, tuple[Callable[[], Callable[[float, Floats], Floats]], tuple[float, ...], tuple[float, ...]]
+    ] = {
+        f"pkpd auto, {n} threads": (
+            partial(ours, problem, p, "auto", n),
+            (1e-3, 1e-4, 1e-5, 1e-6, 1e-7),
+            (1.0,),
+        )
+        for n in sorted({1, CORES})
+    }
+    if not versions["numbalsoda"].startswith("not"):
+        contestants[f"numbalsoda LSODA, {CORES} threads"] = (
+            partial(by_numbalsoda, tasks, "LSODA"), (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9), (1.0,),
+        )  # fmt: skip
+    if not versions["diffrax"].startswith("not") and not quick:
+        for method, rtols in (("Kvaerno5", (1e-3, 1e-4, 1e-5)), ("Kvaerno3", (1e-4, 1e-5))):
+            contestants[f"diffrax {method}, vmap"] = (partial(by_diffrax, tasks, method), rtols, (1.0,))
+    results: dict[str, Any] = {}
+    curves: dict[str, tuple[list[float], list[Floats]]] = {}
+    for name, (make, rtols, factors) in contestants.items():
+        built: list[Callable[[float, Floats], Floats]] = []
+        errors, seconds = [], []
+        try:
+            first = clock.once(
+                lambda make=make, built=built, rtol=rtols[0]: (
+                    built.append(make()) or built[0](rtol, rtol * unit)
+                )
+            )
+        except Exception as error:
+            results[name] = {"failure": f"{type(error).__name__}: {error}"[:200], "points": [], "at": {}}
+            print(f"{name}: {results[name]['failure']}", flush=True)
+            continue
+        for factor in factors:
+            for rtol in rtols:
+                call, found = partial(built[0], rtol, rtol * factor * unit), []
+                try:
+                    taken = clock.once(lambda call=call, found=found: found.append(call()))
+                except Exception:  # jax raises its own kinds when a solve runs out of steps
+                    continue
+                errors.append(float(np.max(np.abs(found[0] - exact) / scale)))
+                again = 5 if taken < PATIENCE_S else 0
+                seconds.append(np.array([clock.once(call) for _ in range(again)] or [taken]))
+        curves[name] = (errors, seconds)
+        results[name] = {
+            "first_s": first,
+            "points": [
+                {"error": e, "seconds": clock.spread(s).as_dict()}
+                for e, s in zip(errors, seconds, strict=True)
+            ],
+            "at": {},
+        }
+    for target in TARGETS:
+        at = {n: seconds_at(e, [float(np.median(x)) for x in s], target) for n, (e, s) in curves.items()}
+        for name, value in at.items():
+            if not np.isnan(value):
+                results[name]["at"][f"{target:.0e}"] = {
+                    "seconds": value,
+                    "to_ours_all_cores": value / at[f"pkpd auto, {CORES} threads"],
+                    "to_ours_one_core": value / at["pkpd auto, 1 threads"],
+                }
+                print(f"{subjects} subjects at error {target:.0e}, {name}: {value:.3f} s", flush=True)
+    return results
+
+
+def run(quick: bool = False) -> dict[str, Any]:
+    """Measure, print and return ``{throughput, scaling, lanes, peers}``."""
+    problem = PROBLEMS["il2_treg"]
+    sizes = (10, 100, 1000) if quick else (10, 100, 1000, 10_000, 100_000)
+    return {
+        "throughput": throughput(problem, sizes, 3 if quick else 5),
+        "scaling": scaling(problem, 300 if quick else 10_000, 5),
+        "lanes": lanes(problem, 300 if quick else 1000, 5),
+        "peers": against_peers(problem, 32 if quick else 256, quick),
+    }
