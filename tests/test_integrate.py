@@ -250,6 +250,19 @@ def test_auto_knows_a_stiff_problem_and_says_so(problem):
         np.testing.assert_array_equal(solution.states, alone.states)
 
 
+@pytest.mark.parametrize(
+    "name", ["linear_stiff", "van_der_pol_stiff", "robertson", "robertson_long", "hires"]
+)
+@pytest.mark.parametrize("rtol", [1e-2, 1e-3, 1e-5, 1e-7, 1e-8, 1e-10])
+def test_auto_takes_hardly_more_work_than_the_stiff_method_alone(name, rtol):
+    """At every tolerance, with whichever partners; fewer factorisations always. A few steps are needed to see that a problem is stiff."""
+    problem = PROBLEMS[name]
+    auto, stiff = (run(problem.text, problem.times, rtol=rtol, method=m) for m in ("auto", "rodas5p"))
+    assert auto.methods == ("vern7" if rtol < 2e-7 else "tsit5", "rodas4" if rtol > 5e-3 else "rodas5p")
+    assert auto.counts[0, 0] <= 1.2 * stiff.counts[0, 0] + 200
+    assert auto.counts[0, 2] <= stiff.counts[0, 2]
+
+
 @pytest.mark.parametrize("rtol", [1e-4, 1e-7, 1e-10])
 def test_the_choice_does_not_depend_on_units(rtol):
     """A small stiff system beside a slow state, the latter in tens of kilograms or in milligrams."""
