@@ -250,6 +250,19 @@ def test_auto_knows_a_stiff_problem_and_says_so(problem):
         np.testing.assert_array_equal(solution.states, alone.states)
 
 
+@pytest.mark.parametrize(
+    "name", ["linear_stiff", "van_der_pol_stiff", "robertson", "robertson_long", "hires"]
+)
+@pytest.mark.parametrize("rtol", [1e-2, 1e-3, 1e-5, 1e-7, 1e-8, 1e-10])
+def test_auto_takes_hardly_more_work_than_the_stiff_method_alone(name, rtol):
+    """At every tolerance, with whichever partners; fewer factorisations always. A few steps are needed to see that a problem is stiff."""
+    problem = PROBLEMS[name]
+    auto, stiff = (run(problem.text, problem.times, rtol=rtol, method=m) for m in ("auto", "rodas5p"))
+    assert auto.methods == ("vern7" if rtol < 2e-7 else "tsit5", "rodas4" if rtol > 5e-3 else "rodas5p")
+    assert auto.counts[0, 0] <= 1.2 * stiff.counts[0, 0] + 200
+    assert auto.counts[0, 2] <= stiff.counts[0, 2]
+
+
 @pytest.mark.parametrize("rtol", [1e-4, 1e-7, 1e-10])
 def test_the_choice_does_not_depend_on_units(rtol):
     """A small stiff system beside a slow state, the latter in tens of kilograms or in milligrams."""
@@ -417,6 +430,62 @@ def test_nothing_flows_once_every_infusion_is_over():
     assert abs(run(DECAY, [401.0], doses, rtol=1e-10, method="rodas5p").states[0, 0, 0]) < 1e-19
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("start", [0.0, 1.0, 1e6])
+def test_all_of_a_dose_is_given_however_short_its_infusion(method, start):
+    """Also where the clock has but a few ticks between its start and its end, or none: then at once."""
+    k = kernel(DECAY)
+    for duration in (0.0, 1e-300, 1e-18, 3e-15, 1e-13, 1e-12, 1e-9, 1e-6):
+        doses = table(k, (start, 5.0, "iv", duration), (start + 1.0, 1.0, "iv", duration))
+        found = run(DECAY, [start - 0.5, start + 2.0], doses, rtol=1e-8, method=method).states[0, :, 0]
+        assert found[0] == 0.0
+        np.testing.assert_allclose(found[1], 5 * np.exp(-0.5) + np.exp(-0.25), rtol=1e-6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_doses_of_one_instant_are_given_together_in_any_order(method):
+    k = kernel(DECAY)
+    doses = [(2.0, 3.0, "iv"), (2.0, 6.0, "iv", 4.0), (2.0, 2.0, "iv"), (2.0, 1.0, "late"), (6.0, 1.0, "iv")]
+    found = [
+        run(DECAY, [2.0, 6.0, 9.0], table(k, *(doses[i] for i in order)), method=method).states[0, :, 0]
+        for order in ((0, 1, 2, 3, 4), (3, 2, 1, 0, 4), (1, 3, 0, 2, 4))
+    ]
+    at_6 = 6 * np.exp(-1.0) + 6 * -np.expm1(-1.0) + 1
+    np.testing.assert_allclose(found[0], [6.0, at_6, at_6 * np.exp(-0.75)], rtol=4e-6)
+    for other in found[1:]:
+        np.testing.assert_allclose(other, found[0], rtol=1e-14)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("scale", [1e-100, 1e-12, 1e-6, 1e6, 1e12, 1e100])
+def test_the_size_of_a_state_does_not_matter(method, scale):
+    """Femtograms or tonnes: the same steps and the same digits."""
+    k = kernel(DECAY)
+    times = [0.5, 1.0, 30.0]
+    one, other = (run(DECAY, times, table(k, (0.0, 5.0 * s, "iv", 1.0)), method=method) for s in (1.0, scale))
+    np.testing.assert_allclose(other.states / scale, one.states, rtol=1e-9)
+    assert np.abs(other.counts - one.counts)[:, 3:].max() <= 1  # rounding may tip a step
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("rate", [1e-9, 1e-6, 1e-3, 1e3, 1e6])
+def test_the_length_of_the_horizon_does_not_matter(method, rate):
+    """Microseconds or a hundred thousand years, in a model that counts in hours."""
+    k = kernel(DECAY)
+    times = np.array([0.1, 1.0, 3.0]) / rate
+    found = run(DECAY, times, table(k, (0.0, 5.0, "iv")), {"k": rate}, method=method).states[0, :, 0]
+    np.testing.assert_allclose(found, 5 * np.exp([-0.1, -1.0, -3.0]), rtol=4e-6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_doses_in_the_last_minute_of_fifty_years(method):
+    k = kernel(DECAY)
+    end = 50 * 365.25 * 24
+    at = end - np.array([end, 1.0, 1 / 60, 1e-3])
+    found = run(DECAY, [end], table(k, *((t, 1.0, "iv") for t in at)), method=method).states[0, 0, 0]
+    np.testing.assert_allclose(found, np.exp(-0.25 * (end - at)).sum(), rtol=4e-6)
+
+
 def test_doses_after_the_last_output_change_nothing():
     k = kernel(DECAY)
     times = [0.0, 1.0, 7.0]
@@ -538,6 +607,32 @@ def test_what_is_not_a_number_is_found_at_its_time(method):
     assert later.stopped[0] == pytest.approx(2 - 2 * np.log(2), abs=1e-3)
     infinite = solve(k, [np.inf, 1.0], events(k), [3.0], method=method)
     assert infinite.status[0] == status.NOT_FINITE
+
+
+FOR_A_WHILE = """
+model      a term that is no number from 3 h on
+time       h
+parameter  at = 3 [h]
+parameter  k = 1 [1/h]
+state      x = 1 [1]
+d x = -k*x + piecewise(0*k, t < at, {term})
+output     x [1]
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("rtol", [1e-2, 1e-6, 1e-9])
+@pytest.mark.parametrize("term", ["k*log(-x - 1)", "k*exp(1000*k*t)"])
+def test_a_right_hand_side_that_turns_bad_stops_there_and_says_what_it_is(method, rtol, term):
+    """nan or infinity in the middle of a solve: all steps over it are rejected, until the clock cannot be cut further."""
+    k = kernel(FOR_A_WHILE.format(term=term))
+    solution = solve(k, k.VALUES, events(k), [1.0, 2.9, 10.0], method=method, rtol=rtol)
+    assert solution.status[0] == status.NOT_FINITE
+    assert solution.stopped[0] == pytest.approx(3.0, abs=1e-12) and solution.counts[0, 3] < 500
+    with pytest.raises(SolverError, match="stopped at t = 3 h: the right-hand side is not a finite number"):
+        solution.check()
+    before = solve(k, k.VALUES, events(k), [1.0, 2.9], method=method, rtol=rtol).check()
+    np.testing.assert_allclose(before.outputs[0, :, 0], np.exp([-1.0, -2.9]), rtol=4 * rtol)
 
 
 @pytest.mark.parametrize(

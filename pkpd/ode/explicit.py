@@ -30,7 +30,7 @@ EXTRA = ALL - STAGES
 LAST, BEFORE = STAGES - 1, STAGES - 2
 END = TABLEAU.end  # the stage at the new value: LAST, or STAGES and then computed only when it is wanted
 ORDER = TABLEAU.order  # of the error estimate, plus one
-LIMIT = AT_LIMIT * TABLEAU.stability_limit()
+LIMIT = AT_LIMIT[TABLEAU.name] * TABLEAU.stability_limit()
 
 
 @inner
@@ -120,7 +120,7 @@ def _method(table):
         (attempt, complete, weigh, judge, advance_explicit),
         A=table.a, B_ERROR=table.error, DENSE=table.dense, POWERS=table.dense.shape[1], STAGES=table.stages, ALL=len(table.b),
         EXTRA=len(table.b) - table.stages, LAST=table.stages - 1, BEFORE=table.stages - 2, END=table.end, ORDER=table.order,
-        LIMIT=AT_LIMIT * table.stability_limit(),
+        LIMIT=AT_LIMIT[table.name] * table.stability_limit(),
     )  # fmt: skip
 
 

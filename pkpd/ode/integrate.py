@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import inf, isnan, nan
 
 from .call import DOUBLES, INTEGER, INTEGERS, c_function, call1, call2, inner, shift, status11, status7
-from .control import resolution
+from .control import SHORTEST, resolution
 from .march import emit
 from .roots import hand_over, look_out
 from .layout import (
@@ -41,10 +41,12 @@ def breakpoints(n_doses, doses, targets, p, r, events):
             duration = r_k[2]
             if duration == 0.0 and r_k[3] > 0.0:
                 duration = amount / r_k[3]
-        parts = 2 if duration > 0.0 else 1
+        start = dose[0] + r_k[0]
+        end = start + duration
+        parts = 2 if end - start > SHORTEST * resolution(end) else 1
         for part in range(parts):
             kind = BOLUS if parts == 1 else (INFUSION_START if part == 0 else INFUSION_END)
-            time = dose[0] + r_k[0] + (duration if kind == INFUSION_END else 0.0)
+            time = end if kind == INFUSION_END else start
             place = count
             while place > 0 and events[EVENT * (place - 1)] > time:  # insertion: doses come nearly sorted
                 for i in range(EVENT):
@@ -56,9 +58,9 @@ def breakpoints(n_doses, doses, targets, p, r, events):
             event[2] = amount if kind == BOLUS else 0.0
             event[3] = 0.0
             if kind == INFUSION_START:
-                event[3] = amount / duration
+                event[3] = amount / (end - start)  # as long as the clock can tell: all of the dose is given
             elif kind == INFUSION_END:
-                event[3] = -amount / duration
+                event[3] = -amount / (end - start)
             event[4] = float(e)
             event[5] = float(kind)
             count += 1

@@ -117,6 +117,7 @@ def march(
         return NOT_FINITE
     before = FORGOTTEN
     rejected = False
+    worst = 0.0
     while True:
         # land on t1 without leaving a crumb
         left = t1 - t
@@ -125,14 +126,16 @@ def march(
         last = h >= left * (1.0 - 1e-10)
         if last:
             h = left
-        elif 2.0 * h > left:
-            h = 0.5 * left
+        else:
+            if 2.0 * h > left:
+                h = 0.5 * left
+            h = (t + h) - t  # by as much as the clock will move
         control[T] = t
         control[H] = h
         if counts[STEPS] + counts[REJECTED] >= control[MAX_STEPS]:
             return TOO_MANY_STEPS
         if h <= 0.25 * resolution(t):
-            return STEP_TOO_SMALL
+            return NOT_FINITE if worst == inf else STEP_TOO_SMALL
 
         attempt(address, sizes, control, y, p, rate, k, u, y1, error, own, counts)
         worst = error_norm(error, y, y1, floor, rtol, w)
