@@ -50,9 +50,9 @@ rosenbrock = rosenbrock_methods.METHODS[
 
 # clocks: one vector each
 (
-    NOW, END, STEP, BEFORE, CUT, ACTIVE, NEXT_OUTPUT, TAKEN, REFUSED, STIFF_COUNT, CALM_COUNT, FRESH, JACOBIANS_TAKEN, STOP, REACH, SPAN, WORST,
-) = range(17)  # fmt: skip
-N_CLOCKS = 17
+    NOW, END, STEP, BEFORE, CUT, ACTIVE, NEXT_OUTPUT, TAKEN, REFUSED, STIFF_COUNT, CALM_COUNT, FRESH, JACOBIANS_TAKEN, STOP, REACH, SPAN, WORST, LATEST,
+) = range(18)  # fmt: skip
+N_CLOCKS = 18
 
 
 @inner
@@ -242,6 +242,7 @@ def load(address, sizes, times, counts, work, record, room, lane, order):
     clocks[FRESH * LANES + lane] = 0.0
     clocks[JACOBIANS_TAKEN * LANES + lane] = float(counts[JACOBIANS])
     clocks[WORST * LANES + lane] = control[LARGEST_ERROR]
+    clocks[LATEST * LANES + lane] = 0.0
     return True
 
 
@@ -364,16 +365,14 @@ def run(
         left = t1 - t
         wanted = smaller(h, template[H_MAX])
         last = wanted >= left * (1.0 - 1e-10)
-        h = choose(last, left, choose(2.0 * wanted > left, 0.5 * left, wanted))
+        h = choose(2.0 * wanted > left, 0.5 * left, wanted)
+        h = choose(last, left, (t + h) - t)
         too_many = clock(clocks, TAKEN) + clock(clocks, REFUSED) >= template[MAX_STEPS]
         too_small = h <= 0.25 * resolution(t)
         stop = on & (too_many | too_small)
         if anywhere(stop):
-            set_clock(
-                clocks,
-                REACH,
-                choose(stop, choose(too_many, float(TOO_MANY_STEPS), float(STEP_TOO_SMALL)), 0.0),
-            )
+            why = choose(clock(clocks, LATEST) == inf, float(NOT_FINITE), float(STEP_TOO_SMALL))
+            set_clock(clocks, REACH, choose(stop, choose(too_many, float(TOO_MANY_STEPS), why), 0.0))
             for lane in range(LANES):
                 code = int(clocks[REACH * LANES + lane])
                 if code != 0:
@@ -397,6 +396,7 @@ def run(
 
         attempt(address, sizes, infusing, h, room)
         worst = error_norm_wide(error, y, y1, floor, rtol, n)
+        set_clock(clocks, LATEST, worst)
         good = worst <= 1.0
         accepted = on & good
         largest_error = clock(clocks, WORST)
@@ -443,15 +443,15 @@ def run(
         if anywhere(leaving):
             set_clock(clocks, REACH, choose(leaving, choose(last, 1.0, 2.0), 0.0))
             for lane in range(LANES):
-                why = clocks[REACH * LANES + lane]
-                if why > 0.0:
+                turn = clocks[REACH * LANES + lane]
+                if turn > 0.0:
                     s = int(holder[lane])
                     record = shift(records, s * sizes[RECORD])
                     state = shift(record, N_CONTROL)
                     mine = shift(counts, (first + s) * N_COUNTS)
                     unload(sizes, mine, record, room, lane, evaluations, factored)
                     stays = False
-                    if why == 2.0:
+                    if turn == 2.0:
                         switch(record, mine, verdict_means)
                         other[n_other] = float(s)
                         n_other += 1

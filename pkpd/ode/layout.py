@@ -143,7 +143,7 @@ def record_size(n: int, n_prepared: int, n_doses: int) -> int:
 
 def room_size(n: int, n_prepared: int, n_jacobian: int, n_lu: int, n_subjects: int, stages: int) -> int:
     """Doubles of queues and vectors, see lanes.py."""
-    return 2 * (n_subjects + LANES) + LANES * ((8 + stages) * n + n_prepared + n_jacobian + n_lu + 18)
+    return 2 * (n_subjects + LANES) + LANES * ((8 + stages) * n + n_prepared + n_jacobian + n_lu + 19)
 
 
 def tangent_size(
