@@ -27,8 +27,8 @@ def solvers(task: Task) -> dict[str, Callable[[], Solver]]:
     return {name: partial(_single, task, name) for name in METHODS}
 
 
-def course(task: Task, method: str, adjoint: Any = None) -> Callable[..., Any]:
-    """(p (n_params,), y0, jumps (legs, n), grids (legs, width), rtol, atol (n,)) -> states (legs, width, n); to be jitted or vmapped."""
+def course(task: Task, method: str) -> Callable[..., Any]:
+    """(p (n_params,), y0, jumps (legs, n), grids (legs, width), rtol, atol (n,)) -> states (legs, width, n), success; to be jitted or vmapped."""
     kernel, n = task.kernel, task.n
     space = generated(kernel, jnp.where, exp=jnp.exp, log=jnp.log, sqrt=jnp.sqrt)
 
@@ -53,11 +53,12 @@ def course(task: Task, method: str, adjoint: Any = None) -> Callable[..., Any]:
                 saveat=diffrax.SaveAt(ts=grid),
                 stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol),
                 max_steps=MAX_STEPS,
-                **({} if adjoint is None else {"adjoint": adjoint}),
+                throw=False,
             )
-            return found.ys[-1], found.ys
+            return found.ys[-1], (found.ys, found.result == diffrax.RESULTS.successful)
 
-        return jax.lax.scan(leg, y0, (jumps, grids))[1]
+        states, good = jax.lax.scan(leg, y0, (jumps, grids))[1]
+        return states, good.all()
 
     return solve
 
@@ -76,12 +77,19 @@ def gathered(task: Task, states: Floats) -> Floats:
     )
 
 
+def finished(found: tuple[Any, Any]) -> Floats:
+    """The states, once they are there; an error where some solve ran out of steps."""
+    states, good = jax.block_until_ready(found)
+    if not np.all(good):
+        raise ArithmeticError(f"more than {MAX_STEPS} steps between two doses")
+    return np.asarray(states)
+
+
 def _single(task: Task, method: str) -> Solver:
     run = jax.jit(course(task, method))
     jumps, grids = padded(task)
 
     def solve(rtol: float, atol: Floats) -> Floats:
-        states = run(task.p, task.y0, jumps, grids, rtol, atol)
-        return gathered(task, np.asarray(jax.block_until_ready(states)))
+        return gathered(task, finished(run(task.p, task.y0, jumps, grids, rtol, atol)))
 
     return solve
