@@ -99,6 +99,7 @@ REACHED = 2  # of each subject: the time reached and the largest error
 ) = range(11)
 N_COUNTS = 12
 
+N_CLOCKS = 18  # of lanes.py
 WEIGHTS = 24  # room for the weights of dense output: of y, y1 and the stages
 HEADER = 16
 ERROR_NORM, SETTLE, DENSE_STAGES = range(3)  # in the header of tangent
@@ -143,7 +144,9 @@ def record_size(n: int, n_prepared: int, n_doses: int) -> int:
 
 def room_size(n: int, n_prepared: int, n_jacobian: int, n_lu: int, n_subjects: int, stages: int) -> int:
     """Doubles of queues and vectors, see lanes.py."""
-    return 2 * (n_subjects + LANES) + LANES * ((8 + stages) * n + n_prepared + n_jacobian + n_lu + 19)
+    return 2 * (n_subjects + LANES) + LANES * (
+        (8 + stages) * n + n_prepared + n_jacobian + n_lu + N_CLOCKS + 1
+    )
 
 
 def tangent_size(
