@@ -9,7 +9,9 @@ from typing import Any
 
 from benchmarks.figures import Figure
 
-SMALLEST = 0.05  # a change that is worth a word
+SMALLEST = (
+    0.1  # a change that is worth a word: two runs of the same code differ by more than their own noise says
+)
 SIGMAS = 2.0
 
 
@@ -59,7 +61,7 @@ def changes(
 def report(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, bool]:
     """Text, and whether anything got worse; of two results as written to JSON."""
     lines = []
-    for key in ("processor", "cores", "python"):
+    for key in ("processor", "cores", "python", "quick"):
         if old.get(key) != new.get(key):
             lines.append(f"note: {key} was {old.get(key)!r}, is {new.get(key)!r}")
     for name, version in new["peers"].items():

@@ -66,7 +66,7 @@ def test_a_fifth_slower_is_seen_beyond_noise_and_not_within():
     assert _verdict(_figure(1.0, 0.02), _figure(1.2, 0.02)) == "worse"
     assert _verdict(_figure(1.0, 0.02), _figure(1 / 1.2, 0.02)) == "better"
     assert _verdict(_figure(1.0, 0.2), _figure(1.2, 0.2)) == "same"
-    assert _verdict(_figure(1.0, 0.0), _figure(1.03, 0.0)) == "same"  # too small for a word
+    assert _verdict(_figure(1.0, 0.0), _figure(1.08, 0.0)) == "same"  # too small for a word
     assert _verdict(_figure(10.0, 0.02, better="higher"), _figure(8.0, 0.02, better="higher")) == "worse"
 
 

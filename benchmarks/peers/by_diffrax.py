@@ -27,7 +27,7 @@ def solvers(task: Task) -> dict[str, Callable[[], Solver]]:
     return {name: partial(_single, task, name) for name in METHODS}
 
 
-def course(task: Task, method: str) -> Callable[..., Any]:
+def course(task: Task, method: str, max_steps: int = MAX_STEPS) -> Callable[..., Any]:
     """(p (n_params,), y0, jumps (legs, n), grids (legs, width), rtol, atol (n,)) -> states (legs, width, n), success; to be jitted or vmapped."""
     kernel, n = task.kernel, task.n
     space = generated(kernel, jnp.where, exp=jnp.exp, log=jnp.log, sqrt=jnp.sqrt)
@@ -52,7 +52,7 @@ def course(task: Task, method: str) -> Callable[..., Any]:
                 q,
                 saveat=diffrax.SaveAt(ts=grid),
                 stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol),
-                max_steps=MAX_STEPS,
+                max_steps=max_steps,
                 throw=False,
             )
             return found.ys[-1], (found.ys, found.result == diffrax.RESULTS.successful)
@@ -81,7 +81,7 @@ def finished(found: tuple[Any, Any]) -> Floats:
     """The states, once they are there; an error where some solve ran out of steps."""
     states, good = jax.block_until_ready(found)
     if not np.all(good):
-        raise ArithmeticError(f"more than {MAX_STEPS} steps between two doses")
+        raise ArithmeticError("too many steps between two doses")
     return np.asarray(states)
 
 
