@@ -168,11 +168,13 @@ def solve(
     InputError : shapes that do not fit, an unknown method or direction, values that are not finite.
     """
     p, output_times, order = _checked(kernel, parameters, times, rtol, method)
-    slots, scales, by_initial, by_dose = _seeds(kernel, events, p, directions)
-    n, m = kernel.n_states, scales.shape[1]
+    slots, scales, seeds = _seeds(kernel, events, p, directions) if len(directions) else (None, None, None)
+    n, m = kernel.n_states, 0 if scales is None else scales.shape[1]
     n_subjects, n_times = p.shape[0], output_times.size
     width = kernel.n_outputs + (n if keep_states else 0)
     looked_for, columns, levels = _roots(kernel, roots, n_subjects, most_crossings)
+    if not np.all(np.isfinite(events.amount)):
+        raise InputError("a dose is not a finite number")
     many = n_subjects >= FEWEST_IN_LANES and partners(method, rtol)[0] != "vern7"
     in_lanes = lanes and many and not m and not looked_for
     task = _Task(
@@ -194,47 +196,34 @@ def solve(
     )
 
     out = np.empty((n_subjects, n_times, width))
-    out_dot = np.empty((n_subjects, n_times, width, m)) if m else np.zeros(1)
+    out_dot = np.empty((n_subjects, n_times, width, m)) if m else None
     counts = np.zeros((n_subjects, layout.N_COUNTS), np.int64)
     status = np.zeros(n_subjects, np.int64)
     reached = np.zeros((n_subjects, layout.REACHED))
-    found = np.zeros((n_subjects, len(looked_for), layout.FOUND + most_crossings))
+    found = np.zeros((n_subjects, len(looked_for), layout.FOUND + most_crossings)) if looked_for else None
 
     def run(first: int, end: int) -> None:
-        storage = task.storage(end - first)
-        if m:
-            task.place_seeds(storage, by_initial, by_dose)
-        task.call(storage, p, counts, out, out_dot, status, reached, scales, levels, found, first, end)
+        task.call(seeds, p, counts, out, out_dot, status, reached, scales, levels, found, first, end)
 
     _spread(run, n_subjects, threads, progress, SMALLEST_CHUNK if in_lanes else 1)
-    if m:
+    if out_dot is not None and scales is not None:
         out_dot[status != SUCCESS] = np.nan
         out_dot = out_dot[..., : len(directions)] / scales[:, None, None, : len(directions)]
     if order is not None:
         out[:, order] = out.copy()
-        if m:
+        if out_dot is not None:
             out_dot[:, order] = out_dot.copy()
     k = kernel.n_outputs
     return Solution(
         outputs=out[:, :, :k],
         states=out[:, :, k:] if keep_states else None,
-        sensitivities=out_dot[:, :, :k] if m else None,
-        state_sensitivities=out_dot[:, :, k:] if m and keep_states else None,
+        sensitivities=None if out_dot is None else out_dot[:, :, :k],
+        state_sensitivities=None if out_dot is None or not keep_states else out_dot[:, :, k:],
         status=status,
         stopped=reached[:, 0],
-        counts=counts[
-            :,
-            [
-                layout.RHS_CALLS,
-                layout.JACOBIANS,
-                layout.FACTORISATIONS,
-                layout.STEPS,
-                layout.REJECTED,
-                layout.SWITCHES,
-            ],
-        ],
+        counts=counts[:, _COUNTS],
         largest_error=reached[:, 1],
-        crossings=_crossings(looked_for, found, status) if looked_for else None,
+        crossings=None if found is None else _crossings(looked_for, found, status),
         method=counts[:, layout.METHOD_USED],
         methods=task.methods,
         time_unit=kernel.TIME_UNIT,
@@ -264,14 +253,16 @@ def _checked(
 
 def _roots(
     kernel: Kernel, roots: Sequence[Root | tuple[Any, ...]], n_subjects: int, most: int
-) -> tuple[tuple[Root, ...], Floats, Floats]:
+) -> tuple[tuple[Root, ...], Floats, Floats | None]:
     """The roots; column and direction of each, (n_roots, 2); levels (n_subjects, n_roots)."""
+    if most < 1:
+        raise InputError(f"most_crossings must be at least 1, not {most!r}")
+    if not roots:
+        return (), np.zeros((0, 2)), None
     given = tuple(root if isinstance(root, Root) else Root(*root) for root in roots)
     names = [*kernel.OUTPUTS, *kernel.STATES]  # an output hides a state of its name, which is the same
     columns = np.zeros((len(given), 2))
     levels = np.zeros((n_subjects, len(given)))
-    if most < 1:
-        raise InputError(f"most_crossings must be at least 1, not {most!r}")
     for i, root in enumerate(given):
         columns[i] = _index(root.name, names, "output or state", kernel), root.direction
         if root.direction not in (-1, 0, 1):
@@ -298,8 +289,8 @@ def _crossings(roots: tuple[Root, ...], found: Floats, status: Integers) -> Cros
 
 def _seeds(
     kernel: Kernel, events: EventTable, p: Floats, directions: Sequence[int | str]
-) -> tuple[Integers, Floats, Floats, Floats]:
-    """Direction of each parameter or -1, scales (n_subjects, m), and tangents of initial values (n_states, m) and doses (n_doses, m).
+) -> tuple[Integers, Floats, Floats]:
+    """Direction of each parameter or -1, scales (n_subjects, m), and tangents of initial values (n_states, m) and doses (n_doses, m) in a row.
 
     A direction is a relative change, so that its sensitivity has the states' units and their tolerance; the scale is what to divide by
     afterwards. m is the number of directions, rounded up to whole vectors.
@@ -337,7 +328,7 @@ def _seeds(
             raise InputError(f"{kernel.PARAMETERS[direction]} is named twice among the directions")
         slots[direction] = d
         scale[:, d] = np.where(p[:, direction] == 0.0, 1.0, p[:, direction])
-    return slots, scale, by_initial, by_dose
+    return slots, scale, np.concatenate([by_initial.ravel(), by_dose.ravel()])
 
 
 def _index(name: str, names: Sequence[str], what: str, kernel: Kernel) -> int:
@@ -354,44 +345,15 @@ def _unit_address(name: str) -> int:
     return unit.address(name, cache_folder())
 
 
-@dataclass(frozen=True)
-class _Storage:
-    """What one thread needs for itself."""
-
-    control: Floats
-    state: Floats
-    work: Floats
-    tangent: Floats
-    events: Floats
-
-
-class _Task:
-    """Everything that all subjects of one call share, laid out as ``pkpd.ode.layout`` says."""
+class _Plan:
+    """What solves of one model by one pair of methods share, laid out as ``pkpd.ode.layout`` says: functions, counts and patterns."""
 
     def __init__(
-        self,
-        kernel: Kernel,
-        events: EventTable,
-        times: Floats,
-        rtol: float,
-        atol: ArrayLike | None,
-        method: str,
-        slots: Integers,
-        m: int,
-        slack: float,
-        width: int,
-        h_max: float,
-        max_steps: int,
-        roots: Floats,
-        most_crossings: int,
-        lanes: bool,
+        self, kernel: Kernel, method: str, methods: tuple[str, str], m: int, n_roots: int, lanes: bool
     ) -> None:
-        n = kernel.n_states
+        explicit, stiff = methods
         free = np.flatnonzero(kernel.STEADY)
-        self.methods = partners(method, rtol)
-        explicit, stiff = self.methods
         stages = 0
-
         self.address = np.zeros(layout.N_ADDRESSES, np.int64)
         self.address[: len(kernel.plain_address)] = kernel.plain_address
         code = layout.AUTO
@@ -400,7 +362,7 @@ class _Task:
         else:
             stages = layout.EXPLICIT_METHODS[explicit]
             self.address[layout.EXPLICIT] = _unit_address(explicit)
-            if len(roots):
+            if n_roots:
                 self.address[layout.EXPLICIT_ROOTS] = _unit_address(f"{explicit}_roots")
             if m:
                 self.address[layout.EXPLICIT_TANGENT] = _unit_address(f"{explicit}_tangent")
@@ -410,11 +372,11 @@ class _Task:
         else:
             stages = max(stages, layout.STIFF_METHODS[stiff])
             self.address[layout.ROSENBROCK] = _unit_address(stiff)
-            if len(roots):
+            if n_roots:
                 self.address[layout.ROSENBROCK_ROOTS] = _unit_address(f"{stiff}_roots")
             if m:
                 self.address[layout.ROSENBROCK_TANGENT] = _unit_address(f"{stiff}_tangent")
-        if len(roots):
+        if n_roots:
             self.address[layout.OBSERVE] = _unit_address("observe")
         if free.size:
             self.address[layout.REST] = _unit_address("rest")
@@ -427,139 +389,167 @@ class _Task:
             self.address[layout.RHS_WIDE : layout.SOLVE_WIDE + 1] = kernel.wide_address
         self.function = _VOID_CALL(_unit_address(f"lanes_{stiff}" if lanes else "subjects"))
 
+        n_prepared = kernel.n_params + kernel.N_CONSTANTS
         sizes = np.zeros(layout.N_SIZES, np.int64)
         for slot, value in {
-            layout.N_STATES: n,
+            layout.N_STATES: kernel.n_states,
             layout.N_PARAMS: kernel.n_params,
             layout.N_OUTPUTS: kernel.n_outputs,
-            layout.WIDTH: width,
-            layout.N_TIMES: times.size,
+            layout.N_JACOBIAN: len(kernel.J_ROWS),
             layout.N_LU: kernel.N_LU,
             layout.N_ROUTES: len(kernel.ROUTES),
-            layout.N_DOSES: len(events),
             layout.N_DIRECTIONS: m,
             layout.N_STEADY: free.size,
             layout.METHOD: code,
-            layout.WIDE: layout.wide(n),
+            layout.WIDE: layout.wide(kernel.n_states),
             layout.N_STAGES: stages,
-            layout.N_ROOTS: len(roots),
-            layout.MOST: most_crossings,
-            layout.N_PREPARED: kernel.n_params + kernel.N_CONSTANTS,
+            layout.N_ROOTS: n_roots,
+            layout.N_PREPARED: n_prepared,
         }.items():
             sizes[slot] = value
-        none = np.zeros((0, 3), np.int64)
-        patterns: dict[int, Integers] = {
-            layout.AT_J: np.column_stack([kernel.J_ROWS, kernel.J_COLS]),
+        patterns = {
+            layout.AT_J: np.column_stack([kernel.J_ROWS, kernel.J_COLS]).ravel(),
             layout.AT_DIAGONAL: np.flatnonzero(kernel.J_ROWS == kernel.J_COLS),
             layout.AT_STEADY: free,
             layout.AT_TARGETS: kernel.ROUTE_TARGETS,
-            layout.AT_SLOTS: slots,
+            layout.AT_SLOTS: np.full(kernel.n_params, -1),
         }
-        sizes[layout.N_JACOBIAN] = len(kernel.J_ROWS)
         at = layout.N_SIZES
-        flat = []
-        for slot in range(layout.AT_J, layout.AT_END):
+        for slot, pattern in patterns.items():
             sizes[slot] = at
-            flat.append(np.asarray(patterns.get(slot, none), dtype=np.int64).ravel())
-            at += flat[-1].size
+            at += pattern.size
         sizes[layout.AT_END] = at
-        self.sizes = np.concatenate([sizes, *flat])
+        self.sizes = np.concatenate([sizes, *patterns.values()]).astype(np.int64)
+        self.slots = slice(int(sizes[layout.AT_SLOTS]), at)
 
+        self.n, self.m, self.n_prepared, self.stages = kernel.n_states, m, n_prepared, stages
+        self.n_jacobian, self.n_lu, self.n_routes = len(kernel.J_ROWS), kernel.N_LU, len(kernel.ROUTES)
+        self.work_size = layout.work_size(
+            self.n, self.n_jacobian, self.n_lu, free.size, self.n_routes, m, stages
+        )
+
+
+_plan = lru_cache(maxsize=256)(_Plan)
+
+
+class _Task:
+    """Everything that all subjects of one call share."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        events: EventTable,
+        times: Floats,
+        rtol: float,
+        atol: ArrayLike | None,
+        method: str,
+        slots: Integers | None,
+        m: int,
+        slack: float,
+        width: int,
+        h_max: float,
+        max_steps: int,
+        roots: Floats,
+        most_crossings: int,
+        lanes: bool,
+    ) -> None:
+        self.methods = partners(method, rtol)
+        self.plan = plan = _plan(kernel, method, self.methods, m, len(roots), lanes)
+        self.lanes = lanes
+        self.record_size = layout.record_size(plan.n, plan.n_prepared, len(events))
+        self.sizes = plan.sizes.copy()
+        self.sizes[_SIZES_OF_A_TASK] = width, times.size, len(events), most_crossings, self.record_size
+        if slots is not None:
+            self.sizes[plan.slots] = slots
         self.times = times
-        self.doses = np.column_stack(
-            [events.time, events.amount, events.route, events.duration, events.size]
-        ).astype(np.float64)
-        if len(events) and not np.all(np.isfinite(events.amount)):
-            raise InputError("a dose is not a finite number")
+        self.doses = events.rows
         start = min(0.0, times[0], events.time[0] if len(events) else 0.0)
         room = len(roots) * (layout.ROOT + layout.FOUND + most_crossings) + kernel.n_outputs
         self.control = np.zeros(layout.N_CONTROL + (room if len(roots) else 0))
         for i, (column, direction) in enumerate(roots):
             at = layout.N_CONTROL + i * layout.ROOT
             self.control[[at + layout.COLUMN, at + layout.DIRECTION]] = column, direction
-        self.control[[layout.RTOL, layout.AUTOMATIC, layout.H_MAX, layout.MAX_STEPS, layout.START, layout.SLACK]] = (
-            rtol, float(atol is None), h_max, max_steps, start, slack,
-        )  # fmt: skip
-        self.atol = np.zeros(n)
+        self.control[_CONTROL_OF_A_TASK] = rtol, float(atol is None), h_max, max_steps, start, slack
+        self.atol = None
         if atol is not None:
+            self.atol = np.zeros(plan.n)
             try:
                 self.atol[:] = np.asarray(atol, dtype=np.float64)
             except ValueError:
                 raise InputError(
-                    f"atol must be one number or {n}, one for each of {', '.join(kernel.STATES)}"
+                    f"atol must be one number or {plan.n}, one for each of {', '.join(kernel.STATES)}"
                 ) from None
             if not np.all(self.atol >= 0.0):
                 raise InputError("atol must not be negative")
-        self.lanes = lanes
-        self.record_size = layout.record_size(n, int(sizes[layout.N_PREPARED]), len(events))
-        self.sizes[layout.RECORD] = self.record_size
-        self.n, self.m = n, m
-        self.n_prepared = int(sizes[layout.N_PREPARED])
-        self.work_size = layout.work_size(
-            n, len(kernel.J_ROWS), kernel.N_LU, free.size, len(kernel.ROUTES), m, stages
-        )
-        self.tangent_size = 1
-        if m:
-            self.tangent_size = layout.tangent_size(
-                n,
-                m,
-                len(kernel.ROUTES),
-                len(events),
-                len(kernel.J_ROWS),
-                int(sizes[layout.N_PREPARED]),
-                stages,
-            )
-
-    def storage(self, n_subjects: int) -> _Storage:
-        """Room for one chunk of subjects."""
-        wide = layout.wide(self.n)
-        state = _aligned(4 * wide + self.n_prepared)
-        state[2 * wide : 2 * wide + self.n] = self.atol
-        return _Storage(
-            self.control.copy(),
-            state,
-            _aligned(self.work_size),
-            _aligned(self.room_size(n_subjects) if self.lanes else self.tangent_size),
-            _aligned(
-                n_subjects * self.record_size if self.lanes else max(1, 2 * len(self.doses)) * layout.EVENT
-            ),
-        )
-
-    def room_size(self, n_subjects: int) -> int:
-        return layout.room_size(
-            self.n,
-            self.n_prepared,
-            int(self.sizes[layout.N_JACOBIAN]),
-            int(self.sizes[layout.N_LU]),
-            n_subjects,
-            int(self.sizes[layout.N_STAGES]),
-        )
-
-    def place_seeds(self, storage: _Storage, by_initial: Floats, by_dose: Floats) -> None:
-        """The tangents of initial values and doses stand at the end of the tangent's storage."""
-        tail = np.concatenate([by_initial.ravel(), by_dose.ravel()])
-        storage.tangent[self.tangent_size - tail.size :] = tail
 
     def call(
         self,
-        storage: _Storage,
+        seeds: Floats | None,
         p: Floats,
         counts: Integers,
         out: Floats,
-        out_dot: Floats,
+        out_dot: Floats | None,
         status: Integers,
         reached: Floats,
-        scales: Floats,
-        levels: Floats,
-        found: Floats,
+        scales: Floats | None,
+        levels: Floats | None,
+        found: Floats | None,
         first: int,
         end: int,
     ) -> None:
-        arrays = (
-            self.address, self.sizes, storage.control, storage.state, p, self.doses, self.times, counts, out, storage.work, storage.tangent,
-            out_dot, storage.events, status, reached, scales, levels, found,
+        """Integrate subjects first..end-1, with storage of their own. seeds : tangents of initial values and doses."""
+        plan = self.plan
+        wide = layout.wide(plan.n)
+        if self.lanes:
+            tangent = layout.room_size(
+                plan.n, plan.n_prepared, plan.n_jacobian, plan.n_lu, end - first, plan.stages
+            )
+            events = (end - first) * self.record_size
+        else:
+            events = 2 * len(self.doses) * layout.EVENT
+            tangent = 0
+            if plan.m:
+                tangent = layout.tangent_size(
+                    plan.n,
+                    plan.m,
+                    plan.n_routes,
+                    len(self.doses),
+                    plan.n_jacobian,
+                    plan.n_prepared,
+                    plan.stages,
+                )
+        # one piece of memory: control | state | work | tangent | events, each from the start of a cache line
+        lengths = (self.control.size, 4 * wide + plan.n_prepared, plan.work_size, tangent, events)
+        starts = [0]
+        for length in lengths:
+            starts.append(starts[-1] + layout.wide(length))
+        storage = _aligned(starts[-1])
+        storage[: self.control.size] = self.control
+        if self.atol is not None:
+            storage[starts[1] + 2 * wide : starts[1] + 2 * wide + plan.n] = self.atol
+        if seeds is not None:
+            storage[starts[3] + tangent - seeds.size : starts[3] + tangent] = seeds
+        base = storage.ctypes.data
+        control, state, work, tangent, events = (base + 8 * start for start in starts[:-1])
+        plan.function(
+            plan.address.ctypes.data, self.sizes.ctypes.data, control, state, p.ctypes.data, self.doses.ctypes.data, self.times.ctypes.data,
+            counts.ctypes.data, out.ctypes.data, work, tangent, _pointer(out_dot), events, status.ctypes.data, reached.ctypes.data, _pointer(scales),
+            _pointer(levels), _pointer(found), first, end,
         )  # fmt: skip
-        self.function(*(array.ctypes.data for array in arrays), first, end)
+
+
+_SIZES_OF_A_TASK = [layout.WIDTH, layout.N_TIMES, layout.N_DOSES, layout.MOST, layout.RECORD]
+_CONTROL_OF_A_TASK = [
+    layout.RTOL, layout.AUTOMATIC, layout.H_MAX, layout.MAX_STEPS, layout.START, layout.SLACK,
+]  # fmt: skip
+_COUNTS = [
+    layout.RHS_CALLS, layout.JACOBIANS, layout.FACTORISATIONS, layout.STEPS, layout.REJECTED, layout.SWITCHES,
+]  # fmt: skip
+
+
+def _pointer(array: Floats | None) -> int:
+    """Where an array starts; nought for none, which the compiled code then does not look at."""
+    return 0 if array is None else array.ctypes.data
 
 
 def _aligned(size: int) -> Floats:

@@ -107,7 +107,9 @@ def test_solves_are_those_of_numba_bit_for_bit(problem, method, units, monkeypat
         asked.append(name)
         return units[name].address
 
-    monkeypatch.setattr(importlib.import_module("pkpd.simulate"), "_unit_address", address)
+    simulate = importlib.import_module("pkpd.simulate")
+    monkeypatch.setattr(simulate, "_unit_address", address)
+    monkeypatch.setattr(simulate, "_plan", simulate._Plan)
     assert found() == own
     assert "subjects" in asked and (not directions or any(name.endswith("_tangent") for name in asked))
     assert "observe" in asked and any(name.endswith("_roots") for name in asked)
