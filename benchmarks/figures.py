@@ -63,8 +63,8 @@ def _population(results: Mapping[str, Any]) -> Iterator[Figure]:
 
 def _gradient(results: Mapping[str, Any]) -> Iterator[Figure]:
     for method, row in results.items():
-        yield _figure(f"15 sensitivities over none, {method}", row["controlled"]["ratio"], "lower")
-        yield _figure(f"15 followed sensitivities over none, {method}", row["followed"]["ratio"], "lower")
+        yield _figure(f"15 sensitivities over none, {method}", row["usual"]["ratio"], "lower")
+        yield _figure(f"15 sensitivities without slack over none, {method}", row["tight"]["ratio"], "lower")
 
 
 def _evaluations(results: Mapping[str, Any]) -> Iterator[Figure]:

@@ -8,10 +8,12 @@ before a command runs.
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,7 +55,7 @@ PATIENCE_S = 2.0  # what takes longer shows that it is at work
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 SeedOption = Annotated[
-    int, typer.Option(help="Seed of everything random; the same seed gives the same numbers.")
+    int, typer.Option(min=0, help="Seed of everything random; the same seed gives the same numbers.")
 ]
 JobsOption = Annotated[
     int | None, typer.Option(min=1, help="Number of cores to use (default: all).", show_default=False)
@@ -65,14 +67,19 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         app(arguments, prog_name="pkpd")
     except PkpdError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - rich would wrap the line under which a caret stands
-        sys.exit(error.exit_code)
+        _stop(str(error), error.exit_code)
     except OSError as error:
         where = f" {error.filename!r}" if error.filename else ""
-        print(f"error: {error.strerror or error}{where}", file=sys.stderr)  # noqa: T201
-        sys.exit(InputError.exit_code)
+        _stop(f"{error.strerror or error}{where}", InputError.exit_code)
+    except MemoryError as error:
+        _stop(f"this machine has too little memory for it ({error})", InputError.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _stop(sentence: str, code: int) -> None:
+    print(f"error: {sentence}", file=sys.stderr)  # noqa: T201 - rich would wrap the line under which a caret stands
+    sys.exit(code)
 
 
 def _version(wanted: bool) -> None:
@@ -397,6 +404,7 @@ def simulate(
     parameters = _overrides(set_ or [], kernel)
     grid = _times(times, until, every, doses, kernel.TIME_UNIT, 800 if subjects <= 100 else 400)
     shown = _output_names(outputs, kernel)
+    _check_size(subjects, len(grid), len(kernel.OUTPUTS))
 
     from pkpd.simulate import simulate as run
 
@@ -443,10 +451,31 @@ def simulate(
         )
 
 
+def _check_size(subjects: int, n_times: int, n_outputs: int) -> None:
+    """Refuse a profile that this machine cannot hold: the system would end the process without a word."""
+    if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", ()):
+        return
+    needed, memory = (
+        8 * subjects * n_times * n_outputs,
+        os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+    )
+    if needed > memory:
+        raise InputError(
+            f"{subjects} subjects at {n_times} times make {needed / 1e9:,.0f} GB of numbers, and this machine has "
+            f"{memory / 1e9:,.0f} GB: take fewer subjects, or fewer times with --every or --times"
+        )
+
+
+def _check_known(name: str, known: Sequence[str], option: str, what: str) -> None:
+    if name not in known:
+        import difflib
+
+        close = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known
+        raise InputError(f'{option} has no {what} "{name}"; did you mean {", ".join(close)}?')
+
+
 def _overrides(given: list[str], kernel: Any) -> dict[str, float]:
     """``["CL = 80 mL/min"]`` -> ``{"CL": 4.8}``, in the model's units."""
-    import difflib
-
     from pkpd import units
 
     names = list(kernel.PARAMETERS)
@@ -457,30 +486,24 @@ def _overrides(given: list[str], kernel: Any) -> dict[str, float]:
             raise InputError(
                 f'--set "{text}": write NAME=VALUE, for instance --set "{names[0]} = {kernel.VALUES[0]:g}"'
             )
-        if name not in names:
-            close = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names
-            raise InputError(
-                f'--set "{text}": {kernel.NAME} has no parameter "{name}"; did you mean {", ".join(close)}?'
-            )
-        value, unit = units.quantity(number)
-        model_unit = kernel.UNITS[names.index(name)]
-        if any(character.isalpha() or character == "%" for character in number.lstrip("0123456789.+-eE ")):
-            value *= units.factor(unit, model_unit)
+        _check_known(name, names, f'--set "{text}": {kernel.NAME}', "parameter")
+        try:
+            value, unit = units.quantity(number)
+            if any(
+                character.isalpha() or character == "%" for character in number.lstrip("0123456789.+-eE ")
+            ):
+                value *= units.factor(unit, kernel.UNITS[names.index(name)])
+        except PkpdError as error:
+            raise InputError(f'--set "{text}": {error}') from None
         values[name] = value
     return values
 
 
 def _output_names(given: str | None, kernel: Any) -> list[str]:
     """``"treg_pct, il2"`` -> names that the model has; empty if none was given."""
-    import difflib
-
     names = [name.strip() for name in (given or "").split(",") if name.strip()]
     for name in names:
-        if name not in kernel.OUTPUTS:
-            close = difflib.get_close_matches(name, kernel.OUTPUTS, n=3, cutoff=0.4) or kernel.OUTPUTS
-            raise InputError(
-                f'--outputs: {kernel.NAME} has no output "{name}"; did you mean {", ".join(close)}?'
-            )
+        _check_known(name, kernel.OUTPUTS, f"--outputs: {kernel.NAME}", "output")
     return names
 
 
@@ -721,7 +744,11 @@ def fit(
             jobs=jobs,
             progress=work.update,
         )
-        work.update("writing the report")
+        work.update(
+            "interrupted: writing the report of the best point so far (Ctrl-C again: without it)"
+            if result.interrupted
+            else "writing the report"
+        )
         page = write_report(result, folder, fit=spec, jobs=jobs, progress=work.update)
     if json:
         _print_json(result.to_dict() | {"report": str(page)})

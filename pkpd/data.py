@@ -85,6 +85,8 @@ DOSE_GRID = (0.3, 0.55, 1.0, 1.8, 3.3)
 
 WINDOW_POINTS = 48
 """Output times in a window, shared among the pieces between doses (at least 8 in each)."""
+TMAX_POINTS = 4 * WINDOW_POINTS
+"""The same for a tmax: its interpolant bends at the nodes, and the time of a flat maximum feels that most."""
 
 MAX_BYTES = 20_000_000
 _MAX_SHOWN = 25
@@ -665,7 +667,7 @@ def row_times(row: Row, dose_times: Array) -> Array:
     near = 1e-9 * row.stop
     inside = np.unique(dose_times[(dose_times > row.start + near) & (dose_times < row.stop - near)])
     edges = np.concatenate([[row.start], inside, [row.stop]])
-    count = max(8, -(-WINDOW_POINTS // (edges.size - 1)))
+    count = max(8, -(-(TMAX_POINTS if row.reducer == "tmax" else WINDOW_POINTS) // (edges.size - 1)))
     steps = np.linspace(0.0, 1.0, count + 1)
     pieces = []
     for first, last in itertools.pairwise(edges):

@@ -35,6 +35,11 @@ def check_folder(folder: Path) -> None:
         raise InputError(f'cannot write into "{folder}": there is no such folder')
     if not os.access(folder, os.W_OK):
         raise InputError(f'cannot write into "{folder}": no permission')
+    try:  # permission is not all that it takes: a file system may be read-only, or full
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"?")
+    except OSError as error:
+        raise InputError(f'cannot write into "{folder}": {error.strerror or error}') from None
 
 
 @contextmanager

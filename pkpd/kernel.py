@@ -18,6 +18,7 @@ import functools
 import hashlib
 import importlib
 import importlib.util
+import math
 import os
 import re
 import shutil
@@ -45,8 +46,9 @@ if TYPE_CHECKING:
 
 # Arguments of every function: d is a float64, stride an int64, all others pointers to float64. p is a subject's parameters and, behind them, its
 # constants (``Kernel.prepared``). solve_lanes is ``solve`` for LANES right-hand sides at once: element i of lane l stands at b[i*stride + l].
-# multiply_lanes adds J x to g for vectors x in lanes; contract_lanes adds J x for one x and a Jacobian in every lane. Wide functions are the plain
-# ones for LANES subjects at once: element i of lane l of every array stands at [i*LANES + l], and d is an array, too.
+# contract_lanes adds J x to g for one x and a Jacobian in every lane. Tangents are the derivatives of the plain functions along LANES directions, in lanes
+# (symbolic/forward.py). Wide functions are the plain ones for LANES subjects: element i of lane l of every array stands at [i*LANES + l], and d is
+# an array, too.
 ARGUMENTS = {
     "rhs": ("y", "p", "dy"),
     "jacobian": ("y", "p", "J"),
@@ -63,26 +65,36 @@ ARGUMENTS = {
     "droutes": ("p", "dout"),
     "dconstants": ("p",),
     "solve_lanes": ("LU", "b", "stride"),
-    "multiply_lanes": ("J", "x", "g", "stride"),
     "contract_lanes": ("J", "x", "g", "stride"),
+    "rhs_tangent": ("y", "p", "y_dot", "p_dot", "dy_dot", "stride"),
+    "jacobian_tangent": ("y", "p", "y_dot", "p_dot", "J_dot", "stride"),
+    "outputs_tangent": ("y", "p", "y_dot", "p_dot", "out_dot", "stride"),
+    "initial_tangent": ("p", "p_dot", "y_dot", "stride"),
+    "routes_tangent": ("p", "p_dot", "out_dot", "stride"),
+    "constants_tangent": ("p", "p_dot", "stride"),
     "rhs_wide": ("y", "p", "dy"),
     "jacobian_wide": ("y", "p", "J"),
     "factor_wide": ("J", "d", "LU"),
     "solve_wide": ("LU", "b"),
 }
 KINDS = {"d": call.DOUBLE, "stride": call.INTEGER}
-LANE_FUNCTIONS = (
+TANGENT = (
+    "rhs_tangent",
+    "jacobian_tangent",
+    "outputs_tangent",
+    "initial_tangent",
+    "routes_tangent",
+    "constants_tangent",
     "solve_lanes",
-    "multiply_lanes",
     "contract_lanes",
-)  # made from the plain group's solve and Jacobian pattern
+)
 WIDE = ("rhs_wide", "jacobian_wide", "factor_wide", "solve_wide")
 PACKED = {
     "rhs": "dy",
     "solve": "b",
 }  # written as whole vectors: these arrays are ``layout.wide(n_states)`` long
 PLAIN = tuple(ARGUMENTS)[:8]
-SENSITIVITY = tuple(ARGUMENTS)[8:-4]
+SENSITIVITY = ("dfdp", "hessian", "doutputs", "dinitial", "droutes", "dconstants")
 
 _CTYPES = {call.DOUBLE: ctypes.c_double, call.INTEGER: ctypes.c_int64, call.DOUBLES: ctypes.c_void_p}
 _PATTERNS = frozenset(
@@ -189,7 +201,7 @@ class Kernel:
                 if name not in ARGUMENTS:
                     raise PkpdError(f"a kernel has no function {name!r}; it has {', '.join(ARGUMENTS)}")
                 self._addresses[name] = _compile(
-                    self._modules[0] if name in (*PLAIN, *LANE_FUNCTIONS, *WIDE) else self._sensitivity(),
+                    self._modules[0] if name not in SENSITIVITY else self._sensitivity(),
                     name,
                 )
             return self._addresses[name]
@@ -200,9 +212,9 @@ class Kernel:
         return np.array([self.address(name) for name in PLAIN], dtype=np.int64)
 
     @functools.cached_property
-    def sensitivity_address(self) -> npt.NDArray[np.int64]:
-        """(9,) addresses of dfdp, hessian, doutputs, dinitial, droutes, dconstants and the three lane functions."""
-        return np.array([self.address(name) for name in SENSITIVITY], dtype=np.int64)
+    def tangent_address(self) -> npt.NDArray[np.int64]:
+        """(8,) addresses of the tangents of rhs, jacobian, outputs, initial, routes, constants, and of solve_lanes and contract_lanes."""
+        return np.array([self.address(name) for name in TANGENT], dtype=np.int64)
 
     @functools.cached_property
     def wide_address(self) -> npt.NDArray[np.int64]:
@@ -409,23 +421,26 @@ def _compile(module: ModuleType, name: str) -> int:
             )
         if name == "solve_lanes":
             return lower.module(symbol, lower.source(module.solve), signature, columns="b")
-        if name in LANE_FUNCTIONS:
-            text = _product(name, module.J_ROWS, module.J_COLS)
-            return lower.module(
-                symbol,
-                lower.text_source(text, name),
-                signature,
-                columns="xg" if name == "multiply_lanes" else "Jg",
-            )
+        if name == "contract_lanes":
+            text = _product(module.J_ROWS, module.J_COLS)
+            return lower.module(symbol, lower.text_source(text, name), signature, columns="Jg", contract=True)
+        if name in TANGENT:
+            from pkpd.symbolic import forward
+
+            given = lower.source(getattr(module, name.removesuffix("_tangent")))
+            text = forward.tangent(given.tree, in_place=name == "constants_tangent")
+            source = lower.text_source(text, name)._replace(globals={**given.globals, "log": math.log})
+            columns = [argument for argument in ARGUMENTS[name] if argument.endswith("_dot")]
+            return lower.module(symbol, source, signature, columns=columns, contract=True)
         return lower.module(symbol, lower.source(getattr(module, name)), signature, packed=PACKED.get(name))
 
     return native.address(path.parent, f"{path.stem}_{name}", f"{module.CHECK} {unit.sources_hash()}", build)
 
 
-def _product(name: str, rows: Sequence[int], columns: Sequence[int]) -> str:
+def _product(rows: Sequence[int], columns: Sequence[int]) -> str:
     """A function that adds J x to g, an element of g at a time; J holds the nonzeros of the pattern."""
     terms: dict[int, list[str]] = {}
     for entry, (i, j) in enumerate(zip(rows, columns, strict=True)):
         terms.setdefault(i, []).append(f"J[{entry}]*x[{j}]")
     lines = [f"    g[{i}] = {' + '.join([f'g[{i}]', *terms[i]])}" for i in sorted(terms)]
-    return "\n".join([f"def {name}(J, x, g):", *(lines or ["    pass"])])
+    return "\n".join(["def contract_lanes(J, x, g):", *(lines or ["    pass"])])

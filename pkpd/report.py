@@ -89,7 +89,9 @@ def percent(value: Any) -> str:
 
 def signed(value: Any) -> str:
     """A deviation with its sign: +0.42, −1.3."""
-    return f"{value:+.2f}".replace("-", "−") if _is_number(value) else ""
+    if not _is_number(value):
+        return ""
+    return "0.00" if abs(value) < 0.005 else f"{value:+.2f}".replace("-", "−")
 
 
 def fixed(value: Any) -> str:
@@ -113,6 +115,13 @@ def bar(value: Any) -> str:
     )
 
 
+def unit(value: Any) -> str:
+    """A unit as the figures write it: %, MIU/m², nothing for a plain number."""
+    from pkpd.plot import shown_unit
+
+    return shown_unit(str(value))
+
+
 def far(value: Any) -> bool:
     """Whether a deviation is beyond two standard errors."""
     return _is_number(value) and abs(value) > 2
@@ -124,6 +133,7 @@ FILTERS = {
     "interval": interval,
     "percent": percent,
     "signed": signed,
+    "unit": unit,
     "fixed": fixed,
     "bar": bar,
 }
@@ -221,6 +231,11 @@ def _row(row: RowResult) -> dict[str, Any]:
         interval_ = [row.observed, None]
     elif row.statistic == "upper_bound":
         interval_ = [None, row.observed]
+    noise = 1e-9 * abs(row.observed)  # of a difference that is zero, such as a change under placebo
+    predicted, low, high = (
+        0.0 if abs(value) < noise else value
+        for value in (row.predicted, row.predicted_lower, row.predicted_upper)
+    )
     return {
         "row": row.id,
         "study": row.study,
@@ -233,8 +248,8 @@ def _row(row: RowResult) -> dict[str, Any]:
         "use": row.use,
         "observed": row.observed,
         "observed_interval": interval_,
-        "predicted": 0.0 if abs(row.predicted) < 1e-9 * abs(row.observed) else row.predicted,
-        "predicted_interval": [row.predicted_lower, row.predicted_upper],
+        "predicted": predicted,
+        "predicted_interval": [low, high],
         "deviation": row.residuals[0] if row.residuals else None,
         "others": ", ".join(labels),
         "likelihood": row.likelihood,
@@ -469,6 +484,8 @@ def read_report(path: str | os.PathLike[str]) -> tuple[FitResult, dict[str, Any]
     path = Path(path)
     if path.is_dir():
         path = path / "result.json"
+        if not path.exists():
+            raise DataError(f'"{path.parent}" holds no report: there is no result.json in it')
     result = FitResult.read_json(path)
     beside = path.with_name("curves.json")
     if not beside.exists():

@@ -24,6 +24,7 @@ from pkpd.dosing import EventTable, Schedule, time_units_per_day
 from pkpd.errors import InputError, SolverError
 from pkpd.kernel import Kernel, cache_folder, load
 from pkpd.ode import layout, unit
+from pkpd.ode.control import partners
 from pkpd.ode.status import SUCCESS, sentence
 
 if TYPE_CHECKING:
@@ -39,7 +40,40 @@ Integers = NDArray[np.int64]
 FEWEST_IN_LANES = 2 * layout.LANES
 SMALLEST_CHUNK = 64  # in lanes: enough to keep them filled, and records that stay in the cache
 CHUNKS_PER_THREAD = 8  # enough to even out subjects of different cost, and to report progress
-STATISTICS = ("rhs", "jacobians", "factorisations", "steps", "rejected")
+STATISTICS = ("rhs", "jacobians", "factorisations", "steps", "rejected", "switches")
+
+
+@dataclass(frozen=True)
+class Root:
+    """A level that is looked out for: of an output or a state by name, in the model's units; one number, or (n_subjects,).
+
+    direction : 1 for crossings upwards only, -1 downwards only, 0 both.
+    """
+
+    name: str
+    level: ArrayLike
+    direction: int = 0
+
+
+@dataclass(frozen=True)
+class Crossings:
+    """When levels were crossed, from the start of a solve to its last output time. To be above a level is to be greater than it.
+
+    times : (n_subjects, n_roots, most), ascending, nan where there are no more; a crossing by a dose has the dose's time. count : (n_subjects, n_roots), how many
+    there were in the direction asked, kept or not, -1 for a failed subject; above_at_start : (n_subjects, n_roots), after the doses of that instant; time_above :
+    (n_subjects, n_roots), in the model's time unit, whatever the directions and however many crossings. With direction 0 crossings go up and down by turns.
+    """
+
+    roots: tuple[Root, ...]
+    times: Floats
+    count: Integers
+    above_at_start: NDArray[np.bool_]
+    time_above: Floats
+
+    @property
+    def complete(self) -> NDArray[np.bool_]:
+        """(n_subjects, n_roots) whether every crossing was kept."""
+        return np.asarray((self.count >= 0) & (self.count <= self.times.shape[2]))
 
 
 @dataclass(frozen=True)
@@ -48,8 +82,9 @@ class Solution:
 
     outputs : (n_subjects, n_times, n_outputs), nan for a failed subject; states : (n_subjects, n_times, n_states) or None;
     sensitivities : (n_subjects, n_times, n_outputs, n_directions) or None, of outputs by directions; state_sensitivities : the same of states;
-    status : (n_subjects,), 0 is success; stopped : (n_subjects,), the time reached; counts : (n_subjects, 5) right-hand sides, Jacobians,
-    factorisations, steps, rejected steps; method : (n_subjects,), key of ``layout.METHOD_SENTENCES``.
+    status : (n_subjects,), 0 is success; stopped : (n_subjects,), the time reached; counts : (n_subjects, 6) right-hand sides, Jacobians,
+    factorisations, steps, rejected steps, switches of method; largest_error : (n_subjects,) the largest error estimate of an accepted step in units of
+    the tolerance; crossings : of the roots that were asked for; method : (n_subjects,), what ``layout.method_sentence`` reads, of the two ``methods`` (explicit, stiff).
     """
 
     outputs: Floats
@@ -60,16 +95,18 @@ class Solution:
     stopped: Floats
     counts: Integers
     method: Integers
+    methods: tuple[str, str]
+    largest_error: Floats
+    crossings: Crossings | None
     time_unit: str
 
     @property
     def statistics(self) -> dict[str, Any]:
-        """Totals over subjects, and how many were solved by which method."""
+        """Totals over subjects, the largest error of a step, and how many were solved by which method."""
         totals: dict[str, Any] = {name: int(self.counts[:, i].sum()) for i, name in enumerate(STATISTICS)}
-        for code, words in layout.METHOD_SENTENCES.items():
-            count = int(np.count_nonzero(self.method == code))
-            if count:
-                totals[f"method: {words}"] = count
+        totals["largest error of a step, in tolerances"] = round(float(self.largest_error.max()), 3)
+        for code, count in zip(*np.unique(self.method, return_counts=True), strict=True):
+            totals[f"method: {layout.method_sentence(code, *self.methods)}"] = int(count)
         return totals
 
     def failure(self, subject: int) -> str:
@@ -95,10 +132,12 @@ def solve(
     atol: ArrayLike | None = None,
     method: str = "auto",
     directions: Sequence[int | str] = (),
-    control_sensitivities: bool = True,
+    slack: float = 30.0,
     keep_states: bool = False,
     h_max: float = np.inf,
     max_steps: int = 1_000_000,
+    roots: Sequence[Root | tuple[Any, ...]] = (),
+    most_crossings: int = 64,
     threads: int | None = None,
     lanes: bool = True,
     progress: Callable[[int, int], None] | None = None,
@@ -112,14 +151,16 @@ def solve(
         at time 0, or at the first output or dose before it.
     rtol, atol : a step is accepted when each state's error is within ``atol + rtol |y|``; atol : scalar or (n_states,). Without atol, the scale
         of a state is a small fraction of the largest value it has had.
-    method : "auto" (explicit, and stiffly accurate Rosenbrock once the problem proves stiff), "tsit5" or "rodas5p".
+    method : "auto" (explicit, and stiffly accurate Rosenbrock where the problem proves stiff, both chosen by rtol), "tsit5" or "vern7" (explicit),
+        "rodas4" or "rodas5p" (stiff).
     directions : what to differentiate by: a parameter by index or name, the initial value of a state as "state(0)", the amount of the k-th dose
         of the table as "dose[k]".
-    control_sensitivities : whether the error of sensitivities decides on steps like that of states, for relative changes. Without it they are still the
-        exact derivatives of the steps taken, at about half the cost. Not for an explicit method near a rest: nothing then keeps its steps short enough for
-        the sensitivities to be stable.
-    lanes : whether many subjects are integrated side by side in vector registers. A subject's result does not depend on it, but for the last digits of exp,
-        log and powers in the model.
+    slack : how many times larger than those of the states the errors of sensitivities, to relative changes, may be in a step. They are the exact
+        derivatives of the steps taken; with the default their control adds few steps, with 1 they are as accurate as the states at about twice the cost.
+    roots : levels whose crossings are observed, each a ``Root`` or its fields: ``("C", 2.5)`` or ``("C", 2.5, -1)``. The steps are the same as without.
+    most_crossings : of each root and subject, how many are kept.
+    lanes : whether many subjects are integrated side by side in vector registers, which is done without sensitivities and roots, and not with vern7. A
+        subject's result does not depend on it, but for the last digits of exp, log and powers in the model.
     progress : called with (subjects done, subjects in all) now and then.
 
     Raises
@@ -131,7 +172,9 @@ def solve(
     n, m = kernel.n_states, scales.shape[1]
     n_subjects, n_times = p.shape[0], output_times.size
     width = kernel.n_outputs + (n if keep_states else 0)
-    in_lanes = lanes and not m and n_subjects >= FEWEST_IN_LANES
+    looked_for, columns, levels = _roots(kernel, roots, n_subjects, most_crossings)
+    many = n_subjects >= FEWEST_IN_LANES and partners(method, rtol)[0] != "vern7"
+    in_lanes = lanes and many and not m and not looked_for
     task = _Task(
         kernel,
         events,
@@ -141,10 +184,12 @@ def solve(
         method,
         slots,
         m,
-        control_sensitivities,
+        slack,
         width,
         h_max,
         max_steps,
+        columns,
+        most_crossings,
         in_lanes,
     )
 
@@ -152,13 +197,14 @@ def solve(
     out_dot = np.empty((n_subjects, n_times, width, m)) if m else np.zeros(1)
     counts = np.zeros((n_subjects, layout.N_COUNTS), np.int64)
     status = np.zeros(n_subjects, np.int64)
-    stopped = np.zeros(n_subjects)
+    reached = np.zeros((n_subjects, layout.REACHED))
+    found = np.zeros((n_subjects, len(looked_for), layout.FOUND + most_crossings))
 
     def run(first: int, end: int) -> None:
         storage = task.storage(end - first)
         if m:
             task.place_seeds(storage, by_initial, by_dose)
-        task.call(storage, p, counts, out, out_dot, status, stopped, scales, first, end)
+        task.call(storage, p, counts, out, out_dot, status, reached, scales, levels, found, first, end)
 
     _spread(run, n_subjects, threads, progress, SMALLEST_CHUNK if in_lanes else 1)
     if m:
@@ -175,11 +221,22 @@ def solve(
         sensitivities=out_dot[:, :, :k] if m else None,
         state_sensitivities=out_dot[:, :, k:] if m and keep_states else None,
         status=status,
-        stopped=stopped,
+        stopped=reached[:, 0],
         counts=counts[
-            :, [layout.RHS_CALLS, layout.JACOBIANS, layout.FACTORISATIONS, layout.STEPS, layout.REJECTED]
+            :,
+            [
+                layout.RHS_CALLS,
+                layout.JACOBIANS,
+                layout.FACTORISATIONS,
+                layout.STEPS,
+                layout.REJECTED,
+                layout.SWITCHES,
+            ],
         ],
+        largest_error=reached[:, 1],
+        crossings=_crossings(looked_for, found, status) if looked_for else None,
         method=counts[:, layout.METHOD_USED],
+        methods=task.methods,
         time_unit=kernel.TIME_UNIT,
     )
 
@@ -203,6 +260,40 @@ def _checked(
         return p, output_times, None
     order = np.argsort(output_times, kind="stable")
     return p, output_times[order], order
+
+
+def _roots(
+    kernel: Kernel, roots: Sequence[Root | tuple[Any, ...]], n_subjects: int, most: int
+) -> tuple[tuple[Root, ...], Floats, Floats]:
+    """The roots; column and direction of each, (n_roots, 2); levels (n_subjects, n_roots)."""
+    given = tuple(root if isinstance(root, Root) else Root(*root) for root in roots)
+    names = [*kernel.OUTPUTS, *kernel.STATES]  # an output hides a state of its name, which is the same
+    columns = np.zeros((len(given), 2))
+    levels = np.zeros((n_subjects, len(given)))
+    if most < 1:
+        raise InputError(f"most_crossings must be at least 1, not {most!r}")
+    for i, root in enumerate(given):
+        columns[i] = _index(root.name, names, "output or state", kernel), root.direction
+        if root.direction not in (-1, 0, 1):
+            raise InputError(f"the direction of a root is -1, 0 or 1, not {root.direction!r}")
+        level = np.asarray(root.level, dtype=np.float64)
+        if level.shape not in ((), (n_subjects,)) or not np.all(np.isfinite(level)):
+            raise InputError(
+                f"the level of {root.name} must be one finite number or {n_subjects}, one for each subject"
+            )
+        levels[:, i] = level
+    return given, columns, levels
+
+
+def _crossings(roots: tuple[Root, ...], found: Floats, status: Integers) -> Crossings:
+    failed = status != SUCCESS
+    count = found[:, :, layout.COUNT].astype(np.int64)
+    count[failed] = -1
+    times = found[:, :, layout.FOUND :]
+    times[np.arange(times.shape[2]) >= count[:, :, None]] = np.nan
+    time_above = found[:, :, layout.TIME_ABOVE].copy()
+    time_above[failed] = np.nan
+    return Crossings(roots, times, count, found[:, :, layout.ABOVE_AT_START] > 0.0, time_above)
 
 
 def _seeds(
@@ -256,7 +347,7 @@ def _index(name: str, names: Sequence[str], what: str, kernel: Kernel) -> int:
     return list(names).index(name)
 
 
-_VOID_CALL = ctypes.CFUNCTYPE(None, *([ctypes.c_void_p] * 16), ctypes.c_int64, ctypes.c_int64)
+_VOID_CALL = ctypes.CFUNCTYPE(None, *([ctypes.c_void_p] * 18), ctypes.c_int64, ctypes.c_int64)
 
 
 def _unit_address(name: str) -> int:
@@ -287,34 +378,54 @@ class _Task:
         method: str,
         slots: Integers,
         m: int,
-        control_sensitivities: bool,
+        slack: float,
         width: int,
         h_max: float,
         max_steps: int,
+        roots: Floats,
+        most_crossings: int,
         lanes: bool,
     ) -> None:
         n = kernel.n_states
         free = np.flatnonzero(kernel.STEADY)
-        code = layout.METHODS[method]
+        self.methods = partners(method, rtol)
+        explicit, stiff = self.methods
+        stages = 0
 
         self.address = np.zeros(layout.N_ADDRESSES, np.int64)
         self.address[: len(kernel.plain_address)] = kernel.plain_address
-        if code != layout.RODAS5P:
-            self.address[layout.EXPLICIT] = _unit_address("explicit")
-        if code != layout.TSIT5:
-            self.address[layout.ROSENBROCK] = _unit_address("rosenbrock")
+        code = layout.AUTO
+        if method in layout.STIFF_METHODS:
+            code = layout.STIFF_ONLY
+        else:
+            stages = layout.EXPLICIT_METHODS[explicit]
+            self.address[layout.EXPLICIT] = _unit_address(explicit)
+            if len(roots):
+                self.address[layout.EXPLICIT_ROOTS] = _unit_address(f"{explicit}_roots")
+            if m:
+                self.address[layout.EXPLICIT_TANGENT] = _unit_address(f"{explicit}_tangent")
+                self.address[layout.DENSE_TANGENT] = _unit_address(f"{explicit}_dense_tangent")
+        if method in layout.EXPLICIT_METHODS:
+            code = layout.EXPLICIT_ONLY
+        else:
+            stages = max(stages, layout.STIFF_METHODS[stiff])
+            self.address[layout.ROSENBROCK] = _unit_address(stiff)
+            if len(roots):
+                self.address[layout.ROSENBROCK_ROOTS] = _unit_address(f"{stiff}_roots")
+            if m:
+                self.address[layout.ROSENBROCK_TANGENT] = _unit_address(f"{stiff}_tangent")
+        if len(roots):
+            self.address[layout.OBSERVE] = _unit_address("observe")
         if free.size:
             self.address[layout.REST] = _unit_address("rest")
         if m:
-            self.address[layout.DFDP : layout.CONTRACT_LANES + 1] = kernel.sensitivity_address
-            self.address[layout.EXPLICIT_TANGENT] = _unit_address("explicit_tangent")
-            self.address[layout.ROSENBROCK_TANGENT] = _unit_address("rosenbrock_tangent")
+            self.address[layout.D_RHS : layout.CONTRACT_LANES + 1] = kernel.tangent_address
             self.address[layout.EMIT_TANGENT] = _unit_address("emit_tangent")
             self.address[layout.INITIAL_TANGENT] = _unit_address("initial_tangent")
             self.address[layout.EVENT_TANGENT] = _unit_address("event_tangent")
         if lanes:
             self.address[layout.RHS_WIDE : layout.SOLVE_WIDE + 1] = kernel.wide_address
-        self.function = _VOID_CALL(_unit_address("subjects_in_lanes" if lanes else "subjects"))
+        self.function = _VOID_CALL(_unit_address(f"lanes_{stiff}" if lanes else "subjects"))
 
         sizes = np.zeros(layout.N_SIZES, np.int64)
         for slot, value in {
@@ -330,7 +441,10 @@ class _Task:
             layout.N_STEADY: free.size,
             layout.METHOD: code,
             layout.WIDE: layout.wide(n),
-            layout.N_PREPARED: kernel.n_params + kernel.N_CONSTANTS + (kernel.N_DCONSTANTS if m else 0),
+            layout.N_STAGES: stages,
+            layout.N_ROOTS: len(roots),
+            layout.MOST: most_crossings,
+            layout.N_PREPARED: kernel.n_params + kernel.N_CONSTANTS,
         }.items():
             sizes[slot] = value
         none = np.zeros((0, 3), np.int64)
@@ -342,26 +456,6 @@ class _Task:
             layout.AT_SLOTS: slots,
         }
         sizes[layout.N_JACOBIAN] = len(kernel.J_ROWS)
-        if m:
-            nonzeros = (
-                len(kernel.P_ROWS),
-                len(kernel.H_ENTRY),
-                len(kernel.G_ROWS),
-                len(kernel.D_ROWS),
-                len(kernel.R_ROWS),
-            )
-            sizes[
-                [layout.N_DFDP, layout.N_HESSIAN, layout.N_DOUTPUTS, layout.N_DINITIAL, layout.N_DROUTES]
-            ] = nonzeros
-            patterns |= {
-                layout.AT_P: _by_parameter(kernel.P_ROWS, kernel.P_COLS, slots),
-                layout.AT_H_STATE: _by_state(kernel.H_ENTRY, kernel.H_Z, n),
-                layout.AT_H_PARAM: _by_parameter(kernel.H_ENTRY, kernel.H_Z - n, slots),
-                layout.AT_G_STATE: _by_state(kernel.G_ROWS, kernel.G_Z, n),
-                layout.AT_G_PARAM: _by_parameter(kernel.G_ROWS, kernel.G_Z - n, slots),
-                layout.AT_D: _by_parameter(kernel.D_ROWS, kernel.D_COLS, slots),
-                layout.AT_R: _by_parameter(kernel.R_ROWS, kernel.R_COLS, slots),
-            }
         at = layout.N_SIZES
         flat = []
         for slot in range(layout.AT_J, layout.AT_END):
@@ -369,7 +463,6 @@ class _Task:
             flat.append(np.asarray(patterns.get(slot, none), dtype=np.int64).ravel())
             at += flat[-1].size
         sizes[layout.AT_END] = at
-        sizes[layout.CONTROLLED] = control_sensitivities
         self.sizes = np.concatenate([sizes, *flat])
 
         self.times = times
@@ -379,9 +472,13 @@ class _Task:
         if len(events) and not np.all(np.isfinite(events.amount)):
             raise InputError("a dose is not a finite number")
         start = min(0.0, times[0], events.time[0] if len(events) else 0.0)
-        self.control = np.zeros(layout.N_CONTROL)
-        self.control[[layout.RTOL, layout.AUTOMATIC, layout.H_MAX, layout.MAX_STEPS, layout.START]] = (
-            rtol, float(atol is None), h_max, max_steps, start,
+        room = len(roots) * (layout.ROOT + layout.FOUND + most_crossings) + kernel.n_outputs
+        self.control = np.zeros(layout.N_CONTROL + (room if len(roots) else 0))
+        for i, (column, direction) in enumerate(roots):
+            at = layout.N_CONTROL + i * layout.ROOT
+            self.control[[at + layout.COLUMN, at + layout.DIRECTION]] = column, direction
+        self.control[[layout.RTOL, layout.AUTOMATIC, layout.H_MAX, layout.MAX_STEPS, layout.START, layout.SLACK]] = (
+            rtol, float(atol is None), h_max, max_steps, start, slack,
         )  # fmt: skip
         self.atol = np.zeros(n)
         if atol is not None:
@@ -399,13 +496,18 @@ class _Task:
         self.n, self.m = n, m
         self.n_prepared = int(sizes[layout.N_PREPARED])
         self.work_size = layout.work_size(
-            n, len(kernel.J_ROWS), kernel.N_LU, free.size, len(kernel.ROUTES), m
+            n, len(kernel.J_ROWS), kernel.N_LU, free.size, len(kernel.ROUTES), m, stages
         )
         self.tangent_size = 1
         if m:
-            total = int(sizes[layout.N_JACOBIAN]) + sum(nonzeros)
             self.tangent_size = layout.tangent_size(
-                n, m, len(kernel.ROUTES), len(events), total, len(kernel.J_ROWS)
+                n,
+                m,
+                len(kernel.ROUTES),
+                len(events),
+                len(kernel.J_ROWS),
+                int(sizes[layout.N_PREPARED]),
+                stages,
             )
 
     def storage(self, n_subjects: int) -> _Storage:
@@ -430,6 +532,7 @@ class _Task:
             int(self.sizes[layout.N_JACOBIAN]),
             int(self.sizes[layout.N_LU]),
             n_subjects,
+            int(self.sizes[layout.N_STAGES]),
         )
 
     def place_seeds(self, storage: _Storage, by_initial: Floats, by_dose: Floats) -> None:
@@ -445,14 +548,16 @@ class _Task:
         out: Floats,
         out_dot: Floats,
         status: Integers,
-        stopped: Floats,
+        reached: Floats,
         scales: Floats,
+        levels: Floats,
+        found: Floats,
         first: int,
         end: int,
     ) -> None:
         arrays = (
             self.address, self.sizes, storage.control, storage.state, p, self.doses, self.times, counts, out, storage.work, storage.tangent,
-            out_dot, storage.events, status, stopped, scales,
+            out_dot, storage.events, status, reached, scales, levels, found,
         )  # fmt: skip
         self.function(*(array.ctypes.data for array in arrays), first, end)
 
@@ -462,19 +567,6 @@ def _aligned(size: int) -> Floats:
     line = 8 * layout.LANES
     room = np.zeros(size + layout.LANES)
     return room[-(room.ctypes.data // 8) % (line // 8) :][:size]
-
-
-def _by_state(rows: Integers, z: Integers, n: int) -> Integers:
-    """(nonzero, row, state) of the derivatives by states, z < n; shape (count, 3)."""
-    chosen = np.flatnonzero(z < n)
-    return np.column_stack([chosen, rows[chosen], z[chosen]])
-
-
-def _by_parameter(rows: Integers, parameters: Integers, slots: Integers) -> Integers:
-    """(nonzero, row, direction) of the derivatives by the parameters that have a direction; shape (count, 3)."""
-    chosen = np.flatnonzero(parameters >= 0)
-    chosen = chosen[slots[parameters[chosen]] >= 0]
-    return np.column_stack([chosen, rows[chosen], slots[parameters[chosen]]])
 
 
 def _spread(

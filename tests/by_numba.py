@@ -12,7 +12,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from pkpd.ode import call, vectors
+from pkpd.ode import call, layout, tangent, vectors
 
 TYPES = {
     None: types.void,
@@ -51,6 +51,11 @@ def call3(typing, address, a, b, c):
 @intrinsic
 def call4(typing, address, a, b, c, d):
     return types.void(types.int64, a, b, c, d), _lower_call
+
+
+@intrinsic
+def call6(typing, address, a, b, c, d, e, f):
+    return types.void(types.int64, a, b, c, d, e, f), _lower_call
 
 
 @intrinsic
@@ -180,6 +185,28 @@ def advance(y, y1, largest, count):
         largest[i] = max(largest[i], abs(y1[i]))
 
 
+def tangent_norm(sizes, control, state, y1, tangent):
+    n, w, m = sizes[layout.N_STATES], sizes[layout.WIDE], sizes[layout.N_DIRECTIONS]
+    _, _, y_dot, y1_dot, _, error, largest, _, _, _, _, _, _ = parts(sizes, tangent)
+    rtol = control[layout.RTOL]
+    floor = rtol * control[layout.AUTOMATIC] * vectors.AUTO_FLOOR
+    top = 0.0
+    for i in range(n):
+        top = max(top, max(state[3 * w + i], abs(y1[i])))
+    across = vectors.TINY + rtol * control[layout.AUTOMATIC] * vectors.CROSS_FLOOR * top
+    worst = 0.0
+    for i in range(n):
+        size = max(state[3 * w + i], abs(y1[i]))
+        base = state[2 * w + i] + across
+        for e in range(i * m, i * m + m):
+            reach = max(abs(y_dot[e]), abs(y1_dot[e]))
+            ratio = abs(error[e]) / (base + rtol * reach + floor * max(largest[e], size))
+            worst = max(worst, ratio if ratio < inf else inf)
+    return worst / control[layout.SLACK]
+
+
+parts = tangent.parts
+
 _OTHER = {
     call.call1: call1,
     call.call2: call2,
@@ -188,6 +215,8 @@ _OTHER = {
     call.status7: status7,
     call.status11: status11,
     call.shift: shift,
+    call.call6: call6,
+    tangent.norm: tangent_norm,
     call.unrolled: range,
     call.larger: larger,
     call.smaller: smaller,

@@ -6,10 +6,12 @@ import numpy as np
 
 from pkpd.dosing import EventTable, Schedule
 from pkpd.kernel import Kernel, load
+from pkpd.ode import layout
 from pkpd.simulate import Solution, solve, typical_values
 from pkpd.symbolic.model import read_model
 
-METHODS = ("tsit5", "rodas5p", "auto")
+METHODS = layout.METHODS
+SINGLE = (*layout.EXPLICIT_METHODS, *layout.STIFF_METHODS)  # without "auto", which is two of them
 
 
 @functools.cache

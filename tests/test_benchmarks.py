@@ -129,7 +129,9 @@ def test_the_solution_is_the_published_one(name):
         problem.kernel, problem.p, problem.events, problem.times, rtol=1e-12, method="rodas5p", keep_states=True
     )  # fmt: skip
     known = np.array(problem.known)
-    np.testing.assert_allclose(found.check().states[0, -1, : known.size], known, rtol=1e-8)
+    # rounding of the largest state is shared by all: what is left of Robertson's first species at 1e11, 2e-8, is the whole less the third
+    rounding = 20 * np.finfo(float).eps * np.abs(known).max()
+    np.testing.assert_allclose(found.check().states[0, -1, : known.size], known, rtol=1e-8, atol=rounding)
 
 
 @pytest.mark.parametrize("name", ["oral_30", "il2_treg"])

@@ -102,7 +102,9 @@ def test_quiet_prints_nothing(pkpd):
 
 def test_stats_say_which_method_was_used(pkpd):
     _, _, err = pkpd("simulate", MODEL, SCHEDULE, "--stats")
-    assert "method" in err
+    assert all(
+        word in err for word in ("method: ", "switches: ", "largest error of a step, in tolerances: 0.")
+    )
 
 
 def read(path):
@@ -243,7 +245,9 @@ WRONG = {
     "unknown parameter": (["simulate", MODEL, SCHEDULE, "--set", "Cl=5"], "CL"),
     "no value": (["simulate", MODEL, SCHEDULE, "--set", "CL"], "NAME=VALUE"),
     "no number": (["simulate", MODEL, SCHEDULE, "--set", "CL=fast"], "number"),
-    "nan": (["simulate", MODEL, SCHEDULE, "--set", "CL=nan"], "number"),
+    "nan": (["simulate", MODEL, SCHEDULE, "--set", "CL=nan"], '--set "CL=nan"'),
+    "more subjects than memory": (["simulate", MODEL, SCHEDULE, "--subjects", "100000000000"], "take fewer"),
+    "a folder without a report": (["report", "."], "no result.json"),
     "wrong unit": (["simulate", MODEL, SCHEDULE, "--set", "CL=5 mg"], "L/h"),
     "times and until": (["simulate", MODEL, SCHEDULE, "--times", "0,1", "--until", "4"], "either"),
     "times backwards": (["simulate", MODEL, SCHEDULE, "--times", "2,1"], "increasing"),
@@ -275,7 +279,13 @@ def test_bad_input_is_one_sentence_and_code_3_and_no_file(pkpd, case):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["simulate", MODEL], ["simulate", MODEL, SCHEDULE, "--subjects", "0"], ["fly"]]
+    "arguments",
+    [
+        ["simulate", MODEL],
+        ["simulate", MODEL, SCHEDULE, "--subjects", "0"],
+        ["simulate", MODEL, SCHEDULE, "--seed", "-1"],
+        ["fly"],
+    ],
 )
 def test_wrong_usage_is_code_2(pkpd, arguments):
     code, _, err = pkpd(*arguments)
@@ -307,6 +317,15 @@ def test_each_kind_of_error_has_its_code(pkpd, monkeypatch, error, code):
 
     monkeypatch.setattr(library, "models", fail)
     assert pkpd("models") == (code, "", "error: what went wrong\n")
+
+
+def test_too_little_memory_is_a_sentence(pkpd, monkeypatch):
+    monkeypatch.setattr(
+        library, "models", lambda: (_ for _ in ()).throw(MemoryError("unable to allocate 9 GiB"))
+    )
+    code, out, err = pkpd("models")
+    assert (code, out) == (3, "")
+    assert "too little memory" in err and "9 GiB" in err
 
 
 def test_a_failed_write_keeps_the_old_file(pkpd, monkeypatch):

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,6 +80,12 @@ def test_a_folder_without_permission_is_refused(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(InputError, match="permission"):
         check_folder(tmp_path)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="a folder that takes no file, whoever asks")
+def test_a_folder_that_takes_no_file_is_refused():
+    with pytest.raises(InputError, match="cannot write into"):
+        check_folder(Path("/proc/self"))
 
 
 def test_json_is_strict():

@@ -64,7 +64,7 @@ class Solver:
         *,
         rtol=1e-6,
         directions=(),
-        control_sensitivities=True,
+        slack=30.0,
         threads=None,
     ):
         self.calls += 1
@@ -433,7 +433,7 @@ def test_interrupted_fits_return_the_best_so_far(result):
     assert found.ofv >= result.ofv
     early = Solver()
     early.interrupt_at = 10
-    with pytest.raises((KeyboardInterrupt, ConvergenceError)):
+    with pytest.raises(KeyboardInterrupt):
         fitting.run(SPEC, system(), trial(1), solve=early, jobs=1)
 
 

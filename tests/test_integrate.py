@@ -5,10 +5,12 @@ within ``atol + rtol |y|`` where the caller gives atol. What is left at an outpu
 times what the problem itself makes of an error (``growth`` in problems.py).
 """
 
+import importlib
+
 import numpy as np
 import pytest
 from problems import PROBLEMS, VAN_DER_POL
-from solving import METHODS, events, kernel, relative, run, table
+from solving import METHODS, SINGLE, events, kernel, relative, run, table
 
 import pkpd.kernel
 from pkpd.errors import InputError, SolverError
@@ -16,7 +18,7 @@ from pkpd.ode import layout, native, status
 from pkpd.simulate import solve, typical_values
 
 A_FEW_STEPS = 4.0  # whose errors may add up before the problem forgets them; the largest found is 2.4
-RTOLS = (1e-3, 1e-6, 1e-9)
+RTOLS = (1e-2, 1e-3, 1e-6, 1e-9)
 
 
 def errors(problem, rtol, method, **options):
@@ -32,7 +34,7 @@ CASES = [
     pytest.param(problem, method, id=f"{problem.name}-{method}")
     for problem in PROBLEMS.values()
     for method in METHODS
-    if problem.explicit or method != "tsit5"
+    if problem.explicit or method not in layout.EXPLICIT_METHODS
 ]
 
 
@@ -101,7 +103,11 @@ def test_a_jump_of_the_right_hand_side_is_found_without_being_announced(method, 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", ["van_der_pol", "lotka_volterra", "linear"])
 def test_the_error_is_proportional_to_the_tolerance(name, method):
-    """The estimate goes as h^5, and so does the error of the whole: a digit asked is a digit got."""
+    """The estimate goes as h to the method's order, and so does the error of the whole: a digit asked is a digit got."""
+    if (name, method) == ("linear", "vern7"):
+        pytest.skip(
+            "its steps are too wide for the power law, and then it has met rounding: see the test below"
+        )
     problem = PROBLEMS[name]
     rtols = 10.0 ** -np.arange(6, 12)
     worst = [
@@ -112,14 +118,23 @@ def test_the_error_is_proportional_to_the_tolerance(name, method):
     assert 0.85 <= slope <= 1.25
 
 
-@pytest.mark.parametrize("method", ["tsit5", "rodas5p"])
+def test_few_wide_steps_on_a_smooth_problem_are_far_within_the_tolerance():
+    """The 30 to 100 steps of vern7 on a linear system are too wide for the power law: five more digits asked are four got, of ample ones."""
+    problem = PROBLEMS["linear"]
+    for rtol in 10.0 ** -np.arange(6, 12):
+        found = run(problem.text, problem.times, rtol=rtol, method="vern7").states[0] - problem.states
+        assert np.abs(found).max() < 0.02 * rtol * np.abs(problem.states).max()
+
+
+@pytest.mark.parametrize("method", SINGLE)
 def test_order_of_convergence(method):
-    """Fixed steps: the error at their ends and, by the dense output, between them falls with the fifth power of the step."""
+    """Fixed steps: the error at their ends and, by the dense output, between them falls with the power of the step that is the method's order."""
     problem = PROBLEMS["van_der_pol"]
     exact = run(problem.text, ORDER_TIMES, rtol=1e-13, method=method).states[0]
     reference = problem.states[0]  # at t = 1
     np.testing.assert_allclose(exact[-1], reference, rtol=1e-11)
-    steps = 1.0 / np.array([16, 24, 32, 48, 64])
+    order = importlib.import_module(f"pkpd.ode.{method}").TABLEAU.order
+    steps = 1.0 / np.array([8, 10, 12, 16, 20, 24] if order > 5 else [16, 24, 32, 48, 64])
     ends, inside = [], []
     for h in steps:
         coarse = run(problem.text, ORDER_TIMES, rtol=0.5, atol=1e9, method=method, h_max=h)
@@ -129,33 +144,52 @@ def test_order_of_convergence(method):
         error = np.abs(coarse.states[0] - exact).max(axis=1)
         ends.append(error[-1])
         inside.append(error[:-1].max())
-    for error in (ends, inside):
+    for error in (ends, inside) if method != "vern7" else (ends,):
         slope = np.polyfit(np.log(steps), np.log(error), 1)[0]
-        assert 4.75 <= slope <= 6.0
+        assert order - 0.25 <= slope <= order + 1.0
 
 
-ORDER_TIMES = np.concatenate([np.sort(np.random.default_rng(1).uniform(0, 1, 100)), [1.0]])
+ORDER_TIMES = np.concatenate(
+    [np.sort(np.random.default_rng(1).uniform(0.35, 1, 3000)), [1.0]]
+)  # behind the short first steps
 
-# Right-hand sides at rtol 1e-6, as counted when this was written and a quarter more: (tsit5, rodas5p, auto).
+
+def test_the_dense_output_of_vern7_falls_with_the_power_of_its_order():
+    """Inside steps of h its error goes as h^7, as at their ends; the layer at the start of van der Pol's oscillator hides that."""
+    problem = PROBLEMS["linear"]
+    times = np.sort(np.random.default_rng(1).uniform(0.0, 10.0, 2000))
+    exact = run(problem.text, times, rtol=1e-13, method="rodas5p").states[0]
+    steps = np.array([0.4, 0.28, 0.2, 0.14])
+    inside = [
+        np.abs(run(problem.text, times, rtol=0.5, atol=1e9, method="vern7", h_max=h).states[0] - exact).max()
+        for h in steps
+    ]
+    slopes = np.diff(np.log(inside)) / np.diff(np.log(steps))
+    assert np.all(slopes > 6.75) and np.all(slopes < 8.0)
+
+
+# Right-hand sides at rtol 1e-6, as counted when this was written and a quarter more.
+WORK_OF = ("tsit5", "vern7", "rodas4", "rodas5p", "auto")
 WORK = {
-    "linear": (500, 550, 500),
-    "linear_stiff": (530_000, 520, 610),
-    "prothero_robinson": (430_000, 490, 1_200),
-    "michaelis_menten": (230, 470, 230),
-    "lotka_volterra": (1_400, 2_900, 1_400),
-    "van_der_pol": (1_750, 3_500, 1_750),
-    "van_der_pol_stiff": (None, 7_200, 7_300),
-    "robertson": (250_000, 1_250, 1_150),
-    "robertson_long": (None, 4_000, 3_900),
-    "hires": (77_000, 4_900, 5_000),
+    "linear": (500, 460, 1_100, 550, 500),
+    "linear_stiff": (530_000, 670_000, 820, 520, 610),
+    "prothero_robinson": (430_000, 540_000, 3_000, 490, 1_200),
+    "michaelis_menten": (230, 270, 750, 470, 230),
+    "lotka_volterra": (1_400, 1_300, 4_600, 2_900, 1_400),
+    "van_der_pol": (1_750, 1_700, 5_300, 3_500, 1_750),
+    "van_der_pol_stiff": (None, None, 11_000, 7_200, 7_300),
+    "robertson": (250_000, 310_000, 1_800, 1_250, 1_150),
+    "robertson_long": (None, None, 5_100, 4_000, 3_900),
+    "hires": (77_000, 96_000, 8_500, 4_900, 5_000),
 }
 
 
 @pytest.mark.parametrize(("problem", "method"), CASES)
 def test_work_is_bounded(problem, method):
     counts = run(problem.text, problem.times, rtol=1e-6, method=method).statistics
-    assert counts["rhs"] <= WORK[problem.name][METHODS.index(method)]
-    assert counts["rejected"] <= 0.35 * counts["steps"]
+    assert counts["rhs"] <= WORK[problem.name][WORK_OF.index(method)]
+    # a method of order 7 comes to where saturation ends with such strides that it must cut them
+    assert counts["rejected"] <= (0.45 if method == "vern7" else 0.35) * counts["steps"]
 
 
 def test_work_is_counted():
@@ -165,11 +199,41 @@ def test_work_is_counted():
         explicit["steps"] + explicit["rejected"]
     )  # the last stage is the next first
     assert explicit["jacobians"] == explicit["factorisations"] == 0
-    stiff = run(linear.text, linear.times, method="rodas5p").statistics
-    assert stiff["rhs"] == 2 + 8 * (stiff["steps"] + stiff["rejected"])
-    assert (
-        stiff["jacobians"] == stiff["steps"] and stiff["factorisations"] == stiff["steps"] + stiff["rejected"]
-    )
+    for method, stages in layout.STIFF_METHODS.items():
+        stiff = run(linear.text, linear.times, method=method).statistics
+        assert stiff["rhs"] == 2 + stages * (stiff["steps"] + stiff["rejected"])
+        assert stiff["jacobians"] == stiff["steps"]
+        assert stiff["factorisations"] == stiff["steps"] + stiff["rejected"]
+
+
+def test_what_dense_output_costs_is_paid_only_where_it_is_asked_for():
+    """vern7: nine right-hand sides for each attempt, one for each accepted step, and five in a step that holds an output."""
+    linear = PROBLEMS["linear"]
+    for inside in (0, 1, 5):
+        times = np.array([*linear.times[:inside], 31.0])
+        found = run(linear.text, times, method="vern7").statistics
+        attempts = found["steps"] + found["rejected"]
+        assert found["rhs"] == 1 + 9 * attempts + found["steps"] + 5 * inside
+        many = run(linear.text, np.linspace(times[0], 31.0, 3000), method="vern7").statistics
+        assert many["steps"] == found["steps"] and many["rhs"] <= 1 + 15 * attempts + 1
+
+
+def test_the_largest_error_of_a_step_is_told():
+    """In units of the tolerance; never more than one, and about what the controller settles on where nothing is abrupt."""
+    for problem in PROBLEMS.values():
+        solution = run(problem.text, problem.times, rtol=1e-6)
+        assert 0.1 < solution.largest_error[0] <= 1.0
+        assert solution.statistics["largest error of a step, in tolerances"] == round(
+            solution.largest_error[0], 3
+        )
+    k = kernel(PROBLEMS["lotka_volterra"].text)
+    failed = solve(k, [[1.5, 1.0, 3.0], [1.5, 1.0, np.nan]], events(k), [1.0])
+    assert failed.largest_error[0] > 0.0 and failed.largest_error[1] == 0.0
+
+
+def test_switches_are_counted():
+    assert run(PROBLEMS["robertson"].text, [40.0], method="auto").statistics["switches"] == 1
+    assert run(PROBLEMS["robertson"].text, [40.0], method="rodas5p").statistics["switches"] == 0
 
 
 # ---- the choice of method
@@ -178,12 +242,25 @@ def test_work_is_counted():
 @pytest.mark.parametrize("problem", PROBLEMS.values(), ids=lambda problem: problem.name)
 def test_auto_knows_a_stiff_problem_and_says_so(problem):
     solution = run(problem.text, problem.times, rtol=1e-4, method="auto")
-    assert solution.method[0] == (layout.SWITCHED if problem.stiff else layout.TSIT5_ONLY)
+    assert solution.method[0] == (layout.SWITCHED if problem.stiff else layout.EXPLICIT_ONLY)
     said = "method: tsit5, and rodas5p where the problem proved stiff" if problem.stiff else "method: tsit5"
     assert solution.statistics[said] == 1
     if not problem.stiff:
         alone = run(problem.text, problem.times, rtol=1e-4, method="tsit5")
         np.testing.assert_array_equal(solution.states, alone.states)
+
+
+@pytest.mark.parametrize(
+    "name", ["linear_stiff", "van_der_pol_stiff", "robertson", "robertson_long", "hires"]
+)
+@pytest.mark.parametrize("rtol", [1e-2, 1e-3, 1e-5, 1e-7, 1e-8, 1e-10])
+def test_auto_takes_hardly_more_work_than_the_stiff_method_alone(name, rtol):
+    """At every tolerance, with whichever partners; fewer factorisations always. A few steps are needed to see that a problem is stiff."""
+    problem = PROBLEMS[name]
+    auto, stiff = (run(problem.text, problem.times, rtol=rtol, method=m) for m in ("auto", "rodas5p"))
+    assert auto.methods == ("vern7" if rtol < 2e-7 else "tsit5", "rodas4" if rtol > 5e-3 else "rodas5p")
+    assert auto.counts[0, 0] <= 1.2 * stiff.counts[0, 0] + 200
+    assert auto.counts[0, 2] <= stiff.counts[0, 2]
 
 
 @pytest.mark.parametrize("rtol", [1e-4, 1e-7, 1e-10])
@@ -242,7 +319,8 @@ def test_auto_goes_back_when_a_problem_is_stiff_no_more():
     times = np.linspace(0.0, 300.0, 61)
     solution = solve(k, typical_values(k), marks, times, rtol=1e-6, keep_states=True).check()
     assert solution.method[0] == layout.SWITCHED
-    _, jacobians, _, steps, _ = solution.counts[0]
+    _, jacobians, _, steps, _, switches = solution.counts[0]
+    assert switches >= 2 and switches % 2 == 0
     assert 0 < jacobians < 0.25 * steps  # of 280 h out of 300 nothing is stiff
     exact = solve(k, typical_values(k), marks, times, rtol=1e-11, method="rodas5p", keep_states=True).check()
     np.testing.assert_allclose(solution.states[0, :, 2], np.cos(times), atol=1e-4)
@@ -254,7 +332,7 @@ def test_auto_says_how_many_subjects_needed_what():
     p = np.tile(k.VALUES, (5, 1))
     p[:2, k.PARAMETERS.index("fast")] = 0.25
     solution = solve(k, p, events(k), [30.0])
-    assert solution.method.tolist() == [layout.TSIT5_ONLY] * 2 + [layout.SWITCHED] * 3
+    assert solution.method.tolist() == [layout.EXPLICIT_ONLY] * 2 + [layout.SWITCHED] * 3
     assert {name: count for name, count in solution.statistics.items() if name.startswith("method")} == {
         "method: tsit5": 2,
         "method: tsit5, and rodas5p where the problem proved stiff": 3,
@@ -352,6 +430,62 @@ def test_nothing_flows_once_every_infusion_is_over():
     assert abs(run(DECAY, [401.0], doses, rtol=1e-10, method="rodas5p").states[0, 0, 0]) < 1e-19
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("start", [0.0, 1.0, 1e6])
+def test_all_of_a_dose_is_given_however_short_its_infusion(method, start):
+    """Also where the clock has but a few ticks between its start and its end, or none: then at once."""
+    k = kernel(DECAY)
+    for duration in (0.0, 1e-300, 1e-18, 3e-15, 1e-13, 1e-12, 1e-9, 1e-6):
+        doses = table(k, (start, 5.0, "iv", duration), (start + 1.0, 1.0, "iv", duration))
+        found = run(DECAY, [start - 0.5, start + 2.0], doses, rtol=1e-8, method=method).states[0, :, 0]
+        assert found[0] == 0.0
+        np.testing.assert_allclose(found[1], 5 * np.exp(-0.5) + np.exp(-0.25), rtol=1e-6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_doses_of_one_instant_are_given_together_in_any_order(method):
+    k = kernel(DECAY)
+    doses = [(2.0, 3.0, "iv"), (2.0, 6.0, "iv", 4.0), (2.0, 2.0, "iv"), (2.0, 1.0, "late"), (6.0, 1.0, "iv")]
+    found = [
+        run(DECAY, [2.0, 6.0, 9.0], table(k, *(doses[i] for i in order)), method=method).states[0, :, 0]
+        for order in ((0, 1, 2, 3, 4), (3, 2, 1, 0, 4), (1, 3, 0, 2, 4))
+    ]
+    at_6 = 6 * np.exp(-1.0) + 6 * -np.expm1(-1.0) + 1
+    np.testing.assert_allclose(found[0], [6.0, at_6, at_6 * np.exp(-0.75)], rtol=4e-6)
+    for other in found[1:]:
+        np.testing.assert_allclose(other, found[0], rtol=1e-14)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("scale", [1e-100, 1e-12, 1e-6, 1e6, 1e12, 1e100])
+def test_the_size_of_a_state_does_not_matter(method, scale):
+    """Femtograms or tonnes: the same steps and the same digits."""
+    k = kernel(DECAY)
+    times = [0.5, 1.0, 30.0]
+    one, other = (run(DECAY, times, table(k, (0.0, 5.0 * s, "iv", 1.0)), method=method) for s in (1.0, scale))
+    np.testing.assert_allclose(other.states / scale, one.states, rtol=1e-9)
+    assert np.abs(other.counts - one.counts)[:, 3:].max() <= 1  # rounding may tip a step
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("rate", [1e-9, 1e-6, 1e-3, 1e3, 1e6])
+def test_the_length_of_the_horizon_does_not_matter(method, rate):
+    """Microseconds or a hundred thousand years, in a model that counts in hours."""
+    k = kernel(DECAY)
+    times = np.array([0.1, 1.0, 3.0]) / rate
+    found = run(DECAY, times, table(k, (0.0, 5.0, "iv")), {"k": rate}, method=method).states[0, :, 0]
+    np.testing.assert_allclose(found, 5 * np.exp([-0.1, -1.0, -3.0]), rtol=4e-6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_doses_in_the_last_minute_of_fifty_years(method):
+    k = kernel(DECAY)
+    end = 50 * 365.25 * 24
+    at = end - np.array([end, 1.0, 1 / 60, 1e-3])
+    found = run(DECAY, [end], table(k, *((t, 1.0, "iv") for t in at)), method=method).states[0, 0, 0]
+    np.testing.assert_allclose(found, np.exp(-0.25 * (end - at)).sum(), rtol=4e-6)
+
+
 def test_doses_after_the_last_output_change_nothing():
     k = kernel(DECAY)
     times = [0.0, 1.0, 7.0]
@@ -386,7 +520,9 @@ def test_outputs_do_not_steer_the_steps(method):
         problem.text, np.concatenate([problem.times, np.linspace(0, problem.times[-1], 777)]), method=method
     )
     np.testing.assert_array_equal(few.states[0], many.states[0, : problem.times.size])
-    np.testing.assert_array_equal(few.counts, many.counts)
+    np.testing.assert_array_equal(few.counts[:, 1:], many.counts[:, 1:])
+    if method != "vern7":  # whose dense output takes stages of its own
+        np.testing.assert_array_equal(few.counts, many.counts)
 
 
 def test_outputs_are_functions_of_the_states():
@@ -408,11 +544,11 @@ def test_a_step_never_exceeds_h_max():
 @pytest.mark.parametrize("method", METHODS)
 def test_too_many_steps_is_a_sentence_with_the_time(method):
     k = kernel(PROBLEMS["lotka_volterra"].text)
-    solution = solve(k, k.VALUES, events(k), [1.0, 10.0], method=method, max_steps=50)
+    solution = solve(k, k.VALUES, events(k), [1.0, 10.0], method=method, max_steps=70)
     assert solution.status[0] == status.TOO_MANY_STEPS
     assert 0.5 < solution.stopped[0] < 10.0
     assert np.all(np.isnan(solution.outputs))
-    assert solution.counts[0, 3] + solution.counts[0, 4] == 50
+    assert solution.counts[0, 3] + solution.counts[0, 4] == 70
     with pytest.raises(
         SolverError,
         match=rf"subject 0 stopped at t = {solution.stopped[0]:.6g} h: .*used up its steps.*try .*max_steps",
@@ -471,6 +607,32 @@ def test_what_is_not_a_number_is_found_at_its_time(method):
     assert later.stopped[0] == pytest.approx(2 - 2 * np.log(2), abs=1e-3)
     infinite = solve(k, [np.inf, 1.0], events(k), [3.0], method=method)
     assert infinite.status[0] == status.NOT_FINITE
+
+
+FOR_A_WHILE = """
+model      a term that is no number from 3 h on
+time       h
+parameter  at = 3 [h]
+parameter  k = 1 [1/h]
+state      x = 1 [1]
+d x = -k*x + piecewise(0*k, t < at, {term})
+output     x [1]
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("rtol", [1e-2, 1e-6, 1e-9])
+@pytest.mark.parametrize("term", ["k*log(-x - 1)", "k*exp(1000*k*t)"])
+def test_a_right_hand_side_that_turns_bad_stops_there_and_says_what_it_is(method, rtol, term):
+    """nan or infinity in the middle of a solve: all steps over it are rejected, until the clock cannot be cut further."""
+    k = kernel(FOR_A_WHILE.format(term=term))
+    solution = solve(k, k.VALUES, events(k), [1.0, 2.9, 10.0], method=method, rtol=rtol)
+    assert solution.status[0] == status.NOT_FINITE
+    assert solution.stopped[0] == pytest.approx(3.0, abs=1e-12) and solution.counts[0, 3] < 500
+    with pytest.raises(SolverError, match="stopped at t = 3 h: the right-hand side is not a finite number"):
+        solution.check()
+    before = solve(k, k.VALUES, events(k), [1.0, 2.9], method=method, rtol=rtol).check()
+    np.testing.assert_allclose(before.outputs[0, :, 0], np.exp([-1.0, -2.9]), rtol=4 * rtol)
 
 
 @pytest.mark.parametrize(
@@ -617,7 +779,7 @@ def test_only_equations_cause_compilation(monkeypatch):
             doses,
             times,
             rtol=10.0 ** -rng.integers(2, 10),
-            method=METHODS[i % 3],
+            method=METHODS[i % len(METHODS)],
             directions=directions,
         ).check()
 
@@ -628,7 +790,7 @@ def test_only_equations_cause_compilation(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"method": "euler"}, r'unknown method "euler"; there are auto, tsit5, rodas5p'),
+        ({"method": "euler"}, r'unknown method "euler"; there are auto, tsit5, vern7, rodas4, rodas5p'),
         ({"rtol": 0.0}, "rtol must lie between 0 and 1, not 0.0"),
         ({"rtol": np.nan}, "rtol must lie between 0 and 1, not nan"),
         ({"rtol": 2}, "rtol must lie between 0 and 1, not 2"),

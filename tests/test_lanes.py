@@ -7,7 +7,7 @@ from solving import events, kernel, table
 from pkpd.ode import layout, status
 from pkpd.simulate import population, solve
 
-METHODS = ("auto", "tsit5", "rodas5p")
+METHODS = ("auto", "tsit5", "rodas4", "rodas5p")
 TIMES = np.linspace(0.0, 60.0, 31)
 
 
@@ -24,7 +24,7 @@ def both(k, p, doses, times=TIMES, **options):
 
 def same(one, other):
     """Bit for bit, statistics and all."""
-    for name in ("outputs", "states", "status", "stopped", "counts", "method"):
+    for name in ("outputs", "states", "status", "stopped", "counts", "method", "largest_error"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
 
 
@@ -87,6 +87,24 @@ def test_a_failed_subject_does_not_spoil_its_neighbours():
     assert np.isnan(lanes.outputs[bad]).all() and np.isfinite(lanes.outputs[~bad]).all()
     np.testing.assert_array_equal(lanes.outputs[5], lanes.outputs[0])
     assert "stopped at t" in lanes.failure(int(np.flatnonzero(bad)[0]))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_turns_bad_in_the_middle_is_called_so_in_lanes_too(method):
+    """A square root that ends at x = 0, at another time for each subject."""
+    k = kernel("""
+model      a square root that is one only for a while
+time       h
+parameter  r = 1 [1/h]
+parameter  s = 1 [1/h]
+state      x = 1 [1]
+d x = -r - s*sqrt(x)
+output     x [1]
+""")
+    p = np.column_stack([np.linspace(0.5, 2.0, 24), np.full(24, 0.3)])
+    lanes, alone = both(k, p, events(k), np.array([0.1, 5.0]), method=method)
+    assert np.all(lanes.status != status.SUCCESS)
+    same(lanes, alone)
 
 
 def test_neighbours_threads_and_chunks_do_not_matter():

@@ -38,12 +38,11 @@ def units():
     """Every unit as numba compiles it."""
 
     def of(name):
-        module, function = unit.HOME[name]
-        found = getattr(importlib.import_module(f"pkpd.ode.{module}"), function)
+        found = unit.function(name)
         return by_numba.compiled(found, found.signature)
 
     # lanes are held to the units for single subjects by test_lanes.py
-    return {name: of(name) for name in unit.HOME if name != "subjects_in_lanes"}
+    return {name: of(name) for name in unit.HOME if not name.startswith("lanes_")}
 
 
 PROBLEMS = {
@@ -66,8 +65,11 @@ def bits(solution):
         "stopped",
         "counts",
         "method",
+        "largest_error",
     )
     found = {name: getattr(solution, name) for name in arrays}
+    if solution.crossings is not None:
+        found |= {name: getattr(solution.crossings, name) for name in ("times", "count", "time_above")}
     return {name: None if value is None else (value.shape, value.tobytes()) for name, value in found.items()}
 
 
@@ -91,6 +93,7 @@ def test_solves_are_those_of_numba_bit_for_bit(problem, method, units, monkeypat
                     rtol=rtol,
                     directions=d,
                     keep_states=True,
+                    roots=[(k.STATES[0], 1.0)] if rtol == 1e-4 else (),
                 )
             )
             for rtol in (1e-4, 1e-8)
@@ -106,12 +109,16 @@ def test_solves_are_those_of_numba_bit_for_bit(problem, method, units, monkeypat
 
     monkeypatch.setattr(importlib.import_module("pkpd.simulate"), "_unit_address", address)
     assert found() == own
-    assert "subjects" in asked and (not directions or "explicit_tangent" in asked)
+    assert "subjects" in asked and (not directions or any(name.endswith("_tangent") for name in asked))
+    assert "observe" in asked and any(name.endswith("_roots") for name in asked)
 
 
 @pytest.mark.parametrize(
     ("name", "function"),
-    [("explicit", explicit.advance_explicit), ("rosenbrock", rosenbrock.advance_rosenbrock)],
+    [
+        *((name, method.advance_explicit) for name, method in explicit.METHODS.items()),
+        *((name, method.advance_rosenbrock) for name, method in rosenbrock.METHODS.items()),
+    ],
 )
 def test_a_unit_is_python_too(name, function, kernel_cache):
     """With arrays for pointers and functions for addresses."""
@@ -123,7 +130,8 @@ def test_a_unit_is_python_too(name, function, kernel_cache):
     sizes[[layout.N_STATES, layout.WIDE, layout.N_OUTPUTS, layout.WIDTH, layout.N_TIMES, layout.N_JACOBIAN, layout.N_LU]] = (
         n, w, k.n_outputs, k.n_outputs, 5, len(k.J_ROWS), k.N_LU
     )  # fmt: skip
-    sizes[layout.METHOD] = layout.AUTO if name == "explicit" else layout.RODAS5P
+    stages = layout.EXPLICIT_METHODS | layout.STIFF_METHODS
+    sizes[layout.METHOD] = layout.AUTO if name in layout.EXPLICIT_METHODS else layout.STIFF_ONLY
     address = np.zeros(layout.N_ADDRESSES, np.int64)
     address[: len(k.plain_address)] = k.plain_address
     functions = [getattr(module, one) for one in layout.MODEL_FUNCTIONS]
@@ -135,7 +143,7 @@ def test_a_unit_is_python_too(name, function, kernel_cache):
         ] = 4.0, 1e-6, 1.0, inf, 1e4, 1.0
         state = np.zeros(4 * w)  # y, infusion rates, atol, largest
         state[:n], state[w : w + n] = np.linspace(50.0, 10.0, n), 1.0
-        work = np.zeros(layout.work_size(n, len(k.J_ROWS), k.N_LU, 0, len(k.ROUTES), 0))
+        work = np.zeros(layout.work_size(n, len(k.J_ROWS), k.N_LU, 0, len(k.ROUTES), 0, stages[name]))
         counts, out = np.zeros(layout.N_COUNTS, np.int64), np.zeros(5 * k.n_outputs)
         return (
             addresses,

@@ -310,6 +310,14 @@ def test_observed_and_predicted_is_a_line_per_row_under_its_study() -> None:
     assert "standard errors" in axis.get_xlabel()
 
 
+def test_a_bound_that_is_kept_is_drawn_from_the_reported_number_on() -> None:
+    kept = row("Trial", -1e-12, observed=8.0, observed_interval=(8.0, None), predicted=14.6)
+    figure = observed_predicted_figure([kept])
+    assert len(marked(figure, "predicted")) == 1
+    spans = [line.get_xdata() for line in figure.axes[0].lines if len(line.get_xdata()) == 2]
+    assert any(start == 0 and end > 6 for start, end in spans)
+
+
 def test_an_open_interval_reaches_the_edge() -> None:
     figure = observed_predicted_figure([row("Koreth", 1.0, observed_interval=(4.0, None))])
     (axis,) = panels(figure)

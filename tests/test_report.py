@@ -282,10 +282,23 @@ def test_every_part_that_was_asked_for_is_there(result, curves):
 def test_what_is_unverified_is_marked_everywhere(result, curves):
     text = rendered(result, curves)
     assert "1 of 3 numbers are unverified" in text
-    marks = re.findall(r'<tr class="unverified".*?</tr>', text, re.DOTALL)
+    marks = re.findall(r'<tr class="number unverified".*?</tr>', text, re.DOTALL)
     assert len(marks) == 2
     assert all('class="badge unverified"' in mark for mark in marks)
     assert "unverified</span>" not in re.search(r'id="row-a".*?</tr>', text, re.DOTALL).group()
+
+
+def test_units_are_written_as_in_the_figures(result, curves):
+    text = rendered(result, curves)
+    assert "<td>%</td>" in text
+    assert "<td>percent</td>" not in text
+
+
+def test_a_predicted_zero_has_no_digits_of_rounding(result):
+    noise = row("a", "Trial 1", predicted=-6e-13, predicted_lower=-7e-13, predicted_upper=-5e-13)
+    (shown,) = report.document(dataclasses.replace(result, rows=(noise,)))["rows"]
+    assert (shown["predicted"], shown["predicted_interval"]) == (0.0, [0.0, 0.0])
+    assert report.signed(-1e-9) == "0.00"
 
 
 def test_it_says_that_it_is_a_model(result):

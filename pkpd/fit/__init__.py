@@ -139,7 +139,7 @@ def fit(
 
     Apart: ``jobs`` threads for simulation (None: all cores), ``progress(what, share, remark)``, ``solve`` another solver.
 
-    Returns a ``FitResult``; after Ctrl-C the best so far, marked ``interrupted``. Raises ``InputError`` kinds for wrong
+    Returns a ``FitResult``; after Ctrl-C the best so far, marked ``interrupted`` (``KeyboardInterrupt`` where there is none yet). Raises ``InputError`` kinds for wrong
     input, and ``ConvergenceError`` if the model cannot be simulated at any start.
     """
     began = time.perf_counter()
@@ -217,7 +217,7 @@ def run(
     if search.best is None:
         reason = f": {objective.reasons[-1]}" if objective.reasons else ""
         if search.interrupted:
-            raise ConvergenceError("interrupted before the first point was simulated")
+            raise KeyboardInterrupt  # there is no best point yet
         raise ConvergenceError(
             f"{system.name} cannot be simulated at any start drawn from its priors{reason}"
         )

@@ -9,6 +9,8 @@ What stands here is Python like the units themselves: with numpy arrays for poin
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,20 @@ def inner(function: Any) -> Any:
     return function
 
 
+def bound(functions: Sequence[Callable[..., Any]], **names: Any) -> SimpleNamespace:
+    """Functions of one file with other values for some of its globals: the same code over the tables of another method.
+
+    Where they call each other, they find each other so bound.
+    """
+    code: list[Any] = list(functions)
+    home = dict(code[0].__globals__) | names
+    for function in code:
+        copy = FunctionType(function.__code__, home, function.__name__)
+        copy.__dict__.update(function.__dict__)
+        home[function.__name__] = copy
+    return SimpleNamespace(**names, **{function.__name__: home[function.__name__] for function in code})
+
+
 def call1(function: Any, a: Any) -> None:
     """Call ``function(a)``."""
     function(a)
@@ -52,6 +68,11 @@ def call3(function: Any, a: Any, b: Any, c: Any) -> None:
 def call4(function: Any, a: Any, b: Any, c: Any, d: Any) -> None:
     """Call ``function(a, b, c, d)``."""
     function(a, b, c, d)
+
+
+def call6(function: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> None:
+    """Call ``function(a, b, c, d, e, f)``."""
+    function(a, b, c, d, e, f)
 
 
 def status7(function: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any) -> Any:

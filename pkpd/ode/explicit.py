@@ -3,16 +3,19 @@
 Stiffness is detected as in DOPRI5 (Hairer & Wanner, Solving ODEs II, section IV.2): the last two stages stand at the same time, so
 ``|k_s - k_(s-1)| / |u_s - u_(s-1)|``, in units of the tolerances, estimates the dominant eigenvalue; when steps sit at the stability limit again and
 again, it is no longer the accuracy that decides the step.
+
+What is written here is for tsit5; ``METHODS`` has the same functions for every table.
 """
 
 from __future__ import annotations
 
-from .call import c_function, call3, inner, shift, unrolled
+from . import vern7
+from .call import bound, c_function, call3, inner, shift, unrolled
 from .control import AT_LIMIT, FORGET_AFTER, STIFF_AFTER
 from .layout import (
-    AUTO, CALM_STEPS, EXPLICIT_STAGES, EXPLICIT_TANGENT, FRESH_SLOPE, H, INFUSING, METHOD, RHS, RHS_CALLS, RTOL, STIFF_STEPS, WIDE,
+    AUTO, CALM_STEPS, EXPLICIT_ROOTS, EXPLICIT_TANGENT, FRESH_SLOPE, H, INFUSING, METHOD, RHS, RHS_CALLS, RTOL, SLOPE_AHEAD, STIFF_STEPS, WIDE,
 )  # fmt: skip
-from .march import ADVANCE, march
+from .march import ADVANCE, march, slope
 from .status import STIFF, SUCCESS
 from .tsit5 import TABLEAU
 from .vectors import combine, copy, plus, quotient, total
@@ -20,29 +23,54 @@ from .vectors import combine, copy, plus, quotient, total
 A = TABLEAU.a
 B_ERROR = TABLEAU.error
 DENSE = TABLEAU.dense
-STAGES = EXPLICIT_STAGES
+POWERS = DENSE.shape[1]
+STAGES = TABLEAU.stages  # of a step
+ALL = len(TABLEAU.b)  # with those of dense output
+EXTRA = ALL - STAGES
 LAST, BEFORE = STAGES - 1, STAGES - 2
-ORDER = 5  # of the error estimate, plus one
-LIMIT = AT_LIMIT * TABLEAU.stability_limit()
+END = TABLEAU.end  # the stage at the new value: LAST, or STAGES and then computed only when it is wanted
+ORDER = TABLEAU.order  # of the error estimate, plus one
+LIMIT = AT_LIMIT[TABLEAU.name] * TABLEAU.stability_limit()
 
 
 @inner
 def attempt(address, sizes, control, y, p, rate, k, u, y1, error, own, counts):
-    """The stages; the last one stands at the new value. own : the argument of the stage before."""
+    """The stages, the last two at the end of the step. own : the argument of the stage before the last; u : that of the last, unless it is y1."""
     w = sizes[WIDE]
     h = control[H]
-    if control[FRESH_SLOPE] == 0.0:  # the last slope of the step before is the first of this one
-        copy(k, shift(k, LAST * w), w)
+    if control[FRESH_SLOPE] == 0.0:  # the slope at the end of the step before is the first of this one
+        if END == LAST or control[SLOPE_AHEAD] != 0.0:
+            copy(k, shift(k, END * w), w)
+        else:
+            slope(address, y, p, rate, k, w)
+            counts[RHS_CALLS] += 1
         control[FRESH_SLOPE] = 1.0
+    control[SLOPE_AHEAD] = 0.0
     for s in unrolled(1, STAGES):
-        at = own if s == BEFORE else (y1 if s == LAST else u)
+        at = own if s == BEFORE else (y1 if s == END else u)
         combine(at, y, A, s, h, k, w)
         stage = shift(k, s * w)
         call3(address[RHS], at, p, stage)
         if control[INFUSING] != 0.0:
             plus(stage, stage, rate, w)
+    if END != LAST:
+        combine(y1, y, A, END, h, k, w)
     total(error, h, B_ERROR, STAGES, k, w)
     counts[RHS_CALLS] += STAGES - 1
+
+
+@inner
+def complete(address, sizes, control, y, p, rate, k, u, y1, counts):
+    """The stages that serve dense output alone; u : scratch."""
+    w = sizes[WIDE]
+    h = control[H]
+    for s in unrolled(STAGES, ALL):
+        at = y1 if s == END else u
+        if s != END:
+            combine(at, y, A, s, h, k, w)
+        slope(address, at, p, rate, shift(k, s * w), w)
+    counts[RHS_CALLS] += ALL - STAGES
+    control[SLOPE_AHEAD] = 1.0
 
 
 @inner
@@ -50,8 +78,11 @@ def weigh(x, h, weights):
     """Dense output: ``u = y + h sum_s (D_s0 x + D_s1 x^2 + ...) k_s``."""
     weights[0] = 1.0
     weights[1] = 0.0
-    for s in range(STAGES):
-        weights[2 + s] = h * x * (DENSE[s, 0] + x * (DENSE[s, 1] + x * (DENSE[s, 2] + x * DENSE[s, 3])))
+    for s in range(ALL):
+        weight = 0.0
+        for power in unrolled(0, POWERS):
+            weight = DENSE[s, POWERS - 1 - power] + x * weight
+        weights[2 + s] = h * x * weight
 
 
 @inner
@@ -60,7 +91,9 @@ def judge(address, sizes, control, y, p, k, u, y1, floor, own, counts):
     if sizes[METHOD] != AUTO:
         return SUCCESS
     w = sizes[WIDE]
-    eigenvalue = quotient(shift(k, LAST * w), shift(k, BEFORE * w), y1, own, y, floor, control[RTOL], w)
+    u = shift(k, ALL * w)
+    at = y1 if END == LAST else u
+    eigenvalue = quotient(shift(k, LAST * w), shift(k, BEFORE * w), at, own, y, floor, control[RTOL], w)
     if control[H] * eigenvalue > LIMIT:
         counts[STIFF_STEPS] += 1
         counts[CALM_STEPS] = 0
@@ -78,5 +111,17 @@ def judge(address, sizes, control, y, p, k, u, y1, floor, own, counts):
 def advance_explicit(address, sizes, control, state, p, times, counts, out, work, tangent, out_dot):
     """Integrate to the next event, or until the problem is stiff; see march.py."""
     return march(
-        address, sizes, control, state, p, times, counts, out, work, tangent, out_dot, STAGES, ORDER, EXPLICIT_TANGENT, attempt, weigh, judge,
+        address, sizes, control, state, p, times, counts, out, work, tangent, out_dot, ALL, EXTRA, ORDER, EXPLICIT_TANGENT, EXPLICIT_ROOTS, attempt, judge, complete, weigh,
     )  # fmt: skip
+
+
+def _method(table):
+    return bound(
+        (attempt, complete, weigh, judge, advance_explicit),
+        A=table.a, B_ERROR=table.error, DENSE=table.dense, POWERS=table.dense.shape[1], STAGES=table.stages, ALL=len(table.b),
+        EXTRA=len(table.b) - table.stages, LAST=table.stages - 1, BEFORE=table.stages - 2, END=table.end, ORDER=table.order,
+        LIMIT=AT_LIMIT[table.name] * table.stability_limit(),
+    )  # fmt: skip
+
+
+METHODS = {table.name: _method(table) for table in (TABLEAU, vern7.TABLEAU)}

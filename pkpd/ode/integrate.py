@@ -9,12 +9,13 @@ from __future__ import annotations
 from math import inf, isnan, nan
 
 from .call import DOUBLES, INTEGER, INTEGERS, c_function, call1, call2, inner, shift, status11, status7
-from .control import resolution
+from .control import SHORTEST, resolution
 from .march import emit
+from .roots import hand_over, look_out
 from .layout import (
-    AT_TARGETS, BOLUS, BY_STIFF, CONSTANTS, CURSOR, DCONSTANTS, DOSE, EVENT, EVENTS, EVENT_TANGENT, EXPLICIT, HEADER, H_NEXT, INFUSING, INFUSION_END,
-    INFUSION_START, INITIAL, INITIAL_TANGENT, METHOD, METHOD_USED, NEXT_EVENT, N_COUNTS, N_DIRECTIONS, N_DOSES, N_EVENTS, N_PARAMS, N_STATES, N_STEADY,
-    N_TIMES, REST, RODAS5P, RODAS5P_ONLY, ROSENBROCK, ROUTES, START, SWITCHED, SWITCHES, T, T1, TSIT5_ONLY, WEIGHTS, WIDE, WIDTH,
+    AT_TARGETS, BOLUS, BY_STIFF, CONSTANTS, CURSOR, DOSE, EVENT, EVENTS, EVENT_TANGENT, EXPLICIT, EXPLICIT_ONLY, FOUND, HEADER, H_NEXT, INFUSING, INFUSION_END,
+    INFUSION_START, INITIAL, INITIAL_TANGENT, LARGEST_ERROR, METHOD, METHOD_USED, MOST, NEXT_EVENT, N_COUNTS, N_DIRECTIONS, N_DOSES, N_EVENTS, N_PARAMS,
+    N_ROOTS, N_STATES, N_STEADY, N_TIMES, OBSERVE, REACHED, REST, ROSENBROCK, ROUTES, START, STIFF_ONLY, SWITCHED, SWITCHES, T, T1, WIDE, WIDTH,
 )  # fmt: skip
 from .status import BAD_DOSE, GO_ON, NOT_FINITE, NOT_STIFF, STIFF, SUCCESS
 
@@ -40,10 +41,12 @@ def breakpoints(n_doses, doses, targets, p, r, events):
             duration = r_k[2]
             if duration == 0.0 and r_k[3] > 0.0:
                 duration = amount / r_k[3]
-        parts = 2 if duration > 0.0 else 1
+        start = dose[0] + r_k[0]
+        end = start + duration
+        parts = 2 if end - start > SHORTEST * resolution(end) else 1
         for part in range(parts):
             kind = BOLUS if parts == 1 else (INFUSION_START if part == 0 else INFUSION_END)
-            time = dose[0] + r_k[0] + (duration if kind == INFUSION_END else 0.0)
+            time = end if kind == INFUSION_END else start
             place = count
             while place > 0 and events[EVENT * (place - 1)] > time:  # insertion: doses come nearly sorted
                 for i in range(EVENT):
@@ -55,9 +58,9 @@ def breakpoints(n_doses, doses, targets, p, r, events):
             event[2] = amount if kind == BOLUS else 0.0
             event[3] = 0.0
             if kind == INFUSION_START:
-                event[3] = amount / duration
+                event[3] = amount / (end - start)  # as long as the clock can tell: all of the dose is given
             elif kind == INFUSION_END:
-                event[3] = -amount / duration
+                event[3] = -amount / (end - start)
             event[4] = float(e)
             event[5] = float(kind)
             count += 1
@@ -75,6 +78,8 @@ def begin(address, sizes, control, state, p, doses, counts, work, tangent, event
         largest[i] = 0.0
     control[T] = control[START]
     control[H_NEXT] = 0.0
+    control[LARGEST_ERROR] = 0.0
+    control[LARGEST_ERROR] = 0.0
     call2(address[INITIAL], p, y)
     if sizes[N_STEADY] > 0:
         status = status7(address[REST], address, sizes, control, state, p, work, tangent)
@@ -94,9 +99,9 @@ def begin(address, sizes, control, state, p, doses, counts, work, tangent, event
         return BAD_DOSE
     control[N_EVENTS] = n_events
     control[NEXT_EVENT] = 0.0
-    stiff = sizes[METHOD] == RODAS5P
+    stiff = sizes[METHOD] == STIFF_ONLY
     control[BY_STIFF] = 1.0 if stiff else 0.0
-    counts[METHOD_USED] = RODAS5P_ONLY if stiff else TSIT5_ONLY
+    counts[METHOD_USED] = STIFF_ONLY if stiff else EXPLICIT_ONLY
     return SUCCESS
 
 
@@ -123,15 +128,17 @@ def breakpoint(address, sizes, control, state, p, doses, times, counts, out, wor
             e += 1
             counts[EVENTS] += 1
         control[NEXT_EVENT] = e
+        if sizes[N_ROOTS] > 0:
+            status7(address[OBSERVE], address, sizes, control, state, p, work, tangent)
         control[INFUSING] = 0.0
         for i in range(n):
             if rate[i] != 0.0:
                 control[INFUSING] = 1.0
         row = counts[CURSOR]
-        for i in range(WEIGHTS):
-            work[i] = 1.0 if i == 0 else 0.0
+        work[0] = 1.0  # the weights of what is emitted: the state as it is
+        work[1] = 0.0
         while row < sizes[N_TIMES] and times[row] <= t + resolution(t):  # of this instant, after the doses
-            emit(address, sizes, y, p, row, out, out_dot, work, tangent, work)
+            emit(address, sizes, y, p, row, out, out_dot, work, 0, tangent)
             row += 1
         counts[CURSOR] = row
         if row >= sizes[N_TIMES]:
@@ -179,25 +186,24 @@ def prepare(address, sizes, parameters, p):
     for i in range(sizes[N_PARAMS]):
         p[i] = parameters[i]
     call1(address[CONSTANTS], p)
-    if sizes[N_DIRECTIONS] > 0:
-        call1(address[DCONSTANTS], p)
 
 
 SUBJECTS = (
     None, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS,
-    DOUBLES, DOUBLES, INTEGER, INTEGER,
+    DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGER, INTEGER,
 )  # fmt: skip
 
 
 @c_function(SUBJECTS)
 def subjects(
-    address, sizes, control, state, parameters, doses, times, counts, out, work, tangent, out_dot, events, status, stopped, scales,
-    first, end,
+    address, sizes, control, state, parameters, doses, times, counts, out, work, tangent, out_dot, events, status, reached, scales,
+    levels, crossings, first, end,
 ):  # fmt: skip
     """Integrate subjects first..end-1 in place. A failed subject is marked and its outputs are nan; its neighbours do not notice.
 
     parameters : (n_subjects, n_params); counts : (n_subjects, N_COUNTS); out : (n_subjects, n_times, width); out_dot : (n_subjects, n_times,
-    width, m); status, stopped : (n_subjects,); scales : (n_subjects, m). The rest is this thread's own storage, see layout.py.
+    width, m); status : (n_subjects,); reached : (n_subjects, REACHED), the time and the largest error of an accepted step; scales : (n_subjects, m);
+    levels : (n_subjects, n_roots); crossings : (n_subjects, n_roots, FOUND + most). The rest is this thread's own storage, see layout.py.
     """
     q = sizes[N_PARAMS]
     m = sizes[N_DIRECTIONS]
@@ -208,11 +214,14 @@ def subjects(
         p = shift(state, 4 * sizes[WIDE])
         prepare(address, sizes, shift(parameters, s * q), p)
         mine = shift(out, s * block)
+        look_out(sizes, control, shift(levels, s * sizes[N_ROOTS]))
         status[s] = subject(
             address, sizes, control, state, p, doses, times, shift(counts, s * N_COUNTS), mine, work, tangent,
             shift(out_dot, s * block * m), events,
         )  # fmt: skip
-        stopped[s] = control[T]
+        reached[s * REACHED] = control[T]
+        reached[s * REACHED + 1] = control[LARGEST_ERROR]
+        hand_over(sizes, control, shift(crossings, s * sizes[N_ROOTS] * (FOUND + sizes[MOST])))
         if status[s] != SUCCESS:
             for i in range(block):
                 mine[i] = nan

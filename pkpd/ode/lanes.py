@@ -5,16 +5,18 @@ to single subjects, that is doses, outputs and first steps, is done by the funct
 which it is written back. Lanes do not mix, and each computes what ``march`` would, in the same order: a subject's result does not depend on who its neighbours are.
 
 ``room`` holds two queues of subjects (explicit, stiff), then for vectors of LANES subjects: y | rate | largest | floor | u | y1 | error | own (n each) | k
-(8, n) | p (N_PREPARED) | J | factors | clocks (N_CLOCKS) | and the subject that each lane holds, or -1. A record is control | state | events.
+(N_STAGES, n) | p (N_PREPARED) | J | factors | clocks (N_CLOCKS) | and the subject that each lane holds, or -1. A record is control | state | events.
 """
 
 from __future__ import annotations
 
 from math import inf, nan
 
-from . import explicit, rosenbrock
+from . import explicit as explicit_methods
+from . import rosenbrock as rosenbrock_methods
 from .call import (
     anywhere,
+    bound,
     bounded,
     c_function,
     call2,
@@ -34,19 +36,22 @@ from .control import (
 from .integrate import SUBJECTS, begin, breakpoint, prepare, switch
 from .layout import (
     AT_DIAGONAL, AUTO, AUTOMATIC, BY_STIFF, CALM_STEPS, CURSOR, FACTORISATIONS, FACTOR_WIDE, H_MAX, H_NEXT, INFUSING, JACOBIANS, JACOBIAN_WIDE,
-    LANES, MAX_STEPS, METHOD, N_CONTROL, N_COUNTS, N_JACOBIAN, N_LU, N_PARAMS, N_PREPARED, N_STATES, N_TIMES, RECORD, REJECTED, RHS_CALLS, RHS_WIDE,
-    ROSENBROCK_STAGES, RTOL, SOLVE_WIDE, STEPS, STIFF_STEPS, T, T1, WEIGHTS, WIDE, WIDTH,
+    LANES, LARGEST_ERROR, MAX_STEPS, METHOD, N_CLOCKS, N_CONTROL, N_COUNTS, N_JACOBIAN, N_LU, N_PARAMS, N_PREPARED, N_STAGES, N_STATES, N_TIMES, REACHED, RECORD, REJECTED, RHS_CALLS, RHS_WIDE,
+     RTOL, SOLVE_WIDE, STEPS, STIFF_STEPS, T, T1, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
 from .march import emit, enter
 from .status import GO_ON, NOT_FINITE, NOT_STIFF, STEP_TOO_SMALL, STIFF, SUCCESS, TOO_MANY_STEPS
-from .vectors import clear, combine, copy, plus, total
+from .vectors import clear, combine, plus, total
+
+explicit = explicit_methods.METHODS["tsit5"]
+rosenbrock = rosenbrock_methods.METHODS[
+    "rodas5p"
+]  # ``METHODS`` below has the same functions for every stiff method
 
 # clocks: one vector each
 (
-    NOW, END, STEP, BEFORE, CUT, ACTIVE, NEXT_OUTPUT, TAKEN, REFUSED, STIFF_COUNT, CALM_COUNT, FRESH, JACOBIANS_TAKEN, STOP, REACH, SPAN,
-) = range(16)  # fmt: skip
-N_CLOCKS = 16
-STAGES = ROSENBROCK_STAGES  # room for either method
+    NOW, END, STEP, BEFORE, CUT, ACTIVE, NEXT_OUTPUT, TAKEN, REFUSED, STIFF_COUNT, CALM_COUNT, FRESH, JACOBIANS_TAKEN, STOP, REACH, SPAN, WORST, LATEST,
+) = range(N_CLOCKS)  # fmt: skip
 
 
 @inner
@@ -54,7 +59,7 @@ def areas(sizes, room):
     """Pointers to y, rate, largest, floor, u, y1, error, own, k, p, J, factors, clocks, holder."""
     size = sizes[N_STATES] * LANES
     k = shift(room, 8 * size)
-    p = shift(k, STAGES * size)
+    p = shift(k, sizes[N_STAGES] * size)
     J = shift(p, sizes[N_PREPARED] * LANES)
     LU = shift(J, sizes[N_JACOBIAN] * LANES)
     clocks = shift(LU, sizes[N_LU] * LANES)
@@ -152,8 +157,8 @@ def attempt_rosenbrock(address, sizes, infusing, h, room):
                 plus(stage, stage, rate, size)
             combine(stage, stage, rosenbrock.C, s, per_h, k, size)
         call2(address[SOLVE_WIDE], LU, stage)
-    copy(error, shift(k, rosenbrock.LAST * size), size)
-    plus(y1, u, error, size)
+    plus(y1, u, shift(k, rosenbrock.LAST * size), size)
+    total(error, 1.0, rosenbrock.B_ERROR, rosenbrock.STAGES, k, size)
 
 
 @inner
@@ -235,6 +240,8 @@ def load(address, sizes, times, counts, work, record, room, lane, order):
     clocks[CALM_COUNT * LANES + lane] = float(counts[CALM_STEPS])
     clocks[FRESH * LANES + lane] = 0.0
     clocks[JACOBIANS_TAKEN * LANES + lane] = float(counts[JACOBIANS])
+    clocks[WORST * LANES + lane] = control[LARGEST_ERROR]
+    clocks[LATEST * LANES + lane] = 0.0
     return True
 
 
@@ -249,6 +256,7 @@ def unload(sizes, counts, record, room, lane, stages, factored):
         state[3 * w + i] = largest[i * LANES + lane]
     control[T] = clocks[NOW * LANES + lane]
     control[H_NEXT] = clocks[STEP * LANES + lane]
+    control[LARGEST_ERROR] = clocks[WORST * LANES + lane]
     taken = int(clocks[TAKEN * LANES + lane])
     refused = int(clocks[REFUSED * LANES + lane])
     tried = taken - counts[STEPS] + refused - counts[REJECTED]
@@ -284,17 +292,18 @@ def write_outputs(address, sizes, times, counts, out, work, record, room, lane, 
             for s in range(stages):
                 found += weights[2 + s] * k[s * n * LANES + at]
             u[i] = found
-        emit(address, sizes, u, p, row, out, out, weights, work, work)
+        emit(address, sizes, u, p, row, out, out, weights, 0, work)
         row += 1
     counts[CURSOR] = row
     clocks[NEXT_OUTPUT * LANES + lane] = times[row] if row < sizes[N_TIMES] else inf
 
 
 @inner
-def finish(sizes, record, status, stopped, out, s, code):
+def finish(sizes, record, status, reached, out, s, code):
     """The end of a subject: its status, and nan for outputs if it failed."""
     status[s] = code
-    stopped[s] = record[T]
+    reached[s * REACHED] = record[T]
+    reached[s * REACHED + 1] = record[LARGEST_ERROR]
     block = sizes[N_TIMES] * sizes[WIDTH]
     if code != SUCCESS:
         for i in range(block):
@@ -303,7 +312,7 @@ def finish(sizes, record, status, stopped, out, s, code):
 
 @inner
 def run(
-    address, sizes, template, doses, times, counts, out, work, records, status, stopped, first, room, queue, waiting, other, n_other,
+    address, sizes, template, doses, times, counts, out, work, records, status, reached, first, room, queue, waiting, other, n_other,
     stages, evaluations, factored, order, attempt, weigh, judge, verdict_means,
 ):  # fmt: skip
     """Advance all subjects that wait in the queue until each is finished or waits in the other one; how many wait there."""
@@ -339,7 +348,7 @@ def run(
                         lane,
                         order,
                     ):
-                        finish(sizes, record, status, stopped, out, first + s, NOT_FINITE)
+                        finish(sizes, record, status, reached, out, first + s, NOT_FINITE)
                         holder[lane] = -1.0
                         active -= 1
                         clocks[ACTIVE * LANES + lane] = 0.0
@@ -355,16 +364,14 @@ def run(
         left = t1 - t
         wanted = smaller(h, template[H_MAX])
         last = wanted >= left * (1.0 - 1e-10)
-        h = choose(last, left, choose(2.0 * wanted > left, 0.5 * left, wanted))
+        h = choose(2.0 * wanted > left, 0.5 * left, wanted)
+        h = choose(last, left, (t + h) - t)
         too_many = clock(clocks, TAKEN) + clock(clocks, REFUSED) >= template[MAX_STEPS]
         too_small = h <= 0.25 * resolution(t)
         stop = on & (too_many | too_small)
         if anywhere(stop):
-            set_clock(
-                clocks,
-                REACH,
-                choose(stop, choose(too_many, float(TOO_MANY_STEPS), float(STEP_TOO_SMALL)), 0.0),
-            )
+            why = choose(clock(clocks, LATEST) == inf, float(NOT_FINITE), float(STEP_TOO_SMALL))
+            set_clock(clocks, REACH, choose(stop, choose(too_many, float(TOO_MANY_STEPS), why), 0.0))
             for lane in range(LANES):
                 code = int(clocks[REACH * LANES + lane])
                 if code != 0:
@@ -379,7 +386,7 @@ def run(
                         evaluations,
                         factored,
                     )
-                    finish(sizes, record, status, stopped, out, first + s, code)
+                    finish(sizes, record, status, reached, out, first + s, code)
                     holder[lane] = -1.0
                     clocks[ACTIVE * LANES + lane] = 0.0
                     active -= 1
@@ -388,8 +395,11 @@ def run(
 
         attempt(address, sizes, infusing, h, room)
         worst = error_norm_wide(error, y, y1, floor, rtol, n)
+        set_clock(clocks, LATEST, worst)
         good = worst <= 1.0
         accepted = on & good
+        largest_error = clock(clocks, WORST)
+        set_clock(clocks, WORST, choose(accepted, larger(worst, largest_error), largest_error))
         set_clock(clocks, TAKEN, clock(clocks, TAKEN) + choose(accepted, 1.0, 0.0))
         set_clock(clocks, REFUSED, clock(clocks, REFUSED) + choose(on & ~good, 1.0, 0.0))
         end = choose(last, t1, t + h)
@@ -432,15 +442,15 @@ def run(
         if anywhere(leaving):
             set_clock(clocks, REACH, choose(leaving, choose(last, 1.0, 2.0), 0.0))
             for lane in range(LANES):
-                why = clocks[REACH * LANES + lane]
-                if why > 0.0:
+                turn = clocks[REACH * LANES + lane]
+                if turn > 0.0:
                     s = int(holder[lane])
                     record = shift(records, s * sizes[RECORD])
                     state = shift(record, N_CONTROL)
                     mine = shift(counts, (first + s) * N_COUNTS)
                     unload(sizes, mine, record, room, lane, evaluations, factored)
                     stays = False
-                    if why == 2.0:
+                    if turn == 2.0:
                         switch(record, mine, verdict_means)
                         other[n_other] = float(s)
                         n_other += 1
@@ -454,7 +464,7 @@ def run(
                             stays = load(address, sizes, times, mine, work, record, room, lane, order)
                             code = SUCCESS if stays else NOT_FINITE
                         if not stays:
-                            finish(sizes, record, status, stopped, out, first + s, code)
+                            finish(sizes, record, status, reached, out, first + s, code)
                     if not stays:
                         holder[lane] = -1.0
                         clocks[ACTIVE * LANES + lane] = 0.0
@@ -464,7 +474,7 @@ def run(
 
 @c_function(SUBJECTS)
 def subjects_in_lanes(
-    address, sizes, control, state, parameters, doses, times, counts, out, work, tangent, out_dot, events, status, stopped, scales, first, end,
+    address, sizes, control, state, parameters, doses, times, counts, out, work, tangent, out_dot, events, status, reached, scales, levels, crossings, first, end,
 ):  # fmt: skip
     """``integrate.subjects`` in lanes, without sensitivities. events: records of the subjects; tangent: queues and ``room``, see above."""
     n_subjects = end - first
@@ -505,7 +515,7 @@ def subjects_in_lanes(
                 own_events,
             )
         if code != GO_ON:
-            finish(sizes, record, status, stopped, out, first + s, code)
+            finish(sizes, record, status, reached, out, first + s, code)
         elif record[BY_STIFF] != 0.0:
             stiff_queue[n_stiff] = float(s)
             n_stiff += 1
@@ -516,14 +526,20 @@ def subjects_in_lanes(
     while n_explicit + n_stiff > 0:
         if n_explicit >= n_stiff:
             n_stiff = run(
-                address, sizes, template, doses, times, counts, out, work, events, status, stopped, first, room, explicit_queue, n_explicit,
+                address, sizes, template, doses, times, counts, out, work, events, status, reached, first, room, explicit_queue, n_explicit,
                 stiff_queue, n_stiff, explicit.STAGES, explicit.STAGES - 1, 0, explicit.ORDER, attempt_explicit, explicit.weigh, judge_explicit, STIFF,
             )  # fmt: skip
             n_explicit = 0
         else:
             n_explicit = run(
-                address, sizes, template, doses, times, counts, out, work, events, status, stopped, first, room, stiff_queue, n_stiff,
+                address, sizes, template, doses, times, counts, out, work, events, status, reached, first, room, stiff_queue, n_stiff,
                 explicit_queue, n_explicit, rosenbrock.STAGES, rosenbrock.STAGES, 1, rosenbrock.ORDER, attempt_rosenbrock, rosenbrock.weigh,
                 judge_rosenbrock, NOT_STIFF,
             )  # fmt: skip
             n_stiff = 0
+
+
+METHODS = {
+    name: bound((attempt_rosenbrock, subjects_in_lanes), rosenbrock=method)
+    for name, method in rosenbrock_methods.METHODS.items()
+}

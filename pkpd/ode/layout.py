@@ -4,7 +4,7 @@ Every unit takes the same few pointers; this module gives their slots names. n: 
 
 address  (N_ADDRESSES,) int64   functions of the model, then units of the integrator
 sizes    int64                  counts, then index patterns one after the other
-control  double                 clock and options
+control  double                 clock and options, then the roots
 state    double                 y | infusion rates | atol | largest |y| so far (WIDE each) | parameters and constants of the subject
 counts   (N_COUNTS,) int64      statistics, then the output cursor and the stiffness counters
 work     double                 stages and scratch of the method, see march.py
@@ -16,15 +16,15 @@ events   double                 (2 n_doses, EVENT): time, state, jump, rate chan
 
 Vectors of states are WIDE long: the number of states rounded up to a multiple of LANES, with noughts behind the last state.
 
-``tangent`` has a header of 16 (ERROR_NORM, SETTLE: 1 when y1' is to become y'); then, with r' the tangent of infusion rates and m the directions
+``tangent`` has a header of 16 (ERROR_NORM, SETTLE: 1 when y1' is to become y', DENSE_STAGES: of which weights are given to dense output); then, with r' the tangent of infusion rates and m the directions
 rounded up to a multiple of LANES,
 
-    scale (m,) | r' (n, m) | y' | y1' | u' | error' | largest | at (n, m each) | k' (8, n, m) | J' (n_jacobian, m)
-    | values of J, f_p, hessian, outputs', initial', routes' | column (3 WIDE) | route (4 n_routes) | route' (4 n_routes, m)
-    | seeds of initial values (n, m) | seeds of doses (n_doses, m)
+    scale (m,) | r' (n, m) | y' | y1' | u' | error' | largest | at (n, m each) | k' (n_stages, n, m) | J' (n_jacobian, m) | p' (N_PREPARED, m)
+    | column (3 WIDE) | route (4 n_routes) | route' (4 n_routes, m) | seeds of initial values (n, m) | seeds of doses (n_doses, m)
 
-A direction d changes at most one parameter: p' has one element ``scale[d]``. The patterns of derivatives by parameters hold only the nonzeros that
-some direction needs, as (nonzero, row, direction).
+Behind the N_CONTROL slots of ``control`` stand the roots: what is looked for (n_roots, ROOT) | what was found (n_roots, FOUND + most) | n_outputs.
+
+A direction d changes at most one parameter: p' has one element ``scale[d]``, and those of the constants that depend on it.
 
 Nothing here imports llvmlite or its users.
 """
@@ -34,49 +34,31 @@ from __future__ import annotations
 # address: functions of the model ...
 RHS, JACOBIAN, FACTOR, SOLVE, OUTPUTS, INITIAL, ROUTES, CONSTANTS = range(8)
 (
-    DFDP, HESSIAN, DOUTPUTS, DINITIAL, DROUTES, DCONSTANTS, SOLVE_LANES, MULTIPLY_LANES, CONTRACT_LANES, RHS_WIDE, JACOBIAN_WIDE, FACTOR_WIDE,
-    SOLVE_WIDE,
-) = range(8, 21)  # fmt: skip
+    D_RHS, D_JACOBIAN, D_OUTPUTS, D_INITIAL, D_ROUTES, D_CONSTANTS, SOLVE_LANES, CONTRACT_LANES, RHS_WIDE, JACOBIAN_WIDE, FACTOR_WIDE, SOLVE_WIDE,
+) = range(8, 20)  # fmt: skip
 # ... and units of the integrator
 (
-    EXPLICIT, ROSENBROCK, REST, EXPLICIT_TANGENT, ROSENBROCK_TANGENT, EMIT_TANGENT, INITIAL_TANGENT, EVENT_TANGENT,
-) = range(21, 29)  # fmt: skip
-N_ADDRESSES = 29
+    EXPLICIT, ROSENBROCK, REST, EXPLICIT_TANGENT, ROSENBROCK_TANGENT, EMIT_TANGENT, INITIAL_TANGENT, EVENT_TANGENT, DENSE_TANGENT, EXPLICIT_ROOTS,
+    ROSENBROCK_ROOTS, OBSERVE,
+) = range(20, 32)  # fmt: skip
+N_ADDRESSES = 32
 
 MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "routes", "constants")
-SENSITIVITY_FUNCTIONS = (
-    "dfdp",
-    "hessian",
-    "doutputs",
-    "dinitial",
-    "droutes",
-    "dconstants",
-    "solve_lanes",
-    "multiply_lanes",
-    "contract_lanes",
-)
-
 # sizes: counts, then where each pattern starts in the same array and how many entries it has
 (
-    N_STATES, N_PARAMS, N_OUTPUTS, WIDTH, N_TIMES, N_JACOBIAN, N_LU, N_ROUTES, N_DOSES, N_DIRECTIONS, N_DFDP, N_HESSIAN, N_DOUTPUTS,
-    N_DINITIAL, N_DROUTES, N_STEADY, METHOD, CONTROLLED, N_PREPARED, WIDE, RECORD,
-) = range(21)  # fmt: skip
+    N_STATES, N_PARAMS, N_OUTPUTS, WIDTH, N_TIMES, N_JACOBIAN, N_LU, N_ROUTES, N_DOSES, N_DIRECTIONS, N_STEADY, METHOD, N_PREPARED, WIDE, RECORD,
+    N_STAGES,  # the most of any method in use
+    N_ROOTS, MOST,  # roots, and the most crossings of one that are kept
+) = range(18)  # fmt: skip
 (
     AT_J,  # (row, column) of every Jacobian entry
     AT_DIAGONAL,  # entry of every diagonal element of the Jacobian
     AT_STEADY,  # states that start at rest
     AT_TARGETS,  # state of every route
     AT_SLOTS,  # direction of every parameter, or -1
-    AT_P,  # (nonzero of dfdp, state, direction)
-    AT_H_STATE,  # (nonzero of hessian, Jacobian entry, state)
-    AT_H_PARAM,  # (nonzero of hessian, Jacobian entry, direction)
-    AT_G_STATE,  # (nonzero of doutputs, output, state)
-    AT_G_PARAM,  # (nonzero of doutputs, output, direction)
-    AT_D,  # (nonzero of dinitial, state, direction)
-    AT_R,  # (nonzero of droutes, element of routes, direction)
     AT_END,
-) = range(21, 34)
-N_SIZES = 36
+) = range(18, 24)
+N_SIZES = 24
 LANES = 8  # doubles of one vector register of AVX-512; two of AVX2
 
 # control
@@ -88,8 +70,18 @@ LANES = 8  # doubles of one vector register of AVX-512; two of AVX2
     INFUSING,  # 1 when any infusion rate is not nought
     NEXT_EVENT, N_EVENTS,  # which breakpoint comes next, and how many there are
     BY_STIFF,  # 1 when the stiff method is at work
-) = range(15)  # fmt: skip
-N_CONTROL = 16
+    SLACK,  # how many times larger the errors of sensitivities may be
+    SLOPE_AHEAD,  # 1 when the slope at the new value stands among the stages already
+    LARGEST_ERROR,  # of an accepted step, in units of the tolerance
+) = range(18)  # fmt: skip
+N_CONTROL = 24
+
+# one root, behind control: an output, or a state after all outputs; its level; -1, 0 or 1; the present value and those in a step, less the level
+COLUMN, LEVEL, DIRECTION, PRESENT, SAMPLES = range(5)
+ROOT = 16
+# and what was found: how many crossings, of which those that find room follow; 1 or 0; and for how long it was above
+COUNT, ABOVE_AT_START, TIME_ABOVE, FOUND = range(4)
+REACHED = 2  # of each subject: the time reached and the largest error
 
 # counts
 (
@@ -107,21 +99,24 @@ N_CONTROL = 16
 ) = range(11)
 N_COUNTS = 12
 
-EXPLICIT_STAGES, ROSENBROCK_STAGES = 7, 8
-WEIGHTS = 16  # room for the weights of dense output: of y, y1 and the stages
+N_CLOCKS = 18  # of lanes.py
+WEIGHTS = 24  # room for the weights of dense output: of y, y1 and the stages
 HEADER = 16
-ERROR_NORM, SETTLE = range(2)  # in the header of tangent
+ERROR_NORM, SETTLE, DENSE_STAGES = range(3)  # in the header of tangent
 DOSE, EVENT = 5, 6
 BOLUS, INFUSION_START, INFUSION_END = 0, 1, 2
 
-AUTO, TSIT5, RODAS5P = range(3)
-METHODS = {"auto": AUTO, "tsit5": TSIT5, "rodas5p": RODAS5P}
-TSIT5_ONLY, RODAS5P_ONLY, SWITCHED = range(3)  # what counts[METHOD_USED] says
-METHOD_SENTENCES = {
-    TSIT5_ONLY: "tsit5",
-    RODAS5P_ONLY: "rodas5p",
-    SWITCHED: "tsit5, and rodas5p where the problem proved stiff",
-}
+# stages of every method, those included that serve its dense output alone
+EXPLICIT_METHODS = {"tsit5": 7, "vern7": 16}
+STIFF_METHODS = {"rodas4": 6, "rodas5p": 8}
+METHODS = ("auto", *EXPLICIT_METHODS, *STIFF_METHODS)
+EXPLICIT_ONLY, STIFF_ONLY, AUTO = range(3)  # sizes[METHOD]
+SWITCHED = 2  # counts[METHOD_USED] is one of the first two, or this
+
+
+def method_sentence(used: int, explicit: str, stiff: str) -> str:
+    """What counts[METHOD_USED] says, for a pair of methods."""
+    return (explicit, stiff, f"{explicit}, and {stiff} where the problem proved stiff")[used]
 
 
 def wide(n: int) -> int:
@@ -129,15 +124,14 @@ def wide(n: int) -> int:
     return max(1, -(-n // LANES)) * LANES
 
 
-def work_size(n: int, n_jacobian: int, n_lu: int, n_steady: int, n_routes: int, m: int) -> int:
-    """Doubles of ``work`` for whatever uses it.
+def work_size(n: int, n_jacobian: int, n_lu: int, n_steady: int, n_routes: int, m: int, stages: int) -> int:
+    """Doubles of ``work`` for whatever uses it; stages : the most of any method.
 
     Methods: see march.py. Rest: matrix (n_steady, n_steady) | change (n_steady, max(1, m)) | f | J. Routes: 4 n_routes.
     """
     w = wide(n)
     return max(
-        (EXPLICIT_STAGES + 5) * w + WEIGHTS,
-        (ROSENBROCK_STAGES + 4) * w + WEIGHTS + n_jacobian + n_lu,
+        (stages + 4) * w + WEIGHTS + max(w, n_jacobian + n_lu),
         n_steady * n_steady + n_steady * max(1, m) + w + n_jacobian,
         4 * n_routes,
     )
@@ -148,19 +142,20 @@ def record_size(n: int, n_prepared: int, n_doses: int) -> int:
     return N_CONTROL + 4 * wide(n) + n_prepared + 2 * n_doses * EVENT
 
 
-def room_size(n: int, n_prepared: int, n_jacobian: int, n_lu: int, n_subjects: int) -> int:
+def room_size(n: int, n_prepared: int, n_jacobian: int, n_lu: int, n_subjects: int, stages: int) -> int:
     """Doubles of queues and vectors, see lanes.py."""
     return 2 * (n_subjects + LANES) + LANES * (
-        (8 + ROSENBROCK_STAGES) * n + n_prepared + n_jacobian + n_lu + 17
+        (8 + stages) * n + n_prepared + n_jacobian + n_lu + N_CLOCKS + 1
     )
 
 
-def tangent_size(n: int, m: int, n_routes: int, n_doses: int, nonzeros: int, n_jacobian: int) -> int:
-    """Doubles of ``tangent``; nonzeros: of J, f_p, hessian, outputs', initial' and routes' together."""
+def tangent_size(
+    n: int, m: int, n_routes: int, n_doses: int, n_jacobian: int, n_prepared: int, stages: int
+) -> int:
+    """Doubles of ``tangent``."""
     return (
         HEADER
-        + m * (1 + 16 * n + n_jacobian + 4 * n_routes + n_doses)
-        + nonzeros
+        + m * (1 + (8 + stages) * n + n_jacobian + n_prepared + 4 * n_routes + n_doses)
         + 3 * wide(n)
         + 4 * n_routes
     )

@@ -34,7 +34,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from functools import lru_cache, reduce
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -90,10 +90,12 @@ def module(
     signature: Sequence[str | None],
     columns: Collection[str] = (),
     packed: str | None = None,
+    contract: bool = False,
 ) -> str:
     """The text of an LLVM module with ``function`` as a C function of the name ``symbol``.
 
-    signature : the type of the result, then those of the arguments, as named in call.py; columns : see ``Columns``; packed : see ``Packed``.
+    signature : the type of the result, then those of the arguments, as named in call.py; columns : see ``Columns``; packed : see ``Packed``;
+    contract : whether a product and a sum may be rounded once.
     """
     result, *arguments = [TYPES[name] for name in signature]
     made = ir.Module(symbol)
@@ -108,6 +110,7 @@ def module(
         body = Packed(function, values, builder, entry, packed)
     else:
         body = Body(function, values, builder, entry)
+    body.flags = ("contract",) if contract else ()
     value = body.run()
     if value is None and result == TYPES[None]:
         builder.ret_void()
@@ -131,6 +134,7 @@ class Body:
         self.values: dict[str, Any] = {}  # of names that are assigned once, before anything that reads them
         self.slots: dict[str, Any] = {}  # of all others: places in memory, which LLVM turns into registers
         self.loops: list[_Loop] = []
+        self.flags: tuple[str, ...] = ()  # of sums and products
         self.result: Any = None  # places of the result, once its type is known
         self.end = builder.append_basic_block("end")
         self.local, self.once = _assigned(self.tree)
@@ -411,9 +415,9 @@ class Body:
                 return self.globals[node.id]
             case ast.Name() if node.id in _BUILTINS:
                 return _BUILTINS[node.id]
-            case ast.Attribute() if isinstance(home := self.known(node.value), ModuleType) and hasattr(
-                home, node.attr
-            ):
+            case ast.Attribute() if isinstance(
+                home := self.known(node.value), ModuleType | SimpleNamespace
+            ) and hasattr(home, node.attr):
                 return getattr(home, node.attr)
         raise self.error(node, "has no value here")
 
@@ -493,7 +497,7 @@ class Body:
         if type(sign) in self._FLOAT:
             if a.type == INT:
                 a, b = self.convert(a, FLOAT, node), self.convert(b, FLOAT, node)
-            return getattr(self.builder, self._FLOAT[type(sign)])(a, b)
+            return getattr(self.builder, self._FLOAT[type(sign)])(a, b, flags=self.flags)
         raise self.error(node, "not an operation of this language")
 
     def power(self, node: ast.AST, a: Any, b: Any) -> Any:
@@ -876,6 +880,7 @@ _CALLS: dict[Any, tuple[int, Callable[..., Any]]] = {
     call.call2: (3, lambda body, *rest: body.by_address(None, *rest)),
     call.call3: (4, lambda body, *rest: body.by_address(None, *rest)),
     call.call4: (5, lambda body, *rest: body.by_address(None, *rest)),
+    call.call6: (7, lambda body, *rest: body.by_address(None, *rest)),
     call.status7: (8, lambda body, *rest: body.by_address(call.INTEGER, *rest)),
     call.status11: (12, lambda body, *rest: body.by_address(call.INTEGER, *rest)),
 }

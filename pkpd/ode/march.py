@@ -1,8 +1,9 @@
 """From one event to the next, step by step: what all methods have in common.
 
-A method is three functions and a number of stages (``explicit.py``, ``rosenbrock.py``): ``attempt`` computes the stages of one step, its new
-value and its error; ``weights`` says how dense output combines the stages; ``judge`` looks at an accepted step and may ask for another method.
-``work`` holds k (stages, w) | u | y1 | error | floor | weights (16) | and what the method wants, with w the number of states rounded up to whole vectors.
+A method is four functions and a number of stages (``explicit.py``, ``rosenbrock.py``): ``attempt`` computes the stages of one step, its new
+value and its error; ``judge`` looks at an accepted step and may ask for another method; ``complete`` computes what stages dense output wants besides, once
+an output lies inside the step; ``weigh`` says how dense output combines the stages.
+``work`` holds k (stages, w) | u | y1 | error | floor | weights (WEIGHTS) | and what the method wants, with w the number of states rounded up to whole vectors.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from math import inf
 from .call import DOUBLES, INTEGER, INTEGERS, call3, inner, shift, status7
 from .control import FORGOTTEN, cut_factor, first_step, level, resolution, step_factor, trial_step
 from .layout import (
-    AUTOMATIC, CURSOR, EMIT_TANGENT, ERROR_NORM, FRESH_JACOBIAN, FRESH_SLOPE, H, H_MAX, H_NEXT, MAX_STEPS, N_DIRECTIONS, N_OUTPUTS, N_STATES, N_TIMES, OUTPUTS, REJECTED,
-    RHS, RHS_CALLS, RTOL, SETTLE, STEPS, T1, T, WEIGHTS, WIDE, WIDTH,
+    AUTOMATIC, CURSOR, DENSE_STAGES, DENSE_TANGENT, EMIT_TANGENT, ERROR_NORM, FRESH_JACOBIAN, FRESH_SLOPE, H, H_MAX, H_NEXT, LARGEST_ERROR, MAX_STEPS, N_DIRECTIONS, N_OUTPUTS, N_ROOTS, N_STATES, N_TIMES, OUTPUTS, REJECTED,
+    RHS, RHS_CALLS, RTOL, SETTLE, SLOPE_AHEAD, STEPS, T1, T, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
 from .status import NOT_FINITE, STEP_TOO_SMALL, SUCCESS, TOO_MANY_STEPS
 from .vectors import advance, blend, clear, error_norm, floors, plus
@@ -72,30 +73,32 @@ def enter(address, sizes, control, state, p, counts, f, u, g, floor, order):
     control[H_NEXT] = 0.0
     control[FRESH_SLOPE] = 1.0
     control[FRESH_JACOBIAN] = 0.0
+    control[SLOPE_AHEAD] = 0.0
     floors(floor, atol, largest, control[RTOL], control[AUTOMATIC], w)
     return h
 
 
 @inner
-def emit(address, sizes, u, p, row, out, out_dot, weights, tangent, work):
-    """Write outputs, states and their tangents at the state u, of which weights tells how it came from stages."""
+def emit(address, sizes, u, p, row, out, out_dot, weights, stages, tangent):
+    """Write outputs, states and their tangents at the state u, of which weights tells how it came from y, y1 and the stages."""
     line = shift(out, row * sizes[WIDTH])
     call3(address[OUTPUTS], u, p, line)
     for i in range(sizes[WIDTH] - sizes[N_OUTPUTS]):
         line[sizes[N_OUTPUTS] + i] = u[i]
     if sizes[N_DIRECTIONS] > 0:
+        tangent[DENSE_STAGES] = float(stages)
         line_dot = shift(out_dot, row * sizes[WIDTH] * sizes[N_DIRECTIONS])
         status7(address[EMIT_TANGENT], address, sizes, u, p, tangent, line_dot, weights)
 
 
 @inner
 def march(
-    address, sizes, control, state, p, times, counts, out, work, tangent, out_dot, stages, order, tangent_unit, attempt, weigh, judge,
+    address, sizes, control, state, p, times, counts, out, work, tangent, out_dot, stages, extra, order, tangent_unit, roots_unit, attempt, judge, complete, weigh,
 ):  # fmt: skip
     """Integrate from control[T] to control[T1], writing the outputs before T1. Returns a status, or what ``judge`` asks for.
 
-    The first step is control[H_NEXT] if that is not nought. Arguments: see layout.py; order : of the error estimate, plus one; tangent_unit : where
-    the address of the method's tangent is.
+    The first step is control[H_NEXT] if that is not nought. Arguments: see layout.py; extra : how many of the stages serve dense output alone;
+    order : of the error estimate, plus one; tangent_unit, roots_unit : where the addresses of the method's tangent and of its search for roots are.
     """
     w, m = sizes[WIDE], sizes[N_DIRECTIONS]
     rtol = control[RTOL]
@@ -114,6 +117,7 @@ def march(
         return NOT_FINITE
     before = FORGOTTEN
     rejected = False
+    worst = 0.0
     while True:
         # land on t1 without leaving a crumb
         left = t1 - t
@@ -122,14 +126,16 @@ def march(
         last = h >= left * (1.0 - 1e-10)
         if last:
             h = left
-        elif 2.0 * h > left:
-            h = 0.5 * left
+        else:
+            if 2.0 * h > left:
+                h = 0.5 * left
+            h = (t + h) - t  # by as much as the clock will move
         control[T] = t
         control[H] = h
         if counts[STEPS] + counts[REJECTED] >= control[MAX_STEPS]:
             return TOO_MANY_STEPS
         if h <= 0.25 * resolution(t):
-            return STEP_TOO_SMALL
+            return NOT_FINITE if worst == inf else STEP_TOO_SMALL
 
         attempt(address, sizes, control, y, p, rate, k, u, y1, error, own, counts)
         worst = error_norm(error, y, y1, floor, rtol, w)
@@ -142,15 +148,29 @@ def march(
             rejected = True
             continue
         counts[STEPS] += 1
+        control[LARGEST_ERROR] = max(control[LARGEST_ERROR], worst)
         verdict = judge(address, sizes, control, y, p, k, u, y1, floor, own, counts)
 
         end = t1 if last else t + h
         limit = t1 - resolution(t1)
         row = counts[CURSOR]
+        whole = extra == 0
+        tangent_whole = extra == 0 or m == 0
+        if sizes[N_ROOTS] > 0:
+            if not whole:
+                complete(address, sizes, control, y, p, rate, k, u, y1, counts)
+                whole = True
+            status7(address[roots_unit], address, sizes, control, state, p, work, tangent)
         while row < sizes[N_TIMES] and times[row] <= end and times[row] < limit:
+            if not whole:
+                complete(address, sizes, control, y, p, rate, k, u, y1, counts)
+                whole = True
+            if not tangent_whole:
+                status7(address[DENSE_TANGENT], address, sizes, control, state, p, work, tangent)
+                tangent_whole = True
             weigh((times[row] - t) / h, h, weights)
             blend(u, weights[0], y, weights[1], y1, shift(weights, 2), stages, k, w)
-            emit(address, sizes, u, p, row, out, out_dot, weights, tangent, work)
+            emit(address, sizes, u, p, row, out, out_dot, weights, stages, tangent)
             row += 1
         counts[CURSOR] = row
 

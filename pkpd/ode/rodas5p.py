@@ -70,6 +70,7 @@ TABLEAU = RosenbrockTableau(
             ],
         ]
     ),
+    error=np.array([0.0] * 7 + [1.0]),
     dense=np.array(
         [
             [

@@ -1,33 +1,37 @@
 """Rosenbrock methods.
 
 One Jacobian and one sparse LU a step, both straight-line code of the model; every stage is one right-hand side and one solve.
+What is written here is for rodas5p; ``METHODS`` has the same functions for every table.
 """
 
 from __future__ import annotations
 
-from .call import c_function, call2, call3, inner, shift, unrolled
+from . import rodas4
+from .call import bound, c_function, call2, call3, inner, shift, unrolled
 from .control import CALM, CALM_AFTER
 from .layout import (
     AT_DIAGONAL, AUTO, CALM_STEPS, FACTOR, FACTORISATIONS, FRESH_JACOBIAN, H, INFUSING, JACOBIAN, JACOBIANS, METHOD, N_JACOBIAN, N_STATES, RHS, RHS_CALLS,
-    ROSENBROCK_STAGES, ROSENBROCK_TANGENT, SOLVE, WIDE,
+    ROSENBROCK_ROOTS, ROSENBROCK_TANGENT, SOLVE, WIDE,
 )  # fmt: skip
 from .march import ADVANCE, march
 from .rodas5p import TABLEAU
 from .status import NOT_STIFF, SUCCESS
-from .vectors import combine, copy, plus
+from .vectors import combine, plus, total
 
 A = TABLEAU.a
 C = TABLEAU.C
+B_ERROR = TABLEAU.error
 DENSE = TABLEAU.dense
+POWERS = len(DENSE)
 GAMMA = TABLEAU.gamma
-STAGES = ROSENBROCK_STAGES
+STAGES = len(TABLEAU.c)
 LAST = STAGES - 1
-ORDER = 5  # of the error estimate, plus one
+ORDER = TABLEAU.order  # of the error estimate, plus one
 
 
 @inner
 def attempt(address, sizes, control, y, p, rate, k, u, y1, error, own, counts):
-    """The stages; the last one is the error, and with its argument the new value. own : Jacobian | factors."""
+    """The stages; the last one and its argument are the new value. own : Jacobian | factors."""
     w = sizes[WIDE]
     h = control[H]
     J = own
@@ -53,17 +57,25 @@ def attempt(address, sizes, control, y, p, rate, k, u, y1, error, own, counts):
             combine(stage, stage, C, s, per_h, k, w)
         call2(address[SOLVE], LU, stage)
     counts[RHS_CALLS] += STAGES
-    copy(error, shift(k, LAST * w), w)
-    plus(y1, u, error, w)
+    plus(y1, u, shift(k, LAST * w), w)
+    total(error, 1.0, B_ERROR, STAGES, k, w)
+
+
+@inner
+def complete(address, sizes, control, y, p, rate, k, u, y1, counts):
+    """Dense output needs no further stages."""
 
 
 @inner
 def weigh(x, h, weights):
-    """Dense output: ``u = (1-x) y + x y1 + x (1-x) sum_s (D_0s + x D_1s + x^2 D_2s) k_s``."""
+    """Dense output: ``u = (1-x) y + x y1 + x (1-x) sum_s (D_0s + x D_1s + ...) k_s``."""
     weights[0] = 1.0 - x
     weights[1] = x
     for s in range(STAGES):
-        weights[2 + s] = x * (1.0 - x) * (DENSE[0, s] + x * (DENSE[1, s] + x * DENSE[2, s]))
+        weight = 0.0
+        for power in unrolled(0, POWERS):
+            weight = DENSE[POWERS - 1 - power, s] + x * weight
+        weights[2 + s] = x * (1.0 - x) * weight
 
 
 @inner
@@ -93,5 +105,16 @@ def judge(address, sizes, control, y, p, k, u, y1, floor, own, counts):
 def advance_rosenbrock(address, sizes, control, state, p, times, counts, out, work, tangent, out_dot):
     """Integrate to the next event, or until the problem is stiff no more; see march.py."""
     return march(
-        address, sizes, control, state, p, times, counts, out, work, tangent, out_dot, STAGES, ORDER, ROSENBROCK_TANGENT, attempt, weigh, judge,
+        address, sizes, control, state, p, times, counts, out, work, tangent, out_dot, STAGES, 0, ORDER, ROSENBROCK_TANGENT, ROSENBROCK_ROOTS, attempt, judge, complete, weigh,
     )  # fmt: skip
+
+
+def _method(table):
+    return bound(
+        (attempt, complete, weigh, judge, advance_rosenbrock),
+        A=table.a, C=table.C, B_ERROR=table.error, DENSE=table.dense, POWERS=len(table.dense), GAMMA=table.gamma,
+        STAGES=len(table.c), LAST=len(table.c) - 1, ORDER=table.order,
+    )  # fmt: skip
+
+
+METHODS = {table.name: _method(table) for table in (rodas4.TABLEAU, TABLEAU)}

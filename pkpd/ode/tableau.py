@@ -42,7 +42,9 @@ class RungeKuttaTableau:
     """An embedded explicit pair with dense output.
 
     a : (s, s); b, c : (s,); error : (s,), b minus the embedded weights; dense : (s, q), so that the weight of stage i
-    at theta is ``sum_k dense[i, k] theta**(k+1)``.
+    at theta is ``sum_k dense[i, k] theta**(k+1)``; stages : how many make a step (0: all); those behind them serve dense output alone.
+
+    One stage stands at the new value, so that it may be the first of the next step: ``end``, the last of a step or the first behind it.
     """
 
     name: str
@@ -52,9 +54,11 @@ class RungeKuttaTableau:
     c: Array
     error: Array
     dense: Array
-    first_same_as_last: bool = field(init=False)
+    stages: int = 0
+    end: int = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "stages", self.stages or len(self.b))
         _strictly_lower(self.a, "a")
         if not np.allclose(self.a.sum(axis=1), self.c, atol=CONSISTENCY, rtol=0):
             raise ValueError(f"{self.name}: rows of a do not sum to c")
@@ -64,7 +68,12 @@ class RungeKuttaTableau:
             raise ValueError(f"{self.name}: the dense output does not end in the step")
         if self.linear_order() < self.order:
             raise ValueError(f"{self.name}: linear order {self.linear_order()} is below {self.order}")
-        object.__setattr__(self, "first_same_as_last", bool(np.array_equal(self.a[-1], self.b)))
+        if np.any(self.b[self.stages :]) or np.any(self.error[self.stages :]):
+            raise ValueError(f"{self.name}: a step uses stages that are for dense output alone")
+        ends = [s for s in range(self.stages - 1, len(self.b)) if np.array_equal(self.a[s], self.b)]
+        if not ends or ends[0] > self.stages:
+            raise ValueError(f"{self.name}: no stage stands at the new value")
+        object.__setattr__(self, "end", ends[0])
 
     def stability_coefficients(self) -> Array:
         """Coefficients of the stability polynomial R(z) = 1 + sum_k (b a^(k-1) 1) z^k."""
@@ -91,9 +100,9 @@ class RungeKuttaTableau:
 class RosenbrockTableau:
     """A stiffly accurate Rosenbrock method in transformed form.
 
-    gamma : scalar; a, C : (s, s) strictly lower; the last stage's argument plus the last stage is the new value, and the
-    last stage is the error estimate; dense : (q, s), rows of the interpolant
-    ``(1-x) y0 + x (y1 + (1-x) (d1 + x (d2 + x d3)))`` with ``d_j = sum_i dense[j, i] k_i``.
+    gamma : scalar; a, C : (s, s) strictly lower; the last stage's argument plus the last stage is the new value; error : (s,), what a step weighs
+    its stages with less what the embedded one does; dense : (q, s), rows of the interpolant
+    ``(1-x) y0 + x (y1 + (1-x) (d1 + x (d2 + ...)))`` with ``d_j = sum_i dense[j, i] k_i``.
     """
 
     name: str
@@ -101,6 +110,7 @@ class RosenbrockTableau:
     gamma: float
     a: Array
     C: Array
+    error: Array
     dense: Array
     c: Array
 
@@ -112,6 +122,8 @@ class RosenbrockTableau:
             raise ValueError(f"{self.name}: rows of alpha do not sum to c")
         if self.linear_order() < self.order:
             raise ValueError(f"{self.name}: linear order {self.linear_order()} is below {self.order}")
+        if self.linear_order(self.m - self.error) < self.order - 1:
+            raise ValueError(f"{self.name}: the embedded step is not of order {self.order - 1}")
         if abs(self.stability(-1e12)) > 1e-6:
             raise ValueError(f"{self.name}: not stiffly accurate, R(-infinity) = {self.stability(-1e12):.2e}")
 
@@ -131,10 +143,10 @@ class RosenbrockTableau:
         """b of the untransformed method."""
         return self.m @ self.original()[1]
 
-    def linear_order(self) -> int:
-        """Order on linear problems with constant coefficients."""
+    def linear_order(self, m: Array | None = None) -> int:
+        """Order on linear problems with constant coefficients, of the step or with other weights of the stages."""
         alpha, Gamma = self.original()
-        b, beta = self.weights(), alpha + Gamma
+        b, beta = (self.m if m is None else m) @ Gamma, alpha + Gamma
         values, power = [1.0], np.ones(len(b))
         for _ in range(len(b)):
             values.append(float(b @ power))

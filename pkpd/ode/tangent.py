@@ -7,36 +7,57 @@ With ``z = [y, p]`` and a direction ``z' = [y', p']``, differentiating a step wi
     Rosenbrock   W k_i' = J(u_i) u_i' + f_p(u_i) p' + r' + sum_j C_ij/h k_j' + J' k_i,    J' = sum_k dJ/dz_k z_k'
 
 so a Rosenbrock step shares its factorisation, and the result is the exact derivative of the computed solution for its steps. The tangent of
-the error estimate enters the step control with the tolerances of the states: a direction is therefore best a relative change of a parameter.
+the error estimate enters the step control with the tolerances of the states times a slack: a direction is therefore best a relative change of a
+parameter. J u' + f_p p' and J' come from functions that differentiate the model's own forward (symbolic/forward.py), with p' the tangents of parameters and of the
+constants that depend on them.
 
 Directions stand side by side in memory, LANES of them to a vector; the storage ``tangent`` is described in layout.py.
 """
 
 from __future__ import annotations
 
-from math import inf
-
 from . import explicit, rosenbrock
-from .call import DOUBLES, INTEGER, INTEGERS, c_function, call2, call3, call4, inner, shift, unrolled
+from .call import (
+    DOUBLES,
+    INTEGER,
+    INTEGERS,
+    bound,
+    bounded,
+    c_function,
+    call2,
+    call3,
+    call4,
+    call6,
+    highest,
+    inner,
+    lanes,
+    larger,
+    shift,
+    unrolled,
+)
 from .control import AUTO_FLOOR, CROSS_FLOOR, TINY
 from .layout import (
-    AT_D, AT_END, AT_G_PARAM, AT_G_STATE, AT_H_PARAM, AT_H_STATE, AT_J, AT_P, AT_R, AT_SLOTS, AT_STEADY, AUTOMATIC, BOLUS, CONTRACT_LANES, CONTROLLED, DFDP,
-    DINITIAL, DOUTPUTS, DROUTES, ERROR_NORM, H, HEADER, HESSIAN, INFUSION_START, JACOBIAN, LANES, MULTIPLY_LANES, N_DFDP, N_DINITIAL, N_DIRECTIONS, N_DOUTPUTS,
-    N_DROUTES, N_HESSIAN, N_JACOBIAN, N_OUTPUTS, N_ROUTES, N_STATES, N_STEADY, RHS, ROUTES, RTOL, SETTLE, SOLVE_LANES, WEIGHTS, WIDE, WIDTH,
+    AT_SLOTS, AT_STEADY, AUTOMATIC, BOLUS, CONTRACT_LANES, D_CONSTANTS, D_INITIAL, D_JACOBIAN, D_OUTPUTS, D_RHS, D_ROUTES, DENSE_STAGES, ERROR_NORM, H, HEADER, INFUSING,
+    INFUSION_START, LANES, N_DIRECTIONS, N_JACOBIAN, N_OUTPUTS, N_PARAMS, N_PREPARED, N_ROUTES, N_STAGES, N_STATES, N_STEADY, RHS, ROUTES, RTOL, SETTLE, SLACK,
+    SOLVE_LANES, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
 from .status import NO_STEADY_STATE, SUCCESS
 from .steady import negative_jacobian, solve_dense
-from .vectors import add, blend, combine, copy, plus, total
+from .vectors import advance, blend, clear, combine, copy, plus, total
 
+# Tables of the method whose step is differentiated: here tsit5 and rodas5p; ``METHODS`` below has the same functions for every table
 A_EXPLICIT = explicit.A
 B_ERROR = explicit.B_ERROR
+EXPLICIT_STAGES, EXPLICIT_ALL, EXPLICIT_END = explicit.STAGES, explicit.ALL, explicit.END
 A_STIFF = rosenbrock.A
 C_STIFF = rosenbrock.C
+STIFF_ERROR = rosenbrock.B_ERROR
+STIFF_STAGES = rosenbrock.STAGES
 
 
 @inner
 def parts(sizes, tangent):
-    """Pointers to scale, r', y', y1', u', error', largest, at, k', J', values, column, route."""
+    """Pointers to scale, r', y', y1', u', error', largest, at, k', J', p', column, route."""
     n, m = sizes[N_STATES], sizes[N_DIRECTIONS]
     scale = shift(tangent, HEADER)
     rate = shift(scale, m)
@@ -47,19 +68,11 @@ def parts(sizes, tangent):
     largest = shift(error, n * m)
     at = shift(largest, n * m)
     k = shift(at, n * m)
-    jacobian = shift(k, 8 * n * m)
-    values = shift(jacobian, sizes[N_JACOBIAN] * m)
-    nonzeros = (
-        sizes[N_JACOBIAN]
-        + sizes[N_DFDP]
-        + sizes[N_HESSIAN]
-        + sizes[N_DOUTPUTS]
-        + sizes[N_DINITIAL]
-        + sizes[N_DROUTES]
-    )
-    column = shift(values, nonzeros)
+    jacobian = shift(k, sizes[N_STAGES] * n * m)
+    p = shift(jacobian, sizes[N_JACOBIAN] * m)
+    column = shift(p, sizes[N_PREPARED] * m)
     route = shift(column, 3 * sizes[WIDE])
-    return scale, rate, y, y1, u, error, largest, at, k, jacobian, values, column, route
+    return scale, rate, y, y1, u, error, largest, at, k, jacobian, p, column, route
 
 
 @inner
@@ -67,66 +80,41 @@ def settle(sizes, tangent):
     """Move to the end of a step that was accepted since the last call."""
     if tangent[SETTLE] != 0.0:
         _, _, y, y1, _, _, largest, _, _, _, _, _, _ = parts(sizes, tangent)
-        for i in range(sizes[N_STATES] * sizes[N_DIRECTIONS]):
-            y[i] = y1[i]
-            largest[i] = max(largest[i], abs(y1[i]))
+        advance(y, y1, largest, sizes[N_STATES] * sizes[N_DIRECTIONS])
         tangent[SETTLE] = 0.0
 
 
 @inner
-def add_by_state(sizes, pattern, end, values, source, target):
-    """``target[row] += value source[state]`` over the entries (nonzero, row, state) of a pattern."""
-    m = sizes[N_DIRECTIONS]
-    for e in range(pattern, end, 3):
-        add(shift(target, sizes[e + 1] * m), values[sizes[e]], shift(source, sizes[e + 2] * m), m)
-
-
-@inner
-def add_by_parameter(sizes, pattern, end, values, scale, target):
-    """``target[row, d] += value scale[d]`` over the entries (nonzero, row, direction d) of a pattern."""
-    m = sizes[N_DIRECTIONS]
-    for e in range(pattern, end, 3):
-        d = sizes[e + 2]
-        target[sizes[e + 1] * m + d] += values[sizes[e]] * scale[d]
-
-
-@inner
-def slope_tangent(address, sizes, u, p, tangent, g):
+def slope_tangent(address, sizes, control, u, p, tangent, g):
     """``g <- J(u) u' + f_p(u) p' + r'``, with u' the part of that name."""
     n, m = sizes[N_STATES], sizes[N_DIRECTIONS]
-    scale, rate, _, _, u_dot, _, _, _, _, _, values, _, _ = parts(sizes, tangent)
-    P = shift(values, sizes[N_JACOBIAN])
-    call3(address[JACOBIAN], u, p, values)
-    call3(address[DFDP], u, p, P)
-    for i in range(n * m):
-        g[i] = rate[i]
+    _, rate, _, _, u_dot, _, _, _, _, _, p_dot, _, _ = parts(sizes, tangent)
     for lane in range(0, m, LANES):
-        call4(address[MULTIPLY_LANES], values, shift(u_dot, lane), shift(g, lane), m)
-    add_by_parameter(sizes, sizes[AT_P], sizes[AT_H_STATE], P, scale, g)
+        call6(address[D_RHS], u, p, shift(u_dot, lane), shift(p_dot, lane), shift(g, lane), m)
+    if control[INFUSING] != 0.0:
+        plus(g, g, rate, n * m)
 
 
 @inner
 def norm(sizes, control, state, y1, tangent):
-    """Largest error of any state along any direction in units of the state's tolerance; y1 : (n_states,), the state after the step."""
-    if sizes[CONTROLLED] == 0:
-        return 0.0
+    """Largest error of any state along any direction, in units of the state's tolerance times the slack; y1 : the state after the step."""
     n, w, m = sizes[N_STATES], sizes[WIDE], sizes[N_DIRECTIONS]
     _, _, y_dot, y1_dot, _, error, largest, _, _, _, _, _, _ = parts(sizes, tangent)
     rtol = control[RTOL]
+    floor = rtol * control[AUTOMATIC] * AUTO_FLOOR
     top = 0.0
     for i in range(n):
         top = max(top, max(state[3 * w + i], abs(y1[i])))
-    worst = 0.0
+    across = TINY + rtol * control[AUTOMATIC] * CROSS_FLOOR * top
+    worst = 0.0 * lanes(error)
     for i in range(n):
-        for d in range(m):
-            e = i * m + d
-            own = max(largest[e], max(state[3 * w + i], abs(y1[i])))
-            scale = state[2 * w + i] + rtol * max(abs(y_dot[e]), abs(y1_dot[e]))
-            scale += rtol * control[AUTOMATIC] * (AUTO_FLOOR * own + CROSS_FLOOR * top) + TINY
-            ratio = abs(error[e]) / scale
-            if not ratio <= worst:
-                worst = ratio if ratio < inf else inf
-    return worst
+        size = max(state[3 * w + i], abs(y1[i]))
+        base = state[2 * w + i] + across
+        for e in range(i * m, i * m + m, LANES):
+            own = larger(lanes(shift(largest, e)), size)
+            reach = larger(abs(lanes(shift(y_dot, e))), abs(lanes(shift(y1_dot, e))))
+            worst = larger(worst, bounded(abs(lanes(shift(error, e))) / (base + rtol * reach + floor * own)))
+    return highest(worst) / control[SLACK]
 
 
 STEP = (INTEGER, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES)
@@ -139,19 +127,40 @@ def explicit_tangent(address, sizes, control, state, p, work, tangent):
     n, w, m = sizes[N_STATES], sizes[WIDE], sizes[N_DIRECTIONS]
     h = control[H]
     _, _, y_dot, y1_dot, u_dot, error, _, _, k_dot, _, _, _, _ = parts(sizes, tangent)
-    u = shift(work, explicit.STAGES * w)
+    u = shift(work, EXPLICIT_ALL * w)
     y1 = shift(u, w)
-    for s in unrolled(0, explicit.STAGES):
+    for s in unrolled(0, EXPLICIT_STAGES):
         if s == 0:
             copy(u, state, w)
             copy(u_dot, y_dot, n * m)
         else:
             combine(u, state, A_EXPLICIT, s, h, work, w)
             combine(u_dot, y_dot, A_EXPLICIT, s, h, k_dot, n * m)
-        slope_tangent(address, sizes, u, p, tangent, shift(k_dot, s * n * m))
-    copy(y1_dot, u_dot, n * m)
-    total(error, h, B_ERROR, explicit.STAGES, k_dot, n * m)
+        slope_tangent(address, sizes, control, u, p, tangent, shift(k_dot, s * n * m))
+    if EXPLICIT_END < EXPLICIT_STAGES:
+        copy(y1_dot, u_dot, n * m)
+    else:
+        combine(y1_dot, y_dot, A_EXPLICIT, EXPLICIT_END, h, k_dot, n * m)
+    total(error, h, B_ERROR, EXPLICIT_STAGES, k_dot, n * m)
     tangent[ERROR_NORM] = norm(sizes, control, state, y1, tangent)
+    return SUCCESS
+
+
+@c_function(STEP)
+def dense_tangent(address, sizes, control, state, p, work, tangent):
+    """Tangent of the stages that serve dense output alone, of the explicit step that has just been accepted."""
+    n, w, m = sizes[N_STATES], sizes[WIDE], sizes[N_DIRECTIONS]
+    h = control[H]
+    _, _, y_dot, y1_dot, u_dot, _, _, _, k_dot, _, _, _, _ = parts(sizes, tangent)
+    u = shift(work, EXPLICIT_ALL * w)
+    for s in unrolled(EXPLICIT_STAGES, EXPLICIT_ALL):
+        if s == EXPLICIT_END:
+            copy(u, shift(u, w), w)
+            copy(u_dot, y1_dot, n * m)
+        else:
+            combine(u, state, A_EXPLICIT, s, h, work, w)
+            combine(u_dot, y_dot, A_EXPLICIT, s, h, k_dot, n * m)
+        slope_tangent(address, sizes, control, u, p, tangent, shift(k_dot, s * n * m))
     return SUCCESS
 
 
@@ -161,33 +170,37 @@ def rosenbrock_tangent(address, sizes, control, state, p, work, tangent):
     settle(sizes, tangent)
     n, w, m = sizes[N_STATES], sizes[WIDE], sizes[N_DIRECTIONS]
     per_h = 1.0 / control[H]
-    scale, _, y_dot, y1_dot, u_dot, error, _, _, k_dot, jacobian_dot, values, _, _ = parts(sizes, tangent)
-    u = shift(work, rosenbrock.STAGES * w)
+    _, _, y_dot, y1_dot, u_dot, error, _, _, k_dot, jacobian_dot, p_dot, _, _ = parts(sizes, tangent)
+    u = shift(work, STIFF_STAGES * w)
     y1 = shift(u, w)
-    LU = shift(work, (rosenbrock.STAGES + 4) * w + WEIGHTS + sizes[N_JACOBIAN])
-    hessian = shift(values, sizes[N_JACOBIAN] + sizes[N_DFDP])
-    call3(address[HESSIAN], state, p, hessian)
-    for i in range(sizes[N_JACOBIAN] * m):
-        jacobian_dot[i] = 0.0
-    add_by_state(sizes, sizes[AT_H_STATE], sizes[AT_H_PARAM], hessian, y_dot, jacobian_dot)
-    add_by_parameter(sizes, sizes[AT_H_PARAM], sizes[AT_G_STATE], hessian, scale, jacobian_dot)
-    for s in unrolled(0, rosenbrock.STAGES):
+    LU = shift(work, (STIFF_STAGES + 4) * w + WEIGHTS + sizes[N_JACOBIAN])
+    for lane in range(0, m, LANES):
+        call6(
+            address[D_JACOBIAN],
+            state,
+            p,
+            shift(y_dot, lane),
+            shift(p_dot, lane),
+            shift(jacobian_dot, lane),
+            m,
+        )
+    for s in unrolled(0, STIFF_STAGES):
         stage = shift(work, s * w)
         g = shift(k_dot, s * n * m)
         if s == 0:
             copy(u, state, w)
             copy(u_dot, y_dot, n * m)
-            slope_tangent(address, sizes, u, p, tangent, g)
+            slope_tangent(address, sizes, control, u, p, tangent, g)
         else:
             combine(u, state, A_STIFF, s, 1.0, work, w)
             combine(u_dot, y_dot, A_STIFF, s, 1.0, k_dot, n * m)
-            slope_tangent(address, sizes, u, p, tangent, g)
+            slope_tangent(address, sizes, control, u, p, tangent, g)
             combine(g, g, C_STIFF, s, per_h, k_dot, n * m)
         for lane in range(0, m, LANES):
             call4(address[CONTRACT_LANES], shift(jacobian_dot, lane), stage, shift(g, lane), m)
             call3(address[SOLVE_LANES], LU, shift(g, lane), m)
-    copy(error, shift(k_dot, (rosenbrock.STAGES - 1) * n * m), n * m)
-    plus(y1_dot, u_dot, error, n * m)
+    plus(y1_dot, u_dot, shift(k_dot, (STIFF_STAGES - 1) * n * m), n * m)
+    total(error, 1.0, STIFF_ERROR, STIFF_STAGES, k_dot, n * m)
     tangent[ERROR_NORM] = norm(sizes, control, state, y1, tangent)
     return SUCCESS
 
@@ -197,14 +210,11 @@ def emit_tangent(address, sizes, u, p, tangent, line, weights):
     """Write the tangents of outputs and states at the state u into line : (width, m); weights: of y, y1 and the stages in u."""
     settle(sizes, tangent)
     n, m = sizes[N_STATES], sizes[N_DIRECTIONS]
-    scale, _, y_dot, y1_dot, _, _, _, at, k_dot, _, values, _, _ = parts(sizes, tangent)
-    blend(at, weights[0], y_dot, weights[1], y1_dot, shift(weights, 2), 8, k_dot, n * m)
-    G = shift(values, sizes[N_JACOBIAN] + sizes[N_DFDP] + sizes[N_HESSIAN])
-    call3(address[DOUTPUTS], u, p, G)
-    for i in range(sizes[N_OUTPUTS] * m):
-        line[i] = 0.0
-    add_by_state(sizes, sizes[AT_G_STATE], sizes[AT_G_PARAM], G, at, line)
-    add_by_parameter(sizes, sizes[AT_G_PARAM], sizes[AT_D], G, scale, line)
+    _, _, y_dot, y1_dot, _, _, _, at, k_dot, _, p_dot, _, _ = parts(sizes, tangent)
+    stages = int(tangent[DENSE_STAGES])
+    blend(at, weights[0], y_dot, weights[1], y1_dot, shift(weights, 2), stages, k_dot, n * m)
+    for lane in range(0, m, LANES):
+        call6(address[D_OUTPUTS], u, p, shift(at, lane), shift(p_dot, lane), shift(line, lane), m)
     for i in range((sizes[WIDTH] - sizes[N_OUTPUTS]) * m):
         line[sizes[N_OUTPUTS] * m + i] = at[i]
     return SUCCESS
@@ -212,56 +222,50 @@ def emit_tangent(address, sizes, u, p, tangent, line, weights):
 
 @c_function(STEP)
 def initial_tangent(address, sizes, control, state, p, work, tangent):
-    """Tangents of initial values, and of lag, F, duration and rate of the routes.
+    """Tangents of parameters and constants, of initial values, and of lag, F, duration and rate of the routes.
 
     At a steady state the implicit function theorem gives ``J_ff y_f' = -(f_p p' + J_fe y_e')`` for the states f that rest.
     """
     n, m = sizes[N_STATES], sizes[N_DIRECTIONS]
-    scale, rate, y_dot, _, _, _, largest, _, k_dot, _, values, _, route = parts(sizes, tangent)
+    scale, rate, y_dot, _, u_dot, _, largest, _, k_dot, jacobian_dot, p_dot, _, route = parts(sizes, tangent)
     route_dot = shift(route, 4 * sizes[N_ROUTES])
     seeds = shift(route_dot, 4 * sizes[N_ROUTES] * m)
     tangent[SETTLE] = 0.0
-    for i in range(n * m):
-        y_dot[i] = seeds[i]
-        rate[i] = 0.0
-    for i in range(8 * n * m):
-        k_dot[i] = 0.0
-    D = shift(values, sizes[N_JACOBIAN] + sizes[N_DFDP] + sizes[N_HESSIAN] + sizes[N_DOUTPUTS])
-    call2(address[DINITIAL], p, D)
-    add_by_parameter(sizes, sizes[AT_D], sizes[AT_R], D, scale, y_dot)
-    R = shift(D, sizes[N_DINITIAL])
+    clear(rate, n * m)
+    clear(k_dot, sizes[N_STAGES] * n * m)
+    clear(p_dot, sizes[N_PREPARED] * m)
+    for i in range(sizes[N_PARAMS]):
+        d = sizes[sizes[AT_SLOTS] + i]
+        if d >= 0:
+            p_dot[i * m + d] = scale[d]
     call2(address[ROUTES], p, route)
-    call2(address[DROUTES], p, R)
-    for i in range(4 * sizes[N_ROUTES] * m):
-        route_dot[i] = 0.0
-    add_by_parameter(sizes, sizes[AT_R], sizes[AT_END], R, scale, route_dot)
+    for lane in range(0, m, LANES):
+        call3(address[D_CONSTANTS], p, shift(p_dot, lane), m)
+        call4(address[D_INITIAL], p, shift(p_dot, lane), shift(y_dot, lane), m)
+        call4(address[D_ROUTES], p, shift(p_dot, lane), shift(route_dot, lane), m)
+    plus(y_dot, y_dot, seeds, n * m)
     free = sizes[N_STEADY]
     if free > 0:
         steady = shift(sizes, sizes[AT_STEADY])
-        pattern = shift(sizes, sizes[AT_J])
-        P = shift(values, sizes[N_JACOBIAN])
-        g = k_dot
         for i in range(free):
             for d in range(m):
                 y_dot[steady[i] * m + d] = 0.0
-        call3(address[DFDP], state, p, P)
-        call3(address[JACOBIAN], state, p, values)
-        for e in range(sizes[N_JACOBIAN]):
-            add(shift(g, pattern[2 * e] * m), values[e], shift(y_dot, pattern[2 * e + 1] * m), m)
-        add_by_parameter(sizes, sizes[AT_P], sizes[AT_H_STATE], P, scale, g)
+        copy(u_dot, y_dot, n * m)
+        g = k_dot
+        control[INFUSING] = 0.0
+        slope_tangent(address, sizes, control, state, p, tangent, g)
         a = work
         b = shift(work, free * free)
         for i in range(free):
             for d in range(m):
                 b[i * m + d] = g[steady[i] * m + d]
-        negative_jacobian(address, sizes, state, p, steady, values, 0.0, a)
+        negative_jacobian(address, sizes, state, p, steady, jacobian_dot, 0.0, a)
         if not solve_dense(a, b, free, m):
             return NO_STEADY_STATE
         for i in range(free):
             for d in range(m):
                 y_dot[steady[i] * m + d] = b[i * m + d]
-        for i in range(n * m):
-            g[i] = 0.0
+        clear(g, n * m)
     for i in range(n * m):
         largest[i] = abs(y_dot[i])
     return SUCCESS
@@ -324,3 +328,18 @@ def event_tangent(address, sizes, state, p, dose, event, tangent):
             y_dot[i * m + d] += before[i] * time_dot
         y_dot[target * m + d] += jump_dot
     return SUCCESS
+
+
+METHODS = {
+    name: bound(
+        (explicit_tangent, dense_tangent),
+        A_EXPLICIT=of.A, B_ERROR=of.B_ERROR, EXPLICIT_STAGES=of.STAGES, EXPLICIT_ALL=of.ALL, EXPLICIT_END=of.END,
+    )
+    for name, of in explicit.METHODS.items()
+} | {
+    name: bound(
+        (rosenbrock_tangent,),
+        A_STIFF=of.A, C_STIFF=of.C, STIFF_ERROR=of.B_ERROR, STIFF_STAGES=of.STAGES,
+    )
+    for name, of in rosenbrock.METHODS.items()
+}  # fmt: skip

@@ -11,21 +11,37 @@ import importlib
 import os
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from . import native
+from .layout import EXPLICIT_METHODS, STIFF_METHODS
 
-HOME = {
-    "explicit": ("explicit", "advance_explicit"),
-    "rosenbrock": ("rosenbrock", "advance_rosenbrock"),
+# module and function; a third: the method over whose tables it is (of METHODS in that module)
+HOME: dict[str, tuple[str, ...]] = {
     "rest": ("steady", "rest"),
     "subjects": ("integrate", "subjects"),
-    "subjects_in_lanes": ("lanes", "subjects_in_lanes"),
-    "explicit_tangent": ("tangent", "explicit_tangent"),
-    "rosenbrock_tangent": ("tangent", "rosenbrock_tangent"),
     "emit_tangent": ("tangent", "emit_tangent"),
     "initial_tangent": ("tangent", "initial_tangent"),
     "event_tangent": ("tangent", "event_tangent"),
+    "observe": ("roots", "observe"),
 }
+for _name in EXPLICIT_METHODS:
+    HOME[_name] = ("explicit", "advance_explicit", _name)
+    HOME[f"{_name}_tangent"] = ("tangent", "explicit_tangent", _name)
+    HOME[f"{_name}_dense_tangent"] = ("tangent", "dense_tangent", _name)
+for _name in STIFF_METHODS:
+    HOME[_name] = ("rosenbrock", "advance_rosenbrock", _name)
+    HOME[f"{_name}_tangent"] = ("tangent", "rosenbrock_tangent", _name)
+    HOME[f"lanes_{_name}"] = ("lanes", "subjects_in_lanes", _name)
+for _name in (*EXPLICIT_METHODS, *STIFF_METHODS):
+    HOME[f"{_name}_roots"] = ("roots", "crossings", _name)
+
+
+def function(name: str) -> Any:
+    """A unit as Python."""
+    module, found, *method = HOME[name]
+    home = importlib.import_module(f"{__package__}.{module}")
+    return getattr(home.METHODS[method[0]] if method else home, found)
 
 
 @cache
@@ -49,8 +65,7 @@ def address(name: str, folder: str | os.PathLike[str]) -> int:
     def build(symbol: str) -> str:
         from . import lower
 
-        module, function = HOME[name]
-        found = getattr(importlib.import_module(f"{__package__}.{module}"), function)
+        found = function(name)
         return lower.module(symbol, lower.source(found), found.signature)
 
     return native.address(folder, f"ode_{name}", _key(name), build)

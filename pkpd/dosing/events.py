@@ -1,0 +1,158 @@
+"""Event tables: what a solve is given, as numbers in a model's units, and how a schedule becomes one.
+
+Routes, dose units and body sizes are checked here against what the model has; past this file nothing knows a unit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pkpd.dosing.quantities import decimal_text, units_per_day
+from pkpd.dosing.words import suggest
+from pkpd.errors import ScheduleError
+
+if TYPE_CHECKING:
+    from pkpd.dosing.schedule import Part
+
+# what a dose per body size needs in the model: its name and a line that declares it
+_SIZES = {"m2": ("body surface area", "BSA = 1.9 [m^2]"), "kg": ("body weight", "weight = 70 [kg]")}
+
+
+@dataclass(frozen=True, eq=False)
+class EventTable:
+    """Doses as the integrator takes them, sorted by time, in the order of the schedule where times are equal.
+
+    All arrays are C-contiguous and of shape (n_events,).
+
+    Attributes:
+        time: float64, in the model's time unit.
+        amount: float64, in the unit of the state that the route enters, before bioavailability; per unit of
+            body size where ``size`` is not -1.
+        route: int64, index into the model's routes.
+        duration: float64, in the model's time unit; 0 is a bolus, nan is left to the route of the model.
+        size: int64, index of the parameter that multiplies the amount (body surface or weight), or -1.
+    """
+
+    time: NDArray[np.float64]
+    amount: NDArray[np.float64]
+    route: NDArray[np.int64]
+    duration: NDArray[np.float64]
+    size: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        for column in fields(self):
+            kind = np.int64 if column.name in ("route", "size") else np.float64
+            object.__setattr__(
+                self, column.name, np.ascontiguousarray(getattr(self, column.name), dtype=kind)
+            )
+        if self.time.ndim != 1 or len({getattr(self, column.name).shape for column in fields(self)}) != 1:
+            raise ScheduleError("the columns of an event table must be one-dimensional and of one length")
+        if not (np.all(np.isfinite(self.time)) and np.all(self.time[1:] >= self.time[:-1])):
+            raise ScheduleError("the times of an event table must be finite and must not go back")
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    @classmethod
+    def empty(cls) -> EventTable:
+        """No dose at all."""
+        number, index = np.empty(0, np.float64), np.empty(0, np.int64)
+        return cls(number, number.copy(), index, number.copy(), index.copy())
+
+
+def event_table(
+    courses: Iterable[tuple[Fraction, Part]],
+    time_unit: str,
+    routes: Sequence[str],
+    dose_units: Mapping[str, Mapping[str, float]],
+    sizes: Mapping[str, int],
+) -> EventTable:
+    """Courses, each with the day on which it starts, in the units of a model; see `pkpd.dosing.Schedule.events`."""
+    per_day = units_per_day(time_unit)
+    columns: list[tuple[NDArray[np.float64], float, int, float, int]] = []
+    for start, part in courses:
+        route = _find_route(part.route, routes)
+        duration = math.nan if part.duration is None else float(part.duration * per_day)
+        columns.append(
+            (
+                _times(part, start, per_day),
+                float(part.amount) * _factor(part, routes[route], dose_units),
+                route,
+                duration,
+                _size(part, sizes),
+            )
+        )
+    if not columns:
+        return EventTable.empty()
+    lengths = [len(times) for times, *_ in columns]
+    time = np.concatenate([times for times, *_ in columns])
+    order = np.argsort(time, kind="stable")
+    rest = (np.repeat(np.array(column), lengths)[order] for column in list(zip(*columns))[1:])
+    return EventTable(time[order], *rest)
+
+
+def _factor(part: Part, route: str, dose_units: Mapping[str, Mapping[str, float]]) -> float:
+    """Size of the dose's unit in the unit of the state that the route enters."""
+    units = dose_units.get(route, {})
+    if part.unit not in units:
+        accepted = (
+            f"it takes {', '.join(units)}"
+            if units
+            else "it takes none of the units a schedule can be written in"
+        )
+        raise ScheduleError(
+            f"a dose of {decimal_text(part.amount)} {part.unit} cannot enter by route "
+            f'"{route}" of this model: {accepted}'
+        )
+    return units[part.unit]
+
+
+def _size(part: Part, sizes: Mapping[str, int]) -> int:
+    """Index of the parameter that multiplies a dose per body size, -1 for an absolute one."""
+    size = sizes.get(part.per, -1) if part.per else -1
+    if part.per and size < 0:
+        name, line = _SIZES[part.per]
+        raise ScheduleError(
+            f"a dose of {decimal_text(part.amount)} {part.unit}/{part.per} needs the {name}, but this model "
+            f'has none: give the dose without /{part.per}, or add "covariate {line}" to the model'
+        )
+    return size
+
+
+def _times(part: Part, start: Fraction, per_day: Fraction) -> NDArray[np.float64]:
+    """Times of a course that starts on day ``start``, ``per_day`` units to the day, correctly rounded; shape (n_doses,)."""
+    fractions = [
+        start,
+        *part.offsets,
+        part.period or Fraction(0),
+        *(interval for interval, _ in part.cycles),
+    ]
+    scale = math.lcm(*(value.denominator for value in fractions))
+    if (start + part.last) * scale * per_day.numerator >= 2**53 or scale * per_day.denominator >= 2**53:
+        return np.array([float((start + time) * per_day) for time in part.times()], dtype=np.float64)
+    # Whole ticks of 1/scale days are exact in float64, so that the one division is the one rounding.
+    i = np.arange(part.count)
+    ticks = np.array([int(offset * scale) for offset in part.offsets], dtype=np.int64)[i % len(part.offsets)]
+    ticks = ticks + i // len(part.offsets) * int((part.period or 0) * scale)
+    for interval, count in part.cycles:
+        ticks = (np.arange(count)[:, None] * int(interval * scale) + ticks).ravel()
+    return (ticks + int(start * scale)) * per_day.numerator / (scale * per_day.denominator)
+
+
+def _find_route(route: str, routes: Sequence[str]) -> int:
+    if route in routes:
+        return list(routes).index(route)
+    same = [i for i, name in enumerate(routes) if name.lower() == route.lower()]
+    if len(same) == 1:
+        return same[0]
+    suggestion = suggest(route, routes)
+    question = f'; did you mean "{suggestion}"?' if suggestion else ""
+    known = f"its routes are {', '.join(routes)}" if routes else "it has no route"
+    raise ScheduleError(f'this model has no route "{route}": {known}{question}')

@@ -1,0 +1,442 @@
+"""Schedules as values: doses, courses of doses, and courses together, in exact days.
+
+They are made from text (`pkpd.dosing.language`) or from single doses, and say nothing of any model;
+`pkpd.dosing.events` puts them into a model's units.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import cached_property
+from itertools import pairwise
+
+from pkpd.dosing.events import EventTable, event_table
+from pkpd.dosing.quantities import (
+    DOSE_UNITS,
+    MAX_DAYS,
+    Number,
+    check_amount,
+    check_interval,
+    check_n_doses,
+    check_start,
+    decimal_text,
+    exact_number,
+    split_unit,
+    time_text,
+    time_texts,
+    with_size,
+)
+from pkpd.dosing.words import WEEK_PATTERNS, check_route
+from pkpd.errors import ScheduleError
+
+MAX_LEVELS = 4  # cycles of cycles of ...
+AT_START: tuple[Fraction, ...] = (Fraction(0),)
+
+
+@dataclass(frozen=True, init=False)
+class Dose:
+    """One administration: ``Dose(0, 1.5, "MIU", "sc")``, ``Dose("0.5", 10, "ug/kg", "iv", Fraction(1, 12))``.
+
+    Numbers are kept exactly as they are written; a float counts as its shortest decimal.
+
+    Attributes:
+        time_days: when, in days from day 0.
+        amount: how much, in ``unit``, above zero.
+        unit: IU, kIU, MIU, ng, ug, mg, g, pmol, nmol, umol or mmol.
+        per: "" (absolute), "m2" or "kg"; may be given within the unit, as in "MIU/m2".
+        route: a route of the model.
+        duration_days: length of the infusion in days, 0 for a bolus, None where the route decides.
+
+    Raises:
+        ScheduleError: a value that no dose can have.
+    """
+
+    time_days: Fraction
+    amount: Fraction
+    unit: str
+    per: str
+    route: str
+    duration_days: Fraction | None
+
+    def __init__(
+        self,
+        time_days: Number,
+        amount: Number,
+        unit: str,
+        route: str,
+        duration_days: Number | None = None,
+        per: str = "",
+    ) -> None:
+        name, size = split_unit(unit, per)
+        time, dose = exact_number(time_days, "the time of a dose"), exact_number(amount, "a dose")
+        check_start(time)
+        check_amount(dose, name)
+        duration = None if duration_days is None else exact_number(duration_days, "the length of an infusion")
+        if duration:
+            check_interval(duration, "an infusion")
+        for key, value in (
+            ("time_days", time),
+            ("amount", dose),
+            ("unit", name),
+            ("per", size),
+            ("route", check_route(route)),
+            ("duration_days", duration),
+        ):
+            object.__setattr__(self, key, value)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One course of a schedule: one dose at ``n_doses`` times, in exact days from its own start.
+
+    Attributes:
+        amount, unit, per, route: as in `Dose`.
+        duration: infusion length in days, 0 for a bolus, None for the model's.
+        offsets: times of the doses within one period, increasing. Without a period: every dose of the course.
+        period: days after which the offsets repeat, or None.
+        count: doses in one course.
+        cycles: (interval in days, number of courses), from the inner to the outer.
+        joined: "and" (on the clock of the schedule) or "then" (after the part before it).
+        start: the day on which the course starts, where it is stated.
+        after: days since the last dose of the part before, where that is stated.
+    """
+
+    amount: Fraction
+    unit: str
+    per: str
+    route: str
+    duration: Fraction | None = None
+    offsets: tuple[Fraction, ...] = AT_START
+    period: Fraction | None = None
+    count: int = 1
+    cycles: tuple[tuple[Fraction, int], ...] = ()
+    joined: str = "and"
+    start: Fraction | None = Fraction(0)
+    after: Fraction | None = None
+
+    def __post_init__(self) -> None:
+        if (self.unit, self.per) != split_unit(self.unit, self.per):
+            raise ScheduleError(f'write the dose unit "{self.unit[:40]}" as one of {", ".join(DOSE_UNITS)}')
+        check_amount(self.amount, self.unit)
+        object.__setattr__(self, "route", check_route(self.route))
+        if self.duration:
+            check_interval(self.duration, "an infusion")
+        if not self.offsets or any(later <= earlier for earlier, later in pairwise(self.offsets)):
+            raise ScheduleError("the times of a course must increase")
+        for offset in (self.offsets[0], self.offsets[-1]):
+            check_start(offset)
+        time_texts(self.offsets)
+        if self.period is None:
+            if self.count != len(self.offsets):
+                raise ScheduleError("a course without a period has as many doses as times")
+            if self.offsets == AT_START and self.cycles:
+                # `once every 28 d x3` is `every 28 d x3`: there is one way to say it.
+                (period, count), *rest = self.cycles
+                for name, value in (("period", period), ("count", count), ("cycles", tuple(rest))):
+                    object.__setattr__(self, name, value)
+        elif self.offsets != AT_START and (self.period != 7 or self.offsets not in WEEK_PATTERNS.values()):
+            raise ScheduleError(
+                "a period repeats one dose, or is a week with two, three or five; otherwise use cycles"
+            )
+        if self.period is not None:
+            check_interval(self.period, "an interval")
+        if len(self.cycles) > MAX_LEVELS:
+            raise ScheduleError(f"cycles of cycles go at most {MAX_LEVELS} deep")
+        if min([self.count, *(count for _, count in self.cycles)]) < 1:
+            raise ScheduleError("a course is given at least once")
+        check_n_doses(self.n_doses)
+        length = self._course_last - self.offsets[0]
+        for interval, count in self.cycles:
+            check_interval(interval, "an interval")
+            if length >= interval:
+                raise ScheduleError(
+                    f"a course of {time_text(length)} from first to last dose cannot be repeated "
+                    f'every {time_text(interval)}; courses that overlap are written with "and"'
+                )
+            length += (count - 1) * interval
+        if self.joined not in ("and", "then") or (self.start is not None and self.after is not None):
+            raise ScheduleError('a part is joined by "and" or "then" and has one start')
+        if self.joined == "and" and (self.start is None or self.after is not None):
+            raise ScheduleError('only a part after "then" can start relative to another')
+        if self.start is not None:
+            check_start(self.start)
+        if self.after is not None:
+            check_interval(self.after, 'the time after "after"')
+        if self.joined == "then" and self.start is None and self.after is None and self.period is None:
+            raise ScheduleError(
+                '"once" and "at" have no interval of their own: after "then" add "from day N" or "after N d"'
+            )
+
+    @property
+    def n_doses(self) -> int:
+        """Number of doses."""
+        return self.count * math.prod(count for _, count in self.cycles)
+
+    @property
+    def _course_last(self) -> Fraction:
+        """Day of the last dose of the innermost course."""
+        return last_of(self.offsets, self.period, self.count)
+
+    @property
+    def last(self) -> Fraction:
+        """Day of the last dose, from the start of the part."""
+        return self._course_last + sum(
+            ((count - 1) * interval for interval, count in self.cycles), Fraction(0)
+        )
+
+    @property
+    def gap(self) -> Fraction | None:
+        """Its own interval, with which it follows another: the pause before the pattern repeats."""
+        return None if self.period is None else self.period - self.offsets[-1]
+
+    def times(self) -> list[Fraction]:
+        """Days of all doses from the start of the part, increasing; shape (n_doses,)."""
+        period = self.period or Fraction(0)
+        times = [
+            self.offsets[i % len(self.offsets)] + i // len(self.offsets) * period for i in range(self.count)
+        ]
+        for interval, count in self.cycles:
+            times = [i * interval + time for i in range(count) for time in times]
+        return times
+
+    def same_dose(self, other: Part) -> bool:
+        """Whether both give one dose by one route at one speed, whenever that is."""
+        mine, theirs = (
+            (self.amount, self.unit, self.per, self.route),
+            (other.amount, other.unit, other.per, other.route),
+        )
+        return mine == theirs and self.duration == other.duration
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When a subject is given what: a value that can be written down, compared, hashed and expanded.
+
+    ``Schedule.parse("1 MIU sc daily x5 every 28 d x3")``; ``str(schedule)`` is its inverse. The language is
+    described at the top of `pkpd.dosing.language`. Two schedules are equal when `str` writes them alike.
+
+    Attributes:
+        parts: the courses in the order of writing; empty for placebo.
+    """
+
+    parts: tuple[Part, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", tuple(self.parts))
+        self.starts  # noqa: B018  (checks that every part follows the one before)
+        check_n_doses(self.n_doses)
+
+    # -- making one (and below, writing it: the language builds schedules, so that it is loaded when it is needed)
+
+    @classmethod
+    def parse(cls, text: str, file: str = "<schedule>") -> Schedule:
+        """Read the schedule language; ``file`` is the name that errors give to the text.
+
+        Raises:
+            ScheduleError: with the place, what was found, and what could stand there.
+        """
+        from pkpd.dosing.language import read_schedule
+
+        return read_schedule(text, file)
+
+    @classmethod
+    def none(cls) -> Schedule:
+        """No dose: placebo."""
+        return cls()
+
+    @classmethod
+    def from_doses(cls, doses: Iterable[Dose]) -> Schedule:
+        """The schedule that gives these doses, which may come in any order.
+
+        Doses of one amount, unit, route and duration become one part, an interval where evenly spaced.
+        """
+        times_of: dict[tuple[Fraction, str, str, str, Fraction | None], list[Fraction]] = {}
+        for n_doses, dose in enumerate(doses, start=1):
+            if not isinstance(dose, Dose):
+                raise ScheduleError(f"from_doses takes Dose values, not {type(dose).__name__}")
+            check_n_doses(n_doses)
+            times_of.setdefault(
+                (dose.amount, dose.unit, dose.per, dose.route, dose.duration_days), []
+            ).append(dose.time_days)
+        parts: list[Part] = []
+        for (amount, unit, per, route, duration), times in times_of.items():
+            for layer in _distinct(sorted(times)):
+                start = layer[0]
+                gaps = {later - earlier for earlier, later in pairwise(layer)}
+                if len(gaps) <= 1:
+                    period, offsets = (gaps.pop() if gaps else None), AT_START
+                else:
+                    start, period, offsets = Fraction(0), None, tuple(layer)
+                parts.append(
+                    Part(
+                        amount,
+                        unit,
+                        per,
+                        route,
+                        duration,
+                        offsets=offsets,
+                        period=period,
+                        count=len(layer),
+                        start=start,
+                    )
+                )
+        return cls(tuple(parts))
+
+    # -- what it holds
+
+    @cached_property
+    def starts(self) -> tuple[Fraction, ...]:
+        """The day on which each part starts; checks that "then" goes forward, within 100 years."""
+        starts: list[Fraction] = []
+        last = Fraction(0)
+        for i, part in enumerate(self.parts):
+            if part.joined == "then" and i == 0:
+                raise ScheduleError('nothing stands before "then"')
+            if part.start is not None:
+                start = part.start
+            else:
+                gap = part.after if part.after is not None else part.gap
+                assert gap is not None  # Part refuses a "then" without a start or an interval
+                start = last + gap
+            if part.joined == "then" and start + part.offsets[0] <= last:
+                raise PartError(
+                    i,
+                    f'a course after "then" has its first dose on day {float(start + part.offsets[0]):.10g}, '
+                    f"not after the last dose before it (day {float(last):.10g}); "
+                    'courses that overlap are written with "and"',
+                )
+            last = start + part.last
+            if last + (part.duration or 0) > MAX_DAYS:
+                raise PartError(i, f"the schedule runs for {float(last):.6g} days, more than 100 years")
+            starts.append(start)
+        return tuple(starts)
+
+    @property
+    def n_doses(self) -> int:
+        """Number of doses."""
+        return sum(part.n_doses for part in self.parts)
+
+    @property
+    def span(self) -> float:
+        """Days from day 0 to the last dose or end of a stated infusion; 0 without doses."""
+        ends = [start + part.last + (part.duration or 0) for start, part in zip(self.starts, self.parts)]
+        return float(max(ends, default=Fraction(0)))
+
+    def doses(self) -> list[Dose]:
+        """All doses by time; doses of the same time in the order of writing. Shape (n_doses,)."""
+        timed = [
+            (start + time, part) for start, part in zip(self.starts, self.parts) for time in part.times()
+        ]
+        timed.sort(key=lambda pair: pair[0])
+        return [
+            Dose(time, part.amount, part.unit, part.route, part.duration, part.per) for time, part in timed
+        ]
+
+    def total(self, unit: str) -> float:
+        """The sum of all doses in ``unit``, such as "MIU" or "MIU/m2".
+
+        Raises:
+            ScheduleError: a dose that only a model could convert: mass and activity, per m2 and absolute.
+        """
+        name, per = split_unit(unit)
+        kind, size = DOSE_UNITS[name]
+        total = Fraction(0)
+        for part in self.parts:
+            part_kind, part_size = DOSE_UNITS[part.unit]
+            if (part_kind, part.per) != (kind, per):
+                raise ScheduleError(
+                    f"a dose of {decimal_text(part.amount)} {with_size(part.unit, part.per)} cannot be "
+                    f"counted in {with_size(name, per)} without a model and a body size"
+                )
+            total += part.n_doses * part.amount * part_size / size
+        return float(total)
+
+    # -- changing it
+
+    def __add__(self, other: Schedule) -> Schedule:
+        """Both schedules side by side, on one clock."""
+        if not isinstance(other, Schedule):
+            return NotImplemented
+        return Schedule(self.parts + other.parts)
+
+    def scaled(self, factor: Number) -> Schedule:
+        """The same times with every dose multiplied by ``factor``, above zero.
+
+        Products of more than 17 digits are rounded to 17.
+        """
+        exact = exact_number(factor, "the factor of a dose")
+        return Schedule(tuple(replace(part, amount=_rounded(part.amount * exact)) for part in self.parts))
+
+    def shifted(self, days: Number) -> Schedule:
+        """The same doses ``days`` later (earlier if negative, but not before day 0)."""
+        exact = exact_number(days, "a shift in time")
+        starts = (None if part.start is None else part.start + exact for part in self.parts)
+        return Schedule(tuple(replace(part, start=start) for part, start in zip(self.parts, starts)))
+
+    # -- as text
+
+    def __str__(self) -> str:
+        from pkpd.dosing.language import schedule_text
+
+        return schedule_text(self)
+
+    def __repr__(self) -> str:
+        return f"Schedule.parse({str(self)!r})"
+
+    # -- for the integrator
+
+    def events(
+        self,
+        time_unit: str,
+        routes: Sequence[str],
+        dose_units: Mapping[str, Mapping[str, float]],
+        sizes: Mapping[str, int],
+    ) -> EventTable:
+        """The doses in the units of a model.
+
+        Args:
+            time_unit: the model's unit of time.
+            routes: the model's routes, in their order.
+            dose_units: for each route the units that its state can take, with the factor to the state's unit.
+            sizes: "m2" and "kg" -> index of the parameter that holds that body size, -1 where there is none.
+
+        Raises:
+            ScheduleError: a route, unit or body size that the model does not have, and those it has.
+        """
+        return event_table(zip(self.starts, self.parts), time_unit, routes, dose_units, sizes)
+
+
+class PartError(ScheduleError):
+    """An error that belongs to one part; the parser turns the number into a place in the text."""
+
+    def __init__(self, part: int, message: str) -> None:
+        super().__init__(message)
+        self.part = part
+
+
+def last_of(offsets: tuple[Fraction, ...], period: Fraction | None, count: int) -> Fraction:
+    """Day of the last of ``count`` doses that repeat ``offsets`` every ``period``."""
+    whole, rest = divmod(count - 1, len(offsets))
+    return offsets[rest] + (whole * period if period is not None else 0)
+
+
+def _distinct(times: list[Fraction]) -> list[list[Fraction]]:
+    """Sorted times as few strictly increasing lists: two doses at once are two parts."""
+    layers: list[list[Fraction]] = []
+    depth = 0
+    for i, time in enumerate(times):
+        depth = depth + 1 if i and times[i - 1] == time else 0
+        if depth == len(layers):
+            layers.append([])
+        layers[depth].append(time)
+    return layers
+
+
+def _rounded(value: Fraction) -> Fraction:
+    text = decimal_text(value)
+    if text is not None and sum(character.isdigit() for character in text.split("e")[0]) <= 17:
+        return value
+    return Fraction(f"{value.numerator / value.denominator:.17g}") if value else value

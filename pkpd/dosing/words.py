@@ -1,0 +1,59 @@
+"""The vocabulary of the schedule language: its words, which of them are reserved, and what can therefore name a route."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+from pkpd.dosing.quantities import DOSE_UNIT_SPELLINGS, DOSE_UNITS, TIME_WORDS
+from pkpd.errors import ScheduleError
+
+COMMON_ROUTES = ("sc", "iv", "im", "po", "oral")
+NUMBER_WORDS = {
+    word: n
+    for n, word in enumerate(("one", "two", "three", "four", "five", "six", "seven", "eight"), start=1)
+}
+WEEK_PATTERNS = {2: (0, 3), 3: (0, 2, 4), 5: (0, 1, 2, 3, 4)}
+WEEK_NAMES = {2: "twice a week", 3: "three times a week", 5: "five times a week"}
+LATIN_DAILY = {"qd": 1, "bid": 2, "tid": 3, "qid": 4}
+ORDINALS = {"other": 2, "second": 2, "third": 3, "fourth": 4}
+Q_PATTERN = re.compile(r"q([0-9]{1,4})(h|d|w)", re.IGNORECASE)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+TIMING_WORDS = (
+    *_words("once at daily weekly every each twice thrice hourly qd bid tid qid qw eod qod monthly biweekly"),
+    *NUMBER_WORDS,
+)
+# In a short word a letter is most of the meaning (qod is not qd), so that only long ones are suggested.
+LONG_TIMING_WORDS = tuple(word for word in TIMING_WORDS if len(word) > 3)
+TIMING_SHOWN = (
+    "once, at <times>, daily, weekly, every <time>, every other day, twice daily, three times a week, q12h"
+)
+START_WORDS = ("from", "after")
+COUNTED_WORDS = ("doses", "dose", "times", "cycles", "cycle", "courses", "course")
+NOT_FINITE = ("nan", "inf", "infinity")
+RESERVED = frozenset(
+    {*TIMING_WORDS, *START_WORDS, *COUNTED_WORDS, *NOT_FINITE, *TIME_WORDS, *ORDINALS}
+    | {unit.lower() for unit in (*DOSE_UNITS, *DOSE_UNIT_SPELLINGS)}
+    | {*_words("then and for over bolus none placebo x time a an per month months year years")}
+)
+_ROUTE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def check_route(route: str) -> str:
+    if not isinstance(route, str) or not _ROUTE_NAME.fullmatch(route):
+        raise ScheduleError(f"a route is a name such as sc or iv, not {str(route)[:40]!r}")
+    if route.lower() in RESERVED or Q_PATTERN.fullmatch(route) or re.fullmatch(r"[xX]\d.*", route):
+        raise ScheduleError(f'"{route[:40]}" is a word of the schedule language and cannot name a route')
+    return route.lower() if route.lower() in COMMON_ROUTES else route
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    by_lower = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower()[:60], by_lower, n=1, cutoff=0.6)
+    return by_lower[close[0]] if close else ""

@@ -1,0 +1,237 @@
+"""When outputs or states cross levels: observed on the dense output, without any influence on the steps.
+
+A subject is above a level when the value is greater than it; a crossing is where that changes. It lies inside a step, where it is bracketed on the interpolant
+down to the clock's resolution, or at a breakpoint, when a dose jumps over the level: then it has the dose's time. Inside a step the value is looked at in
+the places ``AT``, and where three of these in a row show it turning towards the level, the turning point is followed; so a visit beyond the level is
+missed only if it hides between these places without a sign of it.
+
+Behind the clock and the options, ``control`` holds the roots (n_roots, ROOT), what was found (n_roots, FOUND + most) and a line of outputs: see layout.py.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import explicit, rosenbrock
+from .call import DOUBLES, INTEGER, INTEGERS, bound, c_function, call3, inner, shift
+from .control import resolution
+from .layout import (
+    ABOVE_AT_START, COLUMN, COUNT, DIRECTION, FOUND, H, LEVEL, MOST, N_CONTROL, N_OUTPUTS, N_ROOTS, OUTPUTS, PRESENT, ROOT, SAMPLES, T, TIME_ABOVE, WIDE,
+)  # fmt: skip
+from .status import SUCCESS
+from .vectors import blend, copy
+
+AT = np.array([0.0, 1 / 16, 1 / 4, 1 / 2, 3 / 4, 15 / 16, 1.0])
+PLACES = len(AT)
+STAGES = explicit.ALL  # of the method whose steps are looked at: here tsit5; ``METHODS`` below has the same functions for every table
+weigh = explicit.weigh
+
+STEP = (INTEGER, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES)
+
+
+@inner
+def above(value):
+    """1 where a value is beyond its level."""
+    return 1.0 if value > 0.0 else 0.0
+
+
+@inner
+def beyond(sizes, u, line, root):
+    """What a root looks at, less its level, at the state u with the outputs line."""
+    column = int(root[COLUMN])
+    n = sizes[N_OUTPUTS]
+    if column < n:
+        return line[column] - root[LEVEL]
+    return u[column - n] - root[LEVEL]
+
+
+@inner
+def record(sizes, t, rising, root, found):
+    """Note a crossing."""
+    direction = root[DIRECTION]
+    found[TIME_ABOVE] += t if rising == 0.0 else -t
+    if direction == 0.0 or (direction > 0.0 and rising > 0.0) or (direction < 0.0 and rising == 0.0):
+        count = int(found[COUNT])
+        if count < sizes[MOST]:
+            found[FOUND + count] = t
+        found[COUNT] += 1.0
+
+
+@inner
+def inside(address, sizes, control, y, p, work, line, x):
+    """State and outputs at the part x of the step, the state in u."""
+    w = sizes[WIDE]
+    u = shift(work, STAGES * w)
+    y1 = shift(u, w)
+    weights = shift(u, 4 * w)
+    weigh(x, control[H], weights)
+    blend(u, weights[0], y, weights[1], y1, shift(weights, 2), STAGES, work, w)
+    call3(address[OUTPUTS], u, p, line)
+    return u
+
+
+@inner
+def locate(address, sizes, control, y, p, work, line, root, xa, ga, xb, gb):
+    """The part of the step, between xa and xb on both sides of it, where the level is crossed: false position (Illinois), with bisection in between."""
+    t, h = control[T], control[H]
+    width = resolution(t + xb * h) / h
+    side = 0
+    far = above(gb)
+    false = 0
+    for _ in range(300):
+        if xb - xa <= width:
+            return xb
+        x = xb - gb * (xb - xa) / (gb - ga)
+        false += 1
+        if not (x > xa and x < xb) or false == 4:
+            x = 0.5 * (xa + xb)
+            false = 0
+        g = beyond(sizes, inside(address, sizes, control, y, p, work, line, x), line, root)
+        if g == 0.0:
+            return x
+        if above(g) == far:
+            xb = x
+            gb = g
+            if side == 1:
+                ga = 0.5 * ga
+            side = 1
+        else:
+            xa = x
+            ga = g
+            if side == -1:
+                gb = 0.5 * gb
+            side = -1
+    return xb
+
+
+@inner
+def turn(address, sizes, control, y, p, work, line, root, j):
+    """Where the values at places j-1, j, j+1, all on one side, turn over the level: a part of the step, or -1 if they do not."""
+    value = shift(root, SAMPLES)
+    x0, x1, x2 = AT[j - 1], AT[j], AT[j + 1]
+    g0, g1, g2 = value[j - 1], value[j], value[j + 1]
+    if above(g0) != above(g1) or above(g2) != above(g1) or abs(g1) > abs(g0) or abs(g1) > abs(g2):
+        return -1.0
+    for _ in range(6):  # the vertex of a parabola, again and again
+        first = (g1 - g0) / (x1 - x0)
+        second = ((g2 - g1) / (x2 - x1) - first) / (x2 - x0)
+        if second == 0.0:
+            return -1.0
+        x = 0.5 * (x0 + x1) - 0.5 * first / second
+        if not (x > x0 and x < x2) or x == x1:
+            return -1.0
+        g = beyond(sizes, inside(address, sizes, control, y, p, work, line, x), line, root)
+        if above(g) != above(g1):
+            return x
+        if abs(g) < abs(g1):
+            if x < x1:
+                x2 = x1
+                g2 = g1
+            else:
+                x0 = x1
+                g0 = g1
+            x1 = x
+            g1 = g
+        elif x < x1:
+            x0 = x
+            g0 = g
+        else:
+            x2 = x
+            g2 = g
+    return -1.0
+
+
+@c_function(STEP)
+def crossings(address, sizes, control, state, p, work, tangent):
+    """Look for crossings in the step of size control[H] that has just been accepted; its stages, those of dense output too, stand in work."""
+    w = sizes[WIDE]
+    t, h = control[T], control[H]
+    u = shift(work, STAGES * w)
+    y1 = shift(u, w)
+    roots = shift(control, N_CONTROL)
+    results = shift(roots, sizes[N_ROOTS] * ROOT)
+    line = shift(results, sizes[N_ROOTS] * (FOUND + sizes[MOST]))
+    for j in range(1, PLACES):
+        if j == PLACES - 1:
+            copy(u, y1, w)
+            call3(address[OUTPUTS], u, p, line)
+        else:
+            inside(address, sizes, control, state, p, work, line, AT[j])
+        for i in range(sizes[N_ROOTS]):
+            root = shift(roots, i * ROOT)
+            root[SAMPLES + j] = beyond(sizes, u, line, root)
+    for i in range(sizes[N_ROOTS]):
+        root = shift(roots, i * ROOT)
+        found = shift(results, i * (FOUND + sizes[MOST]))
+        value = shift(root, SAMPLES)
+        value[0] = root[PRESENT]
+        for j in range(1, PLACES):
+            xa, xb = AT[j - 1], AT[j]
+            ga, gb = value[j - 1], value[j]
+            if above(ga) != above(gb):
+                x = locate(address, sizes, control, state, p, work, line, root, xa, ga, xb, gb)
+                record(sizes, t + x * h, above(gb), root, found)
+            else:
+                x = -1.0
+                if j < PLACES - 1:
+                    x = turn(address, sizes, control, state, p, work, line, root, j)
+                if (x <= xa or x > xb) and j > 1:
+                    x = turn(address, sizes, control, state, p, work, line, root, j - 1)
+                if x > xa and x <= xb:
+                    g = beyond(sizes, inside(address, sizes, control, state, p, work, line, x), line, root)
+                    there = locate(address, sizes, control, state, p, work, line, root, xa, ga, x, g)
+                    back = locate(address, sizes, control, state, p, work, line, root, x, g, xb, gb)
+                    record(sizes, t + there * h, above(g), root, found)
+                    record(sizes, t + back * h, above(gb), root, found)
+        root[PRESENT] = value[PLACES - 1]
+    return SUCCESS
+
+
+@c_function(STEP)
+def observe(address, sizes, control, state, p, work, tangent):
+    """Look at the state as it is now, at the start or behind the doses of this instant."""
+    t = control[T]
+    roots = shift(control, N_CONTROL)
+    results = shift(roots, sizes[N_ROOTS] * ROOT)
+    line = shift(results, sizes[N_ROOTS] * (FOUND + sizes[MOST]))
+    call3(address[OUTPUTS], state, p, line)
+    for i in range(sizes[N_ROOTS]):
+        root = shift(roots, i * ROOT)
+        found = shift(results, i * (FOUND + sizes[MOST]))
+        g = beyond(sizes, state, line, root)
+        if found[COUNT] < 0.0:  # the first look
+            found[COUNT] = 0.0
+            found[ABOVE_AT_START] = above(g)
+            found[TIME_ABOVE] = -t * above(g)
+        elif above(g) != above(root[PRESENT]):
+            record(sizes, t, above(g), root, found)
+        root[PRESENT] = g
+    return SUCCESS
+
+
+@inner
+def look_out(sizes, control, levels):
+    """Before a subject: its levels, and nothing found."""
+    roots = shift(control, N_CONTROL)
+    results = shift(roots, sizes[N_ROOTS] * ROOT)
+    for i in range(sizes[N_ROOTS]):
+        roots[i * ROOT + LEVEL] = levels[i]
+        results[i * (FOUND + sizes[MOST]) + COUNT] = -1.0
+
+
+@inner
+def hand_over(sizes, control, out):
+    """After a subject: what was found, into out : (n_roots, FOUND + most)."""
+    roots = shift(control, N_CONTROL)
+    results = shift(roots, sizes[N_ROOTS] * ROOT)
+    for i in range(sizes[N_ROOTS]):
+        found = shift(results, i * (FOUND + sizes[MOST]))
+        found[TIME_ABOVE] += control[T] * above(roots[i * ROOT + PRESENT])
+        for j in range(FOUND + sizes[MOST]):
+            out[i * (FOUND + sizes[MOST]) + j] = found[j]
+
+
+METHODS = {
+    name: bound((inside, locate, turn, crossings), STAGES=len(of.B_ERROR), weigh=of.weigh)
+    for name, of in (explicit.METHODS | rosenbrock.METHODS).items()
+}
