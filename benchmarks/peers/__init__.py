@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.peers.task import Solver, Task, functions
 
 __all__ = ["PEERS", "Peer", "Solver", "Task", "functions", "installed", "solvers"]
+
+
+for _level in ("WARNING", "ERROR"):  # SUNDIALS would print each of its complaints
+    os.environ.setdefault(f"SUNLOGGER_{_level}_FILENAME", os.devnull)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import os
 from collections.abc import Callable
 from functools import partial
 
@@ -13,8 +12,6 @@ import roadrunner
 
 from benchmarks.peers.task import Floats, Solver, Task
 
-for _level in ("WARNING", "ERROR"):  # SUNDIALS would print each of its complaints
-    os.environ.setdefault(f"SUNLOGGER_{_level}_FILENAME", os.devnull)
 MAX_STEPS = 1_000_000
 roadrunner.Logger.setLevel(roadrunner.Logger.LOG_FATAL)
 
