@@ -102,7 +102,8 @@ N_COUNTS = 12
 N_CLOCKS = 18  # of lanes.py
 WEIGHTS = 24  # room for the weights of dense output: of y, y1 and the stages
 HEADER = 16
-ERROR_NORM, SETTLE, DENSE_STAGES = range(3)  # in the header of tangent
+# in the header of tangent; FRESH_TANGENT: 1 when k' of the first stage is that of the present y'
+ERROR_NORM, SETTLE, DENSE_STAGES, FRESH_TANGENT = range(4)
 DOSE, EVENT = 5, 6
 BOLUS, INFUSION_START, INFUSION_END = 0, 1, 2
 

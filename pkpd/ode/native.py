@@ -127,8 +127,9 @@ def _compile(text: str) -> bytes:
     module = llvm.parse_assembly(text)
     module.verify()
     options = llvm.create_pipeline_tuning_options(speed_level=LEVEL)
-    options.loop_vectorization = True
-    options.slp_vectorization = False  # what is to be vectors says so: lanes in call.py
+    # What is to be vectors says so (lanes in call.py), and so does what is to be unrolled: more of either takes LLVM half as long again and gains nothing
+    options.loop_vectorization = options.loop_interleaving = options.loop_unrolling = False
+    options.slp_vectorization = False
     builder = llvm.create_pass_builder(target, options)
     first = llvm.create_new_module_pass_manager()  # as numba does: 15 % of the explicit method's time
     first.add_sroa_pass()

@@ -37,7 +37,7 @@ from .call import (
 )
 from .control import AUTO_FLOOR, CROSS_FLOOR, TINY
 from .layout import (
-    AT_SLOTS, AT_STEADY, AUTOMATIC, BOLUS, CONTRACT_LANES, D_CONSTANTS, D_INITIAL, D_JACOBIAN, D_OUTPUTS, D_RHS, D_ROUTES, DENSE_STAGES, ERROR_NORM, H, HEADER, INFUSING,
+    AT_SLOTS, AT_STEADY, AUTOMATIC, BOLUS, CONTRACT_LANES, D_CONSTANTS, D_INITIAL, D_JACOBIAN, D_OUTPUTS, D_RHS, D_ROUTES, DENSE_STAGES, ERROR_NORM, FRESH_TANGENT, H, HEADER, INFUSING,
     INFUSION_START, LANES, N_DIRECTIONS, N_JACOBIAN, N_OUTPUTS, N_PARAMS, N_PREPARED, N_ROUTES, N_STAGES, N_STATES, N_STEADY, RHS, ROUTES, RTOL, SETTLE, SLACK,
     SOLVE_LANES, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
@@ -82,6 +82,7 @@ def settle(sizes, tangent):
         _, _, y, y1, _, _, largest, _, _, _, _, _, _ = parts(sizes, tangent)
         advance(y, y1, largest, sizes[N_STATES] * sizes[N_DIRECTIONS])
         tangent[SETTLE] = 0.0
+        tangent[FRESH_TANGENT] = 0.0
 
 
 @inner
@@ -123,20 +124,28 @@ STEP = (INTEGER, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES
 @c_function(STEP)
 def explicit_tangent(address, sizes, control, state, p, work, tangent):
     """Tangent of the explicit step of size control[H] whose stages stand in work."""
-    settle(sizes, tangent)
     n, w, m = sizes[N_STATES], sizes[WIDE], sizes[N_DIRECTIONS]
     h = control[H]
     _, _, y_dot, y1_dot, u_dot, error, _, _, k_dot, _, _, _, _ = parts(sizes, tangent)
+    fresh = tangent[FRESH_TANGENT] != 0.0
+    if tangent[SETTLE] != 0.0:
+        if EXPLICIT_END < EXPLICIT_STAGES:  # the last slope of the step before is the first of this one
+            if fresh:
+                copy(k_dot, shift(k_dot, EXPLICIT_END * n * m), n * m)
+        else:
+            fresh = False
+        settle(sizes, tangent)
     u = shift(work, EXPLICIT_ALL * w)
     y1 = shift(u, w)
-    for s in unrolled(0, EXPLICIT_STAGES):
-        if s == 0:
-            copy(u, state, w)
-            copy(u_dot, y_dot, n * m)
-        else:
-            combine(u, state, A_EXPLICIT, s, h, work, w)
-            combine(u_dot, y_dot, A_EXPLICIT, s, h, k_dot, n * m)
+    if not fresh:
+        copy(u, state, w)
+        copy(u_dot, y_dot, n * m)
+        slope_tangent(address, sizes, control, u, p, tangent, k_dot)
+    for s in unrolled(1, EXPLICIT_STAGES):
+        combine(u, state, A_EXPLICIT, s, h, work, w)
+        combine(u_dot, y_dot, A_EXPLICIT, s, h, k_dot, n * m)
         slope_tangent(address, sizes, control, u, p, tangent, shift(k_dot, s * n * m))
+    tangent[FRESH_TANGENT] = 1.0
     if EXPLICIT_END < EXPLICIT_STAGES:
         copy(y1_dot, u_dot, n * m)
     else:
@@ -168,6 +177,7 @@ def dense_tangent(address, sizes, control, state, p, work, tangent):
 def rosenbrock_tangent(address, sizes, control, state, p, work, tangent):
     """Tangent of the Rosenbrock step of size control[H] whose stages and factorisation stand in work."""
     settle(sizes, tangent)
+    tangent[FRESH_TANGENT] = 0.0
     n, w, m = sizes[N_STATES], sizes[WIDE], sizes[N_DIRECTIONS]
     per_h = 1.0 / control[H]
     _, _, y_dot, y1_dot, u_dot, error, _, _, k_dot, jacobian_dot, p_dot, _, _ = parts(sizes, tangent)
@@ -231,6 +241,7 @@ def initial_tangent(address, sizes, control, state, p, work, tangent):
     route_dot = shift(route, 4 * sizes[N_ROUTES])
     seeds = shift(route_dot, 4 * sizes[N_ROUTES] * m)
     tangent[SETTLE] = 0.0
+    tangent[FRESH_TANGENT] = 0.0
     clear(rate, n * m)
     clear(k_dot, sizes[N_STAGES] * n * m)
     clear(p_dot, sizes[N_PREPARED] * m)
@@ -279,6 +290,7 @@ def event_tangent(address, sizes, state, p, dose, event, tangent):
     dose : (time, amount, route, duration, size); event : (time, state, jump, rate change, dose, kind).
     """
     settle(sizes, tangent)
+    tangent[FRESH_TANGENT] = 0.0
     n, m = sizes[N_STATES], sizes[N_DIRECTIONS]
     scale, rate_dot, y_dot, _, _, _, _, _, _, _, _, column, r = parts(sizes, tangent)
     r_dot = shift(r, 4 * sizes[N_ROUTES])
