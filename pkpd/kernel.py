@@ -137,6 +137,7 @@ class Kernel:
     ROUTE_TARGETS: npt.NDArray[np.int64]
     DOSE_UNITS: dict[str, dict[str, float]]
     SIZES: dict[str, int]
+    LINEAR: bool
     N_LU: int
     N_CONSTANTS: int
     N_DCONSTANTS: int

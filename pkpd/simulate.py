@@ -40,7 +40,7 @@ Integers = NDArray[np.int64]
 FEWEST_IN_LANES = 2 * layout.LANES
 SMALLEST_CHUNK = 64  # in lanes: enough to keep them filled, and records that stay in the cache
 CHUNKS_PER_THREAD = 8  # enough to even out subjects of different cost, and to report progress
-STATISTICS = ("rhs", "jacobians", "factorisations", "steps", "rejected", "switches")
+STATISTICS = ("rhs", "jacobians", "factorisations", "steps", "rejected", "switches", "clipped")
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ class Solution:
 
     outputs : (n_subjects, n_times, n_outputs), nan for a failed subject; states : (n_subjects, n_times, n_states) or None;
     sensitivities : (n_subjects, n_times, n_outputs, n_directions) or None, of outputs by directions; state_sensitivities : the same of states;
-    status : (n_subjects,), 0 is success; stopped : (n_subjects,), the time reached; counts : (n_subjects, 6) right-hand sides, Jacobians,
-    factorisations, steps, rejected steps, switches of method; largest_error : (n_subjects,) the largest error estimate of an accepted step in units of
+    status : (n_subjects,), 0 is success; stopped : (n_subjects,), the time reached; counts : (n_subjects, 7) right-hand sides, Jacobians,
+    factorisations, steps, rejected steps, switches of method, steps after which a state was clipped to nought; largest_error : (n_subjects,) the largest error estimate of an accepted step in units of
     the tolerance; crossings : of the roots that were asked for; method : (n_subjects,), what ``layout.method_sentence`` reads, of the two ``methods`` (explicit, stiff).
     """
 
@@ -138,6 +138,7 @@ def solve(
     max_steps: int = 1_000_000,
     roots: Sequence[Root | tuple[Any, ...]] = (),
     most_crossings: int = 64,
+    non_negative: bool | Sequence[str] = False,
     threads: int | None = None,
     lanes: bool = True,
     progress: Callable[[int, int], None] | None = None,
@@ -152,14 +153,17 @@ def solve(
     rtol, atol : a step is accepted when each state's error is within ``atol + rtol |y|``; atol : scalar or (n_states,). Without atol, the scale
         of a state is a small fraction of the largest value it has had.
     method : "auto" (explicit, and stiffly accurate Rosenbrock where the problem proves stiff, both chosen by rtol), "tsit5" or "vern7" (explicit),
-        "rodas4" or "rodas5p" (stiff).
+        "rodas4" or "rodas5p" (stiff); "linear" for a model that is linear in its states, by the matrix exponential, without any tolerance.
     directions : what to differentiate by: a parameter by index or name, the initial value of a state as "state(0)", the amount of the k-th dose
         of the table as "dose[k]".
     slack : how many times larger than those of the states the errors of sensitivities, to relative changes, may be in a step. They are the exact
         derivatives of the steps taken; with the default their control adds few steps, with 1 they are as accurate as the states at about twice the cost.
     roots : levels whose crossings are observed, each a ``Root`` or its fields: ``("C", 2.5)`` or ``("C", 2.5, -1)``. The steps are the same as without.
     most_crossings : of each root and subject, how many are kept.
-    lanes : whether many subjects are integrated side by side in vector registers, which is done without sensitivities and roots, and not with vern7. A
+    non_negative : states that are to be kept from falling below nought, or True for all: a fall counts as error, and what is left of one within the tolerance
+        is clipped, after ``counts[:, 6]`` steps. Not together with sensitivities, which a clipped step does not have.
+    lanes : whether many subjects are integrated side by side in vector registers, which is done where neither sensitivities, roots nor ``non_negative`` are asked
+        for, and not with vern7. A
         subject's result does not depend on it, but for the last digits of exp, log and powers in the model.
     progress : called with (subjects done, subjects in all) now and then.
 
@@ -175,8 +179,13 @@ def solve(
     looked_for, columns, levels = _roots(kernel, roots, n_subjects, most_crossings)
     if not np.all(np.isfinite(events.amount)):
         raise InputError("a dose is not a finite number")
-    many = n_subjects >= FEWEST_IN_LANES and partners(method, rtol)[0] != "vern7"
-    in_lanes = lanes and many and not m and not looked_for
+    kept = _non_negative(kernel, non_negative, m)
+    if method == layout.LINEAR and (m or looked_for or len(kept)):
+        raise InputError(
+            "method='linear' goes without sensitivities, roots and non_negative; \"auto\" has them"
+        )
+    many = n_subjects >= FEWEST_IN_LANES and method != layout.LINEAR and partners(method, rtol)[0] != "vern7"
+    in_lanes = lanes and many and not m and not looked_for and not len(kept)
     task = _Task(
         kernel,
         events,
@@ -192,6 +201,7 @@ def solve(
         max_steps,
         columns,
         most_crossings,
+        kept,
         in_lanes,
     )
 
@@ -243,8 +253,12 @@ def _checked(
         raise InputError("output times must be a one-dimensional array of finite numbers, at least one")
     if not (np.isfinite(rtol) and 0.0 < rtol < 1.0):
         raise InputError(f"rtol must lie between 0 and 1, not {rtol!r}")
-    if method not in layout.METHODS:
-        raise InputError(f'unknown method "{method}"; there are {", ".join(layout.METHODS)}')
+    if method not in (*layout.METHODS, layout.LINEAR):
+        raise InputError(
+            f'unknown method "{method}"; there are {", ".join((*layout.METHODS, layout.LINEAR))}'
+        )
+    if method == layout.LINEAR and not kernel.LINEAR:
+        raise InputError(f'{kernel.NAME} is not linear in its states; "auto" integrates it')
     if np.all(output_times[1:] >= output_times[:-1]):
         return p, output_times, None
     order = np.argsort(output_times, kind="stable")
@@ -274,6 +288,16 @@ def _roots(
             )
         levels[:, i] = level
     return given, columns, levels
+
+
+def _non_negative(kernel: Kernel, given: bool | Sequence[str], m: int) -> Integers:
+    """Indices of the states that must not be negative."""
+    if given is False:
+        return np.zeros(0, np.int64)
+    if m:
+        raise InputError("non_negative goes without sensitivities: a clipped step has none")
+    names = kernel.STATES if given is True else given
+    return np.array([_index(name, kernel.STATES, "state", kernel) for name in names], dtype=np.int64)
 
 
 def _crossings(roots: tuple[Root, ...], found: Floats, status: Integers) -> Crossings:
@@ -357,7 +381,9 @@ class _Plan:
         self.address = np.zeros(layout.N_ADDRESSES, np.int64)
         self.address[: len(kernel.plain_address)] = kernel.plain_address
         code = layout.AUTO
-        if method in layout.STIFF_METHODS:
+        if method == layout.LINEAR:
+            self.address[layout.EXPLICIT] = _unit_address("linear")
+        elif method in layout.STIFF_METHODS:
             code = layout.STIFF_ONLY
         else:
             stages = layout.EXPLICIT_METHODS[explicit]
@@ -367,7 +393,7 @@ class _Plan:
             if m:
                 self.address[layout.EXPLICIT_TANGENT] = _unit_address(f"{explicit}_tangent")
                 self.address[layout.DENSE_TANGENT] = _unit_address(f"{explicit}_dense_tangent")
-        if method in layout.EXPLICIT_METHODS:
+        if method in layout.EXPLICIT_METHODS or method == layout.LINEAR:
             code = layout.EXPLICIT_ONLY
         else:
             stages = max(stages, layout.STIFF_METHODS[stiff])
@@ -451,9 +477,10 @@ class _Task:
         max_steps: int,
         roots: Floats,
         most_crossings: int,
+        non_negative: Integers,
         lanes: bool,
     ) -> None:
-        self.methods = partners(method, rtol)
+        self.methods = (method, method) if method == layout.LINEAR else partners(method, rtol)
         self.plan = plan = _plan(kernel, method, self.methods, m, len(roots), lanes)
         self.lanes = lanes
         self.record_size = layout.record_size(plan.n, plan.n_prepared, len(events))
@@ -461,6 +488,9 @@ class _Task:
         self.sizes[_SIZES_OF_A_TASK] = width, times.size, len(events), most_crossings, self.record_size
         if slots is not None:
             self.sizes[plan.slots] = slots
+        if len(non_negative):
+            self.sizes[layout.N_NON_NEGATIVE] = len(non_negative)
+            self.sizes = np.concatenate([self.sizes, non_negative])
         self.times = times
         self.doses = events.rows
         start = min(0.0, times[0], events.time[0] if len(events) else 0.0)
@@ -543,7 +573,7 @@ _CONTROL_OF_A_TASK = [
     layout.RTOL, layout.AUTOMATIC, layout.H_MAX, layout.MAX_STEPS, layout.START, layout.SLACK,
 ]  # fmt: skip
 _COUNTS = [
-    layout.RHS_CALLS, layout.JACOBIANS, layout.FACTORISATIONS, layout.STEPS, layout.REJECTED, layout.SWITCHES,
+    layout.RHS_CALLS, layout.JACOBIANS, layout.FACTORISATIONS, layout.STEPS, layout.REJECTED, layout.SWITCHES, layout.CLIPPED,
 ]  # fmt: skip
 
 

@@ -822,3 +822,64 @@ def test_bad_input_is_a_sentence(options, said):
 def test_typical_values_are_those_of_the_file():
     k = kernel(VAN_DER_POL.format(mu="2", rate="1"))
     np.testing.assert_array_equal(typical_values(k), [2.0, 1.0])
+
+
+# ---- states that must not be negative
+
+FALLING = """
+model      a state that falls to nought and would fall on
+time       h
+parameter  rate = 1 [mg/h]
+parameter  steep = 1e6 [1/mg]
+parameter  supply = 1 [1/h]
+state      x = 1 [mg]
+state      z = 1 [mg]
+define     inside = 1 [1]
+define     left = piecewise(inside, x > 0*x, 0*inside) [1]
+d x = -rate*left
+d z = supply*z*(x - abs(x))*steep
+output     x [mg]
+output     z [mg]
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_non_negative_states_stay_so_and_it_is_said(method):
+    """The mass in x is used up at t = 1. An undershoot of any size would make z, which looks at it, grow or fall at once."""
+    times = np.linspace(0.0, 4.0, 33)
+    k = kernel(FALLING)
+    p = np.tile(k.VALUES, (20, 1))
+    free = solve(k, p, events(k), times, method=method, h_max=0.3, max_steps=100_000)
+    kept = solve(
+        k,
+        p,
+        events(k),
+        times,
+        method=method,
+        h_max=0.3,
+        non_negative=["x"],
+        keep_states=True,
+        max_steps=100_000,
+    ).check()
+    assert not free.counts[:, 6].any()
+    assert kept.states.min() >= 0.0
+    assert (kept.counts[:, 6] >= 1).all() and kept.statistics["clipped"] == kept.counts[:, 6].sum()
+    np.testing.assert_allclose(
+        kept.states[..., 0], np.broadcast_to(np.maximum(1 - times, 0), (20, 33)), atol=1e-5
+    )
+
+
+def test_what_is_not_negative_anyhow_is_not_touched():
+    k = kernel("two_compartment_oral")
+    doses = events(k, "100 mg oral every 12 h x3")
+    plain, kept = (solve(k, k.VALUES, doses, [1.0, 30.0], non_negative=flag) for flag in (False, True))
+    np.testing.assert_array_equal(plain.outputs, kept.outputs)
+    np.testing.assert_array_equal(plain.counts, kept.counts)
+
+
+def test_non_negative_refuses_what_it_cannot():
+    k = kernel("two_compartment_oral")
+    with pytest.raises(InputError, match="non_negative goes without sensitivities"):
+        solve(k, k.VALUES, events(k), [1.0], directions=["CL"], non_negative=True)
+    with pytest.raises(InputError, match='has no state "centrl"; did you mean central'):
+        solve(k, k.VALUES, events(k), [1.0], non_negative=["centrl"])

@@ -49,7 +49,8 @@ MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "
     N_STATES, N_PARAMS, N_OUTPUTS, WIDTH, N_TIMES, N_JACOBIAN, N_LU, N_ROUTES, N_DOSES, N_DIRECTIONS, N_STEADY, METHOD, N_PREPARED, WIDE, RECORD,
     N_STAGES,  # the most of any method in use
     N_ROOTS, MOST,  # roots, and the most crossings of one that are kept
-) = range(18)  # fmt: skip
+    N_NON_NEGATIVE,  # states that are kept from falling below nought: they are listed at AT_END
+) = range(19)  # fmt: skip
 (
     AT_J,  # (row, column) of every Jacobian entry
     AT_DIAGONAL,  # entry of every diagonal element of the Jacobian
@@ -57,8 +58,8 @@ MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "
     AT_TARGETS,  # state of every route
     AT_SLOTS,  # direction of every parameter, or -1
     AT_END,
-) = range(18, 24)
-N_SIZES = 24
+) = range(19, 25)
+N_SIZES = 25
 LANES = 8  # doubles of one vector register of AVX-512; two of AVX2
 
 # control
@@ -96,7 +97,8 @@ REACHED = 2  # of each subject: the time reached and the largest error
     STIFF_STEPS,
     CALM_STEPS,
     SWITCHES,
-) = range(11)
+    CLIPPED,
+) = range(12)
 N_COUNTS = 12
 
 N_CLOCKS = 18  # of lanes.py
@@ -111,6 +113,7 @@ BOLUS, INFUSION_START, INFUSION_END = 0, 1, 2
 EXPLICIT_METHODS = {"tsit5": 7, "vern7": 16}
 STIFF_METHODS = {"rodas4": 6, "rodas5p": 8}
 METHODS = ("auto", *EXPLICIT_METHODS, *STIFF_METHODS)
+LINEAR = "linear"  # for systems that are: see linear.py
 EXPLICIT_ONLY, STIFF_ONLY, AUTO = range(3)  # sizes[METHOD]
 SWITCHED = 2  # counts[METHOD_USED] is one of the first two, or this
 
@@ -128,11 +131,12 @@ def wide(n: int) -> int:
 def work_size(n: int, n_jacobian: int, n_lu: int, n_steady: int, n_routes: int, m: int, stages: int) -> int:
     """Doubles of ``work`` for whatever uses it; stages : the most of any method.
 
-    Methods: see march.py. Rest: matrix (n_steady, n_steady) | change (n_steady, max(1, m)) | f | J. Routes: 4 n_routes.
+    Methods: see march.py and linear.py. Rest: matrix (n_steady, n_steady) | change (n_steady, max(1, m)) | f | J. Routes: 4 n_routes.
     """
     w = wide(n)
     return max(
         (stages + 4) * w + WEIGHTS + max(w, n_jacobian + n_lu),
+        2 * w + n_jacobian + 3 * (n + 1) ** 2,
         n_steady * n_steady + n_steady * max(1, m) + w + n_jacobian,
         4 * n_routes,
     )

@@ -13,7 +13,7 @@ from math import inf
 from .call import DOUBLES, INTEGER, INTEGERS, call3, inner, shift, status7
 from .control import FORGOTTEN, cut_factor, first_step, level, resolution, step_factor, trial_step
 from .layout import (
-    AUTOMATIC, CURSOR, DENSE_STAGES, DENSE_TANGENT, EMIT_TANGENT, ERROR_NORM, FRESH_JACOBIAN, FRESH_SLOPE, H, H_MAX, H_NEXT, LARGEST_ERROR, MAX_STEPS, N_DIRECTIONS, N_OUTPUTS, N_ROOTS, N_STATES, N_TIMES, OUTPUTS, REJECTED,
+    AT_END, AUTOMATIC, CLIPPED, CURSOR, DENSE_STAGES, DENSE_TANGENT, EMIT_TANGENT, ERROR_NORM, FRESH_JACOBIAN, FRESH_SLOPE, H, H_MAX, H_NEXT, LARGEST_ERROR, MAX_STEPS, N_DIRECTIONS, N_NON_NEGATIVE, N_OUTPUTS, N_ROOTS, N_STATES, N_TIMES, OUTPUTS, REJECTED,
     RHS, RHS_CALLS, RTOL, SETTLE, SLOPE_AHEAD, STEPS, T1, T, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
 from .status import NOT_FINITE, STEP_TOO_SMALL, SUCCESS, TOO_MANY_STEPS
@@ -76,6 +76,33 @@ def enter(address, sizes, control, state, p, counts, f, u, g, floor, order):
     control[SLOPE_AHEAD] = 0.0
     floors(floor, atol, largest, control[RTOL], control[AUTOMATIC], w)
     return h
+
+
+@inner
+def shortfall(sizes, y, y1, floor, rtol):
+    """How far the states that must not be negative have fallen below nought, in units of their tolerances: an error like the others.
+
+    Shampine, Thompson, Kierzenka & Byrne, Non-negative solutions of ODEs, Appl. Math. Comput. 170 (2005) 556-569.
+    """
+    states = shift(sizes, sizes[AT_END])
+    worst = 0.0
+    for j in range(sizes[N_NON_NEGATIVE]):
+        i = states[j]
+        if y1[i] < 0.0:
+            worst = max(worst, -y1[i] / (floor[i] + rtol * max(abs(y[i]), abs(y1[i]))))
+    return worst
+
+
+@inner
+def clip(sizes, y):
+    """What has fallen below nought by less than its tolerance is nought; whether there was any."""
+    states = shift(sizes, sizes[AT_END])
+    found = False
+    for j in range(sizes[N_NON_NEGATIVE]):
+        if y[states[j]] < 0.0:
+            y[states[j]] = 0.0
+            found = True
+    return found
 
 
 @inner
@@ -142,6 +169,8 @@ def march(
         if m > 0 and worst <= 1.0:
             status7(address[tangent_unit], address, sizes, control, state, p, work, tangent)
             worst = max(worst, tangent[ERROR_NORM])
+        if sizes[N_NON_NEGATIVE] > 0 and worst <= 1.0:
+            worst = max(worst, shortfall(sizes, y, y1, floor, rtol))
         if worst > 1.0:
             counts[REJECTED] += 1
             h *= cut_factor(worst, order)
@@ -170,6 +199,8 @@ def march(
                 tangent_whole = True
             weigh((times[row] - t) / h, h, weights)
             blend(u, weights[0], y, weights[1], y1, shift(weights, 2), stages, k, w)
+            if sizes[N_NON_NEGATIVE] > 0:
+                clip(sizes, u)
             emit(address, sizes, u, p, row, out, out_dot, weights, stages, tangent)
             row += 1
         counts[CURSOR] = row
@@ -178,7 +209,15 @@ def march(
         control[T] = t
         control[FRESH_SLOPE] = 0.0
         control[FRESH_JACOBIAN] = 0.0
+        clipped = False
+        if sizes[N_NON_NEGATIVE] > 0:
+            clipped = clip(sizes, y1)
         advance(y, y1, largest, w)
+        if clipped:  # the slope at the end of the step is that of another state
+            slope(address, y, p, rate, k, w)
+            counts[RHS_CALLS] += 1
+            counts[CLIPPED] += 1
+            control[FRESH_SLOPE] = 1.0
         floors(floor, atol, largest, rtol, control[AUTOMATIC], w)
         if m > 0:
             tangent[SETTLE] = 1.0  # accepted: the tangent moves on at its next call

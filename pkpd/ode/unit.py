@@ -20,6 +20,7 @@ from .layout import EXPLICIT_METHODS, STIFF_METHODS
 HOME: dict[str, tuple[str, ...]] = {
     "rest": ("steady", "rest"),
     "subjects": ("integrate", "subjects"),
+    "linear": ("linear", "advance_linear"),
     "emit_tangent": ("tangent", "emit_tangent"),
     "initial_tangent": ("tangent", "initial_tangent"),
     "event_tangent": ("tangent", "event_tangent"),

@@ -470,6 +470,20 @@ class Derived:
         return steps, dict(sorted(entries.items()))
 
     @cached_property
+    def linear(self) -> bool:
+        """Whether the rates are linear in the states (with constants): no derivative and no condition depends on a state."""
+
+        def moving(steps: Sequence[Step], exprs: Iterable[Expr]) -> bool:
+            exprs = list(exprs)
+            read = [*exprs, *(step.expr for step in needed(steps, exprs))]
+            return any(symbol in self.states for expr in read for symbol in expr.free_symbols)
+
+        steps, entries = self.jacobian
+        rates = [*self.rhs, *(step.expr for step in needed(self.steps, self.rhs))]
+        conditions = [choice.args[0] for expr in rates for choice in expr.atoms(If)]
+        return not moving(steps, entries.values()) and not moving(self.steps, conditions)
+
+    @cached_property
     def elimination(self) -> Elimination:
         """How W = d*I - J is factored."""
         return eliminate(self.jacobian[1], len(self.states))

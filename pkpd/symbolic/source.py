@@ -411,6 +411,7 @@ def generate(derived: Derived, dose_units: dict[str, dict[str, float]] | None = 
         "ROUTE_TARGETS": tuple(states.index(route.target) for route in model.routes),
         "DOSE_UNITS": dose_units or {},
         "SIZES": _sizes(derived),
+        "LINEAR": derived.linear,
         "N_LU": len(elimination.slots),
         "N_CONSTANTS": len(module.constants.slots),
         "J_ROWS": tuple(i for i, _ in jacobian),
