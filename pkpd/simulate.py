@@ -134,6 +134,7 @@ def solve(
     directions: Sequence[int | str] = (),
     slack: float = 30.0,
     keep_states: bool = False,
+    covariates: Sequence[tuple[float, str, float]] = (),
     h_max: float = np.inf,
     max_steps: int = 1_000_000,
     roots: Sequence[Root | tuple[Any, ...]] = (),
@@ -158,6 +159,8 @@ def solve(
         of the table as "dose[k]".
     slack : how many times larger than those of the states the errors of sensitivities, to relative changes, may be in a step. They are the exact
         derivatives of the steps taken; with the default their control adds few steps, with 1 they are as accurate as the states at about twice the cost.
+    covariates : values that parameters or covariates take from a time on, (time, name, value), for all subjects: an exact restart. At one instant they come before
+        doses; a dose has the lag, bioavailability and body size of its own time. Not together with sensitivities.
     roots : levels whose crossings are observed, each a ``Root`` or its fields: ``("C", 2.5)`` or ``("C", 2.5, -1)``. The steps are the same as without.
     most_crossings : of each root and subject, how many are kept.
     non_negative : states that are to be kept from falling below nought, or True for all: a fall counts as error, and what is left of one within the tolerance
@@ -180,6 +183,7 @@ def solve(
     if not np.all(np.isfinite(events.amount)):
         raise InputError("a dose is not a finite number")
     kept = _non_negative(kernel, non_negative, m)
+    rows = _with_changes(kernel, events, covariates, m) if covariates else events.rows
     if method == layout.LINEAR and (m or looked_for or len(kept)):
         raise InputError(
             "method='linear' goes without sensitivities, roots and non_negative; \"auto\" has them"
@@ -188,7 +192,7 @@ def solve(
     in_lanes = lanes and many and not m and not looked_for and not len(kept)
     task = _Task(
         kernel,
-        events,
+        rows,
         output_times,
         rtol,
         atol,
@@ -288,6 +292,22 @@ def _roots(
             )
         levels[:, i] = level
     return given, columns, levels
+
+
+def _with_changes(
+    kernel: Kernel, events: EventTable, changes: Sequence[tuple[float, str, float]], m: int
+) -> Floats:
+    """The rows of an event table with changes of parameters among them: route -1, the value as amount, the parameter as size."""
+    if m:
+        raise InputError("covariates that change go without sensitivities")
+    made = np.zeros((len(changes), layout.DOSE))
+    for row, (time_, name, value) in zip(made, changes, strict=True):
+        index = _index(name, kernel.PARAMETERS, "parameter", kernel)
+        if not (np.isfinite(time_) and np.isfinite(value)):
+            raise InputError(f"{name} cannot become {value!r} at {time_!r}: both must be finite numbers")
+        row[:] = time_, value, -1.0, np.nan, index
+    rows = np.concatenate([made, events.rows])
+    return np.ascontiguousarray(rows[np.argsort(rows[:, 0], kind="stable")])
 
 
 def _non_negative(kernel: Kernel, given: bool | Sequence[str], m: int) -> Integers:
@@ -464,7 +484,7 @@ class _Task:
     def __init__(
         self,
         kernel: Kernel,
-        events: EventTable,
+        rows: Floats,
         times: Floats,
         rtol: float,
         atol: ArrayLike | None,
@@ -483,17 +503,17 @@ class _Task:
         self.methods = (method, method) if method == layout.LINEAR else partners(method, rtol)
         self.plan = plan = _plan(kernel, method, self.methods, m, len(roots), lanes)
         self.lanes = lanes
-        self.record_size = layout.record_size(plan.n, plan.n_prepared, len(events))
+        self.record_size = layout.record_size(plan.n, plan.n_prepared, len(rows))
         self.sizes = plan.sizes.copy()
-        self.sizes[_SIZES_OF_A_TASK] = width, times.size, len(events), most_crossings, self.record_size
+        self.sizes[_SIZES_OF_A_TASK] = width, times.size, len(rows), most_crossings, self.record_size
         if slots is not None:
             self.sizes[plan.slots] = slots
         if len(non_negative):
             self.sizes[layout.N_NON_NEGATIVE] = len(non_negative)
             self.sizes = np.concatenate([self.sizes, non_negative])
         self.times = times
-        self.doses = events.rows
-        start = min(0.0, times[0], events.time[0] if len(events) else 0.0)
+        self.doses = rows
+        start = min(0.0, times[0], rows[0, 0] if len(rows) else 0.0)
         room = len(roots) * (layout.ROOT + layout.FOUND + most_crossings) + kernel.n_outputs
         self.control = np.zeros(layout.N_CONTROL + (room if len(roots) else 0))
         for i, (column, direction) in enumerate(roots):

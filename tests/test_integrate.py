@@ -883,3 +883,77 @@ def test_non_negative_refuses_what_it_cannot():
         solve(k, k.VALUES, events(k), [1.0], directions=["CL"], non_negative=True)
     with pytest.raises(InputError, match='has no state "centrl"; did you mean central'):
         solve(k, k.VALUES, events(k), [1.0], non_negative=["centrl"])
+
+
+# ---- parameters that change at a time
+
+
+@pytest.mark.parametrize("method", [*METHODS, "linear"])
+def test_a_covariate_changes_exactly_when_it_is_said(method):
+    """Clearance halves at 5 h, in the middle of an infusion, and is back at 20 h."""
+    k = kernel("one_compartment_iv")
+    CL, V = typical_values(k)[[k.PARAMETERS.index("CL"), k.PARAMETERS.index("V")]]
+    doses = table(k, (2.0, 100.0, k.ROUTES[0], 6.0))
+    changes = [(20.0, "CL", CL), (5.0, "CL", CL / 2)]
+    times = np.array([1.0, 4.9, 5.0, 5.1, 8.0, 12.0, 20.0, 21.0, 40.0])
+    options = {"rtol": 1e-9} if method != "linear" else {}
+    many = solve(
+        k, np.tile(k.VALUES, (20, 1)), doses, times, covariates=changes, method=method, **options
+    ).check()
+
+    amount, exact, t = 0.0, [], 0.0
+    for end in np.unique([2.0, 5.0, 8.0, 20.0, *times]):
+        ke = (CL / 2 if 5.0 <= t < 20.0 else CL) / V
+        rate = 100.0 / 6.0 if 2.0 <= t < 8.0 else 0.0
+        amount = rate / ke + (amount - rate / ke) * np.exp(-ke * (end - t))
+        t = end
+        if t in times:
+            exact.append(amount / V)
+    column = k.OUTPUTS.index(next(name for name in k.OUTPUTS if name in ("C", "Cp")))
+    for subject in (0, 19):
+        np.testing.assert_allclose(many.outputs[subject, :, column], exact, rtol=3e-8, atol=1e-12)
+    alone = solve(k, k.VALUES, doses, times, covariates=changes, method=method, **options)
+    np.testing.assert_array_equal(alone.outputs[0], many.outputs[7])
+
+
+def test_a_dose_has_the_body_size_of_its_own_time_and_the_next_solve_the_first_again():
+    text = """
+model      a dose per body weight, with a lag that depends on it
+time       h
+parameter  V = 10 [L]
+parameter  lag_per_kg = 0.01 [h/kg]
+covariate  weight = 50 [kg]
+state      x [mg]
+d x = 0*x/later
+define     later = 1 [h]
+route      go -> x  lag = lag_per_kg*weight
+output     C = x/V [mg/L]
+"""
+    k = kernel(text)
+    doses = table(
+        k,
+        (0.0, 1.0, "go", np.nan, "weight"),
+        (10.0, 1.0, "go", np.nan, "weight"),
+        (20.0, 1.0, "go", np.nan, "weight"),
+    )
+    times = [0.4, 0.6, 10.7, 10.9, 20.5, 30.0]
+    for _ in range(2):
+        found = solve(
+            k, k.VALUES, doses, times, covariates=[(10.0, "weight", 80.0), (20.0, "weight", 60.0)]
+        ).check()
+        np.testing.assert_allclose(found.outputs[0, :, 0], [0.0, 5.0, 5.0, 13.0, 13.0, 19.0])
+    np.testing.assert_allclose(
+        solve(k, k.VALUES, doses, times).outputs[0, :, 0], [0.0, 5.0, 10.0, 10.0, 15.0, 15.0]
+    )
+
+
+def test_covariates_refuse_what_they_cannot():
+    k = kernel("one_compartment_iv")
+    for change, words in (
+        ((1.0, "CLL", 2.0), 'has no parameter "CLL"'),
+        ((1.0, "CL", np.nan), "must be finite numbers"),
+    ):
+        with pytest.raises(InputError, match=words):
+            solve(k, k.VALUES, events(k), [1.0], covariates=[change])
+    with pytest.raises(InputError, match="go without sensitivities"):
+        solve(k, k.VALUES, events(k), [1.0], covariates=[(1.0, "CL", 2.0)], directions=["V"])

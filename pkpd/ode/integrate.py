@@ -13,7 +13,7 @@ from .control import SHORTEST, resolution
 from .march import emit
 from .roots import hand_over, look_out
 from .layout import (
-    AT_TARGETS, BOLUS, BY_STIFF, CONSTANTS, CURSOR, DOSE, EVENT, EVENTS, EVENT_TANGENT, EXPLICIT, EXPLICIT_ONLY, FOUND, HEADER, H_NEXT, INFUSING, INFUSION_END,
+    AT_TARGETS, BOLUS, BY_STIFF, CHANGE, CONSTANTS, CURSOR, DOSE, EVENT, EVENTS, EVENT_TANGENT, EXPLICIT, EXPLICIT_ONLY, FOUND, HEADER, H_NEXT, INFUSING, INFUSION_END,
     INFUSION_START, INITIAL, INITIAL_TANGENT, LARGEST_ERROR, METHOD, METHOD_USED, MOST, NEXT_EVENT, N_COUNTS, N_DIRECTIONS, N_DOSES, N_EVENTS, N_PARAMS,
     N_ROOTS, N_STATES, N_STEADY, N_TIMES, OBSERVE, REACHED, REST, ROSENBROCK, ROUTES, START, STIFF_ONLY, SWITCHED, SWITCHES, T, T1, WIDE, WIDTH,
 )  # fmt: skip
@@ -21,8 +21,23 @@ from .status import BAD_DOSE, GO_ON, NOT_FINITE, NOT_STIFF, STIFF, SUCCESS
 
 
 @inner
-def breakpoints(n_doses, doses, targets, p, r, events):
+def insert(events, count, time):
+    """Room for one more of count breakpoints, behind all that are not later; doses come nearly sorted."""
+    place = count
+    while place > 0 and events[EVENT * (place - 1)] > time:
+        for i in range(EVENT):
+            events[EVENT * place + i] = events[EVENT * (place - 1) + i]
+        place -= 1
+    event = shift(events, EVENT * place)
+    event[0] = time
+    return event
+
+
+@inner
+def breakpoints(address, n_doses, doses, targets, p, r, events):
     """Expand doses into breakpoints, sorted by time and, at one instant, in the order given; returns their number, or -1.
+
+    A dose has the lag, F, duration and body size of its own time: changes of parameters are made in p on the way, and taken back.
 
     r : (4 n_routes,) lag, F, duration, rate; events : (2 n_doses, EVENT). -1: a lag, F, duration or rate is out of its range.
     """
@@ -30,6 +45,18 @@ def breakpoints(n_doses, doses, targets, p, r, events):
     for e in range(n_doses):
         dose = shift(doses, DOSE * e)
         route = int(dose[2])
+        if route < 0:
+            changed = int(dose[4])
+            event = insert(events, count, dose[0])
+            event[1] = dose[4]
+            event[2] = dose[1]
+            event[3] = p[changed]
+            event[4] = float(e)
+            event[5] = float(CHANGE)
+            count += 1
+            p[changed] = dose[1]
+            call2(address[ROUTES], p, r)
+            continue
         r_k = shift(r, 4 * route)
         for i in range(4):
             if not (r_k[i] >= 0.0 and r_k[i] < inf):
@@ -47,13 +74,7 @@ def breakpoints(n_doses, doses, targets, p, r, events):
         for part in range(parts):
             kind = BOLUS if parts == 1 else (INFUSION_START if part == 0 else INFUSION_END)
             time = end if kind == INFUSION_END else start
-            place = count
-            while place > 0 and events[EVENT * (place - 1)] > time:  # insertion: doses come nearly sorted
-                for i in range(EVENT):
-                    events[EVENT * place + i] = events[EVENT * (place - 1) + i]
-                place -= 1
-            event = shift(events, EVENT * place)
-            event[0] = time
+            event = insert(events, count, time)
             event[1] = float(targets[route])
             event[2] = amount if kind == BOLUS else 0.0
             event[3] = 0.0
@@ -64,6 +85,10 @@ def breakpoints(n_doses, doses, targets, p, r, events):
             event[4] = float(e)
             event[5] = float(kind)
             count += 1
+    for back in range(count):
+        event = shift(events, EVENT * (count - 1 - back))
+        if int(event[5]) == CHANGE:
+            p[int(event[1])] = event[3]
     return count
 
 
@@ -94,7 +119,7 @@ def begin(address, sizes, control, state, p, doses, counts, work, tangent, event
         if status != SUCCESS:
             return status
     call2(address[ROUTES], p, work)
-    n_events = breakpoints(sizes[N_DOSES], doses, shift(sizes, sizes[AT_TARGETS]), p, work, events)
+    n_events = breakpoints(address, sizes[N_DOSES], doses, shift(sizes, sizes[AT_TARGETS]), p, work, events)
     if n_events < 0:
         return BAD_DOSE
     control[N_EVENTS] = n_events
@@ -117,6 +142,12 @@ def breakpoint(address, sizes, control, state, p, doses, times, counts, out, wor
         t = control[T]
         while e < n_events and events[EVENT * e] <= t + resolution(t):
             event = shift(events, EVENT * e)
+            e += 1
+            counts[EVENTS] += 1
+            if int(event[5]) == CHANGE:
+                p[int(event[1])] = event[2]
+                call1(address[CONSTANTS], p)
+                continue
             if sizes[N_DIRECTIONS] > 0:
                 dose = shift(doses, DOSE * int(event[4]))
                 status7(address[EVENT_TANGENT], address, sizes, state, p, dose, event, tangent)
@@ -125,8 +156,6 @@ def breakpoint(address, sizes, control, state, p, doses, times, counts, out, wor
             rate[i] += event[3]
             if int(event[5]) == INFUSION_END and abs(rate[i]) <= 1e-12 * abs(event[3]):
                 rate[i] = 0.0  # no crumbs of rounding once every infusion is over
-            e += 1
-            counts[EVENTS] += 1
         control[NEXT_EVENT] = e
         if sizes[N_ROOTS] > 0:
             status7(address[OBSERVE], address, sizes, control, state, p, work, tangent)

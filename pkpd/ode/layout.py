@@ -12,7 +12,7 @@ tangent  double                 sensitivities, see below
 out      double                 (n_times, width) outputs, followed by the states when asked for
 out_dot  double                 (n_times, width, m)
 doses    double                 (n_doses, DOSE): time, amount, route, duration (nan: not stated), parameter that multiplies the amount (-1: none)
-events   double                 (2 n_doses, EVENT): time, state, jump, rate change, dose, kind
+events   double                 (2 n_doses, EVENT): time, state, jump, rate change, dose, kind; of a CHANGE: time, parameter, value, value before
 
 Vectors of states are WIDE long: the number of states rounded up to a multiple of LANES, with noughts behind the last state.
 
@@ -107,7 +107,7 @@ HEADER = 16
 # in the header of tangent; FRESH_TANGENT: 1 when k' of the first stage is that of the present y'
 ERROR_NORM, SETTLE, DENSE_STAGES, FRESH_TANGENT = range(4)
 DOSE, EVENT = 5, 6
-BOLUS, INFUSION_START, INFUSION_END = 0, 1, 2
+BOLUS, INFUSION_START, INFUSION_END, CHANGE = range(4)
 
 # stages of every method, those included that serve its dense output alone
 EXPLICIT_METHODS = {"tsit5": 7, "vern7": 16}
