@@ -319,7 +319,7 @@ def test_auto_goes_back_when_a_problem_is_stiff_no_more():
     times = np.linspace(0.0, 300.0, 61)
     solution = solve(k, typical_values(k), marks, times, rtol=1e-6, keep_states=True).check()
     assert solution.method[0] == layout.SWITCHED
-    _, jacobians, _, steps, _, switches = solution.counts[0]
+    _, jacobians, _, steps, _, switches, _ = solution.counts[0]
     assert switches >= 2 and switches % 2 == 0
     assert 0 < jacobians < 0.25 * steps  # of 280 h out of 300 nothing is stiff
     exact = solve(k, typical_values(k), marks, times, rtol=1e-11, method="rodas5p", keep_states=True).check()
