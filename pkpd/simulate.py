@@ -84,7 +84,7 @@ class Solution:
     sensitivities : (n_subjects, n_times, n_outputs, n_directions) or None, of outputs by directions; state_sensitivities : the same of states;
     status : (n_subjects,), 0 is success; stopped : (n_subjects,), the time reached; counts : (n_subjects, 7) right-hand sides, Jacobians,
     factorisations, steps, rejected steps, switches of method, steps after which a state was clipped to nought; largest_error : (n_subjects,) the largest error estimate of an accepted step in units of
-    the tolerance; crossings : of the roots that were asked for; method : (n_subjects,), what ``layout.method_sentence`` reads, of the two ``methods`` (explicit, stiff).
+    the tolerance; switched : (n_subjects, 2) when the method changed first and last, nan if it never did; crossings : of the roots that were asked for; method : (n_subjects,), what ``layout.method_sentence`` reads, of the two ``methods`` (explicit, stiff).
     """
 
     outputs: Floats
@@ -97,6 +97,7 @@ class Solution:
     method: Integers
     methods: tuple[str, str]
     largest_error: Floats
+    switched: Floats
     crossings: Crossings | None
     time_unit: str
 
@@ -105,6 +106,9 @@ class Solution:
         """Totals over subjects, the largest error of a step, and how many were solved by which method."""
         totals: dict[str, Any] = {name: int(self.counts[:, i].sum()) for i, name in enumerate(STATISTICS)}
         totals["largest error of a step, in tolerances"] = round(float(self.largest_error.max()), 3)
+        if np.isfinite(self.switched).any():
+            first, last = float(np.nanmin(self.switched)), float(np.nanmax(self.switched))
+            totals["first and last change of method"] = f"t = {first:.6g} and {last:.6g} {self.time_unit}"
         for code, count in zip(*np.unique(self.method, return_counts=True), strict=True):
             totals[f"method: {layout.method_sentence(code, *self.methods)}"] = int(count)
         return totals
@@ -237,6 +241,7 @@ def solve(
         stopped=reached[:, 0],
         counts=counts[:, _COUNTS],
         largest_error=reached[:, 1],
+        switched=reached[:, 2:],
         crossings=None if found is None else _crossings(looked_for, found, status),
         method=counts[:, layout.METHOD_USED],
         methods=task.methods,

@@ -321,6 +321,9 @@ def test_auto_goes_back_when_a_problem_is_stiff_no_more():
     assert solution.method[0] == layout.SWITCHED
     _, jacobians, _, steps, _, switches, _ = solution.counts[0]
     assert switches >= 2 and switches % 2 == 0
+    first, last = solution.switched[0]
+    assert 10.0 <= first < 20.0 < last < 25.0
+    assert solution.statistics["first and last change of method"] == f"t = {first:.6g} and {last:.6g} h"
     assert 0 < jacobians < 0.25 * steps  # of 280 h out of 300 nothing is stiff
     exact = solve(k, typical_values(k), marks, times, rtol=1e-11, method="rodas5p", keep_states=True).check()
     np.testing.assert_allclose(solution.states[0, :, 2], np.cos(times), atol=1e-4)

@@ -24,7 +24,7 @@ def both(k, p, doses, times=TIMES, **options):
 
 def same(one, other):
     """Bit for bit, statistics and all."""
-    for name in ("outputs", "states", "status", "stopped", "counts", "method", "largest_error"):
+    for name in ("outputs", "states", "status", "stopped", "counts", "method", "largest_error", "switched"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
 
 

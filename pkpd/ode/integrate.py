@@ -13,8 +13,8 @@ from .control import SHORTEST, resolution
 from .march import emit
 from .roots import hand_over, look_out
 from .layout import (
-    AT_TARGETS, BOLUS, BY_STIFF, CHANGE, CONSTANTS, CURSOR, DOSE, EVENT, EVENTS, EVENT_TANGENT, EXPLICIT, EXPLICIT_ONLY, FOUND, HEADER, H_NEXT, INFUSING, INFUSION_END,
-    INFUSION_START, INITIAL, INITIAL_TANGENT, LARGEST_ERROR, METHOD, METHOD_USED, MOST, NEXT_EVENT, N_COUNTS, N_DIRECTIONS, N_DOSES, N_EVENTS, N_PARAMS,
+    AT_TARGETS, BOLUS, BY_STIFF, CHANGE, CONSTANTS, CURSOR, DOSE, EVENT, EVENTS, EVENT_TANGENT, EXPLICIT, EXPLICIT_ONLY, FIRST_SWITCH, FOUND, HEADER, H_NEXT, INFUSING, INFUSION_END,
+    INFUSION_START, INITIAL, INITIAL_TANGENT, LARGEST_ERROR, LAST_SWITCH, METHOD, METHOD_USED, MOST, NEXT_EVENT, N_COUNTS, N_DIRECTIONS, N_DOSES, N_EVENTS, N_PARAMS,
     N_ROOTS, N_STATES, N_STEADY, N_TIMES, OBSERVE, REACHED, REST, ROSENBROCK, ROUTES, START, STIFF_ONLY, SWITCHED, SWITCHES, T, T1, WIDE, WIDTH,
 )  # fmt: skip
 from .status import BAD_DOSE, GO_ON, NOT_FINITE, NOT_STIFF, STIFF, SUCCESS
@@ -104,7 +104,11 @@ def begin(address, sizes, control, state, p, doses, counts, work, tangent, event
     control[T] = control[START]
     control[H_NEXT] = 0.0
     control[LARGEST_ERROR] = 0.0
+    control[FIRST_SWITCH] = nan
+    control[LAST_SWITCH] = nan
     control[LARGEST_ERROR] = 0.0
+    control[FIRST_SWITCH] = nan
+    control[LAST_SWITCH] = nan
     call2(address[INITIAL], p, y)
     if sizes[N_STEADY] > 0:
         status = status7(address[REST], address, sizes, control, state, p, work, tangent)
@@ -186,7 +190,19 @@ def switch(control, counts, status):
     """The other method, when the one at work asks for it."""
     control[BY_STIFF] = 1.0 if status == STIFF else 0.0
     counts[METHOD_USED] = SWITCHED
+    if counts[SWITCHES] == 0:
+        control[FIRST_SWITCH] = control[T]
+    control[LAST_SWITCH] = control[T]
     counts[SWITCHES] += 1
+
+
+@inner
+def reach(control, reached):
+    """What a subject leaves behind, into reached : (REACHED,)."""
+    reached[0] = control[T]
+    reached[1] = control[LARGEST_ERROR]
+    reached[2] = control[FIRST_SWITCH]
+    reached[3] = control[LAST_SWITCH]
 
 
 @inner
@@ -231,7 +247,7 @@ def subjects(
     """Integrate subjects first..end-1 in place. A failed subject is marked and its outputs are nan; its neighbours do not notice.
 
     parameters : (n_subjects, n_params); counts : (n_subjects, N_COUNTS); out : (n_subjects, n_times, width); out_dot : (n_subjects, n_times,
-    width, m); status : (n_subjects,); reached : (n_subjects, REACHED), the time and the largest error of an accepted step; scales : (n_subjects, m);
+    width, m); status : (n_subjects,); reached : (n_subjects, REACHED); scales : (n_subjects, m);
     levels : (n_subjects, n_roots); crossings : (n_subjects, n_roots, FOUND + most). The rest is this thread's own storage, see layout.py.
     """
     q = sizes[N_PARAMS]
@@ -248,8 +264,7 @@ def subjects(
             address, sizes, control, state, p, doses, times, shift(counts, s * N_COUNTS), mine, work, tangent,
             shift(out_dot, s * block * m), events,
         )  # fmt: skip
-        reached[s * REACHED] = control[T]
-        reached[s * REACHED + 1] = control[LARGEST_ERROR]
+        reach(control, shift(reached, s * REACHED))
         hand_over(sizes, control, shift(crossings, s * sizes[N_ROOTS] * (FOUND + sizes[MOST])))
         if status[s] != SUCCESS:
             for i in range(block):

@@ -33,7 +33,7 @@ from .call import (
 from .control import (
     CALM, CALM_AFTER, FORGET_AFTER, FORGOTTEN, STIFF_AFTER, AUTO_FLOOR, CROSS_FLOOR, TINY, cut_factor, level, resolution, step_factor,
 )  # fmt: skip
-from .integrate import SUBJECTS, begin, breakpoint, prepare, switch
+from .integrate import SUBJECTS, begin, breakpoint, prepare, reach, switch
 from .layout import (
     AT_DIAGONAL, AUTO, AUTOMATIC, BY_STIFF, CALM_STEPS, CURSOR, FACTORISATIONS, FACTOR_WIDE, H_MAX, H_NEXT, INFUSING, JACOBIANS, JACOBIAN_WIDE,
     LANES, LARGEST_ERROR, MAX_STEPS, METHOD, N_CLOCKS, N_CONTROL, N_COUNTS, N_JACOBIAN, N_LU, N_PARAMS, N_PREPARED, N_STAGES, N_STATES, N_TIMES, REACHED, RECORD, REJECTED, RHS_CALLS, RHS_WIDE,
@@ -302,8 +302,7 @@ def write_outputs(address, sizes, times, counts, out, work, record, room, lane, 
 def finish(sizes, record, status, reached, out, s, code):
     """The end of a subject: its status, and nan for outputs if it failed."""
     status[s] = code
-    reached[s * REACHED] = record[T]
-    reached[s * REACHED + 1] = record[LARGEST_ERROR]
+    reach(record, shift(reached, s * REACHED))
     block = sizes[N_TIMES] * sizes[WIDTH]
     if code != SUCCESS:
         for i in range(block):

@@ -74,7 +74,8 @@ LANES = 8  # doubles of one vector register of AVX-512; two of AVX2
     SLACK,  # how many times larger the errors of sensitivities may be
     SLOPE_AHEAD,  # 1 when the slope at the new value stands among the stages already
     LARGEST_ERROR,  # of an accepted step, in units of the tolerance
-) = range(18)  # fmt: skip
+    FIRST_SWITCH, LAST_SWITCH,  # when the method changed; nan: never
+) = range(20)  # fmt: skip
 N_CONTROL = 24
 
 # one root, behind control: an output, or a state after all outputs; its level; -1, 0 or 1; the present value and those in a step, less the level
@@ -82,7 +83,7 @@ COLUMN, LEVEL, DIRECTION, PRESENT, SAMPLES = range(5)
 ROOT = 16
 # and what was found: how many crossings, of which those that find room follow; 1 or 0; and for how long it was above
 COUNT, ABOVE_AT_START, TIME_ABOVE, FOUND = range(4)
-REACHED = 2  # of each subject: the time reached and the largest error
+REACHED = 4  # of each subject: the time reached, the largest error, the first and the last change of method
 
 # counts
 (
