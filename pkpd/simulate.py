@@ -795,6 +795,8 @@ def population(
     """
     if subjects < 1:
         raise InputError(f"the number of subjects must be at least 1, not {subjects}")
+    if seed < 0:
+        raise InputError(f"the seed must not be negative, not {seed}")
     typical = typical_values(kernel, parameters)
     values = np.tile(typical, (subjects, 1))
     spread = np.array([between[1] if between else 0.0 for between in kernel.BETWEEN], dtype=np.float64)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from solving import events, kernel, table
 
-from pkpd.ode import layout, status
+from pkpd.ode import status
 from pkpd.simulate import population, solve
 
 METHODS = ("auto", "tsit5", "rodas4", "rodas5p")
@@ -133,10 +133,3 @@ def test_outputs_before_and_between_and_repeated():
     lanes, alone = both(k, spread(k, 17), events(k, "100 mg oral every 12 h x3"), times)
     same(lanes, alone)
     np.testing.assert_array_equal(lanes.outputs[:, 0], lanes.outputs[:, 2])
-
-
-def test_few_subjects_are_not_worth_lanes():
-    k = kernel("two_compartment_oral")
-    assert layout.LANES == 8
-    lanes, alone = both(k, spread(k, 3), events(k, "100 mg oral once"))
-    same(lanes, alone)

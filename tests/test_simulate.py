@@ -662,6 +662,7 @@ def test_when_all_fail_the_first_is_told():
         ({"parameters": {"F_oral": 1.5}}, InputError, r"F_oral = 1\.5 is outside its bounds 0 \.\. 1"),
         ({"subjects": 0}, InputError, "the number of subjects must be at least 1, not 0"),
         ({"subjects": -3}, InputError, "the number of subjects must be at least 1, not -3"),
+        ({"subjects": 4, "seed": -1}, InputError, "the seed must not be negative, not -1"),
         ({"method": "lsoda"}, InputError, r'unknown method "lsoda"; there are auto, tsit5, vern7, rodas4, rodas5p'),
         ({"rtol": -1e-6}, InputError, "rtol must lie between 0 and 1"),
         ({"atol": [1.0]* 7}, InputError, "atol must be one number or 3, one for each of depot, central, peripheral"),

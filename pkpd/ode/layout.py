@@ -11,7 +11,8 @@ work     double                 stages and scratch of the method, see march.py
 tangent  double                 sensitivities, see below
 out      double                 (n_times, width) outputs, followed by the states when asked for
 out_dot  double                 (n_times, width, m)
-doses    double                 (n_doses, DOSE): time, amount, route, duration (nan: not stated), parameter that multiplies the amount (-1: none)
+doses    double                 (n_doses, DOSE): time, amount, route, duration (nan: not stated), parameter that multiplies the amount (-1: none);
+                                of a parameter that changes: time, value, -1, nan, parameter
 events   double                 (2 n_doses, EVENT): time, state, jump, rate change, dose, kind; of a CHANGE: time, parameter, value, value before
 
 Vectors of states are WIDE long: the number of states rounded up to a multiple of LANES, with noughts behind the last state.

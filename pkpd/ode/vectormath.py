@@ -44,17 +44,20 @@ def exponential(x):
 
 
 @inner
-def logarithm(x):
-    """The natural logarithm."""
+def reduced(x):
+    """k and f with ``x = 2^k (1 + f)`` and 1 + f between sqrt(1/2) and sqrt(2)."""
     tiny = x < SUBNORMAL
     scaled = choose(tiny, x * 18014398509481984.0, x)  # 2**54
     k = exponent(scaled)
     m = mantissa(scaled)
     above = m > SQRT2
-    m = choose(above, 0.5 * m, m)
-    k = choose(above, k + 1.0, k)
-    k = choose(tiny, k - 54.0, k)
-    f = m - 1.0
+    return choose(tiny, k - 54.0, k) + choose(above, 1.0, 0.0), choose(above, 0.5 * m, m) - 1.0
+
+
+@inner
+def logarithm(x):
+    """The natural logarithm."""
+    k, f = reduced(x)
     s = f / (2.0 + f)
     z = s * s
     w = z * z
@@ -88,15 +91,7 @@ def product(a, b):
 @inner
 def logarithm_in_two(x):
     """log x in two doubles, for finite x > 0."""
-    tiny = x < SUBNORMAL
-    scaled = choose(tiny, x * 18014398509481984.0, x)  # 2**54
-    k = exponent(scaled)
-    m = mantissa(scaled)
-    above = m > SQRT2
-    m = choose(above, 0.5 * m, m)
-    k = choose(above, k + 1.0, k)
-    k = choose(tiny, k - 54.0, k)
-    f = m - 1.0
+    k, f = reduced(x)
     d = 2.0 + f
     s = f / d
     sd, sd_low = product(s, d)
