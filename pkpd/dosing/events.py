@@ -26,19 +26,29 @@ if TYPE_CHECKING:
 _SIZES = {"m2": ("body surface area", "BSA = 1.9 [m^2]"), "kg": ("body weight", "weight = 70 [kg]")}
 
 
+DOSE, RESET, REPLACE, STEADY, STEADY_ADDED = range(5)
+"""Kinds of event: a dose; all states back to their initial values; one state set to a value; a dose at a steady state; one whose steady state is added."""
+
+
 @dataclass(frozen=True, eq=False)
 class EventTable:
-    """Doses as the integrator takes them, sorted by time, in the order of the schedule where times are equal.
+    """Doses and other events as the integrator takes them, sorted by time, in the order of the schedule where times are equal.
 
-    All arrays are C-contiguous and of shape (n_events,).
+    All arrays are C-contiguous and of shape (n_events,); the last three may be left out.
 
     Attributes:
         time: float64, in the model's time unit.
         amount: float64, in the unit of the state that the route enters, before bioavailability; per unit of
-            body size where ``size`` is not -1.
-        route: int64, index into the model's routes.
-        duration: float64, in the model's time unit; 0 is a bolus, nan is left to the route of the model.
+            body size where ``size`` is not -1. Of REPLACE: the new value of the state.
+        route: int64, index into the model's routes; of REPLACE, into its states; of RESET, without meaning.
+        duration: float64, in the model's time unit; 0 is a bolus, nan is left to the rate or to the route of the model.
         size: int64, index of the parameter that multiplies the amount (body surface or weight), or -1.
+        rate: float64, of an infusion whose duration is its bioavailable amount over this rate; nan where none is stated.
+        kind: int64, DOSE, RESET, REPLACE, STEADY (the state before the dose is the steady state of this dose at every
+            ``interval``; what was given before is forgotten) or STEADY_ADDED (what that steady state has above the
+            initial values is added to the state there is).
+        interval: float64, between the doses of a steady state, in the model's time unit; 0 with amount 0: a constant infusion
+            at ``rate`` that ends at ``time``.
     """
 
     time: NDArray[np.float64]
@@ -46,10 +56,17 @@ class EventTable:
     route: NDArray[np.int64]
     duration: NDArray[np.float64]
     size: NDArray[np.int64]
+    rate: NDArray[np.float64] = None  # type: ignore[assignment]
+    kind: NDArray[np.int64] = None  # type: ignore[assignment]
+    interval: NDArray[np.float64] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
+        n_events = np.shape(self.time)
+        for name, value in (("rate", math.nan), ("kind", DOSE), ("interval", 0.0)):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, np.full(n_events, value))
         for column in fields(self):
-            kind = np.int64 if column.name in ("route", "size") else np.float64
+            kind = np.int64 if column.name in ("route", "size", "kind") else np.float64
             object.__setattr__(
                 self, column.name, np.ascontiguousarray(getattr(self, column.name), dtype=kind)
             )
