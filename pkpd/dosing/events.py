@@ -5,7 +5,6 @@ Routes, dose units and body sizes are checked here against what the model has; p
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -77,12 +76,6 @@ class EventTable:
 
     def __len__(self) -> int:
         return len(self.time)
-
-    @functools.cached_property
-    def rows(self) -> NDArray[np.float64]:
-        """(n_events, 5): time, amount, route, duration and size of each event, as the integrator reads them."""
-        columns = (self.time, self.amount, self.route, self.duration, self.size)
-        return np.ascontiguousarray(np.column_stack(columns), dtype=np.float64)
 
     @classmethod
     def empty(cls) -> EventTable:
