@@ -5,6 +5,7 @@ Routes, dose units and body sizes are checked here against what the model has; p
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -76,6 +77,11 @@ class EventTable:
 
     def __len__(self) -> int:
         return len(self.time)
+
+    @functools.cached_property
+    def only_doses(self) -> bool:
+        """Whether there is nothing but doses in it."""
+        return not np.any(self.kind)
 
     @classmethod
     def empty(cls) -> EventTable:

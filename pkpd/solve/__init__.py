@@ -119,7 +119,8 @@ def solve(
         kernel, p, table, output_times, options, width=k + (n if keep_states else 0), directions=d, levels=levels, progress=progress,
     )  # fmt: skip
     out, status = raw.out, raw.status
-    status[~np.isfinite(table.own).all(axis=1)] = NOT_PERIODIC
+    if table.own.size:
+        status[~np.isfinite(table.own).all(axis=1)] = NOT_PERIODIC
     out_dot = None
     if raw.out_dot is not None and d is not None:
         out_dot = raw.out_dot[..., : d.count] / d.scale[:, None, None, : d.count]

@@ -38,13 +38,12 @@ def lower(
     factors: ArrayLike | None = None,
 ) -> Table:
     """The table of a solve; arguments as in ``solve``. A steady state that was not found stands in ``own`` as nan."""
-    simple = not np.any(events.kind) and initial is None and factors is None and not covariates
-    if simple:
+    if events.only_doses and initial is None and factors is None and not covariates:
         return plain(events, len(p))
     if covariates and directions is not None:
         raise InputError("covariates that change go without sensitivities")
     own = _Own(len(p), 0 if directions is None else directions.m)
-    rows = _Rows(dose_rows(events).copy())
+    rows = _Rows(dose_rows(events))
     if factors is not None:
         rows.events[:, 7] = own.add(_factors(factors, len(p), events)) + np.arange(len(events))
     changes = _changes(kernel, covariates)

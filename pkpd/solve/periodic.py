@@ -140,7 +140,7 @@ class Flow:
 
     def _integrate(self, p: Floats, table: Table, directions: Directions | None) -> Raw:
         width = self.kernel.n_outputs + self.kernel.n_states
-        times: Floats = self.interval * LOOKS
+        times = np.array(self.interval * LOOKS)
         return integrate(self.kernel, p, table, times, self.options, width=width, directions=directions)
 
     def affine(self, p: Floats) -> tuple[Floats, Floats]:

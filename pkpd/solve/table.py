@@ -24,9 +24,8 @@ class Table:
     own_dot: Floats | None = None
 
 
-@lru_cache(maxsize=64)
 def dose_rows(events: EventTable) -> Floats:
-    """A row of layout.DOSE for every event, as if each were a dose; not to be written to."""
+    """A row of layout.DOSE for every event, as if each were a dose."""
     rows = np.empty((len(events), layout.DOSE))
     columns = (events.time, events.amount, events.route, events.duration, events.size, events.rate)
     for i, column in enumerate(columns):
@@ -36,6 +35,7 @@ def dose_rows(events: EventTable) -> Floats:
     return rows
 
 
+@lru_cache(maxsize=64)
 def plain(events: EventTable, n_subjects: int) -> Table:
     """A table of doses and nothing else."""
     start = min(0.0, events.time[0]) if len(events) else 0.0
