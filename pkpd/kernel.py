@@ -275,11 +275,22 @@ class Kernel:
             setattr(self, name, value)
 
 
-def load(model: str | os.PathLike[str] | Model) -> Kernel:
+def load(model: str | os.PathLike[str] | Model, *, linear: Sequence[str] = ()) -> Kernel:
     """The kernel of a model: a name from the library, a path, or a ``Model``.
+
+    linear : covariates that a solve may let run linearly between knots; their kernel is another one (``pkpd.symbolic.interpolate``).
 
     Raises ``LibraryError`` where there is no such model and ``ModelError`` where it is wrong.
     """
+    if linear:
+        from pkpd.symbolic.interpolate import interpolated
+        from pkpd.symbolic.model import Model
+
+        return load(
+            interpolated(
+                model if isinstance(model, Model) else _read(*library.read_model_text(model)), linear
+            )
+        )
     if isinstance(model, str | os.PathLike):
         text, file = library.read_model_text(model)
         read = functools.partial(_read, text, file)

@@ -13,7 +13,7 @@ Each file knows those above it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,7 @@ def solve(
     slack: float = 30.0,
     keep_states: bool = False,
     covariates: Sequence[tuple[float, str, float]] = (),
+    knots: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
     initial: ArrayLike | None = None,
     start: float | None = None,
     factors: ArrayLike | None = None,
@@ -82,6 +83,8 @@ def solve(
         derivatives of the steps taken; with the default their control adds few steps, with 1 they are as accurate as the states at about twice the cost.
     covariates : values that parameters or covariates take from a time on, (time, name, value), for all subjects: an exact restart. At one instant they come before
         doses; a dose has the lag, bioavailability and body size of its own time. Not together with sensitivities.
+    knots : covariates that run linearly: name to (times, values), for all subjects; before the first knot and after the last one they stay. The kernel is one that was
+        loaded for it, ``load(model, linear=[name])``. Not together with sensitivities or steady states of doses.
     initial, start : states (n_subjects, n_states) at the time ``start``, from which the solve goes on; doses of the table before it act as far as they
         last (what is left of a lag or an infusion). Output times must not lie before it.
     factors : (n_subjects, n_events), what each subject's doses are multiplied by; 0 is a dose that is not given.
@@ -111,8 +114,8 @@ def solve(
             "method='linear' goes without sensitivities, roots and non_negative; \"auto\" has them"
         )
     options = Options(rtol, atol, method, slack, h_max, max_steps, threads, lanes, kept)
-    table = lower(
-        kernel, p, events, options, covariates=covariates, directions=d, initial=given, start=start, factors=factors
+    table, p = lower(
+        kernel, p, events, options, covariates=covariates, knots=knots, directions=d, initial=given, start=start, factors=factors
     )  # fmt: skip
     k, n = kernel.n_outputs, kernel.n_states
     raw = integrate(

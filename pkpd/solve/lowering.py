@@ -6,7 +6,7 @@ subject's own numbers; doses given before that still act follow it in the table 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -32,21 +32,24 @@ def lower(
     options: Options,
     *,
     covariates: Sequence[Change] = (),
+    knots: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
     directions: Directions | None = None,
     initial: Floats | None = None,
     start: float | None = None,
     factors: ArrayLike | None = None,
-) -> Table:
-    """The table of a solve; arguments as in ``solve``. A steady state that was not found stands in ``own`` as nan."""
-    if events.only_doses and initial is None and factors is None and not covariates:
-        return plain(events, len(p))
-    if covariates and directions is not None:
+) -> tuple[Table, Floats]:
+    """The table of a solve and its parameters at the start; arguments as in ``solve``. A steady state that was not found stands in ``own`` as nan."""
+    if events.only_doses and initial is None and factors is None and not covariates and not knots:
+        return plain(events, len(p)), p
+    if (covariates or knots) and directions is not None:
         raise InputError("covariates that change go without sensitivities")
     own = _Own(len(p), 0 if directions is None else directions.m)
     rows = _Rows(dose_rows(events))
     if factors is not None:
         rows.events[:, 7] = own.add(_factors(factors, len(p), events)) + np.arange(len(events))
-    changes = _changes(kernel, covariates)
+    courses = [_Course(kernel, name, *given) for name, given in (knots or {}).items()]
+    along = [(float(t), course.name, course.at(t)) for t in events.time for course in courses]
+    changes = _changes(kernel, [*covariates, *along])
     for row in changes:
         rows.put(row, row[0], -1.0)
     begin = start
@@ -54,6 +57,12 @@ def lower(
         times = [row[0] for row in changes] + list(events.time[:1])
         begin = min(0.0, *times) if times else 0.0
     free = directions if initial is None else _of_dose(directions, 0)  # given states are not the initial ones
+    p = p.copy() if courses else p
+    for course in courses:
+        p[:, kernel.PARAMETERS.index(course.name)] = course.at(begin)
+        for row in course.rows:
+            row[6] = begin
+            rows.put(row, begin, -2.0)
     rest = _Rest(kernel, p, options, free, begin)
 
     if initial is not None:
@@ -72,10 +81,20 @@ def lower(
             rows.events[e, 4] = events.route[e]
             continue
         if kind == RESET:
-            place = own.add(*rest.at(time))
-            rows.events[e] = set_row(time, place)
+            y, y_dot = rest.at(time)
+            for course in courses:  # a reset is one of the system, not of the covariates
+                y[:, course.state] = course.at(time)
+                for row in course.rows:
+                    row = row.copy()
+                    row[6] = time
+                    rows.put(row, time, e + 0.25)
+            rows.events[e] = set_row(time, own.add(y, y_dot))
             rows.foreign.add(int(e))
             continue
+        if courses:
+            raise InputError(
+                "a steady state goes without covariates that run linearly: at a steady state nothing changes"
+            )
         row = rows.events[e].copy()
         interval = float(events.interval[e])
         _check_steady(events, int(e), kernel)
@@ -100,7 +119,7 @@ def lower(
             for one in before(row, interval, carried(kernel, then, row, interval)):
                 rows.put(one, time, e - 0.25, int(e))
     table, source = rows.sorted(events.time)
-    return Table(table, source, begin, *own.arrays(directions is not None))
+    return Table(table, source, begin, *own.arrays(directions is not None)), p
 
 
 def _of_dose(directions: Directions | None, e: int) -> Directions | None:
@@ -146,6 +165,34 @@ def _changes(kernel: Kernel, changes: Sequence[Change]) -> Floats:
             raise InputError(f"{name} cannot become {value!r} at {time!r}: both must be finite numbers")
         row[:5] = time, value, -layout.CHANGE, np.nan, index
     return made[np.argsort(made[:, 0], kind="stable")]
+
+
+class _Course:
+    """A covariate that runs linearly between knots, and stays where it is before the first and after the last."""
+
+    def __init__(self, kernel: Kernel, name: str, times: ArrayLike, values: ArrayLike) -> None:
+        index_of(name, kernel.PARAMETERS, "covariate", kernel)
+        route = f"{name}(t)"
+        if route not in kernel.ROUTES:
+            raise InputError(
+                f'load the model with linear=["{name}"] for {name} to run linearly between knots'
+            )
+        self.name = name
+        self.times, self.values = np.array(times, dtype=np.float64), np.array(values, dtype=np.float64)
+        fits = self.times.ndim == 1 and self.times.shape == self.values.shape and self.times.size > 0
+        if not (fits and np.isfinite([self.times, self.values]).all() and np.all(np.diff(self.times) > 0.0)):
+            raise InputError(f"the knots of {name} must be increasing times and as many values, all finite")
+        k = kernel.ROUTES.index(route)
+        self.state = int(kernel.ROUTE_TARGETS[k])
+        self.rows = np.full((self.times.size - 1, layout.DOSE), np.nan)
+        self.rows[:, [0, 1, 2, 3]] = np.column_stack(
+            [self.times[:-1], np.diff(self.values), np.full(self.times.size - 1, k), np.diff(self.times)]
+        )
+        self.rows[:, [4, 7]] = -1.0
+
+    def at(self, time: float) -> float:
+        """The value at a time."""
+        return float(np.interp(time, self.times, self.values))
 
 
 class _Own:
@@ -217,8 +264,8 @@ class _Rest:
         if self._known is None:
             self._known = self._computed()
         y, dot = self._known
+        y = y.copy()
         if "t" in self.kernel.STATES:
-            y = y.copy()
             y[:, self.kernel.STATES.index("t")] = time
         return y, dot
 
