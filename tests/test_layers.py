@@ -21,7 +21,7 @@ TABLE: dict[str, tuple[int, set[str], set[str]]] = {
     "kernel": (3, {"errors", "files", "library", "symbolic", "ode"}, {"llvmlite", "platformdirs"}),
     "simulate": (4, {"errors", "symbolic", "kernel", "ode", "dosing"}, {"pandas"}),
     "data": (4, {"errors", "units", "library", "dosing"}, set()),
-    "endpoints": (5, {"errors", "simulate"}, set()),
+    "endpoints": (5, {"errors", "dosing"}, set()),
     "likelihood": (5, {"errors", "data"}, set()),
     "fit": (
         6,
