@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from pkpd.dosing import Schedule
 from pkpd.endpoints import curve
 from pkpd.endpoints.endpoint import Endpoint
-from pkpd.endpoints.regimen import Regimen, doses
+from pkpd.endpoints.regimen import Regimen, by_size, doses
 from pkpd.errors import InputError, ScheduleError
 
 Floats = NDArray[np.float64]
@@ -336,8 +336,8 @@ def _burden(
     n_subjects: int,
 ) -> Values:
     try:
-        _, amounts, unit = doses(schedule, dose_unit, dose_units, sizes, n_subjects)
-        total = np.broadcast_to(amounts.sum(axis=1), n_subjects).copy()
+        _, amounts, unit = doses(schedule, dose_unit, dose_units)
+        total = by_size(amounts.sum(axis=0, keepdims=True), sizes, n_subjects)[:, 0]
     except ScheduleError:
         total, unit = np.full(n_subjects, np.nan), dose_unit or schedule.parts[0].unit
     count = np.full(n_subjects, float(regimen.times.size))
