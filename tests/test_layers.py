@@ -22,8 +22,10 @@ TABLE: dict[str, tuple[int, set[str], set[str]]] = {
     "solve": (4, {"errors", "kernel", "ode", "dosing"}, set()),
     "simulate": (5, {"errors", "symbolic", "kernel", "ode", "dosing", "solve"}, {"pandas"}),
     "data": (4, {"errors", "units", "library", "dosing"}, set()),
-    "endpoints": (6, {"errors", "simulate"}, set()),
+    "endpoints": (5, {"errors", "dosing"}, set()),
     "likelihood": (5, {"errors", "data"}, set()),
+    "domain": (6, {"errors", "dosing", "data", "endpoints"}, set()),
+    "tolerability": (6, {"errors", "library", "dosing", "endpoints"}, set()),
     "fit": (
         6,
         {"errors", "files", "library", "units", "symbolic", "ode", "dosing", "kernel", "solve", "simulate"}
