@@ -235,18 +235,19 @@ def _check_study(result: FitResult, study: str | None, chosen: tuple[str, ...]) 
         )
 
 
-def laplace(result: FitResult, z: Floats) -> Floats:
+def laplace(result: FitResult, z: Floats, *, principal: bool = False) -> Floats:
     """Points around the optimum, (n_draws, n_estimates) on the scales of the estimates, from standard normal numbers z of that shape.
 
-    By the symmetric root of the covariance: where draws by eigenvectors or a triangular root depend on their order and signs, this one is unique. No points where the
-    result has no covariance.
+    By the symmetric root of the covariance, which is unique; principal : by its eigenvectors, each column of z along one of them, whose signs (and axes, where
+    variances are equal) are the linear algebra library's choice. No points where the result has no covariance.
     """
     centre = np.array([estimate.x for estimate in result.estimates])
     covariance = np.array(result.covariance, dtype=np.float64)
     if covariance.shape != (centre.size, centre.size) or not np.all(np.isfinite(covariance)):
         return np.empty((0, centre.size))
     squares, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
-    root = (vectors * np.sqrt(np.maximum(squares, 0.0))) @ vectors.T
+    root = vectors * np.sqrt(np.maximum(squares, 0.0))
+    root = root if principal else root @ vectors.T
     # one by one: a product with all would round differently for another number of draws
     return np.array([centre + root @ point for point in z]).reshape(len(z), centre.size)
 
