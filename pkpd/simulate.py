@@ -828,11 +828,10 @@ def normals(seed: int, count: int, n: int, stream: int = 0) -> Floats:
 
     stream : what they are for; 0 is how subjects differ.
     """
-    rows = (
-        np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, k, stream])).standard_normal(n)
-        for k in range(count)
-    )
-    return np.array(list(rows), dtype=np.float64).reshape(count, n)
+    rows = np.empty((count, n))
+    for k, row in enumerate(rows):
+        np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, k, stream])).standard_normal(out=row)
+    return rows
 
 
 def scattered(kernel: Kernel, typical: Floats, spread: Floats, z: Floats) -> Floats:

@@ -36,8 +36,8 @@ class Sketch:
     """Counts of values by sign and logarithmic bin, for every series of an array of them.
 
     What is promised: a quantile is what ``numpy.quantile`` gives (linear between neighbours in order), with each neighbour replaced by a value within 0.5 % of it; of one sign,
-    their quantile is within 0.5 %, too. The smallest and the largest are exact. Nought are magnitudes below 2.2e-308 and those more than e^40.9 = 6e17 times smaller than
-    the largest of their series and sign.
+    their quantile is within 0.5 %, too. The smallest and the largest are exact. Magnitudes below 2.2e-308, and those more than e^40.9 = 6e17 times smaller than
+    the largest of their series and sign, count as nought, or as the value of the series that is nearest to it.
 
     Memory: 4 bytes for each series and bin of the widest series, at most 16 kB a series and sign; between people a series spans some hundred bins, 2 to 4 kB.
     """
@@ -70,7 +70,7 @@ class Sketch:
         given = np.asarray(values, dtype=np.float64)
         if given.shape[1:] != self.shape or given.ndim != 1 + len(self.shape):
             raise InputError(f"values of shape {given.shape} do not fit series of shape {self.shape}")
-        x = given.reshape(len(given), -1)
+        x = given.reshape(len(given), len(self._zero))
         self._make_room(len(x))
         if not len(x):
             return
@@ -105,13 +105,16 @@ class Sketch:
         place = wanted[:, None] * np.maximum(last, 0)
         before = np.floor(place).astype(np.int64)
         low, high = self._ranked(np.stack([before, np.minimum(before + 1, np.maximum(last, 0))]))
-        found = low + (place - before) * (high - low)
+        share = place - before
+        found = np.where(
+            low == high, low, (1 - share) * low + share * high
+        )  # their difference may be too large a number
         found[:, last < 0] = np.nan
         return found.reshape(wanted.size, *self.shape)
 
     def _ranked(self, rank: Integers) -> Floats:
-        """The values with these ranks, counted from 0 in ascending order, (..., n_series)."""
-        ranks = rank.reshape(-1, rank.shape[-1])
+        """The values with these ranks, counted from 0 in ascending order; both (2, n_q, n_series)."""
+        ranks = rank.reshape(rank.shape[0] * rank.shape[1], rank.shape[2])
         n_below = self._below.total()
         found = np.where(ranks < n_below, -self._below.ranked(n_below - 1 - ranks), 0.0)
         above = ranks - n_below - self._zero
