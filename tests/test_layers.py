@@ -14,6 +14,7 @@ TABLE: dict[str, tuple[int, set[str], set[str]]] = {
     "errors": (0, set(), set()),
     "files": (1, {"errors"}, set()),
     "library": (1, {"errors"}, set()),
+    "sketch": (1, {"errors"}, set()),
     "units": (1, {"errors"}, {"pint"}),
     "symbolic": (2, {"errors", "units", "library"}, {"sympy"}),
     "ode": (2, set(), {"numba", "llvmlite"}),
@@ -29,9 +30,15 @@ TABLE: dict[str, tuple[int, set[str], set[str]]] = {
         | {"likelihood"},
         {"scipy"},
     ),
-    "predict": (
+    "population": (
         7,
-        {"errors", "library", "units", "symbolic", "dosing", "simulate", "data", "likelihood", "fit"},
+        {"errors", "library", "dosing", "kernel", "simulate", "sketch", "fit"},
+        set(),
+    ),
+    "predict": (
+        8,
+        {"errors", "library", "units", "symbolic", "dosing", "simulate", "data", "likelihood", "fit"}
+        | {"population"},
         set(),
     ),
     "plot": (8, {"errors", "files"}, {"matplotlib"}),
