@@ -28,6 +28,11 @@ LEVELS = (0.05, 0.5, 0.95)
 FEWEST_OF_A_DRAW = 10
 """Subjects of a draw without which nothing is said of its median."""
 NAN = math.nan
+MAIN = (
+    "Cmax", "AUC", "Treg peak fold", "Treg mean fold", "Treg trough fold", "Treg days above +50 %", "Treg days to return", "NK mean fold",
+    "CD56bright NK mean fold", "Treg gain over NK", "CCL2 change", "injections per 28 days", "dose per 28 days",
+)  # fmt: skip
+"""The endpoints that are shown where there is no room for all."""
 Three = tuple[float, float, float]
 
 
@@ -107,6 +112,11 @@ class Comparison:
         kept = tuple(row for row in self.rows if {row.endpoint.name, row.endpoint.group} & set(names))
         return dataclasses.replace(self, rows=kept)
 
+    def main(self) -> Comparison:
+        """The same with the main endpoints only; with all where there is none of them."""
+        kept = tuple(row for row in self.rows if row.endpoint.name in MAIN)
+        return dataclasses.replace(self, rows=kept or self.rows)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values: provenance, warnings, endpoints with their definitions, and per arm its doses and rows."""
         endpoints = {endpoint.name: dataclasses.asdict(endpoint) for endpoint in self.endpoints}
@@ -182,6 +192,12 @@ class Comparison:
 
 
 _NUMBERS = tuple(item.name for item in dataclasses.fields(Row) if item.name not in ("endpoint", "arm"))
+
+
+def letters(n: int) -> list[str]:
+    """A, B, ... Z, AA, AB: what schedules are called where there is no room for their labels."""
+    names = [chr(ord("A") + i) for i in range(26)]
+    return (names + [one + other for one in names for other in names])[:n]
 
 
 def compare(arms: Iterable[Arm]) -> Comparison:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
 from pkpd.endpoints import Endpoint, Regimen, evaluate, grid
-from pkpd.errors import InputError, ScheduleError
+from pkpd.errors import InputError
 from pkpd.kernel import Kernel
 from pkpd.population import Population, virtual_subjects
 from pkpd.simulate import solve, usable_cores
@@ -149,26 +149,37 @@ class Scene:
         schedules: Iterable[str | Schedule],
         labels: Iterable[str | None] | None = None,
         *,
+        places: Iterable[str] | None = None,
         progress: Progress | None = None,
     ) -> list[Arm]:
         """Every schedule with the same horizon: the scene's, or that of the longest schedule.
 
+        places : what errors call each schedule; "schedule 1" and so on by default. progress : called with (subjects done, subjects in all), over all schedules.
+
         Raises:
-            ScheduleError: naming the schedule by its number.
+            InputError: naming the schedule: one that cannot be read, that the model cannot be given, or that begins after the horizon.
         """
-        read = [_read(schedule, i + 1) for i, schedule in enumerate(schedules)]
-        given = list(labels) if labels is not None else [None] * len(read)
+        schedules = list(schedules)
+        places = list(places) if places is not None else [f"schedule {i + 1}" for i in range(len(schedules))]
+        read = [
+            Schedule.parse(schedule, place) if isinstance(schedule, str) else schedule
+            for schedule, place in zip(schedules, places, strict=True)
+        ]
+        named = list(labels) if labels is not None else [None] * len(read)
         scene = self.lasting(horizon(read)) if self.until_days is None and read else self
+        for schedule, place in zip(read, places, strict=True):  # before anything is simulated
+            try:
+                scene.check(schedule)
+            except InputError as error:
+                raise type(error)(f"{place}: {error}") from None
         total = len(read) * self.subjects
 
-        def shown(i: int) -> Progress | None:
+        def counted(i: int) -> Progress | None:
             return None if progress is None else lambda done, _: progress(i * self.subjects + done, total)
 
-        for i, schedule in enumerate(read):
-            scene.events(schedule, i + 1)  # what cannot be given fails before anything is simulated
         return [
-            scene.arm(schedule, label, progress=shown(i))
-            for i, (schedule, label) in enumerate(zip(read, given, strict=True))
+            scene.arm(schedule, label, progress=counted(i))
+            for i, (schedule, label) in enumerate(zip(read, named, strict=True))
         ]
 
     def lasting(self, days: float) -> Scene:
@@ -178,13 +189,19 @@ class Scene:
             scene.__dict__["rest"] = self.rest
         return scene
 
-    def events(self, schedule: Schedule, number: int | None = None) -> EventTable:
-        """The doses in the model's units. Raises ``ScheduleError`` for what the model cannot be given, naming the schedule by ``number``."""
+    def events(self, schedule: Schedule) -> EventTable:
+        """The doses in the model's units. Raises ``ScheduleError`` for what the model cannot be given."""
         kernel = self.population.kernel
-        try:
-            return schedule.events(kernel.TIME_UNIT, kernel.ROUTES, kernel.DOSE_UNITS, kernel.SIZES)
-        except ScheduleError as error:
-            raise ScheduleError(str(error) if number is None else f"schedule {number}: {error}") from None
+        return schedule.events(kernel.TIME_UNIT, kernel.ROUTES, kernel.DOSE_UNITS, kernel.SIZES)
+
+    def check(self, schedule: Schedule) -> None:
+        """Raise ``InputError`` for a schedule that the model cannot be given, or whose first dose is not within the horizon."""
+        self.events(schedule)
+        first = min((dose.time_days for dose in schedule.doses()), default=None)
+        if first is not None and self.until_days is not None and first >= self.until_days:
+            raise InputError(
+                f"its first dose, on day {float(first):g}, is not before the horizon of {self.until_days:g} days"
+            )
 
     def arm(
         self, schedule: str | Schedule, label: str | None = None, *, progress: Progress | None = None
@@ -197,10 +214,11 @@ class Scene:
             ScheduleError: a schedule that cannot be read, or that the model cannot be given.
         """
         schedule = Schedule.parse(schedule) if isinstance(schedule, str) else schedule
+        scene = self if self.until_days is not None else self.lasting(horizon([schedule]))
+        scene.check(schedule)
         events = self.events(schedule)
         kernel = self.population.kernel
         per_day = time_units_per_day(kernel.TIME_UNIT)
-        scene = self if self.until_days is not None else self.lasting(horizon([schedule]))
         assert scene.until_days is not None
         times = grid(events, scene.until_days * per_day, per_day)
         kept = [kernel.OUTPUTS.index(name) for name in SHOWN if name in kernel.OUTPUTS] or range(
@@ -235,7 +253,8 @@ class Scene:
             for endpoint, values in found.items():
                 endpoints.setdefault(endpoint, np.full(n_subjects, np.nan))[first:end] = values
         failed = status != 0
-        values = courses[:, :, ~failed] if failed.any() else courses
+        if failed.any():
+            courses = courses[:, :, ~failed]
         doses = schedule.doses()
         units = {f"{dose.unit}/{dose.per}" if dose.per else dose.unit for dose in doses}
         return Arm(
@@ -243,13 +262,13 @@ class Scene:
             schedule=schedule,
             scene=scene,
             days=times / per_day,
-            bands={kernel.OUTPUTS[column]: _quantiles(values[row]) for row, column in enumerate(kept)},
+            bands={kernel.OUTPUTS[column]: _quantiles(courses[row]) for row, column in enumerate(kept)},
             units={kernel.OUTPUTS[column]: kernel.OUTPUT_UNITS[column] for column in kept},
             endpoints=endpoints,
             dose_days=np.array([float(dose.time_days) for dose in doses]),
             dose_amounts=np.array([float(dose.amount) for dose in doses]),
             dose_unit=units.pop() if len(units) == 1 else "",
-            warnings=(),
+            warnings=_left_out(schedule, scene.until_days),
             failed=int(failed.sum()),
         )
 
@@ -265,8 +284,15 @@ def horizon(schedules: Iterable[Schedule]) -> float:
     return float(math.ceil(max((end for end in ends if math.isfinite(end)), default=0.0)) + WASHOUT_DAYS)
 
 
-def _read(schedule: str | Schedule, number: int) -> Schedule:
-    return schedule if isinstance(schedule, Schedule) else Schedule.parse(schedule, f"schedule {number}")
+def _left_out(schedule: Schedule, until_days: float) -> tuple[str, ...]:
+    """What is said of doses that the horizon cuts off."""
+    late = sum(dose.time_days >= until_days for dose in schedule.doses())
+    if not late:
+        return ()
+    return (
+        f"{late:,} of {schedule.n_doses:,} doses are not before the horizon of {until_days:g} days: what they do is not in the courses, "
+        "though the burden counts them.",
+    )
 
 
 def _dose_unit(kernel: Kernel, schedule: Schedule) -> str | None:
