@@ -12,6 +12,17 @@ Each file knows those above it. Curves are (n_subjects, n_times); times stay in 
 from pkpd.endpoints.endpoint import GROUPS, Endpoint, quantiles
 from pkpd.endpoints.evaluate import ROLES, evaluate
 from pkpd.endpoints.grid import grid
-from pkpd.endpoints.regimen import Regimen
+from pkpd.endpoints.regimen import Regimen, by_size, doses, largest_daily
 
-__all__ = ["GROUPS", "ROLES", "Endpoint", "Regimen", "evaluate", "grid", "quantiles"]
+__all__ = [
+    "GROUPS",
+    "ROLES",
+    "Endpoint",
+    "Regimen",
+    "by_size",
+    "doses",
+    "evaluate",
+    "grid",
+    "largest_daily",
+    "quantiles",
+]

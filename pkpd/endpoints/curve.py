@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-ENOUGH = 1e-4  # how much adjusted R2 is given for more points: the rule of WinNonlin and PKNCA
-
 
 def divided(numerator: Floats, denominator: Floats | float) -> Floats:
     """The quotient, nan where the denominator is nought or nan."""
@@ -58,7 +56,7 @@ def mean(times: Floats, y: Floats) -> Floats:
 def exposure(times: Floats, y: Floats) -> Floats:
     """Area under a concentration: trapezoids where it rises, their logarithmic form, exact for an exponential, where it falls."""
     a, b = y[:, :-1], y[:, 1:]
-    falls = (b < 0.9999 * a) & (b > 0.0)  # of nearly equal values the two forms agree to 1e-9
+    falls = (b < 0.9999 * a) & (b > 1e-100 * a)  # of nearly equal values the two forms agree to 1e-9
     ratio = np.log(np.divide(a, b, out=np.full(a.shape, np.e), where=falls))
     height = np.where(falls, (a - b) / ratio, 0.5 * (a + b))
     return height @ np.diff(times)
@@ -91,31 +89,22 @@ def last_time_outside(times: Floats, y: Floats) -> Floats:
 def half_life(times: Floats, y: Floats, floor: Floats) -> Floats:
     """Terminal half-life by log-linear regression over the last points, as non-compartmental analysis does it; nan where it does not exist.
 
-    Points are those after the highest one (which is not taken itself) up to the first at or below ``floor``, (n_subjects,). Of the last three, four, ...
-    points those are taken that have the highest adjusted R2; of numbers of points within 1e-4 of it the largest (Phoenix WinNonlin, PKNCA).
+    Points are those after the highest one that are at most half as high, up to the first that is not above ``floor``, (n_subjects,). Of them those below
+    ten times the last are taken, the last tenfold of the fall, or the last three where that is fewer. NCA's other rule, the number of points with the highest adjusted
+    R2, is made for noise: on a smooth curve that bends it goes by the places of the points.
     """
     n_subjects, n_times = y.shape
-    if n_times < 4:
+    if not n_times:
         return np.full(n_subjects, np.nan)
-    index = np.arange(n_times)
-    top = np.argmax(y, axis=1)
-    tail = (index > top[:, None]) & ((y > floor[:, None]) | (index <= top[:, None]))
-    low = (index > top[:, None]) & ~tail
-    end = np.where(low.any(axis=1), np.argmax(low, axis=1), n_times)
-    tail &= index < end[:, None]
-    # sums over the last m points, for every m at once: from the end of the curve backwards
-    x = np.where(tail, times - times[-1], 0.0)
+    after = np.arange(n_times) > np.argmax(y, axis=1)[:, None]
+    seen = ~np.logical_or.accumulate(after & ~(y > floor[:, None]), axis=1)
+    tail = after & seen & (y <= 0.5 * y.max(axis=1)[:, None])
+    lowest = np.where(tail, y, np.inf).min(axis=1)
+    from_end = np.cumsum(tail[:, ::-1], axis=1)[:, ::-1]
+    tail &= (y <= 10.0 * lowest[:, None]) | (from_end <= 3)
+    n = tail.sum(axis=1).astype(np.float64)
     z = np.log(np.where(tail, y, 1.0))
-    terms = (tail.astype(np.float64), x, z, x * x, x * z, z * z)
-    n, sx, sz, sxx, sxz, szz = (np.cumsum(term[:, ::-1], axis=1) for term in terms)
-    usable = tail[:, ::-1] & (n > 2.5)
-    vx, vz, cov = n * sxx - sx * sx, n * szz - sz * sz, n * sxz - sx * sz
-    usable &= (vx > 0.0) & (vz > 0.0) & (cov < 0.0)
-    r2 = np.divide(cov * cov, vx * vz, out=np.zeros(n.shape), where=usable)
-    adjusted = np.where(usable, 1.0 - (1.0 - r2) * (n - 1.0) / np.maximum(n - 2.0, 1.0), -np.inf)
-    best = adjusted.max(axis=1)
-    good = usable & (adjusted >= best[:, None] - ENOUGH)
-    chosen = n_times - 1 - np.argmax(good[:, ::-1], axis=1)  # the furthest back is the most points
-    rows = np.arange(n_subjects)
-    slope = divided(cov[rows, chosen], np.where(good.any(axis=1), vx[rows, chosen], 0.0))
-    return divided(np.full(n_subjects, -np.log(2.0)), slope)
+    middle = divided((tail * times).sum(axis=1), n)
+    x = np.where(tail, times - middle[:, None], 0.0)
+    slope = divided((x * z).sum(axis=1), (x * x).sum(axis=1))
+    return divided(np.full(n_subjects, -np.log(2.0)), np.where((n >= 3) & (slope < 0.0), slope, np.nan))

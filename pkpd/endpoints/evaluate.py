@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from pkpd.dosing import Schedule
 from pkpd.endpoints import curve
 from pkpd.endpoints.endpoint import Endpoint
-from pkpd.endpoints.regimen import Regimen, doses
+from pkpd.endpoints.regimen import Regimen, by_size, doses
 from pkpd.errors import InputError, ScheduleError
 
 Floats = NDArray[np.float64]
@@ -157,7 +157,7 @@ def _exposure(
         k = int(np.searchsorted(times, regimen.last))
         tail = over[:, k:]
         if tail.shape[1]:
-            floor = np.maximum(tail.max(axis=1) / 1000.0, rest)
+            floor = np.maximum(tail.max(axis=1) / 1000.0, 10.0 * rest)
             half_life = curve.half_life(times[k:], tail, floor)
         before = curve.before(times, regimen.last)
         if instants.size > 1 and before >= 0:
@@ -181,8 +181,8 @@ def _exposure(
         ): first_area,
         Endpoint(
             "half-life", time_unit,
-            f"The terminal half-life: log-linear regression of {name} above its baseline over the last points after the last dose, at least three past the "
-            "highest one and those with the highest adjusted R2, as far as they exceed a thousandth of that highest one and the baseline itself once more.",
+            f"The terminal half-life: log-linear regression of {name} above its baseline over the last points after the last dose: the last tenfold of its "
+            "fall, at least three points, none above half of the highest after that dose, none below a thousandth of it or ten times the baseline.",
             0, "exposure", missing=f"{_NO_DOSE}, or where fewer than three points are that high or they do not fall",
         ): half_life,
         Endpoint(
@@ -336,8 +336,8 @@ def _burden(
     n_subjects: int,
 ) -> Values:
     try:
-        _, amounts, unit = doses(schedule, dose_unit, dose_units, sizes, n_subjects)
-        total = np.broadcast_to(amounts.sum(axis=1), n_subjects).copy()
+        _, amounts, unit = doses(schedule, dose_unit, dose_units)
+        total = by_size(amounts.sum(axis=0, keepdims=True), sizes, n_subjects)[:, 0]
     except ScheduleError:
         total, unit = np.full(n_subjects, np.nan), dose_unit or schedule.parts[0].unit
     count = np.full(n_subjects, float(regimen.times.size))

@@ -40,8 +40,11 @@ class Regimen:
     @classmethod
     def of(cls, schedule: Schedule, time_unit: str = "d") -> Regimen:
         """The regimen of a schedule; its times are those of ``schedule.events`` to the last bit."""
-        per_day = time_units_per_day(time_unit)
-        times = _table(schedule, None, None, time_unit).time
+        return cls.at(_table(schedule, None, None, time_unit).time, time_units_per_day(time_unit))
+
+    @classmethod
+    def at(cls, times: Floats, per_day: float) -> Regimen:
+        """The regimen of doses at these times, (n_doses,), ascending."""
         instants = np.unique(times)
         if not instants.size:
             return cls(per_day, times, np.nan, times, np.nan)
@@ -75,34 +78,53 @@ def _median(gaps: Floats) -> float:
 
 
 def doses(
-    schedule: Schedule,
-    unit: str | None,
-    dose_units: Mapping[str, Mapping[str, float]] | None,
-    sizes: Mapping[str, ArrayLike],
-    n_subjects: int,
+    schedule: Schedule, unit: str | None = None, dose_units: Mapping[str, Mapping[str, float]] | None = None
 ) -> tuple[Floats, Floats, str]:
-    """(n_doses,) days, (n_subjects, n_doses) amounts in one absolute unit, and that unit; n_subjects is 1 where no dose is per body size.
+    """(n_doses,) days, (n_doses, 3) amounts, absolute, per m2 and per kg, of which each dose has one, and their unit.
 
     unit : of the amounts; None: that of the first dose of the schedule. dose_units : as a kernel has them, for units of different kinds; without
-    them activity, mass and substance are not converted into each other. sizes : "m2" and "kg" -> body surface area and weight, one number or (n_subjects,).
-
-    Raises ScheduleError where a dose cannot be had in this unit, InputError where a body size is missing or of another shape.
+    them activity, mass and substance are not converted into each other. Raises ScheduleError where a dose cannot be had in this unit.
     """
     unit = unit or (schedule.parts[0].unit if schedule.parts else "1")
     table = _table(schedule, unit, dose_units)
-    if not np.any(table.size >= 0):
-        return table.time, table.amount[None], unit
-    amounts = np.repeat(table.amount[None], n_subjects, axis=0)
+    amounts = np.zeros((len(table), 3))
+    amounts[np.arange(len(table)), table.size + 1] = table.amount
+    return table.time, amounts, unit
+
+
+def by_size(amounts: Floats, sizes: Mapping[str, ArrayLike], n_subjects: int) -> Floats:
+    """(n_subjects, n) amounts of each subject from (n, 3): absolute, per m2 and per kg.
+
+    sizes : "m2" and "kg" -> body surface area and weight, one number or (n_subjects,). Raises InputError where one is missing or of another shape.
+    """
+    factors = np.ones((n_subjects, 3))
     for per, index in _SIZES.items():
-        if not np.any(table.size == index):
+        if not np.any(amounts[:, index + 1]):
             continue
         if per not in sizes:
             raise InputError(f'doses per {per} can only be added up with sizes={{"{per}": ...}}')
         size = np.asarray(sizes[per], dtype=np.float64)
         if size.shape not in ((), (n_subjects,)):
             raise InputError(f'sizes["{per}"] must be one number or {n_subjects}, one for each subject')
-        amounts[:, table.size == index] *= size.reshape(-1, 1)
-    return table.time, amounts, unit
+        factors[:, index + 1] = size
+    return factors @ amounts.T
+
+
+def largest_daily(
+    schedule: Schedule,
+    unit: str,
+    sizes: Mapping[str, ArrayLike],
+    n_subjects: int,
+    dose_units: Mapping[str, Mapping[str, float]] | None = None,
+) -> Floats:
+    """(n_subjects,) the most that any 24 hours, counted from a dose, hold; 0 without doses. Raises as ``doses`` and ``by_size``."""
+    times, amounts, _ = doses(schedule, unit, dose_units)
+    if not times.size:
+        return np.zeros(n_subjects)
+    summed = np.vstack([np.zeros(3), np.cumsum(amounts, axis=0)])
+    end = np.searchsorted(times, times + (1.0 - 1e-9), side="left")
+    days = np.unique((summed[end] - summed[:-1]).round(12), axis=0)
+    return np.asarray(by_size(days, sizes, n_subjects).max(axis=1))
 
 
 def _table(
