@@ -22,7 +22,6 @@ from pkpd.cli.terminal import (
     overrides,
     plain,
     print_json,
-    table,
 )
 from pkpd.errors import InputError
 
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 ENDINGS = (".csv", ".json", ".html")
 FILES = ("comparison.csv", "comparison.json", "report.html")
 """What a folder gets."""
-WIDE = 106  # columns of a terminal in which there is room for one more
 
 
 def compare(
@@ -235,7 +233,10 @@ def show(comparison: Comparison, *, everything: bool = True) -> None:
         schedule = str(arm.schedule)
         words = arm.label if arm.label.startswith(schedule) else f"{arm.label}: {schedule}"
         out.print(f"[bold]{mark}[/]  {plain(words)}", soft_wrap=True)
-    out.print(_table(comparison, marks, out.width))
+    out.print()
+    for line in _lines(comparison, marks):
+        out.print(line, soft_wrap=True)
+    out.print()
     for line in _remarks(comparison, marks):
         out.print(plain(line), style="dim", soft_wrap=True)
     for line in comparison.warnings:
@@ -251,39 +252,48 @@ def show(comparison: Comparison, *, everything: bool = True) -> None:
     out.print("A model, not medical advice.", style="dim")
 
 
-def _table(comparison: Comparison, marks: list[str], width: int) -> Any:
-    from pkpd.report.numbers import number, unit
+def _lines(comparison: Comparison, marks: list[str]) -> list[str]:
+    """The table as lines: with one schedule a line per endpoint, with several a block, which is narrow enough for 80 columns without breaks."""
+    from pkpd.report.numbers import unit
 
     several = len(comparison.arms) > 1
-    wide = width >= WIDE or not several
-    columns = ["endpoint", "", "median (90 %)"]
-    columns += ["by the parameters"] * wide + ["difference to A (90 %)", ">P(better)"] * several
-    made = table(*columns)
-    group = ""
-    for endpoint in comparison.endpoints:
-        if endpoint.group != group:
-            group = endpoint.group
-            made.add_row(f"[bold]{plain(group)}[/]", *[""] * (len(columns) - 1))
+    head = ["", "median (90 %)", "by parameters", "difference to A (90 %)", "better"]
+    body: list[list[str]] = []  # a heading is a row of one cell
+    for k, endpoint in enumerate(comparison.endpoints):
+        if k == 0 or endpoint.group != comparison.endpoints[k - 1].group:
+            body.append([f"[bold]{plain(endpoint.group)}[/]"])
         shown = unit(endpoint.unit)
         name = f"{endpoint.name} ({shown})" if shown else endpoint.name
-        rows = [row for row in comparison.rows if row.endpoint == endpoint]
-        for mark, row in zip(marks, rows, strict=True):
-            cells = [plain(name), mark, _cell(row.median, row.low, row.high)]
-            if wide:
-                cells.append(_span(row.median_low, row.median_high))
+        if several:
+            body.append([plain(name)])
+        for mark, row in zip(
+            marks, (row for row in comparison.rows if row.endpoint == endpoint), strict=True
+        ):
+            cells = [f"  {mark}" if several else name, _cell(row.median, row.low, row.high, "no value")]
+            cells.append(_span(row.median_low, row.median_high))
             if several:
-                better = "" if math.isnan(row.better) else number(100 * row.better, 2) + " %"
-                cells += [_cell(row.difference, row.difference_low, row.difference_high, sign=True), better]
-            made.add_row(*cells)
-            name = ""
-    return made
+                better = "" if math.isnan(row.better) else f"{100 * row.better:.0f} %"
+                cells += [
+                    _cell(row.difference, row.difference_low, row.difference_high, sign=True),
+                    f"{better:>6}",
+                ]
+            body.append(cells)
+    n_columns = 5 if several else 3
+    widths = [max(len(row[i]) for row in [head, *body] if len(row) > 1) for i in range(n_columns)]
+
+    def line(cells: list[str]) -> str:
+        return "  ".join(plain(cell).ljust(width) for cell, width in zip(cells, widths)).rstrip()
+
+    return [line(head[:n_columns]), "─" * (sum(widths) + 2 * n_columns - 2)] + [
+        row[0] if len(row) == 1 else line(row) for row in body
+    ]
 
 
-def _cell(middle: float, low: float, high: float, sign: bool = False) -> str:
+def _cell(middle: float, low: float, high: float, absent: str = "", sign: bool = False) -> str:
     from pkpd.report.numbers import finite_or_word as word
 
     if math.isnan(middle):
-        return "" if sign else "[dim]no value[/]"
+        return absent
     if low == middle == high:
         return word(middle, sign)
     return f"{word(middle, sign)} ({word(low)} to {word(high)})"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pkpd import tolerability
 from pkpd.compare.scene import Arm
 from pkpd.endpoints import Endpoint, quantiles
 from pkpd.errors import InputError
@@ -30,7 +31,7 @@ FEWEST_OF_A_DRAW = 10
 NAN = math.nan
 MAIN = (
     "Cmax", "AUC", "Treg peak fold", "Treg mean fold", "Treg trough fold", "Treg days above +50 %", "Treg days to return", "NK mean fold",
-    "CD56bright NK mean fold", "Treg gain over NK", "CCL2 change", "injections per 28 days", "dose per 28 days",
+    "CD56bright NK mean fold", "Treg gain over NK", "CCL2 change", "adverse event", "injections per 28 days", "dose per 28 days",
 )  # fmt: skip
 """The endpoints that are shown where there is no room for all."""
 Three = tuple[float, float, float]
@@ -243,10 +244,11 @@ def _labelled(arms: tuple[Arm, ...]) -> tuple[Arm, ...]:
 
 def _row(endpoint: Endpoint, label: str, values: Floats, base: Floats | None, draw: NDArray[np.int64]) -> Row:
     low, median, high = _three(values)
+    own_draws = endpoint == tolerability.EVENT
     row = Row(
         endpoint,
         label,
-        "subjects",
+        "posterior draws" if own_draws else "subjects",
         n=int(np.isfinite(values).sum()),
         missing=int(np.isnan(values).sum()),
         beyond=int(np.isinf(values).sum()),
@@ -254,13 +256,13 @@ def _row(endpoint: Endpoint, label: str, values: Floats, base: Floats | None, dr
         low=low,
         high=high,
     )
-    ends = uncertainty(values, draw)
+    ends = (NAN, NAN) if own_draws else uncertainty(values, draw)
     row = dataclasses.replace(row, median_low=ends[0], median_high=ends[1])
     if base is None:
         return row
     differences = paired(values, base)
     low, median, high = _three(differences)
-    ends = uncertainty(differences, draw)
+    ends = (NAN, NAN) if own_draws else uncertainty(differences, draw)
     return dataclasses.replace(
         row,
         pairs=int(np.sum(~np.isnan(values) & ~np.isnan(base))),
@@ -351,18 +353,30 @@ def _reading(arms: Sequence[Arm]) -> tuple[str, ...]:
         sentences.append(
             f'"By the parameters" is the 90 % interval of the median alone over {draws} draws with {n // draws} subjects each: how sure the model is of its middle.'
         )
+    if any(tolerability.EVENT in arm.endpoints for arm in arms):
+        sentences.append(
+            "The probability of an adverse event has uncertainty of its own, of the few published counts: its interval is over as many draws of that as there are subjects."
+        )
     return tuple(sentences)
 
 
 def _warnings(arms: Sequence[Arm]) -> tuple[str, ...]:
-    found = list(arms[0].scene.population.notes)
+    """The population's notes and what the schedules are warned of, each sentence once, with the schedules that it is about."""
+    about: dict[str, list[str]] = {}
     for arm in arms:
-        found += [f"{arm.label}: {warning}" for warning in arm.warnings]
+        found = list(arm.warnings)
         if arm.failed:
             found.append(
-                f"{arm.label}: {arm.failed} of {arm.scene.subjects} subjects could not be integrated and have no value."
+                f"{arm.failed} of {arm.scene.subjects} subjects could not be integrated and have no value."
             )
-    return tuple(dict.fromkeys(found))
+        for warning in found:
+            about.setdefault(warning, []).append(arm.label)
+    everybody = len(arms) > 1
+    lines = [
+        f"{'All schedules' if everybody and len(labels) == len(arms) else '; '.join(labels)}: {warning}"
+        for warning, labels in about.items()
+    ]
+    return (*arms[0].scene.population.notes, *lines)
 
 
 def _provenance(arms: Sequence[Arm]) -> dict[str, Any]:

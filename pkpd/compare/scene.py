@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pkpd import tolerability
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
-from pkpd.endpoints import Endpoint, Regimen, evaluate, grid
+from pkpd.endpoints import GROUPS, Endpoint, Regimen, evaluate, grid
 from pkpd.errors import InputError
 from pkpd.kernel import Kernel
 from pkpd.population import Population, virtual_subjects
@@ -203,6 +204,25 @@ class Scene:
                 f"its first dose, on day {float(first):g}, is not before the horizon of {self.until_days:g} days"
             )
 
+    def warnings(self, schedule: Schedule) -> tuple[str, ...]:
+        """Where a schedule leaves what the fit and the counts of adverse events have seen, and what the horizon cuts off, as sentences."""
+        kernel = self.population.kernel
+        found: list[str] = []
+        sizes = {
+            per: float(np.median(self.population.values[:, column]))
+            for per, column in kernel.SIZES.items()
+            if column >= 0
+        }
+        if "il2" in kernel.OUTPUTS:
+            found += tolerability.warnings(schedule, sizes=sizes, dose_units=kernel.DOSE_UNITS)
+        until = self.until_days if self.until_days is not None else math.inf
+        if late := sum(dose.time_days >= until for dose in schedule.doses()):
+            found.append(
+                f"{late:,} of {schedule.n_doses:,} doses are not before the horizon of {until:g} days: what they do is not in the courses, "
+                "though the burden counts them."
+            )
+        return tuple(found)
+
     def arm(
         self, schedule: str | Schedule, label: str | None = None, *, progress: Progress | None = None
     ) -> Arm:
@@ -235,6 +255,7 @@ class Scene:
             status[first:end] = solution.status
             for row, column in enumerate(kept):
                 courses[row, :, first:end] = solution.outputs[:, :, column].T
+            given = {per: self.population.values[first:end, column] for per, column in sizes.items()}
             return evaluate(
                 times,
                 solution.outputs,
@@ -243,7 +264,7 @@ class Scene:
                 kernel.OUTPUT_UNITS,
                 schedule,
                 kernel.TIME_UNIT,
-                sizes={per: self.population.values[first:end, column] for per, column in sizes.items()},
+                sizes=given,
                 dose_unit=_dose_unit(kernel, schedule),
                 dose_units=kernel.DOSE_UNITS,
             )
@@ -252,6 +273,14 @@ class Scene:
         for (first, end), found in _in_chunks(run, n_subjects, size, self.threads, progress):
             for endpoint, values in found.items():
                 endpoints.setdefault(endpoint, np.full(n_subjects, np.nan))[first:end] = values
+        if "il2" in kernel.OUTPUTS:
+            whole = {per: self.population.values[:, column] for per, column in sizes.items()}
+            endpoints = _in_order(
+                endpoints
+                | tolerability.evaluate(
+                    schedule, n_subjects, sizes=whole, dose_units=kernel.DOSE_UNITS, seed=self.population.seed
+                )
+            )
         failed = status != 0
         if failed.any():
             courses = courses[:, :, ~failed]
@@ -268,7 +297,7 @@ class Scene:
             dose_days=np.array([float(dose.time_days) for dose in doses]),
             dose_amounts=np.array([float(dose.amount) for dose in doses]),
             dose_unit=units.pop() if len(units) == 1 else "",
-            warnings=_left_out(schedule, scene.until_days),
+            warnings=scene.warnings(schedule),
             failed=int(failed.sum()),
         )
 
@@ -284,15 +313,9 @@ def horizon(schedules: Iterable[Schedule]) -> float:
     return float(math.ceil(max((end for end in ends if math.isfinite(end)), default=0.0)) + WASHOUT_DAYS)
 
 
-def _left_out(schedule: Schedule, until_days: float) -> tuple[str, ...]:
-    """What is said of doses that the horizon cuts off."""
-    late = sum(dose.time_days >= until_days for dose in schedule.doses())
-    if not late:
-        return ()
-    return (
-        f"{late:,} of {schedule.n_doses:,} doses are not before the horizon of {until_days:g} days: what they do is not in the courses, "
-        "though the burden counts them.",
-    )
+def _in_order(endpoints: dict[Endpoint, Floats]) -> dict[Endpoint, Floats]:
+    """Group after group, as they are shown to people."""
+    return dict(sorted(endpoints.items(), key=lambda item: GROUPS.index(item[0].group)))
 
 
 def _dose_unit(kernel: Kernel, schedule: Schedule) -> str | None:

@@ -24,12 +24,10 @@ from pkpd.plot.canvas import (
     is_number,
     line_handle,
     new_figure,
-    number,
     panel_grid,
     put_legend,
     put_title,
     styled,
-    with_unit,
     wrapped,
 )
 
@@ -73,7 +71,7 @@ def courses_figure(
             _draw_arm(axis, arm, panel, i)
         _scale(axis, arms[:MOST], panel)
         axis.set_title(wrapped(panel["title"], 56))
-        axis.set_ylabel(with_unit(panel["output"], panel["unit"]))
+        axis.set_ylabel(panel["unit"])
         axis.set_xlabel("time (d)")
     handles = [_schedule_handle(arm, i) for i, arm in enumerate(arms[:MOST])]
     from matplotlib.patches import Patch
@@ -98,7 +96,9 @@ def _draw_arm(axis: Axes, arm: Mapping[str, Any], panel: Mapping[str, Any], i: i
     if shown.size > POINTS:
         shown = shown[np.unique(np.linspace(0, shown.size - 1, POINTS).astype(int))]
     days, low, median, high = days[shown], low[shown], median[shown], high[shown]
-    axis.fill_between(days, low, high, color=colour_of(i), alpha=0.16, linewidth=0)
+    axis.fill_between(days, low, high, facecolor=colour_of(i), alpha=0.15, linewidth=0)
+    for edge in (low, high):  # where bands lie over each other, their edges still tell them apart
+        axis.plot(days, edge, color=colour_of(i), linestyle=DASHES[i], linewidth=0.6, alpha=0.6)
     axis.plot(days, median, color=colour_of(i), linestyle=DASHES[i], gid="median")
     doses = np.unique(np.asarray(arm["dose_days"], dtype=float))
     doses = doses[doses <= days[-1]]
@@ -136,7 +136,7 @@ def _scale(axis: Axes, arms: Sequence[Mapping[str, Any]], panel: Mapping[str, An
         axis.set_ylim(10 ** (low - 0.05 * height), 10 ** (low + height * (1 + room)))
         return
     low, high = float(values.min()), float(values.max())
-    if 0 <= low <= 0.8 * high:
+    if 0 <= low <= 0.5 * high:
         low = 0.0
     height = high - low or abs(high) or 1.0
     axis.set_ylim(low - (0.05 * height if low else 0.0), low + height * (1 + room))
@@ -150,8 +150,9 @@ def differences_figure(rows: Sequence[Mapping[str, Any]], *, title: str = "", li
     a triangle at the edge. The numbers in their own unit stand at the right.
 
     Args:
-        rows: dicts with ``endpoint``, ``group``, ``unit``, ``wanted`` (+1, -1, 0), ``index`` (of the schedule), ``letter``, ``label``, ``base`` (the first
-            schedule's median), ``difference``, ``low``, ``high``, ``inner`` ((low, high)) and ``better`` (a probability, nan where nothing is).
+        rows: dicts with ``endpoint``, ``group``, ``wanted`` (+1, -1, 0), ``index`` (of the schedule), ``letter``, ``label``, ``base`` (the first
+            schedule's median), ``difference``, ``low``, ``high``, ``inner`` ((low, high)), ``text`` and ``better`` (what stands
+            at the right: the difference in its own unit, and the probability of being better).
         limit: the scale's end in percent, less where that is enough.
     """
     if not rows:
@@ -180,11 +181,10 @@ def differences_figure(rows: Sequence[Mapping[str, Any]], *, title: str = "", li
         if label and i:
             axis.axhline(-i + 0.5, color=PALE, linewidth=0.7, zorder=0)
         _draw_difference(axis, -i, rows[place], shares[place], limit)
-        beside(axis, -i, _difference_text(rows[place]), 8)
-        if is_number(rows[place]["better"]):
-            beside(axis, -i, f"{100 * rows[place]['better']:.0f} %", 186, "right")
+        beside(axis, -i, rows[place]["text"], 8)
+        beside(axis, -i, rows[place]["better"], 196, "right")
     beside(axis, 0, "difference (90 %)", 8, bold=True)
-    beside(axis, 0, "P(better)", 186, "right", bold=True)
+    beside(axis, 0, "P(better)", 196, "right", bold=True)
     axis.set_ylim(-len(lines) + 0.4, 0.7)
     axis.set_xlim(-_EDGE * limit * 1.02, _EDGE * limit * 1.02)
     axis.grid(False, axis="y")
@@ -216,22 +216,6 @@ def _shares(row: Mapping[str, Any]) -> tuple[float, ...]:
     base = abs(row["base"]) if is_number(row["base"]) else 0.0
     values = (row["difference"], row["low"], row["high"], *row["inner"])
     return tuple(100 * value / base if base > 0 else math.nan for value in values)
-
-
-def _difference_text(row: Mapping[str, Any]) -> str:
-    if not is_number(row["difference"]):
-        return "–"
-    shown = with_unit("", row["unit"]).strip("() ")
-    text = f"{_signed(row['difference'])} ({_signed(row['low'])} to {_signed(row['high'])})"
-    if row["low"] == row["high"]:
-        text = _signed(row["difference"])
-    return f"{text} {shown}" if shown and shown != "1" else text
-
-
-def _signed(value: float) -> str:
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    return ("+" if value > 0 else "") + number(value)
 
 
 def _draw_difference(

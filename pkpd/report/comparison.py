@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pkpd.compare import Comparison, Row, letters
 from pkpd.files import check_target, replacing
-from pkpd.report.numbers import finite_or_word, number
+from pkpd.report.numbers import finite_or_word, number, unit
 from pkpd.report.page import environment, placed_pictures
 
 if TYPE_CHECKING:
@@ -24,13 +23,18 @@ PANELS = {
     "treg_pct": "Regulatory T cells, of CD4 T cells",
     "nk": "NK cells",
     "cd56bright": "CD56bright NK cells",
-    "cd25_treg": "CD25 on regulatory T cells, of that at rest",
-    "ccl2": "CCL2 in plasma, of that at rest (a sketch: assumed)",
+    "cd25_treg": "CD25 on regulatory T cells",
+    "ccl2": "CCL2 in plasma (a sketch: assumed, not fitted)",
 }
 """Outputs whose courses are drawn, and what the panels are called; a model that has none of them shows all that an arm keeps."""
 FIRST_WEEK = 7.0
 GAIN = "Treg mean fold"
-COSTS = ("probability of an adverse event", "NK mean fold", "injections per 28 days")
+COSTS = {
+    "adverse event": "probability of an adverse event (%)",
+    "NK mean fold": "mean of NK cells over the treatment, of baseline",
+    "injections per 28 days": "injections per 28 days",
+}
+COST_FACTOR = {"adverse event": 100}
 FIGURES_OF = 7  # schedules: more cannot be told apart
 
 
@@ -95,7 +99,7 @@ def document(comparison: Comparison, command: str = "") -> dict[str, Any]:
                 "label": arm.label,
                 "schedule": str(arm.schedule),
                 "doses": len(arm.dose_days),
-                "last": float(arm.dose_days.max()) if len(arm.dose_days) else None,
+                "last": f"{arm.dose_days.max():.4g}" if len(arm.dose_days) else "",
                 "warnings": list(arm.warnings),
             }
             for mark, arm in zip(marks, arms, strict=True)
@@ -121,7 +125,7 @@ def _row(mark: str, row: Row) -> dict[str, Any]:
         "inner": _interval(row.median_low, row.median_high),
         "difference": finite_or_word(row.difference, sign=True),
         "difference_interval": _interval(row.difference_low, row.difference_high, sign=True),
-        "better": "" if math.isnan(row.better) else f"{100 * row.better:.0f} %",
+        "better": _percent(row.better),
         "absent": "; ".join(absent),
     }
 
@@ -208,24 +212,26 @@ def figures(comparison: Comparison) -> dict[str, tuple[str, Figure]]:
     named = {endpoint.name for endpoint in comparison.endpoints}
     costs = [name for name in COSTS if name in named]
     if GAIN in named and costs:
-        units = {endpoint.name: endpoint.unit for endpoint in comparison.endpoints}
         points = [
-            {"letter": mark, "label": arm.label, GAIN: _gain(comparison.row(GAIN, i))}
+            {
+                "letter": mark,
+                "label": arm.label,
+                GAIN: [100 * (value - 1) for value in _five(comparison.row(GAIN, i))],
+            }
             | {
-                cost: _five(
-                    comparison.row(cost, i), 100.0 if units[cost] == "1" and "probability" in cost else 1.0
-                )
+                cost: [COST_FACTOR.get(cost, 1) * value for value in _five(comparison.row(cost, i))]
                 for cost in costs
             }
             for i, (mark, arm) in enumerate(zip(marks, arms, strict=True))
         ]
         drawn["trade_off"] = (
-            "What is gained, and what it costs. Up: the mean rise of Tregs over the treatment. Right: the cost. A schedule higher and further left is better in "
-            "both. Thin lines: 90 %. Thick lines: 90 % interval of the median by the parameters alone.",
+            "What is gained, and what it costs. Up: the mean rise of Tregs over the treatment. Right: the cost. What lies higher and further left is better in "
+            "both. Thin lines: 90 % interval. Thick lines: 90 % interval of the median by the parameters alone (an adverse event has no thick one: all of its "
+            "interval is the uncertainty of the few published counts).",
             plot.trade_off_figure(
                 points,
-                [{"name": cost, "title": _cost_title(cost, units[cost])} for cost in costs],
-                {"name": GAIN, "title": "mean rise of Tregs over the treatment (% of baseline)"},
+                [{"name": cost, "title": COSTS[cost]} for cost in costs],
+                {"name": GAIN, "title": "mean rise of Tregs (% of baseline)"},
             ),
         )
     return drawn
@@ -235,17 +241,20 @@ def _panels(comparison: Comparison) -> list[dict[str, Any]]:
     arm = comparison.arms[0]
     names = [name for name in PANELS if name in arm.bands] or list(arm.bands)[:8]
     return [
-        {"output": name, "title": PANELS.get(name, name), "unit": arm.units[name]}
+        {"output": name, "title": PANELS.get(name, name), "unit": _axis(arm.units[name])}
         | ({"log": True, "until": FIRST_WEEK} if name == "il2" else {})
         for name in names
     ]
+
+
+def _axis(name: str) -> str:
+    return {"1/uL": "cells/µL", "1": "of that at rest"}.get(name, unit(name))
 
 
 def _drawn_difference(comparison: Comparison, row: Row, index: int, mark: str) -> dict[str, Any]:
     return {
         "endpoint": row.endpoint.name,
         "group": row.endpoint.group,
-        "unit": row.endpoint.unit,
         "wanted": row.endpoint.better,
         "index": index,
         "letter": mark,
@@ -255,18 +264,27 @@ def _drawn_difference(comparison: Comparison, row: Row, index: int, mark: str) -
         "low": row.difference_low,
         "high": row.difference_high,
         "inner": (row.difference_median_low, row.difference_median_high),
-        "better": row.better,
+        "text": _in_words(row),
+        "better": _percent(row.better),
     }
 
 
-def _five(row: Row, factor: float = 1.0) -> tuple[float, ...]:
-    return tuple(factor * value for value in (row.median, row.low, row.high, row.median_low, row.median_high))
+def _in_words(row: Row) -> str:
+    interval = _interval(row.difference_low, row.difference_high, sign=True)
+    return " ".join(
+        part
+        for part in (
+            finite_or_word(row.difference, sign=True),
+            f"({interval})" * bool(interval),
+            unit(row.endpoint.unit),
+        )
+        if part
+    )
 
 
-def _gain(row: Row) -> Sequence[float]:
-    """A fold of baseline as a rise in percent."""
-    return tuple(100.0 * (value - 1.0) for value in _five(row))
+def _percent(probability: float) -> str:
+    return "" if math.isnan(probability) else f"{100 * probability:.0f} %"
 
 
-def _cost_title(name: str, unit: str) -> str:
-    return f"{name} (%)" if "probability" in name else name
+def _five(row: Row) -> tuple[float, ...]:
+    return row.median, row.low, row.high, row.median_low, row.median_high
