@@ -24,6 +24,7 @@ TABLE: dict[str, tuple[int, set[str], set[str]]] = {
     "data": (4, {"errors", "units", "library", "dosing"}, set()),
     "endpoints": (5, {"errors", "dosing"}, set()),
     "likelihood": (5, {"errors", "data"}, set()),
+    "domain": (6, {"errors", "dosing", "data", "endpoints"}, set()),
     "tolerability": (6, {"errors", "library", "dosing", "endpoints"}, set()),
     "fit": (
         6,

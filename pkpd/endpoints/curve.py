@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+LAST_PART = 30.0
+"""How many times the lowest point the highest may be that counts for a half-life: wide enough that a few times more or less matter little."""
+
 
 def divided(numerator: Floats, denominator: Floats | float) -> Floats:
     """The quotient, nan where the denominator is nought or nan."""
@@ -90,7 +93,7 @@ def half_life(times: Floats, y: Floats, floor: Floats) -> Floats:
     """Terminal half-life by log-linear regression over the last points, as non-compartmental analysis does it; nan where it does not exist.
 
     Points are those after the highest one that are at most half as high, up to the first that is not above ``floor``, (n_subjects,). Of them those below
-    ten times the last are taken, the last tenfold of the fall, or the last three where that is fewer. NCA's other rule, the number of points with the highest adjusted
+    thirty times the last are taken, or the last three where that is fewer. NCA's other rule, the number of points with the highest adjusted
     R2, is made for noise: on a smooth curve that bends it goes by the places of the points.
     """
     n_subjects, n_times = y.shape
@@ -101,7 +104,7 @@ def half_life(times: Floats, y: Floats, floor: Floats) -> Floats:
     tail = after & seen & (y <= 0.5 * y.max(axis=1)[:, None])
     lowest = np.where(tail, y, np.inf).min(axis=1)
     from_end = np.cumsum(tail[:, ::-1], axis=1)[:, ::-1]
-    tail &= (y <= 10.0 * lowest[:, None]) | (from_end <= 3)
+    tail &= (y <= LAST_PART * lowest[:, None]) | (from_end <= 3)
     n = tail.sum(axis=1).astype(np.float64)
     z = np.log(np.where(tail, y, 1.0))
     middle = divided((tail * times).sum(axis=1), n)

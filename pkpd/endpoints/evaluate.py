@@ -181,9 +181,10 @@ def _exposure(
         ): first_area,
         Endpoint(
             "half-life", time_unit,
-            f"The terminal half-life: log-linear regression of {name} above its baseline over the last points after the last dose: the last tenfold of its "
+            f"The terminal half-life: log-linear regression of {name} above its baseline over the last points after the last dose: the last thirtyfold of its "
             "fall, at least three points, none above half of the highest after that dose, none below a thousandth of it or ten times the baseline.",
             0, "exposure", missing=f"{_NO_DOSE}, or where fewer than three points are that high or they do not fall",
+            remark="where the fall bends even on a logarithmic scale, as under uptake by receptors, it depends on when samples are taken",
         ): half_life,
         Endpoint(
             "trough", unit, f"{name} at the last output time before the last dose, baseline included.", 0, "exposure",
