@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pkpd import library
 from pkpd.dosing import EventTable
 from pkpd.errors import DataError, InputError
 from pkpd.fit import FitResult, FitSpec, between_at, read_fit, typical_at
 from pkpd.kernel import Kernel, load
-from pkpd.simulate import check_count, normals, scattered, solve, typical_values
+from pkpd.simulate import check_count, normals, scattered, solve, spread, typical_values, usable_cores
+from pkpd.sketch import Sketch
 
 Floats = NDArray[np.float64]
 
+CHUNK = 64  # subjects integrated together: enough to fill lanes, and their paths are small; the same whatever the threads
 VARIATION = ("between", "uncertainty", "study")
 RESPONDERS = ("low", "moderate", "high")
 SUBJECT, ESTIMATES, STUDY = range(3)  # streams of ``simulate.normals``
@@ -120,6 +122,79 @@ def virtual_subjects(
     return Population(kernel, values, draw, chosen, seed, tuple(notes))
 
 
+@dataclass(frozen=True)
+class Bands:
+    """Quantiles of outputs over subjects.
+
+    times : (n_times,), in ``time_unit``; quantiles : (n_q,); values : (n_q, n_times, n_names), those of the subjects that could be integrated, within 0.5 %
+    (``sketch``); subjects : how many there were, failed : how many of them could not be integrated.
+    """
+
+    times: Floats
+    time_unit: str
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    quantiles: Floats
+    values: Floats
+    subjects: int
+    failed: int
+
+
+def bands(
+    population: Population,
+    events: EventTable,
+    times: ArrayLike,
+    outputs: Sequence[str],
+    quantiles: Sequence[float] = (0.05, 0.5, 0.95),
+    *,
+    rtol: float = 1e-4,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Bands:
+    """Quantile bands of outputs over a population, in memory that does not grow with the number of subjects.
+
+    Subjects are integrated 64 at a time and counted in a sketch of each thread; no path is kept. The result does not depend on the number of threads.
+    times : (n_times,), in the model's time unit, in any order.
+
+    Raises ``InputError`` for an output that the model does not have, and ``SolverError`` where no subject can be integrated.
+    """
+    kernel, n = population.kernel, len(population)
+    for name in outputs:
+        if name not in kernel.OUTPUTS:
+            raise InputError(f'{kernel.NAME} has no output "{name}"; it has {", ".join(kernel.OUTPUTS)}')
+    columns = [kernel.OUTPUTS.index(name) for name in outputs]
+    grid = np.atleast_1d(np.asarray(times, dtype=np.float64))
+    total = Sketch((grid.size, len(columns)))
+    total.quantiles(quantiles)  # whether they are ones, asked before the work
+    free: list[Sketch] = []
+    failed: list[int] = []
+
+    def run(first: int, end: int) -> None:
+        solution = solve(kernel, population.values[first:end], events, grid, rtol=rtol, threads=1)
+        values = solution.outputs[:, :, columns]
+        failed.append(int(np.count_nonzero(~np.isfinite(values).all(axis=(1, 2)))))
+        sketch = free.pop() if free else Sketch(total.shape)
+        sketch.add(values)
+        free.append(sketch)
+
+    spread(run, n, min(threads or usable_cores(), n), CHUNK, progress)
+    for sketch in free:
+        total.merge(sketch)
+    if sum(failed) == n:
+        solve(kernel, population.values[0], events, grid, rtol=rtol).check()
+    units = tuple(kernel.OUTPUT_UNITS[column] for column in columns)
+    return Bands(
+        times=grid,
+        time_unit=kernel.TIME_UNIT,
+        names=tuple(outputs),
+        units=units,
+        quantiles=np.asarray(quantiles, dtype=np.float64),
+        values=total.quantiles(quantiles),
+        subjects=n,
+        failed=sum(failed),
+    )
+
+
 def _varied(vary: Collection[str]) -> tuple[str, ...]:
     for name in [vary] if isinstance(vary, str) else vary:
         if name not in VARIATION:
@@ -160,18 +235,19 @@ def _check_study(result: FitResult, study: str | None, chosen: tuple[str, ...]) 
         )
 
 
-def laplace(result: FitResult, z: Floats) -> Floats:
+def laplace(result: FitResult, z: Floats, *, principal: bool = False) -> Floats:
     """Points around the optimum, (n_draws, n_estimates) on the scales of the estimates, from standard normal numbers z of that shape.
 
-    By the symmetric root of the covariance: where draws by eigenvectors or a triangular root depend on their order and signs, this one is unique. No points where the
-    result has no covariance.
+    By the symmetric root of the covariance, which is unique; principal : by its eigenvectors, each column of z along one of them, whose signs (and axes, where
+    variances are equal) are the linear algebra library's choice. No points where the result has no covariance.
     """
     centre = np.array([estimate.x for estimate in result.estimates])
     covariance = np.array(result.covariance, dtype=np.float64)
     if covariance.shape != (centre.size, centre.size) or not np.all(np.isfinite(covariance)):
         return np.empty((0, centre.size))
     squares, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
-    root = (vectors * np.sqrt(np.maximum(squares, 0.0))) @ vectors.T
+    root = vectors * np.sqrt(np.maximum(squares, 0.0))
+    root = root if principal else root @ vectors.T
     # one by one: a product with all would round differently for another number of draws
     return np.array([centre + root @ point for point in z]).reshape(len(z), centre.size)
 

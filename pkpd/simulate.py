@@ -230,7 +230,9 @@ def solve(
     def run(first: int, end: int) -> None:
         task.call(seeds, p, counts, out, out_dot, status, reached, scales, levels, found, first, end)
 
-    _spread(run, n_subjects, threads, progress, SMALLEST_CHUNK if in_lanes else 1)
+    workers = min(n_subjects, threads or usable_cores())
+    smallest = min(SMALLEST_CHUNK if in_lanes else 1, -(-n_subjects // workers))
+    spread(run, n_subjects, workers, max(smallest, n_subjects // (CHUNKS_PER_THREAD * workers)), progress)
     if out_dot is not None and scales is not None:
         out_dot[status != SUCCESS] = np.nan
         out_dot = out_dot[..., : len(directions)] / scales[:, None, None, : len(directions)]
@@ -621,16 +623,14 @@ def _aligned(size: int) -> Floats:
     return room[-(room.ctypes.data // 8) % (line // 8) :][:size]
 
 
-def _spread(
+def spread(
     run: Callable[[int, int], None],
     n: int,
-    threads: int | None,
+    workers: int,
+    size: int,
     progress: Callable[[int, int], None] | None,
-    smallest: int,
 ) -> None:
-    """Run ``run(first, end)`` over chunks of 0..n on threads; Ctrl-C stops after the chunks that are running."""
-    workers = min(n, threads or usable_cores())
-    size = max(min(smallest, -(-n // workers)), n // (CHUNKS_PER_THREAD * workers))
+    """Run ``run(first, end)`` over chunks of 0..n of this size on threads; Ctrl-C stops after the chunks that are running."""
     chunks = [(first, min(first + size, n)) for first in range(0, n, size)]
     if len(chunks) == 1:
         run(0, n)
@@ -828,11 +828,10 @@ def normals(seed: int, count: int, n: int, stream: int = 0) -> Floats:
 
     stream : what they are for; 0 is how subjects differ.
     """
-    rows = (
-        np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, k, stream])).standard_normal(n)
-        for k in range(count)
-    )
-    return np.array(list(rows), dtype=np.float64).reshape(count, n)
+    rows = np.empty((count, n))
+    for k, row in enumerate(rows):
+        np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, k, stream])).standard_normal(out=row)
+    return rows
 
 
 def scattered(kernel: Kernel, typical: Floats, spread: Floats, z: Floats) -> Floats:
