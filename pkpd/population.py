@@ -21,8 +21,9 @@ from pkpd.dosing import EventTable
 from pkpd.errors import DataError, InputError
 from pkpd.fit import FitResult, FitSpec, between_at, read_fit, typical_at
 from pkpd.kernel import Kernel, load
-from pkpd.simulate import check_count, normals, scattered, solve, spread, typical_values, usable_cores
+from pkpd.simulate import check_count, normals, scattered, typical_values
 from pkpd.sketch import Sketch
+from pkpd.solve import solve, spread, usable_cores
 
 Floats = NDArray[np.float64]
 

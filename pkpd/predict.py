@@ -27,7 +27,8 @@ from pkpd.dosing import EventTable, Schedule
 from pkpd.errors import DataError, PkpdError
 from pkpd.fit import FitResult, FitSpec, System, between_at, in_units, quasi_normals, typical_at
 from pkpd.population import laplace
-from pkpd.simulate import scattered, solve
+from pkpd.simulate import scattered
+from pkpd.solve import solve
 
 Array = NDArray[np.float64]
 Progress = Callable[[str, float, str], None]

@@ -16,7 +16,8 @@ from pkpd.dosing import Schedule
 from pkpd.errors import DataError, InputError, LibraryError, SolverError
 from pkpd.fit import FitResult, fit, read_fit
 from pkpd.population import RESPONDERS, VARIATION, bands, virtual_subjects
-from pkpd.simulate import population, solve
+from pkpd.simulate import population
+from pkpd.solve import solve
 
 FIT = "low_dose_il2"
 
