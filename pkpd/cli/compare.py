@@ -239,7 +239,7 @@ def show(comparison: Comparison, *, everything: bool = True) -> None:
     out.print()
     for line in _remarks(comparison, marks):
         out.print(plain(line), style="dim", soft_wrap=True)
-    for line in comparison.warnings:
+    for line in comparison.short_warnings:
         out.print(f"[yellow]![/] {plain(line)}", soft_wrap=True)
     for line in comparison.reading:
         out.print(plain(line), style="dim", soft_wrap=True)
@@ -269,7 +269,7 @@ def _lines(comparison: Comparison, marks: list[str]) -> list[str]:
         for mark, row in zip(
             marks, (row for row in comparison.rows if row.endpoint == endpoint), strict=True
         ):
-            cells = [f"  {mark}" if several else name, _cell(row.median, row.low, row.high, "no value")]
+            cells = [f" {mark}" if several else name, _cell(row.median, row.low, row.high, "no value")]
             cells.append(_span(row.median_low, row.median_high))
             if several:
                 better = "" if math.isnan(row.better) else f"{100 * row.better:.0f} %"
@@ -294,15 +294,15 @@ def _cell(middle: float, low: float, high: float, absent: str = "", sign: bool =
 
     if math.isnan(middle):
         return absent
-    if low == middle == high:
-        return word(middle, sign)
-    return f"{word(middle, sign)} ({word(low)} to {word(high)})"
+    shown, ends = word(middle, sign), [word(end, digits=2 if sign else 3) for end in (low, high)]
+    return shown if low == high or ends == [shown, shown] else f"{shown} ({ends[0]} to {ends[1]})"
 
 
 def _span(low: float, high: float) -> str:
     from pkpd.report.numbers import finite_or_word as word
 
-    return "" if math.isnan(low) or low == high else f"{word(low)} to {word(high)}"
+    ends = [word(low), word(high)]
+    return "" if ends[0] == ends[1] else " to ".join(ends)
 
 
 def _remarks(comparison: Comparison, marks: list[str]) -> list[str]:

@@ -82,9 +82,28 @@ class Comparison:
     rows: tuple[Row, ...]
     reading: tuple[str, ...]
     """What the numbers are, in sentences."""
-    warnings: tuple[str, ...]
-    """Where the comparison leaves what the fit has seen, and what else a reader needs to know."""
+    told: tuple[tuple[tuple[int, ...], str], ...]
+    """Where the comparison leaves what the fit has seen, and what else a reader needs to know: numbers of the arms (none: the subjects), and a sentence."""
     provenance: dict[str, Any]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is ``told``, with the labels of the schedules."""
+        return self._warnings([arm.label for arm in self.arms], "; ")
+
+    @property
+    def short_warnings(self) -> tuple[str, ...]:
+        """What is ``told``, with the letters of the schedules."""
+        return self._warnings(letters(len(self.arms)), ", ")
+
+    def _warnings(self, names: Sequence[str], between: str) -> tuple[str, ...]:
+        everybody = len(names) if len(names) > 1 else 0
+        return tuple(
+            sentence
+            if not about
+            else f"{'All schedules' if len(about) == everybody else between.join(names[i] for i in about)}: {sentence}"
+            for about, sentence in self.told
+        )
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -225,7 +244,7 @@ def compare(arms: Iterable[Arm]) -> Comparison:
         for arm in arms:
             values = arm.endpoints.get(endpoint, nothing)
             rows.append(_row(endpoint, arm.label, values, None if arm is first else base, draw))
-    return Comparison(arms, tuple(rows), _reading(arms), _warnings(arms), _provenance(arms))
+    return Comparison(arms, tuple(rows), _reading(arms), _told(arms), _provenance(arms))
 
 
 def _labelled(arms: tuple[Arm, ...]) -> tuple[Arm, ...]:
@@ -360,23 +379,18 @@ def _reading(arms: Sequence[Arm]) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def _warnings(arms: Sequence[Arm]) -> tuple[str, ...]:
-    """The population's notes and what the schedules are warned of, each sentence once, with the schedules that it is about."""
-    about: dict[str, list[str]] = {}
-    for arm in arms:
+def _told(arms: Sequence[Arm]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    """The population's notes and what the schedules are warned of, each sentence once, with the arms that it is about."""
+    about: dict[str, list[int]] = {note: [] for note in arms[0].scene.population.notes}
+    for i, arm in enumerate(arms):
         found = list(arm.warnings)
         if arm.failed:
             found.append(
-                f"{arm.failed} of {arm.scene.subjects} subjects could not be integrated and have no value."
+                f"{arm.failed:,} of {arm.scene.subjects:,} subjects could not be integrated and have no value."
             )
         for warning in found:
-            about.setdefault(warning, []).append(arm.label)
-    everybody = len(arms) > 1
-    lines = [
-        f"{'All schedules' if everybody and len(labels) == len(arms) else '; '.join(labels)}: {warning}"
-        for warning, labels in about.items()
-    ]
-    return (*arms[0].scene.population.notes, *lines)
+            about.setdefault(warning, []).append(i)
+    return tuple((tuple(numbers), warning) for warning, numbers in about.items())
 
 
 def _provenance(arms: Sequence[Arm]) -> dict[str, Any]:

@@ -8,22 +8,22 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pkpd import tolerability
+from pkpd.data import read_data
+from pkpd.domain import Domain
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
 from pkpd.endpoints import GROUPS, Endpoint, Regimen, evaluate, grid
 from pkpd.errors import InputError
+from pkpd.fit import FitResult, System, in_units, read_fit
 from pkpd.kernel import Kernel
 from pkpd.population import Population, virtual_subjects
 from pkpd.simulate import solve, usable_cores
-
-if TYPE_CHECKING:
-    from pkpd.fit import FitResult
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]
@@ -31,6 +31,8 @@ Progress = Callable[[int, int], None]
 BANDS = (0.05, 0.5, 0.95)
 SHOWN = ("il2", "treg_pct", "treg_count", "nk", "cd56bright", "cd25_treg", "ccl2")
 """Outputs whose course is kept, as far as the model has them; of a model that has none of them, all of its outputs."""
+TOLD = ("treg_pct", "nk", "il2", "ccl2")
+"""Outputs of whose data a schedule is told; of a model that has none of them, those that the fit has rows of."""
 WASHOUT_DAYS = 28
 RTOL = 1e-4  # of the integration: a hundredth of what subjects differ by
 CHUNK = 104  # subjects that are simulated and evaluated at a time: whole vectors, and outputs of some ten megabytes
@@ -103,28 +105,24 @@ class Scene:
         if draws is None:
             draws = draws_for(subjects)
         population = virtual_subjects(
-            fit if not isinstance(fit, os.PathLike) else os.fspath(fit),
+            fit,
             subjects,
             seed=seed,
-            vary=tuple(vary),
+            vary=vary,
             draws=draws,
             study=study,
-            covariates=dict(covariates or {}),
+            covariates=covariates,
             responders=responders,
-            parameters=dict(parameters or {}),
+            parameters=parameters,
         )
-        name = (
-            fit
-            if isinstance(fit, str)
-            else getattr(fit, "name", os.fspath(fit) if isinstance(fit, os.PathLike) else "")
-        )
+        name = fit.name if isinstance(fit, FitResult) else os.fspath(fit)
         about = {
             "study": study,
             "covariates": dict(covariates or {}),
             "responders": responders,
             "parameters": dict(parameters or {}),
         }
-        return cls(str(name), population, until_days, threads, about)
+        return cls(name, population, until_days, threads, about)
 
     @property
     def subjects(self) -> int:
@@ -207,12 +205,22 @@ class Scene:
     def warnings(self, schedule: Schedule) -> tuple[str, ...]:
         """Where a schedule leaves what the fit and the counts of adverse events have seen, and what the horizon cuts off, as sentences."""
         kernel = self.population.kernel
-        found: list[str] = []
         sizes = {
             per: float(np.median(self.population.values[:, column]))
             for per, column in kernel.SIZES.items()
             if column >= 0
         }
+        seen = _domain(self.fit, _dose_unit(kernel, kernel.ROUTES[:1]) or "mg")
+        told = [name for name in TOLD if name in kernel.OUTPUTS] or sorted(seen.outputs)
+        found = list(
+            seen.warnings(
+                schedule,
+                bsa=sizes.get("m2"),
+                weight=sizes.get("kg"),
+                outputs=told,
+                dose_units=kernel.DOSE_UNITS,
+            )
+        )
         if "il2" in kernel.OUTPUTS:
             found += tolerability.warnings(schedule, sizes=sizes, dose_units=kernel.DOSE_UNITS)
         until = self.until_days if self.until_days is not None else math.inf
@@ -265,7 +273,7 @@ class Scene:
                 schedule,
                 kernel.TIME_UNIT,
                 sizes=given,
-                dose_unit=_dose_unit(kernel, schedule),
+                dose_unit=_dose_unit(kernel, [part.route for part in schedule.parts]),
                 dose_units=kernel.DOSE_UNITS,
             )
 
@@ -318,13 +326,20 @@ def _in_order(endpoints: dict[Endpoint, Floats]) -> dict[Endpoint, Floats]:
     return dict(sorted(endpoints.items(), key=lambda item: GROUPS.index(item[0].group)))
 
 
-def _dose_unit(kernel: Kernel, schedule: Schedule) -> str | None:
-    """In which doses are added up: the unit of the state that the schedule's first route enters, the same for all schedules of a model."""
-    for part in schedule.parts[:1]:
-        for unit, factor in kernel.DOSE_UNITS.get(part.route, {}).items():
+def _dose_unit(kernel: Kernel, routes: Iterable[str]) -> str | None:
+    """In which doses are added up: the unit of the state that the first of these routes enters, the same for all schedules of a model."""
+    for route in routes:
+        for unit, factor in kernel.DOSE_UNITS.get(route, {}).items():
             if factor == 1.0:
                 return unit
     return None
+
+
+@lru_cache(maxsize=16)
+def _domain(fit: str, unit: str) -> Domain:
+    """What a fit saw, read once."""
+    spec = read_fit(fit)
+    return Domain.of(in_units(read_data(spec.data), System.load(spec.main.model)).rows, unit)
 
 
 def _quantiles(values: NDArray[np.float32]) -> Floats:

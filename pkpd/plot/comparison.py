@@ -267,16 +267,20 @@ def trade_off_figure(
     """
     if not points or not axes:
         raise InputError("there is no trade-off to draw")
-    figure, panels = panel_grid(len(axes), min(2, len(axes)), (4.7, 3.4))
+    figure, panels = panel_grid(len(axes), len(axes), (max(3.15, 6.0 / len(axes)), 3.1))
     for axis, cost in zip(panels, axes, strict=True):
         for i, point in enumerate(points[:MOST]):
             _draw_trade(axis, point, cost["name"], gain["name"], i)
-        axis.set_xlabel(wrapped(cost["title"], 52))
-        axis.set_ylabel(wrapped(gain["title"], 40))
+        axis.set_xlabel(wrapped(cost["title"], 34))
+        axis.set_ylabel(wrapped(gain["title"], 40) if axis is panels[0] else "")
         axis.margins(0.12)
-        low, _ = axis.get_xlim()
-        if low > 0 or min(point[cost["name"]][0] for point in points) >= 0:
-            axis.set_xlim(left=min(0.0, low) if low < 0 else 0.0)
+        for limits, name, put in (
+            (axis.get_xlim(), cost["name"], axis.set_xlim),
+            (axis.get_ylim(), gain["name"], axis.set_ylim),
+        ):
+            values = np.array([point[name][:3] for point in points], dtype=float)
+            if not (values < 0).any():
+                put(0.0, limits[1])
     handles = [
         line_handle(
             clipped(f"{point['letter']}  {point['label']}", 62),

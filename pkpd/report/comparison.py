@@ -100,7 +100,6 @@ def document(comparison: Comparison, command: str = "") -> dict[str, Any]:
                 "schedule": str(arm.schedule),
                 "doses": len(arm.dose_days),
                 "last": f"{arm.dose_days.max():.4g}" if len(arm.dose_days) else "",
-                "warnings": list(arm.warnings),
             }
             for mark, arm in zip(marks, arms, strict=True)
         ],
@@ -108,7 +107,7 @@ def document(comparison: Comparison, command: str = "") -> dict[str, Any]:
         "groups": list(groups.items()),
         "findings": findings(comparison),
         "reading": list(comparison.reading),
-        "warnings": list(comparison.warnings),
+        "warnings": list(comparison.short_warnings),
         "command": command,
         "provenance_rows": list(_flat(provenance)),
     }
@@ -144,7 +143,7 @@ def findings(comparison: Comparison) -> list[str]:
     named = {endpoint.name for endpoint in comparison.endpoints}
     said = []
     for i, arm in enumerate(comparison.arms):
-        parts = []
+        parts: list[str] = []
         for name, words in (
             (GAIN, "Tregs at {} times baseline on average over the treatment"),
             ("NK mean fold", "NK cells at {}"),

@@ -23,11 +23,15 @@ def number(value: Any, digits: int = 3) -> str:
     return text.replace("-", "−")
 
 
-def finite_or_word(value: float, sign: bool = False) -> str:
-    """A number of an endpoint: with its sign if asked, infinity (not within the horizon) as its symbol, nothing for nan."""
+ROUNDING = 1e-10
+
+
+def finite_or_word(value: float, sign: bool = False, digits: int = 3) -> str:
+    """A number of an endpoint: with its sign if asked, infinity (not within the horizon) as its symbol, nothing for nan, nought for what rounding leaves of it."""
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    return ("+" if sign and value > 0 else "") + number(value)
+    value = 0.0 if abs(value) < ROUNDING else value
+    return ("+" if sign and value > 0 else "") + number(value, digits)
 
 
 def interval(value: Any) -> str:
