@@ -23,7 +23,7 @@ from pkpd.errors import InputError
 from pkpd.fit import FitResult, System, in_units, read_fit
 from pkpd.kernel import Kernel
 from pkpd.population import Population, virtual_subjects
-from pkpd.simulate import solve, usable_cores
+from pkpd.solve import solve, usable_cores
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]
