@@ -135,6 +135,7 @@ class Kernel:
     OUTPUT_DESCRIPTIONS: tuple[str, ...]
     ROUTES: tuple[str, ...]
     ROUTE_TARGETS: npt.NDArray[np.int64]
+    ROUTE_SPEEDS: tuple[str, ...]
     DOSE_UNITS: dict[str, dict[str, float]]
     SIZES: dict[str, int]
     LINEAR: bool

@@ -21,6 +21,7 @@ TABLE: dict[str, tuple[int, set[str], set[str]]] = {
     "kernel": (3, {"errors", "files", "library", "symbolic", "ode"}, {"llvmlite", "platformdirs"}),
     "simulate": (4, {"errors", "symbolic", "kernel", "ode", "dosing"}, {"pandas"}),
     "data": (4, {"errors", "units", "library", "dosing"}, set()),
+    "cohort": (5, {"errors", "kernel", "ode", "dosing", "simulate"}, {"pandas"}),
     "endpoints": (5, {"errors", "simulate"}, set()),
     "likelihood": (5, {"errors", "data"}, set()),
     "fit": (
@@ -38,8 +39,8 @@ TABLE: dict[str, tuple[int, set[str], set[str]]] = {
     "report": (9, {"errors", "files", "fit", "predict", "plot"}, {"jinja2", "markupsafe"}),
     "cli": (
         10,
-        {"errors", "files", "units", "library", "symbolic", "dosing", "kernel", "ode", "simulate", "fit"}
-        | {"plot", "report"},
+        {"errors", "files", "units", "library", "symbolic", "dosing", "kernel", "ode", "simulate", "cohort"}
+        | {"fit", "plot", "report"},
         {"typer", "rich"},
     ),
     "__main__": (11, {"cli"}, set()),
