@@ -53,6 +53,30 @@ class CohortProfile:
     unused: tuple[str, ...]
     statistics: dict[str, int]
 
+    def summary(self) -> dict[str, Any]:
+        """How many subjects, events and output times; and of every output the median, least and most of the subjects' largest values."""
+        outputs = {}
+        for i, name in enumerate(self.names):
+            largest = np.array([values[:, i].max() for values in self.outputs])
+            known = largest[np.isfinite(largest)]
+            numbers = (float(np.median(known)), float(known.min()), float(known.max()))
+            outputs[name] = {
+                "unit": self.units[i],
+                "maximum": dict(zip(("median", "least", "most"), numbers, strict=True)),
+            }
+        return {
+            "model": self.model,
+            "file": self.file,
+            "time_unit": self.time_unit,
+            "subjects": len(self.ids),
+            "events": sum(len(course.events) for course in self.courses),
+            "times": sum(len(times) for times in self.times),
+            "outputs": outputs,
+            "unused_columns": list(self.unused),
+            "failed_subjects": len(self.failures),
+            "statistics": self.statistics,
+        }
+
     def to_frame(self) -> pd.DataFrame:
         """A tidy table: a row per subject and time in the order of the file, a column per output."""
         import pandas as pd
@@ -214,7 +238,7 @@ def _check(
         for course in taken.courses:
             if not len(course.observations.time):
                 raise InputError(
-                    f'{records.file}:{course.line}: subject "{course.id}" has no observation (EVID 0): add output times'
+                    f'{records.file}:{course.line}: subject "{course.id}" has no observation (EVID 0): give output times (--until, --every or --times)'
                 )
 
 

@@ -153,6 +153,15 @@ class Records:
         """Its name."""
         return self.table.problems.file
 
+    @property
+    def last(self) -> Fraction:
+        """The time of the last line or additional dose of all, in the file's unit."""
+        return max(
+            record.time + record.additional * record.interval
+            for subject in self.subjects
+            for record in subject.records
+        )
+
     def afresh(self) -> Records:
         """The same with a list of problems of its own: what one model cannot take, another may."""
         return replace(self, table=replace(self.table, problems=Problems(self.file)))
