@@ -17,7 +17,7 @@ from pkpd.errors import DataError
 MAX_BYTES = 100_000_000
 MAX_SHOWN = 10  # problems that are listed; the rest is counted
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
-_MAX_LINE = 1_000_000  # characters
+_MAX_LINE = 100_000  # characters; csv has a limit of its own above it
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,8 +186,10 @@ def parse_records(content: bytes | str, file: str = "<records>") -> Records:
 
 
 def _read(table: Table) -> Records:
+    ragged = table.problems.count
     columns, others = _roles(table)
-    table.problems.stop_if_any()
+    if table.problems.count > ragged:
+        table.problems.stop_if_any()
     records = Records(table, columns, others, ())
     subjects: list[tuple[str, list[Record]]] = []
     ended: dict[object, int] = {}  # subjects, and the last line of each
