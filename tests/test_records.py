@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pkpd.dosing import Part, Schedule
+from pkpd.dosing.covariates import GAP
 from pkpd.dosing.csvfile import parse_table
 from pkpd.dosing.events import DOSE, REPLACE, RESET, STEADY, STEADY_ADDED
-from pkpd.dosing.intake import BEFORE, Intake
+from pkpd.dosing.intake import Intake
 from pkpd.dosing.records import parse_records, read_records
 from pkpd.errors import DataError, InputError, PkpdError
 
@@ -88,7 +89,7 @@ def test_lines_become_events_observations_and_covariates():
     assert found.events.route[[0, 3, 4]].tolist() == [0, 1, 2]  # sc, iv, and the state effect
     assert np.isnan(found.events.duration[[0, 3]]).all()  # as the route has it
     assert found.observations.time.tolist() == [0, 6, 8]
-    assert found.observations.before.tolist() == [True, False, False]
+    assert found.observations.output_times.tolist() == [-GAP, 6, 8]
     assert np.array_equal(found.observations.value, [0.5, 3.5, np.nan], equal_nan=True)
     assert found.observations.value_id == ("il2", "il2", "treg")
     assert found.observations.line.tolist() == [2, 4, 6]
@@ -99,7 +100,7 @@ def test_lines_become_events_observations_and_covariates():
 def test_an_observation_above_a_dose_of_its_instant_is_taken_before_it():
     found = course("ID,TIME,AMT,CMT\n1,0,5,1\n1,24,,\n1,24,5,1\n1,24,,\n")
     before, after = found.observations.output_times
-    assert (before, after) == (24 * (1 - BEFORE), 24)
+    assert (before, after) == (24 - 24 * GAP, 24)
 
 
 SPELLINGS = [
@@ -381,7 +382,7 @@ def test_covariates_run_by_the_rule_that_is_asked_for():
     assert locf.baseline == nocb.baseline == linear.baseline == {"WT": 70}
     assert locf.changes == ((10, "WT", 80), (30, "WT", 60))
     assert [change[1:] for change in nocb.changes] == [("WT", 80), ("WT", 60)]
-    assert [change[0] for change in nocb.changes] == pytest.approx([BEFORE, 20 + 20 * BEFORE], rel=1e-15)
+    assert [change[0] for change in nocb.changes] == pytest.approx([GAP / 2, 20 + 10 * GAP], rel=1e-15)
     assert linear.changes == () == tuple(locf.knots) == tuple(nocb.knots)
     times, values = linear.knots["WT"]
     assert (times.tolist(), values.tolist()) == ([0, 10, 20, 30], [70, 80, 80, 60])
@@ -397,11 +398,17 @@ def test_a_covariate_that_varies_needs_a_rule_and_one_that_does_not_needs_none()
     assert all(course.changes == () for course in found.courses)
 
 
-def test_an_output_before_a_dose_has_the_covariates_of_its_own_line():
-    found = course("ID,TIME,AMT,CMT,WT\n1,0,,,70\n1,24,,,80\n1,24,5,1,80\n", covariates="locf")
-    ((at, _, value),) = found.changes
-    assert value == 80
-    assert at < found.observations.output_times[1] < 24
+@pytest.mark.parametrize("rule", ["locf", "nocb"])
+def test_lines_of_one_time_have_their_own_covariates_in_the_order_of_the_file(rule):
+    """An output above the dose, the dose, and an output below it: none sees the value of another, whatever comes later."""
+    text = "ID,TIME,AMT,CMT,WT\n1,0,,,70\n1,24,,,71\n1,24,5,1,72\n1,24,,,73\n1,30,,,74\n"
+    found = course(text, covariates=rule)
+    moments = [0, 24 - 24 * GAP, 24, 24 + 48 * GAP, 30]
+    assert found.observations.output_times.tolist() == [moment for moment in moments if moment != 24]
+    assert found.observations.time.tolist() == [0, 24, 24, 30]
+    for moment, expected in zip(moments, range(70, 75), strict=True):
+        earlier = [value for time, _, value in found.changes if time <= moment]
+        assert [found.baseline["WT"], *earlier][-1] == expected
 
 
 def test_other_columns_are_named_and_not_read():
@@ -415,11 +422,13 @@ def test_other_columns_are_named_and_not_read():
         ("1,3,.,heavy", "3:7 (WT)", '"heavy" is not a number'),
         ("1,3,.,0.5", "3:7 (WT)", "outside its bounds 1 .. 500"),
         ("1,0,.,71", "3:7 (WT)", "two values at one time, 70 and 71"),
+        ("1,3,5,70\n1,3,5,71", "4:7 (WT)", "two values at one time, 70 and 71"),
         ("2,0,.,.", "3:7 (WT)", 'subject "2" has no value of WT'),
     ],
 )
 def test_covariates_that_cannot_be_are_refused(line, place, words):
-    message = refused(f"ID,TIME,AMT,WT\n1,0,.,70\n{line}\n", covariates="locf")
+    model = dataclasses.replace(MODEL, routes=("iv",), route_targets=(1,), route_speeds=("",))
+    message = refused(f"ID,TIME,AMT,WT\n1,0,.,70\n{line}\n", model, covariates="locf")
     assert message.startswith(f"data.csv:{place}: ")
     assert words in message
 

@@ -10,11 +10,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pkpd.dosing.covariates import RULES, Varying, changes, instants, read_covariates
 from pkpd.dosing.events import (
     DOSE,
     REPLACE,
@@ -27,7 +27,7 @@ from pkpd.dosing.events import (
     unit_factor,
 )
 from pkpd.dosing.quantities import MAX_DAYS, MAX_DOSES, check_believable, units_per_day
-from pkpd.dosing.records import MISSING, OBSERVATION, RESET_AND_DOSE, Record, Records, SubjectRecords, number
+from pkpd.dosing.records import OBSERVATION, RESET_AND_DOSE, Record, Records, SubjectRecords, number
 from pkpd.dosing.records import REPLACE as REPLACEMENT
 from pkpd.dosing.records import RESET as RESETTING
 from pkpd.dosing.words import suggest
@@ -35,16 +35,7 @@ from pkpd.errors import InputError, ScheduleError
 
 Floats = NDArray[np.float64]
 
-RULES = ("locf", "nocb", "linear")
-"""How a covariate runs between two lines: the last value is carried forward (the line's own holds from its time on); the next is carried backward (the
-line's own holds since the line before, as in NONMEM); or linearly from one to the next. Before the first line and after the last it is constant."""
-
-BEFORE = 1e-12
-"""What is listed before an event of the same instant is computed so much earlier, relative to the time (or to one time unit, if that is more): above what
-the integrator takes for one instant, and below any other difference."""
-
 _MOST_IN_FILE = 10 * MAX_DOSES
-_NO_EVENT = (0.0, 0, math.nan, -1, math.nan, DOSE, 0.0)
 
 
 @dataclass(frozen=True)
@@ -52,23 +43,19 @@ class Observations:
     """Lines of EVID 0, in their order; all arrays (n_observations,).
 
     Attributes:
-        time: in the model's time unit; before: whether a dose, reset or replacement of that instant is listed further down.
+        time: in the model's time unit; output_times: what to ask a solve for, which takes outputs of a dose's own instant after the dose: a little before it,
+            if the line stands above the dose (`pkpd.dosing.covariates`).
         value: DV as written, nan where missing; missing: MDV; censored: CENS; limit: LIMIT; line: in the file; value_id: DVID.
     """
 
     time: Floats
-    before: NDArray[np.bool_]
+    output_times: Floats
     value: Floats
     missing: NDArray[np.bool_]
     censored: NDArray[np.int64]
     limit: Floats
     line: NDArray[np.int64]
     value_id: tuple[str, ...]
-
-    @property
-    def output_times(self) -> Floats:
-        """What to ask a solve for: an output at a dose's own instant is taken after the dose, unless it stands before it."""
-        return np.where(self.before, _just_before(self.time), self.time)
 
 
 @dataclass(frozen=True)
@@ -138,7 +125,8 @@ class Intake:
         records = records.afresh()
         names = self._covariates(records)
         courses: list[Course] = []
-        varying: tuple[str, int] | None = None
+        columns = [records.others[column] for column in names]
+        ruleless: Varying | None = None
         total = 0
         for subject in records.subjects:
             total += sum(record.additional + 1 for record in subject.records if record.is_dose)
@@ -148,17 +136,27 @@ class Intake:
                 )
                 break
             events = self._events(records, subject, clock)
-            observations = _observations(subject, clock)
-            baseline, values = self._values(records, subject, names, clock)
-            if values and varying is None:
-                varying = min((line, name) for name, (_, _, line) in values.items())[::-1]
-            changes, knots = _over_time(values, covariates, observations)
-            first = subject.records[0].line.number
-            courses.append(Course(subject.id, first, events, observations, baseline, changes, knots))
+            times = [clock.time(record.time) for record in subject.records]
+            moments = instants(subject.records, times, columns)
+            linear = covariates == "linear"
+            baseline, varying = read_covariates(records, subject, names, times if linear else moments)
+            if varying and ruleless is None:
+                ruleless = min(varying, key=lambda one: one.line)
+            courses.append(
+                Course(
+                    id=subject.id,
+                    line=subject.records[0].line.number,
+                    events=events,
+                    observations=_observations(subject, times, moments),
+                    baseline=baseline,
+                    changes=() if linear or covariates is None else changes(varying, covariates),
+                    knots={one.name: (one.times, one.values) for one in varying} if linear else {},
+                )
+            )
         records.table.problems.stop_if_any()
-        if varying and covariates is None:
+        if ruleless and covariates is None:
             raise InputError(
-                f"{records.file}:{varying[1]}: {varying[0]} changes within a subject: say how it runs between two lines, by "
+                f"{records.file}:{ruleless.line}: {ruleless.name} changes within a subject: say how it runs between two lines, by "
                 "covariates locf (the last value is carried forward), nocb (the next one backward, as in NONMEM) or linear"
             )
         unused = tuple(name for name in records.others if name not in names)
@@ -336,68 +334,14 @@ class Intake:
 
     # -- covariates
 
-    def _covariates(self, records: Records) -> dict[str, str]:
-        """Column -> parameter of the model."""
-        found: dict[str, str] = {}
+    def _covariates(self, records: Records) -> dict[str, tuple[str, float, float]]:
+        """Column -> name and bounds of the parameter of the model."""
+        found: dict[str, tuple[str, float, float]] = {}
         for column in records.others:
             index = _find(column, self.parameters)
-            if index is None:
-                continue
-            name = self.parameters[index]
-            if name in found.values():
-                records.wrong(
-                    records.table.header, column, f"two columns are the covariate {name}: remove one"
-                )
-            found[column] = name
+            if index is not None:
+                found[column] = self.parameters[index], self.lower[index], self.upper[index]
         return found
-
-    def _values(
-        self, records: Records, subject: SubjectRecords, names: Mapping[str, str], clock: _Clock
-    ) -> tuple[dict[str, float], dict[str, tuple[Floats, Floats, int]]]:
-        """First values by name; and times, values and the line of the first change of those that vary."""
-        baseline: dict[str, float] = {}
-        varying: dict[str, tuple[Floats, Floats, int]] = {}
-        for column, name in names.items():
-            place = records.others[column]
-            index = list(self.parameters).index(name)
-            times: list[float] = []
-            values: list[float] = []
-            changed = 0
-            for record in subject.records:
-                text = record.line.fields[place]
-                if text in MISSING:
-                    continue
-                exact = number(text)
-                if isinstance(exact, str):
-                    records.wrong(record.line, column, exact)
-                    continue
-                value, time = float(exact), clock.time(record.time)
-                if not self.lower[index] <= value <= self.upper[index]:
-                    records.wrong(
-                        record.line,
-                        column,
-                        f"{name} = {text} is outside its bounds {self.lower[index]:g} .. {self.upper[index]:g}",
-                    )
-                elif times and times[-1] == time:
-                    if values[-1] != value:
-                        records.wrong(
-                            record.line,
-                            column,
-                            f"{name} has two values at one time, {values[-1]:g} and {value:g}",
-                        )
-                else:
-                    changed = changed or (record.line.number if values and values[-1] != value else 0)
-                    times.append(time)
-                    values.append(value)
-            if not values:
-                records.wrong(
-                    subject.records[0].line, column, f'subject "{subject.id[:40]}" has no value of {name}'
-                )
-                continue
-            baseline[name] = values[0]
-            if changed:
-                varying[name] = np.array(times), np.array(values), changed
-        return baseline, varying
 
 
 def _find(name: str, known: Sequence[str]) -> int | None:
@@ -408,49 +352,21 @@ def _find(name: str, known: Sequence[str]) -> int | None:
     return same[0] if len(same) == 1 else None
 
 
-def _just_before(time: Floats) -> Floats:
-    return time - BEFORE * np.maximum(np.abs(time), 1.0)
-
-
-def _over_time(
-    values: Mapping[str, tuple[Floats, Floats, int]], rule: str | None, observations: Observations
-) -> tuple[tuple[tuple[float, str, float], ...], dict[str, tuple[Floats, Floats]]]:
-    """Changes for a solve, or knots."""
-    if rule == "linear":
-        return (), {name: (times, numbers) for name, (times, numbers, _) in values.items()}
-    early = set(observations.time[observations.before].tolist())
-    changes: list[tuple[float, str, float]] = []
-    for name, (times, numbers, _) in values.items():
-        for (start, old), (end, new) in pairwise(zip(times.tolist(), numbers.tolist(), strict=True)):
-            if new == old:
-                continue
-            margin = BEFORE * max(abs(start if rule == "nocb" else end), 1.0)
-            if rule == "nocb":
-                at = start + margin  # what happens at the line before still has that line's value
-            else:
-                at = end - 2 * margin if end in early else end  # an output of this line has its value
-            changes.append((at, name, new))
-    return tuple(sorted(changes, key=lambda change: change[0])), {}
-
-
-def _observations(subject: SubjectRecords, clock: _Clock) -> Observations:
-    coming: Fraction | None = None
-    kept: list[tuple[Record, bool]] = []
-    for record in reversed(subject.records):
-        if record.is_event:
-            coming = record.time
-        if record.kind == OBSERVATION:
-            kept.append((record, coming == record.time))
-    kept.reverse()
+def _observations(subject: SubjectRecords, times: Sequence[float], moments: Sequence[float]) -> Observations:
+    kept = [
+        (record, time, moment)
+        for record, time, moment in zip(subject.records, times, moments, strict=True)
+        if record.kind == OBSERVATION
+    ]
     return Observations(
-        time=np.array([clock.time(record.time) for record, _ in kept], dtype=np.float64),
-        before=np.array([before for _, before in kept], dtype=bool),
-        value=np.array([record.value for record, _ in kept], dtype=np.float64),
-        missing=np.array([record.missing for record, _ in kept], dtype=bool),
-        censored=np.array([record.censored for record, _ in kept], dtype=np.int64),
-        limit=np.array([record.limit for record, _ in kept], dtype=np.float64),
-        line=np.array([record.line.number for record, _ in kept], dtype=np.int64),
-        value_id=tuple(record.value_id for record, _ in kept),
+        time=np.array([time for _, time, _ in kept], dtype=np.float64),
+        output_times=np.array([moment for _, _, moment in kept], dtype=np.float64),
+        value=np.array([record.value for record, *_ in kept], dtype=np.float64),
+        missing=np.array([record.missing for record, *_ in kept], dtype=bool),
+        censored=np.array([record.censored for record, *_ in kept], dtype=np.int64),
+        limit=np.array([record.limit for record, *_ in kept], dtype=np.float64),
+        line=np.array([record.line.number for record, *_ in kept], dtype=np.int64),
+        value_id=tuple(record.value_id for record, *_ in kept),
     )
 
 

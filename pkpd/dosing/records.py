@@ -21,8 +21,10 @@
     DV, MDV, DVID, CENS, LIMIT   are kept with the observations
 
 A reset, and a dose with SS 1, cancel the additional doses of earlier lines that are still to come (NONMEM Users Guide VIII, "SS data item", "Reset event").
+An additional dose has the covariates of its own time. Lines of one time happen in their order, each with its own covariates.
+
 Every other column is a covariate where the model has a parameter of that name, and otherwise is reported as unused. A file is read whole or not at all:
-every line that is wrong is named in one error. What needs a model is read by `pkpd.dosing.intake`.
+every line that is wrong is named in one error. Separators, comments and encoding: `pkpd.dosing.csvfile`. What needs a model: `pkpd.dosing.intake`.
 """
 
 from __future__ import annotations
