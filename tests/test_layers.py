@@ -24,6 +24,7 @@ TABLE: dict[str, tuple[int, set[str], set[str]]] = {
     "simulate": (5, {"errors", "symbolic", "kernel", "ode", "dosing", "solve"}, {"pandas"}),
     "data": (4, {"errors", "units", "library", "dosing"}, set()),
     "endpoints": (5, {"errors", "dosing"}, set()),
+    "cohort": (6, {"errors", "kernel", "ode", "dosing", "solve", "simulate"}, {"pandas"}),
     "likelihood": (5, {"errors", "data"}, set()),
     "domain": (6, {"errors", "dosing", "data", "endpoints"}, set()),
     "tolerability": (6, {"errors", "library", "dosing", "endpoints"}, set()),
@@ -66,8 +67,8 @@ TABLE: dict[str, tuple[int, set[str], set[str]]] = {
     "report": (9, {"errors", "files", "fit", "predict", "compare", "plot"}, {"jinja2", "markupsafe"}),
     "cli": (
         10,
-        {"errors", "files", "units", "library", "symbolic", "dosing", "kernel", "ode", "simulate", "fit"}
-        | {"compare", "plot", "report"},
+        {"errors", "files", "units", "library", "symbolic", "dosing", "kernel", "ode", "simulate", "cohort"}
+        | {"fit", "compare", "plot", "report"},
         {"typer", "rich"},
     ),
     "__main__": (11, {"cli"}, set()),

@@ -90,6 +90,14 @@ class EventTable:
         return cls(number, number.copy(), index, number.copy(), index.copy())
 
 
+class PartError(ScheduleError):
+    """An error that belongs to one part of a schedule, which turns the number into a place in its text."""
+
+    def __init__(self, part: int, message: str) -> None:
+        super().__init__(message)
+        self.part = part
+
+
 def event_table(
     courses: Iterable[tuple[Fraction, Part]],
     time_unit: str,
@@ -100,18 +108,16 @@ def event_table(
     """Courses, each with the day on which it starts, in the units of a model; see `pkpd.dosing.Schedule.events`."""
     per_day = units_per_day(time_unit)
     columns: list[tuple[NDArray[np.float64], float, int, float, int]] = []
-    for start, part in courses:
-        route = _find_route(part.route, routes)
+    for i, (start, part) in enumerate(courses):
+        written = f"{decimal_text(part.amount)} {part.unit}"
         duration = math.nan if part.duration is None else float(part.duration * per_day)
-        columns.append(
-            (
-                _times(part, start, per_day),
-                float(part.amount) * _factor(part, routes[route], dose_units),
-                route,
-                duration,
-                _size(part, sizes),
-            )
-        )
+        try:
+            route = find_route(part.route, routes)
+            factor = unit_factor(written, part.unit, routes[route], dose_units)
+            size = size_index(written, part.per, sizes)
+        except ScheduleError as error:
+            raise PartError(i, str(error)) from None
+        columns.append((_times(part, start, per_day), float(part.amount) * factor, route, duration, size))
     if not columns:
         return EventTable.empty()
     lengths = [len(times) for times, *_ in columns]
@@ -121,30 +127,27 @@ def event_table(
     return EventTable(time[order], *rest)
 
 
-def _factor(part: Part, route: str, dose_units: Mapping[str, Mapping[str, float]]) -> float:
-    """Size of the dose's unit in the unit of the state that the route enters."""
+def unit_factor(written: str, unit: str, route: str, dose_units: Mapping[str, Mapping[str, float]]) -> float:
+    """Size of a dose's unit in the unit of the state that the route enters; ``written`` is the dose as errors call it."""
     units = dose_units.get(route, {})
-    if part.unit not in units:
+    if unit not in units:
         accepted = (
             f"it takes {', '.join(units)}"
             if units
             else "it takes none of the units a schedule can be written in"
         )
-        raise ScheduleError(
-            f"a dose of {decimal_text(part.amount)} {part.unit} cannot enter by route "
-            f'"{route}" of this model: {accepted}'
-        )
-    return units[part.unit]
+        raise ScheduleError(f'a dose of {written} cannot enter by route "{route}" of this model: {accepted}')
+    return units[unit]
 
 
-def _size(part: Part, sizes: Mapping[str, int]) -> int:
+def size_index(written: str, per: str, sizes: Mapping[str, int]) -> int:
     """Index of the parameter that multiplies a dose per body size, -1 for an absolute one."""
-    size = sizes.get(part.per, -1) if part.per else -1
-    if part.per and size < 0:
-        name, line = _SIZES[part.per]
+    size = sizes.get(per, -1) if per else -1
+    if per and size < 0:
+        name, line = _SIZES[per]
         raise ScheduleError(
-            f"a dose of {decimal_text(part.amount)} {part.unit}/{part.per} needs the {name}, but this model "
-            f'has none: give the dose without /{part.per}, or add "covariate {line}" to the model'
+            f"a dose of {written}/{per} needs the {name}, but this model "
+            f'has none: give the dose without /{per}, or add "covariate {line}" to the model'
         )
     return size
 
@@ -169,7 +172,8 @@ def _times(part: Part, start: Fraction, per_day: Fraction) -> NDArray[np.float64
     return (ticks + int(start * scale)) * per_day.numerator / (scale * per_day.denominator)
 
 
-def _find_route(route: str, routes: Sequence[str]) -> int:
+def find_route(route: str, routes: Sequence[str]) -> int:
+    """Index of a route by name; case matters only where two names differ by nothing else."""
     if route in routes:
         return list(routes).index(route)
     same = [i for i, name in enumerate(routes) if name.lower() == route.lower()]
