@@ -63,16 +63,25 @@ TABLE: dict[str, tuple[int, set[str], set[str]]] = {
         | {"population"},
         {"pandas"},
     ),
+    "optimise": (
+        9,
+        {"errors", "files", "dosing", "solve", "endpoints", "tolerability", "compare"},
+        {"pandas", "pymoo"},
+    ),
     "plot": (8, {"errors", "files"}, {"matplotlib"}),
-    "report": (9, {"errors", "files", "fit", "predict", "compare", "plot"}, {"jinja2", "markupsafe"}),
-    "cli": (
+    "report": (
         10,
+        {"errors", "files", "fit", "predict", "compare", "optimise", "plot"},
+        {"jinja2", "markupsafe"},
+    ),
+    "cli": (
+        11,
         {"errors", "files", "units", "library", "symbolic", "dosing", "kernel", "ode", "simulate", "cohort"}
-        | {"fit", "compare", "plot", "report"},
+        | {"fit", "compare", "optimise", "plot", "report"},
         {"typer", "rich"},
     ),
-    "__main__": (11, {"cli"}, set()),
-    "__init__": (11, {"errors", "library", "dosing", "kernel", "simulate", "fit", "report"}, set()),
+    "__main__": (12, {"cli"}, set()),
+    "__init__": (12, {"errors", "library", "dosing", "kernel", "simulate", "fit", "report"}, set()),
 }
 
 
@@ -147,7 +156,7 @@ def test_the_table_itself_goes_one_way():
             assert TABLE[other][0] < row, f"{name} (row {row}) would import {other} (row {TABLE[other][0]})"
 
 
-@pytest.mark.parametrize("library", ["pint", "sympy", "scipy", "matplotlib", "jinja2", "typer"])
+@pytest.mark.parametrize("library", ["pint", "sympy", "scipy", "matplotlib", "jinja2", "typer", "pymoo"])
 def test_each_of_these_libraries_has_one_home(library):
     assert len([name for name, (_, _, libraries) in TABLE.items() if library in libraries]) == 1
 

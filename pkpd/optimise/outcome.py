@@ -1,0 +1,144 @@
+"""What a schedule does, as far as a front needs it: medians over subjects, and those medians over again under each draw of the parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pkpd import tolerability
+from pkpd.compare import Arm, Scene
+from pkpd.compare.comparison import FEWEST_DRAWS, FEWEST_OF_A_DRAW, medians_of_draws
+from pkpd.dosing import Schedule
+from pkpd.endpoints import Endpoint, quantiles
+from pkpd.errors import InputError
+from pkpd.optimise.wishes import Constraint, Objective
+
+Floats = NDArray[np.float64]
+
+ROUGH_DRAWS, ROUGH_SUBJECTS = 13, 104
+"""Of the search: eight subjects to each of an odd number of draws, a whole chunk of the solver."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """One schedule in the subjects of a scene.
+
+    medians : endpoint -> median over subjects; worlds : endpoint -> (n_subjects,), that median as it would be if the parameters were those of
+    each subject's draw (an adverse event has posterior draws of its own, one to a subject), so that a share of worlds is a probability.
+    """
+
+    schedule: Schedule
+    medians: Mapping[Endpoint, float]
+    worlds: Mapping[Endpoint, Floats]
+    warnings: tuple[str, ...] = ()
+    failed: int = 0
+
+    @classmethod
+    def of(cls, arm: Arm, endpoints: Sequence[Endpoint]) -> Outcome:
+        """Of a simulated arm; an endpoint that it has no value of is nan."""
+        population = arm.scene.population
+        medians, worlds = {}, {}
+        for endpoint in endpoints:
+            values = arm.endpoints.get(endpoint, np.full(arm.scene.subjects, np.nan))
+            (medians[endpoint],) = (float(value) for value in quantiles(values, (0.5,)))
+            worlds[endpoint] = (
+                values
+                if endpoint == tolerability.EVENT
+                else _worlds(values, medians[endpoint], population.draw)
+            )
+        return cls(arm.schedule, medians, worlds, arm.warnings, arm.failed)
+
+    def objectives(self, objectives: Sequence[Objective]) -> Floats:
+        """(n_objectives,) medians, less being better in each; the last digits, which are rounding, left out; 1e9 where there is none."""
+        values = [-objective.sign * self.medians[objective.endpoint] for objective in objectives]
+        return np.array(
+            [float(f"{min(max(value, -1e9), 1e9):.9g}") if value == value else 1e9 for value in values]
+        )
+
+    def violations(self, constraints: Sequence[Constraint], confidence: float) -> Floats:
+        """(n_constraints,), 0 where a constraint holds with that probability, else by which share of its bound it is missed."""
+        return np.array(
+            [
+                constraint.violation(self.worlds[constraint.endpoint], confidence)
+                for constraint in constraints
+            ],
+            dtype=np.float64,
+        )
+
+
+def _worlds(values: Floats, median: float, draw: NDArray[np.int64]) -> Floats:
+    """The medians of the draws, spread around the median of all, one to a subject."""
+    numbers, place = np.unique(draw, return_inverse=True)
+    if numbers.size == 1:  # nothing is uncertain
+        return np.full(draw.size, median)
+    medians = medians_of_draws(values, draw)
+    if medians.size != numbers.size:  # a draw without enough values
+        return np.full(draw.size, np.nan)
+    if np.isfinite(medians).all() and np.isfinite(median):
+        medians = medians + (median - np.median(medians))
+    return np.asarray(medians[place])
+
+
+def check_draws(scene: Scene) -> None:
+    """Raise InputError for too few subjects or draws to say anything of uncertainty."""
+    if "uncertainty" not in scene.population.vary:
+        return
+    fewest = int(np.unique(scene.population.draw, return_counts=True)[1].min())
+    if scene.draws < FEWEST_DRAWS or fewest < FEWEST_OF_A_DRAW:
+        raise InputError(
+            f"{scene.subjects} subjects of {scene.draws} draws are too few for the uncertainty of the parameters: at least {FEWEST_DRAWS} draws with "
+            f"{FEWEST_OF_A_DRAW} subjects each, or vary without uncertainty"
+        )
+
+
+def rough(scene: Scene) -> Scene:
+    """A scene of a part of the subjects, which is quicker to search; small scenes as they are."""
+    if scene.subjects <= ROUGH_SUBJECTS:
+        return scene
+    draw = scene.population.draw
+    chosen = np.flatnonzero(draw < ROUGH_DRAWS)[:ROUGH_SUBJECTS]
+    population = dataclasses.replace(
+        scene.population, values=scene.population.values[chosen], draw=draw[chosen]
+    )
+    return dataclasses.replace(scene, population=population)
+
+
+class Cache:
+    """Outcomes of schedules in one scene, each simulated once, several at a time."""
+
+    def __init__(self, scene: Scene, endpoints: Sequence[Endpoint], threads: int) -> None:
+        # each schedule on one thread: many short ones keep all of them busy
+        self.scene = dataclasses.replace(scene, threads=1)
+        self.endpoints, self.threads = endpoints, threads
+        self.found: dict[str, Outcome] = {}
+        self._lock = threading.Lock()
+        self.scene.rest  # noqa: B018  (computed once, before threads ask for it)
+
+    def evaluate(self, schedules: Sequence[Schedule], done: Callable[[], None] | None = None) -> None:
+        """Simulate those that are not there yet; what was finished before an exception stays. done : called after each."""
+        new = {str(schedule): schedule for schedule in schedules}
+        new = {text: schedule for text, schedule in new.items() if text not in self.found}
+        if not new:
+            return
+
+        def run(text: str, schedule: Schedule) -> None:
+            outcome = Outcome.of(self.scene.arm(schedule), self.endpoints)
+            with self._lock:
+                self.found[text] = outcome
+
+        with ThreadPoolExecutor(min(self.threads, len(new))) as pool:
+            futures = [pool.submit(run, text, schedule) for text, schedule in new.items()]
+            try:
+                for future in as_completed(futures):
+                    future.result()
+                    if done is not None:
+                        done()
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
