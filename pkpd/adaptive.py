@@ -19,6 +19,7 @@ from pkpd import units
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
 from pkpd.dosing.quantities import units_per_day
 from pkpd.dosing.rules import BASELINE, AdaptiveSchedule
+from pkpd.dosing.words import suggest
 from pkpd.endpoints import Regimen
 from pkpd.errors import InputError, UnitError
 from pkpd.kernel import Kernel
@@ -85,10 +86,12 @@ class Rules:
         columns, thresholds = [], []
         for i, rule in enumerate(plan.rules):
             if rule.output not in kernel.OUTPUTS:
+                known = suggest(rule.output, kernel.OUTPUTS)
                 raise plan.error(
-                    f'{kernel.NAME} has no output "{rule.output}"; it has {", ".join(kernel.OUTPUTS)}',
+                    f'{kernel.NAME} has no output "{rule.output}"',
                     i,
-                    rule.output,
+                    "output",
+                    (f'did you mean "{known}"? ' if known else "") + f"it has {', '.join(kernel.OUTPUTS)}",
                 )
             column = list(kernel.OUTPUTS).index(rule.output)
             size = 1.0
@@ -97,7 +100,7 @@ class Rules:
                 try:
                     size = units.factor(rule.unit, unit)
                 except UnitError as error:
-                    raise plan.error(f"{rule.output} is in {unit}: {error}", i, rule.unit) from None
+                    raise plan.error(f"{rule.output} is in {unit}: {error}", i, "unit") from None
             columns.append(column)
             thresholds.append(float(rule.threshold) * size)
         change = {"reduce": -1, "raise": 1}

@@ -49,7 +49,7 @@ from pkpd.dosing.quantities import (
     time_text,
     with_size,
 )
-from pkpd.dosing.schedule import Schedule
+from pkpd.dosing.schedule import Schedule, Written
 from pkpd.errors import ScheduleError
 
 ACTIONS = ("stop", "hold", "reduce", "raise")
@@ -222,6 +222,7 @@ class AdaptiveSchedule:
         schedule: the doses as planned.
         rules: in the order of writing.
         look: when the rules are looked at: "dose" or "cycle" (before each), or an interval in days.
+        written: the text that it was read from, with the place of each rule; None where it was made otherwise.
 
     Raises:
         ScheduleError: rules for no dose, rules that contradict each other or that could never act.
@@ -230,8 +231,7 @@ class AdaptiveSchedule:
     schedule: Schedule
     rules: tuple[Rule, ...]
     look: str | Fraction = "dose"
-    written: tuple[str, str] = field(default=("", ""), compare=False, repr=False)
-    """The text that was read and what errors call it; ("", "") where it was made from values."""
+    written: Written | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", tuple(self.rules))
@@ -327,16 +327,18 @@ class AdaptiveSchedule:
             "look": look,
         }
 
-    def error(self, message: str, rule: int | None = None, word: str = "") -> ScheduleError:
-        """An error that shows its place in the text: a rule by its number (None: where the rules begin), or a word in it."""
-        text, file = self.written if self.written[0] else (str(self), "<schedule>")
-        parser = _RuleParser(text, file)
-        parser.adaptive()
-        start, end = parser.places[rule] if rule is not None else (parser.places[0][0], parser.places[-1][1])
-        found = re.compile(rf"\b{re.escape(word)}").search(text, start, end) if word else None
-        if found:
-            start, end = found.span()
-        return parser.error(message, start, end)
+    def error(self, message: str, rule: int | None = None, place: str = "", hint: str = "") -> ScheduleError:
+        """An error that shows its place in the text: the rules, one by its number, or its "output" or "unit"."""
+        written = self.written or type(self).parse(str(self)).written
+        assert written is not None
+        start, end = (written.places[0][0], written.places[-1][1]) if rule is None else written.places[rule]
+        if rule is not None and place:
+            word = r"\s+".join(map(re.escape, getattr(self.rules[rule], place).split()))
+            pattern = rf"\bif\s+({word})" if place == "output" else rf"({word})$"
+            found = re.compile(pattern, re.IGNORECASE).search(written.text, start, end)
+            assert found is not None
+            start, end = found.span(1)
+        return written.error(message, start, end, hint)
 
 
 Plan = Schedule | AdaptiveSchedule
@@ -397,7 +399,9 @@ class _RuleParser(Parser):
         if not rules:
             self.fail("no rule is looked at", first, self.tokens[-2], f"here can stand: {_CLAUSES}")
         try:
-            return AdaptiveSchedule(schedule, tuple(rules), look or "dose", (self.text, self.file))
+            return AdaptiveSchedule(
+                schedule, tuple(rules), look or "dose", Written(self.text, self.file, tuple(self.places))
+            )
         except RuleError as error:
             raise self.error(str(error), *self.places[error.rule]) from None
         except ScheduleError as error:
