@@ -1,8 +1,10 @@
 """Subjects under a schedule with rules: from look to look, each with the doses that it is given.
 
-The course is integrated from one look to the next, for all subjects at once. At a look the outputs just before the doses of that instant are compared with the
-thresholds, and each subject's doses until the next look are multiplied by what follows: 0 where they are held. Where no rule applies, the
-course is that of the plain schedule but for the integration's tolerance: at each look the integrator begins anew, with a first step and error scales of its own.
+First it is found out what each subject is given: the course is integrated from one look to the next, for all subjects at once; at a look the outputs just
+before the doses of that instant are compared with the thresholds, and a subject's doses until the next look are multiplied by what follows, 0 where they are held.
+Then the whole course is integrated once with these doses. So it is, to the last bit, that of a schedule in which they are written out, and where no
+rule ever acts that of the plain schedule. What the looks saw agrees with it within the integration's tolerance, since the integrator begins anew at each of them:
+a threshold that is met more closely than that may be judged either way.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from pkpd.dosing import EventTable, Schedule, time_units_per_day
 from pkpd.dosing.quantities import units_per_day
 from pkpd.dosing.rules import BASELINE, AdaptiveSchedule
 from pkpd.dosing.words import suggest
-from pkpd.endpoints import Regimen
+from pkpd.endpoints import Endpoint, Regimen
 from pkpd.errors import InputError, UnitError
 from pkpd.kernel import Kernel
 from pkpd.ode.status import SUCCESS
@@ -31,9 +33,18 @@ from pkpd.solve.table import dose_rows
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-MOST_LOOKS = 5000
+MOST_LOOKS = MOST_DOSES = 5000
 CHUNK = 104  # subjects that are integrated together: whole vectors; the same however many threads there are
 NO_RULE = -1
+
+_SHARE = "in percent of the doses planned, by the schedule's rules"
+HELD = Endpoint("doses held", "percent", f"The doses not given, {_SHARE}.", 0, "burden")
+REDUCED = Endpoint(
+    "doses reduced", "percent", f"The doses given, but smaller than planned, {_SHARE}.", 0, "burden"
+)
+RAISED = Endpoint("doses raised", "percent", f"The doses given larger than planned, {_SHARE}.", 0, "burden")
+BY_RULES = {HELD: ("stop", "hold"), REDUCED: ("reduce",), RAISED: ("raise",)}
+"""What rules do to doses, and the actions that do it; of a schedule without rules all are 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,6 +177,8 @@ def _looks(plan: AdaptiveSchedule, events: EventTable, time_unit: str) -> Floats
             looks = np.empty(count)
     if not looks.size:
         raise plan.error(why)
+    if len(events) > MOST_DOSES:
+        raise plan.error(f"rules are followed over at most {MOST_DOSES:,} doses; these are {len(events):,}")
     if looks.size > MOST_LOOKS:
         raise plan.error(
             f"the rules would be looked at {looks.size:,} times; at most {MOST_LOOKS:,} are simulated"
@@ -208,8 +221,8 @@ def titrate(
     rules = Rules.of(kernel, plan)
     p = np.atleast_2d(np.asarray(parameters, dtype=np.float64))
     t = np.atleast_1d(np.asarray(times, dtype=np.float64))
-    if t.ndim != 1 or not t.size or not np.all(np.isfinite(t)) or np.any(np.diff(t) < 0):
-        raise InputError("output times must be finite and ascend, at least one")
+    if t.ndim != 1 or not t.size or not np.all(np.isfinite(t)):
+        raise InputError("output times must be a one-dimensional array of finite numbers, at least one")
     n = len(p)
     found = Titration(
         outputs=np.full((n, t.size, kernel.n_outputs), np.nan),
@@ -220,84 +233,91 @@ def titrate(
         status=np.full(n, SUCCESS),
     )
 
+    start = min(0.0, float(t.min()), float(rules.events.time[0]))
+
     def run(first: int, end: int) -> None:
-        _Chunk(kernel, p[first:end], rules, t, rtol, found, slice(first, end)).run()
+        rows = slice(first, end)
+        _Chunk(kernel, p[rows], rules, rtol, found, rows).run(start)
+        known = np.flatnonzero(found.status[rows] == SUCCESS) + first
+        if known.size:
+            course = solve(
+                kernel, p[known], rules.events, t, rtol=rtol, threads=1, factors=found.given[known]
+            )
+            found.outputs[known], found.status[known] = course.outputs, course.status
+        failed = np.flatnonzero(found.status[rows] != SUCCESS) + first
+        found.given[failed], found.acted[failed] = np.nan, NO_RULE
 
     spread(run, n, min(n, threads or usable_cores()), CHUNK, progress)
     return found
 
 
+def shares(plan: AdaptiveSchedule, given: Floats) -> dict[Endpoint, Floats]:
+    """How many doses its rules changed, (n_subjects,) each, from what doses were multiplied by, (n_subjects, n_doses); nan where that is not known."""
+    actions = {rule.action for rule in plan.rules}
+    changed = {HELD: given == 0.0, REDUCED: (given > 0.0) & (given < 1.0), RAISED: given > 1.0}
+    known = ~np.isnan(given).any(axis=1)
+    return {
+        endpoint: np.where(known, 100.0 * changed[endpoint].mean(axis=1), np.nan)
+        for endpoint, by in BY_RULES.items()
+        if actions & set(by)
+    }
+
+
 class _Chunk:
-    """Subjects that go from look to look together; what they come to is written into their ``rows`` of ``found``.
+    """Subjects that go from look to look together, to find out what they are given; it is written into their ``rows`` of ``found``.
 
     alive : numbers of those that have not failed; y : (n, n_states), where they stand.
     """
 
     def __init__(
-        self,
-        kernel: Kernel,
-        p: Floats,
-        rules: Rules,
-        times: Floats,
-        rtol: float,
-        found: Titration,
-        rows: slice,
+        self, kernel: Kernel, p: Floats, rules: Rules, rtol: float, found: Titration, rows: slice
     ) -> None:
-        self.kernel, self.p, self.rules, self.times, self.rtol = kernel, p, rules, times, rtol
-        self.outputs, self.rest, self.given = found.outputs[rows], found.rest[rows], found.given[rows]
+        self.kernel, self.p, self.rules, self.rtol = kernel, p, rules, rtol
+        self.rest, self.given = found.rest[rows], found.given[rows]
         self.acted, self.status = found.acted[rows], found.status[rows]
         self.alive = np.arange(len(p))
         self.y = np.empty((len(p), kernel.n_states))
 
-    def run(self) -> None:
-        """From the first dose to the last time or look."""
-        rules, events, times = self.rules, self.rules.events, self.times
+    def run(self, start: float) -> None:
+        """From the time ``start``, at rest, to the last look."""
+        rules, events = self.rules, self.rules.events
         reach = _reach(self.kernel, self.p, rules)
-        start = min(0.0, float(times[0]), float(events.time[0]))
-        self.rest[:] = self.go_on(EventTable.empty(), np.array([start]))[:, 0]
+        self.rest[:] = self.go_on(EventTable.empty(), start)
         self.given[:] = 1.0
         factor, stopped = np.ones(len(self.p)), np.zeros(len(self.p), bool)
-        for k, end in enumerate([*rules.looks.tolist(), math.inf]):
-            inside = np.flatnonzero((times >= start) & (times < end))
-            last = k == rules.looks.size
-            if last and not inside.size:
-                break
-            # what is given at the look itself, and later, is not there yet: outputs at that instant are those before it
-            acting = np.flatnonzero((events.time >= start - reach) & (events.time < end))
-            asked = times[inside] if last else np.append(times[inside], end)
-            values = self.go_on(events.take(acting), asked, start, self.given[:, acting])
-            self.outputs[:, inside] = values[:, : inside.size]
-            if last or not self.alive.size:
-                break
-            acted = self.acted[:, k] = rules.acting(values[:, -1], self.rest, stopped)
+        for k, look in enumerate(rules.looks.tolist()):
+            # what is given at the look itself, and later, is not in the table: outputs are those before it
+            acting = np.flatnonzero((events.time >= start - reach) & (events.time < look))
+            values = self.go_on(events.take(acting), look, start, self.given[:, acting])
+            acted = self.acted[:, k] = rules.acting(values, self.rest, stopped)
             stopped |= np.isin(acted, rules.numbers("stop"))
             factor = rules.changed(factor, acted)
             none = stopped | np.isin(acted, rules.numbers("hold"))
-            self.given[:, events.time >= end] = np.where(none, 0.0, factor)[:, None]
-            start = end
-        failed = self.status != SUCCESS
-        self.outputs[failed], self.given[failed], self.acted[failed] = np.nan, np.nan, NO_RULE
+            self.given[:, events.time >= look] = np.where(none, 0.0, factor)[:, None]
+            start = look
+            if stopped[self.alive].all():  # or nobody is left
+                break
 
     def go_on(
-        self, events: EventTable, times: Floats, start: float | None = None, given: Floats | None = None
+        self, events: EventTable, time: float, start: float | None = None, given: Floats | None = None
     ) -> Floats:
-        """Integrate those that have not failed, from where they stand at ``start`` (None: at rest) to the last of ``times``: (n, n_times, n_outputs), nan of the failed."""
+        """Integrate those that have not failed to ``time``, from where they stand at ``start`` (None: at rest): outputs there, (n, n_outputs), nan of the failed."""
         alive = self.alive
         solution = solve(
             self.kernel,
             self.p[alive],
             events,
-            times,
+            [time],
             rtol=self.rtol,
             threads=1,
             keep_states=True,
-            initial=None if start is None else self.y[alive],
+            initial=None if start is None or given is None else self.y[alive],
             start=start,
             factors=None if given is None else given[alive],
         )
         assert solution.states is not None
-        outputs = np.full((len(self.p), times.size, self.kernel.n_outputs), np.nan)
-        outputs[alive], self.y[alive] = solution.outputs, solution.states[:, -1]
+        outputs = np.full((len(self.p), self.kernel.n_outputs), np.nan)
+        outputs[alive], self.y[alive] = solution.outputs[:, 0], solution.states[:, 0]
         self.status[alive] = solution.status
         self.alive = alive[solution.status == SUCCESS]
         return outputs
