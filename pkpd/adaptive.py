@@ -207,8 +207,8 @@ def titrate(
     Parameters
     ----------
     parameters : (n_subjects, n_params) or (n_params,), in the order of ``kernel.PARAMETERS``.
-    times : (n_times,), ascending, in the model's time unit; an output at a dose's own instant is taken after the dose. All looks are simulated, those after the
-        last time too.
+    times : (n_times,), in the model's time unit, in any order; an output at a dose's own instant is taken after the dose. All looks are simulated, those after
+        the last time too.
     progress : called with (subjects done, subjects in all).
 
     A subject's result depends neither on the other subjects of its chunk, but for the last digits of exp, log and powers where one of them fails, nor on the number of threads.
@@ -221,6 +221,10 @@ def titrate(
     rules = Rules.of(kernel, plan)
     p = np.atleast_2d(np.asarray(parameters, dtype=np.float64))
     t = np.atleast_1d(np.asarray(times, dtype=np.float64))
+    if p.ndim != 2 or p.shape[1] != kernel.n_params or not len(p):
+        raise InputError(
+            f"parameters have shape {np.shape(parameters)}; {kernel.NAME} takes (n_subjects, {kernel.n_params})"
+        )
     if t.ndim != 1 or not t.size or not np.all(np.isfinite(t)):
         raise InputError("output times must be a one-dimensional array of finite numbers, at least one")
     n = len(p)
@@ -232,7 +236,6 @@ def titrate(
         acted=np.full((n, rules.looks.size), NO_RULE),
         status=np.full(n, SUCCESS),
     )
-
     start = min(0.0, float(t.min()), float(rules.events.time[0]))
 
     def run(first: int, end: int) -> None:
