@@ -250,6 +250,16 @@ class Scene:
             )
         return tuple(found)
 
+    def _by_rules(self, schedule: Schedule, factors: set[float], known: Sequence[str]) -> list[str]:
+        """What is to be said besides of the smallest and the largest doses that rules led to."""
+        about = {sentence.partition("; nearest is ")[0] for sentence in known}
+        found = []
+        for factor in sorted({min(factors), max(factors)} - {1.0}):
+            for sentence in self.warnings(schedule.scaled(f"{factor:.6g}")):
+                if sentence.partition("; nearest is ")[0] not in about:
+                    found.append(f"By the rules: {sentence}")
+        return found
+
     def arm(self, schedule: str | Plan, label: str | None = None, *, progress: Progress | None = None) -> Arm:
         """Simulate one schedule, with or without rules, and evaluate its endpoints.
 
@@ -327,9 +337,7 @@ class Scene:
                 daily=daily,
             )
         bands = courses.quantiles()
-        extremes = sorted({min(factors), 1.0, max(factors)}, key=lambda factor: factor != 1.0)
-        scaled = [schedule if factor == 1.0 else schedule.scaled(f"{factor:.6g}") for factor in extremes]
-        doses = schedule.doses()
+        doses, warnings = schedule.doses(), scene.warnings(schedule)
         units = {f"{dose.unit}/{dose.per}" if dose.per else dose.unit for dose in doses}
         return Arm(
             label=label or (str(plan) if doses else "none (placebo)"),
@@ -342,7 +350,7 @@ class Scene:
             dose_days=np.array([float(dose.time_days) for dose in doses]),
             dose_amounts=np.array([float(dose.amount) for dose in doses]),
             dose_unit=units.pop() if len(units) == 1 else "",
-            warnings=tuple(dict.fromkeys(warning for doses in scaled for warning in scene.warnings(doses))),
+            warnings=(*warnings, *scene._by_rules(schedule, factors, warnings)),
             failed=int(np.count_nonzero(status)),
             rules=rules,
         )
