@@ -215,12 +215,6 @@ class Scene:
                 f"its first dose, on day {float(first):g}, is not before the horizon of {self.until_days:g} days"
             )
 
-    def check_plan(self, plan: Plan) -> None:
-        """The same of a schedule that may have rules; they must be of this model."""
-        self.check(planned(plan))
-        if isinstance(plan, AdaptiveSchedule):
-            Rules.of(self.population.kernel, plan)
-
     def warnings(self, schedule: Schedule) -> tuple[str, ...]:
         """Where a schedule leaves what the fit and the counts of adverse events have seen, and what the horizon cuts off, as sentences."""
         kernel = self.population.kernel
@@ -249,6 +243,12 @@ class Scene:
                 "though the burden counts them."
             )
         return tuple(found)
+
+    def check_plan(self, plan: Plan) -> None:
+        """As ``check``, of a schedule that may have rules, which must be of this model."""
+        self.check(planned(plan))
+        if isinstance(plan, AdaptiveSchedule):
+            Rules.of(self.population.kernel, plan)
 
     def _by_rules(self, schedule: Schedule, factors: set[float], known: Sequence[str]) -> list[str]:
         """What is to be said besides of the smallest and the largest doses that rules led to."""
@@ -289,13 +289,12 @@ class Scene:
         lock = threading.Lock()
 
         def run(first: int, end: int) -> None:
-            values, given = self.population.values[first:end], None
-            mine = {per: values[:, column] for per, column in sizes.items()}
+            people, given = self.population.values[first:end], None
             solution: Solution | Titration
             if rules is None:
-                solution = solve(kernel, values, events, times, rtol=RTOL, threads=1)
+                solution = solve(kernel, people, events, times, rtol=RTOL, threads=1)
             else:
-                solution = titrate(kernel, values, rules, times, rtol=RTOL, threads=1)
+                solution = titrate(kernel, people, rules, times, rtol=RTOL, threads=1)
                 given = solution.given
             found = evaluate(
                 times,
@@ -305,7 +304,7 @@ class Scene:
                 kernel.OUTPUT_UNITS,
                 schedule,
                 kernel.TIME_UNIT,
-                sizes=mine,
+                sizes={per: self.population.values[first:end, column] for per, column in sizes.items()},
                 dose_unit=_dose_unit(kernel, [part.route for part in schedule.parts]),
                 dose_units=kernel.DOSE_UNITS,
                 given=given,
@@ -313,8 +312,9 @@ class Scene:
             if rules is not None and daily is not None and given is not None:
                 found |= shares(rules, given)
                 with contextlib.suppress(ScheduleError):  # not in MIU: there is no probability of an event
+                    own = {per: people[:, column] for per, column in sizes.items()}
                     daily[first:end] = largest_daily(
-                        schedule, "MIU", mine, len(values), kernel.DOSE_UNITS, given
+                        schedule, "MIU", own, len(people), kernel.DOSE_UNITS, given
                     )
             with lock:
                 if given is not None and (some := given[given > 0.0]).size:
