@@ -50,6 +50,7 @@ from pkpd.dosing.quantities import (
     with_size,
 )
 from pkpd.dosing.schedule import Schedule, Written
+from pkpd.dosing.words import suggest
 from pkpd.errors import ScheduleError
 
 ACTIONS = ("stop", "hold", "reduce", "raise")
@@ -499,7 +500,7 @@ class _RuleParser(Parser):
             if not self.accept("baseline"):
                 self.unexpected("baseline", ("baseline",), what="a multiple is one of the baseline")
             return BASELINE
-        if self.token.word == "baseline":
+        if first.kind == "word" and suggest(first.text, ("baseline",)):
             self.fail("a multiple of the baseline is written with an x", first, hint="write: 2 x baseline")
         while not self.ended:
             self.take()
