@@ -378,7 +378,7 @@ def _reading(arms: Sequence[Arm]) -> tuple[str, ...]:
     if any(arm.rules for arm in arms):
         sentences.append(
             "Where a schedule has rules, each subject's doses are those that the rules left it, by the model's own outputs just before a dose, without any error of "
-            "measurement; treatment, cycles and last dose are those of the schedule as planned."
+            "measurement; treatment, cycles and last dose, and the doses that figures show, are those of the schedule as planned."
         )
     if any(tolerability.EVENT in arm.endpoints for arm in arms):
         sentences.append(

@@ -440,18 +440,28 @@ class _RuleParser(Parser):
             _check_action(action, percent, limit)
         if not self.accept("if"):
             self.unexpected("if", ("if",), what="a rule says when it applies")
-        output = self.token
-        if output.kind != "word" or not _OUTPUT.fullmatch(output.text):
-            self.unexpected(
-                "an output of the model, such as treg_pct or nk", what="a rule looks at an output"
-            )
-        self.take()
+        output = self.output()
         sign = self.sign()
         at = self.token
         threshold = self.number("a threshold")
         unit = self.threshold_unit()
         with self.at(at, self.tokens[self.i - 1]):
-            return Rule(action, output.text, sign, threshold, unit, percent, limit)
+            return Rule(action, output, sign, threshold, unit, percent, limit)
+
+    def output(self) -> str:
+        """A name; x1, which the language of schedules takes for a count, can be one too."""
+        first = self.token
+        found = _OUTPUT.match(self.text, first.start)
+        if found:
+            while self.token.kind != "end" and self.token.end <= found.end():
+                self.take()
+        if not found or self.tokens[self.i - 1].end != found.end():
+            self.fail(
+                f"{self.shown(first)} is no output" if first.kind != "end" else "the schedule ends here",
+                first,
+                hint="here can stand: an output of the model, such as treg_pct or nk",
+            )
+        return found.group()
 
     def percentage(self, action: str) -> Fraction:
         if not self.accept("by"):
