@@ -1,4 +1,4 @@
-"""The command line: ``pkpd models | show | simulate | compare | fit | report | bench``.
+"""The command line: ``pkpd models | show | simulate | compare | optimise | fit | report | bench``.
 
 Results go to standard output (tables, or JSON with ``--json``), progress and notes to standard error. Exit codes: 0 done, 2 wrong
 usage, 3 bad input, 4 an integration failed, 5 no convergence, 6 a missing extra, 130 interrupted. Nothing but typer is loaded
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pkpd.cli.compare import compare
+from pkpd.cli.optimise import optimise
 from pkpd.cli.terminal import (
     JobsOption,
     JsonOption,
@@ -60,6 +61,7 @@ app = typer.Typer(
   pkpd show il2_treg
   pkpd simulate il2_treg "1 MIU sc daily x5 every 28 d x3" --plot course.png
   pkpd compare "1 MIU sc daily x5 every 28 d x3" "2 MIU sc daily x5 every 28 d x3"
+  pkpd optimise "NK under three times baseline, at most 8 injections a month"
   pkpd fit low_dose_il2
 
 A model is a text file: [italic]pkpd show ./my.model[/] checks yours. Results are those of a model and no medical advice.""",
@@ -741,6 +743,7 @@ def _show_profile(profile: Profile, shown: list[str]) -> None:
 
 
 app.command()(compare)
+app.command()(optimise)
 
 
 # --- fit and report ---------------------------------------------------------------------------------------------------

@@ -110,7 +110,7 @@ def compare(
     """
     # what could fail cheaply fails before anything is computed
     if output is not None:
-        _check_output(output)
+        check_output(output)
     from pkpd.compare import Scene, horizon
     from pkpd.compare import compare as run
     from pkpd.compare.schedules import read_schedules
@@ -161,7 +161,8 @@ def compare(
         show(chosen, everything=endpoints is not None)
 
 
-def _check_output(output: Path) -> None:
+def check_output(output: Path) -> None:
+    """Raise ``InputError`` unless this file, or the files of this folder, could be written."""
     from pkpd.files import check_folder, check_target
 
     if output.is_dir():

@@ -321,38 +321,28 @@ def probability_of_better(values: Floats, base: Floats, better: int) -> float:
 
 
 def uncertainty(values: Floats, draw: NDArray[np.int64]) -> tuple[float, float]:
-    """The 90 % interval of the population's median by the uncertainty of the parameters alone: of ``medians_of_draws``; nan where there are none."""
-    medians = medians_of_draws(values, draw)
-    if not medians.size:
-        return NAN, NAN
-    if np.isinf(medians).any():
-        low, _, high = _three(medians)
-        return low, high
-    low, high = np.quantile(medians, (LEVELS[0], LEVELS[-1]))
-    return float(low), float(high)
+    """The 90 % interval of the population's median by the uncertainty of the parameters alone; nan with fewer than ten draws of five subjects.
 
-
-def medians_of_draws(values: Floats, draw: NDArray[np.int64]) -> Floats:
-    """The median under each draw of the parameters, (n_draws,) in the order of the draws; (0,) with fewer than ten draws of five subjects.
-
-    The medians of the draws are drawn together around their middle by as much as they would scatter with the same parameters, since each draw has few
-    subjects: the variance that is left is the variance between draws less the mean sampling variance of a median (from its order statistics; Woodruff,
-    JASA 1952). Where one is infinite they are as they are.
+    It is that of the medians of the draws, (n_draws,), drawn together around their mean by as much as they would scatter with the same parameters, since
+    each draw has few subjects: the variance that is left is the variance between draws less the mean sampling variance of a median (from its order
+    statistics; Woodruff, JASA 1952).
     """
     order = np.argsort(draw, kind="stable")
     starts = np.flatnonzero(np.diff(draw[order], prepend=-1))
     groups = [group[~np.isnan(group)] for group in np.split(values[order], starts[1:])]
     groups = [np.sort(group) for group in groups if group.size >= FEWEST_OF_A_DRAW]
     if len(groups) < FEWEST_DRAWS:
-        return np.empty(0)
+        return NAN, NAN
     medians = np.array([group[(group.size - 1) // 2] for group in groups])
     if np.isinf(medians).any():
-        return medians
+        low, _, high = _three(medians)
+        return low, high
     total = float(np.var(medians, ddof=1))
     by_chance = float(np.mean([_variance_of_the_median(group) for group in groups]))
     left = math.sqrt(max(0.0, 1.0 - by_chance / total)) if total > 0.0 else 0.0
     middle = float(np.median(medians))
-    return np.asarray(middle + left * (medians - middle))
+    low, high = np.quantile(middle + left * (medians - middle), (LEVELS[0], LEVELS[-1]))
+    return float(low), float(high)
 
 
 def _variance_of_the_median(group: Floats) -> float:

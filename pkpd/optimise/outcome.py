@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from pkpd import tolerability
 from pkpd.compare import Arm, Scene
-from pkpd.compare.comparison import FEWEST_DRAWS, FEWEST_OF_A_DRAW, medians_of_draws
+from pkpd.compare.comparison import FEWEST_DRAWS, FEWEST_OF_A_DRAW, uncertainty
 from pkpd.dosing import Schedule
 from pkpd.endpoints import Endpoint, quantiles
 from pkpd.errors import InputError
@@ -73,15 +74,21 @@ class Outcome:
 
 
 def _worlds(values: Floats, median: float, draw: NDArray[np.int64]) -> Floats:
-    """The medians of the draws, spread around the median of all, one to a subject."""
+    """The medians of the draws, spread around the median of all, one to a subject; nan where a draw has too few values.
+
+    A draw has few subjects, whose median scatters by chance: the medians are drawn together as much as the interval of `compare.uncertainty` is.
+    """
     numbers, place = np.unique(draw, return_inverse=True)
     if numbers.size == 1:  # nothing is uncertain
         return np.full(draw.size, median)
-    medians = medians_of_draws(values, draw)
-    if medians.size != numbers.size:  # a draw without enough values
+    medians = np.array([quantiles(values[place == number], (0.5,))[0] for number in range(numbers.size)])
+    low, high = uncertainty(values, draw)
+    if math.isnan(low) or np.isnan(medians).any():
         return np.full(draw.size, np.nan)
-    if np.isfinite(medians).all() and np.isfinite(median):
-        medians = medians + (median - np.median(medians))
+    if np.isfinite(medians).all():
+        raw = np.quantile(medians, (0.05, 0.95))
+        left = (high - low) / (raw[1] - raw[0]) if raw[1] > raw[0] else 0.0
+        medians = median + left * (medians - np.median(medians))
     return np.asarray(medians[place])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import platform
 from collections.abc import Callable, Sequence
@@ -31,8 +32,7 @@ ALSO = ("Treg mean fold", "NK mean fold", "adverse event", "injections per 28 da
 """Endpoints that are kept of every schedule whatever was asked."""
 EVALUATIONS = 600
 FINALISTS = 24
-"""Schedules that are simulated again in all subjects; more only where the front of the search has more, and then at most ``MOST``."""
-MOST = 48
+"""Schedules that are simulated again in all subjects."""
 NEAR = 0.05
 """By which share of its bound a constraint may be missed in the search's subjects by a schedule that is tried again in all."""
 NEAREST = 3
@@ -106,7 +106,8 @@ def optimise(
     if not searched.points:
         raise KeyboardInterrupt
     seen = {text: cache.found[text] for text in searched.points}
-    final, interrupted = _again(scene, few, cache, _finalists(seen, score), endpoints, threads, progress)
+    finalists, n_front = _finalists(seen, score)
+    final, interrupted = _again(scene, few, cache, finalists, endpoints, threads, progress)
     interrupted = interrupted or searched.interrupted
     choices, nearest = _choose(final, searched, wanted, asked, score)
     infeasible = "" if choices else _infeasible(asked, confidence, seen, nearest[0])
@@ -122,7 +123,9 @@ def optimise(
             for text, outcome in seen.items()
         ),
         interrupted=interrupted,
-        reading=_reading(scene, few, confidence, asked, searched, space, len(final), choices or nearest),
+        reading=_reading(
+            scene, few, confidence, wanted, asked, searched, space, n_front, len(final), choices or nearest
+        ),
         notes=_notes(scene, interrupted, len(seen), final),
         provenance=_provenance(scene, few, space, wanted, asked, confidence, evaluations, searched),
     )
@@ -131,34 +134,33 @@ def optimise(
 # --- search -> finalists -> front -------------------------------------------------------------------------------------
 
 
-def _finalists(seen: dict[str, Outcome], score: Callable[[Outcome], tuple[Floats, Floats]]) -> list[str]:
-    """Schedules worth all subjects: the front of those that hold the constraints, then what lies behind it and what misses them by little.
+def _finalists(
+    seen: dict[str, Outcome], score: Callable[[Outcome], tuple[Floats, Floats]]
+) -> tuple[list[str], int]:
+    """Schedules worth all subjects, and how many the front of the search has, which may be more.
 
-    In other subjects a median is another, so that the front of a few may be beside that of all.
+    Those are of its front, evenly spread along the first objective; where there is room for more, what lies behind it and what misses the constraints by
+    little: in other subjects a median is another, so that the front of a few may be beside that of all. Where nothing holds the constraints: the nearest.
     """
     texts = list(seen)
     scores = [score(seen[text]) for text in texts]
     values = np.array([value for value, _ in scores])
     missed = np.array([violation.sum() for _, violation in scores])
-    chosen: list[int] = []
-    strict = np.flatnonzero(missed == 0.0)
-    if strict.size:
-        layer = layers(values[strict])
-        front = strict[layer == 0]
-        if front.size > MOST:  # spread evenly along the first objective
-            front = front[np.argsort(values[front, 0], kind="stable")]
-            front = front[np.unique(np.linspace(0, front.size - 1, MOST).round().astype(np.int64))]
-        chosen += list(front)
-        near = np.flatnonzero(missed <= NEAR)
-        behind = list(near[np.argsort(layers(values[near]), kind="stable")])
-        second = list(strict[np.argsort(layer, kind="stable")])
-        for pair in zip(behind + second[len(behind) :], second + behind[len(second) :], strict=False):
-            chosen += pair
-    else:
-        chosen = list(np.argsort(missed, kind="stable"))
-    chosen = list(dict.fromkeys(int(i) for i in chosen))
-    most = FINALISTS if not strict.size else max(FINALISTS, int(front.size))
-    return [texts[i] for i in chosen[:most]]
+    holding = np.flatnonzero(missed == 0.0)
+    if not holding.size:
+        return [texts[i] for i in np.argsort(missed, kind="stable")[:FINALISTS]], 0
+    layer = layers(values[holding])
+    front = holding[layer == 0]
+    front = front[np.argsort(values[front, 0], kind="stable")]
+    spread = front[
+        np.unique(np.linspace(0, front.size - 1, min(front.size, FINALISTS)).round().astype(np.int64))
+    ]
+    near = np.flatnonzero(missed <= NEAR)
+    behind = holding[np.argsort(layer, kind="stable")]
+    beside = near[np.argsort(layers(values[near]), kind="stable")]
+    turns = [i for pair in itertools.zip_longest(behind, beside) for i in pair if i is not None]
+    chosen = dict.fromkeys(int(i) for i in [*spread, *turns])
+    return [texts[i] for i in list(chosen)[:FINALISTS]], int(front.size)
 
 
 def _again(
@@ -306,9 +308,11 @@ def _reading(
     scene: Scene,
     few: Scene,
     confidence: float,
+    objectives: Sequence[Objective],
     constraints: Sequence[Constraint],
     searched: Searched,
     space: Space,
+    n_front: int,
     n_final: int,
     shown: Sequence[Choice],
 ) -> tuple[str, ...]:
@@ -343,6 +347,10 @@ def _reading(
     else:
         said.append(
             f"The search (NSGA-II) looked at {n:,} schedules of {whole}{where}: close to the best, not proven to be the best."
+        )
+    if n_front > FINALISTS:
+        said.append(
+            f"The front of the search has {n_front:,} schedules; {FINALISTS} of them, evenly spread along {objectives[0]}, were simulated in all subjects."
         )
     if any(choice.point.cycles == 1 for choice in shown):
         said.append(

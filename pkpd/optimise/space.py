@@ -61,7 +61,7 @@ class Space:
         cls,
         dose: str = "0.25 to 3 MIU by 0.25",
         days: str = "1 to 14",
-        interval: str = "7 to 56 d",
+        interval: str = "7 to 56 d by 7",
         cycles: str | None = None,
         spacing: str = "1 d",
         duration: str | None = None,

@@ -26,6 +26,7 @@ from pkpd.plot.fits import (
     parameter_figure,
     residual_figure,
 )
+from pkpd.plot.front import front_figure
 from pkpd.plot.profiles import profile_figure, time_course_figure
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "courses_figure",
     "differences_figure",
     "dose_response_figure",
+    "front_figure",
     "observed_predicted_figure",
     "parameter_figure",
     "profile_figure",

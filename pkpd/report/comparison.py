@@ -109,7 +109,7 @@ def document(comparison: Comparison, command: str = "") -> dict[str, Any]:
         "reading": list(comparison.reading),
         "warnings": list(comparison.short_warnings),
         "command": command,
-        "provenance_rows": list(_flat(provenance)),
+        "provenance_rows": list(flat(provenance)),
     }
 
 
@@ -165,12 +165,13 @@ def findings(comparison: Comparison) -> list[str]:
     return said
 
 
-def _flat(value: dict[str, Any], before: str = "") -> list[tuple[str, str]]:
+def flat(value: dict[str, Any], before: str = "") -> list[tuple[str, str]]:
+    """Provenance as lines: name and value, what is nested named after its parents."""
     rows: list[tuple[str, str]] = []
     for key, item in value.items():
         name = f"{before}{key.replace('_', ' ')}"
         if isinstance(item, dict):
-            rows += _flat(item, f"{name}: ")
+            rows += flat(item, f"{name}: ")
         elif item not in (None, "", []):
             rows.append((name, ", ".join(map(str, item)) if isinstance(item, list | tuple) else str(item)))
     return rows

@@ -1,0 +1,297 @@
+"""``pkpd optimise``: the schedules between which there is a choice, in a table, in files and as a report."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pkpd.cli.terminal import (
+    JobsOption,
+    JsonOption,
+    QuietOption,
+    SeedOption,
+    Work,
+    console,
+    in_time_unit,
+    note,
+    overrides,
+    plain,
+    print_json,
+)
+from pkpd.errors import InputError
+
+if TYPE_CHECKING:
+    from pkpd.optimise import Choice, Front
+
+ENDINGS = (".csv", ".json", ".html")
+FILES = ("front.csv", "front.json", "report.html")
+"""What a folder gets."""
+WARNINGS = 8  # that are printed; files have all
+
+
+def optimise(
+    constraints: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[CONSTRAINT]...",
+            help='What must hold: "Treg at least +50 % on average", "NK under twice baseline", "at most 8 injections a month", or any endpoint: '
+            '"NK peak fold < 3".',
+            show_default=False,
+        ),
+    ] = None,
+    objectives: Annotated[
+        str,
+        typer.Option(help='Two or three endpoints to trade: "Treg mean fold, dose per 28 days", "max Cmax".'),
+    ] = "Treg mean fold, adverse event",
+    dose: Annotated[
+        str, typer.Option(help='Doses: "1, 1.5, 2 MIU", "0.5 to 3 MIU by 0.5"; without a step, two digits.')
+    ] = "0.25 to 3 MIU by 0.25",
+    days: Annotated[str, typer.Option(help="Doses in a cycle.")] = "1 to 14",
+    spacing: Annotated[str, typer.Option(help='Days between them: "1 d", "1, 2, 3 d".')] = "1 d",
+    interval: Annotated[
+        str, typer.Option(help='From cycle to cycle: "7 to 56 d", "2, 4, 8 weeks".')
+    ] = "7 to 56 d by 7",
+    cycles: Annotated[
+        str | None, typer.Option(help="Number of cycles (default: 1 to 6).", show_default=False)
+    ] = None,
+    for_: Annotated[
+        str | None,
+        typer.Option("--for", help='Or as many as the treatment holds: "84 d".', show_default=False),
+    ] = None,
+    route: Annotated[str, typer.Option(help="How the doses are given.")] = "sc",
+    confidence: Annotated[
+        float,
+        typer.Option(
+            min=0.01,
+            max=1.0,
+            help="Probability with which each constraint must hold, by the uncertainty of the parameters.",
+        ),
+    ] = 0.5,
+    evaluations: Annotated[int, typer.Option(min=1, help="How many schedules the search may look at.")] = 600,
+    fit: Annotated[str, typer.Option(help="Name of a fit, or path of its folder.")] = "low_dose_il2",
+    subjects: Annotated[
+        int,
+        typer.Option(
+            min=1, help="How many virtual subjects the front is simulated in; the search uses 104 of them."
+        ),
+    ] = 1000,
+    draws: Annotated[
+        int, typer.Option(min=1, help="How many draws of the fitted parameters the subjects share.")
+    ] = 25,
+    seed: SeedOption = 1,
+    vary: Annotated[
+        str, typer.Option(help="What makes subjects differ: between, uncertainty, study; or none.")
+    ] = "between,uncertainty",
+    study: Annotated[
+        str | None,
+        typer.Option(help="With the effects of a study of the fit, such as IMODALS.", show_default=False),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help='Another value of a parameter or covariate: "BSA = 1.9 m^2". Repeatable.',
+        ),
+    ] = None,
+    responders: Annotated[
+        str | None,
+        typer.Option(
+            help="Only a third of the subjects: low, moderate or high responders.", show_default=False
+        ),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            help='Horizon, the same for all: "120 d" (default: the longest treatment and 28 days more).',
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Write .csv, .json, .html (the report), or a folder with all three.",
+            show_default=False,
+        ),
+    ] = None,
+    jobs: JobsOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Find the schedules between which there is a choice: none of the others is better in every objective.
+
+    [dim]Examples[/]
+
+      pkpd optimise "Treg at least +30 % on average, NK under three times baseline, at most 8 injections a month"
+      pkpd optimise "NK mean fold < 3" --dose "0.5, 1, 1.5, 2 MIU" --interval "2, 4, 8 weeks" --for "168 d" -o report.html
+      pkpd optimise "at most 10 MIU a month" --objectives "Treg mean fold, NK mean fold" --spacing "1, 2, 3 d" --confidence 0.9
+
+    Constraints are parted by "," or given one by one. Ctrl-C ends the search with what was found until then.
+    """
+    # what could fail cheaply fails before anything is computed
+    from pkpd.cli.compare import check_output
+    from pkpd.compare import Scene
+    from pkpd.fit import read_fit
+    from pkpd.kernel import load
+    from pkpd.optimise import Space
+    from pkpd.optimise import optimise as run
+
+    given_options = dict(locals())
+    if output is not None:
+        check_output(output)
+    space = Space.parse(dose, days, interval, cycles, spacing, for_, route)
+    until_days = None if until is None else in_time_unit(until, "d", "--until")
+    if until_days == 0:
+        raise InputError(f"--until {until!r}: the horizon must be longer than zero")
+    with Work("reading and compiling the model (once: it is cached)", quiet):
+        kernel = load(read_fit(fit).main.model)
+    given = overrides(set_ or [], kernel)
+    of_the_subject = {
+        name for name, kind in zip(kernel.PARAMETERS, kernel.KINDS, strict=True) if kind == "covariate"
+    }
+    scene = Scene.create(
+        fit,
+        subjects=subjects,
+        draws=draws,
+        seed=seed,
+        vary=[] if vary.strip() == "none" else [name.strip() for name in vary.split(",") if name.strip()],
+        study=study,
+        covariates={name: value for name, value in given.items() if name in of_the_subject},
+        parameters={name: value for name, value in given.items() if name not in of_the_subject},
+        responders=responders,
+        until_days=until_days,
+        threads=jobs,
+    )
+    with Work("searching", quiet) as work:
+        front = run(
+            scene,
+            space,
+            constraints or (),
+            objectives,
+            confidence=confidence,
+            evaluations=evaluations,
+            progress=lambda what, done, total: work.update(
+                what, done / total, f"{done} of {total} schedules"
+            ),
+        )
+    if output is not None:
+        with Work("writing", quiet):
+            _write(front, output, command(given_options))
+        note(f"wrote {output}", quiet)
+    if json:
+        print_json(front.to_dict())
+    elif not quiet:
+        show(front)
+
+
+def command(options: dict[str, Any]) -> str:
+    """The command line that does the same again."""
+    import inspect
+
+    words = ["pkpd", "optimise", *(options["constraints"] or [])]
+    for name, parameter in inspect.signature(optimise).parameters.items():
+        if name in ("constraints", "set_", "output", "jobs", "json", "quiet"):
+            continue
+        if options[name] != parameter.default:
+            words += [f"--{name.rstrip('_')}", str(options[name])]
+    for text in options["set_"] or []:
+        words += ["--set", text]
+    return shlex.join([*words, "-o", str(options["output"])])
+
+
+def _write(front: Front, output: Path, line: str) -> None:
+    from pkpd.report.front import write_front_report
+
+    if output.suffix and not output.is_dir():
+        targets = [output]
+    else:
+        output.mkdir(exist_ok=True)
+        targets = [output / name for name in FILES]
+    for target in targets:
+        match target.suffix.lower():
+            case ".csv":
+                front.write_csv(target)
+            case ".json":
+                front.write_json(target)
+            case _:
+                write_front_report(front, target, command=line)
+
+
+# --- the table --------------------------------------------------------------------------------------------------------
+
+
+def show(front: Front) -> None:
+    """Print a front: what was asked, the table, warnings, and how to read it."""
+    out = console()
+    whole = not out.is_terminal  # lines, for programs and files
+    for title, wishes in (("objectives", front.objectives), ("constraints", front.constraints)):
+        if wishes:
+            out.print(f"{title:<12} {plain('; '.join(map(str, wishes)))}", soft_wrap=whole)
+    out.print()
+    if front.interrupted or front.infeasible:
+        for line in filter(None, (front.infeasible, front.interrupted and front.notes[0])):
+            out.print(f"[bold yellow]![/] {plain(str(line))}", soft_wrap=whole)
+        out.print()
+    for text in _lines(front):
+        out.print(text, soft_wrap=True)
+    out.print()
+    warnings = [line for line in front.warnings if not (front.interrupted and line == front.notes[0])]
+    for line in warnings[:WARNINGS]:
+        out.print(f"[yellow]![/] {plain(line)}", soft_wrap=whole)
+    if len(warnings) > WARNINGS:
+        out.print(f"[yellow]![/] and {len(warnings) - WARNINGS} more warnings: -o report.html has all.")
+    for line in front.reading:
+        out.print(plain(line), style="dim", soft_wrap=whole)
+    out.print("A model, not medical advice.", style="dim")
+
+
+def _lines(front: Front) -> list[str]:
+    """The table as lines: a block for each schedule, with its name, medians, intervals and probabilities."""
+    from pkpd.report.numbers import unit
+
+    arrows = {objective.endpoint: "↑" if objective.sign > 0 else "↓" for objective in front.objectives}
+    heads = [
+        " ".join(filter(None, [endpoint.name, f"({shown})" if (shown := unit(endpoint.unit)) else "", arrows.get(endpoint, "")]))
+        for endpoint in front.endpoints
+    ] + (["P(all)"] if front.constraints else []) + ["P(front)"]  # fmt: skip
+    blocks = [(f"{choice.number:>2}  {choice.schedule}", _cells(front, choice)) for choice in front.shown]
+    widths = [
+        max(len(head), *(len(row[i]) for _, rows in blocks for row in rows)) for i, head in enumerate(heads)
+    ]
+
+    def line(cells: list[str]) -> str:
+        return plain(
+            "    " + "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+        )
+
+    lines = [line(heads), "─" * (sum(widths) + 2 * len(widths) + 2)]
+    for name, rows in blocks:
+        lines += [f"[bold]{plain(name)}[/]", *(line(row) for row in rows if any(row))]
+    return lines
+
+
+def _cells(front: Front, choice: Choice) -> list[list[str]]:
+    """Medians, intervals and probabilities, in the columns of the table."""
+    from pkpd.report.numbers import finite_or_word as word
+
+    medians, spans, chances = [], [], []
+    for endpoint in front.endpoints:
+        estimate = choice.estimates[endpoint]
+        medians.append("no value" if math.isnan(estimate.median) else word(estimate.median))
+        ends = [word(estimate.low), word(estimate.high)]
+        spans.append("" if ends[0] == ends[1] else " to ".join(ends))
+        held = [
+            p
+            for constraint, p in zip(front.constraints, choice.held, strict=True)
+            if constraint.endpoint == endpoint
+        ]
+        chances.append(", ".join(f"P {100 * p:.0f} %" for p in held))
+    together = [f"{100 * choice.held_all:.0f} %"] if front.constraints else []
+    empty = [""] * (len(together) + 1)
+    return [[*medians, *together, f"{100 * choice.stays:.0f} %"], [*spans, *empty], [*chances, *empty]]
