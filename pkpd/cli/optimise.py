@@ -66,7 +66,7 @@ def optimise(
     confidence: Annotated[
         float,
         typer.Option(
-            min=0.01,
+            min=0.5,
             max=1.0,
             help="Probability with which each constraint must hold, by the uncertainty of the parameters.",
         ),

@@ -63,10 +63,13 @@ class Outcome:
         )
 
     def violations(self, constraints: Sequence[Constraint], confidence: float) -> Floats:
-        """(n_constraints,), 0 where a constraint holds with that probability, else by which share of its bound it is missed."""
+        """(n_constraints,), 0 where the median holds a constraint and does so with that probability, else by which share of its bound it is missed."""
         return np.array(
             [
-                constraint.violation(self.worlds[constraint.endpoint], confidence)
+                max(
+                    constraint.violation(np.array([self.medians[constraint.endpoint]]), 1.0),
+                    constraint.violation(self.worlds[constraint.endpoint], confidence),
+                )
                 for constraint in constraints
             ],
             dtype=np.float64,

@@ -56,7 +56,7 @@ def optimise(
     Parameters
     ----------
     constraints, objectives : as `parse_constraints` and `parse_objectives` read them.
-    confidence : the probability, by the uncertainty of the parameters, with which each constraint must hold for the median over subjects.
+    confidence : the median over subjects must hold each constraint, and by the uncertainty of the parameters do so with this probability, from 0.5 to 1.
     progress : called with (what is done, how many are done, how many in all).
 
     Raises
@@ -65,8 +65,8 @@ def optimise(
     MissingExtraError : a space too large to be searched completely, without pymoo.
     """
     space = space or Space.parse()
-    if not 0.0 < confidence <= 1.0:
-        raise InputError(f"the confidence is a probability above 0, at most 1, not {confidence:g}")
+    if not 0.5 <= confidence <= 1.0:
+        raise InputError(f"the confidence is a probability from 0.5 to 1, not {confidence:g}")
     if evaluations < 1:
         raise InputError(f"the search needs at least one evaluation, not {evaluations}")
     check_draws(scene)
@@ -284,12 +284,13 @@ def _infeasible(
             for i, constraint in enumerate(constraints)
         ]
         helping = sorted((item for item in without if item[0]), key=lambda item: -item[0])
-        if helping:
+        if len(helping) == 1:
             parts.append(
-                f'What binds is "{helping[0][1]}": without it {helping[0][0]:,} of them hold the rest'
-                + "".join(f'; without "{constraint}" {count:,}' for count, constraint in helping[1:])
-                + "."
+                f'What binds is "{helping[0][1]}": without it {helping[0][0]:,} of them hold the rest.'
             )
+        elif helping:
+            counts = ", ".join(f'without "{constraint}" {count:,}' for count, constraint in helping)
+            parts.append(f"They bind each other: {counts} of them hold the rest.")
         else:
             alone = ", ".join(
                 f'"{constraint}" {int(held[:, i].sum()):,}' for i, constraint in enumerate(constraints)
@@ -328,7 +329,7 @@ def _reading(
     ]
     if constraints:
         said.append(
-            f"P of a constraint is the share of draws under which the median over subjects holds it. Here each must hold with a probability of at least {confidence:g}"
+            f"P of a constraint is the share of draws under which the median over subjects holds it. Here the median must hold each, with a probability of at least {confidence:g}"
             + (
                 " (as likely as not; --confidence 0.9 asks for more)"
                 if confidence == 0.5 and uncertain

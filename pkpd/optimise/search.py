@@ -57,15 +57,20 @@ def search(
     """
     every = _all(space, evaluations)
     points: dict[str, Point] = {}
+
+    def look(new: dict[str, Point]) -> None:
+        try:
+            evaluate([space.schedule(point) for point in new.values()])
+        finally:  # what was done before an interruption counts
+            points.update((text, point) for text, point in new.items() if text in found)
+
     try:
         if every is not None:
             batch = list(every.items())
             for first in range(0, len(batch), BATCH):
-                part = dict(batch[first : first + BATCH])
-                evaluate([space.schedule(point) for point in part.values()])
-                points |= part
+                look(dict(batch[first : first + BATCH]))
             return Searched(points, True, False)
-        _nsga2(space, evaluate, score, found, points, evaluations, n_constraints, n_objectives, seed)
+        _nsga2(space, look, score, found, points, evaluations, n_constraints, n_objectives, seed)
     except KeyboardInterrupt:
         return Searched(points, False, True)
     return Searched(points, False, False)
@@ -83,7 +88,7 @@ def _all(space: Space, most: int) -> dict[str, Point] | None:
 
 def _nsga2(
     space: Space,
-    evaluate: Evaluate,
+    look: Callable[[dict[str, Point]], None],
     score: Score,
     found: dict[str, Outcome],
     points: dict[str, Point],
@@ -123,10 +128,7 @@ def _nsga2(
             if text not in points and len(points) + len(new) < evaluations:
                 new[text] = point
             texts.append(text)
-        try:
-            evaluate([space.schedule(point) for point in new.values()])
-        finally:
-            points |= {text: point for text, point in new.items() if text in found}
+        look(new)
         fruitless = 0 if new else fruitless + 1
         values = np.zeros((len(asked), n_objectives))
         violations = np.ones((len(asked), 1 + n_constraints))

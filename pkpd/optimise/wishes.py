@@ -159,7 +159,10 @@ def plain_number(value: float) -> str:
 
 def _unknown(name: str, endpoints: Sequence[Endpoint]) -> str:
     by_lower = {endpoint.name.lower(): endpoint.name for endpoint in endpoints}
-    close = difflib.get_close_matches(name.lower()[:80], by_lower, n=3, cutoff=0.5)
+    inside = (
+        [key for key in by_lower if re.search(rf"\b{re.escape(name.lower()[:80])}\b", key)] if name else []
+    )
+    close = inside[:5] or difflib.get_close_matches(name.lower()[:80], by_lower, n=3, cutoff=0.5)
     if close:
         return f"there is no such endpoint; did you mean {', '.join(by_lower[key] for key in close)}?"
     return f"there is no such endpoint; there are {', '.join(by_lower.values())}"
@@ -292,6 +295,8 @@ class _Clause:
         if found is None:
             self._stop("here a number is missing", at, f"write for instance {self._example(endpoint)}")
         value, at = float(found[0]), found.end()
+        if endpoint.unit != "1" and (unit := self._match(re.escape(endpoint.unit) + r"(?![\w/*])", at)):
+            return value, unit.end()
         if percent := self._match(r"%|percent\b", at):
             if endpoint.unit not in ("percent", "%") and endpoint.name != "adverse event":
                 self._stop(
@@ -300,8 +305,6 @@ class _Clause:
                     f"write for instance {self._example(endpoint)}",
                 )
             return (value if endpoint.unit != "1" else value / 100.0), percent.end()
-        if endpoint.unit != "1" and (unit := self._match(re.escape(endpoint.unit) + r"(?![\w/*])", at)):
-            return value, unit.end()
         return value, at
 
     def _fold_value(self, endpoint: Endpoint, at: int) -> tuple[float, int]:

@@ -109,8 +109,26 @@ def _draw(
         axis.scatter([mx], [my], s=34, color=colour, edgecolor="white", linewidth=0.7, zorder=4, gid="choice")
         axis.annotate(
             str(choice["number"]), (mx, my), (5, 5), textcoords="offset points",
-            fontsize=8.5, fontweight="bold", color=colour, zorder=5,
+            fontsize=8.5 if len(choices) < 12 else 7, fontweight="bold", color=colour, zorder=5,
         )  # fmt: skip
     axis.set_xlabel(wrapped(x["title"], 46))
     axis.set_ylabel(wrapped(y["title"], 46))
-    axis.margins(0.06)
+    for name, put in ((x["name"], axis.set_xlim), (y["name"], axis.set_ylim)):
+        put(*_limits(choices, seen, name))
+
+
+def _limits(
+    choices: Sequence[Mapping[str, Any]], seen: Sequence[Mapping[str, Any]], name: str
+) -> tuple[float, float]:
+    """Room for the numbered schedules, their intervals, and all that hold the constraints; what does not hold them may lie beyond."""
+    values = np.array(
+        [value for choice in choices for value in choice[name]]
+        + [point[name] for point in seen if point["holds"]],
+        dtype=float,
+    )
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return 0.0, 1.0
+    low, high = float(values.min()), float(values.max())
+    room = 0.12 * (high - low) or 0.1 * abs(high) or 1.0
+    return (max(0.0, low - room) if low >= 0.0 else low - room), high + room

@@ -44,7 +44,7 @@ def render(front: Front, *, command: str = "") -> str:
         + ("Numbered: the schedules of the front" if front.choices else "Numbered: the nearest schedules")
         + ", in all subjects, with the 90 % interval of each median by the uncertainty of the parameters. Small: what the search looked at"
         + (", in fewer subjects" if _fewer(front) else "")
-        + "; grey crosses do not hold the constraints."
+        + "; grey crosses do not hold the constraints, and some of them lie beyond the edges."
     )
     pictures = placed_pictures({"front": (caption, plot.svg(figure(front)))})
     return environment().get_template("front.html.j2").render(document(front, command), pictures=pictures)
