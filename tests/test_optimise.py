@@ -23,7 +23,7 @@ from pkpd.errors import InputError, MissingExtraError, PkpdError
 from pkpd.optimise import Constraint, Space, optimise, parse_constraints, parse_objectives
 from pkpd.optimise.outcome import Outcome
 from pkpd.optimise.search import layers, search
-from pkpd.report.front import render
+from pkpd.report.front import figure, render
 
 SMALL = Space.parse(dose="0.25, 1, 2 MIU", days="1, 3, 5", interval="14, 28 d", cycles="1, 2")
 ASKED = "NK under three times baseline, at most 8 injections a month"
@@ -582,3 +582,16 @@ def test_the_command_refuses_what_it_cannot_do_before_it_searches(pkpd, tmp_path
     assert code == 6
     assert "pip install 'pkpd[optimise]'" in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_figure_has_every_schedule_of_the_front_in_a_panel_per_pair_of_objectives(scene, front):
+    three = optimise(scene, SMALL, ASKED, "Treg mean fold, dose per 28 days, adverse event")
+    for shown, panels in ((front, 1), (three, 3)):
+        axes = [axis for axis in figure(shown).axes if axis.get_visible()]
+        assert len(axes) == panels
+        for axis in axes:
+            points = [tuple(c.get_offsets()[0]) for c in axis.collections if c.get_gid() == "choice"]
+            assert len(points) == len(shown.choices)
+            (left, right), (bottom, top) = axis.get_xlim(), axis.get_ylim()
+            assert all(left < x < right and bottom < y < top for x, y in points)
+    assert "more is wanted" in axes[0].get_ylabel()
