@@ -523,6 +523,7 @@ def test_the_report_stands_alone_and_is_escaped(front):
     for choice in front.choices:
         assert choice.schedule in page
     assert "NK mean fold &lt; 3" in page
+    assert "--until &#39;84 d&#39; --fit low_dose_il2 --subjects 60 --draws 12 --seed 3" in page
 
 
 # --- the command ------------------------------------------------------------------------------------------------------

@@ -153,8 +153,21 @@ def _fewer(front: Front) -> bool:
 
 
 def _compare(front: Front) -> str:
-    """The command line that compares the schedules in every endpoint."""
+    """The command line that compares the schedules in every endpoint, in the same subjects."""
     import shlex
 
-    words = ["pkpd", "compare", *(choice.schedule for choice in front.shown)]
-    return shlex.join([*words, "--until", f"{front.provenance['until_days']:g} d"])
+    made = front.provenance
+    words = [
+        "pkpd",
+        "compare",
+        *(choice.schedule for choice in front.shown),
+        "--until",
+        f"{made['until_days']:g} d",
+    ]
+    for name in ("fit", "subjects", "draws", "seed", "study", "responders"):
+        if made[name] is not None:
+            words += [f"--{name}", str(made[name])]
+    words += ["--vary", ",".join(made["vary"]) or "none"]
+    for name, value in {**made["covariates"], **made["parameters"]}.items():
+        words += ["--set", f"{name}={value}"]
+    return shlex.join(words)
