@@ -73,7 +73,11 @@ TABLE: dict[str, tuple[int, set[str], set[str]]] = {
         {"typer", "rich"},
     ),
     "__main__": (11, {"cli"}, set()),
-    "__init__": (11, {"errors", "library", "dosing", "kernel", "simulate", "fit", "report"}, set()),
+    "__init__": (
+        11,
+        {"errors", "library", "dosing", "kernel", "simulate", "cohort", "fit", "compare", "report"},
+        set(),
+    ),
 }
 
 
