@@ -279,8 +279,8 @@ def trade_off_figure(
             (axis.get_ylim(), gain["name"], axis.set_ylim),
         ):
             values = np.array([point[name][:3] for point in points], dtype=float)
-            if not (values < 0).any():
-                put(0.0, limits[1])
+            if not (values < -0.01 * limits[1]).any():
+                put(-0.03 * limits[1], limits[1])
     handles = [
         line_handle(
             clipped(f"{point['letter']}  {point['label']}", 62),
