@@ -339,7 +339,7 @@ def uncertainty(values: Floats, draw: NDArray[np.int64]) -> tuple[float, float]:
     groups = [np.sort(group) for group in groups if group.size >= FEWEST_OF_A_DRAW]
     if len(groups) < FEWEST_DRAWS:
         return NAN, NAN
-    medians = np.array([group[(group.size - 1) // 2] for group in groups])
+    medians = np.array([_median(group) for group in groups])
     if np.isinf(medians).any():
         low, _, high = _three(medians)
         return low, high
@@ -349,6 +349,12 @@ def uncertainty(values: Floats, draw: NDArray[np.int64]) -> tuple[float, float]:
     middle = float(np.median(medians))
     low, high = np.quantile(middle + left * (medians - middle), (LEVELS[0], LEVELS[-1]))
     return float(low), float(high)
+
+
+def _median(group: Floats) -> float:
+    """Of a sorted group; the lower of the two in the middle where the upper one is infinite."""
+    lower, upper = float(group[(group.size - 1) // 2]), float(group[group.size // 2])
+    return (lower + upper) / 2 if math.isfinite(upper) else lower
 
 
 def _variance_of_the_median(group: Floats) -> float:
