@@ -200,7 +200,9 @@ def crossed(between, within, draws=400, subjects=50, seed=1):
 def test_the_uncertainty_of_the_median_is_what_draws_differ_by_and_not_what_few_subjects_scatter(within):
     numbers, draw = crossed(1.0, within)
     low, high = uncertainty(numbers, draw)
-    expected = np.quantile(crossed(1.0, 0.0)[0], (0.05, 0.95))  # of the same draws without what subjects scatter
+    expected = np.quantile(
+        crossed(1.0, 0.0)[0], (0.05, 0.95)
+    )  # of the same draws without what subjects scatter
     np.testing.assert_allclose((low, high), expected, atol=0.1 + 0.03 * within)
     raw = np.quantile([np.median(numbers[draw == d]) for d in range(400)], (0.05, 0.95))
     assert np.ptp(raw) > high - low

@@ -110,7 +110,7 @@ def compare(
     # what could fail cheaply fails before anything is computed
     if output is not None:
         _check_output(output)
-    from pkpd.compare import Scene, horizon
+    from pkpd.compare import Scene
     from pkpd.compare import compare as run
     from pkpd.compare.schedules import read_schedules
     from pkpd.fit import read_fit
@@ -136,7 +136,7 @@ def compare(
         covariates={name: value for name, value in given.items() if name in of_the_subject},
         parameters={name: value for name, value in given.items() if name not in of_the_subject},
         responders=responders,
-        until_days=until_days or horizon(item.schedule for item in named),
+        until_days=until_days,
         threads=jobs,
     )
     what = f"simulating {len(named)} schedule{'s' * (len(named) > 1)} in {subjects:,} subjects"
@@ -226,6 +226,8 @@ def _write(comparison: Comparison, output: Path, command: str) -> None:
 
 def show(comparison: Comparison, *, everything: bool = True) -> None:
     """Print a comparison: what is compared, the table, warnings, and how to read it."""
+    from rich.text import Text
+
     from pkpd.compare import letters
 
     out = console()
@@ -234,11 +236,17 @@ def show(comparison: Comparison, *, everything: bool = True) -> None:
     for mark, arm in zip(marks, comparison.arms, strict=True):
         schedule = str(arm.schedule)
         words = arm.label if arm.label.startswith(schedule) else f"{arm.label}: {schedule}"
-        out.print(f"[bold]{mark}[/]  {plain(words)}", soft_wrap=whole)
+        out.print(Text.assemble((mark, "bold"), "  ", words), soft_wrap=whole)
     out.print()
-    for line in _lines(comparison, marks, math.inf if whole else out.width):
+    lines, left_out = _lines(comparison, marks, math.inf if whole else out.width)
+    for line in lines:
         out.print(line, soft_wrap=True)
     out.print()
+    if left_out:
+        out.print(
+            "There is no room here for the median by the parameters alone: a wider window, --json and -o have it.",
+            style="dim",
+        )
     for line in _remarks(comparison, marks):
         out.print(plain(line), style="dim", soft_wrap=whole)
     for line in comparison.short_warnings:
@@ -254,10 +262,10 @@ def show(comparison: Comparison, *, everything: bool = True) -> None:
     out.print("A model, not medical advice.", style="dim")
 
 
-def _lines(comparison: Comparison, marks: list[str], width: float) -> list[str]:
+def _lines(comparison: Comparison, marks: list[str], width: float) -> tuple[list[str], bool]:
     """The table as lines: with one schedule a line per endpoint, with several a block, which is narrow enough for 80 columns.
 
-    Where it is still wider than ``width``, it goes without what the parameters alone do, and says so.
+    Where it is still wider than ``width``, it goes without what the parameters alone do; whether it does is the second value.
     """
     from pkpd.report.numbers import unit
 
@@ -297,10 +305,7 @@ def _lines(comparison: Comparison, marks: list[str], width: float) -> list[str]:
         return plain("  ".join(cells[i].ljust(widths[i]) for i in columns).rstrip())
 
     rule = "─" * (sum(widths[i] for i in columns) + 2 * len(columns) - 2)
-    note = "(The median by the parameters alone finds no room here; a wider window, --json and -o have it.)"
-    return [*map(line, heads), rule, *(row[0] if len(row) == 1 else line(row) for row in body)] + [
-        note
-    ] * left_out
+    return [*map(line, heads), rule, *(row[0] if len(row) == 1 else line(row) for row in body)], left_out
 
 
 def _cell(middle: float, low: float, high: float, absent: str = "", sign: bool = False) -> str:
