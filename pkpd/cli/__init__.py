@@ -22,6 +22,7 @@ from pkpd.cli.compare import compare
 from pkpd.cli.terminal import (
     JobsOption,
     JsonOption,
+    OfSchedules,
     QuietOption,
     SeedOption,
 )
@@ -334,7 +335,7 @@ def _show_model(
 # --- simulate ---------------------------------------------------------------------------------------------------------
 
 
-@app.command()
+@app.command(cls=OfSchedules)
 def simulate(
     model: Annotated[str, typer.Argument(help="Name of a model or path of a .model file.")],
     schedule: Annotated[
@@ -740,7 +741,7 @@ def _show_profile(profile: Profile, shown: list[str]) -> None:
         out.print(f"median (5 % to 95 %) of {facts['subjects']} subjects", style="dim")
 
 
-app.command()(compare)
+app.command(cls=OfSchedules)(compare)
 
 
 # --- fit and report ---------------------------------------------------------------------------------------------------

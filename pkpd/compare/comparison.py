@@ -239,13 +239,13 @@ def compare(arms: Iterable[Arm]) -> Comparison:
                 f'"{arm.label}" was simulated with other subjects or to another day than "{first.label}"; arms of one scene can be compared'
             )
     draw = scene.population.draw
-    endpoints = dict.fromkeys(endpoint for arm in arms for endpoint in arm.endpoints)
+    dosed = [arm for arm in arms if arm.dose_days.size] or arms
+    endpoints = dict.fromkeys(endpoint for arm in dosed for endpoint in arm.endpoints)
     rows = []
     for endpoint in endpoints:
-        nothing = np.full(draw.size, 0.0 if endpoint in BY_RULES else NAN)
-        base = first.endpoints.get(endpoint, nothing)
+        base = _values(first, endpoint)
         for arm in arms:
-            values = arm.endpoints.get(endpoint, nothing)
+            values = _values(arm, endpoint)
             rows.append(_row(endpoint, arm.label, values, None if arm is first else base, draw))
     return Comparison(arms, tuple(rows), _reading(arms), _told(arms), _provenance(arms))
 
@@ -262,6 +262,16 @@ def _labelled(arms: tuple[Arm, ...]) -> tuple[Arm, ...]:
         seen.add(label)
         named.append(arm if label == arm.label else dataclasses.replace(arm, label=label))
     return tuple(named)
+
+
+def _values(arm: Arm, endpoint: Endpoint) -> Floats:
+    """(n_subjects,), nan where the arm does not have it. No dose at all is none in any unit."""
+    if endpoint not in arm.endpoints and not arm.dose_days.size:
+        alike = {other.name: values for other, values in arm.endpoints.items()}
+        if endpoint.name in alike:
+            return alike[endpoint.name]
+    nothing = 0.0 if endpoint in BY_RULES else NAN  # without rules no dose is held, reduced or raised
+    return arm.endpoints.get(endpoint, np.full(arm.scene.subjects, nothing))
 
 
 def _row(endpoint: Endpoint, label: str, values: Floats, base: Floats | None, draw: NDArray[np.int64]) -> Row:
@@ -333,7 +343,7 @@ def uncertainty(values: Floats, draw: NDArray[np.int64]) -> tuple[float, float]:
     groups = [np.sort(group) for group in groups if group.size >= FEWEST_OF_A_DRAW]
     if len(groups) < FEWEST_DRAWS:
         return NAN, NAN
-    medians = np.array([group[(group.size - 1) // 2] for group in groups])
+    medians = np.array([_median(group) for group in groups])
     if np.isinf(medians).any():
         low, _, high = _three(medians)
         return low, high
@@ -343,6 +353,12 @@ def uncertainty(values: Floats, draw: NDArray[np.int64]) -> tuple[float, float]:
     middle = float(np.median(medians))
     low, high = np.quantile(middle + left * (medians - middle), (LEVELS[0], LEVELS[-1]))
     return float(low), float(high)
+
+
+def _median(group: Floats) -> float:
+    """Of a sorted group; the lower of the two in the middle where the upper one is infinite."""
+    lower, upper = float(group[(group.size - 1) // 2]), float(group[group.size // 2])
+    return (lower + upper) / 2 if math.isfinite(upper) else lower
 
 
 def _variance_of_the_median(group: Floats) -> float:
@@ -369,11 +385,11 @@ def _reading(arms: Sequence[Arm]) -> tuple[str, ...]:
     ]
     if len(arms) > 1:
         sentences.append(
-            "Differences are those of the same subject, to the first schedule; P(better) is the share of subjects who do better than with the first, ties counting half."
+            "Differences are those of the same subject, to the first schedule; better is the share of subjects who do better than with the first, ties counting half."
         )
     if uncertain and draws >= FEWEST_DRAWS and n // draws >= FEWEST_OF_A_DRAW:
         sentences.append(
-            f'"By the parameters" is the 90 % interval of the median alone over {draws} draws with {n // draws} subjects each: how sure the model is of its middle.'
+            f'"By the parameters alone" is the 90 % interval of the median over {draws} draws with {n // draws} subjects each: how sure the model is of its middle.'
         )
     if any(arm.rules for arm in arms):
         sentences.append(
