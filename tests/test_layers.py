@@ -36,14 +36,19 @@ TABLE: dict[str, tuple[int, set[str], set[str]]] = {
     ),
     "plot": (8, {"errors", "files"}, {"matplotlib"}),
     "report": (9, {"errors", "files", "fit", "predict", "plot"}, {"jinja2", "markupsafe"}),
+    "web": (
+        11,
+        {"errors", "dosing", "data", "likelihood", "fit", "simulate", "kernel"},
+        {"starlette", "uvicorn"},
+    ),
     "cli": (
-        10,
+        12,
         {"errors", "files", "units", "library", "symbolic", "dosing", "kernel", "ode", "simulate", "fit"}
-        | {"plot", "report"},
+        | {"plot", "report", "web"},
         {"typer", "rich"},
     ),
-    "__main__": (11, {"cli"}, set()),
-    "__init__": (11, {"errors", "library", "dosing", "kernel", "simulate", "fit", "report"}, set()),
+    "__main__": (13, {"cli"}, set()),
+    "__init__": (13, {"errors", "library", "dosing", "kernel", "simulate", "fit", "report"}, set()),
 }
 
 
@@ -118,7 +123,9 @@ def test_the_table_itself_goes_one_way():
             assert TABLE[other][0] < row, f"{name} (row {row}) would import {other} (row {TABLE[other][0]})"
 
 
-@pytest.mark.parametrize("library", ["pint", "sympy", "scipy", "matplotlib", "jinja2", "typer"])
+@pytest.mark.parametrize(
+    "library", ["pint", "sympy", "scipy", "matplotlib", "jinja2", "typer", "starlette", "uvicorn"]
+)
 def test_each_of_these_libraries_has_one_home(library):
     assert len([name for name, (_, _, libraries) in TABLE.items() if library in libraries]) == 1
 

@@ -1,0 +1,403 @@
+"""Values of a request -> what the page shows: curves with population bands, the endpoint table, warnings, the command line.
+
+An ``Explorer`` keeps the schedules that were computed last, so that a change of one schedule costs one computation. Everything that comes
+in is checked here against ``Limits``; sentences about schedules and parameters are those of the command line.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from pkpd.dosing import Schedule
+from pkpd.dosing.quantities import decimal_text
+from pkpd.dosing.schedule import AT_START
+from pkpd.errors import InputError, PkpdError
+from pkpd.fit import read_fit
+from pkpd.web.points import Point, published
+from pkpd.web.standin import Arm, Scene
+
+OUTPUTS = {
+    "treg_pct": ("Regulatory T cells, of CD4", ""),
+    "il2": ("IL-2 in plasma", ""),
+    "nk": ("NK cells", ""),
+    "cd25_treg": ("CD25 on regulatory T cells, of that at rest", ""),
+    "ccl2": (
+        "CCL2 in plasma, of that at rest",
+        "Identified by nothing: no concentrations are published, the curve is a sketch with assumed numbers.",
+    ),
+}
+"""Those that are drawn: title and remark."""
+RESPONDERS = ("all", "low", "moderate", "high")
+POINTS_OF_A_CURVE = 200
+CURVES_KEPT, SCENES_KEPT = 48, 6
+BODY_SIZES = (0.5, 3.0)  # m2, from a small child to the largest adults
+SEED = 1
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request may ask for, and how many may ask at once."""
+
+    body_bytes: int = 16_384
+    schedules: int = 4
+    subjects: int = 1000
+    doses: int = 4000
+    days: float = 1096.0
+    seconds: float = 20.0
+    at_once: int = 2
+    waiting: int = 8
+
+
+DEFAULT = Limits()
+
+
+class FieldError(InputError):
+    """A value of a request that is wrong: the sentence, and the field of the page to show it at."""
+
+    def __init__(self, sentence: str, field: str, index: int | None = None) -> None:
+        super().__init__(sentence)
+        self.field, self.index = field, index
+
+
+@dataclass(frozen=True)
+class Request:
+    """Checked values: schedules, what they share, and the curves that the page still has."""
+
+    schedules: tuple[Schedule, ...]
+    bsa: float
+    responders: str
+    subjects: int
+    days: float
+    have: frozenset[str]
+
+    @property
+    def scene(self) -> tuple[float, str, int, float]:
+        """What all schedules of a comparison share."""
+        return self.bsa, self.responders, self.subjects, self.days
+
+
+class Explorer:
+    """Computes what pages ask for, with one fit. Methods may be called from several threads."""
+
+    def __init__(self, fit: str = "low_dose_il2", subjects: int = 200, limits: Limits = DEFAULT) -> None:
+        self.limits = limits
+        self.fit = fit
+        self.title = read_fit(fit).title
+        self.points: list[Point] = published(read_fit(fit), tuple(OUTPUTS))
+        self._scenes: _Recent = _Recent(SCENES_KEPT)
+        self._arms: _Recent = _Recent(CURVES_KEPT)
+        self.start = {
+            "schedules": ["1 MIU sc daily x5 every 28 d x3", "2 MIU sc daily x5 every 28 d x3"],
+            "bsa": 1.85,
+            "responders": "all",
+            "subjects": subjects,
+            "days": 84,
+        }
+        self._check(self.start)
+
+    def facts(self) -> dict[str, Any]:
+        """What a page needs before it asks anything: where it starts, what it draws, the published points."""
+        return {
+            "fit": self.fit,
+            "title": self.title,
+            "start": self.start,
+            "outputs": [
+                {"name": name, "title": title, "remark": remark} for name, (title, remark) in OUTPUTS.items()
+            ],
+            "points": [point.facts for point in self.points],
+            "limits": {
+                "schedules": self.limits.schedules,
+                "subjects": self.limits.subjects,
+                "days": self.limits.days,
+                "bsa": BODY_SIZES,
+            },
+        }
+
+    def evaluate(self, values: object, stop: Callable[[], None] = lambda: None) -> dict[str, Any]:
+        """Answer a request.
+
+        values : as JSON has them, keys as in ``facts()["start"]``, and ``have``, keys of curves that need not be sent again.
+        stop : called now and then between chunks of subjects; what it raises ends the computation.
+
+        Raises ``FieldError`` for a value that is wrong.
+        """
+        started = time.perf_counter()
+        request = self._check(values)
+        arms = [self._arm(request, index, stop) for index in range(len(request.schedules))]
+        stop()
+        return {
+            "arms": [self._told(request, arm) for arm in arms],
+            "endpoints": _table(arms),
+            "command": command_line(self.fit, request),
+            "seconds": round(time.perf_counter() - started, 4),
+        }
+
+    # -- checking
+
+    def _check(self, values: object) -> Request:
+        if not isinstance(values, dict):
+            raise FieldError("a request is a JSON object", "")
+        known = {*self.start, "have"} if hasattr(self, "start") else set(values)
+        if unknown := sorted(set(values) - known):
+            raise FieldError(
+                f'a request has no "{unknown[0][:40]}"; it has {", ".join(sorted(known))}', unknown[0][:40]
+            )
+        values = {**self.start, **values}
+        limits = self.limits
+        texts = values["schedules"]
+        if not isinstance(texts, list) or not 1 <= len(texts) <= limits.schedules:
+            raise FieldError(f"between one and {limits.schedules} schedules are compared", "schedules")
+        have = values.get("have", [])
+        if not isinstance(have, list) or not all(isinstance(key, str) for key in have):
+            raise FieldError('"have" is a list of texts', "have")
+        responders = values["responders"]
+        if responders not in RESPONDERS:
+            raise FieldError(f"responders are one of {', '.join(RESPONDERS)}", "responders")
+        subjects = _number(
+            values["subjects"], "subjects", "the number of virtual subjects", 10, limits.subjects
+        )
+        if subjects != int(subjects):
+            raise FieldError(
+                f"the number of virtual subjects must be a whole number, not {subjects:g}", "subjects"
+            )
+        return Request(
+            schedules=tuple(self._schedule(text, index) for index, text in enumerate(texts)),
+            bsa=_number(values["bsa"], "bsa", "the body surface area in m²", *BODY_SIZES),
+            responders=responders,
+            subjects=int(subjects),
+            days=_number(values["days"], "days", "the horizon in days", 1, limits.days),
+            have=frozenset(have),
+        )
+
+    def _schedule(self, text: object, index: int) -> Schedule:
+        if not isinstance(text, str):
+            raise FieldError("a schedule is a text", "schedules", index)
+        try:
+            schedule = Schedule.parse(text)
+        except PkpdError as error:
+            raise FieldError(str(error), "schedules", index) from None
+        if schedule.n_doses > self.limits.doses:
+            raise FieldError(
+                f"{schedule.n_doses} doses are more than this page computes ({self.limits.doses}); "
+                "pkpd compare has no such limit",
+                "schedules",
+                index,
+            )
+        return schedule
+
+    # -- computing
+
+    def _arm(self, request: Request, index: int, stop: Callable[[], None]) -> Arm:
+        key = (request.schedules[index], *request.scene)
+        arm = self._arms.get(key)
+        if arm is None:
+            scene = self._scene(request)
+            stop()
+            try:
+                arm = scene.arm(request.schedules[index], "ABCD"[index], progress=lambda done, total: stop())
+            except InputError as error:  # a route or a unit that the model does not have
+                raise FieldError(str(error), "schedules", index) from None
+            self._arms.put(key, arm)
+        return arm
+
+    def _scene(self, request: Request) -> Scene:
+        scene = self._scenes.get(request.scene)
+        if scene is None:
+            scene = Scene.create(
+                self.fit,
+                subjects=request.subjects,
+                seed=SEED,
+                covariates={"BSA": request.bsa},
+                responders=None if request.responders == "all" else request.responders,
+                until_days=request.days,
+            )
+            self._scenes.put(request.scene, scene)
+        return scene
+
+    # -- telling
+
+    def _told(self, request: Request, arm: Arm) -> dict[str, Any]:
+        """An arm for the page; without curves if it has them."""
+        key = f"{arm.schedule}|{'|'.join(map(str, request.scene))}"
+        doses = arm.schedule.doses()
+        later = sum(dose.time_days > request.days for dose in doses)
+        warnings = list(arm.warnings)
+        if later:
+            warnings.append(
+                f"{later} of {len(doses)} doses come after day {request.days:g}, where the horizon ends, and are left out"
+            )
+        if arm.failed:
+            warnings.append(f"{arm.failed} of {request.subjects} subjects could not be integrated")
+        told = {
+            "key": key,
+            "text": str(arm.schedule),
+            "cycle": cycle_of(arm.schedule),
+            "warnings": warnings,
+            "points": [point.facts["row"] for point in self.points if point.follows(doses)],
+            "doses": {
+                "days": [round(float(day), 4) for day in arm.dose_days if day <= request.days],
+                "amounts": [
+                    _short(amount)
+                    for day, amount in zip(arm.dose_days, arm.dose_amounts)
+                    if day <= request.days
+                ],
+                "unit": arm.dose_unit,
+            },
+        }
+        if key not in request.have:
+            told["curves"] = {
+                name: _curve(np.asarray(arm.days), np.asarray(arm.bands[name])) | {"unit": arm.units[name]}
+                for name in OUTPUTS
+            }
+        return told
+
+
+def command_line(fit: str, request: Request) -> str:
+    """The same comparison for a terminal."""
+    words = ["pkpd compare", *(f'"{schedule}"' for schedule in request.schedules)]
+    if fit != "low_dose_il2":
+        words.append(f'--fit "{fit}"')
+    words += [f"--subjects {request.subjects}", f"--seed {SEED}", f'--set "BSA = {request.bsa:g} m^2"']
+    if request.responders != "all":
+        words.append(f"--responders {request.responders}")
+    return " ".join([*words, f'--until "{request.days:g} d"'])
+
+
+def cycle_of(schedule: Schedule) -> dict[str, Any] | None:
+    """Dose, days in a cycle, interval and number of cycles, if the schedule is such a cycle of daily doses; else None.
+
+    ``interval`` is None where there is one cycle only. What the sliders make of these numbers is read back as the same schedule.
+    """
+    if len(schedule.parts) != 1:
+        return None
+    part = schedule.parts[0]
+    if part.duration is not None or part.start != 0 or part.offsets != AT_START or len(part.cycles) > 1:
+        return None
+    (interval, cycles) = part.cycles[0] if part.cycles else (None, 1)
+    days = part.count
+    if part.period is None:
+        days = 1
+    elif part.period != 1:
+        if part.cycles:
+            return None
+        interval, cycles, days = part.period, part.count, 1
+    if isinstance(interval, Fraction) and interval.denominator != 1:
+        return None
+    return {
+        "dose": float(decimal_text(part.amount) or part.amount),
+        "unit": f"{part.unit}/{part.per}" if part.per else part.unit,
+        "route": part.route,
+        "days": days,
+        "interval": None if interval is None else int(interval),
+        "cycles": cycles,
+    }
+
+
+def _number(value: object, field: str, what: str, low: float, high: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        raise FieldError(f"{what} must be a number", field)
+    if isinstance(value, int):
+        value = max(-(10**300), min(value, 10**300))  # a whole number in JSON may have any length
+    if not low <= value <= high:
+        raise FieldError(f"{what} must lie between {low:g} and {high:g}, not {value:g}", field)
+    return float(value)
+
+
+def _table(arms: Sequence[Arm]) -> list[dict[str, Any]]:
+    first = arms[0].endpoints
+    rows = []
+    for endpoint in first:
+        values = []
+        for i, arm in enumerate(arms):
+            v = arm.endpoints[endpoint]
+            low, median, high = map(_short, np.quantile(v, [0.05, 0.5, 0.95]))
+            d = v - first[endpoint]
+            dl, dm, dh = map(_short, np.quantile(d, [0.05, 0.5, 0.95]))
+            values.append(
+                {
+                    "median": median,
+                    "low": low,
+                    "high": high,
+                    "difference": {"median": dm, "low": dl, "high": dh} if i else None,
+                    "probability": float(np.mean(d * endpoint.better > 0)) if i and endpoint.better else None,
+                }
+            )
+        rows.append(
+            {
+                "name": endpoint.name,
+                "unit": endpoint.unit,
+                "definition": endpoint.definition,
+                "group": endpoint.group,
+                "better": endpoint.better,
+                "arms": values,
+            }
+        )
+    return rows
+
+
+def _curve(days: np.ndarray, band: np.ndarray) -> dict[str, Any]:
+    """Median and 5 % to 95 % over days, of as many points as a screen shows; band (3, n_times)."""
+    kept = _worth_drawing(days, band, POINTS_OF_A_CURVE)
+    low, median, high = ([_short(value) for value in line] for line in band[:, kept])
+    return {"days": [round(float(day), 4) for day in days[kept]], "low": low, "median": median, "high": high}
+
+
+def _worth_drawing(days: np.ndarray, band: np.ndarray, most: int) -> np.ndarray:
+    """Indices of at most ``most`` points: again and again those go that a straight line between their neighbours replaces best.
+
+    No two neighbours go at once. The distance from the line is taken in units of the curve's range, and for a positive curve in
+    units of that of its logarithm too, so that peaks and troughs survive on both kinds of axis.
+    """
+    lines = [band / max(float(np.ptp(band)), 1e-300)]
+    if np.all(band > 0):
+        logs = np.log(band)
+        lines.append(logs / max(float(np.ptp(logs)), 1e-300))
+    y = np.concatenate(lines)
+    kept = np.arange(days.size)
+    while kept.size > most:
+        x, v = days[kept], y[:, kept]
+        share = (x[1:-1] - x[:-2]) / np.maximum(x[2:] - x[:-2], 1e-300)
+        off = np.abs(v[:, :-2] + share * (v[:, 2:] - v[:, :-2]) - v[:, 1:-1]).max(axis=0)
+        cost = np.concatenate([[np.inf], off, [np.inf]])
+        # the cheapest of each three, of these as many as there are too many
+        left, right = np.concatenate([[np.inf], cost[:-1]]), np.concatenate([cost[1:], [np.inf]])
+        free = np.flatnonzero((cost < left) & (cost <= right))
+        go = free[np.argsort(cost[free], kind="stable")[: kept.size - most]]
+        kept = np.delete(kept, go)
+    return kept
+
+
+def _short(value: float) -> float | None:
+    """Five digits are more than a screen shows, and a third of the bytes; None where there is no number."""
+    return float(f"{value:.5g}") if math.isfinite(value) else None
+
+
+class _Recent:
+    """The last results by key, the oldest use forgotten first."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable) -> Any:
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def put(self, key: Hashable, value: Any) -> None:
+        with self._lock:
+            self._kept[key] = value
+            self._kept.move_to_end(key)
+            while len(self._kept) > self.most:
+                self._kept.popitem(last=False)
