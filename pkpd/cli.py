@@ -7,6 +7,7 @@ before a command runs.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import re
@@ -860,15 +861,16 @@ def explore(
         from pkpd.web import Site
 
         site = Site(fit, subjects=subjects, host=host, port=port)
-    if site.warning:
-        typer.echo(f"warning: {site.warning}", err=True)
-    typer.echo(f"open {site.url} in a browser; Ctrl-C ends it")
-    if not no_browser:
-        import webbrowser
+    with contextlib.suppress(KeyboardInterrupt):  # the usual way to end
+        if site.warning:
+            typer.echo(f"warning: {site.warning}", err=True)
+        typer.echo(f"open {site.url} in a browser; Ctrl-C ends it")
+        if not no_browser:
+            import webbrowser
 
-        # some machines have none, and some take their time to start one
-        threading.Thread(target=webbrowser.open, args=(site.url,), daemon=True).start()
-    site.run()
+            # some machines have none, and some take their time to start one
+            threading.Thread(target=webbrowser.open, args=(site.url,), daemon=True).start()
+        site.run()
 
 
 # --- bench ------------------------------------------------------------------------------------------------------------

@@ -354,25 +354,28 @@ def _curve(days: np.ndarray, band: np.ndarray) -> dict[str, Any]:
 def _worth_drawing(days: np.ndarray, band: np.ndarray, most: int) -> np.ndarray:
     """Indices of at most ``most`` points: again and again those go that a straight line between their neighbours replaces best.
 
-    No two neighbours go at once. The distance from the line is taken in units of the curve's range, and for a positive curve in
-    units of that of its logarithm too, so that peaks and troughs survive on both kinds of axis.
+    Every second point is looked at, so that no two neighbours go at once. The distance from the line is taken in units of the curve's
+    range, and for a positive curve in units of that of its logarithm too, so that peaks and troughs survive on both kinds of axis.
     """
+    band = np.nan_to_num(band)
     lines = [band / max(float(np.ptp(band)), 1e-300)]
     if np.all(band > 0):
-        logs = np.log(band)
+        logs = np.log(band[1:2])
         lines.append(logs / max(float(np.ptp(logs)), 1e-300))
     y = np.concatenate(lines)
     kept = np.arange(days.size)
+    first, dear = 1, 1e-4
     while kept.size > most:
-        x, v = days[kept], y[:, kept]
-        share = (x[1:-1] - x[:-2]) / np.maximum(x[2:] - x[:-2], 1e-300)
-        off = np.abs(v[:, :-2] + share * (v[:, 2:] - v[:, :-2]) - v[:, 1:-1]).max(axis=0)
-        cost = np.concatenate([[np.inf], off, [np.inf]])
-        # the cheapest of each three, of these as many as there are too many
-        left, right = np.concatenate([[np.inf], cost[:-1]]), np.concatenate([cost[1:], [np.inf]])
-        free = np.flatnonzero((cost < left) & (cost <= right))
-        go = free[np.argsort(cost[free], kind="stable")[: kept.size - most]]
+        middle = np.arange(first, kept.size - 1, 2)
+        left, point, right = kept[middle - 1], kept[middle], kept[middle + 1]
+        share = (days[point] - days[left]) / np.maximum(days[right] - days[left], 1e-300)
+        off = np.abs(y[:, left] + share * (y[:, right] - y[:, left]) - y[:, point]).max(axis=0)
+        order = np.argsort(off)[: kept.size - most]
+        go = middle[order[off[order] < dear]]
         kept = np.delete(kept, go)
+        if first == 2 and go.size < kept.size // 10:
+            dear *= 1.5
+        first = 3 - first
     return kept
 
 

@@ -297,8 +297,12 @@ class Site:
         except KeyboardInterrupt:
             pass  # the usual way to end
         finally:
-            self._app.state.computing.close()
-            self._socket.close()
+            self.close()
+
+    def close(self) -> None:
+        """Give the address back, as ``run`` does at its end."""
+        self._app.state.computing.close()
+        self._socket.close()
 
     def stop(self) -> None:
         """End ``run``, from another thread."""
