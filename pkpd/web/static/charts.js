@@ -83,7 +83,7 @@ export function draw(target, { output, arms, points, show, days, log, theme, wid
   const reach = low + MOST_OVER * (high - low);
   for (const dot of dots) {
     const ends = [dot.low ?? dot.value, dot.high ?? dot.value];
-    if (dot.arm >= 0 || ends[1] <= reach) [low, high] = [Math.min(low, ends[0]), Math.max(high, ends[1])];
+    if (dot.of >= 0 || ends[1] <= reach) [low, high] = [Math.min(low, ends[0]), Math.max(high, ends[1])];
   }
   const logarithmic = log && low > 0;
   if (logarithmic) [low, high] = [low * 0.8, high * 1.25];
@@ -143,18 +143,18 @@ function tickText(value) {
   return (Math.abs(value) >= 1e4 || (value !== 0 && Math.abs(value) < 1e-3) ? value.toExponential(0) : String(value)).replace("-", "\u2212");
 }
 
-/** The points of a chart, those of patients with the same doses last; `arm` is the schedule they belong to, -1 for none. */
+/** The points of a chart, those of patients with the same doses last; `of` is the schedule they belong to, -1 for none. */
 function dotsOf(points, arms, output, rest, days, show) {
   if (show === "none") return [];
   const made = points
     .filter((point) => point.output === output && point.to <= days)
-    .map((point) => ({ ...placed(point, rest), arm: arms.findIndex((arm) => arm.points.has(point.row)) }));
-  return made.filter((dot) => show === "all" || dot.arm >= 0).sort((a, b) => a.arm - b.arm);
+    .map((point) => ({ ...placed(point, rest), of: arms.findIndex((arm) => arm.points.has(point.row)) }));
+  return made.filter((dot) => show === "all" || dot.of >= 0).sort((a, b) => a.of - b.of);
 }
 
 /** One published number: filled, or hollow if unverified; a triangle if it is a bound; whiskers for 95 %, a bar for its window. */
 export function mark(dot, x, y, theme, at) {
-  const colour = dot.arm >= 0 ? theme.lines[dot.arm] : theme.other;
+  const colour = dot.of >= 0 ? theme.lines[dot.of] : theme.other;
   const [px, py] = [at(x((dot.from + dot.to) / 2)), at(y(dot.value))];
   const group = svg("g", { stroke: colour, "stroke-width": 1.4, fill: "none" });
   if (dot.low !== null && dot.high !== null) group.append(svg("path", { d: `M${px} ${at(y(dot.low))}V${at(y(dot.high))}` }));
@@ -253,7 +253,7 @@ export class Chart {
     return said.join("; ");
   }
 
-  /** Published points within reach of the pointer (or, by keyboard, of the cursor's day). */
+  /** Published points within reach of the pointer (or, by keyboard, of the cursor's day), those with a schedule's colour first. */
   #close() {
     const { x, y, dots } = this.place;
     const px = this.near ? this.near[0] : x(this.day);
@@ -262,7 +262,7 @@ export class Chart {
       const [left, right] = [x(dot.from), x(dot.to)];
       const across = Math.max(0, left - px, px - right);
       return this.near ? Math.hypot(across, y(dot.value) - this.near[1]) < 12 : across < 4;
-    }).slice(0, 4);
+    }).reverse().slice(0, 4);
   }
 }
 
