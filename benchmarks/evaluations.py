@@ -21,7 +21,7 @@ from benchmarks.peers import functions
 from benchmarks.problems import PROBLEMS, Problem
 from pkpd.errors import SolverError
 from pkpd.ode.layout import METHODS
-from pkpd.simulate import STATISTICS, solve
+from pkpd.solve import STATISTICS, solve
 
 Floats = NDArray[np.float64]
 CALLS = 2_000

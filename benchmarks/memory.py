@@ -9,7 +9,7 @@ from benchmarks.peers import PEERS, installed
 
 NUMPY = "import numpy"
 OURS = (
-    "import numpy; from pkpd.simulate import population, solve; from benchmarks.problems import PROBLEMS; p = PROBLEMS['il2_treg'];"
+    "import numpy; from pkpd.simulate import population; from pkpd.solve import solve; from benchmarks.problems import PROBLEMS; p = PROBLEMS['il2_treg'];"
     "solve(p.kernel, population(p.kernel, {subjects}), p.events, p.times)"
 )
 PEER = (

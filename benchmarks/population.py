@@ -21,7 +21,8 @@ from benchmarks import clock
 from benchmarks.peers import Task, installed
 from benchmarks.precision import TARGETS, WAY, seconds_at
 from benchmarks.problems import PROBLEMS, Problem
-from pkpd.simulate import population, solve
+from pkpd.simulate import population
+from pkpd.solve import solve
 
 Floats = NDArray[np.float64]
 RTOL = 1e-6

@@ -24,7 +24,7 @@ from benchmarks.peers import Solver, Task, solvers
 from benchmarks.problems import PROBLEMS, QUICK, Problem
 from pkpd.errors import PkpdError
 from pkpd.ode.layout import METHODS
-from pkpd.simulate import solve
+from pkpd.solve import solve
 
 Floats = NDArray[np.float64]
 TARGETS = (1e-4, 1e-6, 1e-8)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from pkpd.dosing import EventTable, Schedule
 from pkpd.kernel import Kernel, load
-from pkpd.simulate import solve, typical_values
+from pkpd.simulate import typical_values
+from pkpd.solve import solve
 from pkpd.symbolic.model import read_model
 
 Floats = NDArray[np.float64]

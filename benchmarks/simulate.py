@@ -14,7 +14,8 @@ import numpy as np
 
 from pkpd.dosing import Schedule
 from pkpd.kernel import load
-from pkpd.simulate import population, simulate, solve, typical_values
+from pkpd.simulate import population, simulate, typical_values
+from pkpd.solve import solve
 
 SCHEDULE = "2 MIU sc daily x5 every 28 d x3"
 DAYS = 90

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import difflib
 import functools
 import hashlib
 import importlib
@@ -34,7 +35,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pkpd import library
-from pkpd.errors import PkpdError
+from pkpd.errors import InputError, PkpdError
 from pkpd.files import replacing
 from pkpd.ode import call, layout, native, unit
 from pkpd.symbolic import GENERATOR
@@ -274,11 +275,22 @@ class Kernel:
             setattr(self, name, value)
 
 
-def load(model: str | os.PathLike[str] | Model) -> Kernel:
+def load(model: str | os.PathLike[str] | Model, *, linear: Sequence[str] = ()) -> Kernel:
     """The kernel of a model: a name from the library, a path, or a ``Model``.
+
+    linear : covariates that a solve may let run linearly between knots; their kernel is another one (``pkpd.symbolic.interpolate``).
 
     Raises ``LibraryError`` where there is no such model and ``ModelError`` where it is wrong.
     """
+    if linear:
+        from pkpd.symbolic.interpolate import interpolated
+        from pkpd.symbolic.model import Model
+
+        return load(
+            interpolated(
+                model if isinstance(model, Model) else _read(*library.read_model_text(model)), linear
+            )
+        )
     if isinstance(model, str | os.PathLike):
         text, file = library.read_model_text(model)
         read = functools.partial(_read, text, file)
@@ -445,3 +457,10 @@ def _product(rows: Sequence[int], columns: Sequence[int]) -> str:
         terms.setdefault(i, []).append(f"J[{entry}]*x[{j}]")
     lines = [f"    g[{i}] = {' + '.join([f'g[{i}]', *terms[i]])}" for i in sorted(terms)]
     return "\n".join(["def contract_lanes(J, x, g):", *(lines or ["    pass"])])
+
+
+def index_of(name: str, names: Sequence[str], what: str, kernel: Kernel) -> int:
+    if name not in names:
+        close = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or list(names)
+        raise InputError(f'{kernel.NAME} has no {what} "{name}"; did you mean {", ".join(close)}?')
+    return list(names).index(name)

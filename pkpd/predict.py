@@ -26,7 +26,7 @@ from pkpd.data import Row
 from pkpd.dosing import EventTable, Schedule
 from pkpd.errors import DataError, PkpdError
 from pkpd.fit import FitResult, FitSpec, Objective, System, coordinates, in_units, quasi_normals
-from pkpd.simulate import solve
+from pkpd.solve import solve
 
 Array = NDArray[np.float64]
 Progress = Callable[[str, float, str], None]

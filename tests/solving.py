@@ -7,7 +7,8 @@ import numpy as np
 from pkpd.dosing import EventTable, Schedule
 from pkpd.kernel import Kernel, load
 from pkpd.ode import layout
-from pkpd.simulate import Solution, solve, typical_values
+from pkpd.simulate import typical_values
+from pkpd.solve import Solution, solve
 from pkpd.symbolic.model import read_model
 
 METHODS = layout.METHODS

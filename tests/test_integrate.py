@@ -15,7 +15,8 @@ from solving import METHODS, SINGLE, events, kernel, relative, run, table
 import pkpd.kernel
 from pkpd.errors import InputError, SolverError
 from pkpd.ode import layout, native, status
-from pkpd.simulate import solve, typical_values
+from pkpd.simulate import typical_values
+from pkpd.solve import solve
 
 A_FEW_STEPS = 4.0  # whose errors may add up before the problem forgets them; the largest found is 2.4
 RTOLS = (1e-2, 1e-3, 1e-6, 1e-9)

@@ -5,7 +5,8 @@ import pytest
 from solving import events, kernel, table
 
 from pkpd.ode import status
-from pkpd.simulate import population, solve
+from pkpd.simulate import population
+from pkpd.solve import solve
 
 METHODS = ("auto", "tsit5", "rodas4", "rodas5p")
 TIMES = np.linspace(0.0, 60.0, 31)

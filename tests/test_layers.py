@@ -19,19 +19,23 @@ TABLE: dict[str, tuple[int, set[str], set[str]]] = {
     "ode": (2, set(), {"numba", "llvmlite"}),
     "dosing": (2, {"errors", "units"}, set()),
     "kernel": (3, {"errors", "files", "library", "symbolic", "ode"}, {"llvmlite", "platformdirs"}),
-    "simulate": (4, {"errors", "symbolic", "kernel", "ode", "dosing"}, {"pandas"}),
+    "solve": (4, {"errors", "kernel", "ode", "dosing"}, set()),
+    "simulate": (5, {"errors", "symbolic", "kernel", "ode", "dosing", "solve"}, {"pandas"}),
     "data": (4, {"errors", "units", "library", "dosing"}, set()),
-    "endpoints": (5, {"errors", "simulate"}, set()),
+    "endpoints": (5, {"errors", "dosing"}, set()),
     "likelihood": (5, {"errors", "data"}, set()),
+    "domain": (6, {"errors", "dosing", "data", "endpoints"}, set()),
+    "tolerability": (6, {"errors", "library", "dosing", "endpoints"}, set()),
     "fit": (
         6,
-        {"errors", "files", "library", "units", "symbolic", "ode", "dosing", "kernel", "simulate", "data"}
-        | {"likelihood"},
+        {"errors", "files", "library", "units", "symbolic", "ode", "dosing", "kernel", "solve", "simulate"}
+        | {"data", "likelihood"},
         {"scipy"},
     ),
     "predict": (
         7,
-        {"errors", "library", "units", "symbolic", "dosing", "simulate", "data", "likelihood", "fit"},
+        {"errors", "library", "units", "symbolic", "dosing", "solve", "simulate", "data"}
+        | {"likelihood", "fit"},
         set(),
     ),
     "plot": (8, {"errors", "files"}, {"matplotlib"}),

@@ -7,7 +7,7 @@ from solving import events, kernel, run, table
 
 from pkpd.errors import InputError
 from pkpd.library import models
-from pkpd.simulate import solve
+from pkpd.solve import solve
 
 LINEAR = {
     "one_compartment_iv", "one_compartment_oral", "two_compartment_iv", "two_compartment_oral", "three_compartment_iv", "three_compartment_oral",

@@ -28,7 +28,8 @@ from pkpd.ode.call import (
     unrolled,
 )
 from pkpd.ode.layout import LANES
-from pkpd.simulate import solve, typical_values
+from pkpd.simulate import typical_values
+from pkpd.solve import solve
 
 # ---- whole solves
 
@@ -107,9 +108,9 @@ def test_solves_are_those_of_numba_bit_for_bit(problem, method, units, monkeypat
         asked.append(name)
         return units[name].address
 
-    simulate = importlib.import_module("pkpd.simulate")
-    monkeypatch.setattr(simulate, "_unit_address", address)
-    monkeypatch.setattr(simulate, "_plan", simulate._Plan)
+    task = importlib.import_module("pkpd.solve.task")
+    monkeypatch.setattr(task, "_unit_address", address)
+    monkeypatch.setattr(task, "plan_of", task.Plan)
     assert found() == own
     assert "subjects" in asked and (not directions or any(name.endswith("_tangent") for name in asked))
     assert "observe" in asked and any(name.endswith("_roots") for name in asked)

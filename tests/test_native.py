@@ -17,7 +17,7 @@ from test_steady import FEEDBACK
 
 from pkpd.ode import lower, native, unit
 from pkpd.ode.call import DOUBLES
-from pkpd.simulate import solve
+from pkpd.solve import solve
 
 
 def call(address, value):
@@ -201,7 +201,8 @@ SIMULATION = """
     import json, sys
     from pkpd.kernel import load
     from pkpd.dosing import EventTable
-    from pkpd.simulate import simulate, solve
+    from pkpd.simulate import simulate
+    from pkpd.solve import solve
     heavy = ["numba", "sympy", "pint", "scipy", "pandas", "matplotlib"]
     at_start = [name for name in heavy if name in sys.modules]
     profile = simulate("two_compartment_oral", "100 mg oral every 12 h x3", [1.0, 20.0], subjects=3, seed=1)

@@ -8,7 +8,8 @@ import pytest
 from solving import METHODS, SINGLE, events, kernel, run, table
 
 from pkpd.errors import InputError
-from pkpd.simulate import Root, solve, typical_values
+from pkpd.simulate import typical_values
+from pkpd.solve import Root, solve
 
 OSCILLATOR = """
 model      an oscillator

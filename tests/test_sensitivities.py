@@ -14,7 +14,7 @@ from solving import METHODS, SINGLE, events, kernel, run, table
 
 from pkpd.errors import InputError
 from pkpd.ode import layout
-from pkpd.simulate import solve
+from pkpd.solve import solve
 
 A_FEW_STEPS = 2.0  # the error of a sensitivity is its own steps' and what the error of the state makes of the second derivative
 

@@ -17,7 +17,8 @@ from pkpd.dosing import EventTable, Schedule
 from pkpd.errors import InputError, LibraryError, ScheduleError, SolverError
 from pkpd.kernel import load
 from pkpd.ode import status
-from pkpd.simulate import population, simulate, solve, typical_values
+from pkpd.simulate import population, simulate, typical_values
+from pkpd.solve import solve
 from pkpd.symbolic.model import read_model
 
 A_FEW_STEPS = 4.0

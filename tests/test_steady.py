@@ -13,7 +13,8 @@ from solving import METHODS, events, kernel, run, table
 from pkpd import library
 from pkpd.errors import InputError, SolverError
 from pkpd.ode import status
-from pkpd.simulate import simulate, solve
+from pkpd.simulate import simulate
+from pkpd.solve import solve
 
 # Production with saturable feedback, loss that its own product speeds up, a pool that fills slowly; drug stimulates production.
 FEEDBACK = """

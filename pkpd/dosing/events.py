@@ -79,10 +79,9 @@ class EventTable:
         return len(self.time)
 
     @functools.cached_property
-    def rows(self) -> NDArray[np.float64]:
-        """(n_events, 5): time, amount, route, duration and size of each event, as the integrator reads them."""
-        columns = (self.time, self.amount, self.route, self.duration, self.size)
-        return np.ascontiguousarray(np.column_stack(columns), dtype=np.float64)
+    def only_doses(self) -> bool:
+        """Whether there is nothing but doses in it."""
+        return not np.any(self.kind)
 
     @classmethod
     def empty(cls) -> EventTable:

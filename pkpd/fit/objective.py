@@ -132,7 +132,7 @@ class Objective:
         learned: dict[tuple[Any, ...], _Learned] | None = None,
     ) -> None:
         if solve is None:
-            from pkpd.simulate import solve as own_solve
+            from pkpd.solve import solve as own_solve
 
             solve = own_solve
         self.system, self.spec, self.options = system, spec, options

@@ -1,7 +1,8 @@
 """Subjects from their initial values through all their doses to their last output.
 
-Doses become breakpoints in each subject's own time (lag and duration may depend on parameters); at a breakpoint the state jumps or an infusion
-rate changes, and integration starts afresh. Outputs at a breakpoint's instant are right limits.
+Doses become breakpoints in each subject's own time (lag and duration may depend on parameters); at a breakpoint the state jumps, is set, or an infusion
+rate changes, and integration starts afresh. Outputs at a breakpoint's instant are right limits. Where the whole state is set, infusions end and doses
+that were still on their way are cancelled; doses given before it may follow it in the table, and then act from that instant on as far as they last.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from .control import SHORTEST, resolution
 from .march import emit
 from .roots import hand_over, look_out
 from .layout import (
-    AT_TARGETS, BOLUS, BY_STIFF, CHANGE, CONSTANTS, CURSOR, DOSE, EVENT, EVENTS, EVENT_TANGENT, EXPLICIT, EXPLICIT_ONLY, FIRST_SWITCH, FOUND, HEADER, H_NEXT, INFUSING, INFUSION_END,
-    INFUSION_START, INITIAL, INITIAL_TANGENT, LARGEST_ERROR, LAST_SWITCH, METHOD, METHOD_USED, MOST, NEXT_EVENT, N_COUNTS, N_DIRECTIONS, N_DOSES, N_EVENTS, N_PARAMS,
-    N_ROOTS, N_STATES, N_STEADY, N_TIMES, OBSERVE, REACHED, REST, ROSENBROCK, ROUTES, START, STIFF_ONLY, SWITCHED, SWITCHES, T, T1, WIDE, WIDTH,
+    ADD, AT_TARGETS, BOLUS, BY_STIFF, CANCELLED, CHANGE, CONSTANTS, CURSOR, DOSE, EVENT, EVENTS, EVENT_TANGENT, EXPLICIT, EXPLICIT_ONLY, FIRST_SWITCH, FOUND, HEADER, H_NEXT, INFUSING, INFUSION_END,
+    INFUSION_START, INITIAL, INITIAL_TANGENT, LARGEST_ERROR, LAST_SWITCH, METHOD, METHOD_USED, MOST, NEXT_EVENT, N_COUNTS, N_DIRECTIONS, N_DOSES, N_EVENTS, N_OWN, N_PARAMS, N_PREPARED,
+    N_ROOTS, N_STATES, N_STEADY, N_TIMES, OBSERVE, REACHED, REPLACE, REST, ROSENBROCK, ROUTES, SET, START, STIFF_ONLY, SWITCHED, SWITCHES, T, T1, WIDE, WIDTH,
 )  # fmt: skip
+from .tangent import own_tangents
 from .status import BAD_DOSE, GO_ON, NOT_FINITE, NOT_STIFF, STIFF, SUCCESS
 
 
@@ -34,46 +36,54 @@ def insert(events, count, time):
 
 
 @inner
-def breakpoints(address, n_doses, doses, targets, p, r, events):
+def breakpoints(address, n_doses, doses, targets, p, own, r, events):
     """Expand doses into breakpoints, sorted by time and, at one instant, in the order given; returns their number, or -1.
 
     A dose has the lag, F, duration and body size of its own time: changes of parameters are made in p on the way, and taken back.
 
-    r : (4 n_routes,) lag, F, duration, rate; events : (2 n_doses, EVENT). -1: a lag, F, duration or rate is out of its range.
+    own : what is the subject's own; r : (4 n_routes,) lag, F, duration, rate; events : (2 n_doses, EVENT). -1: a lag, F, duration or rate is out of its range.
     """
     count = 0
     for e in range(n_doses):
         dose = shift(doses, DOSE * e)
         route = int(dose[2])
         if route < 0:
-            changed = int(dose[4])
             event = insert(events, count, dose[0])
             event[1] = dose[4]
             event[2] = dose[1]
-            event[3] = p[changed]
+            event[3] = 0.0
             event[4] = float(e)
-            event[5] = float(CHANGE)
+            event[5] = -dose[2]
             count += 1
-            p[changed] = dose[1]
-            call2(address[ROUTES], p, r)
+            if route == -CHANGE:
+                changed = int(dose[4])
+                event[3] = p[changed]
+                p[changed] = dose[1]
+                call2(address[ROUTES], p, r)
             continue
         r_k = shift(r, 4 * route)
         for i in range(4):
             if not (r_k[i] >= 0.0 and r_k[i] < inf):
                 return -1
         size = int(dose[4])
-        amount = dose[1] * r_k[1] * (p[size] if size >= 0 else 1.0)
+        factor = int(dose[7])
+        amount = dose[1] * r_k[1] * (p[size] if size >= 0 else 1.0) * (own[factor] if factor >= 0 else 1.0)
         duration = dose[3]
         if isnan(duration):
-            duration = r_k[2]
-            if duration == 0.0 and r_k[3] > 0.0:
-                duration = amount / r_k[3]
+            if dose[5] > 0.0:
+                duration = amount / dose[5]
+            else:
+                duration = r_k[2]
+                if duration == 0.0 and r_k[3] > 0.0:
+                    duration = amount / r_k[3]
         start = dose[0] + r_k[0]
         end = start + duration
         parts = 2 if end - start > SHORTEST * resolution(end) else 1
+        if end <= dose[6] + resolution(end):
+            continue  # all of it is in the state that was set
         for part in range(parts):
             kind = BOLUS if parts == 1 else (INFUSION_START if part == 0 else INFUSION_END)
-            time = end if kind == INFUSION_END else start
+            time = end if kind == INFUSION_END else max(start, dose[6])
             event = insert(events, count, time)
             event[1] = float(targets[route])
             event[2] = amount if kind == BOLUS else 0.0
@@ -106,9 +116,6 @@ def begin(address, sizes, control, state, p, doses, counts, work, tangent, event
     control[LARGEST_ERROR] = 0.0
     control[FIRST_SWITCH] = nan
     control[LAST_SWITCH] = nan
-    control[LARGEST_ERROR] = 0.0
-    control[FIRST_SWITCH] = nan
-    control[LAST_SWITCH] = nan
     call2(address[INITIAL], p, y)
     if sizes[N_STEADY] > 0:
         status = status7(address[REST], address, sizes, control, state, p, work, tangent)
@@ -123,7 +130,8 @@ def begin(address, sizes, control, state, p, doses, counts, work, tangent, event
         if status != SUCCESS:
             return status
     call2(address[ROUTES], p, work)
-    n_events = breakpoints(address, sizes[N_DOSES], doses, shift(sizes, sizes[AT_TARGETS]), p, work, events)
+    targets, own = shift(sizes, sizes[AT_TARGETS]), shift(p, sizes[N_PREPARED])
+    n_events = breakpoints(address, sizes[N_DOSES], doses, targets, p, own, work, events)
     if n_events < 0:
         return BAD_DOSE
     control[N_EVENTS] = n_events
@@ -132,6 +140,25 @@ def begin(address, sizes, control, state, p, doses, counts, work, tangent, event
     control[BY_STIFF] = 1.0 if stiff else 0.0
     counts[METHOD_USED] = STIFF_ONLY if stiff else EXPLICIT_ONLY
     return SUCCESS
+
+
+@inner
+def jump(sizes, y, rate, own, event):
+    """The change of states and infusion rates at one event."""
+    kind = int(event[5])
+    i = int(event[1])
+    if kind == SET or kind == ADD:
+        for j in range(sizes[N_STATES]):
+            y[j] = own[i + j] + (y[j] if kind == ADD else 0.0)
+            if kind == SET:
+                rate[j] = 0.0
+    elif kind == REPLACE:
+        y[i] = event[2]
+    else:
+        y[i] += event[2]
+        rate[i] += event[3]
+        if kind == INFUSION_END and abs(rate[i]) <= 1e-12 * abs(event[3]):
+            rate[i] = 0.0  # no crumbs of rounding once every infusion is over
 
 
 @inner
@@ -147,6 +174,8 @@ def breakpoint(address, sizes, control, state, p, doses, times, counts, out, wor
         while e < n_events and events[EVENT * e] <= t + resolution(t):
             event = shift(events, EVENT * e)
             e += 1
+            if int(event[5]) == CANCELLED:
+                continue
             counts[EVENTS] += 1
             if int(event[5]) == CHANGE:
                 p[int(event[1])] = event[2]
@@ -155,11 +184,12 @@ def breakpoint(address, sizes, control, state, p, doses, times, counts, out, wor
             if sizes[N_DIRECTIONS] > 0:
                 dose = shift(doses, DOSE * int(event[4]))
                 status7(address[EVENT_TANGENT], address, sizes, state, p, dose, event, tangent)
-            i = int(event[1])
-            y[i] += event[2]
-            rate[i] += event[3]
-            if int(event[5]) == INFUSION_END and abs(rate[i]) <= 1e-12 * abs(event[3]):
-                rate[i] = 0.0  # no crumbs of rounding once every infusion is over
+            jump(sizes, y, rate, shift(p, sizes[N_PREPARED]), event)
+            if int(event[5]) == SET:
+                for later in range(e, n_events):  # of doses before: what is on its way, and ends of infusions
+                    one = shift(events, EVENT * later)
+                    if one[4] < event[4]:
+                        one[5] = float(CANCELLED)
         control[NEXT_EVENT] = e
         if sizes[N_ROOTS] > 0:
             status7(address[OBSERVE], address, sizes, control, state, p, work, tangent)
@@ -227,10 +257,12 @@ def subject(address, sizes, control, state, p, doses, times, counts, out, work, 
 
 @inner
 def prepare(address, sizes, parameters, p):
-    """Parameters of one subject, and what they alone decide, into p."""
+    """Parameters of one subject, what they alone decide, and what is its own, into p. parameters : (n_params + N_OWN,)."""
     for i in range(sizes[N_PARAMS]):
         p[i] = parameters[i]
     call1(address[CONSTANTS], p)
+    for i in range(sizes[N_OWN]):
+        p[sizes[N_PREPARED] + i] = parameters[sizes[N_PARAMS] + i]
 
 
 SUBJECTS = (
@@ -246,16 +278,21 @@ def subjects(
 ):  # fmt: skip
     """Integrate subjects first..end-1 in place. A failed subject is marked and its outputs are nan; its neighbours do not notice.
 
-    parameters : (n_subjects, n_params); counts : (n_subjects, N_COUNTS); out : (n_subjects, n_times, width); out_dot : (n_subjects, n_times,
-    width, m); status : (n_subjects,); reached : (n_subjects, REACHED); scales : (n_subjects, m);
+    parameters : (n_subjects, n_params + N_OWN); counts : (n_subjects, N_COUNTS); out : (n_subjects, n_times, width); out_dot : (n_subjects, n_times,
+    width, m); status : (n_subjects,); reached : (n_subjects, REACHED); scales : (n_subjects, m + N_OWN m), scales and then own';
     levels : (n_subjects, n_roots); crossings : (n_subjects, n_roots, FOUND + most). The rest is this thread's own storage, see layout.py.
     """
-    q = sizes[N_PARAMS]
+    q = sizes[N_PARAMS] + sizes[N_OWN]
     m = sizes[N_DIRECTIONS]
+    n_own = sizes[N_OWN] * m
     block = sizes[N_TIMES] * sizes[WIDTH]
     for s in range(first, end):
         for d in range(m):
-            tangent[HEADER + d] = scales[s * m + d]
+            tangent[HEADER + d] = scales[s * (m + n_own) + d]
+        if n_own > 0:
+            own_dot = own_tangents(sizes, tangent)
+            for i in range(n_own):
+                own_dot[i] = scales[s * (m + n_own) + m + i]
         p = shift(state, 4 * sizes[WIDE])
         prepare(address, sizes, shift(parameters, s * q), p)
         mine = shift(out, s * block)

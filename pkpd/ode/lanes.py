@@ -36,7 +36,7 @@ from .control import (
 from .integrate import SUBJECTS, begin, breakpoint, prepare, reach, switch
 from .layout import (
     AT_DIAGONAL, AUTO, AUTOMATIC, BY_STIFF, CALM_STEPS, CURSOR, FACTORISATIONS, FACTOR_WIDE, H_MAX, H_NEXT, INFUSING, JACOBIANS, JACOBIAN_WIDE,
-    LANES, LARGEST_ERROR, MAX_STEPS, METHOD, N_CLOCKS, N_CONTROL, N_COUNTS, N_JACOBIAN, N_LU, N_PARAMS, N_PREPARED, N_STAGES, N_STATES, N_TIMES, REACHED, RECORD, REJECTED, RHS_CALLS, RHS_WIDE,
+    LANES, LARGEST_ERROR, MAX_STEPS, METHOD, N_CLOCKS, N_CONTROL, N_COUNTS, N_JACOBIAN, N_LU, N_OWN, N_PARAMS, N_PREPARED, N_STAGES, N_STATES, N_TIMES, REACHED, RECORD, REJECTED, RHS_CALLS, RHS_WIDE,
      RTOL, SOLVE_WIDE, STEPS, STIFF_STEPS, T, T1, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
 from .march import emit, enter
@@ -457,7 +457,7 @@ def run(
                         record[H_NEXT] = 0.0
                         code = breakpoint(
                             address, sizes, record, state, shift(state, 4 * sizes[WIDE]), doses, times, mine, shift(out, (first + s) * block), work, work,
-                            out, shift(record, N_CONTROL + 4 * sizes[WIDE] + sizes[N_PREPARED]),
+                            out, shift(record, N_CONTROL + 4 * sizes[WIDE] + sizes[N_PREPARED] + sizes[N_OWN]),
                         )  # fmt: skip
                         if code == GO_ON:
                             stays = load(address, sizes, times, mine, work, record, room, lane, order)
@@ -494,8 +494,8 @@ def subjects_in_lanes(
             own[2 * w + i] = state[2 * w + i]
         p = shift(own, 4 * w)
         mine = shift(counts, (first + s) * N_COUNTS)
-        own_events = shift(p, sizes[N_PREPARED])
-        prepare(address, sizes, shift(parameters, (first + s) * sizes[N_PARAMS]), p)
+        own_events = shift(p, sizes[N_PREPARED] + sizes[N_OWN])
+        prepare(address, sizes, shift(parameters, (first + s) * (sizes[N_PARAMS] + sizes[N_OWN])), p)
         code = begin(address, sizes, record, own, p, doses, mine, work, work, own_events)
         if code == SUCCESS:
             code = breakpoint(

@@ -5,14 +5,18 @@ Every unit takes the same few pointers; this module gives their slots names. n: 
 address  (N_ADDRESSES,) int64   functions of the model, then units of the integrator
 sizes    int64                  counts, then index patterns one after the other
 control  double                 clock and options, then the roots
-state    double                 y | infusion rates | atol | largest |y| so far (WIDE each) | parameters and constants of the subject
+state    double                 y | infusion rates | atol | largest |y| so far (WIDE each) | parameters and constants of the subject | what is its own (N_OWN):
+                                states that events set or add, (n_states) each, and factors of doses
 counts   (N_COUNTS,) int64      statistics, then the output cursor and the stiffness counters
 work     double                 stages and scratch of the method, see march.py
 tangent  double                 sensitivities, see below
 out      double                 (n_times, width) outputs, followed by the states when asked for
 out_dot  double                 (n_times, width, m)
-doses    double                 (n_doses, DOSE): time, amount, route, duration (nan: not stated), parameter that multiplies the amount (-1: none);
-                                of a parameter that changes: time, value, -1, nan, parameter
+doses    double                 (n_doses, DOSE): time, amount, route, duration (nan: not stated), parameter that multiplies the amount (-1: none), rate
+                                (nan: not stated), from when on it acts (of a dose before a state that was set: the time it was set), its factor
+                                among the subject's own (-1: none). Other kinds have -kind as route, and fewer columns:
+                                CHANGE: time, value, -kind, -, parameter; REPLACE: time, value, -kind, -, state; SET, ADD: time, -, -kind, -, place of
+                                the states among the subject's own
 events   double                 (2 n_doses, EVENT): time, state, jump, rate change, dose, kind; of a CHANGE: time, parameter, value, value before
 
 Vectors of states are WIDE long: the number of states rounded up to a multiple of LANES, with noughts behind the last state.
@@ -21,7 +25,7 @@ Vectors of states are WIDE long: the number of states rounded up to a multiple o
 rounded up to a multiple of LANES,
 
     scale (m,) | r' (n, m) | y' | y1' | u' | error' | largest | at (n, m each) | k' (n_stages, n, m) | J' (n_jacobian, m) | p' (N_PREPARED, m)
-    | column (3 WIDE) | route (4 n_routes) | route' (4 n_routes, m) | seeds of initial values (n, m) | seeds of doses (n_doses, m)
+    | column (3 WIDE) | route (4 n_routes) | route' (4 n_routes, m) | own' (N_OWN, m) | seeds of initial values (n, m) | seeds of doses (n_doses, m)
 
 Behind the N_CONTROL slots of ``control`` stand the roots: what is looked for (n_roots, ROOT) | what was found (n_roots, FOUND + most) | n_outputs.
 
@@ -51,7 +55,8 @@ MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "
     N_STAGES,  # the most of any method in use
     N_ROOTS, MOST,  # roots, and the most crossings of one that are kept
     N_NON_NEGATIVE,  # states that are kept from falling below nought: they are listed at AT_END
-) = range(19)  # fmt: skip
+    N_OWN,  # numbers of each subject's own, behind its parameters
+) = range(20)  # fmt: skip
 (
     AT_J,  # (row, column) of every Jacobian entry
     AT_DIAGONAL,  # entry of every diagonal element of the Jacobian
@@ -59,8 +64,8 @@ MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "
     AT_TARGETS,  # state of every route
     AT_SLOTS,  # direction of every parameter, or -1
     AT_END,
-) = range(19, 25)
-N_SIZES = 25
+) = range(20, 26)
+N_SIZES = 26
 LANES = 8  # doubles of one vector register of AVX-512; two of AVX2
 
 # control
@@ -108,8 +113,8 @@ WEIGHTS = 24  # room for the weights of dense output: of y, y1 and the stages
 HEADER = 16
 # in the header of tangent; FRESH_TANGENT: 1 when k' of the first stage is that of the present y'
 ERROR_NORM, SETTLE, DENSE_STAGES, FRESH_TANGENT = range(4)
-DOSE, EVENT = 5, 6
-BOLUS, INFUSION_START, INFUSION_END, CHANGE = range(4)
+DOSE, EVENT = 8, 6
+BOLUS, INFUSION_START, INFUSION_END, CHANGE, SET, ADD, REPLACE, CANCELLED = range(8)
 
 # stages of every method, those included that serve its dense output alone
 EXPLICIT_METHODS = {"tsit5": 7, "vern7": 16}
@@ -144,9 +149,9 @@ def work_size(n: int, n_jacobian: int, n_lu: int, n_steady: int, n_routes: int, 
     )
 
 
-def record_size(n: int, n_prepared: int, n_doses: int) -> int:
+def record_size(n: int, n_prepared: int, n_own: int, n_doses: int) -> int:
     """Doubles of a subject's record in lanes: control | state | events."""
-    return N_CONTROL + 4 * wide(n) + n_prepared + 2 * n_doses * EVENT
+    return N_CONTROL + 4 * wide(n) + n_prepared + n_own + 2 * n_doses * EVENT
 
 
 def room_size(n: int, n_prepared: int, n_jacobian: int, n_lu: int, n_subjects: int, stages: int) -> int:
@@ -157,12 +162,12 @@ def room_size(n: int, n_prepared: int, n_jacobian: int, n_lu: int, n_subjects: i
 
 
 def tangent_size(
-    n: int, m: int, n_routes: int, n_doses: int, n_jacobian: int, n_prepared: int, stages: int
+    n: int, m: int, n_routes: int, n_doses: int, n_jacobian: int, n_prepared: int, n_own: int, stages: int
 ) -> int:
     """Doubles of ``tangent``."""
     return (
         HEADER
-        + m * (1 + (8 + stages) * n + n_jacobian + n_prepared + 4 * n_routes + n_doses)
+        + m * (1 + (8 + stages) * n + n_jacobian + n_prepared + 4 * n_routes + n_own + n_doses)
         + 3 * wide(n)
         + 4 * n_routes
     )

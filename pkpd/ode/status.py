@@ -11,6 +11,7 @@ STEP_TOO_SMALL = 2
 NOT_FINITE = 3
 NO_STEADY_STATE = 4
 BAD_DOSE = 5
+NOT_PERIODIC = 6
 
 SENTENCES = {
     SUCCESS: "the integration reached its end",
@@ -29,6 +30,10 @@ SENTENCES = {
     NO_STEADY_STATE: (
         "the steady state without drug was not found: check that losses balance productions at these parameters, "
         "or give an explicit initial value"
+    ),
+    NOT_PERIODIC: (
+        "no steady state of a repeated dose was found: it may accumulate without end at these parameters, or the state may swing with another period than the "
+        "doses; give the doses one by one instead"
     ),
     BAD_DOSE: "a lag, bioavailability or duration of a route is negative or not finite at these parameters",
 }

@@ -37,8 +37,8 @@ from .call import (
 )
 from .control import AUTO_FLOOR, CROSS_FLOOR, TINY
 from .layout import (
-    AT_SLOTS, AT_STEADY, AUTOMATIC, BOLUS, CONTRACT_LANES, D_CONSTANTS, D_INITIAL, D_JACOBIAN, D_OUTPUTS, D_RHS, D_ROUTES, DENSE_STAGES, ERROR_NORM, FRESH_TANGENT, H, HEADER, INFUSING,
-    INFUSION_START, LANES, N_DIRECTIONS, N_JACOBIAN, N_OUTPUTS, N_PARAMS, N_PREPARED, N_ROUTES, N_STAGES, N_STATES, N_STEADY, RHS, ROUTES, RTOL, SETTLE, SLACK,
+    ADD, AT_SLOTS, AT_STEADY, AUTOMATIC, BOLUS, CONTRACT_LANES, D_CONSTANTS, D_INITIAL, D_JACOBIAN, D_OUTPUTS, D_RHS, D_ROUTES, DENSE_STAGES, ERROR_NORM, FRESH_TANGENT, H, HEADER, INFUSING,
+    INFUSION_END, INFUSION_START, LANES, N_DIRECTIONS, N_JACOBIAN, N_OUTPUTS, N_OWN, N_PARAMS, N_PREPARED, N_ROUTES, N_STAGES, N_STATES, N_STEADY, REPLACE, RHS, ROUTES, RTOL, SET, SETTLE, SLACK,
     SOLVE_LANES, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
 from .status import NO_STEADY_STATE, SUCCESS
@@ -73,6 +73,13 @@ def parts(sizes, tangent):
     column = shift(p, sizes[N_PREPARED] * m)
     route = shift(column, 3 * sizes[WIDE])
     return scale, rate, y, y1, u, error, largest, at, k, jacobian, p, column, route
+
+
+@inner
+def own_tangents(sizes, tangent):
+    """Pointer to own'; behind it the seeds of initial values and of doses."""
+    _, _, _, _, _, _, _, _, _, _, _, _, route = parts(sizes, tangent)
+    return shift(route, 4 * sizes[N_ROUTES] * (1 + sizes[N_DIRECTIONS]))
 
 
 @inner
@@ -239,7 +246,7 @@ def initial_tangent(address, sizes, control, state, p, work, tangent):
     n, m = sizes[N_STATES], sizes[N_DIRECTIONS]
     scale, rate, y_dot, _, u_dot, _, largest, _, k_dot, jacobian_dot, p_dot, _, route = parts(sizes, tangent)
     route_dot = shift(route, 4 * sizes[N_ROUTES])
-    seeds = shift(route_dot, 4 * sizes[N_ROUTES] * m)
+    seeds = shift(own_tangents(sizes, tangent), sizes[N_OWN] * m)
     tangent[SETTLE] = 0.0
     tangent[FRESH_TANGENT] = 0.0
     clear(rate, n * m)
@@ -287,7 +294,7 @@ def event_tangent(address, sizes, state, p, dose, event, tangent):
     """Carry the tangents over one breakpoint, before the state itself is changed.
 
     A sensitivity passes a breakpoint whose time t moves with a parameter by ``s+ = s- + (f(y-) - f(y+)) t' + jump'`` (Rozenvasser 1967).
-    dose : (time, amount, route, duration, size); event : (time, state, jump, rate change, dose, kind).
+    dose : a row of doses; event : (time, state, jump, rate change, dose, kind).
     """
     settle(sizes, tangent)
     tangent[FRESH_TANGENT] = 0.0
@@ -299,6 +306,17 @@ def event_tangent(address, sizes, state, p, dose, event, tangent):
     y = shift(after, sizes[WIDE])
     target = int(event[1])
     kind = int(event[5])
+    own_dot = own_tangents(sizes, tangent)
+    seeds = shift(own_dot, (sizes[N_OWN] + n + int(event[4])) * m)
+    if kind == SET or kind == ADD or kind == REPLACE:  # at a time that does not move
+        if kind == REPLACE:
+            copy(shift(y_dot, target * m), seeds, m)
+            return SUCCESS
+        if kind == SET:
+            clear(y_dot, n * m)
+            clear(rate_dot, n * m)
+        plus(y_dot, y_dot, shift(own_dot, target * m), n * m)
+        return SUCCESS
     for i in range(n):
         y[i] = state[i]
     call3(address[RHS], y, p, before)
@@ -307,18 +325,21 @@ def event_tangent(address, sizes, state, p, dose, event, tangent):
     for i in range(n):
         before[i] -= after[i]
     before[target] -= event[3]
-    seeds = shift(r_dot, 4 * sizes[N_ROUTES] * m + n * m + int(event[4]) * m)
     k = 4 * int(dose[2])
     size = int(dose[4])
-    factor = p[size] if size >= 0 else 1.0
+    own_factor = p[sizes[N_PREPARED] + int(dose[7])] if dose[7] >= 0.0 else 1.0
+    factor = own_factor * (p[size] if size >= 0 else 1.0)
     slot = sizes[sizes[AT_SLOTS] + size] if size >= 0 else -1
     amount = dose[1] * factor * r[k + 1]
+    moves = (
+        kind == INFUSION_END or dose[0] + r[k] >= dose[6]
+    )  # what was given before a state was set goes on from there
     for d in range(m):
-        factor_dot = scale[d] if slot == d else 0.0
+        factor_dot = own_factor * scale[d] if slot == d else 0.0
         amount_dot = (
             dose[1] * (factor * r_dot[(k + 1) * m + d] + factor_dot * r[k + 1]) + seeds[d] * factor * r[k + 1]
         )
-        time_dot = r_dot[k * m + d]
+        time_dot = r_dot[k * m + d] if moves else 0.0
         jump_dot = amount_dot
         if kind != BOLUS:
             duration = dose[3]
@@ -326,7 +347,10 @@ def event_tangent(address, sizes, state, p, dose, event, tangent):
             if duration != duration:  # not stated: the route's own duration, or its rate
                 duration = r[k + 2]
                 duration_dot = r_dot[(k + 2) * m + d]
-                if duration == 0.0:
+                if dose[5] > 0.0:
+                    duration = amount / dose[5]
+                    duration_dot = amount_dot / dose[5]
+                elif duration == 0.0:
                     duration = amount / r[k + 3]
                     duration_dot = (amount_dot - duration * r_dot[(k + 3) * m + d]) / r[k + 3]
             jump_dot = 0.0

@@ -1,0 +1,341 @@
+"""One call of the compiled integrator: memory laid out as ``pkpd.ode.layout`` says, subjects spread over threads."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pkpd.errors import InputError
+from pkpd.kernel import Kernel, cache_folder
+from pkpd.ode import layout, unit
+from pkpd.ode.control import partners
+from pkpd.ode.status import SUCCESS
+from pkpd.solve.directions import Directions
+from pkpd.solve.solution import Floats, Integers
+from pkpd.solve.table import Table
+from pkpd.solve.threads import spread
+
+FEWEST_IN_LANES = 2 * layout.LANES
+SMALLEST_CHUNK = 64  # in lanes: enough to keep them filled, and records that stay in the cache
+NONE = np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to integrate; see ``solve``. non_negative : indices of states."""
+
+    rtol: float
+    atol: ArrayLike | None
+    method: str
+    slack: float
+    h_max: float
+    max_steps: int
+    threads: int | None
+    lanes: bool
+    non_negative: Integers
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Roots as the integrator takes them: column and direction (n_roots, 2), level (n_subjects, n_roots), how many crossings are kept."""
+
+    columns: Floats
+    values: Floats
+    most: int
+
+
+@dataclass(frozen=True)
+class Raw:
+    """What comes back. out : (n_subjects, n_times, width), nan for a failed subject; out_dot : (..., m), by directions times their scale."""
+
+    out: Floats
+    out_dot: Floats | None
+    status: Integers
+    counts: Integers
+    reached: Floats
+    found: Floats | None
+    methods: tuple[str, str]
+
+
+def integrate(
+    kernel: Kernel,
+    p: Floats,
+    table: Table,
+    times: Floats,
+    options: Options,
+    *,
+    width: int,
+    directions: Directions | None = None,
+    levels: Levels | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Raw:
+    """Integrate subjects p : (n_subjects, n_params) through the events of a table to ascending times."""
+    n_subjects, n_times = p.shape[0], times.size
+    m = 0 if directions is None else directions.m
+    explicit = partners(options.method, options.rtol)[0] if options.method != layout.LINEAR else ""
+    many = n_subjects >= FEWEST_IN_LANES and explicit not in ("", "vern7")
+    in_lanes = options.lanes and many and not m and levels is None and not len(options.non_negative)
+    task = _Task(kernel, table, times, options, width, directions, levels, in_lanes)
+    own = table.own
+    parameters = np.concatenate([p, own], axis=1) if own.size else p
+    scales = None
+    if directions is not None:
+        scales = directions.scale
+        if own.size:
+            own_dot = np.zeros((n_subjects, own.shape[1], m)) if table.own_dot is None else table.own_dot
+            scales = np.concatenate([scales, own_dot.reshape(n_subjects, -1)], axis=1)
+        scales = np.ascontiguousarray(scales)
+
+    out = np.empty((n_subjects, n_times, width))
+    out_dot = np.empty((n_subjects, n_times, width, m)) if m else None
+    counts = np.zeros((n_subjects, layout.N_COUNTS), np.int64)
+    status = np.zeros(n_subjects, np.int64)
+    reached = np.zeros((n_subjects, layout.REACHED))
+    n_roots = 0 if levels is None else len(levels.columns)
+    found = None if levels is None else np.zeros((n_subjects, n_roots, layout.FOUND + levels.most))
+
+    def run(first: int, end: int) -> None:
+        task.call(parameters, counts, out, out_dot, status, reached, scales, found, first, end)
+
+    spread(run, n_subjects, options.threads, progress, SMALLEST_CHUNK if in_lanes else 1)
+    if out_dot is not None:
+        out_dot[status != SUCCESS] = np.nan
+    return Raw(out, out_dot, status, counts, reached, found, task.methods)
+
+
+_VOID_CALL = ctypes.CFUNCTYPE(None, *([ctypes.c_void_p] * 18), ctypes.c_int64, ctypes.c_int64)
+
+
+def _unit_address(name: str) -> int:
+    return unit.address(name, cache_folder())
+
+
+class Plan:
+    """What solves of one model by one pair of methods share, laid out as ``pkpd.ode.layout`` says: functions, counts and patterns."""
+
+    def __init__(
+        self, kernel: Kernel, method: str, methods: tuple[str, str], m: int, n_roots: int, lanes: bool
+    ) -> None:
+        explicit, stiff = methods
+        free = np.flatnonzero(kernel.STEADY)
+        stages = 0
+        self.address = np.zeros(layout.N_ADDRESSES, np.int64)
+        self.address[: len(kernel.plain_address)] = kernel.plain_address
+        code = layout.AUTO
+        if method == layout.LINEAR:
+            self.address[layout.EXPLICIT] = _unit_address("linear")
+        elif method in layout.STIFF_METHODS:
+            code = layout.STIFF_ONLY
+        else:
+            stages = layout.EXPLICIT_METHODS[explicit]
+            self.address[layout.EXPLICIT] = _unit_address(explicit)
+            if n_roots:
+                self.address[layout.EXPLICIT_ROOTS] = _unit_address(f"{explicit}_roots")
+            if m:
+                self.address[layout.EXPLICIT_TANGENT] = _unit_address(f"{explicit}_tangent")
+                self.address[layout.DENSE_TANGENT] = _unit_address(f"{explicit}_dense_tangent")
+        if method in layout.EXPLICIT_METHODS or method == layout.LINEAR:
+            code = layout.EXPLICIT_ONLY
+        else:
+            stages = max(stages, layout.STIFF_METHODS[stiff])
+            self.address[layout.ROSENBROCK] = _unit_address(stiff)
+            if n_roots:
+                self.address[layout.ROSENBROCK_ROOTS] = _unit_address(f"{stiff}_roots")
+            if m:
+                self.address[layout.ROSENBROCK_TANGENT] = _unit_address(f"{stiff}_tangent")
+        if n_roots:
+            self.address[layout.OBSERVE] = _unit_address("observe")
+        if free.size:
+            self.address[layout.REST] = _unit_address("rest")
+        if m:
+            self.address[layout.D_RHS : layout.CONTRACT_LANES + 1] = kernel.tangent_address
+            self.address[layout.EMIT_TANGENT] = _unit_address("emit_tangent")
+            self.address[layout.INITIAL_TANGENT] = _unit_address("initial_tangent")
+            self.address[layout.EVENT_TANGENT] = _unit_address("event_tangent")
+        if lanes:
+            self.address[layout.RHS_WIDE : layout.SOLVE_WIDE + 1] = kernel.wide_address
+        self.function = _VOID_CALL(_unit_address(f"lanes_{stiff}" if lanes else "subjects"))
+
+        n_prepared = kernel.n_params + kernel.N_CONSTANTS
+        sizes = np.zeros(layout.N_SIZES, np.int64)
+        for slot, value in {
+            layout.N_STATES: kernel.n_states,
+            layout.N_PARAMS: kernel.n_params,
+            layout.N_OUTPUTS: kernel.n_outputs,
+            layout.N_JACOBIAN: len(kernel.J_ROWS),
+            layout.N_LU: kernel.N_LU,
+            layout.N_ROUTES: len(kernel.ROUTES),
+            layout.N_DIRECTIONS: m,
+            layout.N_STEADY: free.size,
+            layout.METHOD: code,
+            layout.WIDE: layout.wide(kernel.n_states),
+            layout.N_STAGES: stages,
+            layout.N_ROOTS: n_roots,
+            layout.N_PREPARED: n_prepared,
+        }.items():
+            sizes[slot] = value
+        patterns = {
+            layout.AT_J: np.column_stack([kernel.J_ROWS, kernel.J_COLS]).ravel(),
+            layout.AT_DIAGONAL: np.flatnonzero(kernel.J_ROWS == kernel.J_COLS),
+            layout.AT_STEADY: free,
+            layout.AT_TARGETS: kernel.ROUTE_TARGETS,
+            layout.AT_SLOTS: np.full(kernel.n_params, -1),
+        }
+        at = layout.N_SIZES
+        for slot, pattern in patterns.items():
+            sizes[slot] = at
+            at += pattern.size
+        sizes[layout.AT_END] = at
+        self.sizes = np.concatenate([sizes, *patterns.values()]).astype(np.int64)
+        self.slots = slice(int(sizes[layout.AT_SLOTS]), at)
+
+        self.n, self.m, self.n_prepared, self.stages = kernel.n_states, m, n_prepared, stages
+        self.n_jacobian, self.n_lu, self.n_routes = len(kernel.J_ROWS), kernel.N_LU, len(kernel.ROUTES)
+        self.work_size = layout.work_size(
+            self.n, self.n_jacobian, self.n_lu, free.size, self.n_routes, m, stages
+        )
+
+
+plan_of = lru_cache(maxsize=256)(Plan)
+
+
+class _Task:
+    """Everything that all subjects of one call share."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        table: Table,
+        times: Floats,
+        options: Options,
+        width: int,
+        directions: Directions | None,
+        levels: Levels | None,
+        lanes: bool,
+    ) -> None:
+        method, rtol = options.method, options.rtol
+        n_roots, most = (0, 1) if levels is None else (len(levels.columns), levels.most)
+        m = 0 if directions is None else directions.m
+        self.methods = (method, method) if method == layout.LINEAR else partners(method, rtol)
+        self.plan = plan = plan_of(kernel, method, self.methods, m, n_roots, lanes)
+        self.lanes = lanes
+        self.levels = None if levels is None else levels.values
+        self.n_own = table.own.shape[1]
+        self.record_size = layout.record_size(plan.n, plan.n_prepared, self.n_own, len(table.rows))
+        self.sizes = plan.sizes.copy()
+        self.sizes[_SIZES_OF_A_TASK] = width, times.size, len(table.rows), most, self.record_size, self.n_own
+        self.seeds = None
+        if directions is not None:
+            self.sizes[plan.slots] = directions.slots
+            self.seeds = directions.seeds(table)
+        if len(options.non_negative):
+            self.sizes[layout.N_NON_NEGATIVE] = len(options.non_negative)
+            self.sizes = np.concatenate([self.sizes, options.non_negative])
+        self.times = times
+        self.doses = table.rows
+        room = n_roots * (layout.ROOT + layout.FOUND + most) + kernel.n_outputs
+        self.control = np.zeros(layout.N_CONTROL + (room if n_roots else 0))
+        for i, (column, direction) in enumerate(() if levels is None else levels.columns):
+            at = layout.N_CONTROL + i * layout.ROOT
+            self.control[[at + layout.COLUMN, at + layout.DIRECTION]] = column, direction
+        start = min(table.start, times[0])
+        automatic = float(options.atol is None)
+        self.control[_CONTROL_OF_A_TASK] = (
+            rtol, automatic, options.h_max, options.max_steps, start, options.slack,
+        )  # fmt: skip
+        self.atol = None
+        if options.atol is not None:
+            self.atol = np.zeros(plan.n)
+            try:
+                self.atol[:] = np.asarray(options.atol, dtype=np.float64)
+            except ValueError:
+                raise InputError(
+                    f"atol must be one number or {plan.n}, one for each of {', '.join(kernel.STATES)}"
+                ) from None
+            if not np.all(self.atol >= 0.0):
+                raise InputError("atol must not be negative")
+
+    def call(
+        self,
+        parameters: Floats,
+        counts: Integers,
+        out: Floats,
+        out_dot: Floats | None,
+        status: Integers,
+        reached: Floats,
+        scales: Floats | None,
+        found: Floats | None,
+        first: int,
+        end: int,
+    ) -> None:
+        """Integrate subjects first..end-1, with storage of their own."""
+        plan = self.plan
+        wide = layout.wide(plan.n)
+        if self.lanes:
+            tangent = layout.room_size(
+                plan.n, plan.n_prepared, plan.n_jacobian, plan.n_lu, end - first, plan.stages
+            )
+            events = (end - first) * self.record_size
+        else:
+            events = 2 * len(self.doses) * layout.EVENT
+            tangent = 0
+            if plan.m:
+                tangent = layout.tangent_size(
+                    plan.n,
+                    plan.m,
+                    plan.n_routes,
+                    len(self.doses),
+                    plan.n_jacobian,
+                    plan.n_prepared,
+                    self.n_own,
+                    plan.stages,
+                )
+        # one piece of memory: control | state | work | tangent | events, each from the start of a cache line
+        lengths = (
+            self.control.size,
+            4 * wide + plan.n_prepared + self.n_own,
+            plan.work_size,
+            tangent,
+            events,
+        )
+        starts = [0]
+        for length in lengths:
+            starts.append(starts[-1] + layout.wide(length))
+        storage = _aligned(starts[-1])
+        storage[: self.control.size] = self.control
+        if self.atol is not None:
+            storage[starts[1] + 2 * wide : starts[1] + 2 * wide + plan.n] = self.atol
+        if self.seeds is not None:
+            storage[starts[3] + tangent - self.seeds.size : starts[3] + tangent] = self.seeds
+        base = storage.ctypes.data
+        control, state, work, tangent, events = (base + 8 * start for start in starts[:-1])
+        plan.function(
+            plan.address.ctypes.data, self.sizes.ctypes.data, control, state, parameters.ctypes.data, self.doses.ctypes.data, self.times.ctypes.data,
+            counts.ctypes.data, out.ctypes.data, work, tangent, _pointer(out_dot), events, status.ctypes.data, reached.ctypes.data, _pointer(scales),
+            _pointer(self.levels), _pointer(found), first, end,
+        )  # fmt: skip
+
+
+_SIZES_OF_A_TASK = [
+    layout.WIDTH, layout.N_TIMES, layout.N_DOSES, layout.MOST, layout.RECORD, layout.N_OWN,
+]  # fmt: skip
+_CONTROL_OF_A_TASK = [
+    layout.RTOL, layout.AUTOMATIC, layout.H_MAX, layout.MAX_STEPS, layout.START, layout.SLACK,
+]  # fmt: skip
+
+
+def _pointer(array: Floats | None) -> int:
+    """Where an array starts; nought for none, which the compiled code then does not look at."""
+    return 0 if array is None else array.ctypes.data
+
+
+def _aligned(size: int) -> Floats:
+    """Noughts that start where a cache line does: a vector is then never on two."""
+    line = 8 * layout.LANES
+    room = np.zeros(size + layout.LANES)
+    return room[-(room.ctypes.data // 8) % (line // 8) :][:size]

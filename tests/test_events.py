@@ -1,0 +1,406 @@
+"""Resets, replaced states, stated rates, steady states of repeated doses, resumed solves: what NONMEM's EVID, RATE, II and SS mean, exactly or by repetition."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from solving import kernel
+
+from pkpd.dosing import EventTable
+from pkpd.dosing.events import DOSE, REPLACE, RESET, STEADY, STEADY_ADDED
+from pkpd.errors import InputError
+from pkpd.ode.status import NOT_PERIODIC
+from pkpd.simulate import typical_values
+from pkpd.solve import solve
+
+# Every number of a route is a parameter; elimination is linear (Vmax = 0) or saturates.
+ROUTES = """
+model   routes with everything
+source  none: a test
+time    h
+parameter ka = 0.9 [1/h]
+parameter k = 0.15 [1/h]
+parameter k12 = 0.3 [1/h]
+parameter k21 = 0.2 [1/h]
+parameter Vmax = 0 [mg/h]
+parameter Km = 4 [mg]
+parameter lag = 0.7 [h]
+parameter F = 0.8 [1]
+parameter D = 2.5 [h]
+parameter R = 12 [mg/h]
+parameter base = 1.5 [mg]
+state depot [mg]
+state central = base [mg]
+state peripheral [mg]
+route oral -> depot       lag = lag  F = F
+route drip -> central     lag = lag  F = F  duration = D
+route rate -> central     lag = lag  F = F  rate = R
+route iv -> central
+d depot = -ka*depot
+d central = ka*depot - k*(central - base) - Vmax*central/(Km + central) - k12*central + k21*peripheral
+d peripheral = k12*central - k21*peripheral
+output amount = central [mg]
+"""
+PLAIN = """
+model   one compartment
+source  any textbook of pharmacokinetics
+time    h
+parameter k = 0.2 [1/h]
+parameter lag = 0 [h]
+parameter F = 1 [1]
+parameter slope = 0 [mg/h^2]
+state central [mg]
+route iv -> central  lag = lag  F = F
+d central = -k*central
+output amount = central [mg]
+"""
+
+
+def table(k, *rows):
+    """Events from dicts; times must not go back."""
+    base = {"time": 0.0, "amount": 0.0, "route": 0, "duration": 0.0, "size": -1}
+    base |= {"rate": np.nan, "kind": DOSE, "interval": 0.0}
+    full = [base | row for row in rows]
+    for row in full:
+        if isinstance(row["route"], str):
+            row["route"] = k.ROUTES.index(row["route"])
+    return EventTable(**{name: [row[name] for row in full] for name in base})
+
+
+def amounts(k, events, times, parameters=None, **options):
+    """The one output, (n_times,)."""
+    return (
+        solve(k, typical_values(k, parameters), events, times, **({"rtol": 1e-9} | options))
+        .check()
+        .outputs[0, :, 0]
+    )
+
+
+def steady(amount, interval, route="iv", **more):
+    return {"amount": amount, "interval": interval, "kind": STEADY, "route": route} | more
+
+
+TIMES = np.linspace(0.0, 12.0, 25)
+
+
+# --- closed forms of one compartment -----------------------------------------------------------------------------------
+
+
+def test_a_bolus_at_steady_state():
+    k = kernel(PLAIN)
+    found = amounts(k, table(k, steady(10.0, 6.0)), TIMES)
+    assert np.allclose(found, 10.0 / (1 - np.exp(-0.2 * 6)) * np.exp(-0.2 * TIMES), rtol=1e-8)
+
+
+@pytest.mark.parametrize("duration", [2.0, 6.0, 9.0, 12.0, 20.0])
+def test_an_infusion_at_steady_state_shorter_than_equal_to_and_longer_than_the_interval(duration):
+    k, interval, amount = kernel(PLAIN), 6.0, 10.0
+    found = amounts(k, table(k, steady(amount, interval, duration=duration)), TIMES)
+    ago = interval * np.arange(0, 60)[:, None] + TIMES  # since each of the infusions began
+    rate = amount / duration / 0.2
+    each = (
+        rate * (1 - np.exp(-0.2 * np.minimum(ago, duration))) * np.exp(-0.2 * np.maximum(ago - duration, 0))
+    )
+    assert np.allclose(found, each.sum(axis=0), rtol=1e-6)
+
+
+def test_a_constant_infusion_at_steady_state_ends_at_its_record():
+    k = kernel(PLAIN)
+    event = table(k, {"kind": STEADY, "rate": 7.0})
+    assert np.allclose(amounts(k, event, TIMES, {"F": 0.5}), 7.0 / 0.2 * np.exp(-0.2 * TIMES), rtol=1e-7)
+
+
+def test_before_the_lag_is_over_a_steady_state_shows_the_tail_of_the_interval_before():
+    """NONMEM's identity: C(t, lag) = C(t - lag + II, no lag) for t below the lag."""
+    k, interval, lag = kernel(PLAIN), 6.0, 2.5
+    t = np.linspace(0.0, 2.4, 9)
+    late = amounts(k, table(k, steady(10.0, interval)), t, {"lag": lag})
+    assert np.allclose(late, amounts(k, table(k, steady(10.0, interval)), t - lag + interval), rtol=1e-8)
+    assert np.allclose(
+        amounts(k, table(k, steady(10.0, interval)), t + lag, {"lag": lag}),
+        amounts(k, table(k, steady(10.0, interval)), t),
+        rtol=1e-8,
+    )
+
+
+def test_a_lag_longer_than_the_interval_leaves_doses_on_their_way():
+    k, interval = kernel(PLAIN), 4.0
+    t = np.linspace(0.0, 20.0, 41) + 0.03
+    found = amounts(k, table(k, steady(10.0, interval)), t, {"lag": 9.0})
+    at = np.arange(-400, 1)[:, None] * interval + 9.0
+    exact = np.where(t >= at, 10.0 * np.exp(-0.2 * (t - at)), 0.0).sum(axis=0)
+    assert np.allclose(found, exact, rtol=1e-7)
+
+
+# --- by repetition -----------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    route=st.sampled_from(["oral", "drip", "rate", "iv"]),
+    amount=st.floats(1.0, 60.0),
+    interval=st.floats(2.0, 30.0),
+    duration=st.sampled_from([np.nan, 0.0, 1.0, 8.0, 40.0]),
+    lag=st.floats(0.0, 5.0),
+    vmax=st.sampled_from([0.0, 3.0]),
+    added=st.booleans(),
+)
+def test_a_steady_state_is_what_repetition_comes_to(route, amount, interval, duration, lag, vmax, added):
+    k = kernel(ROUTES)
+    parameters = {"lag": lag, "Vmax": vmax}
+    dose = steady(amount, interval, route, duration=duration)
+    if added:
+        dose |= {"kind": STEADY_ADDED}
+    found = amounts(k, table(k, dose), TIMES, parameters, rtol=1e-8)
+    repeated = 1 + int(np.ceil(300.0 / interval))  # the slowest rate, 0.05/h: e^-15 is left
+    shift = (repeated - 1) * interval
+    doses = [dose | {"kind": DOSE, "time": i * interval} for i in range(repeated)]
+    exact = amounts(k, table(k, *doses), TIMES + shift, parameters, rtol=1e-8)
+    assert np.allclose(found, exact, rtol=1e-5, atol=1e-6 * exact.max())
+
+
+def test_what_a_steady_state_has_above_the_initial_values_is_added_to_what_is_there():
+    """Superposition, for a linear system."""
+    k = kernel(ROUTES)
+    first = {"time": 0.0, "amount": 30.0, "route": "drip"}
+    second = steady(20.0, 8.0, "oral", time=2.0)
+    together = amounts(k, table(k, first, second | {"kind": STEADY_ADDED}), TIMES)
+    alone = amounts(k, table(k, first), TIMES)
+    with_second = amounts(k, table(k, second | {"kind": STEADY_ADDED}), TIMES)
+    rest = amounts(k, EventTable.empty(), TIMES)
+    assert np.allclose(together, alone + with_second - rest, rtol=1e-7)
+
+
+def test_of_a_model_with_cells_and_receptors_too():
+    """il2_treg, a dose every third day: Newton's method, against a hundred doses."""
+    k = kernel("il2_treg")
+    t = 24.0 * np.arange(0.0, 3.0, 0.5)
+    p = typical_values(k)
+    dose = steady(0.45, 72.0, "sc", duration=np.nan)
+    found = solve(k, p, table(k, dose), t, rtol=1e-6).check().outputs[0]
+    doses = [dose | {"kind": DOSE, "time": 72.0 * i} for i in range(300)]
+    exact = solve(k, p, table(k, *doses), t + 72.0 * 299, rtol=1e-8).check().outputs[0]
+    shown = [k.OUTPUTS.index(name) for name in ("treg_pct", "nk", "cd25_treg", "il2", "ccl2")]
+    assert np.allclose(found[:, shown], exact[:, shown], rtol=1e-4)
+
+
+def test_linear_models_need_no_iteration():
+    k = kernel(
+        ROUTES.replace("- Vmax*central/(Km + central) ", "").replace(
+            "parameter Vmax = 0 [mg/h]\nparameter Km = 4 [mg]\n", ""
+        )
+    )
+    assert k.LINEAR
+    dose = table(k, steady(20.0, 8.0, "oral", duration=np.nan))
+    assert np.allclose(
+        amounts(k, dose, TIMES, method="linear"), amounts(k, dose, TIMES, rtol=1e-10), rtol=1e-7
+    )
+
+
+def test_subjects_and_threads_do_not_matter():
+    k = kernel(ROUTES)
+    p = np.tile(typical_values(k, {"Vmax": 2.0}), (40, 1))
+    p[:, k.PARAMETERS.index("lag")] = np.linspace(0.0, 4.0, 40)
+    dose = table(k, steady(20.0, 8.0, "drip", duration=np.nan))
+    one = solve(k, p, dose, TIMES, threads=1).check().outputs
+    two = solve(k, p, dose, TIMES, threads=2).check().outputs
+    assert np.array_equal(one, two)
+    assert np.allclose(one[7], solve(k, p[7], dose, TIMES).check().outputs[0], rtol=1e-6)
+
+
+def test_without_elimination_there_is_no_steady_state():
+    k = kernel(PLAIN)
+    p = np.tile(typical_values(k), (3, 1))
+    p[1, 0] = 0.0
+    solution = solve(k, p, table(k, steady(10.0, 6.0)), TIMES)
+    assert solution.status.tolist() == [0, NOT_PERIODIC, 0]
+    assert np.isnan(solution.outputs[1]).all() and np.isfinite(solution.outputs[[0, 2]]).all()
+    assert "no steady state of a repeated dose" in solution.failure(1)
+
+
+def test_more_than_can_be_eliminated_has_no_steady_state():
+    k = kernel(ROUTES)
+    p = typical_values(k, {"Vmax": 2.0, "k": 0.0})
+    assert solve(k, p, table(k, steady(40.0, 8.0)), TIMES).status[0] == NOT_PERIODIC
+    assert solve(k, p, table(k, steady(10.0, 8.0)), TIMES).status[0] == 0
+
+
+@pytest.mark.parametrize(
+    "row", [{"amount": 10.0}, {"amount": 10.0, "rate": 3.0}, {"interval": -1.0, "amount": 1.0}]
+)
+def test_a_steady_state_needs_its_interval(row):
+    k = kernel(PLAIN)
+    with pytest.raises(InputError, match="it needs an interval"):
+        solve(k, typical_values(k), table(k, {"kind": STEADY} | row), TIMES)
+
+
+def test_a_model_that_uses_the_time_has_no_steady_state_of_a_dose():
+    k = kernel(PLAIN.replace("-k*central", "-k*central + slope*t"))
+    with pytest.raises(InputError, match="depends on the time itself"):
+        solve(k, typical_values(k), table(k, steady(10.0, 6.0)), TIMES)
+
+
+# --- resets, replacement, rates ------------------------------------------------------------------------------------------
+
+
+def test_a_reset_brings_back_the_initial_values_and_cancels_what_is_on_its_way():
+    k = kernel(ROUTES)
+    doses = (
+        {"time": 0.0, "amount": 40.0, "route": "oral"},
+        {"time": 1.0, "amount": 40.0, "route": "drip", "duration": np.nan},  # until 4.2
+        {"time": 2.5, "amount": 40.0, "route": "oral"},  # would come at 3.2
+        {"time": 3.0, "kind": RESET},
+        {"time": 3.0, "amount": 10.0, "route": "oral"},
+    )
+    after = TIMES[TIMES >= 3.0]
+    found = amounts(k, table(k, *doses), after)
+    alone = amounts(k, table(k, {"amount": 10.0, "route": "oral"}), after - 3.0)
+    assert np.allclose(found, alone, rtol=1e-8)
+
+
+def test_a_steady_state_cancels_what_is_on_its_way_and_an_added_one_does_not():
+    k = kernel(ROUTES)
+    early = {"time": 0.0, "amount": 40.0, "route": "drip", "duration": 9.0}
+    dose = steady(20.0, 8.0, "oral", time=3.0)
+    after = TIMES[TIMES >= 3.0]
+    assert np.allclose(
+        amounts(k, table(k, early, dose), after),
+        amounts(k, table(k, dose | {"time": 0.0}), after - 3.0),
+        rtol=1e-7,
+    )
+
+
+def test_a_reset_of_a_model_that_uses_the_time_does_not_turn_it_back():
+    k = kernel(PLAIN.replace("-k*central", "-k*central + slope*t"))
+    found = amounts(k, table(k, {"time": 5.0, "kind": RESET}), np.array([5.0, 7.0]), {"k": 0.0, "slope": 1.0})
+    assert np.allclose(found, [0.0, (7.0**2 - 5.0**2) / 2], atol=1e-8)
+
+
+def test_a_replaced_state_takes_the_value_and_leaves_the_others():
+    k = kernel(ROUTES)
+    state = k.STATES.index("central")
+    doses = ({"amount": 30.0, "route": "oral"}, {"time": 4.0, "kind": REPLACE, "route": state, "amount": 2.0})
+    solution = solve(k, typical_values(k), table(k, *doses), [3.999999, 4.0], keep_states=True).check()
+    assert solution.states[0, 1, state] == 2.0
+    others = [i for i in range(k.n_states) if i != state]
+    assert np.allclose(solution.states[0, 0, others], solution.states[0, 1, others], rtol=1e-4)
+
+
+@settings(max_examples=25, deadline=None)
+@given(F=st.floats(0.1, 2.0), rate=st.floats(0.5, 50.0), lag=st.floats(0.0, 3.0))
+def test_a_stated_rate_lasts_as_long_as_the_bioavailable_amount(F, rate, lag):
+    k = kernel(ROUTES)
+    stated = {"amount": 20.0, "route": "oral", "rate": rate, "duration": np.nan}
+    by_hand = {"amount": 20.0, "route": "oral", "duration": 20.0 * F / rate}
+    p = {"F": F, "lag": lag}
+    assert np.allclose(
+        amounts(k, table(k, stated), TIMES, p), amounts(k, table(k, by_hand), TIMES, p), rtol=1e-6
+    )
+
+
+# --- gradients -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [STEADY, STEADY_ADDED])
+@pytest.mark.parametrize(
+    "dose",
+    [
+        {"route": "oral", "duration": 0.0},
+        {"route": "oral", "duration": 3.0},
+        {"route": "drip", "duration": np.nan},
+        {"route": "rate", "duration": np.nan},
+        {"route": "oral", "duration": np.nan, "rate": 2.0},
+        {"route": "drip", "duration": 20.0},
+    ],
+    ids=["bolus", "infusion", "modelled duration", "modelled rate", "stated rate", "overlapping"],
+)
+def test_gradients_pass_through_lag_bioavailability_duration_rate_and_steady_state(kind, dose):
+    k = kernel(ROUTES)
+    events = table(
+        k,
+        {"time": 0.0, "amount": 15.0, "route": "oral"},
+        {"time": 1.3, "amount": 20.0, "interval": 7.0, "kind": kind} | dose,
+        {"time": 9.0, "kind": REPLACE, "route": k.STATES.index("peripheral"), "amount": 3.0},
+        {"time": 10.0, "kind": RESET},
+        {"time": 10.0, "amount": 12.0, "route": "drip", "duration": np.nan},
+    )
+    times = np.array([1.31, 2.17, 4.6, 8.2, 9.7, 11.9])
+    names = ["ka", "k", "k21", "Vmax", "lag", "F", "D", "R"]
+    base = {"Vmax": 1.0}
+    found = solve(
+        k, typical_values(k, base), events, times, directions=[*names, "dose[1]"], rtol=1e-9, slack=1.0
+    ).check()
+
+    def at(**changed):
+        p = typical_values(k, base | {name: value for name, value in changed.items() if name != "amount"})
+        amounts_ = events.amount.copy()
+        amounts_[1] = changed.get("amount", amounts_[1])
+        return solve(k, p, replace(events, amount=amounts_), times, rtol=1e-11).check().outputs[0, :, 0]
+
+    values = dict(zip(k.PARAMETERS, typical_values(k, base), strict=True)) | {"amount": 20.0}
+    for i, name in enumerate([*names, "amount"]):
+        h = 1e-4 * values[name]
+        change = (at(**{name: values[name] + h}) - at(**{name: values[name] - h})) / (2 * h)
+        scale = np.abs(change).max() + 1e-3
+        assert np.allclose(found.sensitivities[0, :, 0, i], change, atol=2e-5 * scale), name
+
+
+# --- going on from given states --------------------------------------------------------------------------------------------
+
+
+def test_a_solve_that_is_resumed_is_the_same_solve():
+    """Infusions under way and lagged doses included; whatever the cut."""
+    k = kernel(ROUTES)
+    events = table(
+        k,
+        {"time": 0.0, "amount": 15.0, "route": "oral"},
+        {"time": 1.0, "amount": 20.0, "route": "drip", "duration": np.nan},
+        {"time": 2.0, "amount": 9.0, "route": "rate", "duration": np.nan},
+        {"time": 5.0, "amount": 5.0, "route": "iv"},
+    )
+    p = np.tile(typical_values(k, {"Vmax": 1.0}), (2, 1))
+    p[1, k.PARAMETERS.index("lag")] = 1.6
+    whole = solve(k, p, events, TIMES, rtol=1e-9).check().outputs
+    for cut in (0.35, 0.7, 1.5, 2.0, 2.69, 3.6, 5.0, 5.5):
+        first = replace(
+            events, **{name: getattr(events, name)[events.time < cut] for name in events.__dataclass_fields__}
+        )
+        states = solve(k, p, first, [cut], rtol=1e-9, keep_states=True).check().states[:, 0]
+        after = TIMES[cut < TIMES]
+        rest = solve(k, p, events, after, rtol=1e-9, initial=states, start=cut).check().outputs
+        assert np.allclose(rest, whole[:, cut < TIMES], rtol=1e-7), cut
+
+
+def test_factors_multiply_each_subject_s_doses():
+    k = kernel(ROUTES)
+    events = table(
+        k,
+        {"amount": 15.0, "route": "oral"},
+        {"time": 4.0, "amount": 10.0, "route": "rate", "duration": np.nan},
+    )
+    p = np.tile(typical_values(k), (20, 1))
+    factors = np.stack([np.linspace(0.0, 2.0, 20), np.linspace(1.5, 0.0, 20)], axis=1)
+    found = solve(k, p, events, TIMES, factors=factors, rtol=1e-8).check().outputs
+    for s in (0, 7, 19):
+        scaled = replace(events, amount=events.amount * factors[s])
+        assert np.allclose(
+            found[s], solve(k, p[s], scaled, TIMES, rtol=1e-8).check().outputs[0], rtol=1e-6, atol=1e-9
+        )
+
+
+def test_what_cannot_be_resumed_says_so():
+    k = kernel(PLAIN)
+    p = typical_values(k)
+    none = EventTable.empty()
+    with pytest.raises(InputError, match="initial goes with start"):
+        solve(k, p, none, TIMES, initial=[[1.0]])
+    with pytest.raises(InputError, match="before the start"):
+        solve(k, p, none, TIMES, initial=[[1.0]], start=3.0)
+    with pytest.raises(InputError, match=r"shape \(1, 1\): central"):
+        solve(k, p, none, TIMES, initial=[[1.0, 2.0]], start=0.0)
+    with pytest.raises(InputError, match="nothing but doses"):
+        solve(k, p, table(k, {"time": 0.0, "kind": RESET}), [5.0], initial=[[1.0]], start=3.0)
+    with pytest.raises(InputError, match="factors must be finite numbers of shape"):
+        solve(k, p, table(k, {"amount": 1.0}), TIMES, factors=[[1.0, 2.0]])
