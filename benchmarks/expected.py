@@ -1,4 +1,4 @@
-"""Write the expected.toml of a fit folder from the result.json of its last fit.
+"""Write the expected.toml and result.json of a fit folder from the result.json of its last fit.
 
 pkpd fit low_dose_il2
 python -m benchmarks.expected results/low_dose_il2/result.json fits/low_dose_il2
@@ -11,7 +11,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pkpd.files import to_json
+
 SLACK = 0.5
+RUN = ("machine", "run_time_s")  # of the provenance: says nothing about the estimates
 
 
 def text(result: dict[str, Any]) -> str:
@@ -46,10 +49,13 @@ def main() -> None:
         formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument("result", type=Path, help="result.json of a fit")
-    parser.add_argument("folder", type=Path, help="folder of that fit, where expected.toml goes")
+    parser.add_argument("folder", type=Path, help="folder of that fit, where both go")
     options = parser.parse_args()
     result = json.loads(options.result.read_text(encoding="utf-8"))
     (options.folder / "expected.toml").write_text(text(result), encoding="utf-8")
+    for what in RUN:
+        result["provenance"].pop(what, None)
+    (options.folder / "result.json").write_text(to_json(result) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -124,3 +124,14 @@ def fit_folder(name_or_path: str | os.PathLike[str]) -> Path:
     if exists:
         raise LibraryError(f"{path} holds no fit.toml; a fit is a folder with fit.toml and data.csv")
     raise LibraryError(f"there is no folder {path}")
+
+
+def fit_result(name_or_path: str | os.PathLike[str]) -> Path:
+    """The result that lies in the folder of a fit, ``result.json``. Raises ``LibraryError``."""
+    folder = fit_folder(name_or_path)
+    path = folder / "result.json"
+    if not path.is_file():
+        raise LibraryError(
+            f"{folder} holds no result.json: run `pkpd fit {name_or_path}` and put the result.json of its report there"
+        )
+    return path

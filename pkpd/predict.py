@@ -25,7 +25,9 @@ from pkpd import likelihood
 from pkpd.data import Row
 from pkpd.dosing import EventTable, Schedule
 from pkpd.errors import DataError, PkpdError
-from pkpd.fit import FitResult, FitSpec, Objective, System, coordinates, in_units, quasi_normals
+from pkpd.fit import FitResult, FitSpec, System, between_at, in_units, quasi_normals, typical_at
+from pkpd.population import laplace
+from pkpd.simulate import scattered
 from pkpd.solve import solve
 
 Array = NDArray[np.float64]
@@ -55,7 +57,7 @@ def predict(
     system = System.load(spec.main.model)
     known = {row.id for row in result.rows}  # without those that were left out or could not be predicted
     rows = [row for row in in_units(_data.read_data(spec.data), system).rows if row.id in known]
-    arms = _Arms(result, spec, system, rows, jobs)
+    arms = _Arms(result, spec, system, jobs)
     dosed = [study for study in _studies(rows) if any(_has_dose(row) for row in rows if row.study == study)]
     courses = []
     for k, study in enumerate(dosed):
@@ -101,47 +103,30 @@ def _has_dose(row: Row) -> bool:
 class _Arms:
     """Simulates arms of a fit at its estimates, or at draws from their uncertainty."""
 
-    def __init__(
-        self, result: FitResult, spec: FitSpec, system: System, rows: Sequence[Row], jobs: int | None
-    ) -> None:
+    def __init__(self, result: FitResult, spec: FitSpec, system: System, jobs: int | None) -> None:
         self.result, self.spec, self.system, self.jobs = result, spec, system, jobs
-        self.names = [p.name for p in system.parameters]
         self.outputs = list(system.output_units)
         self.observed = {row.id: row for row in result.rows}
-        fitted = [row for row in rows if row.use == "fit"]
-        kept = {estimate.name for estimate in result.estimates}
-        estimated = tuple(c for c in coordinates(system, spec.main, fitted) if c.name in kept)
-        self.objective = Objective(
-            system, spec.main, fitted[:1], options=spec.options, threads=jobs, estimated=estimated
-        )
-        self.centre = np.array([estimate.x for estimate in result.estimates])
-        self.same = [c.name for c in estimated] == [estimate.name for estimate in result.estimates]
 
     def draws(self, count: int) -> list[Array]:
-        """Points around the optimum, by the Laplace approximation; none where the result is of another specification."""
-        covariance = np.array(self.result.covariance, dtype=np.float64)
-        if not self.same or covariance.size == 0 or not np.all(np.isfinite(covariance)):
-            return []
-        values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
-        root = vectors * np.sqrt(np.maximum(values, 0.0))
-        z = quasi_normals(count, self.centre.size, self.spec.options.seed + 1)
-        return [self.centre + root @ point for point in z]
+        """Points around the optimum; none where the result has no covariance."""
+        z = quasi_normals(count, len(self.result.estimates), self.spec.options.seed + 1)
+        return list(laplace(self.result, z, principal=True))
 
     def subjects(self, study: str, overrides: Iterable[Any], count: int, x: Array | None = None) -> Array:
-        """Parameters of an arm's subjects, (count, n_params)."""
-        if x is None:
-            known = self.result.study_values.get(study, self.result.values)
-            between = self.result.between
-        else:
-            known, between = self.objective.values(x, study), self.objective.between(x)
-        typical = np.array([known.get(p.name, float(p.value)) for p in self.system.parameters])
-        for item in overrides:
-            typical[self.names.index(item.name)] = item.value
-        values = np.tile(typical, (count, 1))
-        z = quasi_normals(count, len(between), self.spec.options.seed)
-        for column, (name, sd) in enumerate(between.items()):
-            values[:, self.names.index(name)] *= np.exp(sd * z[:, column])
-        return values
+        """Parameters of an arm's subjects, (count, n_params), at a point; None: the optimum."""
+        estimates = self.result.estimates
+        point = [estimate.x for estimate in estimates] if x is None else x
+        known = typical_at(estimates, point, self.result.values, study)
+        known |= {item.name: item.value for item in overrides}
+        between = between_at(estimates, point, self.result.between)
+        kernel = self.system.kernel
+        typical = np.array([known[name] for name in kernel.PARAMETERS])
+        spread, z = np.zeros(kernel.n_params), np.zeros((count, kernel.n_params))
+        columns = [kernel.PARAMETERS.index(name) for name in between]
+        spread[columns] = list(between.values())
+        z[:, columns] = quasi_normals(count, len(between), self.spec.options.seed)
+        return scattered(kernel, typical, spread, z)
 
     def events(self, schedule: Schedule) -> EventTable:
         s = self.system

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from pkpd.symbolic.model import Model
 
+MOST_SUBJECTS = 1_000_000  # whose parameters alone take 0.4 GB with fifty of them
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -165,22 +167,47 @@ def population(
 
     Each draw belongs to (seed, subject, parameter) through a counter-based generator (Philox: Salmon et al., SC 2011).
     """
-    if subjects < 1:
-        raise InputError(f"the number of subjects must be at least 1, not {subjects}")
-    if seed < 0:
-        raise InputError(f"the seed must not be negative, not {seed}")
+    check_count(subjects, seed)
     typical = typical_values(kernel, parameters)
-    values = np.tile(typical, (subjects, 1))
     spread = np.array([between[1] if between else 0.0 for between in kernel.BETWEEN], dtype=np.float64)
     if subjects == 1 or not spread.any():
-        return values
-    draws = np.empty((subjects, kernel.n_params))
-    for subject in range(subjects):
-        draws[subject] = np.random.Generator(
-            np.random.Philox(key=seed, counter=[0, 0, subject, 0])
-        ).standard_normal(kernel.n_params)
-    values *= np.exp(spread * draws)
-    return np.clip(values, kernel.LOWER, kernel.UPPER)
+        return np.tile(typical, (subjects, 1))
+    return scattered(kernel, typical, spread, normals(seed, subjects, kernel.n_params))
+
+
+def check_count(subjects: int, seed: int) -> None:
+    """Raise ``InputError`` unless this is a number of virtual subjects and a seed."""
+    for what, given in (("number of subjects", subjects), ("seed", seed)):
+        if isinstance(given, bool) or not isinstance(given, int | np.integer):
+            raise InputError(f"the {what} must be a whole number, not {given!r}")
+    if subjects < 1:
+        raise InputError(f"the number of subjects must be at least 1, not {subjects}")
+    if subjects > MOST_SUBJECTS:
+        raise InputError(f"{subjects:,} subjects are too many: at most {MOST_SUBJECTS:,} are drawn at once")
+    if seed < 0:
+        raise InputError(f"the seed must not be negative, not {seed}")
+    if seed >= 2**64:
+        raise InputError(f"the seed must be below 2^64, not {seed}")
+
+
+def normals(seed: int, count: int, n: int, stream: int = 0) -> Floats:
+    """(count, n) independent standard normal numbers; row k belongs to (seed, k, stream) alone, however many rows there are.
+
+    stream : what they are for; 0 is how subjects differ.
+    """
+    rows = np.empty((count, n))
+    for k, row in enumerate(rows):
+        np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, k, stream])).standard_normal(out=row)
+    return rows
+
+
+def scattered(kernel: Kernel, typical: Floats, spread: Floats, z: Floats) -> Floats:
+    """Parameters of subjects, (n_subjects, n_params): log-normal about the typical values, by normal numbers z of that shape.
+
+    typical, spread (log-SDs; 0 where all have the typical value) : (n_params,) or one row for each subject. What lies outside a parameter's bounds is moved onto them:
+    to draw again would make a subject depend on how often that was.
+    """
+    return np.clip(typical * np.exp(spread * z), kernel.LOWER, kernel.UPPER)
 
 
 def typical_values(kernel: Kernel, parameters: Mapping[str, float] | None = None) -> Floats:

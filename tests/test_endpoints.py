@@ -12,7 +12,8 @@ from pkpd.dosing import EventTable, Schedule
 from pkpd.endpoints import GROUPS, Regimen, curve, evaluate, grid, quantiles
 from pkpd.errors import InputError
 from pkpd.kernel import load
-from pkpd.simulate import population, solve
+from pkpd.simulate import population
+from pkpd.solve import solve
 
 NAMES = ("il2", "treg_pct", "treg_count", "nk", "cd56bright", "ccl2")
 CYCLES = "1 MIU sc daily x5 every 28 d x3"

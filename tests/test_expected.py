@@ -13,7 +13,7 @@ import pytest
 
 from pkpd import data as published
 from pkpd import library
-from pkpd.fit import read_fit
+from pkpd.fit import FitResult, read_fit
 from pkpd.fit.coordinates import System, coordinates, in_units
 from pkpd.fit.objective import Objective, minus_2ll_of
 from pkpd.fit.search import with_prior
@@ -53,3 +53,25 @@ def test_the_stated_optimum_is_one(name):
     predicted = {row.id: term.predicted for row, term in zip(objective.rows, evaluation.terms, strict=True)}
     for row, value in expected["predictions"].items():
         assert predicted[row] == pytest.approx(value, rel=0.02, abs=0.02), row
+
+
+@pytest.mark.parametrize("name", library.fits())
+def test_the_result_beside_it_is_the_stated_one(name):
+    """Of the model, rival, data and fit.toml as they are now: it is made by the command that writes expected.toml, and says nothing of a machine."""
+    expected = tomllib.loads((library.fit_folder(name) / "expected.toml").read_text(encoding="utf-8"))
+    result = FitResult.read_json(library.fit_result(name))
+    spec = read_fit(name)
+    assert result.name == name
+    assert result.provenance["fit_sha256"] == spec.sha256
+    assert result.provenance["data_sha256"] == published.read_data(spec.data).sha256
+    assert result.provenance["model_sha256"] == System.load(spec.main.model).sha256
+    if spec.rival is not None:
+        assert result.provenance["rival_sha256"] == System.load(spec.rival.model).sha256
+    assert not result.provenance.keys() & {"machine", "run_time_s"}
+
+    assert result.converged
+    assert result.ofv == pytest.approx(expected["optimum"]["ofv"], abs=1e-3)
+    stated = {key: (float(f"{item['x']:.6g}"), item["sd"]) for key, item in expected["estimates"].items()}
+    assert {e.name: (float(f"{e.x:.6g}"), float(f"{e.x_sd:.4g}")) for e in result.estimates} == stated
+    predictions = {row.id: float(f"{row.predicted:.6g}") for row in result.rows if row.use == "fit"}
+    assert predictions == expected["predictions"]

@@ -14,6 +14,7 @@ TABLE: dict[str, tuple[int, set[str], set[str]]] = {
     "errors": (0, set(), set()),
     "files": (1, {"errors"}, set()),
     "library": (1, {"errors"}, set()),
+    "sketch": (1, {"errors"}, set()),
     "units": (1, {"errors"}, {"pint"}),
     "symbolic": (2, {"errors", "units", "library"}, {"sympy"}),
     "ode": (2, set(), {"numba", "llvmlite"}),
@@ -32,10 +33,15 @@ TABLE: dict[str, tuple[int, set[str], set[str]]] = {
         | {"data", "likelihood"},
         {"scipy"},
     ),
-    "predict": (
+    "population": (
         7,
-        {"errors", "library", "units", "symbolic", "dosing", "solve", "simulate", "data"}
-        | {"likelihood", "fit"},
+        {"errors", "library", "dosing", "kernel", "solve", "simulate", "sketch", "fit"},
+        set(),
+    ),
+    "predict": (
+        8,
+        {"errors", "library", "units", "symbolic", "dosing", "solve", "simulate", "data", "likelihood", "fit"}
+        | {"population"},
         set(),
     ),
     "plot": (8, {"errors", "files"}, {"matplotlib"}),

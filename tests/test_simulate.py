@@ -663,7 +663,10 @@ def test_when_all_fail_the_first_is_told():
         ({"parameters": {"F_oral": 1.5}}, InputError, r"F_oral = 1\.5 is outside its bounds 0 \.\. 1"),
         ({"subjects": 0}, InputError, "the number of subjects must be at least 1, not 0"),
         ({"subjects": -3}, InputError, "the number of subjects must be at least 1, not -3"),
+        ({"subjects": 10**13}, InputError, "10,000,000,000,000 subjects are too many: at most 1,000,000"),
+        ({"subjects": 2.5}, InputError, "the number of subjects must be a whole number, not 2.5"),
         ({"subjects": 4, "seed": -1}, InputError, "the seed must not be negative, not -1"),
+        ({"subjects": 4, "seed": 2**200}, InputError, "the seed must be below 2"),
         ({"method": "lsoda"}, InputError, r'unknown method "lsoda"; there are auto, tsit5, vern7, rodas4, rodas5p'),
         ({"rtol": -1e-6}, InputError, "rtol must lie between 0 and 1"),
         ({"atol": [1.0]* 7}, InputError, "atol must be one number or 3, one for each of depot, central, peripheral"),
@@ -691,3 +694,18 @@ def test_bad_input_is_a_sentence(options, error, said):
 def test_any_seed_will_do(oral, seed):
     values = population(oral, 3, seed)
     assert np.all(np.isfinite(values)) and len(np.unique(values[:, 0])) == 3
+
+
+def test_results_that_do_not_fit_into_memory_are_refused_with_their_size(oral, monkeypatch):
+    room = np.empty
+
+    def empty(shape, *given, **options):
+        if np.prod(shape) > 10**6:
+            raise MemoryError
+        return room(shape, *given, **options)
+
+    monkeypatch.setattr(np, "empty", empty)
+    with pytest.raises(
+        InputError, match=r"2,000 subjects at 1,000 times: their results take 0\.0 GB; take fewer"
+    ):
+        simulate(oral, "10 mg oral once", np.arange(1000.0), subjects=2000)

@@ -47,7 +47,7 @@ from pkpd import data as _data
 from pkpd.data import Data, Row
 from pkpd.errors import ConvergenceError, DataError
 from pkpd.fit.assess import compare, inner_check, leave_one_study_out, predictive_density, without_unverified
-from pkpd.fit.coordinates import Coordinate, System, coordinates, in_units
+from pkpd.fit.coordinates import Coordinate, System, between_at, coordinates, in_units, typical_at
 from pkpd.fit.objective import BadPoint, Evaluation, Objective, Solve, minus_2ll_of, pruned, quasi_normals
 from pkpd.fit.posterior import estimates_of, identifiability_of, nested, posterior_of, predict_rows
 from pkpd.fit.result import (
@@ -101,6 +101,7 @@ __all__ = [
     "StudyEffect",
     "StudyLeftOut",
     "System",
+    "between_at",
     "coordinates",
     "fit",
     "in_units",
@@ -111,6 +112,7 @@ __all__ = [
     "quasi_normals",
     "read_fit",
     "run",
+    "typical_at",
 ]
 
 

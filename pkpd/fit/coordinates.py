@@ -6,7 +6,10 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pkpd import data as _data
 from pkpd import library
@@ -137,6 +140,57 @@ def slope_of(scale: str, x: float) -> float:
         p = from_scale("logit", x)
         return p * (1 - p)
     return 1.0
+
+
+class Estimated(Protocol):
+    """What is asked of a coordinate where only its place in the model counts; the estimate of one has it, too."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def target(self) -> str: ...
+    @property
+    def study(self) -> str: ...
+    @property
+    def scale(self) -> str: ...
+
+
+def typical_at(
+    items: Sequence[Estimated],
+    x: Sequence[float] | NDArray[np.float64],
+    known: Mapping[str, float],
+    study: str = "",
+    shifts: Mapping[str, float] | None = None,
+) -> dict[str, float]:
+    """Typical parameters by name at a point x of these coordinates.
+
+    known : every parameter of the model; those that no coordinate touches stay. study : whose effects are added, "" for none; shifts : effects by parameter
+    that are added besides, on the parameter's scale.
+    """
+    found = dict(known)
+    shift = dict(shifts or {})
+    scales = {}
+    for item, value in zip(items, x, strict=True):
+        if item.kind == "parameter":
+            found[item.target] = from_scale(item.scale, float(value))
+        elif item.kind == "study effect" and item.study == study:
+            shift[item.target] = shift.get(item.target, 0.0) + float(value)
+        if item.kind in ("parameter", "study effect"):
+            scales[item.target] = item.scale
+    for name, change in shift.items():
+        found[name] = from_scale(scales[name], to_scale(scales[name], found[name]) + change)
+    return found
+
+
+def between_at(
+    items: Sequence[Estimated], x: Sequence[float] | NDArray[np.float64], known: Mapping[str, float]
+) -> dict[str, float]:
+    """Between-subject log-SDs by parameter at a point; ``known``: of every parameter that has one, estimated or not."""
+    return dict(known) | {
+        item.target: math.exp(float(value))
+        for item, value in zip(items, x, strict=True)
+        if item.kind == "between-subject SD"
+    }
 
 
 def _prior_of(parameter: Any, where: str) -> Prior | None:

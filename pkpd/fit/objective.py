@@ -21,7 +21,16 @@ from pkpd import data as _data
 from pkpd import likelihood
 from pkpd.data import Row
 from pkpd.errors import DataError, InputError, PkpdError
-from pkpd.fit.coordinates import Coordinate, System, coordinates, from_scale, slope_of, to_scale
+from pkpd.fit.coordinates import (
+    Coordinate,
+    System,
+    between_at,
+    coordinates,
+    from_scale,
+    slope_of,
+    to_scale,
+    typical_at,
+)
 from pkpd.fit.spec import ModelSpec, Options
 
 Array = NDArray[np.float64]
@@ -289,22 +298,13 @@ class Objective:
 
     def values(self, x: Array, study: str = "") -> dict[str, float]:
         """Typical parameters by name at a point, of one study or without study effects."""
-        found = {p.name: float(p.value) for p in self.system.parameters}
-        shift: dict[str, float] = {}
-        for c, coordinate in enumerate(self.coordinates):
-            if coordinate.kind == "study effect" and coordinate.study == study:
-                shift[coordinate.target] = float(x[c])
-        scales = {c.target: c.scale for c in self.coordinates if c.kind in ("parameter", "study effect")}
-        for c, coordinate in enumerate(self.coordinates):
-            if coordinate.kind == "parameter":
-                found[coordinate.target] = from_scale(coordinate.scale, float(x[c]))
-        for name, change in shift.items():
-            found[name] = from_scale(scales[name], to_scale(scales[name], found[name]) + change)
-        return found
+        known = {p.name: float(p.value) for p in self.system.parameters}
+        return typical_at(self.coordinates, x, known, study)
 
     def between(self, x: Array) -> dict[str, float]:
         """Between-subject log-SDs by parameter name at a point."""
-        return {self.system.parameters[index].name: sd for index, sd in self._deviations(x).items()}
+        known = {self.system.parameters[index].name: sd for index, sd in self._between.items()}
+        return between_at(self.coordinates, x, known)
 
     # -- residuals
 

@@ -340,6 +340,7 @@ def _summary(result: FitResult) -> str:
         if refit is not None:
             lines += ["", f"{refit.title}: {refit.verdict}"]
     provenance = result.provenance
+    seconds = f", {provenance['run_time_s']:.0f} s" if "run_time_s" in provenance else ""
     lines += ["", f"seed {provenance['seed']}, {provenance['subjects_per_arm']} subjects in each of {provenance['arms']} arms, "
-              f"rtol {provenance['rtol']:g}, {provenance['run_time_s']:.0f} s"]  # fmt: skip
+              f"rtol {provenance['rtol']:g}{seconds}"]  # fmt: skip
     return "\n".join(lines)

@@ -28,9 +28,9 @@ from pkpd.solve.directions import directions_of
 from pkpd.solve.lowering import lower
 from pkpd.solve.solution import STATISTICS, Crossings, Floats, Integers, Root, Solution
 from pkpd.solve.task import NONE, Levels, Options, integrate
-from pkpd.solve.threads import usable_cores
+from pkpd.solve.threads import spread, usable_cores
 
-__all__ = ["STATISTICS", "Crossings", "Root", "Solution", "solve", "usable_cores"]
+__all__ = ["STATISTICS", "Crossings", "Root", "Solution", "solve", "spread", "usable_cores"]
 
 _COUNTS = [
     layout.RHS_CALLS, layout.JACOBIANS, layout.FACTORISATIONS, layout.STEPS, layout.REJECTED, layout.SWITCHES, layout.CLIPPED,

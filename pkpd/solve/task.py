@@ -18,10 +18,11 @@ from pkpd.ode.status import SUCCESS
 from pkpd.solve.directions import Directions
 from pkpd.solve.solution import Floats, Integers
 from pkpd.solve.table import Table
-from pkpd.solve.threads import spread
+from pkpd.solve.threads import spread, usable_cores
 
 FEWEST_IN_LANES = 2 * layout.LANES
 SMALLEST_CHUNK = 64  # in lanes: enough to keep them filled, and records that stay in the cache
+CHUNKS_PER_THREAD = 8  # enough to even out subjects of different cost, and to report progress
 NONE = np.zeros(0, np.int64)
 
 
@@ -91,8 +92,14 @@ def integrate(
             scales = np.concatenate([scales, own_dot.reshape(n_subjects, -1)], axis=1)
         scales = np.ascontiguousarray(scales)
 
-    out = np.empty((n_subjects, n_times, width))
-    out_dot = np.empty((n_subjects, n_times, width, m)) if m else None
+    try:
+        out = np.empty((n_subjects, n_times, width))
+        out_dot = np.empty((n_subjects, n_times, width, m)) if m else None
+    except MemoryError:
+        raise InputError(
+            f"there is not enough memory for {n_subjects:,} subjects at {n_times:,} times: their results take "
+            f"{8e-9 * n_subjects * n_times * width * (1 + m):,.1f} GB; take fewer of either"
+        ) from None
     counts = np.zeros((n_subjects, layout.N_COUNTS), np.int64)
     status = np.zeros(n_subjects, np.int64)
     reached = np.zeros((n_subjects, layout.REACHED))
@@ -102,7 +109,9 @@ def integrate(
     def run(first: int, end: int) -> None:
         task.call(parameters, counts, out, out_dot, status, reached, scales, found, first, end)
 
-    spread(run, n_subjects, options.threads, progress, SMALLEST_CHUNK if in_lanes else 1)
+    workers = min(n_subjects, options.threads or usable_cores())
+    smallest = min(SMALLEST_CHUNK if in_lanes else 1, -(-n_subjects // workers))
+    spread(run, n_subjects, workers, max(smallest, n_subjects // (CHUNKS_PER_THREAD * workers)), progress)
     if out_dot is not None:
         out_dot[status != SUCCESS] = np.nan
     return Raw(out, out_dot, status, counts, reached, found, task.methods)

@@ -6,19 +6,15 @@ import os
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
-CHUNKS_PER_THREAD = 8  # enough to even out subjects of different cost, and to report progress
-
 
 def spread(
     run: Callable[[int, int], None],
     n: int,
-    threads: int | None,
+    workers: int,
+    size: int,
     progress: Callable[[int, int], None] | None,
-    smallest: int,
 ) -> None:
-    """Run ``run(first, end)`` over chunks of 0..n on threads; Ctrl-C stops after the chunks that are running."""
-    workers = min(n, threads or usable_cores())
-    size = max(min(smallest, -(-n // workers)), n // (CHUNKS_PER_THREAD * workers))
+    """Run ``run(first, end)`` over chunks of 0..n of this size on threads; Ctrl-C stops after the chunks that are running."""
     chunks = [(first, min(first + size, n)) for first in range(0, n, size)]
     if len(chunks) == 1:
         run(0, n)
