@@ -263,7 +263,7 @@ function wireExports() {
   act("export-curves", () => download("pkpd_curves.csv", curvesCsv(view(), facts.outputs), "text/csv"));
   act("export-table", () => download("pkpd_endpoints.csv", tableCsv(answer.endpoints, answer.arms), "text/csv"));
   act("export-png", async () => {
-    const foot = `A model, not medical advice. ${facts.title}; ${answer.subjects} virtual subjects; line: median, band: 5 to 95 %.`;
+    const foot = `A model, not medical advice. ${facts.title}; ${answer.subjects} virtual subjects; line: median, band: 5 to 95 %; points: published, hollow ones unverified, triangles at least or at most.`;
     download("pkpd_charts.png", await chartsPng(view(), facts.outputs, foot), "image/png");
   });
 }
