@@ -54,6 +54,10 @@ def _precision(results: Mapping[str, Any]) -> Iterator[Figure]:
 def _population(results: Mapping[str, Any]) -> Iterator[Figure]:
     for subjects, row in results["throughput"].items():
         yield _figure(f"{subjects} subjects", row["seconds"], "lower", True)
+    for subjects, row in results.get("months", {}).items():
+        s, mb = row["seconds"], row["peak_mb"]
+        yield Figure(f"{subjects} subjects over 18 months, bands", s, s, s, "lower", True)
+        yield Figure(f"{subjects} subjects over 18 months, bands, MB", mb, mb, mb, "lower")
     for threads, row in results["scaling"].items():
         if threads != "1":
             yield _figure(f"{threads} threads over one", row["speed_up"], "higher")
@@ -149,6 +153,8 @@ def landings(results: Mapping[str, Any]) -> list[Landing]:
     note = results.get("population", {}).get("lanes", {}).get("status", "")
     add("populations through lanes over the scalar path, one core", 2.5, "higher", "lanes over none", note)
     add("two cores over one", 1.9, "higher", "2 threads over one")
+    bands = "10000 subjects over 18 months, bands"
+    add(f"{bands}, s", 60.0, "lower", bands)
     methods = results.get("gradient", {"auto": None})
     for method in methods:
         add(f"15 sensitivities over none, {method}", 4.0, "lower", f"15 sensitivities over none, {method}")

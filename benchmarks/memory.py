@@ -28,10 +28,15 @@ except OSError:
 """  # the kernel's count of the process itself: getrusage on Linux also counts what its parent had when it forked
 
 
+def apart(code: str) -> list[float]:
+    """What some Python prints, numbers, in a process of its own, and after them its largest resident memory, MB; nothing where it fails."""
+    done = subprocess.run([sys.executable, "-c", code + PEAK], capture_output=True, text=True, check=False)
+    return [float(word) for word in done.stdout.split()] if done.returncode == 0 else []
+
+
 def peak_mb(code: str) -> float:
     """Largest resident memory of a process that runs some Python, MB; nan where it fails."""
-    done = subprocess.run([sys.executable, "-c", code + PEAK], capture_output=True, text=True, check=False)
-    return float(done.stdout.split()[-1]) if done.returncode == 0 else float("nan")
+    return (apart(code) or [float("nan")])[-1]
 
 
 def run(quick: bool = False) -> dict[str, float]:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import clock
+from benchmarks import clock, memory
 from benchmarks.peers import Task, installed
 from benchmarks.precision import TARGETS, WAY, seconds_at
 from benchmarks.problems import PROBLEMS, Problem
@@ -54,6 +54,41 @@ def throughput(problem: Problem, sizes: tuple[int, ...], rounds: int) -> dict[st
             "per_core_second": rate.as_dict(),
         }
         print(f"{subjects:7d} subjects, {CORES} threads: {rate} solves per core-second", flush=True)
+    return results
+
+
+MONTHS = """
+from time import perf_counter
+import numpy as np
+from pkpd.dosing import Schedule
+from pkpd.population import bands, virtual_subjects
+outputs = ("il2", "treg_pct", "treg_count", "cd25_treg", "nk", "cd56bright", "ccl2")
+days = np.arange(561.0)
+times = np.sort(np.concatenate([24 * days, 24 * days + 4]))
+def run(subjects):
+    people = virtual_subjects("low_dose_il2", subjects, seed=1)
+    k = people.kernel
+    doses = Schedule.parse("2 MIU sc daily x5 every 28 d x20").events(k.TIME_UNIT, k.ROUTES, k.DOSE_UNITS, k.SIZES)
+    return bands(people, doses, times, outputs)
+run(64)
+start = perf_counter()
+assert run({subjects}).failed == 0
+print(perf_counter() - start)
+"""  # MIROCALS: 18 months; troughs and about the peaks of IL-2
+
+
+def months(sizes: tuple[int, ...]) -> dict[str, Any]:
+    """{subjects: {seconds, peak_mb}} of quantile bands of seven outputs at 1,122 times over 18 months, drawn from the fit, each in a process of its own, on all cores."""
+    results = {}
+    for subjects in sizes:
+        measured = memory.apart(MONTHS.replace("{subjects}", str(subjects)))
+        if not measured:
+            raise RuntimeError("bands over 18 months failed")
+        results[str(subjects)] = {"seconds": measured[0], "peak_mb": measured[1]}
+        print(
+            f"{subjects:7d} subjects over 18 months, {CORES} threads: bands in {measured[0]:.1f} s, at most {measured[1]:.0f} MB",
+            flush=True,
+        )
     return results
 
 
@@ -228,11 +263,12 @@ def against_peers(problem: Problem, subjects: int, quick: bool) -> dict[str, Any
 
 
 def run(quick: bool = False) -> dict[str, Any]:
-    """Measure, print and return ``{throughput, scaling, lanes, peers}``."""
+    """Measure, print and return ``{throughput, months, scaling, lanes, peers}``."""
     problem = PROBLEMS["il2_treg"]
     sizes = (10, 100, 1000) if quick else (10, 100, 1000, 10_000, 100_000)
     return {
         "throughput": throughput(problem, sizes, 3 if quick else 5),
+        "months": months((100, 1000) if quick else (1000, 10_000)),
         "scaling": scaling(problem, 300 if quick else 10_000, 5),
         "lanes": lanes(problem, 300 if quick else 1000, 5),
         "peers": against_peers(problem, 32 if quick else 256, quick),

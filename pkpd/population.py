@@ -165,20 +165,23 @@ def bands(
             raise InputError(f'{kernel.NAME} has no output "{name}"; it has {", ".join(kernel.OUTPUTS)}')
     columns = [kernel.OUTPUTS.index(name) for name in outputs]
     grid = np.atleast_1d(np.asarray(times, dtype=np.float64))
-    total = Sketch((grid.size, len(columns)))
-    total.quantiles(quantiles)  # whether they are ones, asked before the work
-    free: list[Sketch] = []
+    free = [Sketch((grid.size, len(columns)))]
+    free[0].quantiles(quantiles)  # whether they are ones, asked before the work
     failed: list[int] = []
 
     def run(first: int, end: int) -> None:
         solution = solve(kernel, population.values[first:end], events, grid, rtol=rtol, threads=1)
         values = solution.outputs[:, :, columns]
         failed.append(int(np.count_nonzero(~np.isfinite(values).all(axis=(1, 2)))))
-        sketch = free.pop() if free else Sketch(total.shape)
+        try:
+            sketch = free.pop()
+        except IndexError:  # all are at work
+            sketch = Sketch(values.shape[1:])
         sketch.add(values)
         free.append(sketch)
 
     spread(run, n, min(threads or usable_cores(), n), CHUNK, progress)
+    total = free.pop()
     for sketch in free:
         total.merge(sketch)
     if sum(failed) == n:

@@ -215,7 +215,7 @@ def test_bench_hands_over_to_the_benchmarks_of_the_checkout_and_says_so_where_th
     code, out, _ = pkpd("bench", "--help")
     assert code == 0
     assert "--compare OLD.json" in out
-    monkeypatch.setattr("pkpd.cli.__file__", str(Path("site-packages/pkpd/cli.py").absolute()))
+    monkeypatch.setattr("pkpd.cli.__file__", str(Path("site-packages/pkpd/cli/__init__.py").absolute()))
     code, out, err = pkpd("bench", "--quick")
     assert (code, out) == (3, "")
     assert "in a checkout of the repository" in err
@@ -434,15 +434,15 @@ def test_a_report_folder_with_other_things_is_refused_before_fitting(pkpd, tmp_p
 
 
 def test_long_work_shows_itself_on_standard_error(capfd, monkeypatch):
-    from pkpd import cli
+    from pkpd.cli import terminal
 
-    monkeypatch.setattr(cli, "PATIENCE_S", 0.05)
-    with cli._Work("thinking") as work:
+    monkeypatch.setattr(terminal, "PATIENCE_S", 0.05)
+    with terminal.Work("thinking") as work:
         time.sleep(0.3)
         work.update("thinking", 0.5, "half")
         work.update("writing", 0.9)
     out, err = capfd.readouterr()
     assert (out, err) == ("", "thinking ...\nwriting ...\n")
-    with cli._Work("thinking", quiet=True):
+    with terminal.Work("thinking", quiet=True):
         time.sleep(0.2)
     assert capfd.readouterr() == ("", "")

@@ -44,11 +44,28 @@ TABLE: dict[str, tuple[int, set[str], set[str]]] = {
         | {"population"},
         set(),
     ),
+    "compare": (
+        8,
+        {
+            "errors",
+            "files",
+            "dosing",
+            "kernel",
+            "data",
+            "endpoints",
+            "tolerability",
+            "domain",
+            "solve",
+            "simulate",
+        }
+        | {"fit", "population"},
+        {"pandas"},
+    ),
     "plot": (8, {"errors", "files"}, {"matplotlib"}),
     "report": (9, {"errors", "files", "fit", "predict", "plot"}, {"jinja2", "markupsafe"}),
     "web": (
         11,
-        {"errors", "dosing", "data", "likelihood", "fit", "simulate", "kernel"},
+        {"errors", "dosing", "kernel", "data", "endpoints", "likelihood", "fit", "compare"},
         {"starlette", "uvicorn"},
     ),
     "cli": (

@@ -21,6 +21,7 @@ from pkpd.fit import (
     StartResult,
     StudyLeftOut,
 )
+from pkpd.report.numbers import number, signed
 
 
 def row(name, study, **given):
@@ -298,7 +299,7 @@ def test_a_predicted_zero_has_no_digits_of_rounding(result):
     noise = row("a", "Trial 1", predicted=-6e-13, predicted_lower=-7e-13, predicted_upper=-5e-13)
     (shown,) = report.document(dataclasses.replace(result, rows=(noise,)))["rows"]
     assert (shown["predicted"], shown["predicted_interval"]) == (0.0, [0.0, 0.0])
-    assert report.signed(-1e-9) == "0.00"
+    assert signed(-1e-9) == "0.00"
 
 
 def test_it_says_that_it_is_a_model(result):
@@ -397,4 +398,4 @@ def test_the_prior_interval_holds_95_percent_of_the_prior(result):
     ],
 )
 def test_numbers_keep_three_digits(value, shown):
-    assert report.number(value) == shown
+    assert number(value) == shown

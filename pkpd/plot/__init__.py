@@ -19,6 +19,7 @@ row
 """
 
 from pkpd.plot.canvas import COLOURS, save, shown_unit, svg
+from pkpd.plot.comparison import courses_figure, differences_figure, trade_off_figure
 from pkpd.plot.fits import (
     dose_response_figure,
     observed_predicted_figure,
@@ -29,6 +30,8 @@ from pkpd.plot.profiles import profile_figure, time_course_figure
 
 __all__ = [
     "COLOURS",
+    "courses_figure",
+    "differences_figure",
     "dose_response_figure",
     "observed_predicted_figure",
     "parameter_figure",
@@ -38,4 +41,5 @@ __all__ = [
     "shown_unit",
     "svg",
     "time_course_figure",
+    "trade_off_figure",
 ]

@@ -6,6 +6,7 @@ in is checked here against ``Limits``; sentences about schedules and parameters 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import threading
 import time
@@ -17,13 +18,15 @@ from typing import Any
 
 import numpy as np
 
+from pkpd.compare import MAIN, Arm, Row, Scene, compare
 from pkpd.dosing import Schedule
 from pkpd.dosing.quantities import decimal_text
 from pkpd.dosing.schedule import AT_START
+from pkpd.endpoints import grid
 from pkpd.errors import InputError, PkpdError
 from pkpd.fit import read_fit
+from pkpd.kernel import load
 from pkpd.web.points import Point, published
-from pkpd.web.standin import Arm, Scene
 
 OUTPUTS = {
     "treg_pct": ("Regulatory T cells, of CD4", ""),
@@ -36,9 +39,10 @@ OUTPUTS = {
     ),
 }
 """Those that are drawn: title and remark."""
+LABELS = ("A", "B", "C", "D")
 RESPONDERS = ("all", "low", "moderate", "high")
 POINTS_OF_A_CURVE = 200
-CURVES_KEPT, SCENES_KEPT = 48, 6
+SCENES_KEPT, ARMS_KEPT = 8, 24  # of each scene
 BODY_SIZES = (0.5, 3.0)  # m2, from a small child to the largest adults
 SEED = 1
 
@@ -52,6 +56,7 @@ class Limits:
     subjects: int = 1000
     doses: int = 4000
     days: float = 1096.0
+    courses: int = 5_000_000  # output times x subjects: some hundred megabytes
     seconds: float = 20.0
     at_once: int = 2
     waiting: int = 8
@@ -85,19 +90,45 @@ class Request:
         return self.bsa, self.responders, self.subjects, self.days
 
 
+@dataclass(frozen=True)
+class _Course:
+    """A schedule as it was computed: the arm without its courses, which are thinned to what is drawn."""
+
+    arm: Arm
+    curves: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """A scene and what was computed in it: arms can be compared with those of the same subjects only."""
+
+    scene: Scene
+    courses: _Recent
+
+
 class Explorer:
-    """Computes what pages ask for, with one fit. Methods may be called from several threads."""
+    """Computes what pages ask for, with one fit. Methods may be called from several threads.
+
+    Raises ``InputError`` for the fit of a model that has not the outputs of this page.
+    """
 
     def __init__(self, fit: str = "low_dose_il2", subjects: int = 200, limits: Limits = DEFAULT) -> None:
         self.limits = limits
         self.fit = fit
-        self.title = read_fit(fit).title
-        self.points: list[Point] = published(read_fit(fit), tuple(OUTPUTS))
-        self._scenes: _Recent = _Recent(SCENES_KEPT)
-        self._arms: _Recent = _Recent(CURVES_KEPT)
+        spec = read_fit(fit)
+        kernel = load(spec.main.model)
+        absent = [name for name in OUTPUTS if name not in kernel.OUTPUTS]
+        if absent or "BSA" not in kernel.PARAMETERS:
+            raise InputError(
+                f"this page shows {', '.join(OUTPUTS)} by body surface area BSA, and {kernel.NAME}, the model of {fit}, has no "
+                f"{', '.join(absent) or 'BSA'}; pkpd compare takes any model"
+            )
+        self.title = spec.title
+        self.points: list[Point] = published(spec, tuple(OUTPUTS))
+        self._settings: _Recent = _Recent(SCENES_KEPT)
         self.start = {
             "schedules": ["1 MIU sc daily x5 every 28 d x3", "2 MIU sc daily x5 every 28 d x3"],
-            "bsa": 1.85,
+            "bsa": float(kernel.VALUES[kernel.PARAMETERS.index("BSA")]),
             "responders": "all",
             "subjects": subjects,
             "days": 84,
@@ -132,11 +163,16 @@ class Explorer:
         """
         started = time.perf_counter()
         request = self._check(values)
-        arms = [self._arm(request, index, stop) for index in range(len(request.schedules))]
+        setting = self._setting(request)
+        courses = [self._course(request, setting, index, stop) for index in range(len(request.schedules))]
         stop()
+        comparison = compare(
+            dataclasses.replace(course.arm, label=label) for course, label in zip(courses, LABELS)
+        )
         return {
-            "arms": [self._told(request, arm) for arm in arms],
-            "endpoints": _table(arms),
+            "arms": [self._told(request, course) for course in courses],
+            "endpoints": _table(comparison.rows, len(courses)),
+            "reading": [*comparison.reading, *setting.scene.population.notes],
             "command": command_line(self.fit, request),
             "seconds": round(time.perf_counter() - started, 4),
         }
@@ -146,7 +182,7 @@ class Explorer:
     def _check(self, values: object) -> Request:
         if not isinstance(values, dict):
             raise FieldError("a request is a JSON object", "")
-        known = {*self.start, "have"} if hasattr(self, "start") else set(values)
+        known = {*self.start, "have"}
         if unknown := sorted(set(values) - known):
             raise FieldError(
                 f'a request has no "{unknown[0][:40]}"; it has {", ".join(sorted(known))}', unknown[0][:40]
@@ -196,22 +232,9 @@ class Explorer:
 
     # -- computing
 
-    def _arm(self, request: Request, index: int, stop: Callable[[], None]) -> Arm:
-        key = (request.schedules[index], *request.scene)
-        arm = self._arms.get(key)
-        if arm is None:
-            scene = self._scene(request)
-            stop()
-            try:
-                arm = scene.arm(request.schedules[index], "ABCD"[index], progress=lambda done, total: stop())
-            except InputError as error:  # a route or a unit that the model does not have
-                raise FieldError(str(error), "schedules", index) from None
-            self._arms.put(key, arm)
-        return arm
-
-    def _scene(self, request: Request) -> Scene:
-        scene = self._scenes.get(request.scene)
-        if scene is None:
+    def _setting(self, request: Request) -> _Setting:
+        setting: _Setting | None = self._settings.get(request.scene)
+        if setting is None:
             scene = Scene.create(
                 self.fit,
                 subjects=request.subjects,
@@ -220,45 +243,53 @@ class Explorer:
                 responders=None if request.responders == "all" else request.responders,
                 until_days=request.days,
             )
-            self._scenes.put(request.scene, scene)
-        return scene
+            setting = _Setting(scene, _Recent(ARMS_KEPT))
+            self._settings.put(request.scene, setting)
+        return setting
+
+    def _course(self, request: Request, setting: _Setting, index: int, stop: Callable[[], None]) -> _Course:
+        schedule, scene = request.schedules[index], setting.scene
+        course: _Course | None = setting.courses.get(schedule)
+        if course is not None:
+            return course
+        stop()
+        try:
+            scene.check(schedule)
+        except (
+            InputError
+        ) as error:  # a route or a unit that the model does not have, a start after the horizon
+            raise FieldError(str(error), "schedules", index) from None
+        times = grid(scene.events(schedule), 24 * request.days, 24)
+        if times.size * request.subjects > self.limits.courses:
+            raise FieldError(
+                f"{schedule.n_doses} doses over {request.days:g} days in {request.subjects} subjects are more than this page computes: "
+                "choose fewer subjects or a shorter horizon (pkpd compare has no such limit)",
+                "schedules",
+                index,
+            )
+        arm = scene.arm(schedule, progress=lambda done, total: stop())
+        curves = {name: _curve(arm.days, arm.bands[name]) | {"unit": arm.units[name]} for name in OUTPUTS}
+        course = _Course(dataclasses.replace(arm, days=arm.days[:0], bands={}), curves)
+        setting.courses.put(schedule, course)
+        return course
 
     # -- telling
 
-    def _told(self, request: Request, arm: Arm) -> dict[str, Any]:
-        """An arm for the page; without curves if it has them."""
+    def _told(self, request: Request, course: _Course) -> dict[str, Any]:
+        """A schedule for the page; without curves if it has them."""
+        arm = course.arm
         key = f"{arm.schedule}|{'|'.join(map(str, request.scene))}"
         doses = arm.schedule.doses()
-        later = sum(dose.time_days > request.days for dose in doses)
-        warnings = list(arm.warnings)
-        if later:
-            warnings.append(
-                f"{later} of {len(doses)} doses come after day {request.days:g}, where the horizon ends, and are left out"
-            )
-        if arm.failed:
-            warnings.append(f"{arm.failed} of {request.subjects} subjects could not be integrated")
+        failed = f"{arm.failed} of {request.subjects} subjects could not be integrated and have no value."
         told = {
             "key": key,
             "text": str(arm.schedule),
             "cycle": cycle_of(arm.schedule),
-            "warnings": warnings,
+            "warnings": [*arm.warnings, *([failed] if arm.failed else [])],
             "points": [point.facts["row"] for point in self.points if point.follows(doses)],
-            "doses": {
-                "days": [round(float(day), 4) for day in arm.dose_days if day <= request.days],
-                "amounts": [
-                    _short(amount)
-                    for day, amount in zip(arm.dose_days, arm.dose_amounts)
-                    if day <= request.days
-                ],
-                "unit": arm.dose_unit,
-            },
+            "doses": [round(float(day), 4) for day in arm.dose_days if day <= request.days],
         }
-        if key not in request.have:
-            told["curves"] = {
-                name: _curve(np.asarray(arm.days), np.asarray(arm.bands[name])) | {"unit": arm.units[name]}
-                for name in OUTPUTS
-            }
-        return told
+        return told if key in request.have else told | {"curves": course.curves}
 
 
 def command_line(fit: str, request: Request) -> str:
@@ -312,36 +343,41 @@ def _number(value: object, field: str, what: str, low: float, high: float) -> fl
     return float(value)
 
 
-def _table(arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    first = arms[0].endpoints
-    rows = []
-    for endpoint in first:
-        values = []
-        for i, arm in enumerate(arms):
-            v = arm.endpoints[endpoint]
-            low, median, high = map(_short, np.quantile(v, [0.05, 0.5, 0.95]))
-            d = v - first[endpoint]
-            dl, dm, dh = map(_short, np.quantile(d, [0.05, 0.5, 0.95]))
-            values.append(
-                {
-                    "median": median,
-                    "low": low,
-                    "high": high,
-                    "difference": {"median": dm, "low": dl, "high": dh} if i else None,
-                    "probability": float(np.mean(d * endpoint.better > 0)) if i and endpoint.better else None,
+def _table(rows: Sequence[Row], n_arms: int) -> list[dict[str, Any]]:
+    """Endpoint after endpoint, with its rows of all arms."""
+    table = []
+    for first in range(0, len(rows), n_arms):
+        endpoint = rows[first].endpoint
+        of_arms: list[dict[str, Any]] = []
+        for row in rows[first : first + n_arms]:
+            difference = (row.difference, row.difference_low, row.difference_high)
+            of_arms.append(
+                _three(row.median, row.low, row.high)
+                | {
+                    "difference": None if math.isnan(row.difference) else _three(*difference),
+                    "probability": _short(row.better),
+                    "missing": row.missing,
+                    "beyond": row.beyond,
                 }
             )
-        rows.append(
+        table.append(
             {
                 "name": endpoint.name,
                 "unit": endpoint.unit,
                 "definition": endpoint.definition,
+                "missing": endpoint.missing,
+                "remark": endpoint.remark,
                 "group": endpoint.group,
                 "better": endpoint.better,
-                "arms": values,
+                "main": endpoint.name in MAIN,
+                "arms": of_arms,
             }
         )
-    return rows
+    return table
+
+
+def _three(median: float, low: float, high: float) -> dict[str, Any]:
+    return {"median": _short(median), "low": _short(low), "high": _short(high)}
 
 
 def _curve(days: np.ndarray, band: np.ndarray) -> dict[str, Any]:
@@ -379,9 +415,11 @@ def _worth_drawing(days: np.ndarray, band: np.ndarray, most: int) -> np.ndarray:
     return kept
 
 
-def _short(value: float) -> float | None:
-    """Five digits are more than a screen shows, and a third of the bytes; None where there is no number."""
-    return float(f"{value:.5g}") if math.isfinite(value) else None
+def _short(value: float) -> float | str | None:
+    """Five digits are more than a screen shows, and a third of the bytes; None where there is no number, "inf" beyond the horizon."""
+    if math.isnan(value):
+        return None
+    return float(f"{value:.5g}") if math.isfinite(value) else str(value)
 
 
 class _Recent:

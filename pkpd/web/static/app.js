@@ -36,6 +36,8 @@ async function begin() {
     if (SHARED.includes(key)) changed(event);
     else render();
   });
+  $("every").addEventListener("input", () => { state.every = $("every").checked; render(); });
+  $("warnings").open = matchMedia("(min-width: 861px)").matches;
   $("add").addEventListener("click", (event) => add(event));
   wireExports();
   dark.addEventListener("change", () => render());
@@ -56,6 +58,7 @@ function jump(event) {
 function restore() {
   state = fromHash(location.hash, facts.start);
   shared.set(state);
+  $("every").checked = state.every;
   layCards();
   changed();
 }
@@ -189,8 +192,8 @@ function render() {
   for (const chart of charts) chart.draw(shownNow);
   legend(shownNow);
   warnings();
-  $("endpoints-how").textContent = `Median and 90 % interval over ${answer.subjects} virtual subjects, the parameters' uncertainty included. The same subjects get every schedule: differences are within a subject.`;
-  endpointTable($("endpoints"), answer.endpoints, answer.arms);
+  endpointTable($("endpoints"), answer.endpoints.filter((endpoint) => endpoint.main || state.every), answer.arms);
+  $("reading").replaceChildren(...answer.reading.map((sentence) => element("li", {}, sentence)));
   pointTable($("points"), facts.points, Object.fromEntries(facts.outputs.map((output) => [output.name, output.title])), answer.arms);
   $("command").textContent = answer.command;
 }
@@ -218,10 +221,16 @@ function legend({ arms, theme, show }) {
   $("legend").replaceChildren(element("div", { class: "schedules" }, ...lines), element("div", { class: "notes" }, ...notes));
 }
 
+/** Each warning once, with the schedules that it is about. */
 function warnings() {
-  const said = answer.arms.flatMap((arm, i) => arm.warnings.map((sentence) => [i, sentence]));
-  $("warnings").hidden = !said.length;
-  $("warnings").replaceChildren(...said.map(([i, sentence]) => element("li", {}, element("span", { class: `badge of-${LETTERS[i]}` }, LETTERS[i]), ` ${sentence}`)));
+  const about = new Map();
+  answer.arms.forEach((arm, i) => arm.warnings.forEach((sentence) => about.set(sentence, [...(about.get(sentence) ?? []), i])));
+  const mark = (i) => element("span", { class: `badge of-${LETTERS[i]}` }, LETTERS[i]);
+  const concerned = answer.arms.map((arm, i) => i).filter((i) => answer.arms[i].warnings.length);
+  const box = $("warnings");
+  box.hidden = !about.size;
+  box.querySelector("summary").replaceChildren(`Beyond what the fit has seen: ${about.size} remark${about.size > 1 ? "s" : ""} `, ...concerned.map(mark));
+  box.querySelector("ul").replaceChildren(...[...about].map(([sentence, of]) => element("li", {}, ...of.map(mark), ` ${sentence}`)));
 }
 
 /** The cursor of one chart is that of all; values are shown where it is moved. */

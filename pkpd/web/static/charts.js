@@ -126,7 +126,7 @@ export function draw(target, { output, arms, points, show, days, log, theme, wid
   const rug = svg("g", { class: "rug" });
   arms.forEach(({ doses }, i) => {
     const y1 = bottom + 2 + RUG_PX * i;
-    const d = doses.days.map((day) => `M${at(x(day))} ${y1}v${RUG_PX - 2}`).join("");
+    const d = doses.map((day) => `M${at(x(day))} ${y1}v${RUG_PX - 2}`).join("");
     rug.append(svg("path", { d, stroke: theme.lines[i], "stroke-width": 1.5, fill: "none" }));
   });
   const marks = svg("g", { class: "points" });

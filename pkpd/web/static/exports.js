@@ -18,11 +18,11 @@ export function curvesCsv(view, outputs) {
 }
 
 export function tableCsv(endpoints, arms) {
-  const rows = [["endpoint", "unit", "definition", "schedule", "doses", "median", "p5", "p95", "difference to A", "difference p5", "difference p95", "probability better than A"]];
-  for (const { name, unit, definition, arms: values } of endpoints) {
+  const rows = [["endpoint", "unit", "definition", "remark", "schedule", "doses", "median", "p5", "p95", "difference to A", "difference p5", "difference p95", "probability better than A"]];
+  for (const { name, unit, definition, remark, arms: values } of endpoints) {
     values.forEach((value, i) => {
       const { difference } = value;
-      rows.push([name, unit, definition, LETTERS[i], arms[i].text, value.median, value.low, value.high, difference?.median, difference?.low, difference?.high, value.probability]);
+      rows.push([name, unit, definition, remark, LETTERS[i], arms[i].text, value.median, value.low, value.high, difference?.median, difference?.low, difference?.high, value.probability]);
     });
   }
   return csv(rows);

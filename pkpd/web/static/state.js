@@ -3,6 +3,7 @@
 //   schedules   texts in the schedule language
 //   bsa, responders, subjects, days   what all schedules share, as the server takes them
 //   points      "all", "same" (only of patients with the same doses) or "none";  log: whether IL-2 has a logarithmic axis
+//   every       whether the table has every endpoint or the main ones
 
 const NUMBERS = { bsa: "bsa", subjects: "n", days: "days" };
 const POINTS = ["all", "same", "none"];
@@ -10,7 +11,7 @@ const POINTS = ["all", "same", "none"];
 /** The state of a link; what it does not say is as in `start`. The server judges the values. */
 export function fromHash(hash, start) {
   const given = new URLSearchParams(hash.replace(/^#/, ""));
-  const state = { ...start, schedules: [...start.schedules], points: "all", log: false };
+  const state = { ...start, schedules: [...start.schedules], points: "all", log: false, every: false };
   if (given.has("s")) state.schedules = given.getAll("s");
   for (const [key, short] of Object.entries(NUMBERS)) {
     const value = parseFloat(given.get(short));
@@ -19,6 +20,7 @@ export function fromHash(hash, start) {
   if (given.has("responders")) state.responders = given.get("responders");
   if (POINTS.includes(given.get("points"))) state.points = given.get("points");
   state.log = given.get("axis") === "log";
+  state.every = given.get("table") === "all";
   return state;
 }
 
@@ -30,6 +32,7 @@ export function toHash(state) {
   said.set("responders", state.responders);
   said.set("points", state.points);
   if (state.log) said.set("axis", "log");
+  if (state.every) said.set("table", "all");
   return `#${said}`;
 }
 
@@ -45,8 +48,9 @@ function plain(number) {
   return text.includes("e") ? number.toFixed(12).replace(/\.?0+$/, "") : text;
 }
 
-/** Three digits for reading, with the typographic minus. */
+/** Three digits for reading, with the typographic minus; "inf" is what lies beyond the horizon. */
 export function shown(value) {
+  if (value === "inf" || value === "-inf") return value === "inf" ? "beyond" : "\u2212beyond";
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   const size = Math.abs(value);
   let text;
@@ -59,7 +63,7 @@ export function shown(value) {
 
 /** Names of units as they are printed. */
 export function unitText(unit) {
-  return { percent: "%", "1": "", "1/uL": "cells/µL", d: "days", "MIU/m2": "MIU/m²" }[unit] ?? unit.replace("*", "·").replace("uL", "µL");
+  return { percent: "%", "1": "", "1/uL": "cells/µL", d: "days", "MIU/m2": "MIU/m²" }[unit] ?? unit.replace("percent", "%").replace("*", "·").replace("uL", "µL");
 }
 
 /** An element with attributes, and children that are elements or texts: nothing is ever read as markup. */

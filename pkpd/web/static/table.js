@@ -32,23 +32,34 @@ export function endpointTable(table, endpoints, arms) {
 }
 
 function endpointRow(endpoint, others) {
-  const unit = unitText(endpoint.unit);
-  const arrow = { 1: "more is better", [-1]: "less is better", 0: "" }[endpoint.better];
+  const arrow = { 1: "More is better.", [-1]: "Less is better.", 0: "" }[endpoint.better];
+  const absent = endpoint.arms.flatMap((of, i) => [
+    ...(of.missing ? [`${LETTERS[i]}: ${of.missing} without a value`] : []), ...(of.beyond ? [`${LETTERS[i]}: ${of.beyond} beyond the horizon`] : []),
+  ]);
+  const said = [endpoint.definition, arrow, endpoint.missing, absent.join("; "), endpoint.remark].filter(Boolean).map(sentence).join(" ");
   const name = element(
-    "details", { "data-name": endpoint.name }, element("summary", {}, endpoint.name, element("span", { class: "unit" }, unit)),
-    element("p", {}, [endpoint.definition, arrow].filter(Boolean).join("; ")),
+    "details", { "data-name": endpoint.name }, element("summary", {}, endpoint.name, element("span", { class: "unit" }, unitText(endpoint.unit)), endpoint.remark || absent.length ? "*" : ""),
+    element("p", {}, said),
   );
   const row = element("tr", {}, element("th", { scope: "row" }, name));
-  for (const value of endpoint.arms) row.append(element("td", {}, shown(value.median), interval(value.low, value.high)));
+  for (const value of endpoint.arms) row.append(element("td", {}, ...cell(value)));
   for (const i of others) {
     const { difference, probability } = endpoint.arms[i];
-    row.append(element("td", { class: "first" }, shown(difference?.median), interval(difference?.low, difference?.high)));
-    const cell = element("td", { class: "probability" }, probability === null ? "–" : `${Math.round(100 * probability)} %`);
-    if (probability !== null) cell.append(element("meter", { min: 0, max: 1, value: probability, "aria-hidden": "true" }));
-    row.append(cell);
+    row.append(element("td", { class: "first" }, ...cell(difference)));
+    const share = element("td", { class: "probability" }, probability === null ? "–" : `${Math.round(100 * probability)} %`);
+    if (probability !== null) share.append(element("meter", { min: 0, max: 1, value: probability, "aria-hidden": "true" }));
+    row.append(share);
   }
   return row;
 }
+
+/** Median and interval; where all subjects have the same number, it alone. */
+function cell(value) {
+  const { median, low, high } = value ?? {};
+  return low === high ? [shown(median)] : [shown(median), interval(low, high)];
+}
+
+const sentence = (words) => `${words[0].toUpperCase()}${words.slice(1)}${/[.!?]$/.test(words) ? "" : "."}`;
 
 /** The published numbers with their sources, as the fit has them. */
 export function pointTable(table, points, titles, arms) {

@@ -9,7 +9,6 @@ anything: ``pkpd report results/low_dose_il2``.
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import os
@@ -20,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from pkpd.errors import DataError, PkpdError
 from pkpd.files import check_folder, replacing_folder, to_json
+from pkpd.report.numbers import fixed, is_number, signed
+from pkpd.report.page import environment, placed_pictures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,97 +49,6 @@ GROUPS = {
 }
 
 
-# --- numbers on the page ----------------------------------------------------------------------------------------------
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def number(value: Any, digits: int = 3) -> str:
-    """Three significant digits, never in a form that hides the size: 0.0123, 1,240, 3.1e-07."""
-    if not _is_number(value) or abs(value) > 1e100:  # beyond that it stands for infinity
-        return ""
-    if value == 0:
-        return "0"
-    size = math.floor(math.log10(abs(value)))
-    if size < -4 or size > 6:
-        return f"{value:.{digits - 1}e}".replace("-", "−", 1) if value < 0 else f"{value:.{digits - 1}e}"
-    text = f"{value:,.{max(0, digits - 1 - size)}f}"
-    return text.replace("-", "−")
-
-
-def interval(value: Any) -> str:
-    """``2.1 to 3.4``; one end alone is ``> 5`` or ``< 5``."""
-    if not value:
-        return ""
-    low, high = (end if _is_number(end) and abs(end) < 1e100 else None for end in value)
-    if _is_number(low) and _is_number(high):
-        return f"{number(low)} to {number(high)}"
-    if _is_number(low):
-        return f"> {number(low)}"
-    return f"< {number(high)}" if _is_number(high) else ""
-
-
-def percent(value: Any) -> str:
-    """A fraction as percent."""
-    if not _is_number(value):
-        return ""
-    return f"{100 * value:.0f} %" if abs(value) < 10 else "> 1000 %"
-
-
-def signed(value: Any) -> str:
-    """A deviation with its sign: +0.42, −1.3."""
-    if not _is_number(value):
-        return ""
-    return "0.00" if abs(value) < 0.005 else f"{value:+.2f}".replace("-", "−")
-
-
-def fixed(value: Any) -> str:
-    """An objective function value, one digit after the point."""
-    return f"{value:,.1f}".replace("-", "−") if _is_number(value) else ""
-
-
-def bar(value: Any) -> str:
-    """A deviation as a small picture: a bar from the middle, three standard errors wide on each side."""
-    from markupsafe import Markup
-
-    if not _is_number(value):
-        return Markup("")
-    end = 50 + 50 * max(-3.0, min(3.0, value)) / 3
-    colour = "var(--warn)" if abs(value) > 2 else "var(--accent)"
-    left, width = min(50.0, end), max(1.0, abs(end - 50))
-    return Markup(
-        '<svg class="bar" viewBox="0 0 100 12" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect x="{left:.1f}" y="2" width="{width:.1f}" height="8" fill="{colour}"/>'
-        '<line x1="50" y1="0" x2="50" y2="12" stroke="currentColor" stroke-width="1"/></svg>'
-    )
-
-
-def unit(value: Any) -> str:
-    """A unit as the figures write it: %, MIU/m², nothing for a plain number."""
-    from pkpd.plot import shown_unit
-
-    return shown_unit(str(value))
-
-
-def far(value: Any) -> bool:
-    """Whether a deviation is beyond two standard errors."""
-    return _is_number(value) and abs(value) > 2
-
-
-FILTERS = {
-    "far": far,
-    "number": number,
-    "interval": interval,
-    "percent": percent,
-    "signed": signed,
-    "unit": unit,
-    "fixed": fixed,
-    "bar": bar,
-}
-
-
 # --- result -> what the page shows ------------------------------------------------------------------------------------
 
 
@@ -147,7 +57,7 @@ def document(result: FitResult, curves: Mapping[str, Any] | None = None) -> dict
     curves = curves or {}
     described = curves.get("model", {}).get("descriptions", {})
     rows = [_row(row) for row in result.rows]
-    used = [row for row in rows if row["use"] == "fit" and _is_number(row["deviation"])]
+    used = [row for row in rows if row["use"] == "fit" and is_number(row["deviation"])]
     near = sum(abs(row["deviation"]) <= 2 for row in used)
     by_study: dict[str, list[Any]] = {}
     for row in rows:
@@ -267,7 +177,7 @@ def _parameter(estimate: Estimate, described: Mapping[str, str]) -> dict[str, An
     words = {
         "study effect": f"{estimate.target} in {estimate.study}, as a {'factor' if scale == 'log' else 'shift'}"
     }
-    learned = 1 - estimate.shrinkage if _is_number(estimate.shrinkage) else None
+    learned = 1 - estimate.shrinkage if is_number(estimate.shrinkage) else None
     return {
         "name": estimate.name,
         "unit": estimate.unit,
@@ -278,7 +188,7 @@ def _parameter(estimate: Estimate, described: Mapping[str, str]) -> dict[str, An
         "scale": scale,
         "estimate": estimate.value,
         "interval": [estimate.lower, estimate.upper],
-        "rse": estimate.rse / 100 if _is_number(estimate.rse) else None,
+        "rse": estimate.rse / 100 if is_number(estimate.rse) else None,
         "learned": None if learned is None else max(0.0, learned),
         "verdict": estimate.verdict,
         "at_bound": estimate.at_bound,
@@ -289,7 +199,7 @@ def _parameter(estimate: Estimate, described: Mapping[str, str]) -> dict[str, An
 
 def _prior_interval(estimate: Estimate, scale: str) -> list[float] | None:
     """The 95 % interval of a normal prior on its scale; None without one."""
-    if not (_is_number(estimate.shrinkage) and estimate.shrinkage > 0 and _is_number(estimate.prior_value)):
+    if not (is_number(estimate.shrinkage) and estimate.shrinkage > 0 and is_number(estimate.prior_value)):
         return None
     sd, middle = estimate.x_sd / estimate.shrinkage, estimate.prior_value
     ends = (-1.96 * sd, 1.96 * sd)
@@ -309,7 +219,7 @@ def _refit(refit: Any) -> dict[str, Any] | None:
         "verdict": refit.verdict,
         "converged": refit.converged,
         "changes": sorted(
-            refit.changes, key=lambda change: -abs(change.shift) if _is_number(change.shift) else 0
+            refit.changes, key=lambda change: -abs(change.shift) if is_number(change.shift) else 0
         ),
         "rows": [_row(row) for row in refit.predicted],
     }
@@ -320,7 +230,7 @@ def _sentences(text: str) -> list[str]:
 
 
 def _duration(seconds: Any) -> str:
-    if not _is_number(seconds):
+    if not is_number(seconds):
         return ""
     return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
 
@@ -355,7 +265,7 @@ def figures(shown: Mapping[str, Any], curves: Mapping[str, Any]) -> dict[str, tu
         caption = f"{course['study']}, {course['part']}."
         figure = plot.time_course_figure(course["arms"], observed=course["points"])
         drawn[f"course_{k + 1:02d}"] = (caption, figure)
-    predicted = [row for row in shown["rows"] if _is_number(row["deviation"])]
+    predicted = [row for row in shown["rows"] if is_number(row["deviation"])]
     if predicted:
         caption = "Observed and predicted, in standard errors of the reported number. Hollow: unverified."
         drawn["observed_predicted"] = (caption, plot.observed_predicted_figure(predicted))
@@ -376,32 +286,14 @@ def figures(shown: Mapping[str, Any], curves: Mapping[str, Any]) -> dict[str, tu
 
 def render(shown: Mapping[str, Any], pictures: Mapping[str, tuple[str, bytes]] | None = None) -> str:
     """The page from a ``document``. ``pictures``: name -> (caption, SVG)."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("pkpd"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    placed = placed_pictures(pictures or {})
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            shown, pictures=placed, course_pictures=[name for name in placed if name.startswith("course")]
+        )
     )
-    environment.filters.update(FILTERS)
-    placed = {
-        name: _data_uri(name, caption, picture) for name, (caption, picture) in (pictures or {}).items()
-    }
-    return environment.get_template("report.html.j2").render(
-        shown, pictures=placed, course_pictures=[name for name in placed if name.startswith("course")]
-    )
-
-
-def _data_uri(name: str, caption: str, picture: bytes) -> dict[str, str]:
-    # an <img> keeps each figure's ids to itself, which inline SVG would mix
-    encoded = base64.b64encode(picture).decode("ascii")
-    return {
-        "uri": f"data:image/svg+xml;base64,{encoded}",
-        "caption": caption,
-        "title": caption.partition(".")[0] or name,
-    }
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The command line: ``pkpd models | show | simulate | fit | report | explore | bench``.
+"""The command line: ``pkpd models | show | simulate | compare | fit | report | explore | bench``.
 
 Results go to standard output (tables, or JSON with ``--json``), progress and notes to standard error. Exit codes: 0 done, 2 wrong
 usage, 3 bad input, 4 an integration failed, 5 no convergence, 6 a missing extra, 130 interrupted. Nothing but typer is loaded
@@ -7,25 +7,37 @@ before a command runs.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import re
 import sys
-import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pkpd.cli.compare import compare
+from pkpd.cli.explore import explore
+from pkpd.cli.terminal import (
+    JobsOption,
+    JsonOption,
+    QuietOption,
+    SeedOption,
+)
+from pkpd.cli.terminal import Work as _Work
+from pkpd.cli.terminal import check_known as _check_known
+from pkpd.cli.terminal import console as _console
+from pkpd.cli.terminal import in_time_unit as _in_time_unit
+from pkpd.cli.terminal import note as _note
+from pkpd.cli.terminal import overrides as _overrides
+from pkpd.cli.terminal import plain as _plain
+from pkpd.cli.terminal import print_json as _print_json
+from pkpd.cli.terminal import table as _table
 from pkpd.errors import InputError, PkpdError
 
 if TYPE_CHECKING:
     import numpy as np
-    from rich.console import Console
-    from rich.table import Table
 
     from pkpd.fit import FitResult
     from pkpd.simulate import Profile
@@ -44,6 +56,7 @@ app = typer.Typer(
   pkpd models
   pkpd show il2_treg
   pkpd simulate il2_treg "1 MIU sc daily x5 every 28 d x3" --plot course.png
+  pkpd compare "1 MIU sc daily x5 every 28 d x3" "2 MIU sc daily x5 every 28 d x3"
   pkpd fit low_dose_il2
 
 A model is a text file: [italic]pkpd show ./my.model[/] checks yours. Results are those of a model and no medical advice.""",
@@ -51,16 +64,6 @@ A model is a text file: [italic]pkpd show ./my.model[/] checks yours. Results ar
 
 TABLE_ENDINGS = (".csv", ".parquet", ".json")
 FIGURE_ENDINGS = (".png", ".svg", ".pdf")
-PATIENCE_S = 2.0  # what takes longer shows that it is at work
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
-SeedOption = Annotated[
-    int, typer.Option(min=0, help="Seed of everything random; the same seed gives the same numbers.")
-]
-JobsOption = Annotated[
-    int | None, typer.Option(min=1, help="Number of cores to use (default: all).", show_default=False)
-]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -467,39 +470,6 @@ def _check_size(subjects: int, n_times: int, n_outputs: int) -> None:
         )
 
 
-def _check_known(name: str, known: Sequence[str], option: str, what: str) -> None:
-    if name not in known:
-        import difflib
-
-        close = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known
-        raise InputError(f'{option} has no {what} "{name}"; did you mean {", ".join(close)}?')
-
-
-def _overrides(given: list[str], kernel: Any) -> dict[str, float]:
-    """``["CL = 80 mL/min"]`` -> ``{"CL": 4.8}``, in the model's units."""
-    from pkpd import units
-
-    names = list(kernel.PARAMETERS)
-    values: dict[str, float] = {}
-    for text in given:
-        name, equals, number = (part.strip() for part in text.partition("="))
-        if not equals:
-            raise InputError(
-                f'--set "{text}": write NAME=VALUE, for instance --set "{names[0]} = {kernel.VALUES[0]:g}"'
-            )
-        _check_known(name, names, f'--set "{text}": {kernel.NAME}', "parameter")
-        try:
-            value, unit = units.quantity(number)
-            if any(
-                character.isalpha() or character == "%" for character in number.lstrip("0123456789.+-eE ")
-            ):
-                value *= units.factor(unit, kernel.UNITS[names.index(name)])
-        except PkpdError as error:
-            raise InputError(f'--set "{text}": {error}') from None
-        values[name] = value
-    return values
-
-
 def _output_names(given: str | None, kernel: Any) -> list[str]:
     """``"treg_pct, il2"`` -> names that the model has; empty if none was given."""
     names = [name.strip() for name in (given or "").split(",") if name.strip()]
@@ -516,19 +486,6 @@ def _changing(profile: Profile) -> list[str] | None:
     width, size = np.ptp(values, axis=1), np.abs(values).max(axis=1)
     changing = (width > 1e-6 * size).any(axis=0)
     return [name for name, change in zip(profile.names, changing, strict=True) if change] or None
-
-
-def _in_time_unit(text: str, time_unit: str, option: str) -> float:
-    from pkpd import units
-
-    try:
-        value, unit = units.quantity(text)
-        value *= 1.0 if unit == "1" else units.factor(unit, time_unit)
-    except PkpdError as error:
-        raise InputError(f"{option} {text!r}: {error}") from None
-    if value < 0:
-        raise InputError(f"{option} {text!r}: a time cannot be negative")
-    return value
 
 
 def _even(end: float, hour: float, most: int) -> np.ndarray:
@@ -666,6 +623,10 @@ def _show_profile(profile: Profile, shown: list[str]) -> None:
     out.print(table)
     if many:
         out.print(f"median (5 % to 95 %) of {facts['subjects']} subjects", style="dim")
+
+
+app.command()(compare)
+app.command()(explore)
 
 
 # --- fit and report ---------------------------------------------------------------------------------------------------
@@ -824,55 +785,6 @@ def report(
         typer.echo(f"report: {page}")
 
 
-# --- explore ----------------------------------------------------------------------------------------------------------
-
-
-@app.command()
-def explore(
-    fit: Annotated[
-        str,
-        typer.Option(help="Name of a fit (see [italic]pkpd models[/]) or path of a fit folder."),
-    ] = "low_dose_il2",
-    subjects: Annotated[
-        int, typer.Option(min=10, max=1000, help="Virtual subjects that a page begins with.")
-    ] = 200,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes a free one.")] = 0,
-    host: Annotated[
-        str,
-        typer.Option(
-            help="Address to listen at. Anything but this machine's own opens the page to the network, without a password."
-        ),
-    ] = "127.0.0.1",
-    no_browser: Annotated[
-        bool, typer.Option("--no-browser", help="Print the address only, open no browser.")
-    ] = False,
-) -> None:
-    """Compare dose schedules on a page with sliders, in the browser, on this machine.
-
-    [dim]Examples[/]
-
-      pkpd explore
-      pkpd explore --subjects 500 --port 8000
-      pkpd explore --no-browser
-
-    Everything is computed here and nothing is sent anywhere. Ctrl-C ends it.
-    """
-    with _Work("preparing the page (compiles the model once: it is cached)"):
-        from pkpd.web import Site
-
-        site = Site(fit, subjects=subjects, host=host, port=port)
-    with contextlib.suppress(KeyboardInterrupt):  # the usual way to end
-        if site.warning:
-            typer.echo(f"warning: {site.warning}", err=True)
-        typer.echo(f"open {site.url} in a browser; Ctrl-C ends it")
-        if not no_browser:
-            import webbrowser
-
-            # some machines have none, and some take their time to start one
-            threading.Thread(target=webbrowser.open, args=(site.url,), daemon=True).start()
-        site.run()
-
-
 # --- bench ------------------------------------------------------------------------------------------------------------
 
 
@@ -890,7 +802,7 @@ def bench(context: typer.Context) -> None:
     """
     import runpy
 
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     if not (root / "benchmarks" / "__main__.py").is_file():
         raise InputError(
             "the benchmarks are not part of the installed package: run `pkpd bench` in a checkout of the repository, "
@@ -899,113 +811,3 @@ def bench(context: typer.Context) -> None:
     sys.path.insert(0, str(root))
     sys.argv = ["pkpd bench", *context.args]
     runpy.run_module("benchmarks", run_name="__main__")
-
-
-# --- helpers ----------------------------------------------------------------------------------------------------------
-
-
-def _console(*, stderr: bool = False) -> Console:
-    from rich.console import Console
-
-    return Console(stderr=stderr, highlight=False)
-
-
-def _table(*columns: str) -> Table:
-    """A table without frame; a column written ``>name`` is aligned to the right."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(
-            column.removeprefix(">"), justify="right" if column.startswith(">") else "left", overflow="fold"
-        )
-    return table
-
-
-def _plain(text: str) -> str:
-    """Text that rich prints as it is, brackets included."""
-    from rich.markup import escape
-
-    return escape(text)
-
-
-def _print_json(value: Any) -> None:
-    from pkpd.files import to_json
-
-    typer.echo(to_json(value))
-
-
-def _note(text: str, quiet: bool = False) -> None:
-    if not quiet:
-        typer.echo(text, err=True)
-
-
-class _Work:
-    """Shows on standard error what is being done, once it has taken two seconds: a bar in a terminal, else a line per stage.
-
-    Used as a context; ``update(what, share, remark)`` tells how far it is (share from 0 to 1, below 0: not known).
-    """
-
-    def __init__(self, what: str, quiet: bool = False) -> None:
-        self.what, self.share, self.remark, self.quiet = what, -1.0, "", quiet
-        self._timer = threading.Timer(PATIENCE_S, self._show)
-        self._timer.daemon = True
-        self._lock = threading.Lock()
-        self._bar: Any = None
-        self._shown = False
-        self._printed = ""
-
-    def __enter__(self) -> _Work:
-        if not self.quiet:
-            self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        with self._lock:
-            self._shown = False
-            if self._bar is not None:
-                self._bar.stop()
-                self._bar = None
-
-    def update(self, what: str, share: float = -1.0, remark: str = "") -> None:
-        with self._lock:
-            self.what, self.share, self.remark = what, share, remark
-            if self._shown:
-                self._draw()
-
-    def _show(self) -> None:
-        with self._lock:
-            console = _console(stderr=True)
-            if console.is_terminal:
-                from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-                columns = (
-                    SpinnerColumn(),
-                    TextColumn("{task.description}"),
-                    BarColumn(),
-                    TimeElapsedColumn(),
-                )
-                self._bar = Progress(
-                    *columns, TextColumn("{task.fields[remark]}"), console=console, transient=True
-                )
-                self._bar.add_task("", total=None, remark="")
-                self._bar.start()
-            self._shown = True
-            self._draw()
-
-    def _draw(self) -> None:
-        if self._bar is None:
-            if self.what != self._printed:
-                self._printed = self.what
-                typer.echo(f"{self.what} ...", err=True)
-            return
-        known = self.share >= 0
-        self._bar.update(
-            0,
-            description=_plain(self.what),
-            total=1.0 if known else None,
-            completed=max(0.0, self.share),
-            remark=_plain(self.remark),
-        )

@@ -1,0 +1,329 @@
+"""``pkpd compare``: schedules side by side, in a table, in files and as a report."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pkpd.cli.terminal import (
+    JobsOption,
+    JsonOption,
+    QuietOption,
+    SeedOption,
+    Work,
+    check_known,
+    console,
+    in_time_unit,
+    note,
+    overrides,
+    plain,
+    print_json,
+)
+from pkpd.errors import InputError
+
+if TYPE_CHECKING:
+    from pkpd.compare import Comparison, Row
+
+ENDINGS = (".csv", ".json", ".html")
+FILES = ("comparison.csv", "comparison.json", "report.html")
+"""What a folder gets."""
+
+
+def compare(
+    schedules: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SCHEDULE...",
+            help='Schedules ("1 MIU sc daily x5", "none" for placebo) and files of them (.txt, .csv), in any mixture. The first is what '
+            "the others are compared with.",
+        ),
+    ],
+    fit: Annotated[str, typer.Option(help="Name of a fit, or path of its folder.")] = "low_dose_il2",
+    subjects: Annotated[int, typer.Option(min=1, help="How many virtual subjects.")] = 1000,
+    draws: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="How many draws of the fitted parameters they share (default: one for 40 subjects, at least 10).",
+            show_default=False,
+        ),
+    ] = None,
+    seed: SeedOption = 1,
+    vary: Annotated[
+        str, typer.Option(help="What makes subjects differ: between, uncertainty, study; or none.")
+    ] = "between,uncertainty",
+    study: Annotated[
+        str | None,
+        typer.Option(help="With the effects of a study of the fit, such as IMODALS.", show_default=False),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help='Another value of a parameter or covariate: "BSA = 1.9 m^2". Repeatable.',
+        ),
+    ] = None,
+    responders: Annotated[
+        str | None,
+        typer.Option(
+            help="Only a third of the subjects: low, moderate or high responders.", show_default=False
+        ),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            help='Horizon, the same for all: "120 d" (default: the longest treatment and 28 days more).',
+            show_default=False,
+        ),
+    ] = None,
+    endpoints: Annotated[
+        str | None,
+        typer.Option(
+            help='Endpoints or groups of them: "Treg mean fold, burden", or "all" (default: the main ones; files have all).',
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Write .csv, .json, .html (the report), or a folder with all three.",
+            show_default=False,
+        ),
+    ] = None,
+    jobs: JobsOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Compare dose schedules in the same virtual subjects.
+
+    [dim]Examples[/]
+
+      pkpd compare "1 MIU sc daily x5 every 28 d x3" "2 MIU sc daily x5 every 28 d x3" "0.26 MIU/m2 sc every 3 d for 84 d"
+      pkpd compare schedules.txt none -o report.html
+      pkpd compare "1 MIU sc daily x5 every 28 d x3" "1 MIU sc weekly x12" --set "BSA = 1.9 m^2" --until "120 d"
+      pkpd compare "1 MIU sc daily x5 every 28 d x3" --study IMODALS --endpoints "Treg mean fold" --json
+
+    A file has a schedule a line ("high: 2 MIU sc daily x5"; # begins a comment), a CSV file the columns label and schedule.
+    """
+    # what could fail cheaply fails before anything is computed
+    if output is not None:
+        _check_output(output)
+    from pkpd.compare import Scene, horizon
+    from pkpd.compare import compare as run
+    from pkpd.compare.schedules import read_schedules
+    from pkpd.fit import read_fit
+    from pkpd.kernel import load
+
+    named = read_schedules(schedules)
+    until_days = None if until is None else in_time_unit(until, "d", "--until")
+    if until_days == 0:
+        raise InputError(f"--until {until!r}: the horizon must be longer than zero")
+    with Work("reading and compiling the model (once: it is cached)", quiet):
+        kernel = load(read_fit(fit).main.model)
+    given = overrides(set_ or [], kernel)
+    of_the_subject = {
+        name for name, kind in zip(kernel.PARAMETERS, kernel.KINDS, strict=True) if kind == "covariate"
+    }
+    scene = Scene.create(
+        fit,
+        subjects=subjects,
+        draws=draws,
+        seed=seed,
+        vary=[] if vary.strip() == "none" else [name.strip() for name in vary.split(",") if name.strip()],
+        study=study,
+        covariates={name: value for name, value in given.items() if name in of_the_subject},
+        parameters={name: value for name, value in given.items() if name not in of_the_subject},
+        responders=responders,
+        until_days=until_days or horizon(item.schedule for item in named),
+        threads=jobs,
+    )
+    what = f"simulating {len(named)} schedule{'s' * (len(named) > 1)} in {subjects:,} subjects"
+    with Work(what, quiet) as work:
+        arms = scene.arms(
+            [item.schedule for item in named],
+            [item.label for item in named],
+            places=[item.place for item in named],
+            progress=lambda done, total: work.update(what, done / total),
+        )
+        comparison = run(arms)
+    chosen = _chosen(comparison, endpoints)
+    written = comparison if endpoints is None else chosen
+    if output is not None:
+        with Work("writing", quiet):
+            _write(written, output, _command(schedules, locals()))
+        note(f"wrote {output}", quiet)
+    if json:
+        print_json(written.to_dict())
+    elif not quiet:
+        show(chosen, everything=endpoints is not None)
+
+
+def _check_output(output: Path) -> None:
+    from pkpd.files import check_folder, check_target
+
+    if output.is_dir():
+        check_folder(output)
+    elif output.suffix:
+        check_target(output, ENDINGS)
+    else:
+        check_folder(output.parent)
+
+
+def _chosen(comparison: Comparison, endpoints: str | None) -> Comparison:
+    if endpoints is None:
+        return comparison.main()
+    names = [name.strip() for name in endpoints.split(",") if name.strip()]
+    if names == ["all"]:
+        return comparison
+    known = [name for endpoint in comparison.endpoints for name in (endpoint.name, endpoint.group)]
+    for name in names:
+        check_known(name, list(dict.fromkeys(known)), "--endpoints: this comparison", "endpoint")
+    if not names:
+        raise InputError(f'--endpoints names none; write "all", or some of {", ".join(dict.fromkeys(known))}')
+    return comparison.choose(names)
+
+
+def _command(schedules: list[str], options: dict[str, Any]) -> str:
+    """The command line that does the same again."""
+    words = ["pkpd", "compare", *schedules]
+    defaults = {"fit": "low_dose_il2", "subjects": 1000, "seed": 1, "vary": "between,uncertainty"}
+    for name in ("fit", "subjects", "draws", "seed", "vary", "study", "responders", "until", "endpoints"):
+        if options[name] is not None and options[name] != defaults.get(name):
+            words += [f"--{name}", str(options[name])]
+    for text in options["set_"] or []:
+        words += ["--set", text]
+    return shlex.join([*words, "-o", str(options["output"])])
+
+
+def _write(comparison: Comparison, output: Path, command: str) -> None:
+    from pkpd.report.comparison import write_comparison_report
+
+    if output.suffix and not output.is_dir():
+        targets = [output]
+    else:
+        output.mkdir(exist_ok=True)
+        targets = [output / name for name in FILES]
+    for target in targets:
+        match target.suffix.lower():
+            case ".csv":
+                comparison.write_csv(target)
+            case ".json":
+                comparison.write_json(target)
+            case _:
+                write_comparison_report(comparison, target, command=command)
+
+
+# --- the table --------------------------------------------------------------------------------------------------------
+
+
+def show(comparison: Comparison, *, everything: bool = True) -> None:
+    """Print a comparison: what is compared, the table, warnings, and how to read it."""
+    from pkpd.compare import letters
+
+    out = console()
+    marks = letters(len(comparison.arms))
+    for mark, arm in zip(marks, comparison.arms, strict=True):
+        schedule = str(arm.schedule)
+        words = arm.label if arm.label.startswith(schedule) else f"{arm.label}: {schedule}"
+        out.print(f"[bold]{mark}[/]  {plain(words)}", soft_wrap=True)
+    out.print()
+    for line in _lines(comparison, marks):
+        out.print(line, soft_wrap=True)
+    out.print()
+    for line in _remarks(comparison, marks):
+        out.print(plain(line), style="dim", soft_wrap=True)
+    for line in comparison.short_warnings:
+        out.print(f"[yellow]![/] {plain(line)}", soft_wrap=True)
+    for line in comparison.reading:
+        out.print(plain(line), style="dim", soft_wrap=True)
+    if not everything:
+        out.print(
+            "These are the main endpoints: --endpoints all shows every one, -o report.html with definitions and figures.",
+            style="dim",
+            soft_wrap=True,
+        )
+    out.print("A model, not medical advice.", style="dim")
+
+
+def _lines(comparison: Comparison, marks: list[str]) -> list[str]:
+    """The table as lines: with one schedule a line per endpoint, with several a block, which is narrow enough for 80 columns without breaks."""
+    from pkpd.report.numbers import unit
+
+    several = len(comparison.arms) > 1
+    head = ["", "median (90 %)", "by parameters", "difference to A (90 %)", "better"]
+    body: list[list[str]] = []  # a heading is a row of one cell
+    for k, endpoint in enumerate(comparison.endpoints):
+        if k == 0 or endpoint.group != comparison.endpoints[k - 1].group:
+            body.append([f"[bold]{plain(endpoint.group)}[/]"])
+        shown = unit(endpoint.unit)
+        name = f"{endpoint.name} ({shown})" if shown else endpoint.name
+        if several:
+            body.append([plain(name)])
+        for mark, row in zip(
+            marks, (row for row in comparison.rows if row.endpoint == endpoint), strict=True
+        ):
+            cells = [f" {mark}" if several else name, _cell(row.median, row.low, row.high, "no value")]
+            cells.append(_span(row.median_low, row.median_high))
+            if several:
+                better = "" if math.isnan(row.better) else f"{100 * row.better:.0f} %"
+                cells += [
+                    _cell(row.difference, row.difference_low, row.difference_high, sign=True),
+                    f"{better:>6}",
+                ]
+            body.append(cells)
+    n_columns = 5 if several else 3
+    widths = [max(len(row[i]) for row in [head, *body] if len(row) > 1) for i in range(n_columns)]
+
+    def line(cells: list[str]) -> str:
+        return "  ".join(plain(cell).ljust(width) for cell, width in zip(cells, widths)).rstrip()
+
+    return [line(head[:n_columns]), "─" * (sum(widths) + 2 * n_columns - 2)] + [
+        row[0] if len(row) == 1 else line(row) for row in body
+    ]
+
+
+def _cell(middle: float, low: float, high: float, absent: str = "", sign: bool = False) -> str:
+    from pkpd.report.numbers import finite_or_word as word
+
+    if math.isnan(middle):
+        return absent
+    shown, ends = word(middle, sign), [word(end, digits=2 if sign else 3) for end in (low, high)]
+    return shown if low == high or ends == [shown, shown] else f"{shown} ({ends[0]} to {ends[1]})"
+
+
+def _span(low: float, high: float) -> str:
+    from pkpd.report.numbers import finite_or_word as word
+
+    ends = [word(low), word(high)]
+    return "" if ends[0] == ends[1] else " to ".join(ends)
+
+
+def _remarks(comparison: Comparison, marks: list[str]) -> list[str]:
+    """What stands in no cell: who has no value and why, and what whoever reads an endpoint has to know."""
+    lines = []
+    for endpoint in comparison.endpoints:
+        rows = [row for row in comparison.rows if row.endpoint == endpoint]
+        said = [words for mark, row in zip(marks, rows, strict=True) if (words := _absent(mark, row))]
+        if said:
+            lines.append(
+                f"{endpoint.name}: {'; '.join(said)}"
+                + (f" ({endpoint.missing})" if endpoint.missing else "")
+                + "."
+            )
+        if endpoint.remark:
+            lines.append(f"{endpoint.name}: {endpoint.remark}.")
+    return lines
+
+
+def _absent(mark: str, row: Row) -> str:
+    parts = [f"{row.missing:,} without a value"] * bool(row.missing) + [
+        f"{row.beyond:,} not within the horizon"
+    ] * bool(row.beyond)
+    return f"in {mark} {' and '.join(parts)} of {row.n + row.missing + row.beyond:,}" if parts else ""

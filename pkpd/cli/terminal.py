@@ -1,0 +1,185 @@
+"""What the commands share: options, tables and notes in a terminal, progress, quantities as arguments."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pkpd.errors import InputError, PkpdError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+PATIENCE_S = 2.0  # what takes longer shows that it is at work
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+SeedOption = Annotated[
+    int, typer.Option(min=0, help="Seed of everything random; the same seed gives the same numbers.")
+]
+JobsOption = Annotated[
+    int | None, typer.Option(min=1, help="Number of cores to use (default: all).", show_default=False)
+]
+
+
+# --- quantities as arguments ---
+
+
+def check_known(name: str, known: Sequence[str], option: str, what: str) -> None:
+    if name not in known:
+        import difflib
+
+        close = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known
+        raise InputError(f'{option} has no {what} "{name}"; did you mean {", ".join(close)}?')
+
+
+def overrides(given: list[str], kernel: Any) -> dict[str, float]:
+    """``["CL = 80 mL/min"]`` -> ``{"CL": 4.8}``, in the model's units."""
+    from pkpd import units
+
+    names = list(kernel.PARAMETERS)
+    values: dict[str, float] = {}
+    for text in given:
+        name, equals, number = (part.strip() for part in text.partition("="))
+        if not equals:
+            raise InputError(
+                f'--set "{text}": write NAME=VALUE, for instance --set "{names[0]} = {kernel.VALUES[0]:g}"'
+            )
+        check_known(name, names, f'--set "{text}": {kernel.NAME}', "parameter")
+        try:
+            value, unit = units.quantity(number)
+            if any(
+                character.isalpha() or character == "%" for character in number.lstrip("0123456789.+-eE ")
+            ):
+                value *= units.factor(unit, kernel.UNITS[names.index(name)])
+        except PkpdError as error:
+            raise InputError(f'--set "{text}": {error}') from None
+        values[name] = value
+    return values
+
+
+def in_time_unit(text: str, time_unit: str, option: str) -> float:
+    from pkpd import units
+
+    try:
+        value, unit = units.quantity(text)
+        value *= 1.0 if unit == "1" else units.factor(unit, time_unit)
+    except PkpdError as error:
+        raise InputError(f"{option} {text!r}: {error}") from None
+    if value < 0:
+        raise InputError(f"{option} {text!r}: a time cannot be negative")
+    return value
+
+
+# --- what is printed ---
+
+
+def console(*, stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)
+
+
+def table(*columns: str) -> Table:
+    """A table without frame; a column written ``>name`` is aligned to the right."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(
+            column.removeprefix(">"), justify="right" if column.startswith(">") else "left", overflow="fold"
+        )
+    return made
+
+
+def plain(text: str) -> str:
+    """Text that rich prints as it is, brackets included."""
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def print_json(value: Any) -> None:
+    from pkpd.files import to_json
+
+    typer.echo(to_json(value))
+
+
+def note(text: str, quiet: bool = False) -> None:
+    if not quiet:
+        typer.echo(text, err=True)
+
+
+class Work:
+    """Shows on standard error what is being done, once it has taken two seconds: a bar in a terminal, else a line per stage.
+
+    Used as a context; ``update(what, share, remark)`` tells how far it is (share from 0 to 1, below 0: not known).
+    """
+
+    def __init__(self, what: str, quiet: bool = False) -> None:
+        self.what, self.share, self.remark, self.quiet = what, -1.0, "", quiet
+        self._timer = threading.Timer(PATIENCE_S, self._show)
+        self._timer.daemon = True
+        self._lock = threading.Lock()
+        self._bar: Any = None
+        self._shown = False
+        self._printed = ""
+
+    def __enter__(self) -> Work:
+        if not self.quiet:
+            self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        with self._lock:
+            self._shown = False
+            if self._bar is not None:
+                self._bar.stop()
+                self._bar = None
+
+    def update(self, what: str, share: float = -1.0, remark: str = "") -> None:
+        with self._lock:
+            self.what, self.share, self.remark = what, share, remark
+            if self._shown:
+                self._draw()
+
+    def _show(self) -> None:
+        with self._lock:
+            terminal = console(stderr=True)
+            if terminal.is_terminal:
+                from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+                columns = (
+                    SpinnerColumn(),
+                    TextColumn("{task.description}"),
+                    BarColumn(),
+                    TimeElapsedColumn(),
+                )
+                self._bar = Progress(
+                    *columns, TextColumn("{task.fields[remark]}"), console=terminal, transient=True
+                )
+                self._bar.add_task("", total=None, remark="")
+                self._bar.start()
+            self._shown = True
+            self._draw()
+
+    def _draw(self) -> None:
+        if self._bar is None:
+            if self.what != self._printed:
+                self._printed = self.what
+                typer.echo(f"{self.what} ...", err=True)
+            return
+        known = self.share >= 0
+        self._bar.update(
+            0,
+            description=plain(self.what),
+            total=1.0 if known else None,
+            completed=max(0.0, self.share),
+            remark=plain(self.remark),
+        )

@@ -1,0 +1,428 @@
+"""Arms of one scene -> the table: every endpoint of every schedule, beside the first schedule."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import math
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pkpd import tolerability
+from pkpd.compare.scene import Arm
+from pkpd.endpoints import Endpoint, quantiles
+from pkpd.errors import InputError
+from pkpd.files import replacing, to_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+
+LEVELS = (0.05, 0.5, 0.95)
+FEWEST_OF_A_DRAW = 10
+"""Subjects of a draw without which nothing is said of its median."""
+NAN = math.nan
+MAIN = (
+    "Cmax", "AUC", "Treg peak fold", "Treg mean fold", "Treg trough fold", "Treg days above +50 %", "Treg days to return", "NK mean fold",
+    "CD56bright NK mean fold", "Treg gain over NK", "CCL2 change", "adverse event", "injections per 28 days", "dose per 28 days",
+)  # fmt: skip
+"""The endpoints that are shown where there is no room for all."""
+Three = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One endpoint under one schedule, ``of`` "subjects" or (a probability of the whole group) "posterior draws".
+
+    median, low, high : over subjects, 5 % and 95 %. median_low, median_high : 90 % interval of the population's median by the uncertainty of the parameters
+    alone. difference, difference_low, difference_high : of the same subject under this schedule and under the first; difference_median_low and _high : of the
+    median difference by the parameters alone. better : the probability that a subject does better than under the first schedule, ties counting half. n : subjects
+    with a number; missing : those without a value; beyond : those whose value lies beyond the horizon (they count as larger than any number); pairs : subjects
+    with a value under both. What does not exist is nan, of the first arm the differences and ``better``.
+    """
+
+    endpoint: Endpoint
+    arm: str
+    of: str
+    n: int
+    missing: int
+    beyond: int
+    median: float
+    low: float
+    high: float
+    median_low: float = NAN
+    median_high: float = NAN
+    pairs: int = 0
+    difference: float = NAN
+    difference_low: float = NAN
+    difference_high: float = NAN
+    difference_median_low: float = NAN
+    difference_median_high: float = NAN
+    better: float = NAN
+
+
+COLUMNS = (
+    "arm", "schedule", "group", "endpoint", "unit", "of", "n", "missing", "beyond", "median", "low", "high", "median_low", "median_high",
+    "pairs", "difference", "difference_low", "difference_high", "difference_median_low", "difference_median_high", "better", "definition",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Schedules side by side: a row per endpoint and arm, endpoint after endpoint as they are shown to people."""
+
+    arms: tuple[Arm, ...]
+    rows: tuple[Row, ...]
+    reading: tuple[str, ...]
+    """What the numbers are, in sentences."""
+    told: tuple[tuple[tuple[int, ...], str], ...]
+    """Where the comparison leaves what the fit has seen, and what else a reader needs to know: numbers of the arms (none: the subjects), and a sentence."""
+    provenance: dict[str, Any]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is ``told``, with the labels of the schedules."""
+        return self._warnings([arm.label for arm in self.arms], "; ")
+
+    @property
+    def short_warnings(self) -> tuple[str, ...]:
+        """What is ``told``, with the letters of the schedules."""
+        return self._warnings(letters(len(self.arms)), ", ")
+
+    def _warnings(self, names: Sequence[str], between: str) -> tuple[str, ...]:
+        everybody = len(names) if len(names) > 1 else 0
+        return tuple(
+            sentence
+            if not about
+            else f"{'All schedules' if len(about) == everybody else between.join(names[i] for i in about)}: {sentence}"
+            for about, sentence in self.told
+        )
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """In the order of the rows."""
+        return tuple(dict.fromkeys(row.endpoint for row in self.rows))
+
+    def row(self, endpoint: str, arm: str | int = 0) -> Row:
+        """The row of an endpoint by its name, and of an arm by its label or number."""
+        label = self.arms[arm].label if isinstance(arm, int) else arm
+        for row in self.rows:
+            if (row.endpoint.name, row.arm) == (endpoint, label):
+                return row
+        raise InputError(f'there is no endpoint "{endpoint}" of "{label}" in this comparison')
+
+    def choose(self, names: Sequence[str]) -> Comparison:
+        """The same with these endpoints only. Raises ``InputError`` for a name there is none of."""
+        known = {endpoint.name for endpoint in self.endpoints} | {
+            endpoint.group for endpoint in self.endpoints
+        }
+        for name in names:
+            if name not in known:
+                import difflib
+
+                close = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.4) or sorted(known)
+                raise InputError(f'there is no endpoint "{name}"; did you mean {", ".join(close)}?')
+        kept = tuple(row for row in self.rows if {row.endpoint.name, row.endpoint.group} & set(names))
+        return dataclasses.replace(self, rows=kept)
+
+    def main(self) -> Comparison:
+        """The same with the main endpoints only; with all where there is none of them."""
+        kept = tuple(row for row in self.rows if row.endpoint.name in MAIN)
+        return dataclasses.replace(self, rows=kept or self.rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values: provenance, warnings, endpoints with their definitions, and per arm its doses and rows."""
+        endpoints = {endpoint.name: dataclasses.asdict(endpoint) for endpoint in self.endpoints}
+        return {
+            "provenance": self.provenance,
+            "reading": list(self.reading),
+            "warnings": list(self.warnings),
+            "endpoints": list(endpoints.values()),
+            "arms": [
+                {
+                    "label": arm.label,
+                    "schedule": str(arm.schedule),
+                    "doses": len(arm.dose_days),
+                    "failed_subjects": arm.failed,
+                    "warnings": list(arm.warnings),
+                    "rows": [
+                        {"endpoint": row.endpoint.name, "unit": row.endpoint.unit}
+                        | {name: _in_json(getattr(row, name)) for name in _NUMBERS}
+                        for row in self.rows
+                        if row.arm == arm.label
+                    ],
+                }
+                for arm in self.arms
+            ],
+        }
+
+    def _records(self) -> list[dict[str, Any]]:
+        schedules = {arm.label: str(arm.schedule) for arm in self.arms}
+        about = ("name", "unit", "group", "definition")
+        return [
+            {"schedule": schedules[row.arm], "arm": row.arm}
+            | {("endpoint" if key == "name" else key): getattr(row.endpoint, key) for key in about}
+            | {name: getattr(row, name) for name in _NUMBERS}
+            for row in self.rows
+        ]
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per endpoint and arm; provenance, warnings and what the numbers are in ``attrs``."""
+        import pandas as pd
+
+        frame = pd.DataFrame(self._records(), columns=list(COLUMNS))
+        frame.attrs = {
+            "provenance": self.provenance,
+            "warnings": list(self.warnings),
+            "reading": list(self.reading),
+        }
+        return frame
+
+    def write_csv(self, path: str | os.PathLike[str]) -> None:
+        """A row per endpoint and arm, whole or not at all. A number that does not exist is empty, one beyond the horizon ``inf``.
+
+        Provenance and warnings stand above the header in lines that begin with "#".
+        """
+        with replacing(Path(path)) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+            for key, value in self.provenance.items():
+                stream.write(f"# {key}: {_one_line(value)}\n")
+            for line in (*self.reading, *self.warnings):
+                stream.write(f"# {_one_line(line)}\n")
+            writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            for record in self._records():
+                writer.writerow(
+                    {
+                        key: "" if isinstance(value, float) and math.isnan(value) else value
+                        for key, value in record.items()
+                    }
+                )
+
+    def write_json(self, path: str | os.PathLike[str]) -> None:
+        """What ``to_dict`` has, whole or not at all. A number that does not exist is null, one beyond the horizon "inf"."""
+        with replacing(Path(path)) as temporary:
+            temporary.write_text(to_json(self.to_dict()) + "\n", encoding="utf-8")
+
+
+_NUMBERS = tuple(item.name for item in dataclasses.fields(Row) if item.name not in ("endpoint", "arm"))
+
+
+def letters(n: int) -> list[str]:
+    """A, B, ... Z, AA, AB: what schedules are called where there is no room for their labels."""
+    names = [chr(ord("A") + i) for i in range(26)]
+    return (names + [one + other for one in names for other in names])[:n]
+
+
+def compare(arms: Iterable[Arm]) -> Comparison:
+    """Compare the schedules of one scene, each with the first.
+
+    Raises:
+        InputError: no arm, or arms of different subjects or horizons, which are not paired.
+    """
+    arms = _labelled(tuple(arms))
+    if not arms:
+        raise InputError("there is no schedule to compare")
+    first, scene = arms[0], arms[0].scene
+    for arm in arms[1:]:
+        if arm.scene.population is not scene.population or arm.scene.until_days != scene.until_days:
+            raise InputError(
+                f'"{arm.label}" was simulated with other subjects or to another day than "{first.label}"; arms of one scene can be compared'
+            )
+    draw = scene.population.draw
+    endpoints = dict.fromkeys(endpoint for arm in arms for endpoint in arm.endpoints)
+    rows = []
+    for endpoint in endpoints:
+        nothing = np.full(draw.size, NAN)
+        base = first.endpoints.get(endpoint, nothing)
+        for arm in arms:
+            values = arm.endpoints.get(endpoint, nothing)
+            rows.append(_row(endpoint, arm.label, values, None if arm is first else base, draw))
+    return Comparison(arms, tuple(rows), _reading(arms), _told(arms), _provenance(arms))
+
+
+def _labelled(arms: tuple[Arm, ...]) -> tuple[Arm, ...]:
+    """Arms with labels of their own: what comes again is numbered."""
+    seen: set[str] = set()
+    named = []
+    for arm in arms:
+        label, k = arm.label, 1
+        while label in seen:
+            k += 1
+            label = f"{arm.label} ({k})"
+        seen.add(label)
+        named.append(arm if label == arm.label else dataclasses.replace(arm, label=label))
+    return tuple(named)
+
+
+def _row(endpoint: Endpoint, label: str, values: Floats, base: Floats | None, draw: NDArray[np.int64]) -> Row:
+    low, median, high = _three(values)
+    own_draws = endpoint == tolerability.EVENT
+    row = Row(
+        endpoint,
+        label,
+        "posterior draws" if own_draws else "subjects",
+        n=int(np.isfinite(values).sum()),
+        missing=int(np.isnan(values).sum()),
+        beyond=int(np.isinf(values).sum()),
+        median=median,
+        low=low,
+        high=high,
+    )
+    ends = (NAN, NAN) if own_draws else uncertainty(values, draw)
+    row = dataclasses.replace(row, median_low=ends[0], median_high=ends[1])
+    if base is None:
+        return row
+    differences = paired(values, base)
+    low, median, high = _three(differences)
+    ends = (NAN, NAN) if own_draws else uncertainty(differences, draw)
+    return dataclasses.replace(
+        row,
+        pairs=int(np.sum(~np.isnan(values) & ~np.isnan(base))),
+        difference=median,
+        difference_low=low,
+        difference_high=high,
+        difference_median_low=ends[0],
+        difference_median_high=ends[1],
+        better=probability_of_better(values, base, endpoint.better),
+    )
+
+
+def _three(values: Floats) -> Three:
+    low, median, high = quantiles(values, LEVELS)
+    return float(low), float(median), float(high)
+
+
+def paired(values: Floats, base: Floats) -> Floats:
+    """Differences of the same subjects; nan where one has no value, or where both lie beyond the horizon, so that nobody knows."""
+    with np.errstate(invalid="ignore"):
+        return values - base
+
+
+def probability_of_better(values: Floats, base: Floats, better: int) -> float:
+    """The share of subjects who do better than with ``base``, ties counting half; nan where nothing is better (0) or nobody has both.
+
+    A value beyond the horizon is larger than any number, and two of them are a tie.
+    """
+    known = ~np.isnan(values) & ~np.isnan(base)
+    if not better or not known.any():
+        return NAN
+    one, other = (values[known], base[known]) if better > 0 else (base[known], values[known])
+    return float(np.mean((one > other) + 0.5 * (one == other)))
+
+
+def uncertainty(values: Floats, draw: NDArray[np.int64]) -> tuple[float, float]:
+    """The 90 % interval of the population's median by the uncertainty of the parameters alone; nan with fewer than ten draws or subjects of a draw.
+
+    It is that of the medians of the draws, (n_draws,), drawn together around their mean by as much as they would scatter with the same parameters, since
+    each draw has few subjects: the variance that is left is the variance between draws less the mean sampling variance of a median (from its order
+    statistics; Woodruff, JASA 1952).
+    """
+    order = np.argsort(draw, kind="stable")
+    starts = np.flatnonzero(np.diff(draw[order], prepend=-1))
+    groups = [group[~np.isnan(group)] for group in np.split(values[order], starts[1:])]
+    groups = [np.sort(group) for group in groups if group.size >= FEWEST_OF_A_DRAW]
+    if len(groups) < FEWEST_OF_A_DRAW:
+        return NAN, NAN
+    medians = np.array([group[(group.size - 1) // 2] for group in groups])
+    if np.isinf(medians).any():
+        low, _, high = _three(medians)
+        return low, high
+    total = float(np.var(medians, ddof=1))
+    by_chance = float(np.mean([_variance_of_the_median(group) for group in groups]))
+    left = math.sqrt(max(0.0, 1.0 - by_chance / total)) if total > 0.0 else 0.0
+    middle = float(np.median(medians))
+    low, high = np.quantile(middle + left * (medians - middle), (LEVELS[0], LEVELS[-1]))
+    return float(low), float(high)
+
+
+def _variance_of_the_median(group: Floats) -> float:
+    """Sampling variance of the median of a sorted group, from the order statistics one standard error to each side of it."""
+    half = 0.5 * math.sqrt(group.size)
+    middle = (group.size - 1) / 2
+    finite = group[np.isfinite(group)]
+    low, high = np.interp((middle - half, middle + half), np.arange(finite.size), finite)
+    return float(0.25 * (high - low) ** 2)
+
+
+def _reading(arms: Sequence[Arm]) -> tuple[str, ...]:
+    scene = arms[0].scene
+    population = scene.population
+    n, draws = scene.subjects, scene.draws
+    uncertain = "uncertainty" in population.vary
+    sentences = [
+        f"Median and 90 % interval (5 % to 95 %) over {n:,} virtual subjects, the same under every schedule, followed for {scene.until_days:g} days"
+        + (
+            f". They carry {draws} draws of the fitted parameters, so that the interval holds their uncertainty too."
+            if uncertain
+            else "; the uncertainty of the fitted parameters is switched off."
+        ),
+    ]
+    if len(arms) > 1:
+        sentences.append(
+            "Differences are those of the same subject, to the first schedule; P(better) is the share of subjects who do better than with the first, ties counting half."
+        )
+    if uncertain and draws >= FEWEST_OF_A_DRAW and n // draws >= FEWEST_OF_A_DRAW:
+        sentences.append(
+            f'"By the parameters" is the 90 % interval of the median alone over {draws} draws with {n // draws} subjects each: how sure the model is of its middle.'
+        )
+    if any(tolerability.EVENT in arm.endpoints for arm in arms):
+        sentences.append(
+            "The probability of an adverse event has uncertainty of its own, of the few published counts: its interval is over as many draws of that as there are subjects."
+        )
+    return tuple(sentences)
+
+
+def _told(arms: Sequence[Arm]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    """The population's notes and what the schedules are warned of, each sentence once, with the arms that it is about."""
+    about: dict[str, list[int]] = {note: [] for note in arms[0].scene.population.notes}
+    for i, arm in enumerate(arms):
+        found = list(arm.warnings)
+        if arm.failed:
+            found.append(
+                f"{arm.failed:,} of {arm.scene.subjects:,} subjects could not be integrated and have no value."
+            )
+        for warning in found:
+            about.setdefault(warning, []).append(i)
+    return tuple((tuple(numbers), warning) for warning, numbers in about.items())
+
+
+def _provenance(arms: Sequence[Arm]) -> dict[str, Any]:
+    import platform
+
+    from pkpd import __version__
+
+    scene = arms[0].scene
+    population = scene.population
+    return {
+        "fit": scene.fit,
+        "model": population.kernel.NAME,
+        "model_hash": population.kernel.HASH,
+        "seed": population.seed,
+        "subjects": scene.subjects,
+        "draws": scene.draws,
+        "vary": list(population.vary),
+        **scene.about,
+        "until_days": scene.until_days,
+        "schedules": {arm.label: str(arm.schedule) for arm in arms},
+        "versions": {"pkpd": __version__, "numpy": np.__version__, "python": platform.python_version()},
+    }
+
+
+def _in_json(value: Any) -> Any:
+    """Infinity, which JSON does not have, as a word; to_json makes null of nan."""
+    return ("inf" if value > 0 else "-inf") if isinstance(value, float) and math.isinf(value) else value
+
+
+def _one_line(value: Any) -> str:
+    return (
+        " ".join(to_json(value, indent=None).split())
+        if not isinstance(value, str)
+        else " ".join(value.split())
+    )

@@ -1,0 +1,377 @@
+"""What the schedules of a comparison share, and what one schedule does there."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pkpd import tolerability
+from pkpd.data import read_data
+from pkpd.domain import Domain
+from pkpd.dosing import EventTable, Schedule, time_units_per_day
+from pkpd.endpoints import GROUPS, Endpoint, Regimen, evaluate, grid
+from pkpd.errors import InputError
+from pkpd.fit import FitResult, System, in_units, read_fit
+from pkpd.kernel import Kernel
+from pkpd.population import Population, virtual_subjects
+from pkpd.solve import solve, usable_cores
+
+Floats = NDArray[np.float64]
+Progress = Callable[[int, int], None]
+
+BANDS = (0.05, 0.5, 0.95)
+SHOWN = ("il2", "treg_pct", "treg_count", "nk", "cd56bright", "cd25_treg", "ccl2")
+"""Outputs whose course is kept, as far as the model has them; of a model that has none of them, all of its outputs."""
+TOLD = ("treg_pct", "nk", "il2", "ccl2")
+"""Outputs of whose data a schedule is told; of a model that has none of them, those that the fit has rows of."""
+WASHOUT_DAYS = 28
+RTOL = 1e-4  # of the integration: a hundredth of what subjects differ by
+CHUNK = 104  # subjects that are simulated and evaluated at a time: whole vectors, and outputs of some ten megabytes
+MOST_NUMBERS = 4_000_000  # of outputs in one chunk
+
+
+@dataclass(frozen=True, eq=False)
+class Arm:
+    """What one schedule does to the subjects of a scene.
+
+    days : (n_times,); bands : output -> (3, n_times), the 5 %, 50 % and 95 % quantiles over subjects, in ``units``; endpoints : (n_subjects,) each, of
+    the same subjects in every arm of a scene, nan where a subject has no value and inf where it lies beyond the horizon; dose_days, dose_amounts :
+    (n_doses,), as written, in ``dose_unit`` ("" where the doses are not all of one unit); warnings : where this schedule leaves what the fit has
+    seen; failed : subjects that could not be integrated (their values are nan).
+    """
+
+    label: str
+    schedule: Schedule
+    scene: Scene
+    days: Floats
+    bands: dict[str, Floats]
+    units: dict[str, str]
+    endpoints: dict[Endpoint, Floats]
+    dose_days: Floats
+    dose_amounts: Floats
+    dose_unit: str
+    warnings: tuple[str, ...]
+    failed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What all schedules of a comparison share: the same virtual subjects (common random numbers) and the same horizon.
+
+    Differences between schedules are then those of the same subjects. ``until_days`` None: each schedule to the end of its treatment and 28 days more,
+    which `arms` makes one horizon for all.
+    """
+
+    fit: str
+    population: Population
+    until_days: float | None = None
+    threads: int | None = None
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def create(
+        cls,
+        fit: FitResult | str | os.PathLike[str] = "low_dose_il2",
+        *,
+        subjects: int = 200,
+        draws: int | None = None,
+        seed: int = 1,
+        vary: Sequence[str] = ("between", "uncertainty"),
+        study: str | None = None,
+        covariates: Mapping[str, float | tuple[float, float]] | None = None,
+        responders: str | None = None,
+        parameters: Mapping[str, float] | None = None,
+        until_days: float | None = None,
+        threads: int | None = None,
+    ) -> Scene:
+        """Draw the virtual subjects of a comparison from a fit; see `pkpd.population.virtual_subjects`.
+
+        draws : of the fit's parameters, each shared by subjects / draws subjects; by default about one for every forty subjects, at least ten.
+
+        Raises:
+            InputError: an unknown name, or a number that no scene can have.
+        """
+        if until_days is not None and not (math.isfinite(until_days) and until_days > 0):
+            raise InputError(f"the horizon must be longer than 0 days, not {until_days:g}")
+        if draws is None:
+            draws = draws_for(subjects)
+        population = virtual_subjects(
+            fit,
+            subjects,
+            seed=seed,
+            vary=vary,
+            draws=draws,
+            study=study,
+            covariates=covariates,
+            responders=responders,
+            parameters=parameters,
+        )
+        name = fit.name if isinstance(fit, FitResult) else os.fspath(fit)
+        about = {
+            "study": study,
+            "covariates": dict(covariates or {}),
+            "responders": responders,
+            "parameters": dict(parameters or {}),
+        }
+        return cls(name, population, until_days, threads, about)
+
+    @property
+    def subjects(self) -> int:
+        """How many virtual subjects there are."""
+        return len(self.population.values)
+
+    @property
+    def draws(self) -> int:
+        """How many draws of the fit's parameters they share; 1 without "uncertainty"."""
+        return int(np.unique(self.population.draw).size)
+
+    @cached_property
+    def rest(self) -> Floats:
+        """Outputs of every subject without any drug, (n_subjects, n_outputs)."""
+        kernel = self.population.kernel
+        start = np.zeros(1)
+        return solve(kernel, self.population.values, EventTable.empty(), start, threads=self.threads).outputs[
+            :, 0
+        ]
+
+    def arms(
+        self,
+        schedules: Iterable[str | Schedule],
+        labels: Iterable[str | None] | None = None,
+        *,
+        places: Iterable[str] | None = None,
+        progress: Progress | None = None,
+    ) -> list[Arm]:
+        """Every schedule with the same horizon: the scene's, or that of the longest schedule.
+
+        places : what errors call each schedule; "schedule 1" and so on by default. progress : called with (subjects done, subjects in all), over all schedules.
+
+        Raises:
+            InputError: naming the schedule: one that cannot be read, that the model cannot be given, or that begins after the horizon.
+        """
+        schedules = list(schedules)
+        places = list(places) if places is not None else [f"schedule {i + 1}" for i in range(len(schedules))]
+        read = [
+            Schedule.parse(schedule, place) if isinstance(schedule, str) else schedule
+            for schedule, place in zip(schedules, places, strict=True)
+        ]
+        named = list(labels) if labels is not None else [None] * len(read)
+        scene = self.lasting(horizon(read)) if self.until_days is None and read else self
+        for schedule, place in zip(read, places, strict=True):  # before anything is simulated
+            try:
+                scene.check(schedule)
+            except InputError as error:
+                raise type(error)(f"{place}: {error}") from None
+        total = len(read) * self.subjects
+
+        def counted(i: int) -> Progress | None:
+            return None if progress is None else lambda done, _: progress(i * self.subjects + done, total)
+
+        return [
+            scene.arm(schedule, label, progress=counted(i))
+            for i, (schedule, label) in enumerate(zip(read, named, strict=True))
+        ]
+
+    def lasting(self, days: float) -> Scene:
+        """The same subjects to another horizon."""
+        scene = dataclasses.replace(self, until_days=days)
+        if "rest" in self.__dict__:
+            scene.__dict__["rest"] = self.rest
+        return scene
+
+    def events(self, schedule: Schedule) -> EventTable:
+        """The doses in the model's units. Raises ``ScheduleError`` for what the model cannot be given."""
+        kernel = self.population.kernel
+        return schedule.events(kernel.TIME_UNIT, kernel.ROUTES, kernel.DOSE_UNITS, kernel.SIZES)
+
+    def check(self, schedule: Schedule) -> None:
+        """Raise ``InputError`` for a schedule that the model cannot be given, or whose first dose is not within the horizon."""
+        self.events(schedule)
+        first = min((dose.time_days for dose in schedule.doses()), default=None)
+        if first is not None and self.until_days is not None and first >= self.until_days:
+            raise InputError(
+                f"its first dose, on day {float(first):g}, is not before the horizon of {self.until_days:g} days"
+            )
+
+    def warnings(self, schedule: Schedule) -> tuple[str, ...]:
+        """Where a schedule leaves what the fit and the counts of adverse events have seen, and what the horizon cuts off, as sentences."""
+        kernel = self.population.kernel
+        sizes = {
+            per: float(np.median(self.population.values[:, column]))
+            for per, column in kernel.SIZES.items()
+            if column >= 0
+        }
+        seen = _domain(self.fit, _dose_unit(kernel, kernel.ROUTES[:1]) or "mg")
+        told = [name for name in TOLD if name in kernel.OUTPUTS] or sorted(seen.outputs)
+        found = list(
+            seen.warnings(
+                schedule,
+                bsa=sizes.get("m2"),
+                weight=sizes.get("kg"),
+                outputs=told,
+                dose_units=kernel.DOSE_UNITS,
+            )
+        )
+        if "il2" in kernel.OUTPUTS:
+            found += tolerability.warnings(schedule, sizes=sizes, dose_units=kernel.DOSE_UNITS)
+        until = self.until_days if self.until_days is not None else math.inf
+        if late := sum(dose.time_days >= until for dose in schedule.doses()):
+            found.append(
+                f"{late:,} of {schedule.n_doses:,} doses are not before the horizon of {until:g} days: what they do is not in the courses, "
+                "though the burden counts them."
+            )
+        return tuple(found)
+
+    def arm(
+        self, schedule: str | Schedule, label: str | None = None, *, progress: Progress | None = None
+    ) -> Arm:
+        """Simulate one schedule and evaluate its endpoints.
+
+        progress : called with (subjects done, subjects in all).
+
+        Raises:
+            ScheduleError: a schedule that cannot be read, or that the model cannot be given.
+        """
+        schedule = Schedule.parse(schedule) if isinstance(schedule, str) else schedule
+        scene = self if self.until_days is not None else self.lasting(horizon([schedule]))
+        scene.check(schedule)
+        events = self.events(schedule)
+        kernel = self.population.kernel
+        per_day = time_units_per_day(kernel.TIME_UNIT)
+        assert scene.until_days is not None
+        times = grid(events, scene.until_days * per_day, per_day)
+        kept = [kernel.OUTPUTS.index(name) for name in SHOWN if name in kernel.OUTPUTS] or range(
+            kernel.n_outputs
+        )
+        sizes = {per: column for per, column in kernel.SIZES.items() if column >= 0}
+        n_subjects, rest = self.subjects, self.rest
+        courses = np.empty((len(kept), times.size, n_subjects), np.float32)
+        status = np.zeros(n_subjects, np.int64)
+        endpoints: dict[Endpoint, Floats] = {}
+
+        def run(first: int, end: int) -> dict[Endpoint, Floats]:
+            solution = solve(kernel, self.population.values[first:end], events, times, rtol=RTOL, threads=1)
+            status[first:end] = solution.status
+            for row, column in enumerate(kept):
+                courses[row, :, first:end] = solution.outputs[:, :, column].T
+            given = {per: self.population.values[first:end, column] for per, column in sizes.items()}
+            return evaluate(
+                times,
+                solution.outputs,
+                rest[first:end],
+                kernel.OUTPUTS,
+                kernel.OUTPUT_UNITS,
+                schedule,
+                kernel.TIME_UNIT,
+                sizes=given,
+                dose_unit=_dose_unit(kernel, [part.route for part in schedule.parts]),
+                dose_units=kernel.DOSE_UNITS,
+            )
+
+        size = max(8, min(CHUNK, MOST_NUMBERS // (times.size * kernel.n_outputs)))
+        for (first, end), found in _in_chunks(run, n_subjects, size, self.threads, progress):
+            for endpoint, values in found.items():
+                endpoints.setdefault(endpoint, np.full(n_subjects, np.nan))[first:end] = values
+        if "il2" in kernel.OUTPUTS:
+            whole = {per: self.population.values[:, column] for per, column in sizes.items()}
+            endpoints = _in_order(
+                endpoints
+                | tolerability.evaluate(
+                    schedule, n_subjects, sizes=whole, dose_units=kernel.DOSE_UNITS, seed=self.population.seed
+                )
+            )
+        failed = status != 0
+        if failed.any():
+            courses = courses[:, :, ~failed]
+        doses = schedule.doses()
+        units = {f"{dose.unit}/{dose.per}" if dose.per else dose.unit for dose in doses}
+        return Arm(
+            label=label or (str(schedule) if doses else "none (placebo)"),
+            schedule=schedule,
+            scene=scene,
+            days=times / per_day,
+            bands={kernel.OUTPUTS[column]: _quantiles(courses[row]) for row, column in enumerate(kept)},
+            units={kernel.OUTPUTS[column]: kernel.OUTPUT_UNITS[column] for column in kept},
+            endpoints=endpoints,
+            dose_days=np.array([float(dose.time_days) for dose in doses]),
+            dose_amounts=np.array([float(dose.amount) for dose in doses]),
+            dose_unit=units.pop() if len(units) == 1 else "",
+            warnings=scene.warnings(schedule),
+            failed=int(failed.sum()),
+        )
+
+
+def draws_for(subjects: int) -> int:
+    """How many draws of the parameters a number of subjects is spread over by default: 25 for 1,000, never fewer than ten."""
+    return min(subjects, max(10, subjects // 40))
+
+
+def horizon(schedules: Iterable[Schedule]) -> float:
+    """Days to the end of the longest treatment and of 28 days of washout, whole days."""
+    ends = [Regimen.of(schedule).end for schedule in schedules]
+    return float(math.ceil(max((end for end in ends if math.isfinite(end)), default=0.0)) + WASHOUT_DAYS)
+
+
+def _in_order(endpoints: dict[Endpoint, Floats]) -> dict[Endpoint, Floats]:
+    """Group after group, as they are shown to people."""
+    return dict(sorted(endpoints.items(), key=lambda item: GROUPS.index(item[0].group)))
+
+
+def _dose_unit(kernel: Kernel, routes: Iterable[str]) -> str | None:
+    """In which doses are added up: the unit of the state that the first of these routes enters, the same for all schedules of a model."""
+    for route in routes:
+        for unit, factor in kernel.DOSE_UNITS.get(route, {}).items():
+            if factor == 1.0:
+                return unit
+    return None
+
+
+@lru_cache(maxsize=16)
+def _domain(fit: str, unit: str) -> Domain:
+    """What a fit saw, read once."""
+    spec = read_fit(fit)
+    return Domain.of(in_units(read_data(spec.data), System.load(spec.main.model)).rows, unit)
+
+
+def _quantiles(values: NDArray[np.float32]) -> Floats:
+    """(n_times, n_subjects) -> (3, n_times); nan where there is no subject."""
+    if values.shape[1] == 0:
+        return np.full((len(BANDS), values.shape[0]), np.nan)
+    return np.asarray(np.quantile(values, BANDS, axis=1), dtype=np.float64)
+
+
+def _in_chunks(
+    run: Callable[[int, int], dict[Endpoint, Floats]],
+    n: int,
+    size: int,
+    threads: int | None,
+    progress: Progress | None,
+) -> Iterable[tuple[tuple[int, int], dict[Endpoint, Floats]]]:
+    """``run(first, end)`` over 0..n in pieces that do not depend on the number of threads; Ctrl-C stops after those that are running."""
+    chunks = [(first, min(first + size, n)) for first in range(0, n, size)]
+    workers = min(len(chunks), threads or usable_cores())
+    done = 0
+    with ThreadPoolExecutor(workers) as pool:
+        futures = {pool.submit(run, *chunk): chunk for chunk in chunks}
+        try:
+            waiting = set(futures)
+            while waiting:
+                finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    first, end = futures[future]
+                    yield (first, end), future.result()
+                    done += end - first
+                if progress is not None:
+                    progress(done, n)
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
