@@ -136,6 +136,7 @@ class Kernel:
     OUTPUT_DESCRIPTIONS: tuple[str, ...]
     ROUTES: tuple[str, ...]
     ROUTE_TARGETS: npt.NDArray[np.int64]
+    ROUTE_SPEEDS: tuple[str, ...]
     DOSE_UNITS: dict[str, dict[str, float]]
     SIZES: dict[str, int]
     LINEAR: bool
@@ -165,6 +166,11 @@ class Kernel:
 
     def __repr__(self) -> str:
         return f"<Kernel {self.NAME} {self.HASH}: {self.n_states} states, {self.n_params} parameters>"
+
+    @property
+    def model(self) -> Model:
+        """The model that this was generated from; read again from its text."""
+        return self._read()
 
     @property
     def n_states(self) -> int:

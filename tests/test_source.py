@@ -77,6 +77,7 @@ def test_constants_are_those_of_the_model(one, tmp_path):
     assert module.SIZES == {"m2": 4, "kg": 5}
     assert module.ROUTES == ("sc",)
     assert module.ROUTE_TARGETS == (0,)
+    assert module.ROUTE_SPEEDS == ("",)
     assert module.DOSE_UNITS["sc"]["mg"] == 1.0
     assert module.TIME_UNIT == "h"
     assert module.OUTPUT_UNITS == ("mg/L",)

@@ -12,6 +12,7 @@ import os
 import re
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,8 +39,11 @@ from pkpd.errors import InputError, PkpdError
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
 
+    from pkpd.dosing.records import Records
     from pkpd.fit import FitResult
+    from pkpd.kernel import Kernel
     from pkpd.simulate import Profile
     from pkpd.symbolic.model import Model
 
@@ -330,7 +334,10 @@ def _show_model(
 def simulate(
     model: Annotated[str, typer.Argument(help="Name of a model or path of a .model file.")],
     schedule: Annotated[
-        str, typer.Argument(help='Doses, as one would write them: "1 MIU sc daily x5 every 28 d x3".')
+        str,
+        typer.Argument(
+            help='Doses, as one would write them: "1 MIU sc daily x5 every 28 d x3"; or a data file of subjects: trial.csv.'
+        ),
     ],
     until: Annotated[
         str | None, typer.Option(help='Last time: "84", in the model\'s unit, or "12 h".', show_default=False)
@@ -354,6 +361,17 @@ def simulate(
         int, typer.Option(min=1, help="How many subjects, drawn from the between-subject variability.")
     ] = 1,
     seed: SeedOption = 0,
+    covariates: Annotated[
+        str | None,
+        typer.Option(
+            help="With a data file: how covariates run between two lines: locf, nocb (as in NONMEM) or linear.",
+            show_default=False,
+        ),
+    ] = None,
+    time_unit: Annotated[
+        str | None,
+        typer.Option(help="With a data file: unit of its times (default: the model's).", show_default=False),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -385,8 +403,10 @@ def simulate(
       pkpd simulate il2_treg "2 MIU sc daily x5 every 28 d x3" --subjects 1000 -o out.parquet --plot out.png
       pkpd simulate one_compartment_iv "100 mg iv over 2 h every 12 h x6" --times "0, 1, 2, 4, 8, 12"
       pkpd simulate il2_treg none --until 28
+      pkpd simulate il2_treg trial.csv --covariates locf -o profile.csv
 
-    The profile is a table with a row per subject and time and a column per output. [italic]none[/] is placebo.
+    The profile is a table with a row per subject and time and a column per output. [italic]none[/] is placebo. A data file has doses and observations
+    of several subjects in the columns of NONMEM or Monolix (ID, TIME, AMT, RATE, II, ADDL, SS, EVID, ...).
     """
     from pkpd.files import check_target
 
@@ -398,16 +418,50 @@ def simulate(
     if times is not None and (until is not None or every is not None):
         raise InputError("give either --times, or --until and --every")
 
-    from pkpd.dosing import Schedule
+    from_file = schedule.lower().endswith(".csv")
+    if from_file and (subjects > 1 or plot is not None):
+        raise InputError(
+            f"{schedule} says itself who the subjects are: leave out {'--subjects' if subjects > 1 else '--plot'}"
+        )
+    if not from_file and (covariates or time_unit):
+        raise InputError("--covariates and --time-unit belong to a data file of subjects, such as trial.csv")
 
-    doses = Schedule.parse(schedule)
+    from pkpd.dosing import Schedule
+    from pkpd.dosing.records import read_records
+
+    records = read_records(schedule) if from_file else None
+    doses = Schedule.none() if from_file else Schedule.parse(schedule)
     with _Work(f"reading and compiling {model} (once: it is cached)", quiet):
         from pkpd.kernel import load
 
         kernel = load(model)
     parameters = _overrides(set_ or [], kernel)
-    grid = _times(times, until, every, doses, kernel.TIME_UNIT, 800 if subjects <= 100 else 400)
     shown = _output_names(outputs, kernel)
+    if records is not None:
+        if until is None and every is not None:
+            until = f"{float(records.last)!r} {time_unit or kernel.TIME_UNIT}"
+        asked = None if times is until is None else _times(times, until, every, doses, kernel.TIME_UNIT)
+        options = {
+            "covariates": covariates,
+            "time_unit": time_unit,
+            "method": method,
+            "rtol": rtol,
+            "threads": jobs,
+        }
+        _simulate_records(
+            kernel,
+            records,
+            asked,
+            parameters,
+            options,
+            output=output,
+            shown=shown,
+            json=json,
+            quiet=quiet,
+            stats=stats,
+        )
+        return
+    grid = _times(times, until, every, doses, kernel.TIME_UNIT, 800 if subjects <= 100 else 400)
     _check_size(subjects, len(grid), len(kernel.OUTPUTS))
 
     from pkpd.simulate import simulate as run
@@ -430,7 +484,7 @@ def simulate(
     elapsed = time.perf_counter() - started
 
     if output is not None:
-        _write_table(profile, output)
+        _write_table(profile.to_frame(), lambda: _profile_summary(profile), output)
         _note(f"wrote {output}", quiet)
     if plot is not None:
         from pkpd.plot import profile_figure, save
@@ -452,6 +506,66 @@ def simulate(
         raise SolverError(
             f"{failed.size} of {subjects} subjects could not be integrated and are empty in the results; "
             f"subject {failed[0]}: {sentence(int(profile.status[failed[0]]))}"
+        )
+
+
+def _simulate_records(
+    kernel: Kernel,
+    records: Records,
+    times: np.ndarray | None,
+    parameters: dict[str, float],
+    options: dict[str, Any],
+    *,
+    output: Path | None,
+    shown: list[str],
+    json: bool,
+    quiet: bool,
+    stats: bool,
+) -> None:
+    """The rest of ``simulate`` for a data file."""
+    from pkpd.cohort import simulate_records
+
+    n = len(records.subjects)
+    _check_size(n, 0 if times is None else len(times), len(kernel.OUTPUTS))
+    what = f"simulating {n} subject{'s' * (n > 1)}"
+    with _Work(what, quiet) as work:
+        profile = simulate_records(
+            kernel,
+            records,
+            times,
+            parameters=parameters,
+            progress=lambda done, total: work.update(what, done / total, f"{done} of {total}"),
+            **options,
+        )
+    if profile.unused:
+        _note(f"not used, because {profile.model} has no such parameter: {', '.join(profile.unused)}", quiet)
+    if output is not None:
+        _write_table(profile.to_frame(), profile.summary, output)
+        _note(f"wrote {output}", quiet)
+    if json:
+        _print_json(profile.summary())
+    elif not quiet:
+        facts = profile.summary()
+        out = _console()
+        out.print(f"[bold]{_plain(profile.model)}[/]  {_plain(profile.file)}", soft_wrap=True)
+        table = _table("output", "unit", ">largest: median of subjects", ">least", ">most")
+        for name in shown or profile.names:
+            largest = facts["outputs"][name]["maximum"]
+            numbers = (f"{largest[key]:.4g}" for key in ("median", "least", "most"))
+            table.add_row(name, facts["outputs"][name]["unit"], *numbers)
+        out.print(table)
+        out.print(
+            f"{facts['subjects']} subjects, {facts['events']} events, {facts['times']} output times in {profile.time_unit}",
+            style="dim",
+        )
+    if stats and not json:
+        for key, value in profile.statistics.items():
+            typer.echo(f"{key}: {value}", err=True)
+    if profile.failures:
+        from pkpd.errors import SolverError
+
+        raise SolverError(
+            f"{len(profile.failures)} of {n} subjects could not be integrated and are empty in the results; {profile.failures[0]}"
         )
 
 
@@ -543,11 +657,10 @@ def _times(
     return steps if end - steps[-1] < 1e-9 * end else np.append(steps, end)
 
 
-def _write_table(profile: Profile, path: Path) -> None:
+def _write_table(frame: pd.DataFrame, summary: Callable[[], dict[str, Any]], path: Path) -> None:
     """The tidy table, whole or not at all."""
     from pkpd.files import replacing, to_json
 
-    frame = profile.to_frame()
     with replacing(path) as temporary:
         match path.suffix.lower():
             case ".csv":
@@ -556,9 +669,7 @@ def _write_table(profile: Profile, path: Path) -> None:
                 frame.to_parquet(temporary, index=False)
             case ".json":
                 columns = {str(name): frame[name].tolist() for name in frame.columns}
-                temporary.write_text(
-                    to_json(_profile_summary(profile) | {"table": columns}, indent=None), encoding="utf-8"
-                )
+                temporary.write_text(to_json(summary() | {"table": columns}, indent=None), encoding="utf-8")
 
 
 def _profile_summary(profile: Profile) -> dict[str, Any]:

@@ -45,13 +45,8 @@ def compare(
     fit: Annotated[str, typer.Option(help="Name of a fit, or path of its folder.")] = "low_dose_il2",
     subjects: Annotated[int, typer.Option(min=1, help="How many virtual subjects.")] = 1000,
     draws: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="How many draws of the fitted parameters they share (default: one for 40 subjects, at least 10).",
-            show_default=False,
-        ),
-    ] = None,
+        int, typer.Option(min=1, help="How many draws of the fitted parameters the subjects share.")
+    ] = 25,
     seed: SeedOption = 1,
     vary: Annotated[
         str, typer.Option(help="What makes subjects differ: between, uncertainty, study; or none.")
@@ -193,7 +188,13 @@ def _chosen(comparison: Comparison, endpoints: str | None) -> Comparison:
 def _command(schedules: list[str], options: dict[str, Any]) -> str:
     """The command line that does the same again."""
     words = ["pkpd", "compare", *schedules]
-    defaults = {"fit": "low_dose_il2", "subjects": 1000, "seed": 1, "vary": "between,uncertainty"}
+    defaults = {
+        "fit": "low_dose_il2",
+        "subjects": 1000,
+        "draws": 25,
+        "seed": 1,
+        "vary": "between,uncertainty",
+    }
     for name in ("fit", "subjects", "draws", "seed", "vary", "study", "responders", "until", "endpoints"):
         if options[name] is not None and options[name] != defaults.get(name):
             words += [f"--{name}", str(options[name])]

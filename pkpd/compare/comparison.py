@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 LEVELS = (0.05, 0.5, 0.95)
-FEWEST_OF_A_DRAW = 10
-"""Subjects of a draw without which nothing is said of its median."""
+FEWEST_DRAWS, FEWEST_OF_A_DRAW = 10, 5
+"""Draws, and subjects of a draw, with fewer of which nothing is said of the parameters' uncertainty."""
 NAN = math.nan
 MAIN = (
     "Cmax", "AUC", "Treg peak fold", "Treg mean fold", "Treg trough fold", "Treg days above +50 %", "Treg days to return", "NK mean fold",
@@ -318,7 +318,7 @@ def probability_of_better(values: Floats, base: Floats, better: int) -> float:
 
 
 def uncertainty(values: Floats, draw: NDArray[np.int64]) -> tuple[float, float]:
-    """The 90 % interval of the population's median by the uncertainty of the parameters alone; nan with fewer than ten draws or subjects of a draw.
+    """The 90 % interval of the population's median by the uncertainty of the parameters alone; nan with fewer than ten draws of five subjects.
 
     It is that of the medians of the draws, (n_draws,), drawn together around their mean by as much as they would scatter with the same parameters, since
     each draw has few subjects: the variance that is left is the variance between draws less the mean sampling variance of a median (from its order
@@ -328,7 +328,7 @@ def uncertainty(values: Floats, draw: NDArray[np.int64]) -> tuple[float, float]:
     starts = np.flatnonzero(np.diff(draw[order], prepend=-1))
     groups = [group[~np.isnan(group)] for group in np.split(values[order], starts[1:])]
     groups = [np.sort(group) for group in groups if group.size >= FEWEST_OF_A_DRAW]
-    if len(groups) < FEWEST_OF_A_DRAW:
+    if len(groups) < FEWEST_DRAWS:
         return NAN, NAN
     medians = np.array([group[(group.size - 1) // 2] for group in groups])
     if np.isinf(medians).any():
@@ -368,7 +368,7 @@ def _reading(arms: Sequence[Arm]) -> tuple[str, ...]:
         sentences.append(
             "Differences are those of the same subject, to the first schedule; P(better) is the share of subjects who do better than with the first, ties counting half."
         )
-    if uncertain and draws >= FEWEST_OF_A_DRAW and n // draws >= FEWEST_OF_A_DRAW:
+    if uncertain and draws >= FEWEST_DRAWS and n // draws >= FEWEST_OF_A_DRAW:
         sentences.append(
             f'"By the parameters" is the 90 % interval of the median alone over {draws} draws with {n // draws} subjects each: how sure the model is of its middle.'
         )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
@@ -23,7 +23,8 @@ from pkpd.errors import InputError
 from pkpd.fit import FitResult, System, in_units, read_fit
 from pkpd.kernel import Kernel
 from pkpd.population import Population, virtual_subjects
-from pkpd.solve import solve, usable_cores
+from pkpd.sketch import Sketch
+from pkpd.solve import solve, spread, usable_cores
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]
@@ -36,6 +37,7 @@ TOLD = ("treg_pct", "nk", "il2", "ccl2")
 WASHOUT_DAYS = 28
 RTOL = 1e-4  # of the integration: a hundredth of what subjects differ by
 CHUNK = 104  # subjects that are simulated and evaluated at a time: whole vectors, and outputs of some ten megabytes
+KEPT = 2000  # subjects whose courses are kept; those of more are counted
 MOST_NUMBERS = 4_000_000  # of outputs in one chunk
 
 
@@ -83,7 +85,7 @@ class Scene:
         fit: FitResult | str | os.PathLike[str] = "low_dose_il2",
         *,
         subjects: int = 200,
-        draws: int | None = None,
+        draws: int = 25,
         seed: int = 1,
         vary: Sequence[str] = ("between", "uncertainty"),
         study: str | None = None,
@@ -95,15 +97,14 @@ class Scene:
     ) -> Scene:
         """Draw the virtual subjects of a comparison from a fit; see `pkpd.population.virtual_subjects`.
 
-        draws : of the fit's parameters, each shared by subjects / draws subjects; by default about one for every forty subjects, at least ten.
+        draws : of the fit's parameters, subject k having draw k modulo ``draws``: 25 by default, whatever the number of subjects, which then
+            are the same however many follow.
 
         Raises:
             InputError: an unknown name, or a number that no scene can have.
         """
         if until_days is not None and not (math.isfinite(until_days) and until_days > 0):
             raise InputError(f"the horizon must be longer than 0 days, not {until_days:g}")
-        if draws is None:
-            draws = draws_for(subjects)
         population = virtual_subjects(
             fit,
             subjects,
@@ -249,22 +250,18 @@ class Scene:
         per_day = time_units_per_day(kernel.TIME_UNIT)
         assert scene.until_days is not None
         times = grid(events, scene.until_days * per_day, per_day)
-        kept = [kernel.OUTPUTS.index(name) for name in SHOWN if name in kernel.OUTPUTS] or range(
-            kernel.n_outputs
-        )
+        kept = [kernel.OUTPUTS.index(name) for name in SHOWN if name in kernel.OUTPUTS]
+        kept = kept or list(range(kernel.n_outputs))
         sizes = {per: column for per, column in kernel.SIZES.items() if column >= 0}
         n_subjects, rest = self.subjects, self.rest
-        courses = np.empty((len(kept), times.size, n_subjects), np.float32)
+        courses = _Courses(len(kept), times.size, n_subjects)
         status = np.zeros(n_subjects, np.int64)
         endpoints: dict[Endpoint, Floats] = {}
+        lock = threading.Lock()
 
-        def run(first: int, end: int) -> dict[Endpoint, Floats]:
+        def run(first: int, end: int) -> None:
             solution = solve(kernel, self.population.values[first:end], events, times, rtol=RTOL, threads=1)
-            status[first:end] = solution.status
-            for row, column in enumerate(kept):
-                courses[row, :, first:end] = solution.outputs[:, :, column].T
-            given = {per: self.population.values[first:end, column] for per, column in sizes.items()}
-            return evaluate(
+            found = evaluate(
                 times,
                 solution.outputs,
                 rest[first:end],
@@ -272,26 +269,24 @@ class Scene:
                 kernel.OUTPUT_UNITS,
                 schedule,
                 kernel.TIME_UNIT,
-                sizes=given,
+                sizes={per: self.population.values[first:end, column] for per, column in sizes.items()},
                 dose_unit=_dose_unit(kernel, [part.route for part in schedule.parts]),
                 dose_units=kernel.DOSE_UNITS,
             )
+            with lock:
+                status[first:end] = solution.status
+                courses.add(first, end, solution.outputs[:, :, kept])
+                for endpoint, values in found.items():
+                    endpoints.setdefault(endpoint, np.full(n_subjects, np.nan))[first:end] = values
 
         size = max(8, min(CHUNK, MOST_NUMBERS // (times.size * kernel.n_outputs)))
-        for (first, end), found in _in_chunks(run, n_subjects, size, self.threads, progress):
-            for endpoint, values in found.items():
-                endpoints.setdefault(endpoint, np.full(n_subjects, np.nan))[first:end] = values
+        spread(run, n_subjects, min(n_subjects, self.threads or usable_cores()), size, progress)
         if "il2" in kernel.OUTPUTS:
             whole = {per: self.population.values[:, column] for per, column in sizes.items()}
-            endpoints = _in_order(
-                endpoints
-                | tolerability.evaluate(
-                    schedule, n_subjects, sizes=whole, dose_units=kernel.DOSE_UNITS, seed=self.population.seed
-                )
+            endpoints |= tolerability.evaluate(
+                schedule, n_subjects, sizes=whole, dose_units=kernel.DOSE_UNITS, seed=self.population.seed
             )
-        failed = status != 0
-        if failed.any():
-            courses = courses[:, :, ~failed]
+        bands = courses.quantiles()
         doses = schedule.doses()
         units = {f"{dose.unit}/{dose.per}" if dose.per else dose.unit for dose in doses}
         return Arm(
@@ -299,31 +294,21 @@ class Scene:
             schedule=schedule,
             scene=scene,
             days=times / per_day,
-            bands={kernel.OUTPUTS[column]: _quantiles(courses[row]) for row, column in enumerate(kept)},
+            bands={kernel.OUTPUTS[column]: bands[:, :, row] for row, column in enumerate(kept)},
             units={kernel.OUTPUTS[column]: kernel.OUTPUT_UNITS[column] for column in kept},
-            endpoints=endpoints,
+            endpoints=dict(sorted(endpoints.items(), key=lambda item: GROUPS.index(item[0].group))),
             dose_days=np.array([float(dose.time_days) for dose in doses]),
             dose_amounts=np.array([float(dose.amount) for dose in doses]),
             dose_unit=units.pop() if len(units) == 1 else "",
             warnings=scene.warnings(schedule),
-            failed=int(failed.sum()),
+            failed=int(np.count_nonzero(status)),
         )
-
-
-def draws_for(subjects: int) -> int:
-    """How many draws of the parameters a number of subjects is spread over by default: 25 for 1,000, never fewer than ten."""
-    return min(subjects, max(10, subjects // 40))
 
 
 def horizon(schedules: Iterable[Schedule]) -> float:
     """Days to the end of the longest treatment and of 28 days of washout, whole days."""
     ends = [Regimen.of(schedule).end for schedule in schedules]
     return float(math.ceil(max((end for end in ends if math.isfinite(end)), default=0.0)) + WASHOUT_DAYS)
-
-
-def _in_order(endpoints: dict[Endpoint, Floats]) -> dict[Endpoint, Floats]:
-    """Group after group, as they are shown to people."""
-    return dict(sorted(endpoints.items(), key=lambda item: GROUPS.index(item[0].group)))
 
 
 def _dose_unit(kernel: Kernel, routes: Iterable[str]) -> str | None:
@@ -342,36 +327,27 @@ def _domain(fit: str, unit: str) -> Domain:
     return Domain.of(in_units(read_data(spec.data), System.load(spec.main.model)).rows, unit)
 
 
-def _quantiles(values: NDArray[np.float32]) -> Floats:
-    """(n_times, n_subjects) -> (3, n_times); nan where there is no subject."""
-    if values.shape[1] == 0:
-        return np.full((len(BANDS), values.shape[0]), np.nan)
-    return np.asarray(np.quantile(values, BANDS, axis=1), dtype=np.float64)
+class _Courses:
+    """Courses of all subjects for their bands: kept where there are few subjects, counted in a sketch (within 0.5 %) where there are many."""
 
+    def __init__(self, n_outputs: int, n_times: int, n_subjects: int) -> None:
+        self.sketch = Sketch((n_times, n_outputs)) if n_subjects > KEPT else None
+        # subjects last: their quantiles are then those of contiguous rows
+        self.kept = np.empty((n_times, n_outputs, 0 if self.sketch else n_subjects), np.float32)
 
-def _in_chunks(
-    run: Callable[[int, int], dict[Endpoint, Floats]],
-    n: int,
-    size: int,
-    threads: int | None,
-    progress: Progress | None,
-) -> Iterable[tuple[tuple[int, int], dict[Endpoint, Floats]]]:
-    """``run(first, end)`` over 0..n in pieces that do not depend on the number of threads; Ctrl-C stops after those that are running."""
-    chunks = [(first, min(first + size, n)) for first in range(0, n, size)]
-    workers = min(len(chunks), threads or usable_cores())
-    done = 0
-    with ThreadPoolExecutor(workers) as pool:
-        futures = {pool.submit(run, *chunk): chunk for chunk in chunks}
-        try:
-            waiting = set(futures)
-            while waiting:
-                finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    first, end = futures[future]
-                    yield (first, end), future.result()
-                    done += end - first
-                if progress is not None:
-                    progress(done, n)
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    def add(self, first: int, end: int, values: Floats) -> None:
+        """Values (n, n_times, n_outputs) of the subjects from first to end, nan of failed ones."""
+        if self.sketch is not None:
+            self.sketch.add(values)
+        else:
+            self.kept[:, :, first:end] = np.moveaxis(values, 0, -1)
+
+    def quantiles(self) -> Floats:
+        """(3, n_times, n_outputs); nan where there is no subject."""
+        if self.sketch is not None:
+            return self.sketch.quantiles(BANDS)
+        failed = np.isnan(self.kept).any(axis=(0, 1))
+        values = self.kept[:, :, ~failed] if failed.any() else self.kept
+        if values.shape[2] == 0:
+            return np.full((len(BANDS), *values.shape[:2]), np.nan)
+        return np.asarray(np.quantile(values, BANDS, axis=2), dtype=np.float64)

@@ -101,15 +101,16 @@ def event_table(
     per_day = units_per_day(time_unit)
     columns: list[tuple[NDArray[np.float64], float, int, float, int]] = []
     for start, part in courses:
-        route = _find_route(part.route, routes)
+        route = find_route(part.route, routes)
+        written = f"{decimal_text(part.amount)} {part.unit}"
         duration = math.nan if part.duration is None else float(part.duration * per_day)
         columns.append(
             (
                 _times(part, start, per_day),
-                float(part.amount) * _factor(part, routes[route], dose_units),
+                float(part.amount) * unit_factor(written, part.unit, routes[route], dose_units),
                 route,
                 duration,
-                _size(part, sizes),
+                size_index(written, part.per, sizes),
             )
         )
     if not columns:
@@ -121,30 +122,27 @@ def event_table(
     return EventTable(time[order], *rest)
 
 
-def _factor(part: Part, route: str, dose_units: Mapping[str, Mapping[str, float]]) -> float:
-    """Size of the dose's unit in the unit of the state that the route enters."""
+def unit_factor(written: str, unit: str, route: str, dose_units: Mapping[str, Mapping[str, float]]) -> float:
+    """Size of a dose's unit in the unit of the state that the route enters; ``written`` is the dose as errors call it."""
     units = dose_units.get(route, {})
-    if part.unit not in units:
+    if unit not in units:
         accepted = (
             f"it takes {', '.join(units)}"
             if units
             else "it takes none of the units a schedule can be written in"
         )
-        raise ScheduleError(
-            f"a dose of {decimal_text(part.amount)} {part.unit} cannot enter by route "
-            f'"{route}" of this model: {accepted}'
-        )
-    return units[part.unit]
+        raise ScheduleError(f'a dose of {written} cannot enter by route "{route}" of this model: {accepted}')
+    return units[unit]
 
 
-def _size(part: Part, sizes: Mapping[str, int]) -> int:
+def size_index(written: str, per: str, sizes: Mapping[str, int]) -> int:
     """Index of the parameter that multiplies a dose per body size, -1 for an absolute one."""
-    size = sizes.get(part.per, -1) if part.per else -1
-    if part.per and size < 0:
-        name, line = _SIZES[part.per]
+    size = sizes.get(per, -1) if per else -1
+    if per and size < 0:
+        name, line = _SIZES[per]
         raise ScheduleError(
-            f"a dose of {decimal_text(part.amount)} {part.unit}/{part.per} needs the {name}, but this model "
-            f'has none: give the dose without /{part.per}, or add "covariate {line}" to the model'
+            f"a dose of {written}/{per} needs the {name}, but this model "
+            f'has none: give the dose without /{per}, or add "covariate {line}" to the model'
         )
     return size
 
@@ -169,7 +167,8 @@ def _times(part: Part, start: Fraction, per_day: Fraction) -> NDArray[np.float64
     return (ticks + int(start * scale)) * per_day.numerator / (scale * per_day.denominator)
 
 
-def _find_route(route: str, routes: Sequence[str]) -> int:
+def find_route(route: str, routes: Sequence[str]) -> int:
+    """Index of a route by name; case matters only where two names differ by nothing else."""
     if route in routes:
         return list(routes).index(route)
     same = [i for i, name in enumerate(routes) if name.lower() == route.lower()]

@@ -139,12 +139,14 @@ def check_amount(amount: Fraction, unit: str) -> None:
         raise ScheduleError(
             f"a dose must be a decimal of at most {MAX_DIGITS} digits, not {str(amount)[:60]}"
         )
+    check_believable(amount, unit, f"{text} {unit}")
+
+
+def check_believable(amount: Fraction, unit: str, written: str) -> None:
     kind, size = DOSE_UNITS[unit]
     largest, shown = _LARGEST[kind]
     if amount * size > largest:
-        raise ScheduleError(
-            f"a dose of {text} {unit} is beyond anything given (at most {shown}); check the unit"
-        )
+        raise ScheduleError(f"a dose of {written} is beyond anything given (at most {shown}); check the unit")
 
 
 def check_interval(days: Fraction, what: str) -> None:

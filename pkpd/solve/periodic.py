@@ -11,7 +11,6 @@ matrix exponential gives Phi(y) = M y + b exactly, from n + 1 solves.
 
 from __future__ import annotations
 
-import ctypes
 import math
 from dataclasses import replace
 
@@ -65,16 +64,9 @@ def carried(kernel: Kernel, p: Floats, row: Floats, interval: float) -> int:
 
 def _routes(kernel: Kernel, p: Floats) -> Floats:
     """(n_subjects, n_routes, 4): lag, bioavailability, duration and rate."""
-    constants = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(int(kernel.plain_address[layout.CONSTANTS]))
-    routes = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(
-        int(kernel.plain_address[layout.ROUTES])
-    )
-    prepared = np.zeros(kernel.n_params + kernel.N_CONSTANTS)
     values = np.zeros((len(p), len(kernel.ROUTES), 4))
     for mine, parameters in zip(values, p, strict=True):
-        prepared[: kernel.n_params] = parameters
-        constants(prepared.ctypes.data)
-        routes(prepared.ctypes.data, mine.ctypes.data)
+        kernel.call("routes", parameters, mine)
     return values
 
 

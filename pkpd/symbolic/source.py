@@ -409,6 +409,10 @@ def generate(derived: Derived, dose_units: dict[str, dict[str, float]] | None = 
         "OUTPUT_DESCRIPTIONS": tuple(output.description for output in model.outputs),
         "ROUTES": tuple(route.name for route in model.routes),
         "ROUTE_TARGETS": tuple(states.index(route.target) for route in model.routes),
+        "ROUTE_SPEEDS": tuple(
+            "duration" if route.duration is not None else "rate" if route.rate is not None else ""
+            for route in model.routes
+        ),
         "DOSE_UNITS": dose_units or {},
         "SIZES": _sizes(derived),
         "LINEAR": derived.linear,

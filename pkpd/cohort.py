@@ -1,0 +1,266 @@
+"""Subjects of a data file simulated: each with its own doses, covariates over time and output times.
+
+    profile = simulate_records("il2_treg", "trial.csv", covariates="locf")
+    profile.to_frame()          # id, time, and a column per output
+
+Subjects are the typical one with their own covariates; nothing is drawn at random. Those who are given the same at the same times are solved together.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pkpd.dosing.intake import Course, Intake, Taken
+from pkpd.dosing.records import Records, read_records
+from pkpd.errors import InputError, SolverError
+from pkpd.kernel import Kernel, load
+from pkpd.ode.status import SUCCESS
+from pkpd.simulate import typical_values
+from pkpd.solve import solve
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CohortProfile:
+    """What the subjects of a file look like over time.
+
+    ids : as written in the file; times : of each subject (n_times,), in ``time_unit``; outputs : of each subject (n_times, n_outputs), nan for one that
+    failed; status : (n_subjects,), 0 is success; failures : a sentence for each that failed; courses : what each was given; unused : columns of the file that the
+    model does not know; statistics : what the integrator did, over all subjects.
+    """
+
+    model: str
+    file: str
+    ids: tuple[str, ...]
+    times: tuple[Floats, ...]
+    time_unit: str
+    outputs: tuple[Floats, ...]
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    status: NDArray[np.int64]
+    failures: tuple[str, ...]
+    courses: tuple[Course, ...]
+    unused: tuple[str, ...]
+    statistics: dict[str, int]
+
+    def summary(self) -> dict[str, Any]:
+        """How many subjects, events and output times; and of every output the median, least and most of the subjects' largest values."""
+        outputs = {}
+        for i, name in enumerate(self.names):
+            largest = np.array([values[:, i].max() for values in self.outputs])
+            known = largest[np.isfinite(largest)]
+            numbers = (float(np.median(known)), float(known.min()), float(known.max()))
+            outputs[name] = {
+                "unit": self.units[i],
+                "maximum": dict(zip(("median", "least", "most"), numbers, strict=True)),
+            }
+        return {
+            "model": self.model,
+            "file": self.file,
+            "time_unit": self.time_unit,
+            "subjects": len(self.ids),
+            "events": sum(len(course.events) for course in self.courses),
+            "times": sum(len(times) for times in self.times),
+            "outputs": outputs,
+            "unused_columns": list(self.unused),
+            "failed_subjects": len(self.failures),
+            "statistics": self.statistics,
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """A tidy table: a row per subject and time in the order of the file, a column per output."""
+        import pandas as pd
+
+        columns: dict[str, Any] = {
+            "id": np.repeat(np.array(self.ids, dtype=object), [len(times) for times in self.times]),
+            "time": np.concatenate(self.times),
+        }
+        values = np.concatenate(self.outputs)
+        for i, name in enumerate(self.names):
+            columns[name] = values[:, i]
+        frame = pd.DataFrame(columns)
+        frame.attrs = {
+            "model": self.model,
+            "time_unit": self.time_unit,
+            "units": dict(zip(self.names, self.units, strict=True)),
+        }
+        return frame
+
+
+def intake(kernel: Kernel) -> Intake:
+    """What a model takes in, for reading records."""
+    return Intake(
+        time_unit=kernel.TIME_UNIT,
+        states=[name for name in kernel.STATES if name != "t"],
+        routes=kernel.ROUTES,
+        route_targets=[int(target) for target in kernel.ROUTE_TARGETS],
+        route_speeds=kernel.ROUTE_SPEEDS,
+        dose_units=kernel.DOSE_UNITS,
+        sizes=kernel.SIZES,
+        parameters=kernel.PARAMETERS,
+        lower=[float(bound) for bound in kernel.LOWER],
+        upper=[float(bound) for bound in kernel.UPPER],
+    )
+
+
+def take_records(
+    model: str | os.PathLike[str] | Kernel,
+    records: str | Path | Records,
+    *,
+    covariates: str | None = None,
+    time_unit: str | None = None,
+) -> Taken:
+    """The records of a file (or its path) read for a model; see `pkpd.dosing.intake.Intake.take`."""
+    kernel = model if isinstance(model, Kernel) else load(model)
+    read = records if isinstance(records, Records) else read_records(records)
+    return intake(kernel).take(read, covariates=covariates, time_unit=time_unit)
+
+
+def simulate_records(
+    model: str | os.PathLike[str] | Kernel,
+    records: str | Path | Records,
+    times: ArrayLike | None = None,
+    *,
+    covariates: str | None = None,
+    time_unit: str | None = None,
+    parameters: Mapping[str, float] | None = None,
+    rtol: float = 1e-6,
+    atol: ArrayLike | None = None,
+    method: str = "auto",
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> CohortProfile:
+    """Simulate every subject of a data file of doses and observations.
+
+    Parameters
+    ----------
+    records : path of a CSV file as `pkpd.dosing.records` describes, or what it has read.
+    times : output times for all subjects in the model's time unit; by default each has those of its observations (EVID 0), one that is listed before a dose of the same
+        instant is taken before it.
+    covariates : how covariates of the model run between two lines: "locf", "nocb" or "linear"; needed where one varies within a subject.
+    time_unit : of the file; the model's own by default.
+    parameters : values that replace those of the model file, by name, in the model's units.
+
+    Raises
+    ------
+    DataError : every wrong line of the file. InputError : what is missing or does not fit the model. SolverError : no subject could be integrated.
+    """
+    kernel = model if isinstance(model, Kernel) else load(model)
+    read = records if isinstance(records, Records) else read_records(records)
+    taken = take_records(kernel, read, covariates=covariates, time_unit=time_unit)
+    typical = typical_values(kernel, parameters)
+    _check(kernel, read, taken, times, parameters or {})
+
+    running = sorted({name for course in taken.courses for name in course.knots})
+    if running:
+        kernel = load(kernel.model, linear=running)
+        typical = typical_values(kernel, parameters)
+    asked = None if times is None else np.atleast_1d(np.asarray(times, dtype=np.float64))
+    groups: dict[tuple[bytes, ...], list[int]] = {}
+    output_times = [course.observations.output_times if asked is None else asked for course in taken.courses]
+    for i, course in enumerate(taken.courses):
+        groups.setdefault(_key(course, output_times[i]), []).append(i)
+    n = len(taken.courses)
+    outputs: list[Floats] = [np.empty((0, 0))] * n
+    status = np.zeros(n, np.int64)
+    failures: dict[int, str] = {}
+    statistics: dict[str, int] = {}
+    done = 0
+    for members in groups.values():
+        course = taken.courses[members[0]]
+        values = np.tile(typical, (len(members), 1))
+        for row, member in zip(values, members, strict=True):
+            for name, value in taken.courses[member].baseline.items():
+                row[kernel.PARAMETERS.index(name)] = value
+        solution = solve(
+            kernel,
+            values,
+            course.events,
+            output_times[members[0]],
+            covariates=course.changes,
+            knots=course.knots,
+            rtol=rtol,
+            atol=atol,
+            method=method,
+            threads=threads,
+        )
+        for k, member in enumerate(members):
+            outputs[member] = solution.outputs[k]
+            status[member] = solution.status[k]
+            if status[member] != SUCCESS:
+                sentence = solution.failure(k).split(" ", 2)[2]
+                failures[member] = f'subject "{taken.courses[member].id}" {sentence}'
+        for what, count in solution.statistics.items():
+            if isinstance(count, int):
+                statistics[what] = statistics.get(what, 0) + count
+        done += len(members)
+        if progress is not None:
+            progress(done, n)
+    if np.all(status != SUCCESS):
+        raise SolverError(f"{failures[0]} ({n} of {n} subjects failed)")
+    return CohortProfile(
+        model=kernel.NAME,
+        file=read.file,
+        ids=tuple(course.id for course in taken.courses),
+        times=tuple(course.observations.time if asked is None else asked for course in taken.courses),
+        time_unit=kernel.TIME_UNIT,
+        outputs=tuple(outputs),
+        names=tuple(kernel.OUTPUTS),
+        units=tuple(kernel.OUTPUT_UNITS),
+        status=status,
+        failures=tuple(failures[i] for i in sorted(failures)),
+        courses=taken.courses,
+        unused=taken.unused,
+        statistics=statistics,
+    )
+
+
+def _check(
+    kernel: Kernel,
+    records: Records,
+    taken: Taken,
+    times: ArrayLike | None,
+    parameters: Mapping[str, float],
+) -> None:
+    for name in parameters:
+        if name in taken.courses[0].baseline:
+            raise InputError(
+                f"{name} stands in {records.file} and among the parameters: leave one of them out"
+            )
+    if times is None:
+        for course in taken.courses:
+            if not len(course.observations.time):
+                raise InputError(
+                    f'{records.file}:{course.line}: subject "{course.id}" has no observation (EVID 0): give output times (--until, --every or --times)'
+                )
+
+
+def _key(course: Course, times: Floats) -> tuple[bytes, ...]:
+    events = course.events
+    columns: Sequence[Any] = (
+        events.time,
+        events.amount,
+        events.route,
+        events.duration,
+        events.size,
+        events.rate,
+        events.kind,
+        events.interval,
+        times,
+    )
+    return (
+        *(np.asarray(column).tobytes() for column in columns),
+        repr(course.changes).encode(),
+        repr(sorted(course.knots.items())).encode(),
+    )
