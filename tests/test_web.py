@@ -7,6 +7,8 @@ import http.client
 import json
 import os
 import re
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,6 +23,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pkpd import library
+from pkpd.cli import main
+from pkpd.compare import horizon
 from pkpd.dosing import Schedule
 from pkpd.errors import InputError, PkpdError
 from pkpd.web import Site, evaluation
@@ -29,7 +34,7 @@ from pkpd.web.server import FILES
 
 ONE, TWO = "1 MIU sc daily x5 every 28 d x3", "2 MIU sc daily x5 every 28 d x3"
 LONG = {"schedules": ["1 MIU sc daily x400"], "subjects": 1000, "days": 400}  # several seconds on two cores
-SMALL = {"schedules": [ONE], "subjects": 20, "days": 14}
+SMALL = {"schedules": [ONE], "subjects": 20, "days": 61}
 
 
 @contextmanager
@@ -88,8 +93,8 @@ def test_an_answer_holds_curves_with_bands_doses_and_the_table(site):
         low, median, high = (np.array(curve[key]) for key in ("low", "median", "high"))
         assert 20 < len(curve["days"]) <= evaluation.POINTS_OF_A_CURVE and curve["days"][0] == 0.0, name
         assert np.all(low <= median) and np.all(median <= high), name
-    assert told["arms"][0]["doses"]["days"] == [0, 1, 2, 3, 4]  # those within the horizon of 14 days
-    assert told["arms"][1]["warnings"][-1].startswith("10 of 15 doses come after day 14")
+    assert told["arms"][0]["doses"] == [28 * cycle + day for cycle in range(3) for day in range(5)]
+    assert (told["days"], told["subjects"]) == (61, 20)
     assert all(len(row["arms"]) == 2 for row in told["endpoints"])
     assert told["endpoints"][0]["arms"][0]["difference"] is None
 
@@ -170,6 +175,8 @@ def test_a_wrong_schedule_gets_the_sentence_of_the_command_line(site, text):
         ({"subjects": True}, "subjects", "must be a number"),
         ({"days": 36500}, "days", "between 1 and 1096"),
         ({"days": -1}, "days", "between 1 and 1096"),
+        ({"days": 60}, "schedules", "its last dose, on day 60, is not before the horizon of 60 days"),
+        ({"schedules": ["1 MIU sc weekly x200"], "days": None}, "schedules", "needs 1,428 days"),
         ({"responders": "best"}, "responders", "all, low, moderate, high"),
         ({"have": "all"}, "have", "list"),
         ({"fit": "/etc/passwd"}, "fit", 'no "fit"'),
@@ -216,6 +223,51 @@ def test_fewer_points_draw_the_same_curve(seed):
     assert kept.size <= 200 and kept[0] == 0 and kept[-1] == days.size - 1
     drawn = np.array([np.interp(days, days[kept], line[kept]) for line in band])
     assert np.abs(drawn - band).max() < 0.01 * np.ptp(band)
+
+
+def test_the_horizon_is_that_of_the_command_line_unless_it_is_asked_for():
+    explorer = Explorer(subjects=20)
+    asked = {"schedules": ["1 MIU sc daily x5", TWO], "subjects": 20}
+    assert explorer.evaluate(asked)["days"] == horizon(map(Schedule.parse, asked["schedules"])) == 112
+    told = explorer.evaluate(asked | {"days": 90.5})
+    assert told["days"] == 90.5 and '--until "90.5 d"' in told["command"]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"schedules": [ONE, TWO, "0.26 MIU/m2 sc every 3 d x28", "none"], "subjects": 40},
+        {"schedules": ["1.5 MIU sc daily x5 then weekly x7", ONE], "bsa": 1.234567, "responders": "low"}
+        | {"subjects": 33, "days": 97.25},
+    ],
+)
+def test_the_command_line_gives_the_same_numbers(asked, tmp_path):
+    told = Explorer(subjects=20).evaluate(asked)
+    program, *arguments = shlex.split(told["command"])
+    assert program == "pkpd"
+    with pytest.raises(SystemExit) as end:
+        main([*arguments, "--quiet", "-o", str(tmp_path / "same.json")])
+    assert not end.value.code
+    same = json.loads((tmp_path / "same.json").read_text())
+    assert [arm["schedule"] for arm in same["arms"]] == [arm["text"] for arm in told["arms"]]
+    assert [arm["warnings"] for arm in same["arms"]] == [arm["warnings"] for arm in told["arms"]]
+
+    def digits(value):
+        return float(f"{value:.5g}") if isinstance(value, float) else value
+
+    for i, arm in enumerate(same["arms"]):
+        assert len(arm["rows"]) == len(told["endpoints"]) > 20
+        for row, endpoint in zip(arm["rows"], told["endpoints"], strict=True):
+            found = endpoint["arms"][i]
+            difference = found["difference"] or {"median": None, "low": None, "high": None}
+            assert (row["endpoint"], row["unit"]) == (endpoint["name"], endpoint["unit"])
+            for name, value in [
+                ("median", found["median"]), ("low", found["low"]), ("high", found["high"]),
+                ("difference", difference["median"]), ("difference_low", difference["low"]),
+                ("difference_high", difference["high"]), ("better", found["probability"]),
+                ("missing", found["missing"]), ("beyond", found["beyond"]),
+            ]:  # fmt: skip
+                assert digits(row[name]) == value, (row["endpoint"], name)
 
 
 # --- what a request may not do ----------------------------------------------------------------------------------------
@@ -300,7 +352,7 @@ def test_names_of_this_machine_are_answered(site):
 @pytest.mark.parametrize(
     ("body", "headers", "status"),
     [
-        (b'{"schedules": ["' + b"x" * 20_000 + b'"]}', {}, 413),
+        (b'{"schedules": ["' + b"x" * 40_000 + b'"]}', {}, 413),
         (b"[" * 10_000, {}, 400),
         (b"{", {}, 400),
         (b"\xff\xfe", {}, 400),
@@ -322,6 +374,19 @@ def test_an_error_of_ours_is_a_sentence_and_the_server_goes_on(site, monkeypatch
     assert "secret" not in told["error"] and "secret" in caplog.text
     monkeypatch.undo()
     assert ask(site, body=SMALL)[0] == 200
+
+
+def test_where_the_fit_lies_is_told_to_nobody(tmp_path, monkeypatch, caplog):
+    folder = tmp_path / "secret place" / "my_fit"
+    shutil.copytree(library.fit_result("low_dose_il2").parent, folder)
+    with served(fit=str(folder)) as site:
+        answers = [ask(site, "/api/start"), ask(site, body=SMALL)]
+        assert [status for status, _, _ in answers] == [200, 200]
+        (folder / "data.csv").write_text("nothing")
+        answers.append(ask(site, body=SMALL | {"bsa": 1.5}))  # other subjects: the fit is read again
+        assert answers[-1][0] == 422 and "start it again" in json.loads(answers[-1][2])["error"]
+        assert all(b"secret" not in content for _, _, content in answers)
+    assert "data.csv" in caplog.text  # the terminal is told
 
 
 # --- slow requests ----------------------------------------------------------------------------------------------------
@@ -377,6 +442,23 @@ def test_beyond_loopback_there_is_a_warning_and_other_names_are_answered():
     with served(host="0.0.0.0") as site:
         assert "no password" in site.warning
         assert ask(site, "/", headers={"Host": "pharmacology.example:8000"})[0] == 200
+
+
+def test_without_the_server_s_libraries_one_sentence_says_what_to_install(monkeypatch, capsys):
+    for name in [
+        name
+        for name in sys.modules
+        if name.partition(".")[0] in ("starlette", "uvicorn") or name.startswith("pkpd.web")
+    ]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "starlette", None)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    with pytest.raises(SystemExit) as end:
+        main(["explore", "--no-browser"])
+    assert end.value.code == 6
+    assert re.search(
+        r'pkpd explore needs .*"explore".* `pip install starlette uvicorn`', capsys.readouterr().err
+    )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent another way there")

@@ -157,7 +157,7 @@ class Scene:
         places : what errors call each schedule; "schedule 1" and so on by default. progress : called with (subjects done, subjects in all), over all schedules.
 
         Raises:
-            InputError: naming the schedule: one that cannot be read, that the model cannot be given, or that begins after the horizon.
+            InputError: naming the schedule: one that cannot be read, that the model cannot be given, or that is not over before the horizon.
         """
         schedules = list(schedules)
         places = list(places) if places is not None else [f"schedule {i + 1}" for i in range(len(schedules))]
@@ -195,16 +195,17 @@ class Scene:
         return schedule.events(kernel.TIME_UNIT, kernel.ROUTES, kernel.DOSE_UNITS, kernel.SIZES)
 
     def check(self, schedule: Schedule) -> None:
-        """Raise ``InputError`` for a schedule that the model cannot be given, or whose first dose is not within the horizon."""
+        """Raise ``InputError`` for a schedule that the model cannot be given, or that is not over before the horizon."""
         self.events(schedule)
-        first = min((dose.time_days for dose in schedule.doses()), default=None)
-        if first is not None and self.until_days is not None and first >= self.until_days:
+        last = max((dose.time_days for dose in schedule.doses()), default=None)
+        if last is not None and self.until_days is not None and last >= self.until_days:
             raise InputError(
-                f"its first dose, on day {float(first):g}, is not before the horizon of {self.until_days:g} days"
+                f"its last dose, on day {float(last):g}, is not before the horizon of {self.until_days:g} days: "
+                "endpoints would say nothing of what follows it; choose a later horizon or fewer doses"
             )
 
     def warnings(self, schedule: Schedule) -> tuple[str, ...]:
-        """Where a schedule leaves what the fit and the counts of adverse events have seen, and what the horizon cuts off, as sentences."""
+        """Where a schedule leaves what the fit and the counts of adverse events have seen, as sentences."""
         kernel = self.population.kernel
         sizes = {
             per: float(np.median(self.population.values[:, column]))
@@ -224,12 +225,6 @@ class Scene:
         )
         if "il2" in kernel.OUTPUTS:
             found += tolerability.warnings(schedule, sizes=sizes, dose_units=kernel.DOSE_UNITS)
-        until = self.until_days if self.until_days is not None else math.inf
-        if late := sum(dose.time_days >= until for dose in schedule.doses()):
-            found.append(
-                f"{late:,} of {schedule.n_doses:,} doses are not before the horizon of {until:g} days: what they do is not in the courses, "
-                "though the burden counts them."
-            )
         return tuple(found)
 
     def arm(
@@ -270,7 +265,7 @@ class Scene:
                 schedule,
                 kernel.TIME_UNIT,
                 sizes={per: self.population.values[first:end, column] for per, column in sizes.items()},
-                dose_unit=_dose_unit(kernel, [part.route for part in schedule.parts]),
+                dose_unit=_dose_unit(kernel, [part.route for part in schedule.parts] or kernel.ROUTES[:1]),
                 dose_units=kernel.DOSE_UNITS,
             )
             with lock:

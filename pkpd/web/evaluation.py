@@ -7,6 +7,8 @@ in is checked here against ``Limits``; sentences about schedules and parameters 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import logging
 import math
 import threading
 import time
@@ -18,18 +20,19 @@ from typing import Any
 
 import numpy as np
 
-from pkpd.compare import MAIN, Arm, Row, Scene, compare
+from pkpd.compare import MAIN, Arm, Row, Scene, compare, horizon
 from pkpd.dosing import Schedule
 from pkpd.dosing.quantities import decimal_text
 from pkpd.dosing.schedule import AT_START
 from pkpd.endpoints import grid
-from pkpd.errors import InputError, PkpdError
+from pkpd.errors import DataError, InputError, LibraryError, PkpdError
 from pkpd.fit import read_fit
 from pkpd.kernel import load
 from pkpd.web.points import Point, published
 
 OUTPUTS = {
     "treg_pct": ("Regulatory T cells, of CD4", ""),
+    "treg_count": ("Regulatory T cells, count in blood", ""),
     "il2": ("IL-2 in plasma", ""),
     "nk": ("NK cells", ""),
     "cd25_treg": ("CD25 on regulatory T cells, of that at rest", ""),
@@ -46,12 +49,14 @@ SCENES_KEPT, ARMS_KEPT = 8, 24  # of each scene
 BODY_SIZES = (0.5, 3.0)  # m2, from a small child to the largest adults
 SEED = 1
 
+log = logging.getLogger("pkpd.web")
+
 
 @dataclass(frozen=True)
 class Limits:
     """What one request may ask for, and how many may ask at once."""
 
-    body_bytes: int = 16_384
+    body_bytes: int = 32_768
     schedules: int = 4
     subjects: int = 1000
     doses: int = 4000
@@ -75,19 +80,20 @@ class FieldError(InputError):
 
 @dataclass(frozen=True)
 class Request:
-    """Checked values: schedules, what they share, and the curves that the page still has."""
+    """Checked values: schedules, what they share, and the curves that the page still has. ``own_days``: the horizon was asked for, not derived."""
 
     schedules: tuple[Schedule, ...]
     bsa: float
     responders: str
     subjects: int
     days: float
+    own_days: bool
     have: frozenset[str]
 
     @property
-    def scene(self) -> tuple[float, str, int, float]:
-        """What all schedules of a comparison share."""
-        return self.bsa, self.responders, self.subjects, self.days
+    def people(self) -> tuple[float, str, int]:
+        """Who the virtual subjects are."""
+        return self.bsa, self.responders, self.subjects
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,7 @@ class _Course:
 
 @dataclass(frozen=True)
 class _Setting:
-    """A scene and what was computed in it: arms can be compared with those of the same subjects only."""
+    """Virtual subjects, without a horizon, and what was computed in them: arms can be compared with those of the same subjects only."""
 
     scene: Scene
     courses: _Recent
@@ -114,7 +120,7 @@ class Explorer:
 
     def __init__(self, fit: str = "low_dose_il2", subjects: int = 200, limits: Limits = DEFAULT) -> None:
         self.limits = limits
-        self.fit = fit
+        self._fit = fit
         spec = read_fit(fit)
         kernel = load(spec.main.model)
         absent = [name for name in OUTPUTS if name not in kernel.OUTPUTS]
@@ -123,7 +129,7 @@ class Explorer:
                 f"this page shows {', '.join(OUTPUTS)} by body surface area BSA, and {kernel.NAME}, the model of {fit}, has no "
                 f"{', '.join(absent) or 'BSA'}; pkpd compare takes any model"
             )
-        self.title = spec.title
+        self.name, self.title = spec.name, spec.title  # pages are not told where the fit's folder lies
         self.points: list[Point] = published(spec, tuple(OUTPUTS))
         self._settings: _Recent = _Recent(SCENES_KEPT)
         self.start = {
@@ -131,14 +137,13 @@ class Explorer:
             "bsa": float(kernel.VALUES[kernel.PARAMETERS.index("BSA")]),
             "responders": "all",
             "subjects": subjects,
-            "days": 84,
+            "days": None,
         }
         self._check(self.start)
 
     def facts(self) -> dict[str, Any]:
-        """What a page needs before it asks anything: where it starts, what it draws, the published points."""
+        """What a page needs before it asks anything: where it starts (``days`` null: as long as the schedules need), what it draws, the published points."""
         return {
-            "fit": self.fit,
             "title": self.title,
             "start": self.start,
             "outputs": [
@@ -164,7 +169,11 @@ class Explorer:
         started = time.perf_counter()
         request = self._check(values)
         setting = self._setting(request)
-        courses = [self._course(request, setting, index, stop) for index in range(len(request.schedules))]
+        scene = setting.scene.lasting(request.days)
+        courses = [
+            self._course(request, scene, setting.courses, index, stop)
+            for index in range(len(request.schedules))
+        ]
         stop()
         comparison = compare(
             dataclasses.replace(course.arm, label=label) for course, label in zip(courses, LABELS)
@@ -173,7 +182,9 @@ class Explorer:
             "arms": [self._told(request, course) for course in courses],
             "endpoints": _table(comparison.rows, len(courses)),
             "reading": [*comparison.reading, *setting.scene.population.notes],
-            "command": command_line(self.fit, request),
+            "command": command_line(self.name, request),
+            "days": request.days,
+            "subjects": request.subjects,
             "seconds": round(time.perf_counter() - started, 4),
         }
 
@@ -205,12 +216,17 @@ class Explorer:
             raise FieldError(
                 f"the number of virtual subjects must be a whole number, not {subjects:g}", "subjects"
             )
+        schedules = tuple(self._schedule(text, index) for index, text in enumerate(texts))
+        own_days = values["days"] is not None
         return Request(
-            schedules=tuple(self._schedule(text, index) for index, text in enumerate(texts)),
+            schedules=schedules,
             bsa=_number(values["bsa"], "bsa", "the body surface area in m²", *BODY_SIZES),
             responders=responders,
             subjects=int(subjects),
-            days=_number(values["days"], "days", "the horizon in days", 1, limits.days),
+            days=_number(values["days"], "days", "the horizon in days", 1, limits.days)
+            if own_days
+            else self._needed(schedules),
+            own_days=own_days,
             have=frozenset(have),
         )
 
@@ -230,26 +246,46 @@ class Explorer:
             )
         return schedule
 
+    def _needed(self, schedules: Sequence[Schedule]) -> float:
+        """The horizon that pkpd compare takes by itself: the longest treatment and 28 days."""
+        each = [horizon([schedule]) for schedule in schedules]
+        days = max(each)
+        if days > self.limits.days:
+            raise FieldError(
+                f"this schedule needs {days:,.0f} days, more than this page computes ({self.limits.days:g}); pkpd compare has no such limit",
+                "schedules",
+                each.index(days),
+            )
+        return days
+
     # -- computing
 
     def _setting(self, request: Request) -> _Setting:
-        setting: _Setting | None = self._settings.get(request.scene)
+        setting: _Setting | None = self._settings.get(request.people)
         if setting is None:
-            scene = Scene.create(
-                self.fit,
-                subjects=request.subjects,
-                seed=SEED,
-                covariates={"BSA": request.bsa},
-                responders=None if request.responders == "all" else request.responders,
-                until_days=request.days,
-            )
+            try:
+                scene = Scene.create(
+                    self._fit,
+                    subjects=request.subjects,
+                    seed=SEED,
+                    covariates={"BSA": request.bsa},
+                    responders=None if request.responders == "all" else request.responders,
+                )
+            except (DataError, LibraryError):  # whose sentences name files of this machine
+                log.exception("the fit cannot be read any more")
+                raise InputError(
+                    "the files of the fit have changed since pkpd explore began: end it and start it again"
+                ) from None
+            _ = scene.rest  # once for all horizons
             setting = _Setting(scene, _Recent(ARMS_KEPT))
-            self._settings.put(request.scene, setting)
+            self._settings.put(request.people, setting)
         return setting
 
-    def _course(self, request: Request, setting: _Setting, index: int, stop: Callable[[], None]) -> _Course:
-        schedule, scene = request.schedules[index], setting.scene
-        course: _Course | None = setting.courses.get(schedule)
+    def _course(
+        self, request: Request, scene: Scene, courses: _Recent, index: int, stop: Callable[[], None]
+    ) -> _Course:
+        schedule = request.schedules[index]
+        course: _Course | None = courses.get((schedule, request.days))
         if course is not None:
             return course
         stop()
@@ -257,7 +293,7 @@ class Explorer:
             scene.check(schedule)
         except (
             InputError
-        ) as error:  # a route or a unit that the model does not have, a start after the horizon
+        ) as error:  # a route or a unit that the model does not have, doses beyond the horizon
             raise FieldError(str(error), "schedules", index) from None
         times = grid(scene.events(schedule), 24 * request.days, 24)
         if times.size * request.subjects > self.limits.courses:
@@ -270,7 +306,7 @@ class Explorer:
         arm = scene.arm(schedule, progress=lambda done, total: stop())
         curves = {name: _curve(arm.days, arm.bands[name]) | {"unit": arm.units[name]} for name in OUTPUTS}
         course = _Course(dataclasses.replace(arm, days=arm.days[:0], bands={}), curves)
-        setting.courses.put(schedule, course)
+        courses.put((schedule, request.days), course)
         return course
 
     # -- telling
@@ -278,7 +314,8 @@ class Explorer:
     def _told(self, request: Request, course: _Course) -> dict[str, Any]:
         """A schedule for the page; without curves if it has them."""
         arm = course.arm
-        key = f"{arm.schedule}|{'|'.join(map(str, request.scene))}"
+        told_apart_by = repr((str(arm.schedule), request.people, request.days))
+        key = hashlib.sha256(told_apart_by.encode()).hexdigest()[:16]  # schedules may be long
         doses = arm.schedule.doses()
         failed = f"{arm.failed} of {request.subjects} subjects could not be integrated and have no value."
         told = {
@@ -287,7 +324,7 @@ class Explorer:
             "cycle": cycle_of(arm.schedule),
             "warnings": [*arm.warnings, *([failed] if arm.failed else [])],
             "points": [point.facts["row"] for point in self.points if point.follows(doses)],
-            "doses": [round(float(day), 4) for day in arm.dose_days if day <= request.days],
+            "doses": [round(float(day), 4) for day in arm.dose_days],
         }
         return told if key in request.have else told | {"curves": course.curves}
 
@@ -297,10 +334,12 @@ def command_line(fit: str, request: Request) -> str:
     words = ["pkpd compare", *(f'"{schedule}"' for schedule in request.schedules)]
     if fit != "low_dose_il2":
         words.append(f'--fit "{fit}"')
-    words += [f"--subjects {request.subjects}", f"--seed {SEED}", f'--set "BSA = {request.bsa:g} m^2"']
+    words += [f"--subjects {request.subjects}", f"--seed {SEED}", f'--set "BSA = {request.bsa:.15g} m^2"']
     if request.responders != "all":
         words.append(f"--responders {request.responders}")
-    return " ".join([*words, f'--until "{request.days:g} d"'])
+    if request.own_days:
+        words.append(f'--until "{request.days:.15g} d"')
+    return " ".join(words)
 
 
 def cycle_of(schedule: Schedule) -> dict[str, Any] | None:
@@ -356,6 +395,9 @@ def _table(rows: Sequence[Row], n_arms: int) -> list[dict[str, Any]]:
                 | {
                     "difference": None if math.isnan(row.difference) else _three(*difference),
                     "probability": _short(row.better),
+                    "parameters": None
+                    if math.isnan(row.median_low)
+                    else {"low": _short(row.median_low), "high": _short(row.median_high)},
                     "missing": row.missing,
                     "beyond": row.beyond,
                 }

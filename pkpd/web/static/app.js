@@ -145,9 +145,8 @@ function take(told, since) {
     arm.points = new Set(arm.points);
   }
   while (curves.size > KEPT) curves.delete(curves.keys().next().value);
-  told.days = state.days;
-  told.subjects = state.subjects;
   answer = told;
+  shared.lasting(told.days);
   cards.forEach((card, i) => { if (told.arms[i] && state.schedules[i] === card.text.value) card.accept(told.arms[i]); });
   shared.fail("", "");
   $("failure").hidden = true;
@@ -199,38 +198,45 @@ function render() {
 }
 
 function legend({ arms, theme, show }) {
-  const swatch = (...parts) => svg("svg", { width: 34, height: 14, "aria-hidden": "true" }, ...parts);
+  const swatch = (width, ...parts) => svg("svg", { width, height: 14, "aria-hidden": "true" }, ...parts);
   const dashes = ["", "9 4", "2.5 3", "10 3 2 3"];
   const lines = arms.map((arm, i) => element(
     "span", {}, swatch(
+      34,
       svg("rect", { x: 0, y: 1, width: 34, height: 12, fill: theme.lines[i], "fill-opacity": 0.16 }),
       svg("line", { x1: 0, x2: 34, y1: 7, y2: 7, stroke: theme.lines[i], "stroke-width": 2.2, "stroke-dasharray": dashes[i] }),
     ), element("strong", {}, LETTERS[i]), ` ${arm.text}`,
   ));
-  const dot = (fill) => swatch(svg("circle", { cx: 17, cy: 7, r: 4, fill, stroke: theme.other, "stroke-width": 1.4 }));
-  const triangle = swatch(svg("path", { d: "M12 10H22L17 2Z", fill: theme.other }));
+  const dot = (fill) => swatch(12, svg("circle", { cx: 6, cy: 7, r: 4, fill, stroke: theme.other, "stroke-width": 1.4 }));
+  const triangle = swatch(12, svg("path", { d: "M1 10H11L6 2Z", fill: theme.other }));
   const notes = [
     element("span", {}, "line: median; band: 5 to 95 % of subjects; ticks: doses"),
     ...(show === "none" ? [] : [
-      element("span", {}, dot(theme.other), " published, 95 % interval"),
-      element("span", {}, dot(theme.ground), " hollow: unverified"),
-      element("span", {}, triangle, " at least (upwards), at most (downwards)"),
-      element("span", {}, "coloured: patients had had the same doses by then; grey: other doses. Changes are drawn from the model's median at rest."),
+      element("span", {}, dot(theme.other), "published, 95 % interval"),
+      element("span", {}, dot(theme.ground), "hollow: unverified"),
+      element("span", {}, triangle, "at least (upwards), at most (downwards)"),
+      element("span", {}, "coloured: the same doses by then; grey: other doses"),
+      element("span", {}, "changes are drawn from the model's median at rest"),
     ]),
   ];
   $("legend").replaceChildren(element("div", { class: "schedules" }, ...lines), element("div", { class: "notes" }, ...notes));
 }
 
-/** Each warning once, with the schedules that it is about. */
-function warnings() {
+/** Each warning once, with the schedules that it is about: [sentence, numbers of schedules]. */
+function warned() {
   const about = new Map();
   answer.arms.forEach((arm, i) => arm.warnings.forEach((sentence) => about.set(sentence, [...(about.get(sentence) ?? []), i])));
+  return [...about];
+}
+
+function warnings() {
+  const about = warned();
   const mark = (i) => element("span", { class: `badge of-${LETTERS[i]}` }, LETTERS[i]);
   const concerned = answer.arms.map((arm, i) => i).filter((i) => answer.arms[i].warnings.length);
   const box = $("warnings");
-  box.hidden = !about.size;
-  box.querySelector("summary").replaceChildren(`Beyond what the fit has seen: ${about.size} remark${about.size > 1 ? "s" : ""} `, ...concerned.map(mark));
-  box.querySelector("ul").replaceChildren(...[...about].map(([sentence, of]) => element("li", {}, ...of.map(mark), ` ${sentence}`)));
+  box.hidden = !about.length;
+  box.querySelector("summary").replaceChildren(`Beyond what the fit has seen: ${about.length} remark${about.length > 1 ? "s" : ""} `, ...concerned.map(mark));
+  box.querySelector("ul").replaceChildren(...about.map(([sentence, of]) => element("li", {}, ...of.map(mark), ` ${sentence}`)));
 }
 
 /** The cursor of one chart is that of all; values are shown where it is moved. */
@@ -243,6 +249,11 @@ function moved(day, from) {
   }
   clearTimeout(speaking);
   if (from.near === null && said) speaking = setTimeout(() => { $("spoken").textContent = said; }, 150);
+}
+
+/** What stands above exported numbers. */
+function above() {
+  return [`${facts.title}. A model, not medical advice.`, answer.command, ...answer.reading, ...warned().map(([sentence, of]) => `${of.map((i) => LETTERS[i]).join(", ")}: ${sentence}`)];
 }
 
 // --- exporting --------------------------------------------------------------------------------------------------------
@@ -269,8 +280,8 @@ function wireExports() {
     await copy(answer.command);
     return "Command copied";
   });
-  act("export-curves", () => download("pkpd_curves.csv", curvesCsv(view(), facts.outputs), "text/csv"));
-  act("export-table", () => download("pkpd_endpoints.csv", tableCsv(answer.endpoints, answer.arms), "text/csv"));
+  act("export-curves", () => download("pkpd_curves.csv", curvesCsv(view(), facts.outputs, above()), "text/csv"));
+  act("export-table", () => download("pkpd_endpoints.csv", tableCsv(answer.endpoints, answer.arms, above()), "text/csv"));
   act("export-png", async () => {
     const foot = `A model, not medical advice. ${facts.title}; ${answer.subjects} virtual subjects; line: median, band: 5 to 95 %; points: published, hollow ones unverified, triangles at least or at most.`;
     download("pkpd_charts.png", await chartsPng(view(), facts.outputs, foot), "image/png");

@@ -34,6 +34,12 @@ function ticks(low, high, count) {
   return found;
 }
 
+/** Days, weeks and cycles of four weeks, at most `count` of them. */
+function dayTicks(days, count) {
+  const step = [1, 2, 7, 14, 28, 56, 84, 168].find((k) => days / k <= count) ?? 336;
+  return Array.from({ length: Math.floor(days / step) + 1 }, (_, i) => i * step);
+}
+
 function logTicks(low, high) {
   const found = [];
   for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++) found.push(10 ** power);
@@ -103,7 +109,7 @@ export function draw(target, { output, arms, points, show, days, log, theme, wid
     grid.append(svg("line", { x1: left, x2: right, y1: at(y(value)), y2: at(y(value)), stroke: theme.grid }));
     grid.append(text({ x: left - 6, y: at(y(value)) + 4, "text-anchor": "end" }, tickText(value)));
   }
-  for (const value of ticks(0, days, width > 520 ? 9 : 5)) {
+  for (const value of dayTicks(days, width > 520 ? 9 : 6)) {
     grid.append(svg("line", { x1: at(x(value)), x2: at(x(value)), y1: bottom, y2: bottom + 4, stroke: theme.soft }));
     grid.append(text({ x: at(x(value)), y: height - 6, "text-anchor": "middle" }, tickText(value)));
   }

@@ -71,7 +71,7 @@ export class Card {
     this.changed = changed;
     this.fresh = true; // whether the sliders wait for the server to read the text
     const id = `schedule-${letter}`;
-    this.text = element("textarea", { id, rows: 2, spellcheck: "false", autocapitalize: "off", maxlength: 4000, "aria-describedby": `${id}-error` });
+    this.text = element("textarea", { id, rows: 1, spellcheck: "false", autocapitalize: "off", maxlength: 4000, "aria-describedby": `${id}-error` });
     this.text.value = text;
     this.error = element("pre", { class: "error", id: `${id}-error`, role: "alert", hidden: true });
     this.loose = element("p", { class: "hint", hidden: true }, "More than the sliders can say: moving one replaces it.");
@@ -145,15 +145,20 @@ export class Card {
   }
 }
 
-/** What all schedules share. `changed(key, value, event)`; returns `set(state)` and `fail(field, sentence)`. */
+/** What all schedules share. `changed(key, value, event)`; returns `set(state)`, `lasting(days)` for a horizon that was not asked for, `fail(field, sentence)`. */
 export function common(fieldset, facts, changed) {
   const { limits } = facts;
-  const field = (key, label, values, unit, bounds) => slider(label, values, unit, (value, event) => changed(key, value, event), bounds);
+  const field = (key, label, values, unit, bounds) => slider(label, values, unit, (value, event) => {
+    if (key === "days") auto.checked = false;
+    changed(key, value, event);
+  }, bounds);
   const fields = {
     bsa: field("bsa", "Body surface", steps([1.2, 2.6, 0.05]), "m²", { min: limits.bsa[0], max: limits.bsa[1] }),
     days: field("days", "Horizon", steps([7, 364, 7], [392, limits.days, 28]), "d", { min: 1, max: limits.days }),
     subjects: field("subjects", "Subjects", steps([50, 500, 50], [600, limits.subjects, 100]), "", { min: 10, max: limits.subjects }),
   };
+  const auto = element("input", { type: "checkbox", id: "auto" });
+  auto.addEventListener("input", (event) => changed("days", auto.checked ? null : fields.days.value, event));
   const select = (id, label, options, key) => {
     const made = element("select", { id }, ...options.map(([value, text]) => element("option", { value }, text)));
     made.addEventListener("input", (event) => changed(key, made.value, event));
@@ -171,15 +176,20 @@ export function common(fieldset, facts, changed) {
   log.addEventListener("input", (event) => changed("log", log.checked, event));
   const failure = element("p", { class: "error", id: "common-error", role: "alert", hidden: true });
   fieldset.append(
-    fields.bsa.root, respondersRow, fields.subjects.root, fields.days.root, pointsRow,
+    fields.bsa.root, respondersRow, fields.subjects.root, fields.days.root,
+    element("div", { class: "check" }, auto, element("label", { for: "auto" }, "Horizon 28 days beyond the longest treatment")), pointsRow,
     element("div", { class: "check" }, log, element("label", { for: "log" }, "IL-2 on a logarithmic axis")), failure,
   );
   return {
     set(state) {
-      for (const key of Object.keys(fields)) fields[key].set(state[key]);
+      for (const key of Object.keys(fields)) if (state[key] !== null) fields[key].set(state[key]);
+      auto.checked = state.days === null;
       responders.value = state.responders;
       points.value = state.points;
       log.checked = state.log;
+    },
+    lasting(days) {
+      if (auto.checked) fields.days.set(days);
     },
     fail(name, sentence) {
       for (const key of Object.keys(fields)) fields[key].mark(key === name ? sentence : "");

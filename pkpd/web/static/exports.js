@@ -4,9 +4,10 @@ import { draw, LETTERS, LIGHT, svg, viewOf } from "./charts.js";
 import { unitText } from "./state.js";
 
 const quoted = (value) => (value === null || value === undefined ? "" : /[",\r\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
-const csv = (rows) => rows.map((row) => row.map(quoted).join(",")).join("\r\n") + "\r\n";
+const csv = (above, rows) => [...above.map((line) => `# ${line}`), ...rows.map((row) => row.map(quoted).join(","))].join("\r\n") + "\r\n";
 
-export function curvesCsv(view, outputs) {
+/** Bands as they are drawn, after lines that begin with "#" (as in files of pkpd compare) and say where they come from. */
+export function curvesCsv(view, outputs, above) {
   const rows = [["schedule", "doses", "output", "unit", "day", "p5", "median", "p95"]];
   view.arms.forEach((arm, i) => {
     for (const { name } of outputs) {
@@ -14,18 +15,19 @@ export function curvesCsv(view, outputs) {
       days.forEach((day, k) => rows.push([LETTERS[i], arm.text, name, unit, day, low[k], median[k], high[k]]));
     }
   });
-  return csv(rows);
+  return csv(above, rows);
 }
 
-export function tableCsv(endpoints, arms) {
-  const rows = [["endpoint", "unit", "definition", "remark", "schedule", "doses", "median", "p5", "p95", "difference to A", "difference p5", "difference p95", "probability better than A"]];
+/** Every endpoint, whether shown or not. */
+export function tableCsv(endpoints, arms, above) {
+  const rows = [["endpoint", "unit", "definition", "remark", "schedule", "doses", "median", "p5", "p95", "median by parameters p5", "median by parameters p95", "difference to A", "difference p5", "difference p95", "probability better than A"]];
   for (const { name, unit, definition, remark, arms: values } of endpoints) {
     values.forEach((value, i) => {
       const { difference } = value;
-      rows.push([name, unit, definition, remark, LETTERS[i], arms[i].text, value.median, value.low, value.high, difference?.median, difference?.low, difference?.high, value.probability]);
+      rows.push([name, unit, definition, remark, LETTERS[i], arms[i].text, value.median, value.low, value.high, value.parameters?.low, value.parameters?.high, difference?.median, difference?.low, difference?.high, value.probability]);
     });
   }
-  return csv(rows);
+  return csv(above, rows);
 }
 
 export function download(name, content, type) {

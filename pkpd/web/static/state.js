@@ -1,7 +1,7 @@
 // What the page shows, as one plain object; the link holds all of it, behind the "#", so that it never leaves the browser unasked.
 //
 //   schedules   texts in the schedule language
-//   bsa, responders, subjects, days   what all schedules share, as the server takes them
+//   bsa, responders, subjects, days   what all schedules share, as the server takes them; days null: as long as the schedules need
 //   points      "all", "same" (only of patients with the same doses) or "none";  log: whether IL-2 has a logarithmic axis
 //   every       whether the table has every endpoint or the main ones
 
@@ -28,7 +28,7 @@ export function fromHash(hash, start) {
 export function toHash(state) {
   const said = new URLSearchParams();
   for (const text of state.schedules) said.append("s", text);
-  for (const [key, short] of Object.entries(NUMBERS)) said.set(short, String(state[key]));
+  for (const [key, short] of Object.entries(NUMBERS)) said.set(short, String(state[key] ?? "auto"));
   said.set("responders", state.responders);
   said.set("points", state.points);
   if (state.log) said.set("axis", "log");
@@ -48,13 +48,15 @@ function plain(number) {
   return text.includes("e") ? number.toFixed(12).replace(/\.?0+$/, "") : text;
 }
 
+const NOTHING = 1e-9; // what is left of a difference of equal numbers
+
 /** Three digits for reading, with the typographic minus; "inf" is what lies beyond the horizon. */
 export function shown(value) {
   if (value === "inf" || value === "-inf") return value === "inf" ? "beyond" : "\u2212beyond";
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   const size = Math.abs(value);
   let text;
-  if (size === 0) text = "0";
+  if (size < NOTHING) text = "0";
   else if (size >= 1e5 || size < 1e-3) text = value.toExponential(1).replace("e+", "e");
   else if (size >= 100) text = Math.round(value).toLocaleString("en").replaceAll(",", "\u202f");
   else text = value.toPrecision(3);

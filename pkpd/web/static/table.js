@@ -36,7 +36,9 @@ function endpointRow(endpoint, others) {
   const absent = endpoint.arms.flatMap((of, i) => [
     ...(of.missing ? [`${LETTERS[i]}: ${of.missing} without a value`] : []), ...(of.beyond ? [`${LETTERS[i]}: ${of.beyond} beyond the horizon`] : []),
   ]);
-  const said = [endpoint.definition, arrow, endpoint.missing, absent.join("; "), endpoint.remark].filter(Boolean).map(sentence).join(" ");
+  const sure = endpoint.arms.flatMap((of, i) => (of.parameters && of.parameters.low !== of.parameters.high ? [`${LETTERS[i]} ${shown(of.parameters.low)} to ${shown(of.parameters.high)}`] : []));
+  const middle = sure.length ? `median by the parameters (90 %): ${sure.join("; ")}` : "";
+  const said = [endpoint.definition, arrow, middle, endpoint.missing, absent.join("; "), endpoint.remark].filter(Boolean).map(sentence).join(" ");
   const name = element(
     "details", { "data-name": endpoint.name }, element("summary", {}, endpoint.name, element("span", { class: "unit" }, unitText(endpoint.unit)), endpoint.remark || absent.length ? "*" : ""),
     element("p", {}, said),
