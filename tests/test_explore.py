@@ -5,15 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import re
+import shlex
 import statistics
 import sys
 import threading
 
 import browser as browsers
+import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
+from pkpd.cli import main
 from pkpd.dosing import Schedule
 from pkpd.web import Site
+from pkpd.web.evaluation import OUTPUTS
 
 ONE, TWO = "1 MIU sc daily x5 every 28 d x3", "2 MIU sc daily x5 every 28 d x3"
 ANSWERS_WITHIN_MS = 1000  # measured: 100 ms on two idle cores; tests share theirs
@@ -99,8 +104,8 @@ def page(context, site):
 
 
 def test_the_page_shows_charts_table_and_published_points(page):
-    assert page.tab.locator("figure svg.chart").count() == 5
-    for output in ("treg_pct", "il2", "nk", "cd25_treg", "ccl2"):
+    assert page.tab.locator("figure svg.chart").count() == len(OUTPUTS) == 6
+    for output in OUTPUTS:
         figure = page.tab.locator(f"figure[data-output={output}]")
         assert figure.locator("path.median").count() == figure.locator("path.band").count() == 2
         assert all(len(page.median(output, k)) > 300 for k in (0, 1))
@@ -112,10 +117,21 @@ def test_the_page_shows_charts_table_and_published_points(page):
     assert page.tab.locator("figure[data-output=treg_pct] .points g").count() > 5
     assert "unverified" in page.tab.locator("#legend").inner_text()
     assert "Identified by nothing" in page.tab.locator("figure[data-output=ccl2] .remark").inner_text()
-    assert "not medical advice" in page.tab.locator("footer").inner_text()
-    rows = page.tab.locator("#endpoints tbody tr:not(.group)")
-    assert rows.count() > 3 and re.search(r"\d to \d", rows.first.inner_text().replace("\u202f", ""))
-    assert re.search(r"\d %", page.tab.locator("#endpoints .probability").nth(1).inner_text())
+    for part in ("header", "footer"):
+        assert "not medical advice" in page.tab.locator(part).inner_text()
+        assert page.tab.locator(part).is_visible()
+    assert "the fit saw" in page.tab.locator("#warnings").inner_text()
+    table = page.tab.locator("#endpoints")
+    assert table.locator("thead th").all_inner_texts()[3:] == ["B − A", "P(B better)"]
+    row = table.locator("tbody tr", has_text="Treg mean fold")
+    cells = row.locator("td").all_inner_texts()
+    assert all(re.fullmatch(r"[\d.]+\n[\d.]+ to [\d.]+", cell) for cell in cells[:3])
+    assert re.fullmatch(r"\d+ %", cells[3].strip())
+    row.locator("summary").click()
+    assert re.search(r"More is better\. Median by the parameters .*: A [\d.]+ to [\d.]+; B", row.inner_text())
+    main = table.locator("tbody tr").count()
+    page.tab.get_by_label("Every endpoint").check()
+    assert table.locator("tbody tr").count() > main and row.locator("details").get_attribute("open") == ""
     page.tab.locator("#published summary").click()
     unverified = page.tab.locator("#points tr.unverified")
     assert "unverified" in unverified.first.inner_text() and "IMODALS" in unverified.first.inner_text()
@@ -174,13 +190,17 @@ def test_what_all_schedules_share(page):
     page.after(lambda: page.tab.get_by_label("Responders").select_option("high"))
     assert page.median("treg_pct", 0) != before[1]
     page.after(lambda: page.tab.get_by_label("Subjects", exact=True).fill("60"))
-    page.after(lambda: page.tab.get_by_label("Horizon", exact=True).fill("40"))
-    assert "60 virtual subjects over 40 days" in page.tab.locator("#status").inner_text()
-    assert "after day 40" in page.tab.locator("#warnings").inner_text()
+    assert "60 virtual subjects over 112 days" in page.tab.locator("#status").inner_text()
+    page.after(lambda: page.tab.get_by_label("Horizon", exact=True).fill("70"))
+    assert not page.tab.get_by_label("Horizon 28 days beyond").is_checked()
+    assert "60 virtual subjects over 70 days" in page.tab.locator("#status").inner_text()
     assert page.tab.locator("#endpoints").inner_text() != before[2]
     command = page.tab.locator("#command").inner_text()
-    for part in ("--subjects 60", "--responders high", "BSA = 1.4 m^2", '--until "40 d"'):
+    for part in ("--subjects 60", "--responders high", "BSA = 1.4 m^2", '--until "70 d"'):
         assert part in command
+    page.after(lambda: page.tab.get_by_label("Horizon 28 days beyond").check())
+    assert page.tab.get_by_label("Horizon", exact=True).input_value() == "112"
+    assert "--until" not in page.tab.locator("#command").inner_text()
     points = page.tab.locator("figure .points g")
     everything = points.count()
     page.tab.get_by_label("Published points").select_option("same")
@@ -230,6 +250,10 @@ def test_wrong_input_says_what_the_command_line_says_and_keeps_the_charts(page):
     assert body.get_attribute("aria-invalid") == "true"
     page.problems.clear()
     page.after(lambda: body.fill("1.85"))
+    page.tab.get_by_label("Horizon", exact=True).fill("50")
+    page.tab.locator("#schedule-A-error").get_by_text("is not before the horizon of 50 days").wait_for()
+    page.problems.clear()
+    page.after(lambda: page.tab.get_by_label("Horizon 28 days beyond").check())
 
 
 def test_values_are_read_by_mouse_touch_and_keyboard(page):
@@ -263,9 +287,9 @@ def test_everything_can_be_reached_and_has_a_name(page):
     assert page.tab.evaluate("document.activeElement.textContent") == "Skip to the results"
     page.tab.keyboard.press("Enter")
     assert page.tab.evaluate("document.activeElement.id") == "results"
-    assert "s=" in page.tab.url  # the link still is the state
+    page.tab.wait_for_url("**/#s=*")  # the link still is the state
     seen = set()
-    for _ in range(60):
+    for _ in range(80):
         page.tab.keyboard.press("Tab")
         seen.add(page.tab.evaluate("document.activeElement.id || document.activeElement.tagName"))
     assert {
@@ -275,24 +299,29 @@ def test_everything_can_be_reached_and_has_a_name(page):
         "schedule-B",
         "add",
         "responders",
-        "log",
+        "auto",
         "svg",
         "copy-command",
     } <= seen
 
 
-def test_exports_hold_what_the_page_shows(page, context, site):
+def test_exports_hold_what_the_page_shows(page, context, site, tmp_path):
     name, png = page.saved("Charts as PNG")
-    assert name == "pkpd_charts.png" and png.startswith(b"\x89PNG\r\n") and len(png) > 50_000
+    pixels = plt.imread(io.BytesIO(png))
+    assert name == "pkpd_charts.png" and pixels.shape[0] > 1500 and pixels.shape[1] > 2400
+    for colour in ((0, 0.447, 0.698), (0.835, 0.369, 0)):  # the lines of A and B
+        assert np.sum(np.abs(pixels[..., :3] - colour).max(axis=-1) < 0.02) > 1000
     name, content = page.saved("Curves as CSV")
-    rows = list(csv.DictReader(io.StringIO(content.decode())))
+    rows = table(content)
     assert name == "pkpd_curves.csv" and {row["doses"] for row in rows} == {ONE, TWO}
-    assert {row["output"] for row in rows} == {"treg_pct", "il2", "nk", "cd25_treg", "ccl2"}
+    assert {row["output"] for row in rows} == set(OUTPUTS)
     assert all(float(row["p5"]) <= float(row["median"]) <= float(row["p95"]) for row in rows)
     name, content = page.saved("Table as CSV")
-    rows = list(csv.DictReader(io.StringIO(content.decode())))
+    rows = table(content)
+    page.tab.get_by_label("Every endpoint").check()
     assert len(rows) == 2 * page.tab.locator("#endpoints tbody tr:not(.group)").count()
     assert rows[0]["difference to A"] == "" and float(rows[1]["median"]) > 0
+    assert b"not medical advice" in content and b"the fit saw" in content
     context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site.url.rstrip("/"))
     page.tab.get_by_role("button", name="Copy command").click()
     page.tab.get_by_role("button", name="Command copied").wait_for()
@@ -301,6 +330,28 @@ def test_exports_hold_what_the_page_shows(page, context, site):
     page.tab.get_by_role("button", name="Copy link").click()
     page.tab.get_by_role("button", name="Link copied").wait_for()
     assert page.tab.evaluate("navigator.clipboard.readText()") == page.tab.url
+    with pytest.raises(SystemExit):  # what was copied, run in a terminal, gives what was saved
+        main([*shlex.split(copied)[1:], "--quiet", "-o", str(tmp_path / "same.csv")])
+    same = table((tmp_path / "same.csv").read_bytes())
+    by_name = {(row["endpoint"], row["unit"], row["schedule"]): row for row in same}
+    for row in rows:
+        other = by_name[row["endpoint"], row["unit"], row["doses"]]
+        for mine, theirs in [
+            ("median", "median"),
+            ("p95", "high"),
+            ("difference to A", "difference"),
+            ("probability better than A", "better"),
+            ("median by parameters p5", "median_low"),
+        ]:
+            assert (row[mine] or "nan") == other[theirs] or float(row[mine] or "nan") == pytest.approx(
+                float(other[theirs] or "nan"), rel=1e-4, abs=1e-12, nan_ok=True
+            )
+
+
+def table(content):
+    """The rows of a CSV file after its lines that begin with "#"."""
+    lines = content.decode().splitlines(keepends=True)
+    return list(csv.DictReader(line for line in lines if not line.startswith("#")))
 
 
 def test_a_link_restores_everything(page, context, site):
@@ -308,6 +359,7 @@ def test_a_link_restores_everything(page, context, site):
     page.after(lambda: page.tab.get_by_label("Body surface", exact=True).fill("1.6"))
     page.after(lambda: page.tab.get_by_label("Responders").select_option("low"))
     page.after(lambda: page.tab.get_by_label("Horizon", exact=True).fill("70"))
+    page.tab.get_by_label("Every endpoint").check()
     page.tab.get_by_label("Published points").select_option("same")
     page.tab.get_by_label("IL-2 on a logarithmic axis").check()
     page.tab.wait_for_timeout(300)  # the link follows a little later
@@ -334,16 +386,16 @@ def test_a_link_of_a_stranger_is_only_text(context, site):
 
 
 def test_a_phone_shows_it_without_scrolling_sideways(chromium, site):
-    context = chromium.new_context(viewport={"width": 375, "height": 720}, has_touch=True, is_mobile=True)
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     try:
         page = Page(
             context,
             f"{site.url}#s=1+MIU+sc+daily+x5&s={'0.26+MIU/m2+sc+every+3+d+for+84+d'}&s=none&s=2+MIU+sc+once",
         )
-        assert page.tab.evaluate("document.documentElement.scrollWidth") <= 375
+        assert page.tab.evaluate("document.documentElement.scrollWidth") <= 390
         wide = page.tab.evaluate(
             """() => [...document.querySelectorAll("main > *, figure, .card, header, footer, .scroller, .slider, .command")]
-            .filter((part) => part.getBoundingClientRect().right > 375.5).map((part) => part.className || part.tagName)"""
+            .filter((part) => part.getBoundingClientRect().right > 390.5).map((part) => part.className || part.tagName)"""
         )
         assert wide == []
         page.tab.locator(".jump").get_by_text("Charts").tap()

@@ -270,6 +270,17 @@ def test_the_command_line_gives_the_same_numbers(asked, tmp_path):
                 assert digits(row[name]) == value, (row["endpoint"], name)
 
 
+@given(st.lists(st.floats(1e-12, 1e12) | st.just(0.0) | st.floats(-1e6, -1e-6), min_size=1))
+def test_curves_have_five_digits_and_no_more(values):
+    found = evaluation._five_digits(np.array([values]))[0]
+    assert found == pytest.approx(values, rel=0.50001e-4, abs=0)
+    assert all(float(f"{value:.5g}") == value for value in found)
+
+
+def test_curves_without_a_value_say_so():
+    assert evaluation._five_digits(np.array([[1.23456, np.nan, np.inf]])) == [[1.2346, None, "inf"]]
+
+
 # --- what a request may not do ----------------------------------------------------------------------------------------
 
 
@@ -383,7 +394,7 @@ def test_where_the_fit_lies_is_told_to_nobody(tmp_path, monkeypatch, caplog):
         answers = [ask(site, "/api/start"), ask(site, body=SMALL)]
         assert [status for status, _, _ in answers] == [200, 200]
         (folder / "data.csv").write_text("nothing")
-        answers.append(ask(site, body=SMALL | {"bsa": 1.5}))  # other subjects: the fit is read again
+        answers.append(ask(site, body=SMALL | {"subjects": 30}))  # the fit is read again
         assert answers[-1][0] == 422 and "start it again" in json.loads(answers[-1][2])["error"]
         assert all(b"secret" not in content for _, _, content in answers)
     assert "data.csv" in caplog.text  # the terminal is told

@@ -14,6 +14,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -101,7 +102,12 @@ class _Course:
     """A schedule as it was computed: the arm without its courses, which are thinned to what is drawn."""
 
     arm: Arm
+    facts: dict[str, Any]
     curves: dict[str, dict[str, Any]]
+
+    def told(self, have: frozenset[str]) -> dict[str, Any]:
+        """For a page: without curves that it has."""
+        return self.facts if self.facts["key"] in have else self.facts | {"curves": self.curves}
 
 
 @dataclass(frozen=True)
@@ -131,8 +137,9 @@ class Explorer:
             )
         self.name, self.title = spec.name, spec.title  # pages are not told where the fit's folder lies
         self.points: list[Point] = published(spec, tuple(OUTPUTS))
-        self._settings: _Recent = _Recent(SCENES_KEPT)
-        self.start = {
+        self._crowds = _Recent(SCENES_KEPT)
+        self._settings = _Recent(SCENES_KEPT)
+        self.start: dict[str, Any] = {
             "schedules": ["1 MIU sc daily x5 every 28 d x3", "2 MIU sc daily x5 every 28 d x3"],
             "bsa": float(kernel.VALUES[kernel.PARAMETERS.index("BSA")]),
             "responders": "all",
@@ -170,16 +177,21 @@ class Explorer:
         request = self._check(values)
         setting = self._setting(request)
         scene = setting.scene.lasting(request.days)
-        courses = [
-            self._course(request, scene, setting.courses, index, stop)
-            for index in range(len(request.schedules))
-        ]
+        with ThreadPoolExecutor(
+            len(request.schedules)
+        ) as pool:  # what one does in Python, others integrate beside
+            courses = list(
+                pool.map(
+                    lambda index: self._course(request, scene, setting.courses, index, stop),
+                    range(len(request.schedules)),
+                )
+            )
         stop()
         comparison = compare(
             dataclasses.replace(course.arm, label=label) for course, label in zip(courses, LABELS)
         )
         return {
-            "arms": [self._told(request, course) for course in courses],
+            "arms": [course.told(request.have) for course in courses],
             "endpoints": _table(comparison.rows, len(courses)),
             "reading": [*comparison.reading, *setting.scene.population.notes],
             "command": command_line(self.name, request),
@@ -263,23 +275,38 @@ class Explorer:
     def _setting(self, request: Request) -> _Setting:
         setting: _Setting | None = self._settings.get(request.people)
         if setting is None:
+            crowd = self._crowd(request.responders, request.subjects)
+            values = crowd.population.values.copy()
+            values[:, crowd.population.kernel.PARAMETERS.index("BSA")] = request.bsa
+            scene = dataclasses.replace(
+                crowd,
+                population=dataclasses.replace(crowd.population, values=values),
+                about=crowd.about | {"covariates": {"BSA": request.bsa}},
+            )
+            _ = scene.rest  # once for all horizons
+            setting = _Setting(scene, _Recent(ARMS_KEPT))
+            self._settings.put(request.people, setting)
+        return setting
+
+    def _crowd(self, responders: str, subjects: int) -> Scene:
+        """Virtual subjects of the usual body size, for others to be derived from without reading the fit again."""
+        scene: Scene | None = self._crowds.get((responders, subjects))
+        if scene is None:
             try:
                 scene = Scene.create(
                     self._fit,
-                    subjects=request.subjects,
+                    subjects=subjects,
                     seed=SEED,
-                    covariates={"BSA": request.bsa},
-                    responders=None if request.responders == "all" else request.responders,
+                    covariates={"BSA": self.start["bsa"]},
+                    responders=None if responders == "all" else responders,
                 )
             except (DataError, LibraryError):  # whose sentences name files of this machine
                 log.exception("the fit cannot be read any more")
                 raise InputError(
                     "the files of the fit have changed since pkpd explore began: end it and start it again"
                 ) from None
-            _ = scene.rest  # once for all horizons
-            setting = _Setting(scene, _Recent(ARMS_KEPT))
-            self._settings.put(request.people, setting)
-        return setting
+            self._crowds.put((responders, subjects), scene)
+        return scene
 
     def _course(
         self, request: Request, scene: Scene, courses: _Recent, index: int, stop: Callable[[], None]
@@ -305,28 +332,27 @@ class Explorer:
             )
         arm = scene.arm(schedule, progress=lambda done, total: stop())
         curves = {name: _curve(arm.days, arm.bands[name]) | {"unit": arm.units[name]} for name in OUTPUTS}
-        course = _Course(dataclasses.replace(arm, days=arm.days[:0], bands={}), curves)
+        course = _Course(
+            dataclasses.replace(arm, days=arm.days[:0], bands={}), self._facts(request, arm), curves
+        )
         courses.put((schedule, request.days), course)
         return course
 
     # -- telling
 
-    def _told(self, request: Request, course: _Course) -> dict[str, Any]:
-        """A schedule for the page; without curves if it has them."""
-        arm = course.arm
+    def _facts(self, request: Request, arm: Arm) -> dict[str, Any]:
+        """What a page is told of a schedule besides its curves."""
         told_apart_by = repr((str(arm.schedule), request.people, request.days))
-        key = hashlib.sha256(told_apart_by.encode()).hexdigest()[:16]  # schedules may be long
         doses = arm.schedule.doses()
         failed = f"{arm.failed} of {request.subjects} subjects could not be integrated and have no value."
-        told = {
-            "key": key,
+        return {
+            "key": hashlib.sha256(told_apart_by.encode()).hexdigest()[:16],  # schedules may be long
             "text": str(arm.schedule),
             "cycle": cycle_of(arm.schedule),
             "warnings": [*arm.warnings, *([failed] if arm.failed else [])],
             "points": [point.facts["row"] for point in self.points if point.follows(doses)],
             "doses": [round(float(day), 4) for day in arm.dose_days],
         }
-        return told if key in request.have else told | {"curves": course.curves}
 
 
 def command_line(fit: str, request: Request) -> str:
@@ -425,7 +451,7 @@ def _three(median: float, low: float, high: float) -> dict[str, Any]:
 def _curve(days: np.ndarray, band: np.ndarray) -> dict[str, Any]:
     """Median and 5 % to 95 % over days, of as many points as a screen shows; band (3, n_times)."""
     kept = _worth_drawing(days, band, POINTS_OF_A_CURVE)
-    low, median, high = ([_short(value) for value in line] for line in band[:, kept])
+    low, median, high = _five_digits(band[:, kept])
     return {"days": [round(float(day), 4) for day in days[kept]], "low": low, "median": median, "high": high}
 
 
@@ -442,7 +468,7 @@ def _worth_drawing(days: np.ndarray, band: np.ndarray, most: int) -> np.ndarray:
         lines.append(logs / max(float(np.ptp(logs)), 1e-300))
     y = np.concatenate(lines)
     kept = np.arange(days.size)
-    first, dear = 1, 1e-4
+    first, dear = 1, 3e-4
     while kept.size > most:
         middle = np.arange(first, kept.size - 1, 2)
         left, point, right = kept[middle - 1], kept[middle], kept[middle + 1]
@@ -452,9 +478,23 @@ def _worth_drawing(days: np.ndarray, band: np.ndarray, most: int) -> np.ndarray:
         go = middle[order[off[order] < dear]]
         kept = np.delete(kept, go)
         if first == 2 and go.size < kept.size // 10:
-            dear *= 1.5
+            dear *= 2.5
         first = 3 - first
     return kept
+
+
+def _five_digits(values: np.ndarray) -> list[Any]:
+    """What ``_short`` makes of each value, as nested lists."""
+    known = np.isfinite(values) & (values != 0.0)
+    places = 4 - np.floor(np.log10(np.abs(values), where=known, out=np.zeros(values.shape))).astype(int)
+    up, down = 10.0 ** np.maximum(places, 0), 10.0 ** np.maximum(-places, 0)
+    rounded = (
+        np.round(values * up / down) * down / up
+    )  # a whole number over a power of ten is the nearest double
+    if not np.isfinite(values).all():
+        return [[_short(value) for value in line] for line in values]
+    found: list[Any] = rounded.tolist()
+    return found
 
 
 def _short(value: float) -> float | str | None:

@@ -38,6 +38,7 @@ async function begin() {
   });
   $("every").addEventListener("input", () => { state.every = $("every").checked; render(); });
   $("warnings").open = matchMedia("(min-width: 861px)").matches;
+  $("published").addEventListener("toggle", published);
   $("add").addEventListener("click", (event) => add(event));
   wireExports();
   dark.addEventListener("change", () => render());
@@ -115,7 +116,7 @@ async function send() {
     });
     const told = await response.json();
     if (flight !== mine) return;
-    if (response.ok) take(told, since);
+    if (response.ok) take(told, { since, sent: mine.sent, answered: performance.now() });
     else refuse(told);
   } catch (error) {
     if (error.name === "AbortError" || flight !== mine) return;
@@ -136,7 +137,7 @@ function remember() {
   remembering = setTimeout(() => history.replaceState(null, "", toHash(state)), 150);
 }
 
-function take(told, since) {
+function take(told, { since, sent, answered }) {
   for (const arm of told.arms) {
     if (arm.curves) curves.set(arm.key, arm.curves);
     arm.curves = curves.get(arm.key);
@@ -154,7 +155,9 @@ function take(told, since) {
   render();
   $("status").textContent = `${told.subjects} virtual subjects over ${told.days} days; computed in ${Math.round(1000 * told.seconds)} ms.`;
   requestAnimationFrame(() => setTimeout(() => {
-    performance.measure("answer", { start: since, end: performance.now() });
+    const end = performance.now(); // the frame with the answer is painted
+    const detail = { waited: sent - since, asked: answered - sent, computed: 1000 * told.seconds, drawn: end - answered };
+    performance.measure("answer", { start: since, end, detail });
     document.body.dataset.answers = Number(document.body.dataset.answers ?? 0) + 1;
   }));
 }
@@ -193,8 +196,14 @@ function render() {
   warnings();
   endpointTable($("endpoints"), answer.endpoints.filter((endpoint) => endpoint.main || state.every), answer.arms);
   $("reading").replaceChildren(...answer.reading.map((sentence) => element("li", {}, sentence)));
-  pointTable($("points"), facts.points, Object.fromEntries(facts.outputs.map((output) => [output.name, output.title])), answer.arms);
+  published();
   $("command").textContent = answer.command;
+}
+
+/** The list of published numbers, once somebody looks at it. */
+function published() {
+  if (!$("published").open || !answer) return;
+  pointTable($("points"), facts.points, Object.fromEntries(facts.outputs.map((output) => [output.name, output.title])), answer.arms);
 }
 
 function legend({ arms, theme, show }) {
