@@ -171,6 +171,8 @@ class Scene:
             try:
                 scene.check(schedule)
             except InputError as error:
+                if str(error).startswith(f"{place}:"):
+                    raise
                 raise type(error)(f"{place}: {error}") from None
         total = len(read) * self.subjects
 

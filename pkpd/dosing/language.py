@@ -57,6 +57,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NoReturn
 
+from pkpd.dosing.events import PartError
 from pkpd.dosing.quantities import (
     DOSE_UNIT_SPELLINGS,
     DOSE_UNITS,
@@ -74,7 +75,7 @@ from pkpd.dosing.quantities import (
     time_texts,
     with_size,
 )
-from pkpd.dosing.schedule import AT_START, Part, PartError, Schedule, last_of
+from pkpd.dosing.schedule import AT_START, Part, Schedule, Written, last_of
 from pkpd.dosing.words import (
     COMMON_ROUTES,
     COUNTED_WORDS,
@@ -93,7 +94,7 @@ from pkpd.dosing.words import (
     check_route,
     suggest,
 )
-from pkpd.errors import ScheduleError, located
+from pkpd.errors import ScheduleError
 
 
 def read_schedule(text: str, file: str) -> Schedule:
@@ -229,30 +230,7 @@ class _Parser:
         raise self.error(message, first.start, (last or first).end, hint)
 
     def error(self, message: str, start: int, end: int, hint: str = "") -> ScheduleError:
-        lines = (self.text[:start] + "^").splitlines()
-        line, column = len(lines), len(lines[-1])
-        whole = self.text.splitlines()
-        source = whole[line - 1] if line <= len(whole) else ""
-        # Long lines are shown as a window around the place; control characters are replaced.
-        first = max(0, column - 80) if len(source) > 160 else 0
-        window = "".join(
-            c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in source[first : first + 160]
-        )
-        found = located(
-            ScheduleError,
-            message,
-            text="\n" * (line - 1) + window,
-            file=self.file,
-            line=line,
-            column=column - first,
-            length=max(1, min(end - start, len(source) - column + 1, 80)),
-            hint=hint,
-        )
-        if not first:
-            return found
-        return ScheduleError(
-            str(found).replace(f"{self.file}:{line}:{column - first}:", f"{self.file}:{line}:{column}:", 1)
-        )
+        return Written(self.text, self.file).error(message, start, end, hint)
 
     def unexpected(self, expected: str, words: Iterable[str] = (), what: str = "") -> NoReturn:
         """Fail at this token: ``expected`` could stand there, ``words`` are those it may be a slip of."""
@@ -316,7 +294,7 @@ class _Parser:
                     ("then", "and", "from", "after", "every", "weekly", "daily"),
                 )
         try:
-            return Schedule(tuple(parts))
+            return Schedule(tuple(parts), Written(self.text, self.file, tuple(places)))
         except PartError as error:
             raise self.error(str(error), *places[error.part]) from None
         except ScheduleError as error:
