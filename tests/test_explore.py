@@ -7,7 +7,6 @@ import io
 import re
 import shlex
 import statistics
-import sys
 import threading
 
 import browser as browsers
@@ -21,7 +20,7 @@ from pkpd.web import Site
 from pkpd.web.evaluation import OUTPUTS
 
 ONE, TWO = "1 MIU sc daily x5 every 28 d x3", "2 MIU sc daily x5 every 28 d x3"
-ANSWERS_WITHIN_MS = 1000  # measured: 100 ms on two idle cores; tests share theirs
+ANSWERS_WITHIN_MS = 1000  # `python -m benchmarks explore` measures 80 to 100; tests share their cores
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +136,7 @@ def test_the_page_shows_charts_table_and_published_points(page):
     assert "unverified" in unverified.first.inner_text() and "IMODALS" in unverified.first.inner_text()
 
 
-def test_a_slider_changes_its_schedule_within_a_fifth_of_a_second(page, capsys):
+def test_a_slider_changes_its_schedule_in_no_time(page):
     before = [page.median("treg_pct", k) for k in (0, 1)]
     dose = page.slider("A", "Dose")
     dose.focus()
@@ -146,10 +145,6 @@ def test_a_slider_changes_its_schedule_within_a_fifth_of_a_second(page, capsys):
     assert page.text("A").input_value() == "1.8 MIU sc daily x5 every 28 d x3"
     assert page.median("treg_pct", 0) != before[0]
     took = page.tab.evaluate("performance.getEntriesByName('answer').slice(1).map(entry => entry.duration)")
-    with capsys.disabled():
-        sys.stdout.write(
-            f"\nslider to charts: median {statistics.median(took):.0f} ms, largest {max(took):.0f} ms\n"
-        )
     assert statistics.median(took) < ANSWERS_WITHIN_MS
 
 
@@ -411,7 +406,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(chromium, site):
 
 def test_many_tabs_at_once(context, site):
     pages = [
-        Page(context, f"{site.url}#s={dose}+MIU+sc+daily+x5+every+28+d+x3&s={TWO.replace(' ', '+')}")
+        Page(context, f"{site.url}#s={dose}+MIU+sc+daily+x5+every+28+d+x3&s={TWO.replace(' ', '+')}&n=60")
         for dose in (1, 1.2, 1.4, 1.6, 1.8, 2.2)
     ]
     for page in pages:

@@ -28,7 +28,7 @@ from pkpd.cli import main
 from pkpd.compare import horizon
 from pkpd.dosing import Schedule
 from pkpd.errors import InputError, PkpdError
-from pkpd.web import Site, evaluation
+from pkpd.web import Site, answer, evaluation
 from pkpd.web.evaluation import Explorer, FieldError, Limits, cycle_of
 from pkpd.web.server import FILES
 
@@ -91,7 +91,7 @@ def test_an_answer_holds_curves_with_bands_doses_and_the_table(site):
     assert [arm["text"] for arm in told["arms"]] == [ONE, TWO]
     for name, curve in told["arms"][0]["curves"].items():
         low, median, high = (np.array(curve[key]) for key in ("low", "median", "high"))
-        assert 20 < len(curve["days"]) <= evaluation.POINTS_OF_A_CURVE and curve["days"][0] == 0.0, name
+        assert 20 < len(curve["days"]) <= answer.POINTS_OF_A_CURVE and curve["days"][0] == 0.0, name
         assert np.all(low <= median) and np.all(median <= high), name
     assert told["arms"][0]["doses"] == [28 * cycle + day for cycle in range(3) for day in range(5)]
     assert (told["days"], told["subjects"]) == (61, 20)
@@ -219,7 +219,7 @@ def test_fewer_points_draw_the_same_curve(seed):
     since = days[:, None] - doses
     median = 1.0 + np.where(since >= 0, np.exp(-since / draw.uniform(0.5, 20)), 0.0).sum(axis=1)
     band = np.array([0.7 * median, median, 1.6 * median])
-    kept = evaluation._worth_drawing(days, band, 200)
+    kept = answer._worth_drawing(days, band, 200)
     assert kept.size <= 200 and kept[0] == 0 and kept[-1] == days.size - 1
     drawn = np.array([np.interp(days, days[kept], line[kept]) for line in band])
     assert np.abs(drawn - band).max() < 0.01 * np.ptp(band)
@@ -272,13 +272,13 @@ def test_the_command_line_gives_the_same_numbers(asked, tmp_path):
 
 @given(st.lists(st.floats(1e-12, 1e12) | st.just(0.0) | st.floats(-1e6, -1e-6), min_size=1))
 def test_curves_have_five_digits_and_no_more(values):
-    found = evaluation._five_digits(np.array([values]))[0]
+    found = answer._five_digits(np.array([values]))[0]
     assert found == pytest.approx(values, rel=0.50001e-4, abs=0)
     assert all(float(f"{value:.5g}") == value for value in found)
 
 
 def test_curves_without_a_value_say_so():
-    assert evaluation._five_digits(np.array([[1.23456, np.nan, np.inf]])) == [[1.2346, None, "inf"]]
+    assert answer._five_digits(np.array([[1.23456, np.nan, np.inf]])) == [[1.2346, None, "inf"]]
 
 
 # --- what a request may not do ----------------------------------------------------------------------------------------
