@@ -1,6 +1,6 @@
 // The page: state -> request -> charts and table. One request is under way at a time; what changes meanwhile goes with the next.
 
-import { Chart, DARK, LETTERS, LIGHT, svg } from "./charts.js";
+import { Chart, DARK, DASHES, LETTERS, LIGHT, svg } from "./charts.js";
 import { Card, common } from "./controls.js";
 import { chartsPng, copy, curvesCsv, download, tableCsv } from "./exports.js";
 import { element, fromHash, toHash } from "./state.js";
@@ -208,12 +208,11 @@ function published() {
 
 function legend({ arms, theme, show }) {
   const swatch = (width, ...parts) => svg("svg", { width, height: 14, "aria-hidden": "true" }, ...parts);
-  const dashes = ["", "9 4", "2.5 3", "10 3 2 3"];
   const lines = arms.map((arm, i) => element(
     "span", {}, swatch(
       34,
       svg("rect", { x: 0, y: 1, width: 34, height: 12, fill: theme.lines[i], "fill-opacity": 0.16 }),
-      svg("line", { x1: 0, x2: 34, y1: 7, y2: 7, stroke: theme.lines[i], "stroke-width": 2.2, "stroke-dasharray": dashes[i] }),
+      svg("line", { x1: 0, x2: 34, y1: 7, y2: 7, stroke: theme.lines[i], "stroke-width": 2.2, "stroke-dasharray": DASHES[i] }),
     ), element("strong", {}, LETTERS[i]), ` ${arm.text}`,
   ));
   const dot = (fill) => swatch(12, svg("circle", { cx: 6, cy: 7, r: 4, fill, stroke: theme.other, "stroke-width": 1.4 }));
@@ -292,7 +291,11 @@ function wireExports() {
   act("export-curves", () => download("pkpd_curves.csv", curvesCsv(view(), facts.outputs, above()), "text/csv"));
   act("export-table", () => download("pkpd_endpoints.csv", tableCsv(answer.endpoints, answer.arms, above()), "text/csv"));
   act("export-png", async () => {
-    const foot = `A model, not medical advice. ${facts.title}; ${answer.subjects} virtual subjects; line: median, band: 5 to 95 %; points: published, hollow ones unverified, triangles at least or at most.`;
+    const beyond = answer.arms.map((arm, i) => (arm.warnings.length ? LETTERS[i] : "")).filter(Boolean);
+    const foot = [
+      `A model, not medical advice. ${facts.title}; ${answer.subjects} virtual subjects; line: median, band: 5 to 95 %; points: published, hollow ones unverified, triangles at least or at most.`,
+      ...(beyond.length ? [`${beyond.join(", ")}: in part beyond the doses, cycles and times that the fit has seen; the page and pkpd compare say where.`] : []),
+    ];
     download("pkpd_charts.png", await chartsPng(view(), facts.outputs, foot), "image/png");
   });
 }

@@ -5,7 +5,7 @@ import { shown, unitText } from "./state.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 export const LETTERS = ["A", "B", "C", "D"];
-const DASHES = ["", "9 4", "2.5 3", "10 3 2 3"];
+export const DASHES = ["", "9 4", "2.5 3", "10 3 2 3"];
 const RUG_PX = 7;
 const MOST_OVER = 1.6; // published points of other schedules stretch the axis up to so many times the curves' range
 

@@ -1,6 +1,6 @@
 // What leaves the page: CSV of curves and of the endpoint table, a PNG of the charts, copied text.
 
-import { draw, LETTERS, LIGHT, svg, viewOf } from "./charts.js";
+import { DASHES, draw, LETTERS, LIGHT, svg, viewOf } from "./charts.js";
 import { unitText } from "./state.js";
 
 const quoted = (value) => (value === null || value === undefined ? "" : /[",\r\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
@@ -37,18 +37,19 @@ export function download(name, content, type) {
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
-/** All charts on white paper, with the schedules above and what they are below; twice the size of the screen. */
+/** All charts on white paper, with the schedules above and the lines `foot` below; twice the size of the screen. */
 export async function chartsPng(view, outputs, foot) {
   const [width, height, gap, head] = [620, 270, 24, 30 + 20 * view.arms.length];
   const rows = Math.ceil(outputs.length / 2);
-  const size = [2 * width + 3 * gap, head + rows * (height + 44) + 40];
+  const size = [2 * width + 3 * gap, head + rows * (height + 44) + 24 + 16 * foot.length];
   const paper = svg("svg", { xmlns: "http://www.w3.org/2000/svg", width: size[0], height: size[1], viewBox: `0 0 ${size[0]} ${size[1]}` });
   const text = (x, y, words, more = {}) => paper.append(svg("text", { x, y, "font-family": "system-ui, sans-serif", "font-size": 13, fill: LIGHT.ink, ...more }, words));
   paper.append(svg("rect", { width: size[0], height: size[1], fill: "#ffffff" }));
   view.arms.forEach((arm, i) => {
     const y = 26 + 20 * i;
-    paper.append(svg("rect", { x: gap, y: y - 11, width: 26, height: 12, fill: LIGHT.lines[i], "fill-opacity": 0.85 }));
-    text(gap + 34, y, `${LETTERS[i]}  ${arm.text}`);
+    paper.append(svg("rect", { x: gap, y: y - 11, width: 36, height: 13, fill: LIGHT.lines[i], "fill-opacity": 0.16 }));
+    paper.append(svg("line", { x1: gap, x2: gap + 36, y1: y - 4.5, y2: y - 4.5, stroke: LIGHT.lines[i], "stroke-width": 2.2, "stroke-dasharray": DASHES[i] }));
+    text(gap + 44, y, `${LETTERS[i]}  ${arm.text}`);
   });
   outputs.forEach((output, k) => {
     const [x, y] = [gap + (k % 2) * (width + gap), head + Math.floor(k / 2) * (height + 44) + 14];
@@ -59,7 +60,7 @@ export async function chartsPng(view, outputs, foot) {
     paper.append(chart);
     if (output.remark) text(x + 4, y + height + 20, output.remark, { "font-size": 10.5, fill: LIGHT.soft });
   });
-  text(gap, size[1] - 14, foot, { "font-size": 11, fill: LIGHT.soft });
+  foot.forEach((line, i) => text(gap, size[1] - 14 - 16 * (foot.length - 1 - i), line, { "font-size": 11, fill: LIGHT.soft }));
 
   const url = URL.createObjectURL(new Blob([new XMLSerializer().serializeToString(paper)], { type: "image/svg+xml" }));
   try {
