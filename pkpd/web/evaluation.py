@@ -44,6 +44,7 @@ OUTPUTS = {
 LABELS = ("A", "B", "C", "D")
 RESPONDERS = ("all", "low", "moderate", "high")
 SCENES_KEPT, ARMS_KEPT = 8, 24  # of each scene
+SIDE_BY_SIDE = 2  # schedules, each on all cores: what one does in Python, the other integrates beside
 BODY_SIZES = (0.5, 3.0)  # m2, from a small child to the largest adults
 SEED = 1
 
@@ -174,9 +175,7 @@ class Explorer:
         request = self._check(values)
         setting = self._setting(request)
         scene = setting.scene.lasting(request.days)
-        with ThreadPoolExecutor(
-            len(request.schedules)
-        ) as pool:  # what one does in Python, others integrate beside
+        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
             courses = list(
                 pool.map(
                     lambda index: self._course(request, scene, setting.courses, index, stop),
