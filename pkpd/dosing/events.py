@@ -78,6 +78,10 @@ class EventTable:
     def __len__(self) -> int:
         return len(self.time)
 
+    def take(self, which: NDArray[np.int64]) -> EventTable:
+        """The events with these numbers, ascending."""
+        return EventTable(*(getattr(self, column.name)[which] for column in fields(self)))
+
     @functools.cached_property
     def only_doses(self) -> bool:
         """Whether there is nothing but doses in it."""
