@@ -27,6 +27,7 @@ from pkpd import library
 from pkpd.cli import main
 from pkpd.compare import horizon
 from pkpd.dosing import Schedule
+from pkpd.dosing.rules import read_plan
 from pkpd.errors import InputError, PkpdError
 from pkpd.web import Site, answer, evaluation
 from pkpd.web.evaluation import Explorer, FieldError, Limits, cycle_of
@@ -115,7 +116,7 @@ def test_only_the_changed_schedule_is_computed_and_sent(site, monkeypatch):
     keys = [arm["key"] for arm in first["arms"]]
     third = TWO.replace("2 MIU", "3 MIU")
     second = explorer.evaluate(SMALL | {"schedules": [ONE, third], "have": keys})
-    assert computed == [ONE, TWO, third]
+    assert sorted(computed) == [ONE, TWO, third]
     assert "curves" not in second["arms"][0] and "curves" in second["arms"][1]
     explorer.evaluate(SMALL | {"schedules": [ONE, TWO], "bsa": 1.5})
     assert len(computed) == 5  # another body size is another question
@@ -146,11 +147,12 @@ def test_published_points_belong_to_schedules_with_the_same_doses_by_then(site):
         "1 MIU sc daily x5 every 3 d x2",
         "<script>alert(1)</script>",
         "1 MIU sc once and",
+        "1 MIU sc daily x5; hold if nk > 2 x",
     ],
 )
 def test_a_wrong_schedule_gets_the_sentence_of_the_command_line(site, text):
     with pytest.raises(PkpdError) as stated:
-        Schedule.parse(text)
+        read_plan(text)
     told = refused(site, SMALL | {"schedules": [ONE, text]}, 422)
     assert told == {"error": str(stated.value), "field": "schedules", "index": 1}
 
@@ -160,6 +162,7 @@ def test_a_wrong_schedule_gets_the_sentence_of_the_command_line(site, text):
     [
         ({"schedules": ["1 MIU im once"]}, "schedules", 'no route "im"'),
         ({"schedules": ["1 mmol sc once"]}, "schedules", "mmol"),
+        ({"schedules": [f"{ONE}; hold if eosinophils > 3 x baseline"]}, "schedules", "eosinophils"),
         ({"schedules": ["1 MIU sc every 1 h x4001"]}, "schedules", "4001 doses"),
         ({"schedules": []}, "schedules", "between one and 4"),
         ({"schedules": [ONE] * 5}, "schedules", "between one and 4"),
@@ -202,10 +205,11 @@ def test_a_wrong_value_is_named_with_its_field(site, change, field, says):
         ("1 MIU sc every 2 d x3 every 7 d x9", None),
         ("1 MIU sc daily x5 from day 1", None),
         ("1 MIU iv over 2 h daily x5", None),
+        (f"{ONE}; hold if nk > 3 x baseline", None),
     ],
 )
 def test_sliders_follow_texts_that_are_cycles_of_daily_doses(text, cycle):
-    found = cycle_of(Schedule.parse(text))
+    found = cycle_of(read_plan(text))
     keys = ("dose", "unit", "days", "interval", "cycles")
     assert (found and tuple(found[key] for key in keys)) == cycle
 
@@ -240,6 +244,7 @@ def test_the_horizon_is_that_of_the_command_line_unless_it_is_asked_for():
         {"schedules": [ONE, TWO, "0.26 MIU/m2 sc every 3 d x28", "none"], "subjects": 40},
         {"schedules": ["1.5 MIU sc daily x5 then weekly x7", ONE], "bsa": 1.234567, "responders": "low"}
         | {"subjects": 33, "days": 97.25},
+        {"schedules": [ONE, f"{TWO}; hold if nk > 3 x baseline; look before each cycle"], "subjects": 40},
     ],
 )
 def test_the_command_line_gives_the_same_numbers(asked, tmp_path):

@@ -300,7 +300,7 @@ class Scene:
                 schedule,
                 kernel.TIME_UNIT,
                 sizes={per: self.population.values[first:end, column] for per, column in sizes.items()},
-                dose_unit=_dose_unit(kernel, [part.route for part in schedule.parts] or kernel.ROUTES[:1]),
+                dose_unit=_dose_unit(kernel, [part.route for part in schedule.parts]),
                 dose_units=kernel.DOSE_UNITS,
                 given=given,
             )

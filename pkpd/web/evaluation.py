@@ -19,8 +19,8 @@ from fractions import Fraction
 from typing import Any
 
 from pkpd.compare import Arm, Scene, compare, horizon
-from pkpd.dosing import Schedule
 from pkpd.dosing.quantities import decimal_text
+from pkpd.dosing.rules import AdaptiveSchedule, Plan, planned, read_plan
 from pkpd.dosing.schedule import AT_START
 from pkpd.endpoints import grid
 from pkpd.errors import DataError, InputError, LibraryError, PkpdError
@@ -81,7 +81,7 @@ class FieldError(InputError):
 class Request:
     """Checked values: schedules, what they share, and the curves that the page still has. ``own_days``: the horizon was asked for, not derived."""
 
-    schedules: tuple[Schedule, ...]
+    schedules: tuple[Plan, ...]
     bsa: float
     responders: str
     subjects: int
@@ -238,23 +238,24 @@ class Explorer:
             have=frozenset(have),
         )
 
-    def _schedule(self, text: object, index: int) -> Schedule:
+    def _schedule(self, text: object, index: int) -> Plan:
         if not isinstance(text, str):
             raise FieldError("a schedule is a text", "schedules", index)
         try:
-            schedule = Schedule.parse(text)
+            schedule = read_plan(text)
         except PkpdError as error:
             raise FieldError(str(error), "schedules", index) from None
-        if schedule.n_doses > self.limits.doses:
+        doses = planned(schedule).n_doses
+        if doses > self.limits.doses:
             raise FieldError(
-                f"{schedule.n_doses} doses are more than this page computes ({self.limits.doses}); "
+                f"{doses} doses are more than this page computes ({self.limits.doses}); "
                 "pkpd compare has no such limit",
                 "schedules",
                 index,
             )
         return schedule
 
-    def _needed(self, schedules: Sequence[Schedule]) -> float:
+    def _needed(self, schedules: Sequence[Plan]) -> float:
         """The horizon that pkpd compare takes by itself: the longest treatment and 28 days."""
         each = [horizon([schedule]) for schedule in schedules]
         days = max(each)
@@ -313,15 +314,15 @@ class Explorer:
             return course
         stop()
         try:
-            scene.check(schedule)
+            scene.check_plan(schedule)
         except (
             InputError
         ) as error:  # a route or a unit that the model does not have, doses beyond the horizon
             raise FieldError(str(error), "schedules", index) from None
-        times = grid(scene.events(schedule), 24 * request.days, 24)
+        times = grid(scene.events(planned(schedule)), 24 * request.days, 24)
         if times.size * request.subjects > self.limits.courses:
             raise FieldError(
-                f"{schedule.n_doses} doses over {request.days:g} days in {request.subjects} subjects are more than this page computes: "
+                f"{planned(schedule).n_doses} doses over {request.days:g} days in {request.subjects} subjects are more than this page computes: "
                 "choose fewer subjects or a shorter horizon (pkpd compare has no such limit)",
                 "schedules",
                 index,
@@ -338,15 +339,17 @@ class Explorer:
 
     def _facts(self, request: Request, arm: Arm) -> dict[str, Any]:
         """What a page is told of a schedule besides its curves."""
-        told_apart_by = repr((str(arm.schedule), request.people, request.days))
+        told_apart_by = repr((arm.text, request.people, request.days))
         doses = arm.schedule.doses()
         failed = f"{arm.failed} of {request.subjects} subjects could not be integrated and have no value."
         return {
             "key": hashlib.sha256(told_apart_by.encode()).hexdigest()[:16],  # schedules may be long
-            "text": str(arm.schedule),
-            "cycle": cycle_of(arm.schedule),
+            "text": arm.text,
+            "cycle": cycle_of(arm.rules or arm.schedule),
             "warnings": [*arm.warnings, *([failed] if arm.failed else [])],
-            "points": [point.facts["row"] for point in self.points if point.follows(doses)],
+            "points": [
+                point.facts["row"] for point in self.points if arm.rules is None and point.follows(doses)
+            ],
             "doses": [round(float(day), 4) for day in arm.dose_days],
         }
 
@@ -364,12 +367,12 @@ def command_line(fit: str, request: Request) -> str:
     return " ".join(words)
 
 
-def cycle_of(schedule: Schedule) -> dict[str, Any] | None:
+def cycle_of(schedule: Plan) -> dict[str, Any] | None:
     """Dose, days in a cycle, interval and number of cycles, if the schedule is such a cycle of daily doses; else None.
 
     ``interval`` is None where there is one cycle only. What the sliders make of these numbers is read back as the same schedule.
     """
-    if len(schedule.parts) != 1:
+    if isinstance(schedule, AdaptiveSchedule) or len(schedule.parts) != 1:
         return None
     part = schedule.parts[0]
     if part.duration is not None or part.start != 0 or part.offsets != AT_START or len(part.cycles) > 1:
