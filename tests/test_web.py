@@ -461,23 +461,6 @@ def test_beyond_loopback_there_is_a_warning_and_other_names_are_answered():
         assert ask(site, "/", headers={"Host": "pharmacology.example:8000"})[0] == 200
 
 
-def test_without_the_server_s_libraries_one_sentence_says_what_to_install(monkeypatch, capsys):
-    for name in [
-        name
-        for name in sys.modules
-        if name.partition(".")[0] in ("starlette", "uvicorn") or name.startswith("pkpd.web")
-    ]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "starlette", None)
-    monkeypatch.setitem(sys.modules, "uvicorn", None)
-    with pytest.raises(SystemExit) as end:
-        main(["explore", "--no-browser"])
-    assert end.value.code == 6
-    assert re.search(
-        r'pkpd explore needs .*"explore".* `pip install starlette uvicorn`', capsys.readouterr().err
-    )
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent another way there")
 def test_ctrl_c_ends_the_command_cleanly():
     command = [sys.executable, "-m", "pkpd", "explore", "--no-browser", "--subjects", "20"]

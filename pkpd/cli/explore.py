@@ -9,10 +9,6 @@ from typing import Annotated
 import typer
 
 from pkpd.cli.terminal import Work
-from pkpd.errors import MissingExtraError
-
-SERVER = ("starlette", "uvicorn")
-"""What the extra "explore" brings."""
 
 
 def explore(
@@ -45,15 +41,7 @@ def explore(
     Everything is computed here and nothing is sent anywhere. Ctrl-C ends it.
     """
     with Work("preparing the page (compiles the model once: it is cached)"):
-        try:
-            from pkpd.web import Site
-        except ModuleNotFoundError as error:
-            if error.name not in SERVER:
-                raise
-            raise MissingExtraError(
-                f'pkpd explore needs {" and ".join(SERVER)}, which the extra "explore" brings: in a checkout '
-                f'`pip install -e ".[explore]"`, elsewhere `pip install {" ".join(SERVER)}`'
-            ) from None
+        from pkpd.web import Site
 
         site = Site(fit, subjects=subjects, host=host, port=port)
     with contextlib.suppress(KeyboardInterrupt):  # the usual way to end
