@@ -173,7 +173,7 @@ class Domain:
                     alike, key=lambda entry: min(abs(np.log(amount / dose)) for dose in entry.doses)
                 )
                 found.append(
-                    f"{amount:.3g} {self.unit} is {'above' if amount > high else 'below'} the doses after which the fit saw {subject} "
+                    f"{_written(amount)} {self.unit} is {'above' if amount > high else 'below'} the doses after which the fit saw {subject} "
                     f"({_range(low, high, 2)} {self.unit}); nearest is {nearest}."
                 )
         known = {entry.route.lower() for entry in seen}
@@ -190,7 +190,7 @@ class Domain:
             spaced = [entry for entry in seen if not np.isnan(entry.interval)]
             nearest = min(spaced, key=lambda entry: abs(np.log(interval / entry.interval)))
             found.append(
-                f"A dose every {interval:.3g} d is outside the intervals at which the fit saw {subject} ({_range(shortest, longest, 3)} d); nearest is {nearest}."
+                f"A dose every {_written(interval)} d is outside the intervals at which the fit saw {subject} ({_range(shortest, longest, 3)} d); nearest is {nearest}."
             )
         most = int(self.range(subject, "cycles")[1])
         if cycles > most:
@@ -201,7 +201,7 @@ class Domain:
         elif length > self.range(subject, "length")[1] * (1 + NEAR):
             nearest = max(seen, key=lambda entry: entry.length)
             found.append(
-                f"{length:.3g} days of treatment are longer than the {nearest.length:.3g} after which the fit saw {subject}; nearest is {nearest}."
+                f"{_written(length)} days of treatment are longer than the {_written(nearest.length)} after which the fit saw {subject}; nearest is {nearest}."
             )
         if interval <= 1.0 + NEAR:
             daily = [entry for entry in seen if entry.interval <= 1.0 + NEAR]
@@ -209,14 +209,19 @@ class Domain:
             bounds = sorted({entry.study for entry in daily if entry.bound and entry.course > exact})
             if course > exact * (1 + NEAR) and bounds:
                 found.append(
-                    f"{course:.3g} days of daily doses: beyond {exact:.3g} days the fit has only lower bounds of {subject} ({', '.join(bounds)}), "
+                    f"{_written(course)} days of daily doses: beyond {_written(exact)} days the fit has only lower bounds of {subject} ({', '.join(bounds)}), "
                     "which say nothing against a prediction that is too high."
                 )
         return found
 
 
 def _range(low: float, high: float, digits: int) -> str:
-    return f"{low:.{digits}g} to {high:.3g}" if high > low * (1 + NEAR) else f"{high:.3g}"
+    return f"{low:.{digits}g} to {_written(high)}" if high > low * (1 + NEAR) else _written(high)
+
+
+def _written(number: float) -> str:
+    """Three digits, and never a power of ten for a number that people write out."""
+    return f"{number:,.0f}" if 999.5 <= number < 1e7 else f"{number:.3g}"
 
 
 def _given(

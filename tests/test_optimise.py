@@ -366,7 +366,7 @@ def plain_worlds(every, name, label, draws=12):
     """Medians of the draws, drawn together as the interval that `pkpd compare` prints is, around the median of all."""
     arm = next(arm for arm in every.arms if arm.label == label)
     values = next(values for endpoint, values in arm.endpoints.items() if endpoint.name == name)
-    medians = np.array([np.sort(values[d::draws])[(len(values[d::draws]) - 1) // 2] for d in range(draws)])
+    medians = np.array([np.median(values[d::draws]) for d in range(draws)])
     row = every.row(name, label)
     raw = np.diff(np.quantile(medians, (0.05, 0.95)))[0]
     left = (row.median_high - row.median_low) / raw if raw > 0 else 0.0

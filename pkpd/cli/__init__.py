@@ -1,4 +1,4 @@
-"""The command line: ``pkpd models | show | simulate | compare | optimise | fit | report | bench``.
+"""The command line: ``pkpd models | show | simulate | compare | optimise | fit | report | explore | bench``.
 
 Results go to standard output (tables, or JSON with ``--json``), progress and notes to standard error. Exit codes: 0 done, 2 wrong
 usage, 3 bad input, 4 an integration failed, 5 no convergence, 6 a missing extra, 130 interrupted. Nothing but typer is loaded
@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pkpd.cli.compare import compare
+from pkpd.cli.explore import explore
 from pkpd.cli.optimise import optimise
 from pkpd.cli.terminal import (
     JobsOption,
     JsonOption,
+    OfSchedules,
     QuietOption,
     SeedOption,
 )
@@ -336,7 +338,7 @@ def _show_model(
 # --- simulate ---------------------------------------------------------------------------------------------------------
 
 
-@app.command()
+@app.command(cls=OfSchedules)
 def simulate(
     model: Annotated[str, typer.Argument(help="Name of a model or path of a .model file.")],
     schedule: Annotated[
@@ -742,8 +744,9 @@ def _show_profile(profile: Profile, shown: list[str]) -> None:
         out.print(f"median (5 % to 95 %) of {facts['subjects']} subjects", style="dim")
 
 
-app.command()(compare)
+app.command(cls=OfSchedules)(compare)
 app.command()(optimise)
+app.command()(explore)
 
 
 # --- fit and report ---------------------------------------------------------------------------------------------------

@@ -111,7 +111,7 @@ def compare(
     # what could fail cheaply fails before anything is computed
     if output is not None:
         check_output(output)
-    from pkpd.compare import Scene, horizon
+    from pkpd.compare import Scene
     from pkpd.compare import compare as run
     from pkpd.compare.schedules import read_schedules
     from pkpd.fit import read_fit
@@ -137,7 +137,7 @@ def compare(
         covariates={name: value for name, value in given.items() if name in of_the_subject},
         parameters={name: value for name, value in given.items() if name not in of_the_subject},
         responders=responders,
-        until_days=until_days or horizon(item.schedule for item in named),
+        until_days=until_days,
         threads=jobs,
     )
     what = f"simulating {len(named)} schedule{'s' * (len(named) > 1)} in {subjects:,} subjects"
@@ -228,50 +228,65 @@ def _write(comparison: Comparison, output: Path, command: str) -> None:
 
 def show(comparison: Comparison, *, everything: bool = True) -> None:
     """Print a comparison: what is compared, the table, warnings, and how to read it."""
+    from rich.text import Text
+
     from pkpd.compare import letters
 
     out = console()
+    whole = not out.is_terminal  # lines, for programs and files
     marks = letters(len(comparison.arms))
     for mark, arm in zip(marks, comparison.arms, strict=True):
         schedule = arm.text
         words = arm.label if arm.label.startswith(schedule) else f"{arm.label}: {schedule}"
-        out.print(f"[bold]{mark}[/]  {plain(words)}", soft_wrap=True)
+        out.print(Text.assemble((mark, "bold"), "  ", words), soft_wrap=whole)
     out.print()
-    for line in _lines(comparison, marks):
+    lines, left_out = _lines(comparison, marks, math.inf if whole else out.width)
+    for line in lines:
         out.print(line, soft_wrap=True)
     out.print()
+    if left_out:
+        out.print(
+            "There is no room here for the median by the parameters alone: a wider window, --json and -o have it.",
+            style="dim",
+        )
     for line in _remarks(comparison, marks):
-        out.print(plain(line), style="dim", soft_wrap=True)
+        out.print(plain(line), style="dim", soft_wrap=whole)
     for line in comparison.short_warnings:
-        out.print(f"[yellow]![/] {plain(line)}", soft_wrap=True)
+        out.print(f"[yellow]![/] {plain(line)}", soft_wrap=whole)
     for line in comparison.reading:
-        out.print(plain(line), style="dim", soft_wrap=True)
+        out.print(plain(line), style="dim", soft_wrap=whole)
     if not everything:
         out.print(
             "These are the main endpoints: --endpoints all shows every one, -o report.html with definitions and figures.",
             style="dim",
-            soft_wrap=True,
+            soft_wrap=whole,
         )
     out.print("A model, not medical advice.", style="dim")
 
 
-def _lines(comparison: Comparison, marks: list[str]) -> list[str]:
-    """The table as lines: with one schedule a line per endpoint, with several a block, which is narrow enough for 80 columns without breaks."""
+def _lines(comparison: Comparison, marks: list[str], width: float) -> tuple[list[str], bool]:
+    """The table as lines: with one schedule a line per endpoint, with several a block, which is narrow enough for 80 columns.
+
+    Where it is still wider than ``width``, it goes without what the parameters alone do; whether it does is the second value.
+    """
     from pkpd.report.numbers import unit
 
     several = len(comparison.arms) > 1
-    head = ["", "median (90 %)", "by parameters", "difference to A (90 %)", "better"]
+    heads = [
+        ["", "median", "median, by", "difference to A", "better"],
+        ["", "(90 % of subjects)", "the parameters", "(90 % of subjects)", "than A"],
+    ]
     body: list[list[str]] = []  # a heading is a row of one cell
     for k, endpoint in enumerate(comparison.endpoints):
         if k == 0 or endpoint.group != comparison.endpoints[k - 1].group:
             body.append([f"[bold]{plain(endpoint.group)}[/]"])
-        shown = unit(endpoint.unit)
+        rows = [row for row in comparison.rows if row.endpoint == endpoint]
+        shown = "probability" if rows[0].of != "subjects" else unit(endpoint.unit)
         name = f"{endpoint.name} ({shown})" if shown else endpoint.name
+        name += {1: " ↑", -1: " ↓"}.get(endpoint.better, "")
         if several:
             body.append([plain(name)])
-        for mark, row in zip(
-            marks, (row for row in comparison.rows if row.endpoint == endpoint), strict=True
-        ):
+        for mark, row in zip(marks, rows, strict=True):
             cells = [f" {mark}" if several else name, _cell(row.median, row.low, row.high, "no value")]
             cells.append(_span(row.median_low, row.median_high))
             if several:
@@ -281,15 +296,18 @@ def _lines(comparison: Comparison, marks: list[str]) -> list[str]:
                     f"{better:>6}",
                 ]
             body.append(cells)
-    n_columns = 5 if several else 3
-    widths = [max(len(row[i]) for row in [head, *body] if len(row) > 1) for i in range(n_columns)]
+    columns = list(range(5 if several else 3))
+    widths = [max(len(row[i]) for row in [*heads, *body] if len(row) > 1) for i in columns]
+    left_out = sum(widths) + 2 * len(widths) - 2 > width
+    if left_out:
+        columns.remove(2)
 
     def line(cells: list[str]) -> str:
-        return "  ".join(plain(cell).ljust(width) for cell, width in zip(cells, widths)).rstrip()
+        # padded before it is escaped, which makes it longer
+        return plain("  ".join(cells[i].ljust(widths[i]) for i in columns).rstrip())
 
-    return [line(head[:n_columns]), "─" * (sum(widths) + 2 * n_columns - 2)] + [
-        row[0] if len(row) == 1 else line(row) for row in body
-    ]
+    rule = "─" * (sum(widths[i] for i in columns) + 2 * len(columns) - 2)
+    return [*map(line, heads), rule, *(row[0] if len(row) == 1 else line(row) for row in body)], left_out
 
 
 def _cell(middle: float, low: float, high: float, absent: str = "", sign: bool = False) -> str:
@@ -310,7 +328,9 @@ def _span(low: float, high: float) -> str:
 
 def _remarks(comparison: Comparison, marks: list[str]) -> list[str]:
     """What stands in no cell: who has no value and why, and what whoever reads an endpoint has to know."""
-    lines = []
+    lines = ["↑ more is wanted, ↓ less is wanted."] * any(
+        endpoint.better for endpoint in comparison.endpoints
+    )
     for endpoint in comparison.endpoints:
         rows = [row for row in comparison.rows if row.endpoint == endpoint]
         said = [words for mark, row in zip(marks, rows, strict=True) if (words := _absent(mark, row))]
@@ -326,6 +346,8 @@ def _remarks(comparison: Comparison, marks: list[str]) -> list[str]:
 
 
 def _absent(mark: str, row: Row) -> str:
+    if row.missing and not (row.n or row.beyond):
+        return f"none in {mark}"
     parts = [f"{row.missing:,} without a value"] * bool(row.missing) + [
         f"{row.beyond:,} not within the horizon"
     ] * bool(row.beyond)

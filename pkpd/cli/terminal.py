@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from pkpd.errors import InputError, PkpdError
+from pkpd.errors import InputError, PkpdError, ScheduleError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,6 +26,23 @@ SeedOption = Annotated[
 JobsOption = Annotated[
     int | None, typer.Option(min=1, help="Number of cores to use (default: all).", show_default=False)
 ]
+
+
+class OfSchedules(TyperCommand):
+    """A command with schedules as arguments: one that begins with a minus sign is a schedule, and no unknown option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:  # typer's "no such option" has no public type
+            unknown = getattr(error, "option_name", None) or "--"
+            for argument in given:
+                if re.match(r"-[\d.]", argument) and argument.startswith(unknown):
+                    raise ScheduleError(
+                        f'"{argument}": a dose must be above zero; no treatment is written "none"'
+                    ) from None
+            raise
 
 
 # --- quantities as arguments ---
@@ -127,7 +146,7 @@ class Work:
         self._timer.daemon = True
         self._lock = threading.Lock()
         self._bar: Any = None
-        self._shown = False
+        self._shown = self._over = False
         self._printed = ""
 
     def __enter__(self) -> Work:
@@ -138,7 +157,7 @@ class Work:
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
         with self._lock:
-            self._shown = False
+            self._shown, self._over = False, True
             if self._bar is not None:
                 self._bar.stop()
                 self._bar = None
@@ -151,6 +170,8 @@ class Work:
 
     def _show(self) -> None:
         with self._lock:
+            if self._over:  # the timer went off while the work ended
+                return
             terminal = console(stderr=True)
             if terminal.is_terminal:
                 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn

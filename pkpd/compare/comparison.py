@@ -239,13 +239,13 @@ def compare(arms: Iterable[Arm]) -> Comparison:
                 f'"{arm.label}" was simulated with other subjects or to another day than "{first.label}"; arms of one scene can be compared'
             )
     draw = scene.population.draw
-    endpoints = dict.fromkeys(endpoint for arm in arms for endpoint in arm.endpoints)
+    dosed = [arm for arm in arms if arm.dose_days.size] or arms
+    endpoints = dict.fromkeys(endpoint for arm in dosed for endpoint in arm.endpoints)
     rows = []
     for endpoint in endpoints:
-        nothing = np.full(draw.size, 0.0 if endpoint in BY_RULES else NAN)
-        base = first.endpoints.get(endpoint, nothing)
+        base = _values(first, endpoint)
         for arm in arms:
-            values = arm.endpoints.get(endpoint, nothing)
+            values = _values(arm, endpoint)
             rows.append(_row(endpoint, arm.label, values, None if arm is first else base, draw))
     return Comparison(arms, tuple(rows), _reading(arms), _told(arms), _provenance(arms))
 
@@ -262,6 +262,16 @@ def _labelled(arms: tuple[Arm, ...]) -> tuple[Arm, ...]:
         seen.add(label)
         named.append(arm if label == arm.label else dataclasses.replace(arm, label=label))
     return tuple(named)
+
+
+def _values(arm: Arm, endpoint: Endpoint) -> Floats:
+    """(n_subjects,), nan where the arm does not have it. No dose at all is none in any unit."""
+    if endpoint not in arm.endpoints and not arm.dose_days.size:
+        alike = {other.name: values for other, values in arm.endpoints.items()}
+        if endpoint.name in alike:
+            return alike[endpoint.name]
+    nothing = 0.0 if endpoint in BY_RULES else NAN  # without rules no dose is held, reduced or raised
+    return arm.endpoints.get(endpoint, np.full(arm.scene.subjects, nothing))
 
 
 def _row(endpoint: Endpoint, label: str, values: Floats, base: Floats | None, draw: NDArray[np.int64]) -> Row:
@@ -327,31 +337,52 @@ def uncertainty(values: Floats, draw: NDArray[np.int64]) -> tuple[float, float]:
     each draw has few subjects: the variance that is left is the variance between draws less the mean sampling variance of a median (from its order
     statistics; Woodruff, JASA 1952).
     """
-    order = np.argsort(draw, kind="stable")
-    starts = np.flatnonzero(np.diff(draw[order], prepend=-1))
-    groups = [group[~np.isnan(group)] for group in np.split(values[order], starts[1:])]
-    groups = [np.sort(group) for group in groups if group.size >= FEWEST_OF_A_DRAW]
-    if len(groups) < FEWEST_DRAWS:
+    groups = _by_draw(values, draw)
+    if sum(len(group) for group in groups) < FEWEST_DRAWS:
         return NAN, NAN
-    medians = np.array([group[(group.size - 1) // 2] for group in groups])
+    medians = np.concatenate([_medians(group) for group in groups])
     if np.isinf(medians).any():
         low, _, high = _three(medians)
         return low, high
     total = float(np.var(medians, ddof=1))
-    by_chance = float(np.mean([_variance_of_the_median(group) for group in groups]))
+    by_chance = float(np.mean(np.concatenate([_variance_of_the_median(group) for group in groups])))
     left = math.sqrt(max(0.0, 1.0 - by_chance / total)) if total > 0.0 else 0.0
     middle = float(np.median(medians))
     low, high = np.quantile(middle + left * (medians - middle), (LEVELS[0], LEVELS[-1]))
     return float(low), float(high)
 
 
-def _variance_of_the_median(group: Floats) -> float:
-    """Sampling variance of the median of a sorted group, from the order statistics one standard error to each side of it."""
-    half = 0.5 * math.sqrt(group.size)
-    middle = (group.size - 1) / 2
-    finite = group[np.isfinite(group)]
-    low, high = np.interp((middle - half, middle + half), np.arange(finite.size), finite)
-    return float(0.25 * (high - low) ** 2)
+def _medians(group: Floats) -> Floats:
+    """Of sorted values, (n, size) -> (n,); the lower of the two in the middle where the upper one is infinite."""
+    size = group.shape[1]
+    lower, upper = group[:, (size - 1) // 2], group[:, size // 2]
+    return np.where(np.isfinite(upper), (lower + upper) / 2, lower)
+
+
+def _by_draw(values: Floats, draw: NDArray[np.int64]) -> list[Floats]:
+    """The values of each draw in ascending order, those without a value left out: draws of the same size together, (n_draws, size) each."""
+    order = np.lexsort((values, draw))  # nan comes last in its draw
+    ascending = values[order]
+    starts = np.flatnonzero(np.diff(draw[order], prepend=-1))
+    sizes = np.add.reduceat(~np.isnan(ascending), starts, dtype=np.int64)
+    return [
+        ascending[starts[sizes == size, None] + np.arange(size)]
+        for size in np.unique(sizes)
+        if size >= FEWEST_OF_A_DRAW
+    ]
+
+
+def _variance_of_the_median(group: Floats) -> Floats:
+    """Sampling variance of the median of sorted values, (n, size) -> (n,), from the order statistics one standard error to each side of it."""
+    size = group.shape[1]
+    places = 0.5 * (size - 1) + 0.5 * math.sqrt(size) * np.array([-1.0, 1.0])
+    if not np.isfinite(group).all():
+        found = [row[np.isfinite(row)] for row in group]
+        low, high = np.array([np.interp(places, np.arange(row.size), row) for row in found]).T
+    else:
+        whole = places.astype(np.int64)
+        low, high = (group[:, whole] + (places - whole) * (group[:, whole + 1] - group[:, whole])).T
+    return np.asarray(0.25 * (high - low) ** 2)
 
 
 def _reading(arms: Sequence[Arm]) -> tuple[str, ...]:
@@ -369,11 +400,11 @@ def _reading(arms: Sequence[Arm]) -> tuple[str, ...]:
     ]
     if len(arms) > 1:
         sentences.append(
-            "Differences are those of the same subject, to the first schedule; P(better) is the share of subjects who do better than with the first, ties counting half."
+            "Differences are those of the same subject, to the first schedule; better is the share of subjects who do better than with the first, ties counting half."
         )
     if uncertain and draws >= FEWEST_DRAWS and n // draws >= FEWEST_OF_A_DRAW:
         sentences.append(
-            f'"By the parameters" is the 90 % interval of the median alone over {draws} draws with {n // draws} subjects each: how sure the model is of its middle.'
+            f'"By the parameters alone" is the 90 % interval of the median over {draws} draws with {n // draws} subjects each: how sure the model is of its middle.'
         )
     if any(arm.rules for arm in arms):
         sentences.append(

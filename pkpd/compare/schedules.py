@@ -72,7 +72,9 @@ def _is_file(argument: str) -> bool:
 
 
 def _label(label: str, schedule: Plan) -> str:
-    return label or (str(schedule) if planned(schedule).parts else "none (placebo)")
+    """On one line, without what a terminal would obey."""
+    shown = "".join(character if character.isprintable() else " " for character in label)
+    return " ".join(shown.split()) or (str(schedule) if planned(schedule).parts else "none (placebo)")
 
 
 def _from_file(path: Path, errors: list[str]) -> list[Named]:

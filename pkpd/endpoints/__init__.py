@@ -11,7 +11,7 @@ Each file knows those above it. Curves are (n_subjects, n_times); times stay in 
 
 from pkpd.endpoints.endpoint import GROUPS, Endpoint, quantiles
 from pkpd.endpoints.evaluate import ROLES, evaluate
-from pkpd.endpoints.grid import grid
+from pkpd.endpoints.grid import followed, grid
 from pkpd.endpoints.regimen import Regimen, by_size, doses, largest_daily
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "by_size",
     "doses",
     "evaluate",
+    "followed",
     "grid",
     "largest_daily",
     "quantiles",

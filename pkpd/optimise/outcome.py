@@ -84,7 +84,7 @@ def _worlds(values: Floats, median: float, draw: NDArray[np.int64]) -> Floats:
     numbers, place = np.unique(draw, return_inverse=True)
     if numbers.size == 1:  # nothing is uncertain
         return np.full(draw.size, median)
-    medians = np.array([quantiles(values[place == number], (0.5,))[0] for number in range(numbers.size)])
+    medians = np.array([_median(values[place == number]) for number in range(numbers.size)])
     low, high = uncertainty(values, draw)
     if math.isnan(low) or np.isnan(medians).any():
         return np.full(draw.size, np.nan)
@@ -93,6 +93,12 @@ def _worlds(values: Floats, median: float, draw: NDArray[np.int64]) -> Floats:
         left = (high - low) / (raw[1] - raw[0]) if raw[1] > raw[0] else 0.0
         medians = median + left * (medians - np.median(medians))
     return np.asarray(medians[place])
+
+
+def _median(values: Floats) -> float:
+    """Between the two in the middle where their number is even, the lower where the upper is infinite; nan without values."""
+    low, high = quantiles(values, (0.5,))[0], -quantiles(-values, (0.5,))[0]
+    return float((low + high) / 2 if math.isfinite(high) else low)
 
 
 def check_draws(scene: Scene) -> None:

@@ -154,11 +154,13 @@ def panel_grid(n: int, columns: int, size: tuple[float, float]) -> tuple[Figure,
 def put_title(figure: Figure, title: str) -> None:
     if title:
         length = int(12 * figure.get_figwidth())
-        figure.suptitle(clipped(title, length), x=0.01, ha="left", fontsize=10.5, fontweight="bold")
+        figure.suptitle(literal(clipped(title, length)), x=0.01, ha="left", fontsize=10.5, fontweight="bold")
 
 
 def put_legend(figure: Figure, handles: Sequence[Any]) -> None:
     """A legend below the panels, in as many columns as the figure is wide."""
+    for handle in handles:
+        handle.set_label(literal(str(handle.get_label())))
     widths = [0.75 + 0.072 * len(str(handle.get_label())) for handle in handles]
     for columns in range(len(handles), 0, -1):
         # matplotlib fills column after column, the first ones with one more where it does not come out even
@@ -273,9 +275,14 @@ def shown_unit(unit: str) -> str:
     return re.sub(r"m\^?2\b", "m²", unit).replace("^3", "³")
 
 
+def literal(text: str) -> str:
+    """Text that people typed, in which matplotlib is to see no formula."""
+    return text.replace("$", r"\$")
+
+
 def clipped(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def wrapped(text: str, width: int) -> str:
-    return "\n".join(textwrap.wrap(text, width)[:3])
+    return literal("\n".join(textwrap.wrap(text, width)[:3]))

@@ -184,7 +184,7 @@ def differences_figure(rows: Sequence[Mapping[str, Any]], *, title: str = "", li
         beside(axis, -i, rows[place]["text"], 8)
         beside(axis, -i, rows[place]["better"], 196, "right")
     beside(axis, 0, "difference (90 %)", 8, bold=True)
-    beside(axis, 0, "P(better)", 196, "right", bold=True)
+    beside(axis, 0, "better", 196, "right", bold=True)
     axis.set_ylim(-len(lines) + 0.4, 0.7)
     axis.set_xlim(-_EDGE * limit * 1.02, _EDGE * limit * 1.02)
     axis.grid(False, axis="y")
@@ -279,8 +279,8 @@ def trade_off_figure(
             (axis.get_ylim(), gain["name"], axis.set_ylim),
         ):
             values = np.array([point[name][:3] for point in points], dtype=float)
-            if not (values < 0).any():
-                put(0.0, limits[1])
+            if not (values < -0.01 * limits[1]).any():
+                put(-0.03 * limits[1], limits[1])
     handles = [
         line_handle(
             clipped(f"{point['letter']}  {point['label']}", 62),

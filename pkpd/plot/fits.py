@@ -24,6 +24,7 @@ from pkpd.plot.canvas import (
     hollow,
     is_number,
     line_handle,
+    literal,
     marker_handle,
     new_figure,
     number,
@@ -234,7 +235,7 @@ def _ladder(
     axis = figure.subplots()
     axis.axvspan(-1.96, 1.96, color=PALE, linewidth=0, zorder=0)
     axis.axvline(0, color=GREY, linewidth=0.8, zorder=1)
-    axis.set_yticks([-i for i in range(len(lines))], [label for label, _ in lines])
+    axis.set_yticks([-i for i in range(len(lines))], [literal(label) for label, _ in lines])
     for tick, (_, item) in zip(axis.get_yticklabels(), lines):
         tick.set_fontsize(8)
         if item is None:
@@ -328,7 +329,7 @@ def residual_figure(rows: Sequence[Row], *, title: str = "", limit: float = 6.0)
         spread = np.linspace(-0.26, 0.26, len(members)) if len(members) > 1 else [0.0]
         for row, offset in zip(members, spread):
             _draw_place(axis, float(row["deviation"]), -i - offset, limit, row, *_look(row), "residual")
-    axis.set_yticks([-i for i in range(len(studies))], [clipped(study, 44) for study in studies])
+    axis.set_yticks([-i for i in range(len(studies))], [literal(clipped(study, 44)) for study in studies])
     axis.set_ylim(-len(studies) + 0.4, 0.6)
     axis.set_xlim(-limit * 1.06, limit * 1.06)
     axis.set_xlabel("standardised residual, predicted − reported (standard errors)")

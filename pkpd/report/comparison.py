@@ -75,12 +75,12 @@ def document(comparison: Comparison, command: str = "") -> dict[str, Any]:
         rows = [row for row in comparison.rows if row.endpoint == endpoint]
         shown = {
             "name": endpoint.name,
-            "unit": endpoint.unit,
+            "unit": "probability" if rows[0].of != "subjects" else unit(endpoint.unit),
             "definition": endpoint.definition,
             "wanted": {1: "more is wanted", -1: "less is wanted"}.get(endpoint.better, ""),
             "arrow": {1: "↑", -1: "↓"}.get(endpoint.better, ""),
-            "remark": endpoint.remark,
-            "missing": endpoint.missing if any(row.missing or row.beyond for row in rows) else "",
+            "remark": _sentence(endpoint.remark),
+            "missing": _sentence(endpoint.missing) if any(row.missing or row.beyond for row in rows) else "",
             "rows": [_row(mark, row) for mark, row in zip(marks, rows, strict=True)],
         }
         groups.setdefault(endpoint.group, []).append(shown)
@@ -107,7 +107,7 @@ def document(comparison: Comparison, command: str = "") -> dict[str, Any]:
         "groups": list(groups.items()),
         "findings": findings(comparison),
         "reading": list(comparison.reading),
-        "warnings": list(comparison.short_warnings),
+        "warnings": _warnings(comparison),
         "command": command,
         "provenance_rows": list(flat(provenance)),
     }
@@ -115,26 +115,44 @@ def document(comparison: Comparison, command: str = "") -> dict[str, Any]:
 
 def _row(mark: str, row: Row) -> dict[str, Any]:
     total = row.n + row.missing + row.beyond
-    absent = [f"{row.missing:,} of {total:,} without a value"] * bool(row.missing)
+    absent = [f"{row.missing:,} of {total:,} without a value"] * (0 < row.missing < total)
     absent += [f"{row.beyond:,} of {total:,} not within the horizon"] * bool(row.beyond)
     return {
         "letter": mark,
         "median": finite_or_word(row.median),
-        "interval": _interval(row.low, row.high),
+        "interval": _interval(row.low, row.high, middle=row.median),
         "inner": _interval(row.median_low, row.median_high),
         "difference": finite_or_word(row.difference, sign=True),
-        "difference_interval": _interval(row.difference_low, row.difference_high, sign=True),
+        "difference_interval": _interval(
+            row.difference_low, row.difference_high, sign=True, middle=row.difference
+        ),
         "better": _percent(row.better),
         "absent": "; ".join(absent),
     }
 
 
-def _interval(low: float, high: float, sign: bool = False) -> str:
-    return (
-        ""
-        if math.isnan(low) or low == high
-        else f"{finite_or_word(low, sign)} to {finite_or_word(high, sign)}"
-    )
+def _interval(low: float, high: float, sign: bool = False, middle: float = math.nan) -> str:
+    """Nothing for ends that are shown as the same, unless what is in between is shown as something else."""
+    ends = [finite_or_word(low, sign), finite_or_word(high, sign)]
+    same = ends[0] == ends[1] and (math.isnan(middle) or finite_or_word(middle, sign) == ends[0])
+    return "" if math.isnan(low) or same else " to ".join(ends)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _warnings(comparison: Comparison) -> list[tuple[str, list[str]]]:
+    """Sentences under the schedules that they are about ("" for those about the subjects)."""
+    marks = letters(len(comparison.arms))
+    said: dict[tuple[int, ...], list[str]] = {}
+    for about, sentence in comparison.told:
+        said.setdefault(about, []).append(_sentence(sentence))
+    first = sorted(said, key=lambda about: (len(about) not in (0, len(marks)), about))
+    return [
+        ("All" if len(about) == len(marks) > 1 else ", ".join(marks[i] for i in about), said[about])
+        for about in first
+    ]
 
 
 def findings(comparison: Comparison) -> list[str]:
@@ -146,15 +164,15 @@ def findings(comparison: Comparison) -> list[str]:
         parts: list[str] = []
         for name, words in (
             (GAIN, "Tregs at {} times baseline on average over the treatment"),
-            ("NK mean fold", "NK cells at {}"),
+            ("NK mean fold", "NK cells at {} times"),
             ("injections per 28 days", "{} injections in 28 days"),
         ):
             if name not in named:
                 continue
             row = comparison.row(name, i)
             if math.isfinite(row.median):
-                spread = "" if row.low == row.high else f" ({number(row.low)} to {number(row.high)})"
-                parts.append(words.format(number(row.median) + spread))
+                interval = _interval(row.low, row.high, middle=row.median)
+                parts.append(words.format(number(row.median) + f" ({interval})" * bool(interval)))
         better = ""
         if i and GAIN in named:
             row = comparison.row(GAIN, i)

@@ -16,7 +16,7 @@ def number(value: Any, digits: int = 3) -> str:
         return ""
     if value == 0:
         return "0"
-    size = math.floor(math.log10(abs(value)))
+    size = int(f"{value:.{digits - 1}e}".partition("e")[2])  # as rounded: 0.9999 is 1.00
     if size < -4 or size > 6:
         return f"{value:.{digits - 1}e}".replace("-", "−", 1) if value < 0 else f"{value:.{digits - 1}e}"
     text = f"{value:,.{max(0, digits - 1 - size)}f}"
