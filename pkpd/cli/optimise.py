@@ -37,7 +37,7 @@ def optimise(
     constraints: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[CONSTRAINT]...",
+            metavar="CONSTRAINT...",
             help='What must hold: "Treg at least +50 % on average", "NK under twice baseline", "at most 8 injections a month", or any endpoint: '
             '"NK peak fold < 3".',
             show_default=False,
