@@ -16,6 +16,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pkpd.cohort import simulate_records as simulate_records
+    from pkpd.compare import Scene as Scene
+    from pkpd.compare import compare as compare
     from pkpd.dosing import Schedule as Schedule
     from pkpd.errors import ConvergenceError as ConvergenceError
     from pkpd.errors import InputError as InputError
@@ -34,13 +37,16 @@ _HOME = {
     "ConvergenceError": "pkpd.errors",
     "InputError": "pkpd.errors",
     "PkpdError": "pkpd.errors",
+    "Scene": "pkpd.compare",
     "Schedule": "pkpd.dosing",
     "SolverError": "pkpd.errors",
+    "compare": "pkpd.compare",
     "fit": "pkpd.fit",
     "fits": "pkpd.library",
     "load": "pkpd.kernel",
     "models": "pkpd.library",
     "simulate": "pkpd.simulate",
+    "simulate_records": "pkpd.cohort",
     "write_report": "pkpd.report",
 }
 
@@ -48,14 +54,17 @@ __all__ = [
     "ConvergenceError",
     "InputError",
     "PkpdError",
+    "Scene",
     "Schedule",
     "SolverError",
     "__version__",
+    "compare",
     "fit",
     "fits",
     "load",
     "models",
     "simulate",
+    "simulate_records",
     "write_report",
 ]
 
@@ -73,7 +82,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """Keeps ``pkpd.simulate`` and ``pkpd.fit`` the functions of that name.
+    """Keeps ``pkpd.simulate``, ``pkpd.compare`` and ``pkpd.fit`` the functions of that name.
 
     The import system sets a submodule as an attribute of its package when it is first loaded, which would put the
     module ``pkpd.simulate`` in the place of the function. ``from pkpd.simulate import Profile`` works as always.

@@ -141,19 +141,21 @@ def evaluate(
     sizes: Mapping[str, ArrayLike] | None = None,
     dose_units: Mapping[str, Mapping[str, float]] | None = None,
     seed: int = 0,
+    daily: ArrayLike | None = None,
 ) -> dict[Endpoint, Floats]:
     """The endpoint ``EVENT``, (n_subjects,) probabilities, one posterior draw per subject: for any schedule the same draws, so that differences are paired.
 
-    sizes, dose_units : as in `pkpd.endpoints.evaluate`. Raises InputError for a body size that is missing.
+    sizes, dose_units : as in `pkpd.endpoints.evaluate`; daily : (n_subjects,), the largest daily dose in MIU that each was given, where it is not that of the
+    schedule. Raises InputError for a body size that is missing.
     """
     if n_subjects < 1:
         raise InputError(f"the number of subjects must be at least 1, not {n_subjects}")
     p0, k = posterior().draws(n_subjects, seed)
     try:
-        dose = largest_daily(schedule, "MIU", sizes or {}, n_subjects, dose_units)
+        planned = largest_daily(schedule, "MIU", sizes or {}, n_subjects, dose_units)
     except ScheduleError:
         return {EVENT: np.full(n_subjects, np.nan)}
-    return {EVENT: one_hit(p0, k, dose)}
+    return {EVENT: one_hit(p0, k, planned if daily is None else daily)}
 
 
 def warnings(

@@ -236,7 +236,11 @@ WRONG = {
     "schedule": (["simulate", MODEL, "100 mg iv evry 12 h x3"], "evry"),
     "empty schedule": (["simulate", MODEL, ""], "none"),
     "zero dose": (["simulate", MODEL, "0 mg iv once"], "above zero"),
-    "route": (["simulate", MODEL, "100 mg sc once"], "sc"),
+    "negative dose": (["simulate", MODEL, "-1 mg iv once"], "schedule:1:1: a dose cannot be negative"),
+    "route": (
+        ["simulate", MODEL, "100 mg iv once and 100 mg sc once"],
+        ':1:20: this model has no route "sc"',
+    ),
     "dose unit": (["simulate", MODEL, "1 MIU iv once"], "MIU"),
     "unknown ending": (["simulate", MODEL, SCHEDULE, "-o", "out.xlsx"], ".parquet"),
     "no ending": (["simulate", MODEL, SCHEDULE, "-o", "out"], ".parquet"),

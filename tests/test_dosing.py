@@ -492,6 +492,18 @@ def test_errors_count_lines_and_take_the_name_of_the_text() -> None:
     assert "  2 |   then weeky x2\n    |        ^^^^^" in str(error.value)
 
 
+def test_what_a_model_cannot_take_is_shown_in_the_text_it_was_read_from() -> None:
+    schedule = Schedule.parse("1 MIU sc daily x5\nthen 1 MIU svc daily x2", file="a.txt")
+    with pytest.raises(ScheduleError) as error:
+        schedule.events(**MODEL)
+    assert str(error.value).startswith('a.txt:2:6: this model has no route "svc"')
+    assert "  2 | then 1 MIU svc daily x2\n    |      ^^^^^^^^^^^^^^^^^^" in str(error.value)
+    with pytest.raises(ScheduleError, match=r"^this model has no route"):
+        schedule.shifted(1).events(**MODEL)  # which is no text that anybody wrote
+    assert schedule == Schedule(schedule.parts)
+    assert hash(schedule) == hash(Schedule(schedule.parts))
+
+
 def test_a_long_line_is_shown_around_the_place() -> None:
     text = " and ".join(["1 MIU sc daily x5"] * 200) + " adn 2 MIU sc once"
     with pytest.raises(ScheduleError) as error:

@@ -106,6 +106,18 @@ def test_an_infusion_at_steady_state_shorter_than_equal_to_and_longer_than_the_i
     assert np.allclose(found, each.sum(axis=0), rtol=1e-6)
 
 
+def test_how_many_infusions_of_a_steady_state_overlap_goes_by_the_dose_of_the_body():
+    """By the route's rate 24 mg take 2 h, per body size of 4 they take 8 h, more than two intervals."""
+    k = kernel(ROUTES)
+    times, size = np.linspace(0.0, 12.0, 25), k.PARAMETERS.index("Km")
+    values = {"Km": 4.0, "F": 1.0, "R": 12.0}
+    each = amounts(
+        k, table(k, steady(24.0, 3.0, "rate", duration=np.nan, size=size)), times, values, rtol=1e-7
+    )
+    whole = amounts(k, table(k, steady(96.0, 3.0, "rate", duration=np.nan)), times, values, rtol=1e-7)
+    assert np.allclose(each, whole, rtol=1e-6)
+
+
 def test_a_constant_infusion_at_steady_state_ends_at_its_record():
     k = kernel(PLAIN)
     event = table(k, {"kind": STEADY, "rate": 7.0})

@@ -44,8 +44,8 @@ def test_names_are_objects_with_a_docstring_and_keep_their_home(name):
 
 def test_functions_are_not_replaced_by_the_modules_of_the_same_name():
     code = (
-        "import pkpd, pkpd.simulate, pkpd.fit; from pkpd.simulate import simulate; "
-        "assert pkpd.simulate is simulate; assert callable(pkpd.fit)"
+        "import pkpd, pkpd.simulate, pkpd.fit, pkpd.compare; from pkpd.simulate import simulate; "
+        "assert pkpd.simulate is simulate; assert callable(pkpd.fit); assert callable(pkpd.compare)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -24,6 +24,7 @@ TABLE: dict[str, tuple[int, set[str], set[str]]] = {
     "simulate": (5, {"errors", "symbolic", "kernel", "ode", "dosing", "solve"}, {"pandas"}),
     "data": (4, {"errors", "units", "library", "dosing"}, set()),
     "endpoints": (5, {"errors", "dosing"}, set()),
+    "adaptive": (6, {"errors", "units", "dosing", "kernel", "ode", "solve", "endpoints"}, set()),
     "cohort": (6, {"errors", "kernel", "ode", "dosing", "solve", "simulate"}, {"pandas"}),
     "likelihood": (5, {"errors", "data"}, set()),
     "domain": (6, {"errors", "dosing", "data", "endpoints"}, set()),
@@ -60,7 +61,7 @@ TABLE: dict[str, tuple[int, set[str], set[str]]] = {
             "domain",
             "fit",
         }
-        | {"population"},
+        | {"population", "adaptive"},
         {"pandas"},
     ),
     "plot": (8, {"errors", "files"}, {"matplotlib"}),
@@ -72,7 +73,11 @@ TABLE: dict[str, tuple[int, set[str], set[str]]] = {
         {"typer", "rich"},
     ),
     "__main__": (11, {"cli"}, set()),
-    "__init__": (11, {"errors", "library", "dosing", "kernel", "simulate", "fit", "report"}, set()),
+    "__init__": (
+        11,
+        {"errors", "library", "dosing", "kernel", "simulate", "cohort", "fit", "compare", "report"},
+        set(),
+    ),
 }
 
 

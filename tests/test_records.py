@@ -447,6 +447,7 @@ def test_covariates_that_cannot_be_are_refused(line, place, words):
         ({"AMT": 0, "EVID": 1}, "2:5 (AMT)", "a dose of 0"),
         ({"AMT": ".", "EVID": 1}, "2:5 (AMT)", "a dose without an amount"),
         ({"AMT": "ten"}, "2:5 (AMT)", '"ten" is not a number'),
+        ({"AMT": "1 MIU"}, "2:5 (AMT)", "the unit of a dose in a column DOSE_UNIT"),
         ({"AMT": "9" * 90_000}, "2:5 (AMT)", "longer"),
         ({"AMT": "__import__('os')"}, "2:5 (AMT)", "is not a number"),
         ({"ID": "."}, "2:1 (ID)", "belongs to no subject"),

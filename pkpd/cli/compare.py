@@ -102,6 +102,7 @@ def compare(
 
       pkpd compare "1 MIU sc daily x5 every 28 d x3" "2 MIU sc daily x5 every 28 d x3" "0.26 MIU/m2 sc every 3 d for 84 d"
       pkpd compare schedules.txt none -o report.html
+      pkpd compare "1 MIU sc weekly x12" "1 MIU sc weekly x12; hold if nk > 2 x baseline; reduce by 25 % if treg_pct > 15 %"
       pkpd compare "1 MIU sc daily x5 every 28 d x3" "1 MIU sc weekly x12" --set "BSA = 1.9 m^2" --until "120 d"
       pkpd compare "1 MIU sc daily x5 every 28 d x3" --study IMODALS --endpoints "Treg mean fold" --json
 
@@ -234,7 +235,7 @@ def show(comparison: Comparison, *, everything: bool = True) -> None:
     whole = not out.is_terminal  # lines, for programs and files
     marks = letters(len(comparison.arms))
     for mark, arm in zip(marks, comparison.arms, strict=True):
-        schedule = str(arm.schedule)
+        schedule = arm.text
         words = arm.label if arm.label.startswith(schedule) else f"{arm.label}: {schedule}"
         out.print(Text.assemble((mark, "bold"), "  ", words), soft_wrap=whole)
     out.print()

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pkpd import tolerability
+from pkpd.adaptive import BY_RULES
 from pkpd.compare.scene import Arm
 from pkpd.endpoints import Endpoint, quantiles
 from pkpd.errors import InputError
@@ -32,6 +33,7 @@ NAN = math.nan
 MAIN = (
     "Cmax", "AUC", "Treg peak fold", "Treg mean fold", "Treg trough fold", "Treg days above +50 %", "Treg days to return", "NK mean fold",
     "CD56bright NK mean fold", "Treg gain over NK", "CCL2 change", "adverse event", "injections per 28 days", "dose per 28 days",
+    "doses held", "doses reduced", "doses raised",
 )  # fmt: skip
 """The endpoints that are shown where there is no room for all."""
 Three = tuple[float, float, float]
@@ -148,8 +150,9 @@ class Comparison:
             "arms": [
                 {
                     "label": arm.label,
-                    "schedule": str(arm.schedule),
+                    "schedule": arm.text,
                     "doses": len(arm.dose_days),
+                    "rules": None if arm.rules is None else arm.rules.to_dict(),
                     "failed_subjects": arm.failed,
                     "warnings": list(arm.warnings),
                     "rows": [
@@ -164,7 +167,7 @@ class Comparison:
         }
 
     def _records(self) -> list[dict[str, Any]]:
-        schedules = {arm.label: str(arm.schedule) for arm in self.arms}
+        schedules = {arm.label: arm.text for arm in self.arms}
         about = ("name", "unit", "group", "definition")
         return [
             {"schedule": schedules[row.arm], "arm": row.arm}
@@ -267,7 +270,8 @@ def _values(arm: Arm, endpoint: Endpoint) -> Floats:
         alike = {other.name: values for other, values in arm.endpoints.items()}
         if endpoint.name in alike:
             return alike[endpoint.name]
-    return arm.endpoints.get(endpoint, np.full(arm.scene.subjects, NAN))
+    nothing = 0.0 if endpoint in BY_RULES else NAN  # without rules no dose is held, reduced or raised
+    return arm.endpoints.get(endpoint, np.full(arm.scene.subjects, nothing))
 
 
 def _row(endpoint: Endpoint, label: str, values: Floats, base: Floats | None, draw: NDArray[np.int64]) -> Row:
@@ -387,6 +391,11 @@ def _reading(arms: Sequence[Arm]) -> tuple[str, ...]:
         sentences.append(
             f'"By the parameters alone" is the 90 % interval of the median over {draws} draws with {n // draws} subjects each: how sure the model is of its middle.'
         )
+    if any(arm.rules for arm in arms):
+        sentences.append(
+            "Where a schedule has rules, each subject's doses are those that the rules left it, by the model's own outputs just before a dose, without any error of "
+            "measurement; treatment, cycles and last dose, and the doses that figures show, are those of the schedule as planned."
+        )
     if any(tolerability.EVENT in arm.endpoints for arm in arms):
         sentences.append(
             "The probability of an adverse event has uncertainty of its own, of the few published counts: its interval is over as many draws of that as there are subjects."
@@ -425,7 +434,7 @@ def _provenance(arms: Sequence[Arm]) -> dict[str, Any]:
         "vary": list(population.vary),
         **scene.about,
         "until_days": scene.until_days,
-        "schedules": {arm.label: str(arm.schedule) for arm in arms},
+        "schedules": {arm.label: arm.text for arm in arms},
         "versions": {"pkpd": __version__, "numpy": np.__version__, "python": platform.python_version()},
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import os
@@ -15,16 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pkpd import tolerability
+from pkpd.adaptive import Rules, Titration, shares, titrate
 from pkpd.data import read_data
 from pkpd.domain import Domain
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
-from pkpd.endpoints import GROUPS, ROLES, Endpoint, Regimen, evaluate, followed, grid
-from pkpd.errors import InputError
+from pkpd.dosing.rules import AdaptiveSchedule, Plan, planned, read_plan
+from pkpd.endpoints import GROUPS, ROLES, Endpoint, Regimen, evaluate, followed, grid, largest_daily
+from pkpd.errors import InputError, ScheduleError
 from pkpd.fit import FitResult, System, in_units, read_fit
 from pkpd.kernel import Kernel
 from pkpd.population import Population, virtual_subjects
 from pkpd.sketch import Sketch
-from pkpd.solve import solve, spread, usable_cores
+from pkpd.solve import Solution, solve, spread, usable_cores
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]
@@ -47,8 +50,8 @@ class Arm:
     """What one schedule does to the subjects of a scene.
 
     days : (n_times,); bands : output -> (3, n_times), the 5 %, 50 % and 95 % quantiles over subjects, in ``units``; endpoints : (n_subjects,) each, of
-    the same subjects in every arm of a scene, nan where a subject has no value and inf where it lies beyond the horizon; dose_days, dose_amounts :
-    (n_doses,), as written, in ``dose_unit`` ("" where the doses are not all of one unit); warnings : where this schedule leaves what the fit has
+    the same subjects in every arm of a scene, nan where a subject has no value and inf where it lies beyond the horizon; schedule, dose_days, dose_amounts :
+    (n_doses,), as written, whatever ``rules`` made of them, in ``dose_unit`` ("" where the doses are not all of one unit); warnings : where this schedule leaves what the fit has
     seen; failed : subjects that could not be integrated (their values are nan).
     """
 
@@ -64,6 +67,13 @@ class Arm:
     dose_unit: str
     warnings: tuple[str, ...]
     failed: int
+    rules: AdaptiveSchedule | None = None
+    """The schedule with its rules, where it has some."""
+
+    @property
+    def text(self) -> str:
+        """What is given, in the schedule language, rules included."""
+        return str(self.rules or self.schedule)
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +161,7 @@ class Scene:
 
     def arms(
         self,
-        schedules: Iterable[str | Schedule],
+        schedules: Iterable[str | Plan],
         labels: Iterable[str | None] | None = None,
         *,
         places: Iterable[str] | None = None,
@@ -168,15 +178,17 @@ class Scene:
         schedules = list(schedules)
         places = list(places) if places is not None else [f"schedule {i + 1}" for i in range(len(schedules))]
         read = [
-            Schedule.parse(schedule, place) if isinstance(schedule, str) else schedule
+            read_plan(schedule, place) if isinstance(schedule, str) else schedule
             for schedule, place in zip(schedules, places, strict=True)
         ]
         named = list(labels) if labels is not None else [None] * len(read)
         scene = self.lasting(horizon(read)) if self.until_days is None and read else self
         for schedule, place in zip(read, places, strict=True):  # before anything is simulated
             try:
-                scene.check(schedule)
+                scene.check_plan(schedule)
             except InputError as error:
+                if str(error).startswith(f"{place}:"):
+                    raise
                 raise type(error)(f"{place}: {error}") from None
         total = len(read) * self.subjects
 
@@ -242,19 +254,34 @@ class Scene:
             found += tolerability.warnings(schedule, sizes=sizes, dose_units=alike)
         return tuple(found)
 
-    def arm(
-        self, schedule: str | Schedule, label: str | None = None, *, progress: Progress | None = None
-    ) -> Arm:
-        """Simulate one schedule and evaluate its endpoints.
+    def check_plan(self, plan: Plan) -> None:
+        """As ``check``, of a schedule that may have rules, which must be of this model."""
+        self.check(planned(plan))
+        if isinstance(plan, AdaptiveSchedule):
+            Rules.of(self.population.kernel, plan)
+
+    def _by_rules(self, schedule: Schedule, factors: set[float], known: Sequence[str]) -> list[str]:
+        """What is to be said besides of the smallest and the largest doses that rules led to."""
+        about = {sentence.partition("; nearest is ")[0] for sentence in known}
+        found = []
+        for factor in sorted({min(factors), max(factors)} - {1.0}):
+            for sentence in self.warnings(schedule.scaled(f"{factor:.6g}")):
+                if sentence.partition("; nearest is ")[0] not in about:
+                    found.append(f"By the rules: {sentence}")
+        return found
+
+    def arm(self, schedule: str | Plan, label: str | None = None, *, progress: Progress | None = None) -> Arm:
+        """Simulate one schedule, with or without rules, and evaluate its endpoints.
 
         progress : called with (subjects done, subjects in all).
 
         Raises:
             ScheduleError: a schedule that cannot be read, or that the model cannot be given.
         """
-        schedule = Schedule.parse(schedule) if isinstance(schedule, str) else schedule
-        scene = self if self.until_days is not None else self.lasting(horizon([schedule]))
-        scene.check(schedule)
+        plan = read_plan(schedule) if isinstance(schedule, str) else schedule
+        scene = self if self.until_days is not None else self.lasting(horizon([plan]))
+        scene.check_plan(plan)
+        schedule, rules = planned(plan), plan if isinstance(plan, AdaptiveSchedule) else None
         events = self.events(schedule)
         kernel = self.population.kernel
         per_day = time_units_per_day(kernel.TIME_UNIT)
@@ -270,10 +297,18 @@ class Scene:
         courses = _Courses(len(kept), times.size, n_subjects)
         status = np.zeros(n_subjects, np.int64)
         endpoints: dict[Endpoint, Floats] = {}
+        daily = None if rules is None else np.full(n_subjects, np.nan)
+        factors = {1.0}  # by which doses were multiplied: the smallest and the largest of each chunk
         lock = threading.Lock()
 
         def run(first: int, end: int) -> None:
-            solution = solve(kernel, self.population.values[first:end], events, times, rtol=RTOL, threads=1)
+            people, given = self.population.values[first:end], None
+            solution: Solution | Titration
+            if rules is None:
+                solution = solve(kernel, people, events, times, rtol=RTOL, threads=1)
+            else:
+                solution = titrate(kernel, people, rules, times, rtol=RTOL, threads=1)
+                given = solution.given
             found = evaluate(
                 times,
                 solution.outputs,
@@ -286,8 +321,18 @@ class Scene:
                 sizes={per: self.population.values[first:end, column] for per, column in sizes.items()},
                 dose_unit=unit,
                 dose_units=alike,
+                given=given,
             )
+            if rules is not None and daily is not None and given is not None:
+                found |= shares(rules, given)
+                with contextlib.suppress(ScheduleError):  # not in MIU: there is no probability of an event
+                    own = {per: people[:, column] for per, column in sizes.items()}
+                    daily[first:end] = largest_daily(
+                        schedule, "MIU", own, len(people), _of_one_drug(kernel, "MIU"), given
+                    )
             with lock:
+                if given is not None and (some := given[given > 0.0]).size:
+                    factors.update((float(some.min()), float(some.max())))
                 status[first:end] = solution.status
                 courses.add(first, end, solution.outputs[:, :, kept])
                 for endpoint, values in found.items():
@@ -303,12 +348,13 @@ class Scene:
                 sizes=whole,
                 dose_units=_of_one_drug(kernel, "MIU"),
                 seed=self.population.seed,
+                daily=daily,
             )
         bands = courses.quantiles()
-        doses = schedule.doses()
+        doses, warnings = schedule.doses(), scene.warnings(schedule)
         units = {f"{dose.unit}/{dose.per}" if dose.per else dose.unit for dose in doses}
         return Arm(
-            label=label or (str(schedule) if doses else "none (placebo)"),
+            label=label or (str(plan) if doses else "none (placebo)"),
             schedule=schedule,
             scene=scene,
             days=times / per_day,
@@ -318,14 +364,15 @@ class Scene:
             dose_days=np.array([float(dose.time_days) for dose in doses]),
             dose_amounts=np.array([float(dose.amount) for dose in doses]),
             dose_unit=units.pop() if len(units) == 1 else "",
-            warnings=scene.warnings(schedule),
+            warnings=(*warnings, *scene._by_rules(schedule, factors, warnings)),
             failed=int(np.count_nonzero(status)),
+            rules=rules,
         )
 
 
-def horizon(schedules: Iterable[Schedule]) -> float:
+def horizon(schedules: Iterable[Plan]) -> float:
     """Days to the end of the longest treatment and of 28 days of washout, whole days."""
-    ends = [Regimen.of(schedule).end for schedule in schedules]
+    ends = [Regimen.of(planned(schedule)).end for schedule in schedules]
     return float(math.ceil(max((end for end in ends if math.isfinite(end)), default=0.0)) + WASHOUT_DAYS)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pkpd.dosing import Schedule
+from pkpd.dosing.rules import Plan, planned, read_plan
 from pkpd.errors import DataError, InputError, ScheduleError
 
 ENDINGS = (".txt", ".csv")
@@ -19,10 +19,10 @@ MOST_ERRORS = 10  # that are shown of a file
 
 @dataclass(frozen=True)
 class Named:
-    """A schedule with the name it is shown by, and where it was given: "schedule 2" or "plan.txt:3"."""
+    """A schedule, with rules or without, the name it is shown by, and where it was given: "schedule 2" or "plan.txt:3"."""
 
     label: str
-    schedule: Schedule
+    schedule: Plan
     place: str
 
 
@@ -45,7 +45,7 @@ def read_schedules(arguments: Sequence[str]) -> list[Named]:
             continue
         place = f"schedule {number}"
         try:
-            schedule = Schedule.parse(argument, place)
+            schedule = read_plan(argument, place)
         except ScheduleError as error:
             errors.append(str(error))
         else:
@@ -71,10 +71,10 @@ def _is_file(argument: str) -> bool:
         return False
 
 
-def _label(label: str, schedule: Schedule) -> str:
+def _label(label: str, schedule: Plan) -> str:
     """On one line, without what a terminal would obey."""
     shown = "".join(character if character.isprintable() else " " for character in label)
-    return " ".join(shown.split()) or (str(schedule) if schedule.parts else "none (placebo)")
+    return " ".join(shown.split()) or (str(schedule) if planned(schedule).parts else "none (placebo)")
 
 
 def _from_file(path: Path, errors: list[str]) -> list[Named]:
@@ -90,7 +90,7 @@ def _from_file(path: Path, errors: list[str]) -> list[Named]:
         # the schedule stands in its line as in the file, so that an error points at it there
         placed = "\n" * (number - 1) + " " * (column - 1) + words
         try:
-            schedule = Schedule.parse(placed, str(path))
+            schedule = read_plan(placed, str(path))
         except ScheduleError as error:
             errors.append(str(error))
         else:

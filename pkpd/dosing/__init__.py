@@ -5,6 +5,7 @@
     events       a table of numbers in a model's units
     schedule     doses, courses and schedules as values, in days
     language     text to schedule and back; the language is described at its top
+    rules        a schedule with rules that change doses by the response; described at its top
     csvfile      lines of fields that know their place in a file
     records      data files of doses and observations, as NONMEM and Monolix have them; the format is described at its top
     covariates   how they run between the lines of a file, and the order of what shares an instant

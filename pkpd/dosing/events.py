@@ -78,6 +78,10 @@ class EventTable:
     def __len__(self) -> int:
         return len(self.time)
 
+    def take(self, which: NDArray[np.int64]) -> EventTable:
+        """The events with these numbers, ascending."""
+        return EventTable(*(getattr(self, column.name)[which] for column in fields(self)))
+
     @functools.cached_property
     def only_doses(self) -> bool:
         """Whether there is nothing but doses in it."""
@@ -90,6 +94,14 @@ class EventTable:
         return cls(number, number.copy(), index, number.copy(), index.copy())
 
 
+class PartError(ScheduleError):
+    """An error that belongs to one part of a schedule, which turns the number into a place in its text."""
+
+    def __init__(self, part: int, message: str) -> None:
+        super().__init__(message)
+        self.part = part
+
+
 def event_table(
     courses: Iterable[tuple[Fraction, Part]],
     time_unit: str,
@@ -100,19 +112,16 @@ def event_table(
     """Courses, each with the day on which it starts, in the units of a model; see `pkpd.dosing.Schedule.events`."""
     per_day = units_per_day(time_unit)
     columns: list[tuple[NDArray[np.float64], float, int, float, int]] = []
-    for start, part in courses:
-        route = find_route(part.route, routes)
+    for i, (start, part) in enumerate(courses):
         written = f"{decimal_text(part.amount)} {part.unit}"
         duration = math.nan if part.duration is None else float(part.duration * per_day)
-        columns.append(
-            (
-                _times(part, start, per_day),
-                float(part.amount) * unit_factor(written, part.unit, routes[route], dose_units),
-                route,
-                duration,
-                size_index(written, part.per, sizes),
-            )
-        )
+        try:
+            route = find_route(part.route, routes)
+            factor = unit_factor(written, part.unit, routes[route], dose_units)
+            size = size_index(written, part.per, sizes)
+        except ScheduleError as error:
+            raise PartError(i, str(error)) from None
+        columns.append((_times(part, start, per_day), float(part.amount) * factor, route, duration, size))
     if not columns:
         return EventTable.empty()
     lengths = [len(times) for times, *_ in columns]

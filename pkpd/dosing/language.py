@@ -57,6 +57,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NoReturn
 
+from pkpd.dosing.events import PartError
 from pkpd.dosing.quantities import (
     DOSE_UNIT_SPELLINGS,
     DOSE_UNITS,
@@ -74,7 +75,7 @@ from pkpd.dosing.quantities import (
     time_texts,
     with_size,
 )
-from pkpd.dosing.schedule import AT_START, Part, PartError, Schedule, last_of
+from pkpd.dosing.schedule import AT_START, Part, Schedule, Written, last_of
 from pkpd.dosing.words import (
     COMMON_ROUTES,
     COUNTED_WORDS,
@@ -93,12 +94,12 @@ from pkpd.dosing.words import (
     check_route,
     suggest,
 )
-from pkpd.errors import ScheduleError, located
+from pkpd.errors import ScheduleError
 
 
 def read_schedule(text: str, file: str) -> Schedule:
     """See `Schedule.parse`."""
-    return _Parser(text, file).schedule()
+    return Parser(text, file).schedule()
 
 
 # --- writing ------------------------------------------------------------------------------------------------
@@ -165,7 +166,7 @@ def _undotted(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Token:
+class Token:
     kind: str  # number, x, word, mark, end
     text: str
     start: int
@@ -189,7 +190,7 @@ class _Interval:
         return int(whole) * len(self.offsets) + sum(offset < rest for offset in self.offsets)
 
 
-class _Parser:
+class Parser:
     """Recursive descent over tokens; every failure names the token and what could stand there."""
 
     def __init__(self, text: str, file: str) -> None:
@@ -197,24 +198,29 @@ class _Parser:
             raise ScheduleError(f"a schedule is text, not {type(text).__name__}")
         self.text, self.file = text, file
         self.tokens = [
-            _Token(str(match.lastgroup), _undotted(match.group()), match.start(), match.end())
+            Token(str(match.lastgroup), _undotted(match.group()), match.start(), match.end())
             for match in _TOKEN.finditer(text)
             if match.lastgroup != "space"
         ]
         end = len(text.rstrip())
-        self.tokens.append(_Token("end", "", end, end))
+        self.tokens.append(Token("end", "", end, end))
         self.i = 0
 
     # -- tokens and errors
 
     @property
-    def token(self) -> _Token:
+    def token(self) -> Token:
         return self.tokens[self.i]
 
-    def peek(self, ahead: int = 1) -> _Token:
+    @property
+    def ended(self) -> bool:
+        """Whether the schedule ends here."""
+        return self.token.kind == "end"
+
+    def peek(self, ahead: int = 1) -> Token:
         return self.tokens[min(self.i + ahead, len(self.tokens) - 1)]
 
-    def take(self) -> _Token:
+    def take(self) -> Token:
         token = self.token
         self.i = min(self.i + 1, len(self.tokens) - 1)
         return token
@@ -225,34 +231,11 @@ class _Parser:
             return True
         return False
 
-    def fail(self, message: str, first: _Token, last: _Token | None = None, hint: str = "") -> NoReturn:
+    def fail(self, message: str, first: Token, last: Token | None = None, hint: str = "") -> NoReturn:
         raise self.error(message, first.start, (last or first).end, hint)
 
     def error(self, message: str, start: int, end: int, hint: str = "") -> ScheduleError:
-        lines = (self.text[:start] + "^").splitlines()
-        line, column = len(lines), len(lines[-1])
-        whole = self.text.splitlines()
-        source = whole[line - 1] if line <= len(whole) else ""
-        # Long lines are shown as a window around the place; control characters are replaced.
-        first = max(0, column - 80) if len(source) > 160 else 0
-        window = "".join(
-            c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in source[first : first + 160]
-        )
-        found = located(
-            ScheduleError,
-            message,
-            text="\n" * (line - 1) + window,
-            file=self.file,
-            line=line,
-            column=column - first,
-            length=max(1, min(end - start, len(source) - column + 1, 80)),
-            hint=hint,
-        )
-        if not first:
-            return found
-        return ScheduleError(
-            str(found).replace(f"{self.file}:{line}:{column - first}:", f"{self.file}:{line}:{column}:", 1)
-        )
+        return Written(self.text, self.file).error(message, start, end, hint)
 
     def unexpected(self, expected: str, words: Iterable[str] = (), what: str = "") -> NoReturn:
         """Fail at this token: ``expected`` could stand there, ``words`` are those it may be a slip of."""
@@ -264,6 +247,8 @@ class _Parser:
             known = token.word in RESERVED or token.word in COMMON_ROUTES
             message = f"{self.shown(token)} {'cannot stand' if known else 'is not understood'} here"
             message += f"; {what}" if what else ""
+            if token.text == ";" and not self.ended:
+                message += '; rules such as "; hold if ..." can be followed only where schedules are compared'
         slip = token.kind == "word" and token.word not in RESERVED
         suggestion = suggest(token.text, words) if slip else ""
         hint = (
@@ -272,12 +257,12 @@ class _Parser:
         self.fail(message, token, hint=hint)
 
     @staticmethod
-    def shown(token: _Token) -> str:
+    def shown(token: Token) -> str:
         text = token.text if len(token.text) <= 40 else token.text[:37] + "..."
         return f'"{text}"' if text.isprintable() else f"the character {text!a}"
 
     @contextmanager
-    def at(self, first: _Token, last: _Token | None = None) -> Iterator[None]:
+    def at(self, first: Token, last: Token | None = None) -> Iterator[None]:
         """Give errors of the value checks their place in the text."""
         try:
             yield
@@ -290,7 +275,7 @@ class _Parser:
         begins = "a dose with its unit, such as 1 MIU; none; placebo"
         if self.token.word in ("none", "placebo"):
             self.take()
-            if self.token.kind != "end":
+            if not self.ended:
                 self.unexpected("the end of the schedule", what='"none" and "placebo" stand alone')
             return Schedule()
         if self.token.kind == "end":
@@ -302,7 +287,7 @@ class _Parser:
             first = self.token
             parts.append(self.course(joined, parts[-1] if parts else None))
             places.append((first.start, self.tokens[self.i - 1].end))
-            if self.token.kind == "end":
+            if self.ended:
                 break
             if self.token.text == "," and self.peek().word in ("then", "and"):
                 self.take()
@@ -316,7 +301,7 @@ class _Parser:
                     ("then", "and", "from", "after", "every", "weekly", "daily"),
                 )
         try:
-            return Schedule(tuple(parts))
+            return Schedule(tuple(parts), Written(self.text, self.file, tuple(places)))
         except PartError as error:
             raise self.error(str(error), *places[error.part]) from None
         except ScheduleError as error:
@@ -527,7 +512,7 @@ class _Parser:
     def times(self) -> tuple[Fraction, ...]:
         """`0, 24, 48 h`: a number without a unit has that of the next number with one."""
         times: list[Fraction] = []
-        pending: list[tuple[Fraction, _Token]] = []
+        pending: list[tuple[Fraction, Token]] = []
         while True:
             token = self.token
             pending.append((self.number("a time"), token))
@@ -573,7 +558,7 @@ class _Parser:
         return self.token.word != "at" and self.starts_timing()
 
     @staticmethod
-    def starts_frequency(token: _Token) -> bool:
+    def starts_frequency(token: Token) -> bool:
         return token.word in ("daily", "weekly", "a", "an", "per")
 
     def interval(self) -> _Interval:
@@ -624,7 +609,7 @@ class _Parser:
             check_interval(days, "an interval")
         return days
 
-    def frequency(self, n: int, first: _Token) -> _Interval:
+    def frequency(self, n: int, first: Token) -> _Interval:
         """`daily`, `a day`, `per week` after `twice`, `three times`."""
         if self.accept("a", "an", "per", "each", "every"):
             unit = self.token

@@ -285,6 +285,8 @@ def number(text: str) -> Fraction | str:
             return f'{shown} is not a number; what is missing is left empty or written "."'
         if re.fullmatch(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?", text):
             return f"{shown} is a time of day; write a number"
+        if re.fullmatch(r"[+-]?[0-9.]+(e[+-]?[0-9]+)?\s*[A-Za-z%µμ][^0-9]*[0-9]?", text):
+            return f"{shown} has a unit: write the number alone, and the unit of a dose in a column DOSE_UNIT"
         return f"{shown} is not a number"
     try:
         return exact_number(text, "the number")

@@ -13,7 +13,7 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
 
-from pkpd.dosing.events import EventTable, event_table
+from pkpd.dosing.events import EventTable, PartError, event_table
 from pkpd.dosing.quantities import (
     DOSE_UNITS,
     MAX_DAYS,
@@ -30,7 +30,7 @@ from pkpd.dosing.quantities import (
     with_size,
 )
 from pkpd.dosing.words import WEEK_PATTERNS, check_route
-from pkpd.errors import ScheduleError
+from pkpd.errors import ScheduleError, located
 
 MAX_LEVELS = 4  # cycles of cycles of ...
 AT_START: tuple[Fraction, ...] = (Fraction(0),)
@@ -212,6 +212,42 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Written:
+    """A text that was read as a schedule, the name that errors give it, and where each part begins and ends in it."""
+
+    text: str
+    file: str
+    places: tuple[tuple[int, int], ...] = ()
+
+    def error(self, message: str, start: int, end: int, hint: str = "") -> ScheduleError:
+        """An error that shows its place, from character ``start`` to before ``end``."""
+        lines = (self.text[:start] + "^").splitlines()
+        line, column = len(lines), len(lines[-1])
+        whole = self.text.splitlines()
+        source = whole[line - 1] if line <= len(whole) else ""
+        # Long lines are shown as a window around the place; control characters are replaced.
+        first = max(0, column - 80) if len(source) > 160 else 0
+        window = "".join(
+            c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in source[first : first + 160]
+        )
+        found = located(
+            ScheduleError,
+            message,
+            text="\n" * (line - 1) + window,
+            file=self.file,
+            line=line,
+            column=column - first,
+            length=max(1, min(end - start, len(source) - column + 1, 80)),
+            hint=hint,
+        )
+        if not first:
+            return found
+        return ScheduleError(
+            str(found).replace(f"{self.file}:{line}:{column - first}:", f"{self.file}:{line}:{column}:", 1)
+        )
+
+
+@dataclass(frozen=True)
 class Schedule:
     """When a subject is given what: a value that can be written down, compared, hashed and expanded.
 
@@ -220,9 +256,11 @@ class Schedule:
 
     Attributes:
         parts: the courses in the order of writing; empty for placebo.
+        written: the text that it was read from, which errors show; None where it was made otherwise.
     """
 
     parts: tuple[Part, ...] = field(default=())
+    written: Written | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parts", tuple(self.parts))
@@ -406,15 +444,12 @@ class Schedule:
         Raises:
             ScheduleError: a route, unit or body size that the model does not have, and those it has.
         """
-        return event_table(zip(self.starts, self.parts), time_unit, routes, dose_units, sizes)
-
-
-class PartError(ScheduleError):
-    """An error that belongs to one part; the parser turns the number into a place in the text."""
-
-    def __init__(self, part: int, message: str) -> None:
-        super().__init__(message)
-        self.part = part
+        try:
+            return event_table(zip(self.starts, self.parts), time_unit, routes, dose_units, sizes)
+        except PartError as error:
+            if self.written is None:
+                raise
+            raise self.written.error(str(error), *self.written.places[error.part]) from None
 
 
 def last_of(offsets: tuple[Fraction, ...], period: Fraction | None, count: int) -> Fraction:

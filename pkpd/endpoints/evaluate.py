@@ -55,6 +55,7 @@ def evaluate(
     sizes: Mapping[str, ArrayLike] | None = None,
     dose_unit: str | None = None,
     dose_units: Mapping[str, Mapping[str, float]] | None = None,
+    given: ArrayLike | None = None,
 ) -> Values:
     """Endpoints of every subject, in the order in which people are shown them.
 
@@ -70,6 +71,8 @@ def evaluate(
     sizes : "m2" and "kg" -> body surface area in m2, weight in kg, one number or (n_subjects,); needed where doses are per m2 or per kg.
     dose_unit : in which doses are added up, the same for all schedules that are compared; by default that of the schedule's first dose.
     dose_units : ``kernel.DOSE_UNITS``, where a schedule may hold mass and activity, which only a model converts.
+    given : (n_subjects, n_doses), what each dose of the schedule was multiplied by, 0 where it was not given; by default all were given as they are
+        written. Treatment, cycles and last dose are those of the schedule all the same.
 
     Returns
     -------
@@ -89,6 +92,12 @@ def evaluate(
             f"the doses, from {regimen.first:g} to {regimen.last:g} {time_unit}, are not within the times, {t[0]:g} to {t[-1]:g} {time_unit}: "
             "a horizon before the last dose says nothing of what follows it"
         )
+    shares = None if given is None else np.asarray(given, dtype=np.float64)
+    if shares is not None and shares.shape != (len(y), regimen.times.size):
+        raise InputError(
+            f"given has shape {shares.shape}; it must be ({len(y)}, {regimen.times.size}): one for each subject and dose"
+        )
+    count = np.full(len(y), float(regimen.times.size)) if shares is None else _count(shares)
     chunks: list[Values] = []
     for first in range(0, len(y), CHUNK):
         part = slice(first, first + CHUNK)
@@ -98,12 +107,19 @@ def evaluate(
         chunk: Values = {}
         if "exposure" in columns:
             name, unit = labels["exposure"]
-            chunk |= _exposure(t, curves["exposure"], rests["exposure"], name, unit, regimen, time_unit)
+            chunk |= _exposure(
+                t, curves["exposure"], rests["exposure"], name, unit, regimen, time_unit, count[part]
+            )
         chunk |= _tregs(t, curves, rests, labels, regimen, above)
         chunk |= _selectivity(t, curves, rests, regimen)
         chunks.append(chunk)
     found = {endpoint: np.concatenate([chunk[endpoint] for chunk in chunks]) for endpoint in chunks[0]}
-    return found | _burden(schedule, regimen, dose_unit, dose_units, sizes or {}, len(y))
+    return found | _burden(schedule, regimen, dose_unit, dose_units, sizes or {}, count, shares)
+
+
+def _count(given: Floats) -> Floats:
+    """(n_subjects,) how many doses were given; nan where that is not known."""
+    return np.where(np.isnan(given).any(axis=1), np.nan, np.count_nonzero(given > 0.0, axis=1))
 
 
 def _checked(
@@ -137,7 +153,14 @@ def _columns(names: Sequence[str], roles: Mapping[str, str]) -> dict[str, int]:
 
 
 def _exposure(
-    times: Floats, y: Floats, rest: Floats, name: str, unit: str, regimen: Regimen, time_unit: str
+    times: Floats,
+    y: Floats,
+    rest: Floats,
+    name: str,
+    unit: str,
+    regimen: Regimen,
+    time_unit: str,
+    count: Floats,
 ) -> Values:
     none = np.full(len(y), np.nan)
     dosed = regimen.times.size > 0
@@ -172,9 +195,9 @@ def _exposure(
         ): since,
         Endpoint("AUC", area_unit, f"{rule} from the first output time to the horizon.".capitalize(), 0, "exposure"): area,
         Endpoint(
-            "AUC per dose", area_unit, f"{rule} to the horizon, divided by the number of doses.".capitalize(), 0, "exposure",
+            "AUC per dose", area_unit, f"{rule} to the horizon, divided by the number of doses given.".capitalize(), 0, "exposure",
             missing=_NO_DOSE,
-        ): area / regimen.times.size if dosed else none,
+        ): area / count if dosed else none,
         Endpoint(
             "AUC first interval", area_unit, f"{rule} from the first dose to just before the second (of one dose: to the horizon).".capitalize(),
             0, "exposure", missing=_NO_DOSE,
@@ -334,19 +357,23 @@ def _burden(
     dose_unit: str | None,
     dose_units: Mapping[str, Mapping[str, float]] | None,
     sizes: Mapping[str, ArrayLike],
-    n_subjects: int,
+    count: Floats,
+    given: Floats | None,
 ) -> Values:
+    """count : (n_subjects,) doses given; given : (n_subjects, n_doses) as in ``evaluate``."""
+    n_subjects = count.size
     try:
         _, amounts, unit = doses(schedule, dose_unit, dose_units)
         total = by_size(amounts.sum(axis=0, keepdims=True), sizes, n_subjects)[:, 0]
+        if given is not None:  # by what is missing: who was given all has the same to the last digit
+            total = total - (by_size(amounts, sizes, n_subjects) * (1.0 - given)).sum(axis=1)
     except ScheduleError:
         total, unit = np.full(n_subjects, np.nan), dose_unit or schedule.parts[0].unit
-    count = np.full(n_subjects, float(regimen.times.size))
     per = f"divided by the length of the treatment ({_TREATMENT}; at least 28 days) in periods of 28 days"
     mixed = "no value where doses are in units that cannot be added up"
     return {
-        Endpoint("injections per 28 days", "1", f"The number of doses of the schedule, infusions included, {per}.", -1, "burden"): count / regimen.months,
-        Endpoint("injections", "1", "The number of doses of the schedule, infusions included.", -1, "burden"): count,
-        Endpoint("dose per 28 days", unit, f"The sum of all doses, those per body size by the subject's own, {per}.", -1, "burden", missing=mixed): total / regimen.months,
-        Endpoint("total dose", unit, "The sum of all doses of the schedule, those per body size by the subject's own.", -1, "burden", missing=mixed): total,
+        Endpoint("injections per 28 days", "1", f"The number of doses given, infusions included, {per}.", -1, "burden"): count / regimen.months,
+        Endpoint("injections", "1", "The number of doses given, infusions included.", -1, "burden"): count,
+        Endpoint("dose per 28 days", unit, f"The sum of all doses given, those per body size by the subject's own, {per}.", -1, "burden", missing=mixed): total / regimen.months,
+        Endpoint("total dose", unit, "The sum of all doses given, those per body size by the subject's own.", -1, "burden", missing=mixed): total,
     }  # fmt: skip

@@ -116,15 +116,25 @@ def largest_daily(
     sizes: Mapping[str, ArrayLike],
     n_subjects: int,
     dose_units: Mapping[str, Mapping[str, float]] | None = None,
+    given: Floats | None = None,
 ) -> Floats:
-    """(n_subjects,) the most that any 24 hours, counted from a dose, hold; 0 without doses. Raises as ``doses`` and ``by_size``."""
+    """(n_subjects,) the most that any 24 hours, counted from a dose, hold; 0 without doses. Raises as ``doses`` and ``by_size``.
+
+    given : (n_subjects, n_doses), what each dose was multiplied by; by default all were given as they are written.
+    """
     times, amounts, _ = doses(schedule, unit, dose_units)
     if not times.size:
         return np.zeros(n_subjects)
-    summed = np.vstack([np.zeros(3), np.cumsum(amounts, axis=0)])
     end = np.searchsorted(times, times + (1.0 - 1e-9), side="left")
+    summed = np.vstack([np.zeros(3), np.cumsum(amounts, axis=0)])
     days = np.unique((summed[end] - summed[:-1]).round(12), axis=0)
-    return np.asarray(by_size(days, sizes, n_subjects).max(axis=1))
+    planned = by_size(days, sizes, n_subjects).max(axis=1)
+    if given is None:
+        return np.asarray(planned)
+    own = np.hstack([by_size(amounts, sizes, n_subjects) * given, np.zeros((n_subjects, 1))])
+    windows = np.column_stack([np.arange(times.size), end]).ravel()
+    largest = np.add.reduceat(own, windows, axis=1)[:, ::2].max(axis=1)
+    return np.where((given == 1.0).all(axis=1), planned, largest)  # to the last digit the same
 
 
 def _table(

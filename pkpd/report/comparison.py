@@ -97,7 +97,7 @@ def document(comparison: Comparison, command: str = "") -> dict[str, Any]:
             {
                 "letter": mark,
                 "label": arm.label,
-                "schedule": str(arm.schedule),
+                "schedule": arm.text,
                 "doses": len(arm.dose_days),
                 "last": f"{arm.dose_days.max():.4g}" if len(arm.dose_days) else "",
             }

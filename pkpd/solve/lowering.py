@@ -238,8 +238,8 @@ class _Rows:
 
     def sorted(self, times: Floats) -> tuple[Floats, np.ndarray]:
         """(n_rows, layout.DOSE) and the event of each, or -1."""
-        n = len(self.events)
-        own = [e for e in range(n) if e not in set(self.drop)]
+        dropped = set(self.drop)
+        own = [e for e in range(len(self.events)) if e not in dropped]
         source = np.array(
             [-1 if e in self.foreign else e for e in own] + [s for *_, s in self.extra], np.int64
         )

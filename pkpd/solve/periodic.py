@@ -37,14 +37,14 @@ NEGLIGIBLE = 1e-9  # of a state, against the largest value it has had
 LOOKS = 0.5 ** np.arange(9, -1, -1)  # when the states are looked at for that, of an interval
 
 
-def carried(kernel: Kernel, p: Floats, row: Floats, interval: float) -> int:
-    """How many doses before this one still act at its time, or later: by lag and duration, for the subject where they last longest."""
-    route = int(row[2])
-    if interval == math.inf:
-        return 0
+def lasting(kernel: Kernel, p: Floats, row: Floats) -> float:
+    """How long after its time a dose still acts, by lag and duration, in the subject where it lasts longest. row : (layout.DOSE,)."""
+    route, size = int(row[2]), int(row[4])
     longest = 0.0
-    for lag, bioavailability, duration, rate in _routes(kernel, p)[:, route]:
-        amount = row[1] * bioavailability
+    for parameters, (lag, bioavailability, duration, rate) in zip(
+        p, _routes(kernel, p)[:, route], strict=True
+    ):
+        amount = row[1] * bioavailability * (parameters[size] if size >= 0 else 1.0)
         if not math.isnan(row[3]):
             duration = row[3]
         elif row[5] > 0.0:
@@ -53,7 +53,14 @@ def carried(kernel: Kernel, p: Floats, row: Floats, interval: float) -> int:
             duration = amount / rate
         if math.isfinite(lag + duration):
             longest = max(longest, lag + duration)
-    count = math.ceil(longest / interval)
+    return longest
+
+
+def carried(kernel: Kernel, p: Floats, row: Floats, interval: float) -> int:
+    """How many doses before this one still act at its time, or later."""
+    if interval == math.inf:
+        return 0
+    count = math.ceil(lasting(kernel, p, row) / interval)
     if count > MOST_CARRIED:
         raise InputError(
             f"a steady state at an interval of {interval:g} {kernel.TIME_UNIT} has {count} infusions at a time; "
