@@ -238,6 +238,14 @@ def test_it_moves_with_the_values_and_not_with_their_order(seed, shift, factor):
     )
 
 
+@given(seed=st.integers(0, 1000), subjects=st.integers(5, 10))
+def test_it_is_mirrored_with_the_values(seed, subjects):
+    """The lower of the two values in the middle of an even number would lean to one side."""
+    numbers, draw = crossed(1.0, 1.0, draws=12, subjects=subjects, seed=seed)
+    low, high = uncertainty(numbers, draw)
+    np.testing.assert_allclose(uncertainty(-numbers, draw), (-high, -low), rtol=1e-9, atol=1e-12)
+
+
 def test_too_few_draws_or_subjects_say_nothing_and_those_without_a_value_do_not_count():
     numbers, draw = crossed(1.0, 1.0, draws=10, subjects=5)
     assert np.isfinite(uncertainty(numbers, draw)).all()
