@@ -35,6 +35,7 @@ SECTIONS = {  # module of the same name, and whether it can be quick
     "memory": True,
     "startup": False,
     "simulate": False,
+    "explore": True,
     "fit": False,
 }
 PACKAGES = ("numba", "llvmlite", "numpy", "scipy", "sympy")

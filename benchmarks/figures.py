@@ -35,6 +35,7 @@ def collect(results: Mapping[str, Any]) -> list[Figure]:
         "gradient": _gradient,
         "evaluations": _evaluations,
         "memory": _memory,
+        "explore": _explore,
     }
     return [figure for name, found in results.items() if name in sections for figure in sections[name](found)]
 
@@ -83,6 +84,12 @@ def _memory(results: Mapping[str, float]) -> Iterator[Figure]:
     for name, value in results.items():
         if name.startswith("pkpd") and value == value:
             yield Figure(f"memory, {name}, MB", value, value, value, "lower")
+
+
+def _explore(results: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:
+    for case, row in results.items():
+        spread = {name: row[f"{name}_ms"] for name in ("median", "low", "high")}
+        yield _figure(f"explore, {case}, ms", spread, "lower", True)
 
 
 # --- where it must land ------------------------------------------------------------------------------------------------
@@ -163,6 +170,9 @@ def landings(results: Mapping[str, Any]) -> list[Landing]:
             f"il2_treg, {method}: whole solve over its evaluations", 1.5, "lower",
             f"il2_treg, {method}: whole over evaluations",
         )  # fmt: skip
+    for case, row in results.get("explore", {"dose, two schedules": None}).items():
+        worst = f"worst of {row['changes']}: {row['worst_ms']:.0f} ms, load {row['load']:.1f}" if row else ""
+        add(f"explore, {case}, ms", 200.0, "lower", f"explore, {case}, ms", worst)
     return found
 
 

@@ -12,7 +12,20 @@ import pytest
 
 import pkpd
 
-HEAVY = ("jinja2", "llvmlite", "matplotlib", "numba", "pandas", "pint", "pyarrow", "scipy", "sympy")
+HEAVY = (
+    "jinja2",
+    "llvmlite",
+    "matplotlib",
+    "numba",
+    "pandas",
+    "pint",
+    "pyarrow",
+    "pymoo",
+    "scipy",
+    "starlette",
+    "sympy",
+    "uvicorn",
+)
 
 
 def loaded_by(code: str) -> set[str]:

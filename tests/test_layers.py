@@ -66,15 +66,20 @@ TABLE: dict[str, tuple[int, set[str], set[str]]] = {
     ),
     "plot": (8, {"errors", "files"}, {"matplotlib"}),
     "report": (9, {"errors", "files", "fit", "predict", "compare", "plot"}, {"jinja2", "markupsafe"}),
+    "web": (
+        11,
+        {"errors", "dosing", "kernel", "data", "endpoints", "likelihood", "fit", "compare"},
+        {"starlette", "uvicorn"},
+    ),
     "cli": (
-        10,
+        12,
         {"errors", "files", "units", "library", "symbolic", "dosing", "kernel", "ode", "simulate", "cohort"}
-        | {"fit", "compare", "plot", "report"},
+        | {"fit", "compare", "plot", "report", "web"},
         {"typer", "rich"},
     ),
-    "__main__": (11, {"cli"}, set()),
+    "__main__": (13, {"cli"}, set()),
     "__init__": (
-        11,
+        13,
         {"errors", "library", "dosing", "kernel", "simulate", "cohort", "fit", "compare", "report"},
         set(),
     ),
@@ -152,7 +157,9 @@ def test_the_table_itself_goes_one_way():
             assert TABLE[other][0] < row, f"{name} (row {row}) would import {other} (row {TABLE[other][0]})"
 
 
-@pytest.mark.parametrize("library", ["pint", "sympy", "scipy", "matplotlib", "jinja2", "typer"])
+@pytest.mark.parametrize(
+    "library", ["pint", "sympy", "scipy", "matplotlib", "jinja2", "typer", "starlette", "uvicorn"]
+)
 def test_each_of_these_libraries_has_one_home(library):
     assert len([name for name, (_, _, libraries) in TABLE.items() if library in libraries]) == 1
 

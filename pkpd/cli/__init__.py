@@ -1,4 +1,4 @@
-"""The command line: ``pkpd models | show | simulate | compare | fit | report | bench``.
+"""The command line: ``pkpd models | show | simulate | compare | fit | report | explore | bench``.
 
 Results go to standard output (tables, or JSON with ``--json``), progress and notes to standard error. Exit codes: 0 done, 2 wrong
 usage, 3 bad input, 4 an integration failed, 5 no convergence, 6 a missing extra, 130 interrupted. Nothing but typer is loaded
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pkpd.cli.compare import compare
+from pkpd.cli.explore import explore
 from pkpd.cli.terminal import (
     JobsOption,
     JsonOption,
@@ -737,6 +738,7 @@ def _show_profile(profile: Profile, shown: list[str]) -> None:
 
 
 app.command(cls=OfSchedules)(compare)
+app.command()(explore)
 
 
 # --- fit and report ---------------------------------------------------------------------------------------------------

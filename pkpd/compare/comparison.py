@@ -337,37 +337,52 @@ def uncertainty(values: Floats, draw: NDArray[np.int64]) -> tuple[float, float]:
     each draw has few subjects: the variance that is left is the variance between draws less the mean sampling variance of a median (from its order
     statistics; Woodruff, JASA 1952).
     """
-    order = np.argsort(draw, kind="stable")
-    starts = np.flatnonzero(np.diff(draw[order], prepend=-1))
-    groups = [group[~np.isnan(group)] for group in np.split(values[order], starts[1:])]
-    groups = [np.sort(group) for group in groups if group.size >= FEWEST_OF_A_DRAW]
-    if len(groups) < FEWEST_DRAWS:
+    groups = _by_draw(values, draw)
+    if sum(len(group) for group in groups) < FEWEST_DRAWS:
         return NAN, NAN
-    medians = np.array([_median(group) for group in groups])
+    medians = np.concatenate([_medians(group) for group in groups])
     if np.isinf(medians).any():
         low, _, high = _three(medians)
         return low, high
     total = float(np.var(medians, ddof=1))
-    by_chance = float(np.mean([_variance_of_the_median(group) for group in groups]))
+    by_chance = float(np.mean(np.concatenate([_variance_of_the_median(group) for group in groups])))
     left = math.sqrt(max(0.0, 1.0 - by_chance / total)) if total > 0.0 else 0.0
     middle = float(np.median(medians))
     low, high = np.quantile(middle + left * (medians - middle), (LEVELS[0], LEVELS[-1]))
     return float(low), float(high)
 
 
-def _median(group: Floats) -> float:
-    """Of a sorted group; the lower of the two in the middle where the upper one is infinite."""
-    lower, upper = float(group[(group.size - 1) // 2]), float(group[group.size // 2])
-    return (lower + upper) / 2 if math.isfinite(upper) else lower
+def _medians(group: Floats) -> Floats:
+    """Of sorted values, (n, size) -> (n,); the lower of the two in the middle where the upper one is infinite."""
+    size = group.shape[1]
+    lower, upper = group[:, (size - 1) // 2], group[:, size // 2]
+    return np.where(np.isfinite(upper), (lower + upper) / 2, lower)
 
 
-def _variance_of_the_median(group: Floats) -> float:
-    """Sampling variance of the median of a sorted group, from the order statistics one standard error to each side of it."""
-    half = 0.5 * math.sqrt(group.size)
-    middle = (group.size - 1) / 2
-    finite = group[np.isfinite(group)]
-    low, high = np.interp((middle - half, middle + half), np.arange(finite.size), finite)
-    return float(0.25 * (high - low) ** 2)
+def _by_draw(values: Floats, draw: NDArray[np.int64]) -> list[Floats]:
+    """The values of each draw in ascending order, those without a value left out: draws of the same size together, (n_draws, size) each."""
+    order = np.lexsort((values, draw))  # nan comes last in its draw
+    ascending = values[order]
+    starts = np.flatnonzero(np.diff(draw[order], prepend=-1))
+    sizes = np.add.reduceat(~np.isnan(ascending), starts, dtype=np.int64)
+    return [
+        ascending[starts[sizes == size, None] + np.arange(size)]
+        for size in np.unique(sizes)
+        if size >= FEWEST_OF_A_DRAW
+    ]
+
+
+def _variance_of_the_median(group: Floats) -> Floats:
+    """Sampling variance of the median of sorted values, (n, size) -> (n,), from the order statistics one standard error to each side of it."""
+    size = group.shape[1]
+    places = 0.5 * (size - 1) + 0.5 * math.sqrt(size) * np.array([-1.0, 1.0])
+    if not np.isfinite(group).all():
+        found = [row[np.isfinite(row)] for row in group]
+        low, high = np.array([np.interp(places, np.arange(row.size), row) for row in found]).T
+    else:
+        whole = places.astype(np.int64)
+        low, high = (group[:, whole] + (places - whole) * (group[:, whole + 1] - group[:, whole])).T
+    return np.asarray(0.25 * (high - low) ** 2)
 
 
 def _reading(arms: Sequence[Arm]) -> tuple[str, ...]:

@@ -419,6 +419,12 @@ class _Courses:
             return self.sketch.quantiles(BANDS)
         failed = np.isnan(self.kept).any(axis=(0, 1))
         values = self.kept[:, :, ~failed] if failed.any() else self.kept
-        if values.shape[2] == 0:
+        n = values.shape[2]
+        if n == 0:
             return np.full((len(BANDS), *values.shape[:2]), np.nan)
-        return np.asarray(np.quantile(values, BANDS, axis=2), dtype=np.float64)
+        # what np.quantile does, whose partition for several levels takes twenty times as long as sorting
+        ascending, places = np.sort(values, axis=2), np.array(BANDS) * (n - 1)
+        below = places.astype(np.int64)
+        low = ascending[:, :, below].astype(np.float64)
+        high = ascending[:, :, np.minimum(below + 1, n - 1)]
+        return np.moveaxis(low + (places - below) * (high - low), -1, 0)

@@ -1,0 +1,199 @@
+// The left side of the page: a card for each schedule, and what all schedules share.
+
+import { cycleText, element } from "./state.js";
+
+const steps = (...ranges) => ranges.flatMap(([from, to, step]) => Array.from({ length: Math.round((to - from) / step) + 1 }, (_, i) => +(from + i * step).toFixed(4)));
+
+const DOSES = steps([0.05, 1, 0.05], [1.1, 3, 0.1], [3.25, 6, 0.25], [6.5, 10, 0.5], [11, 20, 1]);
+const DAYS = steps([1, 28, 1]);
+const INTERVALS = steps([1, 42, 1], [49, 84, 7]);
+const CYCLES = steps([1, 26, 1]);
+const TYPING_MS = 200; // a pause in typing, after which a text is sent
+const UNITS = ["MIU", "MIU/m2"];
+
+let names = 0;
+
+/** A slider over `values` with a number field beside it; `changed(value, event)` is called by either. `unit`: a text or an element. */
+function slider(label, values, unit, changed, limits = {}) {
+  const id = `field-${++names}`;
+  const range = element("input", { type: "range", id: `${id}-range`, min: 0, max: values.length - 1, step: 1, "aria-label": `${label}, slider` });
+  const number = element("input", { type: "number", id, min: limits.min ?? values[0], max: limits.max, step: "any", inputmode: "decimal" });
+  const error = element("p", { class: "error", id: `${id}-error`, hidden: true });
+  const name = element("div", { class: "name" }, element("label", { for: id }, label), typeof unit === "string" ? element("span", { class: "unit" }, unit) : unit);
+  const root = element("div", { class: "slider" }, name, range, number, error);
+  let value = values[0];
+  const say = () => range.setAttribute("aria-valuetext", `${value}${typeof unit === "string" && unit ? ` ${unit}` : ""}`);
+  const place = () => {
+    let best = 0;
+    values.forEach((v, i) => { if (Math.abs(v - value) < Math.abs(values[best] - value)) best = i; });
+    range.value = best;
+  };
+  range.addEventListener("input", (event) => {
+    value = values[range.valueAsNumber];
+    number.value = value;
+    say();
+    changed(value, event);
+  });
+  number.addEventListener("input", (event) => {
+    if (number.value.trim() === "" || !Number.isFinite(number.valueAsNumber)) return;
+    value = number.valueAsNumber;
+    place();
+    say();
+    changed(value, event);
+  });
+  number.addEventListener("blur", () => { number.value = value; });
+  return {
+    root,
+    get value() { return value; },
+    set(given) { value = given; number.value = given; place(); say(); },
+    disable(whether) { range.disabled = number.disabled = whether; root.classList.toggle("off", whether); },
+    mark(sentence) { markField(number, error, sentence); },
+  };
+}
+
+/** Show or clear a sentence at a field. */
+function markField(field, error, sentence) {
+  error.hidden = !sentence;
+  error.textContent = sentence ?? "";
+  if (sentence) {
+    field.setAttribute("aria-invalid", "true");
+    field.setAttribute("aria-describedby", error.id);
+  } else {
+    field.removeAttribute("aria-invalid");
+    field.removeAttribute("aria-describedby");
+  }
+}
+
+/** A card: sliders and the text, in step where the text is a cycle of daily doses. `changed(text, event)`; `removed()`. */
+export class Card {
+  constructor(letter, text, changed, removed) {
+    this.letter = letter;
+    this.changed = changed;
+    this.fresh = true; // whether the sliders wait for the server to read the text
+    const id = `schedule-${letter}`;
+    this.text = element("textarea", { id, rows: 1, spellcheck: "false", autocapitalize: "off", maxlength: 4000, "aria-describedby": `${id}-error` });
+    this.text.value = text;
+    this.error = element("pre", { class: "error", id: `${id}-error`, role: "alert", hidden: true });
+    this.loose = element("p", { class: "hint", hidden: true }, "More than the sliders can say: moving one replaces it.");
+    this.unit = element("select", { "aria-label": `Unit of the dose of schedule ${letter}` }, ...UNITS.map((unit) => element("option", { value: unit }, unit.replace("m2", "m²"))));
+    const slid = (value, event) => this.#slid(event);
+    this.dose = slider("Dose", DOSES, this.unit, slid, { min: 0 });
+    this.days = slider("Days on", DAYS, "", (value, event) => {
+      if (value > this.interval.value) this.interval.set(value);
+      this.#slid(event);
+    });
+    this.interval = slider("Cycle every", INTERVALS, "d", (value, event) => {
+      if (value < this.days.value) this.days.set(value);
+      this.#slid(event);
+    });
+    this.cycles = slider("Cycles", CYCLES, "", slid);
+    for (const [field, usual] of [[this.dose, 1], [this.days, 5], [this.interval, 28], [this.cycles, 3]]) field.set(usual);
+    this.unit.addEventListener("input", (event) => this.#slid(event));
+    this.text.addEventListener("input", (event) => {
+      clearTimeout(this.typing);
+      this.fresh = true;
+      this.typing = setTimeout(() => changed(this.text.value, event), TYPING_MS);
+    });
+    const remove = element("button", { type: "button", class: "quiet remove", "aria-label": `Remove schedule ${letter}` }, "Remove");
+    remove.addEventListener("click", removed);
+    this.root = element(
+      "fieldset", { class: `card of-${letter}` },
+      element("legend", {}, element("span", { class: `badge of-${letter}` }, letter), ` Schedule ${letter}`),
+      remove, this.dose.root, this.days.root, this.interval.root, this.cycles.root,
+      element("label", { for: id }, "As text"), this.text, this.error, this.loose,
+    );
+    this.route = "sc";
+  }
+
+  #slid(event) {
+    clearTimeout(this.typing);
+    this.interval.disable(this.cycles.value === 1);
+    const whole = (field) => Math.max(1, Math.round(field.value));
+    this.text.value = cycleText({
+      dose: this.dose.value, unit: this.unit.value, route: this.route, days: whole(this.days), interval: whole(this.interval), cycles: whole(this.cycles),
+    });
+    this.fresh = false;
+    this.#fits(true);
+    this.changed(this.text.value, event);
+  }
+
+  #fits(whether) {
+    this.loose.hidden = whether;
+    this.root.classList.toggle("loose", !whether);
+  }
+
+  /** The server has read the text: sliders follow it if it was typed or came with the link. */
+  accept(told) {
+    this.fail("");
+    if (!this.fresh) return;
+    this.fresh = false;
+    const cycle = told.cycle && UNITS.includes(told.cycle.unit) ? told.cycle : null;
+    this.#fits(cycle !== null);
+    if (cycle === null) return;
+    this.route = cycle.route;
+    this.dose.set(cycle.dose);
+    this.unit.value = cycle.unit;
+    this.days.set(cycle.days);
+    if (cycle.interval !== null) this.interval.set(cycle.interval);
+    this.cycles.set(cycle.cycles);
+    this.interval.disable(cycle.cycles === 1);
+  }
+
+  /** Show the server's sentence at the text, or clear it. */
+  fail(sentence) {
+    markField(this.text, this.error, sentence.replace(/^<schedule>:1:(\d+): /, "at character $1: "));
+  }
+}
+
+/** What all schedules share. `changed(key, value, event)`; returns `set(state)`, `lasting(days)` for a horizon that was not asked for, `fail(field, sentence)`. */
+export function common(fieldset, facts, changed) {
+  const { limits } = facts;
+  const field = (key, label, values, unit, bounds) => slider(label, values, unit, (value, event) => {
+    if (key === "days") auto.checked = false;
+    changed(key, value, event);
+  }, bounds);
+  const fields = {
+    bsa: field("bsa", "Body surface", steps([1.2, 2.6, 0.05]), "m²", { min: limits.bsa[0], max: limits.bsa[1] }),
+    days: field("days", "Horizon", steps([7, 364, 7], [392, limits.days, 28]), "d", { min: 1, max: limits.days }),
+    subjects: field("subjects", "Subjects", steps([50, 500, 50], [600, limits.subjects, 100]), "", { min: 10, max: limits.subjects }),
+  };
+  const auto = element("input", { type: "checkbox", id: "auto" });
+  auto.addEventListener("input", (event) => changed("days", auto.checked ? null : fields.days.value, event));
+  const select = (id, label, options, key) => {
+    const made = element("select", { id }, ...options.map(([value, text]) => element("option", { value }, text)));
+    made.addEventListener("input", (event) => changed(key, made.value, event));
+    return [element("div", { class: "choice" }, element("label", { for: id }, label), made), made];
+  };
+  const [respondersRow, responders] = select(
+    "responders", "Responders",
+    [["all", "all"], ["low", "low: lowest third of the Treg reserve"], ["moderate", "moderate: middle third"], ["high", "high: highest third"]], "responders",
+  );
+  const [pointsRow, points] = select(
+    "show-points", "Published points",
+    [["all", "all"], ["same", "only of patients with the same doses"], ["none", "none"]], "points",
+  );
+  const log = element("input", { type: "checkbox", id: "log" });
+  log.addEventListener("input", (event) => changed("log", log.checked, event));
+  const failure = element("p", { class: "error", id: "common-error", role: "alert", hidden: true });
+  fieldset.append(
+    fields.bsa.root, respondersRow, fields.subjects.root, fields.days.root,
+    element("div", { class: "check" }, auto, element("label", { for: "auto" }, "Horizon 28 days beyond the longest treatment")), pointsRow,
+    element("div", { class: "check" }, log, element("label", { for: "log" }, "IL-2 on a logarithmic axis")), failure,
+  );
+  return {
+    set(state) {
+      for (const key of Object.keys(fields)) if (state[key] !== null) fields[key].set(state[key]);
+      auto.checked = state.days === null;
+      responders.value = state.responders;
+      points.value = state.points;
+      log.checked = state.log;
+    },
+    lasting(days) {
+      if (auto.checked) fields.days.set(days);
+    },
+    fail(name, sentence) {
+      for (const key of Object.keys(fields)) fields[key].mark(key === name ? sentence : "");
+      markField(responders, failure, name in fields ? "" : sentence);
+    },
+  };
+}

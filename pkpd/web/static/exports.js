@@ -1,0 +1,90 @@
+// What leaves the page: CSV of curves and of the endpoint table, a PNG of the charts, copied text.
+
+import { DASHES, draw, LETTERS, LIGHT, svg, viewOf } from "./charts.js";
+import { unitText } from "./state.js";
+
+const quoted = (value) => (value === null || value === undefined ? "" : /[",\r\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
+const csv = (above, rows) => [...above.map((line) => `# ${line}`), ...rows.map((row) => row.map(quoted).join(","))].join("\r\n") + "\r\n";
+
+/** Bands as they are drawn, after lines that begin with "#" (as in files of pkpd compare) and say where they come from. */
+export function curvesCsv(view, outputs, above) {
+  const rows = [["schedule", "doses", "output", "unit", "day", "p5", "median", "p95"]];
+  view.arms.forEach((arm, i) => {
+    for (const { name } of outputs) {
+      const { days, low, median, high, unit } = arm.curves[name];
+      days.forEach((day, k) => rows.push([LETTERS[i], arm.text, name, unit, day, low[k], median[k], high[k]]));
+    }
+  });
+  return csv(above, rows);
+}
+
+/** Every endpoint, whether shown or not. */
+export function tableCsv(endpoints, arms, above) {
+  const rows = [["endpoint", "unit", "definition", "remark", "schedule", "doses", "median", "p5", "p95", "median by parameters p5", "median by parameters p95", "difference to A", "difference p5", "difference p95", "probability better than A"]];
+  for (const { name, unit, definition, remark, arms: values } of endpoints) {
+    values.forEach((value, i) => {
+      const { difference } = value;
+      rows.push([name, unit, definition, remark, LETTERS[i], arms[i].text, value.median, value.low, value.high, value.parameters?.low, value.parameters?.high, difference?.median, difference?.low, difference?.high, value.probability]);
+    });
+  }
+  return csv(above, rows);
+}
+
+export function download(name, content, type) {
+  const url = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type }));
+  const link = Object.assign(document.createElement("a"), { href: url, download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
+
+/** All charts on white paper, with the schedules above and the lines `foot` below; twice the size of the screen. */
+export async function chartsPng(view, outputs, foot) {
+  const [width, height, gap, head] = [620, 270, 24, 30 + 20 * view.arms.length];
+  const rows = Math.ceil(outputs.length / 2);
+  const size = [2 * width + 3 * gap, head + rows * (height + 44) + 24 + 16 * foot.length];
+  const paper = svg("svg", { xmlns: "http://www.w3.org/2000/svg", width: size[0], height: size[1], viewBox: `0 0 ${size[0]} ${size[1]}` });
+  const text = (x, y, words, more = {}) => paper.append(svg("text", { x, y, "font-family": "system-ui, sans-serif", "font-size": 13, fill: LIGHT.ink, ...more }, words));
+  paper.append(svg("rect", { width: size[0], height: size[1], fill: "#ffffff" }));
+  view.arms.forEach((arm, i) => {
+    const y = 26 + 20 * i;
+    paper.append(svg("rect", { x: gap, y: y - 11, width: 36, height: 13, fill: LIGHT.lines[i], "fill-opacity": 0.16 }));
+    paper.append(svg("line", { x1: gap, x2: gap + 36, y1: y - 4.5, y2: y - 4.5, stroke: LIGHT.lines[i], "stroke-width": 2.2, "stroke-dasharray": DASHES[i] }));
+    text(gap + 44, y, `${LETTERS[i]}  ${arm.text}`);
+  });
+  outputs.forEach((output, k) => {
+    const [x, y] = [gap + (k % 2) * (width + gap), head + Math.floor(k / 2) * (height + 44) + 14];
+    const unit = unitText(view.arms[0].curves[output.name].unit);
+    text(x + 4, y, unit ? `${output.title} (${unit})` : output.title, { "font-weight": 600 });
+    const chart = svg("svg", { x, y: y + 8, width, height });
+    draw(chart, { ...viewOf({ ...view, theme: LIGHT }, output.name), width, height });
+    paper.append(chart);
+    if (output.remark) text(x + 4, y + height + 20, output.remark, { "font-size": 10.5, fill: LIGHT.soft });
+  });
+  foot.forEach((line, i) => text(gap, size[1] - 14 - 16 * (foot.length - 1 - i), line, { "font-size": 11, fill: LIGHT.soft }));
+
+  const url = URL.createObjectURL(new Blob([new XMLSerializer().serializeToString(paper)], { type: "image/svg+xml" }));
+  try {
+    const image = new Image();
+    image.src = url;
+    await image.decode();
+    const canvas = Object.assign(document.createElement("canvas"), { width: 2 * size[0], height: 2 * size[1] });
+    canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+    return await new Promise((done) => canvas.toBlob(done, "image/png"));
+  } finally {
+    URL.revokeObjectURL(url);
+  }
+}
+
+/** Copy a text; without the clipboard (a page that is not on this machine) by the old way of selecting it. */
+export async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const field = Object.assign(document.createElement("textarea"), { value: text });
+    document.body.append(field);
+    field.select();
+    const done = document.execCommand("copy");
+    field.remove();
+    if (!done) throw new Error("the browser does not let this page copy");
+  }
+}

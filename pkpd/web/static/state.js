@@ -1,0 +1,80 @@
+// What the page shows, as one plain object; the link holds all of it, behind the "#", so that it never leaves the browser unasked.
+//
+//   schedules   texts in the schedule language
+//   bsa, responders, subjects, days   what all schedules share, as the server takes them; days null: as long as the schedules need
+//   points      "all", "same" (only of patients with the same doses) or "none";  log: whether IL-2 has a logarithmic axis
+//   every       whether the table has every endpoint or the main ones
+
+const NUMBERS = { bsa: "bsa", subjects: "n", days: "days" };
+const POINTS = ["all", "same", "none"];
+
+/** The state of a link; what it does not say is as in `start`. The server judges the values. */
+export function fromHash(hash, start) {
+  const given = new URLSearchParams(hash.replace(/^#/, ""));
+  const state = { ...start, schedules: [...start.schedules], points: "all", log: false, every: false };
+  if (given.has("s")) state.schedules = given.getAll("s");
+  for (const [key, short] of Object.entries(NUMBERS)) {
+    const value = parseFloat(given.get(short));
+    if (Number.isFinite(value)) state[key] = value;
+  }
+  if (given.has("responders")) state.responders = given.get("responders");
+  if (POINTS.includes(given.get("points"))) state.points = given.get("points");
+  state.log = given.get("axis") === "log";
+  state.every = given.get("table") === "all";
+  return state;
+}
+
+/** The link's part behind "#" for a state. */
+export function toHash(state) {
+  const said = new URLSearchParams();
+  for (const text of state.schedules) said.append("s", text);
+  for (const [key, short] of Object.entries(NUMBERS)) said.set(short, String(state[key] ?? "auto"));
+  said.set("responders", state.responders);
+  said.set("points", state.points);
+  if (state.log) said.set("axis", "log");
+  if (state.every) said.set("table", "all");
+  return `#${said}`;
+}
+
+/** What sliders say, in the schedule language. */
+export function cycleText({ dose, unit, route, days, interval, cycles }) {
+  const given = `${plain(dose)} ${unit} ${route}`;
+  if (cycles === 1) return days === 1 ? `${given} once` : `${given} daily x${days}`;
+  return days === 1 ? `${given} every ${interval} d x${cycles}` : `${given} daily x${days} every ${interval} d x${cycles}`;
+}
+
+function plain(number) {
+  const text = String(number);
+  return text.includes("e") ? number.toFixed(12).replace(/\.?0+$/, "") : text;
+}
+
+const NOTHING = 1e-9; // what is left of a difference of equal numbers
+
+/** Three digits for reading, with the typographic minus; "inf" is what lies beyond the horizon. */
+export function shown(value) {
+  if (value === "inf" || value === "-inf") return value === "inf" ? "beyond" : "\u2212beyond";
+  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  const size = Math.abs(value);
+  let text;
+  if (size < NOTHING) text = "0";
+  else if (size >= 1e5 || size < 1e-3) text = value.toExponential(1).replace("e+", "e");
+  else if (size >= 100) text = Math.round(value).toLocaleString("en").replaceAll(",", "\u202f");
+  else text = value.toPrecision(3);
+  return text.replace("-", "\u2212");
+}
+
+/** Names of units as they are printed. */
+export function unitText(unit) {
+  return { percent: "%", "1": "", "1/uL": "cells/µL", d: "days", "MIU/m2": "MIU/m²" }[unit] ?? unit.replace("percent", "%").replace("*", "·").replace("uL", "µL");
+}
+
+/** An element with attributes, and children that are elements or texts: nothing is ever read as markup. */
+export function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value === true) made.setAttribute(key, "");
+    else if (value !== false && value !== null && value !== undefined) made.setAttribute(key, value);
+  }
+  made.append(...children);
+  return made;
+}

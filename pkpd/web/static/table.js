@@ -1,0 +1,83 @@
+// The endpoint table, and the list of published numbers.
+
+import { LETTERS } from "./charts.js";
+import { element, shown, unitText } from "./state.js";
+
+const badge = (i) => element("span", { class: `badge of-${LETTERS[i]}` }, LETTERS[i]);
+const interval = (low, high) => element("span", { class: "interval" }, `${shown(low)} to ${shown(high)}`);
+
+/** Endpoints by schedule: the median and 90 % interval over subjects, and for all but the first the difference to it. */
+export function endpointTable(table, endpoints, arms) {
+  const others = arms.map((arm, i) => i).slice(1);
+  const head = element("tr", {}, element("th", { scope: "col" }, "Endpoint"));
+  arms.forEach((arm, i) => head.append(element("th", { scope: "col" }, badge(i), element("span", { class: "of" }, arm.text))));
+  for (const i of others) {
+    head.append(element("th", { scope: "col" }, `${LETTERS[i]} − A`));
+    head.append(element("th", { scope: "col" }, `P(${LETTERS[i]} better)`));
+  }
+  const bodies = [];
+  let group = null;
+  for (const endpoint of endpoints) {
+    if (endpoint.group !== group) {
+      group = endpoint.group;
+      const title = element("th", { scope: "rowgroup", colspan: 1 + arms.length + 2 * others.length }, group);
+      bodies.push(element("tbody", {}, element("tr", { class: "group" }, title)));
+    }
+    bodies.at(-1).append(endpointRow(endpoint, others));
+  }
+  // which details are open survives a redraw
+  const open = new Set([...table.querySelectorAll("details[open]")].map((details) => details.dataset.name));
+  table.replaceChildren(element("thead", {}, head), ...bodies);
+  for (const details of table.querySelectorAll("details")) details.open = open.has(details.dataset.name);
+}
+
+function endpointRow(endpoint, others) {
+  const arrow = { 1: "More is better.", [-1]: "Less is better.", 0: "" }[endpoint.better];
+  const absent = endpoint.arms.flatMap((of, i) => [
+    ...(of.missing ? [`${LETTERS[i]}: ${of.missing} without a value`] : []), ...(of.beyond ? [`${LETTERS[i]}: ${of.beyond} beyond the horizon`] : []),
+  ]);
+  const sure = endpoint.arms.flatMap((of, i) => (of.parameters && of.parameters.low !== of.parameters.high ? [`${LETTERS[i]} ${shown(of.parameters.low)} to ${shown(of.parameters.high)}`] : []));
+  const middle = sure.length ? `median by the parameters (90 %): ${sure.join("; ")}` : "";
+  const said = [endpoint.definition, arrow, middle, endpoint.missing, absent.join("; "), endpoint.remark].filter(Boolean).map(sentence).join(" ");
+  const name = element(
+    "details", { "data-name": endpoint.name }, element("summary", {}, endpoint.name, element("span", { class: "unit" }, unitText(endpoint.unit)), endpoint.remark || absent.length ? "*" : ""),
+    element("p", {}, said),
+  );
+  const row = element("tr", {}, element("th", { scope: "row" }, name));
+  for (const value of endpoint.arms) row.append(element("td", {}, ...cell(value)));
+  for (const i of others) {
+    const { difference, probability } = endpoint.arms[i];
+    row.append(element("td", { class: "first" }, ...cell(difference)));
+    const share = element("td", { class: "probability" }, probability === null ? "–" : `${Math.round(100 * probability)} %`);
+    if (probability !== null) share.append(element("meter", { min: 0, max: 1, value: probability, "aria-hidden": "true" }));
+    row.append(share);
+  }
+  return row;
+}
+
+/** Median and interval; where all subjects have the same number, it alone. */
+function cell(value) {
+  const { median, low, high } = value ?? {};
+  return low === high ? [shown(median)] : [shown(median), interval(low, high)];
+}
+
+const sentence = (words) => `${words[0].toUpperCase()}${words.slice(1)}${/[.!?]$/.test(words) ? "" : "."}`;
+
+/** The published numbers with their sources, as the fit has them. */
+export function pointTable(table, points, titles, arms) {
+  const columns = ["Study and arm", "Schedule", "What", "Day", "Number", "n", "Provenance", "Source"];
+  const rows = points.map((point) => {
+    const belongs = arms.flatMap((arm, i) => (arm.points.has(point.row) ? [badge(i)] : []));
+    const measure = { value: "", change: "change", percent_change: "change in %", fold: "fold" }[point.measure];
+    const range = point.low !== null && point.high !== null ? ` (${shown(point.low)} to ${shown(point.high)})` : "";
+    const when = point.to > point.from ? `${+point.from.toFixed(2)} to ${+point.to.toFixed(2)}` : `${+point.from.toFixed(2)}`;
+    const what = [titles[point.output], [measure, point.statistic].filter(Boolean).join(", ")].filter(Boolean).join(": ");
+    return element(
+      "tr", point.provenance === "unverified" ? { class: "unverified" } : {},
+      element("th", { scope: "row" }, ...belongs, ` ${point.study}, ${point.arm}`), element("td", { class: "left" }, point.schedule), element("td", { class: "left" }, what),
+      element("td", {}, when), element("td", {}, `${shown(point.value)}${range}`), element("td", {}, point.n ? String(point.n) : "–"),
+      element("td", { class: "left" }, point.provenance), element("td", { class: "left source" }, [point.source, point.doi].filter((word) => word && word !== "-").join("; ")),
+    );
+  });
+  table.replaceChildren(element("thead", {}, element("tr", {}, ...columns.map((word) => element("th", { scope: "col" }, word)))), element("tbody", {}, ...rows));
+}

@@ -1,0 +1,22 @@
+"""The browser of the benchmarks, for tests: without it they are skipped with a sentence, or fail with it where PKPD_REQUIRE_BROWSER is 1."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+
+import pytest
+
+from benchmarks import browser
+
+
+@contextmanager
+def chromium():
+    """A running browser; skips the test where there is none, or fails it with PKPD_REQUIRE_BROWSER=1."""
+    reason = browser.missing()
+    if reason and os.environ.get("PKPD_REQUIRE_BROWSER") == "1":
+        pytest.fail(reason)
+    if reason:
+        pytest.skip(reason)
+    with browser.chromium() as running:
+        yield running
