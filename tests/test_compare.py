@@ -12,6 +12,7 @@ import toy
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pkpd.adaptive import BY_RULES
 from pkpd.compare import MAIN, Scene, compare, horizon, letters
 from pkpd.compare import scene as module
 from pkpd.compare.comparison import COLUMNS, paired, probability_of_better, uncertainty
@@ -235,6 +236,14 @@ def test_it_moves_with_the_values_and_not_with_their_order(seed, shift, factor):
     np.testing.assert_allclose(
         uncertainty(shift + factor * numbers, draw), shift + factor * expected, rtol=1e-9, atol=1e-9
     )
+
+
+@given(seed=st.integers(0, 1000), subjects=st.integers(5, 10))
+def test_it_is_mirrored_with_the_values(seed, subjects):
+    """The lower of the two values in the middle of an even number would lean to one side."""
+    numbers, draw = crossed(1.0, 1.0, draws=12, subjects=subjects, seed=seed)
+    low, high = uncertainty(numbers, draw)
+    np.testing.assert_allclose(uncertainty(-numbers, draw), (-high, -low), rtol=1e-9, atol=1e-12)
 
 
 def test_too_few_draws_or_subjects_say_nothing_and_those_without_a_value_do_not_count():
@@ -553,7 +562,9 @@ def test_a_table_carries_what_it_is_in_its_attributes(compared):
 
 
 def test_the_main_endpoints_exist(compared):
-    assert {row.endpoint.name for row in compared.main().rows} == set(MAIN)
+    by_rules = {endpoint.name for endpoint in BY_RULES}  # of schedules that have some
+    assert {row.endpoint.name for row in compared.main().rows} == set(MAIN) - by_rules
+    assert by_rules < set(MAIN)
     only = compared.choose(["burden", "Cmax"])
     assert {endpoint.group for endpoint in only.endpoints} == {"burden", "exposure"}
     assert len([endpoint for endpoint in only.endpoints if endpoint.group == "exposure"]) == 1

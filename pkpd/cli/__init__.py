@@ -76,11 +76,6 @@ FIGURE_ENDINGS = (".png", ".svg", ".pdf")
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; ends with ``SystemExit``. Our own errors are printed as their sentence, without traceback."""
     try:
-        for argument in sys.argv[1:] if arguments is None else arguments:
-            if re.match(r"-\s*\.?\d\S*\s", argument):  # a negative dose, which would be taken for an option
-                from pkpd.dosing import Schedule
-
-                Schedule.parse(argument, "schedule")
         app(arguments, prog_name="pkpd")
     except PkpdError as error:
         _stop(str(error), error.exit_code)

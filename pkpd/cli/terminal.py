@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from pkpd.errors import InputError, PkpdError, ScheduleError
+from pkpd.errors import InputError, PkpdError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,10 +38,10 @@ class OfSchedules(TyperCommand):
         except Exception as error:  # typer's "no such option" has no public type
             unknown = getattr(error, "option_name", None) or "--"
             for argument in given:
-                if re.match(r"-[\d.]", argument) and argument.startswith(unknown):
-                    raise ScheduleError(
-                        f'"{argument}": a dose must be above zero; no treatment is written "none"'
-                    ) from None
+                if re.match(r"-\s*\.?\d\S*\s", argument) and argument.startswith(unknown):
+                    from pkpd.dosing import Schedule
+
+                    Schedule.parse(argument, "schedule")
             raise
 
 
