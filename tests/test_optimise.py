@@ -331,7 +331,7 @@ def test_a_small_space_is_searched_completely_and_without_pymoo(monkeypatch):
     searched, seen, everything = toy_search(SMALL, 100)
     assert searched.complete
     assert best(seen) == best(everything)
-    with pytest.raises(MissingExtraError, match=re.escape("pip install 'pkpd[optimise]'")):
+    with pytest.raises(MissingExtraError, match="pip install pymoo"):
         toy_search(SMALL, 10)
 
 
@@ -581,7 +581,7 @@ def test_the_command_refuses_what_it_cannot_do_before_it_searches(pkpd, tmp_path
     monkeypatch.setitem(sys.modules, "pymoo.algorithms.moo.nsga2", None)
     code, _, err = pkpd("optimise", "--subjects", 50, "--draws", 10, "-o", "front.csv")
     assert code == 6
-    assert "pip install 'pkpd[optimise]'" in err
+    assert "pip install pymoo" in err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -157,7 +157,7 @@ def _pymoo() -> Any:
         from pymoo.problems.static import StaticProblem
     except ImportError:
         raise MissingExtraError(
-            "so many schedules are searched by the library pymoo, which is not installed: pip install 'pkpd[optimise]'; "
+            "so many schedules are searched by the library pymoo, which is not installed: pip install pymoo; "
             "without it a space is searched completely where it has no more schedules than --evaluations"
         ) from None
     return SimpleNamespace(
