@@ -139,7 +139,7 @@ def test_many_bad_lines_are_counted(write):
         ("plan.csv", f"{DAILY}\nnone\n", "plan.csv:1:1: the columns must be"),
         ("plan.csv", f"label,schedule\na,b,{DAILY}\n", "plan.csv:2:1: 3 fields where there are 2 columns"),
         ("plan.csv", f"label,schedule\nlow,{DAILY}\nhigh,\n", "plan.csv:3:1: there is no schedule"),
-        ("plan.csv", f'label,schedule\nlow,"{DAILY}\n', "plan.csv:2:1: "),
+        ("plan.csv", f'label,schedule\nlow,"{DAILY}\n', "plan.csv:2:1: unexpected end of data; is a quotation mark missing?"),
         ("plan.txt", f"caf\xe9: {DAILY}\n".encode("latin-1"), "plan.txt:1:4: byte 0xe9 is not UTF-8"),
         ("plan.csv", f"label,schedule\nlow,{DAILY}\nh\xf6,none\n".encode("latin-1"), "plan.csv:3:2: byte 0xf6"),
         ("plan.txt", f"{DAILY}\n".encode("utf-16"), "plan.txt"),

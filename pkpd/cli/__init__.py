@@ -558,7 +558,8 @@ def _simulate_records(
             table.add_row(name, facts["outputs"][name]["unit"], *numbers)
         out.print(table)
         out.print(
-            f"{facts['subjects']} subjects, {facts['events']} events, {facts['times']} output times in {profile.time_unit}",
+            f"{_counted(facts['subjects'], 'subject')}, {_counted(facts['events'], 'event')}, {_counted(facts['times'], 'output time')} "
+            f"in {profile.time_unit}",
             style="dim",
         )
     if stats and not json:
@@ -570,6 +571,10 @@ def _simulate_records(
         raise SolverError(
             f"{len(profile.failures)} of {n} subjects could not be integrated and are empty in the results; {profile.failures[0]}"
         )
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"
 
 
 def _check_size(subjects: int, n_times: int, n_outputs: int) -> None:

@@ -178,5 +178,5 @@ def _table(path: Path, text: str, errors: list[str]) -> list[tuple[int, int, str
             at = lines[number - 1].rfind(row["schedule"]) if number <= len(lines) else -1
             found.append((number, max(0, at) + 1, row.get("label", ""), row["schedule"]))
     except csv.Error as error:
-        raise DataError(f"{path}:{reader.line_num}:1: {error}") from None
+        raise DataError(f"{path}:{reader.line_num}:1: {error}; is a quotation mark missing?") from None
     return found
