@@ -181,6 +181,7 @@ TRIAL = "ID,TIME,AMT,CL,SEX\n1,0,100,2,0\n1,24,.,2,0\n1,48,.,3,0\n2,0,50,2,1\n2,
 def pkpd(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "Trial.CSV").write_text(TRIAL)
+    (tmp_path / "trial.dat").write_text(TRIAL)
 
     def run(*arguments):
         try:
@@ -209,6 +210,10 @@ def test_simulate_takes_a_data_file(pkpd, tmp_path):
     ("arguments", "words"),
     [
         (["Trial.CSV"], "Trial.CSV:4: CL changes within a subject"),
+        (
+            ["trial.dat"],
+            "trial.dat is a file, and not a schedule; a data file of subjects has the ending .csv",
+        ),
         (["other.csv"], "other.csv: there is no such file"),
         (["Trial.CSV", "--covariates", "loch"], 'not "loch"'),
         (["Trial.CSV", "--time-unit", "month"], "month"),

@@ -422,6 +422,10 @@ def simulate(
         raise InputError("give either --times, or --until and --every")
 
     from_file = schedule.lower().endswith(".csv")
+    if not from_file and len(schedule) < 256 and Path(schedule).is_file():
+        raise InputError(
+            f"{schedule} is a file, and not a schedule; a data file of subjects has the ending .csv"
+        )
     if from_file and (subjects > 1 or plot is not None):
         raise InputError(
             f"{schedule} says itself who the subjects are: leave out {'--subjects' if subjects > 1 else '--plot'}"
