@@ -71,6 +71,12 @@ def test_a_file_of_any_name_is_a_file_and_the_same_label_may_come_twice(write):
     assert [label for label, _, _ in read(write("plan", f"a: {DAILY}\na: none\n"))] == ["a", "a"]
 
 
+def test_placebo_is_a_schedule_whatever_lies_in_the_folder(write):
+    for name in ("none", "placebo"):
+        write(name, f"{DAILY}\n")
+        assert read(name) == [("none (placebo)", "none", "schedule 1")]
+
+
 def test_a_label_is_one_line_without_what_a_terminal_obeys(write):
     name = write("plan.csv", f'label,schedule\n"two\nlines \x1b[31mred",{DAILY}\n')
     assert read(name)[0][0] == "two lines [31mred"
