@@ -22,7 +22,7 @@ from pkpd.dosing.records import Records, read_records
 from pkpd.errors import InputError, SolverError
 from pkpd.kernel import Kernel, load
 from pkpd.ode.status import SUCCESS
-from pkpd.simulate import typical_values
+from pkpd.simulate import lowest, typical_values
 from pkpd.solve import solve
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def intake(kernel: Kernel) -> Intake:
         dose_units=kernel.DOSE_UNITS,
         sizes=kernel.SIZES,
         parameters=kernel.PARAMETERS,
-        lower=[float(bound) for bound in kernel.LOWER],
+        lower=[lowest(kernel, index) for index in range(len(kernel.PARAMETERS))],
         upper=[float(bound) for bound in kernel.UPPER],
     )
 

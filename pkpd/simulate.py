@@ -219,5 +219,18 @@ def typical_values(kernel: Kernel, parameters: Mapping[str, float] | None = None
             raise InputError(
                 f"{name} = {value!r} is outside its bounds {kernel.LOWER[index]:g} .. {kernel.UPPER[index]:g} [{kernel.UNITS[index]}]"
             )
+        if value < lowest(kernel, index):
+            raise InputError(f"{name} = {value:g} [{kernel.UNITS[index]}] must be positive")
         values[index] = value
     return values
+
+
+def lowest(kernel: Kernel, index: int) -> float:
+    """The least value that a parameter can have: its lower bound, and for what a person brings along not below zero, for a body size above it.
+
+    Not every model states bounds for covariates, and a negative body size would be a negative dose.
+    """
+    bound = float(kernel.LOWER[index])
+    if kernel.KINDS[index] != "covariate" or kernel.VALUES[index] <= 0.0:
+        return bound
+    return max(bound, float(np.nextafter(0.0, 1.0)) if index in kernel.SIZES.values() else 0.0)

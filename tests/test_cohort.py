@@ -121,6 +121,15 @@ def test_what_does_not_fit_together_is_refused():
         simulated("ID,TIME,AMT,CL\n1,0,100,2\n1,5,.,2\n", parameters={"CL": 3.0})
 
 
+@pytest.mark.parametrize("size", ["-1.7", "0"])
+def test_a_body_size_that_nobody_has_is_refused_in_its_line(size):
+    text = f"ID,TIME,AMT,DOSE_UNIT,ROUTE,BSA\n1,0,1,MIU/m2,sc,1.7\n1,48,.,.,.,1.7\n2,0,1,MIU/m2,sc,{size}\n2,48,.,.,.,{size}\n"
+    with pytest.raises(DataError) as error:
+        simulate_records("il2_treg", parse_records(text, "trial.csv"))
+    assert f"trial.csv:4:17 (BSA): BSA = {size} must be positive" in str(error.value)
+    assert "trial.csv:5:" in str(error.value)
+
+
 def test_covariates_that_run_linearly_from_line_to_line():
     """d log C = -CL(t)/V dt: the area under the lines; a subject whose covariate does not change is as it would be alone."""
     text = "ID,TIME,AMT,CL,V\na,0,100,2,20\na,5,.,3,20\na,9,.,1,20\nb,0,100,2,20\nb,9,.,2,20\n"
@@ -172,6 +181,7 @@ TRIAL = "ID,TIME,AMT,CL,SEX\n1,0,100,2,0\n1,24,.,2,0\n1,48,.,3,0\n2,0,50,2,1\n2,
 def pkpd(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "Trial.CSV").write_text(TRIAL)
+    (tmp_path / "trial.dat").write_text(TRIAL)
 
     def run(*arguments):
         try:
@@ -200,6 +210,10 @@ def test_simulate_takes_a_data_file(pkpd, tmp_path):
     ("arguments", "words"),
     [
         (["Trial.CSV"], "Trial.CSV:4: CL changes within a subject"),
+        (
+            ["trial.dat"],
+            "trial.dat is a file, and not a schedule; a data file of subjects has the ending .csv",
+        ),
         (["other.csv"], "other.csv: there is no such file"),
         (["Trial.CSV", "--covariates", "loch"], 'not "loch"'),
         (["Trial.CSV", "--time-unit", "month"], "month"),

@@ -291,6 +291,9 @@ def test_a_place_that_cannot_be_written_is_said_before_anything_is_computed(pkpd
         assert code == 3
         assert said in err
     assert files() == []
+    Path("results").write_text("old")
+    assert 'cannot write "results": it is a file' in pkpd("compare", ONE, "-o", "results")[2]
+    assert Path("results").read_text() == "old"
 
 
 def test_a_file_that_fails_halfway_leaves_the_old_one(pkpd, monkeypatch):

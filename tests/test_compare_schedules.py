@@ -71,6 +71,12 @@ def test_a_file_of_any_name_is_a_file_and_the_same_label_may_come_twice(write):
     assert [label for label, _, _ in read(write("plan", f"a: {DAILY}\na: none\n"))] == ["a", "a"]
 
 
+def test_placebo_is_a_schedule_whatever_lies_in_the_folder(write):
+    for name in ("none", "placebo"):
+        write(name, f"{DAILY}\n")
+        assert read(name) == [("none (placebo)", "none", "schedule 1")]
+
+
 def test_a_label_is_one_line_without_what_a_terminal_obeys(write):
     name = write("plan.csv", f'label,schedule\n"two\nlines \x1b[31mred",{DAILY}\n')
     assert read(name)[0][0] == "two lines [31mred"
@@ -139,7 +145,7 @@ def test_many_bad_lines_are_counted(write):
         ("plan.csv", f"{DAILY}\nnone\n", "plan.csv:1:1: the columns must be"),
         ("plan.csv", f"label,schedule\na,b,{DAILY}\n", "plan.csv:2:1: 3 fields where there are 2 columns"),
         ("plan.csv", f"label,schedule\nlow,{DAILY}\nhigh,\n", "plan.csv:3:1: there is no schedule"),
-        ("plan.csv", f'label,schedule\nlow,"{DAILY}\n', "plan.csv:2:1: "),
+        ("plan.csv", f'label,schedule\nlow,"{DAILY}\n', "plan.csv:2:1: unexpected end of data; is a quotation mark missing?"),
         ("plan.txt", f"caf\xe9: {DAILY}\n".encode("latin-1"), "plan.txt:1:4: byte 0xe9 is not UTF-8"),
         ("plan.csv", f"label,schedule\nlow,{DAILY}\nh\xf6,none\n".encode("latin-1"), "plan.csv:3:2: byte 0xf6"),
         ("plan.txt", f"{DAILY}\n".encode("utf-16"), "plan.txt"),

@@ -126,6 +126,11 @@ def test_the_page_shows_charts_table_and_published_points(page):
     cells = row.locator("td").all_inner_texts()
     assert all(re.fullmatch(r"[\d.]+\n[\d.]+ to [\d.]+", cell) for cell in cells[:3])
     assert re.fullmatch(r"\d+ %", cells[3].strip())
+    assert row.get_by_label("More is better").inner_text() == "\u2191"  # what P(B better) counts
+    assert (
+        table.locator("tbody tr", has_text="CD56bright NK mean fold").locator(".arrow").inner_text()
+        == "\u2193"
+    )
     row.locator("summary").click()
     assert re.search(r"More is better\. Median by the parameters .*: A [\d.]+ to [\d.]+; B", row.inner_text())
     main = table.locator("tbody tr").count()
@@ -176,6 +181,26 @@ def test_sliders_and_text_stay_in_step(page):
     page.after(lambda: card.get_by_label("Unit of the dose").select_option("MIU"))
     page.after(lambda: card.get_by_label("Days on", exact=True).fill("40"))
     assert page.text("A").input_value() == "0.3 MIU sc daily x40"
+
+
+def test_what_is_typed_changes_no_other_field_and_is_not_rounded(page):
+    card = page.tab.locator(".card.of-A")
+    every = card.get_by_label("Cycle every", exact=True)
+    every.press("ControlOrMeta+a")
+    every.press("1")  # on the way to 14: five days do not fit into one
+    card.locator("pre.error").get_by_text("cannot be repeated every 1 d").wait_for()
+    page.after(lambda: every.press("4"))
+    assert page.text("A").input_value() == "1 MIU sc daily x5 every 14 d x3"
+    for wrong in ("5.5", "0", "-1"):
+        card.get_by_label("Days on", exact=True).fill(wrong)
+        assert page.text("A").input_value() == f"1 MIU sc daily x{wrong} every 14 d x3"
+        card.locator("pre.error").get_by_text(f"daily x{wrong}").wait_for()
+    page.after(lambda: page.slider("A", "Days on").press("End"))
+    assert (
+        page.text("A").input_value() == "1 MIU sc daily x28 every 28 d x3"
+    )  # a slider takes the other along
+    assert all("422" in problem for problem in page.problems)  # what a browser says of refusals
+    page.problems.clear()
 
 
 def test_what_all_schedules_share(page):

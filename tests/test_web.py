@@ -29,7 +29,7 @@ from pkpd.compare import horizon
 from pkpd.dosing import Schedule
 from pkpd.dosing.rules import read_plan
 from pkpd.errors import InputError, PkpdError
-from pkpd.web import Site, answer, evaluation
+from pkpd.web import Site, answer, evaluation, server
 from pkpd.web.evaluation import Explorer, FieldError, Limits, cycle_of
 from pkpd.web.server import FILES
 
@@ -375,6 +375,7 @@ def test_names_of_this_machine_are_answered(site):
         (b"\xff\xfe", {}, 400),
         (b"1" * 10_000, {}, 400),
         (b"[]", {}, 422),
+        (b'{"\\ud800": 1}', {}, 422),  # half a surrogate pair: JSON, but nothing that UTF-8 could say back
         (b"{}", {"content-type": "text/plain"}, 415),
     ],
 )
@@ -438,6 +439,22 @@ def test_what_cannot_wait_is_told_so_and_what_is_given_up_ends():
             assert time.monotonic() - started < 20
 
 
+def test_connections_that_ask_for_nothing_do_not_take_all_places(monkeypatch):
+    monkeypatch.setattr(server, "HEAD_PATIENCE_S", 0.5)
+    with served() as site, contextlib.ExitStack() as stack:
+        port = int(re.search(r":(\d+)/$", site.url)[1])
+        idle = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(70)]
+        end = time.monotonic() + 3.0
+        for k in range(6):  # some say nothing, some a letter now and then
+            for connection in idle[::2]:
+                with contextlib.suppress(OSError):  # closed by then
+                    connection.sendall(b"GET / HTTP/1.1\r\n"[k : k + 1])
+            time.sleep(0.2)
+        while ask(site, "/")[0] != 200:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+
+
 # --- address ----------------------------------------------------------------------------------------------------------
 
 
@@ -470,7 +487,23 @@ def test_ctrl_c_ends_the_command_cleanly():
         assert url, line + process.stderr.read()
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
-    assert process.returncode == 0 and "Traceback" not in errors
+    assert process.returncode == 0 and "Traceback" not in errors and "Warning" not in errors
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent another way there")
+def test_ctrl_c_is_heard_before_the_server_has_begun(monkeypatch):
+    def run(self, sockets=None):
+        heard.append("run")
+        os.kill(os.getpid(), signal.SIGINT)  # as the loop is about to begin
+        run_as_usual(self, sockets)
+        heard.append("end")
+
+    heard = []
+    run_as_usual = server.uvicorn.Server.run
+    monkeypatch.setattr(server.uvicorn.Server, "run", run)
+    before = signal.getsignal(signal.SIGINT)
+    Site(subjects=20).run()
+    assert heard == ["run", "end"] and signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_field_error_is_an_input_error():

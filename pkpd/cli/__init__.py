@@ -422,6 +422,10 @@ def simulate(
         raise InputError("give either --times, or --until and --every")
 
     from_file = schedule.lower().endswith(".csv")
+    if not from_file and len(schedule) < 256 and Path(schedule).is_file():
+        raise InputError(
+            f"{schedule} is a file, and not a schedule; a data file of subjects has the ending .csv"
+        )
     if from_file and (subjects > 1 or plot is not None):
         raise InputError(
             f"{schedule} says itself who the subjects are: leave out {'--subjects' if subjects > 1 else '--plot'}"
@@ -558,7 +562,8 @@ def _simulate_records(
             table.add_row(name, facts["outputs"][name]["unit"], *numbers)
         out.print(table)
         out.print(
-            f"{facts['subjects']} subjects, {facts['events']} events, {facts['times']} output times in {profile.time_unit}",
+            f"{_counted(facts['subjects'], 'subject')}, {_counted(facts['events'], 'event')}, {_counted(facts['times'], 'output time')} "
+            f"in {profile.time_unit}",
             style="dim",
         )
     if stats and not json:
@@ -570,6 +575,10 @@ def _simulate_records(
         raise SolverError(
             f"{len(profile.failures)} of {n} subjects could not be integrated and are empty in the results; {profile.failures[0]}"
         )
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"
 
 
 def _check_size(subjects: int, n_times: int, n_outputs: int) -> None:

@@ -169,6 +169,10 @@ def check_output(output: Path) -> None:
         check_folder(output)
     elif output.suffix:
         check_target(output, ENDINGS)
+    elif output.exists():
+        raise InputError(
+            f'cannot write "{output}": it is a file, and without an ending a folder is meant; the endings are {", ".join(ENDINGS)}'
+        )
     else:
         check_folder(output.parent)
 

@@ -29,8 +29,8 @@ class Named:
 def read_schedules(arguments: Sequence[str]) -> list[Named]:
     """Schedules in the order in which they are given, each argument one schedule or one file of them.
 
-    An argument is a file if there is a file of that name, or if it ends in .txt or .csv. A text file has one schedule a line, with or without a label
-    ("high dose: 2 MIU sc daily x5"); what follows a "#" is a comment. A CSV file has the columns ``label`` and ``schedule``, or ``schedule`` alone.
+    An argument is a file if there is a file of that name, or if it ends in .txt or .csv; "none" and "placebo" are schedules. A text file has one schedule a line,
+    with or without a label ("high dose: 2 MIU sc daily x5"); what follows a "#" is a comment. A CSV file has the columns ``label`` and ``schedule``, or ``schedule`` alone.
 
     Raises:
         ScheduleError: every schedule that cannot be read, with its argument, or its line and column.
@@ -63,6 +63,8 @@ def read_schedules(arguments: Sequence[str]) -> list[Named]:
 
 
 def _is_file(argument: str) -> bool:
+    if argument.strip().lower() in ("none", "placebo"):  # whatever else lies in the folder
+        return False
     if argument.strip().lower().endswith(ENDINGS):
         return True
     try:
@@ -178,5 +180,5 @@ def _table(path: Path, text: str, errors: list[str]) -> list[tuple[int, int, str
             at = lines[number - 1].rfind(row["schedule"]) if number <= len(lines) else -1
             found.append((number, max(0, at) + 1, row.get("label", ""), row["schedule"]))
     except csv.Error as error:
-        raise DataError(f"{path}:{reader.line_num}:1: {error}") from None
+        raise DataError(f"{path}:{reader.line_num}:1: {error}; is a quotation mark missing?") from None
     return found

@@ -94,7 +94,11 @@ def read_covariates(
                 continue
             value = float(exact)
             if not lower <= value <= upper:
-                reason = f"{name} = {text} is outside its bounds {lower:g} .. {upper:g}"
+                least = (
+                    0.0 if 0.0 < lower < 1e-300 else lower
+                )  # a body size is above zero, by as little as there is
+                outside = f"is outside its bounds {least:g} .. {upper:g}"
+                reason = f"{name} = {text} {'must be positive' if value <= least == 0.0 else outside}"
                 records.wrong(record.line, column, reason)
             elif not known or known[-1][0] != time:
                 changed = changed or (record.line.number if known and known[-1][1] != value else 0)

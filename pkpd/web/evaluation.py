@@ -248,8 +248,7 @@ class Explorer:
         doses = planned(schedule).n_doses
         if doses > self.limits.doses:
             raise FieldError(
-                f"{doses} doses are more than this page computes ({self.limits.doses}); "
-                "pkpd compare has no such limit",
+                f"{doses} doses are more than this page computes ({self.limits.doses})",
                 "schedules",
                 index,
             )

@@ -11,12 +11,14 @@ import asyncio
 import ipaddress
 import json
 import logging
+import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from importlib import resources
 from typing import Any
 
@@ -27,6 +29,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pkpd.errors import InputError, PkpdError
 from pkpd.web.evaluation import DEFAULT, Explorer, FieldError, Limits
@@ -54,6 +57,7 @@ HEADERS = {
     "cache-control": "no-store",
 }
 BODY_PATIENCE_S = 10.0  # a request that trickles in would otherwise hold its place
+HEAD_PATIENCE_S = 10.0  # and so would a connection that asks for nothing
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 log = logging.getLogger("pkpd.web")
@@ -114,7 +118,37 @@ def _static(name: str) -> bytes:
 
 def _json(value: object, status: int = 200, headers: Any = None) -> Response:
     text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    return Response(text, status, headers, media_type="application/json")
+    # half a surrogate pair, which JSON may hold but UTF-8 may not, goes back as the escape it came as
+    content = text.encode("utf-8", "backslashreplace")
+    return Response(content, status, headers, media_type="application/json")
+
+
+class _Impatient(H11Protocol):
+    """Closes a connection on which no whole head of a request arrives in time: uvicorn waits for ever, and a few dozen would take all places."""
+
+    _patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait()
+
+    def on_response_complete(self) -> None:
+        self._wait()
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+        self._patience = self.loop.call_later(HEAD_PATIENCE_S, self._give_up)
+
+    def _give_up(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
 
 
 class _Guard:
@@ -276,7 +310,7 @@ class Site:
         self._server = uvicorn.Server(
             uvicorn.Config(
                 self._app,
-                http="h11",
+                http=_Impatient,
                 loop="asyncio",
                 ws="none",
                 lifespan="off",
@@ -293,7 +327,8 @@ class Site:
     def run(self) -> None:
         """Serve until Ctrl-C or ``stop``."""
         try:
-            self._server.run(sockets=[self._socket])
+            with _ctrl_c_means(self.stop):  # from here on: uvicorn listens to it only once its loop runs
+                self._server.run(sockets=[self._socket])
         except KeyboardInterrupt:
             pass  # the usual way to end
         finally:
@@ -307,6 +342,18 @@ class Site:
     def stop(self) -> None:
         """End ``run``, from another thread."""
         self._server.should_exit = True
+
+
+@contextmanager
+def _ctrl_c_means(action: Callable[[], None]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # others hear no signals
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda number, frame: action())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -78,12 +78,14 @@ export class Card {
     this.unit = element("select", { "aria-label": `Unit of the dose of schedule ${letter}` }, ...UNITS.map((unit) => element("option", { value: unit }, unit.replace("m2", "m²"))));
     const slid = (value, event) => this.#slid(event);
     this.dose = slider("Dose", DOSES, this.unit, slid, { min: 0 });
+    // one slider may move another; what is typed may not, being half written: of "14" the "1" comes first
+    const moved = (event) => event.target.type === "range";
     this.days = slider("Days on", DAYS, "", (value, event) => {
-      if (value > this.interval.value) this.interval.set(value);
+      if (moved(event) && value > this.interval.value) this.interval.set(value);
       this.#slid(event);
     });
     this.interval = slider("Cycle every", INTERVALS, "d", (value, event) => {
-      if (value < this.days.value) this.days.set(value);
+      if (moved(event) && value < this.days.value) this.days.set(value);
       this.#slid(event);
     });
     this.cycles = slider("Cycles", CYCLES, "", slid);
@@ -108,9 +110,8 @@ export class Card {
   #slid(event) {
     clearTimeout(this.typing);
     this.interval.disable(this.cycles.value === 1);
-    const whole = (field) => Math.max(1, Math.round(field.value));
     this.text.value = cycleText({
-      dose: this.dose.value, unit: this.unit.value, route: this.route, days: whole(this.days), interval: whole(this.interval), cycles: whole(this.cycles),
+      dose: this.dose.value, unit: this.unit.value, route: this.route, days: this.days.value, interval: this.interval.value, cycles: this.cycles.value,
     });
     this.fresh = false;
     this.#fits(true);

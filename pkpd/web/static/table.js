@@ -32,15 +32,16 @@ export function endpointTable(table, endpoints, arms) {
 }
 
 function endpointRow(endpoint, others) {
-  const arrow = { 1: "More is better.", [-1]: "Less is better.", 0: "" }[endpoint.better];
+  const wanted = { 1: "More is better.", [-1]: "Less is better.", 0: "" }[endpoint.better];
+  const arrow = wanted ? [element("span", { class: "arrow", role: "img", "aria-label": wanted, title: wanted }, endpoint.better > 0 ? "\u2191" : "\u2193")] : [];
   const absent = endpoint.arms.flatMap((of, i) => [
     ...(of.missing ? [`${LETTERS[i]}: ${of.missing} without a value`] : []), ...(of.beyond ? [`${LETTERS[i]}: ${of.beyond} beyond the horizon`] : []),
   ]);
   const sure = endpoint.arms.flatMap((of, i) => (of.parameters && of.parameters.low !== of.parameters.high ? [`${LETTERS[i]} ${shown(of.parameters.low)} to ${shown(of.parameters.high)}`] : []));
   const middle = sure.length ? `median by the parameters (90 %): ${sure.join("; ")}` : "";
-  const said = [endpoint.definition, arrow, middle, endpoint.missing, absent.join("; "), endpoint.remark].filter(Boolean).map(sentence).join(" ");
+  const said = [endpoint.definition, wanted, middle, endpoint.missing, absent.join("; "), endpoint.remark].filter(Boolean).map(sentence).join(" ");
   const name = element(
-    "details", { "data-name": endpoint.name }, element("summary", {}, endpoint.name, element("span", { class: "unit" }, unitText(endpoint.unit)), endpoint.remark || absent.length ? "*" : ""),
+    "details", { "data-name": endpoint.name }, element("summary", {}, endpoint.name, ...arrow, element("span", { class: "unit" }, unitText(endpoint.unit)), endpoint.remark || absent.length ? "*" : ""),
     element("p", {}, said),
   );
   const row = element("tr", {}, element("th", { scope: "row" }, name));
