@@ -9,8 +9,20 @@ from __future__ import annotations
 
 from math import inf, isnan, nan
 
-from .call import DOUBLES, INTEGER, INTEGERS, c_function, call1, call2, inner, shift, status11, status7
-from .control import SHORTEST, larger, resolution
+from .call import (
+    DOUBLES,
+    INTEGER,
+    INTEGERS,
+    c_function,
+    call1,
+    call2,
+    inner,
+    larger,
+    shift,
+    status11,
+    status7,
+)
+from .control import SHORTEST, resolution
 from .march import emit
 from .roots import hand_over, look_out
 from .layout import (
