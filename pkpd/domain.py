@@ -203,6 +203,13 @@ class Domain:
             found.append(
                 f"{_written(length)} days of treatment are longer than the {_written(nearest.length)} after which the fit saw {subject}; nearest is {nearest}."
             )
+        shortest = self.range(subject, "course")[0]
+        if course < shortest * (1 - NEAR):
+            nearest = min(seen, key=lambda entry: entry.course)
+            found.append(
+                f"A course of {_written(course)} {'day' if course == 1.0 else 'days'} is shorter than the {_written(shortest)} days after which the fit first saw {subject}, "
+                f"so that how fast they rise is the model's own; nearest is {nearest}."
+            )
         if interval <= 1.0 + NEAR:
             daily = [entry for entry in seen if entry.interval <= 1.0 + NEAR]
             exact = max((entry.course for entry in daily if not entry.bound), default=0.0)

@@ -54,6 +54,23 @@ def test_an_observation_above_the_dose_is_a_trough_and_one_below_it_a_peak():
     assert found.outputs[0][:, 1] == pytest.approx([0, trough, trough + 100], rel=1e-9, abs=1e-12)
 
 
+def test_between_two_events_of_one_time_an_observation_sees_the_first():
+    found = simulated(
+        "ID,TIME,AMT,II,ADDL\n1,0,100,24,1\n1,0,.,.,.\n1,0,50,.,.\n1,0,.,.,.\n1,24,.,.,.\n1,24,10,.,.\n1,24,.,.,.\n"
+    )
+    left = math.exp(-24 * CL / V)
+    assert found.times[0].tolist() == [0, 0, 24, 24]
+    # the additional dose is the first line's, which stands above all of 24 h
+    second = 150 * left + 100
+    assert found.outputs[0][:, 1] == pytest.approx([100, 150, second, second + 10], rel=1e-9)
+
+
+def test_of_events_at_one_time_each_has_the_covariates_that_stand_above_it():
+    text = "ID,TIME,AMT,DUR,CL\n1,0,100,0,2\n1,0,.,.,4\n1,0,100,0,4\n1,0,.,.,4\n1,5,.,.,4\n"
+    found = simulated(text, covariates="locf")
+    assert found.outputs[0][:, 1] == pytest.approx([100, 200, 200 * math.exp(-5 * 4 / V)], rel=1e-9)
+
+
 @pytest.mark.parametrize(
     ("rule", "clearances"),
     [("locf", [(10, 2.0), (10, 4.0), (10, 1.0)]), ("nocb", [(10, 4.0), (20, 1.0)])],

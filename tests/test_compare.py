@@ -209,6 +209,23 @@ def test_the_uncertainty_of_the_median_is_what_draws_differ_by_and_not_what_few_
     assert np.ptp(raw) > high - low
 
 
+@pytest.mark.parametrize(("of_a_draw", "skewed"), [(8, False), (8, True), (40, False)])
+def test_with_few_subjects_of_a_draw_the_interval_is_on_average_as_wide_as_that_of_the_draws(
+    of_a_draw, skewed
+):
+    generator, draws = np.random.default_rng(5), 25
+    draw = np.arange(of_a_draw * draws) % draws
+    found, true = [], []
+    for _ in range(200):
+        centre = 0.5 * generator.normal(size=draws)
+        apart = generator.normal(size=draw.size)
+        if skewed:
+            apart = (np.exp(0.6 * apart) - 1) / 0.6  # with median nought
+        found.append(np.diff(uncertainty(centre[draw] + apart, draw))[0])
+        true.append(np.diff(np.quantile(centre, (0.05, 0.95)))[0])
+    assert np.mean(found) == pytest.approx(np.mean(true), rel=0.06)
+
+
 def test_draws_that_do_not_differ_leave_no_uncertainty():
     numbers, draw = crossed(0.0, 1.0)
     low, high = uncertainty(numbers, draw)
@@ -360,10 +377,10 @@ def test_each_drug_is_counted_by_itself():
 # ---- where it leaves the fit
 
 
-def test_inside_what_the_fit_saw_there_is_only_the_word_on_ccl2(scene):
-    assert scene.warnings(Schedule.parse("2 MIU sc daily x5")) == (
-        "No row of the fit tells of ccl2: what the model says of it is assumed, not fitted.",
-    )
+def test_inside_what_the_fit_saw_there_is_only_the_word_on_ccl2_and_on_nk_cells_never_counted_so_early(scene):
+    early, ccl2 = scene.warnings(Schedule.parse("2 MIU sc daily x5"))
+    assert "shorter than the 35 days after which the fit first saw NK cells" in early
+    assert ccl2 == "No row of the fit tells of ccl2: what the model says of it is assumed, not fitted."
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,14 @@ def test_what_the_fit_saw_gives_only_the_sentence_on_ccl2(text):
     assert said(text, outputs=("treg_pct",)) == ()
 
 
+@pytest.mark.parametrize("text", ["1 MIU sc daily x5", "1 MIU sc once", "1 MIU sc daily x5 every 28 d x3"])
+def test_courses_shorter_than_any_after_which_cells_were_counted_are_named(text):
+    (sentence,) = about(said(text, outputs=("nk",)), "shorter")
+    assert "the 35 days after which the fit first saw NK cells" in sentence and "Meropol1998" in sentence
+    assert not about(said("1 MIU sc daily x35", outputs=("nk",)), "shorter")
+    assert not about(said(text, outputs=("treg_pct", "il2")), "shorter")
+
+
 def test_a_dose_beyond_those_seen_is_named_with_the_nearest_study():
     (sentence,) = about(said("5 MIU sc daily x5", outputs=("treg_pct",)), "5 MIU")
     assert (

@@ -301,6 +301,15 @@ def test_rest_gives_noughts_ones_and_missing_values_without_a_warning():
         assert np.isnan(found[name]).all(), name
 
 
+def test_the_gain_over_nk_cells_is_that_of_the_tregs_counted_and_says_so():
+    times, outputs, rest, units, schedule, *_ = il2(CYCLES, 100)
+    found = evaluate(times, outputs, rest, NAMES, units, schedule, "h")
+    gain = next(endpoint for endpoint in found if endpoint.name == "Treg gain over NK")
+    assert "The mean fold of treg_count over the treatment" in gain.definition
+    named = by_name(found)
+    np.testing.assert_allclose(named[gain.name], named["Treg count mean fold"] / named["NK mean fold"])
+
+
 def test_a_failed_subject_has_no_values_and_leaves_the_others_alone():
     times, outputs, rest, units, schedule, *_ = il2(CYCLES, 100)
     broken = outputs.copy()

@@ -149,6 +149,39 @@ def test_a_lag_longer_than_the_interval_leaves_doses_on_their_way():
 # --- by repetition -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("lag", "interval"), [(2.1, 0.7), (0.30000000000000004, 0.3), (4.2, 1.4), (0.7, 0.7)]
+)
+@pytest.mark.parametrize("time", [0.0, 0.1, 5.0])
+@pytest.mark.parametrize("nudge", [-1e-4, -1e-8, 0.0, 1e-8])
+def test_a_lag_of_whole_intervals_gives_each_dose_once_however_its_digits_fall(lag, interval, time, nudge):
+    # 2.1 - 3 * 0.7 is not nought; and just before the end of an interval, a dose has hardly come anywhere
+    k = kernel(ROUTES)
+    values = {"lag": lag * (1 + nudge), "k": 1.0, "k12": 0.0, "base": 0.0}
+    events = table(k, steady(5.0, interval, "oral", time=time))
+    found = amounts(k, events, [time + 0.05, time + 0.3], values)
+    past = np.arange(100)
+    given = [{"time": time - interval * n, "amount": 5.0, "route": "oral"} for n in past[::-1]]
+    repeated = amounts(k, table(k, *given), [time + 0.05, time + 0.3], values)
+    assert found == pytest.approx(repeated, rel=1e-4)
+
+
+def test_a_gradient_counts_an_infusion_that_ends_with_the_interval_once():
+    k = kernel(ROUTES)
+    events = table(
+        k, steady(3.0, 1.0, "iv", rate=0.4, duration=np.nan, time=1.0)
+    )  # 6 h, and a unit of rounding
+    p = typical_values(k, {"lag": 0.0})
+    F = k.PARAMETERS.index("F")
+    # F belongs to the route "rate"; its own rate is taken over by the one stated
+    events = replace(events, route=[k.ROUTES.index("rate")])
+    found = solve(k, p, events, [1.31], directions=["F"], rtol=1e-10, slack=1.0).sensitivities[0, 0, 0, 0]
+    ends = [
+        amounts(k, events, [1.31], {"lag": 0.0, "F": p[F] * f}, rtol=1e-11)[0] for f in (1 + 1e-5, 1 - 1e-5)
+    ]
+    assert found == pytest.approx((ends[0] - ends[1]) / (2e-5 * p[F]), rel=1e-4)
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     route=st.sampled_from(["oral", "drip", "rate", "iv"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import math
 import os
 from collections.abc import Iterable, Sequence
@@ -334,8 +335,8 @@ def uncertainty(values: Floats, draw: NDArray[np.int64]) -> tuple[float, float]:
     """The 90 % interval of the population's median by the uncertainty of the parameters alone; nan with fewer than ten draws of five subjects.
 
     It is that of the medians of the draws, (n_draws,), drawn together around their mean by as much as they would scatter with the same parameters, since
-    each draw has few subjects: the variance that is left is the variance between draws less the mean sampling variance of a median (from its order
-    statistics; Woodruff, JASA 1952).
+    each draw has few subjects: the variance that is left is the variance between draws less the mean sampling variance of a median (Maritz & Jarrett,
+    JASA 73 (1978) 194, of the values of all draws, each draw's around its own mean).
     """
     groups = _by_draw(values, draw)
     if sum(len(group) for group in groups) < FEWEST_DRAWS:
@@ -345,7 +346,7 @@ def uncertainty(values: Floats, draw: NDArray[np.int64]) -> tuple[float, float]:
         low, _, high = _three(medians)
         return low, high
     total = float(np.var(medians, ddof=1))
-    by_chance = float(np.mean(np.concatenate([_variance_of_the_median(group) for group in groups])))
+    by_chance = _variance_by_chance(groups)
     left = math.sqrt(max(0.0, 1.0 - by_chance / total)) if total > 0.0 else 0.0
     middle = float(np.median(medians))
     low, high = np.quantile(middle + left * (medians - middle), (LEVELS[0], LEVELS[-1]))
@@ -372,17 +373,31 @@ def _by_draw(values: Floats, draw: NDArray[np.int64]) -> list[Floats]:
     ]
 
 
-def _variance_of_the_median(group: Floats) -> Floats:
-    """Sampling variance of the median of sorted values, (n, size) -> (n,), from the order statistics one standard error to each side of it."""
-    size = group.shape[1]
-    places = 0.5 * (size - 1) + 0.5 * math.sqrt(size) * np.array([-1.0, 1.0])
-    if not np.isfinite(group).all():
-        found = [row[np.isfinite(row)] for row in group]
-        low, high = np.array([np.interp(places, np.arange(row.size), row) for row in found]).T
-    else:
-        whole = places.astype(np.int64)
-        low, high = (group[:, whole] + (places - whole) * (group[:, whole + 1] - group[:, whole])).T
-    return np.asarray(0.25 * (high - low) ** 2)
+def _variance_by_chance(groups: Sequence[Floats]) -> float:
+    """Mean sampling variance of the medians of the draws, whose values lie around their means as those of all draws together do.
+
+    Around their medians they would not: of few values, those in the middle are by construction close to it.
+    """
+    with np.errstate(invalid="ignore"):
+        apart = np.concatenate([(group - group.mean(axis=1, keepdims=True)).ravel() for group in groups])
+    apart = np.sort(apart[np.isfinite(apart)])
+    if not apart.size:
+        return 0.0
+    found, draws = 0.0, 0
+    for group in groups:
+        share = _shares_of_the_median(apart.size, group.shape[1])
+        found += len(group) * float(share @ apart**2 - (share @ apart) ** 2)
+        draws += len(group)
+    return found / draws
+
+
+@functools.lru_cache(maxsize=64)
+def _shares_of_the_median(n: int, size: int) -> Floats:
+    """(n,) how likely each of n values, ascending, is the median of ``size`` of them drawn with replacement: by the beta distribution of its rank."""
+    from scipy.special import betainc
+
+    half = 0.5 * (size + 1)
+    return np.diff(betainc(half, half, np.linspace(0.0, 1.0, n + 1)))
 
 
 def _reading(arms: Sequence[Arm]) -> tuple[str, ...]:

@@ -2,12 +2,12 @@
 
 In a file, lines of one time follow each other: a trough stands above the dose of its instant, and a line below the dose may have other covariates. A solve
 takes changes of parameters, doses and outputs of one instant in this order; so what stands above an event is asked for a little before it (`GAP`), and
-what stands below it, with other covariates, a little after.
+what stands below it, with other covariates, a little after. An event with such a line above it and another event above that is a little later, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
@@ -41,25 +41,31 @@ def gap(time: float) -> float:
     return GAP * max(abs(time), 1.0)
 
 
-def instants(lines: Sequence[Record], times: Sequence[float], columns: Sequence[int]) -> list[float]:
+def instants(
+    lines: Sequence[Record], times: Sequence[float], columns: Sequence[int], given: Collection[float] = ()
+) -> list[float]:
     """When what each line says is so: its own time, or a little before or after an event of that time; (n_lines,).
 
-    times : of the lines; columns : of their fields that are covariates.
+    Of events with something between them that is none, or behind an additional dose of that time, the later are a little later.
+    times : of the lines; columns : of their fields that are covariates; given : times of additional doses.
     """
     found: list[float] = []
     for time, group in groupby(zip(times, lines, strict=True), key=lambda pair: pair[0]):
         mine = [line for _, line in group]
-        events = [i for i, line in enumerate(mine) if line.is_event]
-        last = events[-1] if events else len(mine)
+        happened = time in given  # an additional dose is of an earlier line
+        if not happened and not mine[0].is_event and any(line.is_event for line in mine):
+            step = -1
+        else:
+            step = 0
+        event: Record | None = None
         for i, line in enumerate(mine):
-            if events and i < last and not line.is_event:
-                found.append(time - gap(time))
-            elif i > last and any(
-                _other_values(below, mine[last], columns) for below in mine[last + 1 : i + 1]
-            ):
-                found.append(time + 2 * gap(time))
-            else:
-                found.append(time)
+            if line.is_event:
+                if i and not mine[i - 1].is_event:
+                    step = step + 2 if happened else 0
+                happened, event = True, line
+            elif event is not None and _other_values(line, event, columns):
+                step, event = step + 2, None  # those below go with this line
+            found.append(time + step * gap(time))
     return found
 
 

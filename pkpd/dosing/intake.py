@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,9 +136,8 @@ class Intake:
                     subject.records[0].line, "ADDL", f"more than {_MOST_IN_FILE} doses up to this subject"
                 )
                 break
-            events = self._events(records, subject, clock)
-            times = [clock.time(record.time) for record in subject.records]
-            moments = instants(subject.records, times, columns)
+            times, stops, moments = _times(subject, clock, columns)
+            events = self._events(records, subject, clock, moments, stops)
             linear = covariates == "linear"
             baseline, varying = read_covariates(records, subject, names, times if linear else moments)
             if varying and ruleless is None:
@@ -165,21 +165,25 @@ class Intake:
     def events(self, records: Records, subject: SubjectRecords, time_unit: str | None = None) -> EventTable:
         """The event table of one subject; raises as ``take`` does."""
         records = records.afresh()
-        table = self._events(records, subject, _Clock(self.time_unit, time_unit or self.time_unit))
+        clock = _Clock(self.time_unit, time_unit or self.time_unit)
+        columns = [records.others[column] for column in self._covariates(records)]
+        _, stops, moments = _times(subject, clock, columns)
+        table = self._events(records, subject, clock, moments, stops)
         records.table.problems.stop_if_any()
         return table
 
     # -- events
 
-    def _events(self, records: Records, subject: SubjectRecords, clock: _Clock) -> EventTable:
+    def _events(
+        self,
+        records: Records,
+        subject: SubjectRecords,
+        clock: _Clock,
+        moments: Sequence[float],
+        stops: Sequence[float],
+    ) -> EventTable:
         rows: list[tuple[float, ...]] = []
-        stop = math.inf  # additional doses are given before it
-        stops: list[float] = []
-        for record in reversed(subject.records):
-            stops.append(stop)
-            if record.cancels:
-                stop = clock.time(record.time)
-        for record, stop in zip(subject.records, reversed(stops)):
+        for record, time, stop in zip(subject.records, moments, stops, strict=True):
             try:
                 clock.check(record)
             except ScheduleError as error:
@@ -187,7 +191,6 @@ class Intake:
                 continue
             if not record.is_event:
                 continue
-            time = clock.time(record.time)
             if record.kind in (RESETTING, RESET_AND_DOSE):
                 rows.append((time, 0.0, 0, 0.0, -1, math.nan, RESET, 0.0))
             if record.kind == REPLACEMENT:
@@ -350,6 +353,28 @@ def _find(name: str, known: Sequence[str]) -> int | None:
         return list(known).index(name)
     same = [i for i, other in enumerate(known) if other.lower() == name.lower()]
     return same[0] if len(same) == 1 else None
+
+
+def _times(
+    subject: SubjectRecords, clock: _Clock, columns: Sequence[int]
+) -> tuple[list[float], list[float], list[float]]:
+    """Of every line: its time; before when its additional doses are given; and when what it says is so, by `instants`."""
+    times = [clock.time(record.time) for record in subject.records]
+    stops: list[float] = []
+    stop = math.inf
+    for record, time in zip(reversed(subject.records), reversed(times), strict=True):
+        stops.append(stop)
+        if record.cancels:
+            stop = time
+    stops.reverse()
+    shared = {time for time, after in pairwise(times) if time == after}
+    given = {
+        later
+        for record, stop in zip(subject.records, stops, strict=True)
+        for later in (clock.additional(record) if shared else ())
+        if later < stop and later in shared
+    }
+    return times, stops, instants(subject.records, times, columns, given)
 
 
 def _observations(subject: SubjectRecords, times: Sequence[float], moments: Sequence[float]) -> Observations:

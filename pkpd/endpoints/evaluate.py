@@ -111,7 +111,7 @@ def evaluate(
                 t, curves["exposure"], rests["exposure"], name, unit, regimen, time_unit, count[part]
             )
         chunk |= _tregs(t, curves, rests, labels, regimen, above)
-        chunk |= _selectivity(t, curves, rests, regimen)
+        chunk |= _selectivity(t, curves, rests, labels, regimen)
         chunks.append(chunk)
     found = {endpoint: np.concatenate([chunk[endpoint] for chunk in chunks]) for endpoint in chunks[0]}
     return found | _burden(schedule, regimen, dose_unit, dose_units, sizes or {}, count, shares)
@@ -319,7 +319,11 @@ def _course(
 
 
 def _selectivity(
-    times: Floats, curves: Mapping[str, Floats], rests: Mapping[str, Floats], regimen: Regimen
+    times: Floats,
+    curves: Mapping[str, Floats],
+    rests: Mapping[str, Floats],
+    labels: Mapping[str, tuple[str, str]],
+    regimen: Regimen,
 ) -> Values:
     found: Values = {}
     group = "selectivity"
@@ -342,7 +346,7 @@ def _selectivity(
         ] = average  # fmt: skip
         if tregs in curves:
             found[
-                Endpoint(f"Treg gain over {shown}", "1", f"The mean fold of Tregs over the treatment, divided by that of {shown} cells: 1 is no selectivity, below 1 is the wrong way.", 1, group, missing=_NO_BASELINE)
+                Endpoint(f"Treg gain over {shown}", "1", f"The mean fold of {labels[tregs][0]} over the treatment, divided by that of {shown} cells: 1 is no selectivity, below 1 is the wrong way.", 1, group, missing=_NO_BASELINE)
             ] = curve.divided(mean_fold(tregs), average)  # fmt: skip
     if "ccl2" in curves:
         found[

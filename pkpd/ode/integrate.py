@@ -9,7 +9,19 @@ from __future__ import annotations
 
 from math import inf, isnan, nan
 
-from .call import DOUBLES, INTEGER, INTEGERS, c_function, call1, call2, inner, shift, status11, status7
+from .call import (
+    DOUBLES,
+    INTEGER,
+    INTEGERS,
+    c_function,
+    call1,
+    call2,
+    inner,
+    larger,
+    shift,
+    status11,
+    status7,
+)
 from .control import SHORTEST, resolution
 from .march import emit
 from .roots import hand_over, look_out
@@ -79,7 +91,8 @@ def breakpoints(address, n_doses, doses, targets, p, own, r, events):
         start = dose[0] + r_k[0]
         end = start + duration
         parts = 2 if end - start > SHORTEST * resolution(end) else 1
-        if end <= dose[6] + resolution(end):
+        # the clock of a dose whose lag or duration is a multiple of the interval: near nought no sum of such numbers is that exact
+        if end <= dose[6] + resolution(larger(abs(dose[0]), abs(end))):
             continue  # all of it is in the state that was set
         for part in range(parts):
             kind = BOLUS if parts == 1 else (INFUSION_START if part == 0 else INFUSION_END)

@@ -15,6 +15,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pkpd.dosing import time_units_per_day
 from pkpd.errors import InputError
@@ -26,7 +27,7 @@ from pkpd.solve.table import Table
 from pkpd.solve.task import NONE, Options, Raw, integrate
 
 MOST_ITERATIONS = 100
-MOST_ACCUMULATED = 1e6  # times what one dose comes to: beyond that it accumulates without end
+MOST_ACCUMULATED = 1e6  # times what one interval adds: a system that forgets less of it than 1/MOST_ACCUMULATED accumulates without end
 MOST_CARRIED = 10_000  # doses of before that still act
 TIGHTER = 0.1  # an error of the flow is an error over (1 - the slowest decay) of the steady state
 TINY = 1e-300
@@ -176,12 +177,8 @@ def steady_state(
     active = np.arange(len(p))
     best = np.full(len(p), np.inf)
     tolerance = flow.options.rtol / TIGHTER
-    limit = np.full(y.shape, np.nan)
-    for iteration in range(MOST_ITERATIONS):
+    for _ in range(MOST_ITERATIONS):
         path, tangents = flow.along(p[active], y[active], None)
-        if iteration == 0:
-            seen = np.abs(path).max(axis=1)
-            limit = np.where(seen > 0.0, MOST_ACCUMULATED * seen, np.inf)
         now, after = y[active], path[:, -1]
         alive = np.isfinite(after).all(axis=1)
         residual = after - now
@@ -198,9 +195,8 @@ def steady_state(
         done = leads & (apart <= tolerance) & ((moved <= tolerance) | settled)
         y[active] = np.where((leads & alive)[:, None], newton, after)
         best[active] = moved
-        bounded = np.all(np.abs(y[active]) <= limit[active], axis=1)
-        found[active[done & bounded]] = True
-        active = active[alive & bounded & ~done]
+        found[active[done]] = _forgets(tangents[done])
+        active = active[alive & ~done]
         if not active.size:
             break
     y[~found] = np.nan
@@ -213,6 +209,11 @@ def steady_state(
     n = kernel.n_states
     y_dot[found, :, : directions.count] = np.linalg.solve(np.eye(n) - tangents[:, :, :n], tangents[:, :, n:])
     return y, y_dot
+
+
+def _forgets(M: Floats) -> NDArray[np.bool_]:
+    """(n_subjects,) whether what a state was fades from one interval to the next; M : (n_subjects, n, n)."""
+    return np.asarray(np.abs(np.linalg.eigvals(M)).max(axis=1) < 1.0 - 1.0 / MOST_ACCUMULATED)
 
 
 def _solved(a: Floats, b: Floats) -> Floats:
