@@ -145,7 +145,7 @@ class Domain:
                 SUBJECTS.get(other) == SUBJECTS.get(name, name) for other in self.outputs
             ):
                 found.append(
-                    f"No row of the fit tells of {name}: what the model says of it is assumed, not fitted."
+                    f"The fit has no data on {name}: what the model says of it is assumed, not fitted."
                 )
         return tuple(found)
 

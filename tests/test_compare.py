@@ -380,7 +380,7 @@ def test_each_drug_is_counted_by_itself():
 def test_inside_what_the_fit_saw_there_is_only_the_word_on_ccl2_and_on_nk_cells_never_counted_so_early(scene):
     early, ccl2 = scene.warnings(Schedule.parse("2 MIU sc daily x5"))
     assert "shorter than the 35 days after which the fit first saw NK cells" in early
-    assert ccl2 == "No row of the fit tells of ccl2: what the model says of it is assumed, not fitted."
+    assert ccl2 == "The fit has no data on ccl2: what the model says of it is assumed, not fitted."
 
 
 @pytest.mark.parametrize(

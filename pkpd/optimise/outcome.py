@@ -109,7 +109,8 @@ def check_draws(scene: Scene) -> None:
     if scene.draws < FEWEST_DRAWS or fewest < FEWEST_OF_A_DRAW:
         raise InputError(
             f"{scene.subjects} subjects of {scene.draws} draws are too few for the uncertainty of the parameters: at least {FEWEST_DRAWS} draws with "
-            f"{FEWEST_OF_A_DRAW} subjects each, or vary without uncertainty"
+            f"{FEWEST_OF_A_DRAW} subjects each, so that {max(scene.draws, FEWEST_DRAWS)} draws need {max(scene.draws, FEWEST_DRAWS) * FEWEST_OF_A_DRAW} subjects; or vary without "
+            "uncertainty"
         )
 
 
