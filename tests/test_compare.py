@@ -226,6 +226,14 @@ def test_with_few_subjects_of_a_draw_the_interval_is_on_average_as_wide_as_that_
     assert np.mean(found) == pytest.approx(np.mean(true), rel=0.06)
 
 
+def test_of_skewed_values_the_interval_lies_around_their_median():
+    draw = np.arange(200) % 25
+    for seed in range(50):
+        numbers = np.exp(2.0 * np.random.default_rng(seed).normal(size=200))
+        low, high = uncertainty(numbers, draw)
+        assert low <= np.median(numbers) <= high  # the median of the draws' is higher by about 3 %
+
+
 def test_draws_that_do_not_differ_leave_no_uncertainty():
     numbers, draw = crossed(0.0, 1.0)
     low, high = uncertainty(numbers, draw)

@@ -231,6 +231,22 @@ def test_of_a_model_with_cells_and_receptors_too():
     assert np.allclose(found[:, shown], exact[:, shown], rtol=1e-4)
 
 
+@pytest.mark.parametrize(("route", "amount", "interval"), [("iv", 0.1, 4.0), ("sc", 1.0, 4.0)])
+def test_cells_that_multiply_for_weeks_have_their_steady_state_and_an_unused_depot_does_not_hide_it(
+    route, amount, interval
+):
+    k = kernel("il2_treg")
+    first = steady(amount, interval, route)
+    rest = [{"time": interval * n, "amount": amount, "route": route} for n in range(1, 61)]
+    states = (
+        solve(k, typical_values(k), table(k, first, *rest), [0.0, 60 * interval], rtol=1e-8, keep_states=True)
+        .check()
+        .states[0]
+    )
+    assert states[0, k.STATES.index("T")] > 20_000  # from 2,293
+    assert states[1] == pytest.approx(states[0], rel=1e-5, abs=1e-20)
+
+
 def test_linear_models_need_no_iteration():
     k = kernel(
         ROUTES.replace("- Vmax*central/(Km + central) ", "").replace(

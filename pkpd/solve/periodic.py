@@ -26,7 +26,7 @@ from pkpd.solve.solution import Floats
 from pkpd.solve.table import Table
 from pkpd.solve.task import NONE, Options, Raw, integrate
 
-MOST_ITERATIONS = 100
+MOST_ITERATIONS = 1000  # most are a fraction of a millisecond; cells that multiply take hundreds of hours of their own course
 MOST_ACCUMULATED = 1e6  # times what one interval adds: a system that forgets less of it than 1/MOST_ACCUMULATED accumulates without end
 MOST_CARRIED = 10_000  # doses of before that still act
 TIGHTER = 0.1  # an error of the flow is an error over (1 - the slowest decay) of the steady state
@@ -183,6 +183,7 @@ def steady_state(
         alive = np.isfinite(after).all(axis=1)
         residual = after - now
         change = _solved(np.eye(kernel.n_states) - tangents, residual)
+        change[~_moved(tangents, (now != 0.0) | (residual != 0.0))] = 0.0
         newton = now + change
         # converged: neither the flow nor Newton would move it by more than the tolerance of a step
         unit = np.abs(now) + NEGLIGIBLE * np.abs(path).max(axis=1) + TINY
@@ -209,6 +210,15 @@ def steady_state(
     n = kernel.n_states
     y_dot[found, :, : directions.count] = np.linalg.solve(np.eye(n) - tangents[:, :, :n], tangents[:, :, n:])
     return y, y_dot
+
+
+def _moved(M: Floats, moved: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(n_subjects, n) what is reached from these states: the rest, such as a depot that nobody doses, stays at nought but for rounding."""
+    while True:
+        reached = moved | ((M != 0.0) & moved[:, None, :]).any(axis=2)
+        if np.array_equal(reached, moved):
+            return moved
+        moved = reached
 
 
 def _forgets(M: Floats) -> NDArray[np.bool_]:
