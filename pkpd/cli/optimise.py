@@ -46,7 +46,7 @@ def optimise(
     objectives: Annotated[
         str,
         typer.Option(help='Two or three endpoints to trade: "Treg mean fold, dose per 28 days", "max Cmax".'),
-    ] = "Treg mean fold, adverse event",
+    ] = "Treg mean fold, NK mean fold",
     dose: Annotated[
         str, typer.Option(help='Doses: "1, 1.5, 2 MIU", "0.5 to 3 MIU by 0.5"; without a step, two digits.')
     ] = "0.25 to 3 MIU by 0.25",
@@ -56,7 +56,7 @@ def optimise(
         str, typer.Option(help='From cycle to cycle: "7 to 56 d", "2, 4, 8 weeks".')
     ] = "7 to 56 d by 7",
     cycles: Annotated[
-        str | None, typer.Option(help="Number of cycles (default: 1 to 6).", show_default=False)
+        str | None, typer.Option(help="Number of cycles (default: 2 to 6).", show_default=False)
     ] = None,
     for_: Annotated[
         str | None,

@@ -26,7 +26,7 @@ from pkpd.solve import usable_cores
 Floats = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 
-OBJECTIVES = ("Treg mean fold", "adverse event")
+OBJECTIVES = ("Treg mean fold", "NK mean fold")
 """What is gained, and what it costs whoever is treated; NK cells and injections are rather bounded than traded."""
 ALSO = ("Treg mean fold", "NK mean fold", "adverse event", "injections per 28 days", "dose per 28 days")
 """Endpoints that are kept of every schedule whatever was asked."""

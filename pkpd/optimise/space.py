@@ -69,7 +69,7 @@ class Space:
     ) -> Space:
         """A space from text: lists "1, 1.5, 2 MIU" and ranges "0.25 to 3 MIU by 0.25", "7-56 d", "1-6".
 
-        cycles : "1 to 6" unless a ``duration`` ("84 d") decides.
+        cycles : "2 to 6" unless a ``duration`` ("84 d") decides.
 
         Raises:
             InputError: with the place, what was found, and what could stand there; or a space without any schedule.
@@ -90,7 +90,7 @@ class Space:
             _counts(days, "days"),
             _in_days(spacing, "spacing"),
             _in_days(interval, "interval"),
-            _counts(cycles or "1 to 6", "cycles") if lengths is None else None,
+            _counts(cycles or "2 to 6", "cycles") if lengths is None else None,
             None if lengths is None else lengths[0],
             route,
         )
@@ -106,7 +106,7 @@ class Space:
         if next(self.valid(), None) is None:
             raise InputError(
                 "no schedule is left to search: in every combination the doses of a cycle run into the next"
-                + (", or a cycle is longer than the treatment" if self.duration is not None else "")
+                + (", or the treatment does not hold two cycles" if self.duration is not None else "")
             )
         for dose in (self.doses[0], self.doses[-1]):  # as the schedule language would refuse them
             self.schedule(next(self.valid())._replace(dose=dose))
@@ -125,8 +125,11 @@ class Space:
         return Point(self.doses[dose], self.days[days], self.spacing[spacing], between, count)
 
     def clash(self, point: Point) -> float:
-        """0 where the point is a schedule; else by how much of a cycle its doses run into the next, or 1 where not one cycle fits."""
-        if point.cycles < 1:
+        """0 where the point is a schedule; else by how much of a cycle its doses run into the next, or 1 where the duration does not hold two cycles.
+
+        One cycle would be a treatment of its doses alone, however long the duration, and its averages those of a few days.
+        """
+        if self.duration is not None and point.cycles < 2:
             return 1.0
         last = (point.days - 1) * point.spacing
         return float((last - point.interval) / point.interval) + 1.0 if last >= point.interval else 0.0
