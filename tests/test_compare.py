@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pkpd.adaptive import BY_RULES
 from pkpd.compare import MAIN, Scene, compare, horizon, letters
 from pkpd.compare import scene as module
-from pkpd.compare.comparison import COLUMNS, paired, probability_of_better, uncertainty
+from pkpd.compare.comparison import COLUMNS, paired, probability_of_better, uncertainties, uncertainty
 from pkpd.dosing import EventTable, Schedule
 from pkpd.endpoints import evaluate
 from pkpd.errors import InputError, ScheduleError
@@ -279,6 +279,17 @@ def test_too_few_draws_or_subjects_say_nothing_and_those_without_a_value_do_not_
     missing[0] = np.nan  # draw 0 is left with four
     assert np.isnan(uncertainty(missing, draw)).all()
     assert np.isnan(uncertainty(np.full(50, np.nan), draw)).all()
+
+
+def test_intervals_of_many_rows_are_those_of_each():
+    random = np.random.default_rng(5)
+    draw = np.arange(203) % 20
+    rows = random.normal(size=(40, 203)) + random.normal(size=(40, 20))[:, draw]
+    rows[::3][random.random((14, 203)) < 0.1] = np.nan
+    rows[::5][random.random((8, 203)) < 0.2] = np.inf
+    one_by_one = [uncertainty(row, draw) for row in rows]
+    np.testing.assert_allclose(uncertainties(rows, draw), one_by_one, rtol=1e-12)
+    assert np.isfinite(one_by_one).all(axis=1).sum() > 25
 
 
 def test_a_median_beyond_the_horizon_makes_the_upper_end_infinite():

@@ -31,6 +31,7 @@ LEVELS = (0.05, 0.5, 0.95)
 FEWEST_DRAWS, FEWEST_OF_A_DRAW = 10, 5
 """Draws, and subjects of a draw, with fewer of which nothing is said of the parameters' uncertainty."""
 NAN = math.nan
+MOST_NUMBERS = 1_000_000  # in rows whose intervals are computed together
 MAIN = (
     "Cmax", "AUC", "Treg peak fold", "Treg mean fold", "Treg trough fold", "Treg days above +50 %", "Treg days to return", "NK mean fold",
     "CD56bright NK mean fold", "Treg gain over NK", "CCL2 change", "adverse event", "injections per 28 days", "dose per 28 days",
@@ -239,15 +240,21 @@ def compare(arms: Iterable[Arm]) -> Comparison:
             raise InputError(
                 f'"{arm.label}" was simulated with other subjects or to another day than "{first.label}"; arms of one scene can be compared'
             )
-    draw = scene.population.draw
     dosed = [arm for arm in arms if arm.dose_days.size] or arms
     endpoints = dict.fromkeys(endpoint for arm in dosed for endpoint in arm.endpoints)
-    rows = []
+    pairs = []
     for endpoint in endpoints:
         base = _values(first, endpoint)
         for arm in arms:
             values = _values(arm, endpoint)
-            rows.append(_row(endpoint, arm.label, values, None if arm is first else base, draw))
+            pairs.append((endpoint, arm, values, base if arm is not first else np.full(base.size, NAN)))
+    draw = scene.population.draw
+    own = uncertainties(np.array([values for _, _, values, _ in pairs]), draw)
+    apart = uncertainties(np.array([paired(values, base) for _, _, values, base in pairs]), draw)
+    rows = [
+        _row(endpoint, arm.label, values, base, arm is first, own[i], apart[i])
+        for i, (endpoint, arm, values, base) in enumerate(pairs)
+    ]
     return Comparison(arms, tuple(rows), _reading(arms), _told(arms), _provenance(arms))
 
 
@@ -275,7 +282,10 @@ def _values(arm: Arm, endpoint: Endpoint) -> Floats:
     return arm.endpoints.get(endpoint, np.full(arm.scene.subjects, nothing))
 
 
-def _row(endpoint: Endpoint, label: str, values: Floats, base: Floats | None, draw: NDArray[np.int64]) -> Row:
+def _row(
+    endpoint: Endpoint, label: str, values: Floats, base: Floats, first: bool, own: Floats, apart: Floats
+) -> Row:
+    """own, apart : (2,), the intervals by the parameters alone, of the values and of the differences to ``base``; a ``first`` arm has none of these."""
     low, median, high = _three(values)
     own_draws = endpoint == tolerability.EVENT
     row = Row(
@@ -288,22 +298,20 @@ def _row(endpoint: Endpoint, label: str, values: Floats, base: Floats | None, dr
         median=median,
         low=low,
         high=high,
+        median_low=NAN if own_draws else float(own[0]),
+        median_high=NAN if own_draws else float(own[1]),
     )
-    ends = (NAN, NAN) if own_draws else uncertainty(values, draw)
-    row = dataclasses.replace(row, median_low=ends[0], median_high=ends[1])
-    if base is None:
+    if first:
         return row
-    differences = paired(values, base)
-    low, median, high = _three(differences)
-    ends = (NAN, NAN) if own_draws else uncertainty(differences, draw)
+    low, median, high = _three(paired(values, base))
     return dataclasses.replace(
         row,
         pairs=int(np.sum(~np.isnan(values) & ~np.isnan(base))),
         difference=median,
         difference_low=low,
         difference_high=high,
-        difference_median_low=ends[0],
-        difference_median_high=ends[1],
+        difference_median_low=NAN if own_draws else float(apart[0]),
+        difference_median_high=NAN if own_draws else float(apart[1]),
         better=probability_of_better(values, base, endpoint.better),
     )
 
@@ -338,59 +346,77 @@ def uncertainty(values: Floats, draw: NDArray[np.int64]) -> tuple[float, float]:
     each draw has few subjects: the variance that is left is the variance between draws less the mean sampling variance of a median (Maritz & Jarrett,
     JASA 73 (1978) 194, of the values of all draws, each draw's around its own mean).
     """
-    groups = _by_draw(values, draw)
-    if sum(len(group) for group in groups) < FEWEST_DRAWS:
-        return NAN, NAN
-    medians = np.concatenate([_medians(group) for group in groups])
-    if np.isinf(medians).any():
-        low, _, high = _three(medians)
-        return low, high
-    total = float(np.var(medians, ddof=1))
-    by_chance = _variance_by_chance(groups)
-    left = math.sqrt(max(0.0, 1.0 - by_chance / total)) if total > 0.0 else 0.0
-    middle = float(
-        np.median(values[~np.isnan(values)])
-    )  # that of all: of skewed values, the draws' lie beside it
-    middle = middle if math.isfinite(middle) else float(np.median(medians))
-    low, high = np.quantile(middle + left * (medians - np.median(medians)), (LEVELS[0], LEVELS[-1]))
+    ((low, high),) = uncertainties(values[None], draw)
     return float(low), float(high)
 
 
-def _medians(group: Floats) -> Floats:
-    """Of sorted values, (n, size) -> (n,); the lower of the two in the middle where the upper one is infinite."""
-    size = group.shape[1]
-    lower, upper = group[:, (size - 1) // 2], group[:, size // 2]
-    return np.where(np.isfinite(upper), (lower + upper) / 2, lower)
+def uncertainties(rows: Floats, draw: NDArray[np.int64]) -> Floats:
+    """``uncertainty`` of each of some rows, (n_rows, n_subjects) -> (n_rows, 2); those in which every subject has a number are computed together."""
+    found = np.full((len(rows), 2), NAN)
+    whole = np.isfinite(rows).all(axis=1)
+    size = max(1, MOST_NUMBERS // draw.size)
+    together = [np.flatnonzero(whole)[first : first + size] for first in range(0, int(whole.sum()), size)]
+    for some in [*together, *np.flatnonzero(~whole)[:, None]]:
+        found[some] = _ends(rows[some], draw)
+    return found
 
 
-def _by_draw(values: Floats, draw: NDArray[np.int64]) -> list[Floats]:
-    """The values of each draw in ascending order, those without a value left out: draws of the same size together, (n_draws, size) each."""
-    order = np.lexsort((values, draw))  # nan comes last in its draw
-    ascending = values[order]
+def _ends(rows: Floats, draw: NDArray[np.int64]) -> Floats:
+    """(n_rows, 2) of one row, or of several without nan and inf."""
+    known = ~np.isnan(rows[0])
+    rows = rows[:, known]
+    groups = _by_draw(rows, draw[known])
+    if sum(group.shape[1] for group in groups) < FEWEST_DRAWS:
+        return np.full((len(rows), 2), NAN)
+    medians = np.concatenate([_medians(group) for group in groups], axis=1)
+    if np.isinf(medians).any():
+        low, _, high = _three(medians[0])
+        return np.array([[low, high]])
+    total = np.var(medians, axis=1, ddof=1)
+    by_chance = _variance_by_chance(groups)
+    left = np.sqrt(np.clip(1.0 - by_chance / np.where(total > 0.0, total, np.inf), 0.0, None)) * (total > 0.0)
+    of_draws, middle = np.median(medians, axis=1), np.median(rows, axis=1)
+    # around the median of all: of skewed values, those of the draws lie beside it
+    middle = np.where(np.isfinite(middle), middle, of_draws)
+    spread = middle[:, None] + left[:, None] * (medians - of_draws[:, None])
+    return np.quantile(spread, (LEVELS[0], LEVELS[-1]), axis=1).T
+
+
+def _by_draw(rows: Floats, draw: NDArray[np.int64]) -> list[Floats]:
+    """The values of each draw in ascending order: draws of the same size together, (n_rows, n_draws, size) each."""
+    order = np.argsort(draw, kind="stable")
     starts = np.flatnonzero(np.diff(draw[order], prepend=-1))
-    sizes = np.add.reduceat(~np.isnan(ascending), starts, dtype=np.int64)
+    sizes = np.diff(starts, append=draw.size)
     return [
-        ascending[starts[sizes == size, None] + np.arange(size)]
+        np.sort(rows[:, order[starts[sizes == size, None] + np.arange(size)]], axis=-1)
         for size in np.unique(sizes)
         if size >= FEWEST_OF_A_DRAW
     ]
 
 
-def _variance_by_chance(groups: Sequence[Floats]) -> float:
-    """Mean sampling variance of the medians of the draws, whose values lie around their means as those of all draws together do.
+def _medians(group: Floats) -> Floats:
+    """Of ascending values, (n_rows, n_draws, size) -> (n_rows, n_draws); the lower of the two in the middle where the upper one is infinite."""
+    size = group.shape[-1]
+    lower, upper = group[..., (size - 1) // 2], group[..., size // 2]
+    return np.where(np.isfinite(upper), (lower + upper) / 2, lower)
+
+
+def _variance_by_chance(groups: Sequence[Floats]) -> Floats:
+    """(n_rows,) mean sampling variance of the medians of the draws, whose values lie around their means as those of all draws together do.
 
     Around their medians they would not: of few values, those in the middle are by construction close to it.
     """
+    n_rows = len(groups[0])
     with np.errstate(invalid="ignore"):
-        apart = np.concatenate([(group - group.mean(axis=1, keepdims=True)).ravel() for group in groups])
-    apart = np.sort(apart[np.isfinite(apart)])
-    if not apart.size:
-        return 0.0
-    found, draws = 0.0, 0
+        apart = np.concatenate(
+            [(group - group.mean(axis=-1, keepdims=True)).reshape(n_rows, -1) for group in groups], axis=1
+        )
+    apart = np.sort(apart[:, np.isfinite(apart[0])], axis=1)
+    found, draws = np.zeros(n_rows), 0
     for group in groups:
-        share = _shares_of_the_median(apart.size, group.shape[1])
-        found += len(group) * float(share @ apart**2 - (share @ apart) ** 2)
-        draws += len(group)
+        share = _shares_of_the_median(apart.shape[1], group.shape[-1])
+        found += group.shape[1] * (apart**2 @ share - (apart @ share) ** 2)
+        draws += group.shape[1]
     return found / draws
 
 

@@ -87,6 +87,16 @@ class Dose:
         ):
             object.__setattr__(self, key, value)
 
+    @classmethod
+    def _of(cls, part: Part, time_days: Fraction) -> Dose:
+        """A dose of a part, which has been checked; a schedule may have hundreds of thousands."""
+        dose = cls.__new__(cls)
+        for key in ("amount", "unit", "per", "route"):
+            object.__setattr__(dose, key, getattr(part, key))
+        object.__setattr__(dose, "time_days", time_days)
+        object.__setattr__(dose, "duration_days", part.duration)
+        return dose
+
 
 @dataclass(frozen=True)
 class Part:
@@ -369,9 +379,7 @@ class Schedule:
             (start + time, part) for start, part in zip(self.starts, self.parts) for time in part.times()
         ]
         timed.sort(key=lambda pair: pair[0])
-        return [
-            Dose(time, part.amount, part.unit, part.route, part.duration, part.per) for time, part in timed
-        ]
+        return [Dose._of(part, time) for time, part in timed]
 
     def total(self, unit: str) -> float:
         """The sum of all doses in ``unit``, such as "MIU" or "MIU/m2".
