@@ -68,7 +68,7 @@ def optimise(
         typer.Option(
             min=0.5,
             max=1.0,
-            help="Probability with which each constraint must hold, by the uncertainty of the parameters.",
+            help="Probability with which the median subject must hold each constraint, by the uncertainty of the parameters.",
         ),
     ] = 0.5,
     evaluations: Annotated[int, typer.Option(min=1, help="How many schedules the search may look at.")] = 600,
