@@ -9,6 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pkpd.cli.scenes import (
+    DrawsOption,
+    FitOption,
+    OutputOption,
+    RespondersOption,
+    SetOption,
+    StudyOption,
+    UntilOption,
+    VaryOption,
+    check_output,
+    scene_of,
+)
 from pkpd.cli.terminal import (
     JobsOption,
     JsonOption,
@@ -17,9 +29,7 @@ from pkpd.cli.terminal import (
     Work,
     check_known,
     console,
-    in_time_unit,
     note,
-    overrides,
     plain,
     print_json,
 )
@@ -28,7 +38,6 @@ from pkpd.errors import InputError
 if TYPE_CHECKING:
     from pkpd.compare import Comparison, Row
 
-ENDINGS = (".csv", ".json", ".html")
 FILES = ("comparison.csv", "comparison.json", "report.html")
 """What a folder gets."""
 
@@ -42,40 +51,15 @@ def compare(
             "the others are compared with.",
         ),
     ],
-    fit: Annotated[str, typer.Option(help="Name of a fit, or path of its folder.")] = "low_dose_il2",
+    fit: FitOption = "low_dose_il2",
     subjects: Annotated[int, typer.Option(min=1, help="How many virtual subjects.")] = 1000,
-    draws: Annotated[
-        int, typer.Option(min=1, help="How many draws of the fitted parameters the subjects share.")
-    ] = 25,
+    draws: DrawsOption = 25,
     seed: SeedOption = 1,
-    vary: Annotated[
-        str, typer.Option(help="What makes subjects differ: between, uncertainty, study; or none.")
-    ] = "between,uncertainty",
-    study: Annotated[
-        str | None,
-        typer.Option(help="With the effects of a study of the fit, such as IMODALS.", show_default=False),
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help='Another value of a parameter or covariate: "BSA = 1.9 m^2". Repeatable.',
-        ),
-    ] = None,
-    responders: Annotated[
-        str | None,
-        typer.Option(
-            help="Only a third of the subjects: low, moderate or high responders.", show_default=False
-        ),
-    ] = None,
-    until: Annotated[
-        str | None,
-        typer.Option(
-            help='Horizon, the same for all: "120 d" (default: the longest treatment and 28 days more).',
-            show_default=False,
-        ),
-    ] = None,
+    vary: VaryOption = "between,uncertainty",
+    study: StudyOption = None,
+    set_: SetOption = None,
+    responders: RespondersOption = None,
+    until: UntilOption = None,
     endpoints: Annotated[
         str | None,
         typer.Option(
@@ -83,15 +67,7 @@ def compare(
             show_default=False,
         ),
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Write .csv, .json, .html (the report), or a folder with all three.",
-            show_default=False,
-        ),
-    ] = None,
+    output: OutputOption = None,
     jobs: JobsOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -111,35 +87,11 @@ def compare(
     # what could fail cheaply fails before anything is computed
     if output is not None:
         check_output(output)
-    from pkpd.compare import Scene
     from pkpd.compare import compare as run
     from pkpd.compare.schedules import read_schedules
-    from pkpd.fit import read_fit
-    from pkpd.kernel import load
 
     named = read_schedules(schedules)
-    until_days = None if until is None else in_time_unit(until, "d", "--until")
-    if until_days == 0:
-        raise InputError(f"--until {until!r}: the horizon must be longer than zero")
-    with Work("reading and compiling the model (once: it is cached)", quiet):
-        kernel = load(read_fit(fit).main.model)
-    given = overrides(set_ or [], kernel)
-    of_the_subject = {
-        name for name, kind in zip(kernel.PARAMETERS, kernel.KINDS, strict=True) if kind == "covariate"
-    }
-    scene = Scene.create(
-        fit,
-        subjects=subjects,
-        draws=draws,
-        seed=seed,
-        vary=[] if vary.strip() == "none" else [name.strip() for name in vary.split(",") if name.strip()],
-        study=study,
-        covariates={name: value for name, value in given.items() if name in of_the_subject},
-        parameters={name: value for name, value in given.items() if name not in of_the_subject},
-        responders=responders,
-        until_days=until_days,
-        threads=jobs,
-    )
+    scene = scene_of(fit, subjects, draws, seed, vary, study, set_, responders, until, jobs, quiet)
     what = f"simulating {len(named)} schedule{'s' * (len(named) > 1)} in {subjects:,} subjects"
     with Work(what, quiet) as work:
         arms = scene.arms(
@@ -159,22 +111,6 @@ def compare(
         print_json(written.to_dict())
     elif not quiet:
         show(chosen, everything=endpoints is not None)
-
-
-def check_output(output: Path) -> None:
-    """Raise ``InputError`` unless this file, or the files of this folder, could be written."""
-    from pkpd.files import check_folder, check_target
-
-    if output.is_dir():
-        check_folder(output)
-    elif output.suffix:
-        check_target(output, ENDINGS)
-    elif output.exists():
-        raise InputError(
-            f'cannot write "{output}": it is a file, and without an ending a folder is meant; the endings are {", ".join(ENDINGS)}'
-        )
-    else:
-        check_folder(output.parent)
 
 
 def _chosen(comparison: Comparison, endpoints: str | None) -> Comparison:

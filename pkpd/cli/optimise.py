@@ -9,6 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pkpd.cli.scenes import (
+    DrawsOption,
+    FitOption,
+    OutputOption,
+    RespondersOption,
+    SetOption,
+    StudyOption,
+    UntilOption,
+    VaryOption,
+    check_output,
+    scene_of,
+)
 from pkpd.cli.terminal import (
     JobsOption,
     JsonOption,
@@ -16,13 +28,10 @@ from pkpd.cli.terminal import (
     SeedOption,
     Work,
     console,
-    in_time_unit,
     note,
-    overrides,
     plain,
     print_json,
 )
-from pkpd.errors import InputError
 
 if TYPE_CHECKING:
     from pkpd.optimise import Choice, Front
@@ -72,54 +81,21 @@ def optimise(
         ),
     ] = 0.5,
     evaluations: Annotated[int, typer.Option(min=1, help="How many schedules the search may look at.")] = 600,
-    fit: Annotated[str, typer.Option(help="Name of a fit, or path of its folder.")] = "low_dose_il2",
+    fit: FitOption = "low_dose_il2",
     subjects: Annotated[
         int,
         typer.Option(
             min=1, help="How many virtual subjects the front is simulated in; the search uses 104 of them."
         ),
     ] = 1000,
-    draws: Annotated[
-        int, typer.Option(min=1, help="How many draws of the fitted parameters the subjects share.")
-    ] = 25,
+    draws: DrawsOption = 25,
     seed: SeedOption = 1,
-    vary: Annotated[
-        str, typer.Option(help="What makes subjects differ: between, uncertainty, study; or none.")
-    ] = "between,uncertainty",
-    study: Annotated[
-        str | None,
-        typer.Option(help="With the effects of a study of the fit, such as IMODALS.", show_default=False),
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help='Another value of a parameter or covariate: "BSA = 1.9 m^2". Repeatable.',
-        ),
-    ] = None,
-    responders: Annotated[
-        str | None,
-        typer.Option(
-            help="Only a third of the subjects: low, moderate or high responders.", show_default=False
-        ),
-    ] = None,
-    until: Annotated[
-        str | None,
-        typer.Option(
-            help='Horizon, the same for all: "120 d" (default: the longest treatment and 28 days more).',
-            show_default=False,
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Write .csv, .json, .html (the report), or a folder with all three.",
-            show_default=False,
-        ),
-    ] = None,
+    vary: VaryOption = "between,uncertainty",
+    study: StudyOption = None,
+    set_: SetOption = None,
+    responders: RespondersOption = None,
+    until: UntilOption = None,
+    output: OutputOption = None,
     jobs: JobsOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -135,10 +111,6 @@ def optimise(
     Constraints are parted by "," or given one by one. Ctrl-C ends the search with what was found until then.
     """
     # what could fail cheaply fails before anything is computed
-    from pkpd.cli.compare import check_output
-    from pkpd.compare import Scene
-    from pkpd.fit import read_fit
-    from pkpd.kernel import load
     from pkpd.optimise import Space
     from pkpd.optimise import optimise as run
 
@@ -146,28 +118,7 @@ def optimise(
     if output is not None:
         check_output(output)
     space = Space.parse(dose, days, interval, cycles, spacing, for_, route)
-    until_days = None if until is None else in_time_unit(until, "d", "--until")
-    if until_days == 0:
-        raise InputError(f"--until {until!r}: the horizon must be longer than zero")
-    with Work("reading and compiling the model (once: it is cached)", quiet):
-        kernel = load(read_fit(fit).main.model)
-    given = overrides(set_ or [], kernel)
-    of_the_subject = {
-        name for name, kind in zip(kernel.PARAMETERS, kernel.KINDS, strict=True) if kind == "covariate"
-    }
-    scene = Scene.create(
-        fit,
-        subjects=subjects,
-        draws=draws,
-        seed=seed,
-        vary=[] if vary.strip() == "none" else [name.strip() for name in vary.split(",") if name.strip()],
-        study=study,
-        covariates={name: value for name, value in given.items() if name in of_the_subject},
-        parameters={name: value for name, value in given.items() if name not in of_the_subject},
-        responders=responders,
-        until_days=until_days,
-        threads=jobs,
-    )
+    scene = scene_of(fit, subjects, draws, seed, vary, study, set_, responders, until, jobs, quiet)
     with Work("searching", quiet) as work:
         front = run(
             scene,

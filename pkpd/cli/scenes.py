@@ -1,0 +1,114 @@
+"""What `pkpd compare` and `pkpd optimise` share: the options that say in which virtual subjects, and where results go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pkpd.cli.terminal import Work, in_time_unit, overrides
+from pkpd.errors import InputError
+
+if TYPE_CHECKING:
+    from pkpd.compare import Scene
+
+ENDINGS = (".csv", ".json", ".html")
+
+FitOption = Annotated[str, typer.Option(help="Name of a fit, or path of its folder.")]
+DrawsOption = Annotated[
+    int, typer.Option(min=1, help="How many draws of the fitted parameters the subjects share.")
+]
+VaryOption = Annotated[
+    str, typer.Option(help="What makes subjects differ: between, uncertainty, study; or none.")
+]
+StudyOption = Annotated[
+    str | None,
+    typer.Option(help="With the effects of a study of the fit, such as IMODALS.", show_default=False),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help='Another value of a parameter or covariate: "BSA = 1.9 m^2". Repeatable.',
+    ),
+]
+RespondersOption = Annotated[
+    str | None,
+    typer.Option(help="Only a third of the subjects: low, moderate or high responders.", show_default=False),
+]
+UntilOption = Annotated[
+    str | None,
+    typer.Option(
+        help='Horizon, the same for all: "120 d" (default: the longest treatment and 28 days more).',
+        show_default=False,
+    ),
+]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="Write .csv, .json, .html (the report), or a folder with all three.",
+        show_default=False,
+    ),
+]
+
+
+def scene_of(
+    fit: str,
+    subjects: int,
+    draws: int,
+    seed: int,
+    vary: str,
+    study: str | None,
+    given: list[str] | None,
+    responders: str | None,
+    until: str | None,
+    jobs: int | None,
+    quiet: bool,
+) -> Scene:
+    """The scene that the options describe; ``given`` are those of --set."""
+    from pkpd.compare import Scene
+    from pkpd.fit import read_fit
+    from pkpd.kernel import load
+
+    until_days = None if until is None else in_time_unit(until, "d", "--until")
+    if until_days == 0:
+        raise InputError(f"--until {until!r}: the horizon must be longer than zero")
+    with Work("reading and compiling the model (once: it is cached)", quiet):
+        kernel = load(read_fit(fit).main.model)
+    values = overrides(given or [], kernel)
+    of_the_subject = {
+        name for name, kind in zip(kernel.PARAMETERS, kernel.KINDS, strict=True) if kind == "covariate"
+    }
+    return Scene.create(
+        fit,
+        subjects=subjects,
+        draws=draws,
+        seed=seed,
+        vary=[] if vary.strip() == "none" else [name.strip() for name in vary.split(",") if name.strip()],
+        study=study,
+        covariates={name: value for name, value in values.items() if name in of_the_subject},
+        parameters={name: value for name, value in values.items() if name not in of_the_subject},
+        responders=responders,
+        until_days=until_days,
+        threads=jobs,
+    )
+
+
+def check_output(output: Path) -> None:
+    """Raise ``InputError`` unless this file, or the files of this folder, could be written."""
+    from pkpd.files import check_folder, check_target
+
+    if output.is_dir():
+        check_folder(output)
+    elif output.suffix:
+        check_target(output, ENDINGS)
+    elif output.exists():
+        raise InputError(
+            f'cannot write "{output}": it is a file, and without an ending a folder is meant; the endings are {", ".join(ENDINGS)}'
+        )
+    else:
+        check_folder(output.parent)
