@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,33 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def write_rows(
+    path: str | os.PathLike[str],
+    columns: Sequence[str],
+    records: Iterable[Mapping[str, Any]],
+    *,
+    about: Mapping[str, Any],
+    remarks: Iterable[str],
+) -> None:
+    """A CSV file, whole or not at all: ``about`` and ``remarks`` in lines that begin with "#", the columns, and the records, in which nan is empty."""
+    told = [
+        f"{key}: {value if isinstance(value, str) else to_json(value, indent=None)}"
+        for key, value in about.items()
+    ]
+    with replacing(Path(path)) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        for line in (*told, *remarks):
+            stream.write(f"# {' '.join(line.split())}\n")
+        writer = csv.DictWriter(stream, columns, lineterminator="\n")
+        writer.writeheader()
+        for record in records:
+            writer.writerow(
+                {
+                    key: "" if isinstance(value, float) and math.isnan(value) else value
+                    for key, value in record.items()
+                }
+            )
 
 
 def to_json(value: Any, *, indent: int | None = 1) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import functools
 import math
@@ -20,7 +19,7 @@ from pkpd.adaptive import BY_RULES
 from pkpd.compare.scene import Arm
 from pkpd.endpoints import Endpoint, quantiles
 from pkpd.errors import InputError
-from pkpd.files import replacing, to_json
+from pkpd.files import replacing, to_json, write_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -195,20 +194,13 @@ class Comparison:
 
         Provenance and warnings stand above the header in lines that begin with "#".
         """
-        with replacing(Path(path)) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-            for key, value in self.provenance.items():
-                stream.write(f"# {key}: {_one_line(value)}\n")
-            for line in (*self.reading, *self.warnings):
-                stream.write(f"# {_one_line(line)}\n")
-            writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            for record in self._records():
-                writer.writerow(
-                    {
-                        key: "" if isinstance(value, float) and math.isnan(value) else value
-                        for key, value in record.items()
-                    }
-                )
+        write_rows(
+            path,
+            COLUMNS,
+            self._records(),
+            about=self.provenance,
+            remarks=(*self.reading, *self.warnings),
+        )
 
     def write_json(self, path: str | os.PathLike[str]) -> None:
         """What ``to_dict`` has, whole or not at all. A number that does not exist is null, one beyond the horizon "inf"."""
@@ -500,11 +492,3 @@ def _provenance(arms: Sequence[Arm]) -> dict[str, Any]:
 def _in_json(value: Any) -> Any:
     """Infinity, which JSON does not have, as a word; to_json makes null of nan."""
     return ("inf" if value > 0 else "-inf") if isinstance(value, float) and math.isinf(value) else value
-
-
-def _one_line(value: Any) -> str:
-    return (
-        " ".join(to_json(value, indent=None).split())
-        if not isinstance(value, str)
-        else " ".join(value.split())
-    )

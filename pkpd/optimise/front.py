@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import math
 import os
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pkpd.endpoints import Endpoint
-from pkpd.files import replacing, to_json
+from pkpd.files import replacing, to_json, write_rows
 from pkpd.optimise.space import Point
 from pkpd.optimise.wishes import Constraint, Objective
 
@@ -188,21 +187,13 @@ class Front:
 
         Provenance and warnings stand above the header in lines that begin with "#".
         """
-        with replacing(Path(path)) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-            for key, value in self.provenance.items():
-                text = value if isinstance(value, str) else to_json(value, indent=None)
-                stream.write(f"# {key}: {' '.join(text.split())}\n")
-            for line in (*filter(None, [self.infeasible]), *self.reading, *self.warnings):
-                stream.write(f"# {' '.join(line.split())}\n")
-            writer = csv.DictWriter(stream, self._columns(), lineterminator="\n")
-            writer.writeheader()
-            for record in self._records():
-                writer.writerow(
-                    {
-                        key: "" if isinstance(value, float) and math.isnan(value) else value
-                        for key, value in record.items()
-                    }
-                )
+        write_rows(
+            path,
+            self._columns(),
+            self._records(),
+            about=self.provenance,
+            remarks=(*filter(None, [self.infeasible]), *self.reading, *self.warnings),
+        )
 
     def write_json(self, path: str | os.PathLike[str]) -> None:
         """What ``to_dict`` has, whole or not at all. A number that does not exist is null, one beyond the horizon "inf"."""
