@@ -15,7 +15,6 @@ import pytest
 import toy
 
 from pkpd import library
-from pkpd.cli import main
 
 ROOT = Path(__file__).parents[1]
 MODEL = "one_compartment_iv"
@@ -25,21 +24,6 @@ SCHEDULE = "100 mg iv every 12 h x3"
 @pytest.fixture(autouse=True)
 def in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def pkpd(capfd):
-    """Run the command line here: exit code, standard output, standard error."""
-
-    def run(*arguments):
-        try:
-            main([str(argument) for argument in arguments])
-        except SystemExit as end:
-            code = end.code or 0
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return run
 
 
 def files(folder="."):

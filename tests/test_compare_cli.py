@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pkpd.cli import main, terminal
+from pkpd.cli import terminal
 from pkpd.compare import Scene, compare
 
 ONE, TWO = "1 MIU sc daily x5", "2 MIU sc daily x5"
@@ -21,22 +21,6 @@ FEW = ("--subjects", 20, "--draws", 4)
 def in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(terminal, "PATIENCE_S", 100.0)  # no progress, however slow the machine is
-
-
-@pytest.fixture
-def pkpd(capfd):
-    """Run the command line here: exit code, standard output, standard error."""
-
-    def run(*arguments):
-        code = 0
-        try:
-            main([str(argument) for argument in arguments])
-        except SystemExit as end:
-            code = end.code or 0
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return run
 
 
 def files(folder="."):
