@@ -1,5 +1,7 @@
 """Machine code is compiled once, found again by other processes without numba, and what is damaged, foreign or stale is never run."""
 
+import ast
+import gc
 import json
 import os
 import shutil
@@ -7,6 +9,8 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from ctypes import CFUNCTYPE, POINTER, c_double
 from pathlib import Path
 
@@ -141,7 +145,7 @@ def test_an_interrupted_write_leaves_no_half_of_a_file(tmp_path, monkeypatch):
 
 
 def test_threads_at_once(tmp_path):
-    """Each gets working code, whoever compiled it, and one file is left."""
+    """Each gets working code, compiled once by one of them, and one file is left."""
     builders = [Builder(11.0) for _ in range(6)]
     found = []
 
@@ -154,7 +158,33 @@ def test_threads_at_once(tmp_path):
     for thread in threads:
         thread.join()
     assert found == [22.0] * 6
+    assert sum(builder.count for builder in builders) == 1
     assert only_file(tmp_path).suffix == ".o"
+
+
+def test_threads_build_one_at_a_time(tmp_path):
+    """Python 3.11 fails when the garbage collector hands over from one ast.parse to another (python/cpython#106905)."""
+    text = "\n".join(f"def f{i}(x):\n    x[0] *= x[0] + {i}" for i in range(30))
+
+    def work(name):
+        def build(symbol):
+            ast.parse(text)
+            return Builder(11.0)(symbol)
+
+        return call(native.address(tmp_path, name, "key", build), 2.0)
+
+    def hand_over(*_):
+        time.sleep(1e-5)
+
+    threshold = gc.get_threshold()
+    gc.callbacks.append(hand_over)
+    gc.set_threshold(200)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(work, [f"f{i}" for i in range(12)])) == [22.0] * 12
+    finally:
+        gc.callbacks.remove(hand_over)
+        gc.set_threshold(*threshold)
 
 
 def python(code, cache, *arguments, **options):

@@ -26,7 +26,9 @@ from typing import Any
 FORMAT = 2  # raise when the calling convention, the way of compiling or the file format changes
 LEVEL = 3  # of optimisation
 
-_lock = threading.RLock()  # one linker, which must not be made twice: it takes its code with it when it goes
+# One thread at a time: there is one linker, which must not be made twice (it takes its code with it when it goes); LLVM runs under a lock of llvmlite
+# anyway; and Python 3.11 counts the depth of the trees of all threads together (ast.parse: python/cpython#106905), which builders run into.
+_lock = threading.RLock()
 
 
 @cache
@@ -47,22 +49,24 @@ def file(folder: str | os.PathLike[str], name: str, key: str) -> Path:
 def address(folder: str | os.PathLike[str], name: str, key: str, build: Callable[[str], str]) -> int:
     """Address of a C function: from the file of this name and key below folder, or compiled.
 
-    ``build`` returns the text of an LLVM module with that function under the name that it is given; it is called only when there is no file.
+    ``build`` returns the text of an LLVM module with that function under the name that it is given; it is called only when there is no file, by one
+    thread at a time.
     """
-    place = file(folder, name, key)
-    try:
-        header, _, code = place.read_bytes().partition(b"\n")
-        stated = json.loads(header)
-        if stated["sha256"] == hashlib.sha256(code).hexdigest():
-            return _load(code, stated["symbol"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    symbol = f"{name}_{secrets.token_hex(8)}"  # unique, as all functions of a process share one linker
-    code = _compile(build(symbol))
-    header = json.dumps({"symbol": symbol, "sha256": hashlib.sha256(code).hexdigest()}).encode()
-    with contextlib.suppress(OSError):  # a full or read-only disk: this process has its code all the same
-        _write(place, header + b"\n" + code)
-    return _load(code, symbol)
+    with _lock:
+        place = file(folder, name, key)
+        try:
+            header, _, code = place.read_bytes().partition(b"\n")
+            stated = json.loads(header)
+            if stated["sha256"] == hashlib.sha256(code).hexdigest():
+                return _load(code, stated["symbol"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        symbol = f"{name}_{secrets.token_hex(8)}"  # unique, as all functions of a process share one linker
+        code = _compile(build(symbol))
+        header = json.dumps({"symbol": symbol, "sha256": hashlib.sha256(code).hexdigest()}).encode()
+        with contextlib.suppress(OSError):  # a full or read-only disk: this process has its code all the same
+            _write(place, header + b"\n" + code)
+        return _load(code, symbol)
 
 
 def _write(file: Path, content: bytes) -> None:
@@ -91,11 +95,10 @@ def _engine() -> Any:
 def _load(code: bytes, symbol: str) -> int:
     import llvmlite.binding as llvm
 
-    with _lock:
-        engine = _engine()
-        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-        engine.finalize_object()
-        found = int(engine.get_function_address(symbol))
+    engine = _engine()
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    found = int(engine.get_function_address(symbol))
     if not found:
         raise ValueError(f"no function {symbol} in the object file")
     return found
@@ -122,8 +125,7 @@ def _compile(text: str) -> bytes:
     """Object code of an LLVM module, optimised for this processor."""
     import llvmlite.binding as llvm
 
-    with _lock:
-        target = _target()
+    target = _target()
     module = llvm.parse_assembly(text)
     module.verify()
     options = llvm.create_pipeline_tuning_options(speed_level=LEVEL)
