@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from typing import Annotated
 
@@ -44,7 +43,8 @@ def explore(
         from pkpd.web import Site
 
         site = Site(fit, subjects=subjects, host=host, port=port)
-    with contextlib.suppress(KeyboardInterrupt):  # the usual way to end
+
+    def announce() -> None:
         if site.warning:
             typer.echo(f"warning: {site.warning}", err=True)
         typer.echo(f"open {site.url} in a browser; Ctrl-C ends it")
@@ -53,4 +53,5 @@ def explore(
 
             # some machines have none, and some take their time to start one
             threading.Thread(target=webbrowser.open, args=(site.url,), daemon=True).start()
-        site.run()
+
+    site.run(announce)

@@ -324,10 +324,11 @@ class Site:
             )
         )
 
-    def run(self) -> None:
-        """Serve until Ctrl-C or ``stop``."""
+    def run(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Serve until Ctrl-C or ``stop``. ready : called once Ctrl-C is heard; what comes in from then on is answered."""
         try:
             with _ctrl_c_means(self.stop):  # from here on: uvicorn listens to it only once its loop runs
+                ready()
                 self._server.run(sockets=[self._socket])
         except KeyboardInterrupt:
             pass  # the usual way to end
