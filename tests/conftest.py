@@ -1,8 +1,18 @@
-"""Compiled kernels are shared by the whole session, and nothing is read from or left in the user's own cache."""
+"""Compiled kernels are shared by the whole session, and nothing is read from or left in the user's own cache.
+
+Properties are tried on the same examples in every run, so that a run that fails fails again; ``--hypothesis-profile search`` looks for new ones. An
+example may take its time: the first one compiles, and machines are busy.
+"""
 
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same", patient, derandomize=True)
+settings.register_profile("search", patient, print_blob=True)
+settings.load_profile("same")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -31,7 +31,7 @@ def people(k, n, seed=1):
 # --- exact ---
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     high=st.floats(2.0, 12.0),
     low=st.floats(0.5, 6.0),

@@ -155,7 +155,7 @@ def test_missing_files_and_folders_are_data_errors(tmp_path):
         d.read_data(tmp_path)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, 600), st.binary(min_size=0, max_size=8))
 def test_a_damaged_file_is_read_whole_or_refused(place, junk):
     good = table({}, {"row": "r2"}).encode()

@@ -142,7 +142,7 @@ def test_a_model_of_the_user_has_exposure_endpoints_by_a_role():
 levels = st.lists(st.floats(0.0, 100.0), min_size=3, max_size=30)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(y=levels, cut=st.floats(0.05, 0.95), scale=st.floats(0.1, 50.0))
 def test_areas_and_times_above_add_up_over_time_and_scale(y, cut, scale):
     times = np.cumsum(1.0 + np.arange(len(y)) % 3)
@@ -164,7 +164,7 @@ def test_areas_and_times_above_add_up_over_time_and_scale(y, cut, scale):
     )  # a logarithmic mean is the smaller one
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(y=levels, x=st.floats(1.0, 300.0), more=st.floats(0.0, 100.0), factor=st.floats(0.1, 10.0))
 def test_tregs_are_judged_against_the_subjects_own_baseline(y, x, more, factor):
     times = np.arange(float(len(y)))

@@ -182,7 +182,7 @@ def test_a_gradient_counts_an_infusion_that_ends_with_the_interval_once():
     assert found == pytest.approx((ends[0] - ends[1]) / (2e-5 * p[F]), rel=1e-4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     route=st.sampled_from(["oral", "drip", "rate", "iv"]),
     amount=st.floats(1.0, 60.0),
@@ -349,7 +349,7 @@ def test_a_replaced_state_takes_the_value_and_leaves_the_others():
     assert np.allclose(solution.states[0, 0, others], solution.states[0, 1, others], rtol=1e-4)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(F=st.floats(0.1, 2.0), rate=st.floats(0.5, 50.0), lag=st.floats(0.0, 3.0))
 def test_a_stated_rate_lasts_as_long_as_the_bioavailable_amount(F, rate, lag):
     k = kernel(ROUTES)

@@ -470,7 +470,7 @@ def test_definitions_that_unfold_without_end_are_refused() -> None:
     assert "unfolds to more than" in refuse(big(10)[1])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.randoms(use_true_random=False))
 def test_a_damaged_model_is_a_model_or_a_model_error(random: random.Random) -> None:
     """Cut, doubled, swapped and mistyped pieces of the model above."""
@@ -502,7 +502,7 @@ def test_a_damaged_model_is_a_model_or_a_model_error(random: random.Random) -> N
     assert (complaint(text) or "my.model:").startswith("my.model:")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.sampled_from(library.models()), st.floats(0, 1))
 def test_a_truncated_model_is_a_model_or_a_model_error(name: str, share: float) -> None:
     text, file = library.read_model_text(name)

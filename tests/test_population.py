@@ -47,7 +47,7 @@ def events(people, text):
 # ---- the same subjects
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     few=st.integers(1, 12),
     more=st.integers(0, 12),

@@ -284,7 +284,7 @@ def csv_of(doses, per_unit=1):
     return "\n".join(lines) + "\n"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(courses(), st.sampled_from(["s", "min", "h", "d"]), st.sampled_from(["h", "min"]))
 def test_a_schedule_of_the_language_written_as_records_is_the_same_event_table(doses, model_unit, file_unit):
     model = dataclasses.replace(MODEL, time_unit=model_unit)
@@ -354,7 +354,7 @@ JUNK = st.binary(max_size=4) | st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(st.integers(0, len(GOOD)), st.integers(0, 6), JUNK), min_size=1, max_size=4))
 def test_a_corrupted_file_is_read_or_refused_by_a_sentence(changes):
     content = GOOD.encode()

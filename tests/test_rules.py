@@ -86,7 +86,7 @@ rules = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(rules, min_size=1, max_size=4),
     st.sampled_from(["dose", "cycle", Fraction(14), Fraction(1, 2)]),
@@ -101,7 +101,7 @@ def test_parse_is_the_inverse_of_print(several, look):
     assert json.loads(json.dumps(again.to_dict())) == plan.to_dict()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(alphabet="holdifstpreucby nkx>< 0123.;%MIU/baseline\n\u00b5\u2265\x00", max_size=60))
 def test_no_text_does_anything_but_parse_or_be_refused_with_its_place(text):
     said = ""

@@ -206,7 +206,7 @@ def test_linear_models_are_their_matrix_exponentials(name):
 
 # ---- what every system obeys
 
-slow = settings(max_examples=15, deadline=None, derandomize=True)
+slow = settings(max_examples=15)
 amounts = st.floats(0.1, 1000)
 moments = st.floats(0, 60)
 durations = st.just(0.0) | st.floats(0.01, 20)

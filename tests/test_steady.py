@@ -98,7 +98,7 @@ def test_the_rest_of_linear_turnover_is_its_formula():
     np.testing.assert_allclose(rest(TURNOVER), [0.0, 30.0, 10.0], rtol=1e-13)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(
     size=st.floats(-12, 12),
     speed=st.floats(-6, 6),
@@ -120,7 +120,7 @@ def test_the_rest_balances_whatever_the_units(size, speed, feedback, ratio):
     np.testing.assert_allclose(other, y * 10.0**ratio, rtol=1e-9)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 @given(slowness=st.floats(-15, 3), start=st.floats(-3, 3))
 def test_a_slow_state_comes_to_rest_too(slowness, start):
     """However much slower it is than its neighbours: that it hardly moves does not mean that it has arrived."""

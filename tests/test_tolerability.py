@@ -58,7 +58,7 @@ def test_the_posterior_covers_the_counts_and_is_as_wide_as_24_patients_leave_it(
     assert 0.6 < mean < 0.9 and high - low > 0.2
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(dose=st.floats(0.01, 50.0), more=st.floats(0.01, 10.0))
 def test_more_is_never_safer_and_draws_are_paired(dose, more):
     first, second = (
