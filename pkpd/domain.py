@@ -194,7 +194,10 @@ class Domain:
             )
         most = int(self.range(subject, "cycles")[1])
         if cycles > most:
-            nearest = max(seen, key=lambda entry: difflib.SequenceMatcher(None, entry.schedule, text).ratio())
+            first: dict[str, Seen] = {}  # of the rows of one schedule
+            for entry in seen:
+                first.setdefault(entry.schedule, entry)
+            nearest = first[max(first, key=lambda given: difflib.SequenceMatcher(None, given, text).ratio())]
             found.append(
                 f"{cycles} cycles: the fit saw {subject} only in the first {'one' if most == 1 else most}, so that what changes from cycle to cycle is the model's own; nearest is {nearest}."
             )

@@ -111,11 +111,16 @@ class Posterior:
         low, high = (float(p[order[np.searchsorted(below, level)]]) for level in (0.05, 0.95))
         return float(p @ self.weights), low, high
 
+    @functools.cached_property
+    def cumulative(self) -> Floats:
+        """(n_cells,) weights up to each cell."""
+        return np.cumsum(self.weights)
+
     def draws(self, n: int, seed: int = 0) -> tuple[Floats, Floats]:
         """(n,) p0 and (n,) k from the posterior: evenly spread over it, in random order, the same for a seed and n."""
         generator = np.random.Generator(np.random.Philox(key=seed))
         levels = (generator.permutation(n) + generator.random(n)) / n
-        cells = np.minimum(np.searchsorted(np.cumsum(self.weights), levels), self.weights.size - 1)
+        cells = np.minimum(np.searchsorted(self.cumulative, levels), self.weights.size - 1)
         within = generator.random((2, n)) - 0.5
         return (
             self.p0[cells] + within[0] * self.widths[0],

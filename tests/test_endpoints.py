@@ -301,6 +301,28 @@ def test_rest_gives_noughts_ones_and_missing_values_without_a_warning():
         assert np.isnan(found[name]).all(), name
 
 
+def test_of_peaks_that_are_as_high_the_first_counts():
+    times = np.arange(0.0, 60.5, 0.5)
+
+    def to_peak(second, third):
+        y = 5.0 + np.exp(-((times - 6.0) ** 2)) + second * np.exp(-((times - 26.0) ** 2))
+        y += third * np.exp(-((times - 46.0) ** 2))
+        return one(times, y, "1 mg iv daily x2 every 20 d x3", role="treg_pct", rest=5.0)["Treg time to peak"]
+
+    for leftover in (-3e-5, 0.0, 3e-5):  # in what a solver leaves
+        assert to_peak(1.0, 1.0 + leftover) == to_peak(1.0 + leftover, 1.0) == 6.0
+    assert to_peak(1.0, 1.01) == 46.0 and to_peak(1.01, 1.01) == 26.0
+    assert np.isnan(one(times, np.full(times.size, 5.0), role="treg_pct", rest=5.0)["Treg time to peak"])
+
+
+def test_a_quantile_is_that_of_numpy():
+    generator = np.random.default_rng(5)
+    for n in (1, 2, 5, 20, 199, 200, 1000):
+        values, levels = generator.normal(size=n), (0.0, 0.05, 0.5, 0.95, 1.0)
+        expected = np.quantile(values, levels, method="inverted_cdf")
+        np.testing.assert_array_equal(quantiles(values, levels), expected)
+
+
 def test_the_gain_over_nk_cells_is_that_of_the_tregs_counted_and_says_so():
     times, outputs, rest, units, schedule, *_ = il2(CYCLES, 100)
     found = evaluate(times, outputs, rest, NAMES, units, schedule, "h")

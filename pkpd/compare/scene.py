@@ -38,7 +38,7 @@ SHOWN = ("il2", "treg_pct", "treg_count", "nk", "cd56bright", "cd25_treg", "ccl2
 TOLD = ("treg_pct", "nk", "il2", "ccl2")
 """Outputs of whose data a schedule is told; of a model that has none of them, those that the fit has rows of."""
 WASHOUT_DAYS = 28
-RTOL = 1e-4  # of the integration: a hundredth of what subjects differ by
+RTOL = 1e-3  # of the integration, which leaves every endpoint within 0.2 % of exact; the output times leave 1 % of exposure
 CHUNK = 104  # subjects that are simulated and evaluated at a time: whole vectors, and outputs of some ten megabytes
 KEPT = 2000  # subjects whose courses are kept; those of more are counted
 MOST_NUMBERS = 4_000_000  # of outputs in one chunk

@@ -42,4 +42,7 @@ def quantiles(values: ArrayLike, levels: Sequence[float]) -> Floats:
     known = known[~np.isnan(known)]
     if not known.size:
         return np.full(len(levels), np.nan)
-    return np.asarray(np.quantile(known, levels, method="inverted_cdf"), dtype=np.float64)
+    # np.quantile(..., method="inverted_cdf"), which takes ten times as long for some hundreds of values
+    places = np.ceil(known.size * np.asarray(levels) - 1.0).astype(np.int64)
+    found: Floats = np.sort(known)[np.maximum(places, 0)]
+    return found

@@ -30,6 +30,8 @@ BACK = 0.10
 """Of baseline: how near to it a cell count is "back"."""
 RISE = 0.001
 """Of baseline: a smaller rise is none, but what a solver's tolerance leaves of a course at rest."""
+AS_HIGH = 1e-4
+"""Of the highest value: of peaks that differ by less, as those of one cycle after another do, the first is the peak, whichever a solver leaves on top."""
 CHUNK = 128
 """Subjects at a time: what is computed in between stays in the cache."""
 
@@ -261,11 +263,10 @@ def _course(
 ) -> Values:
     """All that is asked of the course of Tregs."""
     none = np.full(len(y), np.nan)
-    rows = np.arange(len(y))
     per_day = regimen.per_day
     since, during = _from_first_dose(times, y, regimen)
-    top = np.argmax(during, axis=1)
-    peak = during[rows, top]
+    peak = during.max(axis=1)
+    top = np.argmax(during >= (1.0 - AS_HIGH) * peak[:, None], axis=1)
     to_peak = np.where(peak > (1.0 + RISE) * rest, (since[top] - since[0]) / per_day, np.nan)
     _, area = curve.above(times, y - rest[:, None])
     long, _ = curve.above(times, y - (1.0 + above / 100.0) * rest[:, None])
@@ -302,7 +303,7 @@ def _course(
         Endpoint("Treg mean fold", "1", f"The mean of {name} over the treatment ({_TREATMENT}), {fold}.", 1, group, missing=_NO_BASELINE): curve.divided(average, rest),
         Endpoint("Treg AUC above baseline", f"{unit}*d", f"The area between {name} and the subject's baseline, where it is above, from the first output time to the horizon, by trapezoids.", 1, group): area / per_day,
         Endpoint(f"Treg days above +{above:g} %", "d", f"The time to the horizon during which {name} is above {100 + above:g} percent of the subject's baseline.", 1, group): long / per_day,
-        Endpoint("Treg time to peak", "d", f"The time from the first dose to the highest {name}.", 0, group, missing=f"no value where {name} does not rise above its baseline by 0.1 percent"): to_peak,
+        Endpoint("Treg time to peak", "d", f"The time from the first dose to the first {name} that is at most 0.01 percent below the highest.", 0, group, missing=f"no value where {name} does not rise above its baseline by 0.1 percent"): to_peak,
         Endpoint(
             "Treg days to return", "d", f"The time from the last dose after which {name} stays within {100 * BACK:g} percent of the subject's baseline, on either side, to the horizon.",
             0, group, missing=f"{_NO_DOSE}; infinite, which means not within the horizon, where {name} is still outside at the end",
