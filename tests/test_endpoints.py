@@ -143,6 +143,21 @@ levels = st.lists(st.floats(0.0, 100.0), min_size=3, max_size=30)
 
 
 @settings(max_examples=60)
+@given(y=levels, start=st.floats(-3.0, 40.0), long=st.floats(0.0, 40.0))
+def test_a_mean_is_that_of_the_straight_pieces_between_its_ends(y, start, long):
+    times = np.cumsum(1.0 + np.arange(len(y)) % 3)
+    first, last = max(start, times[0]), min(start + long, times[-1])
+    found = curve.mean(times, np.array([y, np.full(len(y), 7.0)]), start, start + long)
+    if first > last:
+        assert np.isnan(found).all()
+        return
+    inner = np.union1d(times[(times > first) & (times < last)], [first, last])
+    values = np.interp(inner, times, y)
+    expected = np.trapezoid(values, inner) / (last - first) if last > first else values[0]
+    np.testing.assert_allclose(found, [expected, 7.0], rtol=1e-9, atol=1e-9)
+
+
+@settings(max_examples=60)
 @given(y=levels, cut=st.floats(0.05, 0.95), scale=st.floats(0.1, 50.0))
 def test_areas_and_times_above_add_up_over_time_and_scale(y, cut, scale):
     times = np.cumsum(1.0 + np.arange(len(y)) % 3)

@@ -345,10 +345,10 @@ def uncertainty(values: Floats, draw: NDArray[np.int64]) -> tuple[float, float]:
 def uncertainties(rows: Floats, draw: NDArray[np.int64]) -> Floats:
     """``uncertainty`` of each of some rows, (n_rows, n_subjects) -> (n_rows, 2); those in which every subject has a number are computed together."""
     found = np.full((len(rows), 2), NAN)
-    whole = np.isfinite(rows).all(axis=1)
+    whole, empty = np.isfinite(rows).all(axis=1), np.isnan(rows).all(axis=1)
     size = max(1, MOST_NUMBERS // draw.size)
     together = [np.flatnonzero(whole)[first : first + size] for first in range(0, int(whole.sum()), size)]
-    for some in [*together, *np.flatnonzero(~whole)[:, None]]:
+    for some in [*together, *np.flatnonzero(~whole & ~empty)[:, None]]:
         found[some] = _ends(rows[some], draw)
     return found
 

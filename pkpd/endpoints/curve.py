@@ -46,14 +46,20 @@ def before(times: Floats, time: float) -> int:
     return int(np.searchsorted(times, time, side="left")) - 1
 
 
-def mean(times: Floats, y: Floats) -> Floats:
-    """The mean over time by trapezoids, nan without times."""
-    if times.size == 0:
+def mean(times: Floats, y: Floats, start: float, stop: float) -> Floats:
+    """The mean from start to stop by trapezoids, as far as the times reach; nan where they lie outside."""
+    start, stop = max(start, times[0]), min(stop, times[-1])
+    if not start <= stop:
         return np.full(len(y), np.nan)
-    if times.size == 1:
-        return y[:, 0]
-    dt = np.diff(times)
-    return ((y[:, 1:] + y[:, :-1]) @ dt) / (2.0 * (times[-1] - times[0]))
+    if start == stop:
+        return at(times, y, start)
+    # what a straight piece adds is what it has in the middle of the part that counts: a share of its two ends
+    first, last = np.maximum(times[:-1], start), np.minimum(times[1:], stop)
+    long = np.maximum(last - first, 0.0)
+    share = (0.5 * (first + last) - times[:-1]) / np.diff(times)
+    weights = np.append(long * (1.0 - share), 0.0)
+    weights[1:] += long * share
+    return (y @ weights) / (stop - start)
 
 
 def exposure(times: Floats, y: Floats) -> Floats:

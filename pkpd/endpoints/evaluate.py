@@ -233,7 +233,7 @@ def _tregs(
     for role in shares[1:]:  # what the share does not say: how many there are
         (name, unit), rest = labels[role], rests[role]
         _, y = _from_first_dose(times, curves[role], regimen)
-        peak, average = y.max(axis=1), curve.mean(*_treatment(times, curves[role], regimen))
+        peak, average = y.max(axis=1), curve.mean(times, curves[role], *_treatment(times, regimen))
         group = "regulatory T cells"
         found |= {
             Endpoint("Treg count peak", unit, f"The highest {name} from the first dose to the horizon.", 1, group): peak,
@@ -254,8 +254,8 @@ def _from_first_dose(times: Floats, y: Floats, regimen: Regimen) -> tuple[Floats
     return times[i:], y[:, i:]
 
 
-def _treatment(times: Floats, y: Floats, regimen: Regimen) -> tuple[Floats, Floats]:
-    return curve.window(times, y, regimen.first, regimen.end) if regimen.times.size else (times, y)
+def _treatment(times: Floats, regimen: Regimen) -> tuple[float, float]:
+    return (regimen.first, regimen.end) if regimen.times.size else (times[0], times[-1])
 
 
 def _course(
@@ -270,7 +270,7 @@ def _course(
     to_peak = np.where(peak > (1.0 + RISE) * rest, (since[top] - since[0]) / per_day, np.nan)
     _, area = curve.above(times, y - rest[:, None])
     long, _ = curve.above(times, y - (1.0 + above / 100.0) * rest[:, None])
-    average = curve.mean(*_treatment(times, y, regimen))
+    average = curve.mean(times, y, *_treatment(times, regimen))
     trough, back, rebound, last_to_first = none, none, none, none
     if regimen.times.size:
         cycles = regimen.cycles
@@ -330,7 +330,7 @@ def _selectivity(
     group = "selectivity"
 
     def mean_fold(role: str) -> Floats:
-        return curve.divided(curve.mean(*_treatment(times, curves[role], regimen)), rests[role])
+        return curve.divided(curve.mean(times, curves[role], *_treatment(times, regimen)), rests[role])
 
     tregs = "treg_count" if "treg_count" in curves else "treg_pct"
     for role, shown in (("nk", "NK"), ("cd56bright", "CD56bright NK")):
