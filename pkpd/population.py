@@ -32,6 +32,8 @@ VARIATION = ("between", "uncertainty", "study")
 RESPONDERS = ("low", "moderate", "high")
 SUBJECT, ESTIMATES, STUDY = range(3)  # streams of ``simulate.normals``
 CLIPPED = 0.01  # of the subjects, moved onto a bound: from there on it is said
+PEOPLE = {"m2": (0.15, 3.5), "kg": (1.5, 400.0)}
+"""Body surface areas and weights that people have, from newborns to the largest adults: round numbers, to be told of what is none. What lies outside is computed all the same."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,12 @@ def virtual_subjects(
         notes.append(
             f"{100 * moved[place]:.0f} % of the subjects have {kernel.PARAMETERS[place]} at a bound, {low:g} or {high:g} {kernel.UNITS[place]}."
         )
+    for per, place in kernel.SIZES.items():
+        low, high = PEOPLE[per]
+        if place >= 0 and (strange := np.mean((values[:, place] < low) | (values[:, place] > high))):
+            notes.append(
+                f"{100 * strange:.3g} % of the subjects have {kernel.PARAMETERS[place]} outside {low:g} to {high:g} {kernel.UNITS[place]}, the sizes of people."
+            )
     return Population(kernel, values, draw, chosen, seed, tuple(notes))
 
 

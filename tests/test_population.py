@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 import tomllib
 
@@ -265,6 +266,15 @@ def test_a_result_without_covariance_varies_by_all_else(private, tmp_path):
     with pytest.raises(InputError, match='has no covariance of its estimates: vary without "uncertainty"'):
         virtual_subjects(folder, 3)
     assert len(virtual_subjects(folder, 3, vary=("between", "study"))) == 3
+
+
+def test_a_body_size_that_nobody_has_is_told_of():
+    people = virtual_subjects("low_dose_il2", 20, covariates={"BSA": 1000})
+    assert (people.values[:, people.kernel.PARAMETERS.index("BSA")] == 1000).all()
+    assert people.notes[-1] == "100 % of the subjects have BSA outside 0.15 to 3.5 m^2, the sizes of people."
+    spread_out = virtual_subjects("low_dose_il2", 200, covariates={"BSA": (1.9, 0.4)})
+    assert re.match(r"[0-9.]+ % of the subjects have BSA outside", spread_out.notes[-1])
+    assert not any("BSA" in note for note in virtual_subjects("low_dose_il2", 20).notes)
 
 
 @pytest.mark.parametrize(
