@@ -10,7 +10,10 @@ import numpy as np
 
 from pkpd.compare import MAIN, Row
 
-POINTS_OF_A_CURVE = 200
+UPWARDS, ASIDE = 0.01, 0.001
+"""Of a curve's range and of the horizon: a pixel or two of a large chart."""
+MOST, FIRST = 600, 8
+"""Points of a curve, and of how many one is kept in any case."""
 
 
 def table(rows: Sequence[Row], n_arms: int) -> list[dict[str, Any]]:
@@ -53,38 +56,46 @@ def _three(median: float, low: float, high: float) -> dict[str, Any]:
     return {"median": _short(median), "low": _short(low), "high": _short(high)}
 
 
-def curve(days: np.ndarray, band: np.ndarray) -> dict[str, Any]:
-    """Median and 5 % to 95 % over days, of as many points as a screen shows; band (3, n_times)."""
-    kept = _worth_drawing(days, band, POINTS_OF_A_CURVE)
+def curve(days: np.ndarray, band: np.ndarray, logarithmic: bool = False) -> dict[str, Any]:
+    """Median and 5 % to 95 % over days, of as few points as draw them; band (3, n_times). logarithmic : whether they may be shown on such an axis too."""
+    kept = _worth_drawing(days, band, logarithmic)
     low, median, high = _five_digits(band[:, kept])
-    return {"days": [round(float(day), 4) for day in days[kept]], "low": low, "median": median, "high": high}
+    return {"days": np.round(days[kept], 4).tolist(), "low": low, "median": median, "high": high}
 
 
-def _worth_drawing(days: np.ndarray, band: np.ndarray, most: int) -> np.ndarray:
-    """Indices of at most ``most`` points: again and again those go that a straight line between their neighbours replaces best.
+def _worth_drawing(days: np.ndarray, band: np.ndarray, logarithmic: bool = False) -> np.ndarray:
+    """Indices of the points between which straight lines draw a curve, at most ``MOST``.
 
-    Every second point is looked at, so that no two neighbours go at once. The distance from the line is taken in units of the curve's
-    range, and for a positive curve in units of that of its logarithm too, so that peaks and troughs survive on both kinds of axis.
+    No point that is left out lies farther from the lines than ``UPWARDS`` of the range or ``ASIDE`` of the horizon, which nobody sees. As long as there is room,
+    none lies farther above or below than ``UPWARDS`` either, so that values can be read off steep flanks too.
     """
     band = np.nan_to_num(band)
     lines = [band / max(float(np.ptp(band)), 1e-300)]
-    if np.all(band > 0):
-        logs = np.log(band[1:2])
+    if logarithmic and np.all(band > 0):
+        logs = np.log(band)
         lines.append(logs / max(float(np.ptp(logs)), 1e-300))
-    y = np.concatenate(lines)
-    kept = np.arange(days.size)
-    first, dear = 1, 3e-4
-    while kept.size > most:
-        middle = np.arange(first, kept.size - 1, 2)
-        left, point, right = kept[middle - 1], kept[middle], kept[middle + 1]
-        share = (days[point] - days[left]) / np.maximum(days[right] - days[left], 1e-300)
-        off = np.abs(y[:, left] + share * (y[:, right] - y[:, left]) - y[:, point]).max(axis=0)
-        order = np.argsort(off)[: kept.size - most]
-        go = middle[order[off[order] < dear]]
-        kept = np.delete(kept, go)
-        if first == 2 and go.size < kept.size // 10:
-            dear *= 2.5
-        first = 3 - first
+    x, y = days / (ASIDE * (days[-1] - days[0])), np.concatenate(lines) / UPWARDS
+    # Of each piece between two points that are kept, the one farthest from the straight line is kept too, again and again (Ramer 1972; Douglas and
+    # Peucker 1973); a few to begin with save most of the rounds.
+    kept = np.append(np.arange(0, x.size - 1, FIRST), x.size - 1)
+    for aside in (True, False):
+        while kept.size < MOST:
+            piece = np.repeat(np.arange(kept.size - 1), np.diff(kept))
+            ends = y[:, kept]
+            width, height = np.diff(x[kept])[piece], np.diff(ends)[:, piece]
+            over, up = x[:-1] - x[kept[piece]], y[:, :-1] - ends[:, piece]
+            if aside:  # the distance from the piece, which ends where it ends
+                along = (over * width + up * height) / (width**2 + height**2)
+                along = np.clip(along, 0.0, 1.0)
+                off = np.hypot(over - along * width, up - along * height)
+            else:
+                off = np.abs(up - over / width * height)
+            far = off.max(axis=0)
+            more = np.flatnonzero((far > 1.0) & (far >= np.maximum.reduceat(far, kept[:-1])[piece]))
+            if not more.size:
+                break
+            more = more[np.argsort(-far[more], kind="stable")[: MOST - kept.size]]
+            kept = np.sort(np.append(kept, more))
     return kept
 
 

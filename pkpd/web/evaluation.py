@@ -41,6 +41,8 @@ OUTPUTS = {
     ),
 }
 """Those that are drawn: title and remark."""
+LOGARITHMIC = ("il2",)
+"""Those that people may have on a logarithmic axis (``viewOf`` in charts.js)."""
 LABELS = ("A", "B", "C", "D")
 RESPONDERS = ("all", "low", "moderate", "high")
 SCENES_KEPT, ARMS_KEPT = 8, 24  # of each scene
@@ -327,7 +329,10 @@ class Explorer:
                 index,
             )
         arm = scene.arm(schedule, progress=lambda done, total: stop())
-        curves = {name: curve(arm.days, arm.bands[name]) | {"unit": arm.units[name]} for name in OUTPUTS}
+        curves = {
+            name: curve(arm.days, arm.bands[name], name in LOGARITHMIC) | {"unit": arm.units[name]}
+            for name in OUTPUTS
+        }
         course = _Course(
             dataclasses.replace(arm, days=arm.days[:0], bands={}), self._facts(request, arm), curves
         )
