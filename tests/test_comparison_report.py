@@ -244,6 +244,20 @@ def test_a_trade_off_lies_where_gain_and_cost_are(compared):
         assert axis.get_xlim()[0] < 0 < axis.get_xlim()[1]  # from nought, and what lies there is whole
 
 
+def test_every_dose_of_a_year_has_its_peak_in_the_figure():
+    doses = np.arange(0.0, 365.0)
+    days = np.sort(np.concatenate([doses + after for after in (0.0, 0.1, 0.15, 0.2, 0.4, 0.99)]))
+    median = np.where(np.isclose(days % 1, 0.15), 9.0 + np.sin(days), 1.0)
+    arm = {"letter": "A", "label": "daily", "days": days, "bands": {"il2": np.array([median] * 3)}, "dose_days": doses}  # fmt: skip
+    figure = plot.courses_figure([arm], [{"output": "il2", "title": "IL-2", "unit": "IU/mL"}])
+    (line,) = (line for line in figure.axes[0].lines if line.get_gid() == "median")
+    x, y = line.get_data()
+    assert x.size < days.size / 2
+    peaks = [y[(x >= dose) & (x < dose + 1)].max(initial=0.0) for dose in doses]
+    near = [max(peaks[max(0, k - 1) : k + 2]) for k in range(doses.size)]  # 1.5 days are two pixels
+    np.testing.assert_allclose(near, 9.0 + np.sin(doses + 0.15), atol=1.0)
+
+
 def test_what_cannot_be_drawn_is_said():
     for draw in (
         lambda: plot.courses_figure([], []),

@@ -14,6 +14,7 @@ TABLE: dict[str, tuple[int, set[str], set[str]]] = {
     "errors": (0, set(), set()),
     "files": (1, {"errors"}, set()),
     "library": (1, {"errors"}, set()),
+    "outline": (1, set(), set()),
     "sketch": (1, {"errors"}, set()),
     "units": (1, {"errors"}, {"pint"}),
     "symbolic": (2, {"errors", "units", "library"}, {"sympy"}),
@@ -69,7 +70,7 @@ TABLE: dict[str, tuple[int, set[str], set[str]]] = {
         {"errors", "files", "dosing", "solve", "endpoints", "tolerability", "compare"},
         {"pandas", "pymoo"},
     ),
-    "plot": (8, {"errors", "files"}, {"matplotlib"}),
+    "plot": (8, {"errors", "files", "outline"}, {"matplotlib"}),
     "report": (
         10,
         {"errors", "files", "fit", "predict", "compare", "optimise", "plot"},
@@ -77,7 +78,7 @@ TABLE: dict[str, tuple[int, set[str], set[str]]] = {
     ),
     "web": (
         11,
-        {"errors", "dosing", "kernel", "data", "endpoints", "likelihood", "fit", "compare"},
+        {"errors", "outline", "dosing", "kernel", "data", "endpoints", "likelihood", "fit", "compare"},
         {"starlette", "uvicorn"},
     ),
     "cli": (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import itertools
 import json
 import os
 import re
@@ -21,7 +20,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pkpd import library
@@ -30,6 +29,7 @@ from pkpd.compare import horizon
 from pkpd.dosing import Schedule
 from pkpd.dosing.rules import read_plan
 from pkpd.errors import InputError, PkpdError
+from pkpd.outline import MOST
 from pkpd.web import Site, answer, evaluation, server
 from pkpd.web.evaluation import Explorer, FieldError, Limits, cycle_of
 from pkpd.web.server import FILES
@@ -94,7 +94,7 @@ def test_an_answer_holds_curves_with_bands_doses_and_the_table(site):
     assert [arm["text"] for arm in told["arms"]] == [ONE, TWO]
     for name, curve in told["arms"][0]["curves"].items():
         low, median, high = (np.array(curve[key]) for key in ("low", "median", "high"))
-        assert 20 < len(curve["days"]) <= answer.MOST and curve["days"][0] == 0.0, name
+        assert 20 < len(curve["days"]) <= MOST and curve["days"][0] == 0.0, name
         assert np.all(low <= median) and np.all(median <= high), name
     assert told["arms"][0]["doses"] == [28 * cycle + day for cycle in range(3) for day in range(5)]
     assert (told["days"], told["subjects"]) == (61, 20)
@@ -213,57 +213,6 @@ def test_sliders_follow_texts_that_are_cycles_of_daily_doses(text, cycle):
     found = cycle_of(read_plan(text))
     keys = ("dose", "unit", "days", "interval", "cycles")
     assert (found and tuple(found[key] for key in keys)) == cycle
-
-
-def far(days, band, kept):
-    """How far each point lies from the lines through some, in units of what may be: whatever the way, and straight up or down."""
-    x, y = days / np.ptp(days) / answer.ASIDE, band / np.ptp(band) / answer.UPWARDS
-    away = np.full(band.shape, np.inf)
-    for first, last in itertools.pairwise(kept):
-        step, rise = x[last] - x[first], y[:, last : last + 1] - y[:, first : first + 1]
-        part = slice(first, last + 1)
-        over, up = x[part] - x[first], y[:, part] - y[:, first : first + 1]
-        along = np.clip((over * step + up * rise) / (step**2 + rise**2), 0, 1)
-        away[:, part] = np.minimum(away[:, part], np.hypot(over - along * step, up - along * rise))
-    drawn = np.array([np.interp(days, days[kept], line[kept]) for line in y])
-    return away.max(), np.abs(drawn - y).max()
-
-
-@given(st.integers(0, 2**32 - 1))
-@settings(max_examples=25)
-def test_fewer_points_draw_the_same_curve(seed):
-    """Decay after doses at random times: so many points that values can be read between them everywhere."""
-    draw = np.random.default_rng(seed)
-    doses = np.sort(draw.uniform(0, 80, 12))
-    days = np.unique(np.concatenate([np.linspace(0, 84, 2900), doses, doses + 0.2]))
-    since = days[:, None] - doses
-    median = 1.0 + np.where(since >= 0, np.exp(-since / draw.uniform(0.5, 20)), 0.0).sum(axis=1)
-    band = np.array([0.7 * median, median, 1.6 * median])
-    kept = answer._worth_drawing(days, band)
-    assert kept.size < answer.MOST and kept[0] == 0 and kept[-1] == days.size - 1
-    assert max(far(days, band, kept)) <= 1.0
-    logarithmic = answer._worth_drawing(days, band, True)
-    assert max(far(days, np.log(band), logarithmic)) <= 1.0
-
-
-def test_a_year_of_doses_is_drawn_right_where_not_every_flank_can_be_read():
-    """Every peak is there, and nothing of the picture moves by a pixel, with a third of the points."""
-    doses = (28 * np.arange(13)[:, None] + np.arange(5)).ravel()
-    after = np.array(
-        [0, 0.02, 0.05, 0.08, 0.1, 0.12, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99]
-    )
-    days = np.unique(np.concatenate([(doses[:, None] + after).ravel(), np.arange(0.0, 393.0, 0.7)]))
-    since = np.maximum(days[:, None] - doses, 0.0)
-    median = 0.01 + (since * np.exp(-since / 0.1)).sum(axis=1)
-    band = np.array([0.5 * median, median, 2.0 * median])
-    kept = answer._worth_drawing(days, band)
-    away, up = far(days, band, kept)
-    assert days.size > 1600 and kept.size == answer.MOST
-    assert away <= 1.0 < up
-    for dose in doses:
-        course = (days >= dose) & (days < dose + 1)
-        drawn = np.interp(days[course], days[kept], median[kept])
-        assert drawn.max() == pytest.approx(median[course].max(), rel=0.03)
 
 
 def test_the_horizon_is_that_of_the_command_line_unless_it_is_asked_for():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pkpd import outline
 from pkpd.errors import InputError
 from pkpd.plot.canvas import (
     COLOURS,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 MOST = len(COLOURS)
 """Schedules that can be told apart in one figure."""
-POINTS = 700  # of a curve: more cannot be seen
 DASHES: Any = (
     "-",
     (0, (6, 2)),
@@ -91,11 +91,13 @@ def _schedule_handle(arm: Mapping[str, Any], i: int) -> Any:
 
 def _draw_arm(axis: Axes, arm: Mapping[str, Any], panel: Mapping[str, Any], i: int) -> None:
     days = np.asarray(arm["days"], dtype=float)
-    low, median, high = np.asarray(arm["bands"][panel["output"]], dtype=float)
-    shown = np.flatnonzero(days <= panel.get("until", math.inf))
-    if shown.size > POINTS:
-        shown = shown[np.unique(np.linspace(0, shown.size - 1, POINTS).astype(int))]
-    days, low, median, high = days[shown], low[shown], median[shown], high[shown]
+    band = np.asarray(arm["bands"][panel["output"]], dtype=float)
+    shown = days <= panel.get("until", math.inf)
+    days, band = days[shown], band[:, shown]
+    if days.size > outline.MOST:
+        drawn = outline.outline(days, band, bool(panel.get("log")))
+        days, band = days[drawn], band[:, drawn]
+    low, median, high = band
     axis.fill_between(days, low, high, facecolor=colour_of(i), alpha=0.15, linewidth=0)
     for edge in (low, high):  # where bands lie over each other, their edges still tell them apart
         axis.plot(days, edge, color=colour_of(i), linestyle=DASHES[i], linewidth=0.6, alpha=0.6)

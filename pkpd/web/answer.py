@@ -9,11 +9,7 @@ from typing import Any
 import numpy as np
 
 from pkpd.compare import MAIN, Row
-
-UPWARDS, ASIDE = 0.01, 0.001
-"""Of a curve's range and of the horizon: a pixel or two of a large chart."""
-MOST, FIRST = 600, 8
-"""Points of a curve, and of how many one is kept in any case."""
+from pkpd.outline import outline
 
 
 def table(rows: Sequence[Row], n_arms: int) -> list[dict[str, Any]]:
@@ -58,45 +54,9 @@ def _three(median: float, low: float, high: float) -> dict[str, Any]:
 
 def curve(days: np.ndarray, band: np.ndarray, logarithmic: bool = False) -> dict[str, Any]:
     """Median and 5 % to 95 % over days, of as few points as draw them; band (3, n_times). logarithmic : whether they may be shown on such an axis too."""
-    kept = _worth_drawing(days, band, logarithmic)
+    kept = outline(days, band, logarithmic)
     low, median, high = _five_digits(band[:, kept])
     return {"days": np.round(days[kept], 4).tolist(), "low": low, "median": median, "high": high}
-
-
-def _worth_drawing(days: np.ndarray, band: np.ndarray, logarithmic: bool = False) -> np.ndarray:
-    """Indices of the points between which straight lines draw a curve, at most ``MOST``.
-
-    No point that is left out lies farther from the lines than ``UPWARDS`` of the range or ``ASIDE`` of the horizon, which nobody sees. As long as there is room,
-    none lies farther above or below than ``UPWARDS`` either, so that values can be read off steep flanks too.
-    """
-    band = np.nan_to_num(band)
-    lines = [band / max(float(np.ptp(band)), 1e-300)]
-    if logarithmic and np.all(band > 0):
-        logs = np.log(band)
-        lines.append(logs / max(float(np.ptp(logs)), 1e-300))
-    x, y = days / (ASIDE * (days[-1] - days[0])), np.concatenate(lines) / UPWARDS
-    # Of each piece between two points that are kept, the one farthest from the straight line is kept too, again and again (Ramer 1972; Douglas and
-    # Peucker 1973); a few to begin with save most of the rounds.
-    kept = np.append(np.arange(0, x.size - 1, FIRST), x.size - 1)
-    for aside in (True, False):
-        while kept.size < MOST:
-            piece = np.repeat(np.arange(kept.size - 1), np.diff(kept))
-            ends = y[:, kept]
-            width, height = np.diff(x[kept])[piece], np.diff(ends)[:, piece]
-            over, up = x[:-1] - x[kept[piece]], y[:, :-1] - ends[:, piece]
-            if aside:  # the distance from the piece, which ends where it ends
-                along = (over * width + up * height) / (width**2 + height**2)
-                along = np.clip(along, 0.0, 1.0)
-                off = np.hypot(over - along * width, up - along * height)
-            else:
-                off = np.abs(up - over / width * height)
-            far = off.max(axis=0)
-            more = np.flatnonzero((far > 1.0) & (far >= np.maximum.reduceat(far, kept[:-1])[piece]))
-            if not more.size:
-                break
-            more = more[np.argsort(-far[more], kind="stable")[: MOST - kept.size]]
-            kept = np.sort(np.append(kept, more))
-    return kept
 
 
 def _five_digits(values: np.ndarray) -> list[Any]:

@@ -1,0 +1,51 @@
+"""As few points of a curve as draw it: a treatment of a year has thousands of output times, and a chart some hundreds of pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+UPWARDS, ASIDE = 0.01, 0.001
+"""Of a curve's range and of the horizon: a pixel or two of a large chart."""
+MOST, FIRST = 600, 8
+"""Points of a curve, and of how many one is kept in any case, of more than some thousand fewer."""
+
+
+def outline(days: Floats, band: Floats, logarithmic: bool = False) -> Integers:
+    """Indices of the points between which straight lines draw a curve and its band, at most ``MOST``, ascending, the first and the last among them.
+
+    days : (n_times,), ascending, at least two; band : (n_lines, n_times), on one axis; logarithmic : whether that may be a logarithmic one too. As long as there is
+    room, no point that is left out lies farther from the lines than ``UPWARDS`` of the range or ``ASIDE`` of the horizon, which nobody sees; then none farther
+    above or below than ``UPWARDS`` either, so that values can be read off steep flanks too.
+    """
+    band = np.nan_to_num(band)
+    lines = [band / max(float(np.ptp(band)), 1e-300)]
+    if logarithmic and np.all(band > 0):
+        logs = np.log(band)
+        lines.append(logs / max(float(np.ptp(logs)), 1e-300))
+    x, y = days / (ASIDE * (days[-1] - days[0])), np.concatenate(lines) / UPWARDS
+    # Of each piece between two points that are kept, the one farthest from the straight line is kept too, again and again (Ramer 1972; Douglas and
+    # Peucker 1973); a few to begin with save most of the rounds.
+    kept = np.append(np.arange(0, x.size - 1, max(FIRST, x.size // (MOST // 2))), x.size - 1)
+    for aside in (True, False):
+        while kept.size < MOST:
+            piece = np.repeat(np.arange(kept.size - 1), np.diff(kept))
+            ends = y[:, kept]
+            width, height = np.diff(x[kept])[piece], np.diff(ends)[:, piece]
+            over, up = x[:-1] - x[kept[piece]], y[:, :-1] - ends[:, piece]
+            if aside:  # the distance from the piece, which ends where it ends
+                along = (over * width + up * height) / (width**2 + height**2)
+                along = np.clip(along, 0.0, 1.0)
+                off = np.hypot(over - along * width, up - along * height)
+            else:
+                off = np.abs(up - over / width * height)
+            far = off.max(axis=0)
+            more = np.flatnonzero((far > 1.0) & (far >= np.maximum.reduceat(far, kept[:-1])[piece]))
+            if not more.size:
+                break
+            more = more[np.argsort(-far[more], kind="stable")[: MOST - kept.size]]
+            kept = np.sort(np.append(kept, more))
+    return kept
