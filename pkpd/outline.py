@@ -11,15 +11,15 @@ Integers = NDArray[np.int64]
 UPWARDS, ASIDE = 0.01, 0.001
 """Of a curve's range and of the horizon: a pixel or two of a large chart."""
 MOST, FIRST = 600, 8
-"""Points of a curve, and of how many one is kept in any case, of more than some thousand fewer."""
+"""Points of a curve to read values from, and of how many one is kept in any case, of more than some thousand fewer."""
 
 
 def outline(days: Floats, band: Floats, logarithmic: bool = False) -> Integers:
-    """Indices of the points between which straight lines draw a curve and its band, at most ``MOST``, ascending, the first and the last among them.
+    """Indices of the points between which straight lines draw a curve and its band, ascending, the first and the last among them.
 
-    days : (n_times,), ascending, at least two; band : (n_lines, n_times), on one axis; logarithmic : whether that may be a logarithmic one too. As long as there is
-    room, no point that is left out lies farther from the lines than ``UPWARDS`` of the range or ``ASIDE`` of the horizon, which nobody sees; then none farther
-    above or below than ``UPWARDS`` either, so that values can be read off steep flanks too.
+    days : (n_times,), ascending, at least two; band : (n_lines, n_times), on one axis; logarithmic : whether that may be a logarithmic one too. No point that
+    is left out lies farther from the lines than ``UPWARDS`` of the range or ``ASIDE`` of the horizon, which nobody sees. As long as that takes no more than
+    ``MOST`` points, none lies farther above or below than ``UPWARDS`` either, so that values can be read off steep flanks too.
     """
     band = np.nan_to_num(band)
     lines = [band / max(float(np.ptp(band)), 1e-300)]
@@ -31,7 +31,7 @@ def outline(days: Floats, band: Floats, logarithmic: bool = False) -> Integers:
     # Peucker 1973); a few to begin with save most of the rounds.
     kept = np.append(np.arange(0, x.size - 1, max(FIRST, x.size // (MOST // 2))), x.size - 1)
     for aside in (True, False):
-        while kept.size < MOST:
+        while aside or kept.size < MOST:
             piece = np.repeat(np.arange(kept.size - 1), np.diff(kept))
             ends = y[:, kept]
             width, height = np.diff(x[kept])[piece], np.diff(ends)[:, piece]
@@ -46,6 +46,7 @@ def outline(days: Floats, band: Floats, logarithmic: bool = False) -> Integers:
             more = np.flatnonzero((far > 1.0) & (far >= np.maximum.reduceat(far, kept[:-1])[piece]))
             if not more.size:
                 break
-            more = more[np.argsort(-far[more], kind="stable")[: MOST - kept.size]]
+            if not aside:
+                more = more[np.argsort(-far[more], kind="stable")[: MOST - kept.size]]
             kept = np.sort(np.append(kept, more))
     return kept

@@ -324,10 +324,27 @@ def test_of_peaks_that_are_as_high_the_first_counts():
         y += third * np.exp(-((times - 46.0) ** 2))
         return one(times, y, "1 mg iv daily x2 every 20 d x3", role="treg_pct", rest=5.0)["Treg time to peak"]
 
-    for leftover in (-3e-5, 0.0, 3e-5):  # in what a solver leaves
+    for leftover in (-3e-3, 0.0, 3e-3):  # what output times leave of a peak
         assert to_peak(1.0, 1.0 + leftover) == to_peak(1.0 + leftover, 1.0) == 6.0
-    assert to_peak(1.0, 1.01) == 46.0 and to_peak(1.01, 1.01) == 26.0
+    assert to_peak(1.0, 1.1) == 46.0 and to_peak(1.1, 1.1) == 26.0
     assert np.isnan(one(times, np.full(times.size, 5.0), role="treg_pct", rest=5.0)["Treg time to peak"])
+
+
+@pytest.mark.parametrize(
+    ("text", "until_days"),
+    [(f"{CYCLES[:-1]}13", 392), ("1 MIU sc weekly x12", 112), ("0.26 MIU/m2 sc every 3 d for 84 d", 112)],
+)
+def test_the_time_to_peak_does_not_depend_on_where_output_times_lie(text, until_days):
+    plain, fine = (endpoints(text, until_days, fine=fine)["Treg time to peak"] for fine in (False, True))
+    np.testing.assert_allclose(plain, fine, atol=0.6)
+
+
+def test_a_fall_that_a_solver_leaves_is_no_rebound():
+    times = np.arange(0.0, 40.5, 0.5)
+    for fall, percent in ((5e-4, 0.0), (0.02, 2.0)):
+        y = 5.0 * (1.0 + np.exp(-((times - 3.0) ** 2)) - fall * np.exp(-((times - 20.0) ** 2)))
+        found = one(times, y, "1 mg iv daily x3", role="treg_pct", rest=5.0)["Treg rebound"]
+        assert found == pytest.approx(percent, abs=1e-6)
 
 
 def test_a_quantile_is_that_of_numpy():

@@ -69,6 +69,17 @@ def test_thousands_of_points_leave_room_for_what_stands_out():
     assert set(np.flatnonzero(median > 1.0)) <= set(kept)
 
 
+@pytest.mark.parametrize("n_doses", [365, 730])
+def test_years_of_daily_doses_keep_every_peak_that_can_be_seen(n_doses):
+    after = np.array([0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 0.99])
+    days = (np.arange(n_doses)[:, None] + after).ravel()
+    median = 0.01 + (days % 1) * np.exp(-(days % 1) / 0.1)
+    band = np.array([0.5 * median, median, 2.0 * median])
+    kept = outline(days, band)
+    assert far(days, band, kept)[0] <= 1.0
+    assert MOST < kept.size < days.size / 2
+
+
 @pytest.mark.parametrize("n", [2, 3, 9, 10])
 def test_few_points_are_left_as_they_are_where_they_bend(n):
     days = np.arange(float(n))

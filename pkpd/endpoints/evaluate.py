@@ -29,9 +29,9 @@ ROLES = {
 BACK = 0.10
 """Of baseline: how near to it a cell count is "back"."""
 RISE = 0.001
-"""Of baseline: a smaller rise is none, but what a solver's tolerance leaves of a course at rest."""
-AS_HIGH = 1e-4
-"""Of the highest value: of peaks that differ by less, as those of one cycle after another do, the first is the peak, whichever a solver leaves on top."""
+"""Of baseline: a smaller rise or fall is none, but what a solver's tolerance leaves of a course at rest."""
+AS_HIGH = 5e-3
+"""Of the highest value: of peaks that differ by less, as those of one cycle after another do, the first is the peak. Output times meet a peak that well."""
 CHUNK = 128
 """Subjects at a time: what is computed in between stays in the cache."""
 
@@ -283,7 +283,8 @@ def _course(
             back = (curve.last_time_outside(after, distance) - regimen.last) / per_day
         after, washout = curve.window(times, y, regimen.last + regimen.interval, times[-1])
         if after.size > 1:
-            rebound = 100.0 * np.maximum(curve.divided(rest - washout.min(axis=1), rest), 0.0)
+            fall = curve.divided(rest - washout.min(axis=1), rest)
+            rebound = 100.0 * np.where(fall <= RISE, 0.0, fall)
         if cycles.size > 1 and cycles[-1] < times[-1]:
             stop = np.searchsorted(times, [cycles[1], regimen.end])
             first, last = np.searchsorted(times, cycles[[0, -1]])
@@ -303,13 +304,13 @@ def _course(
         Endpoint("Treg mean fold", "1", f"The mean of {name} over the treatment ({_TREATMENT}), {fold}.", 1, group, missing=_NO_BASELINE): curve.divided(average, rest),
         Endpoint("Treg AUC above baseline", f"{unit}*d", f"The area between {name} and the subject's baseline, where it is above, from the first output time to the horizon, by trapezoids.", 1, group): area / per_day,
         Endpoint(f"Treg days above +{above:g} %", "d", f"The time to the horizon during which {name} is above {100 + above:g} percent of the subject's baseline.", 1, group): long / per_day,
-        Endpoint("Treg time to peak", "d", f"The time from the first dose to the first {name} that is at most 0.01 percent below the highest.", 0, group, missing=f"no value where {name} does not rise above its baseline by 0.1 percent"): to_peak,
+        Endpoint("Treg time to peak", "d", f"The time from the first dose to the first {name} that is at most 0.5 percent below the highest.", 0, group, missing=f"no value where {name} does not rise above its baseline by 0.1 percent"): to_peak,
         Endpoint(
             "Treg days to return", "d", f"The time from the last dose after which {name} stays within {100 * BACK:g} percent of the subject's baseline, on either side, to the horizon.",
             0, group, missing=f"{_NO_DOSE}; infinite, which means not within the horizon, where {name} is still outside at the end",
         ): back,
         Endpoint(
-            "Treg rebound", "percent", f"By how many percent of the subject's baseline {name} falls below it at its lowest, from one usual interval after the last dose to the horizon; 0 where it does not.",
+            "Treg rebound", "percent", f"By how many percent of the subject's baseline {name} falls below it at its lowest, from one usual interval after the last dose to the horizon; 0 where it does not, by more than 0.1 percent.",
             -1, group, missing=f"{_NO_DOSE}, or where the horizon ends before",
         ): rebound,
         Endpoint(

@@ -26,9 +26,13 @@ _FINE = (0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 5.75, 6.5, 8, 9, 10, 11, 12.
 _PLAIN = (0, 1, 2, 3, 4, 5, 6.5, 9, 12.5, 16, 24)
 _ROUGH = (0, 2, 4, 8)
 _PAUSE = (
+    1.25,
     1.5,
+    1.75,
     2,
+    2.25,
     2.5,
+    2.75,
     3,
     4,
     5,
@@ -44,7 +48,7 @@ _PAUSE = (
     20,
     24,
     28,
-)  # days after a dose that another follows
+)  # days after a dose that another follows; at first as after the last one, so that no cycle's peak is met better than another's
 _WASHOUT = (1.25, 1.5, 1.75, 2, 2.25, 2.5, 2.75, *range(3, 29))  # and after the last
 _GROWTH = 1.1  # of the times after those
 

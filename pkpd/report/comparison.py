@@ -177,7 +177,10 @@ def findings(comparison: Comparison) -> list[str]:
         if i and GAIN in named:
             row = comparison.row(GAIN, i)
             if math.isfinite(row.better):
-                better = f" In {100 * row.better:.0f} % of subjects the mean of Tregs is higher than under A."
+                better = (
+                    f" The mean of Tregs is higher than under A in {100 * row.better:.0f} % of subjects, "
+                    "those in whom it is the same counted half."
+                )
         if parts:
             said.append(f"{marks[i]}, {arm.label}: {', '.join(parts)}.{better}")
     return said
