@@ -9,7 +9,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 UPWARDS, ASIDE = 0.01, 0.001
-"""Of a curve's range and of the horizon: a pixel or two of a large chart."""
+"""Of the band's range and of the horizon: a pixel or two of a large chart."""
 MOST, FIRST = 600, 8
 """Points of a curve to read values from, and of how many one is kept in any case, of more than some thousand fewer."""
 

@@ -231,7 +231,14 @@ def test_the_last_cycle_is_compared_with_the_first():
 
 
 @pytest.mark.parametrize(
-    ("text", "days"), [(CYCLES, 100), ("0.3 MIU sc once", 20), ("0.26 MIU/m2 sc every 3 d x8", 40)]
+    ("text", "days"),
+    [
+        (CYCLES, 100),
+        ("0.3 MIU sc once", 20),
+        ("0.26 MIU/m2 sc every 3 d x8", 40),
+        ("3 MIU iv over 30 min daily x5", 33),
+        ("1 MIU iv over 4 h daily x5", 33),
+    ],
 )
 def test_the_grid_finds_cmax_and_area_within_one_percent(text, days):
     coarse, fine = endpoints(text, days), endpoints(text, days, fine=True)

@@ -229,7 +229,7 @@ class Scene:
         if not followed(events, until, per_day):
             raise InputError(
                 f"{schedule.n_doses:,} doses up to day {last / per_day:,.0f} are too many to be followed one by one; there is room for about 900 daily "
-                "or 500 weekly ones, fewer with long pauses"
+                "or 400 weekly ones, fewer with long pauses"
             )
 
     def warnings(self, schedule: Schedule) -> tuple[str, ...]:
