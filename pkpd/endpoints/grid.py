@@ -62,7 +62,7 @@ def grid(events: EventTable, until: float, per_day: float) -> Floats:
     skin, or infusions of 15 minutes to hours, Cmax and AUC of IL-2 are within 1 percent of exact (``tests/test_endpoints.py``); the AUC of an injection into a vein is
     within 3.5 percent.
 
-    At most 2,600 times, which is enough for 116 daily doses or 75 weekly ones, whose AUC is up to 3 percent too low after months; more doses are followed less
+    At most 2,600 times, which is enough for 116 daily doses or 75 weekly ones; the AUC of months of daily doses is up to 3 percent too low then; more doses are followed less
     finely but for the first and the last ten (AUC up to 8 percent too low, 2 in the median); beyond 10,000 times, which is about 900 daily doses or 430 weekly
     ones, only roughly, and exposure over the whole treatment is then not to be relied upon (``followed``). Of infusions, the first 26 are followed finely.
 
