@@ -16,6 +16,7 @@ from .call import (
     c_function,
     call1,
     call2,
+    call3,
     inner,
     larger,
     shift,
@@ -26,12 +27,16 @@ from .control import SHORTEST, resolution
 from .march import emit
 from .roots import hand_over, look_out
 from .layout import (
-    ADD, AT_TARGETS, BOLUS, BY_STIFF, CANCELLED, CHANGE, CONSTANTS, CURSOR, DOSE, EVENT, EVENTS, EVENT_TANGENT, EXPLICIT, EXPLICIT_ONLY, FIRST_SWITCH, FOUND, HEADER, H_NEXT, INFUSING, INFUSION_END,
-    INFUSION_START, INITIAL, INITIAL_TANGENT, LARGEST_ERROR, LAST_SWITCH, METHOD, METHOD_USED, MOST, NEXT_EVENT, N_COUNTS, N_DIRECTIONS, N_DOSES, N_EVENTS, N_OWN, N_PARAMS, N_PREPARED,
-    N_ROOTS, N_STATES, N_STEADY, N_TIMES, OBSERVE, REACHED, REPLACE, REST, ROSENBROCK, ROUTES, SET, START, STIFF_ONLY, SWITCHED, SWITCHES, T, T1, WIDE, WIDTH,
+    ADD, AT_TARGETS, BOLUS, BY_STIFF, CANCELLED, CHANGE, CONDITION, CONDITIONS, CONDITION_TANGENT, CONSTANTS, CURSOR, DOSE, EVENT, EVENTS, EVENT_TANGENT, EXPLICIT, EXPLICIT_ONLY, FIRST_SWITCH, HEADER, H_NEXT, INFUSING, INFUSION_END,
+    INFUSION_START, INITIAL, INITIAL_TANGENT, LARGEST_ERROR, LARGEST_SAMPLE, LAST_SWITCH, METHOD, METHOD_USED, NEXT_EVENT, N_TIMERS, N_COUNTS,
+    N_DIRECTIONS, N_DOSES, N_EVENTS, N_OWN, N_PARAMS, N_PREPARED, N_ROOTS, N_STATES, N_STEADY, N_TIMES, N_WATCHED, OBSERVE, REACHED,
+    REPLACE, REST, ROOT, ROSENBROCK, ROUTES, SET, SETTING, START, STIFF_ONLY, SWITCHED, SWITCHES, T, T1, TIMED, WIDE, WIDTH,
 )  # fmt: skip
-from .tangent import own_tangents
-from .status import BAD_DOSE, GO_ON, NOT_FINITE, NOT_STIFF, STIFF, SUCCESS
+from .conditions import held, hold
+from .places import found_size, watched
+from .tangent import moving, own_tangents
+from .vectors import clear
+from .status import BAD_DOSE, CHANGED, GO_ON, NOT_FINITE, NOT_STIFF, STIFF, SUCCESS
 
 
 @inner
@@ -130,6 +135,8 @@ def begin(address, sizes, control, state, p, doses, counts, work, tangent, event
     control[FIRST_SWITCH] = nan
     control[LAST_SWITCH] = nan
     call2(address[INITIAL], p, y)
+    if sizes[TIMED] > 0:
+        y[n - 1] = control[T]
     if sizes[N_STEADY] > 0:
         status = status7(address[REST], address, sizes, control, state, p, work, tangent)
         if status != SUCCESS:
@@ -142,6 +149,9 @@ def begin(address, sizes, control, state, p, doses, counts, work, tangent, event
         status = status7(address[INITIAL_TANGENT], address, sizes, control, state, p, work, tangent)
         if status != SUCCESS:
             return status
+    seen = watched(sizes, control)
+    for i in range(sizes[N_WATCHED]):
+        seen[i * ROOT + LARGEST_SAMPLE] = 0.0
     call2(address[ROUTES], p, work)
     targets, own = shift(sizes, sizes[AT_TARGETS]), shift(p, sizes[N_PREPARED])
     n_events = breakpoints(address, sizes[N_DOSES], doses, targets, p, own, work, events)
@@ -175,6 +185,27 @@ def jump(sizes, y, rate, own, event):
 
 
 @inner
+def timers(address, sizes, control, state, p, work, tangent):
+    """Conditions on the time as they are from control[T] on; returns when the next one changes."""
+    t = control[T]
+    first = sizes[N_PARAMS]
+    coming = inf
+    for i in range(sizes[N_TIMERS]):
+        call3(address[CONDITIONS], state, p, work)
+        at = work[2 * i]
+        setting = held(work[2 * i + 1], at, t)
+        if setting != p[first + i]:
+            if sizes[N_DIRECTIONS] > 0 and p[first + i] != 0.0:
+                control[CONDITION] = float(i)
+                control[SETTING] = setting
+                status7(address[CONDITION_TANGENT], address, sizes, control, state, p, work, tangent)
+            p[first + i] = setting
+        if setting != 0.0 and at > t + resolution(t):
+            coming = min(coming, at)
+    return coming
+
+
+@inner
 def breakpoint(address, sizes, control, state, p, doses, times, counts, out, work, tangent, out_dot, events):
     """Everything that happens at control[T]. GO_ON: then there is something to integrate up to control[T1]; SUCCESS: all outputs are written."""
     n, w = sizes[N_STATES], sizes[WIDE]
@@ -182,8 +213,12 @@ def breakpoint(address, sizes, control, state, p, doses, times, counts, out, wor
     last = times[sizes[N_TIMES] - 1]
     e = int(control[NEXT_EVENT])
     n_events = int(control[N_EVENTS])
+    jumped = sizes[N_WATCHED] > 0 and p[sizes[N_PARAMS] + sizes[N_TIMERS]] == 0.0
+    if sizes[N_DIRECTIONS] > 0:
+        clear(moving(sizes, tangent), sizes[N_DIRECTIONS])
     while True:
         t = control[T]
+        coming = inf
         while e < n_events and events[EVENT * e] <= t + resolution(t):
             event = shift(events, EVENT * e)
             e += 1
@@ -198,12 +233,19 @@ def breakpoint(address, sizes, control, state, p, doses, times, counts, out, wor
                 dose = shift(doses, DOSE * int(event[4]))
                 status7(address[EVENT_TANGENT], address, sizes, state, p, dose, event, tangent)
             jump(sizes, y, rate, shift(p, sizes[N_PREPARED]), event)
+            if int(event[5]) != INFUSION_START and int(event[5]) != INFUSION_END:
+                jumped = True
             if int(event[5]) == SET:
                 for later in range(e, n_events):  # of doses before: what is on its way, and ends of infusions
                     one = shift(events, EVENT * later)
                     if one[4] < event[4]:
                         one[5] = float(CANCELLED)
         control[NEXT_EVENT] = e
+        if sizes[N_TIMERS] > 0:
+            coming = timers(address, sizes, control, state, p, work, tangent)
+        if jumped and sizes[N_WATCHED] > 0:
+            hold(address, sizes, y, p, work)
+        jumped = False
         if sizes[N_ROOTS] > 0:
             status7(address[OBSERVE], address, sizes, control, state, p, work, tangent)
         control[INFUSING] = 0.0
@@ -219,9 +261,9 @@ def breakpoint(address, sizes, control, state, p, doses, times, counts, out, wor
         counts[CURSOR] = row
         if row >= sizes[N_TIMES]:
             return SUCCESS
-        t1 = last
+        t1 = min(last, coming)
         if e < n_events:
-            t1 = min(last, events[EVENT * e])
+            t1 = min(t1, events[EVENT * e])
         control[T1] = t1
         if t1 - t > resolution(t1):
             return GO_ON
@@ -237,6 +279,17 @@ def switch(control, counts, status):
         control[FIRST_SWITCH] = control[T]
     control[LAST_SWITCH] = control[T]
     counts[SWITCHES] += 1
+
+
+@inner
+def change(address, sizes, control, state, p, work, tangent):
+    """A condition on states changes at control[T]; GO_ON, SUCCESS where this is a breakpoint as well, or why there is no derivative."""
+    status = status7(address[CONDITION_TANGENT], address, sizes, control, state, p, work, tangent)
+    if status == SUCCESS and sizes[N_ROOTS] > 0:
+        status7(address[OBSERVE], address, sizes, control, state, p, work, tangent)
+    if status == SUCCESS and control[T1] - control[T] > resolution(control[T1]):
+        return GO_ON
+    return status
 
 
 @inner
@@ -265,14 +318,16 @@ def subject(address, sizes, control, state, p, doses, times, counts, out, work, 
             )
             if status == STIFF or status == NOT_STIFF:
                 switch(control, counts, status)
+            elif status == CHANGED:
+                status = change(address, sizes, control, state, p, work, tangent)
     return status
 
 
 @inner
 def prepare(address, sizes, parameters, p):
     """Parameters of one subject, what they alone decide, and what is its own, into p. parameters : (n_params + N_OWN,)."""
-    for i in range(sizes[N_PARAMS]):
-        p[i] = parameters[i]
+    for i in range(sizes[N_PREPARED]):
+        p[i] = parameters[i] if i < sizes[N_PARAMS] else 0.0
     call1(address[CONSTANTS], p)
     for i in range(sizes[N_OWN]):
         p[sizes[N_PREPARED] + i] = parameters[sizes[N_PARAMS] + i]
@@ -293,7 +348,7 @@ def subjects(
 
     parameters : (n_subjects, n_params + N_OWN); counts : (n_subjects, N_COUNTS); out : (n_subjects, n_times, width); out_dot : (n_subjects, n_times,
     width, m); status : (n_subjects,); reached : (n_subjects, REACHED); scales : (n_subjects, m + N_OWN m), scales and then own';
-    levels : (n_subjects, n_roots); crossings : (n_subjects, n_roots, FOUND + most). The rest is this thread's own storage, see layout.py.
+    levels : (n_subjects, n_roots); crossings : (n_subjects, n_roots, found_size). The rest is this thread's own storage, see layout.py.
     """
     q = sizes[N_PARAMS] + sizes[N_OWN]
     m = sizes[N_DIRECTIONS]
@@ -315,7 +370,7 @@ def subjects(
             shift(out_dot, s * block * m), events,
         )  # fmt: skip
         reach(control, shift(reached, s * REACHED))
-        hand_over(sizes, control, shift(crossings, s * sizes[N_ROOTS] * (FOUND + sizes[MOST])))
+        hand_over(sizes, control, shift(crossings, s * sizes[N_ROOTS] * found_size(sizes)))
         if status[s] != SUCCESS:
             for i in range(block):
                 mine[i] = nan

@@ -31,7 +31,7 @@ from .call import (
     unrolled,
 )
 from .control import (
-    CALM, CALM_AFTER, FORGET_AFTER, FORGOTTEN, STIFF_AFTER, AUTO_FLOOR, CROSS_FLOOR, TINY, cut_factor, level, resolution, step_factor,
+    CALM, CALM_AFTER, FORGET_AFTER, FORGOTTEN, STIFF_AFTER, AUTO_FLOOR, CROSS_FLOOR, HARDLY, TINY, cut_factor, level, resolution, step_factor,
 )  # fmt: skip
 from .integrate import SUBJECTS, begin, breakpoint, prepare, reach, switch
 from .layout import (
@@ -39,7 +39,7 @@ from .layout import (
     LANES, LARGEST_ERROR, MAX_STEPS, METHOD, N_CLOCKS, N_CONTROL, N_COUNTS, N_JACOBIAN, N_LU, N_OWN, N_PARAMS, N_PREPARED, N_STAGES, N_STATES, N_TIMES, REACHED, RECORD, REJECTED, RHS_CALLS, RHS_WIDE,
      RTOL, SOLVE_WIDE, STEPS, STIFF_STEPS, T, T1, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
-from .march import emit, enter
+from .march import blame, emit, enter
 from .status import GO_ON, NOT_FINITE, NOT_STIFF, STEP_TOO_SMALL, STIFF, SUCCESS, TOO_MANY_STEPS
 from .vectors import clear, combine, plus, total
 
@@ -385,6 +385,11 @@ def run(
                         evaluations,
                         factored,
                     )
+                    if code == NOT_FINITE:
+                        own_state = shift(record, N_CONTROL)
+                        code = blame(
+                            address, sizes, record, own_state, shift(own_state, 4 * sizes[WIDE]), work
+                        )
                     finish(sizes, record, status, reached, out, first + s, code)
                     holder[lane] = -1.0
                     clocks[ACTIVE * LANES + lane] = 0.0
@@ -393,6 +398,13 @@ def run(
             continue
 
         attempt(address, sizes, infusing, h, room)
+        hardly = on & (h <= HARDLY * resolution(t))
+        if anywhere(hardly):  # see ``march.rise``
+            for i in range(0, size, LANES):
+                size_now = abs(lanes(shift(y1, i)))
+                own = lanes(shift(floor, i))
+                risen = hardly & (lanes(shift(largest, i)) == 0.0) & (size_now < inf)
+                set_lanes(shift(floor, i), choose(risen, larger(own, size_now), own))
         worst = error_norm_wide(error, y, y1, floor, rtol, n)
         set_clock(clocks, LATEST, worst)
         good = worst <= 1.0

@@ -5,7 +5,7 @@ Every unit takes the same few pointers; this module gives their slots names. n: 
 address  (N_ADDRESSES,) int64   functions of the model, then units of the integrator
 sizes    int64                  counts, then index patterns one after the other
 control  double                 clock and options, then the roots
-state    double                 y | infusion rates | atol | largest |y| so far (WIDE each) | parameters and constants of the subject | what is its own (N_OWN):
+state    double                 y | infusion rates | atol | largest |y| so far (WIDE each) | parameters, what holds conditions, and constants of the subject | what is its own (N_OWN):
                                 states that events set or add, (n_states) each, and factors of doses
 counts   (N_COUNTS,) int64      statistics, then the output cursor and the stiffness counters
 work     double                 stages and scratch of the method, see march.py
@@ -19,15 +19,19 @@ doses    double                 (n_doses, DOSE): time, amount, route, duration (
                                 the states among the subject's own
 events   double                 (2 n_doses, EVENT): time, state, jump, rate change, dose, kind; of a CHANGE: time, parameter, value, value before
 
+Conditions of the model at which rates jump (symbolic/derive.py) are held by a number each: 0, or inf or -inf as long as it is held true or false. Timers,
+which change at times that parameters decide, are breakpoints of every solve; the others are watched (``conditions.py``) where derivatives are asked for.
+
 Vectors of states are WIDE long: the number of states rounded up to a multiple of LANES, with noughts behind the last state.
 
 ``tangent`` has a header of 16 (ERROR_NORM, SETTLE: 1 when y1' is to become y', DENSE_STAGES: of which weights are given to dense output); then, with r' the tangent of infusion rates and m the directions
 rounded up to a multiple of LANES,
 
     scale (m,) | r' (n, m) | y' | y1' | u' | error' | largest | at (n, m each) | k' (n_stages, n, m) | J' (n_jacobian, m) | p' (N_PREPARED, m)
-    | column (3 WIDE) | route (4 n_routes) | route' (4 n_routes, m) | own' (N_OWN, m) | seeds of initial values (n, m) | seeds of doses (n_doses, m)
+    | column (3 WIDE, 2 for every condition) | time' of an event (m) | scratch (places.scratch_size) | route (4 n_routes) | route' (4 n_routes, m) | own' (N_OWN, m) | seeds of initial values (n, m) | seeds of doses (n_doses, m)
 
-Behind the N_CONTROL slots of ``control`` stand the roots: what is looked for (n_roots, ROOT) | what was found (n_roots, FOUND + most) | n_outputs.
+Behind the N_CONTROL slots of ``control`` stand the roots: what is looked for (n_roots, ROOT) | what was found (n_roots, FOUND + most (1 + m)) | n_outputs;
+then what is watched: (N_WATCHED, ROOT) | 2 for every condition.
 
 A direction d changes at most one parameter: p' has one element ``scale[d]``, and those of the constants that depend on it.
 
@@ -44,9 +48,10 @@ RHS, JACOBIAN, FACTOR, SOLVE, OUTPUTS, INITIAL, ROUTES, CONSTANTS = range(8)
 # ... and units of the integrator
 (
     EXPLICIT, ROSENBROCK, REST, EXPLICIT_TANGENT, ROSENBROCK_TANGENT, EMIT_TANGENT, INITIAL_TANGENT, EVENT_TANGENT, DENSE_TANGENT, EXPLICIT_ROOTS,
-    ROSENBROCK_ROOTS, OBSERVE,
-) = range(20, 32)  # fmt: skip
-N_ADDRESSES = 32
+    ROSENBROCK_ROOTS, OBSERVE, EXPLICIT_WATCH, ROSENBROCK_WATCH, CONDITION_TANGENT,
+) = range(20, 35)  # fmt: skip
+CONDITIONS, D_CONDITIONS = 35, 36  # functions of models that have conditions
+N_ADDRESSES = 37
 
 MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "routes", "constants")
 # sizes: counts, then where each pattern starts in the same array and how many entries it has
@@ -56,7 +61,9 @@ MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "
     N_ROOTS, MOST,  # roots, and the most crossings of one that are kept
     N_NON_NEGATIVE,  # states that are kept from falling below nought: they are listed at AT_END
     N_OWN,  # numbers of each subject's own, behind its parameters
-) = range(20)  # fmt: skip
+    N_TIMERS, N_WATCHED,  # conditions; what holds them stands between parameters and constants; N_WATCHED: 0 without derivatives
+    TIMED,  # 1 where the last state is the time
+) = range(23)  # fmt: skip
 (
     AT_J,  # (row, column) of every Jacobian entry
     AT_DIAGONAL,  # entry of every diagonal element of the Jacobian
@@ -64,8 +71,8 @@ MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "
     AT_TARGETS,  # state of every route
     AT_SLOTS,  # direction of every parameter, or -1
     AT_END,
-) = range(20, 26)
-N_SIZES = 26
+) = range(23, 29)
+N_SIZES = 29
 LANES = 8  # doubles of one vector register of AVX-512; two of AVX2
 
 # control
@@ -81,11 +88,13 @@ LANES = 8  # doubles of one vector register of AVX-512; two of AVX2
     SLOPE_AHEAD,  # 1 when the slope at the new value stands among the stages already
     LARGEST_ERROR,  # of an accepted step, in units of the tolerance
     FIRST_SWITCH, LAST_SWITCH,  # when the method changed; nan: never
-) = range(20)  # fmt: skip
+    CONDITION, SETTING, CHANGE_AT,  # one that changes, what it is set to, and after which part of a step
+) = range(23)  # fmt: skip
 N_CONTROL = 24
 
 # one root, behind control: an output, or a state after all outputs; its level; -1, 0 or 1; the present value and those in a step, less the level
 COLUMN, LEVEL, DIRECTION, PRESENT, SAMPLES = range(5)
+LARGEST_SAMPLE = 15  # of what is watched: the largest size so far
 ROOT = 16
 # and what was found: how many crossings, of which those that find room follow; 1 or 0; and for how long it was above
 COUNT, ABOVE_AT_START, TIME_ABOVE, FOUND = range(4)
@@ -135,10 +144,21 @@ def wide(n: int) -> int:
     return max(1, -(-n // LANES)) * LANES
 
 
-def work_size(n: int, n_jacobian: int, n_lu: int, n_steady: int, n_routes: int, m: int, stages: int) -> int:
+def work_size(
+    n: int,
+    n_jacobian: int,
+    n_lu: int,
+    n_steady: int,
+    n_routes: int,
+    m: int,
+    stages: int,
+    n_conditions: int,
+    n_prepared: int,
+) -> int:
     """Doubles of ``work`` for whatever uses it; stages : the most of any method.
 
     Methods: see march.py and linear.py. Rest: matrix (n_steady, n_steady) | change (n_steady, max(1, m)) | f | J. Routes: 4 n_routes.
+    Conditions: see ``tangent.condition_tangent``.
     """
     w = wide(n)
     return max(
@@ -146,6 +166,7 @@ def work_size(n: int, n_jacobian: int, n_lu: int, n_steady: int, n_routes: int, 
         2 * w + n_jacobian + 3 * (n + 1) ** 2,
         n_steady * n_steady + n_steady * max(1, m) + w + n_jacobian,
         4 * n_routes,
+        2 * n_conditions * (1 + m + LANES) + (n_prepared * LANES if m else 0),
     )
 
 
@@ -162,12 +183,24 @@ def room_size(n: int, n_prepared: int, n_jacobian: int, n_lu: int, n_subjects: i
 
 
 def tangent_size(
-    n: int, m: int, n_routes: int, n_doses: int, n_jacobian: int, n_prepared: int, n_own: int, stages: int
+    n: int,
+    m: int,
+    n_routes: int,
+    n_doses: int,
+    n_jacobian: int,
+    n_prepared: int,
+    n_own: int,
+    stages: int,
+    n_conditions: int,
+    n_outputs: int,
 ) -> int:
-    """Doubles of ``tangent``."""
+    """Doubles of ``tangent``; n_outputs : 0 without roots."""
     return (
         HEADER
         + m * (1 + (8 + stages) * n + n_jacobian + n_prepared + 4 * n_routes + n_own + n_doses)
         + 3 * wide(n)
+        + 2 * n_conditions
+        + m
+        + (max(n_outputs * m, (n_prepared + n_outputs) * LANES) if n_outputs else 0)
         + 4 * n_routes
     )

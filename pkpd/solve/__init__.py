@@ -23,8 +23,8 @@ from pkpd.dosing import EventTable
 from pkpd.errors import InputError
 from pkpd.kernel import Kernel, index_of
 from pkpd.ode import layout
-from pkpd.ode.status import NOT_PERIODIC, SUCCESS
-from pkpd.solve.directions import directions_of
+from pkpd.ode.status import NOT_PERIODIC, SLOPE_NOT_FINITE, SUCCESS
+from pkpd.solve.directions import Directions, directions_of
 from pkpd.solve.lowering import lower
 from pkpd.solve.solution import STATISTICS, Crossings, Floats, Integers, Root, Solution
 from pkpd.solve.task import NONE, Levels, Options, integrate
@@ -78,7 +78,8 @@ def solve(
     method : "auto" (explicit, and stiffly accurate Rosenbrock where the problem proves stiff, both chosen by rtol), "tsit5" or "vern7" (explicit),
         "rodas4" or "rodas5p" (stiff); "linear" for a model that is linear in its states, by the matrix exponential, without any tolerance.
     directions : what to differentiate by: a parameter by index or name, the initial value of a state as "state(0)", the amount of the k-th dose
-        of the table as "dose[k]".
+        of the table as "dose[k]". Derivatives go through jumps of the rates, where a condition of ``piecewise`` changes; a subject fails where there is none:
+        where a level is only just touched, where the rates on both sides lead to it, or where a slope is infinite.
     slack : how many times larger than those of the states the errors of sensitivities, to relative changes, may be in a step. They are the exact
         derivatives of the steps taken; with the default their control adds few steps, with 1 they are as accurate as the states at about twice the cost.
     covariates : values that parameters or covariates take from a time on, (time, name, value), for all subjects: an exact restart. At one instant they come before
@@ -127,6 +128,12 @@ def solve(
     out_dot = None
     if raw.out_dot is not None and d is not None:
         out_dot = raw.out_dot[..., : d.count] / d.scale[:, None, None, : d.count]
+        steep = (
+            ~np.isfinite(out_dot).all(axis=(1, 2, 3))
+            & np.isfinite(out).all(axis=(1, 2))
+            & (status == SUCCESS)
+        )
+        status[steep], out[steep], out_dot[steep] = SLOPE_NOT_FINITE, np.nan, np.nan
     if order is not None:
         out[:, order] = out.copy()
         if out_dot is not None:
@@ -141,7 +148,9 @@ def solve(
         counts=raw.counts[:, _COUNTS],
         largest_error=raw.reached[:, 1],
         switched=raw.reached[:, 2:],
-        crossings=None if raw.found is None else _crossings(looked_for, raw.found, status),
+        crossings=None
+        if raw.found is None or levels is None
+        else _crossings(looked_for, raw.found, status, levels.most, d),
         method=raw.counts[:, layout.METHOD_USED],
         methods=raw.methods,
         time_unit=kernel.TIME_UNIT,
@@ -223,12 +232,21 @@ def _non_negative(kernel: Kernel, given: bool | Sequence[str], sensitivities: bo
     return np.array([index_of(name, kernel.STATES, "state", kernel) for name in names], dtype=np.int64)
 
 
-def _crossings(roots: tuple[Root, ...], found: Floats, status: Integers) -> Crossings:
+def _crossings(
+    roots: tuple[Root, ...], found: Floats, status: Integers, most: int, directions: Directions | None
+) -> Crossings:
     failed = status != SUCCESS
     count = found[:, :, layout.COUNT].astype(np.int64)
     count[failed] = -1
-    times = found[:, :, layout.FOUND :]
-    times[np.arange(times.shape[2]) >= count[:, :, None]] = np.nan
+    end = layout.FOUND + most
+    times = found[:, :, layout.FOUND : end]
+    missing = np.arange(most) >= count[:, :, None]
+    times[missing] = np.nan
+    by = None
+    if directions is not None:
+        by = found[:, :, end:].reshape(*times.shape, directions.m)[..., : directions.count]
+        by = by / directions.scale[:, None, None, : directions.count]
+        by[missing] = np.nan
     time_above = found[:, :, layout.TIME_ABOVE].copy()
     time_above[failed] = np.nan
-    return Crossings(roots, times, count, found[:, :, layout.ABOVE_AT_START] > 0.0, time_above)
+    return Crossings(roots, times, count, found[:, :, layout.ABOVE_AT_START] > 0.0, time_above, by)
