@@ -16,7 +16,7 @@ doses    double                 (n_doses, DOSE): time, amount, route, duration (
                                 (nan: not stated), from when on it acts (of a dose before a state that was set: the time it was set), its factor
                                 among the subject's own (-1: none). Other kinds have -kind as route, and fewer columns:
                                 CHANGE: time, value, -kind, -, parameter; REPLACE: time, value, -kind, -, state; SET, ADD: time, -, -kind, -, place of
-                                the states among the subject's own
+                                the states among the subject's own; ABOVE: time, how many outputs, -kind: so many in order of time are written before what follows
 events   double                 (2 n_doses, EVENT): time, state, jump, rate change, dose, kind; of a CHANGE: time, parameter, value, value before
 
 Vectors of states are WIDE long: the number of states rounded up to a multiple of LANES, with noughts behind the last state.
@@ -56,7 +56,8 @@ MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "
     N_ROOTS, MOST,  # roots, and the most crossings of one that are kept
     N_NON_NEGATIVE,  # states that are kept from falling below nought: they are listed at AT_END
     N_OWN,  # numbers of each subject's own, behind its parameters
-) = range(20)  # fmt: skip
+    CLOCK,  # the state that is the time itself, or -1
+) = range(21)  # fmt: skip
 (
     AT_J,  # (row, column) of every Jacobian entry
     AT_DIAGONAL,  # entry of every diagonal element of the Jacobian
@@ -64,8 +65,8 @@ MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "
     AT_TARGETS,  # state of every route
     AT_SLOTS,  # direction of every parameter, or -1
     AT_END,
-) = range(20, 26)
-N_SIZES = 26
+) = range(21, 27)
+N_SIZES = 27
 LANES = 8  # doubles of one vector register of AVX-512; two of AVX2
 
 # control
@@ -114,7 +115,7 @@ HEADER = 16
 # in the header of tangent; FRESH_TANGENT: 1 when k' of the first stage is that of the present y'
 ERROR_NORM, SETTLE, DENSE_STAGES, FRESH_TANGENT = range(4)
 DOSE, EVENT = 8, 6
-BOLUS, INFUSION_START, INFUSION_END, CHANGE, SET, ADD, REPLACE, CANCELLED = range(8)
+BOLUS, INFUSION_START, INFUSION_END, CHANGE, SET, ADD, REPLACE, CANCELLED, ABOVE = range(9)
 
 # stages of every method, those included that serve its dense output alone
 EXPLICIT_METHODS = {"tsit5": 7, "vern7": 16}

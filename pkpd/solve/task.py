@@ -186,6 +186,7 @@ class Plan:
             layout.N_STAGES: stages,
             layout.N_ROOTS: n_roots,
             layout.N_PREPARED: n_prepared,
+            layout.CLOCK: kernel.STATES.index("t") if "t" in kernel.STATES else -1,
         }.items():
             sizes[slot] = value
         patterns = {
