@@ -25,6 +25,7 @@ RULES = ("locf", "nocb", "linear")
 """How a covariate runs between two lines: the last value is carried forward (the line's own holds from its time on); the next is carried backward (the
 line's own holds since the line before, as in NONMEM); or linearly from one to the next. Before the first line and after the last it is constant."""
 
+
 @dataclass(frozen=True)
 class Varying:
     """A covariate that changes within a subject: (n_values,) times, ascending, values, and the lines with them, counted from 0; ``line`` of the file changes it first."""

@@ -187,7 +187,10 @@ def _changes(kernel: Kernel, changes: Sequence[Change]) -> tuple[Floats, Floats]
 def _replay(rows: _Rows, events: EventTable, changes: Floats, begin: float) -> None:
     """What was before a solve goes on: doses as far as they still act, each with the parameters of its own time."""
     past = [(row[0], i, row, -1) for i, row in enumerate(changes)]
-    past += [(float(events.time[e]), len(changes) + e, None, e) for e in np.flatnonzero(events.time < begin).tolist()]
+    past += [
+        (float(events.time[e]), len(changes) + e, None, e)
+        for e in np.flatnonzero(events.time < begin).tolist()
+    ]
     for _, _, row, e in sorted(past, key=lambda one: one[:2]):
         if row is None:
             rows.keep(e, begin)
@@ -347,6 +350,12 @@ class _Rest:
         k, n = self.kernel.n_outputs, self.kernel.n_states
         table = replace(plain(EventTable.empty(), len(p)), start=self.start)
         raw = integrate(
-            self.kernel, p, table, np.array([self.start]), self.options, width=k + n, directions=self.directions
+            self.kernel,
+            p,
+            table,
+            np.array([self.start]),
+            self.options,
+            width=k + n,
+            directions=self.directions,
         )
         return raw.out[:, 0, k:], None if raw.out_dot is None else raw.out_dot[:, 0, k:]
