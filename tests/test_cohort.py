@@ -13,6 +13,7 @@ from pkpd import kernel
 from pkpd.cli import main
 from pkpd.cohort import intake, simulate_records
 from pkpd.dosing import Schedule
+from pkpd.dosing.csvfile import read_table
 from pkpd.dosing.records import parse_records
 from pkpd.errors import DataError, InputError, SolverError
 from pkpd.solve import solve
@@ -383,6 +384,37 @@ def test_simulate_takes_a_data_file(pkpd, tmp_path):
     assert facts["outputs"]["central"]["maximum"] == {"median": 75, "least": 50, "most": 100}
 
 
+def test_what_is_written_has_the_ids_and_the_digits_of_what_was_read(pkpd, tmp_path):
+    ids = ["20230000000000001", "20230000000000002", "01", "1", "1e5", "#5", "a, b", 'so "x"', "NA"]
+    lines = (
+        f'"{name.replace(chr(34), 2 * chr(34))}",0.1,100\n"{name.replace(chr(34), 2 * chr(34))}",0.30000000000000004,.'
+        for name in ids
+    )
+    (tmp_path / "ids.csv").write_text("\n".join(["ID,TIME,AMT", *lines]))
+    code, _, _ = pkpd("ids.csv", "-o", "out.csv")
+    table = read_table(tmp_path / "out.csv")
+    assert code == 0 and [line.fields[0] for line in table.lines] == ids
+    found = simulate_records(IV, tmp_path / "ids.csv")
+    written = [[float(field) for field in line.fields[1:]] for line in table.lines]
+    assert written == [[0.30000000000000004, *outputs[0]] for outputs in found.outputs]
+    assert found.ids == tuple(ids)
+
+
+def test_the_start_may_be_given(pkpd, tmp_path):
+    (tmp_path / "late.csv").write_text("ID,TIME,AMT\n1,0.1,100\n1,0.7,.\n")
+    code, _, _ = pkpd("late.csv", "--time-unit", "d", "--every", "6 h", "-o", "out.csv")
+    assert code == 0
+    times = [float(line.fields[1]) for line in read_table(tmp_path / "out.csv").lines]
+    assert times == pytest.approx([2.4, 8.4, 14.4, 16.8])
+    code, _, _ = pkpd(
+        "late.csv", "--time-unit", "d", "--until", "5 h", "--every", "5", "--start=-1 d", "-o", "out.csv"
+    )
+    times = [float(line.fields[1]) for line in read_table(tmp_path / "out.csv").lines]
+    assert code == 0 and times == pytest.approx([*range(-24, 5, 5), 5])
+    code, _, err = pkpd("late.csv", "--time-unit", "d", "--times", "1, 5")
+    assert code == 3 and 'late.csv:2: subject "1" begins at 2.4 h, and an output at 1 is asked for' in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -397,6 +429,12 @@ def test_simulate_takes_a_data_file(pkpd, tmp_path):
         (["Trial.CSV", "--subjects", "5"], "leave out --subjects"),
         (["Trial.CSV", "--plot", "a.png"], "leave out --plot"),
         (["100 mg iv once", "--covariates", "locf"], "belong to a data file"),
+        (["100 mg iv once", "--start", "0"], "belong to a data file"),
+        (
+            ["Trial.CSV", "--covariates", "locf", "--start", "3"],
+            'Trial.CSV:2: subject "1" has its first line at 0 h',
+        ),
+        (["Trial.CSV", "--covariates", "locf", "--times", "5", "--start", "6"], "has its first line at 0 h"),
         (["Trial.CSV", "--covariates", "locf", "--set", "CL=3"], "CL stands in Trial.CSV"),
     ],
 )

@@ -604,7 +604,7 @@ def test_the_clock_of_a_model_reads_the_time_at_which_it_starts(start, n, method
         early = solve(k, p, EventTable.empty(), times, rtol=1e-10).check()
         dosed = solve(k, p, table(k, {"time": start, "amount": 4.0}), times, rtol=1e-10).check()
         assert np.allclose(early.outputs, exact, rtol=1e-9, atol=1e-9)
-        assert np.allclose(dosed.outputs, exact + [4.0, 0.0], rtol=1e-9, atol=1e-9)
+        assert np.allclose(dosed.outputs, exact + np.array([4.0, 0.0]), rtol=1e-9, atol=1e-9)
     reset = table(k, {"time": start + 2.0, "kind": RESET})
     found = solve(k, p, reset, times[2:], start=start, rtol=1e-10).check().outputs
     assert np.allclose(found, [1.0 + times[2] ** 2 - (start + 2.0) ** 2, times[2]], rtol=1e-9)

@@ -259,6 +259,36 @@ def test_a_file_without_doses_gives_empty_event_tables():
     assert [len(course.events) for course in found.courses] == [0, 0]
 
 
+IDS = [
+    "20230000000000001",
+    "20230000000000002",
+    "01",
+    "1",
+    "1e5",
+    "100000",
+    "#5",
+    "a, b",
+    'so "x"',
+    "NA",
+    "é",
+]
+
+
+def test_an_id_is_text_with_every_digit_that_was_written():
+    quoted = ['"' + name.replace('"', '""') + '"' for name in IDS]
+    records = parse_records("ID,TIME,AMT\n" + "".join(f"{name},0,.\n{name},1,.\n" for name in quoted))
+    assert [subject.id for subject in records.subjects] == IDS
+    assert all(len(subject.records) == 2 for subject in records.subjects)
+
+
+def test_one_number_is_one_subject_with_and_without_a_decimal_point_that_says_nothing():
+    text = "ID,TIME,AMT\n1,0,.\n1.0,1,.\n 1 ,2,.\n1.,3,.\n1.10,0,.\n1.1,0,.\n-7.00,0,.\n-7,0,.\n"
+    found = [(subject.id, len(subject.records)) for subject in parse_records(text).subjects]
+    assert found == [("1", 4), ("1.10", 1), ("1.1", 1), ("-7.00", 2)]
+    with pytest.raises(DataError, match='4:1 .*: subject "1.0" had its last line in line 2'):
+        parse_records("ID,TIME,AMT\n1,0,.\n2,0,.\n1.0,1,.\n")
+
+
 # --- one schedule, many files -----------------------------------------------------------------------------------------
 
 

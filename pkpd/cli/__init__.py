@@ -7,6 +7,7 @@ before a command runs.
 
 from __future__ import annotations
 
+import csv
 import itertools
 import os
 import re
@@ -708,7 +709,10 @@ def _write_table(frame: pd.DataFrame, summary: Callable[[], dict[str, Any]], pat
     with replacing(path) as temporary:
         match path.suffix.lower():
             case ".csv":
-                frame.to_csv(temporary, index=False)
+                first = frame.iloc[:, 0]  # a text that begins with # would be read as a comment
+                hidden = any(isinstance(value, str) and value.startswith("#") for value in first)
+                quoting = csv.QUOTE_NONNUMERIC if hidden else csv.QUOTE_MINIMAL
+                frame.to_csv(temporary, index=False, quoting=quoting)
             case ".parquet":
                 frame.to_parquet(temporary, index=False)
             case ".json":
