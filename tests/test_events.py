@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import solve_ivp
+from scipy.optimize import brentq
 from solving import kernel
 
 from pkpd.dosing import EventTable
@@ -303,6 +305,96 @@ def test_a_model_that_uses_the_time_has_no_steady_state_of_a_dose():
     k = kernel(PLAIN.replace("-k*central", "-k*central + slope*t"))
     with pytest.raises(InputError, match="depends on the time itself"):
         solve(k, typical_values(k), table(k, steady(10.0, 6.0)), TIMES)
+
+
+# --- where much accumulates ----------------------------------------------------------------------------------------------
+
+SATURABLE = """
+model   an elimination that saturates
+source  Michaelis and Menten
+time    h
+parameter Vmax = 10 [mg/h]
+parameter Km = 5 [mg]
+parameter ka = 1 [1/h]
+state depot [mg]
+state central [mg]
+route iv -> central
+route oral -> depot
+d depot = -ka*depot
+d central = ka*depot - Vmax*central/(Km + central)
+output amount = central [mg]
+"""
+
+
+def trough(dose, Vmax=10.0, Km=5.0, interval=12.0):
+    """Before a bolus D at steady state: Km log((y + D)/y) + D = Vmax interval."""
+    return dose / np.expm1((Vmax * interval - dose) / Km)
+
+
+@pytest.mark.parametrize(("dose", "within"), [(110.0, 1e-6), (119.9, 1e-6), (119.99, 1e-6), (119.999, 1e-5)])
+def test_a_steady_state_just_below_capacity_is_found(dose, within):
+    """120 mg are eliminated in an interval at the most; with 119.99 mg, what is there is 500 times that."""
+    k = kernel(SATURABLE)
+    assert amounts(k, table(k, steady(dose, 12.0)), [0.0], rtol=1e-6) == pytest.approx(
+        [trough(dose) + dose], rel=within
+    )
+    added = amounts(k, table(k, steady(dose, 12.0) | {"kind": STEADY_ADDED}), [0.0], rtol=1e-6)
+    assert added == pytest.approx([trough(dose) + dose], rel=within)
+
+
+def test_just_below_capacity_of_a_drug_that_is_absorbed_first():
+    """Against SciPy at rtol 1e-12: the state before the dose is that of one interval later."""
+    k, dose = kernel(SATURABLE), 119.99
+    depot = dose * np.exp(-12.0) / -np.expm1(-12.0)
+
+    def gained(y):  # over an interval; in x = central - y, so that what is added up is small
+        def rhs(t, x):
+            return (depot + dose) * np.exp(-t) - 10.0 * (y + x) / (5.0 + y + x)
+
+        return solve_ivp(rhs, (0.0, 12.0), [0.0], rtol=1e-12, atol=1e-12, method="DOP853").y[0, -1]
+
+    exact = brentq(gained, 1e4, 1e5, rtol=1e-12)
+    found = solve(k, typical_values(k), table(k, steady(dose, 12.0, "oral")), [0.0], keep_states=True).check()
+    assert found.states[0, 0] == pytest.approx([depot + dose, exact], rel=1e-5)
+
+
+def test_at_and_above_capacity_there_is_no_steady_state_whoever_the_neighbours_are():
+    k = kernel(SATURABLE)
+    limits = np.array([10.0, 9.9999, 9.99, 9.0, 119.99 / 12, 119.9999 / 12, 12.0, 10.001])
+    p = np.tile(typical_values(k), (len(limits), 1))
+    p[:, k.PARAMETERS.index("Vmax")] = limits
+    found = solve(k, p, table(k, steady(119.99, 12.0)), [0.0])
+    exists = limits * 12 > 119.9901
+    assert (found.status == np.where(exists, 0, NOT_PERIODIC)).all()
+    assert found.outputs[exists, 0, 0] == pytest.approx(119.99 + trough(119.99, limits[exists]), rel=1e-6)
+    assert "no steady state of a repeated dose" in found.failure(2)
+    alone = [solve(k, one, table(k, steady(119.99, 12.0)), [0.0]).outputs[0] for one in p]
+    assert np.allclose(alone, found.outputs, rtol=1e-6, equal_nan=True)
+
+
+def test_the_gradient_of_a_steady_state_just_below_capacity():
+    k, dose = kernel(SATURABLE), 119.99
+    found = solve(
+        k, typical_values(k), table(k, steady(dose, 12.0)), [0.0], directions=["Vmax", "dose[0]"]
+    ).check()
+    at = [trough(dose, 10 + h) + dose for h in (1e-6, -1e-6)]
+    by_dose = [trough(dose + h) + dose + h for h in (1e-5, -1e-5)]
+    exact = [(at[0] - at[1]) / 2e-6, (by_dose[0] - by_dose[1]) / 2e-5]
+    assert found.sensitivities[0, 0, 0] == pytest.approx(exact, rel=1e-4)
+
+
+@pytest.mark.parametrize("k_slow", [1e-3, 1e-6, 1e-8])
+@pytest.mark.parametrize("method", ["auto", "linear"])
+def test_what_is_eliminated_slowly_accumulates_to_its_steady_state(k_slow, method):
+    k = kernel(SATURABLE.replace("Vmax*central/(Km + central)", "Vmax/Km*central"))
+    values = {"Vmax": k_slow, "Km": 1.0}
+    found = amounts(k, table(k, steady(10.0, 12.0, "oral")), [0.0], values, rtol=1e-6, method=method)
+    exact = 10.0 / (1.0 - k_slow) * (1 / np.expm1(12 * k_slow) - 1 / np.expm1(12.0))
+    assert found == pytest.approx([exact], rel=1e-6)
+    none = solve(
+        k, typical_values(k, {"Vmax": 1e-15, "Km": 1.0}), table(k, steady(10.0, 12.0)), [0.0], method=method
+    )
+    assert none.status.tolist() == [NOT_PERIODIC]
 
 
 # --- resets, replacement, rates ------------------------------------------------------------------------------------------

@@ -285,7 +285,7 @@ def test_one_number_is_one_subject_with_and_without_a_decimal_point_that_says_no
     text = "ID,TIME,AMT\n1,0,.\n1.0,1,.\n 1 ,2,.\n1.,3,.\n1.10,0,.\n1.1,0,.\n-7.00,0,.\n-7,0,.\n"
     found = [(subject.id, len(subject.records)) for subject in parse_records(text).subjects]
     assert found == [("1", 4), ("1.10", 1), ("1.1", 1), ("-7.00", 2)]
-    with pytest.raises(DataError, match='4:1 .*: subject "1.0" had its last line in line 2'):
+    with pytest.raises(DataError, match=r'4:1 .*: subject "1\.0" had its last line in line 2'):
         parse_records("ID,TIME,AMT\n1,0,.\n2,0,.\n1.0,1,.\n")
 
 

@@ -19,7 +19,8 @@ from pkpd.dosing.records import MISSING, Record, Records, SubjectRecords, number
 Floats = NDArray[np.float64]
 Change = tuple[float, str, float, float]
 """(time, name, value, rank)"""
-FIRST = -1.0  # the rank of what comes before all events of its instant
+FIRST = -1.0
+"""The rank of what comes before all events of its instant; of a change that says none."""
 
 RULES = ("locf", "nocb", "linear")
 """How a covariate runs between two lines: the last value is carried forward (the line's own holds from its time on); the next is carried backward (the
@@ -86,8 +87,8 @@ class Order:
     def ranks(self, lines: Sequence[int], changes: Sequence[Change]) -> Floats:
         """Of outputs on these lines: infinite where nothing comes after them at their instant; (n_lines,)."""
         latest: dict[float, float] = {}
-        for rank, (time, _) in enumerate(self.events):
-            latest[time] = rank
+        for number, (time, _) in enumerate(self.events):
+            latest[time] = number
         for time, _, _, rank in changes:
             latest[time] = max(rank, latest.get(time, rank))
         found = [(self.times[line], self.at(line)) for line in lines]

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pkpd.dosing import EventTable
+from pkpd.dosing.covariates import FIRST
 from pkpd.dosing.events import DOSE, REPLACE, RESET, STEADY, STEADY_ADDED
 from pkpd.errors import InputError
 from pkpd.kernel import Kernel, index_of
@@ -27,8 +28,7 @@ from pkpd.solve.table import Table, dose_rows, plain
 from pkpd.solve.task import Options, integrate
 
 Change = tuple[float, str, float] | tuple[float, str, float, float]
-FIRST = -1.0  # the rank of a change that says none: before all events of its instant
-AT_START = np.nextafter(FIRST, 0.0)  # initial values come right after such changes
+AT_START = np.nextafter(FIRST, 0.0)  # initial values come right after changes of no stated rank
 
 
 def lower(
