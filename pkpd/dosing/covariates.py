@@ -87,8 +87,8 @@ class Order:
     def ranks(self, lines: Sequence[int], changes: Sequence[Change]) -> Floats:
         """Of outputs on these lines: infinite where nothing comes after them at their instant; (n_lines,)."""
         latest: dict[float, float] = {}
-        for number, (time, _) in enumerate(self.events):
-            latest[time] = number
+        for place, (time, _) in enumerate(self.events):
+            latest[time] = place
         for time, _, _, rank in changes:
             latest[time] = max(rank, latest.get(time, rank))
         found = [(self.times[line], self.at(line)) for line in lines]
