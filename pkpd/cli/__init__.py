@@ -7,7 +7,6 @@ before a command runs.
 
 from __future__ import annotations
 
-import csv
 import itertools
 import os
 import re
@@ -704,6 +703,8 @@ def _times(
 
 def _write_table(frame: pd.DataFrame, summary: Callable[[], dict[str, Any]], path: Path) -> None:
     """The tidy table, whole or not at all."""
+    import csv
+
     from pkpd.files import replacing, to_json
 
     with replacing(path) as temporary:

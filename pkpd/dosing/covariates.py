@@ -14,13 +14,12 @@ from itertools import groupby, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from pkpd.dosing.events import FIRST
 from pkpd.dosing.records import MISSING, Record, Records, SubjectRecords, number
 
 Floats = NDArray[np.float64]
 Change = tuple[float, str, float, float]
 """(time, name, value, rank)"""
-FIRST = -1.0
-"""The rank of what comes before all events of its instant; of a change that says none."""
 
 RULES = ("locf", "nocb", "linear")
 """How a covariate runs between two lines: the last value is carried forward (the line's own holds from its time on); the next is carried backward (the

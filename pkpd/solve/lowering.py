@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pkpd.dosing import EventTable
-from pkpd.dosing.covariates import FIRST
-from pkpd.dosing.events import DOSE, REPLACE, RESET, STEADY, STEADY_ADDED
+from pkpd.dosing.events import DOSE, FIRST, REPLACE, RESET, STEADY, STEADY_ADDED
 from pkpd.errors import InputError
 from pkpd.kernel import Kernel, index_of
 from pkpd.ode import layout
