@@ -189,7 +189,7 @@ def simulate_records(
             values,
             course.events,
             course.observations.time if asked is None else asked,
-            ranks=_ranks(course) if asked is None else None,
+            ranks=_ranks(course, asked),
             covariates=course.changes,
             knots=course.knots,
             start=course.start if start is None else start,
@@ -262,14 +262,17 @@ def _check(
             )
 
 
-def _ranks(course: Course) -> Floats | None:
-    """Of the observations; None where each comes after everything of its instant."""
-    return None if np.isposinf(course.observations.rank).all() else course.observations.rank
+def _ranks(course: Course, asked: Floats | None) -> Floats | None:
+    """Of the outputs; None where each comes after everything of its instant."""
+    ranks = (
+        course.observations.rank if asked is None else course.order.ranks_at(asked.tolist(), course.changes)
+    )
+    return None if np.isposinf(ranks).all() else ranks
 
 
 def _key(course: Course, asked: Floats | None, start: float | None) -> tuple[bytes, ...]:
     """What subjects share that are solved together."""
-    events = course.events
+    events, ranks = course.events, _ranks(course, asked)
     columns: Sequence[Any] = (
         events.time,
         events.amount,
@@ -279,7 +282,8 @@ def _key(course: Course, asked: Floats | None, start: float | None) -> tuple[byt
         events.rate,
         events.kind,
         events.interval,
-        *((course.observations.time, course.observations.rank) if asked is None else ()),
+        course.observations.time if asked is None else asked,
+        np.empty(0) if ranks is None else ranks,
         course.start if start is None else start,
     )
     return (

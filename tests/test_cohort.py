@@ -87,6 +87,15 @@ def test_a_covariate_that_changes_is_followed_exactly(rule, clearances):
     assert found.unused == ()
 
 
+@pytest.mark.parametrize(("rule", "volumes"), [("locf", (20, 20, 40, 40)), ("nocb", (20, 40, 40, 50))])
+def test_at_times_that_are_asked_for_a_covariate_is_that_of_the_line_of_the_time(rule, volumes):
+    text = "ID,TIME,AMT,V\n1,0,100,20\n1,10,.,40\n1,20,.,50\n"
+    (asked,) = simulated(text, covariates=rule, times=[0, 5, 10, 15]).outputs
+    (lines,) = simulated(text, covariates=rule).outputs
+    assert asked[:, 1] / asked[:, 0] == pytest.approx(volumes, rel=1e-12)
+    assert lines[:, 1] / lines[:, 0] == pytest.approx([40, 50], rel=1e-12)
+
+
 def test_subjects_have_their_own_covariates_and_the_rest_of_the_model():
     found = simulated(
         "ID,TIME,AMT,V,SEX\n1,0,100,20,0\n1,5,.,20,0\n2,0,100,40,1\n2,5,.,40,1\n", parameters={"CL": 4.0}

@@ -83,6 +83,14 @@ class Order:
         """Below what belongs to a line."""
         return self._rank(line, bisect_right(self.events, (self.times[line], line)), 3)
 
+    def ranks_at(self, times: Sequence[float], changes: Sequence[Change]) -> Floats:
+        """Of outputs at any times: as of the last line of their instant; (n_times,)."""
+        last = {time: line for line, time in enumerate(self.times)}
+        known = [i for i, time in enumerate(times) if time in last]
+        found = np.full(len(times), np.inf)
+        found[known] = self.ranks([last[times[i]] for i in known], changes)
+        return found
+
     def ranks(self, lines: Sequence[int], changes: Sequence[Change]) -> Floats:
         """Of outputs on these lines: infinite where nothing comes after them at their instant; (n_lines,)."""
         latest: dict[float, float] = {}

@@ -65,7 +65,7 @@ class Course:
     Attributes:
         id: as written; line: its first line; start: the time of that line.
         events: doses, resets, replacements and steady states, additional doses among them.
-        observations: the lines of EVID 0.
+        observations: the lines of EVID 0; order: where they and other outputs stand among the events.
         baseline: the first value of every covariate.
         changes: (time, name, value, rank), ascending: later values of those that vary, by the rules locf and nocb, as ``pkpd.solve.solve`` takes them.
         knots: name -> (times, values), each (n_knots,), times increasing: those that vary, by the rule linear.
@@ -76,6 +76,7 @@ class Course:
     start: float
     events: EventTable
     observations: Observations
+    order: Order
     baseline: Mapping[str, float] = field(default_factory=dict)
     changes: tuple[Change, ...] = ()
     knots: Mapping[str, tuple[Floats, Floats]] = field(default_factory=dict)
@@ -151,6 +152,7 @@ class Intake:
                     start=times[0],
                     events=events,
                     observations=_observations(subject, order, by_rule),
+                    order=order,
                     baseline=baseline,
                     changes=by_rule,
                     knots={one.name: (one.times, one.values) for one in varying} if linear else {},
