@@ -375,6 +375,13 @@ def simulate(
         str | None,
         typer.Option(help="With a data file: unit of its times (default: the model's).", show_default=False),
     ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            help='With a data file: when all subjects begin with their initial values, "0" or "-1 d" (default: each at its first line).',
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -430,10 +437,13 @@ def simulate(
         raise InputError(
             f"{schedule} says itself who the subjects are: leave out {'--subjects' if subjects > 1 else '--plot'}"
         )
-    if not from_file and (covariates or time_unit):
-        raise InputError("--covariates and --time-unit belong to a data file of subjects, such as trial.csv")
+    if not from_file and (covariates or time_unit or start):
+        raise InputError(
+            "--covariates, --time-unit and --start belong to a data file of subjects, such as trial.csv"
+        )
 
     from pkpd.dosing import Schedule
+    from pkpd.dosing.quantities import units_per_day
     from pkpd.dosing.records import read_records
 
     records = read_records(schedule) if from_file else None
@@ -445,10 +455,22 @@ def simulate(
     parameters = _overrides(set_ or [], kernel)
     shown = _output_names(outputs, kernel)
     if records is not None:
+        unit = time_unit or kernel.TIME_UNIT
         if until is None and every is not None:
-            until = f"{float(records.last)!r} {time_unit or kernel.TIME_UNIT}"
-        asked = None if times is until is None else _times(times, until, every, doses, kernel.TIME_UNIT)
+            until = f"{float(records.last)!r} {unit}"
+        if start is None:
+            firsts = {subject.records[0].time for subject in records.subjects}
+            per_unit = units_per_day(kernel.TIME_UNIT) / units_per_day(unit)
+            begin = float(firsts.pop() * per_unit) if len(firsts) == 1 else 0.0
+        else:
+            begin = _in_time_unit(start, kernel.TIME_UNIT, "--start", negative=True)
+        asked = (
+            None
+            if times is until is None
+            else _times(times, until, every, doses, kernel.TIME_UNIT, begin=begin)
+        )
         options = {
+            "start": None if start is None else begin,
             "covariates": covariates,
             "time_unit": time_unit,
             "method": method,
@@ -626,9 +648,16 @@ def _even(end: float, hour: float, most: int) -> np.ndarray:
 
 
 def _times(
-    times: str | None, until: str | None, every: str | None, doses: Any, time_unit: str, most: int = 800
+    times: str | None,
+    until: str | None,
+    every: str | None,
+    doses: Any,
+    time_unit: str,
+    most: int = 800,
+    *,
+    begin: float = 0.0,
 ) -> np.ndarray:
-    """Output times in the model's unit, shape (n_times,), ascending.
+    """Output times in the model's unit from ``begin`` on, shape (n_times,), ascending.
 
     Without ``--until`` the horizon is the last dose and 28 days more (48 hours more if all doses fall within two days).
     """
@@ -655,10 +684,13 @@ def _times(
         end = sum(_in_time_unit(text, time_unit, "--until") for text in (f"{doses.span} d", rest))
     else:
         end = _in_time_unit(until, time_unit, "--until")
-    if end == 0:
-        return np.zeros(1)
+    if end < begin:
+        raise InputError(f"--until {until!r} lies before the start, {begin:g} {time_unit}")
+    if end == begin:
+        return np.array([begin])
+    end -= begin
     if every is None:
-        return _even(end, _in_time_unit("1 h", time_unit, "--until"), most)
+        return begin + _even(end, _in_time_unit("1 h", time_unit, "--until"), most)
     step = _in_time_unit(every, time_unit, "--every")
     if step <= 0:
         raise InputError(f"--every {every!r}: the step must be longer than zero")
@@ -666,17 +698,22 @@ def _times(
     if n > 10_000_000:
         raise InputError(f"--every {every!r} makes {n:.3g} output times; choose a longer step")
     steps = np.arange(int(n + 1e-9) + 1) * step
-    return steps if end - steps[-1] < 1e-9 * end else np.append(steps, end)
+    return begin + (steps if end - steps[-1] < 1e-9 * end else np.append(steps, end))
 
 
 def _write_table(frame: pd.DataFrame, summary: Callable[[], dict[str, Any]], path: Path) -> None:
     """The tidy table, whole or not at all."""
+    import csv
+
     from pkpd.files import replacing, to_json
 
     with replacing(path) as temporary:
         match path.suffix.lower():
             case ".csv":
-                frame.to_csv(temporary, index=False)
+                first = frame.iloc[:, 0]  # a text that begins with # would be read as a comment
+                hidden = any(isinstance(value, str) and value.startswith("#") for value in first)
+                quoting = csv.QUOTE_NONNUMERIC if hidden else csv.QUOTE_MINIMAL
+                frame.to_csv(temporary, index=False, quoting=quoting)
             case ".parquet":
                 frame.to_parquet(temporary, index=False)
             case ".json":

@@ -81,7 +81,7 @@ def overrides(given: list[str], kernel: Any) -> dict[str, float]:
     return values
 
 
-def in_time_unit(text: str, time_unit: str, option: str) -> float:
+def in_time_unit(text: str, time_unit: str, option: str, *, negative: bool = False) -> float:
     from pkpd import units
 
     try:
@@ -89,7 +89,7 @@ def in_time_unit(text: str, time_unit: str, option: str) -> float:
         value *= 1.0 if unit == "1" else units.factor(unit, time_unit)
     except PkpdError as error:
         raise InputError(f"{option} {text!r}: {error}") from None
-    if value < 0:
+    if value < 0 and not negative:
         raise InputError(f"{option} {text!r}: a time cannot be negative")
     return value
 

@@ -1,7 +1,7 @@
 """Subjects from their initial values through all their doses to their last output.
 
 Doses become breakpoints in each subject's own time (lag and duration may depend on parameters); at a breakpoint the state jumps, is set, or an infusion
-rate changes, and integration starts afresh. Outputs at a breakpoint's instant are right limits. Where the whole state is set, infusions end and doses
+rate changes, and integration starts afresh. Outputs at a breakpoint's instant are right limits, but for those that the table puts above a row. Where the whole state is set, infusions end and doses
 that were still on their way are cancelled; doses given before it may follow it in the table, and then act from that instant on as far as they last.
 """
 
@@ -27,10 +27,11 @@ from .control import SHORTEST, resolution
 from .march import emit
 from .roots import hand_over, look_out
 from .layout import (
-    ADD, AT_TARGETS, BOLUS, BY_STIFF, CANCELLED, CHANGE, CONDITION, CONDITIONS, CONDITION_TANGENT, CONSTANTS, CURSOR, DOSE, EVENT, EVENTS, EVENT_TANGENT, EXPLICIT, EXPLICIT_ONLY, FIRST_SWITCH, HEADER, H_NEXT, INFUSING, INFUSION_END,
-    INFUSION_START, INITIAL, INITIAL_TANGENT, LARGEST_ERROR, LARGEST_SAMPLE, LAST_SWITCH, METHOD, METHOD_USED, NEXT_EVENT, N_TIMERS, N_COUNTS,
-    N_DIRECTIONS, N_DOSES, N_EVENTS, N_OWN, N_PARAMS, N_PREPARED, N_ROOTS, N_STATES, N_STEADY, N_TIMES, N_WATCHED, OBSERVE, REACHED,
-    REPLACE, REST, ROOT, ROSENBROCK, ROUTES, SET, SETTING, START, STIFF_ONLY, SWITCHED, SWITCHES, T, T1, TIMED, WIDE, WIDTH,
+    ABOVE, ADD, AT_TARGETS, BOLUS, BY_STIFF, CANCELLED, CHANGE, CLOCK, CONDITION, CONDITIONS, CONDITION_TANGENT, CONSTANTS, CURSOR, DOSE, EVENT, EVENTS,
+    EVENT_TANGENT, EXPLICIT, EXPLICIT_ONLY, FIRST_SWITCH, HEADER, H_NEXT, INFUSING, INFUSION_END, INFUSION_START, INITIAL, INITIAL_TANGENT,
+    LARGEST_ERROR, LARGEST_SAMPLE, LAST_SWITCH, METHOD, METHOD_USED, NEXT_EVENT, N_TIMERS, N_COUNTS, N_DIRECTIONS, N_DOSES, N_EVENTS, N_OWN, N_PARAMS,
+    N_PREPARED, N_ROOTS, N_STATES, N_STEADY, N_TIMES, N_WATCHED, OBSERVE, REACHED, REPLACE, REST, ROOT, ROSENBROCK, ROUTES, SET, SETTING, START,
+    STIFF_ONLY, SWITCHED, SWITCHES, T, T1, WIDE, WIDTH,
 )  # fmt: skip
 from .conditions import held, hold
 from .places import found_size, watched
@@ -41,9 +42,10 @@ from .status import BAD_DOSE, CHANGED, GO_ON, NOT_FINITE, NOT_STIFF, STIFF, SUCC
 
 @inner
 def insert(events, count, time):
-    """Room for one more of count breakpoints, behind all that are not later; doses come nearly sorted."""
+    """Room for one more of count breakpoints, behind all that are not later as far as the clock can tell; doses come nearly sorted."""
     place = count
-    while place > 0 and events[EVENT * (place - 1)] > time:
+    latest = time + resolution(time)
+    while place > 0 and events[EVENT * (place - 1)] > latest:
         for i in range(EVENT):
             events[EVENT * place + i] = events[EVENT * (place - 1) + i]
         place -= 1
@@ -135,8 +137,8 @@ def begin(address, sizes, control, state, p, doses, counts, work, tangent, event
     control[FIRST_SWITCH] = nan
     control[LAST_SWITCH] = nan
     call2(address[INITIAL], p, y)
-    if sizes[TIMED] > 0:
-        y[n - 1] = control[T]
+    if sizes[CLOCK] >= 0:
+        y[sizes[CLOCK]] = control[START]
     if sizes[N_STEADY] > 0:
         status = status7(address[REST], address, sizes, control, state, p, work, tangent)
         if status != SUCCESS:
@@ -206,6 +208,16 @@ def timers(address, sizes, control, state, p, work, tangent):
 
 
 @inner
+def write(address, sizes, y, p, counts, out, work, tangent, out_dot, end):
+    """The outputs that are still to come before that of row ``end``, of the state as it is."""
+    work[0] = 1.0  # the weights of what is emitted
+    work[1] = 0.0
+    for row in range(counts[CURSOR], end):
+        emit(address, sizes, y, p, row, out, out_dot, work, 0, tangent)
+    counts[CURSOR] = max(counts[CURSOR], end)
+
+
+@inner
 def breakpoint(address, sizes, control, state, p, doses, times, counts, out, work, tangent, out_dot, events):
     """Everything that happens at control[T]. GO_ON: then there is something to integrate up to control[T1]; SUCCESS: all outputs are written."""
     n, w = sizes[N_STATES], sizes[WIDE]
@@ -219,10 +231,15 @@ def breakpoint(address, sizes, control, state, p, doses, times, counts, out, wor
     while True:
         t = control[T]
         coming = inf
+        if sizes[N_TIMERS] > 0:
+            timers(address, sizes, control, state, p, work, tangent)
         while e < n_events and events[EVENT * e] <= t + resolution(t):
             event = shift(events, EVENT * e)
             e += 1
             if int(event[5]) == CANCELLED:
+                continue
+            if int(event[5]) == ABOVE:
+                write(address, sizes, y, p, counts, out, work, tangent, out_dot, int(event[2]))
                 continue
             counts[EVENTS] += 1
             if int(event[5]) == CHANGE:
@@ -241,7 +258,7 @@ def breakpoint(address, sizes, control, state, p, doses, times, counts, out, wor
                     if one[4] < event[4]:
                         one[5] = float(CANCELLED)
         control[NEXT_EVENT] = e
-        if sizes[N_TIMERS] > 0:
+        if sizes[N_TIMERS] > 0:  # a change of parameters may have moved them
             coming = timers(address, sizes, control, state, p, work, tangent)
         if jumped and sizes[N_WATCHED] > 0:
             hold(address, sizes, y, p, work)
@@ -253,12 +270,9 @@ def breakpoint(address, sizes, control, state, p, doses, times, counts, out, wor
             if rate[i] != 0.0:
                 control[INFUSING] = 1.0
         row = counts[CURSOR]
-        work[0] = 1.0  # the weights of what is emitted: the state as it is
-        work[1] = 0.0
         while row < sizes[N_TIMES] and times[row] <= t + resolution(t):  # of this instant, after the doses
-            emit(address, sizes, y, p, row, out, out_dot, work, 0, tangent)
             row += 1
-        counts[CURSOR] = row
+        write(address, sizes, y, p, counts, out, work, tangent, out_dot, row)
         if row >= sizes[N_TIMES]:
             return SUCCESS
         t1 = min(last, coming)

@@ -16,7 +16,7 @@ doses    double                 (n_doses, DOSE): time, amount, route, duration (
                                 (nan: not stated), from when on it acts (of a dose before a state that was set: the time it was set), its factor
                                 among the subject's own (-1: none). Other kinds have -kind as route, and fewer columns:
                                 CHANGE: time, value, -kind, -, parameter; REPLACE: time, value, -kind, -, state; SET, ADD: time, -, -kind, -, place of
-                                the states among the subject's own
+                                the states among the subject's own; ABOVE: time, how many outputs, -kind: so many in order of time are written before what follows
 events   double                 (2 n_doses, EVENT): time, state, jump, rate change, dose, kind; of a CHANGE: time, parameter, value, value before
 
 Conditions of the model at which rates jump (symbolic/derive.py) are held by a number each: 0, or inf or -inf as long as it is held true or false. Timers,
@@ -62,7 +62,7 @@ MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "
     N_NON_NEGATIVE,  # states that are kept from falling below nought: they are listed at AT_END
     N_OWN,  # numbers of each subject's own, behind its parameters
     N_TIMERS, N_WATCHED,  # conditions; what holds them stands between parameters and constants; N_WATCHED: 0 without derivatives
-    TIMED,  # 1 where the last state is the time
+    CLOCK,  # the state that is the time itself, or -1
 ) = range(23)  # fmt: skip
 (
     AT_J,  # (row, column) of every Jacobian entry
@@ -123,7 +123,7 @@ HEADER = 16
 # in the header of tangent; FRESH_TANGENT: 1 when k' of the first stage is that of the present y'
 ERROR_NORM, SETTLE, DENSE_STAGES, FRESH_TANGENT = range(4)
 DOSE, EVENT = 8, 6
-BOLUS, INFUSION_START, INFUSION_END, CHANGE, SET, ADD, REPLACE, CANCELLED = range(8)
+BOLUS, INFUSION_START, INFUSION_END, CHANGE, SET, ADD, REPLACE, CANCELLED, ABOVE = range(9)
 
 # stages of every method, those included that serve its dense output alone
 EXPLICIT_METHODS = {"tsit5": 7, "vern7": 16}

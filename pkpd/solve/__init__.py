@@ -25,7 +25,7 @@ from pkpd.kernel import Kernel, index_of
 from pkpd.ode import layout
 from pkpd.ode.status import NOT_PERIODIC, SLOPE_NOT_FINITE, SUCCESS
 from pkpd.solve.directions import Directions, directions_of
-from pkpd.solve.lowering import lower
+from pkpd.solve.lowering import Change, lower
 from pkpd.solve.solution import STATISTICS, Crossings, Floats, Integers, Root, Solution
 from pkpd.solve.task import NONE, Levels, Options, integrate
 from pkpd.solve.threads import spread, usable_cores
@@ -49,7 +49,8 @@ def solve(
     directions: Sequence[int | str] = (),
     slack: float = 30.0,
     keep_states: bool = False,
-    covariates: Sequence[tuple[float, str, float]] = (),
+    ranks: ArrayLike | None = None,
+    covariates: Sequence[Change] = (),
     knots: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
     initial: ArrayLike | None = None,
     start: float | None = None,
@@ -72,7 +73,7 @@ def solve(
     ----------
     parameters : (n_subjects, n_params) or (n_params,), parameters and covariates in the order of ``kernel.PARAMETERS``.
     times : (n_times,), in the model's time unit, in any order; an output at a dose's own instant is taken after the dose. Initial values hold
-        at time 0, or at the first output or dose before it.
+        at ``start``; by default at time 0, or at the first output or dose before it.
     rtol, atol : a step is accepted when each state's error is within ``atol + rtol |y|``; atol : scalar or (n_states,). Without atol, the scale
         of a state is a small fraction of the largest value it has had.
     method : "auto" (explicit, and stiffly accurate Rosenbrock where the problem proves stiff, both chosen by rtol), "tsit5" or "vern7" (explicit),
@@ -82,12 +83,16 @@ def solve(
         where a level is only just touched, where the rates on both sides lead to it, or where a slope is infinite.
     slack : how many times larger than those of the states the errors of sensitivities, to relative changes, may be in a step. They are the exact
         derivatives of the steps taken; with the default their control adds few steps, with 1 they are as accurate as the states at about twice the cost.
+    ranks : (n_times,), the place of each output among the events of its instant: event e of the table has rank e, and outputs of a lower rank are
+        taken before it, after what comes at that instant of earlier events (lagged doses). By default infinite: after everything.
     covariates : values that parameters or covariates take from a time on, (time, name, value), for all subjects: an exact restart. At one instant they come before
-        doses; a dose has the lag, bioavailability and body size of its own time. Not together with sensitivities.
+        doses, unless a fourth number gives their rank; a dose has the lag, bioavailability and body size of its own time, a reset or a steady state the initial values of its own.
+        Those of the start are in the initial values. Not together with sensitivities.
     knots : covariates that run linearly: name to (times, values), for all subjects; before the first knot and after the last one they stay. The kernel is one that was
         loaded for it, ``load(model, linear=[name])``. Not together with sensitivities or steady states of doses.
-    initial, start : states (n_subjects, n_states) at the time ``start``, from which the solve goes on; doses of the table before it act as far as they
-        last (what is left of a lag or an infusion). Output times must not lie before it.
+    start : the time at which initial values hold. Neither output times nor events lie before it.
+    initial : states (n_subjects, n_states) at the time ``start`` instead of the model's initial values, from which the solve goes on; doses of the table before it act
+        as far as they last (what is left of a lag or an infusion).
     factors : (n_subjects, n_events), what each subject's doses are multiplied by; 0 is a dose that is not given.
     roots : levels whose crossings are observed, each a ``Root`` or its fields: ``("C", 2.5)`` or ``("C", 2.5, -1)``. The steps are the same as without.
     most_crossings : of each root and subject, how many are kept.
@@ -102,9 +107,10 @@ def solve(
     ------
     InputError : shapes that do not fit, an unknown method or direction, values that are not finite, a steady state without an interval.
     """
-    p, output_times, order = _checked(kernel, parameters, times, rtol, method)
+    p, output_times, places, order = _checked(kernel, parameters, times, ranks, rtol, method)
     n_subjects = p.shape[0]
-    given = None if initial is None else _initial(kernel, initial, start, n_subjects, output_times)
+    _check_start(start, output_times)
+    given = None if initial is None else _initial(kernel, initial, start, n_subjects)
     d = directions_of(kernel, events, p, directions, resumed=initial is not None) if len(directions) else None
     looked_for, levels = _roots(kernel, roots, n_subjects, most_crossings)
     if not np.all(np.isfinite(events.amount)):
@@ -116,7 +122,8 @@ def solve(
         )
     options = Options(rtol, atol, method, slack, h_max, max_steps, threads, lanes, kept)
     table, p = lower(
-        kernel, p, events, options, covariates=covariates, knots=knots, directions=d, initial=given, start=start, factors=factors
+        kernel, p, events, output_times, options, ranks=places, covariates=covariates, knots=knots, directions=d, initial=given, start=start,
+        factors=factors,
     )  # fmt: skip
     k, n = kernel.n_outputs, kernel.n_states
     raw = integrate(
@@ -157,24 +164,35 @@ def solve(
     )
 
 
-def _initial(
-    kernel: Kernel, initial: ArrayLike, start: float | None, n_subjects: int, times: Floats
-) -> Floats:
+def _check_start(start: float | None, times: Floats) -> None:
+    if start is None:
+        return
+    if not np.isfinite(start):
+        raise InputError(f"the start must be a finite number, not {start!r}")
+    if times[0] < start:
+        raise InputError(f"there is an output time, {times[0]:g}, before the start, {start:g}")
+
+
+def _initial(kernel: Kernel, initial: ArrayLike, start: float | None, n_subjects: int) -> Floats:
     states = np.asarray(initial, dtype=np.float64)
     if states.shape != (n_subjects, kernel.n_states) or not np.all(np.isfinite(states)):
         raise InputError(
             f"initial must be finite numbers of shape ({n_subjects}, {kernel.n_states}): {', '.join(kernel.STATES)}; not {states.shape}"
         )
-    if start is None or not np.isfinite(start):
+    if start is None:
         raise InputError("initial goes with start, the time at which those states hold")
-    if times[0] < start:
-        raise InputError(f"there is an output time, {times[0]:g}, before the start, {start:g}")
     return states
 
 
 def _checked(
-    kernel: Kernel, parameters: ArrayLike, times: ArrayLike, rtol: float, method: str
-) -> tuple[Floats, Floats, Integers | None]:
+    kernel: Kernel,
+    parameters: ArrayLike,
+    times: ArrayLike,
+    ranks: ArrayLike | None,
+    rtol: float,
+    method: str,
+) -> tuple[Floats, Floats, Floats | None, Integers | None]:
+    """Parameters, and output times with their ranks in order; where those in order were given, if that was not in order."""
     p = np.ascontiguousarray(np.atleast_2d(np.asarray(parameters, dtype=np.float64)))
     if p.ndim != 2 or p.shape[1] != kernel.n_params or p.shape[0] == 0:
         raise InputError(
@@ -191,10 +209,16 @@ def _checked(
         )
     if method == layout.LINEAR and not kernel.LINEAR:
         raise InputError(f'{kernel.NAME} is not linear in its states; "auto" integrates it')
-    if np.all(output_times[1:] >= output_times[:-1]):
-        return p, output_times, None
-    order = np.argsort(output_times, kind="stable")
-    return p, output_times[order], order
+    places = None if ranks is None else np.asarray(ranks, dtype=np.float64)
+    if places is None and np.all(output_times[1:] >= output_times[:-1]):
+        return p, output_times, None, None
+    if places is None:
+        order = np.argsort(output_times, kind="stable")
+        return p, output_times[order], None, order
+    if places.shape != output_times.shape or np.any(np.isnan(places)):
+        raise InputError(f"ranks must be numbers of shape {output_times.shape}, one for each output time")
+    order = np.lexsort((places, output_times))
+    return p, output_times[order], places[order], order
 
 
 def _roots(

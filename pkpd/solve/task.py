@@ -201,7 +201,7 @@ class Plan:
             layout.N_PREPARED: n_prepared,
             layout.N_TIMERS: n_timers,
             layout.N_WATCHED: n_watched,
-            layout.TIMED: int("t" in kernel.STATES),
+            layout.CLOCK: kernel.STATES.index("t") if "t" in kernel.STATES else -1,
         }.items():
             sizes[slot] = value
         patterns = {
