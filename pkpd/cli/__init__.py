@@ -709,6 +709,7 @@ def _profile_summary(profile: Profile) -> dict[str, Any]:
     return {
         "model": profile.model,
         "schedule": str(profile.schedule),
+        "dose_days": profile.schedule.when,
         "time_unit": profile.time_unit,
         "subjects": int(values.shape[0]),
         "times": {
@@ -728,6 +729,9 @@ def _show_profile(profile: Profile, shown: list[str]) -> None:
     many = facts["subjects"] > 1
     out = _console()
     out.print(f"[bold]{_plain(facts['model'])}[/]  {_plain(facts['schedule'])}", soft_wrap=True)
+    if profile.schedule.n_doses:
+        counted = _counted(profile.schedule.n_doses, "dose")
+        out.print(f"{counted} on {_plain(facts['dose_days'])}", style="dim", soft_wrap=True)
 
     def cell(q: dict[str, float]) -> str:
         return f"{q['median']:.4g} ({q['p5']:.3g} to {q['p95']:.3g})" if many else f"{q['median']:.5g}"

@@ -179,6 +179,8 @@ def show(comparison: Comparison, *, everything: bool = True) -> None:
         schedule = arm.text
         words = arm.label if arm.label.startswith(schedule) else f"{arm.label}: {schedule}"
         out.print(Text.assemble((mark, "bold"), "  ", words), soft_wrap=whole)
+        if arm.schedule.n_doses:
+            out.print(Text(f"{' ' * len(mark)}  {arm.when}", style="dim"), soft_wrap=whole)
     out.print()
     lines, left_out = _lines(comparison, marks, math.inf if whole else out.width)
     for line in lines:

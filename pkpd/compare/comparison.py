@@ -153,6 +153,7 @@ class Comparison:
                     "label": arm.label,
                     "schedule": arm.text,
                     "doses": len(arm.dose_days),
+                    "dose_days": arm.schedule.when,
                     "rules": None if arm.rules is None else arm.rules.to_dict(),
                     "failed_subjects": arm.failed,
                     "warnings": list(arm.warnings),
@@ -485,6 +486,7 @@ def _provenance(arms: Sequence[Arm]) -> dict[str, Any]:
         **scene.about,
         "until_days": scene.until_days,
         "schedules": {arm.label: arm.text for arm in arms},
+        "dose_days": {arm.label: arm.schedule.when for arm in arms},
         "versions": {"pkpd": __version__, "numpy": np.__version__, "python": platform.python_version()},
     }
 

@@ -99,7 +99,7 @@ def document(comparison: Comparison, command: str = "") -> dict[str, Any]:
                 "label": arm.label,
                 "schedule": arm.text,
                 "doses": len(arm.dose_days),
-                "last": f"{arm.dose_days.max():.4g}" if len(arm.dose_days) else "",
+                "when": arm.when,
             }
             for mark, arm in zip(marks, arms, strict=True)
         ],
