@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pkpd.cli import streams
 from pkpd.cli.compare import compare
 from pkpd.cli.explore import explore
 from pkpd.cli.optimise import optimise
@@ -75,8 +76,12 @@ FIGURE_ENDINGS = (".png", ".svg", ".pdf")
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; ends with ``SystemExit``. Our own errors are printed as their sentence, without traceback."""
+    streams.settle(sys.argv[1:] if arguments is None else arguments)
     try:
-        app(arguments, prog_name="pkpd")
+        try:
+            app(arguments, prog_name="pkpd")
+        finally:
+            streams.flush()
     except PkpdError as error:
         _stop(str(error), error.exit_code)
     except OSError as error:
