@@ -840,11 +840,15 @@ def fit(
             progress=work.update,
         )
         work.update(
-            "interrupted: writing the report of the best point so far (Ctrl-C again: without it)"
+            "interrupted: writing the report of the best point so far (Ctrl-C again: the result alone)"
             if result.interrupted
             else "writing the report"
         )
-        page = write_report(result, folder, fit=spec, jobs=jobs, progress=work.update)
+        try:
+            page = write_report(result, folder, fit=spec, jobs=jobs, progress=work.update)
+        except KeyboardInterrupt:
+            _note(f"the fit is kept in {folder / 'result.json'}; its report: pkpd report {folder}", quiet)
+            raise
     if json:
         _print_json(result.to_dict() | {"report": str(page)})
     elif not quiet:
