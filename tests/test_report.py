@@ -388,7 +388,7 @@ def test_only_what_is_there_is_named_of_patients_and_sources(result):
     shown = report.document(dataclasses.replace(result, rows=rows))
     assert shown["rows"][0]["patients"] == "none; n = 12"
     text = report.render(shown)
-    assert "none; , n" not in text and "; ;" not in text and "; <" not in text
+    assert "none; , n" not in text and "; ;" not in text and "; </" not in text
     assert all(value for _, value in shown["facts"])
 
 
