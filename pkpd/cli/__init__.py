@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pkpd.cli import streams
 from pkpd.cli.compare import compare
 from pkpd.cli.explore import explore
 from pkpd.cli.optimise import optimise
@@ -75,8 +76,12 @@ FIGURE_ENDINGS = (".png", ".svg", ".pdf")
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; ends with ``SystemExit``. Our own errors are printed as their sentence, without traceback."""
+    streams.settle(sys.argv[1:] if arguments is None else arguments)
     try:
-        app(arguments, prog_name="pkpd")
+        try:
+            app(arguments, prog_name="pkpd")
+        finally:
+            streams.flush()
     except PkpdError as error:
         _stop(str(error), error.exit_code)
     except OSError as error:
@@ -746,6 +751,7 @@ def _profile_summary(profile: Profile) -> dict[str, Any]:
     return {
         "model": profile.model,
         "schedule": str(profile.schedule),
+        "dose_days": profile.schedule.when,
         "time_unit": profile.time_unit,
         "subjects": int(values.shape[0]),
         "times": {
@@ -765,6 +771,9 @@ def _show_profile(profile: Profile, shown: list[str]) -> None:
     many = facts["subjects"] > 1
     out = _console()
     out.print(f"[bold]{_plain(facts['model'])}[/]  {_plain(facts['schedule'])}", soft_wrap=True)
+    if profile.schedule.n_doses:
+        counted = _counted(profile.schedule.n_doses, "dose")
+        out.print(f"{counted} on {_plain(facts['dose_days'])}", style="dim", soft_wrap=True)
 
     def cell(q: dict[str, float]) -> str:
         return f"{q['median']:.4g} ({q['p5']:.3g} to {q['p95']:.3g})" if many else f"{q['median']:.5g}"
@@ -868,11 +877,15 @@ def fit(
             progress=work.update,
         )
         work.update(
-            "interrupted: writing the report of the best point so far (Ctrl-C again: without it)"
+            "interrupted: writing the report of the best point so far (Ctrl-C again: the result alone)"
             if result.interrupted
             else "writing the report"
         )
-        page = write_report(result, folder, fit=spec, jobs=jobs, progress=work.update)
+        try:
+            page = write_report(result, folder, fit=spec, jobs=jobs, progress=work.update)
+        except KeyboardInterrupt:
+            _note(f"the fit is kept in {folder / 'result.json'}; its report: pkpd report {folder}", quiet)
+            raise
     if json:
         _print_json(result.to_dict() | {"report": str(page)})
     elif not quiet:

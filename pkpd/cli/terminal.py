@@ -124,9 +124,16 @@ def plain(text: str) -> str:
 
 
 def print_json(value: Any) -> None:
+    import sys
+
     from pkpd.files import to_json
 
-    typer.echo(to_json(value))
+    text = to_json(value)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # JSON has escapes of its own, which leave the text what it is
+        text = to_json(value, ascii_only=True)
+    typer.echo(text)
 
 
 def note(text: str, quiet: bool = False) -> None:

@@ -9,16 +9,18 @@
 Each file knows those above it. Curves are (n_subjects, n_times); times stay in the model's time unit, in which those of doses are exact.
 """
 
-from pkpd.endpoints.endpoint import GROUPS, Endpoint, quantiles
+from pkpd.endpoints.endpoint import GROUPS, ONE_IN_TWENTY, Endpoint, Relevant, quantiles
 from pkpd.endpoints.evaluate import ROLES, evaluate
 from pkpd.endpoints.grid import followed, grid
 from pkpd.endpoints.regimen import Regimen, by_size, doses, largest_daily
 
 __all__ = [
     "GROUPS",
+    "ONE_IN_TWENTY",
     "ROLES",
     "Endpoint",
     "Regimen",
+    "Relevant",
     "by_size",
     "doses",
     "evaluate",
