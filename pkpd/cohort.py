@@ -138,6 +138,7 @@ def simulate_records(
     rtol: float = 1e-6,
     atol: ArrayLike | None = None,
     method: str = "auto",
+    h_max: float = np.inf,
     start: float | None = None,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -152,6 +153,7 @@ def simulate_records(
     covariates : how covariates of the model run between two lines: "locf", "nocb" or "linear"; needed where one varies within a subject.
     time_unit : of the file; the model's own by default.
     parameters : values that replace those of the model file, by name, in the model's units.
+    rtol, atol, method, h_max : as in ``pkpd.solve.solve``.
     start : the time at which the model's initial values hold, in its time unit, for all subjects; by default each begins at its first line, as in NONMEM.
 
     Raises
@@ -196,6 +198,7 @@ def simulate_records(
             rtol=rtol,
             atol=atol,
             method=method,
+            h_max=h_max,
             threads=threads,
         )
         for k, member in enumerate(members):

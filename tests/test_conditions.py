@@ -549,3 +549,65 @@ def test_an_input_that_nobody_announces_begins_from_nought(method, rtol):
 def test_linear_takes_what_is_linear_between_jumps_only():
     with pytest.raises(InputError, match="not linear"):
         run(OWN, [4.0], method="linear")
+
+
+BELL = """
+model      a rise that nothing announces
+time       h
+parameter  k = 0.1 [1/h]
+parameter  R = 100 [mg/h]
+parameter  at = 100 [h]
+parameter  wide = 0.25 [h]
+state      x [mg]
+d x = R*exp(-((t - at)/wide)^2) - k*x
+output     x [mg]
+"""
+
+
+def test_what_nothing_announces_is_met_by_shorter_steps(tmp_path, pkpd):
+    """``models/README.md`` says that it may be passed over, and what helps: the longest step, here as in Python."""
+    from scipy.integrate import quad
+
+    until = 105.0
+    exact = quad(
+        lambda s: 100.0 * np.exp(-(((s - 100.0) / 0.25) ** 2) - 0.1 * (until - s)), 98.0, 102.0, epsabs=1e-12
+    )[0]
+    assert run(BELL, [until], h_max=0.1).outputs[0, 0, 0] == pytest.approx(exact, rel=4e-6)
+    assert run(BELL, [until], h_max=0.1, method="rodas5p").outputs[0, 0, 0] == pytest.approx(exact, rel=4e-6)
+    (tmp_path / "bell.model").write_text(BELL, encoding="utf-8")
+    out = tmp_path / "x.csv"
+    code, _, error = pkpd(
+        "simulate",
+        tmp_path / "bell.model",
+        "none",
+        "--times",
+        "0, 105",
+        "--h-max",
+        "6 min",
+        "--atol",
+        "x = 1e-9",
+        "-o",
+        out,
+        "-q",
+    )
+    assert code == 0, error
+    assert float(out.read_text(encoding="utf-8").splitlines()[-1].split(",")[-1]) == pytest.approx(
+        exact, rel=4e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--h-max", "0 h", "longest step"),
+        ("--h-max", "1 mg", "--h-max"),
+        ("--atol", "-1", "at least 0"),
+        ("--atol", "y = 1e-3", 'no state "y"'),
+        ("--atol", "x = few", '"few"'),
+    ],
+)
+def test_tolerances_that_cannot_be_are_a_sentence(option, value, words, tmp_path, pkpd):
+    (tmp_path / "bell.model").write_text(BELL, encoding="utf-8")
+    code, _, error = pkpd("simulate", tmp_path / "bell.model", "none", option, value)
+    assert code != 0
+    assert words in error

@@ -8,6 +8,7 @@ before a command runs.
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import re
 import sys
@@ -404,6 +405,21 @@ def simulate(
     rtol: Annotated[
         float, typer.Option(min=1e-13, max=0.1, help="Relative tolerance of the integration.")
     ] = 1e-6,
+    atol: Annotated[
+        str | None,
+        typer.Option(
+            help='Absolute tolerance: "1e-6" for every state in its own unit, or "depot = 1e-6, central = 1e-3" (default: from the size of each state).',
+            show_default=False,
+        ),
+    ] = None,
+    h_max: Annotated[
+        str | None,
+        typer.Option(
+            "--h-max",
+            help='The longest step, "0.25 h": for a short rise of the rates that nothing announces, which longer steps may pass over.',
+            show_default=False,
+        ),
+    ] = None,
     jobs: JobsOption = None,
     stats: Annotated[bool, typer.Option("--stats", help="Print what the integrator did.")] = False,
     json: JsonOption = False,
@@ -459,6 +475,11 @@ def simulate(
         kernel = load(model)
     parameters = _overrides(set_ or [], kernel)
     shown = _output_names(outputs, kernel)
+    tolerances: dict[str, Any] = {
+        "rtol": rtol,
+        "atol": None if atol is None else _absolute(atol, kernel),
+        "h_max": math.inf if h_max is None else _in_time_unit(h_max, kernel.TIME_UNIT, "--h-max"),
+    }
     if records is not None:
         unit = time_unit or kernel.TIME_UNIT
         if until is None and every is not None:
@@ -479,8 +500,8 @@ def simulate(
             "covariates": covariates,
             "time_unit": time_unit,
             "method": method,
-            "rtol": rtol,
             "threads": jobs,
+            **tolerances,
         }
         _simulate_records(
             kernel,
@@ -511,9 +532,9 @@ def simulate(
             subjects=subjects,
             seed=seed,
             method=method,
-            rtol=rtol,
             threads=jobs,
             progress=lambda done, total: work.update(what, done / total, f"{done} of {total}"),
+            **tolerances,
         )
     elapsed = time.perf_counter() - started
 
@@ -621,6 +642,24 @@ def _check_size(subjects: int, n_times: int, n_outputs: int) -> None:
             f"{subjects} subjects at {n_times} times make {needed / 1e9:,.0f} GB of numbers, and this machine has "
             f"{memory / 1e9:,.0f} GB: take fewer subjects, or fewer times with --every or --times"
         )
+
+
+def _absolute(text: str, kernel: Kernel) -> float | list[float]:
+    """``"1e-6"`` for all states, or ``"depot = 1e-6, central = 1e-3"`` with 0 for the rest."""
+    values = [0.0] * kernel.n_states
+    for piece in text.split(","):
+        name, equals, number = (part.strip() for part in piece.rpartition("="))
+        try:
+            value = float(number)
+        except ValueError:
+            value = math.nan
+        if not 0.0 <= value < math.inf:
+            raise InputError(f'--atol: "{number}" is not a number of at least 0')
+        if not equals and "," not in text:
+            return value
+        _check_known(name, kernel.STATES, f"--atol: {kernel.NAME}", "state")
+        values[kernel.STATES.index(name)] = value
+    return values
 
 
 def _output_names(given: str | None, kernel: Any) -> list[str]:

@@ -102,24 +102,28 @@ def document(result: FitResult, curves: Mapping[str, Any] | None = None) -> dict
         "check": _refit(result.check),
         "unverified": _refit(result.unverified),
         "units": {estimate.name: estimate.unit for estimate in result.estimates},
-        "facts": [fact for fact in (
-            ("numbers fitted", str(len(used))),
-            ("within 2 SE", f"{near} of {len(used)}"),
-            ("estimated", f"{result.n_parameters} ({result.effective_parameters:.1f} effective)"),
-            ("OFV of the data", fixed(result.ofv)),
-            ("OFV of the priors", fixed(result.ofv_prior)),
-            ("−2LL", fixed(result.minus_2ll)),
-            ("AIC", fixed(result.aic)),
-            ("BIC", fixed(result.bic)),
-            (
-                "starts",
-                f"{len(ends)}, {sum(end - min(ends) < 0.5 for end in ends)} to one optimum"
-                if ends
-                else "none",
-            ),
-            ("failed points", str(result.bad_points)),
-            ("run time", _duration(seconds)),
-        ) if fact[1]],
+        "facts": [
+            fact
+            for fact in (
+                ("numbers fitted", str(len(used))),
+                ("within 2 SE", f"{near} of {len(used)}"),
+                ("estimated", f"{result.n_parameters} ({result.effective_parameters:.1f} effective)"),
+                ("OFV of the data", fixed(result.ofv)),
+                ("OFV of the priors", fixed(result.ofv_prior)),
+                ("−2LL", fixed(result.minus_2ll)),
+                ("AIC", fixed(result.aic)),
+                ("BIC", fixed(result.bic)),
+                (
+                    "starts",
+                    f"{len(ends)}, {sum(end - min(ends) < 0.5 for end in ends)} to one optimum"
+                    if ends
+                    else "none",
+                ),
+                ("failed points", str(result.bad_points)),
+                ("run time", _duration(seconds)),
+            )
+            if fact[1]
+        ],
         "sections": [(anchor, label) for anchor, label in SECTIONS.items() if not absent.get(anchor)],
         "provenance_rows": list(_flat(provenance)),
     }

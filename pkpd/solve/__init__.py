@@ -94,6 +94,8 @@ def solve(
     initial : states (n_subjects, n_states) at the time ``start`` instead of the model's initial values, from which the solve goes on; doses of the table before it act
         as far as they last (what is left of a lag or an infusion).
     factors : (n_subjects, n_events), what each subject's doses are multiplied by; 0 is a dose that is not given.
+    h_max : no step is longer. A rise of the rates that nothing announces (no dose, no condition on the time) and that is short against the steps of what comes before
+        it may be passed over: this is for whoever knows of one.
     roots : levels whose crossings are observed, each a ``Root`` or its fields: ``("C", 2.5)`` or ``("C", 2.5, -1)``. The steps are the same as without.
     most_crossings : of each root and subject, how many are kept.
     non_negative : states that are to be kept from falling below nought, or True for all: a fall counts as error, and what is left of one within the tolerance
@@ -115,6 +117,8 @@ def solve(
     looked_for, levels = _roots(kernel, roots, n_subjects, most_crossings)
     if not np.all(np.isfinite(events.amount)):
         raise InputError("a dose is not a finite number")
+    if not h_max > 0.0:
+        raise InputError(f"h_max, the longest step, must be a time above 0, not {h_max!r}")
     kept = _non_negative(kernel, non_negative, d is not None)
     if method == layout.LINEAR and (d is not None or looked_for or len(kept)):
         raise InputError(
