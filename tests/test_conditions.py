@@ -316,6 +316,58 @@ def test_every_crossing_of_many_counts(method, c):
     assert found.sensitivities[0, 0, 0, 0] == pytest.approx(slope, rel=1e-4)
 
 
+TWO = """
+model      two swings above two levels, one of which is visited briefly
+time       h
+parameter  low = 0.3 [1]
+parameter  high = 0.999 [1]
+parameter  w = 1 [1/h]
+parameter  v = 0.37 [1/h]
+state      s = 0 [1]
+state      q = 1 [1]
+state      a = 0 [1]
+state      b = 1 [1]
+state      x = 0 [h]
+state      y = 0 [h]
+d s = w*q
+d q = -w*s
+d a = v*b
+d b = -v*a
+d x = piecewise(1, s > high, 0)
+d y = piecewise(1, a > low, 0)
+output     x [h]
+output     y [h]
+"""
+
+
+@pytest.mark.parametrize("method", SINGLE)
+@pytest.mark.parametrize(("rtol", "high"), [(1e-3, 0.9), (1e-5, 0.99), (1e-7, 0.9999)])
+def test_conditions_change_by_themselves_and_short_visits_are_seen(method, rtol, high):
+    """A visit begins and ends within one step. Each quantity has its own level's derivative, and no other's."""
+    turns = 4
+    until = turns * 2 * np.pi
+    found = run(
+        TWO,
+        [until],
+        parameters={"high": high},
+        directions=["low", "high", "w", "v"],
+        method=method,
+        rtol=rtol,
+    )
+    steep = 1.0 / np.sqrt(1.0 - high**2)
+    x = turns * (np.pi - 2 * np.arcsin(high))
+    full, rest = divmod(0.37 * until, 2 * np.pi)  # one turn and a half: the second visit is over
+    visits = full + (rest > np.pi - np.arcsin(0.3))
+    y = visits * (np.pi - 2 * np.arcsin(0.3)) / 0.37
+    assert found.outputs[0, 0, 0] == pytest.approx(x, abs=turns * 40 * rtol * steep)
+    assert found.outputs[0, 0, 1] == pytest.approx(y, abs=40 * rtol * 4 / 0.37)
+    low, level, w, v = found.sensitivities[0, 0].T
+    assert low[1] == pytest.approx(-visits * 2 / np.sqrt(1.0 - 0.09) / 0.37, rel=300 * rtol)
+    assert level[0] == pytest.approx(-turns * 2 * steep, rel=40 * rtol * steep**2)
+    assert v[1] == pytest.approx(-y / 0.37, rel=300 * rtol)
+    assert low[0] == level[1] == w[1] == v[0] == 0.0
+
+
 def test_a_level_that_is_only_touched_has_no_derivative():
     k = kernel(SWING)
     for c in (1.0, 1.0 - 1e-9):
