@@ -173,6 +173,7 @@ def test_a_condition_that_a_parameter_turns_round():
     )
     for k2, c, begin, end in (
         (2.0, 100.0, 50.0, 60.0),
+        (0.01, 0.5, 50.0, 60.0),
         (-1.0, -7.0, 0.0, 7.0),
         (0.0, 1.0, 0.0, 0.0),
         (0.0, -1.0, 0.0, 60.0),
@@ -277,6 +278,52 @@ def test_derivatives_where_a_dose_jumps_over_the_level():
     assert found.outputs[0, 0, 0] == pytest.approx(2 * (70.0 + 100.0 * fading + 60.0 - 30.0), rel=1e-5)
     by = [2 + 2 * fading, -4.0, -200.0 * t * fading, -2 * 0.5 * 100.0 * fading, 2.0]
     np.testing.assert_allclose(found.sensitivities[0, 0, 0], by, rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", SINGLE)
+@pytest.mark.parametrize("early", [1e-3, 1e-5, 1e-7])
+def test_a_crossing_soon_after_a_breakpoint_is_where_it_is(method, early):
+    """A dose of nothing restarts the steps just before A crosses c."""
+    k = kernel(FILL)
+    crossing = np.log(100.0 / 30.0) / 0.5
+    doses = table(k, (crossing - early - 0.25, 0.0, "iv"))
+    found = solve(k, k.VALUES, doses, [6.0], directions=["A0", "c", "k"], method=method, rtol=1e-9).check()
+    assert found.outputs[0, 0, 0] == pytest.approx(140.0, rel=1e-7)
+    np.testing.assert_allclose(found.sensitivities[0, 0, 0], [2.0, -2.0, 0.0], rtol=1e-6, atol=1e-4)
+
+
+BOTH = """
+model      from a on, what leaves A is kept in z as long as A is above a level, and until b, in y as long as A is below another
+time       h
+parameter  a = 1 [h]
+parameter  b = 4 [h]
+parameter  A0 = 100 [mg]
+parameter  c = 30 [mg]
+parameter  e = 25 [mg]
+parameter  k = 0.5 [1/h]
+state      A = A0 [mg]
+state      z [mg]
+state      y [mg]
+d A = -k*A
+d z = piecewise(0, t < a, piecewise(k*A, A > c, 0))
+d y = piecewise(k*A, A < e, 0)*piecewise(1, t <= b, 0)
+output     z [mg]
+output     y [mg]
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_conditions_on_time_and_states_in_one_model(method):
+    """z is A(a) - c, y is e - A(b)."""
+    k = kernel(BOTH)
+    assert (len(k.CONDITIONS), k.N_TIMERS) == (4, 2)
+    names = ["a", "b", "A0", "c", "e", "k"]
+    found = run(BOTH, [6.0], directions=names, method=method, rtol=1e-8)
+    at_a, at_b = 100.0 * np.exp(-0.5), 100.0 * np.exp(-2.0)
+    np.testing.assert_allclose(found.outputs[0, 0], [at_a - 30.0, 25.0 - at_b], rtol=1e-6)
+    by_z = [-0.5 * at_a, 0.0, at_a / 100.0, -1.0, 0.0, -at_a]
+    by_y = [0.0, 0.5 * at_b, -at_b / 100.0, 0.0, 1.0, 4.0 * at_b]
+    np.testing.assert_allclose(found.sensitivities[0, 0], [by_z, by_y], rtol=1e-5, atol=1e-6)
 
 
 SWING = """
