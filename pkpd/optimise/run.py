@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pkpd import tolerability
 from pkpd.compare import Scene
 from pkpd.compare.scene import WASHOUT_DAYS
-from pkpd.endpoints import Endpoint, quantiles
+from pkpd.endpoints import Endpoint
 from pkpd.errors import InputError
 from pkpd.optimise.front import Choice, Estimate, Front, Seen
 from pkpd.optimise.outcome import Cache, Outcome, check_draws, rough
@@ -260,8 +260,7 @@ def probabilities(
 
 
 def _estimate(outcome: Outcome, endpoint: Endpoint) -> Estimate:
-    low, high = quantiles(outcome.worlds[endpoint], (0.05, 0.95))
-    return Estimate(outcome.medians[endpoint], float(low), float(high))
+    return Estimate(outcome.medians[endpoint], *outcome.intervals[endpoint])
 
 
 # --- sentences --------------------------------------------------------------------------------------------------------
