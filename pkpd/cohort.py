@@ -134,7 +134,7 @@ def simulate_records(
     *,
     covariates: str | None = None,
     time_unit: str | None = None,
-    parameters: Mapping[str, float] | None = None,
+    parameters: Mapping[str, float | str] | None = None,
     rtol: float = 1e-6,
     atol: ArrayLike | None = None,
     method: str = "auto",
@@ -150,7 +150,7 @@ def simulate_records(
         instant is taken before it.
     covariates : how covariates of the model run between two lines: "locf", "nocb" or "linear"; needed where one varies within a subject.
     time_unit : of the file; the model's own by default.
-    parameters : values that replace those of the model file, by name, in the model's units.
+    parameters : values that replace those of the model file, by name: numbers in the model's units, or texts such as "80 mL/min".
 
     Raises
     ------
@@ -231,7 +231,7 @@ def _check(
     records: Records,
     taken: Taken,
     times: ArrayLike | None,
-    parameters: Mapping[str, float],
+    parameters: Mapping[str, float | str],
 ) -> None:
     for name in parameters:
         if name in taken.courses[0].baseline:
