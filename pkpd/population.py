@@ -330,7 +330,7 @@ def _covariate(
     median, sd = (value_of(kernel, name, pair[0]), pair[1]) if len(pair) == 2 else (np.nan, np.nan)
     if isinstance(sd, str) or not 0.0 <= sd < np.inf:
         raise InputError(f"{name} = {given!r} must be a value, or a median and a log-SD such as (1.9, 0.1)")
-    typical_values(kernel, {name: median})  # bounds
+    typical_values(kernel, {name: pair[0]})  # bounds
     # not every model states bounds for what a person brings along
     if median < 0.0 < kernel.VALUES[place] or (median == 0.0 and (sd or place in kernel.SIZES.values())):
         raise InputError(f"{name} = {median:g} [{kernel.UNITS[place]}] must be positive")

@@ -226,7 +226,7 @@ def typical_values(kernel: Kernel, parameters: Mapping[str, float | str] | None 
         value = value_of(kernel, name, given)
         if not (np.isfinite(value) and kernel.LOWER[index] <= value <= kernel.UPPER[index]):
             raise InputError(
-                f"{name} = {given if isinstance(given, str) else format(value, 'g')} is outside its bounds {kernel.LOWER[index]:g} .. {kernel.UPPER[index]:g} [{kernel.UNITS[index]}]"
+                f"{name} = {given} is outside its bounds {kernel.LOWER[index]:g} .. {kernel.UPPER[index]:g} [{kernel.UNITS[index]}]"
             )
         if value < lowest(kernel, index):
             raise InputError(f"{name} = {value:g} [{kernel.UNITS[index]}] must be positive")
