@@ -39,6 +39,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pkpd import library
 from pkpd.errors import DataError, InputError
 
 Array = NDArray[np.float64]
@@ -245,6 +246,8 @@ def parse_data(content: bytes | str, file: str = "<data>") -> Data:
         raise DataError(f"{file}: line {previous + 1}: {error}; is a quotation mark missing?") from None
     _, header = records[0]
     names = [name.strip() for name in header]
+    if library.are_records(names):
+        raise DataError(library.SINGLE_SUBJECTS.format(file=file))
     _check_header(names, records[0][0], problems)
     problems.stop_if_any()
     rows: list[Row] = []

@@ -990,10 +990,17 @@ def report(
     if not path.exists():
         raise InputError(f"there is no {path}; a fit writes its result to results/FIT")
     result, curves = read_report(path)
-    folder = output or (path if path.is_dir() else path.parent)
+    home = path if path.is_dir() else path.parent
+    folder = output or home
     check_report_folder(folder)
+    from pkpd.fit import read_fit
+
+    try:
+        spec = read_fit(Path(home))
+    except PkpdError:  # the figures may be there without it
+        spec = None
     with _Work("writing the report", quiet) as work:
-        page = write_report(result, folder, curves=curves, jobs=jobs, progress=work.update)
+        page = write_report(result, folder, curves=curves, fit=spec, jobs=jobs, progress=work.update)
     if not quiet:
         typer.echo(f"report: {page}")
 
