@@ -4,14 +4,16 @@ not identify."""
 import importlib
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import toy
 
-from pkpd.data import Data, parse_data
+from pkpd.data import Data, parse_data, read_data
 from pkpd.errors import ConvergenceError, DataError
 from pkpd.fit import (
     Check,
@@ -207,6 +209,95 @@ def test_residuals_without_and_with_jacobian_agree_and_repeat():
     plain, full = o.evaluate(o.start), o.evaluate(o.start, jacobian=True)
     np.testing.assert_array_equal(plain.residuals, full.residuals)
     np.testing.assert_array_equal(plain.residuals, objective(every_kind()).evaluate(o.start).residuals)
+
+
+def test_an_evaluation_does_not_depend_on_those_before_it():
+    # bit for bit: in any order, with or without Jacobian before, from any thread, and by a new objective
+    rows = every_kind()
+    o = objective(rows)
+    generator = np.random.default_rng(9)
+    points = [o.start + 0.2 * generator.standard_normal(o.start.size) for _ in range(4)]
+    alone = [objective(rows).evaluate(x, jacobian=True) for x in points]
+    for k in (2, 0, 3, 1, 1, 0, 2, 3):
+        if k % 2:
+            o.evaluate(points[k - 1])
+        plain = o.evaluate(points[k])
+        for again in (o.evaluate(points[k], jacobian=True), o.with_jacobian(points[k], plain)):
+            np.testing.assert_array_equal(again.residuals, alone[k].residuals)
+            np.testing.assert_array_equal(again.jacobian, alone[k].jacobian)
+            np.testing.assert_array_equal(again.predicted_jacobian, alone[k].predicted_jacobian)
+    shared = objective(rows)
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda k: shared.evaluate(points[k % 4], jacobian=True), range(16)))
+    for k, found in enumerate(together):
+        np.testing.assert_array_equal(found.residuals, alone[k % 4].residuals)
+        np.testing.assert_array_equal(found.jacobian, alone[k % 4].jacobian)
+    assert shared.bad == 0
+
+
+def test_an_objective_of_a_compiled_model_has_no_memory(tmp_path):
+    spec = fitting.read_fit(toy.write(tmp_path / "toy"))
+    s = System.load(spec.main.model)
+    rows = fitting.in_units(read_data(spec.data), s).rows
+
+    def made():
+        return Objective(s, spec.main, rows, options=spec.options)
+
+    o, x = made(), made().start
+    moved = x + 0.3
+    first = o.evaluate(x, jacobian=True)
+    o.evaluate(moved, jacobian=True)
+    for other in (o.evaluate(x, jacobian=True), made().evaluate(x, jacobian=True)):
+        np.testing.assert_array_equal(other.residuals, first.residuals)
+        np.testing.assert_array_equal(other.jacobian, first.jacobian)
+    late = made()
+    late.evaluate(moved, jacobian=True)
+    np.testing.assert_array_equal(late.evaluate(x, jacobian=True).jacobian, first.jacobian)
+
+
+def test_a_parameter_that_is_idle_at_the_start_only_is_not_left_out():
+    # with Emax = 0 EC50 moves nothing there, but everywhere else
+    rows = data(
+        line("a", time="1", value=60, spread=2, spread_type="SE"),
+        line("b", time="4", value=55, spread=2, spread_type="SE"),
+    )
+    s = system(Emax=parameter("Emax", 0.0, "1", ("uniform", (-5.0, 5.0)), lower=-math.inf))
+    o = objective(rows, ModelSpec("direct", free={"Emax": None, "EC50": None}), of=s)
+    assert o.start[0] == 0 and not o.evaluate(o.start, jacobian=True).jacobian[:, 1].any()
+    assert np.all(o.evaluate(o.start + np.array([1.0, 0.0]), jacobian=True).jacobian[:, 1] != 0)
+
+
+def test_what_moves_nothing_of_an_arm_is_not_differentiated():
+    rows = data(
+        line("b", schedule="none", time="0", value=50, spread=2, spread_type="SE"),
+        line("a", value=60, spread=2, spread_type="SE"),
+    )
+    o = objective(rows)
+    placebo, dosed = (o._directions[k] for k in (0, 1))
+    assert placebo == (NAMES.index("E0"),) and dosed == tuple(range(6))
+
+
+def test_a_direction_that_comes_to_life_far_from_the_start_is_found_at_the_optimum():
+    class Threshold(Solver):
+        """EC50 acts only where E0 is above 70, far from the start."""
+
+        def __call__(self, kernel, parameters, events, times, *, directions=(), **given):
+            found = super().__call__(kernel, parameters, events, times, directions=directions, **given)
+            if directions and 5 in directions:
+                low = parameters[:, 3] < 70
+                found.sensitivities[low, ..., list(directions).index(5)] = 0
+            return found
+
+    rows = data(line("a", time="1", value=160, spread=2, spread_type="SE"), line("b", time="0", schedule="none", value=95, spread=2,
+                spread_type="SE"))  # fmt: skip
+    s = system(E0=parameter("E0", 50.0, "1/uL", ("lognormal", (50.0, 0.1))))
+    o = objective(rows, ModelSpec("direct", free={"E0": None, "EC50": None}), of=s, solve=Threshold())
+    assert o.widened(o.start) is o
+    far = o.start + np.array([0.8, 0.0])
+    assert not o.evaluate(far, jacobian=True).jacobian[:, 1].any()
+    wider = o.widened(far)
+    assert wider.evaluate(far, jacobian=True).jacobian[0, 1] != 0
+    np.testing.assert_array_equal(wider.evaluate(far).residuals, o.evaluate(far).residuals)
 
 
 def test_the_baseline_is_taken_before_a_bolus_at_time_zero():

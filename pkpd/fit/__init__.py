@@ -209,10 +209,6 @@ def run(
     objective = whole.restricted(lambda row: row.use == "fit")
     progress("fit", 0.0, "first evaluation")
     objective, notes = pruned(objective)
-    whole = Objective(
-        system, spec.main, everything.rows, options=spec.options, relative_error=spec.relative_error,
-        row_errors=spec.row_errors, mean_only=spec.mean_only, solve=solve, threads=jobs, estimated=objective.coordinates,
-    )  # fmt: skip
     search = multistart(
         objective, spec.options.starts, spec.options.seed, spec.options.max_evaluations, progress, "fit"
     )
@@ -223,9 +219,14 @@ def run(
         raise ConvergenceError(
             f"{system.name} cannot be simulated at any start drawn from its priors{reason}"
         )
-    best = search.best
+    best, objective = search.best, search.objective
     posterior = posterior_of(objective, best)
     estimates = estimates_of(objective, best, posterior)
+    whole = Objective(
+        system, spec.main, everything.rows, options=spec.options, relative_error=spec.relative_error,
+        row_errors=spec.row_errors, mean_only=spec.mean_only, solve=solve, threads=jobs, estimated=objective.coordinates,
+        reach=objective.reach,
+    )  # fmt: skip
     rows, lost = predict_rows(whole, objective, best, posterior, original)
     interrupted = search.interrupted
     comparison = without = inner = None

@@ -112,6 +112,7 @@ def compare(
         raise KeyboardInterrupt
     if search.best is None:
         return None
+    rival = search.objective
     ours = objective.restricted(lambda row: row.id in shared)
     progress("comparison", 0.0, "both models on the same rows")
     mine = refit(ours, best, REFIT_LIMIT, objective) if len(shared) < len(fitted_ids) else best

@@ -34,7 +34,7 @@ class Posterior:
 
 
 def posterior_of(objective: Objective, minimum: Minimum) -> Posterior:
-    steps = np.array([c.step for c in objective.coordinates])
+    steps = np.array([c.size or 1.0 for c in objective.coordinates])
     data = minimum.evaluation.jacobian
     assert data is not None  # a minimum always has one
     scaled = minimum.jacobian * steps
@@ -57,7 +57,7 @@ def posterior_of(objective: Objective, minimum: Minimum) -> Posterior:
     sd[flat] = np.inf
     safe = np.where((sd > 0) & np.isfinite(sd), sd, 1.0)
     correlation = covariance / safe[:, None] / safe[None, :]
-    prior_sd = np.array([c.sd if math.isfinite(c.sd) else 10 * c.step for c in objective.coordinates])
+    prior_sd = np.array([c.sd if math.isfinite(c.sd) else 10 * (c.size or 1.0) for c in objective.coordinates])
     strength = np.linalg.svd(data * prior_sd, compute_uv=False)
     return Posterior(
         covariance,

@@ -76,7 +76,7 @@ def minimise(
     with every improvement, ``give_up`` asked after every step. Raises ``BadPoint`` if x0 fails.
     """
     lower, upper = objective.bounds
-    steps = np.array([c.step for c in objective.coordinates])
+    steps = np.array([c.size or 1.0 for c in objective.coordinates])
     x = np.clip(x0, lower, upper)
     evaluation = first if first is not None else objective.evaluate(x, jacobian=True)
     used = 0 if first is not None else 1
@@ -133,7 +133,7 @@ def minimise(
             return best
         try:
             if trial is None:  # the updated Jacobian has no more to say
-                evaluation, updates = objective.evaluate(x, jacobian=True), 0
+                evaluation, updates = objective.with_jacobian(x, replace(evaluation, jacobian=None)), 0
                 used += 1
             elif ratio > 0.3 and updates < BROYDEN:
                 evaluation, updates = (
@@ -142,7 +142,7 @@ def minimise(
                 )
                 x = trial
             else:
-                evaluation, updates = objective.evaluate(trial, jacobian=True), 0
+                evaluation, updates = objective.with_jacobian(trial, next_evaluation), 0
                 used += 1
                 x = trial
         except BadPoint as reason:
@@ -223,7 +223,7 @@ def _step(objective: Objective, at: _Local, damping: float) -> tuple[Array, floa
     one more run a tenth of the way, taken if it is small against the step. Near the optimum, where the noise of the solver
     would make it up, it is left out.
     """
-    steps = np.array([c.step for c in objective.coordinates])
+    steps = np.array([c.size or 1.0 for c in objective.coordinates])
     free, part = at.free, at.hessian[np.ix_(at.free, at.free)]
     scale = np.maximum(np.diag(part), 1e-8 / steps[free] ** 2)
     matrix = part + damping * np.diag(scale)
@@ -255,7 +255,9 @@ def starting_points(objective: Objective, count: int, seed: int) -> Iterator[Arr
     """
     yield objective.start
     generator = np.random.Generator(np.random.Philox(seed))
-    spread = np.array([0.0 if c.kind == "study effect" else min(c.step, 1.0) for c in objective.coordinates])
+    spread = np.array(
+        [0.0 if c.kind == "study effect" else min(c.size or 1.0, 1.0) for c in objective.coordinates]
+    )
     drawn: list[tuple[float, Array]] = []
     for _ in range(DRAWS * max(1, count - 1)):
         point = _within(objective, objective.start + spread * generator.standard_normal(spread.size))
@@ -275,8 +277,9 @@ def _cost(objective: Objective, x: Array) -> float:
 
 @dataclass
 class Search:
-    """Outcome of a search with several starts."""
+    """Outcome of a search with several starts; ``objective`` is the one given, or one that knows more directions."""
 
+    objective: Objective
     best: Minimum | None
     starts: list[StartResult]
     interrupted: bool
@@ -285,7 +288,7 @@ class Search:
 def multistart(
     objective: Objective, starts: int, seed: int, limit: int, progress: Progress, what: str
 ) -> Search:
-    search = Search(None, [], False)
+    search = Search(objective, None, [], False)
 
     def keep(minimum: Minimum) -> None:
         if search.best is None or minimum.cost <= search.best.cost:  # equal: with a Jacobian computed anew
@@ -326,24 +329,23 @@ def multistart(
             if done == starts:
                 break
         if search.best is not None:
-            search.best = _settled(objective, search.best, limit, keep)
+            search.best, search.objective = _settled(objective, search.best, limit, keep)
     except KeyboardInterrupt:
         search.interrupted = True
     return search
 
 
-def _settled(objective: Objective, best: Minimum, limit: int, keep: Callable[[Minimum], None]) -> Minimum:
-    """The optimum with the Jacobian by every direction, searched on if one that was thought idle has come to life."""
+def _settled(
+    objective: Objective, best: Minimum, limit: int, keep: Callable[[Minimum], None]
+) -> tuple[Minimum, Objective]:
+    """The optimum, searched on if a direction that was idle around the start has come to life there; and the objective that knows it."""
+    wider = objective.widened(best.x)
+    if wider is objective:
+        return best, objective
     try:
-        evaluation = objective.evaluate(best.x, jacobian=True, everything=True)
+        return minimise(wider, best.x, max_evaluations=limit, keep=keep), wider
     except BadPoint:
-        return best
-    end = minimise(objective, best.x, max_evaluations=limit, first=evaluation, keep=keep)
-    return (
-        end
-        if end.iterations
-        else replace(end, message=best.message, converged=best.converged or end.converged)
-    )
+        return best, objective
 
 
 def quiet(what: str, share: float, remark: str) -> None:
