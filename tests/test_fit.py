@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import toy
+from scipy.optimize import minimize_scalar
 
 from pkpd.data import Data, parse_data, read_data
 from pkpd.errors import ConvergenceError, DataError
@@ -478,6 +479,57 @@ def test_an_estimate_at_its_bound_says_so():
     assert found.estimates[0].value == pytest.approx(70.0)
 
 
+def test_an_optimum_beyond_flat_bounds_is_found_on_them_and_the_others_go_on():
+    # CL and V without priors, V kept below what the data say: the best CL is that of the bound, by SciPy in closed form
+    times = (0.5, 2.0, 6.0, 12.0)
+    truth = [20 / 9 * math.exp(-3.0 / 9 * t) for t in times]
+    rows = data(*(line(f"c{t:g}", schedule="20 mg iv once", output="conc", time=f"{t:g}", value=repr(c), unit="mg/L", spread=repr(0.02 * c),
+                       spread_type="SE") for t, c in zip(times, truth, strict=True)))  # fmt: skip
+    s = system(CL=parameter("CL", 4.0, "L/h"), V=parameter("V", 3.0, "L"))
+    model = ModelSpec("direct", free={"CL": Prior("uniform", 0.1, 50), "V": Prior("uniform", 1, 6)})
+    found = fitting.run(
+        replace(SPEC, main=model, options=replace(OPTIONS, subjects=1, starts=3)),
+        s,
+        rows,
+        solve=Solver(),
+        jobs=1,
+    )
+
+    def cost(CL):
+        return sum(
+            ((20 / 6 * math.exp(-CL / 6 * t) - c) / (0.02 * c)) ** 2
+            for t, c in zip(times, truth, strict=True)
+        )
+
+    right = minimize_scalar(cost, bounds=(0.1, 50), method="bounded", options={"xatol": 1e-10})
+    assert found.converged and found.values["V"] == pytest.approx(6.0, rel=1e-12)
+    assert found.ofv == pytest.approx(right.fun, abs=OPTIONS.tolerance)
+    assert found.values["CL"] == pytest.approx(right.x, rel=1e-3)
+    assert {e.name: e.at_bound for e in found.estimates} == {"CL": False, "V": True}
+
+
+def test_a_shift_without_a_prior_starts_at_zero_and_is_estimated_with_its_standard_error():
+    rows = data(line("b", schedule="none", time="0", value=50, spread=0.5, spread_type="SE"),
+                line("a", time="2", value=44, spread=1.0, spread_type="SE"))  # fmt: skip
+    s = system(Emax=parameter("Emax", 0.0, "1", lower=-math.inf))
+    model = ModelSpec("direct", free={"E0": Prior("lognormal", 40, 1.0), "Emax": None})
+    found = fitting.run(
+        replace(SPEC, main=model, options=replace(OPTIONS, subjects=1)), s, rows, solve=Solver(), jobs=1
+    )
+    c = float(
+        outputs(
+            np.array([1.2, 4.0, 30, 50, 0, 1.0]),
+            SimpleNamespace(time=[0.0], amount=[20.0], route=[0]),
+            np.array([2.0]),
+        )[0, 0]
+    )
+    effect = c / (1.0 + c)
+    e = {e.name: e for e in found.estimates}["Emax"]
+    assert found.converged and e.value == pytest.approx((44 / 50 - 1) / effect, rel=2e-3)
+    assert e.x_sd == pytest.approx(math.hypot(1.0, 0.5 * 44 / 50) / 50 / effect, rel=0.01)
+    assert e.verdict == "the data inform" and found.condition_number < 1e3
+
+
 def test_study_effects_that_touch_no_row_are_left_out(result):
     rows = data(line("b", time="0", value=50, spread=0.5, spread_type="SE"), line("c", "B", schedule="none", time="0", value=50,
                 spread=0.5, spread_type="SE"))  # fmt: skip
@@ -567,7 +619,7 @@ def test_left_out_studies_are_predicted_with_the_density_of_their_marginal_distr
         precision = 1 / 100 + len(others) / 4
         mean, variance = (50 / 100 + sum(others) / 4) / precision, 1 / precision + 4
         expected = -0.5 * ((value - mean) ** 2 / variance + math.log(2 * math.pi * variance))
-        assert found[study].log_density == pytest.approx(expected, abs=2 * fitting.OFV_TOLERANCE)
+        assert found[study].log_density == pytest.approx(expected, abs=0.04)
 
 
 def test_unverified_rows_can_be_left_out_and_what_changes_is_shown():

@@ -18,7 +18,8 @@ fit.toml::
     title = "..."
     model = "il2_treg"                 # library name, or a path relative to the folder
     data = "data.csv"
-    [options]                          # subjects, seed, starts, rtol, rtol_sensitivities, max_evaluations
+    [options]                          # subjects, seed, starts, rtol, rtol_sensitivities, max_evaluations,
+                                       # tolerance (the search ends where a step promises less in OFV; 0.001)
     [free]                             # parameter = true (prior of the model file) or "lognormal(10, 0.5)"; without the table:
                                        # every parameter that has a prior in the model file
     [between]                          # between-subject SD = true, or "lognormal(0.3, 0.5)"; not named: as in the model file
@@ -62,7 +63,7 @@ from pkpd.fit.result import (
     StartResult,
     StudyLeftOut,
 )
-from pkpd.fit.search import OFV_TOLERANCE, Minimum, Progress, minimise, multistart, quiet
+from pkpd.fit.search import Minimum, Progress, minimise, multistart, quiet
 from pkpd.fit.spec import (
     Check,
     FitSpec,
@@ -77,7 +78,6 @@ from pkpd.fit.spec import (
 )
 
 __all__ = [
-    "OFV_TOLERANCE",
     "SAME_OPTIMUM",
     "BadPoint",
     "Change",
@@ -122,6 +122,7 @@ def fit(
     starts: int | None = None,
     seed: int | None = None,
     subjects: int | None = None,
+    tolerance: float | None = None,
     leave_out_unverified: bool = False,
     rival: bool = True,
     leave_one_out: bool = True,
@@ -133,8 +134,8 @@ def fit(
 ) -> FitResult:
     """Fit the model of a fit folder to its data.
 
-    Daily use: ``fit`` is a name from ``library.fits()``, a path to a folder, or a ``FitSpec``; ``starts``, ``seed`` and ``subjects``
-    override the folder's options; ``leave_out_unverified`` drops rows whose provenance is unverified.
+    Daily use: ``fit`` is a name from ``library.fits()``, a path to a folder, or a ``FitSpec``; ``starts``, ``seed``, ``subjects`` and
+    ``tolerance`` (in OFV) override the folder's options; ``leave_out_unverified`` drops rows whose provenance is unverified.
 
     What is done besides the fit: ``rival`` fits the rival model and compares on common rows, with ``leave_one_out`` also by
     leave-one-study-out; ``unverified`` refits without unverified rows and tells what changes; ``check`` runs the inner check.
@@ -146,7 +147,7 @@ def fit(
     """
     began = time.perf_counter()
     spec = fit if isinstance(fit, FitSpec) else read_fit(fit)
-    given = {"starts": starts, "seed": seed, "subjects": subjects}
+    given: dict[str, Any] = {"starts": starts, "seed": seed, "subjects": subjects, "tolerance": tolerance}
     options = replace(spec.options, **{key: value for key, value in given.items() if value is not None})
     spec = replace(spec, options=options)
     progress = progress or quiet
@@ -323,7 +324,7 @@ def _provenance(
         "subjects_per_arm": spec.options.subjects,
         "arms": len(objective.plan.arms),
         "rtol": spec.options.rtol,
-        "ofv_tolerance": OFV_TOLERANCE,
+        "ofv_tolerance": spec.options.tolerance,
         "relative_error": spec.relative_error,
         "unverified_left_out": unverified_left_out,
         "data_file": Path(raw.file).name,

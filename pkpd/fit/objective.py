@@ -47,8 +47,24 @@ Solve = Callable[..., Any]
 PROBES = 4
 """Subjects, each at a point of its own, in which it is looked up which parameters move which outputs of an arm."""
 
-Reach = Mapping[tuple[Any, ...], Mapping[int, frozenset[int]]]
-"""Arm's key -> output -> the parameters (indices) that move it."""
+
+@dataclass(frozen=True)
+class Moves:
+    """What moves an arm: the parameters (indices) that move each output, and whether a dose at time 0 jumps one."""
+
+    outputs: Mapping[int, frozenset[int]]
+    jumps: bool
+
+    def joined(self, other: Moves | None) -> Moves:
+        """What moves it at the points of either."""
+        if other is None:
+            return self
+        outputs = {o: moving | other.outputs.get(o, frozenset()) for o, moving in self.outputs.items()}
+        return Moves(outputs, self.jumps or other.jumps)
+
+
+Reach = Mapping[tuple[Any, ...], Moves]
+"""By arm's key."""
 
 
 def _usable_cores() -> int:
@@ -256,13 +272,7 @@ class Objective:
     def widened(self, x: Array) -> Objective:
         """This objective, or where parameters that were idle around the start move something at ``x``, one that knows them."""
         found = self._reach_at([x] * PROBES)
-        wider = {
-            key: {
-                o: moving | found[key][o] if o in found.get(key, {}) else moving
-                for o, moving in outputs.items()
-            }
-            for key, outputs in self.reach.items()
-        }
+        wider = {key: moves.joined(found.get(key)) for key, moves in self.reach.items()}
         if wider == self.reach:
             return self
         return Objective(
@@ -281,47 +291,37 @@ class Objective:
         found = self._spread(lambda a: self._reach_of_arm(a, points))
         return {arm.key: moving for arm, moving in zip(self.plan.arms, found, strict=True)}
 
-    def _reach_of_arm(self, a: int, points: Sequence[Array]) -> dict[int, frozenset[int]]:
-        everything = self._candidates[a]
+    def _reach_of_arm(self, a: int, points: Sequence[Array]) -> Moves:
+        directions, rtol = self._candidates[a], self.options.rtol_sensitivities
         used = [int(o) for o in self._outputs_of[a]]
-        if not everything:
-            return {o: frozenset() for o in used}
-        subjects = np.stack(
-            [self._subjects(x, a)[0][k % self.options.subjects] for k, x in enumerate(points)]
-        )
-        moving = np.zeros((len(used), len(everything)), dtype=bool)
-        tried = 0
-        for subject in subjects:
+        moving, jumps, tried = np.zeros((len(used), len(directions)), dtype=bool), False, 0
+        for k, x in enumerate(points):
+            subject = self._subjects(x, a)[0][[k % self.options.subjects]]
             try:
-                s = self._run(
-                    a,
-                    subject[None],
-                    self._arm_events[a],
-                    self.plan.arms[a].times,
-                    self.options.rtol_sensitivities,
-                    everything,
-                )[1]
+                y, s = self._run(a, subject, self._arm_events[a], self.plan.arms[a].times, rtol, directions)
                 if self._apart[a]:
-                    before = self._run(
-                        a, subject[None], None, np.zeros(1), self.options.rtol_sensitivities, everything
-                    )[1]
-                    s = np.concatenate([s, before], axis=1)
+                    before, s_before = self._run(a, subject, None, np.zeros(1), rtol, directions)
+                    jumps |= not np.allclose(before[:, 0, used], y[:, 0, used], rtol=1e-9, atol=0)
+                    s = np.concatenate([s, s_before], axis=1)
             except BadPoint:
                 continue
             tried += 1
             moving |= np.any(s[0][:, used] != 0, axis=0)
         if not tried:
-            moving[:] = True
-        return {
-            o: frozenset(index for index, moves in zip(everything, line, strict=True) if moves)
+            moving[:], jumps = True, self._apart[a]
+        outputs = {
+            o: frozenset(index for index, moves in zip(directions, line, strict=True) if moves)
             for o, line in zip(used, moving, strict=True)
         }
+        return Moves(outputs, jumps)
 
     @cached_property
     def _directions(self) -> list[tuple[int, ...]]:
         """What each arm is differentiated by: what moves the outputs that its rows look at."""
         return [
-            tuple(sorted(frozenset().union(*(self.reach[arm.key][int(o)] for o in self._outputs_of[a]))))
+            tuple(
+                sorted(frozenset().union(*(self.reach[arm.key].outputs[int(o)] for o in self._outputs_of[a])))
+            )
             for a, arm in enumerate(self.plan.arms)
         ]
 
@@ -398,12 +398,16 @@ class Objective:
 
     # -- residuals
 
+    def _jumps(self, a: int) -> bool:
+        """Whether the baseline has to come from a run without drug."""
+        return self._apart[a] and self.reach[self.plan.arms[a].key].jumps
+
     def _simulate(self, x: Array, a: int) -> _Simulated:
         subjects, derivatives = self._subjects(x, a)
         rtol = self.options.rtol
         outputs, _ = self._run(a, subjects, self._arm_events[a], self.plan.arms[a].times, rtol, ())
         before = outputs[:, 0]
-        if self._apart[a]:
+        if self._jumps(a):
             before = self._run(a, subjects, None, np.zeros(1), rtol, ())[0][:, 0]
         return _Simulated(subjects, derivatives, outputs, before)
 
@@ -415,7 +419,7 @@ class Objective:
         rows = [self._arm_items[a].index(item) for item in items]
         _, s = self._run(a, at.subjects, self._arm_events[a], self.plan.arms[a].times, rtol, directions)
         before = s[:, 0]
-        if self._apart[a]:
+        if self._jumps(a):
             before = self._run(a, at.subjects, None, np.zeros(1), rtol, directions)[1][:, 0]
         return _Derived(
             tuple(_Item(item.coordinate, places[self.coordinates[item.coordinate].index]) for item in items),
@@ -597,7 +601,7 @@ def pruned(objective: Objective) -> tuple[Objective, list[str]]:
     """Without the study effects that no row of their study depends on."""
     moved: dict[str, set[int]] = {}
     for arm in objective.plan.arms:
-        moved.setdefault(arm.study, set()).update(*objective.reach[arm.key].values())
+        moved.setdefault(arm.study, set()).update(*objective.reach[arm.key].outputs.values())
     names = [
         c.name
         for c in objective.coordinates
