@@ -15,6 +15,7 @@ import toy
 from scipy.optimize import minimize_scalar
 
 from pkpd.data import Data, parse_data, read_data
+from pkpd.dosing import Schedule
 from pkpd.errors import ConvergenceError, DataError
 from pkpd.fit import (
     Check,
@@ -28,6 +29,7 @@ from pkpd.fit import (
     StudyEffect,
     System,
 )
+from pkpd.simulate import simulate
 from pkpd.symbolic.model import Distribution, Parameter
 
 fitting = importlib.import_module("pkpd.fit")  # pkpd.fit itself is the function
@@ -306,6 +308,40 @@ def test_the_baseline_is_taken_before_a_bolus_at_time_zero():
     o = objective(data(line("r", schedule="20 mg iv once", measure="percent_change", time="0.01", value=60, unit="percent",
                             spread=20, spread_type="SE")))  # fmt: skip
     assert o.evaluate(o.start).terms[0].predicted > 30
+
+
+def test_time_counts_from_day_0_of_the_schedule_not_from_its_first_dose():
+    rows = data(
+        line("late", schedule="20 mg iv once from day 1", output="conc", time="26", value=0.5, unit="mg/L"),
+        line("plain", schedule="20 mg iv once", output="conc", time="2", value=0.5, unit="mg/L"),
+        line("before", schedule="20 mg iv once from day 1", time="23"),
+        line("change", schedule="20 mg iv once from day 1", measure="percent_change", time="1.05", time_unit="d", value=50, unit="percent"),
+        line("peak", schedule="20 mg sc once from day 1", output="conc", reducer="tmax", time="0..48", value=2, unit="h", spread=1,
+             spread_type="SD"),
+        line("peak_after", schedule="20 mg sc once", output="conc", reducer="tmax", time="0..24", value=2, unit="h", spread=1, spread_type="SD"),
+    )  # fmt: skip
+    o = objective(rows, ModelSpec("direct"), options=replace(OPTIONS, subjects=1))
+    found = {row.id: term.predicted for row, term in zip(o.rows, o.evaluate(o.start).terms, strict=True)}
+    assert found["late"] == pytest.approx(20 / 30 * math.exp(-4 / 30 * 2), rel=1e-12)
+    assert found["plain"] == pytest.approx(found["late"], rel=1e-12)
+    assert found["before"] == pytest.approx(50.0, rel=1e-12)  # day 0 is before the dose, and so is the baseline
+    c = 20 / 30 * math.exp(-4 / 30 * 1.2)
+    assert found["change"] == pytest.approx(100 * 2 * c / (1 + c), rel=1e-9)
+    assert found["peak"] == pytest.approx(24 + found["peak_after"], abs=0.05)
+
+
+def test_time_of_a_row_is_the_clock_of_simulate(tmp_path):
+    schedule = "100 mg oral once from day 1"
+    lines = [
+        "row,study,arm,n,schedule,output,measure,reducer,time,time_unit,statistic,value,unit,source,provenance"
+    ]
+    lines += [f"r{h},A,a,6,{schedule},C,value,at,{h},h,mean,1,mg/L,made up,reported" for h in (12, 25, 30)]
+    s = System.load("one_compartment_oral")
+    spec = replace(SPEC, main=ModelSpec("one_compartment_oral"), options=Options(subjects=1, rtol=1e-9))
+    o = Objective(s, spec.main, fitting.in_units(parse_data("\n".join(lines)), s).rows, options=spec.options)
+    profile = simulate(s.kernel, Schedule.parse(schedule), times=[12.0, 25.0, 30.0], rtol=1e-9)["C"][0]
+    np.testing.assert_allclose([term.predicted for term in o.evaluate(o.start).terms], profile, rtol=1e-6)
+    assert profile[0] == 0 < profile[1]
 
 
 # --- recovering a known truth -----------------------------------------------------------------------------------------
