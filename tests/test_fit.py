@@ -17,6 +17,7 @@ from scipy.optimize import minimize_scalar
 from pkpd.data import Data, parse_data, read_data
 from pkpd.dosing import Schedule
 from pkpd.errors import ConvergenceError, DataError
+from pkpd.files import to_json
 from pkpd.fit import (
     Check,
     FitResult,
@@ -29,6 +30,7 @@ from pkpd.fit import (
     StudyEffect,
     System,
 )
+from pkpd.fit.assess import subjects_errors
 from pkpd.simulate import simulate
 from pkpd.symbolic.model import Distribution, Parameter
 
@@ -324,7 +326,9 @@ def test_time_counts_from_day_0_of_the_schedule_not_from_its_first_dose():
     found = {row.id: term.predicted for row, term in zip(o.rows, o.evaluate(o.start).terms, strict=True)}
     assert found["late"] == pytest.approx(20 / 30 * math.exp(-4 / 30 * 2), rel=1e-12)
     assert found["plain"] == pytest.approx(found["late"], rel=1e-12)
-    assert found["before"] == pytest.approx(50.0, rel=1e-12)  # day 0 is before the dose, and so is the baseline
+    assert found["before"] == pytest.approx(
+        50.0, rel=1e-12
+    )  # day 0 is before the dose, and so is the baseline
     c = 20 / 30 * math.exp(-4 / 30 * 1.2)
     assert found["change"] == pytest.approx(100 * 2 * c / (1 + c), rel=1e-9)
     assert found["peak"] == pytest.approx(24 + found["peak_after"], abs=0.05)
@@ -767,6 +771,54 @@ def test_sixteen_subjects_give_the_moments_of_many():
     many = objective(rows, options=replace(OPTIONS, subjects=2048))
     for a, b in zip(few.evaluate(few.start).terms, many.evaluate(many.start).terms, strict=True):
         assert a.predicted == pytest.approx(b.predicted, rel=0.02)
+
+
+def medians(n: int) -> Data:
+    """Rows at rest, where the response is log-normal: their truth is known in closed form."""
+    se = 0.4 * 50 / math.sqrt(n)
+    return data(line("median", schedule="none", time="0", statistic="median", n=n, value=50, spread=se, spread_type="SE"),
+                line("mean", schedule="none", time="0", n=n, value=50 * math.exp(0.5), spread=se, spread_type="SE"))  # fmt: skip
+
+
+@pytest.mark.parametrize("subjects", [8, 16, 64])
+def test_what_the_number_of_subjects_costs_is_measured_as_it_is(subjects):
+    s = system(E0=parameter("E0", 50.0, "1/uL", ("lognormal", (50.0, 0.5)), 1.0))
+    o = objective(medians(100), ModelSpec("direct"), of=s, options=replace(OPTIONS, subjects=subjects))
+    best = SimpleNamespace(x=o.start, evaluation=o.evaluate(o.start))
+    errors = subjects_errors(o, best)
+    for row, truth in zip(o.rows, (50, 50 * math.exp(0.5)), strict=True):
+        term = next(t for r, t in zip(o.rows, best.evaluation.terms, strict=True) if r.id == row.id)
+        # the many leave an error of their own
+        assert errors[row.id] == pytest.approx(abs(term.predicted - truth) / 2.0, rel=0.35, abs=0.03), row.id
+
+
+def test_rows_that_the_number_of_subjects_costs_too_much_are_named():
+    s = system(E0=parameter("E0", 50.0, "1/uL", ("lognormal", (50.0, 0.5)), 1.0))
+    spec = replace(SPEC, main=ModelSpec("direct", free={"E0": None}), options=replace(OPTIONS, starts=1))
+    few = fitting.run(spec, s, medians(1000), solve=Solver(), jobs=1)
+    assert (
+        "16 subjects in each arm are few" in few.notes[-1]
+        and "median" in few.notes[-1]
+        and "--subjects" in few.notes[-1]
+    )
+    assert few.notes[-1] in few.summary()
+    large = [row.id for row in few.rows if row.subjects_error > 0.1]
+    assert large and all(name in few.notes[-1] for name in large)
+    enough = fitting.run(
+        replace(spec, options=replace(spec.options, subjects=1024)), s, medians(1000), solve=Solver(), jobs=1
+    )
+    assert "are few" not in enough.notes[-1] and max(row.subjects_error for row in enough.rows) < 0.1
+    # the estimate is that of the population: between the two rows, which agree with each other at 50
+    assert enough.values["E0"] == pytest.approx(50, rel=0.005)
+
+
+def test_a_result_of_an_earlier_version_is_read(result, tmp_path):
+    values = result.to_dict()
+    for row in values["rows"]:
+        del row["subjects_error"]
+    (tmp_path / "old.json").write_text(to_json(values))
+    back = FitResult.read_json(tmp_path / "old.json")
+    assert math.isnan(back.rows[0].subjects_error) and back.estimates == result.estimates
 
 
 # --- the folder -------------------------------------------------------------------------------------------------------

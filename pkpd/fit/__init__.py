@@ -18,7 +18,7 @@ fit.toml::
     title = "..."
     model = "il2_treg"                 # library name, or a path relative to the folder
     data = "data.csv"
-    [options]                          # subjects, seed, starts, rtol, rtol_sensitivities, max_evaluations,
+    [options]                          # subjects (of each arm: a fit says where more are needed), seed, starts, rtol, rtol_sensitivities, max_evaluations,
                                        # tolerance (the search ends where a step promises less in OFV; 0.001)
     [free]                             # parameter = true (prior of the model file) or "lognormal(10, 0.5)"; without the table:
                                        # every parameter that has a prior in the model file
@@ -47,7 +47,15 @@ from typing import Any
 from pkpd import data as _data
 from pkpd.data import Data, Row
 from pkpd.errors import ConvergenceError, DataError
-from pkpd.fit.assess import compare, inner_check, leave_one_study_out, predictive_density, without_unverified
+from pkpd.fit.assess import (
+    compare,
+    inner_check,
+    leave_one_study_out,
+    predictive_density,
+    subjects_errors,
+    subjects_words,
+    without_unverified,
+)
 from pkpd.fit.coordinates import Coordinate, System, between_at, coordinates, in_units, typical_at
 from pkpd.fit.objective import BadPoint, Evaluation, Objective, Solve, minus_2ll_of, pruned, quasi_normals
 from pkpd.fit.posterior import estimates_of, identifiability_of, nested, posterior_of, predict_rows
@@ -232,6 +240,10 @@ def run(
     interrupted = search.interrupted
     comparison = without = inner = None
     try:
+        if not interrupted:
+            progress("fit", 1.0, "the same with more subjects")
+            rows, said = _with_subjects_errors(objective, best, rows)
+            notes.append(said)
         if rival is not None and spec.rival is not None and not interrupted:
             comparison = compare(
                 spec, objective, best, rival, everything, raw, leave_one_out, solve, jobs, progress
@@ -288,6 +300,18 @@ def run(
         check=inner,
         provenance=_provenance(spec, system, rival, raw, objective, began, leave_out_unverified),
     )
+
+
+def _with_subjects_errors(
+    objective: Objective, best: Minimum, rows: tuple[RowResult, ...]
+) -> tuple[tuple[RowResult, ...], str]:
+    """The rows with what the number of subjects costs them, and a sentence about it."""
+    try:
+        errors = subjects_errors(objective, best)
+    except BadPoint as reason:
+        return rows, f"What the number of subjects costs could not be measured with more of them: {reason}."
+    rows = tuple(replace(row, subjects_error=errors.get(row.id, math.nan)) for row in rows)
+    return rows, subjects_words(objective, errors)
 
 
 def _objective(

@@ -191,11 +191,37 @@ class Objective:
 
     def restricted(self, keep: Callable[[Row], bool]) -> Objective:
         """The same objective (same coordinates) for fewer rows."""
+        return self._changed(rows=[row for row in self.rows if keep(row)])
+
+    def with_subjects(self, count: int) -> Objective:
+        """The same objective with another number of subjects in each arm."""
+        return self._changed(options=dataclasses.replace(self.options, subjects=count))
+
+    def with_coordinates(self, estimated: tuple[Coordinate, ...]) -> Objective:
+        """The same objective by fewer coordinates; what is left out stays at the model's value."""
+        return self._changed(estimated=estimated)
+
+    def _changed(
+        self,
+        *,
+        rows: Sequence[Row] | None = None,
+        options: Options | None = None,
+        estimated: tuple[Coordinate, ...] | None = None,
+        reach: Reach | None = None,
+    ) -> Objective:
         return Objective(
-            self.system, self.spec, [row for row in self.rows if keep(row)], options=self.options,
-            relative_error=self.relative_error, row_errors=self.row_errors, mean_only=tuple(self.mean_only), solve=self._solve, threads=self._threads,
-            estimated=self.coordinates, reach=self.reach,
-        )  # fmt: skip
+            self.system,
+            self.spec,
+            self.rows if rows is None else rows,
+            options=options or self.options,
+            relative_error=self.relative_error,
+            row_errors=self.row_errors,
+            mean_only=tuple(self.mean_only),
+            solve=self._solve,
+            threads=self._threads,
+            estimated=self.coordinates if estimated is None else estimated,
+            reach=self.reach if reach is None else reach,
+        )
 
     def _event_table(self, row: Row, text: str) -> Any:
         from pkpd.dosing import Schedule
@@ -273,12 +299,7 @@ class Objective:
         """This objective, or where parameters that were idle around the start move something at ``x``, one that knows them."""
         found = self._reach_at([x] * PROBES)
         wider = {key: moves.joined(found.get(key)) for key, moves in self.reach.items()}
-        if wider == self.reach:
-            return self
-        return Objective(
-            self.system, self.spec, self.rows, options=self.options, relative_error=self.relative_error, row_errors=self.row_errors,
-            mean_only=tuple(self.mean_only), solve=self._solve, threads=self._threads, estimated=self.coordinates, reach=wider,
-        )  # fmt: skip
+        return self if wider == self.reach else self._changed(reach=wider)
 
     def _probe_points(self) -> list[Array]:
         generator = np.random.Generator(np.random.Philox(0))
@@ -609,9 +630,5 @@ def pruned(objective: Objective) -> tuple[Objective, list[str]]:
     ]
     if not names:
         return objective, []
-    smaller = Objective(
-        objective.system, objective.spec, objective.rows, options=objective.options,
-        relative_error=objective.relative_error, row_errors=objective.row_errors, mean_only=tuple(objective.mean_only), solve=objective._solve,
-        threads=objective._threads, estimated=tuple(c for c in objective.coordinates if c.name not in names), reach=objective.reach,
-    )  # fmt: skip
+    smaller = objective.with_coordinates(tuple(c for c in objective.coordinates if c.name not in names))
     return smaller, [f"study effects that touch no row were left out: {', '.join(names)}"]
