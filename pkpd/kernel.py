@@ -12,6 +12,7 @@ versions of the model or of this package, and may be deleted at any time.
 
 from __future__ import annotations
 
+import ast
 import atexit
 import ctypes
 import difflib
@@ -228,6 +229,19 @@ class Kernel:
     def wide_address(self) -> npt.NDArray[np.int64]:
         """(4,) addresses of rhs, jacobian, factor and solve for subjects in lanes."""
         return np.array([self.address(name) for name in WIDE], dtype=np.int64)
+
+    def look(self, columns: Sequence[int], *, wide: bool = False) -> int:
+        """Address of a function ``(y, p, line)`` that computes some outputs (0 .. n_outputs-1) and states (n_outputs ...) and nothing else; wide : in lanes."""
+        with _lock:
+            name = f"look{'_wide' * wide} {' '.join(map(str, columns))}"
+            if name not in self._addresses:
+                self._addresses[name] = _compile_look(self._modules[0], tuple(columns), self.n_outputs, wide)
+            return self._addresses[name]
+
+    def needed(self, columns: Sequence[int]) -> npt.NDArray[np.int64]:
+        """Indices of the states that ``look`` reads, ascending."""
+        text = _look(self._modules[0], tuple(columns), self.n_outputs)
+        return np.array(sorted({int(i) for i in re.findall(r"\by\[(\d+)\]", text)}), dtype=np.int64)
 
     def call(self, name: str, *arguments: npt.NDArray[np.float64] | float) -> None:
         """Call a compiled function from Python, for tests and for looking at numbers. Arrays: contiguous float64; p may be bare parameters."""
@@ -454,6 +468,52 @@ def _compile(module: ModuleType, name: str) -> int:
         return lower.module(symbol, lower.source(getattr(module, name)), signature, packed=PACKED.get(name))
 
     return native.address(path.parent, f"{path.stem}_{name}", f"{module.CHECK} {unit.sources_hash()}", build)
+
+
+@functools.lru_cache(maxsize=256)
+def _look(module: ModuleType, columns: tuple[int, ...], n_outputs: int) -> str:
+    """The text of ``look``: of the function ``outputs`` what these columns need, and states by themselves."""
+    text = Path(str(module.__file__)).read_text(encoding="utf-8")
+    text = text[text.index("\ndef outputs(") :].split("\n\n\n", 1)[0]  # no more is parsed than has to be
+    (function,) = ast.parse(text).body
+    assert isinstance(function, ast.FunctionDef)
+    wanted = {column: place for place, column in enumerate(columns)}
+    lines: list[str] = []
+    names: set[str] = set()
+    for statement in reversed(function.body):
+        if not isinstance(statement, ast.Assign):
+            continue
+        (target,) = statement.targets
+        if isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Constant):
+            place = wanted.get(int(target.slice.value), -1)  # type: ignore[arg-type]
+            left = f"out[{place}]" if place >= 0 else ""
+        else:
+            left = target.id if isinstance(target, ast.Name) and target.id in names else ""
+        if left:
+            lines.append(f"    {left} = {ast.unparse(statement.value)}")
+            names |= {node.id for node in ast.walk(statement.value) if isinstance(node, ast.Name)}
+    lines.reverse()
+    lines += [f"    out[{place}] = y[{i - n_outputs}]" for i, place in wanted.items() if i >= n_outputs]
+    return "\n".join(["def look(y, p, out):", *lines])
+
+
+def _compile_look(module: ModuleType, columns: tuple[int, ...], n_outputs: int, wide: bool) -> int:
+    """Address of ``look``, as of any generated function."""
+    path = Path(str(module.__file__))
+    name = f"look{'_wide' * wide}"
+
+    def build(symbol: str) -> str:
+        from pkpd.ode import lower
+
+        source = lower.text_source(_look(module, columns, n_outputs), name)
+        source = source._replace(globals=lower.source(module.outputs).globals)
+        return lower.module(
+            symbol, source, [None, *[call.DOUBLES] * 3], columns=("y", "p", "out") if wide else ()
+        )
+
+    key = f"{module.CHECK} {unit.sources_hash()} {columns}"
+    digest = hashlib.sha256(repr(columns).encode()).hexdigest()[:12]
+    return native.address(path.parent, f"{path.stem}_{name}_{digest}", key, build)
 
 
 def _product(rows: Sequence[int], columns: Sequence[int]) -> str:

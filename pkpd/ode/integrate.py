@@ -26,11 +26,12 @@ from .control import SHORTEST, resolution
 from .march import emit
 from .roots import hand_over, look_out
 from .layout import (
-    ADD, AT_TARGETS, BOLUS, BY_STIFF, CANCELLED, CHANGE, CONSTANTS, CURSOR, DOSE, EVENT, EVENTS, EVENT_TANGENT, EXPLICIT, EXPLICIT_ONLY, FIRST_SWITCH, FOUND, HEADER, H_NEXT, INFUSING, INFUSION_END,
-    INFUSION_START, INITIAL, INITIAL_TANGENT, LARGEST_ERROR, LAST_SWITCH, METHOD, METHOD_USED, MOST, NEXT_EVENT, N_COUNTS, N_DIRECTIONS, N_DOSES, N_EVENTS, N_OWN, N_PARAMS, N_PREPARED,
-    N_ROOTS, N_STATES, N_STEADY, N_TIMES, OBSERVE, REACHED, REPLACE, REST, ROSENBROCK, ROUTES, SET, START, STIFF_ONLY, SWITCHED, SWITCHES, T, T1, WIDE, WIDTH,
+    ADD, ARRIVE, AT_TARGETS, BOLUS, BY_STIFF, CANCELLED, CHANGE, CONSTANTS, CURSOR, DOSE, EVENT, EVENTS, EVENT_TANGENT, EXPLICIT, EXPLICIT_ONLY, FIRST_SWITCH, FOUND, HEADER, H_NEXT, INFUSING, INFUSION_END,
+    INFUSION_START, INITIAL, INITIAL_TANGENT, LARGEST_ERROR, LAST_SWITCH, LEAVE, METHOD, METHOD_USED, MOST, NEXT_EVENT, N_COUNTS, N_DIRECTIONS, N_DOSES, N_EVENTS, N_OWN, N_PARAMS, N_PREPARED,
+    N_ROOTS, N_STATES, N_STEADY, N_TIMES, OBSERVE, QUANTITIES, REACHED, READINGS, REPLACE, REST, ROSENBROCK, ROUTES, SEGMENTS, SET, START, STIFF_ONLY, SWITCHED, SWITCHES, T, T1, WIDE, WIDTH,
 )  # fmt: skip
-from .tangent import own_tangents
+from .readings import hand_in, ready
+from .tangent import own_tangents, time_tangent
 from .status import BAD_DOSE, GO_ON, NOT_FINITE, NOT_STIFF, STIFF, SUCCESS
 
 
@@ -182,8 +183,11 @@ def breakpoint(address, sizes, control, state, p, doses, times, counts, out, wor
     last = times[sizes[N_TIMES] - 1]
     e = int(control[NEXT_EVENT])
     n_events = int(control[N_EVENTS])
+    read_dot = sizes[N_DIRECTIONS] > 0 and sizes[READINGS] > 0
     while True:
         t = control[T]
+        if read_dot:
+            status7(address[ARRIVE], address, sizes, control, state, p, work, tangent)
         while e < n_events and events[EVENT * e] <= t + resolution(t):
             event = shift(events, EVENT * e)
             e += 1
@@ -198,6 +202,9 @@ def breakpoint(address, sizes, control, state, p, doses, times, counts, out, wor
                 dose = shift(doses, DOSE * int(event[4]))
                 status7(address[EVENT_TANGENT], address, sizes, state, p, dose, event, tangent)
             jump(sizes, y, rate, shift(p, sizes[N_PREPARED]), event)
+            if read_dot:
+                moved = time_tangent(sizes, tangent)
+                status7(address[LEAVE], address, sizes, control, state, p, moved, tangent)
             if int(event[5]) == SET:
                 for later in range(e, n_events):  # of doses before: what is on its way, and ends of infusions
                     one = shift(events, EVENT * later)
@@ -280,20 +287,21 @@ def prepare(address, sizes, parameters, p):
 
 SUBJECTS = (
     None, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS,
-    DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGER, INTEGER,
+    DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGER, INTEGER,
 )  # fmt: skip
 
 
 @c_function(SUBJECTS)
 def subjects(
     address, sizes, control, state, parameters, doses, times, counts, out, work, tangent, out_dot, events, status, reached, scales,
-    levels, crossings, first, end,
+    levels, crossings, heights, found, found_dot, first, end,
 ):  # fmt: skip
     """Integrate subjects first..end-1 in place. A failed subject is marked and its outputs are nan; its neighbours do not notice.
 
     parameters : (n_subjects, n_params + N_OWN); counts : (n_subjects, N_COUNTS); out : (n_subjects, n_times, width); out_dot : (n_subjects, n_times,
     width, m); status : (n_subjects,); reached : (n_subjects, REACHED); scales : (n_subjects, m + N_OWN m), scales and then own';
-    levels : (n_subjects, n_roots); crossings : (n_subjects, n_roots, FOUND + most). The rest is this thread's own storage, see layout.py.
+    levels : (n_subjects, n_roots); crossings : (n_subjects, n_roots, FOUND + most); heights : (n_subjects, n_quantities), levels of readings; found, found_dot :
+    (n_subjects, n_segments, n_quantities, 2) and (..., m), what was read. The rest is this thread's own storage, see layout.py.
     """
     q = sizes[N_PARAMS] + sizes[N_OWN]
     m = sizes[N_DIRECTIONS]
@@ -310,12 +318,19 @@ def subjects(
         prepare(address, sizes, shift(parameters, s * q), p)
         mine = shift(out, s * block)
         look_out(sizes, control, shift(levels, s * sizes[N_ROOTS]))
+        if sizes[READINGS] > 0:
+            area = shift(control, sizes[READINGS])
+            ready(sizes, area, shift(heights, s * int(area[QUANTITIES])), control[START])
         status[s] = subject(
             address, sizes, control, state, p, doses, times, shift(counts, s * N_COUNTS), mine, work, tangent,
             shift(out_dot, s * block * m), events,
         )  # fmt: skip
         reach(control, shift(reached, s * REACHED))
         hand_over(sizes, control, shift(crossings, s * sizes[N_ROOTS] * (FOUND + sizes[MOST])))
+        if sizes[READINGS] > 0:
+            area = shift(control, sizes[READINGS])
+            size = s * 2 * int(area[SEGMENTS]) * int(area[QUANTITIES])
+            hand_in(sizes, area, status[s] == SUCCESS, shift(found, size), shift(found_dot, size * m))
         if status[s] != SUCCESS:
             for i in range(block):
                 mine[i] = nan

@@ -83,6 +83,13 @@ def own_tangents(sizes, tangent):
 
 
 @inner
+def time_tangent(sizes, tangent):
+    """Pointer to the tangent of the time of the event that ``event_tangent`` has passed, (m,): scratch otherwise."""
+    _, _, _, _, u, _, _, _, _, _, _, _, _ = parts(sizes, tangent)
+    return u
+
+
+@inner
 def settle(sizes, tangent):
     """Move to the end of a step that was accepted since the last call."""
     if tangent[SETTLE] != 0.0:
@@ -294,7 +301,7 @@ def event_tangent(address, sizes, state, p, dose, event, tangent):
     """Carry the tangents over one breakpoint, before the state itself is changed.
 
     A sensitivity passes a breakpoint whose time t moves with a parameter by ``s+ = s- + (f(y-) - f(y+)) t' + jump'`` (Rozenvasser 1967).
-    dose : a row of doses; event : (time, state, jump, rate change, dose, kind).
+    dose : a row of doses; event : (time, state, jump, rate change, dose, kind). t' is left in ``time_tangent``.
     """
     settle(sizes, tangent)
     tangent[FRESH_TANGENT] = 0.0
@@ -306,6 +313,8 @@ def event_tangent(address, sizes, state, p, dose, event, tangent):
     y = shift(after, sizes[WIDE])
     target = int(event[1])
     kind = int(event[5])
+    moved = time_tangent(sizes, tangent)
+    clear(moved, m)
     own_dot = own_tangents(sizes, tangent)
     seeds = shift(own_dot, (sizes[N_OWN] + n + int(event[4])) * m)
     if kind == SET or kind == ADD or kind == REPLACE:  # at a time that does not move
@@ -360,6 +369,7 @@ def event_tangent(address, sizes, state, p, dose, event, tangent):
             else:
                 rate_dot[target * m + d] -= change
                 time_dot += duration_dot
+        moved[d] = time_dot
         for i in range(n):
             y_dot[i * m + d] += before[i] * time_dot
         y_dot[target * m + d] += jump_dot
