@@ -38,11 +38,11 @@ from .control import (
 from .integrate import SUBJECTS, begin, breakpoint, prepare, reach, switch
 from .layout import (
     ACCUMULATORS, AREA, AREA_ABOVE, AT_DIAGONAL, AUTO, AUTOMATIC, BY_STIFF, CALM_STEPS, CURSOR, DECLINE, EXPLICIT_READINGS, FACTORISATIONS, FACTOR_WIDE, FLAGGED_ONLY, FROM, H, HALVINGS, H_MAX, H_NEXT, INFUSING, JACOBIANS, JACOBIAN_WIDE, KIND, LAST_ABOVE, LAST_BELOW,
-    LANES, LARGEST_ERROR, LOOK_WIDE, MAXIMUM, MAX_STEPS, METHOD, MINIMUM, N_CLOCKS, N_CONTROL, N_COUNTS, N_JACOBIAN, N_LU, N_OWN, N_PARAMS, N_PREPARED, N_STAGES, N_STATES, N_TIMES, N_WANTED, OFFSET, PARAMETER, QUANTITIES, QUANTITY, REACHED, READINGS, RECORD, REJECTED, RHS_CALLS, RHS_WIDE, ROSENBROCK_READINGS,
+    LANES, LARGEST_ERROR, LEVELS_MOST, LOOK_WIDE, MAXIMUM, MAX_STEPS, METHOD, MINIMUM, N_CLOCKS, N_CONTROL, N_COUNTS, N_JACOBIAN, N_LU, N_OWN, N_PARAMS, N_PREPARED, N_STAGES, N_STATES, N_TIMES, N_WANTED, OFFSET, PARAMETER, QUANTITIES, QUANTITY, REACHED, READINGS, RECORD, REJECTED, RHS_CALLS, RHS_WIDE, ROSENBROCK_READINGS,
     RTOL, SEGMENT, SEGMENTS, SOLVE_WIDE, START, STEPS, STIFF_STEPS, T, T1, TIME_ABOVE, WANTED_COLUMN, WANTED_STATES, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
 from .march import emit, enter
-from .readings import AT, BEYOND, LEAST, NODES, STEEP, WEIGHT, close_segment, parts, ready, sign_of
+from .readings import AT, BEYOND, LEAST, NODES, STEEP, WEIGHT, close_segment, parts, ready, sign_of, vertex
 from .status import GO_ON, NOT_FINITE, NOT_STIFF, STEP_TOO_SMALL, STIFF, SUCCESS, TOO_MANY_STEPS
 from .vectormath import logarithm
 from .vectors import clear, combine, plus, total
@@ -349,6 +349,8 @@ def move_readings(sizes, control, record, look, lane, into_lane):
     area = shift(control, sizes[READINGS])
     tail = tail_of(sizes, control, record)
     count = int(area[ACCUMULATORS]) + int(area[QUANTITIES])
+    lines = shift(look, (2 + count + int(area[QUANTITIES])) * LANES)
+    lines[(NODES * int(area[N_WANTED]) + 2 * sizes[N_STAGES]) * LANES + lane] = 0.0  # the first node is not known
     if into_lane:
         look[lane] = tail[0]
         look[LANES + lane] = next_edge(sizes, control, int(tail[0]))
@@ -394,12 +396,42 @@ def finish(sizes, control, record, status, reached, out, found, s, code):
 
 
 @inner
+def read_flagged(address, sizes, control, work, state, look, lane, unit):
+    """The quantities that are flagged, of a step whose nodes have been looked at."""
+    area = shift(control, sizes[READINGS])
+    _, _, quantities, levels, flags, own, nodes, _, _, _ = parts(area)
+    known, count = int(area[ACCUMULATORS]), int(area[QUANTITIES])
+    mine = shift(look, 2 * LANES)
+    own_levels = shift(mine, known * LANES)
+    own_flags = shift(own_levels, count * LANES)
+    lines = shift(own_flags, count * LANES)
+    for i in range(NODES * int(area[N_WANTED])):
+        nodes[i] = lines[i * LANES + lane]
+    area[SEGMENT] = look[lane]
+    area[FLAGGED_ONLY] = 1.0
+    for way in range(2):
+        for q in range(count):
+            flags[q] = own_flags[q * LANES + lane]
+            if flags[q] != 0.0:
+                quantity = shift(quantities, q * QUANTITY)
+                offset, slots = int(quantity[OFFSET]), 4 + LEVELS_MOST if int(quantity[KIND]) == HALVINGS else 2
+                levels[q] = own_levels[q * LANES + lane]
+                for i in range(offset, offset + slots):
+                    if way == 0:
+                        own[i] = mine[i * LANES + lane]
+                    else:
+                        mine[i * LANES + lane] = own[i]
+        if way == 0:
+            status7(address[unit], address, sizes, control, state, shift(state, 4 * sizes[WIDE]), work, work)
+
+
+@inner
 def read_alone(address, sizes, control, work, record, room, look, lane, stages, unit, found, flagged_only):
     """The step of one lane, read as that of a single subject: all of it, or the quantities that are flagged."""
     y, _, _, _, _, y1, _, _, k, _, _, _, _, _ = areas(sizes, room)
     w, size = sizes[WIDE], sizes[N_STATES] * LANES
     area = shift(control, sizes[READINGS])
-    _, needed, _, _, flags, _, nodes, _, _, _ = parts(area)
+    _, needed, _, _, _, _, _, _, _, _ = parts(area)
     state = shift(record, N_CONTROL)
     for e in range(int(area[WANTED_STATES])):
         i = int(needed[e])
@@ -409,19 +441,15 @@ def read_alone(address, sizes, control, work, record, room, look, lane, stages, 
         for s in range(stages):
             work[s * w + i] = k[s * size + at]
     known, count = int(area[ACCUMULATORS]), int(area[QUANTITIES])
+    if flagged_only:
+        read_flagged(address, sizes, control, work, state, look, lane, unit)
+        return
     # segment | known | levels are not in a row there: the next edge stands between
     edge = look[LANES + lane]
     look[LANES + lane] = look[lane]
     take_readings(sizes, control, shift(look, LANES + lane), LANES)
     before = int(area[SEGMENT])
-    area[FLAGGED_ONLY] = 1.0 if flagged_only else 0.0
-    if flagged_only:
-        own_flags = shift(look, (2 + known + count) * LANES)
-        for q in range(count):
-            flags[q] = own_flags[q * LANES + lane]
-        lines = shift(own_flags, count * LANES)
-        for i in range(NODES * int(area[N_WANTED])):
-            nodes[i] = lines[i * LANES + lane]
+    area[FLAGGED_ONLY] = 0.0
     status7(address[unit], address, sizes, control, state, shift(state, 4 * w), work, work)
     keep_readings(sizes, control, shift(look, LANES + lane), LANES)
     look[lane] = look[LANES + lane]
@@ -452,12 +480,15 @@ def read_wide(address, sizes, control, room, look, plain, t, h, end, stages, wei
         i = int(needed[e]) * LANES
         set_lanes(shift(u, i), blend_wide(AT[1], y, y1, k, weights, i, size))
         set_lanes(shift(other, i), blend_wide(AT[2], y, y1, k, late_weights, i, size))
-    call3(address[LOOK_WIDE], y, p, lines)
+    fresh = shift(weights, 2 * sizes[N_STAGES] * LANES)
+    if anywhere(plain & (lanes(fresh) == 0.0)):  # else it is the last node of the step before
+        call3(address[LOOK_WIDE], y, p, lines)
     call3(address[LOOK_WIDE], u, p, shift(lines, row))
     call3(address[LOOK_WIDE], other, p, shift(lines, 2 * row))
     call3(address[LOOK_WIDE], y1, p, shift(lines, 3 * row))
     segment = lanes(look)
     none = h < -inf
+    rtol = control[RTOL]
     any_flag = none
     for q in range(count):
         quantity = shift(quantities, q * QUANTITY)
@@ -490,10 +521,18 @@ def read_wide(address, sizes, control, room, look, plain, t, h, end, stages, wei
             reach_up = choose(hump, top + BEYOND * (top - low), top)
             if kind == MAXIMUM or kind == MINIMUM:
                 flag = plain & ((hump & (reach_up > present)) | (number != number))
-                better = plain & ~flag & (top > present)
-                set_lanes(mine, choose(better, top, present))
+                best = top
                 when = choose(v2 == top, t + AT[2] * h, end)
                 when = choose(v0 == top, t, choose(v1 == top, t + AT[1] * h, when))
+                if anywhere(flag):
+                    share, height = vertex(v0, v1, v2, v3)
+                    settled = flag & (height <= top + rtol * abs(top))
+                    higher = settled & (height > top)
+                    best = choose(higher, height, best)
+                    when = choose(higher, t + share * h, when)
+                    flag = flag & ~settled
+                better = plain & ~flag & (best > present)
+                set_lanes(mine, choose(better, best, present))
                 set_lanes(shift(mine, LANES), choose(better, when, lanes(shift(mine, LANES))))
             elif kind == HALVINGS:
                 counts = plain & (segment >= quantity[FROM])
@@ -557,6 +596,13 @@ def read_lanes(
                     address, sizes, control, work, shift(records, s * sizes[RECORD]), room, look, lane, stages, unit,
                     shift(found, (first + s) * block), way == 1.0,
                 )  # fmt: skip
+    # where the next step begins
+    known, count, row = int(area[ACCUMULATORS]), int(area[QUANTITIES]), int(area[N_WANTED]) * LANES
+    lines = shift(look, (2 + known + 2 * count) * LANES)
+    for i in range(0, row, LANES):
+        set_lanes(shift(lines, i), choose(plain, lanes(shift(lines, 3 * row + i)), lanes(shift(lines, i))))
+    fresh = shift(lines, NODES * row + 2 * sizes[N_STAGES] * LANES)
+    set_lanes(fresh, choose(plain, 1.0, choose(accepted, 0.0, lanes(fresh))))
 
 
 @inner

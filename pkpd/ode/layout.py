@@ -46,9 +46,9 @@ RHS, JACOBIAN, FACTOR, SOLVE, OUTPUTS, INITIAL, ROUTES, CONSTANTS = range(8)
     EXPLICIT, ROSENBROCK, REST, EXPLICIT_TANGENT, ROSENBROCK_TANGENT, EMIT_TANGENT, INITIAL_TANGENT, EVENT_TANGENT, DENSE_TANGENT, EXPLICIT_ROOTS,
     ROSENBROCK_ROOTS, OBSERVE,
 ) = range(20, 32)  # fmt: skip
-# readings: what is looked at, a function of the model, and that in lanes; then units
-LOOK, LOOK_WIDE, EXPLICIT_READINGS, ROSENBROCK_READINGS, ARRIVE, LEAVE = range(32, 38)
-N_ADDRESSES = 38
+# readings: what is looked at, a function of the model, that in lanes, and one of them alone; then units
+LOOK, LOOK_WIDE, LOOK_ONE, EXPLICIT_READINGS, ROSENBROCK_READINGS, ARRIVE, LEAVE = range(32, 39)
+N_ADDRESSES = 39
 
 MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "routes", "constants")
 # sizes: counts, then where each pattern starts in the same array and how many entries it has
@@ -206,8 +206,8 @@ def read_size(
 
 
 def read_vectors(n_quantities: int, n_known: int, n_wanted: int, stages: int) -> int:
-    """Vectors of readings in lanes: segment | next edge | known | levels | flags | nodes | weights of two nodes."""
-    return 2 + n_known + 2 * n_quantities + READ_NODES * n_wanted + 2 * stages
+    """Vectors of readings in lanes: segment | next edge | known | levels | flags | nodes | weights of two nodes | whether the first node is known."""
+    return 3 + n_known + 2 * n_quantities + READ_NODES * n_wanted + 2 * stages
 
 
 def tangent_size(

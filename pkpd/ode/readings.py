@@ -19,11 +19,11 @@ from math import inf, nan, sqrt
 import numpy as np
 
 from . import explicit, rosenbrock
-from .call import DOUBLES, INTEGER, INTEGERS, bound, c_function, call3, inner, larger, shift, smaller, status7
+from .call import DOUBLES, INTEGER, INTEGERS, bound, c_function, call3, choose, inner, larger, shift, smaller, status7
 from .control import resolution
 from .layout import (
-    ACCUMULATORS, AREA, AREA_ABOVE, DECLINE, DENSE_STAGES, EMIT_TANGENT, FLAGGED_ONLY, FROM, H, HALVINGS, INSTANT, KIND, LAST_ABOVE, LAST_BELOW, LEVELS_MOST, LOOK, MAXIMUM,
-    MINIMUM, N_DIRECTIONS, N_NON_NEGATIVE, N_WANTED, OFFSET, PARAMETER, QUANTITIES, QUANTITY, READINGS, READ_HEADER, READ_NODES, SEGMENT, SEGMENTS, T, T1, TANGENTS_AT_NODES,
+    ACCUMULATORS, AREA, AREA_ABOVE, DECLINE, DENSE_STAGES, EMIT_TANGENT, FLAGGED_ONLY, FROM, H, HALVINGS, INSTANT, KIND, LAST_ABOVE, LAST_BELOW, LEVELS_MOST, LOOK, LOOK_ONE, MAXIMUM,
+    MINIMUM, N_DIRECTIONS, N_NON_NEGATIVE, N_WANTED, OFFSET, PARAMETER, QUANTITIES, QUANTITY, READINGS, READ_HEADER, READ_NODES, RTOL, SEGMENT, SEGMENTS, T, T1, TANGENTS_AT_NODES,
     TANGENT_COLUMN, TIME_ABOVE, WANTED_COLUMN, WANTED_STATES, WIDE, WIDTH,
 )  # fmt: skip
 from .march import clip
@@ -186,8 +186,8 @@ def hand_in(sizes, area, succeeded, out, out_dot):
 
 
 @inner
-def inside(address, sizes, control, y, p, work, line, x):
-    """The line of what is looked at, at the part x of the step: only the states that it takes are computed."""
+def state_inside(sizes, control, y, work, x):
+    """The state at the part x of the step, as far as what is looked at takes it."""
     area = shift(control, sizes[READINGS])
     w = sizes[WIDE]
     u = shift(work, STAGES * w)
@@ -213,14 +213,16 @@ def inside(address, sizes, control, y, p, work, line, x):
             u[i] = total
     if sizes[N_NON_NEGATIVE] > 0:
         clip(sizes, u)
-    call3(address[LOOK], u, p, line)
+    return u
 
 
 @inner
 def value(address, sizes, control, y, p, work, line, quantity, x):
     """What a quantity looks at, the right way up, at the part x of the step."""
-    inside(address, sizes, control, y, p, work, line, x)
-    return sign_of(int(quantity[KIND])) * line[int(quantity[WANTED_COLUMN])]
+    u = state_inside(sizes, control, y, work, x)
+    line[0] = quantity[WANTED_COLUMN]
+    call3(address[LOOK_ONE], u, p, line)
+    return sign_of(int(quantity[KIND])) * line[0]
 
 
 @inner
@@ -263,6 +265,18 @@ def moment(control, x):
 
 
 @inner
+def vertex(v0, v1, v2, v3):
+    """Where the cubic through the nodes turns downwards, a part of the way, and how high it is there; of numbers or vectors."""
+    first = STEEP[0] * v0 + STEEP[1] * v1 + STEEP[2] * v2 + STEEP[3] * v3
+    last = -(STEEP[0] * v3 + STEEP[1] * v2 + STEEP[2] * v1 + STEEP[3] * v0)
+    c2 = 3.0 * (v3 - v0) - 2.0 * first - last
+    c3 = first + last - 2.0 * (v3 - v0)
+    part = first / (sqrt(larger(c2 * c2 - 3.0 * c3 * first, 0.0)) - c2)
+    part = choose((part > 0.0) & (part < 1.0), part, choose(v1 > v2, AT[1], AT[2]))
+    return part, v0 + part * (first + part * (c2 + part * c3))
+
+
+@inner
 def highest_inside(address, sizes, control, y, p, work, quantity, xa, xb):
     """The highest value in the part from xa to xb of the step, and where: followed from where the cubic through the nodes is highest."""
     area = shift(control, sizes[READINGS])
@@ -271,16 +285,7 @@ def highest_inside(address, sizes, control, y, p, work, quantity, xa, xb):
     sign = sign_of(int(quantity[KIND]))
     v0, v1 = sign * nodes[c], sign * nodes[wanted + c]
     v2, v3 = sign * nodes[2 * wanted + c], sign * nodes[3 * wanted + c]
-    first = STEEP[0] * v0 + STEEP[1] * v1 + STEEP[2] * v2 + STEEP[3] * v3
-    last = -(STEEP[0] * v3 + STEEP[1] * v2 + STEEP[2] * v1 + STEEP[3] * v0)
-    c2 = 3.0 * (v3 - v0) - 2.0 * first - last
-    c3 = first + last - 2.0 * (v3 - v0)
-    root = sqrt(larger(c2 * c2 - 3.0 * c3 * first, 0.0))
-    part = 0.5
-    if root - c2 != 0.0:
-        part = first / (root - c2)
-    if not (part > 0.0 and part < 1.0):
-        part = AT[1] if v1 > v2 else AT[2]
+    part, _ = vertex(v0, v1, v2, v3)
     long = xb - xa
     x = xa + long * part
     g = value(address, sizes, control, y, p, work, line, quantity, x)
@@ -407,7 +412,16 @@ def read_extreme(address, sizes, control, y, p, work, tangent, q, quantity, mine
             x = xa + (xb - xa) * AT[j]
     turning = hump and m + BEYOND * (m - low) > mine[0]
     if turning:
-        best, x = highest_inside(address, sizes, control, y, p, work, quantity, xa, xb)
+        # a cubic that is hardly higher than its nodes says it well enough; for sensitivities the dense output does
+        v0, v1 = sign * nodes[c], sign * nodes[wanted + c]
+        v2, v3 = sign * nodes[2 * wanted + c], sign * nodes[3 * wanted + c]
+        part, height = vertex(v0, v1, v2, v3)
+        if sizes[N_DIRECTIONS] == 0 and height <= m + control[RTOL] * abs(m):
+            turning = height > m
+            if turning:
+                best, x = height, xa + (xb - xa) * part
+        else:
+            best, x = highest_inside(address, sizes, control, y, p, work, quantity, xa, xb)
     if best > mine[0]:
         mine[0] = best
         mine[1] = moment(control, x)
@@ -625,7 +639,8 @@ def read_part(address, sizes, control, y, p, work, tangent, xa, xb):
     wanted, m = int(area[N_WANTED]), sizes[N_DIRECTIONS]
     for j in range(NODES):
         x = xa + (xb - xa) * AT[j]
-        inside(address, sizes, control, y, p, work, shift(nodes, j * wanted), x)
+        u = state_inside(sizes, control, y, work, x)
+        call3(address[LOOK], u, p, shift(nodes, j * wanted))
         if m > 0 and area[TANGENTS_AT_NODES] != 0.0:
             _, _, nodes_dot, line_dot, _, _ = tangents(sizes, area)
             tangent_inside(address, sizes, control, y, p, work, tangent, line_dot, x)
@@ -730,7 +745,7 @@ def leave(address, sizes, control, state, p, time_dot, tangent):
 METHODS = {
     name: bound(
         (
-            inside, value, over, tangent_inside, highest_inside, curvature, extreme_tangent, read_extreme, read_section, pass_section, read_level,
+            state_inside, value, over, tangent_inside, highest_inside, curvature, extreme_tangent, read_extreme, read_section, pass_section, read_level,
             read_halvings, read_quantity, read_part, read_step,
         ),
         STAGES=len(of.B_ERROR), weigh=of.weigh,

@@ -203,8 +203,9 @@ class Plan:
         self.needed = kernel.needed(columns) if columns else NONE
         if columns:
             self.address[layout.LOOK] = kernel.look(columns)
+            self.address[layout.LOOK_ONE] = kernel.look(columns, how="one")
             if lanes:
-                self.address[layout.LOOK_WIDE] = kernel.look(columns, wide=True)
+                self.address[layout.LOOK_WIDE] = kernel.look(columns, how="wide")
             if m:
                 self.address[layout.ARRIVE] = _unit_address("arrive")
                 self.address[layout.LEAVE] = _unit_address("leave")
