@@ -531,7 +531,11 @@ def _compile_look(module: ModuleType, columns: tuple[int, ...], n_outputs: int, 
         source = lower.text_source(text, name)
         source = source._replace(globals=lower.source(module.outputs).globals)
         return lower.module(
-            symbol, source, [None, *[call.DOUBLES] * 3], columns=("y", "p", "out") if how == "wide" else ()
+            symbol,
+            source,
+            [None, *[call.DOUBLES] * 3],
+            columns=("y", "p", "out") if how == "wide" else (),
+            at_once=True,
         )
 
     key = f"{module.CHECK} {unit.sources_hash()} {columns}"

@@ -490,16 +490,30 @@ def read_wide(address, sizes, control, room, look, plain, t, h, end, stages, wei
     none = h < -inf
     rtol = control[RTOL]
     any_flag = none
+    # of the column of the quantities before: values at nodes, the highest and lowest, how far the curve may reach, and whether it may turn in between
+    column = -1
+    v0, v1, v2, v3 = h, h, h, h
+    highest, lowest, reach, depth, number = h, h, h, h, h
+    hump, dip = none, none
     for q in range(count):
         quantity = shift(quantities, q * QUANTITY)
         kind, c = int(quantity[KIND]), int(quantity[WANTED_COLUMN]) * LANES
         mine = shift(own, int(quantity[OFFSET]) * LANES)
-        sign = sign_of(kind)
-        v0, v1 = sign * lanes(shift(lines, c)), sign * lanes(shift(lines, row + c))
-        v2, v3 = sign * lanes(shift(lines, 2 * row + c)), sign * lanes(shift(lines, 3 * row + c))
-        level = sign * lanes(shift(levels, q * LANES))
         present = lanes(mine)
         flag = none
+        if c != column:
+            column = c
+            v0, v1 = lanes(shift(lines, c)), lanes(shift(lines, row + c))
+            v2, v3 = lanes(shift(lines, 2 * row + c)), lanes(shift(lines, 3 * row + c))
+            highest = larger(larger(v0, v1), larger(v2, v3))
+            lowest = smaller(smaller(v0, v1), smaller(v2, v3))
+            number = (v0 + v1) + (v2 + v3)
+            slope = STEEP[0] * v0 + STEEP[1] * v1 + STEEP[2] * v2 + STEEP[3] * v3
+            last = -(STEEP[0] * v3 + STEEP[1] * v2 + STEEP[2] * v1 + STEEP[3] * v0)
+            hump = (highest > larger(v0, v3)) | ((last < 0.0) & (v3 >= v0)) | ((slope > 0.0) & (v0 >= v3))
+            dip = (lowest < smaller(v0, v3)) | ((last > 0.0) & (v3 <= v0)) | ((slope < 0.0) & (v0 <= v3))
+            reach = choose(hump, highest + BEYOND * (highest - lowest), highest)
+            depth = choose(dip, lowest - BEYOND * (highest - lowest), lowest)
         if kind == AREA:
             part = h * (WEIGHT[0] * (v0 + v3) + WEIGHT[1] * (v1 + v2))
             set_lanes(mine, choose(plain, present + part, present))
@@ -512,50 +526,53 @@ def read_wide(address, sizes, control, room, look, plain, t, h, end, stages, wei
             inside += WEIGHT[3] * ((t + AT[3] * h) - middle) * logarithm(larger(v3, LEAST))
             set_lanes(mine, choose(plain, present + h * inside, present))
         else:
-            top = larger(larger(v0, v1), larger(v2, v3))
-            low = smaller(smaller(v0, v1), smaller(v2, v3))
-            number = (v0 + v1) + (v2 + v3)
-            slope = STEEP[0] * v0 + STEEP[1] * v1 + STEEP[2] * v2 + STEEP[3] * v3
-            last = -(STEEP[0] * v3 + STEEP[1] * v2 + STEEP[2] * v1 + STEEP[3] * v0)
-            hump = (top > larger(v0, v3)) | ((last < 0.0) & (v3 >= v0)) | ((slope > 0.0) & (v0 >= v3))
-            reach_up = choose(hump, top + BEYOND * (top - low), top)
+            sign = sign_of(kind)
+            level = sign * lanes(shift(levels, q * LANES))
+            top, low, turns = highest, lowest, hump
+            reach_up, reach_down = reach, depth
+            if sign < 0.0:
+                top, low, turns = -lowest, -highest, dip
+                reach_up, reach_down = -depth, -reach
             if kind == MAXIMUM or kind == MINIMUM:
-                flag = plain & ((hump & (reach_up > present)) | (number != number))
-                best = top
-                when = choose(v2 == top, t + AT[2] * h, end)
-                when = choose(v0 == top, t, choose(v1 == top, t + AT[1] * h, when))
-                if anywhere(flag):
-                    share, height = vertex(v0, v1, v2, v3)
-                    settled = flag & (height <= top + rtol * abs(top))
-                    higher = settled & (height > top)
-                    best = choose(higher, height, best)
-                    when = choose(higher, t + share * h, when)
-                    flag = flag & ~settled
-                better = plain & ~flag & (best > present)
-                set_lanes(mine, choose(better, best, present))
-                set_lanes(shift(mine, LANES), choose(better, when, lanes(shift(mine, LANES))))
+                flag = plain & ((turns & (reach_up > present)) | (number != number))
+                better = plain & (top > present)
+                if anywhere(flag | better):
+                    best = top
+                    when = choose(sign * v2 == top, t + AT[2] * h, end)
+                    when = choose(sign * v0 == top, t, choose(sign * v1 == top, t + AT[1] * h, when))
+                    if anywhere(flag):
+                        share, height = vertex(sign * v0, sign * v1, sign * v2, sign * v3)
+                        settled = flag & (height <= top + rtol * abs(top))
+                        higher = settled & (height > top)
+                        best = choose(higher, height, best)
+                        when = choose(higher, t + share * h, when)
+                        flag = flag & ~settled
+                    better = plain & ~flag & (best > present)
+                    set_lanes(mine, choose(better, best, present))
+                    set_lanes(shift(mine, LANES), choose(better, when, lanes(shift(mine, LANES))))
             elif kind == HALVINGS:
                 counts = plain & (segment >= quantity[FROM])
-                height = top - level
-                flag = (hump & (reach_up - level > present)) | ((height > present) & (v3 < top))
-                flag = counts & (flag | (low - level <= lanes(shift(mine, 2 * LANES))) | (number != number))
-                better = counts & ~flag & (height > present)
-                set_lanes(mine, choose(better, height, present))
-                set_lanes(shift(mine, LANES), choose(better, 0.0, lanes(shift(mine, LANES))))
-                half = choose(0.5 * height > quantity[PARAMETER] * level, 0.5 * height, -inf)
-                set_lanes(shift(mine, 2 * LANES), choose(better, half, lanes(shift(mine, 2 * LANES))))
-                set_lanes(shift(mine, 3 * LANES), choose(better, end, lanes(shift(mine, 3 * LANES))))
+                if anywhere(counts):
+                    height = top - level
+                    flag = (turns & (reach_up - level > present)) | ((height > present) & (v3 < top))
+                    flag = counts & (flag | (low - level <= lanes(shift(mine, 2 * LANES))) | (number != number))
+                    better = counts & ~flag & (height > present)
+                    set_lanes(mine, choose(better, height, present))
+                    set_lanes(shift(mine, LANES), choose(better, 0.0, lanes(shift(mine, LANES))))
+                    half = choose(0.5 * height > quantity[PARAMETER] * level, 0.5 * height, -inf)
+                    set_lanes(shift(mine, 2 * LANES), choose(better, half, lanes(shift(mine, 2 * LANES))))
+                    set_lanes(shift(mine, 3 * LANES), choose(better, end, lanes(shift(mine, 3 * LANES))))
             else:
-                dip = (low < smaller(v0, v3)) | ((last > 0.0) & (v3 <= v0)) | ((slope < 0.0) & (v0 <= v3))
-                beyond = choose(dip, low - BEYOND * (top - low), low) > level
+                beyond = reach_down > level
                 below = reach_up <= level
                 flag = plain & ~(beyond | below)
                 if kind == TIME_ABOVE:
                     set_lanes(mine, choose(plain & beyond, present + h, present))
                 elif kind == AREA_ABOVE:
-                    part = WEIGHT[0] * (v0 - level) + WEIGHT[1] * (v1 - level)
-                    part = part + WEIGHT[2] * (v2 - level) + WEIGHT[3] * (v3 - level)
-                    set_lanes(mine, choose(plain & beyond, present + h * part, present))
+                    if anywhere(plain & beyond):
+                        part = WEIGHT[0] * (v0 - level) + WEIGHT[1] * (v1 - level)
+                        part = part + WEIGHT[2] * (v2 - level) + WEIGHT[3] * (v3 - level)
+                        set_lanes(mine, choose(plain & beyond, present + h * part, present))
                 else:
                     kept = choose(plain & below & (present == inf), t, present)
                     set_lanes(mine, choose(plain & beyond, inf, kept))

@@ -66,8 +66,10 @@ def ask(
     known: dict[tuple[Any, ...], int] = {}
     rows: list[tuple[int, int, float, int]] = []
     levels: list[Floats] = []
-    which = []
-    for reading in given:
+    which = [(0, 0, 0)] * len(given)
+    names_of = [reading.name for reading in given]
+    for place in sorted(range(len(given)), key=lambda i: names_of.index(given[i].name)):  # by columns
+        reading = given[place]
         if reading.kind not in KINDS:
             raise InputError(f'there is no reading "{reading.kind}"; there are {", ".join(KINDS)}')
         if sensitivities and reading.kind not in SMOOTH:
@@ -95,7 +97,7 @@ def ask(
             known[key] = len(rows)
             rows.append((kind, columns.setdefault(column, len(columns)), parameter, since))
             levels.append(level)
-        which.append((known[key], first, end))
+        which[place] = (known[key], first, end)
     quantities = Quantities(
         edges=edges,
         columns=tuple(columns),
