@@ -169,7 +169,7 @@ def test_reading_changes_nothing_and_lanes_change_nothing(method):
             for output in (*k.OUTPUTS[:2], k.STATES[-1])
             for kind, given in (
                 ("max", ()), ("min", ()), ("area", ()), ("time_above", (level,)), ("area_above", (level,)), ("last_above", (level,)),
-                ("last_below", (level,)), ("halving", ()),
+                ("last_below", (level,)), ("halving", ()), ("end", ()),
             )
             for start, stop in ((-np.inf, np.inf), (3.0, 19.0), (31.0, np.inf))
         ]  # fmt: skip
@@ -272,6 +272,16 @@ def test_a_last_time_above_ends_at_a_jump_and_at_the_edge_of_a_window():
     assert np.isnan(found[4])
     np.testing.assert_allclose(found[5], fall - 3 + 5, rtol=1e-6)
 
+
+def test_the_value_at_the_end_of_a_window_is_that_before_the_dose_there():
+    k = kernel(BATEMAN)
+    doses = table(k, (0.0, 100.0, "bolus"), (20.0, 100.0, "bolus"))
+    asked = [("end", "C", -np.inf, 20.0), ("end", "C", 3.0, 7.25), ("end", "C", 3.0, 25.0), ("end", "C")]
+    found = run(k, [25.0], doses, rtol=1e-8, readings=asked, directions=["k"]).readings
+    late = 10 * (np.exp(-2.5) + np.exp(-0.5))
+    np.testing.assert_allclose(found.values[0], [10 * np.exp(-2), 10 * np.exp(-0.725), late, late], rtol=1e-7)
+    slope = -10 * (25 * np.exp(-2.5) + 5 * np.exp(-0.5))
+    np.testing.assert_allclose(found.sensitivities[0, :, 0], [-200 * np.exp(-2), -72.5 * np.exp(-0.725), slope, slope], rtol=1e-5)  # fmt: skip
 
 def test_what_is_no_number_makes_no_reading_and_a_failed_subject_has_none():
     k = kernel("""

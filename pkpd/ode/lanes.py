@@ -37,7 +37,7 @@ from .control import (
 )  # fmt: skip
 from .integrate import SUBJECTS, begin, breakpoint, prepare, reach, switch
 from .layout import (
-    ACCUMULATORS, AREA, AREA_ABOVE, AT_DIAGONAL, AUTO, AUTOMATIC, BY_STIFF, CALM_STEPS, CURSOR, DECLINE, EXPLICIT_READINGS, FACTORISATIONS, FACTOR_WIDE, FLAGGED_ONLY, FROM, H, HALVINGS, H_MAX, H_NEXT, INFUSING, JACOBIANS, JACOBIAN_WIDE, KIND, LAST_ABOVE, LAST_BELOW,
+    ACCUMULATORS, AREA, AREA_ABOVE, AT_CLOSE, AT_DIAGONAL, AUTO, AUTOMATIC, BY_STIFF, CALM_STEPS, CURSOR, DECLINE, EXPLICIT_READINGS, FACTORISATIONS, FACTOR_WIDE, FLAGGED_ONLY, FROM, H, HALVINGS, H_MAX, H_NEXT, INFUSING, JACOBIANS, JACOBIAN_WIDE, KIND, LAST_ABOVE, LAST_BELOW,
     LANES, LARGEST_ERROR, LEVELS_MOST, LOOK_WIDE, MAXIMUM, MAX_STEPS, METHOD, MINIMUM, N_CLOCKS, N_CONTROL, N_COUNTS, N_JACOBIAN, N_LU, N_OWN, N_PARAMS, N_PREPARED, N_STAGES, N_STATES, N_TIMES, N_WANTED, OFFSET, PARAMETER, QUANTITIES, QUANTITY, REACHED, READINGS, RECORD, REJECTED, RHS_CALLS, RHS_WIDE, ROSENBROCK_READINGS,
     RTOL, SEGMENT, SEGMENTS, SOLVE_WIDE, START, STEPS, STIFF_STEPS, T, T1, TIME_ABOVE, WANTED_COLUMN, WANTED_STATES, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
@@ -514,7 +514,10 @@ def read_wide(address, sizes, control, room, look, plain, t, h, end, stages, wei
             dip = (lowest < smaller(v0, v3)) | ((last > 0.0) & (v3 <= v0)) | ((slope < 0.0) & (v0 <= v3))
             reach = choose(hump, highest + BEYOND * (highest - lowest), highest)
             depth = choose(dip, lowest - BEYOND * (highest - lowest), lowest)
-        if kind == AREA:
+        if kind == AT_CLOSE:
+            set_lanes(mine, choose(plain, v3, present))
+            set_lanes(shift(mine, LANES), choose(plain, end, lanes(shift(mine, LANES))))
+        elif kind == AREA:
             part = h * (WEIGHT[0] * (v0 + v3) + WEIGHT[1] * (v1 + v2))
             set_lanes(mine, choose(plain, present + part, present))
         elif kind == DECLINE:

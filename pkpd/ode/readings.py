@@ -22,7 +22,7 @@ from . import explicit, rosenbrock
 from .call import DOUBLES, INTEGER, INTEGERS, bound, c_function, call3, choose, inner, larger, shift, smaller, status7
 from .control import resolution
 from .layout import (
-    ACCUMULATORS, AREA, AREA_ABOVE, DECLINE, DENSE_STAGES, EMIT_TANGENT, FLAGGED_ONLY, FROM, H, HALVINGS, INSTANT, KIND, LAST_ABOVE, LAST_BELOW, LEVELS_MOST, LOOK, LOOK_ONE, MAXIMUM,
+    ACCUMULATORS, AREA, AREA_ABOVE, AT_CLOSE, DECLINE, DENSE_STAGES, EMIT_TANGENT, FLAGGED_ONLY, FROM, H, HALVINGS, INSTANT, KIND, LAST_ABOVE, LAST_BELOW, LEVELS_MOST, LOOK, LOOK_ONE, MAXIMUM,
     MINIMUM, N_DIRECTIONS, N_NON_NEGATIVE, N_WANTED, OFFSET, PARAMETER, QUANTITIES, QUANTITY, READINGS, READ_HEADER, READ_NODES, RTOL, SEGMENT, SEGMENTS, T, T1, TANGENTS_AT_NODES,
     TANGENT_COLUMN, TIME_ABOVE, WANTED_COLUMN, WANTED_STATES, WIDE, WIDTH,
 )  # fmt: skip
@@ -101,6 +101,9 @@ def open_segment(sizes, area):
                 mine[2] = -inf
         elif kind == MAXIMUM or kind == MINIMUM:
             mine[0] = -inf
+            mine[1] = nan
+        elif kind == AT_CLOSE:
+            mine[0] = nan
             mine[1] = nan
         else:
             mine[0] = nan if kind == LAST_ABOVE or kind == LAST_BELOW else 0.0
@@ -585,7 +588,15 @@ def read_quantity(address, sizes, control, y, p, work, tangent, q, xa, xb):
     long = control[H] * (xb - xa)
     v0, v1 = sign * nodes[c], sign * nodes[wanted + c]
     v2, v3 = sign * nodes[2 * wanted + c], sign * nodes[3 * wanted + c]
-    if kind == AREA:
+    if kind == AT_CLOSE:
+        mine[0] = v3
+        mine[1] = moment(control, xb)
+        if m > 0:
+            _, own_dot, _, line_dot, _, _ = tangents(sizes, area)
+            tangent_inside(address, sizes, control, y, p, work, tangent, line_dot, xb)
+            for d in range(m):
+                own_dot[2 * q * m + d] = line_dot[int(quantity[TANGENT_COLUMN]) * m + d]
+    elif kind == AREA:
         mine[0] += long * (WEIGHT[0] * (v0 + v3) + WEIGHT[1] * (v1 + v2))
     elif kind == DECLINE:
         t, middle = control[T], quantity[PARAMETER]

@@ -28,12 +28,13 @@ KINDS = {
     "last_above": layout.LAST_ABOVE,
     "last_below": layout.LAST_BELOW,
     "halving": layout.HALVINGS,
+    "end": layout.AT_CLOSE,
 }
 _EXTREMES = (layout.MAXIMUM, layout.MINIMUM)
 _SUMS = (layout.AREA, layout.DECLINE, layout.TIME_ABOVE, layout.AREA_ABOVE)
 _LASTS = (layout.LAST_ABOVE, layout.LAST_BELOW)
 _LEVELS = (layout.TIME_ABOVE, layout.AREA_ABOVE, *_LASTS, layout.HALVINGS)
-SMOOTH = ("max", "min", "area", "area_above", "decline")
+SMOOTH = ("max", "min", "area", "area_above", "decline", "end")
 """Of which there are sensitivities."""
 
 
@@ -177,6 +178,12 @@ def answer(
                 if last_dot is not None:
                     dots[later, r] = last_dot[later, q.columns[q.places[k]]]
                     when_dots[later, r] = 0.0
+        elif kind == layout.AT_CLOSE:
+            told = ~np.isnan(part[..., 1])
+            latest = part.shape[1] - 1 - np.argmax(told[:, ::-1], axis=1)
+            values[:, r] = part[rows, latest, 0]
+            if found_dot is not None:
+                dots[:, r] = found_dot[rows, first + latest, k, 0]
         elif kind in _LASTS:
             told = ~np.isnan(part[..., 0])
             latest = part.shape[1] - 1 - np.argmax(told[:, ::-1], axis=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
@@ -37,6 +37,7 @@ class Reading:
 
     kind : "max" and "min"; "area" under the curve; "time_above" and "area_above" a level; "last_above" and "last_below", the last time at which it was beyond the level, nan
     if it never was, inf if it still is at the end; "decline", the slope of the straight line that fits the logarithm of the curve over all of the window, downwards;
+    "end", the value at the end, before the doses of that instant;
     "halving", the mean time in which what is above the level falls to a half: of the last five halvings that are seen after the highest value, or as many as there are, without the first, none
     lower than 1/1024 of the highest or ``lowest`` times the level.
     start, stop : the window, as far as the solve goes; level : in the model's units, one number, or (n_subjects,).
@@ -48,6 +49,13 @@ class Reading:
     stop: float = inf
     level: ArrayLike | None = None
     lowest: float = 10.0
+
+    def of(self, subjects: Integers, n_subjects: int) -> Reading:
+        """The same reading of some of the subjects."""
+        level = np.asarray(self.level) if self.level is not None else None
+        if level is None or level.shape != (n_subjects,):
+            return self
+        return replace(self, level=level[subjects])
 
 
 @dataclass(frozen=True)
