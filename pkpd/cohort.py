@@ -138,6 +138,8 @@ def simulate_records(
     rtol: float = 1e-6,
     atol: ArrayLike | None = None,
     method: str = "auto",
+    h_max: float = np.inf,
+    start: float | None = None,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> CohortProfile:
@@ -147,10 +149,12 @@ def simulate_records(
     ----------
     records : path of a CSV file as `pkpd.dosing.records` describes, or what it has read.
     times : output times for all subjects in the model's time unit; by default each has those of its observations (EVID 0), one that is listed before a dose of the same
-        instant is taken before it.
+        instant is taken before it. What a subject was before its start is not known.
     covariates : how covariates of the model run between two lines: "locf", "nocb" or "linear"; needed where one varies within a subject.
     time_unit : of the file; the model's own by default.
     parameters : values that replace those of the model file, by name, in the model's units.
+    rtol, atol, method, h_max : as in ``pkpd.solve.solve``.
+    start : the time at which the model's initial values hold, in its time unit, for all subjects; by default each begins at its first line, as in NONMEM.
 
     Raises
     ------
@@ -160,17 +164,16 @@ def simulate_records(
     read = records if isinstance(records, Records) else read_records(records)
     taken = take_records(kernel, read, covariates=covariates, time_unit=time_unit)
     typical = typical_values(kernel, parameters)
-    _check(kernel, read, taken, times, parameters or {})
+    asked = None if times is None else np.atleast_1d(np.asarray(times, dtype=np.float64))
+    _check(kernel, read, taken, asked, start, parameters or {})
 
     running = sorted({name for course in taken.courses for name in course.knots})
     if running:
         kernel = load(kernel.model, linear=running)
         typical = typical_values(kernel, parameters)
-    asked = None if times is None else np.atleast_1d(np.asarray(times, dtype=np.float64))
     groups: dict[tuple[bytes, ...], list[int]] = {}
-    output_times = [course.observations.output_times if asked is None else asked for course in taken.courses]
     for i, course in enumerate(taken.courses):
-        groups.setdefault(_key(course, output_times[i]), []).append(i)
+        groups.setdefault(_key(course, asked, start), []).append(i)
     n = len(taken.courses)
     outputs: list[Floats] = [np.empty((0, 0))] * n
     status = np.zeros(n, np.int64)
@@ -187,12 +190,15 @@ def simulate_records(
             kernel,
             values,
             course.events,
-            output_times[members[0]],
+            course.observations.time if asked is None else asked,
+            ranks=_ranks(course, asked),
             covariates=course.changes,
             knots=course.knots,
+            start=course.start if start is None else start,
             rtol=rtol,
             atol=atol,
             method=method,
+            h_max=h_max,
             threads=threads,
         )
         for k, member in enumerate(members):
@@ -230,7 +236,8 @@ def _check(
     kernel: Kernel,
     records: Records,
     taken: Taken,
-    times: ArrayLike | None,
+    times: Floats | None,
+    start: float | None,
     parameters: Mapping[str, float],
 ) -> None:
     for name in parameters:
@@ -238,16 +245,37 @@ def _check(
             raise InputError(
                 f"{name} stands in {records.file} and among the parameters: leave one of them out"
             )
-    if times is None:
-        for course in taken.courses:
-            if not len(course.observations.time):
-                raise InputError(
-                    f'{records.file}:{course.line}: subject "{course.id}" has no observation (EVID 0): give output times (--until, --every or --times)'
-                )
+    if start is not None and not np.isfinite(start):
+        raise InputError(f"the start must be a finite number, not {start!r}")
+    for course in taken.courses:
+        who = f'{records.file}:{course.line}: subject "{course.id}"'
+        if start is not None and course.start < start:
+            raise InputError(
+                f"{who} has its first line at {course.start:g} {kernel.TIME_UNIT}, before the start at {start:g}"
+            )
+        if times is None and not len(course.observations.time):
+            raise InputError(
+                f"{who} has no observation (EVID 0): give output times (--until, --every or --times)"
+            )
+        begin = course.start if start is None else start
+        if times is not None and times.size and times.min() < begin:
+            raise InputError(
+                f"{who} begins at {begin:g} {kernel.TIME_UNIT}, and an output at {times.min():g} is asked for: leave out earlier times, "
+                "or say when all subjects begin with their initial values (--start, in Python start=)"
+            )
 
 
-def _key(course: Course, times: Floats) -> tuple[bytes, ...]:
-    events = course.events
+def _ranks(course: Course, asked: Floats | None) -> Floats | None:
+    """Of the outputs; None where each comes after everything of its instant."""
+    ranks = (
+        course.observations.rank if asked is None else course.order.ranks_at(asked.tolist(), course.changes)
+    )
+    return None if np.isposinf(ranks).all() else ranks
+
+
+def _key(course: Course, asked: Floats | None, start: float | None) -> tuple[bytes, ...]:
+    """What subjects share that are solved together."""
+    events, ranks = course.events, _ranks(course, asked)
     columns: Sequence[Any] = (
         events.time,
         events.amount,
@@ -257,7 +285,9 @@ def _key(course: Course, times: Floats) -> tuple[bytes, ...]:
         events.rate,
         events.kind,
         events.interval,
-        times,
+        course.observations.time if asked is None else asked,
+        np.empty(0) if ranks is None else ranks,
+        course.start if start is None else start,
     )
     return (
         *(np.asarray(column).tobytes() for column in columns),

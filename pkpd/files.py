@@ -57,6 +57,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, path)
+    except OSError as error:
+        raise _named(error, path, temporary) from None
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -81,9 +83,18 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
             if aside.exists():
                 os.replace(aside, path)
             raise
+    except OSError as error:
+        raise _named(error, path, temporary) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _named(error: OSError, path: Path, temporary: Path) -> OSError:
+    """The error with the name of what was to be written: a full disk tells none, or that of the temporary file."""
+    if error.errno is None or (error.filename and not str(error.filename).startswith(str(temporary))):
+        return error
+    return type(error)(error.errno, error.strerror or str(error), str(path))
 
 
 def write_rows(
@@ -113,9 +124,9 @@ def write_rows(
             )
 
 
-def to_json(value: Any, *, indent: int | None = 1) -> str:
+def to_json(value: Any, *, indent: int | None = 1, ascii_only: bool = False) -> str:
     """JSON of plain values and numpy ones; numbers that JSON does not have (nan, infinity) become null."""
-    return json.dumps(_plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    return json.dumps(_plain(value), indent=indent, ensure_ascii=ascii_only, allow_nan=False)
 
 
 def _plain(value: Any) -> Any:

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from pkpd.symbolic.model import Model
 
 # Arguments of every function: d is a float64, stride an int64, all others pointers to float64. p is a subject's parameters and, behind them, its
-# constants (``Kernel.prepared``). solve_lanes is ``solve`` for LANES right-hand sides at once: element i of lane l stands at b[i*stride + l].
+# what holds its conditions and constants (``Kernel.prepared``). solve_lanes is ``solve`` for LANES right-hand sides at once: element i of lane l stands at b[i*stride + l].
 # contract_lanes adds J x to g for one x and a Jacobian in every lane. Tangents are the derivatives of the plain functions along LANES directions, in lanes
 # (symbolic/forward.py). Wide functions are the plain ones for LANES subjects: element i of lane l of every array stands at [i*LANES + l], and d is
 # an array, too.
@@ -60,6 +60,7 @@ ARGUMENTS = {
     "initial": ("p", "y"),
     "routes": ("p", "out"),
     "constants": ("p",),
+    "conditions": ("y", "p", "out"),
     "dfdp": ("y", "p", "df"),
     "hessian": ("y", "p", "dJ"),
     "doutputs": ("y", "p", "dout"),
@@ -74,6 +75,7 @@ ARGUMENTS = {
     "initial_tangent": ("p", "p_dot", "y_dot", "stride"),
     "routes_tangent": ("p", "p_dot", "out_dot", "stride"),
     "constants_tangent": ("p", "p_dot", "stride"),
+    "conditions_tangent": ("y", "p", "y_dot", "p_dot", "out_dot", "stride"),
     "rhs_wide": ("y", "p", "dy"),
     "jacobian_wide": ("y", "p", "J"),
     "factor_wide": ("J", "d", "LU"),
@@ -144,6 +146,8 @@ class Kernel:
     N_LU: int
     N_CONSTANTS: int
     N_DCONSTANTS: int
+    CONDITIONS: tuple[str, ...]
+    N_TIMERS: int
     J_ROWS: npt.NDArray[np.int64]
     J_COLS: npt.NDArray[np.int64]
     P_ROWS: npt.NDArray[np.int64]
@@ -182,6 +186,11 @@ class Kernel:
     def n_params(self) -> int:
         """Number of parameters and covariates."""
         return len(self.PARAMETERS)
+
+    @property
+    def n_prepared(self) -> int:
+        """Length of what the functions take as ``p``: parameters, what holds conditions, and constants."""
+        return self.n_params + len(self.CONDITIONS) + self.N_CONSTANTS
 
     @property
     def n_outputs(self) -> int:
@@ -265,8 +274,8 @@ class Kernel:
             arguments[filled][:] = room[: self.n_states]  # type: ignore[index]
 
     def prepared(self, parameters: npt.ArrayLike, *, sensitivities: bool = False) -> npt.NDArray[np.float64]:
-        """Parameters, (n_params,), followed by the constants that the functions read: what they take as ``p``."""
-        room = self.N_CONSTANTS + (self.N_DCONSTANTS if sensitivities else 0)
+        """Parameters, (n_params,), followed by noughts that hold no condition and the constants that the functions read: what they take as ``p``."""
+        room = self.n_prepared - self.n_params + (self.N_DCONSTANTS if sensitivities else 0)
         p = np.concatenate([np.asarray(parameters, dtype=np.float64), np.zeros(room)])
         self.call("constants", p)
         if sensitivities:
@@ -460,7 +469,7 @@ def _compile(module: ModuleType, name: str) -> int:
         if name == "contract_lanes":
             text = _product(module.J_ROWS, module.J_COLS)
             return lower.module(symbol, lower.text_source(text, name), signature, columns="Jg", contract=True)
-        if name in TANGENT:
+        if name.endswith("_tangent"):
             from pkpd.symbolic import forward
 
             given = lower.source(getattr(module, name.removesuffix("_tangent")))

@@ -101,6 +101,7 @@ def simulate(
     rtol: float = 1e-6,
     atol: ArrayLike | None = None,
     method: str = "auto",
+    h_max: float = np.inf,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Profile:
@@ -114,6 +115,8 @@ def simulate(
     parameters : values that replace those of the model file, by name, in the model's units.
     subjects : 1 is the typical subject; more are drawn from the model's between-subject variability, subject k always with the same draws for a
         seed, however many there are and on however many threads.
+    rtol, atol, method : as in ``pkpd.solve.solve``.
+    h_max : no step is longer, in the model's time unit: for rates with a short rise that nothing announces, which longer steps may pass over.
 
     Raises
     ------
@@ -129,7 +132,16 @@ def simulate(
     values = population(kernel, subjects, seed, parameters)
     started = time.perf_counter()
     solution = solve(
-        kernel, values, events, times, rtol=rtol, atol=atol, method=method, threads=threads, progress=progress
+        kernel,
+        values,
+        events,
+        times,
+        rtol=rtol,
+        atol=atol,
+        method=method,
+        h_max=h_max,
+        threads=threads,
+        progress=progress,
     )
     if np.all(solution.status != SUCCESS):
         solution.check()
@@ -152,6 +164,7 @@ def simulate(
             "rtol": rtol,
             "atol": "automatic" if atol is None else np.asarray(atol).tolist(),
             "method": method,
+            "h_max": "none" if np.isinf(h_max) else float(h_max),
             "seconds": time.perf_counter() - started,
         },
     )

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pkpd import library
 from pkpd.dosing import Schedule
-from pkpd.endpoints import Endpoint, Regimen, largest_daily
+from pkpd.endpoints import ONE_IN_TWENTY, Endpoint, Regimen, largest_daily
 from pkpd.errors import DataError, InputError, ScheduleError
 
 Floats = NDArray[np.float64]
@@ -38,6 +38,7 @@ EVENT = Endpoint(
     missing="no value where the doses cannot be counted in MIU",
     remark="seen only in five-day courses of 0.33 to 3 MIU a day under the skin, in 24 people with type 1 diabetes, six at each dose (Hartemann 2013); "
     "anything else, such as weeks of daily doses, other intervals, other patients, is extrapolation",
+    relevant=ONE_IN_TWENTY,
 )
 
 

@@ -137,7 +137,7 @@ def as_modules(model, folder, **functions):
     """Both generated modules of a model as Python modules."""
     plain = as_python(generated(model), folder, **functions)
     more = as_python(generated(model, sensitivity=True), folder, **functions)
-    more.constants, more.N_CONSTANTS = plain.constants, plain.N_CONSTANTS
+    more.constants, more.N_CONSTANTS, more.CONDITIONS = plain.constants, plain.N_CONSTANTS, plain.CONDITIONS
     return plain, more
 
 
@@ -171,8 +171,12 @@ SIZES = {  # function: (length of the result, arguments before it)
 
 
 def prepared(module, p):
-    """Parameters and, behind them, the constants that a generated module reads."""
-    p = [*p, *[None] * (module.N_CONSTANTS + getattr(module, "N_DCONSTANTS", 0))]
+    """Parameters and, behind them, noughts that hold no condition and the constants that a generated module reads."""
+    p = [
+        *p,
+        *[0.0] * len(module.CONDITIONS),
+        *[None] * (module.N_CONSTANTS + getattr(module, "N_DCONSTANTS", 0)),
+    ]
     module.constants(p)
     if hasattr(module, "dconstants"):
         module.dconstants(p)

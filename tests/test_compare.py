@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pkpd.adaptive import BY_RULES
-from pkpd.compare import MAIN, Scene, compare, horizon, letters
+from pkpd.compare import MAIN, Scene, compare, horizon, letters, relevant
 from pkpd.compare import scene as module
-from pkpd.compare.comparison import COLUMNS, paired, probability_of_better, uncertainties, uncertainty
+from pkpd.compare.comparison import COLUMNS, paired, shares_of_better, uncertainties, uncertainty
 from pkpd.dosing import EventTable, Schedule
-from pkpd.endpoints import evaluate
+from pkpd.endpoints import Endpoint, Relevant, evaluate
+from pkpd.endpoints.endpoint import TENTH_OF_BASELINE
 from pkpd.errors import InputError, ScheduleError
 from pkpd.solve import solve
 
@@ -26,7 +27,7 @@ OFTEN = "0.26 MIU/m2 sc every 3 d for 42 d"
 NUMBERS = [
     name
     for name in COLUMNS
-    if name not in ("arm", "schedule", "group", "endpoint", "unit", "of", "definition")
+    if name not in ("arm", "schedule", "group", "endpoint", "unit", "of", "relevant", "definition")
 ]
 
 
@@ -98,7 +99,8 @@ def test_a_schedule_beside_itself_differs_by_nothing_in_any_subject(scene):
             0,
             0,
         )
-        assert same(row.better, 0.5 if row.endpoint.better else math.nan)
+        shares = (0.0, 1.0, 0.0) if row.endpoint.better else (math.nan,) * 3
+        assert all(map(same, (row.better, row.same, row.worse), shares))
 
 
 @pytest.mark.parametrize(("threads", "chunk"), [(1, 104), (2, 104), (2, 8), (1, 60)])
@@ -129,7 +131,8 @@ def test_the_order_of_two_schedules_turns_the_signs_and_nothing_else(arms, compa
         )
         assert row.pairs == back.pairs
         if endpoint.better and row.pairs:
-            assert row.better == pytest.approx(1 - back.better, abs=1e-12), endpoint.name
+            assert (row.better, row.same, row.worse) == (back.worse, back.same, back.better), endpoint.name
+            assert row.better + row.same + row.worse == pytest.approx(1, abs=1e-12)
         # quantiles are values of subjects: with 60 of them, the mirrored one is a neighbour in order
         spread = row.difference_high - row.difference_low
         assert not row.pairs or abs(row.difference + back.difference) <= spread
@@ -172,7 +175,8 @@ def test_differences_are_those_of_the_same_subject(scene, arms, compared):
     row = compared.row("Treg mean fold", 1)
     expected = [own[math.ceil(share * 60) - 1] for share in (0.05, 0.5, 0.95)]
     np.testing.assert_allclose((row.difference_low, row.difference, row.difference_high), expected, rtol=1e-7)
-    assert row.better == pytest.approx(np.mean(own > 0))
+    assert row.better == pytest.approx(np.mean(own >= 0.1))  # a tenth of baseline
+    assert row.same == pytest.approx(np.mean(np.abs(own) < 0.1))
     # far less than what the schedules' subjects differ by: that is what the same subjects are for
     assert row.difference_high - row.difference_low < 0.5 * (row.high - row.low)
 
@@ -184,18 +188,52 @@ values = st.lists(
 )
 
 
-@given(pairs=values, better=st.sampled_from([-1, 1]))
-def test_better_counts_pairs_and_halves_ties(pairs, better):
+MARGINS = (None, Relevant(1.5, "one and a half"), Relevant(0.5, "half", share=True), Relevant(2.0, "two"))
+
+
+@given(pairs=values, better=st.sampled_from([-1, 1]), margin=st.sampled_from(MARGINS))
+def test_better_same_and_worse_count_pairs_by_what_matters(pairs, better, margin):
     one, other = map(np.array, zip(*pairs, strict=True))
     known = [(a, b) for a, b in pairs if not (math.isnan(a) or math.isnan(b))]
-    found = probability_of_better(one, other, better)
+    endpoint = Endpoint("this", "1", "", better, "burden", relevant=margin)
+    found = shares_of_better(one, other, endpoint)
     if not known:
-        assert math.isnan(found)
+        assert all(map(math.isnan, found))
         return
-    points = [0.5 if a == b else float(a > b if better > 0 else a < b) for a, b in known]
-    assert found == pytest.approx(sum(points) / len(points))
-    assert probability_of_better(other, one, better) == pytest.approx(1 - found)
-    assert math.isnan(probability_of_better(one, other, 0))
+
+    def verdict(a, b):
+        least = 0.0 if margin is None else margin.size
+        if margin is not None and margin.share:
+            least *= max(abs(a), abs(b)) if math.isfinite(a) and math.isfinite(b) else 0.0
+        if a == b or abs(a - b) < least:
+            return "same"
+        return "better" if (a > b) == (better > 0) else "worse"
+
+    said = [verdict(a, b) for a, b in known]
+    assert found == pytest.approx([said.count(word) / len(said) for word in ("better", "same", "worse")])
+    assert shares_of_better(other, one, endpoint) == pytest.approx(found[::-1])
+    neither = dataclasses.replace(endpoint, better=0)
+    assert all(map(math.isnan, shares_of_better(one, other, neither)))
+
+
+def test_a_difference_that_does_not_matter_is_the_same():
+    base = np.linspace(1.0, 2.0, 101)
+    fold = Endpoint("fold", "1", "", 1, "burden", relevant=TENTH_OF_BASELINE)
+    assert shares_of_better(base + 1e-5, base, fold) == (0, 1, 0)
+    assert shares_of_better(base + 1e-5, base, dataclasses.replace(fold, relevant=None)) == (1, 0, 0)
+    # just as much as matters does matter, whatever rounding leaves of it
+    assert shares_of_better(base + 0.1, base, fold) == (1, 0, 0)
+    assert shares_of_better(base - 0.1, base, fold) == (0, 0, 1)
+    assert shares_of_better(base + 0.0999, base, fold) == (0, 1, 0)
+
+
+def test_whatever_is_better_or_worse_has_a_smallest_relevant_difference_and_a_reason(compared):
+    for endpoint in compared.endpoints:
+        if endpoint.better:
+            assert endpoint.relevant.size > 0 and len(endpoint.relevant.reason) > 10, endpoint.name
+            assert endpoint.relevant.reason in relevant(endpoint)
+        else:
+            assert relevant(endpoint) == ""
 
 
 def test_more_courses_than_are_kept_are_counted_within_half_a_percent(scene, arms, monkeypatch):
@@ -343,7 +381,8 @@ def test_more_il2_makes_more_tregs_and_more_of_what_is_not_wanted(scene):
     ):
         medians = [found.row(name, i).median for i in range(4)]
         assert medians == sorted(set(medians)), name
-    assert found.row("Treg mean fold", 3).better > 0.9
+    row = found.row("Treg mean fold", 3)
+    assert row.better > 0.5 and row.worse == 0  # by a tenth of baseline
     assert found.row("NK mean fold", 3).better == 0.0
     assert found.row("Cmax", 3).difference > 0
 
@@ -563,6 +602,7 @@ def test_a_csv_file_has_every_number_as_it_is(compared, tmp_path):
     for written, row in zip(rows, compared.rows, strict=True):
         assert (written["arm"], written["endpoint"], written["of"]) == (row.arm, row.endpoint.name, row.of)
         assert written["definition"] == row.endpoint.definition
+        assert written["relevant"] == relevant(row.endpoint)
         for name in NUMBERS:
             value = getattr(row, name)
             assert written[name] == "" if math.isnan(value) else float(written[name]) == value

@@ -12,6 +12,7 @@ import pytest
 
 from pkpd.cli import terminal
 from pkpd.compare import Scene, compare
+from pkpd.report.numbers import shares
 
 ONE, TWO = "1 MIU sc daily x5", "2 MIU sc daily x5"
 FEW = ("--subjects", 20, "--draws", 4)
@@ -44,19 +45,23 @@ def row(found, endpoint, arm=0):
 def test_the_table_has_the_numbers_the_directions_and_the_warnings(pkpd):
     code, out, err = pkpd("compare", ONE, TWO, "none", *FEW)
     assert (code, err) == (0, "")
-    assert out.startswith(f"A  {ONE}\nB  {TWO}\nC  none (placebo)\n")
+    days = "5 doses on days 0-4"
+    assert out.startswith(f"A  {ONE}\n   {days}\nB  {TWO}\n   {days}\nC  none (placebo)\n")
     expected = compare(Scene.create(subjects=20, draws=4).arms([ONE, TWO, "none"]))
-    block = out[out.index("\nTreg mean fold ↑\n") :].splitlines()[2:5]
+    heading = "\nTreg mean fold ↑  the same: less than 0.1 apart\n"
+    block = out[out.index(heading) :].splitlines()[2:5]
     for mark, line, i in zip("ABC", block, range(3), strict=True):
         found = expected.row("Treg mean fold", i)
         assert line.startswith(f" {mark}  {found.median:.2f}")
-        assert line.endswith(" %") == (i > 0)
-    better = expected.row("Treg mean fold", 1).better
-    assert block[1].endswith(f"{100 * better:.0f} %")
-    assert "\nNK mean fold ↓\n" in out
-    assert "\nadverse event (probability) ↓\n" in out
+        assert (line.count("/") == 2) == (i > 0)
+    other = expected.row("Treg mean fold", 1)
+    assert block[1].endswith(f" {shares(other.better, other.same, other.worse)}")
+    assert "\nNK mean fold ↓  the same: less than 0.1 apart\n" in out
+    assert "\nadverse event (probability) ↓  the same: less than 0.05 apart\n" in out
     for name in {endpoint.name for endpoint in expected.main().endpoints}:
-        assert re.search(rf"^{re.escape(name)}( \(.*\))?( [↑↓])?$", out, re.MULTILINE), name
+        assert re.search(
+            rf"^{re.escape(name)}( \(.*\))?( [↑↓]  the same: less than .* apart)?$", out, re.MULTILINE
+        ), name
     assert "Treg time to peak" not in out
     for sentence in (*expected.short_warnings, *expected.reading):
         assert sentence in out

@@ -60,6 +60,11 @@ def test_csv_files_as_programs_write_them_mean_the_same(write, end, mark, delimi
     ]
 
 
+def test_a_quoted_label_that_begins_with_the_sign_of_a_comment_is_a_label(write):
+    text = f'label,schedule\n# "a comment, too"\n"#1",{DAILY}\n" #2",none\n'
+    assert read(write("plan.csv", text)) == [("#1", DAILY, "plan.csv:3"), ("#2", "none", "plan.csv:4")]
+
+
 def test_a_csv_file_may_have_one_column_empty_lines_and_comments(write):
     assert read(write("plan.CSV", f"# mine\nschedule\n\n{DAILY}\n# no more\nnone\n")) == [
         (DAILY, DAILY, "plan.CSV:4"),

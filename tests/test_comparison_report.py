@@ -15,6 +15,7 @@ from pkpd.compare.comparison import Row
 from pkpd.errors import InputError
 from pkpd.plot.canvas import COLOURS
 from pkpd.report.comparison import document, figures, findings, render, write_comparison_report
+from pkpd.report.numbers import shares
 
 ONE, TWO = "1 MIU sc daily x5", "2 MIU sc daily x5"
 COMMAND = "pkpd compare '1 MIU sc daily x5' -o <x>.html"
@@ -125,7 +126,8 @@ def test_numbers_of_the_page_are_those_of_the_comparison(compared, page):
     row = compared.row("Treg mean fold", 1)
     assert mean["rows"][1]["median"] == f"{row.median:.2f}"
     assert mean["rows"][1]["interval"] == f"{row.low:.2f} to {row.high:.2f}"
-    assert mean["rows"][1]["better"] == f"{100 * row.better:.0f} %"
+    assert mean["rows"][1]["better"] == shares(row.better, row.same, row.worse)
+    assert mean["relevant"].startswith("0.1 (a tenth of baseline")
     assert mean["rows"][0]["difference"] == ""
     assert mean["rows"][2]["interval"] == ""  # 1.00 in all
     assert mean["arrow"] == "↑"
@@ -133,8 +135,9 @@ def test_numbers_of_the_page_are_those_of_the_comparison(compared, page):
     assert shown["Treg trough fold"]["rows"][2]["median"] == ""
     assert "No value with fewer than two doses." in Tags(page).text
     assert shown["adverse event"]["unit"] == "probability"
-    days = [arm["last"] for arm in document(compared)["arms"]]
-    assert days == ["4", "18", ""]
+    days = [arm["when"] for arm in document(compared)["arms"]]
+    assert days == [arm.when for arm in compared.arms]
+    assert (days[0], days[2]) == ("5 doses on days 0-4", "no dose")
 
 
 def test_what_lies_beyond_the_horizon_is_counted(compared):
@@ -154,8 +157,8 @@ def test_findings_tell_what_each_schedule_does(compared):
     assert [line[0] for line in said] == ["A", "B", "C"]
     assert f"Tregs at {mean.median:.2f} ({mean.low:.2f} to {mean.high:.2f}) times baseline" in said[1]
     assert (
-        f"The mean of Tregs is higher than under A in {100 * mean.better:.0f} % of subjects, those in"
-        in said[1]
+        f"The mean of Tregs is higher than under A by at least 0.1 in {shares(mean.better)} % of subjects, "
+        f"lower by as much in {shares(mean.worse)} %, and the same in {shares(mean.same)} %." in said[1]
     )
     assert "higher than under A" not in said[0]
     assert "(1.00 to 1.00)" not in said[2]
@@ -230,7 +233,7 @@ def test_differences_are_drawn_in_percent_of_the_first_median_and_told_in_their_
     words = [text.get_text() for text in figure.axes[0].texts]
     row = compared.row("AUC", 2)
     assert f"−{abs(row.difference):,.0f}" in " ".join(words)
-    assert sum(word.endswith(" %") for word in words) >= 20
+    assert sum(bool(re.fullmatch(r"[<>]?\d+/[<>]?\d+/[<>]?\d+", word)) for word in words) >= 20
 
 
 def test_a_trade_off_lies_where_gain_and_cost_are(compared):

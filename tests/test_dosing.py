@@ -64,7 +64,19 @@ def test_doses_come_at_the_stated_times(text: str, expected: list[float]) -> Non
         ("1 MIU sc weekly x2 then daily x2", [0, 7, 8, 9]),
         ("1 MIU sc daily x5 then three times a week x4", [0, 1, 2, 3, 4, 7, 9, 11, 14]),
         ("1 MIU sc daily x2 then 2 MIU daily x2 every 21 d x2", [0, 1, 2, 3, 23, 24]),
+        # after cycles, when the next one would begin
+        (
+            "1 MIU sc daily x2 every 28 d x2 then 2 MIU sc daily x2 every 28 d x2",
+            [0, 1, 28, 29, 56, 57, 84, 85],
+        ),
+        ("1 MIU sc daily x2 every 28 d x2 then weekly x2", [0, 1, 28, 29, 56, 63]),
+        ("1 MIU sc daily x2 every 7 d x2 every 28 d x2 then daily x1", [0, 1, 7, 8, 28, 29, 35, 36, 56]),
+        ("1 MIU sc at 1, 2 d every 28 d x2 then daily x1", [1, 2, 29, 30, 56]),
+        ("1 MIU sc daily x2 every 28 d x1 then daily x1 then daily x1", [0, 1, 28, 29]),
+        ("1 MIU sc daily x2 every 7 d x2 from day 3 then daily x1", [3, 4, 10, 11, 17]),
         # unless it is said otherwise
+        ("1 MIU sc daily x2 every 28 d x2 then daily x2 after 1 d", [0, 1, 28, 29, 30, 31]),
+        ("1 MIU sc daily x2 every 28 d x2 then daily x2 from day 40", [0, 1, 28, 29, 40, 41]),
         ("1 MIU sc daily x2 then daily x2 from day 21", [0, 1, 21, 22]),
         ("1 MIU sc daily x2 then from day 21 daily x2", [0, 1, 21, 22]),
         ("1 MIU sc daily x2 then once after 3 d", [0, 1, 4]),
@@ -104,6 +116,8 @@ def test_stated_and_unstated_infusion_times_differ() -> None:
     [
         ("1 MIU sc daily x5 every 28 d x3", None),
         ("1.5 MIU sc daily x5 then weekly x7", None),
+        ("1 MIU sc daily x5 every 28 d x2 then 2 MIU sc daily x5 every 28 d x4", None),
+        ("1 MIU sc daily x5 every 28 d x2 then daily x5 after 1 d", None),
         ("2 MIU sc once", None),
         ("10 mg iv over 2 h every 12 h x6", None),
         ("4 MIU iv once and 1 MIU sc daily x5 from day 1", None),
@@ -124,6 +138,29 @@ def test_stated_and_unstated_infusion_times_differ() -> None:
 )
 def test_canonical_print(text: str, printed: str | None) -> None:
     assert str(Schedule.parse(text)) == (printed or text)
+
+
+@pytest.mark.parametrize(
+    ("text", "when"),
+    [
+        (
+            "1 MIU sc daily x5 every 28 d x2 then 2 MIU sc daily x5 every 28 d x4",
+            "days 0-4, 28-32, 56-60, 84-88, 112-116, 140-144",
+        ),
+        ("1 MIU sc daily x5 every 28 d x26", "days 0-4, 28-32, 56-60, ..., 700-704"),
+        (
+            "1 MIU sc daily x5 every 28 d x9 then 2 MIU sc weekly x2",
+            "days 0-4, 28-32, 56-60, ..., 224-228; 252, 259",
+        ),
+        ("1 MIU sc daily x5 then weekly x3", "days 0-4, 11, 18, 25"),
+        ("1 mg iv every 12 h x6", "days 0-2 (up to 2 a day)"),
+        ("1 MIU sc at 0, 36 h", "days 0, 1.5"),
+        ("1 MIU sc once from day 3", "day 3"),
+        ("none", "no dose"),
+    ],
+)
+def test_days_of_the_doses_are_listed_for_people(text: str, when: str) -> None:
+    assert Schedule.parse(text).when == when
 
 
 def test_numbers_are_exact() -> None:

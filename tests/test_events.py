@@ -6,14 +6,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import solve_ivp
+from scipy.optimize import brentq
 from solving import kernel
 
 from pkpd.dosing import EventTable
 from pkpd.dosing.events import DOSE, REPLACE, RESET, STEADY, STEADY_ADDED
 from pkpd.errors import InputError
+from pkpd.kernel import load
 from pkpd.ode.status import NOT_PERIODIC
 from pkpd.simulate import typical_values
 from pkpd.solve import solve
+from pkpd.symbolic.model import read_model
 
 # Every number of a route is a parameter; elimination is linear (Vmax = 0) or saturates.
 ROUTES = """
@@ -303,6 +307,96 @@ def test_a_model_that_uses_the_time_has_no_steady_state_of_a_dose():
         solve(k, typical_values(k), table(k, steady(10.0, 6.0)), TIMES)
 
 
+# --- where much accumulates ----------------------------------------------------------------------------------------------
+
+SATURABLE = """
+model   an elimination that saturates
+source  Michaelis and Menten
+time    h
+parameter Vmax = 10 [mg/h]
+parameter Km = 5 [mg]
+parameter ka = 1 [1/h]
+state depot [mg]
+state central [mg]
+route iv -> central
+route oral -> depot
+d depot = -ka*depot
+d central = ka*depot - Vmax*central/(Km + central)
+output amount = central [mg]
+"""
+
+
+def trough(dose, Vmax=10.0, Km=5.0, interval=12.0):
+    """Before a bolus D at steady state: Km log((y + D)/y) + D = Vmax interval."""
+    return dose / np.expm1((Vmax * interval - dose) / Km)
+
+
+@pytest.mark.parametrize(("dose", "within"), [(110.0, 1e-6), (119.9, 1e-6), (119.99, 1e-6), (119.999, 1e-5)])
+def test_a_steady_state_just_below_capacity_is_found(dose, within):
+    """120 mg are eliminated in an interval at the most; with 119.99 mg, what is there is 500 times that."""
+    k = kernel(SATURABLE)
+    assert amounts(k, table(k, steady(dose, 12.0)), [0.0], rtol=1e-6) == pytest.approx(
+        [trough(dose) + dose], rel=within
+    )
+    added = amounts(k, table(k, steady(dose, 12.0) | {"kind": STEADY_ADDED}), [0.0], rtol=1e-6)
+    assert added == pytest.approx([trough(dose) + dose], rel=within)
+
+
+def test_just_below_capacity_of_a_drug_that_is_absorbed_first():
+    """Against SciPy at rtol 1e-12: the state before the dose is that of one interval later."""
+    k, dose = kernel(SATURABLE), 119.99
+    depot = dose * np.exp(-12.0) / -np.expm1(-12.0)
+
+    def gained(y):  # over an interval; in x = central - y, so that what is added up is small
+        def rhs(t, x):
+            return (depot + dose) * np.exp(-t) - 10.0 * (y + x) / (5.0 + y + x)
+
+        return solve_ivp(rhs, (0.0, 12.0), [0.0], rtol=1e-12, atol=1e-12, method="DOP853").y[0, -1]
+
+    exact = brentq(gained, 1e4, 1e5, rtol=1e-12)
+    found = solve(k, typical_values(k), table(k, steady(dose, 12.0, "oral")), [0.0], keep_states=True).check()
+    assert found.states[0, 0] == pytest.approx([depot + dose, exact], rel=1e-5)
+
+
+def test_at_and_above_capacity_there_is_no_steady_state_whoever_the_neighbours_are():
+    k = kernel(SATURABLE)
+    limits = np.array([10.0, 9.9999, 9.99, 9.0, 119.99 / 12, 119.9999 / 12, 12.0, 10.001])
+    p = np.tile(typical_values(k), (len(limits), 1))
+    p[:, k.PARAMETERS.index("Vmax")] = limits
+    found = solve(k, p, table(k, steady(119.99, 12.0)), [0.0])
+    exists = limits * 12 > 119.9901
+    assert (found.status == np.where(exists, 0, NOT_PERIODIC)).all()
+    assert found.outputs[exists, 0, 0] == pytest.approx(119.99 + trough(119.99, limits[exists]), rel=1e-6)
+    assert "no steady state of a repeated dose" in found.failure(2)
+    alone = [solve(k, one, table(k, steady(119.99, 12.0)), [0.0]).outputs[0] for one in p]
+    assert np.allclose(alone, found.outputs, rtol=1e-6, equal_nan=True)
+
+
+def test_the_gradient_of_a_steady_state_just_below_capacity():
+    k, dose = kernel(SATURABLE), 119.99
+    found = solve(
+        k, typical_values(k), table(k, steady(dose, 12.0)), [0.0], directions=["Vmax", "dose[0]"]
+    ).check()
+    at = [trough(dose, 10 + h) + dose for h in (1e-6, -1e-6)]
+    by_dose = [trough(dose + h) + dose + h for h in (1e-5, -1e-5)]
+    exact = [(at[0] - at[1]) / 2e-6, (by_dose[0] - by_dose[1]) / 2e-5]
+    assert found.sensitivities[0, 0, 0] == pytest.approx(exact, rel=1e-4)
+
+
+@pytest.mark.parametrize("k_slow", [1e-3, 1e-6, 1e-8])
+@pytest.mark.parametrize("method", ["auto", "linear"])
+def test_what_is_eliminated_slowly_accumulates_to_its_steady_state(k_slow, method):
+    k = kernel(SATURABLE.replace("Vmax*central/(Km + central)", "Vmax/Km*central"))
+    values = {"Vmax": k_slow, "Km": 1.0}
+    found = amounts(k, table(k, steady(10.0, 12.0, "oral")), [0.0], values, rtol=1e-6, method=method)
+    exact = 10.0 / (1.0 - k_slow) * (1 / np.expm1(12 * k_slow) - 1 / np.expm1(12.0))
+    assert found == pytest.approx([exact], rel=1e-6)
+    none = solve(
+        k, typical_values(k, {"Vmax": 1e-15, "Km": 1.0}), table(k, steady(10.0, 12.0)), [0.0], method=method
+    )
+    assert none.status.tolist() == [NOT_PERIODIC]
+
+
 # --- resets, replacement, rates ------------------------------------------------------------------------------------------
 
 
@@ -465,3 +559,206 @@ def test_what_cannot_be_resumed_says_so():
         solve(k, p, table(k, {"time": 0.0, "kind": RESET}), [5.0], initial=[[1.0]], start=3.0)
     with pytest.raises(InputError, match="factors must be finite numbers of shape"):
         solve(k, p, table(k, {"amount": 1.0}), TIMES, factors=[[1.0, 2.0]])
+
+
+# --- what is computed once is that of its own time ---------------------------------------------------------------------------
+
+GROWING = """
+model   what depends on a covariate
+source  none: a test
+time    h
+parameter k = 0.1 [1/h]
+parameter b = 10 [mg/kg]
+parameter lag = 0 [h/kg]
+covariate WT = 70 [kg]
+state central = {initial} [mg]
+route iv -> central  lag = lag*WT
+d central = -k*(central - b*WT*{rests})
+output amount = central [mg]
+"""
+FADING = GROWING.format(initial="b*WT", rests=0)
+RESTING = GROWING.format(initial="steady", rests=1)
+
+
+def weighed(k, events, times, changes, n=1, **options):
+    """Amounts of ``n`` subjects under changes of WT, (n_times,): all the same."""
+    p = np.tile(typical_values(k, options.pop("parameters", None)), (n, 1))
+    options = {"rtol": 1e-10} | options
+    found = solve(k, p, events, times, covariates=changes, **options).check().outputs[:, :, 0]
+    assert np.allclose(found, found[0], rtol=1e-12)
+    return found[0]
+
+
+@pytest.mark.parametrize(("n", "options"), [(1, {}), (20, {}), (1, {"method": "linear"})])
+@pytest.mark.parametrize(("text", "decay"), [(FADING, np.exp(-0.1 * 2)), (RESTING, 1.0)])
+def test_a_reset_takes_the_initial_values_of_its_own_covariates(text, decay, n, options):
+    k = kernel(text)
+    reset = {"time": 5.0, "kind": RESET}
+    found = weighed(k, table(k, reset), [0.0, 5.0, 7.0], [(4.0, "WT", 140.0)], n, **options)
+    assert found == pytest.approx([700.0, 1400.0, 1400.0 * decay], rel=1e-8)
+    # of one instant: a change comes first, unless its rank says otherwise
+    dosed = table(k, reset, {"time": 5.0, "amount": 100.0})
+    found = weighed(k, dosed, [5.0], [(5.0, "WT", 140.0)], n, **options)
+    assert found == pytest.approx([1500.0], rel=1e-12)
+    found = weighed(k, dosed, [5.0], [(5.0, "WT", 140.0, 0.5)], n, **options)
+    assert found == pytest.approx([800.0], rel=1e-12)
+
+
+def test_each_of_several_resets_takes_the_values_of_its_own_time():
+    k = kernel(FADING)
+    resets = table(k, *({"time": time, "kind": RESET} for time in (1.0, 3.0, 5.0)))
+    found = weighed(k, resets, [1.0, 3.0, 5.0], [(2.0, "WT", 90.0), (4.0, "WT", 60.0), (4.0, "b", 5.0)])
+    assert found == pytest.approx([700.0, 900.0, 300.0], rel=1e-12)
+
+
+def test_an_added_steady_state_is_above_the_initial_values_of_its_own_time():
+    k = kernel(RESTING)
+    dose = steady(50.0, 6.0, time=5.0, kind=STEADY_ADDED)
+    found = weighed(k, table(k, dose), [5.0], [(3.0, "WT", 140.0)])
+    on_the_way = 1400.0 - 700.0 * np.exp(-0.1 * 2)
+    assert found == pytest.approx([on_the_way + 50.0 / (1 - np.exp(-0.6))], rel=1e-7)
+
+
+def test_covariates_of_the_start_are_in_the_initial_values():
+    k = kernel(FADING)
+    for change in ((0.0, "WT", 140.0), (-3.0, "WT", 140.0)):
+        found = weighed(k, EventTable.empty(), [0.0, 2.0], [change])
+        assert found == pytest.approx([1400.0, 1400.0 * np.exp(-0.2)], rel=1e-8), change
+    later = weighed(k, EventTable.empty(), [0.0], [(0.0, "WT", 140.0, -0.5)])
+    assert later == pytest.approx([700.0])
+
+
+def test_a_reset_takes_the_covariate_that_runs_linearly_as_it_is_then():
+    k = load(read_model(FADING, "test.model"), linear=["WT"])
+    events = table(k, {"time": 5.0, "kind": RESET}, {"time": 5.0, "amount": 100.0})
+    knots = {"WT": ([0.0, 10.0], [70.0, 90.0])}
+    found = amounts(k, events, [0.0, 5.0, 7.0], knots=knots)
+    assert found == pytest.approx([700.0, 900.0, 900.0 * np.exp(-0.2)], rel=1e-8)
+
+
+def test_covariates_run_linearly_before_zero_too():
+    k = load(read_model(GROWING.format(initial="b*WT", rests=1), "test.model"), linear=["WT"])
+    knots = {"WT": ([-10.0, 10.0], [60.0, 80.0])}  # b WT rises by 10 mg/h, and the amount follows it
+    since = np.array([0.0, 5.0, 12.0])
+    found = amounts(k, EventTable.empty(), since - 5.0, knots=knots)
+    assert found == pytest.approx(650.0 + 10.0 * since - 100.0 * (1 - np.exp(-0.1 * since)), rel=1e-8)
+
+
+def test_a_dose_on_its_way_has_the_lag_and_the_size_of_its_own_time_also_in_a_solve_that_goes_on():
+    k = kernel(FADING)
+    size = k.PARAMETERS.index("WT")
+    values = {"b": 0.0, "lag": 0.05}  # 3.5 h, and 7 h for 140 kg
+    doses = [
+        {"time": 1.0, "amount": 1.0, "duration": 4.0, "size": size},  # from 4.5 to 8.5 at 17.5 mg/h
+        {"time": 3.0, "amount": 1.0, "size": size},  # 140 mg at 10
+    ]
+    changes = [(2.0, "WT", 140.0)]
+    times = np.array([6.0, 8.5, 9.5, 10.0])
+    infused = (
+        175.0 * (1 - np.exp(-0.1 * np.clip(times - 4.5, 0.0, 4.0))) * np.exp(-0.1 * (times - 8.5).clip(0))
+    )
+    exact = infused + 140.0 * (times == 10.0)
+    events = table(k, *doses)
+    assert weighed(k, events, times, changes, parameters=values) == pytest.approx(exact, rel=1e-8)
+    for start in (3.5, 5.0):
+        held = 175.0 * (1 - np.exp(-0.1 * max(start - 4.5, 0.0)))
+        again = weighed(k, events, times, changes, parameters=values, initial=[[held]], start=start)
+        assert again == pytest.approx(exact, rel=1e-8), start
+
+
+# --- when a solve begins -------------------------------------------------------------------------------------------------
+
+CLOCK = """
+model   rates that depend on the time
+source  none: a test
+time    h
+parameter s = 2 [mg/h^2]
+state central = 1 [mg]
+route iv -> central
+d central = s*t
+output amount = central [mg]
+output clock = t [h]
+"""
+
+
+@pytest.mark.parametrize("start", [-5.0, 0.0, 3.0])
+@pytest.mark.parametrize("n", [1, 20])
+@pytest.mark.parametrize("method", ["auto", "linear"])
+def test_the_clock_of_a_model_reads_the_time_at_which_it_starts(start, n, method):
+    k = kernel(CLOCK)
+    assert k.LINEAR or method == "auto"
+    times = start + np.array([0.0, 1.0, 4.0])
+    exact = np.stack([1.0 + times**2 - start**2, times], axis=1)
+    p = np.tile(typical_values(k), (n, 1))
+    found = solve(k, p, EventTable.empty(), times, start=start, method=method, rtol=1e-10).check()
+    assert np.allclose(found.outputs, exact, rtol=1e-9, atol=1e-9)
+    if start < 0.0:  # by itself, at the first dose or output before nought
+        early = solve(k, p, EventTable.empty(), times, rtol=1e-10).check()
+        dosed = solve(k, p, table(k, {"time": start, "amount": 4.0}), times, rtol=1e-10).check()
+        assert np.allclose(early.outputs, exact, rtol=1e-9, atol=1e-9)
+        assert np.allclose(dosed.outputs, exact + np.array([4.0, 0.0]), rtol=1e-9, atol=1e-9)
+    reset = table(k, {"time": start + 2.0, "kind": RESET})
+    found = solve(k, p, reset, times[2:], start=start, rtol=1e-10).check().outputs
+    assert np.allclose(found, [1.0 + times[2] ** 2 - (start + 2.0) ** 2, times[2]], rtol=1e-9)
+
+
+def test_gradients_by_what_starts_later_or_earlier():
+    k = kernel(CLOCK)
+    p = typical_values(k)
+    found = solve(k, p, EventTable.empty(), [5.0], start=3.0, directions=["s", "central(0)"], rtol=1e-9)
+    assert found.check().sensitivities[0, 0, 0] == pytest.approx([(25.0 - 9.0) / 2, 1.0], rel=1e-7)
+
+
+def test_nothing_lies_before_a_start_that_is_given():
+    k = kernel(PLAIN)
+    p = typical_values(k)
+    with pytest.raises(InputError, match="an event, at 2, before the start, 3"):
+        solve(k, p, table(k, {"time": 2.0, "amount": 1.0}), [5.0], start=3.0)
+    with pytest.raises(InputError, match="an output time, 2, before the start, 3"):
+        solve(k, p, EventTable.empty(), [2.0, 5.0], start=3.0)
+    with pytest.raises(InputError, match="the start must be a finite number"):
+        solve(k, p, EventTable.empty(), [2.0], start=np.nan)
+
+
+# --- several things at one instant ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("n", "options"), [(1, {}), (20, {}), (1, {"method": "linear"}), (1, {"method": "rodas5p"})]
+)
+def test_outputs_of_one_instant_stand_between_its_events_where_their_ranks_say(n, options):
+    k = kernel(PLAIN)
+    events = table(
+        k,
+        {"time": 0.0, "amount": 10.0},  # arrives at 0.1 + 0.2, which is a little more than 0.3
+        {"time": 0.2, "amount": 100.0, "kind": DOSE},  # at 0.4
+        {"time": 0.30, "kind": REPLACE, "route": 0, "amount": 7.0},
+        {"time": 0.30, "kind": RESET},
+        {"time": 0.30, "amount": 5.0, "kind": STEADY, "interval": 6.0},
+    )
+    events = replace(events, time=[0.1, 0.2, 0.3, 0.3, 0.3])
+    p = np.tile(typical_values(k, {"lag": 0.2}), (n, 1))
+    ranks = [1.5, 2.5, 3.5, np.inf, 1.5, -7.0]
+    times = [0.3, 0.3, 0.3, 0.3, 0.2, 0.2]
+    found = solve(k, p, events, times, ranks=ranks, rtol=1e-10, **options).check().outputs[:, :, 0]
+    tail = 5.0 / (1 - np.exp(-0.2 * 6.0)) * np.exp(-0.2 * 5.8)  # the last dose came 5.8 h ago
+    assert np.allclose(found, [10.0, 7.0, 0.0, tail, 0.0, 0.0], rtol=1e-7)
+
+
+def test_outputs_before_an_event_have_the_gradients_of_what_came_so_far():
+    k = kernel(PLAIN)
+    events = table(k, {"amount": 10.0}, {"time": 2.0, "amount": 30.0})
+    found = solve(
+        k,
+        typical_values(k),
+        events,
+        [2.0, 2.0],
+        ranks=[0.5, np.inf],
+        directions=["F", "dose[1]", "k"],
+        rtol=1e-9,
+    ).check()
+    left = 10.0 * np.exp(-0.4)
+    exact = [[left, 0.0, -2.0 * left], [left + 30.0, 1.0, -2.0 * left]]
+    assert np.allclose(found.sensitivities[0, :, 0], exact, rtol=1e-7, atol=1e-9)
+    with pytest.raises(InputError, match=r"ranks must be numbers of shape \(2,\)"):
+        solve(k, typical_values(k), events, [2.0, 2.0], ranks=[0.5])

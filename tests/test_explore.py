@@ -361,6 +361,8 @@ def test_exports_hold_what_the_page_shows(page, context, site, tmp_path):
             ("p95", "high"),
             ("difference to A", "difference"),
             ("probability better than A", "better"),
+            ("probability the same", "same"),
+            ("probability worse than A", "worse"),
             ("median by parameters p5", "median_low"),
         ]:
             assert (row[mine] or "nan") == other[theirs] or float(row[mine] or "nan") == pytest.approx(

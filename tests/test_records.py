@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pkpd.dosing import Part, Schedule
-from pkpd.dosing.covariates import GAP
 from pkpd.dosing.csvfile import parse_table
 from pkpd.dosing.events import DOSE, REPLACE, RESET, STEADY, STEADY_ADDED
 from pkpd.dosing.intake import Intake
@@ -89,7 +88,8 @@ def test_lines_become_events_observations_and_covariates():
     assert found.events.route[[0, 3, 4]].tolist() == [0, 1, 2]  # sc, iv, and the state effect
     assert np.isnan(found.events.duration[[0, 3]]).all()  # as the route has it
     assert found.observations.time.tolist() == [0, 6, 8]
-    assert found.observations.output_times.tolist() == [-GAP, 6, 8]
+    assert -1 < found.observations.rank[0] < 0  # above the first event
+    assert np.isposinf(found.observations.rank[1:]).all()
     assert np.array_equal(found.observations.value, [0.5, 3.5, np.nan], equal_nan=True)
     assert found.observations.value_id == ("il2", "il2", "treg")
     assert found.observations.line.tolist() == [2, 4, 6]
@@ -99,8 +99,9 @@ def test_lines_become_events_observations_and_covariates():
 
 def test_an_observation_above_a_dose_of_its_instant_is_taken_before_it():
     found = course("ID,TIME,AMT,CMT\n1,0,5,1\n1,24,,\n1,24,5,1\n1,24,,\n")
-    before, after = found.observations.output_times
-    assert (before, after) == (24 - 24 * GAP, 24)
+    assert found.observations.time.tolist() == [24, 24]
+    before, after = found.observations.rank
+    assert 0 < before < 1 < after
 
 
 SPELLINGS = [
@@ -258,6 +259,36 @@ def test_a_file_without_doses_gives_empty_event_tables():
     assert [len(course.events) for course in found.courses] == [0, 0]
 
 
+IDS = [
+    "20230000000000001",
+    "20230000000000002",
+    "01",
+    "1",
+    "1e5",
+    "100000",
+    "#5",
+    "a, b",
+    'so "x"',
+    "NA",
+    "é",
+]
+
+
+def test_an_id_is_text_with_every_digit_that_was_written():
+    quoted = ['"' + name.replace('"', '""') + '"' for name in IDS]
+    records = parse_records("ID,TIME,AMT\n" + "".join(f"{name},0,.\n{name},1,.\n" for name in quoted))
+    assert [subject.id for subject in records.subjects] == IDS
+    assert all(len(subject.records) == 2 for subject in records.subjects)
+
+
+def test_one_number_is_one_subject_with_and_without_a_decimal_point_that_says_nothing():
+    text = "ID,TIME,AMT\n1,0,.\n1.0,1,.\n 1 ,2,.\n1.,3,.\n1.10,0,.\n1.1,0,.\n-7.00,0,.\n-7,0,.\n"
+    found = [(subject.id, len(subject.records)) for subject in parse_records(text).subjects]
+    assert found == [("1", 4), ("1.10", 1), ("1.1", 1), ("-7.00", 2)]
+    with pytest.raises(DataError, match=r'4:1 .*: subject "1\.0" had its last line in line 2'):
+        parse_records("ID,TIME,AMT\n1,0,.\n2,0,.\n1.0,1,.\n")
+
+
 # --- one schedule, many files -----------------------------------------------------------------------------------------
 
 
@@ -380,9 +411,11 @@ WEIGHTS = "ID,TIME,AMT,wt,SEX\n1,0,.,70,F\n1,5,.,.,F\n1,10,.,80,F\n1,20,.,80,F\n
 def test_covariates_run_by_the_rule_that_is_asked_for():
     locf, nocb, linear = (course(WEIGHTS, covariates=rule) for rule in ("locf", "nocb", "linear"))
     assert locf.baseline == nocb.baseline == linear.baseline == {"WT": 70}
-    assert locf.changes == ((10, "WT", 80), (30, "WT", 60))
-    assert [change[1:] for change in nocb.changes] == [("WT", 80), ("WT", 60)]
-    assert [change[0] for change in nocb.changes] == pytest.approx([GAP / 2, 20 + 10 * GAP], rel=1e-15)
+    assert locf.changes == ((10, "WT", 80, -1), (30, "WT", 60, -1))
+    assert [change[:3] for change in nocb.changes] == [(0, "WT", 80), (20, "WT", 60)]
+    # the output of a line comes before what holds from there on
+    assert [np.isposinf(rank) for rank in nocb.observations.rank] == [False, True, True, False, True]
+    assert [change[3] for change in nocb.changes] > nocb.observations.rank[[0, 3]].tolist()
     assert linear.changes == () == tuple(locf.knots) == tuple(nocb.knots)
     times, values = linear.knots["WT"]
     assert (times.tolist(), values.tolist()) == ([0, 10, 20, 30], [70, 80, 80, 60])
@@ -403,11 +436,11 @@ def test_lines_of_one_time_have_their_own_covariates_in_the_order_of_the_file(ru
     """An output above the dose, the dose, and an output below it: none sees the value of another, whatever comes later."""
     text = "ID,TIME,AMT,CMT,WT\n1,0,,,70\n1,24,,,71\n1,24,5,1,72\n1,24,,,73\n1,30,,,74\n"
     found = course(text, covariates=rule)
-    moments = [0, 24 - 24 * GAP, 24, 24 + 48 * GAP, 30]
-    assert found.observations.output_times.tolist() == [moment for moment in moments if moment != 24]
     assert found.observations.time.tolist() == [0, 24, 24, 30]
+    ranks = found.observations.rank.tolist()
+    moments = [(0, ranks[0]), (24, ranks[1]), (24, 0), (24, ranks[2]), (30, ranks[3])]
     for moment, expected in zip(moments, range(70, 75), strict=True):
-        earlier = [value for time, _, value in found.changes if time <= moment]
+        earlier = [value for time, _, value, rank in found.changes if (time, rank) < moment]
         assert [found.baseline["WT"], *earlier][-1] == expected
 
 
@@ -422,7 +455,7 @@ def test_other_columns_are_named_and_not_read():
         ("1,3,.,heavy", "3:7 (WT)", '"heavy" is not a number'),
         ("1,3,.,0.5", "3:7 (WT)", "outside its bounds 1 .. 500"),
         ("1,0,.,71", "3:7 (WT)", "two values at one time, 70 and 71"),
-        ("1,3,5,70\n1,3,5,71", "4:7 (WT)", "two values at one time, 70 and 71"),
+        ("1,3,5,70\n1,3,.,70\n1,3,.,71\n1,3,.,72", "6:7 (WT)", "two values at one time, 71 and 72"),
         ("2,0,.,.", "3:7 (WT)", 'subject "2" has no value of WT'),
     ],
 )

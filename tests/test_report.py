@@ -351,6 +351,62 @@ def test_a_failure_leaves_the_old_report(result, curves, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+@pytest.mark.parametrize("older", [False, True])
+def test_an_interrupted_report_keeps_the_finished_fit(result, curves, tmp_path, monkeypatch, older):
+    from pkpd import plot
+
+    folder = tmp_path / "out"
+    if older:
+        report.write_report(result, folder, curves=curves)
+    new = dataclasses.replace(result, title="new")
+
+    def interrupted(*_, **__):
+        if not older:
+            assert FitResult.read_json(folder / "result.json").title == "new"  # before any picture
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(plot, "save", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            report.write_report(new, folder, curves=curves)
+        # nothing of the older report is left beside the new numbers
+        assert [item.name for item in folder.iterdir()] == ["result.json"]
+        assert report.read_report(folder) == (new, None)
+    # writing it again, from itself, loses nothing when it is interrupted
+    page = report.write_report(new, folder, curves=curves)
+    before = sorted(folder.iterdir())
+    with monkeypatch.context() as patch:
+        patch.setattr(plot, "save", interrupted)
+        older = True
+        with pytest.raises(KeyboardInterrupt):
+            report.write_report(new, folder, curves=curves)
+    assert sorted(folder.iterdir()) == before and page.exists()
+
+
+def test_only_what_is_there_is_named_of_patients_and_sources(result):
+    rows = tuple(dataclasses.replace(row, population="", schedule="none", doi="") for row in result.rows)
+    shown = report.document(dataclasses.replace(result, rows=rows))
+    assert shown["rows"][0]["patients"] == "none; n = 12"
+    text = report.render(shown)
+    assert "none; , n" not in text and "; ;" not in text and "; </" not in text
+    assert all(value for _, value in shown["facts"])
+
+
+def test_pages_fit_paper_dark_rooms_and_small_screens(result, curves):
+    page = report.render(report.document(result, curves))
+    style = page[page.index("<style>") : page.index("</style>")]
+    on_paper = style[style.index("@media print") :]
+    # intervals stand in a size that goes by that of their number
+    assert re.search(r"\.soft[^{]*{[^}]*font-size: \.9em", style)
+    assert "details::details-content" in on_paper and "summary { display: none" not in on_paper
+    assert "white-space: pre-wrap" in on_paper
+    assert "invert(1)" in style and "background: #fff" not in style
+    tables = re.findall(r'<div class="scroll"[^>]*><table>\n<thead>', page)
+    assert len(tables) > 3
+    assert page.count('class="sideways"') >= len(tables)
+    assert all('tabindex="0"' in table for table in tables)
+
+
 def test_a_folder_with_other_things_is_not_touched(result, curves, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(DataError, match=r"thesis\.tex"):

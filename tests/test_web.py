@@ -256,6 +256,7 @@ def test_the_command_line_gives_the_same_numbers(asked, tmp_path):
                 ("median", found["median"]), ("low", found["low"]), ("high", found["high"]),
                 ("difference", difference["median"]), ("difference_low", difference["low"]),
                 ("difference_high", difference["high"]), ("better", found["probability"]),
+                ("same", found["same"]), ("worse", found["worse"]),
                 ("missing", found["missing"]), ("beyond", found["beyond"]),
             ]:  # fmt: skip
                 assert digits(row[name]) == value, (row["endpoint"], name)

@@ -44,7 +44,7 @@ def generated(kernel: Kernel, where: Callable[..., Any] | None = None, **names: 
 
 def extended(kernel: Kernel, space: dict[str, Any], p: Sequence[Any]) -> list[Any]:
     """Parameters followed by the constants that the kernel derives from them, if it does."""
-    values = [*p, *[0.0] * getattr(kernel, "N_CONSTANTS", 0)]
+    values = [*p, *[0.0] * (kernel.n_prepared - kernel.n_params)]
     if "constants" in space:
         space["constants"](values)
     return values

@@ -8,6 +8,7 @@ before a command runs.
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import re
 import sys
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pkpd.cli import streams
 from pkpd.cli.compare import compare
 from pkpd.cli.explore import explore
 from pkpd.cli.optimise import optimise
@@ -75,8 +77,12 @@ FIGURE_ENDINGS = (".png", ".svg", ".pdf")
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; ends with ``SystemExit``. Our own errors are printed as their sentence, without traceback."""
+    streams.settle(sys.argv[1:] if arguments is None else arguments)
     try:
-        app(arguments, prog_name="pkpd")
+        try:
+            app(arguments, prog_name="pkpd")
+        finally:
+            streams.flush()
     except PkpdError as error:
         _stop(str(error), error.exit_code)
     except OSError as error:
@@ -375,6 +381,13 @@ def simulate(
         str | None,
         typer.Option(help="With a data file: unit of its times (default: the model's).", show_default=False),
     ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            help='With a data file: when all subjects begin with their initial values, "0" or "-1 d" (default: each at its first line).',
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -392,6 +405,21 @@ def simulate(
     rtol: Annotated[
         float, typer.Option(min=1e-13, max=0.1, help="Relative tolerance of the integration.")
     ] = 1e-6,
+    atol: Annotated[
+        str | None,
+        typer.Option(
+            help='Absolute tolerance: "1e-6" for every state in its own unit, or "depot = 1e-6, central = 1e-3" (default: from the size of each state).',
+            show_default=False,
+        ),
+    ] = None,
+    h_max: Annotated[
+        str | None,
+        typer.Option(
+            "--h-max",
+            help='The longest step, "0.25 h": for a short rise of the rates that nothing announces, which longer steps may pass over.',
+            show_default=False,
+        ),
+    ] = None,
     jobs: JobsOption = None,
     stats: Annotated[bool, typer.Option("--stats", help="Print what the integrator did.")] = False,
     json: JsonOption = False,
@@ -430,10 +458,13 @@ def simulate(
         raise InputError(
             f"{schedule} says itself who the subjects are: leave out {'--subjects' if subjects > 1 else '--plot'}"
         )
-    if not from_file and (covariates or time_unit):
-        raise InputError("--covariates and --time-unit belong to a data file of subjects, such as trial.csv")
+    if not from_file and (covariates or time_unit or start):
+        raise InputError(
+            "--covariates, --time-unit and --start belong to a data file of subjects, such as trial.csv"
+        )
 
     from pkpd.dosing import Schedule
+    from pkpd.dosing.quantities import units_per_day
     from pkpd.dosing.records import read_records
 
     records = read_records(schedule) if from_file else None
@@ -444,16 +475,33 @@ def simulate(
         kernel = load(model)
     parameters = _overrides(set_ or [], kernel)
     shown = _output_names(outputs, kernel)
+    tolerances: dict[str, Any] = {
+        "rtol": rtol,
+        "atol": None if atol is None else _absolute(atol, kernel),
+        "h_max": math.inf if h_max is None else _in_time_unit(h_max, kernel.TIME_UNIT, "--h-max"),
+    }
     if records is not None:
+        unit = time_unit or kernel.TIME_UNIT
         if until is None and every is not None:
-            until = f"{float(records.last)!r} {time_unit or kernel.TIME_UNIT}"
-        asked = None if times is until is None else _times(times, until, every, doses, kernel.TIME_UNIT)
+            until = f"{float(records.last)!r} {unit}"
+        if start is None:
+            firsts = {subject.records[0].time for subject in records.subjects}
+            per_unit = units_per_day(kernel.TIME_UNIT) / units_per_day(unit)
+            begin = float(firsts.pop() * per_unit) if len(firsts) == 1 else 0.0
+        else:
+            begin = _in_time_unit(start, kernel.TIME_UNIT, "--start", negative=True)
+        asked = (
+            None
+            if times is until is None
+            else _times(times, until, every, doses, kernel.TIME_UNIT, begin=begin)
+        )
         options = {
+            "start": None if start is None else begin,
             "covariates": covariates,
             "time_unit": time_unit,
             "method": method,
-            "rtol": rtol,
             "threads": jobs,
+            **tolerances,
         }
         _simulate_records(
             kernel,
@@ -484,9 +532,9 @@ def simulate(
             subjects=subjects,
             seed=seed,
             method=method,
-            rtol=rtol,
             threads=jobs,
             progress=lambda done, total: work.update(what, done / total, f"{done} of {total}"),
+            **tolerances,
         )
     elapsed = time.perf_counter() - started
 
@@ -596,6 +644,24 @@ def _check_size(subjects: int, n_times: int, n_outputs: int) -> None:
         )
 
 
+def _absolute(text: str, kernel: Kernel) -> float | list[float]:
+    """``"1e-6"`` for all states, or ``"depot = 1e-6, central = 1e-3"`` with 0 for the rest."""
+    values = [0.0] * kernel.n_states
+    for piece in text.split(","):
+        name, equals, number = (part.strip() for part in piece.rpartition("="))
+        try:
+            value = float(number)
+        except ValueError:
+            value = math.nan
+        if not 0.0 <= value < math.inf:
+            raise InputError(f'--atol: "{number}" is not a number of at least 0')
+        if not equals and "," not in text:
+            return value
+        _check_known(name, kernel.STATES, f"--atol: {kernel.NAME}", "state")
+        values[kernel.STATES.index(name)] = value
+    return values
+
+
 def _output_names(given: str | None, kernel: Any) -> list[str]:
     """``"treg_pct, il2"`` -> names that the model has; empty if none was given."""
     names = [name.strip() for name in (given or "").split(",") if name.strip()]
@@ -626,9 +692,16 @@ def _even(end: float, hour: float, most: int) -> np.ndarray:
 
 
 def _times(
-    times: str | None, until: str | None, every: str | None, doses: Any, time_unit: str, most: int = 800
+    times: str | None,
+    until: str | None,
+    every: str | None,
+    doses: Any,
+    time_unit: str,
+    most: int = 800,
+    *,
+    begin: float = 0.0,
 ) -> np.ndarray:
-    """Output times in the model's unit, shape (n_times,), ascending.
+    """Output times in the model's unit from ``begin`` on, shape (n_times,), ascending.
 
     Without ``--until`` the horizon is the last dose and 28 days more (48 hours more if all doses fall within two days).
     """
@@ -655,10 +728,13 @@ def _times(
         end = sum(_in_time_unit(text, time_unit, "--until") for text in (f"{doses.span} d", rest))
     else:
         end = _in_time_unit(until, time_unit, "--until")
-    if end == 0:
-        return np.zeros(1)
+    if end < begin:
+        raise InputError(f"--until {until!r} lies before the start, {begin:g} {time_unit}")
+    if end == begin:
+        return np.array([begin])
+    end -= begin
     if every is None:
-        return _even(end, _in_time_unit("1 h", time_unit, "--until"), most)
+        return begin + _even(end, _in_time_unit("1 h", time_unit, "--until"), most)
     step = _in_time_unit(every, time_unit, "--every")
     if step <= 0:
         raise InputError(f"--every {every!r}: the step must be longer than zero")
@@ -666,17 +742,22 @@ def _times(
     if n > 10_000_000:
         raise InputError(f"--every {every!r} makes {n:.3g} output times; choose a longer step")
     steps = np.arange(int(n + 1e-9) + 1) * step
-    return steps if end - steps[-1] < 1e-9 * end else np.append(steps, end)
+    return begin + (steps if end - steps[-1] < 1e-9 * end else np.append(steps, end))
 
 
 def _write_table(frame: pd.DataFrame, summary: Callable[[], dict[str, Any]], path: Path) -> None:
     """The tidy table, whole or not at all."""
+    import csv
+
     from pkpd.files import replacing, to_json
 
     with replacing(path) as temporary:
         match path.suffix.lower():
             case ".csv":
-                frame.to_csv(temporary, index=False)
+                first = frame.iloc[:, 0]  # a text that begins with # would be read as a comment
+                hidden = any(isinstance(value, str) and value.startswith("#") for value in first)
+                quoting = csv.QUOTE_NONNUMERIC if hidden else csv.QUOTE_MINIMAL
+                frame.to_csv(temporary, index=False, quoting=quoting)
             case ".parquet":
                 frame.to_parquet(temporary, index=False)
             case ".json":
@@ -709,6 +790,7 @@ def _profile_summary(profile: Profile) -> dict[str, Any]:
     return {
         "model": profile.model,
         "schedule": str(profile.schedule),
+        "dose_days": profile.schedule.when,
         "time_unit": profile.time_unit,
         "subjects": int(values.shape[0]),
         "times": {
@@ -728,6 +810,9 @@ def _show_profile(profile: Profile, shown: list[str]) -> None:
     many = facts["subjects"] > 1
     out = _console()
     out.print(f"[bold]{_plain(facts['model'])}[/]  {_plain(facts['schedule'])}", soft_wrap=True)
+    if profile.schedule.n_doses:
+        counted = _counted(profile.schedule.n_doses, "dose")
+        out.print(f"{counted} on {_plain(facts['dose_days'])}", style="dim", soft_wrap=True)
 
     def cell(q: dict[str, float]) -> str:
         return f"{q['median']:.4g} ({q['p5']:.3g} to {q['p95']:.3g})" if many else f"{q['median']:.5g}"
@@ -831,11 +916,15 @@ def fit(
             progress=work.update,
         )
         work.update(
-            "interrupted: writing the report of the best point so far (Ctrl-C again: without it)"
+            "interrupted: writing the report of the best point so far (Ctrl-C again: the result alone)"
             if result.interrupted
             else "writing the report"
         )
-        page = write_report(result, folder, fit=spec, jobs=jobs, progress=work.update)
+        try:
+            page = write_report(result, folder, fit=spec, jobs=jobs, progress=work.update)
+        except KeyboardInterrupt:
+            _note(f"the fit is kept in {folder / 'result.json'}; its report: pkpd report {folder}", quiet)
+            raise
     if json:
         _print_json(result.to_dict() | {"report": str(page)})
     elif not quiet:

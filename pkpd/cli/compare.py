@@ -179,6 +179,8 @@ def show(comparison: Comparison, *, everything: bool = True) -> None:
         schedule = arm.text
         words = arm.label if arm.label.startswith(schedule) else f"{arm.label}: {schedule}"
         out.print(Text.assemble((mark, "bold"), "  ", words), soft_wrap=whole)
+        if arm.schedule.n_doses:
+            out.print(Text(f"{' ' * len(mark)}  {arm.when}", style="dim"), soft_wrap=whole)
     out.print()
     lines, left_out = _lines(comparison, marks, math.inf if whole else out.width)
     for line in lines:
@@ -209,12 +211,13 @@ def _lines(comparison: Comparison, marks: list[str], width: float) -> tuple[list
 
     Where it is still wider than ``width``, it goes without what the parameters alone do; whether it does is the second value.
     """
-    from pkpd.report.numbers import unit
+    from pkpd.report.numbers import shares, unit
 
     several = len(comparison.arms) > 1
     heads = [
-        ["", "median", "median, by", "difference to A", "better"],
-        ["", "(90 % of subjects)", "the parameters", "(90 % of subjects)", "than A"],
+        ["", "", "", "", "better/"],
+        ["", "median", "median, by", "difference to A", "same/"],
+        ["", "(90 % of subjects)", "the parameters", "(90 % of subjects)", "worse %"],
     ]
     body: list[list[str]] = []  # a heading is a row of one cell
     for k, endpoint in enumerate(comparison.endpoints):
@@ -225,15 +228,21 @@ def _lines(comparison: Comparison, marks: list[str], width: float) -> tuple[list
         name = f"{endpoint.name} ({shown})" if shown else endpoint.name
         name += {1: " ↑", -1: " ↓"}.get(endpoint.better, "")
         if several:
-            body.append([plain(name)])
+            margin = (
+                ""
+                if endpoint.relevant is None or not endpoint.better
+                else endpoint.relevant.shown(unit(endpoint.unit))
+            )
+            body.append(
+                [plain(name) + (f"  [dim]the same: less than {plain(margin)} apart[/]" if margin else "")]
+            )
         for mark, row in zip(marks, rows, strict=True):
             cells = [f" {mark}" if several else name, _cell(row.median, row.low, row.high, "no value")]
             cells.append(_span(row.median_low, row.median_high))
             if several:
-                better = "" if math.isnan(row.better) else f"{100 * row.better:.0f} %"
                 cells += [
                     _cell(row.difference, row.difference_low, row.difference_high, sign=True),
-                    f"{better:>6}",
+                    shares(row.better, row.same, row.worse),
                 ]
             body.append(cells)
     columns = list(range(5 if several else 3))
@@ -247,6 +256,8 @@ def _lines(comparison: Comparison, marks: list[str], width: float) -> tuple[list
         return plain("  ".join(cells[i].ljust(widths[i]) for i in columns).rstrip())
 
     rule = "─" * (sum(widths[i] for i in columns) + 2 * len(columns) - 2)
+    if not several:
+        heads = heads[1:]
     return [*map(line, heads), rule, *(row[0] if len(row) == 1 else line(row) for row in body)], left_out
 
 

@@ -81,7 +81,7 @@ def overrides(given: list[str], kernel: Any) -> dict[str, float]:
     return values
 
 
-def in_time_unit(text: str, time_unit: str, option: str) -> float:
+def in_time_unit(text: str, time_unit: str, option: str, *, negative: bool = False) -> float:
     from pkpd import units
 
     try:
@@ -89,7 +89,7 @@ def in_time_unit(text: str, time_unit: str, option: str) -> float:
         value *= 1.0 if unit == "1" else units.factor(unit, time_unit)
     except PkpdError as error:
         raise InputError(f"{option} {text!r}: {error}") from None
-    if value < 0:
+    if value < 0 and not negative:
         raise InputError(f"{option} {text!r}: a time cannot be negative")
     return value
 
@@ -124,9 +124,16 @@ def plain(text: str) -> str:
 
 
 def print_json(value: Any) -> None:
+    import sys
+
     from pkpd.files import to_json
 
-    typer.echo(to_json(value))
+    text = to_json(value)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # JSON has escapes of its own, which leave the text what it is
+        text = to_json(value, ascii_only=True)
+    typer.echo(text)
 
 
 def note(text: str, quiet: bool = False) -> None:

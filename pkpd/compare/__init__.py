@@ -8,7 +8,7 @@ comparison  medians, intervals, paired differences, and the files they are writt
 schedules   schedules from arguments and files
 """
 
-from pkpd.compare.comparison import MAIN, Comparison, Row, compare, letters
+from pkpd.compare.comparison import MAIN, Comparison, Row, compare, letters, relevant
 from pkpd.compare.scene import Arm, Scene, horizon
 
-__all__ = ["MAIN", "Arm", "Comparison", "Row", "Scene", "compare", "horizon", "letters"]
+__all__ = ["MAIN", "Arm", "Comparison", "Row", "Scene", "compare", "horizon", "letters", "relevant"]

@@ -30,6 +30,7 @@ LEVELS = (0.05, 0.5, 0.95)
 FEWEST_DRAWS, FEWEST_OF_A_DRAW = 10, 5
 """Draws, and subjects of a draw, with fewer of which nothing is said of the parameters' uncertainty."""
 NAN = math.nan
+ROUNDING = 1e-9  # of the smallest relevant difference
 MOST_NUMBERS = 1_000_000  # in rows whose intervals are computed together
 MAIN = (
     "Cmax", "AUC", "Treg peak fold", "Treg mean fold", "Treg trough fold", "Treg days above +50 %", "Treg days to return", "NK mean fold",
@@ -46,9 +47,9 @@ class Row:
 
     median, low, high : over subjects, 5 % and 95 %. median_low, median_high : 90 % interval of the population's median by the uncertainty of the parameters
     alone. difference, difference_low, difference_high : of the same subject under this schedule and under the first; difference_median_low and _high : of the
-    median difference by the parameters alone. better : the probability that a subject does better than under the first schedule, ties counting half. n : subjects
-    with a number; missing : those without a value; beyond : those whose value lies beyond the horizon (they count as larger than any number); pairs : subjects
-    with a value under both. What does not exist is nan, of the first arm the differences and ``better``.
+    median difference by the parameters alone. better, same, worse : the shares of subjects who do better than under the first schedule by at least ``endpoint.relevant``, worse by as much, or
+    neither; together 1. n : subjects with a number; missing : those without a value; beyond : those whose value lies beyond the horizon (they count as larger than any number); pairs : subjects
+    with a value under both. What does not exist is nan, of the first arm the differences and shares.
     """
 
     endpoint: Endpoint
@@ -69,11 +70,14 @@ class Row:
     difference_median_low: float = NAN
     difference_median_high: float = NAN
     better: float = NAN
+    same: float = NAN
+    worse: float = NAN
 
 
 COLUMNS = (
     "arm", "schedule", "group", "endpoint", "unit", "of", "n", "missing", "beyond", "median", "low", "high", "median_low", "median_high",
-    "pairs", "difference", "difference_low", "difference_high", "difference_median_low", "difference_median_high", "better", "definition",
+    "pairs", "difference", "difference_low", "difference_high", "difference_median_low", "difference_median_high", "better", "same", "worse",
+    "relevant", "definition",
 )  # fmt: skip
 
 
@@ -153,6 +157,7 @@ class Comparison:
                     "label": arm.label,
                     "schedule": arm.text,
                     "doses": len(arm.dose_days),
+                    "dose_days": arm.schedule.when,
                     "rules": None if arm.rules is None else arm.rules.to_dict(),
                     "failed_subjects": arm.failed,
                     "warnings": list(arm.warnings),
@@ -174,6 +179,7 @@ class Comparison:
             {"schedule": schedules[row.arm], "arm": row.arm}
             | {("endpoint" if key == "name" else key): getattr(row.endpoint, key) for key in about}
             | {name: getattr(row, name) for name in _NUMBERS}
+            | {"relevant": relevant(row.endpoint)}
             for row in self.rows
         ]
 
@@ -304,7 +310,7 @@ def _row(
         difference_high=high,
         difference_median_low=NAN if own_draws else float(apart[0]),
         difference_median_high=NAN if own_draws else float(apart[1]),
-        better=probability_of_better(values, base, endpoint.better),
+        **dict(zip(("better", "same", "worse"), shares_of_better(values, base, endpoint), strict=True)),
     )
 
 
@@ -319,16 +325,32 @@ def paired(values: Floats, base: Floats) -> Floats:
         return values - base
 
 
-def probability_of_better(values: Floats, base: Floats, better: int) -> float:
-    """The share of subjects who do better than with ``base``, ties counting half; nan where nothing is better (0) or nobody has both.
+def shares_of_better(values: Floats, base: Floats, endpoint: Endpoint) -> Three:
+    """The shares of subjects who do better than with ``base``, the same, and worse; nan where nothing is better (0) or nobody has both.
 
-    A value beyond the horizon is larger than any number, and two of them are a tie.
+    A difference counts from ``endpoint.relevant`` on (which rounding does not take from it), without it any does. A value beyond the horizon is larger
+    than any number, and two of them are the same.
     """
     known = ~np.isnan(values) & ~np.isnan(base)
-    if not better or not known.any():
-        return NAN
-    one, other = (values[known], base[known]) if better > 0 else (base[known], values[known])
-    return float(np.mean((one > other) + 0.5 * (one == other)))
+    if not endpoint.better or not known.any():
+        return NAN, NAN, NAN
+    one, other = values[known], base[known]
+    apart, finite = np.zeros(one.size), np.isfinite(one) & np.isfinite(other)
+    apart[one > other], apart[one < other] = np.inf, -np.inf
+    apart[finite] = one[finite] - other[finite]
+    least = np.zeros(one.size)
+    if endpoint.relevant is not None:
+        least[finite] = endpoint.relevant.margins(one[finite], other[finite]) * (1.0 - ROUNDING)
+    counts = (np.abs(apart) >= least) & (apart != 0.0)
+    better, worse = (float(np.mean(counts & (sign * endpoint.better * apart > 0.0))) for sign in (1, -1))
+    return better, float(np.mean(~counts)), worse
+
+
+def relevant(endpoint: Endpoint) -> str:
+    """From which difference on a schedule is better or worse, and why: "0.1 (a tenth of baseline)"; empty where any counts or none is better."""
+    if endpoint.relevant is None or not endpoint.better:
+        return ""
+    return f"{endpoint.relevant.shown('' if endpoint.unit == '1' else endpoint.unit)} ({endpoint.relevant.reason})"
 
 
 def uncertainty(values: Floats, draw: NDArray[np.int64]) -> tuple[float, float]:
@@ -435,7 +457,8 @@ def _reading(arms: Sequence[Arm]) -> tuple[str, ...]:
     ]
     if len(arms) > 1:
         sentences.append(
-            "Differences are those of the same subject, to the first schedule; better is the share of subjects who do better than with the first, ties counting half."
+            "Differences are those of the same subject, to the first schedule; better, same and worse are the shares of subjects who do better than with the first by at least the endpoint's smallest "
+            "relevant difference, worse by as much, or neither."
         )
     if uncertain and draws >= FEWEST_DRAWS and n // draws >= FEWEST_OF_A_DRAW:
         sentences.append(
@@ -485,6 +508,7 @@ def _provenance(arms: Sequence[Arm]) -> dict[str, Any]:
         **scene.about,
         "until_days": scene.until_days,
         "schedules": {arm.label: arm.text for arm in arms},
+        "dose_days": {arm.label: arm.schedule.when for arm in arms},
         "versions": {"pkpd": __version__, "numpy": np.__version__, "python": platform.python_version()},
     }
 

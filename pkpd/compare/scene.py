@@ -77,6 +77,15 @@ class Arm:
         """What is given, in the schedule language, rules included."""
         return str(self.rules or self.schedule)
 
+    @property
+    def when(self) -> str:
+        """How many doses on which days, for people: "15 doses on days 0-4, 28-32, 56-60"; with rules, as planned."""
+        n = self.schedule.n_doses
+        if not n:
+            return "no dose"
+        planned = " as planned" if self.rules else ""
+        return f"{n:,} dose{'s' * (n > 1)} on {self.schedule.when}{planned}"
+
 
 @dataclass(frozen=True, eq=False)
 class Scene:

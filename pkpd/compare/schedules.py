@@ -154,7 +154,9 @@ def _table(path: Path, text: str, errors: list[str]) -> list[tuple[int, int, str
     try:
         for fields in reader:
             number = reader.line_num
-            if not any(field.strip() for field in fields) or fields[0].lstrip().startswith("#"):
+            quoted = number <= len(lines) and lines[number - 1].lstrip().startswith('"')
+            comment = not quoted and fields[:1] and fields[0].lstrip().startswith("#")
+            if comment or not any(field.strip() for field in fields):
                 continue
             if columns is None:
                 columns = [field.strip().lower() for field in fields]

@@ -1,72 +1,105 @@
 """Covariates of one subject over time, and the order of what shares an instant.
 
 In a file, lines of one time follow each other: a trough stands above the dose of its instant, and a line below the dose may have other covariates. A solve
-takes changes of parameters, doses and outputs of one instant in this order; so what stands above an event is asked for a little before it (`GAP`), and
-what stands below it, with other covariates, a little after. An event with such a line above it and another event above that is a little later, too.
+is told this order by ranks (`Order`); nothing is moved in time for it. Additional doses of earlier lines come before all lines of their instant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pkpd.dosing.events import FIRST
 from pkpd.dosing.records import MISSING, Record, Records, SubjectRecords, number
 
 Floats = NDArray[np.float64]
+Change = tuple[float, str, float, float]
+"""(time, name, value, rank)"""
 
 RULES = ("locf", "nocb", "linear")
 """How a covariate runs between two lines: the last value is carried forward (the line's own holds from its time on); the next is carried backward (the
 line's own holds since the line before, as in NONMEM); or linearly from one to the next. Before the first line and after the last it is constant."""
 
-GAP = 1e-12
-"""Relative to the time (or to one time unit, if that is more): above what the integrator takes for one instant, and below any other difference."""
-
 
 @dataclass(frozen=True)
 class Varying:
-    """A covariate that changes within a subject: (n_values,) times, increasing, and values; ``line`` is the first that changes it."""
+    """A covariate that changes within a subject: (n_values,) times, ascending, values, and the lines with them, counted from 0; ``line`` of the file changes it first."""
 
     name: str
     times: Floats
     values: Floats
+    lines: tuple[int, ...]
     line: int
 
 
-def gap(time: float) -> float:
-    """A little time, seen from this one."""
-    return GAP * max(abs(time), 1.0)
+def sections(lines: Sequence[Record], times: Sequence[float], columns: Sequence[int]) -> list[int]:
+    """The section of its instant that each line is in, from 0; (n_lines,).
 
-
-def instants(
-    lines: Sequence[Record], times: Sequence[float], columns: Sequence[int], given: Collection[float] = ()
-) -> list[float]:
-    """When what each line says is so: its own time, or a little before or after an event of that time; (n_lines,).
-
-    Of events with something between them that is none, or behind an additional dose of that time, the later are a little later.
-    times : of the lines; columns : of their fields that are covariates; given : times of additional doses.
+    A section begins with each event, and below one with a line that has other covariates. times : of the lines; columns : of their fields that are covariates.
     """
-    found: list[float] = []
-    for time, group in groupby(zip(times, lines, strict=True), key=lambda pair: pair[0]):
-        mine = [line for _, line in group]
-        happened = time in given  # an additional dose is of an earlier line
-        if not happened and not mine[0].is_event and any(line.is_event for line in mine):
-            step = -1
-        else:
-            step = 0
+    found: list[int] = []
+    for _, group in groupby(zip(times, lines, strict=True), key=lambda pair: pair[0]):
+        section = -1
         event: Record | None = None
-        for i, line in enumerate(mine):
+        for _, line in group:
             if line.is_event:
-                if i and not mine[i - 1].is_event:
-                    step = step + 2 if happened else 0
-                happened, event = True, line
+                section, event = section + 1, line
+            elif section < 0:
+                section = 0
             elif event is not None and _other_values(line, event, columns):
-                step, event = step + 2, None  # those below go with this line
-            found.append(time + step * gap(time))
+                section, event = section + 1, None  # those below go with this line
+            found.append(section)
     return found
+
+
+class Order:
+    """Where the lines of one subject stand among the events of their instants, as ranks of a solve: see ``pkpd.solve.solve``.
+
+    times : of the lines; events, lines : of every event of the table its time, and the line that it is from, both in the table's order.
+    """
+
+    def __init__(self, times: Sequence[float], events: Floats, lines: Sequence[int]) -> None:
+        self.times = times
+        self.events = list(zip(events.tolist(), lines, strict=True))
+        self.size = 3 * len(times) + 2
+
+    def _rank(self, line: int, above: int, step: int) -> float:
+        return above - 1 + (3 * line + step) / self.size
+
+    def before(self, line: int) -> float:
+        """Below what is listed above a line, and above its own events."""
+        return self._rank(line, bisect_left(self.events, (self.times[line], line)), 1)
+
+    def at(self, line: int) -> float:
+        """Below a line's own events."""
+        return self._rank(line, bisect_right(self.events, (self.times[line], line)), 2)
+
+    def after(self, line: int) -> float:
+        """Below what belongs to a line."""
+        return self._rank(line, bisect_right(self.events, (self.times[line], line)), 3)
+
+    def ranks_at(self, times: Sequence[float], changes: Sequence[Change]) -> Floats:
+        """Of outputs at any times: as of the last line of their instant; (n_times,)."""
+        last = {time: line for line, time in enumerate(self.times)}
+        known = [i for i, time in enumerate(times) if time in last]
+        found = np.full(len(times), np.inf)
+        found[known] = self.ranks([last[times[i]] for i in known], changes)
+        return found
+
+    def ranks(self, lines: Sequence[int], changes: Sequence[Change]) -> Floats:
+        """Of outputs on these lines: infinite where nothing comes after them at their instant; (n_lines,)."""
+        latest: dict[float, float] = {}
+        for place, (time, _) in enumerate(self.events):
+            latest[time] = place
+        for time, _, _, rank in changes:
+            latest[time] = max(rank, latest.get(time, rank))
+        found = [(self.times[line], self.at(line)) for line in lines]
+        return np.array([rank if rank < latest.get(time, rank) else np.inf for time, rank in found])
 
 
 def _other_values(line: Record, event: Record, columns: Sequence[int]) -> bool:
@@ -79,18 +112,20 @@ def read_covariates(
     subject: SubjectRecords,
     names: Mapping[str, tuple[str, float, float]],
     times: Sequence[float],
+    parts: Sequence[int],
 ) -> tuple[dict[str, float], list[Varying]]:
     """First values by name, and those covariates that vary; what is wrong is noted in ``records``.
 
-    names : column -> name, lower and upper bound; times : of the lines, (n_lines,).
+    names : column -> name, lower and upper bound; times : of the lines, (n_lines,); parts : of their instants, each of which has one value (`sections`).
     """
     baseline: dict[str, float] = {}
     varying: list[Varying] = []
     for column, (name, lower, upper) in names.items():
         place = records.others[column]
-        known: list[tuple[float, float]] = []
+        known: list[float] = []
+        lines: list[int] = []
         changed = 0
-        for time, record in zip(times, subject.records, strict=True):
+        for i, record in enumerate(subject.records):
             text = record.line.fields[place]
             if text in MISSING:
                 continue
@@ -106,29 +141,40 @@ def read_covariates(
                 outside = f"is outside its bounds {least:g} .. {upper:g}"
                 reason = f"{name} = {text} {'must be positive' if value <= least == 0.0 else outside}"
                 records.wrong(record.line, column, reason)
-            elif not known or known[-1][0] != time:
-                changed = changed or (record.line.number if known and known[-1][1] != value else 0)
-                known.append((time, value))
-            elif known[-1][1] != value:
-                reason = f"{name} has two values at one time, {known[-1][1]:g} and {value:g}"
+            elif not known or (times[lines[-1]], parts[lines[-1]]) != (times[i], parts[i]):
+                changed = changed or (record.line.number if known and known[-1] != value else 0)
+                known.append(value)
+                lines.append(i)
+            elif known[-1] != value:
+                reason = f"{name} has two values at one time, {known[-1]:g} and {value:g}"
                 records.wrong(record.line, column, reason)
         if not known:
             reason = f'subject "{subject.id[:40]}" has no value of {name}'
             records.wrong(subject.records[0].line, column, reason)
             continue
-        baseline[name] = known[0][1]
+        baseline[name] = known[0]
         if changed:
-            at, values = np.array(known).T
-            varying.append(Varying(name, at, values, changed))
+            at = np.array([times[i] for i in lines])
+            varying.append(Varying(name, at, np.array(known), tuple(lines), changed))
     return baseline, varying
 
 
-def changes(varying: Sequence[Varying], rule: str) -> tuple[tuple[float, str, float], ...]:
-    """(time, name, value) of every change by locf or nocb, ascending, as `pkpd.simulate.solve` takes them."""
-    found: list[tuple[float, str, float]] = []
+def changes(varying: Sequence[Varying], rule: str, order: Order, parts: Sequence[int]) -> tuple[Change, ...]:
+    """Every change by locf or nocb, by time and rank, as ``pkpd.solve.solve`` takes them; parts : as of ``read_covariates``."""
+    found: list[Change] = []
     for one in varying:
-        for (start, old), (end, new) in pairwise(zip(one.times.tolist(), one.values.tolist(), strict=True)):
-            if new != old:
-                # nocb: what happens at the line before still has that line's value
-                found.append((end if rule == "locf" else start + gap(start) / 2, one.name, new))
-    return tuple(sorted(found, key=lambda change: change[0]))
+        for (start, old), (end, new) in pairwise(zip(one.lines, one.values.tolist(), strict=True)):
+            if new == old:
+                continue
+            if rule == "locf":  # from the line's time on: for additional doses of that time, too
+                found.append((order.times[end], one.name, new, order.before(end) if parts[end] else FIRST))
+                continue
+            last = start  # what belongs to the line before still has that line's value
+            while last + 1 < end and _together(order.times, parts, start, last + 1):
+                last += 1
+            found.append((order.times[start], one.name, new, order.after(last)))
+    return tuple(sorted(found, key=lambda change: (change[0], change[3])))
+
+
+def _together(times: Sequence[float], parts: Sequence[int], i: int, j: int) -> bool:
+    return (times[i], parts[i]) == (times[j], parts[j])

@@ -30,6 +30,10 @@ DOSE, RESET, REPLACE, STEADY, STEADY_ADDED = range(5)
 """Kinds of event: a dose; all states back to their initial values; one state set to a value; a dose at a steady state; one whose steady state is added."""
 
 
+FIRST = -1.0
+"""The rank of what comes before all events of its instant; event e of a table has rank e."""
+
+
 @dataclass(frozen=True, eq=False)
 class EventTable:
     """Doses and other events as the integrator takes them, sorted by time, in the order of the schedule where times are equal.

@@ -10,12 +10,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pkpd.dosing.covariates import RULES, Varying, changes, instants, read_covariates
+from pkpd.dosing.covariates import RULES, Change, Order, Varying, changes, read_covariates, sections
 from pkpd.dosing.events import (
     DOSE,
     REPLACE,
@@ -44,13 +43,13 @@ class Observations:
     """Lines of EVID 0, in their order; all arrays (n_observations,).
 
     Attributes:
-        time: in the model's time unit; output_times: what to ask a solve for, which takes outputs of a dose's own instant after the dose: a little before it,
-            if the line stands above the dose (`pkpd.dosing.covariates`).
+        time: in the model's time unit; rank: place among the events of the instant, as ``pkpd.solve.solve`` takes it: what a line says is so before
+            whatever stands below it.
         value: DV as written, nan where missing; missing: MDV; censored: CENS; limit: LIMIT; line: in the file; value_id: DVID.
     """
 
     time: Floats
-    output_times: Floats
+    rank: Floats
     value: Floats
     missing: NDArray[np.bool_]
     censored: NDArray[np.int64]
@@ -64,20 +63,22 @@ class Course:
     """What one subject is given and when it is looked at, in a model's units.
 
     Attributes:
-        id: as written; line: its first line.
+        id: as written; line: its first line; start: the time of that line.
         events: doses, resets, replacements and steady states, additional doses among them.
-        observations: the lines of EVID 0.
+        observations: the lines of EVID 0; order: where they and other outputs stand among the events.
         baseline: the first value of every covariate.
-        changes: (time, name, value), ascending: later values of those that vary, by the rules locf and nocb, as `pkpd.simulate.solve` takes them.
+        changes: (time, name, value, rank), ascending: later values of those that vary, by the rules locf and nocb, as ``pkpd.solve.solve`` takes them.
         knots: name -> (times, values), each (n_knots,), times increasing: those that vary, by the rule linear.
     """
 
     id: str
     line: int
+    start: float
     events: EventTable
     observations: Observations
+    order: Order
     baseline: Mapping[str, float] = field(default_factory=dict)
-    changes: tuple[tuple[float, str, float], ...] = ()
+    changes: tuple[Change, ...] = ()
     knots: Mapping[str, tuple[Floats, Floats]] = field(default_factory=dict)
 
 
@@ -136,20 +137,24 @@ class Intake:
                     subject.records[0].line, "ADDL", f"more than {_MOST_IN_FILE} doses up to this subject"
                 )
                 break
-            times, stops, moments = _times(subject, clock, columns)
-            events = self._events(records, subject, clock, moments, stops)
+            times, stops = _times(subject, clock)
+            events, order = self._events(records, subject, clock, times, stops)
             linear = covariates == "linear"
-            baseline, varying = read_covariates(records, subject, names, times if linear else moments)
+            parts = [0] * len(times) if linear else sections(subject.records, times, columns)
+            baseline, varying = read_covariates(records, subject, names, times, parts)
+            by_rule = () if linear or covariates is None else changes(varying, covariates, order, parts)
             if varying and ruleless is None:
                 ruleless = min(varying, key=lambda one: one.line)
             courses.append(
                 Course(
                     id=subject.id,
                     line=subject.records[0].line.number,
+                    start=times[0],
                     events=events,
-                    observations=_observations(subject, times, moments),
+                    observations=_observations(subject, order, by_rule),
+                    order=order,
                     baseline=baseline,
-                    changes=() if linear or covariates is None else changes(varying, covariates),
+                    changes=by_rule,
                     knots={one.name: (one.times, one.values) for one in varying} if linear else {},
                 )
             )
@@ -166,9 +171,7 @@ class Intake:
         """The event table of one subject; raises as ``take`` does."""
         records = records.afresh()
         clock = _Clock(self.time_unit, time_unit or self.time_unit)
-        columns = [records.others[column] for column in self._covariates(records)]
-        _, stops, moments = _times(subject, clock, columns)
-        table = self._events(records, subject, clock, moments, stops)
+        table, _ = self._events(records, subject, clock, *_times(subject, clock))
         records.table.problems.stop_if_any()
         return table
 
@@ -179,11 +182,11 @@ class Intake:
         records: Records,
         subject: SubjectRecords,
         clock: _Clock,
-        moments: Sequence[float],
+        times: Sequence[float],
         stops: Sequence[float],
-    ) -> EventTable:
-        rows: list[tuple[float, ...]] = []
-        for record, time, stop in zip(subject.records, moments, stops, strict=True):
+    ) -> tuple[EventTable, Order]:
+        rows: list[tuple[float, ...]] = []  # the last column is the line
+        for i, (record, time, stop) in enumerate(zip(subject.records, times, stops, strict=True)):
             try:
                 clock.check(record)
             except ScheduleError as error:
@@ -192,24 +195,25 @@ class Intake:
             if not record.is_event:
                 continue
             if record.kind in (RESETTING, RESET_AND_DOSE):
-                rows.append((time, 0.0, 0, 0.0, -1, math.nan, RESET, 0.0))
+                rows.append((time, 0.0, 0, 0.0, -1, math.nan, RESET, 0.0, i))
             if record.kind == REPLACEMENT:
                 state = self._state(records, record)
-                rows.append((time, float(record.amount), state, 0.0, -1, math.nan, REPLACE, 0.0))
+                rows.append((time, float(record.amount), state, 0.0, -1, math.nan, REPLACE, 0.0, i))
             if not record.is_dose:
                 continue
             dose = self._dose(records, record, clock)
             interval = clock.length(record.interval) if record.steady else 0.0
-            rows.append((time, *dose, (DOSE, STEADY, STEADY_ADDED)[record.steady], interval))
+            rows.append((time, *dose, (DOSE, STEADY, STEADY_ADDED)[record.steady], interval, i))
             for later in clock.additional(record):
                 if later >= stop:
                     break
-                rows.append((later, *dose, DOSE, 0.0))
+                rows.append((later, *dose, DOSE, 0.0, i))
         if not rows:
-            return EventTable.empty()
+            return EventTable.empty(), Order(times, np.empty(0), ())
         columns = np.array(rows, dtype=np.float64).T
         order = np.argsort(columns[0], kind="stable")
-        return EventTable(*columns[:, order])
+        table = EventTable(*columns[:-1, order])
+        return table, Order(times, table.time, columns[-1, order].astype(int).tolist())
 
     def _dose(self, records: Records, record: Record, clock: _Clock) -> tuple[float, int, float, int, float]:
         """Amount, route, duration, size and rate of a dose; a note in ``records`` where there is no such dose."""
@@ -355,10 +359,8 @@ def _find(name: str, known: Sequence[str]) -> int | None:
     return same[0] if len(same) == 1 else None
 
 
-def _times(
-    subject: SubjectRecords, clock: _Clock, columns: Sequence[int]
-) -> tuple[list[float], list[float], list[float]]:
-    """Of every line: its time; before when its additional doses are given; and when what it says is so, by `instants`."""
+def _times(subject: SubjectRecords, clock: _Clock) -> tuple[list[float], list[float]]:
+    """Of every line its time, and before when its additional doses are given."""
     times = [clock.time(record.time) for record in subject.records]
     stops: list[float] = []
     stop = math.inf
@@ -367,31 +369,21 @@ def _times(
         if record.cancels:
             stop = time
     stops.reverse()
-    shared = {time for time, after in pairwise(times) if time == after}
-    given = {
-        later
-        for record, stop in zip(subject.records, stops, strict=True)
-        for later in (clock.additional(record) if shared else ())
-        if later < stop and later in shared
-    }
-    return times, stops, instants(subject.records, times, columns, given)
+    return times, stops
 
 
-def _observations(subject: SubjectRecords, times: Sequence[float], moments: Sequence[float]) -> Observations:
-    kept = [
-        (record, time, moment)
-        for record, time, moment in zip(subject.records, times, moments, strict=True)
-        if record.kind == OBSERVATION
-    ]
+def _observations(subject: SubjectRecords, order: Order, by_rule: Sequence[Change]) -> Observations:
+    lines = [i for i, record in enumerate(subject.records) if record.kind == OBSERVATION]
+    kept = [subject.records[i] for i in lines]
     return Observations(
-        time=np.array([time for _, time, _ in kept], dtype=np.float64),
-        output_times=np.array([moment for _, _, moment in kept], dtype=np.float64),
-        value=np.array([record.value for record, *_ in kept], dtype=np.float64),
-        missing=np.array([record.missing for record, *_ in kept], dtype=bool),
-        censored=np.array([record.censored for record, *_ in kept], dtype=np.int64),
-        limit=np.array([record.limit for record, *_ in kept], dtype=np.float64),
-        line=np.array([record.line.number for record, *_ in kept], dtype=np.int64),
-        value_id=tuple(record.value_id for record, *_ in kept),
+        time=np.array([order.times[i] for i in lines], dtype=np.float64),
+        rank=order.ranks(lines, by_rule),
+        value=np.array([record.value for record in kept], dtype=np.float64),
+        missing=np.array([record.missing for record in kept], dtype=bool),
+        censored=np.array([record.censored for record in kept], dtype=np.int64),
+        limit=np.array([record.limit for record in kept], dtype=np.float64),
+        line=np.array([record.line.number for record in kept], dtype=np.int64),
+        value_id=tuple(record.value_id for record in kept),
     )
 
 

@@ -3,6 +3,7 @@
     1 MIU sc daily x5 every 28 d x3                 five daily injections, three cycles
     0.26 MIU/m2 sc every 3 d for 60 d               20 doses: days 0, 3, ... 57
     1.5 MIU sc daily x5 then weekly x7              the dose and the route carry over to what follows `then`
+    1 MIU sc daily x5 every 28 d x2 then 2 MIU daily x5 every 28 d x4   after cycles: from day 56, as the next
     4 MIU iv once and 1 MIU sc daily x5 from day 1  two courses side by side
     10 mg iv over 2 h every 12 h x6                 infusions
     1 MIU sc three times a week for 9 weeks         days 0, 2 and 4 of each week
@@ -35,8 +36,10 @@ What the words mean:
 - `then` continues: unless stated anew, dose, route and infusion carry over (a route that is written anew
   brings no infusion with it). The course starts one interval of its own after the last dose of the course
   before: `daily x5 then weekly x7` gives days 0 to 4, then 11, 18, ... The interval is the innermost one:
-  one day in `then daily x5 every 21 d x3`, and the pause of three days in `then three times a week`. `from
-  day N` gives the day instead (counted from day 0 of the schedule), `after T` the time since the last dose.
+  one day in `then daily x5 every 21 d x3`, and the pause of three days in `then three times a week`. After
+  cycles it starts when the next cycle would, whatever its own interval: `daily x5 every 28 d x2 then 2 MIU sc
+  daily x5 every 28 d x4` begins the second course on day 56. `from day N` gives the day instead (counted from
+  day 0 of the schedule), `after T` the time since the last dose.
   `once` and `at` have no interval and need one of the two. The times of `at` count from the start of their
   own course.
 - `and` puts courses side by side, each on the clock of the schedule; `then` binds tighter than `and`.

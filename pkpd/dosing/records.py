@@ -6,7 +6,7 @@
     rate, infusion duration, interdose interval, additional doses, steady state, event id, ignored observation, censoring): case, spaces, dots, hyphens
     and underscores do not matter. "." and an empty field are missing; missing numbers are 0, as in NONMEM, but for what is said below.
 
-    ID        a number or a name; the lines of a subject stand together
+    ID        text, such as a number or a name; the lines of a subject stand together. "01" and "1" are two subjects; "1.0" is "1", as programs write whole numbers so
     TIME      a number, which does not go back within a subject; its unit is told where the file is read
     EVID      0 observation, 1 dose, 2 other (covariates may change), 3 reset of all states, 4 reset and dose, or these names; and replace, which sets
               a state to AMT. Missing: 1 where AMT, RATE or SS is not 0, else 2 where MDV is 1, else 0
@@ -194,8 +194,8 @@ def _read(table: Table) -> Records:
         table.problems.stop_if_any()
     records = Records(table, columns, others, ())
     subjects: list[tuple[str, list[Record]]] = []
-    ended: dict[object, int] = {}  # subjects, and the last line of each
-    current: object = None
+    ended: dict[str, int] = {}  # subjects, and the last line of each
+    current: str | None = None
     given = 0  # doses of the subject so far
     for line in table.lines:
         found = _Fields(records, line)
@@ -256,8 +256,13 @@ def _roles(table: Table) -> tuple[dict[str, int], dict[str, int]]:
     return columns, others
 
 
-def _identity(name: str) -> object:
-    return float(name) if len(name) <= _LONGEST and _NUMBER.fullmatch(name) else name
+_WHOLE = re.compile(r"([+-]?[0-9]+)\.0*")
+
+
+def _identity(name: str) -> str:
+    """What tells subjects apart: text, every digit of it, but for a decimal point with nothing behind it."""
+    whole = _WHOLE.fullmatch(name)
+    return whole[1] if whole else name
 
 
 def _time_goes_back(record: Record, before: Record) -> str:

@@ -7,6 +7,7 @@ They are made from text (`pkpd.dosing.language`) or from single doses, and say n
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -33,6 +34,7 @@ from pkpd.dosing.words import WEEK_PATTERNS, check_route
 from pkpd.errors import ScheduleError, located
 
 MAX_LEVELS = 4  # cycles of cycles of ...
+MOST_RANGES = 8  # of days, where doses are listed for people
 AT_START: tuple[Fraction, ...] = (Fraction(0),)
 
 
@@ -202,6 +204,14 @@ class Part:
         """Its own interval, with which it follows another: the pause before the pattern repeats."""
         return None if self.period is None else self.period - self.offsets[-1]
 
+    @property
+    def next_cycle(self) -> Fraction | None:
+        """When one cycle more would begin, in days from the start of the part; None without cycles."""
+        if not self.cycles:
+            return None
+        interval, count = self.cycles[-1]
+        return interval * count
+
     def times(self) -> list[Fraction]:
         """Days of all doses from the start of the part, increasing; shape (n_doses,)."""
         period = self.period or Fraction(0)
@@ -343,8 +353,11 @@ class Schedule:
         for i, part in enumerate(self.parts):
             if part.joined == "then" and i == 0:
                 raise ScheduleError('nothing stands before "then"')
+            cycle = self.parts[i - 1].next_cycle if i else None
             if part.start is not None:
                 start = part.start
+            elif part.after is None and cycle is not None:
+                start = starts[-1] + cycle  # the pause between cycles is kept
             else:
                 gap = part.after if part.after is not None else part.gap
                 assert gap is not None  # Part refuses a "then" without a start or an interval
@@ -380,6 +393,31 @@ class Schedule:
         ]
         timed.sort(key=lambda pair: pair[0])
         return [Dose._of(part, time) for time, part in timed]
+
+    @property
+    def when(self) -> str:
+        """The days of the doses for people: "days 0-4, 28-32, 56-60, ..., 140-144"; "no dose" for placebo.
+
+        Days that follow each other are a range. Where a day has several doses, days are whole ones, and the
+        most that a day has is said. Of long courses the first and the last ranges are shown, each course by
+        itself (with ";" between), so that where the next one begins can be seen.
+        """
+        courses = [[start + time for time in part.times()] for start, part in zip(self.starts, self.parts)]
+        if not courses:
+            return "no dose"
+        times = sorted(time for course in courses for time in course)
+        of_a_day = Counter(math.floor(time) for time in times)
+        most = max(of_a_day.values())
+        if most > 1:
+            courses = [[Fraction(math.floor(time)) for time in course] for course in courses]
+        ranges = _ranges({time for course in courses for time in course})
+        if len(ranges) > MOST_RANGES:
+            shown = [", ".join(_some(_ranges(set(course)), MOST_RANGES // 2)) for course in courses]
+            text = "; ".join(_some(shown, MOST_RANGES // 2))
+        else:
+            text = ", ".join(ranges)
+        many = len(ranges) > 1 or "-" in text
+        return f"day{'s' * many} {text}" + (f" (up to {most} a day)" if most > 1 else "")
 
     def total(self, unit: str) -> float:
         """The sum of all doses in ``unit``, such as "MIU" or "MIU/m2".
@@ -458,6 +496,22 @@ class Schedule:
             if self.written is None:
                 raise
             raise self.written.error(str(error), *self.written.places[error.part]) from None
+
+
+def _ranges(days: set[Fraction]) -> list[str]:
+    """ "0-4", "28": days as ranges of days that follow each other."""
+    ranges: list[list[Fraction]] = []
+    for day in sorted(days):
+        if ranges and day - ranges[-1][-1] == 1:
+            ranges[-1][1:] = [day]
+        else:
+            ranges.append([day])
+    return ["-".join(f"{float(day):.6g}" for day in ends) for ends in ranges]
+
+
+def _some(texts: list[str], most: int) -> list[str]:
+    """The first and the last of more than ``most``."""
+    return texts if len(texts) <= most else [*texts[: most - 1], "...", texts[-1]]
 
 
 def last_of(offsets: tuple[Fraction, ...], period: Fraction | None, count: int) -> Fraction:

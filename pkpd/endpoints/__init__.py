@@ -10,16 +10,18 @@ Each file knows those above it. Times stay in the model's time unit, in which th
 wherever between two output times they hide; the output times are for pictures.
 """
 
-from pkpd.endpoints.endpoint import GROUPS, Endpoint, quantiles
+from pkpd.endpoints.endpoint import GROUPS, ONE_IN_TWENTY, Endpoint, Relevant, quantiles
 from pkpd.endpoints.evaluate import ROLES, evaluate, questions
 from pkpd.endpoints.grid import followed, grid
 from pkpd.endpoints.regimen import Regimen, by_size, doses, largest_daily
 
 __all__ = [
     "GROUPS",
+    "ONE_IN_TWENTY",
     "ROLES",
     "Endpoint",
     "Regimen",
+    "Relevant",
     "by_size",
     "doses",
     "evaluate",

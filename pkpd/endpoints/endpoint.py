@@ -15,12 +15,52 @@ GROUPS = ("exposure", "regulatory T cells", "selectivity", "tolerability", "burd
 
 
 @dataclass(frozen=True)
+class Relevant:
+    """The smallest difference between two schedules that counts as one: less is the same.
+
+    size : in the endpoint's unit, or with ``share`` a share of the larger of the two values; reason : why this much.
+    """
+
+    size: float
+    reason: str
+    share: bool = False
+
+    def shown(self, unit: str = "") -> str:
+        """The size for people: "0.1", "1 d", "10 % of the larger"."""
+        if self.share:
+            return f"{100 * self.size:g} % of the larger"
+        return f"{self.size:g} {unit}".strip()
+
+    def margins(self, one: Floats, other: Floats) -> Floats:
+        """The size for each pair of finite values, (n,)."""
+        if not self.share:
+            return np.full(one.shape, self.size)
+        return self.size * np.maximum(np.abs(one), np.abs(other))
+
+
+_CHOSEN = "a choice of ours that no trial has set"
+TENTH_OF_BASELINE = Relevant(
+    0.1, f"a tenth of baseline, within which a count is taken to be back at it; {_CHOSEN}"
+)
+TEN_PERCENT = Relevant(
+    10.0, f"a tenth of baseline, within which a count is taken to be back at it; {_CHOSEN}"
+)
+TENTH = Relevant(
+    0.1, f"a tenth, as of baseline, within which a count is taken to be back at it; {_CHOSEN}", share=True
+)
+ONE_DAY = Relevant(1.0, f"one day, the step in which doses and visits are planned; {_CHOSEN}")
+ONE_INJECTION = Relevant(1.0, "one injection, of which there is no part")
+ONE_IN_TWENTY = Relevant(0.05, f"one patient in twenty; {_CHOSEN}")
+
+
+@dataclass(frozen=True)
 class Endpoint:
     """One number of a subject under a schedule, such as the peak of Tregs.
 
     name : of its own among all endpoints; unit : "1" where it has none; definition : one sentence that says exactly what is computed;
     better : +1 where more is wanted, -1 where less is wanted, 0 where neither is; group : one of ``GROUPS``; missing : when a subject has no
-    value (nan) or one beyond the horizon (inf), and why; empty where every subject has a value; remark : what whoever reads the number has to know.
+    value (nan) or one beyond the horizon (inf), and why; empty where every subject has a value; remark : what whoever reads the number has to know; relevant : the smallest
+    difference that counts as better or worse, None where any does.
     """
 
     name: str
@@ -30,6 +70,7 @@ class Endpoint:
     group: str
     missing: str = ""
     remark: str = ""
+    relevant: Relevant | None = None
 
 
 def quantiles(values: ArrayLike, levels: Sequence[float]) -> Floats:

@@ -11,7 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from pkpd.dosing import Schedule
 from pkpd.endpoints.asked import Answers, Asked, Question, Read, divided
-from pkpd.endpoints.endpoint import Endpoint
+from pkpd.endpoints.endpoint import (
+    ONE_DAY,
+    ONE_INJECTION,
+    TEN_PERCENT,
+    TENTH,
+    TENTH_OF_BASELINE,
+    Endpoint,
+)
 from pkpd.endpoints.regimen import Regimen, by_size, doses
 from pkpd.errors import InputError, ScheduleError
 
@@ -270,9 +277,9 @@ def _tregs(
         peak, average = _peak(read, name, regimen), _mean(read, name, regimen, until)
         group = "regulatory T cells"
         found |= {
-            Endpoint("Treg count peak", unit, f"The highest {name} from the first dose to the horizon.", 1, group): peak,
-            Endpoint("Treg count peak fold", "1", f"The highest {name} from the first dose to the horizon, over the subject's baseline.", 1, group, missing=_NO_BASELINE): divided(peak, rest),
-            Endpoint("Treg count mean fold", "1", f"The mean of {name} over the treatment ({_TREATMENT}), over the subject's baseline.", 1, group, missing=_NO_BASELINE): divided(average, rest),
+            Endpoint("Treg count peak", unit, f"The highest {name} from the first dose to the horizon.", 1, group, relevant=TENTH): peak,
+            Endpoint("Treg count peak fold", "1", f"The highest {name} from the first dose to the horizon, over the subject's baseline.", 1, group, missing=_NO_BASELINE, relevant=TENTH_OF_BASELINE): divided(peak, rest),
+            Endpoint("Treg count mean fold", "1", f"The mean of {name} over the treatment ({_TREATMENT}), over the subject's baseline.", 1, group, missing=_NO_BASELINE, relevant=TENTH_OF_BASELINE): divided(average, rest),
         }  # fmt: skip
     return found
 
@@ -348,13 +355,13 @@ def _course(
     few = "no value with fewer than two doses"
     group = "regulatory T cells"
     return {
-        Endpoint("Treg peak", unit, f"The highest {name} from the first dose to the horizon.", 1, group): peak,
-        Endpoint("Treg peak fold", "1", f"The highest {name} from the first dose to the horizon, {fold}.", 1, group, missing=_NO_BASELINE): divided(peak, rest),
-        Endpoint("Treg trough", unit, f"{at_trough}.", 1, group, missing=few): trough,
-        Endpoint("Treg trough fold", "1", f"{at_trough}, {fold}.", 1, group, missing=few): divided(trough, rest),
-        Endpoint("Treg mean fold", "1", f"The mean of {name} over the treatment ({_TREATMENT}), {fold}.", 1, group, missing=_NO_BASELINE): divided(average, rest),
-        Endpoint("Treg AUC above baseline", f"{unit}*d", f"The area between {name} and the subject's baseline, where it is above, from the beginning to the horizon.", 1, group): area / per_day,
-        Endpoint(f"Treg days above +{above:g} %", "d", f"The time to the horizon during which {name} is above {100 + above:g} percent of the subject's baseline.", 1, group): long / per_day,
+        Endpoint("Treg peak", unit, f"The highest {name} from the first dose to the horizon.", 1, group, relevant=TENTH): peak,
+        Endpoint("Treg peak fold", "1", f"The highest {name} from the first dose to the horizon, {fold}.", 1, group, missing=_NO_BASELINE, relevant=TENTH_OF_BASELINE): divided(peak, rest),
+        Endpoint("Treg trough", unit, f"{at_trough}.", 1, group, missing=few, relevant=TENTH): trough,
+        Endpoint("Treg trough fold", "1", f"{at_trough}, {fold}.", 1, group, missing=few, relevant=TENTH_OF_BASELINE): divided(trough, rest),
+        Endpoint("Treg mean fold", "1", f"The mean of {name} over the treatment ({_TREATMENT}), {fold}.", 1, group, missing=_NO_BASELINE, relevant=TENTH_OF_BASELINE): divided(average, rest),
+        Endpoint("Treg AUC above baseline", f"{unit}*d", f"The area between {name} and the subject's baseline, where it is above, from the beginning to the horizon.", 1, group, relevant=TENTH): area / per_day,
+        Endpoint(f"Treg days above +{above:g} %", "d", f"The time to the horizon during which {name} is above {100 + above:g} percent of the subject's baseline.", 1, group, relevant=ONE_DAY): long / per_day,
         Endpoint("Treg time to peak", "d", f"The time from the first dose to the highest {name} of the first cycle (with one cycle: of the first interval between doses) whose highest is at most 0.5 percent below the highest of all.", 0, group, missing=f"no value where {name} does not rise above its baseline by 0.1 percent"): to_peak,
         Endpoint(
             "Treg days to return", "d", f"The time from the last dose after which {name} stays within {100 * BACK:g} percent of the subject's baseline, on either side, to the horizon.",
@@ -362,11 +369,11 @@ def _course(
         ): back,
         Endpoint(
             "Treg rebound", "percent", f"By how many percent of the subject's baseline {name} falls below it at its lowest, from one usual interval after the last dose to the horizon; 0 where it does not, by more than 0.1 percent.",
-            -1, group, missing=f"{_NO_DOSE}, or where the horizon ends before",
+            -1, group, missing=f"{_NO_DOSE}, or where the horizon ends before", relevant=TEN_PERCENT,
         ): rebound,
         Endpoint(
             "Treg last to first cycle", "1", f"The rise of {name} over baseline at the peak of the last cycle, over that of the first: below 1 is tachyphylaxis. A new cycle begins after a gap between doses of more than three usual (median) ones.",
-            1, group, missing=f"no value with a single cycle, or where {name} does not rise by 0.1 percent in the first",
+            1, group, missing=f"no value with a single cycle, or where {name} does not rise by 0.1 percent in the first", relevant=TENTH_OF_BASELINE,
         ): last_to_first,
     }  # fmt: skip
 
@@ -390,19 +397,19 @@ def _selectivity(
             continue
         peak = divided(_peak(read, labels[role][0], regimen), rests[role])
         found[
-            Endpoint(f"{shown} peak fold", "1", f"The highest number of {shown} cells from the first dose to the horizon, over the subject's baseline.", -1, group, missing=_NO_BASELINE)
+            Endpoint(f"{shown} peak fold", "1", f"The highest number of {shown} cells from the first dose to the horizon, over the subject's baseline.", -1, group, missing=_NO_BASELINE, relevant=TENTH_OF_BASELINE)
         ] = peak  # fmt: skip
         average = mean_fold(role)
         found[
-            Endpoint(f"{shown} mean fold", "1", f"The mean number of {shown} cells over the treatment ({_TREATMENT}), over the subject's baseline.", -1, group, missing=_NO_BASELINE)
+            Endpoint(f"{shown} mean fold", "1", f"The mean number of {shown} cells over the treatment ({_TREATMENT}), over the subject's baseline.", -1, group, missing=_NO_BASELINE, relevant=TENTH_OF_BASELINE)
         ] = average  # fmt: skip
         if tregs in rests:
             found[
-                Endpoint(f"Treg gain over {shown}", "1", f"The mean fold of {labels[tregs][0]} over the treatment, divided by that of {shown} cells: 1 is no selectivity, below 1 is the wrong way.", 1, group, missing=_NO_BASELINE)
+                Endpoint(f"Treg gain over {shown}", "1", f"The mean fold of {labels[tregs][0]} over the treatment, divided by that of {shown} cells: 1 is no selectivity, below 1 is the wrong way.", 1, group, missing=_NO_BASELINE, relevant=TENTH)
             ] = divided(mean_fold(tregs), average)  # fmt: skip
     if "ccl2" in rests:
         found[
-            Endpoint("CCL2 change", "percent", f"The mean of plasma CCL2 over the treatment ({_TREATMENT}), as a change from the subject's baseline.", -1, group, missing=_NO_BASELINE, remark=_CCL2)
+            Endpoint("CCL2 change", "percent", f"The mean of plasma CCL2 over the treatment ({_TREATMENT}), as a change from the subject's baseline.", -1, group, missing=_NO_BASELINE, remark=_CCL2, relevant=TEN_PERCENT)
         ] = 100.0 * (mean_fold("ccl2") - 1.0)  # fmt: skip
     return found
 
@@ -428,8 +435,8 @@ def _burden(
     per = f"divided by the length of the treatment ({_TREATMENT}; at least 28 days) in periods of 28 days"
     mixed = "no value where doses are in units that cannot be added up"
     return {
-        Endpoint("injections per 28 days", "1", f"The number of doses given, infusions included, {per}.", -1, "burden"): count / regimen.months,
-        Endpoint("injections", "1", "The number of doses given, infusions included.", -1, "burden"): count,
-        Endpoint("dose per 28 days", unit, f"The sum of all doses given, those per body size by the subject's own, {per}.", -1, "burden", missing=mixed): total / regimen.months,
-        Endpoint("total dose", unit, "The sum of all doses given, those per body size by the subject's own.", -1, "burden", missing=mixed): total,
+        Endpoint("injections per 28 days", "1", f"The number of doses given, infusions included, {per}.", -1, "burden", relevant=ONE_INJECTION): count / regimen.months,
+        Endpoint("injections", "1", "The number of doses given, infusions included.", -1, "burden", relevant=ONE_INJECTION): count,
+        Endpoint("dose per 28 days", unit, f"The sum of all doses given, those per body size by the subject's own, {per}.", -1, "burden", missing=mixed, relevant=TENTH): total / regimen.months,
+        Endpoint("total dose", unit, "The sum of all doses given, those per body size by the subject's own.", -1, "burden", missing=mixed, relevant=TENTH): total,
     }  # fmt: skip

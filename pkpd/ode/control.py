@@ -34,6 +34,7 @@ FORGOTTEN = -9.2  # a smaller error before, as a level, counts as this one
 VERN7_TO = 1e-7  # and tighter: see ``partners``
 RODAS4_FROM = 1e-2  # and looser
 RESOLUTION = 3.6e-15  # 16 units of rounding: clock readings this close (relatively) are one instant
+HARDLY = 1000.0  # such units of 16: a step that the clock hardly resolves
 SHORTEST = 64.0  # such units: what lasts no longer is given at once
 
 

@@ -13,7 +13,7 @@ from . import vern7
 from .call import bound, c_function, call3, inner, lanes, set_lanes, shift, unrolled
 from .control import AT_LIMIT, FORGET_AFTER, STIFF_AFTER
 from .layout import (
-    AUTO, CALM_STEPS, EXPLICIT_READINGS, EXPLICIT_ROOTS, EXPLICIT_TANGENT, FRESH_SLOPE, H, INFUSING, LANES, METHOD, RHS, RHS_CALLS, RTOL, SLOPE_AHEAD, STIFF_STEPS, WIDE,
+    AUTO, CALM_STEPS, EXPLICIT_READINGS, EXPLICIT_ROOTS, EXPLICIT_TANGENT, EXPLICIT_WATCH, FRESH_SLOPE, H, INFUSING, LANES, METHOD, RHS, RHS_CALLS, RTOL, SLOPE_AHEAD, STIFF_STEPS, WIDE,
 )  # fmt: skip
 from .march import ADVANCE, march, slope
 from .status import STIFF, SUCCESS
@@ -130,8 +130,8 @@ def judge(address, sizes, control, y, p, k, u, y1, floor, own, counts):
 def advance_explicit(address, sizes, control, state, p, times, counts, out, work, tangent, out_dot):
     """Integrate to the next event, or until the problem is stiff; see march.py."""
     return march(
-        address, sizes, control, state, p, times, counts, out, work, tangent, out_dot, ALL, EXTRA, ORDER, EXPLICIT_TANGENT, EXPLICIT_ROOTS, EXPLICIT_READINGS,
-        attempt, judge, complete, weigh,
+        address, sizes, control, state, p, times, counts, out, work, tangent, out_dot, ALL, EXTRA, ORDER, EXPLICIT_TANGENT, EXPLICIT_ROOTS,
+        EXPLICIT_READINGS, EXPLICIT_WATCH, attempt, judge, complete, weigh,
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Subjects from their initial values through all their doses to their last output.
 
 Doses become breakpoints in each subject's own time (lag and duration may depend on parameters); at a breakpoint the state jumps, is set, or an infusion
-rate changes, and integration starts afresh. Outputs at a breakpoint's instant are right limits. Where the whole state is set, infusions end and doses
+rate changes, and integration starts afresh. Outputs at a breakpoint's instant are right limits, but for those that the table puts above a row. Where the whole state is set, infusions end and doses
 that were still on their way are cancelled; doses given before it may follow it in the table, and then act from that instant on as far as they last.
 """
 
@@ -16,6 +16,7 @@ from .call import (
     c_function,
     call1,
     call2,
+    call3,
     inner,
     larger,
     shift,
@@ -26,20 +27,26 @@ from .control import SHORTEST, resolution
 from .march import emit
 from .roots import hand_over, look_out
 from .layout import (
-    ADD, ARRIVE, AT_TARGETS, BOLUS, BY_STIFF, CANCELLED, CHANGE, CONSTANTS, CURSOR, DOSE, EVENT, EVENTS, EVENT_TANGENT, EXPLICIT, EXPLICIT_ONLY, FIRST_SWITCH, FOUND, HEADER, H_NEXT, INFUSING, INFUSION_END,
-    INFUSION_START, INITIAL, INITIAL_TANGENT, LARGEST_ERROR, LAST_SWITCH, LEAVE, METHOD, METHOD_USED, MOST, NEXT_EVENT, N_COUNTS, N_DIRECTIONS, N_DOSES, N_EVENTS, N_OWN, N_PARAMS, N_PREPARED,
-    N_ROOTS, N_STATES, N_STEADY, N_TIMES, OBSERVE, QUANTITIES, REACHED, READINGS, REPLACE, REST, ROSENBROCK, ROUTES, SEGMENTS, SET, START, STIFF_ONLY, SWITCHED, SWITCHES, T, T1, WIDE, WIDTH,
+    ABOVE, ADD, ARRIVE, AT_TARGETS, BOLUS, BY_STIFF, CANCELLED, CHANGE, CLOCK, CONDITION, CONDITIONS, CONDITION_TANGENT, CONSTANTS, CURSOR, DOSE, EVENT, EVENTS,
+    EVENT_TANGENT, EXPLICIT, EXPLICIT_ONLY, FIRST_SWITCH, HEADER, H_NEXT, INFUSING, INFUSION_END, INFUSION_START, INITIAL, INITIAL_TANGENT,
+    LARGEST_ERROR, LARGEST_SAMPLE, LAST_SWITCH, LEAVE, METHOD, METHOD_USED, NEXT_EVENT, N_TIMERS, N_COUNTS, N_DIRECTIONS, N_DOSES, N_EVENTS, N_OWN, N_PARAMS,
+    N_PREPARED, N_ROOTS, N_STATES, N_STEADY, N_TIMES, N_WATCHED, OBSERVE, QUANTITIES, REACHED, READINGS, REPLACE, REST, ROOT, ROSENBROCK, ROUTES, SEGMENTS, SET, SETTING, START,
+    STIFF_ONLY, SWITCHED, SWITCHES, T, T1, WIDE, WIDTH,
 )  # fmt: skip
+from .conditions import held, hold
+from .places import found_size, watched
 from .readings import hand_in, ready
-from .tangent import own_tangents, time_tangent
-from .status import BAD_DOSE, GO_ON, NOT_FINITE, NOT_STIFF, STIFF, SUCCESS
+from .tangent import moving, own_tangents
+from .vectors import clear
+from .status import BAD_DOSE, CHANGED, GO_ON, NOT_FINITE, NOT_STIFF, STIFF, SUCCESS
 
 
 @inner
 def insert(events, count, time):
-    """Room for one more of count breakpoints, behind all that are not later; doses come nearly sorted."""
+    """Room for one more of count breakpoints, behind all that are not later as far as the clock can tell; doses come nearly sorted."""
     place = count
-    while place > 0 and events[EVENT * (place - 1)] > time:
+    latest = time + resolution(time)
+    while place > 0 and events[EVENT * (place - 1)] > latest:
         for i in range(EVENT):
             events[EVENT * place + i] = events[EVENT * (place - 1) + i]
         place -= 1
@@ -131,6 +138,8 @@ def begin(address, sizes, control, state, p, doses, counts, work, tangent, event
     control[FIRST_SWITCH] = nan
     control[LAST_SWITCH] = nan
     call2(address[INITIAL], p, y)
+    if sizes[CLOCK] >= 0:
+        y[sizes[CLOCK]] = control[START]
     if sizes[N_STEADY] > 0:
         status = status7(address[REST], address, sizes, control, state, p, work, tangent)
         if status != SUCCESS:
@@ -143,6 +152,9 @@ def begin(address, sizes, control, state, p, doses, counts, work, tangent, event
         status = status7(address[INITIAL_TANGENT], address, sizes, control, state, p, work, tangent)
         if status != SUCCESS:
             return status
+    seen = watched(sizes, control)
+    for i in range(sizes[N_WATCHED]):
+        seen[i * ROOT + LARGEST_SAMPLE] = 0.0
     call2(address[ROUTES], p, work)
     targets, own = shift(sizes, sizes[AT_TARGETS]), shift(p, sizes[N_PREPARED])
     n_events = breakpoints(address, sizes[N_DOSES], doses, targets, p, own, work, events)
@@ -176,6 +188,37 @@ def jump(sizes, y, rate, own, event):
 
 
 @inner
+def timers(address, sizes, control, state, p, work, tangent):
+    """Conditions on the time as they are from control[T] on; returns when the next one changes."""
+    t = control[T]
+    first = sizes[N_PARAMS]
+    coming = inf
+    for i in range(sizes[N_TIMERS]):
+        call3(address[CONDITIONS], state, p, work)
+        at = work[2 * i]
+        setting = held(work[2 * i + 1], at, t)
+        if setting != p[first + i]:
+            if sizes[N_DIRECTIONS] > 0 and p[first + i] != 0.0:
+                control[CONDITION] = float(i)
+                control[SETTING] = setting
+                status7(address[CONDITION_TANGENT], address, sizes, control, state, p, work, tangent)
+            p[first + i] = setting
+        if setting != 0.0 and at > t + resolution(t):
+            coming = min(coming, at)
+    return coming
+
+
+@inner
+def write(address, sizes, y, p, counts, out, work, tangent, out_dot, end):
+    """The outputs that are still to come before that of row ``end``, of the state as it is."""
+    work[0] = 1.0  # the weights of what is emitted
+    work[1] = 0.0
+    for row in range(counts[CURSOR], end):
+        emit(address, sizes, y, p, row, out, out_dot, work, 0, tangent)
+    counts[CURSOR] = max(counts[CURSOR], end)
+
+
+@inner
 def breakpoint(address, sizes, control, state, p, doses, times, counts, out, work, tangent, out_dot, events):
     """Everything that happens at control[T]. GO_ON: then there is something to integrate up to control[T1]; SUCCESS: all outputs are written."""
     n, w = sizes[N_STATES], sizes[WIDE]
@@ -183,15 +226,26 @@ def breakpoint(address, sizes, control, state, p, doses, times, counts, out, wor
     last = times[sizes[N_TIMES] - 1]
     e = int(control[NEXT_EVENT])
     n_events = int(control[N_EVENTS])
+    jumped = sizes[N_WATCHED] > 0 and p[sizes[N_PARAMS] + sizes[N_TIMERS]] == 0.0
+    if sizes[N_DIRECTIONS] > 0:
+        clear(moving(sizes, tangent), sizes[N_DIRECTIONS])
     read_dot = sizes[N_DIRECTIONS] > 0 and sizes[READINGS] > 0
     while True:
         t = control[T]
+        coming = inf
         if read_dot:
             status7(address[ARRIVE], address, sizes, control, state, p, work, tangent)
+        if sizes[N_TIMERS] > 0:
+            timers(address, sizes, control, state, p, work, tangent)
+            if read_dot:
+                status7(address[LEAVE], address, sizes, control, state, p, moving(sizes, tangent), tangent)
         while e < n_events and events[EVENT * e] <= t + resolution(t):
             event = shift(events, EVENT * e)
             e += 1
             if int(event[5]) == CANCELLED:
+                continue
+            if int(event[5]) == ABOVE:
+                write(address, sizes, y, p, counts, out, work, tangent, out_dot, int(event[2]))
                 continue
             counts[EVENTS] += 1
             if int(event[5]) == CHANGE:
@@ -203,14 +257,20 @@ def breakpoint(address, sizes, control, state, p, doses, times, counts, out, wor
                 status7(address[EVENT_TANGENT], address, sizes, state, p, dose, event, tangent)
             jump(sizes, y, rate, shift(p, sizes[N_PREPARED]), event)
             if read_dot:
-                moved = time_tangent(sizes, tangent)
-                status7(address[LEAVE], address, sizes, control, state, p, moved, tangent)
+                status7(address[LEAVE], address, sizes, control, state, p, moving(sizes, tangent), tangent)
+            if int(event[5]) != INFUSION_START and int(event[5]) != INFUSION_END:
+                jumped = True
             if int(event[5]) == SET:
                 for later in range(e, n_events):  # of doses before: what is on its way, and ends of infusions
                     one = shift(events, EVENT * later)
                     if one[4] < event[4]:
                         one[5] = float(CANCELLED)
         control[NEXT_EVENT] = e
+        if sizes[N_TIMERS] > 0:  # a change of parameters may have moved them
+            coming = timers(address, sizes, control, state, p, work, tangent)
+        if jumped and sizes[N_WATCHED] > 0:
+            hold(address, sizes, y, p, work)
+        jumped = False
         if sizes[N_ROOTS] > 0:
             status7(address[OBSERVE], address, sizes, control, state, p, work, tangent)
         control[INFUSING] = 0.0
@@ -218,17 +278,14 @@ def breakpoint(address, sizes, control, state, p, doses, times, counts, out, wor
             if rate[i] != 0.0:
                 control[INFUSING] = 1.0
         row = counts[CURSOR]
-        work[0] = 1.0  # the weights of what is emitted: the state as it is
-        work[1] = 0.0
         while row < sizes[N_TIMES] and times[row] <= t + resolution(t):  # of this instant, after the doses
-            emit(address, sizes, y, p, row, out, out_dot, work, 0, tangent)
             row += 1
-        counts[CURSOR] = row
+        write(address, sizes, y, p, counts, out, work, tangent, out_dot, row)
         if row >= sizes[N_TIMES]:
             return SUCCESS
-        t1 = last
+        t1 = min(last, coming)
         if e < n_events:
-            t1 = min(last, events[EVENT * e])
+            t1 = min(t1, events[EVENT * e])
         control[T1] = t1
         if t1 - t > resolution(t1):
             return GO_ON
@@ -244,6 +301,22 @@ def switch(control, counts, status):
         control[FIRST_SWITCH] = control[T]
     control[LAST_SWITCH] = control[T]
     counts[SWITCHES] += 1
+
+
+@inner
+def change(address, sizes, control, state, p, work, tangent):
+    """A condition on states changes at control[T]; GO_ON, SUCCESS where this is a breakpoint as well, or why there is no derivative."""
+    read_dot = sizes[N_DIRECTIONS] > 0 and sizes[READINGS] > 0
+    if read_dot:
+        status7(address[ARRIVE], address, sizes, control, state, p, work, tangent)
+    status = status7(address[CONDITION_TANGENT], address, sizes, control, state, p, work, tangent)
+    if read_dot:
+        status7(address[LEAVE], address, sizes, control, state, p, moving(sizes, tangent), tangent)
+    if status == SUCCESS and sizes[N_ROOTS] > 0:
+        status7(address[OBSERVE], address, sizes, control, state, p, work, tangent)
+    if status == SUCCESS and control[T1] - control[T] > resolution(control[T1]):
+        return GO_ON
+    return status
 
 
 @inner
@@ -272,14 +345,16 @@ def subject(address, sizes, control, state, p, doses, times, counts, out, work, 
             )
             if status == STIFF or status == NOT_STIFF:
                 switch(control, counts, status)
+            elif status == CHANGED:
+                status = change(address, sizes, control, state, p, work, tangent)
     return status
 
 
 @inner
 def prepare(address, sizes, parameters, p):
     """Parameters of one subject, what they alone decide, and what is its own, into p. parameters : (n_params + N_OWN,)."""
-    for i in range(sizes[N_PARAMS]):
-        p[i] = parameters[i]
+    for i in range(sizes[N_PREPARED]):
+        p[i] = parameters[i] if i < sizes[N_PARAMS] else 0.0
     call1(address[CONSTANTS], p)
     for i in range(sizes[N_OWN]):
         p[sizes[N_PREPARED] + i] = parameters[sizes[N_PARAMS] + i]
@@ -300,7 +375,7 @@ def subjects(
 
     parameters : (n_subjects, n_params + N_OWN); counts : (n_subjects, N_COUNTS); out : (n_subjects, n_times, width); out_dot : (n_subjects, n_times,
     width, m); status : (n_subjects,); reached : (n_subjects, REACHED); scales : (n_subjects, m + N_OWN m), scales and then own';
-    levels : (n_subjects, n_roots); crossings : (n_subjects, n_roots, FOUND + most); heights : (n_subjects, n_quantities), levels of readings; found, found_dot :
+    levels : (n_subjects, n_roots); crossings : (n_subjects, n_roots, found_size); heights : (n_subjects, n_quantities), levels of readings; found, found_dot :
     (n_subjects, n_segments, n_quantities, 2) and (..., m), what was read. The rest is this thread's own storage, see layout.py.
     """
     q = sizes[N_PARAMS] + sizes[N_OWN]
@@ -326,7 +401,7 @@ def subjects(
             shift(out_dot, s * block * m), events,
         )  # fmt: skip
         reach(control, shift(reached, s * REACHED))
-        hand_over(sizes, control, shift(crossings, s * sizes[N_ROOTS] * (FOUND + sizes[MOST])))
+        hand_over(sizes, control, shift(crossings, s * sizes[N_ROOTS] * found_size(sizes)))
         if sizes[READINGS] > 0:
             area = shift(control, sizes[READINGS])
             size = s * 2 * int(area[SEGMENTS]) * int(area[QUANTITIES])

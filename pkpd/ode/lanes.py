@@ -33,7 +33,7 @@ from .call import (
     unrolled,
 )
 from .control import (
-    CALM, CALM_AFTER, FORGET_AFTER, FORGOTTEN, STIFF_AFTER, AUTO_FLOOR, CROSS_FLOOR, TINY, cut_factor, level, resolution, step_factor,
+    CALM, CALM_AFTER, FORGET_AFTER, FORGOTTEN, STIFF_AFTER, AUTO_FLOOR, CROSS_FLOOR, HARDLY, TINY, cut_factor, level, resolution, step_factor,
 )  # fmt: skip
 from .integrate import SUBJECTS, begin, breakpoint, prepare, reach, switch
 from .layout import (
@@ -41,7 +41,7 @@ from .layout import (
     LANES, LARGEST_ERROR, LEVELS_MOST, LOOK_WIDE, MAXIMUM, MAX_STEPS, METHOD, MINIMUM, N_CLOCKS, N_CONTROL, N_COUNTS, N_JACOBIAN, N_LU, N_OWN, N_PARAMS, N_PREPARED, N_STAGES, N_STATES, N_TIMES, N_WANTED, OFFSET, PARAMETER, QUANTITIES, QUANTITY, REACHED, READINGS, RECORD, REJECTED, RHS_CALLS, RHS_WIDE, ROSENBROCK_READINGS,
     RTOL, SEGMENT, SEGMENTS, SOLVE_WIDE, START, STEPS, STIFF_STEPS, T, T1, TIME_ABOVE, WANTED_COLUMN, WANTED_STATES, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
-from .march import emit, enter
+from .march import blame, emit, enter
 from .readings import AT, BEYOND, LEAST, NODES, STEEP, WEIGHT, close_segment, parts, ready, sign_of, vertex
 from .status import GO_ON, NOT_FINITE, NOT_STIFF, STEP_TOO_SMALL, STIFF, SUCCESS, TOO_MANY_STEPS
 from .vectormath import logarithm
@@ -703,6 +703,11 @@ def run(
                         evaluations,
                         factored,
                     )
+                    if code == NOT_FINITE:
+                        own_state = shift(record, N_CONTROL)
+                        code = blame(
+                            address, sizes, record, own_state, shift(own_state, 4 * sizes[WIDE]), work
+                        )
                     finish(sizes, control, record, status, reached, out, found, first + s, code)
                     holder[lane] = -1.0
                     clocks[ACTIVE * LANES + lane] = 0.0
@@ -711,6 +716,13 @@ def run(
             continue
 
         attempt(address, sizes, infusing, h, room)
+        hardly = on & (h <= HARDLY * resolution(t))
+        if anywhere(hardly):  # see ``march.rise``
+            for i in range(0, size, LANES):
+                size_now = abs(lanes(shift(y1, i)))
+                own = lanes(shift(floor, i))
+                risen = hardly & (lanes(shift(largest, i)) == 0.0) & (size_now < inf)
+                set_lanes(shift(floor, i), choose(risen, larger(own, size_now), own))
         worst = error_norm_wide(error, y, y1, floor, rtol, n)
         set_clock(clocks, LATEST, worst)
         good = worst <= 1.0

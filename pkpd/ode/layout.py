@@ -5,7 +5,7 @@ Every unit takes the same few pointers; this module gives their slots names. n: 
 address  (N_ADDRESSES,) int64   functions of the model, then units of the integrator
 sizes    int64                  counts, then index patterns one after the other
 control  double                 clock and options, then the roots
-state    double                 y | infusion rates | atol | largest |y| so far (WIDE each) | parameters and constants of the subject | what is its own (N_OWN):
+state    double                 y | infusion rates | atol | largest |y| so far (WIDE each) | parameters, what holds conditions, and constants of the subject | what is its own (N_OWN):
                                 states that events set or add, (n_states) each, and factors of doses
 counts   (N_COUNTS,) int64      statistics, then the output cursor and the stiffness counters
 work     double                 stages and scratch of the method, see march.py
@@ -16,8 +16,11 @@ doses    double                 (n_doses, DOSE): time, amount, route, duration (
                                 (nan: not stated), from when on it acts (of a dose before a state that was set: the time it was set), its factor
                                 among the subject's own (-1: none). Other kinds have -kind as route, and fewer columns:
                                 CHANGE: time, value, -kind, -, parameter; REPLACE: time, value, -kind, -, state; SET, ADD: time, -, -kind, -, place of
-                                the states among the subject's own
+                                the states among the subject's own; ABOVE: time, how many outputs, -kind: so many in order of time are written before what follows
 events   double                 (2 n_doses, EVENT): time, state, jump, rate change, dose, kind; of a CHANGE: time, parameter, value, value before
+
+Conditions of the model at which rates jump (symbolic/derive.py) are held by a number each: 0, or inf or -inf as long as it is held true or false. Timers,
+which change at times that parameters decide, are breakpoints of every solve; the others are watched (``conditions.py``) where derivatives are asked for.
 
 Vectors of states are WIDE long: the number of states rounded up to a multiple of LANES, with noughts behind the last state.
 
@@ -25,9 +28,10 @@ Vectors of states are WIDE long: the number of states rounded up to a multiple o
 rounded up to a multiple of LANES,
 
     scale (m,) | r' (n, m) | y' | y1' | u' | error' | largest | at (n, m each) | k' (n_stages, n, m) | J' (n_jacobian, m) | p' (N_PREPARED, m)
-    | column (3 WIDE) | route (4 n_routes) | route' (4 n_routes, m) | own' (N_OWN, m) | seeds of initial values (n, m) | seeds of doses (n_doses, m)
+    | column (3 WIDE, 2 for every condition) | time' of an event (m) | scratch (places.scratch_size) | route (4 n_routes) | route' (4 n_routes, m) | own' (N_OWN, m) | seeds of initial values (n, m) | seeds of doses (n_doses, m)
 
-Behind the N_CONTROL slots of ``control`` stand the roots: what is looked for (n_roots, ROOT) | what was found (n_roots, FOUND + most) | n_outputs.
+Behind the N_CONTROL slots of ``control`` stand the roots: what is looked for (n_roots, ROOT) | what was found (n_roots, FOUND + most (1 + m)) | n_outputs;
+then what is watched: (N_WATCHED, ROOT) | 2 for every condition.
 
 A direction d changes at most one parameter: p' has one element ``scale[d]``, and those of the constants that depend on it.
 
@@ -44,11 +48,12 @@ RHS, JACOBIAN, FACTOR, SOLVE, OUTPUTS, INITIAL, ROUTES, CONSTANTS = range(8)
 # ... and units of the integrator
 (
     EXPLICIT, ROSENBROCK, REST, EXPLICIT_TANGENT, ROSENBROCK_TANGENT, EMIT_TANGENT, INITIAL_TANGENT, EVENT_TANGENT, DENSE_TANGENT, EXPLICIT_ROOTS,
-    ROSENBROCK_ROOTS, OBSERVE,
-) = range(20, 32)  # fmt: skip
+    ROSENBROCK_ROOTS, OBSERVE, EXPLICIT_WATCH, ROSENBROCK_WATCH, CONDITION_TANGENT,
+) = range(20, 35)  # fmt: skip
+CONDITIONS, D_CONDITIONS = 35, 36  # functions of models that have conditions
 # readings: what is looked at, a function of the model, that in lanes, and one of them alone; then units
-LOOK, LOOK_WIDE, LOOK_ONE, EXPLICIT_READINGS, ROSENBROCK_READINGS, ARRIVE, LEAVE = range(32, 39)
-N_ADDRESSES = 39
+LOOK, LOOK_WIDE, LOOK_ONE, EXPLICIT_READINGS, ROSENBROCK_READINGS, ARRIVE, LEAVE = range(37, 44)
+N_ADDRESSES = 44
 
 MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "routes", "constants")
 # sizes: counts, then where each pattern starts in the same array and how many entries it has
@@ -58,8 +63,10 @@ MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "
     N_ROOTS, MOST,  # roots, and the most crossings of one that are kept
     N_NON_NEGATIVE,  # states that are kept from falling below nought: they are listed at AT_END
     N_OWN,  # numbers of each subject's own, behind its parameters
+    N_TIMERS, N_WATCHED,  # conditions; what holds them stands between parameters and constants; N_WATCHED: 0 without derivatives
+    CLOCK,  # the state that is the time itself, or -1
     READINGS,  # where the readings stand behind control; nought: there are none
-) = range(21)  # fmt: skip
+) = range(24)  # fmt: skip
 (
     AT_J,  # (row, column) of every Jacobian entry
     AT_DIAGONAL,  # entry of every diagonal element of the Jacobian
@@ -67,8 +74,8 @@ MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "
     AT_TARGETS,  # state of every route
     AT_SLOTS,  # direction of every parameter, or -1
     AT_END,
-) = range(21, 27)
-N_SIZES = 27
+) = range(24, 30)
+N_SIZES = 30
 LANES = 8  # doubles of one vector register of AVX-512; two of AVX2
 
 # control
@@ -84,11 +91,13 @@ LANES = 8  # doubles of one vector register of AVX-512; two of AVX2
     SLOPE_AHEAD,  # 1 when the slope at the new value stands among the stages already
     LARGEST_ERROR,  # of an accepted step, in units of the tolerance
     FIRST_SWITCH, LAST_SWITCH,  # when the method changed; nan: never
-) = range(20)  # fmt: skip
+    CONDITION, SETTING, CHANGE_AT,  # one that changes, what it is set to, and after which part of a step
+) = range(23)  # fmt: skip
 N_CONTROL = 24
 
 # one root, behind control: an output, or a state after all outputs; its level; -1, 0 or 1; the present value and those in a step, less the level
 COLUMN, LEVEL, DIRECTION, PRESENT, SAMPLES = range(5)
+LARGEST_SAMPLE = 15  # of what is watched: the largest size so far
 ROOT = 16
 # and what was found: how many crossings, of which those that find room follow; 1 or 0; and for how long it was above
 COUNT, ABOVE_AT_START, TIME_ABOVE, FOUND = range(4)
@@ -138,7 +147,7 @@ HEADER = 16
 # in the header of tangent; FRESH_TANGENT: 1 when k' of the first stage is that of the present y'
 ERROR_NORM, SETTLE, DENSE_STAGES, FRESH_TANGENT = range(4)
 DOSE, EVENT = 8, 6
-BOLUS, INFUSION_START, INFUSION_END, CHANGE, SET, ADD, REPLACE, CANCELLED = range(8)
+BOLUS, INFUSION_START, INFUSION_END, CHANGE, SET, ADD, REPLACE, CANCELLED, ABOVE = range(9)
 
 # stages of every method, those included that serve its dense output alone
 EXPLICIT_METHODS = {"tsit5": 7, "vern7": 16}
@@ -159,10 +168,21 @@ def wide(n: int) -> int:
     return max(1, -(-n // LANES)) * LANES
 
 
-def work_size(n: int, n_jacobian: int, n_lu: int, n_steady: int, n_routes: int, m: int, stages: int) -> int:
+def work_size(
+    n: int,
+    n_jacobian: int,
+    n_lu: int,
+    n_steady: int,
+    n_routes: int,
+    m: int,
+    stages: int,
+    n_conditions: int,
+    n_prepared: int,
+) -> int:
     """Doubles of ``work`` for whatever uses it; stages : the most of any method.
 
     Methods: see march.py and linear.py. Rest: matrix (n_steady, n_steady) | change (n_steady, max(1, m)) | f | J. Routes: 4 n_routes.
+    Conditions: see ``tangent.condition_tangent``.
     """
     w = wide(n)
     return max(
@@ -170,6 +190,7 @@ def work_size(n: int, n_jacobian: int, n_lu: int, n_steady: int, n_routes: int, 
         2 * w + n_jacobian + 3 * (n + 1) ** 2,
         n_steady * n_steady + n_steady * max(1, m) + w + n_jacobian,
         4 * n_routes,
+        2 * n_conditions * (1 + m + LANES) + (n_prepared * LANES if m else 0),
     )
 
 
@@ -211,12 +232,24 @@ def read_vectors(n_quantities: int, n_known: int, n_wanted: int, stages: int) ->
 
 
 def tangent_size(
-    n: int, m: int, n_routes: int, n_doses: int, n_jacobian: int, n_prepared: int, n_own: int, stages: int
+    n: int,
+    m: int,
+    n_routes: int,
+    n_doses: int,
+    n_jacobian: int,
+    n_prepared: int,
+    n_own: int,
+    stages: int,
+    n_conditions: int,
+    n_outputs: int,
 ) -> int:
-    """Doubles of ``tangent``."""
+    """Doubles of ``tangent``; n_outputs : 0 without roots."""
     return (
         HEADER
         + m * (1 + (8 + stages) * n + n_jacobian + n_prepared + 4 * n_routes + n_own + n_doses)
         + 3 * wide(n)
+        + 2 * n_conditions
+        + m
+        + (max(n_outputs * m, (n_prepared + n_outputs) * LANES) if n_outputs else 0)
         + 4 * n_routes
     )

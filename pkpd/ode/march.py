@@ -11,12 +11,12 @@ from __future__ import annotations
 from math import inf
 
 from .call import DOUBLES, INTEGER, INTEGERS, call3, inner, shift, status7
-from .control import FORGOTTEN, cut_factor, first_step, level, resolution, step_factor, trial_step
+from .control import FORGOTTEN, HARDLY, cut_factor, first_step, level, resolution, step_factor, trial_step
 from .layout import (
-    AT_END, AUTOMATIC, CLIPPED, CURSOR, DENSE_STAGES, DENSE_TANGENT, EMIT_TANGENT, ERROR_NORM, FRESH_JACOBIAN, FRESH_SLOPE, H, H_MAX, H_NEXT, LARGEST_ERROR, MAX_STEPS, N_DIRECTIONS, N_NON_NEGATIVE, N_OUTPUTS, N_ROOTS, N_STATES, N_TIMES, OUTPUTS, READINGS, REJECTED,
-    RHS, RHS_CALLS, RTOL, SETTLE, SLOPE_AHEAD, STEPS, T1, T, WEIGHTS, WIDE, WIDTH,
+    AT_END, AUTOMATIC, BY_STIFF, CHANGE_AT, CLIPPED, CURSOR, DENSE_STAGES, DENSE_TANGENT, EMIT_TANGENT, ERROR_NORM, FRESH_JACOBIAN, FRESH_SLOPE, H, H_MAX, H_NEXT, JACOBIAN, LARGEST_ERROR, MAX_STEPS, N_DIRECTIONS, N_JACOBIAN, N_NON_NEGATIVE, N_OUTPUTS, N_ROOTS, N_STATES, N_TIMES,
+    N_WATCHED, OUTPUTS, READINGS, REJECTED, RHS, RHS_CALLS, RTOL, SETTLE, SLOPE_AHEAD, STEPS, T1, T, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
-from .status import NOT_FINITE, STEP_TOO_SMALL, SUCCESS, TOO_MANY_STEPS
+from .status import CHANGED, NOT_FINITE, SLOPE_NOT_FINITE, STEP_TOO_SMALL, SUCCESS, TOO_MANY_STEPS
 from .vectors import advance, blend, clear, error_norm, floors, plus
 
 ADVANCE = (INTEGER, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES)  # fmt: skip
@@ -79,6 +79,25 @@ def enter(address, sizes, control, state, p, counts, f, u, g, floor, order):
 
 
 @inner
+def rise(sizes, largest, y1, floor):
+    """A state that has always been nought has no size to go by. In a step that the clock hardly resolves, it has that to which its rates lead."""
+    for i in range(sizes[N_STATES]):
+        if largest[i] == 0.0 and abs(y1[i]) < inf:
+            floor[i] = max(floor[i], abs(y1[i]))
+
+
+@inner
+def blame(address, sizes, control, y, p, J):
+    """Why steps end in numbers that are not finite, from a state whose rates are; J : scratch."""
+    if control[BY_STIFF] != 0.0:
+        call3(address[JACOBIAN], y, p, J)
+        for e in range(sizes[N_JACOBIAN]):
+            if not abs(J[e]) < inf:
+                return SLOPE_NOT_FINITE
+    return NOT_FINITE
+
+
+@inner
 def shortfall(sizes, y, y1, floor, rtol):
     """How far the states that must not be negative have fallen below nought, in units of their tolerances: an error like the others.
 
@@ -120,12 +139,13 @@ def emit(address, sizes, u, p, row, out, out_dot, weights, stages, tangent):
 
 @inner
 def march(
-    address, sizes, control, state, p, times, counts, out, work, tangent, out_dot, stages, extra, order, tangent_unit, roots_unit, readings_unit, attempt, judge, complete, weigh,
+    address, sizes, control, state, p, times, counts, out, work, tangent, out_dot, stages, extra, order, tangent_unit, roots_unit, readings_unit, watch_unit, attempt, judge, complete, weigh,
 ):  # fmt: skip
     """Integrate from control[T] to control[T1], writing the outputs before T1. Returns a status, or what ``judge`` asks for.
 
     The first step is control[H_NEXT] if that is not nought. Arguments: see layout.py; extra : how many of the stages serve dense output alone;
-    order : of the error estimate, plus one; tangent_unit, roots_unit, readings_unit : where the addresses of the method's tangent, of its search for roots and of its readings are.
+    order : of the error estimate, plus one; tangent_unit, roots_unit, readings_unit, watch_unit : where the addresses of the method's tangent, of its search for roots,
+    of its readings and of its watch over conditions are.
     """
     w, m = sizes[WIDE], sizes[N_DIRECTIONS]
     rtol = control[RTOL]
@@ -145,13 +165,18 @@ def march(
     before = FORGOTTEN
     rejected = False
     worst = 0.0
+    steep = False
+    to_change = 0.0  # the step up to where a condition changes; nought: none is known to
     while True:
         # land on t1 without leaving a crumb
         left = t1 - t
         wanted = min(h, control[H_MAX])
         h = wanted
         last = h >= left * (1.0 - 1e-10)
-        if last:
+        if to_change > 0.0:
+            h = to_change
+            last = False
+        elif last:
             h = left
         else:
             if 2.0 * h > left:
@@ -162,20 +187,42 @@ def march(
         if counts[STEPS] + counts[REJECTED] >= control[MAX_STEPS]:
             return TOO_MANY_STEPS
         if h <= 0.25 * resolution(t):
-            return NOT_FINITE if worst == inf else STEP_TOO_SMALL
+            if worst == inf:
+                return SLOPE_NOT_FINITE if steep else blame(address, sizes, control, y, p, own)
+            return STEP_TOO_SMALL
 
         attempt(address, sizes, control, y, p, rate, k, u, y1, error, own, counts)
+        if h <= HARDLY * resolution(t):
+            floors(floor, atol, largest, rtol, control[AUTOMATIC], w)
+            rise(sizes, largest, y1, floor)
         worst = error_norm(error, y, y1, floor, rtol, w)
+        steep = False
         if m > 0 and worst <= 1.0:
             status7(address[tangent_unit], address, sizes, control, state, p, work, tangent)
             worst = max(worst, tangent[ERROR_NORM])
+            steep = worst == inf
         if sizes[N_NON_NEGATIVE] > 0 and worst <= 1.0:
             worst = max(worst, shortfall(sizes, y, y1, floor, rtol))
         if worst > 1.0:
             counts[REJECTED] += 1
             h *= cut_factor(worst, order)
             rejected = True
+            to_change = 0.0
             continue
+        whole = extra == 0
+        changes = to_change > 0.0
+        if sizes[N_WATCHED] > 0 and not changes:
+            if not whole:
+                complete(address, sizes, control, y, p, rate, k, u, y1, counts)
+                whole = True
+            if status7(address[watch_unit], address, sizes, control, state, p, work, tangent) == CHANGED:
+                changes = True
+                if control[CHANGE_AT] < 1.0:
+                    to_change = control[CHANGE_AT] * h
+                    if to_change > 4.0 * resolution(t):  # again, up to there
+                        continue
+                    control[H_NEXT] = 0.0
+                    return CHANGED  # at once
         counts[STEPS] += 1
         control[LARGEST_ERROR] = max(control[LARGEST_ERROR], worst)
         verdict = judge(address, sizes, control, y, p, k, u, y1, floor, own, counts)
@@ -183,7 +230,6 @@ def march(
         end = t1 if last else t + h
         limit = t1 - resolution(t1)
         row = counts[CURSOR]
-        whole = extra == 0
         tangent_whole = extra == 0 or m == 0
         if sizes[N_ROOTS] > 0:
             if not whole:
@@ -229,6 +275,9 @@ def march(
         floors(floor, atol, largest, rtol, control[AUTOMATIC], w)
         if m > 0:
             tangent[SETTLE] = 1.0  # accepted: the tangent moves on at its next call
+        if changes:
+            control[H_NEXT] = 0.0
+            return CHANGED
         if last:
             return SUCCESS
         now = level(worst)

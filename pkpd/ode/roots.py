@@ -5,7 +5,9 @@ down to the clock's resolution, or at a breakpoint, when a dose jumps over the l
 the places ``AT``, and where three of these in a row show it turning towards the level, the turning point is followed; so a visit beyond the level is
 missed only if it hides between these places without a sign of it.
 
-Behind the clock and the options, ``control`` holds the roots (n_roots, ROOT), what was found (n_roots, FOUND + most) and a line of outputs: see layout.py.
+Along a direction, the time at which ``g`` crosses moves by ``t' = -(g_y s + g_p p')/(g_y f)``; one at a breakpoint moves as that does.
+
+Behind the clock and the options, ``control`` holds the roots (n_roots, ROOT), what was found (n_roots, found_size) and a line of outputs: see layout.py.
 """
 
 from __future__ import annotations
@@ -13,18 +15,23 @@ from __future__ import annotations
 import numpy as np
 
 from . import explicit, rosenbrock
-from .call import DOUBLES, INTEGER, INTEGERS, bound, c_function, call3, inner, shift
+from .call import DOUBLES, INTEGER, INTEGERS, bound, c_function, call3, call6, inner, shift, status7
 from .control import resolution
 from .layout import (
-    ABOVE_AT_START, COLUMN, COUNT, DIRECTION, FOUND, H, LEVEL, MOST, N_CONTROL, N_OUTPUTS, N_ROOTS, OUTPUTS, PRESENT, ROOT, SAMPLES, T, TIME_ABOVE, WIDE,
+    ABOVE_AT_START, COLUMN, COUNT, D_OUTPUTS, DENSE_TANGENT, DIRECTION, FOUND, H, LANES, LEVEL, MOST, N_CONTROL, N_DIRECTIONS, N_OUTPUTS, N_ROOTS,
+    N_STATES, OUTPUTS, PRESENT, RHS, ROOT, SAMPLES, T, TIME_ABOVE, WIDE,
 )  # fmt: skip
+from .places import found_size
 from .status import SUCCESS
-from .vectors import blend, copy
+from .tangent import along, moving, parts, scratch, settle
+from .vectors import blend, copy, plus
 
 AT = np.array([0.0, 1 / 16, 1 / 4, 1 / 2, 3 / 4, 15 / 16, 1.0])
 PLACES = len(AT)
+EXTRA = explicit.EXTRA
 STAGES = explicit.ALL  # of the method whose steps are looked at: here tsit5; ``METHODS`` below has the same functions for every table
 weigh = explicit.weigh
+LOOKED_AT = OUTPUTS  # the function of the model whose values are looked at
 
 STEP = (INTEGER, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES)
 
@@ -47,14 +54,48 @@ def beyond(sizes, u, line, root):
 
 @inner
 def record(sizes, t, rising, root, found):
-    """Note a crossing."""
+    """Note a crossing; its number if it is kept, else -1."""
     direction = root[DIRECTION]
     found[TIME_ABOVE] += t if rising == 0.0 else -t
     if direction == 0.0 or (direction > 0.0 and rising > 0.0) or (direction < 0.0 and rising == 0.0):
         count = int(found[COUNT])
+        found[COUNT] += 1.0
         if count < sizes[MOST]:
             found[FOUND + count] = t
-        found[COUNT] += 1.0
+            return count
+    return -1
+
+
+@inner
+def note(address, sizes, control, state, p, work, tangent, line, x, rising, root, found):
+    """Note a crossing at the part x of the step, and how it moves along the directions."""
+    n, w, m = sizes[N_STATES], sizes[WIDE], sizes[N_DIRECTIONS]
+    number = record(sizes, control[T] + x * control[H], rising, root, found)
+    if m == 0 or number < 0:
+        return
+    if EXTRA > 0:
+        status7(address[DENSE_TANGENT], address, sizes, control, state, p, work, tangent)
+    settle(sizes, tangent)
+    u = inside(address, sizes, control, state, p, work, line, x)
+    _, _, y_dot, y1_dot, _, _, _, at, k_dot, _, p_dot, column, _ = parts(sizes, tangent)
+    weights = shift(u, 4 * w)
+    blend(at, weights[0], y_dot, weights[1], y1_dot, shift(weights, 2), STAGES, k_dot, n * m)
+    f = column
+    call3(address[RHS], u, p, f)
+    plus(f, f, shift(state, w), w)
+    g_dot = shift(found, FOUND + sizes[MOST] + number * m)
+    i = int(root[COLUMN]) - sizes[N_OUTPUTS]
+    if i >= 0:
+        slope = f[i]
+        copy(g_dot, shift(at, i * m), m)
+    else:
+        room = scratch(sizes, tangent)
+        slope = along(address[D_OUTPUTS], sizes, u, p, f, tangent, room)[int(root[COLUMN]) * LANES]
+        for lane in range(0, m, LANES):
+            call6(address[D_OUTPUTS], u, p, shift(at, lane), shift(p_dot, lane), shift(room, lane), m)
+        copy(g_dot, shift(room, int(root[COLUMN]) * m), m)
+    for d in range(m):
+        g_dot[d] = -g_dot[d] / slope
 
 
 @inner
@@ -66,7 +107,7 @@ def inside(address, sizes, control, y, p, work, line, x):
     weights = shift(u, 4 * w)
     weigh(x, control[H], weights)
     blend(u, weights[0], y, weights[1], y1, shift(weights, 2), STAGES, work, w)
-    call3(address[OUTPUTS], u, p, line)
+    call3(address[LOOKED_AT], u, p, line)
     return u
 
 
@@ -156,12 +197,11 @@ def turn(address, sizes, control, y, p, work, line, root, j):
 def crossings(address, sizes, control, state, p, work, tangent):
     """Look for crossings in the step of size control[H] that has just been accepted; its stages, those of dense output too, stand in work."""
     w = sizes[WIDE]
-    t, h = control[T], control[H]
     u = shift(work, STAGES * w)
     y1 = shift(u, w)
     roots = shift(control, N_CONTROL)
     results = shift(roots, sizes[N_ROOTS] * ROOT)
-    line = shift(results, sizes[N_ROOTS] * (FOUND + sizes[MOST]))
+    line = shift(results, sizes[N_ROOTS] * found_size(sizes))
     for j in range(1, PLACES):
         if j == PLACES - 1:
             copy(u, y1, w)
@@ -173,7 +213,7 @@ def crossings(address, sizes, control, state, p, work, tangent):
             root[SAMPLES + j] = beyond(sizes, u, line, root)
     for i in range(sizes[N_ROOTS]):
         root = shift(roots, i * ROOT)
-        found = shift(results, i * (FOUND + sizes[MOST]))
+        found = shift(results, i * found_size(sizes))
         value = shift(root, SAMPLES)
         value[0] = root[PRESENT]
         for j in range(1, PLACES):
@@ -181,7 +221,7 @@ def crossings(address, sizes, control, state, p, work, tangent):
             ga, gb = value[j - 1], value[j]
             if above(ga) != above(gb):
                 x = locate(address, sizes, control, state, p, work, line, root, xa, ga, xb, gb)
-                record(sizes, t + x * h, above(gb), root, found)
+                note(address, sizes, control, state, p, work, tangent, line, x, above(gb), root, found)
             else:
                 x = -1.0
                 if j < PLACES - 1:
@@ -192,8 +232,8 @@ def crossings(address, sizes, control, state, p, work, tangent):
                     g = beyond(sizes, inside(address, sizes, control, state, p, work, line, x), line, root)
                     there = locate(address, sizes, control, state, p, work, line, root, xa, ga, x, g)
                     back = locate(address, sizes, control, state, p, work, line, root, x, g, xb, gb)
-                    record(sizes, t + there * h, above(g), root, found)
-                    record(sizes, t + back * h, above(gb), root, found)
+                    note(address, sizes, control, state, p, work, tangent, line, there, above(g), root, found)
+                    note(address, sizes, control, state, p, work, tangent, line, back, above(gb), root, found)
         root[PRESENT] = value[PLACES - 1]
     return SUCCESS
 
@@ -204,18 +244,21 @@ def observe(address, sizes, control, state, p, work, tangent):
     t = control[T]
     roots = shift(control, N_CONTROL)
     results = shift(roots, sizes[N_ROOTS] * ROOT)
-    line = shift(results, sizes[N_ROOTS] * (FOUND + sizes[MOST]))
+    line = shift(results, sizes[N_ROOTS] * found_size(sizes))
     call3(address[OUTPUTS], state, p, line)
     for i in range(sizes[N_ROOTS]):
         root = shift(roots, i * ROOT)
-        found = shift(results, i * (FOUND + sizes[MOST]))
+        found = shift(results, i * found_size(sizes))
         g = beyond(sizes, state, line, root)
         if found[COUNT] < 0.0:  # the first look
             found[COUNT] = 0.0
             found[ABOVE_AT_START] = above(g)
             found[TIME_ABOVE] = -t * above(g)
         elif above(g) != above(root[PRESENT]):
-            record(sizes, t, above(g), root, found)
+            number = record(sizes, t, above(g), root, found)
+            m = sizes[N_DIRECTIONS]
+            if m > 0 and number >= 0:
+                copy(shift(found, FOUND + sizes[MOST] + number * m), moving(sizes, tangent), m)
         root[PRESENT] = g
     return SUCCESS
 
@@ -227,22 +270,27 @@ def look_out(sizes, control, levels):
     results = shift(roots, sizes[N_ROOTS] * ROOT)
     for i in range(sizes[N_ROOTS]):
         roots[i * ROOT + LEVEL] = levels[i]
-        results[i * (FOUND + sizes[MOST]) + COUNT] = -1.0
+        results[i * found_size(sizes) + COUNT] = -1.0
 
 
 @inner
 def hand_over(sizes, control, out):
-    """After a subject: what was found, into out : (n_roots, FOUND + most)."""
+    """After a subject: what was found, into out : (n_roots, found_size)."""
     roots = shift(control, N_CONTROL)
     results = shift(roots, sizes[N_ROOTS] * ROOT)
     for i in range(sizes[N_ROOTS]):
-        found = shift(results, i * (FOUND + sizes[MOST]))
+        found = shift(results, i * found_size(sizes))
         found[TIME_ABOVE] += control[T] * above(roots[i * ROOT + PRESENT])
-        for j in range(FOUND + sizes[MOST]):
-            out[i * (FOUND + sizes[MOST]) + j] = found[j]
+        for j in range(found_size(sizes)):
+            out[i * found_size(sizes) + j] = found[j]
 
 
 METHODS = {
-    name: bound((inside, beyond_at, locate, turn, crossings), STAGES=len(of.B_ERROR), weigh=of.weigh)
+    name: bound(
+        (inside, beyond_at, locate, turn, note, crossings),
+        STAGES=len(of.B_ERROR),
+        EXTRA=getattr(of, "EXTRA", 0),
+        weigh=of.weigh,
+    )
     for name, of in (explicit.METHODS | rosenbrock.METHODS).items()
 }

@@ -11,7 +11,7 @@ from .call import bound, c_function, call2, call3, inner, lanes, shift, unrolled
 from .control import CALM, CALM_AFTER
 from .layout import (
     AT_DIAGONAL, AUTO, CALM_STEPS, FACTOR, FACTORISATIONS, FRESH_JACOBIAN, H, INFUSING, JACOBIAN, JACOBIANS, METHOD, N_JACOBIAN, N_STATES, RHS, RHS_CALLS,
-    ROSENBROCK_READINGS, ROSENBROCK_ROOTS, ROSENBROCK_TANGENT, SOLVE, WIDE,
+    ROSENBROCK_READINGS, ROSENBROCK_ROOTS, ROSENBROCK_TANGENT, ROSENBROCK_WATCH, SOLVE, WIDE,
 )  # fmt: skip
 from .march import ADVANCE, march
 from .rodas5p import TABLEAU
@@ -125,7 +125,7 @@ def advance_rosenbrock(address, sizes, control, state, p, times, counts, out, wo
     """Integrate to the next event, or until the problem is stiff no more; see march.py."""
     return march(
         address, sizes, control, state, p, times, counts, out, work, tangent, out_dot, STAGES, 0, ORDER, ROSENBROCK_TANGENT, ROSENBROCK_ROOTS,
-        ROSENBROCK_READINGS, attempt, judge, complete, weigh,
+        ROSENBROCK_READINGS, ROSENBROCK_WATCH, attempt, judge, complete, weigh,
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 STIFF = -1  # of an explicit method: go on with a stiff one; never the status of a solve
 NOT_STIFF = -2  # the other way round
 GO_ON = -3  # of a breakpoint: there is something to integrate
+CHANGED = -4  # of a march: a condition on states has changed
 SUCCESS = 0
 TOO_MANY_STEPS = 1
 STEP_TOO_SMALL = 2
@@ -12,6 +13,9 @@ NOT_FINITE = 3
 NO_STEADY_STATE = 4
 BAD_DOSE = 5
 NOT_PERIODIC = 6
+SLOPE_NOT_FINITE = 7
+GRAZING = 8
+SLIDING = 9
 
 SENTENCES = {
     SUCCESS: "the integration reached its end",
@@ -34,6 +38,18 @@ SENTENCES = {
     NOT_PERIODIC: (
         "no steady state of a repeated dose was found: it may accumulate without end at these parameters, or the state may swing with another period than the "
         "doses; give the doses one by one instead"
+    ),
+    SLOPE_NOT_FINITE: (
+        "the right-hand side or an output is a finite number, but a derivative of it is not (x^n with n < 1 or a root at x = 0, a logarithm near 0): "
+        "start a little away from there, leave out the direction, or write the term otherwise, for instance with hill"
+    ),
+    GRAZING: (
+        "a condition of piecewise is only just met: the solution touches the level where the rates jump without clearly crossing it, so that there is no "
+        "derivative; without sensitivities it can be solved"
+    ),
+    SLIDING: (
+        "a condition of piecewise changes back in the moment in which it changes: the rates on both sides lead to the level where they jump, and the solution "
+        "has no derivative that could be told; without sensitivities it can be solved, or let the rates change smoothly, for instance with hill"
     ),
     BAD_DOSE: "a lag, bioavailability or duration of a route is negative or not finite at these parameters",
 }

@@ -35,13 +35,15 @@ from .call import (
     shift,
     unrolled,
 )
+from .conditions import hold
 from .control import AUTO_FLOOR, CROSS_FLOOR, TINY
 from .layout import (
-    ADD, AT_SLOTS, AT_STEADY, AUTOMATIC, BOLUS, CONTRACT_LANES, D_CONSTANTS, D_INITIAL, D_JACOBIAN, D_OUTPUTS, D_RHS, D_ROUTES, DENSE_STAGES, ERROR_NORM, FRESH_TANGENT, H, HEADER, INFUSING,
-    INFUSION_END, INFUSION_START, LANES, N_DIRECTIONS, N_JACOBIAN, N_OUTPUTS, N_OWN, N_PARAMS, N_PREPARED, N_ROUTES, N_STAGES, N_STATES, N_STEADY, REPLACE, RHS, ROUTES, RTOL, SET, SETTLE, SLACK,
-    SOLVE_LANES, WEIGHTS, WIDE, WIDTH,
+    ADD, AT_SLOTS, AT_STEADY, AUTOMATIC, BOLUS, CONDITION, CONTRACT_LANES, D_CONDITIONS, D_CONSTANTS, D_INITIAL, D_JACOBIAN, D_OUTPUTS, D_RHS, D_ROUTES, DENSE_STAGES, ERROR_NORM, FRESH_TANGENT, H, HEADER, INFUSING,
+    INFUSION_END, INFUSION_START, LANES, LARGEST_SAMPLE, N_TIMERS, N_DIRECTIONS, N_JACOBIAN, N_OUTPUTS, N_OWN, N_PARAMS, N_PREPARED, N_ROUTES, N_STAGES, N_STATES, N_STEADY, N_WATCHED, REPLACE, RHS, ROOT, ROUTES, RTOL, SET, SETTING, SETTLE,
+    SLACK, SOLVE_LANES, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
-from .status import NO_STEADY_STATE, SUCCESS
+from .places import n_conditions, scratch_size, watched
+from .status import GRAZING, NO_STEADY_STATE, SLIDING, SUCCESS
 from .steady import negative_jacobian, solve_dense
 from .vectors import advance, blend, clear, combine, copy, plus, total
 
@@ -53,6 +55,9 @@ A_STIFF = rosenbrock.A
 C_STIFF = rosenbrock.C
 STIFF_ERROR = rosenbrock.B_ERROR
 STIFF_STAGES = rosenbrock.STAGES
+
+
+UNSURE = 100.0  # times rtol and its largest size: by what a condition's number may be wrong, with a margin
 
 
 @inner
@@ -71,7 +76,7 @@ def parts(sizes, tangent):
     jacobian = shift(k, sizes[N_STAGES] * n * m)
     p = shift(jacobian, sizes[N_JACOBIAN] * m)
     column = shift(p, sizes[N_PREPARED] * m)
-    route = shift(column, 3 * sizes[WIDE])
+    route = shift(column, 3 * sizes[WIDE] + 2 * n_conditions(sizes) + m + scratch_size(sizes))
     return scale, rate, y, y1, u, error, largest, at, k, jacobian, p, column, route
 
 
@@ -83,10 +88,16 @@ def own_tangents(sizes, tangent):
 
 
 @inner
-def time_tangent(sizes, tangent):
-    """Pointer to the tangent of the time of the event that ``event_tangent`` has passed, (m,): scratch otherwise."""
-    _, _, _, _, u, _, _, _, _, _, _, _, _ = parts(sizes, tangent)
-    return u
+def moving(sizes, tangent):
+    """How the time of the latest of this instant's events moves along the directions: (m,)."""
+    _, _, _, _, _, _, _, _, _, _, _, column, _ = parts(sizes, tangent)
+    return shift(column, 3 * sizes[WIDE] + 2 * n_conditions(sizes))
+
+
+@inner
+def scratch(sizes, tangent):
+    """Room for the tangents of outputs at a crossing."""
+    return shift(moving(sizes, tangent), sizes[N_DIRECTIONS])
 
 
 @inner
@@ -301,7 +312,7 @@ def event_tangent(address, sizes, state, p, dose, event, tangent):
     """Carry the tangents over one breakpoint, before the state itself is changed.
 
     A sensitivity passes a breakpoint whose time t moves with a parameter by ``s+ = s- + (f(y-) - f(y+)) t' + jump'`` (Rozenvasser 1967).
-    dose : a row of doses; event : (time, state, jump, rate change, dose, kind). t' is left in ``time_tangent``.
+    dose : a row of doses; event : (time, state, jump, rate change, dose, kind).
     """
     settle(sizes, tangent)
     tangent[FRESH_TANGENT] = 0.0
@@ -313,11 +324,11 @@ def event_tangent(address, sizes, state, p, dose, event, tangent):
     y = shift(after, sizes[WIDE])
     target = int(event[1])
     kind = int(event[5])
-    moved = time_tangent(sizes, tangent)
-    clear(moved, m)
     own_dot = own_tangents(sizes, tangent)
     seeds = shift(own_dot, (sizes[N_OWN] + n + int(event[4])) * m)
+    time_moves = moving(sizes, tangent)
     if kind == SET or kind == ADD or kind == REPLACE:  # at a time that does not move
+        clear(time_moves, m)
         if kind == REPLACE:
             copy(shift(y_dot, target * m), seeds, m)
             return SUCCESS
@@ -330,6 +341,8 @@ def event_tangent(address, sizes, state, p, dose, event, tangent):
         y[i] = state[i]
     call3(address[RHS], y, p, before)
     y[target] += event[2]
+    if sizes[N_WATCHED] > 0 and event[2] != 0.0:
+        hold(address, sizes, y, p, shift(column, 3 * sizes[WIDE]))
     call3(address[RHS], y, p, after)
     for i in range(n):
         before[i] -= after[i]
@@ -369,10 +382,86 @@ def event_tangent(address, sizes, state, p, dose, event, tangent):
             else:
                 rate_dot[target * m + d] -= change
                 time_dot += duration_dot
-        moved[d] = time_dot
+        time_moves[d] = time_dot
         for i in range(n):
             y_dot[i * m + d] += before[i] * time_dot
         y_dot[target * m + d] += jump_dot
+    return SUCCESS
+
+
+@inner
+def along(function, sizes, y, p, f, tangent, room):
+    """How fast what the tangent of a function gives changes along f: (LANES) each, all lanes alike, behind (N_PREPARED, LANES) noughts in room."""
+    n = sizes[N_STATES]
+    _, _, _, _, u_dot, _, _, _, _, _, _, _, _ = parts(sizes, tangent)
+    for i in range(n):
+        for lane in range(LANES):
+            u_dot[i * LANES + lane] = f[i]
+    clear(room, sizes[N_PREPARED] * LANES)
+    found = shift(room, sizes[N_PREPARED] * LANES)
+    call6(function, y, p, u_dot, room, found, LANES)
+    return found
+
+
+@c_function(STEP)
+def condition_tangent(address, sizes, control, state, p, work, tangent):
+    """Set the condition control[CONDITION] to control[SETTING], and carry the tangents over its change; or say why there are none.
+
+    As over a breakpoint, ``s+ = s- + (f- - f+) t'``; where a condition on states, g > 0, changes, ``t' = -(g_y s- + g_p p')/(g_y f-)``
+    (Galan, Feehery & Barton, Appl. Numer. Math. 31 (1999) 17-47). That holds where g goes through nought with a slope: not where it only
+    just reaches it, nor where f+ leads back. work : noughts (N_PREPARED, LANES) | along a slope (2 n, LANES) | along the directions (2 n, m).
+    """
+    settle(sizes, tangent)
+    tangent[FRESH_TANGENT] = 0.0
+    n, w, m = sizes[N_STATES], sizes[WIDE], sizes[N_DIRECTIONS]
+    rate = shift(state, w)
+    _, _, y_dot, _, _, _, _, _, _, _, p_dot, column, _ = parts(sizes, tangent)
+    c = int(control[CONDITION])
+    held = shift(p, sizes[N_PARAMS])
+    before, after, y = column, shift(column, w), shift(column, 2 * w)
+    call3(address[RHS], state, p, before)
+    plus(before, before, rate, w)
+    held[c] = control[SETTING]
+    call3(address[RHS], state, p, after)
+    plus(after, after, rate, w)
+    g_dot = 1.0
+    if c >= sizes[N_TIMERS]:
+        jump = 0.0
+        for i in range(n):
+            jump = max(jump, abs(before[i] - after[i]) - 1e-9 * max(abs(before[i]), abs(after[i])))
+        if jump <= 0.0:  # nothing jumps, whenever it changes
+            return SUCCESS
+        g_dot = along(address[D_CONDITIONS], sizes, state, p, before, tangent, work)[2 * c * LANES]
+        if (
+            not g_dot * along(address[D_CONDITIONS], sizes, state, p, after, tangent, work)[2 * c * LANES]
+            > 0.0
+        ):
+            return SLIDING
+        # how the slope of g changes; by what g may be wrong
+        step = 1e-3 * control[H]
+        for i in range(w):
+            y[i] = state[i] + step * before[i]
+        held[c] = -control[SETTING]
+        call3(address[RHS], y, p, after)
+        plus(after, after, rate, w)
+        bend = (along(address[D_CONDITIONS], sizes, y, p, after, tangent, work)[2 * c * LANES] - g_dot) / step
+        held[c] = control[SETTING]
+        seen = shift(watched(sizes, control), (c - sizes[N_TIMERS]) * ROOT)
+        if abs(bend) * UNSURE * control[RTOL] * seen[LARGEST_SAMPLE] > g_dot * g_dot:
+            return GRAZING
+        call3(address[RHS], state, p, after)
+        plus(after, after, rate, w)
+    found = shift(work, (sizes[N_PREPARED] + 2 * n_conditions(sizes)) * LANES)
+    for lane in range(0, m, LANES):
+        call6(address[D_CONDITIONS], state, p, shift(y_dot, lane), shift(p_dot, lane), shift(found, lane), m)
+    time_moves = moving(sizes, tangent)
+    for d in range(m):
+        time_dot = found[2 * c * m + d]
+        if c >= sizes[N_TIMERS]:
+            time_dot = -time_dot / g_dot
+        time_moves[d] = time_dot
+        for i in range(n):
+            y_dot[i * m + d] += (before[i] - after[i]) * time_dot
     return SUCCESS
 
 

@@ -27,6 +27,7 @@ HOME: dict[str, tuple[str, ...]] = {
     "observe": ("roots", "observe"),
     "arrive": ("readings", "arrive"),
     "leave": ("readings", "leave"),
+    "condition_tangent": ("tangent", "condition_tangent"),
 }
 for _name in EXPLICIT_METHODS:
     HOME[_name] = ("explicit", "advance_explicit", _name)
@@ -39,6 +40,7 @@ for _name in STIFF_METHODS:
 for _name in (*EXPLICIT_METHODS, *STIFF_METHODS):
     HOME[f"{_name}_roots"] = ("roots", "crossings", _name)
     HOME[f"{_name}_readings"] = ("readings", "read_step", _name)
+    HOME[f"{_name}_watch"] = ("watch", "watch", _name)
 
 
 def function(name: str) -> Any:

@@ -154,7 +154,7 @@ def differences_figure(rows: Sequence[Mapping[str, Any]], *, title: str = "", li
     Args:
         rows: dicts with ``endpoint``, ``group``, ``wanted`` (+1, -1, 0), ``index`` (of the schedule), ``letter``, ``label``, ``base`` (the first
             schedule's median), ``difference``, ``low``, ``high``, ``inner`` ((low, high)), ``text`` and ``better`` (what stands
-            at the right: the difference in its own unit, and the probability of being better).
+            at the right: the difference in its own unit, and the shares of subjects who do better, the same and worse).
         limit: the scale's end in percent, less where that is enough.
     """
     if not rows:
@@ -184,9 +184,9 @@ def differences_figure(rows: Sequence[Mapping[str, Any]], *, title: str = "", li
             axis.axhline(-i + 0.5, color=PALE, linewidth=0.7, zorder=0)
         _draw_difference(axis, -i, rows[place], shares[place], limit)
         beside(axis, -i, rows[place]["text"], 8)
-        beside(axis, -i, rows[place]["better"], 196, "right")
+        beside(axis, -i, rows[place]["better"], 236, "right")
     beside(axis, 0, "difference (90 %)", 8, bold=True)
-    beside(axis, 0, "better", 196, "right", bold=True)
+    beside(axis, 0, "better/same/worse", 236, "right", bold=True)
     axis.set_ylim(-len(lines) + 0.4, 0.7)
     axis.set_xlim(-_EDGE * limit * 1.02, _EDGE * limit * 1.02)
     axis.grid(False, axis="y")

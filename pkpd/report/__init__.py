@@ -103,22 +103,26 @@ def document(result: FitResult, curves: Mapping[str, Any] | None = None) -> dict
         "unverified": _refit(result.unverified),
         "units": {estimate.name: estimate.unit for estimate in result.estimates},
         "facts": [
-            ("numbers fitted", str(len(used))),
-            ("within 2 SE", f"{near} of {len(used)}"),
-            ("estimated", f"{result.n_parameters} ({result.effective_parameters:.1f} effective)"),
-            ("OFV of the data", fixed(result.ofv)),
-            ("OFV of the priors", fixed(result.ofv_prior)),
-            ("−2LL", fixed(result.minus_2ll)),
-            ("AIC", fixed(result.aic)),
-            ("BIC", fixed(result.bic)),
-            (
-                "starts",
-                f"{len(ends)}, {sum(end - min(ends) < 0.5 for end in ends)} to one optimum"
-                if ends
-                else "none",
-            ),
-            ("failed points", str(result.bad_points)),
-            ("run time", _duration(seconds)),
+            fact
+            for fact in (
+                ("numbers fitted", str(len(used))),
+                ("within 2 SE", f"{near} of {len(used)}"),
+                ("estimated", f"{result.n_parameters} ({result.effective_parameters:.1f} effective)"),
+                ("OFV of the data", fixed(result.ofv)),
+                ("OFV of the priors", fixed(result.ofv_prior)),
+                ("−2LL", fixed(result.minus_2ll)),
+                ("AIC", fixed(result.aic)),
+                ("BIC", fixed(result.bic)),
+                (
+                    "starts",
+                    f"{len(ends)}, {sum(end - min(ends) < 0.5 for end in ends)} to one optimum"
+                    if ends
+                    else "none",
+                ),
+                ("failed points", str(result.bad_points)),
+                ("run time", _duration(seconds)),
+            )
+            if fact[1]
         ],
         "sections": [(anchor, label) for anchor, label in SECTIONS.items() if not absent.get(anchor)],
         "provenance_rows": list(_flat(provenance)),
@@ -141,6 +145,7 @@ def _row(row: RowResult) -> dict[str, Any]:
         interval_ = [row.observed, None]
     elif row.statistic == "upper_bound":
         interval_ = [None, row.observed]
+    who = (row.population, f"n = {row.n}" if row.n else "")
     noise = 1e-9 * abs(row.observed)  # of a difference that is zero, such as a change under placebo
     predicted, low, high = (
         0.0 if abs(value) < noise else value
@@ -154,6 +159,7 @@ def _row(row: RowResult) -> dict[str, Any]:
         "population": row.population,
         "what": f"{row.statistic.replace('_', ' ')}: {measure.get(row.measure, '')}{row.output}, {when}{row.time} {row.time_unit}",
         "schedule": row.schedule,
+        "patients": "; ".join(filter(None, (row.schedule, ", ".join(filter(None, who))))),
         "unit": row.unit,
         "use": row.use,
         "observed": row.observed,
@@ -311,13 +317,33 @@ def write_report(
     """Write the report of a fit into a folder and return the path of ``report.html``.
 
     ``curves`` as ``predict.predict`` gives them; without them the trial arms are simulated, for which ``fit`` names the fit folder
-    (by default the result's own name in the library). The folder appears whole: it is written under another name and moved into
-    place, where an older report is replaced.
+    (by default the result's own name in the library). The result is written first, or with an older report there when the writing is
+    interrupted, so that a finished fit is kept (``pkpd report`` goes on from there). The rest appears whole: it is written under another
+    name and moved into place, where an older report is replaced; a failure leaves that.
 
     Raises ``InputError`` if it cannot be written to, or holds something that is not a report.
     """
     folder = Path(folder)
     check_report_folder(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if not folder.exists() or not any(folder.iterdir()):
+        _keep(result, folder)
+    try:
+        return _write(result, folder, curves, fit, jobs, progress)
+    except KeyboardInterrupt:
+        _keep(result, folder)
+        raise
+
+
+def _write(
+    result: FitResult,
+    folder: Path,
+    curves: Mapping[str, Any] | None,
+    fit: str | os.PathLike[str] | FitSpec | None,
+    jobs: int | None,
+    progress: Callable[[str, float, str], None] | None,
+) -> Path:
+    """The rest of ``write_report``."""
     if curves is None:
         from pkpd.fit import FitSpec, read_fit
         from pkpd.predict import predict
@@ -330,7 +356,6 @@ def write_report(
     from pkpd import plot
 
     shown = document(result, curves)
-    folder.parent.mkdir(parents=True, exist_ok=True)
     with replacing_folder(folder) as temporary:
         pictures: dict[str, tuple[str, bytes]] = {}
         for name, (caption, figure) in figures(shown, curves).items():
@@ -344,6 +369,15 @@ def write_report(
         (temporary / "curves.json").write_text(to_json(curves, indent=None) + "\n", encoding="utf-8")
         (temporary / "report.html").write_text(render(shown, pictures), encoding="utf-8")
     return folder / "report.html"
+
+
+def _keep(result: FitResult, folder: Path) -> None:
+    """A folder with the result alone, unless it is there already: an older report would say other numbers than it."""
+    kept = folder / "result.json"
+    if kept.exists() and kept.read_text(encoding="utf-8") == to_json(result.to_dict()) + "\n":
+        return
+    with replacing_folder(folder) as temporary:
+        result.write_json(temporary / "result.json")
 
 
 def check_report_folder(folder: Path) -> None:

@@ -10,9 +10,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pkpd.compare import Comparison, Row, letters
+from pkpd.compare import Comparison, Row, letters, relevant
 from pkpd.files import check_target, replacing
-from pkpd.report.numbers import finite_or_word, number, unit
+from pkpd.report.numbers import finite_or_word, number, shares, unit
 from pkpd.report.page import environment, placed_pictures
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ def document(comparison: Comparison, command: str = "") -> dict[str, Any]:
             "wanted": {1: "more is wanted", -1: "less is wanted"}.get(endpoint.better, ""),
             "arrow": {1: "↑", -1: "↓"}.get(endpoint.better, ""),
             "remark": _sentence(endpoint.remark),
+            "relevant": relevant(endpoint) if len(arms) > 1 else "",
             "missing": _sentence(endpoint.missing) if any(row.missing or row.beyond for row in rows) else "",
             "rows": [_row(mark, row) for mark, row in zip(marks, rows, strict=True)],
         }
@@ -99,7 +100,7 @@ def document(comparison: Comparison, command: str = "") -> dict[str, Any]:
                 "label": arm.label,
                 "schedule": arm.text,
                 "doses": len(arm.dose_days),
-                "last": f"{arm.dose_days.max():.4g}" if len(arm.dose_days) else "",
+                "when": arm.when,
             }
             for mark, arm in zip(marks, arms, strict=True)
         ],
@@ -126,7 +127,7 @@ def _row(mark: str, row: Row) -> dict[str, Any]:
         "difference_interval": _interval(
             row.difference_low, row.difference_high, sign=True, middle=row.difference
         ),
-        "better": _percent(row.better),
+        "better": shares(row.better, row.same, row.worse),
         "absent": "; ".join(absent),
     }
 
@@ -177,9 +178,10 @@ def findings(comparison: Comparison) -> list[str]:
         if i and GAIN in named:
             row = comparison.row(GAIN, i)
             if math.isfinite(row.better):
+                margin = row.endpoint.relevant.shown() if row.endpoint.relevant else ""
                 better = (
-                    f" The mean of Tregs is higher than under A in {100 * row.better:.0f} % of subjects, "
-                    "those in whom it is the same counted half."
+                    f" The mean of Tregs is higher than under A{f' by at least {margin}' * bool(margin)} in {shares(row.better)} % of "
+                    f"subjects, lower{' by as much' * bool(margin)} in {shares(row.worse)} %, and the same in {shares(row.same)} %."
                 )
         if parts:
             said.append(f"{marks[i]}, {arm.label}: {', '.join(parts)}.{better}")
@@ -227,7 +229,8 @@ def figures(comparison: Comparison) -> dict[str, tuple[str, Figure]]:
         drawn["differences"] = (
             "Differences to the first schedule. In percent of the first schedule's median, so that they can be seen together; "
             "at the right in their own units. Thin line: 90 % of subjects, each compared with itself. Thick line: 90 % interval of the median by the "
-            "uncertainty of the parameters alone. ↑ more is wanted, ↓ less is wanted.",
+            "uncertainty of the parameters alone. Better/same/worse: percent of subjects; the same is less apart than the smallest relevant difference, "
+            "which the table of every endpoint has. ↑ more is wanted, ↓ less is wanted.",
             plot.differences_figure(rows),
         )
     named = {endpoint.name for endpoint in comparison.endpoints}
@@ -286,7 +289,7 @@ def _drawn_difference(comparison: Comparison, row: Row, index: int, mark: str) -
         "high": row.difference_high,
         "inner": (row.difference_median_low, row.difference_median_high),
         "text": _in_words(row),
-        "better": _percent(row.better),
+        "better": shares(row.better, row.same, row.worse),
     }
 
 
@@ -301,10 +304,6 @@ def _in_words(row: Row) -> str:
         )
         if part
     )
-
-
-def _percent(probability: float) -> str:
-    return "" if math.isnan(probability) else f"{100 * probability:.0f} %"
 
 
 def _five(row: Row) -> tuple[float, ...]:

@@ -34,6 +34,15 @@ def finite_or_word(value: float, sign: bool = False, digits: int = 3) -> str:
     return ("+" if sign and value > 0 else "") + number(value, digits)
 
 
+def shares(*parts: float) -> str:
+    """Shares of subjects in whole percent: 97/3/0, of which none that is there is shown as 0; nothing for nan."""
+    if any(math.isnan(part) for part in parts):
+        return ""
+    return "/".join(
+        "<1" if 0 < part < 0.005 else ">99" if 0.995 <= part < 1 else f"{100 * part:.0f}" for part in parts
+    )
+
+
 def interval(value: Any) -> str:
     """``2.1 to 3.4``; one end alone is ``> 5`` or ``< 5``."""
     if not value:

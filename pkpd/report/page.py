@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,10 @@ from pkpd.report.numbers import FILTERS
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+
+TALL = 1100.0
+"""Points: a higher figure would be too small to read on one printed page, and may go on on the next."""
 
 
 def environment() -> Environment:
@@ -28,7 +33,7 @@ def environment() -> Environment:
 
 
 def placed_pictures(pictures: Mapping[str, tuple[str, bytes]]) -> dict[str, dict[str, str]]:
-    """Name -> (caption, SVG) as the template's figures: a data URI, the caption, and its first sentence as title."""
+    """Name -> (caption, SVG) as the template's figures: a data URI, the caption, its first sentence as title, and whether it is "tall"."""
     return {name: _data_uri(name, caption, picture) for name, (caption, picture) in pictures.items()}
 
 
@@ -39,4 +44,11 @@ def _data_uri(name: str, caption: str, picture: bytes) -> dict[str, str]:
         "uri": f"data:image/svg+xml;base64,{encoded}",
         "caption": caption,
         "title": caption.partition(".")[0] or name,
+        "kind": "tall" if _height(picture) > TALL else "",
     }
+
+
+def _height(picture: bytes) -> float:
+    """Of an SVG in points, by its ``viewBox``; 0 where it has none."""
+    found = re.search(rb'viewBox="0 0 [\d.]+ ([\d.]+)"', picture[:2000])
+    return float(found[1]) if found else 0.0

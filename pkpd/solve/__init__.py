@@ -24,9 +24,9 @@ from pkpd.dosing import EventTable
 from pkpd.errors import InputError
 from pkpd.kernel import Kernel, index_of
 from pkpd.ode import layout
-from pkpd.ode.status import NOT_PERIODIC, SUCCESS
-from pkpd.solve.directions import directions_of
-from pkpd.solve.lowering import lower
+from pkpd.ode.status import NOT_PERIODIC, SLOPE_NOT_FINITE, SUCCESS
+from pkpd.solve.directions import Directions, directions_of
+from pkpd.solve.lowering import Change, lower
 from pkpd.solve.readings import answer, ask
 from pkpd.solve.solution import STATISTICS, Crossings, Floats, Integers, Reading, Readings, Root, Solution
 from pkpd.solve.task import NONE, Levels, Options, integrate
@@ -51,7 +51,8 @@ def solve(
     directions: Sequence[int | str] = (),
     slack: float = 30.0,
     keep_states: bool = False,
-    covariates: Sequence[tuple[float, str, float]] = (),
+    ranks: ArrayLike | None = None,
+    covariates: Sequence[Change] = (),
     knots: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
     initial: ArrayLike | None = None,
     start: float | None = None,
@@ -75,22 +76,29 @@ def solve(
     ----------
     parameters : (n_subjects, n_params) or (n_params,), parameters and covariates in the order of ``kernel.PARAMETERS``.
     times : (n_times,), in the model's time unit, in any order; an output at a dose's own instant is taken after the dose. Initial values hold
-        at time 0, or at the first output or dose before it.
+        at ``start``; by default at time 0, or at the first output or dose before it.
     rtol, atol : a step is accepted when each state's error is within ``atol + rtol |y|``; atol : scalar or (n_states,). Without atol, the scale
         of a state is a small fraction of the largest value it has had.
     method : "auto" (explicit, and stiffly accurate Rosenbrock where the problem proves stiff, both chosen by rtol), "tsit5" or "vern7" (explicit),
         "rodas4" or "rodas5p" (stiff); "linear" for a model that is linear in its states, by the matrix exponential, without any tolerance.
     directions : what to differentiate by: a parameter by index or name, the initial value of a state as "state(0)", the amount of the k-th dose
-        of the table as "dose[k]".
+        of the table as "dose[k]". Derivatives go through jumps of the rates, where a condition of ``piecewise`` changes; a subject fails where there is none:
+        where a level is only just touched, where the rates on both sides lead to it, or where a slope is infinite.
     slack : how many times larger than those of the states the errors of sensitivities, to relative changes, may be in a step. They are the exact
         derivatives of the steps taken; with the default their control adds few steps, with 1 they are as accurate as the states at about twice the cost.
+    ranks : (n_times,), the place of each output among the events of its instant: event e of the table has rank e, and outputs of a lower rank are
+        taken before it, after what comes at that instant of earlier events (lagged doses). By default infinite: after everything.
     covariates : values that parameters or covariates take from a time on, (time, name, value), for all subjects: an exact restart. At one instant they come before
-        doses; a dose has the lag, bioavailability and body size of its own time. Not together with sensitivities.
+        doses, unless a fourth number gives their rank; a dose has the lag, bioavailability and body size of its own time, a reset or a steady state the initial values of its own.
+        Those of the start are in the initial values. Not together with sensitivities.
     knots : covariates that run linearly: name to (times, values), for all subjects; before the first knot and after the last one they stay. The kernel is one that was
         loaded for it, ``load(model, linear=[name])``. Not together with sensitivities or steady states of doses.
-    initial, start : states (n_subjects, n_states) at the time ``start``, from which the solve goes on; doses of the table before it act as far as they
-        last (what is left of a lag or an infusion). Output times must not lie before it.
+    start : the time at which initial values hold. Neither output times nor events lie before it.
+    initial : states (n_subjects, n_states) at the time ``start`` instead of the model's initial values, from which the solve goes on; doses of the table before it act
+        as far as they last (what is left of a lag or an infusion).
     factors : (n_subjects, n_events), what each subject's doses are multiplied by; 0 is a dose that is not given.
+    h_max : no step is longer. A rise of the rates that nothing announces (no dose, no condition on the time) and that is short against the steps of what comes before
+        it may be passed over: this is for whoever knows of one.
     roots : levels whose crossings are observed, each a ``Root`` or its fields: ``("C", 2.5)`` or ``("C", 2.5, -1)``. The steps are the same as without.
     readings : what is read off the curves, each a ``Reading`` or its fields: ``("max", "C")`` or ``("area", "C", 0, 24)``. The steps are the same as without.
     most_crossings : of each root and subject, how many are kept.
@@ -105,13 +113,16 @@ def solve(
     ------
     InputError : shapes that do not fit, an unknown method or direction, values that are not finite, a steady state without an interval.
     """
-    p, output_times, order = _checked(kernel, parameters, times, rtol, method)
+    p, output_times, places, order = _checked(kernel, parameters, times, ranks, rtol, method)
     n_subjects = p.shape[0]
-    given = None if initial is None else _initial(kernel, initial, start, n_subjects, output_times)
+    _check_start(start, output_times)
+    given = None if initial is None else _initial(kernel, initial, start, n_subjects)
     d = directions_of(kernel, events, p, directions, resumed=initial is not None) if len(directions) else None
     looked_for, levels = _roots(kernel, roots, n_subjects, most_crossings)
     if not np.all(np.isfinite(events.amount)):
         raise InputError("a dose is not a finite number")
+    if not h_max > 0.0:
+        raise InputError(f"h_max, the longest step, must be a time above 0, not {h_max!r}")
     asked = ask(kernel, readings, n_subjects, sensitivities=d is not None)
     kept = _non_negative(kernel, non_negative, d is not None)
     if method == layout.LINEAR and (d is not None or looked_for or asked or len(kept)):
@@ -120,7 +131,8 @@ def solve(
         )
     options = Options(rtol, atol, method, slack, h_max, max_steps, threads, lanes, kept)
     table, p = lower(
-        kernel, p, events, options, covariates=covariates, knots=knots, directions=d, initial=given, start=start, factors=factors
+        kernel, p, events, output_times, options, ranks=places, covariates=covariates, knots=knots, directions=d, initial=given, start=start,
+        factors=factors,
     )  # fmt: skip
     k, n = kernel.n_outputs, kernel.n_states
     raw = integrate(
@@ -133,6 +145,12 @@ def solve(
     out_dot = None
     if raw.out_dot is not None and d is not None:
         out_dot = raw.out_dot[..., : d.count] / d.scale[:, None, None, : d.count]
+        steep = (
+            ~np.isfinite(out_dot).all(axis=(1, 2, 3))
+            & np.isfinite(out).all(axis=(1, 2))
+            & (status == SUCCESS)
+        )
+        status[steep], out[steep], out_dot[steep] = SLOPE_NOT_FINITE, np.nan, np.nan
     found_readings = None
     if asked is not None and raw.read is not None:
         read_dot = None
@@ -154,7 +172,9 @@ def solve(
         counts=raw.counts[:, _COUNTS],
         largest_error=raw.reached[:, 1],
         switched=raw.reached[:, 2:],
-        crossings=None if raw.found is None else _crossings(looked_for, raw.found, status),
+        crossings=None
+        if raw.found is None or levels is None
+        else _crossings(looked_for, raw.found, status, levels.most, d),
         method=raw.counts[:, layout.METHOD_USED],
         methods=raw.methods,
         time_unit=kernel.TIME_UNIT,
@@ -162,24 +182,35 @@ def solve(
     )
 
 
-def _initial(
-    kernel: Kernel, initial: ArrayLike, start: float | None, n_subjects: int, times: Floats
-) -> Floats:
+def _check_start(start: float | None, times: Floats) -> None:
+    if start is None:
+        return
+    if not np.isfinite(start):
+        raise InputError(f"the start must be a finite number, not {start!r}")
+    if times[0] < start:
+        raise InputError(f"there is an output time, {times[0]:g}, before the start, {start:g}")
+
+
+def _initial(kernel: Kernel, initial: ArrayLike, start: float | None, n_subjects: int) -> Floats:
     states = np.asarray(initial, dtype=np.float64)
     if states.shape != (n_subjects, kernel.n_states) or not np.all(np.isfinite(states)):
         raise InputError(
             f"initial must be finite numbers of shape ({n_subjects}, {kernel.n_states}): {', '.join(kernel.STATES)}; not {states.shape}"
         )
-    if start is None or not np.isfinite(start):
+    if start is None:
         raise InputError("initial goes with start, the time at which those states hold")
-    if times[0] < start:
-        raise InputError(f"there is an output time, {times[0]:g}, before the start, {start:g}")
     return states
 
 
 def _checked(
-    kernel: Kernel, parameters: ArrayLike, times: ArrayLike, rtol: float, method: str
-) -> tuple[Floats, Floats, Integers | None]:
+    kernel: Kernel,
+    parameters: ArrayLike,
+    times: ArrayLike,
+    ranks: ArrayLike | None,
+    rtol: float,
+    method: str,
+) -> tuple[Floats, Floats, Floats | None, Integers | None]:
+    """Parameters, and output times with their ranks in order; where those in order were given, if that was not in order."""
     p = np.ascontiguousarray(np.atleast_2d(np.asarray(parameters, dtype=np.float64)))
     if p.ndim != 2 or p.shape[1] != kernel.n_params or p.shape[0] == 0:
         raise InputError(
@@ -196,10 +227,16 @@ def _checked(
         )
     if method == layout.LINEAR and not kernel.LINEAR:
         raise InputError(f'{kernel.NAME} is not linear in its states; "auto" integrates it')
-    if np.all(output_times[1:] >= output_times[:-1]):
-        return p, output_times, None
-    order = np.argsort(output_times, kind="stable")
-    return p, output_times[order], order
+    places = None if ranks is None else np.asarray(ranks, dtype=np.float64)
+    if places is None and np.all(output_times[1:] >= output_times[:-1]):
+        return p, output_times, None, None
+    if places is None:
+        order = np.argsort(output_times, kind="stable")
+        return p, output_times[order], None, order
+    if places.shape != output_times.shape or np.any(np.isnan(places)):
+        raise InputError(f"ranks must be numbers of shape {output_times.shape}, one for each output time")
+    order = np.lexsort((places, output_times))
+    return p, output_times[order], places[order], order
 
 
 def _roots(
@@ -237,12 +274,21 @@ def _non_negative(kernel: Kernel, given: bool | Sequence[str], sensitivities: bo
     return np.array([index_of(name, kernel.STATES, "state", kernel) for name in names], dtype=np.int64)
 
 
-def _crossings(roots: tuple[Root, ...], found: Floats, status: Integers) -> Crossings:
+def _crossings(
+    roots: tuple[Root, ...], found: Floats, status: Integers, most: int, directions: Directions | None
+) -> Crossings:
     failed = status != SUCCESS
     count = found[:, :, layout.COUNT].astype(np.int64)
     count[failed] = -1
-    times = found[:, :, layout.FOUND :]
-    times[np.arange(times.shape[2]) >= count[:, :, None]] = np.nan
+    end = layout.FOUND + most
+    times = found[:, :, layout.FOUND : end]
+    missing = np.arange(most) >= count[:, :, None]
+    times[missing] = np.nan
+    by = None
+    if directions is not None:
+        by = found[:, :, end:].reshape(*times.shape, directions.m)[..., : directions.count]
+        by = by / directions.scale[:, None, None, : directions.count]
+        by[missing] = np.nan
     time_above = found[:, :, layout.TIME_ABOVE].copy()
     time_above[failed] = np.nan
-    return Crossings(roots, times, count, found[:, :, layout.ABOVE_AT_START] > 0.0, time_above)
+    return Crossings(roots, times, count, found[:, :, layout.ABOVE_AT_START] > 0.0, time_above, by)

@@ -1,18 +1,22 @@
 """From an event table to the rows that the integrator reads: changes of parameters, resets, replaced states, steady states, and resumed solves.
 
 What sets the whole state (a reset, the steady state of a dose, a solve that goes on from given states) becomes a row that takes the states from the
-subject's own numbers; doses given before that still act follow it in the table and go on from its time.
+subject's own numbers; doses given before that still act follow it in the table and go on from its time. Such states, and whatever else is computed here, are those of the
+parameters of their own time and place in the table: changes that come before them are in it, later ones are not.
+
+At one instant rows stand by rank. An event has its number as rank; changes of parameters and outputs say theirs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from pkpd.dosing import EventTable
-from pkpd.dosing.events import DOSE, REPLACE, RESET, STEADY, STEADY_ADDED
+from pkpd.dosing.events import DOSE, FIRST, REPLACE, RESET, STEADY, STEADY_ADDED
 from pkpd.errors import InputError
 from pkpd.kernel import Kernel, index_of
 from pkpd.ode import layout
@@ -22,15 +26,18 @@ from pkpd.solve.solution import Floats
 from pkpd.solve.table import Table, dose_rows, plain
 from pkpd.solve.task import Options, integrate
 
-Change = tuple[float, str, float]
+Change = tuple[float, str, float] | tuple[float, str, float, float]
+AT_START = np.nextafter(FIRST, 0.0)  # initial values come right after changes of no stated rank
 
 
 def lower(
     kernel: Kernel,
     p: Floats,
     events: EventTable,
+    times: Floats,
     options: Options,
     *,
+    ranks: Floats | None = None,
     covariates: Sequence[Change] = (),
     knots: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
     directions: Directions | None = None,
@@ -38,8 +45,14 @@ def lower(
     start: float | None = None,
     factors: ArrayLike | None = None,
 ) -> tuple[Table, Floats]:
-    """The table of a solve and its parameters at the start; arguments as in ``solve``. A steady state that was not found stands in ``own`` as nan."""
-    if events.only_doses and initial is None and factors is None and not covariates and not knots:
+    """The table of a solve and its parameters at the start; arguments as in ``solve``, times ascending, at one instant by ranks.
+
+    A steady state that was not found stands in ``own`` as nan.
+    """
+    if start is not None and initial is None and len(events) and events.time[0] < start:
+        raise InputError(f"there is an event, at {events.time[0]:g}, before the start, {start:g}")
+    others = (initial, factors, ranks, start)
+    if events.only_doses and not covariates and not knots and all(one is None for one in others):
         return plain(events, len(p)), p
     if (covariates or knots) and directions is not None:
         raise InputError("covariates that change go without sensitivities")
@@ -49,29 +62,32 @@ def lower(
         rows.events[:, 7] = own.add(_factors(factors, len(p), events)) + np.arange(len(events))
     courses = [_Course(kernel, name, *given) for name, given in (knots or {}).items()]
     along = [(float(t), course.name, course.at(t)) for t in events.time for course in courses]
-    changes = _changes(kernel, [*covariates, *along])
-    for row in changes:
-        rows.put(row, row[0], -1.0)
-    begin = start
-    if begin is None:
-        times = [row[0] for row in changes] + list(events.time[:1])
-        begin = min(0.0, *times) if times else 0.0
+    changes, places = _changes(kernel, [*covariates, *along])
+    begin = float(min(0.0, times[0], *events.time[:1])) if start is None else start
     free = directions if initial is None else _of_dose(directions, 0)  # given states are not the initial ones
     p = p.copy() if courses else p
     for course in courses:
         p[:, kernel.PARAMETERS.index(course.name)] = course.at(begin)
-        for row in course.rows:
-            row[6] = begin
-            rows.put(row, begin, -2.0)
-    rest = _Rest(kernel, p, options, free, begin)
-
+    over_time = _OverTime(p, changes, places)
+    passed = int(np.sum((changes[:, 0] < begin) | ((changes[:, 0] == begin) & (places < AT_START))))
     if initial is not None:
         place = own.add(
             initial, None if directions is None else directions.by_initial[None].repeat(len(p), 0)
         )
-        rows.put(set_row(begin, place), begin, -3.0)
-        for e in np.flatnonzero(events.time < begin).tolist():
-            rows.keep(e, begin, begin, -2.0)
+        rows.put(set_row(begin, place), begin, -np.inf)
+        _replay(rows, events, changes[:passed], begin)
+    else:
+        p = over_time.at(begin, AT_START)
+    for course in courses:
+        for row in course.rows:
+            row[6] = begin
+            rows.put(row, begin, -np.inf)
+    for row, rank in zip(changes[passed:], places[passed:], strict=True):
+        rows.put(row, row[0], rank)
+    rest = _Rest(kernel, over_time, options, free, begin)
+    for row, rank in _read_before(times, ranks):
+        rows.put(row, row[0], rank)
+
     for e in np.flatnonzero(events.kind != DOSE).tolist():
         kind, time = int(events.kind[e]), float(events.time[e])
         if initial is not None and time < begin:
@@ -81,13 +97,13 @@ def lower(
             rows.events[e, 4] = events.route[e]
             continue
         if kind == RESET:
-            y, y_dot = rest.at(time)
+            y, y_dot = rest.at(time, e)
             for course in courses:  # a reset is one of the system, not of the covariates
                 y[:, course.state] = course.at(time)
                 for row in course.rows:
                     row = row.copy()
                     row[6] = time
-                    rows.put(row, time, e + 0.25)
+                    rows.put(row, time, e, part=1)
             rows.events[e] = set_row(time, own.add(y, y_dot))
             rows.foreign.add(int(e))
             continue
@@ -98,26 +114,23 @@ def lower(
         row = rows.events[e].copy()
         interval = float(events.interval[e])
         _check_steady(events, int(e), kernel)
-        then = p.copy()
-        for change in changes:
-            if change[0] <= time:
-                then[:, int(change[4])] = change[1]
+        then = over_time.at(time, e)
         mine = _of_dose(directions, int(e))
-        y, y_dot = steady_state(kernel, then, row, interval, rest.at(time)[0], options, mine)
+        base, base_dot = rest.at(time, e)
+        y, y_dot = steady_state(kernel, then, row, interval, base, options, mine)
         if kind == STEADY_ADDED:
-            base, base_dot = rest.at(time)
             y = y - base
             if y_dot is not None and base_dot is not None:
                 y_dot = y_dot - base_dot
         set_ = set_row(time, own.add(y, y_dot))
         if kind == STEADY_ADDED:
             set_[2] = -layout.ADD
-        rows.put(set_, time, e - 0.5)
+        rows.put(set_, time, e, part=-2)
         if interval == 0.0:
             rows.drop.append(int(e))  # the infusion ends here
         else:
             for one in before(row, interval, carried(kernel, then, row, interval)):
-                rows.put(one, time, e - 0.25, int(e))
+                rows.put(one, time, e, part=-1, source=int(e))
     table, source = rows.sorted(events.time)
     return Table(table, source, begin, *own.arrays(directions is not None)), p
 
@@ -156,15 +169,41 @@ def _factors(factors: ArrayLike, n_subjects: int, events: EventTable) -> Floats:
     return array
 
 
-def _changes(kernel: Kernel, changes: Sequence[Change]) -> Floats:
-    """Rows of parameters that change, by time; those of one instant in the order given."""
+def _changes(kernel: Kernel, changes: Sequence[Change]) -> tuple[Floats, Floats]:
+    """Rows of parameters that change, and their ranks, by time and rank; those of one rank in the order given."""
     made = np.full((len(changes), layout.DOSE), np.nan)
-    for row, (time, name, value) in zip(made, changes, strict=True):
+    ranks = np.full(len(changes), FIRST)
+    for i, (time, name, value, *rank) in enumerate(changes):
         index = index_of(name, kernel.PARAMETERS, "parameter", kernel)
         if not (np.isfinite(time) and np.isfinite(value)):
             raise InputError(f"{name} cannot become {value!r} at {time!r}: both must be finite numbers")
-        row[:5] = time, value, -layout.CHANGE, np.nan, index
-    return made[np.argsort(made[:, 0], kind="stable")]
+        made[i, :5] = time, value, -layout.CHANGE, np.nan, index
+        ranks[i] = rank[0] if rank else FIRST
+    order = np.lexsort((ranks, made[:, 0]))
+    return made[order], ranks[order]
+
+
+def _replay(rows: _Rows, events: EventTable, changes: Floats, begin: float) -> None:
+    """What was before a solve goes on: doses as far as they still act, each with the parameters of its own time."""
+    past = [(row[0], i, row, -1) for i, row in enumerate(changes)]
+    past += [
+        (float(events.time[e]), len(changes) + e, None, e)
+        for e in np.flatnonzero(events.time < begin).tolist()
+    ]
+    for _, _, row, e in sorted(past, key=lambda one: one[:2]):
+        if row is None:
+            rows.keep(e, begin)
+        else:
+            rows.put(np.array([begin, *row[1:]]), begin, -np.inf)
+
+
+def _read_before(times: Floats, ranks: Floats | None) -> Iterator[tuple[Floats, float]]:
+    """Rows, with their ranks, that have outputs written before what follows at their instant; times ascending, at one instant by ranks."""
+    if ranks is None:
+        return
+    last = np.append((times[1:] != times[:-1]) | (ranks[1:] != ranks[:-1]), True)
+    for i in np.flatnonzero(last & (ranks < np.inf)).tolist():
+        yield np.array([times[i], i + 1, -layout.ABOVE, *[np.nan] * (layout.DOSE - 3)]), float(ranks[i])
 
 
 class _Course:
@@ -218,23 +257,26 @@ class _Own:
 
 
 class _Rows:
-    """Rows on their way into order: by time, at one instant by rank. The rank of an event is its number."""
+    """Rows on their way into order: by time, at one instant by rank, and of what belongs to one event (part 0) by part; else as they were put.
+
+    The rank of an event is its number.
+    """
 
     def __init__(self, events: Floats) -> None:
         self.events = events
-        self.extra: list[tuple[Floats, float, float, int]] = []
+        self.extra: list[tuple[Floats, float, float, int, int]] = []
         self.drop: list[int] = []
         self.foreign: set[int] = set()
 
-    def put(self, row: Floats, time: float, rank: float, source: int = -1) -> None:
-        self.extra.append((row, time, rank, source))
+    def put(self, row: Floats, time: float, rank: float, *, part: int = 0, source: int = -1) -> None:
+        self.extra.append((row, time, rank, part, source))
 
-    def keep(self, e: int, start: float, time: float, rank: float) -> None:
+    def keep(self, e: int, start: float) -> None:
         """A dose of before ``start``, as far as it still acts then."""
         row = self.events[e].copy()
         row[6] = start
-        self.put(row, time, rank, int(e))
-        self.drop.append(int(e))
+        self.put(row, start, -np.inf, source=e)
+        self.drop.append(e)
 
     def sorted(self, times: Floats) -> tuple[Floats, np.ndarray]:
         """(n_rows, layout.DOSE) and the event of each, or -1."""
@@ -244,36 +286,75 @@ class _Rows:
             [-1 if e in self.foreign else e for e in own] + [s for *_, s in self.extra], np.int64
         )
         rows = np.vstack([self.events[own], *[row[None] for row, *_ in self.extra]])
-        time = np.concatenate([times[own], [t for _, t, _, _ in self.extra]])
-        rank = np.concatenate([np.array(own, dtype=np.float64), [r for _, _, r, _ in self.extra]])
-        order = np.lexsort((rank, time))
+        time = np.concatenate([times[own], [t for _, t, *_ in self.extra]])
+        rank = np.concatenate([np.array(own, dtype=np.float64), [r for _, _, r, *_ in self.extra]])
+        part = np.concatenate([np.zeros(len(own)), [number for *_, number, _ in self.extra]])
+        order = np.lexsort((part, rank, time))
         return np.ascontiguousarray(rows[order]), source[order]
 
 
+class _OverTime:
+    """Parameters of every subject over time: those at the start, and every change since. changes : (n_changes, layout.DOSE), by time and ``ranks``."""
+
+    def __init__(self, p: Floats, changes: Floats, ranks: Floats) -> None:
+        self.p = p
+        self.changes, self.times, self.ranks = changes, changes[:, 0], ranks
+
+    def passed(self, time: float, rank: float) -> tuple[tuple[int, float], ...]:
+        """(index, value) of the parameters that have changed before what has this rank at this time."""
+        before = (self.times < time) | ((self.times == time) & (self.ranks < rank))
+        return tuple(sorted({int(row[4]): float(row[1]) for row in self.changes[before]}.items()))
+
+    def at(self, time: float, rank: float) -> Floats:
+        """(n_subjects, n_params)"""
+        return self.with_(self.passed(time, rank))
+
+    def with_(self, changed: tuple[tuple[int, float], ...]) -> Floats:
+        """(n_subjects, n_params) after such changes."""
+        if not changed:
+            return self.p
+        p = self.p.copy()
+        for index, value in changed:
+            p[:, index] = value
+        return p
+
+
 class _Rest:
-    """Initial values of every subject, and their tangents, computed when first asked for."""
+    """Initial values of every subject, and their tangents, computed when first asked for with the parameters of a time."""
 
     def __init__(
-        self, kernel: Kernel, p: Floats, options: Options, directions: Directions | None, start: float
+        self,
+        kernel: Kernel,
+        over_time: _OverTime,
+        options: Options,
+        directions: Directions | None,
+        start: float,
     ) -> None:
-        self.kernel, self.p, self.options, self.directions, self.start = kernel, p, options, directions, start
-        self._known: tuple[Floats, Floats | None] | None = None
+        self.kernel, self.over_time, self.options = kernel, over_time, options
+        self.directions, self.start = directions, start
+        self._known: dict[tuple[tuple[int, float], ...], tuple[Floats, Floats | None]] = {}
 
-    def at(self, time: float) -> tuple[Floats, Floats | None]:
-        """(n_subjects, n) and (n_subjects, n, m): where the model uses the time itself, it goes on."""
-        if self._known is None:
-            self._known = self._computed()
-        y, dot = self._known
+    def at(self, time: float, rank: float) -> tuple[Floats, Floats | None]:
+        """(n_subjects, n) and (n_subjects, n, m), with the parameters before what has this rank; where the model uses the time itself, it goes on."""
+        changed = self.over_time.passed(time, rank)
+        if changed not in self._known:
+            self._known[changed] = self._computed(self.over_time.with_(changed))
+        y, dot = self._known[changed]
         y = y.copy()
         if "t" in self.kernel.STATES:
             y[:, self.kernel.STATES.index("t")] = time
         return y, dot
 
-    def _computed(self) -> tuple[Floats, Floats | None]:
+    def _computed(self, p: Floats) -> tuple[Floats, Floats | None]:
         k, n = self.kernel.n_outputs, self.kernel.n_states
-        table = plain(EventTable.empty(), len(self.p))
-        times = np.array([min(self.start, 0.0)])
+        table = replace(plain(EventTable.empty(), len(p)), start=self.start)
         raw = integrate(
-            self.kernel, self.p, table, times, self.options, width=k + n, directions=self.directions
+            self.kernel,
+            p,
+            table,
+            np.array([self.start]),
+            self.options,
+            width=k + n,
+            directions=self.directions,
         )
         return raw.out[:, 0, k:], None if raw.out_dot is None else raw.out_dot[:, 0, k:]

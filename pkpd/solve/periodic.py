@@ -7,11 +7,15 @@ With Phi(y) the state one interval after y, a dose and the infusions still runni
 M and dPhi/dp are sensitivities of the same solve, so that the gradient of a steady state costs no more than a step towards it (Aprille & Trick, Proc. IEEE
 60 (1972) 108-114). Where Newton's step leads away, one interval of the system's own course is taken instead. For a model that is linear in its states, the
 matrix exponential gives Phi(y) = M y + b exactly, from n + 1 solves.
+
+An error of the flow is one of the steady state times 1/(1 - r), with r the largest eigenvalue of M: how much accumulates. Just below what a saturable elimination can
+take this is a million and more, so that the flow is integrated the more closely the more accumulates.
 """
 
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -22,14 +26,18 @@ from pkpd.errors import InputError
 from pkpd.kernel import Kernel
 from pkpd.ode import layout
 from pkpd.solve.directions import Directions
-from pkpd.solve.solution import Floats
+from pkpd.solve.solution import Floats, Integers
 from pkpd.solve.table import Table
 from pkpd.solve.task import NONE, Options, Raw, integrate
 
 MOST_ITERATIONS = 1000  # most are a fraction of a millisecond; cells that multiply take hundreds of hours of their own course
-MOST_ACCUMULATED = 1e6  # times what one interval adds: a system that forgets less of it than 1/MOST_ACCUMULATED accumulates without end
+MOST_ACCUMULATED = (
+    1e9  # times what one interval adds: beyond, rounding (1e-16) would be more than 1e-6 of the steady state
+)
 MOST_CARRIED = 10_000  # doses of before that still act
-TIGHTER = 0.1  # an error of the flow is an error over (1 - the slowest decay) of the steady state
+TIGHTER = 0.1  # the tolerance of the flow against that of the solve, or less where much accumulates
+TIGHTEST = 1e-13  # that tolerance at the least
+NOISE = 10.0  # a change over an interval of so many tolerances of the flow may be nothing but its error
 TINY = 1e-300
 AMPLIFIED = (
     1e3  # Newton's steps may stop becoming smaller there: errors of the flow over (1 - the slowest decay)
@@ -101,6 +109,7 @@ class Flow:
             )
         self.kernel = kernel
         self.options = replace(options, rtol=TIGHTER * min(options.rtol, 1e-5), non_negative=NONE)
+        self.rtol = self.options.rtol
         self.row = row.copy()
         self.row[0] = 0.0
         self.interval = interval
@@ -113,6 +122,31 @@ class Flow:
         """The state is set, then come the doses of before and this one."""
         count = 0 if self.constant else carried(self.kernel, p, self.row, self.interval)
         return np.vstack([set_row(0.0, 0), before(self.row, self.interval, count), self.row])
+
+    def closely(self, rtol: float) -> Flow:
+        """The same within a part of the tolerance."""
+        found = copy(self)
+        atol = self.options.atol
+        atol = None if atol is None else np.asarray(atol, dtype=np.float64) * (rtol / self.rtol)
+        found.options, found.rtol = replace(self.options, rtol=rtol, atol=atol), rtol
+        return found
+
+    def each(
+        self, rtol: Floats, p: Floats, y: Floats, directions: Directions | None
+    ) -> tuple[Floats, Floats]:
+        """As ``along``, each subject within its own tolerance, (n_subjects,)."""
+        paths: list[Floats] = []
+        tangents: list[Floats] = []
+        order: list[Integers] = []
+        for one in np.unique(rtol):
+            (who,) = np.nonzero(rtol == one)
+            mine = None if directions is None else replace(directions, scale=directions.scale[who])
+            path, tangent = self.closely(float(one)).along(p[who], y[who], mine)
+            paths.append(path)
+            tangents.append(tangent)
+            order.append(who)
+        back = np.argsort(np.concatenate(order))
+        return np.concatenate(paths)[back], np.concatenate(tangents)[back]
 
     def along(self, p: Floats, y: Floats, directions: Directions | None) -> tuple[Floats, Floats]:
         """States after parts of an interval (n_subjects, n_looks, n), nan for those that failed; tangents at its end: by states, then by ``directions``."""
@@ -171,14 +205,17 @@ def steady_state(
     flow = Flow(kernel, row, interval, options)
     if options.method == layout.LINEAR:
         M, b = flow.affine(p)
-        return _solved(np.eye(kernel.n_states) - M, b), None
+        y = _solved(np.eye(kernel.n_states) - M, b)
+        y[_accumulated(M) > MOST_ACCUMULATED] = np.nan
+        return y, None
     y = rest.copy()
     found = np.zeros(len(p), bool)
     active = np.arange(len(p))
     best = np.full(len(p), np.inf)
-    tolerance = flow.options.rtol / TIGHTER
+    rtol = np.full(len(p), flow.rtol)
+    tolerance = flow.rtol / TIGHTER
     for _ in range(MOST_ITERATIONS):
-        path, tangents = flow.along(p[active], y[active], None)
+        path, tangents = flow.each(rtol[active], p[active], y[active], None)
         now, after = y[active], path[:, -1]
         alive = np.isfinite(after).all(axis=1)
         residual = after - now
@@ -193,11 +230,18 @@ def steady_state(
             (newton >= 0.0) | (now < 0.0) | (after < 0.0), axis=1
         )
         settled = (moved >= 0.5 * best[active]) & (moved <= AMPLIFIED * tolerance)
+        accumulated = _accumulated(tangents)
         done = leads & (apart <= tolerance) & ((moved <= tolerance) | settled)
-        y[active] = np.where((leads & alive)[:, None], newton, after)
-        best[active] = moved
-        found[active[done]] = _forgets(tangents[done])
-        active = active[alive & ~done]
+        done &= accumulated <= MOST_ACCUMULATED
+        wanted = _decade(np.maximum(tolerance / accumulated, TIGHTEST))
+        lost = apart <= NOISE * rtol[active]  # among the errors of the flow
+        closer = alive & lost & (wanted < rtol[active])
+        endless = lost & ~closer & (accumulated > MOST_ACCUMULATED)
+        y[active] = np.where(closer[:, None], now, np.where((leads & alive)[:, None], newton, after))
+        best[active] = np.where(closer, np.inf, moved)
+        rtol[active] = np.where(closer, wanted, rtol[active])
+        found[active[done & ~closer]] = True
+        active = active[alive & ~endless & (closer | ~done)]
         if not active.size:
             break
     y[~found] = np.nan
@@ -206,7 +250,7 @@ def steady_state(
     y_dot = np.zeros((*y.shape, directions.m))
     y_dot[~found] = np.nan
     some = replace(directions, scale=directions.scale[found])
-    _, tangents = flow.along(p[found], y[found], some)
+    _, tangents = flow.each(rtol[found], p[found], y[found], some)
     n = kernel.n_states
     y_dot[found, :, : directions.count] = np.linalg.solve(np.eye(n) - tangents[:, :, :n], tangents[:, :, n:])
     return y, y_dot
@@ -221,9 +265,18 @@ def _moved(M: Floats, moved: NDArray[np.bool_]) -> NDArray[np.bool_]:
         moved = reached
 
 
-def _forgets(M: Floats) -> NDArray[np.bool_]:
-    """(n_subjects,) whether what a state was fades from one interval to the next; M : (n_subjects, n, n)."""
-    return np.asarray(np.abs(np.linalg.eigvals(M)).max(axis=1) < 1.0 - 1.0 / MOST_ACCUMULATED)
+def _accumulated(M: Floats) -> Floats:
+    """(n_subjects,) how many times what one interval adds is there in the end, infinite where it does not fade; M : (n_subjects, n, n)."""
+    found = np.full(len(M), np.inf)
+    finite = np.isfinite(M).all(axis=(1, 2))
+    fading = 1.0 - np.abs(np.linalg.eigvals(M[finite])).max(axis=1, initial=0.0)
+    found[finite] = np.divide(1.0, fading, out=np.full(len(fading), np.inf), where=fading > 0.0)
+    return found
+
+
+def _decade(values: Floats) -> Floats:
+    """The power of ten below, so that few differ."""
+    return np.asarray(10.0 ** np.floor(np.log10(values * (1.0 + 1e-12))))
 
 
 def _solved(a: Floats, b: Floats) -> Floats:

@@ -80,6 +80,7 @@ class Crossings:
     times : (n_subjects, n_roots, most), ascending, nan where there are no more; a crossing by a dose has the dose's time. count : (n_subjects, n_roots), how many
     there were in the direction asked, kept or not, -1 for a failed subject; above_at_start : (n_subjects, n_roots), after the doses of that instant; time_above :
     (n_subjects, n_roots), in the model's time unit, whatever the directions and however many crossings. With direction 0 crossings go up and down by turns.
+    sensitivities : (n_subjects, n_roots, most, n_directions), of the times, or None; infinite or nan where a level is only touched.
     """
 
     roots: tuple[Root, ...]
@@ -87,6 +88,7 @@ class Crossings:
     count: Integers
     above_at_start: NDArray[np.bool_]
     time_above: Floats
+    sensitivities: Floats | None
 
     @property
     def complete(self) -> NDArray[np.bool_]:

@@ -127,7 +127,9 @@ def integrate(
     status = np.zeros(n_subjects, np.int64)
     reached = np.zeros((n_subjects, layout.REACHED))
     n_roots = 0 if levels is None else len(levels.columns)
-    found = None if levels is None else np.zeros((n_subjects, n_roots, layout.FOUND + levels.most))
+    found = None
+    if levels is not None:
+        found = np.zeros((n_subjects, n_roots, layout.FOUND + levels.most * (1 + m)))
 
     read = read_dot = None
     if quantities is not None:
@@ -220,7 +222,18 @@ class Plan:
             self.address[layout.RHS_WIDE : layout.SOLVE_WIDE + 1] = kernel.wide_address
         self.function = _VOID_CALL(_unit_address(f"lanes_{stiff}" if lanes else "subjects"))
 
-        n_prepared = kernel.n_params + kernel.N_CONSTANTS
+        n_conditions, n_timers = len(kernel.CONDITIONS), kernel.N_TIMERS
+        n_watched = n_conditions - n_timers if m else 0
+        if n_conditions:
+            self.address[layout.CONDITIONS] = kernel.address("conditions")
+        if n_conditions and m:
+            self.address[layout.D_CONDITIONS] = kernel.address("conditions_tangent")
+            self.address[layout.CONDITION_TANGENT] = _unit_address("condition_tangent")
+        if n_watched:
+            self.address[layout.EXPLICIT_WATCH] = _unit_address(f"{explicit}_watch")
+            self.address[layout.ROSENBROCK_WATCH] = _unit_address(f"{stiff}_watch")
+
+        n_prepared = kernel.n_prepared
         sizes = np.zeros(layout.N_SIZES, np.int64)
         for slot, value in {
             layout.N_STATES: kernel.n_states,
@@ -236,6 +249,9 @@ class Plan:
             layout.N_STAGES: stages,
             layout.N_ROOTS: n_roots,
             layout.N_PREPARED: n_prepared,
+            layout.N_TIMERS: n_timers,
+            layout.N_WATCHED: n_watched,
+            layout.CLOCK: kernel.STATES.index("t") if "t" in kernel.STATES else -1,
         }.items():
             sizes[slot] = value
         patterns = {
@@ -254,9 +270,10 @@ class Plan:
         self.slots = slice(int(sizes[layout.AT_SLOTS]), at)
 
         self.n, self.m, self.n_prepared, self.stages = kernel.n_states, m, n_prepared, stages
+        self.n_conditions, self.n_watched, self.n_outputs = n_conditions, n_watched, kernel.n_outputs
         self.n_jacobian, self.n_lu, self.n_routes = len(kernel.J_ROWS), kernel.N_LU, len(kernel.ROUTES)
         self.work_size = layout.work_size(
-            self.n, self.n_jacobian, self.n_lu, free.size, self.n_routes, m, stages
+            self.n, self.n_jacobian, self.n_lu, free.size, self.n_routes, m, stages, n_conditions, n_prepared
         )
 
 
@@ -304,8 +321,9 @@ class _Task:
             self.sizes = np.concatenate([self.sizes, options.non_negative])
         self.times = times
         self.doses = table.rows
-        room = n_roots * (layout.ROOT + layout.FOUND + most) + kernel.n_outputs
-        self.control = np.zeros(layout.N_CONTROL + (room if n_roots else 0))
+        room = n_roots * (layout.ROOT + layout.FOUND + most * (1 + m)) + kernel.n_outputs
+        room += plan.n_watched * layout.ROOT + 2 * plan.n_conditions
+        self.control = np.zeros(layout.N_CONTROL + (room if n_roots or plan.n_watched else 0))
         self.heights = None
         if quantities is not None:
             self.heights = np.ascontiguousarray(quantities.levels)
@@ -368,6 +386,8 @@ class _Task:
                     plan.n_prepared,
                     self.n_own,
                     plan.stages,
+                    plan.n_conditions,
+                    plan.n_outputs if self.levels is not None else 0,
                 )
         # one piece of memory: control | state | work | tangent | events, each from the start of a cache line
         lengths = (

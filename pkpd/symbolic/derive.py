@@ -6,6 +6,11 @@ the expressions small, the generated source readable, and sympy's work (one smal
 Derivatives of derivatives need nothing new: the steps of a Jacobian are steps like any others.
 
 A model that uses the time ``t`` gets a last state ``t`` with derivative 1, so that every system is autonomous.
+
+Conditions at which the rates may jump are found here. ``a < b`` is read as ``a < b + hold1``: the symbol is 0 where the
+condition is looked at as it stands, and plus or minus infinity where the integrator holds it true or false up to the instant
+at which it changes. That instant is known beforehand where the condition compares the time with parameters (a timer); of other
+conditions of ``piecewise`` it is looked for on the way, where derivatives are asked for.
 """
 
 from __future__ import annotations
@@ -13,7 +18,7 @@ from __future__ import annotations
 import keyword
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -32,6 +37,8 @@ RESERVED = frozenset({"y", "p", "dy", "J", "dJ", "out", "dout", "df", "exp", "lo
     keyword.kwlist
 )
 LARGEST_PRODUCT = 16  # x^n with a larger n is a call of pow
+# (k/x)^n in a hill function whose inverse counts as nothing: the derivative of a larger one would overflow on the way
+LARGEST_RATIO = 1e200
 
 
 # ---- functions that sympy does not have in the form needed here ----------------------------------------------------
@@ -71,17 +78,31 @@ class Absolute(sympy.Function):
 
 
 class Power(sympy.Function):
-    """``x^n`` with an exponent that is not a number; sympy's own derivative ``n*x^n/x`` has no value at 0."""
+    """``x^n`` with an exponent that is no whole number. Its slope at 0 is that from above, but for n < 1, where that is infinite:
+    there it is taken as 0 or n, so that a Jacobian stays finite. (Sensitivities do not use it: see forward.py.)"""
 
     nargs = 2
 
     def _eval_derivative(self, s: Expr) -> Expr:
         x, n = self.args
         by_base, by_exponent = x.diff(s), n.diff(s)
-        result = n * Power(x, n - 1) * by_base if by_base != 0 else sympy.S.Zero
+        result = n * self._slope(x, n) * by_base if by_base != 0 else sympy.S.Zero
         if by_exponent != 0:
             result += choose(Less(sympy.S.Zero, x), self * sympy.log(x), sympy.S.Zero) * by_exponent
         return result
+
+    @staticmethod
+    def _slope(x: Expr, n: Expr) -> Expr:
+        """``x^(n - 1)``."""
+        if not n.is_Number:
+            return choose(
+                Less(sympy.S.Zero, x),
+                Power(x, n - 1),
+                choose(Less(sympy.S.One, n), sympy.S.Zero, sympy.S.One),
+            )
+        if n > 1:
+            return power(x, n - 1)
+        return choose(Less(sympy.S.Zero, x), 1 / power(x, 1 - n), sympy.S.Zero)
 
 
 def choose(condition: Expr, a: Expr, b: Expr) -> Expr:
@@ -90,6 +111,25 @@ def choose(condition: Expr, a: Expr, b: Expr) -> Expr:
     if left.is_Number and right.is_Number:
         return a if (left < right if isinstance(condition, Less) else left <= right) else b
     return a if a == b else If(condition, a, b)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A condition at whose change the rates may jump.
+
+    condition : it, without its symbol. A timer becomes true (turn > 0) or false (turn < 0) at ``value``, a time that parameters
+    decide; of any other, ``value`` is positive where it is true, and ``turn`` is 0.
+    """
+
+    symbol: Expr
+    condition: Expr
+    value: Expr
+    turn: Expr
+
+    @property
+    def is_timer(self) -> bool:
+        """Whether parameters alone decide when it changes."""
+        return bool(self.turn != 0)
 
 
 # ---- steps -----------------------------------------------------------------------------------------------------------
@@ -222,6 +262,10 @@ class _Reader:
         self.names = names
         self.steps: list[Step] = []
         self.hills: dict[tuple[Expr, Expr, Expr], Expr] = {}
+        self.conditions: dict[Expr, Condition] = {}
+        self.time = symbols.get(TIME)
+        self.fixed = {symbols[parameter.name] for parameter in model.parameters}
+        self.timed: dict[Expr, Expr] = {}  # definitions that are linear in the time, written out
 
     def define(self, definition: Definition) -> None:
         """Append the step of one definition."""
@@ -232,6 +276,64 @@ class _Reader:
         expr = self.read(tree)
         symbol = self.symbols[definition.name] = self.names.fresh(definition.name)
         self.steps.append(Step(symbol, expr, definition.unit, definition.description))
+        if expr.free_symbols <= self.fixed:
+            self.fixed.add(symbol)
+        elif self.timer(expr) is not None:
+            self.timed[symbol] = expr.xreplace(self.timed)
+
+    def timer(self, expr: Expr) -> tuple[Expr, Expr] | None:
+        """``(m, c)`` of an expression ``m*t + c`` whose m and c parameters decide; None where it is none."""
+        if self.time is None:
+            return None
+        expr = expr.xreplace(self.timed)
+        if not expr.free_symbols <= {*self.fixed, self.time}:
+            return None
+        slope = expr.diff(self.time)
+        if slope == 0 or self.time in slope.free_symbols:
+            return None
+        return slope, expr.xreplace({self.time: sympy.S.Zero})
+
+    def condition(self, condition: Expr, *, smooth: bool) -> Expr:
+        """``a < b`` with the symbol that holds it, if it has one; smooth : whether what it decides does not jump there."""
+        if condition in self.conditions:
+            known = self.conditions[condition]
+            return condition.func(condition.args[0], condition.args[1] + known.symbol)
+        a, b = condition.args
+        if (b - a).free_symbols <= self.fixed:
+            return condition
+        timer = self.timer(b - a)
+        if timer is None and smooth:
+            return condition
+        symbol = self.names.fresh(f"hold{len(self.conditions) + 1}")
+        value, turn = (-timer[1] / timer[0], timer[0]) if timer else (b - a, sympy.S.Zero)
+        self.conditions[condition] = Condition(symbol, condition, value, turn)
+        return condition.func(a, b + symbol)
+
+    def absolute(self, x: Expr) -> Expr:
+        """``abs(x)``."""
+        if self.timer(x) is None:
+            return Absolute(x)
+        return choose(self.condition(Less(x, sympy.S.Zero), smooth=True), -x, x)
+
+    def branch(self, test: Any, a: Expr, b: Expr) -> Expr:
+        """``a`` where the test, a ``Comparison``, holds, else ``b``."""
+        sides = (test.left, test.right)
+        for tree, other in (sides, sides[::-1]):
+            if isinstance(tree, text.Call) and tree.function == "abs":
+                x, limit = self.read(tree.arguments[0]), self.read(other)
+                if self.timer(x) is None or not limit.free_symbols <= self.fixed:
+                    continue
+                kind = Less if test.operator in ("<", ">") else LessEqual
+                if (test.operator in ("<", "<=")) == (tree is test.left):  # -limit < x < limit
+                    inner = choose(self.condition(kind(x, limit), smooth=False), a, b)
+                    return choose(self.condition(kind(-limit, x), smooth=False), inner, b)
+                outer = choose(self.condition(kind(limit, x), smooth=False), a, b)
+                return choose(self.condition(kind(x, -limit), smooth=False), a, outer)
+        condition = self.read(test)
+        left, right = condition.args
+        if left.is_Number and right.is_Number:
+            return choose(condition, a, b)
+        return choose(self.condition(condition, smooth=False), a, b)
 
     def read(self, tree: text.Expression | text.Comparison) -> Expr:
         """One tree as a sympy expression; parts that are numbers are computed at once, as floats."""
@@ -273,6 +375,12 @@ class _Reader:
     def call(self, tree: text.Call) -> Expr:
         if tree.function == "hill":
             return self.hill(tree)
+        if tree.function == "piecewise":
+            *pairs, otherwise = tree.arguments
+            result = self.read(otherwise)
+            for value, test in zip(pairs[-2::-2], pairs[-1::-2], strict=True):
+                result = self.branch(test, self.read(value), result)
+            return result
         arguments = [self.read(argument) for argument in tree.arguments]
         first = arguments[0]
         match tree.function:
@@ -283,19 +391,14 @@ class _Reader:
             case "log":
                 return sympy.log(first)
             case "sqrt":
-                return sympy.sqrt(first)
+                return power(first, sympy.S.Half)
             case "abs":
-                return Absolute(first)
+                return self.absolute(first)
             case "min" | "max":
                 result = first
                 for other in arguments[1:]:
                     smaller = (other, result) if tree.function == "min" else (result, other)
-                    result = choose(Less(*smaller), other, result)
-                return result
-            case "piecewise":
-                result = arguments[-1]
-                for value, test in zip(arguments[-3::-2], arguments[-2::-2], strict=True):
-                    result = choose(test, value, result)
+                    result = choose(self.condition(Less(*smaller), smooth=True), other, result)
                 return result
         raise TypeError(f"unknown function {tree.function}")
 
@@ -310,8 +413,14 @@ class _Reader:
         if definition is None and (x, k, n) in self.hills:
             return self.hills[x, k, n]
         symbol = self.hills[x, k, n] = self.names.fresh(definition.name if definition else "hill")
-        positive = Less(sympy.S.Zero, x)
+        if (x.free_symbols | k.free_symbols | n.free_symbols) <= self.fixed:
+            self.fixed.add(symbol)
         zero = sympy.S.Zero
+        least = zero
+        if n != 1:
+            least = k * power(number(LARGEST_RATIO), -1 / n)
+            least = least if n.is_Number else choose(Less(zero, n), least, zero)
+        positive = self.condition(Less(least, x), smooth=True)
         if n == 1:
             value = x / (k + x)
             by_x, by_k, by_n = k / (k + x) ** 2, -x / (k + x) ** 2, zero
@@ -369,8 +478,10 @@ def power(base: Expr, exponent: Expr) -> Expr:
         return Power(base, exponent)
     twice = 2 * float(exponent)
     if twice == int(twice) and abs(twice) <= 2 * LARGEST_PRODUCT:
-        return base ** sympy.Rational(int(twice), 2)
-    return base**exponent
+        exponent = sympy.Rational(int(twice), 2)
+    if exponent.is_Integer or base.is_number:
+        return base**exponent
+    return Power(base, exponent) if exponent > 0 else 1 / Power(base, -exponent)
 
 
 def names_used(tree: Any) -> Iterator[str]:
@@ -441,7 +552,7 @@ class Derived:
 
     ``states`` and ``parameters`` are symbols in file order (``states`` ends with ``t`` where the model uses time).
     ``rhs``, ``outputs``, ``initial`` are one expression per state or output; ``routes`` has four per route
-    (lag, F, duration, rate). Sparse results are ``{(row, column): expression}`` in row-major order, each with the
+    (lag, F, duration, rate). ``conditions`` are those at which rates may jump, and timers of outputs. Sparse results are ``{(row, column): expression}`` in row-major order, each with the
     list of steps that it needs.
     """
 
@@ -455,6 +566,12 @@ class Derived:
     routes: tuple[Expr, ...]
     timed: bool
     names: Names = field(repr=False)
+    conditions: tuple[Condition, ...] = ()
+
+    @property
+    def timers(self) -> tuple[Condition, ...]:
+        """The conditions whose time parameters decide; they come before the others."""
+        return tuple(one for one in self.conditions if one.is_timer)
 
     @property
     def state_names(self) -> tuple[str, ...]:
@@ -471,10 +588,19 @@ class Derived:
 
     @cached_property
     def linear(self) -> bool:
-        """Whether the rates are linear in the states (with constants): no derivative and no condition depends on a state."""
+        """Whether the rates are linear in the states (with constants): no derivative and no condition depends on a state. Timers stand
+        still from one breakpoint to the next."""
+        timers = {one.symbol for one in self.timers}
+
+        def at_rest(expr: Expr) -> Expr:
+            return expr.replace(
+                lambda part: isinstance(part, Less | LessEqual) and bool(part.free_symbols & timers),
+                lambda part: Less(sympy.S.Zero, sympy.Dummy()),
+            )
 
         def moving(steps: Sequence[Step], exprs: Iterable[Expr]) -> bool:
-            exprs = list(exprs)
+            steps = [Step(step.symbol, at_rest(step.expr)) for step in steps]
+            exprs = list(map(at_rest, exprs))
             read = [*exprs, *(step.expr for step in needed(steps, exprs))]
             return any(symbol in self.states for expr in read for symbol in expr.free_symbols)
 
@@ -558,15 +684,25 @@ def derive(model: Model) -> Derived:
     if timed:
         rhs.append(sympy.S.One)
         initial.append(sympy.S.Zero)
+    seen = set().union(*(expr.free_symbols for expr in [*rhs, *(s.expr for s in needed(reader.steps, rhs))]))
+    shown = set().union(
+        *(expr.free_symbols for expr in [*outputs, *(s.expr for s in needed(reader.steps, outputs))])
+    )
+    found = reader.conditions.values()
+    kept = [one for one in found if one.is_timer and one.symbol in seen | shown]
+    kept += [one for one in found if not one.is_timer and one.symbol in seen]
+    idle = {one.symbol: sympy.S.Zero for one in found if one not in kept}
+    steps = [replace(step, expr=step.expr.xreplace(idle)) for step in reader.steps]
     return Derived(
         model=model,
         states=tuple(states),
         parameters=tuple(parameters),
-        steps=tuple(reader.steps),
+        steps=tuple(steps),
         rhs=tuple(rhs),
-        outputs=tuple(outputs),
-        initial=tuple(initial),
+        outputs=tuple(expr.xreplace(idle) for expr in outputs),
+        initial=tuple(expr.xreplace(idle) for expr in initial),
         routes=tuple(routes),
         timed=timed,
         names=names,
+        conditions=tuple(kept),
     )

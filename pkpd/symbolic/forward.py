@@ -81,7 +81,7 @@ class _Tangent:
                 a = self.value(node.operand)
                 return self.keep(f"-{a.text}", a.dot and f"-{a.dot}")
             case ast.BinOp():
-                return self.operation(node.op, self.value(node.left), self.value(node.right))
+                return self.operation(node.op, self.value(node.left), self.value(node.right), node.right)
             case ast.IfExp(test=ast.Compare(left=left, ops=[sign], comparators=[right])):
                 test = f"{self.value(left).text} {SIGNS[type(sign)]} {self.value(right).text}"
                 a, b = self.value(node.body), self.value(node.orelse)
@@ -91,7 +91,7 @@ class _Tangent:
                 return self.call(name, self.value(argument))
         raise TypeError(f"no derivative is known of {ast.unparse(node)}")
 
-    def operation(self, sign: ast.operator, a: Value, b: Value) -> Value:
+    def operation(self, sign: ast.operator, a: Value, b: Value, b_node: ast.expr) -> Value:
         match sign:
             case ast.Add():
                 return self.keep(
@@ -111,26 +111,41 @@ class _Tangent:
                 above = f"{a.dot} - {quotient.text}*{b.dot}" if a.dot else f"-{quotient.text}*{b.dot}"
                 return Value(quotient.text, self.keep(f"{inverse.text}*({above})", None).text)
             case ast.Pow():
-                result = self.keep(f"{a.text}**{b.text}", None)
-                terms = []
-                if a.dot:
-                    slope = self.keep(f"{b.text}*{a.text}**({b.text} - 1.0)", None)
-                    terms.append(f"{slope.text}*{a.dot}")
-                if b.dot:
-                    slope = self.keep(f"{result.text}*log({a.text}) if {a.text} > 0.0 else 0.0", None)
-                    terms.append(f"{slope.text}*{b.dot}")
-                return Value(result.text, self.keep(" + ".join(terms), None).text if terms else None)
+                return self.power(
+                    a, b, float(ast.literal_eval(b_node)) if isinstance(b_node, ast.Constant) else None
+                )
         raise TypeError(f"no derivative is known of {sign}")
+
+    def power(self, a: Value, b: Value, number: float | None) -> Value:
+        """``a**b``; number : b, where it is one.
+
+        The slope is computed as ``b a^b/a``, a number also where ``a^(b - 1)`` is too large for one. At 0 it is infinite for b < 1, and what does
+        not move has no derivative all the same.
+        """
+        result = self.keep(f"{a.text}**{b.text}", None)
+        terms = []
+        if a.dot:
+            relative = self.keep(f"{a.dot}/{a.text}", None)
+            slope = self.keep(f"{b.text}*{result.text}*{relative.text}", None)
+            if number is not None and number > 1.0:
+                at_0 = "0.0"
+            else:
+                steepest = self.keep(f"{b.text}*{a.text}**({b.text} - 1.0)", None)
+                at_0 = self.keep(f"{steepest.text}*{a.dot} if {a.dot} != 0.0 else 0.0", None).text
+            terms.append(self.keep(f"{slope.text} if {a.text} != 0.0 else {at_0}", None).text)
+        if b.dot:
+            slope = self.keep(f"{result.text}*log({a.text}) if {a.text} > 0.0 else 0.0", None)
+            terms.append(f"{slope.text}*{b.dot}")
+        return Value(result.text, self.keep(" + ".join(terms), None).text if terms else None)
 
     def call(self, name: str, a: Value) -> Value:
         result = self.keep(f"{name}({a.text})", None)
         if a.dot is None:
             return result
-        slopes = {
-            "exp": result.text,
-            "log": f"1.0/{a.text}",
-            "sqrt": f"0.5/{result.text}",
-            "abs": f"-1.0 if {a.text} < 0.0 else 1.0",
+        dots = {
+            "exp": f"{result.text}*{a.dot}",
+            "log": f"{a.dot}/{a.text}",
+            "sqrt": f"0.5*{a.dot}/{result.text} if {a.dot} != 0.0 else 0.0",
+            "abs": f"-{a.dot} if {a.text} < 0.0 else {a.dot}",
         }
-        slope = self.keep(slopes[name], None)
-        return Value(result.text, self.keep(f"{slope.text}*{a.dot}", None).text)
+        return Value(result.text, self.keep(dots[name], None).text)

@@ -69,6 +69,11 @@ class _Printer:
         if expr.is_Pow:
             return self._power(*expr.args)
         match expr:
+            case Power() if expr.args[1] == _HALF:
+                return f"sqrt({self.text(expr.args[0])})", _ATOM
+            case Power() if _factors(*expr.args):
+                factors = _factors(*expr.args)
+                return "*".join(self.text(factor, _POWER) for factor in factors), _PRODUCT
             case Power():
                 base, exponent = expr.args
                 return f"{self.text(base, _ATOM)}**{self.text(exponent, _ATOM)}", _POWER
@@ -148,10 +153,10 @@ def _number(expr: Expr) -> tuple[str, int]:
 
 def _factors(base: Expr, exponent: Expr) -> list[Expr]:
     """``x^3.5`` as x, x, x, sqrt(x): the factors of a small power above 1, else nothing."""
-    if exponent.is_Float or not 1 < exponent <= LONGEST_PRODUCT:
+    if not exponent.is_Rational or not 1 < exponent <= LONGEST_PRODUCT:
         return []
     whole = int(exponent)
-    return [base] * whole + [base**_HALF] * (exponent != whole)
+    return [base] * whole + [Power(base, _HALF)] * (exponent != whole)
 
 
 def _negated(expr: Expr) -> Expr | None:
@@ -195,7 +200,7 @@ def _parts(expr: Expr) -> Iterator[Expr]:
             return
         yield from _factors(*expr.args) or (expr.args[0],)
         return
-    yield from expr.args
+    yield from (isinstance(expr, Power) and _factors(*expr.args)) or expr.args
 
 
 def _statements(steps: Sequence[Step], stores: Sequence[Store], names: Names) -> list[str]:
@@ -259,6 +264,13 @@ class _Module:
             zip(derived.parameters, derived.model.parameters, strict=True)
         ):
             self.loads[symbol] = ("p", i, _note(parameter.unit, parameter.description))
+        for i, one in enumerate(derived.conditions, len(derived.parameters)):
+            self.loads[one.symbol] = (
+                "p",
+                i,
+                "  # 0, or as long as the condition is held: inf true, -inf false",
+            )
+        self.first_constant = len(derived.parameters) + len(derived.conditions)
 
     def add(self, signature: str, docstring: str, steps: Sequence[Step], stores: Sequence[Store]) -> None:
         """Append a function of states, parameters and constants."""
@@ -280,10 +292,13 @@ class _Module:
 
     def add_constants(self, name: str, docstring: str, known: int = 0) -> None:
         """Append the function that computes the constants whose slots are given by now, but for the first ``known``."""
-        first = len(self.derived.parameters)
         by_symbol = {step.symbol: step for step in self.constants.steps}
         stores = [
-            Store(f"p[{first + slot}]", symbol, _words(by_symbol[symbol].unit, by_symbol[symbol].note))
+            Store(
+                f"p[{self.first_constant + slot}]",
+                symbol,
+                _words(by_symbol[symbol].unit, by_symbol[symbol].note),
+            )
             for symbol, slot in self.constants.slots.items()
             if slot >= known
         ]
@@ -302,7 +317,7 @@ class _Module:
         printer = _Printer()
         for step in self.constants.steps:
             if step.symbol in used - computed:
-                place = len(self.derived.parameters) + self.constants.slot(step.symbol)
+                place = self.first_constant + self.constants.slot(step.symbol)
                 note = _note(step.unit, step.note) or _note("", printer.text(step.expr))
                 body.append(f"{step.symbol.name} = p[{place}]{note}")
         names = self.derived.names.copy()
@@ -418,6 +433,8 @@ def generate(derived: Derived, dose_units: dict[str, dict[str, float]] | None = 
         "LINEAR": derived.linear,
         "N_LU": len(elimination.slots),
         "N_CONSTANTS": len(module.constants.slots),
+        "CONDITIONS": tuple(_Printer().text(one.condition) for one in derived.conditions),
+        "N_TIMERS": len(derived.timers),
         "J_ROWS": tuple(i for i, _ in jacobian),
         "J_COLS": tuple(j for _, j in jacobian),
         "GENERATOR": GENERATOR,
@@ -462,6 +479,18 @@ def _plain(derived: Derived) -> _Module:
             for i, (expr, output) in enumerate(zip(derived.outputs, model.outputs, strict=True))
         ],
     )
+    if derived.conditions:
+        module.add(
+            "conditions(y, p, out)",
+            "Of every condition in CONDITIONS two numbers. Of the first N_TIMERS: when it changes, and whether to true (> 0) or false; "
+            "of the others: a number that is positive where it is true, and 0.",
+            steps,
+            [
+                Store(f"out[{2 * i + k}]", expr)
+                for i, one in enumerate(derived.conditions)
+                for k, expr in enumerate((one.value, one.turn))
+            ],
+        )
     steady = _steady(derived)
     module.add_once(
         "initial(p, y)",

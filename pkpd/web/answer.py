@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pkpd.compare import MAIN, Row
+from pkpd.compare import MAIN, Row, relevant
 from pkpd.outline import outline
 
 
@@ -25,6 +25,8 @@ def table(rows: Sequence[Row], n_arms: int) -> list[dict[str, Any]]:
                 | {
                     "difference": None if math.isnan(row.difference) else _three(*difference),
                     "probability": _short(row.better),
+                    "same": _short(row.same),
+                    "worse": _short(row.worse),
                     "parameters": None
                     if math.isnan(row.median_low)
                     else {"low": _short(row.median_low), "high": _short(row.median_high)},
@@ -41,6 +43,7 @@ def table(rows: Sequence[Row], n_arms: int) -> list[dict[str, Any]]:
                 "remark": endpoint.remark,
                 "group": endpoint.group,
                 "better": endpoint.better,
+                "relevant": relevant(endpoint),
                 "main": endpoint.name in MAIN,
                 "arms": of_arms,
             }

@@ -349,6 +349,7 @@ class Explorer:
         return {
             "key": hashlib.sha256(told_apart_by.encode()).hexdigest()[:16],  # schedules may be long
             "text": arm.text,
+            "when": arm.when,
             "cycle": cycle_of(arm.rules or arm.schedule),
             "warnings": [*arm.warnings, *([failed] if arm.failed else [])],
             "points": [

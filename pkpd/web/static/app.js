@@ -213,7 +213,7 @@ function legend({ arms, theme, show }) {
       34,
       svg("rect", { x: 0, y: 1, width: 34, height: 12, fill: theme.lines[i], "fill-opacity": 0.16 }),
       svg("line", { x1: 0, x2: 34, y1: 7, y2: 7, stroke: theme.lines[i], "stroke-width": 2.2, "stroke-dasharray": DASHES[i] }),
-    ), element("strong", {}, LETTERS[i]), ` ${arm.text}`,
+    ), element("strong", {}, LETTERS[i]), ` ${arm.text}`, element("span", { class: "when" }, arm.when),
   ));
   const dot = (fill) => swatch(12, svg("circle", { cx: 6, cy: 7, r: 4, fill, stroke: theme.other, "stroke-width": 1.4 }));
   const triangle = swatch(12, svg("path", { d: "M1 10H11L6 2Z", fill: theme.other }));

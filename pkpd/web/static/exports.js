@@ -20,11 +20,11 @@ export function curvesCsv(view, outputs, above) {
 
 /** Every endpoint, whether shown or not. */
 export function tableCsv(endpoints, arms, above) {
-  const rows = [["endpoint", "unit", "definition", "remark", "schedule", "doses", "median", "p5", "p95", "median by parameters p5", "median by parameters p95", "difference to A", "difference p5", "difference p95", "probability better than A"]];
-  for (const { name, unit, definition, remark, arms: values } of endpoints) {
+  const rows = [["endpoint", "unit", "definition", "remark", "schedule", "doses", "median", "p5", "p95", "median by parameters p5", "median by parameters p95", "difference to A", "difference p5", "difference p95", "probability better than A", "probability the same", "probability worse than A", "the same is less apart than"]];
+  for (const { name, unit, definition, remark, relevant, arms: values } of endpoints) {
     values.forEach((value, i) => {
       const { difference } = value;
-      rows.push([name, unit, definition, remark, LETTERS[i], arms[i].text, value.median, value.low, value.high, value.parameters?.low, value.parameters?.high, difference?.median, difference?.low, difference?.high, value.probability]);
+      rows.push([name, unit, definition, remark, LETTERS[i], arms[i].text, value.median, value.low, value.high, value.parameters?.low, value.parameters?.high, difference?.median, difference?.low, difference?.high, value.probability, value.same, value.worse, relevant]);
     });
   }
   return csv(above, rows);

@@ -39,7 +39,7 @@ function endpointRow(endpoint, others) {
   ]);
   const sure = endpoint.arms.flatMap((of, i) => (of.parameters && of.parameters.low !== of.parameters.high ? [`${LETTERS[i]} ${shown(of.parameters.low)} to ${shown(of.parameters.high)}`] : []));
   const middle = sure.length ? `median by the parameters (90 %): ${sure.join("; ")}` : "";
-  const said = [endpoint.definition, wanted, middle, endpoint.missing, absent.join("; "), endpoint.remark].filter(Boolean).map(sentence).join(" ");
+  const said = [endpoint.definition, wanted, endpoint.relevant && others.length ? `the same is less apart than ${endpoint.relevant}` : "", middle, endpoint.missing, absent.join("; "), endpoint.remark].filter(Boolean).map(sentence).join(" ");
   const name = element(
     "details", { "data-name": endpoint.name }, element("summary", {}, endpoint.name, ...arrow, element("span", { class: "unit" }, unitText(endpoint.unit)), endpoint.remark || absent.length ? "*" : ""),
     element("p", {}, said),
@@ -47,10 +47,13 @@ function endpointRow(endpoint, others) {
   const row = element("tr", {}, element("th", { scope: "row" }, name));
   for (const value of endpoint.arms) row.append(element("td", {}, ...cell(value)));
   for (const i of others) {
-    const { difference, probability } = endpoint.arms[i];
+    const { difference, probability, same, worse } = endpoint.arms[i];
     row.append(element("td", { class: "first" }, ...cell(difference)));
     const share = element("td", { class: "probability" }, probability === null ? "–" : `${Math.round(100 * probability)} %`);
-    if (probability !== null) share.append(element("meter", { min: 0, max: 1, value: probability, "aria-hidden": "true" }));
+    if (probability !== null) {
+      share.append(element("meter", { min: 0, max: 1, value: probability, "aria-hidden": "true" }));
+      share.append(element("span", { class: "interval" }, `same ${Math.round(100 * same)} %, worse ${Math.round(100 * worse)} %`));
+    }
     row.append(share);
   }
   return row;

@@ -1,0 +1,126 @@
+"""Conditions on states, where derivatives are asked for: when one changes inside a step.
+
+The instant is found on the dense output as a root is, the step is cut short there and taken again (``march.march``), and the tangents are carried
+over (``tangent.condition_tangent``).
+"""
+
+from __future__ import annotations
+
+from . import explicit, roots, rosenbrock
+from .call import bound, c_function, call3, inner, shift
+from .control import TINY, resolution
+from .layout import (
+    CHANGE_AT, COLUMN, CONDITION, CONDITIONS, H, LARGEST_SAMPLE, LEVEL, N_PARAMS, N_TIMERS, N_WATCHED, ROOT, SAMPLES, SETTING, T, WIDE,
+)  # fmt: skip
+from .places import watched
+from .roots import AT, PLACES, STEP, above
+from .status import CHANGED, SUCCESS
+from .vectors import copy
+
+
+@inner
+def beyond(sizes, u, line, root):
+    """The number whose sign is the condition's."""
+    return line[int(root[COLUMN])]
+
+
+def _look(of):
+    """How roots looks into a step of a method, at conditions."""
+    return bound(
+        (roots.inside, roots.locate, roots.turn),
+        STAGES=len(of.B_ERROR),
+        weigh=of.weigh,
+        LOOKED_AT=CONDITIONS,
+        beyond=beyond,
+    )
+
+
+STEPS = explicit.METHODS | rosenbrock.METHODS
+STAGES = explicit.ALL  # of the method whose steps are watched: here tsit5; ``METHODS`` below has the same function for every table
+inside, locate, turn = (getattr(_look(STEPS["tsit5"]), name) for name in ("inside", "locate", "turn"))
+
+
+@c_function(STEP)
+def watch(address, sizes, control, state, p, work, tangent):
+    """CHANGED where a condition changes in the step of size control[H] that could be accepted: which, and where, the first of several.
+
+    The stages stand in work, those of dense output too.
+    """
+    w = sizes[WIDE]
+    t, h = control[T], control[H]
+    u = shift(work, STAGES * w)
+    y1 = shift(u, w)
+    room = watched(sizes, control)
+    line = shift(room, sizes[N_WATCHED] * ROOT)
+    first = sizes[N_PARAMS] + sizes[N_TIMERS]
+    for j in range(PLACES):
+        if j == 0:
+            call3(address[CONDITIONS], state, p, line)
+        elif j == PLACES - 1:
+            copy(u, y1, w)
+            call3(address[CONDITIONS], u, p, line)
+        else:
+            inside(address, sizes, control, state, p, work, line, AT[j])
+        for i in range(sizes[N_WATCHED]):
+            root = shift(room, i * ROOT)
+            root[COLUMN] = float(2 * (sizes[N_TIMERS] + i))
+            root[LEVEL] = 0.0
+            value = beyond(sizes, u, line, root)
+            root[LARGEST_SAMPLE] = max(root[LARGEST_SAMPLE], abs(value))
+            if j == 0 and above(value) != above(p[first + i]):  # but for rounding it is where it is held
+                value = TINY if p[first + i] > 0.0 else -TINY
+            root[SAMPLES + j] = value
+    earliest = 2.0
+    for i in range(sizes[N_WATCHED]):
+        root = shift(room, i * ROOT)
+        samples = shift(root, SAMPLES)
+        x = 2.0
+        for j in range(1, PLACES):
+            if x < 2.0:
+                continue
+            if above(samples[j - 1]) != above(samples[j]):
+                x = locate(
+                    address,
+                    sizes,
+                    control,
+                    state,
+                    p,
+                    work,
+                    line,
+                    root,
+                    AT[j - 1],
+                    samples[j - 1],
+                    AT[j],
+                    samples[j],
+                )
+            elif j < PLACES - 1:
+                there = turn(address, sizes, control, state, p, work, line, root, j)
+                if there > 0.0:
+                    inside(address, sizes, control, state, p, work, line, there)
+                    g = beyond(sizes, u, line, root)
+                    before = j if there > AT[j] else j - 1
+                    x = locate(
+                        address,
+                        sizes,
+                        control,
+                        state,
+                        p,
+                        work,
+                        line,
+                        root,
+                        AT[before],
+                        samples[before],
+                        there,
+                        g,
+                    )
+        if x < earliest:
+            earliest = x
+            control[CONDITION] = float(sizes[N_TIMERS] + i)
+            control[SETTING] = -p[first + i]
+    if earliest > 1.0:
+        return SUCCESS
+    control[CHANGE_AT] = 1.0 if (1.0 - earliest) * h <= resolution(t + h) else earliest
+    return CHANGED
+
+
+METHODS = {name: bound((watch,), **vars(_look(of))) for name, of in STEPS.items()}
