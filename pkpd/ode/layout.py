@@ -120,7 +120,7 @@ READ_HEADER, READ_NODES = 12, 4
 # states, and in which segment halvings begin to count
 KIND, WANTED_COLUMN, PARAMETER, OFFSET, TANGENT_COLUMN, FROM = range(6)
 QUANTITY = 6
-MAXIMUM, MINIMUM, AREA, DECLINE, TIME_ABOVE, AREA_ABOVE, LAST_ABOVE, LAST_BELOW, HALVINGS, AT_CLOSE = range(10)
+MAXIMUM, MINIMUM, AREA, DECLINE, SPENT_ABOVE, AREA_ABOVE, LAST_ABOVE, LAST_BELOW, HALVINGS, AT_CLOSE = range(10)
 LEVELS_MOST = 10  # halvings that are followed: down to a thousandth
 REACHED = 4  # of each subject: the time reached, the largest error, the first and the last change of method
 

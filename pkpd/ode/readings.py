@@ -24,7 +24,7 @@ from .control import resolution
 from .layout import (
     ACCUMULATORS, AREA, AREA_ABOVE, AT_CLOSE, DECLINE, DENSE_STAGES, EMIT_TANGENT, FLAGGED_ONLY, FROM, H, HALVINGS, INSTANT, KIND, LAST_ABOVE, LAST_BELOW, LEVELS_MOST, LOOK, LOOK_ONE, MAXIMUM,
     MINIMUM, N_DIRECTIONS, N_NON_NEGATIVE, N_WANTED, OFFSET, PARAMETER, QUANTITIES, QUANTITY, READINGS, READ_HEADER, READ_NODES, RTOL, SEGMENT, SEGMENTS, T, T1, TANGENTS_AT_NODES,
-    TANGENT_COLUMN, TIME_ABOVE, WANTED_COLUMN, WANTED_STATES, WIDE, WIDTH,
+    TANGENT_COLUMN, SPENT_ABOVE, WANTED_COLUMN, WANTED_STATES, WIDE, WIDTH,
 )  # fmt: skip
 from .march import clip
 from .roots import above, bracketed
@@ -458,7 +458,7 @@ def read_section(address, sizes, control, y, p, work, tangent, q, quantity, leve
 def pass_section(address, sizes, control, y, p, work, tangent, q, quantity, mine, level, sa, sb):
     """What a section above the level adds to a quantity."""
     kind = int(quantity[KIND])
-    if kind == TIME_ABOVE:
+    if kind == SPENT_ABOVE:
         mine[0] += control[H] * (sb - sa)
     elif kind == AREA_ABOVE:
         mine[0] += read_section(address, sizes, control, y, p, work, tangent, q, quantity, level, sa, sb)

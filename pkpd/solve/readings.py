@@ -23,7 +23,7 @@ KINDS = {
     "min": layout.MINIMUM,
     "area": layout.AREA,
     "decline": layout.DECLINE,
-    "time_above": layout.TIME_ABOVE,
+    "time_above": layout.SPENT_ABOVE,
     "area_above": layout.AREA_ABOVE,
     "last_above": layout.LAST_ABOVE,
     "last_below": layout.LAST_BELOW,
@@ -31,9 +31,9 @@ KINDS = {
     "end": layout.AT_CLOSE,
 }
 _EXTREMES = (layout.MAXIMUM, layout.MINIMUM)
-_SUMS = (layout.AREA, layout.DECLINE, layout.TIME_ABOVE, layout.AREA_ABOVE)
+_SUMS = (layout.AREA, layout.DECLINE, layout.SPENT_ABOVE, layout.AREA_ABOVE)
 _LASTS = (layout.LAST_ABOVE, layout.LAST_BELOW)
-_LEVELS = (layout.TIME_ABOVE, layout.AREA_ABOVE, *_LASTS, layout.HALVINGS)
+_LEVELS = (layout.SPENT_ABOVE, layout.AREA_ABOVE, *_LASTS, layout.HALVINGS)
 SMOOTH = ("max", "min", "area", "area_above", "decline", "end")
 """Of which there are sensitivities."""
 
