@@ -10,7 +10,7 @@ a threshold that is met more closely than that may be judged either way.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -26,7 +26,7 @@ from pkpd.endpoints import Endpoint, Regimen
 from pkpd.errors import InputError, UnitError
 from pkpd.kernel import Kernel
 from pkpd.ode.status import SUCCESS
-from pkpd.solve import solve, spread, usable_cores
+from pkpd.solve import Reading, Readings, solve, spread, usable_cores
 from pkpd.solve.periodic import lasting
 from pkpd.solve.table import dose_rows
 
@@ -54,7 +54,7 @@ class Titration:
     outputs : (n_subjects, n_times, n_outputs), nan for a failed subject; rest : (n_subjects, n_outputs), before the first dose, which is the baseline; given :
     (n_subjects, n_doses), what each dose of ``AdaptiveSchedule.schedule`` was multiplied by, by time (those of one instant in the order of the schedule), 0 where it was
     not given, nan for a failed subject; looks : (n_looks,), in the model's time unit; acted : (n_subjects, n_looks), the number of the rule that acted, -1 where
-    none did; status : (n_subjects,), 0 is success.
+    none did; status : (n_subjects,), 0 is success; readings : those that were asked for.
     """
 
     outputs: Floats
@@ -63,6 +63,7 @@ class Titration:
     looks: Floats
     acted: Integers
     status: Integers
+    readings: Readings | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,6 +200,7 @@ def titrate(
     times: ArrayLike,
     *,
     rtol: float = 1e-6,
+    readings: Sequence[Reading] = (),
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Titration:
@@ -209,6 +211,7 @@ def titrate(
     parameters : (n_subjects, n_params) or (n_params,), in the order of ``kernel.PARAMETERS``.
     times : (n_times,), in the model's time unit, in any order; an output at a dose's own instant is taken after the dose. All looks are simulated, those after
         the last time too.
+    readings : what is read off the courses with the doses that were given, as in ``pkpd.solve``.
     progress : called with (subjects done, subjects in all).
 
     A subject's result depends neither on the other subjects of its chunk, but for the last digits of exp, log and powers where one of them fails, nor on the number of threads.
@@ -235,6 +238,7 @@ def titrate(
         looks=rules.looks,
         acted=np.full((n, rules.looks.size), NO_RULE),
         status=np.full(n, SUCCESS),
+        readings=Readings(tuple(readings), np.full((n, len(readings)), np.nan), np.full((n, len(readings)), np.nan)),
     )
     start = min(0.0, float(t.min()), float(rules.events.time[0]))
 
@@ -244,8 +248,12 @@ def titrate(
         known = np.flatnonzero(found.status[rows] == SUCCESS) + first
         if known.size:
             course = solve(
-                kernel, p[known], rules.events, t, rtol=rtol, threads=1, factors=found.given[known]
-            )
+                kernel, p[known], rules.events, t, rtol=rtol, threads=1, factors=found.given[known],
+                readings=[reading.of(known, n) for reading in readings],
+            )  # fmt: skip
+            if found.readings is not None and course.readings is not None:
+                found.readings.values[known] = course.readings.values
+                found.readings.times[known] = course.readings.times
             found.outputs[known], found.status[known] = course.outputs, course.status
         failed = np.flatnonzero(found.status[rows] != SUCCESS) + first
         found.given[failed], found.acted[failed] = np.nan, NO_RULE

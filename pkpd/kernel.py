@@ -12,6 +12,7 @@ versions of the model or of this package, and may be deleted at any time.
 
 from __future__ import annotations
 
+import ast
 import atexit
 import ctypes
 import difflib
@@ -238,6 +239,22 @@ class Kernel:
         """(4,) addresses of rhs, jacobian, factor and solve for subjects in lanes."""
         return np.array([self.address(name) for name in WIDE], dtype=np.int64)
 
+    def look(self, columns: Sequence[int], how: str = "") -> int:
+        """Address of a function ``(y, p, line)`` that computes some outputs (0 .. n_outputs-1) and states (n_outputs ...) and nothing else.
+
+        how : "wide", in lanes; "one", of the columns only that whose place stands in line[0], where the value comes.
+        """
+        with _lock:
+            name = f"look {how} {' '.join(map(str, columns))}"
+            if name not in self._addresses:
+                self._addresses[name] = _compile_look(self._modules[0], tuple(columns), self.n_outputs, how)
+            return self._addresses[name]
+
+    def needed(self, columns: Sequence[int]) -> npt.NDArray[np.int64]:
+        """Indices of the states that ``look`` reads, ascending."""
+        text = _look(self._modules[0], tuple(columns), self.n_outputs)
+        return np.array(sorted({int(i) for i in re.findall(r"\by\[(\d+)\]", text)}), dtype=np.int64)
+
     def call(self, name: str, *arguments: npt.NDArray[np.float64] | float) -> None:
         """Call a compiled function from Python, for tests and for looking at numbers. Arrays: contiguous float64; p may be bare parameters."""
         kinds: list[Any] = [_CTYPES[KINDS.get(argument, call.DOUBLES)] for argument in ARGUMENTS[name]]
@@ -463,6 +480,76 @@ def _compile(module: ModuleType, name: str) -> int:
         return lower.module(symbol, lower.source(getattr(module, name)), signature, packed=PACKED.get(name))
 
     return native.address(path.parent, f"{path.stem}_{name}", f"{module.CHECK} {unit.sources_hash()}", build)
+
+
+@functools.lru_cache(maxsize=256)
+def _look(module: ModuleType, columns: tuple[int, ...], n_outputs: int) -> str:
+    """The text of ``look``: of the function ``outputs`` what these columns need, and states by themselves."""
+    return "\n".join(["def look(y, p, out):", *_statements(module, columns, n_outputs)])
+
+
+def _look_one(module: ModuleType, columns: tuple[int, ...], n_outputs: int) -> str:
+    """The text of ``look`` of one column."""
+    lines = ["def look(y, p, out):", "    place = int(out[0])"]
+    for place, column in enumerate(columns):
+        body = _statements(module, (column,), n_outputs)
+        lines += [f"    if place == {place}:", *(f"    {line}" for line in body)]
+    return "\n".join(lines)
+
+
+def _statements(module: ModuleType, columns: tuple[int, ...], n_outputs: int) -> list[str]:
+    wanted = {column: place for place, column in enumerate(columns)}
+    lines: list[str] = []
+    names: set[str] = set()
+    for statement in reversed(_outputs(module)):
+        if not isinstance(statement, ast.Assign):
+            continue
+        (target,) = statement.targets
+        if isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Constant):
+            place = wanted.get(int(target.slice.value), -1)  # type: ignore[arg-type]
+            left = f"out[{place}]" if place >= 0 else ""
+        else:
+            left = target.id if isinstance(target, ast.Name) and target.id in names else ""
+        if left:
+            lines.append(f"    {left} = {ast.unparse(statement.value)}")
+            names |= {node.id for node in ast.walk(statement.value) if isinstance(node, ast.Name)}
+    lines.reverse()
+    lines += [f"    out[{place}] = y[{i - n_outputs}]" for i, place in wanted.items() if i >= n_outputs]
+    return lines
+
+
+@functools.lru_cache(maxsize=16)
+def _outputs(module: ModuleType) -> list[ast.stmt]:
+    """The statements of the function ``outputs``."""
+    text = Path(str(module.__file__)).read_text(encoding="utf-8")
+    text = text[text.index("\ndef outputs(") :].split("\n\n\n", 1)[0]  # no more is parsed than has to be
+    (function,) = ast.parse(text).body
+    assert isinstance(function, ast.FunctionDef)
+    return function.body
+
+
+def _compile_look(module: ModuleType, columns: tuple[int, ...], n_outputs: int, how: str) -> int:
+    """Address of ``look``, as of any generated function."""
+    path = Path(str(module.__file__))
+    name = f"look_{how}" if how else "look"
+
+    def build(symbol: str) -> str:
+        from pkpd.ode import lower
+
+        text = (_look_one if how == "one" else _look)(module, columns, n_outputs)
+        source = lower.text_source(text, name)
+        source = source._replace(globals=lower.source(module.outputs).globals)
+        return lower.module(
+            symbol,
+            source,
+            [None, *[call.DOUBLES] * 3],
+            columns=("y", "p", "out") if how == "wide" else (),
+            at_once=True,
+        )
+
+    key = f"{module.CHECK} {unit.sources_hash()} {columns}"
+    digest = hashlib.sha256(repr(columns).encode()).hexdigest()[:12]
+    return native.address(path.parent, f"{path.stem}_{name}_{digest}", key, build)
 
 
 def _product(rows: Sequence[int], columns: Sequence[int]) -> str:

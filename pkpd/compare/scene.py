@@ -21,13 +21,13 @@ from pkpd.data import read_data
 from pkpd.domain import Domain
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
 from pkpd.dosing.rules import AdaptiveSchedule, Plan, planned, read_plan
-from pkpd.endpoints import GROUPS, ROLES, Endpoint, Regimen, evaluate, followed, grid, largest_daily
+from pkpd.endpoints import GROUPS, ROLES, Endpoint, Regimen, evaluate, followed, grid, largest_daily, questions
 from pkpd.errors import InputError, ScheduleError
 from pkpd.fit import FitResult, System, in_units, read_fit
 from pkpd.kernel import Kernel
 from pkpd.population import Population, virtual_subjects
 from pkpd.sketch import Sketch
-from pkpd.solve import Solution, solve, spread, usable_cores
+from pkpd.solve import Reading, Solution, solve, spread, usable_cores
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]
@@ -297,7 +297,8 @@ class Scene:
         kernel = self.population.kernel
         per_day = time_units_per_day(kernel.TIME_UNIT)
         assert scene.until_days is not None
-        times = grid(events, scene.until_days * per_day, per_day)
+        until = scene.until_days * per_day
+        times = grid(events, until, per_day)
         kept = [kernel.OUTPUTS.index(name) for name in SHOWN if name in kernel.OUTPUTS]
         kept = kept or list(range(kernel.n_outputs))
         sizes = {per: column for per, column in kernel.SIZES.items() if column >= 0}
@@ -315,19 +316,18 @@ class Scene:
         def run(first: int, end: int) -> None:
             people, given = self.population.values[first:end], None
             solution: Solution | Titration
+            course = (rest[first:end], kernel.OUTPUTS, kernel.OUTPUT_UNITS, schedule, kernel.TIME_UNIT, until)
+            asked = [Reading(*question) for question in questions(*course, roles=roles)]
             if rules is None:
-                solution = solve(kernel, people, events, times, rtol=RTOL, threads=1)
+                solution = solve(kernel, people, events, times, rtol=RTOL, threads=1, readings=asked)
             else:
-                solution = titrate(kernel, people, rules, times, rtol=RTOL, threads=1)
+                solution = titrate(kernel, people, rules, times, rtol=RTOL, threads=1, readings=asked)
                 given = solution.given
+            assert solution.readings is not None
             found = evaluate(
-                times,
-                solution.outputs,
-                rest[first:end],
-                kernel.OUTPUTS,
-                kernel.OUTPUT_UNITS,
-                schedule,
-                kernel.TIME_UNIT,
+                solution.readings.values,
+                solution.readings.times,
+                *course,
                 roles=roles,
                 sizes={per: self.population.values[first:end, column] for per, column in sizes.items()},
                 dose_unit=unit,

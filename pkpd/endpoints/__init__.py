@@ -2,15 +2,16 @@
 
     endpoint   what an endpoint is, and quantiles of values some of which do not exist
     regimen    when doses are given, in which cycles, and how much in all: the burden
-    curve      areas, times above, peaks and half-lives of curves sampled at times that all subjects share
-    grid       the output times that the endpoints need
-    evaluate   outputs of a model -> endpoints
+    asked      what endpoints want to be read off curves, and what was read
+    grid       output times of bands and pictures
+    evaluate   what was read off the outputs of a model -> endpoints
 
-Each file knows those above it. Curves are (n_subjects, n_times); times stay in the model's time unit, in which those of doses are exact.
+Each file knows those above it. Times stay in the model's time unit, in which those of doses are exact. Numbers are read off the curves by the integrator (``pkpd.solve.Reading``),
+wherever between two output times they hide; the output times are for pictures.
 """
 
 from pkpd.endpoints.endpoint import GROUPS, ONE_IN_TWENTY, Endpoint, Relevant, quantiles
-from pkpd.endpoints.evaluate import ROLES, evaluate
+from pkpd.endpoints.evaluate import ROLES, evaluate, questions
 from pkpd.endpoints.grid import followed, grid
 from pkpd.endpoints.regimen import Regimen, by_size, doses, largest_daily
 
@@ -28,4 +29,5 @@ __all__ = [
     "grid",
     "largest_daily",
     "quantiles",
+    "questions",
 ]

@@ -1,14 +1,16 @@
-"""Outputs of a model -> endpoints."""
+"""What was read off the courses of a model's outputs -> endpoints."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pkpd.dosing import Schedule
-from pkpd.endpoints import curve
+from pkpd.endpoints.asked import Answers, Asked, Question, Read, divided
 from pkpd.endpoints.endpoint import (
     ONE_DAY,
     ONE_INJECTION,
@@ -38,9 +40,9 @@ BACK = 0.10
 RISE = 0.001
 """Of baseline: a smaller rise or fall is none, but what a solver's tolerance leaves of a course at rest."""
 AS_HIGH = 5e-3
-"""Of the highest value: of peaks that differ by less, as those of one cycle after another do, the first is the peak. Output times meet a peak that well."""
-CHUNK = 128
-"""Subjects at a time: what is computed in between stays in the cache."""
+"""Of the highest value: of peaks that differ by less, as those of one cycle after another do, the first is the peak."""
+MOST_INTERVALS = 200
+"""Between doses, of which each has a peak of its own; more are looked at several at a time."""
 
 _NO_DOSE = "no value without doses"
 _NO_BASELINE = "no value where the baseline is 0"
@@ -50,14 +52,34 @@ _CCL2 = (
 )
 
 
-def evaluate(
-    times: ArrayLike,
-    outputs: ArrayLike,
+def questions(
     rest: ArrayLike,
     names: Sequence[str],
     units: Sequence[str],
     schedule: Schedule,
     time_unit: str,
+    until: float,
+    *,
+    roles: Mapping[str, str] | None = None,
+    above: float = 50.0,
+) -> list[Question]:
+    """What has to be read off the courses from their beginning to ``until`` for the endpoints of these subjects: fields of ``pkpd.solve.Reading``, in the order
+    in which ``evaluate`` takes the answers. Arguments: see there."""
+    base = _rests(rest, names, units)
+    asked = Asked(len(base))
+    _of_courses(asked, base, names, units, _regimen(schedule, time_unit, until), time_unit, until, roles or {}, above, None)
+    return asked.questions
+
+
+def evaluate(
+    values: ArrayLike,
+    times: ArrayLike,
+    rest: ArrayLike,
+    names: Sequence[str],
+    units: Sequence[str],
+    schedule: Schedule,
+    time_unit: str,
+    until: float,
     *,
     roles: Mapping[str, str] | None = None,
     above: float = 50.0,
@@ -70,10 +92,11 @@ def evaluate(
 
     Parameters
     ----------
-    times : (n_times,), ascending, in ``time_unit``, such as ``grid`` makes; the last is the horizon, which all schedules that are compared share.
-    outputs : (n_subjects, n_times, n_outputs), nan for a failed subject, whose endpoints are then nan; an output at a dose's own instant is after the dose.
-    rest : (n_subjects, n_outputs) or (n_outputs,), the outputs without any drug: each subject's baseline.
+    values, times : (n_subjects, n_questions), the answers to ``questions`` with the same arguments, such as ``Solution.readings`` has them; nan for a failed
+        subject, whose endpoints are then nan.
+    rest : (n_subjects, n_outputs) or (n_outputs,) where there is one subject, the outputs without any drug: each subject's baseline.
     names, units : of the outputs, (n_outputs,).
+    until : the horizon in ``time_unit``, which all schedules that are compared share.
     roles : role -> name of an output, for models that name them otherwise: ``{"exposure": "C"}``; roles are those of ``ROLES``, and those whose
         output the model does not have give no endpoints.
     above : x of "days above +x %", in percent of a subject's own baseline.
@@ -89,41 +112,67 @@ def evaluate(
 
     Raises
     ------
-    InputError : shapes that do not fit, times that do not ascend, an unknown role or output, a body size that is missing.
+    InputError : shapes that do not fit, doses beyond the horizon, an unknown role or output, a body size that is missing.
     """
-    t, y, base = _checked(times, outputs, rest, names, units)
+    base = _rests(rest, names, units)
+    regimen = _regimen(schedule, time_unit, until)
+    n_subjects = len(base)
+    shares = None if given is None else np.asarray(given, dtype=np.float64)
+    if shares is not None and shares.shape != (n_subjects, regimen.times.size):
+        raise InputError(
+            f"given has shape {shares.shape}; it must be ({n_subjects}, {regimen.times.size}): one for each subject and dose"
+        )
+    asked = Asked(n_subjects)
+    _of_courses(asked, base, names, units, regimen, time_unit, until, roles or {}, above, None)
+    read, when = np.asarray(values, dtype=np.float64), np.asarray(times, dtype=np.float64)
+    if not read.shape == when.shape == (n_subjects, len(asked.questions)):
+        raise InputError(
+            f"the answers have shapes {read.shape} and {when.shape}; to these questions they have ({n_subjects}, {len(asked.questions)})"
+        )
+    count = np.full(n_subjects, float(regimen.times.size)) if shares is None else _count(shares)
+    found = _of_courses(
+        Answers(read, when), base, names, units, regimen, time_unit, until, roles or {}, above, count
+    )
+    return found | _burden(schedule, regimen, dose_unit, dose_units, sizes or {}, count, shares)
+
+
+def _of_courses(
+    read: Read,
+    base: Floats,
+    names: Sequence[str],
+    units: Sequence[str],
+    regimen: Regimen,
+    time_unit: str,
+    until: float,
+    roles: Mapping[str, str],
+    above: float,
+    count: Floats | None,
+) -> Values:
+    """All that depends on the courses; count : (n_subjects,), doses given."""
     if not (np.isfinite(above) and above > 0):
         raise InputError(f"above must be a rise in percent, larger than 0, not {above!r}")
-    columns = _columns(names, roles or {})
+    columns = _columns(names, roles)
+    rests = {role: base[:, i] for role, i in columns.items()}
+    labels = {role: (names[i], units[i]) for role, i in columns.items()}
+    found: Values = {}
+    if "exposure" in columns:
+        doses_given = np.full(len(base), np.nan) if count is None else count
+        found |= _exposure(
+            read, rests["exposure"], *labels["exposure"], regimen, time_unit, until, doses_given
+        )
+    found |= _tregs(read, rests, labels, regimen, until, above)
+    found |= _selectivity(read, rests, labels, regimen, until)
+    return found
+
+
+def _regimen(schedule: Schedule, time_unit: str, until: float) -> Regimen:
     regimen = Regimen.of(schedule, time_unit)
-    if regimen.times.size and not t[0] <= regimen.first <= regimen.last <= t[-1]:
+    if regimen.times.size and not regimen.last <= until:
         raise InputError(
-            f"the doses, from {regimen.first:g} to {regimen.last:g} {time_unit}, are not within the times, {t[0]:g} to {t[-1]:g} {time_unit}: "
+            f"the doses, from {regimen.first:g} to {regimen.last:g} {time_unit}, do not end before the horizon, {until:g} {time_unit}: "
             "a horizon before the last dose says nothing of what follows it"
         )
-    shares = None if given is None else np.asarray(given, dtype=np.float64)
-    if shares is not None and shares.shape != (len(y), regimen.times.size):
-        raise InputError(
-            f"given has shape {shares.shape}; it must be ({len(y)}, {regimen.times.size}): one for each subject and dose"
-        )
-    count = np.full(len(y), float(regimen.times.size)) if shares is None else _count(shares)
-    chunks: list[Values] = []
-    for first in range(0, len(y), CHUNK):
-        part = slice(first, first + CHUNK)
-        curves = {role: np.ascontiguousarray(y[part, :, i]) for role, i in columns.items()}
-        rests = {role: base[part, i] for role, i in columns.items()}
-        labels = {role: (names[i], units[i]) for role, i in columns.items()}
-        chunk: Values = {}
-        if "exposure" in columns:
-            name, unit = labels["exposure"]
-            chunk |= _exposure(
-                t, curves["exposure"], rests["exposure"], name, unit, regimen, time_unit, count[part]
-            )
-        chunk |= _tregs(t, curves, rests, labels, regimen, above)
-        chunk |= _selectivity(t, curves, rests, labels, regimen)
-        chunks.append(chunk)
-    found = {endpoint: np.concatenate([chunk[endpoint] for chunk in chunks]) for endpoint in chunks[0]}
-    return found | _burden(schedule, regimen, dose_unit, dose_units, sizes or {}, count, shares)
+    return regimen
 
 
 def _count(given: Floats) -> Floats:
@@ -131,23 +180,14 @@ def _count(given: Floats) -> Floats:
     return np.where(np.isnan(given).any(axis=1), np.nan, np.count_nonzero(given > 0.0, axis=1))
 
 
-def _checked(
-    times: ArrayLike, outputs: ArrayLike, rest: ArrayLike, names: Sequence[str], units: Sequence[str]
-) -> tuple[Floats, Floats, Floats]:
-    t, y = np.asarray(times, dtype=np.float64), np.asarray(outputs, dtype=np.float64)
-    if y.ndim != 3 or t.shape != y.shape[1:2] or not y.shape[0] or not len(names) == len(units) == y.shape[2]:
-        raise InputError(
-            f"outputs have shape {y.shape}; with {t.size} times, {len(names)} names and {len(units)} units they must be "
-            f"(n_subjects, {t.size}, {len(names)})"
-        )
-    if t.size < 2 or not (np.all(np.isfinite(t)) and np.all(t[1:] > t[:-1])):
-        raise InputError("the times of endpoints must be finite and ascend, at least two")
+def _rests(rest: ArrayLike, names: Sequence[str], units: Sequence[str]) -> Floats:
     base = np.asarray(rest, dtype=np.float64)
-    if base.shape not in ((y.shape[2],), (y.shape[0], y.shape[2])):
+    base = base[None] if base.ndim == 1 else base
+    if base.ndim != 2 or not len(names) == len(units) == base.shape[1]:
         raise InputError(
-            f"the outputs at rest have shape {base.shape}; they must be ({y.shape[0]}, {y.shape[2]})"
+            f"the outputs at rest have shape {np.shape(rest)}; with {len(names)} names and {len(units)} units they must be (n_subjects, {len(names)})"
         )
-    return t, y, np.broadcast_to(base, (y.shape[0], y.shape[2]))
+    return base
 
 
 def _columns(names: Sequence[str], roles: Mapping[str, str]) -> dict[str, int]:
@@ -162,90 +202,84 @@ def _columns(names: Sequence[str], roles: Mapping[str, str]) -> dict[str, int]:
 
 
 def _exposure(
-    times: Floats,
-    y: Floats,
+    read: Read,
     rest: Floats,
     name: str,
     unit: str,
     regimen: Regimen,
     time_unit: str,
+    until: float,
     count: Floats,
 ) -> Values:
-    none = np.full(len(y), np.nan)
+    none = np.full(len(rest), np.nan)
     dosed = regimen.times.size > 0
-    over = np.maximum(y - rest[:, None], 0.0)
-    rows = np.arange(len(y))
-    top = np.argmax(y, axis=1)
-    cmax = y[rows, top]
-    area = curve.exposure(times, over)
+    cmax, top = read("max", name)
+    area, _ = read("area_above", name, level=rest)
     since, first_area, half_life, trough = none, none, none, none
     if dosed:
-        dose_before = regimen.times[np.maximum(np.searchsorted(regimen.times, times, side="right") - 1, 0)]
-        since = np.where(cmax > (1.0 + RISE) * rest, (times - dose_before)[top], np.nan)
+        place = np.searchsorted(regimen.times, top, side="right") - 1
+        dose_before = regimen.times[np.clip(place, 0, regimen.times.size - 1)]
+        since = np.where(cmax > (1.0 + RISE) * rest, top - dose_before, np.nan)
         instants = np.unique(regimen.times)
-        i = int(np.searchsorted(times, regimen.first))
-        j = curve.before(times, instants[1]) + 1 if instants.size > 1 else times.size
-        first_area = curve.exposure(times[i:j], over[:, i:j])
-        k = int(np.searchsorted(times, regimen.last))
-        tail = over[:, k:]
-        if tail.shape[1]:
-            floor = np.maximum(tail.max(axis=1) / 1000.0, 10.0 * rest)
-            half_life = curve.half_life(times[k:], tail, floor)
-        before = curve.before(times, regimen.last)
-        if instants.size > 1 and before >= 0:
-            trough = y[:, before].copy()
-    rule = f"the area under {name} above its baseline, by the linear-up log-down trapezoid,"
+        first_end = float(instants[1]) if instants.size > 1 else until
+        if regimen.first < first_end:
+            first_area, _ = read("area_above", name, regimen.first, first_end, rest)
+        if regimen.last < until:
+            half_life, _ = read("halving", name, regimen.last, level=rest)
+        if instants.size > 1:
+            trough, _ = read("end", name, stop=regimen.last)
+    rule = f"the area under {name} above its baseline"
     area_unit = f"{unit}*{time_unit}"
     return {
-        Endpoint("Cmax", unit, f"The highest {name} at any output time, baseline included.", 0, "exposure"): cmax,
+        Endpoint("Cmax", unit, f"The highest {name}, baseline included.", 0, "exposure"): cmax,
         Endpoint(
             "Tmax", time_unit, f"The time of the highest {name}, from the dose before it.", 0, "exposure",
             missing=f"{_NO_DOSE}, or where {name} does not rise above its baseline by 0.1 percent",
         ): since,
-        Endpoint("AUC", area_unit, f"{rule} from the first output time to the horizon.".capitalize(), 0, "exposure"): area,
+        Endpoint("AUC", area_unit, f"{rule} from the beginning to the horizon.".capitalize(), 0, "exposure"): area,
         Endpoint(
             "AUC per dose", area_unit, f"{rule} to the horizon, divided by the number of doses given.".capitalize(), 0, "exposure",
             missing=_NO_DOSE,
         ): area / count if dosed else none,
         Endpoint(
-            "AUC first interval", area_unit, f"{rule} from the first dose to just before the second (of one dose: to the horizon).".capitalize(),
+            "AUC first interval", area_unit, f"{rule} from the first dose to the second (of one dose: to the horizon).".capitalize(),
             0, "exposure", missing=_NO_DOSE,
         ): first_area,
         Endpoint(
             "half-life", time_unit,
-            f"The terminal half-life: log-linear regression of {name} above its baseline over the last points after the last dose: the last thirtyfold of its "
-            "fall, at least three points, none above half of the highest after that dose, none below a thousandth of it or ten times the baseline.",
-            0, "exposure", missing=f"{_NO_DOSE}, or where fewer than three points are that high or they do not fall",
-            remark="where the fall bends even on a logarithmic scale, as under uptake by receptors, it depends on when samples are taken",
+            f"The terminal half-life: the mean time in which {name} above its baseline falls to a half, from when it is first at a half, a fourth, an eighth and so on of "
+            "its highest value after the last dose: of the last five such halvings before the horizon, without the fall to the first half; none below 1/1024 of the highest or ten "
+            "times the baseline.",
+            0, "exposure", missing=f"{_NO_DOSE}, or where it does not fall to a fourth of its highest value before the horizon",
+            remark="where the fall bends even on a logarithmic scale, as under uptake by receptors, halvings at other heights take another time",
         ): half_life,
         Endpoint(
-            "trough", unit, f"{name} at the last output time before the last dose, baseline included.", 0, "exposure",
+            "trough", unit, f"{name} just before the last dose, baseline included.", 0, "exposure",
             missing="no value with fewer than two doses",
         ): trough,
     }  # fmt: skip
 
 
 def _tregs(
-    times: Floats,
-    curves: Mapping[str, Floats],
+    read: Read,
     rests: Mapping[str, Floats],
     labels: Mapping[str, tuple[str, str]],
     regimen: Regimen,
+    until: float,
     above: float,
 ) -> Values:
     found: Values = {}
-    shares = [role for role in ("treg_pct", "treg_count") if role in curves]
+    shares = [role for role in ("treg_pct", "treg_count") if role in rests]
     for role in shares[:1]:
-        found |= _course(times, curves[role], rests[role], *labels[role], regimen, above)
+        found |= _course(read, rests[role], *labels[role], regimen, until, above)
     for role in shares[1:]:  # what the share does not say: how many there are
         (name, unit), rest = labels[role], rests[role]
-        _, y = _from_first_dose(times, curves[role], regimen)
-        peak, average = y.max(axis=1), curve.mean(times, curves[role], *_treatment(times, regimen))
+        peak, average = _peak(read, name, regimen), _mean(read, name, regimen, until)
         group = "regulatory T cells"
         found |= {
             Endpoint("Treg count peak", unit, f"The highest {name} from the first dose to the horizon.", 1, group, relevant=TENTH): peak,
-            Endpoint("Treg count peak fold", "1", f"The highest {name} from the first dose to the horizon, over the subject's baseline.", 1, group, missing=_NO_BASELINE, relevant=TENTH_OF_BASELINE): curve.divided(peak, rest),
-            Endpoint("Treg count mean fold", "1", f"The mean of {name} over the treatment ({_TREATMENT}), over the subject's baseline.", 1, group, missing=_NO_BASELINE, relevant=TENTH_OF_BASELINE): curve.divided(average, rest),
+            Endpoint("Treg count peak fold", "1", f"The highest {name} from the first dose to the horizon, over the subject's baseline.", 1, group, missing=_NO_BASELINE, relevant=TENTH_OF_BASELINE): divided(peak, rest),
+            Endpoint("Treg count mean fold", "1", f"The mean of {name} over the treatment ({_TREATMENT}), over the subject's baseline.", 1, group, missing=_NO_BASELINE, relevant=TENTH_OF_BASELINE): divided(average, rest),
         }  # fmt: skip
     return found
 
@@ -256,47 +290,64 @@ _TREATMENT = (
 )
 
 
-def _from_first_dose(times: Floats, y: Floats, regimen: Regimen) -> tuple[Floats, Floats]:
-    i = int(np.searchsorted(times, regimen.first)) if regimen.times.size else 0
-    return times[i:], y[:, i:]
+def _peak(read: Read, name: str, regimen: Regimen) -> Floats:
+    """The highest value from the first dose on."""
+    return read("max", name, regimen.first if regimen.times.size else -math.inf)[0]
 
 
-def _treatment(times: Floats, regimen: Regimen) -> tuple[float, float]:
-    return (regimen.first, regimen.end) if regimen.times.size else (times[0], times[-1])
+def _mean(read: Read, name: str, regimen: Regimen, until: float) -> Floats:
+    """The mean over the treatment, as far as the horizon reaches."""
+    start, stop = (regimen.first, min(regimen.end, until)) if regimen.times.size else (0.0, until)
+    if start < stop:
+        return read("area", name, start, stop)[0] / (stop - start)
+    return read("max", name, start)[0]
+
+
+def _intervals(regimen: Regimen, until: float) -> list[tuple[float, float]]:
+    """Cycles, or with one cycle the intervals between doses; the last ends at the horizon."""
+    if not regimen.times.size:
+        return [(-math.inf, math.inf)]
+    begins = regimen.cycles if regimen.cycles.size > 1 else np.unique(regimen.times)
+    begins = begins[:: -(-begins.size // MOST_INTERVALS)]
+    ends = [*begins[1:].tolist(), math.inf]
+    return [pair for pair in zip(begins.tolist(), ends, strict=True) if pair[0] < until]
 
 
 def _course(
-    times: Floats, y: Floats, rest: Floats, name: str, unit: str, regimen: Regimen, above: float
+    read: Read, rest: Floats, name: str, unit: str, regimen: Regimen, until: float, above: float
 ) -> Values:
     """All that is asked of the course of Tregs."""
-    none = np.full(len(y), np.nan)
+    none = np.full(len(rest), np.nan)
     per_day = regimen.per_day
-    since, during = _from_first_dose(times, y, regimen)
-    peak = during.max(axis=1)
-    top = np.argmax(during >= (1.0 - AS_HIGH) * peak[:, None], axis=1)
-    to_peak = np.where(peak > (1.0 + RISE) * rest, (since[top] - since[0]) / per_day, np.nan)
-    _, area = curve.above(times, y - rest[:, None])
-    long, _ = curve.above(times, y - (1.0 + above / 100.0) * rest[:, None])
-    average = curve.mean(times, y, *_treatment(times, regimen))
+    peaks = [read("max", name, *interval) for interval in _intervals(regimen, until)]
+    heights, when = (np.column_stack(columns) for columns in zip(*peaks, strict=True))
+    peak = heights.max(axis=1)
+    top = np.argmax(heights >= (1.0 - AS_HIGH) * peak[:, None], axis=1)
+    start = regimen.first if regimen.times.size else 0.0
+    to_peak = np.where(peak > (1.0 + RISE) * rest, (when[np.arange(len(rest)), top] - start) / per_day, np.nan)
+    area, _ = read("area_above", name, level=rest)
+    long, _ = read("time_above", name, level=(1.0 + above / 100.0) * rest)
+    average = _mean(read, name, regimen, until)
     trough, back, rebound, last_to_first = none, none, none, none
     if regimen.times.size:
         cycles = regimen.cycles
-        before = curve.before(times, cycles[-1] if cycles.size > 1 else regimen.last)
-        if np.unique(regimen.times).size > 1 and before >= 0:
-            trough = y[:, before].copy()
-        after, washout = curve.window(times, y, regimen.last, times[-1])
-        if after.size > 1:
-            distance = np.abs(washout - rest[:, None]) - BACK * rest[:, None]
-            back = (curve.last_time_outside(after, distance) - regimen.last) / per_day
-        after, washout = curve.window(times, y, regimen.last + regimen.interval, times[-1])
-        if after.size > 1:
-            fall = curve.divided(rest - washout.min(axis=1), rest)
+        if np.unique(regimen.times).size > 1:
+            trough, _ = read("end", name, stop=float(cycles[-1] if cycles.size > 1 else regimen.last))
+        if regimen.last < until:
+            high, _ = read("last_above", name, regimen.last, level=(1.0 + BACK) * rest)
+            low, _ = read("last_below", name, regimen.last, level=(1.0 - BACK) * rest)
+            outside = np.fmax(np.fmax(high, low), regimen.last)  # nan: never
+            back = np.where(np.isnan(peak), np.nan, (outside - regimen.last) / per_day)
+        if regimen.last + regimen.interval < until:
+            lowest, _ = read("min", name, regimen.last + regimen.interval)
+            fall = divided(rest - lowest, rest)
             rebound = 100.0 * np.where(fall <= RISE, 0.0, fall)
-        if cycles.size > 1 and cycles[-1] < times[-1]:
-            stop = np.searchsorted(times, [cycles[1], regimen.end])
-            first, last = np.searchsorted(times, cycles[[0, -1]])
-            gains = (y[:, first : stop[0]].max(axis=1) - rest, y[:, last : stop[1] + 1].max(axis=1) - rest)
-            last_to_first = np.where(gains[0] > RISE * rest, curve.divided(gains[1], gains[0]), np.nan)
+        if cycles.size > 1 and cycles[-1] < until:
+            gains = [
+                read("max", name, start, stop)[0] - rest
+                for start, stop in ((cycles[0], cycles[1]), (cycles[-1], min(regimen.end, until)))
+            ]
+            last_to_first = np.where(gains[0] > RISE * rest, divided(gains[1], gains[0]), np.nan)
     fold = "over the subject's baseline"
     at_trough = (
         f"{name} just before the first dose of the last cycle, or with one cycle just before the last dose"
@@ -305,13 +356,13 @@ def _course(
     group = "regulatory T cells"
     return {
         Endpoint("Treg peak", unit, f"The highest {name} from the first dose to the horizon.", 1, group, relevant=TENTH): peak,
-        Endpoint("Treg peak fold", "1", f"The highest {name} from the first dose to the horizon, {fold}.", 1, group, missing=_NO_BASELINE, relevant=TENTH_OF_BASELINE): curve.divided(peak, rest),
+        Endpoint("Treg peak fold", "1", f"The highest {name} from the first dose to the horizon, {fold}.", 1, group, missing=_NO_BASELINE, relevant=TENTH_OF_BASELINE): divided(peak, rest),
         Endpoint("Treg trough", unit, f"{at_trough}.", 1, group, missing=few, relevant=TENTH): trough,
-        Endpoint("Treg trough fold", "1", f"{at_trough}, {fold}.", 1, group, missing=few, relevant=TENTH_OF_BASELINE): curve.divided(trough, rest),
-        Endpoint("Treg mean fold", "1", f"The mean of {name} over the treatment ({_TREATMENT}), {fold}.", 1, group, missing=_NO_BASELINE, relevant=TENTH_OF_BASELINE): curve.divided(average, rest),
-        Endpoint("Treg AUC above baseline", f"{unit}*d", f"The area between {name} and the subject's baseline, where it is above, from the first output time to the horizon, by trapezoids.", 1, group, relevant=TENTH): area / per_day,
+        Endpoint("Treg trough fold", "1", f"{at_trough}, {fold}.", 1, group, missing=few, relevant=TENTH_OF_BASELINE): divided(trough, rest),
+        Endpoint("Treg mean fold", "1", f"The mean of {name} over the treatment ({_TREATMENT}), {fold}.", 1, group, missing=_NO_BASELINE, relevant=TENTH_OF_BASELINE): divided(average, rest),
+        Endpoint("Treg AUC above baseline", f"{unit}*d", f"The area between {name} and the subject's baseline, where it is above, from the beginning to the horizon.", 1, group, relevant=TENTH): area / per_day,
         Endpoint(f"Treg days above +{above:g} %", "d", f"The time to the horizon during which {name} is above {100 + above:g} percent of the subject's baseline.", 1, group, relevant=ONE_DAY): long / per_day,
-        Endpoint("Treg time to peak", "d", f"The time from the first dose to the first {name} that is at most 0.5 percent below the highest.", 0, group, missing=f"no value where {name} does not rise above its baseline by 0.1 percent"): to_peak,
+        Endpoint("Treg time to peak", "d", f"The time from the first dose to the highest {name} of the first cycle (with one cycle: of the first interval between doses) whose highest is at most 0.5 percent below the highest of all.", 0, group, missing=f"no value where {name} does not rise above its baseline by 0.1 percent"): to_peak,
         Endpoint(
             "Treg days to return", "d", f"The time from the last dose after which {name} stays within {100 * BACK:g} percent of the subject's baseline, on either side, to the horizon.",
             0, group, missing=f"{_NO_DOSE}; infinite, which means not within the horizon, where {name} is still outside at the end",
@@ -328,24 +379,23 @@ def _course(
 
 
 def _selectivity(
-    times: Floats,
-    curves: Mapping[str, Floats],
+    read: Read,
     rests: Mapping[str, Floats],
     labels: Mapping[str, tuple[str, str]],
     regimen: Regimen,
+    until: float,
 ) -> Values:
     found: Values = {}
     group = "selectivity"
 
     def mean_fold(role: str) -> Floats:
-        return curve.divided(curve.mean(times, curves[role], *_treatment(times, regimen)), rests[role])
+        return divided(_mean(read, labels[role][0], regimen, until), rests[role])
 
-    tregs = "treg_count" if "treg_count" in curves else "treg_pct"
+    tregs = "treg_count" if "treg_count" in rests else "treg_pct"
     for role, shown in (("nk", "NK"), ("cd56bright", "CD56bright NK")):
-        if role not in curves:
+        if role not in rests:
             continue
-        _, y = _from_first_dose(times, curves[role], regimen)
-        peak = curve.divided(y.max(axis=1), rests[role])
+        peak = divided(_peak(read, labels[role][0], regimen), rests[role])
         found[
             Endpoint(f"{shown} peak fold", "1", f"The highest number of {shown} cells from the first dose to the horizon, over the subject's baseline.", -1, group, missing=_NO_BASELINE, relevant=TENTH_OF_BASELINE)
         ] = peak  # fmt: skip
@@ -353,11 +403,11 @@ def _selectivity(
         found[
             Endpoint(f"{shown} mean fold", "1", f"The mean number of {shown} cells over the treatment ({_TREATMENT}), over the subject's baseline.", -1, group, missing=_NO_BASELINE, relevant=TENTH_OF_BASELINE)
         ] = average  # fmt: skip
-        if tregs in curves:
+        if tregs in rests:
             found[
                 Endpoint(f"Treg gain over {shown}", "1", f"The mean fold of {labels[tregs][0]} over the treatment, divided by that of {shown} cells: 1 is no selectivity, below 1 is the wrong way.", 1, group, missing=_NO_BASELINE, relevant=TENTH)
-            ] = curve.divided(mean_fold(tregs), average)  # fmt: skip
-    if "ccl2" in curves:
+            ] = divided(mean_fold(tregs), average)  # fmt: skip
+    if "ccl2" in rests:
         found[
             Endpoint("CCL2 change", "percent", f"The mean of plasma CCL2 over the treatment ({_TREATMENT}), as a change from the subject's baseline.", -1, group, missing=_NO_BASELINE, remark=_CCL2, relevant=TEN_PERCENT)
         ] = 100.0 * (mean_fold("ccl2") - 1.0)  # fmt: skip

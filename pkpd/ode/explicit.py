@@ -10,10 +10,10 @@ What is written here is for tsit5; ``METHODS`` has the same functions for every 
 from __future__ import annotations
 
 from . import vern7
-from .call import bound, c_function, call3, inner, shift, unrolled
+from .call import bound, c_function, call3, inner, lanes, set_lanes, shift, unrolled
 from .control import AT_LIMIT, FORGET_AFTER, STIFF_AFTER
 from .layout import (
-    AUTO, CALM_STEPS, EXPLICIT_ROOTS, EXPLICIT_TANGENT, EXPLICIT_WATCH, FRESH_SLOPE, H, INFUSING, METHOD, RHS, RHS_CALLS, RTOL, SLOPE_AHEAD, STIFF_STEPS, WIDE,
+    AUTO, CALM_STEPS, EXPLICIT_READINGS, EXPLICIT_ROOTS, EXPLICIT_TANGENT, EXPLICIT_WATCH, FRESH_SLOPE, H, INFUSING, LANES, METHOD, RHS, RHS_CALLS, RTOL, SLOPE_AHEAD, STIFF_STEPS, WIDE,
 )  # fmt: skip
 from .march import ADVANCE, march, slope
 from .status import STIFF, SUCCESS
@@ -86,6 +86,25 @@ def weigh(x, h, weights):
 
 
 @inner
+def weigh_wide(x, h, weights):
+    """The weights of the stages in every lane; that of y is one."""
+    for s in unrolled(0, ALL):
+        weight = 0.0
+        for power in unrolled(0, POWERS):
+            weight = DENSE[s, POWERS - 1 - power] + x * weight
+        set_lanes(shift(weights, s * LANES), h * x * weight)
+
+
+@inner
+def blend_wide(x, y, y1, k, weights, i, size):
+    """Dense output of the state at i in every lane."""
+    total = lanes(shift(y, i))
+    for s in unrolled(0, ALL):
+        total += lanes(shift(weights, s * LANES)) * lanes(shift(k, s * size + i))
+    return total
+
+
+@inner
 def judge(address, sizes, control, y, p, k, u, y1, floor, own, counts):
     """STIFF when the steps have sat at the limit of stability for long."""
     if sizes[METHOD] != AUTO:
@@ -112,13 +131,13 @@ def advance_explicit(address, sizes, control, state, p, times, counts, out, work
     """Integrate to the next event, or until the problem is stiff; see march.py."""
     return march(
         address, sizes, control, state, p, times, counts, out, work, tangent, out_dot, ALL, EXTRA, ORDER, EXPLICIT_TANGENT, EXPLICIT_ROOTS,
-        EXPLICIT_WATCH, attempt, judge, complete, weigh,
+        EXPLICIT_READINGS, EXPLICIT_WATCH, attempt, judge, complete, weigh,
     )  # fmt: skip
 
 
 def _method(table):
     return bound(
-        (attempt, complete, weigh, judge, advance_explicit),
+        (attempt, complete, weigh, weigh_wide, blend_wide, judge, advance_explicit),
         A=table.a, B_ERROR=table.error, DENSE=table.dense, POWERS=table.dense.shape[1], STAGES=table.stages, ALL=len(table.b),
         EXTRA=len(table.b) - table.stages, LAST=table.stages - 1, BEFORE=table.stages - 2, END=table.end, ORDER=table.order,
         LIMIT=AT_LIMIT[table.name] * table.stability_limit(),

@@ -27,14 +27,15 @@ from .control import SHORTEST, resolution
 from .march import emit
 from .roots import hand_over, look_out
 from .layout import (
-    ABOVE, ADD, AT_TARGETS, BOLUS, BY_STIFF, CANCELLED, CHANGE, CLOCK, CONDITION, CONDITIONS, CONDITION_TANGENT, CONSTANTS, CURSOR, DOSE, EVENT, EVENTS,
+    ABOVE, ADD, ARRIVE, AT_TARGETS, BOLUS, BY_STIFF, CANCELLED, CHANGE, CLOCK, CONDITION, CONDITIONS, CONDITION_TANGENT, CONSTANTS, CURSOR, DOSE, EVENT, EVENTS,
     EVENT_TANGENT, EXPLICIT, EXPLICIT_ONLY, FIRST_SWITCH, HEADER, H_NEXT, INFUSING, INFUSION_END, INFUSION_START, INITIAL, INITIAL_TANGENT,
-    LARGEST_ERROR, LARGEST_SAMPLE, LAST_SWITCH, METHOD, METHOD_USED, NEXT_EVENT, N_TIMERS, N_COUNTS, N_DIRECTIONS, N_DOSES, N_EVENTS, N_OWN, N_PARAMS,
-    N_PREPARED, N_ROOTS, N_STATES, N_STEADY, N_TIMES, N_WATCHED, OBSERVE, REACHED, REPLACE, REST, ROOT, ROSENBROCK, ROUTES, SET, SETTING, START,
+    LARGEST_ERROR, LARGEST_SAMPLE, LAST_SWITCH, LEAVE, METHOD, METHOD_USED, NEXT_EVENT, N_TIMERS, N_COUNTS, N_DIRECTIONS, N_DOSES, N_EVENTS, N_OWN, N_PARAMS,
+    N_PREPARED, N_ROOTS, N_STATES, N_STEADY, N_TIMES, N_WATCHED, OBSERVE, QUANTITIES, REACHED, READINGS, REPLACE, REST, ROOT, ROSENBROCK, ROUTES, SEGMENTS, SET, SETTING, START,
     STIFF_ONLY, SWITCHED, SWITCHES, T, T1, WIDE, WIDTH,
 )  # fmt: skip
 from .conditions import held, hold
 from .places import found_size, watched
+from .readings import hand_in, ready
 from .tangent import moving, own_tangents
 from .vectors import clear
 from .status import BAD_DOSE, CHANGED, GO_ON, NOT_FINITE, NOT_STIFF, STIFF, SUCCESS
@@ -228,11 +229,16 @@ def breakpoint(address, sizes, control, state, p, doses, times, counts, out, wor
     jumped = sizes[N_WATCHED] > 0 and p[sizes[N_PARAMS] + sizes[N_TIMERS]] == 0.0
     if sizes[N_DIRECTIONS] > 0:
         clear(moving(sizes, tangent), sizes[N_DIRECTIONS])
+    read_dot = sizes[N_DIRECTIONS] > 0 and sizes[READINGS] > 0
     while True:
         t = control[T]
         coming = inf
+        if read_dot:
+            status7(address[ARRIVE], address, sizes, control, state, p, work, tangent)
         if sizes[N_TIMERS] > 0:
             timers(address, sizes, control, state, p, work, tangent)
+            if read_dot:
+                status7(address[LEAVE], address, sizes, control, state, p, moving(sizes, tangent), tangent)
         while e < n_events and events[EVENT * e] <= t + resolution(t):
             event = shift(events, EVENT * e)
             e += 1
@@ -250,6 +256,8 @@ def breakpoint(address, sizes, control, state, p, doses, times, counts, out, wor
                 dose = shift(doses, DOSE * int(event[4]))
                 status7(address[EVENT_TANGENT], address, sizes, state, p, dose, event, tangent)
             jump(sizes, y, rate, shift(p, sizes[N_PREPARED]), event)
+            if read_dot:
+                status7(address[LEAVE], address, sizes, control, state, p, moving(sizes, tangent), tangent)
             if int(event[5]) != INFUSION_START and int(event[5]) != INFUSION_END:
                 jumped = True
             if int(event[5]) == SET:
@@ -298,7 +306,12 @@ def switch(control, counts, status):
 @inner
 def change(address, sizes, control, state, p, work, tangent):
     """A condition on states changes at control[T]; GO_ON, SUCCESS where this is a breakpoint as well, or why there is no derivative."""
+    read_dot = sizes[N_DIRECTIONS] > 0 and sizes[READINGS] > 0
+    if read_dot:
+        status7(address[ARRIVE], address, sizes, control, state, p, work, tangent)
     status = status7(address[CONDITION_TANGENT], address, sizes, control, state, p, work, tangent)
+    if read_dot:
+        status7(address[LEAVE], address, sizes, control, state, p, moving(sizes, tangent), tangent)
     if status == SUCCESS and sizes[N_ROOTS] > 0:
         status7(address[OBSERVE], address, sizes, control, state, p, work, tangent)
     if status == SUCCESS and control[T1] - control[T] > resolution(control[T1]):
@@ -349,20 +362,21 @@ def prepare(address, sizes, parameters, p):
 
 SUBJECTS = (
     None, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS,
-    DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGER, INTEGER,
+    DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGER, INTEGER,
 )  # fmt: skip
 
 
 @c_function(SUBJECTS)
 def subjects(
     address, sizes, control, state, parameters, doses, times, counts, out, work, tangent, out_dot, events, status, reached, scales,
-    levels, crossings, first, end,
+    levels, crossings, heights, found, found_dot, first, end,
 ):  # fmt: skip
     """Integrate subjects first..end-1 in place. A failed subject is marked and its outputs are nan; its neighbours do not notice.
 
     parameters : (n_subjects, n_params + N_OWN); counts : (n_subjects, N_COUNTS); out : (n_subjects, n_times, width); out_dot : (n_subjects, n_times,
     width, m); status : (n_subjects,); reached : (n_subjects, REACHED); scales : (n_subjects, m + N_OWN m), scales and then own';
-    levels : (n_subjects, n_roots); crossings : (n_subjects, n_roots, found_size). The rest is this thread's own storage, see layout.py.
+    levels : (n_subjects, n_roots); crossings : (n_subjects, n_roots, found_size); heights : (n_subjects, n_quantities), levels of readings; found, found_dot :
+    (n_subjects, n_segments, n_quantities, 2) and (..., m), what was read. The rest is this thread's own storage, see layout.py.
     """
     q = sizes[N_PARAMS] + sizes[N_OWN]
     m = sizes[N_DIRECTIONS]
@@ -379,12 +393,19 @@ def subjects(
         prepare(address, sizes, shift(parameters, s * q), p)
         mine = shift(out, s * block)
         look_out(sizes, control, shift(levels, s * sizes[N_ROOTS]))
+        if sizes[READINGS] > 0:
+            area = shift(control, sizes[READINGS])
+            ready(sizes, area, shift(heights, s * int(area[QUANTITIES])), control[START])
         status[s] = subject(
             address, sizes, control, state, p, doses, times, shift(counts, s * N_COUNTS), mine, work, tangent,
             shift(out_dot, s * block * m), events,
         )  # fmt: skip
         reach(control, shift(reached, s * REACHED))
         hand_over(sizes, control, shift(crossings, s * sizes[N_ROOTS] * found_size(sizes)))
+        if sizes[READINGS] > 0:
+            area = shift(control, sizes[READINGS])
+            size = s * 2 * int(area[SEGMENTS]) * int(area[QUANTITIES])
+            hand_in(sizes, area, status[s] == SUCCESS, shift(found, size), shift(found_dot, size * m))
         if status[s] != SUCCESS:
             for i in range(block):
                 mine[i] = nan

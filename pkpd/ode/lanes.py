@@ -5,7 +5,8 @@ to single subjects, that is doses, outputs and first steps, is done by the funct
 which it is written back. Lanes do not mix, and each computes what ``march`` would, in the same order: a subject's result does not depend on who its neighbours are.
 
 ``room`` holds two queues of subjects (explicit, stiff), then for vectors of LANES subjects: y | rate | largest | floor | u | y1 | error | own (n each) | k
-(N_STAGES, n) | p (N_PREPARED) | J | factors | clocks (N_CLOCKS) | and the subject that each lane holds, or -1. A record is control | state | events.
+(N_STAGES, n) | p (N_PREPARED) | J | factors | clocks (N_CLOCKS) | the subject that each lane holds, or -1 | and the readings: segment | next edge | what is known | levels |
+flags | lines at the nodes | weights. A record is control | state | events | readings.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from .call import (
     set_lanes,
     shift,
     smaller,
+    status7,
     unrolled,
 )
 from .control import (
@@ -35,12 +37,14 @@ from .control import (
 )  # fmt: skip
 from .integrate import SUBJECTS, begin, breakpoint, prepare, reach, switch
 from .layout import (
-    AT_DIAGONAL, AUTO, AUTOMATIC, BY_STIFF, CALM_STEPS, CURSOR, FACTORISATIONS, FACTOR_WIDE, H_MAX, H_NEXT, INFUSING, JACOBIANS, JACOBIAN_WIDE,
-    LANES, LARGEST_ERROR, MAX_STEPS, METHOD, N_CLOCKS, N_CONTROL, N_COUNTS, N_JACOBIAN, N_LU, N_OWN, N_PARAMS, N_PREPARED, N_STAGES, N_STATES, N_TIMES, REACHED, RECORD, REJECTED, RHS_CALLS, RHS_WIDE,
-     RTOL, SOLVE_WIDE, STEPS, STIFF_STEPS, T, T1, WEIGHTS, WIDE, WIDTH,
+    ACCUMULATORS, AREA, AREA_ABOVE, AT_CLOSE, AT_DIAGONAL, AUTO, AUTOMATIC, BY_STIFF, CALM_STEPS, CURSOR, DECLINE, EXPLICIT_READINGS, FACTORISATIONS, FACTOR_WIDE, FLAGGED_ONLY, FROM, H, HALVINGS, H_MAX, H_NEXT, INFUSING, JACOBIANS, JACOBIAN_WIDE, KIND, LAST_ABOVE, LAST_BELOW,
+    LANES, LARGEST_ERROR, LEVELS_MOST, LOOK_WIDE, MAXIMUM, MAX_STEPS, METHOD, MINIMUM, N_CLOCKS, N_CONTROL, N_COUNTS, N_JACOBIAN, N_LU, N_OWN, N_PARAMS, N_PREPARED, N_STAGES, N_STATES, N_TIMES, N_WANTED, OFFSET, PARAMETER, QUANTITIES, QUANTITY, REACHED, READINGS, RECORD, REJECTED, RHS_CALLS, RHS_WIDE, ROSENBROCK_READINGS,
+    RTOL, SEGMENT, SEGMENTS, SOLVE_WIDE, START, STEPS, STIFF_STEPS, T, T1, SPENT_ABOVE, WANTED_COLUMN, WANTED_STATES, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
 from .march import blame, emit, enter
+from .readings import AT, BEYOND, LEAST, NODES, STEEP, WEIGHT, close_segment, parts, ready, sign_of, vertex
 from .status import GO_ON, NOT_FINITE, NOT_STIFF, STEP_TOO_SMALL, STIFF, SUCCESS, TOO_MANY_STEPS
+from .vectormath import logarithm
 from .vectors import clear, combine, plus, total
 
 explicit = explicit_methods.METHODS["tsit5"]
@@ -299,20 +303,332 @@ def write_outputs(address, sizes, times, counts, out, work, record, room, lane, 
 
 
 @inner
-def finish(sizes, record, status, reached, out, s, code):
-    """The end of a subject: its status, and nan for outputs if it failed."""
+def tail_of(sizes, control, record):
+    """Pointer to the readings in a record: the segment, what is known in it, levels."""
+    area = shift(control, sizes[READINGS])
+    return shift(record, sizes[RECORD] - 1 - int(area[ACCUMULATORS]) - int(area[QUANTITIES]))
+
+
+@inner
+def keep_readings(sizes, control, tail, stride):
+    """From where a subject is read by itself into its record (stride 1), or into its lane of the vectors."""
+    area = shift(control, sizes[READINGS])
+    _, _, _, levels, _, own, _, _, _, _ = parts(area)
+    known = int(area[ACCUMULATORS])
+    tail[0] = area[SEGMENT]
+    for i in range(known):
+        tail[(1 + i) * stride] = own[i]
+    for q in range(int(area[QUANTITIES])):
+        tail[(1 + known + q) * stride] = levels[q]
+
+
+@inner
+def take_readings(sizes, control, tail, stride):
+    """The way back."""
+    area = shift(control, sizes[READINGS])
+    _, _, _, levels, _, own, _, _, _, _ = parts(area)
+    known = int(area[ACCUMULATORS])
+    area[SEGMENT] = tail[0]
+    for i in range(known):
+        own[i] = tail[(1 + i) * stride]
+    for q in range(int(area[QUANTITIES])):
+        levels[q] = tail[(1 + known + q) * stride]
+
+
+@inner
+def next_edge(sizes, control, segment):
+    """The end of a segment, or the beginning of the first; infinite behind the last."""
+    area = shift(control, sizes[READINGS])
+    edges, _, _, _, _, _, _, _, _, _ = parts(area)
+    return edges[segment + 1] if segment < int(area[SEGMENTS]) else inf
+
+
+@inner
+def move_readings(sizes, control, record, look, lane, into_lane):
+    """Readings of a subject from its record into its lane, or back; ``look`` : segment | next edge | known | levels | ..."""
+    area = shift(control, sizes[READINGS])
+    tail = tail_of(sizes, control, record)
+    count = int(area[ACCUMULATORS]) + int(area[QUANTITIES])
+    lines = shift(look, (2 + count + int(area[QUANTITIES])) * LANES)
+    lines[(NODES * int(area[N_WANTED]) + 2 * sizes[N_STAGES]) * LANES + lane] = 0.0  # the first node is not known
+    if into_lane:
+        look[lane] = tail[0]
+        look[LANES + lane] = next_edge(sizes, control, int(tail[0]))
+        for i in range(count):
+            look[(2 + i) * LANES + lane] = tail[1 + i]
+    else:
+        tail[0] = look[lane]
+        for i in range(count):
+            tail[1 + i] = look[(2 + i) * LANES + lane]
+
+
+@inner
+def hand_in_lane(sizes, control, first, found):
+    """Segments that are over, from ``first`` on, into found : (n_segments, n_quantities, 2) of the subject."""
+    area = shift(control, sizes[READINGS])
+    _, _, _, _, _, _, _, _, _, own = parts(area)
+    size = 2 * int(area[QUANTITIES])
+    for i in range(max(first, 0) * size, int(area[SEGMENT]) * size):
+        found[i] = own[i]
+
+
+@inner
+def finish(sizes, control, record, status, reached, out, found, s, code):
+    """The end of a subject: its status and its last segment, and nan for everything if it failed."""
     status[s] = code
     reach(record, shift(reached, s * REACHED))
     block = sizes[N_TIMES] * sizes[WIDTH]
+    if sizes[READINGS] > 0:
+        area = shift(control, sizes[READINGS])
+        size = 2 * int(area[SEGMENTS]) * int(area[QUANTITIES])
+        mine = shift(found, s * size)
+        take_readings(sizes, control, tail_of(sizes, control, record), 1)
+        segment = int(area[SEGMENT])
+        if segment >= 0 and segment < int(area[SEGMENTS]):
+            close_segment(sizes, area)
+            hand_in_lane(sizes, control, segment, mine)
+        if code != SUCCESS:
+            for i in range(size):
+                mine[i] = nan
     if code != SUCCESS:
         for i in range(block):
             out[s * block + i] = nan
 
 
 @inner
+def read_flagged(address, sizes, control, work, state, look, lane, unit):
+    """The quantities that are flagged, of a step whose nodes have been looked at."""
+    area = shift(control, sizes[READINGS])
+    _, _, quantities, levels, flags, own, nodes, _, _, _ = parts(area)
+    known, count = int(area[ACCUMULATORS]), int(area[QUANTITIES])
+    mine = shift(look, 2 * LANES)
+    own_levels = shift(mine, known * LANES)
+    own_flags = shift(own_levels, count * LANES)
+    lines = shift(own_flags, count * LANES)
+    for i in range(NODES * int(area[N_WANTED])):
+        nodes[i] = lines[i * LANES + lane]
+    area[SEGMENT] = look[lane]
+    area[FLAGGED_ONLY] = 1.0
+    for way in range(2):
+        for q in range(count):
+            flags[q] = own_flags[q * LANES + lane]
+            if flags[q] != 0.0:
+                quantity = shift(quantities, q * QUANTITY)
+                offset, slots = int(quantity[OFFSET]), 4 + LEVELS_MOST if int(quantity[KIND]) == HALVINGS else 2
+                levels[q] = own_levels[q * LANES + lane]
+                for i in range(offset, offset + slots):
+                    if way == 0:
+                        own[i] = mine[i * LANES + lane]
+                    else:
+                        mine[i * LANES + lane] = own[i]
+        if way == 0:
+            status7(address[unit], address, sizes, control, state, shift(state, 4 * sizes[WIDE]), work, work)
+
+
+@inner
+def read_alone(address, sizes, control, work, record, room, look, lane, stages, unit, found, flagged_only):
+    """The step of one lane, read as that of a single subject: all of it, or the quantities that are flagged."""
+    y, _, _, _, _, y1, _, _, k, _, _, _, _, _ = areas(sizes, room)
+    w, size = sizes[WIDE], sizes[N_STATES] * LANES
+    area = shift(control, sizes[READINGS])
+    _, needed, _, _, _, _, _, _, _, _ = parts(area)
+    state = shift(record, N_CONTROL)
+    for e in range(int(area[WANTED_STATES])):
+        i = int(needed[e])
+        at = i * LANES + lane
+        state[i] = y[at]
+        work[(stages + 1) * w + i] = y1[at]
+        for s in range(stages):
+            work[s * w + i] = k[s * size + at]
+    known, count = int(area[ACCUMULATORS]), int(area[QUANTITIES])
+    if flagged_only:
+        read_flagged(address, sizes, control, work, state, look, lane, unit)
+        return
+    # segment | known | levels are not in a row there: the next edge stands between
+    edge = look[LANES + lane]
+    look[LANES + lane] = look[lane]
+    take_readings(sizes, control, shift(look, LANES + lane), LANES)
+    before = int(area[SEGMENT])
+    area[FLAGGED_ONLY] = 0.0
+    status7(address[unit], address, sizes, control, state, shift(state, 4 * w), work, work)
+    keep_readings(sizes, control, shift(look, LANES + lane), LANES)
+    look[lane] = look[LANES + lane]
+    look[LANES + lane] = edge
+    if int(area[SEGMENT]) != before:
+        hand_in_lane(sizes, control, before, found)
+        look[LANES + lane] = next_edge(sizes, control, int(area[SEGMENT]))
+
+
+@inner
+def read_wide(address, sizes, control, room, look, plain, t, h, end, stages, weigh_wide, blend_wide):
+    """``readings.read_part`` of whole steps in the lanes where ``plain``; whether any quantity in any lane is flagged, to be read alone."""
+    y, _, _, _, u, y1, other, _, k, p, _, _, _, _ = areas(sizes, room)
+    size = sizes[N_STATES] * LANES
+    area = shift(control, sizes[READINGS])
+    _, needed, quantities, _, _, _, _, _, _, _ = parts(area)
+    known, count, wanted = int(area[ACCUMULATORS]), int(area[QUANTITIES]), int(area[N_WANTED])
+    own = shift(look, 2 * LANES)
+    levels = shift(own, known * LANES)
+    flags = shift(levels, count * LANES)
+    lines = shift(flags, count * LANES)
+    row = wanted * LANES
+    weights = shift(lines, NODES * row)
+    late_weights = shift(weights, stages * LANES)
+    weigh_wide(AT[1], h, weights)
+    weigh_wide(AT[2], h, late_weights)
+    for e in range(int(area[WANTED_STATES])):
+        i = int(needed[e]) * LANES
+        set_lanes(shift(u, i), blend_wide(AT[1], y, y1, k, weights, i, size))
+        set_lanes(shift(other, i), blend_wide(AT[2], y, y1, k, late_weights, i, size))
+    fresh = shift(weights, 2 * sizes[N_STAGES] * LANES)
+    if anywhere(plain & (lanes(fresh) == 0.0)):  # else it is the last node of the step before
+        call3(address[LOOK_WIDE], y, p, lines)
+    call3(address[LOOK_WIDE], u, p, shift(lines, row))
+    call3(address[LOOK_WIDE], other, p, shift(lines, 2 * row))
+    call3(address[LOOK_WIDE], y1, p, shift(lines, 3 * row))
+    segment = lanes(look)
+    none = h < -inf
+    rtol = control[RTOL]
+    any_flag = none
+    # of the column of the quantities before: values at nodes, the highest and lowest, how far the curve may reach, and whether it may turn in between
+    column = -1
+    v0, v1, v2, v3 = h, h, h, h
+    highest, lowest, reach, depth, number = h, h, h, h, h
+    hump, dip = none, none
+    for q in range(count):
+        quantity = shift(quantities, q * QUANTITY)
+        kind, c = int(quantity[KIND]), int(quantity[WANTED_COLUMN]) * LANES
+        mine = shift(own, int(quantity[OFFSET]) * LANES)
+        present = lanes(mine)
+        flag = none
+        if c != column:
+            column = c
+            v0, v1 = lanes(shift(lines, c)), lanes(shift(lines, row + c))
+            v2, v3 = lanes(shift(lines, 2 * row + c)), lanes(shift(lines, 3 * row + c))
+            highest = larger(larger(v0, v1), larger(v2, v3))
+            lowest = smaller(smaller(v0, v1), smaller(v2, v3))
+            number = (v0 + v1) + (v2 + v3)
+            slope = STEEP[0] * v0 + STEEP[1] * v1 + STEEP[2] * v2 + STEEP[3] * v3
+            last = -(STEEP[0] * v3 + STEEP[1] * v2 + STEEP[2] * v1 + STEEP[3] * v0)
+            hump = (highest > larger(v0, v3)) | ((last < 0.0) & (v3 >= v0)) | ((slope > 0.0) & (v0 >= v3))
+            dip = (lowest < smaller(v0, v3)) | ((last > 0.0) & (v3 <= v0)) | ((slope < 0.0) & (v0 <= v3))
+            reach = choose(hump, highest + BEYOND * (highest - lowest), highest)
+            depth = choose(dip, lowest - BEYOND * (highest - lowest), lowest)
+        if kind == AT_CLOSE:
+            set_lanes(mine, choose(plain, v3, present))
+            set_lanes(shift(mine, LANES), choose(plain, end, lanes(shift(mine, LANES))))
+        elif kind == AREA:
+            part = h * (WEIGHT[0] * (v0 + v3) + WEIGHT[1] * (v1 + v2))
+            set_lanes(mine, choose(plain, present + part, present))
+        elif kind == DECLINE:
+            middle = quantity[PARAMETER]
+            inside = 0.0 * h
+            inside += WEIGHT[0] * ((t + AT[0] * h) - middle) * logarithm(larger(v0, LEAST))
+            inside += WEIGHT[1] * ((t + AT[1] * h) - middle) * logarithm(larger(v1, LEAST))
+            inside += WEIGHT[2] * ((t + AT[2] * h) - middle) * logarithm(larger(v2, LEAST))
+            inside += WEIGHT[3] * ((t + AT[3] * h) - middle) * logarithm(larger(v3, LEAST))
+            set_lanes(mine, choose(plain, present + h * inside, present))
+        else:
+            sign = sign_of(kind)
+            level = sign * lanes(shift(levels, q * LANES))
+            top, low, turns = highest, lowest, hump
+            reach_up, reach_down = reach, depth
+            if sign < 0.0:
+                top, low, turns = -lowest, -highest, dip
+                reach_up, reach_down = -depth, -reach
+            if kind == MAXIMUM or kind == MINIMUM:
+                flag = plain & ((turns & (reach_up > present)) | (number != number))
+                better = plain & (top > present)
+                if anywhere(flag | better):
+                    best = top
+                    when = choose(sign * v2 == top, t + AT[2] * h, end)
+                    when = choose(sign * v0 == top, t, choose(sign * v1 == top, t + AT[1] * h, when))
+                    if anywhere(flag):
+                        share, height = vertex(sign * v0, sign * v1, sign * v2, sign * v3)
+                        settled = flag & (height <= top + rtol * abs(top))
+                        higher = settled & (height > top)
+                        best = choose(higher, height, best)
+                        when = choose(higher, t + share * h, when)
+                        flag = flag & ~settled
+                    better = plain & ~flag & (best > present)
+                    set_lanes(mine, choose(better, best, present))
+                    set_lanes(shift(mine, LANES), choose(better, when, lanes(shift(mine, LANES))))
+            elif kind == HALVINGS:
+                counts = plain & (segment >= quantity[FROM])
+                if anywhere(counts):
+                    height = top - level
+                    flag = (turns & (reach_up - level > present)) | ((height > present) & (v3 < top))
+                    flag = counts & (flag | (low - level <= lanes(shift(mine, 2 * LANES))) | (number != number))
+                    better = counts & ~flag & (height > present)
+                    set_lanes(mine, choose(better, height, present))
+                    set_lanes(shift(mine, LANES), choose(better, 0.0, lanes(shift(mine, LANES))))
+                    half = choose(0.5 * height > quantity[PARAMETER] * level, 0.5 * height, -inf)
+                    set_lanes(shift(mine, 2 * LANES), choose(better, half, lanes(shift(mine, 2 * LANES))))
+                    set_lanes(shift(mine, 3 * LANES), choose(better, end, lanes(shift(mine, 3 * LANES))))
+            else:
+                beyond = reach_down > level
+                below = reach_up <= level
+                flag = plain & ~(beyond | below)
+                if kind == SPENT_ABOVE:
+                    set_lanes(mine, choose(plain & beyond, present + h, present))
+                elif kind == AREA_ABOVE:
+                    if anywhere(plain & beyond):
+                        part = WEIGHT[0] * (v0 - level) + WEIGHT[1] * (v1 - level)
+                        part = part + WEIGHT[2] * (v2 - level) + WEIGHT[3] * (v3 - level)
+                        set_lanes(mine, choose(plain & beyond, present + h * part, present))
+                else:
+                    kept = choose(plain & below & (present == inf), t, present)
+                    set_lanes(mine, choose(plain & beyond, inf, kept))
+            set_lanes(shift(flags, q * LANES), choose(flag, 1.0, 0.0))
+            any_flag = any_flag | flag
+    return any_flag
+
+
+@inner
+def read_lanes(
+    address, sizes, control, work, records, room, first, accepted, t, h, t1, end, stages, unit, found, weigh_wide, blend_wide
+):  # fmt: skip
+    """Readings of a step: side by side where they are plain, one by one at edges of segments and where a curve turns or crosses a level."""
+    _, _, _, _, _, _, _, _, _, _, _, _, clocks, holder = areas(sizes, room)
+    look = shift(holder, LANES)
+    area = shift(control, sizes[READINGS])
+    segment, edge = lanes(look), lanes(shift(look, LANES))
+    across = accepted & (end > edge)
+    plain = accepted & ~across & (segment >= 0.0) & (segment < area[SEGMENTS])
+    flagged = across
+    if anywhere(plain):
+        flagged = flagged | read_wide(
+            address, sizes, control, room, look, plain, t, h, end, stages, weigh_wide, blend_wide
+        )  # fmt: skip
+    if anywhere(flagged):
+        set_clock(clocks, REACH, choose(flagged, choose(across, 2.0, 1.0), 0.0))
+        set_clock(clocks, SPAN, h)
+        set_clock(clocks, STOP, t1)
+        block = 2 * int(area[SEGMENTS]) * int(area[QUANTITIES])
+        for lane in range(LANES):
+            way = clocks[REACH * LANES + lane]
+            if way > 0.0:
+                s = int(holder[lane])
+                control[T] = clocks[NOW * LANES + lane]
+                control[H] = clocks[SPAN * LANES + lane]
+                control[T1] = clocks[STOP * LANES + lane]
+                read_alone(
+                    address, sizes, control, work, shift(records, s * sizes[RECORD]), room, look, lane, stages, unit,
+                    shift(found, (first + s) * block), way == 1.0,
+                )  # fmt: skip
+    # where the next step begins
+    known, count, row = int(area[ACCUMULATORS]), int(area[QUANTITIES]), int(area[N_WANTED]) * LANES
+    lines = shift(look, (2 + known + 2 * count) * LANES)
+    for i in range(0, row, LANES):
+        set_lanes(shift(lines, i), choose(plain, lanes(shift(lines, 3 * row + i)), lanes(shift(lines, i))))
+    fresh = shift(lines, NODES * row + 2 * sizes[N_STAGES] * LANES)
+    set_lanes(fresh, choose(plain, 1.0, choose(accepted, 0.0, lanes(fresh))))
+
+
+@inner
 def run(
-    address, sizes, template, doses, times, counts, out, work, records, status, reached, first, room, queue, waiting, other, n_other,
-    stages, evaluations, factored, order, attempt, weigh, judge, verdict_means,
+    address, sizes, control, template, doses, times, counts, out, work, records, status, reached, found, first, room, queue, waiting, other, n_other,
+    stages, evaluations, factored, order, readings_unit, attempt, weigh, weigh_wide, blend_wide, judge, verdict_means,
 ):  # fmt: skip
     """Advance all subjects that wait in the queue until each is finished or waits in the other one; how many wait there."""
     n = sizes[N_STATES]
@@ -336,6 +652,8 @@ def run(
                     record = shift(records, s * sizes[RECORD])
                     holder[lane] = float(s)
                     active += 1
+                    if sizes[READINGS] > 0:
+                        move_readings(sizes, control, record, shift(holder, LANES), lane, True)
                     if not load(
                         address,
                         sizes,
@@ -347,7 +665,7 @@ def run(
                         lane,
                         order,
                     ):
-                        finish(sizes, record, status, reached, out, first + s, NOT_FINITE)
+                        finish(sizes, control, record, status, reached, out, found, first + s, NOT_FINITE)
                         holder[lane] = -1.0
                         active -= 1
                         clocks[ACTIVE * LANES + lane] = 0.0
@@ -390,7 +708,7 @@ def run(
                         code = blame(
                             address, sizes, record, own_state, shift(own_state, 4 * sizes[WIDE]), work
                         )
-                    finish(sizes, record, status, reached, out, first + s, code)
+                    finish(sizes, control, record, status, reached, out, found, first + s, code)
                     holder[lane] = -1.0
                     clocks[ACTIVE * LANES + lane] = 0.0
                     active -= 1
@@ -432,6 +750,10 @@ def run(
                         address, sizes, times, shift(counts, (first + s) * N_COUNTS), shift(out, (first + s) * block), work,
                         shift(records, s * sizes[RECORD]), room, lane, stages, weigh,
                     )  # fmt: skip
+        if sizes[READINGS] > 0 and anywhere(accepted):
+            read_lanes(
+                address, sizes, control, work, records, room, first, accepted, t, h, t1, end, stages, readings_unit, found, weigh_wide, blend_wide
+            )  # fmt: skip
         for i in range(0, size, LANES):
             value = choose(accepted, lanes(shift(y1, i)), lanes(shift(y, i)))
             set_lanes(shift(y, i), value)
@@ -460,6 +782,8 @@ def run(
                     state = shift(record, N_CONTROL)
                     mine = shift(counts, (first + s) * N_COUNTS)
                     unload(sizes, mine, record, room, lane, evaluations, factored)
+                    if sizes[READINGS] > 0:
+                        move_readings(sizes, control, record, shift(holder, LANES), lane, False)
                     stays = False
                     if turn == 2.0:
                         switch(record, mine, verdict_means)
@@ -475,7 +799,7 @@ def run(
                             stays = load(address, sizes, times, mine, work, record, room, lane, order)
                             code = SUCCESS if stays else NOT_FINITE
                         if not stays:
-                            finish(sizes, record, status, reached, out, first + s, code)
+                            finish(sizes, control, record, status, reached, out, found, first + s, code)
                     if not stays:
                         holder[lane] = -1.0
                         clocks[ACTIVE * LANES + lane] = 0.0
@@ -485,7 +809,7 @@ def run(
 
 @c_function(SUBJECTS)
 def subjects_in_lanes(
-    address, sizes, control, state, parameters, doses, times, counts, out, work, tangent, out_dot, events, status, reached, scales, levels, crossings, first, end,
+    address, sizes, control, state, parameters, doses, times, counts, out, work, tangent, out_dot, events, status, reached, scales, levels, crossings, heights, found, found_dot, first, end,
 ):  # fmt: skip
     """``integrate.subjects`` in lanes, without sensitivities. events: records of the subjects; tangent: queues and ``room``, see above."""
     n_subjects = end - first
@@ -508,6 +832,10 @@ def subjects_in_lanes(
         mine = shift(counts, (first + s) * N_COUNTS)
         own_events = shift(p, sizes[N_PREPARED] + sizes[N_OWN])
         prepare(address, sizes, shift(parameters, (first + s) * (sizes[N_PARAMS] + sizes[N_OWN])), p)
+        if sizes[READINGS] > 0:
+            area = shift(control, sizes[READINGS])
+            ready(sizes, area, shift(heights, (first + s) * int(area[QUANTITIES])), control[START])
+            keep_readings(sizes, control, tail_of(sizes, control, record), 1)
         code = begin(address, sizes, record, own, p, doses, mine, work, work, own_events)
         if code == SUCCESS:
             code = breakpoint(
@@ -526,7 +854,7 @@ def subjects_in_lanes(
                 own_events,
             )
         if code != GO_ON:
-            finish(sizes, record, status, reached, out, first + s, code)
+            finish(sizes, control, record, status, reached, out, found, first + s, code)
         elif record[BY_STIFF] != 0.0:
             stiff_queue[n_stiff] = float(s)
             n_stiff += 1
@@ -537,15 +865,16 @@ def subjects_in_lanes(
     while n_explicit + n_stiff > 0:
         if n_explicit >= n_stiff:
             n_stiff = run(
-                address, sizes, template, doses, times, counts, out, work, events, status, reached, first, room, explicit_queue, n_explicit,
-                stiff_queue, n_stiff, explicit.STAGES, explicit.STAGES - 1, 0, explicit.ORDER, attempt_explicit, explicit.weigh, judge_explicit, STIFF,
+                address, sizes, control, template, doses, times, counts, out, work, events, status, reached, found, first, room, explicit_queue, n_explicit,
+                stiff_queue, n_stiff, explicit.STAGES, explicit.STAGES - 1, 0, explicit.ORDER, EXPLICIT_READINGS, attempt_explicit,
+                explicit.weigh, explicit.weigh_wide, explicit.blend_wide, judge_explicit, STIFF,
             )  # fmt: skip
             n_explicit = 0
         else:
             n_explicit = run(
-                address, sizes, template, doses, times, counts, out, work, events, status, reached, first, room, stiff_queue, n_stiff,
-                explicit_queue, n_explicit, rosenbrock.STAGES, rosenbrock.STAGES, 1, rosenbrock.ORDER, attempt_rosenbrock, rosenbrock.weigh,
-                judge_rosenbrock, NOT_STIFF,
+                address, sizes, control, template, doses, times, counts, out, work, events, status, reached, found, first, room, stiff_queue, n_stiff,
+                explicit_queue, n_explicit, rosenbrock.STAGES, rosenbrock.STAGES, 1, rosenbrock.ORDER, ROSENBROCK_READINGS, attempt_rosenbrock,
+                rosenbrock.weigh, rosenbrock.weigh_wide, rosenbrock.blend_wide, judge_rosenbrock, NOT_STIFF,
             )  # fmt: skip
             n_stiff = 0
 

@@ -51,7 +51,9 @@ RHS, JACOBIAN, FACTOR, SOLVE, OUTPUTS, INITIAL, ROUTES, CONSTANTS = range(8)
     ROSENBROCK_ROOTS, OBSERVE, EXPLICIT_WATCH, ROSENBROCK_WATCH, CONDITION_TANGENT,
 ) = range(20, 35)  # fmt: skip
 CONDITIONS, D_CONDITIONS = 35, 36  # functions of models that have conditions
-N_ADDRESSES = 37
+# readings: what is looked at, a function of the model, that in lanes, and one of them alone; then units
+LOOK, LOOK_WIDE, LOOK_ONE, EXPLICIT_READINGS, ROSENBROCK_READINGS, ARRIVE, LEAVE = range(37, 44)
+N_ADDRESSES = 44
 
 MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "routes", "constants")
 # sizes: counts, then where each pattern starts in the same array and how many entries it has
@@ -63,7 +65,8 @@ MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "
     N_OWN,  # numbers of each subject's own, behind its parameters
     N_TIMERS, N_WATCHED,  # conditions; what holds them stands between parameters and constants; N_WATCHED: 0 without derivatives
     CLOCK,  # the state that is the time itself, or -1
-) = range(23)  # fmt: skip
+    READINGS,  # where the readings stand behind control; nought: there are none
+) = range(24)  # fmt: skip
 (
     AT_J,  # (row, column) of every Jacobian entry
     AT_DIAGONAL,  # entry of every diagonal element of the Jacobian
@@ -71,8 +74,8 @@ MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "
     AT_TARGETS,  # state of every route
     AT_SLOTS,  # direction of every parameter, or -1
     AT_END,
-) = range(23, 29)
-N_SIZES = 29
+) = range(24, 30)
+N_SIZES = 30
 LANES = 8  # doubles of one vector register of AVX-512; two of AVX2
 
 # control
@@ -98,6 +101,27 @@ LARGEST_SAMPLE = 15  # of what is watched: the largest size so far
 ROOT = 16
 # and what was found: how many crossings, of which those that find room follow; 1 or 0; and for how long it was above
 COUNT, ABOVE_AT_START, TIME_ABOVE, FOUND = range(4)
+
+# readings, behind the roots: a header | edges of segments | states that are needed | quantities | levels, flags (1 each) | what is known of each in this segment | lines at
+# the nodes | two lines | points (2 each) | what was found (n_segments, n_quantities, 2) | and tangents, see readings.py
+(
+    QUANTITIES,
+    N_WANTED,  # outputs and states that are looked at: a line
+    SEGMENTS,
+    WANTED_STATES,
+    SEGMENT,  # the present one; -1 before the first
+    ACCUMULATORS,
+    TANGENTS_AT_NODES,  # 1 when areas want them
+    FLAGGED_ONLY,  # 1 when the rest has been read in lanes
+    INSTANT,  # of the last breakpoint
+) = range(9)
+READ_HEADER, READ_NODES = 12, 4
+# a quantity: what is read, of which of a line, the middle of a decline or the lowest level of halvings, where what is known of it stands, its column among outputs and
+# states, and in which segment halvings begin to count
+KIND, WANTED_COLUMN, PARAMETER, OFFSET, TANGENT_COLUMN, FROM = range(6)
+QUANTITY = 6
+MAXIMUM, MINIMUM, AREA, DECLINE, SPENT_ABOVE, AREA_ABOVE, LAST_ABOVE, LAST_BELOW, HALVINGS, AT_CLOSE = range(10)
+LEVELS_MOST = 10  # halvings that are followed: down to a thousandth
 REACHED = 4  # of each subject: the time reached, the largest error, the first and the last change of method
 
 # counts
@@ -170,16 +194,41 @@ def work_size(
     )
 
 
-def record_size(n: int, n_prepared: int, n_own: int, n_doses: int) -> int:
-    """Doubles of a subject's record in lanes: control | state | events."""
-    return N_CONTROL + 4 * wide(n) + n_prepared + n_own + 2 * n_doses * EVENT
+def record_size(n: int, n_prepared: int, n_own: int, n_doses: int, n_read: int = 0) -> int:
+    """Doubles of a subject's record in lanes: control | state | events | readings: the segment, what is known in it, levels."""
+    return N_CONTROL + 4 * wide(n) + n_prepared + n_own + 2 * n_doses * EVENT + n_read
 
 
-def room_size(n: int, n_prepared: int, n_jacobian: int, n_lu: int, n_subjects: int, stages: int) -> int:
-    """Doubles of queues and vectors, see lanes.py."""
+def room_size(
+    n: int, n_prepared: int, n_jacobian: int, n_lu: int, n_subjects: int, stages: int, n_read: int = 0
+) -> int:
+    """Doubles of queues and vectors, see lanes.py; n_read : vectors of readings."""
     return 2 * (n_subjects + LANES) + LANES * (
-        (8 + stages) * n + n_prepared + n_jacobian + n_lu + N_CLOCKS + 1
+        (8 + stages) * n + n_prepared + n_jacobian + n_lu + N_CLOCKS + 1 + n_read
     )
+
+
+def slots_of(kind: int) -> int:
+    """Doubles of what is known of a quantity: its value and time; of halvings the height, how many, the next one, and the time of each."""
+    return 4 + LEVELS_MOST if kind == HALVINGS else 2
+
+
+def read_size(
+    n_segments: int, n_quantities: int, n_known: int, n_wanted: int, n_needed: int, width: int, m: int
+) -> int:
+    """Doubles of readings behind control; n_known : of what is known of all quantities."""
+    plain = READ_HEADER + n_segments + 1 + n_needed + n_quantities * (QUANTITY + 2) + n_known
+    plain += (READ_NODES + 2) * n_wanted + 2 * (READ_NODES + 2) + 2 * n_segments * n_quantities
+    if not m:
+        return plain
+    return plain + n_quantities + m * (
+        2 * (n_segments + 1) * n_quantities + READ_NODES * n_wanted + width + 1
+    )
+
+
+def read_vectors(n_quantities: int, n_known: int, n_wanted: int, stages: int) -> int:
+    """Vectors of readings in lanes: segment | next edge | known | levels | flags | nodes | weights of two nodes | whether the first node is known."""
+    return 3 + n_known + 2 * n_quantities + READ_NODES * n_wanted + 2 * stages
 
 
 def tangent_size(

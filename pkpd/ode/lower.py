@@ -91,11 +91,12 @@ def module(
     columns: Collection[str] = (),
     packed: str | None = None,
     contract: bool = False,
+    at_once: bool = False,
 ) -> str:
     """The text of an LLVM module with ``function`` as a C function of the name ``symbol``.
 
     signature : the type of the result, then those of the arguments, as named in call.py; columns : see ``Columns``; packed : see ``Packed``;
-    contract : whether a product and a sum may be rounded once.
+    contract : whether a product and a sum may be rounded once; at_once : whether powers in lanes may err by more than two units in the last place.
     """
     result, *arguments = [TYPES[name] for name in signature]
     made = ir.Module(symbol)
@@ -111,6 +112,7 @@ def module(
     else:
         body = Body(function, values, builder, entry)
     body.flags = ("contract",) if contract else ()
+    body.at_once = at_once
     value = body.run()
     if value is None and result == TYPES[None]:
         builder.ret_void()
@@ -135,6 +137,7 @@ class Body:
         self.slots: dict[str, Any] = {}  # of all others: places in memory, which LLVM turns into registers
         self.loops: list[_Loop] = []
         self.flags: tuple[str, ...] = ()  # of sums and products
+        self.at_once = False  # powers of vectors
         self.result: Any = None  # places of the result, once its type is known
         self.end = builder.append_basic_block("end")
         self.local, self.once = _assigned(self.tree)
@@ -503,9 +506,8 @@ class Body:
     def power(self, node: ast.AST, a: Any, b: Any) -> Any:
         """``a ** b``; by a constant integer a product of squares, as numba has it."""
         if VECTOR in (kind.type for kind in self.common(node, a, b)):
-            return Body(
-                source(vectormath.power), list(self.common(node, a, b)), self.builder, self.entry
-            ).run()
+            of = vectormath.power_at_once if self.at_once else vectormath.power
+            return Body(source(of), list(self.common(node, a, b)), self.builder, self.entry).run()
         if b.type == FLOAT:
             return self.intrinsic("llvm.pow", *self.common(node, a, b))
         if not isinstance(b, ir.Constant) or b.constant < 0:

@@ -14,7 +14,7 @@ from .call import DOUBLES, INTEGER, INTEGERS, call3, inner, shift, status7
 from .control import FORGOTTEN, HARDLY, cut_factor, first_step, level, resolution, step_factor, trial_step
 from .layout import (
     AT_END, AUTOMATIC, BY_STIFF, CHANGE_AT, CLIPPED, CURSOR, DENSE_STAGES, DENSE_TANGENT, EMIT_TANGENT, ERROR_NORM, FRESH_JACOBIAN, FRESH_SLOPE, H, H_MAX, H_NEXT, JACOBIAN, LARGEST_ERROR, MAX_STEPS, N_DIRECTIONS, N_JACOBIAN, N_NON_NEGATIVE, N_OUTPUTS, N_ROOTS, N_STATES, N_TIMES,
-    N_WATCHED, OUTPUTS, REJECTED, RHS, RHS_CALLS, RTOL, SETTLE, SLOPE_AHEAD, STEPS, T1, T, WEIGHTS, WIDE, WIDTH,
+    N_WATCHED, OUTPUTS, READINGS, REJECTED, RHS, RHS_CALLS, RTOL, SETTLE, SLOPE_AHEAD, STEPS, T1, T, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
 from .status import CHANGED, NOT_FINITE, SLOPE_NOT_FINITE, STEP_TOO_SMALL, SUCCESS, TOO_MANY_STEPS
 from .vectors import advance, blend, clear, error_norm, floors, plus
@@ -139,13 +139,13 @@ def emit(address, sizes, u, p, row, out, out_dot, weights, stages, tangent):
 
 @inner
 def march(
-    address, sizes, control, state, p, times, counts, out, work, tangent, out_dot, stages, extra, order, tangent_unit, roots_unit, watch_unit, attempt, judge, complete, weigh,
+    address, sizes, control, state, p, times, counts, out, work, tangent, out_dot, stages, extra, order, tangent_unit, roots_unit, readings_unit, watch_unit, attempt, judge, complete, weigh,
 ):  # fmt: skip
     """Integrate from control[T] to control[T1], writing the outputs before T1. Returns a status, or what ``judge`` asks for.
 
     The first step is control[H_NEXT] if that is not nought. Arguments: see layout.py; extra : how many of the stages serve dense output alone;
-    order : of the error estimate, plus one; tangent_unit, roots_unit, watch_unit : where the addresses of the method's tangent, of its search for roots
-    and of its watch over conditions are.
+    order : of the error estimate, plus one; tangent_unit, roots_unit, readings_unit, watch_unit : where the addresses of the method's tangent, of its search for roots,
+    of its readings and of its watch over conditions are.
     """
     w, m = sizes[WIDE], sizes[N_DIRECTIONS]
     rtol = control[RTOL]
@@ -236,6 +236,14 @@ def march(
                 complete(address, sizes, control, y, p, rate, k, u, y1, counts)
                 whole = True
             status7(address[roots_unit], address, sizes, control, state, p, work, tangent)
+        if sizes[READINGS] > 0:
+            if not whole:
+                complete(address, sizes, control, y, p, rate, k, u, y1, counts)
+                whole = True
+            if not tangent_whole:
+                status7(address[DENSE_TANGENT], address, sizes, control, state, p, work, tangent)
+                tangent_whole = True
+            status7(address[readings_unit], address, sizes, control, state, p, work, tangent)
         while row < sizes[N_TIMES] and times[row] <= end and times[row] < limit:
             if not whole:
                 complete(address, sizes, control, y, p, rate, k, u, y1, counts)

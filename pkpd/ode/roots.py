@@ -112,10 +112,8 @@ def inside(address, sizes, control, y, p, work, line, x):
 
 
 @inner
-def locate(address, sizes, control, y, p, work, line, root, xa, ga, xb, gb):
-    """The part of the step, between xa and xb on both sides of it, where the level is crossed: false position (Illinois), with bisection in between."""
-    t, h = control[T], control[H]
-    width = resolution(t + xb * h) / h
+def bracketed(value, address, sizes, control, y, p, work, line, root, width, xa, ga, xb, gb):
+    """The part of the step, between xa and xb on both sides of it, where ``value`` passes nought: false position (Illinois), with bisection in between."""
     side = 0
     far = above(gb)
     false = 0
@@ -127,7 +125,7 @@ def locate(address, sizes, control, y, p, work, line, root, xa, ga, xb, gb):
         if not (x > xa and x < xb) or false == 4:
             x = 0.5 * (xa + xb)
             false = 0
-        g = beyond(sizes, inside(address, sizes, control, y, p, work, line, x), line, root)
+        g = value(address, sizes, control, y, p, work, line, root, x)
         if g == 0.0:
             return x
         if above(g) == far:
@@ -143,6 +141,19 @@ def locate(address, sizes, control, y, p, work, line, root, xa, ga, xb, gb):
                 gb = 0.5 * gb
             side = -1
     return xb
+
+
+@inner
+def beyond_at(address, sizes, control, y, p, work, line, root, x):
+    """What a root looks at, less its level, at the part x of the step."""
+    return beyond(sizes, inside(address, sizes, control, y, p, work, line, x), line, root)
+
+
+@inner
+def locate(address, sizes, control, y, p, work, line, root, xa, ga, xb, gb):
+    """The part of the step, between xa and xb on both sides of it, where the level is crossed."""
+    width = resolution(control[T] + xb * control[H]) / control[H]
+    return bracketed(beyond_at, address, sizes, control, y, p, work, line, root, width, xa, ga, xb, gb)
 
 
 @inner
@@ -276,7 +287,7 @@ def hand_over(sizes, control, out):
 
 METHODS = {
     name: bound(
-        (inside, locate, turn, note, crossings),
+        (inside, beyond_at, locate, turn, note, crossings),
         STAGES=len(of.B_ERROR),
         EXTRA=getattr(of, "EXTRA", 0),
         weigh=of.weigh,

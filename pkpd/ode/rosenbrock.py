@@ -7,11 +7,11 @@ What is written here is for rodas5p; ``METHODS`` has the same functions for ever
 from __future__ import annotations
 
 from . import rodas4
-from .call import bound, c_function, call2, call3, inner, shift, unrolled
+from .call import bound, c_function, call2, call3, inner, lanes, shift, unrolled
 from .control import CALM, CALM_AFTER
 from .layout import (
     AT_DIAGONAL, AUTO, CALM_STEPS, FACTOR, FACTORISATIONS, FRESH_JACOBIAN, H, INFUSING, JACOBIAN, JACOBIANS, METHOD, N_JACOBIAN, N_STATES, RHS, RHS_CALLS,
-    ROSENBROCK_ROOTS, ROSENBROCK_TANGENT, ROSENBROCK_WATCH, SOLVE, WIDE,
+    ROSENBROCK_READINGS, ROSENBROCK_ROOTS, ROSENBROCK_TANGENT, ROSENBROCK_WATCH, SOLVE, WIDE,
 )  # fmt: skip
 from .march import ADVANCE, march
 from .rodas5p import TABLEAU
@@ -79,6 +79,25 @@ def weigh(x, h, weights):
 
 
 @inner
+def weigh_wide(x, h, weights):
+    """The weights of the stages, the same in every lane."""
+    for s in unrolled(0, STAGES):
+        weight = 0.0
+        for power in unrolled(0, POWERS):
+            weight = DENSE[POWERS - 1 - power, s] + x * weight
+        weights[s] = x * (1.0 - x) * weight
+
+
+@inner
+def blend_wide(x, y, y1, k, weights, i, size):
+    """Dense output of the state at i in every lane."""
+    total = (1.0 - x) * lanes(shift(y, i)) + x * lanes(shift(y1, i))
+    for s in unrolled(0, STAGES):
+        total += weights[s] * lanes(shift(k, s * size + i))
+    return total
+
+
+@inner
 def judge(address, sizes, control, y, p, k, u, y1, floor, own, counts):
     """NOT_STIFF when an explicit method would have been stable with these steps, again and again.
 
@@ -106,13 +125,13 @@ def advance_rosenbrock(address, sizes, control, state, p, times, counts, out, wo
     """Integrate to the next event, or until the problem is stiff no more; see march.py."""
     return march(
         address, sizes, control, state, p, times, counts, out, work, tangent, out_dot, STAGES, 0, ORDER, ROSENBROCK_TANGENT, ROSENBROCK_ROOTS,
-        ROSENBROCK_WATCH, attempt, judge, complete, weigh,
+        ROSENBROCK_READINGS, ROSENBROCK_WATCH, attempt, judge, complete, weigh,
     )  # fmt: skip
 
 
 def _method(table):
     return bound(
-        (attempt, complete, weigh, judge, advance_rosenbrock),
+        (attempt, complete, weigh, weigh_wide, blend_wide, judge, advance_rosenbrock),
         A=table.a, C=table.C, B_ERROR=table.error, DENSE=table.dense, POWERS=len(table.dense), GAMMA=table.gamma,
         STAGES=len(table.c), LAST=len(table.c) - 1, ORDER=table.order,
     )  # fmt: skip

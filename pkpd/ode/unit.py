@@ -25,6 +25,8 @@ HOME: dict[str, tuple[str, ...]] = {
     "initial_tangent": ("tangent", "initial_tangent"),
     "event_tangent": ("tangent", "event_tangent"),
     "observe": ("roots", "observe"),
+    "arrive": ("readings", "arrive"),
+    "leave": ("readings", "leave"),
     "condition_tangent": ("tangent", "condition_tangent"),
 }
 for _name in EXPLICIT_METHODS:
@@ -37,6 +39,7 @@ for _name in STIFF_METHODS:
     HOME[f"lanes_{_name}"] = ("lanes", "subjects_in_lanes", _name)
 for _name in (*EXPLICIT_METHODS, *STIFF_METHODS):
     HOME[f"{_name}_roots"] = ("roots", "crossings", _name)
+    HOME[f"{_name}_readings"] = ("readings", "read_step", _name)
     HOME[f"{_name}_watch"] = ("watch", "watch", _name)
 
 

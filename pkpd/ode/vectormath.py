@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from math import inf, nan
 
-from .call import choose, exponent, inner, larger, mantissa, nearest, power_of_two, smaller
+from .call import anywhere, choose, exponent, inner, larger, mantissa, nearest, power_of_two, smaller
 
 LOG2_E = 1.4426950408889634
 LN2_HIGH = 6.93147180369123816490e-01  # its last 20 bits are nought: n LN2_HIGH is exact
@@ -124,6 +124,14 @@ def logarithm_in_two(x):
     low = ((whole - (total - back)) + (high - back)) + (low + k * LN2_LOW)
     result = total + low
     return result, (total - result) + low
+
+
+@inner
+def power_at_once(x, y):
+    """``x**y`` by one logarithm: its error is ``|y log x|`` units in the last place. Where that is enough, it takes a third of the time."""
+    if anywhere(~((x > 0.0) & (x < inf))):
+        return power(x, y)
+    return exponential(y * logarithm(x))
 
 
 @inner

@@ -5,6 +5,7 @@
     table        rows of events as the integrator reads them
     directions   what is differentiated by
     task         one call of the compiled integrator
+    readings     numbers read off curves
     periodic     the steady state of a repeated dose
     lowering     event table -> rows
 
@@ -26,11 +27,12 @@ from pkpd.ode import layout
 from pkpd.ode.status import NOT_PERIODIC, SLOPE_NOT_FINITE, SUCCESS
 from pkpd.solve.directions import Directions, directions_of
 from pkpd.solve.lowering import Change, lower
-from pkpd.solve.solution import STATISTICS, Crossings, Floats, Integers, Root, Solution
+from pkpd.solve.readings import answer, ask
+from pkpd.solve.solution import STATISTICS, Crossings, Floats, Integers, Reading, Readings, Root, Solution
 from pkpd.solve.task import NONE, Levels, Options, integrate
 from pkpd.solve.threads import spread, usable_cores
 
-__all__ = ["STATISTICS", "Crossings", "Root", "Solution", "solve", "spread", "usable_cores"]
+__all__ = ["STATISTICS", "Crossings", "Reading", "Readings", "Root", "Solution", "solve", "spread", "usable_cores"]
 
 _COUNTS = [
     layout.RHS_CALLS, layout.JACOBIANS, layout.FACTORISATIONS, layout.STEPS, layout.REJECTED, layout.SWITCHES, layout.CLIPPED,
@@ -59,6 +61,7 @@ def solve(
     max_steps: int = 1_000_000,
     roots: Sequence[Root | tuple[Any, ...]] = (),
     most_crossings: int = 64,
+    readings: Sequence[Reading | tuple[Any, ...]] = (),
     non_negative: bool | Sequence[str] = False,
     threads: int | None = None,
     lanes: bool = True,
@@ -97,6 +100,7 @@ def solve(
     h_max : no step is longer. A rise of the rates that nothing announces (no dose, no condition on the time) and that is short against the steps of what comes before
         it may be passed over: this is for whoever knows of one.
     roots : levels whose crossings are observed, each a ``Root`` or its fields: ``("C", 2.5)`` or ``("C", 2.5, -1)``. The steps are the same as without.
+    readings : what is read off the curves, each a ``Reading`` or its fields: ``("max", "C")`` or ``("area", "C", 0, 24)``. The steps are the same as without.
     most_crossings : of each root and subject, how many are kept.
     non_negative : states that are to be kept from falling below nought, or True for all: a fall counts as error, and what is left of one within the tolerance
         is clipped, after ``counts[:, 6]`` steps. Not together with sensitivities, which a clipped step does not have.
@@ -119,10 +123,11 @@ def solve(
         raise InputError("a dose is not a finite number")
     if not h_max > 0.0:
         raise InputError(f"h_max, the longest step, must be a time above 0, not {h_max!r}")
+    asked = ask(kernel, readings, n_subjects, sensitivities=d is not None)
     kept = _non_negative(kernel, non_negative, d is not None)
-    if method == layout.LINEAR and (d is not None or looked_for or len(kept)):
+    if method == layout.LINEAR and (d is not None or looked_for or asked or len(kept)):
         raise InputError(
-            "method='linear' goes without sensitivities, roots and non_negative; \"auto\" has them"
+            "method='linear' goes without sensitivities, roots, readings and non_negative; \"auto\" has them"
         )
     options = Options(rtol, atol, method, slack, h_max, max_steps, threads, lanes, kept)
     table, p = lower(
@@ -131,7 +136,8 @@ def solve(
     )  # fmt: skip
     k, n = kernel.n_outputs, kernel.n_states
     raw = integrate(
-        kernel, p, table, output_times, options, width=k + (n if keep_states else 0), directions=d, levels=levels, progress=progress,
+        kernel, p, table, output_times, options, width=k + (n if keep_states or (asked and asked.states) else 0), directions=d, levels=levels,
+        quantities=None if asked is None else asked.quantities, progress=progress,
     )  # fmt: skip
     out, status = raw.out, raw.status
     if table.own.size:
@@ -145,6 +151,13 @@ def solve(
             & (status == SUCCESS)
         )
         status[steep], out[steep], out_dot[steep] = SLOPE_NOT_FINITE, np.nan, np.nan
+    found_readings = None
+    if asked is not None and raw.read is not None:
+        read_dot = None
+        if raw.read_dot is not None and d is not None:
+            read_dot = raw.read_dot[..., : d.count] / d.scale[:, None, None, None, : d.count]
+        last_dot = None if out_dot is None else out_dot[:, -1]
+        found_readings = answer(asked, raw.read, read_dot, out[:, -1], last_dot, output_times, status)
     if order is not None:
         out[:, order] = out.copy()
         if out_dot is not None:
@@ -165,6 +178,7 @@ def solve(
         method=raw.counts[:, layout.METHOD_USED],
         methods=raw.methods,
         time_unit=kernel.TIME_UNIT,
+        readings=found_readings,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,48 @@ class Root:
     name: str
     level: ArrayLike
     direction: int = 0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A number that is read off the course of an output or a state, by name, within a window of time, wherever it hides between output times.
+
+    kind : "max" and "min"; "area" under the curve; "time_above" and "area_above" a level; "last_above" and "last_below", the last time at which it was beyond the level, nan
+    if it never was, inf if it still is at the end; "decline", the slope of the straight line that fits the logarithm of the curve over all of the window, downwards;
+    "end", the value at the end, before the doses of that instant;
+    "halving", the mean time in which what is above the level falls to a half: of the last five halvings that are seen after the highest value, or as many as there are, without the first, none
+    lower than 1/1024 of the highest or ``lowest`` times the level.
+    start, stop : the window, as far as the solve goes; level : in the model's units, one number, or (n_subjects,).
+    """
+
+    kind: str
+    name: str
+    start: float = -inf
+    stop: float = inf
+    level: ArrayLike | None = None
+    lowest: float = 10.0
+
+    def of(self, subjects: Integers, n_subjects: int) -> Reading:
+        """The same reading of some of the subjects."""
+        level = np.asarray(self.level) if self.level is not None else None
+        if level is None or level.shape != (n_subjects,):
+            return self
+        return replace(self, level=level[subjects])
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What was read. Values right after the doses of an instant count, and those just before; of equal extremes the first.
+
+    values : (n_subjects, n_readings), nan for a failed subject and where there is nothing to read; times : (n_subjects, n_readings), of extremes, nan for others;
+    sensitivities, time_sensitivities : (n_subjects, n_readings, n_directions) or None.
+    """
+
+    asked: tuple[Reading, ...]
+    values: Floats
+    times: Floats
+    sensitivities: Floats | None = None
+    time_sensitivities: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +104,7 @@ class Solution:
     sensitivities : (n_subjects, n_times, n_outputs, n_directions) or None, of outputs by directions; state_sensitivities : the same of states;
     status : (n_subjects,), 0 is success; stopped : (n_subjects,), the time reached; counts : (n_subjects, 7) right-hand sides, Jacobians,
     factorisations, steps, rejected steps, switches of method, steps after which a state was clipped to nought; largest_error : (n_subjects,) the largest error estimate of an accepted step in units of
-    the tolerance; switched : (n_subjects, 2) when the method changed first and last, nan if it never did; crossings : of the roots that were asked for; method : (n_subjects,), what ``layout.method_sentence`` reads, of the two ``methods`` (explicit, stiff).
+    the tolerance; switched : (n_subjects, 2) when the method changed first and last, nan if it never did; crossings : of the roots that were asked for; method : (n_subjects,), what ``layout.method_sentence`` reads, of the two ``methods`` (explicit, stiff); readings : those that were asked for.
     """
 
     outputs: Floats
@@ -77,6 +120,7 @@ class Solution:
     switched: Floats
     crossings: Crossings | None
     time_unit: str
+    readings: Readings | None = None
 
     @property
     def statistics(self) -> dict[str, Any]:

@@ -51,8 +51,28 @@ class Levels:
 
 
 @dataclass(frozen=True)
+class Quantities:
+    """Readings as the integrator takes them. edges : (n_segments + 1,), ascending; columns : of outputs, and of states behind these, that are looked at; kinds,
+    places (of which of the columns), parameters, first (segment that counts, of halvings) : (n_quantities,); levels : (n_subjects, n_quantities)."""
+
+    edges: Floats
+    columns: tuple[int, ...]
+    kinds: Integers
+    places: Integers
+    parameters: Floats
+    first: Integers
+    levels: Floats
+
+    @property
+    def known(self) -> int:
+        """How many numbers the integrator keeps of them."""
+        return sum(layout.slots_of(int(kind)) for kind in self.kinds)
+
+
+@dataclass(frozen=True)
 class Raw:
-    """What comes back. out : (n_subjects, n_times, width), nan for a failed subject; out_dot : (..., m), by directions times their scale."""
+    """What comes back. out : (n_subjects, n_times, width), nan for a failed subject; out_dot : (..., m), by directions times their scale; read : (n_subjects,
+    n_segments, n_quantities, 2), value and time; read_dot : (..., m)."""
 
     out: Floats
     out_dot: Floats | None
@@ -61,6 +81,8 @@ class Raw:
     reached: Floats
     found: Floats | None
     methods: tuple[str, str]
+    read: Floats | None = None
+    read_dot: Floats | None = None
 
 
 def integrate(
@@ -73,6 +95,7 @@ def integrate(
     width: int,
     directions: Directions | None = None,
     levels: Levels | None = None,
+    quantities: Quantities | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Raw:
     """Integrate subjects p : (n_subjects, n_params) through the events of a table to ascending times."""
@@ -81,7 +104,7 @@ def integrate(
     explicit = partners(options.method, options.rtol)[0] if options.method != layout.LINEAR else ""
     many = n_subjects >= FEWEST_IN_LANES and explicit not in ("", "vern7")
     in_lanes = options.lanes and many and not m and levels is None and not len(options.non_negative)
-    task = _Task(kernel, table, times, options, width, directions, levels, in_lanes)
+    task = _Task(kernel, table, times, options, width, directions, levels, quantities, in_lanes)
     own = table.own
     parameters = np.concatenate([p, own], axis=1) if own.size else p
     scales = None
@@ -108,18 +131,25 @@ def integrate(
     if levels is not None:
         found = np.zeros((n_subjects, n_roots, layout.FOUND + levels.most * (1 + m)))
 
+    read = read_dot = None
+    if quantities is not None:
+        read = np.full((n_subjects, quantities.edges.size - 1, len(quantities.kinds), 2), np.nan)
+        read_dot = np.zeros((*read.shape, m)) if m else None
+
     def run(first: int, end: int) -> None:
-        task.call(parameters, counts, out, out_dot, status, reached, scales, found, first, end)
+        task.call(
+            parameters, counts, out, out_dot, status, reached, scales, found, read, read_dot, first, end
+        )  # fmt: skip
 
     workers = min(n_subjects, options.threads or usable_cores())
     smallest = min(SMALLEST_CHUNK if in_lanes else 1, -(-n_subjects // workers))
     spread(run, n_subjects, workers, max(smallest, n_subjects // (CHUNKS_PER_THREAD * workers)), progress)
     if out_dot is not None:
         out_dot[status != SUCCESS] = np.nan
-    return Raw(out, out_dot, status, counts, reached, found, task.methods)
+    return Raw(out, out_dot, status, counts, reached, found, task.methods, read, read_dot)
 
 
-_VOID_CALL = ctypes.CFUNCTYPE(None, *([ctypes.c_void_p] * 18), ctypes.c_int64, ctypes.c_int64)
+_VOID_CALL = ctypes.CFUNCTYPE(None, *([ctypes.c_void_p] * 21), ctypes.c_int64, ctypes.c_int64)
 
 
 def _unit_address(name: str) -> int:
@@ -130,7 +160,14 @@ class Plan:
     """What solves of one model by one pair of methods share, laid out as ``pkpd.ode.layout`` says: functions, counts and patterns."""
 
     def __init__(
-        self, kernel: Kernel, method: str, methods: tuple[str, str], m: int, n_roots: int, lanes: bool
+        self,
+        kernel: Kernel,
+        method: str,
+        methods: tuple[str, str],
+        m: int,
+        n_roots: int,
+        lanes: bool,
+        columns: tuple[int, ...] = (),
     ) -> None:
         explicit, stiff = methods
         free = np.flatnonzero(kernel.STEADY)
@@ -147,6 +184,8 @@ class Plan:
             self.address[layout.EXPLICIT] = _unit_address(explicit)
             if n_roots:
                 self.address[layout.EXPLICIT_ROOTS] = _unit_address(f"{explicit}_roots")
+            if columns:
+                self.address[layout.EXPLICIT_READINGS] = _unit_address(f"{explicit}_readings")
             if m:
                 self.address[layout.EXPLICIT_TANGENT] = _unit_address(f"{explicit}_tangent")
                 self.address[layout.DENSE_TANGENT] = _unit_address(f"{explicit}_dense_tangent")
@@ -157,10 +196,21 @@ class Plan:
             self.address[layout.ROSENBROCK] = _unit_address(stiff)
             if n_roots:
                 self.address[layout.ROSENBROCK_ROOTS] = _unit_address(f"{stiff}_roots")
+            if columns:
+                self.address[layout.ROSENBROCK_READINGS] = _unit_address(f"{stiff}_readings")
             if m:
                 self.address[layout.ROSENBROCK_TANGENT] = _unit_address(f"{stiff}_tangent")
         if n_roots:
             self.address[layout.OBSERVE] = _unit_address("observe")
+        self.needed = kernel.needed(columns) if columns else NONE
+        if columns:
+            self.address[layout.LOOK] = kernel.look(columns)
+            self.address[layout.LOOK_ONE] = kernel.look(columns, how="one")
+            if lanes:
+                self.address[layout.LOOK_WIDE] = kernel.look(columns, how="wide")
+            if m:
+                self.address[layout.ARRIVE] = _unit_address("arrive")
+                self.address[layout.LEAVE] = _unit_address("leave")
         if free.size:
             self.address[layout.REST] = _unit_address("rest")
         if m:
@@ -242,17 +292,24 @@ class _Task:
         width: int,
         directions: Directions | None,
         levels: Levels | None,
+        quantities: Quantities | None,
         lanes: bool,
     ) -> None:
         method, rtol = options.method, options.rtol
         n_roots, most = (0, 1) if levels is None else (len(levels.columns), levels.most)
         m = 0 if directions is None else directions.m
         self.methods = (method, method) if method == layout.LINEAR else partners(method, rtol)
-        self.plan = plan = plan_of(kernel, method, self.methods, m, n_roots, lanes)
+        columns = () if quantities is None else quantities.columns
+        self.plan = plan = plan_of(kernel, method, self.methods, m, n_roots, lanes, columns)
         self.lanes = lanes
         self.levels = None if levels is None else levels.values
         self.n_own = table.own.shape[1]
-        self.record_size = layout.record_size(plan.n, plan.n_prepared, self.n_own, len(table.rows))
+        self.n_known, self.n_quantities = 0, 0
+        if quantities is not None:
+            self.n_known, self.n_quantities = quantities.known, len(quantities.kinds)
+        self.n_columns = len(columns)
+        tail = 1 + self.n_known + self.n_quantities if columns else 0
+        self.record_size = layout.record_size(plan.n, plan.n_prepared, self.n_own, len(table.rows), tail)
         self.sizes = plan.sizes.copy()
         self.sizes[_SIZES_OF_A_TASK] = width, times.size, len(table.rows), most, self.record_size, self.n_own
         self.seeds = None
@@ -267,6 +324,11 @@ class _Task:
         room = n_roots * (layout.ROOT + layout.FOUND + most * (1 + m)) + kernel.n_outputs
         room += plan.n_watched * layout.ROOT + 2 * plan.n_conditions
         self.control = np.zeros(layout.N_CONTROL + (room if n_roots or plan.n_watched else 0))
+        self.heights = None
+        if quantities is not None:
+            self.heights = np.ascontiguousarray(quantities.levels)
+            self.sizes[layout.READINGS] = self.control.size
+            self.control = np.concatenate([self.control, _readings(quantities, plan.needed, width, m)])
         for i, (column, direction) in enumerate(() if levels is None else levels.columns):
             at = layout.N_CONTROL + i * layout.ROOT
             self.control[[at + layout.COLUMN, at + layout.DIRECTION]] = column, direction
@@ -297,6 +359,8 @@ class _Task:
         reached: Floats,
         scales: Floats | None,
         found: Floats | None,
+        read: Floats | None,
+        read_dot: Floats | None,
         first: int,
         end: int,
     ) -> None:
@@ -305,8 +369,9 @@ class _Task:
         wide = layout.wide(plan.n)
         if self.lanes:
             tangent = layout.room_size(
-                plan.n, plan.n_prepared, plan.n_jacobian, plan.n_lu, end - first, plan.stages
-            )
+                plan.n, plan.n_prepared, plan.n_jacobian, plan.n_lu, end - first, plan.stages,
+                layout.read_vectors(self.n_quantities, self.n_known, self.n_columns, plan.stages) if self.n_columns else 0,
+            )  # fmt: skip
             events = (end - first) * self.record_size
         else:
             events = 2 * len(self.doses) * layout.EVENT
@@ -346,7 +411,7 @@ class _Task:
         plan.function(
             plan.address.ctypes.data, self.sizes.ctypes.data, control, state, parameters.ctypes.data, self.doses.ctypes.data, self.times.ctypes.data,
             counts.ctypes.data, out.ctypes.data, work, tangent, _pointer(out_dot), events, status.ctypes.data, reached.ctypes.data, _pointer(scales),
-            _pointer(self.levels), _pointer(found), first, end,
+            _pointer(self.levels), _pointer(found), _pointer(self.heights), _pointer(read), _pointer(read_dot), first, end,
         )  # fmt: skip
 
 
@@ -356,6 +421,33 @@ _SIZES_OF_A_TASK = [
 _CONTROL_OF_A_TASK = [
     layout.RTOL, layout.AUTOMATIC, layout.H_MAX, layout.MAX_STEPS, layout.START, layout.SLACK,
 ]  # fmt: skip
+
+
+def _readings(quantities: Quantities, needed: Integers, width: int, m: int) -> Floats:
+    """The readings behind control, as ``pkpd.ode.layout`` has them."""
+    edges, count = quantities.edges, len(quantities.kinds)
+    size = layout.read_size(
+        edges.size - 1, count, quantities.known, len(quantities.columns), needed.size, width, m
+    )
+    area = np.zeros(size)
+    area[[layout.QUANTITIES, layout.N_WANTED, layout.SEGMENTS, layout.WANTED_STATES, layout.ACCUMULATORS]] = (
+        count, len(quantities.columns), edges.size - 1, needed.size, quantities.known,
+    )  # fmt: skip
+    area[layout.TANGENTS_AT_NODES] = float(np.isin(quantities.kinds, (layout.AREA, layout.DECLINE)).any())
+    at = layout.READ_HEADER
+    area[at : at + edges.size] = edges
+    at += edges.size
+    area[at : at + needed.size] = needed
+    at += needed.size
+    table = area[at : at + count * layout.QUANTITY].reshape(count, layout.QUANTITY)
+    table[:, layout.KIND] = quantities.kinds
+    table[:, layout.WANTED_COLUMN] = quantities.places
+    table[:, layout.PARAMETER] = quantities.parameters
+    table[:, layout.TANGENT_COLUMN] = np.array(quantities.columns)[quantities.places]
+    table[:, layout.FROM] = quantities.first
+    known = [layout.slots_of(int(kind)) for kind in quantities.kinds]
+    table[:, layout.OFFSET] = np.cumsum([0, *known[:-1]])
+    return area
 
 
 def _pointer(array: Floats | None) -> int:
