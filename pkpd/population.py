@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pkpd import library
+from pkpd.arguments import ABSENT, COUNT, LIST, MAPPING, NUMBER, NUMBERS, PATH, TEXT, TEXTS, WHOLE, of, takes
 from pkpd.dosing import EventTable
 from pkpd.errors import DataError, InputError
 from pkpd.fit import FitResult, FitSpec, between_at, read_fit, typical_at
@@ -55,6 +56,17 @@ class Population:
         return len(self.values)
 
 
+@takes(
+    fit=PATH | of(FitResult, words="the result of a fit"),
+    subjects=WHOLE,
+    draws=WHOLE | ABSENT,
+    seed=WHOLE,
+    vary=TEXT | LIST,
+    study=TEXT | ABSENT,
+    covariates=MAPPING | ABSENT,
+    responders=TEXT | ABSENT,
+    parameters=MAPPING | ABSENT,
+)
 def virtual_subjects(
     fit: FitResult | str | os.PathLike[str],
     subjects: int,
@@ -111,8 +123,8 @@ def virtual_subjects(
     for place in (kernel.PARAMETERS.index(name) for name in parameters):
         typical[:, place] = replaced[place]
     z = normals(seed, subjects, kernel.n_params, SUBJECT)
-    for name, given in covariates.items():
-        place, median, sd = _covariate(kernel, result, name, given)
+    for name, brought in covariates.items():
+        place, median, sd = _covariate(kernel, result, name, brought)
         typical[:, place], spread[:, place] = median, sd
     if responders is not None:
         _respond(kernel, result, chosen, covariates, responders, z, notes)
@@ -152,6 +164,7 @@ class Bands:
     failed: int
 
 
+@takes(times=NUMBERS, outputs=TEXTS, quantiles=NUMBERS, rtol=NUMBER, threads=COUNT | ABSENT)
 def bands(
     population: Population,
     events: EventTable,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pkpd.arguments import ABSENT, CALLABLE, COUNT, NUMBER, NUMBERS, PATH, TEXT, named, of, takes
 from pkpd.dosing import Schedule, time_units_per_day
 from pkpd.errors import InputError
 from pkpd.kernel import Kernel, index_of, load
@@ -91,6 +92,16 @@ class Profile:
         return pd.concat(rows, ignore_index=True)
 
 
+@takes(
+    model=PATH | named("pkpd.symbolic", "Model", "a model") | of(Kernel, words="a kernel"),
+    schedule=TEXT | of(Schedule),
+    times=NUMBERS | ABSENT,
+    rtol=NUMBER,
+    atol=NUMBERS | ABSENT,
+    method=TEXT,
+    threads=COUNT | ABSENT,
+    progress=CALLABLE | ABSENT,
+)
 def simulate(
     model: str | _os.PathLike[str] | Model | Kernel,
     schedule: str | Schedule,
@@ -256,7 +267,9 @@ def value_of(kernel: Kernel, name: str, given: Any) -> float:
             value *= units.factor(stated, unit)
         return value
     if isinstance(given, bool | np.bool_) or not isinstance(given, int | float | np.integer | np.floating):
-        shown = "a number" if unit == "1" else f'a number in {unit}, or a text with its unit such as "2 {unit}"'
+        shown = (
+            "a number" if unit == "1" else f'a number in {unit}, or a text with its unit such as "2 {unit}"'
+        )
         raise InputError(f"{name} = {given!r:.60} must be {shown}")
     return float(given)
 

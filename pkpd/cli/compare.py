@@ -228,8 +228,14 @@ def _lines(comparison: Comparison, marks: list[str], width: float) -> tuple[list
         name = f"{endpoint.name} ({shown})" if shown else endpoint.name
         name += {1: " ↑", -1: " ↓"}.get(endpoint.better, "")
         if several:
-            margin = "" if endpoint.relevant is None or not endpoint.better else endpoint.relevant.shown(unit(endpoint.unit))
-            body.append([plain(name) + (f"  [dim]the same: less than {plain(margin)} apart[/]" if margin else "")])
+            margin = (
+                ""
+                if endpoint.relevant is None or not endpoint.better
+                else endpoint.relevant.shown(unit(endpoint.unit))
+            )
+            body.append(
+                [plain(name) + (f"  [dim]the same: less than {plain(margin)} apart[/]" if margin else "")]
+            )
         for mark, row in zip(marks, rows, strict=True):
             cells = [f" {mark}" if several else name, _cell(row.median, row.low, row.high, "no value")]
             cells.append(_span(row.median_low, row.median_high))

@@ -14,6 +14,7 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
 
+from pkpd.arguments import LIST, takes
 from pkpd.dosing.events import EventTable, PartError, event_table
 from pkpd.dosing.quantities import (
     DOSE_UNITS,
@@ -306,6 +307,7 @@ class Schedule:
         return cls()
 
     @classmethod
+    @takes(doses=LIST)
     def from_doses(cls, doses: Iterable[Dose]) -> Schedule:
         """The schedule that gives these doses, which may come in any order.
 

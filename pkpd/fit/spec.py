@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pkpd import library
+from pkpd.arguments import PATH, takes
 from pkpd.errors import DataError
 
 
@@ -224,6 +225,7 @@ _MODEL_KEYS = ("model", "free", "between", "study_effects", "noise")
 _TOP_KEYS = ("title", "data", *_MODEL_KEYS, "options", "errors", "rival", "check", "report")
 
 
+@takes(name_or_path=PATH)
 def read_fit(name_or_path: str | os.PathLike[str]) -> FitSpec:
     """Read and check the ``fit.toml`` of a fit: a name from ``library.fits()``, or a path to a folder.
 

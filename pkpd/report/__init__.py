@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pkpd.arguments import ABSENT, CALLABLE, COUNT, MAPPING, PATH, named, takes
 from pkpd.errors import DataError, PkpdError
 from pkpd.files import check_folder, replacing_folder, to_json
 from pkpd.report.numbers import fixed, is_number, signed
@@ -104,24 +105,28 @@ def document(result: FitResult, curves: Mapping[str, Any] | None = None) -> dict
         "check": _refit(result.check),
         "unverified": _refit(result.unverified),
         "units": {estimate.name: estimate.unit for estimate in result.estimates},
-        "facts": [fact for fact in (
-            ("numbers fitted", str(len(used))),
-            ("within 2 SE", f"{near} of {len(used)}"),
-            ("estimated", f"{result.n_parameters} ({result.effective_parameters:.1f} effective)"),
-            ("OFV of the data", fixed(result.ofv)),
-            ("OFV of the priors", fixed(result.ofv_prior)),
-            ("−2LL", fixed(result.minus_2ll)),
-            ("AIC", fixed(result.aic)),
-            ("BIC", fixed(result.bic)),
-            (
-                "starts",
-                f"{len(ends)}, {sum(end - min(ends) < 0.5 for end in ends)} to one optimum"
-                if ends
-                else "none",
-            ),
-            ("failed points", str(result.bad_points)),
-            ("run time", _duration(seconds)),
-        ) if fact[1]],
+        "facts": [
+            fact
+            for fact in (
+                ("numbers fitted", str(len(used))),
+                ("within 2 SE", f"{near} of {len(used)}"),
+                ("estimated", f"{result.n_parameters} ({result.effective_parameters:.1f} effective)"),
+                ("OFV of the data", fixed(result.ofv)),
+                ("OFV of the priors", fixed(result.ofv_prior)),
+                ("−2LL", fixed(result.minus_2ll)),
+                ("AIC", fixed(result.aic)),
+                ("BIC", fixed(result.bic)),
+                (
+                    "starts",
+                    f"{len(ends)}, {sum(end - min(ends) < 0.5 for end in ends)} to one optimum"
+                    if ends
+                    else "none",
+                ),
+                ("failed points", str(result.bad_points)),
+                ("run time", _duration(seconds)),
+            )
+            if fact[1]
+        ],
         "sections": [(anchor, label) for anchor, label in SECTIONS.items() if not absent.get(anchor)],
         "provenance_rows": list(_flat(provenance)),
     }
@@ -303,6 +308,14 @@ def render(shown: Mapping[str, Any], pictures: Mapping[str, tuple[str, bytes]] |
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
+@takes(
+    result=named("pkpd.fit", "FitResult", "the result of a fit"),
+    folder=PATH,
+    curves=MAPPING | ABSENT,
+    fit=PATH | named("pkpd.fit", "FitSpec", "what a fit folder says") | ABSENT,
+    jobs=COUNT | ABSENT,
+    progress=CALLABLE | ABSENT,
+)
 def write_report(
     result: FitResult,
     folder: str | os.PathLike[str],
@@ -441,6 +454,7 @@ def _ours(item: Path) -> bool:
     return item.name in ("report.html", "result.json", "curves.json") or item.suffix in (".png", ".svg")
 
 
+@takes(path=PATH)
 def read_report(path: str | os.PathLike[str]) -> tuple[FitResult, dict[str, Any] | None]:
     """The result and the curves of a written report, from its folder or its ``result.json``; curves None if they are not there.
 

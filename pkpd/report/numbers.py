@@ -38,7 +38,9 @@ def shares(*parts: float) -> str:
     """Shares of subjects in whole percent: 97/3/0, of which none that is there is shown as 0; nothing for nan."""
     if any(math.isnan(part) for part in parts):
         return ""
-    return "/".join("<1" if 0 < part < 0.005 else ">99" if 0.995 <= part < 1 else f"{100 * part:.0f}" for part in parts)
+    return "/".join(
+        "<1" if 0 < part < 0.005 else ">99" if 0.995 <= part < 1 else f"{100 * part:.0f}" for part in parts
+    )
 
 
 def interval(value: Any) -> str:
