@@ -48,13 +48,14 @@ def _is_whole(value: Any) -> bool:
 
 
 def _are_numbers(value: Any) -> bool:
-    if isinstance(value, str | bytes | Mapping | set | frozenset | bool) or callable(value):
+    if value is None or isinstance(value, str | bytes | Mapping | set | frozenset | bool) or callable(value):
         return False
     try:
         found = np.asarray(value)
-        return found.dtype.kind in "iuf" or (
-            found.dtype.kind == "O" and np.asarray(value, dtype=np.float64).size > 0
-        )
+        if found.dtype.kind != "O":
+            return found.dtype.kind in "iuf"
+        # fractions, decimals and the like; numpy would read None as nan
+        return all(item is not None for item in found.flat) and np.asarray(value, np.float64).size > 0
     except (TypeError, ValueError, OverflowError):
         return False
 

@@ -55,6 +55,13 @@ class CohortProfile:
     unused: tuple[str, ...]
     statistics: dict[str, int]
 
+    def __repr__(self) -> str:
+        failed = f" ({len(self.failures)} failed)" if self.failures else ""
+        return (
+            f"<CohortProfile of {self.model}, {self.file}: {len(self.ids):,} subjects{failed}, {sum(map(len, self.times)):,} times in {self.time_unit}; "
+            f"{', '.join(self.names[:6])}{f' and {len(self.names) - 6} more' if len(self.names) > 6 else ''}>"
+        )
+
     def summary(self) -> dict[str, Any]:
         """How many subjects, events and output times; and of every output the median, least and most of the subjects' largest values."""
         outputs = {}

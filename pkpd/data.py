@@ -151,6 +151,9 @@ class Data:
     file: str
     sha256: str
 
+    def __repr__(self) -> str:
+        return f"<Data of {self.file}: {len(self.rows):,} rows of {len(self.studies)} studies>"
+
     def __len__(self) -> int:
         return len(self.rows)
 

@@ -52,6 +52,10 @@ class Population:
     seed: int
     notes: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        differ = " and ".join(self.vary) or "nothing"
+        return f"<Population of {self.kernel.NAME}: {len(self):,} subjects who differ by {differ}, {np.unique(self.draw).size} draws, seed {self.seed}>"
+
     def __len__(self) -> int:
         return len(self.values)
 
@@ -162,6 +166,10 @@ class Bands:
     values: Floats
     subjects: int
     failed: int
+
+    def __repr__(self) -> str:
+        levels = ", ".join(f"{100 * level:g} %" for level in self.quantiles)
+        return f"<Bands of {', '.join(self.names)}: {levels} of {self.subjects:,} subjects at {self.times.size:,} times in {self.time_unit}>"
 
 
 @takes(times=NUMBERS, outputs=TEXTS, quantiles=NUMBERS, rtol=NUMBER, threads=COUNT | ABSENT)

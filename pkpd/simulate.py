@@ -30,6 +30,15 @@ if TYPE_CHECKING:
 MOST_SUBJECTS = 1_000_000  # whose parameters alone take 0.4 GB with fifty of them
 
 
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"
+
+
+def _named(names: Sequence[str]) -> str:
+    """Some names, and how many there are more."""
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+
+
 @dataclass(frozen=True)
 class Profile:
     """Simulated outputs over time.
@@ -51,6 +60,14 @@ class Profile:
     status: Integers
     statistics: dict[str, Any]
     provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        n_subjects, n_times, _ = self.outputs.shape
+        failed = int(np.count_nonzero(self.status))
+        return (
+            f"<Profile of {self.model}, {str(self.schedule)!r}: {_counted(n_subjects, 'subject')}{f' ({failed} failed)' * bool(failed)}, "
+            f"{_counted(n_times, 'time')} from {self.times.min():g} to {self.times.max():g} {self.time_unit}; {_named(self.names)}>"
+        )
 
     def __getitem__(self, name: str) -> Floats:
         """The values of one output, (n_subjects, n_times)."""

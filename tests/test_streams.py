@@ -58,7 +58,12 @@ def test_no_columns_is_no_width():
 
 @pytest.mark.parametrize(
     ("arguments", "code"),
-    [(("show", "il2_treg", "--source"), 0), (("models",), 0), (("show", "il2_treg"), 0), (("show", "nothing"), 3)],
+    [
+        (("show", "il2_treg", "--source"), 0),
+        (("models",), 0),
+        (("show", "il2_treg"), 0),
+        (("show", "nothing"), 3),
+    ],
 )
 def test_a_reader_may_leave(arguments, code):
     reading, writing = os.pipe()

@@ -96,6 +96,12 @@ class Comparison:
     """Where the comparison leaves what the fit has seen, and what else a reader needs to know: numbers of the arms (none: the subjects), and a sentence."""
     provenance: dict[str, Any]
 
+    def __repr__(self) -> str:
+        shown = [f"  {mark}  {arm.label}" for mark, arm in zip(letters(4), self.arms, strict=False)]
+        more = [f"  ... and {len(self.arms) - 4} more"] * (len(self.arms) > 4)
+        about = f"<Comparison of {len(self.endpoints)} endpoints in {self.arms[0].scene.subjects:,} subjects (to_frame() has them):"
+        return "\n".join([about, *shown, *more]) + ">"
+
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is ``told``, with the labels of the schedules."""

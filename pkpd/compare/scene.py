@@ -76,6 +76,9 @@ class Arm:
     rules: AdaptiveSchedule | None = None
     """The schedule with its rules, where it has some."""
 
+    def __repr__(self) -> str:
+        return f"<Arm {self.label!r}: {self.when}, {len(self.endpoints)} endpoints of {self.scene.subjects:,} subjects over {self.days.max(initial=0.0):g} days>"
+
     @property
     def text(self) -> str:
         """What is given, in the schedule language, rules included."""
@@ -104,6 +107,10 @@ class Scene:
     until_days: float | None = None
     threads: int | None = None
     about: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        until = "" if self.until_days is None else f" over {self.until_days:g} days"
+        return f"<Scene of {self.fit}{until}: {self.subjects:,} subjects, {self.draws} draws>"
 
     @classmethod
     @takes(

@@ -151,6 +151,10 @@ class Records:
     others: dict[str, int]
     subjects: tuple[SubjectRecords, ...]
 
+    def __repr__(self) -> str:
+        lines = sum(len(subject.records) for subject in self.subjects)
+        return f"<Records of {self.file}: {len(self.subjects):,} subjects, {lines:,} lines; {', '.join(self.columns)}>"
+
     @property
     def file(self) -> str:
         """Its name."""

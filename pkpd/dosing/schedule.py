@@ -35,6 +35,7 @@ from pkpd.dosing.words import WEEK_PATTERNS, check_route
 from pkpd.errors import ScheduleError, located
 
 MAX_LEVELS = 4  # cycles of cycles of ...
+LONG = 400  # characters of a text that is shown whole
 MOST_RANGES = 8  # of days, where doses are listed for people
 AT_START: tuple[Fraction, ...] = (Fraction(0),)
 
@@ -470,7 +471,10 @@ class Schedule:
         return schedule_text(self)
 
     def __repr__(self) -> str:
-        return f"Schedule.parse({str(self)!r})"
+        text = str(self)
+        if len(text) > LONG:
+            return f"<Schedule of {self.n_doses:,} doses on {self.when}>"
+        return f"Schedule.parse({text!r})"
 
     # -- for the integrator
 

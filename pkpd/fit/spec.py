@@ -149,6 +149,10 @@ class FitSpec:
     """sentences about this fit that whoever reads its results has to know: at the head of the report, and in summary and terminal"""
     sha256: str = ""
 
+    def __repr__(self) -> str:
+        rival = f", rival {self.rival.model}" if self.rival is not None else ""
+        return f"<FitSpec {self.name}: {self.main.model}{rival}, {self.data}>"
+
 
 def meant(word: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, list(known), n=2, cutoff=0.5)
