@@ -348,7 +348,7 @@ def test_a_value_below_zero_is_warned_of_where_nothing_bounds_it(tmp_path):
 
     (tmp_path / "my.model").write_text(UNBOUNDED)
     with pytest.warns(RuntimeWarning, match="V = -3 L is below zero, where the model has 30"):
-        pkpd.simulate(tmp_path / "my.model", "100 mg iv once", [0.0, 1.0], parameters={"V": -3, "CL": -1})
+        pkpd.simulate(tmp_path / "my.model", "100 mg iv once", [0.0, 1.0], parameters={"V": -3})
     pkpd.simulate(tmp_path / "my.model", "100 mg iv once", [0.0, 1.0], parameters={"shift": -3})
 
 
