@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pkpd import units
-from pkpd.arguments import NUMBERS, of, takes
+from pkpd.arguments import NUMBERS, TEXT, of, takes
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
 from pkpd.dosing.quantities import units_per_day
 from pkpd.dosing.rules import BASELINE, AdaptiveSchedule
@@ -196,7 +196,7 @@ def _ends(schedule: Schedule) -> tuple[Fraction, Fraction]:
 @takes(
     kernel=of(Kernel, words="a kernel, such as pkpd.load gives"),
     parameters=NUMBERS,
-    plan=of(AdaptiveSchedule, words="a schedule with rules, such as AdaptiveSchedule.parse gives"),
+    plan=TEXT | of(AdaptiveSchedule, words="a schedule with rules"),
     times=NUMBERS,
 )
 def titrate(

@@ -78,7 +78,7 @@ def named(module: str, name: str, words: str) -> Kind:
 
 
 def _is_list(value: Any) -> bool:
-    return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes)
 
 
 def list_of(item: Kind, words: str) -> Kind:
