@@ -260,7 +260,11 @@ def test_what_is_of_a_wrong_type_is_refused_with_a_sentence(things, name):
                 ) from error
 
 
-@pytest.mark.parametrize("value", [value for value in WRONG if not isinstance(value, str)], ids=str)
+@pytest.mark.parametrize(
+    "value",
+    [value for value in WRONG if not isinstance(value, str)],
+    ids=lambda value: type(value).__name__,
+)
 def test_what_takes_long_or_writes_is_refused_before(things, value):
     folder = things["folder"] / "report"
     for function, arguments in (

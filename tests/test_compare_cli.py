@@ -59,7 +59,9 @@ def test_the_table_has_the_numbers_the_directions_and_the_warnings(pkpd):
     assert "\nNK mean fold ↓  the same: less than 0.1 apart\n" in out
     assert "\nadverse event (probability) ↓  the same: less than 0.05 apart\n" in out
     for name in {endpoint.name for endpoint in expected.main().endpoints}:
-        assert re.search(rf"^{re.escape(name)}( \(.*\))?( [↑↓]  the same: less than .* apart)?$", out, re.MULTILINE), name
+        assert re.search(
+            rf"^{re.escape(name)}( \(.*\))?( [↑↓]  the same: less than .* apart)?$", out, re.MULTILINE
+        ), name
     assert "Treg time to peak" not in out
     for sentence in (*expected.short_warnings, *expected.reading):
         assert sentence in out

@@ -158,8 +158,7 @@ def test_findings_tell_what_each_schedule_does(compared):
     assert f"Tregs at {mean.median:.2f} ({mean.low:.2f} to {mean.high:.2f}) times baseline" in said[1]
     assert (
         f"The mean of Tregs is higher than under A by at least 0.1 in {shares(mean.better)} % of subjects, "
-        f"lower by as much in {shares(mean.worse)} %, and the same in {shares(mean.same)} %."
-        in said[1]
+        f"lower by as much in {shares(mean.worse)} %, and the same in {shares(mean.same)} %." in said[1]
     )
     assert "higher than under A" not in said[0]
     assert "(1.00 to 1.00)" not in said[2]
