@@ -23,6 +23,7 @@ from scipy.special import stdtrit
 
 from pkpd import data as _data
 from pkpd import likelihood
+from pkpd.arguments import ABSENT, COUNT, of, takes
 from pkpd.data import Row
 from pkpd.dosing import EventTable, Schedule
 from pkpd.errors import DataError, PkpdError
@@ -47,6 +48,11 @@ SPIKE = 3.0
 """An output whose peak within a dosing interval is this many times its trough is shown for the first week only."""
 
 
+@takes(
+    result=of(FitResult, words="the result of a fit"),
+    spec=of(FitSpec, words="what a fit folder says"),
+    jobs=COUNT | ABSENT,
+)
 def predict(
     result: FitResult,
     spec: FitSpec,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pkpd.arguments import ABSENT, CALLABLE, COUNT, NUMBER, NUMBERS, PATH, TEXT, named, of, takes
 from pkpd.dosing import Schedule, time_units_per_day
 from pkpd.errors import InputError
 from pkpd.kernel import Kernel, index_of, load
@@ -27,6 +28,15 @@ if TYPE_CHECKING:
     from pkpd.symbolic.model import Model
 
 MOST_SUBJECTS = 1_000_000  # whose parameters alone take 0.4 GB with fifty of them
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"
+
+
+def _named(names: Sequence[str]) -> str:
+    """Some names, and how many there are more."""
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,14 @@ class Profile:
     status: Integers
     statistics: dict[str, Any]
     provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        n_subjects, n_times, _ = self.outputs.shape
+        failed = int(np.count_nonzero(self.status))
+        return (
+            f"<Profile of {self.model}, {str(self.schedule)!r}: {_counted(n_subjects, 'subject')}{f' ({failed} failed)' * bool(failed)}, "
+            f"{_counted(n_times, 'time')} from {self.times.min():g} to {self.times.max():g} {self.time_unit}; {_named(self.names)}>"
+        )
 
     def __getitem__(self, name: str) -> Floats:
         """The values of one output, (n_subjects, n_times)."""
@@ -91,6 +109,16 @@ class Profile:
         return pd.concat(rows, ignore_index=True)
 
 
+@takes(
+    model=PATH | named("pkpd.symbolic", "Model", "a model") | of(Kernel, words="a kernel"),
+    schedule=TEXT | of(Schedule),
+    times=NUMBERS | ABSENT,
+    rtol=NUMBER,
+    atol=NUMBERS | ABSENT,
+    method=TEXT,
+    threads=COUNT | ABSENT,
+    progress=CALLABLE | ABSENT,
+)
 def simulate(
     model: str | _os.PathLike[str] | Model | Kernel,
     schedule: str | Schedule,
@@ -269,7 +297,9 @@ def value_of(kernel: Kernel, name: str, given: Any) -> float:
             value *= units.factor(stated, unit)
         return value
     if isinstance(given, bool | np.bool_) or not isinstance(given, int | float | np.integer | np.floating):
-        shown = "a number" if unit == "1" else f'a number in {unit}, or a text with its unit such as "2 {unit}"'
+        shown = (
+            "a number" if unit == "1" else f'a number in {unit}, or a text with its unit such as "2 {unit}"'
+        )
         raise InputError(f"{name} = {given!r:.60} must be {shown}")
     return float(given)
 

@@ -45,6 +45,7 @@ from pathlib import Path
 from typing import Any
 
 from pkpd import data as _data
+from pkpd.arguments import ABSENT, CALLABLE, COUNT, PATH, WHOLE, of, takes
 from pkpd.data import Data, Row
 from pkpd.errors import ConvergenceError, DataError
 from pkpd.fit.assess import (
@@ -124,6 +125,14 @@ __all__ = [
 ]
 
 
+@takes(
+    fit=PATH | of(FitSpec, words="what a fit folder says (FitSpec)"),
+    starts=WHOLE | ABSENT,
+    seed=WHOLE | ABSENT,
+    subjects=WHOLE | ABSENT,
+    jobs=COUNT | ABSENT,
+    progress=CALLABLE | ABSENT,
+)
 def fit(
     fit: str | os.PathLike[str] | FitSpec,
     *,
