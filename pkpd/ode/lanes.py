@@ -38,11 +38,11 @@ from .control import (
 from .integrate import SUBJECTS, begin, breakpoint, prepare, reach, switch
 from .layout import (
     ACCUMULATORS, AREA, AREA_ABOVE, AT_CLOSE, AT_DIAGONAL, AUTO, AUTOMATIC, BY_STIFF, CALM_STEPS, CURSOR, DECLINE, EXPLICIT_READINGS, FACTORISATIONS, FACTOR_WIDE, FLAGGED_ONLY, FROM, H, HALVINGS, H_MAX, H_NEXT, INFUSING, JACOBIANS, JACOBIAN_WIDE, KIND, LAST_ABOVE, LAST_BELOW,
-    LANES, LARGEST_ERROR, LEVELS_MOST, LOOK_WIDE, MAXIMUM, MAX_STEPS, METHOD, MINIMUM, N_CLOCKS, N_CONTROL, N_COUNTS, N_JACOBIAN, N_LU, N_OWN, N_PARAMS, N_PREPARED, N_STAGES, N_STATES, N_TIMES, N_WANTED, OFFSET, PARAMETER, QUANTITIES, QUANTITY, REACHED, READINGS, RECORD, REJECTED, RHS_CALLS, RHS_WIDE, ROSENBROCK_READINGS,
-    RTOL, SEGMENT, SEGMENTS, SOLVE_WIDE, START, STEPS, STIFF_STEPS, T, T1, SPENT_ABOVE, WANTED_COLUMN, WANTED_STATES, WEIGHTS, WIDE, WIDTH,
+    LANES, LARGEST_ERROR, LEVELS_MOST, LOOK_WIDE, MAXIMUM, MAX_STEPS, METHOD, MINIMUM, N_CLOCKS, N_CONTROL, N_COUNTS, N_JACOBIAN, N_LU, N_OWN, N_PARAMS, N_PREPARED, N_STAGES, N_STATES, N_TIMES, N_WANTED, OFFSET, PARAMETER, QUANTITIES, QUANTITY, REACHED, READINGS, READY, RECORD, REJECTED, RHS_CALLS, RHS_WIDE, ROSENBROCK_READINGS,
+    RTOL, SEGMENT, SEGMENTS, SOLVE_WIDE, STEPS, STIFF_STEPS, T, T1, SPENT_ABOVE, WANTED_COLUMN, WANTED_STATES, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
 from .march import blame, emit, enter
-from .readings import AT, BEYOND, LEAST, NODES, STEEP, WEIGHT, close_segment, parts, ready, sign_of, vertex
+from .readings import AT, BEYOND, LEAST, NODES, STEEP, WEIGHT, close_segment, parts, sign_of, vertex
 from .status import GO_ON, NOT_FINITE, NOT_STIFF, STEP_TOO_SMALL, STIFF, SUCCESS, TOO_MANY_STEPS
 from .vectormath import logarithm
 from .vectors import clear, combine, plus, total
@@ -52,6 +52,7 @@ rosenbrock = rosenbrock_methods.METHODS[
     "rodas5p"
 ]  # ``METHODS`` below has the same functions for every stiff method
 
+READ = True  # whether anything is read; ``METHODS`` has both
 # clocks: one vector each
 (
     NOW, END, STEP, BEFORE, CUT, ACTIVE, NEXT_OUTPUT, TAKEN, REFUSED, STIFF_COUNT, CALM_COUNT, FRESH, JACOBIANS_TAKEN, STOP, REACH, SPAN, WORST, LATEST,
@@ -378,7 +379,7 @@ def finish(sizes, control, record, status, reached, out, found, s, code):
     status[s] = code
     reach(record, shift(reached, s * REACHED))
     block = sizes[N_TIMES] * sizes[WIDTH]
-    if sizes[READINGS] > 0:
+    if READ:
         area = shift(control, sizes[READINGS])
         size = 2 * int(area[SEGMENTS]) * int(area[QUANTITIES])
         mine = shift(found, s * size)
@@ -652,7 +653,7 @@ def run(
                     record = shift(records, s * sizes[RECORD])
                     holder[lane] = float(s)
                     active += 1
-                    if sizes[READINGS] > 0:
+                    if READ:
                         move_readings(sizes, control, record, shift(holder, LANES), lane, True)
                     if not load(
                         address,
@@ -750,7 +751,7 @@ def run(
                         address, sizes, times, shift(counts, (first + s) * N_COUNTS), shift(out, (first + s) * block), work,
                         shift(records, s * sizes[RECORD]), room, lane, stages, weigh,
                     )  # fmt: skip
-        if sizes[READINGS] > 0 and anywhere(accepted):
+        if READ:
             read_lanes(
                 address, sizes, control, work, records, room, first, accepted, t, h, t1, end, stages, readings_unit, found, weigh_wide, blend_wide
             )  # fmt: skip
@@ -782,7 +783,7 @@ def run(
                     state = shift(record, N_CONTROL)
                     mine = shift(counts, (first + s) * N_COUNTS)
                     unload(sizes, mine, record, room, lane, evaluations, factored)
-                    if sizes[READINGS] > 0:
+                    if READ:
                         move_readings(sizes, control, record, shift(holder, LANES), lane, False)
                     stays = False
                     if turn == 2.0:
@@ -832,9 +833,10 @@ def subjects_in_lanes(
         mine = shift(counts, (first + s) * N_COUNTS)
         own_events = shift(p, sizes[N_PREPARED] + sizes[N_OWN])
         prepare(address, sizes, shift(parameters, (first + s) * (sizes[N_PARAMS] + sizes[N_OWN])), p)
-        if sizes[READINGS] > 0:
+        if READ:
             area = shift(control, sizes[READINGS])
-            ready(sizes, area, shift(heights, (first + s) * int(area[QUANTITIES])), control[START])
+            height = shift(heights, (first + s) * int(area[QUANTITIES]))
+            status7(address[READY], address, sizes, control, height, own, work, work)
             keep_readings(sizes, control, tail_of(sizes, control, record), 1)
         code = begin(address, sizes, record, own, p, doses, mine, work, work, own_events)
         if code == SUCCESS:
@@ -880,6 +882,7 @@ def subjects_in_lanes(
 
 
 METHODS = {
-    name: bound((attempt_rosenbrock, subjects_in_lanes), rosenbrock=method)
+    f"{name}{'_read' * read}": bound((attempt_rosenbrock, finish, run, subjects_in_lanes), rosenbrock=method, READ=read)
     for name, method in rosenbrock_methods.METHODS.items()
+    for read in (False, True)
 }

@@ -52,8 +52,8 @@ RHS, JACOBIAN, FACTOR, SOLVE, OUTPUTS, INITIAL, ROUTES, CONSTANTS = range(8)
 ) = range(20, 35)  # fmt: skip
 CONDITIONS, D_CONDITIONS = 35, 36  # functions of models that have conditions
 # readings: what is looked at, a function of the model, that in lanes, and one of them alone; then units
-LOOK, LOOK_WIDE, LOOK_ONE, EXPLICIT_READINGS, ROSENBROCK_READINGS, ARRIVE, LEAVE = range(37, 44)
-N_ADDRESSES = 44
+LOOK, LOOK_WIDE, LOOK_ONE, EXPLICIT_READINGS, ROSENBROCK_READINGS, EXPLICIT_VALUE, ROSENBROCK_VALUE, EXPLICIT_SLOPE, ROSENBROCK_SLOPE, READY, HAND_IN, ARRIVE, LEAVE = range(37, 50)  # fmt: skip
+N_ADDRESSES = 50
 
 MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "routes", "constants")
 # sizes: counts, then where each pattern starts in the same array and how many entries it has
@@ -114,7 +114,8 @@ COUNT, ABOVE_AT_START, TIME_ABOVE, FOUND = range(4)
     TANGENTS_AT_NODES,  # 1 when areas want them
     FLAGGED_ONLY,  # 1 when the rest has been read in lanes
     INSTANT,  # of the last breakpoint
-) = range(9)
+    PART,  # of the step, at which a value or a tangent is wanted
+) = range(10)
 READ_HEADER, READ_NODES = 12, 4
 # a quantity: what is read, of which of a line, the middle of a decline or the lowest level of halvings, where what is known of it stands, its column among outputs and
 # states, and in which segment halvings begin to count

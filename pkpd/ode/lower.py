@@ -244,8 +244,12 @@ class Body:
 
     def branches(self, node: ast.If) -> None:
         """``if``, with ``elif`` and ``else``."""
+        test = self.truth(node.test)
+        if isinstance(test, ir.Constant):  # a global: one of the two is not there
+            self.statements(node.body if test.constant else node.orelse)
+            return
         then, other, after = self.blocks("then", "else", "endif")
-        self.builder.cbranch(self.truth(node.test), then, other)
+        self.builder.cbranch(test, then, other)
         reached = False
         for block, nodes in ((then, node.body), (other, node.orelse)):
             self.builder.position_at_end(block)

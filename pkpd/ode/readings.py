@@ -22,8 +22,8 @@ from . import explicit, rosenbrock
 from .call import DOUBLES, INTEGER, INTEGERS, bound, c_function, call3, choose, inner, larger, shift, smaller, status7
 from .control import resolution
 from .layout import (
-    ACCUMULATORS, AREA, AREA_ABOVE, AT_CLOSE, DECLINE, DENSE_STAGES, EMIT_TANGENT, FLAGGED_ONLY, FROM, H, HALVINGS, INSTANT, KIND, LAST_ABOVE, LAST_BELOW, LEVELS_MOST, LOOK, LOOK_ONE, MAXIMUM,
-    MINIMUM, N_DIRECTIONS, N_NON_NEGATIVE, N_WANTED, OFFSET, PARAMETER, QUANTITIES, QUANTITY, READINGS, READ_HEADER, READ_NODES, RTOL, SEGMENT, SEGMENTS, T, T1, TANGENTS_AT_NODES,
+    ACCUMULATORS, AREA, AREA_ABOVE, AT_CLOSE, DECLINE, DENSE_STAGES, EMIT_TANGENT, EXPLICIT_SLOPE, EXPLICIT_VALUE, FLAGGED_ONLY, FROM, H, HALVINGS, INSTANT, KIND, LAST_ABOVE, LAST_BELOW, LEVELS_MOST, LOOK, LOOK_ONE, MAXIMUM,
+    MINIMUM, N_DIRECTIONS, N_NON_NEGATIVE, N_WANTED, OFFSET, PARAMETER, PART, QUANTITIES, QUANTITY, READINGS, READ_HEADER, READ_NODES, ROSENBROCK_SLOPE, ROSENBROCK_VALUE, RTOL, SEGMENT, SEGMENTS, START, T, T1, TANGENTS_AT_NODES,
     TANGENT_COLUMN, SPENT_ABOVE, WANTED_COLUMN, WANTED_STATES, WIDE, WIDTH,
 )  # fmt: skip
 from .march import clip
@@ -44,6 +44,7 @@ LEAST = 1e-300  # whose logarithm is still a number
 LAST_HALVINGS = 5
 STAGES = explicit.ALL  # of the method whose steps are looked at: here tsit5; ``METHODS`` below has the same functions for every table
 weigh = explicit.weigh
+VALUE, SLOPE = EXPLICIT_VALUE, EXPLICIT_SLOPE
 
 STEP = (INTEGER, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES)
 
@@ -148,9 +149,10 @@ def close_segment(sizes, area):
     area[SEGMENT] = float(segment + 1)
 
 
-@inner
-def ready(sizes, area, levels, start):
-    """Before a subject that begins at ``start``: its levels, and nothing found."""
+@c_function(STEP)
+def ready(address, sizes, control, levels, unused, others, either):
+    """Before a subject that begins at control[START]: its levels, and nothing found."""
+    area = shift(control, sizes[READINGS])
     edges, _, _, mine, flags, _, _, _, _, found = parts(area)
     count, segments = int(area[QUANTITIES]), int(area[SEGMENTS])
     for q in range(count):
@@ -163,29 +165,32 @@ def ready(sizes, area, levels, start):
         for i in range(2 * segments * count * sizes[N_DIRECTIONS]):
             found_dot[i] = 0.0
     segment = -1
-    while segment + 1 < segments and edges[segment + 1] <= start:
+    while segment + 1 < segments and edges[segment + 1] <= control[START]:
         segment += 1
     area[SEGMENT] = float(segment)
     area[INSTANT] = nan
     area[FLAGGED_ONLY] = 0.0
     if segment >= 0:
         open_segment(sizes, area)
+    return SUCCESS
 
 
-@inner
-def hand_in(sizes, area, succeeded, out, out_dot):
+@c_function(STEP)
+def hand_in(address, sizes, control, out, out_dot, unused, others):
     """After a subject: what was found, into out : (n_segments, n_quantities, 2) and its tangents (..., m)."""
+    area = shift(control, sizes[READINGS])
     _, _, _, _, _, _, _, _, _, found = parts(area)
-    size = 2 * int(area[SEGMENTS]) * int(area[QUANTITIES])
     segment = int(area[SEGMENT])
     if segment >= 0 and segment < int(area[SEGMENTS]):
         close_segment(sizes, area)
+    size = 2 * int(area[SEGMENTS]) * int(area[QUANTITIES])
     for i in range(size):
-        out[i] = found[i] if succeeded else nan
+        out[i] = found[i]
     if sizes[N_DIRECTIONS] > 0:
         found_dot, _, _, _, _, _ = tangents(sizes, area)
         for i in range(size * sizes[N_DIRECTIONS]):
-            out_dot[i] = found_dot[i] if succeeded else nan
+            out_dot[i] = found_dot[i]
+    return SUCCESS
 
 
 @inner
@@ -219,12 +224,22 @@ def state_inside(sizes, control, y, work, x):
     return u
 
 
+@c_function(STEP)
+def value_inside(address, sizes, control, state, p, work, line):
+    """Into line[0] that of the columns whose place stands there, at the part area[PART] of the step."""
+    area = shift(control, sizes[READINGS])
+    u = state_inside(sizes, control, state, work, area[PART])
+    call3(address[LOOK_ONE], u, p, line)
+    return SUCCESS
+
+
 @inner
 def value(address, sizes, control, y, p, work, line, quantity, x):
     """What a quantity looks at, the right way up, at the part x of the step."""
-    u = state_inside(sizes, control, y, work, x)
+    area = shift(control, sizes[READINGS])
+    area[PART] = x
     line[0] = quantity[WANTED_COLUMN]
-    call3(address[LOOK_ONE], u, p, line)
+    status7(address[VALUE], address, sizes, control, y, p, work, line)
     return sign_of(int(quantity[KIND])) * line[0]
 
 
@@ -236,8 +251,19 @@ def over(address, sizes, control, y, p, work, line, quantity, x):
 
 
 @inner
-def tangent_inside(address, sizes, control, y, p, work, tangent, line_dot, x):
+def tangent_inside(address, sizes, control, y, p, work, tangent, x):
     """Tangents of outputs and states at the part x of the step, into line_dot : (width, m)."""
+    area = shift(control, sizes[READINGS])
+    area[PART] = x
+    status7(address[SLOPE], address, sizes, control, y, p, work, tangent)
+
+
+@c_function(STEP)
+def slope_inside(address, sizes, control, state, p, work, tangent):
+    """Tangents at the part area[PART] of the step, into the line of tangents."""
+    area = shift(control, sizes[READINGS])
+    x, y = area[PART], state
+    _, _, _, line_dot, _, _ = tangents(sizes, area)
     w = sizes[WIDE]
     u = shift(work, STAGES * w)
     y1 = shift(u, w)
@@ -256,7 +282,7 @@ def tangent_inside(address, sizes, control, y, p, work, tangent, line_dot, x):
         weigh(x, control[H], weights)
         blend(u, weights[0], y, weights[1], y1, shift(weights, 2), STAGES, work, w)
     tangent[DENSE_STAGES] = float(stages)
-    status7(address[EMIT_TANGENT], address, sizes, u, p, tangent, line_dot, weights)
+    return status7(address[EMIT_TANGENT], address, sizes, u, p, tangent, line_dot, weights)
 
 
 @inner
@@ -356,10 +382,10 @@ def curvature(address, sizes, control, y, p, work, tangent, quantity, x, when_do
     at = value(address, sizes, control, y, p, work, line, quantity, x)
     left = value(address, sizes, control, y, p, work, line, quantity, x - little)
     bend = sign * ((value(address, sizes, control, y, p, work, line, quantity, x + little) - at) - (at - left))
-    tangent_inside(address, sizes, control, y, p, work, tangent, line_dot, x - little)
+    tangent_inside(address, sizes, control, y, p, work, tangent, x - little)
     for d in range(m):
         when_dot[d] = line_dot[column * m + d]
-    tangent_inside(address, sizes, control, y, p, work, tangent, line_dot, x + little)
+    tangent_inside(address, sizes, control, y, p, work, tangent, x + little)
     for d in range(m):
         turning = line_dot[column * m + d] - when_dot[d]
         when_dot[d] = -0.5 * little * control[H] * turning / bend if bend != 0.0 else nan
@@ -375,7 +401,7 @@ def extreme_tangent(address, sizes, control, y, p, work, tangent, q, quantity, x
     height_dot = shift(own_dot, 2 * q * m)
     when_dot = shift(height_dot, m)
     column = int(quantity[TANGENT_COLUMN])
-    tangent_inside(address, sizes, control, y, p, work, tangent, line_dot, x)
+    tangent_inside(address, sizes, control, y, p, work, tangent, x)
     for d in range(m):
         height_dot[d] = line_dot[column * m + d]
         when_dot[d] = 0.0
@@ -446,7 +472,7 @@ def read_section(address, sizes, control, y, p, work, tangent, q, quantity, leve
         total += WEIGHT[j] * (value(address, sizes, control, y, p, work, line, quantity, x) - level)
         if m > 0:
             _, own_dot, _, line_dot, _, _ = tangents(sizes, area)
-            tangent_inside(address, sizes, control, y, p, work, tangent, line_dot, x)
+            tangent_inside(address, sizes, control, y, p, work, tangent, x)
             for d in range(m):
                 own_dot[2 * q * m + d] += (
                     long * WEIGHT[j] * line_dot[int(quantity[TANGENT_COLUMN]) * m + d]
@@ -593,7 +619,7 @@ def read_quantity(address, sizes, control, y, p, work, tangent, q, xa, xb):
         mine[1] = moment(control, xb)
         if m > 0:
             _, own_dot, _, line_dot, _, _ = tangents(sizes, area)
-            tangent_inside(address, sizes, control, y, p, work, tangent, line_dot, xb)
+            tangent_inside(address, sizes, control, y, p, work, tangent, xb)
             for d in range(m):
                 own_dot[2 * q * m + d] = line_dot[int(quantity[TANGENT_COLUMN]) * m + d]
     elif kind == AREA:
@@ -654,7 +680,7 @@ def read_part(address, sizes, control, y, p, work, tangent, xa, xb):
         call3(address[LOOK], u, p, shift(nodes, j * wanted))
         if m > 0 and area[TANGENTS_AT_NODES] != 0.0:
             _, _, nodes_dot, line_dot, _, _ = tangents(sizes, area)
-            tangent_inside(address, sizes, control, y, p, work, tangent, line_dot, x)
+            tangent_inside(address, sizes, control, y, p, work, tangent, x)
             for q in range(int(area[QUANTITIES])):
                 quantity = shift(quantities, q * QUANTITY)
                 into = shift(nodes_dot, (j * wanted + int(quantity[WANTED_COLUMN])) * m)
@@ -756,10 +782,11 @@ def leave(address, sizes, control, state, p, time_dot, tangent):
 METHODS = {
     name: bound(
         (
-            state_inside, value, over, tangent_inside, highest_inside, curvature, extreme_tangent, read_extreme, read_section, pass_section, read_level,
+            state_inside, value_inside, value, over, tangent_inside, slope_inside, highest_inside, curvature, extreme_tangent, read_extreme, read_section, pass_section, read_level,
             read_halvings, read_quantity, read_part, read_step,
         ),
-        STAGES=len(of.B_ERROR), weigh=of.weigh,
+        STAGES=len(of.B_ERROR), weigh=of.weigh, VALUE=EXPLICIT_VALUE if name in explicit.METHODS else ROSENBROCK_VALUE,
+        SLOPE=EXPLICIT_SLOPE if name in explicit.METHODS else ROSENBROCK_SLOPE,
     )
     for name, of in (explicit.METHODS | rosenbrock.METHODS).items()
 }  # fmt: skip
