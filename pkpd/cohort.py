@@ -134,7 +134,7 @@ def simulate_records(
     *,
     covariates: str | None = None,
     time_unit: str | None = None,
-    parameters: Mapping[str, float] | None = None,
+    parameters: Mapping[str, float | str] | None = None,
     rtol: float = 1e-6,
     atol: ArrayLike | None = None,
     method: str = "auto",
@@ -152,7 +152,7 @@ def simulate_records(
         instant is taken before it. What a subject was before its start is not known.
     covariates : how covariates of the model run between two lines: "locf", "nocb" or "linear"; needed where one varies within a subject.
     time_unit : of the file; the model's own by default.
-    parameters : values that replace those of the model file, by name, in the model's units.
+    parameters : values that replace those of the model file, by name: numbers in the model's units, or texts such as "80 mL/min".
     rtol, atol, method, h_max : as in ``pkpd.solve.solve``.
     start : the time at which the model's initial values hold, in its time unit, for all subjects; by default each begins at its first line, as in NONMEM.
 
@@ -238,7 +238,7 @@ def _check(
     taken: Taken,
     times: Floats | None,
     start: float | None,
-    parameters: Mapping[str, float],
+    parameters: Mapping[str, float | str],
 ) -> None:
     for name in parameters:
         if name in taken.courses[0].baseline:

@@ -11,7 +11,8 @@ reason in one ``DataError``. Columns (order free, * may be absent)::
     output       name of a model output
     measure      value | change | percent_change | fold           relative to the same patient at time 0
     reducer      at | max | min | mean | auc | tmax | half_life   over the time or window
-    time         a number, or a window "0..7", from the first dose (time 0);  time_unit
+    time         a number, or a window "0..7", counted from day 0 of the schedule, which is its first dose unless the schedule says another
+                 day ("... from day 1" leaves a day before it), as in `pkpd simulate`;  time_unit
     statistic    mean | median | geometric_mean | lower_bound | upper_bound | dose_for_effect | count | fraction |
                  range | ratio
     value unit   as printed; unit of a percent_change is percent, of a fold 1, of a tmax or half_life a time
@@ -39,6 +40,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pkpd import library
 from pkpd.errors import DataError, InputError
 
 Array = NDArray[np.float64]
@@ -245,6 +247,8 @@ def parse_data(content: bytes | str, file: str = "<data>") -> Data:
         raise DataError(f"{file}: line {previous + 1}: {error}; is a quotation mark missing?") from None
     _, header = records[0]
     names = [name.strip() for name in header]
+    if library.are_records(names):
+        raise DataError(library.SINGLE_SUBJECTS.format(file=file))
     _check_header(names, records[0][0], problems)
     problems.stop_if_any()
     rows: list[Row] = []
@@ -394,7 +398,10 @@ def _read_time(f: _Fields) -> tuple[float, float]:
     else:
         start = stop = f.number("time", required=True)
     if start < 0:
-        f.bad("time", "is negative; time 0 is the first dose")
+        f.bad(
+            "time",
+            "is negative; time counts from day 0 of the schedule (a first dose ... from day 1 leaves a day before it)",
+        )
     return start, stop
 
 

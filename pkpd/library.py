@@ -6,7 +6,10 @@ A name from the listing and a path to a file of one's own go through the same do
 from __future__ import annotations
 
 import difflib
+import json
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from pkpd.errors import LibraryError, ModelError
@@ -107,29 +110,85 @@ def decode(content: bytes, file: str) -> str:
 
 
 def fit_folder(name_or_path: str | os.PathLike[str]) -> Path:
-    """The folder of a fit: a name from ``fits()``, or a path to a folder with a ``fit.toml``. Raises ``LibraryError``."""
+    """The folder of a fit: a name from ``fits()``, a path to a folder with a ``fit.toml``, or one that `pkpd fit` wrote. Raises ``LibraryError``.
+
+    Beside a report lie the files it was fitted from, in a folder of their own; of a fit of the library, its name is enough.
+    """
     name = os.fspath(name_or_path)
     known = fits()
     if isinstance(name_or_path, str) and name in known:
         return root() / "fits" / name
-    if isinstance(name_or_path, str) and not _is_path(name):
-        raise _unknown("fit", name, known)
     path = Path(name).expanduser()
     try:
+        if isinstance(name_or_path, str) and not _is_path(name) and not path.is_file():
+            raise _unknown("fit", name, known)
         if (path / "fit.toml").is_file():
             return path
-        exists = path.is_dir()
+        exists, is_file = path.is_dir(), path.is_file()
+        written = exists and (path / "result.json").is_file()
+        inside = [child for child in path.iterdir() if (child / "fit.toml").is_file()] if written else []
     except (OSError, ValueError) as error:
         raise LibraryError(f"{ascii(name)[:200]} cannot be opened: {error}") from None
+    if len(inside) == 1:
+        return inside[0]
+    if written:
+        named = _fit_of(path / "result.json")
+        if named in known:
+            return root() / "fits" / named
+        raise LibraryError(
+            f'{path} holds the result of the fit "{named}" without the files that it was fitted from; '
+            "put its result.json into the folder of the fit, beside fit.toml, and name that folder"
+        )
+    if is_file:
+        raise LibraryError(_a_file(path))
     if exists:
         raise LibraryError(f"{path} holds no fit.toml; a fit is a folder with fit.toml and data.csv")
     raise LibraryError(f"there is no folder {path}")
 
 
+def _fit_of(result: Path) -> str:
+    """The name of the fit that a result is of; empty where it does not say."""
+    try:
+        name = json.loads(result.read_text(encoding="utf-8"))["name"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return name if isinstance(name, str) else ""
+
+
+RECORDS = ({"id", "time", "dv"}, {"id", "time", "amt"})
+"""Columns, in small letters, one set of which every file of subjects' doses and observations has."""
+
+
+def are_records(columns: Iterable[str]) -> bool:
+    """Whether these are columns of doses and observations of single subjects, as NONMEM and Monolix have them."""
+    names = {column.strip().lower() for column in columns}
+    return "row" not in names and any(needed <= names for needed in RECORDS)
+
+
+def _a_file(path: Path) -> str:
+    """What to say of a file where the folder of a fit is asked for."""
+    try:
+        with path.open(encoding="utf-8-sig") as stream:
+            columns = re.split(r"[,;\t]", stream.readline())
+    except (OSError, ValueError):
+        columns = []
+    if are_records(columns):
+        return SINGLE_SUBJECTS.format(file=path)
+    return f"{path} is a file; a fit is a folder with fit.toml and data.csv"
+
+
+SINGLE_SUBJECTS = (
+    "{file} has doses and observations of single subjects (as for NONMEM), which pkpd simulates (pkpd simulate MODEL {file}) and does not fit: "
+    "a fit takes numbers that were published of groups, a line each, such as fits/low_dose_il2/data.csv has"
+)
+
+
 def fit_result(name_or_path: str | os.PathLike[str]) -> Path:
     """The result that lies in the folder of a fit, ``result.json``. Raises ``LibraryError``."""
     folder = fit_folder(name_or_path)
-    path = folder / "result.json"
+    path = Path(name_or_path).expanduser() / "result.json"  # what `pkpd fit` wrote
+    if os.fspath(name_or_path) in fits() or not path.is_file():
+        path = folder / "result.json"
     if not path.is_file():
         raise LibraryError(
             f"{folder} holds no result.json: run `pkpd fit {name_or_path}` and put the result.json of its report there"

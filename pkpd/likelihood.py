@@ -21,15 +21,19 @@ columns (the table ``KINDS`` shows it):
     + spread        (log sqrt(V) - log SD + bias)/tau(n) if an SD, IQR, CV or range of n patients was printed: the spread between
                     patients is information. bias and tau are the exact ones of log S for normal data, about -1/(2(n-1)) and
                     1/sqrt(2(n-1)) [1]; a range of n gives SD = width/d2(n) with tau = d3(n)/d2(n), an IQR SD = width/eta(n) [2]
-                    with tau = 1.1664/sqrt(n), both with bias -tau^2/2.
-    median          (q - value)/SE, q the Harrell-Davis median of s [3], SE = 1.2533 SD/sqrt(n) [1]; + the spread, for an IQR by
-                    the Harrell-Davis quartiles.
-    geometric_mean  also for a "typical" value: (mean(log s) - log value)/SE_log, SE_log = sqrt(log(1 + CV^2))/sqrt(n) or from the CI;
-                    + the spread of log s.
+                    with tau = 1.1664/sqrt(n), both with bias -tau^2/2. Like stands against like, so that skewed data are not taken
+                    for wide or narrow ones: against an IQR the Harrell-Davis quartiles of s [3], against a range above 0 of a value or
+                    fold that lies more evenly around the printed value on the log scale the SD of log s, against the CV beside a median sqrt(V)/m.
+    median          (q - value)/SE, q the Harrell-Davis median of s [3], SE = 1.2533 SD/sqrt(n) [1]; + the spread.
+    geometric_mean  also for a "typical" value g: (mean(log s) - log g)/SE_log, SE_log = SD_log/sqrt(n), SE/g, or from the CI; + the
+                    spread of log s. SD_log follows from what was printed as it does for a log-normal sample: from a CV
+                    sqrt(log(1 + CV^2)); from an SD of the numbers themselves sqrt(log((1 + sqrt(1 + 4 (SD/g)^2))/2)); from the ends of an IQR or
+                    range log(upper/lower)/eta(n) or /d2(n); from their width alone 2 asinh(width/(2 g)) in place of that logarithm, with
+                    tau as wide as the unknown middle makes it.
     lower_bound     D = -2 log Phi((m - value)/SE), r = -sqrt(D): nothing is lost by being above. upper_bound the mirror image. This
                     is the likelihood of an interval-censored mean (M3 method of [4]).
     range           of n patients, lower..upper: midrange and log width of the order statistics of n normals, with their exact
-                    means and variances (d2, d3 and the variance of the midrange, by quadrature [2]); on the log scale if lower > 0.
+                    means and variances (d2, d3 and the variance of the midrange, by quadrature [2]); of a value or fold on the log scale if lower > 0.
     dose_for_effect the dose at which the predicted mean, interpolated over log dose by a cubic Hermite through the simulated doses,
                     reaches the effect; (dose - value)/SE, on the log scale if the interval is positive and nearer to
                     symmetric there. Outside the simulated doses it goes on linearly.
@@ -399,7 +403,7 @@ class Measured:
     """A row with what follows from its columns alone.
 
     ``se`` is the standard error of its location (on the log scale where the kind says so), ``sd`` the spread between patients
-    without small-sample bias (nan if not printed, on the log scale for a geometric_mean) and ``sd_error`` the standard error of
+    without small-sample bias (nan if not printed; of logarithms for a geometric_mean and for a skewed range, over the mean for the CV beside a median) and ``sd_error`` the standard error of
     log(sd).
     ``assumed`` tells that ``se`` is the declared relative error and not printed.
     """
@@ -422,7 +426,7 @@ def measured(row: Row, relative_error: float = 0.3, *, spread: bool = True) -> M
     on_log = row.statistic in ("geometric_mean", "ratio")
     root = math.sqrt(n) if n else 1.0
     median_factor = math.sqrt(math.pi / 2) if row.statistic == "median" else 1.0
-    width = row.upper - row.lower if math.isfinite(row.lower) else math.nan
+    width = row.upper - row.lower if math.isfinite(row.lower) else row.spread
     se = sd = sd_error = math.nan
     label = ""
     if kind == "none" or row.statistic in ("count", "fraction", "range"):
@@ -430,18 +434,13 @@ def measured(row: Row, relative_error: float = 0.3, *, spread: bool = True) -> M
     elif kind == "SE":
         se = row.spread / row.value if on_log else row.spread
     elif kind == "CI95":
-        if on_log and math.isfinite(width) and row.lower > 0:
-            se = math.log(row.upper / row.lower) / (2 * _Z95)
-        else:
-            half = width / 2 if math.isfinite(width) else row.spread
-            se = half / _Z95 / (row.value if on_log else 1.0)
+        half = width / 2 if math.isfinite(row.lower) else row.spread
+        se = (_log_width(row, 2 * half) / 2 if on_log else half) / _Z95
     else:
-        raw, sd, sd_error, label = _printed_sd(row, width)
-        if on_log:
-            raw, sd = (math.sqrt(math.log1p((size / row.value) ** 2)) for size in (raw, sd))
-        se = median_factor * raw / root
-        if n is None or n < 2 or not spread:
-            sd = sd_error = math.nan
+        printed = _printed_log_sd(row, width) if on_log else _printed_sd(row, width)
+        se = median_factor * printed.raw / root
+        if n is not None and n > 1 and spread:
+            sd, sd_error, label = printed.sd, printed.error, printed.label
     if row.statistic == "range" and spread:
         label = "log range"
     assumed = math.isnan(se) and row.statistic not in ("count", "fraction", "range")
@@ -455,23 +454,88 @@ def measured(row: Row, relative_error: float = 0.3, *, spread: bool = True) -> M
     return Measured(row, se, sd, sd_error, assumed, label)
 
 
-def _printed_sd(row: Row, width: float) -> tuple[float, float, float, str]:
-    """What a printed spread tells: the SD as it is used for a standard error, the SD free of small-sample bias of its logarithm,
-    the standard error of that logarithm, and a name."""
+@dataclass(frozen=True, slots=True)
+class _Printed:
+    """What a printed spread tells: ``raw``, the SD as it is used for a standard error; ``sd``, that against which the spread of the samples stands,
+    free of small-sample bias of its logarithm; ``error``, the standard error of that logarithm."""
+
+    raw: float
+    sd: float
+    error: float
+    label: str
+
+
+def _ends_above_zero(row: Row) -> bool:
+    """Whether a row's interval is one of numbers that are positive by nature, so that their logarithms make sense."""
+    return row.measure in ("value", "fold") and row.lower > 0
+
+
+def _skewed_range(row: Row) -> bool:
+    """Whether the range beside a mean or median is that of logarithms: positive numbers, the value nearer to its middle there."""
+    return _ends_above_zero(row) and _nearer_on_logs(row)
+
+
+def _nearer_on_logs(row: Row) -> bool:
+    """Whether the ends of an interval above 0 are nearer to symmetric around the value on the log scale."""
+    natural = abs(row.upper + row.lower - 2 * row.value) / (row.upper - row.lower)
+    logarithmic = abs(math.log(row.upper * row.lower / row.value**2)) / math.log(row.upper / row.lower)
+    return logarithmic < natural
+
+
+def _printed_sd(row: Row, width: float) -> _Printed:
     n = row.n or 0
     if row.spread_type in ("SD", "CV"):
         sd = row.spread if row.spread_type == "SD" else row.spread / 100 * row.value
         bias, error = log_sd_moments(n) if n > 1 else (0.0, math.nan)
-        return sd, sd * math.exp(-bias), error, "log SD"
-    printed = width if math.isfinite(width) else row.spread
+        if (
+            row.spread_type == "CV" and row.statistic == "median"
+        ):  # the CV is that of the mean, which was not printed
+            return _Printed(sd, row.spread / 100 * math.exp(-bias), error, "log CV")
+        return _Printed(sd, sd * math.exp(-bias), error, "log SD")
     if row.spread_type == "IQR":
         if n < 2:
-            return printed / _IQR, printed / _IQR, math.nan, "log IQR"
-        sd = printed / (2 * _NORMAL.inv_cdf((0.75 * n - 0.125) / (n + 0.25)))
-        error = 1.1664 / math.sqrt(n)
-        return sd, sd * math.exp(error**2 / 2), error, "log IQR"
+            return _Printed(width / _IQR, width / _IQR, math.nan, "log IQR")
+        sd, error = width / _eta(n), 1.1664 / math.sqrt(n)
+        return _Printed(sd, sd * math.exp(error**2 / 2), error, "log IQR")
     d2, d3, _ = range_moments(n)
-    return printed / d2, printed / d2 * math.exp((d3 / d2) ** 2 / 2), d3 / d2, "log range"
+    if _skewed_range(row):
+        sd = math.log(row.upper / row.lower) / d2
+        return _Printed(width / d2, sd * math.exp((d3 / d2) ** 2 / 2), d3 / d2, "log range")
+    return _Printed(width / d2, width / d2 * math.exp((d3 / d2) ** 2 / 2), d3 / d2, "log range")
+
+
+def _printed_log_sd(row: Row, width: float) -> _Printed:
+    """The same of logarithms, beside a geometric mean."""
+    n, relative = row.n or 0, row.spread / row.value
+    if row.spread_type in ("SD", "CV"):
+        if row.spread_type == "CV":
+            sd = math.sqrt(math.log1p((row.spread / 100) ** 2))
+        else:
+            sd = math.sqrt(math.log((1 + math.sqrt(1 + 4 * relative**2)) / 2))
+        bias, error = log_sd_moments(n) if n > 1 else (0.0, math.nan)
+        return _Printed(sd, sd * math.exp(-bias), error, "log SD")
+    log_width = _log_width(row, width)
+    # of a width alone the middle is not known: how far it strays from the mean counts, the more the wider (sinh) the interval is
+    blind = 0.0 if row.lower > 0 else math.tanh(log_width / 2)
+    if row.spread_type == "IQR":
+        if n < 2:
+            return _Printed(log_width / _IQR, log_width / _IQR, math.nan, "log IQR")
+        sd, error = log_width / _eta(n), math.hypot(1.1664, 0.7229 * blind) / math.sqrt(n)
+        return _Printed(sd, sd * math.exp(error**2 / 2), error, "log IQR")
+    d2, d3, middle = range_moments(n)
+    sd = log_width / d2
+    error = math.hypot(d3, 2 * blind * math.sqrt(max(0.0, middle**2 - 1 / n))) / d2
+    return _Printed(sd, sd * math.exp(error**2 / 2), error, "log range")
+
+
+def _eta(n: int) -> float:
+    """Width of the IQR of n standard normals (Wan et al. 2014)."""
+    return 2 * _NORMAL.inv_cdf((0.75 * n - 0.125) / (n + 0.25))
+
+
+def _log_width(row: Row, width: float) -> float:
+    """Width of an interval of logarithms: by its ends, or where only a width was printed, as of one that is even around log value."""
+    return math.log(row.upper / row.lower) if row.lower > 0 else 2 * math.asinh(width / (2 * row.value))
 
 
 def evaluate(measure: Measured, s: Array, v: Array) -> Term:
@@ -492,17 +556,7 @@ def _median(x: Measured, s: Array, v: Array) -> Term:
     build = _Builder(s.shape)
     q, q_s = _quantile(s, 0.5)
     build.add("median", (q - x.row.value) / x.se, q_s / x.se, sigma=x.se)
-    if x.spread_label == "log IQR" and math.isfinite(x.sd):
-        high, high_s = _quantile(s, 0.75)
-        low, low_s = _quantile(s, 0.25)
-        sd, sd_s = (high - low) / _IQR, (high_s - low_s) / _IQR
-        floor = (_SPREAD_FLOOR * x.sd) ** 2
-        total = sd * sd + float(v.mean()) + floor
-        r = 0.5 * math.log(total / (x.sd**2 + floor)) / x.sd_error
-        by_v = np.full(v.shape, 0.5 / (total * x.sd_error * v.size))
-        build.add("log IQR", r, sd * sd_s / (total * x.sd_error), by_v, sigma=x.sd_error)
-    else:
-        _add_spread(build, x, s, v)
+    _add_spread(build, x, s, v)
     return build.term(q, q_s)
 
 
@@ -515,15 +569,57 @@ def _quantile(s: Array, probability: float) -> tuple[float, Array]:
 
 
 def _add_spread(build: _Builder, x: Measured, s: Array, v: Array) -> None:
-    """Residual of the log SD of samples plus noise."""
+    """Residual of the log spread of samples plus noise, of the kind that was printed."""
     if not math.isfinite(x.sd):
         return
+    if x.spread_label == "log IQR":
+        _add_quartiles(build, x, s, v)
+    elif x.spread_label == "log CV":
+        _add_relative_sd(build, x, s, v)
+    elif x.spread_label == "log range" and _skewed_range(x.row):
+        log_s, log_v, by_s, v_by_s, v_by_v = _log_samples(s, v, math.sqrt(x.row.lower * x.row.upper))
+        inner = _Builder(s.shape)
+        _add_sd(inner, x, log_s, log_v)
+        d_s, d_v = inner.by_s[0], inner.by_v[0]
+        build.add(
+            x.spread_label, inner.residuals[0], d_s * by_s + d_v * v_by_s, d_v * v_by_v, sigma=x.sd_error
+        )
+    else:
+        _add_sd(build, x, s, v)
+
+
+def _add_sd(build: _Builder, x: Measured, s: Array, v: Array) -> None:
     centred = s - s.mean()
     floor = (_SPREAD_FLOOR * x.sd) ** 2
     total = float((centred**2).mean()) + float(v.mean()) + floor
     r = 0.5 * math.log(total / (x.sd**2 + floor)) / x.sd_error
     scale = 1 / (total * x.sd_error * s.size)
     build.add(x.spread_label, r, centred * scale, np.full(v.shape, scale / 2), sigma=x.sd_error)
+
+
+def _add_quartiles(build: _Builder, x: Measured, s: Array, v: Array) -> None:
+    high, high_s = _quantile(s, 0.75)
+    low, low_s = _quantile(s, 0.25)
+    sd, sd_s = (high - low) / _IQR, (high_s - low_s) / _IQR
+    floor = (_SPREAD_FLOOR * x.sd) ** 2
+    total = sd * sd + float(v.mean()) + floor
+    r = 0.5 * math.log(total / (x.sd**2 + floor)) / x.sd_error
+    by_v = np.full(v.shape, 0.5 / (total * x.sd_error * v.size))
+    build.add(x.spread_label, r, sd * sd_s / (total * x.sd_error), by_v, sigma=x.sd_error)
+
+
+def _add_relative_sd(build: _Builder, x: Measured, s: Array, v: Array) -> None:
+    m = float(s.mean())
+    centred = s - m
+    variance = float((centred**2).mean()) + float(v.mean())
+    least = 1e-9 * abs(x.row.value)
+    safe = max(m, least)
+    floor = (_SPREAD_FLOOR * x.sd) ** 2
+    total = variance / safe**2 + floor
+    r = 0.5 * math.log(total / (x.sd**2 + floor)) / x.sd_error
+    scale = 1 / (total * x.sd_error * s.size * safe**2)
+    by_s = scale * (centred - (variance / safe if m > least else 0.0))
+    build.add(x.spread_label, r, by_s, np.full(v.shape, scale / 2), sigma=x.sd_error)
 
 
 def _log_samples(s: Array, v: Array, reference: float) -> tuple[Array, Array, Array, Array, Array]:
@@ -541,7 +637,8 @@ def _geometric_mean(x: Measured, s: Array, v: Array) -> Term:
     inner.add(
         "log mean", (g - math.log(x.row.value)) / x.se, np.full(s.shape, 1 / (x.se * s.size)), sigma=x.se
     )
-    _add_spread(inner, x, log_s, log_v)
+    if math.isfinite(x.sd):
+        _add_sd(inner, x, log_s, log_v)
     # chain from log samples to samples; densities stay those of the logarithms, which changes only the constant
     chained = _Builder(s.shape)
     for label, r, d_s, d_v in zip(inner.labels, inner.residuals, inner.by_s, inner.by_v, strict=True):
@@ -580,7 +677,7 @@ def _range(x: Measured, s: Array, v: Array) -> Term:
     row = x.row
     assert row.n is not None  # the reader asked for it
     d2, d3, middle_sd = range_moments(row.n)
-    on_log = row.lower > 0
+    on_log = _ends_above_zero(row)
     if on_log:
         lower, upper = math.log(row.lower), math.log(row.upper)
         z, zv, z_s, zv_s, zv_v = _log_samples(s, v, math.sqrt(row.lower * row.upper))
@@ -610,7 +707,7 @@ def _add_range(
     z_s, zv_s, zv_v = chain
     inner = _Builder(z.shape)
     unbiased = sd * math.exp(error**2 / 2)
-    _add_spread(inner, Measured(x.row, x.se, unbiased, error, False, "log range"), z, zv)
+    _add_sd(inner, Measured(x.row, x.se, unbiased, error, False, "log range"), z, zv)
     d_z, d_v = inner.by_s[0], inner.by_v[0]
     build.add("log range", inner.residuals[0], d_z * z_s + d_v * zv_s, d_v * zv_v, sigma=error)
 
@@ -690,11 +787,7 @@ def _dose_for_effect(x: Measured, s: Array, v: Array) -> Term:
 
 def _is_log_dose(row: Row) -> bool:
     """Whether a dose's printed interval is nearer to symmetric on the log scale."""
-    if row.spread_type != "CI95" or not row.lower > 0:
-        return False
-    natural = abs(row.upper + row.lower - 2 * row.value) / (row.upper - row.lower)
-    logarithmic = abs(math.log(row.upper * row.lower / row.value**2)) / math.log(row.upper / row.lower)
-    return logarithmic < natural
+    return row.spread_type == "CI95" and row.lower > 0 and _nearer_on_logs(row)
 
 
 def _dose_scale(log_dose: float) -> tuple[float, float]:
@@ -827,7 +920,7 @@ def observed(row: Row) -> float:
     """The number that stands against the prediction: the value, or the middle of a range without one."""
     if row.statistic != "range":
         return row.value
-    if row.lower > 0:
+    if _ends_above_zero(row):
         return math.sqrt(row.lower * row.upper)
     return (row.lower + row.upper) / 2
 

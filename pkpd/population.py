@@ -21,7 +21,7 @@ from pkpd.dosing import EventTable
 from pkpd.errors import DataError, InputError
 from pkpd.fit import FitResult, FitSpec, between_at, read_fit, typical_at
 from pkpd.kernel import Kernel, load
-from pkpd.simulate import check_count, normals, scattered, typical_values
+from pkpd.simulate import check_count, normals, scattered, typical_values, value_of
 from pkpd.sketch import Sketch
 from pkpd.solve import solve, spread, usable_cores
 
@@ -63,9 +63,9 @@ def virtual_subjects(
     vary: Collection[str] = ("between", "uncertainty"),
     draws: int | None = None,
     study: str | None = None,
-    covariates: Mapping[str, float | tuple[float, float]] | None = None,
+    covariates: Mapping[str, float | str | tuple[float | str, float]] | None = None,
     responders: str | None = None,
-    parameters: Mapping[str, float] | None = None,
+    parameters: Mapping[str, float | str] | None = None,
 ) -> Population:
     """Parameters of people that a fit has not seen.
 
@@ -80,7 +80,7 @@ def virtual_subjects(
         the scales that the fit has them on; those that the fit left out because they touch no row stay out.
     draws : how many draws of estimates and study effects there are; subject k has draw k modulo ``draws``. None: each subject its own.
     study : a study of the fit, with its own estimated effects.
-    covariates : what a subject brings along: a value in the model's units that all have, or (median, log-SD). Covariates of the model, such as the body surface,
+    covariates : what a subject brings along: a value that all have, in the model's units or a text with its unit, or (median, log-SD). Covariates of the model, such as the body surface,
         and parameters that differ between people, such as a baseline; the value is then that of the subject, and replaces what the fit says about it.
     responders : "low", "moderate" or "high", thirds of the spread between people of the one parameter whose spread was fitted and that does not show without drug.
     parameters : typical values that replace those of the fit, by name; people differ around them.
@@ -91,11 +91,14 @@ def virtual_subjects(
     check_count(subjects, seed)
     chosen = _varied(vary)
     result, spec, kernel = _read(fit)
+    for what, given in (("covariates", covariates), ("parameters", parameters)):
+        if given is not None and not isinstance(given, Mapping):
+            raise InputError(f'{what} are names with values, such as {{"BSA": 1.9}}, not {given!r:.60}')
     covariates, parameters = dict(covariates or {}), dict(parameters or {})
     _check_study(result, study, chosen)
     if twice := sorted(set(covariates) & set(parameters)):
         raise InputError(f"{twice[0]} is given both as a covariate and as a parameter")
-    typical_values(kernel, parameters)  # names and bounds
+    replaced = typical_values(kernel, parameters)  # names and bounds
 
     n_draws = 1
     if "uncertainty" in chosen or "study" in chosen:
@@ -105,8 +108,8 @@ def virtual_subjects(
     draw = np.arange(subjects, dtype=np.int64) % n_draws
     notes: list[str] = []
     typical, spread = _typical(result, spec, kernel, chosen, n_draws, seed, study, notes)
-    for name, value in parameters.items():
-        typical[:, kernel.PARAMETERS.index(name)] = value
+    for place in (kernel.PARAMETERS.index(name) for name in parameters):
+        typical[:, place] = replaced[place]
     z = normals(seed, subjects, kernel.n_params, SUBJECT)
     for name, given in covariates.items():
         place, median, sd = _covariate(kernel, result, name, given)
@@ -115,12 +118,12 @@ def virtual_subjects(
         _respond(kernel, result, chosen, covariates, responders, z, notes)
     values = scattered(kernel, typical[draw], spread[draw], z)
     moved = np.mean((values == kernel.LOWER) | (values == kernel.UPPER), axis=0) * (
-        kernel.LOWER < kernel.UPPER
-    )
+        (kernel.LOWER < kernel.UPPER) & ((np.ptp(typical, axis=0) > 0.0) | (spread > 0.0).any(axis=0))
+    )  # one that all have alike stands where it was put
     for place in map(int, np.flatnonzero(moved > CLIPPED)):
         low, high = kernel.LOWER[place], kernel.UPPER[place]
         notes.append(
-            f"{100 * moved[place]:.0f} % of the subjects have {kernel.PARAMETERS[place]} at a bound, {low:g} or {high:g} {kernel.UNITS[place]}."
+            f"{100 * moved[place]:.0f} % of the subjects have {kernel.PARAMETERS[place]} at a bound, {low:g} or {high:g}{'' if kernel.UNITS[place] == '1' else f' {kernel.UNITS[place]}'}."
         )
     for per, place in kernel.SIZES.items():
         low, high = PEOPLE[per]
@@ -315,7 +318,7 @@ def _typical(
 
 
 def _covariate(
-    kernel: Kernel, result: FitResult, name: str, given: float | tuple[float, float]
+    kernel: Kernel, result: FitResult, name: str, given: float | str | tuple[float | str, float]
 ) -> tuple[int, float, float]:
     """Place, median and log-SD of a covariate."""
     known = [n for n, kind in zip(kernel.PARAMETERS, kernel.KINDS, strict=True) if kind == "covariate"]
@@ -323,11 +326,11 @@ def _covariate(
     if name not in known:
         raise InputError(f'{kernel.NAME} has no covariate "{name}"; known are {", ".join(known)}')
     place = kernel.PARAMETERS.index(name)
-    pair = (given, 0.0) if isinstance(given, int | float | np.number) else tuple(given)
-    median, sd = pair if len(pair) == 2 else (np.nan, np.nan)
-    if not 0.0 <= sd < np.inf:
+    pair = tuple(given) if isinstance(given, Sequence) and not isinstance(given, str) else (given, 0.0)
+    median, sd = (value_of(kernel, name, pair[0]), pair[1]) if len(pair) == 2 else (np.nan, np.nan)
+    if isinstance(sd, str) or not 0.0 <= sd < np.inf:
         raise InputError(f"{name} = {given!r} must be a value, or a median and a log-SD such as (1.9, 0.1)")
-    typical_values(kernel, {name: median})  # bounds
+    typical_values(kernel, {name: pair[0]})  # bounds
     # not every model states bounds for what a person brings along
     if median < 0.0 < kernel.VALUES[place] or (median == 0.0 and (sd or place in kernel.SIZES.values())):
         raise InputError(f"{name} = {median:g} [{kernel.UNITS[place]}] must be positive")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -95,7 +96,7 @@ def simulate(
     schedule: str | Schedule,
     times: ArrayLike | None = None,
     *,
-    parameters: Mapping[str, float] | None = None,
+    parameters: Mapping[str, float | str] | None = None,
     subjects: int = 1,
     seed: int = 0,
     rtol: float = 1e-6,
@@ -112,7 +113,7 @@ def simulate(
     model : name in the library, path of a model file, or a loaded kernel.
     schedule : in the schedule language, such as "1 MIU sc daily x5 every 28 d x3".
     times : output times in the model's time unit; by default 201 points to twice the schedule's span, at least one day.
-    parameters : values that replace those of the model file, by name, in the model's units.
+    parameters : values that replace those of the model file, by name: numbers in the model's units, or texts such as "80 mL/min".
     subjects : 1 is the typical subject; more are drawn from the model's between-subject variability, subject k always with the same draws for a
         seed, however many there are and on however many threads.
     rtol, atol, method : as in ``pkpd.solve.solve``.
@@ -174,7 +175,7 @@ _parsed = lru_cache(maxsize=256)(Schedule.parse)  # reading a schedule takes a t
 
 
 def population(
-    kernel: Kernel, subjects: int, seed: int = 0, parameters: Mapping[str, float] | None = None
+    kernel: Kernel, subjects: int, seed: int = 0, parameters: Mapping[str, float | str] | None = None
 ) -> Floats:
     """Parameters of virtual subjects, (subjects, n_params); one subject is the typical one.
 
@@ -223,19 +224,54 @@ def scattered(kernel: Kernel, typical: Floats, spread: Floats, z: Floats) -> Flo
     return np.clip(typical * np.exp(spread * z), kernel.LOWER, kernel.UPPER)
 
 
-def typical_values(kernel: Kernel, parameters: Mapping[str, float] | None = None) -> Floats:
-    """The model's values with replacements by name, (n_params,); names and bounds are checked."""
+def typical_values(kernel: Kernel, parameters: Mapping[str, float | str] | None = None) -> Floats:
+    """The model's values with replacements by name, (n_params,), numbers or texts with a unit; names and bounds are checked.
+
+    A value below zero that nothing bounds, of a parameter whose own value is above, is warned of.
+    """
     values = np.array(kernel.VALUES, dtype=np.float64)
-    for name, value in (parameters or {}).items():
+    if parameters is not None and not isinstance(parameters, Mapping):
+        raise InputError(
+            f'parameters are names with values, such as {{"{kernel.PARAMETERS[0]}": {kernel.VALUES[0]:g}}}, not {parameters!r:.60}'
+        )
+    for name, given in (parameters or {}).items():
         index = index_of(name, kernel.PARAMETERS, "parameter", kernel)
+        value = value_of(kernel, name, given)
         if not (np.isfinite(value) and kernel.LOWER[index] <= value <= kernel.UPPER[index]):
             raise InputError(
-                f"{name} = {value!r} is outside its bounds {kernel.LOWER[index]:g} .. {kernel.UPPER[index]:g} [{kernel.UNITS[index]}]"
+                f"{name} = {given} is outside its bounds {kernel.LOWER[index]:g} .. {kernel.UPPER[index]:g} [{kernel.UNITS[index]}]"
             )
         if value < lowest(kernel, index):
             raise InputError(f"{name} = {value:g} [{kernel.UNITS[index]}] must be positive")
+        if value < 0.0 < values[index]:
+            warnings.warn(
+                f"{name} = {value:g} {kernel.UNITS[index]} is below zero, where the model has {values[index]:g} and states no bounds: "
+                "a clearance, a volume or a rate constant below zero makes no sense",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         values[index] = value
     return values
+
+
+def value_of(kernel: Kernel, name: str, given: Any) -> float:
+    """A value of a parameter in the model's unit: a number, or a text such as "80 mL/min", which is converted; without a unit it is in the model's.
+
+    Raises ``InputError`` for anything else, and ``UnitError`` for a unit that does not fit.
+    """
+    unit = kernel.UNITS[list(kernel.PARAMETERS).index(name)]
+    if isinstance(given, str):
+        from pkpd import units
+
+        value, stated = units.quantity(given)
+        bare = given.lstrip("0123456789.+-eE ")
+        if any(character.isalpha() or character == "%" for character in bare):
+            value *= units.factor(stated, unit)
+        return value
+    if isinstance(given, bool | np.bool_) or not isinstance(given, int | float | np.integer | np.floating):
+        shown = "a number" if unit == "1" else f'a number in {unit}, or a text with its unit such as "2 {unit}"'
+        raise InputError(f"{name} = {given!r:.60} must be {shown}")
+    return float(given)
 
 
 def lowest(kernel: Kernel, index: int) -> float:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -350,6 +351,74 @@ def test_interrupt_is_code_130_without_traceback():
 
 
 # --- fit and report ---------------------------------------------------------------------------------------------------
+
+
+def test_what_a_fit_wrote_is_compared_with_and_searched_in(pkpd, tmp_path):
+    toy.write(tmp_path / "toy")
+    assert pkpd("fit", "./toy", "--quick", "-q")[0] == 0
+    (tmp_path / "toy").rename(tmp_path / "elsewhere")  # the folder holds all that it takes
+    few = ("--fit", "results/toy", "--subjects", "60", "--draws", "10")
+    code, out, err = pkpd("compare", "100 mg oral daily x3", "200 mg oral daily x3", *few)
+    assert code == 0 and "Cmax (mg/L)" in out, err
+    assert "at a bound, 0 or 1" not in out  # what all have alike was put there
+    assert pkpd("report", "results/toy", "-o", "again", "-q")[0] == 0
+    assert Path("again/toy/fit.toml").read_bytes() == Path("elsewhere/fit.toml").read_bytes()
+    asked = ("--dose", "50, 100 mg", "--route", "oral", "--days", "1", "--interval", "7 d", "--cycles", "1, 2")
+    code, out, err = pkpd("optimise", *asked, "--fit", "./again", *few[2:])
+    assert code == 0, err
+    assert out.startswith("objectives   max AUC; min dose per 28 days\n")
+    Path("again/toy/fit.toml").unlink()
+    code, _, err = pkpd("compare", "100 mg oral once", "--fit", "./again")
+    assert code == 3 and 'the result of the fit "toy" without the files' in err
+
+
+def test_a_report_of_a_fit_of_the_library_is_enough(pkpd, tmp_path):
+    Path("written").mkdir()
+    Path("written/result.json").write_bytes((library.root() / "fits/low_dose_il2/result.json").read_bytes())
+    code, out, _ = pkpd("compare", "1 MIU sc once", "--fit", "./written", "--subjects", "8")
+    assert code == 0 and "Treg mean fold" in out
+
+
+@pytest.mark.parametrize("columns", ["ID,TIME,AMT,DV,EVID", "id;time;dv", "C,ID,TIME,AMT"])
+def test_records_of_single_subjects_are_no_fit_and_one_sentence(pkpd, tmp_path, columns):
+    Path("nm.csv").write_text(f"{columns}\n1,0,100,.,1\n")
+    toy.write(tmp_path / "toy")
+    for asked in ("nm.csv", "./nm.csv", "./toy"):
+        if asked == "./toy":
+            if ";" in columns:
+                continue  # a table of published numbers has commas
+            Path("toy/data.csv").write_text(Path("nm.csv").read_text())
+        code, _, err = pkpd("fit", asked)
+        assert code == 3 and len(err.splitlines()) == 1
+        assert "single subjects (as for NONMEM), which pkpd simulates" in err
+    Path("notes.csv").write_text("a,b\n")
+    assert "is a file; a fit is a folder" in pkpd("fit", "notes.csv")[2]
+
+
+UNBOUNDED = """model a model without bounds
+time h
+parameter CL = 3 [L/h]
+parameter V = 30 [L]
+parameter shift = 0 [mg/L]
+state A [mg]
+d A = -CL/V*A
+route iv -> A
+output C = A/V + shift [mg/L]
+"""
+
+
+def test_a_value_is_set_once_and_below_zero_with_a_warning(pkpd):
+    Path("my.model").write_text(UNBOUNDED)
+    run = ("simulate", "./my.model", "100 mg iv once", "--times", "0, 1", "--json")
+    code, out, err = pkpd(*run, "--set", "CL=3", "--set", "CL = 4 L/h")
+    assert (code, out) == (3, "")
+    assert 'error: --set "CL = 4 L/h": CL is set twice; leave one of them out\n' in err
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        code, _, err = pkpd(*run, "--set", "CL=-3")
+        assert code == 0 and "\nwarning: CL = -3 L/h is below zero, where the model has 3" in f"\n{err}"
+        assert pkpd(*run, "-q", "--set", "CL=-3")[2] == ""
+    assert pkpd(*run, "--set", "shift=-3")[0] == 0  # of which nothing says that it is above zero
 
 
 def test_fit_writes_a_report_and_says_where(pkpd, tmp_path):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pkpd.adaptive import BY_RULES
 from pkpd.compare import MAIN, Scene, compare, horizon, letters, relevant
 from pkpd.compare import scene as module
-from pkpd.compare.comparison import COLUMNS, paired, shares_of_better, uncertainties, uncertainty
+from pkpd.compare.comparison import COLUMNS, between, paired, shares_of_better, uncertainties, uncertainty
 from pkpd.dosing import EventTable, Schedule
 from pkpd.endpoints import Endpoint, Relevant, evaluate
 from pkpd.endpoints.endpoint import TENTH_OF_BASELINE
@@ -260,10 +260,10 @@ def test_the_uncertainty_of_the_median_is_what_draws_differ_by_and_not_what_few_
     numbers, draw = crossed(1.0, within)
     low, high = uncertainty(numbers, draw)
     expected = np.quantile(
-        crossed(1.0, 0.0)[0], (0.05, 0.95)
+        crossed(1.0, 0.0)[0], (0.05, 0.95), method="weibull"
     )  # of the same draws without what subjects scatter
     np.testing.assert_allclose((low, high), expected, atol=0.1 + 0.03 * within)
-    raw = np.quantile([np.median(numbers[draw == d]) for d in range(400)], (0.05, 0.95))
+    raw = between(np.array([[np.median(numbers[draw == d]) for d in range(400)]]))
     assert np.ptp(raw) > high - low
 
 
@@ -280,7 +280,7 @@ def test_with_few_subjects_of_a_draw_the_interval_is_on_average_as_wide_as_that_
         if skewed:
             apart = (np.exp(0.6 * apart) - 1) / 0.6  # with median nought
         found.append(np.diff(uncertainty(centre[draw] + apart, draw))[0])
-        true.append(np.diff(np.quantile(centre, (0.05, 0.95)))[0])
+        true.append(np.diff(between(centre[None])[0])[0])
     assert np.mean(found) == pytest.approx(np.mean(true), rel=0.06)
 
 
@@ -306,8 +306,51 @@ def test_without_scatter_between_subjects_it_is_the_quantiles_of_the_draws():
     of_draw = rng.normal(size=40)
     draw = np.arange(400) % 40
     np.testing.assert_allclose(
-        uncertainty(of_draw[draw], draw), np.quantile(of_draw, (0.05, 0.95)), rtol=1e-12
+        uncertainty(of_draw[draw], draw), between(of_draw[None])[0], rtol=1e-12
     )
+
+
+@pytest.mark.parametrize("draws", [10, 12, 18, 19, 25, 60])
+def test_ninety_percent_of_draws_lie_between_the_ends_of_others(draws):
+    generator = np.random.default_rng(draws)
+    ends = between(generator.normal(size=(20_000, draws)))
+    one_more = generator.normal(size=20_000)
+    inside = (ends[:, 0] < one_more) & (one_more < ends[:, 1])
+    assert np.mean(inside) == pytest.approx(0.9, abs=0.0065)  # three standard errors
+    one = between(np.arange(draws, dtype=float)[None])[0]
+    assert one.sum() == pytest.approx(draws - 1) and one[0] < draws / 2 < one[1]
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say():
+    """Truths are drawn from the fit; what other draws of it print covers the medians of nine truths in ten, and nine subjects in ten of them."""
+    schedules = ("1 MIU sc daily x5", "2 MIU sc daily x5")
+    truth = Scene.create(subjects=100 * 200, draws=100, seed=991, until_days=28)
+    first, second = truth.arms(schedules)
+    draw = truth.population.draw
+    counted: dict[str, list[float]] = {}
+    for seed in range(1, 13):
+        scene = Scene.create(subjects=250, draws=25, seed=seed, until_days=28)
+        for row in compare(scene.arms(schedules)).rows:
+            endpoint = row.endpoint
+            if row.arm != schedules[1] or row.missing or row.beyond or endpoint.group == "burden":
+                continue
+            if endpoint.name in ("adverse event", "Tmax", "Treg time to peak", "Treg rebound"):
+                continue  # steps, or nought in most
+            own = second.endpoints[endpoint]
+            apart = paired(own, first.endpoints[endpoint])
+            for what, values, low, high, of_draws in (
+                ("subjects", own, row.low, row.high, False),
+                ("differences of subjects", apart, row.difference_low, row.difference_high, False),
+                ("medians", own, row.median_low, row.median_high, True),
+                ("median differences", apart, row.difference_median_low, row.difference_median_high, True),
+            ):
+                if of_draws:
+                    values = np.array([np.nanmedian(values[draw == k]) for k in range(100)])
+                values = values[np.isfinite(values)]
+                counted.setdefault(what, []).append(np.mean((low <= values) & (values <= high)))
+    assert len(counted["medians"]) > 200
+    for what, shares in counted.items():
+        assert np.mean(shares) == pytest.approx(0.9, abs=0.025), what
 
 
 @given(seed=st.integers(0, 1000), shift=st.floats(-5, 5), factor=st.floats(0.1, 10))

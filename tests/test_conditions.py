@@ -173,6 +173,7 @@ def test_a_condition_that_a_parameter_turns_round():
     )
     for k2, c, begin, end in (
         (2.0, 100.0, 50.0, 60.0),
+        (0.01, 0.5, 50.0, 60.0),
         (-1.0, -7.0, 0.0, 7.0),
         (0.0, 1.0, 0.0, 0.0),
         (0.0, -1.0, 0.0, 60.0),
@@ -279,6 +280,52 @@ def test_derivatives_where_a_dose_jumps_over_the_level():
     np.testing.assert_allclose(found.sensitivities[0, 0, 0], by, rtol=1e-4)
 
 
+@pytest.mark.parametrize("method", SINGLE)
+@pytest.mark.parametrize("early", [1e-3, 1e-5, 1e-7])
+def test_a_crossing_soon_after_a_breakpoint_is_where_it_is(method, early):
+    """A dose of nothing restarts the steps just before A crosses c."""
+    k = kernel(FILL)
+    crossing = np.log(100.0 / 30.0) / 0.5
+    doses = table(k, (crossing - early - 0.25, 0.0, "iv"))
+    found = solve(k, k.VALUES, doses, [6.0], directions=["A0", "c", "k"], method=method, rtol=1e-9).check()
+    assert found.outputs[0, 0, 0] == pytest.approx(140.0, rel=1e-7)
+    np.testing.assert_allclose(found.sensitivities[0, 0, 0], [2.0, -2.0, 0.0], rtol=1e-6, atol=1e-4)
+
+
+BOTH = """
+model      from a on, what leaves A is kept in z as long as A is above a level, and until b, in y as long as A is below another
+time       h
+parameter  a = 1 [h]
+parameter  b = 4 [h]
+parameter  A0 = 100 [mg]
+parameter  c = 30 [mg]
+parameter  e = 25 [mg]
+parameter  k = 0.5 [1/h]
+state      A = A0 [mg]
+state      z [mg]
+state      y [mg]
+d A = -k*A
+d z = piecewise(0, t < a, piecewise(k*A, A > c, 0))
+d y = piecewise(k*A, A < e, 0)*piecewise(1, t <= b, 0)
+output     z [mg]
+output     y [mg]
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_conditions_on_time_and_states_in_one_model(method):
+    """z is A(a) - c, y is e - A(b)."""
+    k = kernel(BOTH)
+    assert (len(k.CONDITIONS), k.N_TIMERS) == (4, 2)
+    names = ["a", "b", "A0", "c", "e", "k"]
+    found = run(BOTH, [6.0], directions=names, method=method, rtol=1e-8)
+    at_a, at_b = 100.0 * np.exp(-0.5), 100.0 * np.exp(-2.0)
+    np.testing.assert_allclose(found.outputs[0, 0], [at_a - 30.0, 25.0 - at_b], rtol=1e-6)
+    by_z = [-0.5 * at_a, 0.0, at_a / 100.0, -1.0, 0.0, -at_a]
+    by_y = [0.0, 0.5 * at_b, -at_b / 100.0, 0.0, 1.0, 4.0 * at_b]
+    np.testing.assert_allclose(found.sensitivities[0, 0], [by_z, by_y], rtol=1e-5, atol=1e-6)
+
+
 SWING = """
 model      a swing, and for how long it is above a level
 time       h
@@ -314,6 +361,58 @@ def test_every_crossing_of_many_counts(method, c):
     steep = 1.0 / np.sqrt(1.0 - c * c)  # an error of s is one of that many times as much in each crossing
     assert found.outputs[0, 0, 0] == pytest.approx(expected, abs=2 * turns * 5e-8 * steep)
     assert found.sensitivities[0, 0, 0, 0] == pytest.approx(slope, rel=1e-4)
+
+
+TWO = """
+model      two swings above two levels, one of which is visited briefly
+time       h
+parameter  low = 0.3 [1]
+parameter  high = 0.999 [1]
+parameter  w = 1 [1/h]
+parameter  v = 0.37 [1/h]
+state      s = 0 [1]
+state      q = 1 [1]
+state      a = 0 [1]
+state      b = 1 [1]
+state      x = 0 [h]
+state      y = 0 [h]
+d s = w*q
+d q = -w*s
+d a = v*b
+d b = -v*a
+d x = piecewise(1, s > high, 0)
+d y = piecewise(1, a > low, 0)
+output     x [h]
+output     y [h]
+"""
+
+
+@pytest.mark.parametrize("method", SINGLE)
+@pytest.mark.parametrize(("rtol", "high"), [(1e-3, 0.9), (1e-5, 0.99), (1e-7, 0.9999)])
+def test_conditions_change_by_themselves_and_short_visits_are_seen(method, rtol, high):
+    """A visit begins and ends within one step. Each quantity has its own level's derivative, and no other's."""
+    turns = 4
+    until = turns * 2 * np.pi
+    found = run(
+        TWO,
+        [until],
+        parameters={"high": high},
+        directions=["low", "high", "w", "v"],
+        method=method,
+        rtol=rtol,
+    )
+    steep = 1.0 / np.sqrt(1.0 - high**2)
+    x = turns * (np.pi - 2 * np.arcsin(high))
+    full, rest = divmod(0.37 * until, 2 * np.pi)  # one turn and a half: the second visit is over
+    visits = full + (rest > np.pi - np.arcsin(0.3))
+    y = visits * (np.pi - 2 * np.arcsin(0.3)) / 0.37
+    assert found.outputs[0, 0, 0] == pytest.approx(x, abs=turns * 40 * rtol * steep)
+    assert found.outputs[0, 0, 1] == pytest.approx(y, abs=40 * rtol * 4 / 0.37)
+    low, level, w, v = found.sensitivities[0, 0].T
+    assert low[1] == pytest.approx(-visits * 2 / np.sqrt(1.0 - 0.09) / 0.37, rel=300 * rtol)
+    assert level[0] == pytest.approx(-turns * 2 * steep, rel=40 * rtol * steep**2)
+    assert v[1] == pytest.approx(-y / 0.37, rel=300 * rtol)
+    assert low[0] == level[1] == w[1] == v[0] == 0.0
 
 
 def test_a_level_that_is_only_touched_has_no_derivative():

@@ -762,3 +762,19 @@ def test_outputs_before_an_event_have_the_gradients_of_what_came_so_far():
     assert np.allclose(found.sensitivities[0, :, 0], exact, rtol=1e-7, atol=1e-9)
     with pytest.raises(InputError, match=r"ranks must be numbers of shape \(2,\)"):
         solve(k, typical_values(k), events, [2.0, 2.0], ranks=[0.5])
+
+
+def test_the_gradient_of_an_added_steady_state_is_without_that_of_the_initial_values():
+    """b WT at rest, and above it 50/(1 - exp(-6 k)) of all doses there ever were."""
+    k = kernel(RESTING)
+    dose = table(k, steady(50.0, 6.0, time=5.0, kind=STEADY_ADDED))
+    found = solve(
+        k, typical_values(k), dose, [5.0, 8.0], directions=["b", "k", "dose[0]"], rtol=1e-10
+    ).check()
+    e = np.exp(-0.6)
+    fading = np.exp(-0.1 * np.array([0.0, 3.0]))
+    above = 50.0 / (1 - e)
+    assert found.outputs[0, :, 0] == pytest.approx(700.0 + above * fading, rel=1e-8)
+    by_k = -50.0 * 6.0 * e / (1 - e) ** 2 * fading - above * np.array([0.0, 3.0]) * fading
+    expected = np.column_stack([[70.0, 70.0], by_k, fading / (1 - e)])
+    np.testing.assert_allclose(found.sensitivities[0, :, 0], expected, rtol=1e-5)

@@ -34,7 +34,7 @@ def test_the_stated_optimum_is_one(name):
         mean_only=spec.mean_only, estimated=estimated,
     )  # fmt: skip
     x = np.array([stated[c.name]["x"] for c in estimated])
-    evaluation = objective.evaluate(x, jacobian=True, everything=True)
+    evaluation = objective.evaluate(x, jacobian=True)
 
     minus_2ll, constants = minus_2ll_of(evaluation)
     assert minus_2ll - constants == pytest.approx(expected["optimum"]["ofv"], abs=0.5)

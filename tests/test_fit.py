@@ -4,15 +4,20 @@ not identify."""
 import importlib
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import toy
+from scipy.optimize import minimize_scalar
 
-from pkpd.data import Data, parse_data
+from pkpd.data import Data, parse_data, read_data
+from pkpd.dosing import Schedule
 from pkpd.errors import ConvergenceError, DataError
+from pkpd.files import to_json
 from pkpd.fit import (
     Check,
     FitResult,
@@ -25,6 +30,8 @@ from pkpd.fit import (
     StudyEffect,
     System,
 )
+from pkpd.fit.assess import subjects_errors
+from pkpd.simulate import simulate
 from pkpd.symbolic.model import Distribution, Parameter
 
 fitting = importlib.import_module("pkpd.fit")  # pkpd.fit itself is the function
@@ -209,11 +216,136 @@ def test_residuals_without_and_with_jacobian_agree_and_repeat():
     np.testing.assert_array_equal(plain.residuals, objective(every_kind()).evaluate(o.start).residuals)
 
 
+def test_an_evaluation_does_not_depend_on_those_before_it():
+    # bit for bit: in any order, with or without Jacobian before, from any thread, and by a new objective
+    rows = every_kind()
+    o = objective(rows)
+    generator = np.random.default_rng(9)
+    points = [o.start + 0.2 * generator.standard_normal(o.start.size) for _ in range(4)]
+    alone = [objective(rows).evaluate(x, jacobian=True) for x in points]
+    for k in (2, 0, 3, 1, 1, 0, 2, 3):
+        if k % 2:
+            o.evaluate(points[k - 1])
+        plain = o.evaluate(points[k])
+        for again in (o.evaluate(points[k], jacobian=True), o.with_jacobian(points[k], plain)):
+            np.testing.assert_array_equal(again.residuals, alone[k].residuals)
+            np.testing.assert_array_equal(again.jacobian, alone[k].jacobian)
+            np.testing.assert_array_equal(again.predicted_jacobian, alone[k].predicted_jacobian)
+    shared = objective(rows)
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda k: shared.evaluate(points[k % 4], jacobian=True), range(16)))
+    for k, found in enumerate(together):
+        np.testing.assert_array_equal(found.residuals, alone[k % 4].residuals)
+        np.testing.assert_array_equal(found.jacobian, alone[k % 4].jacobian)
+    assert shared.bad == 0
+
+
+def test_an_objective_of_a_compiled_model_has_no_memory(tmp_path):
+    spec = fitting.read_fit(toy.write(tmp_path / "toy"))
+    s = System.load(spec.main.model)
+    rows = fitting.in_units(read_data(spec.data), s).rows
+
+    def made():
+        return Objective(s, spec.main, rows, options=spec.options)
+
+    o, x = made(), made().start
+    moved = x + 0.3
+    first = o.evaluate(x, jacobian=True)
+    o.evaluate(moved, jacobian=True)
+    for other in (o.evaluate(x, jacobian=True), made().evaluate(x, jacobian=True)):
+        np.testing.assert_array_equal(other.residuals, first.residuals)
+        np.testing.assert_array_equal(other.jacobian, first.jacobian)
+    late = made()
+    late.evaluate(moved, jacobian=True)
+    np.testing.assert_array_equal(late.evaluate(x, jacobian=True).jacobian, first.jacobian)
+
+
+def test_a_parameter_that_is_idle_at_the_start_only_is_not_left_out():
+    # with Emax = 0 EC50 moves nothing there, but everywhere else
+    rows = data(
+        line("a", time="1", value=60, spread=2, spread_type="SE"),
+        line("b", time="4", value=55, spread=2, spread_type="SE"),
+    )
+    s = system(Emax=parameter("Emax", 0.0, "1", ("uniform", (-5.0, 5.0)), lower=-math.inf))
+    o = objective(rows, ModelSpec("direct", free={"Emax": None, "EC50": None}), of=s)
+    assert o.start[0] == 0 and not o.evaluate(o.start, jacobian=True).jacobian[:, 1].any()
+    assert np.all(o.evaluate(o.start + np.array([1.0, 0.0]), jacobian=True).jacobian[:, 1] != 0)
+
+
+def test_what_moves_nothing_of_an_arm_is_not_differentiated():
+    rows = data(
+        line("b", schedule="none", time="0", value=50, spread=2, spread_type="SE"),
+        line("a", value=60, spread=2, spread_type="SE"),
+    )
+    o = objective(rows)
+    placebo, dosed = (o._directions[k] for k in (0, 1))
+    assert placebo == (NAMES.index("E0"),) and dosed == tuple(range(6))
+
+
+def test_a_direction_that_comes_to_life_far_from_the_start_is_found_at_the_optimum():
+    class Threshold(Solver):
+        """EC50 acts only where E0 is above 70, far from the start."""
+
+        def __call__(self, kernel, parameters, events, times, *, directions=(), **given):
+            found = super().__call__(kernel, parameters, events, times, directions=directions, **given)
+            if directions and 5 in directions:
+                low = parameters[:, 3] < 70
+                found.sensitivities[low, ..., list(directions).index(5)] = 0
+            return found
+
+    rows = data(line("a", time="1", value=160, spread=2, spread_type="SE"), line("b", time="0", schedule="none", value=95, spread=2,
+                spread_type="SE"))  # fmt: skip
+    s = system(E0=parameter("E0", 50.0, "1/uL", ("lognormal", (50.0, 0.1))))
+    o = objective(rows, ModelSpec("direct", free={"E0": None, "EC50": None}), of=s, solve=Threshold())
+    assert o.widened(o.start) is o
+    far = o.start + np.array([0.8, 0.0])
+    assert not o.evaluate(far, jacobian=True).jacobian[:, 1].any()
+    wider = o.widened(far)
+    assert wider.evaluate(far, jacobian=True).jacobian[0, 1] != 0
+    np.testing.assert_array_equal(wider.evaluate(far).residuals, o.evaluate(far).residuals)
+
+
 def test_the_baseline_is_taken_before_a_bolus_at_time_zero():
     # the response jumps with an IV bolus: relative to just after the dose the change would be about nothing
     o = objective(data(line("r", schedule="20 mg iv once", measure="percent_change", time="0.01", value=60, unit="percent",
                             spread=20, spread_type="SE")))  # fmt: skip
     assert o.evaluate(o.start).terms[0].predicted > 30
+
+
+def test_time_counts_from_day_0_of_the_schedule_not_from_its_first_dose():
+    rows = data(
+        line("late", schedule="20 mg iv once from day 1", output="conc", time="26", value=0.5, unit="mg/L"),
+        line("plain", schedule="20 mg iv once", output="conc", time="2", value=0.5, unit="mg/L"),
+        line("before", schedule="20 mg iv once from day 1", time="23"),
+        line("change", schedule="20 mg iv once from day 1", measure="percent_change", time="1.05", time_unit="d", value=50, unit="percent"),
+        line("peak", schedule="20 mg sc once from day 1", output="conc", reducer="tmax", time="0..48", value=2, unit="h", spread=1,
+             spread_type="SD"),
+        line("peak_after", schedule="20 mg sc once", output="conc", reducer="tmax", time="0..24", value=2, unit="h", spread=1, spread_type="SD"),
+    )  # fmt: skip
+    o = objective(rows, ModelSpec("direct"), options=replace(OPTIONS, subjects=1))
+    found = {row.id: term.predicted for row, term in zip(o.rows, o.evaluate(o.start).terms, strict=True)}
+    assert found["late"] == pytest.approx(20 / 30 * math.exp(-4 / 30 * 2), rel=1e-12)
+    assert found["plain"] == pytest.approx(found["late"], rel=1e-12)
+    assert found["before"] == pytest.approx(
+        50.0, rel=1e-12
+    )  # day 0 is before the dose, and so is the baseline
+    c = 20 / 30 * math.exp(-4 / 30 * 1.2)
+    assert found["change"] == pytest.approx(100 * 2 * c / (1 + c), rel=1e-9)
+    assert found["peak"] == pytest.approx(24 + found["peak_after"], abs=0.05)
+
+
+def test_time_of_a_row_is_the_clock_of_simulate(tmp_path):
+    schedule = "100 mg oral once from day 1"
+    lines = [
+        "row,study,arm,n,schedule,output,measure,reducer,time,time_unit,statistic,value,unit,source,provenance"
+    ]
+    lines += [f"r{h},A,a,6,{schedule},C,value,at,{h},h,mean,1,mg/L,made up,reported" for h in (12, 25, 30)]
+    s = System.load("one_compartment_oral")
+    spec = replace(SPEC, main=ModelSpec("one_compartment_oral"), options=Options(subjects=1, rtol=1e-9))
+    o = Objective(s, spec.main, fitting.in_units(parse_data("\n".join(lines)), s).rows, options=spec.options)
+    profile = simulate(s.kernel, Schedule.parse(schedule), times=[12.0, 25.0, 30.0], rtol=1e-9)["C"][0]
+    np.testing.assert_allclose([term.predicted for term in o.evaluate(o.start).terms], profile, rtol=1e-6)
+    assert profile[0] == 0 < profile[1]
 
 
 # --- recovering a known truth -----------------------------------------------------------------------------------------
@@ -387,6 +519,57 @@ def test_an_estimate_at_its_bound_says_so():
     assert found.estimates[0].value == pytest.approx(70.0)
 
 
+def test_an_optimum_beyond_flat_bounds_is_found_on_them_and_the_others_go_on():
+    # CL and V without priors, V kept below what the data say: the best CL is that of the bound, by SciPy in closed form
+    times = (0.5, 2.0, 6.0, 12.0)
+    truth = [20 / 9 * math.exp(-3.0 / 9 * t) for t in times]
+    rows = data(*(line(f"c{t:g}", schedule="20 mg iv once", output="conc", time=f"{t:g}", value=repr(c), unit="mg/L", spread=repr(0.02 * c),
+                       spread_type="SE") for t, c in zip(times, truth, strict=True)))  # fmt: skip
+    s = system(CL=parameter("CL", 4.0, "L/h"), V=parameter("V", 3.0, "L"))
+    model = ModelSpec("direct", free={"CL": Prior("uniform", 0.1, 50), "V": Prior("uniform", 1, 6)})
+    found = fitting.run(
+        replace(SPEC, main=model, options=replace(OPTIONS, subjects=1, starts=3)),
+        s,
+        rows,
+        solve=Solver(),
+        jobs=1,
+    )
+
+    def cost(CL):
+        return sum(
+            ((20 / 6 * math.exp(-CL / 6 * t) - c) / (0.02 * c)) ** 2
+            for t, c in zip(times, truth, strict=True)
+        )
+
+    right = minimize_scalar(cost, bounds=(0.1, 50), method="bounded", options={"xatol": 1e-10})
+    assert found.converged and found.values["V"] == pytest.approx(6.0, rel=1e-12)
+    assert found.ofv == pytest.approx(right.fun, abs=OPTIONS.tolerance)
+    assert found.values["CL"] == pytest.approx(right.x, rel=1e-3)
+    assert {e.name: e.at_bound for e in found.estimates} == {"CL": False, "V": True}
+
+
+def test_a_shift_without_a_prior_starts_at_zero_and_is_estimated_with_its_standard_error():
+    rows = data(line("b", schedule="none", time="0", value=50, spread=0.5, spread_type="SE"),
+                line("a", time="2", value=44, spread=1.0, spread_type="SE"))  # fmt: skip
+    s = system(Emax=parameter("Emax", 0.0, "1", lower=-math.inf))
+    model = ModelSpec("direct", free={"E0": Prior("lognormal", 40, 1.0), "Emax": None})
+    found = fitting.run(
+        replace(SPEC, main=model, options=replace(OPTIONS, subjects=1)), s, rows, solve=Solver(), jobs=1
+    )
+    c = float(
+        outputs(
+            np.array([1.2, 4.0, 30, 50, 0, 1.0]),
+            SimpleNamespace(time=[0.0], amount=[20.0], route=[0]),
+            np.array([2.0]),
+        )[0, 0]
+    )
+    effect = c / (1.0 + c)
+    e = {e.name: e for e in found.estimates}["Emax"]
+    assert found.converged and e.value == pytest.approx((44 / 50 - 1) / effect, rel=2e-3)
+    assert e.x_sd == pytest.approx(math.hypot(1.0, 0.5 * 44 / 50) / 50 / effect, rel=0.01)
+    assert e.verdict == "the data inform" and found.condition_number < 1e3
+
+
 def test_study_effects_that_touch_no_row_are_left_out(result):
     rows = data(line("b", time="0", value=50, spread=0.5, spread_type="SE"), line("c", "B", schedule="none", time="0", value=50,
                 spread=0.5, spread_type="SE"))  # fmt: skip
@@ -476,7 +659,7 @@ def test_left_out_studies_are_predicted_with_the_density_of_their_marginal_distr
         precision = 1 / 100 + len(others) / 4
         mean, variance = (50 / 100 + sum(others) / 4) / precision, 1 / precision + 4
         expected = -0.5 * ((value - mean) ** 2 / variance + math.log(2 * math.pi * variance))
-        assert found[study].log_density == pytest.approx(expected, abs=2 * fitting.OFV_TOLERANCE)
+        assert found[study].log_density == pytest.approx(expected, abs=0.04)
 
 
 def test_unverified_rows_can_be_left_out_and_what_changes_is_shown():
@@ -588,6 +771,54 @@ def test_sixteen_subjects_give_the_moments_of_many():
     many = objective(rows, options=replace(OPTIONS, subjects=2048))
     for a, b in zip(few.evaluate(few.start).terms, many.evaluate(many.start).terms, strict=True):
         assert a.predicted == pytest.approx(b.predicted, rel=0.02)
+
+
+def medians(n: int) -> Data:
+    """Rows at rest, where the response is log-normal: their truth is known in closed form."""
+    se = 0.4 * 50 / math.sqrt(n)
+    return data(line("median", schedule="none", time="0", statistic="median", n=n, value=50, spread=se, spread_type="SE"),
+                line("mean", schedule="none", time="0", n=n, value=50 * math.exp(0.5), spread=se, spread_type="SE"))  # fmt: skip
+
+
+@pytest.mark.parametrize("subjects", [8, 16, 64])
+def test_what_the_number_of_subjects_costs_is_measured_as_it_is(subjects):
+    s = system(E0=parameter("E0", 50.0, "1/uL", ("lognormal", (50.0, 0.5)), 1.0))
+    o = objective(medians(100), ModelSpec("direct"), of=s, options=replace(OPTIONS, subjects=subjects))
+    best = SimpleNamespace(x=o.start, evaluation=o.evaluate(o.start))
+    errors = subjects_errors(o, best)
+    for row, truth in zip(o.rows, (50, 50 * math.exp(0.5)), strict=True):
+        term = next(t for r, t in zip(o.rows, best.evaluation.terms, strict=True) if r.id == row.id)
+        # the many leave an error of their own
+        assert errors[row.id] == pytest.approx(abs(term.predicted - truth) / 2.0, rel=0.35, abs=0.03), row.id
+
+
+def test_rows_that_the_number_of_subjects_costs_too_much_are_named():
+    s = system(E0=parameter("E0", 50.0, "1/uL", ("lognormal", (50.0, 0.5)), 1.0))
+    spec = replace(SPEC, main=ModelSpec("direct", free={"E0": None}), options=replace(OPTIONS, starts=1))
+    few = fitting.run(spec, s, medians(1000), solve=Solver(), jobs=1)
+    assert (
+        "16 subjects in each arm are few" in few.notes[-1]
+        and "median" in few.notes[-1]
+        and "--subjects" in few.notes[-1]
+    )
+    assert few.notes[-1] in few.summary()
+    large = [row.id for row in few.rows if row.subjects_error > 0.1]
+    assert large and all(name in few.notes[-1] for name in large)
+    enough = fitting.run(
+        replace(spec, options=replace(spec.options, subjects=1024)), s, medians(1000), solve=Solver(), jobs=1
+    )
+    assert "are few" not in enough.notes[-1] and max(row.subjects_error for row in enough.rows) < 0.1
+    # the estimate is that of the population: between the two rows, which agree with each other at 50
+    assert enough.values["E0"] == pytest.approx(50, rel=0.005)
+
+
+def test_a_result_of_an_earlier_version_is_read(result, tmp_path):
+    values = result.to_dict()
+    for row in values["rows"]:
+        del row["subjects_error"]
+    (tmp_path / "old.json").write_text(to_json(values))
+    back = FitResult.read_json(tmp_path / "old.json")
+    assert math.isnan(back.rows[0].subjects_error) and back.estimates == result.estimates
 
 
 # --- the folder -------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ TABLE: dict[str, tuple[int, set[str], set[str]]] = {
     "dosing": (2, {"errors", "units"}, set()),
     "kernel": (3, {"errors", "files", "library", "symbolic", "ode"}, {"llvmlite", "platformdirs"}),
     "solve": (4, {"errors", "kernel", "ode", "dosing"}, set()),
-    "simulate": (5, {"errors", "symbolic", "kernel", "ode", "dosing", "solve"}, {"pandas"}),
+    "simulate": (5, {"errors", "units", "symbolic", "kernel", "ode", "dosing", "solve"}, {"pandas"}),
     "data": (4, {"errors", "units", "library", "dosing"}, set()),
     "endpoints": (5, {"errors", "dosing"}, set()),
     "adaptive": (6, {"errors", "units", "dosing", "kernel", "ode", "solve", "endpoints"}, set()),
@@ -45,7 +45,7 @@ TABLE: dict[str, tuple[int, set[str], set[str]]] = {
         8,
         {"errors", "library", "units", "symbolic", "dosing", "solve", "simulate", "data", "likelihood", "fit"}
         | {"population"},
-        set(),
+        {"scipy"},
     ),
     "compare": (
         8,
@@ -73,7 +73,7 @@ TABLE: dict[str, tuple[int, set[str], set[str]]] = {
     "plot": (8, {"errors", "files", "outline"}, {"matplotlib"}),
     "report": (
         10,
-        {"errors", "files", "fit", "predict", "compare", "optimise", "plot"},
+        {"errors", "files", "library", "fit", "predict", "compare", "optimise", "plot"},
         {"jinja2", "markupsafe"},
     ),
     "web": (

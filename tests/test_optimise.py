@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from pkpd.cli import main
 from pkpd.compare import Scene, compare
+from pkpd.compare.comparison import between
 from pkpd.dosing import Schedule
 from pkpd.endpoints import Endpoint
 from pkpd.errors import InputError, MissingExtraError, PkpdError
@@ -272,7 +273,10 @@ def made_up(space, point):
     share = days / interval
     benefit = round(dose / (dose + 1) * math.sqrt(share) * math.exp(-((spacing - 2) ** 2)) + 0.01 * cycles, 9)
     medians = {BENEFIT: benefit, COST: round(dose * share + 0.003 * cycles, 9)}
-    return Outcome(space.schedule(point), medians, {key: np.array([value]) for key, value in medians.items()})
+    worlds = {key: np.array([value]) for key, value in medians.items()}
+    return Outcome(
+        space.schedule(point), medians, worlds, {key: (value, value) for key, value in medians.items()}
+    )
 
 
 def toy_search(space, evaluations, constraints=()):
@@ -379,7 +383,7 @@ def plain_worlds(every, name, label, draws=12):
     values = next(values for endpoint, values in arm.endpoints.items() if endpoint.name == name)
     medians = np.array([np.median(values[d::draws]) for d in range(draws)])
     row = every.row(name, label)
-    raw = np.diff(np.quantile(medians, (0.05, 0.95)))[0]
+    raw = np.diff(between(medians[None])[0])[0]
     left = (row.median_high - row.median_low) / raw if raw > 0 else 0.0
     return row.median + left * (medians - np.median(medians))
 
@@ -390,8 +394,9 @@ def test_probabilities_are_shares_of_the_draws(scene, front, every):
         injections = every.row("injections per 28 days", choice.schedule).median
         assert choice.held == (pytest.approx(np.mean(nk < 3)), float(injections <= 8))
         assert choice.held_all == pytest.approx(np.mean((nk < 3) & (injections <= 8)))
-        low, high = choice.estimate("NK mean fold")[1:]
-        assert (low, high) == (pytest.approx(nk.min()), pytest.approx(nk.max()))  # 5 % and 95 % of twelve
+        row = every.row("NK mean fold", choice.schedule)
+        expected = (row.median_low, row.median_high)
+        assert choice.estimate("NK mean fold")[1:] == pytest.approx(expected, rel=1e-12)
     # so few schedules that each of them is simulated in all subjects
     free = optimise(
         scene,

@@ -1,6 +1,7 @@
 """Dose-response curves and time courses of a fit agree with the fit's own predictions, and stand beside what was reported."""
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,8 +10,9 @@ import toy
 
 from pkpd.errors import DataError
 from pkpd.files import to_json
-from pkpd.fit import fit, read_fit
-from pkpd.predict import SUBJECTS, predict
+from pkpd.dosing import Schedule
+from pkpd.fit import System, fit, read_fit
+from pkpd.predict import SUBJECTS, _Arms, _with_band, predict
 from pkpd.report import read_report, write_report
 
 
@@ -49,6 +51,64 @@ def test_the_dose_response_passes_through_the_fits_predictions(result, curves):
     ]
     assert all(inside)
     assert curve["low"][-1] < curve["median"][-1] < curve["high"][-1]
+
+
+def halves(curve, dose):
+    """How far the band reaches below and above the curve at a dose."""
+    low, middle, high = (np.interp(dose, curve["dose"], curve[key]) for key in ("low", "median", "high"))
+    return middle - low, high - middle
+
+
+def test_the_band_of_a_dose_response_is_the_interval_of_the_predicted_rows(result, curves):
+    """The fit has the interval by exact gradients, the curve by draws: that they are of one level is seen."""
+    (panel,) = curves["dose_response"]
+    (curve,) = panel["curves"]
+    rows = {row.id: row for row in result.rows}
+    ratios = []
+    for point in panel["points"]:
+        row = rows[point["row"]]
+        ratios.append(sum(halves(curve, point["dose"])) / (row.predicted_upper - row.predicted_lower))
+    assert np.mean(ratios) == pytest.approx(1.0, abs=0.08)  # as 90 % it would be 0.84
+
+
+@pytest.mark.parametrize("skewed", [False, True])
+def test_95_percent_of_truths_lie_in_the_band(result, spec, skewed):
+    """Of a curve in as many parameters as the fit has, at points drawn from their uncertainty."""
+    generator = np.random.default_rng(3)
+    n = len(result.estimates)
+    inside = []
+    for seed in range(150):
+        root = generator.normal(size=(n, n))
+        estimates = tuple(replace(estimate, x=0.0) for estimate in result.estimates)
+        toy_fit = replace(result, estimates=estimates, covariance=tuple(map(tuple, root @ root.T / n)))
+        options = replace(spec.options, seed=seed)
+        arms = _Arms(toy_fit, replace(spec, options=options), System.load(spec.main.model), None)
+        slope = generator.normal(size=n) * (0.2 if skewed else 1.0)
+
+        def curve(doses, x, count, slope=slope):
+            at = 0.0 if x is None else float(slope @ x)
+            return doses * (math.exp(at) if skewed else 1.0 + at)
+
+        band = _with_band(arms, curve, np.array([0.0, 1.0, 2.0]), (0, 2))
+        truths = generator.normal(size=(2000, n)) @ (root.T / math.sqrt(n)) @ slope
+        truths = 2.0 * (np.exp(truths) if skewed else 1.0 + truths)
+        inside.append(np.mean((band["low"][2] < truths) & (truths < band["high"][2])))
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.015)
+
+
+def test_ninety_percent_of_subjects_lie_in_the_band_of_a_course(result, spec, curves):
+    course = curves["courses"][0]
+    label, arm = next(iter(course["arms"].items()))
+    arms = _Arms(result, spec, System.load(spec.main.model), None)
+    row = next(row for row in result.rows if row.arm == label)
+    schedule = Schedule.parse(row.schedule)
+    people = arms.subjects(course["study"], (), 2000)
+    times = np.array(arm["times"])
+    outputs = arms.run(people, schedule, times)[:, :, arms.outputs.index(arm["names"][0])]
+    late = times > 0
+    low, high = (np.array(arm[key])[late, 0] for key in ("low", "high"))
+    inside = (low <= outputs[:, late]) & (outputs[:, late] <= high)
+    assert inside.mean() == pytest.approx(0.9, abs=0.02)
 
 
 def test_points_are_what_was_reported(curves):

@@ -407,6 +407,22 @@ def test_pages_fit_paper_dark_rooms_and_small_screens(result, curves):
     assert all('tabindex="0"' in table for table in tables)
 
 
+def test_the_page_shows_and_draws_the_intervals_of_the_result(result, curves):
+    shown = report.document(result, curves)
+    for estimate, parameter in zip(result.estimates, shown["parameters"], strict=True):
+        assert parameter["interval"] == [estimate.lower, estimate.upper]
+    for told, one in zip(shown["rows"], result.rows, strict=True):
+        assert told["predicted_interval"] == [one.predicted_lower, one.predicted_upper]
+    panel = curves["dose_response"][0]
+    (given,) = panel["curves"]
+    axis = report.figures(shown, curves)["dose_response"][1].axes[0]
+    band = next(item for item in axis.collections if "Poly" in type(item).__name__)
+    corners = band.get_paths()[0].vertices
+    for dose, low, high in zip(given["dose"], given["low"], given["high"], strict=True):
+        ends = corners[corners[:, 0] == dose, 1]
+        assert (ends.min(), ends.max()) == pytest.approx((low, high))
+
+
 def test_a_folder_with_other_things_is_not_touched(result, curves, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(DataError, match=r"thesis\.tex"):

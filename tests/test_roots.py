@@ -220,3 +220,24 @@ def test_bad_roots_are_sentences(roots, said):
         run(DECAY, [1.0], roots=roots)
     with pytest.raises(InputError, match="most_crossings must be at least 1"):
         run(DECAY, [1.0], roots=[("x", 1.0)], most_crossings=0)
+
+
+def test_time_above_counts_from_the_start_of_a_solve():
+    """Before 0 where the first dose is, and after it where a solve goes on from given states."""
+    k = kernel(DECAY)
+    early = run(
+        DECAY, [9.0], table(k, (-3.0, 100.0, "iv")), rtol=1e-10, roots=[("x", 20.0), ("x", 1e-9)]
+    ).crossings
+    np.testing.assert_allclose(early.time_above[0], [np.log(100 / 20) / 0.25, 12.0], rtol=1e-8)
+    later = solve(
+        k,
+        k.VALUES,
+        events(k),
+        [12.0],
+        initial=[[100.0] * k.n_states],
+        start=5.0,
+        rtol=1e-10,
+        roots=[("x", 20.0), ("x", 1e-9)],
+    ).crossings
+    np.testing.assert_allclose(later.time_above[0], [np.log(100 / 20) / 0.25, 7.0], rtol=1e-8)
+    assert later.above_at_start.all()

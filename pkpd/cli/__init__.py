@@ -875,6 +875,15 @@ def fit(
         int | None,
         typer.Option(min=0, help="Seed of everything random (default: that of the fit).", show_default=False),
     ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            min=1e-9,
+            max=10.0,
+            help="The search ends where a step promises less than this in OFV (default: that of the fit, else 0.001).",
+            show_default=False,
+        ),
+    ] = None,
     jobs: JobsOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -907,6 +916,7 @@ def fit(
             starts=1 if quick and starts is None else starts,
             seed=seed,
             subjects=subjects,
+            tolerance=tolerance,
             leave_out_unverified=without_unverified,
             rival=not quick,
             leave_one_out=not quick,
@@ -990,10 +1000,17 @@ def report(
     if not path.exists():
         raise InputError(f"there is no {path}; a fit writes its result to results/FIT")
     result, curves = read_report(path)
-    folder = output or (path if path.is_dir() else path.parent)
+    home = path if path.is_dir() else path.parent
+    folder = output or home
     check_report_folder(folder)
+    from pkpd.fit import read_fit
+
+    try:
+        spec = read_fit(Path(home))
+    except PkpdError:  # the figures may be there without it
+        spec = None
     with _Work("writing the report", quiet) as work:
-        page = write_report(result, folder, curves=curves, jobs=jobs, progress=work.update)
+        page = write_report(result, folder, curves=curves, fit=spec, jobs=jobs, progress=work.update)
     if not quiet:
         typer.echo(f"report: {page}")
 

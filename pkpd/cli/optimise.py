@@ -53,9 +53,13 @@ def optimise(
         ),
     ] = None,
     objectives: Annotated[
-        str,
-        typer.Option(help='Two or three endpoints to trade: "Treg mean fold, dose per 28 days", "max Cmax".'),
-    ] = "Treg mean fold, NK mean fold",
+        str | None,
+        typer.Option(
+            help='Two or three endpoints to trade: "Treg mean fold, dose per 28 days", "max Cmax" (default: Treg and NK mean fold; of a model '
+            "without these what it has most like them).",
+            show_default=False,
+        ),
+    ] = None,
     dose: Annotated[
         str, typer.Option(help='Doses: "1, 1.5, 2 MIU", "0.5 to 3 MIU by 0.5"; without a step, two digits.')
     ] = "0.25 to 3 MIU by 0.25",
@@ -149,7 +153,7 @@ def command(options: dict[str, Any]) -> str:
     for name, parameter in inspect.signature(optimise).parameters.items():
         if name in ("constraints", "set_", "output", "jobs", "json", "quiet"):
             continue
-        if options[name] != parameter.default:
+        if options[name] is not None and options[name] != parameter.default:
             words += [f"--{name.rstrip('_')}", str(options[name])]
     for text in options["set_"] or []:
         words += ["--set", text]

@@ -58,7 +58,7 @@ def check_known(name: str, known: Sequence[str], option: str, what: str) -> None
 
 def overrides(given: list[str], kernel: Any) -> dict[str, float]:
     """``["CL = 80 mL/min"]`` -> ``{"CL": 4.8}``, in the model's units."""
-    from pkpd import units
+    from pkpd.simulate import value_of
 
     names = list(kernel.PARAMETERS)
     values: dict[str, float] = {}
@@ -69,15 +69,12 @@ def overrides(given: list[str], kernel: Any) -> dict[str, float]:
                 f'--set "{text}": write NAME=VALUE, for instance --set "{names[0]} = {kernel.VALUES[0]:g}"'
             )
         check_known(name, names, f'--set "{text}": {kernel.NAME}', "parameter")
+        if name in values:
+            raise InputError(f'--set "{text}": {name} is set twice; leave one of them out')
         try:
-            value, unit = units.quantity(number)
-            if any(
-                character.isalpha() or character == "%" for character in number.lstrip("0123456789.+-eE ")
-            ):
-                value *= units.factor(unit, kernel.UNITS[names.index(name)])
+            values[name] = value_of(kernel, name, number)
         except PkpdError as error:
             raise InputError(f'--set "{text}": {error}') from None
-        values[name] = value
     return values
 
 

@@ -29,6 +29,8 @@ Floats = NDArray[np.float64]
 LEVELS = (0.05, 0.5, 0.95)
 FEWEST_DRAWS, FEWEST_OF_A_DRAW = 10, 5
 """Draws, and subjects of a draw, with fewer of which nothing is said of the parameters' uncertainty."""
+FEWEST_RANKED = 19
+"""Draws of which the smallest and the largest have 90 % between them."""
 NAN = math.nan
 ROUNDING = 1e-9  # of the smallest relevant difference
 MOST_NUMBERS = 1_000_000  # in rows whose intervals are computed together
@@ -393,7 +395,22 @@ def _ends(rows: Floats, draw: NDArray[np.int64]) -> Floats:
     # around the median of all: of skewed values, those of the draws lie beside it
     middle = np.where(np.isfinite(middle), middle, of_draws)
     spread = middle[:, None] + left[:, None] * (medians - of_draws[:, None])
-    return np.quantile(spread, (LEVELS[0], LEVELS[-1]), axis=1).T
+    return between(spread)
+
+
+def between(draws: Floats) -> Floats:
+    """(n_rows, 2) ends between which one draw more of each row lies with a probability of 90 %, of (n_rows, n_draws) draws.
+
+    The draw of rank r of n has r/(n+1) of all others below it on average, not the (r-1)/(n-1) of ``np.quantile``, between whose 5 % and 95 % of 25 draws
+    only 83 % lie. With fewer than 19 the smallest and the largest are not far enough apart, and Student's t says how far it is.
+    """
+    n = draws.shape[1]
+    if n >= FEWEST_RANKED:
+        return np.asarray(np.quantile(draws, (LEVELS[0], LEVELS[-1]), axis=1, method="weibull").T)
+    from scipy.special import stdtrit
+
+    reach = stdtrit(n - 1, LEVELS[-1]) * math.sqrt(1.0 + 1.0 / n) * np.std(draws, axis=1, ddof=1)
+    return np.asarray(np.mean(draws, axis=1)[:, None] + reach[:, None] * np.array([-1.0, 1.0]))
 
 
 def _by_draw(rows: Floats, draw: NDArray[np.int64]) -> list[Floats]:

@@ -111,9 +111,9 @@ class Scene:
         seed: int = 1,
         vary: Sequence[str] = ("between", "uncertainty"),
         study: str | None = None,
-        covariates: Mapping[str, float | tuple[float, float]] | None = None,
+        covariates: Mapping[str, float | str | tuple[float | str, float]] | None = None,
         responders: str | None = None,
-        parameters: Mapping[str, float] | None = None,
+        parameters: Mapping[str, float | str] | None = None,
         until_days: float | None = None,
         threads: int | None = None,
     ) -> Scene:

@@ -18,7 +18,8 @@ fit.toml::
     title = "..."
     model = "il2_treg"                 # library name, or a path relative to the folder
     data = "data.csv"
-    [options]                          # subjects, seed, starts, rtol, rtol_sensitivities, max_evaluations
+    [options]                          # subjects (of each arm: a fit says where more are needed), seed, starts, rtol, rtol_sensitivities, max_evaluations,
+                                       # tolerance (the search ends where a step promises less in OFV; 0.001)
     [free]                             # parameter = true (prior of the model file) or "lognormal(10, 0.5)"; without the table:
                                        # every parameter that has a prior in the model file
     [between]                          # between-subject SD = true, or "lognormal(0.3, 0.5)"; not named: as in the model file
@@ -46,7 +47,15 @@ from typing import Any
 from pkpd import data as _data
 from pkpd.data import Data, Row
 from pkpd.errors import ConvergenceError, DataError
-from pkpd.fit.assess import compare, inner_check, leave_one_study_out, predictive_density, without_unverified
+from pkpd.fit.assess import (
+    compare,
+    inner_check,
+    leave_one_study_out,
+    predictive_density,
+    subjects_errors,
+    subjects_words,
+    without_unverified,
+)
 from pkpd.fit.coordinates import Coordinate, System, between_at, coordinates, in_units, typical_at
 from pkpd.fit.objective import BadPoint, Evaluation, Objective, Solve, minus_2ll_of, pruned, quasi_normals
 from pkpd.fit.posterior import estimates_of, identifiability_of, nested, posterior_of, predict_rows
@@ -62,7 +71,7 @@ from pkpd.fit.result import (
     StartResult,
     StudyLeftOut,
 )
-from pkpd.fit.search import OFV_TOLERANCE, Minimum, Progress, minimise, multistart, quiet
+from pkpd.fit.search import Minimum, Progress, minimise, multistart, quiet
 from pkpd.fit.spec import (
     Check,
     FitSpec,
@@ -77,7 +86,6 @@ from pkpd.fit.spec import (
 )
 
 __all__ = [
-    "OFV_TOLERANCE",
     "SAME_OPTIMUM",
     "BadPoint",
     "Change",
@@ -122,6 +130,7 @@ def fit(
     starts: int | None = None,
     seed: int | None = None,
     subjects: int | None = None,
+    tolerance: float | None = None,
     leave_out_unverified: bool = False,
     rival: bool = True,
     leave_one_out: bool = True,
@@ -133,8 +142,8 @@ def fit(
 ) -> FitResult:
     """Fit the model of a fit folder to its data.
 
-    Daily use: ``fit`` is a name from ``library.fits()``, a path to a folder, or a ``FitSpec``; ``starts``, ``seed`` and ``subjects``
-    override the folder's options; ``leave_out_unverified`` drops rows whose provenance is unverified.
+    Daily use: ``fit`` is a name from ``library.fits()``, a path to a folder, or a ``FitSpec``; ``starts``, ``seed``, ``subjects`` and
+    ``tolerance`` (in OFV) override the folder's options; ``leave_out_unverified`` drops rows whose provenance is unverified.
 
     What is done besides the fit: ``rival`` fits the rival model and compares on common rows, with ``leave_one_out`` also by
     leave-one-study-out; ``unverified`` refits without unverified rows and tells what changes; ``check`` runs the inner check.
@@ -146,7 +155,7 @@ def fit(
     """
     began = time.perf_counter()
     spec = fit if isinstance(fit, FitSpec) else read_fit(fit)
-    given = {"starts": starts, "seed": seed, "subjects": subjects}
+    given: dict[str, Any] = {"starts": starts, "seed": seed, "subjects": subjects, "tolerance": tolerance}
     options = replace(spec.options, **{key: value for key, value in given.items() if value is not None})
     spec = replace(spec, options=options)
     progress = progress or quiet
@@ -209,10 +218,6 @@ def run(
     objective = whole.restricted(lambda row: row.use == "fit")
     progress("fit", 0.0, "first evaluation")
     objective, notes = pruned(objective)
-    whole = Objective(
-        system, spec.main, everything.rows, options=spec.options, relative_error=spec.relative_error,
-        row_errors=spec.row_errors, mean_only=spec.mean_only, solve=solve, threads=jobs, estimated=objective.coordinates,
-    )  # fmt: skip
     search = multistart(
         objective, spec.options.starts, spec.options.seed, spec.options.max_evaluations, progress, "fit"
     )
@@ -223,13 +228,22 @@ def run(
         raise ConvergenceError(
             f"{system.name} cannot be simulated at any start drawn from its priors{reason}"
         )
-    best = search.best
+    best, objective = search.best, search.objective
     posterior = posterior_of(objective, best)
     estimates = estimates_of(objective, best, posterior)
+    whole = Objective(
+        system, spec.main, everything.rows, options=spec.options, relative_error=spec.relative_error,
+        row_errors=spec.row_errors, mean_only=spec.mean_only, solve=solve, threads=jobs, estimated=objective.coordinates,
+        reach=objective.reach,
+    )  # fmt: skip
     rows, lost = predict_rows(whole, objective, best, posterior, original)
     interrupted = search.interrupted
     comparison = without = inner = None
     try:
+        if not interrupted:
+            progress("fit", 1.0, "the same with more subjects")
+            rows, said = _with_subjects_errors(objective, best, rows)
+            notes.append(said)
         if rival is not None and spec.rival is not None and not interrupted:
             comparison = compare(
                 spec, objective, best, rival, everything, raw, leave_one_out, solve, jobs, progress
@@ -288,6 +302,18 @@ def run(
     )
 
 
+def _with_subjects_errors(
+    objective: Objective, best: Minimum, rows: tuple[RowResult, ...]
+) -> tuple[tuple[RowResult, ...], str]:
+    """The rows with what the number of subjects costs them, and a sentence about it."""
+    try:
+        errors = subjects_errors(objective, best)
+    except BadPoint as reason:
+        return rows, f"What the number of subjects costs could not be measured with more of them: {reason}."
+    rows = tuple(replace(row, subjects_error=errors.get(row.id, math.nan)) for row in rows)
+    return rows, subjects_words(objective, errors)
+
+
 def _objective(
     spec: FitSpec, model: ModelSpec, system: System, rows: Sequence[Row], fitted: Sequence[Row], solve: Solve | None,
     jobs: int | None,
@@ -322,7 +348,7 @@ def _provenance(
         "subjects_per_arm": spec.options.subjects,
         "arms": len(objective.plan.arms),
         "rtol": spec.options.rtol,
-        "ofv_tolerance": OFV_TOLERANCE,
+        "ofv_tolerance": spec.options.tolerance,
         "relative_error": spec.relative_error,
         "unverified_left_out": unverified_left_out,
         "data_file": Path(raw.file).name,

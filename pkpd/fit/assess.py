@@ -19,6 +19,50 @@ from pkpd.fit.spec import Check, FitSpec
 
 Array = NDArray[np.float64]
 
+MANY, LEAST_MANY = 8, 256
+"""Against how many times as many subjects the predictions of a fit are held, and the fewest of them."""
+MOST_ERROR, MOST_NAMED = 0.1, 8
+"""Of a row's standard error, how much the number of subjects may cost; and how many rows where it costs more are named."""
+
+
+def subjects_errors(objective: Objective, best: Minimum) -> dict[str, float]:
+    """By row, how far its residuals at the optimum stand from those by ``MANY`` times as many subjects in each arm, in standard errors.
+
+    The mean, SD or quartile of few quasi-random subjects is not quite that of the population. Raises ``BadPoint`` where the many
+    cannot be simulated.
+    """
+    more = objective.with_subjects(many(objective)).evaluate(best.x)
+    return {
+        row.id: float(np.abs(few.residuals - term.residuals).max())
+        for row, few, term in zip(objective.rows, best.evaluation.terms, more.terms, strict=True)
+    }
+
+
+def many(objective: Objective) -> int:
+    """How many subjects are many beside those of the fit."""
+    return max(LEAST_MANY, MANY * objective.options.subjects)
+
+
+def subjects_words(objective: Objective, errors: Mapping[str, float]) -> str:
+    """What the number of subjects does to the predictions, in a sentence."""
+    few = objective.options.subjects
+    begun = f"{few} subject{'s' if few > 1 else ''} in each arm"
+    order = sorted(errors, key=lambda name: -errors[name])
+    largest = errors[order[0]]
+    large = [name for name in order if errors[name] > MOST_ERROR]
+    if not large:
+        return (
+            f"{begun} predict what {many(objective)} do to within {largest:.2g} standard errors of a reported number "
+            f"(at most {MOST_ERROR:g} is asked for; {order[0]} is furthest off)."
+        )
+    shown = ", ".join(f"{name} {errors[name]:.2g}" for name in large[:MOST_NAMED])
+    rest = f" and {len(large) - MOST_NAMED} more" if len(large) > MOST_NAMED else ""
+    wanted = few * 2 ** math.ceil(math.log2(largest / MOST_ERROR))
+    return (
+        f"{begun} are few: beside {many(objective)} of them {len(large)} of {len(errors)} rows are off by more than {MOST_ERROR:g} of the "
+        f"reported number's standard error ({shown}{rest}); about {wanted} would do (`subjects` in [options], --subjects)."
+    )
+
 
 def leave_one_study_out(
     objective: Objective,
@@ -112,6 +156,7 @@ def compare(
         raise KeyboardInterrupt
     if search.best is None:
         return None
+    rival = search.objective
     ours = objective.restricted(lambda row: row.id in shared)
     progress("comparison", 0.0, "both models on the same rows")
     mine = refit(ours, best, REFIT_LIMIT, objective) if len(shared) < len(fitted_ids) else best

@@ -103,11 +103,15 @@ class Coordinate:
     provenance: str = ""
 
     @property
-    def step(self) -> float:
-        """A natural size of a change of x: the prior's SD, at most 2 on log and logit scales."""
-        free = 1.0 if self.scale != "natural" else max(abs(self.start), 1e-12)
-        sd = self.sd if math.isfinite(self.sd) else free
-        return min(sd, 2.0) if self.scale != "natural" else sd
+    def size(self) -> float | None:
+        """A size of a change of x that is known beforehand: the prior's SD (at most 2 on log and logit scales, 1 without a prior), or on a natural
+        scale without a prior a quarter of the way between its bounds. None: only the data can tell."""
+        if self.scale != "natural":
+            return min(self.sd, 2.0) if math.isfinite(self.sd) else 1.0
+        if math.isfinite(self.sd):
+            return self.sd
+        width = self.upper - self.lower
+        return width / 4 if math.isfinite(width) else None
 
     def shown(self, x: float) -> float:
         """x as a person reads it: the parameter itself; of a study effect a factor (log scale) or a shift."""

@@ -2,6 +2,9 @@
 
 A point is a vector of coordinates: model parameters on their log, logit or natural scale, study effects, between-subject SDs and
 measurement noise. Every arm is a population of quasi-random subjects, the same at every point.
+
+An objective is a function of the point alone: nothing that one evaluation finds changes another, in any order and from any thread. What an
+evaluation can hand on to the next stands in the ``Evaluation``, which is the caller's.
 """
 
 from __future__ import annotations
@@ -9,9 +12,11 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,6 +43,28 @@ Array = NDArray[np.float64]
 
 Solve = Callable[..., Any]
 """``simulate.solve`` or anything with its signature."""
+
+PROBES = 4
+"""Subjects, each at a point of its own, in which it is looked up which parameters move which outputs of an arm."""
+
+
+@dataclass(frozen=True)
+class Moves:
+    """What moves an arm: the parameters (indices) that move each output, and whether a dose at time 0 jumps one."""
+
+    outputs: Mapping[int, frozenset[int]]
+    jumps: bool
+
+    def joined(self, other: Moves | None) -> Moves:
+        """What moves it at the points of either."""
+        if other is None:
+            return self
+        outputs = {o: moving | other.outputs.get(o, frozenset()) for o, moving in self.outputs.items()}
+        return Moves(outputs, self.jumps or other.jumps)
+
+
+Reach = Mapping[tuple[Any, ...], Moves]
+"""By arm's key."""
 
 
 def _usable_cores() -> int:
@@ -69,12 +96,14 @@ def quasi_normals(count: int, dimensions: int, seed: int) -> Array:
 @dataclass(frozen=True)
 class Evaluation:
     """Residuals of the data at a point: ``residuals`` (n_residuals,), ``jacobian`` (n_residuals, n_coordinates) or None, the
-    rows' terms, and the predictions' derivatives ``predicted_jacobian`` (n_rows, n_coordinates)."""
+    rows' terms, and the predictions' derivatives ``predicted_jacobian`` (n_rows, n_coordinates). ``arms`` are the simulations
+    that they come from (empty if they are not known), for ``Objective.with_jacobian``."""
 
     residuals: Array
     jacobian: Array | None
     terms: tuple[likelihood.Term, ...]
     predicted_jacobian: Array | None
+    arms: tuple[_Simulated, ...] = field(default=(), repr=False)
 
 
 class BadPoint(Exception):
@@ -109,20 +138,13 @@ class _Derived:
     before: Array
 
 
-@dataclass
-class _Learned:
-    """What the first evaluations of an arm have shown: parameters that move what its rows look at, and whether a dose at
-    time 0 jumps it (None: not known yet)."""
-
-    active: set[int] | None = None
-    jumps: bool | None = None
-
-
 class Objective:
     """Residuals and Jacobian of data rows by the coordinates of a model.
 
     ``rows`` are in model units. ``solve`` has the signature of ``simulate.solve``; passing another one exchanges the solver.
-    Calls are counted in ``simulations`` (subjects) and ``bad`` (points that failed, with the last reasons in ``reasons``).
+    Calls are counted in ``simulations`` (subjects) and ``bad`` (points that failed, with the first reasons in ``reasons``);
+    nothing else changes after it is made. ``reach`` is that of another objective of the same model and coordinates; without one it is looked
+    up at fixed points around the start (``PROBES``).
     """
 
     def __init__(
@@ -138,7 +160,7 @@ class Objective:
         solve: Solve | None = None,
         threads: int | None = None,
         estimated: tuple[Coordinate, ...] | None = None,
-        learned: dict[tuple[Any, ...], _Learned] | None = None,
+        reach: Reach | None = None,
     ) -> None:
         if solve is None:
             from pkpd.solve import solve as own_solve
@@ -162,18 +184,44 @@ class Objective:
         self.bad = 0
         self.simulations = 0
         self.reasons: list[str] = []
-        self._learned: dict[tuple[Any, ...], _Learned] = {} if learned is None else learned
-        self._recent: dict[bytes, list[_Simulated]] = {}
+        self._counting = threading.Lock()
+        self._given_reach = reach
         self._set_up_population()
         self._set_up_arms()
 
     def restricted(self, keep: Callable[[Row], bool]) -> Objective:
         """The same objective (same coordinates) for fewer rows."""
+        return self._changed(rows=[row for row in self.rows if keep(row)])
+
+    def with_subjects(self, count: int) -> Objective:
+        """The same objective with another number of subjects in each arm."""
+        return self._changed(options=dataclasses.replace(self.options, subjects=count))
+
+    def with_coordinates(self, estimated: tuple[Coordinate, ...]) -> Objective:
+        """The same objective by fewer coordinates; what is left out stays at the model's value."""
+        return self._changed(estimated=estimated)
+
+    def _changed(
+        self,
+        *,
+        rows: Sequence[Row] | None = None,
+        options: Options | None = None,
+        estimated: tuple[Coordinate, ...] | None = None,
+        reach: Reach | None = None,
+    ) -> Objective:
         return Objective(
-            self.system, self.spec, [row for row in self.rows if keep(row)], options=self.options,
-            relative_error=self.relative_error, row_errors=self.row_errors, mean_only=tuple(self.mean_only), solve=self._solve, threads=self._threads,
-            estimated=self.coordinates, learned=self._learned,
-        )  # fmt: skip
+            self.system,
+            self.spec,
+            self.rows if rows is None else rows,
+            options=options or self.options,
+            relative_error=self.relative_error,
+            row_errors=self.row_errors,
+            mean_only=tuple(self.mean_only),
+            solve=self._solve,
+            threads=self._threads,
+            estimated=self.coordinates if estimated is None else estimated,
+            reach=self.reach if reach is None else reach,
+        )
 
     def _event_table(self, row: Row, text: str) -> Any:
         from pkpd.dosing import Schedule
@@ -200,7 +248,7 @@ class Objective:
 
     def _set_up_arms(self) -> None:
         self._arm_items: list[tuple[_Item, ...]] = []
-        self._arm_directions: list[tuple[int, ...]] = []
+        self._candidates: list[tuple[int, ...]] = []
         self._arm_events: list[Any] = []
         self._apart: list[bool] = []
         self._outputs_of: list[NDArray[np.intp]] = []
@@ -224,7 +272,7 @@ class Objective:
                 and (coordinate.kind == "between-subject SD" or coordinate.target not in fixed)
             ]
             directions = tuple(sorted({index for _, index in members}))
-            self._arm_directions.append(directions)
+            self._candidates.append(directions)
             self._arm_items.append(tuple(_Item(c, directions.index(index)) for c, index in members))
             events = self._events[arm.schedule]
             if arm.dose_factor != 1:
@@ -233,7 +281,70 @@ class Objective:
             self._outputs_of.append(np.array(sorted(used[a])))
             # a bolus at time 0 may jump an output: the baseline then has to come from a run without drug
             self._apart.append(a in relative and bool(len(events)) and bool(np.any(events.time <= 0)))
-            self._learned.setdefault(arm.key, _Learned())
+
+    # -- which parameters move which outputs
+
+    @cached_property
+    def reach(self) -> Reach:
+        """Which parameters move which outputs of which arm, wherever the parameters are.
+
+        Found in ``PROBES`` subjects, each at a point of its own around the start, so that a parameter is not taken to be idle because
+        another one happens to be 0 or at a limit there. An arm that cannot be simulated at any of them leaves nothing out.
+        """
+        if self._given_reach is not None:
+            return self._given_reach
+        return self._reach_at(self._probe_points())
+
+    def widened(self, x: Array) -> Objective:
+        """This objective, or where parameters that were idle around the start move something at ``x``, one that knows them."""
+        found = self._reach_at([x] * PROBES)
+        wider = {key: moves.joined(found.get(key)) for key, moves in self.reach.items()}
+        return self if wider == self.reach else self._changed(reach=wider)
+
+    def _probe_points(self) -> list[Array]:
+        generator = np.random.Generator(np.random.Philox(0))
+        low, high = self.bounds
+        size = np.array([c.size or 1.0 for c in self.coordinates])
+        drawn = generator.uniform(-1.0, 1.0, (PROBES, size.size))
+        return [np.clip(self.start + size * line, low, high) for line in drawn]
+
+    def _reach_at(self, points: Sequence[Array]) -> Reach:
+        found = self._spread(lambda a: self._reach_of_arm(a, points))
+        return {arm.key: moving for arm, moving in zip(self.plan.arms, found, strict=True)}
+
+    def _reach_of_arm(self, a: int, points: Sequence[Array]) -> Moves:
+        directions, rtol = self._candidates[a], self.options.rtol_sensitivities
+        used = [int(o) for o in self._outputs_of[a]]
+        moving, jumps, tried = np.zeros((len(used), len(directions)), dtype=bool), False, 0
+        for k, x in enumerate(points):
+            subject = self._subjects(x, a)[0][[k % self.options.subjects]]
+            try:
+                y, s = self._run(a, subject, self._arm_events[a], self.plan.arms[a].times, rtol, directions)
+                if self._apart[a]:
+                    before, s_before = self._run(a, subject, None, np.zeros(1), rtol, directions)
+                    jumps |= not np.allclose(before[:, 0, used], y[:, 0, used], rtol=1e-9, atol=0)
+                    s = np.concatenate([s, s_before], axis=1)
+            except BadPoint:
+                continue
+            tried += 1
+            moving |= np.any(s[0][:, used] != 0, axis=0)
+        if not tried:
+            moving[:], jumps = True, self._apart[a]
+        outputs = {
+            o: frozenset(index for index, moves in zip(directions, line, strict=True) if moves)
+            for o, line in zip(used, moving, strict=True)
+        }
+        return Moves(outputs, jumps)
+
+    @cached_property
+    def _directions(self) -> list[tuple[int, ...]]:
+        """What each arm is differentiated by: what moves the outputs that its rows look at."""
+        return [
+            tuple(
+                sorted(frozenset().union(*(self.reach[arm.key].outputs[int(o)] for o in self._outputs_of[a])))
+            )
+            for a, arm in enumerate(self.plan.arms)
+        ]
 
     # -- the population at a point
 
@@ -308,39 +419,29 @@ class Objective:
 
     # -- residuals
 
+    def _jumps(self, a: int) -> bool:
+        """Whether the baseline has to come from a run without drug."""
+        return self._apart[a] and self.reach[self.plan.arms[a].key].jumps
+
     def _simulate(self, x: Array, a: int) -> _Simulated:
-        arm, learned = self.plan.arms[a], self._learned[self.plan.arms[a].key]
         subjects, derivatives = self._subjects(x, a)
-        outputs, _ = self._run(a, subjects, self._arm_events[a], arm.times, self.options.rtol, ())
+        rtol = self.options.rtol
+        outputs, _ = self._run(a, subjects, self._arm_events[a], self.plan.arms[a].times, rtol, ())
         before = outputs[:, 0]
-        if self._apart[a] and learned.jumps is not False:
-            apart, _ = self._run(a, subjects, None, np.zeros(1), self.options.rtol, ())
-            used = self._outputs_of[a]
-            if learned.jumps is None:
-                learned.jumps = not np.allclose(apart[:, 0, used], before[:, used], rtol=1e-9, atol=0)
-            before = apart[:, 0]
+        if self._jumps(a):
+            before = self._run(a, subjects, None, np.zeros(1), rtol, ())[0][:, 0]
         return _Simulated(subjects, derivatives, outputs, before)
 
-    def _derive(self, at: _Simulated, a: int, everything: bool) -> _Derived:
-        """Sensitivities of an arm by those parameters that move its rows (or by every one)."""
-        arm, learned = self.plan.arms[a], self._learned[self.plan.arms[a].key]
-        directions = self._arm_directions[a]
-        if learned.active is not None and not everything:
-            directions = tuple(index for index in directions if index in learned.active)
-        events, rtol = self._arm_events[a], self.options.rtol_sensitivities
+    def _derive(self, at: _Simulated, a: int) -> _Derived:
+        """Sensitivities of an arm by those parameters that move its rows."""
+        directions, rtol = self._directions[a], self.options.rtol_sensitivities
         items = [item for item in self._arm_items[a] if self.coordinates[item.coordinate].index in directions]
         places = {index: place for place, index in enumerate(directions)}
         rows = [self._arm_items[a].index(item) for item in items]
-        _, s = self._run(a, at.subjects, events, arm.times, rtol, directions)
+        _, s = self._run(a, at.subjects, self._arm_events[a], self.plan.arms[a].times, rtol, directions)
         before = s[:, 0]
-        if self._apart[a] and learned.jumps:
-            _, apart = self._run(a, at.subjects, None, np.zeros(1), rtol, directions)
-            before = apart[:, 0]
-        if learned.active is None or everything:
-            used = self._outputs_of[a]
-            moving = np.any(s[:, :, used] != 0, axis=(0, 1, 2)) | np.any(before[:, used] != 0, axis=(0, 1))
-            found = {index for index, moves in zip(directions, moving, strict=True) if moves}
-            learned.active = found | (learned.active or set())
+        if self._jumps(a):
+            before = self._run(a, at.subjects, None, np.zeros(1), rtol, directions)[1][:, 0]
         return _Derived(
             tuple(_Item(item.coordinate, places[self.coordinates[item.coordinate].index]) for item in items),
             at.derivatives[rows],
@@ -363,16 +464,6 @@ class Objective:
                     raise
         return [done[a] for a in range(len(order))]
 
-    def _simulate_all(self, x: Array) -> list[_Simulated]:
-        """Every arm at a point; the last few points are remembered, since a step that is accepted is asked for again."""
-        key = x.tobytes()
-        if key not in self._recent:
-            arms = self._spread(lambda a: self._simulate(x, a))
-            if len(self._recent) > 2:
-                del self._recent[next(iter(self._recent))]
-            self._recent[key] = arms
-        return self._recent[key]
-
     def _run(
         self, a: int, subjects: Array, events: Any, times: Array, rtol: float, directions: tuple[int, ...]
     ) -> tuple[Array, Array]:
@@ -384,7 +475,8 @@ class Objective:
             events = EventTable.empty()
         if not np.all(np.isfinite(subjects)):
             raise BadPoint(f"{label}: a parameter is not finite")
-        self.simulations += subjects.shape[0]
+        with self._counting:
+            self.simulations += subjects.shape[0]
         try:
             solution = self._solve(
                 self.system.kernel, subjects, events, times, rtol=rtol, directions=directions, threads=1
@@ -403,25 +495,39 @@ class Objective:
             raise BadPoint(f"{label}: an output is not finite")
         return outputs, s
 
-    def evaluate(self, x: Array, *, jacobian: bool = False, everything: bool = False) -> Evaluation:
-        """Residuals (and Jacobian) of the data at a point; raises ``BadPoint``, counted, where a simulation fails.
+    def evaluate(self, x: Array, *, jacobian: bool = False) -> Evaluation:
+        """Residuals (and Jacobian) of the data at a point; raises ``BadPoint``, counted, where a simulation fails."""
 
-        The Jacobian leaves out what was found to move none of an arm's rows, unless ``everything`` is asked for.
-        """
+        def residuals() -> Evaluation:
+            return self._residuals(x, tuple(self._spread(lambda a: self._simulate(x, a))))
+
+        found = self._counted(residuals)
+        return self.with_jacobian(x, found) if jacobian else found
+
+    def with_jacobian(self, x: Array, evaluation: Evaluation) -> Evaluation:
+        """An evaluation at this ``x`` with its Jacobian, bit for bit as ``evaluate(x, jacobian=True)`` gives it."""
+        if evaluation.jacobian is not None:
+            return evaluation
+        if len(evaluation.arms) != len(self.plan.arms):
+            return self.evaluate(x, jacobian=True)
+        return self._counted(lambda: self._with_jacobian(x, evaluation))
+
+    def _counted(self, work: Callable[[], Evaluation]) -> Evaluation:
         try:
             with np.errstate(all="ignore"):
-                return self._evaluate(x, jacobian, everything)
+                return work()
         except BadPoint as reason:
-            self.bad += 1
-            if len(self.reasons) < 50:
-                self.reasons.append(str(reason))
+            with self._counting:
+                self.bad += 1
+                if len(self.reasons) < 50:
+                    self.reasons.append(str(reason))
             raise
 
-    def _evaluate(self, x: Array, jacobian: bool, everything: bool) -> Evaluation:
-        arms = self._simulate_all(x)
+    def _samples(self, x: Array, arms: Sequence[_Simulated]) -> list[list[likelihood.Samples]]:
+        """What every row looks at, in the subjects of each of its arms."""
         noises = self.noises(x)
-        samples, terms = [], []
-        for row, measured, place in zip(self.rows, self.measured, self.plan.placements, strict=True):
+        found = []
+        for row, place in zip(self.rows, self.plan.placements, strict=True):
             o = self._output_index[row.output]
             noise = noises.get(row.output, likelihood.Noise())
             parts = []
@@ -429,24 +535,32 @@ class Objective:
                 baseline = None if row.measure == "value" else arms[a].before[:, o]
                 times = self.plan.arms[a].times[at]
                 parts.append(likelihood.sample(row, arms[a].outputs[:, at, o], baseline, times, noise))
+            found.append(parts)
+        return found
+
+    def _residuals(self, x: Array, arms: tuple[_Simulated, ...]) -> Evaluation:
+        terms = []
+        for row, measured, parts in zip(self.rows, self.measured, self._samples(x, arms), strict=True):
             term = likelihood.evaluate(
                 measured, np.stack([p.s for p in parts]), np.stack([p.v for p in parts])
             )
             if not np.all(np.isfinite(term.residuals)):
                 raise BadPoint(f'row "{row.id}": its prediction is not finite')
-            samples.append(parts)
             terms.append(term)
         residuals = np.concatenate([term.residuals for term in terms]) if terms else np.zeros(0)
-        if not jacobian:
-            return Evaluation(residuals, None, tuple(terms), None)
-        derived = self._spread(lambda a: self._derive(arms[a], a, everything))
+        return Evaluation(residuals, None, tuple(terms), None, arms)
+
+    def _with_jacobian(self, x: Array, evaluation: Evaluation) -> Evaluation:
+        arms, terms = evaluation.arms, evaluation.terms
+        samples = self._samples(x, arms)
+        derived = self._spread(lambda a: self._derive(arms[a], a))
         blocks = [self._block(x, r, samples[r], terms[r], derived) for r in range(len(self.rows))]
         count = len(self.coordinates)
         full = np.concatenate([block[:-1] for block in blocks]) if blocks else np.zeros((0, count))
         predicted = np.stack([block[-1] for block in blocks]) if blocks else np.zeros((0, count))
         if not np.all(np.isfinite(full)):
             raise BadPoint("a derivative of a residual is not finite")
-        return Evaluation(residuals, full, tuple(terms), predicted)
+        return dataclasses.replace(evaluation, jacobian=full, predicted_jacobian=predicted)
 
     def _block(
         self,
@@ -505,23 +619,16 @@ def minus_2ll_of(evaluation: Evaluation) -> tuple[float, float]:
 
 
 def pruned(objective: Objective) -> tuple[Objective, list[str]]:
-    """Without the study effects that no row of their study depends on, found at the prior's centre."""
-    try:
-        first = objective.evaluate(objective.start, jacobian=True)
-    except BadPoint:
-        return objective, []
-    assert first.jacobian is not None  # asked for
-    idle = [
-        c
-        for i, c in enumerate(objective.coordinates)
-        if c.kind == "study effect" and not np.any(first.jacobian[:, i])
+    """Without the study effects that no row of their study depends on."""
+    moved: dict[str, set[int]] = {}
+    for arm in objective.plan.arms:
+        moved.setdefault(arm.study, set()).update(*objective.reach[arm.key].outputs.values())
+    names = [
+        c.name
+        for c in objective.coordinates
+        if c.kind == "study effect" and c.index not in moved.get(c.study, set())
     ]
-    if not idle:
+    if not names:
         return objective, []
-    names = [c.name for c in idle]
-    smaller = Objective(
-        objective.system, objective.spec, objective.rows, options=objective.options,
-        relative_error=objective.relative_error, row_errors=objective.row_errors, mean_only=tuple(objective.mean_only), solve=objective._solve,
-        threads=objective._threads, estimated=tuple(c for c in objective.coordinates if c.name not in names),
-    )  # fmt: skip
+    smaller = objective.with_coordinates(tuple(c for c in objective.coordinates if c.name not in names))
     return smaller, [f"study effects that touch no row were left out: {', '.join(names)}"]

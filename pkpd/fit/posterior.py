@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from pkpd import likelihood
 from pkpd.data import Row
-from pkpd.fit.coordinates import slope_of
+from pkpd.fit.coordinates import Coordinate, slope_of
 from pkpd.fit.objective import BadPoint, Evaluation, Objective
 from pkpd.fit.result import Estimate, RowResult
-from pkpd.fit.search import Minimum
+from pkpd.fit.search import Minimum, sizes
 
 Array = NDArray[np.float64]
 
@@ -34,7 +34,7 @@ class Posterior:
 
 
 def posterior_of(objective: Objective, minimum: Minimum) -> Posterior:
-    steps = np.array([c.step for c in objective.coordinates])
+    steps = sizes(objective, minimum.jacobian)
     data = minimum.evaluation.jacobian
     assert data is not None  # a minimum always has one
     scaled = minimum.jacobian * steps
@@ -57,7 +57,12 @@ def posterior_of(objective: Objective, minimum: Minimum) -> Posterior:
     sd[flat] = np.inf
     safe = np.where((sd > 0) & np.isfinite(sd), sd, 1.0)
     correlation = covariance / safe[:, None] / safe[None, :]
-    prior_sd = np.array([c.sd if math.isfinite(c.sd) else 10 * c.step for c in objective.coordinates])
+    prior_sd = np.array(
+        [
+            c.sd if math.isfinite(c.sd) else 10 * size
+            for c, size in zip(objective.coordinates, steps, strict=True)
+        ]
+    )
     strength = np.linalg.svd(data * prior_sd, compute_uv=False)
     return Posterior(
         covariance,
@@ -68,6 +73,15 @@ def posterior_of(objective: Objective, minimum: Minimum) -> Posterior:
         float(np.einsum("ri,ij,rj->", data, covariance, data)),
         flat,
     )
+
+
+def _unsurprising(coordinate: Coordinate, x: float) -> float:
+    """The SD above which data without a prior say nothing: of a parameter that starts at 0 any interval says something."""
+    if coordinate.scale != "natural":
+        return 1.0
+    if coordinate.size is not None:
+        return coordinate.size
+    return max(abs(x), abs(coordinate.start)) if coordinate.start else math.inf
 
 
 def _verdicts(objective: Objective, minimum: Minimum, posterior: Posterior) -> tuple[list[str], list[bool]]:
@@ -91,7 +105,7 @@ def _verdicts(objective: Objective, minimum: Minimum, posterior: Posterior) -> t
             texts.append("not identified" + tied)
         elif not math.isfinite(coordinate.sd):
             # without a prior the data speak alone: a log-SD of 1 is a factor of 7 either way in a 95% interval
-            wide = posterior.sd[i] > (1.0 if coordinate.scale != "natural" else abs(minimum.x[i]))
+            wide = posterior.sd[i] > _unsurprising(coordinate, float(minimum.x[i]))
             texts.append(("not identified" if wide else "the data inform") + tied)
         else:
             ratio = posterior.sd[i] / coordinate.sd

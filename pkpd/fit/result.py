@@ -46,7 +46,8 @@ class Estimate:
 @dataclass(frozen=True)
 class RowResult:
     """One number of the data against the fit. ``observed_lower/upper``: 95% interval of the report; ``predicted_lower/upper``: 95%
-    interval by the parameters' uncertainty; ``residuals`` as named in ``labels``; ``contribution`` their sum of squares."""
+    interval by the parameters' uncertainty; ``residuals`` as named in ``labels``; ``contribution`` their sum of squares;
+    ``subjects_error`` how far the residuals stand from those by many more subjects, at most, in standard errors (nan: not measured)."""
 
     id: str
     study: str
@@ -76,6 +77,7 @@ class RowResult:
     doi: str
     provenance: str
     note: str
+    subjects_error: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -251,6 +253,8 @@ def _rebuild(kind: type, values: Any) -> Any:
         raise ValueError(f"a {kind.__name__} is missing")
     arguments = {}
     for item in dataclasses.fields(kind):
+        if item.name not in values and item.default is not dataclasses.MISSING:
+            continue  # a file of an earlier version
         value = values[item.name]
         nested = _NESTED.get(item.name)
         if isinstance(value, list) and nested is not None and all(isinstance(part, dict) for part in value):

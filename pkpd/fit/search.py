@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+from scipy.optimize import lsq_linear
 
 from pkpd.fit.objective import BadPoint, Evaluation, Objective
 from pkpd.fit.result import StartResult
@@ -20,10 +22,8 @@ Progress = Callable[[str, float, str], None]
 """Called with what is being done, the share that is done (0 to 1), and a short remark."""
 
 
-OFV_TOLERANCE = 0.02
-"""An optimum is reached when a full Gauss-Newton step promises less than this in OFV."""
-
-
+START_TOLERANCE = 0.05
+"""Starts are compared when a step promises less than this in OFV; the best of them goes on to the tolerance that was asked for."""
 REFIT_TOLERANCE, REFIT_LIMIT = 0.1, 12
 """Refits start at the optimum of all rows and tell how far things move: so much OFV is enough, so many Jacobians are spent."""
 BROYDEN = 4
@@ -35,8 +35,16 @@ DRAWS = 6
 PROBATION, FAR_BEHIND = 15, 10.0
 """A start is given up if after so many steps even what a fresh Jacobian promises leaves it so much OFV behind the best."""
 OFV_NOISE = 0.1
-"""Where steps lower the OFV by less than this, or none does although it was promised, the rest is left to the noise of the
-solver's tolerance and to the curvature that Gauss-Newton does not see."""
+"""Where no step lowers the OFV although less than this is promised, or steps lower it by less than the tolerance, the rest is left to the noise
+of the solver's tolerance, to kinks of the rows, and to the curvature that Gauss-Newton does not see."""
+LONGEST = 3.0
+"""A step goes at most so many sizes of a coordinate (``Coordinate.size``: SDs of its prior): a model is no straight line further out."""
+FAR = 10.0
+"""Standard errors by which starts differ where no prior and no bounds say how."""
+NEAR = 1.0
+"""Promised less than this in OFV, a step is taken straight, and secants give the curvature of the residuals."""
+RIDGE = 1e-10
+"""Damping of a full step: keeps directions in which the rows say nothing out of what it promises."""
 
 
 @dataclass
@@ -52,6 +60,7 @@ class Minimum:
     decrement: float
     converged: bool
     message: str
+    curvature: _Curvature | None = None
 
 
 def minimise(
@@ -61,38 +70,44 @@ def minimise(
     max_evaluations: int = 60,
     first: Evaluation | None = None,
     loose: bool = False,
-    tolerance: float = OFV_TOLERANCE,
+    tolerance: float | None = None,
+    curvature: _Curvature | None = None,
     remark: Callable[[int, float], None] | None = None,
     keep: Callable[[Minimum], None] | None = None,
     give_up: Callable[[Minimum], bool] | None = None,
 ) -> Minimum:
     """Levenberg-Marquardt within bounds from ``x0``.
 
-    Marquardt's scaling (diagonal of the Gauss-Newton Hessian), Nielsen's rule for the damping, steps bent along valleys (``_step``), and Broyden's rank-one update of the
+    Every step is the lowest point of the damped linear model within the bounds (``_in_box``): what runs into a bound is held there and the
+    rest goes on. Marquardt's scaling (diagonal of the Gauss-Newton Hessian, priors included), so that no coordinate's unit or start counts;
+    Nielsen's rule for the damping, steps bent along valleys (``_step``), and Broyden's rank-one update of the
     Jacobian while steps go as promised, at most ``BROYDEN`` times in a row (Madsen, Nielsen & Tingleff 2004, Methods for
-    non-linear least squares problems, sec. 3.2 and 3.4); coordinates at a bound that the gradient pushes out are held. A bad
-    point raises the damping. Ends when a full Gauss-Newton step of the true Jacobian promises less than ``tolerance`` in OFV
-    (``loose``: of the updated one). ``first`` is an evaluation with Jacobian at ``x0``, if there is one; ``keep`` is called
+    non-linear least squares problems, sec. 3.2 and 3.4). A bad
+    point raises the damping. Ends when a full step of the true Jacobian promises less than ``tolerance`` in OFV (without one: that of
+    the objective's options; ``loose``: of the updated Jacobian). ``first`` is an evaluation with Jacobian at ``x0`` and ``curvature`` what an earlier
+    search has learned, if there are any; ``keep`` is called
     with every improvement, ``give_up`` asked after every step. Raises ``BadPoint`` if x0 fails.
     """
-    lower, upper = objective.bounds
-    steps = np.array([c.step for c in objective.coordinates])
-    x = np.clip(x0, lower, upper)
+    tolerance = objective.options.tolerance if tolerance is None else tolerance
+    x = _within(objective, x0)
     evaluation = first if first is not None else objective.evaluate(x, jacobian=True)
     used = 0 if first is not None else 1
     damping, growth, iterations, updates = 1e-2, 2.0, 0, 0
     costs: list[float] = []
     """cost at every Jacobian that was computed, not updated"""
+    bends = _Curvature() if curvature is None else curvature
+    stuck = False
+    """no step of the straight model lowers the cost: where J is singular at a minimum, only the curvature knows that it is one"""
     while True:
         residuals, jacobian = with_prior(objective, x, evaluation)
         cost = float(residuals @ residuals)
-        gradient, hessian = jacobian.T @ residuals, jacobian.T @ jacobian
-        held = ((x <= lower) & (gradient > 0)) | ((x >= upper) & (gradient < 0))
-        free = np.flatnonzero(~held)
-        decrement = _decrement(gradient[free], hessian[np.ix_(free, free)])
+        if updates == 0 and not stuck:
+            bends.learn(x, residuals, jacobian)
+        at = bends.local(objective, x, cost, evaluation, residuals, jacobian, always=stuck)
+        decrement = at.promised(at.step(RIDGE))
         small = decrement < tolerance
         best = Minimum(
-            x, cost, evaluation, jacobian, iterations, used, decrement, small, "evaluations used up"
+            x, cost, evaluation, jacobian, iterations, used, decrement, small, "evaluations used up", bends
         )
         if keep is not None:
             keep(best)
@@ -101,9 +116,9 @@ def minimise(
         if small and (updates == 0 or loose):
             best.message = "converged"
             return best
-        if updates == 0:
+        if updates == 0 and not stuck:
             costs.append(cost)
-            if len(costs) > 2 and costs[-3] - cost < OFV_NOISE and decrement < 10 * OFV_NOISE:
+            if len(costs) > 2 and costs[-3] - cost < tolerance and decrement < max(OFV_NOISE, 10 * tolerance):
                 best.converged = True
                 best.message = f"converged: the last steps lowered the OFV by {costs[-3] - cost:.2g}"
                 return best
@@ -115,34 +130,36 @@ def minimise(
         trial: Array | None = None
         if not small:
             iterations += 1
-            assert evaluation.jacobian is not None  # every evaluation in a search has one
-            at = _Local(x, cost, evaluation.residuals, evaluation.jacobian, gradient, hessian, free)
             before = damping, growth
             trial, next_evaluation, damping, growth, ratio = _lower(
-                objective, at, damping, growth, patience=12 if updates == 0 else 2
+                objective, at, damping, growth, least=0.1 * tolerance, patience=12 if updates == 0 else 2
             )
             if trial is None:
                 damping, growth = before
+        if trial is None and updates == 0 and not stuck and bends.matrix is not None:
+            stuck = True
+            continue
+        stuck = False
         if trial is None and updates == 0:
             best.converged = decrement < OFV_NOISE
             best.message = (
-                f"converged as far as rtol {objective.options.rtol:g} allows (a step promises {decrement:.2g} in OFV)"
+                f"converged as far as rtol {objective.options.rtol:g} and kinks of the rows allow (a step promises {decrement:.2g} in OFV)"
                 if best.converged
                 else f"no step lowers the OFV, although the gradient promises {decrement:.3g}"
             )
             return best
         try:
             if trial is None:  # the updated Jacobian has no more to say
-                evaluation, updates = objective.evaluate(x, jacobian=True), 0
+                evaluation, updates = objective.with_jacobian(x, replace(evaluation, jacobian=None)), 0
                 used += 1
             elif ratio > 0.3 and updates < BROYDEN:
                 evaluation, updates = (
-                    _updated(evaluation, next_evaluation, (trial - x) / steps, steps),
+                    _updated(evaluation, next_evaluation, (trial - x) / at.sizes, at.sizes),
                     updates + 1,
                 )
                 x = trial
             else:
-                evaluation, updates = objective.evaluate(trial, jacobian=True), 0
+                evaluation, updates = objective.with_jacobian(trial, next_evaluation), 0
                 used += 1
                 x = trial
         except BadPoint as reason:
@@ -150,9 +167,62 @@ def minimise(
             return best
 
 
+class _Curvature:
+    """What the Hessian of half the cost has beside J'J: the curvature of the residuals, by secants between computed Jacobians.
+
+    The update is that of NL2SOL (Dennis, Gay & Welsch 1981, ACM TOMS 7:348), sized down where the residuals have become smaller. It is used
+    near the optimum, where Gauss-Newton would creep if the residuals stay large.
+    """
+
+    def __init__(self) -> None:
+        self.last: tuple[Array, Array, Array] | None = None
+        self.matrix: Array | None = None
+
+    def learn(self, x: Array, residuals: Array, jacobian: Array) -> None:
+        if self.last is not None:
+            before, old_residuals, old_jacobian = self.last
+            step = x - before
+            change = jacobian.T @ residuals - old_jacobian.T @ old_residuals
+            bent = (jacobian - old_jacobian).T @ residuals
+            if self.matrix is None:
+                self.matrix = np.zeros((x.size, x.size))
+            known = float(step @ self.matrix @ step)
+            if known != 0:
+                self.matrix = self.matrix * min(1.0, abs(float(step @ bent) / known))
+            along = float(change @ step)
+            if along > 0:
+                miss = bent - self.matrix @ step
+                both = np.outer(miss, change) / along
+                self.matrix = (
+                    self.matrix + both + both.T - float(miss @ step) / along**2 * np.outer(change, change)
+                )
+        self.last = x, residuals, jacobian
+
+    def local(
+        self, objective: Objective, x: Array, cost: float, evaluation: Evaluation, residuals: Array, jacobian: Array, *,
+        always: bool = False,
+    ) -> _Local:  # fmt: skip
+        """The model of the cost at a point: with this curvature near an optimum, or ``always``, if there is one that leaves it convex."""
+        straight = _Local.of(objective, x, cost, evaluation, residuals, jacobian)
+        if self.matrix is None:
+            return straight
+        if not always and straight.promised(straight.step(RIDGE)) >= NEAR:
+            return straight
+        bent = replace(straight, hessian=straight.hessian + self.matrix)
+        try:
+            bent.step(RIDGE)
+        except np.linalg.LinAlgError:
+            return straight
+        return bent
+
+
 @dataclass(frozen=True)
 class _Local:
-    """The linear model of the residuals at a point. ``jacobian`` is that of the data rows, ``hessian`` includes the priors."""
+    """The linear model of the residuals at a point.
+
+    ``jacobian`` is that of the data rows, ``gradient`` and ``hessian`` include the priors; ``sizes`` are natural changes of the coordinates, ``low`` and
+    ``high`` how far a step may go.
+    """
 
     x: Array
     cost: float
@@ -160,16 +230,85 @@ class _Local:
     jacobian: Array
     gradient: Array
     hessian: Array
-    free: NDArray[np.intp]
+    sizes: Array
+    low: Array
+    high: Array
+
+    @classmethod
+    def of(
+        cls,
+        objective: Objective,
+        x: Array,
+        cost: float,
+        evaluation: Evaluation,
+        residuals: Array,
+        jacobian: Array,
+    ) -> _Local:
+        assert evaluation.jacobian is not None  # every evaluation in a search has one
+        lower, upper = objective.bounds
+        reach = np.array([math.inf if c.size is None else LONGEST * c.size for c in objective.coordinates])
+        return cls(
+            x, cost, evaluation.residuals, evaluation.jacobian, jacobian.T @ residuals, jacobian.T @ jacobian, sizes(objective, jacobian),
+            np.maximum(lower - x, -reach), np.minimum(upper - x, reach),
+        )  # fmt: skip
+
+    def damped(self, damping: float) -> Array:
+        """The Hessian with Marquardt's damping."""
+        return np.asarray(
+            self.hessian + damping * np.diag(np.maximum(np.diag(self.hessian), 1e-8 / self.sizes**2))
+        )
+
+    def step(self, damping: float) -> Array:
+        """The damped step within the bounds."""
+        return _in_box(self.damped(damping), self.gradient, self.low, self.high)
+
+    def promised(self, change: Array) -> float:
+        """What the linear model promises of a step, in OFV."""
+        return -float(2 * self.gradient @ change + change @ self.hessian @ change)
+
+
+def sizes(objective: Objective, jacobian: Array) -> Array:
+    """Natural changes of the coordinates: known beforehand, or by the curvature of the cost where only the data can tell (1 where it has none)."""
+    curvature = np.linalg.norm(jacobian, axis=0)
+    return np.array(
+        [
+            c.size if c.size is not None else 1 / bend if bend > 0 else 1.0
+            for c, bend in zip(objective.coordinates, curvature, strict=True)
+        ]
+    )
+
+
+def _in_box(matrix: Array, gradient: Array, low: Array, high: Array) -> Array:
+    """The lowest point of p' matrix p + 2 gradient p over low <= p <= high, where low <= 0 <= high.
+
+    By an active set (bounded-variable least squares, Stark & Parker 1995, of SciPy) unless the free minimum lies inside.
+    """
+    diagonal = np.diag(matrix)
+    if not np.all(diagonal > 0):
+        raise np.linalg.LinAlgError("not convex")
+    scale = 1 / np.sqrt(diagonal)
+    root = np.linalg.cholesky(matrix * scale[:, None] * scale)
+    target = -solve_triangular(root, gradient * scale, lower=True)
+    change = scale * solve_triangular(root.T, target)
+    if np.all((change >= low) & (change <= high)):
+        return np.asarray(change)
+    change = np.zeros_like(gradient)
+    free = high > low
+    limits = low[free] / scale[free], high[free] / scale[free]
+    found = lsq_linear(root.T[:, free], target, limits, method="bvls")
+    change[free] = scale[free] * found.x
+    held = np.zeros(change.size)
+    held[free] = found.active_mask
+    return np.where(held < 0, low, np.where(held > 0, high, np.clip(change, low, high)))
 
 
 def _lower(
-    objective: Objective, at: _Local, damping: float, growth: float, *, patience: int
+    objective: Objective, at: _Local, damping: float, growth: float, *, least: float, patience: int
 ) -> tuple[Array | None, Any, float, float, float]:
     """A point with lower cost, if ``patience`` dampings find one: point, its evaluation, damping, growth, gained / promised."""
     for _ in range(patience):
         change, promised = _step(objective, at, damping)
-        if promised < 0.1 * OFV_TOLERANCE:
+        if promised < least:
             break
         try:
             trial = _within(objective, at.x + change)
@@ -203,14 +342,6 @@ def with_prior(objective: Objective, x: Array, evaluation: Evaluation) -> tuple[
     )
 
 
-def _decrement(gradient: Array, hessian: Array) -> float:
-    """What a full Gauss-Newton step promises in OFV."""
-    if gradient.size == 0:
-        return 0.0
-    step = np.linalg.lstsq(hessian, gradient, rcond=1e-12)[0]
-    return float(gradient @ step)
-
-
 def _within(objective: Objective, x: Array) -> Array:
     lower, upper = objective.bounds
     return np.clip(x, lower, upper)
@@ -223,17 +354,9 @@ def _step(objective: Objective, at: _Local, damping: float) -> tuple[Array, floa
     one more run a tenth of the way, taken if it is small against the step. Near the optimum, where the noise of the solver
     would make it up, it is left out.
     """
-    steps = np.array([c.step for c in objective.coordinates])
-    free, part = at.free, at.hessian[np.ix_(at.free, at.free)]
-    scale = np.maximum(np.diag(part), 1e-8 / steps[free] ** 2)
-    matrix = part + damping * np.diag(scale)
-    change = np.zeros_like(at.x)
-    change[free] = -np.linalg.solve(matrix, at.gradient[free])
-    # a model is no straight line over more than a few prior SDs
-    change *= min(1.0, 3.0 / max(1e-300, float(np.max(np.abs(change) / steps))))
-    change = _within(objective, at.x + change) - at.x
-    promised = -float(2 * at.gradient @ change + change @ at.hessian @ change)
-    if promised < 1.0:
+    change = at.step(damping)
+    promised = at.promised(change)
+    if promised < NEAR:
         return change, promised
     ahead = 0.1
     try:
@@ -241,9 +364,11 @@ def _step(objective: Objective, at: _Local, damping: float) -> tuple[Array, floa
     except BadPoint:
         return change, promised
     second = 2 / ahead * ((moved - at.residuals) / ahead - at.jacobian @ change)
+    free = np.flatnonzero((change > at.low) & (change < at.high))
+    matrix = at.damped(damping)[np.ix_(free, free)]
     bend = np.zeros_like(at.x)
     bend[free] = -0.5 * np.linalg.solve(matrix, at.jacobian[:, free].T @ second)
-    if np.linalg.norm(bend / steps) > 0.375 * np.linalg.norm(change / steps):
+    if np.linalg.norm(bend / at.sizes) > 0.375 * np.linalg.norm(change / at.sizes):
         return change, promised
     return _within(objective, at.x + change + bend) - at.x, promised
 
@@ -255,7 +380,9 @@ def starting_points(objective: Objective, count: int, seed: int) -> Iterator[Arr
     """
     yield objective.start
     generator = np.random.Generator(np.random.Philox(seed))
-    spread = np.array([0.0 if c.kind == "study effect" else min(c.step, 1.0) for c in objective.coordinates])
+    spread = np.array(
+        [0.0 if c.kind == "study effect" else min(c.size or 1.0, 1.0) for c in objective.coordinates]
+    )
     drawn: list[tuple[float, Array]] = []
     for _ in range(DRAWS * max(1, count - 1)):
         point = _within(objective, objective.start + spread * generator.standard_normal(spread.size))
@@ -267,6 +394,26 @@ def starting_points(objective: Objective, count: int, seed: int) -> Iterator[Arr
     yield from (point for _, point in drawn)
 
 
+def _spread(objective: Objective) -> Array:
+    """SDs of the draws for starts: those of the priors, at most 1 on log and logit scales; 0 for study effects."""
+    known = np.array([c.size or 0.0 for c in objective.coordinates])
+    if not known.all():  # a natural scale without prior and bounds: so far that the OFV changes much
+        try:
+            start = objective.start
+            known = sizes(
+                objective, with_prior(objective, start, objective.evaluate(start, jacobian=True))[1]
+            )
+        except BadPoint:
+            known = np.where(known > 0, known, 1.0)
+        known = known * np.array([1.0 if c.size else FAR for c in objective.coordinates])
+    return np.array(
+        [
+            0.0 if c.kind == "study effect" else size if c.scale == "natural" else min(size, 1.0)
+            for c, size in zip(objective.coordinates, known, strict=True)
+        ]
+    )
+
+
 def _cost(objective: Objective, x: Array) -> float:
     residuals = objective.evaluate(x).residuals
     prior, _ = objective.prior(x)
@@ -275,8 +422,9 @@ def _cost(objective: Objective, x: Array) -> float:
 
 @dataclass
 class Search:
-    """Outcome of a search with several starts."""
+    """Outcome of a search with several starts; ``objective`` is the one given, or one that knows more directions."""
 
+    objective: Objective
     best: Minimum | None
     starts: list[StartResult]
     interrupted: bool
@@ -285,13 +433,14 @@ class Search:
 def multistart(
     objective: Objective, starts: int, seed: int, limit: int, progress: Progress, what: str
 ) -> Search:
-    search = Search(None, [], False)
+    search = Search(objective, None, [], False)
 
     def keep(minimum: Minimum) -> None:
         if search.best is None or minimum.cost <= search.best.cost:  # equal: with a Jacobian computed anew
             search.best = minimum
 
     done = 0
+    ends: list[Minimum] = []
     try:
         for point in starting_points(objective, starts, seed):
             share = done / starts
@@ -315,34 +464,51 @@ def multistart(
 
             residuals, _ = with_prior(objective, point, first)
             end = minimise(
-                objective, point, max_evaluations=limit, first=first, remark=remark, keep=keep, give_up=behind
-            )
+                objective, point, max_evaluations=limit, first=first, tolerance=max(START_TOLERANCE, objective.options.tolerance),
+                remark=remark, keep=keep, give_up=behind,
+            )  # fmt: skip
             search.starts.append(
                 StartResult(
                     float(residuals @ residuals), end.cost, end.evaluations + 1, end.converged, end.message
                 )
             )
+            ends.append(end)
             done += 1
             if done == starts:
                 break
-        if search.best is not None:
-            search.best = _settled(objective, search.best, limit, keep)
+        if ends:
+            _finish(search, ends, limit, keep)
     except KeyboardInterrupt:
         search.interrupted = True
     return search
 
 
-def _settled(objective: Objective, best: Minimum, limit: int, keep: Callable[[Minimum], None]) -> Minimum:
-    """The optimum with the Jacobian by every direction, searched on if one that was thought idle has come to life."""
+def _finish(search: Search, ends: Sequence[Minimum], limit: int, keep: Callable[[Minimum], None]) -> None:
+    """The best start goes on to the tolerance asked for; and further, if a direction that was idle around the start has come to life there."""
+    k = min(range(len(ends)), key=lambda i: ends[i].cost)
+    best, objective = ends[k], search.objective
+    spent = search.starts[k].evaluations
     try:
-        evaluation = objective.evaluate(best.x, jacobian=True, everything=True)
-    except BadPoint:
-        return best
-    end = minimise(objective, best.x, max_evaluations=limit, first=evaluation, keep=keep)
-    return (
-        end
-        if end.iterations
-        else replace(end, message=best.message, converged=best.converged or end.converged)
+        if best.converged and best.decrement >= objective.options.tolerance:
+            best = minimise(
+                objective,
+                best.x,
+                max_evaluations=limit,
+                first=best.evaluation,
+                curvature=best.curvature,
+                keep=keep,
+            )
+            spent += best.evaluations
+        wider = objective.widened(best.x)
+        if wider is not objective:
+            best = minimise(wider, best.x, max_evaluations=limit, keep=keep)
+            spent += best.evaluations
+            search.objective = wider
+    except BadPoint as reason:
+        best = replace(best, converged=False, message=f"stopped: {reason}")
+    search.best = best
+    search.starts[k] = replace(
+        search.starts[k], last=best.cost, evaluations=spent, converged=best.converged, message=best.message
     )
 
 

@@ -115,6 +115,8 @@ class Options:
     """of the runs that give derivatives: a Gauss-Newton step does not need more"""
     max_evaluations: int = 60
     """Jacobians per start"""
+    tolerance: float = 1e-3
+    """the search ends when a full step promises less than this in OFV"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +270,7 @@ def read_fit(name_or_path: str | os.PathLike[str]) -> FitSpec:
                 "rtol_sensitivities", usual.rtol_sensitivities, low=1e-12, high=1e-2
             ),
             max_evaluations=options.integer("max_evaluations", usual.max_evaluations, low=1, high=100_000),
+            tolerance=options.number("tolerance", usual.tolerance, low=1e-9, high=10.0),
         ),
         relative_error=errors.number("default", 0.3, low=1e-6, high=1e3),
         row_errors={key: rows.number(key, 0.3, low=1e-6, high=1e3) for key in rows.values},

@@ -10,7 +10,7 @@ from . import explicit, roots, rosenbrock
 from .call import bound, c_function, call3, inner, shift
 from .control import TINY, resolution
 from .layout import (
-    CHANGE_AT, COLUMN, CONDITION, CONDITIONS, H, LARGEST_SAMPLE, LEVEL, N_PARAMS, N_TIMERS, N_WATCHED, ROOT, SAMPLES, SETTING, T, WIDE,
+    CHANGE_AT, COLUMN, CONDITION, CONDITIONS, H, LARGEST_SAMPLE, N_PARAMS, N_TIMERS, N_WATCHED, ROOT, SAMPLES, SETTING, T, WIDE,
 )  # fmt: skip
 from .places import watched
 from .roots import AT, PLACES, STEP, above
@@ -64,7 +64,6 @@ def watch(address, sizes, control, state, p, work, tangent):
         for i in range(sizes[N_WATCHED]):
             root = shift(room, i * ROOT)
             root[COLUMN] = float(2 * (sizes[N_TIMERS] + i))
-            root[LEVEL] = 0.0
             value = beyond(sizes, u, line, root)
             root[LARGEST_SAMPLE] = max(root[LARGEST_SAMPLE], abs(value))
             if j == 0 and above(value) != above(p[first + i]):  # but for rounding it is where it is held

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pkpd import tolerability
 from pkpd.compare import Arm, Scene
-from pkpd.compare.comparison import FEWEST_DRAWS, FEWEST_OF_A_DRAW, uncertainty
+from pkpd.compare.comparison import FEWEST_DRAWS, FEWEST_OF_A_DRAW, between, uncertainty
 from pkpd.dosing import Schedule
 from pkpd.endpoints import Endpoint, quantiles
 from pkpd.errors import InputError
@@ -31,12 +31,14 @@ class Outcome:
     """One schedule in the subjects of a scene.
 
     medians : endpoint -> median over subjects; worlds : endpoint -> (n_subjects,), that median as it would be if the parameters were those of
-    each subject's draw (an adverse event has posterior draws of its own, one to a subject), so that a share of worlds is a probability.
+    each subject's draw (an adverse event has posterior draws of its own, one to a subject), so that a share of worlds is a probability; intervals : endpoint ->
+    (low, high), of 90 %, as `pkpd.compare` has them.
     """
 
     schedule: Schedule
     medians: Mapping[Endpoint, float]
     worlds: Mapping[Endpoint, Floats]
+    intervals: Mapping[Endpoint, tuple[float, float]]
     warnings: tuple[str, ...] = ()
     failed: int = 0
 
@@ -44,16 +46,16 @@ class Outcome:
     def of(cls, arm: Arm, endpoints: Sequence[Endpoint]) -> Outcome:
         """Of a simulated arm; an endpoint that it has no value of is nan."""
         population = arm.scene.population
-        medians, worlds = {}, {}
+        medians, worlds, intervals = {}, {}, {}
         for endpoint in endpoints:
             values = arm.endpoints.get(endpoint, np.full(arm.scene.subjects, np.nan))
             (medians[endpoint],) = (float(value) for value in quantiles(values, (0.5,)))
-            worlds[endpoint] = (
-                values
-                if endpoint == tolerability.EVENT
-                else _worlds(values, medians[endpoint], population.draw)
-            )
-        return cls(arm.schedule, medians, worlds, arm.warnings, arm.failed)
+            if endpoint == tolerability.EVENT:
+                low, high = quantiles(values, (0.05, 0.95))
+                worlds[endpoint], intervals[endpoint] = values, (float(low), float(high))
+            else:
+                worlds[endpoint], intervals[endpoint] = _worlds(values, medians[endpoint], population.draw)
+        return cls(arm.schedule, medians, worlds, intervals, arm.warnings, arm.failed)
 
     def objectives(self, objectives: Sequence[Objective]) -> Floats:
         """(n_objectives,) medians, less being better in each; the last digits, which are rounding, left out; 1e9 where there is none."""
@@ -76,23 +78,25 @@ class Outcome:
         )
 
 
-def _worlds(values: Floats, median: float, draw: NDArray[np.int64]) -> Floats:
-    """The medians of the draws, spread around the median of all, one to a subject; nan where a draw has too few values.
+def _worlds(
+    values: Floats, median: float, draw: NDArray[np.int64]
+) -> tuple[Floats, tuple[float, float]]:
+    """The medians of the draws, spread around the median of all, one to a subject, and their interval; nan where a draw has too few values.
 
     A draw has few subjects, whose median scatters by chance: the medians are drawn together as much as the interval of `compare.uncertainty` is.
     """
     numbers, place = np.unique(draw, return_inverse=True)
     if numbers.size == 1:  # nothing is uncertain
-        return np.full(draw.size, median)
+        return np.full(draw.size, median), (median, median)
     medians = np.array([_median(values[place == number]) for number in range(numbers.size)])
     low, high = uncertainty(values, draw)
     if math.isnan(low) or np.isnan(medians).any():
-        return np.full(draw.size, np.nan)
+        return np.full(draw.size, np.nan), (math.nan, math.nan)
     if np.isfinite(medians).all():
-        raw = np.quantile(medians, (0.05, 0.95))
+        (raw,) = between(medians[None])
         left = (high - low) / (raw[1] - raw[0]) if raw[1] > raw[0] else 0.0
         medians = median + left * (medians - np.median(medians))
-    return np.asarray(medians[place])
+    return np.asarray(medians[place]), (low, high)
 
 
 def _median(values: Floats) -> float:

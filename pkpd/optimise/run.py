@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pkpd import tolerability
 from pkpd.compare import Scene
 from pkpd.compare.scene import WASHOUT_DAYS
-from pkpd.endpoints import Endpoint, quantiles
+from pkpd.endpoints import Endpoint
 from pkpd.errors import InputError
 from pkpd.optimise.front import Choice, Estimate, Front, Seen
 from pkpd.optimise.outcome import Cache, Outcome, check_draws, rough
@@ -42,7 +42,7 @@ def optimise(
     scene: Scene,
     space: Space | None = None,
     constraints: str | Sequence[str] = (),
-    objectives: str | Sequence[str] = OBJECTIVES,
+    objectives: str | Sequence[str] | None = None,
     *,
     confidence: float = 0.5,
     evaluations: int = EVALUATIONS,
@@ -55,7 +55,7 @@ def optimise(
 
     Parameters
     ----------
-    constraints, objectives : as `parse_constraints` and `parse_objectives` read them.
+    constraints, objectives : as `parse_constraints` and `parse_objectives` read them; without objectives ``usual_objectives``.
     confidence : the median over subjects must hold each constraint, and by the uncertainty of the parameters do so with this probability, from 0.5 to 1.
     progress : called with (what is done, how many are done, how many in all).
 
@@ -74,7 +74,7 @@ def optimise(
         scene = scene.lasting(float(math.ceil(space.longest)) + WASHOUT_DAYS)
     few = rough(scene)
     known = tuple(few.arm(space.schedule(next(space.valid()))).endpoints)
-    wanted = parse_objectives(objectives, known)
+    wanted = parse_objectives(usual_objectives(known) if objectives is None else objectives, known)
     asked = parse_constraints(constraints, known)
     wishes: tuple[Objective | Constraint, ...] = (*wanted, *asked)
     endpoints = tuple(
@@ -129,6 +129,19 @@ def optimise(
         notes=_notes(scene, interrupted, len(seen), final),
         provenance=_provenance(scene, few, space, wanted, asked, confidence, evaluations, searched),
     )
+
+
+def usual_objectives(known: Sequence[Endpoint]) -> tuple[str, str]:
+    """What is traded where nobody says: ``OBJECTIVES``, or of a model without these what it has most like them.
+
+    That is the first endpoint of which more is wanted (else the exposure) against the first unwanted effect (else the dose).
+    """
+    names = {endpoint.name for endpoint in known}
+    if names.issuperset(OBJECTIVES):
+        return OBJECTIVES
+    gains = [endpoint.name for endpoint in known if endpoint.better > 0]
+    costs = [endpoint.name for endpoint in known if endpoint.better < 0 and endpoint.group != "burden"]
+    return (gains or ["max AUC"])[0], (costs or ["dose per 28 days"])[0]
 
 
 # --- search -> finalists -> front -------------------------------------------------------------------------------------
@@ -260,8 +273,7 @@ def probabilities(
 
 
 def _estimate(outcome: Outcome, endpoint: Endpoint) -> Estimate:
-    low, high = quantiles(outcome.worlds[endpoint], (0.05, 0.95))
-    return Estimate(outcome.medians[endpoint], float(low), float(high))
+    return Estimate(outcome.medians[endpoint], *outcome.intervals[endpoint])
 
 
 # --- sentences --------------------------------------------------------------------------------------------------------

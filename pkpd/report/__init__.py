@@ -3,7 +3,8 @@
     write_report(result, "results/low_dose_il2")
 
 writes ``report.html``, ``result.json`` (the result, as ``FitResult.read_json`` reads it), ``curves.json`` (what the fitted model says
-about the trial arms, see ``predict``) and the figures. From the two JSON files the same page can be made again without simulating
+about the trial arms, see ``predict``), the figures, and of a fit of one's own the files it was made from, so that ``pkpd compare --fit``
+takes the folder. From the two JSON files the same page can be made again without simulating
 anything: ``pkpd report results/low_dose_il2``.
 """
 
@@ -13,6 +14,7 @@ import json
 import math
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -326,29 +328,40 @@ def write_report(
     folder = Path(folder)
     check_report_folder(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
+    spec = _spec(result, fit, wanted=curves is None)
     if not folder.exists() or not any(folder.iterdir()):
-        _keep(result, folder)
+        _keep(result, folder, spec)
     try:
-        return _write(result, folder, curves, fit, jobs, progress)
+        return _write(result, folder, curves, spec, jobs, progress)
     except KeyboardInterrupt:
-        _keep(result, folder)
+        _keep(result, folder, spec)
         raise
+
+
+def _spec(result: FitResult, fit: str | os.PathLike[str] | FitSpec | None, wanted: bool) -> FitSpec | None:
+    """What the fit's folder says; None where it is not needed and not there."""
+    from pkpd.fit import FitSpec, read_fit
+
+    if isinstance(fit, FitSpec):
+        return fit
+    if fit is not None or wanted:
+        return read_fit(fit or result.name)
+    return None
 
 
 def _write(
     result: FitResult,
     folder: Path,
     curves: Mapping[str, Any] | None,
-    fit: str | os.PathLike[str] | FitSpec | None,
+    spec: FitSpec | None,
     jobs: int | None,
     progress: Callable[[str, float, str], None] | None,
 ) -> Path:
     """The rest of ``write_report``."""
     if curves is None:
-        from pkpd.fit import FitSpec, read_fit
         from pkpd.predict import predict
 
-        spec = fit if isinstance(fit, FitSpec) else read_fit(fit or result.name)
+        assert spec is not None
         try:
             curves = predict(result, spec, jobs=jobs, **({"progress": progress} if progress else {}))
         except PkpdError as error:  # a fit of many minutes is not lost for a picture
@@ -366,18 +379,48 @@ def _write(
             plot.save(figure, temporary / f"{name}.svg")
             pictures[name] = (caption, (temporary / f"{name}.svg").read_bytes())
         result.write_json(temporary / "result.json")
+        _put_sources(spec, folder, temporary)
         (temporary / "curves.json").write_text(to_json(curves, indent=None) + "\n", encoding="utf-8")
         (temporary / "report.html").write_text(render(shown, pictures), encoding="utf-8")
     return folder / "report.html"
 
 
-def _keep(result: FitResult, folder: Path) -> None:
+def _put_sources(spec: FitSpec | None, older: Path, folder: Path) -> None:
+    """The files that a fit was made from, in a folder of the fit's name: the result can then be simulated from, wherever it goes.
+
+    Not of a fit of the library, which is there by its name, nor of one that reads files outside its folder. Without a ``spec`` those of the ``older`` report.
+    """
+    from pkpd import library
+
+    if spec is None:
+        for kept in _source_folders(older):
+            shutil.copytree(kept, folder / kept.name)
+        return
+    if library.root() / "fits" in spec.folder.resolve().parents:
+        return
+    files = [spec.folder / "fit.toml", spec.data]
+    files += [Path(model.model) for model in (spec.main, spec.rival) if model and Path(model.model).is_file()]
+    inside = [file for file in dict.fromkeys(files) if spec.folder.resolve() in file.resolve().parents]
+    if len(inside) < len(set(files)):
+        return
+    for file in inside:
+        target = folder / spec.name / file.resolve().relative_to(spec.folder.resolve())
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+
+
+def _source_folders(folder: Path) -> list[Path]:
+    return [item for item in folder.iterdir() if (item / "fit.toml").is_file()] if folder.is_dir() else []
+
+
+def _keep(result: FitResult, folder: Path, spec: FitSpec | None) -> None:
     """A folder with the result alone, unless it is there already: an older report would say other numbers than it."""
     kept = folder / "result.json"
     if kept.exists() and kept.read_text(encoding="utf-8") == to_json(result.to_dict()) + "\n":
         return
     with replacing_folder(folder) as temporary:
         result.write_json(temporary / "result.json")
+        _put_sources(spec, folder, temporary)
 
 
 def check_report_folder(folder: Path) -> None:
@@ -397,6 +440,8 @@ def check_report_folder(folder: Path) -> None:
 
 
 def _ours(item: Path) -> bool:
+    if item.is_dir():
+        return (item / "fit.toml").is_file() and (item.parent / "result.json").is_file()
     return item.name in ("report.html", "result.json", "curves.json") or item.suffix in (".png", ".svg")
 
 

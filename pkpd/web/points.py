@@ -33,7 +33,7 @@ class Point:
     facts: dict[str, Any]
     doses: tuple[Dose, ...]
     until: Fraction
-    """days from the first dose to the end of the window"""
+    """days from day 0 of the schedule to the end of the window"""
 
     def follows(self, doses: Sequence[Dose]) -> bool:
         """Whether patients given ``doses`` have had the same by then: Hartemann's single course is IMODALS' first."""
