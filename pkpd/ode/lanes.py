@@ -42,7 +42,7 @@ from .layout import (
     RTOL, SEGMENT, SEGMENTS, SOLVE_WIDE, STEPS, STIFF_STEPS, T, T1, SPENT_ABOVE, WANTED_COLUMN, WANTED_STATES, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
 from .march import blame, emit, enter
-from .readings import AT, BEYOND, LEAST, NODES, STEEP, WEIGHT, close_segment, parts, sign_of, vertex
+from .readings import AT, BEYOND, LEAST, NODES, WEIGHT, close_segment, parts, shape, sign_of, vertex
 from .status import GO_ON, NOT_FINITE, NOT_STIFF, STEP_TOO_SMALL, STIFF, SUCCESS, TOO_MANY_STEPS
 from .vectormath import logarithm
 from .vectors import clear, combine, plus, total
@@ -506,13 +506,8 @@ def read_wide(address, sizes, control, room, look, plain, t, h, end, stages, wei
             column = c
             v0, v1 = lanes(shift(lines, c)), lanes(shift(lines, row + c))
             v2, v3 = lanes(shift(lines, 2 * row + c)), lanes(shift(lines, 3 * row + c))
-            highest = larger(larger(v0, v1), larger(v2, v3))
-            lowest = smaller(smaller(v0, v1), smaller(v2, v3))
+            highest, lowest, hump, dip = shape(v0, v1, v2, v3)
             number = (v0 + v1) + (v2 + v3)
-            slope = STEEP[0] * v0 + STEEP[1] * v1 + STEEP[2] * v2 + STEEP[3] * v3
-            last = -(STEEP[0] * v3 + STEEP[1] * v2 + STEEP[2] * v1 + STEEP[3] * v0)
-            hump = (highest > larger(v0, v3)) | ((last < 0.0) & (v3 >= v0)) | ((slope > 0.0) & (v0 >= v3))
-            dip = (lowest < smaller(v0, v3)) | ((last > 0.0) & (v3 <= v0)) | ((slope < 0.0) & (v0 <= v3))
             reach = choose(hump, highest + BEYOND * (highest - lowest), highest)
             depth = choose(dip, lowest - BEYOND * (highest - lowest), lowest)
         if kind == AT_CLOSE:

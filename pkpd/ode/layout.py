@@ -52,8 +52,8 @@ RHS, JACOBIAN, FACTOR, SOLVE, OUTPUTS, INITIAL, ROUTES, CONSTANTS = range(8)
 ) = range(20, 35)  # fmt: skip
 CONDITIONS, D_CONDITIONS = 35, 36  # functions of models that have conditions
 # readings: what is looked at, a function of the model, that in lanes, and one of them alone; then units
-LOOK, LOOK_WIDE, LOOK_ONE, EXPLICIT_READINGS, ROSENBROCK_READINGS, EXPLICIT_VALUE, ROSENBROCK_VALUE, EXPLICIT_SLOPE, ROSENBROCK_SLOPE, READY, HAND_IN, ARRIVE, LEAVE = range(37, 50)  # fmt: skip
-N_ADDRESSES = 50
+LOOK, LOOK_WIDE, LOOK_ONE, EXPLICIT_READINGS, ROSENBROCK_READINGS, EXPLICIT_VALUE, ROSENBROCK_VALUE, EXPLICIT_SLOPE, ROSENBROCK_SLOPE, EXPLICIT_LEVELS, ROSENBROCK_LEVELS, READY, HAND_IN, ARRIVE, LEAVE = range(37, 52)  # fmt: skip
+N_ADDRESSES = 52
 
 MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "routes", "constants")
 # sizes: counts, then where each pattern starts in the same array and how many entries it has
@@ -115,8 +115,9 @@ COUNT, ABOVE_AT_START, TIME_ABOVE, FOUND = range(4)
     FLAGGED_ONLY,  # 1 when the rest has been read in lanes
     INSTANT,  # of the last breakpoint
     PART,  # of the step, at which a value or a tangent is wanted
-) = range(10)
-READ_HEADER, READ_NODES = 12, 4
+    WHICH, PART_FROM, PART_TO,  # of the quantities, and the part of the step in which it is read
+) = range(13)
+READ_HEADER, READ_NODES = 16, 4
 # a quantity: what is read, of which of a line, the middle of a decline or the lowest level of halvings, where what is known of it stands, its column among outputs and
 # states, and in which segment halvings begin to count
 KIND, WANTED_COLUMN, PARAMETER, OFFSET, TANGENT_COLUMN, FROM = range(6)

@@ -22,9 +22,9 @@ from . import explicit, rosenbrock
 from .call import DOUBLES, INTEGER, INTEGERS, bound, c_function, call3, choose, inner, larger, shift, smaller, status7
 from .control import resolution
 from .layout import (
-    ACCUMULATORS, AREA, AREA_ABOVE, AT_CLOSE, DECLINE, DENSE_STAGES, EMIT_TANGENT, EXPLICIT_SLOPE, EXPLICIT_VALUE, FLAGGED_ONLY, FROM, H, HALVINGS, INSTANT, KIND, LAST_ABOVE, LAST_BELOW, LEVELS_MOST, LOOK, LOOK_ONE, MAXIMUM,
-    MINIMUM, N_DIRECTIONS, N_NON_NEGATIVE, N_WANTED, OFFSET, PARAMETER, PART, QUANTITIES, QUANTITY, READINGS, READ_HEADER, READ_NODES, ROSENBROCK_SLOPE, ROSENBROCK_VALUE, RTOL, SEGMENT, SEGMENTS, START, T, T1, TANGENTS_AT_NODES,
-    TANGENT_COLUMN, SPENT_ABOVE, WANTED_COLUMN, WANTED_STATES, WIDE, WIDTH,
+    ACCUMULATORS, AREA, AREA_ABOVE, AT_CLOSE, DECLINE, DENSE_STAGES, EMIT_TANGENT, EXPLICIT_LEVELS, EXPLICIT_SLOPE, EXPLICIT_VALUE, FLAGGED_ONLY, FROM, H, HALVINGS, INSTANT, KIND, LAST_ABOVE, LAST_BELOW, LEVELS_MOST, LOOK, LOOK_ONE, MAXIMUM,
+    MINIMUM, N_DIRECTIONS, N_NON_NEGATIVE, N_WANTED, OFFSET, PARAMETER, PART, PART_FROM, PART_TO, QUANTITIES, QUANTITY, READINGS, READ_HEADER, READ_NODES, ROSENBROCK_LEVELS, ROSENBROCK_SLOPE, ROSENBROCK_VALUE, RTOL, SEGMENT, SEGMENTS, START, T, T1, TANGENTS_AT_NODES,
+    TANGENT_COLUMN, SPENT_ABOVE, WANTED_COLUMN, WANTED_STATES, WHICH, WIDE, WIDTH,
 )  # fmt: skip
 from .march import clip
 from .roots import above, bracketed
@@ -44,7 +44,7 @@ LEAST = 1e-300  # whose logarithm is still a number
 LAST_HALVINGS = 5
 STAGES = explicit.ALL  # of the method whose steps are looked at: here tsit5; ``METHODS`` below has the same functions for every table
 weigh = explicit.weigh
-VALUE, SLOPE = EXPLICIT_VALUE, EXPLICIT_SLOPE
+VALUE, SLOPE, LEVELS = EXPLICIT_VALUE, EXPLICIT_SLOPE, EXPLICIT_LEVELS
 
 STEP = (INTEGER, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES)
 
@@ -291,6 +291,18 @@ def moment(control, x):
     if x == 1.0:
         return control[T1] if control[H] == control[T1] - control[T] else control[T] + control[H]
     return control[T] + x * control[H]
+
+
+@inner
+def shape(v0, v1, v2, v3):
+    """Highest and lowest of the nodes, and whether the cubic through them may turn downwards and upwards in between; of numbers or vectors."""
+    top = larger(larger(v0, v1), larger(v2, v3))
+    low = smaller(smaller(v0, v1), smaller(v2, v3))
+    first = STEEP[0] * v0 + STEEP[1] * v1 + STEEP[2] * v2 + STEEP[3] * v3
+    last = -(STEEP[0] * v3 + STEEP[1] * v2 + STEEP[2] * v1 + STEEP[3] * v0)
+    hump = (top > larger(v0, v3)) | ((last < 0.0) & (v3 >= v0)) | ((first > 0.0) & (v0 >= v3))
+    dip = (low < smaller(v0, v3)) | ((last > 0.0) & (v3 <= v0)) | ((first < 0.0) & (v0 <= v3))
+    return top, low, hump, dip
 
 
 @inner
@@ -598,6 +610,30 @@ def read_halvings(address, sizes, control, y, p, work, quantity, mine, level, xa
             next_halving(quantity, mine, level)
 
 
+@c_function(STEP)
+def read_at_level(address, sizes, control, state, p, work, tangent):
+    """The quantity area[WHICH], one of a level, in a part of the step whose nodes have been looked at."""
+    area = shift(control, sizes[READINGS])
+    _, _, quantities, levels, _, own, nodes, _, _, _ = parts(area)
+    q, wanted = int(area[WHICH]), int(area[N_WANTED])
+    xa, xb = area[PART_FROM], area[PART_TO]
+    quantity = shift(quantities, q * QUANTITY)
+    kind, c = int(quantity[KIND]), int(quantity[WANTED_COLUMN])
+    mine = shift(own, int(quantity[OFFSET]))
+    sign = sign_of(kind)
+    level = sign * levels[q]
+    v0, v1 = sign * nodes[c], sign * nodes[wanted + c]
+    v2, v3 = sign * nodes[2 * wanted + c], sign * nodes[3 * wanted + c]
+    top, low, hump, dip = shape(v0, v1, v2, v3)
+    if kind == HALVINGS:
+        read_halvings(address, sizes, control, state, p, work, quantity, mine, level, xa, xb, top, low, hump)
+    else:
+        read_level(
+            address, sizes, control, state, p, work, tangent, q, quantity, mine, level, xa, xb, top, low, hump, dip
+        )  # fmt: skip
+    return SUCCESS
+
+
 @inner
 def read_quantity(address, sizes, control, y, p, work, tangent, q, xa, xb):
     """One quantity in the part from xa to xb of the step, whose nodes have been looked at."""
@@ -633,28 +669,19 @@ def read_quantity(address, sizes, control, y, p, work, tangent, q, xa, xb):
             total += WEIGHT[j] * ((t + x * control[H]) - middle) * logarithm(larger(v, LEAST))
         mine[0] += long * total
     else:
-        top = larger(larger(v0, v1), larger(v2, v3))
-        low = smaller(smaller(v0, v1), smaller(v2, v3))
+        top, low, hump, _ = shape(v0, v1, v2, v3)
         number = (v0 + v1) + (v2 + v3)
-        ends, lower_ends = larger(v0, v3), smaller(v0, v3)
-        first = STEEP[0] * v0 + STEEP[1] * v1 + STEEP[2] * v2 + STEEP[3] * v3
-        last = -(STEEP[0] * v3 + STEEP[1] * v2 + STEEP[2] * v1 + STEEP[3] * v0)
-        hump = top > ends or (last < 0.0 and v3 >= v0) or (first > 0.0 and v0 >= v3)
-        dip = low < lower_ends or (last > 0.0 and v3 <= v0) or (first < 0.0 and v0 <= v3)
         if kind == MAXIMUM or kind == MINIMUM:
             read_extreme(
                 address, sizes, control, y, p, work, tangent, q, quantity, mine, xa, xb, top, low, hump, number
             )  # fmt: skip
         elif number != number:
             mine[0] = nan
-        elif kind == HALVINGS:
-            read_halvings(
-                address, sizes, control, y, p, work, quantity, mine, level, xa, xb, top, low, hump
-            )  # fmt: skip
         else:
-            read_level(
-                address, sizes, control, y, p, work, tangent, q, quantity, mine, level, xa, xb, top, low, hump, dip
-            )  # fmt: skip
+            area[WHICH] = float(q)
+            area[PART_FROM] = xa
+            area[PART_TO] = xb
+            status7(address[LEVELS], address, sizes, control, y, p, work, tangent)
     if m > 0 and (kind == AREA or kind == DECLINE):
         _, own_dot, nodes_dot, _, _, _ = tangents(sizes, area)
         for j in range(NODES):
@@ -783,10 +810,11 @@ METHODS = {
     name: bound(
         (
             state_inside, value_inside, value, over, tangent_inside, slope_inside, highest_inside, curvature, extreme_tangent, read_extreme, read_section, pass_section, read_level,
-            read_halvings, read_quantity, read_part, read_step,
+            read_halvings, read_at_level, read_quantity, read_part, read_step,
         ),
         STAGES=len(of.B_ERROR), weigh=of.weigh, VALUE=EXPLICIT_VALUE if name in explicit.METHODS else ROSENBROCK_VALUE,
         SLOPE=EXPLICIT_SLOPE if name in explicit.METHODS else ROSENBROCK_SLOPE,
+        LEVELS=EXPLICIT_LEVELS if name in explicit.METHODS else ROSENBROCK_LEVELS,
     )
     for name, of in (explicit.METHODS | rosenbrock.METHODS).items()
 }  # fmt: skip

@@ -43,6 +43,7 @@ for _name in STIFF_METHODS:
 for _name in (*EXPLICIT_METHODS, *STIFF_METHODS):
     HOME[f"{_name}_roots"] = ("roots", "crossings", _name)
     HOME[f"{_name}_readings"] = ("readings", "read_step", _name)
+    HOME[f"{_name}_levels"] = ("readings", "read_at_level", _name)
     HOME[f"{_name}_value"] = ("readings", "value_inside", _name)
     HOME[f"{_name}_slope"] = ("readings", "slope_inside", _name)
     HOME[f"{_name}_watch"] = ("watch", "watch", _name)

@@ -64,6 +64,11 @@ class Quantities:
     levels: Floats
 
     @property
+    def at_levels(self) -> bool:
+        """Whether any of them has a level."""
+        return bool(np.any((self.kinds >= layout.SPENT_ABOVE) & (self.kinds != layout.AT_CLOSE)))
+
+    @property
     def known(self) -> int:
         """How many numbers the integrator keeps of them."""
         return sum(layout.slots_of(int(kind)) for kind in self.kinds)
@@ -170,6 +175,7 @@ class Plan:
         n_roots: int,
         lanes: bool,
         columns: tuple[int, ...] = (),
+        at_levels: bool = False,
     ) -> None:
         explicit, stiff = methods
         free = np.flatnonzero(kernel.STEADY)
@@ -188,6 +194,8 @@ class Plan:
                 self.address[layout.EXPLICIT_ROOTS] = _unit_address(f"{explicit}_roots")
             if columns:
                 self.address[layout.EXPLICIT_READINGS] = _unit_address(f"{explicit}_readings")
+                if at_levels:
+                    self.address[layout.EXPLICIT_LEVELS] = _unit_address(f"{explicit}_levels")
                 self.address[layout.EXPLICIT_VALUE] = _unit_address(f"{explicit}_value")
             if m:
                 self.address[layout.EXPLICIT_TANGENT] = _unit_address(f"{explicit}_tangent")
@@ -201,6 +209,8 @@ class Plan:
                 self.address[layout.ROSENBROCK_ROOTS] = _unit_address(f"{stiff}_roots")
             if columns:
                 self.address[layout.ROSENBROCK_READINGS] = _unit_address(f"{stiff}_readings")
+                if at_levels:
+                    self.address[layout.ROSENBROCK_LEVELS] = _unit_address(f"{stiff}_levels")
                 self.address[layout.ROSENBROCK_VALUE] = _unit_address(f"{stiff}_value")
             if m:
                 self.address[layout.ROSENBROCK_TANGENT] = _unit_address(f"{stiff}_tangent")
@@ -311,7 +321,9 @@ class _Task:
         m = 0 if directions is None else directions.m
         self.methods = (method, method) if method == layout.LINEAR else partners(method, rtol)
         columns = () if quantities is None else quantities.columns
-        self.plan = plan = plan_of(kernel, method, self.methods, m, n_roots, lanes, columns)
+        self.plan = plan = plan_of(
+            kernel, method, self.methods, m, n_roots, lanes, columns, quantities is not None and quantities.at_levels
+        )  # fmt: skip
         self.lanes = lanes
         self.levels = None if levels is None else levels.values
         self.n_own = table.own.shape[1]
