@@ -42,7 +42,7 @@ from .layout import (
     RTOL, SEGMENT, SEGMENTS, SOLVE_WIDE, STEPS, STIFF_STEPS, T, T1, SPENT_ABOVE, WANTED_COLUMN, WANTED_STATES, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
 from .march import blame, emit, enter
-from .readings import AT, BEYOND, LEAST, NODES, WEIGHT, close_segment, parts, shape, sign_of, vertex
+from .readings import AT, BEYOND, LEAST, LOWEST, NODES, WEIGHT, close_segment, parts, shape, sign_of, vertex
 from .status import GO_ON, NOT_FINITE, NOT_STIFF, STEP_TOO_SMALL, STIFF, SUCCESS, TOO_MANY_STEPS
 from .vectormath import logarithm
 from .vectors import clear, combine, plus, total
@@ -415,7 +415,7 @@ def read_flagged(address, sizes, control, work, state, look, lane, unit):
             flags[q] = own_flags[q * LANES + lane]
             if flags[q] != 0.0:
                 quantity = shift(quantities, q * QUANTITY)
-                offset, slots = int(quantity[OFFSET]), 4 + LEVELS_MOST if int(quantity[KIND]) == HALVINGS else 2
+                offset, slots = int(quantity[OFFSET]), 4 + LEVELS_MOST if int(quantity[KIND]) == HALVINGS else 2  # a decline is never flagged
                 levels[q] = own_levels[q * LANES + lane]
                 for i in range(offset, offset + slots):
                     if way == 0:
@@ -518,12 +518,20 @@ def read_wide(address, sizes, control, room, look, plain, t, h, end, stages, wei
             set_lanes(mine, choose(plain, present + part, present))
         elif kind == DECLINE:
             middle = quantity[PARAMETER]
+            level = lanes(shift(levels, q * LANES))
+            best = larger(lanes(shift(mine, 2 * LANES)), highest - level)
+            set_lanes(shift(mine, 2 * LANES), choose(plain, best, lanes(shift(mine, 2 * LANES))))
+            least = larger(LEAST, LOWEST * best)
             inside = 0.0 * h
-            inside += WEIGHT[0] * ((t + AT[0] * h) - middle) * logarithm(larger(v0, LEAST))
-            inside += WEIGHT[1] * ((t + AT[1] * h) - middle) * logarithm(larger(v1, LEAST))
-            inside += WEIGHT[2] * ((t + AT[2] * h) - middle) * logarithm(larger(v2, LEAST))
-            inside += WEIGHT[3] * ((t + AT[3] * h) - middle) * logarithm(larger(v3, LEAST))
+            by_level = 0.0 * h
+            for j in unrolled(0, NODES):
+                v = lanes(shift(lines, j * row + c)) - level
+                lever = WEIGHT[j] * ((t + AT[j] * h) - middle)
+                inside += lever * logarithm(larger(v, least))
+                by_level += choose(v > least, -(lever / v), 0.0)
             set_lanes(mine, choose(plain, present + h * inside, present))
+            second = lanes(shift(mine, LANES))
+            set_lanes(shift(mine, LANES), choose(plain, second + h * by_level, second))
         else:
             sign = sign_of(kind)
             level = sign * lanes(shift(levels, q * LANES))

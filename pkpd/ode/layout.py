@@ -211,8 +211,9 @@ def room_size(
 
 
 def slots_of(kind: int) -> int:
-    """Doubles of what is known of a quantity: its value and time; of halvings the height, how many, the next one, and the time of each."""
-    return 4 + LEVELS_MOST if kind == HALVINGS else 2
+    """Doubles of what is known of a quantity: its value and time; of halvings the height, how many, the next one, and the time of each; of a decline the value, how it moves
+    with the level, and the highest so far."""
+    return {HALVINGS: 4 + LEVELS_MOST, DECLINE: 3}.get(kind, 2)
 
 
 def read_size(

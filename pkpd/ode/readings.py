@@ -41,6 +41,7 @@ STEEP = np.array([-6.0, 2.5 * (sqrt(5.0) + 1.0), -2.5 * (sqrt(5.0) - 1.0), 1.0])
 BEYOND = 0.3
 """Of the range of the nodes: by less than that the cubic through them goes beyond the highest one."""
 LEAST = 1e-300  # whose logarithm is still a number
+LOWEST = 1e-12  # of the highest so far: what is lower is nought but for rounding, and does not count in a decline
 LAST_HALVINGS = 5
 STAGES = explicit.ALL  # of the method whose steps are looked at: here tsit5; ``METHODS`` below has the same functions for every table
 weigh = explicit.weigh
@@ -109,6 +110,8 @@ def open_segment(sizes, area):
         else:
             mine[0] = nan if kind == LAST_ABOVE or kind == LAST_BELOW else 0.0
             mine[1] = 0.0
+            if kind == DECLINE:
+                mine[2] = 0.0
     if m > 0:
         _, own_dot, _, _, _, slopes = tangents(sizes, area)
         for i in range(2 * int(area[QUANTITIES]) * m):
@@ -662,12 +665,18 @@ def read_quantity(address, sizes, control, y, p, work, tangent, q, xa, xb):
         mine[0] += long * (WEIGHT[0] * (v0 + v3) + WEIGHT[1] * (v1 + v2))
     elif kind == DECLINE:
         t, middle = control[T], quantity[PARAMETER]
+        mine[2] = larger(mine[2], larger(larger(v0 - level, v1 - level), larger(v2 - level, v3 - level)))
+        least = larger(LEAST, LOWEST * mine[2])
         total = 0.0
+        by_level = 0.0
         for j in range(NODES):
             x = xa + (xb - xa) * AT[j]
-            v = nodes[j * wanted + c]
-            total += WEIGHT[j] * ((t + x * control[H]) - middle) * logarithm(larger(v, LEAST))
+            v = nodes[j * wanted + c] - level
+            lever = WEIGHT[j] * ((t + x * control[H]) - middle)
+            total += lever * logarithm(larger(v, least))
+            by_level -= lever / v if v > least else 0.0
         mine[0] += long * total
+        mine[1] += long * by_level
     else:
         top, low, hump, _ = shape(v0, v1, v2, v3)
         number = (v0 + v1) + (v2 + v3)
@@ -688,9 +697,10 @@ def read_quantity(address, sizes, control, y, p, work, tangent, q, xa, xb):
             factor = long * WEIGHT[j]
             if kind == DECLINE:
                 x = xa + (xb - xa) * AT[j]
-                v = nodes[j * wanted + c]
+                v = nodes[j * wanted + c] - level
                 middle = quantity[PARAMETER]
-                factor = factor * ((control[T] + x * control[H]) - middle) / v if v > LEAST else 0.0
+                lowest = larger(LEAST, LOWEST * mine[2])
+                factor = factor * ((control[T] + x * control[H]) - middle) / v if v > lowest else 0.0
             for d in range(m):
                 own_dot[2 * q * m + d] += factor * nodes_dot[(j * wanted + c) * m + d]
 
@@ -786,7 +796,9 @@ def leave(address, sizes, control, state, p, time_dot, tangent):
             elif kind == AREA_ABOVE:
                 fallen = larger(before[c] - levels[q], 0.0) - larger(line[c] - levels[q], 0.0)
             elif kind == DECLINE:
-                fallen = logarithm(larger(before[c], LEAST)) - logarithm(larger(line[c], LEAST))
+                least = larger(LEAST, LOWEST * mine[2])
+                fallen = logarithm(larger(before[c] - levels[q], least))
+                fallen -= logarithm(larger(line[c] - levels[q], least))
                 fallen *= control[T] - quantity[PARAMETER]
             moves = False
             if (kind == MAXIMUM or kind == MINIMUM) and mine[1] == control[T]:
