@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import time
 import warnings
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -159,7 +158,9 @@ def simulate(
     read = solution.readings
     if extremes and read is None:  # which has no steps to look at
         ends = [float(np.max(times))]
-        read = solve(kernel, values, events, ends, rtol=rtol, readings=largest_of(kernel), threads=threads).readings
+        read = solve(
+            kernel, values, events, ends, rtol=rtol, readings=largest_of(kernel), threads=threads
+        ).readings
     if np.all(solution.status != SUCCESS):
         solution.check()
     return Profile(
@@ -195,7 +196,11 @@ def largest_of(kernel: Kernel) -> list[Reading]:
 
 
 def peaks_and_troughs(
-    kernel: Kernel, schedule: Schedule, outputs: Sequence[str], until: float, parameters: Mapping[str, float | str] | None = None
+    kernel: Kernel,
+    schedule: Schedule,
+    outputs: Sequence[str],
+    until: float,
+    parameters: Mapping[str, float | str] | None = None,
 ) -> Floats:
     """When outputs of the typical subject are highest and lowest between two doses, and when the doses are; ascending, up to ``until``: times at which a curve is drawn."""
     events = schedule.events(kernel.TIME_UNIT, kernel.ROUTES, kernel.DOSE_UNITS, kernel.SIZES)
@@ -313,7 +318,9 @@ def value_of(kernel: Kernel, name: str, given: Any) -> float:
             value *= units.factor(stated, unit)
         return value
     if isinstance(given, bool | np.bool_) or not isinstance(given, int | float | np.integer | np.floating):
-        shown = "a number" if unit == "1" else f'a number in {unit}, or a text with its unit such as "2 {unit}"'
+        shown = (
+            "a number" if unit == "1" else f'a number in {unit}, or a text with its unit such as "2 {unit}"'
+        )
         raise InputError(f"{name} = {given!r:.60} must be {shown}")
     return float(given)
 

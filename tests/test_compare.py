@@ -309,9 +309,7 @@ def test_without_scatter_between_subjects_it_is_the_quantiles_of_the_draws():
     rng = np.random.default_rng(2)
     of_draw = rng.normal(size=40)
     draw = np.arange(400) % 40
-    np.testing.assert_allclose(
-        uncertainty(of_draw[draw], draw), between(of_draw[None])[0], rtol=1e-12
-    )
+    np.testing.assert_allclose(uncertainty(of_draw[draw], draw), between(of_draw[None])[0], rtol=1e-12)
 
 
 @pytest.mark.parametrize("draws", [10, 12, 18, 19, 25, 60])

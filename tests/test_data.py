@@ -2,7 +2,6 @@
 grouped into the fewest arms that have to be simulated."""
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pkpd import data as d
-from pkpd import likelihood
 from pkpd.errors import DataError
 from pkpd.library import root
 

@@ -88,9 +88,13 @@ def highest(p, events, r):
                 best, when = y[i], t[i]
             a, b = t[max(i - 1, 0)], t[min(i + 1, 40)]
     step = 1e-3
-    if r.start + 2 * step < when < r.stop - 2 * step:  # where the slope is nought, which is known better than where the height is greatest
+    if (
+        r.start + 2 * step < when < r.stop - 2 * step
+    ):  # where the slope is nought, which is known better than where the height is greatest
         for _ in range(3):
-            y = outputs(p, events, when + step * np.array([-1.0, 0.0, 1.0]))[:, ("conc", "resp").index(r.name)]
+            y = outputs(p, events, when + step * np.array([-1.0, 0.0, 1.0]))[
+                :, ("conc", "resp").index(r.name)
+            ]
             when -= 0.5 * step * (y[2] - y[0]) / (y[2] - 2 * y[1] + y[0])
     return when
 
@@ -115,7 +119,12 @@ def read(p, events, r, directions):
         middle, long = 0.5 * (r.start + r.stop), r.stop - r.start
         weight = lambda t, y: -12 / long**3 * (t - middle) * np.log(y)  # noqa: E731
     value = integral(p, events, r, weight)
-    return value, math.nan, [integral(moved, events, r, weight).imag / 1e-30 for moved in along], [0.0] * len(directions)
+    return (
+        value,
+        math.nan,
+        [integral(moved, events, r, weight).imag / 1e-30 for moved in along],
+        [0.0] * len(directions),
+    )
 
 
 class Solver:
@@ -152,7 +161,9 @@ class Solver:
         status = (parameters[:, 1] > self.limit).astype(int)
         found = [[read(p, events, r, directions) for r in readings] for p in parameters]
         arrays = [np.array([[one[k] for one in line] for line in found]) for k in range(4)]
-        about = SimpleNamespace(values=arrays[0], times=arrays[1], sensitivities=arrays[2], time_sensitivities=arrays[3])
+        about = SimpleNamespace(
+            values=arrays[0], times=arrays[1], sensitivities=arrays[2], time_sensitivities=arrays[3]
+        )
         return SimpleNamespace(
             outputs=out,
             sensitivities=s,

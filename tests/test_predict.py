@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import toy
 
+from pkpd.dosing import Schedule
 from pkpd.errors import DataError
 from pkpd.files import to_json
-from pkpd.dosing import Schedule
 from pkpd.fit import System, fit, read_fit
 from pkpd.predict import SUBJECTS, _Arms, _with_band, predict
 from pkpd.report import read_report, write_report

@@ -544,21 +544,20 @@ def simulate(
         _write_table(profile.to_frame(), lambda: _profile_summary(profile), output)
         _note(f"wrote {output}", quiet)
     if plot is not None:
-        from pkpd.plot import profile_figure, save
-
         import numpy as np
 
+        from pkpd.plot import profile_figure, save
         from pkpd.simulate import peaks_and_troughs
 
         drawn, picture = shown or _changing(profile), profile
-        every = np.union1d(
+        moments = np.union1d(
             profile.times,
             peaks_and_troughs(kernel, doses, drawn or profile.names, float(profile.times[-1]), parameters),
         )
-        every = every[(every >= profile.times[0]) & (every <= profile.times[-1])]
-        if every.size > profile.times.size and every.size * subjects * len(profile.names) <= MOST_DRAWN:
+        moments = moments[(moments >= profile.times[0]) & (moments <= profile.times[-1])]
+        if moments.size > profile.times.size and moments.size * subjects * len(profile.names) <= MOST_DRAWN:
             picture = run(
-                kernel, doses, times=every, parameters=parameters, subjects=subjects, seed=seed, method=method,
+                kernel, doses, times=moments, parameters=parameters, subjects=subjects, seed=seed, method=method,
                 threads=jobs, **tolerances,
             )  # fmt: skip
         save(profile_figure(picture, outputs=drawn), plot)
@@ -840,7 +839,11 @@ def _profile_summary(profile: Profile) -> dict[str, Any]:
 
 def _not_finite(name: str, wrong: dict[str, Any], unit: str) -> str:
     """A sentence on values that are no numbers."""
-    kinds = [f"{wrong[key]} {word}" for key, word in (("nan", "not a number"), ("infinite", "infinite")) if wrong[key]]
+    kinds = [
+        f"{wrong[key]} {word}"
+        for key, word in (("nan", "not a number"), ("infinite", "infinite"))
+        if wrong[key]
+    ]
     return (
         f"{name}: of {wrong['of']} values {' and '.join(kinds)}, the first at {wrong['first']:g} {unit}; "
         "they are left out above"

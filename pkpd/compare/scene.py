@@ -21,7 +21,17 @@ from pkpd.data import read_data
 from pkpd.domain import Domain
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
 from pkpd.dosing.rules import AdaptiveSchedule, Plan, planned, read_plan
-from pkpd.endpoints import GROUPS, ROLES, Endpoint, Regimen, evaluate, followed, grid, largest_daily, questions
+from pkpd.endpoints import (
+    GROUPS,
+    ROLES,
+    Endpoint,
+    Regimen,
+    evaluate,
+    followed,
+    grid,
+    largest_daily,
+    questions,
+)
 from pkpd.errors import InputError, ScheduleError
 from pkpd.fit import FitResult, System, in_units, read_fit
 from pkpd.kernel import Kernel

@@ -134,12 +134,17 @@ def with_looks(
     """Outputs (K, T, n_outputs) and sensitivities (..., D) with what was read behind the times: two lines to a look, its value and its time, in its output's column."""
     if not looks:
         return outputs, s
-    patients, count, n_outputs = outputs.shape
-    more, more_s = np.zeros((patients, 2 * len(looks), n_outputs)), np.zeros((patients, 2 * len(looks), n_outputs, s.shape[-1]))
+    patients, _, n_outputs = outputs.shape
+    more, more_s = (
+        np.zeros((patients, 2 * len(looks), n_outputs)),
+        np.zeros((patients, 2 * len(looks), n_outputs, s.shape[-1])),
+    )
     for r, look in enumerate(looks):
         o = columns[look.output]
         more[:, 2 * r, o] = read.values[:, r]
-        more[:, 2 * r + 1, o] = np.where(np.isnan(read.times[:, r]) & np.isfinite(read.values[:, r]), 0.0, read.times[:, r])
+        more[:, 2 * r + 1, o] = np.where(
+            np.isnan(read.times[:, r]) & np.isfinite(read.values[:, r]), 0.0, read.times[:, r]
+        )
         if s.shape[-1]:
             more_s[:, 2 * r, o] = read.sensitivities[:, r]
             if look.kind in ("max", "min"):

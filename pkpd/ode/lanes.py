@@ -37,8 +37,7 @@ from .control import (
 )  # fmt: skip
 from .integrate import SUBJECTS, begin, breakpoint, prepare, reach, switch
 from .layout import (
-    ACCUMULATORS, AREA, AREA_ABOVE, AT_CLOSE, AT_DIAGONAL, AUTO, AUTOMATIC, BY_STIFF, CALM_STEPS, CURSOR, DECLINE, EXPLICIT_READINGS, FACTORISATIONS, FACTOR_WIDE, FLAGGED_ONLY, FROM, H, HALVINGS, H_MAX, H_NEXT, INFUSING, JACOBIANS, JACOBIAN_WIDE, KIND, LAST_ABOVE, LAST_BELOW,
-    LANES, LARGEST_ERROR, LEVELS_MOST, LOOK_WIDE, MAXIMUM, MAX_STEPS, METHOD, MINIMUM, N_CLOCKS, N_CONTROL, N_COUNTS, N_JACOBIAN, N_LU, N_OWN, N_PARAMS, N_PREPARED, N_STAGES, N_STATES, N_TIMES, N_WANTED, OFFSET, PARAMETER, QUANTITIES, QUANTITY, REACHED, READINGS, READY, RECORD, REJECTED, RHS_CALLS, RHS_WIDE, ROSENBROCK_READINGS,
+    ACCUMULATORS, AREA, AREA_ABOVE, AT_CLOSE, AT_DIAGONAL, AUTO, AUTOMATIC, BY_STIFF, CALM_STEPS, CURSOR, DECLINE, EXPLICIT_READINGS, FACTORISATIONS, FACTOR_WIDE, FLAGGED_ONLY, FROM, H, HALVINGS, H_MAX, H_NEXT, INFUSING, JACOBIANS, JACOBIAN_WIDE, KIND, LANES, LARGEST_ERROR, LEVELS_MOST, LOOK_WIDE, MAXIMUM, MAX_STEPS, METHOD, MINIMUM, N_CLOCKS, N_CONTROL, N_COUNTS, N_JACOBIAN, N_LU, N_OWN, N_PARAMS, N_PREPARED, N_STAGES, N_STATES, N_TIMES, N_WANTED, OFFSET, PARAMETER, QUANTITIES, QUANTITY, REACHED, READINGS, READY, RECORD, REJECTED, RHS_CALLS, RHS_WIDE, ROSENBROCK_READINGS,
     RTOL, SEGMENT, SEGMENTS, SOLVE_WIDE, STEPS, STIFF_STEPS, T, T1, SPENT_ABOVE, WANTED_COLUMN, WANTED_STATES, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
 from .march import blame, emit, enter
@@ -351,7 +350,9 @@ def move_readings(sizes, control, record, look, lane, into_lane):
     tail = tail_of(sizes, control, record)
     count = int(area[ACCUMULATORS]) + int(area[QUANTITIES])
     lines = shift(look, (2 + count + int(area[QUANTITIES])) * LANES)
-    lines[(NODES * int(area[N_WANTED]) + 2 * sizes[N_STAGES]) * LANES + lane] = 0.0  # the first node is not known
+    lines[(NODES * int(area[N_WANTED]) + 2 * sizes[N_STAGES]) * LANES + lane] = (
+        0.0  # the first node is not known
+    )
     if into_lane:
         look[lane] = tail[0]
         look[LANES + lane] = next_edge(sizes, control, int(tail[0]))
@@ -415,7 +416,10 @@ def read_flagged(address, sizes, control, work, state, look, lane, unit):
             flags[q] = own_flags[q * LANES + lane]
             if flags[q] != 0.0:
                 quantity = shift(quantities, q * QUANTITY)
-                offset, slots = int(quantity[OFFSET]), 4 + LEVELS_MOST if int(quantity[KIND]) == HALVINGS else 2  # a decline is never flagged
+                offset, slots = (
+                    int(quantity[OFFSET]),
+                    4 + LEVELS_MOST if int(quantity[KIND]) == HALVINGS else 2,
+                )  # a decline is never flagged
                 levels[q] = own_levels[q * LANES + lane]
                 for i in range(offset, offset + slots):
                     if way == 0:
@@ -441,7 +445,6 @@ def read_alone(address, sizes, control, work, record, room, look, lane, stages, 
         work[(stages + 1) * w + i] = y1[at]
         for s in range(stages):
             work[s * w + i] = k[s * size + at]
-    known, count = int(area[ACCUMULATORS]), int(area[QUANTITIES])
     if flagged_only:
         read_flagged(address, sizes, control, work, state, look, lane, unit)
         return
@@ -562,7 +565,9 @@ def read_wide(address, sizes, control, room, look, plain, t, h, end, stages, wei
                 if anywhere(counts):
                     height = top - level
                     flag = (turns & (reach_up - level > present)) | ((height > present) & (v3 < top))
-                    flag = counts & (flag | (low - level <= lanes(shift(mine, 2 * LANES))) | (number != number))
+                    flag = counts & (
+                        flag | (low - level <= lanes(shift(mine, 2 * LANES))) | (number != number)
+                    )
                     better = counts & ~flag & (height > present)
                     set_lanes(mine, choose(better, height, present))
                     set_lanes(shift(mine, LANES), choose(better, 0.0, lanes(shift(mine, LANES))))
@@ -885,7 +890,9 @@ def subjects_in_lanes(
 
 
 METHODS = {
-    f"{name}{'_read' * read}": bound((attempt_rosenbrock, finish, run, subjects_in_lanes), rosenbrock=method, READ=read)
+    f"{name}{'_read' * read}": bound(
+        (attempt_rosenbrock, finish, run, subjects_in_lanes), rosenbrock=method, READ=read
+    )
     for name, method in rosenbrock_methods.METHODS.items()
     for read in (False, True)
 }

@@ -115,14 +115,18 @@ COUNT, ABOVE_AT_START, TIME_ABOVE, FOUND = range(4)
     FLAGGED_ONLY,  # 1 when the rest has been read in lanes
     INSTANT,  # of the last breakpoint
     PART,  # of the step, at which a value or a tangent is wanted
-    WHICH, PART_FROM, PART_TO,  # of the quantities, and the part of the step in which it is read
+    WHICH,
+    PART_FROM,
+    PART_TO,  # of the quantities, and the part of the step in which it is read
 ) = range(13)
 READ_HEADER, READ_NODES = 16, 4
 # a quantity: what is read, of which of a line, the middle of a decline or the lowest level of halvings, where what is known of it stands, its column among outputs and
 # states, and in which segment halvings begin to count
 KIND, WANTED_COLUMN, PARAMETER, OFFSET, TANGENT_COLUMN, FROM = range(6)
 QUANTITY = 6
-MAXIMUM, MINIMUM, AREA, DECLINE, SPENT_ABOVE, AREA_ABOVE, LAST_ABOVE, LAST_BELOW, HALVINGS, AT_CLOSE = range(10)
+MAXIMUM, MINIMUM, AREA, DECLINE, SPENT_ABOVE, AREA_ABOVE, LAST_ABOVE, LAST_BELOW, HALVINGS, AT_CLOSE = range(
+    10
+)
 LEVELS_MOST = 10  # halvings that are followed: down to a thousandth
 REACHED = 4  # of each subject: the time reached, the largest error, the first and the last change of method
 
@@ -224,8 +228,8 @@ def read_size(
     plain += (READ_NODES + 2) * n_wanted + 2 * (READ_NODES + 2) + 2 * n_segments * n_quantities
     if not m:
         return plain
-    return plain + n_quantities + m * (
-        2 * (n_segments + 1) * n_quantities + READ_NODES * n_wanted + width + 1
+    return (
+        plain + n_quantities + m * (2 * (n_segments + 1) * n_quantities + READ_NODES * n_wanted + width + 1)
     )
 
 

@@ -138,7 +138,9 @@ class Body:
         self.slots: dict[str, Any] = {}  # of all others: places in memory, which LLVM turns into registers
         self.loops: list[_Loop] = []
         self.flags: tuple[str, ...] = ()  # of sums and products
-        self.at_once = False  # exp, log and powers of single numbers as those of vectors, powers by one logarithm
+        self.at_once = (
+            False  # exp, log and powers of single numbers as those of vectors, powers by one logarithm
+        )
         self.result: Any = None  # places of the result, once its type is known
         self.end = builder.append_basic_block("end")
         self.local, self.once = _assigned(self.tree)

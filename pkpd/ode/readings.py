@@ -19,7 +19,20 @@ from math import inf, nan, sqrt
 import numpy as np
 
 from . import explicit, rosenbrock
-from .call import DOUBLES, INTEGER, INTEGERS, bound, c_function, call3, choose, inner, larger, shift, smaller, status7
+from .call import (
+    DOUBLES,
+    INTEGER,
+    INTEGERS,
+    bound,
+    c_function,
+    call3,
+    choose,
+    inner,
+    larger,
+    shift,
+    smaller,
+    status7,
+)
 from .control import resolution
 from .layout import (
     ACCUMULATORS, AREA, AREA_ABOVE, AT_CLOSE, DECLINE, DENSE_STAGES, EMIT_TANGENT, EXPLICIT_LEVELS, EXPLICIT_SLOPE, EXPLICIT_VALUE, FLAGGED_ONLY, FROM, H, HALVINGS, INSTANT, KIND, LAST_ABOVE, LAST_BELOW, LEVELS_MOST, LOOK, LOOK_ONE, MAXIMUM,
@@ -41,7 +54,9 @@ STEEP = np.array([-6.0, 2.5 * (sqrt(5.0) + 1.0), -2.5 * (sqrt(5.0) - 1.0), 1.0])
 BEYOND = 0.3
 """Of the range of the nodes: by less than that the cubic through them goes beyond the highest one."""
 LEAST = 1e-300  # whose logarithm is still a number
-LOWEST = 1e-12  # of the highest so far: what is lower is nought but for rounding, and does not count in a decline
+LOWEST = (
+    1e-12  # of the highest so far: what is lower is nought but for rounding, and does not count in a decline
+)
 LAST_HALVINGS = 5
 STAGES = explicit.ALL  # of the method whose steps are looked at: here tsit5; ``METHODS`` below has the same functions for every table
 weigh = explicit.weigh
@@ -396,7 +411,9 @@ def curvature(address, sizes, control, y, p, work, tangent, quantity, x, when_do
     sign = sign_of(int(quantity[KIND]))
     at = value(address, sizes, control, y, p, work, line, quantity, x)
     left = value(address, sizes, control, y, p, work, line, quantity, x - little)
-    bend = sign * ((value(address, sizes, control, y, p, work, line, quantity, x + little) - at) - (at - left))
+    bend = sign * (
+        (value(address, sizes, control, y, p, work, line, quantity, x + little) - at) - (at - left)
+    )
     tangent_inside(address, sizes, control, y, p, work, tangent, x - little)
     for d in range(m):
         when_dot[d] = line_dot[column * m + d]
@@ -438,7 +455,9 @@ def extreme_tangent(address, sizes, control, y, p, work, tangent, q, quantity, x
 
 
 @inner
-def read_extreme(address, sizes, control, y, p, work, tangent, q, quantity, mine, xa, xb, m, low, hump, number):
+def read_extreme(
+    address, sizes, control, y, p, work, tangent, q, quantity, mine, xa, xb, m, low, hump, number
+):
     """The highest value so far, and when; m, low : highest and lowest at the nodes."""
     area = shift(control, sizes[READINGS])
     _, _, _, _, _, _, nodes, _, _, _ = parts(area)
@@ -489,9 +508,7 @@ def read_section(address, sizes, control, y, p, work, tangent, q, quantity, leve
             _, own_dot, _, line_dot, _, _ = tangents(sizes, area)
             tangent_inside(address, sizes, control, y, p, work, tangent, x)
             for d in range(m):
-                own_dot[2 * q * m + d] += (
-                    long * WEIGHT[j] * line_dot[int(quantity[TANGENT_COLUMN]) * m + d]
-                )
+                own_dot[2 * q * m + d] += long * WEIGHT[j] * line_dot[int(quantity[TANGENT_COLUMN]) * m + d]
     return long * total
 
 
@@ -508,7 +525,9 @@ def pass_section(address, sizes, control, y, p, work, tangent, q, quantity, mine
 
 
 @inner
-def read_level(address, sizes, control, y, p, work, tangent, q, quantity, mine, level, xa, xb, m, low, hump, dip):
+def read_level(
+    address, sizes, control, y, p, work, tangent, q, quantity, mine, level, xa, xb, m, low, hump, dip
+):
     """Sections of the part from xa to xb that lie above the level."""
     area = shift(control, sizes[READINGS])
     _, _, _, _, _, _, nodes, line, samples, _ = parts(area)
@@ -516,9 +535,9 @@ def read_level(address, sizes, control, y, p, work, tangent, q, quantity, mine, 
     kind = int(quantity[KIND])
     sign = sign_of(kind)
     line[wanted] = level
-    if kind == LAST_ABOVE or kind == LAST_BELOW:
-        if mine[0] == inf and not sign * nodes[c] > level:  # a jump below it
-            mine[0] = moment(control, xa)
+    last = kind == LAST_ABOVE or kind == LAST_BELOW
+    if last and mine[0] == inf and not sign * nodes[c] > level:  # a jump below it
+        mine[0] = moment(control, xa)
     # points of the curve: the nodes, and turning points that may lie on another side
     count = 0
     for j in range(NODES):
@@ -555,7 +574,7 @@ def read_level(address, sizes, control, y, p, work, tangent, q, quantity, mine, 
             since = x
     if samples[2 * count - 1] > 0.0:
         pass_section(address, sizes, control, y, p, work, tangent, q, quantity, mine, level, since, xb)
-        if kind == LAST_ABOVE or kind == LAST_BELOW:
+        if last:
             mine[0] = inf
 
 

@@ -150,7 +150,9 @@ def answer(
     rows = np.arange(n)
     for r, (reading, (k, first, end)) in enumerate(zip(asked.readings, asked.which, strict=True)):
         part, kind = found[:, first:end, k], int(q.kinds[k])
-        at_end = reading.start <= times[-1] and reading.stop == np.inf  # a window ends before the doses of its end
+        at_end = (
+            reading.start <= times[-1] and reading.stop == np.inf
+        )  # a window ends before the doses of its end
         instant = last[:, q.columns[q.places[k]]]
         if kind in _SUMS:
             seen = ~np.isnan(part[..., 1])

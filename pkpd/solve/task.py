@@ -241,7 +241,9 @@ class Plan:
             self.address[layout.EVENT_TANGENT] = _unit_address("event_tangent")
         if lanes:
             self.address[layout.RHS_WIDE : layout.SOLVE_WIDE + 1] = kernel.wide_address
-        self.function = _VOID_CALL(_unit_address(f"lanes_{stiff}{'_read' if columns else ''}" if lanes else "subjects"))
+        self.function = _VOID_CALL(
+            _unit_address(f"lanes_{stiff}{'_read' if columns else ''}" if lanes else "subjects")
+        )
 
         n_conditions, n_timers = len(kernel.CONDITIONS), kernel.N_TIMERS
         n_watched = n_conditions - n_timers if m else 0
