@@ -19,6 +19,8 @@ from pkpd.symbolic.model import read_model
 
 EVERY = (*METHODS, "linear")
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* is below zero, where the model has")  # a time or a level may be
+
 # ---- the time
 
 

@@ -27,7 +27,7 @@ def beyond(sizes, u, line, root):
 def _look(of):
     """How roots looks into a step of a method, at conditions."""
     return bound(
-        (roots.inside, roots.locate, roots.turn),
+        (roots.inside, roots.beyond_at, roots.locate, roots.turn),
         STAGES=len(of.B_ERROR),
         weigh=of.weigh,
         LOOKED_AT=CONDITIONS,
