@@ -321,7 +321,7 @@ output     y = a + b + rest [mg]
 
 
 @pytest.mark.parametrize(
-    ("end", "rest", "seen"), [(80.0, 0.0, 10), (80.0, 0.05, 7), (9.0, 0.0, 4), (1.2, 0.0, 1)]
+    ("end", "rest", "seen"), [(80.0, 0.0, 10), (80.0, 0.05, 7), (9.0, 0.0, 5), (1.2, 0.0, 1)]
 )
 def test_a_half_life_is_the_mean_of_the_last_five_halvings_but_the_first(end, rest, seen):
     """Of 90 exp(-1.3 t) + 10 exp(-0.15 t) above ``rest``, down to 1/1024 of the highest or ten times the level, as far as the solve goes."""

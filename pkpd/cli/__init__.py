@@ -622,7 +622,10 @@ def _simulate_records(
         table = _table("output", "unit", ">largest: median of subjects", ">least", ">most")
         for name in shown or profile.names:
             largest = facts["outputs"][name]["maximum"]
-            numbers = (f"{largest[key]:.4g}" for key in ("median", "least", "most"))
+            numbers = (
+                "none" if math.isnan(largest[key]) else f"{largest[key]:.4g}"
+                for key in ("median", "least", "most")
+            )
             table.add_row(name, facts["outputs"][name]["unit"], *numbers)
         out.print(table)
         out.print(
@@ -630,6 +633,9 @@ def _simulate_records(
             f"in {profile.time_unit}",
             style="dim",
         )
+        for name in shown or profile.names:
+            if wrong := facts["outputs"][name].get("not_finite"):
+                out.print(f"[yellow]{_not_finite(name, wrong, profile.time_unit)}[/]", soft_wrap=True)
     if stats and not json:
         for key, value in profile.statistics.items():
             typer.echo(f"{key}: {value}", err=True)
