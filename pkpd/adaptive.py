@@ -245,7 +245,9 @@ def titrate(
         looks=rules.looks,
         acted=np.full((n, rules.looks.size), NO_RULE),
         status=np.full(n, SUCCESS),
-        readings=Readings(tuple(readings), np.full((n, len(readings)), np.nan), np.full((n, len(readings)), np.nan)),
+        readings=Readings(
+            tuple(readings), np.full((n, len(readings)), np.nan), np.full((n, len(readings)), np.nan)
+        ),
     )
     start = min(0.0, float(t.min()), float(rules.events.time[0]))
 

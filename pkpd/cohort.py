@@ -8,6 +8,7 @@ Subjects are the typical one with their own covariates; nothing is drawn at rand
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,8 +23,9 @@ from pkpd.dosing.intake import Course, Intake, Taken
 from pkpd.dosing.records import Records, read_records
 from pkpd.errors import InputError, SolverError
 from pkpd.kernel import Kernel, load
+from pkpd.ode.layout import LINEAR
 from pkpd.ode.status import SUCCESS
-from pkpd.simulate import lowest, typical_values
+from pkpd.simulate import largest_of, lowest, typical_values
 from pkpd.solve import solve
 
 if TYPE_CHECKING:
@@ -38,7 +40,8 @@ class CohortProfile:
 
     ids : as written in the file; times : of each subject (n_times,), in ``time_unit``; outputs : of each subject (n_times, n_outputs), nan for one that
     failed; status : (n_subjects,), 0 is success; failures : a sentence for each that failed; courses : what each was given; unused : columns of the file that the
-    model does not know; statistics : what the integrator did, over all subjects.
+    model does not know; statistics : what the integrator did, over all subjects; largest : (n_subjects, n_outputs), of the whole course from the start to the last time,
+    nan where it is not known (a failed subject, an output that is no number, the method "linear").
     """
 
     model: str
@@ -54,6 +57,7 @@ class CohortProfile:
     courses: tuple[Course, ...]
     unused: tuple[str, ...]
     statistics: dict[str, int]
+    largest: Floats
 
     def __repr__(self) -> str:
         failed = f" ({len(self.failures)} failed)" if self.failures else ""
@@ -64,15 +68,33 @@ class CohortProfile:
 
     def summary(self) -> dict[str, Any]:
         """How many subjects, events and output times; and of every output the median, least and most of the subjects' largest values."""
-        outputs = {}
+        outputs: dict[str, Any] = {}
         for i, name in enumerate(self.names):
-            largest = np.array([values[:, i].max() for values in self.outputs])
+            columns = [values[:, i] for values in self.outputs]
+            seen = [np.max(column, initial=-np.inf, where=np.isfinite(column)) for column in columns]
+            largest = np.where(np.isfinite(self.largest[:, i]), self.largest[:, i], seen)
             known = largest[np.isfinite(largest)]
-            numbers = (float(np.median(known)), float(known.min()), float(known.max()))
+            numbers = [math.nan] * 3
+            if known.size:
+                numbers = [float(np.median(known)), float(known.min()), float(known.max())]
             outputs[name] = {
                 "unit": self.units[i],
                 "maximum": dict(zip(("median", "least", "most"), numbers, strict=True)),
             }
+            solved = [column for column, failed in zip(columns, self.status, strict=True) if not failed]
+            wrong = [(~np.isfinite(column)).sum() for column in solved]
+            if any(wrong):
+                first = next(
+                    k
+                    for k, column in enumerate(columns)
+                    if not self.status[k] and not np.isfinite(column).all()
+                )
+                outputs[name]["not_finite"] = {
+                    "nan": int(sum(np.isnan(column).sum() for column in solved)),
+                    "infinite": int(sum(np.isinf(column).sum() for column in solved)),
+                    "of": sum(column.size for column in solved),
+                    "first": float(self.times[first][(~np.isfinite(columns[first])).argmax()]),
+                }
         return {
             "model": self.model,
             "file": self.file,
@@ -197,6 +219,7 @@ def simulate_records(
     n = len(taken.courses)
     outputs: list[Floats] = [np.empty((0, 0))] * n
     status = np.zeros(n, np.int64)
+    largest = np.full((n, kernel.n_outputs), np.nan)
     failures: dict[int, str] = {}
     statistics: dict[str, int] = {}
     done = 0
@@ -220,7 +243,10 @@ def simulate_records(
             method=method,
             h_max=h_max,
             threads=threads,
+            readings=largest_of(kernel) if method != LINEAR else (),
         )
+        if solution.readings is not None:
+            largest[members] = solution.readings.values
         for k, member in enumerate(members):
             outputs[member] = solution.outputs[k]
             status[member] = solution.status[k]
@@ -249,6 +275,7 @@ def simulate_records(
         courses=taken.courses,
         unused=taken.unused,
         statistics=statistics,
+        largest=largest,
     )
 
 

@@ -29,7 +29,6 @@ import csv
 import difflib
 import hashlib
 import io
-import itertools
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -85,11 +84,6 @@ OPTIONAL = ("population", "set", "spread", "spread_type", "lower", "upper", "eff
 
 DOSE_GRID = (0.3, 0.55, 1.0, 1.8, 3.3)
 """Multiples of the reported dose that are simulated for a dose_for_effect row (about equal steps of log dose)."""
-
-WINDOW_POINTS = 48
-"""Output times in a window, shared among the pieces between doses (at least 8 in each)."""
-TMAX_POINTS = 4 * WINDOW_POINTS
-"""The same for a tmax: its interpolant bends at the nodes, and the time of a flat maximum feels that most."""
 
 MAX_BYTES = 20_000_000
 _MAX_SHOWN = 25
@@ -623,11 +617,41 @@ def _target_unit(row: Row, output_unit: str, time_unit: str) -> str | None:
 # --- arms -------------------------------------------------------------------------------------------------------------
 
 
+class Look(NamedTuple):
+    """A number that is read off an output within a window: the kind of a ``pkpd.solve.Reading``; from_baseline : above the subject's output at time 0."""
+
+    kind: str
+    output: str
+    start: float
+    stop: float
+    from_baseline: bool = False
+
+
+READ = {
+    "max": "max",
+    "min": "min",
+    "mean": "area",
+    "auc": "area",
+    "tmax": "max",
+    "half_life": "decline",
+}
+"""Reducer of a window -> kind of the reading that it takes."""
+
+
+def look(row: Row) -> Look | None:
+    """What a row over a window reads off the course; None for one at a time."""
+    if not row.is_window:
+        return None
+    above = row.reducer == "half_life" and row.measure != "value"
+    return Look(READ[row.reducer], row.output, row.start, row.stop, above)
+
+
 @dataclass(frozen=True)
 class Arm:
     """What is simulated once: everybody of one study under one schedule and one set of overrides.
 
-    ``times`` has shape (n_times,), in the model's unit, ascending, and holds what any of the arm's rows needs.
+    ``times`` has shape (n_times,), in the model's unit, ascending, and holds what any of the arm's rows needs; ``looks`` are numbers that are read off
+    the course within windows.
     """
 
     study: str
@@ -637,6 +661,7 @@ class Arm:
     """every dose of the schedule is multiplied by this number"""
     overrides: tuple[Override, ...]
     times: Array
+    looks: tuple[Look, ...] = ()
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -652,8 +677,8 @@ class Arm:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a row finds its numbers: the arms (several for a dose_for_effect), the indices of its times in each
-    arm's ``times``, and the index of time 0 (-1 if the row does not look at the baseline)."""
+    """Where a row finds its numbers: the arms (several for a dose_for_effect), the index of its time in each arm's ``times``, or behind these the two of its
+    look (its value, and its time or what stands there: ``pkpd.solve.Readings``), and the index of time 0 (-1 if the row does not look at the baseline)."""
 
     arms: tuple[int, ...]
     indices: tuple[NDArray[np.intp], ...]
@@ -668,41 +693,18 @@ class Plan:
     placements: tuple[Placement, ...]
 
 
-def row_times(row: Row, dose_times: Array) -> Array:
-    """Output times of a row, ascending: one, or a grid over its window with nodes at every dose and just before it.
+def plan(rows: Sequence[Row]) -> Plan:
+    """Group rows (in model units) into arms by study, schedule and overrides, with the union of the times and looks they need.
 
-    After a dose the nodes lie quadratically denser, because that is where a profile bends; a piece without a dose at its
-    beginning has them evenly. Numbers and doses in the model's time unit. At a dose's own instant outputs are right limits: the node
-    just before it keeps a jump from being smeared over a grid step.
-    """
-    if not row.is_window:
-        return np.array([row.start])
-    near = 1e-9 * row.stop
-    inside = np.unique(dose_times[(dose_times > row.start + near) & (dose_times < row.stop - near)])
-    edges = np.concatenate([[row.start], inside, [row.stop]])
-    count = max(8, -(-(TMAX_POINTS if row.reducer == "tmax" else WINDOW_POINTS) // (edges.size - 1)))
-    steps = np.linspace(0.0, 1.0, count + 1)
-    pieces = []
-    for first, last in itertools.pairwise(edges):
-        dosed = bool(np.any(np.abs(dose_times - first) <= near))
-        piece = first + (last - first) * (steps**2 if dosed else steps)
-        piece[-1] = row.stop if last == row.stop else last - near
-        pieces.append(piece)
-    return np.concatenate(pieces)
-
-
-def plan(rows: Sequence[Row], dose_times: Callable[[str], Array]) -> Plan:
-    """Group rows (in model units) into arms by study, schedule and overrides, with the union of the times they need.
-
-    ``dose_times`` gives the dose times of a schedule text in the model's unit. A dose_for_effect row adds one arm per
-    element of ``DOSE_GRID``.
+    A dose_for_effect row adds one arm per element of ``DOSE_GRID``.
     """
     keys: dict[tuple[Any, ...], int] = {}
     names: list[list[str]] = []
     wanted: list[list[Array]] = []
-    grids: list[tuple[Array, tuple[int, ...]]] = []
+    looks: list[dict[Look, int]] = []
+    found: list[tuple[float, Look | None, tuple[int, ...]]] = []
     for row in rows:
-        times = row_times(row, dose_times(row.schedule))
+        time, seen = row.stop if row.is_window else row.start, look(row)
         members = []
         for factor in DOSE_GRID if row.statistic == "dose_for_effect" else (1.0,):
             key = (row.study, row.schedule, factor, row.overrides)
@@ -710,23 +712,35 @@ def plan(rows: Sequence[Row], dose_times: Callable[[str], Array]) -> Plan:
             if index == len(names):
                 names.append([])
                 wanted.append([])
+                looks.append({})
             if row.arm not in names[index]:
                 names[index].append(row.arm)
-            wanted[index].append(times)
+            wanted[index].append(np.array([time]))
+            if seen is not None:
+                looks[index].setdefault(seen, len(looks[index]))
             if row.measure != "value":
                 wanted[index].append(np.zeros(1))
             members.append(index)
-        grids.append((times, tuple(members)))
+        found.append((time, seen, tuple(members)))
     arms = [
-        Arm(study, tuple(names[index]), schedule, factor, overrides, np.unique(np.concatenate(wanted[index])))
+        Arm(
+            study, tuple(names[index]), schedule, factor, overrides, np.unique(np.concatenate(wanted[index])), tuple(looks[index])
+        )
         for (study, schedule, factor, overrides), index in keys.items()
-    ]
+    ]  # fmt: skip
+
+    def place(index: int, time: float, seen: Look | None) -> NDArray[np.intp]:
+        times = arms[index].times
+        if seen is None:
+            return np.array([np.searchsorted(times, time)])
+        return times.size + 2 * looks[index][seen] + np.arange(2)
+
     placements = [
         Placement(
             members,
-            tuple(np.searchsorted(arms[index].times, times) for index in members),
+            tuple(place(index, time, seen) for index in members),
             tuple(0 if row.measure != "value" else -1 for _ in members),
         )
-        for row, (times, members) in zip(rows, grids, strict=True)
+        for row, (time, seen, members) in zip(rows, found, strict=True)
     ]
     return Plan(tuple(arms), tuple(placements))

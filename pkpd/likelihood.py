@@ -46,7 +46,7 @@ columns (the table ``KINDS`` shows it):
 J Pharmacokinet Pharmacodyn 28:481.  [5] McCullagh & Nelder 1989, Generalized Linear Models, sec. 4.4.
 For mean and SD of arms as data see Ahn & French 2010, J Pharmacokinet Pharmacodyn 37:179 (model-based meta-analysis).
 
-Letters: K patients, T output times of the row, J arms of the row (1, or the doses of a dose_for_effect), m residuals.
+Letters: K patients, J arms of the row (1, or the doses of a dose_for_effect), m residuals.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Noise:
 class Samples:
     """One number per patient, its noise variance, and their derivatives.
 
-    ``s``, ``v`` (K,); ``s_y``, ``v_y`` (K, T) by the row's output times; ``s_b``, ``v_b`` (K,) by the output at time 0;
+    ``s``, ``v`` (K,); ``s_y``, ``v_y`` (K, 1 or 2) by what was read; ``s_b``, ``v_b`` (K,) by the output at time 0;
     ``v_noise`` (K, 2) by Noise.proportional and Noise.additive.
     """
 
@@ -104,109 +104,38 @@ class Samples:
     v_noise: Array
 
 
-def reduce(reducer: str, y: Array, times: Array) -> tuple[Array, Array]:
-    """Reduce profiles ``y`` (K, T) over ``times`` (T,): values (K,) and weights d value/d y (K, T).
+def reduce(row: Row, y: Array) -> tuple[Array, Array]:
+    """What a row makes of its two numbers ``y`` (K, 2) that were read off each course (``pkpd.data.look``), or of the output at its time, (K, 1): values (K,) and weights
+    d value/d y.
 
-    A maximum is that of a cubic interpolant; mean and auc are trapezoids; tmax counts from the start of the window; the half-life
-    comes from a log-linear regression over the window.
+    tmax counts from the start of the window; the half-life comes from the straight line that fits the logarithm of the output over all of the window.
     """
     weights = np.zeros_like(y)
-    if reducer == "at":
-        weights[:, 0] = 1.0
-        return y[:, 0].copy(), weights
-    if reducer in ("mean", "auc"):
-        step = np.diff(times)
-        share = np.zeros(times.size)
-        share[:-1] += step / 2
-        share[1:] += step / 2
-        if reducer == "mean":
-            share /= times[-1] - times[0]
-        weights[:] = share
-        return y @ share, weights
-    if reducer == "half_life":
-        return _half_life(y, times, weights)
-    sign = -1.0 if reducer == "min" else 1.0
-    values, where, by_height, by_time = _peak(sign * y, times)
-    if reducer == "tmax":
-        return where - times[0], by_time
-    return sign * values, by_height
+    if row.reducer == "tmax":
+        weights[:, 1] = 1.0
+        return y[:, 1] - row.start, weights
+    if row.reducer == "half_life":
+        least = _RATE_FLOOR / (row.stop - row.start)
+        # smooth positive part: a profile that rises has a very long half-life, not a negative one
+        rate = y[:, 0]
+        root = np.sqrt(rate * rate + 4 * least * least)
+        positive = (rate + root) / 2
+        weights[:, 0] = -math.log(2) / positive**2 * (1 + rate / root) / 2
+        return math.log(2) / positive, weights
+    weights[:, 0] = 1.0 / (row.stop - row.start) if row.reducer == "mean" else 1.0
+    return y[:, 0] * weights[:, 0], weights
 
 
-@lru_cache(maxsize=256)
-def _pieces_slopes(raw: bytes) -> Array:
-    """(T, T): slopes at the nodes as weights on the values; pieces between doses (nodes very near each other) apart."""
-    times = np.frombuffer(raw)
-    slopes = np.zeros((times.size, times.size))
-    breaks = np.flatnonzero(np.diff(times) < 1e-6 * (times[-1] - times[0])) + 1
-    for piece in np.split(np.arange(times.size), breaks):
-        if piece.size > 1:
-            slopes[np.ix_(piece, piece)] = slope_weights(times[piece])
-    return slopes
-
-
-def _peak(y: Array, times: Array) -> tuple[Array, Array, Array, Array]:
-    """Largest value of the cubic Hermite interpolant of each row of ``y``, its time, and the weights of both on ``y`` (K, T).
-
-    The interpolant, and so its maximum and where it lies, changes continuously with ``y`` (a parabola through the largest
-    nodes would jump when another node becomes the largest). By the envelope theorem the weights of the height are those
-    of the interpolation at the peak.
-    """
-    step = np.diff(times)
-    slopes = _pieces_slopes(times.tobytes())
-    nodes = y @ slopes.T
-    y0, y1, m0, m1 = y[:, :-1], y[:, 1:], nodes[:, :-1] * step, nodes[:, 1:] * step
-    c2, c3 = 3 * (y1 - y0) - 2 * m0 - m1, m0 + m1 - 2 * (y1 - y0)
-    root = np.sqrt(np.maximum(c2 * c2 - 3 * c3 * m0, 0.0))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = m0 / (root - c2)  # where p' = 0 and p'' = -2 root < 0
-    inside = (t > 0) & (t < 1) & (root > 0) & (step > 1e-6 * (times[-1] - times[0]))
-    t = np.where(inside, t, 0.0)
-    cells = np.where(inside, y0 + t * (m0 + t * (c2 + t * c3)), -np.inf)
-    patients = np.arange(y.shape[0])
-    cell, node = np.argmax(cells, axis=1), np.argmax(y, axis=1)
-    values, where = y[patients, node].copy(), times[node].astype(np.float64)
-    height, time = np.zeros_like(y), np.zeros_like(y)
-    height[patients, node] = 1.0
-    for k in np.flatnonzero(cells[patients, cell] >= y[patients, node]):
-        at = cell[k]
-        u, h = t[k, at], step[at]
-        values[k], where[k] = cells[k, at], times[at] + u * h
-        weights = slopes[at] * (h * u * (1 - u) ** 2) + slopes[at + 1] * (h * u * u * (u - 1))
-        weights[at] += (1 + 2 * u) * (1 - u) ** 2
-        weights[at + 1] += u * u * (3 - 2 * u)
-        height[k] = weights
-        bend = slopes[at] * (h * (1 - 4 * u + 3 * u * u)) + slopes[at + 1] * (h * (3 * u * u - 2 * u))
-        bend[at] += 6 * u * u - 6 * u
-        bend[at + 1] += 6 * u - 6 * u * u
-        time[k] = bend * (h / (2 * root[k, at]))
-    return values, where, height, time
-
-
-def _half_life(y: Array, times: Array, weights: Array) -> tuple[Array, Array]:
-    centred = times - times.mean()
-    slope_weights = -centred / (centred @ centred)
-    floor = 1e-12 * np.maximum(np.abs(y).max(axis=1, keepdims=True), 1e-300)
-    safe = np.maximum(y, floor)
-    rate = np.log(safe) @ slope_weights
-    least = _RATE_FLOOR / (times[-1] - times[0])
-    # smooth positive part: a profile that rises has a very long half-life, not a negative one
-    root = np.sqrt(rate * rate + 4 * least * least)
-    positive = (rate + root) / 2
-    by_rate = -math.log(2) / positive**2 * (1 + rate / root) / 2
-    weights[:] = by_rate[:, None] * slope_weights[None, :] * (y > floor) / safe
-    return math.log(2) / positive, weights
-
-
-def sample(row: Row, y: Array, baseline: Array | None, times: Array, noise: Noise) -> Samples:
+def sample(row: Row, y: Array, baseline: Array | None, noise: Noise) -> Samples:
     """What a row looks at in every patient.
 
-    ``y`` (K, T) output at the row's own ``times`` (T,); ``baseline`` (K,) the output at time 0, needed by every measure but value.
+    ``y`` as in ``reduce``; ``baseline`` (K,) the output at time 0, needed by every measure but value; a half-life of a change was read above it.
     """
     patients = y.shape[0]
     none = np.zeros(patients)
     timing = row.reducer in ("tmax", "half_life")
     if row.measure == "value" or baseline is None:
-        level, weights = reduce(row.reducer, y, times)
+        level, weights = reduce(row, y)
         if timing:
             return Samples(level, none, weights, np.zeros_like(y), none, none, np.zeros((patients, 2)))
         width2 = _width(row) ** 2
@@ -223,11 +152,10 @@ def sample(row: Row, y: Array, baseline: Array | None, times: Array, noise: Nois
             ),
         )
     if timing:
-        level, weights = reduce(row.reducer, y - baseline[:, None], times)
-        return Samples(
-            level, none, weights, np.zeros_like(y), -weights.sum(axis=1), none, np.zeros((patients, 2))
-        )
-    level, weights = reduce(row.reducer, y, times)
+        level, weights = reduce(row, y)
+        by_baseline = weights[:, 0] * y[:, 1] if row.reducer == "half_life" else none
+        return Samples(level, none, weights, np.zeros_like(y), by_baseline, none, np.zeros((patients, 2)))
+    level, weights = reduce(row, y)
     p2, a2 = noise.proportional**2, noise.additive**2
     if row.measure == "change":
         width = _width(row)

@@ -30,7 +30,7 @@ from pkpd.errors import DataError, PkpdError
 from pkpd.fit import FitResult, FitSpec, System, between_at, in_units, quasi_normals, typical_at
 from pkpd.population import laplace
 from pkpd.simulate import scattered
-from pkpd.solve import solve
+from pkpd.solve import Reading, solve
 
 Array = NDArray[np.float64]
 Progress = Callable[[str, float, str], None]
@@ -151,6 +151,21 @@ class _Arms:
                 threads=self.jobs,
             ).outputs
         )
+
+    def look(self, subjects: Array, schedule: Schedule, row: Row, baseline: Array | None) -> Array:
+        """What a row takes of its output (n_subjects, 1 or 2), as ``likelihood.reduce`` has it; baseline : (n_subjects,)."""
+        seen = _data.look(row)
+        if seen is None:
+            column = self.outputs.index(row.output)
+            return self.run(subjects, schedule, np.array([row.start]))[:, :, column]
+        level = baseline if seen.from_baseline else None
+        read = solve(
+            self.system.kernel, subjects, self.events(schedule), [row.stop], rtol=self.spec.options.rtol, threads=self.jobs,
+            readings=[Reading(seen.kind, seen.output, seen.start, seen.stop, level)],
+        ).readings  # fmt: skip
+        assert read is not None
+        times = np.where(np.isnan(read.times) & np.isfinite(read.values), 0.0, read.times)
+        return np.column_stack([read.values, times])
 
     def at_rest(self, subjects: Array) -> Array:
         """Outputs before any dose, (n_subjects, n_outputs)."""
@@ -299,9 +314,8 @@ def _dose_panel(arms: _Arms, rows: Sequence[Row]) -> dict[str, Any] | None:
         means = []
         for amount in amounts:
             schedule = Schedule.none() if amount == 0 else base.scaled(float(amount) / own[0])
-            times = _data.row_times(like, arms.events(schedule).time)
-            values = arms.run(subjects, schedule, times)[:, :, column]
-            sampled = likelihood.sample(like, values, baseline, times, likelihood.Noise())
+            values = arms.look(subjects, schedule, like, baseline)
+            sampled = likelihood.sample(like, values, baseline, likelihood.Noise())
             means.append(float(np.nanmean(sampled.s)))
         return np.array(means)
 
@@ -377,14 +391,14 @@ def _bath_panels(arms: _Arms, rows: Sequence[Row]) -> list[dict[str, Any]]:
             def curve(
                 baths: Array, x: Array | None, count: int, row: Row = members[0], output: str = output
             ) -> Array:
-                column, times = arms.outputs.index(output), _data.row_times(row, np.zeros(0))
+                column = arms.outputs.index(output)
                 means = []
                 for bath in baths:
                     setting = [row.overrides[0]._replace(value=float(bath))]
                     subjects = arms.subjects(row.study, setting, count, x)
-                    values = arms.run(subjects, Schedule.none(), times)[:, :, column]
                     baseline = None if row.measure == "value" else arms.at_rest(subjects)[:, column]
-                    sampled = likelihood.sample(row, values, baseline, times, likelihood.Noise())
+                    values = arms.look(subjects, Schedule.none(), row, baseline)
+                    sampled = likelihood.sample(row, values, baseline, likelihood.Noise())
                     means.append(float(np.nanmean(sampled.s)))
                 return np.array(means)
 

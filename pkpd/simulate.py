@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,8 +17,9 @@ from pkpd.arguments import ABSENT, CALLABLE, COUNT, NUMBER, NUMBERS, PATH, TEXT,
 from pkpd.dosing import Schedule, time_units_per_day
 from pkpd.errors import InputError
 from pkpd.kernel import Kernel, index_of, load
+from pkpd.ode.layout import LINEAR
 from pkpd.ode.status import SUCCESS
-from pkpd.solve import solve
+from pkpd.solve import Reading, solve
 from pkpd.solve.solution import Floats, Integers
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from pkpd.symbolic.model import Model
 
+MOST_INTERVALS = 400  # between doses, of which every peak is looked for; of more, those of several at a time
 MOST_SUBJECTS = 1_000_000  # whose parameters alone take 0.4 GB with fifty of them
 
 
@@ -44,7 +47,8 @@ class Profile:
     """Simulated outputs over time.
 
     times : (n_times,), in ``time_unit``; outputs : (n_subjects, n_times, n_outputs), nan where a subject failed; names, units, descriptions of the
-    outputs; parameters : (n_subjects, n_params), named by ``parameter_names``; status : (n_subjects,), 0 is success.
+    outputs; parameters : (n_subjects, n_params), named by ``parameter_names``; status : (n_subjects,), 0 is success; largest, largest_at : (n_subjects,
+    n_outputs), the largest value of the course up to the last time and when it is, wherever between two times, or None if that was not asked for.
     """
 
     model: str
@@ -60,6 +64,8 @@ class Profile:
     status: Integers
     statistics: dict[str, Any]
     provenance: dict[str, Any] = field(default_factory=dict)
+    largest: Floats | None = None
+    largest_at: Floats | None = None
 
     def __repr__(self) -> str:
         n_subjects, n_times, _ = self.outputs.shape
@@ -98,7 +104,9 @@ class Profile:
         """Quantiles over subjects: a row per output and time."""
         import pandas as pd
 
-        values = np.nanquantile(self.outputs, quantiles, axis=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # where nobody has a number, nan says it
+            values = np.nanquantile(self.outputs, quantiles, axis=0)
         rows: Iterator[pd.DataFrame] = (
             pd.DataFrame(
                 {"output": name, "unit": self.units[i], "time": self.times}
@@ -131,6 +139,7 @@ def simulate(
     atol: ArrayLike | None = None,
     method: str = "auto",
     h_max: float = np.inf,
+    extremes: bool = False,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Profile:
@@ -146,6 +155,7 @@ def simulate(
         seed, however many there are and on however many threads.
     rtol, atol, method : as in ``pkpd.solve.solve``.
     h_max : no step is longer, in the model's time unit: for rates with a short rise that nothing announces, which longer steps may pass over.
+    extremes : whether the largest value of every output is looked for along the whole course.
 
     Raises
     ------
@@ -170,8 +180,15 @@ def simulate(
         method=method,
         h_max=h_max,
         threads=threads,
+        readings=largest_of(kernel) if extremes and method != LINEAR else (),
         progress=progress,
     )
+    read = solution.readings
+    if extremes and read is None:  # which has no steps to look at
+        ends = [float(np.max(times))]
+        read = solve(
+            kernel, values, events, ends, rtol=rtol, readings=largest_of(kernel), threads=threads
+        ).readings
     if np.all(solution.status != SUCCESS):
         solution.check()
     return Profile(
@@ -196,7 +213,39 @@ def simulate(
             "h_max": "none" if np.isinf(h_max) else float(h_max),
             "seconds": time.perf_counter() - started,
         },
+        largest=None if read is None else read.values,
+        largest_at=None if read is None else read.times,
     )
+
+
+def largest_of(kernel: Kernel) -> list[Reading]:
+    """The readings of the largest value of every output."""
+    return [Reading("max", name) for name in kernel.OUTPUTS]
+
+
+def peaks_and_troughs(
+    kernel: Kernel,
+    schedule: Schedule,
+    outputs: Sequence[str],
+    until: float,
+    parameters: Mapping[str, float | str] | None = None,
+) -> Floats:
+    """When outputs of the typical subject are highest and lowest between two doses, and when the doses are; ascending, up to ``until``: times at which a curve is drawn."""
+    events = schedule.events(kernel.TIME_UNIT, kernel.ROUTES, kernel.DOSE_UNITS, kernel.SIZES)
+    instants = np.unique(events.time[events.time < until])
+    if not instants.size:
+        return instants
+    edges = [*instants[:: -(-instants.size // MOST_INTERVALS)].tolist(), until]
+    asked = [
+        Reading(kind, name, *window)
+        for name in outputs
+        for window in itertools.pairwise(edges)
+        for kind in ("max", "min")
+    ]
+    solution = solve(kernel, typical_values(kernel, parameters), events, [until], readings=asked)
+    assert solution.readings is not None
+    found = solution.readings.times[0]
+    return np.unique(np.concatenate([instants, found[np.isfinite(found)]]))
 
 
 _parsed = lru_cache(maxsize=256)(Schedule.parse)  # reading a schedule takes a tenth of a simulation

@@ -2,7 +2,6 @@
 grouped into the fewest arms that have to be simulated."""
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pkpd import data as d
-from pkpd import likelihood
 from pkpd.errors import DataError
 from pkpd.library import root
 
@@ -242,7 +240,7 @@ def test_rows_of_outputs_that_the_model_lacks_are_told_apart():
 
 def planned(*rows) -> d.Plan:
     found = d.in_model_units(d.parse_data(table(*rows)), UNITS, "h", {"BSA": "m^2"})
-    return d.plan(found.rows, lambda text: np.arange(5) * 24.0 if "x5" in text else np.zeros(1))
+    return d.plan(found.rows)
 
 
 def test_rows_share_an_arm_where_study_schedule_and_overrides_agree():
@@ -268,38 +266,16 @@ def test_a_dose_for_effect_adds_arms_around_the_reported_dose():
     assert "x0.3" in plan.arms[0].label
 
 
-def test_windows_have_nodes_at_every_dose_and_just_before():
-    row = replace(one(reducer="max", time="0..4"), start=0.0, stop=96.0)
-    times = d.row_times(row, np.array([0.0, 24.0, 48.0]))
-    assert d.WINDOW_POINTS <= times.size < d.WINDOW_POINTS + 8
-    assert times[0] == 0 and times[-1] == 96 and np.all(np.diff(times) > 0)
-    for dose in (24.0, 48.0):
-        assert dose in times and np.any((times < dose) & (times > dose - 1e-5))
-
-
-def test_the_grid_of_a_window_is_fine_enough_for_areas_and_peaks():
-    ka, k = 1.6, 0.1  # 1/h, seen over a day after a dose
-    times = d.row_times(replace(one(reducer="max", time="0..1"), start=0.0, stop=24.0), np.zeros(1))
-    y = (np.exp(-k * times) - np.exp(-ka * times))[None]
-    top = math.log(ka / k) / (ka - k)
-    assert likelihood.reduce("tmax", y, times)[0][0] == pytest.approx(top, rel=0.01)
-    assert likelihood.reduce("max", y, times)[0][0] == pytest.approx(
-        math.exp(-k * top) - math.exp(-ka * top), rel=5e-4
-    )
-    area = (1 - math.exp(-24 * k)) / k - (1 - math.exp(-24 * ka)) / ka
-    assert likelihood.reduce("auc", y, times)[0][0] == pytest.approx(area, rel=1e-3)
-
-
-def test_the_time_of_a_maximum_moves_smoothly_with_the_profile():
-    """A search halts where its objective bends: the slope of tmax by a rate changes little from one profile to the next."""
-    row = replace(one(reducer="tmax", time="0..1"), start=0.0, stop=24.0)
-    times = d.row_times(row, np.zeros(1))
-    ka, k = np.linspace(0.4, 0.6, 81)[:, None], 0.25  # 1/h: tmax 3.1 to 3.8 h passes several nodes
-    slope = np.gradient(
-        likelihood.reduce("tmax", np.exp(-k * times) - np.exp(-ka * times), times)[0], ka[:, 0]
-    )
-    exact = np.gradient((np.log(ka / k) / (ka - k))[:, 0], ka[:, 0])
-    assert np.max(np.abs(slope / exact - 1)) < 0.1  # 0.06 here, 0.35 on the grid of other windows
+def test_a_window_is_a_look_and_the_course_goes_on_to_its_end():
+    plan = planned(
+        {"reducer": "max", "time": "0..4"}, {"row": "r2", "reducer": "tmax", "time": "0..4", "value": "3", "unit": "h"},
+        {"row": "r3", "reducer": "auc", "time": "1..2", "unit": "percent*h"}, {"row": "r4", "time": "3"},
+    )  # fmt: skip
+    (arm,) = plan.arms
+    name = arm.looks[0].output
+    np.testing.assert_array_equal(arm.times, [48, 72, 96])
+    assert arm.looks == (d.Look("max", name, 0.0, 96.0), d.Look("area", name, 24.0, 48.0))
+    assert [list(place.indices[0]) for place in plan.placements] == [[3, 4], [3, 4], [5, 6], [1]]
 
 
 @pytest.mark.parametrize(

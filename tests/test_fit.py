@@ -2,6 +2,7 @@
 not identify."""
 
 import importlib
+import itertools
 import json
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -56,6 +57,76 @@ def outputs(p, events, times):
     return np.stack([c, E0 * (1 + Emax * c / (EC50 + c))], axis=1)
 
 
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(24)
+
+
+def pieces(events, start, stop):
+    """A window between doses."""
+    inner = [t for t in np.unique(events.time) if start < t < stop]
+    return list(itertools.pairwise([start, *inner, stop]))
+
+
+def integral(p, events, r, weight):
+    """Of a function of times and values over a window."""
+    total = 0.0
+    for a, b in pieces(events, r.start, r.stop):
+        t = 0.5 * (a + b) + 0.5 * (b - a) * NODES
+        y = outputs(p, events, t)[:, ("conc", "resp").index(r.name)]
+        total = total + 0.5 * (b - a) * (WEIGHTS * weight(t, y)).sum()
+    return total
+
+
+def highest(p, events, r):
+    """When the output is highest within a window."""
+    best, when = -math.inf, r.start
+    for a, b in pieces(events, r.start, r.stop):
+        for _ in range(6):
+            t = np.linspace(a, b * (1 - 1e-13), 41)
+            y = outputs(p, events, t)[:, ("conc", "resp").index(r.name)]
+            i = int(y.argmax())
+            if y[i] > best:
+                best, when = y[i], t[i]
+            a, b = t[max(i - 1, 0)], t[min(i + 1, 40)]
+    step = 1e-3
+    if (
+        r.start + 2 * step < when < r.stop - 2 * step
+    ):  # where the slope is nought, which is known better than where the height is greatest
+        for _ in range(3):
+            y = outputs(p, events, when + step * np.array([-1.0, 0.0, 1.0]))[
+                :, ("conc", "resp").index(r.name)
+            ]
+            when -= 0.5 * step * (y[2] - y[0]) / (y[2] - 2 * y[1] + y[0])
+    return when
+
+
+def read(p, events, r, directions):
+    """A reading of one subject: value, time, and their derivatives."""
+    along = [p.astype(complex) for _ in directions]
+    for moved, index in zip(along, directions, strict=True):
+        moved[index] += 1e-30j
+    if r.kind == "max":
+        when, column = highest(p, events, r), ("conc", "resp").index(r.name)
+        step = 1e-4
+        t = when + step * np.array([-1.0, 0.0, 1.0])
+        y = outputs(p, events, t)[:, column]
+        slopes = [outputs(moved, events, t)[:, column].imag / 1e-30 for moved in along]
+        inner = r.start + step < when < r.stop - step
+        moves = [-(s[2] - s[0]) * step / 2 / (y[2] - 2 * y[1] + y[0]) if inner else 0.0 for s in slopes]
+        return y[1], when, [s[1] for s in slopes], moves
+    if r.kind == "area":
+        weight = lambda t, y: y  # noqa: E731
+    else:
+        middle, long = 0.5 * (r.start + r.stop), r.stop - r.start
+        weight = lambda t, y: -12 / long**3 * (t - middle) * np.log(y)  # noqa: E731
+    value = integral(p, events, r, weight)
+    return (
+        value,
+        math.nan,
+        [integral(moved, events, r, weight).imag / 1e-30 for moved in along],
+        [0.0] * len(directions),
+    )
+
+
 class Solver:
     """The signature of ``simulate.solve``, in closed form; fails where a clearance is above ``limit``."""
 
@@ -73,6 +144,7 @@ class Solver:
         directions=(),
         slack=30.0,
         threads=None,
+        readings=(),
     ):
         self.calls += 1
         if self.interrupt_at is not None and self.calls >= self.interrupt_at:
@@ -87,8 +159,17 @@ class Solver:
                     moved[index] += 1e-30j
                     s[i, ..., d] = outputs(moved, events, times).imag / 1e-30
         status = (parameters[:, 1] > self.limit).astype(int)
+        found = [[read(p, events, r, directions) for r in readings] for p in parameters]
+        arrays = [np.array([[one[k] for one in line] for line in found]) for k in range(4)]
+        about = SimpleNamespace(
+            values=arrays[0], times=arrays[1], sensitivities=arrays[2], time_sensitivities=arrays[3]
+        )
         return SimpleNamespace(
-            outputs=out, sensitivities=s, status=status, failure=lambda i: f"subject {i} stopped"
+            outputs=out,
+            sensitivities=s,
+            status=status,
+            failure=lambda i: f"subject {i} stopped",
+            readings=about,
         )
 
 

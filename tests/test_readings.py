@@ -3,6 +3,8 @@
 The curves have closed forms: a Bateman function, boluses, infusions. Errors left are those of the states: a few tolerances.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -102,11 +104,11 @@ def test_lags_durations_and_fast_absorption_hide_nothing(ka, k, late, long):
             rtol=1e-3, readings=[("max", "C"), ("area", "C"), ("halving", "C")],
         ).readings  # fmt: skip
         after = {"oral": np.log(ka / k) / (ka - k), "slow": long, "bolus": 0.0}[route]
-        height = {
-            "oral": lambda: EXACT["oral"](ka, k)(after),
-            "slow": lambda: -10 / (k * long) * np.expm1(-k * long),
-            "bolus": lambda: 10.0,
-        }[route]()
+        height = 10.0
+        if route == "oral":
+            height = EXACT["oral"](ka, k)(after)
+        elif route == "slow":
+            height = -10 / (k * long) * np.expm1(-k * long)
         np.testing.assert_allclose(found.values[0, 0], height, rtol=1e-3)
         np.testing.assert_allclose(
             found.times[0, 0], 3 + late + after, rtol=1e-3 if route != "oral" else 1e-2
@@ -139,13 +141,15 @@ def test_repeated_boluses_peak_after_the_last_dose(interval, k, n):
 def test_an_oscillator_is_followed_through_long_steps(method):
     """Every extreme, in windows that begin and end anywhere; time above 0.3 and area above it as for cosines."""
     edges = np.array([0.5, 4.0, 9.0, 9.1, 21.0])
-    windows = list(zip(edges[:-1], edges[1:], strict=True))
+    windows = list(itertools.pairwise(edges))
     asked = [
         (kind, "x", *w, *level)
         for w in windows
         for kind, level in (("max", ()), ("min", ()), ("time_above", (0.3,)), ("area_above", (0.3,)))
     ]
-    found = run(OSCILLATOR, [21.0], rtol=1e-7, method=method, readings=asked).readings.values[0].reshape(-1, 4)
+    found = (
+        run(OSCILLATOR, [21.0], rtol=1e-7, method=method, readings=asked).readings.values[0].reshape(-1, 4)
+    )
     for (a, b), row in zip(windows, found, strict=True):
         turns = [np.cos(t) for t in np.pi * np.arange(8) if a < t < b] + [np.cos(a), np.cos(b)]
         t = np.linspace(a, b, 400_001)
@@ -155,12 +159,20 @@ def test_an_oscillator_is_followed_through_long_steps(method):
         np.testing.assert_allclose(row[3], np.mean(high) * (b - a), atol=1e-4)
 
 
-@pytest.mark.parametrize("method", ("auto", "tsit5", "rodas4", "rodas5p"))
+@pytest.mark.parametrize("method", ["auto", "tsit5", "rodas4", "rodas5p"])
 def test_reading_changes_nothing_and_lanes_change_nothing(method):
     """Outputs and steps are those without readings; what is read in a lane is what is read alone, bit for bit."""
-    for name, doses in ((BATEMAN, None), ("il2_treg", "1 MIU sc daily x5"), ("tmdd_full", "10 nmol iv over 1 h once")):
+    for name, doses in (
+        (BATEMAN, None),
+        ("il2_treg", "1 MIU sc daily x5"),
+        ("tmdd_full", "10 nmol iv over 1 h once"),
+    ):
         k = kernel(name)
-        at = table(k, *((t, 100.0, r) for t in (0.0, 7.0, 31.0) for r in k.ROUTES)) if doses is None else events(k, doses)
+        at = (
+            table(k, *((t, 100.0, r) for t in (0.0, 7.0, 31.0) for r in k.ROUTES))
+            if doses is None
+            else events(k, doses)
+        )
         factors = np.exp(np.random.default_rng(3).uniform(-0.7, 0.7, (29, k.n_params)))
         p = np.clip(np.maximum(k.VALUES, 0.3 if doses is None else -np.inf) * factors, k.LOWER, k.UPPER)
         level = np.linspace(0.5, 5.0, 29)
@@ -218,7 +230,7 @@ def test_gradients_are_those_of_the_formulas(method, route):
 
         def integral(g, a, b):
             inner = [a, *(t for t in pieces if a < t < b), b]
-            return sum(quad(g, *ends, epsabs=1e-12, epsrel=1e-12)[0] for ends in zip(inner[:-1], inner[1:], strict=True))
+            return sum(quad(g, *ends, epsabs=1e-12, epsrel=1e-12)[0] for ends in itertools.pairwise(inner))
 
         def high(t):
             return curve(v, t) - 1.5
@@ -245,8 +257,16 @@ def test_gradients_are_those_of_the_formulas(method, route):
 
 def test_the_doses_of_the_last_instant_and_a_solve_of_one_instant_are_read():
     k = kernel(BATEMAN)
-    asked = [("max", "C"), ("max", "C", 0.0, 9.0), ("last_above", "C", -np.inf, np.inf, 1.0), ("min", "C"), ("area", "C")]
-    found = run(k, [0.0, 10.0], table(k, (0.0, 10.0, "bolus"), (10.0, 100.0, "bolus")), readings=asked).readings
+    asked = [
+        ("max", "C"),
+        ("max", "C", 0.0, 9.0),
+        ("last_above", "C", -np.inf, np.inf, 1.0),
+        ("min", "C"),
+        ("area", "C"),
+    ]
+    found = run(
+        k, [0.0, 10.0], table(k, (0.0, 10.0, "bolus"), (10.0, 100.0, "bolus")), readings=asked
+    ).readings
     np.testing.assert_allclose(found.values[0, :2], [10 + np.exp(-1), 1.0], rtol=1e-5)
     assert found.times[0, :2].tolist() == [10.0, 0.0] and found.values[0, 2] == np.inf
     one = run(k, [0.0], table(k, (0.0, 10.0, "bolus")), readings=asked).readings
@@ -282,6 +302,47 @@ def test_the_value_at_the_end_of_a_window_is_that_before_the_dose_there():
     np.testing.assert_allclose(found.values[0], [10 * np.exp(-2), 10 * np.exp(-0.725), late, late], rtol=1e-7)
     slope = -10 * (25 * np.exp(-2.5) + 5 * np.exp(-0.5))
     np.testing.assert_allclose(found.sensitivities[0, :, 0], [-200 * np.exp(-2), -72.5 * np.exp(-0.725), slope, slope], rtol=1e-5)  # fmt: skip
+
+
+TWO_PHASES = """
+model      two phases, and what is always there
+time       h
+parameter  fast = 1.3 [1/h]
+parameter  slow = 0.15 [1/h]
+parameter  rest = 0 [mg]
+state      a [mg]
+state      b [mg]
+route      iv -> a
+route      sc -> b
+d a = -fast*a
+d b = -slow*b
+output     y = a + b + rest [mg]
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "rest", "seen"), [(80.0, 0.0, 10), (80.0, 0.05, 7), (9.0, 0.0, 5), (1.2, 0.0, 1)]
+)
+def test_a_half_life_is_the_mean_of_the_last_five_halvings_but_the_first(end, rest, seen):
+    """Of 90 exp(-1.3 t) + 10 exp(-0.15 t) above ``rest``, down to 1/1024 of the highest or ten times the level, as far as the solve goes."""
+    k = kernel(TWO_PHASES)
+    doses = table(k, (0.0, 90.0, "iv"), (0.0, 10.0, "sc"))
+
+    def curve(t):
+        return 90 * np.exp(-1.3 * t) + 10 * np.exp(-0.15 * t)
+
+    at = [brentq(lambda t, j=j: curve(t) - 100 / 2**j, 0, 99) for j in range(1, 11)]
+    at = [t for j, t in enumerate(at, 1) if t < end and 100 / 2**j > 10 * rest]
+    assert len(at) == seen
+    back = min(5, seen - 1)
+    expected = (at[-1] - at[-1 - back]) / back if back else np.nan
+    for method in METHODS:
+        for rtol, error in ((1e-3, 1e-3), (1e-8, 1e-6)):
+            found = run(
+                k, [end], doses, {"rest": rest}, method=method, rtol=rtol, readings=[("halving", "y", -np.inf, np.inf, rest)]
+            ).readings  # fmt: skip
+            np.testing.assert_allclose(found.values[0, 0], expected, rtol=error)
+
 
 def test_what_is_no_number_makes_no_reading_and_a_failed_subject_has_none():
     k = kernel("""

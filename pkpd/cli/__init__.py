@@ -73,6 +73,7 @@ A model is a text file: [italic]pkpd show ./my.model[/] checks yours. Results ar
 
 TABLE_ENDINGS = (".csv", ".parquet", ".json")
 FIGURE_ENDINGS = (".png", ".svg", ".pdf")
+MOST_DRAWN = 100_000_000  # numbers that are computed for a picture
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -533,6 +534,7 @@ def simulate(
             seed=seed,
             method=method,
             threads=jobs,
+            extremes=True,
             progress=lambda done, total: work.update(what, done / total, f"{done} of {total}"),
             **tolerances,
         )
@@ -542,9 +544,23 @@ def simulate(
         _write_table(profile.to_frame(), lambda: _profile_summary(profile), output)
         _note(f"wrote {output}", quiet)
     if plot is not None:
-        from pkpd.plot import profile_figure, save
+        import numpy as np
 
-        save(profile_figure(profile, outputs=shown or _changing(profile)), plot)
+        from pkpd.plot import profile_figure, save
+        from pkpd.simulate import peaks_and_troughs
+
+        drawn, picture = shown or _changing(profile), profile
+        moments = np.union1d(
+            profile.times,
+            peaks_and_troughs(kernel, doses, drawn or profile.names, float(profile.times[-1]), parameters),
+        )
+        moments = moments[(moments >= profile.times[0]) & (moments <= profile.times[-1])]
+        if moments.size > profile.times.size and moments.size * subjects * len(profile.names) <= MOST_DRAWN:
+            picture = run(
+                kernel, doses, times=moments, parameters=parameters, subjects=subjects, seed=seed, method=method,
+                threads=jobs, **tolerances,
+            )  # fmt: skip
+        save(profile_figure(picture, outputs=drawn), plot)
         _note(f"wrote {plot}", quiet)
     if json:
         _print_json(_profile_summary(profile) | {"seconds": elapsed})
@@ -606,7 +622,10 @@ def _simulate_records(
         table = _table("output", "unit", ">largest: median of subjects", ">least", ">most")
         for name in shown or profile.names:
             largest = facts["outputs"][name]["maximum"]
-            numbers = (f"{largest[key]:.4g}" for key in ("median", "least", "most"))
+            numbers = (
+                "none" if math.isnan(largest[key]) else f"{largest[key]:.4g}"
+                for key in ("median", "least", "most")
+            )
             table.add_row(name, facts["outputs"][name]["unit"], *numbers)
         out.print(table)
         out.print(
@@ -614,6 +633,9 @@ def _simulate_records(
             f"in {profile.time_unit}",
             style="dim",
         )
+        for name in shown or profile.names:
+            if wrong := facts["outputs"][name].get("not_finite"):
+                out.print(f"[yellow]{_not_finite(name, wrong, profile.time_unit)}[/]", soft_wrap=True)
     if stats and not json:
         for key, value in profile.statistics.items():
             typer.echo(f"{key}: {value}", err=True)
@@ -779,14 +801,30 @@ def _profile_summary(profile: Profile) -> dict[str, Any]:
         return dict(zip(("median", "p5", "p95"), map(float, np.quantile(finite, levels)), strict=True))
 
     outputs = {}
+    solved = profile.status == 0
     for k, name in enumerate(profile.names):
         v = values[:, :, k]
+        finite = np.isfinite(v)
+        known = np.where(finite, v, -np.inf)
+        top, when = known.max(axis=1), profile.times[known.argmax(axis=1)]
+        if profile.largest is not None and profile.largest_at is not None:
+            read = np.isfinite(profile.largest[:, k])
+            top = np.where(read, profile.largest[:, k], top)
+            when = np.where(read, profile.largest_at[:, k], when)
         outputs[name] = {
             "unit": profile.units[k],
-            "maximum": quantiles(v.max(axis=1)),
-            "time_of_maximum": quantiles(profile.times[v.argmax(axis=1)]),
+            "maximum": quantiles(top),
+            "time_of_maximum": quantiles(np.where(np.isfinite(top), when, np.nan)),
             "last": quantiles(v[:, -1]),
         }
+        wrong = ~finite & solved[:, None]
+        if wrong.any():
+            outputs[name]["not_finite"] = {
+                "nan": int(np.isnan(v[solved]).sum()),
+                "infinite": int(np.isinf(v[solved]).sum()),
+                "of": int(wrong[solved].size),
+                "first": float(profile.times[wrong.any(axis=0).argmax()]),
+            }
     return {
         "model": profile.model,
         "schedule": str(profile.schedule),
@@ -805,6 +843,19 @@ def _profile_summary(profile: Profile) -> dict[str, Any]:
     }
 
 
+def _not_finite(name: str, wrong: dict[str, Any], unit: str) -> str:
+    """A sentence on values that are no numbers."""
+    kinds = [
+        f"{wrong[key]} {word}"
+        for key, word in (("nan", "not a number"), ("infinite", "infinite"))
+        if wrong[key]
+    ]
+    return (
+        f"{name}: of {wrong['of']} values {' and '.join(kinds)}, the first at {wrong['first']:g} {unit}; "
+        "they are left out above"
+    )
+
+
 def _show_profile(profile: Profile, shown: list[str]) -> None:
     facts = _profile_summary(profile)
     many = facts["subjects"] > 1
@@ -815,6 +866,8 @@ def _show_profile(profile: Profile, shown: list[str]) -> None:
         out.print(f"{counted} on {_plain(facts['dose_days'])}", style="dim", soft_wrap=True)
 
     def cell(q: dict[str, float]) -> str:
+        if not math.isfinite(q["median"]):
+            return "none"
         return f"{q['median']:.4g} ({q['p5']:.3g} to {q['p95']:.3g})" if many else f"{q['median']:.5g}"
 
     unit = facts["time_unit"]
@@ -825,12 +878,15 @@ def _show_profile(profile: Profile, shown: list[str]) -> None:
             name,
             row["unit"],
             cell(row["maximum"]),
-            f"{row['time_of_maximum']['median']:.5g}",
+            "" if math.isnan(row["time_of_maximum"]["median"]) else f"{row['time_of_maximum']['median']:.5g}",
             cell(row["last"]),
         )
     out.print(table)
     if many:
         out.print(f"median (5 % to 95 %) of {facts['subjects']} subjects", style="dim")
+    for name in shown:
+        if wrong := facts["outputs"][name].get("not_finite"):
+            out.print(f"[yellow]{_not_finite(name, wrong, unit)}[/]", soft_wrap=True)
 
 
 app.command(cls=OfSchedules)(compare)

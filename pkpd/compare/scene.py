@@ -22,7 +22,17 @@ from pkpd.data import read_data
 from pkpd.domain import Domain
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
 from pkpd.dosing.rules import AdaptiveSchedule, Plan, planned, read_plan
-from pkpd.endpoints import GROUPS, ROLES, Endpoint, Regimen, evaluate, followed, grid, largest_daily, questions
+from pkpd.endpoints import (
+    GROUPS,
+    ROLES,
+    Endpoint,
+    Regimen,
+    evaluate,
+    followed,
+    grid,
+    largest_daily,
+    questions,
+)
 from pkpd.errors import InputError, ScheduleError
 from pkpd.fit import FitResult, System, in_units, read_fit
 from pkpd.kernel import Kernel
@@ -39,8 +49,8 @@ SHOWN = ("il2", "treg_pct", "treg_count", "nk", "cd56bright", "cd25_treg", "ccl2
 TOLD = ("treg_pct", "nk", "il2", "ccl2")
 """Outputs of whose data a schedule is told; of a model that has none of them, those that the fit has rows of."""
 WASHOUT_DAYS = 28
-# Of the integration. Endpoints are then within 0.2 % of exact, where the output times leave 1 % of exposure; but for one subject in a thousand, whose
-# Tregs just graze a level or whose half-life is read from other points.
+# Of the integration. Endpoints are then within 0.1 % of exact (tests/test_endpoints.py), the smallest concentrations within 0.2 %; but for a subject whose Tregs just
+# graze a level.
 RTOL = 1e-3
 CHUNK = 104  # subjects that are simulated and evaluated at a time: whole vectors, and outputs of some ten megabytes
 KEPT = 2000  # subjects whose courses are kept; those of more are counted

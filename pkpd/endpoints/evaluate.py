@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -67,7 +66,18 @@ def questions(
     in which ``evaluate`` takes the answers. Arguments: see there."""
     base = _rests(rest, names, units)
     asked = Asked(len(base))
-    _of_courses(asked, base, names, units, _regimen(schedule, time_unit, until), time_unit, until, roles or {}, above, None)
+    _of_courses(
+        asked,
+        base,
+        names,
+        units,
+        _regimen(schedule, time_unit, until),
+        time_unit,
+        until,
+        roles or {},
+        above,
+        None,
+    )
     return asked.questions
 
 
@@ -324,7 +334,9 @@ def _course(
     peak = heights.max(axis=1)
     top = np.argmax(heights >= (1.0 - AS_HIGH) * peak[:, None], axis=1)
     start = regimen.first if regimen.times.size else 0.0
-    to_peak = np.where(peak > (1.0 + RISE) * rest, (when[np.arange(len(rest)), top] - start) / per_day, np.nan)
+    to_peak = np.where(
+        peak > (1.0 + RISE) * rest, (when[np.arange(len(rest)), top] - start) / per_day, np.nan
+    )
     area, _ = read("area_above", name, level=rest)
     long, _ = read("time_above", name, level=(1.0 + above / 100.0) * rest)
     average = _mean(read, name, regimen, until)

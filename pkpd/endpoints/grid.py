@@ -1,4 +1,4 @@
-"""The output times that the endpoints need."""
+"""Output times of bands and pictures."""
 
 from __future__ import annotations
 
@@ -20,36 +20,12 @@ EDGE = 10
 JUST_BEFORE = 1e-5
 """Days before a dose at which the trough is read: just under a second."""
 
-# Hours after a dose: where a subcutaneous dose of IL-2 rises, turns and falls ever faster (the linear-up log-down trapezoid is too small on a curve
-# that is concave even in its logarithm). Picked by leaving out one time after another, the one that Cmax and AUC of il2_treg miss least.
-_FINE = (0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 5.75, 6.5, 8, 9, 10, 11, 12.5, 14, 16, 20, 24)
+# Hours after a dose: where a subcutaneous dose of IL-2 rises, turns and falls ever faster
+_FINE = (0, 0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 6.5, 9, 12.5, 16, 20, 24)
 _STEEP = (0.05, 0.1, 0.2, 0.35, 0.75)  # where what is given into blood begins and ends
 _PLAIN = (0, 1, 2, 3, 4, 5, 6.5, 9, 12.5, 16, 24)
 _ROUGH = (0, 2, 4, 8)
-_PAUSE = (
-    1.25,
-    1.5,
-    1.75,
-    2,
-    2.25,
-    2.5,
-    2.75,
-    3,
-    4,
-    5,
-    6,
-    7,
-    8.5,
-    10,
-    11.5,
-    13,
-    14.5,
-    16,
-    18,
-    20,
-    24,
-    28,
-)  # days after a dose that another follows; at first as after the last one, so that no cycle's peak is met better than another's
+_PAUSE = (1.25, 1.5, 2, 2.5, 3, 4, 5, 7, 10, 13, 16, 20, 24, 28)  # days after a dose that another follows
 _WASHOUT = (1.25, 1.5, 1.75, 2, 2.25, 2.5, 2.75, *range(3, 29))  # and after the last
 _GROWTH = 1.1  # of the times after those
 
@@ -57,14 +33,11 @@ _GROWTH = 1.1  # of the times after those
 def grid(events: EventTable, until: float, per_day: float) -> Floats:
     """Output times, (n_times,), ascending, in the model's time unit, from 0 (or the first dose before it) to ``until``.
 
-    Fine in the day after each dose and after each beginning and end of an infusion that is stated, daily for four weeks after the last, then ever coarser; just before
-    each dose as well, and at the dose itself, where an output is taken after the dose. With il2_treg and single doses or courses of at least 0.3 MIU under the
-    skin, or infusions of 15 minutes to hours, Cmax and AUC of IL-2 are within 1 percent of exact (``tests/test_endpoints.py``); the AUC of an injection into a vein is
-    within 3.5 percent.
+    Of bands and pictures: numbers are read off the courses themselves. Finer in the day after each dose and after each beginning and end of an infusion that is stated,
+    daily for four weeks after the last, then ever coarser; just before each dose as well, and at the dose itself, where an output is taken after the dose.
 
-    At most 2,600 times, which is enough for 116 daily doses or 75 weekly ones; the AUC of months of daily doses is up to 3 percent too low then; more doses are followed less
-    finely but for the first and the last ten (AUC up to 8 percent too low, 2 in the median); beyond 10,000 times, which is about 900 daily doses or 430 weekly
-    ones, only roughly, and exposure over the whole treatment is then not to be relied upon (``followed``). Of infusions, the first 26 are followed finely.
+    At most 2,600 times, which is enough for 160 daily doses; more doses are shown less finely but for the first and the last ten; beyond 10,000 times, which is about
+    900 daily doses or 600 weekly ones, only roughly (``followed``). Of infusions, the first 26 are shown finely.
 
     per_day : time units in a day, `pkpd.dosing.time_units_per_day`. Doses after ``until`` are left out.
 
@@ -99,7 +72,7 @@ def grid(events: EventTable, until: float, per_day: float) -> Floats:
 
 
 def followed(events: EventTable, until: float, per_day: float) -> bool:
-    """Whether `grid` follows every dose, so that exposure over the whole treatment can be relied upon."""
+    """Whether `grid` shows every dose."""
     doses = _instants(events, until)
     return not doses.size or _after_all(np.append(doses, until), per_day) is not None
 

@@ -118,9 +118,43 @@ class _Item:
     place: int
 
 
+def readings_of(looks: Sequence[_data.Look], before: Array | None, columns: Mapping[str, int]) -> list[Any]:
+    """Looks as readings of a solve; before : (K, n_outputs), outputs at time 0, where a look is from there."""
+    from pkpd.solve import Reading
+
+    return [
+        Reading(look.kind, look.output, look.start, look.stop, before[:, columns[look.output]] if look.from_baseline and before is not None else None)
+        for look in looks
+    ]  # fmt: skip
+
+
+def with_looks(
+    outputs: Array, s: Array, looks: Sequence[_data.Look], read: Any, columns: Mapping[str, int]
+) -> tuple[Array, Array]:
+    """Outputs (K, T, n_outputs) and sensitivities (..., D) with what was read behind the times: two lines to a look, its value and its time, in its output's column."""
+    if not looks:
+        return outputs, s
+    patients, _, n_outputs = outputs.shape
+    more, more_s = (
+        np.zeros((patients, 2 * len(looks), n_outputs)),
+        np.zeros((patients, 2 * len(looks), n_outputs, s.shape[-1])),
+    )
+    for r, look in enumerate(looks):
+        o = columns[look.output]
+        more[:, 2 * r, o] = read.values[:, r]
+        more[:, 2 * r + 1, o] = np.where(
+            np.isnan(read.times[:, r]) & np.isfinite(read.values[:, r]), 0.0, read.times[:, r]
+        )
+        if s.shape[-1]:
+            more_s[:, 2 * r, o] = read.sensitivities[:, r]
+            if look.kind in ("max", "min"):
+                more_s[:, 2 * r + 1, o] = read.time_sensitivities[:, r]
+    return np.concatenate([outputs, more], axis=1), np.concatenate([s, more_s], axis=1)
+
+
 @dataclass(frozen=True)
 class _Simulated:
-    """An arm at a point: outputs (K, T, n_outputs), the same before any drug at time 0 (K, n_outputs)."""
+    """An arm at a point: outputs (K, T, n_outputs) at its times and, behind these, what was read (``with_looks``); outputs before any drug at time 0 (K, n_outputs)."""
 
     subjects: Array
     derivatives: Array
@@ -179,7 +213,7 @@ class Objective:
             for row in self.rows
         )
         self._events = {text: self._event_table(row, text) for row in self.rows for text in (row.schedule,)}
-        self.plan = _data.plan(self.rows, lambda text: self._events[text].time)
+        self.plan = _data.plan(self.rows)
         self._output_index = {name: i for i, name in enumerate(system.output_units)}
         self.bad = 0
         self.simulations = 0
@@ -251,6 +285,7 @@ class Objective:
         self._candidates: list[tuple[int, ...]] = []
         self._arm_events: list[Any] = []
         self._apart: list[bool] = []
+        self._from_baseline: list[bool] = []
         self._outputs_of: list[NDArray[np.intp]] = []
         relative = {
             a
@@ -279,6 +314,7 @@ class Objective:
                 events = dataclasses.replace(events, amount=events.amount * arm.dose_factor)
             self._arm_events.append(events)
             self._outputs_of.append(np.array(sorted(used[a])))
+            self._from_baseline.append(any(look.from_baseline for look in arm.looks))
             # a bolus at time 0 may jump an output: the baseline then has to come from a run without drug
             self._apart.append(a in relative and bool(len(events)) and bool(np.any(events.time <= 0)))
 
@@ -319,7 +355,11 @@ class Objective:
         for k, x in enumerate(points):
             subject = self._subjects(x, a)[0][[k % self.options.subjects]]
             try:
-                y, s = self._run(a, subject, self._arm_events[a], self.plan.arms[a].times, rtol, directions)
+                start = None
+                if self._from_baseline[a]:
+                    start = self._run(a, subject, None, np.zeros(1), rtol, ())[0][:, 0]
+                times = self.plan.arms[a].times
+                y, s = self._run(a, subject, self._arm_events[a], times, rtol, directions, start)
                 if self._apart[a]:
                     before, s_before = self._run(a, subject, None, np.zeros(1), rtol, directions)
                     jumps |= not np.allclose(before[:, 0, used], y[:, 0, used], rtol=1e-9, atol=0)
@@ -426,10 +466,12 @@ class Objective:
     def _simulate(self, x: Array, a: int) -> _Simulated:
         subjects, derivatives = self._subjects(x, a)
         rtol = self.options.rtol
-        outputs, _ = self._run(a, subjects, self._arm_events[a], self.plan.arms[a].times, rtol, ())
-        before = outputs[:, 0]
-        if self._jumps(a):
+        before = None
+        if self._jumps(a) or self._from_baseline[a]:
             before = self._run(a, subjects, None, np.zeros(1), rtol, ())[0][:, 0]
+        outputs, _ = self._run(a, subjects, self._arm_events[a], self.plan.arms[a].times, rtol, (), before)
+        if before is None:
+            before = outputs[:, 0]
         return _Simulated(subjects, derivatives, outputs, before)
 
     def _derive(self, at: _Simulated, a: int) -> _Derived:
@@ -438,9 +480,10 @@ class Objective:
         items = [item for item in self._arm_items[a] if self.coordinates[item.coordinate].index in directions]
         places = {index: place for place, index in enumerate(directions)}
         rows = [self._arm_items[a].index(item) for item in items]
-        _, s = self._run(a, at.subjects, self._arm_events[a], self.plan.arms[a].times, rtol, directions)
+        times = self.plan.arms[a].times
+        _, s = self._run(a, at.subjects, self._arm_events[a], times, rtol, directions, at.before)
         before = s[:, 0]
-        if self._jumps(a):
+        if self._jumps(a) or self._from_baseline[a]:
             before = self._run(a, at.subjects, None, np.zeros(1), rtol, directions)[1][:, 0]
         return _Derived(
             tuple(_Item(item.coordinate, places[self.coordinates[item.coordinate].index]) for item in items),
@@ -465,9 +508,17 @@ class Objective:
         return [done[a] for a in range(len(order))]
 
     def _run(
-        self, a: int, subjects: Array, events: Any, times: Array, rtol: float, directions: tuple[int, ...]
+        self,
+        a: int,
+        subjects: Array,
+        events: Any,
+        times: Array,
+        rtol: float,
+        directions: tuple[int, ...],
+        before: Array | None = None,
     ) -> tuple[Array, Array]:
-        """Outputs and sensitivities (of no direction: empty) of an arm's subjects; ``events`` None: no drug."""
+        """Outputs and sensitivities (of no direction: empty) of an arm's subjects; ``events`` None: no drug, and nothing is read."""
+        looks = () if events is None else self.plan.arms[a].looks
         label = self.plan.arms[a].label
         if events is None:
             from pkpd.dosing import EventTable
@@ -479,8 +530,9 @@ class Objective:
             self.simulations += subjects.shape[0]
         try:
             solution = self._solve(
-                self.system.kernel, subjects, events, times, rtol=rtol, directions=directions, threads=1
-            )
+                self.system.kernel, subjects, events, times, rtol=rtol, directions=directions, threads=1,
+                readings=readings_of(looks, before, self._output_index),
+            )  # fmt: skip
         except InputError:
             raise
         except (PkpdError, ArithmeticError) as error:
@@ -491,6 +543,7 @@ class Objective:
             raise BadPoint(f"{label}: {solution.failure(int(failed[0]))} {count}")
         outputs = np.asarray(solution.outputs)
         s = np.asarray(solution.sensitivities) if directions else np.zeros((*outputs.shape, 0))
+        outputs, s = with_looks(outputs, s, looks, solution.readings, self._output_index)
         if not np.all(np.isfinite(outputs)) or not np.all(np.isfinite(s)):
             raise BadPoint(f"{label}: an output is not finite")
         return outputs, s
@@ -533,8 +586,7 @@ class Objective:
             parts = []
             for a, at in zip(place.arms, place.indices, strict=True):
                 baseline = None if row.measure == "value" else arms[a].before[:, o]
-                times = self.plan.arms[a].times[at]
-                parts.append(likelihood.sample(row, arms[a].outputs[:, at, o], baseline, times, noise))
+                parts.append(likelihood.sample(row, arms[a].outputs[:, at, o], baseline, noise))
             found.append(parts)
         return found
 

@@ -28,14 +28,13 @@ from .march import emit
 from .roots import hand_over, look_out
 from .layout import (
     ABOVE, ADD, ARRIVE, AT_TARGETS, BOLUS, BY_STIFF, CANCELLED, CHANGE, CLOCK, CONDITION, CONDITIONS, CONDITION_TANGENT, CONSTANTS, CURSOR, DOSE, EVENT, EVENTS,
-    EVENT_TANGENT, EXPLICIT, EXPLICIT_ONLY, FIRST_SWITCH, HEADER, H_NEXT, INFUSING, INFUSION_END, INFUSION_START, INITIAL, INITIAL_TANGENT,
+    EVENT_TANGENT, EXPLICIT, EXPLICIT_ONLY, FIRST_SWITCH, HAND_IN, HEADER, H_NEXT, INFUSING, INFUSION_END, INFUSION_START, INITIAL, INITIAL_TANGENT,
     LARGEST_ERROR, LARGEST_SAMPLE, LAST_SWITCH, LEAVE, METHOD, METHOD_USED, NEXT_EVENT, N_TIMERS, N_COUNTS, N_DIRECTIONS, N_DOSES, N_EVENTS, N_OWN, N_PARAMS,
-    N_PREPARED, N_ROOTS, N_STATES, N_STEADY, N_TIMES, N_WATCHED, OBSERVE, QUANTITIES, REACHED, READINGS, REPLACE, REST, ROOT, ROSENBROCK, ROUTES, SEGMENTS, SET, SETTING, START,
+    N_PREPARED, N_ROOTS, N_STATES, N_STEADY, N_TIMES, N_WATCHED, OBSERVE, QUANTITIES, REACHED, READINGS, READY, REPLACE, REST, ROOT, ROSENBROCK, ROUTES, SEGMENTS, SET, SETTING, START,
     STIFF_ONLY, SWITCHED, SWITCHES, T, T1, WIDE, WIDTH,
 )  # fmt: skip
 from .conditions import held, hold
 from .places import found_size, watched
-from .readings import hand_in, ready
 from .tangent import moving, own_tangents
 from .vectors import clear
 from .status import BAD_DOSE, CHANGED, GO_ON, NOT_FINITE, NOT_STIFF, STIFF, SUCCESS
@@ -395,7 +394,8 @@ def subjects(
         look_out(sizes, control, shift(levels, s * sizes[N_ROOTS]))
         if sizes[READINGS] > 0:
             area = shift(control, sizes[READINGS])
-            ready(sizes, area, shift(heights, s * int(area[QUANTITIES])), control[START])
+            height = shift(heights, s * int(area[QUANTITIES]))
+            status7(address[READY], address, sizes, control, height, state, work, tangent)
         status[s] = subject(
             address, sizes, control, state, p, doses, times, shift(counts, s * N_COUNTS), mine, work, tangent,
             shift(out_dot, s * block * m), events,
@@ -405,7 +405,9 @@ def subjects(
         if sizes[READINGS] > 0:
             area = shift(control, sizes[READINGS])
             size = s * 2 * int(area[SEGMENTS]) * int(area[QUANTITIES])
-            hand_in(sizes, area, status[s] == SUCCESS, shift(found, size), shift(found_dot, size * m))
+            status7(
+                address[HAND_IN], address, sizes, control, shift(found, size), shift(found_dot, size * m), work, tangent
+            )  # fmt: skip
         if status[s] != SUCCESS:
             for i in range(block):
                 mine[i] = nan

@@ -37,12 +37,11 @@ from .control import (
 )  # fmt: skip
 from .integrate import SUBJECTS, begin, breakpoint, prepare, reach, switch
 from .layout import (
-    ACCUMULATORS, AREA, AREA_ABOVE, AT_CLOSE, AT_DIAGONAL, AUTO, AUTOMATIC, BY_STIFF, CALM_STEPS, CURSOR, DECLINE, EXPLICIT_READINGS, FACTORISATIONS, FACTOR_WIDE, FLAGGED_ONLY, FROM, H, HALVINGS, H_MAX, H_NEXT, INFUSING, JACOBIANS, JACOBIAN_WIDE, KIND, LAST_ABOVE, LAST_BELOW,
-    LANES, LARGEST_ERROR, LEVELS_MOST, LOOK_WIDE, MAXIMUM, MAX_STEPS, METHOD, MINIMUM, N_CLOCKS, N_CONTROL, N_COUNTS, N_JACOBIAN, N_LU, N_OWN, N_PARAMS, N_PREPARED, N_STAGES, N_STATES, N_TIMES, N_WANTED, OFFSET, PARAMETER, QUANTITIES, QUANTITY, REACHED, READINGS, RECORD, REJECTED, RHS_CALLS, RHS_WIDE, ROSENBROCK_READINGS,
-    RTOL, SEGMENT, SEGMENTS, SOLVE_WIDE, START, STEPS, STIFF_STEPS, T, T1, SPENT_ABOVE, WANTED_COLUMN, WANTED_STATES, WEIGHTS, WIDE, WIDTH,
+    ACCUMULATORS, AREA, AREA_ABOVE, AT_CLOSE, AT_DIAGONAL, AUTO, AUTOMATIC, BY_STIFF, CALM_STEPS, CURSOR, DECLINE, EXPLICIT_READINGS, FACTORISATIONS, FACTOR_WIDE, FLAGGED_ONLY, FROM, H, HALVINGS, H_MAX, H_NEXT, INFUSING, JACOBIANS, JACOBIAN_WIDE, KIND, LANES, LARGEST_ERROR, LEVELS_MOST, LOOK_WIDE, MAXIMUM, MAX_STEPS, METHOD, MINIMUM, N_CLOCKS, N_CONTROL, N_COUNTS, N_JACOBIAN, N_LU, N_OWN, N_PARAMS, N_PREPARED, N_STAGES, N_STATES, N_TIMES, N_WANTED, OFFSET, PARAMETER, QUANTITIES, QUANTITY, REACHED, READINGS, READY, RECORD, REJECTED, RHS_CALLS, RHS_WIDE, ROSENBROCK_READINGS,
+    RTOL, SEGMENT, SEGMENTS, SOLVE_WIDE, STEPS, STIFF_STEPS, T, T1, SPENT_ABOVE, WANTED_COLUMN, WANTED_STATES, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
 from .march import blame, emit, enter
-from .readings import AT, BEYOND, LEAST, NODES, STEEP, WEIGHT, close_segment, parts, ready, sign_of, vertex
+from .readings import AT, BEYOND, LEAST, LOWEST, NODES, WEIGHT, close_segment, parts, shape, sign_of, vertex
 from .status import GO_ON, NOT_FINITE, NOT_STIFF, STEP_TOO_SMALL, STIFF, SUCCESS, TOO_MANY_STEPS
 from .vectormath import logarithm
 from .vectors import clear, combine, plus, total
@@ -52,6 +51,7 @@ rosenbrock = rosenbrock_methods.METHODS[
     "rodas5p"
 ]  # ``METHODS`` below has the same functions for every stiff method
 
+READ = True  # whether anything is read; ``METHODS`` has both
 # clocks: one vector each
 (
     NOW, END, STEP, BEFORE, CUT, ACTIVE, NEXT_OUTPUT, TAKEN, REFUSED, STIFF_COUNT, CALM_COUNT, FRESH, JACOBIANS_TAKEN, STOP, REACH, SPAN, WORST, LATEST,
@@ -350,7 +350,9 @@ def move_readings(sizes, control, record, look, lane, into_lane):
     tail = tail_of(sizes, control, record)
     count = int(area[ACCUMULATORS]) + int(area[QUANTITIES])
     lines = shift(look, (2 + count + int(area[QUANTITIES])) * LANES)
-    lines[(NODES * int(area[N_WANTED]) + 2 * sizes[N_STAGES]) * LANES + lane] = 0.0  # the first node is not known
+    lines[(NODES * int(area[N_WANTED]) + 2 * sizes[N_STAGES]) * LANES + lane] = (
+        0.0  # the first node is not known
+    )
     if into_lane:
         look[lane] = tail[0]
         look[LANES + lane] = next_edge(sizes, control, int(tail[0]))
@@ -378,7 +380,7 @@ def finish(sizes, control, record, status, reached, out, found, s, code):
     status[s] = code
     reach(record, shift(reached, s * REACHED))
     block = sizes[N_TIMES] * sizes[WIDTH]
-    if sizes[READINGS] > 0:
+    if READ:
         area = shift(control, sizes[READINGS])
         size = 2 * int(area[SEGMENTS]) * int(area[QUANTITIES])
         mine = shift(found, s * size)
@@ -414,7 +416,10 @@ def read_flagged(address, sizes, control, work, state, look, lane, unit):
             flags[q] = own_flags[q * LANES + lane]
             if flags[q] != 0.0:
                 quantity = shift(quantities, q * QUANTITY)
-                offset, slots = int(quantity[OFFSET]), 4 + LEVELS_MOST if int(quantity[KIND]) == HALVINGS else 2
+                offset, slots = (
+                    int(quantity[OFFSET]),
+                    4 + LEVELS_MOST if int(quantity[KIND]) == HALVINGS else 2,
+                )  # a decline is never flagged
                 levels[q] = own_levels[q * LANES + lane]
                 for i in range(offset, offset + slots):
                     if way == 0:
@@ -440,7 +445,6 @@ def read_alone(address, sizes, control, work, record, room, look, lane, stages, 
         work[(stages + 1) * w + i] = y1[at]
         for s in range(stages):
             work[s * w + i] = k[s * size + at]
-    known, count = int(area[ACCUMULATORS]), int(area[QUANTITIES])
     if flagged_only:
         read_flagged(address, sizes, control, work, state, look, lane, unit)
         return
@@ -505,13 +509,8 @@ def read_wide(address, sizes, control, room, look, plain, t, h, end, stages, wei
             column = c
             v0, v1 = lanes(shift(lines, c)), lanes(shift(lines, row + c))
             v2, v3 = lanes(shift(lines, 2 * row + c)), lanes(shift(lines, 3 * row + c))
-            highest = larger(larger(v0, v1), larger(v2, v3))
-            lowest = smaller(smaller(v0, v1), smaller(v2, v3))
+            highest, lowest, hump, dip = shape(v0, v1, v2, v3)
             number = (v0 + v1) + (v2 + v3)
-            slope = STEEP[0] * v0 + STEEP[1] * v1 + STEEP[2] * v2 + STEEP[3] * v3
-            last = -(STEEP[0] * v3 + STEEP[1] * v2 + STEEP[2] * v1 + STEEP[3] * v0)
-            hump = (highest > larger(v0, v3)) | ((last < 0.0) & (v3 >= v0)) | ((slope > 0.0) & (v0 >= v3))
-            dip = (lowest < smaller(v0, v3)) | ((last > 0.0) & (v3 <= v0)) | ((slope < 0.0) & (v0 <= v3))
             reach = choose(hump, highest + BEYOND * (highest - lowest), highest)
             depth = choose(dip, lowest - BEYOND * (highest - lowest), lowest)
         if kind == AT_CLOSE:
@@ -522,12 +521,20 @@ def read_wide(address, sizes, control, room, look, plain, t, h, end, stages, wei
             set_lanes(mine, choose(plain, present + part, present))
         elif kind == DECLINE:
             middle = quantity[PARAMETER]
+            level = lanes(shift(levels, q * LANES))
+            best = larger(lanes(shift(mine, 2 * LANES)), highest - level)
+            set_lanes(shift(mine, 2 * LANES), choose(plain, best, lanes(shift(mine, 2 * LANES))))
+            least = larger(LEAST, LOWEST * best)
             inside = 0.0 * h
-            inside += WEIGHT[0] * ((t + AT[0] * h) - middle) * logarithm(larger(v0, LEAST))
-            inside += WEIGHT[1] * ((t + AT[1] * h) - middle) * logarithm(larger(v1, LEAST))
-            inside += WEIGHT[2] * ((t + AT[2] * h) - middle) * logarithm(larger(v2, LEAST))
-            inside += WEIGHT[3] * ((t + AT[3] * h) - middle) * logarithm(larger(v3, LEAST))
+            by_level = 0.0 * h
+            for j in unrolled(0, NODES):
+                v = lanes(shift(lines, j * row + c)) - level
+                lever = WEIGHT[j] * ((t + AT[j] * h) - middle)
+                inside += lever * logarithm(larger(v, least))
+                by_level += choose(v > least, -(lever / v), 0.0)
             set_lanes(mine, choose(plain, present + h * inside, present))
+            second = lanes(shift(mine, LANES))
+            set_lanes(shift(mine, LANES), choose(plain, second + h * by_level, second))
         else:
             sign = sign_of(kind)
             level = sign * lanes(shift(levels, q * LANES))
@@ -558,7 +565,9 @@ def read_wide(address, sizes, control, room, look, plain, t, h, end, stages, wei
                 if anywhere(counts):
                     height = top - level
                     flag = (turns & (reach_up - level > present)) | ((height > present) & (v3 < top))
-                    flag = counts & (flag | (low - level <= lanes(shift(mine, 2 * LANES))) | (number != number))
+                    flag = counts & (
+                        flag | (low - level <= lanes(shift(mine, 2 * LANES))) | (number != number)
+                    )
                     better = counts & ~flag & (height > present)
                     set_lanes(mine, choose(better, height, present))
                     set_lanes(shift(mine, LANES), choose(better, 0.0, lanes(shift(mine, LANES))))
@@ -652,7 +661,7 @@ def run(
                     record = shift(records, s * sizes[RECORD])
                     holder[lane] = float(s)
                     active += 1
-                    if sizes[READINGS] > 0:
+                    if READ:
                         move_readings(sizes, control, record, shift(holder, LANES), lane, True)
                     if not load(
                         address,
@@ -750,7 +759,7 @@ def run(
                         address, sizes, times, shift(counts, (first + s) * N_COUNTS), shift(out, (first + s) * block), work,
                         shift(records, s * sizes[RECORD]), room, lane, stages, weigh,
                     )  # fmt: skip
-        if sizes[READINGS] > 0 and anywhere(accepted):
+        if READ:
             read_lanes(
                 address, sizes, control, work, records, room, first, accepted, t, h, t1, end, stages, readings_unit, found, weigh_wide, blend_wide
             )  # fmt: skip
@@ -782,7 +791,7 @@ def run(
                     state = shift(record, N_CONTROL)
                     mine = shift(counts, (first + s) * N_COUNTS)
                     unload(sizes, mine, record, room, lane, evaluations, factored)
-                    if sizes[READINGS] > 0:
+                    if READ:
                         move_readings(sizes, control, record, shift(holder, LANES), lane, False)
                     stays = False
                     if turn == 2.0:
@@ -832,9 +841,10 @@ def subjects_in_lanes(
         mine = shift(counts, (first + s) * N_COUNTS)
         own_events = shift(p, sizes[N_PREPARED] + sizes[N_OWN])
         prepare(address, sizes, shift(parameters, (first + s) * (sizes[N_PARAMS] + sizes[N_OWN])), p)
-        if sizes[READINGS] > 0:
+        if READ:
             area = shift(control, sizes[READINGS])
-            ready(sizes, area, shift(heights, (first + s) * int(area[QUANTITIES])), control[START])
+            height = shift(heights, (first + s) * int(area[QUANTITIES]))
+            status7(address[READY], address, sizes, control, height, own, work, work)
             keep_readings(sizes, control, tail_of(sizes, control, record), 1)
         code = begin(address, sizes, record, own, p, doses, mine, work, work, own_events)
         if code == SUCCESS:
@@ -880,6 +890,9 @@ def subjects_in_lanes(
 
 
 METHODS = {
-    name: bound((attempt_rosenbrock, subjects_in_lanes), rosenbrock=method)
+    f"{name}{'_read' * read}": bound(
+        (attempt_rosenbrock, finish, run, subjects_in_lanes), rosenbrock=method, READ=read
+    )
     for name, method in rosenbrock_methods.METHODS.items()
+    for read in (False, True)
 }

@@ -52,8 +52,8 @@ RHS, JACOBIAN, FACTOR, SOLVE, OUTPUTS, INITIAL, ROUTES, CONSTANTS = range(8)
 ) = range(20, 35)  # fmt: skip
 CONDITIONS, D_CONDITIONS = 35, 36  # functions of models that have conditions
 # readings: what is looked at, a function of the model, that in lanes, and one of them alone; then units
-LOOK, LOOK_WIDE, LOOK_ONE, EXPLICIT_READINGS, ROSENBROCK_READINGS, ARRIVE, LEAVE = range(37, 44)
-N_ADDRESSES = 44
+LOOK, LOOK_WIDE, LOOK_ONE, EXPLICIT_READINGS, ROSENBROCK_READINGS, EXPLICIT_VALUE, ROSENBROCK_VALUE, EXPLICIT_SLOPE, ROSENBROCK_SLOPE, EXPLICIT_LEVELS, ROSENBROCK_LEVELS, READY, HAND_IN, ARRIVE, LEAVE = range(37, 52)  # fmt: skip
+N_ADDRESSES = 52
 
 MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "routes", "constants")
 # sizes: counts, then where each pattern starts in the same array and how many entries it has
@@ -114,13 +114,19 @@ COUNT, ABOVE_AT_START, TIME_ABOVE, FOUND = range(4)
     TANGENTS_AT_NODES,  # 1 when areas want them
     FLAGGED_ONLY,  # 1 when the rest has been read in lanes
     INSTANT,  # of the last breakpoint
-) = range(9)
-READ_HEADER, READ_NODES = 12, 4
+    PART,  # of the step, at which a value or a tangent is wanted
+    WHICH,
+    PART_FROM,
+    PART_TO,  # of the quantities, and the part of the step in which it is read
+) = range(13)
+READ_HEADER, READ_NODES = 16, 4
 # a quantity: what is read, of which of a line, the middle of a decline or the lowest level of halvings, where what is known of it stands, its column among outputs and
 # states, and in which segment halvings begin to count
 KIND, WANTED_COLUMN, PARAMETER, OFFSET, TANGENT_COLUMN, FROM = range(6)
 QUANTITY = 6
-MAXIMUM, MINIMUM, AREA, DECLINE, SPENT_ABOVE, AREA_ABOVE, LAST_ABOVE, LAST_BELOW, HALVINGS, AT_CLOSE = range(10)
+MAXIMUM, MINIMUM, AREA, DECLINE, SPENT_ABOVE, AREA_ABOVE, LAST_ABOVE, LAST_BELOW, HALVINGS, AT_CLOSE = range(
+    10
+)
 LEVELS_MOST = 10  # halvings that are followed: down to a thousandth
 REACHED = 4  # of each subject: the time reached, the largest error, the first and the last change of method
 
@@ -209,8 +215,9 @@ def room_size(
 
 
 def slots_of(kind: int) -> int:
-    """Doubles of what is known of a quantity: its value and time; of halvings the height, how many, the next one, and the time of each."""
-    return 4 + LEVELS_MOST if kind == HALVINGS else 2
+    """Doubles of what is known of a quantity: its value and time; of halvings the height, how many, the next one, and the time of each; of a decline the value, how it moves
+    with the level, and the highest so far."""
+    return {HALVINGS: 4 + LEVELS_MOST, DECLINE: 3}.get(kind, 2)
 
 
 def read_size(
@@ -221,8 +228,8 @@ def read_size(
     plain += (READ_NODES + 2) * n_wanted + 2 * (READ_NODES + 2) + 2 * n_segments * n_quantities
     if not m:
         return plain
-    return plain + n_quantities + m * (
-        2 * (n_segments + 1) * n_quantities + READ_NODES * n_wanted + width + 1
+    return (
+        plain + n_quantities + m * (2 * (n_segments + 1) * n_quantities + READ_NODES * n_wanted + width + 1)
     )
 
 

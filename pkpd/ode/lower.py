@@ -96,7 +96,8 @@ def module(
     """The text of an LLVM module with ``function`` as a C function of the name ``symbol``.
 
     signature : the type of the result, then those of the arguments, as named in call.py; columns : see ``Columns``; packed : see ``Packed``;
-    contract : whether a product and a sum may be rounded once; at_once : whether powers in lanes may err by more than two units in the last place.
+    contract : whether a product and a sum may be rounded once; at_once : whether single numbers have the exp, log and
+    powers of vectors, so that lanes do not matter, and powers may err by more than two units in the last place.
     """
     result, *arguments = [TYPES[name] for name in signature]
     made = ir.Module(symbol)
@@ -137,7 +138,9 @@ class Body:
         self.slots: dict[str, Any] = {}  # of all others: places in memory, which LLVM turns into registers
         self.loops: list[_Loop] = []
         self.flags: tuple[str, ...] = ()  # of sums and products
-        self.at_once = False  # powers of vectors
+        self.at_once = (
+            False  # exp, log and powers of single numbers as those of vectors, powers by one logarithm
+        )
         self.result: Any = None  # places of the result, once its type is known
         self.end = builder.append_basic_block("end")
         self.local, self.once = _assigned(self.tree)
@@ -244,8 +247,12 @@ class Body:
 
     def branches(self, node: ast.If) -> None:
         """``if``, with ``elif`` and ``else``."""
+        test = self.truth(node.test)
+        if isinstance(test, ir.Constant):  # a global: one of the two is not there
+            self.statements(node.body if test.constant else node.orelse)
+            return
         then, other, after = self.blocks("then", "else", "endif")
-        self.builder.cbranch(self.truth(node.test), then, other)
+        self.builder.cbranch(test, then, other)
         reached = False
         for block, nodes in ((then, node.body), (other, node.orelse)):
             self.builder.position_at_end(block)
@@ -505,7 +512,8 @@ class Body:
 
     def power(self, node: ast.AST, a: Any, b: Any) -> Any:
         """``a ** b``; by a constant integer a product of squares, as numba has it."""
-        if VECTOR in (kind.type for kind in self.common(node, a, b)):
+        kinds = [kind.type for kind in self.common(node, a, b)]
+        if VECTOR in kinds or (self.at_once and b.type == FLOAT):
             of = vectormath.power_at_once if self.at_once else vectormath.power
             return Body(source(of), list(self.common(node, a, b)), self.builder, self.entry).run()
         if b.type == FLOAT:
@@ -627,7 +635,7 @@ class Body:
     def mathematical(self, name: str, node: ast.Call, value: Any) -> Any:
         """``sqrt(a)`` and the like."""
         value = self.as_double(node, value)
-        if value.type == VECTOR and name != "llvm.sqrt":
+        if (value.type == VECTOR or self.at_once) and name != "llvm.sqrt":
             own = {"llvm.exp": vectormath.exponential, "llvm.log": vectormath.logarithm}[name]
             return Body(source(own), [value], self.builder, self.entry).run()
         return self.intrinsic(name, value)

@@ -19,12 +19,25 @@ from math import inf, nan, sqrt
 import numpy as np
 
 from . import explicit, rosenbrock
-from .call import DOUBLES, INTEGER, INTEGERS, bound, c_function, call3, choose, inner, larger, shift, smaller, status7
+from .call import (
+    DOUBLES,
+    INTEGER,
+    INTEGERS,
+    bound,
+    c_function,
+    call3,
+    choose,
+    inner,
+    larger,
+    shift,
+    smaller,
+    status7,
+)
 from .control import resolution
 from .layout import (
-    ACCUMULATORS, AREA, AREA_ABOVE, AT_CLOSE, DECLINE, DENSE_STAGES, EMIT_TANGENT, FLAGGED_ONLY, FROM, H, HALVINGS, INSTANT, KIND, LAST_ABOVE, LAST_BELOW, LEVELS_MOST, LOOK, LOOK_ONE, MAXIMUM,
-    MINIMUM, N_DIRECTIONS, N_NON_NEGATIVE, N_WANTED, OFFSET, PARAMETER, QUANTITIES, QUANTITY, READINGS, READ_HEADER, READ_NODES, RTOL, SEGMENT, SEGMENTS, T, T1, TANGENTS_AT_NODES,
-    TANGENT_COLUMN, SPENT_ABOVE, WANTED_COLUMN, WANTED_STATES, WIDE, WIDTH,
+    ACCUMULATORS, AREA, AREA_ABOVE, AT_CLOSE, DECLINE, DENSE_STAGES, EMIT_TANGENT, EXPLICIT_LEVELS, EXPLICIT_SLOPE, EXPLICIT_VALUE, FLAGGED_ONLY, FROM, H, HALVINGS, INSTANT, KIND, LAST_ABOVE, LAST_BELOW, LEVELS_MOST, LOOK, LOOK_ONE, MAXIMUM,
+    MINIMUM, N_DIRECTIONS, N_NON_NEGATIVE, N_WANTED, OFFSET, PARAMETER, PART, PART_FROM, PART_TO, QUANTITIES, QUANTITY, READINGS, READ_HEADER, READ_NODES, ROSENBROCK_LEVELS, ROSENBROCK_SLOPE, ROSENBROCK_VALUE, RTOL, SEGMENT, SEGMENTS, START, T, T1, TANGENTS_AT_NODES,
+    TANGENT_COLUMN, SPENT_ABOVE, WANTED_COLUMN, WANTED_STATES, WHICH, WIDE, WIDTH,
 )  # fmt: skip
 from .march import clip
 from .roots import above, bracketed
@@ -41,9 +54,13 @@ STEEP = np.array([-6.0, 2.5 * (sqrt(5.0) + 1.0), -2.5 * (sqrt(5.0) - 1.0), 1.0])
 BEYOND = 0.3
 """Of the range of the nodes: by less than that the cubic through them goes beyond the highest one."""
 LEAST = 1e-300  # whose logarithm is still a number
+LOWEST = (
+    1e-12  # of the highest so far: what is lower is nought but for rounding, and does not count in a decline
+)
 LAST_HALVINGS = 5
 STAGES = explicit.ALL  # of the method whose steps are looked at: here tsit5; ``METHODS`` below has the same functions for every table
 weigh = explicit.weigh
+VALUE, SLOPE, LEVELS = EXPLICIT_VALUE, EXPLICIT_SLOPE, EXPLICIT_LEVELS
 
 STEP = (INTEGER, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES)
 
@@ -108,6 +125,8 @@ def open_segment(sizes, area):
         else:
             mine[0] = nan if kind == LAST_ABOVE or kind == LAST_BELOW else 0.0
             mine[1] = 0.0
+            if kind == DECLINE:
+                mine[2] = 0.0
     if m > 0:
         _, own_dot, _, _, _, slopes = tangents(sizes, area)
         for i in range(2 * int(area[QUANTITIES]) * m):
@@ -148,9 +167,10 @@ def close_segment(sizes, area):
     area[SEGMENT] = float(segment + 1)
 
 
-@inner
-def ready(sizes, area, levels, start):
-    """Before a subject that begins at ``start``: its levels, and nothing found."""
+@c_function(STEP)
+def ready(address, sizes, control, levels, unused, others, either):
+    """Before a subject that begins at control[START]: its levels, and nothing found."""
+    area = shift(control, sizes[READINGS])
     edges, _, _, mine, flags, _, _, _, _, found = parts(area)
     count, segments = int(area[QUANTITIES]), int(area[SEGMENTS])
     for q in range(count):
@@ -163,29 +183,32 @@ def ready(sizes, area, levels, start):
         for i in range(2 * segments * count * sizes[N_DIRECTIONS]):
             found_dot[i] = 0.0
     segment = -1
-    while segment + 1 < segments and edges[segment + 1] <= start:
+    while segment + 1 < segments and edges[segment + 1] <= control[START]:
         segment += 1
     area[SEGMENT] = float(segment)
     area[INSTANT] = nan
     area[FLAGGED_ONLY] = 0.0
     if segment >= 0:
         open_segment(sizes, area)
+    return SUCCESS
 
 
-@inner
-def hand_in(sizes, area, succeeded, out, out_dot):
+@c_function(STEP)
+def hand_in(address, sizes, control, out, out_dot, unused, others):
     """After a subject: what was found, into out : (n_segments, n_quantities, 2) and its tangents (..., m)."""
+    area = shift(control, sizes[READINGS])
     _, _, _, _, _, _, _, _, _, found = parts(area)
-    size = 2 * int(area[SEGMENTS]) * int(area[QUANTITIES])
     segment = int(area[SEGMENT])
     if segment >= 0 and segment < int(area[SEGMENTS]):
         close_segment(sizes, area)
+    size = 2 * int(area[SEGMENTS]) * int(area[QUANTITIES])
     for i in range(size):
-        out[i] = found[i] if succeeded else nan
+        out[i] = found[i]
     if sizes[N_DIRECTIONS] > 0:
         found_dot, _, _, _, _, _ = tangents(sizes, area)
         for i in range(size * sizes[N_DIRECTIONS]):
-            out_dot[i] = found_dot[i] if succeeded else nan
+            out_dot[i] = found_dot[i]
+    return SUCCESS
 
 
 @inner
@@ -219,12 +242,22 @@ def state_inside(sizes, control, y, work, x):
     return u
 
 
+@c_function(STEP)
+def value_inside(address, sizes, control, state, p, work, line):
+    """Into line[0] that of the columns whose place stands there, at the part area[PART] of the step."""
+    area = shift(control, sizes[READINGS])
+    u = state_inside(sizes, control, state, work, area[PART])
+    call3(address[LOOK_ONE], u, p, line)
+    return SUCCESS
+
+
 @inner
 def value(address, sizes, control, y, p, work, line, quantity, x):
     """What a quantity looks at, the right way up, at the part x of the step."""
-    u = state_inside(sizes, control, y, work, x)
+    area = shift(control, sizes[READINGS])
+    area[PART] = x
     line[0] = quantity[WANTED_COLUMN]
-    call3(address[LOOK_ONE], u, p, line)
+    status7(address[VALUE], address, sizes, control, y, p, work, line)
     return sign_of(int(quantity[KIND])) * line[0]
 
 
@@ -236,8 +269,19 @@ def over(address, sizes, control, y, p, work, line, quantity, x):
 
 
 @inner
-def tangent_inside(address, sizes, control, y, p, work, tangent, line_dot, x):
+def tangent_inside(address, sizes, control, y, p, work, tangent, x):
     """Tangents of outputs and states at the part x of the step, into line_dot : (width, m)."""
+    area = shift(control, sizes[READINGS])
+    area[PART] = x
+    status7(address[SLOPE], address, sizes, control, y, p, work, tangent)
+
+
+@c_function(STEP)
+def slope_inside(address, sizes, control, state, p, work, tangent):
+    """Tangents at the part area[PART] of the step, into the line of tangents."""
+    area = shift(control, sizes[READINGS])
+    x, y = area[PART], state
+    _, _, _, line_dot, _, _ = tangents(sizes, area)
     w = sizes[WIDE]
     u = shift(work, STAGES * w)
     y1 = shift(u, w)
@@ -256,7 +300,7 @@ def tangent_inside(address, sizes, control, y, p, work, tangent, line_dot, x):
         weigh(x, control[H], weights)
         blend(u, weights[0], y, weights[1], y1, shift(weights, 2), STAGES, work, w)
     tangent[DENSE_STAGES] = float(stages)
-    status7(address[EMIT_TANGENT], address, sizes, u, p, tangent, line_dot, weights)
+    return status7(address[EMIT_TANGENT], address, sizes, u, p, tangent, line_dot, weights)
 
 
 @inner
@@ -265,6 +309,18 @@ def moment(control, x):
     if x == 1.0:
         return control[T1] if control[H] == control[T1] - control[T] else control[T] + control[H]
     return control[T] + x * control[H]
+
+
+@inner
+def shape(v0, v1, v2, v3):
+    """Highest and lowest of the nodes, and whether the cubic through them may turn downwards and upwards in between; of numbers or vectors."""
+    top = larger(larger(v0, v1), larger(v2, v3))
+    low = smaller(smaller(v0, v1), smaller(v2, v3))
+    first = STEEP[0] * v0 + STEEP[1] * v1 + STEEP[2] * v2 + STEEP[3] * v3
+    last = -(STEEP[0] * v3 + STEEP[1] * v2 + STEEP[2] * v1 + STEEP[3] * v0)
+    hump = (top > larger(v0, v3)) | ((last < 0.0) & (v3 >= v0)) | ((first > 0.0) & (v0 >= v3))
+    dip = (low < smaller(v0, v3)) | ((last > 0.0) & (v3 <= v0)) | ((first < 0.0) & (v0 <= v3))
+    return top, low, hump, dip
 
 
 @inner
@@ -355,11 +411,13 @@ def curvature(address, sizes, control, y, p, work, tangent, quantity, x, when_do
     sign = sign_of(int(quantity[KIND]))
     at = value(address, sizes, control, y, p, work, line, quantity, x)
     left = value(address, sizes, control, y, p, work, line, quantity, x - little)
-    bend = sign * ((value(address, sizes, control, y, p, work, line, quantity, x + little) - at) - (at - left))
-    tangent_inside(address, sizes, control, y, p, work, tangent, line_dot, x - little)
+    bend = sign * (
+        (value(address, sizes, control, y, p, work, line, quantity, x + little) - at) - (at - left)
+    )
+    tangent_inside(address, sizes, control, y, p, work, tangent, x - little)
     for d in range(m):
         when_dot[d] = line_dot[column * m + d]
-    tangent_inside(address, sizes, control, y, p, work, tangent, line_dot, x + little)
+    tangent_inside(address, sizes, control, y, p, work, tangent, x + little)
     for d in range(m):
         turning = line_dot[column * m + d] - when_dot[d]
         when_dot[d] = -0.5 * little * control[H] * turning / bend if bend != 0.0 else nan
@@ -375,7 +433,7 @@ def extreme_tangent(address, sizes, control, y, p, work, tangent, q, quantity, x
     height_dot = shift(own_dot, 2 * q * m)
     when_dot = shift(height_dot, m)
     column = int(quantity[TANGENT_COLUMN])
-    tangent_inside(address, sizes, control, y, p, work, tangent, line_dot, x)
+    tangent_inside(address, sizes, control, y, p, work, tangent, x)
     for d in range(m):
         height_dot[d] = line_dot[column * m + d]
         when_dot[d] = 0.0
@@ -397,7 +455,9 @@ def extreme_tangent(address, sizes, control, y, p, work, tangent, q, quantity, x
 
 
 @inner
-def read_extreme(address, sizes, control, y, p, work, tangent, q, quantity, mine, xa, xb, m, low, hump, number):
+def read_extreme(
+    address, sizes, control, y, p, work, tangent, q, quantity, mine, xa, xb, m, low, hump, number
+):
     """The highest value so far, and when; m, low : highest and lowest at the nodes."""
     area = shift(control, sizes[READINGS])
     _, _, _, _, _, _, nodes, _, _, _ = parts(area)
@@ -446,11 +506,9 @@ def read_section(address, sizes, control, y, p, work, tangent, q, quantity, leve
         total += WEIGHT[j] * (value(address, sizes, control, y, p, work, line, quantity, x) - level)
         if m > 0:
             _, own_dot, _, line_dot, _, _ = tangents(sizes, area)
-            tangent_inside(address, sizes, control, y, p, work, tangent, line_dot, x)
+            tangent_inside(address, sizes, control, y, p, work, tangent, x)
             for d in range(m):
-                own_dot[2 * q * m + d] += (
-                    long * WEIGHT[j] * line_dot[int(quantity[TANGENT_COLUMN]) * m + d]
-                )
+                own_dot[2 * q * m + d] += long * WEIGHT[j] * line_dot[int(quantity[TANGENT_COLUMN]) * m + d]
     return long * total
 
 
@@ -467,7 +525,9 @@ def pass_section(address, sizes, control, y, p, work, tangent, q, quantity, mine
 
 
 @inner
-def read_level(address, sizes, control, y, p, work, tangent, q, quantity, mine, level, xa, xb, m, low, hump, dip):
+def read_level(
+    address, sizes, control, y, p, work, tangent, q, quantity, mine, level, xa, xb, m, low, hump, dip
+):
     """Sections of the part from xa to xb that lie above the level."""
     area = shift(control, sizes[READINGS])
     _, _, _, _, _, _, nodes, line, samples, _ = parts(area)
@@ -475,9 +535,9 @@ def read_level(address, sizes, control, y, p, work, tangent, q, quantity, mine, 
     kind = int(quantity[KIND])
     sign = sign_of(kind)
     line[wanted] = level
-    if kind == LAST_ABOVE or kind == LAST_BELOW:
-        if mine[0] == inf and not sign * nodes[c] > level:  # a jump below it
-            mine[0] = moment(control, xa)
+    last = kind == LAST_ABOVE or kind == LAST_BELOW
+    if last and mine[0] == inf and not sign * nodes[c] > level:  # a jump below it
+        mine[0] = moment(control, xa)
     # points of the curve: the nodes, and turning points that may lie on another side
     count = 0
     for j in range(NODES):
@@ -514,7 +574,7 @@ def read_level(address, sizes, control, y, p, work, tangent, q, quantity, mine, 
             since = x
     if samples[2 * count - 1] > 0.0:
         pass_section(address, sizes, control, y, p, work, tangent, q, quantity, mine, level, since, xb)
-        if kind == LAST_ABOVE or kind == LAST_BELOW:
+        if last:
             mine[0] = inf
 
 
@@ -572,6 +632,30 @@ def read_halvings(address, sizes, control, y, p, work, quantity, mine, level, xa
             next_halving(quantity, mine, level)
 
 
+@c_function(STEP)
+def read_at_level(address, sizes, control, state, p, work, tangent):
+    """The quantity area[WHICH], one of a level, in a part of the step whose nodes have been looked at."""
+    area = shift(control, sizes[READINGS])
+    _, _, quantities, levels, _, own, nodes, _, _, _ = parts(area)
+    q, wanted = int(area[WHICH]), int(area[N_WANTED])
+    xa, xb = area[PART_FROM], area[PART_TO]
+    quantity = shift(quantities, q * QUANTITY)
+    kind, c = int(quantity[KIND]), int(quantity[WANTED_COLUMN])
+    mine = shift(own, int(quantity[OFFSET]))
+    sign = sign_of(kind)
+    level = sign * levels[q]
+    v0, v1 = sign * nodes[c], sign * nodes[wanted + c]
+    v2, v3 = sign * nodes[2 * wanted + c], sign * nodes[3 * wanted + c]
+    top, low, hump, dip = shape(v0, v1, v2, v3)
+    if kind == HALVINGS:
+        read_halvings(address, sizes, control, state, p, work, quantity, mine, level, xa, xb, top, low, hump)
+    else:
+        read_level(
+            address, sizes, control, state, p, work, tangent, q, quantity, mine, level, xa, xb, top, low, hump, dip
+        )  # fmt: skip
+    return SUCCESS
+
+
 @inner
 def read_quantity(address, sizes, control, y, p, work, tangent, q, xa, xb):
     """One quantity in the part from xa to xb of the step, whose nodes have been looked at."""
@@ -593,51 +677,49 @@ def read_quantity(address, sizes, control, y, p, work, tangent, q, xa, xb):
         mine[1] = moment(control, xb)
         if m > 0:
             _, own_dot, _, line_dot, _, _ = tangents(sizes, area)
-            tangent_inside(address, sizes, control, y, p, work, tangent, line_dot, xb)
+            tangent_inside(address, sizes, control, y, p, work, tangent, xb)
             for d in range(m):
                 own_dot[2 * q * m + d] = line_dot[int(quantity[TANGENT_COLUMN]) * m + d]
     elif kind == AREA:
         mine[0] += long * (WEIGHT[0] * (v0 + v3) + WEIGHT[1] * (v1 + v2))
     elif kind == DECLINE:
         t, middle = control[T], quantity[PARAMETER]
+        mine[2] = larger(mine[2], larger(larger(v0 - level, v1 - level), larger(v2 - level, v3 - level)))
+        least = larger(LEAST, LOWEST * mine[2])
         total = 0.0
+        by_level = 0.0
         for j in range(NODES):
             x = xa + (xb - xa) * AT[j]
-            v = nodes[j * wanted + c]
-            total += WEIGHT[j] * ((t + x * control[H]) - middle) * logarithm(larger(v, LEAST))
+            v = nodes[j * wanted + c] - level
+            lever = WEIGHT[j] * ((t + x * control[H]) - middle)
+            total += lever * logarithm(larger(v, least))
+            by_level -= lever / v if v > least else 0.0
         mine[0] += long * total
+        mine[1] += long * by_level
     else:
-        top = larger(larger(v0, v1), larger(v2, v3))
-        low = smaller(smaller(v0, v1), smaller(v2, v3))
+        top, low, hump, _ = shape(v0, v1, v2, v3)
         number = (v0 + v1) + (v2 + v3)
-        ends, lower_ends = larger(v0, v3), smaller(v0, v3)
-        first = STEEP[0] * v0 + STEEP[1] * v1 + STEEP[2] * v2 + STEEP[3] * v3
-        last = -(STEEP[0] * v3 + STEEP[1] * v2 + STEEP[2] * v1 + STEEP[3] * v0)
-        hump = top > ends or (last < 0.0 and v3 >= v0) or (first > 0.0 and v0 >= v3)
-        dip = low < lower_ends or (last > 0.0 and v3 <= v0) or (first < 0.0 and v0 <= v3)
         if kind == MAXIMUM or kind == MINIMUM:
             read_extreme(
                 address, sizes, control, y, p, work, tangent, q, quantity, mine, xa, xb, top, low, hump, number
             )  # fmt: skip
         elif number != number:
             mine[0] = nan
-        elif kind == HALVINGS:
-            read_halvings(
-                address, sizes, control, y, p, work, quantity, mine, level, xa, xb, top, low, hump
-            )  # fmt: skip
         else:
-            read_level(
-                address, sizes, control, y, p, work, tangent, q, quantity, mine, level, xa, xb, top, low, hump, dip
-            )  # fmt: skip
+            area[WHICH] = float(q)
+            area[PART_FROM] = xa
+            area[PART_TO] = xb
+            status7(address[LEVELS], address, sizes, control, y, p, work, tangent)
     if m > 0 and (kind == AREA or kind == DECLINE):
         _, own_dot, nodes_dot, _, _, _ = tangents(sizes, area)
         for j in range(NODES):
             factor = long * WEIGHT[j]
             if kind == DECLINE:
                 x = xa + (xb - xa) * AT[j]
-                v = nodes[j * wanted + c]
+                v = nodes[j * wanted + c] - level
                 middle = quantity[PARAMETER]
-                factor = factor * ((control[T] + x * control[H]) - middle) / v if v > LEAST else 0.0
+                lowest = larger(LEAST, LOWEST * mine[2])
+                factor = factor * ((control[T] + x * control[H]) - middle) / v if v > lowest else 0.0
             for d in range(m):
                 own_dot[2 * q * m + d] += factor * nodes_dot[(j * wanted + c) * m + d]
 
@@ -654,7 +736,7 @@ def read_part(address, sizes, control, y, p, work, tangent, xa, xb):
         call3(address[LOOK], u, p, shift(nodes, j * wanted))
         if m > 0 and area[TANGENTS_AT_NODES] != 0.0:
             _, _, nodes_dot, line_dot, _, _ = tangents(sizes, area)
-            tangent_inside(address, sizes, control, y, p, work, tangent, line_dot, x)
+            tangent_inside(address, sizes, control, y, p, work, tangent, x)
             for q in range(int(area[QUANTITIES])):
                 quantity = shift(quantities, q * QUANTITY)
                 into = shift(nodes_dot, (j * wanted + int(quantity[WANTED_COLUMN])) * m)
@@ -733,7 +815,9 @@ def leave(address, sizes, control, state, p, time_dot, tangent):
             elif kind == AREA_ABOVE:
                 fallen = larger(before[c] - levels[q], 0.0) - larger(line[c] - levels[q], 0.0)
             elif kind == DECLINE:
-                fallen = logarithm(larger(before[c], LEAST)) - logarithm(larger(line[c], LEAST))
+                least = larger(LEAST, LOWEST * mine[2])
+                fallen = logarithm(larger(before[c] - levels[q], least))
+                fallen -= logarithm(larger(line[c] - levels[q], least))
                 fallen *= control[T] - quantity[PARAMETER]
             moves = False
             if (kind == MAXIMUM or kind == MINIMUM) and mine[1] == control[T]:
@@ -756,10 +840,12 @@ def leave(address, sizes, control, state, p, time_dot, tangent):
 METHODS = {
     name: bound(
         (
-            state_inside, value, over, tangent_inside, highest_inside, curvature, extreme_tangent, read_extreme, read_section, pass_section, read_level,
-            read_halvings, read_quantity, read_part, read_step,
+            state_inside, value_inside, value, over, tangent_inside, slope_inside, highest_inside, curvature, extreme_tangent, read_extreme, read_section, pass_section, read_level,
+            read_halvings, read_at_level, read_quantity, read_part, read_step,
         ),
-        STAGES=len(of.B_ERROR), weigh=of.weigh,
+        STAGES=len(of.B_ERROR), weigh=of.weigh, VALUE=EXPLICIT_VALUE if name in explicit.METHODS else ROSENBROCK_VALUE,
+        SLOPE=EXPLICIT_SLOPE if name in explicit.METHODS else ROSENBROCK_SLOPE,
+        LEVELS=EXPLICIT_LEVELS if name in explicit.METHODS else ROSENBROCK_LEVELS,
     )
     for name, of in (explicit.METHODS | rosenbrock.METHODS).items()
 }  # fmt: skip

@@ -25,6 +25,8 @@ HOME: dict[str, tuple[str, ...]] = {
     "initial_tangent": ("tangent", "initial_tangent"),
     "event_tangent": ("tangent", "event_tangent"),
     "observe": ("roots", "observe"),
+    "ready": ("readings", "ready"),
+    "hand_in": ("readings", "hand_in"),
     "arrive": ("readings", "arrive"),
     "leave": ("readings", "leave"),
     "condition_tangent": ("tangent", "condition_tangent"),
@@ -36,10 +38,14 @@ for _name in EXPLICIT_METHODS:
 for _name in STIFF_METHODS:
     HOME[_name] = ("rosenbrock", "advance_rosenbrock", _name)
     HOME[f"{_name}_tangent"] = ("tangent", "rosenbrock_tangent", _name)
-    HOME[f"lanes_{_name}"] = ("lanes", "subjects_in_lanes", _name)
+    for _read in ("", "_read"):
+        HOME[f"lanes_{_name}{_read}"] = ("lanes", "subjects_in_lanes", f"{_name}{_read}")
 for _name in (*EXPLICIT_METHODS, *STIFF_METHODS):
     HOME[f"{_name}_roots"] = ("roots", "crossings", _name)
     HOME[f"{_name}_readings"] = ("readings", "read_step", _name)
+    HOME[f"{_name}_levels"] = ("readings", "read_at_level", _name)
+    HOME[f"{_name}_value"] = ("readings", "value_inside", _name)
+    HOME[f"{_name}_slope"] = ("readings", "slope_inside", _name)
     HOME[f"{_name}_watch"] = ("watch", "watch", _name)
 
 

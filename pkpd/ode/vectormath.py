@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from math import inf, nan
 
-from .call import anywhere, choose, exponent, inner, larger, mantissa, nearest, power_of_two, smaller
+from .call import choose, exponent, inner, larger, mantissa, nearest, power_of_two, smaller
 
 LOG2_E = 1.4426950408889634
 LN2_HIGH = 6.93147180369123816490e-01  # its last 20 bits are nought: n LN2_HIGH is exact
@@ -127,11 +127,23 @@ def logarithm_in_two(x):
 
 
 @inner
+def with_sign(result, x, y):
+    """``x**y`` from that of the size of x: what nought, infinity and negative numbers make of it."""
+    size = abs(x)
+    result = choose(size == 0.0, choose(y > 0.0, 0.0, inf), result)
+    result = choose(size == inf, choose(y > 0.0, inf, 0.0), result)
+    whole = nearest(y) == y
+    odd = whole & (2.0 * nearest(0.5 * y) != y)
+    result = choose((x < 0.0) & odd, -result, result)
+    result = choose((x < 0.0) & ~whole, nan, result)
+    result = choose((x != x) | (y != y), nan, result)
+    return choose((y == 0.0) | (x == 1.0), 1.0, result)
+
+
+@inner
 def power_at_once(x, y):
     """``x**y`` by one logarithm: its error is ``|y log x|`` units in the last place. Where that is enough, it takes a third of the time."""
-    if anywhere(~((x > 0.0) & (x < inf))):
-        return power(x, y)
-    return exponential(y * logarithm(x))
+    return with_sign(exponential(y * logarithm(abs(x))), x, y)
 
 
 @inner
@@ -147,11 +159,4 @@ def power(x, y):
     p_low = choose(far, 0.0, p_low)
     result = exponential(p)
     result = choose(result < inf, result + result * p_low, result)
-    result = choose(size == 0.0, choose(y > 0.0, 0.0, inf), result)
-    result = choose(size == inf, choose(y > 0.0, inf, 0.0), result)
-    whole = nearest(y) == y
-    odd = whole & (2.0 * nearest(0.5 * y) != y)
-    result = choose((x < 0.0) & odd, -result, result)
-    result = choose((x < 0.0) & ~whole, nan, result)
-    result = choose((x != x) | (y != y), nan, result)
-    return choose((y == 0.0) | (x == 1.0), 1.0, result)
+    return with_sign(result, x, y)

@@ -47,7 +47,17 @@ from pkpd.solve.solution import STATISTICS, Crossings, Floats, Integers, Reading
 from pkpd.solve.task import NONE, Levels, Options, integrate
 from pkpd.solve.threads import spread, usable_cores
 
-__all__ = ["STATISTICS", "Crossings", "Reading", "Readings", "Root", "Solution", "solve", "spread", "usable_cores"]
+__all__ = [
+    "STATISTICS",
+    "Crossings",
+    "Reading",
+    "Readings",
+    "Root",
+    "Solution",
+    "solve",
+    "spread",
+    "usable_cores",
+]
 
 _COUNTS = [
     layout.RHS_CALLS, layout.JACOBIANS, layout.FACTORISATIONS, layout.STEPS, layout.REJECTED, layout.SWITCHES, layout.CLIPPED,

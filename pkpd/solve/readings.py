@@ -33,7 +33,8 @@ KINDS = {
 _EXTREMES = (layout.MAXIMUM, layout.MINIMUM)
 _SUMS = (layout.AREA, layout.DECLINE, layout.SPENT_ABOVE, layout.AREA_ABOVE)
 _LASTS = (layout.LAST_ABOVE, layout.LAST_BELOW)
-_LEVELS = (layout.SPENT_ABOVE, layout.AREA_ABOVE, *_LASTS, layout.HALVINGS)
+_LEVELS = (layout.SPENT_ABOVE, layout.AREA_ABOVE, *_LASTS, layout.HALVINGS, layout.DECLINE)
+_MAY_HAVE_NONE = (layout.HALVINGS, layout.DECLINE)
 SMOOTH = ("max", "min", "area", "area_above", "decline", "end")
 """Of which there are sensitivities."""
 
@@ -116,7 +117,7 @@ def _level(reading: Reading, kind: int, n_subjects: int) -> Floats:
         if reading.level is not None:
             raise InputError(f'a reading "{reading.kind}" has no level')
         return np.zeros(n_subjects)
-    if reading.level is None and kind != layout.HALVINGS:
+    if reading.level is None and kind not in _MAY_HAVE_NONE:
         raise InputError(f'a reading "{reading.kind}" of {reading.name} needs a level')
     level = np.asarray(0.0 if reading.level is None else reading.level, dtype=np.float64)
     if level.shape not in ((), (n_subjects,)) or np.any(np.isinf(level)):
@@ -149,7 +150,9 @@ def answer(
     rows = np.arange(n)
     for r, (reading, (k, first, end)) in enumerate(zip(asked.readings, asked.which, strict=True)):
         part, kind = found[:, first:end, k], int(q.kinds[k])
-        at_end = reading.start <= times[-1] <= reading.stop
+        at_end = (
+            reading.start <= times[-1] and reading.stop == np.inf
+        )  # a window ends before the doses of its end
         instant = last[:, q.columns[q.places[k]]]
         if kind in _SUMS:
             seen = ~np.isnan(part[..., 1])
@@ -160,6 +163,7 @@ def answer(
             if kind == layout.DECLINE:
                 long = reading.stop - reading.start
                 values[:, r] *= -12.0 / long**3
+                when[:, r] = np.where(seen, part[..., 1], 0.0).sum(axis=1) * (-12.0 / long**3)
                 dots[:, r] *= -12.0 / long**3
         elif kind in _EXTREMES:
             sign = -1.0 if kind == layout.MINIMUM else 1.0

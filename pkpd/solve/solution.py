@@ -36,11 +36,11 @@ class Reading:
     """A number that is read off the course of an output or a state, by name, within a window of time, wherever it hides between output times.
 
     kind : "max" and "min"; "area" under the curve; "time_above" and "area_above" a level; "last_above" and "last_below", the last time at which it was beyond the level, nan
-    if it never was, inf if it still is at the end; "decline", the slope of the straight line that fits the logarithm of the curve over all of the window, downwards;
+    if it never was, inf if it still is at the end; "decline", the slope of the straight line that fits the logarithm of the curve over all of the window, downwards, above the level if there is one;
     "end", the value at the end, before the doses of that instant;
     "halving", the mean time in which what is above the level falls to a half: of the last five halvings that are seen after the highest value, or as many as there are, without the first, none
     lower than 1/1024 of the highest or ``lowest`` times the level.
-    start, stop : the window, as far as the solve goes; level : in the model's units, one number, or (n_subjects,).
+    start, stop : the window, as far as the solve goes; what doses at its end do counts where it has none; level : in the model's units, one number, or (n_subjects,).
     """
 
     kind: str
@@ -62,7 +62,7 @@ class Reading:
 class Readings:
     """What was read. Values right after the doses of an instant count, and those just before; of equal extremes the first.
 
-    values : (n_subjects, n_readings), nan for a failed subject and where there is nothing to read; times : (n_subjects, n_readings), of extremes, nan for others;
+    values : (n_subjects, n_readings), nan for a failed subject and where there is nothing to read; times : (n_subjects, n_readings), of extremes; of a decline its derivative by the level; nan for others;
     sensitivities, time_sensitivities : (n_subjects, n_readings, n_directions) or None.
     """
 

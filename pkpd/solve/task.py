@@ -64,6 +64,11 @@ class Quantities:
     levels: Floats
 
     @property
+    def at_levels(self) -> bool:
+        """Whether any of them has a level."""
+        return bool(np.any((self.kinds >= layout.SPENT_ABOVE) & (self.kinds != layout.AT_CLOSE)))
+
+    @property
     def known(self) -> int:
         """How many numbers the integrator keeps of them."""
         return sum(layout.slots_of(int(kind)) for kind in self.kinds)
@@ -146,6 +151,8 @@ def integrate(
     spread(run, n_subjects, workers, max(smallest, n_subjects // (CHUNKS_PER_THREAD * workers)), progress)
     if out_dot is not None:
         out_dot[status != SUCCESS] = np.nan
+    if read is not None:
+        read[status != SUCCESS] = np.nan
     return Raw(out, out_dot, status, counts, reached, found, task.methods, read, read_dot)
 
 
@@ -168,6 +175,7 @@ class Plan:
         n_roots: int,
         lanes: bool,
         columns: tuple[int, ...] = (),
+        at_levels: bool = False,
     ) -> None:
         explicit, stiff = methods
         free = np.flatnonzero(kernel.STEADY)
@@ -186,6 +194,9 @@ class Plan:
                 self.address[layout.EXPLICIT_ROOTS] = _unit_address(f"{explicit}_roots")
             if columns:
                 self.address[layout.EXPLICIT_READINGS] = _unit_address(f"{explicit}_readings")
+                if at_levels:
+                    self.address[layout.EXPLICIT_LEVELS] = _unit_address(f"{explicit}_levels")
+                self.address[layout.EXPLICIT_VALUE] = _unit_address(f"{explicit}_value")
             if m:
                 self.address[layout.EXPLICIT_TANGENT] = _unit_address(f"{explicit}_tangent")
                 self.address[layout.DENSE_TANGENT] = _unit_address(f"{explicit}_dense_tangent")
@@ -198,10 +209,16 @@ class Plan:
                 self.address[layout.ROSENBROCK_ROOTS] = _unit_address(f"{stiff}_roots")
             if columns:
                 self.address[layout.ROSENBROCK_READINGS] = _unit_address(f"{stiff}_readings")
+                if at_levels:
+                    self.address[layout.ROSENBROCK_LEVELS] = _unit_address(f"{stiff}_levels")
+                self.address[layout.ROSENBROCK_VALUE] = _unit_address(f"{stiff}_value")
             if m:
                 self.address[layout.ROSENBROCK_TANGENT] = _unit_address(f"{stiff}_tangent")
         if n_roots:
             self.address[layout.OBSERVE] = _unit_address("observe")
+        if columns:
+            self.address[layout.READY] = _unit_address("ready")
+            self.address[layout.HAND_IN] = _unit_address("hand_in")
         self.needed = kernel.needed(columns) if columns else NONE
         if columns:
             self.address[layout.LOOK] = kernel.look(columns)
@@ -209,6 +226,10 @@ class Plan:
             if lanes:
                 self.address[layout.LOOK_WIDE] = kernel.look(columns, how="wide")
             if m:
+                if self.address[layout.EXPLICIT_READINGS]:
+                    self.address[layout.EXPLICIT_SLOPE] = _unit_address(f"{explicit}_slope")
+                if self.address[layout.ROSENBROCK_READINGS]:
+                    self.address[layout.ROSENBROCK_SLOPE] = _unit_address(f"{stiff}_slope")
                 self.address[layout.ARRIVE] = _unit_address("arrive")
                 self.address[layout.LEAVE] = _unit_address("leave")
         if free.size:
@@ -220,7 +241,9 @@ class Plan:
             self.address[layout.EVENT_TANGENT] = _unit_address("event_tangent")
         if lanes:
             self.address[layout.RHS_WIDE : layout.SOLVE_WIDE + 1] = kernel.wide_address
-        self.function = _VOID_CALL(_unit_address(f"lanes_{stiff}" if lanes else "subjects"))
+        self.function = _VOID_CALL(
+            _unit_address(f"lanes_{stiff}{'_read' if columns else ''}" if lanes else "subjects")
+        )
 
         n_conditions, n_timers = len(kernel.CONDITIONS), kernel.N_TIMERS
         n_watched = n_conditions - n_timers if m else 0
@@ -300,7 +323,9 @@ class _Task:
         m = 0 if directions is None else directions.m
         self.methods = (method, method) if method == layout.LINEAR else partners(method, rtol)
         columns = () if quantities is None else quantities.columns
-        self.plan = plan = plan_of(kernel, method, self.methods, m, n_roots, lanes, columns)
+        self.plan = plan = plan_of(
+            kernel, method, self.methods, m, n_roots, lanes, columns, quantities is not None and quantities.at_levels
+        )  # fmt: skip
         self.lanes = lanes
         self.levels = None if levels is None else levels.values
         self.n_own = table.own.shape[1]
