@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ Progress = Callable[[str, float, str], None]
 SUBJECTS = 128
 DRAWS = 20
 DRAW_SUBJECTS = 8
+Z95 = NormalDist().inv_cdf(0.975)
 DOSES = (0.0, 0.01, 0.03, 0.06, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.25)
 """Doses of a curve, in units of the largest dose reported."""
 DRAWN = (0, 2, 4, 6, 9, 10)
@@ -326,15 +328,35 @@ def _with_band(
     drawn = []
     for x in arms.draws(DRAWS):
         try:
-            drawn.append(curve(some, x, DRAW_SUBJECTS))
+            found = curve(some, x, DRAW_SUBJECTS)
         except PkpdError:
             continue  # a draw far out may not be integrable; the others make the interval
+        if np.all(np.isfinite(found)):
+            drawn.append(found)
     if len(drawn) < DRAWS // 2:
         return {"median": middle.tolist(), "low": None, "high": None}
-    # draws use fewer subjects: their spread is taken, around the curve itself
-    spread = np.nanquantile(drawn, (0.025, 0.975), axis=0) - np.nanmedian(drawn, axis=0)
-    low, high = (middle + np.interp(grid, some, part) for part in spread)
+    # draws use fewer subjects: their spread is taken, around the curve itself; of what is positive as a factor
+    values, around = np.array(drawn), middle[list(drawn_at)]
+    positive = np.all(values > 0, axis=0) & (around > 0)
+    with np.errstate(all="ignore"):
+        half = np.where(positive, _half(np.log(values), arms), _half(values, arms))
+        ends = (np.where(positive, around * np.expm1(sign * half), sign * half) for sign in (-1, 1))
+    low, high = (middle + np.interp(grid, some, end) for end in ends)
     return {"median": middle.tolist(), "low": low.tolist(), "high": high.tolist()}
+
+
+def _half(values: Array, arms: _Arms) -> Array:
+    """Half the width of a 95 % interval from draws, (n_draws, n): by their SD, which the outermost of twenty would understate.
+
+    Draws of few estimates are balanced to their exact covariance; the SD of others is itself uncertain, so that Student's quantile counts.
+    """
+    count = len(values)
+    if count == DRAWS and len(arms.result.estimates) < DRAWS - 1:
+        return np.asarray(Z95 * np.std(values, axis=0))
+    # Abramowitz & Stegun 26.7.5
+    degrees, z = count - 1, Z95
+    student = z + (z**3 + z) / (4 * degrees) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * degrees**2)
+    return np.asarray(student * np.std(values, axis=0, ddof=1))
 
 
 def _bath_panels(arms: _Arms, rows: Sequence[Row]) -> list[dict[str, Any]]:
