@@ -118,6 +118,7 @@ class Profile:
 
 
 @takes(
+    late=True,
     model=PATH | named("pkpd.symbolic", "Model", "a model") | of(Kernel, words="a kernel"),
     schedule=TEXT | of(Schedule),
     times=NUMBERS | ABSENT,

@@ -281,7 +281,10 @@ def test_what_takes_long_or_writes_is_refused_before(things, value):
 
 def test_the_sentence_names_function_argument_and_what_would_be_right():
     for call, said in (
-        (lambda: pkpd.simulate(MODEL, 5), "simulate: schedule must be a text or a Schedule, not 5 (int)"),
+        (
+            lambda: pkpd.simulate(MODEL, ["x"]),
+            "simulate: schedule must be a text or a Schedule, not ['x'] (list)",
+        ),
         (lambda: pkpd.simulate(MODEL, "none", "x"), "simulate: times must be numbers or None, not 'x' (str)"),
         (
             lambda: pkpd.Scene.create(until_days="3"),

@@ -302,7 +302,7 @@ def test_a_body_size_that_nobody_has_is_told_of():
         ({"seed": -1}, "the seed must not be negative"),
         ({"subjects": 0}, "at least 1, not 0"),
         ({"subjects": 10**15}, "1,000,000,000,000,000 subjects are too many: at most 1,000,000"),
-        ({"subjects": 2.5}, "the number of subjects must be a whole number, not 2.5"),
+        ({"subjects": 2.5}, "virtual_subjects: subjects must be a whole number, not 2.5"),
     ],
 )
 def test_what_is_not_known_is_refused_with_what_is(given_, sentence):
