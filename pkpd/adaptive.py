@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pkpd import units
+from pkpd.arguments import NUMBERS, TEXT, of, takes
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
 from pkpd.dosing.quantities import units_per_day
 from pkpd.dosing.rules import BASELINE, AdaptiveSchedule
@@ -193,6 +194,12 @@ def _ends(schedule: Schedule) -> tuple[Fraction, Fraction]:
     return doses[0].time_days, doses[-1].time_days
 
 
+@takes(
+    kernel=of(Kernel, words="a kernel, such as pkpd.load gives"),
+    parameters=NUMBERS,
+    plan=TEXT | of(AdaptiveSchedule, words="a schedule with rules"),
+    times=NUMBERS,
+)
 def titrate(
     kernel: Kernel,
     parameters: ArrayLike,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pkpd.arguments import ABSENT, CALLABLE, COUNT, NUMBER, NUMBERS, PATH, TEXT, named, of, takes
 from pkpd.dosing.intake import Course, Intake, Taken
 from pkpd.dosing.records import Records, read_records
 from pkpd.errors import InputError, SolverError
@@ -57,6 +58,13 @@ class CohortProfile:
     unused: tuple[str, ...]
     statistics: dict[str, int]
     largest: Floats
+
+    def __repr__(self) -> str:
+        failed = f" ({len(self.failures)} failed)" if self.failures else ""
+        return (
+            f"<CohortProfile of {self.model}, {self.file}: {len(self.ids):,} subjects{failed}, {sum(map(len, self.times)):,} times in {self.time_unit}; "
+            f"{', '.join(self.names[:6])}{f' and {len(self.names) - 6} more' if len(self.names) > 6 else ''}>"
+        )
 
     def summary(self) -> dict[str, Any]:
         """How many subjects, events and output times; and of every output the median, least and most of the subjects' largest values."""
@@ -149,6 +157,18 @@ def take_records(
     return intake(kernel).take(read, covariates=covariates, time_unit=time_unit)
 
 
+@takes(
+    model=PATH | named("pkpd.symbolic", "Model", "a model") | of(Kernel, words="a kernel"),
+    records=PATH | of(Records, words="records that were read"),
+    times=NUMBERS | ABSENT,
+    covariates=TEXT | ABSENT,
+    time_unit=TEXT | ABSENT,
+    rtol=NUMBER,
+    atol=NUMBERS | ABSENT,
+    method=TEXT,
+    threads=COUNT | ABSENT,
+    progress=CALLABLE | ABSENT,
+)
 def simulate_records(
     model: str | os.PathLike[str] | Kernel,
     records: str | Path | Records,

@@ -40,6 +40,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pkpd import library
+from pkpd.arguments import PATH, TEXT, of, takes
 from pkpd.errors import DataError, InputError
 
 Array = NDArray[np.float64]
@@ -145,6 +146,9 @@ class Data:
     file: str
     sha256: str
 
+    def __repr__(self) -> str:
+        return f"<Data of {self.file}: {len(self.rows):,} rows of {len(self.studies)} studies>"
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -196,6 +200,7 @@ class _Problems:
         raise DataError(f"{self.file}: {len(self.found)} problems, nothing was read\n{shown}{more}")
 
 
+@takes(path=PATH)
 def read_data(path: str | Path) -> Data:
     """Read and check a ``data.csv``.
 
@@ -211,6 +216,7 @@ def read_data(path: str | Path) -> Data:
     return parse_data(content, str(path))
 
 
+@takes(content=TEXT | of(bytes))
 def parse_data(content: bytes | str, file: str = "<data>") -> Data:
     """As ``read_data``, from the content of a file."""
     raw = content.encode() if isinstance(content, str) else content

@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pkpd import library
+from pkpd.arguments import PATH, TEXTS, named, takes
 from pkpd.errors import InputError, PkpdError
 from pkpd.files import replacing
 from pkpd.ode import call, layout, native, unit
@@ -307,6 +308,7 @@ class Kernel:
             setattr(self, name, value)
 
 
+@takes(model=PATH | named("pkpd.symbolic", "Model", "a model"), linear=TEXTS)
 def load(model: str | os.PathLike[str] | Model, *, linear: Sequence[str] = ()) -> Kernel:
     """The kernel of a model: a name from the library, a path, or a ``Model``.
 

@@ -824,8 +824,14 @@ KINDS: dict[str, Callable[[Measured, Array, Array], Term]] = {
 def interval(measure: Measured) -> tuple[float, float]:
     """A 95% interval of the reported number itself, on the row's scale, for tables and figures (nan if open)."""
     row = measure.row
-    if row.statistic == "range":
-        return row.lower, row.upper
+    if row.statistic == "range":  # of its middle, as the midrange of n normals has it
+        assert row.n is not None  # the reader asked for it
+        d2, _, middle_sd = range_moments(row.n)
+        if _ends_above_zero(row):
+            factor = math.exp(_Z95 * middle_sd * math.log(row.upper / row.lower) / d2)
+            return observed(row) / factor, observed(row) * factor
+        half = _Z95 * middle_sd * (row.upper - row.lower) / d2
+        return observed(row) - half, observed(row) + half
     if row.statistic in ("count", "fraction"):
         assert row.n is not None  # the reader asked for it
         k = row.value if row.statistic == "count" else row.value * row.n

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pkpd import library
+from pkpd.arguments import ABSENT, COUNT, LIST, MAPPING, NUMBER, NUMBERS, PATH, TEXT, TEXTS, WHOLE, of, takes
 from pkpd.dosing import EventTable
 from pkpd.errors import DataError, InputError
 from pkpd.fit import FitResult, FitSpec, between_at, read_fit, typical_at
@@ -51,10 +52,25 @@ class Population:
     seed: int
     notes: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        differ = " and ".join(self.vary) or "nothing"
+        return f"<Population of {self.kernel.NAME}: {len(self):,} subjects who differ by {differ}, {np.unique(self.draw).size} draws, seed {self.seed}>"
+
     def __len__(self) -> int:
         return len(self.values)
 
 
+@takes(
+    fit=PATH | of(FitResult, words="the result of a fit"),
+    subjects=WHOLE,
+    draws=WHOLE | ABSENT,
+    seed=WHOLE,
+    vary=TEXT | LIST,
+    study=TEXT | ABSENT,
+    covariates=MAPPING | ABSENT,
+    responders=TEXT | ABSENT,
+    parameters=MAPPING | ABSENT,
+)
 def virtual_subjects(
     fit: FitResult | str | os.PathLike[str],
     subjects: int,
@@ -111,8 +127,8 @@ def virtual_subjects(
     for place in (kernel.PARAMETERS.index(name) for name in parameters):
         typical[:, place] = replaced[place]
     z = normals(seed, subjects, kernel.n_params, SUBJECT)
-    for name, given in covariates.items():
-        place, median, sd = _covariate(kernel, result, name, given)
+    for name, brought in covariates.items():
+        place, median, sd = _covariate(kernel, result, name, brought)
         typical[:, place], spread[:, place] = median, sd
     if responders is not None:
         _respond(kernel, result, chosen, covariates, responders, z, notes)
@@ -151,7 +167,12 @@ class Bands:
     subjects: int
     failed: int
 
+    def __repr__(self) -> str:
+        levels = ", ".join(f"{100 * level:g} %" for level in self.quantiles)
+        return f"<Bands of {', '.join(self.names)}: {levels} of {self.subjects:,} subjects at {self.times.size:,} times in {self.time_unit}>"
 
+
+@takes(times=NUMBERS, outputs=TEXTS, quantiles=NUMBERS, rtol=NUMBER, threads=COUNT | ABSENT)
 def bands(
     population: Population,
     events: EventTable,

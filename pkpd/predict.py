@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from scipy.special import stdtrit
 
 from pkpd import data as _data
 from pkpd import likelihood
+from pkpd.arguments import ABSENT, COUNT, of, takes
 from pkpd.data import Row
 from pkpd.dosing import EventTable, Schedule
 from pkpd.errors import DataError, PkpdError
@@ -37,6 +39,7 @@ Progress = Callable[[str, float, str], None]
 SUBJECTS = 128
 DRAWS = 20
 DRAW_SUBJECTS = 8
+Z95 = NormalDist().inv_cdf(0.975)
 DOSES = (0.0, 0.01, 0.03, 0.06, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.25)
 """Doses of a curve, in units of the largest dose reported."""
 DRAWN = (0, 2, 4, 6, 9, 10)
@@ -47,6 +50,11 @@ SPIKE = 3.0
 """An output whose peak within a dosing interval is this many times its trough is shown for the first week only."""
 
 
+@takes(
+    result=of(FitResult, words="the result of a fit"),
+    spec=of(FitSpec, words="what a fit folder says"),
+    jobs=COUNT | ABSENT,
+)
 def predict(
     result: FitResult,
     spec: FitSpec,
@@ -341,30 +349,32 @@ def _with_band(
     drawn = []
     for x in arms.draws(DRAWS):
         try:
-            drawn.append(curve(some, x, DRAW_SUBJECTS))
+            found = curve(some, x, DRAW_SUBJECTS)
         except PkpdError:
             continue  # a draw far out may not be integrable; the others make the interval
+        if np.all(np.isfinite(found)):
+            drawn.append(found)
     if len(drawn) < DRAWS // 2:
         return {"median": middle.tolist(), "low": None, "high": None}
-    # draws use fewer subjects: their spread is taken, around the curve itself
-    below, above = _reach(np.array(drawn))
-    low, high = middle - np.interp(grid, some, below), middle + np.interp(grid, some, above)
+    # draws use fewer subjects: their spread is taken, around the curve itself; of what is positive as a factor
+    values, around = np.array(drawn), middle[list(drawn_at)]
+    positive = np.all(values > 0, axis=0) & (around > 0)
+    with np.errstate(all="ignore"):
+        half = np.where(positive, _half(np.log(values), arms), _half(values, arms))
+        ends = (np.where(positive, around * np.expm1(sign * half), sign * half) for sign in (-1, 1))
+    low, high = (middle + np.interp(grid, some, end) for end in ends)
     return {"median": middle.tolist(), "low": low.tolist(), "high": high.tolist()}
 
 
-def _reach(drawn: Array) -> Array:
-    """How far the 95 % interval reaches below and above the middle of (n_draws, n) draws, (2, n).
+def _half(values: Array, arms: _Arms) -> Array:
+    """Half the width of a 95 % interval from draws, (n_draws, n): by their SD, which the outermost of twenty would understate.
 
-    By the root mean square on either side, each of which that of a normal distribution would be its SD, and Student's t: of twenty draws there is no
-    2.5 % quantile, and ``np.quantile`` between the outermost two leaves 90 % inside.
+    Draws of few estimates are balanced to their exact covariance; the SD of others is itself uncertain, so that Student's quantile counts.
     """
-    apart = drawn - np.nanmedian(drawn, axis=0)
-    factor = float(stdtrit(max(1, len(drawn) - 1), 0.975))
-    sides = []
-    for side in (apart <= 0.0, apart >= 0.0):
-        squares = np.where(side, apart**2, np.nan)
-        sides.append(factor * np.sqrt(np.nanmean(squares, axis=0)))
-    return np.array(sides)
+    count = len(values)
+    if count == DRAWS and len(arms.result.estimates) < DRAWS - 1:
+        return np.asarray(Z95 * np.std(values, axis=0))
+    return np.asarray(float(stdtrit(count - 1, 0.975)) * np.std(values, axis=0, ddof=1))
 
 
 def _bath_panels(arms: _Arms, rows: Sequence[Row]) -> list[dict[str, Any]]:

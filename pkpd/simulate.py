@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pkpd.arguments import ABSENT, CALLABLE, COUNT, NUMBER, NUMBERS, PATH, TEXT, named, of, takes
 from pkpd.dosing import Schedule, time_units_per_day
 from pkpd.errors import InputError
 from pkpd.kernel import Kernel, index_of, load
@@ -30,6 +31,15 @@ if TYPE_CHECKING:
 
 MOST_INTERVALS = 400  # between doses, of which every peak is looked for; of more, those of several at a time
 MOST_SUBJECTS = 1_000_000  # whose parameters alone take 0.4 GB with fifty of them
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"
+
+
+def _named(names: Sequence[str]) -> str:
+    """Some names, and how many there are more."""
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,14 @@ class Profile:
     provenance: dict[str, Any] = field(default_factory=dict)
     largest: Floats | None = None
     largest_at: Floats | None = None
+
+    def __repr__(self) -> str:
+        n_subjects, n_times, _ = self.outputs.shape
+        failed = int(np.count_nonzero(self.status))
+        return (
+            f"<Profile of {self.model}, {str(self.schedule)!r}: {_counted(n_subjects, 'subject')}{f' ({failed} failed)' * bool(failed)}, "
+            f"{_counted(n_times, 'time')} from {self.times.min():g} to {self.times.max():g} {self.time_unit}; {_named(self.names)}>"
+        )
 
     def __getitem__(self, name: str) -> Floats:
         """The values of one output, (n_subjects, n_times)."""
@@ -99,6 +117,16 @@ class Profile:
         return pd.concat(rows, ignore_index=True)
 
 
+@takes(
+    model=PATH | named("pkpd.symbolic", "Model", "a model") | of(Kernel, words="a kernel"),
+    schedule=TEXT | of(Schedule),
+    times=NUMBERS | ABSENT,
+    rtol=NUMBER,
+    atol=NUMBERS | ABSENT,
+    method=TEXT,
+    threads=COUNT | ABSENT,
+    progress=CALLABLE | ABSENT,
+)
 def simulate(
     model: str | _os.PathLike[str] | Model | Kernel,
     schedule: str | Schedule,

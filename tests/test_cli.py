@@ -363,7 +363,18 @@ def test_what_a_fit_wrote_is_compared_with_and_searched_in(pkpd, tmp_path):
     assert "at a bound, 0 or 1" not in out  # what all have alike was put there
     assert pkpd("report", "results/toy", "-o", "again", "-q")[0] == 0
     assert Path("again/toy/fit.toml").read_bytes() == Path("elsewhere/fit.toml").read_bytes()
-    asked = ("--dose", "50, 100 mg", "--route", "oral", "--days", "1", "--interval", "7 d", "--cycles", "1, 2")
+    asked = (
+        "--dose",
+        "50, 100 mg",
+        "--route",
+        "oral",
+        "--days",
+        "1",
+        "--interval",
+        "7 d",
+        "--cycles",
+        "1, 2",
+    )
     code, out, err = pkpd("optimise", *asked, "--fit", "./again", *few[2:])
     assert code == 0, err
     assert out.startswith("objectives   max AUC; min dose per 28 days\n")

@@ -92,7 +92,9 @@ def test_intervals_of_every_number_are_in_standard_errors_and_the_grey_band_is_9
     assert any(np.allclose(x, ((4.1 - 4) / 0.5, (5.3 - 4) / 0.5)) for x in found)
     (grey,) = (patch.get_extents().transformed(axis.transData.inverted()) for patch in axis.patches)
     assert (grey.x0, grey.x1) == pytest.approx((-Z, Z), abs=1e-3)
-    limits = [line.get_xdata()[0] for line in residual_figure([ROW]).axes[0].lines if line.get_gid() == "limit"]
+    limits = [
+        line.get_xdata()[0] for line in residual_figure([ROW]).axes[0].lines if line.get_gid() == "limit"
+    ]
     assert sorted(limits) == [-2, 2]  # and so it is called: beyond 2
 
 
@@ -149,7 +151,9 @@ def test_differences_are_drawn_from_end_to_end(compared) -> None:
         ):
             if not any(map(math.isnan, ends)):
                 x = np.clip(100 * np.array(ends) / base, -edge, edge)
-                assert any(np.allclose(found, x, rtol=1e-9, atol=1e-9) for found, _ in spans(axis, width)), row
+                assert any(np.allclose(found, x, rtol=1e-9, atol=1e-9) for found, _ in spans(axis, width)), (
+                    row
+                )
                 checked += 1
     assert checked > 40
 

@@ -125,14 +125,17 @@ def test_the_page_shows_charts_table_and_published_points(page):
     row = table.locator("tbody tr", has_text="Treg mean fold")
     cells = row.locator("td").all_inner_texts()
     assert all(re.fullmatch(r"[\d.]+\n[\d.]+ to [\d.]+", cell) for cell in cells[:3])
-    assert re.fullmatch(r"\d+ %", cells[3].strip())
+    assert re.fullmatch(r"\d+ %\s+same \d+ %, worse \d+ %", cells[3].strip())
     assert row.get_by_label("More is better").inner_text() == "\u2191"  # what P(B better) counts
     assert (
         table.locator("tbody tr", has_text="CD56bright NK mean fold").locator(".arrow").inner_text()
         == "\u2193"
     )
     row.locator("summary").click()
-    assert re.search(r"More is better\. Median by the parameters .*: A [\d.]+ to [\d.]+; B", row.inner_text())
+    assert re.search(
+        r"More is better\. The same is less apart than 0\.1 \(a tenth of baseline.*\)\. Median by the parameters .*: A [\d.]+ to [\d.]+; B",
+        row.inner_text(),
+    )
     main = table.locator("tbody tr").count()
     page.tab.get_by_label("Every endpoint").check()
     assert table.locator("tbody tr").count() > main and row.locator("details").get_attribute("open") == ""

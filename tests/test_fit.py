@@ -941,6 +941,16 @@ def folder(tmp_path: Path, text: str = TOML) -> Path:
     return tmp_path
 
 
+def test_the_tolerance_of_the_search_is_read_and_can_be_overridden(tmp_path):
+    spec = fitting.read_fit(toy.write(tmp_path / "toy"))
+    assert spec.options.tolerance == 1e-3
+    toml = tmp_path / "toy" / "fit.toml"
+    toml.write_text(toml.read_text().replace("[options]", "[options]\ntolerance = 0.01"))
+    assert fitting.read_fit(tmp_path / "toy").options.tolerance == 0.01
+    found = fitting.fit(tmp_path / "toy", tolerance=1e-6, rival=False, unverified=False, check=False)
+    assert found.converged and found.provenance["ofv_tolerance"] == 1e-6
+
+
 def test_a_fit_folder_is_read_as_written(tmp_path):
     spec = fitting.read_fit(folder(tmp_path))
     assert spec.main.free == {"CL": None, "V": Prior("lognormal", 30, 0.4)}
@@ -958,6 +968,8 @@ def test_a_fit_folder_is_read_as_written(tmp_path):
         ("[free]", "[fre]", 'unknown key "fre"; did you mean free'),
         ("subjects = 8", "subjects = -8", "subjects must be a whole number"),
         ("subjects = 8", 'subjects = "8"', "subjects must be a whole number"),
+        ("subjects = 8", "tolerance = 0", "tolerance = 0 must lie between 1e-09 and 10"),
+        ("subjects = 8", 'tolerance = "fine"', "tolerance must be a number"),
         ('"lognormal(30, 0.4)"', '"lognormal(30)"', "is not a prior"),
         ('"lognormal(30, 0.4)"', '"lognormal(-30, 0.4)"', "must be positive"),
         ('"lognormal(30, 0.4)"', '"lognomal(30, 0.4)"', "did you mean lognormal"),

@@ -464,6 +464,7 @@ def test_every_subject_has_its_own():
     assert not np.array_equal(many.sensitivities[0], many.sensitivities[1])
 
 
+@pytest.mark.filterwarnings("ignore:.* is below zero, where the model has")
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_a_parameter_may_be_nought_or_negative(sign):
     """``x' = a - b x`` with a = 0: relative changes of nothing are taken absolutely; a negative parameter keeps its sign."""

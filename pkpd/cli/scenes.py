@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 ENDINGS = (".csv", ".json", ".html")
 
-FitOption = Annotated[str, typer.Option(help="Name of a fit, path of its folder, or of what pkpd fit wrote: results/my_fit.")]
+FitOption = Annotated[
+    str, typer.Option(help="Name of a fit, path of its folder, or of what pkpd fit wrote: results/my_fit.")
+]
 DrawsOption = Annotated[
     int, typer.Option(min=1, help="How many draws of the fitted parameters the subjects share.")
 ]

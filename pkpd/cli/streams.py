@@ -43,7 +43,7 @@ def settle(arguments: list[str]) -> None:
         if not quiet:
             print(f"warning: {message}", file=sys.stderr)  # noqa: T201 - one line, however long
 
-    warnings.showwarning = show
+    warnings.showwarning = show  # type: ignore[assignment]
 
 
 def flush() -> None:

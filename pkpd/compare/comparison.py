@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pkpd import tolerability
 from pkpd.adaptive import BY_RULES
+from pkpd.arguments import LIST, TEXT, TEXTS, WHOLE, takes
 from pkpd.compare.scene import Arm
 from pkpd.endpoints import Endpoint, quantiles
 from pkpd.errors import InputError
@@ -95,6 +96,12 @@ class Comparison:
     """Where the comparison leaves what the fit has seen, and what else a reader needs to know: numbers of the arms (none: the subjects), and a sentence."""
     provenance: dict[str, Any]
 
+    def __repr__(self) -> str:
+        shown = [f"  {mark}  {arm.label}" for mark, arm in zip(letters(4), self.arms, strict=False)]
+        more = [f"  ... and {len(self.arms) - 4} more"] * (len(self.arms) > 4)
+        about = f"<Comparison of {len(self.endpoints)} endpoints in {self.arms[0].scene.subjects:,} subjects (to_frame() has them):"
+        return "\n".join([about, *shown, *more]) + ">"
+
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is ``told``, with the labels of the schedules."""
@@ -119,14 +126,18 @@ class Comparison:
         """In the order of the rows."""
         return tuple(dict.fromkeys(row.endpoint for row in self.rows))
 
+    @takes(endpoint=TEXT, arm=TEXT | WHOLE)
     def row(self, endpoint: str, arm: str | int = 0) -> Row:
         """The row of an endpoint by its name, and of an arm by its label or number."""
+        if isinstance(arm, int) and not -len(self.arms) <= arm < len(self.arms):
+            raise InputError(f"there is no schedule number {arm} in this comparison; it has {len(self.arms)}")
         label = self.arms[arm].label if isinstance(arm, int) else arm
         for row in self.rows:
             if (row.endpoint.name, row.arm) == (endpoint, label):
                 return row
         raise InputError(f'there is no endpoint "{endpoint}" of "{label}" in this comparison')
 
+    @takes(names=TEXTS)
     def choose(self, names: Sequence[str]) -> Comparison:
         """The same with these endpoints only. Raises ``InputError`` for a name there is none of."""
         known = {endpoint.name for endpoint in self.endpoints} | {
@@ -225,13 +236,18 @@ def letters(n: int) -> list[str]:
     return (names + [one + other for one in names for other in names])[:n]
 
 
+@takes(arms=LIST)
 def compare(arms: Iterable[Arm]) -> Comparison:
     """Compare the schedules of one scene, each with the first.
 
     Raises:
         InputError: no arm, or arms of different subjects or horizons, which are not paired.
     """
-    arms = _labelled(tuple(arms))
+    arms = tuple(arms)
+    for arm in arms:
+        if not isinstance(arm, Arm):
+            raise InputError(f"compare takes arms, such as Scene.arms gives, not {arm!r:.60}")
+    arms = _labelled(arms)
     if not arms:
         raise InputError("there is no schedule to compare")
     first, scene = arms[0], arms[0].scene
@@ -304,6 +320,7 @@ def _row(
     if first:
         return row
     low, median, high = _three(paired(values, base))
+    better, same, worse = shares_of_better(values, base, endpoint)
     return dataclasses.replace(
         row,
         pairs=int(np.sum(~np.isnan(values) & ~np.isnan(base))),
@@ -312,7 +329,9 @@ def _row(
         difference_high=high,
         difference_median_low=NAN if own_draws else float(apart[0]),
         difference_median_high=NAN if own_draws else float(apart[1]),
-        **dict(zip(("better", "same", "worse"), shares_of_better(values, base, endpoint), strict=True)),
+        better=better,
+        same=same,
+        worse=worse,
     )
 
 

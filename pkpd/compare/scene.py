@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pkpd import tolerability
 from pkpd.adaptive import Rules, Titration, shares, titrate
+from pkpd.arguments import ABSENT, CALLABLE, COUNT, LIST, MAPPING, NUMBER, PATH, TEXT, WHOLE, check, of, takes
 from pkpd.data import read_data
 from pkpd.domain import Domain
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
@@ -57,6 +58,9 @@ MOST_NUMBERS = 4_000_000  # of outputs in one chunk
 MOST_DAYS = 36_525  # a hundred years, as in `pkpd.dosing`
 
 
+_A_PLAN = TEXT | of(Schedule, AdaptiveSchedule)
+
+
 @dataclass(frozen=True, eq=False)
 class Arm:
     """What one schedule does to the subjects of a scene.
@@ -81,6 +85,9 @@ class Arm:
     failed: int
     rules: AdaptiveSchedule | None = None
     """The schedule with its rules, where it has some."""
+
+    def __repr__(self) -> str:
+        return f"<Arm {self.label!r}: {self.when}, {len(self.endpoints)} endpoints of {self.scene.subjects:,} subjects over {self.days.max(initial=0.0):g} days>"
 
     @property
     def text(self) -> str:
@@ -111,7 +118,24 @@ class Scene:
     threads: int | None = None
     about: dict[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        until = "" if self.until_days is None else f" over {self.until_days:g} days"
+        return f"<Scene of {self.fit}{until}: {self.subjects:,} subjects, {self.draws} draws>"
+
     @classmethod
+    @takes(
+        fit=PATH | of(FitResult, words="the result of a fit"),
+        subjects=WHOLE,
+        draws=WHOLE,
+        seed=WHOLE,
+        vary=TEXT | LIST,
+        study=TEXT | ABSENT,
+        covariates=MAPPING | ABSENT,
+        responders=TEXT | ABSENT,
+        parameters=MAPPING | ABSENT,
+        until_days=NUMBER | ABSENT,
+        threads=COUNT | ABSENT,
+    )
     def create(
         cls,
         fit: FitResult | str | os.PathLike[str] = "low_dose_il2",
@@ -180,6 +204,7 @@ class Scene:
             :, 0
         ]
 
+    @takes(schedules=LIST, labels=LIST | ABSENT, places=LIST | ABSENT, progress=CALLABLE | ABSENT)
     def arms(
         self,
         schedules: Iterable[str | Plan],
@@ -197,12 +222,18 @@ class Scene:
                 before the horizon.
         """
         schedules = list(schedules)
+        for schedule in schedules:
+            check("Scene.arms", "each schedule", schedule, _A_PLAN)
         places = list(places) if places is not None else [f"schedule {i + 1}" for i in range(len(schedules))]
+        named = [None] * len(schedules) if labels is None else list(labels)
+        if not len(named) == len(places) == len(schedules):
+            raise InputError(
+                f"Scene.arms: {len(schedules)} schedules have {len(named)} labels and {len(places)} places; each has one"
+            )
         read = [
             read_plan(schedule, place) if isinstance(schedule, str) else schedule
             for schedule, place in zip(schedules, places, strict=True)
         ]
-        named = list(labels) if labels is not None else [None] * len(read)
         scene = self.lasting(horizon(read)) if self.until_days is None and read else self
         for schedule, place in zip(read, places, strict=True):  # before anything is simulated
             try:
@@ -291,6 +322,7 @@ class Scene:
                     found.append(f"By the rules: {sentence}")
         return found
 
+    @takes(schedule=_A_PLAN, label=TEXT | ABSENT, progress=CALLABLE | ABSENT)
     def arm(self, schedule: str | Plan, label: str | None = None, *, progress: Progress | None = None) -> Arm:
         """Simulate one schedule, with or without rules, and evaluate its endpoints.
 

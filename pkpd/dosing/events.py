@@ -64,6 +64,11 @@ class EventTable:
     kind: NDArray[np.int64] = None  # type: ignore[assignment]
     interval: NDArray[np.float64] = None  # type: ignore[assignment]
 
+    def __repr__(self) -> str:
+        if not len(self):
+            return "<EventTable: no event>"
+        return f"<EventTable: {len(self):,} event{'s' * (len(self) > 1)} from {self.time.min():g} to {self.time.max():g}>"
+
     def __post_init__(self) -> None:
         n_events = np.shape(self.time)
         for name, value in (("rate", math.nan), ("kind", DOSE), ("interval", 0.0)):

@@ -37,6 +37,7 @@ from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 
+from pkpd.arguments import PATH, TEXT, of, takes
 from pkpd.dosing.csvfile import Line, Problems, Table, parse_table, read_table
 from pkpd.dosing.quantities import MAX_DOSES, exact_number, split_unit
 from pkpd.errors import DataError, ScheduleError
@@ -150,6 +151,10 @@ class Records:
     others: dict[str, int]
     subjects: tuple[SubjectRecords, ...]
 
+    def __repr__(self) -> str:
+        lines = sum(len(subject.records) for subject in self.subjects)
+        return f"<Records of {self.file}: {len(self.subjects):,} subjects, {lines:,} lines; {', '.join(self.columns)}>"
+
     @property
     def file(self) -> str:
         """Its name."""
@@ -173,6 +178,7 @@ class Records:
         self.table.wrong(line, self.columns.get(role, self.others.get(role, -1)), reason)
 
 
+@takes(path=PATH)
 def read_records(path: str | Path) -> Records:
     """Read a data file; the format is described at the top of this module.
 
@@ -182,6 +188,7 @@ def read_records(path: str | Path) -> Records:
     return _read(read_table(path))
 
 
+@takes(content=TEXT | of(bytes))
 def parse_records(content: bytes | str, file: str = "<records>") -> Records:
     """As ``read_records``, from the content of a file."""
     return _read(parse_table(content, file))

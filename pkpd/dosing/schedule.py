@@ -14,6 +14,7 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
 
+from pkpd.arguments import LIST, takes
 from pkpd.dosing.events import EventTable, PartError, event_table
 from pkpd.dosing.quantities import (
     DOSE_UNITS,
@@ -34,6 +35,7 @@ from pkpd.dosing.words import WEEK_PATTERNS, check_route
 from pkpd.errors import ScheduleError, located
 
 MAX_LEVELS = 4  # cycles of cycles of ...
+LONG = 400  # characters of a text that is shown whole
 MOST_RANGES = 8  # of days, where doses are listed for people
 AT_START: tuple[Fraction, ...] = (Fraction(0),)
 
@@ -306,6 +308,7 @@ class Schedule:
         return cls()
 
     @classmethod
+    @takes(doses=LIST)
     def from_doses(cls, doses: Iterable[Dose]) -> Schedule:
         """The schedule that gives these doses, which may come in any order.
 
@@ -468,7 +471,10 @@ class Schedule:
         return schedule_text(self)
 
     def __repr__(self) -> str:
-        return f"Schedule.parse({str(self)!r})"
+        text = str(self)
+        if len(text) > LONG:
+            return f"<Schedule of {self.n_doses:,} doses on {self.when}>"
+        return f"Schedule.parse({text!r})"
 
     # -- for the integrator
 

@@ -45,6 +45,7 @@ from pathlib import Path
 from typing import Any
 
 from pkpd import data as _data
+from pkpd.arguments import ABSENT, CALLABLE, COUNT, PATH, WHOLE, of, takes
 from pkpd.data import Data, Row
 from pkpd.errors import ConvergenceError, DataError
 from pkpd.fit.assess import (
@@ -124,6 +125,14 @@ __all__ = [
 ]
 
 
+@takes(
+    fit=PATH | of(FitSpec, words="what a fit folder says (FitSpec)"),
+    starts=WHOLE | ABSENT,
+    seed=WHOLE | ABSENT,
+    subjects=WHOLE | ABSENT,
+    jobs=COUNT | ABSENT,
+    progress=CALLABLE | ABSENT,
+)
 def fit(
     fit: str | os.PathLike[str] | FitSpec,
     *,
@@ -243,7 +252,7 @@ def run(
         if not interrupted:
             progress("fit", 1.0, "the same with more subjects")
             rows, said = _with_subjects_errors(objective, best, rows)
-            notes.append(said)
+            notes += said
         if rival is not None and spec.rival is not None and not interrupted:
             comparison = compare(
                 spec, objective, best, rival, everything, raw, leave_one_out, solve, jobs, progress
@@ -304,14 +313,16 @@ def run(
 
 def _with_subjects_errors(
     objective: Objective, best: Minimum, rows: tuple[RowResult, ...]
-) -> tuple[tuple[RowResult, ...], str]:
-    """The rows with what the number of subjects costs them, and a sentence about it."""
+) -> tuple[tuple[RowResult, ...], list[str]]:
+    """The rows with what the number of subjects costs them, and a sentence about it where people differ."""
     try:
         errors = subjects_errors(objective, best)
     except BadPoint as reason:
-        return rows, f"What the number of subjects costs could not be measured with more of them: {reason}."
+        return rows, [f"What the number of subjects costs could not be measured with more of them: {reason}."]
+    if not errors:
+        return rows, []
     rows = tuple(replace(row, subjects_error=errors.get(row.id, math.nan)) for row in rows)
-    return rows, subjects_words(objective, errors)
+    return rows, [subjects_words(objective, errors)]
 
 
 def _objective(

@@ -12,14 +12,14 @@ from pkpd.data import Data, Row
 from pkpd.errors import InputError
 from pkpd.fit.coordinates import System, in_units
 from pkpd.fit.objective import BadPoint, Evaluation, Objective, Solve, minus_2ll_of, pruned
-from pkpd.fit.posterior import Posterior, posterior_of, row_results
+from pkpd.fit.posterior import Posterior, posterior_of, row_results, signed_outputs
 from pkpd.fit.result import Change, Comparison, ModelScore, Refit, RowResult, StudyLeftOut
 from pkpd.fit.search import REFIT_LIMIT, Minimum, Progress, multistart, quiet, refit
 from pkpd.fit.spec import Check, FitSpec
 
 Array = NDArray[np.float64]
 
-MANY, LEAST_MANY = 8, 256
+MANY, LEAST_MANY = 8, 128
 """Against how many times as many subjects the predictions of a fit are held, and the fewest of them."""
 MOST_ERROR, MOST_NAMED = 0.1, 8
 """Of a row's standard error, how much the number of subjects may cost; and how many rows where it costs more are named."""
@@ -28,9 +28,11 @@ MOST_ERROR, MOST_NAMED = 0.1, 8
 def subjects_errors(objective: Objective, best: Minimum) -> dict[str, float]:
     """By row, how far its residuals at the optimum stand from those by ``MANY`` times as many subjects in each arm, in standard errors.
 
-    The mean, SD or quartile of few quasi-random subjects is not quite that of the population. Raises ``BadPoint`` where the many
-    cannot be simulated.
+    The mean, SD or quartile of few quasi-random subjects is not quite that of the population. Nothing where no parameter differs between subjects.
+    Raises ``BadPoint`` where the many cannot be simulated.
     """
+    if not objective.between(best.x):
+        return {}
     more = objective.with_subjects(many(objective)).evaluate(best.x)
     return {
         row.id: float(np.abs(few.residuals - term.residuals).max())
@@ -234,7 +236,8 @@ def _fit_without(
     outside = objective.restricted(lambda row: row.id in left_out)
     try:
         covariance = posterior_of(inside, end).covariance
-        predicted = row_results(outside, outside.evaluate(end.x, jacobian=True), covariance, original)
+        signed = signed_outputs(objective, best.evaluation)
+        predicted = row_results(outside, outside.evaluate(end.x, jacobian=True), covariance, original, signed)
     except BadPoint:
         predicted = ()
     return end, _changes(objective, best, posterior, end.x), predicted
@@ -291,13 +294,24 @@ def inner_check(
 
 
 def _prediction_words(row: RowResult) -> str:
-    observed_half = (row.observed_upper - row.observed_lower) / 2
-    predicted_half = (row.predicted_upper - row.predicted_lower) / 2
-    half = math.hypot(observed_half, predicted_half)
     text = f"{row.id}: predicted {row.predicted:.3g} ({row.predicted_lower:.3g} to {row.predicted_upper:.3g}), observed {row.observed:.3g}"
-    if not math.isfinite(half):
+    low, high = with_sampling_error(row)
+    if not math.isfinite(high - low):
         return text + "."
-    inside = abs(row.predicted - row.observed) <= half
-    low, high = row.predicted - half, row.predicted + half
+    inside = low <= row.observed <= high
     what = "with the reported number's own error the prediction ranges from"
     return f"{text}; {what} {low:.3g} to {high:.3g}, and the number lies {'within' if inside else 'outside'}."
+
+
+def with_sampling_error(row: RowResult) -> tuple[float, float]:
+    """95% interval in which a number reported for this row is expected: by the parameters' uncertainty and by its own error.
+
+    Of numbers whose errors are those of logarithms it is one of factors. nan where either error is not known.
+    """
+    ends = (row.observed_lower, row.observed_upper, row.predicted_lower, row.predicted_upper)
+    of_logs = row.statistic in ("geometric_mean", "ratio", "range", "dose_for_effect")
+    if of_logs and min(*ends, row.predicted) > 0:
+        half = math.hypot(math.log(ends[1] / ends[0]) / 2, math.log(ends[3] / ends[2]) / 2)
+        return row.predicted / math.exp(half), row.predicted * math.exp(half)
+    half = math.hypot((ends[1] - ends[0]) / 2, (ends[3] - ends[2]) / 2)
+    return row.predicted - half, row.predicted + half

@@ -177,7 +177,7 @@ class Objective:
 
     ``rows`` are in model units. ``solve`` has the signature of ``simulate.solve``; passing another one exchanges the solver.
     Calls are counted in ``simulations`` (subjects) and ``bad`` (points that failed, with the first reasons in ``reasons``);
-    nothing else changes after it is made. ``reach`` is that of another objective of the same model and coordinates; without one it is looked
+    nothing else changes after it is made. ``events`` are dose tables by schedule that are known already, ``reach`` is that of another objective of the same model and coordinates; without one it is looked
     up at fixed points around the start (``PROBES``).
     """
 
@@ -195,6 +195,7 @@ class Objective:
         threads: int | None = None,
         estimated: tuple[Coordinate, ...] | None = None,
         reach: Reach | None = None,
+        events: Mapping[str, Any] | None = None,
     ) -> None:
         if solve is None:
             from pkpd.solve import solve as own_solve
@@ -212,7 +213,10 @@ class Objective:
             )
             for row in self.rows
         )
-        self._events = {text: self._event_table(row, text) for row in self.rows for text in (row.schedule,)}
+        self._events = dict(events or {})
+        for row in self.rows:
+            if row.schedule not in self._events:
+                self._events[row.schedule] = self._event_table(row, row.schedule)
         self.plan = _data.plan(self.rows)
         self._output_index = {name: i for i, name in enumerate(system.output_units)}
         self.bad = 0
@@ -255,6 +259,7 @@ class Objective:
             threads=self._threads,
             estimated=self.coordinates if estimated is None else estimated,
             reach=self.reach if reach is None else reach,
+            events=self._events,
         )
 
     def _event_table(self, row: Row, text: str) -> Any:

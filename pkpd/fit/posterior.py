@@ -174,9 +174,23 @@ def identifiability_of(objective: Objective, posterior: Posterior, estimates: Se
     )
 
 
+def signed_outputs(objective: Objective, evaluation: Evaluation) -> frozenset[str]:
+    """Outputs that fall below 0 somewhere in an arm or a reported number: those of which an interval is none of factors."""
+    found = {row.output for row in objective.rows if row.measure == "value" and min(row.value, row.lower) < 0}
+    for o, name in enumerate(objective.system.output_units):
+        if any(float(arm.outputs[..., o].min()) < 0 for arm in evaluation.arms):
+            found.add(name)
+    return frozenset(found)
+
+
 def row_results(
-    objective: Objective, evaluation: Evaluation, covariance: Array | None, original: Mapping[str, Row]
+    objective: Objective,
+    evaluation: Evaluation,
+    covariance: Array | None,
+    original: Mapping[str, Row],
+    signed: frozenset[str] = frozenset(),
 ) -> tuple[RowResult, ...]:
+    """The row table. ``covariance`` is that of the coordinates (None: no intervals), ``signed`` names outputs that may be negative."""
     found = []
     for i, (row, measured, term) in enumerate(
         zip(objective.rows, objective.measured, evaluation.terms, strict=True)
@@ -186,7 +200,9 @@ def row_results(
             gradient = evaluation.predicted_jacobian[i]
             half = 1.959964 * math.sqrt(max(0.0, float(gradient @ covariance @ gradient)))
         ends = (term.predicted - half, term.predicted + half)
-        positive = row.measure in ("value", "fold") or row.statistic == "dose_for_effect"
+        positive = row.statistic == "dose_for_effect" or (
+            row.measure in ("value", "fold") and row.output not in signed
+        )
         if positive and term.predicted > 0 and math.isfinite(half):  # as a factor: never below zero
             factor = math.exp(min(half / term.predicted, 300.0))
             ends = (term.predicted / factor, term.predicted * factor)
@@ -237,13 +253,15 @@ def predict_rows(
     whole: Objective, objective: Objective, best: Minimum, posterior: Posterior, original: Mapping[str, Row]
 ) -> tuple[tuple[RowResult, ...], dict[str, str]]:
     """Row table of fitted and check rows; check rows that cannot be simulated come back as sentences."""
-    fitted = row_results(objective, best.evaluation, posterior.covariance, original)
+    signed = signed_outputs(objective, best.evaluation)
+    fitted = row_results(objective, best.evaluation, posterior.covariance, original, signed)
     extra = whole.restricted(lambda row: row.use != "fit")
     lost: dict[str, str] = {}
     if not extra.rows:
         return fitted, lost
     try:
-        checked = row_results(extra, extra.evaluate(best.x, jacobian=True), posterior.covariance, original)
+        evaluation = extra.evaluate(best.x, jacobian=True)
+        checked = row_results(extra, evaluation, posterior.covariance, original, signed)
     except BadPoint as reason:
         return fitted, {row.id: f"could not be predicted: {reason}" for row in extra.rows}
     return fitted + checked, lost

@@ -205,6 +205,13 @@ class FitResult:
     check: Refit | None
     provenance: dict[str, Any]
 
+    def __repr__(self) -> str:
+        state = "converged" if self.converged else "interrupted" if self.interrupted else "not converged"
+        return (
+            f"<FitResult {self.name} of {self.model}: {state}, OFV {self.ofv:.1f}, {self.n_rows} rows, {len(self.estimates)} estimates; "
+            "summary() has them>"
+        )
+
     def summary(self) -> str:
         """A page of text for a terminal."""
         return _summary(self)

@@ -22,7 +22,7 @@ Progress = Callable[[str, float, str], None]
 """Called with what is being done, the share that is done (0 to 1), and a short remark."""
 
 
-START_TOLERANCE = 0.05
+START_TOLERANCE = 0.2
 """Starts are compared when a step promises less than this in OFV; the best of them goes on to the tolerance that was asked for."""
 REFIT_TOLERANCE, REFIT_LIMIT = 0.1, 12
 """Refits start at the optimum of all rows and tell how far things move: so much OFV is enough, so many Jacobians are spent."""

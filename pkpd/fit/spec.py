@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pkpd import library
+from pkpd.arguments import PATH, takes
 from pkpd.errors import DataError
 
 
@@ -150,6 +151,10 @@ class FitSpec:
     """sentences about this fit that whoever reads its results has to know: at the head of the report, and in summary and terminal"""
     sha256: str = ""
 
+    def __repr__(self) -> str:
+        rival = f", rival {self.rival.model}" if self.rival is not None else ""
+        return f"<FitSpec {self.name}: {self.main.model}{rival}, {self.data}>"
+
 
 def meant(word: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, list(known), n=2, cutoff=0.5)
@@ -226,6 +231,7 @@ _MODEL_KEYS = ("model", "free", "between", "study_effects", "noise")
 _TOP_KEYS = ("title", "data", *_MODEL_KEYS, "options", "errors", "rival", "check", "report")
 
 
+@takes(name_or_path=PATH)
 def read_fit(name_or_path: str | os.PathLike[str]) -> FitSpec:
     """Read and check the ``fit.toml`` of a fit: a name from ``library.fits()``, or a path to a folder.
 

@@ -47,6 +47,9 @@ class Choice:
     violations: tuple[float, ...]
     warnings: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        return f"<Choice {self.number}: {self.schedule!r}, stays on the front with {100 * self.stays:.0f} %>"
+
     def estimate(self, endpoint: str) -> Estimate:
         """By the name of the endpoint."""
         return next(value for key, value in self.estimates.items() if key.name == endpoint)
@@ -81,6 +84,13 @@ class Front:
     notes: tuple[str, ...]
     """What else a reader needs to know of the subjects and of the search."""
     provenance: dict[str, Any]
+
+    def __repr__(self) -> str:
+        words = f"{len(self.choices)} schedules" if self.choices else f"none, {len(self.nearest)} nearest"
+        wishes = "; ".join(map(str, (*self.objectives, *self.constraints)))
+        shown = [f"  {choice.number}  {choice.schedule}" for choice in self.shown[:3]]
+        more = [f"  ... and {len(self.shown) - 3} more: to_frame()"] * (len(self.shown) > 3)
+        return "\n".join([f"<Front of {words} out of {len(self.seen):,}, for {wishes}:", *shown, *more]) + ">"
 
     @property
     def shown(self) -> tuple[Choice, ...]:

@@ -78,9 +78,7 @@ class Outcome:
         )
 
 
-def _worlds(
-    values: Floats, median: float, draw: NDArray[np.int64]
-) -> tuple[Floats, tuple[float, float]]:
+def _worlds(values: Floats, median: float, draw: NDArray[np.int64]) -> tuple[Floats, tuple[float, float]]:
     """The medians of the draws, spread around the median of all, one to a subject, and their interval; nan where a draw has too few values.
 
     A draw has few subjects, whose median scatters by chance: the medians are drawn together as much as the interval of `compare.uncertainty` is.

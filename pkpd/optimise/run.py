@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pkpd import tolerability
+from pkpd.arguments import ABSENT, CALLABLE, NUMBER, TEXT, TEXTS, WHOLE, of, takes
 from pkpd.compare import Scene
 from pkpd.compare.scene import WASHOUT_DAYS
 from pkpd.endpoints import Endpoint
@@ -38,6 +39,15 @@ NEAR = 0.05
 NEAREST = 3
 
 
+@takes(
+    scene=of(Scene),
+    space=of(Space) | ABSENT,
+    constraints=TEXT | TEXTS,
+    objectives=TEXT | TEXTS | ABSENT,
+    confidence=NUMBER,
+    evaluations=WHOLE,
+    progress=CALLABLE | ABSENT,
+)
 def optimise(
     scene: Scene,
     space: Space | None = None,

@@ -14,6 +14,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import NamedTuple
 
+from pkpd.arguments import ABSENT, TEXT, takes
 from pkpd.dosing import Schedule
 from pkpd.dosing.quantities import MAX_DAYS, decimal_text, split_unit
 from pkpd.dosing.schedule import Part
@@ -57,6 +58,15 @@ class Space:
     route: str = "sc"
 
     @classmethod
+    @takes(
+        dose=TEXT,
+        days=TEXT,
+        interval=TEXT,
+        cycles=TEXT | ABSENT,
+        spacing=TEXT,
+        duration=TEXT | ABSENT,
+        route=TEXT,
+    )
     def parse(
         cls,
         dose: str = "0.25 to 3 MIU by 0.25",

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pkpd.arguments import ABSENT, CALLABLE, COUNT, MAPPING, PATH, named, takes
 from pkpd.errors import DataError, PkpdError
 from pkpd.files import check_folder, replacing_folder, to_json
 from pkpd.report.numbers import fixed, is_number, signed
@@ -307,6 +308,14 @@ def render(shown: Mapping[str, Any], pictures: Mapping[str, tuple[str, bytes]] |
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
+@takes(
+    result=named("pkpd.fit", "FitResult", "the result of a fit"),
+    folder=PATH,
+    curves=MAPPING | ABSENT,
+    fit=PATH | named("pkpd.fit", "FitSpec", "what a fit folder says") | ABSENT,
+    jobs=COUNT | ABSENT,
+    progress=CALLABLE | ABSENT,
+)
 def write_report(
     result: FitResult,
     folder: str | os.PathLike[str],
@@ -445,6 +454,7 @@ def _ours(item: Path) -> bool:
     return item.name in ("report.html", "result.json", "curves.json") or item.suffix in (".png", ".svg")
 
 
+@takes(path=PATH)
 def read_report(path: str | os.PathLike[str]) -> tuple[FitResult, dict[str, Any] | None]:
     """The result and the curves of a written report, from its folder or its ``result.json``; curves None if they are not there.
 

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pkpd.arguments import PATH, TEXT, of, takes
 from pkpd.compare import Comparison, Row, letters, relevant
 from pkpd.files import check_target, replacing
 from pkpd.report.numbers import finite_or_word, number, shares, unit
@@ -38,6 +39,7 @@ COST_FACTOR = {"adverse event": 100}
 FIGURES_OF = 7  # schedules: more cannot be told apart
 
 
+@takes(comparison=of(Comparison), path=PATH, command=TEXT)
 def write_comparison_report(
     comparison: Comparison, path: str | os.PathLike[str], *, command: str = ""
 ) -> Path:

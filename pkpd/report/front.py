@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pkpd.arguments import PATH, TEXT, of, takes
 from pkpd.files import check_target, replacing
 from pkpd.optimise import Choice, Estimate, Front
 from pkpd.report.comparison import flat
@@ -23,6 +24,7 @@ FIRST_WARNINGS = 5
 """Of where schedules leave what the fit has seen, those of most schedules: as many stand at the top of the page, all others further down."""
 
 
+@takes(front=of(Front), path=PATH, command=TEXT)
 def write_front_report(front: Front, path: str | os.PathLike[str], *, command: str = "") -> Path:
     """Write the page, whole or not at all; ``command`` is the command line that makes it again.
 

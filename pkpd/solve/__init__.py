@@ -20,6 +20,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pkpd.arguments import (
+    ABSENT,
+    CALLABLE,
+    COUNT,
+    FLAG,
+    NUMBER,
+    NUMBERS,
+    TEXT,
+    TEXTS,
+    WHOLE,
+    Kind,
+    list_of,
+    of,
+    takes,
+)
 from pkpd.dosing import EventTable
 from pkpd.errors import InputError
 from pkpd.kernel import Kernel, index_of
@@ -49,6 +64,44 @@ _COUNTS = [
 ]  # fmt: skip
 
 
+_A_CHANGE = Kind(lambda value: _is_pair(value, 3) and isinstance(value[1], str), "(time, name, value)")
+_A_LEVEL = Kind(
+    lambda value: (_is_pair(value, 2) or _is_pair(value, 3)) and isinstance(value[0], str), "(name, level)"
+)
+_KNOTS = Kind(
+    lambda value: isinstance(value, Mapping) and all(_is_pair(pair, 2) for pair in value.values()),
+    "a dict of name to (times, values)",
+)
+
+
+def _is_pair(value: Any, n: int) -> bool:
+    return isinstance(value, tuple | list) and len(value) == n
+
+
+@takes(
+    late=True,
+    kernel=of(Kernel, words="a kernel, such as pkpd.load gives"),
+    parameters=NUMBERS,
+    events=of(EventTable, words="an event table, such as Schedule.events gives"),
+    times=NUMBERS,
+    rtol=NUMBER,
+    atol=NUMBERS | ABSENT,
+    method=TEXT,
+    directions=list_of(TEXT | WHOLE, "a list of names and indices"),
+    slack=NUMBER,
+    covariates=list_of(_A_CHANGE, "a list of (time, name, value)"),
+    knots=_KNOTS | ABSENT,
+    initial=NUMBERS | ABSENT,
+    start=NUMBER | ABSENT,
+    factors=NUMBERS | ABSENT,
+    h_max=NUMBER,
+    max_steps=WHOLE,
+    roots=list_of(of(Root) | _A_LEVEL, 'a list of levels, such as ("C", 2.5)'),
+    most_crossings=WHOLE,
+    non_negative=FLAG | TEXTS,
+    threads=COUNT | ABSENT,
+    progress=CALLABLE | ABSENT,
+)
 def solve(
     kernel: Kernel,
     parameters: ArrayLike,

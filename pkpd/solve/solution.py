@@ -122,6 +122,18 @@ class Solution:
     time_unit: str
     readings: Readings | None = None
 
+    def __repr__(self) -> str:
+        n_subjects, n_times, n_outputs = self.outputs.shape
+        more = [
+            f"sensitivities by {self.sensitivities.shape[-1]}" if self.sensitivities is not None else "",
+            "states" if self.states is not None else "",
+            f"crossings of {self.crossings.count.shape[1]} levels" if self.crossings is not None else "",
+        ]
+        return (
+            f"<Solution: outputs {n_subjects} x {n_times} x {n_outputs} (subjects, times, outputs), "
+            f"{int(np.count_nonzero(self.status))} failed{''.join(f'; {part}' for part in more if part)}>"
+        )
+
     @property
     def statistics(self) -> dict[str, Any]:
         """Totals over subjects, the largest error of a step, and how many were solved by which method."""

@@ -137,6 +137,12 @@ class Model:
     text: str = field(repr=False)
     file: str
 
+    def __repr__(self) -> str:
+        return (
+            f"<Model {self.name}: {len(self.states)} states, {len(self.parameters)} parameters, {len(self.outputs)} outputs, "
+            f"{len(self.routes)} routes, time in {self.time_unit}>"
+        )
+
     @property
     def name(self) -> str:
         """The file's name without folder and ending."""
