@@ -52,7 +52,7 @@ WASHOUT_DAYS = 28
 # Of the integration. Endpoints are then within 0.1 % of exact (tests/test_endpoints.py), the smallest concentrations within 0.2 %; but for a subject whose Tregs just
 # graze a level.
 RTOL = 1e-3
-CHUNK = 104  # subjects that are simulated and evaluated at a time: whole vectors, and outputs of some ten megabytes
+CHUNK = 128  # subjects that are simulated and evaluated at a time: whole vectors, and outputs of some ten megabytes
 KEPT = 2000  # subjects whose courses are kept; those of more are counted
 MOST_NUMBERS = 4_000_000  # of outputs in one chunk
 MOST_DAYS = 36_525  # a hundred years, as in `pkpd.dosing`

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -132,17 +133,16 @@ def evaluate(
         raise InputError(
             f"given has shape {shares.shape}; it must be ({n_subjects}, {regimen.times.size}): one for each subject and dose"
         )
-    asked = Asked(n_subjects)
-    _of_courses(asked, base, names, units, regimen, time_unit, until, roles or {}, above, None)
     read, when = np.asarray(values, dtype=np.float64), np.asarray(times, dtype=np.float64)
-    if not read.shape == when.shape == (n_subjects, len(asked.questions)):
-        raise InputError(
-            f"the answers have shapes {read.shape} and {when.shape}; to these questions they have ({n_subjects}, {len(asked.questions)})"
-        )
+    answers = Answers(read, when)
     count = np.full(n_subjects, float(regimen.times.size)) if shares is None else _count(shares)
     found = _of_courses(
-        Answers(read, when), base, names, units, regimen, time_unit, until, roles or {}, above, count
-    )
+        answers, base, names, units, regimen, time_unit, until, roles or {}, above, count
+    )  # fmt: skip
+    if not read.shape == when.shape == (n_subjects, answers.given):
+        raise InputError(
+            f"the answers have shapes {read.shape} and {when.shape}; to these questions they have ({n_subjects}, {answers.given})"
+        )
     return found | _burden(schedule, regimen, dose_unit, dose_units, sizes or {}, count, shares)
 
 
@@ -175,8 +175,11 @@ def _of_courses(
     return found
 
 
+_known_regimen = lru_cache(maxsize=64)(Regimen.of)  # the same for every chunk of subjects
+
+
 def _regimen(schedule: Schedule, time_unit: str, until: float) -> Regimen:
-    regimen = Regimen.of(schedule, time_unit)
+    regimen = _known_regimen(schedule, time_unit)
     if regimen.times.size and not regimen.last <= until:
         raise InputError(
             f"the doses, from {regimen.first:g} to {regimen.last:g} {time_unit}, do not end before the horizon, {until:g} {time_unit}: "

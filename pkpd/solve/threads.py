@@ -22,6 +22,12 @@ def spread(
             progress(n, n)
         return
     done = 0
+    if workers == 1:
+        for first, end in chunks:
+            run(first, end)
+            if progress is not None:
+                progress(end, n)
+        return
     with ThreadPoolExecutor(workers) as pool:
         futures = {pool.submit(run, *chunk): chunk for chunk in chunks}
         try:
