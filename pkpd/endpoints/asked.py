@@ -45,7 +45,11 @@ class Answers:
     ) -> tuple[Floats, Floats]:
         """(n_subjects,) values and times of the next reading."""
         self.given += 1
-        if self.values.ndim != 2 or self.times.shape != self.values.shape or self.given > self.values.shape[1]:
+        if (
+            self.values.ndim != 2
+            or self.times.shape != self.values.shape
+            or self.given > self.values.shape[1]
+        ):
             none = np.full(len(self.values), np.nan)  # ``evaluate`` says what is wrong
             return none, none
         return self.values[:, self.given - 1], self.times[:, self.given - 1]

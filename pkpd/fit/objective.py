@@ -532,7 +532,9 @@ class Objective:
         with self._counting:
             self.simulations += subjects.shape[0]
         try:
-            asked = {"readings": readings_of(looks, before, self._output_index)} if looks else {}
+            asked: dict[str, Any] = (
+                {"readings": readings_of(looks, before, self._output_index)} if looks else {}
+            )
             solution = self._solve(
                 self.system.kernel, subjects, events, times, rtol=rtol, directions=directions, threads=1, **asked
             )  # fmt: skip
