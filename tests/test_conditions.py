@@ -19,7 +19,9 @@ from pkpd.symbolic.model import read_model
 
 EVERY = (*METHODS, "linear")
 
-pytestmark = pytest.mark.filterwarnings("ignore:.* is below zero, where the model has")  # a time or a level may be
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.* is below zero, where the model has"
+)  # a time or a level may be
 
 # ---- the time
 
