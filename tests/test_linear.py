@@ -79,5 +79,5 @@ def test_it_says_what_it_does_not_do():
     with pytest.raises(InputError, match="michaelis_menten is not linear in its states"):
         solve(nonlinear, nonlinear.VALUES, events(nonlinear), [1.0], method="linear")
     for options in ({"directions": ["CL"]}, {"roots": [("C", 1.0)]}, {"non_negative": True}):
-        with pytest.raises(InputError, match="goes without sensitivities, roots and non_negative"):
+        with pytest.raises(InputError, match="goes without sensitivities, roots, readings and non_negative"):
             solve(k, k.VALUES, events(k), [1.0], method="linear", **options)

@@ -75,6 +75,10 @@ def bits(solution):
     if solution.crossings is not None:
         names = ("times", "count", "time_above", "sensitivities")
         found |= {name: getattr(solution.crossings, name) for name in names}
+    if solution.readings is not None:
+        found |= {
+            f"read {name}": getattr(solution.readings, name) for name in ("values", "times", "sensitivities")
+        }
     return {name: None if value is None else (value.shape, value.tobytes()) for name, value in found.items()}
 
 
@@ -101,6 +105,11 @@ def test_solves_are_those_of_numba_bit_for_bit(problem, method, units, monkeypat
                     keep_states=True,
                     ranks=ranks if rtol == 1e-8 else None,
                     roots=[(k.STATES[0], 1.0)] if rtol == 1e-4 else (),
+                    readings=[
+                        (kind, k.OUTPUTS[0], 3.0, 50.0) for kind in ("max", "min", "area", "decline", "end")
+                    ]
+                    if rtol == 1e-4
+                    else (),
                 )
             )
             for rtol in (1e-4, 1e-8)

@@ -132,8 +132,6 @@ def with_looks(
     outputs: Array, s: Array, looks: Sequence[_data.Look], read: Any, columns: Mapping[str, int]
 ) -> tuple[Array, Array]:
     """Outputs (K, T, n_outputs) and sensitivities (..., D) with what was read behind the times: two lines to a look, its value and its time, in its output's column."""
-    if not looks:
-        return outputs, s
     patients, _, n_outputs = outputs.shape
     more, more_s = (
         np.zeros((patients, 2 * len(looks), n_outputs)),
@@ -534,9 +532,11 @@ class Objective:
         with self._counting:
             self.simulations += subjects.shape[0]
         try:
+            asked: dict[str, Any] = (
+                {"readings": readings_of(looks, before, self._output_index)} if looks else {}
+            )
             solution = self._solve(
-                self.system.kernel, subjects, events, times, rtol=rtol, directions=directions, threads=1,
-                readings=readings_of(looks, before, self._output_index),
+                self.system.kernel, subjects, events, times, rtol=rtol, directions=directions, threads=1, **asked
             )  # fmt: skip
         except InputError:
             raise
@@ -548,7 +548,8 @@ class Objective:
             raise BadPoint(f"{label}: {solution.failure(int(failed[0]))} {count}")
         outputs = np.asarray(solution.outputs)
         s = np.asarray(solution.sensitivities) if directions else np.zeros((*outputs.shape, 0))
-        outputs, s = with_looks(outputs, s, looks, solution.readings, self._output_index)
+        if looks:
+            outputs, s = with_looks(outputs, s, looks, solution.readings, self._output_index)
         if not np.all(np.isfinite(outputs)) or not np.all(np.isfinite(s)):
             raise BadPoint(f"{label}: an output is not finite")
         return outputs, s
