@@ -134,9 +134,7 @@ def takes(*, late: bool = False, **kinds: Kind) -> Callable[[Function], Function
                 return function(*arguments, **options)
             try:
                 return function(*arguments, **options)
-            except PkpdError:
-                raise
-            except (TypeError, ValueError, AttributeError, LookupError, OverflowError):
+            except (PkpdError, TypeError, ValueError, AttributeError, LookupError, OverflowError):
                 look(arguments, options)
                 raise
 
