@@ -292,6 +292,8 @@ def _check(
             raise InputError(
                 f"{name} stands in {records.file} and among the parameters: leave one of them out"
             )
+    if times is not None and times.ndim != 1:
+        raise InputError(f"output times are one list for all subjects, not an array of shape {times.shape}")
     if start is not None and not np.isfinite(start):
         raise InputError(f"the start must be a finite number, not {start!r}")
     for course in taken.courses:

@@ -13,6 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pkpd.dosing import Dose, EventTable, Part, Schedule
+from pkpd.dosing.schedule import LONG
 from pkpd.errors import ScheduleError
 
 
@@ -236,7 +237,10 @@ def test_parse_is_the_inverse_of_print(schedule: Schedule) -> None:
     again = Schedule.parse(str(schedule))
     assert again == schedule
     assert hash(again) == hash(schedule)
-    assert repr(schedule) == f"Schedule.parse({str(schedule)!r})"
+    short = f"Schedule.parse({str(schedule)!r})"
+    assert repr(schedule) == short or (
+        len(str(schedule)) > LONG and repr(schedule).startswith("<Schedule of ")
+    )
 
 
 TEXT_OF_WORDS = (
