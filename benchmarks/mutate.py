@@ -3,9 +3,9 @@
     python -m benchmarks.mutate                                 every module of TESTS, a sample of each
     python -m benchmarks.mutate pkpd/ode/roots.py --count 30 --seed 2
 
-A fault is one comparison, operator, number or condition changed. The tests of TESTS run over a copy of the checkout; a fault that they pass is printed as
-a survivor: either a test is missing, or the change makes no difference that anybody could see (``=`` behind it says so in ``benchmarks/README.md``).
-A run that takes five times as long as without a fault counts as noticed.
+A fault is one comparison, operator, number or condition changed. The tests of TESTS run over a copy of the checkout.
+A fault that they pass is printed as a survivor: either a test is missing, or the change makes no difference that
+anybody could see (``benchmarks/README.md`` says which). A run that takes five times as long as without a fault counts as noticed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TESTS: dict[str, str] = {
     "pkpd/ode/roots.py": "roots conditions",
     "pkpd/ode/watch.py": "conditions",
     "pkpd/ode/conditions.py": "conditions",
-    "pkpd/ode/lanes.py": "lanes conditions integrate",
+    "pkpd/ode/lanes.py": "lanes conditions integrate readings",
     "pkpd/ode/control.py": "integrate lanes",
     "pkpd/ode/linear.py": "linear conditions",
     "pkpd/ode/steady.py": "steady sensitivities",
@@ -43,17 +43,19 @@ TESTS: dict[str, str] = {
     "pkpd/solve/periodic.py": "steady events records",
     "pkpd/solve/directions.py": "sensitivities",
     "pkpd/dosing/intake.py": "records cohort",
-    "pkpd/endpoints/curve.py": "endpoints compare",
+    "pkpd/ode/readings.py": "readings",
+    "pkpd/solve/readings.py": "readings",
+    "pkpd/endpoints/asked.py": "endpoints extremes compare",
     "pkpd/endpoints/evaluate.py": "endpoints compare",
     "pkpd/endpoints/regimen.py": "endpoints compare dosing",
     "pkpd/likelihood.py": "likelihood fit",
-    "pkpd/fit/search.py": "fit",
-    "pkpd/fit/objective.py": "fit likelihood",
-    "pkpd/fit/posterior.py": "fit predict population",
-    "pkpd/predict.py": "predict report fit",
-    "pkpd/population.py": "population compare",
+    "pkpd/fit/search.py": "search fit",
+    "pkpd/fit/objective.py": "search fit windows likelihood",
+    "pkpd/fit/posterior.py": "fit predict population coverage",
+    "pkpd/predict.py": "predict coverage drawn_intervals report",
+    "pkpd/population.py": "population drawn_intervals compare",
     "pkpd/tolerability.py": "tolerability compare",
-    "pkpd/compare/comparison.py": "compare comparison_report",
+    "pkpd/compare/comparison.py": "compare coverage comparison_report",
 }
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {

@@ -253,7 +253,8 @@ class Kernel:
 
     def needed(self, columns: Sequence[int]) -> npt.NDArray[np.int64]:
         """Indices of the states that ``look`` reads, ascending."""
-        text = _look(self._modules[0], tuple(columns), self.n_outputs)
+        with native.compiling:
+            text = _look(self._modules[0], tuple(columns), self.n_outputs)
         return np.array(sorted({int(i) for i in re.findall(r"\by\[(\d+)\]", text)}), dtype=np.int64)
 
     def call(self, name: str, *arguments: npt.NDArray[np.float64] | float) -> None:

@@ -319,3 +319,18 @@ def test_ordinary_use_leaves_only_whole_files(kernel_cache):
         if path.suffix == ".o":
             stated, code = header_of(path.read_bytes())
             assert len(code) > 100 and stated["symbol"]
+
+
+def test_whoever_parses_python_waits_for_the_compiler(kernel_cache):
+    """In Python 3.11 two threads that parse at once disturb each other (python/cpython#106905)."""
+    from pkpd import kernel
+
+    k = kernel.load("michaelis_menten")
+    kernel._outputs.cache_clear()
+    done = threading.Event()
+    thread = threading.Thread(target=lambda: (k.needed((0,)), done.set()))
+    with native.compiling:
+        thread.start()
+        assert not done.wait(0.2)
+    thread.join()
+    assert done.is_set()

@@ -27,8 +27,8 @@ FORMAT = 2  # raise when the calling convention, the way of compiling or the fil
 LEVEL = 3  # of optimisation
 
 # One thread at a time: there is one linker, which must not be made twice (it takes its code with it when it goes); LLVM runs under a lock of llvmlite
-# anyway; and Python 3.11 counts the depth of the trees of all threads together (ast.parse: python/cpython#106905), which builders run into.
-_lock = threading.RLock()
+# anyway; and Python 3.11 counts the depth of the trees of all threads together (python/cpython#106905): whoever parses Python holds this too.
+compiling = threading.RLock()
 
 
 @cache
@@ -52,7 +52,7 @@ def address(folder: str | os.PathLike[str], name: str, key: str, build: Callable
     ``build`` returns the text of an LLVM module with that function under the name that it is given; it is called only when there is no file, by one
     thread at a time.
     """
-    with _lock:
+    with compiling:
         place = file(folder, name, key)
         try:
             header, _, code = place.read_bytes().partition(b"\n")
