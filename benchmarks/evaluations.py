@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from benchmarks import clock
 from benchmarks.peers import functions
 from benchmarks.problems import PROBLEMS, Problem
-from pkpd.errors import SolverError
+from pkpd.core.errors import SolverError
 from pkpd.ode.layout import METHODS
-from pkpd.solve import STATISTICS, solve
+from pkpd.solver import STATISTICS, solve
 
 Floats = NDArray[np.float64]
 CALLS = 2_000

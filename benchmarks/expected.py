@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pkpd.files import to_json
+from pkpd.core.files import to_json
 
 SLACK = 0.5
 RUN = ("machine", "run_time_s")  # of the provenance: says nothing about the estimates
@@ -21,7 +21,7 @@ def text(result: dict[str, Any]) -> str:
     """The file's text."""
     return "\n".join(
         [
-            f"# What the fit of this folder gave, and tests/test_expected.py holds. Written from result.json of `pkpd fit {result['name']}`",
+            f"# What the fit of this folder gave, and tests/inference/test_expected.py holds. Written from result.json of `pkpd fit {result['name']}`",
             "# by benchmarks/expected.py.",
             "",
             "[optimum]",

@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks import clock
 from benchmarks.problems import PROBLEMS
 from pkpd.ode.layout import METHODS
-from pkpd.solve import solve
+from pkpd.solver import solve
 
 DIRECTIONS = 15
 

@@ -37,25 +37,25 @@ TESTS: dict[str, str] = {
     "pkpd/ode/control.py": "integrate lanes",
     "pkpd/ode/linear.py": "linear conditions",
     "pkpd/ode/steady.py": "steady sensitivities",
-    "pkpd/symbolic/derive.py": "derive source conditions forward",
-    "pkpd/symbolic/forward.py": "forward sensitivities conditions",
-    "pkpd/solve/lowering.py": "events records steady cohort simulate interpolate",
-    "pkpd/solve/periodic.py": "steady events records",
-    "pkpd/solve/directions.py": "sensitivities",
+    "pkpd/model/derive.py": "derive source conditions forward",
+    "pkpd/model/forward.py": "forward sensitivities conditions",
+    "pkpd/solver/events.py": "events records steady cohort simulate interpolate",
+    "pkpd/solver/periodic.py": "steady events records",
+    "pkpd/solver/directions.py": "sensitivities",
     "pkpd/dosing/intake.py": "records cohort",
     "pkpd/ode/readings.py": "readings",
-    "pkpd/solve/readings.py": "readings",
-    "pkpd/endpoints/asked.py": "endpoints extremes compare",
-    "pkpd/endpoints/evaluate.py": "endpoints compare",
-    "pkpd/endpoints/regimen.py": "endpoints compare dosing",
-    "pkpd/likelihood.py": "likelihood fit",
-    "pkpd/fit/search.py": "search fit",
-    "pkpd/fit/objective.py": "search fit windows likelihood",
-    "pkpd/fit/posterior.py": "fit predict population coverage",
-    "pkpd/predict.py": "predict coverage drawn_intervals report",
-    "pkpd/population.py": "population drawn_intervals compare",
-    "pkpd/tolerability.py": "tolerability compare",
-    "pkpd/compare/comparison.py": "compare coverage comparison_report",
+    "pkpd/solver/readings.py": "readings",
+    "pkpd/decision/endpoints/asked.py": "endpoints extremes compare",
+    "pkpd/decision/endpoints/evaluate.py": "endpoints compare",
+    "pkpd/decision/endpoints/regimen.py": "endpoints compare dosing",
+    "pkpd/inference/summary/likelihood.py": "likelihood fit",
+    "pkpd/inference/search.py": "search fit",
+    "pkpd/inference/objective.py": "search fit windows likelihood",
+    "pkpd/inference/posterior.py": "fit predict population coverage",
+    "pkpd/inference/prediction.py": "predict coverage drawn_intervals report",
+    "pkpd/inference/population.py": "population drawn_intervals compare",
+    "pkpd/decision/tolerability.py": "tolerability compare",
+    "pkpd/decision/comparison/result.py": "compare coverage comparison_report",
 }
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
@@ -133,7 +133,7 @@ def planted(text: str, number: int) -> tuple[str, str]:
 
 def run(folder: Path, tests: str, limit: float | None) -> tuple[bool, float]:
     """Whether the tests pass, and how long they took."""
-    files = [f"tests/test_{name}.py" for name in tests.split()]
+    files = [str(next((folder / "tests").rglob(f"test_{name}.py"))) for name in tests.split()]
     started = time.perf_counter()
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", *files]
     environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}

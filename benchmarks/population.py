@@ -21,8 +21,8 @@ from benchmarks import clock, memory
 from benchmarks.peers import Task, installed
 from benchmarks.precision import TARGETS, WAY, seconds_at
 from benchmarks.problems import PROBLEMS, Problem
-from pkpd.simulate import population
-from pkpd.solve import solve
+from pkpd.simulation.profile import population
+from pkpd.solver import solve
 
 Floats = NDArray[np.float64]
 RTOL = 1e-6
@@ -61,7 +61,7 @@ MONTHS = """
 from time import perf_counter
 import numpy as np
 from pkpd.dosing import Schedule
-from pkpd.population import bands, virtual_subjects
+from pkpd.inference.population import bands, virtual_subjects
 outputs = ("il2", "treg_pct", "treg_count", "cd25_treg", "nk", "cd56bright", "ccl2")
 days = np.arange(561.0)
 times = np.sort(np.concatenate([24 * days, 24 * days + 4]))

@@ -22,9 +22,9 @@ from numpy.typing import ArrayLike, NDArray
 from benchmarks import clock
 from benchmarks.peers import Solver, Task, solvers
 from benchmarks.problems import PROBLEMS, QUICK, Problem
-from pkpd.errors import PkpdError
+from pkpd.core.errors import PkpdError
 from pkpd.ode.layout import METHODS
-from pkpd.solve import solve
+from pkpd.solver import solve
 
 Floats = NDArray[np.float64]
 TARGETS = (1e-4, 1e-6, 1e-8)

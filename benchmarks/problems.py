@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pkpd.dosing import EventTable, Schedule
-from pkpd.kernel import Kernel, load
-from pkpd.simulate import typical_values
-from pkpd.solve import solve
-from pkpd.symbolic.model import read_model
+from pkpd.model.check import read_model
+from pkpd.simulation.profile import typical_values
+from pkpd.solver import solve
+from pkpd.solver.kernel import Kernel, load
 
 Floats = NDArray[np.float64]
 TEST_SET = "Mazzia & Magherini, Test Set for Initial Value Problem Solvers, release 2.4 (2008)"

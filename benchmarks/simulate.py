@@ -13,9 +13,9 @@ from collections.abc import Callable
 import numpy as np
 
 from pkpd.dosing import Schedule
-from pkpd.kernel import load
-from pkpd.simulate import population, simulate, typical_values
-from pkpd.solve import solve
+from pkpd.simulation.profile import population, simulate, typical_values
+from pkpd.solver import solve
+from pkpd.solver.kernel import load
 
 SCHEDULE = "2 MIU sc daily x5 every 28 d x3"
 DAYS = 90

@@ -11,51 +11,88 @@ Every name below is loaded when it is first used: ``import pkpd`` itself costs a
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from pkpd.core import moved
+
 if TYPE_CHECKING:
-    from pkpd.cohort import simulate_records as simulate_records
-    from pkpd.compare import Scene as Scene
-    from pkpd.compare import compare as compare
+    from pkpd.core.errors import ConvergenceError as ConvergenceError
+    from pkpd.core.errors import InputError as InputError
+    from pkpd.core.errors import PkpdError as PkpdError
+    from pkpd.core.errors import SolverError as SolverError
+    from pkpd.core.library import fits as fits
+    from pkpd.core.library import models as models
+    from pkpd.decision.comparison import Arm as Arm
+    from pkpd.decision.comparison import Comparison as Comparison
+    from pkpd.decision.comparison import Scene as Scene
+    from pkpd.decision.comparison import compare as compare
+    from pkpd.decision.endpoints import Endpoint as Endpoint
+    from pkpd.decision.optimisation import optimise as optimise
+    from pkpd.dosing import EventTable as EventTable
     from pkpd.dosing import Schedule as Schedule
-    from pkpd.errors import ConvergenceError as ConvergenceError
-    from pkpd.errors import InputError as InputError
-    from pkpd.errors import PkpdError as PkpdError
-    from pkpd.errors import SolverError as SolverError
-    from pkpd.fit import fit as fit
-    from pkpd.kernel import load as load
-    from pkpd.library import fits as fits
-    from pkpd.library import models as models
-    from pkpd.report import write_report as write_report
-    from pkpd.simulate import simulate as simulate
+    from pkpd.inference import FitResult as FitResult
+    from pkpd.inference import fit as fit
+    from pkpd.inference.population import Population as Population
+    from pkpd.inference.population import virtual_subjects as virtual_subjects
+    from pkpd.inference.prediction import predict as predict
+    from pkpd.model.check import read_model as read_model
+    from pkpd.present.report import write_report as write_report
+    from pkpd.simulation.cohort import simulate_records as simulate_records
+    from pkpd.simulation.profile import Profile as Profile
+    from pkpd.simulation.profile import simulate as simulate
+    from pkpd.solver import Solution as Solution
+    from pkpd.solver import solve as solve
+    from pkpd.solver.kernel import Kernel as Kernel
+    from pkpd.solver.kernel import load as load
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "ConvergenceError": "pkpd.errors",
-    "InputError": "pkpd.errors",
-    "PkpdError": "pkpd.errors",
-    "Scene": "pkpd.compare",
+    "Arm": "pkpd.decision.comparison",
+    "Comparison": "pkpd.decision.comparison",
+    "ConvergenceError": "pkpd.core.errors",
+    "Endpoint": "pkpd.decision.endpoints",
+    "EventTable": "pkpd.dosing",
+    "FitResult": "pkpd.inference",
+    "InputError": "pkpd.core.errors",
+    "Kernel": "pkpd.solver.kernel",
+    "PkpdError": "pkpd.core.errors",
+    "Population": "pkpd.inference.population",
+    "Profile": "pkpd.simulation.profile",
+    "Scene": "pkpd.decision.comparison",
     "Schedule": "pkpd.dosing",
-    "SolverError": "pkpd.errors",
-    "compare": "pkpd.compare",
-    "fit": "pkpd.fit",
-    "fits": "pkpd.library",
-    "load": "pkpd.kernel",
-    "models": "pkpd.library",
-    "simulate": "pkpd.simulate",
-    "simulate_records": "pkpd.cohort",
-    "write_report": "pkpd.report",
+    "Solution": "pkpd.solver",
+    "SolverError": "pkpd.core.errors",
+    "compare": "pkpd.decision.comparison",
+    "fit": "pkpd.inference",
+    "fits": "pkpd.core.library",
+    "load": "pkpd.solver.kernel",
+    "models": "pkpd.core.library",
+    "optimise": "pkpd.decision.optimisation",
+    "predict": "pkpd.inference.prediction",
+    "read_model": "pkpd.model.check",
+    "simulate": "pkpd.simulation.profile",
+    "simulate_records": "pkpd.simulation.cohort",
+    "solve": "pkpd.solver",
+    "virtual_subjects": "pkpd.inference.population",
+    "write_report": "pkpd.present.report",
 }
 
 __all__ = [
+    "Arm",
+    "Comparison",
     "ConvergenceError",
+    "Endpoint",
+    "EventTable",
+    "FitResult",
     "InputError",
+    "Kernel",
     "PkpdError",
+    "Population",
+    "Profile",
     "Scene",
     "Schedule",
+    "Solution",
     "SolverError",
     "__version__",
     "compare",
@@ -63,35 +100,29 @@ __all__ = [
     "fits",
     "load",
     "models",
+    "optimise",
+    "predict",
+    "read_model",
     "simulate",
     "simulate_records",
+    "solve",
+    "virtual_subjects",
     "write_report",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'pkpd' has no attribute {name!r}; it has {', '.join(__all__)}")
-    value = getattr(importlib.import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
+    if name in _HOME:
+        value = getattr(importlib.import_module(_HOME[name]), name)
+        globals()[name] = value
+        return value
+    if name in moved.ROOMS:
+        raise AttributeError(moved.sentence(f"pkpd.{name}"))
+    raise AttributeError(f"module 'pkpd' has no attribute {name!r}; it has {', '.join(__all__)}")
 
 
 def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-class _Package(ModuleType):
-    """Keeps ``pkpd.simulate``, ``pkpd.compare`` and ``pkpd.fit`` the functions of that name.
-
-    The import system sets a submodule as an attribute of its package when it is first loaded, which would put the
-    module ``pkpd.simulate`` in the place of the function. ``from pkpd.simulate import Profile`` works as always.
-    """
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in _HOME and isinstance(value, ModuleType):
-            return
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
+moved.announce()

@@ -14,7 +14,7 @@ import mpmath
 import numpy as np
 from numpy.typing import NDArray
 
-from pkpd.symbolic.model import Model, read_model
+from pkpd.model.check import Model, read_model
 
 TAYLOR = "Taylor series of order 40 in 40 digits: reference/taylor.py"
 TEST_SET = "Mazzia & Magherini, Test Set for Initial Value Problem Solvers, release 2.4 (2008)"

@@ -6,10 +6,10 @@ import itertools
 import mpmath
 import numpy as np
 
-from pkpd import library
-from pkpd.symbolic import derive, source
-from pkpd.symbolic.model import Definition, Model, Output, Parameter, Route, State, dose_units, read_model
-from pkpd.symbolic.text import parse_expression
+from pkpd.core import library
+from pkpd.model import derive, source
+from pkpd.model.check import Definition, Model, Output, Parameter, Route, State, dose_units, read_model
+from pkpd.model.text import parse_expression
 
 
 def build(

@@ -5,11 +5,11 @@ import functools
 import numpy as np
 
 from pkpd.dosing import EventTable, Schedule
-from pkpd.kernel import Kernel, load
+from pkpd.model.check import read_model
 from pkpd.ode import layout
-from pkpd.simulate import typical_values
-from pkpd.solve import Solution, solve
-from pkpd.symbolic.model import read_model
+from pkpd.simulation.profile import typical_values
+from pkpd.solver import Solution, solve
+from pkpd.solver.kernel import Kernel, load
 
 METHODS = layout.METHODS
 SINGLE = (*layout.EXPLICIT_METHODS, *layout.STIFF_METHODS)  # without "auto", which is two of them

@@ -11,7 +11,7 @@ from benchmarks.figures import Figure, landings
 from benchmarks.peers.task import Task, extended, generated
 from benchmarks.precision import Curve, cross_check, envelope, own, ratios, reference, seconds_at
 from benchmarks.problems import PROBLEMS
-from pkpd.solve import solve
+from pkpd.solver import solve
 
 # --- times at equal error ---------------------------------------------------------------------------------------------
 

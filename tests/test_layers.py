@@ -1,224 +1,148 @@
-"""Imports go one way: this table says who may import whom, inside functions too, and which third-party library lives where."""
+"""Imports go one way: the table of docs/house.md says which room may import which, and where each library is at home."""
 
 import ast
+import re
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "pkpd"
-
-# module or folder: (row, ours it may import, third-party libraries besides numpy). A folder stands for all its files.
-# Ours must come from a lower row, or from the same folder: test_the_table_itself_goes_one_way.
-TABLE: dict[str, tuple[int, set[str], set[str]]] = {
-    "errors": (0, set(), set()),
-    "arguments": (1, {"errors"}, set()),
-    "files": (1, {"errors"}, set()),
-    "library": (1, {"errors"}, set()),
-    "outline": (1, set(), set()),
-    "sketch": (1, {"errors"}, set()),
-    "units": (1, {"errors"}, {"pint"}),
-    "symbolic": (2, {"errors", "units", "library"}, {"sympy"}),
-    "ode": (2, set(), {"numba", "llvmlite"}),
-    "dosing": (2, {"errors", "arguments", "units"}, set()),
-    "kernel": (
-        3,
-        {"errors", "arguments", "files", "library", "symbolic", "ode"},
-        {"llvmlite", "platformdirs"},
-    ),
-    "solve": (4, {"errors", "arguments", "kernel", "ode", "dosing"}, set()),
-    "simulate": (
-        5,
-        {"errors", "arguments", "units", "symbolic", "kernel", "ode", "dosing", "solve"},
-        {"pandas"},
-    ),
-    "data": (4, {"errors", "arguments", "units", "library", "dosing"}, set()),
-    "endpoints": (5, {"errors", "dosing"}, set()),
-    "adaptive": (6, {"errors", "arguments", "units", "dosing", "kernel", "ode", "solve", "endpoints"}, set()),
-    "cohort": (6, {"errors", "arguments", "kernel", "ode", "dosing", "solve", "simulate"}, {"pandas"}),
-    "likelihood": (5, {"errors", "data"}, set()),
-    "domain": (6, {"errors", "dosing", "data", "endpoints"}, set()),
-    "tolerability": (6, {"errors", "library", "dosing", "endpoints"}, set()),
-    "fit": (
-        6,
-        {
-            "errors",
-            "arguments",
-            "files",
-            "library",
-            "units",
-            "symbolic",
-            "ode",
-            "dosing",
-            "kernel",
-            "solve",
-            "simulate",
-        }
-        | {"data", "likelihood"},
-        {"scipy"},
-    ),
-    "population": (
-        7,
-        {"errors", "arguments", "library", "dosing", "kernel", "solve", "simulate", "sketch", "fit"},
-        set(),
-    ),
-    "predict": (
-        8,
-        {
-            "errors",
-            "arguments",
-            "library",
-            "units",
-            "symbolic",
-            "dosing",
-            "solve",
-            "simulate",
-            "data",
-            "likelihood",
-            "fit",
-        }
-        | {"population"},
-        {"scipy"},
-    ),
-    "compare": (
-        8,
-        {
-            "errors",
-            "arguments",
-            "files",
-            "dosing",
-            "kernel",
-            "solve",
-            "sketch",
-            "data",
-            "endpoints",
-            "tolerability",
-            "domain",
-            "fit",
-        }
-        | {"population", "adaptive"},
-        {"pandas", "scipy"},
-    ),
-    "optimise": (
-        9,
-        {"errors", "arguments", "files", "dosing", "solve", "endpoints", "tolerability", "compare"},
-        {"pandas", "pymoo"},
-    ),
-    "plot": (8, {"errors", "files", "outline"}, {"matplotlib"}),
-    "report": (
-        10,
-        {"errors", "arguments", "files", "library", "fit", "predict", "compare", "optimise", "plot"},
-        {"jinja2", "markupsafe"},
-    ),
-    "web": (
-        11,
-        {"errors", "outline", "dosing", "kernel", "data", "endpoints", "likelihood", "fit", "compare"},
-        {"starlette", "uvicorn"},
-    ),
-    "cli": (
-        12,
-        {"errors", "files", "units", "library", "symbolic", "dosing", "kernel", "ode", "simulate", "cohort"}
-        | {"fit", "compare", "optimise", "plot", "report", "web"},
-        {"typer", "rich"},
-    ),
-    "__main__": (13, {"cli"}, set()),
-    "__init__": (
-        13,
-        {"errors", "library", "dosing", "kernel", "simulate", "cohort", "fit", "compare", "report"},
-        set(),
-    ),
-}
-
-
-def home(module: str) -> str:
-    """The row of the table that a dotted module of ours belongs to: pkpd.ode.tsit5 -> ode."""
-    parts = module.split(".")
-    return parts[1] if len(parts) > 1 else "__init__"
-
-
-def imports(file: Path) -> list[tuple[int, str, str]]:
-    """(line, module, "top", "lazy" or "typing") of every import in a file, those inside functions included."""
-    tree = ast.parse(file.read_text(encoding="utf-8"), str(file))
-    typing_only = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
-        for inner in ast.walk(node)
-    }
-    lazy = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        for inner in ast.walk(node)
-    }
-    found = []
-    for node in ast.walk(tree):
-        names: list[str] = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            package = (
-                module_of(file).split(".")[: -node.level]
-                if file.name != "__init__.py"
-                else module_of(file).split(".")
-            )
-            module = ".".join([*(package if node.level else []), *([node.module] if node.module else [])])
-            names = [f"{module}.{alias.name}" if module == "pkpd" else module for alias in node.names]
-        kind = "typing" if id(node) in typing_only else "lazy" if id(node) in lazy else "top"
-        found += [(node.lineno, name, kind) for name in names]
-    return found
-
-
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "pkpd"
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if "_library" not in path.parts)
+
+
+class Room(NamedTuple):
+    """Rooms that may be imported, and where inside this room each library may be ("" : everywhere)."""
+
+    rooms: frozenset[str]
+    libraries: dict[str, str]
+
+
+def table() -> dict[str, Room]:
+    """The rooms of docs/house.md, in the order of its table."""
+    lines = (ROOT / "docs" / "house.md").read_text(encoding="utf-8").splitlines()
+    first = lines.index("| room | what is there | imports | libraries |") + 2
+    rooms: dict[str, Room] = {}
+    for line in lines[first:]:
+        if not line.startswith("|"):
+            break
+        name, _, imported, libraries = (cell.strip() for cell in line.strip("|").split("|"))
+        others = set(rooms) if imported == "all of them" else set(re.findall(r"\w+", imported))
+        homes = re.findall(r"(\w+)(?: \((\w+)\))?", libraries)
+        rooms[name.strip("`")] = Room(frozenset(others), dict(homes))
+    return rooms
+
+
+TABLE = table()
 
 
 def module_of(file: Path) -> str:
     parts = file.relative_to(PACKAGE).with_suffix("").parts
-    return ".".join(("pkpd", *parts)) if parts != ("__init__",) else "pkpd"
+    return ".".join(("pkpd", *(parts[:-1] if parts[-1] == "__init__" else parts)))
 
 
-@pytest.mark.parametrize("file", FILES, ids=[module_of(file) for file in FILES])
-def test_a_file_imports_only_what_its_row_allows(file):
-    here = home(module_of(file))
-    assert here in TABLE, f"{file.name} has no row in the table of tests/test_layers.py"
-    _, ours, libraries = TABLE[here]
+MODULES = {module_of(file) for file in FILES}
+
+
+def room_of(module: str) -> str:
+    """pkpd.ode.methods.tsit5 -> ode"""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+class Import(NamedTuple):
+    line: int
+    module: str
+    kind: str  # "top", "lazy" (inside a function) or "typing"
+
+
+def imports(file: Path) -> list[Import]:
+    """Every import of a file."""
+    tree = ast.parse(file.read_text(encoding="utf-8"), str(file))
+    inside: dict[str, set[int]] = {"typing": set(), "lazy": set()}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            inside["typing"] |= {id(inner) for inner in ast.walk(node)}
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            inside["lazy"] |= {id(inner) for inner in ast.walk(node)}
+    found = []
+    for node in ast.walk(tree):
+        kind = next((kind for kind, nodes in inside.items() if id(node) in nodes), "top")
+        if isinstance(node, ast.Import):
+            found += [Import(node.lineno, alias.name, kind) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module, f"{file}:{node.lineno}: imports are absolute"
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found += [
+                Import(node.lineno, name if name in MODULES else node.module, kind) for name in sorted(names)
+            ]
+    return found
+
+
+ROOM_FILES = [file for file in FILES if len(file.relative_to(PACKAGE).parts) > 1]
+
+
+def test_every_folder_of_the_package_is_a_room_of_the_table_and_nothing_stands_beside_them():
+    assert {file.relative_to(PACKAGE).parts[0] for file in ROOM_FILES} == set(TABLE)
+    assert {file.name for file in FILES if file not in ROOM_FILES} == {"__init__.py", "__main__.py"}
+
+
+def test_rooms_name_only_rooms_above_them():
+    above: set[str] = set()
+    for name, room in TABLE.items():
+        assert room.rooms <= above, f"{name} would import {', '.join(sorted(room.rooms - above))}"
+        above.add(name)
+
+
+@pytest.mark.parametrize("file", ROOM_FILES, ids=[module_of(file) for file in ROOM_FILES])
+def test_a_file_imports_only_what_its_room_allows(file):
+    here = module_of(file)
+    room = TABLE[room_of(here)]
     wrong = []
     for line, name, kind in imports(file):
         top = name.partition(".")[0]
-        if name == "pkpd.__version__":
-            continue  # a constant that stands in the package itself because people look for it there
+        if name == "pkpd":
+            continue  # the version, which stands there because people look for it there
         if top == "pkpd":
-            if home(name) not in ours | {here}:
-                wrong.append(f"{file.name}:{line}: {here} may not import {name}")
-        elif kind != "typing" and top not in sys.stdlib_module_names | libraries | {"numpy"}:
-            wrong.append(f"{file.name}:{line}: {here} may not import the library {top}")
+            if room_of(name) not in room.rooms | {room_of(here)}:
+                wrong.append(f"{file.name}:{line}: {room_of(here)} may not import {name}")
+        elif kind != "typing" and top not in sys.stdlib_module_names | {"numpy"}:
+            home = room.libraries.get(top)
+            if home is None or (home and home not in here.split(".")):
+                wrong.append(f"{file.name}:{line}: {here} may not import the library {top}")
     assert not wrong, "\n".join(wrong)
 
 
-def test_the_table_itself_goes_one_way():
-    for name, (row, ours, _) in TABLE.items():
-        for other in ours:
-            assert TABLE[other][0] < row, f"{name} (row {row}) would import {other} (row {TABLE[other][0]})"
+@pytest.mark.parametrize("room", TABLE)
+def test_within_a_room_no_two_files_import_each_other(room):
+    """Not even by a detour or in a function; what is for the type checker alone may."""
+    files = [file for file in ROOM_FILES if room_of(module_of(file)) == room]
+    graph = {
+        module_of(file): {
+            name for _, name, kind in imports(file) if room_of(name) == room and kind != "typing"
+        }
+        for file in files
+    }
+    try:
+        TopologicalSorter({name: others - {name} for name, others in graph.items()}).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle: {' -> '.join(error.args[1])}")
 
 
 @pytest.mark.parametrize(
     "library", ["pint", "sympy", "matplotlib", "jinja2", "typer", "starlette", "uvicorn", "pymoo"]
 )
 def test_each_of_these_libraries_has_one_home(library):
-    assert len([name for name, (_, _, libraries) in TABLE.items() if library in libraries]) == 1
+    assert len([name for name, room in TABLE.items() if library in room.libraries]) == 1
 
 
-@pytest.mark.parametrize("module", ["__init__", "cli", "errors", "library"])
+@pytest.mark.parametrize("module", ["pkpd", "pkpd.cli", "pkpd.core.errors", "pkpd.core.library"])
 def test_what_starts_first_imports_nothing_heavy_at_its_top(module):
-    files = (
-        [PACKAGE / f"{module}.py"] if (PACKAGE / f"{module}.py").exists() else (PACKAGE / module).glob("*.py")
-    )
-    top = {name for file in files for _, name, kind in imports(file) if kind == "top"}
+    (file,) = [file for file in FILES if module_of(file) == module]
+    top = {name for _, name, kind in imports(file) if kind == "top"}
     light = sys.stdlib_module_names | {"typer", "rich", "pkpd"}
     assert {name for name in top if name.partition(".")[0] not in light} == set()
-    assert {home(name) for name in top if name.startswith("pkpd")} <= {
-        "errors",
-        "library",
-        "__init__",
-        module,
-    }
+    assert {room_of(name) for name in top if name.startswith("pkpd")} <= {"core", room_of(module), ""}

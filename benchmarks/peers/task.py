@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.problems import Problem
-from pkpd.kernel import Kernel
+from pkpd.solver.kernel import Kernel
 
 Floats = NDArray[np.float64]
 Solver = Callable[[float, Floats], Floats]  # (rtol, atol (n_states,)) -> states (n_times, n_states)

@@ -39,17 +39,17 @@ from pkpd.cli.terminal import overrides as _overrides
 from pkpd.cli.terminal import plain as _plain
 from pkpd.cli.terminal import print_json as _print_json
 from pkpd.cli.terminal import table as _table
-from pkpd.errors import InputError, PkpdError
+from pkpd.core.errors import InputError, PkpdError
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
     from pkpd.dosing.records import Records
-    from pkpd.fit import FitResult
-    from pkpd.kernel import Kernel
-    from pkpd.simulate import Profile
-    from pkpd.symbolic.model import Model
+    from pkpd.inference import FitResult
+    from pkpd.model.check import Model
+    from pkpd.simulation.profile import Profile
+    from pkpd.solver.kernel import Kernel
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -129,7 +129,7 @@ def models(json: JsonOption = False) -> None:
       pkpd models
       pkpd models --json
     """
-    from pkpd import library
+    from pkpd.core import library
 
     titles = {name: _title(library.read_model_text(name)[0]) for name in library.models()}
     if json:
@@ -178,20 +178,20 @@ def show(
     if latex + source + json > 1:
         raise InputError("choose one of --latex, --source and --json")
     if source:
-        from pkpd.kernel import load
+        from pkpd.solver.kernel import load
 
         typer.echo(load(model).source, nl=False)
         return
-    from pkpd import library
-    from pkpd.symbolic.model import read_model
+    from pkpd.core import library
+    from pkpd.model.check import read_model
 
     checked = read_model(*library.read_model_text(model))
     if latex:
-        from pkpd.symbolic.latex import model_latex
+        from pkpd.model.latex import model_latex
 
         typer.echo(model_latex(checked))
         return
-    from pkpd.symbolic.derive import derive
+    from pkpd.model.derive import derive
 
     with _Work("deriving"):
         derived = derive(checked)
@@ -205,7 +205,7 @@ def show(
 
 
 def _model_facts(model: Model) -> dict[str, Any]:
-    from pkpd.symbolic.text import expression_text
+    from pkpd.model.text import expression_text
 
     def text(tree: Any) -> str | None:
         return tree if tree is None or isinstance(tree, str) else expression_text(tree)
@@ -440,7 +440,7 @@ def simulate(
     The profile is a table with a row per subject and time and a column per output. [italic]none[/] is placebo. A data file has doses and observations
     of several subjects in the columns of NONMEM or Monolix (ID, TIME, AMT, RATE, II, ADDL, SS, EVID, ...).
     """
-    from pkpd.files import check_target
+    from pkpd.core.files import check_target
 
     # what could fail cheaply fails before anything is computed
     if output is not None:
@@ -471,7 +471,7 @@ def simulate(
     records = read_records(schedule) if from_file else None
     doses = Schedule.none() if from_file else Schedule.parse(schedule)
     with _Work(f"reading and compiling {model} (once: it is cached)", quiet):
-        from pkpd.kernel import load
+        from pkpd.solver.kernel import load
 
         kernel = load(model)
     parameters = _overrides(set_ or [], kernel)
@@ -520,7 +520,7 @@ def simulate(
     grid = _times(times, until, every, doses, kernel.TIME_UNIT, 800 if subjects <= 100 else 400)
     _check_size(subjects, len(grid), len(kernel.OUTPUTS))
 
-    from pkpd.simulate import simulate as run
+    from pkpd.simulation.profile import simulate as run
 
     started = time.perf_counter()
     what = f"simulating {subjects} subject{'s' * (subjects > 1)}"
@@ -546,8 +546,8 @@ def simulate(
     if plot is not None:
         import numpy as np
 
-        from pkpd.plot import profile_figure, save
-        from pkpd.simulate import peaks_and_troughs
+        from pkpd.present.plot import profile_figure, save
+        from pkpd.simulation.profile import peaks_and_troughs
 
         drawn, picture = shown or _changing(profile), profile
         moments = np.union1d(
@@ -571,7 +571,7 @@ def simulate(
             typer.echo(f"{key}: {value}", err=True)
     failed = profile.status.nonzero()[0]
     if failed.size:
-        from pkpd.errors import SolverError
+        from pkpd.core.errors import SolverError
         from pkpd.ode.status import sentence
 
         raise SolverError(
@@ -594,7 +594,7 @@ def _simulate_records(
     stats: bool,
 ) -> None:
     """The rest of ``simulate`` for a data file."""
-    from pkpd.cohort import simulate_records
+    from pkpd.simulation.cohort import simulate_records
 
     n = len(records.subjects)
     _check_size(n, 0 if times is None else len(times), len(kernel.OUTPUTS))
@@ -640,7 +640,7 @@ def _simulate_records(
         for key, value in profile.statistics.items():
             typer.echo(f"{key}: {value}", err=True)
     if profile.failures:
-        from pkpd.errors import SolverError
+        from pkpd.core.errors import SolverError
 
         raise SolverError(
             f"{len(profile.failures)} of {n} subjects could not be integrated and are empty in the results; {profile.failures[0]}"
@@ -771,7 +771,7 @@ def _write_table(frame: pd.DataFrame, summary: Callable[[], dict[str, Any]], pat
     """The tidy table, whole or not at all."""
     import csv
 
-    from pkpd.files import replacing, to_json
+    from pkpd.core.files import replacing, to_json
 
     with replacing(path) as temporary:
         match path.suffix.lower():
@@ -956,15 +956,15 @@ def fit(
     The report is one HTML file that opens anywhere, with its figures and result.json beside it. Exit code 5 means that the search
     did not converge; the report is written all the same and says so.
     """
-    from pkpd.fit import read_fit
-    from pkpd.report import check_report_folder
+    from pkpd.inference import read_fit
+    from pkpd.present.report import check_report_folder
 
     spec = read_fit(name)
     folder = output or Path("results") / spec.name
     check_report_folder(folder)
 
-    from pkpd.fit import fit as run
-    from pkpd.report import write_report
+    from pkpd.inference import fit as run
+    from pkpd.present.report import write_report
 
     with _Work(f"reading {spec.name}", quiet) as work:
         result = run(
@@ -999,7 +999,7 @@ def fit(
     if result.interrupted:
         raise typer.Exit(130)
     if not result.converged:
-        from pkpd.errors import ConvergenceError
+        from pkpd.core.errors import ConvergenceError
 
         raise ConvergenceError(
             f"the search did not converge ({result.message}); the report says where it stopped"
@@ -1051,7 +1051,7 @@ def report(
       pkpd report results/low_dose_il2
       pkpd report results/low_dose_il2/result.json -o elsewhere
     """
-    from pkpd.report import check_report_folder, read_report, write_report
+    from pkpd.present.report import check_report_folder, read_report, write_report
 
     if not path.exists():
         raise InputError(f"there is no {path}; a fit writes its result to results/FIT")
@@ -1059,7 +1059,7 @@ def report(
     home = path if path.is_dir() else path.parent
     folder = output or home
     check_report_folder(folder)
-    from pkpd.fit import read_fit
+    from pkpd.inference import read_fit
 
     try:
         spec = read_fit(Path(home))

@@ -33,10 +33,10 @@ from pkpd.cli.terminal import (
     plain,
     print_json,
 )
-from pkpd.errors import InputError
+from pkpd.core.errors import InputError
 
 if TYPE_CHECKING:
-    from pkpd.compare import Comparison, Row
+    from pkpd.decision.comparison import Comparison, Row
 
 FILES = ("comparison.csv", "comparison.json", "report.html")
 """What a folder gets."""
@@ -87,8 +87,8 @@ def compare(
     # what could fail cheaply fails before anything is computed
     if output is not None:
         check_output(output)
-    from pkpd.compare import compare as run
-    from pkpd.compare.schedules import read_schedules
+    from pkpd.decision.comparison import compare as run
+    from pkpd.decision.comparison.schedules import read_schedules
 
     named = read_schedules(schedules)
     scene = scene_of(fit, subjects, draws, seed, vary, study, set_, responders, until, jobs, quiet)
@@ -146,7 +146,7 @@ def _command(schedules: list[str], options: dict[str, Any]) -> str:
 
 
 def _write(comparison: Comparison, output: Path, command: str) -> None:
-    from pkpd.report.comparison import write_comparison_report
+    from pkpd.present.report.comparison import write_comparison_report
 
     if output.suffix and not output.is_dir():
         targets = [output]
@@ -170,7 +170,7 @@ def show(comparison: Comparison, *, everything: bool = True) -> None:
     """Print a comparison: what is compared, the table, warnings, and how to read it."""
     from rich.text import Text
 
-    from pkpd.compare import letters
+    from pkpd.decision.comparison import letters
 
     out = console()
     whole = not out.is_terminal  # lines, for programs and files
@@ -211,7 +211,7 @@ def _lines(comparison: Comparison, marks: list[str], width: float) -> tuple[list
 
     Where it is still wider than ``width``, it goes without what the parameters alone do; whether it does is the second value.
     """
-    from pkpd.report.numbers import shares, unit
+    from pkpd.present.report.numbers import shares, unit
 
     several = len(comparison.arms) > 1
     heads = [
@@ -262,7 +262,7 @@ def _lines(comparison: Comparison, marks: list[str], width: float) -> tuple[list
 
 
 def _cell(middle: float, low: float, high: float, absent: str = "", sign: bool = False) -> str:
-    from pkpd.report.numbers import finite_or_word as word
+    from pkpd.present.report.numbers import finite_or_word as word
 
     if math.isnan(middle):
         return absent
@@ -271,7 +271,7 @@ def _cell(middle: float, low: float, high: float, absent: str = "", sign: bool =
 
 
 def _span(low: float, high: float) -> str:
-    from pkpd.report.numbers import finite_or_word as word
+    from pkpd.present.report.numbers import finite_or_word as word
 
     ends = [word(low), word(high)]
     return "" if ends[0] == ends[1] else " to ".join(ends)

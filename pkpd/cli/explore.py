@@ -40,7 +40,7 @@ def explore(
     Everything is computed here and nothing is sent anywhere. Ctrl-C ends it.
     """
     with Work("preparing the page (compiles the model once: it is cached)"):
-        from pkpd.web import Site
+        from pkpd.present.web import Site
 
         site = Site(fit, subjects=subjects, host=host, port=port)
 

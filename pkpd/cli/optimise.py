@@ -34,7 +34,7 @@ from pkpd.cli.terminal import (
 )
 
 if TYPE_CHECKING:
-    from pkpd.optimise import Choice, Front
+    from pkpd.decision.optimisation import Choice, Front
 
 ENDINGS = (".csv", ".json", ".html")
 FILES = ("front.csv", "front.json", "report.html")
@@ -115,8 +115,8 @@ def optimise(
     Constraints are parted by "," or given one by one. Ctrl-C ends the search with what was found until then.
     """
     # what could fail cheaply fails before anything is computed
-    from pkpd.optimise import Space
-    from pkpd.optimise import optimise as run
+    from pkpd.decision.optimisation import Space
+    from pkpd.decision.optimisation import optimise as run
 
     given_options = dict(locals())
     if output is not None:
@@ -161,7 +161,7 @@ def command(options: dict[str, Any]) -> str:
 
 
 def _write(front: Front, output: Path, line: str) -> None:
-    from pkpd.report.front import write_front_report
+    from pkpd.present.report.front import write_front_report
 
     if output.suffix and not output.is_dir():
         targets = [output]
@@ -208,7 +208,7 @@ def show(front: Front) -> None:
 
 def _lines(front: Front) -> list[str]:
     """The table as lines: a block for each schedule, with its name, medians, intervals and probabilities."""
-    from pkpd.report.numbers import unit
+    from pkpd.present.report.numbers import unit
 
     arrows = {objective.endpoint: "↑" if objective.sign > 0 else "↓" for objective in front.objectives}
     heads = [
@@ -233,7 +233,7 @@ def _lines(front: Front) -> list[str]:
 
 def _cells(front: Front, choice: Choice) -> list[list[str]]:
     """Medians, intervals and probabilities, in the columns of the table."""
-    from pkpd.report.numbers import finite_or_word as word
+    from pkpd.present.report.numbers import finite_or_word as word
 
     medians, spans, chances = [], [], []
     for endpoint in front.endpoints:

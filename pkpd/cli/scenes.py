@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pkpd.cli.terminal import Work, in_time_unit, overrides
-from pkpd.errors import InputError
+from pkpd.core.errors import InputError
 
 if TYPE_CHECKING:
-    from pkpd.compare import Scene
+    from pkpd.decision.comparison import Scene
 
 ENDINGS = (".csv", ".json", ".html")
 
@@ -72,9 +72,9 @@ def scene_of(
     quiet: bool,
 ) -> Scene:
     """The scene that the options describe; ``given`` are those of --set."""
-    from pkpd.compare import Scene
-    from pkpd.fit import read_fit
-    from pkpd.kernel import load
+    from pkpd.decision.comparison import Scene
+    from pkpd.inference import read_fit
+    from pkpd.solver.kernel import load
 
     until_days = None if until is None else in_time_unit(until, "d", "--until")
     if until_days == 0:
@@ -102,7 +102,7 @@ def scene_of(
 
 def check_output(output: Path) -> None:
     """Raise ``InputError`` unless this file, or the files of this folder, could be written."""
-    from pkpd.files import check_folder, check_target
+    from pkpd.core.files import check_folder, check_target
 
     if output.is_dir():
         check_folder(output)

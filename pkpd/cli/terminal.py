@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from pkpd.errors import InputError, PkpdError
+from pkpd.core.errors import InputError, PkpdError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,7 +58,7 @@ def check_known(name: str, known: Sequence[str], option: str, what: str) -> None
 
 def overrides(given: list[str], kernel: Any) -> dict[str, float]:
     """``["CL = 80 mL/min"]`` -> ``{"CL": 4.8}``, in the model's units."""
-    from pkpd.simulate import value_of
+    from pkpd.simulation.profile import value_of
 
     names = list(kernel.PARAMETERS)
     values: dict[str, float] = {}
@@ -79,7 +79,7 @@ def overrides(given: list[str], kernel: Any) -> dict[str, float]:
 
 
 def in_time_unit(text: str, time_unit: str, option: str, *, negative: bool = False) -> float:
-    from pkpd import units
+    from pkpd.core import units
 
     try:
         value, unit = units.quantity(text)
@@ -123,7 +123,7 @@ def plain(text: str) -> str:
 def print_json(value: Any) -> None:
     import sys
 
-    from pkpd.files import to_json
+    from pkpd.core.files import to_json
 
     text = to_json(value)
     try:

@@ -58,7 +58,7 @@ def sections(lines: Sequence[Record], times: Sequence[float], columns: Sequence[
 
 
 class Order:
-    """Where the lines of one subject stand among the events of their instants, as ranks of a solve: see ``pkpd.solve.solve``.
+    """Where the lines of one subject stand among the events of their instants, as ranks of a solve: see ``pkpd.solver.solve``.
 
     times : of the lines; events, lines : of every event of the table its time, and the line that it is from, both in the table's order.
     """
@@ -160,7 +160,7 @@ def read_covariates(
 
 
 def changes(varying: Sequence[Varying], rule: str, order: Order, parts: Sequence[int]) -> tuple[Change, ...]:
-    """Every change by locf or nocb, by time and rank, as ``pkpd.solve.solve`` takes them; parts : as of ``read_covariates``."""
+    """Every change by locf or nocb, by time and rank, as ``pkpd.solver.solve`` takes them; parts : as of ``read_covariates``."""
     found: list[Change] = []
     for one in varying:
         for (start, old), (end, new) in pairwise(zip(one.lines, one.values.tolist(), strict=True)):

@@ -10,17 +10,14 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pkpd.core.errors import ScheduleError
+from pkpd.dosing.parts import Part
 from pkpd.dosing.quantities import decimal_text, units_per_day
 from pkpd.dosing.words import suggest
-from pkpd.errors import ScheduleError
-
-if TYPE_CHECKING:
-    from pkpd.dosing.schedule import Part
 
 # what a dose per body size needs in the model: its name and a line that declares it
 _SIZES = {"m2": ("body surface area", "BSA = 1.9 [m^2]"), "kg": ("body weight", "weight = 70 [kg]")}

@@ -14,6 +14,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from pkpd.core.errors import InputError, ScheduleError
 from pkpd.dosing.covariates import RULES, Change, Order, Varying, changes, read_covariates, sections
 from pkpd.dosing.events import (
     DOSE,
@@ -31,7 +32,6 @@ from pkpd.dosing.records import OBSERVATION, RESET_AND_DOSE, Record, Records, Su
 from pkpd.dosing.records import REPLACE as REPLACEMENT
 from pkpd.dosing.records import RESET as RESETTING
 from pkpd.dosing.words import suggest
-from pkpd.errors import InputError, ScheduleError
 
 Floats = NDArray[np.float64]
 
@@ -43,7 +43,7 @@ class Observations:
     """Lines of EVID 0, in their order; all arrays (n_observations,).
 
     Attributes:
-        time: in the model's time unit; rank: place among the events of the instant, as ``pkpd.solve.solve`` takes it: what a line says is so before
+        time: in the model's time unit; rank: place among the events of the instant, as ``pkpd.solver.solve`` takes it: what a line says is so before
             whatever stands below it.
         value: DV as written, nan where missing; missing: MDV; censored: CENS; limit: LIMIT; line: in the file; value_id: DVID.
     """
@@ -67,7 +67,7 @@ class Course:
         events: doses, resets, replacements and steady states, additional doses among them.
         observations: the lines of EVID 0; order: where they and other outputs stand among the events.
         baseline: the first value of every covariate.
-        changes: (time, name, value, rank), ascending: later values of those that vary, by the rules locf and nocb, as ``pkpd.solve.solve`` takes them.
+        changes: (time, name, value, rank), ascending: later values of those that vary, by the rules locf and nocb, as ``pkpd.solver.solve`` takes them.
         knots: name -> (times, values), each (n_knots,), times increasing: those that vary, by the rule linear.
     """
 

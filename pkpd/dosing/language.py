@@ -54,13 +54,14 @@ What the words mean:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import NoReturn
 
-from pkpd.dosing.events import PartError
+from pkpd.core.errors import ScheduleError
+from pkpd.dosing.parts import AT_START, Part, Written, last_of
 from pkpd.dosing.quantities import (
     DOSE_UNIT_SPELLINGS,
     DOSE_UNITS,
@@ -78,7 +79,6 @@ from pkpd.dosing.quantities import (
     time_texts,
     with_size,
 )
-from pkpd.dosing.schedule import AT_START, Part, Schedule, Written, last_of
 from pkpd.dosing.words import (
     COMMON_ROUTES,
     COUNTED_WORDS,
@@ -97,24 +97,17 @@ from pkpd.dosing.words import (
     check_route,
     suggest,
 )
-from pkpd.errors import ScheduleError
-
-
-def read_schedule(text: str, file: str) -> Schedule:
-    """See `Schedule.parse`."""
-    return Parser(text, file).schedule()
-
 
 # --- writing ------------------------------------------------------------------------------------------------
 
 
-def schedule_text(schedule: Schedule) -> str:
-    """The schedule as it is read back; see ``str(schedule)``."""
+def courses_text(parts: Sequence[Part]) -> str:
+    """The courses of a schedule as they are read back; see ``str(schedule)``."""
     words: list[str] = []
-    for i, part in enumerate(schedule.parts):
+    for i, part in enumerate(parts):
         if i:
             words.append(part.joined)
-        if part.joined == "and" or not part.same_dose(schedule.parts[i - 1]):
+        if part.joined == "and" or not part.same_dose(parts[i - 1]):
             words.append(_dose_text(part))
         words.append(_timing_text(part))
     return " ".join(words) or "none"
@@ -274,13 +267,14 @@ class Parser:
 
     # -- grammar
 
-    def schedule(self) -> Schedule:
+    def courses(self) -> tuple[tuple[Part, ...], Written]:
+        """The courses of a schedule, none for placebo, and where each stands."""
         begins = "a dose with its unit, such as 1 MIU; none; placebo"
         if self.token.word in ("none", "placebo"):
             self.take()
             if not self.ended:
                 self.unexpected("the end of the schedule", what='"none" and "placebo" stand alone')
-            return Schedule()
+            return (), Written(self.text, self.file)
         if self.token.kind == "end":
             self.unexpected(begins)
         parts: list[Part] = []
@@ -303,12 +297,7 @@ class Parser:
                     "then, and, every <time> xN (repeat the course), from day N, after <time>, the end",
                     ("then", "and", "from", "after", "every", "weekly", "daily"),
                 )
-        try:
-            return Schedule(tuple(parts), Written(self.text, self.file, tuple(places)))
-        except PartError as error:
-            raise self.error(str(error), *places[error.part]) from None
-        except ScheduleError as error:
-            raise self.error(str(error), places[0][0], places[-1][1]) from None
+        return tuple(parts), Written(self.text, self.file, tuple(places))
 
     def course(self, joined: str, before: Part | None) -> Part:
         first = self.token

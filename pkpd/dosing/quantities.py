@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from pkpd.errors import ScheduleError
+from pkpd.core.errors import ScheduleError
 
 Number = int | float | str | Decimal | Fraction
 

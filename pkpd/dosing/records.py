@@ -24,7 +24,7 @@ A reset, and a dose with SS 1, cancel the additional doses of earlier lines that
 An additional dose has the covariates of its own time. Lines of one time happen in their order, each with its own covariates.
 
 Every other column is a covariate where the model has a parameter of that name, and otherwise is reported as unused. A file is read whole or not at all:
-every line that is wrong is named in one error. Separators, comments and encoding: `pkpd.dosing.csvfile`. What needs a model: `pkpd.dosing.intake`.
+every line that is wrong is named in one error. Separators, comments and encoding: `pkpd.core.tables`. What needs a model: `pkpd.dosing.intake`.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 
-from pkpd.arguments import PATH, TEXT, of, takes
-from pkpd.dosing.csvfile import Line, Problems, Table, parse_table, read_table
+from pkpd.core.arguments import PATH, TEXT, of, takes
+from pkpd.core.errors import DataError, ScheduleError
+from pkpd.core.tables import Line, Problems, Table, parse_table, read_table
 from pkpd.dosing.quantities import MAX_DOSES, exact_number, split_unit
-from pkpd.errors import DataError, ScheduleError
 
 # what a column is -> how its header may be written, lower case and without spaces, dots, hyphens and underscores
 ROLES: dict[str, tuple[str, ...]] = {

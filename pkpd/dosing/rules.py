@@ -36,8 +36,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from pkpd import units
+from pkpd.core import units
+from pkpd.core.errors import ScheduleError
 from pkpd.dosing.language import Parser, Token
+from pkpd.dosing.parts import Written
 from pkpd.dosing.quantities import (
     DOSE_UNITS,
     Number,
@@ -49,9 +51,8 @@ from pkpd.dosing.quantities import (
     time_text,
     with_size,
 )
-from pkpd.dosing.schedule import Schedule, Written
+from pkpd.dosing.schedule import Schedule
 from pkpd.dosing.words import suggest
-from pkpd.errors import ScheduleError
 
 ACTIONS = ("stop", "hold", "reduce", "raise")
 """In the order in which they go before each other."""
@@ -217,7 +218,7 @@ def _check_percent(action: str, percent: Fraction) -> None:
 class AdaptiveSchedule:
     """A schedule as planned, and the rules by which its doses change; see the top of this file.
 
-    It is no `Schedule`: which doses a subject is given is known only once they are simulated (`pkpd.adaptive`).
+    It is no `Schedule`: which doses a subject is given is known only once they are simulated (`pkpd.decision.adaptive`).
 
     Attributes:
         schedule: the doses as planned.
@@ -378,7 +379,7 @@ class _RuleParser(Parser):
         return super().ended or self.token.text == ";"
 
     def adaptive(self) -> AdaptiveSchedule:
-        schedule = self.schedule()
+        schedule = Schedule.of(*self.courses())
         first = self.token
         if first.kind == "end":
             self.unexpected("; and a rule", what="no rule follows the schedule")

@@ -6,8 +6,8 @@ import difflib
 import re
 from collections.abc import Iterable
 
+from pkpd.core.errors import ScheduleError
 from pkpd.dosing.quantities import DOSE_UNIT_SPELLINGS, DOSE_UNITS, TIME_WORDS
-from pkpd.errors import ScheduleError
 
 COMMON_ROUTES = ("sc", "iv", "im", "po", "oral")
 NUMBER_WORDS = {

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .layout import LANES
+from pkpd.ode.layout import LANES
 
 INTEGER, DOUBLE = "int64", "double"
 INTEGERS, DOUBLES = "int64*", "double*"

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from math import inf
 
-from .call import call3, inner
-from .control import resolution
-from .layout import CONDITIONS, N_PARAMS, N_TIMERS, N_WATCHED
+from pkpd.ode.call import call3, inner
+from pkpd.ode.control import resolution
+from pkpd.ode.layout import CONDITIONS, N_PARAMS, N_TIMERS, N_WATCHED
 
 
 @inner

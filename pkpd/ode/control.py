@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from math import inf
 
-from .call import inner, larger, smaller
-from .vectormath import exponential, logarithm
+from pkpd.ode.call import inner, larger, smaller
+from pkpd.ode.vectormath import exponential, logarithm
 
 AUTO_FLOOR = 1e-4  # fraction of a state's largest value that counts as its scale
 CROSS_FLOOR = 1e-12  # the same across states, for states that have been zero so far

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from math import inf, isnan, nan
 
-from .call import (
+from pkpd.ode.call import (
     DOUBLES,
     INTEGER,
     INTEGERS,
@@ -23,21 +23,21 @@ from .call import (
     status11,
     status7,
 )
-from .control import SHORTEST, resolution
-from .march import emit
-from .roots import hand_over, look_out
-from .layout import (
+from pkpd.ode.control import SHORTEST, resolution
+from pkpd.ode.march import emit
+from pkpd.ode.roots import hand_over, look_out
+from pkpd.ode.layout import (
     ABOVE, ADD, ARRIVE, AT_TARGETS, BOLUS, BY_STIFF, CANCELLED, CHANGE, CLOCK, CONDITION, CONDITIONS, CONDITION_TANGENT, CONSTANTS, CURSOR, DOSE, EVENT, EVENTS,
     EVENT_TANGENT, EXPLICIT, EXPLICIT_ONLY, FIRST_SWITCH, HAND_IN, HEADER, H_NEXT, INFUSING, INFUSION_END, INFUSION_START, INITIAL, INITIAL_TANGENT,
     LARGEST_ERROR, LARGEST_SAMPLE, LAST_SWITCH, LEAVE, METHOD, METHOD_USED, NEXT_EVENT, N_TIMERS, N_COUNTS, N_DIRECTIONS, N_DOSES, N_EVENTS, N_OWN, N_PARAMS,
     N_PREPARED, N_ROOTS, N_STATES, N_STEADY, N_TIMES, N_WATCHED, OBSERVE, QUANTITIES, REACHED, READINGS, READY, REPLACE, REST, ROOT, ROSENBROCK, ROUTES, SEGMENTS, SET, SETTING, START,
     STIFF_ONLY, SWITCHED, SWITCHES, T, T1, WIDE, WIDTH,
 )  # fmt: skip
-from .conditions import held, hold
-from .places import found_size, watched
-from .tangent import moving, own_tangents
-from .vectors import clear
-from .status import BAD_DOSE, CHANGED, GO_ON, NOT_FINITE, NOT_STIFF, STIFF, SUCCESS
+from pkpd.ode.conditions import held, hold
+from pkpd.ode.places import found_size, watched
+from pkpd.ode.tangent import moving, own_tangents
+from pkpd.ode.vectors import clear
+from pkpd.ode.status import BAD_DOSE, CHANGED, GO_ON, NOT_FINITE, NOT_STIFF, STIFF, SUCCESS
 
 
 @inner

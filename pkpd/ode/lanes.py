@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from math import inf, nan
 
-from . import explicit as explicit_methods
-from . import rosenbrock as rosenbrock_methods
-from .call import (
+from pkpd.ode.methods import explicit as explicit_methods
+from pkpd.ode.methods import rosenbrock as rosenbrock_methods
+from pkpd.ode.call import (
     anywhere,
     bound,
     bounded,
@@ -32,19 +32,31 @@ from .call import (
     status7,
     unrolled,
 )
-from .control import (
+from pkpd.ode.control import (
     CALM, CALM_AFTER, FORGET_AFTER, FORGOTTEN, STIFF_AFTER, AUTO_FLOOR, CROSS_FLOOR, HARDLY, TINY, cut_factor, level, resolution, step_factor,
 )  # fmt: skip
-from .integrate import SUBJECTS, begin, breakpoint, prepare, reach, switch
-from .layout import (
+from pkpd.ode.integrate import SUBJECTS, begin, breakpoint, prepare, reach, switch
+from pkpd.ode.layout import (
     ACCUMULATORS, AREA, AREA_ABOVE, AT_CLOSE, AT_DIAGONAL, AUTO, AUTOMATIC, BY_STIFF, CALM_STEPS, CURSOR, DECLINE, EXPLICIT_READINGS, FACTORISATIONS, FACTOR_WIDE, FLAGGED_ONLY, FROM, H, HALVINGS, H_MAX, H_NEXT, INFUSING, JACOBIANS, JACOBIAN_WIDE, KIND, LANES, LARGEST_ERROR, LEVELS_MOST, LOOK_WIDE, MAXIMUM, MAX_STEPS, METHOD, MINIMUM, N_CLOCKS, N_CONTROL, N_COUNTS, N_JACOBIAN, N_LU, N_OWN, N_PARAMS, N_PREPARED, N_STAGES, N_STATES, N_TIMES, N_WANTED, OFFSET, PARAMETER, QUANTITIES, QUANTITY, REACHED, READINGS, READY, RECORD, REJECTED, RHS_CALLS, RHS_WIDE, ROSENBROCK_READINGS,
     RTOL, SEGMENT, SEGMENTS, SOLVE_WIDE, STEPS, STIFF_STEPS, T, T1, SPENT_ABOVE, WANTED_COLUMN, WANTED_STATES, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
-from .march import blame, emit, enter
-from .readings import AT, BEYOND, LEAST, LOWEST, NODES, WEIGHT, close_segment, parts, shape, sign_of, vertex
-from .status import GO_ON, NOT_FINITE, NOT_STIFF, STEP_TOO_SMALL, STIFF, SUCCESS, TOO_MANY_STEPS
-from .vectormath import logarithm
-from .vectors import clear, combine, plus, total
+from pkpd.ode.march import blame, emit, enter
+from pkpd.ode.readings import (
+    AT,
+    BEYOND,
+    LEAST,
+    LOWEST,
+    NODES,
+    WEIGHT,
+    close_segment,
+    parts,
+    shape,
+    sign_of,
+    vertex,
+)
+from pkpd.ode.status import GO_ON, NOT_FINITE, NOT_STIFF, STEP_TOO_SMALL, STIFF, SUCCESS, TOO_MANY_STEPS
+from pkpd.ode.vectormath import logarithm
+from pkpd.ode.vectors import clear, combine, plus, total
 
 explicit = explicit_methods.METHODS["tsit5"]
 rosenbrock = rosenbrock_methods.METHODS[

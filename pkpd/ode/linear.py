@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from math import inf
 
-from .call import c_function, call3, inner, shift
-from .control import resolution
-from .layout import (
+from pkpd.ode.call import c_function, call3, inner, shift
+from pkpd.ode.control import resolution
+from pkpd.ode.layout import (
     AT_J, CURSOR, JACOBIAN, JACOBIANS, N_JACOBIAN, N_STATES, N_TIMES, RHS, RHS_CALLS, STEPS, T, T1, WIDE,
 )  # fmt: skip
-from .march import ADVANCE, emit
-from .status import NOT_FINITE, SUCCESS
+from pkpd.ode.march import ADVANCE, emit
+from pkpd.ode.status import NOT_FINITE, SUCCESS
 
 LARGEST = 0.5  # row sum up to which the polynomial is taken
 DEGREE = 15  # LARGEST**16/16! is below rounding

@@ -10,14 +10,23 @@ from __future__ import annotations
 
 from math import inf
 
-from .call import DOUBLES, INTEGER, INTEGERS, call3, inner, shift, status7
-from .control import FORGOTTEN, HARDLY, cut_factor, first_step, level, resolution, step_factor, trial_step
-from .layout import (
+from pkpd.ode.call import DOUBLES, INTEGER, INTEGERS, call3, inner, shift, status7
+from pkpd.ode.control import (
+    FORGOTTEN,
+    HARDLY,
+    cut_factor,
+    first_step,
+    level,
+    resolution,
+    step_factor,
+    trial_step,
+)
+from pkpd.ode.layout import (
     AT_END, AUTOMATIC, BY_STIFF, CHANGE_AT, CLIPPED, CURSOR, DENSE_STAGES, DENSE_TANGENT, EMIT_TANGENT, ERROR_NORM, FRESH_JACOBIAN, FRESH_SLOPE, H, H_MAX, H_NEXT, JACOBIAN, LARGEST_ERROR, MAX_STEPS, N_DIRECTIONS, N_JACOBIAN, N_NON_NEGATIVE, N_OUTPUTS, N_ROOTS, N_STATES, N_TIMES,
     N_WATCHED, OUTPUTS, READINGS, REJECTED, RHS, RHS_CALLS, RTOL, SETTLE, SLOPE_AHEAD, STEPS, T1, T, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
-from .status import CHANGED, NOT_FINITE, SLOPE_NOT_FINITE, STEP_TOO_SMALL, SUCCESS, TOO_MANY_STEPS
-from .vectors import advance, blend, clear, error_norm, floors, plus
+from pkpd.ode.status import CHANGED, NOT_FINITE, SLOPE_NOT_FINITE, STEP_TOO_SMALL, SUCCESS, TOO_MANY_STEPS
+from pkpd.ode.vectors import advance, blend, clear, error_norm, floors, plus
 
 ADVANCE = (INTEGER, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES)  # fmt: skip
 

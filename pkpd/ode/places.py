@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .call import inner, shift
-from .layout import (
+from pkpd.ode.call import inner, shift
+from pkpd.ode.layout import (
     FOUND, LANES, MOST, N_CONTROL, N_DIRECTIONS, N_OUTPUTS, N_PREPARED, N_ROOTS, N_TIMERS, N_WATCHED, ROOT,
 )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """What is read off a curve: extremes, areas, times above levels, halvings; observed on the dense output, without any influence on the steps.
 
 Times are cut into segments at edges that all subjects share, and every quantity is read in every segment; what a person asks for, in windows that overlap,
-is put together from these (``pkpd/solve/readings.py``). A part of a step, that is the whole step or what an edge leaves of it, is looked at in the four nodes of the
+is put together from these (``pkpd/solver/readings.py``). A part of a step, that is the whole step or what an edge leaves of it, is looked at in the four nodes of the
 Gauss-Lobatto rule: its weights give areas, the cubic through them shows whether the curve turns in between or comes near a level. Only where it does, the
 dense output itself is followed: an extreme by parabolas through three of its points, a crossing by false position.
 
@@ -18,8 +18,8 @@ from math import inf, nan, sqrt
 
 import numpy as np
 
-from . import explicit, rosenbrock
-from .call import (
+from pkpd.ode.methods import explicit, rosenbrock
+from pkpd.ode.call import (
     DOUBLES,
     INTEGER,
     INTEGERS,
@@ -33,17 +33,17 @@ from .call import (
     smaller,
     status7,
 )
-from .control import resolution
-from .layout import (
+from pkpd.ode.control import resolution
+from pkpd.ode.layout import (
     ACCUMULATORS, AREA, AREA_ABOVE, AT_CLOSE, DECLINE, DENSE_STAGES, EMIT_TANGENT, EXPLICIT_LEVELS, EXPLICIT_SLOPE, EXPLICIT_VALUE, FLAGGED_ONLY, FROM, H, HALVINGS, INSTANT, KIND, LAST_ABOVE, LAST_BELOW, LEVELS_MOST, LOOK, LOOK_ONE, MAXIMUM,
     MINIMUM, N_DIRECTIONS, N_NON_NEGATIVE, N_WANTED, OFFSET, PARAMETER, PART, PART_FROM, PART_TO, QUANTITIES, QUANTITY, READINGS, READ_HEADER, READ_NODES, ROSENBROCK_LEVELS, ROSENBROCK_SLOPE, ROSENBROCK_VALUE, RTOL, SEGMENT, SEGMENTS, START, T, T1, TANGENTS_AT_NODES,
     TANGENT_COLUMN, SPENT_ABOVE, WANTED_COLUMN, WANTED_STATES, WHICH, WIDE, WIDTH,
 )  # fmt: skip
-from .march import clip
-from .roots import above, bracketed
-from .status import SUCCESS
-from .vectormath import logarithm
-from .vectors import blend, copy
+from pkpd.ode.march import clip
+from pkpd.ode.roots import above, bracketed
+from pkpd.ode.status import SUCCESS
+from pkpd.ode.vectormath import logarithm
+from pkpd.ode.vectors import blend, copy
 
 NODES = READ_NODES
 NEAR = 0.5 - 0.1 * sqrt(5.0)

@@ -14,17 +14,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import explicit, rosenbrock
-from .call import DOUBLES, INTEGER, INTEGERS, bound, c_function, call3, call6, inner, shift, status7
-from .control import resolution
-from .layout import (
+from pkpd.ode.methods import explicit, rosenbrock
+from pkpd.ode.call import DOUBLES, INTEGER, INTEGERS, bound, c_function, call3, call6, inner, shift, status7
+from pkpd.ode.control import resolution
+from pkpd.ode.layout import (
     ABOVE_AT_START, COLUMN, COUNT, D_OUTPUTS, DENSE_TANGENT, DIRECTION, FOUND, H, LANES, LEVEL, MOST, N_CONTROL, N_DIRECTIONS, N_OUTPUTS, N_ROOTS,
     N_STATES, OUTPUTS, PRESENT, RHS, ROOT, SAMPLES, T, TIME_ABOVE, WIDE,
 )  # fmt: skip
-from .places import found_size
-from .status import SUCCESS
-from .tangent import along, moving, parts, scratch, settle
-from .vectors import blend, copy, plus
+from pkpd.ode.places import found_size
+from pkpd.ode.status import SUCCESS
+from pkpd.ode.tangent import along, moving, parts, scratch, settle
+from pkpd.ode.vectors import blend, copy, plus
 
 AT = np.array([0.0, 1 / 16, 1 / 4, 1 / 2, 3 / 4, 15 / 16, 1.0])
 PLACES = len(AT)

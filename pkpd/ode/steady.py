@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from math import inf
 
-from .call import DOUBLES, INTEGER, INTEGERS, c_function, call3, inner, shift
-from .layout import AT_J, AT_STEADY, JACOBIAN, N_JACOBIAN, N_STEADY, RHS, WIDE
-from .status import NO_STEADY_STATE, SUCCESS
+from pkpd.ode.call import DOUBLES, INTEGER, INTEGERS, c_function, call3, inner, shift
+from pkpd.ode.layout import AT_J, AT_STEADY, JACOBIAN, N_JACOBIAN, N_STEADY, RHS, WIDE
+from pkpd.ode.status import NO_STEADY_STATE, SUCCESS
 
 MAX_ITERATIONS = 500
 TOLERANCE = 1e-11  # of the change of a state, relative to the state; Newton's next change would be its square

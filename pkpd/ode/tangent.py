@@ -16,8 +16,8 @@ Directions stand side by side in memory, LANES of them to a vector; the storage 
 
 from __future__ import annotations
 
-from . import explicit, rosenbrock
-from .call import (
+from pkpd.ode.methods import explicit, rosenbrock
+from pkpd.ode.call import (
     DOUBLES,
     INTEGER,
     INTEGERS,
@@ -35,17 +35,17 @@ from .call import (
     shift,
     unrolled,
 )
-from .conditions import hold
-from .control import AUTO_FLOOR, CROSS_FLOOR, TINY
-from .layout import (
+from pkpd.ode.conditions import hold
+from pkpd.ode.control import AUTO_FLOOR, CROSS_FLOOR, TINY
+from pkpd.ode.layout import (
     ADD, AT_SLOTS, AT_STEADY, AUTOMATIC, BOLUS, CONDITION, CONTRACT_LANES, D_CONDITIONS, D_CONSTANTS, D_INITIAL, D_JACOBIAN, D_OUTPUTS, D_RHS, D_ROUTES, DENSE_STAGES, ERROR_NORM, FRESH_TANGENT, H, HEADER, INFUSING,
     INFUSION_END, INFUSION_START, LANES, LARGEST_SAMPLE, N_TIMERS, N_DIRECTIONS, N_JACOBIAN, N_OUTPUTS, N_OWN, N_PARAMS, N_PREPARED, N_ROUTES, N_STAGES, N_STATES, N_STEADY, N_WATCHED, REPLACE, RHS, ROOT, ROUTES, RTOL, SET, SETTING, SETTLE,
     SLACK, SOLVE_LANES, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
-from .places import n_conditions, scratch_size, watched
-from .status import GRAZING, NO_STEADY_STATE, SLIDING, SUCCESS
-from .steady import negative_jacobian, solve_dense
-from .vectors import advance, blend, clear, combine, copy, plus, total
+from pkpd.ode.places import n_conditions, scratch_size, watched
+from pkpd.ode.status import GRAZING, NO_STEADY_STATE, SLIDING, SUCCESS
+from pkpd.ode.steady import negative_jacobian, solve_dense
+from pkpd.ode.vectors import advance, blend, clear, combine, copy, plus, total
 
 # Tables of the method whose step is differentiated: here tsit5 and rodas5p; ``METHODS`` below has the same functions for every table
 A_EXPLICIT = explicit.A

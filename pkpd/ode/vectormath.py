@@ -2,14 +2,14 @@
 
 exp: ``2^n e^r`` with ``|r| <= ln(2)/2`` in two parts (Cody & Waite) and the Taylor polynomial. log: the argument reduced to [sqrt(1/2), sqrt(2)] and the
 series in ``s = f/(2+f)`` with the coefficients of FDLIBM's e_log.c (Sun Microsystems 1993). Powers: exp of y log x, with the logarithm and the product
-in two doubles each (Dekker 1971), so that a large exponent does not magnify rounding. Within 2 units in the last place: tests/test_vectormath.py.
+in two doubles each (Dekker 1971), so that a large exponent does not magnify rounding. Within 2 units in the last place: tests/ode/test_vectormath.py.
 """
 
 from __future__ import annotations
 
 from math import inf, nan
 
-from .call import choose, exponent, inner, larger, mantissa, nearest, power_of_two, smaller
+from pkpd.ode.call import choose, exponent, inner, larger, mantissa, nearest, power_of_two, smaller
 
 LOG2_E = 1.4426950408889634
 LN2_HIGH = 6.93147180369123816490e-01  # its last 20 bits are nought: n LN2_HIGH is exact

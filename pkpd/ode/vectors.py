@@ -6,9 +6,9 @@ element they do no more than the scalar loop would, in the same order.
 
 from __future__ import annotations
 
-from .call import bounded, highest, inner, lanes, larger, set_lanes, shift, unrolled
-from .control import AUTO_FLOOR, CROSS_FLOOR, TINY
-from .layout import LANES
+from pkpd.ode.call import bounded, highest, inner, lanes, larger, set_lanes, shift, unrolled
+from pkpd.ode.control import AUTO_FLOOR, CROSS_FLOOR, TINY
+from pkpd.ode.layout import LANES
 
 
 @inner

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from scipy.integrate import solve_ivp
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 import small_models
 from problems import PROBLEMS
 

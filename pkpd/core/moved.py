@@ -1,0 +1,55 @@
+"""Modules that had another name before: who imports an old one is told the new one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from types import ModuleType
+
+ROOMS = {
+    "adaptive": "pkpd.decision.adaptive",
+    "arguments": "pkpd.core.arguments",
+    "cohort": "pkpd.simulation.cohort",
+    "compare": "pkpd.decision.comparison",
+    "data": "pkpd.inference.summary.data",
+    "domain": "pkpd.decision.domain",
+    "endpoints": "pkpd.decision.endpoints",
+    "errors": "pkpd.core.errors",
+    "files": "pkpd.core.files",
+    "fit": "pkpd.inference",
+    "kernel": "pkpd.solver.kernel",
+    "library": "pkpd.core.library",
+    "likelihood": "pkpd.inference.summary.likelihood",
+    "optimise": "pkpd.decision.optimisation",
+    "plot": "pkpd.present.plot",
+    "population": "pkpd.inference.population",
+    "predict": "pkpd.inference.prediction",
+    "report": "pkpd.present.report",
+    "simulate": "pkpd.simulation.profile",
+    "solve": "pkpd.solver",
+    "symbolic": "pkpd.model",
+    "tolerability": "pkpd.decision.tolerability",
+    "units": "pkpd.core.units",
+    "web": "pkpd.present.web",
+}
+
+
+def sentence(name: str) -> str:
+    """What to say to who asks for ``pkpd.{old}`` or something inside it."""
+    return f"{name} has moved: it is in {ROOMS[name.split('.')[1]]} now"
+
+
+class _Finder(MetaPathFinder):
+    """Asked last, after everything that exists has been looked for."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
+        package, _, rest = name.partition(".")
+        if package == "pkpd" and rest.partition(".")[0] in ROOMS:
+            raise ModuleNotFoundError(sentence(name), name=name)
+
+
+def announce() -> None:
+    """From now on, imports of old names are answered with a sentence."""
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.append(_Finder())

@@ -1,0 +1,1 @@
+"""What doses do, judged: endpoints, comparison of schedules, search for them."""

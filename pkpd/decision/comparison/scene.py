@@ -1,0 +1,496 @@
+"""What the schedules of a comparison share, and what one schedule does there."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import os
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pkpd.core.arguments import (
+    ABSENT,
+    CALLABLE,
+    COUNT,
+    LIST,
+    MAPPING,
+    NUMBER,
+    PATH,
+    TEXT,
+    WHOLE,
+    check,
+    of,
+    takes,
+)
+from pkpd.core.errors import InputError, ScheduleError
+from pkpd.core.sketch import Sketch
+from pkpd.decision import tolerability
+from pkpd.decision.adaptive import Rules, Titration, shares, titrate
+from pkpd.decision.domain import Domain
+from pkpd.decision.endpoints import (
+    GROUPS,
+    ROLES,
+    Endpoint,
+    Regimen,
+    evaluate,
+    followed,
+    grid,
+    largest_daily,
+    questions,
+)
+from pkpd.dosing import EventTable, Schedule, time_units_per_day
+from pkpd.dosing.rules import AdaptiveSchedule, Plan, planned, read_plan
+from pkpd.inference import FitResult, System, in_units, read_fit
+from pkpd.inference.population import Population, virtual_subjects
+from pkpd.inference.summary.data import read_data
+from pkpd.solver import Reading, Solution, solve, spread, usable_cores
+from pkpd.solver.kernel import Kernel
+
+Floats = NDArray[np.float64]
+Progress = Callable[[int, int], None]
+
+BANDS = (0.05, 0.5, 0.95)
+SHOWN = ("il2", "treg_pct", "treg_count", "nk", "cd56bright", "cd25_treg", "ccl2")
+"""Outputs whose course is kept, as far as the model has them; of a model that has none of them, all of its outputs."""
+TOLD = ("treg_pct", "nk", "il2", "ccl2")
+"""Outputs of whose data a schedule is told; of a model that has none of them, those that the fit has rows of."""
+WASHOUT_DAYS = 28
+# Of the integration. Endpoints are then within 0.1 % of exact (tests/decision/test_endpoints.py), the smallest concentrations within 0.2 %; but for a subject whose Tregs just
+# graze a level.
+RTOL = 1e-3
+CHUNK = 128  # subjects that are simulated and evaluated at a time: whole vectors, and outputs of some ten megabytes
+KEPT = 2000  # subjects whose courses are kept; those of more are counted
+MOST_NUMBERS = 4_000_000  # of outputs in one chunk
+MOST_DAYS = 36_525  # a hundred years, as in `pkpd.dosing`
+
+
+_A_PLAN = TEXT | of(Schedule, AdaptiveSchedule)
+
+
+@dataclass(frozen=True, eq=False)
+class Arm:
+    """What one schedule does to the subjects of a scene.
+
+    days : (n_times,); bands : output -> (3, n_times), the 5 %, 50 % and 95 % quantiles over subjects, in ``units``; endpoints : (n_subjects,) each, of
+    the same subjects in every arm of a scene, nan where a subject has no value and inf where it lies beyond the horizon; schedule, dose_days, dose_amounts :
+    (n_doses,), as written, whatever ``rules`` made of them, in ``dose_unit`` ("" where the doses are not all of one unit); warnings : where this schedule leaves what the fit has
+    seen; failed : subjects that could not be integrated (their values are nan).
+    """
+
+    label: str
+    schedule: Schedule
+    scene: Scene
+    days: Floats
+    bands: dict[str, Floats]
+    units: dict[str, str]
+    endpoints: dict[Endpoint, Floats]
+    dose_days: Floats
+    dose_amounts: Floats
+    dose_unit: str
+    warnings: tuple[str, ...]
+    failed: int
+    rules: AdaptiveSchedule | None = None
+    """The schedule with its rules, where it has some."""
+
+    def __repr__(self) -> str:
+        return f"<Arm {self.label!r}: {self.when}, {len(self.endpoints)} endpoints of {self.scene.subjects:,} subjects over {self.days.max(initial=0.0):g} days>"
+
+    @property
+    def text(self) -> str:
+        """What is given, in the schedule language, rules included."""
+        return str(self.rules or self.schedule)
+
+    @property
+    def when(self) -> str:
+        """How many doses on which days, for people: "15 doses on days 0-4, 28-32, 56-60"; with rules, as planned."""
+        n = self.schedule.n_doses
+        if not n:
+            return "no dose"
+        planned = " as planned" if self.rules else ""
+        return f"{n:,} dose{'s' * (n > 1)} on {self.schedule.when}{planned}"
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What all schedules of a comparison share: the same virtual subjects (common random numbers) and the same horizon.
+
+    Differences between schedules are then those of the same subjects. ``until_days`` None: each schedule to the end of its treatment and 28 days more,
+    which `arms` makes one horizon for all.
+    """
+
+    fit: str
+    population: Population
+    until_days: float | None = None
+    threads: int | None = None
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        until = "" if self.until_days is None else f" over {self.until_days:g} days"
+        return f"<Scene of {self.fit}{until}: {self.subjects:,} subjects, {self.draws} draws>"
+
+    @classmethod
+    @takes(
+        fit=PATH | of(FitResult, words="the result of a fit"),
+        subjects=WHOLE,
+        draws=WHOLE,
+        seed=WHOLE,
+        vary=TEXT | LIST,
+        study=TEXT | ABSENT,
+        covariates=MAPPING | ABSENT,
+        responders=TEXT | ABSENT,
+        parameters=MAPPING | ABSENT,
+        until_days=NUMBER | ABSENT,
+        threads=COUNT | ABSENT,
+    )
+    def create(
+        cls,
+        fit: FitResult | str | os.PathLike[str] = "low_dose_il2",
+        *,
+        subjects: int = 200,
+        draws: int = 25,
+        seed: int = 1,
+        vary: Sequence[str] = ("between", "uncertainty"),
+        study: str | None = None,
+        covariates: Mapping[str, float | str | tuple[float | str, float]] | None = None,
+        responders: str | None = None,
+        parameters: Mapping[str, float | str] | None = None,
+        until_days: float | None = None,
+        threads: int | None = None,
+    ) -> Scene:
+        """Draw the virtual subjects of a comparison from a fit; see `pkpd.inference.population.virtual_subjects`.
+
+        draws : of the fit's parameters, subject k having draw k modulo ``draws``: 25 by default, whatever the number of subjects, which then
+            are the same however many follow.
+
+        Raises:
+            InputError: an unknown name, or a number that no scene can have.
+        """
+        if until_days is not None and not (math.isfinite(until_days) and until_days > 0):
+            raise InputError(f"the horizon must be longer than 0 days, not {until_days:g}")
+        if until_days is not None and until_days > MOST_DAYS:
+            raise InputError(
+                f"the horizon of {until_days:,.0f} days is too long: at most {MOST_DAYS:,} days, a hundred years"
+            )
+        population = virtual_subjects(
+            fit,
+            subjects,
+            seed=seed,
+            vary=vary,
+            draws=draws,
+            study=study,
+            covariates=covariates,
+            responders=responders,
+            parameters=parameters,
+        )
+        name = fit.name if isinstance(fit, FitResult) else os.fspath(fit)
+        about = {
+            "study": study,
+            "covariates": dict(covariates or {}),
+            "responders": responders,
+            "parameters": dict(parameters or {}),
+        }
+        return cls(name, population, until_days, threads, about)
+
+    @property
+    def subjects(self) -> int:
+        """How many virtual subjects there are."""
+        return len(self.population.values)
+
+    @property
+    def draws(self) -> int:
+        """How many draws of the fit's parameters they share; 1 without "uncertainty"."""
+        return int(np.unique(self.population.draw).size)
+
+    @cached_property
+    def rest(self) -> Floats:
+        """Outputs of every subject without any drug, (n_subjects, n_outputs)."""
+        kernel = self.population.kernel
+        start = np.zeros(1)
+        return solve(kernel, self.population.values, EventTable.empty(), start, threads=self.threads).outputs[
+            :, 0
+        ]
+
+    @takes(schedules=LIST, labels=LIST | ABSENT, places=LIST | ABSENT, progress=CALLABLE | ABSENT)
+    def arms(
+        self,
+        schedules: Iterable[str | Plan],
+        labels: Iterable[str | None] | None = None,
+        *,
+        places: Iterable[str] | None = None,
+        progress: Progress | None = None,
+    ) -> list[Arm]:
+        """Every schedule with the same horizon: the scene's, or that of the longest schedule.
+
+        places : what errors call each schedule; "schedule 1" and so on by default. progress : called with (subjects done, subjects in all), over all schedules.
+
+        Raises:
+            InputError: naming the schedule: one that cannot be read, that the model cannot be given, that has too many doses, or whose last dose is not
+                before the horizon.
+        """
+        schedules = list(schedules)
+        for schedule in schedules:
+            check("Scene.arms", "each schedule", schedule, _A_PLAN)
+        places = list(places) if places is not None else [f"schedule {i + 1}" for i in range(len(schedules))]
+        named = [None] * len(schedules) if labels is None else list(labels)
+        if not len(named) == len(places) == len(schedules):
+            raise InputError(
+                f"Scene.arms: {len(schedules)} schedules have {len(named)} labels and {len(places)} places; each has one"
+            )
+        read = [
+            read_plan(schedule, place) if isinstance(schedule, str) else schedule
+            for schedule, place in zip(schedules, places, strict=True)
+        ]
+        scene = self.lasting(horizon(read)) if self.until_days is None and read else self
+        for schedule, place in zip(read, places, strict=True):  # before anything is simulated
+            try:
+                scene.check_plan(schedule)
+            except InputError as error:
+                if str(error).startswith(f"{place}:"):
+                    raise
+                raise type(error)(f"{place}: {error}") from None
+        total = len(read) * self.subjects
+
+        def counted(i: int) -> Progress | None:
+            return None if progress is None else lambda done, _: progress(i * self.subjects + done, total)
+
+        return [
+            scene.arm(schedule, label, progress=counted(i))
+            for i, (schedule, label) in enumerate(zip(read, named, strict=True))
+        ]
+
+    def lasting(self, days: float) -> Scene:
+        """The same subjects to another horizon."""
+        scene = dataclasses.replace(self, until_days=days)
+        if "rest" in self.__dict__:
+            scene.__dict__["rest"] = self.rest
+        return scene
+
+    def events(self, schedule: Schedule) -> EventTable:
+        """The doses in the model's units. Raises ``ScheduleError`` for what the model cannot be given."""
+        kernel = self.population.kernel
+        return schedule.events(kernel.TIME_UNIT, kernel.ROUTES, kernel.DOSE_UNITS, kernel.SIZES)
+
+    def check(self, schedule: Schedule) -> None:
+        """Raise ``InputError`` for a schedule that the model cannot be given, that has too many doses, or whose last dose is not before the horizon."""
+        events = self.events(schedule)
+        if not len(events):
+            return
+        per_day = time_units_per_day(self.population.kernel.TIME_UNIT)
+        last = float(events.time.max())
+        until = last + WASHOUT_DAYS * per_day if self.until_days is None else self.until_days * per_day
+        if last >= until:
+            raise InputError(
+                f"its last dose, on day {last / per_day:g}, is not before the horizon of {until / per_day:g} days"
+            )
+        if not followed(events, until, per_day):
+            raise InputError(
+                f"{schedule.n_doses:,} doses up to day {last / per_day:,.0f} are too many to be followed one by one; there is room for about 900 daily "
+                "or 400 weekly ones, fewer with long pauses"
+            )
+
+    def warnings(self, schedule: Schedule) -> tuple[str, ...]:
+        """Where a schedule leaves what the fit and the counts of adverse events have seen, as sentences."""
+        kernel = self.population.kernel
+        sizes = {
+            per: float(np.median(self.population.values[:, column]))
+            for per, column in kernel.SIZES.items()
+            if column >= 0
+        }
+        unit = _dose_unit(kernel, kernel.ROUTES[:1]) or "mg"
+        seen, alike = _domain(self.fit, unit), _of_one_drug(kernel, unit)
+        told = [name for name in TOLD if name in kernel.OUTPUTS] or sorted(seen.outputs)
+        found = list(
+            seen.warnings(
+                schedule,
+                bsa=sizes.get("m2"),
+                weight=sizes.get("kg"),
+                outputs=told,
+                dose_units=alike,
+            )
+        )
+        if "il2" in kernel.OUTPUTS:
+            found += tolerability.warnings(schedule, sizes=sizes, dose_units=alike)
+        return tuple(found)
+
+    def check_plan(self, plan: Plan) -> None:
+        """As ``check``, of a schedule that may have rules, which must be of this model."""
+        self.check(planned(plan))
+        if isinstance(plan, AdaptiveSchedule):
+            Rules.of(self.population.kernel, plan)
+
+    def _by_rules(self, schedule: Schedule, factors: set[float], known: Sequence[str]) -> list[str]:
+        """What is to be said besides of the smallest and the largest doses that rules led to."""
+        about = {sentence.partition("; nearest is ")[0] for sentence in known}
+        found = []
+        for factor in sorted({min(factors), max(factors)} - {1.0}):
+            for sentence in self.warnings(schedule.scaled(f"{factor:.6g}")):
+                if sentence.partition("; nearest is ")[0] not in about:
+                    found.append(f"By the rules: {sentence}")
+        return found
+
+    @takes(schedule=_A_PLAN, label=TEXT | ABSENT, progress=CALLABLE | ABSENT)
+    def arm(self, schedule: str | Plan, label: str | None = None, *, progress: Progress | None = None) -> Arm:
+        """Simulate one schedule, with or without rules, and evaluate its endpoints.
+
+        progress : called with (subjects done, subjects in all).
+
+        Raises:
+            ScheduleError: a schedule that cannot be read, or that the model cannot be given.
+        """
+        plan = read_plan(schedule) if isinstance(schedule, str) else schedule
+        scene = self if self.until_days is not None else self.lasting(horizon([plan]))
+        scene.check_plan(plan)
+        schedule, rules = planned(plan), plan if isinstance(plan, AdaptiveSchedule) else None
+        events = self.events(schedule)
+        kernel = self.population.kernel
+        per_day = time_units_per_day(kernel.TIME_UNIT)
+        assert scene.until_days is not None
+        until = scene.until_days * per_day
+        times = grid(events, until, per_day)
+        kept = [kernel.OUTPUTS.index(name) for name in SHOWN if name in kernel.OUTPUTS]
+        kept = kept or list(range(kernel.n_outputs))
+        sizes = {per: column for per, column in kernel.SIZES.items() if column >= 0}
+        roles = {} if set(ROLES.values()) & set(kernel.OUTPUTS) else {"exposure": kernel.OUTPUTS[0]}
+        unit = _dose_unit(kernel, [part.route for part in schedule.parts])
+        alike = kernel.DOSE_UNITS if unit is None else _of_one_drug(kernel, unit)
+        n_subjects, rest = self.subjects, self.rest
+        courses = _Courses(len(kept), times.size, n_subjects)
+        status = np.zeros(n_subjects, np.int64)
+        endpoints: dict[Endpoint, Floats] = {}
+        daily = None if rules is None else np.full(n_subjects, np.nan)
+        factors = {1.0}  # by which doses were multiplied: the smallest and the largest of each chunk
+        lock = threading.Lock()
+
+        def run(first: int, end: int) -> None:
+            people, given = self.population.values[first:end], None
+            solution: Solution | Titration
+            course = (rest[first:end], kernel.OUTPUTS, kernel.OUTPUT_UNITS, schedule, kernel.TIME_UNIT, until)
+            asked = [Reading(*question) for question in questions(*course, roles=roles)]
+            if rules is None:
+                solution = solve(kernel, people, events, times, rtol=RTOL, threads=1, readings=asked)
+            else:
+                solution = titrate(kernel, people, rules, times, rtol=RTOL, threads=1, readings=asked)
+                given = solution.given
+            assert solution.readings is not None
+            found = evaluate(
+                solution.readings.values,
+                solution.readings.times,
+                *course,
+                roles=roles,
+                sizes={per: self.population.values[first:end, column] for per, column in sizes.items()},
+                dose_unit=unit,
+                dose_units=alike,
+                given=given,
+            )
+            if rules is not None and daily is not None and given is not None:
+                found |= shares(rules, given)
+                with contextlib.suppress(ScheduleError):  # not in MIU: there is no probability of an event
+                    own = {per: people[:, column] for per, column in sizes.items()}
+                    daily[first:end] = largest_daily(
+                        schedule, "MIU", own, len(people), _of_one_drug(kernel, "MIU"), given
+                    )
+            with lock:
+                if given is not None and (some := given[given > 0.0]).size:
+                    factors.update((float(some.min()), float(some.max())))
+                status[first:end] = solution.status
+                courses.add(first, end, np.take(solution.outputs, kept, axis=2))
+                for endpoint, values in found.items():
+                    endpoints.setdefault(endpoint, np.full(n_subjects, np.nan))[first:end] = values
+
+        size = max(8, min(CHUNK, MOST_NUMBERS // (times.size * kernel.n_outputs)))
+        spread(run, n_subjects, min(n_subjects, self.threads or usable_cores()), size, progress)
+        if "il2" in kernel.OUTPUTS:
+            whole = {per: self.population.values[:, column] for per, column in sizes.items()}
+            endpoints |= tolerability.evaluate(
+                schedule,
+                n_subjects,
+                sizes=whole,
+                dose_units=_of_one_drug(kernel, "MIU"),
+                seed=self.population.seed,
+                daily=daily,
+            )
+        bands = courses.quantiles()
+        doses, warnings = schedule.doses(), scene.warnings(schedule)
+        units = {f"{dose.unit}/{dose.per}" if dose.per else dose.unit for dose in doses}
+        return Arm(
+            label=label or (str(plan) if doses else "none (placebo)"),
+            schedule=schedule,
+            scene=scene,
+            days=times / per_day,
+            bands={kernel.OUTPUTS[column]: bands[:, :, row] for row, column in enumerate(kept)},
+            units={kernel.OUTPUTS[column]: kernel.OUTPUT_UNITS[column] for column in kept},
+            endpoints=dict(sorted(endpoints.items(), key=lambda item: GROUPS.index(item[0].group))),
+            dose_days=np.array([float(dose.time_days) for dose in doses]),
+            dose_amounts=np.array([float(dose.amount) for dose in doses]),
+            dose_unit=units.pop() if len(units) == 1 else "",
+            warnings=(*warnings, *scene._by_rules(schedule, factors, warnings)),
+            failed=int(np.count_nonzero(status)),
+            rules=rules,
+        )
+
+
+def horizon(schedules: Iterable[Plan]) -> float:
+    """Days to the end of the longest treatment and of 28 days of washout, whole days."""
+    ends = [Regimen.of(planned(schedule)).end for schedule in schedules]
+    return float(math.ceil(max((end for end in ends if math.isfinite(end)), default=0.0)) + WASHOUT_DAYS)
+
+
+def _dose_unit(kernel: Kernel, routes: Collection[str]) -> str | None:
+    """In which doses are added up: the unit of the state that the first of these routes in the model's order enters, the same for all schedules of a drug."""
+    given = {route.lower() for route in routes}
+    for route in kernel.ROUTES:
+        for unit, factor in kernel.DOSE_UNITS.get(route, {}).items():
+            if factor == 1.0 and route.lower() in given:
+                return unit
+    return None
+
+
+def _of_one_drug(kernel: Kernel, unit: str) -> dict[str, Mapping[str, float]]:
+    """``kernel.DOSE_UNITS`` of the routes into states with this unit; of the others none: milligrams of an antibody are no units of IL-2."""
+    return {route: units if units.get(unit) == 1.0 else {} for route, units in kernel.DOSE_UNITS.items()}
+
+
+@lru_cache(maxsize=16)
+def _domain(fit: str, unit: str) -> Domain:
+    """What a fit saw, read once."""
+    spec = read_fit(fit)
+    return Domain.of(in_units(read_data(spec.data), System.load(spec.main.model)).rows, unit)
+
+
+class _Courses:
+    """Courses of all subjects for their bands: kept where there are few subjects, counted in a sketch (within 0.5 %) where there are many."""
+
+    def __init__(self, n_outputs: int, n_times: int, n_subjects: int) -> None:
+        self.sketch = Sketch((n_times, n_outputs)) if n_subjects > KEPT else None
+        # subjects last: their quantiles are then those of contiguous rows
+        self.kept = np.empty((n_times, n_outputs, 0 if self.sketch else n_subjects), np.float32)
+
+    def add(self, first: int, end: int, values: Floats) -> None:
+        """Values (n, n_times, n_outputs) of the subjects from first to end, nan of failed ones."""
+        if self.sketch is not None:
+            self.sketch.add(values)
+        else:
+            self.kept[:, :, first:end] = np.moveaxis(values, 0, -1)
+
+    def quantiles(self) -> Floats:
+        """(3, n_times, n_outputs); nan where there is no subject."""
+        if self.sketch is not None:
+            return self.sketch.quantiles(BANDS)
+        failed = np.isnan(self.kept).any(axis=(0, 1))
+        values = self.kept[:, :, ~failed] if failed.any() else self.kept
+        n = values.shape[2]
+        if n == 0:
+            return np.full((len(BANDS), *values.shape[:2]), np.nan)
+        # what np.quantile does, whose partition for several levels takes twenty times as long as sorting
+        ascending, places = np.sort(values, axis=2), np.array(BANDS) * (n - 1)
+        below = places.astype(np.int64)
+        low = ascending[:, :, below].astype(np.float64)
+        high = ascending[:, :, np.minimum(below + 1, n - 1)]
+        return np.moveaxis(low + (places - below) * (high - low), -1, 0)

@@ -1,0 +1,258 @@
+"""What a fit saw: doses, intervals, cycles, lengths of treatment and routes behind its rows, and where a schedule goes beyond them.
+
+A row saw what was given before the end of its own time or window: a trial of three cycles that reports day 8 saw one cycle.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pkpd.core.errors import InputError, ScheduleError
+from pkpd.decision.endpoints import Regimen, by_size, doses
+from pkpd.dosing import Schedule, time_units_per_day
+from pkpd.inference.summary.data import Row
+
+ADULT = {"m2": 1.79, "kg": 75.0}
+"""Body size of a row that states none: 1.79 m2 (Sacco 2010); the weight is assumed."""
+
+SUBJECTS = {
+    "il2": "IL-2 in plasma",
+    "treg_pct": "Tregs",
+    "treg_count": "Tregs",
+    "nk": "NK cells",
+    "cd56bright": "NK cells",
+}
+"""Outputs that are told of together, by what they are of; any other goes by its own name."""
+
+NEAR = 0.02  # relative: a difference that nobody doses by
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Treatment behind one row, in days and in the domain's dose unit; all up to the row's own time.
+
+    doses : smallest and largest; interval : the usual one, nan for a single dose; cycles : how many; course : length of the longest, from its first dose to its last and one
+    interval more; length : from the first dose to one interval after the last, at most to the row's time; bound : whether the row is only a lower or upper bound.
+    """
+
+    row: str
+    study: str
+    subject: str
+    schedule: str
+    route: str
+    doses: tuple[float, float]
+    interval: float
+    cycles: int
+    course: float
+    length: float
+    bound: bool
+    provenance: str
+
+    def __str__(self) -> str:
+        mark = ", unverified" if self.provenance == "unverified" else ""
+        return f"{self.study}: {self.schedule}{mark}"
+
+
+@dataclass(frozen=True)
+class Domain:
+    """What the rows of a fit saw: the treatments behind them, and the outputs for which there is any row at all."""
+
+    unit: str
+    seen: tuple[Seen, ...]
+    outputs: frozenset[str]
+
+    @classmethod
+    def of(cls, rows: Iterable[Row], unit: str = "MIU") -> Domain:
+        """The domain of the rows that are fitted (``use = fit``). Doses that ``unit`` cannot count, of another drug, are left out.
+
+        Doses per body size are converted with the BSA or weight of the row, else of an average adult.
+        """
+        found: list[Seen] = []
+        outputs = set()
+        for row in rows:
+            if row.use != "fit":
+                continue
+            outputs.add(row.output)
+            until = row.stop / time_units_per_day(row.time_unit)
+            stated = {override.name: override.value for override in row.overrides}
+            sizes = {"m2": stated.get("BSA", ADULT["m2"]), "kg": stated.get("weight", ADULT["kg"])}
+            schedule = Schedule.parse(row.schedule)
+            try:
+                times, amounts = _given(schedule, unit, sizes)
+            except ScheduleError:
+                continue
+            before = times <= until
+            if not before.any():
+                continue
+            numbers = _numbers(times[before], amounts[before], until)
+            for route in dict.fromkeys(part.route for part in schedule.parts):
+                found.append(
+                    Seen(
+                        row.id, row.study, SUBJECTS.get(row.output, row.output), row.schedule, route, *numbers,
+                        row.statistic in ("lower_bound", "upper_bound"), row.provenance,
+                    )
+                )  # fmt: skip
+        return cls(unit, tuple(found), frozenset(outputs))
+
+    def range(self, subject: str, what: str) -> tuple[float, float]:
+        """Smallest and largest dose ("doses"), "interval", "cycles", "course" or "length" behind the rows of a subject, such as "Tregs"; nan without any."""
+        values = np.array(
+            [getattr(seen, what) for seen in self.seen if seen.subject == subject], dtype=np.float64
+        ).ravel()
+        values = values[~np.isnan(values)]
+        return (float(values.min()), float(values.max())) if values.size else (np.nan, np.nan)
+
+    def warnings(
+        self,
+        schedule: Schedule,
+        bsa: float | None = None,
+        weight: float | None = None,
+        outputs: Sequence[str] = ("treg_pct", "nk", "il2", "ccl2"),
+        dose_units: Mapping[str, Mapping[str, float]] | None = None,
+    ) -> tuple[str, ...]:
+        """Sentences that say how a schedule goes beyond what the fit saw of these outputs, with the study that comes nearest; none where it does not.
+
+        bsa, weight : of the subject, in m2 and kg, by default of an average adult.
+        """
+        for name, value in (("bsa", bsa), ("weight", weight)):
+            if value is not None and not (np.isfinite(value) and value > 0):
+                raise InputError(f"{name} must be a number above 0, not {value!r}")
+        found: list[str] = []
+        if schedule.parts:
+            try:
+                times, amounts = _given(
+                    schedule,
+                    self.unit,
+                    {"m2": bsa or ADULT["m2"], "kg": weight or ADULT["kg"]},
+                    dose_units,
+                )
+            except ScheduleError:
+                return (
+                    f"The doses cannot be counted in {self.unit} and so not be compared with those of the fit.",
+                )
+            routes = tuple(dict.fromkeys(part.route for part in schedule.parts))
+            for subject in dict.fromkeys(SUBJECTS.get(name, name) for name in outputs):
+                seen = [entry for entry in self.seen if entry.subject == subject]
+                if seen:
+                    numbers = _numbers(times, amounts, np.inf)
+                    found += self._of_subject(subject, seen, str(schedule), routes, *numbers)
+        for name in outputs:
+            if name not in self.outputs and not any(
+                SUBJECTS.get(other) == SUBJECTS.get(name, name) for other in self.outputs
+            ):
+                found.append(
+                    f"The fit has no data on {name}: what the model says of it is assumed, not fitted."
+                )
+        return tuple(found)
+
+    def _of_subject(
+        self,
+        subject: str,
+        seen: list[Seen],
+        text: str,
+        routes: tuple[str, ...],
+        amounts: tuple[float, float],
+        interval: float,
+        cycles: int,
+        course: float,
+        length: float,
+    ) -> list[str]:
+        found = []
+        low, high = self.range(subject, "doses")
+        for amount, beyond in (
+            (amounts[1], amounts[1] > high * (1 + NEAR)),
+            (amounts[0], amounts[0] < low * (1 - NEAR)),
+        ):
+            if beyond:
+                alike = [entry for entry in seen if entry.route in routes] or seen
+                nearest = min(
+                    alike, key=lambda entry: min(abs(np.log(amount / dose)) for dose in entry.doses)
+                )
+                found.append(
+                    f"{_written(amount)} {self.unit} is {'above' if amount > high else 'below'} the doses after which the fit saw {subject} "
+                    f"({_range(low, high, 2)} {self.unit}); nearest is {nearest}."
+                )
+        known = {entry.route.lower() for entry in seen}
+        for route in routes:
+            if route.lower() not in known:
+                found.append(
+                    f"The fit saw {subject} after doses by {' and '.join(sorted(known))} only, not by {route}."
+                )
+        if subject == SUBJECTS["il2"]:
+            return found  # plasma forgets within a day: what follows is about cells
+        shortest, longest = self.range(subject, "interval")
+        inside = shortest * (1 - NEAR) <= interval <= longest * (1 + NEAR)
+        if not (inside or np.isnan(interval) or np.isnan(shortest)):
+            spaced = [entry for entry in seen if not np.isnan(entry.interval)]
+            nearest = min(spaced, key=lambda entry: abs(np.log(interval / entry.interval)))
+            found.append(
+                f"A dose every {_written(interval)} d is outside the intervals at which the fit saw {subject} ({_range(shortest, longest, 3)} d); nearest is {nearest}."
+            )
+        most = int(self.range(subject, "cycles")[1])
+        if cycles > most:
+            first: dict[str, Seen] = {}  # of the rows of one schedule
+            for entry in seen:
+                first.setdefault(entry.schedule, entry)
+            nearest = first[max(first, key=lambda given: difflib.SequenceMatcher(None, given, text).ratio())]
+            found.append(
+                f"{cycles} cycles: the fit saw {subject} only in the first {'one' if most == 1 else most}, so that what changes from cycle to cycle is the model's own; nearest is {nearest}."
+            )
+        elif length > self.range(subject, "length")[1] * (1 + NEAR):
+            nearest = max(seen, key=lambda entry: entry.length)
+            found.append(
+                f"{_written(length)} days of treatment are longer than the {_written(nearest.length)} after which the fit saw {subject}; nearest is {nearest}."
+            )
+        shortest = self.range(subject, "course")[0]
+        if course < shortest * (1 - NEAR):
+            nearest = min(seen, key=lambda entry: entry.course)
+            found.append(
+                f"A course of {_written(course)} {'day' if course == 1.0 else 'days'} is shorter than the {_written(shortest)} days after which the fit first saw {subject}, "
+                f"so that how fast they rise is the model's own; nearest is {nearest}."
+            )
+        if interval <= 1.0 + NEAR:
+            daily = [entry for entry in seen if entry.interval <= 1.0 + NEAR]
+            exact = max((entry.course for entry in daily if not entry.bound), default=0.0)
+            bounds = sorted({entry.study for entry in daily if entry.bound and entry.course > exact})
+            if course > exact * (1 + NEAR) and bounds:
+                found.append(
+                    f"{_written(course)} days of daily doses: beyond {_written(exact)} days the fit has only lower bounds of {subject} ({', '.join(bounds)}), "
+                    "which say nothing against a prediction that is too high."
+                )
+        return found
+
+
+def _range(low: float, high: float, digits: int) -> str:
+    return f"{low:.{digits}g} to {_written(high)}" if high > low * (1 + NEAR) else _written(high)
+
+
+def _written(number: float) -> str:
+    """Three digits, and never a power of ten for a number that people write out."""
+    return f"{number:,.0f}" if 999.5 <= number < 1e7 else f"{number:.3g}"
+
+
+def _given(
+    schedule: Schedule,
+    unit: str,
+    sizes: Mapping[str, float],
+    dose_units: Mapping[str, Mapping[str, float]] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """(n_doses,) days and (n_doses,) absolute amounts."""
+    times, amounts, _ = doses(schedule, unit, dose_units)
+    return times, by_size(amounts, sizes, 1)[0]
+
+
+def _numbers(
+    times: np.ndarray, amounts: np.ndarray, until: float
+) -> tuple[tuple[float, float], float, int, float, float]:
+    """doses, interval, cycles, course and length, as `Seen` has them."""
+    regimen = Regimen.at(times, 1.0)
+    instants = np.unique(times)
+    interval = regimen.interval if instants.size > 1 else np.nan
+    last = instants[np.append(np.searchsorted(instants, regimen.cycles)[1:] - 1, instants.size - 1)]
+    course = float((last - regimen.cycles).max() + regimen.interval)
+    length = min(regimen.last + regimen.interval, until) - regimen.first
+    return (float(amounts.min()), float(amounts.max())), interval, regimen.cycles.size, course, length

@@ -1,0 +1,31 @@
+"""Which schedules to consider: the front between what is gained and what it costs, under constraints, with the uncertainty carried through.
+
+front = optimise(Scene.create(subjects=1000), Space.parse(dose="0.25 to 3 MIU by 0.25"), "NK under three times baseline")
+print(front.to_frame())
+
+wishes   constraints and objectives, read from text into data
+space    the schedules that are searched
+outcome  what one schedule does: medians over subjects, under each draw of the parameters
+search   which schedules are looked at
+front    the result, and the files it is written to
+run      all of it together
+"""
+
+from pkpd.decision.optimisation.front import Choice, Estimate, Front
+from pkpd.decision.optimisation.run import OBJECTIVES, optimise
+from pkpd.decision.optimisation.space import Point, Space
+from pkpd.decision.optimisation.wishes import Constraint, Objective, parse_constraints, parse_objectives
+
+__all__ = [
+    "OBJECTIVES",
+    "Choice",
+    "Constraint",
+    "Estimate",
+    "Front",
+    "Objective",
+    "Point",
+    "Space",
+    "optimise",
+    "parse_constraints",
+    "parse_objectives",
+]

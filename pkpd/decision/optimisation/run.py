@@ -1,0 +1,444 @@
+"""Search a space in a few subjects, simulate the best schedules again in all, and say how sure their front is."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import platform
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pkpd.core.arguments import ABSENT, CALLABLE, NUMBER, TEXT, TEXTS, WHOLE, of, takes
+from pkpd.core.errors import InputError
+from pkpd.decision import tolerability
+from pkpd.decision.comparison import Scene
+from pkpd.decision.comparison.scene import WASHOUT_DAYS
+from pkpd.decision.endpoints import Endpoint
+from pkpd.decision.optimisation.front import Choice, Estimate, Front, Seen
+from pkpd.decision.optimisation.outcome import Cache, Outcome, check_draws, rough
+from pkpd.decision.optimisation.search import Searched, dominates, layers, search
+from pkpd.decision.optimisation.space import Space
+from pkpd.decision.optimisation.wishes import Constraint, Objective, parse_constraints, parse_objectives
+from pkpd.solver import usable_cores
+
+Floats = NDArray[np.float64]
+Progress = Callable[[str, int, int], None]
+
+OBJECTIVES = ("Treg mean fold", "NK mean fold")
+"""What is gained, and what it costs whoever is treated; NK cells and injections are rather bounded than traded."""
+ALSO = ("Treg mean fold", "NK mean fold", "adverse event", "injections per 28 days", "dose per 28 days")
+"""Endpoints that are kept of every schedule whatever was asked."""
+EVALUATIONS = 600
+FINALISTS = 24
+"""Schedules that are simulated again in all subjects."""
+NEAR = 0.05
+"""By which share of its bound a constraint may be missed in the search's subjects by a schedule that is tried again in all."""
+NEAREST = 3
+
+
+@takes(
+    scene=of(Scene),
+    space=of(Space) | ABSENT,
+    constraints=TEXT | TEXTS,
+    objectives=TEXT | TEXTS | ABSENT,
+    confidence=NUMBER,
+    evaluations=WHOLE,
+    progress=CALLABLE | ABSENT,
+)
+def optimise(
+    scene: Scene,
+    space: Space | None = None,
+    constraints: str | Sequence[str] = (),
+    objectives: str | Sequence[str] | None = None,
+    *,
+    confidence: float = 0.5,
+    evaluations: int = EVALUATIONS,
+    progress: Progress | None = None,
+) -> Front:
+    """The front of the schedules of a space that hold the constraints, in the subjects of a scene.
+
+    The search looks at up to ``evaluations`` schedules in at most 104 of the subjects; those on its front, and close to it, are simulated again in all.
+    The same scene and wishes give the same front on any number of threads. Ctrl-C ends the search, with the front of what was found.
+
+    Parameters
+    ----------
+    constraints, objectives : as `parse_constraints` and `parse_objectives` read them; without objectives ``usual_objectives``.
+    confidence : the median over subjects must hold each constraint, and by the uncertainty of the parameters do so with this probability, from 0.5 to 1.
+    progress : called with (what is done, how many are done, how many in all).
+
+    Raises
+    ------
+    InputError : wishes that cannot be read, schedules that the model cannot be given, too few subjects or draws.
+    MissingExtraError : a space too large to be searched completely, without pymoo.
+    """
+    space = space or Space.parse()
+    if not 0.5 <= confidence <= 1.0:
+        raise InputError(f"the confidence is a probability from 0.5 to 1, not {confidence:g}")
+    if evaluations < 1:
+        raise InputError(f"the search needs at least one evaluation, not {evaluations}")
+    check_draws(scene)
+    if scene.until_days is None:
+        scene = scene.lasting(float(math.ceil(space.longest)) + WASHOUT_DAYS)
+    few = rough(scene)
+    known = tuple(few.arm(space.schedule(next(space.valid()))).endpoints)
+    wanted = parse_objectives(usual_objectives(known) if objectives is None else objectives, known)
+    asked = parse_constraints(constraints, known)
+    wishes: tuple[Objective | Constraint, ...] = (*wanted, *asked)
+    endpoints = tuple(
+        dict.fromkeys(
+            [wish.endpoint for wish in wishes] + [endpoint for endpoint in known if endpoint.name in ALSO]
+        )
+    )
+    threads = scene.threads or usable_cores()
+
+    def score(outcome: Outcome) -> tuple[Floats, Floats]:
+        return outcome.objectives(wanted), outcome.violations(asked, confidence)
+
+    cache = Cache(few, endpoints, threads)
+
+    def told() -> None:
+        if progress is not None:
+            progress("searching", min(len(cache.found), evaluations), evaluations)
+
+    searched = search(
+        space,
+        lambda schedules: cache.evaluate(schedules, told),
+        score,
+        cache.found,
+        evaluations=evaluations,
+        n_constraints=len(asked),
+        n_objectives=len(wanted),
+        seed=scene.population.seed,
+    )
+    if not searched.points:
+        raise KeyboardInterrupt
+    seen = {text: cache.found[text] for text in searched.points}
+    finalists, n_front = _finalists(seen, score)
+    final, interrupted = _again(scene, few, cache, finalists, endpoints, threads, progress)
+    interrupted = interrupted or searched.interrupted
+    choices, nearest = _choose(final, searched, wanted, asked, score)
+    infeasible = "" if choices else _infeasible(asked, confidence, seen, nearest[0])
+    return Front(
+        objectives=wanted,
+        constraints=asked,
+        confidence=confidence,
+        choices=choices,
+        nearest=nearest,
+        infeasible=infeasible,
+        seen=tuple(
+            Seen(text, dict(outcome.medians), not outcome.violations(asked, confidence).any())
+            for text, outcome in seen.items()
+        ),
+        interrupted=interrupted,
+        reading=_reading(
+            scene, few, confidence, wanted, asked, searched, space, n_front, len(final), choices or nearest
+        ),
+        notes=_notes(scene, interrupted, len(seen), final),
+        provenance=_provenance(scene, few, space, wanted, asked, confidence, evaluations, searched),
+    )
+
+
+def usual_objectives(known: Sequence[Endpoint]) -> tuple[str, str]:
+    """What is traded where nobody says: ``OBJECTIVES``, or of a model without these what it has most like them.
+
+    That is the first endpoint of which more is wanted (else the exposure) against the first unwanted effect (else the dose).
+    """
+    names = {endpoint.name for endpoint in known}
+    if names.issuperset(OBJECTIVES):
+        return OBJECTIVES
+    gains = [endpoint.name for endpoint in known if endpoint.better > 0]
+    costs = [endpoint.name for endpoint in known if endpoint.better < 0 and endpoint.group != "burden"]
+    return (gains or ["max AUC"])[0], (costs or ["dose per 28 days"])[0]
+
+
+# --- search -> finalists -> front -------------------------------------------------------------------------------------
+
+
+def _finalists(
+    seen: dict[str, Outcome], score: Callable[[Outcome], tuple[Floats, Floats]]
+) -> tuple[list[str], int]:
+    """Schedules worth all subjects, and how many the front of the search has, which may be more.
+
+    Those are of its front, evenly spread along the first objective; where there is room for more, what lies behind it and what misses the constraints by
+    little: in other subjects a median is another, so that the front of a few may be beside that of all. Where nothing holds the constraints: the nearest.
+    """
+    texts = list(seen)
+    scores = [score(seen[text]) for text in texts]
+    values = np.array([value for value, _ in scores])
+    missed = np.array([violation.sum() for _, violation in scores])
+    holding = np.flatnonzero(missed == 0.0)
+    if not holding.size:
+        return [texts[i] for i in np.argsort(missed, kind="stable")[:FINALISTS]], 0
+    layer = layers(values[holding])
+    front = holding[layer == 0]
+    front = front[np.argsort(values[front, 0], kind="stable")]
+    spread = front[
+        np.unique(np.linspace(0, front.size - 1, min(front.size, FINALISTS)).round().astype(np.int64))
+    ]
+    near = np.flatnonzero(missed <= NEAR)
+    behind = holding[np.argsort(layer, kind="stable")]
+    beside = near[np.argsort(layers(values[near]), kind="stable")]
+    turns = [i for pair in itertools.zip_longest(behind, beside) for i in pair if i is not None]
+    chosen = dict.fromkeys(int(i) for i in [*spread, *turns])
+    return [texts[i] for i in list(chosen)[:FINALISTS]], int(front.size)
+
+
+def _again(
+    scene: Scene,
+    few: Scene,
+    cache: Cache,
+    texts: list[str],
+    endpoints: Sequence[Endpoint],
+    threads: int,
+    progress: Progress | None,
+) -> tuple[dict[str, Outcome], bool]:
+    """The finalists in all subjects, and whether that was interrupted; those of the search where these are all subjects."""
+    if few is scene:
+        return {text: cache.found[text] for text in texts}, False
+    every = Cache(scene, endpoints, threads)
+    interrupted = False
+    try:
+        every.evaluate(
+            [cache.found[text].schedule for text in texts],
+            lambda: (
+                progress("simulating the best in all subjects", len(every.found), len(texts))
+                if progress is not None
+                else None
+            ),
+        )
+    except KeyboardInterrupt:
+        if not every.found:
+            raise
+        interrupted = True
+    return {text: every.found[text] for text in texts if text in every.found}, interrupted
+
+
+def _choose(
+    final: dict[str, Outcome],
+    searched: Searched,
+    objectives: Sequence[Objective],
+    constraints: Sequence[Constraint],
+    score: Callable[[Outcome], tuple[Floats, Floats]],
+) -> tuple[tuple[Choice, ...], tuple[Choice, ...]]:
+    """The front of the finalists and, where it is empty, the nearest of them."""
+    outcomes = list(final.values())
+    scores = [score(outcome) for outcome in outcomes]
+    values = np.array([value for value, _ in scores])
+    missed = np.array([violation for _, violation in scores]).reshape(len(outcomes), len(constraints))
+    holding = np.flatnonzero(~missed.any(axis=1))
+    if holding.size:
+        front = holding[layers(values[holding]) == 0]
+        order = sorted(front, key=lambda i: (*np.roll(values[i], -1), _text(outcomes[i])))
+    else:
+        order = list(np.argsort(missed.sum(axis=1), kind="stable")[:NEAREST])
+    held, dominated = probabilities(outcomes, objectives, constraints)
+    choices = tuple(
+        Choice(
+            number=number,
+            schedule=_text(outcomes[i]),
+            point=searched.points[_text(outcomes[i])],
+            estimates={
+                endpoint: _estimate(outcomes[i], endpoint) for endpoint in outcomes[i].medians
+            },
+            held=tuple(constraint.probability(outcomes[i].worlds[constraint.endpoint]) for constraint in constraints),
+            held_all=float(held[i].mean()),
+            dominated=float(dominated[i].mean()),
+            stays=float((held[i] & ~dominated[i]).mean()),
+            violations=tuple(float(share) for share in missed[i]),
+            warnings=outcomes[i].warnings,
+        )
+        for number, i in enumerate(order, start=1)
+    )  # fmt: skip
+    return (choices, ()) if holding.size else ((), choices)
+
+
+def _text(outcome: Outcome) -> str:
+    return str(outcome.schedule)
+
+
+def probabilities(
+    outcomes: Sequence[Outcome], objectives: Sequence[Objective], constraints: Sequence[Constraint]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(n, n_worlds): whether each schedule holds all constraints in each world, and whether another that does so dominates it there."""
+    # (n, n_worlds, n_objectives), less being better
+    values = np.array(
+        [
+            np.stack([-objective.sign * outcome.worlds[objective.endpoint] for objective in objectives], -1)
+            for outcome in outcomes
+        ]
+    )
+    held = ~np.isnan(values).any(axis=-1)
+    for i, outcome in enumerate(outcomes):
+        for constraint in constraints:
+            held[i] &= constraint.holds(outcome.worlds[constraint.endpoint])
+    dominated = np.zeros_like(held)
+    for i in range(len(outcomes)):
+        for j in range(len(outcomes)):
+            if i != j:
+                dominated[i] |= held[j] & dominates(values[j], values[i])
+    return held, dominated
+
+
+def _estimate(outcome: Outcome, endpoint: Endpoint) -> Estimate:
+    return Estimate(outcome.medians[endpoint], *outcome.intervals[endpoint])
+
+
+# --- sentences --------------------------------------------------------------------------------------------------------
+
+
+def _infeasible(
+    constraints: Sequence[Constraint], confidence: float, seen: dict[str, Outcome], nearest: Choice
+) -> str:
+    """That nothing holds all constraints, which of them stands in the way, and what comes nearest."""
+    held = np.array([outcome.violations(constraints, confidence) == 0.0 for outcome in seen.values()])
+    n = len(held)
+    parts = [
+        f"None of the {n:,} schedules that were looked at holds {'the constraint' if len(constraints) == 1 else 'all constraints'}"
+        + (f" with a probability of {confidence:g}" if confidence != 0.5 else "")
+        + "."
+    ]
+    if len(constraints) > 1:
+        without = [
+            (int(np.delete(held, i, axis=1).all(axis=1).sum()), constraint)
+            for i, constraint in enumerate(constraints)
+        ]
+        helping = sorted((item for item in without if item[0]), key=lambda item: -item[0])
+        if len(helping) == 1:
+            parts.append(
+                f'What binds is "{helping[0][1]}": without it {helping[0][0]:,} of them hold the rest.'
+            )
+        elif helping:
+            counts = ", ".join(f'without "{constraint}" {count:,}' for count, constraint in helping)
+            parts.append(f"They bind each other: {counts} of them hold the rest.")
+        else:
+            alone = ", ".join(
+                f'"{constraint}" {int(held[:, i].sum()):,}' for i, constraint in enumerate(constraints)
+            )
+            parts.append(f"Leaving out one would not be enough; of itself each is held by: {alone}.")
+    shortfalls = [
+        f"{constraint.endpoint.name} {nearest.estimates[constraint.endpoint].median:.3g} where {constraint.relation} {constraint.value:g} is asked"
+        for constraint, share in zip(constraints, nearest.violations, strict=True)
+        if share > 0.0
+    ]
+    parts.append(f"The nearest is {nearest.schedule}: {', '.join(shortfalls)}.")
+    return " ".join(parts)
+
+
+def _reading(
+    scene: Scene,
+    few: Scene,
+    confidence: float,
+    objectives: Sequence[Objective],
+    constraints: Sequence[Constraint],
+    searched: Searched,
+    space: Space,
+    n_front: int,
+    n_final: int,
+    shown: Sequence[Choice],
+) -> tuple[str, ...]:
+    uncertain = "uncertainty" in scene.population.vary
+    said = [
+        f"Numbers are medians over the same {scene.subjects:,} virtual subjects under every schedule, followed for {scene.until_days:g} days"
+        + (
+            f"; in brackets their 90 % interval by the uncertainty of the fitted parameters, over {scene.draws} draws of them "
+            "(of an adverse event: by that of the few published counts)."
+            if uncertain
+            else "; the uncertainty of the fitted parameters is switched off."
+        )
+    ]
+    if constraints:
+        said.append(
+            f"P of a constraint is the share of draws under which the median over subjects holds it. Here the median must hold each, with a probability of at least {confidence:g}"
+            + (
+                " (as likely as not; --confidence 0.9 asks for more)"
+                if confidence == 0.5 and uncertain
+                else ""
+            )
+            + ". P(all) is the share of draws under which all hold at once."
+        )
+    said.append(
+        "P(front) is the share of draws under which a schedule holds all constraints and none of the "
+        f"{n_final} schedules simulated in all subjects that does so too is as good in every objective and better in one; P(dominated) that one is."
+    )
+    n, whole = len(searched.points), f"{space.n_combinations:,} combinations"
+    where = f" in {few.subjects:,} of these subjects" if few.subjects < scene.subjects else ""
+    if searched.complete:
+        said.append(f"Every schedule of the search space, {n:,}, was looked at{where}.")
+    else:
+        said.append(
+            f"The search (NSGA-II) looked at {n:,} schedules of {whole}{where}: close to the best, not proven to be the best."
+        )
+    if n_front > FINALISTS:
+        said.append(
+            f"The front of the search has {n_front:,} schedules; {FINALISTS} of them, evenly spread along {objectives[0]}, were simulated in all subjects."
+        )
+    if any(choice.point.cycles == 1 for choice in shown):
+        said.append(
+            "Averages are over the treatment. That of a single cycle ends one interval after its last dose, that of several holds the pause after the last as well."
+        )
+    return tuple(said)
+
+
+def _notes(scene: Scene, interrupted: bool, n: int, final: dict[str, Outcome]) -> tuple[str, ...]:
+    notes = list(scene.population.notes)
+    if interrupted:
+        notes.insert(0, f"Interrupted: this is the front of the {n:,} schedules that had been looked at.")
+    if failed := sum(outcome.failed for outcome in final.values()):
+        notes.append(
+            f"{failed:,} subjects of {len(final)} schedules could not be integrated and have no value."
+        )
+    if any(endpoint == tolerability.EVENT for outcome in final.values() for endpoint in outcome.medians):
+        notes.append(
+            "The probability of an adverse event is that of one five-day course at the largest daily dose: it grows with the dose alone, "
+            "not with the number of days or cycles."
+        )
+    return tuple(notes)
+
+
+def _provenance(
+    scene: Scene,
+    few: Scene,
+    space: Space,
+    objectives: Sequence[Objective],
+    constraints: Sequence[Constraint],
+    confidence: float,
+    evaluations: int,
+    searched: Searched,
+) -> dict[str, Any]:
+    from pkpd import __version__
+
+    population = scene.population
+    return {
+        "fit": scene.fit,
+        "model": population.kernel.NAME,
+        "model_hash": population.kernel.HASH,
+        "objectives": [str(objective) for objective in objectives],
+        "constraints": [str(constraint) for constraint in constraints],
+        "confidence": confidence,
+        "space": space.describe(),
+        "seed": population.seed,
+        "subjects": scene.subjects,
+        "draws": scene.draws,
+        "search_subjects": few.subjects,
+        "search_draws": few.draws,
+        "evaluations": evaluations,
+        "evaluated": len(searched.points),
+        "complete": searched.complete,
+        "vary": list(population.vary),
+        **scene.about,
+        "until_days": scene.until_days,
+        "versions": {"pkpd": __version__, "numpy": np.__version__, "python": platform.python_version()}
+        | ({} if searched.complete else {"pymoo": _pymoo_version()}),
+    }
+
+
+def _pymoo_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("pymoo")
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,362 @@
+"""What is wanted of a schedule, read from text into data: constraints, "NK mean fold < 2", and objectives, "Treg mean fold".
+
+    constraints := constraint { ("," | ";" | "and") constraint }
+    constraint  := endpoint relation value                          Treg mean fold >= 1.5
+                 | cells relation fold ["on average" | "at its peak"]  Treg at least +50 % on average; NK under twice baseline
+                 | relation number ("injections" | "doses" | dose unit) ["a month" | "in all"]
+    relation    := ">=" | "at least" | ">" | "more than" | "above" | "<=" | "at most" | "<" | "less than" | "under" ...
+    fold        := number | "+50 %" | "-20 %" | "20 % below baseline" | "150 % of baseline" | "twice baseline" | "1.5 x" | "baseline"
+    objectives  := ["max" | "min"] endpoint { "," ... }
+
+Cells without "at its peak" are meant on average over the treatment. A month has 28 days. Nothing of the text is evaluated.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pkpd.core.errors import InputError, located
+from pkpd.decision.endpoints import Endpoint
+from pkpd.dosing.words import NUMBER_WORDS
+
+Floats = NDArray[np.float64]
+
+_RELATIONS = {
+    ">=": (">=", "≥", "=>", "at least", "no less than", "not less than", "not below", "not under", "no fewer than"),
+    "<=": ("<=", "≤", "=<", "at most", "no more than", "not more than", "not above", "not over", "up to"),
+    ">": (">", "more than", "greater than", "higher than", "above", "over"),
+    "<": ("<", "less than", "fewer than", "lower than", "below", "under"),
+}  # fmt: skip
+_RELATION_OF = {words: relation for relation, several in _RELATIONS.items() for words in several}
+RELATION_SHOWN = ">=, >, <=, <, at least, more than, at most, under"
+_SUBJECTS = {
+    "Treg": r"(?:the\s+)?(?:tregs?|regulatory\s+t[\s-]cells?)",
+    "CD56bright NK": r"(?:the\s+)?cd56bright(?:\s+nk)?(?:[\s-]cells?)?",
+    "NK": r"(?:the\s+)?nk(?:[\s-]cells?)?",
+}
+_AVERAGE = r"on\s+average|in\s+the\s+mean"
+_PEAK = r"at\s+(?:its|their|the)\s+(?:peak|highest)|at\s+peak"
+_MONTH = r"(?:a|per|each|every|in)\s+month|(?:per|in|every)\s+(?:28\s*d(?:ays)?|(?:4|four)\s+weeks)"
+_IN_ALL = r"in\s+all|in\s+total|altogether"
+_NUMBER = r"[+-]?(?:\d+(?:\.\d+)?|\.\d+)(?:e[+-]?\d+)?"
+_TIMES = {"half": 0.5, "twice": 2.0, "double": 2.0, "thrice": 3.0, "triple": 3.0}
+_BASELINE = r"(?:\s+(?:of\s+)?(?:the\s+)?baseline\b)?"
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """``endpoint`` ``relation`` ``value``, in the endpoint's unit; relation is >=, >, <= or <. ``str`` writes what ``parse_constraints`` reads."""
+
+    endpoint: Endpoint
+    relation: str
+    value: float
+
+    def __str__(self) -> str:
+        unit = "" if self.endpoint.unit == "1" else f" {self.endpoint.unit}"
+        return f"{self.endpoint.name} {self.relation} {plain_number(self.value)}{unit}"
+
+    def holds(self, values: Floats) -> NDArray[np.bool_]:
+        """Where it holds; nowhere where there is no value (nan)."""
+        match self.relation:
+            case ">=":
+                return values >= self.value
+            case ">":
+                return values > self.value
+            case "<=":
+                return values <= self.value
+            case _:
+                return values < self.value
+
+    def violation(self, values: Floats, confidence: float) -> float:
+        """0 where it holds with at least that probability over the values, (n,); else how far it is from that, as a share of the bound.
+
+        1e9 where too many have no value.
+        """
+        if self.probability(values) >= confidence - 1e-12:
+            return 0.0
+        sign = 1.0 if self.relation in ("<=", "<") else -1.0
+        ordered = np.sort(np.where(np.isnan(values), math.inf, sign * values))
+        reached = ordered[max(0, math.ceil(confidence * len(values) - 1e-9) - 1)]
+        beyond = float(reached - sign * self.value) / (abs(self.value) or 1.0)
+        # a strict bound can be missed by nothing
+        return min(max(beyond, 1e-9), 1e9)
+
+    def probability(self, values: Floats) -> float:
+        """The share of the values for which it holds."""
+        return float(np.mean(self.holds(values)))
+
+
+@dataclass(frozen=True)
+class Objective:
+    """An endpoint of which as much (sign +1) or as little (-1) as possible is wanted."""
+
+    endpoint: Endpoint
+    sign: int
+
+    def __str__(self) -> str:
+        return f"{'max' if self.sign > 0 else 'min'} {self.endpoint.name}"
+
+
+def parse_constraints(texts: str | Sequence[str], endpoints: Sequence[Endpoint]) -> tuple[Constraint, ...]:
+    """Read constraints, each text one or several, on these endpoints; what is said twice is kept once.
+
+    Raises:
+        InputError: with the place, what was found, and what would be right.
+    """
+    texts = [texts] if isinstance(texts, str) else list(texts)
+    found = []
+    for number, text in enumerate(texts, start=1):
+        name = f"constraint {number}" if len(texts) > 1 else "constraint"
+        found += [_Clause(text, name, start, end, endpoints).read() for start, end in _clauses(text)]
+        if not text.strip():
+            raise InputError(f'{name} is empty; write for instance "Treg mean fold >= 1.5"')
+    return tuple(dict.fromkeys(found))
+
+
+def parse_objectives(texts: str | Sequence[str], endpoints: Sequence[Endpoint]) -> tuple[Objective, ...]:
+    """Read two or three objectives: names of endpoints, with "max" or "min" before those that nobody wants more or less of.
+
+    Raises:
+        InputError: another number of them, an unknown endpoint, one twice, or one without a direction.
+    """
+    names = texts.split(",") if isinstance(texts, str) else list(texts)
+    found: list[Objective] = []
+    known = {endpoint.name.lower(): endpoint for endpoint in endpoints}
+    for text in names:
+        words = re.fullmatch(r"\s*(?:(max|min)(?:imi[sz]e)?\s+)?(.*?)\s*", text, re.IGNORECASE | re.DOTALL)
+        assert words is not None  # matches anything
+        direction, name = words[1], re.sub(r"\s+", " ", words[2])
+        if name.lower() not in known:
+            raise InputError(f'objective "{name}": {_unknown(name, endpoints)}')
+        endpoint = known[name.lower()]
+        sign = {"max": 1, "min": -1}[direction.lower()] if direction else endpoint.better
+        if not sign:
+            raise InputError(
+                f'objective "{name}": say "max {name}" or "min {name}", for neither is better by itself'
+            )
+        if any(endpoint == objective.endpoint for objective in found):
+            raise InputError(f'objective "{name}" is there twice')
+        found.append(Objective(endpoint, sign))
+    if not 2 <= len(found) <= 3:
+        raise InputError(
+            f"a front has two or three objectives, not {len(found)}; what must only be good enough is a constraint"
+        )
+    return tuple(found)
+
+
+def plain_number(value: float) -> str:
+    """The shortest text that is exactly this number: 8, 1.5."""
+    return repr(float(value)).removesuffix(".0")
+
+
+def _unknown(name: str, endpoints: Sequence[Endpoint]) -> str:
+    by_lower = {endpoint.name.lower(): endpoint.name for endpoint in endpoints}
+    inside = (
+        [key for key in by_lower if re.search(rf"\b{re.escape(name.lower()[:80])}\b", key)] if name else []
+    )
+    close = inside[:5] or difflib.get_close_matches(name.lower()[:80], by_lower, n=3, cutoff=0.5)
+    if close:
+        return f"there is no such endpoint; did you mean {', '.join(by_lower[key] for key in close)}?"
+    return f"there is no such endpoint; there are {', '.join(by_lower.values())}"
+
+
+def _clauses(text: str) -> Iterator[tuple[int, int]]:
+    """Where each constraint begins and ends."""
+    start = 0
+    for cut in [*re.finditer(r"[,;]|\band\b", text, re.IGNORECASE), None]:
+        end = cut.start() if cut else len(text)
+        piece = text[start:end]
+        if piece.strip():
+            yield start + len(piece) - len(piece.lstrip()), start + len(piece.rstrip())
+        start = cut.end() if cut else end
+
+
+class _Clause:
+    """One constraint: characters ``start`` to ``end`` of a text."""
+
+    def __init__(self, text: str, name: str, start: int, end: int, endpoints: Sequence[Endpoint]) -> None:
+        # typographic minus signs are one character as well, so that columns stay
+        self.text = text.replace("−", "-").replace("–", "-")
+        self.written, self.name, self.start, self.end, self.endpoints = text, name, start, end, endpoints
+
+    def read(self) -> Constraint:
+        for endpoint in sorted(self.endpoints, key=lambda endpoint: -len(endpoint.name)):
+            words = r"\s+".join(map(re.escape, endpoint.name.split()))
+            if (found := self._match(words + r"(?![\w])", self.start)) is None:
+                continue
+            relation = self._relation(found.end())
+            if relation is None:
+                continue  # a name that only begins as this one: Treg peak, Treg peak fold
+            return Constraint(endpoint, relation[0], self._last_value(endpoint, relation[1]))
+        relation = self._relation(self.start)
+        if relation is not None:
+            return self._amount(*relation)
+        return self._cells()
+
+    # -- "at most 8 injections a month"
+
+    def _amount(self, relation: str, at: int) -> Constraint:
+        number = self._match(_NUMBER, at)
+        if number is None:
+            self._stop("here a number is missing", at, 'write for instance "at most 8 injections a month"')
+        noun = self._match(r"(injections?|doses)\b", number.end())
+        unit = self._match(r"([A-Za-z]+)", number.end())
+        if noun is None and (
+            unit is None or unit[1] not in {e.unit for e in self.endpoints if "dose" in e.name}
+        ):
+            units = {e.unit for e in self.endpoints if e.name == "total dose"}
+            self._stop(
+                "of what?", number.end(),
+                f'after a number come "injections"{"".join(f" or {unit}" for unit in sorted(units))}, and "a month" or "in all"',
+            )  # fmt: skip
+        what = noun or unit
+        assert what is not None
+        monthly, in_all = self._match(_MONTH, what.end()), self._match(_IN_ALL, what.end())
+        if monthly:
+            name = "injections per 28 days" if noun else "dose per 28 days"
+        elif in_all or noun:
+            name = "injections" if noun else "total dose"
+        else:
+            self._stop('here "a month" or "in all" is missing', what.end())
+        endpoint = next((endpoint for endpoint in self.endpoints if endpoint.name == name), None)
+        if endpoint is None:
+            self._stop(f'there is no endpoint "{name}"', what.start())
+        self._nothing_after((monthly or in_all or what).end())
+        return Constraint(endpoint, relation, float(number[0]))
+
+    # -- "Treg at least +50 % on average"
+
+    def _cells(self) -> Constraint:
+        for cells, pattern in _SUBJECTS.items():
+            found = self._match(rf"(?:(mean|average|peak|highest)\s+)?(?:{pattern})(?![\w])", self.start)
+            if found is None:
+                continue
+            peak = (found[1] or "").lower() in ("peak", "highest")
+            relation = self._relation(found.end())
+            if relation is None:
+                break
+            endpoint = self._fold(cells, peak, found.start())
+            value, at = self._value(endpoint, relation[1])
+            if after := self._match(f"({_PEAK})|(?:{_AVERAGE})", at):
+                if found[1] and bool(after[1]) != peak:
+                    self._stop("this says once more, and otherwise, what is meant", after.start())
+                endpoint, at = self._fold(cells, bool(after[1]), found.start()), after.end()
+            self._nothing_after(at)
+            return Constraint(endpoint, relation[0], value)
+        for place in range(self.start, self.end):
+            if (place == 0 or not self.text[place - 1].isalnum()) and self._relation(place):
+                name = self.text[self.start : place].strip()
+                self._stop(f'"{name}": {_unknown(name, self.endpoints)}', self.start, length=len(name))
+        self._stop("what is asked of it?", self.end, f"after an endpoint comes one of {RELATION_SHOWN}")
+        raise AssertionError  # not reached: _stop raises
+
+    def _fold(self, cells: str, peak: bool, at: int) -> Endpoint:
+        name = f"{cells} {'peak' if peak else 'mean'} fold"
+        found = next((endpoint for endpoint in self.endpoints if endpoint.name == name), None)
+        if found is None:
+            self._stop(
+                f'there is no endpoint "{name}"', at, f"there are {', '.join(e.name for e in self.endpoints)}"
+            )
+        return found
+
+    # -- pieces
+
+    def _match(self, pattern: str, at: int) -> re.Match[str] | None:
+        """What stands at a place, blanks before it left out."""
+        blanks = re.compile(r"\s*").match(self.text, at, self.end)
+        assert blanks is not None  # matches nothing, too
+        return re.compile(pattern, re.IGNORECASE).match(self.text, blanks.end(), self.end)
+
+    def _relation(self, at: int) -> tuple[str, int] | None:
+        for words in sorted(_RELATION_OF, key=len, reverse=True):
+            pattern = r"\s+".join(map(re.escape, words.split())) + (r"\b" if words[0].isalpha() else "")
+            if found := self._match(rf"(?:(?:is|are|be|stays?)\s+)?{pattern}", at):
+                return _RELATION_OF[words], found.end()
+        return None
+
+    def _last_value(self, endpoint: Endpoint, at: int) -> float:
+        value, at = self._value(endpoint, at)
+        self._nothing_after(at)
+        return value
+
+    def _value(self, endpoint: Endpoint, at: int) -> tuple[float, int]:
+        """A value of the endpoint and where it ends."""
+        if "fold" in endpoint.name:
+            return self._fold_value(endpoint, at)
+        found = self._match(_NUMBER, at)
+        if found is None:
+            self._stop("here a number is missing", at, f"write for instance {self._example(endpoint)}")
+        value, at = float(found[0]), found.end()
+        if endpoint.unit != "1" and (unit := self._match(re.escape(endpoint.unit) + r"(?![\w/*])", at)):
+            return value, unit.end()
+        if percent := self._match(r"%|percent\b", at):
+            if endpoint.unit not in ("percent", "%") and endpoint.name != "adverse event":
+                self._stop(
+                    f'"{endpoint.name}" is not in percent',
+                    percent.start(),
+                    f"write for instance {self._example(endpoint)}",
+                )
+            return (value if endpoint.unit != "1" else value / 100.0), percent.end()
+        return value, at
+
+    def _fold_value(self, endpoint: Endpoint, at: int) -> tuple[float, int]:
+        if word := self._match(rf"({'|'.join(_TIMES)})\b{_BASELINE}", at):
+            return _TIMES[word[1].lower()], word.end()
+        if word := self._match(rf"({'|'.join(NUMBER_WORDS)})[\s-]*(?:times|fold)\b{_BASELINE}", at):
+            return float(NUMBER_WORDS[word[1].lower()]), word.end()
+        if word := self._match(r"baseline\b", at):
+            return 1.0, word.end()
+        number = self._match(_NUMBER, at)
+        if number is None:
+            self._stop("here a number is missing", at, f"write for instance {self._example(endpoint)}")
+        value = float(number[0])
+        if percent := self._match(
+            r"(?:%|percent\b)\s*(of|above|over|below|under)?(?:\s+(?:the\s+)?baseline\b)?", number.end()
+        ):
+            side, signed = (percent[1] or "").lower(), number[0][0] in "+-"
+            if side == "of" and not signed:
+                return value / 100.0, percent.end()
+            if side in ("above", "over") or (signed and not side):
+                return 1.0 + value / 100.0, percent.end()
+            if side in ("below", "under") and not signed:
+                return 1.0 - value / 100.0, percent.end()
+            self._stop(
+                f'"{self.text[number.start() : percent.end()].strip()}" can be a rise or a share', number.start(),
+                f"write +{number[0].lstrip('+-')} % for a rise over baseline, {number[0].lstrip('+-')} % of baseline for a share",
+                length=percent.end() - number.start(),
+            )  # fmt: skip
+        if number[0][0] in "+-":
+            self._stop("a fold is 0 or more", number.start(), f"write for instance {self._example(endpoint)}")
+        if times := self._match(
+            r"(?:-?\s*fold\b|x\b|×|times\b)?(?:\s*(?:of\s+)?(?:the\s+)?baseline\b)?", number.end()
+        ):
+            return value, max(times.end(), number.end()) if times[0] else number.end()
+        return value, number.end()
+
+    def _example(self, endpoint: Endpoint) -> str:
+        if "fold" in endpoint.name:
+            bound = ("<", "2") if endpoint.better < 0 else (">=", "1.5")
+            return f'"{endpoint.name} {" ".join(bound)}", "+50 %" or "twice baseline"'
+        unit = "" if endpoint.unit == "1" else f" {endpoint.unit}"
+        return f'"{endpoint.name} < {"0.5" if endpoint.name == "adverse event" else "8"}{unit}"'
+
+    def _nothing_after(self, at: int) -> None:
+        if rest := self.text[at : self.end].strip():
+            hint = 'constraints are parted by ",", ";" or "and"; over the treatment they may be meant "on average" or "at its peak"'
+            self._stop(f'"{rest[:40]}" cannot be read here', at, hint, length=len(rest))
+
+    def _stop(self, message: str, at: int, hint: str = "", length: int = 1) -> NoReturn:
+        while at < self.end and self.text[at].isspace():
+            at += 1
+        lines = (self.written[:at] + "^").splitlines()
+        raise located(
+            InputError, message, text=self.written, file=self.name, line=len(lines), column=len(lines[-1]), length=length, hint=hint
+        )  # fmt: skip

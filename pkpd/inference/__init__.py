@@ -1,0 +1,380 @@
+"""A fit folder -> parameters with uncertainty, and what the data say about them.
+
+    result = fit("low_dose_il2")          # or a path to a folder with fit.toml and data.csv
+    print(result.summary())
+    result.write_json("fit.json")
+
+What is maximised is the posterior density of the model parameters (on their log, logit or natural scale), of study effects
+(shifts of a parameter on that scale, normal with mean 0), and, where asked, of between-subject SDs and measurement noise. Every arm
+is a population of K quasi-random subjects (scrambled Sobol points, whitened), the same points at every evaluation, so that the
+objective is smooth. Data rows give signed deviance residuals (``likelihood``), priors give one each; the sum of squares is lowered by
+Levenberg-Marquardt with the exact Jacobian from the solver's forward sensitivities. The covariance is the inverse of the
+Gauss-Newton Hessian, priors included (Laplace approximation of the posterior).
+
+A simulation that fails makes its point a bad one: the step is shortened, the point is counted and reported, nothing crashes.
+
+fit.toml::
+
+    title = "..."
+    model = "il2_treg"                 # library name, or a path relative to the folder
+    data = "data.csv"
+    [options]                          # subjects (of each arm: a fit says where more are needed), seed, starts, rtol, rtol_sensitivities, max_evaluations,
+                                       # tolerance (the search ends where a step promises less in OFV; 0.001)
+    [free]                             # parameter = true (prior of the model file) or "lognormal(10, 0.5)"; without the table:
+                                       # every parameter that has a prior in the model file
+    [between]                          # between-subject SD = true, or "lognormal(0.3, 0.5)"; not named: as in the model file
+    [study_effects]                    # parameter = 0.3  or  { sd = 0.7, studies = ["A", "B"] }
+    [noise]                            # output = { proportional = 0.1, additive = 0.5, free = true }: one measurement's error
+    [errors]                           # default = 0.3: relative error of a mean without a spread;  rows = { "row id" = 0.2 }
+                                       # mean_only = [row ids]: their spread is not taken as that between patients
+    [rival]                            # model, free, between, study_effects, noise of the simpler model
+    [check]                            # title, leave_out = [row ids], only = [row ids]: fitted without, then predicted
+    [report]                           # outputs = [names]: whose time courses are shown for every study;
+                                       # notes = [sentences] that the reader has to know
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, PATH, WHOLE, of, takes
+from pkpd.core.errors import ConvergenceError, DataError
+from pkpd.inference.assess import (
+    compare,
+    inner_check,
+    leave_one_study_out,
+    predictive_density,
+    subjects_errors,
+    subjects_words,
+    without_unverified,
+)
+from pkpd.inference.coordinates import Coordinate, System, between_at, coordinates, in_units, typical_at
+from pkpd.inference.objective import (
+    BadPoint,
+    Evaluation,
+    Objective,
+    Solve,
+    minus_2ll_of,
+    pruned,
+    quasi_normals,
+)
+from pkpd.inference.posterior import estimates_of, identifiability_of, nested, posterior_of, predict_rows
+from pkpd.inference.result import (
+    SAME_OPTIMUM,
+    Change,
+    Comparison,
+    Estimate,
+    FitResult,
+    ModelScore,
+    Refit,
+    RowResult,
+    StartResult,
+    StudyLeftOut,
+)
+from pkpd.inference.search import Minimum, Progress, minimise, multistart, quiet
+from pkpd.inference.spec import (
+    Check,
+    FitSpec,
+    ModelSpec,
+    NoiseSpec,
+    Options,
+    Prior,
+    StudyEffect,
+    meant,
+    parse_prior,
+    read_fit,
+)
+from pkpd.inference.summary import data as _data
+from pkpd.inference.summary.data import Data, Row
+
+__all__ = [
+    "SAME_OPTIMUM",
+    "BadPoint",
+    "Change",
+    "Check",
+    "Comparison",
+    "Coordinate",
+    "Estimate",
+    "Evaluation",
+    "FitResult",
+    "FitSpec",
+    "Minimum",
+    "ModelScore",
+    "ModelSpec",
+    "NoiseSpec",
+    "Objective",
+    "Options",
+    "Prior",
+    "Refit",
+    "RowResult",
+    "StartResult",
+    "StudyEffect",
+    "StudyLeftOut",
+    "System",
+    "between_at",
+    "coordinates",
+    "fit",
+    "in_units",
+    "leave_one_study_out",
+    "minimise",
+    "parse_prior",
+    "predictive_density",
+    "quasi_normals",
+    "read_fit",
+    "run",
+    "typical_at",
+]
+
+
+@takes(
+    fit=PATH | of(FitSpec, words="what a fit folder says (FitSpec)"),
+    starts=WHOLE | ABSENT,
+    seed=WHOLE | ABSENT,
+    subjects=WHOLE | ABSENT,
+    jobs=COUNT | ABSENT,
+    progress=CALLABLE | ABSENT,
+)
+def fit(
+    fit: str | os.PathLike[str] | FitSpec,
+    *,
+    starts: int | None = None,
+    seed: int | None = None,
+    subjects: int | None = None,
+    tolerance: float | None = None,
+    leave_out_unverified: bool = False,
+    rival: bool = True,
+    leave_one_out: bool = True,
+    unverified: bool = True,
+    check: bool = True,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+    solve: Solve | None = None,
+) -> FitResult:
+    """Fit the model of a fit folder to its data.
+
+    Daily use: ``fit`` is a name from ``library.fits()``, a path to a folder, or a ``FitSpec``; ``starts``, ``seed``, ``subjects`` and
+    ``tolerance`` (in OFV) override the folder's options; ``leave_out_unverified`` drops rows whose provenance is unverified.
+
+    What is done besides the fit: ``rival`` fits the rival model and compares on common rows, with ``leave_one_out`` also by
+    leave-one-study-out; ``unverified`` refits without unverified rows and tells what changes; ``check`` runs the inner check.
+
+    Apart: ``jobs`` threads for simulation (None: all cores), ``progress(what, share, remark)``, ``solve`` another solver.
+
+    Returns a ``FitResult``; after Ctrl-C the best so far, marked ``interrupted`` (``KeyboardInterrupt`` where there is none yet). Raises ``InputError`` kinds for wrong
+    input, and ``ConvergenceError`` if the model cannot be simulated at any start.
+    """
+    began = time.perf_counter()
+    spec = fit if isinstance(fit, FitSpec) else read_fit(fit)
+    given: dict[str, Any] = {"starts": starts, "seed": seed, "subjects": subjects, "tolerance": tolerance}
+    options = replace(spec.options, **{key: value for key, value in given.items() if value is not None})
+    spec = replace(spec, options=options)
+    progress = progress or quiet
+    raw = _data.read_data(spec.data)
+    _check_names(spec, raw)
+    system = System.load(spec.main.model)
+    return run(
+        spec, system, raw, solve=solve, jobs=jobs, progress=progress, leave_out_unverified=leave_out_unverified,
+        rival=System.load(spec.rival.model) if rival and spec.rival is not None else None, leave_one_out=leave_one_out,
+        unverified=unverified, check=check, began=began,
+    )  # fmt: skip
+
+
+def _check_names(spec: FitSpec, raw: Data) -> None:
+    """Rows and studies that fit.toml names are there."""
+    for model in (spec.main, spec.rival):
+        for effect in model.study_effects if model is not None else ():
+            for study in effect.studies:
+                if study not in raw.studies:
+                    place = f"{spec.folder / 'fit.toml'}: [study_effects] {effect.parameter}"
+                    raise DataError(f'{place}: the data have no study "{study}"{meant(study, raw.studies)}')
+    known = [row.id for row in raw.rows]
+    lists = [("[errors.rows]", tuple(spec.row_errors)), ("[errors] mean_only", spec.mean_only)]
+    if spec.check is not None:
+        lists += [("[check] leave_out", spec.check.leave_out), ("[check] only", spec.check.only)]
+    for where, names in lists:
+        for name in names:
+            if name not in known:
+                raise DataError(
+                    f'{spec.folder / "fit.toml"}: {where}: the data have no row "{name}"{meant(name, known)}'
+                )
+
+
+def run(
+    spec: FitSpec,
+    system: System,
+    raw: Data,
+    *,
+    rival: System | None = None,
+    solve: Solve | None = None,
+    jobs: int | None = None,
+    progress: Progress = quiet,
+    leave_out_unverified: bool = False,
+    leave_one_out: bool = True,
+    unverified: bool = True,
+    check: bool = True,
+    began: float | None = None,
+) -> FitResult:
+    """As ``fit``, of a model and data that were already read."""
+    began = time.perf_counter() if began is None else began
+    missing = _data.unknown_outputs(raw, tuple(system.output_units))
+    wanted = raw.keep(lambda row: not (leave_out_unverified and row.provenance == "unverified"))
+    everything = in_units(wanted, system)
+    fitted = [row for row in everything.rows if row.use == "fit"]
+    if not fitted:
+        detail = "; ".join(list(missing.values())[:3])
+        raise DataError(f"{raw.file}: no row can be fitted by {system.name}{': ' + detail if detail else ''}")
+    original = {row.id: row for row in raw.rows}
+    whole = _objective(spec, spec.main, system, everything.rows, fitted, solve, jobs)
+    objective = whole.restricted(lambda row: row.use == "fit")
+    progress("fit", 0.0, "first evaluation")
+    objective, notes = pruned(objective)
+    search = multistart(
+        objective, spec.options.starts, spec.options.seed, spec.options.max_evaluations, progress, "fit"
+    )
+    if search.best is None:
+        reason = f": {objective.reasons[-1]}" if objective.reasons else ""
+        if search.interrupted:
+            raise KeyboardInterrupt  # there is no best point yet
+        raise ConvergenceError(
+            f"{system.name} cannot be simulated at any start drawn from its priors{reason}"
+        )
+    best, objective = search.best, search.objective
+    posterior = posterior_of(objective, best)
+    estimates = estimates_of(objective, best, posterior)
+    whole = Objective(
+        system, spec.main, everything.rows, options=spec.options, relative_error=spec.relative_error,
+        row_errors=spec.row_errors, mean_only=spec.mean_only, solve=solve, threads=jobs, estimated=objective.coordinates,
+        reach=objective.reach,
+    )  # fmt: skip
+    rows, lost = predict_rows(whole, objective, best, posterior, original)
+    interrupted = search.interrupted
+    comparison = without = inner = None
+    try:
+        if not interrupted:
+            progress("fit", 1.0, "the same with more subjects")
+            rows, said = _with_subjects_errors(objective, best, rows)
+            notes += said
+        if rival is not None and spec.rival is not None and not interrupted:
+            comparison = compare(
+                spec, objective, best, rival, everything, raw, leave_one_out, solve, jobs, progress
+            )
+        if unverified and not leave_out_unverified and not interrupted:
+            without = without_unverified(objective, best, posterior, original, spec, progress)
+        if check and spec.check is not None and not interrupted:
+            inner = inner_check(objective, best, posterior, original, spec, spec.check, progress)
+    except KeyboardInterrupt:
+        interrupted = True
+    minus_2ll, constants = minus_2ll_of(best.evaluation)
+    n_residuals = best.evaluation.residuals.size
+    progress("fit", 1.0, "done")
+    return FitResult(
+        name=spec.name,
+        title=spec.title,
+        model=system.name,
+        model_title=system.title,
+        converged=best.converged and not search.interrupted,
+        interrupted=interrupted,
+        message="interrupted: best point so far" if search.interrupted else best.message,
+        ofv=minus_2ll - constants,
+        ofv_prior=best.cost - (minus_2ll - constants),
+        minus_2ll=minus_2ll,
+        aic=minus_2ll + 2 * posterior.effective,
+        bic=minus_2ll + math.log(n_residuals) * posterior.effective,
+        n_rows=len(objective.rows),
+        n_residuals=n_residuals,
+        n_parameters=len(objective.coordinates),
+        effective_parameters=posterior.effective,
+        informed_directions=posterior.informed,
+        condition_number=posterior.condition,
+        estimates=estimates,
+        correlation=nested(posterior.correlation),
+        rows=rows,
+        starts=tuple(search.starts),
+        identifiability=identifiability_of(objective, posterior, estimates),
+        bad_points=objective.bad,
+        bad_reasons=tuple(dict.fromkeys(objective.reasons)),
+        not_predicted=missing | lost,
+        notes=(*spec.notes, *notes),
+        values=objective.values(best.x),
+        study_values={
+            study: objective.values(best.x, study) for study in dict.fromkeys(row.study for row in fitted)
+        },
+        between=objective.between(best.x),
+        noise={
+            name: {"proportional": noise.proportional, "additive": noise.additive}
+            for name, noise in objective.noises(best.x).items()
+        },
+        covariance=nested(posterior.covariance),
+        comparison=comparison,
+        unverified=without,
+        check=inner,
+        provenance=_provenance(spec, system, rival, raw, objective, began, leave_out_unverified),
+    )
+
+
+def _with_subjects_errors(
+    objective: Objective, best: Minimum, rows: tuple[RowResult, ...]
+) -> tuple[tuple[RowResult, ...], list[str]]:
+    """The rows with what the number of subjects costs them, and a sentence about it where people differ."""
+    try:
+        errors = subjects_errors(objective, best)
+    except BadPoint as reason:
+        return rows, [f"What the number of subjects costs could not be measured with more of them: {reason}."]
+    if not errors:
+        return rows, []
+    rows = tuple(replace(row, subjects_error=errors.get(row.id, math.nan)) for row in rows)
+    return rows, [subjects_words(objective, errors)]
+
+
+def _objective(
+    spec: FitSpec, model: ModelSpec, system: System, rows: Sequence[Row], fitted: Sequence[Row], solve: Solve | None,
+    jobs: int | None,
+) -> Objective:  # fmt: skip
+    return Objective(
+        system, model, rows, options=spec.options, relative_error=spec.relative_error, row_errors=spec.row_errors, mean_only=spec.mean_only,
+        solve=solve, threads=jobs, estimated=coordinates(system, model, fitted),
+    )  # fmt: skip
+
+
+def _provenance(
+    spec: FitSpec,
+    system: System,
+    rival: System | None,
+    raw: Data,
+    objective: Objective,
+    began: float,
+    unverified_left_out: bool,
+) -> dict[str, Any]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {"python": platform.python_version()}
+    for name in ("pkpd", "numpy", "numba", "scipy"):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "not installed"
+    return {
+        "versions": versions,
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "seed": spec.options.seed,
+        "subjects_per_arm": spec.options.subjects,
+        "arms": len(objective.plan.arms),
+        "rtol": spec.options.rtol,
+        "ofv_tolerance": spec.options.tolerance,
+        "relative_error": spec.relative_error,
+        "unverified_left_out": unverified_left_out,
+        "data_file": Path(raw.file).name,
+        "data_sha256": raw.sha256,
+        "fit_sha256": spec.sha256,
+        "model_sha256": system.sha256,
+        "rival_sha256": rival.sha256 if rival is not None else "",
+        "subject_simulations": objective.simulations,
+        "run_time_s": time.perf_counter() - began,
+    }

@@ -1,0 +1,317 @@
+"""How far a fit can be trusted: a rival on the same rows, studies left out, rows left out and predicted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pkpd.core.errors import InputError
+from pkpd.inference.coordinates import System, in_units
+from pkpd.inference.objective import BadPoint, Evaluation, Objective, Solve, minus_2ll_of, pruned
+from pkpd.inference.posterior import Posterior, posterior_of, row_results, signed_outputs
+from pkpd.inference.result import Change, Comparison, ModelScore, Refit, RowResult, StudyLeftOut
+from pkpd.inference.search import REFIT_LIMIT, Minimum, Progress, multistart, quiet, refit
+from pkpd.inference.spec import Check, FitSpec
+from pkpd.inference.summary.data import Data, Row
+
+Array = NDArray[np.float64]
+
+MANY, LEAST_MANY = 8, 128
+"""Against how many times as many subjects the predictions of a fit are held, and the fewest of them."""
+MOST_ERROR, MOST_NAMED = 0.1, 8
+"""Of a row's standard error, how much the number of subjects may cost; and how many rows where it costs more are named."""
+
+
+def subjects_errors(objective: Objective, best: Minimum) -> dict[str, float]:
+    """By row, how far its residuals at the optimum stand from those by ``MANY`` times as many subjects in each arm, in standard errors.
+
+    The mean, SD or quartile of few quasi-random subjects is not quite that of the population. Nothing where no parameter differs between subjects.
+    Raises ``BadPoint`` where the many cannot be simulated.
+    """
+    if not objective.between(best.x):
+        return {}
+    more = objective.with_subjects(many(objective)).evaluate(best.x)
+    return {
+        row.id: float(np.abs(few.residuals - term.residuals).max())
+        for row, few, term in zip(objective.rows, best.evaluation.terms, more.terms, strict=True)
+    }
+
+
+def many(objective: Objective) -> int:
+    """How many subjects are many beside those of the fit."""
+    return max(LEAST_MANY, MANY * objective.options.subjects)
+
+
+def subjects_words(objective: Objective, errors: Mapping[str, float]) -> str:
+    """What the number of subjects does to the predictions, in a sentence."""
+    few = objective.options.subjects
+    begun = f"{few} subject{'s' if few > 1 else ''} in each arm"
+    order = sorted(errors, key=lambda name: -errors[name])
+    largest = errors[order[0]]
+    large = [name for name in order if errors[name] > MOST_ERROR]
+    if not large:
+        return (
+            f"{begun} predict what {many(objective)} do to within {largest:.2g} standard errors of a reported number "
+            f"(at most {MOST_ERROR:g} is asked for; {order[0]} is furthest off)."
+        )
+    shown = ", ".join(f"{name} {errors[name]:.2g}" for name in large[:MOST_NAMED])
+    rest = f" and {len(large) - MOST_NAMED} more" if len(large) > MOST_NAMED else ""
+    wanted = few * 2 ** math.ceil(math.log2(largest / MOST_ERROR))
+    return (
+        f"{begun} are few: beside {many(objective)} of them {len(large)} of {len(errors)} rows are off by more than {MOST_ERROR:g} of the "
+        f"reported number's standard error ({shown}{rest}); about {wanted} would do (`subjects` in [options], --subjects)."
+    )
+
+
+def leave_one_study_out(
+    objective: Objective,
+    best: Minimum,
+    *,
+    limit: int = 8,
+    progress: Progress = quiet,
+    what: str = "leave one study out",
+) -> tuple[StudyLeftOut, ...]:
+    """Predictive log density of every study by a fit to all others (warm starts).
+
+    The rows of the study are predicted with the uncertainty of everything that was estimated without them, its own study
+    effects at their prior: with residuals r and Jacobian J of the left-out rows and covariance C of the fit without them,
+    the residuals are normal with covariance I + J C J', and the density of the data follows by the rows' constants.
+    """
+    found = []
+    studies = tuple(dict.fromkeys(row.study for row in objective.rows))
+    if len(studies) < 2:
+        return ()
+    for number, study in enumerate(studies):
+        progress(what, number / len(studies), study)
+        inside = objective.restricted(lambda row, study=study: row.study != study)  # type: ignore[misc]
+        outside = objective.restricted(lambda row, study=study: row.study == study)  # type: ignore[misc]
+        end = refit(inside, best, limit, objective, loose=True)
+        try:
+            left = outside.evaluate(end.x, jacobian=True)
+        except BadPoint:
+            found.append(StudyLeftOut(study, len(outside.rows), 0, -math.inf, math.inf, False))
+            continue
+        covariance = posterior_of(inside, end).covariance
+        assert left.jacobian is not None  # asked for
+        log_density, chi_square = predictive_density(left, covariance)
+        found.append(
+            StudyLeftOut(
+                study, len(outside.rows), left.residuals.size, log_density, chi_square, end.converged
+            )
+        )
+    return tuple(found)
+
+
+def predictive_density(evaluation: Evaluation, covariance: Array) -> tuple[float, float]:
+    """Log density of the rows of an evaluation under parameters with this covariance, and their squared distance."""
+    assert evaluation.jacobian is not None
+    r, j = evaluation.residuals, evaluation.jacobian
+    spread = np.eye(r.size) + j @ covariance @ j.T
+    _, log_determinant = np.linalg.slogdet(spread)
+    chi_square = float(r @ np.linalg.solve(spread, r))
+    constants = sum(term.constant for term in evaluation.terms)
+    return -0.5 * (chi_square + float(log_determinant) + constants), chi_square
+
+
+def score(objective: Objective, end: Minimum, left_out: tuple[StudyLeftOut, ...]) -> ModelScore:
+    posterior = posterior_of(objective, end)
+    minus_2ll, constants = minus_2ll_of(end.evaluation)
+    count = end.evaluation.residuals.size
+    return ModelScore(
+        model=objective.system.name,
+        title=objective.system.title,
+        ofv=minus_2ll - constants,
+        minus_2ll=minus_2ll,
+        parameters=len(objective.coordinates),
+        effective_parameters=posterior.effective,
+        aic=minus_2ll + 2 * posterior.effective,
+        bic=minus_2ll + math.log(count) * posterior.effective,
+        log_density=sum(item.log_density for item in left_out) if left_out else math.nan,
+        converged=end.converged,
+        left_out=left_out,
+    )
+
+
+def compare(
+    spec: FitSpec, objective: Objective, best: Minimum, system: System, everything: Data, raw: Data, leave_one_out: bool,
+    solve: Solve | None, jobs: int | None, progress: Progress,
+) -> Comparison | None:  # fmt: skip
+    """Both models fitted to the rows that both can predict."""
+    assert spec.rival is not None
+    fitted_ids = {row.id for row in objective.rows}
+    theirs = in_units(raw.keep(lambda row: row.id in fitted_ids and _settable(row, system)), system).rows
+    shared = {row.id for row in theirs}
+    if not shared:
+        return None
+    rival = Objective(
+        system, spec.rival, theirs, options=spec.options, relative_error=spec.relative_error, row_errors=spec.row_errors, mean_only=spec.mean_only,
+        solve=solve, threads=jobs,
+    )  # fmt: skip
+    rival, _ = pruned(rival)
+    search = multistart(
+        rival, spec.options.starts, spec.options.seed, spec.options.max_evaluations, progress, "rival"
+    )
+    if search.interrupted:
+        raise KeyboardInterrupt
+    if search.best is None:
+        return None
+    rival = search.objective
+    ours = objective.restricted(lambda row: row.id in shared)
+    progress("comparison", 0.0, "both models on the same rows")
+    mine = refit(ours, best, REFIT_LIMIT, objective) if len(shared) < len(fitted_ids) else best
+    left = leave_one_study_out(ours, mine, progress=progress) if leave_one_out else ()
+    their_left = (
+        leave_one_study_out(rival, search.best, progress=progress, what="leave one study out, rival")
+        if leave_one_out
+        else ()
+    )
+    main, other = score(ours, mine, left), score(rival, search.best, their_left)
+    differences = np.array([a.log_density - b.log_density for a, b in zip(left, their_left, strict=True)])
+    total = float(differences.sum()) if differences.size else math.nan
+    se = float(np.sqrt(differences.size) * differences.std(ddof=1)) if differences.size > 1 else math.nan
+    order = [row.id for row in objective.rows]
+    return Comparison(
+        rows=tuple(name for name in order if name in shared),
+        only_main=tuple(name for name in order if name not in shared),
+        main=main,
+        rival=other,
+        log_density_difference=total,
+        log_density_difference_se=se,
+        verdict=_comparison_words(main, other, total, se, len(shared)),
+    )
+
+
+def _settable(row: Row, system: System) -> bool:
+    """Whether the rival has the output and every parameter that the row's arm sets, and takes its doses."""
+    from pkpd.dosing import Schedule
+
+    names = {p.name for p in system.parameters}
+    if row.output not in system.output_units or any(item.name not in names for item in row.overrides):
+        return False
+    try:
+        Schedule.parse(row.schedule).events(system.time_unit, system.routes, system.dose_units, system.sizes)
+    except InputError:
+        return False
+    return True
+
+
+def _comparison_words(main: ModelScore, rival: ModelScore, total: float, se: float, rows: int) -> str:
+    aic, bic = rival.aic - main.aic, rival.bic - main.bic
+
+    def which(difference: float) -> str:
+        return f"for {main.model}" if difference > 0 else f"for {rival.model}"
+
+    text = f"On {rows} rows that both can predict: AIC differs by {abs(aic):.1f} {which(aic)}, BIC by {abs(bic):.1f} {which(bic)}"
+    if math.isfinite(total):
+        sure = "" if not math.isfinite(se) else f" (SE {se:.1f})"
+        text += (
+            f"; left-out studies are predicted better by {abs(total):.1f}{sure} in log density {which(total)}"
+        )
+        if math.isfinite(se) and abs(total) < 2 * se:
+            text += ", which is within two standard errors"
+    return text + "."
+
+
+def _changes(objective: Objective, best: Minimum, posterior: Posterior, other: Array) -> tuple[Change, ...]:
+    return tuple(
+        Change(
+            c.name,
+            c.shown(float(best.x[i])),
+            c.shown(float(other[i])),
+            float((other[i] - best.x[i]) / posterior.sd[i]) if posterior.sd[i] > 0 else math.nan,
+        )
+        for i, c in enumerate(objective.coordinates)
+    )
+
+
+def _fit_without(
+    objective: Objective, best: Minimum, posterior: Posterior, original: Mapping[str, Row], spec: FitSpec,
+    left_out: frozenset[str], kept: frozenset[str],
+) -> tuple[Minimum, tuple[Change, ...], tuple[RowResult, ...]]:  # fmt: skip
+    inside = objective.restricted(lambda row: row.id in kept)
+    end = refit(inside, best, REFIT_LIMIT, objective)
+    outside = objective.restricted(lambda row: row.id in left_out)
+    try:
+        covariance = posterior_of(inside, end).covariance
+        signed = signed_outputs(objective, best.evaluation)
+        predicted = row_results(outside, outside.evaluate(end.x, jacobian=True), covariance, original, signed)
+    except BadPoint:
+        predicted = ()
+    return end, _changes(objective, best, posterior, end.x), predicted
+
+
+def without_unverified(
+    objective: Objective,
+    best: Minimum,
+    posterior: Posterior,
+    original: Mapping[str, Row],
+    spec: FitSpec,
+    progress: Progress,
+) -> Refit | None:
+    left_out = frozenset(row.id for row in objective.rows if row.provenance == "unverified")
+    kept = frozenset(row.id for row in objective.rows) - left_out
+    if not left_out or not kept:
+        return None
+    progress("without unverified rows", 0.0, f"{len(left_out)} rows left out")
+    end, changes, predicted = _fit_without(objective, best, posterior, original, spec, left_out, kept)
+    moved = [change for change in changes if abs(change.shift) > 1]
+    words = ", ".join(f"{c.name} {c.value:.3g} -> {c.other:.3g}" for c in moved) or "none"
+    return Refit(
+        title="without unverified rows",
+        left_out=tuple(row.id for row in objective.rows if row.id in left_out),
+        ofv=float(end.evaluation.residuals @ end.evaluation.residuals),
+        converged=end.converged,
+        changes=changes,
+        predicted=predicted,
+        verdict=f"{len(left_out)} of {len(objective.rows)} rows are unverified. Without them these move by more than one SD: {words}.",
+    )
+
+
+def inner_check(
+    objective: Objective, best: Minimum, posterior: Posterior, original: Mapping[str, Row], spec: FitSpec, check: Check,
+    progress: Progress,
+) -> Refit | None:  # fmt: skip
+    fitted = frozenset(row.id for row in objective.rows)
+    left_out = frozenset(check.leave_out) & fitted
+    kept = (frozenset(check.only) & fitted if check.only else fitted) - left_out
+    if not left_out or not kept:
+        return None
+    title = check.title or "inner check"
+    progress("inner check", 0.0, title)
+    end, changes, predicted = _fit_without(objective, best, posterior, original, spec, left_out, kept)
+    return Refit(
+        title=title,
+        left_out=tuple(row.id for row in objective.rows if row.id in left_out),
+        ofv=float(end.evaluation.residuals @ end.evaluation.residuals),
+        converged=end.converged,
+        changes=changes,
+        predicted=predicted,
+        verdict=" ".join(_prediction_words(row) for row in predicted) or "could not be simulated",
+    )
+
+
+def _prediction_words(row: RowResult) -> str:
+    text = f"{row.id}: predicted {row.predicted:.3g} ({row.predicted_lower:.3g} to {row.predicted_upper:.3g}), observed {row.observed:.3g}"
+    low, high = with_sampling_error(row)
+    if not math.isfinite(high - low):
+        return text + "."
+    inside = low <= row.observed <= high
+    what = "with the reported number's own error the prediction ranges from"
+    return f"{text}; {what} {low:.3g} to {high:.3g}, and the number lies {'within' if inside else 'outside'}."
+
+
+def with_sampling_error(row: RowResult) -> tuple[float, float]:
+    """95% interval in which a number reported for this row is expected: by the parameters' uncertainty and by its own error.
+
+    Of numbers whose errors are those of logarithms it is one of factors. nan where either error is not known.
+    """
+    ends = (row.observed_lower, row.observed_upper, row.predicted_lower, row.predicted_upper)
+    of_logs = row.statistic in ("geometric_mean", "ratio", "range", "dose_for_effect")
+    if of_logs and min(*ends, row.predicted) > 0:
+        half = math.hypot(math.log(ends[1] / ends[0]) / 2, math.log(ends[3] / ends[2]) / 2)
+        return row.predicted / math.exp(half), row.predicted * math.exp(half)
+    half = math.hypot((ends[1] - ends[0]) / 2, (ends[3] - ends[2]) / 2)
+    return row.predicted - half, row.predicted + half

@@ -1,0 +1,419 @@
+"""A fit -> virtual subjects: how people differ, how sure the fit is, and how studies differ, each switched on by name.
+
+    people = virtual_subjects("low_dose_il2", 1000, seed=1, vary=("between", "uncertainty"), covariates={"BSA": (1.9, 0.1)})
+
+They are subjects of a model, drawn from what a fit to published summaries says; no statement about a patient.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pkpd.core import library
+from pkpd.core.arguments import (
+    ABSENT,
+    COUNT,
+    LIST,
+    MAPPING,
+    NUMBER,
+    NUMBERS,
+    PATH,
+    TEXT,
+    TEXTS,
+    WHOLE,
+    of,
+    takes,
+)
+from pkpd.core.errors import DataError, InputError
+from pkpd.core.sketch import Sketch
+from pkpd.dosing import EventTable
+from pkpd.inference import FitResult, FitSpec, between_at, read_fit, typical_at
+from pkpd.simulation.profile import check_count, normals, scattered, typical_values, value_of
+from pkpd.solver import solve, spread, usable_cores
+from pkpd.solver.kernel import Kernel, load
+
+Floats = NDArray[np.float64]
+
+CHUNK = 64  # subjects integrated together: enough to fill lanes, and their paths are small; the same whatever the threads
+VARIATION = ("between", "uncertainty", "study")
+RESPONDERS = ("low", "moderate", "high")
+SUBJECT, ESTIMATES, STUDY = range(3)  # streams of ``simulate.normals``
+CLIPPED = 0.01  # of the subjects, moved onto a bound: from there on it is said
+PEOPLE = {"m2": (0.15, 3.5), "kg": (1.5, 400.0)}
+"""Body surface areas and weights that people have, from newborns to the largest adults: round numbers, to be told of what is none. What lies outside is computed all the same."""
+
+
+@dataclass(frozen=True)
+class Population:
+    """Virtual subjects of a fitted model.
+
+    values : (n_subjects, n_params), in the order of ``kernel.PARAMETERS`` and the model's units; draw : (n_subjects,), which draw of the estimates (and of a new
+    study) a subject has, all 0 without both; vary : in the order of ``VARIATION``; notes : sentences that a reader of results needs.
+    """
+
+    kernel: Kernel
+    values: Floats
+    draw: NDArray[np.int64]
+    vary: tuple[str, ...]
+    seed: int
+    notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        differ = " and ".join(self.vary) or "nothing"
+        return f"<Population of {self.kernel.NAME}: {len(self):,} subjects who differ by {differ}, {np.unique(self.draw).size} draws, seed {self.seed}>"
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@takes(
+    fit=PATH | of(FitResult, words="the result of a fit"),
+    subjects=WHOLE,
+    draws=WHOLE | ABSENT,
+    seed=WHOLE,
+    vary=TEXT | LIST,
+    study=TEXT | ABSENT,
+    covariates=MAPPING | ABSENT,
+    responders=TEXT | ABSENT,
+    parameters=MAPPING | ABSENT,
+)
+def virtual_subjects(
+    fit: FitResult | str | os.PathLike[str],
+    subjects: int,
+    *,
+    seed: int = 0,
+    vary: Collection[str] = ("between", "uncertainty"),
+    draws: int | None = None,
+    study: str | None = None,
+    covariates: Mapping[str, float | str | tuple[float | str, float]] | None = None,
+    responders: str | None = None,
+    parameters: Mapping[str, float | str] | None = None,
+) -> Population:
+    """Parameters of people that a fit has not seen.
+
+    Subject k is the same for a seed however many there are: every draw belongs to (seed, subject, parameter) through a counter-based generator.
+
+    Parameters
+    ----------
+    fit : the name or folder of a fit with its result beside it, ``result.json``; or the result of a fit of the library.
+    vary : what makes subjects differ. "between": the log-normal spread between people, of the parameters for which the fit has estimated it, and of the others that
+        have one in the model file with the SD stated there: the fit compares its data with people who differ in all of them. "uncertainty": draws from
+        the normal approximation of the estimates around the optimum, spreads included. "study": effects of a study that the fit has not seen, from the SDs in fit.toml, on
+        the scales that the fit has them on; those that the fit left out because they touch no row stay out.
+    draws : how many draws of estimates and study effects there are; subject k has draw k modulo ``draws``. None: each subject its own.
+    study : a study of the fit, with its own estimated effects.
+    covariates : what a subject brings along: a value that all have, in the model's units or a text with its unit, or (median, log-SD). Covariates of the model, such as the body surface,
+        and parameters that differ between people, such as a baseline; the value is then that of the subject, and replaces what the fit says about it.
+    responders : "low", "moderate" or "high", thirds of the spread between people of the one parameter whose spread was fitted and that does not show without drug.
+    parameters : typical values that replace those of the fit, by name; people differ around them.
+
+    What lies outside a parameter's bounds is moved onto them, as in the fit. Raises ``InputError`` and its kinds: unknown names (with those that are
+    known), values outside their bounds, a result that belongs to another model, data or fit.toml.
+    """
+    check_count(subjects, seed)
+    chosen = _varied(vary)
+    result, spec, kernel = _read(fit)
+    for what, given in (("covariates", covariates), ("parameters", parameters)):
+        if given is not None and not isinstance(given, Mapping):
+            raise InputError(f'{what} are names with values, such as {{"BSA": 1.9}}, not {given!r:.60}')
+    covariates, parameters = dict(covariates or {}), dict(parameters or {})
+    _check_study(result, study, chosen)
+    if twice := sorted(set(covariates) & set(parameters)):
+        raise InputError(f"{twice[0]} is given both as a covariate and as a parameter")
+    replaced = typical_values(kernel, parameters)  # names and bounds
+
+    n_draws = 1
+    if "uncertainty" in chosen or "study" in chosen:
+        if draws is not None and draws < 1:
+            raise InputError(f"the number of draws must be at least 1, not {draws!r}")
+        n_draws = subjects if draws is None else min(draws, subjects)
+    draw = np.arange(subjects, dtype=np.int64) % n_draws
+    notes: list[str] = []
+    typical, spread = _typical(result, spec, kernel, chosen, n_draws, seed, study, notes)
+    for place in (kernel.PARAMETERS.index(name) for name in parameters):
+        typical[:, place] = replaced[place]
+    z = normals(seed, subjects, kernel.n_params, SUBJECT)
+    for name, brought in covariates.items():
+        place, median, sd = _covariate(kernel, result, name, brought)
+        typical[:, place], spread[:, place] = median, sd
+    if responders is not None:
+        _respond(kernel, result, chosen, covariates, responders, z, notes)
+    values = scattered(kernel, typical[draw], spread[draw], z)
+    moved = np.mean((values == kernel.LOWER) | (values == kernel.UPPER), axis=0) * (
+        (kernel.LOWER < kernel.UPPER) & ((np.ptp(typical, axis=0) > 0.0) | (spread > 0.0).any(axis=0))
+    )  # one that all have alike stands where it was put
+    for place in map(int, np.flatnonzero(moved > CLIPPED)):
+        low, high = kernel.LOWER[place], kernel.UPPER[place]
+        notes.append(
+            f"{100 * moved[place]:.0f} % of the subjects have {kernel.PARAMETERS[place]} at a bound, {low:g} or {high:g}{'' if kernel.UNITS[place] == '1' else f' {kernel.UNITS[place]}'}."
+        )
+    for per, place in kernel.SIZES.items():
+        low, high = PEOPLE[per]
+        if place >= 0 and (strange := np.mean((values[:, place] < low) | (values[:, place] > high))):
+            notes.append(
+                f"{100 * strange:.3g} % of the subjects have {kernel.PARAMETERS[place]} outside {low:g} to {high:g} {kernel.UNITS[place]}, the sizes of people."
+            )
+    return Population(kernel, values, draw, chosen, seed, tuple(notes))
+
+
+@dataclass(frozen=True)
+class Bands:
+    """Quantiles of outputs over subjects.
+
+    times : (n_times,), in ``time_unit``; quantiles : (n_q,); values : (n_q, n_times, n_names), those of the subjects that could be integrated, within 0.5 %
+    (``sketch``); subjects : how many there were, failed : how many of them could not be integrated.
+    """
+
+    times: Floats
+    time_unit: str
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    quantiles: Floats
+    values: Floats
+    subjects: int
+    failed: int
+
+    def __repr__(self) -> str:
+        levels = ", ".join(f"{100 * level:g} %" for level in self.quantiles)
+        return f"<Bands of {', '.join(self.names)}: {levels} of {self.subjects:,} subjects at {self.times.size:,} times in {self.time_unit}>"
+
+
+@takes(times=NUMBERS, outputs=TEXTS, quantiles=NUMBERS, rtol=NUMBER, threads=COUNT | ABSENT)
+def bands(
+    population: Population,
+    events: EventTable,
+    times: ArrayLike,
+    outputs: Sequence[str],
+    quantiles: Sequence[float] = (0.05, 0.5, 0.95),
+    *,
+    rtol: float = 1e-4,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Bands:
+    """Quantile bands of outputs over a population, in memory that does not grow with the number of subjects.
+
+    Subjects are integrated 64 at a time and counted in a sketch of each thread; no path is kept. The result does not depend on the number of threads.
+    times : (n_times,), in the model's time unit, in any order.
+
+    Raises ``InputError`` for an output that the model does not have, and ``SolverError`` where no subject can be integrated.
+    """
+    kernel, n = population.kernel, len(population)
+    for name in outputs:
+        if name not in kernel.OUTPUTS:
+            raise InputError(f'{kernel.NAME} has no output "{name}"; it has {", ".join(kernel.OUTPUTS)}')
+    columns = [kernel.OUTPUTS.index(name) for name in outputs]
+    grid = np.atleast_1d(np.asarray(times, dtype=np.float64))
+    free = [Sketch((grid.size, len(columns)))]
+    free[0].quantiles(quantiles)  # whether they are ones, asked before the work
+    failed: list[int] = []
+
+    def run(first: int, end: int) -> None:
+        solution = solve(kernel, population.values[first:end], events, grid, rtol=rtol, threads=1)
+        values = solution.outputs[:, :, columns]
+        failed.append(int(np.count_nonzero(~np.isfinite(values).all(axis=(1, 2)))))
+        try:
+            sketch = free.pop()
+        except IndexError:  # all are at work
+            sketch = Sketch(values.shape[1:])
+        sketch.add(values)
+        free.append(sketch)
+
+    spread(run, n, min(threads or usable_cores(), n), CHUNK, progress)
+    total = free.pop()
+    for sketch in free:
+        total.merge(sketch)
+    if sum(failed) == n:
+        solve(kernel, population.values[0], events, grid, rtol=rtol).check()
+    units = tuple(kernel.OUTPUT_UNITS[column] for column in columns)
+    return Bands(
+        times=grid,
+        time_unit=kernel.TIME_UNIT,
+        names=tuple(outputs),
+        units=units,
+        quantiles=np.asarray(quantiles, dtype=np.float64),
+        values=total.quantiles(quantiles),
+        subjects=n,
+        failed=sum(failed),
+    )
+
+
+def _varied(vary: Collection[str]) -> tuple[str, ...]:
+    for name in [vary] if isinstance(vary, str) else vary:
+        if name not in VARIATION:
+            raise InputError(f'subjects cannot vary by "{name}"; known are {", ".join(VARIATION)}')
+    return tuple(name for name in VARIATION if name in ([vary] if isinstance(vary, str) else vary))
+
+
+def _read(fit: FitResult | str | os.PathLike[str]) -> tuple[FitResult, FitSpec, Kernel]:
+    """A result, what its folder says, and its model: all three of one state."""
+    if isinstance(fit, FitResult):
+        result, spec = fit, read_fit(fit.name)
+    else:
+        result, spec = FitResult.read_json(library.fit_result(fit)), read_fit(fit)
+    text, file = library.read_model_text(spec.main.model)
+    present = {
+        "model_sha256": (hashlib.sha256(text.encode()).hexdigest(), file),
+        "fit_sha256": (spec.sha256, spec.folder / "fit.toml"),
+        "data_sha256": (hashlib.sha256(spec.data.read_bytes()).hexdigest(), spec.data),
+    }
+    for key, (digest, path) in present.items():
+        if result.provenance.get(key) != digest:
+            raise DataError(
+                f"the result of the fit {spec.name} does not belong to {path} as it is now: fit again with `pkpd fit`"
+            )
+    return result, spec, load(spec.main.model)
+
+
+def _check_study(result: FitResult, study: str | None, chosen: tuple[str, ...]) -> None:
+    if study is None:
+        return
+    if "study" in chosen:
+        raise InputError(
+            f'subjects are either of the study {study} or of a new one (vary by "study"), not both'
+        )
+    if study not in result.study_values:
+        raise InputError(
+            f'the fit {result.name} has no study "{study}"; known are {", ".join(result.study_values)}'
+        )
+
+
+def laplace(result: FitResult, z: Floats, *, principal: bool = False) -> Floats:
+    """Points around the optimum, (n_draws, n_estimates) on the scales of the estimates, from standard normal numbers z of that shape.
+
+    By the symmetric root of the covariance, which is unique; principal : by its eigenvectors, each column of z along one of them, whose signs (and axes, where
+    variances are equal) are the linear algebra library's choice. No points where the result has no covariance.
+    """
+    centre = np.array([estimate.x for estimate in result.estimates])
+    covariance = np.array(result.covariance, dtype=np.float64)
+    if covariance.shape != (centre.size, centre.size) or not np.all(np.isfinite(covariance)):
+        return np.empty((0, centre.size))
+    squares, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
+    root = vectors * np.sqrt(np.maximum(squares, 0.0))
+    root = root if principal else root @ vectors.T
+    # one by one: a product with all would round differently for another number of draws
+    return np.array([centre + root @ point for point in z]).reshape(len(z), centre.size)
+
+
+def _typical(
+    result: FitResult,
+    spec: FitSpec,
+    kernel: Kernel,
+    chosen: tuple[str, ...],
+    n_draws: int,
+    seed: int,
+    study: str | None,
+    notes: list[str],
+) -> tuple[Floats, Floats]:
+    """Typical values and between-subject log-SDs of every draw, each (n_draws, n_params)."""
+    estimates = result.estimates
+    if "uncertainty" in chosen:
+        points = laplace(result, normals(seed, n_draws, len(estimates), ESTIMATES))
+        if not len(points):
+            raise InputError(
+                f'the result of the fit {result.name} has no covariance of its estimates: vary without "uncertainty"'
+            )
+        if free := [estimate.name for estimate in estimates if not np.isfinite(estimate.x_sd)]:
+            notes.append(
+                f"Neither data nor priors determine {', '.join(free)}: this uncertainty is not carried through."
+            )
+    else:
+        points = np.tile([estimate.x for estimate in estimates], (n_draws, 1))
+    effects = {}
+    if "study" in chosen:
+        fitted = {estimate.target for estimate in estimates if estimate.kind == "study effect"}
+        effects = {
+            effect.parameter: effect.sd for effect in spec.main.study_effects if effect.parameter in fitted
+        }
+    new = normals(seed, n_draws, kernel.n_params, STUDY) if effects else None
+    typical, spread = np.empty((n_draws, kernel.n_params)), np.zeros((n_draws, kernel.n_params))
+    for d, x in enumerate(points):
+        shifts = (
+            {} if new is None else {n: sd * new[d, kernel.PARAMETERS.index(n)] for n, sd in effects.items()}
+        )
+        known = typical_at(estimates, x, result.values, study or "", shifts)
+        typical[d] = [known[name] for name in kernel.PARAMETERS]
+        if "between" in chosen:
+            for name, sd in between_at(estimates, x, result.between).items():
+                spread[d, kernel.PARAMETERS.index(name)] = sd
+    if "between" in chosen:
+        fitted = {estimate.target for estimate in estimates if estimate.kind == "between-subject SD"}
+        if assumed := [name for name in result.between if name not in fitted]:
+            notes.append(
+                f"How {', '.join(assumed)} differ between people was not fitted: these SDs are the model file's own."
+            )
+    return typical, spread
+
+
+def _covariate(
+    kernel: Kernel, result: FitResult, name: str, given: float | str | tuple[float | str, float]
+) -> tuple[int, float, float]:
+    """Place, median and log-SD of a covariate."""
+    known = [n for n, kind in zip(kernel.PARAMETERS, kernel.KINDS, strict=True) if kind == "covariate"]
+    known += [n for n in result.between if n not in known]
+    if name not in known:
+        raise InputError(f'{kernel.NAME} has no covariate "{name}"; known are {", ".join(known)}')
+    place = kernel.PARAMETERS.index(name)
+    pair = tuple(given) if isinstance(given, Sequence) and not isinstance(given, str) else (given, 0.0)
+    median, sd = (value_of(kernel, name, pair[0]), pair[1]) if len(pair) == 2 else (np.nan, np.nan)
+    if isinstance(sd, str) or not 0.0 <= sd < np.inf:
+        raise InputError(f"{name} = {given!r} must be a value, or a median and a log-SD such as (1.9, 0.1)")
+    typical_values(kernel, {name: pair[0]})  # bounds
+    # not every model states bounds for what a person brings along
+    if median < 0.0 < kernel.VALUES[place] or (median == 0.0 and (sd or place in kernel.SIZES.values())):
+        raise InputError(f"{name} = {median:g} [{kernel.UNITS[place]}] must be positive")
+    return place, float(median), float(sd)
+
+
+def _respond(
+    kernel: Kernel,
+    result: FitResult,
+    chosen: tuple[str, ...],
+    covariates: Collection[str],
+    responders: str,
+    z: Floats,
+    notes: list[str],
+) -> None:
+    """Move the normal numbers of one parameter, in place, into a third of their distribution."""
+    if responders not in RESPONDERS:
+        raise InputError(f'there is no class of responders "{responders}"; known are {", ".join(RESPONDERS)}')
+    if "between" not in chosen:
+        raise InputError('responders are thirds of the spread between people: vary by "between"')
+    name = _response(kernel, result)
+    if name in covariates:
+        raise InputError(f"responders are thirds of the spread of {name}, which is given as a covariate")
+    place, third, normal = kernel.PARAMETERS.index(name), RESPONDERS.index(responders), NormalDist()
+    z[:, place] = [
+        normal.inv_cdf(min(max((third + normal.cdf(v)) / 3, 1e-300), 1 - 1e-16)) for v in z[:, place]
+    ]
+    notes.append(
+        f"Responders, {responders}: a third of the model's own spread of {name}, not the classes of Giovannelli 2021."
+    )
+
+
+def _response(kernel: Kernel, result: FitResult) -> str:
+    """The parameter by which people respond differently: its spread was fitted, and no output at rest depends on it."""
+    fitted = [estimate.target for estimate in result.estimates if estimate.kind == "between-subject SD"]
+    places = [kernel.PARAMETERS.index(name) for name in fitted]
+    values = np.tile([result.values[name] for name in kernel.PARAMETERS], (1 + len(places), 1))
+    for row, place in enumerate(places, start=1):
+        other = 1.1 * values[row, place]
+        values[row, place] = other if other <= kernel.UPPER[place] else 0.9 * values[row, place]
+    rest = solve(kernel, values, EventTable.empty(), [0.0], threads=1).check().outputs[:, 0]
+    silent = [
+        name
+        for name, row in zip(fitted, rest[1:], strict=True)
+        if np.allclose(row, rest[0], rtol=1e-6, atol=0.0, equal_nan=True)
+    ]
+    if len(silent) != 1:
+        found = f"there are {', '.join(silent)}" if silent else "there is none"
+        raise InputError(
+            f"classes of responders need one parameter whose spread between people the fit {result.name} has estimated and that does not show without drug; {found}"
+        )
+    return silent[0]

@@ -1,0 +1,577 @@
+"""FitResult -> what the fitted model says about the trial arms: dose-response curves and time courses, ready to draw.
+
+Everything here is plain values (dicts, lists, numbers), so that it can be kept beside the result and drawn again without
+simulating. Arms are simulated as populations of quasi-random subjects with the study's own effects, like those of the fit.
+
+    panels   dose-response of one reported quantity: ``title, output, unit, dose_unit, log, curves, points``; a curve has ``dose, median,
+             low, high`` (the mean over subjects and its 95 % interval by the parameters' uncertainty), a point ``dose, value, interval, n,
+             study, arm, row, provenance, use``
+    courses  one study: ``study, part`` ("first week" for what rises and falls between doses, else "whole course"), ``arms`` (label ->
+             ``times, names, units, time_unit, dose_times`` and ``median, low, high``, (n_times, n_names): median and 5 % to 95 % of
+             subjects) and ``points`` (``arm, output, time, value, interval, n, provenance``)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+from pkpd.core.arguments import ABSENT, COUNT, of, takes
+from pkpd.core.errors import DataError, PkpdError
+from pkpd.dosing import EventTable, Schedule
+from pkpd.inference import FitResult, FitSpec, System, between_at, in_units, quasi_normals, typical_at
+from pkpd.inference.population import laplace
+from pkpd.inference.summary import data as _data
+from pkpd.inference.summary import likelihood
+from pkpd.inference.summary.data import Row
+from pkpd.simulation.profile import scattered
+from pkpd.solver import Reading, solve
+
+Array = NDArray[np.float64]
+Progress = Callable[[str, float, str], None]
+
+SUBJECTS = 128
+DRAWS = 20
+DRAW_SUBJECTS = 8
+Z95 = NormalDist().inv_cdf(0.975)
+DOSES = (0.0, 0.01, 0.03, 0.06, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.25)
+"""Doses of a curve, in units of the largest dose reported."""
+DRAWN = (0, 2, 4, 6, 9, 10)
+"""Those of DOSES at which the uncertainty of the parameters is carried through; it is smooth in between."""
+MOST_PANELS = 6
+LONGEST_DAYS = 400.0
+SPIKE = 3.0
+"""An output whose peak within a dosing interval is this many times its trough is shown for the first week only."""
+
+
+@takes(
+    result=of(FitResult, words="the result of a fit"),
+    spec=of(FitSpec, words="what a fit folder says"),
+    jobs=COUNT | ABSENT,
+)
+def predict(
+    result: FitResult,
+    spec: FitSpec,
+    *,
+    jobs: int | None = None,
+    progress: Progress = lambda what, share, remark: None,
+) -> dict[str, Any]:
+    """What a report draws beside the result: ``{"dose_response": [panel, ...], "courses": [study, ...], "model": {...}}``."""
+    system = System.load(spec.main.model)
+    known = {row.id for row in result.rows}  # without those that were left out or could not be predicted
+    rows = [row for row in in_units(_data.read_data(spec.data), system).rows if row.id in known]
+    arms = _Arms(result, spec, system, jobs)
+    dosed = [study for study in _studies(rows) if any(_has_dose(row) for row in rows if row.study == study)]
+    courses = []
+    for k, study in enumerate(dosed):
+        progress("time courses", k / max(1, len(dosed)), study)
+        courses += _courses(arms, study, rows)
+    progress("dose-response", 0.0, "")
+    return {
+        "dose_response": _dose_response(arms, rows, progress),
+        "courses": courses,
+        "model": _model_facts(spec.main.model),
+    }
+
+
+def _model_facts(name: str) -> dict[str, Any]:
+    """The model as it was fitted: equations as text, the file, its sources, and what each parameter means."""
+    from pkpd.core import library
+    from pkpd.model.check import read_model
+    from pkpd.model.text import expression_text
+
+    model = read_model(*library.read_model_text(name))
+    lines = [(d.name, expression_text(d.expression), d.unit) for d in model.definitions]
+    lines += [(f"d {name}", expression_text(tree), "") for name, tree in model.equations.items()]
+    lines += [(o.name, expression_text(o.expression), o.unit) for o in model.outputs]
+    width = max(len(left) for left, _, _ in lines)
+    return {
+        "equations": "\n".join(
+            f"{left:<{width}} = {right}" + (f"  [{unit}]" if unit else "") for left, right, unit in lines
+        ),
+        "text": model.text,
+        "sources": list(model.sources),
+        "descriptions": {p.name: p.description for p in model.parameters},
+    }
+
+
+def _studies(rows: Iterable[Row]) -> list[str]:
+    return list(dict.fromkeys(row.study for row in rows))
+
+
+def _has_dose(row: Row) -> bool:
+    return bool(Schedule.parse(row.schedule).n_doses)
+
+
+class _Arms:
+    """Simulates arms of a fit at its estimates, or at draws from their uncertainty."""
+
+    def __init__(self, result: FitResult, spec: FitSpec, system: System, jobs: int | None) -> None:
+        self.result, self.spec, self.system, self.jobs = result, spec, system, jobs
+        self.outputs = list(system.output_units)
+        self.observed = {row.id: row for row in result.rows}
+
+    def draws(self, count: int) -> list[Array]:
+        """Points around the optimum; none where the result has no covariance."""
+        z = quasi_normals(count, len(self.result.estimates), self.spec.options.seed + 1)
+        return list(laplace(self.result, z, principal=True))
+
+    def subjects(self, study: str, overrides: Iterable[Any], count: int, x: Array | None = None) -> Array:
+        """Parameters of an arm's subjects, (count, n_params), at a point; None: the optimum."""
+        estimates = self.result.estimates
+        point = [estimate.x for estimate in estimates] if x is None else x
+        known = typical_at(estimates, point, self.result.values, study)
+        known |= {item.name: item.value for item in overrides}
+        between = between_at(estimates, point, self.result.between)
+        kernel = self.system.kernel
+        typical = np.array([known[name] for name in kernel.PARAMETERS])
+        spread, z = np.zeros(kernel.n_params), np.zeros((count, kernel.n_params))
+        columns = [kernel.PARAMETERS.index(name) for name in between]
+        spread[columns] = list(between.values())
+        z[:, columns] = quasi_normals(count, len(between), self.spec.options.seed)
+        return scattered(kernel, typical, spread, z)
+
+    def events(self, schedule: Schedule) -> EventTable:
+        s = self.system
+        return schedule.events(s.time_unit, s.routes, s.dose_units, s.sizes)
+
+    def run(self, subjects: Array, schedule: Schedule, times: Array) -> Array:
+        """Outputs (n_subjects, n_times, n_outputs); nan for a subject that could not be integrated."""
+        return np.asarray(
+            solve(
+                self.system.kernel,
+                subjects,
+                self.events(schedule),
+                times,
+                rtol=self.spec.options.rtol,
+                threads=self.jobs,
+            ).outputs
+        )
+
+    def look(self, subjects: Array, schedule: Schedule, row: Row, baseline: Array | None) -> Array:
+        """What a row takes of its output (n_subjects, 1 or 2), as ``likelihood.reduce`` has it; baseline : (n_subjects,)."""
+        seen = _data.look(row)
+        if seen is None:
+            column = self.outputs.index(row.output)
+            return self.run(subjects, schedule, np.array([row.start]))[:, :, column]
+        level = baseline if seen.from_baseline else None
+        read = solve(
+            self.system.kernel, subjects, self.events(schedule), [row.stop], rtol=self.spec.options.rtol, threads=self.jobs,
+            readings=[Reading(seen.kind, seen.output, seen.start, seen.stop, level)],
+        ).readings  # fmt: skip
+        assert read is not None
+        times = np.where(np.isnan(read.times) & np.isfinite(read.values), 0.0, read.times)
+        return np.column_stack([read.values, times])
+
+    def at_rest(self, subjects: Array) -> Array:
+        """Outputs before any dose, (n_subjects, n_outputs)."""
+        return self.run(subjects, Schedule.none(), np.zeros(1))[:, 0]
+
+
+def _relative(measure: str, values: Array, rest: Array) -> Array:
+    """Values (n_subjects, n_times) as a change, percent change or fold of each subject's own baseline (n_subjects,)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        match measure:
+            case "change":
+                return values - rest[:, None]
+            case "percent_change":
+                return 100 * (values / rest[:, None] - 1)
+            case "fold":
+                return values / rest[:, None]
+    return values
+
+
+def _words(output: str, measure: str) -> str:
+    return {"value": output, "change": f"change of {output}"}.get(
+        measure, f"{'percent change' if measure == 'percent_change' else 'fold change'} of {output}"
+    )
+
+
+def _point(arms: _Arms, row: Row) -> dict[str, Any] | None:
+    """What was reported, on the scale of its own unit, as the result has it."""
+    found = arms.observed.get(row.id)
+    if found is None:
+        return None
+    if row.statistic == "lower_bound":
+        interval: list[float | None] = [found.observed, None]
+    elif row.statistic == "upper_bound":
+        interval = [None, found.observed]
+    else:
+        interval = [found.observed_lower, found.observed_upper]
+    return {
+        "row": row.id,
+        "study": row.study,
+        "arm": row.arm,
+        "n": row.n,
+        "value": found.observed,
+        "interval": interval,
+        "provenance": row.provenance,
+        "use": row.use,
+    }
+
+
+# --- dose-response ----------------------------------------------------------------------------------------------------
+
+
+def _dose(schedule: Schedule) -> tuple[float, str] | None:
+    """Amount and unit of every dose, if all are the same; 0 for none."""
+    doses = schedule.doses()
+    if not doses:
+        return 0.0, ""
+    amounts = {(float(dose.amount), dose.unit, dose.per) for dose in doses}
+    if len(amounts) > 1:
+        return None
+    ((amount, unit, per),) = amounts
+    return amount, f"{unit}/{per}" if per else unit
+
+
+def _dose_response(arms: _Arms, rows: Sequence[Row], progress: Progress) -> list[dict[str, Any]]:
+    groups: dict[tuple[Any, ...], list[tuple[Row, float]]] = {}
+    placebo: dict[tuple[Any, ...], list[tuple[Row, float]]] = {}
+    for row in rows:
+        if row.statistic in ("count", "fraction", "range", "ratio", "lower_bound", "upper_bound"):
+            continue
+        schedule = Schedule.parse(row.schedule)
+        amount = _dose(schedule)
+        if amount is None:
+            continue
+        key = (row.study, row.output, row.measure, row.reducer, row.start, row.stop)
+        if amount[0] == 0:
+            placebo.setdefault(key, []).append((row, 0.0))
+        else:
+            # once and twice daily are two curves
+            times = tuple((dose.time_days, dose.route, dose.duration_days) for dose in schedule.doses())
+            groups.setdefault((*key, times), []).append((row, amount[0]))
+    wide = {}
+    for (*start_of_key, times), members in groups.items():
+        everybody = placebo.get(tuple(start_of_key), []) + members
+        if len({dose for _, dose in everybody}) > 1 or any(
+            row.statistic == "dose_for_effect" for row, _ in everybody
+        ):
+            wide[(*start_of_key, times)] = everybody
+    panels = []
+    for k, ((study, output, measure, reducer, start, stop, _), members) in enumerate(wide.items()):
+        progress("dose-response", k / len(wide), study)
+        panel = _dose_panel(arms, [row for row, _ in members])
+        if panel is None:
+            continue
+        how = "" if reducer == "at" else f"{reducer}, "
+        title = f"{study}: {how}{_when(arms, start, stop)}"
+        panels.append(panel | {"title": title, "output": _words(output, measure)})
+    return panels + _bath_panels(arms, rows)
+
+
+def _when(arms: _Arms, start: float, stop: float) -> str:
+    """A time or window in words: day 7, hours 0 to 12."""
+    day = _per_day(arms)
+    unit, size = ("day", day) if stop >= 2 * day else ("hour", day / 24)
+    if start == stop:
+        return f"{unit} {start / size:.3g}"
+    return f"{unit}s {start / size:.3g} to {stop / size:.3g}"
+
+
+def _dose_panel(arms: _Arms, rows: Sequence[Row]) -> dict[str, Any] | None:
+    largest, unit, source = 0.0, "", None
+    for row in rows:
+        amount, name = _dose(Schedule.parse(row.schedule)) or (0.0, "")
+        if row.statistic == "dose_for_effect" and len(rows) == 1:
+            amount *= 2  # room to the right of the dose that was looked for
+        if amount > largest:
+            largest, unit, source = amount, name, row
+    if source is None:
+        return None
+    base = Schedule.parse(source.schedule)
+    own = _dose(base)
+    assert own is not None
+    doses = np.array(DOSES) * largest
+    like = replace(source, statistic="mean")
+    points = []
+    for row in rows:
+        point = _point(arms, row)
+        if point is None:
+            continue
+        if row.statistic == "dose_for_effect":
+            points.append(
+                point
+                | {
+                    "dose": point["value"],
+                    "value": row.effect,
+                    "dose_interval": point["interval"],
+                    "interval": None,
+                }
+            )
+        else:
+            points.append(point | {"dose": (_dose(Schedule.parse(row.schedule)) or (0.0, ""))[0]})
+
+    def curve(amounts: Array, x: Array | None, count: int) -> Array:
+        subjects = arms.subjects(source.study, source.overrides, count, x)
+        column = arms.outputs.index(like.output)
+        baseline = None if like.measure == "value" else arms.at_rest(subjects)[:, column]
+        means = []
+        for amount in amounts:
+            schedule = Schedule.none() if amount == 0 else base.scaled(float(amount) / own[0])
+            values = arms.look(subjects, schedule, like, baseline)
+            sampled = likelihood.sample(like, values, baseline, likelihood.Noise())
+            means.append(float(np.nanmean(sampled.s)))
+        return np.array(means)
+
+    return {
+        "dose_unit": unit,
+        "unit": arms.observed[source.id].unit
+        if source.statistic != "dose_for_effect"
+        else _unit_of(arms, source.output, source.measure),
+        "log": False,
+        "curves": [
+            {"label": arms.system.name, "dose": doses.tolist()} | _with_band(arms, curve, doses, DRAWN)
+        ],
+        "points": points,
+    }
+
+
+def _unit_of(arms: _Arms, output: str, measure: str) -> str:
+    if measure == "percent_change":
+        return "percent"
+    return "1" if measure == "fold" else str(arms.system.output_units[output])
+
+
+def _with_band(
+    arms: _Arms, curve: Callable[[Array, Array | None, int], Array], grid: Array, drawn_at: Sequence[int]
+) -> dict[str, Any]:
+    """The curve at the estimates, and its 95 % interval over draws from the parameters' uncertainty."""
+    middle = curve(grid, None, 2 * arms.spec.options.subjects)
+    some = grid[list(drawn_at)]
+    drawn = []
+    for x in arms.draws(DRAWS):
+        try:
+            found = curve(some, x, DRAW_SUBJECTS)
+        except PkpdError:
+            continue  # a draw far out may not be integrable; the others make the interval
+        if np.all(np.isfinite(found)):
+            drawn.append(found)
+    if len(drawn) < DRAWS // 2:
+        return {"median": middle.tolist(), "low": None, "high": None}
+    # draws use fewer subjects: their spread is taken, around the curve itself; of what is positive as a factor
+    values, around = np.array(drawn), middle[list(drawn_at)]
+    positive = np.all(values > 0, axis=0) & (around > 0)
+    with np.errstate(all="ignore"):
+        half = np.where(positive, _half(np.log(values), arms), _half(values, arms))
+        ends = (np.where(positive, around * np.expm1(sign * half), sign * half) for sign in (-1, 1))
+    low, high = (middle + np.interp(grid, some, end) for end in ends)
+    return {"median": middle.tolist(), "low": low.tolist(), "high": high.tolist()}
+
+
+def _half(values: Array, arms: _Arms) -> Array:
+    """Half the width of a 95 % interval from draws, (n_draws, n): by their SD, which the outermost of twenty would understate.
+
+    Draws of few estimates are balanced to their exact covariance; the SD of others is itself uncertain, so that Student's quantile counts.
+    """
+    count = len(values)
+    if count == DRAWS and len(arms.result.estimates) < DRAWS - 1:
+        return np.asarray(Z95 * np.std(values, axis=0))
+    return np.asarray(float(stdtrit(count - 1, 0.975)) * np.std(values, axis=0, ddof=1))
+
+
+def _bath_panels(arms: _Arms, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Experiments without doses in which one parameter is set to several values: concentration-response in vitro."""
+    groups: dict[tuple[Any, ...], dict[str, list[Row]]] = {}
+    for row in rows:
+        if len(row.overrides) == 1 and not _has_dose(row) and row.statistic in ("mean", "median"):
+            key = (row.study, row.overrides[0].name, row.measure, row.reducer, row.start, row.stop)
+            groups.setdefault(key, {}).setdefault(row.output, []).append(row)
+    panels = []
+    for (study, name, measure, *_), outputs in groups.items():
+        for output, members in outputs.items():
+            baths = sorted({row.overrides[0].value for row in members})
+            if len(baths) < 3 or min(baths) <= 0:
+                continue
+            grid = np.geomspace(min(baths), max(baths), 25)
+
+            def curve(
+                baths: Array, x: Array | None, count: int, row: Row = members[0], output: str = output
+            ) -> Array:
+                column = arms.outputs.index(output)
+                means = []
+                for bath in baths:
+                    setting = [row.overrides[0]._replace(value=float(bath))]
+                    subjects = arms.subjects(row.study, setting, count, x)
+                    baseline = None if row.measure == "value" else arms.at_rest(subjects)[:, column]
+                    values = arms.look(subjects, Schedule.none(), row, baseline)
+                    sampled = likelihood.sample(row, values, baseline, likelihood.Noise())
+                    means.append(float(np.nanmean(sampled.s)))
+                return np.array(means)
+
+            points = [
+                point | {"dose": row.overrides[0].value}
+                for row in members
+                if (point := _point(arms, row)) is not None
+            ]
+            panels.append(
+                {
+                    "title": f"{study}: {output}",
+                    "output": _words(output, measure),
+                    "unit": arms.observed[members[0].id].unit if members[0].id in arms.observed else "",
+                    "dose_name": name,
+                    "dose_unit": members[0].overrides[0].unit,
+                    "log": True,
+                    "curves": [
+                        {"label": arms.system.name, "dose": grid.tolist()}
+                        | _with_band(arms, curve, grid, range(0, grid.size, 3))
+                    ],
+                    "points": points,
+                }
+            )
+    return panels
+
+
+# --- time courses -----------------------------------------------------------------------------------------------------
+
+
+def _courses(arms: _Arms, study: str, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    own = [row for row in rows if row.study == study]
+    keys = list(dict.fromkeys((row.output, row.measure) for row in own if not _is_constant(row, rows)))
+    unknown = [name for name in arms.spec.shown if name not in arms.outputs]
+    if unknown:
+        raise DataError(
+            f'{arms.spec.folder / "fit.toml"}: [report] outputs: {arms.system.name} has no output "{unknown[0]}"; '
+            f"it has {', '.join(arms.outputs)}"
+        )
+    others = arms.spec.shown or _frequent(rows)
+    if max(row.stop for row in own) <= _per_day(arms):
+        others = ()  # a study of pharmacokinetics alone
+    for output in others:
+        if output not in (name for name, _ in keys):
+            keys.append((output, "value"))
+    keys = keys[:MOST_PANELS]
+    members: dict[tuple[Any, ...], list[Row]] = {}
+    for row in own:
+        members.setdefault((row.schedule, row.overrides), []).append(row)
+    if not any(_has_dose(row) for row in own) or not keys:
+        return []
+    end = _horizon(arms, own)
+    simulated = [_simulated(arms, study, group, key, end) for key, group in members.items()]
+    spiky = {
+        key: any(_is_spiky(arm["week"][:, :, arms.outputs.index(key[0])], arm) for arm in simulated)
+        for key in keys
+    }
+    figures = []
+    for part, chosen in (("first week", True), ("whole course", False)):
+        wanted = [key for key in keys if spiky[key] == chosen]
+        if wanted:
+            figures.append({"study": study, "part": part} | _figure(arms, simulated, wanted, week=chosen))
+    return figures
+
+
+def _figure(
+    arms: _Arms, simulated: list[dict[str, Any]], keys: list[tuple[str, str]], week: bool
+) -> dict[str, Any]:
+    """Courses of every arm for these outputs, and the numbers reported for them."""
+    columns = [arms.outputs.index(output) for output, _ in keys]
+    drawn: dict[str, Any] = {}
+    points = []
+    for arm in simulated:
+        times, values = (arm["week_times"], arm["week"]) if week else (arm["times"], arm["long"])
+        shown = np.stack(
+            [
+                _relative(measure, values[:, :, column], arm["rest"][:, column])
+                for (_, measure), column in zip(keys, columns, strict=True)
+            ],
+            axis=-1,
+        )
+        low, median, high = np.nanquantile(shown, (0.05, 0.5, 0.95), axis=0)
+        drawn[arm["label"]] = {
+            "times": times.tolist(),
+            "median": median.tolist(),
+            "low": low.tolist(),
+            "high": high.tolist(),
+            "names": [_words(*key) for key in keys],
+            "units": [_unit_of(arms, *key) for key in keys],
+            "time_unit": arms.system.time_unit,
+            "dose_times": [time for time in arm["dose_times"] if time <= times[-1]],
+        }
+        for row in arm["rows"]:
+            key = (row.output, row.measure)
+            if key not in keys or row.reducer in ("auc", "tmax", "half_life") or row.start > times[-1]:
+                continue
+            if row.statistic not in ("mean", "median", "geometric_mean", "lower_bound", "upper_bound"):
+                continue
+            point = _point(arms, row)
+            if point is not None:
+                middle = (row.start + min(row.stop, float(times[-1]))) / 2
+                points.append(point | {"arm": arm["label"], "output": _words(*key), "time": middle})
+    return {"arms": drawn, "points": points}
+
+
+def _frequent(rows: Sequence[Row]) -> tuple[str, ...]:
+    """The four outputs with most rows under treatment."""
+    count: dict[str, int] = {}
+    for row in rows:
+        if _has_dose(row) and not _is_constant(row, rows):
+            count[row.output] = count.get(row.output, 0) + 1
+    return tuple(sorted(count, key=lambda name: -count[name])[:4])
+
+
+def _is_constant(row: Row, rows: Sequence[Row]) -> bool:
+    """Whether an output is only ever looked at without doses and without change over time, as a lag or an in vitro curve."""
+    return not any(_has_dose(other) and other.stop > 0 for other in rows if other.output == row.output)
+
+
+def _per_day(arms: _Arms) -> float:
+    """Model time units in a day."""
+    from pkpd.core import units
+
+    return units.factor("d", arms.system.time_unit)
+
+
+def _horizon(arms: _Arms, rows: Iterable[Row]) -> float:
+    """How long the arms of a study are shown: two weeks after the last dose, or to the last number."""
+    day = _per_day(arms)
+    ends = [14 * day]
+    for row in rows:
+        doses = arms.events(Schedule.parse(row.schedule)).time
+        ends += [row.stop, 14 * day + (float(doses[-1]) if len(doses) else 0.0)]
+    return min(max(ends), LONGEST_DAYS * day)
+
+
+def _simulated(arms: _Arms, study: str, rows: list[Row], key: tuple[Any, ...], end: float) -> dict[str, Any]:
+    schedule = Schedule.parse(key[0])
+    doses = arms.events(schedule).time
+    day = _per_day(arms)
+    # a step that falls on the same times of every day: otherwise daily doses make a pattern that is not there
+    step = day / 6 if end <= 30 * day else day / 2 if end <= 120 * day else day
+    times = np.arange(int(end / step) + 1) * step
+    last_dose = float(doses[-1]) if len(doses) else 0.0
+    # what is over soon is not drawn small at the left of a week
+    soon = max(2 * max(row.stop for row in rows), min(last_dose, 6 * day) + day)
+    week = np.linspace(0, min(end, 7 * day, soon), 169)
+    subjects = arms.subjects(study, key[1], SUBJECTS)
+    both = np.unique(np.concatenate([times, week]))
+    outputs = arms.run(subjects, schedule, both)
+    return {
+        "label": " / ".join(dict.fromkeys(row.arm for row in rows)),
+        "rows": rows,
+        "times": times,
+        "long": outputs[:, np.searchsorted(both, times)],
+        "week_times": week,
+        "week": outputs[:, np.searchsorted(both, week)],
+        "rest": arms.at_rest(subjects),
+        "dose_times": doses.tolist(),
+        "day": day,
+    }
+
+
+def _is_spiky(values: Array, course: dict[str, Any]) -> bool:
+    """Whether an output rises and falls within a dosing interval; ``values`` (n_subjects, n_times) over the first week."""
+    if not course["dose_times"]:
+        return False
+    times, day = course["week_times"], course["day"]
+    middle = np.nanmedian(values, axis=0)
+    first = (times <= day) & (times >= course["dose_times"][0])
+    before_next = middle[np.searchsorted(times, day) - 1]
+    peak = np.nanmax(middle[first]) if np.any(first) else 0.0
+    return bool(peak > SPIKE * max(before_next, 1e-300) and peak > 0)

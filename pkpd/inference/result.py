@@ -1,0 +1,357 @@
+"""What comes out of a fit, as plain dataclasses: printed, written as JSON and read back."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pkpd.core.errors import DataError
+
+SAME_OPTIMUM = 0.5
+"""Two starts ended in one optimum if their OFVs differ by less."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One estimated number. ``x`` and ``x_sd`` are on the scale of the search, ``value`` and the 95% interval natural
+    (a study effect is a factor on a log scale, else a shift); ``rse`` in percent; ``shrinkage`` is posterior SD / prior SD."""
+
+    name: str
+    kind: str
+    target: str
+    study: str
+    unit: str
+    scale: str
+    prior: str
+    prior_value: float
+    value: float
+    rse: float
+    lower: float
+    upper: float
+    x: float
+    x_sd: float
+    shrinkage: float
+    verdict: str
+    at_bound: bool
+    source: str
+    provenance: str
+
+
+@dataclass(frozen=True)
+class RowResult:
+    """One number of the data against the fit. ``observed_lower/upper``: 95% interval of the report; ``predicted_lower/upper``: 95%
+    interval by the parameters' uncertainty; ``residuals`` as named in ``labels``; ``contribution`` their sum of squares;
+    ``subjects_error`` how far the residuals stand from those by many more subjects, at most, in standard errors (nan: not measured)."""
+
+    id: str
+    study: str
+    arm: str
+    population: str
+    n: int | None
+    schedule: str
+    output: str
+    measure: str
+    reducer: str
+    time: str
+    time_unit: str
+    statistic: str
+    likelihood: str
+    unit: str
+    use: str
+    observed: float
+    observed_lower: float
+    observed_upper: float
+    predicted: float
+    predicted_lower: float
+    predicted_upper: float
+    residuals: tuple[float, ...]
+    labels: tuple[str, ...]
+    contribution: float
+    source: str
+    doi: str
+    provenance: str
+    note: str
+    subjects_error: float = math.nan
+
+
+@dataclass(frozen=True)
+class StartResult:
+    """One start of the search: where it began (OFV with priors), where it ended and why."""
+
+    first: float
+    last: float
+    evaluations: int
+    converged: bool
+    message: str
+
+
+@dataclass(frozen=True)
+class StudyLeftOut:
+    """Leave-one-study-out: ``log_density`` is the predictive log density of the study's rows by a fit without them."""
+
+    study: str
+    rows: int
+    residuals: int
+    log_density: float
+    chi_square: float
+    """squared distance of the residuals in units of their predictive covariance; about ``residuals`` if well predicted"""
+    converged: bool
+
+
+@dataclass(frozen=True)
+class ModelScore:
+    """How one model does on the rows that both can predict, fitted to just these."""
+
+    model: str
+    title: str
+    ofv: float
+    minus_2ll: float
+    parameters: int
+    effective_parameters: float
+    aic: float
+    bic: float
+    log_density: float
+    converged: bool
+    left_out: tuple[StudyLeftOut, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The model against its rival."""
+
+    rows: tuple[str, ...]
+    only_main: tuple[str, ...]
+    main: ModelScore
+    rival: ModelScore
+    log_density_difference: float
+    log_density_difference_se: float
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """A parameter in the fit and in a fit to fewer rows; ``shift`` in posterior SDs of the fit."""
+
+    name: str
+    value: float
+    other: float
+    shift: float
+
+
+@dataclass(frozen=True)
+class Refit:
+    """A fit to fewer rows: what it leaves out, what changes, and how it predicts what it left out."""
+
+    title: str
+    left_out: tuple[str, ...]
+    ofv: float
+    converged: bool
+    changes: tuple[Change, ...]
+    predicted: tuple[RowResult, ...]
+    verdict: str
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """All that came out of a fit. ``summary()`` prints it, ``write_json`` keeps it, ``read_json`` gets it back.
+
+    ``ofv`` is the sum of squares of the data residuals, ``ofv_prior`` that of the priors; ``minus_2ll`` is -2 log likelihood
+    of the data with all constants; AIC and BIC use the effective number of parameters (trace of the hat matrix, so that a study effect
+    shrunk by its prior counts in part) and the number of data residuals.
+    """
+
+    name: str
+    title: str
+    model: str
+    model_title: str
+    converged: bool
+    interrupted: bool
+    message: str
+    ofv: float
+    ofv_prior: float
+    minus_2ll: float
+    aic: float
+    bic: float
+    n_rows: int
+    n_residuals: int
+    n_parameters: int
+    effective_parameters: float
+    informed_directions: int
+    condition_number: float
+    estimates: tuple[Estimate, ...]
+    correlation: tuple[tuple[float, ...], ...]
+    rows: tuple[RowResult, ...]
+    starts: tuple[StartResult, ...]
+    identifiability: str
+    bad_points: int
+    bad_reasons: tuple[str, ...]
+    not_predicted: dict[str, str]
+    notes: tuple[str, ...]
+    values: dict[str, float]
+    """typical parameters of the model, without study effects"""
+    study_values: dict[str, dict[str, float]]
+    between: dict[str, float]
+    noise: dict[str, dict[str, float]]
+    covariance: tuple[tuple[float, ...], ...]
+    """of the estimates' ``x``"""
+    comparison: Comparison | None
+    unverified: Refit | None
+    check: Refit | None
+    provenance: dict[str, Any]
+
+    def __repr__(self) -> str:
+        state = "converged" if self.converged else "interrupted" if self.interrupted else "not converged"
+        return (
+            f"<FitResult {self.name} of {self.model}: {state}, OFV {self.ofv:.1f}, {self.n_rows} rows, {len(self.estimates)} estimates; "
+            "summary() has them>"
+        )
+
+    def summary(self) -> str:
+        """A page of text for a terminal."""
+        return _summary(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries and lists."""
+        return dataclasses.asdict(self)
+
+    def write_json(self, path: str | os.PathLike[str]) -> None:
+        """Write as JSON: whole or not at all."""
+        from pkpd.core.files import replacing, to_json
+
+        with replacing(Path(path)) as temporary:
+            temporary.write_text(to_json(self.to_dict()) + "\n", encoding="utf-8")
+
+    @staticmethod
+    def read_json(path: str | os.PathLike[str]) -> FitResult:
+        """Read what ``write_json`` wrote. Raises ``DataError`` if the file is something else."""
+        try:
+            values = json.loads(Path(path).read_text(encoding="utf-8"))
+            result = _rebuild(FitResult, values)
+        except (OSError, UnicodeDecodeError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise DataError(f"{path} is not the JSON of a fit: {error}") from None
+        assert isinstance(result, FitResult)
+        return result
+
+
+_NESTED: dict[str, type] = {
+    "estimates": Estimate,
+    "rows": RowResult,
+    "predicted": RowResult,
+    "starts": StartResult,
+    "left_out": StudyLeftOut,
+    "changes": Change,
+    "main": ModelScore,
+    "rival": ModelScore,
+    "comparison": Comparison,
+    "unverified": Refit,
+    "check": Refit,
+}
+
+
+def _rebuild(kind: type, values: Any) -> Any:
+    """A result dataclass from its JSON: lists become tuples, null becomes nan where a number belongs."""
+    if not isinstance(values, dict):
+        raise ValueError(f"a {kind.__name__} is missing")
+    arguments = {}
+    for item in dataclasses.fields(kind):
+        if item.name not in values and item.default is not dataclasses.MISSING:
+            continue  # a file of an earlier version
+        value = values[item.name]
+        nested = _NESTED.get(item.name)
+        if isinstance(value, list) and nested is not None and all(isinstance(part, dict) for part in value):
+            value = tuple(_rebuild(nested, part) for part in value)
+        elif isinstance(value, dict) and nested is not None:
+            value = _rebuild(nested, value)
+        elif value is None and str(item.type) == "float":
+            value = math.nan
+        arguments[item.name] = _tuples(value)
+    return kind(**arguments)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(line[i]) for line in (header, *lines)) for i in range(len(header))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in (header, *lines)
+    ]
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None or not math.isfinite(value) else f"{value:.{digits}g}"
+
+
+def _summary(result: FitResult) -> str:
+    lines = [f"{result.title}", f"model {result.model}: {result.model_title}", ""]
+    state = "interrupted" if result.interrupted else "converged" if result.converged else "not converged"
+    lines.append(
+        f"{state} ({result.message}); {result.n_rows} rows, {result.n_residuals} residuals, {result.n_parameters} estimated"
+    )
+    lines.append(
+        f"OFV {result.ofv:.2f} (data) + {result.ofv_prior:.2f} (priors); -2LL {result.minus_2ll:.2f}; "
+        f"AIC {result.aic:.2f}, BIC {result.bic:.2f} with {result.effective_parameters:.1f} effective parameters"
+    )
+    ends = [start.last for start in result.starts]
+    if ends:
+        same = sum(end - min(ends) < SAME_OPTIMUM for end in ends)
+        lines.append(
+            f"starts: {len(ends)}, of which {same} ended in the best optimum; OFV with priors {', '.join(f'{e:.2f}' for e in ends)}"
+        )
+    if result.bad_points:
+        lines.append(
+            f"bad points: {result.bad_points} ({result.bad_reasons[0] if result.bad_reasons else ''})"
+        )
+    lines += ["", *_table(
+        ("parameter", "estimate", "95% interval", "RSE %", "unit", "prior", "shrinkage", "verdict"),
+        [
+            (
+                e.name, _number(e.value), f"{_number(e.lower)} to {_number(e.upper)}", _number(e.rse, 2), e.unit, e.prior,
+                _number(e.shrinkage, 2), e.verdict,
+            )
+            for e in result.estimates
+        ],
+    )]  # fmt: skip
+    lines += ["", result.identifiability, ""]
+    lines += _table(
+        ("row", "use", "observed", "predicted", "95% of prediction", "unit", "residuals", "part of OFV", "provenance"),
+        [
+            (
+                r.id, r.use, _number(r.observed), _number(r.predicted),
+                f"{_number(r.predicted_lower)} to {_number(r.predicted_upper)}", r.unit,
+                " ".join(f"{value:+.2f}" for value in r.residuals), f"{r.contribution:.2f}", r.provenance,
+            )
+            for r in result.rows
+        ],
+    )  # fmt: skip
+    for row_id, reason in result.not_predicted.items():
+        lines.append(f"not predicted: {row_id}: {reason}")
+    lines += list(result.notes)
+    if result.comparison is not None:
+        lines += ["", "rival: " + result.comparison.verdict]
+        lines += _table(
+            ("model", "OFV", "-2LL", "estimated", "effective", "AIC", "BIC", "left-out log density"),
+            [
+                (
+                    score.model, f"{score.ofv:.1f}", f"{score.minus_2ll:.1f}", str(score.parameters),
+                    f"{score.effective_parameters:.1f}", f"{score.aic:.1f}", f"{score.bic:.1f}", _number(score.log_density, 4),
+                )
+                for score in (result.comparison.main, result.comparison.rival)
+            ],
+        )  # fmt: skip
+    for refit in (result.unverified, result.check):
+        if refit is not None:
+            lines += ["", f"{refit.title}: {refit.verdict}"]
+    provenance = result.provenance
+    seconds = f", {provenance['run_time_s']:.0f} s" if "run_time_s" in provenance else ""
+    lines += ["", f"seed {provenance['seed']}, {provenance['subjects_per_arm']} subjects in each of {provenance['arms']} arms, "
+              f"rtol {provenance['rtol']:g}{seconds}"]  # fmt: skip
+    return "\n".join(lines)

@@ -1,0 +1,334 @@
+"""What a fit folder says: ``fit.toml`` read strictly, every wrong key named."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import math
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pkpd.core import library
+from pkpd.core.arguments import PATH, takes
+from pkpd.core.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """lognormal(median, log-SD), normal(mean, SD), logitnormal(median, logit-SD), uniform(low, high)."""
+
+    kind: str
+    first: float
+    second: float
+
+    def __str__(self) -> str:
+        return f"{self.kind}({self.first:g}, {self.second:g})"
+
+
+_PRIOR = re.compile(r"\s*(\w+)\s*\(\s*([^,()]+?)\s*,\s*([^,()]+?)\s*\)\s*")
+
+
+PRIOR_KINDS = ("lognormal", "normal", "logitnormal", "uniform")
+
+
+def parse_prior(text: str, where: str) -> Prior:
+    """Read ``kind(a, b)``; ``where`` names the place for the error."""
+    match = _PRIOR.fullmatch(text)
+    example = 'write for instance "lognormal(10, 0.5)"'
+    if match is None:
+        raise DataError(f'{where}: "{text[:60]}" is not a prior; {example}')
+    kind, *arguments = match.groups()
+    try:
+        first, second = (float(argument) for argument in arguments)
+    except ValueError:
+        raise DataError(f'{where}: "{text[:60]}" holds something that is not a number; {example}') from None
+    return checked_prior(kind, first, second, where)
+
+
+def checked_prior(kind: str, first: float, second: float, where: str) -> Prior:
+    """A prior whose numbers make sense, or ``DataError``."""
+    if kind not in PRIOR_KINDS:
+        raise DataError(
+            f'{where}: unknown prior "{kind[:40]}"{meant(kind, PRIOR_KINDS)}; known are {", ".join(PRIOR_KINDS)}'
+        )
+    if not (math.isfinite(first) and math.isfinite(second)):
+        raise DataError(f"{where}: the numbers of a prior must be finite")
+    if kind == "uniform":
+        if not first < second:
+            raise DataError(f"{where}: uniform({first:g}, {second:g}) has no width")
+    elif second <= 0:
+        raise DataError(f"{where}: the SD of {kind}({first:g}, {second:g}) must be positive")
+    if kind == "lognormal" and first <= 0:
+        raise DataError(f"{where}: the median of lognormal({first:g}, {second:g}) must be positive")
+    if kind == "logitnormal" and not 0 < first < 1:
+        raise DataError(f"{where}: the median of logitnormal({first:g}, {second:g}) must lie between 0 and 1")
+    return Prior(kind, first, second)
+
+
+@dataclass(frozen=True, slots=True)
+class StudyEffect:
+    """Shifts of a parameter by study, normal(0, sd) on the parameter's scale (log, logit or natural)."""
+
+    parameter: str
+    sd: float
+    studies: tuple[str, ...] = ()
+    """empty: every study"""
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseSpec:
+    """Error of one measurement of an output, and whether it is estimated."""
+
+    proportional: float = 0.0
+    additive: float = 0.0
+    free: bool = False
+    sd: float = 0.5
+    """log-SD of the prior around the stated numbers"""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """One model and what of it is estimated."""
+
+    model: str
+    free: Mapping[str, Prior | None] | None = None
+    """None: every parameter that has a prior in the model file; a value None: the model file's prior"""
+    between: Mapping[str, Prior | None] = field(default_factory=dict)
+    study_effects: tuple[StudyEffect, ...] = ()
+    noise: Mapping[str, NoiseSpec] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the fit is run."""
+
+    subjects: int = 16
+    seed: int = 1
+    starts: int = 4
+    rtol: float = 1e-4
+    rtol_sensitivities: float = 1e-3
+    """of the runs that give derivatives: a Gauss-Newton step does not need more"""
+    max_evaluations: int = 60
+    """Jacobians per start"""
+    tolerance: float = 1e-3
+    """the search ends when a full step promises less than this in OFV"""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The inner check: fitted without ``leave_out`` (or to ``only``), then ``leave_out`` predicted."""
+
+    leave_out: tuple[str, ...]
+    only: tuple[str, ...] = ()
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FitSpec:
+    """Everything that a fit folder says."""
+
+    name: str
+    title: str
+    folder: Path
+    data: Path
+    main: ModelSpec
+    rival: ModelSpec | None = None
+    options: Options = Options()
+    relative_error: float = 0.3
+    row_errors: Mapping[str, float] = field(default_factory=dict)
+    mean_only: tuple[str, ...] = ()
+    """rows whose spread says something else than how patients differ: their location counts, their spread does not"""
+    check: Check | None = None
+    shown: tuple[str, ...] = ()
+    """outputs whose time courses the report shows for every study; empty: those with most rows"""
+    notes: tuple[str, ...] = ()
+    """sentences about this fit that whoever reads its results has to know: at the head of the report, and in summary and terminal"""
+    sha256: str = ""
+
+    def __repr__(self) -> str:
+        rival = f", rival {self.rival.model}" if self.rival is not None else ""
+        return f"<FitSpec {self.name}: {self.main.model}{rival}, {self.data}>"
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=2, cutoff=0.5)
+    return f"; did you mean {' or '.join(close)}?" if close else ""
+
+
+class _Toml:
+    """A TOML table that knows where it stands and is read strictly."""
+
+    def __init__(self, values: Mapping[str, Any], where: str) -> None:
+        self.values, self.where = values, where
+
+    def keys_within(self, allowed: Sequence[str]) -> None:
+        for key in self.values:
+            if key not in allowed:
+                raise DataError(
+                    f'{self.where}: unknown key "{key}"{meant(key, allowed)}; known are {", ".join(allowed)}'
+                )
+
+    def table(self, key: str) -> _Toml:
+        found = self.values.get(key, {})
+        if not isinstance(found, dict):
+            raise DataError(f"{self.where}: {key} must be a table, [{key}]")
+        return _Toml(found, f"{self.where}: [{key}]")
+
+    def text(self, key: str, default: str | None = None) -> str:
+        found = self.values.get(key, default)
+        if not isinstance(found, str) or not (found or default == ""):
+            raise DataError(
+                f'{self.where}: {key} = "..." is needed'
+                if found is None
+                else f"{self.where}: {key} must be a text"
+            )
+        return found
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        found = self.values.get(key, [])
+        if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+            raise DataError(f"{self.where}: {key} must be a list of texts")
+        return tuple(found)
+
+    def number(self, key: str, default: float, *, low: float = 0.0, high: float = math.inf) -> float:
+        found = self.values.get(key, default)
+        if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
+            raise DataError(f"{self.where}: {key} must be a number")
+        if not low <= found <= high:
+            raise DataError(f"{self.where}: {key} = {found:g} must lie between {low:g} and {high:g}")
+        return float(found)
+
+    def integer(self, key: str, default: int, *, low: int, high: int) -> int:
+        found = self.values.get(key, default)
+        if isinstance(found, bool) or not isinstance(found, int) or not low <= found <= high:
+            raise DataError(f"{self.where}: {key} must be a whole number between {low} and {high}")
+        return found
+
+    def priors(self) -> dict[str, Prior | None]:
+        """name = true | false | "prior": those not false."""
+        found: dict[str, Prior | None] = {}
+        for key, value in self.values.items():
+            if value is True:
+                found[key] = None
+            elif isinstance(value, str):
+                found[key] = parse_prior(value, f"{self.where}: {key}")
+            elif value is not False:
+                raise DataError(
+                    f'{self.where}: {key} must be true, false or a prior such as "lognormal(10, 0.5)"'
+                )
+        return found
+
+
+_MODEL_KEYS = ("model", "free", "between", "study_effects", "noise")
+
+
+_TOP_KEYS = ("title", "data", *_MODEL_KEYS, "options", "errors", "rival", "check", "report")
+
+
+@takes(name_or_path=PATH)
+def read_fit(name_or_path: str | os.PathLike[str]) -> FitSpec:
+    """Read and check the ``fit.toml`` of a fit: a name from ``library.fits()``, or a path to a folder.
+
+    Raises ``LibraryError`` if it is not there and ``DataError`` naming the key that is wrong.
+    """
+    folder = Path(library.fit_folder(name_or_path))
+    path = folder / "fit.toml"
+    raw = path.read_bytes()
+    try:
+        values = tomllib.loads(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise DataError(f"{path}: {error}") from None
+    top = _Toml(values, str(path))
+    top.keys_within(_TOP_KEYS)
+    report = top.table("report")
+    report.keys_within(("outputs", "notes"))
+    rival = top.values.get("rival")
+    if isinstance(rival, str):
+        rival = {"model": rival}
+    options, usual = top.table("options"), Options()
+    options.keys_within([item.name for item in dataclasses.fields(Options)])
+    errors = top.table("errors")
+    errors.keys_within(("default", "rows", "mean_only"))
+    rows = errors.table("rows")
+    check = top.table("check")
+    check.keys_within(("title", "leave_out", "only"))
+    return FitSpec(
+        name=folder.name,
+        title=top.text("title", folder.name),
+        folder=folder,
+        data=folder / top.text("data", "data.csv"),
+        main=_read_model_spec(top, folder),
+        rival=None if rival is None else _read_model_spec(_rival_table(rival, path), folder),
+        options=Options(
+            subjects=options.integer("subjects", usual.subjects, low=1, high=4096),
+            seed=options.integer("seed", usual.seed, low=0, high=2**63 - 1),
+            starts=options.integer("starts", usual.starts, low=1, high=1000),
+            rtol=options.number("rtol", usual.rtol, low=1e-12, high=1e-2),
+            rtol_sensitivities=options.number(
+                "rtol_sensitivities", usual.rtol_sensitivities, low=1e-12, high=1e-2
+            ),
+            max_evaluations=options.integer("max_evaluations", usual.max_evaluations, low=1, high=100_000),
+            tolerance=options.number("tolerance", usual.tolerance, low=1e-9, high=10.0),
+        ),
+        relative_error=errors.number("default", 0.3, low=1e-6, high=1e3),
+        row_errors={key: rows.number(key, 0.3, low=1e-6, high=1e3) for key in rows.values},
+        check=Check(check.texts("leave_out"), check.texts("only"), check.text("title", ""))
+        if check.values
+        else None,
+        shown=report.texts("outputs"),
+        notes=report.texts("notes"),
+        mean_only=errors.texts("mean_only"),
+        sha256=hashlib.sha256(raw).hexdigest(),
+    )
+
+
+def _rival_table(values: Any, path: Path) -> _Toml:
+    if not isinstance(values, dict):
+        raise DataError(f"{path}: rival must be a model's name or a table, [rival]")
+    table = _Toml(values, f"{path}: [rival]")
+    table.keys_within(_MODEL_KEYS)
+    return table
+
+
+def _read_model_spec(table: _Toml, folder: Path) -> ModelSpec:
+    model = table.text("model")
+    beside = folder / model
+    effects = []
+    for name in table.table("study_effects").values:
+        inner = table.table("study_effects")
+        if isinstance(inner.values[name], dict):
+            detail = inner.table(name)
+            detail.keys_within(("sd", "studies"))
+            effects.append(
+                StudyEffect(name, detail.number("sd", math.nan, low=1e-9), detail.texts("studies"))
+            )
+        else:
+            effects.append(StudyEffect(name, inner.number(name, math.nan, low=1e-9)))
+    noises = {}
+    for name in table.table("noise").values:
+        detail = table.table("noise").table(name)
+        detail.keys_within([item.name for item in dataclasses.fields(NoiseSpec)])
+        free = detail.values.get("free", False)
+        if not isinstance(free, bool):
+            raise DataError(f"{detail.where}: free must be true or false")
+        noises[name] = NoiseSpec(
+            detail.number("proportional", 0.0),
+            detail.number("additive", 0.0),
+            free,
+            detail.number("sd", 0.5, low=1e-9),
+        )
+    return ModelSpec(
+        model=str(beside) if ("/" in model or model.endswith(".model")) and beside.exists() else model,
+        free=table.table("free").priors() if "free" in table.values else None,
+        between=table.table("between").priors(),
+        study_effects=tuple(effects),
+        noise=noises,
+    )

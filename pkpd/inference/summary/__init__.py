@@ -1,0 +1,1 @@
+"""Published summaries as data: rows, and their likelihood."""

@@ -1,0 +1,1 @@
+"""Units and generated functions -> machine code, kept on disk."""

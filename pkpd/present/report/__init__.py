@@ -1,0 +1,480 @@
+"""FitResult -> the report: one HTML file without outside resources, its figures as PNG and SVG, and the result as JSON.
+
+    write_report(result, "results/low_dose_il2")
+
+writes ``report.html``, ``result.json`` (the result, as ``FitResult.read_json`` reads it), ``curves.json`` (what the fitted model says
+about the trial arms, see ``predict``), the figures, and of a fit of one's own the files it was made from, so that ``pkpd compare --fit``
+takes the folder. From the two JSON files the same page can be made again without simulating
+anything: ``pkpd report results/low_dose_il2``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, MAPPING, PATH, named, takes
+from pkpd.core.errors import DataError, PkpdError
+from pkpd.core.files import check_folder, replacing_folder, to_json
+from pkpd.present.report.numbers import fixed, is_number, signed
+from pkpd.present.report.page import environment, placed_pictures
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from pkpd.inference import Estimate, FitResult, FitSpec, RowResult
+
+SECTIONS = {
+    "verdict": "verdict",
+    "dose": "dose and response",
+    "courses": "time courses",
+    "rows": "every number",
+    "residuals": "residuals",
+    "parameters": "parameters",
+    "comparison": "rival",
+    "check": "inner check",
+    "unverified": "without the unverified",
+    "model": "model",
+    "provenance": "how it was made",
+}
+GROUPS = {
+    "parameter": "the model",
+    "between-subject SD": "between subjects (SD of the logarithm)",
+    "study effect": "study effects",
+    "proportional error": "measurement error",
+    "additive error": "measurement error",
+}
+
+
+# --- result -> what the page shows ------------------------------------------------------------------------------------
+
+
+def document(result: FitResult, curves: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Everything the template shows, as plain values."""
+    curves = curves or {}
+    described = curves.get("model", {}).get("descriptions", {})
+    rows = [_row(row) for row in result.rows]
+    used = [row for row in rows if row["use"] == "fit" and is_number(row["deviation"])]
+    near = sum(abs(row["deviation"]) <= 2 for row in used)
+    by_study: dict[str, list[Any]] = {}
+    for row in rows:
+        by_study.setdefault(row["study"], []).append(row)
+    parameters = [_parameter(estimate, described) for estimate in result.estimates]
+    groups: dict[str, list[Any]] = {}
+    for parameter in parameters:
+        groups.setdefault(parameter["group"], []).append(parameter)
+    provenance = dict(result.provenance)
+    seconds = provenance.get("run_time_s")
+    ends = [start.last for start in result.starts]
+    absent = {
+        "comparison": result.comparison is None,
+        "check": result.check is None,
+        "unverified": result.unverified is None,
+        "model": not curves.get("model"),
+    }
+    return {
+        "title": result.title,
+        "model": {"name": result.model, "title": result.model_title} | dict(curves.get("model", {})),
+        "version": provenance.get("versions", {}).get("pkpd", ""),
+        "n_rows": result.n_rows,
+        "n_studies": len({row["study"] for row in used}),
+        "converged": result.converged,
+        "interrupted": result.interrupted,
+        "message": result.message,
+        "n_unverified": sum(row["provenance"] == "unverified" for row in rows),
+        "rows": rows,
+        "rows_by_study": list(by_study.items()),
+        "not_predicted": list(result.not_predicted.items()),
+        "notes": [
+            *result.notes,
+            *([f"The trial arms could not be simulated: {curves['failure']}"] if "failure" in curves else []),
+        ],
+        "parameters": parameters,
+        "parameter_groups": list(groups.items()),
+        "verdict": [
+            f"{near} of {len(used)} fitted numbers lie within two standard errors of what the model predicts.",
+            *_sentences(result.identifiability),
+        ],
+        "comparison": result.comparison,
+        "check": _refit(result.check),
+        "unverified": _refit(result.unverified),
+        "units": {estimate.name: estimate.unit for estimate in result.estimates},
+        "facts": [
+            fact
+            for fact in (
+                ("numbers fitted", str(len(used))),
+                ("within 2 SE", f"{near} of {len(used)}"),
+                ("estimated", f"{result.n_parameters} ({result.effective_parameters:.1f} effective)"),
+                ("OFV of the data", fixed(result.ofv)),
+                ("OFV of the priors", fixed(result.ofv_prior)),
+                ("−2LL", fixed(result.minus_2ll)),
+                ("AIC", fixed(result.aic)),
+                ("BIC", fixed(result.bic)),
+                (
+                    "starts",
+                    f"{len(ends)}, {sum(end - min(ends) < 0.5 for end in ends)} to one optimum"
+                    if ends
+                    else "none",
+                ),
+                ("failed points", str(result.bad_points)),
+                ("run time", _duration(seconds)),
+            )
+            if fact[1]
+        ],
+        "sections": [(anchor, label) for anchor, label in SECTIONS.items() if not absent.get(anchor)],
+        "provenance_rows": list(_flat(provenance)),
+    }
+
+
+def _row(row: RowResult) -> dict[str, Any]:
+    labels = [
+        f"{label} {signed(value)}" for label, value in zip(row.labels[1:], row.residuals[1:], strict=False)
+    ]
+    when = "" if row.reducer == "at" else f"{row.reducer} over "
+    measure = {
+        "value": "",
+        "change": "change of ",
+        "percent_change": "percent change of ",
+        "fold": "fold of ",
+    }
+    interval_: list[float | None] = [row.observed_lower, row.observed_upper]
+    if row.statistic == "lower_bound":
+        interval_ = [row.observed, None]
+    elif row.statistic == "upper_bound":
+        interval_ = [None, row.observed]
+    who = (row.population, f"n = {row.n}" if row.n else "")
+    noise = 1e-9 * abs(row.observed)  # of a difference that is zero, such as a change under placebo
+    predicted, low, high = (
+        0.0 if abs(value) < noise else value
+        for value in (row.predicted, row.predicted_lower, row.predicted_upper)
+    )
+    return {
+        "row": row.id,
+        "study": row.study,
+        "arm": row.arm,
+        "n": row.n,
+        "population": row.population,
+        "what": f"{row.statistic.replace('_', ' ')}: {measure.get(row.measure, '')}{row.output}, {when}{row.time} {row.time_unit}",
+        "schedule": row.schedule,
+        "patients": "; ".join(filter(None, (row.schedule, ", ".join(filter(None, who))))),
+        "unit": row.unit,
+        "use": row.use,
+        "observed": row.observed,
+        "observed_interval": interval_,
+        "predicted": predicted,
+        "predicted_interval": [low, high],
+        "deviation": row.residuals[0] if row.residuals else None,
+        "others": ", ".join(labels),
+        "likelihood": row.likelihood,
+        "source": row.source,
+        "doi": row.doi,
+        "provenance": row.provenance,
+        "note": row.note,
+    }
+
+
+def _parameter(estimate: Estimate, described: Mapping[str, str]) -> dict[str, Any]:
+    scale = "linear" if estimate.scale == "natural" else estimate.scale
+    if estimate.kind == "study effect" and scale == "logit":
+        scale = "linear"  # a shift on the logit scale is shown as the shift
+    words = {
+        "study effect": f"{estimate.target} in {estimate.study}, as a {'factor' if scale == 'log' else 'shift'}"
+    }
+    learned = 1 - estimate.shrinkage if is_number(estimate.shrinkage) else None
+    return {
+        "name": estimate.name,
+        "unit": estimate.unit,
+        "group": GROUPS.get(estimate.kind, estimate.kind),
+        "description": words.get(estimate.kind, described.get(estimate.target, "")),
+        "prior": estimate.prior,
+        "prior_interval": _prior_interval(estimate, scale),
+        "scale": scale,
+        "estimate": estimate.value,
+        "interval": [estimate.lower, estimate.upper],
+        "rse": estimate.rse / 100 if is_number(estimate.rse) else None,
+        "learned": None if learned is None else max(0.0, learned),
+        "verdict": estimate.verdict,
+        "at_bound": estimate.at_bound,
+        "source": estimate.source,
+        "provenance": estimate.provenance,
+    }
+
+
+def _prior_interval(estimate: Estimate, scale: str) -> list[float] | None:
+    """The 95 % interval of a normal prior on its scale; None without one."""
+    if not (is_number(estimate.shrinkage) and estimate.shrinkage > 0 and is_number(estimate.prior_value)):
+        return None
+    sd, middle = estimate.x_sd / estimate.shrinkage, estimate.prior_value
+    ends = (-1.96 * sd, 1.96 * sd)
+    if scale == "log":
+        return [middle * math.exp(end) for end in ends]
+    if scale == "logit":
+        odds = middle / (1 - middle)
+        return [1 / (1 + 1 / (odds * math.exp(end))) for end in ends]
+    return [middle + end for end in ends]
+
+
+def _refit(refit: Any) -> dict[str, Any] | None:
+    if refit is None:
+        return None
+    return {
+        "title": refit.title,
+        "verdict": refit.verdict,
+        "converged": refit.converged,
+        "changes": sorted(
+            refit.changes, key=lambda change: -abs(change.shift) if is_number(change.shift) else 0
+        ),
+        "rows": [_row(row) for row in refit.predicted],
+    }
+
+
+def _sentences(text: str) -> list[str]:
+    return [part for part in re.split(r"(?<=[.!?])\s+(?=[A-Z])", text.strip()) if part]
+
+
+def _duration(seconds: Any) -> str:
+    if not is_number(seconds):
+        return ""
+    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
+
+
+def _flat(value: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, str]]:
+    for key, item in value.items():
+        name = f"{before}{key.replace('_', ' ')}"
+        if isinstance(item, Mapping):
+            yield from _flat(item, f"{name}: ")
+        else:
+            yield name, "" if item is None else str(item)
+
+
+# --- figures ----------------------------------------------------------------------------------------------------------
+
+
+def figures(shown: Mapping[str, Any], curves: Mapping[str, Any]) -> dict[str, tuple[str, Figure]]:
+    """Name -> (caption, figure), in the order of the page."""
+    from pkpd.present import plot
+
+    drawn: dict[str, tuple[str, Figure]] = {}
+    if curves.get("dose_response"):
+        caption = (
+            "Dose and response. Curves: mean of the group as fitted, with its 95 % interval by the uncertainty of the parameters. "
+            "Points: groups as reported, with their 95 % interval; the area goes with the number of patients. Hollow: unverified."
+        )
+        drawn["dose_response"] = (caption, plot.dose_response_figure(curves["dose_response"]))
+        first = [panel for panel in curves["dose_response"] if not panel["log"]][:6]
+        if first:  # for a README or a slide; the page shows all
+            drawn["fit"] = (caption, plot.dose_response_figure(first))
+    for k, course in enumerate(curves.get("courses", ())):
+        caption = f"{course['study']}, {course['part']}."
+        figure = plot.time_course_figure(course["arms"], observed=course["points"])
+        drawn[f"course_{k + 1:02d}"] = (caption, figure)
+    predicted = [row for row in shown["rows"] if is_number(row["deviation"])]
+    if predicted:
+        caption = "Observed and predicted, in standard errors of the reported number. Hollow: unverified."
+        drawn["observed_predicted"] = (caption, plot.observed_predicted_figure(predicted))
+        caption = (
+            "Residuals by study. Beyond 2 the model misses more than chance explains. Hollow: unverified."
+        )
+        drawn["residuals"] = (caption, plot.residual_figure(predicted))
+    if shown["parameters"]:
+        caption = (
+            "Estimates over their priors: what the data added. Hollow: the prior's number is unverified."
+        )
+        drawn["parameters"] = (caption, plot.parameter_figure(shown["parameters"]))
+    return drawn
+
+
+# --- the page ---------------------------------------------------------------------------------------------------------
+
+
+def render(shown: Mapping[str, Any], pictures: Mapping[str, tuple[str, bytes]] | None = None) -> str:
+    """The page from a ``document``. ``pictures``: name -> (caption, SVG)."""
+    placed = placed_pictures(pictures or {})
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            shown, pictures=placed, course_pictures=[name for name in placed if name.startswith("course")]
+        )
+    )
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+@takes(
+    result=named("pkpd.inference", "FitResult", "the result of a fit"),
+    folder=PATH,
+    curves=MAPPING | ABSENT,
+    fit=PATH | named("pkpd.inference", "FitSpec", "what a fit folder says") | ABSENT,
+    jobs=COUNT | ABSENT,
+    progress=CALLABLE | ABSENT,
+)
+def write_report(
+    result: FitResult,
+    folder: str | os.PathLike[str],
+    *,
+    curves: Mapping[str, Any] | None = None,
+    fit: str | os.PathLike[str] | FitSpec | None = None,
+    jobs: int | None = None,
+    progress: Callable[[str, float, str], None] | None = None,
+) -> Path:
+    """Write the report of a fit into a folder and return the path of ``report.html``.
+
+    ``curves`` as ``predict.predict`` gives them; without them the trial arms are simulated, for which ``fit`` names the fit folder
+    (by default the result's own name in the library). The result is written first, or with an older report there when the writing is
+    interrupted, so that a finished fit is kept (``pkpd report`` goes on from there). The rest appears whole: it is written under another
+    name and moved into place, where an older report is replaced; a failure leaves that.
+
+    Raises ``InputError`` if it cannot be written to, or holds something that is not a report.
+    """
+    folder = Path(folder)
+    check_report_folder(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    spec = _spec(result, fit, wanted=curves is None)
+    if not folder.exists() or not any(folder.iterdir()):
+        _keep(result, folder, spec)
+    try:
+        return _write(result, folder, curves, spec, jobs, progress)
+    except KeyboardInterrupt:
+        _keep(result, folder, spec)
+        raise
+
+
+def _spec(result: FitResult, fit: str | os.PathLike[str] | FitSpec | None, wanted: bool) -> FitSpec | None:
+    """What the fit's folder says; None where it is not needed and not there."""
+    from pkpd.inference import FitSpec, read_fit
+
+    if isinstance(fit, FitSpec):
+        return fit
+    if fit is not None or wanted:
+        return read_fit(fit or result.name)
+    return None
+
+
+def _write(
+    result: FitResult,
+    folder: Path,
+    curves: Mapping[str, Any] | None,
+    spec: FitSpec | None,
+    jobs: int | None,
+    progress: Callable[[str, float, str], None] | None,
+) -> Path:
+    """The rest of ``write_report``."""
+    if curves is None:
+        from pkpd.inference.prediction import predict
+
+        assert spec is not None
+        try:
+            curves = predict(result, spec, jobs=jobs, **({"progress": progress} if progress else {}))
+        except PkpdError as error:  # a fit of many minutes is not lost for a picture
+            curves = {"failure": str(error)}
+    from pkpd.present import plot
+
+    shown = document(result, curves)
+    with replacing_folder(folder) as temporary:
+        pictures: dict[str, tuple[str, bytes]] = {}
+        for name, (caption, figure) in figures(shown, curves).items():
+            plot.save(figure, temporary / f"{name}.png")
+            figure.set_layout_engine(
+                "none"
+            )  # the layout was found for the first file and holds for the second
+            plot.save(figure, temporary / f"{name}.svg")
+            pictures[name] = (caption, (temporary / f"{name}.svg").read_bytes())
+        result.write_json(temporary / "result.json")
+        _put_sources(spec, folder, temporary)
+        (temporary / "curves.json").write_text(to_json(curves, indent=None) + "\n", encoding="utf-8")
+        (temporary / "report.html").write_text(render(shown, pictures), encoding="utf-8")
+    return folder / "report.html"
+
+
+def _put_sources(spec: FitSpec | None, older: Path, folder: Path) -> None:
+    """The files that a fit was made from, in a folder of the fit's name: the result can then be simulated from, wherever it goes.
+
+    Not of a fit of the library, which is there by its name, nor of one that reads files outside its folder. Without a ``spec`` those of the ``older`` report.
+    """
+    from pkpd.core import library
+
+    if spec is None:
+        for kept in _source_folders(older):
+            shutil.copytree(kept, folder / kept.name)
+        return
+    if library.root() / "fits" in spec.folder.resolve().parents:
+        return
+    files = [spec.folder / "fit.toml", spec.data]
+    files += [Path(model.model) for model in (spec.main, spec.rival) if model and Path(model.model).is_file()]
+    inside = [file for file in dict.fromkeys(files) if spec.folder.resolve() in file.resolve().parents]
+    if len(inside) < len(set(files)):
+        return
+    for file in inside:
+        target = folder / spec.name / file.resolve().relative_to(spec.folder.resolve())
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+
+
+def _source_folders(folder: Path) -> list[Path]:
+    return [item for item in folder.iterdir() if (item / "fit.toml").is_file()] if folder.is_dir() else []
+
+
+def _keep(result: FitResult, folder: Path, spec: FitSpec | None) -> None:
+    """A folder with the result alone, unless it is there already: an older report would say other numbers than it."""
+    kept = folder / "result.json"
+    if kept.exists() and kept.read_text(encoding="utf-8") == to_json(result.to_dict()) + "\n":
+        return
+    with replacing_folder(folder) as temporary:
+        result.write_json(temporary / "result.json")
+        _put_sources(spec, folder, temporary)
+
+
+def check_report_folder(folder: Path) -> None:
+    """Raise unless a report can be put here: a new folder, an empty one, or an older report."""
+    if folder.exists():
+        if not folder.is_dir():
+            raise DataError(f'cannot write a report to "{folder}": it is a file')
+        others = [item.name for item in folder.iterdir() if not _ours(item)]
+        if others:
+            raise DataError(
+                f'"{folder}" holds other things than a report ({others[0]}): choose another folder'
+            )
+    above = folder.parent
+    while not above.exists() and above != above.parent:
+        above = above.parent
+    check_folder(above)
+
+
+def _ours(item: Path) -> bool:
+    if item.is_dir():
+        return (item / "fit.toml").is_file() and (item.parent / "result.json").is_file()
+    return item.name in ("report.html", "result.json", "curves.json") or item.suffix in (".png", ".svg")
+
+
+@takes(path=PATH)
+def read_report(path: str | os.PathLike[str]) -> tuple[FitResult, dict[str, Any] | None]:
+    """The result and the curves of a written report, from its folder or its ``result.json``; curves None if they are not there.
+
+    Raises ``DataError``.
+    """
+    from pkpd.inference import FitResult
+
+    path = Path(path)
+    if path.is_dir():
+        path = path / "result.json"
+        if not path.exists():
+            raise DataError(f'"{path.parent}" holds no report: there is no result.json in it')
+    result = FitResult.read_json(path)
+    beside = path.with_name("curves.json")
+    if not beside.exists():
+        return result, None
+    try:
+        curves = json.loads(beside.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{beside} cannot be read: {error}") from None
+    if not isinstance(curves, dict):
+        raise DataError(f"{beside} does not hold the curves of a report")
+    return result, curves

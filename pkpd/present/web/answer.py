@@ -1,0 +1,83 @@
+"""What is computed as JSON has it: curves of as few points as draw them, and the endpoint table, in five digits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pkpd.decision.comparison import MAIN, Row, relevant
+from pkpd.present.outline import outline
+
+
+def table(rows: Sequence[Row], n_arms: int) -> list[dict[str, Any]]:
+    """Endpoint after endpoint, with its rows of all arms."""
+    told = []
+    for first in range(0, len(rows), n_arms):
+        endpoint = rows[first].endpoint
+        of_arms: list[dict[str, Any]] = []
+        for row in rows[first : first + n_arms]:
+            difference = (row.difference, row.difference_low, row.difference_high)
+            of_arms.append(
+                _three(row.median, row.low, row.high)
+                | {
+                    "difference": None if math.isnan(row.difference) else _three(*difference),
+                    "probability": _short(row.better),
+                    "same": _short(row.same),
+                    "worse": _short(row.worse),
+                    "parameters": None
+                    if math.isnan(row.median_low)
+                    else {"low": _short(row.median_low), "high": _short(row.median_high)},
+                    "missing": row.missing,
+                    "beyond": row.beyond,
+                }
+            )
+        told.append(
+            {
+                "name": endpoint.name,
+                "unit": endpoint.unit,
+                "definition": endpoint.definition,
+                "missing": endpoint.missing,
+                "remark": endpoint.remark,
+                "group": endpoint.group,
+                "better": endpoint.better,
+                "relevant": relevant(endpoint),
+                "main": endpoint.name in MAIN,
+                "arms": of_arms,
+            }
+        )
+    return told
+
+
+def _three(median: float, low: float, high: float) -> dict[str, Any]:
+    return {"median": _short(median), "low": _short(low), "high": _short(high)}
+
+
+def curve(days: np.ndarray, band: np.ndarray, logarithmic: bool = False) -> dict[str, Any]:
+    """Median and 5 % to 95 % over days, of as few points as draw them; band (3, n_times). logarithmic : whether they may be shown on such an axis too."""
+    kept = outline(days, band, logarithmic)
+    low, median, high = _five_digits(band[:, kept])
+    return {"days": np.round(days[kept], 4).tolist(), "low": low, "median": median, "high": high}
+
+
+def _five_digits(values: np.ndarray) -> list[Any]:
+    """What ``_short`` makes of each value, as nested lists."""
+    known = np.isfinite(values) & (values != 0.0)
+    places = 4 - np.floor(np.log10(np.abs(values), where=known, out=np.zeros(values.shape))).astype(int)
+    up, down = 10.0 ** np.maximum(places, 0), 10.0 ** np.maximum(-places, 0)
+    rounded = (
+        np.round(values * up / down) * down / up
+    )  # a whole number over a power of ten is the nearest double
+    if not np.isfinite(values).all():
+        return [[_short(value) for value in line] for line in values]
+    found: list[Any] = rounded.tolist()
+    return found
+
+
+def _short(value: float) -> float | str | None:
+    """Five digits are more than a screen shows, and a third of the bytes; None where there is no number, "inf" beyond the horizon."""
+    if math.isnan(value):
+        return None
+    return float(f"{value:.5g}") if math.isfinite(value) else str(value)

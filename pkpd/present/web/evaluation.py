@@ -1,0 +1,434 @@
+"""Values of a request -> what the page shows: curves with population bands, the endpoint table, warnings, the command line.
+
+An ``Explorer`` keeps the schedules that were computed last, so that a change of one schedule costs one computation. Everything that comes
+in is checked here against ``Limits``; sentences about schedules and parameters are those of the command line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from pkpd.core.errors import DataError, InputError, LibraryError, PkpdError
+from pkpd.decision.comparison import Arm, Scene, compare, horizon
+from pkpd.decision.endpoints import grid
+from pkpd.dosing.parts import AT_START
+from pkpd.dosing.quantities import decimal_text
+from pkpd.dosing.rules import AdaptiveSchedule, Plan, planned, read_plan
+from pkpd.inference import read_fit
+from pkpd.present.web.answer import curve, table
+from pkpd.present.web.points import Point, published
+from pkpd.solver.kernel import load
+
+OUTPUTS = {
+    "treg_pct": ("Regulatory T cells, of CD4", ""),
+    "treg_count": ("Regulatory T cells, count in blood", ""),
+    "il2": ("IL-2 in plasma", ""),
+    "nk": ("NK cells", ""),
+    "cd25_treg": ("CD25 on regulatory T cells, of that at rest", ""),
+    "ccl2": (
+        "CCL2 in plasma, of that at rest",
+        "Identified by nothing: no concentrations are published, the curve is a sketch with assumed numbers.",
+    ),
+}
+"""Those that are drawn: title and remark."""
+LOGARITHMIC = ("il2",)
+"""Those that people may have on a logarithmic axis (``viewOf`` in charts.js)."""
+LABELS = ("A", "B", "C", "D")
+RESPONDERS = ("all", "low", "moderate", "high")
+SCENES_KEPT, ARMS_KEPT = 8, 24  # of each scene
+SIDE_BY_SIDE = 2  # schedules, each on all cores: what one does in Python, the other integrates beside
+BODY_SIZES = (0.5, 3.0)  # m2, from a small child to the largest adults
+SEED = 1
+
+log = logging.getLogger("pkpd.present.web")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request may ask for, and how many may ask at once."""
+
+    body_bytes: int = 32_768
+    schedules: int = 4
+    subjects: int = 1000
+    doses: int = 4000
+    days: float = 1096.0
+    courses: int = 5_000_000  # output times x subjects: some hundred megabytes
+    seconds: float = 20.0
+    at_once: int = 2
+    waiting: int = 8
+
+
+DEFAULT = Limits()
+
+
+class FieldError(InputError):
+    """A value of a request that is wrong: the sentence, and the field of the page to show it at."""
+
+    def __init__(self, sentence: str, field: str, index: int | None = None) -> None:
+        super().__init__(sentence)
+        self.field, self.index = field, index
+
+
+@dataclass(frozen=True)
+class Request:
+    """Checked values: schedules, what they share, and the curves that the page still has. ``own_days``: the horizon was asked for, not derived."""
+
+    schedules: tuple[Plan, ...]
+    bsa: float
+    responders: str
+    subjects: int
+    days: float
+    own_days: bool
+    have: frozenset[str]
+
+    @property
+    def people(self) -> tuple[float, str, int]:
+        """Who the virtual subjects are."""
+        return self.bsa, self.responders, self.subjects
+
+
+@dataclass(frozen=True)
+class _Course:
+    """A schedule as it was computed: the arm without its courses, which are thinned to what is drawn."""
+
+    arm: Arm
+    facts: dict[str, Any]
+    curves: dict[str, dict[str, Any]]
+
+    def told(self, have: frozenset[str]) -> dict[str, Any]:
+        """For a page: without curves that it has."""
+        return self.facts if self.facts["key"] in have else self.facts | {"curves": self.curves}
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """Virtual subjects, without a horizon, and what was computed in them: arms can be compared with those of the same subjects only."""
+
+    scene: Scene
+    courses: _Recent
+
+
+class Explorer:
+    """Computes what pages ask for, with one fit. Methods may be called from several threads.
+
+    Raises ``InputError`` for the fit of a model that has not the outputs of this page.
+    """
+
+    def __init__(self, fit: str = "low_dose_il2", subjects: int = 200, limits: Limits = DEFAULT) -> None:
+        self.limits = limits
+        self._fit = fit
+        spec = read_fit(fit)
+        kernel = load(spec.main.model)
+        absent = [name for name in OUTPUTS if name not in kernel.OUTPUTS]
+        if absent or "BSA" not in kernel.PARAMETERS:
+            raise InputError(
+                f"this page shows {', '.join(OUTPUTS)} by body surface area BSA, and {kernel.NAME}, the model of {fit}, has no "
+                f"{', '.join(absent) or 'BSA'}; pkpd compare takes any model"
+            )
+        self.name, self.title = spec.name, spec.title  # pages are not told where the fit's folder lies
+        self.points: list[Point] = published(spec, tuple(OUTPUTS))
+        self._crowds = _Recent(SCENES_KEPT)
+        self._settings = _Recent(SCENES_KEPT)
+        self.start: dict[str, Any] = {
+            "schedules": ["1 MIU sc daily x5 every 28 d x3", "2 MIU sc daily x5 every 28 d x3"],
+            "bsa": float(kernel.VALUES[kernel.PARAMETERS.index("BSA")]),
+            "responders": "all",
+            "subjects": subjects,
+            "days": None,
+        }
+        self._check(self.start)
+
+    def facts(self) -> dict[str, Any]:
+        """What a page needs before it asks anything: where it starts (``days`` null: as long as the schedules need), what it draws, the published points."""
+        return {
+            "title": self.title,
+            "start": self.start,
+            "outputs": [
+                {"name": name, "title": title, "remark": remark} for name, (title, remark) in OUTPUTS.items()
+            ],
+            "points": [point.facts for point in self.points],
+            "limits": {
+                "schedules": self.limits.schedules,
+                "subjects": self.limits.subjects,
+                "days": self.limits.days,
+                "bsa": BODY_SIZES,
+            },
+        }
+
+    def evaluate(self, values: object, stop: Callable[[], None] = lambda: None) -> dict[str, Any]:
+        """Answer a request.
+
+        values : as JSON has them, keys as in ``facts()["start"]``, and ``have``, keys of curves that need not be sent again.
+        stop : called now and then between chunks of subjects; what it raises ends the computation.
+
+        Raises ``FieldError`` for a value that is wrong.
+        """
+        started = time.perf_counter()
+        request = self._check(values)
+        setting = self._setting(request)
+        scene = setting.scene.lasting(request.days)
+        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+            courses = list(
+                pool.map(
+                    lambda index: self._course(request, scene, setting.courses, index, stop),
+                    range(len(request.schedules)),
+                )
+            )
+        stop()
+        comparison = compare(
+            dataclasses.replace(course.arm, label=label) for course, label in zip(courses, LABELS)
+        )
+        return {
+            "arms": [course.told(request.have) for course in courses],
+            "endpoints": table(comparison.rows, len(courses)),
+            "reading": [*comparison.reading, *setting.scene.population.notes],
+            "command": command_line(self.name, request),
+            "days": request.days,
+            "subjects": request.subjects,
+            "seconds": round(time.perf_counter() - started, 4),
+        }
+
+    # -- checking
+
+    def _check(self, values: object) -> Request:
+        if not isinstance(values, dict):
+            raise FieldError("a request is a JSON object", "")
+        known = {*self.start, "have"}
+        if unknown := sorted(set(values) - known):
+            raise FieldError(
+                f'a request has no "{unknown[0][:40]}"; it has {", ".join(sorted(known))}', unknown[0][:40]
+            )
+        values = {**self.start, **values}
+        limits = self.limits
+        texts = values["schedules"]
+        if not isinstance(texts, list) or not 1 <= len(texts) <= limits.schedules:
+            raise FieldError(f"between one and {limits.schedules} schedules are compared", "schedules")
+        have = values.get("have", [])
+        if not isinstance(have, list) or not all(isinstance(key, str) for key in have):
+            raise FieldError('"have" is a list of texts', "have")
+        responders = values["responders"]
+        if responders not in RESPONDERS:
+            raise FieldError(f"responders are one of {', '.join(RESPONDERS)}", "responders")
+        subjects = _number(
+            values["subjects"], "subjects", "the number of virtual subjects", 10, limits.subjects
+        )
+        if subjects != int(subjects):
+            raise FieldError(
+                f"the number of virtual subjects must be a whole number, not {subjects:g}", "subjects"
+            )
+        schedules = tuple(self._schedule(text, index) for index, text in enumerate(texts))
+        own_days = values["days"] is not None
+        return Request(
+            schedules=schedules,
+            bsa=_number(values["bsa"], "bsa", "the body surface area in m²", *BODY_SIZES),
+            responders=responders,
+            subjects=int(subjects),
+            days=_number(values["days"], "days", "the horizon in days", 1, limits.days)
+            if own_days
+            else self._needed(schedules),
+            own_days=own_days,
+            have=frozenset(have),
+        )
+
+    def _schedule(self, text: object, index: int) -> Plan:
+        if not isinstance(text, str):
+            raise FieldError("a schedule is a text", "schedules", index)
+        try:
+            schedule = read_plan(text)
+        except PkpdError as error:
+            raise FieldError(str(error), "schedules", index) from None
+        doses = planned(schedule).n_doses
+        if doses > self.limits.doses:
+            raise FieldError(
+                f"{doses} doses are more than this page computes ({self.limits.doses})",
+                "schedules",
+                index,
+            )
+        return schedule
+
+    def _needed(self, schedules: Sequence[Plan]) -> float:
+        """The horizon that pkpd compare takes by itself: the longest treatment and 28 days."""
+        each = [horizon([schedule]) for schedule in schedules]
+        days = max(each)
+        if days > self.limits.days:
+            raise FieldError(
+                f"this schedule needs {days:,.0f} days, more than this page computes ({self.limits.days:g}); pkpd compare has no such limit",
+                "schedules",
+                each.index(days),
+            )
+        return days
+
+    # -- computing
+
+    def _setting(self, request: Request) -> _Setting:
+        setting: _Setting | None = self._settings.get(request.people)
+        if setting is None:
+            crowd = self._crowd(request.responders, request.subjects)
+            values = crowd.population.values.copy()
+            values[:, crowd.population.kernel.PARAMETERS.index("BSA")] = request.bsa
+            scene = dataclasses.replace(
+                crowd,
+                population=dataclasses.replace(crowd.population, values=values),
+                about=crowd.about | {"covariates": {"BSA": request.bsa}},
+            )
+            _ = scene.rest  # once for all horizons
+            setting = _Setting(scene, _Recent(ARMS_KEPT))
+            self._settings.put(request.people, setting)
+        return setting
+
+    def _crowd(self, responders: str, subjects: int) -> Scene:
+        """Virtual subjects of the usual body size, for others to be derived from without reading the fit again."""
+        scene: Scene | None = self._crowds.get((responders, subjects))
+        if scene is None:
+            try:
+                scene = Scene.create(
+                    self._fit,
+                    subjects=subjects,
+                    seed=SEED,
+                    covariates={"BSA": self.start["bsa"]},
+                    responders=None if responders == "all" else responders,
+                )
+            except (DataError, LibraryError):  # whose sentences name files of this machine
+                log.exception("the fit cannot be read any more")
+                raise InputError(
+                    "the files of the fit have changed since pkpd explore began: end it and start it again"
+                ) from None
+            self._crowds.put((responders, subjects), scene)
+        return scene
+
+    def _course(
+        self, request: Request, scene: Scene, courses: _Recent, index: int, stop: Callable[[], None]
+    ) -> _Course:
+        schedule = request.schedules[index]
+        course: _Course | None = courses.get((schedule, request.days))
+        if course is not None:
+            return course
+        stop()
+        try:
+            scene.check_plan(schedule)
+        except (
+            InputError
+        ) as error:  # a route or a unit that the model does not have, doses beyond the horizon
+            raise FieldError(str(error), "schedules", index) from None
+        times = grid(scene.events(planned(schedule)), 24 * request.days, 24)
+        if times.size * request.subjects > self.limits.courses:
+            raise FieldError(
+                f"{planned(schedule).n_doses} doses over {request.days:g} days in {request.subjects} subjects are more than this page computes: "
+                "choose fewer subjects or a shorter horizon (pkpd compare has no such limit)",
+                "schedules",
+                index,
+            )
+        arm = scene.arm(schedule, progress=lambda done, total: stop())
+        curves = {
+            name: curve(arm.days, arm.bands[name], name in LOGARITHMIC) | {"unit": arm.units[name]}
+            for name in OUTPUTS
+        }
+        course = _Course(
+            dataclasses.replace(arm, days=arm.days[:0], bands={}), self._facts(request, arm), curves
+        )
+        courses.put((schedule, request.days), course)
+        return course
+
+    # -- telling
+
+    def _facts(self, request: Request, arm: Arm) -> dict[str, Any]:
+        """What a page is told of a schedule besides its curves."""
+        told_apart_by = repr((arm.text, request.people, request.days))
+        doses = arm.schedule.doses()
+        failed = f"{arm.failed} of {request.subjects} subjects could not be integrated and have no value."
+        return {
+            "key": hashlib.sha256(told_apart_by.encode()).hexdigest()[:16],  # schedules may be long
+            "text": arm.text,
+            "when": arm.when,
+            "cycle": cycle_of(arm.rules or arm.schedule),
+            "warnings": [*arm.warnings, *([failed] if arm.failed else [])],
+            "points": [
+                point.facts["row"] for point in self.points if arm.rules is None and point.follows(doses)
+            ],
+            "doses": [round(float(day), 4) for day in arm.dose_days],
+        }
+
+
+def command_line(fit: str, request: Request) -> str:
+    """The same comparison for a terminal."""
+    words = ["pkpd compare", *(f'"{schedule}"' for schedule in request.schedules)]
+    if fit != "low_dose_il2":
+        words.append(f'--fit "{fit}"')
+    words += [f"--subjects {request.subjects}", f"--seed {SEED}", f'--set "BSA = {request.bsa:.15g} m^2"']
+    if request.responders != "all":
+        words.append(f"--responders {request.responders}")
+    if request.own_days:
+        words.append(f'--until "{request.days:.15g} d"')
+    return " ".join(words)
+
+
+def cycle_of(schedule: Plan) -> dict[str, Any] | None:
+    """Dose, days in a cycle, interval and number of cycles, if the schedule is such a cycle of daily doses; else None.
+
+    ``interval`` is None where there is one cycle only. What the sliders make of these numbers is read back as the same schedule.
+    """
+    if isinstance(schedule, AdaptiveSchedule) or len(schedule.parts) != 1:
+        return None
+    part = schedule.parts[0]
+    if part.duration is not None or part.start != 0 or part.offsets != AT_START or len(part.cycles) > 1:
+        return None
+    (interval, cycles) = part.cycles[0] if part.cycles else (None, 1)
+    days = part.count
+    if part.period is None:
+        days = 1
+    elif part.period != 1:
+        if part.cycles:
+            return None
+        interval, cycles, days = part.period, part.count, 1
+    if isinstance(interval, Fraction) and interval.denominator != 1:
+        return None
+    return {
+        "dose": float(decimal_text(part.amount) or part.amount),
+        "unit": f"{part.unit}/{part.per}" if part.per else part.unit,
+        "route": part.route,
+        "days": days,
+        "interval": None if interval is None else int(interval),
+        "cycles": cycles,
+    }
+
+
+def _number(value: object, field: str, what: str, low: float, high: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        raise FieldError(f"{what} must be a number", field)
+    if isinstance(value, int):
+        value = max(-(10**300), min(value, 10**300))  # a whole number in JSON may have any length
+    if not low <= value <= high:
+        raise FieldError(f"{what} must lie between {low:g} and {high:g}, not {value:g}", field)
+    return float(value)
+
+
+class _Recent:
+    """The last results by key, the oldest use forgotten first."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable) -> Any:
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def put(self, key: Hashable, value: Any) -> None:
+        with self._lock:
+            self._kept[key] = value
+            self._kept.move_to_end(key)
+            while len(self._kept) > self.most:
+                self._kept.popitem(last=False)

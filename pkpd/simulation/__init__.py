@@ -1,0 +1,1 @@
+"""Profiles of single subjects and of the people of a data file, for people."""

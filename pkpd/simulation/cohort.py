@@ -1,0 +1,345 @@
+"""Subjects of a data file simulated: each with its own doses, covariates over time and output times.
+
+    profile = simulate_records("il2_treg", "trial.csv", covariates="locf")
+    profile.to_frame()          # id, time, and a column per output
+
+Subjects are the typical one with their own covariates; nothing is drawn at random. Those who are given the same at the same times are solved together.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, NUMBER, NUMBERS, PATH, TEXT, named, of, takes
+from pkpd.core.errors import InputError, SolverError
+from pkpd.dosing.intake import Course, Intake, Taken
+from pkpd.dosing.records import Records, read_records
+from pkpd.ode.layout import LINEAR
+from pkpd.ode.status import SUCCESS
+from pkpd.simulation.profile import largest_of, lowest, typical_values
+from pkpd.solver import solve
+from pkpd.solver.kernel import Kernel, load
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CohortProfile:
+    """What the subjects of a file look like over time.
+
+    ids : as written in the file; times : of each subject (n_times,), in ``time_unit``; outputs : of each subject (n_times, n_outputs), nan for one that
+    failed; status : (n_subjects,), 0 is success; failures : a sentence for each that failed; courses : what each was given; unused : columns of the file that the
+    model does not know; statistics : what the integrator did, over all subjects; largest : (n_subjects, n_outputs), of the whole course from the start to the last time,
+    nan where it is not known (a failed subject, an output that is no number, the method "linear").
+    """
+
+    model: str
+    file: str
+    ids: tuple[str, ...]
+    times: tuple[Floats, ...]
+    time_unit: str
+    outputs: tuple[Floats, ...]
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    status: NDArray[np.int64]
+    failures: tuple[str, ...]
+    courses: tuple[Course, ...]
+    unused: tuple[str, ...]
+    statistics: dict[str, int]
+    largest: Floats
+
+    def __repr__(self) -> str:
+        failed = f" ({len(self.failures)} failed)" if self.failures else ""
+        return (
+            f"<CohortProfile of {self.model}, {self.file}: {len(self.ids):,} subjects{failed}, {sum(map(len, self.times)):,} times in {self.time_unit}; "
+            f"{', '.join(self.names[:6])}{f' and {len(self.names) - 6} more' if len(self.names) > 6 else ''}>"
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """How many subjects, events and output times; and of every output the median, least and most of the subjects' largest values."""
+        outputs: dict[str, Any] = {}
+        for i, name in enumerate(self.names):
+            columns = [values[:, i] for values in self.outputs]
+            seen = [np.max(column, initial=-np.inf, where=np.isfinite(column)) for column in columns]
+            largest = np.where(np.isfinite(self.largest[:, i]), self.largest[:, i], seen)
+            known = largest[np.isfinite(largest)]
+            numbers = [math.nan] * 3
+            if known.size:
+                numbers = [float(np.median(known)), float(known.min()), float(known.max())]
+            outputs[name] = {
+                "unit": self.units[i],
+                "maximum": dict(zip(("median", "least", "most"), numbers, strict=True)),
+            }
+            solved = [column for column, failed in zip(columns, self.status, strict=True) if not failed]
+            wrong = [(~np.isfinite(column)).sum() for column in solved]
+            if any(wrong):
+                first = next(
+                    k
+                    for k, column in enumerate(columns)
+                    if not self.status[k] and not np.isfinite(column).all()
+                )
+                outputs[name]["not_finite"] = {
+                    "nan": int(sum(np.isnan(column).sum() for column in solved)),
+                    "infinite": int(sum(np.isinf(column).sum() for column in solved)),
+                    "of": sum(column.size for column in solved),
+                    "first": float(self.times[first][(~np.isfinite(columns[first])).argmax()]),
+                }
+        return {
+            "model": self.model,
+            "file": self.file,
+            "time_unit": self.time_unit,
+            "subjects": len(self.ids),
+            "events": sum(len(course.events) for course in self.courses),
+            "times": sum(len(times) for times in self.times),
+            "outputs": outputs,
+            "unused_columns": list(self.unused),
+            "failed_subjects": len(self.failures),
+            "statistics": self.statistics,
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """A tidy table: a row per subject and time in the order of the file, a column per output."""
+        import pandas as pd
+
+        columns: dict[str, Any] = {
+            "id": np.repeat(np.array(self.ids, dtype=object), [len(times) for times in self.times]),
+            "time": np.concatenate(self.times),
+        }
+        values = np.concatenate(self.outputs)
+        for i, name in enumerate(self.names):
+            columns[name] = values[:, i]
+        frame = pd.DataFrame(columns)
+        frame.attrs = {
+            "model": self.model,
+            "time_unit": self.time_unit,
+            "units": dict(zip(self.names, self.units, strict=True)),
+        }
+        return frame
+
+
+def intake(kernel: Kernel) -> Intake:
+    """What a model takes in, for reading records."""
+    return Intake(
+        time_unit=kernel.TIME_UNIT,
+        states=[name for name in kernel.STATES if name != "t"],
+        routes=kernel.ROUTES,
+        route_targets=[int(target) for target in kernel.ROUTE_TARGETS],
+        route_speeds=kernel.ROUTE_SPEEDS,
+        dose_units=kernel.DOSE_UNITS,
+        sizes=kernel.SIZES,
+        parameters=kernel.PARAMETERS,
+        lower=[lowest(kernel, index) for index in range(len(kernel.PARAMETERS))],
+        upper=[float(bound) for bound in kernel.UPPER],
+    )
+
+
+def take_records(
+    model: str | os.PathLike[str] | Kernel,
+    records: str | Path | Records,
+    *,
+    covariates: str | None = None,
+    time_unit: str | None = None,
+) -> Taken:
+    """The records of a file (or its path) read for a model; see `pkpd.dosing.intake.Intake.take`."""
+    kernel = model if isinstance(model, Kernel) else load(model)
+    read = records if isinstance(records, Records) else read_records(records)
+    return intake(kernel).take(read, covariates=covariates, time_unit=time_unit)
+
+
+@takes(
+    model=PATH | named("pkpd.model", "Model", "a model") | of(Kernel, words="a kernel"),
+    records=PATH | of(Records, words="records that were read"),
+    times=NUMBERS | ABSENT,
+    covariates=TEXT | ABSENT,
+    time_unit=TEXT | ABSENT,
+    rtol=NUMBER,
+    atol=NUMBERS | ABSENT,
+    method=TEXT,
+    threads=COUNT | ABSENT,
+    progress=CALLABLE | ABSENT,
+)
+def simulate_records(
+    model: str | os.PathLike[str] | Kernel,
+    records: str | Path | Records,
+    times: ArrayLike | None = None,
+    *,
+    covariates: str | None = None,
+    time_unit: str | None = None,
+    parameters: Mapping[str, float | str] | None = None,
+    rtol: float = 1e-6,
+    atol: ArrayLike | None = None,
+    method: str = "auto",
+    h_max: float = np.inf,
+    start: float | None = None,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> CohortProfile:
+    """Simulate every subject of a data file of doses and observations.
+
+    Parameters
+    ----------
+    records : path of a CSV file as `pkpd.dosing.records` describes, or what it has read.
+    times : output times for all subjects in the model's time unit; by default each has those of its observations (EVID 0), one that is listed before a dose of the same
+        instant is taken before it. What a subject was before its start is not known.
+    covariates : how covariates of the model run between two lines: "locf", "nocb" or "linear"; needed where one varies within a subject.
+    time_unit : of the file; the model's own by default.
+    parameters : values that replace those of the model file, by name: numbers in the model's units, or texts such as "80 mL/min".
+    rtol, atol, method, h_max : as in ``pkpd.solver.solve``.
+    start : the time at which the model's initial values hold, in its time unit, for all subjects; by default each begins at its first line, as in NONMEM.
+
+    Raises
+    ------
+    DataError : every wrong line of the file. InputError : what is missing or does not fit the model. SolverError : no subject could be integrated.
+    """
+    kernel = model if isinstance(model, Kernel) else load(model)
+    read = records if isinstance(records, Records) else read_records(records)
+    taken = take_records(kernel, read, covariates=covariates, time_unit=time_unit)
+    typical = typical_values(kernel, parameters)
+    asked = None if times is None else np.atleast_1d(np.asarray(times, dtype=np.float64))
+    _check(kernel, read, taken, asked, start, parameters or {})
+
+    running = sorted({name for course in taken.courses for name in course.knots})
+    if running:
+        kernel = load(kernel.model, linear=running)
+        typical = typical_values(kernel, parameters)
+    groups: dict[tuple[bytes, ...], list[int]] = {}
+    for i, course in enumerate(taken.courses):
+        groups.setdefault(_key(course, asked, start), []).append(i)
+    n = len(taken.courses)
+    outputs: list[Floats] = [np.empty((0, 0))] * n
+    status = np.zeros(n, np.int64)
+    largest = np.full((n, kernel.n_outputs), np.nan)
+    failures: dict[int, str] = {}
+    statistics: dict[str, int] = {}
+    done = 0
+    for members in groups.values():
+        course = taken.courses[members[0]]
+        values = np.tile(typical, (len(members), 1))
+        for row, member in zip(values, members, strict=True):
+            for name, value in taken.courses[member].baseline.items():
+                row[kernel.PARAMETERS.index(name)] = value
+        solution = solve(
+            kernel,
+            values,
+            course.events,
+            course.observations.time if asked is None else asked,
+            ranks=_ranks(course, asked),
+            covariates=course.changes,
+            knots=course.knots,
+            start=course.start if start is None else start,
+            rtol=rtol,
+            atol=atol,
+            method=method,
+            h_max=h_max,
+            threads=threads,
+            readings=largest_of(kernel) if method != LINEAR else (),
+        )
+        if solution.readings is not None:
+            largest[members] = solution.readings.values
+        for k, member in enumerate(members):
+            outputs[member] = solution.outputs[k]
+            status[member] = solution.status[k]
+            if status[member] != SUCCESS:
+                sentence = solution.failure(k).split(" ", 2)[2]
+                failures[member] = f'subject "{taken.courses[member].id}" {sentence}'
+        for what, count in solution.statistics.items():
+            if isinstance(count, int):
+                statistics[what] = statistics.get(what, 0) + count
+        done += len(members)
+        if progress is not None:
+            progress(done, n)
+    if np.all(status != SUCCESS):
+        raise SolverError(f"{failures[0]} ({n} of {n} subjects failed)")
+    return CohortProfile(
+        model=kernel.NAME,
+        file=read.file,
+        ids=tuple(course.id for course in taken.courses),
+        times=tuple(course.observations.time if asked is None else asked for course in taken.courses),
+        time_unit=kernel.TIME_UNIT,
+        outputs=tuple(outputs),
+        names=tuple(kernel.OUTPUTS),
+        units=tuple(kernel.OUTPUT_UNITS),
+        status=status,
+        failures=tuple(failures[i] for i in sorted(failures)),
+        courses=taken.courses,
+        unused=taken.unused,
+        statistics=statistics,
+        largest=largest,
+    )
+
+
+def _check(
+    kernel: Kernel,
+    records: Records,
+    taken: Taken,
+    times: Floats | None,
+    start: float | None,
+    parameters: Mapping[str, float | str],
+) -> None:
+    for name in parameters:
+        if name in taken.courses[0].baseline:
+            raise InputError(
+                f"{name} stands in {records.file} and among the parameters: leave one of them out"
+            )
+    if times is not None and times.ndim != 1:
+        raise InputError(f"output times are one list for all subjects, not an array of shape {times.shape}")
+    if start is not None and not np.isfinite(start):
+        raise InputError(f"the start must be a finite number, not {start!r}")
+    for course in taken.courses:
+        who = f'{records.file}:{course.line}: subject "{course.id}"'
+        if start is not None and course.start < start:
+            raise InputError(
+                f"{who} has its first line at {course.start:g} {kernel.TIME_UNIT}, before the start at {start:g}"
+            )
+        if times is None and not len(course.observations.time):
+            raise InputError(
+                f"{who} has no observation (EVID 0): give output times (--until, --every or --times)"
+            )
+        begin = course.start if start is None else start
+        if times is not None and times.size and times.min() < begin:
+            raise InputError(
+                f"{who} begins at {begin:g} {kernel.TIME_UNIT}, and an output at {times.min():g} is asked for: leave out earlier times, "
+                "or say when all subjects begin with their initial values (--start, in Python start=)"
+            )
+
+
+def _ranks(course: Course, asked: Floats | None) -> Floats | None:
+    """Of the outputs; None where each comes after everything of its instant."""
+    ranks = (
+        course.observations.rank if asked is None else course.order.ranks_at(asked.tolist(), course.changes)
+    )
+    return None if np.isposinf(ranks).all() else ranks
+
+
+def _key(course: Course, asked: Floats | None, start: float | None) -> tuple[bytes, ...]:
+    """What subjects share that are solved together."""
+    events, ranks = course.events, _ranks(course, asked)
+    columns: Sequence[Any] = (
+        events.time,
+        events.amount,
+        events.route,
+        events.duration,
+        events.size,
+        events.rate,
+        events.kind,
+        events.interval,
+        course.observations.time if asked is None else asked,
+        np.empty(0) if ranks is None else ranks,
+        course.start if start is None else start,
+    )
+    return (
+        *(np.asarray(column).tobytes() for column in columns),
+        repr(course.changes).encode(),
+        repr(sorted(course.knots.items())).encode(),
+    )

@@ -1,0 +1,365 @@
+"""Model + schedule + times -> profile: the interface for people, with names, units, virtual subjects and a tidy table; ``pkpd.solve`` is that for arrays."""
+
+from __future__ import annotations
+
+import itertools
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, NUMBER, NUMBERS, PATH, TEXT, named, of, takes
+from pkpd.core.errors import InputError
+from pkpd.dosing import Schedule, time_units_per_day
+from pkpd.ode.layout import LINEAR
+from pkpd.ode.status import SUCCESS
+from pkpd.solver import Reading, solve
+from pkpd.solver.kernel import Kernel, index_of, load
+from pkpd.solver.solution import Floats, Integers
+
+if TYPE_CHECKING:
+    import os as _os
+
+    import pandas as pd
+
+    from pkpd.model.check import Model
+
+MOST_INTERVALS = 400  # between doses, of which every peak is looked for; of more, those of several at a time
+MOST_SUBJECTS = 1_000_000  # whose parameters alone take 0.4 GB with fifty of them
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"
+
+
+def _named(names: Sequence[str]) -> str:
+    """Some names, and how many there are more."""
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Simulated outputs over time.
+
+    times : (n_times,), in ``time_unit``; outputs : (n_subjects, n_times, n_outputs), nan where a subject failed; names, units, descriptions of the
+    outputs; parameters : (n_subjects, n_params), named by ``parameter_names``; status : (n_subjects,), 0 is success; largest, largest_at : (n_subjects,
+    n_outputs), the largest value of the course up to the last time and when it is, wherever between two times, or None if that was not asked for.
+    """
+
+    model: str
+    schedule: Schedule
+    times: Floats
+    time_unit: str
+    outputs: Floats
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    descriptions: tuple[str, ...]
+    parameters: Floats
+    parameter_names: tuple[str, ...]
+    status: Integers
+    statistics: dict[str, Any]
+    provenance: dict[str, Any] = field(default_factory=dict)
+    largest: Floats | None = None
+    largest_at: Floats | None = None
+
+    def __repr__(self) -> str:
+        n_subjects, n_times, _ = self.outputs.shape
+        failed = int(np.count_nonzero(self.status))
+        return (
+            f"<Profile of {self.model}, {str(self.schedule)!r}: {_counted(n_subjects, 'subject')}{f' ({failed} failed)' * bool(failed)}, "
+            f"{_counted(n_times, 'time')} from {self.times.min():g} to {self.times.max():g} {self.time_unit}; {_named(self.names)}>"
+        )
+
+    def __getitem__(self, name: str) -> Floats:
+        """The values of one output, (n_subjects, n_times)."""
+        if name not in self.names:
+            raise InputError(f'{self.model} has no output "{name}"; it has {", ".join(self.names)}')
+        return self.outputs[:, :, self.names.index(name)]
+
+    def to_frame(self) -> pd.DataFrame:
+        """A tidy table: a row per subject and time, a column per output."""
+        import pandas as pd
+
+        n_subjects, n_times, _ = self.outputs.shape
+        columns: dict[str, Any] = {
+            "subject": np.repeat(np.arange(n_subjects), n_times),
+            "time": np.tile(self.times, n_subjects),
+        }
+        for i, name in enumerate(self.names):
+            columns[name] = self.outputs[:, :, i].ravel()
+        frame = pd.DataFrame(columns)
+        frame.attrs = {
+            "model": self.model,
+            "time_unit": self.time_unit,
+            "units": dict(zip(self.names, self.units, strict=True)),
+        }
+        return frame
+
+    def summary(self, quantiles: Sequence[float] = (0.05, 0.5, 0.95)) -> pd.DataFrame:
+        """Quantiles over subjects: a row per output and time."""
+        import pandas as pd
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # where nobody has a number, nan says it
+            values = np.nanquantile(self.outputs, quantiles, axis=0)
+        rows: Iterator[pd.DataFrame] = (
+            pd.DataFrame(
+                {"output": name, "unit": self.units[i], "time": self.times}
+                | {f"q{100 * q:g}": values[j, :, i] for j, q in enumerate(quantiles)}
+            )
+            for i, name in enumerate(self.names)
+        )
+        return pd.concat(rows, ignore_index=True)
+
+
+@takes(
+    late=True,
+    model=PATH | named("pkpd.model", "Model", "a model") | of(Kernel, words="a kernel"),
+    schedule=TEXT | of(Schedule),
+    times=NUMBERS | ABSENT,
+    rtol=NUMBER,
+    atol=NUMBERS | ABSENT,
+    method=TEXT,
+    threads=COUNT | ABSENT,
+    progress=CALLABLE | ABSENT,
+)
+def simulate(
+    model: str | _os.PathLike[str] | Model | Kernel,
+    schedule: str | Schedule,
+    times: ArrayLike | None = None,
+    *,
+    parameters: Mapping[str, float | str] | None = None,
+    subjects: int = 1,
+    seed: int = 0,
+    rtol: float = 1e-6,
+    atol: ArrayLike | None = None,
+    method: str = "auto",
+    h_max: float = np.inf,
+    extremes: bool = False,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Profile:
+    """Simulate a model under a dosing schedule.
+
+    Parameters
+    ----------
+    model : name in the library, path of a model file, or a loaded kernel.
+    schedule : in the schedule language, such as "1 MIU sc daily x5 every 28 d x3".
+    times : output times in the model's time unit; by default 201 points to twice the schedule's span, at least one day.
+    parameters : values that replace those of the model file, by name: numbers in the model's units, or texts such as "80 mL/min".
+    subjects : 1 is the typical subject; more are drawn from the model's between-subject variability, subject k always with the same draws for a
+        seed, however many there are and on however many threads.
+    rtol, atol, method : as in ``pkpd.solver.solve``.
+    h_max : no step is longer, in the model's time unit: for rates with a short rise that nothing announces, which longer steps may pass over.
+    extremes : whether the largest value of every output is looked for along the whole course.
+
+    Raises
+    ------
+    InputError : an unknown name, a value outside its bounds, a schedule that does not fit the model.
+    SolverError : no subject could be integrated; single failures are marked in ``Profile.status``.
+    """
+    kernel = model if isinstance(model, Kernel) else load(model)
+    doses = schedule if isinstance(schedule, Schedule) else _parsed(schedule)
+    events = doses.events(kernel.TIME_UNIT, kernel.ROUTES, kernel.DOSE_UNITS, kernel.SIZES)
+    if times is None:
+        span = events.time[-1] if len(events) else 0.0
+        times = np.linspace(0.0, max(2.0 * span, time_units_per_day(kernel.TIME_UNIT)), 201)
+    values = population(kernel, subjects, seed, parameters)
+    started = time.perf_counter()
+    solution = solve(
+        kernel,
+        values,
+        events,
+        times,
+        rtol=rtol,
+        atol=atol,
+        method=method,
+        h_max=h_max,
+        threads=threads,
+        readings=largest_of(kernel) if extremes and method != LINEAR else (),
+        progress=progress,
+    )
+    read = solution.readings
+    if extremes and read is None:  # which has no steps to look at
+        ends = [float(np.max(times))]
+        read = solve(
+            kernel, values, events, ends, rtol=rtol, readings=largest_of(kernel), threads=threads
+        ).readings
+    if np.all(solution.status != SUCCESS):
+        solution.check()
+    return Profile(
+        model=kernel.NAME,
+        schedule=doses,
+        times=np.atleast_1d(np.asarray(times, dtype=np.float64)),
+        time_unit=kernel.TIME_UNIT,
+        outputs=solution.outputs,
+        names=tuple(kernel.OUTPUTS),
+        units=tuple(kernel.OUTPUT_UNITS),
+        descriptions=tuple(kernel.OUTPUT_DESCRIPTIONS),
+        parameters=values,
+        parameter_names=tuple(kernel.PARAMETERS),
+        status=solution.status,
+        statistics=solution.statistics,
+        provenance={
+            "model_hash": kernel.HASH,
+            "seed": seed,
+            "rtol": rtol,
+            "atol": "automatic" if atol is None else np.asarray(atol).tolist(),
+            "method": method,
+            "h_max": "none" if np.isinf(h_max) else float(h_max),
+            "seconds": time.perf_counter() - started,
+        },
+        largest=None if read is None else read.values,
+        largest_at=None if read is None else read.times,
+    )
+
+
+def largest_of(kernel: Kernel) -> list[Reading]:
+    """The readings of the largest value of every output."""
+    return [Reading("max", name) for name in kernel.OUTPUTS]
+
+
+def peaks_and_troughs(
+    kernel: Kernel,
+    schedule: Schedule,
+    outputs: Sequence[str],
+    until: float,
+    parameters: Mapping[str, float | str] | None = None,
+) -> Floats:
+    """When outputs of the typical subject are highest and lowest between two doses, and when the doses are; ascending, up to ``until``: times at which a curve is drawn."""
+    events = schedule.events(kernel.TIME_UNIT, kernel.ROUTES, kernel.DOSE_UNITS, kernel.SIZES)
+    instants = np.unique(events.time[events.time < until])
+    if not instants.size:
+        return instants
+    edges = [*instants[:: -(-instants.size // MOST_INTERVALS)].tolist(), until]
+    asked = [
+        Reading(kind, name, *window)
+        for name in outputs
+        for window in itertools.pairwise(edges)
+        for kind in ("max", "min")
+    ]
+    solution = solve(kernel, typical_values(kernel, parameters), events, [until], readings=asked)
+    assert solution.readings is not None
+    found = solution.readings.times[0]
+    return np.unique(np.concatenate([instants, found[np.isfinite(found)]]))
+
+
+_parsed = lru_cache(maxsize=256)(Schedule.parse)  # reading a schedule takes a tenth of a simulation
+
+
+def population(
+    kernel: Kernel, subjects: int, seed: int = 0, parameters: Mapping[str, float | str] | None = None
+) -> Floats:
+    """Parameters of virtual subjects, (subjects, n_params); one subject is the typical one.
+
+    Each draw belongs to (seed, subject, parameter) through a counter-based generator (Philox: Salmon et al., SC 2011).
+    """
+    check_count(subjects, seed)
+    typical = typical_values(kernel, parameters)
+    spread = np.array([between[1] if between else 0.0 for between in kernel.BETWEEN], dtype=np.float64)
+    if subjects == 1 or not spread.any():
+        return np.tile(typical, (subjects, 1))
+    return scattered(kernel, typical, spread, normals(seed, subjects, kernel.n_params))
+
+
+def check_count(subjects: int, seed: int) -> None:
+    """Raise ``InputError`` unless this is a number of virtual subjects and a seed."""
+    for what, given in (("number of subjects", subjects), ("seed", seed)):
+        if isinstance(given, bool) or not isinstance(given, int | np.integer):
+            raise InputError(f"the {what} must be a whole number, not {given!r}")
+    if subjects < 1:
+        raise InputError(f"the number of subjects must be at least 1, not {subjects}")
+    if subjects > MOST_SUBJECTS:
+        raise InputError(f"{subjects:,} subjects are too many: at most {MOST_SUBJECTS:,} are drawn at once")
+    if seed < 0:
+        raise InputError(f"the seed must not be negative, not {seed}")
+    if seed >= 2**64:
+        raise InputError(f"the seed must be below 2^64, not {seed}")
+
+
+def normals(seed: int, count: int, n: int, stream: int = 0) -> Floats:
+    """(count, n) independent standard normal numbers; row k belongs to (seed, k, stream) alone, however many rows there are.
+
+    stream : what they are for; 0 is how subjects differ.
+    """
+    rows = np.empty((count, n))
+    for k, row in enumerate(rows):
+        np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, k, stream])).standard_normal(out=row)
+    return rows
+
+
+def scattered(kernel: Kernel, typical: Floats, spread: Floats, z: Floats) -> Floats:
+    """Parameters of subjects, (n_subjects, n_params): log-normal about the typical values, by normal numbers z of that shape.
+
+    typical, spread (log-SDs; 0 where all have the typical value) : (n_params,) or one row for each subject. What lies outside a parameter's bounds is moved onto them:
+    to draw again would make a subject depend on how often that was.
+    """
+    return np.clip(typical * np.exp(spread * z), kernel.LOWER, kernel.UPPER)
+
+
+def typical_values(kernel: Kernel, parameters: Mapping[str, float | str] | None = None) -> Floats:
+    """The model's values with replacements by name, (n_params,), numbers or texts with a unit; names and bounds are checked.
+
+    A value below zero that nothing bounds, of a parameter whose own value is above, is warned of.
+    """
+    values = np.array(kernel.VALUES, dtype=np.float64)
+    if parameters is not None and not isinstance(parameters, Mapping):
+        raise InputError(
+            f'parameters are names with values, such as {{"{kernel.PARAMETERS[0]}": {kernel.VALUES[0]:g}}}, not {parameters!r:.60}'
+        )
+    for name, given in (parameters or {}).items():
+        index = index_of(name, kernel.PARAMETERS, "parameter", kernel)
+        value = value_of(kernel, name, given)
+        if not (np.isfinite(value) and kernel.LOWER[index] <= value <= kernel.UPPER[index]):
+            raise InputError(
+                f"{name} = {given} is outside its bounds {kernel.LOWER[index]:g} .. {kernel.UPPER[index]:g} [{kernel.UNITS[index]}]"
+            )
+        if value < lowest(kernel, index):
+            raise InputError(f"{name} = {value:g} [{kernel.UNITS[index]}] must be positive")
+        if value < 0.0 < values[index]:
+            warnings.warn(
+                f"{name} = {value:g} {kernel.UNITS[index]} is below zero, where the model has {values[index]:g} and states no bounds: "
+                "a clearance, a volume or a rate constant below zero makes no sense",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        values[index] = value
+    return values
+
+
+def value_of(kernel: Kernel, name: str, given: Any) -> float:
+    """A value of a parameter in the model's unit: a number, or a text such as "80 mL/min", which is converted; without a unit it is in the model's.
+
+    Raises ``InputError`` for anything else, and ``UnitError`` for a unit that does not fit.
+    """
+    unit = kernel.UNITS[list(kernel.PARAMETERS).index(name)]
+    if isinstance(given, str):
+        from pkpd.core import units
+
+        value, stated = units.quantity(given)
+        bare = given.lstrip("0123456789.+-eE ")
+        if any(character.isalpha() or character == "%" for character in bare):
+            value *= units.factor(stated, unit)
+        return value
+    if isinstance(given, bool | np.bool_) or not isinstance(given, int | float | np.integer | np.floating):
+        shown = (
+            "a number" if unit == "1" else f'a number in {unit}, or a text with its unit such as "2 {unit}"'
+        )
+        raise InputError(f"{name} = {given!r:.60} must be {shown}")
+    return float(given)
+
+
+def lowest(kernel: Kernel, index: int) -> float:
+    """The least value that a parameter can have: its lower bound, and for what a person brings along not below zero, for a body size above it.
+
+    Not every model states bounds for covariates, and a negative body size would be a negative dose.
+    """
+    bound = float(kernel.LOWER[index])
+    if kernel.KINDS[index] != "covariate" or kernel.VALUES[index] <= 0.0:
+        return bound
+    return max(bound, float(np.nextafter(0.0, 1.0)) if index in kernel.SIZES.values() else 0.0)

@@ -1,0 +1,357 @@
+"""``solve``: arrays in, arrays out; subjects spread over threads in chunks, so that a result does not depend on the number of threads.
+
+    solution     what is looked out for and what comes back
+    threads      work on subjects, in chunks
+    table        rows of events as the integrator reads them
+    directions   what is differentiated by
+    task         one call of the compiled integrator
+    readings     numbers read off curves
+    periodic     the steady state of a repeated dose
+    lowering     event table -> rows
+
+Each file knows those above it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pkpd.core.arguments import (
+    ABSENT,
+    CALLABLE,
+    COUNT,
+    FLAG,
+    NUMBER,
+    NUMBERS,
+    TEXT,
+    TEXTS,
+    WHOLE,
+    Kind,
+    list_of,
+    of,
+    takes,
+)
+from pkpd.core.errors import InputError
+from pkpd.dosing import EventTable
+from pkpd.ode import layout
+from pkpd.ode.status import NOT_PERIODIC, SLOPE_NOT_FINITE, SUCCESS
+from pkpd.solver.directions import Directions, directions_of
+from pkpd.solver.events import Change, lower
+from pkpd.solver.kernel import Kernel, index_of
+from pkpd.solver.readings import answer, ask
+from pkpd.solver.solution import STATISTICS, Crossings, Floats, Integers, Reading, Readings, Root, Solution
+from pkpd.solver.task import NONE, Levels, Options, integrate
+from pkpd.solver.threads import spread, usable_cores
+
+__all__ = [
+    "STATISTICS",
+    "Crossings",
+    "Reading",
+    "Readings",
+    "Root",
+    "Solution",
+    "solve",
+    "spread",
+    "usable_cores",
+]
+
+_COUNTS = [
+    layout.RHS_CALLS, layout.JACOBIANS, layout.FACTORISATIONS, layout.STEPS, layout.REJECTED, layout.SWITCHES, layout.CLIPPED,
+]  # fmt: skip
+
+
+_A_CHANGE = Kind(lambda value: _is_pair(value, 3) and isinstance(value[1], str), "(time, name, value)")
+_A_LEVEL = Kind(
+    lambda value: (_is_pair(value, 2) or _is_pair(value, 3)) and isinstance(value[0], str), "(name, level)"
+)
+_KNOTS = Kind(
+    lambda value: isinstance(value, Mapping) and all(_is_pair(pair, 2) for pair in value.values()),
+    "a dict of name to (times, values)",
+)
+
+
+def _is_pair(value: Any, n: int) -> bool:
+    return isinstance(value, tuple | list) and len(value) == n
+
+
+@takes(
+    late=True,
+    kernel=of(Kernel, words="a kernel, such as pkpd.load gives"),
+    parameters=NUMBERS,
+    events=of(EventTable, words="an event table, such as Schedule.events gives"),
+    times=NUMBERS,
+    rtol=NUMBER,
+    atol=NUMBERS | ABSENT,
+    method=TEXT,
+    directions=list_of(TEXT | WHOLE, "a list of names and indices"),
+    slack=NUMBER,
+    covariates=list_of(_A_CHANGE, "a list of (time, name, value)"),
+    knots=_KNOTS | ABSENT,
+    initial=NUMBERS | ABSENT,
+    start=NUMBER | ABSENT,
+    factors=NUMBERS | ABSENT,
+    h_max=NUMBER,
+    max_steps=WHOLE,
+    roots=list_of(of(Root) | _A_LEVEL, 'a list of levels, such as ("C", 2.5)'),
+    most_crossings=WHOLE,
+    non_negative=FLAG | TEXTS,
+    threads=COUNT | ABSENT,
+    progress=CALLABLE | ABSENT,
+)
+def solve(
+    kernel: Kernel,
+    parameters: ArrayLike,
+    events: EventTable,
+    times: ArrayLike,
+    *,
+    rtol: float = 1e-6,
+    atol: ArrayLike | None = None,
+    method: str = "auto",
+    directions: Sequence[int | str] = (),
+    slack: float = 30.0,
+    keep_states: bool = False,
+    ranks: ArrayLike | None = None,
+    covariates: Sequence[Change] = (),
+    knots: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
+    initial: ArrayLike | None = None,
+    start: float | None = None,
+    factors: ArrayLike | None = None,
+    h_max: float = np.inf,
+    max_steps: int = 1_000_000,
+    roots: Sequence[Root | tuple[Any, ...]] = (),
+    most_crossings: int = 64,
+    readings: Sequence[Reading | tuple[Any, ...]] = (),
+    non_negative: bool | Sequence[str] = False,
+    threads: int | None = None,
+    lanes: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> Solution:
+    """Integrate subjects, each with its own parameters, under one table of doses and other events.
+
+    Where the table asks for the steady state of a repeated dose, it is found by Newton's method on one interval (``pkpd.solver.periodic``); a subject for which
+    there is none fails. A reset, or a steady state that is not added, cancels what was on its way: lagged doses and the rest of infusions.
+
+    Parameters
+    ----------
+    parameters : (n_subjects, n_params) or (n_params,), parameters and covariates in the order of ``kernel.PARAMETERS``.
+    times : (n_times,), in the model's time unit, in any order; an output at a dose's own instant is taken after the dose. Initial values hold
+        at ``start``; by default at time 0, or at the first output or dose before it.
+    rtol, atol : a step is accepted when each state's error is within ``atol + rtol |y|``; atol : scalar or (n_states,). Without atol, the scale
+        of a state is a small fraction of the largest value it has had.
+    method : "auto" (explicit, and stiffly accurate Rosenbrock where the problem proves stiff, both chosen by rtol), "tsit5" or "vern7" (explicit),
+        "rodas4" or "rodas5p" (stiff); "linear" for a model that is linear in its states, by the matrix exponential, without any tolerance.
+    directions : what to differentiate by: a parameter by index or name, the initial value of a state as "state(0)", the amount of the k-th dose
+        of the table as "dose[k]". Derivatives go through jumps of the rates, where a condition of ``piecewise`` changes; a subject fails where there is none:
+        where a level is only just touched, where the rates on both sides lead to it, or where a slope is infinite.
+    slack : how many times larger than those of the states the errors of sensitivities, to relative changes, may be in a step. They are the exact
+        derivatives of the steps taken; with the default their control adds few steps, with 1 they are as accurate as the states at about twice the cost.
+    ranks : (n_times,), the place of each output among the events of its instant: event e of the table has rank e, and outputs of a lower rank are
+        taken before it, after what comes at that instant of earlier events (lagged doses). By default infinite: after everything.
+    covariates : values that parameters or covariates take from a time on, (time, name, value), for all subjects: an exact restart. At one instant they come before
+        doses, unless a fourth number gives their rank; a dose has the lag, bioavailability and body size of its own time, a reset or a steady state the initial values of its own.
+        Those of the start are in the initial values. Not together with sensitivities.
+    knots : covariates that run linearly: name to (times, values), for all subjects; before the first knot and after the last one they stay. The kernel is one that was
+        loaded for it, ``load(model, linear=[name])``. Not together with sensitivities or steady states of doses.
+    start : the time at which initial values hold. Neither output times nor events lie before it.
+    initial : states (n_subjects, n_states) at the time ``start`` instead of the model's initial values, from which the solve goes on; doses of the table before it act
+        as far as they last (what is left of a lag or an infusion).
+    factors : (n_subjects, n_events), what each subject's doses are multiplied by; 0 is a dose that is not given.
+    h_max : no step is longer. A rise of the rates that nothing announces (no dose, no condition on the time) and that is short against the steps of what comes before
+        it may be passed over: this is for whoever knows of one.
+    roots : levels whose crossings are observed, each a ``Root`` or its fields: ``("C", 2.5)`` or ``("C", 2.5, -1)``. The steps are the same as without.
+    readings : what is read off the curves, each a ``Reading`` or its fields: ``("max", "C")`` or ``("area", "C", 0, 24)``. The steps are the same as without.
+    most_crossings : of each root and subject, how many are kept.
+    non_negative : states that are to be kept from falling below nought, or True for all: a fall counts as error, and what is left of one within the tolerance
+        is clipped, after ``counts[:, 6]`` steps. Not together with sensitivities, which a clipped step does not have.
+    lanes : whether many subjects are integrated side by side in vector registers, which is done where neither sensitivities, roots nor ``non_negative`` are asked
+        for, and not with vern7. A
+        subject's result does not depend on it, but for the last digits of exp, log and powers in the model.
+    progress : called with (subjects done, subjects in all) now and then.
+
+    Raises
+    ------
+    InputError : shapes that do not fit, an unknown method or direction, values that are not finite, a steady state without an interval.
+    """
+    p, output_times, places, order = _checked(kernel, parameters, times, ranks, rtol, method)
+    n_subjects = p.shape[0]
+    _check_start(start, output_times)
+    given = None if initial is None else _initial(kernel, initial, start, n_subjects)
+    d = directions_of(kernel, events, p, directions, resumed=initial is not None) if len(directions) else None
+    looked_for, levels = _roots(kernel, roots, n_subjects, most_crossings)
+    if not np.all(np.isfinite(events.amount)):
+        raise InputError("a dose is not a finite number")
+    if not h_max > 0.0:
+        raise InputError(f"h_max, the longest step, must be a time above 0, not {h_max!r}")
+    asked = ask(kernel, readings, n_subjects, sensitivities=d is not None)
+    kept = _non_negative(kernel, non_negative, d is not None)
+    if method == layout.LINEAR and (d is not None or looked_for or asked or len(kept)):
+        raise InputError(
+            "method='linear' goes without sensitivities, roots, readings and non_negative; \"auto\" has them"
+        )
+    options = Options(rtol, atol, method, slack, h_max, max_steps, threads, lanes, kept)
+    table, p = lower(
+        kernel, p, events, output_times, options, ranks=places, covariates=covariates, knots=knots, directions=d, initial=given, start=start,
+        factors=factors,
+    )  # fmt: skip
+    k, n = kernel.n_outputs, kernel.n_states
+    raw = integrate(
+        kernel, p, table, output_times, options, width=k + (n if keep_states or (asked and asked.states) else 0), directions=d, levels=levels,
+        quantities=None if asked is None else asked.quantities, progress=progress,
+    )  # fmt: skip
+    out, status = raw.out, raw.status
+    if table.own.size:
+        status[~np.isfinite(table.own).all(axis=1)] = NOT_PERIODIC
+    out_dot = None
+    if raw.out_dot is not None and d is not None:
+        out_dot = raw.out_dot[..., : d.count] / d.scale[:, None, None, : d.count]
+        steep = (
+            ~np.isfinite(out_dot).all(axis=(1, 2, 3))
+            & np.isfinite(out).all(axis=(1, 2))
+            & (status == SUCCESS)
+        )
+        status[steep], out[steep], out_dot[steep] = SLOPE_NOT_FINITE, np.nan, np.nan
+    found_readings = None
+    if asked is not None and raw.read is not None:
+        read_dot = None
+        if raw.read_dot is not None and d is not None:
+            read_dot = raw.read_dot[..., : d.count] / d.scale[:, None, None, None, : d.count]
+        last_dot = None if out_dot is None else out_dot[:, -1]
+        found_readings = answer(asked, raw.read, read_dot, out[:, -1], last_dot, output_times, status)
+    if order is not None:
+        out[:, order] = out.copy()
+        if out_dot is not None:
+            out_dot[:, order] = out_dot.copy()
+    return Solution(
+        outputs=out[:, :, :k],
+        states=out[:, :, k:] if keep_states else None,
+        sensitivities=None if out_dot is None else out_dot[:, :, :k],
+        state_sensitivities=None if out_dot is None or not keep_states else out_dot[:, :, k:],
+        status=status,
+        stopped=raw.reached[:, 0],
+        counts=raw.counts[:, _COUNTS],
+        largest_error=raw.reached[:, 1],
+        switched=raw.reached[:, 2:],
+        crossings=None
+        if raw.found is None or levels is None
+        else _crossings(looked_for, raw.found, status, levels.most, d),
+        method=raw.counts[:, layout.METHOD_USED],
+        methods=raw.methods,
+        time_unit=kernel.TIME_UNIT,
+        readings=found_readings,
+    )
+
+
+def _check_start(start: float | None, times: Floats) -> None:
+    if start is None:
+        return
+    if not np.isfinite(start):
+        raise InputError(f"the start must be a finite number, not {start!r}")
+    if times[0] < start:
+        raise InputError(f"there is an output time, {times[0]:g}, before the start, {start:g}")
+
+
+def _initial(kernel: Kernel, initial: ArrayLike, start: float | None, n_subjects: int) -> Floats:
+    states = np.asarray(initial, dtype=np.float64)
+    if states.shape != (n_subjects, kernel.n_states) or not np.all(np.isfinite(states)):
+        raise InputError(
+            f"initial must be finite numbers of shape ({n_subjects}, {kernel.n_states}): {', '.join(kernel.STATES)}; not {states.shape}"
+        )
+    if start is None:
+        raise InputError("initial goes with start, the time at which those states hold")
+    return states
+
+
+def _checked(
+    kernel: Kernel,
+    parameters: ArrayLike,
+    times: ArrayLike,
+    ranks: ArrayLike | None,
+    rtol: float,
+    method: str,
+) -> tuple[Floats, Floats, Floats | None, Integers | None]:
+    """Parameters, and output times with their ranks in order; where those in order were given, if that was not in order."""
+    p = np.ascontiguousarray(np.atleast_2d(np.asarray(parameters, dtype=np.float64)))
+    if p.ndim != 2 or p.shape[1] != kernel.n_params or p.shape[0] == 0:
+        raise InputError(
+            f"parameters have shape {np.shape(parameters)}; {kernel.NAME} takes (n_subjects, {kernel.n_params}): {', '.join(kernel.PARAMETERS)}"
+        )
+    output_times = np.ascontiguousarray(np.atleast_1d(np.asarray(times, dtype=np.float64)))
+    if output_times.ndim != 1 or output_times.size == 0 or not np.all(np.isfinite(output_times)):
+        raise InputError("output times must be a one-dimensional array of finite numbers, at least one")
+    if not (np.isfinite(rtol) and 0.0 < rtol < 1.0):
+        raise InputError(f"rtol must lie between 0 and 1, not {rtol!r}")
+    if method not in (*layout.METHODS, layout.LINEAR):
+        raise InputError(
+            f'unknown method "{method}"; there are {", ".join((*layout.METHODS, layout.LINEAR))}'
+        )
+    if method == layout.LINEAR and not kernel.LINEAR:
+        raise InputError(f'{kernel.NAME} is not linear in its states; "auto" integrates it')
+    places = None if ranks is None else np.asarray(ranks, dtype=np.float64)
+    if places is None and np.all(output_times[1:] >= output_times[:-1]):
+        return p, output_times, None, None
+    if places is None:
+        order = np.argsort(output_times, kind="stable")
+        return p, output_times[order], None, order
+    if places.shape != output_times.shape or np.any(np.isnan(places)):
+        raise InputError(f"ranks must be numbers of shape {output_times.shape}, one for each output time")
+    order = np.lexsort((places, output_times))
+    return p, output_times[order], places[order], order
+
+
+def _roots(
+    kernel: Kernel, roots: Sequence[Root | tuple[Any, ...]], n_subjects: int, most: int
+) -> tuple[tuple[Root, ...], Levels | None]:
+    """The roots, and as the integrator takes them."""
+    if most < 1:
+        raise InputError(f"most_crossings must be at least 1, not {most!r}")
+    if not roots:
+        return (), None
+    given = tuple(root if isinstance(root, Root) else Root(*root) for root in roots)
+    names = [*kernel.OUTPUTS, *kernel.STATES]  # an output hides a state of its name, which is the same
+    columns = np.zeros((len(given), 2))
+    levels = np.zeros((n_subjects, len(given)))
+    for i, root in enumerate(given):
+        columns[i] = index_of(root.name, names, "output or state", kernel), root.direction
+        if root.direction not in (-1, 0, 1):
+            raise InputError(f"the direction of a root is -1, 0 or 1, not {root.direction!r}")
+        level = np.asarray(root.level, dtype=np.float64)
+        if level.shape not in ((), (n_subjects,)) or not np.all(np.isfinite(level)):
+            raise InputError(
+                f"the level of {root.name} must be one finite number or {n_subjects}, one for each subject"
+            )
+        levels[:, i] = level
+    return given, Levels(columns, levels, most)
+
+
+def _non_negative(kernel: Kernel, given: bool | Sequence[str], sensitivities: bool) -> Integers:
+    """Indices of the states that must not be negative."""
+    if given is False:
+        return NONE
+    if sensitivities:
+        raise InputError("non_negative goes without sensitivities: a clipped step has none")
+    names = kernel.STATES if given is True else given
+    return np.array([index_of(name, kernel.STATES, "state", kernel) for name in names], dtype=np.int64)
+
+
+def _crossings(
+    roots: tuple[Root, ...], found: Floats, status: Integers, most: int, directions: Directions | None
+) -> Crossings:
+    failed = status != SUCCESS
+    count = found[:, :, layout.COUNT].astype(np.int64)
+    count[failed] = -1
+    end = layout.FOUND + most
+    times = found[:, :, layout.FOUND : end]
+    missing = np.arange(most) >= count[:, :, None]
+    times[missing] = np.nan
+    by = None
+    if directions is not None:
+        by = found[:, :, end:].reshape(*times.shape, directions.m)[..., : directions.count]
+        by = by / directions.scale[:, None, None, : directions.count]
+        by[missing] = np.nan
+    time_above = found[:, :, layout.TIME_ABOVE].copy()
+    time_above[failed] = np.nan
+    return Crossings(roots, times, count, found[:, :, layout.ABOVE_AT_START] > 0.0, time_above, by)

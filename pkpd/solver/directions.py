@@ -1,0 +1,83 @@
+"""What a solve differentiates by.
+
+A direction is a relative change, so that its sensitivity has the states' units and their tolerance; the scale is what to divide by afterwards.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pkpd.core.errors import InputError
+from pkpd.dosing import EventTable
+from pkpd.ode import layout
+from pkpd.solver.kernel import Kernel, index_of
+from pkpd.solver.solution import Floats, Integers
+from pkpd.solver.table import Table
+
+
+@dataclass(frozen=True)
+class Directions:
+    """count : how many were asked for; slots : (n_params,) direction of each parameter, or -1; scale : (n_subjects, m), what to divide by; by_initial :
+    (n_states, m) and by_dose : (n_events, m), tangents of initial values and of the amounts of events. m is count, rounded up to whole vectors."""
+
+    count: int
+    slots: Integers
+    scale: Floats
+    by_initial: Floats
+    by_dose: Floats
+
+    @property
+    def m(self) -> int:
+        """Directions, rounded up."""
+        return int(self.scale.shape[1])
+
+    def seeds(self, table: Table) -> Floats:
+        """Tangents of initial values (n_states, m) and of the rows of a table (n_rows, m), one after the other."""
+        by_row = np.zeros((len(table.rows), self.m))
+        known = table.source >= 0
+        by_row[known] = self.by_dose[table.source[known]]
+        return np.concatenate([self.by_initial.ravel(), by_row.ravel()])
+
+
+def directions_of(
+    kernel: Kernel, events: EventTable, p: Floats, directions: Sequence[int | str], *, resumed: bool
+) -> Directions:
+    """Read the names; resumed : whether the initial values are given, so that a steady state is free as well."""
+    m = -(-len(directions) // layout.LANES) * layout.LANES
+    slots = np.full(kernel.n_params, -1, np.int64)
+    by_initial = np.zeros((kernel.n_states, m))
+    by_dose = np.zeros((len(events), m))
+    scale = np.ones((p.shape[0], m))
+    for d, direction in enumerate(directions):
+        if isinstance(direction, str):
+            if state := re.fullmatch(r"(\w+)\(0\)", direction):
+                index = index_of(state[1], kernel.STATES, "state", kernel)
+                if kernel.STEADY[index] and not resumed:
+                    raise InputError(
+                        f"{direction}: the initial value of {state[1]} is a steady state of the parameters, not free"
+                    )
+                by_initial[index, d] = 1.0
+                continue
+            if dose := re.fullmatch(r"dose\[(\d+)\]", direction):
+                if int(dose[1]) >= len(events):
+                    raise InputError(
+                        f"{direction}: the schedule has only {len(events)} doses, counted from 0"
+                    )
+                amount = events.amount[int(dose[1])] or 1.0
+                by_dose[int(dose[1]), d] = amount
+                scale[:, d] = amount
+                continue
+            direction = index_of(direction, kernel.PARAMETERS, "parameter", kernel)
+        if not 0 <= direction < kernel.n_params:
+            raise InputError(
+                f"direction {direction} is not the index of a parameter of {kernel.NAME} (0..{kernel.n_params - 1})"
+            )
+        if slots[direction] >= 0:
+            raise InputError(f"{kernel.PARAMETERS[direction]} is named twice among the directions")
+        slots[direction] = d
+        scale[:, d] = np.where(p[:, direction] == 0.0, 1.0, p[:, direction])
+    return Directions(len(directions), slots, scale, by_initial, by_dose)

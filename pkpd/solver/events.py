@@ -1,0 +1,360 @@
+"""From an event table to the rows that the integrator reads: changes of parameters, resets, replaced states, steady states, and resumed solves.
+
+What sets the whole state (a reset, the steady state of a dose, a solve that goes on from given states) becomes a row that takes the states from the
+subject's own numbers; doses given before that still act follow it in the table and go on from its time. Such states, and whatever else is computed here, are those of the
+parameters of their own time and place in the table: changes that come before them are in it, later ones are not.
+
+At one instant rows stand by rank. An event has its number as rank; changes of parameters and outputs say theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pkpd.core.errors import InputError
+from pkpd.dosing import EventTable
+from pkpd.dosing.events import DOSE, FIRST, REPLACE, RESET, STEADY, STEADY_ADDED
+from pkpd.ode import layout
+from pkpd.solver.directions import Directions
+from pkpd.solver.kernel import Kernel, index_of
+from pkpd.solver.periodic import before, carried, set_row, steady_state
+from pkpd.solver.solution import Floats
+from pkpd.solver.table import Table, dose_rows, plain
+from pkpd.solver.task import Options, integrate
+
+Change = tuple[float, str, float] | tuple[float, str, float, float]
+AT_START = np.nextafter(FIRST, 0.0)  # initial values come right after changes of no stated rank
+
+
+def lower(
+    kernel: Kernel,
+    p: Floats,
+    events: EventTable,
+    times: Floats,
+    options: Options,
+    *,
+    ranks: Floats | None = None,
+    covariates: Sequence[Change] = (),
+    knots: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
+    directions: Directions | None = None,
+    initial: Floats | None = None,
+    start: float | None = None,
+    factors: ArrayLike | None = None,
+) -> tuple[Table, Floats]:
+    """The table of a solve and its parameters at the start; arguments as in ``solve``, times ascending, at one instant by ranks.
+
+    A steady state that was not found stands in ``own`` as nan.
+    """
+    if start is not None and initial is None and len(events) and events.time[0] < start:
+        raise InputError(f"there is an event, at {events.time[0]:g}, before the start, {start:g}")
+    others = (initial, factors, ranks, start)
+    if events.only_doses and not covariates and not knots and all(one is None for one in others):
+        return plain(events, len(p)), p
+    if (covariates or knots) and directions is not None:
+        raise InputError("covariates that change go without sensitivities")
+    own = _Own(len(p), 0 if directions is None else directions.m)
+    rows = _Rows(dose_rows(events))
+    if factors is not None:
+        rows.events[:, 7] = own.add(_factors(factors, len(p), events)) + np.arange(len(events))
+    courses = [_Course(kernel, name, *given) for name, given in (knots or {}).items()]
+    along = [(float(t), course.name, course.at(t)) for t in events.time for course in courses]
+    changes, places = _changes(kernel, [*covariates, *along])
+    begin = float(min(0.0, times[0], *events.time[:1])) if start is None else start
+    free = directions if initial is None else _of_dose(directions, 0)  # given states are not the initial ones
+    p = p.copy() if courses else p
+    for course in courses:
+        p[:, kernel.PARAMETERS.index(course.name)] = course.at(begin)
+    over_time = _OverTime(p, changes, places)
+    passed = int(np.sum((changes[:, 0] < begin) | ((changes[:, 0] == begin) & (places < AT_START))))
+    if initial is not None:
+        place = own.add(
+            initial, None if directions is None else directions.by_initial[None].repeat(len(p), 0)
+        )
+        rows.put(set_row(begin, place), begin, -np.inf)
+        _replay(rows, events, changes[:passed], begin)
+    else:
+        p = over_time.at(begin, AT_START)
+    for course in courses:
+        for row in course.rows:
+            row[6] = begin
+            rows.put(row, begin, -np.inf)
+    for row, rank in zip(changes[passed:], places[passed:], strict=True):
+        rows.put(row, row[0], rank)
+    rest = _Rest(kernel, over_time, options, free, begin)
+    for row, rank in _read_before(times, ranks):
+        rows.put(row, row[0], rank)
+
+    for e in np.flatnonzero(events.kind != DOSE).tolist():
+        kind, time = int(events.kind[e]), float(events.time[e])
+        if initial is not None and time < begin:
+            raise InputError("a solve that goes on from given states takes nothing but doses from before it")
+        if kind == REPLACE:
+            rows.events[e, 2] = -layout.REPLACE
+            rows.events[e, 4] = events.route[e]
+            continue
+        if kind == RESET:
+            y, y_dot = rest.at(time, e)
+            for course in courses:  # a reset is one of the system, not of the covariates
+                y[:, course.state] = course.at(time)
+                for row in course.rows:
+                    row = row.copy()
+                    row[6] = time
+                    rows.put(row, time, e, part=1)
+            rows.events[e] = set_row(time, own.add(y, y_dot))
+            rows.foreign.add(int(e))
+            continue
+        if courses:
+            raise InputError(
+                "a steady state goes without covariates that run linearly: at a steady state nothing changes"
+            )
+        row = rows.events[e].copy()
+        interval = float(events.interval[e])
+        _check_steady(events, int(e), kernel)
+        then = over_time.at(time, e)
+        mine = _of_dose(directions, int(e))
+        base, base_dot = rest.at(time, e)
+        y, y_dot = steady_state(kernel, then, row, interval, base, options, mine)
+        if kind == STEADY_ADDED:
+            y = y - base
+            if y_dot is not None and base_dot is not None:
+                y_dot = y_dot - base_dot
+        set_ = set_row(time, own.add(y, y_dot))
+        if kind == STEADY_ADDED:
+            set_[2] = -layout.ADD
+        rows.put(set_, time, e, part=-2)
+        if interval == 0.0:
+            rows.drop.append(int(e))  # the infusion ends here
+        else:
+            for one in before(row, interval, carried(kernel, then, row, interval)):
+                rows.put(one, time, e, part=-1, source=int(e))
+    table, source = rows.sorted(events.time)
+    return Table(table, source, begin, *own.arrays(directions is not None)), p
+
+
+def _of_dose(directions: Directions | None, e: int) -> Directions | None:
+    """The directions, of which those by the amounts of doses are seen by event e alone."""
+    if directions is None:
+        return None
+    return Directions(
+        directions.count,
+        directions.slots,
+        directions.scale,
+        np.zeros_like(directions.by_initial),
+        directions.by_dose[e : e + 1],
+    )
+
+
+def _check_steady(events: EventTable, e: int, kernel: Kernel) -> None:
+    interval, amount, rate = float(events.interval[e]), float(events.amount[e]), float(events.rate[e])
+    if interval > 0.0 or (interval == 0.0 and amount == 0.0 and rate > 0.0):
+        return
+    raise InputError(
+        f"event {e} at t = {events.time[e]:g} {kernel.TIME_UNIT} asks for a steady state: it needs an interval between doses, "
+        "or amount 0 and a rate for a constant infusion"
+    )
+
+
+def _factors(factors: ArrayLike, n_subjects: int, events: EventTable) -> Floats:
+    array = np.asarray(factors, dtype=np.float64)
+    if array.shape != (n_subjects, len(events)) or not np.all(np.isfinite(array)):
+        raise InputError(
+            f"factors must be finite numbers of shape ({n_subjects}, {len(events)}): one for each subject and event, not {array.shape}"
+        )
+    if np.any((events.kind == STEADY) | (events.kind == STEADY_ADDED)):
+        raise InputError("factors of doses go without steady states")
+    return array
+
+
+def _changes(kernel: Kernel, changes: Sequence[Change]) -> tuple[Floats, Floats]:
+    """Rows of parameters that change, and their ranks, by time and rank; those of one rank in the order given."""
+    made = np.full((len(changes), layout.DOSE), np.nan)
+    ranks = np.full(len(changes), FIRST)
+    for i, (time, name, value, *rank) in enumerate(changes):
+        index = index_of(name, kernel.PARAMETERS, "parameter", kernel)
+        if not (np.isfinite(time) and np.isfinite(value)):
+            raise InputError(f"{name} cannot become {value!r} at {time!r}: both must be finite numbers")
+        made[i, :5] = time, value, -layout.CHANGE, np.nan, index
+        ranks[i] = rank[0] if rank else FIRST
+    order = np.lexsort((ranks, made[:, 0]))
+    return made[order], ranks[order]
+
+
+def _replay(rows: _Rows, events: EventTable, changes: Floats, begin: float) -> None:
+    """What was before a solve goes on: doses as far as they still act, each with the parameters of its own time."""
+    past = [(row[0], i, row, -1) for i, row in enumerate(changes)]
+    past += [
+        (float(events.time[e]), len(changes) + e, None, e)
+        for e in np.flatnonzero(events.time < begin).tolist()
+    ]
+    for _, _, row, e in sorted(past, key=lambda one: one[:2]):
+        if row is None:
+            rows.keep(e, begin)
+        else:
+            rows.put(np.array([begin, *row[1:]]), begin, -np.inf)
+
+
+def _read_before(times: Floats, ranks: Floats | None) -> Iterator[tuple[Floats, float]]:
+    """Rows, with their ranks, that have outputs written before what follows at their instant; times ascending, at one instant by ranks."""
+    if ranks is None:
+        return
+    last = np.append((times[1:] != times[:-1]) | (ranks[1:] != ranks[:-1]), True)
+    for i in np.flatnonzero(last & (ranks < np.inf)).tolist():
+        yield np.array([times[i], i + 1, -layout.ABOVE, *[np.nan] * (layout.DOSE - 3)]), float(ranks[i])
+
+
+class _Course:
+    """A covariate that runs linearly between knots, and stays where it is before the first and after the last."""
+
+    def __init__(self, kernel: Kernel, name: str, times: ArrayLike, values: ArrayLike) -> None:
+        index_of(name, kernel.PARAMETERS, "covariate", kernel)
+        route = f"{name}(t)"
+        if route not in kernel.ROUTES:
+            raise InputError(
+                f'load the model with linear=["{name}"] for {name} to run linearly between knots'
+            )
+        self.name = name
+        self.times, self.values = np.array(times, dtype=np.float64), np.array(values, dtype=np.float64)
+        fits = self.times.ndim == 1 and self.times.shape == self.values.shape and self.times.size > 0
+        if not (fits and np.isfinite([self.times, self.values]).all() and np.all(np.diff(self.times) > 0.0)):
+            raise InputError(f"the knots of {name} must be increasing times and as many values, all finite")
+        k = kernel.ROUTES.index(route)
+        self.state = int(kernel.ROUTE_TARGETS[k])
+        self.rows = np.full((self.times.size - 1, layout.DOSE), np.nan)
+        self.rows[:, [0, 1, 2, 3]] = np.column_stack(
+            [self.times[:-1], np.diff(self.values), np.full(self.times.size - 1, k), np.diff(self.times)]
+        )
+        self.rows[:, [4, 7]] = -1.0
+
+    def at(self, time: float) -> float:
+        """The value at a time."""
+        return float(np.interp(time, self.times, self.values))
+
+
+class _Own:
+    """Each subject's own numbers, side by side."""
+
+    def __init__(self, n_subjects: int, m: int) -> None:
+        self.n_subjects, self.m, self.width = n_subjects, m, 0
+        self.values: list[Floats] = []
+        self.dots: list[Floats] = []
+
+    def add(self, values: Floats, dots: Floats | None = None) -> int:
+        """Append (n_subjects, k) with tangents (n_subjects, k, m), noughts by default; returns their place."""
+        place = self.width
+        self.values.append(values)
+        self.dots.append(np.zeros((*values.shape, self.m)) if dots is None else dots)
+        self.width += values.shape[1]
+        return place
+
+    def arrays(self, tangents: bool) -> tuple[Floats, Floats | None]:
+        if not self.values:
+            return np.zeros((self.n_subjects, 0)), None
+        return np.concatenate(self.values, axis=1), np.concatenate(self.dots, axis=1) if tangents else None
+
+
+class _Rows:
+    """Rows on their way into order: by time, at one instant by rank, and of what belongs to one event (part 0) by part; else as they were put.
+
+    The rank of an event is its number.
+    """
+
+    def __init__(self, events: Floats) -> None:
+        self.events = events
+        self.extra: list[tuple[Floats, float, float, int, int]] = []
+        self.drop: list[int] = []
+        self.foreign: set[int] = set()
+
+    def put(self, row: Floats, time: float, rank: float, *, part: int = 0, source: int = -1) -> None:
+        self.extra.append((row, time, rank, part, source))
+
+    def keep(self, e: int, start: float) -> None:
+        """A dose of before ``start``, as far as it still acts then."""
+        row = self.events[e].copy()
+        row[6] = start
+        self.put(row, start, -np.inf, source=e)
+        self.drop.append(e)
+
+    def sorted(self, times: Floats) -> tuple[Floats, np.ndarray]:
+        """(n_rows, layout.DOSE) and the event of each, or -1."""
+        dropped = set(self.drop)
+        own = [e for e in range(len(self.events)) if e not in dropped]
+        source = np.array(
+            [-1 if e in self.foreign else e for e in own] + [s for *_, s in self.extra], np.int64
+        )
+        rows = np.vstack([self.events[own], *[row[None] for row, *_ in self.extra]])
+        time = np.concatenate([times[own], [t for _, t, *_ in self.extra]])
+        rank = np.concatenate([np.array(own, dtype=np.float64), [r for _, _, r, *_ in self.extra]])
+        part = np.concatenate([np.zeros(len(own)), [number for *_, number, _ in self.extra]])
+        order = np.lexsort((part, rank, time))
+        return np.ascontiguousarray(rows[order]), source[order]
+
+
+class _OverTime:
+    """Parameters of every subject over time: those at the start, and every change since. changes : (n_changes, layout.DOSE), by time and ``ranks``."""
+
+    def __init__(self, p: Floats, changes: Floats, ranks: Floats) -> None:
+        self.p = p
+        self.changes, self.times, self.ranks = changes, changes[:, 0], ranks
+
+    def passed(self, time: float, rank: float) -> tuple[tuple[int, float], ...]:
+        """(index, value) of the parameters that have changed before what has this rank at this time."""
+        before = (self.times < time) | ((self.times == time) & (self.ranks < rank))
+        return tuple(sorted({int(row[4]): float(row[1]) for row in self.changes[before]}.items()))
+
+    def at(self, time: float, rank: float) -> Floats:
+        """(n_subjects, n_params)"""
+        return self.with_(self.passed(time, rank))
+
+    def with_(self, changed: tuple[tuple[int, float], ...]) -> Floats:
+        """(n_subjects, n_params) after such changes."""
+        if not changed:
+            return self.p
+        p = self.p.copy()
+        for index, value in changed:
+            p[:, index] = value
+        return p
+
+
+class _Rest:
+    """Initial values of every subject, and their tangents, computed when first asked for with the parameters of a time."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        over_time: _OverTime,
+        options: Options,
+        directions: Directions | None,
+        start: float,
+    ) -> None:
+        self.kernel, self.over_time, self.options = kernel, over_time, options
+        self.directions, self.start = directions, start
+        self._known: dict[tuple[tuple[int, float], ...], tuple[Floats, Floats | None]] = {}
+
+    def at(self, time: float, rank: float) -> tuple[Floats, Floats | None]:
+        """(n_subjects, n) and (n_subjects, n, m), with the parameters before what has this rank; where the model uses the time itself, it goes on."""
+        changed = self.over_time.passed(time, rank)
+        if changed not in self._known:
+            self._known[changed] = self._computed(self.over_time.with_(changed))
+        y, dot = self._known[changed]
+        y = y.copy()
+        if "t" in self.kernel.STATES:
+            y[:, self.kernel.STATES.index("t")] = time
+        return y, dot
+
+    def _computed(self, p: Floats) -> tuple[Floats, Floats | None]:
+        k, n = self.kernel.n_outputs, self.kernel.n_states
+        table = replace(plain(EventTable.empty(), len(p)), start=self.start)
+        raw = integrate(
+            self.kernel,
+            p,
+            table,
+            np.array([self.start]),
+            self.options,
+            width=k + n,
+            directions=self.directions,
+        )
+        return raw.out[:, 0, k:], None if raw.out_dot is None else raw.out_dot[:, 0, k:]

@@ -1,0 +1,574 @@
+"""A model's compiled functions: generated once, kept on disk, found again by every later process.
+
+    kernel = load("il2_treg")            # a name from the library, a path, or a Model
+    kernel.STATES, kernel.VALUES         # constants of the generated module
+    kernel.address("rhs")                # compiled on first use: a C function rhs(y, p, dy) over float64 pointers
+
+The generated module lies in the cache folder (``PKPD_CACHE_DIR``, else the user's) under the model's name and a hash of
+its text, with the machine code of its functions beside it. A process that finds both imports neither sympy nor pint nor
+numba, and does not read the model's text beyond hashing it. Files of other hashes are left alone: they belong to other
+versions of the model or of this package, and may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import ast
+import atexit
+import ctypes
+import difflib
+import functools
+import hashlib
+import importlib
+import importlib.util
+import math
+import os
+import re
+import shutil
+import sys
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pkpd.core import library
+from pkpd.core.arguments import PATH, TEXTS, named, takes
+from pkpd.core.errors import InputError, PkpdError
+from pkpd.core.files import replacing
+from pkpd.model import GENERATOR
+from pkpd.ode import call, layout
+from pkpd.ode.compile import native, unit
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from pkpd.model.check import Model
+
+# Arguments of every function: d is a float64, stride an int64, all others pointers to float64. p is a subject's parameters and, behind them, its
+# what holds its conditions and constants (``Kernel.prepared``). solve_lanes is ``solve`` for LANES right-hand sides at once: element i of lane l stands at b[i*stride + l].
+# contract_lanes adds J x to g for one x and a Jacobian in every lane. Tangents are the derivatives of the plain functions along LANES directions, in lanes
+# (symbolic/forward.py). Wide functions are the plain ones for LANES subjects: element i of lane l of every array stands at [i*LANES + l], and d is
+# an array, too.
+ARGUMENTS = {
+    "rhs": ("y", "p", "dy"),
+    "jacobian": ("y", "p", "J"),
+    "factor": ("J", "d", "LU"),
+    "solve": ("LU", "b"),
+    "outputs": ("y", "p", "out"),
+    "initial": ("p", "y"),
+    "routes": ("p", "out"),
+    "constants": ("p",),
+    "conditions": ("y", "p", "out"),
+    "dfdp": ("y", "p", "df"),
+    "hessian": ("y", "p", "dJ"),
+    "doutputs": ("y", "p", "dout"),
+    "dinitial": ("p", "dy"),
+    "droutes": ("p", "dout"),
+    "dconstants": ("p",),
+    "solve_lanes": ("LU", "b", "stride"),
+    "contract_lanes": ("J", "x", "g", "stride"),
+    "rhs_tangent": ("y", "p", "y_dot", "p_dot", "dy_dot", "stride"),
+    "jacobian_tangent": ("y", "p", "y_dot", "p_dot", "J_dot", "stride"),
+    "outputs_tangent": ("y", "p", "y_dot", "p_dot", "out_dot", "stride"),
+    "initial_tangent": ("p", "p_dot", "y_dot", "stride"),
+    "routes_tangent": ("p", "p_dot", "out_dot", "stride"),
+    "constants_tangent": ("p", "p_dot", "stride"),
+    "conditions_tangent": ("y", "p", "y_dot", "p_dot", "out_dot", "stride"),
+    "rhs_wide": ("y", "p", "dy"),
+    "jacobian_wide": ("y", "p", "J"),
+    "factor_wide": ("J", "d", "LU"),
+    "solve_wide": ("LU", "b"),
+}
+KINDS = {"d": call.DOUBLE, "stride": call.INTEGER}
+TANGENT = (
+    "rhs_tangent",
+    "jacobian_tangent",
+    "outputs_tangent",
+    "initial_tangent",
+    "routes_tangent",
+    "constants_tangent",
+    "solve_lanes",
+    "contract_lanes",
+)
+WIDE = ("rhs_wide", "jacobian_wide", "factor_wide", "solve_wide")
+PACKED = {
+    "rhs": "dy",
+    "solve": "b",
+}  # written as whole vectors: these arrays are ``layout.wide(n_states)`` long
+PLAIN = tuple(ARGUMENTS)[:8]
+SENSITIVITY = ("dfdp", "hessian", "doutputs", "dinitial", "droutes", "dconstants")
+
+_CTYPES = {call.DOUBLE: ctypes.c_double, call.INTEGER: ctypes.c_int64, call.DOUBLES: ctypes.c_void_p}
+_PATTERNS = frozenset(
+    "J_ROWS J_COLS P_ROWS P_COLS H_ENTRY H_Z G_ROWS G_Z D_ROWS D_COLS R_ROWS R_COLS ROUTE_TARGETS".split()
+)
+_SENSITIVITY_CONSTANTS = frozenset(
+    "P_ROWS P_COLS H_ENTRY H_Z G_ROWS G_Z D_ROWS D_COLS R_ROWS R_COLS N_DCONSTANTS".split()
+)
+_FLOATS = frozenset("VALUES LOWER UPPER".split())
+
+_lock = threading.RLock()
+_loaded: dict[tuple[str, str], Kernel] = {}
+
+
+class Kernel:
+    """The compiled functions and the constants of one model.
+
+    Constants are those of the generated module, under the same names (``pkpd show MODEL --source`` prints them): names and
+    units are tuples of str; ``VALUES``, ``LOWER``, ``UPPER`` are float64 arrays of length n_params; patterns are int64 arrays.
+    Those of the sensitivity group (``P_ROWS`` ... ``R_COLS``) cause its generation when first asked for.
+    """
+
+    NAME: str
+    TITLE: str
+    TIME_UNIT: str
+    STATES: tuple[str, ...]
+    STATE_UNITS: tuple[str, ...]
+    STEADY: tuple[bool, ...]
+    PARAMETERS: tuple[str, ...]
+    VALUES: npt.NDArray[np.float64]
+    UNITS: tuple[str, ...]
+    KINDS: tuple[str, ...]
+    LOWER: npt.NDArray[np.float64]
+    UPPER: npt.NDArray[np.float64]
+    BETWEEN: tuple[tuple[Any, ...] | None, ...]
+    OUTPUTS: tuple[str, ...]
+    OUTPUT_UNITS: tuple[str, ...]
+    OUTPUT_DESCRIPTIONS: tuple[str, ...]
+    ROUTES: tuple[str, ...]
+    ROUTE_TARGETS: npt.NDArray[np.int64]
+    ROUTE_SPEEDS: tuple[str, ...]
+    DOSE_UNITS: dict[str, dict[str, float]]
+    SIZES: dict[str, int]
+    LINEAR: bool
+    N_LU: int
+    N_CONSTANTS: int
+    N_DCONSTANTS: int
+    CONDITIONS: tuple[str, ...]
+    N_TIMERS: int
+    J_ROWS: npt.NDArray[np.int64]
+    J_COLS: npt.NDArray[np.int64]
+    P_ROWS: npt.NDArray[np.int64]
+    P_COLS: npt.NDArray[np.int64]
+    H_ENTRY: npt.NDArray[np.int64]
+    H_Z: npt.NDArray[np.int64]
+    G_ROWS: npt.NDArray[np.int64]
+    G_Z: npt.NDArray[np.int64]
+    D_ROWS: npt.NDArray[np.int64]
+    D_COLS: npt.NDArray[np.int64]
+    R_ROWS: npt.NDArray[np.int64]
+    R_COLS: npt.NDArray[np.int64]
+    GENERATOR: int
+
+    def __init__(self, module: ModuleType, digest: str, read: Callable[[], Model]) -> None:
+        self.HASH = digest
+        self._read = read
+        self._modules = [module]
+        self._addresses: dict[str, int] = {}
+        self._take_constants(module)
+
+    def __repr__(self) -> str:
+        return f"<Kernel {self.NAME} {self.HASH}: {self.n_states} states, {self.n_params} parameters>"
+
+    @property
+    def model(self) -> Model:
+        """The model that this was generated from; read again from its text."""
+        return self._read()
+
+    @property
+    def n_states(self) -> int:
+        """Number of states, the time ``t`` included where the model uses it."""
+        return len(self.STATES)
+
+    @property
+    def n_params(self) -> int:
+        """Number of parameters and covariates."""
+        return len(self.PARAMETERS)
+
+    @property
+    def n_prepared(self) -> int:
+        """Length of what the functions take as ``p``: parameters, what holds conditions, and constants."""
+        return self.n_params + len(self.CONDITIONS) + self.N_CONSTANTS
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of outputs."""
+        return len(self.OUTPUTS)
+
+    @property
+    def file(self) -> Path:
+        """The generated module."""
+        return Path(str(self._modules[0].__file__))
+
+    @property
+    def source(self) -> str:
+        """Text of the generated module."""
+        return self.file.read_text(encoding="utf-8")
+
+    @property
+    def sensitivity_source(self) -> str:
+        """Text of the generated module of the sensitivity group."""
+        return Path(str(self._sensitivity().__file__)).read_text(encoding="utf-8")
+
+    def address(self, name: str) -> int:
+        """Address of a C function by name; compiled, or read from the cache, when first asked for."""
+        with _lock:
+            if name not in self._addresses:
+                if name not in ARGUMENTS:
+                    raise PkpdError(f"a kernel has no function {name!r}; it has {', '.join(ARGUMENTS)}")
+                self._addresses[name] = _compile(
+                    self._modules[0] if name not in SENSITIVITY else self._sensitivity(),
+                    name,
+                )
+            return self._addresses[name]
+
+    @functools.cached_property
+    def plain_address(self) -> npt.NDArray[np.int64]:
+        """(8,) addresses of rhs, jacobian, factor, solve, outputs, initial, routes, constants."""
+        return np.array([self.address(name) for name in PLAIN], dtype=np.int64)
+
+    @functools.cached_property
+    def tangent_address(self) -> npt.NDArray[np.int64]:
+        """(8,) addresses of the tangents of rhs, jacobian, outputs, initial, routes, constants, and of solve_lanes and contract_lanes."""
+        return np.array([self.address(name) for name in TANGENT], dtype=np.int64)
+
+    @functools.cached_property
+    def wide_address(self) -> npt.NDArray[np.int64]:
+        """(4,) addresses of rhs, jacobian, factor and solve for subjects in lanes."""
+        return np.array([self.address(name) for name in WIDE], dtype=np.int64)
+
+    def look(self, columns: Sequence[int], how: str = "") -> int:
+        """Address of a function ``(y, p, line)`` that computes some outputs (0 .. n_outputs-1) and states (n_outputs ...) and nothing else.
+
+        how : "wide", in lanes; "one", of the columns only that whose place stands in line[0], where the value comes.
+        """
+        with _lock:
+            name = f"look {how} {' '.join(map(str, columns))}"
+            if name not in self._addresses:
+                self._addresses[name] = _compile_look(self._modules[0], tuple(columns), self.n_outputs, how)
+            return self._addresses[name]
+
+    def needed(self, columns: Sequence[int]) -> npt.NDArray[np.int64]:
+        """Indices of the states that ``look`` reads, ascending."""
+        with native.compiling:
+            text = _look(self._modules[0], tuple(columns), self.n_outputs)
+        return np.array(sorted({int(i) for i in re.findall(r"\by\[(\d+)\]", text)}), dtype=np.int64)
+
+    def call(self, name: str, *arguments: npt.NDArray[np.float64] | float) -> None:
+        """Call a compiled function from Python, for tests and for looking at numbers. Arrays: contiguous float64; p may be bare parameters."""
+        kinds: list[Any] = [_CTYPES[KINDS.get(argument, call.DOUBLES)] for argument in ARGUMENTS[name]]
+        function = ctypes.CFUNCTYPE(None, *kinds)(self.address(name))
+        given = list(arguments)
+        if "p" in ARGUMENTS[name]:
+            place = ARGUMENTS[name].index("p")
+            if np.size(given[place]) == self.n_params and not name.endswith("constants"):
+                given[place] = self.prepared(given[place], sensitivities=name in SENSITIVITY)
+        filled = ARGUMENTS[name].index(PACKED[name]) if name in PACKED else None
+        if filled is not None:
+            room = np.zeros(layout.wide(self.n_states))
+            room[: self.n_states] = given[filled]
+            given[filled] = room
+        function(*(a if isinstance(a, float) else a.ctypes.data for a in given))
+        if filled is not None:
+            arguments[filled][:] = room[: self.n_states]  # type: ignore[index]
+
+    def prepared(self, parameters: npt.ArrayLike, *, sensitivities: bool = False) -> npt.NDArray[np.float64]:
+        """Parameters, (n_params,), followed by noughts that hold no condition and the constants that the functions read: what they take as ``p``."""
+        room = self.n_prepared - self.n_params + (self.N_DCONSTANTS if sensitivities else 0)
+        p = np.concatenate([np.asarray(parameters, dtype=np.float64), np.zeros(room)])
+        self.call("constants", p)
+        if sensitivities:
+            self.call("dconstants", p)
+        return p
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _SENSITIVITY_CONSTANTS:
+            self._sensitivity()
+            return self.__dict__[name]
+        raise AttributeError(f"a kernel has no attribute {name!r}")
+
+    def _sensitivity(self) -> ModuleType:
+        with _lock:
+            if len(self._modules) == 1:
+                module = _module(f"{self.file.stem}_sens", self._read)
+                self._modules.append(module)
+                self._take_constants(module)
+            return self._modules[1]
+
+    def _take_constants(self, module: ModuleType) -> None:
+        for name, value in vars(module).items():
+            if not name.isupper() or name == "CHECK":
+                continue
+            if name in _PATTERNS:
+                value = np.array(value, dtype=np.int64)
+            elif name in _FLOATS:
+                value = np.array(value, dtype=np.float64)
+            setattr(self, name, value)
+
+
+@takes(model=PATH | named("pkpd.model", "Model", "a model"), linear=TEXTS)
+def load(model: str | os.PathLike[str] | Model, *, linear: Sequence[str] = ()) -> Kernel:
+    """The kernel of a model: a name from the library, a path, or a ``Model``.
+
+    linear : covariates that a solve may let run linearly between knots; their kernel is another one (``pkpd.model.interpolate``).
+
+    Raises ``LibraryError`` where there is no such model and ``ModelError`` where it is wrong.
+    """
+    if linear:
+        from pkpd.model.check import Model
+        from pkpd.model.interpolate import interpolated
+
+        return load(
+            interpolated(
+                model if isinstance(model, Model) else _read(*library.read_model_text(model)), linear
+            )
+        )
+    if isinstance(model, str | os.PathLike):
+        text, file = library.read_model_text(model)
+        read = functools.partial(_read, text, file)
+    else:
+        text, file = model.text, model.file
+        read = functools.partial(_same, model)
+    digest = hashlib.sha256(f"{GENERATOR}\n{text}".encode()).hexdigest()[:16]
+    name = re.sub(r"[^A-Za-z0-9_]", "_", Path(file).stem)[:60] or "model"
+    with _lock:
+        kernel = _loaded.get((name, digest))
+        if kernel is None:
+            kernel = _loaded[name, digest] = Kernel(_module(f"{name}_{digest}", read), digest, read)
+    return kernel
+
+
+def _read(text: str, file: str) -> Model:
+    from pkpd.model.check import read_model
+
+    return read_model(text, file)
+
+
+def _same(model: Model) -> Model:
+    return model
+
+
+# ---- the cache ---------------------------------------------------------------------------------------------------------
+
+
+def cache_folder() -> Path:
+    """Where generated modules lie: ``PKPD_CACHE_DIR``, else the user's cache folder.
+
+    A folder that cannot be written to is replaced by a temporary one for this process, with one warning.
+    """
+    wanted = os.environ.get("PKPD_CACHE_DIR")
+    if wanted:
+        return _writable(wanted)
+    import platformdirs
+
+    return _writable(platformdirs.user_cache_dir("pkpd", appauthor=False))
+
+
+@functools.cache
+def _writable(wanted: str) -> Path:
+    folder = Path(wanted).expanduser().absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        return _temporary(folder, error)
+
+
+def _temporary(folder: Path, error: OSError) -> Path:
+    temporary = tempfile.mkdtemp(prefix="pkpd-")
+    atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+    warnings.warn(
+        f"the cache folder {folder} cannot be written to ({error.strerror}): compiled models are kept in {temporary} and "
+        "lost when this process ends; set PKPD_CACHE_DIR to a folder of your own",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return Path(temporary)
+
+
+def _module(stem: str, read: Callable[[], Model]) -> ModuleType:
+    """Import a generated module from the cache, or generate it."""
+    path = cache_folder() / f"{stem}.py"
+    module = _import(path)
+    if module is not None:
+        return module
+    source = _generate(read(), sensitivity=stem.endswith("_sens"))
+    try:
+        _write(path, source)
+    except OSError as error:  # the folder could be written to a moment ago: the disk is full
+        path = _temporary(path.parent, error) / path.name
+        _write(path, source)
+    module = _import(path)
+    if module is None:
+        raise PkpdError(f"the generated module {path} cannot be read back")
+    return module
+
+
+def _generate(model: Model, *, sensitivity: bool) -> str:
+    from pkpd.model import derive, source
+    from pkpd.model.check import dose_units
+
+    derived = derive.derive(model)
+    return (
+        source.generate_sensitivity(derived) if sensitivity else source.generate(derived, dose_units(model))
+    )
+
+
+def _write(path: Path, source: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(f"{source}\n\nCHECK = {_checksum(source)!r}\n", encoding="utf-8")
+
+
+def _checksum(source: str) -> str:
+    return hashlib.sha256(source.encode()).hexdigest()
+
+
+def _import(path: Path) -> ModuleType | None:
+    """A whole and unchanged generated module, else None."""
+    try:
+        content = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    source, _, check = content.rpartition("\n\nCHECK = ")
+    if check.strip() != repr(_checksum(source)):
+        return None
+    spec = importlib.util.spec_from_file_location(f"pkpd_kernel_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # as import would; debuggers and pickles look there
+    spec.loader.exec_module(module)
+    return module
+
+
+# ---- compilation -------------------------------------------------------------------------------------------------------
+#
+# ``ode/lower.py`` compiles the generated functions as it does the integrator. Stored machine code belongs to a module's text and to the text of that
+# compiler; a change of ``ARGUMENTS`` or of what is done here needs a new GENERATOR.
+
+
+def _compile(module: ModuleType, name: str) -> int:
+    """Address of a generated function, from the machine code stored beside the module or compiled."""
+    path = Path(str(module.__file__))
+
+    def build(symbol: str) -> str:
+        from pkpd.ode.compile import direct
+
+        signature = [None, *(KINDS.get(argument, call.DOUBLES) for argument in ARGUMENTS[name])]
+        if name in WIDE:
+            plain = name.removesuffix("_wide")
+            arguments = ARGUMENTS[name]
+            return direct.module(
+                symbol,
+                direct.source(getattr(module, plain)),
+                [None, *[call.DOUBLES] * len(arguments)],
+                columns=arguments,
+            )
+        if name == "solve_lanes":
+            return direct.module(symbol, direct.source(module.solve), signature, columns="b")
+        if name == "contract_lanes":
+            text = _product(module.J_ROWS, module.J_COLS)
+            return direct.module(
+                symbol, direct.text_source(text, name), signature, columns="Jg", contract=True
+            )
+        if name.endswith("_tangent"):
+            from pkpd.model import forward
+
+            given = direct.source(getattr(module, name.removesuffix("_tangent")))
+            text = forward.tangent(given.tree, in_place=name == "constants_tangent")
+            source = direct.text_source(text, name)._replace(globals={**given.globals, "log": math.log})
+            columns = [argument for argument in ARGUMENTS[name] if argument.endswith("_dot")]
+            return direct.module(symbol, source, signature, columns=columns, contract=True)
+        return direct.module(symbol, direct.source(getattr(module, name)), signature, packed=PACKED.get(name))
+
+    return native.address(path.parent, f"{path.stem}_{name}", f"{module.CHECK} {unit.sources_hash()}", build)
+
+
+@functools.lru_cache(maxsize=256)
+def _look(module: ModuleType, columns: tuple[int, ...], n_outputs: int) -> str:
+    """The text of ``look``: of the function ``outputs`` what these columns need, and states by themselves."""
+    return "\n".join(["def look(y, p, out):", *_statements(module, columns, n_outputs)])
+
+
+def _look_one(module: ModuleType, columns: tuple[int, ...], n_outputs: int) -> str:
+    """The text of ``look`` of one column."""
+    lines = ["def look(y, p, out):", "    place = int(out[0])"]
+    for place, column in enumerate(columns):
+        body = _statements(module, (column,), n_outputs)
+        lines += [f"    if place == {place}:", *(f"    {line}" for line in body)]
+    return "\n".join(lines)
+
+
+def _statements(module: ModuleType, columns: tuple[int, ...], n_outputs: int) -> list[str]:
+    wanted = {column: place for place, column in enumerate(columns)}
+    lines: list[str] = []
+    names: set[str] = set()
+    for statement in reversed(_outputs(module)):
+        if not isinstance(statement, ast.Assign):
+            continue
+        (target,) = statement.targets
+        if isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Constant):
+            place = wanted.get(int(target.slice.value), -1)  # type: ignore[arg-type]
+            left = f"out[{place}]" if place >= 0 else ""
+        else:
+            left = target.id if isinstance(target, ast.Name) and target.id in names else ""
+        if left:
+            lines.append(f"    {left} = {ast.unparse(statement.value)}")
+            names |= {node.id for node in ast.walk(statement.value) if isinstance(node, ast.Name)}
+    lines.reverse()
+    lines += [f"    out[{place}] = y[{i - n_outputs}]" for i, place in wanted.items() if i >= n_outputs]
+    return lines
+
+
+@functools.lru_cache(maxsize=16)
+def _outputs(module: ModuleType) -> list[ast.stmt]:
+    """The statements of the function ``outputs``."""
+    text = Path(str(module.__file__)).read_text(encoding="utf-8")
+    text = text[text.index("\ndef outputs(") :].split("\n\n\n", 1)[0]  # no more is parsed than has to be
+    (function,) = ast.parse(text).body
+    assert isinstance(function, ast.FunctionDef)
+    return function.body
+
+
+def _compile_look(module: ModuleType, columns: tuple[int, ...], n_outputs: int, how: str) -> int:
+    """Address of ``look``, as of any generated function."""
+    path = Path(str(module.__file__))
+    name = f"look_{how}" if how else "look"
+
+    def build(symbol: str) -> str:
+        from pkpd.ode.compile import direct
+
+        text = (_look_one if how == "one" else _look)(module, columns, n_outputs)
+        source = direct.text_source(text, name)
+        source = source._replace(globals=direct.source(module.outputs).globals)
+        return direct.module(
+            symbol,
+            source,
+            [None, *[call.DOUBLES] * 3],
+            columns=("y", "p", "out") if how == "wide" else (),
+            at_once=True,
+        )
+
+    key = f"{module.CHECK} {unit.sources_hash()} {columns}"
+    digest = hashlib.sha256(repr(columns).encode()).hexdigest()[:12]
+    return native.address(path.parent, f"{path.stem}_{name}_{digest}", key, build)
+
+
+def _product(rows: Sequence[int], columns: Sequence[int]) -> str:
+    """A function that adds J x to g, an element of g at a time; J holds the nonzeros of the pattern."""
+    terms: dict[int, list[str]] = {}
+    for entry, (i, j) in enumerate(zip(rows, columns, strict=True)):
+        terms.setdefault(i, []).append(f"J[{entry}]*x[{j}]")
+    lines = [f"    g[{i}] = {' + '.join([f'g[{i}]', *terms[i]])}" for i in sorted(terms)]
+    return "\n".join(["def contract_lanes(J, x, g):", *(lines or ["    pass"])])
+
+
+def index_of(name: str, names: Sequence[str], what: str, kernel: Kernel) -> int:
+    if name not in names:
+        close = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or list(names)
+        raise InputError(f'{kernel.NAME} has no {what} "{name}"; did you mean {", ".join(close)}?')
+    return list(names).index(name)

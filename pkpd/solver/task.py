@@ -1,0 +1,488 @@
+"""One call of the compiled integrator: memory laid out as ``pkpd.ode.layout`` says, subjects spread over threads."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pkpd.core.errors import InputError
+from pkpd.ode import layout
+from pkpd.ode.compile import unit
+from pkpd.ode.control import partners
+from pkpd.ode.status import SUCCESS
+from pkpd.solver.directions import Directions
+from pkpd.solver.kernel import Kernel, cache_folder
+from pkpd.solver.solution import Floats, Integers
+from pkpd.solver.table import Table
+from pkpd.solver.threads import spread, usable_cores
+
+FEWEST_IN_LANES = 2 * layout.LANES
+SMALLEST_CHUNK = 64  # in lanes: enough to keep them filled, and records that stay in the cache
+CHUNKS_PER_THREAD = 8  # enough to even out subjects of different cost, and to report progress
+NONE = np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to integrate; see ``solve``. non_negative : indices of states."""
+
+    rtol: float
+    atol: ArrayLike | None
+    method: str
+    slack: float
+    h_max: float
+    max_steps: int
+    threads: int | None
+    lanes: bool
+    non_negative: Integers
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Roots as the integrator takes them: column and direction (n_roots, 2), level (n_subjects, n_roots), how many crossings are kept."""
+
+    columns: Floats
+    values: Floats
+    most: int
+
+
+@dataclass(frozen=True)
+class Quantities:
+    """Readings as the integrator takes them. edges : (n_segments + 1,), ascending; columns : of outputs, and of states behind these, that are looked at; kinds,
+    places (of which of the columns), parameters, first (segment that counts, of halvings) : (n_quantities,); levels : (n_subjects, n_quantities)."""
+
+    edges: Floats
+    columns: tuple[int, ...]
+    kinds: Integers
+    places: Integers
+    parameters: Floats
+    first: Integers
+    levels: Floats
+
+    @property
+    def at_levels(self) -> bool:
+        """Whether any of them has a level."""
+        return bool(np.any((self.kinds >= layout.SPENT_ABOVE) & (self.kinds != layout.AT_CLOSE)))
+
+    @property
+    def known(self) -> int:
+        """How many numbers the integrator keeps of them."""
+        return sum(layout.slots_of(int(kind)) for kind in self.kinds)
+
+
+@dataclass(frozen=True)
+class Raw:
+    """What comes back. out : (n_subjects, n_times, width), nan for a failed subject; out_dot : (..., m), by directions times their scale; read : (n_subjects,
+    n_segments, n_quantities, 2), value and time; read_dot : (..., m)."""
+
+    out: Floats
+    out_dot: Floats | None
+    status: Integers
+    counts: Integers
+    reached: Floats
+    found: Floats | None
+    methods: tuple[str, str]
+    read: Floats | None = None
+    read_dot: Floats | None = None
+
+
+def integrate(
+    kernel: Kernel,
+    p: Floats,
+    table: Table,
+    times: Floats,
+    options: Options,
+    *,
+    width: int,
+    directions: Directions | None = None,
+    levels: Levels | None = None,
+    quantities: Quantities | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Raw:
+    """Integrate subjects p : (n_subjects, n_params) through the events of a table to ascending times."""
+    n_subjects, n_times = p.shape[0], times.size
+    m = 0 if directions is None else directions.m
+    explicit = partners(options.method, options.rtol)[0] if options.method != layout.LINEAR else ""
+    many = n_subjects >= FEWEST_IN_LANES and explicit not in ("", "vern7")
+    in_lanes = options.lanes and many and not m and levels is None and not len(options.non_negative)
+    task = _Task(kernel, table, times, options, width, directions, levels, quantities, in_lanes)
+    own = table.own
+    parameters = np.concatenate([p, own], axis=1) if own.size else p
+    scales = None
+    if directions is not None:
+        scales = directions.scale
+        if own.size:
+            own_dot = np.zeros((n_subjects, own.shape[1], m)) if table.own_dot is None else table.own_dot
+            scales = np.concatenate([scales, own_dot.reshape(n_subjects, -1)], axis=1)
+        scales = np.ascontiguousarray(scales)
+
+    try:
+        out = np.empty((n_subjects, n_times, width))
+        out_dot = np.empty((n_subjects, n_times, width, m)) if m else None
+    except MemoryError:
+        raise InputError(
+            f"there is not enough memory for {n_subjects:,} subjects at {n_times:,} times: their results take "
+            f"{8e-9 * n_subjects * n_times * width * (1 + m):,.1f} GB; take fewer of either"
+        ) from None
+    counts = np.zeros((n_subjects, layout.N_COUNTS), np.int64)
+    status = np.zeros(n_subjects, np.int64)
+    reached = np.zeros((n_subjects, layout.REACHED))
+    n_roots = 0 if levels is None else len(levels.columns)
+    found = None
+    if levels is not None:
+        found = np.zeros((n_subjects, n_roots, layout.FOUND + levels.most * (1 + m)))
+
+    read = read_dot = None
+    if quantities is not None:
+        read = np.full((n_subjects, quantities.edges.size - 1, len(quantities.kinds), 2), np.nan)
+        read_dot = np.zeros((*read.shape, m)) if m else None
+
+    def run(first: int, end: int) -> None:
+        task.call(
+            parameters, counts, out, out_dot, status, reached, scales, found, read, read_dot, first, end
+        )  # fmt: skip
+
+    workers = min(n_subjects, options.threads or usable_cores())
+    smallest = min(SMALLEST_CHUNK if in_lanes else 1, -(-n_subjects // workers))
+    spread(run, n_subjects, workers, max(smallest, n_subjects // (CHUNKS_PER_THREAD * workers)), progress)
+    if out_dot is not None:
+        out_dot[status != SUCCESS] = np.nan
+    if read is not None:
+        read[status != SUCCESS] = np.nan
+    return Raw(out, out_dot, status, counts, reached, found, task.methods, read, read_dot)
+
+
+_VOID_CALL = ctypes.CFUNCTYPE(None, *([ctypes.c_void_p] * 21), ctypes.c_int64, ctypes.c_int64)
+
+
+def _unit_address(name: str) -> int:
+    return unit.address(name, cache_folder())
+
+
+class Plan:
+    """What solves of one model by one pair of methods share, laid out as ``pkpd.ode.layout`` says: functions, counts and patterns."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        method: str,
+        methods: tuple[str, str],
+        m: int,
+        n_roots: int,
+        lanes: bool,
+        columns: tuple[int, ...] = (),
+        at_levels: bool = False,
+    ) -> None:
+        explicit, stiff = methods
+        free = np.flatnonzero(kernel.STEADY)
+        stages = 0
+        self.address = np.zeros(layout.N_ADDRESSES, np.int64)
+        self.address[: len(kernel.plain_address)] = kernel.plain_address
+        code = layout.AUTO
+        if method == layout.LINEAR:
+            self.address[layout.EXPLICIT] = _unit_address("linear")
+        elif method in layout.STIFF_METHODS:
+            code = layout.STIFF_ONLY
+        else:
+            stages = layout.EXPLICIT_METHODS[explicit]
+            self.address[layout.EXPLICIT] = _unit_address(explicit)
+            if n_roots:
+                self.address[layout.EXPLICIT_ROOTS] = _unit_address(f"{explicit}_roots")
+            if columns:
+                self.address[layout.EXPLICIT_READINGS] = _unit_address(f"{explicit}_readings")
+                if at_levels:
+                    self.address[layout.EXPLICIT_LEVELS] = _unit_address(f"{explicit}_levels")
+                self.address[layout.EXPLICIT_VALUE] = _unit_address(f"{explicit}_value")
+            if m:
+                self.address[layout.EXPLICIT_TANGENT] = _unit_address(f"{explicit}_tangent")
+                self.address[layout.DENSE_TANGENT] = _unit_address(f"{explicit}_dense_tangent")
+        if method in layout.EXPLICIT_METHODS or method == layout.LINEAR:
+            code = layout.EXPLICIT_ONLY
+        else:
+            stages = max(stages, layout.STIFF_METHODS[stiff])
+            self.address[layout.ROSENBROCK] = _unit_address(stiff)
+            if n_roots:
+                self.address[layout.ROSENBROCK_ROOTS] = _unit_address(f"{stiff}_roots")
+            if columns:
+                self.address[layout.ROSENBROCK_READINGS] = _unit_address(f"{stiff}_readings")
+                if at_levels:
+                    self.address[layout.ROSENBROCK_LEVELS] = _unit_address(f"{stiff}_levels")
+                self.address[layout.ROSENBROCK_VALUE] = _unit_address(f"{stiff}_value")
+            if m:
+                self.address[layout.ROSENBROCK_TANGENT] = _unit_address(f"{stiff}_tangent")
+        if n_roots:
+            self.address[layout.OBSERVE] = _unit_address("observe")
+        if columns:
+            self.address[layout.READY] = _unit_address("ready")
+            self.address[layout.HAND_IN] = _unit_address("hand_in")
+        self.needed = kernel.needed(columns) if columns else NONE
+        if columns:
+            self.address[layout.LOOK] = kernel.look(columns)
+            self.address[layout.LOOK_ONE] = kernel.look(columns, how="one")
+            if lanes:
+                self.address[layout.LOOK_WIDE] = kernel.look(columns, how="wide")
+            if m:
+                if self.address[layout.EXPLICIT_READINGS]:
+                    self.address[layout.EXPLICIT_SLOPE] = _unit_address(f"{explicit}_slope")
+                if self.address[layout.ROSENBROCK_READINGS]:
+                    self.address[layout.ROSENBROCK_SLOPE] = _unit_address(f"{stiff}_slope")
+                self.address[layout.ARRIVE] = _unit_address("arrive")
+                self.address[layout.LEAVE] = _unit_address("leave")
+        if free.size:
+            self.address[layout.REST] = _unit_address("rest")
+        if m:
+            self.address[layout.D_RHS : layout.CONTRACT_LANES + 1] = kernel.tangent_address
+            self.address[layout.EMIT_TANGENT] = _unit_address("emit_tangent")
+            self.address[layout.INITIAL_TANGENT] = _unit_address("initial_tangent")
+            self.address[layout.EVENT_TANGENT] = _unit_address("event_tangent")
+        if lanes:
+            self.address[layout.RHS_WIDE : layout.SOLVE_WIDE + 1] = kernel.wide_address
+        self.function = _VOID_CALL(
+            _unit_address(f"lanes_{stiff}{'_read' if columns else ''}" if lanes else "subjects")
+        )
+
+        n_conditions, n_timers = len(kernel.CONDITIONS), kernel.N_TIMERS
+        n_watched = n_conditions - n_timers if m else 0
+        if n_conditions:
+            self.address[layout.CONDITIONS] = kernel.address("conditions")
+        if n_conditions and m:
+            self.address[layout.D_CONDITIONS] = kernel.address("conditions_tangent")
+            self.address[layout.CONDITION_TANGENT] = _unit_address("condition_tangent")
+        if n_watched:
+            self.address[layout.EXPLICIT_WATCH] = _unit_address(f"{explicit}_watch")
+            self.address[layout.ROSENBROCK_WATCH] = _unit_address(f"{stiff}_watch")
+
+        n_prepared = kernel.n_prepared
+        sizes = np.zeros(layout.N_SIZES, np.int64)
+        for slot, value in {
+            layout.N_STATES: kernel.n_states,
+            layout.N_PARAMS: kernel.n_params,
+            layout.N_OUTPUTS: kernel.n_outputs,
+            layout.N_JACOBIAN: len(kernel.J_ROWS),
+            layout.N_LU: kernel.N_LU,
+            layout.N_ROUTES: len(kernel.ROUTES),
+            layout.N_DIRECTIONS: m,
+            layout.N_STEADY: free.size,
+            layout.METHOD: code,
+            layout.WIDE: layout.wide(kernel.n_states),
+            layout.N_STAGES: stages,
+            layout.N_ROOTS: n_roots,
+            layout.N_PREPARED: n_prepared,
+            layout.N_TIMERS: n_timers,
+            layout.N_WATCHED: n_watched,
+            layout.CLOCK: kernel.STATES.index("t") if "t" in kernel.STATES else -1,
+        }.items():
+            sizes[slot] = value
+        patterns = {
+            layout.AT_J: np.column_stack([kernel.J_ROWS, kernel.J_COLS]).ravel(),
+            layout.AT_DIAGONAL: np.flatnonzero(kernel.J_ROWS == kernel.J_COLS),
+            layout.AT_STEADY: free,
+            layout.AT_TARGETS: kernel.ROUTE_TARGETS,
+            layout.AT_SLOTS: np.full(kernel.n_params, -1),
+        }
+        at = layout.N_SIZES
+        for slot, pattern in patterns.items():
+            sizes[slot] = at
+            at += pattern.size
+        sizes[layout.AT_END] = at
+        self.sizes = np.concatenate([sizes, *patterns.values()]).astype(np.int64)
+        self.slots = slice(int(sizes[layout.AT_SLOTS]), at)
+
+        self.n, self.m, self.n_prepared, self.stages = kernel.n_states, m, n_prepared, stages
+        self.n_conditions, self.n_watched, self.n_outputs = n_conditions, n_watched, kernel.n_outputs
+        self.n_jacobian, self.n_lu, self.n_routes = len(kernel.J_ROWS), kernel.N_LU, len(kernel.ROUTES)
+        self.work_size = layout.work_size(
+            self.n, self.n_jacobian, self.n_lu, free.size, self.n_routes, m, stages, n_conditions, n_prepared
+        )
+
+
+plan_of = lru_cache(maxsize=256)(Plan)
+
+
+class _Task:
+    """Everything that all subjects of one call share."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        table: Table,
+        times: Floats,
+        options: Options,
+        width: int,
+        directions: Directions | None,
+        levels: Levels | None,
+        quantities: Quantities | None,
+        lanes: bool,
+    ) -> None:
+        method, rtol = options.method, options.rtol
+        n_roots, most = (0, 1) if levels is None else (len(levels.columns), levels.most)
+        m = 0 if directions is None else directions.m
+        self.methods = (method, method) if method == layout.LINEAR else partners(method, rtol)
+        columns = () if quantities is None else quantities.columns
+        self.plan = plan = plan_of(
+            kernel, method, self.methods, m, n_roots, lanes, columns, quantities is not None and quantities.at_levels
+        )  # fmt: skip
+        self.lanes = lanes
+        self.levels = None if levels is None else levels.values
+        self.n_own = table.own.shape[1]
+        self.n_known, self.n_quantities = 0, 0
+        if quantities is not None:
+            self.n_known, self.n_quantities = quantities.known, len(quantities.kinds)
+        self.n_columns = len(columns)
+        tail = 1 + self.n_known + self.n_quantities if columns else 0
+        self.record_size = layout.record_size(plan.n, plan.n_prepared, self.n_own, len(table.rows), tail)
+        self.sizes = plan.sizes.copy()
+        self.sizes[_SIZES_OF_A_TASK] = width, times.size, len(table.rows), most, self.record_size, self.n_own
+        self.seeds = None
+        if directions is not None:
+            self.sizes[plan.slots] = directions.slots
+            self.seeds = directions.seeds(table)
+        if len(options.non_negative):
+            self.sizes[layout.N_NON_NEGATIVE] = len(options.non_negative)
+            self.sizes = np.concatenate([self.sizes, options.non_negative])
+        self.times = times
+        self.doses = table.rows
+        room = n_roots * (layout.ROOT + layout.FOUND + most * (1 + m)) + kernel.n_outputs
+        room += plan.n_watched * layout.ROOT + 2 * plan.n_conditions
+        self.control = np.zeros(layout.N_CONTROL + (room if n_roots or plan.n_watched else 0))
+        self.heights = None
+        if quantities is not None:
+            self.heights = np.ascontiguousarray(quantities.levels)
+            self.sizes[layout.READINGS] = self.control.size
+            self.control = np.concatenate([self.control, _readings(quantities, plan.needed, width, m)])
+        for i, (column, direction) in enumerate(() if levels is None else levels.columns):
+            at = layout.N_CONTROL + i * layout.ROOT
+            self.control[[at + layout.COLUMN, at + layout.DIRECTION]] = column, direction
+        start = min(table.start, times[0])
+        automatic = float(options.atol is None)
+        self.control[_CONTROL_OF_A_TASK] = (
+            rtol, automatic, options.h_max, options.max_steps, start, options.slack,
+        )  # fmt: skip
+        self.atol = None
+        if options.atol is not None:
+            self.atol = np.zeros(plan.n)
+            try:
+                self.atol[:] = np.asarray(options.atol, dtype=np.float64)
+            except ValueError:
+                raise InputError(
+                    f"atol must be one number or {plan.n}, one for each of {', '.join(kernel.STATES)}"
+                ) from None
+            if not np.all(self.atol >= 0.0):
+                raise InputError("atol must not be negative")
+
+    def call(
+        self,
+        parameters: Floats,
+        counts: Integers,
+        out: Floats,
+        out_dot: Floats | None,
+        status: Integers,
+        reached: Floats,
+        scales: Floats | None,
+        found: Floats | None,
+        read: Floats | None,
+        read_dot: Floats | None,
+        first: int,
+        end: int,
+    ) -> None:
+        """Integrate subjects first..end-1, with storage of their own."""
+        plan = self.plan
+        wide = layout.wide(plan.n)
+        if self.lanes:
+            tangent = layout.room_size(
+                plan.n, plan.n_prepared, plan.n_jacobian, plan.n_lu, end - first, plan.stages,
+                layout.read_vectors(self.n_quantities, self.n_known, self.n_columns, plan.stages) if self.n_columns else 0,
+            )  # fmt: skip
+            events = (end - first) * self.record_size
+        else:
+            events = 2 * len(self.doses) * layout.EVENT
+            tangent = 0
+            if plan.m:
+                tangent = layout.tangent_size(
+                    plan.n,
+                    plan.m,
+                    plan.n_routes,
+                    len(self.doses),
+                    plan.n_jacobian,
+                    plan.n_prepared,
+                    self.n_own,
+                    plan.stages,
+                    plan.n_conditions,
+                    plan.n_outputs if self.levels is not None else 0,
+                )
+        # one piece of memory: control | state | work | tangent | events, each from the start of a cache line
+        lengths = (
+            self.control.size,
+            4 * wide + plan.n_prepared + self.n_own,
+            plan.work_size,
+            tangent,
+            events,
+        )
+        starts = [0]
+        for length in lengths:
+            starts.append(starts[-1] + layout.wide(length))
+        storage = _aligned(starts[-1])
+        storage[: self.control.size] = self.control
+        if self.atol is not None:
+            storage[starts[1] + 2 * wide : starts[1] + 2 * wide + plan.n] = self.atol
+        if self.seeds is not None:
+            storage[starts[3] + tangent - self.seeds.size : starts[3] + tangent] = self.seeds
+        base = storage.ctypes.data
+        control, state, work, tangent, events = (base + 8 * start for start in starts[:-1])
+        plan.function(
+            plan.address.ctypes.data, self.sizes.ctypes.data, control, state, parameters.ctypes.data, self.doses.ctypes.data, self.times.ctypes.data,
+            counts.ctypes.data, out.ctypes.data, work, tangent, _pointer(out_dot), events, status.ctypes.data, reached.ctypes.data, _pointer(scales),
+            _pointer(self.levels), _pointer(found), _pointer(self.heights), _pointer(read), _pointer(read_dot), first, end,
+        )  # fmt: skip
+
+
+_SIZES_OF_A_TASK = [
+    layout.WIDTH, layout.N_TIMES, layout.N_DOSES, layout.MOST, layout.RECORD, layout.N_OWN,
+]  # fmt: skip
+_CONTROL_OF_A_TASK = [
+    layout.RTOL, layout.AUTOMATIC, layout.H_MAX, layout.MAX_STEPS, layout.START, layout.SLACK,
+]  # fmt: skip
+
+
+def _readings(quantities: Quantities, needed: Integers, width: int, m: int) -> Floats:
+    """The readings behind control, as ``pkpd.ode.layout`` has them."""
+    edges, count = quantities.edges, len(quantities.kinds)
+    size = layout.read_size(
+        edges.size - 1, count, quantities.known, len(quantities.columns), needed.size, width, m
+    )
+    area = np.zeros(size)
+    area[[layout.QUANTITIES, layout.N_WANTED, layout.SEGMENTS, layout.WANTED_STATES, layout.ACCUMULATORS]] = (
+        count, len(quantities.columns), edges.size - 1, needed.size, quantities.known,
+    )  # fmt: skip
+    area[layout.TANGENTS_AT_NODES] = float(np.isin(quantities.kinds, (layout.AREA, layout.DECLINE)).any())
+    at = layout.READ_HEADER
+    area[at : at + edges.size] = edges
+    at += edges.size
+    area[at : at + needed.size] = needed
+    at += needed.size
+    table = area[at : at + count * layout.QUANTITY].reshape(count, layout.QUANTITY)
+    table[:, layout.KIND] = quantities.kinds
+    table[:, layout.WANTED_COLUMN] = quantities.places
+    table[:, layout.PARAMETER] = quantities.parameters
+    table[:, layout.TANGENT_COLUMN] = np.array(quantities.columns)[quantities.places]
+    table[:, layout.FROM] = quantities.first
+    known = [layout.slots_of(int(kind)) for kind in quantities.kinds]
+    table[:, layout.OFFSET] = np.cumsum([0, *known[:-1]])
+    return area
+
+
+def _pointer(array: Floats | None) -> int:
+    """Where an array starts; nought for none, which the compiled code then does not look at."""
+    return 0 if array is None else array.ctypes.data
+
+
+def _aligned(size: int) -> Floats:
+    """Noughts that start where a cache line does: a vector is then never on two."""
+    line = 8 * layout.LANES
+    room = np.zeros(size + layout.LANES)
+    return room[-(room.ctypes.data // 8) % (line // 8) :][:size]

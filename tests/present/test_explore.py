@@ -1,0 +1,461 @@
+"""The page of `pkpd explore` in a real browser: sliders, text, charts, table, link and exports say the same, and nothing leaves the machine."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import shlex
+import statistics
+import threading
+
+import browser as browsers
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from pkpd.cli import main
+from pkpd.dosing import Schedule
+from pkpd.present.web import Site
+from pkpd.present.web.evaluation import OUTPUTS
+
+ONE, TWO = "1 MIU sc daily x5 every 28 d x3", "2 MIU sc daily x5 every 28 d x3"
+ANSWERS_WITHIN_MS = 1000  # `python -m benchmarks explore` measures 80 to 100; tests share their cores
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browsers.chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def site():
+    site = Site()
+    thread = threading.Thread(target=site.run)
+    thread.start()
+    yield site
+    site.stop()
+    thread.join(30)
+
+
+class Page:
+    """A tab, with what it asked for and what went wrong in it."""
+
+    def __init__(self, context, url):
+        self.tab = context.new_page()
+        self.problems, self.asked = [], []
+        self.tab.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.tab.on("console", lambda message: message.type == "error" and self.problems.append(message.text))
+        self.tab.on("request", lambda request: self.asked.append(request.url))
+        self.tab.goto(url)
+        self.settled(1)
+
+    def answers(self):
+        return int(self.tab.locator("body").get_attribute("data-answers") or 0)
+
+    def settled(self, least):
+        """Wait until that many answers are drawn, and no request is under way."""
+        self.tab.wait_for_selector("body[data-answers]", state="attached")
+        for _ in range(400):
+            if self.answers() >= least:
+                return
+            self.tab.wait_for_timeout(25)
+        raise AssertionError(f"no answer: {self.tab.locator('#status').inner_text()}")
+
+    def after(self, action):
+        """Do something that asks the server, and wait for what it draws."""
+        before = self.answers()
+        action()
+        self.settled(before + 1)
+
+    def median(self, output, schedule):
+        """The drawn median of an output, as the path's text."""
+        return self.tab.locator(f"figure[data-output={output}] path.median").nth(schedule).get_attribute("d")
+
+    def slider(self, schedule, label):
+        return self.tab.locator(f".card.of-{schedule}").get_by_label(f"{label}, slider")
+
+    def text(self, schedule):
+        return self.tab.locator(f"#schedule-{schedule}")
+
+    def saved(self, button):
+        with self.tab.expect_download() as download:
+            self.tab.get_by_role("button", name=button).click()
+        with open(download.value.path(), "rb") as file:
+            return download.value.suggested_filename, file.read()
+
+
+@pytest.fixture
+def context(chromium):
+    context = chromium.new_context(viewport={"width": 1360, "height": 900}, accept_downloads=True)
+    context.set_default_timeout(10_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context, site):
+    page = Page(context, site.url)
+    yield page
+    assert page.problems == []
+    assert all(url.startswith((site.url, "blob:", "data:")) for url in page.asked)
+
+
+def test_the_page_shows_charts_table_and_published_points(page):
+    assert page.tab.locator("figure svg.chart").count() == len(OUTPUTS) == 6
+    for output in OUTPUTS:
+        figure = page.tab.locator(f"figure[data-output={output}]")
+        assert figure.locator("path.median").count() == figure.locator("path.band").count() == 2
+        assert all(len(page.median(output, k)) > 300 for k in (0, 1))
+        assert figure.locator(".rug path").count() == 2
+    # no two lines have the same colour or the same dashes
+    lines = page.tab.locator("figure[data-output=il2] path.median")
+    for attribute in ("stroke", "stroke-dasharray"):
+        assert lines.nth(0).get_attribute(attribute) != lines.nth(1).get_attribute(attribute)
+    assert page.tab.locator("figure[data-output=treg_pct] .points g").count() > 5
+    assert "unverified" in page.tab.locator("#legend").inner_text()
+    assert "Identified by nothing" in page.tab.locator("figure[data-output=ccl2] .remark").inner_text()
+    for part in ("header", "footer"):
+        assert "not medical advice" in page.tab.locator(part).inner_text()
+        assert page.tab.locator(part).is_visible()
+    assert "the fit saw" in page.tab.locator("#warnings").inner_text()
+    table = page.tab.locator("#endpoints")
+    assert table.locator("thead th").all_inner_texts()[3:] == ["B − A", "P(B better)"]
+    row = table.locator("tbody tr", has_text="Treg mean fold")
+    cells = row.locator("td").all_inner_texts()
+    assert all(re.fullmatch(r"[\d.]+\n[\d.]+ to [\d.]+", cell) for cell in cells[:3])
+    assert re.fullmatch(r"\d+ %\s+same \d+ %, worse \d+ %", cells[3].strip())
+    assert row.get_by_label("More is better").inner_text() == "\u2191"  # what P(B better) counts
+    assert (
+        table.locator("tbody tr", has_text="CD56bright NK mean fold").locator(".arrow").inner_text()
+        == "\u2193"
+    )
+    row.locator("summary").click()
+    assert re.search(
+        r"More is better\. The same is less apart than 0\.1 \(a tenth of baseline.*\)\. Median by the parameters .*: A [\d.]+ to [\d.]+; B",
+        row.inner_text(),
+    )
+    main = table.locator("tbody tr").count()
+    page.tab.get_by_label("Every endpoint").check()
+    assert table.locator("tbody tr").count() > main and row.locator("details").get_attribute("open") == ""
+    page.tab.locator("#published summary").click()
+    unverified = page.tab.locator("#points tr.unverified")
+    assert "unverified" in unverified.first.inner_text() and "IMODALS" in unverified.first.inner_text()
+
+
+def test_a_slider_changes_its_schedule_in_no_time(page):
+    before = [page.median("treg_pct", k) for k in (0, 1)]
+    dose = page.slider("A", "Dose")
+    dose.focus()
+    for _ in range(8):
+        page.after(lambda: page.tab.keyboard.press("ArrowRight"))
+    assert page.text("A").input_value() == "1.8 MIU sc daily x5 every 28 d x3"
+    assert page.median("treg_pct", 0) != before[0]
+    took = page.tab.evaluate("performance.getEntriesByName('answer').slice(1).map(entry => entry.duration)")
+    assert statistics.median(took) < ANSWERS_WITHIN_MS
+
+
+def test_moves_faster_than_answers_end_at_the_last(page):
+    dose = page.slider("B", "Dose")
+    dose.focus()
+    for _ in range(25):
+        page.tab.keyboard.press("ArrowRight")
+    page.tab.locator("#legend").get_by_text("7.5 MIU").wait_for()
+    page.settled(1)
+    assert page.text("B").input_value() == "7.5 MIU sc daily x5 every 28 d x3"
+    assert not page.tab.evaluate("document.body.classList.contains('outdated')")
+
+
+def test_sliders_and_text_stay_in_step(page):
+    page.after(lambda: page.text("A").fill("0.26 MIU/m2 sc every 3 d for 84 d"))
+    card = page.tab.locator(".card.of-A")
+    assert card.get_by_label("Dose", exact=True).input_value() == "0.26"
+    assert card.get_by_label("Unit of the dose").input_value() == "MIU/m2"
+    assert card.get_by_label("Days on", exact=True).input_value() == "1"
+    assert card.get_by_label("Cycle every", exact=True).input_value() == "3"
+    assert card.get_by_label("Cycles", exact=True).input_value() == "28"
+    page.after(lambda: card.get_by_label("Dose", exact=True).fill("0.3"))
+    assert page.text("A").input_value() == "0.3 MIU/m2 sc every 3 d x28"
+    page.after(lambda: page.text("A").fill("1.5 MIU sc daily x5 then weekly x7"))
+    assert "More than the sliders can say" in card.inner_text()
+    page.after(lambda: card.get_by_label("Cycles", exact=True).fill("1"))
+    assert page.text("A").input_value() == "0.3 MIU/m2 sc once"
+    page.after(lambda: card.get_by_label("Unit of the dose").select_option("MIU"))
+    page.after(lambda: card.get_by_label("Days on", exact=True).fill("40"))
+    assert page.text("A").input_value() == "0.3 MIU sc daily x40"
+
+
+def test_what_is_typed_changes_no_other_field_and_is_not_rounded(page):
+    card = page.tab.locator(".card.of-A")
+    every = card.get_by_label("Cycle every", exact=True)
+    every.press("ControlOrMeta+a")
+    every.press("1")  # on the way to 14: five days do not fit into one
+    card.locator("pre.error").get_by_text("cannot be repeated every 1 d").wait_for()
+    page.after(lambda: every.press("4"))
+    assert page.text("A").input_value() == "1 MIU sc daily x5 every 14 d x3"
+    for wrong in ("5.5", "0", "-1"):
+        card.get_by_label("Days on", exact=True).fill(wrong)
+        assert page.text("A").input_value() == f"1 MIU sc daily x{wrong} every 14 d x3"
+        card.locator("pre.error").get_by_text(f"daily x{wrong}").wait_for()
+    page.after(lambda: page.slider("A", "Days on").press("End"))
+    assert (
+        page.text("A").input_value() == "1 MIU sc daily x28 every 28 d x3"
+    )  # a slider takes the other along
+    assert all("422" in problem for problem in page.problems)  # what a browser says of refusals
+    page.problems.clear()
+
+
+def test_what_all_schedules_share(page):
+    before = page.median("il2", 0), page.median("treg_pct", 0), page.tab.locator("#endpoints").inner_text()
+    page.after(lambda: page.tab.get_by_label("Body surface", exact=True).fill("1.4"))
+    assert page.median("il2", 0) != before[0]
+    page.after(lambda: page.tab.get_by_label("Responders").select_option("high"))
+    assert page.median("treg_pct", 0) != before[1]
+    page.after(lambda: page.tab.get_by_label("Subjects", exact=True).fill("60"))
+    assert "60 virtual subjects over 112 days" in page.tab.locator("#status").inner_text()
+    page.after(lambda: page.tab.get_by_label("Horizon", exact=True).fill("70"))
+    assert not page.tab.get_by_label("Horizon 28 days beyond").is_checked()
+    assert "60 virtual subjects over 70 days" in page.tab.locator("#status").inner_text()
+    assert page.tab.locator("#endpoints").inner_text() != before[2]
+    command = page.tab.locator("#command").inner_text()
+    for part in ("--subjects 60", "--responders high", "BSA = 1.4 m^2", '--until "70 d"'):
+        assert part in command
+    page.after(lambda: page.tab.get_by_label("Horizon 28 days beyond").check())
+    assert page.tab.get_by_label("Horizon", exact=True).input_value() == "112"
+    assert "--until" not in page.tab.locator("#command").inner_text()
+    points = page.tab.locator("figure .points g")
+    everything = points.count()
+    page.tab.get_by_label("Published points").select_option("same")
+    assert 0 < points.count() < everything
+    page.tab.get_by_label("Published points").select_option("none")
+    assert points.count() == 0
+    curve = page.median("il2", 0)
+    page.tab.get_by_label("IL-2 on a logarithmic axis").check()
+    assert page.median("il2", 0) != curve
+
+
+def test_schedules_are_added_and_removed(page):
+    page.after(lambda: page.tab.get_by_role("button", name="Add a schedule").click())
+    assert page.text("C").input_value() == TWO
+    page.after(lambda: page.text("C").fill("none"))
+    page.after(lambda: page.tab.get_by_role("button", name="Add a schedule").click())
+    assert page.tab.get_by_role("button", name="Add a schedule").is_disabled()
+    assert page.tab.locator("figure[data-output=nk] path.median").count() == 4
+    assert page.tab.locator("#endpoints thead th").count() == 1 + 4 + 2 * 3
+    page.after(lambda: page.tab.get_by_role("button", name="Remove schedule A").click())
+    assert [page.text(letter).input_value() for letter in "ABC"] == [TWO, "none", "none"]
+    for _ in range(2):
+        page.after(lambda: page.tab.get_by_role("button", name="Remove schedule B").click())
+    assert page.tab.locator("#endpoints thead th").count() == 2
+    assert not page.tab.get_by_role("button", name="Remove schedule A").is_visible()
+
+
+def test_wrong_input_says_what_the_command_line_says_and_keeps_the_charts(page):
+    curve = page.median("treg_pct", 1)
+    with pytest.raises(Exception, match="dayly") as stated:
+        Schedule.parse("2 MIU sc dayly x5")
+    page.text("B").fill("2 MIU sc dayly x5")
+    sentence = page.tab.locator("#schedule-B-error")
+    sentence.wait_for(state="visible")
+    assert sentence.inner_text().splitlines()[0] == str(stated.value).splitlines()[0].replace(
+        "<schedule>:1:10:", "at character 10:"
+    )
+    assert page.text("B").get_attribute("aria-invalid") == "true"
+    assert page.text("B").get_attribute("aria-describedby") == "schedule-B-error"
+    assert page.median("treg_pct", 1) == curve and "Not computed" in page.tab.locator("#status").inner_text()
+    page.problems.clear()  # the browser notes an answer of 422 as an error
+    page.after(lambda: page.text("B").fill(TWO))
+    assert not sentence.is_visible()
+    body = page.tab.get_by_label("Body surface", exact=True)
+    body.fill("9")
+    page.tab.get_by_text("must lie between 0.5 and 3, not 9").wait_for(state="visible")
+    assert body.get_attribute("aria-invalid") == "true"
+    page.problems.clear()
+    page.after(lambda: body.fill("1.85"))
+    page.tab.get_by_label("Horizon", exact=True).fill("50")
+    page.tab.locator("#schedule-A-error").get_by_text("is not before the horizon of 50 days").wait_for()
+    page.problems.clear()
+    page.after(lambda: page.tab.get_by_label("Horizon 28 days beyond").check())
+
+
+def test_values_are_read_by_mouse_touch_and_keyboard(page):
+    chart = page.tab.locator("figure[data-output=treg_pct] svg.chart")
+    readout = page.tab.locator("figure[data-output=treg_pct] .readout")
+    chart.hover(position={"x": 300, "y": 60})
+    assert re.search(r"day \d+\.\d\nA  \d.*\(\d.* to \d.*\)\nB  ", readout.inner_text())
+    page.tab.locator("h1").hover()
+    assert not readout.is_visible()
+    chart.focus()
+    for key in ("Home", "Shift+ArrowRight", "ArrowRight", "ArrowRight"):
+        page.tab.keyboard.press(key)
+    assert readout.inner_text().startswith("day 6.0")  # half days, over 84 of them
+    page.tab.keyboard.press("ArrowRight")
+    page.tab.keyboard.press("ArrowRight")
+    assert "IMODALS, 1 MIU" in readout.inner_text() and "UNVERIFIED" in readout.inner_text()  # on day 7
+    spoken = page.tab.locator("#spoken")
+    spoken.get_by_text("day 7.0").wait_for(state="attached")
+    page.tab.keyboard.press("Escape")
+    assert not readout.is_visible()
+
+
+def test_everything_can_be_reached_and_has_a_name(page):
+    unnamed = page.tab.evaluate(
+        """() => [...document.querySelectorAll("input, select, textarea, button, svg.chart, a")].filter((field) =>
+            !(field.getAttribute("aria-label") || field.textContent.trim() || [...(field.labels ?? [])].some((label) => label.textContent.trim()))
+        ).map((field) => field.outerHTML)"""
+    )
+    assert unnamed == []
+    page.tab.keyboard.press("Tab")
+    assert page.tab.evaluate("document.activeElement.textContent") == "Skip to the results"
+    page.tab.keyboard.press("Enter")
+    assert page.tab.evaluate("document.activeElement.id") == "results"
+    page.tab.wait_for_url("**/#s=*")  # the link still is the state
+    seen = set()
+    for _ in range(80):
+        page.tab.keyboard.press("Tab")
+        seen.add(page.tab.evaluate("document.activeElement.id || document.activeElement.tagName"))
+    assert {
+        "copy-link",
+        "export-png",
+        "schedule-A",
+        "schedule-B",
+        "add",
+        "responders",
+        "auto",
+        "svg",
+        "copy-command",
+    } <= seen
+
+
+def test_exports_hold_what_the_page_shows(page, context, site, tmp_path):
+    name, png = page.saved("Charts as PNG")
+    pixels = plt.imread(io.BytesIO(png))
+    assert name == "pkpd_charts.png" and pixels.shape[0] > 1500 and pixels.shape[1] > 2400
+    for colour in ((0, 0.447, 0.698), (0.835, 0.369, 0)):  # the lines of A and B
+        assert np.sum(np.abs(pixels[..., :3] - colour).max(axis=-1) < 0.02) > 1000
+    name, content = page.saved("Curves as CSV")
+    rows = table(content)
+    assert name == "pkpd_curves.csv" and {row["doses"] for row in rows} == {ONE, TWO}
+    assert {row["output"] for row in rows} == set(OUTPUTS)
+    assert all(float(row["p5"]) <= float(row["median"]) <= float(row["p95"]) for row in rows)
+    name, content = page.saved("Table as CSV")
+    rows = table(content)
+    page.tab.get_by_label("Every endpoint").check()
+    assert len(rows) == 2 * page.tab.locator("#endpoints tbody tr:not(.group)").count()
+    assert rows[0]["difference to A"] == "" and float(rows[1]["median"]) > 0
+    assert b"not medical advice" in content and b"the fit saw" in content
+    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site.url.rstrip("/"))
+    page.tab.get_by_role("button", name="Copy command").click()
+    page.tab.get_by_role("button", name="Command copied").wait_for()
+    copied = page.tab.evaluate("navigator.clipboard.readText()")
+    assert copied == page.tab.locator("#command").inner_text() and copied.startswith("pkpd compare ")
+    page.tab.get_by_role("button", name="Copy link").click()
+    page.tab.get_by_role("button", name="Link copied").wait_for()
+    assert page.tab.evaluate("navigator.clipboard.readText()") == page.tab.url
+    with pytest.raises(SystemExit):  # what was copied, run in a terminal, gives what was saved
+        main([*shlex.split(copied)[1:], "--quiet", "-o", str(tmp_path / "same.csv")])
+    same = table((tmp_path / "same.csv").read_bytes())
+    by_name = {(row["endpoint"], row["unit"], row["schedule"]): row for row in same}
+    for row in rows:
+        other = by_name[row["endpoint"], row["unit"], row["doses"]]
+        for mine, theirs in [
+            ("median", "median"),
+            ("p95", "high"),
+            ("difference to A", "difference"),
+            ("probability better than A", "better"),
+            ("probability the same", "same"),
+            ("probability worse than A", "worse"),
+            ("median by parameters p5", "median_low"),
+        ]:
+            assert (row[mine] or "nan") == other[theirs] or float(row[mine] or "nan") == pytest.approx(
+                float(other[theirs] or "nan"), rel=1e-4, abs=1e-12, nan_ok=True
+            )
+
+
+def table(content):
+    """The rows of a CSV file after its lines that begin with "#"."""
+    lines = content.decode().splitlines(keepends=True)
+    return list(csv.DictReader(line for line in lines if not line.startswith("#")))
+
+
+def test_a_link_restores_everything(page, context, site):
+    page.after(lambda: page.text("B").fill("1.5 MIU sc daily x5 then weekly x7"))
+    page.after(lambda: page.tab.get_by_label("Body surface", exact=True).fill("1.6"))
+    page.after(lambda: page.tab.get_by_label("Responders").select_option("low"))
+    page.after(lambda: page.tab.get_by_label("Horizon", exact=True).fill("70"))
+    page.tab.get_by_label("Every endpoint").check()
+    page.tab.get_by_label("Published points").select_option("same")
+    page.tab.get_by_label("IL-2 on a logarithmic axis").check()
+    page.tab.wait_for_timeout(300)  # the link follows a little later
+    other = Page(context, page.tab.url)
+    for output in ("treg_pct", "il2", "nk"):
+        assert [other.median(output, k) for k in (0, 1)] == [page.median(output, k) for k in (0, 1)]
+    for part in ("#legend", "#endpoints", "#command"):
+        assert other.tab.locator(part).inner_text() == page.tab.locator(part).inner_text()
+    assert other.text("B").input_value() == "1.5 MIU sc daily x5 then weekly x7"
+    assert other.tab.get_by_label("IL-2 on a logarithmic axis").is_checked()
+    assert other.problems == []
+
+
+def test_a_link_of_a_stranger_is_only_text(context, site):
+    page = Page.__new__(Page)
+    page.tab = context.new_page()
+    ran = []
+    page.tab.on("dialog", lambda dialog: (ran.append(dialog.message), dialog.dismiss()))
+    page.tab.goto(f"{site.url}#s=<img src=x onerror=alert(1)>&s=1 MIU sc once&n=1e9&responders=<b>&days=x")
+    page.tab.locator("#schedule-A-error, #failure, .slider .error, #common-error").locator(
+        "visible=true"
+    ).first.wait_for()
+    assert ran == [] and page.tab.locator("img").count() == 0
+
+
+def test_a_phone_shows_it_without_scrolling_sideways(chromium, site):
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    try:
+        page = Page(
+            context,
+            f"{site.url}#s=1+MIU+sc+daily+x5&s={'0.26+MIU/m2+sc+every+3+d+for+84+d'}&s=none&s=2+MIU+sc+once",
+        )
+        assert page.tab.evaluate("document.documentElement.scrollWidth") <= 390
+        wide = page.tab.evaluate(
+            """() => [...document.querySelectorAll("main > *, figure, .card, header, footer, .scroller, .slider, .command")]
+            .filter((part) => part.getBoundingClientRect().right > 390.5).map((part) => part.className || part.tagName)"""
+        )
+        assert wide == []
+        page.tab.locator(".jump").get_by_text("Charts").tap()
+        assert page.tab.evaluate("document.activeElement.id") == "results"
+        chart = page.tab.locator("figure[data-output=treg_pct] svg.chart")
+        chart.scroll_into_view_if_needed()
+        chart.tap(position={"x": 150, "y": 60})
+        assert "day" in page.tab.locator("figure[data-output=treg_pct] .readout").inner_text()
+        assert page.problems == []
+    finally:
+        context.close()
+
+
+def test_many_tabs_at_once(context, site):
+    pages = [
+        Page(context, f"{site.url}#s={dose}+MIU+sc+daily+x5+every+28+d+x3&s={TWO.replace(' ', '+')}&n=60")
+        for dose in (1, 1.2, 1.4, 1.6, 1.8, 2.2)
+    ]
+    for page in pages:
+        page.before = page.answers()
+        slider = page.slider("A", "Cycle every")
+        slider.focus()
+        page.tab.keyboard.press("ArrowLeft")
+    for page, dose in zip(pages, (1, 1.2, 1.4, 1.6, 1.8, 2.2)):
+        page.settled(page.before + 1)
+        assert f"A {dose} MIU sc daily x5 every 27 d x3" in page.tab.locator("#legend").inner_text()
+        assert page.problems == []
+
+
+def test_a_server_that_has_ended_is_said(context):
+    site = Site(subjects=20)
+    thread = threading.Thread(target=site.run)
+    thread.start()
+    page = Page(context, site.url)
+    site.stop()
+    thread.join(30)
+    page.text("A").fill("1 MIU sc once")
+    page.tab.get_by_text("Is pkpd explore still running?").wait_for()

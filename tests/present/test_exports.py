@@ -1,0 +1,101 @@
+"""The public names are exactly those listed, each exists, is documented, and importing the package loads nothing heavy."""
+
+import importlib
+import json
+import os
+import pkgutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import pkpd
+from pkpd.core.moved import ROOMS
+
+HEAVY = (
+    "jinja2",
+    "llvmlite",
+    "matplotlib",
+    "numba",
+    "pandas",
+    "pint",
+    "pyarrow",
+    "pymoo",
+    "scipy",
+    "starlette",
+    "sympy",
+    "uvicorn",
+)
+
+
+def loaded_by(code: str) -> set[str]:
+    """Top-level names in sys.modules of a fresh interpreter after ``code``."""
+    command = f"import sys\ntry:\n    {code}\nexcept SystemExit:\n    pass\nimport json\nprint(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", command],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "COLUMNS": "100"},
+    )
+    return {name.partition(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
+
+
+def test_every_listed_name_exists_and_nothing_else_is_public():
+    assert sorted(pkpd.__all__) == pkpd.__all__ == dir(pkpd)
+    assert set(pkpd.__all__) == {*pkpd._HOME, "__version__"}
+    for name in pkpd.__all__:
+        assert getattr(pkpd, name) is not None
+
+
+@pytest.mark.parametrize("name", sorted(pkpd._HOME))
+def test_names_are_objects_with_a_docstring_and_keep_their_home(name):
+    value = getattr(pkpd, name)
+    assert (value.__doc__ or "").strip(), f"pkpd.{name} has no docstring"
+    assert value is getattr(importlib.import_module(pkpd._HOME[name]), name)
+
+
+@pytest.mark.parametrize("name", sorted(ROOMS))
+def test_an_old_name_says_where_it_is_now(name):
+    assert importlib.import_module(ROOMS[name])
+    with pytest.raises(ModuleNotFoundError, match=rf"pkpd\.{name}.* has moved: it is in {ROOMS[name]} now"):
+        importlib.import_module(f"pkpd.{name}.anything")
+    if not hasattr(pkpd, name):
+        with pytest.raises(AttributeError, match=rf"has moved: it is in {ROOMS[name]} now"):
+            getattr(pkpd, name)
+
+
+def test_no_public_name_is_that_of_a_submodule():
+    """Importing a submodule would put it in the place of the function."""
+    modules = {module.name for module in pkgutil.iter_modules(pkpd.__path__)}
+    assert not modules & set(pkpd.__all__)
+
+
+def test_an_unknown_name_says_what_there_is():
+    with pytest.raises(AttributeError, match="simulate"):
+        _ = pkpd.simulations
+
+
+def test_version_is_that_of_the_distribution():
+    try:
+        assert metadata.version("pkpd") == pkpd.__version__
+    except metadata.PackageNotFoundError:
+        pytest.skip("run from a checkout that is not installed")
+    changelog = Path(__file__).parents[2] / "CHANGELOG.md"
+    assert "## Unreleased" in changelog.read_text() or f"## {pkpd.__version__}" in changelog.read_text()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import pkpd",
+        "from pkpd.cli import main; main(['--help'])",
+        "from pkpd.cli import main; main(['simulate', '--help'])",
+        "from pkpd.cli import main; main(['models'])",
+    ],
+)
+def test_start_up_loads_nothing_heavy(code):
+    assert loaded_by(code) & set(HEAVY) == set()
+    assert "numpy" not in loaded_by(code)
