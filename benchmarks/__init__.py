@@ -1,1 +1,2 @@
-"""Measurements of speed and memory; ``python -m benchmarks`` runs them all. README.md says how to read the output."""
+"""Measurements of speed and memory; ``python -m benchmarks`` runs them all. README.md says how to read the
+output."""

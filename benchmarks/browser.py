@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 HOW = (
-    "install Chromium (Debian, Ubuntu: apt-get install chromium; elsewhere: python -m playwright install chromium, "
+    "install Chromium (Debian, Ubuntu: apt-get install chromium; elsewhere: python -m playwright "
+    "install chromium, "
     "and put its path into PKPD_CHROMIUM) and Playwright (pip install playwright)"
 )
 

@@ -1,4 +1,5 @@
-"""Times that stand a busy machine: everything that is compared runs in turns, and the figure is the median of the ratios of each turn."""
+"""Times that stand a busy machine: everything that is compared runs in turns, and the figure is the median of
+the ratios of each turn."""
 
 from __future__ import annotations
 
@@ -12,7 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 Key = TypeVar("Key", bound=Hashable)
 BATCH_S = 5e-4  # what takes less is called several times in a row
-SHORT_S = 2e-2  # of what takes less, the fastest of a few batches counts in a turn: other work on the machine may fall into one, not into all
+# Of what takes less, the fastest of a few batches counts in a turn: other work on the machine may fall into
+# one, not into all
+SHORT_S = 2e-2
 BATCHES = 5
 LONG_S = 0.1  # what takes longer runs in every third turn, and its time stands for the two after it
 
@@ -52,10 +55,11 @@ def once(
 def turns(
     calls: Mapping[Key, Callable[[], object]], rounds: int, timer: Callable[[], float] = time.process_time
 ) -> dict[Key, NDArray[np.float64]]:
-    """{key: (rounds,) seconds of one call}; the calls take turns, in another order in every round. All have been called before.
+    """{key: (rounds,) seconds of one call}; the calls take turns, in another order in every round. All have
+    been called before.
 
-    Seconds are those that the process spends on a processor, which on an idle machine and one thread are those of the clock; ``timer`` may be
-    ``time.perf_counter`` for what runs on several.
+    Seconds are those that the process spends on a processor, which on an idle machine and one thread are
+    those of the clock; ``timer`` may be ``time.perf_counter`` for what runs on several.
     """
     keys = list(calls)
     guesses = {key: max(once(calls[key]), 1e-7) for key in keys}
@@ -76,7 +80,8 @@ def turns(
 
 
 def yardstick() -> float:
-    """Seconds of a fixed piece of compiled arithmetic, the fastest of some: the unit in which times of two runs can be compared."""
+    """Seconds of a fixed piece of compiled arithmetic, the fastest of some: the unit in which times of two
+    runs can be compared."""
     from numba import njit
 
     @njit(error_model="numpy")

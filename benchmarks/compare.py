@@ -17,7 +17,8 @@ SIGMAS = 2.0
 
 @dataclass(frozen=True)
 class Change:
-    """factor : how many times worse (above 1) or better (below 1); noise : relative, of both runs together."""
+    """factor : how many times worse (above 1) or better (below 1); noise : relative, of both runs
+    together."""
 
     name: str
     old: float
@@ -32,7 +33,10 @@ class Change:
         return "worse" if self.factor > limit else "better" if self.factor < 1.0 / limit else "same"
 
     def __str__(self) -> str:
-        return f"{self.verdict:7s} {self.name:64s} {self.old:.4g} -> {self.new:.4g}  {self.factor:.2f} x, noise {100 * self.noise:.0f} %"
+        return (
+            f"{self.verdict:7s} {self.name:64s} {self.old:.4g} -> {self.new:.4g}  "
+            f"{self.factor:.2f} x, noise {100 * self.noise:.0f} %"
+        )
 
 
 def _sigma(figure: Figure) -> float:

@@ -58,11 +58,16 @@ def work_precision(found: Mapping[str, Any], path: Path) -> None:
         count = seen[library] = seen.get(library, -1) + 1
         mine = library == "pkpd"
         axes.plot(
-            errors[kept], 1e3 * times[kept], label=name, marker=MARKERS[count % len(MARKERS)],
-            markersize=6 if mine else 4.5, color=OURS[count % len(OURS)] if mine else THEIRS.get(library, "0.6"),
-            linewidth=2.6 if mine else 1.1, linestyle="-" if mine else ("-", "--", ":", "-.", (0, (1, 1)))[count % 5],
+            errors[kept],
+            1e3 * times[kept],
+            label=name,
+            marker=MARKERS[count % len(MARKERS)],
+            markersize=6 if mine else 4.5,
+            color=OURS[count % len(OURS)] if mine else THEIRS.get(library, "0.6"),
+            linewidth=2.6 if mine else 1.1,
+            linestyle="-" if mine else ("-", "--", ":", "-.", (0, (1, 1)))[count % 5],
             zorder=3 if mine else 2,
-        )  # fmt: skip
+        )
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlim(1e-1, 1e-12)
@@ -74,7 +79,8 @@ def work_precision(found: Mapping[str, Any], path: Path) -> None:
 
 
 def ratios(results: Mapping[str, Any], target: float, path: Path) -> None:
-    """How many times as long as our best method each solver takes at one error; a row a solver, a column a problem."""
+    """How many times as long as our best method each solver takes at one error; a row a solver, a column a
+    problem."""
     rows = {
         (row["solver"], problem): row["to_best"]["median"]
         for problem, found in results.items()

@@ -1,8 +1,10 @@
-"""A whole solve over the sum of the model's own evaluations: what the integrator adds to what it cannot avoid.
+"""A whole solve over the sum of the model's own evaluations: what the integrator adds to what it cannot
+avoid.
 
-The sum is what the solve's own counts of right-hand sides, Jacobians, factorisations, triangular solves (one to a right-hand side where there are
-factorisations) and outputs cost in the same process, each function called in a compiled loop in which a call waits for the one before, as stages do.
-Both are measured in turns, so that the ratio holds on a busy machine: ``tests/test_benchmarks.py`` guards it in CI.
+The sum is what the solve's own counts of right-hand sides, Jacobians, factorisations, triangular solves (one
+to a right-hand side where there are factorisations) and outputs cost in the same process, each function
+called in a compiled loop in which a call waits for the one before, as stages do. Both are measured in turns,
+so that the ratio holds on a busy machine: ``tests/test_benchmarks.py`` guards it in CI.
 """
 
 from __future__ import annotations
@@ -105,7 +107,8 @@ def ratio(problem: Problem, method: str, rounds: int) -> tuple[clock.Spread, dic
 
 
 def run(quick: bool = False) -> dict[str, Any]:
-    """Measure, print and return ``{call_us, problem: {method: {ratio, nanoseconds}}}``; auto is one of the others."""
+    """Measure, print and return ``{call_us, problem: {method: {ratio, nanoseconds}}}``; auto is one of the
+    others."""
     door = PROBLEMS["lotka_volterra"]
     empty = partial(solve, door.kernel, door.p, door.events, door.times[:1], method="tsit5", threads=1)
     call_us = clock.spread(clock.turns({"call": empty}, 21)["call"] * 1e6)

@@ -21,14 +21,17 @@ def text(result: dict[str, Any]) -> str:
     """The file's text."""
     return "\n".join(
         [
-            f"# What the fit of this folder gave, and tests/inference/test_expected.py holds. Written from result.json of `pkpd fit {result['name']}`",
+            "# What the fit of this folder gave, and tests/inference/test_expected.py holds. "
+            f"Written from result.json of `pkpd fit {result['name']}`",
             "# by benchmarks/expected.py.",
             "",
             "[optimum]",
-            f"ofv = {result['ofv']:.3f}        # data rows; with priors {result['ofv'] + result['ofv_prior']:.3f}",
+            f"ofv = {result['ofv']:.3f}        # data rows; with priors "
+            f"{result['ofv'] + result['ofv_prior']:.3f}",
             f"slack = {SLACK}           # OFV that a further Gauss-Newton step may still promise",
             "",
-            "[estimates]           # x and its posterior SD on the scale of the search (log, logit or natural)",
+            "[estimates]           # x and its posterior SD on the scale of the search (log, logit "
+            "or natural)",
             *(
                 f'"{item["name"]}" = {{ x = {item["x"]:.6g}, sd = {item["x_sd"]:.4g} }}'
                 for item in result["estimates"]

@@ -1,7 +1,9 @@
-"""`pkpd explore` in a browser: from the event of a moved slider to the frame that shows charts and table of its answer.
+"""`pkpd explore` in a browser: from the event of a moved slider to the frame that shows charts and table of
+its answer.
 
-The server runs in a process of its own, as for people. Every change is to a value that was not asked for before, so that its schedule is computed
-and not remembered; the page marks the time of the input event, of the request, of the answer, and of the first task after the frame in which all was drawn.
+The server runs in a process of its own, as for people. Every change is to a value that was not asked for
+before, so that its schedule is computed and not remembered; the page marks the time of the input event, of
+the request, of the answer, and of the first task after the frame in which all was drawn.
 """
 
 from __future__ import annotations
@@ -71,7 +73,8 @@ def _measured(page: Any, slider: str, moves: int) -> list[dict[str, float]]:
 
 
 def run(quick: bool = False) -> dict[str, Any]:
-    """Measure, print and return ``{case: {median_ms, worst_ms, ...}}``; without a browser, say so and return nothing."""
+    """Measure, print and return ``{case: {median_ms, worst_ms, ...}}``; without a browser, say so and return
+    nothing."""
     if reason := browser.missing():
         print(reason)
         return {}
@@ -97,8 +100,10 @@ def run(quick: bool = False) -> dict[str, Any]:
             }
             row = results[case]
             print(
-                f"{case:24s} {row['changes']} changes: median {row['median_ms']:.0f} ms, worst {row['worst_ms']:.0f} ms"
-                f"  (computing {row['server_ms']:.0f}, until the answer {row['waiting_for_the_answer_ms']:.0f}, "
+                f"{case:24s} {row['changes']} changes: median {row['median_ms']:.0f} ms, worst "
+                f"{row['worst_ms']:.0f} ms"
+                f"  (computing {row['server_ms']:.0f}, until the answer "
+                f"{row['waiting_for_the_answer_ms']:.0f}, "
                 f"drawing {row['drawing_ms']:.0f})  limit {LIMIT_MS} ms  load {load:.1f}",
                 flush=True,
             )

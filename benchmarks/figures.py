@@ -1,4 +1,5 @@
-"""What a run has measured as a flat list of figures, each with its noise, and how far they are from where they must land."""
+"""What a run has measured as a flat list of figures, each with its noise, and how far they are from where
+they must land."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Figure:
-    """low, high : quartiles; better : "lower" or "higher"; seconds : a time, to be compared in units of the run's yardstick."""
+    """low, high : quartiles; better : "lower" or "higher"; seconds : a time, to be compared in units of the
+    run's yardstick."""
 
     name: str
     value: float
@@ -92,12 +94,14 @@ def _explore(results: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:
         yield _figure(f"explore, {case}, ms", spread, "lower", True)
 
 
-# --- where it must land ------------------------------------------------------------------------------------------------
+# --- where it must land
+# ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Landing:
-    """A promise and what was found; wanted : at least for "higher", at most for "lower"; found : None where the run has no such figure."""
+    """A promise and what was found; wanted : at least for "higher", at most for "lower"; found : None where
+    the run has no such figure."""
 
     what: str
     wanted: float
@@ -153,9 +157,11 @@ def landings(results: Mapping[str, Any]) -> list[Landing]:
     for problem, solver, wanted in PEER_RATIOS:
         for error in ERRORS:
             add(
-                f"{problem} at error {error:.0e}: {solver} over ours", wanted, "higher",
+                f"{problem} at error {error:.0e}: {solver} over ours",
+                wanted,
+                "higher",
                 f"{problem} at error {error:.0e}: {solver} over our best",
-            )  # fmt: skip
+            )
     found += _diffrax(results) + _same_rtol(results)
     note = results.get("population", {}).get("lanes", {}).get("status", "")
     add("populations through lanes over the scalar path, one core", 2.5, "higher", "lanes over none", note)
@@ -167,9 +173,11 @@ def landings(results: Mapping[str, Any]) -> list[Landing]:
         add(f"15 sensitivities over none, {method}", 4.0, "lower", f"15 sensitivities over none, {method}")
     for method in results.get("evaluations", {}).get("il2_treg", {"rodas5p": None}):
         add(
-            f"il2_treg, {method}: whole solve over its evaluations", 1.5, "lower",
+            f"il2_treg, {method}: whole solve over its evaluations",
+            1.5,
+            "lower",
             f"il2_treg, {method}: whole over evaluations",
-        )  # fmt: skip
+        )
     for case, row in results.get("explore", {"dose, two schedules": None}).items():
         worst = f"worst of {row['changes']}: {row['worst_ms']:.0f} ms, load {row['load']:.1f}" if row else ""
         add(f"explore, {case}, ms", 200.0, "lower", f"explore, {case}, ms", worst)
@@ -180,15 +188,19 @@ def _diffrax(results: Mapping[str, Any]) -> list[Landing]:
     peers = results.get("population", {}).get("peers", {})
     found = []
     for cores in ("one_core", "all_cores"):
-        ratios = [row["at"][f"{ERRORS[0]:.0e}"][f"to_ours_{cores}"] for name, row in peers.items()
-                  if name.startswith("diffrax") and f"{ERRORS[0]:.0e}" in row["at"]]  # fmt: skip
+        ratios = [
+            row["at"][f"{ERRORS[0]:.0e}"][f"to_ours_{cores}"]
+            for name, row in peers.items()
+            if name.startswith("diffrax") and f"{ERRORS[0]:.0e}" in row["at"]
+        ]
         words = f"256 subjects at error {ERRORS[0]:.0e}: diffrax over ours on {cores.replace('_', ' ')}"
         found.append(Landing(words, 20.0, "higher", min(ratios) if ratios else None))
     return found
 
 
 def _same_rtol(results: Mapping[str, Any]) -> list[Landing]:
-    """Microseconds at rtol 1e-6, the limit scaled by what numbalsoda takes in the same run at the same rtol."""
+    """Microseconds at rtol 1e-6, the limit scaled by what numbalsoda takes in the same run at the same
+    rtol."""
     found = []
     for problem, claimed, asked in NUMBALSODA_CLAIMS:
         same = results.get("precision", {}).get(problem, {}).get("same_rtol", {})
@@ -199,6 +211,9 @@ def _same_rtol(results: Mapping[str, Any]) -> list[Landing]:
             continue
         us = {key: 1e6 * value for key, value in mine["seconds"].items()}
         limit = asked * 1e6 * peer["seconds"]["median"] / claimed
-        note = f"numbalsoda {1e6 * peer['seconds']['median']:.0f} us with error {peer['error']:.0e}, ours {mine['error']:.0e}"
+        note = (
+            f"numbalsoda {1e6 * peer['seconds']['median']:.0f} us with error {peer['error']:.0e}, "
+            f"ours {mine['error']:.0e}"
+        )
         found.append(Landing(words, limit, "lower", us["median"], us["low"], us["high"], note))
     return found

@@ -32,7 +32,8 @@ def run() -> dict[str, float]:
         seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6)
     print(
-        f"pkpd fit low_dose_il2: {seconds:.1f} s (limit {LIMITS['seconds']:.0f} s), peak memory {peak:.2f} GB (limit {LIMITS['peak_gb']} GB)"
+        f"pkpd fit low_dose_il2: {seconds:.1f} s (limit {LIMITS['seconds']:.0f} s), peak memory "
+        f"{peak:.2f} GB (limit {LIMITS['peak_gb']} GB)"
     )
     return {
         "seconds": seconds,

@@ -1,4 +1,5 @@
-"""What derivatives cost: ``il2_treg`` with sensitivities by 15 parameters against the same solve without, in turns."""
+"""What derivatives cost: ``il2_treg`` with sensitivities by 15 parameters against the same solve without, in
+turns."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ DIRECTIONS = 15
 
 
 def run(quick: bool = False) -> dict[str, Any]:
-    """Measure, print and return ``{method: {plain, usual, tight}}``; tight: as accurate as the states, with no slack."""
+    """Measure, print and return ``{method: {plain, usual, tight}}``; tight: as accurate as the states, with
+    no slack."""
     problem = PROBLEMS["il2_treg"]
     calls: dict[tuple[str, str], Callable[[], object]] = {}
     for method in METHODS:

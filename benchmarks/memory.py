@@ -1,4 +1,5 @@
-"""Peak memory of whole processes: ours with one subject and with many, and each peer with one solve, over that of ``import numpy``."""
+"""Peak memory of whole processes: ours with one subject and with many, and each peer with one solve, over
+that of ``import numpy``."""
 
 from __future__ import annotations
 
@@ -9,12 +10,15 @@ from benchmarks.peers import PEERS, installed
 
 NUMPY = "import numpy"
 OURS = (
-    "import numpy; from pkpd.simulate import population; from pkpd.solve import solve; from benchmarks.problems import PROBLEMS; p = PROBLEMS['il2_treg'];"
+    "import numpy; from pkpd.simulation.profile import population; from pkpd.solver import solve; from "
+    "benchmarks.problems import PROBLEMS; p = PROBLEMS['il2_treg'];"
     "solve(p.kernel, population(p.kernel, {subjects}), p.events, p.times)"
 )
 PEER = (
-    "from benchmarks.precision import reference; from benchmarks.peers import Task, solvers; from benchmarks.problems import PROBLEMS;"
-    "p = PROBLEMS['il2_treg']; make = next(iter(solvers(Task(p), ({library!r},)).values())); make()(1e-4, 1e-4 * reference(p).size)"
+    "from benchmarks.precision import reference; from benchmarks.peers import Task, solvers; from "
+    "benchmarks.problems import PROBLEMS;"
+    "p = PROBLEMS['il2_treg']; make = next(iter(solvers(Task(p), ({library!r},)).values())); "
+    "make()(1e-4, 1e-4 * reference(p).size)"
 )
 
 
@@ -25,11 +29,12 @@ try:
     print(int(line.split()[1]) / 1e3)
 except OSError:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3))
-"""  # the kernel's count of the process itself: getrusage on Linux also counts what its parent had when it forked
+"""
 
 
 def apart(code: str) -> list[float]:
-    """What some Python prints, numbers, in a process of its own, and after them its largest resident memory, MB; nothing where it fails."""
+    """What some Python prints, numbers, in a process of its own, and after them its largest resident memory,
+    MB; nothing where it fails."""
     done = subprocess.run([sys.executable, "-c", code + PEAK], capture_output=True, text=True, check=False)
     return [float(word) for word in done.stdout.split()] if done.returncode == 0 else []
 

@@ -3,9 +3,10 @@
     python -m benchmarks.mutate                                 every module of TESTS, a sample of each
     python -m benchmarks.mutate pkpd/ode/roots.py --count 30 --seed 2
 
-A fault is one comparison, operator, number or condition changed. The tests of TESTS run over a copy of the checkout.
-A fault that they pass is printed as a survivor: either a test is missing, or the change makes no difference that
-anybody could see (``benchmarks/README.md`` says which). A run that takes five times as long as without a fault counts as noticed.
+A fault is one comparison, operator, number or condition changed. The tests of TESTS run over a copy of the
+checkout. A fault that they pass is printed as a survivor: either a test is missing, or the change makes no
+difference that anybody could see (``benchmarks/README.md`` says which). A run that takes five times as long
+as without a fault counts as noticed.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# The core: what computes a number that people read, and the tests that are to notice. The first tests are those that notice most.
+# The core: what computes a number that people read, and the tests that are to notice. The first tests are
+# those that notice most.
 TESTS: dict[str, str] = {
     "pkpd/ode/march.py": "integrate lanes sensitivities conditions roots",
     "pkpd/ode/integrate.py": "integrate events steady conditions sensitivities lanes",
@@ -59,11 +61,21 @@ TESTS: dict[str, str] = {
 }
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
-    ast.Lt: ast.GtE, ast.GtE: ast.Lt, ast.Gt: ast.LtE, ast.LtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
-}  # fmt: skip
+    ast.Lt: ast.GtE,
+    ast.GtE: ast.Lt,
+    ast.Gt: ast.LtE,
+    ast.LtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+}
 OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
-    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
-}  # fmt: skip
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.BitAnd: ast.BitOr,
+    ast.BitOr: ast.BitAnd,
+}
 
 
 def faults(node: ast.AST) -> Iterator[ast.AST]:
@@ -96,7 +108,8 @@ def _words(node: ast.BinOp) -> bool:
 
 
 def places(tree: ast.Module) -> list[tuple[ast.AST, str, int | None]]:
-    """Where faults can be: the parent, its field, and the place in a list; neither in annotations nor in messages."""
+    """Where faults can be: the parent, its field, and the place in a list; neither in annotations nor in
+    messages."""
     found: list[tuple[ast.AST, str, int | None]] = []
 
     def walk(node: ast.AST) -> None:

@@ -1,6 +1,8 @@
-"""``il2_treg`` over populations: subject-solves per core-second, one thread against many, lanes, and the peers that take many subjects at once.
+"""``il2_treg`` over populations: subject-solves per core-second, one thread against many, lanes, and the
+peers that take many subjects at once.
 
-Subjects differ in all parameters that the model says vary, the lag of absorption among them, so that each has dose times of its own.
+Subjects differ in all parameters that the model says vary, the lag of absorption among them, so that each has
+dose times of its own.
 """
 
 from __future__ import annotations
@@ -68,7 +70,8 @@ times = np.sort(np.concatenate([24 * days, 24 * days + 4]))
 def run(subjects):
     people = virtual_subjects("low_dose_il2", subjects, seed=1)
     k = people.kernel
-    doses = Schedule.parse("2 MIU sc daily x5 every 28 d x20").events(k.TIME_UNIT, k.ROUTES, k.DOSE_UNITS, k.SIZES)
+    schedule = Schedule.parse("2 MIU sc daily x5 every 28 d x20")
+    doses = schedule.events(k.TIME_UNIT, k.ROUTES, k.DOSE_UNITS, k.SIZES)
     return bands(people, doses, times, outputs)
 run(64)
 start = perf_counter()
@@ -78,7 +81,8 @@ print(perf_counter() - start)
 
 
 def months(sizes: tuple[int, ...]) -> dict[str, Any]:
-    """{subjects: {seconds, peak_mb}} of quantile bands of seven outputs at 1,122 times over 18 months, drawn from the fit, each in a process of its own, on all cores."""
+    """{subjects: {seconds, peak_mb}} of quantile bands of seven outputs at 1,122 times over 18 months, drawn
+    from the fit, each in a process of its own, on all cores."""
     results = {}
     for subjects in sizes:
         measured = memory.apart(MONTHS.replace("{subjects}", str(subjects)))
@@ -86,7 +90,8 @@ def months(sizes: tuple[int, ...]) -> dict[str, Any]:
             raise RuntimeError("bands over 18 months failed")
         results[str(subjects)] = {"seconds": measured[0], "peak_mb": measured[1]}
         print(
-            f"{subjects:7d} subjects over 18 months, {CORES} threads: bands in {measured[0]:.1f} s, at most {measured[1]:.0f} MB",
+            f"{subjects:7d} subjects over 18 months, {CORES} threads: bands in {measured[0]:.1f} s, "
+            f"at most {measured[1]:.0f} MB",
             flush=True,
         )
     return results
@@ -171,8 +176,15 @@ def ours(problem: Problem, p: Floats, method: str, threads: int) -> Callable[[fl
     def solve_all(rtol: float, atol: Floats) -> Floats:
         del atol
         found = solve(
-            problem.kernel, p, problem.events, problem.times, rtol=rtol, method=method, threads=threads, keep_states=True
-        )  # fmt: skip
+            problem.kernel,
+            p,
+            problem.events,
+            problem.times,
+            rtol=rtol,
+            method=method,
+            threads=threads,
+            keep_states=True,
+        )
         assert found.check().states is not None
         return found.states
 
@@ -180,7 +192,8 @@ def ours(problem: Problem, p: Floats, method: str, threads: int) -> Callable[[fl
 
 
 def against_peers(problem: Problem, subjects: int, quick: bool) -> dict[str, Any]:
-    """Seconds of every contestant at equal achieved error (largest over subjects, states, times), and ratios to ours on all cores and on one."""
+    """Seconds of every contestant at equal achieved error (largest over subjects, states, times), and ratios
+    to ours on all cores and on one."""
     p = population(problem.kernel, subjects, seed=1)
     exact = ours(problem, p, "rodas5p", CORES)(1e-12, np.empty(0))
     on_the_way = replace(problem, times=np.linspace(0.0, problem.times[-1], WAY))
@@ -201,8 +214,10 @@ def against_peers(problem: Problem, subjects: int, quick: bool) -> dict[str, Any
     }
     if not versions["numbalsoda"].startswith("not"):
         contestants[f"numbalsoda LSODA, {CORES} threads"] = (
-            partial(by_numbalsoda, tasks, "LSODA"), (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9), (1.0,),
-        )  # fmt: skip
+            partial(by_numbalsoda, tasks, "LSODA"),
+            (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9),
+            (1.0,),
+        )
     if (
         not versions["diffrax"].startswith("not") and not quick
     ):  # Kvaerno3: its fastest on one subject, at every error

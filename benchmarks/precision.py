@@ -1,10 +1,12 @@
-"""Work and precision: for every solver the time it takes to be as exact as another, over a ladder of tolerances.
+"""Work and precision: for every solver the time it takes to be as exact as another, over a ladder of
+tolerances.
 
 Error: largest over states and output times, relative to the largest value that the state has
-on the way (a depot is full between outputs and empty at them), against a reference at least ten times tighter than the tightest
-rung; a second, independent solver says how far the reference can be trusted. Every solver runs at each rtol with ``atol = rtol * size`` and with a
-thousandth of that, ours also with its own default; what counts is the lower envelope of time over error. Times come from turns (``clock.py``), and a
-ratio at equal error is the median of the ratios of single turns.
+on the way (a depot is full between outputs and empty at them), against a reference at least ten times tighter
+than the tightest rung; a second, independent solver says how far the reference can be trusted. Every solver
+runs at each rtol with ``atol = rtol * size`` and with a thousandth of that, ours also with its own default;
+what counts is the lower envelope of time over error. Times come from turns (``clock.py``), and a ratio at
+equal error is the median of the ratios of single turns.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ MAX_STEPS = 2_000_000
 WAY = 4001  # points between the outputs, for a state's largest value
 
 
-# --- curves ------------------------------------------------------------------------------------------------------------
+# --- curves ---------------------------------------------------------------------------------------
 
 
 def envelope(errors: ArrayLike, seconds: ArrayLike) -> NDArray[np.int64]:
@@ -49,7 +51,8 @@ def envelope(errors: ArrayLike, seconds: ArrayLike) -> NDArray[np.int64]:
 
 
 def seconds_at(errors: ArrayLike, seconds: ArrayLike, target: float) -> float:
-    """Time to reach an error, between the points of a curve straight in logarithms; nan where no point is as exact.
+    """Time to reach an error, between the points of a curve straight in logarithms; nan where no point is as
+    exact.
 
     Where even the coarsest point is more exact than asked, its time.
     """
@@ -65,7 +68,8 @@ def seconds_at(errors: ArrayLike, seconds: ArrayLike, target: float) -> float:
 
 @dataclass
 class Curve:
-    """One solver on one problem: points (rtol, factor or None, error), and their seconds in every turn, (points, rounds)."""
+    """One solver on one problem: points (rtol, factor or None, error), and their seconds in every turn,
+    (points, rounds)."""
 
     points: list[tuple[float, float | None]]
     errors: Floats
@@ -86,7 +90,7 @@ class Curve:
         return {"points": rows, "first_s": self.first, "failure": self.failure}
 
 
-# --- solvers -----------------------------------------------------------------------------------------------------------
+# --- solvers --------------------------------------------------------------------------------------
 
 
 def own(problem: Problem, method: str) -> Solver:
@@ -95,9 +99,17 @@ def own(problem: Problem, method: str) -> Solver:
     def run(rtol: float, atol: Floats) -> Floats:
         given = None if np.isnan(atol).any() else atol
         found = solve(
-            problem.kernel, problem.p, problem.events, problem.times, rtol=rtol, atol=given, method=method,
-            keep_states=True, max_steps=MAX_STEPS, threads=1,
-        )  # fmt: skip
+            problem.kernel,
+            problem.p,
+            problem.events,
+            problem.times,
+            rtol=rtol,
+            atol=given,
+            method=method,
+            keep_states=True,
+            max_steps=MAX_STEPS,
+            threads=1,
+        )
         states = found.check().states
         assert states is not None
         return states[0]
@@ -107,7 +119,8 @@ def own(problem: Problem, method: str) -> Solver:
 
 @dataclass(frozen=True)
 class Exact:
-    """states : (n_times, n_states); size : (n_states,), largest value of each on the way, 1 where it is always 0."""
+    """states : (n_times, n_states); size : (n_states,), largest value of each on the way, 1 where it is
+    always 0."""
 
     states: Floats
     size: Floats
@@ -130,7 +143,8 @@ def relative(states: Floats, exact: Exact) -> float:
 
 
 def cross_check(problem: Problem, exact: Exact) -> float:
-    """How far an independent solver is from the reference: Radau from output to output, or DOP853 where the problem is not stiff."""
+    """How far an independent solver is from the reference: Radau from output to output, or DOP853 where the
+    problem is not stiff."""
     from scipy.integrate import solve_ivp
 
     task = Task(problem)
@@ -142,8 +156,14 @@ def cross_check(problem: Problem, exact: Exact) -> float:
         rows = [y]
         for start, end in pairwise(grid):  # an interpolant is less exact than the ends of steps
             found = solve_ivp(
-                f.rhs, (start, end), rows[-1], method, rtol=tolerance, atol=tolerance * 1e-3 * exact.size, **options
-            )  # fmt: skip
+                f.rhs,
+                (start, end),
+                rows[-1],
+                method,
+                rtol=tolerance,
+                atol=tolerance * 1e-3 * exact.size,
+                **options,
+            )
             if not found.success:
                 raise ArithmeticError(found.message)
             rows.append(found.y[:, -1])
@@ -158,7 +178,8 @@ def cross_check(problem: Problem, exact: Exact) -> float:
 def ladder(
     run: Solver, exact: Exact, rtols: Iterable[float], factors: Iterable[float | None], patience_s: float
 ) -> tuple[list[tuple[float, float | None]], list[float], list[float], str]:
-    """Points, errors and first times of a solver, from loose to tight until it takes longer than the patience; and what failed."""
+    """Points, errors and first times of a solver, from loose to tight until it takes longer than the
+    patience; and what failed."""
     points, errors, seconds, failure = [], [], [], ""
     for factor in factors:
         for rtol in rtols:
@@ -190,7 +211,7 @@ def _tried(make: Callable[[], Solver]) -> None:
         make()(1e-3, np.full(1, np.nan))
 
 
-# --- the benchmark -----------------------------------------------------------------------------------------------------
+# --- the benchmark --------------------------------------------------------------------------------
 
 
 def measure(
@@ -244,7 +265,8 @@ def measure(
 
 
 def ratios(curves: Mapping[str, Curve], targets: Iterable[float] = TARGETS) -> list[dict[str, Any]]:
-    """A row per target and solver: seconds, and ratio to our best and to our default method in the same turns."""
+    """A row per target and solver: seconds, and ratio to our best and to our default method in the same
+    turns."""
     rows = []
     for target in targets:
         at = {name: curve.at(target) for name, curve in curves.items() if curve.points}
@@ -268,7 +290,8 @@ def ratios(curves: Mapping[str, Curve], targets: Iterable[float] = TARGETS) -> l
 
 
 def same_rtol(curves: Mapping[str, Curve], rtol: float = 1e-6) -> dict[str, Any]:
-    """{solver: seconds and error} at one rtol, with our default atol, and the peers' atol at rtol times the state's size."""
+    """{solver: seconds and error} at one rtol, with our default atol, and the peers' atol at rtol times the
+    state's size."""
     found: dict[str, Any] = {}
     for name, curve in curves.items():
         factor = None if name.startswith(OWN) else FACTORS[0]
@@ -286,9 +309,12 @@ def run(quick: bool = False, names: Iterable[str] = ()) -> dict[str, Any]:
     results = {}
     for problem in chosen:
         curves, check = measure(
-            problem, rtols, 5 if quick else 9, 0.2 if quick else 1.0,
+            problem,
+            rtols,
+            5 if quick else 9,
+            0.2 if quick else 1.0,
             ("SciPy", "scikit-sundae", "numbalsoda") if quick else None,
-        )  # fmt: skip
+        )
         rows = ratios(curves)
         results[problem.name] = {
             "title": problem.title,

@@ -1,7 +1,7 @@
 """Initial value problems of the comparison: models as text or by name, schedules, output times.
 
-All are autonomous, so that every solver gets them as ``y' = f(y)`` with doses as jumps of one state. ``known`` is the published solution at the last
-time; a test holds ours to it.
+All are autonomous, so that every solver gets them as ``y' = f(y)`` with doses as jumps of one state.
+``known`` is the published solution at the last time; a test holds ours to it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ TEST_SET = "Mazzia & Magherini, Test Set for Initial Value Problem Solvers, rele
 
 @dataclass(frozen=True)
 class Problem:
-    """model : text, or a name of the library; times : (n_times,), increasing; stiff : explicit peers are not asked."""
+    """model : text, or a name of the library; times : (n_times,), increasing; stiff : explicit peers are not
+    asked."""
 
     name: str
     title: str
@@ -203,30 +204,102 @@ d circ       = ktr*(transit3 - circ)
 output     C [mg/L]
 output     circ [1]
 """
-
-# fmt: off
 _ALL = (
     Problem("lotka_volterra", "Lotka-Volterra, 1,000 outputs", LOTKA_VOLTERRA, np.linspace(0, 50, 1000)),
     Problem("lorenz", "Lorenz, until 10", LORENZ, np.linspace(0, 10, 101)),
-    Problem("robertson", "Robertson, to 1e11", ROBERTSON, 10.0 ** np.arange(12), stiff=True, source=f"{TEST_SET}, rober",
-            known=(0.2083340149701255e-7, 0.8333360770334713e-13, 0.9999999791665050)),
-    Problem("hires", "HIRES", HIRES, np.linspace(0, 321.8122, 65), stiff=True, source=f"{TEST_SET}, hires",
-            known=(0.7371312573325668e-3, 0.1442485726316185e-3, 0.5888729740967575e-4, 0.1175651343283149e-2,
-                   0.2386356198831331e-2, 0.6238968252742796e-2, 0.2849998395185769e-2, 0.2850001604814231e-2)),
-    Problem("van_der_pol_1e3", "van der Pol, mu = 1e3", VAN_DER_POL.format(mu="1e3"), np.linspace(0, 2, 21), stiff=True,
-            source=f"{TEST_SET}, vdpol, eps = 1e-6", known=(0.1706167732170483e1, -0.8928097010247975e-3)),
-    Problem("van_der_pol_1e6", "van der Pol, mu = 1e6", VAN_DER_POL.format(mu="1e6"), np.linspace(0, 2, 21), stiff=True,
-            finest=1e-12),
-    Problem("pleiades", "Pleiades", _pleiades(), np.linspace(0, 3, 31), source=f"{TEST_SET}, pleia",
-            known=(0.3706139143970502, 0.3237284092057233e1, -0.3222559032418324e1, 0.6597091455775310,
-                   0.3425581707156584, 0.1562172101400631e1, -0.7003092922212495, -0.3943437585517392e1,
-                   -0.3271380973972550e1, 0.5225081843456543e1, -0.2590612434977470e1, 0.1198213693392275e1,
-                   -0.2429682344935824, 0.1091449240428980e1)),
-    Problem("oral_30", "two compartments, 30 oral doses", "two_compartment_oral", np.linspace(0, 360, 91), "100 mg oral every 12 h x30"),
-    Problem("tmdd", "TMDD, full binding, 6 doses", "tmdd_full", np.linspace(0, 90, 91), "150 mg sc every 14 d x6", stiff=True),
-    Problem("friberg", "Friberg, 4 courses", FRIBERG, 24.0 * np.arange(91), "100 mg iv every 21 d x4", stiff=True),
-    Problem("il2_treg", "il2_treg, 90 days, 15 doses", "il2_treg", 24.0 * np.arange(91), "2 MIU sc daily x5 every 28 d x3", stiff=True),
+    Problem(
+        "robertson",
+        "Robertson, to 1e11",
+        ROBERTSON,
+        10.0 ** np.arange(12),
+        stiff=True,
+        source=f"{TEST_SET}, rober",
+        known=(0.2083340149701255e-7, 0.8333360770334713e-13, 0.9999999791665050),
+    ),
+    Problem(
+        "hires",
+        "HIRES",
+        HIRES,
+        np.linspace(0, 321.8122, 65),
+        stiff=True,
+        source=f"{TEST_SET}, hires",
+        known=(
+            0.7371312573325668e-3,
+            0.1442485726316185e-3,
+            0.5888729740967575e-4,
+            0.1175651343283149e-2,
+            0.2386356198831331e-2,
+            0.6238968252742796e-2,
+            0.2849998395185769e-2,
+            0.2850001604814231e-2,
+        ),
+    ),
+    Problem(
+        "van_der_pol_1e3",
+        "van der Pol, mu = 1e3",
+        VAN_DER_POL.format(mu="1e3"),
+        np.linspace(0, 2, 21),
+        stiff=True,
+        source=f"{TEST_SET}, vdpol, eps = 1e-6",
+        known=(0.1706167732170483e1, -0.8928097010247975e-3),
+    ),
+    Problem(
+        "van_der_pol_1e6",
+        "van der Pol, mu = 1e6",
+        VAN_DER_POL.format(mu="1e6"),
+        np.linspace(0, 2, 21),
+        stiff=True,
+        finest=1e-12,
+    ),
+    Problem(
+        "pleiades",
+        "Pleiades",
+        _pleiades(),
+        np.linspace(0, 3, 31),
+        source=f"{TEST_SET}, pleia",
+        known=(
+            0.3706139143970502,
+            0.3237284092057233e1,
+            -0.3222559032418324e1,
+            0.6597091455775310,
+            0.3425581707156584,
+            0.1562172101400631e1,
+            -0.7003092922212495,
+            -0.3943437585517392e1,
+            -0.3271380973972550e1,
+            0.5225081843456543e1,
+            -0.2590612434977470e1,
+            0.1198213693392275e1,
+            -0.2429682344935824,
+            0.1091449240428980e1,
+        ),
+    ),
+    Problem(
+        "oral_30",
+        "two compartments, 30 oral doses",
+        "two_compartment_oral",
+        np.linspace(0, 360, 91),
+        "100 mg oral every 12 h x30",
+    ),
+    Problem(
+        "tmdd",
+        "TMDD, full binding, 6 doses",
+        "tmdd_full",
+        np.linspace(0, 90, 91),
+        "150 mg sc every 14 d x6",
+        stiff=True,
+    ),
+    Problem(
+        "friberg", "Friberg, 4 courses", FRIBERG, 24.0 * np.arange(91), "100 mg iv every 21 d x4", stiff=True
+    ),
+    Problem(
+        "il2_treg",
+        "il2_treg, 90 days, 15 doses",
+        "il2_treg",
+        24.0 * np.arange(91),
+        "2 MIU sc daily x5 every 28 d x3",
+        stiff=True,
+    ),
 )
-# fmt: on
 PROBLEMS = {problem.name: problem for problem in _ALL}
 QUICK = ("lotka_volterra", "robertson", "il2_treg")

@@ -1,7 +1,9 @@
 """Warm simulation times of ``il2_treg``: one subject, and a population on all cores.
 
-One subject: 90 days, 15 doses, 91 output times, rtol 1e-6, through ``pkpd.simulate`` (names, units, event table and all) and through the array
-interface ``solve``. Achieved error: against the same method at rtol 1e-12, largest over outputs, relative to each output's largest value.
+One subject: 90 days, 15 doses, 91 output times, rtol 1e-6, through ``pkpd.simulate`` (names, units, event
+    table and all) and through the array
+interface ``solve``. Achieved error: against the same method at rtol 1e-12, largest over outputs, relative to
+each output's largest value.
 """
 
 from __future__ import annotations

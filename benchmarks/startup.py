@@ -1,7 +1,8 @@
 """Start-up in units of ``python -c "import numba"`` on the same machine, alternating in the same run.
 
-Every figure is the median over repetitions of whole processes, divided by the median of the reference; the spread is the interquartile range of
-the single ratios. ``first`` starts with an empty cache folder each time, ``second`` with the one that ``first`` left.
+Every figure is the median over repetitions of whole processes, divided by the median of the reference; the
+spread is the interquartile range of the single ratios. ``first`` starts with an empty cache folder each time,
+``second`` with the one that ``first`` left.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ def run(repetitions: int = 9) -> dict[str, dict[str, float]]:
             "limit": LIMITS[name],
         }
         print(
-            f"{name:32s} {statistics.median(values):7.3f} s  {ratio:6.2f} x  [{ratios[quarter]:.2f}, {ratios[-1 - quarter]:.2f}]  limit {LIMITS[name]} x"
+            f"{name:32s} {statistics.median(values):7.3f} s  {ratio:6.2f} x  [{ratios[quarter]:.2f}, "
+            f"{ratios[-1 - quarter]:.2f}]  limit {LIMITS[name]} x"
         )
     return results

@@ -1,4 +1,5 @@
-"""Pharmacokinetic and pharmacodynamic models: written as text, compiled, simulated, fitted to published summaries.
+"""Pharmacokinetic and pharmacodynamic models: written as text, compiled, simulated, fitted to published
+summaries.
 
     import pkpd
 

@@ -1,4 +1,5 @@
-"""The browser of the benchmarks, for tests: without it they are skipped with a sentence, or fail with it where PKPD_REQUIRE_BROWSER is 1."""
+"""The browser of the benchmarks, for tests: without it they are skipped with a sentence, or fail with it
+where PKPD_REQUIRE_BROWSER is 1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Units and other functions in their language, compiled by numba: a second opinion on ``pkpd/ode/compile/direct.py``."""
+"""Units and other functions in their language, compiled by numba: a second opinion on
+``pkpd/ode/compile/direct.py``."""
 
 import functools
 import math

@@ -1,7 +1,8 @@
 """Compiled kernels are shared by the whole session, and nothing is read from or left in the user's own cache.
 
-Properties are tried on the same examples in every run, so that a run that fails fails again; ``--hypothesis-profile search`` looks for new ones. An
-example may take its time: the first one compiles, and machines are busy.
+Properties are tried on the same examples in every run, so that a run that fails fails again;
+``--hypothesis-profile search`` looks for new ones. An example may take its time: the first one compiles, and
+machines are busy.
 """
 
 import os

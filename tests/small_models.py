@@ -1,4 +1,5 @@
-"""Models of a few lines, built without units, and the generated functions as plain Python: for the tests of derive, source, kernel."""
+"""Models of a few lines, built without units, and the generated functions as plain Python: for the tests of
+derive, source, kernel."""
 
 import importlib.util
 import itertools
@@ -87,7 +88,10 @@ SMALL = {
             name="kinks",
         ),
         build(
-            {"x": "x^2 - x^-3 + x^0.5 + x^1.5 - x^-0.5 + x^12 + x^20 + x^0.7", "w": "x^g + g^x - (x + w)^4 + sqrt(x*w)/w^g"},
+            {
+                "x": "x^2 - x^-3 + x^0.5 + x^1.5 - x^-0.5 + x^12 + x^20 + x^0.7",
+                "w": "x^g + g^x - (x + w)^4 + sqrt(x*w)/w^g",
+            },
             parameters={"g": 1.7},
             outputs={"o": "exp(-x)*log(w)/(1 + exp(x*w))^2"},
             name="powers",
@@ -101,7 +105,7 @@ SMALL = {
             name="clashes",
         ),
     )
-}  # fmt: skip
+}
 
 NAMES = [*SMALL, *library.models()]
 
@@ -146,7 +150,8 @@ FLOATS = {"exp": np.exp, "log": np.log, "sqrt": np.sqrt}
 
 
 def point(model, seed):
-    """A state and parameters near the model's own: every number scaled by a random factor between 1/2 and 2."""
+    """A state and parameters near the model's own: every number scaled by a random factor between 1/2 and
+    2."""
     rng = np.random.default_rng(seed)
     derived = derive.derive(model)
     y = np.exp(rng.uniform(-0.7, 0.7, len(derived.states)))
@@ -171,7 +176,8 @@ SIZES = {  # function: (length of the result, arguments before it)
 
 
 def prepared(module, p):
-    """Parameters and, behind them, noughts that hold no condition and the constants that a generated module reads."""
+    """Parameters and, behind them, noughts that hold no condition and the constants that a generated module
+    reads."""
     p = [
         *p,
         *[0.0] * len(module.CONDITIONS),

@@ -1,4 +1,5 @@
-"""The benchmarks measure what they say: times at equal error, changes beyond noise, problems as published, no peer dropped; and a guard of our own speed."""
+"""The benchmarks measure what they say: times at equal error, changes beyond noise, problems as published, no
+peer dropped; and a guard of our own speed."""
 
 import dataclasses
 
@@ -13,7 +14,8 @@ from benchmarks.precision import Curve, cross_check, envelope, own, ratios, refe
 from benchmarks.problems import PROBLEMS
 from pkpd.solver import solve
 
-# --- times at equal error ---------------------------------------------------------------------------------------------
+# --- times at equal error
+# ---------------------------------------------------------------------------------------------
 
 ERRORS = 10.0 ** -np.arange(2.0, 9.0)
 SECONDS = 1e-3 * ERRORS**-0.2  # a method of fifth order
@@ -50,7 +52,7 @@ def test_ratios_are_those_of_the_same_turn():
     assert row["to_best"] == pytest.approx({"median": 7.0, "low": 7.0, "high": 7.0})
 
 
-# --- two runs ---------------------------------------------------------------------------------------------------------
+# --- two runs -------------------------------------------------------------------------------------
 
 
 def _figure(value, noise, name="a", better="lower", **more):
@@ -109,7 +111,8 @@ def test_every_promise_is_listed_where_nothing_was_measured():
     assert all(landing.met is None and "not measured" in str(landing) for landing in found)
 
 
-# --- peers and problems -----------------------------------------------------------------------------------------------
+# --- peers and problems
+# -----------------------------------------------------------------------------------------------
 
 
 def test_a_missing_peer_is_reported_and_not_dropped():
@@ -126,10 +129,17 @@ def test_a_missing_peer_is_reported_and_not_dropped():
 def test_the_solution_is_the_published_one(name):
     problem = PROBLEMS[name]
     found = solve(
-        problem.kernel, problem.p, problem.events, problem.times, rtol=1e-12, method="rodas5p", keep_states=True
-    )  # fmt: skip
+        problem.kernel,
+        problem.p,
+        problem.events,
+        problem.times,
+        rtol=1e-12,
+        method="rodas5p",
+        keep_states=True,
+    )
     known = np.array(problem.known)
-    # rounding of the largest state is shared by all: what is left of Robertson's first species at 1e11, 2e-8, is the whole less the third
+    # rounding of the largest state is shared by all: what is left of Robertson's first species at 1e11, 2e-8,
+    # is the whole less the third
     rounding = 20 * np.finfo(float).eps * np.abs(known).max()
     np.testing.assert_allclose(found.check().states[0, -1, : known.size], known, rtol=1e-8, atol=rounding)
 
@@ -172,10 +182,12 @@ def test_errors_are_relative_to_the_largest_value_on_the_way():
     assert relative(own(problem, "auto")(1e-6, np.full(1, np.nan)), exact.states) < 1e-2
 
 
-# --- a guard of our own speed -----------------------------------------------------------------------------------------
+# --- a guard of our own speed
+# -----------------------------------------------------------------------------------------
 
-# A whole solve over the sum of its own right-hand sides, Jacobians, factorisations and triangular solves, both in this process in turns: 1.2 to 1.9
-# when this was written. A limit of 4 lets any machine pass and catches an integrator that has come to do twice its work beside the model's.
+# A whole solve over the sum of its own right-hand sides, Jacobians, factorisations and triangular solves,
+# both in this process in turns: 1.2 to 1.9 when this was written. A limit of 4 lets any machine pass and
+# catches an integrator that has come to do twice its work beside the model's.
 GUARD = 4.0
 
 

@@ -1,4 +1,5 @@
-"""What docs/*.md show is what the package does: files are saved as they say, commands run, and examples give the output that is printed there."""
+"""What docs/*.md show is what the package does: files are saved as they say, commands run, and examples give
+the output that is printed there."""
 
 import doctest
 import re

@@ -1,4 +1,5 @@
-"""Imports go one way: the table of docs/house.md says which room may import which, and where each library is at home."""
+"""Imports go one way: the table of docs/house.md says which room may import which, and where each library is
+at home."""
 
 import ast
 import re

@@ -1,4 +1,5 @@
-"""What README.md tells a newcomer to type works as it stands there, and its two set-up lines are the ones the project is checked with."""
+"""What README.md tells a newcomer to type works as it stands there, and its two set-up lines are the ones the
+project is checked with."""
 
 import itertools
 import os

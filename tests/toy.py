@@ -1,4 +1,5 @@
-"""A small fit folder for tests: one drug, two made-up studies, six numbers of several kinds, in a second or two."""
+"""A small fit folder for tests: one drug, two made-up studies, six numbers of several kinds, in a second or
+two."""
 
 from pathlib import Path
 
@@ -31,7 +32,8 @@ leave_out = ["c200"]
 """
 
 DATA = """\
-row,study,arm,n,schedule,output,measure,reducer,time,time_unit,statistic,value,unit,spread,spread_type,use,source,provenance
+row,study,arm,n,schedule,output,measure,reducer,time,time_unit,statistic,value,unit,spread,spread_type,use,\
+source,provenance
 c50,Alpha,50 mg,6,50 mg oral once,C,value,at,4,h,mean,1.15,mg/L,0.3,SD,fit,made up,reported
 c100,Alpha,100 mg,8,100 mg oral once,C,value,at,4,h,mean,2.2,mg/L,0.6,SD,fit,made up,reported
 c200,Alpha,200 mg,20,200 mg oral once,C,value,at,4,h,mean,4.6,mg/L,1.2,SD,fit,made up,unverified

@@ -1,4 +1,5 @@
-"""Other solvers, each used as well as its documentation allows, and what became of those that are not installed."""
+"""Other solvers, each used as well as its documentation allows, and what became of those that are not
+installed."""
 
 from __future__ import annotations
 
@@ -19,9 +20,11 @@ for _level in ("WARNING", "ERROR"):  # SUNDIALS would print each of its complain
 
 @dataclass(frozen=True)
 class Peer:
-    """home : module of this folder whose ``solvers(task)`` gives {method: make}; make() builds a ``Solver`` and may compile.
+    """home : module of this folder whose ``solvers(task)`` gives {method: make}; make() builds a ``Solver``
+    and may compile.
 
-    needs : modules that must be importable; explicit : methods that are not asked stiff problems; smooth : no conditional expressions.
+    needs : modules that must be importable; explicit : methods that are not asked stiff problems; smooth : no
+        conditional expressions.
     """
 
     library: str
@@ -34,12 +37,18 @@ class Peer:
 PEERS = (
     Peer("SciPy", "by_scipy", ("scipy", "numba"), ("DOP853",)),
     Peer("scikit-sundae", "by_sundae", ("sksundae", "numba"), ("CVODE Adams",)),
-    Peer("numbalsoda", "by_numbalsoda", ("numbalsoda",), ("DOP853",), "pip install numbalsoda: it needs a Fortran compiler"),
+    Peer(
+        "numbalsoda",
+        "by_numbalsoda",
+        ("numbalsoda",),
+        ("DOP853",),
+        "pip install numbalsoda: it needs a Fortran compiler",
+    ),
     Peer("diffrax", "by_diffrax", ("diffrax",), ("Tsit5",)),
     Peer("libroadrunner", "by_roadrunner", ("roadrunner", "antimony")),
     Peer("heyoka", "by_heyoka", ("heyoka",), ("Taylor",)),
     Peer("CyRK", "by_cyrk", ("CyRK", "numba"), ("DOP853",)),
-)  # fmt: skip
+)
 
 
 def installed(peers: tuple[Peer, ...] = PEERS) -> dict[str, str]:

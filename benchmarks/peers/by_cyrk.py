@@ -1,4 +1,5 @@
-"""CyRK: SciPy's methods in C++, called with a C callback; one compiled call for each interval between doses."""
+"""CyRK: SciPy's methods in C++, called with a C callback; one compiled call for each interval between
+doses."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""diffrax on the CPU: jit, double precision, doses by a scan over the intervals between them, tolerances as traced arguments.
+"""diffrax on the CPU: jit, double precision, doses by a scan over the intervals between them, tolerances as
+traced arguments.
 
-The scan has one shape for all intervals: the output times of each are filled up with its end. With ``jax.vmap`` over subjects, each subject has dose
-times (a lag), initial values and parameters of its own.
+The scan has one shape for all intervals: the output times of each are filled up with its end. With
+``jax.vmap`` over subjects, each subject has dose times (a lag), initial values and parameters of its own.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ def solvers(task: Task) -> dict[str, Callable[[], Solver]]:
 
 
 def course(task: Task, method: str, max_steps: int = MAX_STEPS) -> Callable[..., Any]:
-    """(p (n_params,), y0, jumps (legs, n), grids (legs, width), rtol, atol (n,)) -> states (legs, width, n), success; to be jitted or vmapped."""
+    """(p (n_params,), y0, jumps (legs, n), grids (legs, width), rtol, atol (n,)) -> states (legs, width, n),
+    success; to be jitted or vmapped."""
     kernel, n = task.kernel, task.n
     space = generated(kernel, jnp.where, exp=jnp.exp, log=jnp.log, sqrt=jnp.sqrt)
 

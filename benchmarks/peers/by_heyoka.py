@@ -1,4 +1,5 @@
-"""heyoka: adaptive Taylor series, compiled by LLVM from expressions; its tolerance is absolute or relative by the state's size, and compiled in."""
+"""heyoka: adaptive Taylor series, compiled by LLVM from expressions; its tolerance is absolute or relative by
+the state's size, and compiled in."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""numbalsoda: LSODA and DOP853 in C++ and Fortran, called with a C callback from a compiled loop over the doses.
+"""numbalsoda: LSODA and DOP853 in C++ and Fortran, called with a C callback from a compiled loop over the
+doses.
 
-It takes one atol for all states, so that it is given the states in units of their atol, and atol 1: for it the best there is.
+It takes one atol for all states, so that it is given the states in units of their atol, and atol 1: for it
+the best there is.
 """
 
 from __future__ import annotations
@@ -93,7 +95,8 @@ def _solver(task: Task, integrate: Callable[..., object]) -> Solver:
 
 
 def over_subjects(task: Task) -> Callable[..., bool]:
-    """All subjects in one compiled call over the cores: (address, y0 (s, n), jumps (s, ...), grids, starts, rows, data (s, ...), rtol, out)."""
+    """All subjects in one compiled call over the cores: (address, y0 (s, n), jumps (s, ...), grids, starts,
+    rows, data (s, ...), rtol, out)."""
     loop = march(lsoda)
 
     @njit(parallel=True, error_model="numpy")

@@ -1,4 +1,5 @@
-"""libRoadRunner: SBML compiled by LLVM, CVODE behind it, no Python between steps. The model is written for it from our generated source."""
+"""libRoadRunner: SBML compiled by LLVM, CVODE behind it, no Python between steps. The model is written for it
+from our generated source."""
 
 from __future__ import annotations
 

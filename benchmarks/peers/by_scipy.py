@@ -1,4 +1,5 @@
-"""SciPy: ``solve_ivp`` with compiled right-hand side and Jacobian, restarted at doses; ``odeint`` is LSODA without a step of Python."""
+"""SciPy: ``solve_ivp`` with compiled right-hand side and Jacobian, restarted at doses; ``odeint`` is LSODA
+without a step of Python."""
 
 from __future__ import annotations
 

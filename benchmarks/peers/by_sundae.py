@@ -1,4 +1,5 @@
-"""CVODE of SUNDIALS through scikit-sundae: compiled callbacks, analytic dense Jacobian, one solver restarted at doses."""
+"""CVODE of SUNDIALS through scikit-sundae: compiled callbacks, analytic dense Jacobian, one solver restarted
+at doses."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""What a peer is given: our generated functions for one parameter set, doses as jumps, output times cut at the doses.
+"""What a peer is given: our generated functions for one parameter set, doses as jumps, output times cut at
+the doses.
 
-``functions`` is the one place that knows how a generated kernel looks. Peers get the same right-hand side and Jacobian as our own integrator, with what
-parameters alone decide computed once per subject where the kernel does so.
+``functions`` is the one place that knows how a generated kernel looks. Peers get the same right-hand side and
+Jacobian as our own integrator, with what parameters alone decide computed once per subject where the kernel
+does so.
 """
 
 from __future__ import annotations
@@ -32,13 +34,15 @@ class _Branchless(ast.NodeTransformer):
 
 
 def generated(kernel: Kernel, where: Callable[..., Any] | None = None, **names: Any) -> dict[str, Any]:
-    """The functions of a kernel's generated source, in plain Python, over the given ``exp``, ``log``, ``sqrt`` (default: math's)."""
+    """The functions of a kernel's generated source, in plain Python, over the given ``exp``, ``log``,
+    ``sqrt`` (default: math's)."""
     tree = ast.parse(kernel.source)
     tree.body = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     if where is not None:
         tree = ast.fix_missing_locations(_Branchless().visit(tree))
     space: dict[str, Any] = {"exp": math.exp, "log": math.log, "sqrt": math.sqrt, "where": where} | names
-    exec(compile(tree, kernel.NAME, "exec"), space)  # noqa: S102 - our own generator's output, not a user's text
+    # our own generator's output, not a user's text
+    exec(compile(tree, kernel.NAME, "exec"), space)  # noqa: S102
     return space
 
 
@@ -52,7 +56,8 @@ def extended(kernel: Kernel, space: dict[str, Any], p: Sequence[Any]) -> list[An
 
 @dataclass(frozen=True)
 class Functions:
-    """Compiled by numba for one parameter set ``q``: rhs(t, y) -> dy, jac(t, y) -> (n, n), and both in place."""
+    """Compiled by numba for one parameter set ``q``: rhs(t, y) -> dy, jac(t, y) -> (n, n), and both in
+    place."""
 
     q: Floats
     core: Callable[..., None]  # (y, q, dy)
@@ -63,7 +68,8 @@ class Functions:
 
 
 def functions(kernel: Kernel, p: Floats) -> Functions:
-    """Right-hand side and Jacobian of a kernel for one parameter set, through numba without its checks for division by zero."""
+    """Right-hand side and Jacobian of a kernel for one parameter set, through numba without its checks for
+    division by zero."""
     from numba import njit
 
     space = generated(kernel)
@@ -100,7 +106,8 @@ def functions(kernel: Kernel, p: Floats) -> Functions:
 
 @dataclass(frozen=True)
 class Leg:
-    """Between two doses: add ``jump``, integrate over ``grid``, keep ``count`` states from ``skip`` on as rows from ``first`` on."""
+    """Between two doses: add ``jump``, integrate over ``grid``, keep ``count`` states from ``skip`` on as
+    rows from ``first`` on."""
 
     jump: Floats
     grid: Floats
@@ -148,7 +155,8 @@ class Task:
 
     @cached_property
     def legs(self) -> list[Leg]:
-        """The horizon from 0 to the last output, cut at the doses. An output at a dose's own instant is taken after it."""
+        """The horizon from 0 to the last output, cut at the doses. An output at a dose's own instant is taken
+        after it."""
         times = self.times
         starts = sorted({0.0, *(time for time, _, _ in self.doses if time < times[-1])})
         legs = []

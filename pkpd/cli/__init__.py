@@ -1,7 +1,8 @@
 """The command line: ``pkpd models | show | simulate | compare | optimise | fit | report | explore | bench``.
 
-Results go to standard output (tables, or JSON with ``--json``), progress and notes to standard error. Exit codes: 0 done, 2 wrong
-usage, 3 bad input, 4 an integration failed, 5 no convergence, 6 a missing extra, 130 interrupted. Nothing but typer is loaded
+Results go to standard output (tables, or JSON with ``--json``), progress and notes to standard error. Exit
+codes: 0 done, 2 wrong usage, 3 bad input, 4 an integration failed, 5 no convergence, 6 a missing extra, 130
+    interrupted. Nothing but typer is loaded
 before a command runs.
 """
 
@@ -68,7 +69,8 @@ app = typer.Typer(
   pkpd optimise "NK under three times baseline, at most 8 injections a month"
   pkpd fit low_dose_il2
 
-A model is a text file: [italic]pkpd show ./my.model[/] checks yours. Results are those of a model and no medical advice.""",
+A model is a text file: [italic]pkpd show ./my.model[/] checks yours. Results are those of a
+model and no medical advice.""",
 )
 
 TABLE_ENDINGS = (".csv", ".parquet", ".json")
@@ -77,7 +79,8 @@ MOST_DRAWN = 100_000_000  # numbers that are computed for a picture
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; ends with ``SystemExit``. Our own errors are printed as their sentence, without traceback."""
+    """Run the command line; ends with ``SystemExit``. Our own errors are printed as their sentence, without
+    traceback."""
     streams.settle(sys.argv[1:] if arguments is None else arguments)
     try:
         try:
@@ -96,7 +99,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _stop(sentence: str, code: int) -> None:
-    print(f"error: {sentence}", file=sys.stderr)  # noqa: T201 - rich would wrap the line under which a caret stands
+    # rich would wrap the line under which a caret stands
+    print(f"error: {sentence}", file=sys.stderr)  # noqa: T201
     sys.exit(code)
 
 
@@ -117,7 +121,7 @@ def _common(
     pass
 
 
-# --- models -----------------------------------------------------------------------------------------------------------
+# --- models ---------------------------------------------------------------------------------------
 
 
 @app.command()
@@ -152,7 +156,7 @@ def _title(text: str) -> str:
     return found.group(1).strip() if found else ""
 
 
-# --- show -------------------------------------------------------------------------------------------------------------
+# --- show -----------------------------------------------------------------------------------------
 
 
 @app.command()
@@ -337,7 +341,7 @@ def _show_model(
         out.print(f"  {name:>{width}}  {marks}", highlight=False, soft_wrap=True)
 
 
-# --- simulate ---------------------------------------------------------------------------------------------------------
+# --- simulate -------------------------------------------------------------------------------------
 
 
 @app.command(cls=OfSchedules)
@@ -346,7 +350,8 @@ def simulate(
     schedule: Annotated[
         str,
         typer.Argument(
-            help='Doses, as one would write them: "1 MIU sc daily x5 every 28 d x3"; or a data file of subjects: trial.csv.'
+            help='Doses, as one would write them: "1 MIU sc daily x5 every 28 d x3"; or a data file '
+            "of subjects: trial.csv."
         ),
     ],
     until: Annotated[
@@ -374,7 +379,8 @@ def simulate(
     covariates: Annotated[
         str | None,
         typer.Option(
-            help="With a data file: how covariates run between two lines: locf, nocb (as in NONMEM) or linear.",
+            help="With a data file: how covariates run between two lines: locf, nocb (as in NONMEM) "
+            "or linear.",
             show_default=False,
         ),
     ] = None,
@@ -385,7 +391,8 @@ def simulate(
     start: Annotated[
         str | None,
         typer.Option(
-            help='With a data file: when all subjects begin with their initial values, "0" or "-1 d" (default: each at its first line).',
+            help='With a data file: when all subjects begin with their initial values, "0" or "-1 d" '
+            "(default: each at its first line).",
             show_default=False,
         ),
     ] = None,
@@ -409,7 +416,8 @@ def simulate(
     atol: Annotated[
         str | None,
         typer.Option(
-            help='Absolute tolerance: "1e-6" for every state in its own unit, or "depot = 1e-6, central = 1e-3" (default: from the size of each state).',
+            help='Absolute tolerance: "1e-6" for every state in its own unit, or "depot = 1e-6, '
+            'central = 1e-3" (default: from the size of each state).',
             show_default=False,
         ),
     ] = None,
@@ -417,7 +425,8 @@ def simulate(
         str | None,
         typer.Option(
             "--h-max",
-            help='The longest step, "0.25 h": for a short rise of the rates that nothing announces, which longer steps may pass over.',
+            help='The longest step, "0.25 h": for a short rise of the rates that nothing announces, '
+            "which longer steps may pass over.",
             show_default=False,
         ),
     ] = None,
@@ -431,14 +440,16 @@ def simulate(
     [dim]Examples[/]
 
       pkpd simulate il2_treg "1 MIU sc daily x5 every 28 d x3" --plot course.png
-      pkpd simulate il2_treg "0.26 MIU/m2 sc every 3 d for 60 d" --set "BSA = 1.73 m^2" --until 90 -o profile.csv
-      pkpd simulate il2_treg "2 MIU sc daily x5 every 28 d x3" --subjects 1000 -o out.parquet --plot out.png
-      pkpd simulate one_compartment_iv "100 mg iv over 2 h every 12 h x6" --times "0, 1, 2, 4, 8, 12"
+      pkpd simulate il2_treg "0.26 MIU/m2 sc every 3 d for 60 d" --set "BSA = 1.73 m^2" --until 90 -o
+      profile.csv pkpd simulate il2_treg "2 MIU sc daily x5 every 28 d x3" --subjects 1000 -o out.parquet
+      --plot out.png pkpd simulate one_compartment_iv "100 mg iv over 2 h every 12 h x6" --times "0, 1, 2, 4,
+        8, 12"
       pkpd simulate il2_treg none --until 28
       pkpd simulate il2_treg trial.csv --covariates locf -o profile.csv
 
-    The profile is a table with a row per subject and time and a column per output. [italic]none[/] is placebo. A data file has doses and observations
-    of several subjects in the columns of NONMEM or Monolix (ID, TIME, AMT, RATE, II, ADDL, SS, EVID, ...).
+    The profile is a table with a row per subject and time and a column per output. [italic]none[/] is
+    placebo. A data file has doses and observations of several subjects in the columns of NONMEM or Monolix
+    (ID, TIME, AMT, RATE, II, ADDL, SS, EVID, ...).
     """
     from pkpd.core.files import check_target
 
@@ -457,7 +468,8 @@ def simulate(
         )
     if from_file and (subjects > 1 or plot is not None):
         raise InputError(
-            f"{schedule} says itself who the subjects are: leave out {'--subjects' if subjects > 1 else '--plot'}"
+            f"{schedule} says itself who the subjects are: leave out "
+            f"{'--subjects' if subjects > 1 else '--plot'}"
         )
     if not from_file and (covariates or time_unit or start):
         raise InputError(
@@ -557,9 +569,16 @@ def simulate(
         moments = moments[(moments >= profile.times[0]) & (moments <= profile.times[-1])]
         if moments.size > profile.times.size and moments.size * subjects * len(profile.names) <= MOST_DRAWN:
             picture = run(
-                kernel, doses, times=moments, parameters=parameters, subjects=subjects, seed=seed, method=method,
-                threads=jobs, **tolerances,
-            )  # fmt: skip
+                kernel,
+                doses,
+                times=moments,
+                parameters=parameters,
+                subjects=subjects,
+                seed=seed,
+                method=method,
+                threads=jobs,
+                **tolerances,
+            )
         save(profile_figure(picture, outputs=drawn), plot)
         _note(f"wrote {plot}", quiet)
     if json:
@@ -629,7 +648,8 @@ def _simulate_records(
             table.add_row(name, facts["outputs"][name]["unit"], *numbers)
         out.print(table)
         out.print(
-            f"{_counted(facts['subjects'], 'subject')}, {_counted(facts['events'], 'event')}, {_counted(facts['times'], 'output time')} "
+            f"{_counted(facts['subjects'], 'subject')}, {_counted(facts['events'], 'event')}, "
+            f"{_counted(facts['times'], 'output time')} "
             f"in {profile.time_unit}",
             style="dim",
         )
@@ -643,7 +663,8 @@ def _simulate_records(
         from pkpd.core.errors import SolverError
 
         raise SolverError(
-            f"{len(profile.failures)} of {n} subjects could not be integrated and are empty in the results; {profile.failures[0]}"
+            f"{len(profile.failures)} of {n} subjects could not be integrated and are empty in the "
+            f"results; {profile.failures[0]}"
         )
 
 
@@ -661,7 +682,8 @@ def _check_size(subjects: int, n_times: int, n_outputs: int) -> None:
     )
     if needed > memory:
         raise InputError(
-            f"{subjects} subjects at {n_times} times make {needed / 1e9:,.0f} GB of numbers, and this machine has "
+            f"{subjects} subjects at {n_times} times make {needed / 1e9:,.0f} GB of numbers, and "
+            "this machine has "
             f"{memory / 1e9:,.0f} GB: take fewer subjects, or fewer times with --every or --times"
         )
 
@@ -703,7 +725,8 @@ def _changing(profile: Profile) -> list[str] | None:
 
 
 def _even(end: float, hour: float, most: int) -> np.ndarray:
-    """0 to end in the smallest round step that makes no more than ``most`` points; round, so that daily doses are all met alike."""
+    """0 to end in the smallest round step that makes no more than ``most`` points; round, so that daily doses
+    are all met alike."""
     import numpy as np
 
     for step in (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 4, 6, 8, 12, 24, 48, 168, 672):
@@ -725,7 +748,8 @@ def _times(
 ) -> np.ndarray:
     """Output times in the model's unit from ``begin`` on, shape (n_times,), ascending.
 
-    Without ``--until`` the horizon is the last dose and 28 days more (48 hours more if all doses fall within two days).
+    Without ``--until`` the horizon is the last dose and 28 days more (48 hours more if all doses fall within
+    two days).
     """
     import numpy as np
 
@@ -788,7 +812,8 @@ def _write_table(frame: pd.DataFrame, summary: Callable[[], dict[str, Any]], pat
 
 
 def _profile_summary(profile: Profile) -> dict[str, Any]:
-    """What was simulated, and per output its largest value, when, and the last one: median, 5 % and 95 % over subjects."""
+    """What was simulated, and per output its largest value, when, and the last one: median, 5 % and 95 % over
+    subjects."""
     import numpy as np
 
     values = profile.outputs  # (n_subjects, n_times, n_outputs)
@@ -894,7 +919,7 @@ app.command()(optimise)
 app.command()(explore)
 
 
-# --- fit and report ---------------------------------------------------------------------------------------------------
+# --- fit and report -------------------------------------------------------------------------------
 
 
 @app.command()
@@ -936,7 +961,8 @@ def fit(
         typer.Option(
             min=1e-9,
             max=10.0,
-            help="The search ends where a step promises less than this in OFV (default: that of the fit, else 0.001).",
+            help="The search ends where a step promises less than this in OFV (default: that of the "
+            "fit, else 0.001).",
             show_default=False,
         ),
     ] = None,
@@ -953,8 +979,8 @@ def fit(
       pkpd fit low_dose_il2 --quick --seed 3
       pkpd fit ./my_fit
 
-    The report is one HTML file that opens anywhere, with its figures and result.json beside it. Exit code 5 means that the search
-    did not converge; the report is written all the same and says so.
+    The report is one HTML file that opens anywhere, with its figures and result.json beside it. Exit code 5
+    means that the search did not converge; the report is written all the same and says so.
     """
     from pkpd.inference import read_fit
     from pkpd.present.report import check_report_folder
@@ -1012,8 +1038,10 @@ def _show_fit(result: FitResult) -> None:
     used = [row for row in result.rows if row.use == "fit" and row.residuals]
     near = sum(abs(row.residuals[0]) <= 2 for row in used)
     out.print(
-        f"{'converged' if result.converged else '[bold red]not converged[/]'}: {near} of {len(used)} published numbers within two "
-        f"standard errors of the prediction; OFV {result.ofv:.1f}, -2LL {result.minus_2ll:.1f}, AIC {result.aic:.1f}, "
+        f"{'converged' if result.converged else '[bold red]not converged[/]'}: {near} of {len(used)} "
+        "published numbers within two "
+        f"standard errors of the prediction; OFV {result.ofv:.1f}, -2LL {result.minus_2ll:.1f}, AIC "
+        f"{result.aic:.1f}, "
         f"BIC {result.bic:.1f}"
     )
     table = _table("parameter", ">estimate", "unit", ">95 %", ">RSE", "what the data say")
@@ -1071,7 +1099,7 @@ def report(
         typer.echo(f"report: {page}")
 
 
-# --- bench ------------------------------------------------------------------------------------------------------------
+# --- bench ----------------------------------------------------------------------------------------
 
 
 @app.command(
@@ -1091,7 +1119,8 @@ def bench(context: typer.Context) -> None:
     root = Path(__file__).parents[2]
     if not (root / "benchmarks" / "__main__.py").is_file():
         raise InputError(
-            "the benchmarks are not part of the installed package: run `pkpd bench` in a checkout of the repository, "
+            "the benchmarks are not part of the installed package: run `pkpd bench` in a checkout of "
+            "the repository, "
             'installed by `pip install -e ".[bench]"`'
         )
     sys.path.insert(0, str(root))

@@ -47,7 +47,8 @@ def compare(
         list[str],
         typer.Argument(
             metavar="SCHEDULE...",
-            help='Schedules ("1 MIU sc daily x5", "none" for placebo) and files of them (.txt, .csv), in any mixture. The first is what '
+            help='Schedules ("1 MIU sc daily x5", "none" for placebo) and files of them (.txt, '
+            ".csv), in any mixture. The first is what "
             "the others are compared with.",
         ),
     ],
@@ -63,7 +64,8 @@ def compare(
     endpoints: Annotated[
         str | None,
         typer.Option(
-            help='Endpoints or groups of them: "Treg mean fold, burden", or "all" (default: the main ones; files have all).',
+            help='Endpoints or groups of them: "Treg mean fold, burden", or "all" (default: the main '
+            "ones; files have all).",
             show_default=False,
         ),
     ] = None,
@@ -76,13 +78,15 @@ def compare(
 
     [dim]Examples[/]
 
-      pkpd compare "1 MIU sc daily x5 every 28 d x3" "2 MIU sc daily x5 every 28 d x3" "0.26 MIU/m2 sc every 3 d for 84 d"
-      pkpd compare schedules.txt none -o report.html
-      pkpd compare "1 MIU sc weekly x12" "1 MIU sc weekly x12; hold if nk > 2 x baseline; reduce by 25 % if treg_pct > 15 %"
-      pkpd compare "1 MIU sc daily x5 every 28 d x3" "1 MIU sc weekly x12" --set "BSA = 1.9 m^2" --until "120 d"
-      pkpd compare "1 MIU sc daily x5 every 28 d x3" --study IMODALS --endpoints "Treg mean fold" --json
+      pkpd compare "1 MIU sc daily x5 every 28 d x3" "2 MIU sc daily x5 every 28 d x3" "0.26 MIU/m2 sc every 3
+      d for 84 d" pkpd compare schedules.txt none -o report.html
+      pkpd compare "1 MIU sc weekly x12" "1 MIU sc weekly x12; hold if nk > 2 x baseline; reduce by 25 % if
+      treg_pct > 15 %" pkpd compare "1 MIU sc daily x5 every 28 d x3" "1 MIU sc weekly x12" --set "BSA = 1.9
+      m^2" --until "120 d" pkpd compare "1 MIU sc daily x5 every 28 d x3" --study IMODALS --endpoints "Treg
+      mean fold" --json
 
-    A file has a schedule a line ("high: 2 MIU sc daily x5"; # begins a comment), a CSV file the columns label and schedule.
+    A file has a schedule a line ("high: 2 MIU sc daily x5"; # begins a comment), a CSV file the columns label
+    and schedule.
     """
     # what could fail cheaply fails before anything is computed
     if output is not None:
@@ -163,7 +167,7 @@ def _write(comparison: Comparison, output: Path, command: str) -> None:
                 write_comparison_report(comparison, target, command=command)
 
 
-# --- the table --------------------------------------------------------------------------------------------------------
+# --- the table ------------------------------------------------------------------------------------
 
 
 def show(comparison: Comparison, *, everything: bool = True) -> None:
@@ -188,7 +192,8 @@ def show(comparison: Comparison, *, everything: bool = True) -> None:
     out.print()
     if left_out:
         out.print(
-            "There is no room here for the median by the parameters alone: a wider window, --json and -o have it.",
+            "There is no room here for the median by the parameters alone: a wider window, --json "
+            "and -o have it.",
             style="dim",
         )
     for line in _remarks(comparison, marks):
@@ -199,7 +204,8 @@ def show(comparison: Comparison, *, everything: bool = True) -> None:
         out.print(plain(line), style="dim", soft_wrap=whole)
     if not everything:
         out.print(
-            "These are the main endpoints: --endpoints all shows every one, -o report.html with definitions and figures.",
+            "These are the main endpoints: --endpoints all shows every one, -o report.html with "
+            "definitions and figures.",
             style="dim",
             soft_wrap=whole,
         )
@@ -207,9 +213,11 @@ def show(comparison: Comparison, *, everything: bool = True) -> None:
 
 
 def _lines(comparison: Comparison, marks: list[str], width: float) -> tuple[list[str], bool]:
-    """The table as lines: with one schedule a line per endpoint, with several a block, which is narrow enough for 80 columns.
+    """The table as lines: with one schedule a line per endpoint, with several a block, which is narrow enough
+    for 80 columns.
 
-    Where it is still wider than ``width``, it goes without what the parameters alone do; whether it does is the second value.
+    Where it is still wider than ``width``, it goes without what the parameters alone do; whether it does is
+    the second value.
     """
     from pkpd.present.report.numbers import shares, unit
 

@@ -22,7 +22,8 @@ def explore(
     host: Annotated[
         str,
         typer.Option(
-            help="Address to listen at. Anything but this machine's own opens the page to the network, without a password."
+            help="Address to listen at. Anything but this machine's own opens the page to the "
+            "network, without a password."
         ),
     ] = "127.0.0.1",
     no_browser: Annotated[

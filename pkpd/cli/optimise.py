@@ -47,7 +47,8 @@ def optimise(
         list[str] | None,
         typer.Argument(
             metavar="CONSTRAINT...",
-            help='What must hold: "Treg at least +50 % on average", "NK under twice baseline", "at most 8 injections a month", or any endpoint: '
+            help='What must hold: "Treg at least +50 % on average", "NK under twice baseline", "at '
+            'most 8 injections a month", or any endpoint: '
             '"NK peak fold < 3".',
             show_default=False,
         ),
@@ -55,7 +56,8 @@ def optimise(
     objectives: Annotated[
         str | None,
         typer.Option(
-            help='Two or three endpoints to trade: "Treg mean fold, dose per 28 days", "max Cmax" (default: Treg and NK mean fold; of a model '
+            help='Two or three endpoints to trade: "Treg mean fold, dose per 28 days", "max Cmax" '
+            "(default: Treg and NK mean fold; of a model "
             "without these what it has most like them).",
             show_default=False,
         ),
@@ -81,7 +83,8 @@ def optimise(
         typer.Option(
             min=0.5,
             max=1.0,
-            help="Probability with which the median subject must hold each constraint, by the uncertainty of the parameters.",
+            help="Probability with which the median subject must hold each constraint, by the "
+            "uncertainty of the parameters.",
         ),
     ] = 0.5,
     evaluations: Annotated[int, typer.Option(min=1, help="How many schedules the search may look at.")] = 600,
@@ -108,9 +111,10 @@ def optimise(
 
     [dim]Examples[/]
 
-      pkpd optimise "Treg at least +30 % on average, NK under three times baseline, at most 8 injections a month"
-      pkpd optimise "NK mean fold < 3" --dose "0.5, 1, 1.5, 2 MIU" --interval "2, 4, 8 weeks" --for "168 d" -o report.html
-      pkpd optimise "at most 10 MIU a month" --objectives "Treg mean fold, NK mean fold" --spacing "1, 2, 3 d" --confidence 0.9
+      pkpd optimise "Treg at least +30 % on average, NK under three times baseline, at most 8 injections a
+      month" pkpd optimise "NK mean fold < 3" --dose "0.5, 1, 1.5, 2 MIU" --interval "2, 4, 8 weeks" --for
+      "168 d" -o report.html pkpd optimise "at most 10 MIU a month" --objectives "Treg mean fold, NK mean
+      fold" --spacing "1, 2, 3 d" --confidence 0.9
 
     Constraints are parted by "," or given one by one. Ctrl-C ends the search with what was found until then.
     """
@@ -178,7 +182,7 @@ def _write(front: Front, output: Path, line: str) -> None:
                 write_front_report(front, target, command=line)
 
 
-# --- the table --------------------------------------------------------------------------------------------------------
+# --- the table ------------------------------------------------------------------------------------
 
 
 def show(front: Front) -> None:
@@ -211,10 +215,23 @@ def _lines(front: Front) -> list[str]:
     from pkpd.present.report.numbers import unit
 
     arrows = {objective.endpoint: "↑" if objective.sign > 0 else "↓" for objective in front.objectives}
-    heads = [
-        " ".join(filter(None, [endpoint.name, f"({shown})" if (shown := unit(endpoint.unit)) else "", arrows.get(endpoint, "")]))
-        for endpoint in front.endpoints
-    ] + (["P(all)"] if front.constraints else []) + ["P(front)"]  # fmt: skip
+    heads = (
+        [
+            " ".join(
+                filter(
+                    None,
+                    [
+                        endpoint.name,
+                        f"({shown})" if (shown := unit(endpoint.unit)) else "",
+                        arrows.get(endpoint, ""),
+                    ],
+                )
+            )
+            for endpoint in front.endpoints
+        ]
+        + (["P(all)"] if front.constraints else [])
+        + ["P(front)"]
+    )
     blocks = [(f"{choice.number:>2}  {choice.schedule}", _cells(front, choice)) for choice in front.shown]
     widths = [
         max(len(head), *(len(row[i]) for _, rows in blocks for row in rows)) for i, head in enumerate(heads)

@@ -1,4 +1,5 @@
-"""What `pkpd compare` and `pkpd optimise` share: the options that say in which virtual subjects, and where results go."""
+"""What `pkpd compare` and `pkpd optimise` share: the options that say in which virtual subjects, and where
+results go."""
 
 from __future__ import annotations
 
@@ -110,7 +111,8 @@ def check_output(output: Path) -> None:
         check_target(output, ENDINGS)
     elif output.exists():
         raise InputError(
-            f'cannot write "{output}": it is a file, and without an ending a folder is meant; the endings are {", ".join(ENDINGS)}'
+            f'cannot write "{output}": it is a file, and without an ending a folder is meant; the '
+            f"endings are {', '.join(ENDINGS)}"
         )
     else:
         check_folder(output.parent)

@@ -1,8 +1,9 @@
 """Standard output and error as any terminal, pipe or disk takes them.
 
-- A character that the encoding does not have is written as another that reads alike (``−`` as ``-``, ``µ`` as ``u``).
-- A reader that has seen enough (``pkpd models | head -1``) ends the output and nothing else: the command goes on, and its
-  exit code says what became of it.
+- A character that the encoding does not have is written as another that reads alike (``−`` as ``-``, ``µ`` as
+  ``u``).
+- A reader that has seen enough (``pkpd models | head -1``) ends the output and nothing else: the command goes
+  on, and its exit code says what became of it.
 - A disk that is full is said with the name of the stream.
 - A terminal that says it has no columns is taken to have the usual ones.
 - Warnings are sentences without the line of code that they come from, and none with ``--quiet``.
@@ -21,16 +22,39 @@ from typing import Any
 
 ALIKE = str.maketrans(
     {
-        "−": "-", "–": "-", "—": "-", "─": "-", "━": "-", "│": "|", "·": ".", "…": "...", "×": "x", "↑": "^", "↓": "v", "→": "->",
-        "∞": "inf", "µ": "u", "μ": "u", "≤": "<=", "≥": ">=", "±": "+-", "“": '"', "”": '"', "‘": "'", "’": "'", "ß": "ss", "\ufeff": "",
+        "−": "-",
+        "–": "-",
+        "—": "-",
+        "─": "-",
+        "━": "-",
+        "│": "|",
+        "·": ".",
+        "…": "...",
+        "×": "x",
+        "↑": "^",
+        "↓": "v",
+        "→": "->",
+        "∞": "inf",
+        "µ": "u",
+        "μ": "u",
+        "≤": "<=",
+        "≥": ">=",
+        "±": "+-",
+        "“": '"',
+        "”": '"',
+        "‘": "'",
+        "’": "'",
+        "ß": "ss",
+        "\ufeff": "",
     }
-)  # fmt: skip
+)
 NAMES = {1: "standard output", 2: "standard error"}
 FEWEST_COLUMNS = 20  # with fewer nothing can be read
 
 
 def settle(arguments: list[str]) -> None:
-    """Prepare this process's streams and what is written there; ``arguments`` are those of the command line."""
+    """Prepare this process's streams and what is written there; ``arguments`` are those of the command
+    line."""
     codecs.register_error("pkpd.alike", _alike)
     for number, name in ((1, "stdout"), (2, "stderr")):
         setattr(sys, name, _settled(getattr(sys, name), number))
@@ -53,7 +77,8 @@ def flush() -> None:
 
 
 def _alike(error: UnicodeError) -> tuple[str | bytes, int]:
-    """The rest of a text in characters that every encoding has; what reads like nothing else as its escape."""
+    """The rest of a text in characters that every encoding has; what reads like nothing else as its
+    escape."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     shown = []
@@ -86,7 +111,8 @@ class _Descriptor(io.FileIO):
 
 
 def _settled(stream: Any, number: int) -> Any:
-    """The stream with its own encoding, which nothing stops; one that is not this process's (in a test) keeps its place."""
+    """The stream with its own encoding, which nothing stops; one that is not this process's (in a test) keeps
+    its place."""
     if stream is None:  # closed by whoever started this process
         return None
     if stream is not getattr(sys, "__stdout__" if number == 1 else "__stderr__"):

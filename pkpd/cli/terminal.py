@@ -29,7 +29,8 @@ JobsOption = Annotated[
 
 
 class OfSchedules(TyperCommand):
-    """A command with schedules as arguments: one that begins with a minus sign is a schedule, and no unknown option."""
+    """A command with schedules as arguments: one that begins with a minus sign is a schedule, and no unknown
+    option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         given = list(args)
@@ -139,9 +140,11 @@ def note(text: str, quiet: bool = False) -> None:
 
 
 class Work:
-    """Shows on standard error what is being done, once it has taken two seconds: a bar in a terminal, else a line per stage.
+    """Shows on standard error what is being done, once it has taken two seconds: a bar in a terminal, else a
+    line per stage.
 
-    Used as a context; ``update(what, share, remark)`` tells how far it is (share from 0 to 1, below 0: not known).
+    Used as a context; ``update(what, share, remark)`` tells how far it is (share from 0 to 1, below 0: not
+    known).
     """
 
     def __init__(self, what: str, quiet: bool = False) -> None:

@@ -1,1 +1,2 @@
-"""What every other room stands on: errors, checked arguments, files, strict tables, units, the library of models and fits."""
+"""What every other room stands on: errors, checked arguments, files, strict tables, units, the library of
+models and fits."""

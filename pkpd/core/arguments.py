@@ -1,10 +1,11 @@
-"""What a public function takes: a wrong type is refused with a sentence that names the function, the argument and what would be right.
+"""What a public function takes: a wrong type is refused with a sentence that names the function, the argument
+and what would be right.
 
     @takes(schedule=TEXT | of(Schedule), times=NUMBERS | NONE, subjects=WHOLE)
     def simulate(schedule, times=None, *, subjects=1): ...
 
-The arguments are looked at before anything is done; with ``late`` only where the call fails, for a function that is called
-many thousand times. Whether a value makes sense is the function's own business.
+The arguments are looked at before anything is done; with ``late`` only where the call fails, for a function
+that is called many thousand times. Whether a value makes sense is the function's own business.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ def of(*classes: type, words: str = "") -> Kind:
 
 
 def named(module: str, name: str, words: str) -> Kind:
-    """Values of a class that is not loaded for this: by the names of the class and of its module, or those it derives from."""
+    """Values of a class that is not loaded for this: by the names of the class and of its module, or those it
+    derives from."""
     return Kind(
         lambda value: any(
             base.__name__ == name and base.__module__.startswith(module) for base in type(value).__mro__

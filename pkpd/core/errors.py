@@ -87,7 +87,8 @@ def located(
 ) -> ErrorType:
     """Build an error that shows its place in a text.
 
-    ``line`` and ``column`` count from 1, ``length`` is the number of characters to underline. The result reads
+    ``line`` and ``column`` count from 1, ``length`` is the number of characters to underline. The result
+    reads
 
         model.model:3:14: unknown name "Vd"
           3 | d central = -CL/Vd*central

@@ -19,7 +19,8 @@ from pkpd.core.errors import InputError
 def check_target(path: str | Path, endings: tuple[str, ...]) -> Path:
     """Whether a file could be written here, asked before anything is computed for it.
 
-    Raises ``InputError`` for another ending than those listed, a missing folder, or a folder that cannot be written to.
+    Raises ``InputError`` for another ending than those listed, a missing folder, or a folder that cannot be
+    written to.
     """
     path = Path(path)
     if path.suffix.lower() not in endings:
@@ -91,7 +92,8 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
 
 
 def _named(error: OSError, path: Path, temporary: Path) -> OSError:
-    """The error with the name of what was to be written: a full disk tells none, or that of the temporary file."""
+    """The error with the name of what was to be written: a full disk tells none, or that of the temporary
+    file."""
     if error.errno is None or (error.filename and not str(error.filename).startswith(str(temporary))):
         return error
     return type(error)(error.errno, error.strerror or str(error), str(path))
@@ -105,7 +107,8 @@ def write_rows(
     about: Mapping[str, Any],
     remarks: Iterable[str],
 ) -> None:
-    """A CSV file, whole or not at all: ``about`` and ``remarks`` in lines that begin with "#", the columns, and the records, in which nan is empty."""
+    """A CSV file, whole or not at all: ``about`` and ``remarks`` in lines that begin with "#", the columns,
+    and the records, in which nan is empty."""
     told = [
         f"{key}: {value if isinstance(value, str) else to_json(value, indent=None)}"
         for key, value in about.items()

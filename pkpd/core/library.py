@@ -44,7 +44,8 @@ def _unknown(what: str, name: str, known: list[str]) -> LibraryError:
     hint = f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(known) or 'none'}"
     example = "./my.model" if what == "model" else "./my_fit"
     return LibraryError(
-        f'there is no {what} "{name[:80]}"; {hint} (a {what} of your own is given as a path such as {example})'
+        f'there is no {what} "{name[:80]}"; {hint} (a {what} of your own is given as a path such as '
+        f"{example})"
     )
 
 
@@ -72,7 +73,8 @@ def model_path(name_or_path: str | os.PathLike[str]) -> Path:
 def read_model_text(name_or_path: str | os.PathLike[str]) -> tuple[str, str]:
     """The text of a model and the name of its file, from a name or a path.
 
-    Raises ``LibraryError`` if there is no such file, ``ModelError`` if it is not a text of moderate size in UTF-8.
+    Raises ``LibraryError`` if there is no such file, ``ModelError`` if it is not a text of moderate size in
+    UTF-8.
     """
     path = model_path(name_or_path)
     try:
@@ -89,7 +91,8 @@ def read_model_text(name_or_path: str | os.PathLike[str]) -> tuple[str, str]:
 
 
 def decode(content: bytes, file: str) -> str:
-    """Bytes of a model file -> text (a byte order mark is dropped). Raises ``ModelError`` if they are no UTF-8 text."""
+    """Bytes of a model file -> text (a byte order mark is dropped). Raises ``ModelError`` if they are no
+    UTF-8 text."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise ModelError(f"{file}: the file is written in UTF-16; save it as UTF-8")
     if b"\0" in content:
@@ -104,15 +107,18 @@ def decode(content: bytes, file: str) -> str:
         line = before.count(b"\n") + 1
         column = error.start - (before.rfind(b"\n") + 1) + 1
         raise ModelError(
-            f"{file}:{line}:{column}: byte 0x{content[error.start]:02x} is not UTF-8; a model is plain text in UTF-8 "
+            f"{file}:{line}:{column}: byte 0x{content[error.start]:02x} is not UTF-8; a model is "
+            "plain text in UTF-8 "
             "(a binary file, or text saved in another encoding?)"
         ) from None
 
 
 def fit_folder(name_or_path: str | os.PathLike[str]) -> Path:
-    """The folder of a fit: a name from ``fits()``, a path to a folder with a ``fit.toml``, or one that `pkpd fit` wrote. Raises ``LibraryError``.
+    """The folder of a fit: a name from ``fits()``, a path to a folder with a ``fit.toml``, or one that `pkpd
+    fit` wrote. Raises ``LibraryError``.
 
-    Beside a report lie the files it was fitted from, in a folder of their own; of a fit of the library, its name is enough.
+    Beside a report lie the files it was fitted from, in a folder of their own; of a fit of the library, its
+    name is enough.
     """
     name = os.fspath(name_or_path)
     known = fits()
@@ -160,7 +166,8 @@ RECORDS = ({"id", "time", "dv"}, {"id", "time", "amt"})
 
 
 def are_records(columns: Iterable[str]) -> bool:
-    """Whether these are columns of doses and observations of single subjects, as NONMEM and Monolix have them."""
+    """Whether these are columns of doses and observations of single subjects, as NONMEM and Monolix have
+    them."""
     names = {column.strip().lower() for column in columns}
     return "row" not in names and any(needed <= names for needed in RECORDS)
 
@@ -178,7 +185,8 @@ def _a_file(path: Path) -> str:
 
 
 SINGLE_SUBJECTS = (
-    "{file} has doses and observations of single subjects (as for NONMEM), which pkpd simulates (pkpd simulate MODEL {file}) and does not fit: "
+    "{file} has doses and observations of single subjects (as for NONMEM), which pkpd simulates "
+    "(pkpd simulate MODEL {file}) and does not fit: "
     "a fit takes numbers that were published of groups, a line each, such as fits/low_dose_il2/data.csv has"
 )
 
@@ -191,6 +199,7 @@ def fit_result(name_or_path: str | os.PathLike[str]) -> Path:
         path = folder / "result.json"
     if not path.is_file():
         raise LibraryError(
-            f"{folder} holds no result.json: run `pkpd fit {name_or_path}` and put the result.json of its report there"
+            f"{folder} holds no result.json: run `pkpd fit {name_or_path}` and put the result.json "
+            "of its report there"
         )
     return path

@@ -1,12 +1,14 @@
-"""Quantiles of many series at once from a stream of values that is never kept: DDSketch with 0.5 % relative error.
+"""Quantiles of many series at once from a stream of values that is never kept: DDSketch with 0.5 % relative
+error.
 
     sketch = Sketch((n_times, n_outputs))
     sketch.add(values)                      # (n, n_times, n_outputs), as often as there are more
     sketch.merge(another)                   # of the same shape
     low, median, high = sketch.quantiles((0.05, 0.5, 0.95))
 
-Masson, Rim & Lee, PVLDB 12 (2019) 2195: values are counted in bins whose borders are powers of one number, so that the middle of a bin is within a fixed relative
-error of all that is in it. Counts are whole numbers: neither the order of arrival nor how a stream is cut and merged makes any difference.
+Masson, Rim & Lee, PVLDB 12 (2019) 2195: values are counted in bins whose borders are powers of one number, so
+that the middle of a bin is within a fixed relative error of all that is in it. Counts are whole numbers:
+neither the order of arrival nor how a stream is cut and merged makes any difference.
 """
 
 from __future__ import annotations
@@ -35,11 +37,14 @@ _BLOCK = 256  # series that are worked on at once where all bins are looked at
 class Sketch:
     """Counts of values by sign and logarithmic bin, for every series of an array of them.
 
-    What is promised: a quantile is what ``numpy.quantile`` gives (linear between neighbours in order), with each neighbour replaced by a value within 0.5 % of it; of one sign,
-    their quantile is within 0.5 %, too. The smallest and the largest are exact. Magnitudes below 2.2e-308, and those more than e^40.9 = 6e17 times smaller than
-    the largest of their series and sign, count as nought, or as the value of the series that is nearest to it.
+    What is promised: a quantile is what ``numpy.quantile`` gives (linear between neighbours in order), with
+        each neighbour replaced by a value within 0.5 % of it; of one sign,
+    their quantile is within 0.5 %, too. The smallest and the largest are exact. Magnitudes below 2.2e-308,
+    and those more than e^40.9 = 6e17 times smaller than the largest of their series and sign, count as
+    nought, or as the value of the series that is nearest to it.
 
-    Memory: 4 bytes for each series and bin of the widest series, at most 16 kB a series and sign; between people a series spans some hundred bins, 2 to 4 kB.
+    Memory: 4 bytes for each series and bin of the widest series, at most 16 kB a series and sign; between
+        people a series spans some hundred bins, 2 to 4 kB.
     """
 
     def __init__(self, shape: Sequence[int]) -> None:
@@ -131,7 +136,8 @@ class Sketch:
 
 
 class _Side:
-    """Counts of positive numbers: each series has a window of bins, all of one width, that starts where the series needs it."""
+    """Counts of positive numbers: each series has a window of bins, all of one width, that starts where the
+    series needs it."""
 
     def __init__(self, n: int) -> None:
         self.counts = np.zeros((n, 0), np.uint32)
@@ -202,7 +208,8 @@ class _Side:
         return lost
 
     def _cover(self, low: Integers, high: Integers) -> Integers:
-        """Widen and move windows so that these bins fit, but for what is too far below the highest; returns what fell out, (n_series,)."""
+        """Widen and move windows so that these bins fit, but for what is too far below the highest; returns
+        what fell out, (n_series,)."""
         self.high = np.maximum(self.high, high)
         self.narrow |= bool(np.any(self.high - np.minimum(self.low, low) >= MOST_BINS))
         self.low = np.maximum(np.minimum(self.low, low), self.high - (MOST_BINS - 1))

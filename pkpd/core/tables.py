@@ -1,7 +1,9 @@
-"""CSV files as lines of fields that know their place: encoding, separator, quotation marks, and a list of what is wrong.
+"""CSV files as lines of fields that know their place: encoding, separator, quotation marks, and a list of
+what is wrong.
 
-Nothing is guessed but the separator, and that from the header alone: it is the one of comma, semicolon and tab that stands there. One line is one
-record. Lines that begin with # are comments, as in NM-TRAN; blank lines say nothing.
+Nothing is guessed but the separator, and that from the header alone: it is the one of comma, semicolon and
+tab that stands there. One line is one record. Lines that begin with # are comments, as in NM-TRAN; blank
+lines say nothing.
 """
 
 from __future__ import annotations
@@ -63,7 +65,8 @@ class Problems:
 class Table:
     """A header and lines that have as many fields.
 
-    names : of the columns, as written; problems : those of lines that could not be taken apart, to which readers add theirs.
+    names : of the columns, as written; problems : those of lines that could not be taken apart, to which
+        readers add theirs.
     """
 
     names: tuple[str, ...]
@@ -88,7 +91,8 @@ def read_table(path: str | Path) -> Table:
     Accepts a byte-order mark, LF or CRLF, commas, semicolons or tabs, quoted fields.
 
     Raises:
-        DataError: no such file, or one that is no such table; lines with the wrong number of fields are left in ``Table.problems``.
+        DataError: no such file, or one that is no such table; lines with the wrong number of fields are left
+            in ``Table.problems``.
     """
     path = Path(path)
     try:

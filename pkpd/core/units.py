@@ -5,8 +5,9 @@ The registry is our own and small, so that a typing error is an error and not a 
 * IU (of IL-2) is a dimension of its own: activity does not turn into mass unless a bridge says how,
   for instance ``Bridge(18, "MIU", 1.1, "mg")``.
 * Cells, molecules and patients are counted: dimensionless with scale 1, so that ``cells/uL`` equals ``1/uL``.
-* ``percent`` (also ``%`` and ``points``) is dimensionless with scale 0.01: 5 percent is 0.05. Since a model's units must
-  agree in scale too, a fraction never passes for percent: write ``define hundred = 100 [percent]`` and multiply.
+* ``percent`` (also ``%`` and ``points``) is dimensionless with scale 0.01: 5 percent is 0.05. Since a model's
+  units must agree in scale too, a fraction never passes for percent: write ``define hundred = 100 [percent]``
+  and multiply.
 * ``mg/kg`` and ``mL/L`` keep what they were made of: they do not convert into plain numbers.
 * A month or a year is refused: it is not a fixed number of days.
 
@@ -111,7 +112,8 @@ class Bridge(NamedTuple):
 class Unit:
     """A unit that was read: the symbols as written, its size in base units, and its dimension.
 
-    Multiplication, division and powers combine units; equality of ``dimension`` and of ``scale`` says whether two fit.
+    Multiplication, division and powers combine units; equality of ``dimension`` and of ``scale`` says whether
+    two fit.
     """
 
     symbols: Exponents
@@ -232,7 +234,8 @@ def suggestion(symbol: str) -> str:
 
 
 _TOKEN = re.compile(
-    r"(?P<number>[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)|(?P<name>[A-Za-z%]+)|(?P<power>\*\*|\^)|(?P<sign>[*/().·+-])"
+    r"(?P<number>[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)|(?P<name>[A-Za-z%]+)"
+    r"|(?P<power>\*\*|\^)|(?P<sign>[*/().·+-])"
 )
 
 
@@ -372,7 +375,8 @@ def examine(text: str) -> Unit | Problem:
 
 
 def parse(text: str) -> Unit:
-    """Read a unit such as ``mg/L``, ``1/uL``, ``IU*h/mL``, ``10^9/L``, ``m^2`` or ``m2``, ``1`` for a plain number.
+    """Read a unit such as ``mg/L``, ``1/uL``, ``IU*h/mL``, ``10^9/L``, ``m^2`` or ``m2``, ``1`` for a plain
+    number.
 
     Raises ``UnitError`` with what was not understood and what could stand there.
     """
@@ -409,7 +413,8 @@ def factor(source: str, target: str, bridges: Iterable[Bridge] = ()) -> float:
     """The number by which a value in ``source`` is multiplied to stand in ``target``.
 
     ``bridges`` are declared equalities between dimensions, used as often as needed and only if needed. Raises
-    ``UnitError`` if the units measure different things; ``MIU/m^2`` never becomes ``MIU``, ``mg/kg`` never ``1``.
+    ``UnitError`` if the units measure different things; ``MIU/m^2`` never becomes ``MIU``, ``mg/kg`` never
+    ``1``.
     """
     a, b = parse(source), parse(target)
     if a.same_dimension(b):
@@ -438,7 +443,8 @@ def _bridged(a: Unit, b: Unit, bridges: tuple[Bridge, ...]) -> float | None:
         left, right = parse(bridge.left_unit), parse(bridge.right_unit)
         ratio = left / right
         steps.append((ratio.dimension, bridge.left_value * left.scale / (bridge.right_value * right.scale)))
-    # breadth first over products of at most four bridges: the few that a model declares need no linear algebra
+    # breadth first over products of at most four bridges: the few that a model declares need no linear
+    # algebra
     wanted = (b / a).dimension
     reached: dict[Exponents, float] = {(): 1.0}
     frontier = dict(reached)

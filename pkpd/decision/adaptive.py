@@ -1,10 +1,12 @@
 """Subjects under a schedule with rules: from look to look, each with the doses that it is given.
 
-First it is found out what each subject is given: the course is integrated from one look to the next, for all subjects at once; at a look the outputs just
-before the doses of that instant are compared with the thresholds, and a subject's doses until the next look are multiplied by what follows, 0 where they are held.
-Then the whole course is integrated once with these doses. So it is, to the last bit, that of a schedule in which they are written out, and where no
-rule ever acts that of the plain schedule. What the looks saw agrees with it within the integration's tolerance, since the integrator begins anew at each of them:
-a threshold that is met more closely than that may be judged either way.
+First it is found out what each subject is given: the course is integrated from one look to the next, for all
+subjects at once; at a look the outputs just before the doses of that instant are compared with the
+thresholds, and a subject's doses until the next look are multiplied by what follows, 0 where they are held.
+Then the whole course is integrated once with these doses. So it is, to the last bit, that of a schedule in
+which they are written out, and where no rule ever acts that of the plain schedule. What the looks saw agrees
+with it within the integration's tolerance, since the integrator begins anew at each of them: a threshold that
+is met more closely than that may be judged either way.
 """
 
 from __future__ import annotations
@@ -52,10 +54,12 @@ BY_RULES = {HELD: ("stop", "hold"), REDUCED: ("reduce",), RAISED: ("raise",)}
 class Titration:
     """Subjects under a schedule with rules.
 
-    outputs : (n_subjects, n_times, n_outputs), nan for a failed subject; rest : (n_subjects, n_outputs), before the first dose, which is the baseline; given :
-    (n_subjects, n_doses), what each dose of ``AdaptiveSchedule.schedule`` was multiplied by, by time (those of one instant in the order of the schedule), 0 where it was
-    not given, nan for a failed subject; looks : (n_looks,), in the model's time unit; acted : (n_subjects, n_looks), the number of the rule that acted, -1 where
-    none did; status : (n_subjects,), 0 is success; readings : those that were asked for.
+    outputs : (n_subjects, n_times, n_outputs), nan for a failed subject; rest : (n_subjects, n_outputs),
+        before the first dose, which is the baseline; given :
+    (n_subjects, n_doses), what each dose of ``AdaptiveSchedule.schedule`` was multiplied by, by time (those
+    of one instant in the order of the schedule), 0 where it was not given, nan for a failed subject; looks :
+    (n_looks,), in the model's time unit; acted : (n_subjects, n_looks), the number of the rule that acted, -1
+    where none did; status : (n_subjects,), 0 is success; readings : those that were asked for.
     """
 
     outputs: Floats
@@ -71,8 +75,10 @@ class Titration:
 class Rules:
     """The rules of a schedule in a model's units.
 
-    events : the doses as planned; looks : (n_looks,); order : numbers of the rules, those first that go before others; column, above, threshold, of_baseline : of
-    each rule, which output it looks at and how; factor, limit : what the dose is multiplied by, and where that ends, as a multiple of the planned dose.
+    events : the doses as planned; looks : (n_looks,); order : numbers of the rules, those first that go
+        before others; column, above, threshold, of_baseline : of
+    each rule, which output it looks at and how; factor, limit : what the dose is multiplied by, and where
+    that ends, as a multiple of the planned dose.
     """
 
     events: EventTable
@@ -91,8 +97,9 @@ class Rules:
         """Check a schedule with rules against a model.
 
         Raises:
-            ScheduleError: with the place in the text: an output that the model does not have, a unit that does not convert into its unit, rules that are never
-                looked at; and what the doses alone are refused for.
+            ScheduleError: with the place in the text: an output that the model does not have, a unit that
+                does not convert into its unit, rules that are never looked at; and what the doses alone are
+                refused for.
         """
         schedule = plan.schedule
         events = schedule.events(kernel.TIME_UNIT, kernel.ROUTES, kernel.DOSE_UNITS, kernel.SIZES)
@@ -216,16 +223,18 @@ def titrate(
     Parameters
     ----------
     parameters : (n_subjects, n_params) or (n_params,), in the order of ``kernel.PARAMETERS``.
-    times : (n_times,), in the model's time unit, in any order; an output at a dose's own instant is taken after the dose. All looks are simulated, those after
-        the last time too.
+    times : (n_times,), in the model's time unit, in any order; an output at a dose's own instant is taken
+        after the dose. All looks are simulated, those after the last time too.
     readings : what is read off the courses with the doses that were given, as in ``pkpd.solve``.
     progress : called with (subjects done, subjects in all).
 
-    A subject's result depends neither on the other subjects of its chunk, but for the last digits of exp, log and powers where one of them fails, nor on the number of threads.
+    A subject's result depends neither on the other subjects of its chunk, but for the last digits of exp, log
+    and powers where one of them fails, nor on the number of threads.
 
     Raises
     ------
-    ScheduleError : see ``Rules.of``. InputError : shapes that do not fit. A subject that cannot be integrated is marked in ``status``.
+    ScheduleError : see ``Rules.of``. InputError : shapes that do not fit. A subject that cannot be integrated
+        is marked in ``status``.
     """
     plan = AdaptiveSchedule.parse(plan) if isinstance(plan, str) else plan
     rules = Rules.of(kernel, plan)
@@ -233,7 +242,8 @@ def titrate(
     t = np.atleast_1d(np.asarray(times, dtype=np.float64))
     if p.ndim != 2 or p.shape[1] != kernel.n_params or not len(p):
         raise InputError(
-            f"parameters have shape {np.shape(parameters)}; {kernel.NAME} takes (n_subjects, {kernel.n_params})"
+            f"parameters have shape {np.shape(parameters)}; {kernel.NAME} takes (n_subjects, "
+            f"{kernel.n_params})"
         )
     if t.ndim != 1 or not t.size or not np.all(np.isfinite(t)):
         raise InputError("output times must be a one-dimensional array of finite numbers, at least one")
@@ -257,9 +267,15 @@ def titrate(
         known = np.flatnonzero(found.status[rows] == SUCCESS) + first
         if known.size:
             course = solve(
-                kernel, p[known], rules.events, t, rtol=rtol, threads=1, factors=found.given[known],
+                kernel,
+                p[known],
+                rules.events,
+                t,
+                rtol=rtol,
+                threads=1,
+                factors=found.given[known],
                 readings=[reading.of(known, n) for reading in readings],
-            )  # fmt: skip
+            )
             if found.readings is not None and course.readings is not None:
                 found.readings.values[known] = course.readings.values
                 found.readings.times[known] = course.readings.times
@@ -272,7 +288,8 @@ def titrate(
 
 
 def shares(plan: AdaptiveSchedule, given: Floats) -> dict[Endpoint, Floats]:
-    """How many doses its rules changed, (n_subjects,) each, from what doses were multiplied by, (n_subjects, n_doses); nan where that is not known."""
+    """How many doses its rules changed, (n_subjects,) each, from what doses were multiplied by, (n_subjects,
+    n_doses); nan where that is not known."""
     actions = {rule.action for rule in plan.rules}
     changed = {HELD: given == 0.0, REDUCED: (given > 0.0) & (given < 1.0), RAISED: given > 1.0}
     known = ~np.isnan(given).any(axis=1)
@@ -284,7 +301,8 @@ def shares(plan: AdaptiveSchedule, given: Floats) -> dict[Endpoint, Floats]:
 
 
 class _Chunk:
-    """Subjects that go from look to look together, to find out what they are given; it is written into their ``rows`` of ``found``.
+    """Subjects that go from look to look together, to find out what they are given; it is written into their
+    ``rows`` of ``found``.
 
     alive : numbers of those that have not failed; y : (n, n_states), where they stand.
     """
@@ -321,7 +339,8 @@ class _Chunk:
     def go_on(
         self, events: EventTable, time: float, start: float | None = None, given: Floats | None = None
     ) -> Floats:
-        """Integrate those that have not failed to ``time``, from where they stand at ``start`` (None: at rest): outputs there, (n, n_outputs), nan of the failed."""
+        """Integrate those that have not failed to ``time``, from where they stand at ``start`` (None: at
+        rest): outputs there, (n, n_outputs), nan of the failed."""
         alive = self.alive
         solution = solve(
             self.kernel,
@@ -344,7 +363,8 @@ class _Chunk:
 
 
 def _reach(kernel: Kernel, p: Floats, rules: Rules) -> float:
-    """How long after its time a dose still acts at the longest, by lag and duration, whatever the rules make of it."""
+    """How long after its time a dose still acts at the longest, by lag and duration, whatever the rules make
+    of it."""
     rows = dose_rows(rules.events)
     rows[:, 1] *= max([1.0, *(rules.limit[i] for i in rules.numbers("raise"))])
     rows[:, [0, 6, 7]] = 0.0

@@ -1,6 +1,8 @@
-"""What a fit saw: doses, intervals, cycles, lengths of treatment and routes behind its rows, and where a schedule goes beyond them.
+"""What a fit saw: doses, intervals, cycles, lengths of treatment and routes behind its rows, and where a
+schedule goes beyond them.
 
-A row saw what was given before the end of its own time or window: a trial of three cycles that reports day 8 saw one cycle.
+A row saw what was given before the end of its own time or window: a trial of three cycles that reports day 8
+saw one cycle.
 """
 
 from __future__ import annotations
@@ -35,8 +37,10 @@ NEAR = 0.02  # relative: a difference that nobody doses by
 class Seen:
     """Treatment behind one row, in days and in the domain's dose unit; all up to the row's own time.
 
-    doses : smallest and largest; interval : the usual one, nan for a single dose; cycles : how many; course : length of the longest, from its first dose to its last and one
-    interval more; length : from the first dose to one interval after the last, at most to the row's time; bound : whether the row is only a lower or upper bound.
+    doses : smallest and largest; interval : the usual one, nan for a single dose; cycles : how many; course :
+        length of the longest, from its first dose to its last and one
+    interval more; length : from the first dose to one interval after the last, at most to the row's time;
+    bound : whether the row is only a lower or upper bound.
     """
 
     row: str
@@ -59,7 +63,8 @@ class Seen:
 
 @dataclass(frozen=True)
 class Domain:
-    """What the rows of a fit saw: the treatments behind them, and the outputs for which there is any row at all."""
+    """What the rows of a fit saw: the treatments behind them, and the outputs for which there is any row at
+    all."""
 
     unit: str
     seen: tuple[Seen, ...]
@@ -67,7 +72,8 @@ class Domain:
 
     @classmethod
     def of(cls, rows: Iterable[Row], unit: str = "MIU") -> Domain:
-        """The domain of the rows that are fitted (``use = fit``). Doses that ``unit`` cannot count, of another drug, are left out.
+        """The domain of the rows that are fitted (``use = fit``). Doses that ``unit`` cannot count, of
+        another drug, are left out.
 
         Doses per body size are converted with the BSA or weight of the row, else of an average adult.
         """
@@ -92,14 +98,21 @@ class Domain:
             for route in dict.fromkeys(part.route for part in schedule.parts):
                 found.append(
                     Seen(
-                        row.id, row.study, SUBJECTS.get(row.output, row.output), row.schedule, route, *numbers,
-                        row.statistic in ("lower_bound", "upper_bound"), row.provenance,
+                        row.id,
+                        row.study,
+                        SUBJECTS.get(row.output, row.output),
+                        row.schedule,
+                        route,
+                        *numbers,
+                        row.statistic in ("lower_bound", "upper_bound"),
+                        row.provenance,
                     )
-                )  # fmt: skip
+                )
         return cls(unit, tuple(found), frozenset(outputs))
 
     def range(self, subject: str, what: str) -> tuple[float, float]:
-        """Smallest and largest dose ("doses"), "interval", "cycles", "course" or "length" behind the rows of a subject, such as "Tregs"; nan without any."""
+        """Smallest and largest dose ("doses"), "interval", "cycles", "course" or "length" behind the rows of
+        a subject, such as "Tregs"; nan without any."""
         values = np.array(
             [getattr(seen, what) for seen in self.seen if seen.subject == subject], dtype=np.float64
         ).ravel()
@@ -114,7 +127,8 @@ class Domain:
         outputs: Sequence[str] = ("treg_pct", "nk", "il2", "ccl2"),
         dose_units: Mapping[str, Mapping[str, float]] | None = None,
     ) -> tuple[str, ...]:
-        """Sentences that say how a schedule goes beyond what the fit saw of these outputs, with the study that comes nearest; none where it does not.
+        """Sentences that say how a schedule goes beyond what the fit saw of these outputs, with the study
+        that comes nearest; none where it does not.
 
         bsa, weight : of the subject, in m2 and kg, by default of an average adult.
         """
@@ -132,7 +146,8 @@ class Domain:
                 )
             except ScheduleError:
                 return (
-                    f"The doses cannot be counted in {self.unit} and so not be compared with those of the fit.",
+                    f"The doses cannot be counted in {self.unit} and so not be compared with those "
+                    "of the fit.",
                 )
             routes = tuple(dict.fromkeys(part.route for part in schedule.parts))
             for subject in dict.fromkeys(SUBJECTS.get(name, name) for name in outputs):
@@ -173,14 +188,16 @@ class Domain:
                     alike, key=lambda entry: min(abs(np.log(amount / dose)) for dose in entry.doses)
                 )
                 found.append(
-                    f"{_written(amount)} {self.unit} is {'above' if amount > high else 'below'} the doses after which the fit saw {subject} "
+                    f"{_written(amount)} {self.unit} is {'above' if amount > high else 'below'} the "
+                    f"doses after which the fit saw {subject} "
                     f"({_range(low, high, 2)} {self.unit}); nearest is {nearest}."
                 )
         known = {entry.route.lower() for entry in seen}
         for route in routes:
             if route.lower() not in known:
                 found.append(
-                    f"The fit saw {subject} after doses by {' and '.join(sorted(known))} only, not by {route}."
+                    f"The fit saw {subject} after doses by {' and '.join(sorted(known))} only, not "
+                    f"by {route}."
                 )
         if subject == SUBJECTS["il2"]:
             return found  # plasma forgets within a day: what follows is about cells
@@ -190,7 +207,8 @@ class Domain:
             spaced = [entry for entry in seen if not np.isnan(entry.interval)]
             nearest = min(spaced, key=lambda entry: abs(np.log(interval / entry.interval)))
             found.append(
-                f"A dose every {_written(interval)} d is outside the intervals at which the fit saw {subject} ({_range(shortest, longest, 3)} d); nearest is {nearest}."
+                f"A dose every {_written(interval)} d is outside the intervals at which the fit saw "
+                f"{subject} ({_range(shortest, longest, 3)} d); nearest is {nearest}."
             )
         most = int(self.range(subject, "cycles")[1])
         if cycles > most:
@@ -199,18 +217,22 @@ class Domain:
                 first.setdefault(entry.schedule, entry)
             nearest = first[max(first, key=lambda given: difflib.SequenceMatcher(None, given, text).ratio())]
             found.append(
-                f"{cycles} cycles: the fit saw {subject} only in the first {'one' if most == 1 else most}, so that what changes from cycle to cycle is the model's own; nearest is {nearest}."
+                f"{cycles} cycles: the fit saw {subject} only in the first "
+                f"{'one' if most == 1 else most}, so that what changes from cycle to cycle is the "
+                f"model's own; nearest is {nearest}."
             )
         elif length > self.range(subject, "length")[1] * (1 + NEAR):
             nearest = max(seen, key=lambda entry: entry.length)
             found.append(
-                f"{_written(length)} days of treatment are longer than the {_written(nearest.length)} after which the fit saw {subject}; nearest is {nearest}."
+                f"{_written(length)} days of treatment are longer than the "
+                f"{_written(nearest.length)} after which the fit saw {subject}; nearest is {nearest}."
             )
         shortest = self.range(subject, "course")[0]
         if course < shortest * (1 - NEAR):
             nearest = min(seen, key=lambda entry: entry.course)
             found.append(
-                f"A course of {_written(course)} {'day' if course == 1.0 else 'days'} is shorter than the {_written(shortest)} days after which the fit first saw {subject}, "
+                f"A course of {_written(course)} {'day' if course == 1.0 else 'days'} is shorter "
+                f"than the {_written(shortest)} days after which the fit first saw {subject}, "
                 f"so that how fast they rise is the model's own; nearest is {nearest}."
             )
         if interval <= 1.0 + NEAR:
@@ -219,7 +241,8 @@ class Domain:
             bounds = sorted({entry.study for entry in daily if entry.bound and entry.course > exact})
             if course > exact * (1 + NEAR) and bounds:
                 found.append(
-                    f"{_written(course)} days of daily doses: beyond {_written(exact)} days the fit has only lower bounds of {subject} ({', '.join(bounds)}), "
+                    f"{_written(course)} days of daily doses: beyond {_written(exact)} days the fit "
+                    f"has only lower bounds of {subject} ({', '.join(bounds)}), "
                     "which say nothing against a prediction that is too high."
                 )
         return found

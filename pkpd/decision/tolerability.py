@@ -1,7 +1,10 @@
-"""How likely a patient is to have a non-serious adverse event, from the four published counts: 1, 3, 5 and 6 of 6 patients (Hartemann 2013).
+"""How likely a patient is to have a non-serious adverse event, from the four published counts: 1, 3, 5 and 6
+of 6 patients (Hartemann 2013).
 
-One hit: p(d) = 1 - (1 - p0) exp(-k d) with d the daily dose in MIU, p0 the background and k per MIU. p0 is uniform on 0 to 1 beforehand, k lognormal with
-median 1 per MIU and log-SD 1.5 (90 percent between 0.085 and 12). The posterior is binomial and integrated on a grid. It is a model of 24 patients,
+One hit: p(d) = 1 - (1 - p0) exp(-k d) with d the daily dose in MIU, p0 the background and k per MIU. p0 is
+    uniform on 0 to 1 beforehand, k lognormal with
+median 1 per MIU and log-SD 1.5 (90 percent between 0.085 and 12). The posterior is binomial and integrated on
+a grid. It is a model of 24 patients,
 not medical advice: the width of the interval is the message.
 """
 
@@ -31,12 +34,14 @@ COURSE_DAYS = 5.0
 EVENT = Endpoint(
     "adverse event",
     "1",
-    "The probability that a patient has a non-serious adverse event during a five-day course at the largest dose that any 24 hours of the schedule hold, "
+    "The probability that a patient has a non-serious adverse event during a five-day course at the "
+    "largest dose that any 24 hours of the schedule hold, "
     "by 1 - (1 - p0) exp(-k dose), one posterior draw of p0 and k per subject.",
     -1,
     "tolerability",
     missing="no value where the doses cannot be counted in MIU",
-    remark="seen only in five-day courses of 0.33 to 3 MIU a day under the skin, in 24 people with type 1 diabetes, six at each dose (Hartemann 2013); "
+    remark="seen only in five-day courses of 0.33 to 3 MIU a day under the skin, in 24 people with "
+    "type 1 diabetes, six at each dose (Hartemann 2013); "
     "anything else, such as weeks of daily doses, other intervals, other patients, is extrapolation",
     relevant=ONE_IN_TWENTY,
 )
@@ -58,17 +63,24 @@ class Count:
 
 @functools.cache
 def counts() -> tuple[Count, ...]:
-    """The published counts, of ``fits/low_dose_il2/adverse_events.csv``. Raises DataError where the file is damaged."""
+    """The published counts, of ``fits/low_dose_il2/adverse_events.csv``. Raises DataError where the file is
+    damaged."""
     path = library.root() / "fits" / "low_dose_il2" / "adverse_events.csv"
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             found = tuple(
                 Count(
-                    row["study"], row["arm"], float(row["daily_dose_MIU"]), int(row["n"]), int(row["events"]),
-                    row["source"], row["doi"], row["provenance"],
+                    row["study"],
+                    row["arm"],
+                    float(row["daily_dose_MIU"]),
+                    int(row["n"]),
+                    int(row["events"]),
+                    row["source"],
+                    row["doi"],
+                    row["provenance"],
                 )
                 for row in csv.DictReader(stream, strict=True)
-            )  # fmt: skip
+            )
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise DataError(f"{path}: the counts of adverse events cannot be read: {error}") from None
     if not found or any(not (0 <= row.events <= row.n and 0.0 <= row.dose < math.inf) for row in found):
@@ -78,7 +90,8 @@ def counts() -> tuple[Count, ...]:
 
 @dataclass(frozen=True)
 class Posterior:
-    """What the counts say of p0 and k, on the midpoints of a grid: p0 and log_k, (n_cells,), and weights, (n_cells,), that add up to 1."""
+    """What the counts say of p0 and k, on the midpoints of a grid: p0 and log_k, (n_cells,), and weights,
+    (n_cells,), that add up to 1."""
 
     p0: Floats
     log_k: Floats
@@ -118,7 +131,8 @@ class Posterior:
         return np.cumsum(self.weights)
 
     def draws(self, n: int, seed: int = 0) -> tuple[Floats, Floats]:
-        """(n,) p0 and (n,) k from the posterior: evenly spread over it, in random order, the same for a seed and n."""
+        """(n,) p0 and (n,) k from the posterior: evenly spread over it, in random order, the same for a seed
+        and n."""
         generator = np.random.Generator(np.random.Philox(key=seed))
         levels = (generator.permutation(n) + generator.random(n)) / n
         cells = np.minimum(np.searchsorted(self.cumulative, levels), self.weights.size - 1)
@@ -149,9 +163,11 @@ def evaluate(
     seed: int = 0,
     daily: ArrayLike | None = None,
 ) -> dict[Endpoint, Floats]:
-    """The endpoint ``EVENT``, (n_subjects,) probabilities, one posterior draw per subject: for any schedule the same draws, so that differences are paired.
+    """The endpoint ``EVENT``, (n_subjects,) probabilities, one posterior draw per subject: for any schedule
+    the same draws, so that differences are paired.
 
-    sizes, dose_units : as in `pkpd.decision.endpoints.evaluate`; daily : (n_subjects,), the largest daily dose in MIU that each was given, where it is not that of the
+    sizes, dose_units : as in `pkpd.decision.endpoints.evaluate`; daily : (n_subjects,), the largest daily
+        dose in MIU that each was given, where it is not that of the
     schedule. Raises InputError for a body size that is missing.
     """
     if n_subjects < 1:
@@ -170,7 +186,8 @@ def warnings(
     sizes: Mapping[str, float] | None = None,
     dose_units: Mapping[str, Mapping[str, float]] | None = None,
 ) -> tuple[str, ...]:
-    """How a schedule goes beyond what the counts saw, as sentences; none for placebo and five-day courses of the doses seen, given once."""
+    """How a schedule goes beyond what the counts saw, as sentences; none for placebo and five-day courses of
+    the doses seen, given once."""
     if not schedule.parts:
         return ()
     try:

@@ -7,7 +7,8 @@
     language     text to courses and back; the language is described at its top
     schedule     courses together: a value that can be written down, compared and expanded
     rules        a schedule with rules that change doses by the response; described at its top
-    records      data files of doses and observations, as NONMEM and Monolix have them; the format is described at its top
+    records      data files of doses and observations, as NONMEM and Monolix have them; the format is
+                 described at its top
     covariates   how they run between the lines of a file, and the order of what shares an instant
     intake       records in a model's units: an event table, output times and covariates for each subject
 

@@ -1,7 +1,8 @@
 """Covariates of one subject over time, and the order of what shares an instant.
 
-In a file, lines of one time follow each other: a trough stands above the dose of its instant, and a line below the dose may have other covariates. A solve
-is told this order by ranks (`Order`); nothing is moved in time for it. Additional doses of earlier lines come before all lines of their instant.
+In a file, lines of one time follow each other: a trough stands above the dose of its instant, and a line
+below the dose may have other covariates. A solve is told this order by ranks (`Order`); nothing is moved in
+time for it. Additional doses of earlier lines come before all lines of their instant.
 """
 
 from __future__ import annotations
@@ -22,13 +23,15 @@ Change = tuple[float, str, float, float]
 """(time, name, value, rank)"""
 
 RULES = ("locf", "nocb", "linear")
-"""How a covariate runs between two lines: the last value is carried forward (the line's own holds from its time on); the next is carried backward (the
-line's own holds since the line before, as in NONMEM); or linearly from one to the next. Before the first line and after the last it is constant."""
+"""How a covariate runs between two lines: the last value is carried forward (the line's own holds from its
+time on); the next is carried backward (the line's own holds since the line before, as in NONMEM); or linearly
+from one to the next. Before the first line and after the last it is constant."""
 
 
 @dataclass(frozen=True)
 class Varying:
-    """A covariate that changes within a subject: (n_values,) times, ascending, values, and the lines with them, counted from 0; ``line`` of the file changes it first."""
+    """A covariate that changes within a subject: (n_values,) times, ascending, values, and the lines with
+    them, counted from 0; ``line`` of the file changes it first."""
 
     name: str
     times: Floats
@@ -40,7 +43,8 @@ class Varying:
 def sections(lines: Sequence[Record], times: Sequence[float], columns: Sequence[int]) -> list[int]:
     """The section of its instant that each line is in, from 0; (n_lines,).
 
-    A section begins with each event, and below one with a line that has other covariates. times : of the lines; columns : of their fields that are covariates.
+    A section begins with each event, and below one with a line that has other covariates. times : of the
+    lines; columns : of their fields that are covariates.
     """
     found: list[int] = []
     for _, group in groupby(zip(times, lines, strict=True), key=lambda pair: pair[0]):
@@ -58,9 +62,11 @@ def sections(lines: Sequence[Record], times: Sequence[float], columns: Sequence[
 
 
 class Order:
-    """Where the lines of one subject stand among the events of their instants, as ranks of a solve: see ``pkpd.solver.solve``.
+    """Where the lines of one subject stand among the events of their instants, as ranks of a solve: see
+    ``pkpd.solver.solve``.
 
-    times : of the lines; events, lines : of every event of the table its time, and the line that it is from, both in the table's order.
+    times : of the lines; events, lines : of every event of the table its time, and the line that it is from,
+        both in the table's order.
     """
 
     def __init__(self, times: Sequence[float], events: Floats, lines: Sequence[int]) -> None:
@@ -116,7 +122,8 @@ def read_covariates(
 ) -> tuple[dict[str, float], list[Varying]]:
     """First values by name, and those covariates that vary; what is wrong is noted in ``records``.
 
-    names : column -> name, lower and upper bound; times : of the lines, (n_lines,); parts : of their instants, each of which has one value (`sections`).
+    names : column -> name, lower and upper bound; times : of the lines, (n_lines,); parts : of their
+        instants, each of which has one value (`sections`).
     """
     baseline: dict[str, float] = {}
     varying: list[Varying] = []
@@ -160,7 +167,8 @@ def read_covariates(
 
 
 def changes(varying: Sequence[Varying], rule: str, order: Order, parts: Sequence[int]) -> tuple[Change, ...]:
-    """Every change by locf or nocb, by time and rank, as ``pkpd.solver.solve`` takes them; parts : as of ``read_covariates``."""
+    """Every change by locf or nocb, by time and rank, as ``pkpd.solver.solve`` takes them; parts : as of
+    ``read_covariates``."""
     found: list[Change] = []
     for one in varying:
         for (start, old), (end, new) in pairwise(zip(one.lines, one.values.tolist(), strict=True)):

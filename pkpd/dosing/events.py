@@ -1,6 +1,7 @@
 """Event tables: what a solve is given, as numbers in a model's units, and how a schedule becomes one.
 
-Routes, dose units and body sizes are checked here against what the model has; past this file nothing knows a unit.
+Routes, dose units and body sizes are checked here against what the model has; past this file nothing knows a
+unit.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ _SIZES = {"m2": ("body surface area", "BSA = 1.9 [m^2]"), "kg": ("body weight", 
 
 
 DOSE, RESET, REPLACE, STEADY, STEADY_ADDED = range(5)
-"""Kinds of event: a dose; all states back to their initial values; one state set to a value; a dose at a steady state; one whose steady state is added."""
+"""Kinds of event: a dose; all states back to their initial values; one state set to a value; a dose at a
+steady state; one whose steady state is added."""
 
 
 FIRST = -1.0
@@ -33,7 +35,8 @@ FIRST = -1.0
 
 @dataclass(frozen=True, eq=False)
 class EventTable:
-    """Doses and other events as the integrator takes them, sorted by time, in the order of the schedule where times are equal.
+    """Doses and other events as the integrator takes them, sorted by time, in the order of the schedule where
+    times are equal.
 
     All arrays are C-contiguous and of shape (n_events,); the last three may be left out.
 
@@ -42,14 +45,16 @@ class EventTable:
         amount: float64, in the unit of the state that the route enters, before bioavailability; per unit of
             body size where ``size`` is not -1. Of REPLACE: the new value of the state.
         route: int64, index into the model's routes; of REPLACE, into its states; of RESET, without meaning.
-        duration: float64, in the model's time unit; 0 is a bolus, nan is left to the rate or to the route of the model.
+        duration: float64, in the model's time unit; 0 is a bolus, nan is left to the rate or to the route of
+            the model.
         size: int64, index of the parameter that multiplies the amount (body surface or weight), or -1.
-        rate: float64, of an infusion whose duration is its bioavailable amount over this rate; nan where none is stated.
-        kind: int64, DOSE, RESET, REPLACE, STEADY (the state before the dose is the steady state of this dose at every
-            ``interval``; what was given before is forgotten) or STEADY_ADDED (what that steady state has above the
-            initial values is added to the state there is).
-        interval: float64, between the doses of a steady state, in the model's time unit; 0 with amount 0: a constant infusion
-            at ``rate`` that ends at ``time``.
+        rate: float64, of an infusion whose duration is its bioavailable amount over this rate; nan where none
+            is stated.
+        kind: int64, DOSE, RESET, REPLACE, STEADY (the state before the dose is the steady state of this dose
+            at every ``interval``; what was given before is forgotten) or STEADY_ADDED (what that steady state
+            has above the initial values is added to the state there is).
+        interval: float64, between the doses of a steady state, in the model's time unit; 0 with amount 0: a
+            constant infusion at ``rate`` that ends at ``time``.
     """
 
     time: NDArray[np.float64]
@@ -64,7 +69,10 @@ class EventTable:
     def __repr__(self) -> str:
         if not len(self):
             return "<EventTable: no event>"
-        return f"<EventTable: {len(self):,} event{'s' * (len(self) > 1)} from {self.time.min():g} to {self.time.max():g}>"
+        return (
+            f"<EventTable: {len(self):,} event{'s' * (len(self) > 1)} from {self.time.min():g} to "
+            f"{self.time.max():g}>"
+        )
 
     def __post_init__(self) -> None:
         n_events = np.shape(self.time)
@@ -115,7 +123,8 @@ def event_table(
     dose_units: Mapping[str, Mapping[str, float]],
     sizes: Mapping[str, int],
 ) -> EventTable:
-    """Courses, each with the day on which it starts, in the units of a model; see `pkpd.dosing.Schedule.events`."""
+    """Courses, each with the day on which it starts, in the units of a model; see
+    `pkpd.dosing.Schedule.events`."""
     per_day = units_per_day(time_unit)
     columns: list[tuple[NDArray[np.float64], float, int, float, int]] = []
     for i, (start, part) in enumerate(courses):
@@ -138,7 +147,8 @@ def event_table(
 
 
 def unit_factor(written: str, unit: str, route: str, dose_units: Mapping[str, Mapping[str, float]]) -> float:
-    """Size of a dose's unit in the unit of the state that the route enters; ``written`` is the dose as errors call it."""
+    """Size of a dose's unit in the unit of the state that the route enters; ``written`` is the dose as errors
+    call it."""
     units = dose_units.get(route, {})
     if unit not in units:
         accepted = (
@@ -163,7 +173,8 @@ def size_index(written: str, per: str, sizes: Mapping[str, int]) -> int:
 
 
 def _times(part: Part, start: Fraction, per_day: Fraction) -> NDArray[np.float64]:
-    """Times of a course that starts on day ``start``, ``per_day`` units to the day, correctly rounded; shape (n_doses,)."""
+    """Times of a course that starts on day ``start``, ``per_day`` units to the day, correctly rounded; shape
+    (n_doses,)."""
     fractions = [
         start,
         *part.offsets,

@@ -1,7 +1,9 @@
-"""What a model takes in, and records read for it: event tables, output times, and covariates over time, in the model's units.
+"""What a model takes in, and records read for it: event tables, output times, and covariates over time, in
+the model's units.
 
-``Intake.take(records)`` checks everything that needs the model (routes, compartments, units, body sizes, covariates) for all subjects of a file and gives
-one `Course` each, or one error with every line that does not fit.
+``Intake.take(records)`` checks everything that needs the model (routes, compartments, units, body sizes,
+covariates) for all subjects of a file and gives one `Course` each, or one error with every line that does not
+fit.
 """
 
 from __future__ import annotations
@@ -43,9 +45,10 @@ class Observations:
     """Lines of EVID 0, in their order; all arrays (n_observations,).
 
     Attributes:
-        time: in the model's time unit; rank: place among the events of the instant, as ``pkpd.solver.solve`` takes it: what a line says is so before
-            whatever stands below it.
-        value: DV as written, nan where missing; missing: MDV; censored: CENS; limit: LIMIT; line: in the file; value_id: DVID.
+        time: in the model's time unit; rank: place among the events of the instant, as ``pkpd.solver.solve``
+            takes it: what a line says is so before whatever stands below it.
+        value: DV as written, nan where missing; missing: MDV; censored: CENS; limit: LIMIT; line: in the
+            file; value_id: DVID.
     """
 
     time: Floats
@@ -67,8 +70,10 @@ class Course:
         events: doses, resets, replacements and steady states, additional doses among them.
         observations: the lines of EVID 0; order: where they and other outputs stand among the events.
         baseline: the first value of every covariate.
-        changes: (time, name, value, rank), ascending: later values of those that vary, by the rules locf and nocb, as ``pkpd.solver.solve`` takes them.
-        knots: name -> (times, values), each (n_knots,), times increasing: those that vary, by the rule linear.
+        changes: (time, name, value, rank), ascending: later values of those that vary, by the rules locf and
+            nocb, as ``pkpd.solver.solve`` takes them.
+        knots: name -> (times, values), each (n_knots,), times increasing: those that vary, by the rule
+            linear.
     """
 
     id: str
@@ -84,7 +89,8 @@ class Course:
 
 @dataclass(frozen=True)
 class Taken:
-    """All subjects of a file. used : columns that are covariates of the model; unused : columns that are nothing to it."""
+    """All subjects of a file. used : columns that are covariates of the model; unused : columns that are
+    nothing to it."""
 
     courses: tuple[Course, ...]
     used: tuple[str, ...]
@@ -97,8 +103,10 @@ class Intake:
 
     Attributes:
         time_unit: of the model; states: their names, in the model's order.
-        routes, route_targets, route_speeds: of every route its name, the index of the state it enters, and "rate", "duration" or "" for what it declares.
-        dose_units: route -> unit -> factor to the unit of the state; sizes: "m2", "kg" -> index of the parameter, or -1.
+        routes, route_targets, route_speeds: of every route its name, the index of the state it enters, and
+            "rate", "duration" or "" for what it declares.
+        dose_units: route -> unit -> factor to the unit of the state; sizes: "m2", "kg" -> index of the
+            parameter, or -1.
         parameters, lower, upper: names of parameters and covariates, and their bounds.
     """
 
@@ -116,10 +124,12 @@ class Intake:
     def take(self, records: Records, *, covariates: str | None = None, time_unit: str | None = None) -> Taken:
         """Read records for this model.
 
-        covariates : one of RULES; only covariates that vary within a subject need one. time_unit : of TIME, RATE, DUR and II; the model's own if none.
+        covariates : one of RULES; only covariates that vary within a subject need one. time_unit : of TIME,
+            RATE, DUR and II; the model's own if none.
 
         Raises:
-            DataError: every line that does not fit, with its place. InputError: an unknown rule, or none where one is needed.
+            DataError: every line that does not fit, with its place. InputError: an unknown rule, or none
+                where one is needed.
         """
         if covariates not in (*RULES, None):
             raise InputError(f'covariates run by {", ".join(RULES)}, not "{covariates}"')
@@ -161,8 +171,10 @@ class Intake:
         records.table.problems.stop_if_any()
         if ruleless and covariates is None:
             raise InputError(
-                f"{records.file}:{ruleless.line}: {ruleless.name} changes within a subject: say how it runs between two lines, by "
-                "covariates locf (the last value is carried forward), nocb (the next one backward, as in NONMEM) or linear"
+                f"{records.file}:{ruleless.line}: {ruleless.name} changes within a subject: say how "
+                "it runs between two lines, by "
+                "covariates locf (the last value is carried forward), nocb (the next one backward, "
+                "as in NONMEM) or linear"
             )
         unused = tuple(name for name in records.others if name not in names)
         return Taken(tuple(courses), tuple(names), unused)
@@ -216,7 +228,8 @@ class Intake:
         return table, Order(times, table.time, columns[-1, order].astype(int).tolist())
 
     def _dose(self, records: Records, record: Record, clock: _Clock) -> tuple[float, int, float, int, float]:
-        """Amount, route, duration, size and rate of a dose; a note in ``records`` where there is no such dose."""
+        """Amount, route, duration, size and rate of a dose; a note in ``records`` where there is no such
+        dose."""
         route = self._route(records, record)
         if route is None:
             return 0.0, 0, 0.0, -1, math.nan
@@ -247,7 +260,8 @@ class Intake:
                 records.wrong(
                     record.line,
                     "RATE",
-                    f'RATE {record.rate} leaves the {wanted} to the model, but its route "{name}" declares {declared}: '
+                    f'RATE {record.rate} leaves the {wanted} to the model, but its route "{name}" '
+                    f"declares {declared}: "
                     f"add {wanted} = ... to the route",
                 )
         elif record.rate is not None:
@@ -270,7 +284,8 @@ class Intake:
                 route = self._named_route(record.route)
                 if record.compartment and route not in self._routes_by_compartment(record.compartment):
                     raise ScheduleError(
-                        f'the route "{self.routes[route]}" enters {self._target(route)}, not CMT {record.compartment[:40]}'
+                        f'the route "{self.routes[route]}" enters {self._target(route)}, not CMT '
+                        f"{record.compartment[:40]}"
                     )
                 return route
             candidates = (
@@ -317,7 +332,8 @@ class Intake:
         if isinstance(value, Fraction):
             if value.denominator != 1 or not 1 <= value <= len(self.states):
                 raise ScheduleError(
-                    f"there is no compartment {text[:40]}: the states of this model are 1 to {len(self.states)}, {', '.join(self.states)}"
+                    f"there is no compartment {text[:40]}: the states of this model are 1 to "
+                    f"{len(self.states)}, {', '.join(self.states)}"
                 )
             return int(value) - 1
         index = _find(text, self.states)
@@ -325,7 +341,8 @@ class Intake:
             close = suggest(text, [*self.states, *self.routes])
             question = f'; did you mean "{close}"?' if close else ""
             raise ScheduleError(
-                f'this model has no state or route "{text[:40]}"; its states are {", ".join(self.states)}{question}'
+                f'this model has no state or route "{text[:40]}"; its states are '
+                f"{', '.join(self.states)}{question}"
             )
         return index
 
@@ -388,7 +405,8 @@ def _observations(subject: SubjectRecords, order: Order, by_rule: Sequence[Chang
 
 
 class _Clock:
-    """Times of a file in the unit of a model, each correctly rounded once, so that equal instants stay equal."""
+    """Times of a file in the unit of a model, each correctly rounded once, so that equal instants stay
+    equal."""
 
     def __init__(self, model_unit: str, file_unit: str) -> None:
         self.per_day = units_per_day(file_unit)

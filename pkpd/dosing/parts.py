@@ -1,4 +1,5 @@
-"""One dose, one course of doses, and the text they were read from: what schedules are made of, in exact days."""
+"""One dose, one course of doses, and the text they were read from: what schedules are made of, in exact
+days."""
 
 from __future__ import annotations
 
@@ -221,7 +222,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Written:
-    """A text that was read as a schedule, the name that errors give it, and where each part begins and ends in it."""
+    """A text that was read as a schedule, the name that errors give it, and where each part begins and ends
+    in it."""
 
     text: str
     file: str

@@ -1,7 +1,9 @@
-"""The numbers of a schedule: amounts and times, exact; their units, how they are checked and how they are written.
+"""The numbers of a schedule: amounts and times, exact; their units, how they are checked and how they are
+written.
 
-Numbers are fractions, kept as the decimals they were written as: 0.26 stays 0.26, and day 28 of one course is the same
-instant as day 28 of another. What no schedule can hold is refused here, wherever the number came from.
+Numbers are fractions, kept as the decimals they were written as: 0.26 stays 0.26, and day 28 of one course is
+the same instant as day 28 of another. What no schedule can hold is refused here, wherever the number came
+from.
 """
 
 from __future__ import annotations

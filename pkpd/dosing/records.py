@@ -1,30 +1,40 @@
 """Records of doses and observations, as NONMEM and Monolix data files hold them: one line, one event.
 
-    ID, TIME, AMT, RATE, DUR, CMT, ROUTE, DOSE_UNIT, EVID, MDV, II, ADDL, SS, DV, DVID, CENS, LIMIT        in any order and case
+    ID, TIME, AMT, RATE, DUR, CMT, ROUTE, DOSE_UNIT, EVID, MDV, II, ADDL, SS, DV, DVID, CENS, LIMIT        in
+    any order and case
 
-    Needed are ID, TIME and AMT. The names of Monolix's roles do as well (identifier, observation, observation id, amount, administration id, infusion
-    rate, infusion duration, interdose interval, additional doses, steady state, event id, ignored observation, censoring): case, spaces, dots, hyphens
-    and underscores do not matter. "." and an empty field are missing; missing numbers are 0, as in NONMEM, but for what is said below.
+    Needed are ID, TIME and AMT. The names of Monolix's roles do as well (identifier, observation, observation
+    id, amount, administration id, infusion rate, infusion duration, interdose interval, additional doses,
+    steady state, event id, ignored observation, censoring): case, spaces, dots, hyphens and underscores do
+    not matter. "." and an empty field are missing; missing numbers are 0, as in NONMEM, but for what is said
+    below.
 
-    ID        text, such as a number or a name; the lines of a subject stand together. "01" and "1" are two subjects; "1.0" is "1", as programs write whole numbers so
+    ID        text, such as a number or a name; the lines of a subject stand together. "01" and "1" are two
+              subjects; "1.0" is "1", as programs write whole numbers so
     TIME      a number, which does not go back within a subject; its unit is told where the file is read
-    EVID      0 observation, 1 dose, 2 other (covariates may change), 3 reset of all states, 4 reset and dose, or these names; and replace, which sets
-              a state to AMT. Missing: 1 where AMT, RATE or SS is not 0, else 2 where MDV is 1, else 0
-    AMT       of a dose, above 0, in DOSE_UNIT (MIU, ug, MIU/m2, mg/kg ...), or else in the unit of the state that it enters
-    RATE      of an infusion, AMT's unit per unit of TIME: it lasts F*AMT/RATE. -1: the route has a rate, -2: the route has a duration. 0: a bolus
+    EVID      0 observation, 1 dose, 2 other (covariates may change), 3 reset of all states, 4 reset and dose,
+              or these names; and replace, which sets a state to AMT. Missing: 1 where AMT, RATE or SS is not
+              0, else 2 where MDV is 1, else 0
+    AMT       of a dose, above 0, in DOSE_UNIT (MIU, ug, MIU/m2, mg/kg ...), or else in the unit of the state
+              that it enters
+    RATE      of an infusion, AMT's unit per unit of TIME: it lasts F*AMT/RATE. -1: the route has a rate, -2:
+              the route has a duration. 0: a bolus
     DUR       of an infusion, whatever F is. 0: a bolus. RATE and DUR both missing: as the route has it
-    CMT       number or name of a state, or the name of a route; ROUTE (administration id): number or name of a route. One suffices where it is clear;
-              a model with one route needs none. Numbers count from 1 in the order of the model
+    CMT       number or name of a state, or the name of a route; ROUTE (administration id): number or name of
+              a route. One suffices where it is clear; a model with one route needs none. Numbers count from 1
+              in the order of the model
     ADDL, II  so many more doses, each II after the one before
-    SS        1: the states are those of a steady state of this dose at intervals II, 2: that is added to what is there. With AMT 0, II 0 and RATE:
-              the steady state of a constant infusion
+    SS        1: the states are those of a steady state of this dose at intervals II, 2: that is added to what
+              is there. With AMT 0, II 0 and RATE: the steady state of a constant infusion
     DV, MDV, DVID, CENS, LIMIT   are kept with the observations
 
-A reset, and a dose with SS 1, cancel the additional doses of earlier lines that are still to come (NONMEM Users Guide VIII, "SS data item", "Reset event").
-An additional dose has the covariates of its own time. Lines of one time happen in their order, each with its own covariates.
+A reset, and a dose with SS 1, cancel the additional doses of earlier lines that are still to come (NONMEM
+Users Guide VIII, "SS data item", "Reset event"). An additional dose has the covariates of its own time. Lines
+of one time happen in their order, each with its own covariates.
 
-Every other column is a covariate where the model has a parameter of that name, and otherwise is reported as unused. A file is read whole or not at all:
-every line that is wrong is named in one error. Separators, comments and encoding: `pkpd.core.tables`. What needs a model: `pkpd.dosing.intake`.
+Every other column is a covariate where the model has a parameter of that name, and otherwise is reported as
+unused. A file is read whole or not at all: every line that is wrong is named in one error. Separators,
+comments and encoding: `pkpd.core.tables`. What needs a model: `pkpd.dosing.intake`.
 """
 
 from __future__ import annotations
@@ -42,7 +52,8 @@ from pkpd.core.errors import DataError, ScheduleError
 from pkpd.core.tables import Line, Problems, Table, parse_table, read_table
 from pkpd.dosing.quantities import MAX_DOSES, exact_number, split_unit
 
-# what a column is -> how its header may be written, lower case and without spaces, dots, hyphens and underscores
+# what a column is -> how its header may be written, lower case and without spaces, dots, hyphens and
+# underscores
 ROLES: dict[str, tuple[str, ...]] = {
     "ID": ("id", "identifier"),
     "TIME": ("time",),
@@ -85,7 +96,8 @@ _LONGEST = 60  # characters of a number
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One line of a file, in the file's units; what is missing is 0, "", nan, or None where that differs from 0.
+    """One line of a file, in the file's units; what is missing is 0, "", nan, or None where that differs from
+    0.
 
     Attributes:
         line: with its number and its fields.
@@ -143,7 +155,8 @@ class SubjectRecords:
 class Records:
     """All subjects of a file.
 
-    columns : index of the column that has a role, by role ("ID", "TIME", ...); others : names of the other columns, with their index.
+    columns : index of the column that has a role, by role ("ID", "TIME", ...); others : names of the other
+        columns, with their index.
     """
 
     table: Table
@@ -153,7 +166,10 @@ class Records:
 
     def __repr__(self) -> str:
         lines = sum(len(subject.records) for subject in self.subjects)
-        return f"<Records of {self.file}: {len(self.subjects):,} subjects, {lines:,} lines; {', '.join(self.columns)}>"
+        return (
+            f"<Records of {self.file}: {len(self.subjects):,} subjects, {lines:,} lines; "
+            f"{', '.join(self.columns)}>"
+        )
 
     @property
     def file(self) -> str:
@@ -174,7 +190,8 @@ class Records:
         return replace(self, table=replace(self.table, problems=Problems(self.file)))
 
     def wrong(self, line: Line, role: str, reason: str) -> None:
-        """Note that a line is wrong in the column of a role or of that name; in the line as a whole, where it has no such column."""
+        """Note that a line is wrong in the column of a role or of that name; in the line as a whole, where it
+        has no such column."""
         self.table.wrong(line, self.columns.get(role, self.others.get(role, -1)), reason)
 
 
@@ -214,7 +231,8 @@ def _read(table: Table) -> Records:
         if key != current and key in ended:
             found.bad(
                 "ID",
-                f'subject "{name[:40]}" had its last line in line {ended[key]}: put the lines of a subject together',
+                f'subject "{name[:40]}" had its last line in line {ended[key]}: put the lines of a '
+                "subject together",
             )
         elif key != current:
             subjects.append((name, []))
@@ -281,7 +299,7 @@ def _time_goes_back(record: Record, before: Record) -> str:
     return reason
 
 
-# ---- one line ----------------------------------------------------------------------------------------------------------
+# ---- one line ------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=65_536)
@@ -409,7 +427,8 @@ def _kind(found: _Fields, inferred: str) -> str:
     if isinstance(value, Fraction) and value in _OWN_NUMBERS:
         found.bad(
             "EVID",
-            f"{text} means replacement in {_OWN_NUMBERS[int(value)]} only (rxode2 writes 5, mrgsolve 8): write replace",
+            f"{text} means replacement in {_OWN_NUMBERS[int(value)]} only (rxode2 writes 5, mrgsolve "
+            "8): write replace",
         )
     else:
         known = ", ".join(f"{i} ({name})" for i, name in enumerate(_KINDS))

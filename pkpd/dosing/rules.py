@@ -1,32 +1,39 @@
-"""Rules that change doses by the response, as data: a schedule, and what is done when an output of the model is high or low.
+"""Rules that change doses by the response, as data: a schedule, and what is done when an output of the model
+is high or low.
 
     1 MIU sc daily x5 every 28 d x6; hold if nk > 2 x baseline
     0.26 MIU/m2 sc daily for 84 d; hold if treg_pct > 1.3 x baseline
     2 MIU sc weekly x26; stop if nk > 4 x baseline; reduce by 25 % if treg_pct > 15 %; look every 14 d
-    1 MIU sc every 3 d for 90 d; reduce by 50 % down to 0.25 MIU if treg_pct > 2 x baseline; raise by 20 % up to 3 MIU if treg_pct < 1.2 x baseline
+    1 MIU sc every 3 d for 90 d; reduce by 50 % down to 0.25 MIU if treg_pct > 2 x baseline; raise by 20 % up
+    to 3 MIU if treg_pct < 1.2 x baseline
 
 Grammar (that of the schedule is in `pkpd.dosing.language`):
 
     adaptive  := schedule ";" clause { ";" clause }
     clause    := rule | look
     rule      := action "if" output (">" | "<") threshold
-    action    := "stop" | "hold" | "reduce" "by" number "%" ["down" "to" dose] | "raise" "by" number "%" "up" "to" dose
+    action    := "stop" | "hold" | "reduce" "by" number "%" ["down" "to" dose] | "raise" "by" number "%" "up"
+              "to" dose
     threshold := number [unit] | number "x" "baseline"
     look      := "look" ("before each dose" | "before each cycle" | "every" time)
 
 What the words mean:
 
-- The rules are looked at before every dose but the first, or as ``look`` says: before the first dose of every cycle but the first (a cycle begins after a
-  pause of more than three usual intervals), or every so often from the first dose to the last. What is compared is the model's own output just before the dose of
-  that instant, without any error of measurement, known at once.
-- A threshold is in a unit that converts into the output's, or, without one, in the output's own; ``x baseline`` is a multiple of the same subject's value
-  without any drug.
-- What is decided stands until the next look: ``hold`` leaves out the doses until then (they are not made up for); ``reduce`` and ``raise`` multiply the dose
-  by 1 - p/100 and 1 + p/100 from then on, over and over if they apply again, never beyond "down to" and "up to"; after ``stop`` there is no dose any more.
-- Of several rules that apply at a look one acts: stop before hold before reduce before raise, of two alike the one that is written first. A rule that could
-  never act because another one always does before it is refused.
+- The rules are looked at before every dose but the first, or as ``look`` says: before the first dose of every
+  cycle but the first (a cycle begins after a pause of more than three usual intervals), or every so often
+  from the first dose to the last. What is compared is the model's own output just before the dose of that
+  instant, without any error of measurement, known at once.
+- A threshold is in a unit that converts into the output's, or, without one, in the output's own; ``x
+  baseline`` is a multiple of the same subject's value without any drug.
+- What is decided stands until the next look: ``hold`` leaves out the doses until then (they are not made up
+  for); ``reduce`` and ``raise`` multiply the dose by 1 - p/100 and 1 + p/100 from then on, over and over if
+  they apply again, never beyond "down to" and "up to"; after ``stop`` there is no dose any more.
+- Of several rules that apply at a look one acts: stop before hold before reduce before raise, of two alike
+  the one that is written first. A rule that could never act because another one always does before it is
+  refused.
 
-``AdaptiveSchedule.parse`` and ``str`` are inverses. Nothing of a rule is ever evaluated as code. A model, not medical advice.
+``AdaptiveSchedule.parse`` and ``str`` are inverses. Nothing of a rule is ever evaluated as code. A model, not
+medical advice.
 """
 
 from __future__ import annotations
@@ -68,7 +75,10 @@ _SYNONYMS = {
     **dict.fromkeys(("end", "discontinue"), "stop"),
 }
 _OUTPUT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_CLAUSES = "stop if, hold if, reduce by N % if, raise by N % up to <dose> if, look before each cycle, look every <time>"
+_CLAUSES = (
+    "stop if, hold if, reduce by N % if, raise by N % up to <dose> if, look before each "
+    "cycle, look every <time>"
+)
 
 
 @dataclass(frozen=True)
@@ -92,7 +102,8 @@ class Limit:
 
 @dataclass(frozen=True)
 class Rule:
-    """What is done when an output is above or below a threshold: ``Rule("reduce", "treg_pct", ">", 15, "%", percent=25)``.
+    """What is done when an output is above or below a threshold: ``Rule("reduce", "treg_pct", ">", 15, "%",
+    percent=25)``.
 
     Attributes:
         action: "stop", "hold", "reduce" or "raise".
@@ -206,7 +217,8 @@ def _check_percent(action: str, percent: Fraction) -> None:
         raise ScheduleError(f"a percentage must be a decimal, not {str(percent)[:40]}")
     if action == "reduce" and not 0 < percent < 100:
         raise ScheduleError(
-            f'a dose is reduced by more than 0 and less than 100 %, not by {decimal_text(percent)} %; not to give it is "hold"'
+            f"a dose is reduced by more than 0 and less than 100 %, not by {decimal_text(percent)} "
+            '%; not to give it is "hold"'
         )
     if action == "raise" and not 0 < percent <= MOST_PERCENT:
         raise ScheduleError(
@@ -218,13 +230,15 @@ def _check_percent(action: str, percent: Fraction) -> None:
 class AdaptiveSchedule:
     """A schedule as planned, and the rules by which its doses change; see the top of this file.
 
-    It is no `Schedule`: which doses a subject is given is known only once they are simulated (`pkpd.decision.adaptive`).
+    It is no `Schedule`: which doses a subject is given is known only once they are simulated
+    (`pkpd.decision.adaptive`).
 
     Attributes:
         schedule: the doses as planned.
         rules: in the order of writing.
         look: when the rules are looked at: "dose" or "cycle" (before each), or an interval in days.
-        written: the text that it was read from, with the place of each rule; None where it was made otherwise.
+        written: the text that it was read from, with the place of each rule; None where it was made
+            otherwise.
 
     Raises:
         ScheduleError: rules for no dose, rules that contradict each other or that could never act.
@@ -254,7 +268,8 @@ class AdaptiveSchedule:
                 if self.rules[j].before(self.rules[i]):
                     raise RuleError(
                         i,
-                        f'"{self.rules[i]}" could never act: wherever it applies, "{self.rules[j]}" goes before it'
+                        f'"{self.rules[i]}" could never act: wherever it applies, "{self.rules[j]}" '
+                        "goes before it"
                         + (
                             "; write the narrower one first"
                             if self.rules[i].action == self.rules[j].action
@@ -330,7 +345,8 @@ class AdaptiveSchedule:
         }
 
     def error(self, message: str, rule: int | None = None, place: str = "", hint: str = "") -> ScheduleError:
-        """An error that shows its place in the text: the rules, one by its number, or its "output" or "unit"."""
+        """An error that shows its place in the text: the rules, one by its number, or its "output" or
+        "unit"."""
         written = self.written or type(self).parse(str(self)).written
         assert written is not None
         start, end = (written.places[0][0], written.places[-1][1]) if rule is None else written.places[rule]

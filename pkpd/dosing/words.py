@@ -1,4 +1,5 @@
-"""The vocabulary of the schedule language: its words, which of them are reserved, and what can therefore name a route."""
+"""The vocabulary of the schedule language: its words, which of them are reserved, and what can therefore name
+a route."""
 
 from __future__ import annotations
 

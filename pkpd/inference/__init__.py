@@ -4,31 +4,39 @@
     print(result.summary())
     result.write_json("fit.json")
 
-What is maximised is the posterior density of the model parameters (on their log, logit or natural scale), of study effects
-(shifts of a parameter on that scale, normal with mean 0), and, where asked, of between-subject SDs and measurement noise. Every arm
-is a population of K quasi-random subjects (scrambled Sobol points, whitened), the same points at every evaluation, so that the
-objective is smooth. Data rows give signed deviance residuals (``likelihood``), priors give one each; the sum of squares is lowered by
-Levenberg-Marquardt with the exact Jacobian from the solver's forward sensitivities. The covariance is the inverse of the
-Gauss-Newton Hessian, priors included (Laplace approximation of the posterior).
+What is maximised is the posterior density of the model parameters (on their log, logit or natural scale), of
+study effects (shifts of a parameter on that scale, normal with mean 0), and, where asked, of between-subject
+SDs and measurement noise. Every arm is a population of K quasi-random subjects (scrambled Sobol points,
+whitened), the same points at every evaluation, so that the objective is smooth. Data rows give signed
+deviance residuals (``likelihood``), priors give one each; the sum of squares is lowered by
+Levenberg-Marquardt with the exact Jacobian from the solver's forward sensitivities. The covariance is the
+inverse of the Gauss-Newton Hessian, priors included (Laplace approximation of the posterior).
 
-A simulation that fails makes its point a bad one: the step is shortened, the point is counted and reported, nothing crashes.
+A simulation that fails makes its point a bad one: the step is shortened, the point is counted and reported,
+nothing crashes.
 
 fit.toml::
 
     title = "..."
     model = "il2_treg"                 # library name, or a path relative to the folder
     data = "data.csv"
-    [options]                          # subjects (of each arm: a fit says where more are needed), seed, starts, rtol, rtol_sensitivities, max_evaluations,
-                                       # tolerance (the search ends where a step promises less in OFV; 0.001)
-    [free]                             # parameter = true (prior of the model file) or "lognormal(10, 0.5)"; without the table:
-                                       # every parameter that has a prior in the model file
-    [between]                          # between-subject SD = true, or "lognormal(0.3, 0.5)"; not named: as in the model file
+    [options]                          # subjects (of each arm: a fit says where more are needed), seed,
+                                       starts, rtol, rtol_sensitivities, max_evaluations, # tolerance (the
+                                       search ends where a step promises less in OFV; 0.001)
+    [free]                             # parameter = true (prior of the model file) or "lognormal(10, 0.5)";
+                                       without the table: # every parameter that has a prior in the model file
+    [between]                          # between-subject SD = true, or "lognormal(0.3, 0.5)"; not named: as in
+                                       the model file
     [study_effects]                    # parameter = 0.3  or  { sd = 0.7, studies = ["A", "B"] }
-    [noise]                            # output = { proportional = 0.1, additive = 0.5, free = true }: one measurement's error
-    [errors]                           # default = 0.3: relative error of a mean without a spread;  rows = { "row id" = 0.2 }
-                                       # mean_only = [row ids]: their spread is not taken as that between patients
+    [noise]                            # output = { proportional = 0.1, additive = 0.5, free = true }: one
+                                       measurement's error
+    [errors]                           # default = 0.3: relative error of a mean without a spread;  rows = {
+    "row id" = 0.2 }
+                                       # mean_only = [row ids]: their spread is not taken as that between
+                                       patients
     [rival]                            # model, free, between, study_effects, noise of the simpler model
-    [check]                            # title, leave_out = [row ids], only = [row ids]: fitted without, then predicted
+    [check]                            # title, leave_out = [row ids], only = [row ids]: fitted without, then
+                                       predicted
     [report]                           # outputs = [names]: whose time courses are shown for every study;
                                        # notes = [sentences] that the reader has to know
 """
@@ -159,16 +167,21 @@ def fit(
 ) -> FitResult:
     """Fit the model of a fit folder to its data.
 
-    Daily use: ``fit`` is a name from ``library.fits()``, a path to a folder, or a ``FitSpec``; ``starts``, ``seed``, ``subjects`` and
-    ``tolerance`` (in OFV) override the folder's options; ``leave_out_unverified`` drops rows whose provenance is unverified.
+    Daily use: ``fit`` is a name from ``library.fits()``, a path to a folder, or a ``FitSpec``; ``starts``,
+        ``seed``, ``subjects`` and
+    ``tolerance`` (in OFV) override the folder's options; ``leave_out_unverified`` drops rows whose provenance
+    is unverified.
 
-    What is done besides the fit: ``rival`` fits the rival model and compares on common rows, with ``leave_one_out`` also by
-    leave-one-study-out; ``unverified`` refits without unverified rows and tells what changes; ``check`` runs the inner check.
+    What is done besides the fit: ``rival`` fits the rival model and compares on common rows, with
+    ``leave_one_out`` also by leave-one-study-out; ``unverified`` refits without unverified rows and tells
+    what changes; ``check`` runs the inner check.
 
-    Apart: ``jobs`` threads for simulation (None: all cores), ``progress(what, share, remark)``, ``solve`` another solver.
+    Apart: ``jobs`` threads for simulation (None: all cores), ``progress(what, share, remark)``, ``solve``
+        another solver.
 
-    Returns a ``FitResult``; after Ctrl-C the best so far, marked ``interrupted`` (``KeyboardInterrupt`` where there is none yet). Raises ``InputError`` kinds for wrong
-    input, and ``ConvergenceError`` if the model cannot be simulated at any start.
+    Returns a ``FitResult``; after Ctrl-C the best so far, marked ``interrupted`` (``KeyboardInterrupt`` where
+    there is none yet). Raises ``InputError`` kinds for wrong input, and ``ConvergenceError`` if the model
+    cannot be simulated at any start.
     """
     began = time.perf_counter()
     spec = fit if isinstance(fit, FitSpec) else read_fit(fit)
@@ -180,10 +193,19 @@ def fit(
     _check_names(spec, raw)
     system = System.load(spec.main.model)
     return run(
-        spec, system, raw, solve=solve, jobs=jobs, progress=progress, leave_out_unverified=leave_out_unverified,
-        rival=System.load(spec.rival.model) if rival and spec.rival is not None else None, leave_one_out=leave_one_out,
-        unverified=unverified, check=check, began=began,
-    )  # fmt: skip
+        spec,
+        system,
+        raw,
+        solve=solve,
+        jobs=jobs,
+        progress=progress,
+        leave_out_unverified=leave_out_unverified,
+        rival=System.load(spec.rival.model) if rival and spec.rival is not None else None,
+        leave_one_out=leave_one_out,
+        unverified=unverified,
+        check=check,
+        began=began,
+    )
 
 
 def _check_names(spec: FitSpec, raw: Data) -> None:
@@ -249,10 +271,18 @@ def run(
     posterior = posterior_of(objective, best)
     estimates = estimates_of(objective, best, posterior)
     whole = Objective(
-        system, spec.main, everything.rows, options=spec.options, relative_error=spec.relative_error,
-        row_errors=spec.row_errors, mean_only=spec.mean_only, solve=solve, threads=jobs, estimated=objective.coordinates,
+        system,
+        spec.main,
+        everything.rows,
+        options=spec.options,
+        relative_error=spec.relative_error,
+        row_errors=spec.row_errors,
+        mean_only=spec.mean_only,
+        solve=solve,
+        threads=jobs,
+        estimated=objective.coordinates,
         reach=objective.reach,
-    )  # fmt: skip
+    )
     rows, lost = predict_rows(whole, objective, best, posterior, original)
     interrupted = search.interrupted
     comparison = without = inner = None
@@ -334,13 +364,26 @@ def _with_subjects_errors(
 
 
 def _objective(
-    spec: FitSpec, model: ModelSpec, system: System, rows: Sequence[Row], fitted: Sequence[Row], solve: Solve | None,
+    spec: FitSpec,
+    model: ModelSpec,
+    system: System,
+    rows: Sequence[Row],
+    fitted: Sequence[Row],
+    solve: Solve | None,
     jobs: int | None,
-) -> Objective:  # fmt: skip
+) -> Objective:
     return Objective(
-        system, model, rows, options=spec.options, relative_error=spec.relative_error, row_errors=spec.row_errors, mean_only=spec.mean_only,
-        solve=solve, threads=jobs, estimated=coordinates(system, model, fitted),
-    )  # fmt: skip
+        system,
+        model,
+        rows,
+        options=spec.options,
+        relative_error=spec.relative_error,
+        row_errors=spec.row_errors,
+        mean_only=spec.mean_only,
+        solve=solve,
+        threads=jobs,
+        estimated=coordinates(system, model, fitted),
+    )
 
 
 def _provenance(

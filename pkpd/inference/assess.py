@@ -22,14 +22,16 @@ Array = NDArray[np.float64]
 MANY, LEAST_MANY = 8, 128
 """Against how many times as many subjects the predictions of a fit are held, and the fewest of them."""
 MOST_ERROR, MOST_NAMED = 0.1, 8
-"""Of a row's standard error, how much the number of subjects may cost; and how many rows where it costs more are named."""
+"""Of a row's standard error, how much the number of subjects may cost; and how many rows where it costs more
+are named."""
 
 
 def subjects_errors(objective: Objective, best: Minimum) -> dict[str, float]:
-    """By row, how far its residuals at the optimum stand from those by ``MANY`` times as many subjects in each arm, in standard errors.
+    """By row, how far its residuals at the optimum stand from those by ``MANY`` times as many subjects in
+    each arm, in standard errors.
 
-    The mean, SD or quartile of few quasi-random subjects is not quite that of the population. Nothing where no parameter differs between subjects.
-    Raises ``BadPoint`` where the many cannot be simulated.
+    The mean, SD or quartile of few quasi-random subjects is not quite that of the population. Nothing where
+    no parameter differs between subjects. Raises ``BadPoint`` where the many cannot be simulated.
     """
     if not objective.between(best.x):
         return {}
@@ -54,15 +56,18 @@ def subjects_words(objective: Objective, errors: Mapping[str, float]) -> str:
     large = [name for name in order if errors[name] > MOST_ERROR]
     if not large:
         return (
-            f"{begun} predict what {many(objective)} do to within {largest:.2g} standard errors of a reported number "
+            f"{begun} predict what {many(objective)} do to within {largest:.2g} standard errors of a "
+            "reported number "
             f"(at most {MOST_ERROR:g} is asked for; {order[0]} is furthest off)."
         )
     shown = ", ".join(f"{name} {errors[name]:.2g}" for name in large[:MOST_NAMED])
     rest = f" and {len(large) - MOST_NAMED} more" if len(large) > MOST_NAMED else ""
     wanted = few * 2 ** math.ceil(math.log2(largest / MOST_ERROR))
     return (
-        f"{begun} are few: beside {many(objective)} of them {len(large)} of {len(errors)} rows are off by more than {MOST_ERROR:g} of the "
-        f"reported number's standard error ({shown}{rest}); about {wanted} would do (`subjects` in [options], --subjects)."
+        f"{begun} are few: beside {many(objective)} of them {len(large)} of {len(errors)} rows are "
+        f"off by more than {MOST_ERROR:g} of the "
+        f"reported number's standard error ({shown}{rest}); about {wanted} would do (`subjects` in "
+        "[options], --subjects)."
     )
 
 
@@ -76,9 +81,10 @@ def leave_one_study_out(
 ) -> tuple[StudyLeftOut, ...]:
     """Predictive log density of every study by a fit to all others (warm starts).
 
-    The rows of the study are predicted with the uncertainty of everything that was estimated without them, its own study
-    effects at their prior: with residuals r and Jacobian J of the left-out rows and covariance C of the fit without them,
-    the residuals are normal with covariance I + J C J', and the density of the data follows by the rows' constants.
+    The rows of the study are predicted with the uncertainty of everything that was estimated without them,
+    its own study effects at their prior: with residuals r and Jacobian J of the left-out rows and covariance
+    C of the fit without them, the residuals are normal with covariance I + J C J', and the density of the
+    data follows by the rows' constants.
     """
     found = []
     studies = tuple(dict.fromkeys(row.study for row in objective.rows))
@@ -106,7 +112,8 @@ def leave_one_study_out(
 
 
 def predictive_density(evaluation: Evaluation, covariance: Array) -> tuple[float, float]:
-    """Log density of the rows of an evaluation under parameters with this covariance, and their squared distance."""
+    """Log density of the rows of an evaluation under parameters with this covariance, and their squared
+    distance."""
     assert evaluation.jacobian is not None
     r, j = evaluation.residuals, evaluation.jacobian
     spread = np.eye(r.size) + j @ covariance @ j.T
@@ -136,9 +143,17 @@ def score(objective: Objective, end: Minimum, left_out: tuple[StudyLeftOut, ...]
 
 
 def compare(
-    spec: FitSpec, objective: Objective, best: Minimum, system: System, everything: Data, raw: Data, leave_one_out: bool,
-    solve: Solve | None, jobs: int | None, progress: Progress,
-) -> Comparison | None:  # fmt: skip
+    spec: FitSpec,
+    objective: Objective,
+    best: Minimum,
+    system: System,
+    everything: Data,
+    raw: Data,
+    leave_one_out: bool,
+    solve: Solve | None,
+    jobs: int | None,
+    progress: Progress,
+) -> Comparison | None:
     """Both models fitted to the rows that both can predict."""
     assert spec.rival is not None
     fitted_ids = {row.id for row in objective.rows}
@@ -147,9 +162,16 @@ def compare(
     if not shared:
         return None
     rival = Objective(
-        system, spec.rival, theirs, options=spec.options, relative_error=spec.relative_error, row_errors=spec.row_errors, mean_only=spec.mean_only,
-        solve=solve, threads=jobs,
-    )  # fmt: skip
+        system,
+        spec.rival,
+        theirs,
+        options=spec.options,
+        relative_error=spec.relative_error,
+        row_errors=spec.row_errors,
+        mean_only=spec.mean_only,
+        solve=solve,
+        threads=jobs,
+    )
     rival, _ = pruned(rival)
     search = multistart(
         rival, spec.options.starts, spec.options.seed, spec.options.max_evaluations, progress, "rival"
@@ -204,7 +226,10 @@ def _comparison_words(main: ModelScore, rival: ModelScore, total: float, se: flo
     def which(difference: float) -> str:
         return f"for {main.model}" if difference > 0 else f"for {rival.model}"
 
-    text = f"On {rows} rows that both can predict: AIC differs by {abs(aic):.1f} {which(aic)}, BIC by {abs(bic):.1f} {which(bic)}"
+    text = (
+        f"On {rows} rows that both can predict: AIC differs by {abs(aic):.1f} {which(aic)}, BIC "
+        f"by {abs(bic):.1f} {which(bic)}"
+    )
     if math.isfinite(total):
         sure = "" if not math.isfinite(se) else f" (SE {se:.1f})"
         text += (
@@ -228,9 +253,14 @@ def _changes(objective: Objective, best: Minimum, posterior: Posterior, other: A
 
 
 def _fit_without(
-    objective: Objective, best: Minimum, posterior: Posterior, original: Mapping[str, Row], spec: FitSpec,
-    left_out: frozenset[str], kept: frozenset[str],
-) -> tuple[Minimum, tuple[Change, ...], tuple[RowResult, ...]]:  # fmt: skip
+    objective: Objective,
+    best: Minimum,
+    posterior: Posterior,
+    original: Mapping[str, Row],
+    spec: FitSpec,
+    left_out: frozenset[str],
+    kept: frozenset[str],
+) -> tuple[Minimum, tuple[Change, ...], tuple[RowResult, ...]]:
     inside = objective.restricted(lambda row: row.id in kept)
     end = refit(inside, best, REFIT_LIMIT, objective)
     outside = objective.restricted(lambda row: row.id in left_out)
@@ -266,14 +296,20 @@ def without_unverified(
         converged=end.converged,
         changes=changes,
         predicted=predicted,
-        verdict=f"{len(left_out)} of {len(objective.rows)} rows are unverified. Without them these move by more than one SD: {words}.",
+        verdict=f"{len(left_out)} of {len(objective.rows)} rows are unverified. Without them these "
+        f"move by more than one SD: {words}.",
     )
 
 
 def inner_check(
-    objective: Objective, best: Minimum, posterior: Posterior, original: Mapping[str, Row], spec: FitSpec, check: Check,
+    objective: Objective,
+    best: Minimum,
+    posterior: Posterior,
+    original: Mapping[str, Row],
+    spec: FitSpec,
+    check: Check,
     progress: Progress,
-) -> Refit | None:  # fmt: skip
+) -> Refit | None:
     fitted = frozenset(row.id for row in objective.rows)
     left_out = frozenset(check.leave_out) & fitted
     kept = (frozenset(check.only) & fitted if check.only else fitted) - left_out
@@ -294,7 +330,10 @@ def inner_check(
 
 
 def _prediction_words(row: RowResult) -> str:
-    text = f"{row.id}: predicted {row.predicted:.3g} ({row.predicted_lower:.3g} to {row.predicted_upper:.3g}), observed {row.observed:.3g}"
+    text = (
+        f"{row.id}: predicted {row.predicted:.3g} ({row.predicted_lower:.3g} to "
+        f"{row.predicted_upper:.3g}), observed {row.observed:.3g}"
+    )
     low, high = with_sampling_error(row)
     if not math.isfinite(high - low):
         return text + "."
@@ -304,7 +343,8 @@ def _prediction_words(row: RowResult) -> str:
 
 
 def with_sampling_error(row: RowResult) -> tuple[float, float]:
-    """95% interval in which a number reported for this row is expected: by the parameters' uncertainty and by its own error.
+    """95% interval in which a number reported for this row is expected: by the parameters' uncertainty and by
+    its own error.
 
     Of numbers whose errors are those of logarithms it is one of factors. nan where either error is not known.
     """

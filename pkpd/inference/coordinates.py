@@ -20,10 +20,11 @@ from pkpd.inference.summary.data import Data, Row
 
 @dataclass(frozen=True)
 class System:
-    """What a fit has to know of a model: its parameters, outputs and units, and the kernel that the solver takes.
+    """What a fit has to know of a model: its parameters, outputs and units, and the kernel that the solver
+    takes.
 
-    ``parameters`` are objects with name, value, unit, lower, upper, prior, between, source, provenance (as those of
-    ``symbolic.model.Parameter``), in the kernel's order.
+    ``parameters`` are objects with name, value, unit, lower, upper, prior, between, source, provenance (as
+    those of ``symbolic.model.Parameter``), in the kernel's order.
     """
 
     name: str
@@ -82,8 +83,8 @@ def _logit(p: float) -> float:
 class Coordinate:
     """One estimated number x on its scale: log, logit or natural.
 
-    ``centre`` and ``sd`` are the normal prior of x (sd = inf: none), ``lower`` and ``upper`` its bounds, ``index`` the
-    parameter that it belongs to (-1 for noise).
+    ``centre`` and ``sd`` are the normal prior of x (sd = inf: none), ``lower`` and ``upper`` its bounds,
+    ``index`` the parameter that it belongs to (-1 for noise).
     """
 
     name: str
@@ -104,8 +105,9 @@ class Coordinate:
 
     @property
     def size(self) -> float | None:
-        """A size of a change of x that is known beforehand: the prior's SD (at most 2 on log and logit scales, 1 without a prior), or on a natural
-        scale without a prior a quarter of the way between its bounds. None: only the data can tell."""
+        """A size of a change of x that is known beforehand: the prior's SD (at most 2 on log and logit
+        scales, 1 without a prior), or on a natural scale without a prior a quarter of the way between its
+        bounds. None: only the data can tell."""
         if self.scale != "natural":
             return min(self.sd, 2.0) if math.isfinite(self.sd) else 1.0
         if math.isfinite(self.sd):
@@ -147,7 +149,8 @@ def slope_of(scale: str, x: float) -> float:
 
 
 class Estimated(Protocol):
-    """What is asked of a coordinate where only its place in the model counts; the estimate of one has it, too."""
+    """What is asked of a coordinate where only its place in the model counts; the estimate of one has it,
+    too."""
 
     @property
     def kind(self) -> str: ...
@@ -168,7 +171,8 @@ def typical_at(
 ) -> dict[str, float]:
     """Typical parameters by name at a point x of these coordinates.
 
-    known : every parameter of the model; those that no coordinate touches stay. study : whose effects are added, "" for none; shifts : effects by parameter
+    known : every parameter of the model; those that no coordinate touches stay. study : whose effects are
+        added, "" for none; shifts : effects by parameter
     that are added besides, on the parameter's scale.
     """
     found = dict(known)
@@ -189,7 +193,8 @@ def typical_at(
 def between_at(
     items: Sequence[Estimated], x: Sequence[float] | NDArray[np.float64], known: Mapping[str, float]
 ) -> dict[str, float]:
-    """Between-subject log-SDs by parameter at a point; ``known``: of every parameter that has one, estimated or not."""
+    """Between-subject log-SDs by parameter at a point; ``known``: of every parameter that has one, estimated
+    or not."""
     return dict(known) | {
         item.target: math.exp(float(value))
         for item, value in zip(items, x, strict=True)
@@ -230,7 +235,8 @@ def _bounds_of(parameter: Any, prior: Prior | None, scale: str) -> tuple[float, 
 
 
 def coordinates(system: System, spec: ModelSpec, rows: Sequence[Row]) -> tuple[Coordinate, ...]:
-    """Everything that is estimated when this model is fitted to these rows, in the order of the tables of fit.toml."""
+    """Everything that is estimated when this model is fitted to these rows, in the order of the tables of
+    fit.toml."""
     where = f"fit of {system.name}"
     free = spec.free
     if free is None:
@@ -275,7 +281,8 @@ def coordinates(system: System, spec: ModelSpec, rows: Sequence[Row]) -> tuple[C
         if given is None:
             if parameter.between is None:
                 raise DataError(
-                    f'{where}, [between]: {name} has no between-subject variability in the model; give "lognormal(0.3, 0.5)"'
+                    f"{where}, [between]: {name} has no between-subject variability in the model; "
+                    'give "lognormal(0.3, 0.5)"'
                 )
             given = Prior("lognormal", float(parameter.between.arguments[0]), 0.5)
         if given.kind != "lognormal":

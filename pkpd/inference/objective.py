@@ -1,10 +1,12 @@
 """Data rows + a model -> residuals and their exact Jacobian, at any point of what is estimated.
 
-A point is a vector of coordinates: model parameters on their log, logit or natural scale, study effects, between-subject SDs and
-measurement noise. Every arm is a population of quasi-random subjects, the same at every point.
+A point is a vector of coordinates: model parameters on their log, logit or natural scale, study effects,
+between-subject SDs and measurement noise. Every arm is a population of quasi-random subjects, the same at
+every point.
 
-An objective is a function of the point alone: nothing that one evaluation finds changes another, in any order and from any thread. What an
-evaluation can hand on to the next stands in the ``Evaluation``, which is the caller's.
+An objective is a function of the point alone: nothing that one evaluation finds changes another, in any order
+and from any thread. What an evaluation can hand on to the next stands in the ``Evaluation``, which is the
+caller's.
 """
 
 from __future__ import annotations
@@ -45,12 +47,14 @@ Solve = Callable[..., Any]
 """``simulate.solve`` or anything with its signature."""
 
 PROBES = 4
-"""Subjects, each at a point of its own, in which it is looked up which parameters move which outputs of an arm."""
+"""Subjects, each at a point of its own, in which it is looked up which parameters move which outputs of an
+arm."""
 
 
 @dataclass(frozen=True)
 class Moves:
-    """What moves an arm: the parameters (indices) that move each output, and whether a dose at time 0 jumps one."""
+    """What moves an arm: the parameters (indices) that move each output, and whether a dose at time 0 jumps
+    one."""
 
     outputs: Mapping[int, frozenset[int]]
     jumps: bool
@@ -72,9 +76,11 @@ def _usable_cores() -> int:
 
 
 def quasi_normals(count: int, dimensions: int, seed: int) -> Array:
-    """(count, dimensions) balanced standard normal points: scrambled Sobol, mean 0 and (if count allows) covariance I.
+    """(count, dimensions) balanced standard normal points: scrambled Sobol, mean 0 and (if count allows)
+    covariance I.
 
-    Owen 1998, J Complexity 14:466 (scrambling); whitening makes the first two moments of a linear model exact.
+    Owen 1998, J Complexity 14:466 (scrambling); whitening makes the first two moments of a linear model
+    exact.
     """
     if dimensions == 0:
         return np.zeros((count, 0))
@@ -95,9 +101,10 @@ def quasi_normals(count: int, dimensions: int, seed: int) -> Array:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Residuals of the data at a point: ``residuals`` (n_residuals,), ``jacobian`` (n_residuals, n_coordinates) or None, the
-    rows' terms, and the predictions' derivatives ``predicted_jacobian`` (n_rows, n_coordinates). ``arms`` are the simulations
-    that they come from (empty if they are not known), for ``Objective.with_jacobian``."""
+    """Residuals of the data at a point: ``residuals`` (n_residuals,), ``jacobian`` (n_residuals,
+    n_coordinates) or None, the rows' terms, and the predictions' derivatives ``predicted_jacobian`` (n_rows,
+    n_coordinates). ``arms`` are the simulations that they come from (empty if they are not known), for
+    ``Objective.with_jacobian``."""
 
     residuals: Array
     jacobian: Array | None
@@ -119,19 +126,27 @@ class _Item:
 
 
 def readings_of(looks: Sequence[_data.Look], before: Array | None, columns: Mapping[str, int]) -> list[Any]:
-    """Looks as readings of a solve; before : (K, n_outputs), outputs at time 0, where a look is from there."""
+    """Looks as readings of a solve; before : (K, n_outputs), outputs at time 0, where a look is from
+    there."""
     from pkpd.solver import Reading
 
     return [
-        Reading(look.kind, look.output, look.start, look.stop, before[:, columns[look.output]] if look.from_baseline and before is not None else None)
+        Reading(
+            look.kind,
+            look.output,
+            look.start,
+            look.stop,
+            before[:, columns[look.output]] if look.from_baseline and before is not None else None,
+        )
         for look in looks
-    ]  # fmt: skip
+    ]
 
 
 def with_looks(
     outputs: Array, s: Array, looks: Sequence[_data.Look], read: Any, columns: Mapping[str, int]
 ) -> tuple[Array, Array]:
-    """Outputs (K, T, n_outputs) and sensitivities (..., D) with what was read behind the times: two lines to a look, its value and its time, in its output's column."""
+    """Outputs (K, T, n_outputs) and sensitivities (..., D) with what was read behind the times: two lines to
+    a look, its value and its time, in its output's column."""
     patients, _, n_outputs = outputs.shape
     more, more_s = (
         np.zeros((patients, 2 * len(looks), n_outputs)),
@@ -152,7 +167,8 @@ def with_looks(
 
 @dataclass(frozen=True)
 class _Simulated:
-    """An arm at a point: outputs (K, T, n_outputs) at its times and, behind these, what was read (``with_looks``); outputs before any drug at time 0 (K, n_outputs)."""
+    """An arm at a point: outputs (K, T, n_outputs) at its times and, behind these, what was read
+    (``with_looks``); outputs before any drug at time 0 (K, n_outputs)."""
 
     subjects: Array
     derivatives: Array
@@ -162,7 +178,8 @@ class _Simulated:
 
 @dataclass(frozen=True)
 class _Derived:
-    """Derivatives of an arm's outputs by its directions: (K, T, n_outputs, D), before any drug (K, n_outputs, D)."""
+    """Derivatives of an arm's outputs by its directions: (K, T, n_outputs, D), before any drug (K, n_outputs,
+    D)."""
 
     items: tuple[_Item, ...]
     derivatives: Array
@@ -173,10 +190,11 @@ class _Derived:
 class Objective:
     """Residuals and Jacobian of data rows by the coordinates of a model.
 
-    ``rows`` are in model units. ``solve`` has the signature of ``simulate.solve``; passing another one exchanges the solver.
-    Calls are counted in ``simulations`` (subjects) and ``bad`` (points that failed, with the first reasons in ``reasons``);
-    nothing else changes after it is made. ``events`` are dose tables by schedule that are known already, ``reach`` is that of another objective of the same model and coordinates; without one it is looked
-    up at fixed points around the start (``PROBES``).
+    ``rows`` are in model units. ``solve`` has the signature of ``simulate.solve``; passing another one
+    exchanges the solver. Calls are counted in ``simulations`` (subjects) and ``bad`` (points that failed,
+    with the first reasons in ``reasons``); nothing else changes after it is made. ``events`` are dose tables
+    by schedule that are known already, ``reach`` is that of another objective of the same model and
+    coordinates; without one it is looked up at fixed points around the start (``PROBES``).
     """
 
     def __init__(
@@ -327,15 +345,17 @@ class Objective:
     def reach(self) -> Reach:
         """Which parameters move which outputs of which arm, wherever the parameters are.
 
-        Found in ``PROBES`` subjects, each at a point of its own around the start, so that a parameter is not taken to be idle because
-        another one happens to be 0 or at a limit there. An arm that cannot be simulated at any of them leaves nothing out.
+        Found in ``PROBES`` subjects, each at a point of its own around the start, so that a parameter is not
+        taken to be idle because another one happens to be 0 or at a limit there. An arm that cannot be
+        simulated at any of them leaves nothing out.
         """
         if self._given_reach is not None:
             return self._given_reach
         return self._reach_at(self._probe_points())
 
     def widened(self, x: Array) -> Objective:
-        """This objective, or where parameters that were idle around the start move something at ``x``, one that knows them."""
+        """This objective, or where parameters that were idle around the start move something at ``x``, one
+        that knows them."""
         found = self._reach_at([x] * PROBES)
         wider = {key: moves.joined(found.get(key)) for key, moves in self.reach.items()}
         return self if wider == self.reach else self._changed(reach=wider)
@@ -392,7 +412,8 @@ class Objective:
     # -- the population at a point
 
     def _subjects(self, x: Array, a: int) -> tuple[Array, Array]:
-        """Subjects' parameters (K, n_params) of an arm, and their derivatives (n_items, K) by the arm's items."""
+        """Subjects' parameters (K, n_params) of an arm, and their derivatives (n_items, K) by the arm's
+        items."""
         arm = self.plan.arms[a]
         on_scale: dict[int, tuple[str, float]] = {}
         for c, coordinate in enumerate(self.coordinates):
@@ -520,7 +541,8 @@ class Objective:
         directions: tuple[int, ...],
         before: Array | None = None,
     ) -> tuple[Array, Array]:
-        """Outputs and sensitivities (of no direction: empty) of an arm's subjects; ``events`` None: no drug, and nothing is read."""
+        """Outputs and sensitivities (of no direction: empty) of an arm's subjects; ``events`` None: no drug,
+        and nothing is read."""
         looks = () if events is None else self.plan.arms[a].looks
         label = self.plan.arms[a].label
         if events is None:
@@ -536,8 +558,15 @@ class Objective:
                 {"readings": readings_of(looks, before, self._output_index)} if looks else {}
             )
             solution = self._solve(
-                self.system.kernel, subjects, events, times, rtol=rtol, directions=directions, threads=1, **asked
-            )  # fmt: skip
+                self.system.kernel,
+                subjects,
+                events,
+                times,
+                rtol=rtol,
+                directions=directions,
+                threads=1,
+                **asked,
+            )
         except InputError:
             raise
         except (PkpdError, ArithmeticError) as error:
@@ -555,7 +584,8 @@ class Objective:
         return outputs, s
 
     def evaluate(self, x: Array, *, jacobian: bool = False) -> Evaluation:
-        """Residuals (and Jacobian) of the data at a point; raises ``BadPoint``, counted, where a simulation fails."""
+        """Residuals (and Jacobian) of the data at a point; raises ``BadPoint``, counted, where a simulation
+        fails."""
 
         def residuals() -> Evaluation:
             return self._residuals(x, tuple(self._spread(lambda a: self._simulate(x, a))))
@@ -564,7 +594,8 @@ class Objective:
         return self.with_jacobian(x, found) if jacobian else found
 
     def with_jacobian(self, x: Array, evaluation: Evaluation) -> Evaluation:
-        """An evaluation at this ``x`` with its Jacobian, bit for bit as ``evaluate(x, jacobian=True)`` gives it."""
+        """An evaluation at this ``x`` with its Jacobian, bit for bit as ``evaluate(x, jacobian=True)`` gives
+        it."""
         if evaluation.jacobian is not None:
             return evaluation
         if len(evaluation.arms) != len(self.plan.arms):
@@ -628,7 +659,8 @@ class Objective:
         term: likelihood.Term,
         derived: Sequence[_Derived],
     ) -> Array:
-        """Derivatives of a row's residuals by the coordinates, (m + 1, n_coordinates); the last line is its prediction's."""
+        """Derivatives of a row's residuals by the coordinates, (m + 1, n_coordinates); the last line is its
+        prediction's."""
         row, place = self.rows[r], self.plan.placements[r]
         o = self._output_index[row.output]
         block = np.zeros((term.residuals.size + 1, len(self.coordinates)))

@@ -1,6 +1,8 @@
-"""A fit -> virtual subjects: how people differ, how sure the fit is, and how studies differ, each switched on by name.
+"""A fit -> virtual subjects: how people differ, how sure the fit is, and how studies differ, each switched on
+by name.
 
-    people = virtual_subjects("low_dose_il2", 1000, seed=1, vary=("between", "uncertainty"), covariates={"BSA": (1.9, 0.1)})
+    people = virtual_subjects("low_dose_il2", 1000, seed=1, vary=("between", "uncertainty"),
+    covariates={"BSA": (1.9, 0.1)})
 
 They are subjects of a model, drawn from what a fit to published summaries says; no statement about a patient.
 """
@@ -41,21 +43,25 @@ from pkpd.solver.kernel import Kernel, load
 
 Floats = NDArray[np.float64]
 
-CHUNK = 64  # subjects integrated together: enough to fill lanes, and their paths are small; the same whatever the threads
+# Subjects integrated together: enough to fill lanes, and their paths are small; the same whatever the threads
+CHUNK = 64
 VARIATION = ("between", "uncertainty", "study")
 RESPONDERS = ("low", "moderate", "high")
 SUBJECT, ESTIMATES, STUDY = range(3)  # streams of ``simulate.normals``
 CLIPPED = 0.01  # of the subjects, moved onto a bound: from there on it is said
 PEOPLE = {"m2": (0.15, 3.5), "kg": (1.5, 400.0)}
-"""Body surface areas and weights that people have, from newborns to the largest adults: round numbers, to be told of what is none. What lies outside is computed all the same."""
+"""Body surface areas and weights that people have, from newborns to the largest adults: round numbers, to be
+told of what is none. What lies outside is computed all the same."""
 
 
 @dataclass(frozen=True)
 class Population:
     """Virtual subjects of a fitted model.
 
-    values : (n_subjects, n_params), in the order of ``kernel.PARAMETERS`` and the model's units; draw : (n_subjects,), which draw of the estimates (and of a new
-    study) a subject has, all 0 without both; vary : in the order of ``VARIATION``; notes : sentences that a reader of results needs.
+    values : (n_subjects, n_params), in the order of ``kernel.PARAMETERS`` and the model's units; draw :
+        (n_subjects,), which draw of the estimates (and of a new
+    study) a subject has, all 0 without both; vary : in the order of ``VARIATION``; notes : sentences that a
+    reader of results needs.
     """
 
     kernel: Kernel
@@ -67,7 +73,10 @@ class Population:
 
     def __repr__(self) -> str:
         differ = " and ".join(self.vary) or "nothing"
-        return f"<Population of {self.kernel.NAME}: {len(self):,} subjects who differ by {differ}, {np.unique(self.draw).size} draws, seed {self.seed}>"
+        return (
+            f"<Population of {self.kernel.NAME}: {len(self):,} subjects who differ by {differ}, "
+            f"{np.unique(self.draw).size} draws, seed {self.seed}>"
+        )
 
     def __len__(self) -> int:
         return len(self.values)
@@ -98,24 +107,33 @@ def virtual_subjects(
 ) -> Population:
     """Parameters of people that a fit has not seen.
 
-    Subject k is the same for a seed however many there are: every draw belongs to (seed, subject, parameter) through a counter-based generator.
+    Subject k is the same for a seed however many there are: every draw belongs to (seed, subject, parameter)
+    through a counter-based generator.
 
     Parameters
     ----------
-    fit : the name or folder of a fit with its result beside it, ``result.json``; or the result of a fit of the library.
-    vary : what makes subjects differ. "between": the log-normal spread between people, of the parameters for which the fit has estimated it, and of the others that
-        have one in the model file with the SD stated there: the fit compares its data with people who differ in all of them. "uncertainty": draws from
-        the normal approximation of the estimates around the optimum, spreads included. "study": effects of a study that the fit has not seen, from the SDs in fit.toml, on
+    fit : the name or folder of a fit with its result beside it, ``result.json``; or the result of a fit of
+        the library.
+    vary : what makes subjects differ. "between": the log-normal spread between people, of the parameters for
+        which the fit has estimated it, and of the others that have one in the model file with the SD stated
+        there: the fit compares its data with people who differ in all of them. "uncertainty": draws from the
+            normal approximation of the estimates around the optimum, spreads included. "study": effects of a
+            study that the fit has not seen, from the SDs in fit.toml, on
         the scales that the fit has them on; those that the fit left out because they touch no row stay out.
-    draws : how many draws of estimates and study effects there are; subject k has draw k modulo ``draws``. None: each subject its own.
+    draws : how many draws of estimates and study effects there are; subject k has draw k modulo ``draws``.
+        None: each subject its own.
     study : a study of the fit, with its own estimated effects.
-    covariates : what a subject brings along: a value that all have, in the model's units or a text with its unit, or (median, log-SD). Covariates of the model, such as the body surface,
-        and parameters that differ between people, such as a baseline; the value is then that of the subject, and replaces what the fit says about it.
-    responders : "low", "moderate" or "high", thirds of the spread between people of the one parameter whose spread was fitted and that does not show without drug.
+    covariates : what a subject brings along: a value that all have, in the model's units or a text with its
+        unit, or (median, log-SD). Covariates of the model, such as the body surface, and parameters that
+        differ between people, such as a baseline; the value is then that of the subject, and replaces what
+        the fit says about it.
+    responders : "low", "moderate" or "high", thirds of the spread between people of the one parameter whose
+        spread was fitted and that does not show without drug.
     parameters : typical values that replace those of the fit, by name; people differ around them.
 
-    What lies outside a parameter's bounds is moved onto them, as in the fit. Raises ``InputError`` and its kinds: unknown names (with those that are
-    known), values outside their bounds, a result that belongs to another model, data or fit.toml.
+    What lies outside a parameter's bounds is moved onto them, as in the fit. Raises ``InputError`` and its
+    kinds: unknown names (with those that are known), values outside their bounds, a result that belongs to
+        another model, data or fit.toml.
     """
     check_count(subjects, seed)
     chosen = _varied(vary)
@@ -152,13 +170,15 @@ def virtual_subjects(
     for place in map(int, np.flatnonzero(moved > CLIPPED)):
         low, high = kernel.LOWER[place], kernel.UPPER[place]
         notes.append(
-            f"{100 * moved[place]:.0f} % of the subjects have {kernel.PARAMETERS[place]} at a bound, {low:g} or {high:g}{'' if kernel.UNITS[place] == '1' else f' {kernel.UNITS[place]}'}."
+            f"{100 * moved[place]:.0f} % of the subjects have {kernel.PARAMETERS[place]} at a bound, "
+            f"{low:g} or {high:g}{'' if kernel.UNITS[place] == '1' else f' {kernel.UNITS[place]}'}."
         )
     for per, place in kernel.SIZES.items():
         low, high = PEOPLE[per]
         if place >= 0 and (strange := np.mean((values[:, place] < low) | (values[:, place] > high))):
             notes.append(
-                f"{100 * strange:.3g} % of the subjects have {kernel.PARAMETERS[place]} outside {low:g} to {high:g} {kernel.UNITS[place]}, the sizes of people."
+                f"{100 * strange:.3g} % of the subjects have {kernel.PARAMETERS[place]} outside "
+                f"{low:g} to {high:g} {kernel.UNITS[place]}, the sizes of people."
             )
     return Population(kernel, values, draw, chosen, seed, tuple(notes))
 
@@ -167,7 +187,8 @@ def virtual_subjects(
 class Bands:
     """Quantiles of outputs over subjects.
 
-    times : (n_times,), in ``time_unit``; quantiles : (n_q,); values : (n_q, n_times, n_names), those of the subjects that could be integrated, within 0.5 %
+    times : (n_times,), in ``time_unit``; quantiles : (n_q,); values : (n_q, n_times, n_names), those of the
+        subjects that could be integrated, within 0.5 %
     (``sketch``); subjects : how many there were, failed : how many of them could not be integrated.
     """
 
@@ -182,7 +203,10 @@ class Bands:
 
     def __repr__(self) -> str:
         levels = ", ".join(f"{100 * level:g} %" for level in self.quantiles)
-        return f"<Bands of {', '.join(self.names)}: {levels} of {self.subjects:,} subjects at {self.times.size:,} times in {self.time_unit}>"
+        return (
+            f"<Bands of {', '.join(self.names)}: {levels} of {self.subjects:,} subjects at "
+            f"{self.times.size:,} times in {self.time_unit}>"
+        )
 
 
 @takes(times=NUMBERS, outputs=TEXTS, quantiles=NUMBERS, rtol=NUMBER, threads=COUNT | ABSENT)
@@ -199,10 +223,12 @@ def bands(
 ) -> Bands:
     """Quantile bands of outputs over a population, in memory that does not grow with the number of subjects.
 
-    Subjects are integrated 64 at a time and counted in a sketch of each thread; no path is kept. The result does not depend on the number of threads.
+    Subjects are integrated 64 at a time and counted in a sketch of each thread; no path is kept. The result
+    does not depend on the number of threads.
     times : (n_times,), in the model's time unit, in any order.
 
-    Raises ``InputError`` for an output that the model does not have, and ``SolverError`` where no subject can be integrated.
+    Raises ``InputError`` for an output that the model does not have, and ``SolverError`` where no subject can
+    be integrated.
     """
     kernel, n = population.kernel, len(population)
     for name in outputs:
@@ -266,7 +292,8 @@ def _read(fit: FitResult | str | os.PathLike[str]) -> tuple[FitResult, FitSpec, 
     for key, (digest, path) in present.items():
         if result.provenance.get(key) != digest:
             raise DataError(
-                f"the result of the fit {spec.name} does not belong to {path} as it is now: fit again with `pkpd fit`"
+                f"the result of the fit {spec.name} does not belong to {path} as it is now: fit "
+                "again with `pkpd fit`"
             )
     return result, spec, load(spec.main.model)
 
@@ -285,10 +312,12 @@ def _check_study(result: FitResult, study: str | None, chosen: tuple[str, ...]) 
 
 
 def laplace(result: FitResult, z: Floats, *, principal: bool = False) -> Floats:
-    """Points around the optimum, (n_draws, n_estimates) on the scales of the estimates, from standard normal numbers z of that shape.
+    """Points around the optimum, (n_draws, n_estimates) on the scales of the estimates, from standard normal
+    numbers z of that shape.
 
-    By the symmetric root of the covariance, which is unique; principal : by its eigenvectors, each column of z along one of them, whose signs (and axes, where
-    variances are equal) are the linear algebra library's choice. No points where the result has no covariance.
+    By the symmetric root of the covariance, which is unique; principal : by its eigenvectors, each column of
+    z along one of them, whose signs (and axes, where variances are equal) are the linear algebra library's
+    choice. No points where the result has no covariance.
     """
     centre = np.array([estimate.x for estimate in result.estimates])
     covariance = np.array(result.covariance, dtype=np.float64)
@@ -317,11 +346,13 @@ def _typical(
         points = laplace(result, normals(seed, n_draws, len(estimates), ESTIMATES))
         if not len(points):
             raise InputError(
-                f'the result of the fit {result.name} has no covariance of its estimates: vary without "uncertainty"'
+                f"the result of the fit {result.name} has no covariance of its estimates: vary "
+                'without "uncertainty"'
             )
         if free := [estimate.name for estimate in estimates if not np.isfinite(estimate.x_sd)]:
             notes.append(
-                f"Neither data nor priors determine {', '.join(free)}: this uncertainty is not carried through."
+                f"Neither data nor priors determine {', '.join(free)}: this uncertainty is not "
+                "carried through."
             )
     else:
         points = np.tile([estimate.x for estimate in estimates], (n_draws, 1))
@@ -346,7 +377,8 @@ def _typical(
         fitted = {estimate.target for estimate in estimates if estimate.kind == "between-subject SD"}
         if assumed := [name for name in result.between if name not in fitted]:
             notes.append(
-                f"How {', '.join(assumed)} differ between people was not fitted: these SDs are the model file's own."
+                f"How {', '.join(assumed)} differ between people was not fitted: these SDs are the "
+                "model file's own."
             )
     return typical, spread
 
@@ -393,12 +425,14 @@ def _respond(
         normal.inv_cdf(min(max((third + normal.cdf(v)) / 3, 1e-300), 1 - 1e-16)) for v in z[:, place]
     ]
     notes.append(
-        f"Responders, {responders}: a third of the model's own spread of {name}, not the classes of Giovannelli 2021."
+        f"Responders, {responders}: a third of the model's own spread of {name}, not the classes of "
+        "Giovannelli 2021."
     )
 
 
 def _response(kernel: Kernel, result: FitResult) -> str:
-    """The parameter by which people respond differently: its spread was fitted, and no output at rest depends on it."""
+    """The parameter by which people respond differently: its spread was fitted, and no output at rest depends
+    on it."""
     fitted = [estimate.target for estimate in result.estimates if estimate.kind == "between-subject SD"]
     places = [kernel.PARAMETERS.index(name) for name in fitted]
     values = np.tile([result.values[name] for name in kernel.PARAMETERS], (1 + len(places), 1))
@@ -414,6 +448,7 @@ def _response(kernel: Kernel, result: FitResult) -> str:
     if len(silent) != 1:
         found = f"there are {', '.join(silent)}" if silent else "there is none"
         raise InputError(
-            f"classes of responders need one parameter whose spread between people the fit {result.name} has estimated and that does not show without drug; {found}"
+            "classes of responders need one parameter whose spread between people the fit "
+            f"{result.name} has estimated and that does not show without drug; {found}"
         )
     return silent[0]

@@ -1,4 +1,5 @@
-"""An optimum -> covariance, intervals, and what the data say about every parameter, in words (Laplace approximation)."""
+"""An optimum -> covariance, intervals, and what the data say about every parameter, in words (Laplace
+approximation)."""
 
 from __future__ import annotations
 
@@ -76,7 +77,8 @@ def posterior_of(objective: Objective, minimum: Minimum) -> Posterior:
 
 
 def _unsurprising(coordinate: Coordinate, x: float) -> float:
-    """The SD above which data without a prior say nothing: of a parameter that starts at 0 any interval says something."""
+    """The SD above which data without a prior say nothing: of a parameter that starts at 0 any interval says
+    something."""
     if coordinate.scale != "natural":
         return 1.0
     if coordinate.size is not None:
@@ -95,7 +97,8 @@ def _verdicts(objective: Objective, minimum: Minimum, posterior: Posterior) -> t
         partner = int(np.argmax(off[i])) if off.shape[0] > 1 else i
         strong = partner != i and off[i, partner] > 0.95
         tied = (
-            f"; correlated with {objective.coordinates[partner].name} ({posterior.correlation[i, partner]:+.2f})"
+            f"; correlated with {objective.coordinates[partner].name} "
+            f"({posterior.correlation[i, partner]:+.2f})"
             if strong
             else ""
         )
@@ -104,7 +107,8 @@ def _verdicts(objective: Objective, minimum: Minimum, posterior: Posterior) -> t
         elif posterior.flat[i]:
             texts.append("not identified" + tied)
         elif not math.isfinite(coordinate.sd):
-            # without a prior the data speak alone: a log-SD of 1 is a factor of 7 either way in a 95% interval
+            # without a prior the data speak alone: a log-SD of 1 is a factor of 7 either way in a 95%
+            # interval
             wide = posterior.sd[i] > _unsurprising(coordinate, float(minimum.x[i]))
             texts.append(("not identified" if wide else "the data inform") + tied)
         else:
@@ -162,20 +166,23 @@ def identifiability_of(objective: Objective, posterior: Posterior, estimates: Se
     tied = sorted({e.name for e in main if "correlated" in e.verdict})
     return " ".join(
         [
-            f"The data inform {posterior.informed} of {len(estimates)} directions of the parameter space more than the priors do.",
+            f"The data inform {posterior.informed} of {len(estimates)} directions of the parameter "
+            "space more than the priors do.",
             f"Informed by the data: {listed('the data inform')}.",
             f"By data and prior alike: {listed('the data and')}.",
             f"Mostly the prior: {listed('mostly')}.",
             f"Not identified: {listed('not identified')}.",
             f"At a bound: {listed('at its bound')}.",
             f"Not told apart from others (correlation above 0.95): {', '.join(tied) or 'none'}.",
-            f"Condition number {posterior.condition:.3g} (above 1000: some combination is hardly determined).",
+            f"Condition number {posterior.condition:.3g} (above 1000: some combination is hardly "
+            "determined).",
         ]
     )
 
 
 def signed_outputs(objective: Objective, evaluation: Evaluation) -> frozenset[str]:
-    """Outputs that fall below 0 somewhere in an arm or a reported number: those of which an interval is none of factors."""
+    """Outputs that fall below 0 somewhere in an arm or a reported number: those of which an interval is none
+    of factors."""
     found = {row.output for row in objective.rows if row.measure == "value" and min(row.value, row.lower) < 0}
     for o, name in enumerate(objective.system.output_units):
         if any(float(arm.outputs[..., o].min()) < 0 for arm in evaluation.arms):
@@ -190,7 +197,8 @@ def row_results(
     original: Mapping[str, Row],
     signed: frozenset[str] = frozenset(),
 ) -> tuple[RowResult, ...]:
-    """The row table. ``covariance`` is that of the coordinates (None: no intervals), ``signed`` names outputs that may be negative."""
+    """The row table. ``covariance`` is that of the coordinates (None: no intervals), ``signed`` names outputs
+    that may be negative."""
     found = []
     for i, (row, measured, term) in enumerate(
         zip(objective.rows, objective.measured, evaluation.terms, strict=True)

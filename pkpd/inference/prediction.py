@@ -1,14 +1,17 @@
-"""FitResult -> what the fitted model says about the trial arms: dose-response curves and time courses, ready to draw.
+"""FitResult -> what the fitted model says about the trial arms: dose-response curves and time courses, ready
+to draw.
 
-Everything here is plain values (dicts, lists, numbers), so that it can be kept beside the result and drawn again without
-simulating. Arms are simulated as populations of quasi-random subjects with the study's own effects, like those of the fit.
+Everything here is plain values (dicts, lists, numbers), so that it can be kept beside the result and drawn
+again without simulating. Arms are simulated as populations of quasi-random subjects with the study's own
+effects, like those of the fit.
 
-    panels   dose-response of one reported quantity: ``title, output, unit, dose_unit, log, curves, points``; a curve has ``dose, median,
-             low, high`` (the mean over subjects and its 95 % interval by the parameters' uncertainty), a point ``dose, value, interval, n,
-             study, arm, row, provenance, use``
-    courses  one study: ``study, part`` ("first week" for what rises and falls between doses, else "whole course"), ``arms`` (label ->
-             ``times, names, units, time_unit, dose_times`` and ``median, low, high``, (n_times, n_names): median and 5 % to 95 % of
-             subjects) and ``points`` (``arm, output, time, value, interval, n, provenance``)
+    panels   dose-response of one reported quantity: ``title, output, unit, dose_unit, log, curves, points``;
+             a curve has ``dose, median, low, high`` (the mean over subjects and its 95 % interval by the
+             parameters' uncertainty), a point ``dose, value, interval, n, study, arm, row, provenance, use``
+    courses  one study: ``study, part`` ("first week" for what rises and falls between doses, else "whole
+             course"), ``arms`` (label -> ``times, names, units, time_unit, dose_times`` and ``median, low,
+             high``, (n_times, n_names): median and 5 % to 95 % of subjects) and ``points`` (``arm, output,
+             time, value, interval, n, provenance``)
 """
 
 from __future__ import annotations
@@ -47,7 +50,8 @@ DRAWN = (0, 2, 4, 6, 9, 10)
 MOST_PANELS = 6
 LONGEST_DAYS = 400.0
 SPIKE = 3.0
-"""An output whose peak within a dosing interval is this many times its trough is shown for the first week only."""
+"""An output whose peak within a dosing interval is this many times its trough is shown for the first week
+only."""
 
 
 @takes(
@@ -62,7 +66,8 @@ def predict(
     jobs: int | None = None,
     progress: Progress = lambda what, share, remark: None,
 ) -> dict[str, Any]:
-    """What a report draws beside the result: ``{"dose_response": [panel, ...], "courses": [study, ...], "model": {...}}``."""
+    """What a report draws beside the result: ``{"dose_response": [panel, ...], "courses": [study, ...],
+    "model": {...}}``."""
     system = System.load(spec.main.model)
     known = {row.id for row in result.rows}  # without those that were left out or could not be predicted
     rows = [row for row in in_units(_data.read_data(spec.data), system).rows if row.id in known]
@@ -155,16 +160,22 @@ class _Arms:
         )
 
     def look(self, subjects: Array, schedule: Schedule, row: Row, baseline: Array | None) -> Array:
-        """What a row takes of its output (n_subjects, 1 or 2), as ``likelihood.reduce`` has it; baseline : (n_subjects,)."""
+        """What a row takes of its output (n_subjects, 1 or 2), as ``likelihood.reduce`` has it; baseline :
+        (n_subjects,)."""
         seen = _data.look(row)
         if seen is None:
             column = self.outputs.index(row.output)
             return self.run(subjects, schedule, np.array([row.start]))[:, :, column]
         level = baseline if seen.from_baseline else None
         read = solve(
-            self.system.kernel, subjects, self.events(schedule), [row.stop], rtol=self.spec.options.rtol, threads=self.jobs,
+            self.system.kernel,
+            subjects,
+            self.events(schedule),
+            [row.stop],
+            rtol=self.spec.options.rtol,
+            threads=self.jobs,
             readings=[Reading(seen.kind, seen.output, seen.start, seen.stop, level)],
-        ).readings  # fmt: skip
+        ).readings
         assert read is not None
         times = np.where(np.isnan(read.times) & np.isfinite(read.values), 0.0, read.times)
         return np.column_stack([read.values, times])
@@ -175,7 +186,8 @@ class _Arms:
 
 
 def _relative(measure: str, values: Array, rest: Array) -> Array:
-    """Values (n_subjects, n_times) as a change, percent change or fold of each subject's own baseline (n_subjects,)."""
+    """Values (n_subjects, n_times) as a change, percent change or fold of each subject's own baseline
+    (n_subjects,)."""
     with np.errstate(divide="ignore", invalid="ignore"):
         match measure:
             case "change":
@@ -216,7 +228,7 @@ def _point(arms: _Arms, row: Row) -> dict[str, Any] | None:
     }
 
 
-# --- dose-response ----------------------------------------------------------------------------------------------------
+# --- dose-response --------------------------------------------------------------------------------
 
 
 def _dose(schedule: Schedule) -> tuple[float, str] | None:
@@ -356,7 +368,8 @@ def _with_band(
             drawn.append(found)
     if len(drawn) < DRAWS // 2:
         return {"median": middle.tolist(), "low": None, "high": None}
-    # draws use fewer subjects: their spread is taken, around the curve itself; of what is positive as a factor
+    # draws use fewer subjects: their spread is taken, around the curve itself; of what is positive as a
+    # factor
     values, around = np.array(drawn), middle[list(drawn_at)]
     positive = np.all(values > 0, axis=0) & (around > 0)
     with np.errstate(all="ignore"):
@@ -367,9 +380,11 @@ def _with_band(
 
 
 def _half(values: Array, arms: _Arms) -> Array:
-    """Half the width of a 95 % interval from draws, (n_draws, n): by their SD, which the outermost of twenty would understate.
+    """Half the width of a 95 % interval from draws, (n_draws, n): by their SD, which the outermost of twenty
+    would understate.
 
-    Draws of few estimates are balanced to their exact covariance; the SD of others is itself uncertain, so that Student's quantile counts.
+    Draws of few estimates are balanced to their exact covariance; the SD of others is itself uncertain, so
+    that Student's quantile counts.
     """
     count = len(values)
     if count == DRAWS and len(arms.result.estimates) < DRAWS - 1:
@@ -378,7 +393,8 @@ def _half(values: Array, arms: _Arms) -> Array:
 
 
 def _bath_panels(arms: _Arms, rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Experiments without doses in which one parameter is set to several values: concentration-response in vitro."""
+    """Experiments without doses in which one parameter is set to several values: concentration-response in
+    vitro."""
     groups: dict[tuple[Any, ...], dict[str, list[Row]]] = {}
     for row in rows:
         if len(row.overrides) == 1 and not _has_dose(row) and row.statistic in ("mean", "median"):
@@ -429,7 +445,7 @@ def _bath_panels(arms: _Arms, rows: Sequence[Row]) -> list[dict[str, Any]]:
     return panels
 
 
-# --- time courses -----------------------------------------------------------------------------------------------------
+# --- time courses ---------------------------------------------------------------------------------
 
 
 def _courses(arms: _Arms, study: str, rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -438,7 +454,8 @@ def _courses(arms: _Arms, study: str, rows: Sequence[Row]) -> list[dict[str, Any
     unknown = [name for name in arms.spec.shown if name not in arms.outputs]
     if unknown:
         raise DataError(
-            f'{arms.spec.folder / "fit.toml"}: [report] outputs: {arms.system.name} has no output "{unknown[0]}"; '
+            f"{arms.spec.folder / 'fit.toml'}: [report] outputs: {arms.system.name} has no output "
+            f'"{unknown[0]}"; '
             f"it has {', '.join(arms.outputs)}"
         )
     others = arms.spec.shown or _frequent(rows)
@@ -517,7 +534,8 @@ def _frequent(rows: Sequence[Row]) -> tuple[str, ...]:
 
 
 def _is_constant(row: Row, rows: Sequence[Row]) -> bool:
-    """Whether an output is only ever looked at without doses and without change over time, as a lag or an in vitro curve."""
+    """Whether an output is only ever looked at without doses and without change over time, as a lag or an in
+    vitro curve."""
     return not any(_has_dose(other) and other.stop > 0 for other in rows if other.output == row.output)
 
 
@@ -566,7 +584,8 @@ def _simulated(arms: _Arms, study: str, rows: list[Row], key: tuple[Any, ...], e
 
 
 def _is_spiky(values: Array, course: dict[str, Any]) -> bool:
-    """Whether an output rises and falls within a dosing interval; ``values`` (n_subjects, n_times) over the first week."""
+    """Whether an output rises and falls within a dosing interval; ``values`` (n_subjects, n_times) over the
+    first week."""
     if not course["dose_times"]:
         return False
     times, day = course["week_times"], course["day"]

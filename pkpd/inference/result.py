@@ -19,8 +19,9 @@ SAME_OPTIMUM = 0.5
 
 @dataclass(frozen=True)
 class Estimate:
-    """One estimated number. ``x`` and ``x_sd`` are on the scale of the search, ``value`` and the 95% interval natural
-    (a study effect is a factor on a log scale, else a shift); ``rse`` in percent; ``shrinkage`` is posterior SD / prior SD."""
+    """One estimated number. ``x`` and ``x_sd`` are on the scale of the search, ``value`` and the 95% interval
+    natural (a study effect is a factor on a log scale, else a shift); ``rse`` in percent; ``shrinkage`` is
+    posterior SD / prior SD."""
 
     name: str
     kind: str
@@ -45,9 +46,10 @@ class Estimate:
 
 @dataclass(frozen=True)
 class RowResult:
-    """One number of the data against the fit. ``observed_lower/upper``: 95% interval of the report; ``predicted_lower/upper``: 95%
-    interval by the parameters' uncertainty; ``residuals`` as named in ``labels``; ``contribution`` their sum of squares;
-    ``subjects_error`` how far the residuals stand from those by many more subjects, at most, in standard errors (nan: not measured)."""
+    """One number of the data against the fit. ``observed_lower/upper``: 95% interval of the report;
+    ``predicted_lower/upper``: 95% interval by the parameters' uncertainty; ``residuals`` as named in
+    ``labels``; ``contribution`` their sum of squares; ``subjects_error`` how far the residuals stand from
+    those by many more subjects, at most, in standard errors (nan: not measured)."""
 
     id: str
     study: str
@@ -93,14 +95,16 @@ class StartResult:
 
 @dataclass(frozen=True)
 class StudyLeftOut:
-    """Leave-one-study-out: ``log_density`` is the predictive log density of the study's rows by a fit without them."""
+    """Leave-one-study-out: ``log_density`` is the predictive log density of the study's rows by a fit without
+    them."""
 
     study: str
     rows: int
     residuals: int
     log_density: float
     chi_square: float
-    """squared distance of the residuals in units of their predictive covariance; about ``residuals`` if well predicted"""
+    """squared distance of the residuals in units of their predictive covariance; about ``residuals`` if well
+    predicted"""
     converged: bool
 
 
@@ -159,11 +163,13 @@ class Refit:
 
 @dataclass(frozen=True)
 class FitResult:
-    """All that came out of a fit. ``summary()`` prints it, ``write_json`` keeps it, ``read_json`` gets it back.
+    """All that came out of a fit. ``summary()`` prints it, ``write_json`` keeps it, ``read_json`` gets it
+    back.
 
-    ``ofv`` is the sum of squares of the data residuals, ``ofv_prior`` that of the priors; ``minus_2ll`` is -2 log likelihood
-    of the data with all constants; AIC and BIC use the effective number of parameters (trace of the hat matrix, so that a study effect
-    shrunk by its prior counts in part) and the number of data residuals.
+    ``ofv`` is the sum of squares of the data residuals, ``ofv_prior`` that of the priors; ``minus_2ll`` is -2
+    log likelihood of the data with all constants; AIC and BIC use the effective number of parameters (trace
+    of the hat matrix, so that a study effect shrunk by its prior counts in part) and the number of data
+    residuals.
     """
 
     name: str
@@ -208,7 +214,8 @@ class FitResult:
     def __repr__(self) -> str:
         state = "converged" if self.converged else "interrupted" if self.interrupted else "not converged"
         return (
-            f"<FitResult {self.name} of {self.model}: {state}, OFV {self.ofv:.1f}, {self.n_rows} rows, {len(self.estimates)} estimates; "
+            f"<FitResult {self.name} of {self.model}: {state}, OFV {self.ofv:.1f}, {self.n_rows} "
+            f"rows, {len(self.estimates)} estimates; "
             "summary() has them>"
         )
 
@@ -294,44 +301,72 @@ def _summary(result: FitResult) -> str:
     lines = [f"{result.title}", f"model {result.model}: {result.model_title}", ""]
     state = "interrupted" if result.interrupted else "converged" if result.converged else "not converged"
     lines.append(
-        f"{state} ({result.message}); {result.n_rows} rows, {result.n_residuals} residuals, {result.n_parameters} estimated"
+        f"{state} ({result.message}); {result.n_rows} rows, {result.n_residuals} residuals, "
+        f"{result.n_parameters} estimated"
     )
     lines.append(
         f"OFV {result.ofv:.2f} (data) + {result.ofv_prior:.2f} (priors); -2LL {result.minus_2ll:.2f}; "
-        f"AIC {result.aic:.2f}, BIC {result.bic:.2f} with {result.effective_parameters:.1f} effective parameters"
+        f"AIC {result.aic:.2f}, BIC {result.bic:.2f} with {result.effective_parameters:.1f} "
+        "effective parameters"
     )
     ends = [start.last for start in result.starts]
     if ends:
         same = sum(end - min(ends) < SAME_OPTIMUM for end in ends)
         lines.append(
-            f"starts: {len(ends)}, of which {same} ended in the best optimum; OFV with priors {', '.join(f'{e:.2f}' for e in ends)}"
+            f"starts: {len(ends)}, of which {same} ended in the best optimum; OFV with priors "
+            f"{', '.join(f'{e:.2f}' for e in ends)}"
         )
     if result.bad_points:
         lines.append(
             f"bad points: {result.bad_points} ({result.bad_reasons[0] if result.bad_reasons else ''})"
         )
-    lines += ["", *_table(
-        ("parameter", "estimate", "95% interval", "RSE %", "unit", "prior", "shrinkage", "verdict"),
-        [
-            (
-                e.name, _number(e.value), f"{_number(e.lower)} to {_number(e.upper)}", _number(e.rse, 2), e.unit, e.prior,
-                _number(e.shrinkage, 2), e.verdict,
-            )
-            for e in result.estimates
-        ],
-    )]  # fmt: skip
+    lines += [
+        "",
+        *_table(
+            ("parameter", "estimate", "95% interval", "RSE %", "unit", "prior", "shrinkage", "verdict"),
+            [
+                (
+                    e.name,
+                    _number(e.value),
+                    f"{_number(e.lower)} to {_number(e.upper)}",
+                    _number(e.rse, 2),
+                    e.unit,
+                    e.prior,
+                    _number(e.shrinkage, 2),
+                    e.verdict,
+                )
+                for e in result.estimates
+            ],
+        ),
+    ]
     lines += ["", result.identifiability, ""]
     lines += _table(
-        ("row", "use", "observed", "predicted", "95% of prediction", "unit", "residuals", "part of OFV", "provenance"),
+        (
+            "row",
+            "use",
+            "observed",
+            "predicted",
+            "95% of prediction",
+            "unit",
+            "residuals",
+            "part of OFV",
+            "provenance",
+        ),
         [
             (
-                r.id, r.use, _number(r.observed), _number(r.predicted),
-                f"{_number(r.predicted_lower)} to {_number(r.predicted_upper)}", r.unit,
-                " ".join(f"{value:+.2f}" for value in r.residuals), f"{r.contribution:.2f}", r.provenance,
+                r.id,
+                r.use,
+                _number(r.observed),
+                _number(r.predicted),
+                f"{_number(r.predicted_lower)} to {_number(r.predicted_upper)}",
+                r.unit,
+                " ".join(f"{value:+.2f}" for value in r.residuals),
+                f"{r.contribution:.2f}",
+                r.provenance,
             )
             for r in result.rows
         ],
-    )  # fmt: skip
+    )
     for row_id, reason in result.not_predicted.items():
         lines.append(f"not predicted: {row_id}: {reason}")
     lines += list(result.notes)
@@ -341,17 +376,27 @@ def _summary(result: FitResult) -> str:
             ("model", "OFV", "-2LL", "estimated", "effective", "AIC", "BIC", "left-out log density"),
             [
                 (
-                    score.model, f"{score.ofv:.1f}", f"{score.minus_2ll:.1f}", str(score.parameters),
-                    f"{score.effective_parameters:.1f}", f"{score.aic:.1f}", f"{score.bic:.1f}", _number(score.log_density, 4),
+                    score.model,
+                    f"{score.ofv:.1f}",
+                    f"{score.minus_2ll:.1f}",
+                    str(score.parameters),
+                    f"{score.effective_parameters:.1f}",
+                    f"{score.aic:.1f}",
+                    f"{score.bic:.1f}",
+                    _number(score.log_density, 4),
                 )
                 for score in (result.comparison.main, result.comparison.rival)
             ],
-        )  # fmt: skip
+        )
     for refit in (result.unverified, result.check):
         if refit is not None:
             lines += ["", f"{refit.title}: {refit.verdict}"]
     provenance = result.provenance
     seconds = f", {provenance['run_time_s']:.0f} s" if "run_time_s" in provenance else ""
-    lines += ["", f"seed {provenance['seed']}, {provenance['subjects_per_arm']} subjects in each of {provenance['arms']} arms, "
-              f"rtol {provenance['rtol']:g}{seconds}"]  # fmt: skip
+    lines += [
+        "",
+        f"seed {provenance['seed']}, {provenance['subjects_per_arm']} subjects in each of "
+        f"{provenance['arms']} arms, "
+        f"rtol {provenance['rtol']:g}{seconds}",
+    ]
     return "\n".join(lines)

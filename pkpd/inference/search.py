@@ -23,9 +23,11 @@ Progress = Callable[[str, float, str], None]
 
 
 START_TOLERANCE = 0.2
-"""Starts are compared when a step promises less than this in OFV; the best of them goes on to the tolerance that was asked for."""
+"""Starts are compared when a step promises less than this in OFV; the best of them goes on to the tolerance
+that was asked for."""
 REFIT_TOLERANCE, REFIT_LIMIT = 0.1, 12
-"""Refits start at the optimum of all rows and tell how far things move: so much OFV is enough, so many Jacobians are spent."""
+"""Refits start at the optimum of all rows and tell how far things move: so much OFV is enough, so many
+Jacobians are spent."""
 BROYDEN = 4
 """Updates of the Jacobian in a row before it is computed anew."""
 
@@ -33,23 +35,28 @@ BROYDEN = 4
 DRAWS = 6
 """Draws from the prior for one start."""
 PROBATION, FAR_BEHIND = 15, 10.0
-"""A start is given up if after so many steps even what a fresh Jacobian promises leaves it so much OFV behind the best."""
+"""A start is given up if after so many steps even what a fresh Jacobian promises leaves it so much OFV behind
+the best."""
 OFV_NOISE = 0.1
-"""Where no step lowers the OFV although less than this is promised, or steps lower it by less than the tolerance, the rest is left to the noise
-of the solver's tolerance, to kinks of the rows, and to the curvature that Gauss-Newton does not see."""
+"""Where no step lowers the OFV although less than this is promised, or steps lower it by less than the
+tolerance, the rest is left to the noise of the solver's tolerance, to kinks of the rows, and to the curvature
+that Gauss-Newton does not see."""
 LONGEST = 3.0
-"""A step goes at most so many sizes of a coordinate (``Coordinate.size``: SDs of its prior): a model is no straight line further out."""
+"""A step goes at most so many sizes of a coordinate (``Coordinate.size``: SDs of its prior): a model is no
+straight line further out."""
 FAR = 10.0
 """Standard errors by which starts differ where no prior and no bounds say how."""
 NEAR = 1.0
-"""Promised less than this in OFV, a step is taken straight, and secants give the curvature of the residuals."""
+"""Promised less than this in OFV, a step is taken straight, and secants give the curvature of the
+residuals."""
 RIDGE = 1e-10
 """Damping of a full step: keeps directions in which the rows say nothing out of what it promises."""
 
 
 @dataclass
 class Minimum:
-    """Where a search ended. ``cost`` is the sum of squares of data and prior residuals; ``jacobian`` includes the priors."""
+    """Where a search ended. ``cost`` is the sum of squares of data and prior residuals; ``jacobian`` includes
+    the priors."""
 
     x: Array
     cost: float
@@ -78,15 +85,16 @@ def minimise(
 ) -> Minimum:
     """Levenberg-Marquardt within bounds from ``x0``.
 
-    Every step is the lowest point of the damped linear model within the bounds (``_in_box``): what runs into a bound is held there and the
-    rest goes on. Marquardt's scaling (diagonal of the Gauss-Newton Hessian, priors included), so that no coordinate's unit or start counts;
-    Nielsen's rule for the damping, steps bent along valleys (``_step``), and Broyden's rank-one update of the
-    Jacobian while steps go as promised, at most ``BROYDEN`` times in a row (Madsen, Nielsen & Tingleff 2004, Methods for
-    non-linear least squares problems, sec. 3.2 and 3.4). A bad
-    point raises the damping. Ends when a full step of the true Jacobian promises less than ``tolerance`` in OFV (without one: that of
-    the objective's options; ``loose``: of the updated Jacobian). ``first`` is an evaluation with Jacobian at ``x0`` and ``curvature`` what an earlier
-    search has learned, if there are any; ``keep`` is called
-    with every improvement, ``give_up`` asked after every step. Raises ``BadPoint`` if x0 fails.
+    Every step is the lowest point of the damped linear model within the bounds (``_in_box``): what runs into
+    a bound is held there and the rest goes on. Marquardt's scaling (diagonal of the Gauss-Newton Hessian,
+    priors included), so that no coordinate's unit or start counts; Nielsen's rule for the damping, steps bent
+    along valleys (``_step``), and Broyden's rank-one update of the Jacobian while steps go as promised, at
+    most ``BROYDEN`` times in a row (Madsen, Nielsen & Tingleff 2004, Methods for non-linear least squares
+    problems, sec. 3.2 and 3.4). A bad point raises the damping. Ends when a full step of the true Jacobian
+    promises less than ``tolerance`` in OFV (without one: that of the objective's options; ``loose``: of the
+    updated Jacobian). ``first`` is an evaluation with Jacobian at ``x0`` and ``curvature`` what an earlier
+    search has learned, if there are any; ``keep`` is called with every improvement, ``give_up`` asked after
+    every step. Raises ``BadPoint`` if x0 fails.
     """
     tolerance = objective.options.tolerance if tolerance is None else tolerance
     x = _within(objective, x0)
@@ -97,7 +105,8 @@ def minimise(
     """cost at every Jacobian that was computed, not updated"""
     bends = _Curvature() if curvature is None else curvature
     stuck = False
-    """no step of the straight model lowers the cost: where J is singular at a minimum, only the curvature knows that it is one"""
+    """no step of the straight model lowers the cost: where J is singular at a minimum, only the curvature
+    knows that it is one"""
     while True:
         residuals, jacobian = with_prior(objective, x, evaluation)
         cost = float(residuals @ residuals)
@@ -143,7 +152,8 @@ def minimise(
         if trial is None and updates == 0:
             best.converged = decrement < OFV_NOISE
             best.message = (
-                f"converged as far as rtol {objective.options.rtol:g} and kinks of the rows allow (a step promises {decrement:.2g} in OFV)"
+                f"converged as far as rtol {objective.options.rtol:g} and kinks of the rows allow (a "
+                f"step promises {decrement:.2g} in OFV)"
                 if best.converged
                 else f"no step lowers the OFV, although the gradient promises {decrement:.3g}"
             )
@@ -168,10 +178,12 @@ def minimise(
 
 
 class _Curvature:
-    """What the Hessian of half the cost has beside J'J: the curvature of the residuals, by secants between computed Jacobians.
+    """What the Hessian of half the cost has beside J'J: the curvature of the residuals, by secants between
+    computed Jacobians.
 
-    The update is that of NL2SOL (Dennis, Gay & Welsch 1981, ACM TOMS 7:348), sized down where the residuals have become smaller. It is used
-    near the optimum, where Gauss-Newton would creep if the residuals stay large.
+    The update is that of NL2SOL (Dennis, Gay & Welsch 1981, ACM TOMS 7:348), sized down where the residuals
+    have become smaller. It is used near the optimum, where Gauss-Newton would creep if the residuals stay
+    large.
     """
 
     def __init__(self) -> None:
@@ -199,10 +211,18 @@ class _Curvature:
         self.last = x, residuals, jacobian
 
     def local(
-        self, objective: Objective, x: Array, cost: float, evaluation: Evaluation, residuals: Array, jacobian: Array, *,
+        self,
+        objective: Objective,
+        x: Array,
+        cost: float,
+        evaluation: Evaluation,
+        residuals: Array,
+        jacobian: Array,
+        *,
         always: bool = False,
-    ) -> _Local:  # fmt: skip
-        """The model of the cost at a point: with this curvature near an optimum, or ``always``, if there is one that leaves it convex."""
+    ) -> _Local:
+        """The model of the cost at a point: with this curvature near an optimum, or ``always``, if there is
+        one that leaves it convex."""
         straight = _Local.of(objective, x, cost, evaluation, residuals, jacobian)
         if self.matrix is None:
             return straight
@@ -220,8 +240,8 @@ class _Curvature:
 class _Local:
     """The linear model of the residuals at a point.
 
-    ``jacobian`` is that of the data rows, ``gradient`` and ``hessian`` include the priors; ``sizes`` are natural changes of the coordinates, ``low`` and
-    ``high`` how far a step may go.
+    ``jacobian`` is that of the data rows, ``gradient`` and ``hessian`` include the priors; ``sizes`` are
+    natural changes of the coordinates, ``low`` and ``high`` how far a step may go.
     """
 
     x: Array
@@ -248,9 +268,16 @@ class _Local:
         lower, upper = objective.bounds
         reach = np.array([math.inf if c.size is None else LONGEST * c.size for c in objective.coordinates])
         return cls(
-            x, cost, evaluation.residuals, evaluation.jacobian, jacobian.T @ residuals, jacobian.T @ jacobian, sizes(objective, jacobian),
-            np.maximum(lower - x, -reach), np.minimum(upper - x, reach),
-        )  # fmt: skip
+            x,
+            cost,
+            evaluation.residuals,
+            evaluation.jacobian,
+            jacobian.T @ residuals,
+            jacobian.T @ jacobian,
+            sizes(objective, jacobian),
+            np.maximum(lower - x, -reach),
+            np.minimum(upper - x, reach),
+        )
 
     def damped(self, damping: float) -> Array:
         """The Hessian with Marquardt's damping."""
@@ -268,7 +295,8 @@ class _Local:
 
 
 def sizes(objective: Objective, jacobian: Array) -> Array:
-    """Natural changes of the coordinates: known beforehand, or by the curvature of the cost where only the data can tell (1 where it has none)."""
+    """Natural changes of the coordinates: known beforehand, or by the curvature of the cost where only the
+    data can tell (1 where it has none)."""
     curvature = np.linalg.norm(jacobian, axis=0)
     return np.array(
         [
@@ -281,7 +309,8 @@ def sizes(objective: Objective, jacobian: Array) -> Array:
 def _in_box(matrix: Array, gradient: Array, low: Array, high: Array) -> Array:
     """The lowest point of p' matrix p + 2 gradient p over low <= p <= high, where low <= 0 <= high.
 
-    By an active set (bounded-variable least squares, Stark & Parker 1995, of SciPy) unless the free minimum lies inside.
+    By an active set (bounded-variable least squares, Stark & Parker 1995, of SciPy) unless the free minimum
+    lies inside.
     """
     diagonal = np.diag(matrix)
     if not np.all(diagonal > 0):
@@ -305,7 +334,8 @@ def _in_box(matrix: Array, gradient: Array, low: Array, high: Array) -> Array:
 def _lower(
     objective: Objective, at: _Local, damping: float, growth: float, *, least: float, patience: int
 ) -> tuple[Array | None, Any, float, float, float]:
-    """A point with lower cost, if ``patience`` dampings find one: point, its evaluation, damping, growth, gained / promised."""
+    """A point with lower cost, if ``patience`` dampings find one: point, its evaluation, damping, growth,
+    gained / promised."""
     for _ in range(patience):
         change, promised = _step(objective, at, damping)
         if promised < least:
@@ -350,9 +380,9 @@ def _within(objective: Objective, x: Array) -> Array:
 def _step(objective: Objective, at: _Local, damping: float) -> tuple[Array, float]:
     """A damped step within bounds, bent along the valley, and what its straight part promises in OFV.
 
-    The bend is the geodesic acceleration of Transtrum & Sethna 2012 (arXiv:1201.5885): half the second-order correction, from
-    one more run a tenth of the way, taken if it is small against the step. Near the optimum, where the noise of the solver
-    would make it up, it is left out.
+    The bend is the geodesic acceleration of Transtrum & Sethna 2012 (arXiv:1201.5885): half the second-order
+    correction, from one more run a tenth of the way, taken if it is small against the step. Near the optimum,
+    where the noise of the solver would make it up, it is left out.
     """
     change = at.step(damping)
     promised = at.promised(change)
@@ -374,9 +404,11 @@ def _step(objective: Objective, at: _Local, damping: float) -> tuple[Array, floa
 
 
 def starting_points(objective: Objective, count: int, seed: int) -> Iterator[Array]:
-    """The prior's centre, then draws from the prior, ``DRAWS`` for every further start, those of lowest OFV first.
+    """The prior's centre, then draws from the prior, ``DRAWS`` for every further start, those of lowest OFV
+    first.
 
-    Study effects start at 0. Points where a simulation fails come last. Nothing is drawn before the first start is done.
+    Study effects start at 0. Points where a simulation fails come last. Nothing is drawn before the first
+    start is done.
     """
     yield objective.start
     generator = np.random.Generator(np.random.Philox(seed))
@@ -395,7 +427,8 @@ def starting_points(objective: Objective, count: int, seed: int) -> Iterator[Arr
 
 
 def _spread(objective: Objective) -> Array:
-    """SDs of the draws for starts: those of the priors, at most 1 on log and logit scales; 0 for study effects."""
+    """SDs of the draws for starts: those of the priors, at most 1 on log and logit scales; 0 for study
+    effects."""
     known = np.array([c.size or 0.0 for c in objective.coordinates])
     if not known.all():  # a natural scale without prior and bounds: so far that the OFV changes much
         try:
@@ -422,7 +455,8 @@ def _cost(objective: Objective, x: Array) -> float:
 
 @dataclass
 class Search:
-    """Outcome of a search with several starts; ``objective`` is the one given, or one that knows more directions."""
+    """Outcome of a search with several starts; ``objective`` is the one given, or one that knows more
+    directions."""
 
     objective: Objective
     best: Minimum | None
@@ -464,9 +498,15 @@ def multistart(
 
             residuals, _ = with_prior(objective, point, first)
             end = minimise(
-                objective, point, max_evaluations=limit, first=first, tolerance=max(START_TOLERANCE, objective.options.tolerance),
-                remark=remark, keep=keep, give_up=behind,
-            )  # fmt: skip
+                objective,
+                point,
+                max_evaluations=limit,
+                first=first,
+                tolerance=max(START_TOLERANCE, objective.options.tolerance),
+                remark=remark,
+                keep=keep,
+                give_up=behind,
+            )
             search.starts.append(
                 StartResult(
                     float(residuals @ residuals), end.cost, end.evaluations + 1, end.converged, end.message
@@ -484,7 +524,8 @@ def multistart(
 
 
 def _finish(search: Search, ends: Sequence[Minimum], limit: int, keep: Callable[[Minimum], None]) -> None:
-    """The best start goes on to the tolerance asked for; and further, if a direction that was idle around the start has come to life there."""
+    """The best start goes on to the tolerance asked for; and further, if a direction that was idle around the
+    start has come to life there."""
     k = min(range(len(ends)), key=lambda i: ends[i].cost)
     best, objective = ends[k], search.objective
     spent = search.starts[k].evaluations
@@ -519,7 +560,8 @@ def quiet(what: str, share: float, remark: str) -> None:
 def refit(
     objective: Objective, best: Minimum, limit: int, full: Objective | None = None, *, loose: bool = False
 ) -> Minimum:
-    """A warm start from ``best``: where the rows are a part of the full ones, the Jacobian there is already known."""
+    """A warm start from ``best``: where the rows are a part of the full ones, the Jacobian there is already
+    known."""
     first = None
     if full is not None:
         first = part_of(full, objective, best.evaluation)

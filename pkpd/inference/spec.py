@@ -55,7 +55,8 @@ def checked_prior(kind: str, first: float, second: float, where: str) -> Prior:
     """A prior whose numbers make sense, or ``DataError``."""
     if kind not in PRIOR_KINDS:
         raise DataError(
-            f'{where}: unknown prior "{kind[:40]}"{meant(kind, PRIOR_KINDS)}; known are {", ".join(PRIOR_KINDS)}'
+            f'{where}: unknown prior "{kind[:40]}"{meant(kind, PRIOR_KINDS)}; known are '
+            f"{', '.join(PRIOR_KINDS)}"
         )
     if not (math.isfinite(first) and math.isfinite(second)):
         raise DataError(f"{where}: the numbers of a prior must be finite")
@@ -143,12 +144,14 @@ class FitSpec:
     relative_error: float = 0.3
     row_errors: Mapping[str, float] = field(default_factory=dict)
     mean_only: tuple[str, ...] = ()
-    """rows whose spread says something else than how patients differ: their location counts, their spread does not"""
+    """rows whose spread says something else than how patients differ: their location counts, their spread
+    does not"""
     check: Check | None = None
     shown: tuple[str, ...] = ()
     """outputs whose time courses the report shows for every study; empty: those with most rows"""
     notes: tuple[str, ...] = ()
-    """sentences about this fit that whoever reads its results has to know: at the head of the report, and in summary and terminal"""
+    """sentences about this fit that whoever reads its results has to know: at the head of the report, and in
+    summary and terminal"""
     sha256: str = ""
 
     def __repr__(self) -> str:

@@ -3,9 +3,10 @@
     read_model(text, file) -> Model
     dose_units(model) -> {route: {dose unit: factor to the unit of the route's target}}
 
-Units are checked in dimension and in scale: compiled kernels carry plain numbers, so hours against days, or ng/mL
-against mg/L, must be as wrong here as hours against litres. A literal number is dimensionless, except that 0 fits
-any unit and that a number alone before a unit has that unit (``define k = 24 [h/d]``, ``state B = 720 [1/uL]``).
+Units are checked in dimension and in scale: compiled kernels carry plain numbers, so hours against days, or
+ng/mL against mg/L, must be as wrong here as hours against litres. A literal number is dimensionless, except
+that 0 fits any unit and that a number alone before a unit has that unit (``define k = 24 [h/d]``, ``state B =
+720 [1/uL]``).
 """
 
 from __future__ import annotations
@@ -83,8 +84,8 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """An intermediate quantity; may use parameters, covariates, states, ``t`` and definitions that stand before it
-    in ``Model.definitions``."""
+    """An intermediate quantity; may use parameters, covariates, states, ``t`` and definitions that stand
+    before it in ``Model.definitions``."""
 
     name: str
     expression: Expression
@@ -109,8 +110,8 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Something to look at; may use everything except other outputs. ``output X [unit]`` without an expression
-    shows the state or definition X: its expression is then ``Name("X")``."""
+    """Something to look at; may use everything except other outputs. ``output X [unit]`` without an
+    expression shows the state or definition X: its expression is then ``Name("X")``."""
 
     name: str
     expression: Expression
@@ -139,7 +140,8 @@ class Model:
 
     def __repr__(self) -> str:
         return (
-            f"<Model {self.name}: {len(self.states)} states, {len(self.parameters)} parameters, {len(self.outputs)} outputs, "
+            f"<Model {self.name}: {len(self.states)} states, {len(self.parameters)} parameters, "
+            f"{len(self.outputs)} outputs, "
             f"{len(self.routes)} routes, time in {self.time_unit}>"
         )
 
@@ -600,7 +602,10 @@ class _Reader:
             if name.text not in known:
                 kind = self.names[name.text].kind if name.text in self.names else ""
                 message = f'there is no state "{name.text}"'
-                hint = f"{language.did_you_mean(name.text, known, 'states')} (or declare it: state {name.text} [unit])"
+                hint = (
+                    f"{language.did_you_mean(name.text, known, 'states')} (or declare it: state "
+                    f"{name.text} [unit])"
+                )
                 if not name.text.isidentifier():
                     message, hint = "expected the name of a state", "an equation reads d X = ..."
                 elif kind:
@@ -758,14 +763,15 @@ class _Reader:
 def read_model(text: str, file: str = "<text>") -> Model:
     """Read and check a model.
 
-    ``text`` is the whole model, ``file`` what errors call it. Raises ``ModelError`` with line, column, the source line, a
-    caret and what would be right. Nothing in the text is executed.
+    ``text`` is the whole model, ``file`` what errors call it. Raises ``ModelError`` with line, column, the
+    source line, a caret and what would be right. Nothing in the text is executed.
     """
     return _Reader(text, file).read()
 
 
 def dose_units(model: Model) -> dict[str, dict[str, float]]:
-    """For every route the units a dose can be written in, with the factor to the unit of the route's target state.
+    """For every route the units a dose can be written in, with the factor to the unit of the route's target
+    state.
 
     Units of another dimension are there if the model's bridges say how they convert.
     """

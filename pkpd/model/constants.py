@@ -1,7 +1,8 @@
 """What parameters alone decide: taken out of the functions of a model and computed once for every subject.
 
-``CL/V*central`` becomes ``CL_over_V*central``, and a definition without states, such as an amount at rest, becomes a constant of its
-own name. An integrator evaluates the rates some ten thousand times between two changes of parameters, and divisions are what they spend their time on.
+``CL/V*central`` becomes ``CL_over_V*central``, and a definition without states, such as an amount at rest,
+becomes a constant of its own name. An integrator evaluates the rates some ten thousand times between two
+changes of parameters, and divisions are what they spend their time on.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ LONGEST_NAME = 3  # symbols in the name of a product; constants beyond are numbe
 class Constants:
     """The constants of one model, in the order in which they can be computed.
 
-    ``steps`` defines them by parameters and by each other; ``slots`` gives those that a function reads their place behind the parameters.
+    ``steps`` defines them by parameters and by each other; ``slots`` gives those that a function reads their
+    place behind the parameters.
     """
 
     def __init__(self, parameters: Iterable[Expr], names: Names) -> None:

@@ -1,16 +1,19 @@
 """Model -> derivatives: sparse Jacobian, derivatives by parameters, and an elimination order.
 
-Definitions are not substituted into the equations. They stay named *steps*, and derivatives are carried through them
-by the chain rule in forward mode: the derivative of a step by a variable is a step of its own (``da_dC``). That keeps
-the expressions small, the generated source readable, and sympy's work (one small partial derivative at a time) cheap.
-Derivatives of derivatives need nothing new: the steps of a Jacobian are steps like any others.
+Definitions are not substituted into the equations. They stay named *steps*, and derivatives are carried
+through them by the chain rule in forward mode: the derivative of a step by a variable is a step of its own
+(``da_dC``). That keeps the expressions small, the generated source readable, and sympy's work (one small
+partial derivative at a time) cheap. Derivatives of derivatives need nothing new: the steps of a Jacobian are
+steps like any others.
 
-A model that uses the time ``t`` gets a last state ``t`` with derivative 1, so that every system is autonomous.
+A model that uses the time ``t`` gets a last state ``t`` with derivative 1, so that every system is
+autonomous.
 
-Conditions at which the rates may jump are found here. ``a < b`` is read as ``a < b + hold1``: the symbol is 0 where the
-condition is looked at as it stands, and plus or minus infinity where the integrator holds it true or false up to the instant
-at which it changes. That instant is known beforehand where the condition compares the time with parameters (a timer); of other
-conditions of ``piecewise`` it is looked for on the way, where derivatives are asked for.
+Conditions at which the rates may jump are found here. ``a < b`` is read as ``a < b + hold1``: the symbol is 0
+where the condition is looked at as it stands, and plus or minus infinity where the integrator holds it true
+or false up to the instant at which it changes. That instant is known beforehand where the condition compares
+the time with parameters (a timer); of other conditions of ``piecewise`` it is looked for on the way, where
+derivatives are asked for.
 """
 
 from __future__ import annotations
@@ -37,11 +40,13 @@ RESERVED = frozenset({"y", "p", "dy", "J", "dJ", "out", "dout", "df", "exp", "lo
     keyword.kwlist
 )
 LARGEST_PRODUCT = 16  # x^n with a larger n is a call of pow
-# (k/x)^n in a hill function whose inverse counts as nothing: the derivative of a larger one would overflow on the way
+# (k/x)^n in a hill function whose inverse counts as nothing: the derivative of a larger one would overflow on
+# the way
 LARGEST_RATIO = 1e200
 
 
-# ---- functions that sympy does not have in the form needed here ----------------------------------------------------
+# ---- functions that sympy does not have in the form needed here
+# ----------------------------------------------------
 
 
 class Less(sympy.Function):
@@ -78,8 +83,9 @@ class Absolute(sympy.Function):
 
 
 class Power(sympy.Function):
-    """``x^n`` with an exponent that is no whole number. Its slope at 0 is that from above, but for n < 1, where that is infinite:
-    there it is taken as 0 or n, so that a Jacobian stays finite. (Sensitivities do not use it: see forward.py.)"""
+    """``x^n`` with an exponent that is no whole number. Its slope at 0 is that from above, but for n < 1,
+    where that is infinite: there it is taken as 0 or n, so that a Jacobian stays finite. (Sensitivities do
+    not use it: see forward.py.)"""
 
     nargs = 2
 
@@ -117,7 +123,8 @@ def choose(condition: Expr, a: Expr, b: Expr) -> Expr:
 class Condition:
     """A condition at whose change the rates may jump.
 
-    condition : it, without its symbol. A timer becomes true (turn > 0) or false (turn < 0) at ``value``, a time that parameters
+    condition : it, without its symbol. A timer becomes true (turn > 0) or false (turn < 0) at ``value``, a
+        time that parameters
     decide; of any other, ``value`` is positive where it is true, and ``turn`` is 0.
     """
 
@@ -132,7 +139,7 @@ class Condition:
         return bool(self.turn != 0)
 
 
-# ---- steps -----------------------------------------------------------------------------------------------------------
+# ---- steps ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -222,7 +229,8 @@ class Names:
         self.count = 1
 
     def fresh(self, wish: str) -> Expr:
-        """A symbol with the wished name, or with an underscore and perhaps a number behind it where that is taken."""
+        """A symbol with the wished name, or with an underscore and perhaps a number behind it where that is
+        taken."""
         name, tries = wish, 1
         while name in self.taken:
             name = f"{wish}_{tries if tries > 1 else ''}"
@@ -243,11 +251,13 @@ class Names:
         return Names(self.taken)
 
 
-# ---- expressions of the text -> sympy --------------------------------------------------------------------------------
+# ---- expressions of the text -> sympy
+# --------------------------------------------------------------------------------
 
 
 def number(value: float) -> Expr:
-    """A sympy number. Floats, so that no exact integer can grow without bound; 0 and 1 exact, so that they vanish."""
+    """A sympy number. Floats, so that no exact integer can grow without bound; 0 and 1 exact, so that they
+    vanish."""
     if value in (0.0, 1.0, -1.0):
         return sympy.Integer(int(value))
     return sympy.Float(value)
@@ -294,7 +304,8 @@ class _Reader:
         return slope, expr.xreplace({self.time: sympy.S.Zero})
 
     def condition(self, condition: Expr, *, smooth: bool) -> Expr:
-        """``a < b`` with the symbol that holds it, if it has one; smooth : whether what it decides does not jump there."""
+        """``a < b`` with the symbol that holds it, if it has one; smooth : whether what it decides does not
+        jump there."""
         if condition in self.conditions:
             known = self.conditions[condition]
             return condition.func(condition.args[0], condition.args[1] + known.symbol)
@@ -405,8 +416,8 @@ class _Reader:
     def hill(self, tree: text.Call, definition: Definition | None = None) -> Expr:
         """``x^n/(k^n + x^n)``, 0 where x <= 0, as a step of its own.
 
-        Written as 1/(1 + (k/x)^n), which neither overflows nor loses digits; the derivatives use the value h itself:
-        dh/dx = n h (1-h)/x, dh/dk = -n h (1-h)/k, dh/dn = h (1-h) log(x/k).
+        Written as 1/(1 + (k/x)^n), which neither overflows nor loses digits; the derivatives use the value h
+        itself: dh/dx = n h (1-h)/x, dh/dk = -n h (1-h)/k, dh/dn = h (1-h) log(x/k).
         """
         x, k, *rest = (self.read(argument) for argument in tree.arguments)
         n = rest[0] if rest else sympy.S.One
@@ -499,15 +510,15 @@ def names_used(tree: Any) -> Iterator[str]:
                 yield from names_used(argument)
 
 
-# ---- elimination -----------------------------------------------------------------------------------------------------
+# ---- elimination ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Elimination:
     """How W = d*I - J is factored without pivoting: the order of the pivots, and where L and U are kept.
 
-    ``order`` lists the states as they are eliminated; ``slots`` gives the place of entry (row, column) of L + U in
-    storage, fill-in included; the place of a diagonal entry holds the reciprocal of the pivot.
+    ``order`` lists the states as they are eliminated; ``slots`` gives the place of entry (row, column) of L +
+    U in storage, fill-in included; the place of a diagonal entry holds the reciprocal of the pivot.
     """
 
     order: tuple[int, ...]
@@ -516,7 +527,8 @@ class Elimination:
 
 
 def eliminate(pattern: Iterable[tuple[int, int]], n: int) -> Elimination:
-    """Markowitz's order on a static pattern with diagonal pivots: next comes the pivot that touches fewest entries."""
+    """Markowitz's order on a static pattern with diagonal pivots: next comes the pivot that touches fewest
+    entries."""
     rows: list[set[int]] = [{i} for i in range(n)]
     columns: list[set[int]] = [{i} for i in range(n)]
     for i, j in pattern:
@@ -541,7 +553,8 @@ def eliminate(pattern: Iterable[tuple[int, int]], n: int) -> Elimination:
     return Elimination(tuple(order), {entry: slot for slot, entry in enumerate(kept)}, tuple(fill))
 
 
-# ---- the whole model -------------------------------------------------------------------------------------------------
+# ---- the whole model
+# -------------------------------------------------------------------------------------------------
 
 ROUTE_DEFAULTS = {"lag": 0.0, "F": 1.0, "duration": 0.0, "rate": 0.0}
 
@@ -550,10 +563,11 @@ ROUTE_DEFAULTS = {"lag": 0.0, "F": 1.0, "duration": 0.0, "rate": 0.0}
 class Derived:
     """A model as sympy expressions over named steps, with derivatives computed when asked for.
 
-    ``states`` and ``parameters`` are symbols in file order (``states`` ends with ``t`` where the model uses time).
-    ``rhs``, ``outputs``, ``initial`` are one expression per state or output; ``routes`` has four per route
-    (lag, F, duration, rate). ``conditions`` are those at which rates may jump, and timers of outputs. Sparse results are ``{(row, column): expression}`` in row-major order, each with the
-    list of steps that it needs.
+    ``states`` and ``parameters`` are symbols in file order (``states`` ends with ``t`` where the model uses
+    time). ``rhs``, ``outputs``, ``initial`` are one expression per state or output; ``routes`` has four per
+    route (lag, F, duration, rate). ``conditions`` are those at which rates may jump, and timers of outputs.
+    Sparse results are ``{(row, column): expression}`` in row-major order, each with the list of steps that it
+    needs.
     """
 
     model: Model
@@ -588,8 +602,8 @@ class Derived:
 
     @cached_property
     def linear(self) -> bool:
-        """Whether the rates are linear in the states (with constants): no derivative and no condition depends on a state. Timers stand
-        still from one breakpoint to the next."""
+        """Whether the rates are linear in the states (with constants): no derivative and no condition depends
+        on a state. Timers stand still from one breakpoint to the next."""
         timers = {one.symbol for one in self.timers}
 
         def at_rest(expr: Expr) -> Expr:

@@ -1,7 +1,7 @@
 """Units of expressions: every sum, comparison and argument must fit, in dimension and in scale.
 
-Literals are plain numbers; 0 fits any unit. Sub-expressions made of literals alone are computed, so that ``1/0`` or
-``9^9^9^9`` is found when the file is read.
+Literals are plain numbers; 0 fits any unit. Sub-expressions made of literals alone are computed, so that
+``1/0`` or ``9^9^9^9`` is found when the file is read.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ MAX_EXPONENT = 100
 
 
 class Value(NamedTuple):
-    """What is known of an expression: its unit (None: fits any) and its number if it is made of literals alone."""
+    """What is known of an expression: its unit (None: fits any) and its number if it is made of literals
+    alone."""
 
     unit: Unit | None
     constant: float | None
@@ -154,7 +155,8 @@ class UnitChecker:
         if exponent.constant is None:
             raise self._error(
                 node.left,
-                f"{_short(node.left)} is in {base.unit}, but the base of a power with a variable exponent must be a plain number",
+                f"{_short(node.left)} is in {base.unit}, but the base of a power with a variable "
+                "exponent must be a plain number",
                 "divide it by a reference value, for instance (WT/WT_reference)^b",
             )
         power = Fraction(exponent.constant).limit_denominator(1000)
@@ -230,7 +232,8 @@ class UnitChecker:
             raise self._error(node, f"{what} must be a plain number, but {_short(node)} is in {unit}", hint)
 
     def require(self, node: Expression, expected: Unit, what: str) -> None:
-        """Check that an expression has this unit, and each term of a sum by itself, so that the wrong term is shown."""
+        """Check that an expression has this unit, and each term of a sum by itself, so that the wrong term is
+        shown."""
         for term in _terms(node):
             unit = self.value(term).unit
             if unit is not None and not unit.same(expected):
@@ -246,7 +249,8 @@ class UnitChecker:
 
 
 def conversion_hint(unit: Unit, expected: Unit, what: str = "it") -> str:
-    """How a quantity in one unit comes to stand in another: the number to multiply by, or the missing dimension."""
+    """How a quantity in one unit comes to stand in another: the number to multiply by, or the missing
+    dimension."""
     if unit.same_dimension(expected):
         number = float(f"{unit.scale / expected.scale:.12g}")
         ratio = expected / unit
@@ -258,4 +262,7 @@ def conversion_hint(unit: Unit, expected: Unit, what: str = "it") -> str:
         return (
             f"{what} is a plain number: give it a name and a unit, for instance parameter k = 1 [{expected}]"
         )
-    return f"{units.dimension_text(unit)} is not {units.dimension_text(expected)}: a factor in {expected / unit} is missing"
+    return (
+        f"{units.dimension_text(unit)} is not {units.dimension_text(expected)}: a factor in "
+        f"{expected / unit} is missing"
+    )

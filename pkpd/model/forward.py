@@ -1,7 +1,9 @@
-"""Source of a generated function -> source of its derivative along directions: forward mode, one operation at a time.
+"""Source of a generated function -> source of its derivative along directions: forward mode, one operation at
+a time.
 
-``f(y, p, out)`` becomes ``f_tangent(y, p, y_dot, p_dot, out_dot)``: for every value v of the straight line there is v_d, its derivative along each of several directions
-at once. What does not depend on the arguments has no derivative and costs nothing. (Griewank & Walther, Evaluating Derivatives, chapter 3.)
+``f(y, p, out)`` becomes ``f_tangent(y, p, y_dot, p_dot, out_dot)``: for every value v of the straight line
+there is v_d, its derivative along each of several directions at once. What does not depend on the arguments
+has no derivative and costs nothing. (Griewank & Walther, Evaluating Derivatives, chapter 3.)
 """
 
 from __future__ import annotations
@@ -119,8 +121,8 @@ class _Tangent:
     def power(self, a: Value, b: Value, number: float | None) -> Value:
         """``a**b``; number : b, where it is one.
 
-        The slope is computed as ``b a^b/a``, a number also where ``a^(b - 1)`` is too large for one. At 0 it is infinite for b < 1, and what does
-        not move has no derivative all the same.
+        The slope is computed as ``b a^b/a``, a number also where ``a^(b - 1)`` is too large for one. At 0 it
+        is infinite for b < 1, and what does not move has no derivative all the same.
         """
         result = self.keep(f"{a.text}**{b.text}", None)
         terms = []

@@ -1,8 +1,9 @@
 """Model -> the same model with covariates that run linearly between knots.
 
-Such a covariate X becomes a state, "X_t", whose equation is nought: a solve lets it run by infusions, through a route "X(t)", so that it is followed by
-the integrator like any other state. Equations and outputs see the state; routes and initial values keep the parameter X, which a solve
-sets to the value at the time of each dose.
+Such a covariate X becomes a state, "X_t", whose equation is nought: a solve lets it run by infusions, through
+a route "X(t)", so that it is followed by the integrator like any other state. Equations and outputs see the
+state; routes and initial values keep the parameter X, which a solve sets to the value at the time of each
+dose.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ def route_name(covariate: str) -> str:
 
 
 def interpolated(model: Model, covariates: Sequence[str]) -> Model:
-    """The model in which these covariates (or parameters) are states. Raises ``ModelError`` for a name that is neither."""
+    """The model in which these covariates (or parameters) are states. Raises ``ModelError`` for a name that
+    is neither."""
     taken = (
         {p.name for p in model.parameters}
         | {s.name for s in model.states}

@@ -1,4 +1,5 @@
-"""Expression -> LaTeX, for ``pkpd show MODEL --latex`` and the report. Reads the parsed text: no sympy needed."""
+"""Expression -> LaTeX, for ``pkpd show MODEL --latex`` and the report. Reads the parsed text: no sympy
+needed."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ _SUM, _PRODUCT, _POWER, _ATOM = range(1, 5)
 
 
 def name(text: str) -> str:
-    r"""A name as a symbol: ``CL`` is ``\mathit{CL}``, ``k_out`` is ``k_{\mathrm{out}}``, ``EC50`` is ``\mathit{EC}_{50}``."""
+    r"""A name as a symbol: ``CL`` is ``\mathit{CL}``, ``k_out`` is ``k_{\mathrm{out}}``, ``EC50`` is
+    ``\mathit{EC}_{50}``."""
     head, _, tail = text.partition("_")
     if not tail and (match := re.fullmatch(r"([A-Za-z]+)(\d+)", head)):
         head, tail = match.groups()

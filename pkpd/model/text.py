@@ -5,8 +5,8 @@
     expression_text(expression)    back to text; reading that gives the same expression
 
 Nothing here evaluates text: an expression is read by the small parser below into the node classes
-``Number``, ``Name``, ``Negative``, ``Binary``, ``Call`` and ``Comparison``, and by nothing else. Sizes are limited
-(``MAX_...``), so that a hostile text can do nothing but fail.
+``Number``, ``Name``, ``Negative``, ``Binary``, ``Call`` and ``Comparison``, and by nothing else. Sizes are
+limited (``MAX_...``), so that a hostile text can do nothing but fail.
 """
 
 from __future__ import annotations
@@ -149,7 +149,8 @@ class Token(NamedTuple):
 
 @dataclass(slots=True)
 class Statement:
-    """A line with what is indented below it. ``pieces`` is what follows the keyword, continuation lines included."""
+    """A line with what is indented below it. ``pieces`` is what follows the keyword, continuation lines
+    included."""
 
     keyword: str
     line: int
@@ -250,9 +251,9 @@ def check_text(text: str, file: str) -> Source:
 def read_statements(text: str, file: str = "<text>") -> tuple[Source, tuple[Statement, ...]]:
     """Split a model text into statements.
 
-    A line that begins in the first column begins a statement with a keyword; indented lines belong to it, either as
-    sub-statements (``bounds prior source note provenance``) or as its continuation. ``#`` begins a comment. Raises
-    ``ModelError`` for an unknown keyword, an indented first line, or a text that is none.
+    A line that begins in the first column begins a statement with a keyword; indented lines belong to it,
+    either as sub-statements (``bounds prior source note provenance``) or as its continuation. ``#`` begins a
+    comment. Raises ``ModelError`` for an unknown keyword, an indented first line, or a text that is none.
     """
     source = check_text(text, file)
     statements: list[Statement] = []
@@ -324,7 +325,10 @@ def _check_keyword(source: Source, stripped: str, word: str, line: int) -> None:
     if re.match(r"d[A-Za-z_][A-Za-z0-9_]* */ *dt\b|d */ *dt\b|[A-Za-z_][A-Za-z0-9_]*'", stripped):
         hint = 'an equation reads "d X = ..."'
     elif re.match(r"[A-Za-z_][A-Za-z0-9_]* *=", stripped):
-        hint = 'a definition reads "define x = ...", an equation "d X = ...", a parameter "parameter k = 1 [1/h]"'
+        hint = (
+            'a definition reads "define x = ...", an equation "d X = ...", a parameter "parameter '
+            'k = 1 [1/h]"'
+        )
     else:
         hint = did_you_mean(word, KEYWORDS, "a line begins with one of")
     raise source.error(f'unknown statement "{word or stripped[:1]}"', line, 1, max(1, len(word)), hint)
@@ -765,7 +769,8 @@ def _rank(node: Node) -> int:
 
 
 def expression_text(node: Node) -> str:
-    """Write an expression with as few parentheses as it needs; ``parse_expression`` gives the same expression back."""
+    """Write an expression with as few parentheses as it needs; ``parse_expression`` gives the same expression
+    back."""
 
     def inner(child: Node, least: int) -> str:
         text = expression_text(child)

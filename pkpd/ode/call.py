@@ -1,10 +1,12 @@
 """Pointers and calls by address, as units write them.
 
-The integrator is a handful of C functions over raw pointers, each compiled by itself (``unit.py``, ``lower.py``). A function that is known by its
-address, of the model or of the integrator, is called through it, so the integrator is compiled once and serves every model, and
-only what a solve needs is compiled at all. (A right-hand side of 14 states takes about 25 ns, the call included.)
+The integrator is a handful of C functions over raw pointers, each compiled by itself (``unit.py``,
+``lower.py``). A function that is known by its address, of the model or of the integrator, is called through
+it, so the integrator is compiled once and serves every model, and only what a solve needs is compiled at all.
+(A right-hand side of 14 states takes about 25 ns, the call included.)
 
-What stands here is Python like the units themselves: with numpy arrays for pointers and functions for addresses they can be run as they are.
+What stands here is Python like the units themselves: with numpy arrays for pointers and functions for
+addresses they can be run as they are.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ INTEGERS, DOUBLES = "int64*", "double*"
 
 
 def c_function(signature: Any) -> Any:
-    """Declare a function as a unit; signature: the types of its result (None: nothing) and of its arguments."""
+    """Declare a function as a unit; signature: the types of its result (None: nothing) and of its
+    arguments."""
 
     def declare(function: Any) -> Any:
         function.signature = signature
@@ -37,7 +40,8 @@ def inner(function: Any) -> Any:
 
 
 def bound(functions: Sequence[Callable[..., Any]], **names: Any) -> SimpleNamespace:
-    """Functions of one file with other values for some of its globals: the same code over the tables of another method.
+    """Functions of one file with other values for some of its globals: the same code over the tables of
+    another method.
 
     Where they call each other, they find each other so bound.
     """
@@ -113,7 +117,8 @@ def smaller(a: Any, b: Any) -> Any:
 
 
 def choose(mask: Any, a: Any, b: Any) -> Any:
-    """``a`` where the mask is true, else ``b``; comparisons of vectors are masks, which may be joined by ``& | ~``."""
+    """``a`` where the mask is true, else ``b``; comparisons of vectors are masks, which may be joined by ``&
+    | ~``."""
     return np.where(mask, a, b)
 
 

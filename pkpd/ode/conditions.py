@@ -1,8 +1,10 @@
-"""Conditions at which the rates jump: timers, which change at times that parameters decide, and conditions on states.
+"""Conditions at which the rates jump: timers, which change at times that parameters decide, and conditions on
+states.
 
-As long as a condition is held true or false, the rates are smooth; it changes at a breakpoint or at the end of a step, never inside. When a timer changes
-is known (``integrate.breakpoint``). A condition on states is held only where derivatives are asked for; when it changes is watched (``watch.py``).
-Without derivatives the error control finds its way through.
+As long as a condition is held true or false, the rates are smooth; it changes at a breakpoint or at the end
+of a step, never inside. When a timer changes is known (``integrate.breakpoint``). A condition on states is
+held only where derivatives are asked for; when it changes is watched (``watch.py``). Without derivatives the
+error control finds its way through.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from pkpd.ode.layout import CONDITIONS, N_PARAMS, N_TIMERS, N_WATCHED
 
 @inner
 def held(turn, at, t):
-    """How a timer that changes at a time stands from now on: inf true, -inf false, 0 where it never changes."""
+    """How a timer that changes at a time stands from now on: inf true, -inf false, 0 where it never
+    changes."""
     if turn == 0.0 or not abs(at) < inf:
         return 0.0
     after = inf if turn > 0.0 else -inf

@@ -1,8 +1,10 @@
 """Subjects from their initial values through all their doses to their last output.
 
-Doses become breakpoints in each subject's own time (lag and duration may depend on parameters); at a breakpoint the state jumps, is set, or an infusion
-rate changes, and integration starts afresh. Outputs at a breakpoint's instant are right limits, but for those that the table puts above a row. Where the whole state is set, infusions end and doses
-that were still on their way are cancelled; doses given before it may follow it in the table, and then act from that instant on as far as they last.
+Doses become breakpoints in each subject's own time (lag and duration may depend on parameters); at a
+breakpoint the state jumps, is set, or an infusion rate changes, and integration starts afresh. Outputs at a
+breakpoint's instant are right limits, but for those that the table puts above a row. Where the whole state is
+set, infusions end and doses that were still on their way are cancelled; doses given before it may follow it
+in the table, and then act from that instant on as far as they last.
 """
 
 from __future__ import annotations
@@ -27,10 +29,14 @@ from pkpd.ode.control import SHORTEST, resolution
 from pkpd.ode.march import emit
 from pkpd.ode.roots import hand_over, look_out
 from pkpd.ode.layout import (
-    ABOVE, ADD, ARRIVE, AT_TARGETS, BOLUS, BY_STIFF, CANCELLED, CHANGE, CLOCK, CONDITION, CONDITIONS, CONDITION_TANGENT, CONSTANTS, CURSOR, DOSE, EVENT, EVENTS,
-    EVENT_TANGENT, EXPLICIT, EXPLICIT_ONLY, FIRST_SWITCH, HAND_IN, HEADER, H_NEXT, INFUSING, INFUSION_END, INFUSION_START, INITIAL, INITIAL_TANGENT,
-    LARGEST_ERROR, LARGEST_SAMPLE, LAST_SWITCH, LEAVE, METHOD, METHOD_USED, NEXT_EVENT, N_TIMERS, N_COUNTS, N_DIRECTIONS, N_DOSES, N_EVENTS, N_OWN, N_PARAMS,
-    N_PREPARED, N_ROOTS, N_STATES, N_STEADY, N_TIMES, N_WATCHED, OBSERVE, QUANTITIES, REACHED, READINGS, READY, REPLACE, REST, ROOT, ROSENBROCK, ROUTES, SEGMENTS, SET, SETTING, START,
+    ABOVE, ADD, ARRIVE, AT_TARGETS, BOLUS, BY_STIFF, CANCELLED, CHANGE, CLOCK, CONDITION, CONDITIONS,
+    CONDITION_TANGENT, CONSTANTS, CURSOR, DOSE, EVENT, EVENTS,
+    EVENT_TANGENT, EXPLICIT, EXPLICIT_ONLY, FIRST_SWITCH, HAND_IN, HEADER, H_NEXT, INFUSING, INFUSION_END,
+    INFUSION_START, INITIAL, INITIAL_TANGENT,
+    LARGEST_ERROR, LARGEST_SAMPLE, LAST_SWITCH, LEAVE, METHOD, METHOD_USED, NEXT_EVENT, N_TIMERS, N_COUNTS,
+    N_DIRECTIONS, N_DOSES, N_EVENTS, N_OWN, N_PARAMS,
+    N_PREPARED, N_ROOTS, N_STATES, N_STEADY, N_TIMES, N_WATCHED, OBSERVE, QUANTITIES, REACHED, READINGS,
+    READY, REPLACE, REST, ROOT, ROSENBROCK, ROUTES, SEGMENTS, SET, SETTING, START,
     STIFF_ONLY, SWITCHED, SWITCHES, T, T1, WIDE, WIDTH,
 )  # fmt: skip
 from pkpd.ode.conditions import held, hold
@@ -42,7 +48,8 @@ from pkpd.ode.status import BAD_DOSE, CHANGED, GO_ON, NOT_FINITE, NOT_STIFF, STI
 
 @inner
 def insert(events, count, time):
-    """Room for one more of count breakpoints, behind all that are not later as far as the clock can tell; doses come nearly sorted."""
+    """Room for one more of count breakpoints, behind all that are not later as far as the clock can tell;
+    doses come nearly sorted."""
     place = count
     latest = time + resolution(time)
     while place > 0 and events[EVENT * (place - 1)] > latest:
@@ -56,11 +63,14 @@ def insert(events, count, time):
 
 @inner
 def breakpoints(address, n_doses, doses, targets, p, own, r, events):
-    """Expand doses into breakpoints, sorted by time and, at one instant, in the order given; returns their number, or -1.
+    """Expand doses into breakpoints, sorted by time and, at one instant, in the order given; returns their
+    number, or -1.
 
-    A dose has the lag, F, duration and body size of its own time: changes of parameters are made in p on the way, and taken back.
+    A dose has the lag, F, duration and body size of its own time: changes of parameters are made in p on the
+    way, and taken back.
 
-    own : what is the subject's own; r : (4 n_routes,) lag, F, duration, rate; events : (2 n_doses, EVENT). -1: a lag, F, duration or rate is out of its range.
+    own : what is the subject's own; r : (4 n_routes,) lag, F, duration, rate; events : (2 n_doses, EVENT).
+        -1: a lag, F, duration or rate is out of its range.
     """
     count = 0
     for e in range(n_doses):
@@ -98,7 +108,8 @@ def breakpoints(address, n_doses, doses, targets, p, own, r, events):
         start = dose[0] + r_k[0]
         end = start + duration
         parts = 2 if end - start > SHORTEST * resolution(end) else 1
-        # the clock of a dose whose lag or duration is a multiple of the interval: near nought no sum of such numbers is that exact
+        # the clock of a dose whose lag or duration is a multiple of the interval: near nought no sum of such
+        # numbers is that exact
         if end <= dose[6] + resolution(larger(abs(dose[0]), abs(end))):
             continue  # all of it is in the state that was set
         for part in range(parts):
@@ -124,7 +135,8 @@ def breakpoints(address, n_doses, doses, targets, p, own, r, events):
 
 @inner
 def begin(address, sizes, control, state, p, doses, counts, work, tangent, events):
-    """Initial values and breakpoints of one subject; a status. Arguments: see layout.py; events : room for (2 n_doses, EVENT)."""
+    """Initial values and breakpoints of one subject; a status. Arguments: see layout.py; events : room for (2
+    n_doses, EVENT)."""
     n, w, m = sizes[N_STATES], sizes[WIDE], sizes[N_DIRECTIONS]
     y, rate, largest = state, shift(state, w), shift(state, 3 * w)
     for i in range(w):
@@ -219,7 +231,8 @@ def write(address, sizes, y, p, counts, out, work, tangent, out_dot, end):
 
 @inner
 def breakpoint(address, sizes, control, state, p, doses, times, counts, out, work, tangent, out_dot, events):
-    """Everything that happens at control[T]. GO_ON: then there is something to integrate up to control[T1]; SUCCESS: all outputs are written."""
+    """Everything that happens at control[T]. GO_ON: then there is something to integrate up to control[T1];
+    SUCCESS: all outputs are written."""
     n, w = sizes[N_STATES], sizes[WIDE]
     y, rate = state, shift(state, w)
     last = times[sizes[N_TIMES] - 1]
@@ -304,7 +317,8 @@ def switch(control, counts, status):
 
 @inner
 def change(address, sizes, control, state, p, work, tangent):
-    """A condition on states changes at control[T]; GO_ON, SUCCESS where this is a breakpoint as well, or why there is no derivative."""
+    """A condition on states changes at control[T]; GO_ON, SUCCESS where this is a breakpoint as well, or why
+    there is no derivative."""
     read_dot = sizes[N_DIRECTIONS] > 0 and sizes[READINGS] > 0
     if read_dot:
         status7(address[ARRIVE], address, sizes, control, state, p, work, tangent)
@@ -351,7 +365,8 @@ def subject(address, sizes, control, state, p, doses, times, counts, out, work, 
 
 @inner
 def prepare(address, sizes, parameters, p):
-    """Parameters of one subject, what they alone decide, and what is its own, into p. parameters : (n_params + N_OWN,)."""
+    """Parameters of one subject, what they alone decide, and what is its own, into p. parameters : (n_params
+    + N_OWN,)."""
     for i in range(sizes[N_PREPARED]):
         p[i] = parameters[i] if i < sizes[N_PARAMS] else 0.0
     call1(address[CONSTANTS], p)
@@ -360,22 +375,29 @@ def prepare(address, sizes, parameters, p):
 
 
 SUBJECTS = (
-    None, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS,
+    None, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS, DOUBLES, DOUBLES,
+    DOUBLES, DOUBLES, DOUBLES, INTEGERS,
     DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGER, INTEGER,
 )  # fmt: skip
 
 
 @c_function(SUBJECTS)
 def subjects(
-    address, sizes, control, state, parameters, doses, times, counts, out, work, tangent, out_dot, events, status, reached, scales,
+    address, sizes, control, state, parameters, doses, times, counts, out, work, tangent, out_dot, events,
+    status, reached, scales,
     levels, crossings, heights, found, found_dot, first, end,
 ):  # fmt: skip
-    """Integrate subjects first..end-1 in place. A failed subject is marked and its outputs are nan; its neighbours do not notice.
+    """Integrate subjects first..end-1 in place. A failed subject is marked and its outputs are nan; its
+    neighbours do not notice.
 
-    parameters : (n_subjects, n_params + N_OWN); counts : (n_subjects, N_COUNTS); out : (n_subjects, n_times, width); out_dot : (n_subjects, n_times,
-    width, m); status : (n_subjects,); reached : (n_subjects, REACHED); scales : (n_subjects, m + N_OWN m), scales and then own';
-    levels : (n_subjects, n_roots); crossings : (n_subjects, n_roots, found_size); heights : (n_subjects, n_quantities), levels of readings; found, found_dot :
-    (n_subjects, n_segments, n_quantities, 2) and (..., m), what was read. The rest is this thread's own storage, see layout.py.
+    parameters : (n_subjects, n_params + N_OWN); counts : (n_subjects, N_COUNTS); out : (n_subjects, n_times,
+        width); out_dot : (n_subjects, n_times,
+    width, m); status : (n_subjects,); reached : (n_subjects, REACHED); scales : (n_subjects, m + N_OWN m),
+    scales and then own';
+    levels : (n_subjects, n_roots); crossings : (n_subjects, n_roots, found_size); heights : (n_subjects,
+        n_quantities), levels of readings; found, found_dot :
+    (n_subjects, n_segments, n_quantities, 2) and (..., m), what was read. The rest is this thread's own
+    storage, see layout.py.
     """
     q = sizes[N_PARAMS] + sizes[N_OWN]
     m = sizes[N_DIRECTIONS]
@@ -406,7 +428,8 @@ def subjects(
             area = shift(control, sizes[READINGS])
             size = s * 2 * int(area[SEGMENTS]) * int(area[QUANTITIES])
             status7(
-                address[HAND_IN], address, sizes, control, shift(found, size), shift(found_dot, size * m), work, tangent
+                address[HAND_IN], address, sizes, control, shift(found, size), shift(found_dot, size * m),
+                work, tangent
             )  # fmt: skip
         if status[s] != SUCCESS:
             for i in range(block):

@@ -1,12 +1,16 @@
-"""Many subjects at once: LANES of them side by side in vectors, each with its own parameters, time, step and breakpoints.
+"""Many subjects at once: LANES of them side by side in vectors, each with its own parameters, time, step and
+breakpoints.
 
-A subject stays in its lane until its method changes or it is finished; then the next one that waits for the method takes the lane. Whatever happens
-to single subjects, that is doses, outputs and first steps, is done by the functions of ``integrate.py`` and ``march.py`` on the subject's own record, with
-which it is written back. Lanes do not mix, and each computes what ``march`` would, in the same order: a subject's result does not depend on who its neighbours are.
+A subject stays in its lane until its method changes or it is finished; then the next one that waits for the
+method takes the lane. Whatever happens to single subjects, that is doses, outputs and first steps, is done by
+the functions of ``integrate.py`` and ``march.py`` on the subject's own record, with which it is written back.
+Lanes do not mix, and each computes what ``march`` would, in the same order: a subject's result does not
+depend on who its neighbours are.
 
-``room`` holds two queues of subjects (explicit, stiff), then for vectors of LANES subjects: y | rate | largest | floor | u | y1 | error | own (n each) | k
-(N_STAGES, n) | p (N_PREPARED) | J | factors | clocks (N_CLOCKS) | the subject that each lane holds, or -1 | and the readings: segment | next edge | what is known | levels |
-flags | lines at the nodes | weights. A record is control | state | events | readings.
+``room`` holds two queues of subjects (explicit, stiff), then for vectors of LANES subjects: y | rate |
+largest | floor | u | y1 | error | own (n each) | k (N_STAGES, n) | p (N_PREPARED) | J | factors | clocks
+(N_CLOCKS) | the subject that each lane holds, or -1 | and the readings: segment | next edge | what is known |
+levels | flags | lines at the nodes | weights. A record is control | state | events | readings.
 """
 
 from __future__ import annotations
@@ -33,12 +37,19 @@ from pkpd.ode.call import (
     unrolled,
 )
 from pkpd.ode.control import (
-    CALM, CALM_AFTER, FORGET_AFTER, FORGOTTEN, STIFF_AFTER, AUTO_FLOOR, CROSS_FLOOR, HARDLY, TINY, cut_factor, level, resolution, step_factor,
+    CALM, CALM_AFTER, FORGET_AFTER, FORGOTTEN, STIFF_AFTER, AUTO_FLOOR, CROSS_FLOOR, HARDLY, TINY,
+    cut_factor, level, resolution, step_factor,
 )  # fmt: skip
 from pkpd.ode.integrate import SUBJECTS, begin, breakpoint, prepare, reach, switch
 from pkpd.ode.layout import (
-    ACCUMULATORS, AREA, AREA_ABOVE, AT_CLOSE, AT_DIAGONAL, AUTO, AUTOMATIC, BY_STIFF, CALM_STEPS, CURSOR, DECLINE, EXPLICIT_READINGS, FACTORISATIONS, FACTOR_WIDE, FLAGGED_ONLY, FROM, H, HALVINGS, H_MAX, H_NEXT, INFUSING, JACOBIANS, JACOBIAN_WIDE, KIND, LANES, LARGEST_ERROR, LEVELS_MOST, LOOK_WIDE, MAXIMUM, MAX_STEPS, METHOD, MINIMUM, N_CLOCKS, N_CONTROL, N_COUNTS, N_JACOBIAN, N_LU, N_OWN, N_PARAMS, N_PREPARED, N_STAGES, N_STATES, N_TIMES, N_WANTED, OFFSET, PARAMETER, QUANTITIES, QUANTITY, REACHED, READINGS, READY, RECORD, REJECTED, RHS_CALLS, RHS_WIDE, ROSENBROCK_READINGS,
-    RTOL, SEGMENT, SEGMENTS, SOLVE_WIDE, STEPS, STIFF_STEPS, T, T1, SPENT_ABOVE, WANTED_COLUMN, WANTED_STATES, WEIGHTS, WIDE, WIDTH,
+    ACCUMULATORS, AREA, AREA_ABOVE, AT_CLOSE, AT_DIAGONAL, AUTO, AUTOMATIC, BY_STIFF, CALM_STEPS, CURSOR,
+    DECLINE, EXPLICIT_READINGS, FACTORISATIONS, FACTOR_WIDE, FLAGGED_ONLY, FROM, H, HALVINGS, H_MAX, H_NEXT,
+    INFUSING, JACOBIANS, JACOBIAN_WIDE, KIND, LANES, LARGEST_ERROR, LEVELS_MOST, LOOK_WIDE, MAXIMUM,
+    MAX_STEPS, METHOD, MINIMUM, N_CLOCKS, N_CONTROL, N_COUNTS, N_JACOBIAN, N_LU, N_OWN, N_PARAMS, N_PREPARED,
+    N_STAGES, N_STATES, N_TIMES, N_WANTED, OFFSET, PARAMETER, QUANTITIES, QUANTITY, REACHED, READINGS, READY,
+    RECORD, REJECTED, RHS_CALLS, RHS_WIDE, ROSENBROCK_READINGS,
+    RTOL, SEGMENT, SEGMENTS, SOLVE_WIDE, STEPS, STIFF_STEPS, T, T1, SPENT_ABOVE, WANTED_COLUMN,
+    WANTED_STATES, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
 from pkpd.ode.march import blame, emit, enter
 from pkpd.ode.readings import (
@@ -66,7 +77,8 @@ rosenbrock = rosenbrock_methods.METHODS[
 READ = True  # whether anything is read; ``METHODS`` has both
 # clocks: one vector each
 (
-    NOW, END, STEP, BEFORE, CUT, ACTIVE, NEXT_OUTPUT, TAKEN, REFUSED, STIFF_COUNT, CALM_COUNT, FRESH, JACOBIANS_TAKEN, STOP, REACH, SPAN, WORST, LATEST,
+    NOW, END, STEP, BEFORE, CUT, ACTIVE, NEXT_OUTPUT, TAKEN, REFUSED, STIFF_COUNT, CALM_COUNT, FRESH,
+    JACOBIANS_TAKEN, STOP, REACH, SPAN, WORST, LATEST,
 ) = range(N_CLOCKS)  # fmt: skip
 
 
@@ -80,7 +92,8 @@ def areas(sizes, room):
     LU = shift(J, sizes[N_JACOBIAN] * LANES)
     clocks = shift(LU, sizes[N_LU] * LANES)
     return (
-        room, shift(room, size), shift(room, 2 * size), shift(room, 3 * size), shift(room, 4 * size), shift(room, 5 * size), shift(room, 6 * size),
+        room, shift(room, size), shift(room, 2 * size), shift(room, 3 * size), shift(room, 4 * size),
+        shift(room, 5 * size), shift(room, 6 * size),
         shift(room, 7 * size), k, p, J, LU, clocks, shift(clocks, N_CLOCKS * LANES),
     )  # fmt: skip
 
@@ -357,7 +370,8 @@ def next_edge(sizes, control, segment):
 
 @inner
 def move_readings(sizes, control, record, look, lane, into_lane):
-    """Readings of a subject from its record into its lane, or back; ``look`` : segment | next edge | known | levels | ..."""
+    """Readings of a subject from its record into its lane, or back; ``look`` : segment | next edge | known |
+    levels | ..."""
     area = shift(control, sizes[READINGS])
     tail = tail_of(sizes, control, record)
     count = int(area[ACCUMULATORS]) + int(area[QUANTITIES])
@@ -378,7 +392,8 @@ def move_readings(sizes, control, record, look, lane, into_lane):
 
 @inner
 def hand_in_lane(sizes, control, first, found):
-    """Segments that are over, from ``first`` on, into found : (n_segments, n_quantities, 2) of the subject."""
+    """Segments that are over, from ``first`` on, into found : (n_segments, n_quantities, 2) of the
+    subject."""
     area = shift(control, sizes[READINGS])
     _, _, _, _, _, _, _, _, _, own = parts(area)
     size = 2 * int(area[QUANTITIES])
@@ -444,7 +459,8 @@ def read_flagged(address, sizes, control, work, state, look, lane, unit):
 
 @inner
 def read_alone(address, sizes, control, work, record, room, look, lane, stages, unit, found, flagged_only):
-    """The step of one lane, read as that of a single subject: all of it, or the quantities that are flagged."""
+    """The step of one lane, read as that of a single subject: all of it, or the quantities that are
+    flagged."""
     y, _, _, _, _, y1, _, _, k, _, _, _, _, _ = areas(sizes, room)
     w, size = sizes[WIDE], sizes[N_STATES] * LANES
     area = shift(control, sizes[READINGS])
@@ -477,7 +493,8 @@ def read_alone(address, sizes, control, work, record, room, look, lane, stages, 
 
 @inner
 def read_wide(address, sizes, control, room, look, plain, t, h, end, stages, weigh_wide, blend_wide):
-    """``readings.read_part`` of whole steps in the lanes where ``plain``; whether any quantity in any lane is flagged, to be read alone."""
+    """``readings.read_part`` of whole steps in the lanes where ``plain``; whether any quantity in any lane is
+    flagged, to be read alone."""
     y, _, _, _, u, y1, other, _, k, p, _, _, _, _ = areas(sizes, room)
     size = sizes[N_STATES] * LANES
     area = shift(control, sizes[READINGS])
@@ -506,7 +523,8 @@ def read_wide(address, sizes, control, room, look, plain, t, h, end, stages, wei
     none = h < -inf
     rtol = control[RTOL]
     any_flag = none
-    # of the column of the quantities before: values at nodes, the highest and lowest, how far the curve may reach, and whether it may turn in between
+    # of the column of the quantities before: values at nodes, the highest and lowest, how far the curve may
+    # reach, and whether it may turn in between
     column = -1
     v0, v1, v2, v3 = h, h, h, h
     highest, lowest, reach, depth, number = h, h, h, h, h
@@ -607,9 +625,11 @@ def read_wide(address, sizes, control, room, look, plain, t, h, end, stages, wei
 
 @inner
 def read_lanes(
-    address, sizes, control, work, records, room, first, accepted, t, h, t1, end, stages, unit, found, weigh_wide, blend_wide
+    address, sizes, control, work, records, room, first, accepted, t, h, t1, end, stages, unit, found,
+    weigh_wide, blend_wide
 ):  # fmt: skip
-    """Readings of a step: side by side where they are plain, one by one at edges of segments and where a curve turns or crosses a level."""
+    """Readings of a step: side by side where they are plain, one by one at edges of segments and where a
+    curve turns or crosses a level."""
     _, _, _, _, _, _, _, _, _, _, _, _, clocks, holder = areas(sizes, room)
     look = shift(holder, LANES)
     area = shift(control, sizes[READINGS])
@@ -634,7 +654,8 @@ def read_lanes(
                 control[H] = clocks[SPAN * LANES + lane]
                 control[T1] = clocks[STOP * LANES + lane]
                 read_alone(
-                    address, sizes, control, work, shift(records, s * sizes[RECORD]), room, look, lane, stages, unit,
+                    address, sizes, control, work, shift(records, s * sizes[RECORD]), room, look, lane,
+                    stages, unit,
                     shift(found, (first + s) * block), way == 1.0,
                 )  # fmt: skip
     # where the next step begins
@@ -648,10 +669,13 @@ def read_lanes(
 
 @inner
 def run(
-    address, sizes, control, template, doses, times, counts, out, work, records, status, reached, found, first, room, queue, waiting, other, n_other,
-    stages, evaluations, factored, order, readings_unit, attempt, weigh, weigh_wide, blend_wide, judge, verdict_means,
+    address, sizes, control, template, doses, times, counts, out, work, records, status, reached, found,
+    first, room, queue, waiting, other, n_other,
+    stages, evaluations, factored, order, readings_unit, attempt, weigh, weigh_wide, blend_wide, judge,
+    verdict_means,
 ):  # fmt: skip
-    """Advance all subjects that wait in the queue until each is finished or waits in the other one; how many wait there."""
+    """Advance all subjects that wait in the queue until each is finished or waits in the other one; how many
+    wait there."""
     n = sizes[N_STATES]
     size = n * LANES
     rtol, automatic = template[RTOL], template[AUTOMATIC]
@@ -768,12 +792,14 @@ def run(
                 if clocks[REACH * LANES + lane] > -inf:
                     s = int(holder[lane])
                     write_outputs(
-                        address, sizes, times, shift(counts, (first + s) * N_COUNTS), shift(out, (first + s) * block), work,
+                        address, sizes, times, shift(counts, (first + s) * N_COUNTS), shift(out,
+                        (first + s) * block), work,
                         shift(records, s * sizes[RECORD]), room, lane, stages, weigh,
                     )  # fmt: skip
         if READ:
             read_lanes(
-                address, sizes, control, work, records, room, first, accepted, t, h, t1, end, stages, readings_unit, found, weigh_wide, blend_wide
+                address, sizes, control, work, records, room, first, accepted, t, h, t1, end, stages,
+                readings_unit, found, weigh_wide, blend_wide
             )  # fmt: skip
         for i in range(0, size, LANES):
             value = choose(accepted, lanes(shift(y1, i)), lanes(shift(y, i)))
@@ -813,8 +839,10 @@ def run(
                     else:
                         record[H_NEXT] = 0.0
                         code = breakpoint(
-                            address, sizes, record, state, shift(state, 4 * sizes[WIDE]), doses, times, mine, shift(out, (first + s) * block), work, work,
-                            out, shift(record, N_CONTROL + 4 * sizes[WIDE] + sizes[N_PREPARED] + sizes[N_OWN]),
+                            address, sizes, record, state, shift(state, 4 * sizes[WIDE]), doses, times, mine,
+                            shift(out, (first + s) * block), work, work,
+                            out, shift(record,
+                            N_CONTROL + 4 * sizes[WIDE] + sizes[N_PREPARED] + sizes[N_OWN]),
                         )  # fmt: skip
                         if code == GO_ON:
                             stays = load(address, sizes, times, mine, work, record, room, lane, order)
@@ -830,9 +858,11 @@ def run(
 
 @c_function(SUBJECTS)
 def subjects_in_lanes(
-    address, sizes, control, state, parameters, doses, times, counts, out, work, tangent, out_dot, events, status, reached, scales, levels, crossings, heights, found, found_dot, first, end,
+    address, sizes, control, state, parameters, doses, times, counts, out, work, tangent, out_dot, events,
+    status, reached, scales, levels, crossings, heights, found, found_dot, first, end,
 ):  # fmt: skip
-    """``integrate.subjects`` in lanes, without sensitivities. events: records of the subjects; tangent: queues and ``room``, see above."""
+    """``integrate.subjects`` in lanes, without sensitivities. events: records of the subjects; tangent:
+    queues and ``room``, see above."""
     n_subjects = end - first
     w = sizes[WIDE]
     width = n_subjects + LANES
@@ -887,15 +917,19 @@ def subjects_in_lanes(
     while n_explicit + n_stiff > 0:
         if n_explicit >= n_stiff:
             n_stiff = run(
-                address, sizes, control, template, doses, times, counts, out, work, events, status, reached, found, first, room, explicit_queue, n_explicit,
-                stiff_queue, n_stiff, explicit.STAGES, explicit.STAGES - 1, 0, explicit.ORDER, EXPLICIT_READINGS, attempt_explicit,
+                address, sizes, control, template, doses, times, counts, out, work, events, status, reached,
+                found, first, room, explicit_queue, n_explicit,
+                stiff_queue, n_stiff, explicit.STAGES, explicit.STAGES - 1, 0, explicit.ORDER,
+                EXPLICIT_READINGS, attempt_explicit,
                 explicit.weigh, explicit.weigh_wide, explicit.blend_wide, judge_explicit, STIFF,
             )  # fmt: skip
             n_explicit = 0
         else:
             n_explicit = run(
-                address, sizes, control, template, doses, times, counts, out, work, events, status, reached, found, first, room, stiff_queue, n_stiff,
-                explicit_queue, n_explicit, rosenbrock.STAGES, rosenbrock.STAGES, 1, rosenbrock.ORDER, ROSENBROCK_READINGS, attempt_rosenbrock,
+                address, sizes, control, template, doses, times, counts, out, work, events, status, reached,
+                found, first, room, stiff_queue, n_stiff,
+                explicit_queue, n_explicit, rosenbrock.STAGES, rosenbrock.STAGES, 1, rosenbrock.ORDER,
+                ROSENBROCK_READINGS, attempt_rosenbrock,
                 rosenbrock.weigh, rosenbrock.weigh_wide, rosenbrock.blend_wide, judge_rosenbrock, NOT_STIFF,
             )  # fmt: skip
             n_stiff = 0

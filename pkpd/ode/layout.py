@@ -1,39 +1,51 @@
 """Where things stand in the arrays that the compiled units share.
 
-Every unit takes the same few pointers; this module gives their slots names. n: states, m: sensitivity directions, q: parameters.
+Every unit takes the same few pointers; this module gives their slots names. n: states, m: sensitivity
+directions, q: parameters.
 
 address  (N_ADDRESSES,) int64   functions of the model, then units of the integrator
 sizes    int64                  counts, then index patterns one after the other
 control  double                 clock and options, then the roots
-state    double                 y | infusion rates | atol | largest |y| so far (WIDE each) | parameters, what holds conditions, and constants of the subject | what is its own (N_OWN):
+state    double                 y | infusion rates | atol | largest |y| so far (WIDE each) | parameters, what
+                                holds conditions, and constants of the subject | what is its own (N_OWN):
                                 states that events set or add, (n_states) each, and factors of doses
 counts   (N_COUNTS,) int64      statistics, then the output cursor and the stiffness counters
 work     double                 stages and scratch of the method, see march.py
 tangent  double                 sensitivities, see below
 out      double                 (n_times, width) outputs, followed by the states when asked for
 out_dot  double                 (n_times, width, m)
-doses    double                 (n_doses, DOSE): time, amount, route, duration (nan: not stated), parameter that multiplies the amount (-1: none), rate
-                                (nan: not stated), from when on it acts (of a dose before a state that was set: the time it was set), its factor
-                                among the subject's own (-1: none). Other kinds have -kind as route, and fewer columns:
-                                CHANGE: time, value, -kind, -, parameter; REPLACE: time, value, -kind, -, state; SET, ADD: time, -, -kind, -, place of
-                                the states among the subject's own; ABOVE: time, how many outputs, -kind: so many in order of time are written before what follows
-events   double                 (2 n_doses, EVENT): time, state, jump, rate change, dose, kind; of a CHANGE: time, parameter, value, value before
+doses    double                 (n_doses, DOSE): time, amount, route, duration (nan: not stated), parameter
+                                that multiplies the amount (-1: none), rate (nan: not stated), from when on it
+                                acts (of a dose before a state that was set: the time it was set), its factor
+                                among the subject's own (-1: none). Other kinds have -kind as route, and fewer
+                                columns: CHANGE: time, value, -kind, -, parameter; REPLACE: time, value,
+                                -kind, -, state; SET, ADD: time, -, -kind, -, place of the states among the
+                                subject's own; ABOVE: time, how many outputs, -kind: so many in order of time
+                                are written before what follows
+events   double                 (2 n_doses, EVENT): time, state, jump, rate change, dose, kind; of a CHANGE:
+                                time, parameter, value, value before
 
-Conditions of the model at which rates jump (symbolic/derive.py) are held by a number each: 0, or inf or -inf as long as it is held true or false. Timers,
-which change at times that parameters decide, are breakpoints of every solve; the others are watched (``conditions.py``) where derivatives are asked for.
+Conditions of the model at which rates jump (symbolic/derive.py) are held by a number each: 0, or inf or -inf
+as long as it is held true or false. Timers, which change at times that parameters decide, are breakpoints of
+every solve; the others are watched (``conditions.py``) where derivatives are asked for.
 
-Vectors of states are WIDE long: the number of states rounded up to a multiple of LANES, with noughts behind the last state.
+Vectors of states are WIDE long: the number of states rounded up to a multiple of LANES, with noughts behind
+the last state.
 
-``tangent`` has a header of 16 (ERROR_NORM, SETTLE: 1 when y1' is to become y', DENSE_STAGES: of which weights are given to dense output); then, with r' the tangent of infusion rates and m the directions
-rounded up to a multiple of LANES,
+``tangent`` has a header of 16 (ERROR_NORM, SETTLE: 1 when y1' is to become y', DENSE_STAGES: of which weights
+are given to dense output); then, with r' the tangent of infusion rates and m the directions rounded up to a
+multiple of LANES,
 
-    scale (m,) | r' (n, m) | y' | y1' | u' | error' | largest | at (n, m each) | k' (n_stages, n, m) | J' (n_jacobian, m) | p' (N_PREPARED, m)
-    | column (3 WIDE, 2 for every condition) | time' of an event (m) | scratch (places.scratch_size) | route (4 n_routes) | route' (4 n_routes, m) | own' (N_OWN, m) | seeds of initial values (n, m) | seeds of doses (n_doses, m)
+    scale (m,) | r' (n, m) | y' | y1' | u' | error' | largest | at (n, m each) | k' (n_stages, n, m)
+    | J' (n_jacobian, m) | p' (N_PREPARED, m) | column (3 WIDE, 2 for every condition) | time' of an event (m)
+    | scratch (places.scratch_size) | route (4 n_routes) | route' (4 n_routes, m) | own' (N_OWN, m)
+    | seeds of initial values (n, m) | seeds of doses (n_doses, m)
 
-Behind the N_CONTROL slots of ``control`` stand the roots: what is looked for (n_roots, ROOT) | what was found (n_roots, FOUND + most (1 + m)) | n_outputs;
-then what is watched: (N_WATCHED, ROOT) | 2 for every condition.
+Behind the N_CONTROL slots of ``control`` stand the roots: what is looked for (n_roots, ROOT) | what was found
+(n_roots, FOUND + most (1 + m)) | n_outputs; then what is watched: (N_WATCHED, ROOT) | 2 for every condition.
 
-A direction d changes at most one parameter: p' has one element ``scale[d]``, and those of the constants that depend on it.
+A direction d changes at most one parameter: p' has one element ``scale[d]``, and those of the constants that
+depend on it.
 
 Nothing here imports llvmlite or its users.
 """
@@ -43,27 +55,34 @@ from __future__ import annotations
 # address: functions of the model ...
 RHS, JACOBIAN, FACTOR, SOLVE, OUTPUTS, INITIAL, ROUTES, CONSTANTS = range(8)
 (
-    D_RHS, D_JACOBIAN, D_OUTPUTS, D_INITIAL, D_ROUTES, D_CONSTANTS, SOLVE_LANES, CONTRACT_LANES, RHS_WIDE, JACOBIAN_WIDE, FACTOR_WIDE, SOLVE_WIDE,
+    D_RHS, D_JACOBIAN, D_OUTPUTS, D_INITIAL, D_ROUTES, D_CONSTANTS, SOLVE_LANES, CONTRACT_LANES, RHS_WIDE,
+    JACOBIAN_WIDE, FACTOR_WIDE, SOLVE_WIDE,
 ) = range(8, 20)  # fmt: skip
 # ... and units of the integrator
 (
-    EXPLICIT, ROSENBROCK, REST, EXPLICIT_TANGENT, ROSENBROCK_TANGENT, EMIT_TANGENT, INITIAL_TANGENT, EVENT_TANGENT, DENSE_TANGENT, EXPLICIT_ROOTS,
+    EXPLICIT, ROSENBROCK, REST, EXPLICIT_TANGENT, ROSENBROCK_TANGENT, EMIT_TANGENT, INITIAL_TANGENT,
+    EVENT_TANGENT, DENSE_TANGENT, EXPLICIT_ROOTS,
     ROSENBROCK_ROOTS, OBSERVE, EXPLICIT_WATCH, ROSENBROCK_WATCH, CONDITION_TANGENT,
 ) = range(20, 35)  # fmt: skip
 CONDITIONS, D_CONDITIONS = 35, 36  # functions of models that have conditions
 # readings: what is looked at, a function of the model, that in lanes, and one of them alone; then units
-LOOK, LOOK_WIDE, LOOK_ONE, EXPLICIT_READINGS, ROSENBROCK_READINGS, EXPLICIT_VALUE, ROSENBROCK_VALUE, EXPLICIT_SLOPE, ROSENBROCK_SLOPE, EXPLICIT_LEVELS, ROSENBROCK_LEVELS, READY, HAND_IN, ARRIVE, LEAVE = range(37, 52)  # fmt: skip
+(
+    LOOK, LOOK_WIDE, LOOK_ONE, EXPLICIT_READINGS, ROSENBROCK_READINGS, EXPLICIT_VALUE, ROSENBROCK_VALUE,
+    EXPLICIT_SLOPE, ROSENBROCK_SLOPE, EXPLICIT_LEVELS, ROSENBROCK_LEVELS, READY, HAND_IN, ARRIVE, LEAVE,
+) = range(37, 52)  # fmt: skip
 N_ADDRESSES = 52
 
 MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "routes", "constants")
 # sizes: counts, then where each pattern starts in the same array and how many entries it has
 (
-    N_STATES, N_PARAMS, N_OUTPUTS, WIDTH, N_TIMES, N_JACOBIAN, N_LU, N_ROUTES, N_DOSES, N_DIRECTIONS, N_STEADY, METHOD, N_PREPARED, WIDE, RECORD,
+    N_STATES, N_PARAMS, N_OUTPUTS, WIDTH, N_TIMES, N_JACOBIAN, N_LU, N_ROUTES, N_DOSES, N_DIRECTIONS,
+    N_STEADY, METHOD, N_PREPARED, WIDE, RECORD,
     N_STAGES,  # the most of any method in use
     N_ROOTS, MOST,  # roots, and the most crossings of one that are kept
     N_NON_NEGATIVE,  # states that are kept from falling below nought: they are listed at AT_END
     N_OWN,  # numbers of each subject's own, behind its parameters
-    N_TIMERS, N_WATCHED,  # conditions; what holds them stands between parameters and constants; N_WATCHED: 0 without derivatives
+    # Conditions; what holds them stands between parameters and constants; N_WATCHED: 0 without derivatives
+    N_TIMERS, N_WATCHED,
     CLOCK,  # the state that is the time itself, or -1
     READINGS,  # where the readings stand behind control; nought: there are none
 ) = range(24)  # fmt: skip
@@ -95,15 +114,18 @@ LANES = 8  # doubles of one vector register of AVX-512; two of AVX2
 ) = range(23)  # fmt: skip
 N_CONTROL = 24
 
-# one root, behind control: an output, or a state after all outputs; its level; -1, 0 or 1; the present value and those in a step, less the level
+# one root, behind control: an output, or a state after all outputs; its level; -1, 0 or 1; the present value
+# and those in a step, less the level
 COLUMN, LEVEL, DIRECTION, PRESENT, SAMPLES = range(5)
 LARGEST_SAMPLE = 15  # of what is watched: the largest size so far
 ROOT = 16
-# and what was found: how many crossings, of which those that find room follow; 1 or 0; and for how long it was above
+# and what was found: how many crossings, of which those that find room follow; 1 or 0; and for how long it
+# was above
 COUNT, ABOVE_AT_START, TIME_ABOVE, FOUND = range(4)
 
-# readings, behind the roots: a header | edges of segments | states that are needed | quantities | levels, flags (1 each) | what is known of each in this segment | lines at
-# the nodes | two lines | points (2 each) | what was found (n_segments, n_quantities, 2) | and tangents, see readings.py
+# readings, behind the roots: a header | edges of segments | states that are needed | quantities | levels,
+# flags (1 each) | what is known of each in this segment | lines at the nodes | two lines | points (2 each) |
+# what was found (n_segments, n_quantities, 2) | and tangents, see readings.py
 (
     QUANTITIES,
     N_WANTED,  # outputs and states that are looked at: a line
@@ -120,8 +142,9 @@ COUNT, ABOVE_AT_START, TIME_ABOVE, FOUND = range(4)
     PART_TO,  # of the quantities, and the part of the step in which it is read
 ) = range(13)
 READ_HEADER, READ_NODES = 16, 4
-# a quantity: what is read, of which of a line, the middle of a decline or the lowest level of halvings, where what is known of it stands, its column among outputs and
-# states, and in which segment halvings begin to count
+# a quantity: what is read, of which of a line, the middle of a decline or the lowest level of halvings, where
+# what is known of it stands, its column among outputs and states, and in which segment halvings begin to
+# count
 KIND, WANTED_COLUMN, PARAMETER, OFFSET, TANGENT_COLUMN, FROM = range(6)
 QUANTITY = 6
 MAXIMUM, MINIMUM, AREA, DECLINE, SPENT_ABOVE, AREA_ABOVE, LAST_ABOVE, LAST_BELOW, HALVINGS, AT_CLOSE = range(
@@ -187,7 +210,8 @@ def work_size(
 ) -> int:
     """Doubles of ``work`` for whatever uses it; stages : the most of any method.
 
-    Methods: see march.py and linear.py. Rest: matrix (n_steady, n_steady) | change (n_steady, max(1, m)) | f | J. Routes: 4 n_routes.
+    Methods: see march.py and linear.py. Rest: matrix (n_steady, n_steady) | change (n_steady, max(1, m)) | f
+        | J. Routes: 4 n_routes.
     Conditions: see ``tangent.condition_tangent``.
     """
     w = wide(n)
@@ -201,7 +225,8 @@ def work_size(
 
 
 def record_size(n: int, n_prepared: int, n_own: int, n_doses: int, n_read: int = 0) -> int:
-    """Doubles of a subject's record in lanes: control | state | events | readings: the segment, what is known in it, levels."""
+    """Doubles of a subject's record in lanes: control | state | events | readings: the segment, what is known
+    in it, levels."""
     return N_CONTROL + 4 * wide(n) + n_prepared + n_own + 2 * n_doses * EVENT + n_read
 
 
@@ -215,8 +240,8 @@ def room_size(
 
 
 def slots_of(kind: int) -> int:
-    """Doubles of what is known of a quantity: its value and time; of halvings the height, how many, the next one, and the time of each; of a decline the value, how it moves
-    with the level, and the highest so far."""
+    """Doubles of what is known of a quantity: its value and time; of halvings the height, how many, the next
+    one, and the time of each; of a decline the value, how it moves with the level, and the highest so far."""
     return {HALVINGS: 4 + LEVELS_MOST, DECLINE: 3}.get(kind, 2)
 
 
@@ -234,7 +259,8 @@ def read_size(
 
 
 def read_vectors(n_quantities: int, n_known: int, n_wanted: int, stages: int) -> int:
-    """Vectors of readings in lanes: segment | next edge | known | levels | flags | nodes | weights of two nodes | whether the first node is known."""
+    """Vectors of readings in lanes: segment | next edge | known | levels | flags | nodes | weights of two
+    nodes | whether the first node is known."""
     return 3 + n_known + 2 * n_quantities + READ_NODES * n_wanted + 2 * stages
 
 

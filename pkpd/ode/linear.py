@@ -1,8 +1,10 @@
-"""Systems that are linear in their states, exactly: ``y' = A y + b`` by the matrix exponential, from breakpoint to breakpoint.
+"""Systems that are linear in their states, exactly: ``y' = A y + b`` by the matrix exponential, from
+breakpoint to breakpoint.
 
-With one more state that stays 1, ``exp(M t)`` of ``M = [[A, b], [0, 0]]`` holds the solution, constant infusions included. It is computed by scaling, the Taylor polynomial
-and squaring (Moler & Van Loan, SIAM Review 45 (2003) 3-49, method 3), anew for every output, so that errors do not add up. No tolerance has a part in it; the
-error is rounding, which squaring multiplies by up to ``|A| t``.
+With one more state that stays 1, ``exp(M t)`` of ``M = [[A, b], [0, 0]]`` holds the solution, constant
+infusions included. It is computed by scaling, the Taylor polynomial and squaring (Moler & Van Loan, SIAM
+Review 45 (2003) 3-49, method 3), anew for every output, so that errors do not add up. No tolerance has a part
+in it; the error is rounding, which squaring multiplies by up to ``|A| t``.
 """
 
 from __future__ import annotations
@@ -78,7 +80,8 @@ def move(x, y, u, n):
 
 @c_function(ADVANCE)
 def advance_linear(address, sizes, control, state, p, times, counts, out, work, tangent, out_dot):
-    """Go from control[T] to control[T1], writing the outputs before T1. Returns a status. work : u | f | J | M | X | scratch."""
+    """Go from control[T] to control[T1], writing the outputs before T1. Returns a status. work : u | f | J |
+    M | X | scratch."""
     n, w = sizes[N_STATES], sizes[WIDE]
     q = n + 1
     y, rate = state, shift(state, w)

@@ -1,9 +1,11 @@
 """From one event to the next, step by step: what all methods have in common.
 
-A method is four functions and a number of stages (``explicit.py``, ``rosenbrock.py``): ``attempt`` computes the stages of one step, its new
-value and its error; ``judge`` looks at an accepted step and may ask for another method; ``complete`` computes what stages dense output wants besides, once
-an output lies inside the step; ``weigh`` says how dense output combines the stages.
-``work`` holds k (stages, w) | u | y1 | error | floor | weights (WEIGHTS) | and what the method wants, with w the number of states rounded up to whole vectors.
+A method is four functions and a number of stages (``explicit.py``, ``rosenbrock.py``): ``attempt`` computes
+the stages of one step, its new value and its error; ``judge`` looks at an accepted step and may ask for
+another method; ``complete`` computes what stages dense output wants besides, once an output lies inside the
+step; ``weigh`` says how dense output combines the stages. ``work`` holds k (stages, w) | u | y1 | error |
+floor | weights (WEIGHTS) | and what the method wants, with w the number of states rounded up to whole
+vectors.
 """
 
 from __future__ import annotations
@@ -22,13 +24,19 @@ from pkpd.ode.control import (
     trial_step,
 )
 from pkpd.ode.layout import (
-    AT_END, AUTOMATIC, BY_STIFF, CHANGE_AT, CLIPPED, CURSOR, DENSE_STAGES, DENSE_TANGENT, EMIT_TANGENT, ERROR_NORM, FRESH_JACOBIAN, FRESH_SLOPE, H, H_MAX, H_NEXT, JACOBIAN, LARGEST_ERROR, MAX_STEPS, N_DIRECTIONS, N_JACOBIAN, N_NON_NEGATIVE, N_OUTPUTS, N_ROOTS, N_STATES, N_TIMES,
-    N_WATCHED, OUTPUTS, READINGS, REJECTED, RHS, RHS_CALLS, RTOL, SETTLE, SLOPE_AHEAD, STEPS, T1, T, WEIGHTS, WIDE, WIDTH,
+    AT_END, AUTOMATIC, BY_STIFF, CHANGE_AT, CLIPPED, CURSOR, DENSE_STAGES, DENSE_TANGENT, EMIT_TANGENT,
+    ERROR_NORM, FRESH_JACOBIAN, FRESH_SLOPE, H, H_MAX, H_NEXT, JACOBIAN, LARGEST_ERROR, MAX_STEPS,
+    N_DIRECTIONS, N_JACOBIAN, N_NON_NEGATIVE, N_OUTPUTS, N_ROOTS, N_STATES, N_TIMES,
+    N_WATCHED, OUTPUTS, READINGS, REJECTED, RHS, RHS_CALLS, RTOL, SETTLE, SLOPE_AHEAD, STEPS, T1, T, WEIGHTS,
+    WIDE, WIDTH,
 )  # fmt: skip
 from pkpd.ode.status import CHANGED, NOT_FINITE, SLOPE_NOT_FINITE, STEP_TOO_SMALL, SUCCESS, TOO_MANY_STEPS
 from pkpd.ode.vectors import advance, blend, clear, error_norm, floors, plus
 
-ADVANCE = (INTEGER, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES)  # fmt: skip
+ADVANCE = (
+    INTEGER, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS, DOUBLES, DOUBLES,
+    DOUBLES, DOUBLES,
+)  # fmt: skip
 
 
 @inner
@@ -66,7 +74,8 @@ def guess(address, sizes, control, state, p, f, u, g, floor, order):
 
 @inner
 def enter(address, sizes, control, state, p, counts, f, u, g, floor, order):
-    """Slope f and floor at the start, and the first step: control[H_NEXT], or a guess if that is nought. Negative: the slope is not finite."""
+    """Slope f and floor at the start, and the first step: control[H_NEXT], or a guess if that is nought.
+    Negative: the slope is not finite."""
     n, w = sizes[N_STATES], sizes[WIDE]
     y, rate, atol, largest = state, shift(state, w), shift(state, 2 * w), shift(state, 3 * w)
     slope(address, y, p, rate, f, w)
@@ -89,7 +98,8 @@ def enter(address, sizes, control, state, p, counts, f, u, g, floor, order):
 
 @inner
 def rise(sizes, largest, y1, floor):
-    """A state that has always been nought has no size to go by. In a step that the clock hardly resolves, it has that to which its rates lead."""
+    """A state that has always been nought has no size to go by. In a step that the clock hardly resolves, it
+    has that to which its rates lead."""
     for i in range(sizes[N_STATES]):
         if largest[i] == 0.0 and abs(y1[i]) < inf:
             floor[i] = max(floor[i], abs(y1[i]))
@@ -108,9 +118,11 @@ def blame(address, sizes, control, y, p, J):
 
 @inner
 def shortfall(sizes, y, y1, floor, rtol):
-    """How far the states that must not be negative have fallen below nought, in units of their tolerances: an error like the others.
+    """How far the states that must not be negative have fallen below nought, in units of their tolerances: an
+    error like the others.
 
-    Shampine, Thompson, Kierzenka & Byrne, Non-negative solutions of ODEs, Appl. Math. Comput. 170 (2005) 556-569.
+    Shampine, Thompson, Kierzenka & Byrne, Non-negative solutions of ODEs, Appl. Math. Comput. 170 (2005)
+    556-569.
     """
     states = shift(sizes, sizes[AT_END])
     worst = 0.0
@@ -135,7 +147,8 @@ def clip(sizes, y):
 
 @inner
 def emit(address, sizes, u, p, row, out, out_dot, weights, stages, tangent):
-    """Write outputs, states and their tangents at the state u, of which weights tells how it came from y, y1 and the stages."""
+    """Write outputs, states and their tangents at the state u, of which weights tells how it came from y, y1
+    and the stages."""
     line = shift(out, row * sizes[WIDTH])
     call3(address[OUTPUTS], u, p, line)
     for i in range(sizes[WIDTH] - sizes[N_OUTPUTS]):
@@ -148,12 +161,16 @@ def emit(address, sizes, u, p, row, out, out_dot, weights, stages, tangent):
 
 @inner
 def march(
-    address, sizes, control, state, p, times, counts, out, work, tangent, out_dot, stages, extra, order, tangent_unit, roots_unit, readings_unit, watch_unit, attempt, judge, complete, weigh,
+    address, sizes, control, state, p, times, counts, out, work, tangent, out_dot, stages, extra, order,
+    tangent_unit, roots_unit, readings_unit, watch_unit, attempt, judge, complete, weigh,
 ):  # fmt: skip
-    """Integrate from control[T] to control[T1], writing the outputs before T1. Returns a status, or what ``judge`` asks for.
+    """Integrate from control[T] to control[T1], writing the outputs before T1. Returns a status, or what
+    ``judge`` asks for.
 
-    The first step is control[H_NEXT] if that is not nought. Arguments: see layout.py; extra : how many of the stages serve dense output alone;
-    order : of the error estimate, plus one; tangent_unit, roots_unit, readings_unit, watch_unit : where the addresses of the method's tangent, of its search for roots,
+    The first step is control[H_NEXT] if that is not nought. Arguments: see layout.py; extra : how many of the
+    stages serve dense output alone;
+    order : of the error estimate, plus one; tangent_unit, roots_unit, readings_unit, watch_unit : where the
+        addresses of the method's tangent, of its search for roots,
     of its readings and of its watch over conditions are.
     """
     w, m = sizes[WIDE], sizes[N_DIRECTIONS]

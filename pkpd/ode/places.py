@@ -1,4 +1,5 @@
-"""Where things stand whose places follow from counts: behind the clock and the options in ``control``, and scratch in ``tangent``. See layout.py."""
+"""Where things stand whose places follow from counts: behind the clock and the options in ``control``, and
+scratch in ``tangent``. See layout.py."""
 
 from __future__ import annotations
 

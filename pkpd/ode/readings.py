@@ -1,13 +1,17 @@
-"""What is read off a curve: extremes, areas, times above levels, halvings; observed on the dense output, without any influence on the steps.
+"""What is read off a curve: extremes, areas, times above levels, halvings; observed on the dense output,
+without any influence on the steps.
 
-Times are cut into segments at edges that all subjects share, and every quantity is read in every segment; what a person asks for, in windows that overlap,
-is put together from these (``pkpd/solver/readings.py``). A part of a step, that is the whole step or what an edge leaves of it, is looked at in the four nodes of the
-Gauss-Lobatto rule: its weights give areas, the cubic through them shows whether the curve turns in between or comes near a level. Only where it does, the
-dense output itself is followed: an extreme by parabolas through three of its points, a crossing by false position.
+Times are cut into segments at edges that all subjects share, and every quantity is read in every segment;
+what a person asks for, in windows that overlap, is put together from these (``pkpd/solver/readings.py``). A
+part of a step, that is the whole step or what an edge leaves of it, is looked at in the four nodes of the
+Gauss-Lobatto rule: its weights give areas, the cubic through them shows whether the curve turns in between or
+comes near a level. Only where it does, the dense output itself is followed: an extreme by parabolas through
+three of its points, a crossing by false position.
 
-The extreme of a segment is the first of equal ones. Values right after the doses of an instant count, and those just before. A value that is no
-number makes a reading none. Sensitivities are those of what was read with its steps as they are: that of an extreme is the tangent there, and what a
-breakpoint that moves with a parameter (a lag, a duration) adds to an extreme at it, or to the area across a jump.
+The extreme of a segment is the first of equal ones. Values right after the doses of an instant count, and
+those just before. A value that is no number makes a reading none. Sensitivities are those of what was read
+with its steps as they are: that of an extreme is the tangent there, and what a breakpoint that moves with a
+parameter (a lag, a duration) adds to an extreme at it, or to the area across a jump.
 
 ``area`` stands behind the roots in ``control`` (at sizes[READINGS]): see layout.py.
 """
@@ -35,8 +39,12 @@ from pkpd.ode.call import (
 )
 from pkpd.ode.control import resolution
 from pkpd.ode.layout import (
-    ACCUMULATORS, AREA, AREA_ABOVE, AT_CLOSE, DECLINE, DENSE_STAGES, EMIT_TANGENT, EXPLICIT_LEVELS, EXPLICIT_SLOPE, EXPLICIT_VALUE, FLAGGED_ONLY, FROM, H, HALVINGS, INSTANT, KIND, LAST_ABOVE, LAST_BELOW, LEVELS_MOST, LOOK, LOOK_ONE, MAXIMUM,
-    MINIMUM, N_DIRECTIONS, N_NON_NEGATIVE, N_WANTED, OFFSET, PARAMETER, PART, PART_FROM, PART_TO, QUANTITIES, QUANTITY, READINGS, READ_HEADER, READ_NODES, ROSENBROCK_LEVELS, ROSENBROCK_SLOPE, ROSENBROCK_VALUE, RTOL, SEGMENT, SEGMENTS, START, T, T1, TANGENTS_AT_NODES,
+    ACCUMULATORS, AREA, AREA_ABOVE, AT_CLOSE, DECLINE, DENSE_STAGES, EMIT_TANGENT, EXPLICIT_LEVELS,
+    EXPLICIT_SLOPE, EXPLICIT_VALUE, FLAGGED_ONLY, FROM, H, HALVINGS, INSTANT, KIND, LAST_ABOVE, LAST_BELOW,
+    LEVELS_MOST, LOOK, LOOK_ONE, MAXIMUM,
+    MINIMUM, N_DIRECTIONS, N_NON_NEGATIVE, N_WANTED, OFFSET, PARAMETER, PART, PART_FROM, PART_TO, QUANTITIES,
+    QUANTITY, READINGS, READ_HEADER, READ_NODES, ROSENBROCK_LEVELS, ROSENBROCK_SLOPE, ROSENBROCK_VALUE, RTOL,
+    SEGMENT, SEGMENTS, START, T, T1, TANGENTS_AT_NODES,
     TANGENT_COLUMN, SPENT_ABOVE, WANTED_COLUMN, WANTED_STATES, WHICH, WIDE, WIDTH,
 )  # fmt: skip
 from pkpd.ode.march import clip
@@ -58,7 +66,9 @@ LOWEST = (
     1e-12  # of the highest so far: what is lower is nought but for rounding, and does not count in a decline
 )
 LAST_HALVINGS = 5
-STAGES = explicit.ALL  # of the method whose steps are looked at: here tsit5; ``METHODS`` below has the same functions for every table
+# Of the method whose steps are looked at: here tsit5; ``METHODS`` below has the same functions for every
+# table
+STAGES = explicit.ALL
 weigh = explicit.weigh
 VALUE, SLOPE, LEVELS = EXPLICIT_VALUE, EXPLICIT_SLOPE, EXPLICIT_LEVELS
 
@@ -67,7 +77,8 @@ STEP = (INTEGER, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES
 
 @inner
 def parts(area):
-    """Pointers to edges, states that are needed, quantities, levels, flags, accumulators, values at nodes, a line, crossings, and what was found."""
+    """Pointers to edges, states that are needed, quantities, levels, flags, accumulators, values at nodes, a
+    line, crossings, and what was found."""
     edges = shift(area, READ_HEADER)
     needed = shift(edges, int(area[SEGMENTS]) + 1)
     quantities = shift(needed, int(area[WANTED_STATES]))
@@ -84,7 +95,8 @@ def parts(area):
 
 @inner
 def tangents(sizes, area):
-    """Pointers to the tangents of what was found, of accumulators, at nodes, of a line, of the time of the last breakpoint; and slopes of extremes."""
+    """Pointers to the tangents of what was found, of accumulators, at nodes, of a line, of the time of the
+    last breakpoint; and slopes of extremes."""
     _, _, _, _, _, _, _, _, _, found = parts(area)
     count, m = int(area[QUANTITIES]), sizes[N_DIRECTIONS]
     found_dot = shift(found, 2 * int(area[SEGMENTS]) * count)
@@ -313,7 +325,8 @@ def moment(control, x):
 
 @inner
 def shape(v0, v1, v2, v3):
-    """Highest and lowest of the nodes, and whether the cubic through them may turn downwards and upwards in between; of numbers or vectors."""
+    """Highest and lowest of the nodes, and whether the cubic through them may turn downwards and upwards in
+    between; of numbers or vectors."""
     top = larger(larger(v0, v1), larger(v2, v3))
     low = smaller(smaller(v0, v1), smaller(v2, v3))
     first = STEEP[0] * v0 + STEEP[1] * v1 + STEEP[2] * v2 + STEEP[3] * v3
@@ -325,7 +338,8 @@ def shape(v0, v1, v2, v3):
 
 @inner
 def vertex(v0, v1, v2, v3):
-    """Where the cubic through the nodes turns downwards, a part of the way, and how high it is there; of numbers or vectors."""
+    """Where the cubic through the nodes turns downwards, a part of the way, and how high it is there; of
+    numbers or vectors."""
     first = STEEP[0] * v0 + STEEP[1] * v1 + STEEP[2] * v2 + STEEP[3] * v3
     last = -(STEEP[0] * v3 + STEEP[1] * v2 + STEEP[2] * v1 + STEEP[3] * v0)
     c2 = 3.0 * (v3 - v0) - 2.0 * first - last
@@ -337,7 +351,8 @@ def vertex(v0, v1, v2, v3):
 
 @inner
 def highest_inside(address, sizes, control, y, p, work, quantity, xa, xb):
-    """The highest value in the part from xa to xb of the step, and where: followed from where the cubic through the nodes is highest."""
+    """The highest value in the part from xa to xb of the step, and where: followed from where the cubic
+    through the nodes is highest."""
     area = shift(control, sizes[READINGS])
     _, _, _, _, _, _, nodes, line, _, _ = parts(area)
     c, wanted = int(quantity[WANTED_COLUMN]), int(area[N_WANTED])
@@ -401,7 +416,8 @@ def highest_inside(address, sizes, control, y, p, work, quantity, xa, xb):
 
 @inner
 def curvature(address, sizes, control, y, p, work, tangent, quantity, x, when_dot):
-    """Tangent of where an extreme within a step lies: a part of the step that moves as the slope changes, over how the curve bends there."""
+    """Tangent of where an extreme within a step lies: a part of the step that moves as the slope changes,
+    over how the curve bends there."""
     area = shift(control, sizes[READINGS])
     m = sizes[N_DIRECTIONS]
     _, _, _, _, _, _, _, line, _, _ = parts(area)
@@ -475,7 +491,8 @@ def read_extreme(
             x = xa + (xb - xa) * AT[j]
     turning = hump and m + BEYOND * (m - low) > mine[0]
     if turning:
-        # a cubic that is hardly higher than its nodes says it well enough; for sensitivities the dense output does
+        # a cubic that is hardly higher than its nodes says it well enough; for sensitivities the dense output
+        # does
         v0, v1 = sign * nodes[c], sign * nodes[wanted + c]
         v2, v3 = sign * nodes[2 * wanted + c], sign * nodes[3 * wanted + c]
         part, height = vertex(v0, v1, v2, v3)
@@ -590,7 +607,8 @@ def next_halving(quantity, mine, level):
 
 @inner
 def read_halvings(address, sizes, control, y, p, work, quantity, mine, level, xa, xb, m, low, hump):
-    """When the curve, above its level, was first at a half, a fourth and so on of its highest value so far."""
+    """When the curve, above its level, was first at a half, a fourth and so on of its highest value so
+    far."""
     area = shift(control, sizes[READINGS])
     _, _, _, _, _, _, nodes, line, _, _ = parts(area)
     c, wanted = int(quantity[WANTED_COLUMN]), int(area[N_WANTED])
@@ -623,7 +641,8 @@ def read_halvings(address, sizes, control, y, p, work, quantity, mine, level, xa
                 if gp > mine[2]:
                     width = resolution(control[T] + x * control[H]) / control[H]
                     found = bracketed(
-                        over, address, sizes, control, y, p, work, line, quantity, width, xp, gp - mine[2], x, g - mine[2]
+                        over, address, sizes, control, y, p, work, line, quantity, width, xp, gp - mine[2],
+                        x, g - mine[2]
                     )  # fmt: skip
                 else:
                     found = xp
@@ -651,7 +670,8 @@ def read_at_level(address, sizes, control, state, p, work, tangent):
         read_halvings(address, sizes, control, state, p, work, quantity, mine, level, xa, xb, top, low, hump)
     else:
         read_level(
-            address, sizes, control, state, p, work, tangent, q, quantity, mine, level, xa, xb, top, low, hump, dip
+            address, sizes, control, state, p, work, tangent, q, quantity, mine, level, xa, xb, top, low,
+            hump, dip
         )  # fmt: skip
     return SUCCESS
 
@@ -701,7 +721,8 @@ def read_quantity(address, sizes, control, y, p, work, tangent, q, xa, xb):
         number = (v0 + v1) + (v2 + v3)
         if kind == MAXIMUM or kind == MINIMUM:
             read_extreme(
-                address, sizes, control, y, p, work, tangent, q, quantity, mine, xa, xb, top, low, hump, number
+                address, sizes, control, y, p, work, tangent, q, quantity, mine, xa, xb, top, low, hump,
+                number
             )  # fmt: skip
         elif number != number:
             mine[0] = nan
@@ -748,7 +769,8 @@ def read_part(address, sizes, control, y, p, work, tangent, xa, xb):
 
 @c_function(STEP)
 def read_step(address, sizes, control, state, p, work, tangent):
-    """Look at the step of size control[H] that has just been accepted; its stages, those of dense output too, stand in work.
+    """Look at the step of size control[H] that has just been accepted; its stages, those of dense output too,
+    stand in work.
 
     In lanes a step may have been read but for the quantities that are flagged.
     """
@@ -797,7 +819,8 @@ def arrive(address, sizes, control, state, p, work, tangent):
 
 @c_function(STEP)
 def leave(address, sizes, control, state, p, time_dot, tangent):
-    """After one event of a breakpoint whose time moves by time_dot : (m,): areas across its jump, extremes at it."""
+    """After one event of a breakpoint whose time moves by time_dot : (m,): areas across its jump, extremes at
+    it."""
     area = shift(control, sizes[READINGS])
     wanted, m = int(area[N_WANTED]), sizes[N_DIRECTIONS]
     _, _, quantities, levels, _, own, _, line, _, _ = parts(area)
@@ -840,10 +863,12 @@ def leave(address, sizes, control, state, p, time_dot, tangent):
 METHODS = {
     name: bound(
         (
-            state_inside, value_inside, value, over, tangent_inside, slope_inside, highest_inside, curvature, extreme_tangent, read_extreme, read_section, pass_section, read_level,
+            state_inside, value_inside, value, over, tangent_inside, slope_inside, highest_inside, curvature,
+            extreme_tangent, read_extreme, read_section, pass_section, read_level,
             read_halvings, read_at_level, read_quantity, read_part, read_step,
         ),
-        STAGES=len(of.B_ERROR), weigh=of.weigh, VALUE=EXPLICIT_VALUE if name in explicit.METHODS else ROSENBROCK_VALUE,
+        STAGES=len(of.B_ERROR), weigh=of.weigh,
+        VALUE=EXPLICIT_VALUE if name in explicit.METHODS else ROSENBROCK_VALUE,
         SLOPE=EXPLICIT_SLOPE if name in explicit.METHODS else ROSENBROCK_SLOPE,
         LEVELS=EXPLICIT_LEVELS if name in explicit.METHODS else ROSENBROCK_LEVELS,
     )

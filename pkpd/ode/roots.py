@@ -1,13 +1,16 @@
 """When outputs or states cross levels: observed on the dense output, without any influence on the steps.
 
-A subject is above a level when the value is greater than it; a crossing is where that changes. It lies inside a step, where it is bracketed on the interpolant
-down to the clock's resolution, or at a breakpoint, when a dose jumps over the level: then it has the dose's time. Inside a step the value is looked at in
-the places ``AT``, and where three of these in a row show it turning towards the level, the turning point is followed; so a visit beyond the level is
-missed only if it hides between these places without a sign of it.
+A subject is above a level when the value is greater than it; a crossing is where that changes. It lies inside
+a step, where it is bracketed on the interpolant down to the clock's resolution, or at a breakpoint, when a
+dose jumps over the level: then it has the dose's time. Inside a step the value is looked at in the places
+``AT``, and where three of these in a row show it turning towards the level, the turning point is followed; so
+a visit beyond the level is missed only if it hides between these places without a sign of it.
 
-Along a direction, the time at which ``g`` crosses moves by ``t' = -(g_y s + g_p p')/(g_y f)``; one at a breakpoint moves as that does.
+Along a direction, the time at which ``g`` crosses moves by ``t' = -(g_y s + g_p p')/(g_y f)``; one at a
+breakpoint moves as that does.
 
-Behind the clock and the options, ``control`` holds the roots (n_roots, ROOT), what was found (n_roots, found_size) and a line of outputs: see layout.py.
+Behind the clock and the options, ``control`` holds the roots (n_roots, ROOT), what was found (n_roots,
+found_size) and a line of outputs: see layout.py.
 """
 
 from __future__ import annotations
@@ -18,7 +21,8 @@ from pkpd.ode.methods import explicit, rosenbrock
 from pkpd.ode.call import DOUBLES, INTEGER, INTEGERS, bound, c_function, call3, call6, inner, shift, status7
 from pkpd.ode.control import resolution
 from pkpd.ode.layout import (
-    ABOVE_AT_START, COLUMN, COUNT, D_OUTPUTS, DENSE_TANGENT, DIRECTION, FOUND, H, LANES, LEVEL, MOST, N_CONTROL, N_DIRECTIONS, N_OUTPUTS, N_ROOTS,
+    ABOVE_AT_START, COLUMN, COUNT, D_OUTPUTS, DENSE_TANGENT, DIRECTION, FOUND, H, LANES, LEVEL, MOST,
+    N_CONTROL, N_DIRECTIONS, N_OUTPUTS, N_ROOTS,
     N_STATES, OUTPUTS, PRESENT, RHS, ROOT, SAMPLES, T, TIME_ABOVE, WIDE,
 )  # fmt: skip
 from pkpd.ode.places import found_size
@@ -29,7 +33,9 @@ from pkpd.ode.vectors import blend, copy, plus
 AT = np.array([0.0, 1 / 16, 1 / 4, 1 / 2, 3 / 4, 15 / 16, 1.0])
 PLACES = len(AT)
 EXTRA = explicit.EXTRA
-STAGES = explicit.ALL  # of the method whose steps are looked at: here tsit5; ``METHODS`` below has the same functions for every table
+# Of the method whose steps are looked at: here tsit5; ``METHODS`` below has the same functions for every
+# table
+STAGES = explicit.ALL
 weigh = explicit.weigh
 LOOKED_AT = OUTPUTS  # the function of the model whose values are looked at
 
@@ -113,7 +119,8 @@ def inside(address, sizes, control, y, p, work, line, x):
 
 @inner
 def bracketed(value, address, sizes, control, y, p, work, line, root, width, xa, ga, xb, gb):
-    """The part of the step, between xa and xb on both sides of it, where ``value`` passes nought: false position (Illinois), with bisection in between."""
+    """The part of the step, between xa and xb on both sides of it, where ``value`` passes nought: false
+    position (Illinois), with bisection in between."""
     side = 0
     far = above(gb)
     false = 0
@@ -158,7 +165,8 @@ def locate(address, sizes, control, y, p, work, line, root, xa, ga, xb, gb):
 
 @inner
 def turn(address, sizes, control, y, p, work, line, root, j):
-    """Where the values at places j-1, j, j+1, all on one side, turn over the level: a part of the step, or -1 if they do not."""
+    """Where the values at places j-1, j, j+1, all on one side, turn over the level: a part of the step, or -1
+    if they do not."""
     value = shift(root, SAMPLES)
     x0, x1, x2 = AT[j - 1], AT[j], AT[j + 1]
     g0, g1, g2 = value[j - 1], value[j], value[j + 1]
@@ -195,7 +203,8 @@ def turn(address, sizes, control, y, p, work, line, root, j):
 
 @c_function(STEP)
 def crossings(address, sizes, control, state, p, work, tangent):
-    """Look for crossings in the step of size control[H] that has just been accepted; its stages, those of dense output too, stand in work."""
+    """Look for crossings in the step of size control[H] that has just been accepted; its stages, those of
+    dense output too, stand in work."""
     w = sizes[WIDE]
     u = shift(work, STAGES * w)
     y1 = shift(u, w)

@@ -28,28 +28,36 @@ SENTENCES = {
         "check the equations and parameters, or loosen rtol"
     ),
     NOT_FINITE: (
-        "the right-hand side is not a finite number (division by zero, log or sqrt of a negative number, overflow): "
+        "the right-hand side is not a finite number (division by zero, log or sqrt of a negative "
+        "number, overflow): "
         "check the parameters and initial values"
     ),
     NO_STEADY_STATE: (
-        "the steady state without drug was not found: check that losses balance productions at these parameters, "
+        "the steady state without drug was not found: check that losses balance productions at these "
+        "parameters, "
         "or give an explicit initial value"
     ),
     NOT_PERIODIC: (
-        "no steady state of a repeated dose was found: it may accumulate without end at these parameters, or the state may swing with another period than the "
+        "no steady state of a repeated dose was found: it may accumulate without end at these "
+        "parameters, or the state may swing with another period than the "
         "doses; give the doses one by one instead"
     ),
     SLOPE_NOT_FINITE: (
-        "the right-hand side or an output is a finite number, but a derivative of it is not (x^n with n < 1 or a root at x = 0, a logarithm near 0): "
-        "start a little away from there, leave out the direction, or write the term otherwise, for instance with hill"
+        "the right-hand side or an output is a finite number, but a derivative of it is not (x^n "
+        "with n < 1 or a root at x = 0, a logarithm near 0): "
+        "start a little away from there, leave out the direction, or write the term otherwise, for "
+        "instance with hill"
     ),
     GRAZING: (
-        "a condition of piecewise is only just met: the solution touches the level where the rates jump without clearly crossing it, so that there is no "
+        "a condition of piecewise is only just met: the solution touches the level where the rates "
+        "jump without clearly crossing it, so that there is no "
         "derivative; without sensitivities it can be solved"
     ),
     SLIDING: (
-        "a condition of piecewise changes back in the moment in which it changes: the rates on both sides lead to the level where they jump, and the solution "
-        "has no derivative that could be told; without sensitivities it can be solved, or let the rates change smoothly, for instance with hill"
+        "a condition of piecewise changes back in the moment in which it changes: the rates on both "
+        "sides lead to the level where they jump, and the solution "
+        "has no derivative that could be told; without sensitivities it can be solved, or let the "
+        "rates change smoothly, for instance with hill"
     ),
     BAD_DOSE: "a lag, bioavailability or duration of a route is negative or not finite at these parameters",
 }

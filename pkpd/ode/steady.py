@@ -1,8 +1,9 @@
 """The rest of a system without drug, by pseudo-transient continuation.
 
-Newton's method on ``f(y) = 0`` for the chosen states, with the matrix ``shift I - J`` and a shift that goes to zero as the changes become small
-(switched evolution relaxation: Kelley & Keyes, SIAM J. Numer. Anal. 35 (1998) 508-523). Far from the rest it follows the flow, so that it
-finds the rest that the system would reach; near it, it is Newton's method.
+Newton's method on ``f(y) = 0`` for the chosen states, with the matrix ``shift I - J`` and a shift that goes
+to zero as the changes become small (switched evolution relaxation: Kelley & Keyes, SIAM J. Numer. Anal. 35
+(1998) 508-523). Far from the rest it follows the flow, so that it finds the rest that the system would reach;
+near it, it is Newton's method.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ NEGLIGIBLE = 1e-13  # shift against the fastest rate
 
 @inner
 def solve_dense(a, b, n, m):
-    """``b <- a^-1 b`` by Gaussian elimination with partial pivoting; a : (n, n) is destroyed, b : (n, m). False if singular."""
+    """``b <- a^-1 b`` by Gaussian elimination with partial pivoting; a : (n, n) is destroyed, b : (n, m).
+    False if singular."""
     for k in range(n):
         pivot = k
         for i in range(k + 1, n):
@@ -55,7 +57,8 @@ def solve_dense(a, b, n, m):
 
 @inner
 def negative_jacobian(address, sizes, y, p, steady, J, diagonal, a):
-    """``a <- diagonal I - J`` restricted to the states listed in steady; a : (free, free), J is scratch. Returns the fastest rate."""
+    """``a <- diagonal I - J`` restricted to the states listed in steady; a : (free, free), J is scratch.
+    Returns the fastest rate."""
     call3(address[JACOBIAN], y, p, J)
     free = sizes[N_STEADY]
     pattern = shift(sizes, sizes[AT_J])
@@ -74,7 +77,8 @@ def negative_jacobian(address, sizes, y, p, steady, J, diagonal, a):
 
 @c_function((INTEGER, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES))
 def rest(address, sizes, control, state, p, work, tangent):
-    """Move the steady states to the rest of the system, the others held; a status. Arguments: see layout.py."""
+    """Move the steady states to the rest of the system, the others held; a status. Arguments: see
+    layout.py."""
     free = sizes[N_STEADY]
     steady = shift(sizes, sizes[AT_STEADY])
     y = state

@@ -1,17 +1,22 @@
 """Forward sensitivities: the derivative of the numerical step itself, along several directions at once.
 
-With ``z = [y, p]`` and a direction ``z' = [y', p']``, differentiating a step with its step size held fixed gives the tangent of every stage
-(internal differentiation: Bock 1981; Hairer, Norsett & Wanner, Solving ODEs I, section I.14; r' is the tangent of infusion rates):
+With ``z = [y, p]`` and a direction ``z' = [y', p']``, differentiating a step with its step size held fixed
+gives the tangent of every stage (internal differentiation: Bock 1981; Hairer, Norsett & Wanner, Solving ODEs
+I, section I.14; r' is the tangent of infusion rates):
 
     explicit     k_i' = J(u_i) u_i' + f_p(u_i) p' + r'
-    Rosenbrock   W k_i' = J(u_i) u_i' + f_p(u_i) p' + r' + sum_j C_ij/h k_j' + J' k_i,    J' = sum_k dJ/dz_k z_k'
+    Rosenbrock   W k_i' = J(u_i) u_i' + f_p(u_i) p' + r' + sum_j C_ij/h k_j' + J' k_i,    J' = sum_k dJ/dz_k
+    z_k'
 
-so a Rosenbrock step shares its factorisation, and the result is the exact derivative of the computed solution for its steps. The tangent of
-the error estimate enters the step control with the tolerances of the states times a slack: a direction is therefore best a relative change of a
-parameter. J u' + f_p p' and J' come from functions that differentiate the model's own forward (symbolic/forward.py), with p' the tangents of parameters and of the
+so a Rosenbrock step shares its factorisation, and the result is the exact derivative of the computed solution
+for its steps. The tangent of the error estimate enters the step control with the tolerances of the states
+times a slack: a direction is therefore best a relative change of a parameter. J u' + f_p p' and J' come from
+    functions that differentiate the model's own forward (symbolic/forward.py), with p' the tangents of
+    parameters and of the
 constants that depend on them.
 
-Directions stand side by side in memory, LANES of them to a vector; the storage ``tangent`` is described in layout.py.
+Directions stand side by side in memory, LANES of them to a vector; the storage ``tangent`` is described in
+layout.py.
 """
 
 from __future__ import annotations
@@ -38,8 +43,12 @@ from pkpd.ode.call import (
 from pkpd.ode.conditions import hold
 from pkpd.ode.control import AUTO_FLOOR, CROSS_FLOOR, TINY
 from pkpd.ode.layout import (
-    ADD, AT_SLOTS, AT_STEADY, AUTOMATIC, BOLUS, CONDITION, CONTRACT_LANES, D_CONDITIONS, D_CONSTANTS, D_INITIAL, D_JACOBIAN, D_OUTPUTS, D_RHS, D_ROUTES, DENSE_STAGES, ERROR_NORM, FRESH_TANGENT, H, HEADER, INFUSING,
-    INFUSION_END, INFUSION_START, LANES, LARGEST_SAMPLE, N_TIMERS, N_DIRECTIONS, N_JACOBIAN, N_OUTPUTS, N_OWN, N_PARAMS, N_PREPARED, N_ROUTES, N_STAGES, N_STATES, N_STEADY, N_WATCHED, REPLACE, RHS, ROOT, ROUTES, RTOL, SET, SETTING, SETTLE,
+    ADD, AT_SLOTS, AT_STEADY, AUTOMATIC, BOLUS, CONDITION, CONTRACT_LANES, D_CONDITIONS, D_CONSTANTS,
+    D_INITIAL, D_JACOBIAN, D_OUTPUTS, D_RHS, D_ROUTES, DENSE_STAGES, ERROR_NORM, FRESH_TANGENT, H, HEADER,
+    INFUSING,
+    INFUSION_END, INFUSION_START, LANES, LARGEST_SAMPLE, N_TIMERS, N_DIRECTIONS, N_JACOBIAN, N_OUTPUTS,
+    N_OWN, N_PARAMS, N_PREPARED, N_ROUTES, N_STAGES, N_STATES, N_STEADY, N_WATCHED, REPLACE, RHS, ROOT,
+    ROUTES, RTOL, SET, SETTING, SETTLE,
     SLACK, SOLVE_LANES, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
 from pkpd.ode.places import n_conditions, scratch_size, watched
@@ -47,7 +56,8 @@ from pkpd.ode.status import GRAZING, NO_STEADY_STATE, SLIDING, SUCCESS
 from pkpd.ode.steady import negative_jacobian, solve_dense
 from pkpd.ode.vectors import advance, blend, clear, combine, copy, plus, total
 
-# Tables of the method whose step is differentiated: here tsit5 and rodas5p; ``METHODS`` below has the same functions for every table
+# Tables of the method whose step is differentiated: here tsit5 and rodas5p; ``METHODS`` below has the same
+# functions for every table
 A_EXPLICIT = explicit.A
 B_ERROR = explicit.B_ERROR
 EXPLICIT_STAGES, EXPLICIT_ALL, EXPLICIT_END = explicit.STAGES, explicit.ALL, explicit.END
@@ -123,7 +133,8 @@ def slope_tangent(address, sizes, control, u, p, tangent, g):
 
 @inner
 def norm(sizes, control, state, y1, tangent):
-    """Largest error of any state along any direction, in units of the state's tolerance times the slack; y1 : the state after the step."""
+    """Largest error of any state along any direction, in units of the state's tolerance times the slack; y1 :
+    the state after the step."""
     n, w, m = sizes[N_STATES], sizes[WIDE], sizes[N_DIRECTIONS]
     _, _, y_dot, y1_dot, _, error, largest, _, _, _, _, _, _ = parts(sizes, tangent)
     rtol = control[RTOL]
@@ -182,7 +193,8 @@ def explicit_tangent(address, sizes, control, state, p, work, tangent):
 
 @c_function(STEP)
 def dense_tangent(address, sizes, control, state, p, work, tangent):
-    """Tangent of the stages that serve dense output alone, of the explicit step that has just been accepted."""
+    """Tangent of the stages that serve dense output alone, of the explicit step that has just been
+    accepted."""
     n, w, m = sizes[N_STATES], sizes[WIDE], sizes[N_DIRECTIONS]
     h = control[H]
     _, _, y_dot, y1_dot, u_dot, _, _, _, k_dot, _, _, _, _ = parts(sizes, tangent)
@@ -242,7 +254,8 @@ def rosenbrock_tangent(address, sizes, control, state, p, work, tangent):
 
 @c_function(STEP)
 def emit_tangent(address, sizes, u, p, tangent, line, weights):
-    """Write the tangents of outputs and states at the state u into line : (width, m); weights: of y, y1 and the stages in u."""
+    """Write the tangents of outputs and states at the state u into line : (width, m); weights: of y, y1 and
+    the stages in u."""
     settle(sizes, tangent)
     n, m = sizes[N_STATES], sizes[N_DIRECTIONS]
     _, _, y_dot, y1_dot, _, _, _, at, k_dot, _, p_dot, _, _ = parts(sizes, tangent)
@@ -257,9 +270,11 @@ def emit_tangent(address, sizes, u, p, tangent, line, weights):
 
 @c_function(STEP)
 def initial_tangent(address, sizes, control, state, p, work, tangent):
-    """Tangents of parameters and constants, of initial values, and of lag, F, duration and rate of the routes.
+    """Tangents of parameters and constants, of initial values, and of lag, F, duration and rate of the
+    routes.
 
-    At a steady state the implicit function theorem gives ``J_ff y_f' = -(f_p p' + J_fe y_e')`` for the states f that rest.
+    At a steady state the implicit function theorem gives ``J_ff y_f' = -(f_p p' + J_fe y_e')`` for the states
+    f that rest.
     """
     n, m = sizes[N_STATES], sizes[N_DIRECTIONS]
     scale, rate, y_dot, _, u_dot, _, largest, _, k_dot, jacobian_dot, p_dot, _, route = parts(sizes, tangent)
@@ -311,7 +326,8 @@ def initial_tangent(address, sizes, control, state, p, work, tangent):
 def event_tangent(address, sizes, state, p, dose, event, tangent):
     """Carry the tangents over one breakpoint, before the state itself is changed.
 
-    A sensitivity passes a breakpoint whose time t moves with a parameter by ``s+ = s- + (f(y-) - f(y+)) t' + jump'`` (Rozenvasser 1967).
+    A sensitivity passes a breakpoint whose time t moves with a parameter by ``s+ = s- + (f(y-) - f(y+)) t' +
+    jump'`` (Rozenvasser 1967).
     dose : a row of doses; event : (time, state, jump, rate change, dose, kind).
     """
     settle(sizes, tangent)
@@ -391,7 +407,8 @@ def event_tangent(address, sizes, state, p, dose, event, tangent):
 
 @inner
 def along(function, sizes, y, p, f, tangent, room):
-    """How fast what the tangent of a function gives changes along f: (LANES) each, all lanes alike, behind (N_PREPARED, LANES) noughts in room."""
+    """How fast what the tangent of a function gives changes along f: (LANES) each, all lanes alike, behind
+    (N_PREPARED, LANES) noughts in room."""
     n = sizes[N_STATES]
     _, _, _, _, u_dot, _, _, _, _, _, _, _, _ = parts(sizes, tangent)
     for i in range(n):
@@ -405,11 +422,14 @@ def along(function, sizes, y, p, f, tangent, room):
 
 @c_function(STEP)
 def condition_tangent(address, sizes, control, state, p, work, tangent):
-    """Set the condition control[CONDITION] to control[SETTING], and carry the tangents over its change; or say why there are none.
+    """Set the condition control[CONDITION] to control[SETTING], and carry the tangents over its change; or
+    say why there are none.
 
-    As over a breakpoint, ``s+ = s- + (f- - f+) t'``; where a condition on states, g > 0, changes, ``t' = -(g_y s- + g_p p')/(g_y f-)``
-    (Galan, Feehery & Barton, Appl. Numer. Math. 31 (1999) 17-47). That holds where g goes through nought with a slope: not where it only
-    just reaches it, nor where f+ leads back. work : noughts (N_PREPARED, LANES) | along a slope (2 n, LANES) | along the directions (2 n, m).
+    As over a breakpoint, ``s+ = s- + (f- - f+) t'``; where a condition on states, g > 0, changes, ``t' =
+    -(g_y s- + g_p p')/(g_y f-)`` (Galan, Feehery & Barton, Appl. Numer. Math. 31 (1999) 17-47). That holds
+      where g goes through nought with a slope: not where it only
+    just reaches it, nor where f+ leads back. work : noughts (N_PREPARED, LANES) | along a slope (2 n, LANES)
+    | along the directions (2 n, m).
     """
     settle(sizes, tangent)
     tangent[FRESH_TANGENT] = 0.0
@@ -468,7 +488,8 @@ def condition_tangent(address, sizes, control, state, p, work, tangent):
 METHODS = {
     name: bound(
         (explicit_tangent, dense_tangent),
-        A_EXPLICIT=of.A, B_ERROR=of.B_ERROR, EXPLICIT_STAGES=of.STAGES, EXPLICIT_ALL=of.ALL, EXPLICIT_END=of.END,
+        A_EXPLICIT=of.A, B_ERROR=of.B_ERROR, EXPLICIT_STAGES=of.STAGES, EXPLICIT_ALL=of.ALL,
+        EXPLICIT_END=of.END,
     )
     for name, of in explicit.METHODS.items()
 } | {

@@ -1,8 +1,10 @@
 """exp, log and powers for numbers and for vectors, the same arithmetic in every lane and so the same result.
 
-exp: ``2^n e^r`` with ``|r| <= ln(2)/2`` in two parts (Cody & Waite) and the Taylor polynomial. log: the argument reduced to [sqrt(1/2), sqrt(2)] and the
-series in ``s = f/(2+f)`` with the coefficients of FDLIBM's e_log.c (Sun Microsystems 1993). Powers: exp of y log x, with the logarithm and the product
-in two doubles each (Dekker 1971), so that a large exponent does not magnify rounding. Within 2 units in the last place: tests/ode/test_vectormath.py.
+exp: ``2^n e^r`` with ``|r| <= ln(2)/2`` in two parts (Cody & Waite) and the Taylor polynomial. log: the
+    argument reduced to [sqrt(1/2), sqrt(2)] and the
+series in ``s = f/(2+f)`` with the coefficients of FDLIBM's e_log.c (Sun Microsystems 1993). Powers: exp of y
+log x, with the logarithm and the product in two doubles each (Dekker 1971), so that a large exponent does not
+magnify rounding. Within 2 units in the last place: tests/ode/test_vectormath.py.
 """
 
 from __future__ import annotations
@@ -142,7 +144,8 @@ def with_sign(result, x, y):
 
 @inner
 def power_at_once(x, y):
-    """``x**y`` by one logarithm: its error is ``|y log x|`` units in the last place. Where that is enough, it takes a third of the time."""
+    """``x**y`` by one logarithm: its error is ``|y log x|`` units in the last place. Where that is enough, it
+    takes a third of the time."""
     return with_sign(exponential(y * logarithm(abs(x))), x, y)
 
 

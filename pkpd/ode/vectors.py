@@ -1,7 +1,7 @@
 """Whole vectors of states or tangents, LANES doubles at a time.
 
-Arrays that these functions take have a length that is a multiple of LANES; what is beyond the last state is nought and stays so. Element by
-element they do no more than the scalar loop would, in the same order.
+Arrays that these functions take have a length that is a multiple of LANES; what is beyond the last state is
+nought and stays so. Element by element they do no more than the scalar loop would, in the same order.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ def add(target, factor, source, count):
 
 @inner
 def combine(target, base, table, s, factor, k, count):
-    """``target = base + factor sum_(j<s) table[s, j] k_j``, s > 0 known at compilation, k : (stages, count); sums stay in registers."""
+    """``target = base + factor sum_(j<s) table[s, j] k_j``, s > 0 known at compilation, k : (stages, count);
+    sums stay in registers."""
     for i in range(0, count, LANES):
         total = table[s, 0] * lanes(shift(k, i))
         for j in unrolled(1, s):
@@ -73,7 +74,8 @@ def blend(target, a, y, b, y1, weights, stages, k, count):
 
 @inner
 def floors(floor, atol, largest, rtol, automatic, count):
-    """The part of a tolerance that does not depend on the step: see control.py. largest : the greatest size that each state has had."""
+    """The part of a tolerance that does not depend on the step: see control.py. largest : the greatest size
+    that each state has had."""
     top = lanes(largest)
     for i in range(LANES, count, LANES):
         top = larger(top, lanes(shift(largest, i)))
@@ -85,7 +87,8 @@ def floors(floor, atol, largest, rtol, automatic, count):
 
 @inner
 def error_norm(error, y, y1, floor, rtol, count):
-    """The largest error in units of the tolerance ``floor + rtol max(|y|, |y1|)``; infinite where it is not a number."""
+    """The largest error in units of the tolerance ``floor + rtol max(|y|, |y1|)``; infinite where it is not a
+    number."""
     worst = 0.0 * lanes(floor)
     for i in range(0, count, LANES):
         size = larger(abs(lanes(shift(y, i))), abs(lanes(shift(y1, i))))

@@ -1,7 +1,7 @@
 """Conditions on states, where derivatives are asked for: when one changes inside a step.
 
-The instant is found on the dense output as a root is, the step is cut short there and taken again (``march.march``), and the tangents are carried
-over (``tangent.condition_tangent``).
+The instant is found on the dense output as a root is, the step is cut short there and taken again
+(``march.march``), and the tangents are carried over (``tangent.condition_tangent``).
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from pkpd.ode import roots
 from pkpd.ode.call import bound, c_function, call3, inner, shift
 from pkpd.ode.control import TINY, resolution
 from pkpd.ode.layout import (
-    CHANGE_AT, COLUMN, CONDITION, CONDITIONS, H, LARGEST_SAMPLE, N_PARAMS, N_TIMERS, N_WATCHED, ROOT, SAMPLES, SETTING, T, WIDE,
+    CHANGE_AT, COLUMN, CONDITION, CONDITIONS, H, LARGEST_SAMPLE, N_PARAMS, N_TIMERS, N_WATCHED, ROOT,
+    SAMPLES, SETTING, T, WIDE,
 )  # fmt: skip
 from pkpd.ode.places import watched
 from pkpd.ode.roots import AT, PLACES, STEP, above
@@ -37,13 +38,15 @@ def _look(of):
 
 
 STEPS = explicit.METHODS | rosenbrock.METHODS
-STAGES = explicit.ALL  # of the method whose steps are watched: here tsit5; ``METHODS`` below has the same function for every table
+# Of the method whose steps are watched: here tsit5; ``METHODS`` below has the same function for every table
+STAGES = explicit.ALL
 inside, locate, turn = (getattr(_look(STEPS["tsit5"]), name) for name in ("inside", "locate", "turn"))
 
 
 @c_function(STEP)
 def watch(address, sizes, control, state, p, work, tangent):
-    """CHANGED where a condition changes in the step of size control[H] that could be accepted: which, and where, the first of several.
+    """CHANGED where a condition changes in the step of size control[H] that could be accepted: which, and
+    where, the first of several.
 
     The stages stand in work, those of dense output too.
     """

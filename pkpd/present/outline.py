@@ -1,4 +1,5 @@
-"""As few points of a curve as draw it: a treatment of a year has thousands of output times, and a chart some hundreds of pixels."""
+"""As few points of a curve as draw it: a treatment of a year has thousands of output times, and a chart some
+hundreds of pixels."""
 
 from __future__ import annotations
 
@@ -11,15 +12,19 @@ Integers = NDArray[np.int64]
 UPWARDS, ASIDE = 0.01, 0.001
 """Of the band's range and of the horizon: a pixel or two of a large chart."""
 MOST, FIRST = 600, 8
-"""Points of a curve to read values from, and of how many one is kept in any case, of more than some thousand fewer."""
+"""Points of a curve to read values from, and of how many one is kept in any case, of more than some thousand
+fewer."""
 
 
 def outline(days: Floats, band: Floats, logarithmic: bool = False) -> Integers:
-    """Indices of the points between which straight lines draw a curve and its band, ascending, the first and the last among them.
+    """Indices of the points between which straight lines draw a curve and its band, ascending, the first and
+    the last among them.
 
-    days : (n_times,), ascending, at least two; band : (n_lines, n_times), on one axis; logarithmic : whether that may be a logarithmic one too. No point that
-    is left out lies farther from the lines than ``UPWARDS`` of the range or ``ASIDE`` of the horizon, which nobody sees. As long as that takes no more than
-    ``MOST`` points, none lies farther above or below than ``UPWARDS`` either, so that values can be read off steep flanks too.
+    days : (n_times,), ascending, at least two; band : (n_lines, n_times), on one axis; logarithmic : whether
+        that may be a logarithmic one too. No point that
+    is left out lies farther from the lines than ``UPWARDS`` of the range or ``ASIDE`` of the horizon, which
+    nobody sees. As long as that takes no more than ``MOST`` points, none lies farther above or below than
+    ``UPWARDS`` either, so that values can be read off steep flanks too.
     """
     band = np.nan_to_num(band)
     lines = [band / max(float(np.ptp(band)), 1e-300)]
@@ -27,8 +32,8 @@ def outline(days: Floats, band: Floats, logarithmic: bool = False) -> Integers:
         logs = np.log(band)
         lines.append(logs / max(float(np.ptp(logs)), 1e-300))
     x, y = days / (ASIDE * (days[-1] - days[0])), np.concatenate(lines) / UPWARDS
-    # Of each piece between two points that are kept, the one farthest from the straight line is kept too, again and again (Ramer 1972; Douglas and
-    # Peucker 1973); a few to begin with save most of the rounds.
+    # Of each piece between two points that are kept, the one farthest from the straight line is kept too,
+    # again and again (Ramer 1972; Douglas and Peucker 1973); a few to begin with save most of the rounds.
     kept = np.append(np.arange(0, x.size - 1, max(FIRST, x.size // (MOST // 2))), x.size - 1)
     for aside in (True, False):
         while aside or kept.size < MOST:

@@ -3,7 +3,8 @@
     profile = simulate_records("il2_treg", "trial.csv", covariates="locf")
     profile.to_frame()          # id, time, and a column per output
 
-Subjects are the typical one with their own covariates; nothing is drawn at random. Those who are given the same at the same times are solved together.
+Subjects are the typical one with their own covariates; nothing is drawn at random. Those who are given the
+same at the same times are solved together.
 """
 
 from __future__ import annotations
@@ -38,10 +39,13 @@ Floats = NDArray[np.float64]
 class CohortProfile:
     """What the subjects of a file look like over time.
 
-    ids : as written in the file; times : of each subject (n_times,), in ``time_unit``; outputs : of each subject (n_times, n_outputs), nan for one that
-    failed; status : (n_subjects,), 0 is success; failures : a sentence for each that failed; courses : what each was given; unused : columns of the file that the
-    model does not know; statistics : what the integrator did, over all subjects; largest : (n_subjects, n_outputs), of the whole course from the start to the last time,
-    nan where it is not known (a failed subject, an output that is no number, the method "linear").
+    ids : as written in the file; times : of each subject (n_times,), in ``time_unit``; outputs : of each
+        subject (n_times, n_outputs), nan for one that
+    failed; status : (n_subjects,), 0 is success; failures : a sentence for each that failed; courses : what
+    each was given; unused : columns of the file that the model does not know; statistics : what the
+    integrator did, over all subjects; largest : (n_subjects, n_outputs), of the whole course from the start
+    to the last time, nan where it is not known (a failed subject, an output that is no number, the method
+    "linear").
     """
 
     model: str
@@ -62,12 +66,14 @@ class CohortProfile:
     def __repr__(self) -> str:
         failed = f" ({len(self.failures)} failed)" if self.failures else ""
         return (
-            f"<CohortProfile of {self.model}, {self.file}: {len(self.ids):,} subjects{failed}, {sum(map(len, self.times)):,} times in {self.time_unit}; "
+            f"<CohortProfile of {self.model}, {self.file}: {len(self.ids):,} subjects{failed}, "
+            f"{sum(map(len, self.times)):,} times in {self.time_unit}; "
             f"{', '.join(self.names[:6])}{f' and {len(self.names) - 6} more' if len(self.names) > 6 else ''}>"
         )
 
     def summary(self) -> dict[str, Any]:
-        """How many subjects, events and output times; and of every output the median, least and most of the subjects' largest values."""
+        """How many subjects, events and output times; and of every output the median, least and most of the
+        subjects' largest values."""
         outputs: dict[str, Any] = {}
         for i, name in enumerate(self.names):
             columns = [values[:, i] for values in self.outputs]
@@ -190,17 +196,22 @@ def simulate_records(
     Parameters
     ----------
     records : path of a CSV file as `pkpd.dosing.records` describes, or what it has read.
-    times : output times for all subjects in the model's time unit; by default each has those of its observations (EVID 0), one that is listed before a dose of the same
-        instant is taken before it. What a subject was before its start is not known.
-    covariates : how covariates of the model run between two lines: "locf", "nocb" or "linear"; needed where one varies within a subject.
+    times : output times for all subjects in the model's time unit; by default each has those of its
+        observations (EVID 0), one that is listed before a dose of the same instant is taken before it. What a
+        subject was before its start is not known.
+    covariates : how covariates of the model run between two lines: "locf", "nocb" or "linear"; needed where
+        one varies within a subject.
     time_unit : of the file; the model's own by default.
-    parameters : values that replace those of the model file, by name: numbers in the model's units, or texts such as "80 mL/min".
+    parameters : values that replace those of the model file, by name: numbers in the model's units, or texts
+        such as "80 mL/min".
     rtol, atol, method, h_max : as in ``pkpd.solver.solve``.
-    start : the time at which the model's initial values hold, in its time unit, for all subjects; by default each begins at its first line, as in NONMEM.
+    start : the time at which the model's initial values hold, in its time unit, for all subjects; by default
+        each begins at its first line, as in NONMEM.
 
     Raises
     ------
-    DataError : every wrong line of the file. InputError : what is missing or does not fit the model. SolverError : no subject could be integrated.
+    DataError : every wrong line of the file. InputError : what is missing or does not fit the model.
+        SolverError : no subject could be integrated.
     """
     kernel = model if isinstance(model, Kernel) else load(model)
     read = records if isinstance(records, Records) else read_records(records)
@@ -300,7 +311,8 @@ def _check(
         who = f'{records.file}:{course.line}: subject "{course.id}"'
         if start is not None and course.start < start:
             raise InputError(
-                f"{who} has its first line at {course.start:g} {kernel.TIME_UNIT}, before the start at {start:g}"
+                f"{who} has its first line at {course.start:g} {kernel.TIME_UNIT}, before the start "
+                f"at {start:g}"
             )
         if times is None and not len(course.observations.time):
             raise InputError(
@@ -309,7 +321,8 @@ def _check(
         begin = course.start if start is None else start
         if times is not None and times.size and times.min() < begin:
             raise InputError(
-                f"{who} begins at {begin:g} {kernel.TIME_UNIT}, and an output at {times.min():g} is asked for: leave out earlier times, "
+                f"{who} begins at {begin:g} {kernel.TIME_UNIT}, and an output at {times.min():g} is "
+                "asked for: leave out earlier times, "
                 "or say when all subjects begin with their initial values (--start, in Python start=)"
             )
 

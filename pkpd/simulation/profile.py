@@ -1,4 +1,5 @@
-"""Model + schedule + times -> profile: the interface for people, with names, units, virtual subjects and a tidy table; ``pkpd.solve`` is that for arrays."""
+"""Model + schedule + times -> profile: the interface for people, with names, units, virtual subjects and a
+tidy table; ``pkpd.solve`` is that for arrays."""
 
 from __future__ import annotations
 
@@ -46,9 +47,11 @@ def _named(names: Sequence[str]) -> str:
 class Profile:
     """Simulated outputs over time.
 
-    times : (n_times,), in ``time_unit``; outputs : (n_subjects, n_times, n_outputs), nan where a subject failed; names, units, descriptions of the
-    outputs; parameters : (n_subjects, n_params), named by ``parameter_names``; status : (n_subjects,), 0 is success; largest, largest_at : (n_subjects,
-    n_outputs), the largest value of the course up to the last time and when it is, wherever between two times, or None if that was not asked for.
+    times : (n_times,), in ``time_unit``; outputs : (n_subjects, n_times, n_outputs), nan where a subject
+        failed; names, units, descriptions of the
+    outputs; parameters : (n_subjects, n_params), named by ``parameter_names``; status : (n_subjects,), 0 is
+    success; largest, largest_at : (n_subjects, n_outputs), the largest value of the course up to the last
+    time and when it is, wherever between two times, or None if that was not asked for.
     """
 
     model: str
@@ -71,8 +74,10 @@ class Profile:
         n_subjects, n_times, _ = self.outputs.shape
         failed = int(np.count_nonzero(self.status))
         return (
-            f"<Profile of {self.model}, {str(self.schedule)!r}: {_counted(n_subjects, 'subject')}{f' ({failed} failed)' * bool(failed)}, "
-            f"{_counted(n_times, 'time')} from {self.times.min():g} to {self.times.max():g} {self.time_unit}; {_named(self.names)}>"
+            f"<Profile of {self.model}, {str(self.schedule)!r}: "
+            f"{_counted(n_subjects, 'subject')}{f' ({failed} failed)' * bool(failed)}, "
+            f"{_counted(n_times, 'time')} from {self.times.min():g} to {self.times.max():g} "
+            f"{self.time_unit}; {_named(self.names)}>"
         )
 
     def __getitem__(self, name: str) -> Floats:
@@ -150,12 +155,15 @@ def simulate(
     ----------
     model : name in the library, path of a model file, or a loaded kernel.
     schedule : in the schedule language, such as "1 MIU sc daily x5 every 28 d x3".
-    times : output times in the model's time unit; by default 201 points to twice the schedule's span, at least one day.
-    parameters : values that replace those of the model file, by name: numbers in the model's units, or texts such as "80 mL/min".
-    subjects : 1 is the typical subject; more are drawn from the model's between-subject variability, subject k always with the same draws for a
-        seed, however many there are and on however many threads.
+    times : output times in the model's time unit; by default 201 points to twice the schedule's span, at
+        least one day.
+    parameters : values that replace those of the model file, by name: numbers in the model's units, or texts
+        such as "80 mL/min".
+    subjects : 1 is the typical subject; more are drawn from the model's between-subject variability, subject
+        k always with the same draws for a seed, however many there are and on however many threads.
     rtol, atol, method : as in ``pkpd.solver.solve``.
-    h_max : no step is longer, in the model's time unit: for rates with a short rise that nothing announces, which longer steps may pass over.
+    h_max : no step is longer, in the model's time unit: for rates with a short rise that nothing announces,
+        which longer steps may pass over.
     extremes : whether the largest value of every output is looked for along the whole course.
 
     Raises
@@ -231,7 +239,8 @@ def peaks_and_troughs(
     until: float,
     parameters: Mapping[str, float | str] | None = None,
 ) -> Floats:
-    """When outputs of the typical subject are highest and lowest between two doses, and when the doses are; ascending, up to ``until``: times at which a curve is drawn."""
+    """When outputs of the typical subject are highest and lowest between two doses, and when the doses are;
+    ascending, up to ``until``: times at which a curve is drawn."""
     events = schedule.events(kernel.TIME_UNIT, kernel.ROUTES, kernel.DOSE_UNITS, kernel.SIZES)
     instants = np.unique(events.time[events.time < until])
     if not instants.size:
@@ -257,7 +266,8 @@ def population(
 ) -> Floats:
     """Parameters of virtual subjects, (subjects, n_params); one subject is the typical one.
 
-    Each draw belongs to (seed, subject, parameter) through a counter-based generator (Philox: Salmon et al., SC 2011).
+    Each draw belongs to (seed, subject, parameter) through a counter-based generator (Philox: Salmon et al.,
+    SC 2011).
     """
     check_count(subjects, seed)
     typical = typical_values(kernel, parameters)
@@ -283,7 +293,8 @@ def check_count(subjects: int, seed: int) -> None:
 
 
 def normals(seed: int, count: int, n: int, stream: int = 0) -> Floats:
-    """(count, n) independent standard normal numbers; row k belongs to (seed, k, stream) alone, however many rows there are.
+    """(count, n) independent standard normal numbers; row k belongs to (seed, k, stream) alone, however many
+    rows there are.
 
     stream : what they are for; 0 is how subjects differ.
     """
@@ -294,36 +305,42 @@ def normals(seed: int, count: int, n: int, stream: int = 0) -> Floats:
 
 
 def scattered(kernel: Kernel, typical: Floats, spread: Floats, z: Floats) -> Floats:
-    """Parameters of subjects, (n_subjects, n_params): log-normal about the typical values, by normal numbers z of that shape.
+    """Parameters of subjects, (n_subjects, n_params): log-normal about the typical values, by normal numbers
+    z of that shape.
 
-    typical, spread (log-SDs; 0 where all have the typical value) : (n_params,) or one row for each subject. What lies outside a parameter's bounds is moved onto them:
-    to draw again would make a subject depend on how often that was.
+    typical, spread (log-SDs; 0 where all have the typical value) : (n_params,) or one row for each subject.
+    What lies outside a parameter's bounds is moved onto them: to draw again would make a subject depend on
+    how often that was.
     """
     return np.clip(typical * np.exp(spread * z), kernel.LOWER, kernel.UPPER)
 
 
 def typical_values(kernel: Kernel, parameters: Mapping[str, float | str] | None = None) -> Floats:
-    """The model's values with replacements by name, (n_params,), numbers or texts with a unit; names and bounds are checked.
+    """The model's values with replacements by name, (n_params,), numbers or texts with a unit; names and
+    bounds are checked.
 
     A value below zero that nothing bounds, of a parameter whose own value is above, is warned of.
     """
     values = np.array(kernel.VALUES, dtype=np.float64)
     if parameters is not None and not isinstance(parameters, Mapping):
         raise InputError(
-            f'parameters are names with values, such as {{"{kernel.PARAMETERS[0]}": {kernel.VALUES[0]:g}}}, not {parameters!r:.60}'
+            f'parameters are names with values, such as {{"{kernel.PARAMETERS[0]}": '
+            f"{kernel.VALUES[0]:g}}}, not {parameters!r:.60}"
         )
     for name, given in (parameters or {}).items():
         index = index_of(name, kernel.PARAMETERS, "parameter", kernel)
         value = value_of(kernel, name, given)
         if not (np.isfinite(value) and kernel.LOWER[index] <= value <= kernel.UPPER[index]):
             raise InputError(
-                f"{name} = {given} is outside its bounds {kernel.LOWER[index]:g} .. {kernel.UPPER[index]:g} [{kernel.UNITS[index]}]"
+                f"{name} = {given} is outside its bounds {kernel.LOWER[index]:g} .. "
+                f"{kernel.UPPER[index]:g} [{kernel.UNITS[index]}]"
             )
         if value < lowest(kernel, index):
             raise InputError(f"{name} = {value:g} [{kernel.UNITS[index]}] must be positive")
         if value < 0.0 < values[index]:
             warnings.warn(
-                f"{name} = {value:g} {kernel.UNITS[index]} is below zero, where the model has {values[index]:g} and states no bounds: "
+                f"{name} = {value:g} {kernel.UNITS[index]} is below zero, where the model has "
+                f"{values[index]:g} and states no bounds: "
                 "a clearance, a volume or a rate constant below zero makes no sense",
                 RuntimeWarning,
                 stacklevel=2,
@@ -333,7 +350,8 @@ def typical_values(kernel: Kernel, parameters: Mapping[str, float | str] | None 
 
 
 def value_of(kernel: Kernel, name: str, given: Any) -> float:
-    """A value of a parameter in the model's unit: a number, or a text such as "80 mL/min", which is converted; without a unit it is in the model's.
+    """A value of a parameter in the model's unit: a number, or a text such as "80 mL/min", which is
+    converted; without a unit it is in the model's.
 
     Raises ``InputError`` for anything else, and ``UnitError`` for a unit that does not fit.
     """
@@ -355,7 +373,8 @@ def value_of(kernel: Kernel, name: str, given: Any) -> float:
 
 
 def lowest(kernel: Kernel, index: int) -> float:
-    """The least value that a parameter can have: its lower bound, and for what a person brings along not below zero, for a body size above it.
+    """The least value that a parameter can have: its lower bound, and for what a person brings along not
+    below zero, for a body size above it.
 
     Not every model states bounds for covariates, and a negative body size would be a negative dose.
     """

@@ -1,4 +1,5 @@
-"""``solve``: arrays in, arrays out; subjects spread over threads in chunks, so that a result does not depend on the number of threads.
+"""``solve``: arrays in, arrays out; subjects spread over threads in chunks, so that a result does not depend
+on the number of threads.
 
     solution     what is looked out for and what comes back
     threads      work on subjects, in chunks
@@ -60,8 +61,14 @@ __all__ = [
 ]
 
 _COUNTS = [
-    layout.RHS_CALLS, layout.JACOBIANS, layout.FACTORISATIONS, layout.STEPS, layout.REJECTED, layout.SWITCHES, layout.CLIPPED,
-]  # fmt: skip
+    layout.RHS_CALLS,
+    layout.JACOBIANS,
+    layout.FACTORISATIONS,
+    layout.STEPS,
+    layout.REJECTED,
+    layout.SWITCHES,
+    layout.CLIPPED,
+]
 
 
 _A_CHANGE = Kind(lambda value: _is_pair(value, 3) and isinstance(value[1], str), "(time, name, value)")
@@ -132,49 +139,66 @@ def solve(
 ) -> Solution:
     """Integrate subjects, each with its own parameters, under one table of doses and other events.
 
-    Where the table asks for the steady state of a repeated dose, it is found by Newton's method on one interval (``pkpd.solver.periodic``); a subject for which
-    there is none fails. A reset, or a steady state that is not added, cancels what was on its way: lagged doses and the rest of infusions.
+    Where the table asks for the steady state of a repeated dose, it is found by Newton's method on one
+    interval (``pkpd.solver.periodic``); a subject for which there is none fails. A reset, or a steady state
+    that is not added, cancels what was on its way: lagged doses and the rest of infusions.
 
     Parameters
     ----------
-    parameters : (n_subjects, n_params) or (n_params,), parameters and covariates in the order of ``kernel.PARAMETERS``.
-    times : (n_times,), in the model's time unit, in any order; an output at a dose's own instant is taken after the dose. Initial values hold
-        at ``start``; by default at time 0, or at the first output or dose before it.
-    rtol, atol : a step is accepted when each state's error is within ``atol + rtol |y|``; atol : scalar or (n_states,). Without atol, the scale
-        of a state is a small fraction of the largest value it has had.
-    method : "auto" (explicit, and stiffly accurate Rosenbrock where the problem proves stiff, both chosen by rtol), "tsit5" or "vern7" (explicit),
-        "rodas4" or "rodas5p" (stiff); "linear" for a model that is linear in its states, by the matrix exponential, without any tolerance.
-    directions : what to differentiate by: a parameter by index or name, the initial value of a state as "state(0)", the amount of the k-th dose
-        of the table as "dose[k]". Derivatives go through jumps of the rates, where a condition of ``piecewise`` changes; a subject fails where there is none:
-        where a level is only just touched, where the rates on both sides lead to it, or where a slope is infinite.
-    slack : how many times larger than those of the states the errors of sensitivities, to relative changes, may be in a step. They are the exact
-        derivatives of the steps taken; with the default their control adds few steps, with 1 they are as accurate as the states at about twice the cost.
-    ranks : (n_times,), the place of each output among the events of its instant: event e of the table has rank e, and outputs of a lower rank are
-        taken before it, after what comes at that instant of earlier events (lagged doses). By default infinite: after everything.
-    covariates : values that parameters or covariates take from a time on, (time, name, value), for all subjects: an exact restart. At one instant they come before
-        doses, unless a fourth number gives their rank; a dose has the lag, bioavailability and body size of its own time, a reset or a steady state the initial values of its own.
+    parameters : (n_subjects, n_params) or (n_params,), parameters and covariates in the order of
+        ``kernel.PARAMETERS``.
+    times : (n_times,), in the model's time unit, in any order; an output at a dose's own instant is taken
+        after the dose. Initial values hold at ``start``; by default at time 0, or at the first output or dose
+        before it.
+    rtol, atol : a step is accepted when each state's error is within ``atol + rtol |y|``; atol : scalar or
+        (n_states,). Without atol, the scale of a state is a small fraction of the largest value it has had.
+    method : "auto" (explicit, and stiffly accurate Rosenbrock where the problem proves stiff, both chosen by
+        rtol), "tsit5" or "vern7" (explicit), "rodas4" or "rodas5p" (stiff); "linear" for a model that is
+        linear in its states, by the matrix exponential, without any tolerance.
+    directions : what to differentiate by: a parameter by index or name, the initial value of a state as
+        "state(0)", the amount of the k-th dose of the table as "dose[k]". Derivatives go through jumps of the
+        rates, where a condition of ``piecewise`` changes; a subject fails where there is none: where a level
+        is only just touched, where the rates on both sides lead to it, or where a slope is infinite.
+    slack : how many times larger than those of the states the errors of sensitivities, to relative changes,
+        may be in a step. They are the exact derivatives of the steps taken; with the default their control
+        adds few steps, with 1 they are as accurate as the states at about twice the cost.
+    ranks : (n_times,), the place of each output among the events of its instant: event e of the table has
+        rank e, and outputs of a lower rank are taken before it, after what comes at that instant of earlier
+        events (lagged doses). By default infinite: after everything.
+    covariates : values that parameters or covariates take from a time on, (time, name, value), for all
+        subjects: an exact restart. At one instant they come before doses, unless a fourth number gives their
+            rank; a dose has the lag, bioavailability and body size of its own time, a reset or a steady state
+            the initial values of its own.
         Those of the start are in the initial values. Not together with sensitivities.
-    knots : covariates that run linearly: name to (times, values), for all subjects; before the first knot and after the last one they stay. The kernel is one that was
-        loaded for it, ``load(model, linear=[name])``. Not together with sensitivities or steady states of doses.
+    knots : covariates that run linearly: name to (times, values), for all subjects; before the first knot and
+        after the last one they stay. The kernel is one that was loaded for it, ``load(model,
+        linear=[name])``. Not together with sensitivities or steady states of doses.
     start : the time at which initial values hold. Neither output times nor events lie before it.
-    initial : states (n_subjects, n_states) at the time ``start`` instead of the model's initial values, from which the solve goes on; doses of the table before it act
-        as far as they last (what is left of a lag or an infusion).
-    factors : (n_subjects, n_events), what each subject's doses are multiplied by; 0 is a dose that is not given.
-    h_max : no step is longer. A rise of the rates that nothing announces (no dose, no condition on the time) and that is short against the steps of what comes before
-        it may be passed over: this is for whoever knows of one.
-    roots : levels whose crossings are observed, each a ``Root`` or its fields: ``("C", 2.5)`` or ``("C", 2.5, -1)``. The steps are the same as without.
-    readings : what is read off the curves, each a ``Reading`` or its fields: ``("max", "C")`` or ``("area", "C", 0, 24)``. The steps are the same as without.
+    initial : states (n_subjects, n_states) at the time ``start`` instead of the model's initial values, from
+        which the solve goes on; doses of the table before it act as far as they last (what is left of a lag
+        or an infusion).
+    factors : (n_subjects, n_events), what each subject's doses are multiplied by; 0 is a dose that is not
+        given.
+    h_max : no step is longer. A rise of the rates that nothing announces (no dose, no condition on the time)
+        and that is short against the steps of what comes before it may be passed over: this is for whoever
+        knows of one.
+    roots : levels whose crossings are observed, each a ``Root`` or its fields: ``("C", 2.5)`` or ``("C", 2.5,
+        -1)``. The steps are the same as without.
+    readings : what is read off the curves, each a ``Reading`` or its fields: ``("max", "C")`` or ``("area",
+        "C", 0, 24)``. The steps are the same as without.
     most_crossings : of each root and subject, how many are kept.
-    non_negative : states that are to be kept from falling below nought, or True for all: a fall counts as error, and what is left of one within the tolerance
-        is clipped, after ``counts[:, 6]`` steps. Not together with sensitivities, which a clipped step does not have.
-    lanes : whether many subjects are integrated side by side in vector registers, which is done where neither sensitivities, roots nor ``non_negative`` are asked
-        for, and not with vern7. A
+    non_negative : states that are to be kept from falling below nought, or True for all: a fall counts as
+        error, and what is left of one within the tolerance is clipped, after ``counts[:, 6]`` steps. Not
+        together with sensitivities, which a clipped step does not have.
+    lanes : whether many subjects are integrated side by side in vector registers, which is done where neither
+        sensitivities, roots nor ``non_negative`` are asked for, and not with vern7. A
         subject's result does not depend on it, but for the last digits of exp, log and powers in the model.
     progress : called with (subjects done, subjects in all) now and then.
 
     Raises
     ------
-    InputError : shapes that do not fit, an unknown method or direction, values that are not finite, a steady state without an interval.
+    InputError : shapes that do not fit, an unknown method or direction, values that are not finite, a steady
+        state without an interval.
     """
     p, output_times, places, order = _checked(kernel, parameters, times, ranks, rtol, method)
     n_subjects = p.shape[0]
@@ -194,14 +218,32 @@ def solve(
         )
     options = Options(rtol, atol, method, slack, h_max, max_steps, threads, lanes, kept)
     table, p = lower(
-        kernel, p, events, output_times, options, ranks=places, covariates=covariates, knots=knots, directions=d, initial=given, start=start,
+        kernel,
+        p,
+        events,
+        output_times,
+        options,
+        ranks=places,
+        covariates=covariates,
+        knots=knots,
+        directions=d,
+        initial=given,
+        start=start,
         factors=factors,
-    )  # fmt: skip
+    )
     k, n = kernel.n_outputs, kernel.n_states
     raw = integrate(
-        kernel, p, table, output_times, options, width=k + (n if keep_states or (asked and asked.states) else 0), directions=d, levels=levels,
-        quantities=None if asked is None else asked.quantities, progress=progress,
-    )  # fmt: skip
+        kernel,
+        p,
+        table,
+        output_times,
+        options,
+        width=k + (n if keep_states or (asked and asked.states) else 0),
+        directions=d,
+        levels=levels,
+        quantities=None if asked is None else asked.quantities,
+        progress=progress,
+    )
     out, status = raw.out, raw.status
     if table.own.size:
         status[~np.isfinite(table.own).all(axis=1)] = NOT_PERIODIC
@@ -258,7 +300,8 @@ def _initial(kernel: Kernel, initial: ArrayLike, start: float | None, n_subjects
     states = np.asarray(initial, dtype=np.float64)
     if states.shape != (n_subjects, kernel.n_states) or not np.all(np.isfinite(states)):
         raise InputError(
-            f"initial must be finite numbers of shape ({n_subjects}, {kernel.n_states}): {', '.join(kernel.STATES)}; not {states.shape}"
+            f"initial must be finite numbers of shape ({n_subjects}, {kernel.n_states}): "
+            f"{', '.join(kernel.STATES)}; not {states.shape}"
         )
     if start is None:
         raise InputError("initial goes with start, the time at which those states hold")
@@ -273,11 +316,13 @@ def _checked(
     rtol: float,
     method: str,
 ) -> tuple[Floats, Floats, Floats | None, Integers | None]:
-    """Parameters, and output times with their ranks in order; where those in order were given, if that was not in order."""
+    """Parameters, and output times with their ranks in order; where those in order were given, if that was
+    not in order."""
     p = np.ascontiguousarray(np.atleast_2d(np.asarray(parameters, dtype=np.float64)))
     if p.ndim != 2 or p.shape[1] != kernel.n_params or p.shape[0] == 0:
         raise InputError(
-            f"parameters have shape {np.shape(parameters)}; {kernel.NAME} takes (n_subjects, {kernel.n_params}): {', '.join(kernel.PARAMETERS)}"
+            f"parameters have shape {np.shape(parameters)}; {kernel.NAME} takes (n_subjects, "
+            f"{kernel.n_params}): {', '.join(kernel.PARAMETERS)}"
         )
     output_times = np.ascontiguousarray(np.atleast_1d(np.asarray(times, dtype=np.float64)))
     if output_times.ndim != 1 or output_times.size == 0 or not np.all(np.isfinite(output_times)):

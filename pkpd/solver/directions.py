@@ -1,6 +1,7 @@
 """What a solve differentiates by.
 
-A direction is a relative change, so that its sensitivity has the states' units and their tolerance; the scale is what to divide by afterwards.
+A direction is a relative change, so that its sensitivity has the states' units and their tolerance; the scale
+is what to divide by afterwards.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from pkpd.solver.table import Table
 
 @dataclass(frozen=True)
 class Directions:
-    """count : how many were asked for; slots : (n_params,) direction of each parameter, or -1; scale : (n_subjects, m), what to divide by; by_initial :
-    (n_states, m) and by_dose : (n_events, m), tangents of initial values and of the amounts of events. m is count, rounded up to whole vectors."""
+    """count : how many were asked for; slots : (n_params,) direction of each parameter, or -1; scale :
+    (n_subjects, m), what to divide by; by_initial :
+    (n_states, m) and by_dose : (n_events, m), tangents of initial values and of the amounts of events. m is
+        count, rounded up to whole vectors."""
 
     count: int
     slots: Integers
@@ -36,7 +39,8 @@ class Directions:
         return int(self.scale.shape[1])
 
     def seeds(self, table: Table) -> Floats:
-        """Tangents of initial values (n_states, m) and of the rows of a table (n_rows, m), one after the other."""
+        """Tangents of initial values (n_states, m) and of the rows of a table (n_rows, m), one after the
+        other."""
         by_row = np.zeros((len(table.rows), self.m))
         known = table.source >= 0
         by_row[known] = self.by_dose[table.source[known]]
@@ -46,7 +50,8 @@ class Directions:
 def directions_of(
     kernel: Kernel, events: EventTable, p: Floats, directions: Sequence[int | str], *, resumed: bool
 ) -> Directions:
-    """Read the names; resumed : whether the initial values are given, so that a steady state is free as well."""
+    """Read the names; resumed : whether the initial values are given, so that a steady state is free as
+    well."""
     m = -(-len(directions) // layout.LANES) * layout.LANES
     slots = np.full(kernel.n_params, -1, np.int64)
     by_initial = np.zeros((kernel.n_states, m))
@@ -58,7 +63,8 @@ def directions_of(
                 index = index_of(state[1], kernel.STATES, "state", kernel)
                 if kernel.STEADY[index] and not resumed:
                     raise InputError(
-                        f"{direction}: the initial value of {state[1]} is a steady state of the parameters, not free"
+                        f"{direction}: the initial value of {state[1]} is a steady state of the "
+                        "parameters, not free"
                     )
                 by_initial[index, d] = 1.0
                 continue
@@ -74,7 +80,8 @@ def directions_of(
             direction = index_of(direction, kernel.PARAMETERS, "parameter", kernel)
         if not 0 <= direction < kernel.n_params:
             raise InputError(
-                f"direction {direction} is not the index of a parameter of {kernel.NAME} (0..{kernel.n_params - 1})"
+                f"direction {direction} is not the index of a parameter of {kernel.NAME} "
+                f"(0..{kernel.n_params - 1})"
             )
         if slots[direction] >= 0:
             raise InputError(f"{kernel.PARAMETERS[direction]} is named twice among the directions")

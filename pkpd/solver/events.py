@@ -1,10 +1,14 @@
-"""From an event table to the rows that the integrator reads: changes of parameters, resets, replaced states, steady states, and resumed solves.
+"""From an event table to the rows that the integrator reads: changes of parameters, resets, replaced states,
+steady states, and resumed solves.
 
-What sets the whole state (a reset, the steady state of a dose, a solve that goes on from given states) becomes a row that takes the states from the
-subject's own numbers; doses given before that still act follow it in the table and go on from its time. Such states, and whatever else is computed here, are those of the
-parameters of their own time and place in the table: changes that come before them are in it, later ones are not.
+What sets the whole state (a reset, the steady state of a dose, a solve that goes on from given states)
+becomes a row that takes the states from the subject's own numbers; doses given before that still act follow
+it in the table and go on from its time. Such states, and whatever else is computed here, are those of the
+parameters of their own time and place in the table: changes that come before them are in it, later ones are
+not.
 
-At one instant rows stand by rank. An event has its number as rank; changes of parameters and outputs say theirs.
+At one instant rows stand by rank. An event has its number as rank; changes of parameters and outputs say
+theirs.
 """
 
 from __future__ import annotations
@@ -45,7 +49,8 @@ def lower(
     start: float | None = None,
     factors: ArrayLike | None = None,
 ) -> tuple[Table, Floats]:
-    """The table of a solve and its parameters at the start; arguments as in ``solve``, times ascending, at one instant by ranks.
+    """The table of a solve and its parameters at the start; arguments as in ``solve``, times ascending, at
+    one instant by ranks.
 
     A steady state that was not found stands in ``own`` as nan.
     """
@@ -153,7 +158,8 @@ def _check_steady(events: EventTable, e: int, kernel: Kernel) -> None:
     if interval > 0.0 or (interval == 0.0 and amount == 0.0 and rate > 0.0):
         return
     raise InputError(
-        f"event {e} at t = {events.time[e]:g} {kernel.TIME_UNIT} asks for a steady state: it needs an interval between doses, "
+        f"event {e} at t = {events.time[e]:g} {kernel.TIME_UNIT} asks for a steady state: it needs "
+        "an interval between doses, "
         "or amount 0 and a rate for a constant infusion"
     )
 
@@ -162,7 +168,8 @@ def _factors(factors: ArrayLike, n_subjects: int, events: EventTable) -> Floats:
     array = np.asarray(factors, dtype=np.float64)
     if array.shape != (n_subjects, len(events)) or not np.all(np.isfinite(array)):
         raise InputError(
-            f"factors must be finite numbers of shape ({n_subjects}, {len(events)}): one for each subject and event, not {array.shape}"
+            f"factors must be finite numbers of shape ({n_subjects}, {len(events)}): one for each "
+            f"subject and event, not {array.shape}"
         )
     if np.any((events.kind == STEADY) | (events.kind == STEADY_ADDED)):
         raise InputError("factors of doses go without steady states")
@@ -170,7 +177,8 @@ def _factors(factors: ArrayLike, n_subjects: int, events: EventTable) -> Floats:
 
 
 def _changes(kernel: Kernel, changes: Sequence[Change]) -> tuple[Floats, Floats]:
-    """Rows of parameters that change, and their ranks, by time and rank; those of one rank in the order given."""
+    """Rows of parameters that change, and their ranks, by time and rank; those of one rank in the order
+    given."""
     made = np.full((len(changes), layout.DOSE), np.nan)
     ranks = np.full(len(changes), FIRST)
     for i, (time, name, value, *rank) in enumerate(changes):
@@ -184,7 +192,8 @@ def _changes(kernel: Kernel, changes: Sequence[Change]) -> tuple[Floats, Floats]
 
 
 def _replay(rows: _Rows, events: EventTable, changes: Floats, begin: float) -> None:
-    """What was before a solve goes on: doses as far as they still act, each with the parameters of its own time."""
+    """What was before a solve goes on: doses as far as they still act, each with the parameters of its own
+    time."""
     past = [(row[0], i, row, -1) for i, row in enumerate(changes)]
     past += [
         (float(events.time[e]), len(changes) + e, None, e)
@@ -198,7 +207,8 @@ def _replay(rows: _Rows, events: EventTable, changes: Floats, begin: float) -> N
 
 
 def _read_before(times: Floats, ranks: Floats | None) -> Iterator[tuple[Floats, float]]:
-    """Rows, with their ranks, that have outputs written before what follows at their instant; times ascending, at one instant by ranks."""
+    """Rows, with their ranks, that have outputs written before what follows at their instant; times
+    ascending, at one instant by ranks."""
     if ranks is None:
         return
     last = np.append((times[1:] != times[:-1]) | (ranks[1:] != ranks[:-1]), True)
@@ -207,7 +217,8 @@ def _read_before(times: Floats, ranks: Floats | None) -> Iterator[tuple[Floats, 
 
 
 class _Course:
-    """A covariate that runs linearly between knots, and stays where it is before the first and after the last."""
+    """A covariate that runs linearly between knots, and stays where it is before the first and after the
+    last."""
 
     def __init__(self, kernel: Kernel, name: str, times: ArrayLike, values: ArrayLike) -> None:
         index_of(name, kernel.PARAMETERS, "covariate", kernel)
@@ -243,7 +254,8 @@ class _Own:
         self.dots: list[Floats] = []
 
     def add(self, values: Floats, dots: Floats | None = None) -> int:
-        """Append (n_subjects, k) with tangents (n_subjects, k, m), noughts by default; returns their place."""
+        """Append (n_subjects, k) with tangents (n_subjects, k, m), noughts by default; returns their
+        place."""
         place = self.width
         self.values.append(values)
         self.dots.append(np.zeros((*values.shape, self.m)) if dots is None else dots)
@@ -257,7 +269,8 @@ class _Own:
 
 
 class _Rows:
-    """Rows on their way into order: by time, at one instant by rank, and of what belongs to one event (part 0) by part; else as they were put.
+    """Rows on their way into order: by time, at one instant by rank, and of what belongs to one event (part
+    0) by part; else as they were put.
 
     The rank of an event is its number.
     """
@@ -294,7 +307,8 @@ class _Rows:
 
 
 class _OverTime:
-    """Parameters of every subject over time: those at the start, and every change since. changes : (n_changes, layout.DOSE), by time and ``ranks``."""
+    """Parameters of every subject over time: those at the start, and every change since. changes :
+    (n_changes, layout.DOSE), by time and ``ranks``."""
 
     def __init__(self, p: Floats, changes: Floats, ranks: Floats) -> None:
         self.p = p
@@ -320,7 +334,8 @@ class _OverTime:
 
 
 class _Rest:
-    """Initial values of every subject, and their tangents, computed when first asked for with the parameters of a time."""
+    """Initial values of every subject, and their tangents, computed when first asked for with the parameters
+    of a time."""
 
     def __init__(
         self,
@@ -335,7 +350,8 @@ class _Rest:
         self._known: dict[tuple[tuple[int, float], ...], tuple[Floats, Floats | None]] = {}
 
     def at(self, time: float, rank: float) -> tuple[Floats, Floats | None]:
-        """(n_subjects, n) and (n_subjects, n, m), with the parameters before what has this rank; where the model uses the time itself, it goes on."""
+        """(n_subjects, n) and (n_subjects, n, m), with the parameters before what has this rank; where the
+        model uses the time itself, it goes on."""
         changed = self.over_time.passed(time, rank)
         if changed not in self._known:
             self._known[changed] = self._computed(self.over_time.with_(changed))

@@ -2,12 +2,13 @@
 
     kernel = load("il2_treg")            # a name from the library, a path, or a Model
     kernel.STATES, kernel.VALUES         # constants of the generated module
-    kernel.address("rhs")                # compiled on first use: a C function rhs(y, p, dy) over float64 pointers
+    kernel.address("rhs")                # compiled on first use: a C function rhs(y, p, dy) over float64
+                                         pointers
 
-The generated module lies in the cache folder (``PKPD_CACHE_DIR``, else the user's) under the model's name and a hash of
-its text, with the machine code of its functions beside it. A process that finds both imports neither sympy nor pint nor
-numba, and does not read the model's text beyond hashing it. Files of other hashes are left alone: they belong to other
-versions of the model or of this package, and may be deleted at any time.
+The generated module lies in the cache folder (``PKPD_CACHE_DIR``, else the user's) under the model's name and
+a hash of its text, with the machine code of its functions beside it. A process that finds both imports
+neither sympy nor pint nor numba, and does not read the model's text beyond hashing it. Files of other hashes
+are left alone: they belong to other versions of the model or of this package, and may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -48,11 +49,12 @@ if TYPE_CHECKING:
 
     from pkpd.model.check import Model
 
-# Arguments of every function: d is a float64, stride an int64, all others pointers to float64. p is a subject's parameters and, behind them, its
-# what holds its conditions and constants (``Kernel.prepared``). solve_lanes is ``solve`` for LANES right-hand sides at once: element i of lane l stands at b[i*stride + l].
-# contract_lanes adds J x to g for one x and a Jacobian in every lane. Tangents are the derivatives of the plain functions along LANES directions, in lanes
-# (symbolic/forward.py). Wide functions are the plain ones for LANES subjects: element i of lane l of every array stands at [i*LANES + l], and d is
-# an array, too.
+# Arguments of every function: d is a float64, stride an int64, all others pointers to float64. p is a
+# subject's parameters and, behind them, its what holds its conditions and constants (``Kernel.prepared``).
+# solve_lanes is ``solve`` for LANES right-hand sides at once: element i of lane l stands at b[i*stride + l].
+# contract_lanes adds J x to g for one x and a Jacobian in every lane. Tangents are the derivatives of the
+# plain functions along LANES directions, in lanes (symbolic/forward.py). Wide functions are the plain ones
+# for LANES subjects: element i of lane l of every array stands at [i*LANES + l], and d is an array, too.
 ARGUMENTS = {
     "rhs": ("y", "p", "dy"),
     "jacobian": ("y", "p", "J"),
@@ -118,8 +120,9 @@ _loaded: dict[tuple[str, str], Kernel] = {}
 class Kernel:
     """The compiled functions and the constants of one model.
 
-    Constants are those of the generated module, under the same names (``pkpd show MODEL --source`` prints them): names and
-    units are tuples of str; ``VALUES``, ``LOWER``, ``UPPER`` are float64 arrays of length n_params; patterns are int64 arrays.
+    Constants are those of the generated module, under the same names (``pkpd show MODEL --source`` prints
+    them): names and units are tuples of str; ``VALUES``, ``LOWER``, ``UPPER`` are float64 arrays of length
+        n_params; patterns are int64 arrays.
     Those of the sensitivity group (``P_ROWS`` ... ``R_COLS``) cause its generation when first asked for.
     """
 
@@ -233,7 +236,8 @@ class Kernel:
 
     @functools.cached_property
     def tangent_address(self) -> npt.NDArray[np.int64]:
-        """(8,) addresses of the tangents of rhs, jacobian, outputs, initial, routes, constants, and of solve_lanes and contract_lanes."""
+        """(8,) addresses of the tangents of rhs, jacobian, outputs, initial, routes, constants, and of
+        solve_lanes and contract_lanes."""
         return np.array([self.address(name) for name in TANGENT], dtype=np.int64)
 
     @functools.cached_property
@@ -242,9 +246,11 @@ class Kernel:
         return np.array([self.address(name) for name in WIDE], dtype=np.int64)
 
     def look(self, columns: Sequence[int], how: str = "") -> int:
-        """Address of a function ``(y, p, line)`` that computes some outputs (0 .. n_outputs-1) and states (n_outputs ...) and nothing else.
+        """Address of a function ``(y, p, line)`` that computes some outputs (0 .. n_outputs-1) and states
+        (n_outputs ...) and nothing else.
 
-        how : "wide", in lanes; "one", of the columns only that whose place stands in line[0], where the value comes.
+        how : "wide", in lanes; "one", of the columns only that whose place stands in line[0], where the value
+            comes.
         """
         with _lock:
             name = f"look {how} {' '.join(map(str, columns))}"
@@ -259,7 +265,8 @@ class Kernel:
         return np.array(sorted({int(i) for i in re.findall(r"\by\[(\d+)\]", text)}), dtype=np.int64)
 
     def call(self, name: str, *arguments: npt.NDArray[np.float64] | float) -> None:
-        """Call a compiled function from Python, for tests and for looking at numbers. Arrays: contiguous float64; p may be bare parameters."""
+        """Call a compiled function from Python, for tests and for looking at numbers. Arrays: contiguous
+        float64; p may be bare parameters."""
         kinds: list[Any] = [_CTYPES[KINDS.get(argument, call.DOUBLES)] for argument in ARGUMENTS[name]]
         function = ctypes.CFUNCTYPE(None, *kinds)(self.address(name))
         given = list(arguments)
@@ -277,7 +284,8 @@ class Kernel:
             arguments[filled][:] = room[: self.n_states]  # type: ignore[index]
 
     def prepared(self, parameters: npt.ArrayLike, *, sensitivities: bool = False) -> npt.NDArray[np.float64]:
-        """Parameters, (n_params,), followed by noughts that hold no condition and the constants that the functions read: what they take as ``p``."""
+        """Parameters, (n_params,), followed by noughts that hold no condition and the constants that the
+        functions read: what they take as ``p``."""
         room = self.n_prepared - self.n_params + (self.N_DCONSTANTS if sensitivities else 0)
         p = np.concatenate([np.asarray(parameters, dtype=np.float64), np.zeros(room)])
         self.call("constants", p)
@@ -314,7 +322,8 @@ class Kernel:
 def load(model: str | os.PathLike[str] | Model, *, linear: Sequence[str] = ()) -> Kernel:
     """The kernel of a model: a name from the library, a path, or a ``Model``.
 
-    linear : covariates that a solve may let run linearly between knots; their kernel is another one (``pkpd.model.interpolate``).
+    linear : covariates that a solve may let run linearly between knots; their kernel is another one
+        (``pkpd.model.interpolate``).
 
     Raises ``LibraryError`` where there is no such model and ``ModelError`` where it is wrong.
     """
@@ -352,7 +361,7 @@ def _same(model: Model) -> Model:
     return model
 
 
-# ---- the cache ---------------------------------------------------------------------------------------------------------
+# ---- the cache -----------------------------------------------------------------------------------
 
 
 def cache_folder() -> Path:
@@ -383,7 +392,8 @@ def _temporary(folder: Path, error: OSError) -> Path:
     temporary = tempfile.mkdtemp(prefix="pkpd-")
     atexit.register(shutil.rmtree, temporary, ignore_errors=True)
     warnings.warn(
-        f"the cache folder {folder} cannot be written to ({error.strerror}): compiled models are kept in {temporary} and "
+        f"the cache folder {folder} cannot be written to ({error.strerror}): compiled models are "
+        f"kept in {temporary} and "
         "lost when this process ends; set PKPD_CACHE_DIR to a folder of your own",
         RuntimeWarning,
         stacklevel=2,
@@ -445,10 +455,11 @@ def _import(path: Path) -> ModuleType | None:
     return module
 
 
-# ---- compilation -------------------------------------------------------------------------------------------------------
+# ---- compilation ---------------------------------------------------------------------------------
 #
-# ``ode/lower.py`` compiles the generated functions as it does the integrator. Stored machine code belongs to a module's text and to the text of that
-# compiler; a change of ``ARGUMENTS`` or of what is done here needs a new GENERATOR.
+# ``ode/lower.py`` compiles the generated functions as it does the integrator. Stored machine code belongs to
+# a module's text and to the text of that compiler; a change of ``ARGUMENTS`` or of what is done here needs a
+# new GENERATOR.
 
 
 def _compile(module: ModuleType, name: str) -> int:

@@ -1,15 +1,18 @@
 """The steady state of a dose that is repeated for ever, by Newton's method on the flow of one interval.
 
-With Phi(y) the state one interval after y, a dose and the infusions still running from earlier ones on the way, the steady state is a fixed point:
+With Phi(y) the state one interval after y, a dose and the infusions still running from earlier ones on the
+way, the steady state is a fixed point:
 
     Phi(y) = y,    (I - M) dy = Phi(y) - y,    M = dPhi/dy,    (I - M) y' = dPhi/dp p'
 
-M and dPhi/dp are sensitivities of the same solve, so that the gradient of a steady state costs no more than a step towards it (Aprille & Trick, Proc. IEEE
-60 (1972) 108-114). Where Newton's step leads away, one interval of the system's own course is taken instead. For a model that is linear in its states, the
-matrix exponential gives Phi(y) = M y + b exactly, from n + 1 solves.
+M and dPhi/dp are sensitivities of the same solve, so that the gradient of a steady state costs no more than a
+step towards it (Aprille & Trick, Proc. IEEE 60 (1972) 108-114). Where Newton's step leads away, one interval
+of the system's own course is taken instead. For a model that is linear in its states, the matrix exponential
+gives Phi(y) = M y + b exactly, from n + 1 solves.
 
-An error of the flow is one of the steady state times 1/(1 - r), with r the largest eigenvalue of M: how much accumulates. Just below what a saturable elimination can
-take this is a million and more, so that the flow is integrated the more closely the more accumulates.
+An error of the flow is one of the steady state times 1/(1 - r), with r the largest eigenvalue of M: how much
+accumulates. Just below what a saturable elimination can take this is a million and more, so that the flow is
+integrated the more closely the more accumulates.
 """
 
 from __future__ import annotations
@@ -30,7 +33,8 @@ from pkpd.solver.solution import Floats, Integers
 from pkpd.solver.table import Table
 from pkpd.solver.task import NONE, Options, Raw, integrate
 
-MOST_ITERATIONS = 1000  # most are a fraction of a millisecond; cells that multiply take hundreds of hours of their own course
+# Most are a fraction of a millisecond; cells that multiply take hundreds of hours of their own course
+MOST_ITERATIONS = 1000
 MOST_ACCUMULATED = (
     1e9  # times what one interval adds: beyond, rounding (1e-16) would be more than 1e-6 of the steady state
 )
@@ -47,7 +51,8 @@ LOOKS = 0.5 ** np.arange(9, -1, -1)  # when the states are looked at for that, o
 
 
 def lasting(kernel: Kernel, p: Floats, row: Floats) -> float:
-    """How long after its time a dose still acts, by lag and duration, in the subject where it lasts longest. row : (layout.DOSE,)."""
+    """How long after its time a dose still acts, by lag and duration, in the subject where it lasts longest.
+    row : (layout.DOSE,)."""
     route, size = int(row[2]), int(row[4])
     longest = 0.0
     for parameters, (lag, bioavailability, duration, rate) in zip(
@@ -72,7 +77,8 @@ def carried(kernel: Kernel, p: Floats, row: Floats, interval: float) -> int:
     count = math.ceil(lasting(kernel, p, row) / interval)
     if count > MOST_CARRIED:
         raise InputError(
-            f"a steady state at an interval of {interval:g} {kernel.TIME_UNIT} has {count} infusions at a time; "
+            f"a steady state at an interval of {interval:g} {kernel.TIME_UNIT} has {count} infusions "
+            "at a time; "
             "check the duration, or the rate, against the interval"
         )
     return count
@@ -92,7 +98,8 @@ def set_row(time: float, place: int) -> Floats:
 
 
 def before(row: Floats, interval: float, count: int) -> Floats:
-    """The doses of a steady state given 1 .. count intervals before ``row``, as far as they still act at its time; (count, layout.DOSE)."""
+    """The doses of a steady state given 1 .. count intervals before ``row``, as far as they still act at its
+    time; (count, layout.DOSE)."""
     rows = np.tile(row, (count, 1))
     rows[:, 0] -= interval * np.arange(count, 0, -1)
     rows[:, 6] = row[0]
@@ -149,7 +156,8 @@ class Flow:
         return np.concatenate(paths)[back], np.concatenate(tangents)[back]
 
     def along(self, p: Floats, y: Floats, directions: Directions | None) -> tuple[Floats, Floats]:
-        """States after parts of an interval (n_subjects, n_looks, n), nan for those that failed; tangents at its end: by states, then by ``directions``."""
+        """States after parts of an interval (n_subjects, n_looks, n), nan for those that failed; tangents at
+        its end: by states, then by ``directions``."""
         n = self.kernel.n_states
         m = 0 if directions is None else directions.count
         wide = -(-(n + m) // layout.LANES) * layout.LANES
@@ -197,9 +205,11 @@ def steady_state(
     options: Options,
     directions: Directions | None,
 ) -> tuple[Floats, Floats | None]:
-    """States at the time of a dose, before it, that has been given at every ``interval`` for ever; and their tangents.
+    """States at the time of a dose, before it, that has been given at every ``interval`` for ever; and their
+    tangents.
 
-    row : (layout.DOSE,), the dose; interval 0 : a constant infusion at its rate; rest : (n_subjects, n), where the search starts. Returns
+    row : (layout.DOSE,), the dose; interval 0 : a constant infusion at its rate; rest : (n_subjects, n),
+        where the search starts. Returns
     (n_subjects, n), nan where no steady state was found, and (n_subjects, n, m) or None.
     """
     flow = Flow(kernel, row, interval, options)
@@ -257,7 +267,8 @@ def steady_state(
 
 
 def _moved(M: Floats, moved: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(n_subjects, n) what is reached from these states: the rest, such as a depot that nobody doses, stays at nought but for rounding."""
+    """(n_subjects, n) what is reached from these states: the rest, such as a depot that nobody doses, stays
+    at nought but for rounding."""
     while True:
         reached = moved | ((M != 0.0) & moved[:, None, :]).any(axis=2)
         if np.array_equal(reached, moved):
@@ -266,7 +277,8 @@ def _moved(M: Floats, moved: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _accumulated(M: Floats) -> Floats:
-    """(n_subjects,) how many times what one interval adds is there in the end, infinite where it does not fade; M : (n_subjects, n, n)."""
+    """(n_subjects,) how many times what one interval adds is there in the end, infinite where it does not
+    fade; M : (n_subjects, n, n)."""
     found = np.full(len(M), np.inf)
     finite = np.isfinite(M).all(axis=(1, 2))
     fading = 1.0 - np.abs(np.linalg.eigvals(M[finite])).max(axis=1, initial=0.0)

@@ -1,7 +1,8 @@
 """What a person asks to be read off curves, as the integrator takes it, and back.
 
-The integrator reads every quantity in every segment between two edges, which all subjects share; windows begin and end at edges, and what they hold is put
-together from their segments: the highest of them, their sum, the last of them.
+The integrator reads every quantity in every segment between two edges, which all subjects share; windows
+begin and end at edges, and what they hold is put together from their segments: the highest of them, their
+sum, the last of them.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ SMOOTH = ("max", "min", "area", "area_above", "decline", "end")
 
 @dataclass(frozen=True)
 class Asked:
-    """Readings, the quantities that they take, and of each which quantity, and from which segment to which."""
+    """Readings, the quantities that they take, and of each which quantity, and from which segment to
+    which."""
 
     readings: tuple[Reading, ...]
     quantities: Quantities
@@ -58,7 +60,8 @@ class Asked:
 def ask(
     kernel: Kernel, readings: Sequence[Reading | tuple[Any, ...]], n_subjects: int, *, sensitivities: bool
 ) -> Asked | None:
-    """Check readings and lay them out. Raises InputError: an unknown kind or name, a window that is none, a level that is missing or of another shape."""
+    """Check readings and lay them out. Raises InputError: an unknown kind or name, a window that is none, a
+    level that is missing or of another shape."""
     given = tuple(reading if isinstance(reading, Reading) else Reading(*reading) for reading in readings)
     if not given:
         return None
@@ -138,8 +141,10 @@ def answer(
 ) -> Readings:
     """What the segments say of each reading.
 
-    found : (n_subjects, n_segments, n_quantities, 2); found_dot : (..., n_directions); last : (n_subjects, width), outputs and states at the last output time,
-    after the doses of that instant, which no step has seen; last_dot : (..., n_directions); times : ascending.
+    found : (n_subjects, n_segments, n_quantities, 2); found_dot : (..., n_directions); last : (n_subjects,
+        width), outputs and states at the last output time,
+    after the doses of that instant, which no step has seen; last_dot : (..., n_directions); times :
+    ascending.
     """
     q, n = asked.quantities, len(found)
     values = np.full((n, len(asked.readings)), np.nan)
@@ -205,5 +210,9 @@ def answer(
     for array in (values, when, dots, when_dots):
         array[status != 0] = np.nan
     return Readings(
-        asked.readings, values, when, None if found_dot is None else dots, None if found_dot is None else when_dots
-    )  # fmt: skip
+        asked.readings,
+        values,
+        when,
+        None if found_dot is None else dots,
+        None if found_dot is None else when_dots,
+    )

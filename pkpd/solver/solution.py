@@ -21,7 +21,8 @@ STATISTICS = ("rhs", "jacobians", "factorisations", "steps", "rejected", "switch
 
 @dataclass(frozen=True)
 class Root:
-    """A level that is looked out for: of an output or a state by name, in the model's units; one number, or (n_subjects,).
+    """A level that is looked out for: of an output or a state by name, in the model's units; one number, or
+    (n_subjects,).
 
     direction : 1 for crossings upwards only, -1 downwards only, 0 both.
     """
@@ -33,14 +34,18 @@ class Root:
 
 @dataclass(frozen=True)
 class Reading:
-    """A number that is read off the course of an output or a state, by name, within a window of time, wherever it hides between output times.
+    """A number that is read off the course of an output or a state, by name, within a window of time,
+    wherever it hides between output times.
 
-    kind : "max" and "min"; "area" under the curve; "time_above" and "area_above" a level; "last_above" and "last_below", the last time at which it was beyond the level, nan
-    if it never was, inf if it still is at the end; "decline", the slope of the straight line that fits the logarithm of the curve over all of the window, downwards, above the level if there is one;
-    "end", the value at the end, before the doses of that instant;
-    "halving", the mean time in which what is above the level falls to a half: of the last five halvings that are seen after the highest value, or as many as there are, without the first, none
-    lower than 1/1024 of the highest or ``lowest`` times the level.
-    start, stop : the window, as far as the solve goes; what doses at its end do counts where it has none; level : in the model's units, one number, or (n_subjects,).
+    kind : "max" and "min"; "area" under the curve; "time_above" and "area_above" a level; "last_above" and
+        "last_below", the last time at which it was beyond the level, nan
+    if it never was, inf if it still is at the end; "decline", the slope of the straight line that fits the
+    logarithm of the curve over all of the window, downwards, above the level if there is one; "end", the
+    value at the end, before the doses of that instant; "halving", the mean time in which what is above the
+    level falls to a half: of the last five halvings that are seen after the highest value, or as many as
+    there are, without the first, none lower than 1/1024 of the highest or ``lowest`` times the level.
+    start, stop : the window, as far as the solve goes; what doses at its end do counts where it has none;
+        level : in the model's units, one number, or (n_subjects,).
     """
 
     kind: str
@@ -60,9 +65,11 @@ class Reading:
 
 @dataclass(frozen=True)
 class Readings:
-    """What was read. Values right after the doses of an instant count, and those just before; of equal extremes the first.
+    """What was read. Values right after the doses of an instant count, and those just before; of equal
+    extremes the first.
 
-    values : (n_subjects, n_readings), nan for a failed subject and where there is nothing to read; times : (n_subjects, n_readings), of extremes; of a decline its derivative by the level; nan for others;
+    values : (n_subjects, n_readings), nan for a failed subject and where there is nothing to read; times :
+        (n_subjects, n_readings), of extremes; of a decline its derivative by the level; nan for others;
     sensitivities, time_sensitivities : (n_subjects, n_readings, n_directions) or None.
     """
 
@@ -75,12 +82,16 @@ class Readings:
 
 @dataclass(frozen=True)
 class Crossings:
-    """When levels were crossed, from the start of a solve to its last output time. To be above a level is to be greater than it.
+    """When levels were crossed, from the start of a solve to its last output time. To be above a level is to
+    be greater than it.
 
-    times : (n_subjects, n_roots, most), ascending, nan where there are no more; a crossing by a dose has the dose's time. count : (n_subjects, n_roots), how many
-    there were in the direction asked, kept or not, -1 for a failed subject; above_at_start : (n_subjects, n_roots), after the doses of that instant; time_above :
-    (n_subjects, n_roots), in the model's time unit, whatever the directions and however many crossings. With direction 0 crossings go up and down by turns.
-    sensitivities : (n_subjects, n_roots, most, n_directions), of the times, or None; infinite or nan where a level is only touched.
+    times : (n_subjects, n_roots, most), ascending, nan where there are no more; a crossing by a dose has the
+        dose's time. count : (n_subjects, n_roots), how many
+    there were in the direction asked, kept or not, -1 for a failed subject; above_at_start : (n_subjects,
+    n_roots), after the doses of that instant; time_above : (n_subjects, n_roots), in the model's time unit,
+    whatever the directions and however many crossings. With direction 0 crossings go up and down by turns.
+    sensitivities : (n_subjects, n_roots, most, n_directions), of the times, or None; infinite or nan where a
+        level is only touched.
     """
 
     roots: tuple[Root, ...]
@@ -100,11 +111,17 @@ class Crossings:
 class Solution:
     """What ``solve`` returns; times in the order given.
 
-    outputs : (n_subjects, n_times, n_outputs), nan for a failed subject; states : (n_subjects, n_times, n_states) or None;
-    sensitivities : (n_subjects, n_times, n_outputs, n_directions) or None, of outputs by directions; state_sensitivities : the same of states;
-    status : (n_subjects,), 0 is success; stopped : (n_subjects,), the time reached; counts : (n_subjects, 7) right-hand sides, Jacobians,
-    factorisations, steps, rejected steps, switches of method, steps after which a state was clipped to nought; largest_error : (n_subjects,) the largest error estimate of an accepted step in units of
-    the tolerance; switched : (n_subjects, 2) when the method changed first and last, nan if it never did; crossings : of the roots that were asked for; method : (n_subjects,), what ``layout.method_sentence`` reads, of the two ``methods`` (explicit, stiff); readings : those that were asked for.
+    outputs : (n_subjects, n_times, n_outputs), nan for a failed subject; states : (n_subjects, n_times,
+        n_states) or None;
+    sensitivities : (n_subjects, n_times, n_outputs, n_directions) or None, of outputs by directions;
+        state_sensitivities : the same of states;
+    status : (n_subjects,), 0 is success; stopped : (n_subjects,), the time reached; counts : (n_subjects, 7)
+        right-hand sides, Jacobians,
+    factorisations, steps, rejected steps, switches of method, steps after which a state was clipped to
+    nought; largest_error : (n_subjects,) the largest error estimate of an accepted step in units of the
+    tolerance; switched : (n_subjects, 2) when the method changed first and last, nan if it never did;
+    crossings : of the roots that were asked for; method : (n_subjects,), what ``layout.method_sentence``
+        reads, of the two ``methods`` (explicit, stiff); readings : those that were asked for.
     """
 
     outputs: Floats
@@ -148,7 +165,10 @@ class Solution:
 
     def failure(self, subject: int) -> str:
         """A sentence on what stopped a subject."""
-        return f"subject {subject} stopped at t = {self.stopped[subject]:.6g} {self.time_unit}: {sentence(int(self.status[subject]))}"
+        return (
+            f"subject {subject} stopped at t = {self.stopped[subject]:.6g} {self.time_unit}: "
+            f"{sentence(int(self.status[subject]))}"
+        )
 
     def check(self) -> Solution:
         """Self, or a ``SolverError`` that names the first failed subject."""

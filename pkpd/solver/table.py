@@ -14,8 +14,10 @@ from pkpd.solver.solution import Floats, Integers
 
 @dataclass(frozen=True)
 class Table:
-    """rows : (n_rows, layout.DOSE), see ``pkpd.ode.layout``; source : (n_rows,) event of each row, or -1; start : when integration begins at the latest;
-    own : (n_subjects, n_own) states to set or add, and factors of doses; own_dot : (n_subjects, n_own, m) their tangents, or None for noughts."""
+    """rows : (n_rows, layout.DOSE), see ``pkpd.ode.layout``; source : (n_rows,) event of each row, or -1;
+    start : when integration begins at the latest;
+    own : (n_subjects, n_own) states to set or add, and factors of doses; own_dot : (n_subjects, n_own, m)
+        their tangents, or None for noughts."""
 
     rows: Floats
     source: Integers

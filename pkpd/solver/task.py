@@ -1,4 +1,5 @@
-"""One call of the compiled integrator: memory laid out as ``pkpd.ode.layout`` says, subjects spread over threads."""
+"""One call of the compiled integrator: memory laid out as ``pkpd.ode.layout`` says, subjects spread over
+threads."""
 
 from __future__ import annotations
 
@@ -44,7 +45,8 @@ class Options:
 
 @dataclass(frozen=True)
 class Levels:
-    """Roots as the integrator takes them: column and direction (n_roots, 2), level (n_subjects, n_roots), how many crossings are kept."""
+    """Roots as the integrator takes them: column and direction (n_roots, 2), level (n_subjects, n_roots), how
+    many crossings are kept."""
 
     columns: Floats
     values: Floats
@@ -53,8 +55,9 @@ class Levels:
 
 @dataclass(frozen=True)
 class Quantities:
-    """Readings as the integrator takes them. edges : (n_segments + 1,), ascending; columns : of outputs, and of states behind these, that are looked at; kinds,
-    places (of which of the columns), parameters, first (segment that counts, of halvings) : (n_quantities,); levels : (n_subjects, n_quantities)."""
+    """Readings as the integrator takes them. edges : (n_segments + 1,), ascending; columns : of outputs, and
+    of states behind these, that are looked at; kinds, places (of which of the columns), parameters, first
+    (segment that counts, of halvings) : (n_quantities,); levels : (n_subjects, n_quantities)."""
 
     edges: Floats
     columns: tuple[int, ...]
@@ -77,8 +80,9 @@ class Quantities:
 
 @dataclass(frozen=True)
 class Raw:
-    """What comes back. out : (n_subjects, n_times, width), nan for a failed subject; out_dot : (..., m), by directions times their scale; read : (n_subjects,
-    n_segments, n_quantities, 2), value and time; read_dot : (..., m)."""
+    """What comes back. out : (n_subjects, n_times, width), nan for a failed subject; out_dot : (..., m), by
+    directions times their scale; read : (n_subjects, n_segments, n_quantities, 2), value and time; read_dot :
+    (..., m)."""
 
     out: Floats
     out_dot: Floats | None
@@ -126,7 +130,8 @@ def integrate(
         out_dot = np.empty((n_subjects, n_times, width, m)) if m else None
     except MemoryError:
         raise InputError(
-            f"there is not enough memory for {n_subjects:,} subjects at {n_times:,} times: their results take "
+            f"there is not enough memory for {n_subjects:,} subjects at {n_times:,} times: their "
+            "results take "
             f"{8e-9 * n_subjects * n_times * width * (1 + m):,.1f} GB; take fewer of either"
         ) from None
     counts = np.zeros((n_subjects, layout.N_COUNTS), np.int64)
@@ -145,7 +150,7 @@ def integrate(
     def run(first: int, end: int) -> None:
         task.call(
             parameters, counts, out, out_dot, status, reached, scales, found, read, read_dot, first, end
-        )  # fmt: skip
+        )
 
     workers = min(n_subjects, options.threads or usable_cores())
     smallest = min(SMALLEST_CHUNK if in_lanes else 1, -(-n_subjects // workers))
@@ -165,7 +170,8 @@ def _unit_address(name: str) -> int:
 
 
 class Plan:
-    """What solves of one model by one pair of methods share, laid out as ``pkpd.ode.layout`` says: functions, counts and patterns."""
+    """What solves of one model by one pair of methods share, laid out as ``pkpd.ode.layout`` says: functions,
+    counts and patterns."""
 
     def __init__(
         self,
@@ -325,8 +331,15 @@ class _Task:
         self.methods = (method, method) if method == layout.LINEAR else partners(method, rtol)
         columns = () if quantities is None else quantities.columns
         self.plan = plan = plan_of(
-            kernel, method, self.methods, m, n_roots, lanes, columns, quantities is not None and quantities.at_levels
-        )  # fmt: skip
+            kernel,
+            method,
+            self.methods,
+            m,
+            n_roots,
+            lanes,
+            columns,
+            quantities is not None and quantities.at_levels,
+        )
         self.lanes = lanes
         self.levels = None if levels is None else levels.values
         self.n_own = table.own.shape[1]
@@ -361,8 +374,13 @@ class _Task:
         start = min(table.start, times[0])
         automatic = float(options.atol is None)
         self.control[_CONTROL_OF_A_TASK] = (
-            rtol, automatic, options.h_max, options.max_steps, start, options.slack,
-        )  # fmt: skip
+            rtol,
+            automatic,
+            options.h_max,
+            options.max_steps,
+            start,
+            options.slack,
+        )
         self.atol = None
         if options.atol is not None:
             self.atol = np.zeros(plan.n)
@@ -395,9 +413,16 @@ class _Task:
         wide = layout.wide(plan.n)
         if self.lanes:
             tangent = layout.room_size(
-                plan.n, plan.n_prepared, plan.n_jacobian, plan.n_lu, end - first, plan.stages,
-                layout.read_vectors(self.n_quantities, self.n_known, self.n_columns, plan.stages) if self.n_columns else 0,
-            )  # fmt: skip
+                plan.n,
+                plan.n_prepared,
+                plan.n_jacobian,
+                plan.n_lu,
+                end - first,
+                plan.stages,
+                layout.read_vectors(self.n_quantities, self.n_known, self.n_columns, plan.stages)
+                if self.n_columns
+                else 0,
+            )
             events = (end - first) * self.record_size
         else:
             events = 2 * len(self.doses) * layout.EVENT
@@ -435,18 +460,48 @@ class _Task:
         base = storage.ctypes.data
         control, state, work, tangent, events = (base + 8 * start for start in starts[:-1])
         plan.function(
-            plan.address.ctypes.data, self.sizes.ctypes.data, control, state, parameters.ctypes.data, self.doses.ctypes.data, self.times.ctypes.data,
-            counts.ctypes.data, out.ctypes.data, work, tangent, _pointer(out_dot), events, status.ctypes.data, reached.ctypes.data, _pointer(scales),
-            _pointer(self.levels), _pointer(found), _pointer(self.heights), _pointer(read), _pointer(read_dot), first, end,
-        )  # fmt: skip
+            plan.address.ctypes.data,
+            self.sizes.ctypes.data,
+            control,
+            state,
+            parameters.ctypes.data,
+            self.doses.ctypes.data,
+            self.times.ctypes.data,
+            counts.ctypes.data,
+            out.ctypes.data,
+            work,
+            tangent,
+            _pointer(out_dot),
+            events,
+            status.ctypes.data,
+            reached.ctypes.data,
+            _pointer(scales),
+            _pointer(self.levels),
+            _pointer(found),
+            _pointer(self.heights),
+            _pointer(read),
+            _pointer(read_dot),
+            first,
+            end,
+        )
 
 
 _SIZES_OF_A_TASK = [
-    layout.WIDTH, layout.N_TIMES, layout.N_DOSES, layout.MOST, layout.RECORD, layout.N_OWN,
-]  # fmt: skip
+    layout.WIDTH,
+    layout.N_TIMES,
+    layout.N_DOSES,
+    layout.MOST,
+    layout.RECORD,
+    layout.N_OWN,
+]
 _CONTROL_OF_A_TASK = [
-    layout.RTOL, layout.AUTOMATIC, layout.H_MAX, layout.MAX_STEPS, layout.START, layout.SLACK,
-]  # fmt: skip
+    layout.RTOL,
+    layout.AUTOMATIC,
+    layout.H_MAX,
+    layout.MAX_STEPS,
+    layout.START,
+    layout.SLACK,
+]
 
 
 def _readings(quantities: Quantities, needed: Integers, width: int, m: int) -> Floats:
@@ -457,8 +512,12 @@ def _readings(quantities: Quantities, needed: Integers, width: int, m: int) -> F
     )
     area = np.zeros(size)
     area[[layout.QUANTITIES, layout.N_WANTED, layout.SEGMENTS, layout.WANTED_STATES, layout.ACCUMULATORS]] = (
-        count, len(quantities.columns), edges.size - 1, needed.size, quantities.known,
-    )  # fmt: skip
+        count,
+        len(quantities.columns),
+        edges.size - 1,
+        needed.size,
+        quantities.known,
+    )
     area[layout.TANGENTS_AT_NODES] = float(np.isin(quantities.kinds, (layout.AREA, layout.DECLINE)).any())
     at = layout.READ_HEADER
     area[at : at + edges.size] = edges

@@ -14,7 +14,8 @@ def spread(
     size: int,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    """Run ``run(first, end)`` over chunks of 0..n of this size on threads; Ctrl-C stops after the chunks that are running."""
+    """Run ``run(first, end)`` over chunks of 0..n of this size on threads; Ctrl-C stops after the chunks that
+    are running."""
     chunks = [(first, min(first + size, n)) for first in range(0, n, size)]
     if len(chunks) == 1:
         run(0, n)

@@ -1,4 +1,5 @@
-"""The command line does what its help says; every failure is one sentence, an exit code that tells the kind, and no file."""
+"""The command line does what its help says; every failure is one sentence, an exit code that tells the kind,
+and no file."""
 
 import dataclasses
 import importlib
@@ -31,7 +32,7 @@ def files(folder="."):
     return sorted(path.name for path in Path(folder).iterdir())
 
 
-# --- what works -------------------------------------------------------------------------------------------------------
+# --- what works -----------------------------------------------------------------------------------
 
 
 def test_models_lists_every_model_and_fit(pkpd):
@@ -212,7 +213,7 @@ def test_version(pkpd):
     assert pkpd("--version")[1].strip() == f"pkpd {__version__}"
 
 
-# --- what does not ----------------------------------------------------------------------------------------------------
+# --- what does not --------------------------------------------------------------------------------
 
 WRONG = {
     "unknown model": (["simulate", "one_compartment_if", SCHEDULE], "did you mean one_compartment_iv"),
@@ -333,7 +334,8 @@ def test_a_failed_write_keeps_the_old_file(pkpd, monkeypatch):
 def test_interrupt_is_code_130_without_traceback():
     code = (
         "import signal, time, pkpd.core.library; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "pkpd.core.library.models = lambda: time.sleep(30); from pkpd.cli import main; print('on', flush=True); main(['models'])"
+        "pkpd.core.library.models = lambda: time.sleep(30); from pkpd.cli import main; print('on', "
+        "flush=True); main(['models'])"
     )
     command = [sys.executable, "-c", code]
     with subprocess.Popen(
@@ -350,7 +352,7 @@ def test_interrupt_is_code_130_without_traceback():
     assert "Traceback" not in err
 
 
-# --- fit and report ---------------------------------------------------------------------------------------------------
+# --- fit and report -------------------------------------------------------------------------------
 
 
 def test_what_a_fit_wrote_is_compared_with_and_searched_in(pkpd, tmp_path):

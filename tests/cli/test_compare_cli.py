@@ -1,4 +1,5 @@
-"""``pkpd compare`` prints what its numbers are, writes files whole or not at all, and says what is wrong in a sentence."""
+"""``pkpd compare`` prints what its numbers are, writes files whole or not at all, and says what is wrong in a
+sentence."""
 
 import csv
 import json
@@ -39,7 +40,7 @@ def row(found, endpoint, arm=0):
     return one
 
 
-# --- the table ----------------------------------------------------------------------------------------------------------
+# --- the table ------------------------------------------------------------------------------------
 
 
 def test_the_table_has_the_numbers_the_directions_and_the_warnings(pkpd):
@@ -113,7 +114,7 @@ def test_quiet_prints_nothing(pkpd):
     assert files() == ["c.csv"]
 
 
-# --- options ------------------------------------------------------------------------------------------------------------
+# --- options --------------------------------------------------------------------------------------
 
 
 def test_json_is_json_and_nothing_else(pkpd):
@@ -174,7 +175,7 @@ def test_the_horizon_is_one_for_all_and_can_be_set(pkpd):
     assert facts(pkpd, ONE, *FEW, "--until", "336 h")["provenance"]["until_days"] == 14
 
 
-# --- files --------------------------------------------------------------------------------------------------------------
+# --- files ----------------------------------------------------------------------------------------
 
 
 def test_a_folder_gets_table_numbers_and_report(pkpd):

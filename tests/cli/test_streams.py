@@ -1,4 +1,5 @@
-"""The command line writes to terminals, pipes and disks as they are: any encoding, any width, a reader that leaves, no room."""
+"""The command line writes to terminals, pipes and disks as they are: any encoding, any width, a reader that
+leaves, no room."""
 
 import json
 import os

@@ -1,4 +1,5 @@
-"""Public functions refuse wrong types with a sentence of their own, take values with units, and what they give shows itself in a few lines."""
+"""Public functions refuse wrong types with a sentence of their own, take values with units, and what they
+give shows itself in a few lines."""
 
 import warnings
 

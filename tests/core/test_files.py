@@ -1,4 +1,5 @@
-"""A file or folder that is written appears whole or not at all, and what stood there before survives a failure."""
+"""A file or folder that is written appears whole or not at all, and what stood there before survives a
+failure."""
 
 import json
 import math

@@ -1,4 +1,5 @@
-"""Claim: every shipped model and fit is found, read as text and checked; what is not there or is no text is said in a sentence."""
+"""Claim: every shipped model and fit is found, read as text and checked; what is not there or is no text is
+said in a sentence."""
 
 from __future__ import annotations
 
@@ -136,7 +137,8 @@ def test_a_file_that_is_no_text_is_said_to_be_none(tmp_path: Path, content: byte
 
 def test_listing_and_reading_loads_nothing_heavy() -> None:
     code = (
-        "import sys, pkpd.core.library as l, pkpd.core.units; l.models(); l.fits(); l.read_model_text('tmdd_full');"
+        "import sys, pkpd.core.library as l, pkpd.core.units; l.models(); l.fits(); "
+        "l.read_model_text('tmdd_full');"
         "print([m for m in ('pint', 'sympy', 'numba', 'numpy', 'scipy', 'pandas') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

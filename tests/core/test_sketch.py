@@ -1,4 +1,5 @@
-"""A sketch gives quantiles within its promise of the values that it has not kept, whatever their order and however they are cut and merged."""
+"""A sketch gives quantiles within its promise of the values that it has not kept, whatever their order and
+however they are cut and merged."""
 
 import numpy as np
 import pytest

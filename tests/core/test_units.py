@@ -1,4 +1,5 @@
-"""Claim: a unit means one thing; what does not convert says so, and nothing that measures different things ever does."""
+"""Claim: a unit means one thing; what does not convert says so, and nothing that measures different things
+ever does."""
 
 from __future__ import annotations
 

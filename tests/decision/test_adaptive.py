@@ -1,5 +1,6 @@
-"""Subjects under a schedule with rules are given what the rules say, and their courses are those of these doses: against an exact solution, against one subject
-dose by dose in plain Python, and to the last bit against schedules in which the doses are written out. A comparison counts what was really given."""
+"""Subjects under a schedule with rules are given what the rules say, and their courses are those of these
+doses: against an exact solution, against one subject dose by dose in plain Python, and to the last bit
+    against schedules in which the doses are written out. A comparison counts what was really given."""
 
 import csv
 import itertools
@@ -44,7 +45,8 @@ def test_one_compartment_follows_the_exact_course_whatever_the_rules(high, low, 
     k, n_doses = kernel(IV), 14
     high, low, much = round(high, 3), round(low, 3), round(much, 3)
     text = (
-        f"100 mg iv bolus every {every} h x{n_doses}; hold if C > {high + 2} mg/L; stop if C > {much + 2} mg/L; "
+        f"100 mg iv bolus every {every} h x{n_doses}; hold if C > {high + 2} mg/L; stop if C > "
+        f"{much + 2} mg/L; "
         f"reduce by {down} % down to 20 mg if C > {high} mg/L; raise by {up} % up to 250 mg if C < {low} mg/L"
     )
     try:
@@ -78,9 +80,11 @@ def test_one_compartment_follows_the_exact_course_whatever_the_rules(high, low, 
 
 
 def by_hand(k, p, doses, looks, rules):
-    """What one subject is given: a solve from the very beginning to every look, with the doses given so far and no others.
+    """What one subject is given: a solve from the very beginning to every look, with the doses given so far
+    and no others.
 
-    doses : (time, amount, route, duration, covariate); rules : (action, output, sign, threshold, of baseline, factor, limit), those first that go first.
+    doses : (time, amount, route, duration, covariate); rules : (action, output, sign, threshold, of baseline,
+        factor, limit), those first that go first.
     """
     rest = solve(k, p, EventTable.empty(), [0.0]).outputs[0, 0]
     so_far, factors, acted = [], [], []
@@ -116,7 +120,8 @@ def by_hand(k, p, doses, looks, rules):
 CASES = {
     "cycles": (
         TREG,
-        "2 MIU sc daily x5 every 28 d x2; stop if nk > 6 x baseline; hold if nk > 3 x baseline; reduce by 25 % if treg_pct > 1.4 x baseline",
+        "2 MIU sc daily x5 every 28 d x2; stop if nk > 6 x baseline; hold if nk > 3 x baseline; "
+        "reduce by 25 % if treg_pct > 1.4 x baseline",
         [(24.0 * (28 * cycle + day), 2.0, "sc", math.nan) for cycle in range(2) for day in range(5)],
         [24.0 * (28 * cycle + day) for cycle in range(2) for day in range(5)][1:],
         [
@@ -128,7 +133,8 @@ CASES = {
     # per body surface; looks between doses, while some are on their way through the lag
     "lag": (
         TREG,
-        "0.5 MIU/m2 sc every 6 h x16; hold if il2 > 4 IU/mL; reduce by 20 % down to 0.3 MIU/m2 if il2 > 2 IU/mL; look every 5 h",
+        "0.5 MIU/m2 sc every 6 h x16; hold if il2 > 4 IU/mL; reduce by 20 % down to 0.3 MIU/m2 if "
+        "il2 > 2 IU/mL; look every 5 h",
         [(6.0 * i, 0.5, "sc", math.nan, "BSA") for i in range(16)],
         [5.0 * i for i in range(1, 19)],
         [
@@ -144,7 +150,7 @@ CASES = {
         [24.0 * i for i in range(1, 8)],
         [("hold", "C", ">", 2.5, False, 0.0, 0.0), ("raise", "C", "<", 2.0, False, 1.3, 2.0)],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -211,7 +217,8 @@ def test_rules_that_always_apply_are_the_written_out_schedule(rule, factors):
     expected = solve(k, p, events(k, written), times).outputs
     scale = np.abs(expected).max(axis=(0, 1))
     difference = np.abs(found.outputs - expected).max(axis=(0, 1)) / np.where(scale > 0, scale, 1)
-    # a dose that is held is still an instant at which integration begins afresh; otherwise the table is the same
+    # a dose that is held is still an instant at which integration begins afresh; otherwise the table is the
+    # same
     assert difference.max() < 2e-5 if 0 in factors else difference.max() == 0.0
 
 
@@ -269,7 +276,8 @@ def test_a_subject_that_fails_is_marked_and_leaves_the_others_alone():
 
 
 def test_holding_above_a_target_finds_the_interval_of_each_subject():
-    """As in DILfrequency a rise of Tregs by 30 % is to be held; there the interval was chosen between patients, here each subject finds its own."""
+    """As in DILfrequency a rise of Tregs by 30 % is to be held; there the interval was chosen between
+    patients, here each subject finds its own."""
     k = kernel(TREG)
     plan = AdaptiveSchedule.parse("0.26 MIU/m2 sc daily x60; hold if treg_pct > 1.3 x baseline")
     p = people(k, 104)
@@ -292,7 +300,11 @@ def test_holding_above_a_target_finds_the_interval_of_each_subject():
     [
         ("1 MIU sc daily x5; hold if nk_cell > 2", 28, 'no output "nk_cell"'),
         ("1 MIU sc daily x5; hold if treg_pc > 2", 28, 'did you mean "treg_pct"?'),
-        ("1 MIU sc daily x5; hold if nk > 2; hold if nk > 15 %", 52, "nk is in 1/uL: % cannot be converted into 1/uL"),
+        (
+            "1 MIU sc daily x5; hold if nk > 2; hold if nk > 15 %",
+            52,
+            "nk is in 1/uL: % cannot be converted into 1/uL",
+        ),
         ("1 MIU sc daily x5; hold if treg_pct > 15 mg/L", 42, "treg_pct is in percent"),
         ("1 MIU sc once; hold if nk > 2", 16, "there is one dose only"),
         ("1 MIU sc daily x5; hold if nk > 2; look before each cycle", 20, "the schedule is one cycle"),
@@ -301,7 +313,7 @@ def test_holding_above_a_target_finds_the_interval_of_each_subject():
         ("1 MIU sc every 1 min x6000; hold if nk > 2; look every 1 d", 29, "at most 5,000 doses"),
         ("1 MIU po daily x5; hold if nk > 2", 1, 'no route "po"'),
     ],
-)  # fmt: skip
+)
 def test_rules_that_do_not_fit_the_model_or_the_schedule_are_refused_with_their_place(text, column, said):
     with pytest.raises(ScheduleError) as error:
         titrate(kernel(TREG), kernel(TREG).VALUES, AdaptiveSchedule.parse(text, "plan"), [0.0])
@@ -324,7 +336,10 @@ def test_arrays_that_do_not_fit_are_refused():
 
 PLAIN = "1 MIU sc daily x5 every 28 d x2"
 NEVER = f"{PLAIN}; hold if nk > 1000 x baseline"
-RULED = f"{PLAIN}; hold if nk > 3 x baseline; raise by 50 % up to 2 MIU if treg_pct < 1.2 x baseline; reduce by 50 % if treg_pct > 12 %"
+RULED = (
+    f"{PLAIN}; hold if nk > 3 x baseline; raise by 50 % up to 2 MIU if treg_pct < 1.2 x "
+    "baseline; reduce by 50 % if treg_pct > 12 %"
+)
 
 
 @pytest.fixture(scope="module")
@@ -424,11 +439,20 @@ def test_compare_takes_rules_beside_plain_schedules_and_in_files(pkpd, tmp_path)
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("compare", "1 MIU sc daily x5", "1 MIU sc daily x5; hold if nk > 2 wombats"), 'schedule 2:1:35: this is no unit: unknown unit "wombats"'),
-        (("compare", "1 MIU sc daily x5; hold if nkk > 2", "-o", "out.html"), 'schedule 1:1:28: il2_treg has no output "nkk"'),
-        (("simulate", TREG, "1 MIU sc daily x5; hold if nk > 2"), "can be followed only where schedules are compared"),
+        (
+            ("compare", "1 MIU sc daily x5", "1 MIU sc daily x5; hold if nk > 2 wombats"),
+            'schedule 2:1:35: this is no unit: unknown unit "wombats"',
+        ),
+        (
+            ("compare", "1 MIU sc daily x5; hold if nkk > 2", "-o", "out.html"),
+            'schedule 1:1:28: il2_treg has no output "nkk"',
+        ),
+        (
+            ("simulate", TREG, "1 MIU sc daily x5; hold if nk > 2"),
+            "can be followed only where schedules are compared",
+        ),
     ],
-)  # fmt: skip
+)
 def test_wrong_rules_end_with_a_sentence_and_no_file(pkpd, tmp_path, arguments, said):
     code, out, err = pkpd(*arguments)
     assert (code, out) == (3, "")

@@ -1,4 +1,5 @@
-"""Schedules are compared in the same subjects: what is said is what one gets from simulating each subject by itself, whatever the machine, and never more than that."""
+"""Schedules are compared in the same subjects: what is said is what one gets from simulating each subject by
+itself, whatever the machine, and never more than that."""
 
 import csv
 import dataclasses
@@ -65,9 +66,13 @@ def plainly(scene, text, k):
     ).check()
     outputs = solution.outputs
     found = evaluate(
-        solution.readings.values, solution.readings.times, *about,
-        sizes={"m2": values[0, kernel.SIZES["m2"]]}, dose_unit="MIU", dose_units=kernel.DOSE_UNITS,
-    )  # fmt: skip
+        solution.readings.values,
+        solution.readings.times,
+        *about,
+        sizes={"m2": values[0, kernel.SIZES["m2"]]},
+        dose_unit="MIU",
+        dose_units=kernel.DOSE_UNITS,
+    )
     return times, outputs[0], {endpoint.name: value[0] for endpoint, value in found.items()}
 
 
@@ -80,7 +85,8 @@ def same(one, other):
 
 @pytest.mark.parametrize("text", [ONE, OFTEN, "3 MIU/m2 sc daily x3 every 21 d x3"])
 def test_integration_leaves_endpoints_within_a_fifth_of_a_percent_of_exact(scene, text, monkeypatch):
-    """Of every subject; but for the smallest concentrations, and the half-life that is read from them, within 0.05 percent."""
+    """Of every subject; but for the smallest concentrations, and the half-life that is read from them, within
+    0.05 percent."""
     found = scene.arm(text)
     monkeypatch.setattr(module, "RTOL", 1e-8)
     exact = scene.arm(text)
@@ -331,7 +337,8 @@ def test_ninety_percent_of_draws_lie_between_the_ends_of_others(draws):
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():
-    """Truths are drawn from the fit; what other draws of it print covers the medians of nine truths in ten, and nine subjects in ten of them."""
+    """Truths are drawn from the fit; what other draws of it print covers the medians of nine truths in ten,
+    and nine subjects in ten of them."""
     schedules = ("1 MIU sc daily x5", "2 MIU sc daily x5")
     truth = Scene.create(subjects=100 * 200, draws=100, seed=991, until_days=28)
     first, second = truth.arms(schedules)

@@ -1,4 +1,5 @@
-"""Schedules from arguments and files: read as they are meant, or refused whole with a sentence that names argument, line and column."""
+"""Schedules from arguments and files: read as they are meant, or refused whole with a sentence that names
+argument, line and column."""
 
 import pytest
 
@@ -144,21 +145,33 @@ def test_many_bad_lines_are_counted(write):
         ("plan.txt", "# nothing\n\n", "plan.txt holds no schedule"),
         ("plan.csv", "", "plan.csv holds no schedule"),
         ("plan.csv", "label,schedule\n", "plan.csv holds no schedule"),
-        ("plan.csv", f"name,schedule\na,{DAILY}\n", "plan.csv:1:1: the columns must be label and schedule, not name, schedule"),
+        (
+            "plan.csv",
+            f"name,schedule\na,{DAILY}\n",
+            "plan.csv:1:1: the columns must be label and schedule, not name, schedule",
+        ),
         ("plan.csv", f"label,dose\na,{DAILY}\n", "plan.csv:1:1: the columns must be label and schedule"),
         ("plan.csv", f"schedule,schedule\na,{DAILY}\n", "plan.csv:1:1: the columns must be"),
         ("plan.csv", f"{DAILY}\nnone\n", "plan.csv:1:1: the columns must be"),
         ("plan.csv", f"label,schedule\na,b,{DAILY}\n", "plan.csv:2:1: 3 fields where there are 2 columns"),
         ("plan.csv", f"label,schedule\nlow,{DAILY}\nhigh,\n", "plan.csv:3:1: there is no schedule"),
-        ("plan.csv", f'label,schedule\nlow,"{DAILY}\n', "plan.csv:2:1: unexpected end of data; is a quotation mark missing?"),
+        (
+            "plan.csv",
+            f'label,schedule\nlow,"{DAILY}\n',
+            "plan.csv:2:1: unexpected end of data; is a quotation mark missing?",
+        ),
         ("plan.txt", f"caf\xe9: {DAILY}\n".encode("latin-1"), "plan.txt:1:4: byte 0xe9 is not UTF-8"),
-        ("plan.csv", f"label,schedule\nlow,{DAILY}\nh\xf6,none\n".encode("latin-1"), "plan.csv:3:2: byte 0xf6"),
+        (
+            "plan.csv",
+            f"label,schedule\nlow,{DAILY}\nh\xf6,none\n".encode("latin-1"),
+            "plan.csv:3:2: byte 0xf6",
+        ),
         ("plan.txt", f"{DAILY}\n".encode("utf-16"), "plan.txt"),
         ("plan.txt", b"\x00\x01\x02", "not a text file"),
         ("plan.txt", "# " + "x" * 1_000_001, "1,000,003 bytes are no list of schedules"),
         ("plan.txt", f"{DAILY}\n" * (MOST_SCHEDULES + 1), "51 schedules; at most 50 fit"),
     ],
-)  # fmt: skip
+)
 def test_a_file_that_holds_no_schedules_is_refused_with_a_sentence(write, name, content, said):
     with pytest.raises((DataError, ScheduleError)) as error:
         read_schedules([DAILY, write(name, content)])

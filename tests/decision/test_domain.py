@@ -1,4 +1,5 @@
-"""A schedule is compared with what the fitted rows really saw, up to the day they report, and the sentences name the study that comes nearest."""
+"""A schedule is compared with what the fitted rows really saw, up to the day they report, and the sentences
+name the study that comes nearest."""
 
 import numpy as np
 import pytest
@@ -84,7 +85,8 @@ def test_weeks_of_daily_doses_have_only_lower_bounds_of_tregs():
 
 def test_a_row_saw_only_what_was_given_before_its_own_time():
     text = (
-        "row,study,arm,n,schedule,output,measure,reducer,time,time_unit,statistic,value,unit,source,provenance\n"
+        "row,study,arm,n,schedule,output,measure,reducer,time,time_unit,"
+        "statistic,value,unit,source,provenance\n"
         "a,One,x,9,1 MIU sc daily x5 every 28 d x3,treg_pct,value,at,{},d,mean,7,percent,invented,reported\n"
     )
     early, late = (Domain.of(parse_data(text.format(day)).rows) for day in (7, 64))

@@ -1,6 +1,8 @@
-"""Endpoints are what their definitions say: of curves with closed forms, of models against formulas wherever lags, durations and absorption put a peak, and by properties.
+"""Endpoints are what their definitions say: of curves with closed forms, of models against formulas wherever
+lags, durations and absorption put a peak, and by properties.
 
-Curves that no model makes are given as straight pieces between points; what is read off them is computed here (``Pieces``), apart from the integrator.
+Curves that no model makes are given as straight pieces between points; what is read off them is computed here
+(``Pieces``), apart from the integrator.
 """
 
 import itertools
@@ -124,9 +126,19 @@ def endpoints(text, until_days, above=50.0, rtol=1e-6, **options):
     read = found[0 if above == 50.0 else 1].readings
     return by_name(
         evaluate(
-            read.values, read.times, rest, NAMES, units, schedule, "h", until_days * 24.0, sizes={"m2": 1.8}, above=above, **options
+            read.values,
+            read.times,
+            rest,
+            NAMES,
+            units,
+            schedule,
+            "h",
+            until_days * 24.0,
+            sizes={"m2": 1.8},
+            above=above,
+            **options,
         )
-    )  # fmt: skip
+    )
 
 
 def cycles(**change):
@@ -163,7 +175,8 @@ def one(times, y, text="1 mg iv once", role="exposure", rest=0.0, unit="d", **op
     return {name: value[0] for name, value in by_name(evaluate(*found, *about, **roles)).items()}
 
 
-# --- exposure: closed forms --------------------------------------------------------------------------------------------
+# --- exposure: closed forms
+# --------------------------------------------------------------------------------------------
 
 
 def test_an_intravenous_bolus_has_the_area_dose_over_clearance_and_its_half_life():
@@ -238,7 +251,8 @@ def test_a_model_of_the_user_has_exposure_endpoints_by_a_role():
     assert found["AUC"] == pytest.approx(2.0 + 3.0 + 1.5)
 
 
-# --- properties of curves ----------------------------------------------------------------------------------------------
+# --- properties of curves
+# ----------------------------------------------------------------------------------------------
 
 levels = st.lists(st.floats(0.0, 100.0), min_size=3, max_size=30)
 
@@ -291,7 +305,7 @@ def test_the_last_cycle_is_compared_with_the_first():
     assert math.isnan(single["Treg last to first cycle"])
 
 
-# --- il2_treg ------------------------------------------------------------------------------------------------------------
+# --- il2_treg -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -345,10 +359,15 @@ define     litre = 1 [L]
 
 
 @given(
-    ka=st.floats(0.5, 30.0), k=st.floats(0.05, 0.3), late=st.floats(0.0, 20.0), long=st.floats(0.02, 30.0), n=st.integers(1, 3)
-)  # fmt: skip
+    ka=st.floats(0.5, 30.0),
+    k=st.floats(0.05, 0.3),
+    late=st.floats(0.0, 20.0),
+    long=st.floats(0.02, 30.0),
+    n=st.integers(1, 3),
+)
 def test_lags_durations_and_fast_absorption_are_found(ka, k, late, long, n):
-    """Cmax, Tmax, AUC and half-life of a Bateman function and of an infusion, given n times so far apart that nothing is left."""
+    """Cmax, Tmax, AUC and half-life of a Bateman function and of an infusion, given n times so far apart that
+    nothing is left."""
     kernel = load(read_model(ABSORBED, "absorbed.model"))
     p = typical_values(kernel, {"ka": ka, "k": k, "late": late, "long": long})
     for route in ("sc", "iv"):
@@ -486,7 +505,7 @@ def test_every_endpoint_says_what_it_is():
     assert "identified by no data" in ccl2.remark
 
 
-# --- schedules -----------------------------------------------------------------------------------------------------------
+# --- schedules ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""What `pkpd simulate` says is the largest is that of the whole course, wherever it hides between output times; its picture shows every peak; what is no number is counted."""
+"""What `pkpd simulate` says is the largest is that of the whole course, wherever it hides between output
+times; its picture shows every peak; what is no number is counted."""
 
 import json
 import math

@@ -1,4 +1,5 @@
-"""A front holds no dominated schedule, its constraints hold when they are computed again by other means, and a text that cannot be read is refused at its place."""
+"""A front holds no dominated schedule, its constraints hold when they are computed again by other means, and
+a text that cannot be read is refused at its place."""
 
 import contextlib
 import csv
@@ -52,7 +53,8 @@ def endpoints(every):
     return every.endpoints
 
 
-# --- constraints and objectives ---------------------------------------------------------------------------------------
+# --- constraints and objectives
+# ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -132,7 +134,7 @@ def test_what_a_constraint_writes_is_read_back(endpoints, data):
         ("injections <= 50 %", 18, "is not in percent"),
         ("__import__('os').getcwd() < 2", 1, "no such endpoint"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_read_is_refused_at_its_place(endpoints, text, column, words):
     with pytest.raises(InputError, match=re.escape(words)) as error:
         parse_constraints(text, endpoints)
@@ -176,7 +178,7 @@ def eval_plainly(value, relation, bound):
     return {">=": value >= bound, ">": value > bound, "<=": value <= bound, "<": value < bound}[relation]
 
 
-# --- the space --------------------------------------------------------------------------------------------------------
+# --- the space ------------------------------------------------------------------------------------
 
 
 def test_a_space_is_read_and_written():
@@ -246,7 +248,7 @@ def test_a_space_that_cannot_be_is_refused(texts, words):
         Space.parse(**texts)
 
 
-# --- the search -------------------------------------------------------------------------------------------------------
+# --- the search -----------------------------------------------------------------------------------
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 4)] * 3), min_size=1, max_size=25))
@@ -268,7 +270,8 @@ BENEFIT, COST = (Endpoint(name, "1", "", better, "burden") for name, better in (
 
 
 def made_up(space, point):
-    """An outcome by a formula: a dose-dependent rise that saturates, a cost that does not, and noise nowhere."""
+    """An outcome by a formula: a dose-dependent rise that saturates, a cost that does not, and noise
+    nowhere."""
     dose, days, spacing, interval, cycles = (float(value) for value in point)
     share = days / interval
     benefit = round(dose / (dose + 1) * math.sqrt(share) * math.exp(-((spacing - 2) ** 2)) + 0.01 * cycles, 9)
@@ -292,9 +295,15 @@ def toy_search(space, evaluations, constraints=()):
         return outcome.objectives(objectives), outcome.violations(constraints, 0.5)
 
     searched = search(
-        space, evaluate, score, found,
-        evaluations=evaluations, n_constraints=len(constraints), n_objectives=2, seed=1,
-    )  # fmt: skip
+        space,
+        evaluate,
+        score,
+        found,
+        evaluations=evaluations,
+        n_constraints=len(constraints),
+        n_objectives=2,
+        seed=1,
+    )
     assert (
         len(asked) == len(set(asked)) == len(searched.points) <= evaluations
     )  # no schedule is simulated twice
@@ -350,7 +359,7 @@ def test_a_small_space_is_searched_completely_and_without_pymoo(monkeypatch):
         toy_search(SMALL, 10)
 
 
-# --- the front --------------------------------------------------------------------------------------------------------
+# --- the front ------------------------------------------------------------------------------------
 
 
 def rows(every, *names):
@@ -378,7 +387,8 @@ def test_the_front_is_that_of_all_schedules_and_its_constraints_hold(front, ever
 
 
 def plain_worlds(every, name, label, draws=12):
-    """Medians of the draws, drawn together as the interval that `pkpd compare` prints is, around the median of all."""
+    """Medians of the draws, drawn together as the interval that `pkpd compare` prints is, around the median
+    of all."""
     arm = next(arm for arm in every.arms if arm.label == label)
     values = next(values for endpoint, values in arm.endpoints.items() if endpoint.name == name)
     medians = np.array([np.median(values[d::draws]) for d in range(draws)])
@@ -502,7 +512,7 @@ def test_wrong_numbers_are_refused(scene):
             optimise(scene, options.pop("space", SMALL), (), **options)
 
 
-# --- files ------------------------------------------------------------------------------------------------------------
+# --- files ----------------------------------------------------------------------------------------
 
 
 def test_files_hold_what_the_front_holds(front, tmp_path):
@@ -542,7 +552,7 @@ def test_the_report_stands_alone_and_is_escaped(front):
     assert "--until &#39;84 d&#39; --fit low_dose_il2 --subjects 60 --draws 12 --seed 3" in page
 
 
-# --- the command ------------------------------------------------------------------------------------------------------
+# --- the command ----------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
-"""The probability of an adverse event is the posterior of four published counts, integrated right, and its interval shows how few patients there were."""
+"""The probability of an adverse event is the posterior of four published counts, integrated right, and its
+interval shows how few patients there were."""
 
 import math
 

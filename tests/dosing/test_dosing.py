@@ -1,5 +1,6 @@
-"""The schedule language says what a pharmacologist means by it: the doses come at the stated times, print and parse
-are inverses, and every text that is not a schedule gets a sentence with its place and what could stand there."""
+"""The schedule language says what a pharmacologist means by it: the doses come at the stated times, print and
+parse are inverses, and every text that is not a schedule gets a sentence with its place and what could stand
+there."""
 
 import math
 import time
@@ -244,7 +245,8 @@ def test_parse_is_the_inverse_of_print(schedule: Schedule) -> None:
 
 
 TEXT_OF_WORDS = (
-    "1 0.26 2 MIU MIU/m2 mg/kg IU sc iv po once daily weekly x3 x2 every 28 d 12 h for 9 weeks then and + from day 21 "
+    "1 0.26 2 MIU MIU/m2 mg/kg IU sc iv po once daily weekly x3 x2 every 28 d 12 h for 9 weeks then "
+    "and + from day 21 "
     "after 5 at 0, 24, 48 three times a week twice daily q12h other over bolus none placebo bid"
 )
 WORDS = TEXT_OF_WORDS.split()

@@ -1,4 +1,5 @@
-"""A data file says what NONMEM and Monolix mean by it, however it is spelled; what it cannot mean is refused whole, with line and column."""
+"""A data file says what NONMEM and Monolix mean by it, however it is spelled; what it cannot mean is refused
+whole, with line and column."""
 
 import dataclasses
 import math
@@ -66,7 +67,7 @@ def dose(**fields):
     return f"{','.join(row)}\n{','.join(map(str, row.values()))}\n"
 
 
-# --- what is meant ----------------------------------------------------------------------------------------------------
+# --- what is meant --------------------------------------------------------------------------------
 
 
 def test_lines_become_events_observations_and_covariates():
@@ -107,7 +108,8 @@ def test_an_observation_above_a_dose_of_its_instant_is_taken_before_it():
 SPELLINGS = [
     "ID,TIME,AMT,RATE,II,ADDL,SS,CMT,EVID,DV,MDV",
     "id,Time,amt,rate,ii,addl,ss,cmt,evid,dv,mdv",
-    "Identifier,TIME,Amount,Infusion Rate,Interdose_Interval,ADDITIONAL DOSES,steady state,compartment,Event ID,observation,ignored observation",
+    "Identifier,TIME,Amount,Infusion Rate,Interdose_Interval,ADDITIONAL DOSES,steady "
+    "state,compartment,Event ID,observation,ignored observation",
     "ID,time,AMOUNT,infusion_rate,interdose-interval,additional.doses,Steady State,CMT,event,Y,MDV",
 ]
 
@@ -242,7 +244,8 @@ def test_a_model_with_one_route_needs_neither_cmt_nor_route():
 
 def test_every_dose_is_converted_from_its_own_unit():
     table = events(
-        "ID,TIME,AMT,CMT,DOSE_UNIT\n1,0,5,1,MIU\n1,1,500,1,ug\n1,2,1.5,1,MIU/m2\n1,3,2,1,mcg/kg\n1,4,3,1,.\n1,4,2e6,2,IU\n"
+        "ID,TIME,AMT,CMT,DOSE_UNIT\n1,0,5,1,MIU\n1,1,500,1,ug\n1,2,1.5,1,MIU/m2\n"
+        "1,3,2,1,mcg/kg\n1,4,3,1,.\n1,4,2e6,2,IU\n"
     )
     assert table.amount == pytest.approx([5, 9 / 1.1, 1.5, 0.036 / 1.1, 3, 2], rel=1e-15)
     assert table.size.tolist() == [-1, -1, 1, 0, -1, -1]
@@ -289,7 +292,8 @@ def test_one_number_is_one_subject_with_and_without_a_decimal_point_that_says_no
         parse_records("ID,TIME,AMT\n1,0,.\n2,0,.\n1.0,1,.\n")
 
 
-# --- one schedule, many files -----------------------------------------------------------------------------------------
+# --- one schedule, many files
+# -----------------------------------------------------------------------------------------
 
 
 @st.composite
@@ -403,7 +407,7 @@ def test_a_corrupted_file_is_read_or_refused_by_a_sentence(changes):
         assert all(np.isfinite(course.events.amount).all() for course in found.courses)
 
 
-# --- covariates -------------------------------------------------------------------------------------------------------
+# --- covariates -----------------------------------------------------------------------------------
 
 WEIGHTS = "ID,TIME,AMT,wt,SEX\n1,0,.,70,F\n1,5,.,.,F\n1,10,.,80,F\n1,20,.,80,F\n1,30,.,60,F\n"
 
@@ -433,7 +437,8 @@ def test_a_covariate_that_varies_needs_a_rule_and_one_that_does_not_needs_none()
 
 @pytest.mark.parametrize("rule", ["locf", "nocb"])
 def test_lines_of_one_time_have_their_own_covariates_in_the_order_of_the_file(rule):
-    """An output above the dose, the dose, and an output below it: none sees the value of another, whatever comes later."""
+    """An output above the dose, the dose, and an output below it: none sees the value of another, whatever
+    comes later."""
     text = "ID,TIME,AMT,CMT,WT\n1,0,,,70\n1,24,,,71\n1,24,5,1,72\n1,24,,,73\n1,30,,,74\n"
     found = course(text, covariates=rule)
     assert found.observations.time.tolist() == [0, 24, 24, 30]
@@ -466,7 +471,7 @@ def test_covariates_that_cannot_be_are_refused(line, place, words):
     assert words in message
 
 
-# --- what is refused --------------------------------------------------------------------------------------------------
+# --- what is refused ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -564,7 +569,7 @@ def test_a_wrong_field_is_named_with_its_place_and_reason(fields, place, words):
         (b"ID,TIME,AMT\n1,0,.\n2,0,.\n1,1,.\n", "4:1 (ID)", 'subject "1" had its last line in line 2'),
         (b'ID,TIME,"a,""b",AMT\n"x, y",0,"a,""b",z\n', "2:18 (AMT)", '"z" is not a number'),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_file_is_named_with_its_place_and_reason(content, place, words):
     message = refused(content)
     assert message.startswith(f"data.csv:{place}" if place else "data.csv ")

@@ -1,5 +1,6 @@
-"""Rules behind a schedule mean what they say: print and parse are inverses, they are data and nothing else, and every text that is not a rule, or a rule that
-makes no sense, gets a sentence with its place and what could stand there."""
+"""Rules behind a schedule mean what they say: print and parse are inverses, they are data and nothing else,
+and every text that is not a rule, or a rule that makes no sense, gets a sentence with its place and what
+could stand there."""
 
 import json
 from dataclasses import FrozenInstanceError, replace
@@ -119,10 +120,18 @@ def test_a_plan_is_data():
     assert plan.to_dict() == {
         "schedule": PLAN,
         "rules": [
-            {"action": "reduce", "percent": "25", "limit": "0.5 MIU", "output": "treg_pct", "sign": ">", "threshold": "15", "unit": "%"}
+            {
+                "action": "reduce",
+                "percent": "25",
+                "limit": "0.5 MIU",
+                "output": "treg_pct",
+                "sign": ">",
+                "threshold": "15",
+                "unit": "%",
+            }
         ],
         "look": "every 14 d",
-    }  # fmt: skip
+    }
     with pytest.raises(FrozenInstanceError):
         plan.rules[0].action = "hold"
     assert not isinstance(plan, Schedule)  # what takes a schedule cannot lose its rules
@@ -178,9 +187,17 @@ def test_a_schedule_alone_does_not_lose_its_rules():
         ("reduce by 20 % down to 3 MIU if nk < 2", 1, "cannot be reduced down to 3 MIU"),
         ("raise by 20 % up to 3 mg if nk < 2", 1, "write it in their unit"),
         ("raise by 20 % up to 3 MIU/m2 if nk < 2", 1, "write it in their unit"),
-        ("stop if nk > 2 x baseline; hold if nk > 4 x baseline", 28, '"stop if nk > 2 x baseline" goes before it'),
+        (
+            "stop if nk > 2 x baseline; hold if nk > 4 x baseline",
+            28,
+            '"stop if nk > 2 x baseline" goes before it',
+        ),
         ("reduce by 5 % if nk > 2; reduce by 50 % if nk > 4", 26, "write the narrower one first"),
-        ("raise by 5 % up to 3 MIU if nk < 2; reduce by 5 % if nk < 2", 1, '"reduce by 5 % if nk < 2" goes before it'),
+        (
+            "raise by 5 % up to 3 MIU if nk < 2; reduce by 5 % if nk < 2",
+            1,
+            '"reduce by 5 % if nk < 2" goes before it',
+        ),
         ("look every 14 d", -1, "no rule is looked at"),
         ("hold if nk > 2; look", 21, "before each dose"),
         ("hold if nk > 2; look before each moon", 34, "dose, cycle"),
@@ -189,7 +206,7 @@ def test_a_schedule_alone_does_not_lose_its_rules():
         ("hold if nk > 2; look every 1 d; look every 2 d", 33, "said twice"),
         ("; ".join(["hold if nk > 2"] * 21), 1, "too many"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_rule_is_refused_with_its_place(text, column, said):
     with pytest.raises(ScheduleError) as error:
         AdaptiveSchedule.parse(f"{PLAN}; {text}", "plan")

@@ -1,8 +1,10 @@
-"""An interval that says 95 % holds 95 % of simulated truths (or 90 %, where it says so): those of parameters, of predicted rows with and without the error
-of the reported number, of doses for an effect, of reported numbers, of drawn bands, of adverse events and of the population's median.
+"""An interval that says 95 % holds 95 % of simulated truths (or 90 %, where it says so): those of parameters,
+of predicted rows with and without the error of the reported number, of doses for an effect, of reported
+numbers, of drawn bands, of adverse events and of the population's median.
 
-Truths are drawn from the priors, numbers from the truths with their stated errors, so that the posterior is right in frequency whatever the prior. Where 600 are
-counted, 95 % is told from 90 % and from 99 %: three binomial standard errors are 2.7 %; of all parameters, or all rows, of 250 fits 95 % is told from 93.
+Truths are drawn from the priors, numbers from the truths with their stated errors, so that the posterior is
+right in frequency whatever the prior. Where 600 are counted, 95 % is told from 90 % and from 99 %: three
+binomial standard errors are 2.7 %; of all parameters, or all rows, of 250 fits 95 % is told from 93.
 """
 
 import importlib
@@ -38,7 +40,8 @@ TIMES = (0.5, 4.0, 12.0)
 
 
 def outputs(p, events, times):
-    """(n_times, 2): concentration after boluses into a vein (all of it) or a muscle (the share F), and base minus concentration."""
+    """(n_times, 2): concentration after boluses into a vein (all of it) or a muscle (the share F), and base
+    minus concentration."""
     V, k, F, base = p
     c = np.zeros(len(times), dtype=np.result_type(p))
     for start, amount, route in zip(events.time, events.amount, events.route, strict=True):
@@ -65,19 +68,41 @@ def parameter(name, value, unit, lower=0.0, upper=math.inf):
 
 
 SYSTEM = System(
-    "bolus", "boluses", (parameter("V", 10.0, "L"), parameter("k", 0.2, "1/h"), parameter("F", 0.6, "1", 0.0, 1.0), parameter("base", 2.0, "mg/L", -math.inf)),
-    {"C": "mg/L", "D": "mg/L"}, "h", (), ("iv", "im"), {"iv": {"mg": 1.0}, "im": {"mg": 1.0}}, {"m2": -1, "kg": -1}, None,
-)  # fmt: skip
+    "bolus",
+    "boluses",
+    (
+        parameter("V", 10.0, "L"),
+        parameter("k", 0.2, "1/h"),
+        parameter("F", 0.6, "1", 0.0, 1.0),
+        parameter("base", 2.0, "mg/L", -math.inf),
+    ),
+    {"C": "mg/L", "D": "mg/L"},
+    "h",
+    (),
+    ("iv", "im"),
+    {"iv": {"mg": 1.0}, "im": {"mg": 1.0}},
+    {"m2": -1, "kg": -1},
+    None,
+)
 SPEC = FitSpec(
-    name="made_up", title="made up", folder=Path("."), data=Path("data.csv"),
+    name="made_up",
+    title="made up",
+    folder=Path("."),
+    data=Path("data.csv"),
     main=ModelSpec("bolus", free=PRIORS, study_effects=(StudyEffect("V", EFFECT_SD),)),
     options=Options(subjects=1, starts=1),
-)  # fmt: skip
-HEADER = "row,study,arm,n,schedule,output,measure,reducer,time,time_unit,statistic,value,unit,spread,spread_type,effect,use,source,provenance"
+)
+HEADER = (
+    "row,study,arm,n,schedule,output,measure,reducer,time,time_unit,"
+    "statistic,value,unit,spread,spread_type,effect,use,source,provenance"
+)
 
 
 def row(name, study, schedule, output, time, statistic, value, unit, spread, effect="", use="fit"):
-    return f"{name},{study},a,,{schedule},{output},value,at,{time},h,{statistic},{float(value)!r},{unit},{float(spread)!r},SE,{effect},{use},made up,reported"
+    return (
+        f"{name},{study},a,,{schedule},{output},value,at,{time},h,{statistic},{float(value)!r},{unit},"
+        f"{float(spread)!r},SE,{effect},{use},made up,reported"
+    )
 
 
 def drawn(generator):
@@ -95,7 +120,8 @@ def drawn(generator):
 
 
 def truths(p, effects):
-    """Row name -> (row without value and spread, true value, SE of its report): means, a geometric mean and a dose for an effect."""
+    """Row name -> (row without value and spread, true value, SE of its report): means, a geometric mean and a
+    dose for an effect."""
     found = {}
 
     def at(study, schedule, dose, route, time):
@@ -176,7 +202,8 @@ def covers(name, inside, level=0.95, sds=3.0):
 
 
 def test_intervals_of_a_fit_hold_the_truth_as_often_as_they_say():
-    """Of parameters and study effects; of the true mean of fitted rows; of the inner check, by the parameters and with the error of the report."""
+    """Of parameters and study effects; of the true mean of fitted rows; of the inner check, by the parameters
+    and with the error of the report."""
     inside, below, above = {}, {}, {}
 
     def count(name, low, truth, high):
@@ -216,7 +243,8 @@ def test_intervals_of_a_fit_hold_the_truth_as_often_as_they_say():
 
 
 def test_intervals_of_reported_numbers_hold_the_truth_as_often_as_they_say():
-    """Those printed in tables and drawn in figures, made of a reported spread: normal, log-normal and binomial numbers, and a range."""
+    """Those printed in tables and drawn in figures, made of a reported spread: normal, log-normal and
+    binomial numbers, and a range."""
     generator = np.random.default_rng(3)
     inside = {name: [] for name in ("SD", "geometric", "median", "range", "log range", "count")}
     base = {"n": 60, "study": "S", "arm": "a"}
@@ -227,9 +255,21 @@ def test_intervals_of_reported_numbers_hold_the_truth_as_often_as_they_say():
             | base
             | given
         )
-        header = "row,study,arm,n,schedule,output,measure,reducer,time,time_unit,statistic,value,unit,spread,spread_type,lower,upper,effect,source,provenance"
-        values = {"row": "r", "schedule": "none", "output": "C", "measure": "value", "reducer": "at", "time": "0", "time_unit": "h",
-                  "source": "made up", "provenance": "reported"} | text  # fmt: skip
+        header = (
+            "row,study,arm,n,schedule,output,measure,reducer,time,time_unit,"
+            "statistic,value,unit,spread,spread_type,lower,upper,effect,source,provenance"
+        )
+        values = {
+            "row": "r",
+            "schedule": "none",
+            "output": "C",
+            "measure": "value",
+            "reducer": "at",
+            "time": "0",
+            "time_unit": "h",
+            "source": "made up",
+            "provenance": "reported",
+        } | text
         (only,) = parse_data(f"{header}\n{','.join(str(values[key]) for key in header.split(','))}\n").rows
         return likelihood.interval(likelihood.measured(only))
 
@@ -239,23 +279,38 @@ def test_intervals_of_reported_numbers_hold_the_truth_as_often_as_they_say():
         k = int(generator.binomial(60, 0.3))
         for name, truth, ends in (
             ("SD", 20, interval(statistic="mean", value=x.mean(), spread=x.std(ddof=1), spread_type="SD")),
-            ("geometric", math.exp(1), interval(statistic="geometric_mean", value=math.exp(np.log(y).mean()), lower=np.quantile(y, 0.25),
-                                                 upper=np.quantile(y, 0.75), spread_type="IQR")),
-            ("median", 20, interval(statistic="median", value=np.median(x), spread=x.std(ddof=1), spread_type="SD")),
+            (
+                "geometric",
+                math.exp(1),
+                interval(
+                    statistic="geometric_mean",
+                    value=math.exp(np.log(y).mean()),
+                    lower=np.quantile(y, 0.25),
+                    upper=np.quantile(y, 0.75),
+                    spread_type="IQR",
+                ),
+            ),
+            (
+                "median",
+                20,
+                interval(statistic="median", value=np.median(x), spread=x.std(ddof=1), spread_type="SD"),
+            ),
             ("range", 0, interval(statistic="range", value="", lower=x.min() - 20, upper=x.max() - 20)),
             ("log range", math.exp(1), interval(statistic="range", value="", lower=y.min(), upper=y.max())),
             ("count", 18, interval(statistic="count", value=k)),
-        ):  # fmt: skip
+        ):
             inside[name].append(ends[0] <= truth <= ends[1])
     for name, found in inside.items():
-        # an SE estimated from 60 patients, and steps of a count, cost at most one percent; a midrange is not quite normal
+        # an SE estimated from 60 patients, and steps of a count, cost at most one percent; a midrange is not
+        # quite normal
         assert abs(np.mean(found) - 0.95) < 3 * math.sqrt(0.05 * 0.95 / 600) + 0.01, (name, np.mean(found))
 
 
 @pytest.mark.parametrize("estimates", [3, 12, 24])
 @pytest.mark.parametrize("positive", [False, True])
 def test_the_band_of_a_dose_response_holds_the_true_curve_as_often_as_it_says(estimates, positive):
-    """Curves that are linear, or log-linear, in the parameters: the interval is known, and one of the outermost of twenty draws would hold 90 %."""
+    """Curves that are linear, or log-linear, in the parameters: the interval is known, and one of the
+    outermost of twenty draws would hold 90 %."""
     generator = np.random.default_rng(estimates)
     doses = np.array(predict.DOSES)
     inside = []

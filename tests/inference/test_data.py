@@ -1,5 +1,5 @@
-"""A table of published numbers is read whole or not at all, every bad row is named by line, column and reason, and rows are
-grouped into the fewest arms that have to be simulated."""
+"""A table of published numbers is read whole or not at all, every bad row is named by line, column and
+reason, and rows are grouped into the fewest arms that have to be simulated."""
 
 import math
 from pathlib import Path
@@ -14,11 +14,32 @@ from pkpd.core.library import root
 from pkpd.inference.summary import data as d
 
 FIELDS = {
-    "row": "r1", "study": "S", "arm": "A", "population": "healthy", "n": "12", "schedule": "1 MIU sc daily x5", "set": "", "output": "treg",
-    "measure": "value", "reducer": "at", "time": "7", "time_unit": "d", "statistic": "mean", "value": "5", "unit": "percent",
-    "spread": "1.2", "spread_type": "SD", "lower": "", "upper": "", "effect": "", "use": "fit", "source": "paper", "doi": "10.1/x",
-    "provenance": "reported", "note": "",
-}  # fmt: skip
+    "row": "r1",
+    "study": "S",
+    "arm": "A",
+    "population": "healthy",
+    "n": "12",
+    "schedule": "1 MIU sc daily x5",
+    "set": "",
+    "output": "treg",
+    "measure": "value",
+    "reducer": "at",
+    "time": "7",
+    "time_unit": "d",
+    "statistic": "mean",
+    "value": "5",
+    "unit": "percent",
+    "spread": "1.2",
+    "spread_type": "SD",
+    "lower": "",
+    "upper": "",
+    "effect": "",
+    "use": "fit",
+    "source": "paper",
+    "doi": "10.1/x",
+    "provenance": "reported",
+    "note": "",
+}
 
 
 def table(*rows, end="\n", names=tuple(FIELDS)):
@@ -91,19 +112,39 @@ def test_lines_are_counted_through_quoted_fields_of_several_lines():
         ({"spread_type": "none"}, "spread_type", "says none, but spread is 1.2"),
         ({"spread": "0.42", "spread_type": "CV"}, "spread", "written in percent: 0.42 would be 42"),
         ({"spread": "", "spread_type": "CI95", "lower": "6", "upper": "4"}, "lower", "not below upper"),
-        ({"spread": "", "spread_type": "CI95", "lower": "6", "upper": "8"}, "value", "lies outside its interval"),
+        (
+            {"spread": "", "spread_type": "CI95", "lower": "6", "upper": "8"},
+            "value",
+            "lies outside its interval",
+        ),
         ({"spread": "", "spread_type": "CI95", "lower": "4"}, "lower", "together"),
         ({"spread": "", "spread_type": "CI95"}, "spread", "give spread, or lower and upper"),
-        ({"statistic": "count", "value": "13", "spread": "", "spread_type": "none"}, "value", "patients out of 12"),
-        ({"statistic": "count", "n": "", "spread": "", "spread_type": "none"}, "n", "needs the number of patients"),
+        (
+            {"statistic": "count", "value": "13", "spread": "", "spread_type": "none"},
+            "value",
+            "patients out of 12",
+        ),
+        (
+            {"statistic": "count", "n": "", "spread": "", "spread_type": "none"},
+            "n",
+            "needs the number of patients",
+        ),
         ({"statistic": "dose_for_effect"}, "effect", "is needed"),
         ({"statistic": "dose_for_effect", "effect": "75", "schedule": "none"}, "schedule", "not none"),
-        ({"statistic": "dose_for_effect", "effect": "75", "spread": "", "spread_type": "none"}, "spread_type", "needs its SE"),
-        ({"statistic": "range", "value": "", "spread": "", "spread_type": "none"}, "lower", "needs lower and upper"),
+        (
+            {"statistic": "dose_for_effect", "effect": "75", "spread": "", "spread_type": "none"},
+            "spread_type",
+            "needs its SE",
+        ),
+        (
+            {"statistic": "range", "value": "", "spread": "", "spread_type": "none"},
+            "lower",
+            "needs lower and upper",
+        ),
         ({"statistic": "ratio", "value": "-1", "spread_type": "SE"}, "value", "must be positive"),
         ({"spread_type": "range", "n": ""}, "n", "only with the number"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_row_is_named_by_line_column_and_reason(fields, column, reason):
     with pytest.raises(DataError) as error:
         d.parse_data(table({"row": "good"}, fields))
@@ -245,9 +286,13 @@ def planned(*rows) -> d.Plan:
 
 def test_rows_share_an_arm_where_study_schedule_and_overrides_agree():
     plan = planned(
-        {}, {"row": "r2", "time": "3", "measure": "change"}, {"row": "r3", "arm": "B"}, {"row": "r4", "study": "T"},
-        {"row": "r5", "set": "BSA = 2 m^2"}, {"row": "r6", "schedule": "none"},
-    )  # fmt: skip
+        {},
+        {"row": "r2", "time": "3", "measure": "change"},
+        {"row": "r3", "arm": "B"},
+        {"row": "r4", "study": "T"},
+        {"row": "r5", "set": "BSA = 2 m^2"},
+        {"row": "r6", "schedule": "none"},
+    )
     assert len(plan.arms) == 4 and plan.arms[0].names == ("A", "B")
     np.testing.assert_array_equal(plan.arms[0].times, [0, 72, 168])
     assert [place.arms for place in plan.placements] == [(0,), (0,), (0,), (1,), (2,), (3,)]
@@ -268,9 +313,11 @@ def test_a_dose_for_effect_adds_arms_around_the_reported_dose():
 
 def test_a_window_is_a_look_and_the_course_goes_on_to_its_end():
     plan = planned(
-        {"reducer": "max", "time": "0..4"}, {"row": "r2", "reducer": "tmax", "time": "0..4", "value": "3", "unit": "h"},
-        {"row": "r3", "reducer": "auc", "time": "1..2", "unit": "percent*h"}, {"row": "r4", "time": "3"},
-    )  # fmt: skip
+        {"reducer": "max", "time": "0..4"},
+        {"row": "r2", "reducer": "tmax", "time": "0..4", "value": "3", "unit": "h"},
+        {"row": "r3", "reducer": "auc", "time": "1..2", "unit": "percent*h"},
+        {"row": "r4", "time": "3"},
+    )
     (arm,) = plan.arms
     name = arm.looks[0].output
     np.testing.assert_array_equal(arm.times, [48, 72, 96])

@@ -1,7 +1,8 @@
-"""Every fit folder gives back what its expected.toml states: at the stated optimum the objective, its slope, and each row's prediction.
+"""Every fit folder gives back what its expected.toml states: at the stated optimum the objective, its slope,
+and each row's prediction.
 
-The whole search is a benchmark (``python -m benchmarks fit``); here one evaluation with its Jacobian shows that the stated point still is
-the optimum of model, data and likelihood as they are now.
+The whole search is a benchmark (``python -m benchmarks fit``); here one evaluation with its Jacobian shows
+that the stated point still is the optimum of model, data and likelihood as they are now.
 """
 
 from __future__ import annotations
@@ -30,9 +31,15 @@ def test_the_stated_optimum_is_one(name):
     estimated = [c for c in coordinates(system, spec.main, fitted) if c.name in stated]
     assert {c.name for c in estimated} == set(stated)
     objective = Objective(
-        system, spec.main, fitted, options=spec.options, relative_error=spec.relative_error, row_errors=spec.row_errors,
-        mean_only=spec.mean_only, estimated=estimated,
-    )  # fmt: skip
+        system,
+        spec.main,
+        fitted,
+        options=spec.options,
+        relative_error=spec.relative_error,
+        row_errors=spec.row_errors,
+        mean_only=spec.mean_only,
+        estimated=estimated,
+    )
     x = np.array([stated[c.name]["x"] for c in estimated])
     evaluation = objective.evaluate(x, jacobian=True)
 
@@ -57,7 +64,8 @@ def test_the_stated_optimum_is_one(name):
 
 @pytest.mark.parametrize("name", library.fits())
 def test_the_result_beside_it_is_the_stated_one(name):
-    """Of the model, rival, data and fit.toml as they are now: it is made by the command that writes expected.toml, and says nothing of a machine."""
+    """Of the model, rival, data and fit.toml as they are now: it is made by the command that writes
+    expected.toml, and says nothing of a machine."""
     expected = tomllib.loads((library.fit_folder(name) / "expected.toml").read_text(encoding="utf-8"))
     result = FitResult.read_json(library.fit_result(name))
     spec = read_fit(name)

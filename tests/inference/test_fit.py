@@ -1,5 +1,5 @@
-"""A fit recovers the truth within its stated uncertainty, with exact gradients; it survives what fails, and says what the data do
-not identify."""
+"""A fit recovers the truth within its stated uncertainty, with exact gradients; it survives what fails, and
+says what the data do not identify."""
 
 import importlib
 import itertools
@@ -37,7 +37,8 @@ from pkpd.simulation.profile import simulate
 
 fitting = importlib.import_module("pkpd.inference")  # pkpd.fit itself is the function
 
-# --- a solver in closed form: one compartment with absorption, and a direct response ----------------------------------
+# --- a solver in closed form: one compartment with absorption, and a direct response
+# ----------------------------------
 
 NAMES = ("ka", "CL", "V", "E0", "Emax", "EC50")
 
@@ -175,10 +176,18 @@ class Solver:
 
 def parameter(name, value, unit, prior=None, between=None, lower=0.0, upper=math.inf):
     return Parameter(
-        name, value, unit, "", "parameter", lower, upper,
-        None if prior is None else Distribution(*prior), None if between is None else Distribution("lognormal", (between,)), "made up",
+        name,
+        value,
+        unit,
+        "",
+        "parameter",
+        lower,
+        upper,
+        None if prior is None else Distribution(*prior),
+        None if between is None else Distribution("lognormal", (between,)),
+        "made up",
         "assumed",
-    )  # fmt: skip
+    )
 
 
 def system(**changes) -> System:
@@ -191,20 +200,50 @@ def system(**changes) -> System:
         "EC50": parameter("EC50", 1.0, "mg/L", ("lognormal", (1.0, 0.8))),
     } | changes
     return System(
-        "direct", "direct response", tuple(parameters.values()), {"conc": "mg/L", "resp": "1/uL"}, "h", (), ("sc", "iv"),
-        {"sc": {"mg": 1.0}, "iv": {"mg": 1.0}}, {"m2": -1, "kg": -1}, None,
-    )  # fmt: skip
+        "direct",
+        "direct response",
+        tuple(parameters.values()),
+        {"conc": "mg/L", "resp": "1/uL"},
+        "h",
+        (),
+        ("sc", "iv"),
+        {"sc": {"mg": 1.0}, "iv": {"mg": 1.0}},
+        {"m2": -1, "kg": -1},
+        None,
+    )
 
 
 HEADER = (
-    "row,study,arm,n,schedule,set,output,measure,reducer,time,time_unit,statistic,value,unit,spread,spread_type,lower,upper,effect,use,"
+    "row,study,arm,n,schedule,set,output,measure,reducer,time,time_unit,"
+    "statistic,value,unit,spread,spread_type,lower,upper,effect,use,"
     "source,provenance"
 )
 
 
-def line(name, study="A", arm="a", n=12, schedule="20 mg sc once", set="", output="resp", measure="value", reducer="at", time="2",
-         time_unit="h", statistic="mean", value=50.0, unit="1/uL", spread="", spread_type="none", lower="", upper="", effect="", use="fit",
-         source="made up", provenance="reported"):  # fmt: skip
+def line(
+    name,
+    study="A",
+    arm="a",
+    n=12,
+    schedule="20 mg sc once",
+    set="",
+    output="resp",
+    measure="value",
+    reducer="at",
+    time="2",
+    time_unit="h",
+    statistic="mean",
+    value=50.0,
+    unit="1/uL",
+    spread="",
+    spread_type="none",
+    lower="",
+    upper="",
+    effect="",
+    use="fit",
+    source="made up",
+    provenance="reported",
+):
     values = dict(locals())
     return ",".join(str(values["name" if key == "row" else key]) for key in HEADER.split(","))
 
@@ -216,32 +255,180 @@ def data(*lines) -> Data:
 def every_kind() -> Data:
     """One row or more of every kind, over four studies."""
     return data(
-        line("c_max", output="conc", reducer="max", time="0..12", value=0.4, unit="mg/L", spread=0.1, spread_type="SD"),
-        line("c_auc", output="conc", reducer="auc", time="0..24", value=4, unit="mg/L*h", spread=30, spread_type="CV"),
-        line("t_max", output="conc", reducer="tmax", time="0..12", value=100, unit="min", spread=30, spread_type="SE"),
-        line("half", "IV", schedule="20 mg iv once", output="conc", reducer="half_life", time="2..10", value=5, unit="h", spread=1.5,
-             spread_type="SD"),
-        line("c0", "IV", schedule="20 mg iv once", output="conc", time="0", value=0.7, unit="mg/L", spread=0.1, spread_type="SE"),
-        line("jump", "IV", schedule="20 mg iv once", measure="percent_change", time="0.5", value=60, unit="percent", spread=20,
-             spread_type="SE"),
+        line(
+            "c_max",
+            output="conc",
+            reducer="max",
+            time="0..12",
+            value=0.4,
+            unit="mg/L",
+            spread=0.1,
+            spread_type="SD",
+        ),
+        line(
+            "c_auc",
+            output="conc",
+            reducer="auc",
+            time="0..24",
+            value=4,
+            unit="mg/L*h",
+            spread=30,
+            spread_type="CV",
+        ),
+        line(
+            "t_max",
+            output="conc",
+            reducer="tmax",
+            time="0..12",
+            value=100,
+            unit="min",
+            spread=30,
+            spread_type="SE",
+        ),
+        line(
+            "half",
+            "IV",
+            schedule="20 mg iv once",
+            output="conc",
+            reducer="half_life",
+            time="2..10",
+            value=5,
+            unit="h",
+            spread=1.5,
+            spread_type="SD",
+        ),
+        line(
+            "c0",
+            "IV",
+            schedule="20 mg iv once",
+            output="conc",
+            time="0",
+            value=0.7,
+            unit="mg/L",
+            spread=0.1,
+            spread_type="SE",
+        ),
+        line(
+            "jump",
+            "IV",
+            schedule="20 mg iv once",
+            measure="percent_change",
+            time="0.5",
+            value=60,
+            unit="percent",
+            spread=20,
+            spread_type="SE",
+        ),
         line("base", time="0", value=48, spread=14, spread_type="SD"),
         line("change", measure="change", time="3", value=20, spread=9, spread_type="SD"),
-        line("fold", measure="fold", time="3", value=1.4, unit="1", lower=1.2, upper=1.7, spread_type="CI95", statistic="ratio"),
-        line("pct", "B", schedule="60 mg sc daily x3", measure="percent_change", reducer="max", time="48..60", value=90,
-             unit="percent", statistic="median", lower=60, upper=130, spread_type="IQR"),
-        line("typical", "B", schedule="none", time="0", statistic="geometric_mean", value=47, spread=28, spread_type="CV"),
-        line("more", "B", schedule="60 mg sc daily x3", measure="fold", time="50", statistic="lower_bound", value=1.4, unit="1"),
-        line("less", "B", schedule="60 mg sc daily x3", output="conc", reducer="max", time="0..12", statistic="upper_bound", value=1.1,
-             unit="mg/L"),
-        line("count", "B", schedule="60 mg sc daily x3", measure="fold", time="50", statistic="count", value=8, unit="patients", effect=1.6),
-        line("share", "B", schedule="60 mg sc daily x3", measure="fold", time="50", statistic="fraction", value=70, unit="percent",
-             effect=1.5),
-        line("range", "B", output="conc", reducer="max", time="0..12", statistic="range", value=0.4, unit="mg/L", lower=0.25, upper=0.62),
-        line("dose", "D", schedule="25 mg sc once", measure="percent_change", reducer="max", time="0..12", statistic="dose_for_effect",
-             value=25, unit="mg", lower=15, upper=38, spread_type="CI95", effect=60),
+        line(
+            "fold",
+            measure="fold",
+            time="3",
+            value=1.4,
+            unit="1",
+            lower=1.2,
+            upper=1.7,
+            spread_type="CI95",
+            statistic="ratio",
+        ),
+        line(
+            "pct",
+            "B",
+            schedule="60 mg sc daily x3",
+            measure="percent_change",
+            reducer="max",
+            time="48..60",
+            value=90,
+            unit="percent",
+            statistic="median",
+            lower=60,
+            upper=130,
+            spread_type="IQR",
+        ),
+        line(
+            "typical",
+            "B",
+            schedule="none",
+            time="0",
+            statistic="geometric_mean",
+            value=47,
+            spread=28,
+            spread_type="CV",
+        ),
+        line(
+            "more",
+            "B",
+            schedule="60 mg sc daily x3",
+            measure="fold",
+            time="50",
+            statistic="lower_bound",
+            value=1.4,
+            unit="1",
+        ),
+        line(
+            "less",
+            "B",
+            schedule="60 mg sc daily x3",
+            output="conc",
+            reducer="max",
+            time="0..12",
+            statistic="upper_bound",
+            value=1.1,
+            unit="mg/L",
+        ),
+        line(
+            "count",
+            "B",
+            schedule="60 mg sc daily x3",
+            measure="fold",
+            time="50",
+            statistic="count",
+            value=8,
+            unit="patients",
+            effect=1.6,
+        ),
+        line(
+            "share",
+            "B",
+            schedule="60 mg sc daily x3",
+            measure="fold",
+            time="50",
+            statistic="fraction",
+            value=70,
+            unit="percent",
+            effect=1.5,
+        ),
+        line(
+            "range",
+            "B",
+            output="conc",
+            reducer="max",
+            time="0..12",
+            statistic="range",
+            value=0.4,
+            unit="mg/L",
+            lower=0.25,
+            upper=0.62,
+        ),
+        line(
+            "dose",
+            "D",
+            schedule="25 mg sc once",
+            measure="percent_change",
+            reducer="max",
+            time="0..12",
+            statistic="dose_for_effect",
+            value=25,
+            unit="mg",
+            lower=15,
+            upper=38,
+            spread_type="CI95",
+            effect=60,
+        ),
         line("bare", "D", time="4", value=60),
         line("set", "D", set="E0 = 80 1/uL", time="0", value=80, spread=5, spread_type="SE"),
-    )  # fmt: skip
+    )
 
 
 MODEL = ModelSpec(
@@ -374,8 +561,10 @@ def test_a_direction_that_comes_to_life_far_from_the_start_is_found_at_the_optim
                 found.sensitivities[low, ..., list(directions).index(5)] = 0
             return found
 
-    rows = data(line("a", time="1", value=160, spread=2, spread_type="SE"), line("b", time="0", schedule="none", value=95, spread=2,
-                spread_type="SE"))  # fmt: skip
+    rows = data(
+        line("a", time="1", value=160, spread=2, spread_type="SE"),
+        line("b", time="0", schedule="none", value=95, spread=2, spread_type="SE"),
+    )
     s = system(E0=parameter("E0", 50.0, "1/uL", ("lognormal", (50.0, 0.1))))
     o = objective(rows, ModelSpec("direct", free={"E0": None, "EC50": None}), of=s, solve=Threshold())
     assert o.widened(o.start) is o
@@ -388,8 +577,20 @@ def test_a_direction_that_comes_to_life_far_from_the_start_is_found_at_the_optim
 
 def test_the_baseline_is_taken_before_a_bolus_at_time_zero():
     # the response jumps with an IV bolus: relative to just after the dose the change would be about nothing
-    o = objective(data(line("r", schedule="20 mg iv once", measure="percent_change", time="0.01", value=60, unit="percent",
-                            spread=20, spread_type="SE")))  # fmt: skip
+    o = objective(
+        data(
+            line(
+                "r",
+                schedule="20 mg iv once",
+                measure="percent_change",
+                time="0.01",
+                value=60,
+                unit="percent",
+                spread=20,
+                spread_type="SE",
+            )
+        )
+    )
     assert o.evaluate(o.start).terms[0].predicted > 30
 
 
@@ -398,11 +599,38 @@ def test_time_counts_from_day_0_of_the_schedule_not_from_its_first_dose():
         line("late", schedule="20 mg iv once from day 1", output="conc", time="26", value=0.5, unit="mg/L"),
         line("plain", schedule="20 mg iv once", output="conc", time="2", value=0.5, unit="mg/L"),
         line("before", schedule="20 mg iv once from day 1", time="23"),
-        line("change", schedule="20 mg iv once from day 1", measure="percent_change", time="1.05", time_unit="d", value=50, unit="percent"),
-        line("peak", schedule="20 mg sc once from day 1", output="conc", reducer="tmax", time="0..48", value=2, unit="h", spread=1,
-             spread_type="SD"),
-        line("peak_after", schedule="20 mg sc once", output="conc", reducer="tmax", time="0..24", value=2, unit="h", spread=1, spread_type="SD"),
-    )  # fmt: skip
+        line(
+            "change",
+            schedule="20 mg iv once from day 1",
+            measure="percent_change",
+            time="1.05",
+            time_unit="d",
+            value=50,
+            unit="percent",
+        ),
+        line(
+            "peak",
+            schedule="20 mg sc once from day 1",
+            output="conc",
+            reducer="tmax",
+            time="0..48",
+            value=2,
+            unit="h",
+            spread=1,
+            spread_type="SD",
+        ),
+        line(
+            "peak_after",
+            schedule="20 mg sc once",
+            output="conc",
+            reducer="tmax",
+            time="0..24",
+            value=2,
+            unit="h",
+            spread=1,
+            spread_type="SD",
+        ),
+    )
     o = objective(rows, ModelSpec("direct"), options=replace(OPTIONS, subjects=1))
     found = {row.id: term.predicted for row, term in zip(o.rows, o.evaluate(o.start).terms, strict=True)}
     assert found["late"] == pytest.approx(20 / 30 * math.exp(-4 / 30 * 2), rel=1e-12)
@@ -418,7 +646,8 @@ def test_time_counts_from_day_0_of_the_schedule_not_from_its_first_dose():
 def test_time_of_a_row_is_the_clock_of_simulate(tmp_path):
     schedule = "100 mg oral once from day 1"
     lines = [
-        "row,study,arm,n,schedule,output,measure,reducer,time,time_unit,statistic,value,unit,source,provenance"
+        "row,study,arm,n,schedule,output,measure,reducer,time,time_unit,"
+        "statistic,value,unit,source,provenance"
     ]
     lines += [f"r{h},A,a,6,{schedule},C,value,at,{h},h,mean,1,mg/L,made up,reported" for h in (12, 25, 30)]
     s = System.load("one_compartment_oral")
@@ -429,7 +658,8 @@ def test_time_of_a_row_is_the_clock_of_simulate(tmp_path):
     assert profile[0] == 0 < profile[1]
 
 
-# --- recovering a known truth -----------------------------------------------------------------------------------------
+# --- recovering a known truth
+# -----------------------------------------------------------------------------------------
 
 TRUTH = {"ka": 1.2, "CL": 5.5, "V": 30.0, "E0": 60.0, "Emax": 2.6, "EC50": 0.7}
 SPREADS = {"CL": 0.35, "E0": 0.3, "Emax": 0.2}
@@ -455,19 +685,38 @@ def trial(seed: int, n: int = 30) -> Data:
                 for j, (name, unit) in enumerate((("conc", "mg/L"), ("resp", "1/uL"))):
                     y = measured[:, i, j]
                     if y.mean() > 0:
-                        lines.append(line(f"{name}{study}{dose}t{time:g}", study, f"{dose} mg", n, schedule, "", name, time=f"{time:g}",
-                                          value=y.mean(), unit=unit, spread=y.std(ddof=1), spread_type="SD"))  # fmt: skip
+                        lines.append(
+                            line(
+                                f"{name}{study}{dose}t{time:g}",
+                                study,
+                                f"{dose} mg",
+                                n,
+                                schedule,
+                                "",
+                                name,
+                                time=f"{time:g}",
+                                value=y.mean(),
+                                unit=unit,
+                                spread=y.std(ddof=1),
+                                spread_type="SD",
+                            )
+                        )
     return data(*lines)
 
 
 SPEC = FitSpec(
-    name="made_up", title="made-up trials", folder=Path("."), data=Path("data.csv"),
+    name="made_up",
+    title="made-up trials",
+    folder=Path("."),
+    data=Path("data.csv"),
     main=ModelSpec(
-        "direct", between={"CL": None, "E0": None}, study_effects=(StudyEffect("E0", 0.2),),
+        "direct",
+        between={"CL": None, "E0": None},
+        study_effects=(StudyEffect("E0", 0.2),),
         noise={"resp": NoiseSpec(0.05), "conc": NoiseSpec(0.05)},
     ),
     options=OPTIONS,
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
@@ -488,8 +737,14 @@ def test_a_fit_to_simulated_summaries_recovers_the_truth(result):
 def test_its_intervals_hold_the_truth_as_often_as_they_say():
     scores = []
     for seed in range(2, 14):
-        found = fitting.run(replace(SPEC, options=replace(OPTIONS, starts=1)), system(), trial(seed), solve=Solver(), jobs=1,
-                            leave_one_out=False)  # fmt: skip
+        found = fitting.run(
+            replace(SPEC, options=replace(OPTIONS, starts=1)),
+            system(),
+            trial(seed),
+            solve=Solver(),
+            jobs=1,
+            leave_one_out=False,
+        )
         scores += [
             (e.x - math.log(TRUTH[e.name])) / e.x_sd
             for e in found.estimates
@@ -555,12 +810,15 @@ def test_the_summary_names_what_matters(result):
         assert word in text
 
 
-# --- what the data do not say -----------------------------------------------------------------------------------------
+# --- what the data do not say
+# -----------------------------------------------------------------------------------------
 
 
 def test_verdicts_tell_data_from_prior_and_what_cannot_be_told_apart():
-    rows = data(line("c1", output="conc", time="1", value=0.3, unit="mg/L", spread=0.003, spread_type="SE"),
-                line("b", schedule="none", time="0", value=50, spread=0.5, spread_type="SE"))  # fmt: skip
+    rows = data(
+        line("c1", output="conc", time="1", value=0.3, unit="mg/L", spread=0.003, spread_type="SE"),
+        line("b", schedule="none", time="0", value=50, spread=0.5, spread_type="SE"),
+    )
     free = {"V": Prior("lognormal", 30, 2.0), "ka": Prior("lognormal", 1.2, 2.0), "E0": None, "EC50": None}
     found = fitting.run(
         replace(SPEC, main=ModelSpec("direct", free=free)), system(), rows, solve=Solver(), jobs=1
@@ -601,11 +859,25 @@ def test_an_estimate_at_its_bound_says_so():
 
 
 def test_an_optimum_beyond_flat_bounds_is_found_on_them_and_the_others_go_on():
-    # CL and V without priors, V kept below what the data say: the best CL is that of the bound, by SciPy in closed form
+    # CL and V without priors, V kept below what the data say: the best CL is that of the bound, by SciPy in
+    # closed form
     times = (0.5, 2.0, 6.0, 12.0)
     truth = [20 / 9 * math.exp(-3.0 / 9 * t) for t in times]
-    rows = data(*(line(f"c{t:g}", schedule="20 mg iv once", output="conc", time=f"{t:g}", value=repr(c), unit="mg/L", spread=repr(0.02 * c),
-                       spread_type="SE") for t, c in zip(times, truth, strict=True)))  # fmt: skip
+    rows = data(
+        *(
+            line(
+                f"c{t:g}",
+                schedule="20 mg iv once",
+                output="conc",
+                time=f"{t:g}",
+                value=repr(c),
+                unit="mg/L",
+                spread=repr(0.02 * c),
+                spread_type="SE",
+            )
+            for t, c in zip(times, truth, strict=True)
+        )
+    )
     s = system(CL=parameter("CL", 4.0, "L/h"), V=parameter("V", 3.0, "L"))
     model = ModelSpec("direct", free={"CL": Prior("uniform", 0.1, 50), "V": Prior("uniform", 1, 6)})
     found = fitting.run(
@@ -630,8 +902,10 @@ def test_an_optimum_beyond_flat_bounds_is_found_on_them_and_the_others_go_on():
 
 
 def test_a_shift_without_a_prior_starts_at_zero_and_is_estimated_with_its_standard_error():
-    rows = data(line("b", schedule="none", time="0", value=50, spread=0.5, spread_type="SE"),
-                line("a", time="2", value=44, spread=1.0, spread_type="SE"))  # fmt: skip
+    rows = data(
+        line("b", schedule="none", time="0", value=50, spread=0.5, spread_type="SE"),
+        line("a", time="2", value=44, spread=1.0, spread_type="SE"),
+    )
     s = system(Emax=parameter("Emax", 0.0, "1", lower=-math.inf))
     model = ModelSpec("direct", free={"E0": Prior("lognormal", 40, 1.0), "Emax": None})
     found = fitting.run(
@@ -652,8 +926,10 @@ def test_a_shift_without_a_prior_starts_at_zero_and_is_estimated_with_its_standa
 
 
 def test_study_effects_that_touch_no_row_are_left_out(result):
-    rows = data(line("b", time="0", value=50, spread=0.5, spread_type="SE"), line("c", "B", schedule="none", time="0", value=50,
-                spread=0.5, spread_type="SE"))  # fmt: skip
+    rows = data(
+        line("b", time="0", value=50, spread=0.5, spread_type="SE"),
+        line("c", "B", schedule="none", time="0", value=50, spread=0.5, spread_type="SE"),
+    )
     model = ModelSpec(
         "direct", free={"E0": None}, study_effects=(StudyEffect("Emax", 0.2), StudyEffect("E0", 0.2))
     )
@@ -662,7 +938,7 @@ def test_study_effects_that_touch_no_row_are_left_out(result):
     assert "Emax in A" in found.notes[0]
 
 
-# --- failures ---------------------------------------------------------------------------------------------------------
+# --- failures -------------------------------------------------------------------------------------
 
 
 def test_failed_simulations_are_counted_and_the_fit_goes_on(result):
@@ -701,7 +977,8 @@ def test_interrupted_fits_return_the_best_so_far(result):
         fitting.run(SPEC, system(), trial(1), solve=early, jobs=1)
 
 
-# --- rival, left-out studies, refits ----------------------------------------------------------------------------------
+# --- rival, left-out studies, refits
+# ----------------------------------------------------------------------------------
 
 
 def flat() -> System:
@@ -727,8 +1004,12 @@ def test_the_right_model_wins_against_a_rival_without_effect():
 
 def test_left_out_studies_are_predicted_with_the_density_of_their_marginal_distribution():
     # one parameter, normal data: the predictive density is known in closed form
-    rows = data(*(line(f"r{s}", s, schedule="none", time="0", value=v, spread=2, spread_type="SE") for s, v in
-                  (("A", 48.0), ("B", 55.0), ("C", 51.0))))  # fmt: skip
+    rows = data(
+        *(
+            line(f"r{s}", s, schedule="none", time="0", value=v, spread=2, spread_type="SE")
+            for s, v in (("A", 48.0), ("B", 55.0), ("C", 51.0))
+        )
+    )
     s = system(E0=parameter("E0", 50.0, "1/uL", ("normal", (50.0, 10.0))))
     model = ModelSpec("direct", free={"E0": None})
     o = objective(rows, model, of=s, options=replace(OPTIONS, subjects=1))
@@ -782,8 +1063,14 @@ def test_the_inner_check_predicts_rows_that_were_not_fitted():
 
 def test_check_rows_are_predicted_but_not_fitted(result):
     rows = trial(1)
-    rows = replace(rows, rows=rows.rows + data(line("extra", "A", use="check", value=5.0, spread=0.1, spread_type="SE"),
-                                               line("note", "A", use="context", value=5.0)).rows)  # fmt: skip
+    rows = replace(
+        rows,
+        rows=rows.rows
+        + data(
+            line("extra", "A", use="check", value=5.0, spread=0.1, spread_type="SE"),
+            line("note", "A", use="context", value=5.0),
+        ).rows,
+    )
     found = fitting.run(SPEC, system(), rows, solve=Solver(), jobs=1)
     assert found.ofv == pytest.approx(result.ofv, abs=0.02)
     assert [row.use for row in found.rows if row.id == "extra"] == ["check"]
@@ -791,7 +1078,8 @@ def test_check_rows_are_predicted_but_not_fitted(result):
 
 
 def test_a_compiled_model_of_the_library_is_fitted_from_its_folder(tmp_path):
-    # the whole way once: folder, model text, compiled kernel, sensitivities, and the numbers of the model come back
+    # the whole way once: folder, model text, compiled kernel, sensitivities, and the numbers of the model
+    # come back
     (tmp_path / "fit.toml").write_text(
         """
         title = "one compartment"
@@ -816,8 +1104,20 @@ def test_a_compiled_model_of_the_library_is_fitted_from_its_folder(tmp_path):
         k = CL / V
         c = 320 / V * absorption / (absorption - k) * (np.exp(-k * hours) - np.exp(-absorption * hours))
         c = c * (1 + 0.05 * np.random.default_rng(int(10 * hours)).standard_normal(64))
-        lines.append(line(f"c{hours:g}", n=64, schedule="320 mg oral once", output="C", time=f"{60 * hours:g}", time_unit="min",
-                          value=1000 * c.mean(), unit="ug/L", spread=1000 * c.std(ddof=1), spread_type="SD"))  # fmt: skip
+        lines.append(
+            line(
+                f"c{hours:g}",
+                n=64,
+                schedule="320 mg oral once",
+                output="C",
+                time=f"{60 * hours:g}",
+                time_unit="min",
+                value=1000 * c.mean(),
+                unit="ug/L",
+                spread=1000 * c.std(ddof=1),
+                spread_type="SD",
+            )
+        )
     (tmp_path / "data.csv").write_text("\n".join(lines))
     seen = []
     found = fitting.fit(tmp_path, jobs=2, progress=lambda what, share, remark: seen.append((what, share)))
@@ -831,7 +1131,7 @@ def test_a_compiled_model_of_the_library_is_fitted_from_its_folder(tmp_path):
     assert seen[-1] == ("fit", 1.0) and all(0 <= share <= 1 for _, share in seen)
 
 
-# --- the population ---------------------------------------------------------------------------------------------------
+# --- the population -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("count", "dimensions"), [(16, 3), (24, 8), (16, 0), (1, 4), (4, 6)])
@@ -857,8 +1157,19 @@ def test_sixteen_subjects_give_the_moments_of_many():
 def medians(n: int) -> Data:
     """Rows at rest, where the response is log-normal: their truth is known in closed form."""
     se = 0.4 * 50 / math.sqrt(n)
-    return data(line("median", schedule="none", time="0", statistic="median", n=n, value=50, spread=se, spread_type="SE"),
-                line("mean", schedule="none", time="0", n=n, value=50 * math.exp(0.5), spread=se, spread_type="SE"))  # fmt: skip
+    return data(
+        line(
+            "median",
+            schedule="none",
+            time="0",
+            statistic="median",
+            n=n,
+            value=50,
+            spread=se,
+            spread_type="SE",
+        ),
+        line("mean", schedule="none", time="0", n=n, value=50 * math.exp(0.5), spread=se, spread_type="SE"),
+    )
 
 
 @pytest.mark.parametrize("subjects", [8, 16, 64])
@@ -902,7 +1213,7 @@ def test_a_result_of_an_earlier_version_is_read(result, tmp_path):
     assert math.isnan(back.rows[0].subjects_error) and back.estimates == result.estimates
 
 
-# --- the folder -------------------------------------------------------------------------------------------------------
+# --- the folder -----------------------------------------------------------------------------------
 
 TOML = """
 title = "made up"

@@ -1,5 +1,5 @@
-"""Every kind of published number has the likelihood that its formula says: exact gradients, zero where the prediction is perfect,
-and residuals that are standard normal when studies are simulated by brute force."""
+"""Every kind of published number has the likelihood that its formula says: exact gradients, zero where the
+prediction is perfect, and residuals that are standard normal when studies are simulated by brute force."""
 
 import math
 
@@ -18,11 +18,34 @@ NAN = math.nan
 def row(**given) -> Row:
     start = given.pop("start", 1.0)
     values: dict = dict(  # noqa: C408
-        id="r", line=2, study="S", arm="A", population="", n=12, schedule="1 mg sc once", overrides=(), output="C",
-        measure="value", reducer="at", start=start, stop=given.pop("stop", start), time_unit="h", statistic="mean", value=5.0, unit="1",
-        spread=NAN, spread_type="none", lower=NAN, upper=NAN, effect=NAN, use="fit", source="s", doi="", provenance="reported",
+        id="r",
+        line=2,
+        study="S",
+        arm="A",
+        population="",
+        n=12,
+        schedule="1 mg sc once",
+        overrides=(),
+        output="C",
+        measure="value",
+        reducer="at",
+        start=start,
+        stop=given.pop("stop", start),
+        time_unit="h",
+        statistic="mean",
+        value=5.0,
+        unit="1",
+        spread=NAN,
+        spread_type="none",
+        lower=NAN,
+        upper=NAN,
+        effect=NAN,
+        use="fit",
+        source="s",
+        doi="",
+        provenance="reported",
         note="",
-    )  # fmt: skip
+    )
     return Row(**{**values, **given})
 
 
@@ -57,8 +80,12 @@ KINDS = {
     "range": row(statistic="range", value=NAN, lower=2.1, upper=9.4),
     "range below 0": row(statistic="range", value=NAN, lower=-2.1, upper=9.4),
     "dose, SE": row(statistic="dose_for_effect", value=1.46, effect=5.0, spread=0.2, spread_type="SE"),
-    "dose, log CI": row(statistic="dose_for_effect", value=1.0, effect=5.0, lower=0.5, upper=2.1, spread_type="CI95"),
-    "dose never reached": row(statistic="dose_for_effect", value=1.0, effect=90.0, lower=0.5, upper=2.1, spread_type="CI95"),
+    "dose, log CI": row(
+        statistic="dose_for_effect", value=1.0, effect=5.0, lower=0.5, upper=2.1, spread_type="CI95"
+    ),
+    "dose never reached": row(
+        statistic="dose_for_effect", value=1.0, effect=90.0, lower=0.5, upper=2.1, spread_type="CI95"
+    ),
     "dose below all": row(statistic="dose_for_effect", value=1.0, effect=0.4, spread=0.3, spread_type="SE"),
     "count": row(statistic="count", value=7, effect=4.5),
     "count of all": row(statistic="count", value=12, effect=4.5),
@@ -66,7 +93,7 @@ KINDS = {
     "count of a probability": row(statistic="count", value=3),
     "fraction": row(statistic="fraction", value=0.6, effect=4.5),
     "ratio": row(statistic="ratio", value=0.81, lower=0.54, upper=1.22, spread_type="CI95"),
-}  # fmt: skip
+}
 
 
 def patients(kind: Row) -> tuple[np.ndarray, np.ndarray]:
@@ -124,14 +151,16 @@ def test_a_perfect_prediction_has_no_deviance():
     cases = [
         (row(value=5.0, spread=1.5, spread_type="SD", n=many), 5 + 1.5 * z),
         (row(value=5.0, spread=30, spread_type="CV", n=many), 5 + 1.5 * z),
-        (row(statistic="geometric_mean", value=5.0, spread=42, spread_type="CV", n=many),
-         5 * np.exp(math.sqrt(math.log1p(0.42**2)) * z)),
+        (
+            row(statistic="geometric_mean", value=5.0, spread=42, spread_type="CV", n=many),
+            5 * np.exp(math.sqrt(math.log1p(0.42**2)) * z),
+        ),
         (row(statistic="ratio", value=0.8, lower=0.5, upper=1.2, spread_type="CI95"), 0.8 + 0.1 * z),
         (row(statistic="count", value=6, n=12, effect=5.0), np.concatenate([5 + np.abs(z), 5 - np.abs(z)])),
         (row(statistic="fraction", value=0.25, n=12), np.full(K, 0.25)),
         (row(statistic="lower_bound", value=1.0, spread=0.01, spread_type="SE"), 5 + z),
         (row(statistic="upper_bound", value=9.0, spread=0.01, spread_type="SE"), 5 + z),
-    ]  # fmt: skip
+    ]
     for kind, s in cases:
         term = evaluate(measured(kind), s[None], np.zeros((1, s.size)))
         np.testing.assert_allclose(term.residuals, 0, atol=2e-3, err_msg=kind.statistic)
@@ -172,7 +201,8 @@ def test_mean_and_sd_of_simulated_arms_are_scored_as_standard_normal(n):
         kind = row(n=n, value=float(data.mean()), spread=float(data.std(ddof=1)), spread_type="SD")
         scores.append(evaluate(measured(kind), truth, none).residuals)
     scores = np.array(scores)
-    # the SE comes from the observed SD, so the mean is Student t with n - 1 degrees of freedom, of SD sqrt((n-1)/(n-3))
+    # the SE comes from the observed SD, so the mean is Student t with n - 1 degrees of freedom, of SD
+    # sqrt((n-1)/(n-3))
     standard(scores[:, 0], sd=math.sqrt((n - 1) / (n - 3)), tolerance=0.1)
     standard(scores[:, 1], mean=0.05, tolerance=0.05)
     assert abs(np.corrcoef(scores.T)[0, 1]) < 0.05
@@ -212,11 +242,14 @@ def test_range_of_simulated_arms_is_scored_as_standard_normal():
     data = np.exp(1 + 0.4 * np.random.default_rng(2).standard_normal((4000, n)))
     scores = np.array(
         [
-            evaluate(measured(row(statistic="range", n=n, value=NAN, lower=float(d.min()), upper=float(d.max()))), truth, none)
-            .residuals
+            evaluate(
+                measured(row(statistic="range", n=n, value=NAN, lower=float(d.min()), upper=float(d.max()))),
+                truth,
+                none,
+            ).residuals
             for d in data
         ]
-    )  # fmt: skip
+    )
     standard(scores[:, 0], tolerance=0.15)
     standard(scores[:, 1], tolerance=0.1)
     assert likelihood.range_moments(18)[0] == pytest.approx(3.640, abs=2e-3)  # Tippett's table
@@ -242,16 +275,33 @@ def test_geometric_mean_with_cv_is_scored_as_standard_normal():
 PRINTED = {
     "SD": lambda x, g: {"spread_type": "SD", "spread": float(x.std(ddof=1))},
     "CV": lambda x, g: {"spread_type": "CV", "spread": 100 * float(x.std(ddof=1) / x.mean())},
-    "geometric CV": lambda x, g: {"spread_type": "CV", "spread": 100 * math.sqrt(math.expm1(float(np.log(x).var(ddof=1))))},
-    "IQR": lambda x, g: dict(zip(("lower", "upper"), np.quantile(x, [0.25, 0.75]).tolist(), strict=True)) | {"spread_type": "IQR"},
-    "width of IQR": lambda x, g: {"spread_type": "IQR", "spread": float(np.diff(np.quantile(x, [0.25, 0.75]))[0])},
+    "geometric CV": lambda x, g: {
+        "spread_type": "CV",
+        "spread": 100 * math.sqrt(math.expm1(float(np.log(x).var(ddof=1)))),
+    },
+    "IQR": lambda x, g: (
+        dict(zip(("lower", "upper"), np.quantile(x, [0.25, 0.75]).tolist(), strict=True))
+        | {"spread_type": "IQR"}
+    ),
+    "width of IQR": lambda x, g: {
+        "spread_type": "IQR",
+        "spread": float(np.diff(np.quantile(x, [0.25, 0.75]))[0]),
+    },
     "range": lambda x, g: {"spread_type": "range", "lower": float(x.min()), "upper": float(x.max())},
     "width of range": lambda x, g: {"spread_type": "range", "spread": float(np.ptp(x))},
-    "SE": lambda x, g: {"spread_type": "SE", "spread": g * float(np.log(x).std(ddof=1)) / math.sqrt(x.size) if g else
-                        float(x.std(ddof=1)) / math.sqrt(x.size)},
-    "CI95": lambda x, g: {"spread_type": "CI95", "lower": g * math.exp(-_half(x)), "upper": g * math.exp(_half(x))},
+    "SE": lambda x, g: {
+        "spread_type": "SE",
+        "spread": g * float(np.log(x).std(ddof=1)) / math.sqrt(x.size)
+        if g
+        else float(x.std(ddof=1)) / math.sqrt(x.size),
+    },
+    "CI95": lambda x, g: {
+        "spread_type": "CI95",
+        "lower": g * math.exp(-_half(x)),
+        "upper": g * math.exp(_half(x)),
+    },
     "half width of CI95": lambda x, g: {"spread_type": "CI95", "spread": g * math.sinh(_half(x))},
-}  # fmt: skip
+}
 LOCATION = {
     "mean": lambda x: float(x.mean()),
     "median": lambda x: float(np.median(x)),
@@ -305,8 +355,11 @@ COMBINED += [
     for k, sd in (("normal", 0.15), ("log-normal", 0.3), ("log-normal", 1.0))
 ]
 COMBINED += [(m, "width of range", "normal", 0.2) for m in ("mean", "median")]
-COMBINED += [("geometric_mean", s, "log-normal", sd) for s in ("SD", "geometric CV", "IQR", "width of IQR", "range", "width of range")
-             for sd in (0.3, 1.0)]  # fmt: skip
+COMBINED += [
+    ("geometric_mean", s, "log-normal", sd)
+    for s in ("SD", "geometric CV", "IQR", "width of IQR", "range", "width of range")
+    for sd in (0.3, 1.0)
+]
 
 
 @pytest.mark.parametrize(("statistic", "spread", "kind", "sd"), COMBINED)
@@ -320,8 +373,8 @@ def test_every_spread_beside_every_statistic_agrees_with_the_population_it_was_p
     for _ in range(studies):
         m = printed(statistic, spread, population(kind, sd, generator.standard_normal(n)))
         ratios.append(evaluate(m, truth, 0 * truth).residuals[1] * m.sd_error)
-    # 0.02 of log SD is a fourteenth of what even an arm of 25 patients knows. 2048 even quantiles cut off the tail of a log-normal
-    # population: their SD is 3 % too small at a log-SD of 1
+    # 0.02 of log SD is a fourteenth of what even an arm of 25 patients knows. 2048 even quantiles cut off the
+    # tail of a log-normal population: their SD is 3 % too small at a log-SD of 1
     assert abs(np.mean(ratios)) < (
         0.05 if kind == "log-normal" and sd == 1.0 and spread in ("SD", "CV") else 0.02
     )
@@ -354,10 +407,12 @@ def test_a_geometric_mean_and_its_spread_are_scored_as_standard_normal(spread, s
 def test_means_and_their_spread_are_scored_as_standard_normal(spread):
     n = 40
     truth = population("normal", 0.2, balanced())
-    scores = np.array([
-        evaluate(printed("mean", spread, population("normal", 0.2, z)), truth, 0 * truth).residuals
-        for z in np.random.default_rng(3).standard_normal((3000, n))
-    ])  # fmt: skip
+    scores = np.array(
+        [
+            evaluate(printed("mean", spread, population("normal", 0.2, z)), truth, 0 * truth).residuals
+            for z in np.random.default_rng(3).standard_normal((3000, n))
+        ]
+    )
     standard(scores[:, 0], mean=0.1, tolerance=0.12)
     if scores.shape[1] == 2:
         standard(scores[:, 1], mean=0.15, tolerance=0.12)
@@ -455,7 +510,8 @@ COMBINATIONS += [(m, r) for m in ("value", "change") for r in ("auc", "tmax", "h
 @pytest.mark.parametrize(("measure", "reducer"), COMBINATIONS)
 def test_samples_have_exact_gradients(measure, reducer):
     generator = np.random.default_rng(3)
-    # what was read: the output at its time, or a value and a time or, for a decline, how it moves with the level
+    # what was read: the output at its time, or a value and a time or, for a decline, how it moves with the
+    # level
     y = generator.uniform(3.0, 9.0, (3, 1 if reducer == "at" else 2))
     if reducer == "half_life":
         y = np.column_stack([generator.uniform(-0.02, 0.4, 3), generator.uniform(-0.1, 0.1, 3)])

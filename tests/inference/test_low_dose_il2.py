@@ -1,4 +1,5 @@
-"""Claim: a standard error of low_dose_il2 that was not printed is the one that the rule in its source.md gives, row by row."""
+"""Claim: a standard error of low_dose_il2 that was not printed is the one that the rule in its source.md
+gives, row by row."""
 
 import math
 import re
@@ -18,7 +19,14 @@ METHOD = 0.10
 N_NOT_PRINTED = 10
 
 # what the rule needs and data.csv does not say
-PRINTED_AS_SE = {"dilt1d_ed10", "dilt1d_ed20", "dilt1d_fall_90min", "dilt1d_cd122_90min", "meropol98_nk", "meropol98_bright"}  # fmt: skip
+PRINTED_AS_SE = {
+    "dilt1d_ed10",
+    "dilt1d_ed20",
+    "dilt1d_fall_90min",
+    "dilt1d_cd122_90min",
+    "meropol98_nk",
+    "meropol98_bright",
+}
 OF_A_MEDIAN = {"koreth2011_treg", "koreth2011_ratio"}  # bounds of medians
 LAST_DIGIT = {  # of the number that was printed, in the row's unit
     "konrad_sc": 6.5,  # 2 percent of 650

@@ -1,4 +1,5 @@
-"""Virtual subjects differ as the fit says and by nothing else, each is the same whoever else there is, and bands over them are quantiles of their paths."""
+"""Virtual subjects differ as the fit says and by nothing else, each is the same whoever else there is, and
+bands over them are quantiles of their paths."""
 
 import dataclasses
 import json
@@ -30,7 +31,8 @@ def result():
 
 @pytest.fixture(scope="module")
 def private(tmp_path_factory):
-    """A fit of one's own with its result beside it; it has study effects, and no spread between people but the model file's."""
+    """A fit of one's own with its result beside it; it has study effects, and no spread between people but
+    the model file's."""
     folder = toy.write(tmp_path_factory.mktemp("population") / "toy")
     fit(read_fit(folder), rival=False, unverified=False, check=False).write_json(folder / "result.json")
     return folder
@@ -213,7 +215,8 @@ def test_responders_are_thirds_of_the_spread_of_the_silent_parameter(result):
         others = [j for j, p in enumerate(people.kernel.PARAMETERS) if p != "K"]
         np.testing.assert_array_equal(people.values[:, others], everybody.values[:, others])
         assert people.notes[-1] == (
-            f"Responders, {name}: a third of the model's own spread of K, not the classes of Giovannelli 2021."
+            f"Responders, {name}: a third of the model's own spread of K, not the classes of "
+            "Giovannelli 2021."
         )
 
 

@@ -1,4 +1,5 @@
-"""Dose-response curves and time courses of a fit agree with the fit's own predictions, and stand beside what was reported."""
+"""Dose-response curves and time courses of a fit agree with the fit's own predictions, and stand beside what
+was reported."""
 
 import json
 import math

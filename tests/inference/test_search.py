@@ -1,5 +1,6 @@
-"""The search ends at the lowest point within the bounds: where it lies on one, beyond one, where a start is 0 or stands on a bound, where directions are
-flat, and whatever the units of the coordinates. What is right is known in closed form or from SciPy's least_squares at 1e-15."""
+"""The search ends at the lowest point within the bounds: where it lies on one, beyond one, where a start is 0
+or stands on a bound, where directions are flat, and whatever the units of the coordinates. What is right is
+known in closed form or from SciPy's least_squares at 1e-15."""
 
 import math
 from dataclasses import replace
@@ -38,9 +39,23 @@ class Problem:
         )
         centre = start if centre is None else centre
         self.coordinates = tuple(
-            Coordinate(f"x{i}", "parameter", f"x{i}", "", scale, float(centre[i]), sd, lower[i], upper[i],
-                       float(start[i]), i, "1", "none") for i in range(n)
-        )  # fmt: skip
+            Coordinate(
+                f"x{i}",
+                "parameter",
+                f"x{i}",
+                "",
+                scale,
+                float(centre[i]),
+                sd,
+                lower[i],
+                upper[i],
+                float(start[i]),
+                i,
+                "1",
+                "none",
+            )
+            for i in range(n)
+        )
         self.bounds = lower, upper
         self.start = np.asarray(start, dtype=float)
         self.options = Options()
@@ -207,11 +222,25 @@ def test_a_valley_that_is_nearly_flat_is_followed_to_its_end():
         # Moré, Garbow & Hillstrom 1981, ACM TOMS 7:17, problems 3, 4, 13, 2 (from there a local minimum), 8
         (lambda x: array(1e4 * x[0] * x[1] - 1, np.exp(-x[0]) + np.exp(-x[1]) - 1.0001), [0.0, 1.0], 0.0),
         (lambda x: array(x[0] - 1e6, x[1] - 2e-6, x[0] * x[1] - 2), [1.0, 1.0], 0.0),
-        (lambda x: array(x[0] + 10 * x[1], math.sqrt(5) * (x[2] - x[3]), (x[1] - 2 * x[2]) ** 2, math.sqrt(10) * (x[0] - x[3]) ** 2),
-         [3.0, -1.0, 0.0, 1.0], 0.0),
-        (lambda x: array(-13 + x[0] + ((5 - x[1]) * x[1] - 2) * x[1], -29 + x[0] + ((x[1] + 1) * x[1] - 14) * x[1]), [0.5, -2.0], 48.9842),
+        (
+            lambda x: array(
+                x[0] + 10 * x[1],
+                math.sqrt(5) * (x[2] - x[3]),
+                (x[1] - 2 * x[2]) ** 2,
+                math.sqrt(10) * (x[0] - x[3]) ** 2,
+            ),
+            [3.0, -1.0, 0.0, 1.0],
+            0.0,
+        ),
+        (
+            lambda x: array(
+                -13 + x[0] + ((5 - x[1]) * x[1] - 2) * x[1], -29 + x[0] + ((x[1] + 1) * x[1] - 14) * x[1]
+            ),
+            [0.5, -2.0],
+            48.9842,
+        ),
     ],
-)  # fmt: skip
+)
 def test_classical_problems_badly_scaled_or_singular_are_solved(residuals, start, cost):
     check(Problem(residuals, start), cost)
 
@@ -290,7 +319,14 @@ def test_the_step_within_a_box_is_the_lowest_point_of_the_model(seed):
 
 
 def test_nothing_free_is_converged():
-    end = minimise(SimpleNamespace(**{**vars(Problem(line([[1.0]], [5.0]), [1.0], [0], [1])),
-                                      "evaluate": Problem(line([[1.0]], [5.0]), [1.0], [0], [1]).evaluate,
-                                      "prior": Problem(line([[1.0]], [5.0]), [1.0], [0], [1]).prior}), np.array([1.0]))  # fmt: skip
+    end = minimise(
+        SimpleNamespace(
+            **{
+                **vars(Problem(line([[1.0]], [5.0]), [1.0], [0], [1])),
+                "evaluate": Problem(line([[1.0]], [5.0]), [1.0], [0], [1]).evaluate,
+                "prior": Problem(line([[1.0]], [5.0]), [1.0], [0], [1]).prior,
+            }
+        ),
+        np.array([1.0]),
+    )
     assert end.converged and end.x[0] == 1.0

@@ -1,6 +1,8 @@
-"""Rows of a fit that look at a span of time are what formulas say, wherever lags, durations and fast rates put a peak, with exact gradients.
+"""Rows of a fit that look at a span of time are what formulas say, wherever lags, durations and fast rates
+put a peak, with exact gradients.
 
-Parameters are known, so that the prediction of a row is a number of the curve itself; every subject is the typical one.
+Parameters are known, so that the prediction of a row is a number of the curve itself; every subject is the
+typical one.
 """
 
 import math
@@ -34,7 +36,10 @@ d quiet = 0*k*quiet
 output     C = (x + quiet)/V [mg/L]
 """
 NAMES = ("ka", "k", "V", "late", "long")
-HEADER = "row,study,arm,n,schedule,output,measure,reducer,time,time_unit,statistic,value,unit,spread,spread_type,source,provenance"
+HEADER = (
+    "row,study,arm,n,schedule,output,measure,reducer,time,time_unit,"
+    "statistic,value,unit,spread,spread_type,source,provenance"
+)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +50,8 @@ def system(tmp_path_factory):
 
 
 def predicted(system, values, rows, *, jacobian=False, rtol=1e-6):
-    """What rows (schedule, measure, reducer, time, unit) predict at these parameters; and the derivatives by them."""
+    """What rows (schedule, measure, reducer, time, unit) predict at these parameters; and the derivatives by
+    them."""
     lines = [
         f"r{i},S,A,10,{schedule},C,{measure},{reducer},{time},h,mean,1,{unit},1,SE,made up,reported"
         for i, (schedule, measure, reducer, time, unit) in enumerate(rows)
@@ -68,14 +74,42 @@ def bateman(t, ka, k, V, dose=100.0):
     ("values", "schedule", "reducer", "time", "unit", "exact"),
     [
         # the examples of the kind that a grid of points in the window got wrong
-        ((1.0, 0.2, 26.0, 1e-9, 2.0), "100 mg sc once", "max", "0..672", "mg/L", 100 / 26 / 0.4 * -math.expm1(-0.4)),
-        ((1.0, 0.2, 20.0, 1e-9, 0.25), "100 mg sc once", "max", "0..672", "mg/L", 5 / 0.05 * -math.expm1(-0.05)),
+        (
+            (1.0, 0.2, 26.0, 1e-9, 2.0),
+            "100 mg sc once",
+            "max",
+            "0..672",
+            "mg/L",
+            100 / 26 / 0.4 * -math.expm1(-0.4),
+        ),
+        (
+            (1.0, 0.2, 20.0, 1e-9, 0.25),
+            "100 mg sc once",
+            "max",
+            "0..672",
+            "mg/L",
+            5 / 0.05 * -math.expm1(-0.05),
+        ),
         ((1.0, 0.2, 20.0, 5.0, 2.0), "100 mg iv once", "max", "0..672", "mg/L", 5.0),
-        ((1.0, math.log(2) / 0.69, 10.0, 1e-9, 2.0), "100 mg iv once", "auc", "0..2000", "mg/L*h", 10 * 0.69 / math.log(2)),
-        ((10.0, 0.1, 10.0, 7.0, 2.0), "100 mg oral once", "max", "0..672", "mg/L", bateman(math.log(100) / 9.9, 10, 0.1, 10)),
+        (
+            (1.0, math.log(2) / 0.69, 10.0, 1e-9, 2.0),
+            "100 mg iv once",
+            "auc",
+            "0..2000",
+            "mg/L*h",
+            10 * 0.69 / math.log(2),
+        ),
+        (
+            (10.0, 0.1, 10.0, 7.0, 2.0),
+            "100 mg oral once",
+            "max",
+            "0..672",
+            "mg/L",
+            bateman(math.log(100) / 9.9, 10, 0.1, 10),
+        ),
         ((10.0, 0.1, 10.0, 7.0, 2.0), "100 mg oral once", "tmax", "0..672", "h", 7 + math.log(100) / 9.9),
     ],
-)  # fmt: skip
+)
 def test_rows_are_what_their_curves_say(system, values, schedule, reducer, time, unit, exact):
     (found,) = predicted(system, values, [(schedule, "value", reducer, time, unit)])
     base = 0.01 / values[2]  # what rests in the body of everybody
@@ -85,9 +119,12 @@ def test_rows_are_what_their_curves_say(system, values, schedule, reducer, time,
 
 
 @given(
-    ka=st.floats(0.4, 30.0), k=st.floats(0.02, 0.3), late=st.floats(1e-3, 20.0), long=st.floats(0.05, 30.0),
+    ka=st.floats(0.4, 30.0),
+    k=st.floats(0.02, 0.3),
+    late=st.floats(1e-3, 20.0),
+    long=st.floats(0.05, 30.0),
     window=st.sampled_from(["0..672", "0..100", "0..2000"]),
-)  # fmt: skip
+)
 def test_lags_durations_and_rates_hide_nothing(system, ka, k, late, long, window):
     values = (ka, k, 10.0, late, long)
     rows = [(f"100 mg {route} once", "change", "max", window, "mg/L") for route in ("oral", "iv", "sc")]

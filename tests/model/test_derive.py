@@ -1,7 +1,8 @@
-"""Every derivative is that of the function itself, entries left out of a pattern are zero, and elimination is exact without pivoting.
+"""Every derivative is that of the function itself, entries left out of a pattern are zero, and elimination is
+exact without pivoting.
 
-The reference are central differences in 40 digits of the generated functions, run as plain Python on mpmath numbers: with a step of
-1e-12 their error is about 1e-24, so that a single wrong term cannot hide.
+The reference are central differences in 40 digits of the generated functions, run as plain Python on mpmath
+numbers: with a step of 1e-12 their error is about 1e-24, so that a single wrong term cannot hide.
 """
 
 import contextlib
@@ -114,7 +115,8 @@ def test_factor_and_solve_invert_w(case):
 
 
 def filled(pattern, n, order):
-    """Number of entries that appear when the states are eliminated in this order, by dense boolean elimination."""
+    """Number of entries that appear when the states are eliminated in this order, by dense boolean
+    elimination."""
     matrix = np.eye(n, dtype=bool)
     matrix[tuple(np.array(sorted(pattern)).T)] = True
     matrix = matrix[np.ix_(order, order)]
@@ -155,7 +157,8 @@ def test_time_becomes_a_last_state():
 
 
 def slope(text, x, folder):
-    """Value and derivative by x of an expression, in float64 without exceptions as in the compiled functions."""
+    """Value and derivative by x of an expression, in float64 without exceptions as in the compiled
+    functions."""
     model = small.build({"x": text}, parameters={"k": 2.0, "n": 1.5})
     module = small.as_python(small.generated(model), folder, **small.FLOATS)
     y, p = np.array([x]), np.array([2.0, 1.5])
@@ -195,7 +198,7 @@ def slope(text, x, folder):
         ("x^0", 0.0, 1.0, 0.0),
         ("(x^2)^0.5", -3.0, 3.0, -1.0),
     ],
-)  # fmt: skip
+)
 def test_at_a_kink_the_active_branch_counts_and_nothing_is_nan(text, x, value, derivative, tmp_path):
     assert slope(text, x, tmp_path) == (
         pytest.approx(value, abs=1e-300),

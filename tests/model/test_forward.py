@@ -1,4 +1,5 @@
-"""Tangents of the generated functions are the derivatives that sympy gives, along any direction, and of any straight line."""
+"""Tangents of the generated functions are the derivatives that sympy gives, along any direction, and of any
+straight line."""
 
 import ast
 import ctypes
@@ -85,7 +86,10 @@ def test_a_straight_line_is_differentiated(line):
     with mpmath.workdps(40):
         z, z_dot, out_dot = [mpmath.mpf(v) for v in point], [mpmath.mpf(v) for v in step], [None, None]
         names["f_tangent"](z, z_dot, out_dot)
-        f = lambda s: eval(line, names | {"x": z[0] + s * z_dot[0], "y": z[1] + s * z_dot[1]})  # noqa: E731, S307
+
+        def f(s, line=line):
+            return eval(line, names | {"x": z[0] + s * z_dot[0], "y": z[1] + s * z_dot[1]})  # noqa: S307
+
         assert abs(out_dot[0] - mpmath.diff(f, 0)) < 1e-15
     assert out_dot[1] == 0.0
 

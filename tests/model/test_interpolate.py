@@ -1,4 +1,5 @@
-"""Covariates that run linearly between knots are followed exactly: closed forms, doses with the value of their own time, resets, and what is refused."""
+"""Covariates that run linearly between knots are followed exactly: closed forms, doses with the value of
+their own time, resets, and what is refused."""
 
 import numpy as np
 import pytest

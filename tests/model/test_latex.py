@@ -1,4 +1,5 @@
-r"""LaTeX of an expression has the parentheses that keep its meaning and no others; every shipped model gives balanced LaTeX."""
+r"""LaTeX of an expression has the parentheses that keep its meaning and no others; every shipped model gives
+balanced LaTeX."""
 
 import pytest
 

@@ -1,5 +1,5 @@
-"""Claim: a model that is read holds together (names, units, completeness); one that does not is refused in a sentence with
-line, column and what would be right; and a hostile file can do nothing but fail, quickly."""
+"""Claim: a model that is read holds together (names, units, completeness); one that does not is refused in a
+sentence with line, column and what would be right; and a hostile file can do nothing but fail, quickly."""
 
 from __future__ import annotations
 
@@ -400,7 +400,8 @@ PLACES = [
 
 
 class Watch:
-    """Notes what the interpreter does while it is on: an audit hook sees every exec, import of code, open and process."""
+    """Notes what the interpreter does while it is on: an audit hook sees every exec, import of code, open and
+    process."""
 
     def __init__(self) -> None:
         self.on = False

@@ -1,5 +1,5 @@
-"""The generated source is one a person can read and trust: the model's names, straight lines, nothing computed twice, no text of a model
-file executed, and the same text in every process."""
+"""The generated source is one a person can read and trust: the model's names, straight lines, nothing
+computed twice, no text of a model file executed, and the same text in every process."""
 
 import ast
 import math
@@ -85,9 +85,28 @@ def test_constants_are_those_of_the_model(one, tmp_path):
 
 def test_functions_are_straight_lines_of_arithmetic(functions):
     allowed = (
-        ast.Assign, ast.Name, ast.Subscript, ast.Constant, ast.BinOp, ast.UnaryOp, ast.IfExp, ast.Compare, ast.Call, ast.Load,
-        ast.Store, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.USub, ast.Lt, ast.LtE, ast.Gt, ast.GtE,
-    )  # fmt: skip
+        ast.Assign,
+        ast.Name,
+        ast.Subscript,
+        ast.Constant,
+        ast.BinOp,
+        ast.UnaryOp,
+        ast.IfExp,
+        ast.Compare,
+        ast.Call,
+        ast.Load,
+        ast.Store,
+        ast.Add,
+        ast.Sub,
+        ast.Mult,
+        ast.Div,
+        ast.Pow,
+        ast.USub,
+        ast.Lt,
+        ast.LtE,
+        ast.Gt,
+        ast.GtE,
+    )
     for function in functions:
         assert isinstance(function.body[0], ast.Expr)  # the docstring
         for statement in function.body[1:]:
@@ -153,11 +172,30 @@ def test_whole_powers_are_products_and_halves_are_roots():
 def test_printing_is_faithful_to_precedence(tmp_path):
     """The generated rhs equals Python's own reading of the same text."""
     texts = [
-        "a - (b - c)", "a/(b*c)", "a/b/c", "a/(b/c)", "-(a + b)*c", "-a^2", "(-a)^2", "a^-b", "(a^b)^c", "a^b^c", "2^a", "(a + b)^(c - a)",
-        "a - -b", "1/(a + b) - c/(a - 5)", "-(a*b) - c", "(a*b)^0.5/(b*c)^1.5", "a*(b + c)*(a - b)^2/(c + 1)^3", "exp(-a)*log(b)/sqrt(c)",
-        "(piecewise(a, b < c, c) + 1)*2", "piecewise(piecewise(a, a < b, b), a > c, piecewise(b, b > c, c))^2", "1/abs(a - b)^3", "0.1 + a + 0.2",
+        "a - (b - c)",
+        "a/(b*c)",
+        "a/b/c",
+        "a/(b/c)",
+        "-(a + b)*c",
+        "-a^2",
+        "(-a)^2",
+        "a^-b",
+        "(a^b)^c",
+        "a^b^c",
+        "2^a",
+        "(a + b)^(c - a)",
+        "a - -b",
+        "1/(a + b) - c/(a - 5)",
+        "-(a*b) - c",
+        "(a*b)^0.5/(b*c)^1.5",
+        "a*(b + c)*(a - b)^2/(c + 1)^3",
+        "exp(-a)*log(b)/sqrt(c)",
+        "(piecewise(a, b < c, c) + 1)*2",
+        "piecewise(piecewise(a, a < b, b), a > c, piecewise(b, b > c, c))^2",
+        "1/abs(a - b)^3",
+        "0.1 + a + 0.2",
         "a^7.5 + b^-8 + c^9 - (a + b)^4",
-    ]  # fmt: skip
+    ]
     values = {"a": 1.3, "b": 0.7, "c": 2.1}
 
     def piecewise(*arguments):
@@ -186,9 +224,14 @@ def test_printing_is_faithful_to_precedence(tmp_path):
 def calculated(node, names):
     """Value of a Python expression, by walking its tree."""
     operators = {
-        ast.Add: lambda a, b: a + b, ast.Sub: lambda a, b: a - b, ast.Mult: lambda a, b: a * b, ast.Div: lambda a, b: a / b,
-        ast.Pow: lambda a, b: a**b, ast.Lt: lambda a, b: a < b, ast.Gt: lambda a, b: a > b,
-    }  # fmt: skip
+        ast.Add: lambda a, b: a + b,
+        ast.Sub: lambda a, b: a - b,
+        ast.Mult: lambda a, b: a * b,
+        ast.Div: lambda a, b: a / b,
+        ast.Pow: lambda a, b: a**b,
+        ast.Lt: lambda a, b: a < b,
+        ast.Gt: lambda a, b: a > b,
+    }
     match node:
         case ast.Constant():
             return node.value
@@ -253,7 +296,8 @@ for name in ("hills", "kinks", "tmdd_full"):
 
 
 def test_the_same_text_in_every_process():
-    """Cached modules are shared, and pkpd show --source is compared by eye: order must not depend on hashes."""
+    """Cached modules are shared, and pkpd show --source is compared by eye: order must not depend on
+    hashes."""
     texts = {
         subprocess.run(
             [sys.executable, "-c", SCRIPT, str(Path(__file__).parents[1])],

@@ -1,5 +1,5 @@
-"""Claim: every expression that is printed reads back as itself, every text that is none fails in a sentence that shows the
-place, and no text makes the reader do anything else."""
+"""Claim: every expression that is printed reads back as itself, every text that is none fails in a sentence
+that shows the place, and no text makes the reader do anything else."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""Rates that jump where a condition of ``piecewise`` changes are integrated up to the jump and on from there, and so are their derivatives.
+"""Rates that jump where a condition of ``piecewise`` changes are integrated up to the jump and on from there,
+and so are their derivatives.
 
-A condition that compares the time with parameters is a breakpoint of every solve, wherever it lies; one on states is met on the way where derivatives are
-asked for, whose jump there is ``(f- - f+) t'``. Held against closed forms.
+A condition that compares the time with parameters is a breakpoint of every solve, wherever it lies; one on
+states is met on the way where derivatives are asked for, whose jump there is ``(f- - f+) t'``. Held against
+closed forms.
 """
 
 import numpy as np
@@ -271,7 +273,8 @@ def test_derivatives_through_a_level_that_a_state_crosses(method, rtol):
 
 
 def test_derivatives_where_a_dose_jumps_over_the_level():
-    """A falls below 30 at 2.41 h, is lifted over it by a dose and falls below it again: z is 2 (A0 - c + A(lifted) - c)."""
+    """A falls below 30 at 2.41 h, is lifted over it by a dose and falls below it again: z is 2 (A0 - c +
+    A(lifted) - c)."""
     k = kernel(FILL)
     p = k.VALUES.copy()
     found = solve(
@@ -297,7 +300,7 @@ def test_a_crossing_soon_after_a_breakpoint_is_where_it_is(method, early):
 
 
 BOTH = """
-model      from a on, what leaves A is kept in z as long as A is above a level, and until b, in y as long as A is below another
+model      from a on, what leaves A is kept in z above a level of A, and until b in y below another
 time       h
 parameter  a = 1 [h]
 parameter  b = 4 [h]
@@ -394,7 +397,8 @@ output     y [h]
 @pytest.mark.parametrize("method", SINGLE)
 @pytest.mark.parametrize(("rtol", "high"), [(1e-3, 0.9), (1e-5, 0.99), (1e-7, 0.9999)])
 def test_conditions_change_by_themselves_and_short_visits_are_seen(method, rtol, high):
-    """A visit begins and ends within one step. Each quantity has its own level's derivative, and no other's."""
+    """A visit begins and ends within one step. Each quantity has its own level's derivative, and no
+    other's."""
     turns = 4
     until = turns * 2 * np.pi
     found = run(
@@ -464,7 +468,8 @@ def test_where_nothing_jumps_nothing_is_refused():
 
 
 def test_conditions_on_states_do_not_hinder_a_steady_state_of_doses():
-    """Newton's method looks at derivatives of the flow: a dose every 12 h that is above the level for a part of each interval."""
+    """Newton's method looks at derivatives of the flow: a dose every 12 h that is above the level for a part
+    of each interval."""
     from dataclasses import replace
 
     from pkpd.dosing.events import STEADY
@@ -500,10 +505,21 @@ def test_crossing_times_have_derivatives(method):
     """C falls to 5 mg/L at log(A0/(5 V))/k, is lifted by a dose at 4.25 h, and falls there again."""
     k = kernel(DECAY)
     names = ["A0", "k", "V", "tlag", "dose[0]"]
-    found = solve(
-        k, k.VALUES, table(k, (4.0, 50.0, "iv")), [20.0], roots=[("C", 5.0), ("A", 20.0, 1)], directions=names, method=method,
-        rtol=1e-8, most_crossings=3,
-    ).check().crossings  # fmt: skip
+    found = (
+        solve(
+            k,
+            k.VALUES,
+            table(k, (4.0, 50.0, "iv")),
+            [20.0],
+            roots=[("C", 5.0), ("A", 20.0, 1)],
+            directions=names,
+            method=method,
+            rtol=1e-8,
+            most_crossings=3,
+        )
+        .check()
+        .crossings
+    )
     t1 = np.log(100.0 / 20.0) / 0.5
     at_dose = 100.0 * np.exp(-0.5 * 4.25)
     lifted = at_dose + 50.0
@@ -640,7 +656,8 @@ OWN = (
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("rtol", [1e-4, 1e-6, 1e-8])
 def test_an_input_that_nobody_announces_begins_from_nought(method, rtol):
-    """No relative error of a state that has been nought is small: rates that the clock hardly resolves give it a size. Lanes do the same."""
+    """No relative error of a state that has been nought is small: rates that the clock hardly resolves give
+    it a size. Lanes do the same."""
     k = kernel(OWN)
     p = np.array([2.0, 4.0, 100.0, 0.1])
     found = solve(k, p, EventTable.empty(), [4.0, 10.0], h_max=0.5, method=method, rtol=rtol).check()
@@ -668,7 +685,8 @@ output     x [mg]
 
 
 def test_what_nothing_announces_is_met_by_shorter_steps(tmp_path, pkpd):
-    """``models/README.md`` says that it may be passed over, and what helps: the longest step, here as in Python."""
+    """``models/README.md`` says that it may be passed over, and what helps: the longest step, here as in
+    Python."""
     from scipy.integrate import quad
 
     until = 105.0

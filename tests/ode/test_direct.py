@@ -1,6 +1,8 @@
-"""What is lowered computes what numba makes of the same functions, bit for bit: every unit in whole solves, every construct of the language by itself.
+"""What is lowered computes what numba makes of the same functions, bit for bit: every unit in whole solves,
+every construct of the language by itself.
 
-Small functions are also run as the Python that they are. What is outside the language is refused with file and line.
+Small functions are also run as the Python that they are. What is outside the language is refused with file
+and line.
 """
 
 import ctypes
@@ -147,9 +149,17 @@ def test_a_unit_is_python_too(name, function, kernel_cache):
     n = k.n_states
     sizes = np.zeros(layout.N_SIZES, np.int64)
     w = layout.wide(n)
-    sizes[[layout.N_STATES, layout.WIDE, layout.N_OUTPUTS, layout.WIDTH, layout.N_TIMES, layout.N_JACOBIAN, layout.N_LU]] = (
-        n, w, k.n_outputs, k.n_outputs, 5, len(k.J_ROWS), k.N_LU
-    )  # fmt: skip
+    sizes[
+        [
+            layout.N_STATES,
+            layout.WIDE,
+            layout.N_OUTPUTS,
+            layout.WIDTH,
+            layout.N_TIMES,
+            layout.N_JACOBIAN,
+            layout.N_LU,
+        ]
+    ] = (n, w, k.n_outputs, k.n_outputs, 5, len(k.J_ROWS), k.N_LU)
     stages = layout.EXPLICIT_METHODS | layout.STIFF_METHODS
     sizes[layout.METHOD] = layout.AUTO if name in layout.EXPLICIT_METHODS else layout.STIFF_ONLY
     address = np.zeros(layout.N_ADDRESSES, np.int64)

@@ -1,8 +1,8 @@
 """The integrator keeps its promises: its order, its tolerance, its work, and what it says when it cannot.
 
-The promise of the tolerance: a step is accepted when each state's error is within ``rtol (|y| + 1e-4 largest |y|)``, or
-within ``atol + rtol |y|`` where the caller gives atol. What is left at an output is at most the error of a few steps,
-times what the problem itself makes of an error (``growth`` in problems.py).
+The promise of the tolerance: a step is accepted when each state's error is within ``rtol (|y| + 1e-4 largest
+|y|)``, or within ``atol + rtol |y|`` where the caller gives atol. What is left at an output is at most the
+error of a few steps, times what the problem itself makes of an error (``growth`` in problems.py).
 """
 
 import importlib
@@ -95,7 +95,8 @@ output     x [1]
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("rtol", [1e-5, 1e-7, 1e-9])
 def test_a_jump_of_the_right_hand_side_is_found_without_being_announced(method, rtol):
-    """Steps over it are rejected until it is met: the estimate supposes smoothness, and is good to a factor of a hundred here."""
+    """Steps over it are rejected until it is met: the estimate supposes smoothness, and is good to a factor
+    of a hundred here."""
     times = np.linspace(0, 20, 201)
     for switch in (3.17, 4.7, 5.0, 6.321, 9.2):
         found = run(SWITCH, times, parameters={"T": switch}, rtol=rtol, method=method)
@@ -107,7 +108,8 @@ def test_a_jump_of_the_right_hand_side_is_found_without_being_announced(method, 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", ["van_der_pol", "lotka_volterra", "linear"])
 def test_the_error_is_proportional_to_the_tolerance(name, method):
-    """The estimate goes as h to the method's order, and so does the error of the whole: a digit asked is a digit got."""
+    """The estimate goes as h to the method's order, and so does the error of the whole: a digit asked is a
+    digit got."""
     if (name, method) == ("linear", "vern7"):
         pytest.skip(
             "its steps are too wide for the power law, and then it has met rounding: see the test below"
@@ -123,7 +125,8 @@ def test_the_error_is_proportional_to_the_tolerance(name, method):
 
 
 def test_few_wide_steps_on_a_smooth_problem_are_far_within_the_tolerance():
-    """The 30 to 100 steps of vern7 on a linear system are too wide for the power law: five more digits asked are four got, of ample ones."""
+    """The 30 to 100 steps of vern7 on a linear system are too wide for the power law: five more digits asked
+    are four got, of ample ones."""
     problem = PROBLEMS["linear"]
     for rtol in 10.0 ** -np.arange(6, 12):
         found = run(problem.text, problem.times, rtol=rtol, method="vern7").states[0] - problem.states
@@ -132,7 +135,8 @@ def test_few_wide_steps_on_a_smooth_problem_are_far_within_the_tolerance():
 
 @pytest.mark.parametrize("method", SINGLE)
 def test_order_of_convergence(method):
-    """Fixed steps: the error at their ends and, by the dense output, between them falls with the power of the step that is the method's order."""
+    """Fixed steps: the error at their ends and, by the dense output, between them falls with the power of the
+    step that is the method's order."""
     problem = PROBLEMS["van_der_pol"]
     exact = run(problem.text, ORDER_TIMES, rtol=1e-13, method=method).states[0]
     reference = problem.states[0]  # at t = 1
@@ -159,7 +163,8 @@ ORDER_TIMES = np.concatenate(
 
 
 def test_the_dense_output_of_vern7_falls_with_the_power_of_its_order():
-    """Inside steps of h its error goes as h^7, as at their ends; the layer at the start of van der Pol's oscillator hides that."""
+    """Inside steps of h its error goes as h^7, as at their ends; the layer at the start of van der Pol's
+    oscillator hides that."""
     problem = PROBLEMS["linear"]
     times = np.sort(np.random.default_rng(1).uniform(0.0, 10.0, 2000))
     exact = run(problem.text, times, rtol=1e-13, method="rodas5p").states[0]
@@ -211,7 +216,8 @@ def test_work_is_counted():
 
 
 def test_what_dense_output_costs_is_paid_only_where_it_is_asked_for():
-    """vern7: nine right-hand sides for each attempt, one for each accepted step, and five in a step that holds an output."""
+    """vern7: nine right-hand sides for each attempt, one for each accepted step, and five in a step that
+    holds an output."""
     linear = PROBLEMS["linear"]
     for inside in (0, 1, 5):
         times = np.array([*linear.times[:inside], 31.0])
@@ -223,7 +229,8 @@ def test_what_dense_output_costs_is_paid_only_where_it_is_asked_for():
 
 
 def test_the_largest_error_of_a_step_is_told():
-    """In units of the tolerance; never more than one, and about what the controller settles on where nothing is abrupt."""
+    """In units of the tolerance; never more than one, and about what the controller settles on where nothing
+    is abrupt."""
     for problem in PROBLEMS.values():
         solution = run(problem.text, problem.times, rtol=1e-6)
         assert 0.1 < solution.largest_error[0] <= 1.0
@@ -259,7 +266,8 @@ def test_auto_knows_a_stiff_problem_and_says_so(problem):
 )
 @pytest.mark.parametrize("rtol", [1e-2, 1e-3, 1e-5, 1e-7, 1e-8, 1e-10])
 def test_auto_takes_hardly_more_work_than_the_stiff_method_alone(name, rtol):
-    """At every tolerance, with whichever partners; fewer factorisations always. A few steps are needed to see that a problem is stiff."""
+    """At every tolerance, with whichever partners; fewer factorisations always. A few steps are needed to see
+    that a problem is stiff."""
     problem = PROBLEMS[name]
     auto, stiff = (run(problem.text, problem.times, rtol=rtol, method=m) for m in ("auto", "rodas5p"))
     assert auto.methods == ("vern7" if rtol < 2e-7 else "tsit5", "rodas4" if rtol > 5e-3 else "rodas5p")
@@ -368,7 +376,8 @@ output     x [mg]
 
 @pytest.mark.parametrize("method", METHODS)
 def test_steps_land_on_doses(method):
-    """A step over a jump or a kink would leave an error as large as the dose: each is met, just before and at its instant."""
+    """A step over a jump or a kink would leave an error as large as the dose: each is met, just before and at
+    its instant."""
     k = kernel(DECAY)
     rng = np.random.default_rng(5)
     at = np.sort(rng.uniform(0.0, 50.0, 12))
@@ -422,7 +431,8 @@ def test_initial_values_hold_at_time_zero_or_at_the_first_output_or_dose_before_
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("crumb", [1e-15, 1e-30, 1e-90, 1e-300])
 def test_a_crumb_is_no_reason_to_stall(method, crumb):
-    """A state that holds next to nothing when a dose starts to fill it changes infinitely fast compared with itself."""
+    """A state that holds next to nothing when a dose starts to fill it changes infinitely fast compared with
+    itself."""
     k = kernel("one_compartment_oral")
     doses = table(k, (0.0, crumb, "iv"), (100.0, 100.0, "oral"))
     found = run(k, [100.0, 101.0, 110.0], doses, method=method).outputs[0, :, 0]
@@ -431,7 +441,8 @@ def test_a_crumb_is_no_reason_to_stall(method, crumb):
 
 
 def test_nothing_flows_once_every_infusion_is_over():
-    """0.1 + 0.2 + 0.3 - 0.1 - 0.2 - 0.3 is not nought in floating point; the rate is. What was there is gone but for exp(-100)."""
+    """0.1 + 0.2 + 0.3 - 0.1 - 0.2 - 0.3 is not nought in floating point; the rate is. What was there is gone
+    but for exp(-100)."""
     k = kernel(DECAY)
     doses = table(k, (0.0, 0.1, "iv", 1.0), (0.2, 0.2, "iv", 1.0), (0.3, 0.3, "iv", 1.0))
     assert abs(run(DECAY, [401.0], doses, rtol=1e-10, method="rodas5p").states[0, 0, 0]) < 1e-19
@@ -631,7 +642,8 @@ output     x [1]
 @pytest.mark.parametrize("rtol", [1e-2, 1e-6, 1e-9])
 @pytest.mark.parametrize("term", ["k*log(-x - 1)", "k*exp(1000*k*t)"])
 def test_a_right_hand_side_that_turns_bad_stops_there_and_says_what_it_is(method, rtol, term):
-    """nan or infinity in the middle of a solve: all steps over it are rejected, until the clock cannot be cut further."""
+    """nan or infinity in the middle of a solve: all steps over it are rejected, until the clock cannot be cut
+    further."""
     k = kernel(FOR_A_WHILE.format(term=term))
     solution = solve(k, k.VALUES, events(k), [1.0, 2.9, 10.0], method=method, rtol=rtol)
     assert solution.status[0] == status.NOT_FINITE
@@ -676,7 +688,8 @@ def test_the_first_failure_is_named_and_all_are_counted():
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("directions", [(), ("k", "y(0)")])
 def test_a_failed_subject_never_spoils_its_neighbours(method, directions):
-    """Neither those solved after it in the same thread nor those before, sensitivities included: bit for bit."""
+    """Neither those solved after it in the same thread nor those before, sensitivities included: bit for
+    bit."""
     k = kernel(EXPLOSION.replace("d y = k*y^2", "d y = k*y^2 - k*y^3/(16 + y)"))
     good = np.column_stack([np.linspace(0.05, 0.4, 6), np.linspace(0.2, 1.0, 6)])
     bad = [[np.nan, 1.0], [1.0, np.nan], [1e30, 1.0], [-np.inf, 1.0], [5.0, -16.0]]
@@ -758,7 +771,8 @@ def test_an_error_inside_progress_ends_the_solve():
 
 
 def test_only_equations_cause_compilation(monkeypatch):
-    """A hundred parameter sets, ten schedules, other times, tolerances, methods, directions: nothing is compiled or loaded."""
+    """A hundred parameter sets, ten schedules, other times, tolerances, methods, directions: nothing is
+    compiled or loaded."""
     name = "two_compartment_oral"
     for method in METHODS:
         run(name, [1.0], "10 mg oral once", method=method, directions=["CL"])
@@ -771,9 +785,17 @@ def test_only_equations_cause_compilation(monkeypatch):
     monkeypatch.setattr(pkpd.solver.kernel, "_generate", never)
     rng = np.random.default_rng(0)
     schedules = [
-        "none", "10 mg oral once", "10 mg iv once", "10 mg iv over 2 h every 12 h x6", "5 mg oral every 24 h x3",
-        "2 g oral daily x2 every 7 d x2", "1 mg iv once", "3 mg oral every 6 h x4", "1 mg iv over 1 h once", "10 mg oral daily x5",
-    ]  # fmt: skip
+        "none",
+        "10 mg oral once",
+        "10 mg iv once",
+        "10 mg iv over 2 h every 12 h x6",
+        "5 mg oral every 24 h x3",
+        "2 g oral daily x2 every 7 d x2",
+        "1 mg iv once",
+        "3 mg oral every 6 h x4",
+        "1 mg iv over 1 h once",
+        "10 mg oral daily x5",
+    ]
     k = kernel(name)
     for i in range(100):
         p = k.VALUES * np.exp(rng.normal(0, 0.2, k.n_params))
@@ -805,18 +827,26 @@ def test_only_equations_cause_compilation(monkeypatch):
         ({"atol": np.nan}, "atol must not be negative"),
         ({"atol": [1.0, 2.0]}, "atol must be one number or 3, one for each of depot, central, peripheral"),
         ({"directions": ["CLL"]}, r'has no parameter "CLL"; did you mean CL'),
-        ({"directions": [99]}, r"direction 99 is not the index of a parameter of two_compartment_oral \(0\.\.6\)"),
+        (
+            {"directions": [99]},
+            r"direction 99 is not the index of a parameter of "
+            r"two_compartment_oral \(0\.\.6\)",
+        ),
         ({"directions": [-1]}, "direction -1 is not the index"),
         ({"directions": ["centre(0)"]}, r'has no state "centre"; did you mean central'),
         ({"directions": ["dose[1]"]}, r"dose\[1\]: the schedule has only 1 doses, counted from 0"),
         ({"times": []}, "output times must be a one-dimensional array of finite numbers, at least one"),
         ({"times": [0.0, np.nan]}, "output times must be"),
         ({"times": [[0.0, 1.0]]}, "output times must be"),
-        ({"parameters": [1.0, 2.0]}, r"parameters have shape \(2,\); two_compartment_oral takes \(n_subjects, 7\): ka, CL, V1"),
+        (
+            {"parameters": [1.0, 2.0]},
+            r"parameters have shape \(2,\); two_compartment_oral takes "
+            r"\(n_subjects, 7\): ka, CL, V1",
+        ),
         ({"parameters": np.zeros((0, 7))}, r"parameters have shape \(0, 7\)"),
         ({"parameters": np.zeros((2, 2, 7))}, r"parameters have shape \(2, 2, 7\)"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_a_sentence(options, said):
     k = kernel("two_compartment_oral")
     arguments = {"parameters": k.VALUES, "times": [1.0], **options}
@@ -852,7 +882,8 @@ output     z [mg]
 
 @pytest.mark.parametrize("method", METHODS)
 def test_non_negative_states_stay_so_and_it_is_said(method):
-    """The mass in x is used up at t = 1. An undershoot of any size would make z, which looks at it, grow or fall at once."""
+    """The mass in x is used up at t = 1. An undershoot of any size would make z, which looks at it, grow or
+    fall at once."""
     times = np.linspace(0.0, 4.0, 33)
     k = kernel(FALLING)
     p = np.tile(k.VALUES, (20, 1))

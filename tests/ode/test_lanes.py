@@ -1,4 +1,5 @@
-"""Subjects in lanes of vectors give what each gives alone, whoever stands beside them, on however many threads."""
+"""Subjects in lanes of vectors give what each gives alone, whoever stands beside them, on however many
+threads."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,5 @@
-"""Linear models by the matrix exponential: as exact as rounding, for every dose and route, and only where a model is linear."""
+"""Linear models by the matrix exponential: as exact as rounding, for every dose and route, and only where a
+model is linear."""
 
 import numpy as np
 import pytest
@@ -10,8 +11,13 @@ from pkpd.core.library import models
 from pkpd.solver import solve
 
 LINEAR = {
-    "one_compartment_iv", "one_compartment_oral", "two_compartment_iv", "two_compartment_oral", "three_compartment_iv", "three_compartment_oral",
-}  # fmt: skip
+    "one_compartment_iv",
+    "one_compartment_oral",
+    "two_compartment_iv",
+    "two_compartment_oral",
+    "three_compartment_iv",
+    "three_compartment_oral",
+}
 TIMES = np.array([0.0, 0.1, 0.5, 2.0, 5.9, 6.0, 12.0, 13.0, 24.0, 40.0, 400.0])
 
 

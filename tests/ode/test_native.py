@@ -1,4 +1,5 @@
-"""Machine code is compiled once, found again by other processes without numba, and what is damaged, foreign or stale is never run."""
+"""Machine code is compiled once, found again by other processes without numba, and what is damaged, foreign
+or stale is never run."""
 
 import ast
 import gc
@@ -57,7 +58,8 @@ def test_compiled_once_and_found_again(tmp_path):
 
 
 def test_another_name_key_or_machine_is_another_file(tmp_path, monkeypatch):
-    """The processor and the versions are part of the key: a cache on a shared disk serves each machine its own code."""
+    """The processor and the versions are part of the key: a cache on a shared disk serves each machine its
+    own code."""
     paths = {native.file(tmp_path, name, key) for name in "fg" for key in ("1", "2")}
     for machine in ("another processor", "another version"):
         monkeypatch.setattr(native, "machine", lambda machine=machine: machine)
@@ -163,7 +165,8 @@ def test_threads_at_once(tmp_path):
 
 
 def test_threads_build_one_at_a_time(tmp_path):
-    """Python 3.11 fails when the garbage collector hands over from one ast.parse to another (python/cpython#106905)."""
+    """Python 3.11 fails when the garbage collector hands over from one ast.parse to another
+    (python/cpython#106905)."""
     text = "\n".join(f"def f{i}(x):\n    x[0] *= x[0] + {i}" for i in range(30))
 
     def work(name):
@@ -209,7 +212,8 @@ def answer(process):
 
 
 def test_processes_at_once(tmp_path):
-    """Several build the same code into an empty folder at the same time: all succeed, and what stays is whole."""
+    """Several build the same code into an empty folder at the same time: all succeed, and what stays is
+    whole."""
     code = """
         import json, sys
         from test_native import Builder, call
@@ -226,7 +230,8 @@ def test_processes_at_once(tmp_path):
 
 # ---- the units of the integrator
 
-# Everything at once, so that every unit is used: a steady state, both methods, sensitivities, doses with lag and duration.
+# Everything at once, so that every unit is used: a steady state, both methods, sensitivities, doses with lag
+# and duration.
 SIMULATION = """
     import json, sys
     from pkpd.solver.kernel import load
@@ -240,9 +245,11 @@ SIMULATION = """
     found = {}
     for method in ("tsit5", "rodas5p", "auto"):
         doses = EventTable(time=[1.0], amount=[5.0], route=[0], duration=[2.0], size=[-1])
-        solution = solve(k, k.VALUES, doses, [0.0, 3.0, 30.0], method=method, directions=["kin", "K", "x(0)", "dose[0]"]).check()
+        names = ["kin", "K", "x(0)", "dose[0]"]
+        solution = solve(k, k.VALUES, doses, [0.0, 3.0, 30.0], method=method, directions=names).check()
         found[method] = [solution.outputs.tolist(), solution.sensitivities.tolist()]
-    print(json.dumps([at_start, [name for name in heavy if name in sys.modules], profile.outputs.tolist(), found]))
+    loaded = [name for name in heavy if name in sys.modules]
+    print(json.dumps([at_start, loaded, profile.outputs.tolist(), found]))
 """
 
 

@@ -1,6 +1,8 @@
-"""What is read off a curve is what calculus says of it: wherever lags, durations and fast rates put a peak, by every method, in lanes and alone, with exact gradients.
+"""What is read off a curve is what calculus says of it: wherever lags, durations and fast rates put a peak,
+by every method, in lanes and alone, with exact gradients.
 
-The curves have closed forms: a Bateman function, boluses, infusions. Errors left are those of the states: a few tolerances.
+The curves have closed forms: a Bateman function, boluses, infusions. Errors left are those of the states: a
+few tolerances.
 """
 
 import itertools
@@ -74,9 +76,19 @@ def expected(ka, k):
     up, down = brentq(lambda t: curve(t) - 2, 0, peak), brentq(lambda t: curve(t) - 2, peak, 100)
     above = quad(curve, up, down)[0] - 2 * (down - up)
     return [
-        curve(peak), 10 / k, curve(30.0), down - up, above, down, k, np.log(2) / k, curve(peak) ** 2,
-        np.inf, curve(9.0), quad(curve, 5.0, 7.5)[0],
-    ]  # fmt: skip
+        curve(peak),
+        10 / k,
+        curve(30.0),
+        down - up,
+        above,
+        down,
+        k,
+        np.log(2) / k,
+        curve(peak) ** 2,
+        np.inf,
+        curve(9.0),
+        quad(curve, 5.0, 7.5)[0],
+    ]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -100,9 +112,13 @@ def test_lags_durations_and_fast_absorption_hide_nothing(ka, k, late, long):
     end = 2000.0
     for route in ("oral", "slow", "bolus"):
         found = run(
-            kern, [end], table(kern, (3.0, 100.0, route, np.nan)), {"ka": ka, "k": k, "late": late, "long": long},
-            rtol=1e-3, readings=[("max", "C"), ("area", "C"), ("halving", "C")],
-        ).readings  # fmt: skip
+            kern,
+            [end],
+            table(kern, (3.0, 100.0, route, np.nan)),
+            {"ka": ka, "k": k, "late": late, "long": long},
+            rtol=1e-3,
+            readings=[("max", "C"), ("area", "C"), ("halving", "C")],
+        ).readings
         after = {"oral": np.log(ka / k) / (ka - k), "slow": long, "bolus": 0.0}[route]
         height = 10.0
         if route == "oral":
@@ -125,9 +141,13 @@ def test_repeated_boluses_peak_after_the_last_dose(interval, k, n):
     at = interval * np.arange(n)
     windows = list(zip(at, [*at[1:], at[-1] + interval], strict=True))
     found = run(
-        kern, [at[-1] + interval], table(kern, *((t, 50.0, "bolus") for t in at)), {"k": k}, rtol=1e-6,
+        kern,
+        [at[-1] + interval],
+        table(kern, *((t, 50.0, "bolus") for t in at)),
+        {"k": k},
+        rtol=1e-6,
         readings=[(kind, "C", *w) for w in windows for kind in ("max", "min", "area")] + [("max", "C")],
-    ).readings  # fmt: skip
+    ).readings
     r = np.exp(-k * interval)
     peaks = 5 * (1 - r ** (np.arange(n) + 1)) / (1 - r)
     np.testing.assert_allclose(found.values[0, 0:-1:3], peaks, rtol=1e-5)
@@ -139,7 +159,8 @@ def test_repeated_boluses_peak_after_the_last_dose(interval, k, n):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_an_oscillator_is_followed_through_long_steps(method):
-    """Every extreme, in windows that begin and end anywhere; time above 0.3 and area above it as for cosines."""
+    """Every extreme, in windows that begin and end anywhere; time above 0.3 and area above it as for
+    cosines."""
     edges = np.array([0.5, 4.0, 9.0, 9.1, 21.0])
     windows = list(itertools.pairwise(edges))
     asked = [
@@ -161,7 +182,8 @@ def test_an_oscillator_is_followed_through_long_steps(method):
 
 @pytest.mark.parametrize("method", ["auto", "tsit5", "rodas4", "rodas5p"])
 def test_reading_changes_nothing_and_lanes_change_nothing(method):
-    """Outputs and steps are those without readings; what is read in a lane is what is read alone, bit for bit."""
+    """Outputs and steps are those without readings; what is read in a lane is what is read alone, bit for
+    bit."""
     for name, doses in (
         (BATEMAN, None),
         ("il2_treg", "1 MIU sc daily x5"),
@@ -180,11 +202,18 @@ def test_reading_changes_nothing_and_lanes_change_nothing(method):
             (kind, output, start, stop, *given)
             for output in (*k.OUTPUTS[:2], k.STATES[-1])
             for kind, given in (
-                ("max", ()), ("min", ()), ("area", ()), ("time_above", (level,)), ("area_above", (level,)), ("last_above", (level,)),
-                ("last_below", (level,)), ("halving", ()), ("end", ()),
+                ("max", ()),
+                ("min", ()),
+                ("area", ()),
+                ("time_above", (level,)),
+                ("area_above", (level,)),
+                ("last_above", (level,)),
+                ("last_below", (level,)),
+                ("halving", ()),
+                ("end", ()),
             )
             for start, stop in ((-np.inf, np.inf), (3.0, 19.0), (31.0, np.inf))
-        ]  # fmt: skip
+        ]
         times = np.array([0.0, 11.0, 72.0])
         for rtol in (1e-3, 1e-6):
             plain = solve(k, p, at, times, rtol=rtol, method=method)
@@ -206,12 +235,20 @@ def gradient(of, x, h=1e-5):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("route", ["oral", "bolus", "slow"])
 def test_gradients_are_those_of_the_formulas(method, route):
-    """By absorption, elimination, volume, lag and duration: of heights and areas, and of when the peak is; also where it stands at a jump or a kink that moves."""
+    """By absorption, elimination, volume, lag and duration: of heights and areas, and of when the peak is;
+    also where it stands at a jump or a kink that moves."""
     k = kernel(BATEMAN)
     names = ["ka", "k", "V", "late", "long"]
     x = np.array([1.3, 0.11, 9.0, 1.7, 2.4])
     end = 40.0
-    asked = [("max", "C"), ("area", "C"), ("area_above", "C", 0.0, 30.0, 1.5), ("decline", "C", 12.0, 30.0), ("min", "C", 3.0, 20.0), ("max", "C", 5.0, 30.0)]  # fmt: skip
+    asked = [
+        ("max", "C"),
+        ("area", "C"),
+        ("area_above", "C", 0.0, 30.0, 1.5),
+        ("decline", "C", 12.0, 30.0),
+        ("min", "C", 3.0, 20.0),
+        ("max", "C", 5.0, 30.0),
+    ]
 
     def curve(v, t):
         ka, rate, volume, late, long = v
@@ -239,14 +276,28 @@ def test_gradients_are_those_of_the_formulas(method, route):
         up = late if route == "bolus" else brentq(high, late, peak, xtol=1e-13)
         slope = integral(lambda t: -12 / 18**3 * (t - 21) * np.log(curve(v, t)), 12.0, 30.0)
         return np.array(
-            [curve(v, peak), integral(lambda t: curve(v, t), 0.0, end), integral(high, up, min(down, 30.0)), slope,
-             min(curve(v, 3.0), curve(v, 20.0)), curve(v, max(5.0, peak)), peak]
-        )  # fmt: skip
+            [
+                curve(v, peak),
+                integral(lambda t: curve(v, t), 0.0, end),
+                integral(high, up, min(down, 30.0)),
+                slope,
+                min(curve(v, 3.0), curve(v, 20.0)),
+                curve(v, max(5.0, peak)),
+                peak,
+            ]
+        )
 
     found = run(
-        k, [end], table(k, (0.0, 100.0, route, np.nan)), dict(zip(names, x, strict=True)), rtol=1e-9, slack=1.0, method=method,
-        directions=names, readings=asked,
-    ).readings  # fmt: skip
+        k,
+        [end],
+        table(k, (0.0, 100.0, route, np.nan)),
+        dict(zip(names, x, strict=True)),
+        rtol=1e-9,
+        slack=1.0,
+        method=method,
+        directions=names,
+        readings=asked,
+    ).readings
     value, slopes = exact(x), gradient(exact, x)
     np.testing.assert_allclose([*found.values[0], found.times[0, 0]], value, rtol=1e-7)
     scale = np.abs(value)[:-1, None] / x
@@ -301,7 +352,9 @@ def test_the_value_at_the_end_of_a_window_is_that_before_the_dose_there():
     late = 10 * (np.exp(-2.5) + np.exp(-0.5))
     np.testing.assert_allclose(found.values[0], [10 * np.exp(-2), 10 * np.exp(-0.725), late, late], rtol=1e-7)
     slope = -10 * (25 * np.exp(-2.5) + 5 * np.exp(-0.5))
-    np.testing.assert_allclose(found.sensitivities[0, :, 0], [-200 * np.exp(-2), -72.5 * np.exp(-0.725), slope, slope], rtol=1e-5)  # fmt: skip
+    np.testing.assert_allclose(
+        found.sensitivities[0, :, 0], [-200 * np.exp(-2), -72.5 * np.exp(-0.725), slope, slope], rtol=1e-5
+    )
 
 
 TWO_PHASES = """
@@ -324,7 +377,8 @@ output     y = a + b + rest [mg]
     ("end", "rest", "seen"), [(80.0, 0.0, 10), (80.0, 0.05, 7), (9.0, 0.0, 5), (1.2, 0.0, 1)]
 )
 def test_a_half_life_is_the_mean_of_the_last_five_halvings_but_the_first(end, rest, seen):
-    """Of 90 exp(-1.3 t) + 10 exp(-0.15 t) above ``rest``, down to 1/1024 of the highest or ten times the level, as far as the solve goes."""
+    """Of 90 exp(-1.3 t) + 10 exp(-0.15 t) above ``rest``, down to 1/1024 of the highest or ten times the
+    level, as far as the solve goes."""
     k = kernel(TWO_PHASES)
     doses = table(k, (0.0, 90.0, "iv"), (0.0, 10.0, "sc"))
 
@@ -339,8 +393,14 @@ def test_a_half_life_is_the_mean_of_the_last_five_halvings_but_the_first(end, re
     for method in METHODS:
         for rtol, error in ((1e-3, 1e-3), (1e-8, 1e-6)):
             found = run(
-                k, [end], doses, {"rest": rest}, method=method, rtol=rtol, readings=[("halving", "y", -np.inf, np.inf, rest)]
-            ).readings  # fmt: skip
+                k,
+                [end],
+                doses,
+                {"rest": rest},
+                method=method,
+                rtol=rtol,
+                readings=[("halving", "y", -np.inf, np.inf, rest)],
+            ).readings
             np.testing.assert_allclose(found.values[0, 0], expected, rtol=error)
 
 
@@ -357,7 +417,14 @@ output     z = x [1]
 """)
     p = np.array([[1.0], [0.2], [np.nan]])
     for lanes in (True, False):
-        found = solve(k, np.repeat(p, 8, axis=0), events(k), [2.0], readings=[("max", "y"), ("area", "z"), ("time_above", "y", 0, 2, -1.0)], lanes=lanes).readings.values  # fmt: skip
+        found = solve(
+            k,
+            np.repeat(p, 8, axis=0),
+            events(k),
+            [2.0],
+            readings=[("max", "y"), ("area", "z"), ("time_above", "y", 0, 2, -1.0)],
+            lanes=lanes,
+        ).readings.values
         assert np.isnan(found[0, 0]) and np.isnan(found[0, 2]) and np.isnan(found[16]).all()
         np.testing.assert_allclose(found[8], [0.0, 2 - 0.4, 2.0], atol=1e-9)
 
@@ -393,8 +460,13 @@ def test_subjects_have_their_own_levels_and_threads_do_not_matter():
     level = np.linspace(1.0, 9.0, 70)
     for threads in (1, 3):
         found = solve(
-            k, p, table(k, (0.0, 100.0, "bolus")), [300.0], rtol=1e-8, threads=threads,
+            k,
+            p,
+            table(k, (0.0, 100.0, "bolus")),
+            [300.0],
+            rtol=1e-8,
+            threads=threads,
             readings=[Reading("time_above", "C", level=level), Reading("max", "C")],
-        ).readings  # fmt: skip
+        ).readings
         np.testing.assert_allclose(found.values[:, 0], np.log(10 / level) / p[:, 1], rtol=1e-6)
         np.testing.assert_allclose(found.values[:, 1], 10.0, rtol=1e-12)

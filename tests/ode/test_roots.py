@@ -1,4 +1,5 @@
-"""Crossings of levels are found at their times, without any influence on the solution, and what was not kept is counted.
+"""Crossings of levels are found at their times, without any influence on the solution, and what was not kept
+is counted.
 
 Exact times come from formulas: an error of the state becomes one of the time by division by the slope there.
 """
@@ -60,7 +61,8 @@ def test_an_oscillator_crosses_a_level_when_its_cosine_does(method, rtol):
 @pytest.mark.parametrize("method", SINGLE)
 @pytest.mark.parametrize("depth", [1e-2, 1e-4, 1e-6])
 def test_a_short_visit_in_the_middle_of_a_step_is_found(method, depth):
-    """Both ends of the step are on one side: the peak in it is followed. Over a level of 1 - 1e-6 a visit lasts 0.3 % of a radian."""
+    """Both ends of the step are on one side: the peak in it is followed. Over a level of 1 - 1e-6 a visit
+    lasts 0.3 % of a radian."""
     found = run(
         OSCILLATOR,
         [31.0],
@@ -85,7 +87,8 @@ def test_a_short_visit_in_the_middle_of_a_step_is_found(method, depth):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_time_above_a_level_after_boluses(method):
-    """100 exp(-k t) is above a level until log(100/level)/k; a dose that jumps over it does so at the dose's time, to the last bit."""
+    """100 exp(-k t) is above a level until log(100/level)/k; a dose that jumps over it does so at the dose's
+    time, to the last bit."""
     k = kernel(DECAY)
     at = [0.0, 7.3, 25.1]
     doses = table(k, *((t, 100.0, "iv") for t in at))
@@ -126,7 +129,8 @@ def test_an_infusion_crosses_on_its_way_up(method):
 
 
 def test_a_value_at_its_level_is_not_above_it():
-    """Nothing at 0 is not above 0; what begins at the level and rises crosses it at once, what begins there and falls never does."""
+    """Nothing at 0 is not above 0; what begins at the level and rises crosses it at once, what begins there
+    and falls never does."""
     k = kernel(DECAY)
     found = run(DECAY, [9.0], table(k, (3.0, 1.0, "iv")), roots=[("x", 0.0)]).crossings
     assert not found.above_at_start[0, 0] and found.times[0, 0, 0] == 3.0 and found.count[0, 0] == 1
@@ -191,7 +195,8 @@ def test_every_subject_has_its_own_levels_and_a_failed_one_has_nothing():
 
 
 def test_a_model_that_switches_methods_is_watched_all_the_way():
-    """il2_treg at a loose tolerance is stiff between doses only; crossings agree with those of a tight solve."""
+    """il2_treg at a loose tolerance is stiff between doses only; crossings agree with those of a tight
+    solve."""
     k = kernel("il2_treg")
     doses = events(k, "1 MIU sc daily x5 every 28 d x2")
     name = k.OUTPUTS[0]

@@ -1,9 +1,11 @@
 """Sensitivities are the derivatives of the solution, by whatever moves it, to the tolerance asked.
 
-By parameters, initial values, doses, lag, bioavailability, duration and rate of infusions and body size; of states and outputs; by
-every method; held against differences of tight solves and, where there is a formula, against its complex step.
+By parameters, initial values, doses, lag, bioavailability, duration and rate of infusions and body size; of
+states and outputs; by every method; held against differences of tight solves and, where there is a formula,
+against its complex step.
 
-The promise: sensitivities are controlled like states, for a relative change of the parameter. With ``s = p dy/dp``, an error is
+The promise: sensitivities are controlled like states, for a relative change of the parameter. With ``s = p
+    dy/dp``, an error is
 measured in units of ``rtol (|s| + 1e-4 max(largest |s|, largest |y|))``.
 """
 
@@ -16,9 +18,11 @@ from pkpd.core.errors import InputError
 from pkpd.ode import layout
 from pkpd.solver import solve
 
-A_FEW_STEPS = 2.0  # the error of a sensitivity is its own steps' and what the error of the state makes of the second derivative
+# The error of a sensitivity is its own steps' and what the error of the state makes of the second derivative
+A_FEW_STEPS = 2.0
 
-# Everything that a dose can depend on, and saturable loss, so that nothing is linear; numbers that are not the default of anything.
+# Everything that a dose can depend on, and saturable loss, so that nothing is linear; numbers that are not
+# the default of anything.
 MODEL = """
 model      all that moves a solution
 time       h
@@ -95,7 +99,8 @@ DIRECTIONS = [
 
 
 def differences(k, times, direction, h=1e-3, rtol=1e-12):
-    """(n_times, n_outputs + n_states) by a five-point formula from tight solves; its error is of order h^4 and rtol/h."""
+    """(n_times, n_outputs + n_states) by a five-point formula from tight solves; its error is of order h^4
+    and rtol/h."""
 
     def at(change):
         p, table_ = np.array(k.VALUES), doses(k)
@@ -156,13 +161,15 @@ NOISE = 3e-9  # of the largest value: rounding and 1e-12, divided by the relativ
 
 
 def all_of(solution):
-    """Values (n_times, n_outputs + n_states) and their sensitivities (n_times, n_outputs + n_states, n_directions)."""
+    """Values (n_times, n_outputs + n_states) and their sensitivities (n_times, n_outputs + n_states,
+    n_directions)."""
     values = np.concatenate([solution.outputs[0], solution.states[0]], axis=1)
     return values, np.concatenate([solution.sensitivities[0], solution.state_sensitivities[0]], axis=1)
 
 
 def scaled(k, values, reference):
-    """Sensitivities for relative changes, and the largest of each column and of the column itself, (columns, n_directions)."""
+    """Sensitivities for relative changes, and the largest of each column and of the column itself, (columns,
+    n_directions)."""
     s = np.abs(reference * [size_of(k, direction) for direction in DIRECTIONS])
     return s, np.maximum(s.max(axis=0), np.abs(values).max(axis=0)[:, None])
 
@@ -221,7 +228,8 @@ def test_a_sensitivity_that_must_be_nought_is_nought(method):
 
 
 def bateman(t, dose, ka, CL, V, F, lag):
-    """One compartment with first-order absorption (Bateman 1910); analytic in every argument but t, so a complex step will do."""
+    """One compartment with first-order absorption (Bateman 1910); analytic in every argument but t, so a
+    complex step will do."""
     k, after = CL / V, t - lag
     return F * dose * ka / (V * (ka - k)) * (np.exp(-k * after) - np.exp(-ka * after)) * (after.real > 0)
 
@@ -278,7 +286,8 @@ def test_the_error_falls_with_the_tolerance(method):
 
 @pytest.mark.parametrize("method", SINGLE)
 def test_they_are_derivatives_of_the_numerical_solution_itself(method):
-    """With steps so wide that the solution is wrong in its fourth digit (fifth: vern7), its differences are still met to seven."""
+    """With steps so wide that the solution is wrong in its fourth digit (fifth: vern7), its differences are
+    still met to seven."""
     problem = PROBLEMS["lotka_volterra"]
     options = {"rtol": 0.9, "atol": 1e9, "h_max": 0.1, "method": method}
     k, times = kernel(problem.text), np.array([0.73, 2.0, 3.11, 5.0])
@@ -377,7 +386,8 @@ def test_library_models_by_every_parameter(name):
 @pytest.mark.parametrize("method", SINGLE)
 @pytest.mark.parametrize("count", [1, 2, 7, 8, 9, 15, 16, 17, 27])
 def test_directions_do_not_touch_each_other(method, count):
-    """However many directions go together, each is what it is alone: here at the same fixed steps, so to rounding."""
+    """However many directions go together, each is what it is alone: here at the same fixed steps, so to
+    rounding."""
     k = kernel(MODEL)
     options = {"rtol": 0.5, "atol": 1e9, "h_max": 0.05, "method": method}
     every = DIRECTIONS[::-1][:count]
@@ -403,7 +413,8 @@ def test_a_parameter_named_twice_is_refused():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_slack_leaves_steps_to_the_states_and_none_makes_sensitivities_as_accurate(reference, method):
-    """With endless slack the solution is bit for bit the one without sensitivities; in between there are a few more steps."""
+    """With endless slack the solution is bit for bit the one without sensitivities; in between there are a
+    few more steps."""
     k = kernel(MODEL)
     plain = run(MODEL, TIMES, doses(k), method=method)
     given, usual, tight = (
@@ -432,7 +443,8 @@ output     x [1]
 
 @pytest.mark.parametrize("method", METHODS)
 def test_sensitivities_stay_stable_where_the_states_rest(method):
-    """The states ask for no steps at all there: without any control an explicit method would outgrow its stability."""
+    """The states ask for no steps at all there: without any control an explicit method would outgrow its
+    stability."""
     times = np.linspace(0.0, 10.0, 11)
     solution = run(RESTING, times, method=method, directions=["start", "supply"])
     np.testing.assert_allclose(solution.states[0, :, 0], 1.0, rtol=1e-9)
@@ -468,7 +480,8 @@ def test_every_subject_has_its_own():
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 @pytest.mark.filterwarnings("ignore:.* is below zero")
 def test_a_parameter_may_be_nought_or_negative(sign):
-    """``x' = a - b x`` with a = 0: relative changes of nothing are taken absolutely; a negative parameter keeps its sign."""
+    """``x' = a - b x`` with a = 0: relative changes of nothing are taken absolutely; a negative parameter
+    keeps its sign."""
     text = """
 model      production and loss
 time       h
@@ -500,7 +513,8 @@ def test_the_amount_of_a_dose_of_nothing_has_a_sensitivity():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_at_a_dose_that_moves_the_right_limit_is_meant(method):
-    """At the very instant of a lagged dose: of the solution after it. x = F D exp(-k (t - lag)): the derivative by lag is k x."""
+    """At the very instant of a lagged dose: of the solution after it. x = F D exp(-k (t - lag)): the
+    derivative by lag is k x."""
     text = """
 model      decay
 time       h

@@ -1,7 +1,9 @@
-"""States that begin "steady" begin where the system without drug would come to rest, and their sensitivities are those of that rest.
+"""States that begin "steady" begin where the system without drug would come to rest, and their sensitivities
+are those of that rest.
 
-The rest is held against integrating from nothing for a very long time, against formulas, and against the equations themselves;
-sensitivities against the formula and against differences of rests. What has no rest is a failed subject with a sentence.
+The rest is held against integrating from nothing for a very long time, against formulas, and against the
+equations themselves; sensitivities against the formula and against differences of rests. What has no rest is
+a failed subject with a sentence.
 """
 
 import numpy as np
@@ -16,7 +18,8 @@ from pkpd.ode import status
 from pkpd.simulation.profile import simulate
 from pkpd.solver import solve
 
-# Production with saturable feedback, loss that its own product speeds up, a pool that fills slowly; drug stimulates production.
+# Production with saturable feedback, loss that its own product speeds up, a pool that fills slowly; drug
+# stimulates production.
 FEEDBACK = """
 model      a precursor, its product and a memory
 time       h
@@ -67,7 +70,8 @@ def rest(text, parameters=None, **options):
     return run(text, [0.0], parameters=parameters, **options).states[0, 0]
 
 
-# The states held at their own values (here x at 2 mg) are part of the system that rests, as the model's file says them.
+# The states held at their own values (here x at 2 mg) are part of the system that rests, as the model's file
+# says them.
 def held(text):
     return text.replace("d x = -kout*x", "d x = 0*kout*x")
 
@@ -90,7 +94,8 @@ def test_the_rest_is_where_a_very_long_integration_ends(parameters):
         0, 0
     ]
     found = rest(FEEDBACK, parameters)
-    # what is left after 60 time constants is far below the rounding of 1e-10; the rest itself is found to 1e-11
+    # what is left after 60 time constants is far below the rounding of 1e-10; the rest itself is found to
+    # 1e-11
     np.testing.assert_allclose(found, long, rtol=1e-8)
 
 
@@ -123,7 +128,8 @@ def test_the_rest_balances_whatever_the_units(size, speed, feedback, ratio):
 @settings(max_examples=40)
 @given(slowness=st.floats(-15, 3), start=st.floats(-3, 3))
 def test_a_slow_state_comes_to_rest_too(slowness, start):
-    """However much slower it is than its neighbours: that it hardly moves does not mean that it has arrived."""
+    """However much slower it is than its neighbours: that it hardly moves does not mean that it has
+    arrived."""
     text = TURNOVER.replace("d S = q*R - kout*S", "d S = q*(R - S*S*kout/kin)")
     k = kernel(text)
     p = dict(zip(k.PARAMETERS, k.VALUES, strict=True)) | {"q": 0.3 * 10.0**slowness, "kin": 10.0**start}
@@ -151,7 +157,8 @@ def test_doses_do_not_move_the_rest():
 
 @pytest.mark.parametrize("name", library.models())
 def test_every_library_model_begins_at_rest(name):
-    """Without drug nothing happens: virtual subjects stay where they began, for a hundred of the model's time units."""
+    """Without drug nothing happens: virtual subjects stay where they began, for a hundred of the model's time
+    units."""
     profile = simulate(name, "none", np.linspace(0, 100, 6), subjects=5, seed=3)
     assert np.all(profile.status == status.SUCCESS)
     first = np.repeat(profile.outputs[:, :1], 6, axis=1)
@@ -163,7 +170,8 @@ def test_every_library_model_begins_at_rest(name):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_sensitivities_of_a_linear_rest_are_those_of_the_formula(method):
-    """R = kin/kout, S = q kin/kout^2; by kin, kout, q; and the drug passes through without touching them later."""
+    """R = kin/kout, S = q kin/kout^2; by kin, kout, q; and the drug passes through without touching them
+    later."""
     kin, kout, q = 9.0, 0.3, 0.1
     solution = run(TURNOVER, [0.0, 40.0], directions=["kin", "kout", "q"], method=method)
     expected = [

@@ -1,8 +1,9 @@
-"""Every method's coefficients satisfy the order conditions it claims, and a coefficient with one wrong digit is refused.
+"""Every method's coefficients satisfy the order conditions it claims, and a coefficient with one wrong digit
+is refused.
 
-The conditions are written down here from rooted trees (Hairer, Norsett & Wanner, Solving ODEs I, section II.2; for
-Rosenbrock methods Solving ODEs II, theorem IV.7.3), not taken from the package: a tree of r nodes asks that the elementary
-weight be 1/density; within a step, at theta, that it be theta^r/density.
+The conditions are written down here from rooted trees (Hairer, Norsett & Wanner, Solving ODEs I, section
+II.2; for Rosenbrock methods Solving ODEs II, theorem IV.7.3), not taken from the package: a tree of r nodes
+asks that the elementary weight be 1/density; within a step, at theta, that it be theta^r/density.
 """
 
 import dataclasses
@@ -53,7 +54,8 @@ def density(tree):
 
 
 def stage_weights(tree, many, single):
-    """(s,) what a tree contributes at each stage; nodes with one branch use the matrix ``single``, others ``many``."""
+    """(s,) what a tree contributes at each stage; nodes with one branch use the matrix ``single``, others
+    ``many``."""
     if len(tree) == 1:
         return single @ stage_weights(tree[0], many, single)
     return math.prod(
@@ -75,7 +77,8 @@ def defects(weights, many, single, order, theta=1.0):
 
 
 def scheme(table):
-    """(weights, embedded weights, theta -> weights within the step, matrix of many branches, matrix of one branch)."""
+    """(weights, embedded weights, theta -> weights within the step, matrix of many branches, matrix of one
+    branch)."""
     if isinstance(table, RungeKuttaTableau):
         q = np.arange(1, table.dense.shape[1] + 1)
         return table.b, table.b - table.error, lambda x: table.dense @ x**q, table.a, table.a
@@ -194,7 +197,8 @@ def test_one_wrong_digit_in_a_step_is_refused(table):
 def test_one_wrong_digit_in_the_dense_output_breaks_its_order(table):
     for name, index, change in single_changes(table, ("dense",)):
         if index[1] == len(table.c) - 1:
-            continue  # the error estimate itself: small to this very order, so any multiple of it may be added
+            # The error estimate itself: small to this very order, so any multiple of it may be added
+            continue
         _, _, inside, many, single = scheme(dataclasses.replace(table, **change))
         assert defects(inside(0.5), many, single, table.order - 1, 0.5).max() > 1e3 * DIGITS, (name, index)
 

@@ -1,4 +1,5 @@
-"""exp, log and powers of vectors are within 2 units in the last place, equal those of numbers, and know the special cases."""
+"""exp, log and powers of vectors are within 2 units in the last place, equal those of numbers, and know the
+special cases."""
 
 import ctypes
 import math
@@ -18,7 +19,8 @@ BOTH = {
 }
 TEXT = {
     1: "def f(x, y, out):\n    out[0] = fn(x[0])\n    set_lanes(shift(out, 1), fn(lanes(x)))\n",
-    2: "def f(x, y, out):\n    out[0] = fn(x[0], y[0])\n    set_lanes(shift(out, 1), fn(lanes(x), lanes(y)))\n",
+    2: "def f(x, y, out):\n    out[0] = fn(x[0], y[0])\n    set_lanes(shift(out, 1), fn(lanes(x), "
+    "lanes(y)))\n",
 }
 # other words for the same, as a model has them
 WRITTEN = {"exponential": "exp(lanes(x))", "logarithm": "log(lanes(x))", "power": "lanes(x)**lanes(y)"}

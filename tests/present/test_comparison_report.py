@@ -1,4 +1,5 @@
-"""The page of a comparison fetches nothing, obeys nothing that is in a label, defines every number it shows, and draws what the arms hold."""
+"""The page of a comparison fetches nothing, obeys nothing that is in a label, defines every number it shows,
+and draws what the arms hold."""
 
 import base64
 import dataclasses
@@ -254,7 +255,13 @@ def test_every_dose_of_a_year_has_its_peak_in_the_figure():
     doses = np.arange(0.0, 365.0)
     days = np.sort(np.concatenate([doses + after for after in (0.0, 0.1, 0.15, 0.2, 0.4, 0.99)]))
     median = np.where(np.isclose(days % 1, 0.15), 9.0 + np.sin(days), 1.0)
-    arm = {"letter": "A", "label": "daily", "days": days, "bands": {"il2": np.array([median] * 3)}, "dose_days": doses}  # fmt: skip
+    arm = {
+        "letter": "A",
+        "label": "daily",
+        "days": days,
+        "bands": {"il2": np.array([median] * 3)},
+        "dose_days": doses,
+    }
     figure = plot.courses_figure([arm], [{"output": "il2", "title": "IL-2", "unit": "IU/mL"}])
     (line,) = (line for line in figure.axes[0].lines if line.get_gid() == "median")
     x, y = line.get_data()

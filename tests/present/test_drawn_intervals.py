@@ -1,4 +1,5 @@
-"""Every interval that a figure draws ends where its numbers say: what is drawn is read back from the figure."""
+"""Every interval that a figure draws ends where its numbers say: what is drawn is read back from the
+figure."""
 
 import math
 from typing import Any
@@ -68,8 +69,13 @@ def test_bands_of_courses_are_quantiles_of_their_subjects() -> None:
     generator = np.random.default_rng(1)
     outputs = np.exp(generator.normal(size=(4001, 6, 1)))
     course = {
-        "times": np.arange(6.0), "outputs": outputs, "names": ["C"], "units": ["mg/L"], "time_unit": "h", "dose_times": [0.0],
-    }  # fmt: skip
+        "times": np.arange(6.0),
+        "outputs": outputs,
+        "names": ["C"],
+        "units": ["mg/L"],
+        "time_unit": "h",
+        "dose_times": [0.0],
+    }
     for figure in (profile_figure(course), time_course_figure({"arm": course})):
         ((at, low, high),) = bands(figure.axes[0])
         inside = (low <= outputs[:, :, 0]) & (outputs[:, :, 0] <= high)
@@ -80,9 +86,19 @@ def test_bands_of_courses_are_quantiles_of_their_subjects() -> None:
 
 
 ROW = {
-    "study": "a", "arm": "b", "what": "c", "unit": "%", "n": 5, "observed": 4.0, "observed_interval": (4 - Z * 0.5, 4 + Z * 0.5),
-    "predicted": 4.6, "predicted_interval": (4.1, 5.3), "deviation": 1.2, "use": "fit", "provenance": "reported",
-}  # fmt: skip
+    "study": "a",
+    "arm": "b",
+    "what": "c",
+    "unit": "%",
+    "n": 5,
+    "observed": 4.0,
+    "observed_interval": (4 - Z * 0.5, 4 + Z * 0.5),
+    "predicted": 4.6,
+    "predicted_interval": (4.1, 5.3),
+    "deviation": 1.2,
+    "use": "fit",
+    "provenance": "reported",
+}
 
 
 def test_intervals_of_every_number_are_in_standard_errors_and_the_grey_band_is_95_percent() -> None:
@@ -103,9 +119,13 @@ def test_intervals_of_estimates_are_in_standard_deviations_of_the_prior(scale: s
     back = {"log": np.exp, "linear": np.positive, "logit": lambda x: 1 / (1 + np.exp(-x))}[scale]
     middle, sd, at, error = 0.3, 0.4, 0.5, 0.1
     parameter = {
-        "name": "p", "unit": "", "scale": scale, "estimate": back(at), "interval": tuple(back(np.array((at - Z * error, at + Z * error)))),
+        "name": "p",
+        "unit": "",
+        "scale": scale,
+        "estimate": back(at),
+        "interval": tuple(back(np.array((at - Z * error, at + Z * error)))),
         "prior_interval": tuple(back(np.array((middle - Z * sd, middle + Z * sd)))),
-    }  # fmt: skip
+    }
     axis = parameter_figure([parameter]).axes[0]
     expected = (np.array((at - Z * error, at + Z * error)) - middle) / sd
     assert any(np.allclose(x, expected, rtol=1e-3) for x, _ in spans(axis, 1.6))

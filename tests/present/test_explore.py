@@ -1,4 +1,5 @@
-"""The page of `pkpd explore` in a real browser: sliders, text, charts, table, link and exports say the same, and nothing leaves the machine."""
+"""The page of `pkpd explore` in a real browser: sliders, text, charts, table, link and exports say the same,
+and nothing leaves the machine."""
 
 from __future__ import annotations
 
@@ -133,7 +134,8 @@ def test_the_page_shows_charts_table_and_published_points(page):
     )
     row.locator("summary").click()
     assert re.search(
-        r"More is better\. The same is less apart than 0\.1 \(a tenth of baseline.*\)\. Median by the parameters .*: A [\d.]+ to [\d.]+; B",
+        r"More is better\. The same is less apart than 0\.1 \(a tenth of baseline.*\)\. "
+        r"Median by the parameters .*: A [\d.]+ to [\d.]+; B",
         row.inner_text(),
     )
     main = table.locator("tbody tr").count()
@@ -301,8 +303,10 @@ def test_values_are_read_by_mouse_touch_and_keyboard(page):
 
 def test_everything_can_be_reached_and_has_a_name(page):
     unnamed = page.tab.evaluate(
-        """() => [...document.querySelectorAll("input, select, textarea, button, svg.chart, a")].filter((field) =>
-            !(field.getAttribute("aria-label") || field.textContent.trim() || [...(field.labels ?? [])].some((label) => label.textContent.trim()))
+        """() => [...document.querySelectorAll(
+            "input, select, textarea, button, svg.chart, a")].filter((field) =>
+            !(field.getAttribute("aria-label") || field.textContent.trim() || [...(field.labels ?? [])].some(
+            (label) => label.textContent.trim()))
         ).map((field) => field.outerHTML)"""
     )
     assert unnamed == []
@@ -419,8 +423,10 @@ def test_a_phone_shows_it_without_scrolling_sideways(chromium, site):
         )
         assert page.tab.evaluate("document.documentElement.scrollWidth") <= 390
         wide = page.tab.evaluate(
-            """() => [...document.querySelectorAll("main > *, figure, .card, header, footer, .scroller, .slider, .command")]
-            .filter((part) => part.getBoundingClientRect().right > 390.5).map((part) => part.className || part.tagName)"""
+            """() => [...document.querySelectorAll(
+                "main > *, figure, .card, header, footer, .scroller, .slider, .command")]
+            .filter((part) => part.getBoundingClientRect().right > 390.5)
+            .map((part) => part.className || part.tagName)"""
         )
         assert wide == []
         page.tab.locator(".jump").get_by_text("Charts").tap()

@@ -1,4 +1,5 @@
-"""The public names are exactly those listed, each exists, is documented, and importing the package loads nothing heavy."""
+"""The public names are exactly those listed, each exists, is documented, and importing the package loads
+nothing heavy."""
 
 import importlib
 import json
@@ -32,7 +33,10 @@ HEAVY = (
 
 def loaded_by(code: str) -> set[str]:
     """Top-level names in sys.modules of a fresh interpreter after ``code``."""
-    command = f"import sys\ntry:\n    {code}\nexcept SystemExit:\n    pass\nimport json\nprint(json.dumps(sorted(sys.modules)))"
+    command = (
+        f"import sys\ntry:\n    {code}\nexcept SystemExit:\n    pass\nimport "
+        "json\nprint(json.dumps(sorted(sys.modules)))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", command],
         capture_output=True,

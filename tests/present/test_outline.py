@@ -11,7 +11,8 @@ from pkpd.present.outline import ASIDE, MOST, UPWARDS, outline
 
 
 def far(days, band, kept):
-    """How far each point lies from the lines through some, in units of what may be: whatever the way, and straight up or down."""
+    """How far each point lies from the lines through some, in units of what may be: whatever the way, and
+    straight up or down."""
     x, y = days / np.ptp(days) / ASIDE, band / np.ptp(band) / UPWARDS
     away = np.full(band.shape, np.inf)
     for first, last in itertools.pairwise(kept):

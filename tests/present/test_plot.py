@@ -1,5 +1,5 @@
-"""A figure shows what it was given: every number one marker, hollow where unverified, axes with units, doses as a rug;
-files are replaced whole and the same figure gives the same bytes."""
+"""A figure shows what it was given: every number one marker, hollow where unverified, axes with units, doses
+as a rug; files are replaced whole and the same figure gives the same bytes."""
 
 import math
 import subprocess

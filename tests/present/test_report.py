@@ -1,4 +1,5 @@
-"""A report is one page without outside resources, marks every unverified number, says that it is a model, and appears whole."""
+"""A report is one page without outside resources, marks every unverified number, says that it is a model, and
+appears whole."""
 
 import dataclasses
 import json
@@ -276,7 +277,8 @@ def test_every_part_that_was_asked_for_is_there(result, curves):
         "1 MIU sc daily x5",
     ):
         assert words in text
-    for words in ("treg_turnover", "Trial 1", "Emax moves.", "within the interval.", "0.1.0", "spread −0.20"):
+    told = ("treg_turnover", "Trial 1", "Emax moves.", "within the interval.", "0.1.0", "spread −0.20")
+    for words in told:
         assert words in text
 
 

@@ -1,4 +1,5 @@
-"""The server of `pkpd explore` says what the command line says, gives nothing of the machine away, and is never held up by one request."""
+"""The server of `pkpd explore` says what the command line says, gives nothing of the machine away, and is
+never held up by one request."""
 
 from __future__ import annotations
 
@@ -76,7 +77,8 @@ def ask(site, path="/api/compare", body=None, method=None, headers=None, timeout
 
 
 def refused(site, body, status, **options):
-    """The sentence with which a request is refused; it is plain text without a trace of the program's inside."""
+    """The sentence with which a request is refused; it is plain text without a trace of the program's
+    inside."""
     got, _, content = ask(site, body=body, **options)
     assert got == status, content
     told = json.loads(content)
@@ -84,7 +86,7 @@ def refused(site, body, status, **options):
     return told
 
 
-# --- answers ----------------------------------------------------------------------------------------------------------
+# --- answers --------------------------------------------------------------------------------------
 
 
 def test_an_answer_holds_curves_with_bands_doses_and_the_table(site):
@@ -253,12 +255,18 @@ def test_the_command_line_gives_the_same_numbers(asked, tmp_path):
             difference = found["difference"] or {"median": None, "low": None, "high": None}
             assert (row["endpoint"], row["unit"]) == (endpoint["name"], endpoint["unit"])
             for name, value in [
-                ("median", found["median"]), ("low", found["low"]), ("high", found["high"]),
-                ("difference", difference["median"]), ("difference_low", difference["low"]),
-                ("difference_high", difference["high"]), ("better", found["probability"]),
-                ("same", found["same"]), ("worse", found["worse"]),
-                ("missing", found["missing"]), ("beyond", found["beyond"]),
-            ]:  # fmt: skip
+                ("median", found["median"]),
+                ("low", found["low"]),
+                ("high", found["high"]),
+                ("difference", difference["median"]),
+                ("difference_low", difference["low"]),
+                ("difference_high", difference["high"]),
+                ("better", found["probability"]),
+                ("same", found["same"]),
+                ("worse", found["worse"]),
+                ("missing", found["missing"]),
+                ("beyond", found["beyond"]),
+            ]:
                 assert digits(row[name]) == value, (row["endpoint"], name)
 
 
@@ -273,7 +281,8 @@ def test_curves_without_a_value_say_so():
     assert answer._five_digits(np.array([[1.23456, np.nan, np.inf]])) == [[1.2346, None, "inf"]]
 
 
-# --- what a request may not do ----------------------------------------------------------------------------------------
+# --- what a request may not do
+# ----------------------------------------------------------------------------------------
 
 
 def test_every_page_of_the_list_is_served_with_headers_that_keep_it_at_home(site):
@@ -393,7 +402,7 @@ def test_where_the_fit_lies_is_told_to_nobody(tmp_path, monkeypatch, caplog):
     assert "data.csv" in caplog.text  # the terminal is told
 
 
-# --- slow requests ----------------------------------------------------------------------------------------------------
+# --- slow requests --------------------------------------------------------------------------------
 
 
 def test_a_slow_request_holds_nobody_up_and_ends_at_its_time():
@@ -414,7 +423,10 @@ def test_what_cannot_wait_is_told_so_and_what_is_given_up_ends():
     with served(limits=Limits(seconds=60.0, at_once=1, waiting=0)) as site:
         port = int(re.search(r":(\d+)/$", site.url)[1])
         body = json.dumps(LONG).encode()
-        head = f"POST /api/compare HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = (
+            f"POST /api/compare HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: "
+            f"application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
         with socket.create_connection(("127.0.0.1", port)) as connection:
             connection.sendall(head.encode() + body)
             time.sleep(0.5)
@@ -441,7 +453,7 @@ def test_connections_that_ask_for_nothing_do_not_take_all_places(monkeypatch):
             time.sleep(0.1)
 
 
-# --- address ----------------------------------------------------------------------------------------------------------
+# --- address --------------------------------------------------------------------------------------
 
 
 def test_a_port_that_is_taken_and_an_address_of_another_machine_are_said(site):
@@ -466,7 +478,8 @@ def test_beyond_loopback_there_is_a_warning_and_other_names_are_answered():
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent another way there")
 def test_ctrl_c_ends_the_command_cleanly():
-    # the one that reads the address may be quick, and whoever starts commands in the background has them ignore SIGINT
+    # the one that reads the address may be quick, and whoever starts commands in the background has them
+    # ignore SIGINT
     ignoring = (
         "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); from pkpd.cli import main; main()"
     )

@@ -1,9 +1,11 @@
-"""Where the numbers ``growth`` of tests/problems.py come from: run this file to see them again (some minutes).
+"""Where the numbers ``growth`` of tests/problems.py come from: run this file to see them again (some
+minutes).
 
-For starting points s all over the horizon the variational equation ``Y' = J(y) Y, Y(s) = 1`` is integrated by SciPy's
-Radau; the growth is the largest ``sum_j |Y_ij(t)| tol_j(s) / tol_i(t)`` at the problem's output times t, with the
-tolerances of the solver: ``|y| + 1e-4 (largest |y| so far)``. The right-hand sides are those of the model texts, run as
-Python. Not for robertson_long, which takes Radau too long; it forgets its errors like robertson.
+For starting points s all over the horizon the variational equation ``Y' = J(y) Y, Y(s) = 1`` is integrated by
+SciPy's Radau; the growth is the largest ``sum_j |Y_ij(t)| tol_j(s) / tol_i(t)`` at the problem's output times
+t, with the tolerances of the solver: ``|y| + 1e-4 (largest |y| so far)``. The right-hand sides are those of
+the model texts, run as Python. Not for robertson_long, which takes Radau too long; it forgets its errors like
+robertson.
 """
 
 import sys

@@ -1,8 +1,9 @@
-"""Where the digits of tests/problems.py come from that name this file: run it to see them again (half a minute).
+"""Where the digits of tests/problems.py come from that name this file: run it to see them again (half a
+minute).
 
-Taylor series of order 40 in arithmetic of 40 digits, for systems whose right-hand sides are quadratic: the coefficients
-follow from Cauchy products (Hairer, Norsett & Wanner, Solving ODEs I, section I.8). Each step takes the length at which
-the last coefficients are below 1e-28 of the state. Nothing of the package is used.
+Taylor series of order 40 in arithmetic of 40 digits, for systems whose right-hand sides are quadratic: the
+coefficients follow from Cauchy products (Hairer, Norsett & Wanner, Solving ODEs I, section I.8). Each step
+takes the length at which the last coefficients are below 1e-28 of the state. Nothing of the package is used.
 """
 
 import sys
@@ -15,7 +16,8 @@ SMALL = mpf(10) ** -28
 
 
 def solve(equations, y, times):
-    """States at increasing times; equations: for each state a list of (coefficient, *indices of at most two factors)."""
+    """States at increasing times; equations: for each state a list of (coefficient, *indices of at most two
+    factors)."""
     y, t, rows = [mpf(v) for v in y], mpf(0), []
     pairs = sorted({term[1:] for terms in equations for term in terms if len(term) == 3})
     for target in map(mpf, times):

@@ -1,4 +1,5 @@
-"""A data file's subjects are simulated each with its own doses, covariates and output times: equal to exact solutions, and to one solve after the other."""
+"""A data file's subjects are simulated each with its own doses, covariates and output times: equal to exact
+solutions, and to one solve after the other."""
 
 import functools
 import json
@@ -60,7 +61,8 @@ def test_an_observation_above_the_dose_is_a_trough_and_one_below_it_a_peak():
 
 def test_between_two_events_of_one_time_an_observation_sees_the_first():
     found = simulated(
-        "ID,TIME,AMT,II,ADDL\n1,0,100,24,1\n1,0,.,.,.\n1,0,50,.,.\n1,0,.,.,.\n1,24,.,.,.\n1,24,10,.,.\n1,24,.,.,.\n"
+        "ID,TIME,AMT,II,ADDL\n1,0,100,24,1\n1,0,.,.,.\n1,0,50,.,.\n1,0,.,.,.\n"
+        "1,24,.,.,.\n1,24,10,.,.\n1,24,.,.,.\n"
     )
     left = math.exp(-24 * CL / V)
     assert found.times[0].tolist() == [0, 0, 24, 24]
@@ -153,7 +155,8 @@ def test_what_does_not_fit_together_is_refused():
 
 @pytest.mark.parametrize("size", ["-1.7", "0"])
 def test_a_body_size_that_nobody_has_is_refused_in_its_line(size):
-    text = f"ID,TIME,AMT,DOSE_UNIT,ROUTE,BSA\n1,0,1,MIU/m2,sc,1.7\n1,48,.,.,.,1.7\n2,0,1,MIU/m2,sc,{size}\n2,48,.,.,.,{size}\n"
+    text = "ID,TIME,AMT,DOSE_UNIT,ROUTE,BSA\n1,0,1,MIU/m2,sc,1.7\n1,48,.,.,.,1.7\n"
+    text += f"2,0,1,MIU/m2,sc,{size}\n2,48,.,.,.,{size}\n"
     with pytest.raises(DataError) as error:
         simulate_records("il2_treg", parse_records(text, "trial.csv"))
     assert f"trial.csv:4:17 (BSA): BSA = {size} must be positive" in str(error.value)
@@ -161,7 +164,8 @@ def test_a_body_size_that_nobody_has_is_refused_in_its_line(size):
 
 
 def test_covariates_that_run_linearly_from_line_to_line():
-    """d log C = -CL(t)/V dt: the area under the lines; a subject whose covariate does not change is as it would be alone."""
+    """d log C = -CL(t)/V dt: the area under the lines; a subject whose covariate does not change is as it
+    would be alone."""
     text = "ID,TIME,AMT,CL,V\na,0,100,2,20\na,5,.,3,20\na,9,.,1,20\nb,0,100,2,20\nb,9,.,2,20\n"
     found = simulated(text, covariates="linear", rtol=1e-9)
     areas = np.array([12.5, 12.5 + 8.0])
@@ -202,7 +206,8 @@ def _failing(of):
     return solve_badly
 
 
-# --- by the order of the lines: a reference that takes one thing after the other --------------------------------------------
+# --- by the order of the lines: a reference that takes one thing after the other
+# --------------------------------------------
 
 SLOW = """
 model   one compartment with everything in it
@@ -222,9 +227,11 @@ RATE = 0.2
 
 
 def one_after_the_other(lines, lag, rule):
-    """Amounts and scaled amounts at the observations, exactly. lines : (time, kind, amount, duration, ii, addl, weight).
+    """Amounts and scaled amounts at the observations, exactly. lines : (time, kind, amount, duration, ii,
+    addl, weight).
 
-    Every dose acts at its time plus the lag, among things of one instant in the order of the lines that they come from; what a line says is so before the next line.
+    Every dose acts at its time plus the lag, among things of one instant in the order of the lines that they
+    come from; what a line says is so before the next line.
     """
     actions = []  # (time, line, part, what, values)
     for i, (time, kind, amount, duration, ii, addl, weight) in enumerate(lines):
@@ -317,7 +324,8 @@ def test_a_lagged_dose_that_arrives_with_an_observation_is_seen_whatever_stands_
     assert found.outputs[0][:, 0] == pytest.approx([10.0, 10.0 if ",1" in event[-2:] else 0.0], rel=1e-12)
 
 
-# --- when a subject begins ----------------------------------------------------------------------------------------------------
+# --- when a subject begins
+# ----------------------------------------------------------------------------------------------------
 
 
 def test_a_subject_begins_at_its_first_line_or_where_it_is_said():
@@ -358,7 +366,8 @@ def test_the_clock_of_a_model_starts_with_the_subject():
     assert found.outputs[0] == pytest.approx(np.array([[35, 700], [35 * math.exp(-0.4), 840]]), rel=1e-7)
 
 
-# --- the command line -------------------------------------------------------------------------------------------------
+# --- the command line
+# -------------------------------------------------------------------------------------------------
 
 TRIAL = "ID,TIME,AMT,CL,SEX\n1,0,100,2,0\n1,24,.,2,0\n1,48,.,3,0\n2,0,50,2,1\n2,12,.,2,1\n"
 
@@ -395,7 +404,8 @@ def test_simulate_takes_a_data_file(pkpd, tmp_path):
 def test_what_is_written_has_the_ids_and_the_digits_of_what_was_read(pkpd, tmp_path):
     ids = ["20230000000000001", "20230000000000002", "01", "1", "1e5", "#5", "a, b", 'so "x"', "NA"]
     lines = (
-        f'"{name.replace(chr(34), 2 * chr(34))}",0.1,100\n"{name.replace(chr(34), 2 * chr(34))}",0.30000000000000004,.'
+        f'"{name.replace(chr(34), 2 * chr(34))}",0.1,100\n'
+        f'"{name.replace(chr(34), 2 * chr(34))}",0.30000000000000004,.'
         for name in ids
     )
     (tmp_path / "ids.csv").write_text("\n".join(["ID,TIME,AMT", *lines]))

@@ -1,8 +1,10 @@
-"""Simulations of the textbook models are the textbook's formulas, and obey what every such system obeys; virtual subjects are reproducible.
+"""Simulations of the textbook models are the textbook's formulas, and obey what every such system obeys;
+virtual subjects are reproducible.
 
-Formulas and matrix exponentials for single and repeated doses, infusions, lag and bioavailability; then superposition, mass
-balance, shift in time, change of units, splitting of infusions, order of doses, amounts that stay above nought. Tolerances: a step's
-error is within ``rtol (|y| + 1e-4 largest |y|)``, and these systems forget errors, so that a few steps' errors are all that is left.
+Formulas and matrix exponentials for single and repeated doses, infusions, lag and bioavailability; then
+superposition, mass balance, shift in time, change of units, splitting of infusions, order of doses, amounts
+that stay above nought. Tolerances: a step's error is within ``rtol (|y| + 1e-4 largest |y|)``, and these
+systems forget errors, so that a few steps' errors are all that is left.
 """
 
 import mpmath
@@ -22,8 +24,8 @@ from pkpd.solver import solve
 from pkpd.solver.kernel import load
 
 A_FEW_STEPS = 4.0
-# An explicit method whose step sits at the limit of its stability hardly damps what earlier steps left, and its estimate is
-# then up to one and a half times too small; the largest found by the searches below is 7.6.
+# An explicit method whose step sits at the limit of its stability hardly damps what earlier steps left, and
+# its estimate is then up to one and a half times too small; the largest found by the searches below is 7.6.
 AT_THE_LIMIT = 12.0
 RTOL = 1e-7
 
@@ -58,7 +60,8 @@ class TestFormulas:
         assert V * k == pytest.approx(CL)
 
     def test_repeated_bolus_accumulates_to_its_plateau(self, method):
-        """After n doses every tau: C = D/V (1 - exp(-n k tau))/(1 - exp(-k tau)) exp(-k t) (Rowland & Tozer, multiple doses)."""
+        """After n doses every tau: C = D/V (1 - exp(-n k tau))/(1 - exp(-k tau)) exp(-k t) (Rowland & Tozer,
+        multiple doses)."""
         k, tau = 2.8 / 32.0, 12.0
         n = np.arange(1, 21)
         profile = simulate(
@@ -116,7 +119,8 @@ class TestFormulas:
         )  # d log C(t)/d log C(s) grows up to (Km + C0)/Km = 4.5
 
     def test_transit_chain_is_a_gamma_density(self, method):
-        """The flow out of the last of n + 1 equal steps after a unit dose is ktr (ktr t)^n exp(-ktr t)/n! (Savic et al. 2007)."""
+        """The flow out of the last of n + 1 equal steps after a unit dose is ktr (ktr t)^n exp(-ktr t)/n!
+        (Savic et al. 2007)."""
         k = kernel("transit_absorption")
         p = dict(zip(k.PARAMETERS, k.VALUES, strict=True))
         ktr = 5 / p["MTT"]
@@ -227,7 +231,8 @@ TIMES = np.linspace(0, 90, 31)
 
 
 def times_for(given, lag=0.0):
-    """Enough times to see each state at its largest: a grid, and ever closer to the beginnings and ends of doses."""
+    """Enough times to see each state at its largest: a grid, and ever closer to the beginnings and ends of
+    doses."""
     starts = [at + wait + part for at, _, _, part_ in given for wait in (0.0, lag) for part in (0.0, part_)]
     near = [at + after for at in starts for after in (1e-4, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)]
     return np.unique([*TIMES, *near])
@@ -282,7 +287,8 @@ output     total = depot + central + tissue + gone [mg]
 @slow
 @given(doses, methods, st.just(0.0) | st.floats(1e-9, 1))
 def test_mass_balance(given, method, F):
-    """What came in is there, up to rounding: a step of either method keeps linear invariants, however coarse it is."""
+    """What came in is there, up to rounding: a step of either method keeps linear invariants, however coarse
+    it is."""
     k = kernel(BALANCE)
     began = [at + (0.2 if route == "oral" else 0.0) for at, _, route, _ in given]
     times = TIMES[[all(abs(t - at) > 1e-9 for at in began) for t in TIMES]]
@@ -372,7 +378,8 @@ output     B [1/mL]
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("directions", [(), ("Vmax", "kin", "tlag")])
 def test_the_same_model_in_other_units(method, directions):
-    """Steps, and so the result to rounding, depend neither on the units of states and time nor on those of the doses."""
+    """Steps, and so the result to rounding, depend neither on the units of states and time nor on those of
+    the doses."""
     times = np.array([0.0, 0.2, 1.0, 5.0, 20.0, 30.0, 100.0, 400.0])
     hours, days = kernel(IN_HOURS), kernel(IN_DAYS)
     one = run(hours, times, events(hours, "40 mg sc every 24 h x3"), method=method, directions=directions)
@@ -563,7 +570,8 @@ def test_a_model_may_be_a_name_a_path_a_model_or_a_kernel(tmp_path):
 
 
 def test_default_times():
-    """201 points to twice the last dose, and at least to the end of the first day, in the model's own unit."""
+    """201 points to twice the last dose, and at least to the end of the first day, in the model's own
+    unit."""
     once = simulate("one_compartment_iv", "10 mg iv once")
     np.testing.assert_allclose(once.times, np.linspace(0, 24, 201))
     assert once.time_unit == "h"
@@ -655,11 +663,26 @@ def test_when_all_fail_the_first_is_told():
 @pytest.mark.parametrize(
     ("options", "error", "said"),
     [
-        ({"parameters": {"Cl": 5.0}}, InputError, r'two_compartment_oral has no parameter "Cl"; did you mean CL'),
+        (
+            {"parameters": {"Cl": 5.0}},
+            InputError,
+            r'two_compartment_oral has no parameter "Cl"; did '
+            r"you mean CL",
+        ),
         ({"parameters": {"zzz": 5.0}}, InputError, r'no parameter "zzz"; did you mean ka, CL, V1'),
-        ({"parameters": {"CL": np.nan}}, InputError, r"CL = nan is outside its bounds 0\.01 \.\. 1000 \[L/h\]"),
+        (
+            {"parameters": {"CL": np.nan}},
+            InputError,
+            r"CL = nan is outside its bounds 0\.01 \.\. "
+            r"1000 \[L/h\]",
+        ),
         ({"parameters": {"CL": np.inf}}, InputError, r"CL = inf is outside its bounds"),
-        ({"parameters": {"CL": -1.0}}, InputError, r"CL = -1\.0 is outside its bounds 0\.01 \.\. 1000 \[L/h\]"),
+        (
+            {"parameters": {"CL": -1.0}},
+            InputError,
+            r"CL = -1\.0 is outside its bounds 0\.01 \.\. "
+            r"1000 \[L/h\]",
+        ),
         ({"parameters": {"F_oral": 1.5}}, InputError, r"F_oral = 1\.5 is outside its bounds 0 \.\. 1"),
         ({"subjects": 0}, InputError, "the number of subjects must be at least 1, not 0"),
         ({"subjects": -3}, InputError, "the number of subjects must be at least 1, not -3"),
@@ -667,9 +690,18 @@ def test_when_all_fail_the_first_is_told():
         ({"subjects": 2.5}, InputError, "the number of subjects must be a whole number, not 2.5"),
         ({"subjects": 4, "seed": -1}, InputError, "the seed must not be negative, not -1"),
         ({"subjects": 4, "seed": 2**200}, InputError, "the seed must be below 2"),
-        ({"method": "lsoda"}, InputError, r'unknown method "lsoda"; there are auto, tsit5, vern7, rodas4, rodas5p'),
+        (
+            {"method": "lsoda"},
+            InputError,
+            r'unknown method "lsoda"; there are auto, tsit5, vern7, '
+            r"rodas4, rodas5p",
+        ),
         ({"rtol": -1e-6}, InputError, "rtol must lie between 0 and 1"),
-        ({"atol": [1.0]* 7}, InputError, "atol must be one number or 3, one for each of depot, central, peripheral"),
+        (
+            {"atol": [1.0] * 7},
+            InputError,
+            "atol must be one number or 3, one for each of depot, central, peripheral",
+        ),
         ({"times": [np.inf]}, InputError, "output times must be a one-dimensional array of finite numbers"),
         ({"times": []}, InputError, "at least one"),
         ({"schedule": "10 mg orally once"}, ScheduleError, "oral"),
@@ -677,7 +709,7 @@ def test_when_all_fail_the_first_is_told():
         ({"schedule": "10 mg sc once"}, ScheduleError, "oral, iv"),
         ({"model": "two_compartment"}, LibraryError, "two_compartment"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_a_sentence(options, error, said):
     arguments = {
         "model": "two_compartment_oral",

@@ -1,4 +1,5 @@
-"""Resets, replaced states, stated rates, steady states of repeated doses, resumed solves: what NONMEM's EVID, RATE, II and SS mean, exactly or by repetition."""
+"""Resets, replaced states, stated rates, steady states of repeated doses, resumed solves: what NONMEM's EVID,
+RATE, II and SS mean, exactly or by repetition."""
 
 from dataclasses import replace
 
@@ -89,7 +90,8 @@ def steady(amount, interval, route="iv", **more):
 TIMES = np.linspace(0.0, 12.0, 25)
 
 
-# --- closed forms of one compartment -----------------------------------------------------------------------------------
+# --- closed forms of one compartment
+# -----------------------------------------------------------------------------------
 
 
 def test_a_bolus_at_steady_state():
@@ -150,7 +152,7 @@ def test_a_lag_longer_than_the_interval_leaves_doses_on_their_way():
     assert np.allclose(found, exact, rtol=1e-7)
 
 
-# --- by repetition -----------------------------------------------------------------------------------------------------
+# --- by repetition --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -307,7 +309,8 @@ def test_a_model_that_uses_the_time_has_no_steady_state_of_a_dose():
         solve(k, typical_values(k), table(k, steady(10.0, 6.0)), TIMES)
 
 
-# --- where much accumulates ----------------------------------------------------------------------------------------------
+# --- where much accumulates
+# ----------------------------------------------------------------------------------------------
 
 SATURABLE = """
 model   an elimination that saturates
@@ -397,7 +400,8 @@ def test_what_is_eliminated_slowly_accumulates_to_its_steady_state(k_slow, metho
     assert none.status.tolist() == [NOT_PERIODIC]
 
 
-# --- resets, replacement, rates ------------------------------------------------------------------------------------------
+# --- resets, replacement, rates
+# ------------------------------------------------------------------------------------------
 
 
 def test_a_reset_brings_back_the_initial_values_and_cancels_what_is_on_its_way():
@@ -455,7 +459,7 @@ def test_a_stated_rate_lasts_as_long_as_the_bioavailable_amount(F, rate, lag):
     )
 
 
-# --- gradients -----------------------------------------------------------------------------------------------------------
+# --- gradients ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", [STEADY, STEADY_ADDED])
@@ -502,7 +506,8 @@ def test_gradients_pass_through_lag_bioavailability_duration_rate_and_steady_sta
         assert np.allclose(found.sensitivities[0, :, 0, i], change, atol=2e-5 * scale), name
 
 
-# --- going on from given states --------------------------------------------------------------------------------------------
+# --- going on from given states
+# --------------------------------------------------------------------------------------------
 
 
 def test_a_solve_that_is_resumed_is_the_same_solve():
@@ -561,7 +566,8 @@ def test_what_cannot_be_resumed_says_so():
         solve(k, p, table(k, {"amount": 1.0}), TIMES, factors=[[1.0, 2.0]])
 
 
-# --- what is computed once is that of its own time ---------------------------------------------------------------------------
+# --- what is computed once is that of its own time
+# ---------------------------------------------------------------------------
 
 GROWING = """
 model   what depends on a covariate
@@ -666,7 +672,8 @@ def test_a_dose_on_its_way_has_the_lag_and_the_size_of_its_own_time_also_in_a_so
         assert again == pytest.approx(exact, rel=1e-8), start
 
 
-# --- when a solve begins -------------------------------------------------------------------------------------------------
+# --- when a solve begins
+# -------------------------------------------------------------------------------------------------
 
 CLOCK = """
 model   rates that depend on the time
@@ -720,7 +727,8 @@ def test_nothing_lies_before_a_start_that_is_given():
         solve(k, p, EventTable.empty(), [2.0], start=np.nan)
 
 
-# --- several things at one instant ------------------------------------------------------------------------------------------
+# --- several things at one instant
+# ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

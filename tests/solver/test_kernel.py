@@ -1,4 +1,5 @@
-"""A kernel is compiled once, found again by every later process without the parser, and computes exactly what its source says.
+"""A kernel is compiled once, found again by every later process without the parser, and computes exactly what
+its source says.
 
 Damaged, foreign, concurrent and unwritable caches cost time, never a result.
 """
@@ -401,8 +402,8 @@ DIGEST = (6, "1.14.0", "0898ddf061c206a6")  # GENERATOR, sympy, of the text
     sympy.__version__ != DIGEST[1], reason="the order of terms may differ between versions of sympy"
 )
 def test_what_is_generated_changes_only_together_with_generator():
-    """If this fails, raise GENERATOR in pkpd/model/__init__.py and write it here with the new digest: cached kernels of the old kind
-    must not be found any more."""
+    """If this fails, raise GENERATOR in pkpd/model/__init__.py and write it here with the new digest: cached
+    kernels of the old kind must not be found any more."""
     model = read_model(EVERYTHING, "everything.model")
     text = small.generated(model) + small.generated(model, sensitivity=True)
     assert (

@@ -36,23 +36,42 @@ NAN = math.nan
 ROUNDING = 1e-9  # of the smallest relevant difference
 MOST_NUMBERS = 1_000_000  # in rows whose intervals are computed together
 MAIN = (
-    "Cmax", "AUC", "Treg peak fold", "Treg mean fold", "Treg trough fold", "Treg days above +50 %", "Treg days to return", "NK mean fold",
-    "CD56bright NK mean fold", "Treg gain over NK", "CCL2 change", "adverse event", "injections per 28 days", "dose per 28 days",
-    "doses held", "doses reduced", "doses raised",
-)  # fmt: skip
+    "Cmax",
+    "AUC",
+    "Treg peak fold",
+    "Treg mean fold",
+    "Treg trough fold",
+    "Treg days above +50 %",
+    "Treg days to return",
+    "NK mean fold",
+    "CD56bright NK mean fold",
+    "Treg gain over NK",
+    "CCL2 change",
+    "adverse event",
+    "injections per 28 days",
+    "dose per 28 days",
+    "doses held",
+    "doses reduced",
+    "doses raised",
+)
 """The endpoints that are shown where there is no room for all."""
 Three = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One endpoint under one schedule, ``of`` "subjects" or (a probability of the whole group) "posterior draws".
+    """One endpoint under one schedule, ``of`` "subjects" or (a probability of the whole group) "posterior
+    draws".
 
-    median, low, high : over subjects, 5 % and 95 %. median_low, median_high : 90 % interval of the population's median by the uncertainty of the parameters
-    alone. difference, difference_low, difference_high : of the same subject under this schedule and under the first; difference_median_low and _high : of the
-    median difference by the parameters alone. better, same, worse : the shares of subjects who do better than under the first schedule by at least ``endpoint.relevant``, worse by as much, or
-    neither; together 1. n : subjects with a number; missing : those without a value; beyond : those whose value lies beyond the horizon (they count as larger than any number); pairs : subjects
-    with a value under both. What does not exist is nan, of the first arm the differences and shares.
+    median, low, high : over subjects, 5 % and 95 %. median_low, median_high : 90 % interval of the
+        population's median by the uncertainty of the parameters
+    alone. difference, difference_low, difference_high : of the same subject under this schedule and under the
+        first; difference_median_low and _high : of the
+    median difference by the parameters alone. better, same, worse : the shares of subjects who do better than
+    under the first schedule by at least ``endpoint.relevant``, worse by as much, or neither; together 1. n :
+    subjects with a number; missing : those without a value; beyond : those whose value lies beyond the
+    horizon (they count as larger than any number); pairs : subjects with a value under both. What does not
+    exist is nan, of the first arm the differences and shares.
     """
 
     endpoint: Endpoint
@@ -78,28 +97,55 @@ class Row:
 
 
 COLUMNS = (
-    "arm", "schedule", "group", "endpoint", "unit", "of", "n", "missing", "beyond", "median", "low", "high", "median_low", "median_high",
-    "pairs", "difference", "difference_low", "difference_high", "difference_median_low", "difference_median_high", "better", "same", "worse",
-    "relevant", "definition",
-)  # fmt: skip
+    "arm",
+    "schedule",
+    "group",
+    "endpoint",
+    "unit",
+    "of",
+    "n",
+    "missing",
+    "beyond",
+    "median",
+    "low",
+    "high",
+    "median_low",
+    "median_high",
+    "pairs",
+    "difference",
+    "difference_low",
+    "difference_high",
+    "difference_median_low",
+    "difference_median_high",
+    "better",
+    "same",
+    "worse",
+    "relevant",
+    "definition",
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Schedules side by side: a row per endpoint and arm, endpoint after endpoint as they are shown to people."""
+    """Schedules side by side: a row per endpoint and arm, endpoint after endpoint as they are shown to
+    people."""
 
     arms: tuple[Arm, ...]
     rows: tuple[Row, ...]
     reading: tuple[str, ...]
     """What the numbers are, in sentences."""
     told: tuple[tuple[tuple[int, ...], str], ...]
-    """Where the comparison leaves what the fit has seen, and what else a reader needs to know: numbers of the arms (none: the subjects), and a sentence."""
+    """Where the comparison leaves what the fit has seen, and what else a reader needs to know: numbers of the
+    arms (none: the subjects), and a sentence."""
     provenance: dict[str, Any]
 
     def __repr__(self) -> str:
         shown = [f"  {mark}  {arm.label}" for mark, arm in zip(letters(4), self.arms, strict=False)]
         more = [f"  ... and {len(self.arms) - 4} more"] * (len(self.arms) > 4)
-        about = f"<Comparison of {len(self.endpoints)} endpoints in {self.arms[0].scene.subjects:,} subjects (to_frame() has them):"
+        about = (
+            f"<Comparison of {len(self.endpoints)} endpoints in {self.arms[0].scene.subjects:,} "
+            "subjects (to_frame() has them):"
+        )
         return "\n".join([about, *shown, *more]) + ">"
 
     @property
@@ -114,12 +160,14 @@ class Comparison:
 
     def _warnings(self, names: Sequence[str], between: str) -> tuple[str, ...]:
         everybody = len(names) if len(names) > 1 else 0
-        return tuple(
-            sentence
-            if not about
-            else f"{'All schedules' if len(about) == everybody else between.join(names[i] for i in about)}: {sentence}"
-            for about, sentence in self.told
-        )
+
+        def who(about: Sequence[int]) -> str:
+            if not about:
+                return ""
+            all_of_them = len(about) == everybody
+            return f"{'All schedules' if all_of_them else between.join(names[i] for i in about)}: "
+
+        return tuple(who(about) + sentence for about, sentence in self.told)
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -158,7 +206,8 @@ class Comparison:
         return dataclasses.replace(self, rows=kept or self.rows)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values: provenance, warnings, endpoints with their definitions, and per arm its doses and rows."""
+        """Plain values: provenance, warnings, endpoints with their definitions, and per arm its doses and
+        rows."""
         endpoints = {endpoint.name: dataclasses.asdict(endpoint) for endpoint in self.endpoints}
         return {
             "provenance": self.provenance,
@@ -209,7 +258,8 @@ class Comparison:
         return frame
 
     def write_csv(self, path: str | os.PathLike[str]) -> None:
-        """A row per endpoint and arm, whole or not at all. A number that does not exist is empty, one beyond the horizon ``inf``.
+        """A row per endpoint and arm, whole or not at all. A number that does not exist is empty, one beyond
+        the horizon ``inf``.
 
         Provenance and warnings stand above the header in lines that begin with "#".
         """
@@ -222,7 +272,8 @@ class Comparison:
         )
 
     def write_json(self, path: str | os.PathLike[str]) -> None:
-        """What ``to_dict`` has, whole or not at all. A number that does not exist is null, one beyond the horizon "inf"."""
+        """What ``to_dict`` has, whole or not at all. A number that does not exist is null, one beyond the
+        horizon "inf"."""
         with replacing(Path(path)) as temporary:
             temporary.write_text(to_json(self.to_dict()) + "\n", encoding="utf-8")
 
@@ -254,7 +305,8 @@ def compare(arms: Iterable[Arm]) -> Comparison:
     for arm in arms[1:]:
         if arm.scene.population is not scene.population or arm.scene.until_days != scene.until_days:
             raise InputError(
-                f'"{arm.label}" was simulated with other subjects or to another day than "{first.label}"; arms of one scene can be compared'
+                f'"{arm.label}" was simulated with other subjects or to another day than '
+                f'"{first.label}"; arms of one scene can be compared'
             )
     dosed = [arm for arm in arms if arm.dose_days.size] or arms
     endpoints = dict.fromkeys(endpoint for arm in dosed for endpoint in arm.endpoints)
@@ -301,7 +353,8 @@ def _values(arm: Arm, endpoint: Endpoint) -> Floats:
 def _row(
     endpoint: Endpoint, label: str, values: Floats, base: Floats, first: bool, own: Floats, apart: Floats
 ) -> Row:
-    """own, apart : (2,), the intervals by the parameters alone, of the values and of the differences to ``base``; a ``first`` arm has none of these."""
+    """own, apart : (2,), the intervals by the parameters alone, of the values and of the differences to
+    ``base``; a ``first`` arm has none of these."""
     low, median, high = _three(values)
     own_draws = endpoint == tolerability.EVENT
     row = Row(
@@ -341,16 +394,18 @@ def _three(values: Floats) -> Three:
 
 
 def paired(values: Floats, base: Floats) -> Floats:
-    """Differences of the same subjects; nan where one has no value, or where both lie beyond the horizon, so that nobody knows."""
+    """Differences of the same subjects; nan where one has no value, or where both lie beyond the horizon, so
+    that nobody knows."""
     with np.errstate(invalid="ignore"):
         return values - base
 
 
 def shares_of_better(values: Floats, base: Floats, endpoint: Endpoint) -> Three:
-    """The shares of subjects who do better than with ``base``, the same, and worse; nan where nothing is better (0) or nobody has both.
+    """The shares of subjects who do better than with ``base``, the same, and worse; nan where nothing is
+    better (0) or nobody has both.
 
-    A difference counts from ``endpoint.relevant`` on (which rounding does not take from it), without it any does. A value beyond the horizon is larger
-    than any number, and two of them are the same.
+    A difference counts from ``endpoint.relevant`` on (which rounding does not take from it), without it any
+    does. A value beyond the horizon is larger than any number, and two of them are the same.
     """
     known = ~np.isnan(values) & ~np.isnan(base)
     if not endpoint.better or not known.any():
@@ -368,25 +423,32 @@ def shares_of_better(values: Floats, base: Floats, endpoint: Endpoint) -> Three:
 
 
 def relevant(endpoint: Endpoint) -> str:
-    """From which difference on a schedule is better or worse, and why: "0.1 (a tenth of baseline)"; empty where any counts or none is better."""
+    """From which difference on a schedule is better or worse, and why: "0.1 (a tenth of baseline)"; empty
+    where any counts or none is better."""
     if endpoint.relevant is None or not endpoint.better:
         return ""
-    return f"{endpoint.relevant.shown('' if endpoint.unit == '1' else endpoint.unit)} ({endpoint.relevant.reason})"
+    return (
+        f"{endpoint.relevant.shown('' if endpoint.unit == '1' else endpoint.unit)} "
+        f"({endpoint.relevant.reason})"
+    )
 
 
 def uncertainty(values: Floats, draw: NDArray[np.int64]) -> tuple[float, float]:
-    """The 90 % interval of the population's median by the uncertainty of the parameters alone; nan with fewer than ten draws of five subjects.
+    """The 90 % interval of the population's median by the uncertainty of the parameters alone; nan with fewer
+    than ten draws of five subjects.
 
-    It is that of the medians of the draws, (n_draws,), drawn together around the median of all by as much as they would scatter with the same parameters, since
-    each draw has few subjects: the variance that is left is the variance between draws less the mean sampling variance of a median (Maritz & Jarrett,
-    JASA 73 (1978) 194, of the values of all draws, each draw's around its own mean).
+    It is that of the medians of the draws, (n_draws,), drawn together around the median of all by as much as
+    they would scatter with the same parameters, since each draw has few subjects: the variance that is left
+    is the variance between draws less the mean sampling variance of a median (Maritz & Jarrett, JASA 73
+    (1978) 194, of the values of all draws, each draw's around its own mean).
     """
     ((low, high),) = uncertainties(values[None], draw)
     return float(low), float(high)
 
 
 def uncertainties(rows: Floats, draw: NDArray[np.int64]) -> Floats:
-    """``uncertainty`` of each of some rows, (n_rows, n_subjects) -> (n_rows, 2); those in which every subject has a number are computed together."""
+    """``uncertainty`` of each of some rows, (n_rows, n_subjects) -> (n_rows, 2); those in which every subject
+    has a number are computed together."""
     found = np.full((len(rows), 2), NAN)
     whole, empty = np.isfinite(rows).all(axis=1), np.isnan(rows).all(axis=1)
     size = max(1, MOST_NUMBERS // draw.size)
@@ -418,10 +480,12 @@ def _ends(rows: Floats, draw: NDArray[np.int64]) -> Floats:
 
 
 def between(draws: Floats) -> Floats:
-    """(n_rows, 2) ends between which one draw more of each row lies with a probability of 90 %, of (n_rows, n_draws) draws.
+    """(n_rows, 2) ends between which one draw more of each row lies with a probability of 90 %, of (n_rows,
+    n_draws) draws.
 
-    The draw of rank r of n has r/(n+1) of all others below it on average, not the (r-1)/(n-1) of ``np.quantile``, between whose 5 % and 95 % of 25 draws
-    only 83 % lie. With fewer than 19 the smallest and the largest are not far enough apart, and Student's t says how far it is.
+    The draw of rank r of n has r/(n+1) of all others below it on average, not the (r-1)/(n-1) of
+    ``np.quantile``, between whose 5 % and 95 % of 25 draws only 83 % lie. With fewer than 19 the smallest and
+    the largest are not far enough apart, and Student's t says how far it is.
     """
     n = draws.shape[1]
     if n >= FEWEST_RANKED:
@@ -433,7 +497,8 @@ def between(draws: Floats) -> Floats:
 
 
 def _by_draw(rows: Floats, draw: NDArray[np.int64]) -> list[Floats]:
-    """The values of each draw in ascending order: draws of the same size together, (n_rows, n_draws, size) each."""
+    """The values of each draw in ascending order: draws of the same size together, (n_rows, n_draws, size)
+    each."""
     order = np.argsort(draw, kind="stable")
     starts = np.flatnonzero(np.diff(draw[order], prepend=-1))
     sizes = np.diff(starts, append=draw.size)
@@ -445,14 +510,16 @@ def _by_draw(rows: Floats, draw: NDArray[np.int64]) -> list[Floats]:
 
 
 def _medians(group: Floats) -> Floats:
-    """Of ascending values, (n_rows, n_draws, size) -> (n_rows, n_draws); the lower of the two in the middle where the upper one is infinite."""
+    """Of ascending values, (n_rows, n_draws, size) -> (n_rows, n_draws); the lower of the two in the middle
+    where the upper one is infinite."""
     size = group.shape[-1]
     lower, upper = group[..., (size - 1) // 2], group[..., size // 2]
     return np.where(np.isfinite(upper), (lower + upper) / 2, lower)
 
 
 def _variance_by_chance(groups: Sequence[Floats]) -> Floats:
-    """(n_rows,) mean sampling variance of the medians of the draws, whose values lie around their means as those of all draws together do.
+    """(n_rows,) mean sampling variance of the medians of the draws, whose values lie around their means as
+    those of all draws together do.
 
     Around their medians they would not: of few values, those in the middle are by construction close to it.
     """
@@ -472,7 +539,8 @@ def _variance_by_chance(groups: Sequence[Floats]) -> Floats:
 
 @functools.lru_cache(maxsize=64)
 def _shares_of_the_median(n: int, size: int) -> Floats:
-    """(n,) how likely each of n values, ascending, is the median of ``size`` of them drawn with replacement: by the beta distribution of its rank."""
+    """(n,) how likely each of n values, ascending, is the median of ``size`` of them drawn with replacement:
+    by the beta distribution of its rank."""
     points = (np.arange(16 * n) + 0.5) / (16 * n)
     density = (4.0 * points * (1.0 - points)) ** (0.5 * (size - 1))
     return np.asarray(density.reshape(n, 16).sum(axis=1) / density.sum())
@@ -484,42 +552,52 @@ def _reading(arms: Sequence[Arm]) -> tuple[str, ...]:
     n, draws = scene.subjects, scene.draws
     uncertain = "uncertainty" in population.vary
     sentences = [
-        f"Median and 90 % interval (5 % to 95 %) over {n:,} virtual subjects, the same under every schedule, followed for {scene.until_days:g} days"
+        f"Median and 90 % interval (5 % to 95 %) over {n:,} virtual subjects, the same under every "
+        f"schedule, followed for {scene.until_days:g} days"
         + (
-            f". They carry {draws} draws of the fitted parameters, so that the interval holds their uncertainty too."
+            f". They carry {draws} draws of the fitted parameters, so that the interval holds their "
+            "uncertainty too."
             if uncertain
             else "; the uncertainty of the fitted parameters is switched off."
         ),
     ]
     if len(arms) > 1:
         sentences.append(
-            "Differences are those of the same subject, to the first schedule; better, same and worse are the shares of subjects who do better than with the first by at least the endpoint's smallest "
+            "Differences are those of the same subject, to the first schedule; better, same and "
+            "worse are the shares of subjects who do better than with the first by at least the "
+            "endpoint's smallest "
             "relevant difference, worse by as much, or neither."
         )
     if uncertain and draws >= FEWEST_DRAWS and n // draws >= FEWEST_OF_A_DRAW:
         sentences.append(
-            f'"By the parameters alone" is the 90 % interval of the median over {draws} draws with {n // draws} subjects each: how sure the model is of its middle.'
+            f'"By the parameters alone" is the 90 % interval of the median over {draws} draws with '
+            f"{n // draws} subjects each: how sure the model is of its middle."
         )
     if any(arm.rules for arm in arms):
         sentences.append(
-            "Where a schedule has rules, each subject's doses are those that the rules left it, by the model's own outputs just before a dose, without any error of "
-            "measurement; treatment, cycles and last dose, and the doses that figures show, are those of the schedule as planned."
+            "Where a schedule has rules, each subject's doses are those that the rules left it, by "
+            "the model's own outputs just before a dose, without any error of "
+            "measurement; treatment, cycles and last dose, and the doses that figures show, are "
+            "those of the schedule as planned."
         )
     if any(tolerability.EVENT in arm.endpoints for arm in arms):
         sentences.append(
-            "The probability of an adverse event has uncertainty of its own, of the few published counts: its interval is over as many draws of that as there are subjects."
+            "The probability of an adverse event has uncertainty of its own, of the few published "
+            "counts: its interval is over as many draws of that as there are subjects."
         )
     return tuple(sentences)
 
 
 def _told(arms: Sequence[Arm]) -> tuple[tuple[tuple[int, ...], str], ...]:
-    """The population's notes and what the schedules are warned of, each sentence once, with the arms that it is about."""
+    """The population's notes and what the schedules are warned of, each sentence once, with the arms that it
+    is about."""
     about: dict[str, list[int]] = {note: [] for note in arms[0].scene.population.notes}
     for i, arm in enumerate(arms):
         found = list(arm.warnings)
         if arm.failed:
             found.append(
-                f"{arm.failed:,} of {arm.scene.subjects:,} subjects could not be integrated and have no value."
+                f"{arm.failed:,} of {arm.scene.subjects:,} subjects could not be integrated and have "
+                "no value."
             )
         for warning in found:
             about.setdefault(warning, []).append(i)

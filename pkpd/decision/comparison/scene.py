@@ -58,14 +58,17 @@ Progress = Callable[[int, int], None]
 
 BANDS = (0.05, 0.5, 0.95)
 SHOWN = ("il2", "treg_pct", "treg_count", "nk", "cd56bright", "cd25_treg", "ccl2")
-"""Outputs whose course is kept, as far as the model has them; of a model that has none of them, all of its outputs."""
+"""Outputs whose course is kept, as far as the model has them; of a model that has none of them, all of its
+outputs."""
 TOLD = ("treg_pct", "nk", "il2", "ccl2")
-"""Outputs of whose data a schedule is told; of a model that has none of them, those that the fit has rows of."""
+"""Outputs of whose data a schedule is told; of a model that has none of them, those that the fit has rows
+of."""
 WASHOUT_DAYS = 28
-# Of the integration. Endpoints are then within 0.1 % of exact (tests/decision/test_endpoints.py), the smallest concentrations within 0.2 %; but for a subject whose Tregs just
-# graze a level.
+# Of the integration. Endpoints are then within 0.1 % of exact (tests/decision/test_endpoints.py), the
+# smallest concentrations within 0.2 %; but for a subject whose Tregs just graze a level.
 RTOL = 1e-3
-CHUNK = 128  # subjects that are simulated and evaluated at a time: whole vectors, and outputs of some ten megabytes
+# Subjects that are simulated and evaluated at a time: whole vectors, and outputs of some ten megabytes
+CHUNK = 128
 KEPT = 2000  # subjects whose courses are kept; those of more are counted
 MOST_NUMBERS = 4_000_000  # of outputs in one chunk
 MOST_DAYS = 36_525  # a hundred years, as in `pkpd.dosing`
@@ -78,10 +81,12 @@ _A_PLAN = TEXT | of(Schedule, AdaptiveSchedule)
 class Arm:
     """What one schedule does to the subjects of a scene.
 
-    days : (n_times,); bands : output -> (3, n_times), the 5 %, 50 % and 95 % quantiles over subjects, in ``units``; endpoints : (n_subjects,) each, of
-    the same subjects in every arm of a scene, nan where a subject has no value and inf where it lies beyond the horizon; schedule, dose_days, dose_amounts :
-    (n_doses,), as written, whatever ``rules`` made of them, in ``dose_unit`` ("" where the doses are not all of one unit); warnings : where this schedule leaves what the fit has
-    seen; failed : subjects that could not be integrated (their values are nan).
+    days : (n_times,); bands : output -> (3, n_times), the 5 %, 50 % and 95 % quantiles over subjects, in
+        ``units``; endpoints : (n_subjects,) each, of
+    the same subjects in every arm of a scene, nan where a subject has no value and inf where it lies beyond
+    the horizon; schedule, dose_days, dose_amounts : (n_doses,), as written, whatever ``rules`` made of them,
+    in ``dose_unit`` ("" where the doses are not all of one unit); warnings : where this schedule leaves what
+    the fit has seen; failed : subjects that could not be integrated (their values are nan).
     """
 
     label: str
@@ -100,7 +105,10 @@ class Arm:
     """The schedule with its rules, where it has some."""
 
     def __repr__(self) -> str:
-        return f"<Arm {self.label!r}: {self.when}, {len(self.endpoints)} endpoints of {self.scene.subjects:,} subjects over {self.days.max(initial=0.0):g} days>"
+        return (
+            f"<Arm {self.label!r}: {self.when}, {len(self.endpoints)} endpoints of "
+            f"{self.scene.subjects:,} subjects over {self.days.max(initial=0.0):g} days>"
+        )
 
     @property
     def text(self) -> str:
@@ -109,7 +117,8 @@ class Arm:
 
     @property
     def when(self) -> str:
-        """How many doses on which days, for people: "15 doses on days 0-4, 28-32, 56-60"; with rules, as planned."""
+        """How many doses on which days, for people: "15 doses on days 0-4, 28-32, 56-60"; with rules, as
+        planned."""
         n = self.schedule.n_doses
         if not n:
             return "no dose"
@@ -119,10 +128,11 @@ class Arm:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """What all schedules of a comparison share: the same virtual subjects (common random numbers) and the same horizon.
+    """What all schedules of a comparison share: the same virtual subjects (common random numbers) and the
+    same horizon.
 
-    Differences between schedules are then those of the same subjects. ``until_days`` None: each schedule to the end of its treatment and 28 days more,
-    which `arms` makes one horizon for all.
+    Differences between schedules are then those of the same subjects. ``until_days`` None: each schedule to
+    the end of its treatment and 28 days more, which `arms` makes one horizon for all.
     """
 
     fit: str
@@ -164,10 +174,11 @@ class Scene:
         until_days: float | None = None,
         threads: int | None = None,
     ) -> Scene:
-        """Draw the virtual subjects of a comparison from a fit; see `pkpd.inference.population.virtual_subjects`.
+        """Draw the virtual subjects of a comparison from a fit; see
+        `pkpd.inference.population.virtual_subjects`.
 
-        draws : of the fit's parameters, subject k having draw k modulo ``draws``: 25 by default, whatever the number of subjects, which then
-            are the same however many follow.
+        draws : of the fit's parameters, subject k having draw k modulo ``draws``: 25 by default, whatever the
+            number of subjects, which then are the same however many follow.
 
         Raises:
             InputError: an unknown name, or a number that no scene can have.
@@ -176,7 +187,8 @@ class Scene:
             raise InputError(f"the horizon must be longer than 0 days, not {until_days:g}")
         if until_days is not None and until_days > MOST_DAYS:
             raise InputError(
-                f"the horizon of {until_days:,.0f} days is too long: at most {MOST_DAYS:,} days, a hundred years"
+                f"the horizon of {until_days:,.0f} days is too long: at most {MOST_DAYS:,} days, a "
+                "hundred years"
             )
         population = virtual_subjects(
             fit,
@@ -228,11 +240,12 @@ class Scene:
     ) -> list[Arm]:
         """Every schedule with the same horizon: the scene's, or that of the longest schedule.
 
-        places : what errors call each schedule; "schedule 1" and so on by default. progress : called with (subjects done, subjects in all), over all schedules.
+        places : what errors call each schedule; "schedule 1" and so on by default. progress : called with
+            (subjects done, subjects in all), over all schedules.
 
         Raises:
-            InputError: naming the schedule: one that cannot be read, that the model cannot be given, that has too many doses, or whose last dose is not
-                before the horizon.
+            InputError: naming the schedule: one that cannot be read, that the model cannot be given, that has
+                too many doses, or whose last dose is not before the horizon.
         """
         schedules = list(schedules)
         for schedule in schedules:
@@ -241,7 +254,8 @@ class Scene:
         named = [None] * len(schedules) if labels is None else list(labels)
         if not len(named) == len(places) == len(schedules):
             raise InputError(
-                f"Scene.arms: {len(schedules)} schedules have {len(named)} labels and {len(places)} places; each has one"
+                f"Scene.arms: {len(schedules)} schedules have {len(named)} labels and {len(places)} "
+                "places; each has one"
             )
         read = [
             read_plan(schedule, place) if isinstance(schedule, str) else schedule
@@ -278,7 +292,8 @@ class Scene:
         return schedule.events(kernel.TIME_UNIT, kernel.ROUTES, kernel.DOSE_UNITS, kernel.SIZES)
 
     def check(self, schedule: Schedule) -> None:
-        """Raise ``InputError`` for a schedule that the model cannot be given, that has too many doses, or whose last dose is not before the horizon."""
+        """Raise ``InputError`` for a schedule that the model cannot be given, that has too many doses, or
+        whose last dose is not before the horizon."""
         events = self.events(schedule)
         if not len(events):
             return
@@ -287,11 +302,13 @@ class Scene:
         until = last + WASHOUT_DAYS * per_day if self.until_days is None else self.until_days * per_day
         if last >= until:
             raise InputError(
-                f"its last dose, on day {last / per_day:g}, is not before the horizon of {until / per_day:g} days"
+                f"its last dose, on day {last / per_day:g}, is not before the horizon of "
+                f"{until / per_day:g} days"
             )
         if not followed(events, until, per_day):
             raise InputError(
-                f"{schedule.n_doses:,} doses up to day {last / per_day:,.0f} are too many to be followed one by one; there is room for about 900 daily "
+                f"{schedule.n_doses:,} doses up to day {last / per_day:,.0f} are too many to be "
+                "followed one by one; there is room for about 900 daily "
                 "or 400 weekly ones, fewer with long pauses"
             )
 
@@ -443,7 +460,8 @@ def horizon(schedules: Iterable[Plan]) -> float:
 
 
 def _dose_unit(kernel: Kernel, routes: Collection[str]) -> str | None:
-    """In which doses are added up: the unit of the state that the first of these routes in the model's order enters, the same for all schedules of a drug."""
+    """In which doses are added up: the unit of the state that the first of these routes in the model's order
+    enters, the same for all schedules of a drug."""
     given = {route.lower() for route in routes}
     for route in kernel.ROUTES:
         for unit, factor in kernel.DOSE_UNITS.get(route, {}).items():
@@ -453,7 +471,8 @@ def _dose_unit(kernel: Kernel, routes: Collection[str]) -> str | None:
 
 
 def _of_one_drug(kernel: Kernel, unit: str) -> dict[str, Mapping[str, float]]:
-    """``kernel.DOSE_UNITS`` of the routes into states with this unit; of the others none: milligrams of an antibody are no units of IL-2."""
+    """``kernel.DOSE_UNITS`` of the routes into states with this unit; of the others none: milligrams of an
+    antibody are no units of IL-2."""
     return {route: units if units.get(unit) == 1.0 else {} for route, units in kernel.DOSE_UNITS.items()}
 
 
@@ -465,7 +484,8 @@ def _domain(fit: str, unit: str) -> Domain:
 
 
 class _Courses:
-    """Courses of all subjects for their bands: kept where there are few subjects, counted in a sketch (within 0.5 %) where there are many."""
+    """Courses of all subjects for their bands: kept where there are few subjects, counted in a sketch (within
+    0.5 %) where there are many."""
 
     def __init__(self, n_outputs: int, n_times: int, n_subjects: int) -> None:
         self.sketch = Sketch((n_times, n_outputs)) if n_subjects > KEPT else None

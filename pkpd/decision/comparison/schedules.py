@@ -19,7 +19,8 @@ MOST_ERRORS = 10  # that are shown of a file
 
 @dataclass(frozen=True)
 class Named:
-    """A schedule, with rules or without, the name it is shown by, and where it was given: "schedule 2" or "plan.txt:3"."""
+    """A schedule, with rules or without, the name it is shown by, and where it was given: "schedule 2" or
+    "plan.txt:3"."""
 
     label: str
     schedule: Plan
@@ -29,8 +30,10 @@ class Named:
 def read_schedules(arguments: Sequence[str]) -> list[Named]:
     """Schedules in the order in which they are given, each argument one schedule or one file of them.
 
-    An argument is a file if there is a file of that name, or if it ends in .txt or .csv; "none" and "placebo" are schedules. A text file has one schedule a line,
-    with or without a label ("high dose: 2 MIU sc daily x5"); what follows a "#" is a comment. A CSV file has the columns ``label`` and ``schedule``, or ``schedule`` alone.
+    An argument is a file if there is a file of that name, or if it ends in .txt or .csv; "none" and "placebo"
+    are schedules. A text file has one schedule a line, with or without a label ("high dose: 2 MIU sc daily
+    x5"); what follows a "#" is a comment. A CSV file has the columns ``label`` and ``schedule``, or
+    ``schedule`` alone.
 
     Raises:
         ScheduleError: every schedule that cannot be read, with its argument, or its line and column.
@@ -107,13 +110,12 @@ def _from_file(path: Path, errors: list[str]) -> list[Named]:
 def _text(path: Path) -> str:
     try:
         if not path.is_file():
-            raise DataError(
-                f"there is {'no file ' + str(path) if not path.exists() else 'a folder ' + str(path) + ', not a file'}; "
-                "schedules are read from .txt and .csv files"
-            )
+            found = f"a folder {path}, not a file" if path.exists() else f"no file {path}"
+            raise DataError(f"there is {found}; schedules are read from .txt and .csv files")
         if path.stat().st_size > MOST_BYTES:
             raise DataError(
-                f"{path}: {path.stat().st_size:,} bytes are no list of schedules; at most {MOST_BYTES:,} are read"
+                f"{path}: {path.stat().st_size:,} bytes are no list of schedules; at most "
+                f"{MOST_BYTES:,} are read"
             )
         content = path.read_bytes()
     except OSError as error:
@@ -144,7 +146,8 @@ def _lines(text: str) -> list[tuple[int, int, str, str]]:
 
 
 def _table(path: Path, text: str, errors: list[str]) -> list[tuple[int, int, str, str]]:
-    """(line, column, label, schedule) of a CSV file with commas or semicolons; the column is that of the schedule where it can be found."""
+    """(line, column, label, schedule) of a CSV file with commas or semicolons; the column is that of the
+    schedule where it can be found."""
     head = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = ";" if ";" in head and "," not in head else ","
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)

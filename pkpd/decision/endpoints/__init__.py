@@ -6,8 +6,9 @@
     grid       output times of bands and pictures
     evaluate   what was read off the outputs of a model -> endpoints
 
-Each file knows those above it. Times stay in the model's time unit, in which those of doses are exact. Numbers are read off the curves by the integrator (``pkpd.solver.Reading``),
-wherever between two output times they hide; the output times are for pictures.
+Each file knows those above it. Times stay in the model's time unit, in which those of doses are exact.
+Numbers are read off the curves by the integrator (``pkpd.solver.Reading``), wherever between two output times
+they hide; the output times are for pictures.
 """
 
 from pkpd.decision.endpoints.endpoint import GROUPS, ONE_IN_TWENTY, Endpoint, Relevant, quantiles

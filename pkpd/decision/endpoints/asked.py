@@ -1,7 +1,8 @@
 """What the endpoints want to be read off curves, and what was read.
 
-Endpoints are computed twice by the same lines: first with ``Asked``, which notes what they ask for and answers nan, and after the solve with ``Answers``, which has
-what the integrator read, in the same order. So it is said in one place what an endpoint looks at and what it makes of it.
+Endpoints are computed twice by the same lines: first with ``Asked``, which notes what they ask for and
+answers nan, and after the solve with ``Answers``, which has what the integrator read, in the same order. So
+it is said in one place what an endpoint looks at and what it makes of it.
 """
 
 from __future__ import annotations

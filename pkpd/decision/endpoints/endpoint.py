@@ -18,7 +18,8 @@ GROUPS = ("exposure", "regulatory T cells", "selectivity", "tolerability", "burd
 class Relevant:
     """The smallest difference between two schedules that counts as one: less is the same.
 
-    size : in the endpoint's unit, or with ``share`` a share of the larger of the two values; reason : why this much.
+    size : in the endpoint's unit, or with ``share`` a share of the larger of the two values; reason : why
+        this much.
     """
 
     size: float
@@ -57,10 +58,13 @@ ONE_IN_TWENTY = Relevant(0.05, f"one patient in twenty; {_CHOSEN}")
 class Endpoint:
     """One number of a subject under a schedule, such as the peak of Tregs.
 
-    name : of its own among all endpoints; unit : "1" where it has none; definition : one sentence that says exactly what is computed;
-    better : +1 where more is wanted, -1 where less is wanted, 0 where neither is; group : one of ``GROUPS``; missing : when a subject has no
-    value (nan) or one beyond the horizon (inf), and why; empty where every subject has a value; remark : what whoever reads the number has to know; relevant : the smallest
-    difference that counts as better or worse, None where any does.
+    name : of its own among all endpoints; unit : "1" where it has none; definition : one sentence that says
+        exactly what is computed;
+    better : +1 where more is wanted, -1 where less is wanted, 0 where neither is; group : one of ``GROUPS``;
+        missing : when a subject has no
+    value (nan) or one beyond the horizon (inf), and why; empty where every subject has a value; remark : what
+    whoever reads the number has to know; relevant : the smallest difference that counts as better or worse,
+    None where any does.
     """
 
     name: str
@@ -76,8 +80,9 @@ class Endpoint:
 def quantiles(values: ArrayLike, levels: Sequence[float]) -> Floats:
     """Quantiles over subjects, (n_levels,), of values of which some are missing.
 
-    nan (no value) is left out; inf ("not within the horizon") counts as larger than any number, so that a quantile can itself be inf. Each
-    quantile is the value of a subject (the inverse of the empirical distribution), never between a number and inf. nan where nobody has a value.
+    nan (no value) is left out; inf ("not within the horizon") counts as larger than any number, so that a
+    quantile can itself be inf. Each quantile is the value of a subject (the inverse of the empirical
+    distribution), never between a number and inf. nan where nobody has a value.
     """
     known = np.asarray(values, dtype=np.float64)
     known = known[~np.isnan(known)]

@@ -40,7 +40,8 @@ BACK = 0.10
 RISE = 0.001
 """Of baseline: a smaller rise or fall is none, but what a solver's tolerance leaves of a course at rest."""
 AS_HIGH = 5e-3
-"""Of the highest value: of peaks that differ by less, as those of one cycle after another do, the first is the peak."""
+"""Of the highest value: of peaks that differ by less, as those of one cycle after another do, the first is
+the peak."""
 MOST_INTERVALS = 200
 """Between doses, of which each has a peak of its own; more are looked at several at a time."""
 
@@ -63,8 +64,9 @@ def questions(
     roles: Mapping[str, str] | None = None,
     above: float = 50.0,
 ) -> list[Question]:
-    """What has to be read off the courses from their beginning to ``until`` for the endpoints of these subjects: fields of ``pkpd.solver.Reading``, in the order
-    in which ``evaluate`` takes the answers. Arguments: see there."""
+    """What has to be read off the courses from their beginning to ``until`` for the endpoints of these
+    subjects: fields of ``pkpd.solver.Reading``, in the order in which ``evaluate`` takes the answers.
+        Arguments: see there."""
     base = _rests(rest, names, units)
     asked = Asked(len(base))
     _of_courses(
@@ -103,27 +105,34 @@ def evaluate(
 
     Parameters
     ----------
-    values, times : (n_subjects, n_questions), the answers to ``questions`` with the same arguments, such as ``Solution.readings`` has them; nan for a failed
-        subject, whose endpoints are then nan.
-    rest : (n_subjects, n_outputs) or (n_outputs,) where there is one subject, the outputs without any drug: each subject's baseline.
+    values, times : (n_subjects, n_questions), the answers to ``questions`` with the same arguments, such as
+        ``Solution.readings`` has them; nan for a failed subject, whose endpoints are then nan.
+    rest : (n_subjects, n_outputs) or (n_outputs,) where there is one subject, the outputs without any drug:
+        each subject's baseline.
     names, units : of the outputs, (n_outputs,).
     until : the horizon in ``time_unit``, which all schedules that are compared share.
-    roles : role -> name of an output, for models that name them otherwise: ``{"exposure": "C"}``; roles are those of ``ROLES``, and those whose
-        output the model does not have give no endpoints.
+    roles : role -> name of an output, for models that name them otherwise: ``{"exposure": "C"}``; roles are
+        those of ``ROLES``, and those whose output the model does not have give no endpoints.
     above : x of "days above +x %", in percent of a subject's own baseline.
-    sizes : "m2" and "kg" -> body surface area in m2, weight in kg, one number or (n_subjects,); needed where doses are per m2 or per kg.
-    dose_unit : in which doses are added up, the same for all schedules that are compared; by default that of the schedule's first dose.
-    dose_units : ``kernel.DOSE_UNITS``, where a schedule may hold mass and activity, which only a model converts.
-    given : (n_subjects, n_doses), what each dose of the schedule was multiplied by, 0 where it was not given; by default all were given as they are
-        written. Treatment, cycles and last dose are those of the schedule all the same.
+    sizes : "m2" and "kg" -> body surface area in m2, weight in kg, one number or (n_subjects,); needed where
+        doses are per m2 or per kg.
+    dose_unit : in which doses are added up, the same for all schedules that are compared; by default that of
+        the schedule's first dose.
+    dose_units : ``kernel.DOSE_UNITS``, where a schedule may hold mass and activity, which only a model
+        converts.
+    given : (n_subjects, n_doses), what each dose of the schedule was multiplied by, 0 where it was not given;
+        by default all were given as they are written. Treatment, cycles and last dose are those of the
+        schedule all the same.
 
     Returns
     -------
-    endpoint -> (n_subjects,) float64. Where a value is nan or inf, ``Endpoint.missing`` says why; ``quantiles`` takes both.
+    endpoint -> (n_subjects,) float64. Where a value is nan or inf, ``Endpoint.missing`` says why;
+    ``quantiles`` takes both.
 
     Raises
     ------
-    InputError : shapes that do not fit, doses beyond the horizon, an unknown role or output, a body size that is missing.
+    InputError : shapes that do not fit, doses beyond the horizon, an unknown role or output, a body size that
+        is missing.
     """
     base = _rests(rest, names, units)
     regimen = _regimen(schedule, time_unit, until)
@@ -131,17 +140,17 @@ def evaluate(
     shares = None if given is None else np.asarray(given, dtype=np.float64)
     if shares is not None and shares.shape != (n_subjects, regimen.times.size):
         raise InputError(
-            f"given has shape {shares.shape}; it must be ({n_subjects}, {regimen.times.size}): one for each subject and dose"
+            f"given has shape {shares.shape}; it must be ({n_subjects}, {regimen.times.size}): one "
+            "for each subject and dose"
         )
     read, when = np.asarray(values, dtype=np.float64), np.asarray(times, dtype=np.float64)
     answers = Answers(read, when)
     count = np.full(n_subjects, float(regimen.times.size)) if shares is None else _count(shares)
-    found = _of_courses(
-        answers, base, names, units, regimen, time_unit, until, roles or {}, above, count
-    )  # fmt: skip
+    found = _of_courses(answers, base, names, units, regimen, time_unit, until, roles or {}, above, count)
     if not read.shape == when.shape == (n_subjects, answers.given):
         raise InputError(
-            f"the answers have shapes {read.shape} and {when.shape}; to these questions they have ({n_subjects}, {answers.given})"
+            f"the answers have shapes {read.shape} and {when.shape}; to these questions they have "
+            f"({n_subjects}, {answers.given})"
         )
     return found | _burden(schedule, regimen, dose_unit, dose_units, sizes or {}, count, shares)
 
@@ -182,7 +191,8 @@ def _regimen(schedule: Schedule, time_unit: str, until: float) -> Regimen:
     regimen = _known_regimen(schedule, time_unit)
     if regimen.times.size and not regimen.last <= until:
         raise InputError(
-            f"the doses, from {regimen.first:g} to {regimen.last:g} {time_unit}, do not end before the horizon, {until:g} {time_unit}: "
+            f"the doses, from {regimen.first:g} to {regimen.last:g} {time_unit}, do not end before "
+            f"the horizon, {until:g} {time_unit}: "
             "a horizon before the last dose says nothing of what follows it"
         )
     return regimen
@@ -198,7 +208,8 @@ def _rests(rest: ArrayLike, names: Sequence[str], units: Sequence[str]) -> Float
     base = base[None] if base.ndim == 1 else base
     if base.ndim != 2 or not len(names) == len(units) == base.shape[1]:
         raise InputError(
-            f"the outputs at rest have shape {np.shape(rest)}; with {len(names)} names and {len(units)} units they must be (n_subjects, {len(names)})"
+            f"the outputs at rest have shape {np.shape(rest)}; with {len(names)} names and "
+            f"{len(units)} units they must be (n_subjects, {len(names)})"
         )
     return base
 
@@ -246,31 +257,56 @@ def _exposure(
     return {
         Endpoint("Cmax", unit, f"The highest {name}, baseline included.", 0, "exposure"): cmax,
         Endpoint(
-            "Tmax", time_unit, f"The time of the highest {name}, from the dose before it.", 0, "exposure",
+            "Tmax",
+            time_unit,
+            f"The time of the highest {name}, from the dose before it.",
+            0,
+            "exposure",
             missing=f"{_NO_DOSE}, or where {name} does not rise above its baseline by 0.1 percent",
         ): since,
-        Endpoint("AUC", area_unit, f"{rule} from the beginning to the horizon.".capitalize(), 0, "exposure"): area,
         Endpoint(
-            "AUC per dose", area_unit, f"{rule} to the horizon, divided by the number of doses given.".capitalize(), 0, "exposure",
+            "AUC", area_unit, f"{rule} from the beginning to the horizon.".capitalize(), 0, "exposure"
+        ): area,
+        Endpoint(
+            "AUC per dose",
+            area_unit,
+            f"{rule} to the horizon, divided by the number of doses given.".capitalize(),
+            0,
+            "exposure",
             missing=_NO_DOSE,
         ): area / count if dosed else none,
         Endpoint(
-            "AUC first interval", area_unit, f"{rule} from the first dose to the second (of one dose: to the horizon).".capitalize(),
-            0, "exposure", missing=_NO_DOSE,
+            "AUC first interval",
+            area_unit,
+            f"{rule} from the first dose to the second (of one dose: to the horizon).".capitalize(),
+            0,
+            "exposure",
+            missing=_NO_DOSE,
         ): first_area,
         Endpoint(
-            "half-life", time_unit,
-            f"The terminal half-life: the mean time in which {name} above its baseline falls to a half, from when it is first at a half, a fourth, an eighth and so on of "
-            "its highest value after the last dose: of the last five such halvings before the horizon, without the fall to the first half; none below 1/1024 of the highest or ten "
+            "half-life",
+            time_unit,
+            f"The terminal half-life: the mean time in which {name} above its baseline falls to a "
+            "half, from when it is first at a half, a fourth, an eighth and so on of "
+            "its highest value after the last dose: of the last five such halvings before the "
+            "horizon, without the fall to the first half; none below 1/1024 of the highest or ten "
             "times the baseline.",
-            0, "exposure", missing=f"{_NO_DOSE}, or where it does not fall to a fourth of its highest value before the horizon",
-            remark="where the fall bends even on a logarithmic scale, as under uptake by receptors, halvings at other heights take another time",
+            0,
+            "exposure",
+            missing=f"{_NO_DOSE}, or where it does not fall to a fourth of its highest value before "
+            "the horizon",
+            remark="where the fall bends even on a logarithmic scale, as under uptake by receptors, "
+            "halvings at other heights take another time",
         ): half_life,
         Endpoint(
-            "trough", unit, f"{name} just before the last dose, baseline included.", 0, "exposure",
+            "trough",
+            unit,
+            f"{name} just before the last dose, baseline included.",
+            0,
+            "exposure",
             missing="no value with fewer than two doses",
         ): trough,
-    }  # fmt: skip
+    }
 
 
 def _tregs(
@@ -290,15 +326,39 @@ def _tregs(
         peak, average = _peak(read, name, regimen), _mean(read, name, regimen, until)
         group = "regulatory T cells"
         found |= {
-            Endpoint("Treg count peak", unit, f"The highest {name} from the first dose to the horizon.", 1, group, relevant=TENTH): peak,
-            Endpoint("Treg count peak fold", "1", f"The highest {name} from the first dose to the horizon, over the subject's baseline.", 1, group, missing=_NO_BASELINE, relevant=TENTH_OF_BASELINE): divided(peak, rest),
-            Endpoint("Treg count mean fold", "1", f"The mean of {name} over the treatment ({_TREATMENT}), over the subject's baseline.", 1, group, missing=_NO_BASELINE, relevant=TENTH_OF_BASELINE): divided(average, rest),
-        }  # fmt: skip
+            Endpoint(
+                "Treg count peak",
+                unit,
+                f"The highest {name} from the first dose to the horizon.",
+                1,
+                group,
+                relevant=TENTH,
+            ): peak,
+            Endpoint(
+                "Treg count peak fold",
+                "1",
+                f"The highest {name} from the first dose to the horizon, over the subject's baseline.",
+                1,
+                group,
+                missing=_NO_BASELINE,
+                relevant=TENTH_OF_BASELINE,
+            ): divided(peak, rest),
+            Endpoint(
+                "Treg count mean fold",
+                "1",
+                f"The mean of {name} over the treatment ({_TREATMENT}), over the subject's baseline.",
+                1,
+                group,
+                missing=_NO_BASELINE,
+                relevant=TENTH_OF_BASELINE,
+            ): divided(average, rest),
+        }
     return found
 
 
 _TREATMENT = (
-    "from the first dose to one usual interval after the last one, or with several cycles to one cycle length after the start of the last; "
+    "from the first dose to one usual interval after the last one, or with several cycles to one "
+    "cycle length after the start of the last; "
     "without doses the whole horizon"
 )
 
@@ -370,27 +430,104 @@ def _course(
     few = "no value with fewer than two doses"
     group = "regulatory T cells"
     return {
-        Endpoint("Treg peak", unit, f"The highest {name} from the first dose to the horizon.", 1, group, relevant=TENTH): peak,
-        Endpoint("Treg peak fold", "1", f"The highest {name} from the first dose to the horizon, {fold}.", 1, group, missing=_NO_BASELINE, relevant=TENTH_OF_BASELINE): divided(peak, rest),
-        Endpoint("Treg trough", unit, f"{at_trough}.", 1, group, missing=few, relevant=TENTH): trough,
-        Endpoint("Treg trough fold", "1", f"{at_trough}, {fold}.", 1, group, missing=few, relevant=TENTH_OF_BASELINE): divided(trough, rest),
-        Endpoint("Treg mean fold", "1", f"The mean of {name} over the treatment ({_TREATMENT}), {fold}.", 1, group, missing=_NO_BASELINE, relevant=TENTH_OF_BASELINE): divided(average, rest),
-        Endpoint("Treg AUC above baseline", f"{unit}*d", f"The area between {name} and the subject's baseline, where it is above, from the beginning to the horizon.", 1, group, relevant=TENTH): area / per_day,
-        Endpoint(f"Treg days above +{above:g} %", "d", f"The time to the horizon during which {name} is above {100 + above:g} percent of the subject's baseline.", 1, group, relevant=ONE_DAY): long / per_day,
-        Endpoint("Treg time to peak", "d", f"The time from the first dose to the highest {name} of the first cycle (with one cycle: of the first interval between doses) whose highest is at most 0.5 percent below the highest of all.", 0, group, missing=f"no value where {name} does not rise above its baseline by 0.1 percent"): to_peak,
         Endpoint(
-            "Treg days to return", "d", f"The time from the last dose after which {name} stays within {100 * BACK:g} percent of the subject's baseline, on either side, to the horizon.",
-            0, group, missing=f"{_NO_DOSE}; infinite, which means not within the horizon, where {name} is still outside at the end",
+            "Treg peak",
+            unit,
+            f"The highest {name} from the first dose to the horizon.",
+            1,
+            group,
+            relevant=TENTH,
+        ): peak,
+        Endpoint(
+            "Treg peak fold",
+            "1",
+            f"The highest {name} from the first dose to the horizon, {fold}.",
+            1,
+            group,
+            missing=_NO_BASELINE,
+            relevant=TENTH_OF_BASELINE,
+        ): divided(peak, rest),
+        Endpoint("Treg trough", unit, f"{at_trough}.", 1, group, missing=few, relevant=TENTH): trough,
+        Endpoint(
+            "Treg trough fold",
+            "1",
+            f"{at_trough}, {fold}.",
+            1,
+            group,
+            missing=few,
+            relevant=TENTH_OF_BASELINE,
+        ): divided(trough, rest),
+        Endpoint(
+            "Treg mean fold",
+            "1",
+            f"The mean of {name} over the treatment ({_TREATMENT}), {fold}.",
+            1,
+            group,
+            missing=_NO_BASELINE,
+            relevant=TENTH_OF_BASELINE,
+        ): divided(average, rest),
+        Endpoint(
+            "Treg AUC above baseline",
+            f"{unit}*d",
+            f"The area between {name} and the subject's baseline, where it is above, from the "
+            "beginning to the horizon.",
+            1,
+            group,
+            relevant=TENTH,
+        ): area / per_day,
+        Endpoint(
+            f"Treg days above +{above:g} %",
+            "d",
+            f"The time to the horizon during which {name} is above {100 + above:g} percent of the "
+            "subject's baseline.",
+            1,
+            group,
+            relevant=ONE_DAY,
+        ): long / per_day,
+        Endpoint(
+            "Treg time to peak",
+            "d",
+            f"The time from the first dose to the highest {name} of the first cycle (with one cycle: "
+            "of the first interval between doses) whose highest is at most 0.5 percent below the "
+            "highest of all.",
+            0,
+            group,
+            missing=f"no value where {name} does not rise above its baseline by 0.1 percent",
+        ): to_peak,
+        Endpoint(
+            "Treg days to return",
+            "d",
+            f"The time from the last dose after which {name} stays within {100 * BACK:g} percent of "
+            "the subject's baseline, on either side, to the horizon.",
+            0,
+            group,
+            missing=f"{_NO_DOSE}; infinite, which means not within the horizon, where {name} is "
+            "still outside at the end",
         ): back,
         Endpoint(
-            "Treg rebound", "percent", f"By how many percent of the subject's baseline {name} falls below it at its lowest, from one usual interval after the last dose to the horizon; 0 where it does not, by more than 0.1 percent.",
-            -1, group, missing=f"{_NO_DOSE}, or where the horizon ends before", relevant=TEN_PERCENT,
+            "Treg rebound",
+            "percent",
+            f"By how many percent of the subject's baseline {name} falls below it at its lowest, "
+            "from one usual interval after the last dose to the horizon; 0 where it does not, by "
+            "more than 0.1 percent.",
+            -1,
+            group,
+            missing=f"{_NO_DOSE}, or where the horizon ends before",
+            relevant=TEN_PERCENT,
         ): rebound,
         Endpoint(
-            "Treg last to first cycle", "1", f"The rise of {name} over baseline at the peak of the last cycle, over that of the first: below 1 is tachyphylaxis. A new cycle begins after a gap between doses of more than three usual (median) ones.",
-            1, group, missing=f"no value with a single cycle, or where {name} does not rise by 0.1 percent in the first", relevant=TENTH_OF_BASELINE,
+            "Treg last to first cycle",
+            "1",
+            f"The rise of {name} over baseline at the peak of the last cycle, over that of the "
+            "first: below 1 is tachyphylaxis. A new cycle begins after a gap between doses of more "
+            "than three usual (median) ones.",
+            1,
+            group,
+            missing=f"no value with a single cycle, or where {name} does not rise by 0.1 percent in "
+            "the first",
+            relevant=TENTH_OF_BASELINE,
         ): last_to_first,
-    }  # fmt: skip
+    }
 
 
 def _selectivity(
@@ -412,20 +549,57 @@ def _selectivity(
             continue
         peak = divided(_peak(read, labels[role][0], regimen), rests[role])
         found[
-            Endpoint(f"{shown} peak fold", "1", f"The highest number of {shown} cells from the first dose to the horizon, over the subject's baseline.", -1, group, missing=_NO_BASELINE, relevant=TENTH_OF_BASELINE)
-        ] = peak  # fmt: skip
+            Endpoint(
+                f"{shown} peak fold",
+                "1",
+                f"The highest number of {shown} cells from the first dose to the horizon, over the "
+                "subject's baseline.",
+                -1,
+                group,
+                missing=_NO_BASELINE,
+                relevant=TENTH_OF_BASELINE,
+            )
+        ] = peak
         average = mean_fold(role)
         found[
-            Endpoint(f"{shown} mean fold", "1", f"The mean number of {shown} cells over the treatment ({_TREATMENT}), over the subject's baseline.", -1, group, missing=_NO_BASELINE, relevant=TENTH_OF_BASELINE)
-        ] = average  # fmt: skip
+            Endpoint(
+                f"{shown} mean fold",
+                "1",
+                f"The mean number of {shown} cells over the treatment ({_TREATMENT}), over the "
+                "subject's baseline.",
+                -1,
+                group,
+                missing=_NO_BASELINE,
+                relevant=TENTH_OF_BASELINE,
+            )
+        ] = average
         if tregs in rests:
             found[
-                Endpoint(f"Treg gain over {shown}", "1", f"The mean fold of {labels[tregs][0]} over the treatment, divided by that of {shown} cells: 1 is no selectivity, below 1 is the wrong way.", 1, group, missing=_NO_BASELINE, relevant=TENTH)
-            ] = divided(mean_fold(tregs), average)  # fmt: skip
+                Endpoint(
+                    f"Treg gain over {shown}",
+                    "1",
+                    f"The mean fold of {labels[tregs][0]} over the treatment, divided by that of "
+                    f"{shown} cells: 1 is no selectivity, below 1 is the wrong way.",
+                    1,
+                    group,
+                    missing=_NO_BASELINE,
+                    relevant=TENTH,
+                )
+            ] = divided(mean_fold(tregs), average)
     if "ccl2" in rests:
         found[
-            Endpoint("CCL2 change", "percent", f"The mean of plasma CCL2 over the treatment ({_TREATMENT}), as a change from the subject's baseline.", -1, group, missing=_NO_BASELINE, remark=_CCL2, relevant=TEN_PERCENT)
-        ] = 100.0 * (mean_fold("ccl2") - 1.0)  # fmt: skip
+            Endpoint(
+                "CCL2 change",
+                "percent",
+                f"The mean of plasma CCL2 over the treatment ({_TREATMENT}), as a change from the "
+                "subject's baseline.",
+                -1,
+                group,
+                missing=_NO_BASELINE,
+                remark=_CCL2,
+                relevant=TEN_PERCENT,
+            )
+        ] = 100.0 * (mean_fold("ccl2") - 1.0)
     return found
 
 
@@ -450,8 +624,38 @@ def _burden(
     per = f"divided by the length of the treatment ({_TREATMENT}; at least 28 days) in periods of 28 days"
     mixed = "no value where doses are in units that cannot be added up"
     return {
-        Endpoint("injections per 28 days", "1", f"The number of doses given, infusions included, {per}.", -1, "burden", relevant=ONE_INJECTION): count / regimen.months,
-        Endpoint("injections", "1", "The number of doses given, infusions included.", -1, "burden", relevant=ONE_INJECTION): count,
-        Endpoint("dose per 28 days", unit, f"The sum of all doses given, those per body size by the subject's own, {per}.", -1, "burden", missing=mixed, relevant=TENTH): total / regimen.months,
-        Endpoint("total dose", unit, "The sum of all doses given, those per body size by the subject's own.", -1, "burden", missing=mixed, relevant=TENTH): total,
-    }  # fmt: skip
+        Endpoint(
+            "injections per 28 days",
+            "1",
+            f"The number of doses given, infusions included, {per}.",
+            -1,
+            "burden",
+            relevant=ONE_INJECTION,
+        ): count / regimen.months,
+        Endpoint(
+            "injections",
+            "1",
+            "The number of doses given, infusions included.",
+            -1,
+            "burden",
+            relevant=ONE_INJECTION,
+        ): count,
+        Endpoint(
+            "dose per 28 days",
+            unit,
+            f"The sum of all doses given, those per body size by the subject's own, {per}.",
+            -1,
+            "burden",
+            missing=mixed,
+            relevant=TENTH,
+        ): total / regimen.months,
+        Endpoint(
+            "total dose",
+            unit,
+            "The sum of all doses given, those per body size by the subject's own.",
+            -1,
+            "burden",
+            missing=mixed,
+            relevant=TENTH,
+        ): total,
+    }

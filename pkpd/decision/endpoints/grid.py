@@ -31,13 +31,16 @@ _GROWTH = 1.1  # of the times after those
 
 
 def grid(events: EventTable, until: float, per_day: float) -> Floats:
-    """Output times, (n_times,), ascending, in the model's time unit, from 0 (or the first dose before it) to ``until``.
+    """Output times, (n_times,), ascending, in the model's time unit, from 0 (or the first dose before it) to
+    ``until``.
 
-    Of bands and pictures: numbers are read off the courses themselves. Finer in the day after each dose and after each beginning and end of an infusion that is stated,
-    daily for four weeks after the last, then ever coarser; just before each dose as well, and at the dose itself, where an output is taken after the dose.
+    Of bands and pictures: numbers are read off the courses themselves. Finer in the day after each dose and
+    after each beginning and end of an infusion that is stated, daily for four weeks after the last, then ever
+    coarser; just before each dose as well, and at the dose itself, where an output is taken after the dose.
 
-    At most 2,600 times, which is enough for 160 daily doses; more doses are shown less finely but for the first and the last ten; beyond 10,000 times, which is about
-    900 daily doses or 600 weekly ones, only roughly (``followed``). Of infusions, the first 26 are shown finely.
+    At most 2,600 times, which is enough for 160 daily doses; more doses are shown less finely but for the
+    first and the last ten; beyond 10,000 times, which is about 900 daily doses or 600 weekly ones, only
+    roughly (``followed``). Of infusions, the first 26 are shown finely.
 
     per_day : time units in a day, `pkpd.dosing.time_units_per_day`. Doses after ``until`` are left out.
 
@@ -97,7 +100,8 @@ def _after_all(ends: Floats, per_day: float) -> Floats | None:
 
 
 def _after(ends: Floats, which: Integers, hours: Sequence[float], per_day: float) -> Floats:
-    """Times after some of the instants ``ends[:-1]``, each up to the next instant, and those just before that; the last instant is the horizon."""
+    """Times after some of the instants ``ends[:-1]``, each up to the next instant, and those just before
+    that; the last instant is the horizon."""
     found = [ends[:0]]
     for group, days in ((which[which < ends.size - 2], _PAUSE), (which[which == ends.size - 2], _WASHOUT)):
         if not group.size:

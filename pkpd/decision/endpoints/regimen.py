@@ -25,10 +25,13 @@ _SIZES = {"m2": 0, "kg": 1}  # what an event table of ours has as size
 class Regimen:
     """A schedule as the endpoints see it, in a model's time unit; without doses all arrays are empty.
 
-    per_day : time units in a day; times : (n_doses,), of every dose, ascending; interval : the usual one, which is the median of the gaps between successive instants of dosing (the
-    smaller of the two in the middle), one day for a single dose; cycles : (n_cycles,), the first dose of each: a new cycle begins after a gap longer
-    than three times the usual interval ("five times a week" is one cycle, "daily x5 every 28 d x3" are three); end : of the treatment, which is
-    the start of the last cycle plus the median time from cycle to cycle, or with one cycle the last dose plus the usual interval.
+    per_day : time units in a day; times : (n_doses,), of every dose, ascending; interval : the usual one,
+        which is the median of the gaps between successive instants of dosing (the
+    smaller of the two in the middle), one day for a single dose; cycles : (n_cycles,), the first dose of
+    each: a new cycle begins after a gap longer than three times the usual interval ("five times a week" is
+        one cycle, "daily x5 every 28 d x3" are three); end : of the treatment, which is
+    the start of the last cycle plus the median time from cycle to cycle, or with one cycle the last dose plus
+    the usual interval.
     """
 
     per_day: float
@@ -80,10 +83,13 @@ def _median(gaps: Floats) -> float:
 def doses(
     schedule: Schedule, unit: str | None = None, dose_units: Mapping[str, Mapping[str, float]] | None = None
 ) -> tuple[Floats, Floats, str]:
-    """(n_doses,) days, (n_doses, 3) amounts, absolute, per m2 and per kg, of which each dose has one, and their unit.
+    """(n_doses,) days, (n_doses, 3) amounts, absolute, per m2 and per kg, of which each dose has one, and
+    their unit.
 
-    unit : of the amounts; None: that of the first dose of the schedule. dose_units : as a kernel has them, for units of different kinds; without
-    them activity, mass and substance are not converted into each other. Raises ScheduleError where a dose cannot be had in this unit.
+    unit : of the amounts; None: that of the first dose of the schedule. dose_units : as a kernel has them,
+        for units of different kinds; without
+    them activity, mass and substance are not converted into each other. Raises ScheduleError where a dose
+    cannot be had in this unit.
     """
     unit = unit or (schedule.parts[0].unit if schedule.parts else "1")
     table = _table(schedule, unit, dose_units)
@@ -95,7 +101,8 @@ def doses(
 def by_size(amounts: Floats, sizes: Mapping[str, ArrayLike], n_subjects: int) -> Floats:
     """(n_subjects, n) amounts of each subject from (n, 3): absolute, per m2 and per kg.
 
-    sizes : "m2" and "kg" -> body surface area and weight, one number or (n_subjects,). Raises InputError where one is missing or of another shape.
+    sizes : "m2" and "kg" -> body surface area and weight, one number or (n_subjects,). Raises InputError
+        where one is missing or of another shape.
     """
     factors = np.ones((n_subjects, 3))
     for per, index in _SIZES.items():
@@ -118,9 +125,11 @@ def largest_daily(
     dose_units: Mapping[str, Mapping[str, float]] | None = None,
     given: Floats | None = None,
 ) -> Floats:
-    """(n_subjects,) the most that any 24 hours, counted from a dose, hold; 0 without doses. Raises as ``doses`` and ``by_size``.
+    """(n_subjects,) the most that any 24 hours, counted from a dose, hold; 0 without doses. Raises as
+    ``doses`` and ``by_size``.
 
-    given : (n_subjects, n_doses), what each dose was multiplied by; by default all were given as they are written.
+    given : (n_subjects, n_doses), what each dose was multiplied by; by default all were given as they are
+        written.
     """
     times, amounts, _ = doses(schedule, unit, dose_units)
     if not times.size:

@@ -1,7 +1,8 @@
-"""Which schedules to consider: the front between what is gained and what it costs, under constraints, with the uncertainty carried through.
+"""Which schedules to consider: the front between what is gained and what it costs, under constraints, with
+the uncertainty carried through.
 
-front = optimise(Scene.create(subjects=1000), Space.parse(dose="0.25 to 3 MIU by 0.25"), "NK under three times baseline")
-print(front.to_frame())
+front = optimise(Scene.create(subjects=1000), Space.parse(dose="0.25 to 3 MIU by 0.25"), "NK under three times
+baseline") print(front.to_frame())
 
 wishes   constraints and objectives, read from text into data
 space    the schedules that are searched

@@ -1,4 +1,5 @@
-"""The result: schedules of which none is better in everything, each with its uncertainty, and the files they are written to."""
+"""The result: schedules of which none is better in everything, each with its uncertainty, and the files they
+are written to."""
 
 from __future__ import annotations
 
@@ -31,9 +32,12 @@ class Estimate(NamedTuple):
 class Choice:
     """A schedule of a front, in all subjects.
 
-    estimates : by endpoint; held : for each constraint the probability that it holds, by the uncertainty of the parameters; held_all : that
-    all hold at once; dominated : that another schedule, which holds all constraints, is as good in every objective and better in one; stays : that this one holds all
-    constraints and is not dominated; violations : for each constraint 0, or by which share of its bound it is missed; warnings : where it leaves what the fit has seen.
+    estimates : by endpoint; held : for each constraint the probability that it holds, by the uncertainty of
+        the parameters; held_all : that
+    all hold at once; dominated : that another schedule, which holds all constraints, is as good in every
+    objective and better in one; stays : that this one holds all constraints and is not dominated; violations
+    : for each constraint 0, or by which share of its bound it is missed; warnings : where it leaves what the
+    fit has seen.
     """
 
     number: int
@@ -56,7 +60,8 @@ class Choice:
 
 
 class Seen(NamedTuple):
-    """A schedule that the search looked at, in its fewer subjects: medians by endpoint, and whether it holds all constraints there."""
+    """A schedule that the search looked at, in its fewer subjects: medians by endpoint, and whether it holds
+    all constraints there."""
 
     schedule: str
     medians: Mapping[Endpoint, float]
@@ -67,7 +72,8 @@ class Seen(NamedTuple):
 class Front:
     """Schedules of a space that hold the constraints and of which none is better in every objective.
 
-    choices : the front, from little to much of the second objective's cost; empty where no schedule holds the constraints: ``infeasible`` then says so,
+    choices : the front, from little to much of the second objective's cost; empty where no schedule holds the
+        constraints: ``infeasible`` then says so,
     and ``nearest`` has those that miss them least. seen : all that the search looked at.
     """
 
@@ -105,16 +111,21 @@ class Front:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Notes, and where schedules leave what the fit has seen, each sentence once, with the numbers of the schedules."""
+        """Notes, and where schedules leave what the fit has seen, each sentence once, with the numbers of the
+        schedules."""
         about: dict[str, list[int]] = {}
         for choice in self.shown:
             for warning in choice.warnings:
                 about.setdefault(warning, []).append(choice.number)
         everybody = len(self.shown)
+
+        def who(numbers: list[int]) -> str:
+            return "All schedules" if 1 < everybody == len(numbers) else _numbers(numbers)
+
         return (
             *self.notes,
             *(
-                f"{_numbers(numbers) if len(numbers) < everybody or everybody == 1 else 'All schedules'}: {warning}"
+                f"{who(numbers)}: {warning}"
                 for warning, numbers in sorted(about.items(), key=lambda item: -len(item[1]))
             ),
         )
@@ -132,7 +143,8 @@ class Front:
         return frame
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values: objectives, constraints, the front, what the search looked at, and how it was made."""
+        """Plain values: objectives, constraints, the front, what the search looked at, and how it was
+        made."""
         return {
             "provenance": self.provenance,
             "reading": list(self.reading),
@@ -193,7 +205,8 @@ class Front:
         return list(records[0]) if records else ["number", "schedule"]
 
     def write_csv(self, path: str | os.PathLike[str]) -> None:
-        """A row per schedule of the front (of the nearest where there is none), whole or not at all; an endpoint beyond the horizon is ``inf``.
+        """A row per schedule of the front (of the nearest where there is none), whole or not at all; an
+        endpoint beyond the horizon is ``inf``.
 
         Provenance and warnings stand above the header in lines that begin with "#".
         """
@@ -206,7 +219,8 @@ class Front:
         )
 
     def write_json(self, path: str | os.PathLike[str]) -> None:
-        """What ``to_dict`` has, whole or not at all. A number that does not exist is null, one beyond the horizon "inf"."""
+        """What ``to_dict`` has, whole or not at all. A number that does not exist is null, one beyond the
+        horizon "inf"."""
         with replacing(Path(path)) as temporary:
             temporary.write_text(to_json(self.to_dict()) + "\n", encoding="utf-8")
 

@@ -1,4 +1,5 @@
-"""What a schedule does, as far as a front needs it: medians over subjects, and those medians over again under each draw of the parameters."""
+"""What a schedule does, as far as a front needs it: medians over subjects, and those medians over again under
+each draw of the parameters."""
 
 from __future__ import annotations
 
@@ -30,9 +31,10 @@ ROUGH_DRAWS, ROUGH_SUBJECTS = 13, 104
 class Outcome:
     """One schedule in the subjects of a scene.
 
-    medians : endpoint -> median over subjects; worlds : endpoint -> (n_subjects,), that median as it would be if the parameters were those of
-    each subject's draw (an adverse event has posterior draws of its own, one to a subject), so that a share of worlds is a probability; intervals : endpoint ->
-    (low, high), of 90 %, as `pkpd.compare` has them.
+    medians : endpoint -> median over subjects; worlds : endpoint -> (n_subjects,), that median as it would be
+        if the parameters were those of
+    each subject's draw (an adverse event has posterior draws of its own, one to a subject), so that a share
+    of worlds is a probability; intervals : endpoint -> (low, high), of 90 %, as `pkpd.compare` has them.
     """
 
     schedule: Schedule
@@ -58,14 +60,16 @@ class Outcome:
         return cls(arm.schedule, medians, worlds, intervals, arm.warnings, arm.failed)
 
     def objectives(self, objectives: Sequence[Objective]) -> Floats:
-        """(n_objectives,) medians, less being better in each; the last digits, which are rounding, left out; 1e9 where there is none."""
+        """(n_objectives,) medians, less being better in each; the last digits, which are rounding, left out;
+        1e9 where there is none."""
         values = [-objective.sign * self.medians[objective.endpoint] for objective in objectives]
         return np.array(
             [float(f"{min(max(value, -1e9), 1e9):.9g}") if value == value else 1e9 for value in values]
         )
 
     def violations(self, constraints: Sequence[Constraint], confidence: float) -> Floats:
-        """(n_constraints,), 0 where the median holds a constraint and does so with that probability, else by which share of its bound it is missed."""
+        """(n_constraints,), 0 where the median holds a constraint and does so with that probability, else by
+        which share of its bound it is missed."""
         return np.array(
             [
                 max(
@@ -79,9 +83,11 @@ class Outcome:
 
 
 def _worlds(values: Floats, median: float, draw: NDArray[np.int64]) -> tuple[Floats, tuple[float, float]]:
-    """The medians of the draws, spread around the median of all, one to a subject, and their interval; nan where a draw has too few values.
+    """The medians of the draws, spread around the median of all, one to a subject, and their interval; nan
+    where a draw has too few values.
 
-    A draw has few subjects, whose median scatters by chance: the medians are drawn together as much as the interval of `compare.uncertainty` is.
+    A draw has few subjects, whose median scatters by chance: the medians are drawn together as much as the
+    interval of `compare.uncertainty` is.
     """
     numbers, place = np.unique(draw, return_inverse=True)
     if numbers.size == 1:  # nothing is uncertain
@@ -98,7 +104,8 @@ def _worlds(values: Floats, median: float, draw: NDArray[np.int64]) -> tuple[Flo
 
 
 def _median(values: Floats) -> float:
-    """Between the two in the middle where their number is even, the lower where the upper is infinite; nan without values."""
+    """Between the two in the middle where their number is even, the lower where the upper is infinite; nan
+    without values."""
     low, high = quantiles(values, (0.5,))[0], -quantiles(-values, (0.5,))[0]
     return float((low + high) / 2 if math.isfinite(high) else low)
 
@@ -110,8 +117,10 @@ def check_draws(scene: Scene) -> None:
     fewest = int(np.unique(scene.population.draw, return_counts=True)[1].min())
     if scene.draws < FEWEST_DRAWS or fewest < FEWEST_OF_A_DRAW:
         raise InputError(
-            f"{scene.subjects} subjects of {scene.draws} draws are too few for the uncertainty of the parameters: at least {FEWEST_DRAWS} draws with "
-            f"{FEWEST_OF_A_DRAW} subjects each, so that {max(scene.draws, FEWEST_DRAWS)} draws need {max(scene.draws, FEWEST_DRAWS) * FEWEST_OF_A_DRAW} subjects; or vary without "
+            f"{scene.subjects} subjects of {scene.draws} draws are too few for the uncertainty of "
+            f"the parameters: at least {FEWEST_DRAWS} draws with "
+            f"{FEWEST_OF_A_DRAW} subjects each, so that {max(scene.draws, FEWEST_DRAWS)} draws need "
+            f"{max(scene.draws, FEWEST_DRAWS) * FEWEST_OF_A_DRAW} subjects; or vary without "
             "uncertainty"
         )
 
@@ -140,7 +149,8 @@ class Cache:
         self.scene.rest  # noqa: B018  (computed once, before threads ask for it)
 
     def evaluate(self, schedules: Sequence[Schedule], done: Callable[[], None] | None = None) -> None:
-        """Simulate those that are not there yet; what was finished before an exception stays. done : called after each."""
+        """Simulate those that are not there yet; what was finished before an exception stays. done : called
+        after each."""
         new = {str(schedule): schedule for schedule in schedules}
         new = {text: schedule for text, schedule in new.items() if text not in self.found}
         if not new:

@@ -1,4 +1,5 @@
-"""Search a space in a few subjects, simulate the best schedules again in all, and say how sure their front is."""
+"""Search a space in a few subjects, simulate the best schedules again in all, and say how sure their front
+is."""
 
 from __future__ import annotations
 
@@ -28,14 +29,16 @@ Floats = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 
 OBJECTIVES = ("Treg mean fold", "NK mean fold")
-"""What is gained, and what it costs whoever is treated; NK cells and injections are rather bounded than traded."""
+"""What is gained, and what it costs whoever is treated; NK cells and injections are rather bounded than
+traded."""
 ALSO = ("Treg mean fold", "NK mean fold", "adverse event", "injections per 28 days", "dose per 28 days")
 """Endpoints that are kept of every schedule whatever was asked."""
 EVALUATIONS = 600
 FINALISTS = 24
 """Schedules that are simulated again in all subjects."""
 NEAR = 0.05
-"""By which share of its bound a constraint may be missed in the search's subjects by a schedule that is tried again in all."""
+"""By which share of its bound a constraint may be missed in the search's subjects by a schedule that is tried
+again in all."""
 NEAREST = 3
 
 
@@ -60,18 +63,22 @@ def optimise(
 ) -> Front:
     """The front of the schedules of a space that hold the constraints, in the subjects of a scene.
 
-    The search looks at up to ``evaluations`` schedules in at most 104 of the subjects; those on its front, and close to it, are simulated again in all.
-    The same scene and wishes give the same front on any number of threads. Ctrl-C ends the search, with the front of what was found.
+    The search looks at up to ``evaluations`` schedules in at most 104 of the subjects; those on its front,
+    and close to it, are simulated again in all. The same scene and wishes give the same front on any number
+    of threads. Ctrl-C ends the search, with the front of what was found.
 
     Parameters
     ----------
-    constraints, objectives : as `parse_constraints` and `parse_objectives` read them; without objectives ``usual_objectives``.
-    confidence : the median over subjects must hold each constraint, and by the uncertainty of the parameters do so with this probability, from 0.5 to 1.
+    constraints, objectives : as `parse_constraints` and `parse_objectives` read them; without objectives
+        ``usual_objectives``.
+    confidence : the median over subjects must hold each constraint, and by the uncertainty of the parameters
+        do so with this probability, from 0.5 to 1.
     progress : called with (what is done, how many are done, how many in all).
 
     Raises
     ------
-    InputError : wishes that cannot be read, schedules that the model cannot be given, too few subjects or draws.
+    InputError : wishes that cannot be read, schedules that the model cannot be given, too few subjects or
+        draws.
     MissingExtraError : a space too large to be searched completely, without pymoo.
     """
     space = space or Space.parse()
@@ -142,9 +149,11 @@ def optimise(
 
 
 def usual_objectives(known: Sequence[Endpoint]) -> tuple[str, str]:
-    """What is traded where nobody says: ``OBJECTIVES``, or of a model without these what it has most like them.
+    """What is traded where nobody says: ``OBJECTIVES``, or of a model without these what it has most like
+    them.
 
-    That is the first endpoint of which more is wanted (else the exposure) against the first unwanted effect (else the dose).
+    That is the first endpoint of which more is wanted (else the exposure) against the first unwanted effect
+    (else the dose).
     """
     names = {endpoint.name for endpoint in known}
     if names.issuperset(OBJECTIVES):
@@ -154,7 +163,8 @@ def usual_objectives(known: Sequence[Endpoint]) -> tuple[str, str]:
     return (gains or ["max AUC"])[0], (costs or ["dose per 28 days"])[0]
 
 
-# --- search -> finalists -> front -------------------------------------------------------------------------------------
+# --- search -> finalists -> front
+# -------------------------------------------------------------------------------------
 
 
 def _finalists(
@@ -162,8 +172,10 @@ def _finalists(
 ) -> tuple[list[str], int]:
     """Schedules worth all subjects, and how many the front of the search has, which may be more.
 
-    Those are of its front, evenly spread along the first objective; where there is room for more, what lies behind it and what misses the constraints by
-    little: in other subjects a median is another, so that the front of a few may be beside that of all. Where nothing holds the constraints: the nearest.
+    Those are of its front, evenly spread along the first objective; where there is room for more, what lies
+    behind it and what misses the constraints by
+    little: in other subjects a median is another, so that the front of a few may be beside that of all. Where
+        nothing holds the constraints: the nearest.
     """
     texts = list(seen)
     scores = [score(seen[text]) for text in texts]
@@ -195,7 +207,8 @@ def _again(
     threads: int,
     progress: Progress | None,
 ) -> tuple[dict[str, Outcome], bool]:
-    """The finalists in all subjects, and whether that was interrupted; those of the search where these are all subjects."""
+    """The finalists in all subjects, and whether that was interrupted; those of the search where these are
+    all subjects."""
     if few is scene:
         return {text: cache.found[text] for text in texts}, False
     every = Cache(scene, endpoints, threads)
@@ -240,10 +253,10 @@ def _choose(
             number=number,
             schedule=_text(outcomes[i]),
             point=searched.points[_text(outcomes[i])],
-            estimates={
-                endpoint: _estimate(outcomes[i], endpoint) for endpoint in outcomes[i].medians
-            },
-            held=tuple(constraint.probability(outcomes[i].worlds[constraint.endpoint]) for constraint in constraints),
+            estimates={endpoint: _estimate(outcomes[i], endpoint) for endpoint in outcomes[i].medians},
+            held=tuple(
+                constraint.probability(outcomes[i].worlds[constraint.endpoint]) for constraint in constraints
+            ),
             held_all=float(held[i].mean()),
             dominated=float(dominated[i].mean()),
             stays=float((held[i] & ~dominated[i]).mean()),
@@ -251,7 +264,7 @@ def _choose(
             warnings=outcomes[i].warnings,
         )
         for number, i in enumerate(order, start=1)
-    )  # fmt: skip
+    )
     return (choices, ()) if holding.size else ((), choices)
 
 
@@ -262,7 +275,8 @@ def _text(outcome: Outcome) -> str:
 def probabilities(
     outcomes: Sequence[Outcome], objectives: Sequence[Objective], constraints: Sequence[Constraint]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """(n, n_worlds): whether each schedule holds all constraints in each world, and whether another that does so dominates it there."""
+    """(n, n_worlds): whether each schedule holds all constraints in each world, and whether another that does
+    so dominates it there."""
     # (n, n_worlds, n_objectives), less being better
     values = np.array(
         [
@@ -286,7 +300,7 @@ def _estimate(outcome: Outcome, endpoint: Endpoint) -> Estimate:
     return Estimate(outcome.medians[endpoint], *outcome.intervals[endpoint])
 
 
-# --- sentences --------------------------------------------------------------------------------------------------------
+# --- sentences ------------------------------------------------------------------------------------
 
 
 def _infeasible(
@@ -296,7 +310,8 @@ def _infeasible(
     held = np.array([outcome.violations(constraints, confidence) == 0.0 for outcome in seen.values()])
     n = len(held)
     parts = [
-        f"None of the {n:,} schedules that were looked at holds {'the constraint' if len(constraints) == 1 else 'all constraints'}"
+        f"None of the {n:,} schedules that were looked at holds "
+        f"{'the constraint' if len(constraints) == 1 else 'all constraints'}"
         + (f" with a probability of {confidence:g}" if confidence != 0.5 else "")
         + "."
     ]
@@ -319,7 +334,8 @@ def _infeasible(
             )
             parts.append(f"Leaving out one would not be enough; of itself each is held by: {alone}.")
     shortfalls = [
-        f"{constraint.endpoint.name} {nearest.estimates[constraint.endpoint].median:.3g} where {constraint.relation} {constraint.value:g} is asked"
+        f"{constraint.endpoint.name} {nearest.estimates[constraint.endpoint].median:.3g} where "
+        f"{constraint.relation} {constraint.value:g} is asked"
         for constraint, share in zip(constraints, nearest.violations, strict=True)
         if share > 0.0
     ]
@@ -341,9 +357,11 @@ def _reading(
 ) -> tuple[str, ...]:
     uncertain = "uncertainty" in scene.population.vary
     said = [
-        f"Numbers are medians over the same {scene.subjects:,} virtual subjects under every schedule, followed for {scene.until_days:g} days"
+        f"Numbers are medians over the same {scene.subjects:,} virtual subjects under every "
+        f"schedule, followed for {scene.until_days:g} days"
         + (
-            f"; in brackets their 90 % interval by the uncertainty of the fitted parameters, over {scene.draws} draws of them "
+            "; in brackets their 90 % interval by the uncertainty of the fitted parameters, over "
+            f"{scene.draws} draws of them "
             "(of an adverse event: by that of the few published counts)."
             if uncertain
             else "; the uncertainty of the fitted parameters is switched off."
@@ -351,7 +369,8 @@ def _reading(
     ]
     if constraints:
         said.append(
-            f"P of a constraint is the share of draws under which the median over subjects holds it. Here the median must hold each, with a probability of at least {confidence:g}"
+            "P of a constraint is the share of draws under which the median over subjects holds it. "
+            f"Here the median must hold each, with a probability of at least {confidence:g}"
             + (
                 " (as likely as not; --confidence 0.9 asks for more)"
                 if confidence == 0.5 and uncertain
@@ -361,7 +380,8 @@ def _reading(
         )
     said.append(
         "P(front) is the share of draws under which a schedule holds all constraints and none of the "
-        f"{n_final} schedules simulated in all subjects that does so too is as good in every objective and better in one; P(dominated) that one is."
+        f"{n_final} schedules simulated in all subjects that does so too is as good in every "
+        "objective and better in one; P(dominated) that one is."
     )
     n, whole = len(searched.points), f"{space.n_combinations:,} combinations"
     where = f" in {few.subjects:,} of these subjects" if few.subjects < scene.subjects else ""
@@ -369,15 +389,18 @@ def _reading(
         said.append(f"Every schedule of the search space, {n:,}, was looked at{where}.")
     else:
         said.append(
-            f"The search (NSGA-II) looked at {n:,} schedules of {whole}{where}: close to the best, not proven to be the best."
+            f"The search (NSGA-II) looked at {n:,} schedules of {whole}{where}: close to the best, "
+            "not proven to be the best."
         )
     if n_front > FINALISTS:
         said.append(
-            f"The front of the search has {n_front:,} schedules; {FINALISTS} of them, evenly spread along {objectives[0]}, were simulated in all subjects."
+            f"The front of the search has {n_front:,} schedules; {FINALISTS} of them, evenly spread "
+            f"along {objectives[0]}, were simulated in all subjects."
         )
     if any(choice.point.cycles == 1 for choice in shown):
         said.append(
-            "Averages are over the treatment. That of a single cycle ends one interval after its last dose, that of several holds the pause after the last as well."
+            "Averages are over the treatment. That of a single cycle ends one interval after its "
+            "last dose, that of several holds the pause after the last as well."
         )
     return tuple(said)
 
@@ -392,7 +415,8 @@ def _notes(scene: Scene, interrupted: bool, n: int, final: dict[str, Outcome]) -
         )
     if any(endpoint == tolerability.EVENT for outcome in final.values() for endpoint in outcome.medians):
         notes.append(
-            "The probability of an adverse event is that of one five-day course at the largest daily dose: it grows with the dose alone, "
+            "The probability of an adverse event is that of one five-day course at the largest daily "
+            "dose: it grows with the dose alone, "
             "not with the number of days or cycles."
         )
     return tuple(notes)

@@ -1,6 +1,8 @@
-"""The search: every schedule where there are few, else the genetic algorithm NSGA-II of pymoo, which keeps a whole front at once.
+"""The search: every schedule where there are few, else the genetic algorithm NSGA-II of pymoo, which keeps a
+whole front at once.
 
-Of what was tried (docs/optimise.md has the figures) it came closest to the front of a space that was also searched completely.
+Of what was tried (docs/optimise.md has the figures) it came closest to the front of a space that was also
+searched completely.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ Score = Callable[[Outcome], tuple[Floats, Floats]]
 
 @dataclass(frozen=True)
 class Searched:
-    """How a search ended: the point of every schedule that was asked for; whether those are all there are; whether it was interrupted."""
+    """How a search ended: the point of every schedule that was asked for; whether those are all there are;
+    whether it was interrupted."""
 
     points: dict[str, Point]
     complete: bool
@@ -48,12 +51,15 @@ def search(
     n_objectives: int,
     seed: int,
 ) -> Searched:
-    """Evaluate schedules of a space, at most ``evaluations`` of them, so that their front comes close to that of all.
+    """Evaluate schedules of a space, at most ``evaluations`` of them, so that their front comes close to that
+    of all.
 
-    evaluate : puts the outcome of schedules into ``found``, by their text; score : (n_objectives,) values of which less is better, and (n_constraints,)
+    evaluate : puts the outcome of schedules into ``found``, by their text; score : (n_objectives,) values of
+        which less is better, and (n_constraints,)
     violations, 0 where a constraint holds. A KeyboardInterrupt ends the search with what was found.
 
-    Raises MissingExtraError where the space is too large to be searched completely and pymoo is not installed.
+    Raises MissingExtraError where the space is too large to be searched completely and pymoo is not
+    installed.
     """
     every = _all(space, evaluations)
     points: dict[str, Point] = {}
@@ -99,10 +105,16 @@ def _nsga2(
 ) -> None:
     pymoo = _pymoo()
     sizes = space.sizes
-    # the first constraint says whether the doses of a cycle end before the next begins; such a point is never simulated
+    # the first constraint says whether the doses of a cycle end before the next begins; such a point is never
+    # simulated
     problem = pymoo.Problem(
-        n_var=len(sizes), n_obj=n_objectives, n_ieq_constr=1 + n_constraints, xl=0, xu=np.array(sizes) - 1, vtype=int
-    )  # fmt: skip
+        n_var=len(sizes),
+        n_obj=n_objectives,
+        n_ieq_constr=1 + n_constraints,
+        xl=0,
+        xu=np.array(sizes) - 1,
+        vtype=int,
+    )
     whole = {"vtype": float, "repair": pymoo.RoundingRepair()}
     algorithm = pymoo.NSGA2(
         pop_size=POPULATION,
@@ -178,7 +190,8 @@ def dominates(first: Floats, second: Floats) -> Any:
 
 
 def layers(values: Floats) -> NDArray[np.int64]:
-    """(n,) numbers of the fronts that (n, n_objectives) values are on: 0 dominated by none, 1 by those of 0 alone, and so on; less is better."""
+    """(n,) numbers of the fronts that (n, n_objectives) values are on: 0 dominated by none, 1 by those of 0
+    alone, and so on; less is better."""
     below = dominates(values[:, None], values[None, :])  # [i, j]: i dominates j
     layer = np.full(len(values), -1)
     number = 0

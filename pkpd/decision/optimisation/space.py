@@ -1,6 +1,8 @@
-"""Which schedules are searched: doses, days per cycle, cycle lengths, cycles and the spacing of doses, each a list of values.
+"""Which schedules are searched: doses, days per cycle, cycle lengths, cycles and the spacing of doses, each a
+list of values.
 
-Every list is finite: a dose without a stated step goes in steps of two significant digits, finer than anyone fills a syringe.
+Every list is finite: a dose without a stated step goes in steps of two significant digits, finer than anyone
+fills a syringe.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ _DAYS = {"d": 1, "day": 1, "days": 1, "w": 7, "week": 7, "weeks": 7}
 
 
 class Point(NamedTuple):
-    """One schedule of a space: ``days`` doses a cycle, one every ``spacing`` days, a cycle every ``interval`` days. Numbers are exact."""
+    """One schedule of a space: ``days`` doses a cycle, one every ``spacing`` days, a cycle every ``interval``
+    days. Numbers are exact."""
 
     dose: Fraction
     days: int
@@ -42,9 +45,11 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class Space:
-    """The schedules that are searched: every combination of these values in which the doses of a cycle end before the next begins.
+    """The schedules that are searched: every combination of these values in which the doses of a cycle end
+    before the next begins.
 
-    doses : in ``unit`` ("MIU", "MIU/m2"), by ``route``; days : doses per cycle; spacing : days between them; intervals : days from cycle to cycle;
+    doses : in ``unit`` ("MIU", "MIU/m2"), by ``route``; days : doses per cycle; spacing : days between them;
+        intervals : days from cycle to cycle;
     cycles : how many, or None where ``duration``, in days, decides: as many whole cycles as it holds.
     """
 
@@ -82,11 +87,13 @@ class Space:
         cycles : "2 to 6" unless a ``duration`` ("84 d") decides.
 
         Raises:
-            InputError: with the place, what was found, and what could stand there; or a space without any schedule.
+            InputError: with the place, what was found, and what could stand there; or a space without any
+                schedule.
         """
         if cycles is not None and duration is not None:
             raise InputError(
-                f'either a number of cycles or the length of the treatment: "{cycles}" or "{duration}", not both'
+                f'either a number of cycles or the length of the treatment: "{cycles}" or '
+                f'"{duration}", not both'
             )
         doses, unit = _values(dose, "dose")
         if not unit:
@@ -123,7 +130,8 @@ class Space:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """How many values each coordinate has: dose, days, spacing, interval and, unless the duration decides them, cycles."""
+        """How many values each coordinate has: dose, days, spacing, interval and, unless the duration decides
+        them, cycles."""
         lists: list[Sequence[object]] = [self.doses, self.days, self.spacing, self.intervals]
         return tuple(len(values) for values in (lists if self.cycles is None else [*lists, self.cycles]))
 
@@ -135,9 +143,11 @@ class Space:
         return Point(self.doses[dose], self.days[days], self.spacing[spacing], between, count)
 
     def clash(self, point: Point) -> float:
-        """0 where the point is a schedule; else by how much of a cycle its doses run into the next, or 1 where the duration does not hold two cycles.
+        """0 where the point is a schedule; else by how much of a cycle its doses run into the next, or 1
+        where the duration does not hold two cycles.
 
-        One cycle would be a treatment of its doses alone, however long the duration, and its averages those of a few days.
+        One cycle would be a treatment of its doses alone, however long the duration, and its averages those
+        of a few days.
         """
         if self.duration is not None and point.cycles < 2:
             return 1.0
@@ -196,7 +206,7 @@ class Space:
         return spaced | {"route": self.route}
 
 
-# --- text -> values ---------------------------------------------------------------------------------------------------
+# --- text -> values -------------------------------------------------------------------------------
 
 
 class _Reader:
@@ -234,7 +244,8 @@ class _Reader:
 
 
 def _values(text: str, name: str) -> tuple[tuple[Fraction, ...], str]:
-    """Values, ascending, and their unit ("" where none is stated), which may stand after each number or at the end."""
+    """Values, ascending, and their unit ("" where none is stated), which may stand after each number or at
+    the end."""
     reader = _Reader(text, name)
     values = [reader.number("a number")]
     unit = _unit(reader, "")

@@ -1,14 +1,19 @@
-"""What is wanted of a schedule, read from text into data: constraints, "NK mean fold < 2", and objectives, "Treg mean fold".
+"""What is wanted of a schedule, read from text into data: constraints, "NK mean fold < 2", and objectives,
+"Treg mean fold".
 
     constraints := constraint { ("," | ";" | "and") constraint }
     constraint  := endpoint relation value                          Treg mean fold >= 1.5
-                 | cells relation fold ["on average" | "at its peak"]  Treg at least +50 % on average; NK under twice baseline
+                 | cells relation fold ["on average" | "at its peak"]  Treg at least +50 % on average;
+                                                                     NK under twice baseline
                  | relation number ("injections" | "doses" | dose unit) ["a month" | "in all"]
-    relation    := ">=" | "at least" | ">" | "more than" | "above" | "<=" | "at most" | "<" | "less than" | "under" ...
-    fold        := number | "+50 %" | "-20 %" | "20 % below baseline" | "150 % of baseline" | "twice baseline" | "1.5 x" | "baseline"
+    relation    := ">=" | "at least" | ">" | "more than" | "above" | "<=" | "at most" | "<" | "less than" |
+                "under" ...
+    fold        := number | "+50 %" | "-20 %" | "20 % below baseline" | "150 % of baseline" | "twice baseline"
+                | "1.5 x" | "baseline"
     objectives  := ["max" | "min"] endpoint { "," ... }
 
-Cells without "at its peak" are meant on average over the treatment. A month has 28 days. Nothing of the text is evaluated.
+Cells without "at its peak" are meant on average over the treatment. A month has 28 days. Nothing of the text
+is evaluated.
 """
 
 from __future__ import annotations
@@ -30,11 +35,21 @@ from pkpd.dosing.words import NUMBER_WORDS
 Floats = NDArray[np.float64]
 
 _RELATIONS = {
-    ">=": (">=", "≥", "=>", "at least", "no less than", "not less than", "not below", "not under", "no fewer than"),
+    ">=": (
+        ">=",
+        "≥",
+        "=>",
+        "at least",
+        "no less than",
+        "not less than",
+        "not below",
+        "not under",
+        "no fewer than",
+    ),
     "<=": ("<=", "≤", "=<", "at most", "no more than", "not more than", "not above", "not over", "up to"),
     ">": (">", "more than", "greater than", "higher than", "above", "over"),
     "<": ("<", "less than", "fewer than", "lower than", "below", "under"),
-}  # fmt: skip
+}
 _RELATION_OF = {words: relation for relation, several in _RELATIONS.items() for words in several}
 RELATION_SHOWN = ">=, >, <=, <, at least, more than, at most, under"
 _SUBJECTS = {
@@ -53,7 +68,8 @@ _BASELINE = r"(?:\s+(?:of\s+)?(?:the\s+)?baseline\b)?"
 
 @dataclass(frozen=True)
 class Constraint:
-    """``endpoint`` ``relation`` ``value``, in the endpoint's unit; relation is >=, >, <= or <. ``str`` writes what ``parse_constraints`` reads."""
+    """``endpoint`` ``relation`` ``value``, in the endpoint's unit; relation is >=, >, <= or <. ``str`` writes
+    what ``parse_constraints`` reads."""
 
     endpoint: Endpoint
     relation: str
@@ -76,7 +92,8 @@ class Constraint:
                 return values < self.value
 
     def violation(self, values: Floats, confidence: float) -> float:
-        """0 where it holds with at least that probability over the values, (n,); else how far it is from that, as a share of the bound.
+        """0 where it holds with at least that probability over the values, (n,); else how far it is from
+        that, as a share of the bound.
 
         1e9 where too many have no value.
         """
@@ -122,7 +139,8 @@ def parse_constraints(texts: str | Sequence[str], endpoints: Sequence[Endpoint])
 
 
 def parse_objectives(texts: str | Sequence[str], endpoints: Sequence[Endpoint]) -> tuple[Objective, ...]:
-    """Read two or three objectives: names of endpoints, with "max" or "min" before those that nobody wants more or less of.
+    """Read two or three objectives: names of endpoints, with "max" or "min" before those that nobody wants
+    more or less of.
 
     Raises:
         InputError: another number of them, an unknown endpoint, one twice, or one without a direction.
@@ -147,7 +165,8 @@ def parse_objectives(texts: str | Sequence[str], endpoints: Sequence[Endpoint]) 
         found.append(Objective(endpoint, sign))
     if not 2 <= len(found) <= 3:
         raise InputError(
-            f"a front has two or three objectives, not {len(found)}; what must only be good enough is a constraint"
+            f"a front has two or three objectives, not {len(found)}; what must only be good enough "
+            "is a constraint"
         )
     return tuple(found)
 
@@ -214,9 +233,11 @@ class _Clause:
         ):
             units = {e.unit for e in self.endpoints if e.name == "total dose"}
             self._stop(
-                "of what?", number.end(),
-                f'after a number come "injections"{"".join(f" or {unit}" for unit in sorted(units))}, and "a month" or "in all"',
-            )  # fmt: skip
+                "of what?",
+                number.end(),
+                "after a number come "
+                f'"injections"{"".join(f" or {unit}" for unit in sorted(units))}, and "a month" or "in all"',
+            )
         what = noun or unit
         assert what is not None
         monthly, in_all = self._match(_MONTH, what.end()), self._match(_IN_ALL, what.end())
@@ -329,10 +350,12 @@ class _Clause:
             if side in ("below", "under") and not signed:
                 return 1.0 - value / 100.0, percent.end()
             self._stop(
-                f'"{self.text[number.start() : percent.end()].strip()}" can be a rise or a share', number.start(),
-                f"write +{number[0].lstrip('+-')} % for a rise over baseline, {number[0].lstrip('+-')} % of baseline for a share",
+                f'"{self.text[number.start() : percent.end()].strip()}" can be a rise or a share',
+                number.start(),
+                f"write +{number[0].lstrip('+-')} % for a rise over baseline, "
+                f"{number[0].lstrip('+-')} % of baseline for a share",
                 length=percent.end() - number.start(),
-            )  # fmt: skip
+            )
         if number[0][0] in "+-":
             self._stop("a fold is 0 or more", number.start(), f"write for instance {self._example(endpoint)}")
         if times := self._match(
@@ -350,7 +373,10 @@ class _Clause:
 
     def _nothing_after(self, at: int) -> None:
         if rest := self.text[at : self.end].strip():
-            hint = 'constraints are parted by ",", ";" or "and"; over the treatment they may be meant "on average" or "at its peak"'
+            hint = (
+                'constraints are parted by ",", ";" or "and"; over the treatment they may be '
+                'meant "on average" or "at its peak"'
+            )
             self._stop(f'"{rest[:40]}" cannot be read here', at, hint, length=len(rest))
 
     def _stop(self, message: str, at: int, hint: str = "", length: int = 1) -> NoReturn:
@@ -358,5 +384,12 @@ class _Clause:
             at += 1
         lines = (self.written[:at] + "^").splitlines()
         raise located(
-            InputError, message, text=self.written, file=self.name, line=len(lines), column=len(lines[-1]), length=length, hint=hint
-        )  # fmt: skip
+            InputError,
+            message,
+            text=self.written,
+            file=self.name,
+            line=len(lines),
+            column=len(lines[-1]),
+            length=length,
+            hint=hint,
+        )

@@ -1,20 +1,22 @@
 """Published summaries: a strict reader of ``data.csv``, and the arms that have to be simulated for its rows.
 
-One row is one reported number. A file is read whole or not at all: every row that is wrong is named by line, column and
-reason in one ``DataError``. Columns (order free, * may be absent)::
+One row is one reported number. A file is read whole or not at all: every row that is wrong is named by line,
+column and reason in one ``DataError``. Columns (order free, * may be absent)::
 
     row          unique name of the number
     study arm    where it was reported               population*   who
     n            patients behind the number (may be empty)
     schedule     in the schedule language; none for placebo
-    set*         "BSA = 1.73 m^2; bath = 12.8 pM": parameters or covariates that this arm has instead of the model's
+    set*         "BSA = 1.73 m^2; bath = 12.8 pM": parameters or covariates that this arm has instead of the
+                 model's
     output       name of a model output
     measure      value | change | percent_change | fold           relative to the same patient at time 0
     reducer      at | max | min | mean | auc | tmax | half_life   over the time or window
-    time         a number, or a window "0..7", counted from day 0 of the schedule, which is its first dose unless the schedule says another
-                 day ("... from day 1" leaves a day before it), as in `pkpd simulate`;  time_unit
-    statistic    mean | median | geometric_mean | lower_bound | upper_bound | dose_for_effect | count | fraction |
-                 range | ratio
+    time         a number, or a window "0..7", counted from day 0 of the schedule, which is its first dose
+                 unless the schedule says another day ("... from day 1" leaves a day before it), as in `pkpd
+                 simulate`;  time_unit
+    statistic    mean | median | geometric_mean | lower_bound | upper_bound | dose_for_effect | count |
+                 fraction | range | ratio
     value unit   as printed; unit of a percent_change is percent, of a fold 1, of a tmax or half_life a time
     spread* spread_type*   SD | SE | CI95 (half width) | IQR (width) | range (width) | CV (in percent) | none
     lower* upper*          ends of the interval as printed, instead of spread
@@ -83,7 +85,8 @@ REQUIRED = (
 OPTIONAL = ("population", "set", "spread", "spread_type", "lower", "upper", "effect", "use", "doi", "note")
 
 DOSE_GRID = (0.3, 0.55, 1.0, 1.8, 3.3)
-"""Multiples of the reported dose that are simulated for a dose_for_effect row (about equal steps of log dose)."""
+"""Multiples of the reported dose that are simulated for a dose_for_effect row (about equal steps of log
+dose)."""
 
 MAX_BYTES = 20_000_000
 _MAX_SHOWN = 25
@@ -173,7 +176,7 @@ def _meant(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
-# --- reading ----------------------------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------
 
 
 class _Problems:
@@ -222,7 +225,8 @@ def parse_data(content: bytes | str, file: str = "<data>") -> Data:
     raw = content.encode() if isinstance(content, str) else content
     if len(raw) > MAX_BYTES:
         raise DataError(
-            f"{file}: {len(raw) / 1e6:.0f} MB; a table of published numbers is smaller than {MAX_BYTES // 10**6} MB"
+            f"{file}: {len(raw) / 1e6:.0f} MB; a table of published numbers is smaller than "
+            f"{MAX_BYTES // 10**6} MB"
         )
     if b"\0" in raw:
         raise DataError(f"{file} is not a text file: byte {raw.index(0)} is zero; save it as CSV in UTF-8")
@@ -400,7 +404,8 @@ def _read_time(f: _Fields) -> tuple[float, float]:
     if start < 0:
         f.bad(
             "time",
-            "is negative; time counts from day 0 of the schedule (a first dose ... from day 1 leaves a day before it)",
+            "is negative; time counts from day 0 of the schedule (a first dose ... from day 1 leaves "
+            "a day before it)",
         )
     return start, stop
 
@@ -440,7 +445,8 @@ def _read_set(f: _Fields) -> tuple[Override, ...]:
         if match is None:
             f.bad(
                 "set",
-                f'"{part.strip()[:60]}" is not understood; write name = number unit, for instance BSA = 1.73 m^2',
+                f'"{part.strip()[:60]}" is not understood; write name = number unit, for instance '
+                "BSA = 1.73 m^2",
             )
             continue
         name, number, unit = match.groups()
@@ -522,7 +528,7 @@ def _check_interval(f: _Fields, row: Row) -> None:
         f.bad("value", "a CV needs a positive value")
 
 
-# --- units ------------------------------------------------------------------------------------------------------------
+# --- units ----------------------------------------------------------------------------------------
 
 
 def in_model_units(
@@ -534,8 +540,8 @@ def in_model_units(
 ) -> Data:
     """The same rows with every number in the model's units, checked.
 
-    Rows with ``use = context`` and rows whose output the model lacks are left out (see ``unknown_outputs``). Raises
-    ``DataError`` naming the rows whose unit does not fit.
+    Rows with ``use = context`` and rows whose output the model lacks are left out (see ``unknown_outputs``).
+    Raises ``DataError`` naming the rows whose unit does not fit.
     """
     from pkpd.core import units
 
@@ -614,11 +620,12 @@ def _target_unit(row: Row, output_unit: str, time_unit: str) -> str | None:
     return output_unit
 
 
-# --- arms -------------------------------------------------------------------------------------------------------------
+# --- arms -----------------------------------------------------------------------------------------
 
 
 class Look(NamedTuple):
-    """A number that is read off an output within a window: the kind of a ``pkpd.solver.Reading``; from_baseline : above the subject's output at time 0."""
+    """A number that is read off an output within a window: the kind of a ``pkpd.solver.Reading``;
+    from_baseline : above the subject's output at time 0."""
 
     kind: str
     output: str
@@ -650,8 +657,8 @@ def look(row: Row) -> Look | None:
 class Arm:
     """What is simulated once: everybody of one study under one schedule and one set of overrides.
 
-    ``times`` has shape (n_times,), in the model's unit, ascending, and holds what any of the arm's rows needs; ``looks`` are numbers that are read off
-    the course within windows.
+    ``times`` has shape (n_times,), in the model's unit, ascending, and holds what any of the arm's rows
+    needs; ``looks`` are numbers that are read off the course within windows.
     """
 
     study: str
@@ -677,8 +684,9 @@ class Arm:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a row finds its numbers: the arms (several for a dose_for_effect), the index of its time in each arm's ``times``, or behind these the two of its
-    look (its value, and its time or what stands there: ``pkpd.solver.Readings``), and the index of time 0 (-1 if the row does not look at the baseline)."""
+    """Where a row finds its numbers: the arms (several for a dose_for_effect), the index of its time in each
+    arm's ``times``, or behind these the two of its look (its value, and its time or what stands there:
+    ``pkpd.solver.Readings``), and the index of time 0 (-1 if the row does not look at the baseline)."""
 
     arms: tuple[int, ...]
     indices: tuple[NDArray[np.intp], ...]
@@ -694,7 +702,8 @@ class Plan:
 
 
 def plan(rows: Sequence[Row]) -> Plan:
-    """Group rows (in model units) into arms by study, schedule and overrides, with the union of the times and looks they need.
+    """Group rows (in model units) into arms by study, schedule and overrides, with the union of the times and
+    looks they need.
 
     A dose_for_effect row adds one arm per element of ``DOSE_GRID``.
     """
@@ -724,10 +733,16 @@ def plan(rows: Sequence[Row]) -> Plan:
         found.append((time, seen, tuple(members)))
     arms = [
         Arm(
-            study, tuple(names[index]), schedule, factor, overrides, np.unique(np.concatenate(wanted[index])), tuple(looks[index])
+            study,
+            tuple(names[index]),
+            schedule,
+            factor,
+            overrides,
+            np.unique(np.concatenate(wanted[index])),
+            tuple(looks[index]),
         )
         for (study, schedule, factor, overrides), index in keys.items()
-    ]  # fmt: skip
+    ]
 
     def place(index: int, time: float, seen: Look | None) -> NDArray[np.intp]:
         times = arms[index].times

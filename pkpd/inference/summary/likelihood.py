@@ -4,47 +4,58 @@ Every row contributes residuals r_i such that
 
     -log L = 1/2 sum_i r_i^2 + 1/2 constant,      constant independent of every parameter,
 
-so that Gauss-Newton applies and nothing is lost: sum r^2 is the objective function value (OFV), sum r^2 + constant is
--2LL. A sign is that of predicted minus observed. An arm is predicted by K quasi-random patients; a row looks at their
+so that Gauss-Newton applies and nothing is lost: sum r^2 is the objective function value (OFV), sum r^2 +
+constant is
+-2LL. A sign is that of predicted minus observed. An arm is predicted by K quasi-random patients; a row looks
+  at their
 
-    sample   s_k   the output reduced over time (at, max, min, mean, auc, tmax, half_life) and taken relative to the same
-                   patient at time 0 (value, change, percent_change, fold)
+    sample   s_k   the output reduced over time (at, max, min, mean, auc, tmax, half_life) and taken relative
+                   to the same patient at time 0 (value, change, percent_change, fold)
     noise    v_k   variance of s_k by within-patient and assay error of single measurements (``Noise``)
 
-With m = mean(s), V = mean((s - m)^2) + mean(v) (moments over K, the points being balanced), SE the reported or implied
-standard error and Phi the normal distribution function, the kinds are, chosen by the row's own
+With m = mean(s), V = mean((s - m)^2) + mean(v) (moments over K, the points being balanced), SE the reported
+or implied standard error and Phi the normal distribution function, the kinds are, chosen by the row's own
 columns (the table ``KINDS`` shows it):
 
-    mean            (m - value)/SE, SE from SD/sqrt(n), SE, CI95/1.96, IQR/1.349/sqrt(n), CV value/sqrt(n), or range/d2(n)/sqrt(n);
-                    without a spread SE = declared relative error * |value|. An SD without n is that of one
-                    measured point (in vitro), SE = SD.
-    + spread        (log sqrt(V) - log SD + bias)/tau(n) if an SD, IQR, CV or range of n patients was printed: the spread between
-                    patients is information. bias and tau are the exact ones of log S for normal data, about -1/(2(n-1)) and
-                    1/sqrt(2(n-1)) [1]; a range of n gives SD = width/d2(n) with tau = d3(n)/d2(n), an IQR SD = width/eta(n) [2]
-                    with tau = 1.1664/sqrt(n), both with bias -tau^2/2. Like stands against like, so that skewed data are not taken
-                    for wide or narrow ones: against an IQR the Harrell-Davis quartiles of s [3], against a range above 0 of a value or
-                    fold that lies more evenly around the printed value on the log scale the SD of log s, against the CV beside a median sqrt(V)/m.
-    median          (q - value)/SE, q the Harrell-Davis median of s [3], SE = 1.2533 SD/sqrt(n) [1]; + the spread.
-    geometric_mean  also for a "typical" value g: (mean(log s) - log g)/SE_log, SE_log = SD_log/sqrt(n), SE/g, or from the CI; + the
-                    spread of log s. SD_log follows from what was printed as it does for a log-normal sample: from a CV
-                    sqrt(log(1 + CV^2)); from an SD of the numbers themselves sqrt(log((1 + sqrt(1 + 4 (SD/g)^2))/2)); from the ends of an IQR or
-                    range log(upper/lower)/eta(n) or /d2(n); from their width alone 2 asinh(width/(2 g)) in place of that logarithm, with
-                    tau as wide as the unknown middle makes it.
-    lower_bound     D = -2 log Phi((m - value)/SE), r = -sqrt(D): nothing is lost by being above. upper_bound the mirror image. This
-                    is the likelihood of an interval-censored mean (M3 method of [4]).
-    range           of n patients, lower..upper: midrange and log width of the order statistics of n normals, with their exact
-                    means and variances (d2, d3 and the variance of the midrange, by quadrature [2]); of a value or fold on the log scale if lower > 0.
-    dose_for_effect the dose at which the predicted mean, interpolated over log dose by a cubic Hermite through the simulated doses,
-                    reaches the effect; (dose - value)/SE, on the log scale if the interval is positive and nearer to
-                    symmetric there. Outside the simulated doses it goes on linearly.
-    count, fraction binomial deviance of k out of n [5] against p = mean(s), or with a responder limit p = P(s + noise >= limit) by a
-                    variance-preserving normal kernel over the patients. A negative limit asks for s <= limit.
-    ratio           (log m - log value)/SE_log, SE_log from the CI on the log scale: hazard ratios, folds with CI.
+    mean            (m - value)/SE, SE from SD/sqrt(n), SE, CI95/1.96, IQR/1.349/sqrt(n), CV value/sqrt(n), or
+                    range/d2(n)/sqrt(n); without a spread SE = declared relative error * |value|. An SD
+                    without n is that of one measured point (in vitro), SE = SD.
+    + spread        (log sqrt(V) - log SD + bias)/tau(n) if an SD, IQR, CV or range of n patients was printed:
+                    the spread between patients is information. bias and tau are the exact ones of log S for
+                    normal data, about -1/(2(n-1)) and 1/sqrt(2(n-1)) [1]; a range of n gives SD = width/d2(n)
+                    with tau = d3(n)/d2(n), an IQR SD = width/eta(n) [2] with tau = 1.1664/sqrt(n), both with
+                    bias -tau^2/2. Like stands against like, so that skewed data are not taken for wide or
+                    narrow ones: against an IQR the Harrell-Davis quartiles of s [3], against a range above 0
+                        of a value or fold that lies more evenly around the printed value on the log scale the
+                        SD of log s, against the CV beside a median sqrt(V)/m.
+    median          (q - value)/SE, q the Harrell-Davis median of s [3], SE = 1.2533 SD/sqrt(n) [1]; + the
+                    spread.
+    geometric_mean  also for a "typical" value g: (mean(log s) - log g)/SE_log, SE_log = SD_log/sqrt(n), SE/g,
+                    or from the CI; + the spread of log s. SD_log follows from what was printed as it does for
+                    a log-normal sample: from a CV sqrt(log(1 + CV^2)); from an SD of the numbers themselves
+                    sqrt(log((1 + sqrt(1 + 4 (SD/g)^2))/2)); from the ends of an IQR or range
+                    log(upper/lower)/eta(n) or /d2(n); from their width alone 2 asinh(width/(2 g)) in place of
+                    that logarithm, with tau as wide as the unknown middle makes it.
+    lower_bound     D = -2 log Phi((m - value)/SE), r = -sqrt(D): nothing is lost by being above. upper_bound
+                    the mirror image. This is the likelihood of an interval-censored mean (M3 method of [4]).
+    range           of n patients, lower..upper: midrange and log width of the order statistics of n normals,
+                    with their exact means and variances (d2, d3 and the variance of the midrange, by
+                    quadrature [2]); of a value or fold on the log scale if lower > 0.
+    dose_for_effect the dose at which the predicted mean, interpolated over log dose by a cubic Hermite
+                    through the simulated doses, reaches the effect; (dose - value)/SE, on the log scale if
+                    the interval is positive and nearer to symmetric there. Outside the simulated doses it
+                    goes on linearly.
+    count, fraction binomial deviance of k out of n [5] against p = mean(s), or with a responder limit p = P(s
+                    + noise >= limit) by a variance-preserving normal kernel over the patients. A negative
+                    limit asks for s <= limit.
+    ratio           (log m - log value)/SE_log, SE_log from the CI on the log scale: hazard ratios, folds with
+                    CI.
 
-[1] Kendall & Stuart, The Advanced Theory of Statistics I, ch. 10 (standard errors).  [2] Wan et al. 2014, BMC Med Res Methodol
-14:135 (SD from a range); Tippett 1925, Biometrika 17:364.  [3] Harrell & Davis 1982, Biometrika 69:635.  [4] Beal 2001,
-J Pharmacokinet Pharmacodyn 28:481.  [5] McCullagh & Nelder 1989, Generalized Linear Models, sec. 4.4.
-For mean and SD of arms as data see Ahn & French 2010, J Pharmacokinet Pharmacodyn 37:179 (model-based meta-analysis).
+[1] Kendall & Stuart, The Advanced Theory of Statistics I, ch. 10 (standard errors).  [2] Wan et al. 2014, BMC
+Med Res Methodol 14:135 (SD from a range); Tippett 1925, Biometrika 17:364.  [3] Harrell & Davis 1982,
+Biometrika 69:635.  [4] Beal 2001, J Pharmacokinet Pharmacodyn 28:481.  [5] McCullagh & Nelder 1989,
+Generalized Linear Models, sec. 4.4. For mean and SD of arms as data see Ahn & French 2010, J Pharmacokinet
+Pharmacodyn 37:179 (model-based meta-analysis).
 
 Letters: K patients, J arms of the row (1, or the doses of a dose_for_effect), m residuals.
 """
@@ -70,13 +81,14 @@ _Z95 = _NORMAL.inv_cdf(0.975)
 _IQR = 2 * _NORMAL.inv_cdf(0.75)
 _LOG_2PI = math.log(2 * math.pi)
 _SPREAD_FLOOR = 0.02
-"""Share of the reported SD added in quadrature to both sides of a spread residual: keeps the logarithm of a predicted
-SD of zero (placebo, no noise) finite."""
+"""Share of the reported SD added in quadrature to both sides of a spread residual: keeps the logarithm of a
+predicted SD of zero (placebo, no noise) finite."""
 _RATE_FLOOR = 1e-3
 """Smallest decline over a half_life window, in natural log units per window, that is told from none."""
 
 
-# --- from output profiles to one number a patient ---------------------------------------------------------------------
+# --- from output profiles to one number a patient
+# ---------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +103,8 @@ class Noise:
 class Samples:
     """One number per patient, its noise variance, and their derivatives.
 
-    ``s``, ``v`` (K,); ``s_y``, ``v_y`` (K, 1 or 2) by what was read; ``s_b``, ``v_b`` (K,) by the output at time 0;
-    ``v_noise`` (K, 2) by Noise.proportional and Noise.additive.
+    ``s``, ``v`` (K,); ``s_y``, ``v_y`` (K, 1 or 2) by what was read; ``s_b``, ``v_b`` (K,) by the output at
+    time 0; ``v_noise`` (K, 2) by Noise.proportional and Noise.additive.
     """
 
     s: Array
@@ -105,10 +117,12 @@ class Samples:
 
 
 def reduce(row: Row, y: Array) -> tuple[Array, Array]:
-    """What a row makes of its two numbers ``y`` (K, 2) that were read off each course (``pkpd.inference.summary.data.look``), or of the output at its time, (K, 1): values (K,) and weights
-    d value/d y.
+    """What a row makes of its two numbers ``y`` (K, 2) that were read off each course
+    (``pkpd.inference.summary.data.look``), or of the output at its time, (K, 1): values (K,) and weights d
+    value/d y.
 
-    tmax counts from the start of the window; the half-life comes from the straight line that fits the logarithm of the output over all of the window.
+    tmax counts from the start of the window; the half-life comes from the straight line that fits the
+    logarithm of the output over all of the window.
     """
     weights = np.zeros_like(y)
     if row.reducer == "tmax":
@@ -129,7 +143,8 @@ def reduce(row: Row, y: Array) -> tuple[Array, Array]:
 def sample(row: Row, y: Array, baseline: Array | None, noise: Noise) -> Samples:
     """What a row looks at in every patient.
 
-    ``y`` as in ``reduce``; ``baseline`` (K,) the output at time 0, needed by every measure but value; a half-life of a change was read above it.
+    ``y`` as in ``reduce``; ``baseline`` (K,) the output at time 0, needed by every measure but value; a
+    half-life of a change was read above it.
     """
     patients = y.shape[0]
     none = np.zeros(patients)
@@ -199,7 +214,8 @@ def _width(row: Row) -> float:
     return row.stop - row.start if row.reducer == "auc" else 1.0
 
 
-# --- small pieces of statistics ---------------------------------------------------------------------------------------
+# --- small pieces of statistics
+# ---------------------------------------------------------------------------------------
 
 
 def _phi(x: float) -> float:
@@ -221,10 +237,11 @@ def log_cdf(x: float) -> float:
 
 
 def log_sd_moments(n: int) -> tuple[float, float]:
-    """Bias and SD of log S around log sigma, S the sample SD of n normals: (psi(h) - log h)/2 and sqrt(psi'(h))/2, h = (n - 1)/2.
+    """Bias and SD of log S around log sigma, S the sample SD of n normals: (psi(h) - log h)/2 and
+    sqrt(psi'(h))/2, h = (n - 1)/2.
 
-    To first order -1/(2 (n - 1)) and 1/sqrt(2 (n - 1)). Digamma and trigamma by recurrence and asymptotic series (Abramowitz &
-    Stegun 6.3.5, 6.3.18, 6.4.6, 6.4.12).
+    To first order -1/(2 (n - 1)) and 1/sqrt(2 (n - 1)). Digamma and trigamma by recurrence and asymptotic
+    series (Abramowitz & Stegun 6.3.5, 6.3.18, 6.4.6, 6.4.12).
     """
     h = (n - 1) / 2
     x, digamma, trigamma = h, 0.0, 0.0
@@ -254,7 +271,8 @@ def harrell_davis(count: int, probability: float) -> Array:
 
 @lru_cache(maxsize=256)
 def range_moments(n: int) -> tuple[float, float, float]:
-    """(d2, d3, sd of the midrange) of n standard normals: mean and SD of the range, by quadrature over (min, max)."""
+    """(d2, d3, sd of the midrange) of n standard normals: mean and SD of the range, by quadrature over (min,
+    max)."""
     edges = np.linspace(-7.0, 7.0, 561)
     x = (edges[1:] + edges[:-1]) / 2
     density = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
@@ -269,15 +287,16 @@ def range_moments(n: int) -> tuple[float, float, float]:
     return d2, d3, math.sqrt(float((mass * middle**2).sum()))
 
 
-# --- one row's likelihood ---------------------------------------------------------------------------------------------
+# --- one row's likelihood
+# ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
     """A row's residuals (m,) and their derivatives by samples and noise variances, both (m, J, K).
 
-    ``predicted`` is what stands against the row's value, on the scale of the row, with its derivatives ``predicted_s`` and
-    ``predicted_v`` (J, K).
+    ``predicted`` is what stands against the row's value, on the scale of the row, with its derivatives
+    ``predicted_s`` and ``predicted_v`` (J, K).
     ``constant`` makes -2LL out of the sum of squares; ``labels`` says what each residual is about.
     """
 
@@ -330,9 +349,9 @@ class _Builder:
 class Measured:
     """A row with what follows from its columns alone.
 
-    ``se`` is the standard error of its location (on the log scale where the kind says so), ``sd`` the spread between patients
-    without small-sample bias (nan if not printed; of logarithms for a geometric_mean and for a skewed range, over the mean for the CV beside a median) and ``sd_error`` the standard error of
-    log(sd).
+    ``se`` is the standard error of its location (on the log scale where the kind says so), ``sd`` the spread
+    between patients without small-sample bias (nan if not printed; of logarithms for a geometric_mean and for
+    a skewed range, over the mean for the CV beside a median) and ``sd_error`` the standard error of log(sd).
     ``assumed`` tells that ``se`` is the declared relative error and not printed.
     """
 
@@ -347,8 +366,9 @@ class Measured:
 def measured(row: Row, relative_error: float = 0.3, *, spread: bool = True) -> Measured:
     """Derive standard errors from a row's columns (formulas: the module's docstring).
 
-    ``relative_error`` is used for a mean, median, geometric_mean or bound without a spread; without ``spread`` the spread
-    between patients is no information of its own. Raises ``DataError`` if there is nothing to derive an error from.
+    ``relative_error`` is used for a mean, median, geometric_mean or bound without a spread; without
+    ``spread`` the spread between patients is no information of its own. Raises ``DataError`` if there is
+    nothing to derive an error from.
     """
     kind, n = row.spread_type, row.n
     on_log = row.statistic in ("geometric_mean", "ratio")
@@ -376,7 +396,8 @@ def measured(row: Row, relative_error: float = 0.3, *, spread: bool = True) -> M
         se = relative_error * (1.0 if on_log else abs(row.value))
         if not se > 0:
             raise DataError(
-                f'line {row.line} (row "{row.id}"), column "spread": a {row.statistic} of 0 without a spread has no weight; '
+                f'line {row.line} (row "{row.id}"), column "spread": a {row.statistic} of 0 without '
+                "a spread has no weight; "
                 "give an SD, SE or CI95"
             )
     return Measured(row, se, sd, sd_error, assumed, label)
@@ -384,8 +405,9 @@ def measured(row: Row, relative_error: float = 0.3, *, spread: bool = True) -> M
 
 @dataclass(frozen=True, slots=True)
 class _Printed:
-    """What a printed spread tells: ``raw``, the SD as it is used for a standard error; ``sd``, that against which the spread of the samples stands,
-    free of small-sample bias of its logarithm; ``error``, the standard error of that logarithm."""
+    """What a printed spread tells: ``raw``, the SD as it is used for a standard error; ``sd``, that against
+    which the spread of the samples stands, free of small-sample bias of its logarithm; ``error``, the
+    standard error of that logarithm."""
 
     raw: float
     sd: float
@@ -394,12 +416,14 @@ class _Printed:
 
 
 def _ends_above_zero(row: Row) -> bool:
-    """Whether a row's interval is one of numbers that are positive by nature, so that their logarithms make sense."""
+    """Whether a row's interval is one of numbers that are positive by nature, so that their logarithms make
+    sense."""
     return row.measure in ("value", "fold") and row.lower > 0
 
 
 def _skewed_range(row: Row) -> bool:
-    """Whether the range beside a mean or median is that of logarithms: positive numbers, the value nearer to its middle there."""
+    """Whether the range beside a mean or median is that of logarithms: positive numbers, the value nearer to
+    its middle there."""
     return _ends_above_zero(row) and _nearer_on_logs(row)
 
 
@@ -443,7 +467,8 @@ def _printed_log_sd(row: Row, width: float) -> _Printed:
         bias, error = log_sd_moments(n) if n > 1 else (0.0, math.nan)
         return _Printed(sd, sd * math.exp(-bias), error, "log SD")
     log_width = _log_width(row, width)
-    # of a width alone the middle is not known: how far it strays from the mean counts, the more the wider (sinh) the interval is
+    # of a width alone the middle is not known: how far it strays from the mean counts, the more the wider
+    # (sinh) the interval is
     blind = 0.0 if row.lower > 0 else math.tanh(log_width / 2)
     if row.spread_type == "IQR":
         if n < 2:
@@ -462,7 +487,8 @@ def _eta(n: int) -> float:
 
 
 def _log_width(row: Row, width: float) -> float:
-    """Width of an interval of logarithms: by its ends, or where only a width was printed, as of one that is even around log value."""
+    """Width of an interval of logarithms: by its ends, or where only a width was printed, as of one that is
+    even around log value."""
     return math.log(row.upper / row.lower) if row.lower > 0 else 2 * math.asinh(width / (2 * row.value))
 
 
@@ -551,7 +577,8 @@ def _add_relative_sd(build: _Builder, x: Measured, s: Array, v: Array) -> None:
 
 
 def _log_samples(s: Array, v: Array, reference: float) -> tuple[Array, Array, Array, Array, Array]:
-    """log s and the noise variance of log s with their derivatives; samples below 1e-9 of a reference stay there."""
+    """log s and the noise variance of log s with their derivatives; samples below 1e-9 of a reference stay
+    there."""
     floor = 1e-9 * abs(reference)
     above = s > floor
     safe = np.where(above, s, floor)
@@ -567,7 +594,8 @@ def _geometric_mean(x: Measured, s: Array, v: Array) -> Term:
     )
     if math.isfinite(x.sd):
         _add_sd(inner, x, log_s, log_v)
-    # chain from log samples to samples; densities stay those of the logarithms, which changes only the constant
+    # chain from log samples to samples; densities stay those of the logarithms, which changes only the
+    # constant
     chained = _Builder(s.shape)
     for label, r, d_s, d_v in zip(inner.labels, inner.residuals, inner.by_s, inner.by_v, strict=True):
         chained.add(label, r, d_s * by_s + d_v * v_by_s, d_v * v_by_v)
@@ -674,8 +702,8 @@ def _binomial(x: Measured, s: Array, v: Array) -> Term:
 def _share_beyond(s: Array, v: Array, limit: float) -> tuple[float, Array, Array]:
     """P(sample + noise >= limit), or <= a negative limit, with derivatives by s and v.
 
-    Patients are smoothed by a normal kernel of variance c^2 V after being drawn in so that the whole keeps its mean and
-    variance V (Silverman 1986, Density Estimation, sec. 6.4.1).
+    Patients are smoothed by a normal kernel of variance c^2 V after being drawn in so that the whole keeps
+    its mean and variance V (Silverman 1986, Density Estimation, sec. 6.4.1).
     """
     size = s.size
     direction = -1.0 if limit < 0 else 1.0
@@ -719,7 +747,8 @@ def _is_log_dose(row: Row) -> bool:
 
 
 def _dose_scale(log_dose: float) -> tuple[float, float]:
-    """Dose relative to the reported one, and its derivative; above the simulated doses linear, not exponential."""
+    """Dose relative to the reported one, and its derivative; above the simulated doses linear, not
+    exponential."""
     top = DOSE_GRID[-1]
     if log_dose > math.log(top):
         return top * (1 + log_dose - math.log(top)), top
@@ -730,9 +759,9 @@ def _dose_scale(log_dose: float) -> tuple[float, float]:
 def inverse(x: Array, g: Array, target: float) -> tuple[float, Array]:
     """Where the curve through (x_j, g_j) reaches ``target``: x and its derivative by g (J,).
 
-    Cubic Hermite with finite-difference slopes inside; of several crossings the one nearest to x = 0. Outside, the straight line
-    of the end, whose slope is at least a twentieth of |target| per unit of x towards the target (a curve that never gets
-    there then has a far but finite answer).
+    Cubic Hermite with finite-difference slopes inside; of several crossings the one nearest to x = 0.
+    Outside, the straight line of the end, whose slope is at least a twentieth of |target| per unit of x
+    towards the target (a curve that never gets there then has a far but finite answer).
     """
     crossing: tuple[float, Array] | None = None
     slopes = slope_weights(x)
@@ -744,7 +773,8 @@ def inverse(x: Array, g: Array, target: float) -> tuple[float, Array]:
             crossing = found
     if crossing is not None:
         return crossing
-    # never reached: leave from the end that a rising (or, for a negative effect, falling) curve would leave from
+    # never reached: leave from the end that a rising (or, for a negative effect, falling) curve would leave
+    # from
     direction = -1.0 if target < 0 else 1.0
     end = x.size - 1 if direction * (target - g).max() > 0 and direction * (target - g[-1]) > 0 else 0
     slope = float(slopes[end] @ g)
@@ -759,7 +789,8 @@ def inverse(x: Array, g: Array, target: float) -> tuple[float, Array]:
 
 
 def slope_weights(x: Array) -> Array:
-    """(J, J): the slope at x_j as weights on g; central in the sense of a parabola inside, one-sided at the ends."""
+    """(J, J): the slope at x_j as weights on g; central in the sense of a parabola inside, one-sided at the
+    ends."""
     count = x.size
     weights = np.zeros((count, count))
     for j in range(count):
@@ -822,7 +853,8 @@ KINDS: dict[str, Callable[[Measured, Array, Array], Term]] = {
 
 
 def interval(measure: Measured) -> tuple[float, float]:
-    """A 95% interval of the reported number itself, on the row's scale, for tables and figures (nan if open)."""
+    """A 95% interval of the reported number itself, on the row's scale, for tables and figures (nan if
+    open)."""
     row = measure.row
     if row.statistic == "range":  # of its middle, as the midrange of n normals has it
         assert row.n is not None  # the reader asked for it

@@ -1,28 +1,37 @@
-"""From Python to LLVM instructions: the compiler of the integrator's units and of the functions that are generated for a model.
+"""From Python to LLVM instructions: the compiler of the integrator's units and of the functions that are
+generated for a model.
 
-Both are written in a small part of Python, in which the type of everything follows from the types of the arguments by reading once from top to bottom.
-Numba's type inference and lowering spend 0.8 to 1.2 s on a unit to find that out; here a unit takes some hundredths, most of them in LLVM. What is
-computed is the same, bit for bit, as with numba under ``error_model="numpy"``: tests/ode/test_direct.py compiles every unit both ways.
+Both are written in a small part of Python, in which the type of everything follows from the types of the
+arguments by reading once from top to bottom. Numba's type inference and lowering spend 0.8 to 1.2 s on a unit
+to find that out; here a unit takes some hundredths, most of them in LLVM. What is computed is the same, bit
+for bit, as with numba under ``error_model="numpy"``: tests/ode/test_direct.py compiles every unit both ways.
 
 The language
 
-* Types: 64-bit integers, doubles, truth values, pointers to integers or doubles, vectors of LANES doubles and their masks; a function may return several
-  values.
-* A name has one type, that of its first assignment in the text. ``_`` takes anything and keeps nothing. Globals are constants of the moment of
-  compilation: numbers, numpy arrays of one or two dimensions to be read from, functions, and modules with these.
-* Statements: assignment, also to several targets and in place, ``for`` over a range with a constant step or over ``unrolled(first, end)``, ``while``, ``if``, ``break``, ``continue``,
-  ``return``; expressions: ``+ - * / **`` (a power of integers only by a constant), comparisons of two, ``and``, ``or``, ``not``, ``a if c else b``,
-  subscripts, calls of ``abs min max int float``, of ``sqrt exp log isnan`` from math, of the functions in call.py, and of Python functions of the same
-  language, whose bodies become part of the caller's and which may be handed to each other.
-* An integer meets a double as a double, and either meets a vector as one of equal elements; ``/`` is always of doubles. Conditions are truth values. ``min`` and ``max`` are Python's, so that a comparison
-  with nan keeps the earlier argument.
-* Nothing is checked: not bounds, not zero divisors (inf or nan result); an index is never negative, an integer never overflows.
+* Types: 64-bit integers, doubles, truth values, pointers to integers or doubles, vectors of LANES doubles and
+  their masks; a function may return several values.
+* A name has one type, that of its first assignment in the text. ``_`` takes anything and keeps nothing.
+  Globals are constants of the moment of
+  compilation: numbers, numpy arrays of one or two dimensions to be read from, functions, and modules with
+      these.
+* Statements: assignment, also to several targets and in place, ``for`` over a range with a constant step or
+  over ``unrolled(first, end)``, ``while``, ``if``, ``break``, ``continue``, ``return``; expressions: ``+ - *
+  / **`` (a power of integers only by a constant), comparisons of two, ``and``, ``or``, ``not``, ``a if c else
+  b``, subscripts, calls of ``abs min max int float``, of ``sqrt exp log isnan`` from math, of the functions
+  in call.py, and of Python functions of the same language, whose bodies become part of the caller's and which
+  may be handed to each other.
+* An integer meets a double as a double, and either meets a vector as one of equal elements; ``/`` is always
+  of doubles. Conditions are truth values. ``min`` and ``max`` are Python's, so that a comparison with nan
+  keeps the earlier argument.
+* Nothing is checked: not bounds, not zero divisors (inf or nan result); an index is never negative, an
+  integer never overflows.
 
-Anything else is a TypeError with file and line, for whoever changes a unit. Arithmetic carries no permission to reorder or to contract, and pointers
-no promise not to overlap.
+Anything else is a TypeError with file and line, for whoever changes a unit. Arithmetic carries no permission
+to reorder or to contract, and pointers no promise not to overlap.
 
-LLVM is asked directly (native.py): numba's own way from instructions to machine code is the same library, after passes for reference counts that
-nothing here has, and importing numba takes about as long as compiling what a first simulation needs.
+LLVM is asked directly (native.py): numba's own way from instructions to machine code is the same library,
+after passes for reference counts that nothing here has, and importing numba takes about as long as compiling
+what a first simulation needs.
 """
 
 from __future__ import annotations
@@ -95,9 +104,12 @@ def module(
 ) -> str:
     """The text of an LLVM module with ``function`` as a C function of the name ``symbol``.
 
-    signature : the type of the result, then those of the arguments, as named in call.py; columns : see ``Columns``; packed : see ``Packed``;
-    contract : whether a product and a sum may be rounded once; at_once : whether single numbers have the exp, log and
-    powers of vectors, so that lanes do not matter, and powers may err by more than two units in the last place.
+    signature : the type of the result, then those of the arguments, as named in call.py; columns : see
+        ``Columns``; packed : see ``Packed``;
+    contract : whether a product and a sum may be rounded once; at_once : whether single numbers have the exp,
+        log and
+    powers of vectors, so that lanes do not matter, and powers may err by more than two units in the last
+    place.
     """
     result, *arguments = [TYPES[name] for name in signature]
     made = ir.Module(symbol)
@@ -242,7 +254,8 @@ class Body:
             place = self.place(node.target)
             self.write(place, self.operation(node, node.op, self.read(place), self.value(node.value)), node)
         else:
-            before = self.value(ast.copy_location(ast.Name(node.target.id, ast.Load()), node))  # type: ignore[union-attr]
+            name: Any = node.target
+            before = self.value(ast.copy_location(ast.Name(name.id, ast.Load()), node))
             self.store(node.target, self.operation(node, node.op, before, self.value(node.value)))
 
     def branches(self, node: ast.If) -> None:
@@ -275,7 +288,8 @@ class Body:
         self.continue_at(after, loop.left or not forever)
 
     def for_loop(self, node: ast.For) -> None:
-        """``for name in range(...)``: the bounds are computed once, and assigning to the name does not disturb the count."""
+        """``for name in range(...)``: the bounds are computed once, and assigning to the name does not
+        disturb the count."""
         if _unrolled(node):
             self.written_out(node)
             return
@@ -304,7 +318,8 @@ class Body:
         self.builder.position_at_end(after)
 
     def written_out(self, node: ast.For) -> None:
-        """``for name in unrolled(first, end)``: the statements again and again, the name a constant in each."""
+        """``for name in unrolled(first, end)``: the statements again and again, the name a constant in
+        each."""
         bounds = [self.integer(argument) for argument in node.iter.args]  # type: ignore[attr-defined]
         if len(bounds) != 2 or not all(isinstance(bound, ir.Constant) for bound in bounds):
             raise self.error(node.iter, "takes two constants")
@@ -562,7 +577,8 @@ class Body:
         return self.merge(after, ways)
 
     def choice(self, node: ast.IfExp) -> Any:
-        """``a if c else b``: a branch, or a select of two values if they are cheap: no more than sums and products."""
+        """``a if c else b``: a branch, or a select of two values if they are cheap: no more than sums and
+        products."""
         test, sides = self.value(node.test), (node.body, node.orelse)
         if getattr(test, "type", None) == MASK:
             return self.choose(node, test, *map(self.value, sides))
@@ -610,7 +626,8 @@ class Body:
         return Body(source(function), arguments, self.builder, self.entry).run()
 
     def function(self, node: ast.expr) -> FunctionType | None:
-        """The Python function that a name stands for, if it does: also one that was handed to this function."""
+        """The Python function that a name stands for, if it does: also one that was handed to this
+        function."""
         found: Any = None
         if isinstance(node, ast.Name):
             found = self.values.get(node.id, None if node.id in self.local else self.globals.get(node.id))
@@ -764,10 +781,11 @@ class Body:
 
 
 class Columns(Body):
-    """A straight line ``f(A, b, ...)`` for LANES columns at once, as ``f(A, b, ..., stride)`` or, with a stride of LANES, as ``f(A, b, ...)``.
+    """A straight line ``f(A, b, ...)`` for LANES columns at once, as ``f(A, b, ..., stride)`` or, with a
+    stride of LANES, as ``f(A, b, ...)``.
 
-    Element i of lane l of an array that is named in ``columns`` stands at ``b[i*stride + l]``; other arrays are the same in every lane. A number that
-    is named there is an array of one element.
+    Element i of lane l of an array that is named in ``columns`` stands at ``b[i*stride + l]``; other arrays
+    are the same in every lane. A number that is named there is an array of one element.
     """
 
     def __init__(
@@ -778,7 +796,8 @@ class Columns(Body):
         self.columns = columns
         super().__init__(function, arguments[: len(names)], builder, entry)
         self.stride = arguments[-1] if strided else INT(LANES)
-        subscripted = {one.value.id for one in ast.walk(self.tree) if isinstance(one, ast.Subscript)}  # type: ignore[attr-defined]
+        read: list[Any] = [one.value for one in ast.walk(self.tree) if isinstance(one, ast.Subscript)]
+        subscripted = {one.id for one in read}
         for name in set(names) & set(columns) - subscripted:
             self.values[name] = self.read(builder.bitcast(self.values[name], VECTOR.as_pointer()))
 
@@ -796,9 +815,11 @@ class Columns(Body):
 
 
 class Packed(Body):
-    """A straight line that fills one array: the elements are put together in registers and written as whole vectors, with noughts behind the last.
+    """A straight line that fills one array: the elements are put together in registers and written as whole
+    vectors, with noughts behind the last.
 
-    A vector that is read right after its elements were written one by one has to wait until they have all reached the cache.
+    A vector that is read right after its elements were written one by one has to wait until they have all
+    reached the cache.
     """
 
     def __init__(
@@ -915,7 +936,8 @@ def _name(value: Any) -> str:
 
 
 def _assigned(tree: ast.FunctionDef) -> tuple[set[str], set[str]]:
-    """All names that a function assigns, and those that it assigns once outside of any branch or loop: their value is known wherever it may be read."""
+    """All names that a function assigns, and those that it assigns once outside of any branch or loop: their
+    value is known wherever it may be read."""
 
     def stored(nodes: Iterable[ast.AST]) -> list[str]:
         return [
@@ -925,7 +947,10 @@ def _assigned(tree: ast.FunctionDef) -> tuple[set[str], set[str]]:
             if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)
         ]
 
-    written_out = {node.target.id for node in ast.walk(tree) if isinstance(node, ast.For) and _unrolled(node)}  # type: ignore[attr-defined]
+    over: list[Any] = [
+        node.target for node in ast.walk(tree) if isinstance(node, ast.For) and _unrolled(node)
+    ]
+    written_out = {target.id for target in over}
     arguments = [a.arg for a in tree.args.args]
     count = Counter([*arguments, *stored([tree])])
     straight = {*arguments, *stored(node for node in tree.body if isinstance(node, ast.Assign))}

@@ -1,11 +1,12 @@
 """Machine code on disk: compiled once by LLVM, handed to LLVM's linker again in the next process.
 
-The functions here are C functions over pointers that refer to nothing but libm and memset, so that their object code can be kept in a file. LLVM is
-numba's: llvmlite, with the options that numba gives it, but without numba, whose import alone takes longer than compiling the whole integrator.
+The functions here are C functions over pointers that refer to nothing but libm and memset, so that their
+object code can be kept in a file. LLVM is numba's: llvmlite, with the options that numba gives it, but
+without numba, whose import alone takes longer than compiling the whole integrator.
 
-A file is named by a key that the caller makes from the source; versions and the processor are added here. It is written to a temporary name and
-moved into place, so that concurrent processes only ever see whole files; an unreadable file is compiled anew; where nothing can be written the code
-lives for the process.
+A file is named by a key that the caller makes from the source; versions and the processor are added here. It
+is written to a temporary name and moved into place, so that concurrent processes only ever see whole files;
+an unreadable file is compiled anew; where nothing can be written the code lives for the process.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from typing import Any
 FORMAT = 2  # raise when the calling convention, the way of compiling or the file format changes
 LEVEL = 3  # of optimisation
 
-# One thread at a time: there is one linker, which must not be made twice (it takes its code with it when it goes); LLVM runs under a lock of llvmlite
-# anyway; and Python 3.11 counts the depth of the trees of all threads together (python/cpython#106905): whoever parses Python holds this too.
+# One thread at a time: there is one linker, which must not be made twice (it takes its code with it when it
+# goes); LLVM runs under a lock of llvmlite anyway; and Python 3.11 counts the depth of the trees of all
+# threads together (python/cpython#106905): whoever parses Python holds this too.
 compiling = threading.RLock()
 
 
@@ -37,7 +39,10 @@ def machine() -> str:
     import llvmlite
     import llvmlite.binding as llvm
 
-    return f"{FORMAT} {llvmlite.__version__} {llvm.get_process_triple()} {llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
+    return (
+        f"{FORMAT} {llvmlite.__version__} {llvm.get_process_triple()} {llvm.get_host_cpu_name()} "
+        f"{llvm.get_host_cpu_features().flatten()}"
+    )
 
 
 def file(folder: str | os.PathLike[str], name: str, key: str) -> Path:
@@ -49,8 +54,8 @@ def file(folder: str | os.PathLike[str], name: str, key: str) -> Path:
 def address(folder: str | os.PathLike[str], name: str, key: str, build: Callable[[str], str]) -> int:
     """Address of a C function: from the file of this name and key below folder, or compiled.
 
-    ``build`` returns the text of an LLVM module with that function under the name that it is given; it is called only when there is no file, by one
-    thread at a time.
+    ``build`` returns the text of an LLVM module with that function under the name that it is given; it is
+    called only when there is no file, by one thread at a time.
     """
     with compiling:
         place = file(folder, name, key)
@@ -129,7 +134,8 @@ def _compile(text: str) -> bytes:
     module = llvm.parse_assembly(text)
     module.verify()
     options = llvm.create_pipeline_tuning_options(speed_level=LEVEL)
-    # What is to be vectors says so (lanes in call.py), and so does what is to be unrolled: more of either takes LLVM half as long again and gains nothing
+    # What is to be vectors says so (lanes in call.py), and so does what is to be unrolled: more of either
+    # takes LLVM half as long again and gains nothing
     options.loop_vectorization = options.loop_interleaving = options.loop_unrolling = False
     options.slp_vectorization = False
     builder = llvm.create_pass_builder(target, options)

@@ -1,7 +1,9 @@
-"""Units of the integrator: C functions over pointers, each compiled when first asked for and kept on disk (``native.py``).
+"""Units of the integrator: C functions over pointers, each compiled when first asked for and kept on disk
+(``native.py``).
 
-The key of a unit is the contents of every file of the integrator, so that changing an inner function or upgrading the package never leaves stale machine
-code behind. Compiling one takes some hundredths of a second; calling it needs llvmlite only to link it.
+The key of a unit is the contents of every file of the integrator, so that changing an inner function or
+upgrading the package never leaves stale machine code behind. Compiling one takes some hundredths of a second;
+calling it needs llvmlite only to link it.
 """
 
 from __future__ import annotations

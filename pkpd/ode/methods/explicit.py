@@ -1,8 +1,9 @@
 """Explicit Runge-Kutta pairs, with stiffness detection.
 
-Stiffness is detected as in DOPRI5 (Hairer & Wanner, Solving ODEs II, section IV.2): the last two stages stand at the same time, so
-``|k_s - k_(s-1)| / |u_s - u_(s-1)|``, in units of the tolerances, estimates the dominant eigenvalue; when steps sit at the stability limit again and
-again, it is no longer the accuracy that decides the step.
+Stiffness is detected as in DOPRI5 (Hairer & Wanner, Solving ODEs II, section IV.2): the last two stages stand
+at the same time, so ``|k_s - k_(s-1)| / |u_s - u_(s-1)|``, in units of the tolerances, estimates the dominant
+eigenvalue; when steps sit at the stability limit again and again, it is no longer the accuracy that decides
+the step.
 
 What is written here is for tsit5; ``METHODS`` has the same functions for every table.
 """
@@ -13,7 +14,8 @@ from pkpd.ode.methods import vern7
 from pkpd.ode.call import bound, c_function, call3, inner, lanes, set_lanes, shift, unrolled
 from pkpd.ode.control import AT_LIMIT, FORGET_AFTER, STIFF_AFTER
 from pkpd.ode.layout import (
-    AUTO, CALM_STEPS, EXPLICIT_READINGS, EXPLICIT_ROOTS, EXPLICIT_TANGENT, EXPLICIT_WATCH, FRESH_SLOPE, H, INFUSING, LANES, METHOD, RHS, RHS_CALLS, RTOL, SLOPE_AHEAD, STIFF_STEPS, WIDE,
+    AUTO, CALM_STEPS, EXPLICIT_READINGS, EXPLICIT_ROOTS, EXPLICIT_TANGENT, EXPLICIT_WATCH, FRESH_SLOPE, H,
+    INFUSING, LANES, METHOD, RHS, RHS_CALLS, RTOL, SLOPE_AHEAD, STIFF_STEPS, WIDE,
 )  # fmt: skip
 from pkpd.ode.march import ADVANCE, march, slope
 from pkpd.ode.status import STIFF, SUCCESS
@@ -35,7 +37,8 @@ LIMIT = AT_LIMIT[TABLEAU.name] * TABLEAU.stability_limit()
 
 @inner
 def attempt(address, sizes, control, y, p, rate, k, u, y1, error, own, counts):
-    """The stages, the last two at the end of the step. own : the argument of the stage before the last; u : that of the last, unless it is y1."""
+    """The stages, the last two at the end of the step. own : the argument of the stage before the last; u :
+    that of the last, unless it is y1."""
     w = sizes[WIDE]
     h = control[H]
     if control[FRESH_SLOPE] == 0.0:  # the slope at the end of the step before is the first of this one
@@ -130,7 +133,8 @@ def judge(address, sizes, control, y, p, k, u, y1, floor, own, counts):
 def advance_explicit(address, sizes, control, state, p, times, counts, out, work, tangent, out_dot):
     """Integrate to the next event, or until the problem is stiff; see march.py."""
     return march(
-        address, sizes, control, state, p, times, counts, out, work, tangent, out_dot, ALL, EXTRA, ORDER, EXPLICIT_TANGENT, EXPLICIT_ROOTS,
+        address, sizes, control, state, p, times, counts, out, work, tangent, out_dot, ALL, EXTRA, ORDER,
+        EXPLICIT_TANGENT, EXPLICIT_ROOTS,
         EXPLICIT_READINGS, EXPLICIT_WATCH, attempt, judge, complete, weigh,
     )  # fmt: skip
 
@@ -138,8 +142,10 @@ def advance_explicit(address, sizes, control, state, p, times, counts, out, work
 def _method(table):
     return bound(
         (attempt, complete, weigh, weigh_wide, blend_wide, judge, advance_explicit),
-        A=table.a, B_ERROR=table.error, DENSE=table.dense, POWERS=table.dense.shape[1], STAGES=table.stages, ALL=len(table.b),
-        EXTRA=len(table.b) - table.stages, LAST=table.stages - 1, BEFORE=table.stages - 2, END=table.end, ORDER=table.order,
+        A=table.a, B_ERROR=table.error, DENSE=table.dense, POWERS=table.dense.shape[1], STAGES=table.stages,
+        ALL=len(table.b),
+        EXTRA=len(table.b) - table.stages, LAST=table.stages - 1, BEFORE=table.stages - 2, END=table.end,
+        ORDER=table.order,
         LIMIT=AT_LIMIT[table.name] * table.stability_limit(),
     )  # fmt: skip
 

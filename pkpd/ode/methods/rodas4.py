@@ -1,12 +1,16 @@
-"""Rodas4: a stiffly accurate Rosenbrock method of order 4(3) with dense output of order 3, for loose tolerances.
+"""Rodas4: a stiffly accurate Rosenbrock method of order 4(3) with dense output of order 3, for loose
+tolerances.
 
-E. Hairer & G. Wanner, Solving Ordinary Differential Equations II (1996), section VI.4, program RODAS; coefficients in transformed form as in
-OrdinaryDiffEq.jl (MIT licence, lib/OrdinaryDiffEqRosenbrockTableaus/src/rosenbrock_tableaus.jl). Six stages, one Jacobian and one factorisation a step.
+E. Hairer & G. Wanner, Solving Ordinary Differential Equations II (1996), section VI.4, program RODAS;
+coefficients in transformed form as in OrdinaryDiffEq.jl (MIT licence,
+lib/OrdinaryDiffEqRosenbrockTableaus/src/rosenbrock_tableaus.jl). Six stages, one Jacobian and one
+factorisation a step.
 
-Why this one: of five methods of order 3 and 4 (Rodas3P, Rodas4, Rodas42, Rodas4P, Rodas4P2) it is the one that keeps the promise of the tolerance on every stiff
-problem of tests/problems.py from 1e-2 to 1e-9, with about as many right-hand sides at 1e-2 as the cheapest that keeps it there. Rodas3P, with three
-right-hand sides a step, is cheaper only at rtol 0.1 and misses what was asked at 1e-4 and below. Beside Rodas5P little is left to gain: see
-``control.partners``.
+Why this one: of five methods of order 3 and 4 (Rodas3P, Rodas4, Rodas42, Rodas4P, Rodas4P2) it is the one
+    that keeps the promise of the tolerance on every stiff
+problem of tests/problems.py from 1e-2 to 1e-9, with about as many right-hand sides at 1e-2 as the cheapest
+that keeps it there. Rodas3P, with three right-hand sides a step, is cheaper only at rtol 0.1 and misses what
+was asked at 1e-4 and below. Beside Rodas5P little is left to gain: see ``control.partners``.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Rodas5P: a stiffly accurate Rosenbrock method of order 5(4) with dense output of order 4.
 
-G. Steinebach, Construction of Rosenbrock-Wanner method Rodas5P and numerical benchmarks within the Julia Differential
-Equations package, BIT Numerical Mathematics 63 (2023) 27, table 1; coefficients in transformed form as in
-OrdinaryDiffEq.jl (MIT licence). Eight stages, one Jacobian and one factorisation a step.
+G. Steinebach, Construction of Rosenbrock-Wanner method Rodas5P and numerical benchmarks within the Julia
+Differential Equations package, BIT Numerical Mathematics 63 (2023) 27, table 1; coefficients in transformed
+form as in OrdinaryDiffEq.jl (MIT licence). Eight stages, one Jacobian and one factorisation a step.
 """
 
 from __future__ import annotations

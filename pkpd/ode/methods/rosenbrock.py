@@ -1,7 +1,7 @@
 """Rosenbrock methods.
 
-One Jacobian and one sparse LU a step, both straight-line code of the model; every stage is one right-hand side and one solve.
-What is written here is for rodas5p; ``METHODS`` has the same functions for every table.
+One Jacobian and one sparse LU a step, both straight-line code of the model; every stage is one right-hand
+side and one solve. What is written here is for rodas5p; ``METHODS`` has the same functions for every table.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from pkpd.ode.methods import rodas4
 from pkpd.ode.call import bound, c_function, call2, call3, inner, lanes, shift, unrolled
 from pkpd.ode.control import CALM, CALM_AFTER
 from pkpd.ode.layout import (
-    AT_DIAGONAL, AUTO, CALM_STEPS, FACTOR, FACTORISATIONS, FRESH_JACOBIAN, H, INFUSING, JACOBIAN, JACOBIANS, METHOD, N_JACOBIAN, N_STATES, RHS, RHS_CALLS,
+    AT_DIAGONAL, AUTO, CALM_STEPS, FACTOR, FACTORISATIONS, FRESH_JACOBIAN, H, INFUSING, JACOBIAN, JACOBIANS,
+    METHOD, N_JACOBIAN, N_STATES, RHS, RHS_CALLS,
     ROSENBROCK_READINGS, ROSENBROCK_ROOTS, ROSENBROCK_TANGENT, ROSENBROCK_WATCH, SOLVE, WIDE,
 )  # fmt: skip
 from pkpd.ode.march import ADVANCE, march
@@ -101,8 +102,8 @@ def blend_wide(x, y, y1, k, weights, i, size):
 def judge(address, sizes, control, y, p, k, u, y1, floor, own, counts):
     """NOT_STIFF when an explicit method would have been stable with these steps, again and again.
 
-    The fastest rate is taken to be that of a state by itself, the largest of the Jacobian's diagonal: cheap, and if it is too small the
-    explicit method soon says so.
+    The fastest rate is taken to be that of a state by itself, the largest of the Jacobian's diagonal: cheap,
+    and if it is too small the explicit method soon says so.
     """
     if sizes[METHOD] != AUTO:
         return SUCCESS
@@ -124,7 +125,8 @@ def judge(address, sizes, control, y, p, k, u, y1, floor, own, counts):
 def advance_rosenbrock(address, sizes, control, state, p, times, counts, out, work, tangent, out_dot):
     """Integrate to the next event, or until the problem is stiff no more; see march.py."""
     return march(
-        address, sizes, control, state, p, times, counts, out, work, tangent, out_dot, STAGES, 0, ORDER, ROSENBROCK_TANGENT, ROSENBROCK_ROOTS,
+        address, sizes, control, state, p, times, counts, out, work, tangent, out_dot, STAGES, 0, ORDER,
+        ROSENBROCK_TANGENT, ROSENBROCK_ROOTS,
         ROSENBROCK_READINGS, ROSENBROCK_WATCH, attempt, judge, complete, weigh,
     )  # fmt: skip
 
@@ -132,7 +134,8 @@ def advance_rosenbrock(address, sizes, control, state, p, times, counts, out, wo
 def _method(table):
     return bound(
         (attempt, complete, weigh, weigh_wide, blend_wide, judge, advance_rosenbrock),
-        A=table.a, C=table.C, B_ERROR=table.error, DENSE=table.dense, POWERS=len(table.dense), GAMMA=table.gamma,
+        A=table.a, C=table.C, B_ERROR=table.error, DENSE=table.dense, POWERS=len(table.dense),
+        GAMMA=table.gamma,
         STAGES=len(table.c), LAST=len(table.c) - 1, ORDER=table.order,
     )  # fmt: skip
 

@@ -3,8 +3,8 @@
 Explicit Runge-Kutta, with stages ``k_i = f(y + h sum_j a_ij k_j)`` and ``y1 = y + h sum_i b_i k_i``
 (Hairer, Norsett & Wanner, Solving ODEs I, section II.1).
 
-Rosenbrock in the transformed form that needs no product with J (Hairer & Wanner, Solving ODEs II, section IV.7,
-equations 7.25-7.26), for an autonomous system:
+Rosenbrock in the transformed form that needs no product with J (Hairer & Wanner, Solving ODEs II, section
+IV.7, equations 7.25-7.26), for an autonomous system:
 
     W k_i = f(y + sum_j a_ij k_j) + sum_j C_ij/h k_j,    W = I/(h gamma) - J(y),
     y1 = y + sum_i m_i k_i.
@@ -41,10 +41,13 @@ def _series_order(coefficients: Array, tolerance: float) -> int:
 class RungeKuttaTableau:
     """An embedded explicit pair with dense output.
 
-    a : (s, s); b, c : (s,); error : (s,), b minus the embedded weights; dense : (s, q), so that the weight of stage i
-    at theta is ``sum_k dense[i, k] theta**(k+1)``; stages : how many make a step (0: all); those behind them serve dense output alone.
+    a : (s, s); b, c : (s,); error : (s,), b minus the embedded weights; dense : (s, q), so that the weight of
+        stage i
+    at theta is ``sum_k dense[i, k] theta**(k+1)``; stages : how many make a step (0: all); those behind them
+    serve dense output alone.
 
-    One stage stands at the new value, so that it may be the first of the next step: ``end``, the last of a step or the first behind it.
+    One stage stands at the new value, so that it may be the first of the next step: ``end``, the last of a
+    step or the first behind it.
     """
 
     name: str
@@ -100,7 +103,8 @@ class RungeKuttaTableau:
 class RosenbrockTableau:
     """A stiffly accurate Rosenbrock method in transformed form.
 
-    gamma : scalar; a, C : (s, s) strictly lower; the last stage's argument plus the last stage is the new value; error : (s,), what a step weighs
+    gamma : scalar; a, C : (s, s) strictly lower; the last stage's argument plus the last stage is the new
+        value; error : (s,), what a step weighs
     its stages with less what the embedded one does; dense : (q, s), rows of the interpolant
     ``(1-x) y0 + x (y1 + (1-x) (d1 + x (d2 + ...)))`` with ``d_j = sum_i dense[j, i] k_i``.
     """
@@ -144,7 +148,8 @@ class RosenbrockTableau:
         return self.m @ self.original()[1]
 
     def linear_order(self, m: Array | None = None) -> int:
-        """Order on linear problems with constant coefficients, of the step or with other weights of the stages."""
+        """Order on linear problems with constant coefficients, of the step or with other weights of the
+        stages."""
         alpha, Gamma = self.original()
         b, beta = (self.m if m is None else m) @ Gamma, alpha + Gamma
         values, power = [1.0], np.ones(len(b))

@@ -1,8 +1,9 @@
 """Tsitouras' explicit Runge-Kutta pair of order 5(4) with a free interpolant of order 4.
 
-Ch. Tsitouras, Runge-Kutta pairs of order 5(4) satisfying only the first column simplifying assumption, Computers &
-Mathematics with Applications 62 (2011) 770-775. Coefficients to 16 digits, checked against OrdinaryDiffEq.jl
-(lib/OrdinaryDiffEqTsit5/src/tsit_tableaus.jl, MIT licence). Seven stages, the last one is the first of the next step.
+Ch. Tsitouras, Runge-Kutta pairs of order 5(4) satisfying only the first column simplifying assumption,
+Computers & Mathematics with Applications 62 (2011) 770-775. Coefficients to 16 digits, checked against
+OrdinaryDiffEq.jl (lib/OrdinaryDiffEqTsit5/src/tsit_tableaus.jl, MIT licence). Seven stages, the last one is
+the first of the next step.
 """
 
 from __future__ import annotations

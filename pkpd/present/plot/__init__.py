@@ -1,21 +1,21 @@
 """Figures of profiles and fits, from plain arrays and dicts. matplotlib lives here, loaded when one is drawn.
 
-Every function returns a `matplotlib.figure.Figure` that belongs to nobody else: no pyplot, no global state, no
-display. `save` writes it. Numbers marked unverified are hollow in every figure.
+Every function returns a `matplotlib.figure.Figure` that belongs to nobody else: no pyplot, no global state,
+no display. `save` writes it. Numbers marked unverified are hollow in every figure.
 
 Shapes that the functions share:
 
 course
     A simulated profile: an object or a dict with ``times`` (n_times,), ``outputs`` (n_subjects, n_times,
-    n_outputs), ``names`` and ``units`` (n_outputs,), ``time_unit``; optional ``descriptions`` (n_outputs,), and
-    for the doses ``schedule`` (with ``doses()``) or ``dose_times`` (n_doses,) in ``time_unit``. Where the paths
-    were not kept, ``median``, ``low``, ``high``, each (n_times, n_outputs), stand for ``outputs``. The table of
-    ``Profile.to_frame()`` serves too.
+    n_outputs), ``names`` and ``units`` (n_outputs,), ``time_unit``; optional ``descriptions`` (n_outputs,),
+    and for the doses ``schedule`` (with ``doses()``) or ``dose_times`` (n_doses,) in ``time_unit``. Where the
+    paths were not kept, ``median``, ``low``, ``high``, each (n_times, n_outputs), stand for ``outputs``. The
+    table of ``Profile.to_frame()`` serves too.
 row
     A published number: a dict with ``study``, ``arm``, ``what``, ``unit``, ``observed``, ``predicted``,
     ``deviation`` ((predicted - observed) in standard errors of the observed), ``provenance``; optional ``n``,
-    ``use`` (fit or check), ``observed_interval`` and ``predicted_interval`` ((low, high); an open end is None,
-    as for "more than").
+    ``use`` (fit or check), ``observed_interval`` and ``predicted_interval`` ((low, high); an open end is
+    None, as for "more than").
 """
 
 from pkpd.present.plot.canvas import COLOURS, save, shown_unit, svg

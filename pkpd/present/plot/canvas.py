@@ -1,7 +1,8 @@
-"""What every figure shares: style, panels, legends, markers, numbers and units on axes, and the file it is written to.
+"""What every figure shares: style, panels, legends, markers, numbers and units on axes, and the file it is
+written to.
 
-matplotlib lives in this folder and is loaded when something is drawn. Colours are those of Okabe and Ito (2008),
-which remain distinct for colour-blind readers.
+matplotlib lives in this folder and is loaded when something is drawn. Colours are those of Okabe and Ito
+(2008), which remain distinct for colour-blind readers.
 """
 
 from __future__ import annotations
@@ -101,7 +102,8 @@ def styled(draw: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
 
 
 def save(figure: Figure, path: str | Path, *, dpi: int = 160) -> Path:
-    """Write the figure as .png, .svg or .pdf; an older file is replaced by the whole new one, or stays as it was.
+    """Write the figure as .png, .svg or .pdf; an older file is replaced by the whole new one, or stays as it
+    was.
 
     The same figure gives the same bytes: no date, no random names.
 
@@ -174,7 +176,8 @@ def put_legend(figure: Figure, handles: Sequence[Any]) -> None:
 
 
 def beside(axis: Axes, y: float, text: str, points: float, align: str = "left", bold: bool = False) -> None:
-    """Text to the right of the panel, ``points`` from its edge (a fixed distance, so that the layout makes room for it)."""
+    """Text to the right of the panel, ``points`` from its edge (a fixed distance, so that the layout makes
+    room for it)."""
     axis.annotate(
         text,
         (1, y),

@@ -1,4 +1,5 @@
-"""Figures of a comparison of schedules: courses over each other, differences to the first schedule, and what one is traded for the other.
+"""Figures of a comparison of schedules: courses over each other, differences to the first schedule, and what
+one is traded for the other.
 
 A schedule is told by its colour, its dashes or marker, and its letter.
 """
@@ -56,11 +57,14 @@ _EDGE = 1.04  # where what lies beyond the scale is drawn, of the scale
 def courses_figure(
     arms: Sequence[Mapping[str, Any]], panels: Sequence[Mapping[str, Any]], *, title: str = ""
 ) -> Figure:
-    """A panel per output with all schedules: median, band of 5 % to 95 % of subjects, and a rug of each schedule's doses.
+    """A panel per output with all schedules: median, band of 5 % to 95 % of subjects, and a rug of each
+    schedule's doses.
 
     Args:
-        arms: dicts with ``letter``, ``label``, ``days`` (n_times,), ``bands`` (output -> (3, n_times)) and ``dose_days``.
-        panels: dicts with ``output``, ``title``, ``unit``, optional ``log``, ``until`` (days that are shown) and ``rest`` (a line at rest).
+        arms: dicts with ``letter``, ``label``, ``days`` (n_times,), ``bands`` (output -> (3, n_times)) and
+            ``dose_days``.
+        panels: dicts with ``output``, ``title``, ``unit``, optional ``log``, ``until`` (days that are shown)
+            and ``rest`` (a line at rest).
     """
     if not arms or not panels:
         raise InputError("there is no course to draw")
@@ -146,15 +150,19 @@ def _scale(axis: Axes, arms: Sequence[Mapping[str, Any]], panel: Mapping[str, An
 
 @styled
 def differences_figure(rows: Sequence[Mapping[str, Any]], *, title: str = "", limit: float = 200.0) -> Figure:
-    """Differences to the first schedule, a line per endpoint and schedule, in percent of the first schedule's median.
+    """Differences to the first schedule, a line per endpoint and schedule, in percent of the first schedule's
+    median.
 
-    The thin line holds 90 % of subjects, the thick one is the 90 % interval of the median by the parameters alone. What lies beyond the scale ends in
-    a triangle at the edge. The numbers in their own unit stand at the right.
+    The thin line holds 90 % of subjects, the thick one is the 90 % interval of the median by the parameters
+    alone. What lies beyond the scale ends in a triangle at the edge. The numbers in their own unit stand at
+    the right.
 
     Args:
-        rows: dicts with ``endpoint``, ``group``, ``wanted`` (+1, -1, 0), ``index`` (of the schedule), ``letter``, ``label``, ``base`` (the first
-            schedule's median), ``difference``, ``low``, ``high``, ``inner`` ((low, high)), ``text`` and ``better`` (what stands
-            at the right: the difference in its own unit, and the shares of subjects who do better, the same and worse).
+        rows: dicts with ``endpoint``, ``group``, ``wanted`` (+1, -1, 0), ``index`` (of the schedule),
+            ``letter``, ``label``, ``base`` (the first schedule's median), ``difference``, ``low``, ``high``,
+            ``inner`` ((low, high)), ``text`` and ``better`` (what stands
+            at the right: the difference in its own unit, and the shares of subjects who do better, the same
+                and worse).
         limit: the scale's end in percent, less where that is enough.
     """
     if not rows:
@@ -214,7 +222,8 @@ def differences_figure(rows: Sequence[Mapping[str, Any]], *, title: str = "", li
 
 
 def _shares(row: Mapping[str, Any]) -> tuple[float, ...]:
-    """Difference, its interval and the inner one in percent of the first schedule's median; nan where that is nought."""
+    """Difference, its interval and the inner one in percent of the first schedule's median; nan where that is
+    nought."""
     base = abs(row["base"]) if is_number(row["base"]) else 0.0
     values = (row["difference"], row["low"], row["high"], *row["inner"])
     return tuple(100 * value / base if base > 0 else math.nan for value in values)
@@ -264,7 +273,8 @@ def trade_off_figure(
     """What is gained over what it costs: a panel per cost, a point per schedule, with both uncertainties.
 
     Args:
-        points: dicts with ``letter``, ``label``, and for the gain and each cost by name (median, low, high, inner low, inner high).
+        points: dicts with ``letter``, ``label``, and for the gain and each cost by name (median, low, high,
+            inner low, inner high).
         axes, gain: the costs and the gain: dicts with ``name`` and ``title``.
     """
     if not points or not axes:

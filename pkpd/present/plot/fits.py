@@ -1,4 +1,5 @@
-"""Figures of fits: dose and response, every number beside its prediction, residuals, and estimates over their priors."""
+"""Figures of fits: dose and response, every number beside its prediction, residuals, and estimates over their
+priors."""
 
 from __future__ import annotations
 
@@ -51,11 +52,12 @@ def dose_response_figure(panels: Sequence[Mapping[str, Any]], *, title: str = ""
     """Response against dose: curves with bands, arms as points whose area goes with the number of subjects.
 
     Args:
-        panels: dicts with ``title``, ``dose_unit``, ``unit``, ``curves`` and ``points``; optional ``output`` and
-            ``dose_name`` (names on the axes) and ``log`` (whether the dose axis is logarithmic). A curve is a dict
-            with ``dose``, ``median``, and optionally ``low``, ``high`` (n_doses,), ``label``; a point one with
-            ``dose``, ``value``, and optionally ``interval``, ``dose_interval`` (low, high; an open end of the
-            former is drawn as an arrow), ``n``, ``study``, ``provenance``. Points of one dose are set side by side.
+        panels: dicts with ``title``, ``dose_unit``, ``unit``, ``curves`` and ``points``; optional ``output``
+            and ``dose_name`` (names on the axes) and ``log`` (whether the dose axis is logarithmic). A curve
+            is a dict with ``dose``, ``median``, and optionally ``low``, ``high`` (n_doses,), ``label``; a
+            point one with ``dose``, ``value``, and optionally ``interval``, ``dose_interval`` (low, high; an
+            open end of the former is drawn as an arrow), ``n``, ``study``, ``provenance``. Points of one dose
+            are set side by side.
         title: a line above the panels.
     """
     if not panels:
@@ -149,9 +151,9 @@ def _dose_response_legend(
 def observed_predicted_figure(rows: Sequence[Row], *, title: str = "", limit: float = 6.0) -> Figure:
     """Every reported number beside its prediction, by study, in standard errors of the reported number.
 
-    The reported number stands at zero with its 95 % interval, the prediction at its deviation; what lies beyond
-    ``limit`` is a triangle at the edge. The numbers themselves stand at the right. Rows kept out of the fit (use
-    "check") are diamonds.
+    The reported number stands at zero with its 95 % interval, the prediction at its deviation; what lies
+    beyond ``limit`` is a triangle at the edge. The numbers themselves stand at the right. Rows kept out of
+    the fit (use "check") are diamonds.
 
     Args:
         rows: see the top of `pkpd.present.plot`; rows without a finite deviation are shown without markers.
@@ -200,7 +202,8 @@ def _draw_number(axis: Axes, y: float, row: Row, limit: float) -> None:
     if error is None:
         if math.isfinite(low) == math.isfinite(high):
             return
-        error = math.nan  # a bound that is kept: it begins at the reported number, and nothing says how far the prediction is
+        # A bound that is kept: it begins at the reported number, and nothing says how far the prediction is
+        error = math.nan
     ends = [
         math.copysign(limit * 1.06, end)
         if math.isinf(end)
@@ -224,7 +227,8 @@ def _draw_number(axis: Axes, y: float, row: Row, limit: float) -> None:
 def _ladder(
     lines: Sequence[tuple[str, Any]], size: tuple[float, float, float], limit: float
 ) -> tuple[Figure, Axes]:
-    """A figure with a line per item, the first on top, and a scale from -limit to limit with the band of 95 % around zero.
+    """A figure with a line per item, the first on top, and a scale from -limit to limit with the band of 95 %
+    around zero.
 
     Args:
         lines: (label, item); an item None is a heading.
@@ -300,7 +304,8 @@ def _draw_place(
 
 
 def _standard_error(row: Row) -> float | None:
-    """The standard error in which the row's deviation is counted, as it follows from its own numbers; None if it does not."""
+    """The standard error in which the row's deviation is counted, as it follows from its own numbers; None if
+    it does not."""
     difference, deviation = float(row["predicted"]) - float(row["observed"]), float(row["deviation"])
     if abs(deviation) > 1e-6 and difference / deviation > 0:
         return difference / deviation
@@ -352,8 +357,8 @@ def parameter_figure(
 
     Args:
         parameters: dicts with ``name``, ``unit``, ``estimate``, ``interval`` (low, high), ``prior_interval``
-            (95 %: low, high; None without a prior), optional ``scale`` ("log", the default where all numbers are
-            positive, "logit" or "linear"), ``group``, ``provenance``.
+            (95 %: low, high; None without a prior), optional ``scale`` ("log", the default where all numbers
+            are positive, "logit" or "linear"), ``group``, ``provenance``.
     """
     if not parameters:
         raise InputError("there is no parameter to draw")

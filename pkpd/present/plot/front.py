@@ -1,4 +1,5 @@
-"""Figure of a front: schedules by two objectives at a time, those of the front numbered and with their uncertainty."""
+"""Figure of a front: schedules by two objectives at a time, those of the front numbered and with their
+uncertainty."""
 
 from __future__ import annotations
 
@@ -41,8 +42,8 @@ def front_figure(
     """A panel per pair of objectives: the first over the others.
 
     Args:
-        choices: of the front (``holding``), or the nearest where nothing holds the constraints: dicts with ``number`` and for each objective by name
-            (median, low, high).
+        choices: of the front (``holding``), or the nearest where nothing holds the constraints: dicts with
+            ``number`` and for each objective by name (median, low, high).
         seen: what the search looked at: dicts with ``holds`` and a median for each objective by name.
         axes: the objectives: dicts with ``name`` and ``title``.
     """
@@ -108,9 +109,15 @@ def _draw(
             axis.plot([mx, mx], ends_y, color=colour, linewidth=1.1, alpha=0.7, zorder=3)
         axis.scatter([mx], [my], s=34, color=colour, edgecolor="white", linewidth=0.7, zorder=4, gid="choice")
         axis.annotate(
-            str(choice["number"]), (mx, my), (5, 5), textcoords="offset points",
-            fontsize=8.5 if len(choices) < 12 else 7, fontweight="bold", color=colour, zorder=5,
-        )  # fmt: skip
+            str(choice["number"]),
+            (mx, my),
+            (5, 5),
+            textcoords="offset points",
+            fontsize=8.5 if len(choices) < 12 else 7,
+            fontweight="bold",
+            color=colour,
+            zorder=5,
+        )
     axis.set_xlabel(wrapped(x["title"], 46))
     axis.set_ylabel(wrapped(y["title"], 46))
     for name, put in ((x["name"], axis.set_xlim), (y["name"], axis.set_ylim)):
@@ -120,7 +127,8 @@ def _draw(
 def _limits(
     choices: Sequence[Mapping[str, Any]], seen: Sequence[Mapping[str, Any]], name: str
 ) -> tuple[float, float]:
-    """Room for the numbered schedules, their intervals, and all that hold the constraints; what does not hold them may lie beyond."""
+    """Room for the numbered schedules, their intervals, and all that hold the constraints; what does not hold
+    them may lie beyond."""
     values = np.array(
         [value for choice in choices for value in choice[name]]
         + [point[name] for point in seen if point["holds"]],

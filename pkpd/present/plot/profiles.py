@@ -297,7 +297,8 @@ def _set_limits(
     n_rugs: int,
     reported: Iterable[float] = (),
 ) -> None:
-    """One scale for the panels of an output, from zero unless that hides the course, with room for the rugs."""
+    """One scale for the panels of an output, from zero unless that hides the course, with room for the
+    rugs."""
     drawn = [(course, course.names.index(name)) for course in courses]
     values = np.concatenate(
         [np.r_[course.low[:, k], course.median[:, k], course.high[:, k]] for course, k in drawn]

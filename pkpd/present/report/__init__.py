@@ -1,10 +1,12 @@
-"""FitResult -> the report: one HTML file without outside resources, its figures as PNG and SVG, and the result as JSON.
+"""FitResult -> the report: one HTML file without outside resources, its figures as PNG and SVG, and the
+result as JSON.
 
     write_report(result, "results/low_dose_il2")
 
-writes ``report.html``, ``result.json`` (the result, as ``FitResult.read_json`` reads it), ``curves.json`` (what the fitted model says
-about the trial arms, see ``predict``), the figures, and of a fit of one's own the files it was made from, so that ``pkpd compare --fit``
-takes the folder. From the two JSON files the same page can be made again without simulating
+writes ``report.html``, ``result.json`` (the result, as ``FitResult.read_json`` reads it), ``curves.json``
+(what the fitted model says about the trial arms, see ``predict``), the figures, and of a fit of one's own the
+files it was made from, so that ``pkpd compare --fit`` takes the folder. From the two JSON files the same page
+can be made again without simulating
 anything: ``pkpd report results/low_dose_il2``.
 """
 
@@ -52,7 +54,8 @@ GROUPS = {
 }
 
 
-# --- result -> what the page shows ------------------------------------------------------------------------------------
+# --- result -> what the page shows
+# ------------------------------------------------------------------------------------
 
 
 def document(result: FitResult, curves: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -98,7 +101,8 @@ def document(result: FitResult, curves: Mapping[str, Any] | None = None) -> dict
         "parameters": parameters,
         "parameter_groups": list(groups.items()),
         "verdict": [
-            f"{near} of {len(used)} fitted numbers lie within two standard errors of what the model predicts.",
+            f"{near} of {len(used)} fitted numbers lie within two standard errors of what the model "
+            "predicts.",
             *_sentences(result.identifiability),
         ],
         "comparison": result.comparison,
@@ -160,7 +164,8 @@ def _row(row: RowResult) -> dict[str, Any]:
         "arm": row.arm,
         "n": row.n,
         "population": row.population,
-        "what": f"{row.statistic.replace('_', ' ')}: {measure.get(row.measure, '')}{row.output}, {when}{row.time} {row.time_unit}",
+        "what": f"{row.statistic.replace('_', ' ')}: {measure.get(row.measure, '')}{row.output}, "
+        f"{when}{row.time} {row.time_unit}",
         "schedule": row.schedule,
         "patients": "; ".join(filter(None, (row.schedule, ", ".join(filter(None, who))))),
         "unit": row.unit,
@@ -184,7 +189,8 @@ def _parameter(estimate: Estimate, described: Mapping[str, str]) -> dict[str, An
     if estimate.kind == "study effect" and scale == "logit":
         scale = "linear"  # a shift on the logit scale is shown as the shift
     words = {
-        "study effect": f"{estimate.target} in {estimate.study}, as a {'factor' if scale == 'log' else 'shift'}"
+        "study effect": f"{estimate.target} in {estimate.study}, as a "
+        f"{'factor' if scale == 'log' else 'shift'}"
     }
     learned = 1 - estimate.shrinkage if is_number(estimate.shrinkage) else None
     return {
@@ -253,7 +259,7 @@ def _flat(value: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, str
             yield name, "" if item is None else str(item)
 
 
-# --- figures ----------------------------------------------------------------------------------------------------------
+# --- figures --------------------------------------------------------------------------------------
 
 
 def figures(shown: Mapping[str, Any], curves: Mapping[str, Any]) -> dict[str, tuple[str, Figure]]:
@@ -263,8 +269,10 @@ def figures(shown: Mapping[str, Any], curves: Mapping[str, Any]) -> dict[str, tu
     drawn: dict[str, tuple[str, Figure]] = {}
     if curves.get("dose_response"):
         caption = (
-            "Dose and response. Curves: mean of the group as fitted, with its 95 % interval by the uncertainty of the parameters. "
-            "Points: groups as reported, with their 95 % interval; the area goes with the number of patients. Hollow: unverified."
+            "Dose and response. Curves: mean of the group as fitted, with its 95 % interval by the "
+            "uncertainty of the parameters. "
+            "Points: groups as reported, with their 95 % interval; the area goes with the number of "
+            "patients. Hollow: unverified."
         )
         drawn["dose_response"] = (caption, plot.dose_response_figure(curves["dose_response"]))
         first = [panel for panel in curves["dose_response"] if not panel["log"]][:6]
@@ -290,7 +298,7 @@ def figures(shown: Mapping[str, Any], curves: Mapping[str, Any]) -> dict[str, tu
     return drawn
 
 
-# --- the page ---------------------------------------------------------------------------------------------------------
+# --- the page -------------------------------------------------------------------------------------
 
 
 def render(shown: Mapping[str, Any], pictures: Mapping[str, tuple[str, bytes]] | None = None) -> str:
@@ -305,7 +313,7 @@ def render(shown: Mapping[str, Any], pictures: Mapping[str, tuple[str, bytes]] |
     )
 
 
-# --- files ------------------------------------------------------------------------------------------------------------
+# --- files ----------------------------------------------------------------------------------------
 
 
 @takes(
@@ -327,10 +335,11 @@ def write_report(
 ) -> Path:
     """Write the report of a fit into a folder and return the path of ``report.html``.
 
-    ``curves`` as ``predict.predict`` gives them; without them the trial arms are simulated, for which ``fit`` names the fit folder
-    (by default the result's own name in the library). The result is written first, or with an older report there when the writing is
-    interrupted, so that a finished fit is kept (``pkpd report`` goes on from there). The rest appears whole: it is written under another
-    name and moved into place, where an older report is replaced; a failure leaves that.
+    ``curves`` as ``predict.predict`` gives them; without them the trial arms are simulated, for which ``fit``
+    names the fit folder (by default the result's own name in the library). The result is written first, or
+    with an older report there when the writing is interrupted, so that a finished fit is kept (``pkpd
+    report`` goes on from there). The rest appears whole: it is written under another name and moved into
+    place, where an older report is replaced; a failure leaves that.
 
     Raises ``InputError`` if it cannot be written to, or holds something that is not a report.
     """
@@ -395,9 +404,11 @@ def _write(
 
 
 def _put_sources(spec: FitSpec | None, older: Path, folder: Path) -> None:
-    """The files that a fit was made from, in a folder of the fit's name: the result can then be simulated from, wherever it goes.
+    """The files that a fit was made from, in a folder of the fit's name: the result can then be simulated
+    from, wherever it goes.
 
-    Not of a fit of the library, which is there by its name, nor of one that reads files outside its folder. Without a ``spec`` those of the ``older`` report.
+    Not of a fit of the library, which is there by its name, nor of one that reads files outside its folder.
+    Without a ``spec`` those of the ``older`` report.
     """
     from pkpd.core import library
 
@@ -423,7 +434,8 @@ def _source_folders(folder: Path) -> list[Path]:
 
 
 def _keep(result: FitResult, folder: Path, spec: FitSpec | None) -> None:
-    """A folder with the result alone, unless it is there already: an older report would say other numbers than it."""
+    """A folder with the result alone, unless it is there already: an older report would say other numbers
+    than it."""
     kept = folder / "result.json"
     if kept.exists() and kept.read_text(encoding="utf-8") == to_json(result.to_dict()) + "\n":
         return
@@ -456,7 +468,8 @@ def _ours(item: Path) -> bool:
 
 @takes(path=PATH)
 def read_report(path: str | os.PathLike[str]) -> tuple[FitResult, dict[str, Any] | None]:
-    """The result and the curves of a written report, from its folder or its ``result.json``; curves None if they are not there.
+    """The result and the curves of a written report, from its folder or its ``result.json``; curves None if
+    they are not there.
 
     Raises ``DataError``.
     """

@@ -1,4 +1,5 @@
-"""Comparison of schedules -> one HTML file without outside resources: courses, differences, the trade-off, every endpoint, and how it was made.
+"""Comparison of schedules -> one HTML file without outside resources: courses, differences, the trade-off,
+every endpoint, and how it was made.
 
 write_comparison_report(compare(scene.arms([...])), "report.html")
 """
@@ -27,7 +28,8 @@ PANELS = {
     "cd25_treg": "CD25 on regulatory T cells",
     "ccl2": "CCL2 in plasma (a sketch: assumed, not fitted)",
 }
-"""Outputs whose courses are drawn, and what the panels are called; a model that has none of them shows all that an arm keeps."""
+"""Outputs whose courses are drawn, and what the panels are called; a model that has none of them shows all
+that an arm keeps."""
 FIRST_WEEK = 7.0
 GAIN = "Treg mean fold"
 COSTS = {
@@ -66,7 +68,8 @@ def render(comparison: Comparison, *, command: str = "") -> str:
     )
 
 
-# --- comparison -> what the page shows --------------------------------------------------------------------------------
+# --- comparison -> what the page shows
+# --------------------------------------------------------------------------------
 
 
 def document(comparison: Comparison, command: str = "") -> dict[str, Any]:
@@ -182,8 +185,10 @@ def findings(comparison: Comparison) -> list[str]:
             if math.isfinite(row.better):
                 margin = row.endpoint.relevant.shown() if row.endpoint.relevant else ""
                 better = (
-                    f" The mean of Tregs is higher than under A{f' by at least {margin}' * bool(margin)} in {shares(row.better)} % of "
-                    f"subjects, lower{' by as much' * bool(margin)} in {shares(row.worse)} %, and the same in {shares(row.same)} %."
+                    " The mean of Tregs is higher than under "
+                    f"A{f' by at least {margin}' * bool(margin)} in {shares(row.better)} % of "
+                    f"subjects, lower{' by as much' * bool(margin)} in {shares(row.worse)} %, and "
+                    f"the same in {shares(row.same)} %."
                 )
         if parts:
             said.append(f"{marks[i]}, {arm.label}: {', '.join(parts)}.{better}")
@@ -202,7 +207,7 @@ def flat(value: dict[str, Any], before: str = "") -> list[tuple[str, str]]:
     return rows
 
 
-# --- figures ----------------------------------------------------------------------------------------------------------
+# --- figures --------------------------------------------------------------------------------------
 
 
 def figures(comparison: Comparison) -> dict[str, tuple[str, Figure]]:
@@ -217,7 +222,8 @@ def figures(comparison: Comparison) -> dict[str, tuple[str, Figure]]:
         for mark, arm in zip(marks, arms, strict=True)
     ]
     drawn["courses"] = (
-        "Time courses. Line: median of the subjects. Band: 5 % to 95 % of them. Ticks along the top: doses of each schedule. "
+        "Time courses. Line: median of the subjects. Band: 5 % to 95 % of them. Ticks along the top: "
+        "doses of each schedule. "
         "IL-2 is shown for the first week, on a logarithmic scale.",
         plot.courses_figure(shown, _panels(comparison)),
     )
@@ -229,9 +235,12 @@ def figures(comparison: Comparison) -> dict[str, tuple[str, Figure]]:
     ]
     if rows:
         drawn["differences"] = (
-            "Differences to the first schedule. In percent of the first schedule's median, so that they can be seen together; "
-            "at the right in their own units. Thin line: 90 % of subjects, each compared with itself. Thick line: 90 % interval of the median by the "
-            "uncertainty of the parameters alone. Better/same/worse: percent of subjects; the same is less apart than the smallest relevant difference, "
+            "Differences to the first schedule. In percent of the first schedule's median, so that "
+            "they can be seen together; "
+            "at the right in their own units. Thin line: 90 % of subjects, each compared with "
+            "itself. Thick line: 90 % interval of the median by the "
+            "uncertainty of the parameters alone. Better/same/worse: percent of subjects; the same "
+            "is less apart than the smallest relevant difference, "
             "which the table of every endpoint has. ↑ more is wanted, ↓ less is wanted.",
             plot.differences_figure(rows),
         )
@@ -251,8 +260,10 @@ def figures(comparison: Comparison) -> dict[str, tuple[str, Figure]]:
             for i, (mark, arm) in enumerate(zip(marks, arms, strict=True))
         ]
         drawn["trade_off"] = (
-            "What is gained, and what it costs. Up: the mean rise of Tregs over the treatment. Right: the cost. What lies higher and further left is better in "
-            "both. Thin lines: 90 % interval. Thick lines: 90 % interval of the median by the parameters alone (an adverse event has no thick one: all of its "
+            "What is gained, and what it costs. Up: the mean rise of Tregs over the treatment. "
+            "Right: the cost. What lies higher and further left is better in "
+            "both. Thin lines: 90 % interval. Thick lines: 90 % interval of the median by the "
+            "parameters alone (an adverse event has no thick one: all of its "
             "interval is the uncertainty of the few published counts).",
             plot.trade_off_figure(
                 points,

@@ -1,4 +1,5 @@
-"""Front of schedules -> one HTML file without outside resources: the figure, every schedule of the front, and how it was made.
+"""Front of schedules -> one HTML file without outside resources: the figure, every schedule of the front, and
+how it was made.
 
 write_front_report(optimise(scene, space, constraints), "report.html")
 """
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FIRST_WARNINGS = 5
-"""Of where schedules leave what the fit has seen, those of most schedules: as many stand at the top of the page, all others further down."""
+"""Of where schedules leave what the fit has seen, those of most schedules: as many stand at the top of the
+page, all others further down."""
 
 
 @takes(front=of(Front), path=PATH, command=TEXT)
@@ -44,7 +46,8 @@ def render(front: Front, *, command: str = "") -> str:
     caption = (
         "What is gained and what it costs. "
         + ("Numbered: the schedules of the front" if front.choices else "Numbered: the nearest schedules")
-        + ", in all subjects, with the 90 % interval of each median by the uncertainty of the parameters. Small: what the search looked at"
+        + ", in all subjects, with the 90 % interval of each median by the uncertainty of the "
+        "parameters. Small: what the search looked at"
         + (", in fewer subjects" if _fewer(front) else "")
         + "; grey crosses do not hold the constraints, and some of them lie beyond the edges."
     )
@@ -70,7 +73,8 @@ def figure(front: Front) -> Figure:
         [
             {
                 "name": objective.endpoint.name,
-                "title": f"{_named(objective.endpoint)} ({'more' if objective.sign > 0 else 'less'} is wanted)",
+                "title": f"{_named(objective.endpoint)} ({'more' if objective.sign > 0 else 'less'} "
+                "is wanted)",
             }
             for objective in front.objectives
         ],
@@ -98,7 +102,9 @@ def document(front: Front, command: str = "") -> dict[str, Any]:
         "objectives": [str(objective) for objective in front.objectives],
         "constraints": [str(constraint) for constraint in front.constraints],
         "confidence": f"{100 * front.confidence:.4g}",
-        "columns": [{"name": _named(endpoint), "arrow": arrows.get(endpoint, "")} for endpoint in [*columns, *others]],
+        "columns": [
+            {"name": _named(endpoint), "arrow": arrows.get(endpoint, "")} for endpoint in [*columns, *others]
+        ],
         "choices": [_choice(front, choice, [*columns, *others]) for choice in front.shown],
         "definitions": [
             {
@@ -115,7 +121,7 @@ def document(front: Front, command: str = "") -> dict[str, Any]:
         "command": command,
         "compare": _compare(front),
         "provenance_rows": flat(provenance),
-    }  # fmt: skip
+    }
 
 
 def _choice(front: Front, choice: Choice, columns: list[Any]) -> dict[str, Any]:

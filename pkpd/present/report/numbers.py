@@ -27,7 +27,8 @@ ROUNDING = 1e-10
 
 
 def finite_or_word(value: float, sign: bool = False, digits: int = 3) -> str:
-    """A number of an endpoint: with its sign if asked, infinity (not within the horizon) as its symbol, nothing for nan, nought for what rounding leaves of it."""
+    """A number of an endpoint: with its sign if asked, infinity (not within the horizon) as its symbol,
+    nothing for nan, nought for what rounding leaves of it."""
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
     value = 0.0 if abs(value) < ROUNDING else value
@@ -35,7 +36,8 @@ def finite_or_word(value: float, sign: bool = False, digits: int = 3) -> str:
 
 
 def shares(*parts: float) -> str:
-    """Shares of subjects in whole percent: 97/3/0, of which none that is there is shown as 0; nothing for nan."""
+    """Shares of subjects in whole percent: 97/3/0, of which none that is there is shown as 0; nothing for
+    nan."""
     if any(math.isnan(part) for part in parts):
         return ""
     return "/".join(

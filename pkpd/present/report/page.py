@@ -33,7 +33,8 @@ def environment() -> Environment:
 
 
 def placed_pictures(pictures: Mapping[str, tuple[str, bytes]]) -> dict[str, dict[str, str]]:
-    """Name -> (caption, SVG) as the template's figures: a data URI, the caption, its first sentence as title, and whether it is "tall"."""
+    """Name -> (caption, SVG) as the template's figures: a data URI, the caption, its first sentence as title,
+    and whether it is "tall"."""
     return {name: _data_uri(name, caption, picture) for name, (caption, picture) in pictures.items()}
 
 

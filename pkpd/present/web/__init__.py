@@ -1,7 +1,9 @@
-"""`pkpd explore`: a page on this machine, with sliders for dose schedules and what the fitted model says of them.
+"""`pkpd explore`: a page on this machine, with sliders for dose schedules and what the fitted model says of
+them.
 
-The page is plain HTML, modern JavaScript (modules, SVG) and CSS in ``static/``, as it is read by the browser: no framework, no build step,
-nothing from another host. The server is Starlette on uvicorn, which the extra "explore" brings; docs/architecture.md says why.
+The page is plain HTML, modern JavaScript (modules, SVG) and CSS in ``static/``, as it is read by the browser:
+no framework, no build step, nothing from another host. The server is Starlette on uvicorn, which the extra
+"explore" brings; docs/architecture.md says why.
 
     evaluation   values of a request -> curves, endpoints, warnings, the command line
     answer       what of it goes into JSON, in how many points and digits

@@ -1,4 +1,5 @@
-"""What is computed as JSON has it: curves of as few points as draw them, and the endpoint table, in five digits."""
+"""What is computed as JSON has it: curves of as few points as draw them, and the endpoint table, in five
+digits."""
 
 from __future__ import annotations
 
@@ -56,7 +57,8 @@ def _three(median: float, low: float, high: float) -> dict[str, Any]:
 
 
 def curve(days: np.ndarray, band: np.ndarray, logarithmic: bool = False) -> dict[str, Any]:
-    """Median and 5 % to 95 % over days, of as few points as draw them; band (3, n_times). logarithmic : whether they may be shown on such an axis too."""
+    """Median and 5 % to 95 % over days, of as few points as draw them; band (3, n_times). logarithmic :
+    whether they may be shown on such an axis too."""
     kept = outline(days, band, logarithmic)
     low, median, high = _five_digits(band[:, kept])
     return {"days": np.round(days[kept], 4).tolist(), "low": low, "median": median, "high": high}
@@ -77,7 +79,8 @@ def _five_digits(values: np.ndarray) -> list[Any]:
 
 
 def _short(value: float) -> float | str | None:
-    """Five digits are more than a screen shows, and a third of the bytes; None where there is no number, "inf" beyond the horizon."""
+    """Five digits are more than a screen shows, and a third of the bytes; None where there is no number,
+    "inf" beyond the horizon."""
     if math.isnan(value):
         return None
     return float(f"{value:.5g}") if math.isfinite(value) else str(value)

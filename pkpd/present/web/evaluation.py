@@ -1,7 +1,9 @@
-"""Values of a request -> what the page shows: curves with population bands, the endpoint table, warnings, the command line.
+"""Values of a request -> what the page shows: curves with population bands, the endpoint table, warnings, the
+command line.
 
-An ``Explorer`` keeps the schedules that were computed last, so that a change of one schedule costs one computation. Everything that comes
-in is checked here against ``Limits``; sentences about schedules and parameters are those of the command line.
+An ``Explorer`` keeps the schedules that were computed last, so that a change of one schedule costs one
+computation. Everything that comes in is checked here against ``Limits``; sentences about schedules and
+parameters are those of the command line.
 """
 
 from __future__ import annotations
@@ -81,7 +83,8 @@ class FieldError(InputError):
 
 @dataclass(frozen=True)
 class Request:
-    """Checked values: schedules, what they share, and the curves that the page still has. ``own_days``: the horizon was asked for, not derived."""
+    """Checked values: schedules, what they share, and the curves that the page still has. ``own_days``: the
+    horizon was asked for, not derived."""
 
     schedules: tuple[Plan, ...]
     bsa: float
@@ -112,7 +115,8 @@ class _Course:
 
 @dataclass(frozen=True)
 class _Setting:
-    """Virtual subjects, without a horizon, and what was computed in them: arms can be compared with those of the same subjects only."""
+    """Virtual subjects, without a horizon, and what was computed in them: arms can be compared with those of
+    the same subjects only."""
 
     scene: Scene
     courses: _Recent
@@ -132,7 +136,8 @@ class Explorer:
         absent = [name for name in OUTPUTS if name not in kernel.OUTPUTS]
         if absent or "BSA" not in kernel.PARAMETERS:
             raise InputError(
-                f"this page shows {', '.join(OUTPUTS)} by body surface area BSA, and {kernel.NAME}, the model of {fit}, has no "
+                f"this page shows {', '.join(OUTPUTS)} by body surface area BSA, and {kernel.NAME}, "
+                f"the model of {fit}, has no "
                 f"{', '.join(absent) or 'BSA'}; pkpd compare takes any model"
             )
         self.name, self.title = spec.name, spec.title  # pages are not told where the fit's folder lies
@@ -149,7 +154,8 @@ class Explorer:
         self._check(self.start)
 
     def facts(self) -> dict[str, Any]:
-        """What a page needs before it asks anything: where it starts (``days`` null: as long as the schedules need), what it draws, the published points."""
+        """What a page needs before it asks anything: where it starts (``days`` null: as long as the schedules
+        need), what it draws, the published points."""
         return {
             "title": self.title,
             "start": self.start,
@@ -168,7 +174,8 @@ class Explorer:
     def evaluate(self, values: object, stop: Callable[[], None] = lambda: None) -> dict[str, Any]:
         """Answer a request.
 
-        values : as JSON has them, keys as in ``facts()["start"]``, and ``have``, keys of curves that need not be sent again.
+        values : as JSON has them, keys as in ``facts()["start"]``, and ``have``, keys of curves that need not
+            be sent again.
         stop : called now and then between chunks of subjects; what it raises ends the computation.
 
         Raises ``FieldError`` for a value that is wrong.
@@ -262,7 +269,8 @@ class Explorer:
         days = max(each)
         if days > self.limits.days:
             raise FieldError(
-                f"this schedule needs {days:,.0f} days, more than this page computes ({self.limits.days:g}); pkpd compare has no such limit",
+                f"this schedule needs {days:,.0f} days, more than this page computes "
+                f"({self.limits.days:g}); pkpd compare has no such limit",
                 "schedules",
                 each.index(days),
             )
@@ -287,7 +295,8 @@ class Explorer:
         return setting
 
     def _crowd(self, responders: str, subjects: int) -> Scene:
-        """Virtual subjects of the usual body size, for others to be derived from without reading the fit again."""
+        """Virtual subjects of the usual body size, for others to be derived from without reading the fit
+        again."""
         scene: Scene | None = self._crowds.get((responders, subjects))
         if scene is None:
             try:
@@ -323,7 +332,8 @@ class Explorer:
         times = grid(scene.events(planned(schedule)), 24 * request.days, 24)
         if times.size * request.subjects > self.limits.courses:
             raise FieldError(
-                f"{planned(schedule).n_doses} doses over {request.days:g} days in {request.subjects} subjects are more than this page computes: "
+                f"{planned(schedule).n_doses} doses over {request.days:g} days in {request.subjects} "
+                "subjects are more than this page computes: "
                 "choose fewer subjects or a shorter horizon (pkpd compare has no such limit)",
                 "schedules",
                 index,
@@ -373,9 +383,11 @@ def command_line(fit: str, request: Request) -> str:
 
 
 def cycle_of(schedule: Plan) -> dict[str, Any] | None:
-    """Dose, days in a cycle, interval and number of cycles, if the schedule is such a cycle of daily doses; else None.
+    """Dose, days in a cycle, interval and number of cycles, if the schedule is such a cycle of daily doses;
+    else None.
 
-    ``interval`` is None where there is one cycle only. What the sliders make of these numbers is read back as the same schedule.
+    ``interval`` is None where there is one cycle only. What the sliders make of these numbers is read back as
+    the same schedule.
     """
     if isinstance(schedule, AdaptiveSchedule) or len(schedule.parts) != 1:
         return None

@@ -1,4 +1,5 @@
-"""The published numbers behind a fit, as points to draw over curves: which they are, and which belong to a schedule that is looked at."""
+"""The published numbers behind a fit, as points to draw over curves: which they are, and which belong to a
+schedule that is looked at."""
 
 from __future__ import annotations
 
@@ -22,13 +23,15 @@ REDUCERS = {
     "max": "largest of these days",
     "min": "smallest of these days",
 }
-"""How a number that can be drawn over a time course sums up its window; an area or a half-life has no place there."""
+"""How a number that can be drawn over a time course sums up its window; an area or a half-life has no place
+there."""
 BOUNDS = {"lower_bound": "at least", "upper_bound": "at most"}
 
 
 @dataclass(frozen=True)
 class Point:
-    """One published number. ``facts`` is what a page is told; ``doses`` are those its patients had had by then, by time."""
+    """One published number. ``facts`` is what a page is told; ``doses`` are those its patients had had by
+    then, by time."""
 
     facts: dict[str, Any]
     doses: tuple[Dose, ...]
@@ -36,15 +39,17 @@ class Point:
     """days from day 0 of the schedule to the end of the window"""
 
     def follows(self, doses: Sequence[Dose]) -> bool:
-        """Whether patients given ``doses`` have had the same by then: Hartemann's single course is IMODALS' first."""
+        """Whether patients given ``doses`` have had the same by then: Hartemann's single course is IMODALS'
+        first."""
         return _until(doses, self.until) == self.doses
 
 
 def published(spec: FitSpec, outputs: tuple[str, ...]) -> list[Point]:
     """The rows of a fit that can stand over a time course of ``outputs`` under interleukin-2 or placebo.
 
-    A point's ``measure`` says against what it is to be drawn: "value" as it is, "change", "percent_change" and "fold" from the
-    value at rest. ``low`` and ``high`` are its 95 % interval, None where open. Numbers in the model's units, times in days.
+    A point's ``measure`` says against what it is to be drawn: "value" as it is, "change", "percent_change"
+    and "fold" from the value at rest. ``low`` and ``high`` are its 95 % interval, None where open. Numbers in
+    the model's units, times in days.
     """
     system = System.load(spec.main.model)
     units = {p.name: p.unit for p in system.parameters}

@@ -1,8 +1,9 @@
 """The HTTP side of `pkpd explore`: four kinds of answers, and what a request may not do.
 
-A handful of paths is known: the page's own files, read once at start, ``/api/start`` and ``/api/compare``. Computations run on threads,
-``Limits.at_once`` at a time (the compiled solver holds no interpreter lock), so that pages and short requests are answered beside a
-long one. Nothing is kept of a request but the curves it asked for; there are no cookies, and no log.
+A handful of paths is known: the page's own files, read once at start, ``/api/start`` and ``/api/compare``.
+Computations run on threads, ``Limits.at_once`` at a time (the compiled solver holds no interpreter lock), so
+that pages and short requests are answered beside a long one. Nothing is kept of a request but the curves it
+asked for; there are no cookies, and no log.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ FILES = {
 """All that is served of this machine's files, by path."""
 
 HEADERS = {
-    "content-security-policy": "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
+    "content-security-policy": "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; "
+    "base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
@@ -72,7 +74,8 @@ class _Refused(Exception):
 
 
 def application(explorer: Explorer, loopback: bool = True) -> Starlette:
-    """The ASGI application. ``loopback``: only requests to this machine's own names are answered (against DNS rebinding)."""
+    """The ASGI application. ``loopback``: only requests to this machine's own names are answered (against DNS
+    rebinding)."""
     files = {path: (_static(name), kind) for path, (name, kind) in FILES.items()}
     computing = _Computing(explorer)
 
@@ -124,7 +127,8 @@ def _json(value: object, status: int = 200, headers: Any = None) -> Response:
 
 
 class _Impatient(H11Protocol):
-    """Closes a connection on which no whole head of a request arrives in time: uvicorn waits for ever, and a few dozen would take all places."""
+    """Closes a connection on which no whole head of a request arrives in time: uvicorn waits for ever, and a
+    few dozen would take all places."""
 
     _patience: asyncio.TimerHandle | None = None
 
@@ -152,7 +156,8 @@ class _Impatient(H11Protocol):
 
 
 class _Guard:
-    """Before every request: is it addressed to this machine, does it come from this page. After it: headers, and no traceback."""
+    """Before every request: is it addressed to this machine, does it come from this page. After it: headers,
+    and no traceback."""
 
     def __init__(self, app: ASGIApp, loopback: bool) -> None:
         self.app, self.loopback = app, loopback
@@ -248,7 +253,8 @@ class _Computing:
                 raise _Refused(
                     503,
                     f"this takes longer than the {self.limits.seconds:g} s that a request may take: "
-                    "choose fewer subjects, fewer doses or a shorter horizon (pkpd compare has no such limit)",
+                    "choose fewer subjects, fewer doses or a shorter horizon (pkpd compare has no "
+                    "such limit)",
                 )
 
         def work() -> dict[str, Any]:
@@ -275,7 +281,8 @@ class _Computing:
 
 
 class Site:
-    """The page at an address of this machine: ``Site(...)`` takes the address and prepares, ``run`` serves until Ctrl-C.
+    """The page at an address of this machine: ``Site(...)`` takes the address and prepares, ``run`` serves
+    until Ctrl-C.
 
     Attributes: ``url``; ``warning``, a sentence if others than this machine can reach it, else "".
     """
@@ -289,7 +296,8 @@ class Site:
         port: int = 0,
         limits: Limits = DEFAULT,
     ) -> None:
-        """``port`` 0 takes a free one. Raises ``InputError`` for a port that is taken or an address that this machine does not have."""
+        """``port`` 0 takes a free one. Raises ``InputError`` for a port that is taken or an address that this
+        machine does not have."""
         self._socket = _bound(host, port)
         try:
             explorer = Explorer(fit, subjects, limits)
@@ -303,10 +311,15 @@ class Site:
             self._socket.close()
             raise
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{free}/"
-        self.warning = "" if loopback else (
-            f"anyone who can reach {host} over the network can open this page and use this machine's processor: "
-            "there is no password and no encryption"
-        )  # fmt: skip
+        self.warning = (
+            ""
+            if loopback
+            else (
+                f"anyone who can reach {host} over the network can open this page and use this machine's "
+                "processor: "
+                "there is no password and no encryption"
+            )
+        )
         self._server = uvicorn.Server(
             uvicorn.Config(
                 self._app,
@@ -325,7 +338,8 @@ class Site:
         )
 
     def run(self, ready: Callable[[], None] = lambda: None) -> None:
-        """Serve until Ctrl-C or ``stop``. ready : called once Ctrl-C is heard; what comes in from then on is answered."""
+        """Serve until Ctrl-C or ``stop``. ready : called once Ctrl-C is heard; what comes in from then on is
+        answered."""
         try:
             with _ctrl_c_means(self.stop):  # from here on: uvicorn listens to it only once its loop runs
                 ready()
@@ -376,7 +390,8 @@ def _bound(host: str, port: int) -> socket.socket:
         if isinstance(error, PermissionError):
             raise InputError(f"port {port} needs more rights; choose one above 1023") from None
         raise InputError(
-            f"{host} port {port} cannot be taken ({error.strerror or error}): another program may have it; choose another "
+            f"{host} port {port} cannot be taken ({error.strerror or error}): another program may "
+            "have it; choose another "
             "with --port, or leave --port out for a free one"
         ) from None
     return listening
