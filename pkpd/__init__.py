@@ -48,6 +48,10 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+FIELDS = ("pkpd.treg.field",)
+"""Modules of the fields of medicine that come with the package. Each registers its endpoints and defaults
+when schedules are first judged (`pkpd.decision.criteria.fields`)."""
+
 _HOME = {
     "Arm": "pkpd.decision.comparison",
     "Comparison": "pkpd.decision.comparison",

@@ -34,6 +34,7 @@ from pkpd.cli.terminal import (
     print_json,
 )
 from pkpd.core.errors import InputError
+from pkpd.treg import FIT
 
 if TYPE_CHECKING:
     from pkpd.decision.comparison import Comparison, Row
@@ -52,7 +53,7 @@ def compare(
             "the others are compared with.",
         ),
     ],
-    fit: FitOption = "low_dose_il2",
+    fit: FitOption = FIT,
     subjects: Annotated[int, typer.Option(min=1, help="How many virtual subjects.")] = 1000,
     draws: DrawsOption = 25,
     seed: SeedOption = 1,
@@ -65,7 +66,7 @@ def compare(
         str | None,
         typer.Option(
             help='Endpoints or groups of them: "Treg mean fold, burden", or "all" (default: the main '
-            "ones; files have all).",
+            "ones; files have all); also a file of endpoints, such as my.toml, in place of the fit's own.",
             show_default=False,
         ),
     ] = None,
@@ -95,7 +96,8 @@ def compare(
     from pkpd.decision.comparison.schedules import read_schedules
 
     named = read_schedules(schedules)
-    scene = scene_of(fit, subjects, draws, seed, vary, study, set_, responders, until, jobs, quiet)
+    names, file = _names_and_file(endpoints)
+    scene = scene_of(fit, subjects, draws, seed, vary, study, set_, responders, until, jobs, quiet, file)
     what = f"simulating {len(named)} schedule{'s' * (len(named) > 1)} in {subjects:,} subjects"
     with Work(what, quiet) as work:
         arms = scene.arms(
@@ -105,8 +107,8 @@ def compare(
             progress=lambda done, total: work.update(what, done / total),
         )
         comparison = run(arms)
-    chosen = _chosen(comparison, endpoints)
-    written = comparison if endpoints is None else chosen
+    chosen = _chosen(comparison, names)
+    written = comparison if names is None else chosen
     if output is not None:
         with Work("writing", quiet):
             _write(written, output, _command(schedules, locals()))
@@ -114,13 +116,24 @@ def compare(
     if json:
         print_json(written.to_dict())
     elif not quiet:
-        show(chosen, everything=endpoints is not None)
+        show(chosen, everything=names is not None)
 
 
-def _chosen(comparison: Comparison, endpoints: str | None) -> Comparison:
+def _names_and_file(endpoints: str | None) -> tuple[list[str] | None, Path | None]:
+    """What --endpoints names: endpoints and groups (None: the main ones), and a file that declares some."""
     if endpoints is None:
+        return None, None
+    said = [name.strip() for name in endpoints.split(",") if name.strip()]
+    files = [name for name in said if name.endswith(".toml")]
+    if len(files) > 1:
+        raise InputError(f"--endpoints names {len(files)} files; endpoints are declared in one")
+    names = [name for name in said if name not in files]
+    return (names if names or not files else None), (Path(files[0]) if files else None)
+
+
+def _chosen(comparison: Comparison, names: list[str] | None) -> Comparison:
+    if names is None:
         return comparison.main()
-    names = [name.strip() for name in endpoints.split(",") if name.strip()]
     if names == ["all"]:
         return comparison
     known = [name for endpoint in comparison.endpoints for name in (endpoint.name, endpoint.group)]
@@ -135,7 +148,7 @@ def _command(schedules: list[str], options: dict[str, Any]) -> str:
     """The command line that does the same again."""
     words = ["pkpd", "compare", *schedules]
     defaults = {
-        "fit": "low_dose_il2",
+        "fit": FIT,
         "subjects": 1000,
         "draws": 25,
         "seed": 1,

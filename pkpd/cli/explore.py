@@ -7,14 +7,17 @@ from typing import Annotated
 
 import typer
 
+from pkpd.cli.scenes import CriteriaOption
 from pkpd.cli.terminal import Work
+from pkpd.treg import FIT
 
 
 def explore(
     fit: Annotated[
         str,
         typer.Option(help="Name of a fit (see [italic]pkpd models[/]) or path of a fit folder."),
-    ] = "low_dose_il2",
+    ] = FIT,
+    endpoints: CriteriaOption = None,
     subjects: Annotated[
         int, typer.Option(min=10, max=1000, help="Virtual subjects that a page begins with.")
     ] = 200,
@@ -43,7 +46,7 @@ def explore(
     with Work("preparing the page (compiles the model once: it is cached)"):
         from pkpd.present.web import Site
 
-        site = Site(fit, subjects=subjects, host=host, port=port)
+        site = Site(fit, subjects=subjects, host=host, port=port, endpoints=endpoints)
 
     def announce() -> None:
         if site.warning:

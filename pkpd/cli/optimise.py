@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pkpd.cli.scenes import (
+    CriteriaOption,
     DrawsOption,
     FitOption,
     OutputOption,
@@ -32,6 +33,7 @@ from pkpd.cli.terminal import (
     plain,
     print_json,
 )
+from pkpd.treg import FIT
 
 if TYPE_CHECKING:
     from pkpd.decision.optimisation import Choice, Front
@@ -63,8 +65,13 @@ def optimise(
         ),
     ] = None,
     dose: Annotated[
-        str, typer.Option(help='Doses: "1, 1.5, 2 MIU", "0.5 to 3 MIU by 0.5"; without a step, two digits.')
-    ] = "0.25 to 3 MIU by 0.25",
+        str | None,
+        typer.Option(
+            help='Doses: "1, 1.5, 2 MIU", "0.5 to 3 MIU by 0.5"; without a step, two digits (default: '
+            f"what the endpoints of the fit say; of {FIT} 0.25 to 3 MIU by 0.25).",
+            show_default=False,
+        ),
+    ] = None,
     days: Annotated[str, typer.Option(help="Doses in a cycle.")] = "1 to 14",
     spacing: Annotated[str, typer.Option(help='Days between them: "1 d", "1, 2, 3 d".')] = "1 d",
     interval: Annotated[
@@ -77,7 +84,14 @@ def optimise(
         str | None,
         typer.Option("--for", help='Or as many as the treatment holds: "84 d".', show_default=False),
     ] = None,
-    route: Annotated[str, typer.Option(help="How the doses are given.")] = "sc",
+    route: Annotated[
+        str | None,
+        typer.Option(
+            help="How the doses are given (default: what the endpoints of the fit say, else the model's "
+            "first route).",
+            show_default=False,
+        ),
+    ] = None,
     confidence: Annotated[
         float,
         typer.Option(
@@ -88,7 +102,7 @@ def optimise(
         ),
     ] = 0.5,
     evaluations: Annotated[int, typer.Option(min=1, help="How many schedules the search may look at.")] = 600,
-    fit: FitOption = "low_dose_il2",
+    fit: FitOption = FIT,
     subjects: Annotated[
         int,
         typer.Option(
@@ -102,6 +116,7 @@ def optimise(
     set_: SetOption = None,
     responders: RespondersOption = None,
     until: UntilOption = None,
+    endpoints: CriteriaOption = None,
     output: OutputOption = None,
     jobs: JobsOption = None,
     json: JsonOption = False,
@@ -119,18 +134,25 @@ def optimise(
     Constraints are parted by "," or given one by one. Ctrl-C ends the search with what was found until then.
     """
     # what could fail cheaply fails before anything is computed
-    from pkpd.decision.optimisation import Space
+    from pkpd.decision.optimisation import Space, usual_space
     from pkpd.decision.optimisation import optimise as run
 
     given_options = dict(locals())
     if output is not None:
         check_output(output)
-    space = Space.parse(dose, days, interval, cycles, spacing, for_, route)
-    scene = scene_of(fit, subjects, draws, seed, vary, study, set_, responders, until, jobs, quiet)
+    lists: dict[str, Any] = {
+        "days": days,
+        "interval": interval,
+        "cycles": cycles,
+        "spacing": spacing,
+        "duration": for_,
+    }
+    Space.parse(dose or "1 mg", route=route or "sc", **lists)
+    scene = scene_of(fit, subjects, draws, seed, vary, study, set_, responders, until, jobs, quiet, endpoints)
     with Work("searching", quiet) as work:
         front = run(
             scene,
-            space,
+            usual_space(scene, dose, route, **lists),
             constraints or (),
             objectives,
             confidence=confidence,

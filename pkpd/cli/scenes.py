@@ -19,6 +19,15 @@ ENDINGS = (".csv", ".json", ".html")
 FitOption = Annotated[
     str, typer.Option(help="Name of a fit, path of its folder, or of what pkpd fit wrote: results/my_fit.")
 ]
+CriteriaOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--endpoints",
+        metavar="FILE",
+        help="A file of endpoints, in place of the fit's own (endpoints.toml in its folder).",
+        show_default=False,
+    ),
+]
 DrawsOption = Annotated[
     int, typer.Option(min=1, help="How many draws of the fitted parameters the subjects share.")
 ]
@@ -71,8 +80,9 @@ def scene_of(
     until: str | None,
     jobs: int | None,
     quiet: bool,
+    endpoints: Path | None = None,
 ) -> Scene:
-    """The scene that the options describe; ``given`` are those of --set."""
+    """The scene that the options describe; ``given`` are those of --set, ``endpoints`` is a file of them."""
     from pkpd.decision.comparison import Scene
     from pkpd.inference import read_fit
     from pkpd.solver.kernel import load
@@ -98,6 +108,7 @@ def scene_of(
         responders=responders,
         until_days=until_days,
         threads=jobs,
+        endpoints=endpoints,
     )
 
 

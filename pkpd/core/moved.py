@@ -29,7 +29,7 @@ ROOMS = {
     "simulate": "pkpd.simulation.profile",
     "solve": "pkpd.solver",
     "symbolic": "pkpd.model",
-    "tolerability": "pkpd.decision.tolerability",
+    "tolerability": "pkpd.treg.tolerability",
     "units": "pkpd.core.units",
     "web": "pkpd.present.web",
 }

@@ -14,21 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from pkpd.core.errors import InputError, ScheduleError
+from pkpd.decision.criteria import Shown
 from pkpd.decision.endpoints import Regimen, by_size, doses
 from pkpd.dosing import Schedule, time_units_per_day
 from pkpd.inference.summary.data import Row
 
 ADULT = {"m2": 1.79, "kg": 75.0}
 """Body size of a row that states none: 1.79 m2 (Sacco 2010); the weight is assumed."""
-
-SUBJECTS = {
-    "il2": "IL-2 in plasma",
-    "treg_pct": "Tregs",
-    "treg_count": "Tregs",
-    "nk": "NK cells",
-    "cd56bright": "NK cells",
-}
-"""Outputs that are told of together, by what they are of; any other goes by its own name."""
 
 NEAR = 0.02  # relative: a difference that nobody doses by
 
@@ -64,14 +56,15 @@ class Seen:
 @dataclass(frozen=True)
 class Domain:
     """What the rows of a fit saw: the treatments behind them, and the outputs for which there is any row at
-    all."""
+    all; shown : how outputs are told of, by their own names where nothing is said."""
 
     unit: str
     seen: tuple[Seen, ...]
     outputs: frozenset[str]
+    shown: tuple[Shown, ...] = ()
 
     @classmethod
-    def of(cls, rows: Iterable[Row], unit: str = "MIU") -> Domain:
+    def of(cls, rows: Iterable[Row], unit: str, shown: Sequence[Shown] = ()) -> Domain:
         """The domain of the rows that are fitted (``use = fit``). Doses that ``unit`` cannot count, of
         another drug, are left out.
 
@@ -79,6 +72,7 @@ class Domain:
         """
         found: list[Seen] = []
         outputs = set()
+        called = {output.name: output.called or output.name for output in shown}
         for row in rows:
             if row.use != "fit":
                 continue
@@ -100,7 +94,7 @@ class Domain:
                     Seen(
                         row.id,
                         row.study,
-                        SUBJECTS.get(row.output, row.output),
+                        called.get(row.output, row.output),
                         row.schedule,
                         route,
                         *numbers,
@@ -108,11 +102,11 @@ class Domain:
                         row.provenance,
                     )
                 )
-        return cls(unit, tuple(found), frozenset(outputs))
+        return cls(unit, tuple(found), frozenset(outputs), tuple(shown))
 
     def range(self, subject: str, what: str) -> tuple[float, float]:
         """Smallest and largest dose ("doses"), "interval", "cycles", "course" or "length" behind the rows of
-        a subject, such as "Tregs"; nan without any."""
+        a subject, such as "plasma glucose"; nan without any."""
         values = np.array(
             [getattr(seen, what) for seen in self.seen if seen.subject == subject], dtype=np.float64
         ).ravel()
@@ -124,11 +118,11 @@ class Domain:
         schedule: Schedule,
         bsa: float | None = None,
         weight: float | None = None,
-        outputs: Sequence[str] = ("treg_pct", "nk", "il2", "ccl2"),
+        outputs: Sequence[str] = (),
         dose_units: Mapping[str, Mapping[str, float]] | None = None,
     ) -> tuple[str, ...]:
-        """Sentences that say how a schedule goes beyond what the fit saw of these outputs, with the study
-        that comes nearest; none where it does not.
+        """Sentences that say how a schedule goes beyond what the fit saw of these outputs (of all that it has
+        rows of where none are named), with the study that comes nearest; none where it does not.
 
         bsa, weight : of the subject, in m2 and kg, by default of an average adult.
         """
@@ -136,6 +130,9 @@ class Domain:
             if value is not None and not (np.isfinite(value) and value > 0):
                 raise InputError(f"{name} must be a number above 0, not {value!r}")
         found: list[str] = []
+        outputs = outputs or sorted(self.outputs)
+        called = {output.name: output.called or output.name for output in self.shown}
+        forgotten = {called[output.name] for output in self.shown if not output.lasting}
         if schedule.parts:
             try:
                 times, amounts = _given(
@@ -150,14 +147,15 @@ class Domain:
                     "of the fit.",
                 )
             routes = tuple(dict.fromkeys(part.route for part in schedule.parts))
-            for subject in dict.fromkeys(SUBJECTS.get(name, name) for name in outputs):
+            for subject in dict.fromkeys(called.get(name, name) for name in outputs):
                 seen = [entry for entry in self.seen if entry.subject == subject]
                 if seen:
                     numbers = _numbers(times, amounts, np.inf)
-                    found += self._of_subject(subject, seen, str(schedule), routes, *numbers)
+                    lasting = subject not in forgotten
+                    found += self._of_subject(subject, seen, str(schedule), routes, lasting, *numbers)
         for name in outputs:
             if name not in self.outputs and not any(
-                SUBJECTS.get(other) == SUBJECTS.get(name, name) for other in self.outputs
+                called.get(other) == called.get(name, name) for other in self.outputs
             ):
                 found.append(
                     f"The fit has no data on {name}: what the model says of it is assumed, not fitted."
@@ -170,6 +168,7 @@ class Domain:
         seen: list[Seen],
         text: str,
         routes: tuple[str, ...],
+        lasting: bool,
         amounts: tuple[float, float],
         interval: float,
         cycles: int,
@@ -199,8 +198,8 @@ class Domain:
                     f"The fit saw {subject} after doses by {' and '.join(sorted(known))} only, not "
                     f"by {route}."
                 )
-        if subject == SUBJECTS["il2"]:
-            return found  # plasma forgets within a day: what follows is about cells
+        if not lasting:
+            return found
         shortest, longest = self.range(subject, "interval")
         inside = shortest * (1 - NEAR) <= interval <= longest * (1 + NEAR)
         if not (inside or np.isnan(interval) or np.isnan(shortest)):

@@ -54,6 +54,7 @@ from typing import Any
 
 from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, PATH, WHOLE, of, takes
 from pkpd.core.errors import ConvergenceError, DataError
+from pkpd.core.toml import meant
 from pkpd.inference.assess import (
     compare,
     inner_check,
@@ -95,7 +96,6 @@ from pkpd.inference.spec import (
     Options,
     Prior,
     StudyEffect,
-    meant,
     parse_prior,
     read_fit,
 )

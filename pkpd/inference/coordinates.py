@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from pkpd.core import library
 from pkpd.core.errors import DataError
-from pkpd.inference.spec import ModelSpec, Prior, checked_prior, meant
+from pkpd.core.toml import meant
+from pkpd.inference.spec import ModelSpec, Prior, checked_prior
 from pkpd.inference.summary import data as _data
 from pkpd.inference.summary.data import Data, Row
 

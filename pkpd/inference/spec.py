@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import math
 import os
 import re
-import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 from pkpd.core import library
 from pkpd.core.arguments import PATH, takes
 from pkpd.core.errors import DataError
+from pkpd.core.toml import Table, meant, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +151,9 @@ class FitSpec:
     notes: tuple[str, ...] = ()
     """sentences about this fit that whoever reads its results has to know: at the head of the report, and in
     summary and terminal"""
+    endpoints: str = ""
+    """by which schedules are judged: a file of endpoints, or the name of a field that comes with the package;
+    empty: nothing is said"""
     sha256: str = ""
 
     def __repr__(self) -> str:
@@ -159,79 +161,25 @@ class FitSpec:
         return f"<FitSpec {self.name}: {self.main.model}{rival}, {self.data}>"
 
 
-def meant(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=2, cutoff=0.5)
-    return f"; did you mean {' or '.join(close)}?" if close else ""
-
-
-class _Toml:
-    """A TOML table that knows where it stands and is read strictly."""
-
-    def __init__(self, values: Mapping[str, Any], where: str) -> None:
-        self.values, self.where = values, where
-
-    def keys_within(self, allowed: Sequence[str]) -> None:
-        for key in self.values:
-            if key not in allowed:
-                raise DataError(
-                    f'{self.where}: unknown key "{key}"{meant(key, allowed)}; known are {", ".join(allowed)}'
-                )
-
-    def table(self, key: str) -> _Toml:
-        found = self.values.get(key, {})
-        if not isinstance(found, dict):
-            raise DataError(f"{self.where}: {key} must be a table, [{key}]")
-        return _Toml(found, f"{self.where}: [{key}]")
-
-    def text(self, key: str, default: str | None = None) -> str:
-        found = self.values.get(key, default)
-        if not isinstance(found, str) or not (found or default == ""):
+def _priors(table: Table) -> dict[str, Prior | None]:
+    """name = true | false | "prior": those not false."""
+    found: dict[str, Prior | None] = {}
+    for key, value in table.values.items():
+        if value is True:
+            found[key] = None
+        elif isinstance(value, str):
+            found[key] = parse_prior(value, f"{table.where}: {key}")
+        elif value is not False:
             raise DataError(
-                f'{self.where}: {key} = "..." is needed'
-                if found is None
-                else f"{self.where}: {key} must be a text"
+                f'{table.where}: {key} must be true, false or a prior such as "lognormal(10, 0.5)"'
             )
-        return found
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        found = self.values.get(key, [])
-        if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
-            raise DataError(f"{self.where}: {key} must be a list of texts")
-        return tuple(found)
-
-    def number(self, key: str, default: float, *, low: float = 0.0, high: float = math.inf) -> float:
-        found = self.values.get(key, default)
-        if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
-            raise DataError(f"{self.where}: {key} must be a number")
-        if not low <= found <= high:
-            raise DataError(f"{self.where}: {key} = {found:g} must lie between {low:g} and {high:g}")
-        return float(found)
-
-    def integer(self, key: str, default: int, *, low: int, high: int) -> int:
-        found = self.values.get(key, default)
-        if isinstance(found, bool) or not isinstance(found, int) or not low <= found <= high:
-            raise DataError(f"{self.where}: {key} must be a whole number between {low} and {high}")
-        return found
-
-    def priors(self) -> dict[str, Prior | None]:
-        """name = true | false | "prior": those not false."""
-        found: dict[str, Prior | None] = {}
-        for key, value in self.values.items():
-            if value is True:
-                found[key] = None
-            elif isinstance(value, str):
-                found[key] = parse_prior(value, f"{self.where}: {key}")
-            elif value is not False:
-                raise DataError(
-                    f'{self.where}: {key} must be true, false or a prior such as "lognormal(10, 0.5)"'
-                )
-        return found
+    return found
 
 
 _MODEL_KEYS = ("model", "free", "between", "study_effects", "noise")
 
 
-_TOP_KEYS = ("title", "data", *_MODEL_KEYS, "options", "errors", "rival", "check", "report")
+_TOP_KEYS = ("title", "data", *_MODEL_KEYS, "options", "errors", "rival", "check", "report", "endpoints")
 
 
 @takes(name_or_path=PATH)
@@ -243,13 +191,7 @@ def read_fit(name_or_path: str | os.PathLike[str]) -> FitSpec:
     folder = Path(library.fit_folder(name_or_path))
     path = folder / "fit.toml"
     raw = path.read_bytes()
-    try:
-        values = tomllib.loads(raw.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is not UTF-8 text") from None
-    except tomllib.TOMLDecodeError as error:
-        raise DataError(f"{path}: {error}") from None
-    top = _Toml(values, str(path))
+    top = read(raw, path)
     top.keys_within(_TOP_KEYS)
     report = top.table("report")
     report.keys_within(("outputs", "notes"))
@@ -289,19 +231,32 @@ def read_fit(name_or_path: str | os.PathLike[str]) -> FitSpec:
         shown=report.texts("outputs"),
         notes=report.texts("notes"),
         mean_only=errors.texts("mean_only"),
+        endpoints=_endpoints(top, folder),
         sha256=hashlib.sha256(raw).hexdigest(),
     )
 
 
-def _rival_table(values: Any, path: Path) -> _Toml:
+def _endpoints(top: Table, folder: Path) -> str:
+    """The file that the folder holds, ``endpoints.toml`` unless another is named, or what is named else."""
+    named = top.text("endpoints", "endpoints.toml")
+    if (folder / named).is_file():
+        return str(folder / named)
+    if "endpoints" not in top.values:
+        return ""
+    if named.endswith(".toml"):
+        raise DataError(f"{top.where}: endpoints: there is no file {folder / named}")
+    return named
+
+
+def _rival_table(values: Any, path: Path) -> Table:
     if not isinstance(values, dict):
         raise DataError(f"{path}: rival must be a model's name or a table, [rival]")
-    table = _Toml(values, f"{path}: [rival]")
+    table = Table(values, f"{path}: [rival]")
     table.keys_within(_MODEL_KEYS)
     return table
 
 
-def _read_model_spec(table: _Toml, folder: Path) -> ModelSpec:
+def _read_model_spec(table: Table, folder: Path) -> ModelSpec:
     model = table.text("model")
     beside = folder / model
     effects = []
@@ -330,8 +285,8 @@ def _read_model_spec(table: _Toml, folder: Path) -> ModelSpec:
         )
     return ModelSpec(
         model=str(beside) if ("/" in model or model.endswith(".model")) and beside.exists() else model,
-        free=table.table("free").priors() if "free" in table.values else None,
-        between=table.table("between").priors(),
+        free=_priors(table.table("free")) if "free" in table.values else None,
+        between=_priors(table.table("between")),
         study_effects=tuple(effects),
         noise=noises,
     )

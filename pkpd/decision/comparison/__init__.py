@@ -1,14 +1,14 @@
 """Schedules side by side: what each does to the same virtual subjects, and how it differs from the first.
 
 scene = Scene.create(subjects=1000)
-print(compare(scene.arms(["1 MIU sc daily x5 every 28 d x3", "2 MIU sc daily x5 every 28 d x3"])).to_frame())
+print(compare(scene.arms(["100 mg oral daily x5", "50 mg oral every 12 h x10"])).to_frame())
 
 scene       the subjects and the horizon that all schedules share; what one schedule does there
 comparison  medians, intervals, paired differences, and the files they are written to
 schedules   schedules from arguments and files
 """
 
-from pkpd.decision.comparison.result import MAIN, Comparison, Row, compare, letters, relevant
+from pkpd.decision.comparison.result import Comparison, Row, compare, letters, relevant
 from pkpd.decision.comparison.scene import Arm, Scene, horizon
 
-__all__ = ["MAIN", "Arm", "Comparison", "Row", "Scene", "compare", "horizon", "letters", "relevant"]
+__all__ = ["Arm", "Comparison", "Row", "Scene", "compare", "horizon", "letters", "relevant"]

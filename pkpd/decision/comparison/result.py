@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from pkpd.core.arguments import LIST, TEXT, TEXTS, WHOLE, takes
 from pkpd.core.errors import InputError
 from pkpd.core.files import replacing, to_json, write_rows
-from pkpd.decision import tolerability
 from pkpd.decision.adaptive import BY_RULES
 from pkpd.decision.comparison.scene import Arm
+from pkpd.decision.criteria import Criteria
 from pkpd.decision.endpoints import Endpoint, quantiles
 
 if TYPE_CHECKING:
@@ -35,26 +35,6 @@ FEWEST_RANKED = 19
 NAN = math.nan
 ROUNDING = 1e-9  # of the smallest relevant difference
 MOST_NUMBERS = 1_000_000  # in rows whose intervals are computed together
-MAIN = (
-    "Cmax",
-    "AUC",
-    "Treg peak fold",
-    "Treg mean fold",
-    "Treg trough fold",
-    "Treg days above +50 %",
-    "Treg days to return",
-    "NK mean fold",
-    "CD56bright NK mean fold",
-    "Treg gain over NK",
-    "CCL2 change",
-    "adverse event",
-    "injections per 28 days",
-    "dose per 28 days",
-    "doses held",
-    "doses reduced",
-    "doses raised",
-)
-"""The endpoints that are shown where there is no room for all."""
 Three = tuple[float, float, float]
 
 
@@ -170,6 +150,11 @@ class Comparison:
         return tuple(who(about) + sentence for about, sentence in self.told)
 
     @property
+    def criteria(self) -> Criteria:
+        """By what the schedules are judged."""
+        return self.arms[0].scene.criteria
+
+    @property
     def endpoints(self) -> tuple[Endpoint, ...]:
         """In the order of the rows."""
         return tuple(dict.fromkeys(row.endpoint for row in self.rows))
@@ -202,7 +187,8 @@ class Comparison:
 
     def main(self) -> Comparison:
         """The same with the main endpoints only; with all where there is none of them."""
-        kept = tuple(row for row in self.rows if row.endpoint.name in MAIN)
+        first = self.criteria.shown_first
+        kept = tuple(row for row in self.rows if row.endpoint.name in first)
         return dataclasses.replace(self, rows=kept or self.rows)
 
     def to_dict(self) -> dict[str, Any]:
@@ -319,8 +305,9 @@ def compare(arms: Iterable[Arm]) -> Comparison:
     draw = scene.population.draw
     own = uncertainties(np.array([values for _, _, values, _ in pairs]), draw)
     apart = uncertainties(np.array([paired(values, base) for _, _, values, base in pairs]), draw)
+    risks = {risk.endpoint for risk in scene.criteria.risks}
     rows = [
-        _row(endpoint, arm.label, values, base, arm is first, own[i], apart[i])
+        _row(endpoint, arm.label, values, base, arm is first, endpoint in risks, own[i], apart[i])
         for i, (endpoint, arm, values, base) in enumerate(pairs)
     ]
     return Comparison(arms, tuple(rows), _reading(arms), _told(arms), _provenance(arms))
@@ -351,12 +338,19 @@ def _values(arm: Arm, endpoint: Endpoint) -> Floats:
 
 
 def _row(
-    endpoint: Endpoint, label: str, values: Floats, base: Floats, first: bool, own: Floats, apart: Floats
+    endpoint: Endpoint,
+    label: str,
+    values: Floats,
+    base: Floats,
+    first: bool,
+    own_draws: bool,
+    own: Floats,
+    apart: Floats,
 ) -> Row:
     """own, apart : (2,), the intervals by the parameters alone, of the values and of the differences to
-    ``base``; a ``first`` arm has none of these."""
+    ``base``; a ``first`` arm has none of these. own_draws : the values are draws of a posterior of their
+    own."""
     low, median, high = _three(values)
-    own_draws = endpoint == tolerability.EVENT
     row = Row(
         endpoint,
         label,
@@ -580,11 +574,12 @@ def _reading(arms: Sequence[Arm]) -> tuple[str, ...]:
             "measurement; treatment, cycles and last dose, and the doses that figures show, are "
             "those of the schedule as planned."
         )
-    if any(tolerability.EVENT in arm.endpoints for arm in arms):
-        sentences.append(
-            "The probability of an adverse event has uncertainty of its own, of the few published "
-            "counts: its interval is over as many draws of that as there are subjects."
-        )
+    for risk in scene.criteria.risks:
+        if any(risk.endpoint in arm.endpoints for arm in arms):
+            sentences.append(
+                f"The probability of {risk.called} has uncertainty of its own, of {risk.source}: its "
+                "interval is over as many draws of that as there are subjects."
+            )
     return tuple(sentences)
 
 

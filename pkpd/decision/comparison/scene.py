@@ -31,12 +31,10 @@ from pkpd.core.arguments import (
 )
 from pkpd.core.errors import InputError, ScheduleError
 from pkpd.core.sketch import Sketch
-from pkpd.decision import tolerability
 from pkpd.decision.adaptive import Rules, Titration, shares, titrate
+from pkpd.decision.criteria import Criteria, criteria_of, fields
 from pkpd.decision.domain import Domain
 from pkpd.decision.endpoints import (
-    GROUPS,
-    ROLES,
     Endpoint,
     Regimen,
     evaluate,
@@ -57,15 +55,9 @@ Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
 BANDS = (0.05, 0.5, 0.95)
-SHOWN = ("il2", "treg_pct", "treg_count", "nk", "cd56bright", "cd25_treg", "ccl2")
-"""Outputs whose course is kept, as far as the model has them; of a model that has none of them, all of its
-outputs."""
-TOLD = ("treg_pct", "nk", "il2", "ccl2")
-"""Outputs of whose data a schedule is told; of a model that has none of them, those that the fit has rows
-of."""
 WASHOUT_DAYS = 28
 # Of the integration. Endpoints are then within 0.1 % of exact (tests/decision/test_endpoints.py), the
-# smallest concentrations within 0.2 %; but for a subject whose Tregs just graze a level.
+# smallest concentrations within 0.2 %; but for a subject whose course just grazes a level.
 RTOL = 1e-3
 # Subjects that are simulated and evaluated at a time: whole vectors, and outputs of some ten megabytes
 CHUNK = 128
@@ -140,6 +132,8 @@ class Scene:
     until_days: float | None = None
     threads: int | None = None
     about: dict[str, Any] = field(default_factory=dict)
+    criteria: Criteria = field(default_factory=Criteria)
+    """By what schedules are judged."""
 
     def __repr__(self) -> str:
         until = "" if self.until_days is None else f" over {self.until_days:g} days"
@@ -147,7 +141,7 @@ class Scene:
 
     @classmethod
     @takes(
-        fit=PATH | of(FitResult, words="the result of a fit"),
+        fit=PATH | of(FitResult, words="the result of a fit") | ABSENT,
         subjects=WHOLE,
         draws=WHOLE,
         seed=WHOLE,
@@ -158,10 +152,11 @@ class Scene:
         parameters=MAPPING | ABSENT,
         until_days=NUMBER | ABSENT,
         threads=COUNT | ABSENT,
+        endpoints=PATH | ABSENT,
     )
     def create(
         cls,
-        fit: FitResult | str | os.PathLike[str] = "low_dose_il2",
+        fit: FitResult | str | os.PathLike[str] | None = None,
         *,
         subjects: int = 200,
         draws: int = 25,
@@ -173,16 +168,21 @@ class Scene:
         parameters: Mapping[str, float | str] | None = None,
         until_days: float | None = None,
         threads: int | None = None,
+        endpoints: str | os.PathLike[str] | None = None,
     ) -> Scene:
         """Draw the virtual subjects of a comparison from a fit; see
         `pkpd.inference.population.virtual_subjects`.
 
-        draws : of the fit's parameters, subject k having draw k modulo ``draws``: 25 by default, whatever the
-            number of subjects, which then are the same however many follow.
+        fit : by default that of the first field that comes with the package (`fields`). endpoints : a file
+            of endpoints (`pkpd.decision.criteria`), by default the fit's own. draws : of the fit's
+            parameters, subject k having draw k modulo ``draws``: 25 by default, whatever the number of
+            subjects, which then are the same however many follow.
 
         Raises:
-            InputError: an unknown name, or a number that no scene can have.
+            InputError: an unknown name, a number that no scene can have, or a file of endpoints that cannot
+                be read or does not fit the model.
         """
+        fit = fields()[0].fit if fit is None else fit
         if until_days is not None and not (math.isfinite(until_days) and until_days > 0):
             raise InputError(f"the horizon must be longer than 0 days, not {until_days:g}")
         if until_days is not None and until_days > MOST_DAYS:
@@ -208,7 +208,10 @@ class Scene:
             "responders": responders,
             "parameters": dict(parameters or {}),
         }
-        return cls(name, population, until_days, threads, about)
+        if endpoints is not None:
+            about["endpoints"] = os.fspath(endpoints)
+        criteria = criteria_of(read_fit(name), population.kernel, endpoints)
+        return cls(name, population, until_days, threads, about, criteria)
 
     @property
     def subjects(self) -> int:
@@ -321,8 +324,9 @@ class Scene:
             if column >= 0
         }
         unit = _dose_unit(kernel, kernel.ROUTES[:1]) or "mg"
-        seen, alike = _domain(self.fit, unit), _of_one_drug(kernel, unit)
-        told = [name for name in TOLD if name in kernel.OUTPUTS] or sorted(seen.outputs)
+        seen, alike = _domain(self.fit, unit, self.criteria), _of_one_drug(kernel, unit)
+        described = [shown.name for shown in self.criteria.outputs if shown.told]
+        told = [name for name in described if name in kernel.OUTPUTS] or sorted(seen.outputs)
         found = list(
             seen.warnings(
                 schedule,
@@ -332,8 +336,9 @@ class Scene:
                 dose_units=alike,
             )
         )
-        if "il2" in kernel.OUTPUTS:
-            found += tolerability.warnings(schedule, sizes=sizes, dose_units=alike)
+        for risk in self.criteria.risks:
+            if risk.output in kernel.OUTPUTS:
+                found += risk.warnings(schedule, sizes=sizes, dose_units=alike)
         return tuple(found)
 
     def check_plan(self, plan: Plan) -> None:
@@ -371,25 +376,27 @@ class Scene:
         assert scene.until_days is not None
         until = scene.until_days * per_day
         times = grid(events, until, per_day)
-        kept = [kernel.OUTPUTS.index(name) for name in SHOWN if name in kernel.OUTPUTS]
-        kept = kept or list(range(kernel.n_outputs))
+        kept = [kernel.OUTPUTS.index(name) for name in self.criteria.drawn((), kernel.OUTPUTS)]
         sizes = {per: column for per, column in kernel.SIZES.items() if column >= 0}
-        roles = {} if set(ROLES.values()) & set(kernel.OUTPUTS) else {"exposure": kernel.OUTPUTS[0]}
+        risks = [risk for risk in self.criteria.risks if risk.output in kernel.OUTPUTS]
         unit = _dose_unit(kernel, [part.route for part in schedule.parts])
         alike = kernel.DOSE_UNITS if unit is None else _of_one_drug(kernel, unit)
         n_subjects, rest = self.subjects, self.rest
         courses = _Courses(len(kept), times.size, n_subjects)
         status = np.zeros(n_subjects, np.int64)
         endpoints: dict[Endpoint, Floats] = {}
-        daily = None if rules is None else np.full(n_subjects, np.nan)
+        daily = None if rules is None else {risk.unit: np.full(n_subjects, np.nan) for risk in risks}
         factors = {1.0}  # by which doses were multiplied: the smallest and the largest of each chunk
         lock = threading.Lock()
 
         def run(first: int, end: int) -> None:
             people, given = self.population.values[first:end], None
             solution: Solution | Titration
-            course = (rest[first:end], kernel.OUTPUTS, kernel.OUTPUT_UNITS, schedule, kernel.TIME_UNIT, until)
-            asked = [Reading(*question) for question in questions(*course, roles=roles)]
+            course = (
+                *(rest[first:end], kernel.OUTPUTS, kernel.OUTPUT_UNITS, schedule, kernel.TIME_UNIT, until),
+                self.criteria.endpoints,
+            )
+            asked = [Reading(*question) for question in questions(*course)]
             if rules is None:
                 solution = solve(kernel, people, events, times, rtol=RTOL, threads=1, readings=asked)
             else:
@@ -400,7 +407,6 @@ class Scene:
                 solution.readings.values,
                 solution.readings.times,
                 *course,
-                roles=roles,
                 sizes={per: self.population.values[first:end, column] for per, column in sizes.items()},
                 dose_unit=unit,
                 dose_units=alike,
@@ -408,11 +414,12 @@ class Scene:
             )
             if rules is not None and daily is not None and given is not None:
                 found |= shares(rules, given)
-                with contextlib.suppress(ScheduleError):  # not in MIU: there is no probability of an event
-                    own = {per: people[:, column] for per, column in sizes.items()}
-                    daily[first:end] = largest_daily(
-                        schedule, "MIU", own, len(people), _of_one_drug(kernel, "MIU"), given
-                    )
+                own = {per: people[:, column] for per, column in sizes.items()}
+                for in_unit, largest in daily.items():
+                    with contextlib.suppress(ScheduleError):  # not in this unit: there is no probability
+                        largest[first:end] = largest_daily(
+                            schedule, in_unit, own, len(people), _of_one_drug(kernel, in_unit), given
+                        )
             with lock:
                 if given is not None and (some := given[given > 0.0]).size:
                     factors.update((float(some.min()), float(some.max())))
@@ -423,15 +430,14 @@ class Scene:
 
         size = max(8, min(CHUNK, MOST_NUMBERS // (times.size * kernel.n_outputs)))
         spread(run, n_subjects, min(n_subjects, self.threads or usable_cores()), size, progress)
-        if "il2" in kernel.OUTPUTS:
-            whole = {per: self.population.values[:, column] for per, column in sizes.items()}
-            endpoints |= tolerability.evaluate(
+        for risk in risks:
+            endpoints[risk.endpoint] = risk.probability(
                 schedule,
                 n_subjects,
-                sizes=whole,
-                dose_units=_of_one_drug(kernel, "MIU"),
+                sizes={per: self.population.values[:, column] for per, column in sizes.items()},
+                dose_units=_of_one_drug(kernel, risk.unit),
                 seed=self.population.seed,
-                daily=daily,
+                daily=None if daily is None else daily[risk.unit],
             )
         bands = courses.quantiles()
         doses, warnings = schedule.doses(), scene.warnings(schedule)
@@ -443,7 +449,9 @@ class Scene:
             days=times / per_day,
             bands={kernel.OUTPUTS[column]: bands[:, :, row] for row, column in enumerate(kept)},
             units={kernel.OUTPUTS[column]: kernel.OUTPUT_UNITS[column] for column in kept},
-            endpoints=dict(sorted(endpoints.items(), key=lambda item: GROUPS.index(item[0].group))),
+            endpoints=dict(
+                sorted(endpoints.items(), key=lambda item: self.criteria.groups.index(item[0].group))
+            ),
             dose_days=np.array([float(dose.time_days) for dose in doses]),
             dose_amounts=np.array([float(dose.amount) for dose in doses]),
             dose_unit=units.pop() if len(units) == 1 else "",
@@ -472,15 +480,16 @@ def _dose_unit(kernel: Kernel, routes: Collection[str]) -> str | None:
 
 def _of_one_drug(kernel: Kernel, unit: str) -> dict[str, Mapping[str, float]]:
     """``kernel.DOSE_UNITS`` of the routes into states with this unit; of the others none: milligrams of an
-    antibody are no units of IL-2."""
+    antibody are no units of an interleukin."""
     return {route: units if units.get(unit) == 1.0 else {} for route, units in kernel.DOSE_UNITS.items()}
 
 
 @lru_cache(maxsize=16)
-def _domain(fit: str, unit: str) -> Domain:
+def _domain(fit: str, unit: str, criteria: Criteria) -> Domain:
     """What a fit saw, read once."""
     spec = read_fit(fit)
-    return Domain.of(in_units(read_data(spec.data), System.load(spec.main.model)).rows, unit)
+    rows = in_units(read_data(spec.data), System.load(spec.main.model)).rows
+    return Domain.of(rows, unit, criteria.outputs)
 
 
 class _Courses:

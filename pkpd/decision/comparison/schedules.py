@@ -31,8 +31,8 @@ def read_schedules(arguments: Sequence[str]) -> list[Named]:
     """Schedules in the order in which they are given, each argument one schedule or one file of them.
 
     An argument is a file if there is a file of that name, or if it ends in .txt or .csv; "none" and "placebo"
-    are schedules. A text file has one schedule a line, with or without a label ("high dose: 2 MIU sc daily
-    x5"); what follows a "#" is a comment. A CSV file has the columns ``label`` and ``schedule``, or
+    are schedules. A text file has one schedule a line, with or without a label ("high dose: 200 mg oral
+    daily x5"); what follows a "#" is a comment. A CSV file has the columns ``label`` and ``schedule``, or
     ``schedule`` alone.
 
     Raises:
@@ -57,7 +57,7 @@ def read_schedules(arguments: Sequence[str]) -> list[Named]:
         more = f"\nand {len(errors) - MOST_ERRORS} more" if len(errors) > MOST_ERRORS else ""
         raise ScheduleError("\n".join(errors[:MOST_ERRORS]) + more)
     if not found:
-        raise InputError('there is no schedule; give one such as "1 MIU sc daily x5 every 28 d x3"')
+        raise InputError('there is no schedule; give one such as "100 mg oral daily x5 every 28 d x3"')
     if len(found) > MOST_SCHEDULES:
         raise InputError(
             f"{len(found)} schedules are too many for one comparison; at most {MOST_SCHEDULES} fit"
@@ -102,7 +102,7 @@ def _from_file(path: Path, errors: list[str]) -> list[Named]:
             found.append(Named(_label(label, schedule), schedule, f"{path}:{number}"))
     if not found and len(errors) == before:
         raise DataError(
-            f'{path} holds no schedule; write one a line, such as "low: 1 MIU sc daily x5 every 28 d x3"'
+            f'{path} holds no schedule; write one a line, such as "low: 100 mg oral daily x5 every 28 d x3"'
         )
     return found
 

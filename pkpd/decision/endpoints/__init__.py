@@ -3,6 +3,8 @@
     endpoint   what an endpoint is, and quantiles of values some of which do not exist
     regimen    when doses are given, in which cycles, and how much in all: the burden
     asked      what endpoints want to be read off curves, and what was read
+    functionals  what can be asked of a course, and over which part of it
+    declared   endpoints as they are written down, and as a model has them
     grid       output times of bands and pictures
     evaluate   what was read off the outputs of a model -> endpoints
 
@@ -11,21 +13,23 @@ Numbers are read off the curves by the integrator (``pkpd.solver.Reading``), whe
 they hide; the output times are for pictures.
 """
 
-from pkpd.decision.endpoints.endpoint import GROUPS, ONE_IN_TWENTY, Endpoint, Relevant, quantiles
-from pkpd.decision.endpoints.evaluate import ROLES, evaluate, questions
+from pkpd.decision.endpoints.declared import Declared, Level, exposure
+from pkpd.decision.endpoints.endpoint import Endpoint, Relevant, quantiles
+from pkpd.decision.endpoints.evaluate import BURDEN, evaluate, questions
 from pkpd.decision.endpoints.grid import followed, grid
 from pkpd.decision.endpoints.regimen import Regimen, by_size, doses, largest_daily
 
 __all__ = [
-    "GROUPS",
-    "ONE_IN_TWENTY",
-    "ROLES",
+    "BURDEN",
+    "Declared",
     "Endpoint",
+    "Level",
     "Regimen",
     "Relevant",
     "by_size",
     "doses",
     "evaluate",
+    "exposure",
     "followed",
     "grid",
     "largest_daily",

@@ -10,9 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
-GROUPS = ("exposure", "regulatory T cells", "selectivity", "tolerability", "burden")
-"""In the order in which people are shown them."""
-
 
 @dataclass(frozen=True)
 class Relevant:
@@ -40,28 +37,21 @@ class Relevant:
 
 
 _CHOSEN = "a choice of ours that no trial has set"
-TENTH_OF_BASELINE = Relevant(
-    0.1, f"a tenth of baseline, within which a count is taken to be back at it; {_CHOSEN}"
-)
-TEN_PERCENT = Relevant(
-    10.0, f"a tenth of baseline, within which a count is taken to be back at it; {_CHOSEN}"
-)
 TENTH = Relevant(
     0.1, f"a tenth, as of baseline, within which a count is taken to be back at it; {_CHOSEN}", share=True
 )
-ONE_DAY = Relevant(1.0, f"one day, the step in which doses and visits are planned; {_CHOSEN}")
 ONE_INJECTION = Relevant(1.0, "one injection, of which there is no part")
 ONE_IN_TWENTY = Relevant(0.05, f"one patient in twenty; {_CHOSEN}")
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One number of a subject under a schedule, such as the peak of Tregs.
+    """One number of a subject under a schedule, such as the highest concentration.
 
     name : of its own among all endpoints; unit : "1" where it has none; definition : one sentence that says
         exactly what is computed;
-    better : +1 where more is wanted, -1 where less is wanted, 0 where neither is; group : one of ``GROUPS``;
-        missing : when a subject has no
+    better : +1 where more is wanted, -1 where less is wanted, 0 where neither is; group : those of one
+        group are shown together; missing : when a subject has no
     value (nan) or one beyond the horizon (inf), and why; empty where every subject has a value; remark : what
     whoever reads the number has to know; relevant : the smallest difference that counts as better or worse,
     None where any does.

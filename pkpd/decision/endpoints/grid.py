@@ -20,7 +20,7 @@ EDGE = 10
 JUST_BEFORE = 1e-5
 """Days before a dose at which the trough is read: just under a second."""
 
-# Hours after a dose: where a subcutaneous dose of IL-2 rises, turns and falls ever faster
+# Hours after a dose: where one under the skin or by mouth rises, turns and falls ever faster
 _FINE = (0, 0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 6.5, 9, 12.5, 16, 20, 24)
 _STEEP = (0.05, 0.1, 0.2, 0.35, 0.75)  # where what is given into blood begins and ends
 _PLAIN = (0, 1, 2, 3, 4, 5, 6.5, 9, 12.5, 16, 24)

@@ -1,8 +1,8 @@
 """Which schedules to consider: the front between what is gained and what it costs, under constraints, with
 the uncertainty carried through.
 
-front = optimise(Scene.create(subjects=1000), Space.parse(dose="0.25 to 3 MIU by 0.25"), "NK under three times
-baseline") print(front.to_frame())
+front = optimise(Scene.create("./my_fit", subjects=1000), Space.parse(dose="5 to 50 mg by 5"), "Cmax < 2")
+print(front.to_frame())
 
 wishes   constraints and objectives, read from text into data
 space    the schedules that are searched
@@ -13,12 +13,17 @@ run      all of it together
 """
 
 from pkpd.decision.optimisation.front import Choice, Estimate, Front
-from pkpd.decision.optimisation.run import OBJECTIVES, optimise
+from pkpd.decision.optimisation.run import optimise, usual_space
 from pkpd.decision.optimisation.space import Point, Space
-from pkpd.decision.optimisation.wishes import Constraint, Objective, parse_constraints, parse_objectives
+from pkpd.decision.optimisation.wishes import (
+    Constraint,
+    Objective,
+    parse_constraints,
+    parse_objectives,
+    plain_name,
+)
 
 __all__ = [
-    "OBJECTIVES",
     "Choice",
     "Constraint",
     "Estimate",
@@ -29,4 +34,6 @@ __all__ = [
     "optimise",
     "parse_constraints",
     "parse_objectives",
+    "plain_name",
+    "usual_space",
 ]

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pkpd.core.errors import InputError
-from pkpd.decision import tolerability
 from pkpd.decision.comparison import Arm, Scene
 from pkpd.decision.comparison.result import FEWEST_DRAWS, FEWEST_OF_A_DRAW, between, uncertainty
 from pkpd.decision.endpoints import Endpoint, quantiles
@@ -49,10 +48,11 @@ class Outcome:
         """Of a simulated arm; an endpoint that it has no value of is nan."""
         population = arm.scene.population
         medians, worlds, intervals = {}, {}, {}
+        risks = {risk.endpoint for risk in arm.scene.criteria.risks}
         for endpoint in endpoints:
             values = arm.endpoints.get(endpoint, np.full(arm.scene.subjects, np.nan))
             (medians[endpoint],) = (float(value) for value in quantiles(values, (0.5,)))
-            if endpoint == tolerability.EVENT:
+            if endpoint in risks:
                 low, high = quantiles(values, (0.05, 0.95))
                 worlds[endpoint], intervals[endpoint] = values, (float(low), float(high))
             else:

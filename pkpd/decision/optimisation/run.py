@@ -14,25 +14,28 @@ from numpy.typing import NDArray
 
 from pkpd.core.arguments import ABSENT, CALLABLE, NUMBER, TEXT, TEXTS, WHOLE, of, takes
 from pkpd.core.errors import InputError
-from pkpd.decision import tolerability
 from pkpd.decision.comparison import Scene
 from pkpd.decision.comparison.scene import WASHOUT_DAYS
-from pkpd.decision.endpoints import Endpoint
+from pkpd.decision.criteria import Criteria
+from pkpd.decision.endpoints import BURDEN, Endpoint
 from pkpd.decision.optimisation.front import Choice, Estimate, Front, Seen
 from pkpd.decision.optimisation.outcome import Cache, Outcome, check_draws, rough
 from pkpd.decision.optimisation.search import Searched, dominates, layers, search
 from pkpd.decision.optimisation.space import Space
-from pkpd.decision.optimisation.wishes import Constraint, Objective, parse_constraints, parse_objectives
+from pkpd.decision.optimisation.wishes import (
+    Constraint,
+    Objective,
+    parse_constraints,
+    parse_objectives,
+    plain_name,
+)
 from pkpd.solver import usable_cores
 
 Floats = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 
-OBJECTIVES = ("Treg mean fold", "NK mean fold")
-"""What is gained, and what it costs whoever is treated; NK cells and injections are rather bounded than
-traded."""
-ALSO = ("Treg mean fold", "NK mean fold", "adverse event", "injections per 28 days", "dose per 28 days")
-"""Endpoints that are kept of every schedule whatever was asked."""
+ALSO = ("injections per 28 days", "dose per 28 days")
+"""Endpoints that are kept of every schedule whatever was asked, besides usual objectives and risks."""
 EVALUATIONS = 600
 FINALISTS = 24
 """Schedules that are simulated again in all subjects."""
@@ -81,7 +84,8 @@ def optimise(
         draws.
     MissingExtraError : a space too large to be searched completely, without pymoo.
     """
-    space = space or Space.parse()
+    criteria = scene.criteria
+    space = space or usual_space(scene)
     if not 0.5 <= confidence <= 1.0:
         raise InputError(f"the confidence is a probability from 0.5 to 1, not {confidence:g}")
     if evaluations < 1:
@@ -91,12 +95,13 @@ def optimise(
         scene = scene.lasting(float(math.ceil(space.longest)) + WASHOUT_DAYS)
     few = rough(scene)
     known = tuple(few.arm(space.schedule(next(space.valid()))).endpoints)
-    wanted = parse_objectives(usual_objectives(known) if objectives is None else objectives, known)
-    asked = parse_constraints(constraints, known)
+    wanted = parse_objectives(usual_objectives(criteria, known) if objectives is None else objectives, known)
+    asked = parse_constraints(constraints, known, criteria)
     wishes: tuple[Objective | Constraint, ...] = (*wanted, *asked)
+    also = {*criteria.objectives, *(risk.endpoint.name for risk in criteria.risks), *ALSO}
     endpoints = tuple(
         dict.fromkeys(
-            [wish.endpoint for wish in wishes] + [endpoint for endpoint in known if endpoint.name in ALSO]
+            [wish.endpoint for wish in wishes] + [endpoint for endpoint in known if endpoint.name in also]
         )
     )
     threads = scene.threads or usable_cores()
@@ -148,19 +153,35 @@ def optimise(
     )
 
 
-def usual_objectives(known: Sequence[Endpoint]) -> tuple[str, str]:
-    """What is traded where nobody says: ``OBJECTIVES``, or of a model without these what it has most like
-    them.
+def usual_space(scene: Scene, dose: str | None = None, route: str | None = None, **lists: Any) -> Space:
+    """The schedules that are searched, with what nobody says as the criteria have it: the doses and the
+    route, which is else the model's first. lists : as in ``Space.parse``.
+
+    Raises ``InputError`` where nobody says which doses.
+    """
+    criteria = scene.criteria
+    if not (dose := dose or criteria.dose):
+        raise InputError(
+            "which doses are searched? The endpoints of this fit do not say; write for instance "
+            '--dose "5 to 50 mg by 5" (in Python Space.parse(dose="5 to 50 mg by 5"))'
+        )
+    return Space.parse(dose, route=route or criteria.route or scene.population.kernel.ROUTES[0], **lists)
+
+
+def usual_objectives(criteria: Criteria, known: Sequence[Endpoint]) -> tuple[str, ...]:
+    """What is traded where nobody says: what the criteria say, or where the model lacks some of it, what it
+    has most like them.
 
     That is the first endpoint of which more is wanted (else the exposure) against the first unwanted effect
     (else the dose).
     """
     names = {endpoint.name for endpoint in known}
-    if names.issuperset(OBJECTIVES):
-        return OBJECTIVES
+    if criteria.objectives and names.issuperset(plain_name(text) for text in criteria.objectives):
+        return criteria.objectives
     gains = [endpoint.name for endpoint in known if endpoint.better > 0]
-    costs = [endpoint.name for endpoint in known if endpoint.better < 0 and endpoint.group != "burden"]
-    return (gains or ["max AUC"])[0], (costs or ["dose per 28 days"])[0]
+    costs = [endpoint.name for endpoint in known if endpoint.better < 0 and endpoint.group != BURDEN]
+    usual = ["max AUC"] if "AUC" in names else [f"max {known[0].name}"]
+    return (gains or usual)[0], (costs or ["dose per 28 days"])[0]
 
 
 # --- search -> finalists -> front
@@ -361,8 +382,9 @@ def _reading(
         f"schedule, followed for {scene.until_days:g} days"
         + (
             "; in brackets their 90 % interval by the uncertainty of the fitted parameters, over "
-            f"{scene.draws} draws of them "
-            "(of an adverse event: by that of the few published counts)."
+            f"{scene.draws} draws of them"
+            + "".join(f" (of {risk.called}: by that of {risk.source})" for risk in scene.criteria.risks)
+            + "."
             if uncertain
             else "; the uncertainty of the fitted parameters is switched off."
         )
@@ -413,12 +435,8 @@ def _notes(scene: Scene, interrupted: bool, n: int, final: dict[str, Outcome]) -
         notes.append(
             f"{failed:,} subjects of {len(final)} schedules could not be integrated and have no value."
         )
-    if any(endpoint == tolerability.EVENT for outcome in final.values() for endpoint in outcome.medians):
-        notes.append(
-            "The probability of an adverse event is that of one five-day course at the largest daily "
-            "dose: it grows with the dose alone, "
-            "not with the number of days or cycles."
-        )
+    kept = {endpoint for outcome in final.values() for endpoint in outcome.medians}
+    notes += [risk.note for risk in scene.criteria.risks if risk.endpoint in kept]
     return tuple(notes)
 
 

@@ -48,7 +48,7 @@ class Space:
     """The schedules that are searched: every combination of these values in which the doses of a cycle end
     before the next begins.
 
-    doses : in ``unit`` ("MIU", "MIU/m2"), by ``route``; days : doses per cycle; spacing : days between them;
+    doses : in ``unit`` ("mg", "mg/kg"), by ``route``; days : doses per cycle; spacing : days between them;
         intervals : days from cycle to cycle;
     cycles : how many, or None where ``duration``, in days, decides: as many whole cycles as it holds.
     """
@@ -74,7 +74,7 @@ class Space:
     )
     def parse(
         cls,
-        dose: str = "0.25 to 3 MIU by 0.25",
+        dose: str,
         days: str = "1 to 14",
         interval: str = "7 to 56 d by 7",
         cycles: str | None = None,
@@ -82,7 +82,7 @@ class Space:
         duration: str | None = None,
         route: str = "sc",
     ) -> Space:
-        """A space from text: lists "1, 1.5, 2 MIU" and ranges "0.25 to 3 MIU by 0.25", "7-56 d", "1-6".
+        """A space from text: lists "10, 15, 20 mg" and ranges "5 to 50 mg by 5", "7-56 d", "1-6".
 
         cycles : "2 to 6" unless a ``duration`` ("84 d") decides.
 
@@ -97,7 +97,7 @@ class Space:
             )
         doses, unit = _values(dose, "dose")
         if not unit:
-            raise InputError(f'dose "{dose}": the unit is missing; write for instance "{dose.strip()} MIU"')
+            raise InputError(f'dose "{dose}": the unit is missing; write for instance "{dose.strip()} mg"')
         lengths = None if duration is None else _in_days(duration, "for")
         if lengths is not None and len(lengths) != 1:
             raise InputError(f'the length of the treatment is one number, such as "84 d", not "{duration}"')

@@ -1,10 +1,10 @@
-"""What is wanted of a schedule, read from text into data: constraints, "NK mean fold < 2", and objectives,
-"Treg mean fold".
+"""What is wanted of a schedule, read from text into data: constraints, "platelet mean fold > 0.5", and
+objectives, "platelet mean fold".
 
     constraints := constraint { ("," | ";" | "and") constraint }
-    constraint  := endpoint relation value                          Treg mean fold >= 1.5
-                 | cells relation fold ["on average" | "at its peak"]  Treg at least +50 % on average;
-                                                                     NK under twice baseline
+    constraint  := endpoint relation value                             platelet mean fold >= 0.5
+                 | noun relation fold ["on average" | "at its peak"]   platelets at least 50 % of baseline;
+                                                                       leucocytes under twice baseline
                  | relation number ("injections" | "doses" | dose unit) ["a month" | "in all"]
     relation    := ">=" | "at least" | ">" | "more than" | "above" | "<=" | "at most" | "<" | "less than" |
                 "under" ...
@@ -12,8 +12,8 @@
                 | "1.5 x" | "baseline"
     objectives  := ["max" | "min"] endpoint { "," ... }
 
-Cells without "at its peak" are meant on average over the treatment. A month has 28 days. Nothing of the text
-is evaluated.
+A noun is what there is a "mean fold" or a "peak fold" of, or stands for one in the criteria; without "at its
+peak" it is meant on average over the treatment. A month has 28 days. Nothing of the text is evaluated.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pkpd.core.errors import InputError, located
+from pkpd.decision.criteria import Criteria
 from pkpd.decision.endpoints import Endpoint
 from pkpd.dosing.words import NUMBER_WORDS
 
@@ -52,11 +53,6 @@ _RELATIONS = {
 }
 _RELATION_OF = {words: relation for relation, several in _RELATIONS.items() for words in several}
 RELATION_SHOWN = ">=, >, <=, <, at least, more than, at most, under"
-_SUBJECTS = {
-    "Treg": r"(?:the\s+)?(?:tregs?|regulatory\s+t[\s-]cells?)",
-    "CD56bright NK": r"(?:the\s+)?cd56bright(?:\s+nk)?(?:[\s-]cells?)?",
-    "NK": r"(?:the\s+)?nk(?:[\s-]cells?)?",
-}
 _AVERAGE = r"on\s+average|in\s+the\s+mean"
 _PEAK = r"at\s+(?:its|their|the)\s+(?:peak|highest)|at\s+peak"
 _MONTH = r"(?:a|per|each|every|in)\s+month|(?:per|in|every)\s+(?:28\s*d(?:ays)?|(?:4|four)\s+weeks)"
@@ -122,8 +118,12 @@ class Objective:
         return f"{'max' if self.sign > 0 else 'min'} {self.endpoint.name}"
 
 
-def parse_constraints(texts: str | Sequence[str], endpoints: Sequence[Endpoint]) -> tuple[Constraint, ...]:
+def parse_constraints(
+    texts: str | Sequence[str], endpoints: Sequence[Endpoint], criteria: Criteria
+) -> tuple[Constraint, ...]:
     """Read constraints, each text one or several, on these endpoints; what is said twice is kept once.
+
+    criteria : which of them are folds of baseline, and what people may call them.
 
     Raises:
         InputError: with the place, what was found, and what would be right.
@@ -132,9 +132,11 @@ def parse_constraints(texts: str | Sequence[str], endpoints: Sequence[Endpoint])
     found = []
     for number, text in enumerate(texts, start=1):
         name = f"constraint {number}" if len(texts) > 1 else "constraint"
-        found += [_Clause(text, name, start, end, endpoints).read() for start, end in _clauses(text)]
+        found += [
+            _Clause(text, name, start, end, endpoints, criteria).read() for start, end in _clauses(text)
+        ]
         if not text.strip():
-            raise InputError(f'{name} is empty; write for instance "Treg mean fold >= 1.5"')
+            raise InputError(f"{name} is empty; write for instance {_example(endpoints[0], criteria)}")
     return tuple(dict.fromkeys(found))
 
 
@@ -171,9 +173,28 @@ def parse_objectives(texts: str | Sequence[str], endpoints: Sequence[Endpoint]) 
     return tuple(found)
 
 
+def plain_name(text: str) -> str:
+    """The endpoint of an objective: "max Cmax" -> "Cmax"."""
+    return re.sub(r"^\s*(?:max|min)(?:imi[sz]e)?\s+", "", text, flags=re.IGNORECASE).strip()
+
+
 def plain_number(value: float) -> str:
     """The shortest text that is exactly this number: 8, 1.5."""
     return repr(float(value)).removesuffix(".0")
+
+
+def _is_fold(endpoint: Endpoint, criteria: Criteria) -> bool:
+    declared = criteria.declared(endpoint.name)
+    return declared is not None and declared.against == "fold of baseline"
+
+
+def _example(endpoint: Endpoint, criteria: Criteria) -> str:
+    """What could be asked of an endpoint."""
+    if _is_fold(endpoint, criteria):
+        bound = ("<", "2") if endpoint.better < 0 else (">=", "1.5")
+        return f'"{endpoint.name} {" ".join(bound)}", "+50 %" or "twice baseline"'
+    unit = "" if endpoint.unit == "1" else f" {endpoint.unit}"
+    return f'"{endpoint.name} < {"0.5" if criteria.risk(endpoint.name) else "8"}{unit}"'
 
 
 def _unknown(name: str, endpoints: Sequence[Endpoint]) -> str:
@@ -201,10 +222,13 @@ def _clauses(text: str) -> Iterator[tuple[int, int]]:
 class _Clause:
     """One constraint: characters ``start`` to ``end`` of a text."""
 
-    def __init__(self, text: str, name: str, start: int, end: int, endpoints: Sequence[Endpoint]) -> None:
+    def __init__(
+        self, text: str, name: str, start: int, end: int, endpoints: Sequence[Endpoint], criteria: Criteria
+    ) -> None:
         # typographic minus signs are one character as well, so that columns stay
         self.text = text.replace("−", "-").replace("–", "-")
         self.written, self.name, self.start, self.end, self.endpoints = text, name, start, end, endpoints
+        self.criteria = criteria
 
     def read(self) -> Constraint:
         for endpoint in sorted(self.endpoints, key=lambda endpoint: -len(endpoint.name)):
@@ -218,7 +242,7 @@ class _Clause:
         relation = self._relation(self.start)
         if relation is not None:
             return self._amount(*relation)
-        return self._cells()
+        return self._noun()
 
     # -- "at most 8 injections a month"
 
@@ -253,10 +277,10 @@ class _Clause:
         self._nothing_after((monthly or in_all or what).end())
         return Constraint(endpoint, relation, float(number[0]))
 
-    # -- "Treg at least +50 % on average"
+    # -- "platelets at least 50 % of baseline on average"
 
-    def _cells(self) -> Constraint:
-        for cells, pattern in _SUBJECTS.items():
+    def _noun(self) -> Constraint:
+        for noun, pattern in self._nouns():
             found = self._match(rf"(?:(mean|average|peak|highest)\s+)?(?:{pattern})(?![\w])", self.start)
             if found is None:
                 continue
@@ -264,12 +288,12 @@ class _Clause:
             relation = self._relation(found.end())
             if relation is None:
                 break
-            endpoint = self._fold(cells, peak, found.start())
+            endpoint = self._fold(noun, peak, found.start())
             value, at = self._value(endpoint, relation[1])
             if after := self._match(f"({_PEAK})|(?:{_AVERAGE})", at):
                 if found[1] and bool(after[1]) != peak:
                     self._stop("this says once more, and otherwise, what is meant", after.start())
-                endpoint, at = self._fold(cells, bool(after[1]), found.start()), after.end()
+                endpoint, at = self._fold(noun, bool(after[1]), found.start()), after.end()
             self._nothing_after(at)
             return Constraint(endpoint, relation[0], value)
         for place in range(self.start, self.end):
@@ -279,8 +303,21 @@ class _Clause:
         self._stop("what is asked of it?", self.end, f"after an endpoint comes one of {RELATION_SHOWN}")
         raise AssertionError  # not reached: _stop raises
 
-    def _fold(self, cells: str, peak: bool, at: int) -> Endpoint:
-        name = f"{cells} {'peak' if peak else 'mean'} fold"
+    def _nouns(self) -> list[tuple[str, str]]:
+        """Nouns and how they are written, longer ones first."""
+        named = dict(self.criteria.nouns)
+        for endpoint in self.endpoints:
+            if found := re.fullmatch(r"(.+) (?:mean|peak) fold", endpoint.name):
+                named.setdefault(found[1], ())
+        written = []
+        for noun in sorted(named, key=len, reverse=True):
+            words = sorted((noun, *named[noun]), key=len, reverse=True)
+            any_of_them = "|".join(r"[\s-]+".join(map(re.escape, word.split())) for word in words)
+            written.append((noun, rf"(?:the\s+)?(?:{any_of_them})s?(?:[\s-]cells?)?"))
+        return written
+
+    def _fold(self, noun: str, peak: bool, at: int) -> Endpoint:
+        name = f"{noun} {'peak' if peak else 'mean'} fold"
         found = next((endpoint for endpoint in self.endpoints if endpoint.name == name), None)
         if found is None:
             self._stop(
@@ -310,20 +347,22 @@ class _Clause:
 
     def _value(self, endpoint: Endpoint, at: int) -> tuple[float, int]:
         """A value of the endpoint and where it ends."""
-        if "fold" in endpoint.name:
+        if _is_fold(endpoint, self.criteria):
             return self._fold_value(endpoint, at)
         found = self._match(_NUMBER, at)
         if found is None:
-            self._stop("here a number is missing", at, f"write for instance {self._example(endpoint)}")
+            self._stop(
+                "here a number is missing", at, f"write for instance {_example(endpoint, self.criteria)}"
+            )
         value, at = float(found[0]), found.end()
         if endpoint.unit != "1" and (unit := self._match(re.escape(endpoint.unit) + r"(?![\w/*])", at)):
             return value, unit.end()
         if percent := self._match(r"%|percent\b", at):
-            if endpoint.unit not in ("percent", "%") and endpoint.name != "adverse event":
+            if endpoint.unit not in ("percent", "%") and self.criteria.risk(endpoint.name) is None:
                 self._stop(
                     f'"{endpoint.name}" is not in percent',
                     percent.start(),
-                    f"write for instance {self._example(endpoint)}",
+                    f"write for instance {_example(endpoint, self.criteria)}",
                 )
             return (value if endpoint.unit != "1" else value / 100.0), percent.end()
         return value, at
@@ -337,7 +376,9 @@ class _Clause:
             return 1.0, word.end()
         number = self._match(_NUMBER, at)
         if number is None:
-            self._stop("here a number is missing", at, f"write for instance {self._example(endpoint)}")
+            self._stop(
+                "here a number is missing", at, f"write for instance {_example(endpoint, self.criteria)}"
+            )
         value = float(number[0])
         if percent := self._match(
             r"(?:%|percent\b)\s*(of|above|over|below|under)?(?:\s+(?:the\s+)?baseline\b)?", number.end()
@@ -357,19 +398,16 @@ class _Clause:
                 length=percent.end() - number.start(),
             )
         if number[0][0] in "+-":
-            self._stop("a fold is 0 or more", number.start(), f"write for instance {self._example(endpoint)}")
+            self._stop(
+                "a fold is 0 or more",
+                number.start(),
+                f"write for instance {_example(endpoint, self.criteria)}",
+            )
         if times := self._match(
             r"(?:-?\s*fold\b|x\b|×|times\b)?(?:\s*(?:of\s+)?(?:the\s+)?baseline\b)?", number.end()
         ):
             return value, max(times.end(), number.end()) if times[0] else number.end()
         return value, number.end()
-
-    def _example(self, endpoint: Endpoint) -> str:
-        if "fold" in endpoint.name:
-            bound = ("<", "2") if endpoint.better < 0 else (">=", "1.5")
-            return f'"{endpoint.name} {" ".join(bound)}", "+50 %" or "twice baseline"'
-        unit = "" if endpoint.unit == "1" else f" {endpoint.unit}"
-        return f'"{endpoint.name} < {"0.5" if endpoint.name == "adverse event" else "8"}{unit}"'
 
     def _nothing_after(self, at: int) -> None:
         if rest := self.text[at : self.end].strip():

@@ -14,30 +14,15 @@ from typing import TYPE_CHECKING, Any
 from pkpd.core.arguments import PATH, TEXT, of, takes
 from pkpd.core.files import check_target, replacing
 from pkpd.decision.comparison import Comparison, Row, letters, relevant
+from pkpd.decision.endpoints import BURDEN, Endpoint
+from pkpd.decision.optimisation import plain_name
 from pkpd.present.report.numbers import finite_or_word, number, shares, unit
 from pkpd.present.report.page import environment, placed_pictures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PANELS = {
-    "il2": "IL-2 in plasma, first week",
-    "treg_pct": "Regulatory T cells, of CD4 T cells",
-    "nk": "NK cells",
-    "cd56bright": "CD56bright NK cells",
-    "cd25_treg": "CD25 on regulatory T cells",
-    "ccl2": "CCL2 in plasma (a sketch: assumed, not fitted)",
-}
-"""Outputs whose courses are drawn, and what the panels are called; a model that has none of them shows all
-that an arm keeps."""
-FIRST_WEEK = 7.0
-GAIN = "Treg mean fold"
-COSTS = {
-    "adverse event": "probability of an adverse event (%)",
-    "NK mean fold": "mean of NK cells over the treatment, of baseline",
-    "injections per 28 days": "injections per 28 days",
-}
-COST_FACTOR = {"adverse event": 100}
+MOST_PANELS, MOST_COSTS = 8, 3
 FIGURES_OF = 7  # schedules: more cannot be told apart
 
 
@@ -164,35 +149,78 @@ def _warnings(comparison: Comparison) -> list[tuple[str, list[str]]]:
 def findings(comparison: Comparison) -> list[str]:
     """The comparison in a few sentences: what each schedule gains and costs beside the first."""
     marks = letters(len(comparison.arms))
-    named = {endpoint.name for endpoint in comparison.endpoints}
+    sentences, gain = _sentences(comparison), _gain(comparison)
     said = []
     for i, arm in enumerate(comparison.arms):
         parts: list[str] = []
-        for name, words in (
-            (GAIN, "Tregs at {} times baseline on average over the treatment"),
-            ("NK mean fold", "NK cells at {} times"),
-            ("injections per 28 days", "{} injections in 28 days"),
-        ):
-            if name not in named:
-                continue
+        for name, words in sentences:
             row = comparison.row(name, i)
             if math.isfinite(row.median):
                 interval = _interval(row.low, row.high, middle=row.median)
                 parts.append(words.format(number(row.median) + f" ({interval})" * bool(interval)))
         better = ""
-        if i and GAIN in named:
-            row = comparison.row(GAIN, i)
+        if i and gain is not None:
+            row = comparison.row(gain.name, i)
             if math.isfinite(row.better):
-                margin = row.endpoint.relevant.shown() if row.endpoint.relevant else ""
+                margin = row.endpoint.relevant.shown(unit(gain.unit)) if row.endpoint.relevant else ""
+                wanted, other = ("higher", "lower") if gain.better > 0 else ("lower", "higher")
                 better = (
-                    " The mean of Tregs is higher than under "
+                    f" {_sentence(_called(comparison, gain))} is {wanted} than under "
                     f"A{f' by at least {margin}' * bool(margin)} in {shares(row.better)} % of "
-                    f"subjects, lower{' by as much' * bool(margin)} in {shares(row.worse)} %, and "
+                    f"subjects, {other}{' by as much' * bool(margin)} in {shares(row.worse)} %, and "
                     f"the same in {shares(row.same)} %."
                 )
         if parts:
             said.append(f"{marks[i]}, {arm.label}: {', '.join(parts)}.{better}")
     return said
+
+
+def _gain(comparison: Comparison) -> Endpoint | None:
+    """What schedules are compared by in a sentence and a figure: the first of the usual objectives, or the
+    first main endpoint of which more or less is wanted."""
+    by_name = {endpoint.name: endpoint for endpoint in comparison.endpoints}
+    for text in comparison.criteria.objectives[:1]:
+        if (found := by_name.get(plain_name(text))) is not None and found.better:
+            return found
+    of_effects = (endpoint for endpoint in comparison.main().endpoints if endpoint.group != BURDEN)
+    return next((endpoint for endpoint in of_effects if endpoint.better), None)
+
+
+def _costs(comparison: Comparison, gain: Endpoint) -> list[Endpoint]:
+    """Against which the gain is drawn: what the criteria say, or main endpoints of which less is wanted."""
+    named = comparison.criteria.costs or tuple(
+        endpoint.name for endpoint in comparison.main().endpoints if endpoint.better < 0 and endpoint != gain
+    )
+    by_name = {endpoint.name: endpoint for endpoint in comparison.endpoints}
+    return [by_name[name] for name in named if name in by_name][:MOST_COSTS]
+
+
+def _sentences(comparison: Comparison) -> list[tuple[str, str]]:
+    """Endpoints that findings tell of, and in which words."""
+    names = {endpoint.name for endpoint in comparison.endpoints}
+    said = [(one.name, one.finding) for one in comparison.criteria.endpoints if one.finding]
+    gain = _gain(comparison)
+    if not said and gain is not None:
+        said = [(gain.name, " ".join(filter(None, (gain.name, "{}", unit(gain.unit)))))]
+    said.append(("injections per 28 days", "{} injections in 28 days"))
+    return [(name, words) for name, words in said if name in names]
+
+
+def _called(comparison: Comparison, endpoint: Endpoint) -> str:
+    """An endpoint in the middle of a sentence."""
+    declared = comparison.criteria.declared(endpoint.name)
+    return declared.called if declared is not None and declared.called else endpoint.name
+
+
+def _axis_of(comparison: Comparison, endpoint: Endpoint, rise: bool = False) -> str:
+    """The title of an endpoint's axis; rise : it is drawn as the rise over baseline in percent."""
+    declared, risk = comparison.criteria.declared(endpoint.name), comparison.criteria.risk(endpoint.name)
+    if said := (risk.axis if risk is not None else declared.axis if declared is not None else ""):
+        return said
+    if rise:
+        return f"{endpoint.name}, rise in % of baseline"
+    shown = unit(endpoint.unit)
+    return f"{endpoint.name} ({shown})" if shown else endpoint.name
 
 
 def flat(value: dict[str, Any], before: str = "") -> list[tuple[str, str]]:
@@ -223,8 +251,7 @@ def figures(comparison: Comparison) -> dict[str, tuple[str, Figure]]:
     ]
     drawn["courses"] = (
         "Time courses. Line: median of the subjects. Band: 5 % to 95 % of them. Ticks along the top: "
-        "doses of each schedule. "
-        "IL-2 is shown for the first week, on a logarithmic scale.",
+        "doses of each schedule." + _said_of_panels(comparison),
         plot.courses_figure(shown, _panels(comparison)),
     )
     rows = [
@@ -244,48 +271,88 @@ def figures(comparison: Comparison) -> dict[str, tuple[str, Figure]]:
             "which the table of every endpoint has. ↑ more is wanted, ↓ less is wanted.",
             plot.differences_figure(rows),
         )
-    named = {endpoint.name for endpoint in comparison.endpoints}
-    costs = [name for name in COSTS if name in named]
-    if GAIN in named and costs:
+    gain = _gain(comparison)
+    if gain is not None and (costs := _costs(comparison, gain)):
+        rise = _is_rise(comparison, gain)
         points = [
             {
                 "letter": mark,
                 "label": arm.label,
-                GAIN: [100 * (value - 1) for value in _five(comparison.row(GAIN, i))],
+                gain.name: [100 * (x - 1) if rise else x for x in _five(comparison.row(gain.name, i))],
             }
             | {
-                cost: [COST_FACTOR.get(cost, 1) * value for value in _five(comparison.row(cost, i))]
+                cost.name: [_factor(comparison, cost) * x for x in _five(comparison.row(cost.name, i))]
                 for cost in costs
             }
             for i, (mark, arm) in enumerate(zip(marks, arms, strict=True))
         ]
+        title = _axis_of(comparison, gain, rise)
         drawn["trade_off"] = (
-            "What is gained, and what it costs. Up: the mean rise of Tregs over the treatment. "
+            f"What is gained, and what it costs. Up: {title}. "
             "Right: the cost. What lies higher and further left is better in "
             "both. Thin lines: 90 % interval. Thick lines: 90 % interval of the median by the "
-            "parameters alone (an adverse event has no thick one: all of its "
-            "interval is the uncertainty of the few published counts).",
+            "parameters alone"
+            + "".join(
+                f" ({risk.called} has no thick one: all of its interval is the uncertainty of {risk.source})"
+                for risk in comparison.criteria.risks
+                if risk.endpoint in costs
+            )
+            + ".",
             plot.trade_off_figure(
                 points,
-                [{"name": cost, "title": COSTS[cost]} for cost in costs],
-                {"name": GAIN, "title": "mean rise of Tregs (% of baseline)"},
+                [{"name": cost.name, "title": _axis_of(comparison, cost)} for cost in costs],
+                {"name": gain.name, "title": title},
             ),
         )
     return drawn
 
 
+def _is_rise(comparison: Comparison, gain: Endpoint) -> bool:
+    """Whether a gain is a fold of baseline, which is drawn as the rise over it in percent."""
+    declared = comparison.criteria.declared(gain.name)
+    return gain.better > 0 and declared is not None and declared.against == "fold of baseline"
+
+
+def _factor(comparison: Comparison, cost: Endpoint) -> float:
+    """A probability is drawn in percent."""
+    return 100.0 if comparison.criteria.risk(cost.name) is not None else 1.0
+
+
+def _said_of_panels(comparison: Comparison) -> str:
+    """What is to be said of the courses that are drawn."""
+    said = []
+    for name in _drawn(comparison):
+        shown = comparison.criteria.shown(name)
+        limits = [f"for the first {shown.until_days:g} days"] * math.isfinite(shown.until_days)
+        limits += ["on a logarithmic scale"] * shown.log
+        if limits:
+            said.append(f" {shown.title} is shown {', '.join(limits)}.")
+        if shown.remark:
+            said.append(f" {shown.title}: {shown.remark[:1].lower()}{shown.remark[1:]}")
+    return "".join(said)
+
+
+def _drawn(comparison: Comparison) -> list[str]:
+    """Names of the outputs whose courses are drawn."""
+    return comparison.criteria.drawn(comparison.criteria.report, list(comparison.arms[0].bands))[:MOST_PANELS]
+
+
 def _panels(comparison: Comparison) -> list[dict[str, Any]]:
-    arm = comparison.arms[0]
-    names = [name for name in PANELS if name in arm.bands] or list(arm.bands)[:8]
-    return [
-        {"output": name, "title": PANELS.get(name, name), "unit": _axis(arm.units[name])}
-        | ({"log": True, "until": FIRST_WEEK} if name == "il2" else {})
-        for name in names
-    ]
+    panels = []
+    for name in _drawn(comparison):
+        shown = comparison.criteria.shown(name)
+        unit_of = _axis(comparison.arms[0].units[name])
+        panel: dict[str, Any] = {"output": name, "title": shown.title, "unit": unit_of}
+        if shown.log:
+            panel["log"] = True
+        if math.isfinite(shown.until_days):
+            panel |= {"until": shown.until_days, "title": f"{shown.title}, first {shown.until_days:g} days"}
+        panels.append(panel)
+    return panels
 
 
 def _axis(name: str) -> str:
-    return {"1/uL": "cells/µL", "1": "of that at rest"}.get(name, unit(name))
+    return {"1/uL": "cells/µL"}.get(name, unit(name))
 
 
 def _drawn_difference(comparison: Comparison, row: Row, index: int, mark: str) -> dict[str, Any]:

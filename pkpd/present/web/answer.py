@@ -4,17 +4,17 @@ digits."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from pkpd.decision.comparison import MAIN, Row, relevant
+from pkpd.decision.comparison import Comparison, relevant
 from pkpd.present.outline import outline
 
 
-def table(rows: Sequence[Row], n_arms: int) -> list[dict[str, Any]]:
+def table(comparison: Comparison) -> list[dict[str, Any]]:
     """Endpoint after endpoint, with its rows of all arms."""
+    rows, n_arms, main = comparison.rows, len(comparison.arms), comparison.criteria.shown_first
     told = []
     for first in range(0, len(rows), n_arms):
         endpoint = rows[first].endpoint
@@ -45,7 +45,7 @@ def table(rows: Sequence[Row], n_arms: int) -> list[dict[str, Any]]:
                 "group": endpoint.group,
                 "better": endpoint.better,
                 "relevant": relevant(endpoint),
-                "main": endpoint.name in MAIN,
+                "main": endpoint.name in main,
                 "arms": of_arms,
             }
         )

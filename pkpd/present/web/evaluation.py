@@ -11,9 +11,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
+import math
+import os
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,29 +24,20 @@ from typing import Any
 
 from pkpd.core.errors import DataError, InputError, LibraryError, PkpdError
 from pkpd.decision.comparison import Arm, Scene, compare, horizon
+from pkpd.decision.criteria import criteria_of, fields
 from pkpd.decision.endpoints import grid
+from pkpd.dosing import Schedule, time_units_per_day
 from pkpd.dosing.parts import AT_START
 from pkpd.dosing.quantities import decimal_text
 from pkpd.dosing.rules import AdaptiveSchedule, Plan, planned, read_plan
-from pkpd.inference import read_fit
+from pkpd.inference import FitSpec, read_fit
+from pkpd.inference.summary.data import read_data
 from pkpd.present.web.answer import curve, table
 from pkpd.present.web.points import Point, published
-from pkpd.solver.kernel import load
+from pkpd.solver.kernel import Kernel, load
 
-OUTPUTS = {
-    "treg_pct": ("Regulatory T cells, of CD4", ""),
-    "treg_count": ("Regulatory T cells, count in blood", ""),
-    "il2": ("IL-2 in plasma", ""),
-    "nk": ("NK cells", ""),
-    "cd25_treg": ("CD25 on regulatory T cells, of that at rest", ""),
-    "ccl2": (
-        "CCL2 in plasma, of that at rest",
-        "Identified by nothing: no concentrations are published, the curve is a sketch with assumed numbers.",
-    ),
-}
-"""Those that are drawn: title and remark."""
-LOGARITHMIC = ("il2",)
-"""Those that people may have on a logarithmic axis (``viewOf`` in charts.js)."""
+MOST_OUTPUTS = 8
+"""That are drawn where nobody says which."""
 LABELS = ("A", "B", "C", "D")
 RESPONDERS = ("all", "low", "moderate", "high")
 SCENES_KEPT, ARMS_KEPT = 8, 24  # of each scene
@@ -87,7 +80,7 @@ class Request:
     horizon was asked for, not derived."""
 
     schedules: tuple[Plan, ...]
-    bsa: float
+    bsa: float | None
     responders: str
     subjects: int
     days: float
@@ -95,7 +88,7 @@ class Request:
     have: frozenset[str]
 
     @property
-    def people(self) -> tuple[float, str, int]:
+    def people(self) -> tuple[float | None, str, int]:
         """Who the virtual subjects are."""
         return self.bsa, self.responders, self.subjects
 
@@ -125,49 +118,63 @@ class _Setting:
 class Explorer:
     """Computes what pages ask for, with one fit. Methods may be called from several threads.
 
-    Raises ``InputError`` for the fit of a model that has not the outputs of this page.
+    fit : by default that of the first field that comes with the package; endpoints : a file of them, by
+    default the fit's own. Raises ``InputError`` for what cannot be read.
     """
 
-    def __init__(self, fit: str = "low_dose_il2", subjects: int = 200, limits: Limits = DEFAULT) -> None:
+    def __init__(
+        self,
+        fit: str | None = None,
+        subjects: int = 200,
+        limits: Limits = DEFAULT,
+        endpoints: str | os.PathLike[str] | None = None,
+    ) -> None:
         self.limits = limits
-        self._fit = fit
-        spec = read_fit(fit)
+        self._usual = fields()[0].fit
+        self._fit = self._usual if fit is None else fit
+        spec = read_fit(self._fit)
         kernel = load(spec.main.model)
-        absent = [name for name in OUTPUTS if name not in kernel.OUTPUTS]
-        if absent or "BSA" not in kernel.PARAMETERS:
-            raise InputError(
-                f"this page shows {', '.join(OUTPUTS)} by body surface area BSA, and {kernel.NAME}, "
-                f"the model of {fit}, has no "
-                f"{', '.join(absent) or 'BSA'}; pkpd compare takes any model"
-            )
+        self._endpoints = endpoints
+        self.criteria = criteria_of(spec, kernel, endpoints)
+        self.outputs = self.criteria.drawn(self.criteria.page, kernel.OUTPUTS)[:MOST_OUTPUTS]
         self.name, self.title = spec.name, spec.title  # pages are not told where the fit's folder lies
-        self.points: list[Point] = published(spec, tuple(OUTPUTS))
+        unit, routes = dosing_of(kernel)
+        self.points: list[Point] = published(spec, self.outputs, routes)
+        self.units = [unit, *(f"{unit}/{per}" for per, column in kernel.SIZES.items() if column >= 0)]
         self._crowds = _Recent(SCENES_KEPT)
         self._settings = _Recent(SCENES_KEPT)
+        self._body = "BSA" in kernel.PARAMETERS
         self.start: dict[str, Any] = {
-            "schedules": ["1 MIU sc daily x5 every 28 d x3", "2 MIU sc daily x5 every 28 d x3"],
-            "bsa": float(kernel.VALUES[kernel.PARAMETERS.index("BSA")]),
+            "schedules": list(self.criteria.schedules) or usual_schedules(spec, unit, routes),
+            "bsa": float(kernel.VALUES[kernel.PARAMETERS.index("BSA")]) if self._body else None,
             "responders": "all",
             "subjects": subjects,
             "days": None,
         }
         self._check(self.start)
+        plans = [planned(read_plan(text)) for text in self.start["schedules"]]
+        largest = max((dose.amount for plan in plans for dose in plan.doses()), default=Fraction(1))
+        self.doses = list(self.criteria.doses) or ladder(float(largest))
 
     def facts(self) -> dict[str, Any]:
         """What a page needs before it asks anything: where it starts (``days`` null: as long as the schedules
-        need), what it draws, the published points."""
+        need), what it draws, where its sliders stand, the published points."""
+        shown = [self.criteria.shown(name) for name in self.outputs]
         return {
             "title": self.title,
             "start": self.start,
             "outputs": [
-                {"name": name, "title": title, "remark": remark} for name, (title, remark) in OUTPUTS.items()
+                {"name": one.name, "title": one.title, "remark": one.remark, "log": one.log} for one in shown
             ],
             "points": [point.facts for point in self.points],
+            "doses": self.doses,
+            "units": self.units,
+            "responders": self.criteria.responders,
             "limits": {
                 "schedules": self.limits.schedules,
                 "subjects": self.limits.subjects,
                 "days": self.limits.days,
-                "bsa": BODY_SIZES,
+                "bsa": BODY_SIZES if self._body else None,
             },
         }
 
@@ -197,9 +204,9 @@ class Explorer:
         )
         return {
             "arms": [course.told(request.have) for course in courses],
-            "endpoints": table(comparison.rows, len(courses)),
+            "endpoints": table(comparison),
             "reading": [*comparison.reading, *setting.scene.population.notes],
-            "command": command_line(self.name, request),
+            "command": self._command(request),
             "days": request.days,
             "subjects": request.subjects,
             "seconds": round(time.perf_counter() - started, 4),
@@ -237,7 +244,7 @@ class Explorer:
         own_days = values["days"] is not None
         return Request(
             schedules=schedules,
-            bsa=_number(values["bsa"], "bsa", "the body surface area in m²", *BODY_SIZES),
+            bsa=self._body_size(values["bsa"]),
             responders=responders,
             subjects=int(subjects),
             days=_number(values["days"], "days", "the horizon in days", 1, limits.days)
@@ -246,6 +253,12 @@ class Explorer:
             own_days=own_days,
             have=frozenset(have),
         )
+
+    def _body_size(self, value: object) -> float | None:
+        """None for a model without one."""
+        if not self._body:
+            return None
+        return _number(value, "bsa", "the body surface area in m²", *BODY_SIZES)
 
     def _schedule(self, text: object, index: int) -> Plan:
         if not isinstance(text, str):
@@ -281,14 +294,15 @@ class Explorer:
     def _setting(self, request: Request) -> _Setting:
         setting: _Setting | None = self._settings.get(request.people)
         if setting is None:
-            crowd = self._crowd(request.responders, request.subjects)
-            values = crowd.population.values.copy()
-            values[:, crowd.population.kernel.PARAMETERS.index("BSA")] = request.bsa
-            scene = dataclasses.replace(
-                crowd,
-                population=dataclasses.replace(crowd.population, values=values),
-                about=crowd.about | {"covariates": {"BSA": request.bsa}},
-            )
+            scene = self._crowd(request.responders, request.subjects)
+            if request.bsa is not None:
+                values = scene.population.values.copy()
+                values[:, scene.population.kernel.PARAMETERS.index("BSA")] = request.bsa
+                scene = dataclasses.replace(
+                    scene,
+                    population=dataclasses.replace(scene.population, values=values),
+                    about=scene.about | {"covariates": {"BSA": request.bsa}},
+                )
             _ = scene.rest  # once for all horizons
             setting = _Setting(scene, _Recent(ARMS_KEPT))
             self._settings.put(request.people, setting)
@@ -304,8 +318,9 @@ class Explorer:
                     self._fit,
                     subjects=subjects,
                     seed=SEED,
-                    covariates={"BSA": self.start["bsa"]},
+                    covariates={"BSA": self.start["bsa"]} if self._body else None,
                     responders=None if responders == "all" else responders,
+                    endpoints=self._endpoints,
                 )
             except (DataError, LibraryError):  # whose sentences name files of this machine
                 log.exception("the fit cannot be read any more")
@@ -329,7 +344,8 @@ class Explorer:
             InputError
         ) as error:  # a route or a unit that the model does not have, doses beyond the horizon
             raise FieldError(str(error), "schedules", index) from None
-        times = grid(scene.events(planned(schedule)), 24 * request.days, 24)
+        per_day = time_units_per_day(scene.population.kernel.TIME_UNIT)
+        times = grid(scene.events(planned(schedule)), per_day * request.days, per_day)
         if times.size * request.subjects > self.limits.courses:
             raise FieldError(
                 f"{planned(schedule).n_doses} doses over {request.days:g} days in {request.subjects} "
@@ -340,8 +356,8 @@ class Explorer:
             )
         arm = scene.arm(schedule, progress=lambda done, total: stop())
         curves = {
-            name: curve(arm.days, arm.bands[name], name in LOGARITHMIC) | {"unit": arm.units[name]}
-            for name in OUTPUTS
+            name: curve(arm.days, arm.bands[name], self.criteria.shown(name).log) | {"unit": arm.units[name]}
+            for name in self.outputs
         }
         course = _Course(
             dataclasses.replace(arm, days=arm.days[:0], bands={}), self._facts(request, arm), curves
@@ -350,6 +366,20 @@ class Explorer:
         return course
 
     # -- telling
+
+    def _command(self, request: Request) -> str:
+        """The same comparison for a terminal."""
+        words = ["pkpd compare", *(f'"{schedule}"' for schedule in request.schedules)]
+        if self.name != self._usual:
+            words.append(f'--fit "{self.name}"')
+        words += [f"--subjects {request.subjects}", f"--seed {SEED}"]
+        if request.bsa is not None:
+            words.append(f'--set "BSA = {request.bsa:.15g} m^2"')
+        if request.responders != "all":
+            words.append(f"--responders {request.responders}")
+        if request.own_days:
+            words.append(f'--until "{request.days:.15g} d"')
+        return " ".join(words)
 
     def _facts(self, request: Request, arm: Arm) -> dict[str, Any]:
         """What a page is told of a schedule besides its curves."""
@@ -369,17 +399,33 @@ class Explorer:
         }
 
 
-def command_line(fit: str, request: Request) -> str:
-    """The same comparison for a terminal."""
-    words = ["pkpd compare", *(f'"{schedule}"' for schedule in request.schedules)]
-    if fit != "low_dose_il2":
-        words.append(f'--fit "{fit}"')
-    words += [f"--subjects {request.subjects}", f"--seed {SEED}", f'--set "BSA = {request.bsa:.15g} m^2"']
-    if request.responders != "all":
-        words.append(f"--responders {request.responders}")
-    if request.own_days:
-        words.append(f'--until "{request.days:.15g} d"')
-    return " ".join(words)
+def dosing_of(kernel: Kernel) -> tuple[str, list[str]]:
+    """The unit in which the model's drug is given, that of the state which its first route enters, and the
+    routes into such states: those of another drug are left out."""
+    own = {
+        route: [unit for unit, size in kernel.DOSE_UNITS[route].items() if size == 1.0]
+        for route in kernel.ROUTES
+    }
+    unit = next((units[0] for units in own.values() if units), "mg")
+    return unit, [route for route, units in own.items() if unit in units]
+
+
+def usual_schedules(spec: FitSpec, unit: str, routes: Sequence[str]) -> list[str]:
+    """What a page begins with where nobody says: the two schedules that most rows of the fit are of."""
+    seen: Counter[str] = Counter()
+    for row in read_data(spec.data).rows:
+        parts = Schedule.parse(row.schedule).parts
+        if row.use == "fit" and parts and all(part.route in routes for part in parts):
+            seen[row.schedule] += 1
+    return [text for text, _ in seen.most_common(2)] or [f"1 {unit} {routes[0]} once"]
+
+
+def ladder(largest: float) -> list[float]:
+    """Where a slider of doses stands: two digits, from a twentieth of this dose to five times it."""
+    power, digits = math.floor(math.log10(largest)), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)
+    steps = [digit * 10.0**p for p in range(power - 2, power + 2) for digit in digits]
+    inner = {float(f"{step:.3g}") for step in steps if largest / 20 <= step <= 5 * largest}
+    return sorted({*inner, largest})
 
 
 def cycle_of(schedule: Plan) -> dict[str, Any] | None:

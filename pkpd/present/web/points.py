@@ -4,7 +4,7 @@ schedule that is looked at."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import takewhile
@@ -44,8 +44,9 @@ class Point:
         return _until(doses, self.until) == self.doses
 
 
-def published(spec: FitSpec, outputs: tuple[str, ...]) -> list[Point]:
-    """The rows of a fit that can stand over a time course of ``outputs`` under interleukin-2 or placebo.
+def published(spec: FitSpec, outputs: Sequence[str], routes: Collection[str]) -> list[Point]:
+    """The rows of a fit that can stand over a time course of ``outputs`` after doses by ``routes``, or
+    placebo.
 
     A point's ``measure`` says against what it is to be drawn: "value" as it is, "change", "percent_change"
     and "fold" from the value at rest. ``low`` and ``high`` are its 95 % interval, None where open. Numbers in
@@ -56,16 +57,16 @@ def published(spec: FitSpec, outputs: tuple[str, ...]) -> list[Point]:
     rows = in_model_units(
         read_data(spec.data), system.output_units, system.time_unit, units, system.bridges
     ).rows
-    drawn = (_point(row, outputs, time_units_per_day(system.time_unit)) for row in rows)
+    drawn = (_point(row, outputs, routes, time_units_per_day(system.time_unit)) for row in rows)
     return [point for point in drawn if point is not None]
 
 
-def _point(row: Row, outputs: tuple[str, ...], per_day: float) -> Point | None:
+def _point(row: Row, outputs: Sequence[str], routes: Collection[str], per_day: float) -> Point | None:
     if row.output not in outputs or row.reducer not in REDUCERS or row.use == "context":
         return None
     schedule = Schedule.parse(row.schedule)
-    if any(part.route not in ("sc", "iv") for part in schedule.parts):
-        return None  # daclizumab lowers what interleukin-2 raises: another axis, another question
+    if any(part.route not in routes for part in schedule.parts):
+        return None  # another drug: another axis, another question
     low, high = (None, None) if row.statistic in BOUNDS else _interval(row)
     at_effect = row.statistic == "dose_for_effect"
     until = Fraction(row.stop / per_day).limit_denominator(10_000)

@@ -12,6 +12,7 @@ import asyncio
 import ipaddress
 import json
 import logging
+import os
 import signal
 import socket
 import sys
@@ -289,18 +290,21 @@ class Site:
 
     def __init__(
         self,
-        fit: str = "low_dose_il2",
+        fit: str | None = None,
         *,
         subjects: int = 200,
         host: str = "127.0.0.1",
         port: int = 0,
         limits: Limits = DEFAULT,
+        endpoints: str | os.PathLike[str] | None = None,
     ) -> None:
-        """``port`` 0 takes a free one. Raises ``InputError`` for a port that is taken or an address that this
-        machine does not have."""
+        """``fit`` and ``endpoints`` as in ``Explorer``; ``port`` 0 takes a free one.
+
+        Raises ``InputError`` for a port that is taken or an address that this machine does not have.
+        """
         self._socket = _bound(host, port)
         try:
-            explorer = Explorer(fit, subjects, limits)
+            explorer = Explorer(fit, subjects, limits, endpoints)
             explorer.evaluate(
                 {}
             )  # compiles what is not in the cache yet: the first page does not wait for it

@@ -68,7 +68,7 @@ function layCards() {
   cards = state.schedules.slice(0, LETTERS.length).map((text, i) => new Card(
     LETTERS[i], text,
     (now, event) => { state.schedules[i] = now; changed(event); },
-    () => remove(i),
+    () => remove(i), facts,
   ));
   $("schedules").replaceChildren(...cards.map((card) => card.root));
   $("schedules").classList.toggle("single", cards.length === 1);
@@ -184,7 +184,7 @@ function fail(sentence) {
 // --- showing ----------------------------------------------------------------------------------------------------------
 
 function view() {
-  return { arms: answer.arms, points: facts.points, show: state.points, days: answer.days, log: state.log, theme: dark.matches ? DARK : LIGHT };
+  return { arms: answer.arms, points: facts.points, show: state.points, days: answer.days, log: state.log, logged: facts.outputs.filter((output) => output.log).map((output) => output.name), theme: dark.matches ? DARK : LIGHT };
 }
 
 function render() {

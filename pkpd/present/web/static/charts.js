@@ -275,7 +275,7 @@ export class Chart {
 /** The part of a page's view that one chart draws. */
 export function viewOf(view, name) {
   return {
-    output: name, points: view.points, show: view.show, days: view.days, theme: view.theme, log: view.log && name === "il2",
+    output: name, points: view.points, show: view.show, days: view.days, theme: view.theme, log: view.log && view.logged.includes(name),
     arms: view.arms.map((arm) => ({ curve: arm.curves[name], doses: arm.doses, points: arm.points })),
   };
 }

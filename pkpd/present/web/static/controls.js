@@ -1,15 +1,13 @@
 // The left side of the page: a card for each schedule, and what all schedules share.
 
-import { cycleText, element } from "./state.js";
+import { cycleText, element, unitText } from "./state.js";
 
 const steps = (...ranges) => ranges.flatMap(([from, to, step]) => Array.from({ length: Math.round((to - from) / step) + 1 }, (_, i) => +(from + i * step).toFixed(4)));
 
-const DOSES = steps([0.05, 1, 0.05], [1.1, 3, 0.1], [3.25, 6, 0.25], [6.5, 10, 0.5], [11, 20, 1]);
 const DAYS = steps([1, 28, 1]);
 const INTERVALS = steps([1, 42, 1], [49, 84, 7]);
 const CYCLES = steps([1, 26, 1]);
 const TYPING_MS = 200; // a pause in typing, after which a text is sent
-const UNITS = ["MIU", "MIU/m2"];
 
 let names = 0;
 
@@ -64,10 +62,11 @@ function markField(field, error, sentence) {
   }
 }
 
-/** A card: sliders and the text, in step where the text is a cycle of daily doses. `changed(text, event)`; `removed()`. */
+/** A card: sliders and the text, in step where the text is a cycle of daily doses. `changed(text, event)`; `removed()`; facts: the server's. */
 export class Card {
-  constructor(letter, text, changed, removed) {
+  constructor(letter, text, changed, removed, { doses, units }) {
     this.letter = letter;
+    this.units = units;
     this.changed = changed;
     this.fresh = true; // whether the sliders wait for the server to read the text
     const id = `schedule-${letter}`;
@@ -75,9 +74,9 @@ export class Card {
     this.text.value = text;
     this.error = element("pre", { class: "error", id: `${id}-error`, role: "alert", hidden: true });
     this.loose = element("p", { class: "hint", hidden: true }, "More than the sliders can say: moving one replaces it.");
-    this.unit = element("select", { "aria-label": `Unit of the dose of schedule ${letter}` }, ...UNITS.map((unit) => element("option", { value: unit }, unit.replace("m2", "m²"))));
+    this.unit = element("select", { "aria-label": `Unit of the dose of schedule ${letter}` }, ...units.map((unit) => element("option", { value: unit }, unitText(unit))));
     const slid = (value, event) => this.#slid(event);
-    this.dose = slider("Dose", DOSES, this.unit, slid, { min: 0 });
+    this.dose = slider("Dose", doses, this.unit, slid, { min: 0 });
     // one slider may move another; what is typed may not, being half written: of "14" the "1" comes first
     const moved = (event) => event.target.type === "range";
     this.days = slider("Days on", DAYS, "", (value, event) => {
@@ -89,7 +88,7 @@ export class Card {
       this.#slid(event);
     });
     this.cycles = slider("Cycles", CYCLES, "", slid);
-    for (const [field, usual] of [[this.dose, 1], [this.days, 5], [this.interval, 28], [this.cycles, 3]]) field.set(usual);
+    for (const [field, usual] of [[this.dose, doses.includes(1) ? 1 : doses[doses.length >> 1]], [this.days, 5], [this.interval, 28], [this.cycles, 3]]) field.set(usual);
     this.unit.addEventListener("input", (event) => this.#slid(event));
     this.text.addEventListener("input", (event) => {
       clearTimeout(this.typing);
@@ -128,7 +127,7 @@ export class Card {
     this.fail("");
     if (!this.fresh) return;
     this.fresh = false;
-    const cycle = told.cycle && UNITS.includes(told.cycle.unit) ? told.cycle : null;
+    const cycle = told.cycle && this.units.includes(told.cycle.unit) ? told.cycle : null;
     this.#fits(cycle !== null);
     if (cycle === null) return;
     this.route = cycle.route;
@@ -149,12 +148,14 @@ export class Card {
 /** What all schedules share. `changed(key, value, event)`; returns `set(state)`, `lasting(days)` for a horizon that was not asked for, `fail(field, sentence)`. */
 export function common(fieldset, facts, changed) {
   const { limits } = facts;
+  const lowest = `low: lowest third${facts.responders ? ` of ${facts.responders}` : ""}`;
+  const logged = facts.outputs.filter((output) => output.log);
   const field = (key, label, values, unit, bounds) => slider(label, values, unit, (value, event) => {
     if (key === "days") auto.checked = false;
     changed(key, value, event);
   }, bounds);
   const fields = {
-    bsa: field("bsa", "Body surface", steps([1.2, 2.6, 0.05]), "m²", { min: limits.bsa[0], max: limits.bsa[1] }),
+    ...(limits.bsa && { bsa: field("bsa", "Body surface", steps([1.2, 2.6, 0.05]), "m²", { min: limits.bsa[0], max: limits.bsa[1] }) }),
     days: field("days", "Horizon", steps([7, 364, 7], [392, limits.days, 28]), "d", { min: 1, max: limits.days }),
     subjects: field("subjects", "Subjects", steps([50, 500, 50], [600, limits.subjects, 100]), "", { min: 10, max: limits.subjects }),
   };
@@ -167,7 +168,7 @@ export function common(fieldset, facts, changed) {
   };
   const [respondersRow, responders] = select(
     "responders", "Responders",
-    [["all", "all"], ["low", "low: lowest third of the Treg reserve"], ["moderate", "moderate: middle third"], ["high", "high: highest third"]], "responders",
+    [["all", "all"], ["low", lowest], ["moderate", "moderate: middle third"], ["high", "high: highest third"]], "responders",
   );
   const [pointsRow, points] = select(
     "show-points", "Published points",
@@ -177,9 +178,9 @@ export function common(fieldset, facts, changed) {
   log.addEventListener("input", (event) => changed("log", log.checked, event));
   const failure = element("p", { class: "error", id: "common-error", role: "alert", hidden: true });
   fieldset.append(
-    fields.bsa.root, respondersRow, fields.subjects.root, fields.days.root,
+    ...(limits.bsa ? [fields.bsa.root] : []), respondersRow, fields.subjects.root, fields.days.root,
     element("div", { class: "check" }, auto, element("label", { for: "auto" }, "Horizon 28 days beyond the longest treatment")), pointsRow,
-    element("div", { class: "check" }, log, element("label", { for: "log" }, "IL-2 on a logarithmic axis")), failure,
+    ...(logged.length ? [element("div", { class: "check" }, log, element("label", { for: "log" }, `${logged[0].title} on a logarithmic axis`))] : []), failure,
   );
   return {
     set(state) {

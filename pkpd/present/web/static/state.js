@@ -2,7 +2,7 @@
 //
 //   schedules   texts in the schedule language
 //   bsa, responders, subjects, days   what all schedules share, as the server takes them; days null: as long as the schedules need
-//   points      "all", "same" (only of patients with the same doses) or "none";  log: whether IL-2 has a logarithmic axis
+//   points      "all", "same" (only of patients with the same doses) or "none";  log: whether concentrations have a logarithmic axis
 //   every       whether the table has every endpoint or the main ones
 
 const NUMBERS = { bsa: "bsa", subjects: "n", days: "days" };
@@ -65,7 +65,7 @@ export function shown(value) {
 
 /** Names of units as they are printed. */
 export function unitText(unit) {
-  return { percent: "%", "1": "", "1/uL": "cells/µL", d: "days", "MIU/m2": "MIU/m²" }[unit] ?? unit.replace("percent", "%").replace("*", "·").replace("uL", "µL");
+  return { percent: "%", "1": "", "1/uL": "cells/µL", d: "days" }[unit] ?? unit.replace("percent", "%").replace("*", "·").replace("uL", "µL").replace("m2", "m²");
 }
 
 /** An element with attributes, and children that are elements or texts: nothing is ever read as markup. */

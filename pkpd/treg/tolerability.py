@@ -15,17 +15,19 @@ import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pkpd.core import library
 from pkpd.core.errors import DataError, InputError, ScheduleError
-from pkpd.decision.endpoints import ONE_IN_TWENTY, Endpoint, Regimen, largest_daily
+from pkpd.decision.endpoints import Endpoint, Regimen, Relevant, largest_daily
 from pkpd.dosing import Schedule
 
 Floats = NDArray[np.float64]
 
+UNIT = "MIU"
+"""In which the counted doses are."""
 K_MEDIAN, K_LOG_SD = 1.0, 1.5
 CELLS = 400
 """Of the grid, along p0 and along log k."""
@@ -43,7 +45,7 @@ EVENT = Endpoint(
     remark="seen only in five-day courses of 0.33 to 3 MIU a day under the skin, in 24 people with "
     "type 1 diabetes, six at each dose (Hartemann 2013); "
     "anything else, such as weeks of daily doses, other intervals, other patients, is extrapolation",
-    relevant=ONE_IN_TWENTY,
+    relevant=Relevant(0.05, "one patient in twenty; a choice of ours that no trial has set"),
 )
 
 
@@ -63,9 +65,9 @@ class Count:
 
 @functools.cache
 def counts() -> tuple[Count, ...]:
-    """The published counts, of ``fits/low_dose_il2/adverse_events.csv``. Raises DataError where the file is
+    """The published counts, of ``adverse_events.csv``. Raises DataError where the file is
     damaged."""
-    path = library.root() / "fits" / "low_dose_il2" / "adverse_events.csv"
+    path = Path(__file__).with_name("adverse_events.csv")
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             found = tuple(
@@ -154,7 +156,7 @@ def posterior() -> Posterior:
     return Posterior.of(counts())
 
 
-def evaluate(
+def probability(
     schedule: Schedule,
     n_subjects: int,
     *,
@@ -162,9 +164,9 @@ def evaluate(
     dose_units: Mapping[str, Mapping[str, float]] | None = None,
     seed: int = 0,
     daily: ArrayLike | None = None,
-) -> dict[Endpoint, Floats]:
-    """The endpoint ``EVENT``, (n_subjects,) probabilities, one posterior draw per subject: for any schedule
-    the same draws, so that differences are paired.
+) -> Floats:
+    """``EVENT`` of each subject, (n_subjects,), by one posterior draw per subject: for any schedule the same
+    draws, so that differences are paired; nan where the doses cannot be counted in MIU.
 
     sizes, dose_units : as in `pkpd.decision.endpoints.evaluate`; daily : (n_subjects,), the largest daily
         dose in MIU that each was given, where it is not that of the
@@ -174,10 +176,10 @@ def evaluate(
         raise InputError(f"the number of subjects must be at least 1, not {n_subjects}")
     p0, k = posterior().draws(n_subjects, seed)
     try:
-        planned = largest_daily(schedule, "MIU", sizes or {}, n_subjects, dose_units)
+        planned = largest_daily(schedule, UNIT, sizes or {}, n_subjects, dose_units)
     except ScheduleError:
-        return {EVENT: np.full(n_subjects, np.nan)}
-    return {EVENT: one_hit(p0, k, planned if daily is None else daily)}
+        return np.full(n_subjects, np.nan)
+    return one_hit(p0, k, planned if daily is None else daily)
 
 
 def warnings(
@@ -191,7 +193,7 @@ def warnings(
     if not schedule.parts:
         return ()
     try:
-        dose = float(largest_daily(schedule, "MIU", sizes or {}, 1, dose_units)[0])
+        dose = float(largest_daily(schedule, UNIT, sizes or {}, 1, dose_units)[0])
     except ScheduleError:
         return ("Adverse events: doses that are not counted in MIU have no probability of one.",)
     seen = [row.dose for row in counts() if row.dose > 0.0]
