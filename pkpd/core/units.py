@@ -2,7 +2,7 @@
 
 The registry is our own and small, so that a typing error is an error and not a milli-inch. What is special:
 
-* IU (of IL-2) is a dimension of its own: activity does not turn into mass unless a bridge says how,
+* IU (of one drug) is a dimension of its own: activity does not turn into mass unless a bridge says how,
   for instance ``Bridge(18, "MIU", 1.1, "mg")``.
 * Cells, molecules and patients are counted: dimensionless with scale 1, so that ``cells/uL`` equals ``1/uL``.
 * ``percent`` (also ``%`` and ``points``) is dimensionless with scale 0.01: 5 percent is 0.05. Since a model's
@@ -37,7 +37,7 @@ _DEFINITIONS = (
     "meter = [length]",
     "second = [time]",
     "mole = [amount]",
-    "international_unit = [il2_activity]",
+    "international_unit = [activity]",
     "minute = 60 * second",
     "hour = 3600 * second",
     "day = 24 * hour",
@@ -77,7 +77,7 @@ _SYMBOLS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "count": (("cell", "cells", "molecule", "molecules", "patient", "patients", "fold", "fraction"), "", ""),
 }
 _REFUSED = {
-    "U": "write IU for international units of IL-2",
+    "U": "write IU for international units",
     "month": "a month is not a fixed number of days: write 28 d, or whatever is meant",
     "months": "a month is not a fixed number of days: write 28 d, or whatever is meant",
     "year": "a year is not a fixed number of days: write 365.25 d, or whatever is meant",
@@ -433,7 +433,7 @@ def factor(source: str, target: str, bridges: Iterable[Bridge] = ()) -> float:
 
 
 def _differs_by_activity_or_amount(a: Unit, b: Unit) -> bool:
-    return {name for name, _ in (a / b).dimension} <= {"[mass]", "[amount]", "[il2_activity]"}
+    return {name for name, _ in (a / b).dimension} <= {"[mass]", "[amount]", "[activity]"}
 
 
 def _bridged(a: Unit, b: Unit, bridges: tuple[Bridge, ...]) -> float | None:
@@ -469,7 +469,7 @@ def dimension_text(unit: Unit) -> str:
         "[length]": "length",
         "[time]": "time",
         "[amount]": "amount",
-        "[il2_activity]": "IL-2 activity",
+        "[activity]": "activity",
     }
     exponents = dict(unit.dimension)
     length = exponents.get("[length]", Fraction(0))

@@ -105,7 +105,8 @@ class Criteria:
     endpoints : as they are declared; main : names of those that are shown where there is no room for all;
     objectives : two or three that a search trades by itself; costs : against which reports draw the first of
     them. outputs : how they are shown, in this order; page, report : names of those that `pkpd explore` and
-    reports draw. nouns : what an endpoint "Treg mean fold" may be called in a constraint besides "Treg".
+    reports draw. nouns : what an endpoint "platelet mean fold" may be called in a constraint besides
+    "platelet".
     schedules, doses : which the page begins with, and where its sliders stand; dose, route : which a search
     looks at; responders : what classes of responders are thirds of.
     """

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pkpd.core.errors import InputError, ScheduleError
 from pkpd.decision.adaptive import BY_RULES
-from pkpd.decision.comparison import MAIN, Scene, compare, horizon, letters, relevant
+from pkpd.decision.comparison import Scene, compare, horizon, letters, relevant
 from pkpd.decision.comparison import scene as module
 from pkpd.decision.comparison.result import (
     COLUMNS,
@@ -26,7 +26,6 @@ from pkpd.decision.comparison.result import (
     uncertainty,
 )
 from pkpd.decision.endpoints import Endpoint, Relevant, evaluate, questions
-from pkpd.decision.endpoints.endpoint import TENTH_OF_BASELINE
 from pkpd.dosing import EventTable, Schedule
 from pkpd.solver import solve
 
@@ -61,6 +60,7 @@ def plainly(scene, text, k):
     times = scene.arms([text])[0].days * 24.0
     rest = solve(kernel, values, EventTable.empty(), [0.0]).check().outputs[:, 0]
     about = (rest, kernel.OUTPUTS, kernel.OUTPUT_UNITS, schedule, kernel.TIME_UNIT, times[-1])
+    about = (*about, scene.criteria.endpoints)
     solution = solve(
         kernel, values, scene.events(schedule), times, rtol=module.RTOL, readings=questions(*about)
     ).check()
@@ -235,7 +235,7 @@ def test_better_same_and_worse_count_pairs_by_what_matters(pairs, better, margin
 
 def test_a_difference_that_does_not_matter_is_the_same():
     base = np.linspace(1.0, 2.0, 101)
-    fold = Endpoint("fold", "1", "", 1, "burden", relevant=TENTH_OF_BASELINE)
+    fold = Endpoint("fold", "1", "", 1, "burden", relevant=Relevant(0.1, "a tenth of baseline"))
     assert shares_of_better(base + 1e-5, base, fold) == (0, 1, 0)
     assert shares_of_better(base + 1e-5, base, dataclasses.replace(fold, relevant=None)) == (1, 0, 0)
     # just as much as matters does matter, whatever rounding leaves of it
@@ -718,8 +718,8 @@ def test_a_table_carries_what_it_is_in_its_attributes(compared):
 
 def test_the_main_endpoints_exist(compared):
     by_rules = {endpoint.name for endpoint in BY_RULES}  # of schedules that have some
-    assert {row.endpoint.name for row in compared.main().rows} == set(MAIN) - by_rules
-    assert by_rules < set(MAIN)
+    assert {row.endpoint.name for row in compared.main().rows} == compared.criteria.shown_first - by_rules
+    assert by_rules < compared.criteria.shown_first
     only = compared.choose(["burden", "Cmax"])
     assert {endpoint.group for endpoint in only.endpoints} == {"burden", "exposure"}
     assert len([endpoint for endpoint in only.endpoints if endpoint.group == "exposure"]) == 1

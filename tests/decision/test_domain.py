@@ -6,16 +6,19 @@ import pytest
 
 from pkpd.core import library
 from pkpd.core.errors import InputError
+from pkpd.decision.criteria import fields
 from pkpd.decision.domain import Domain
 from pkpd.dosing import Schedule
 from pkpd.inference.summary.data import parse_data, read_data
 
 DATA = read_data(library.root() / "fits" / "low_dose_il2" / "data.csv")
-DOMAIN = Domain.of(DATA.rows)
+SHOWN = fields()[0].criteria.outputs
+TOLD = [shown.name for shown in SHOWN if shown.told]
+DOMAIN = Domain.of(DATA.rows, "MIU", SHOWN)
 
 
 def said(text, **options):
-    return DOMAIN.warnings(Schedule.parse(text), **options)
+    return DOMAIN.warnings(Schedule.parse(text), **({"outputs": TOLD} | options))
 
 
 def about(sentences, word):
@@ -89,7 +92,7 @@ def test_a_row_saw_only_what_was_given_before_its_own_time():
         "statistic,value,unit,source,provenance\n"
         "a,One,x,9,1 MIU sc daily x5 every 28 d x3,treg_pct,value,at,{},d,mean,7,percent,invented,reported\n"
     )
-    early, late = (Domain.of(parse_data(text.format(day)).rows) for day in (7, 64))
+    early, late = (Domain.of(parse_data(text.format(day)).rows, "MIU", SHOWN) for day in (7, 64))
     schedule = Schedule.parse("1 MIU sc daily x5 every 28 d x3")
     assert about(early.warnings(schedule, outputs=("treg_pct",)), "cycles")
     assert late.warnings(schedule, outputs=("treg_pct",)) == ()

@@ -7,6 +7,7 @@ Curves that no model makes are given as straight pieces between points; what is 
 
 import itertools
 import math
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -16,15 +17,24 @@ from hypothesis import strategies as st
 
 from pkpd.core.errors import InputError
 from pkpd.decision.comparison.scene import RTOL
-from pkpd.decision.endpoints import GROUPS, Regimen, evaluate, grid, quantiles, questions
+from pkpd.decision.criteria import parse_criteria
+from pkpd.decision.endpoints import Regimen, evaluate, exposure, grid, quantiles, questions
 from pkpd.dosing import EventTable, Schedule
 from pkpd.model.check import read_model
 from pkpd.simulation.profile import population, typical_values
 from pkpd.solver import solve
 from pkpd.solver.kernel import load
+from pkpd.treg import field
 
 NAMES = ("il2", "treg_pct", "treg_count", "nk", "cd56bright", "ccl2")
 CYCLES = "1 MIU sc daily x5 every 28 d x3"
+
+
+@cache
+def treg(above=50.0):
+    """The criteria of IL-2 and Tregs, with days above another level."""
+    text = field.text().decode().replace("+50 %", f"+{above:g} %")
+    return parse_criteria(text.encode(), "endpoints.toml", risks=(field.RISK,))
 
 
 class Pieces:
@@ -114,7 +124,8 @@ def il2(text, until_days, subjects=8, rtol=1e-6):
     values = population(kernel, subjects, seed=3)
     rest = solve(kernel, values, EventTable.empty(), [0.0]).outputs[:, 0, columns]
     units = [kernel.OUTPUT_UNITS[i] for i in columns]
-    asked = [questions(rest, NAMES, units, schedule, "h", until_days * 24.0, above=x) for x in (50.0, 20.0)]
+    about = (rest, NAMES, units, schedule, "h", until_days * 24.0)
+    asked = [questions(*about, treg(x).endpoints) for x in (50.0, 20.0)]
     found = [
         solve(kernel, values, events, [until_days * 24.0], rtol=rtol, readings=one).check() for one in asked
     ]
@@ -134,8 +145,8 @@ def endpoints(text, until_days, above=50.0, rtol=1e-6, **options):
             schedule,
             "h",
             until_days * 24.0,
+            treg(above).endpoints,
             sizes={"m2": 1.8},
-            above=above,
             **options,
         )
     )
@@ -150,13 +161,14 @@ def cycles(**change):
         "rest": rest,
         "schedule": schedule,
     }
+    given |= {"endpoints": treg().endpoints}
     return evaluate(**(given | change), names=NAMES, units=units, time_unit="h", until=2400.0)
 
 
 def unread(schedule, **options):
     """Endpoints of a schedule of whose courses nothing is known."""
     _, rest, units, _, _ = il2(CYCLES, 100)
-    about = (rest, NAMES, units, schedule, "h", 2400.0)
+    about = (rest, NAMES, units, schedule, "h", 2400.0, treg().endpoints)
     nothing = np.full((len(rest), len(questions(*about))), np.nan)
     return evaluate(nothing, nothing, *about, **options)
 
@@ -166,13 +178,16 @@ def by_name(found):
     return {endpoint.name: value for endpoint, value in found.items()}
 
 
-def one(times, y, text="1 mg iv once", role="exposure", rest=0.0, unit="d", **options):
-    """Endpoints of a single curve that plays one role."""
-    about = ([rest], ["y"], ["mg/L"], Schedule.parse(text), unit, float(times[-1]))
-    roles = {"roles": {role: "y"}} | options
-    asked = questions(*about, **roles)
+def one(times, y, text="1 mg iv once", role="exposure", rest=0.0, unit="d", above=50.0):
+    """Endpoints of a single curve: of a concentration, or of the output of IL-2 whose place it takes."""
+    declared, of = exposure("y"), "mg/L"
+    if role != "exposure":
+        declared = [replace(one, outputs=("y",)) for one in treg(above).endpoints if role in one.outputs]
+        of = "percent"
+    about = ([rest], ["y"], [of], Schedule.parse(text), unit, float(times[-1]), declared)
+    asked = questions(*about)
     found = read(np.asarray(y, float)[None, :, None], ["y"], times, asked)
-    return {name: value[0] for name, value in by_name(evaluate(*found, *about, **roles)).items()}
+    return {name: value[0] for name, value in by_name(evaluate(*found, *about)).items()}
 
 
 # --- exposure: closed forms
@@ -241,7 +256,7 @@ def test_a_terminal_half_life_is_that_of_the_last_phase_and_missing_where_nothin
     assert math.isnan(one([0.0, 1.0, 2.0], [1.0, 0.4, 0.3])["half-life"])  # not to a fourth
 
 
-def test_a_model_of_the_user_has_exposure_endpoints_by_a_role():
+def test_a_model_of_the_user_has_the_usual_endpoints_of_exposure():
     found = one([0.0, 1.0, 2.0, 3.0], [0.0, 4.0, 2.0, 1.0])
     assert set(found) == {
         *("Cmax", "Tmax", "AUC", "AUC per dose", "AUC first interval", "half-life", "trough"),
@@ -373,12 +388,9 @@ def test_lags_durations_and_fast_absorption_are_found(ka, k, late, long, n):
     for route in ("sc", "iv"):
         schedule = Schedule.parse(f"10 mg {route} every 20 d x{n}")
         events = schedule.events("h", kernel.ROUTES, kernel.DOSE_UNITS, kernel.SIZES)
-        about = ([0.0], ["C"], ["mg/L"], schedule, "h", 480.0 * n)
-        roles = {"roles": {"exposure": "C"}}
-        solution = solve(
-            kernel, p, events, [480.0 * n], rtol=RTOL, readings=questions(*about, **roles)
-        ).check()
-        found = by_name(evaluate(solution.readings.values, solution.readings.times, *about, **roles))
+        about = ([0.0], ["C"], ["mg/L"], schedule, "h", 480.0 * n, exposure("C"))
+        solution = solve(kernel, p, events, [480.0 * n], rtol=RTOL, readings=questions(*about)).check()
+        found = by_name(evaluate(solution.readings.values, solution.readings.times, *about))
         after = np.log(ka / k) / (ka - k) if route == "sc" else long
         peak = bateman(after, ka, k) * 10 if route == "sc" else -10 / (k * long) * np.expm1(-k * long)
         assert found["Cmax"][0] == pytest.approx(peak, rel=1e-3)
@@ -498,7 +510,7 @@ def test_a_failed_subject_has_no_values_and_leaves_the_others_alone():
 def test_every_endpoint_says_what_it_is():
     found = cycles()
     groups = [endpoint.group for endpoint in found]
-    assert groups == sorted(groups, key=GROUPS.index)
+    assert groups == sorted(groups, key=treg().groups.index)
     for endpoint in found:
         assert endpoint.definition.endswith(".") and endpoint.better in (-1, 0, 1) and endpoint.unit
     (ccl2,) = [endpoint for endpoint in found if endpoint.name == "CCL2 change"]
@@ -554,9 +566,7 @@ def test_bad_input_is_refused_with_a_sentence():
     for change, words in (
         ({"values": solution.readings.values[:, :-1]}, "the answers have shapes"),
         ({"rest": rest[:, :2]}, "at rest"),
-        ({"roles": {"exposure": "C"}}, "no output of the model"),
-        ({"roles": {"il2": "il2"}}, "no role"),
-        ({"above": -5.0}, "larger than 0"),
+        ({"endpoints": (replace(exposure("il2")[0], unit="h"),)}, 'endpoint "Cmax": h cannot be converted'),
         ({"schedule": Schedule.parse("1 MIU sc every 28 d x20")}, "horizon before the last dose"),
     ):
         with pytest.raises(InputError, match=words):

@@ -20,6 +20,7 @@ from pkpd.cli import main
 from pkpd.core.errors import InputError, MissingExtraError, PkpdError
 from pkpd.decision.comparison import Scene, compare
 from pkpd.decision.comparison.result import between
+from pkpd.decision.criteria import fields
 from pkpd.decision.endpoints import Endpoint
 from pkpd.decision.optimisation import Constraint, Space, optimise, parse_constraints, parse_objectives
 from pkpd.decision.optimisation.outcome import Outcome
@@ -27,6 +28,7 @@ from pkpd.decision.optimisation.search import layers, search
 from pkpd.dosing import Schedule
 from pkpd.present.report.front import figure, render
 
+CRITERIA = fields()[0].criteria
 SMALL = Space.parse(dose="0.25, 1, 2 MIU", days="1, 3, 5", interval="14, 28 d", cycles="1, 2")
 ASKED = "NK under three times baseline, at most 8 injections a month"
 
@@ -81,14 +83,14 @@ def endpoints(every):
     ],
 )
 def test_a_sentence_is_read_as_what_it_means(endpoints, text, meant):
-    (found,) = parse_constraints(text, endpoints)
+    (found,) = parse_constraints(text, endpoints, CRITERIA)
     assert str(found) == meant
-    assert parse_constraints(meant, endpoints) == (found,)
+    assert parse_constraints(meant, endpoints, CRITERIA) == (found,)
 
 
 def test_several_constraints_stand_in_one_text_or_in_many(endpoints):
     words = "Treg at least +50 % on average", "NK under twice baseline", "at most 8 injections a month"
-    read = parse_constraints(words, endpoints)
+    read = parse_constraints(words, endpoints, CRITERIA)
     assert [constraint.endpoint.name for constraint in read] == [
         "Treg mean fold",
         "NK mean fold",
@@ -96,10 +98,12 @@ def test_several_constraints_stand_in_one_text_or_in_many(endpoints):
     ]
     assert (
         read
-        == parse_constraints(", ".join(words), endpoints)
-        == parse_constraints("; ".join(words), endpoints)
+        == parse_constraints(", ".join(words), endpoints, CRITERIA)
+        == parse_constraints("; ".join(words), endpoints, CRITERIA)
     )
-    assert read == parse_constraints(f"{words[0]} and {words[1]}, {words[2]}, {words[2]}", endpoints)
+    assert read == parse_constraints(
+        f"{words[0]} and {words[1]}, {words[2]}, {words[2]}", endpoints, CRITERIA
+    )
 
 
 @given(st.data())
@@ -107,7 +111,7 @@ def test_what_a_constraint_writes_is_read_back(endpoints, data):
     endpoint = data.draw(st.sampled_from(endpoints))
     value = data.draw(st.floats(0, 1e6) if "fold" in endpoint.name else st.floats(-1e6, 1e6))
     constraint = Constraint(endpoint, data.draw(st.sampled_from([">=", ">", "<=", "<"])), value)
-    (read,) = parse_constraints(str(constraint), endpoints)
+    (read,) = parse_constraints(str(constraint), endpoints, CRITERIA)
     assert (read.endpoint, read.relation, read.value) == (
         endpoint,
         constraint.relation,
@@ -137,13 +141,13 @@ def test_what_a_constraint_writes_is_read_back(endpoints, data):
 )
 def test_what_cannot_be_read_is_refused_at_its_place(endpoints, text, column, words):
     with pytest.raises(InputError, match=re.escape(words)) as error:
-        parse_constraints(text, endpoints)
+        parse_constraints(text, endpoints, CRITERIA)
     assert str(error.value).startswith(f"constraint:1:{column}: ")
 
 
 @given(st.text(max_size=40))
 def test_any_text_is_read_or_refused(endpoints, text):
-    for read in (lambda: parse_constraints(text, endpoints), lambda: Space.parse(dose=text)):
+    for read in (lambda: parse_constraints(text, endpoints, CRITERIA), lambda: Space.parse(dose=text)):
         with contextlib.suppress(InputError):  # any other exception is a failure
             read()
 
@@ -245,7 +249,7 @@ def test_the_length_of_the_treatment_decides_the_cycles():
 )
 def test_a_space_that_cannot_be_is_refused(texts, words):
     with pytest.raises(InputError, match=re.escape(words)):
-        Space.parse(**texts)
+        Space.parse(**({"dose": "1 MIU"} | texts))
 
 
 # --- the search -----------------------------------------------------------------------------------
@@ -506,7 +510,7 @@ def test_wrong_numbers_are_refused(scene):
     for options, words in (
         ({"confidence": 0.0}, "a probability from 0.5 to 1"),
         ({"evaluations": 0}, "at least one evaluation"),
-        ({"space": Space.parse(route="iv2")}, "iv2"),
+        ({"space": Space.parse(dose="1 MIU", route="iv2")}, "iv2"),
     ):
         with pytest.raises(PkpdError, match=words):
             optimise(scene, options.pop("space", SMALL), (), **options)

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 import toy
 
-from pkpd.decision import tolerability
 from pkpd.decision.comparison.result import uncertainty
 from pkpd.inference import Check, FitSpec, ModelSpec, Options, Prior, StudyEffect, System
 from pkpd.inference import prediction as predict
@@ -25,6 +24,7 @@ from pkpd.inference.assess import with_sampling_error
 from pkpd.inference.summary import likelihood
 from pkpd.inference.summary.data import parse_data
 from pkpd.model.check import Parameter
+from pkpd.treg import tolerability
 
 fitting = importlib.import_module("pkpd.inference")  # pkpd.fit itself is the function
 

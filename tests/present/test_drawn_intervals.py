@@ -17,7 +17,7 @@ from pkpd.present.plot import (
     residual_figure,
     time_course_figure,
 )
-from pkpd.present.report.comparison import COST_FACTOR, COSTS, FIGURES_OF, GAIN, figures
+from pkpd.present.report.comparison import FIGURES_OF, figures
 
 Z = 1.959963984540054  # 95 % of a normal distribution lie within so many SDs
 
@@ -176,6 +176,10 @@ def test_differences_are_drawn_from_end_to_end(compared) -> None:
                 )
                 checked += 1
     assert checked > 40
+
+
+GAIN, COSTS = "Treg mean fold", ("adverse event", "NK mean fold", "injections per 28 days")
+COST_FACTOR = {"adverse event": 100}
 
 
 def test_trade_offs_are_drawn_from_end_to_end(compared) -> None:

@@ -316,7 +316,7 @@ class Scene:
             )
 
     def warnings(self, schedule: Schedule) -> tuple[str, ...]:
-        """Where a schedule leaves what the fit and the counts of adverse events have seen, as sentences."""
+        """Where a schedule leaves what the fit and what the risks were counted in have seen, as sentences."""
         kernel = self.population.kernel
         sizes = {
             per: float(np.median(self.population.values[:, column]))

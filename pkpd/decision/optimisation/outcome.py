@@ -32,7 +32,7 @@ class Outcome:
 
     medians : endpoint -> median over subjects; worlds : endpoint -> (n_subjects,), that median as it would be
         if the parameters were those of
-    each subject's draw (an adverse event has posterior draws of its own, one to a subject), so that a share
+    each subject's draw (a risk has posterior draws of its own, one to a subject), so that a share
     of worlds is a probability; intervals : endpoint -> (low, high), of 90 %, as `pkpd.compare` has them.
     """
 

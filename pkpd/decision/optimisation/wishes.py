@@ -237,7 +237,7 @@ class _Clause:
                 continue
             relation = self._relation(found.end())
             if relation is None:
-                continue  # a name that only begins as this one: Treg peak, Treg peak fold
+                continue  # a name that only begins as this one: peak, peak fold
             return Constraint(endpoint, relation[0], self._last_value(endpoint, relation[1]))
         relation = self._relation(self.start)
         if relation is not None:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from pkpd.core import library
 from pkpd.core.errors import InputError
-from pkpd.decision import tolerability
 from pkpd.dosing import Schedule
 from pkpd.inference.summary.data import read_data
+from pkpd.treg import tolerability
 
 EVENT = tolerability.EVENT
 
@@ -64,18 +64,17 @@ def test_the_posterior_covers_the_counts_and_is_as_wide_as_24_patients_leave_it(
 @given(dose=st.floats(0.01, 50.0), more=st.floats(0.01, 10.0))
 def test_more_is_never_safer_and_draws_are_paired(dose, more):
     first, second = (
-        tolerability.evaluate(Schedule.parse(f"{d:.6f} MIU sc daily x5"), 50)[EVENT]
-        for d in (dose, dose + more)
+        tolerability.probability(Schedule.parse(f"{d:.6f} MIU sc daily x5"), 50) for d in (dose, dose + more)
     )
     assert np.all(second >= first) and np.all((first >= 0) & (second <= 1))
-    nothing = tolerability.evaluate(Schedule.none(), 50)[EVENT]
+    nothing = tolerability.probability(Schedule.none(), 50)
     np.testing.assert_allclose(nothing, tolerability.posterior().draws(50)[0], rtol=1e-12)  # p at 0 is p0
     assert np.all(first >= nothing)
 
 
 def test_the_dose_of_a_schedule_is_the_most_that_24_hours_hold():
     def p(text, **options):
-        return tolerability.evaluate(Schedule.parse(text), 3, **options)[EVENT]
+        return tolerability.probability(Schedule.parse(text), 3, **options)
 
     np.testing.assert_allclose(p("1 MIU sc twice daily x10"), p("2 MIU sc daily x5"))
     np.testing.assert_allclose(p("1 MIU sc daily x2 then 3 MIU sc daily x2"), p("3 MIU sc daily x5"))
