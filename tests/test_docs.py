@@ -13,7 +13,7 @@ from pkpd.cli import main
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(set(DOCS.glob("*.md")) - {DOCS / "house.md"})  # test_layers.py reads its table
 SAVED = re.compile(
-    r"Save this as `([\w.]+)`[^\n]*\n(?:[^\n]+\n)*\n```text\n(.*?)^```$", re.MULTILINE | re.DOTALL
+    r"Save this as `([\w./]+)`[^\n]*\n(?:[^\n]+\n)*\n```text\n(.*?)^```$", re.MULTILINE | re.DOTALL
 )
 
 
@@ -27,6 +27,7 @@ def folder(tmp_path, monkeypatch):
 def test_files_commands_and_examples_work_as_they_stand_there(folder, capfd, page):
     text = page.read_text(encoding="utf-8")
     for name, content in SAVED.findall(text):
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(content, encoding="utf-8")
     for block in re.findall(r"^```bash\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
         for line in block.splitlines():

@@ -419,6 +419,7 @@ def _put_sources(spec: FitSpec | None, older: Path, folder: Path) -> None:
     if library.root() / "fits" in spec.folder.resolve().parents:
         return
     files = [spec.folder / "fit.toml", spec.data]
+    files += [Path(spec.endpoints)] if Path(spec.endpoints).is_file() else []
     files += [Path(model.model) for model in (spec.main, spec.rival) if model and Path(model.model).is_file()]
     inside = [file for file in dict.fromkeys(files) if spec.folder.resolve() in file.resolve().parents]
     if len(inside) < len(set(files)):

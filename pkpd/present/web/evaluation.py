@@ -20,6 +20,7 @@ from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 from pkpd.core.errors import DataError, InputError, LibraryError, PkpdError
@@ -372,6 +373,8 @@ class Explorer:
         words = ["pkpd compare", *(f'"{schedule}"' for schedule in request.schedules)]
         if self.name != self._usual:
             words.append(f'--fit "{self.name}"')
+        if self._endpoints is not None:  # by its name alone: pages are not told where it lies
+            words.append(f'--endpoints "{Path(self._endpoints).name}"')
         words += [f"--subjects {request.subjects}", f"--seed {SEED}"]
         if request.bsa is not None:
             words.append(f'--set "BSA = {request.bsa:.15g} m^2"')
