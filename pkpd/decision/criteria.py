@@ -84,7 +84,8 @@ class Risk:
 
     output : only of models that have it; unit : in which doses are counted. called, source : "an adverse
     event", "the few published counts"; note, axis : for reports. probability : (schedule, n_subjects, sizes,
-    dose_units, seed, daily) -> (n_subjects,); warnings : (schedule, sizes, dose_units) -> sentences.
+    dose_units, seed, daily) -> (n_subjects,); warnings : (schedule, sizes, dose_units) -> sentences
+    without a full stop.
     """
 
     endpoint: Endpoint

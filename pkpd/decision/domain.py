@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -51,6 +52,16 @@ class Seen:
     def __str__(self) -> str:
         mark = ", unverified" if self.provenance == "unverified" else ""
         return f"{self.study}: {self.schedule}{mark}"
+
+
+class Beyond(NamedTuple):
+    """Where a schedule leaves what a fit saw: the statement, and the study that comes nearest to it."""
+
+    said: str
+    nearest: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.said}; nearest is {self.nearest}." if self.nearest else f"{self.said}."
 
 
 @dataclass(frozen=True)
@@ -113,23 +124,23 @@ class Domain:
         values = values[~np.isnan(values)]
         return (float(values.min()), float(values.max())) if values.size else (np.nan, np.nan)
 
-    def warnings(
+    def beyond(
         self,
         schedule: Schedule,
         bsa: float | None = None,
         weight: float | None = None,
         outputs: Sequence[str] = (),
         dose_units: Mapping[str, Mapping[str, float]] | None = None,
-    ) -> tuple[str, ...]:
-        """Sentences that say how a schedule goes beyond what the fit saw of these outputs (of all that it has
-        rows of where none are named), with the study that comes nearest; none where it does not.
+    ) -> tuple[Beyond, ...]:
+        """How a schedule goes beyond what the fit saw of these outputs (of all that it has rows of where none
+        are named), with the study that comes nearest; none where it does not.
 
         bsa, weight : of the subject, in m2 and kg, by default of an average adult.
         """
         for name, value in (("bsa", bsa), ("weight", weight)):
             if value is not None and not (np.isfinite(value) and value > 0):
                 raise InputError(f"{name} must be a number above 0, not {value!r}")
-        found: list[str] = []
+        found: list[Beyond] = []
         outputs = outputs or sorted(self.outputs)
         called = {output.name: output.called or output.name for output in self.shown}
         forgotten = {called[output.name] for output in self.shown if not output.lasting}
@@ -143,8 +154,10 @@ class Domain:
                 )
             except ScheduleError:
                 return (
-                    f"The doses cannot be counted in {self.unit} and so not be compared with those "
-                    "of the fit.",
+                    Beyond(
+                        f"The doses cannot be counted in {self.unit} and so not be compared with those "
+                        "of the fit"
+                    ),
                 )
             routes = tuple(dict.fromkeys(part.route for part in schedule.parts))
             for subject in dict.fromkeys(called.get(name, name) for name in outputs):
@@ -158,7 +171,7 @@ class Domain:
                 called.get(other) == called.get(name, name) for other in self.outputs
             ):
                 found.append(
-                    f"The fit has no data on {name}: what the model says of it is assumed, not fitted."
+                    Beyond(f"The fit has no data on {name}: what the model says of it is assumed, not fitted")
                 )
         return tuple(found)
 
@@ -174,8 +187,8 @@ class Domain:
         cycles: int,
         course: float,
         length: float,
-    ) -> list[str]:
-        found = []
+    ) -> list[Beyond]:
+        found: list[Beyond] = []
         low, high = self.range(subject, "doses")
         for amount, beyond in (
             (amounts[1], amounts[1] > high * (1 + NEAR)),
@@ -187,16 +200,21 @@ class Domain:
                     alike, key=lambda entry: min(abs(np.log(amount / dose)) for dose in entry.doses)
                 )
                 found.append(
-                    f"{_written(amount)} {self.unit} is {'above' if amount > high else 'below'} the "
-                    f"doses after which the fit saw {subject} "
-                    f"({_range(low, high, 2)} {self.unit}); nearest is {nearest}."
+                    Beyond(
+                        f"{_written(amount)} {self.unit} is {'above' if amount > high else 'below'} the "
+                        f"doses after which the fit saw {subject} "
+                        f"({_range(low, high, 2)} {self.unit})",
+                        str(nearest),
+                    )
                 )
         known = {entry.route.lower() for entry in seen}
         for route in routes:
             if route.lower() not in known:
                 found.append(
-                    f"The fit saw {subject} after doses by {' and '.join(sorted(known))} only, not "
-                    f"by {route}."
+                    Beyond(
+                        f"The fit saw {subject} after doses by {' and '.join(sorted(known))} only, not "
+                        f"by {route}"
+                    )
                 )
         if not lasting:
             return found
@@ -206,8 +224,11 @@ class Domain:
             spaced = [entry for entry in seen if not np.isnan(entry.interval)]
             nearest = min(spaced, key=lambda entry: abs(np.log(interval / entry.interval)))
             found.append(
-                f"A dose every {_written(interval)} d is outside the intervals at which the fit saw "
-                f"{subject} ({_range(shortest, longest, 3)} d); nearest is {nearest}."
+                Beyond(
+                    f"A dose every {_written(interval)} d is outside the intervals at which the fit saw "
+                    f"{subject} ({_range(shortest, longest, 3)} d)",
+                    str(nearest),
+                )
             )
         most = int(self.range(subject, "cycles")[1])
         if cycles > most:
@@ -216,23 +237,32 @@ class Domain:
                 first.setdefault(entry.schedule, entry)
             nearest = first[max(first, key=lambda given: difflib.SequenceMatcher(None, given, text).ratio())]
             found.append(
-                f"{cycles} cycles: the fit saw {subject} only in the first "
-                f"{'one' if most == 1 else most}, so that what changes from cycle to cycle is the "
-                f"model's own; nearest is {nearest}."
+                Beyond(
+                    f"{cycles} cycles: the fit saw {subject} only in the first "
+                    f"{'one' if most == 1 else most}, so that what changes from cycle to cycle is the "
+                    f"model's own",
+                    str(nearest),
+                )
             )
         elif length > self.range(subject, "length")[1] * (1 + NEAR):
             nearest = max(seen, key=lambda entry: entry.length)
             found.append(
-                f"{_written(length)} days of treatment are longer than the "
-                f"{_written(nearest.length)} after which the fit saw {subject}; nearest is {nearest}."
+                Beyond(
+                    f"{_written(length)} days of treatment are longer than the "
+                    f"{_written(nearest.length)} after which the fit saw {subject}",
+                    str(nearest),
+                )
             )
         shortest = self.range(subject, "course")[0]
         if course < shortest * (1 - NEAR):
             nearest = min(seen, key=lambda entry: entry.course)
             found.append(
-                f"A course of {_written(course)} {'day' if course == 1.0 else 'days'} is shorter "
-                f"than the {_written(shortest)} days after which the fit first saw {subject}, "
-                f"so that how fast they rise is the model's own; nearest is {nearest}."
+                Beyond(
+                    f"A course of {_written(course)} {'day' if course == 1.0 else 'days'} is shorter "
+                    f"than the {_written(shortest)} days after which the fit first saw {subject}, "
+                    f"so that how fast they rise is the model's own",
+                    str(nearest),
+                )
             )
         if interval <= 1.0 + NEAR:
             daily = [entry for entry in seen if entry.interval <= 1.0 + NEAR]
@@ -240,9 +270,11 @@ class Domain:
             bounds = sorted({entry.study for entry in daily if entry.bound and entry.course > exact})
             if course > exact * (1 + NEAR) and bounds:
                 found.append(
-                    f"{_written(course)} days of daily doses: beyond {_written(exact)} days the fit "
-                    f"has only lower bounds of {subject} ({', '.join(bounds)}), "
-                    "which say nothing against a prediction that is too high."
+                    Beyond(
+                        f"{_written(course)} days of daily doses: beyond {_written(exact)} days the fit "
+                        f"has only lower bounds of {subject} ({', '.join(bounds)}), "
+                        "which say nothing against a prediction that is too high"
+                    )
                 )
         return found
 

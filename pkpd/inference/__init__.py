@@ -74,7 +74,14 @@ from pkpd.inference.objective import (
     pruned,
     quasi_normals,
 )
-from pkpd.inference.posterior import estimates_of, identifiability_of, nested, posterior_of, predict_rows
+from pkpd.inference.posterior import (
+    estimates_of,
+    identifiability_of,
+    nested,
+    posterior_of,
+    predict_rows,
+    verdicts,
+)
 from pkpd.inference.result import (
     SAME_OPTIMUM,
     Change,
@@ -269,7 +276,8 @@ def run(
         )
     best, objective = search.best, search.objective
     posterior = posterior_of(objective, best)
-    estimates = estimates_of(objective, best, posterior)
+    told = verdicts(objective, best, posterior)
+    estimates = estimates_of(objective, best, posterior, told)
     whole = Objective(
         system,
         spec.main,
@@ -327,7 +335,7 @@ def run(
         correlation=nested(posterior.correlation),
         rows=rows,
         starts=tuple(search.starts),
-        identifiability=identifiability_of(objective, posterior, estimates),
+        identifiability=identifiability_of(posterior, estimates, told),
         bad_points=objective.bad,
         bad_reasons=tuple(dict.fromkeys(objective.reasons)),
         not_predicted=missing | lost,

@@ -6,10 +6,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pkpd.core.normal import Z95
 from pkpd.inference.coordinates import Coordinate, slope_of
 from pkpd.inference.objective import BadPoint, Evaluation, Objective
 from pkpd.inference.result import Estimate, RowResult
@@ -18,6 +21,9 @@ from pkpd.inference.summary import likelihood
 from pkpd.inference.summary.data import Row
 
 Array = NDArray[np.float64]
+
+TIED = 0.95
+"""Two parameters with a larger correlation are not told apart."""
 
 
 @dataclass(frozen=True)
@@ -86,48 +92,63 @@ def _unsurprising(coordinate: Coordinate, x: float) -> float:
     return max(abs(x), abs(coordinate.start)) if coordinate.start else math.inf
 
 
-def _verdicts(objective: Objective, minimum: Minimum, posterior: Posterior) -> tuple[list[str], list[bool]]:
-    """Per coordinate, what the data say about it, in words."""
-    lower, upper = objective.bounds
-    texts, bound = [], []
+class Verdict(StrEnum):
+    """What the data say about a parameter."""
+
+    INFORMED = "the data inform"
+    BOTH = "the data and the prior"
+    PRIOR = "mostly the prior"
+    UNKNOWN = "not identified"
+    AT_BOUND = "at its bound"
+
+
+class Told(NamedTuple):
+    """The verdict on a coordinate, and the one that it is not told apart from, with the correlation."""
+
+    verdict: Verdict
+    tied: tuple[str, float] | None = None
+
+    def __str__(self) -> str:
+        if self.tied is None:
+            return str(self.verdict)
+        return f"{self.verdict}; correlated with {self.tied[0]} ({self.tied[1]:+.2f})"
+
+
+def verdicts(objective: Objective, minimum: Minimum, posterior: Posterior) -> tuple[Told, ...]:
+    """Per coordinate, what the data say about it."""
     off = np.abs(posterior.correlation - np.eye(posterior.sd.size))
-    for i, coordinate in enumerate(objective.coordinates):
-        at = bool(minimum.x[i] <= lower[i] + 1e-6 or minimum.x[i] >= upper[i] - 1e-6)
-        bound.append(at)
+    found = []
+    for i in range(len(objective.coordinates)):
         partner = int(np.argmax(off[i])) if off.shape[0] > 1 else i
-        strong = partner != i and off[i, partner] > 0.95
-        tied = (
-            f"; correlated with {objective.coordinates[partner].name} "
-            f"({posterior.correlation[i, partner]:+.2f})"
-            if strong
-            else ""
-        )
-        if at:
-            texts.append("at its bound" + tied)
-        elif posterior.flat[i]:
-            texts.append("not identified" + tied)
-        elif not math.isfinite(coordinate.sd):
-            # without a prior the data speak alone: a log-SD of 1 is a factor of 7 either way in a 95%
-            # interval
-            wide = posterior.sd[i] > _unsurprising(coordinate, float(minimum.x[i]))
-            texts.append(("not identified" if wide else "the data inform") + tied)
-        else:
-            ratio = posterior.sd[i] / coordinate.sd
-            if ratio > 0.9:
-                texts.append("mostly the prior" + tied)
-            elif ratio > 0.5:
-                texts.append("the data and the prior" + tied)
-            else:
-                texts.append("the data inform" + tied)
-    return texts, bound
+        tied = None
+        if partner != i and off[i, partner] > TIED:
+            tied = objective.coordinates[partner].name, float(posterior.correlation[i, partner])
+        found.append(Told(_verdict(objective, minimum, posterior, i), tied))
+    return tuple(found)
 
 
-def estimates_of(objective: Objective, minimum: Minimum, posterior: Posterior) -> tuple[Estimate, ...]:
-    texts, bound = _verdicts(objective, minimum, posterior)
+def _verdict(objective: Objective, minimum: Minimum, posterior: Posterior, i: int) -> Verdict:
+    lower, upper = objective.bounds
+    coordinate = objective.coordinates[i]
+    if minimum.x[i] <= lower[i] + 1e-6 or minimum.x[i] >= upper[i] - 1e-6:
+        return Verdict.AT_BOUND
+    if posterior.flat[i]:
+        return Verdict.UNKNOWN
+    if not math.isfinite(coordinate.sd):
+        # without a prior the data speak alone: a log-SD of 1 is a factor of 7 either way in a 95% interval
+        wide = posterior.sd[i] > _unsurprising(coordinate, float(minimum.x[i]))
+        return Verdict.UNKNOWN if wide else Verdict.INFORMED
+    ratio = posterior.sd[i] / coordinate.sd
+    return Verdict.PRIOR if ratio > 0.9 else Verdict.BOTH if ratio > 0.5 else Verdict.INFORMED
+
+
+def estimates_of(
+    objective: Objective, minimum: Minimum, posterior: Posterior, told: Sequence[Told]
+) -> tuple[Estimate, ...]:
     found = []
     for i, c in enumerate(objective.coordinates):
         x, sd = float(minimum.x[i]), float(posterior.sd[i])
-        ends = (x - 1.959964 * sd, x + 1.959964 * sd)
+        ends = (x - Z95 * sd, x + Z95 * sd)
 
         value = c.shown(x)
         slope = value if c.scale == "log" else 1.0 if c.kind == "study effect" else slope_of(c.scale, x)
@@ -148,8 +169,8 @@ def estimates_of(objective: Objective, minimum: Minimum, posterior: Posterior) -
                 x=x,
                 x_sd=sd,
                 shrinkage=sd / c.sd if math.isfinite(c.sd) else math.nan,
-                verdict=texts[i],
-                at_bound=bound[i],
+                verdict=str(told[i]),
+                at_bound=told[i].verdict is Verdict.AT_BOUND,
                 source=c.source,
                 provenance=c.provenance,
             )
@@ -157,22 +178,26 @@ def estimates_of(objective: Objective, minimum: Minimum, posterior: Posterior) -
     return tuple(found)
 
 
-def identifiability_of(objective: Objective, posterior: Posterior, estimates: Sequence[Estimate]) -> str:
-    main = [e for e in estimates if e.kind in ("parameter", "between-subject SD")]
+def identifiability_of(posterior: Posterior, estimates: Sequence[Estimate], told: Sequence[Told]) -> str:
+    main = [
+        (estimate.name, each)
+        for estimate, each in zip(estimates, told, strict=True)
+        if estimate.kind in ("parameter", "between-subject SD")
+    ]
 
-    def listed(word: str) -> str:
-        return ", ".join(e.name for e in main if e.verdict.startswith(word)) or "none"
+    def listed(verdict: Verdict) -> str:
+        return ", ".join(name for name, each in main if each.verdict is verdict) or "none"
 
-    tied = sorted({e.name for e in main if "correlated" in e.verdict})
+    tied = sorted({name for name, each in main if each.tied is not None})
     return " ".join(
         [
             f"The data inform {posterior.informed} of {len(estimates)} directions of the parameter "
             "space more than the priors do.",
-            f"Informed by the data: {listed('the data inform')}.",
-            f"By data and prior alike: {listed('the data and')}.",
-            f"Mostly the prior: {listed('mostly')}.",
-            f"Not identified: {listed('not identified')}.",
-            f"At a bound: {listed('at its bound')}.",
+            f"Informed by the data: {listed(Verdict.INFORMED)}.",
+            f"By data and prior alike: {listed(Verdict.BOTH)}.",
+            f"Mostly the prior: {listed(Verdict.PRIOR)}.",
+            f"Not identified: {listed(Verdict.UNKNOWN)}.",
+            f"At a bound: {listed(Verdict.AT_BOUND)}.",
             f"Not told apart from others (correlation above 0.95): {', '.join(tied) or 'none'}.",
             f"Condition number {posterior.condition:.3g} (above 1000: some combination is hardly "
             "determined).",
@@ -206,7 +231,7 @@ def row_results(
         half = math.nan
         if covariance is not None and evaluation.predicted_jacobian is not None:
             gradient = evaluation.predicted_jacobian[i]
-            half = 1.959964 * math.sqrt(max(0.0, float(gradient @ covariance @ gradient)))
+            half = Z95 * math.sqrt(max(0.0, float(gradient @ covariance @ gradient)))
         ends = (term.predicted - half, term.predicted + half)
         positive = row.statistic == "dose_for_effect" or (
             row.measure in ("value", "fold") and row.output not in signed

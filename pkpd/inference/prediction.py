@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from scipy.special import stdtrit
 
 from pkpd.core.arguments import ABSENT, COUNT, of, takes
 from pkpd.core.errors import DataError, PkpdError
+from pkpd.core.normal import Z95
 from pkpd.dosing import EventTable, Schedule
 from pkpd.inference import FitResult, FitSpec, System, between_at, in_units, quasi_normals, typical_at
 from pkpd.inference.population import laplace
@@ -42,7 +42,6 @@ Progress = Callable[[str, float, str], None]
 SUBJECTS = 128
 DRAWS = 20
 DRAW_SUBJECTS = 8
-Z95 = NormalDist().inv_cdf(0.975)
 DOSES = (0.0, 0.01, 0.03, 0.06, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.25)
 """Doses of a curve, in units of the largest dose reported."""
 DRAWN = (0, 2, 4, 6, 9, 10)

@@ -188,14 +188,14 @@ def warnings(
     sizes: Mapping[str, float] | None = None,
     dose_units: Mapping[str, Mapping[str, float]] | None = None,
 ) -> tuple[str, ...]:
-    """How a schedule goes beyond what the counts saw, as sentences; none for placebo and five-day courses of
-    the doses seen, given once."""
+    """How a schedule goes beyond what the counts saw, as sentences without a full stop; none for placebo and
+    five-day courses of the doses seen, given once."""
     if not schedule.parts:
         return ()
     try:
         dose = float(largest_daily(schedule, UNIT, sizes or {}, 1, dose_units)[0])
     except ScheduleError:
-        return ("Adverse events: doses that are not counted in MIU have no probability of one.",)
+        return ("Adverse events: doses that are not counted in MIU have no probability of one",)
     seen = [row.dose for row in counts() if row.dose > 0.0]
     regimen = Regimen.of(schedule)
     found = []
@@ -209,4 +209,4 @@ def warnings(
         found.append("only five-day courses of daily doses were counted")
     if any(part.route.lower() != "sc" for part in schedule.parts):
         found.append("only injections under the skin were counted")
-    return (f"Adverse events: {'; '.join(found)}.",) if found else ()
+    return (f"Adverse events: {'; '.join(found)}",) if found else ()

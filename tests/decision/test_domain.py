@@ -18,7 +18,7 @@ DOMAIN = Domain.of(DATA.rows, "MIU", SHOWN)
 
 
 def said(text, **options):
-    return DOMAIN.warnings(Schedule.parse(text), **({"outputs": TOLD} | options))
+    return tuple(map(str, DOMAIN.beyond(Schedule.parse(text), **({"outputs": TOLD} | options))))
 
 
 def about(sentences, word):
@@ -94,8 +94,8 @@ def test_a_row_saw_only_what_was_given_before_its_own_time():
     )
     early, late = (Domain.of(parse_data(text.format(day)).rows, "MIU", SHOWN) for day in (7, 64))
     schedule = Schedule.parse("1 MIU sc daily x5 every 28 d x3")
-    assert about(early.warnings(schedule, outputs=("treg_pct",)), "cycles")
-    assert late.warnings(schedule, outputs=("treg_pct",)) == ()
+    assert about(map(str, early.beyond(schedule, outputs=("treg_pct",))), "cycles")
+    assert late.beyond(schedule, outputs=("treg_pct",)) == ()
 
 
 def test_doses_of_another_drug_are_not_compared_and_sizes_are_checked():

@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from pkpd.core.errors import DataError, InputError
+from pkpd.core.normal import Z95
 from pkpd.inference import (
     Change,
     Comparison,
@@ -451,7 +452,9 @@ def test_broken_curves_are_refused(text, result, tmp_path):
 
 def test_the_prior_interval_holds_95_percent_of_the_prior(result):
     shown = report.document(result)["parameters"]
-    assert shown[0]["prior_interval"] == pytest.approx([1.7 * math.exp(-0.784), 1.7 * math.exp(0.784)])
+    assert shown[0]["prior_interval"] == pytest.approx(
+        [1.7 * math.exp(-0.4 * Z95), 1.7 * math.exp(0.4 * Z95)]
+    )
     assert shown[2]["prior_interval"] is None
     assert shown[0]["learned"] == pytest.approx(0.7)
 

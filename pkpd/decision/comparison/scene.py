@@ -33,7 +33,7 @@ from pkpd.core.errors import InputError, ScheduleError
 from pkpd.core.sketch import Sketch
 from pkpd.decision.adaptive import Rules, Titration, shares, titrate
 from pkpd.decision.criteria import Criteria, criteria_of, fields
-from pkpd.decision.domain import Domain
+from pkpd.decision.domain import Beyond, Domain
 from pkpd.decision.endpoints import (
     Endpoint,
     Regimen,
@@ -317,6 +317,10 @@ class Scene:
 
     def warnings(self, schedule: Schedule) -> tuple[str, ...]:
         """Where a schedule leaves what the fit and what the risks were counted in have seen, as sentences."""
+        return tuple(map(str, self.beyond(schedule)))
+
+    def beyond(self, schedule: Schedule) -> tuple[Beyond, ...]:
+        """The same, each statement apart from the study that comes nearest."""
         kernel = self.population.kernel
         sizes = {
             per: float(np.median(self.population.values[:, column]))
@@ -328,7 +332,7 @@ class Scene:
         described = [shown.name for shown in self.criteria.outputs if shown.told]
         told = [name for name in described if name in kernel.OUTPUTS] or sorted(seen.outputs)
         found = list(
-            seen.warnings(
+            seen.beyond(
                 schedule,
                 bsa=sizes.get("m2"),
                 weight=sizes.get("kg"),
@@ -338,7 +342,7 @@ class Scene:
         )
         for risk in self.criteria.risks:
             if risk.output in kernel.OUTPUTS:
-                found += risk.warnings(schedule, sizes=sizes, dose_units=alike)
+                found += map(Beyond, risk.warnings(schedule, sizes=sizes, dose_units=alike))
         return tuple(found)
 
     def check_plan(self, plan: Plan) -> None:
@@ -347,14 +351,14 @@ class Scene:
         if isinstance(plan, AdaptiveSchedule):
             Rules.of(self.population.kernel, plan)
 
-    def _by_rules(self, schedule: Schedule, factors: set[float], known: Sequence[str]) -> list[str]:
+    def _by_rules(self, schedule: Schedule, factors: set[float], known: Sequence[Beyond]) -> list[str]:
         """What is to be said besides of the smallest and the largest doses that rules led to."""
-        about = {sentence.partition("; nearest is ")[0] for sentence in known}
+        about = {beyond.said for beyond in known}
         found = []
         for factor in sorted({min(factors), max(factors)} - {1.0}):
-            for sentence in self.warnings(schedule.scaled(f"{factor:.6g}")):
-                if sentence.partition("; nearest is ")[0] not in about:
-                    found.append(f"By the rules: {sentence}")
+            for beyond in self.beyond(schedule.scaled(f"{factor:.6g}")):
+                if beyond.said not in about:
+                    found.append(f"By the rules: {beyond}")
         return found
 
     @takes(schedule=_A_PLAN, label=TEXT | ABSENT, progress=CALLABLE | ABSENT)
@@ -440,7 +444,7 @@ class Scene:
                 daily=None if daily is None else daily[risk.unit],
             )
         bands = courses.quantiles()
-        doses, warnings = schedule.doses(), scene.warnings(schedule)
+        doses, beyond = schedule.doses(), scene.beyond(schedule)
         units = {f"{dose.unit}/{dose.per}" if dose.per else dose.unit for dose in doses}
         return Arm(
             label=label or (str(plan) if doses else "none (placebo)"),
@@ -455,7 +459,7 @@ class Scene:
             dose_days=np.array([float(dose.time_days) for dose in doses]),
             dose_amounts=np.array([float(dose.amount) for dose in doses]),
             dose_unit=units.pop() if len(units) == 1 else "",
-            warnings=(*warnings, *scene._by_rules(schedule, factors, warnings)),
+            warnings=(*map(str, beyond), *scene._by_rules(schedule, factors, beyond)),
             failed=int(np.count_nonzero(status)),
             rules=rules,
         )

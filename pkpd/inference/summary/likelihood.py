@@ -66,19 +66,18 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import betainc, digamma, log_ndtr, ndtr, ndtri, polygamma
 
 from pkpd.core.errors import DataError
+from pkpd.core.normal import Z95
 from pkpd.inference.summary.data import DOSE_GRID, Row
 
 Array = NDArray[np.float64]
 
-_NORMAL = NormalDist()
-_Z95 = _NORMAL.inv_cdf(0.975)
-_IQR = 2 * _NORMAL.inv_cdf(0.75)
+_IQR = 2 * float(ndtri(0.75))
 _LOG_2PI = math.log(2 * math.pi)
 _SPREAD_FLOOR = 0.02
 """Share of the reported SD added in quadrature to both sides of a spread residual: keeps the logarithm of a
@@ -218,53 +217,26 @@ def _width(row: Row) -> float:
 # ---------------------------------------------------------------------------------------
 
 
-def _phi(x: float) -> float:
-    return math.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
-
-
-def _cdf(x: float) -> float:
-    return 0.5 * math.erfc(-x / math.sqrt(2))
-
-
 def log_cdf(x: float) -> float:
     """log Phi(x), accurate in both tails."""
-    if x > -1:
-        return math.log1p(-0.5 * math.erfc(x / math.sqrt(2)))
-    if x > -35:
-        return math.log(0.5 * math.erfc(-x / math.sqrt(2)))
-    inverse = 1 / (x * x)  # Mills ratio, first terms of the asymptotic series
-    return -0.5 * x * x - 0.5 * _LOG_2PI - math.log(-x) + math.log1p(-inverse + 3 * inverse**2)
+    return float(log_ndtr(x))
 
 
 def log_sd_moments(n: int) -> tuple[float, float]:
     """Bias and SD of log S around log sigma, S the sample SD of n normals: (psi(h) - log h)/2 and
     sqrt(psi'(h))/2, h = (n - 1)/2.
 
-    To first order -1/(2 (n - 1)) and 1/sqrt(2 (n - 1)). Digamma and trigamma by recurrence and asymptotic
-    series (Abramowitz & Stegun 6.3.5, 6.3.18, 6.4.6, 6.4.12).
+    To first order -1/(2 (n - 1)) and 1/sqrt(2 (n - 1)).
     """
     h = (n - 1) / 2
-    x, digamma, trigamma = h, 0.0, 0.0
-    while x < 8:
-        digamma -= 1 / x
-        trigamma += 1 / (x * x)
-        x += 1
-    inverse = 1 / (x * x)
-    digamma += math.log(x) - 1 / (2 * x) - inverse * (1 / 12 - inverse * (1 / 120 - inverse / 252))
-    trigamma += 1 / x + inverse / 2 + inverse / x * (1 / 6 - inverse * (1 / 30 - inverse / 42))
-    return (digamma - math.log(h)) / 2, math.sqrt(trigamma) / 2
+    return float(digamma(h) - math.log(h)) / 2, math.sqrt(polygamma(1, h)) / 2
 
 
 @lru_cache(maxsize=64)
 def harrell_davis(count: int, probability: float) -> Array:
     """Weights (count,) of the order statistics in the Harrell-Davis estimate of a quantile."""
     a, b = (count + 1) * probability, (count + 1) * (1 - probability)
-    x = np.linspace(0.0, 1.0, 64 * count + 1)
-    log_density = (a - 1) * np.log(x[1:-1]) + (b - 1) * np.log1p(-x[1:-1])
-    density = np.exp(log_density - log_density.max())
-    density = np.concatenate([[0.0], density, [0.0]])
-    cumulative = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
-    weights = np.diff(cumulative[::64] / cumulative[-1])
+    weights = np.asarray(np.diff(betainc(a, b, np.linspace(0.0, 1.0, count + 1))))
     weights.setflags(write=False)
     return weights
 
@@ -276,7 +248,7 @@ def range_moments(n: int) -> tuple[float, float, float]:
     edges = np.linspace(-7.0, 7.0, 561)
     x = (edges[1:] + edges[:-1]) / 2
     density = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
-    cdf = np.array([_cdf(float(point)) for point in x])
+    cdf = ndtr(x)
     gap = np.maximum(cdf[None, :] - cdf[:, None], 0.0)
     mass = gap ** (n - 2) * density[:, None] * density[None, :]
     mass = np.triu(mass, 1) + 0.5 * np.diag(np.diag(mass)) * (n == 2)
@@ -383,7 +355,7 @@ def measured(row: Row, relative_error: float = 0.3, *, spread: bool = True) -> M
         se = row.spread / row.value if on_log else row.spread
     elif kind == "CI95":
         half = width / 2 if math.isfinite(row.lower) else row.spread
-        se = (_log_width(row, 2 * half) / 2 if on_log else half) / _Z95
+        se = (_log_width(row, 2 * half) / 2 if on_log else half) / Z95
     else:
         printed = _printed_log_sd(row, width) if on_log else _printed_sd(row, width)
         se = median_factor * printed.raw / root
@@ -483,7 +455,7 @@ def _printed_log_sd(row: Row, width: float) -> _Printed:
 
 def _eta(n: int) -> float:
     """Width of the IQR of n standard normals (Wan et al. 2014)."""
-    return 2 * _NORMAL.inv_cdf((0.75 * n - 0.125) / (n + 0.25))
+    return 2 * float(ndtri((0.75 * n - 0.125) / (n + 0.25)))
 
 
 def _log_width(row: Row, width: float) -> float:
@@ -715,7 +687,7 @@ def _share_beyond(s: Array, v: Array, limit: float) -> tuple[float, Array, Array
     tiny = (1e-4 * (abs(limit) + abs(m)) + 1e-12) ** 2
     h = np.sqrt(v + c2 * shrink**2 * variance + tiny)
     u = direction * (m + shrink * centred - limit) / h
-    p = np.array([_cdf(float(value)) for value in u])
+    p = ndtr(u)
     density = np.exp(-0.5 * u * u) / math.sqrt(2 * math.pi)
     # du_j/ds_k = direction (1/K + shrink (delta_jk - 1/K))/h_j - u_j/(2 h_j^2) dh_j^2/ds_k
     direct = direction * density / h
@@ -733,7 +705,7 @@ def _dose_for_effect(x: Measured, s: Array, v: Array) -> Term:
     build = _Builder(s.shape)
     share = np.repeat(by_means[:, None], s.shape[1], axis=1) / s.shape[1]
     if _is_log_dose(row):
-        se = math.log(row.upper / row.lower) / (2 * _Z95)
+        se = math.log(row.upper / row.lower) / (2 * Z95)
         build.add("log dose", log_dose / se, share / se, sigma=se)
         build.constant += 2 * math.log(row.value)
     else:
@@ -860,9 +832,9 @@ def interval(measure: Measured) -> tuple[float, float]:
         assert row.n is not None  # the reader asked for it
         d2, _, middle_sd = range_moments(row.n)
         if _ends_above_zero(row):
-            factor = math.exp(_Z95 * middle_sd * math.log(row.upper / row.lower) / d2)
+            factor = math.exp(Z95 * middle_sd * math.log(row.upper / row.lower) / d2)
             return observed(row) / factor, observed(row) * factor
-        half = _Z95 * middle_sd * (row.upper - row.lower) / d2
+        half = Z95 * middle_sd * (row.upper - row.lower) / d2
         return observed(row) - half, observed(row) + half
     if row.statistic in ("count", "fraction"):
         assert row.n is not None  # the reader asked for it
@@ -876,7 +848,7 @@ def interval(measure: Measured) -> tuple[float, float]:
         return math.nan, row.value
     if row.spread_type == "CI95" and math.isfinite(row.lower):
         return row.lower, row.upper
-    half = _Z95 * measure.se
+    half = Z95 * measure.se
     if row.statistic in ("geometric_mean", "ratio"):
         return row.value * math.exp(-half), row.value * math.exp(half)
     return row.value - half, row.value + half
@@ -893,9 +865,9 @@ def observed(row: Row) -> float:
 
 def wilson(k: float, n: int) -> tuple[float, float]:
     """Wilson 95% interval of a share (Wilson 1927, J Am Stat Assoc 22:209)."""
-    p, z2 = k / n, _Z95**2
+    p, z2 = k / n, Z95**2
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    half = Z95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
     return max(0.0, centre - half), min(1.0, centre + half)
 
 

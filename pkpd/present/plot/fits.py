@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pkpd.core.errors import InputError
+from pkpd.core.normal import Z95
 from pkpd.present.plot.canvas import (
     BLUE,
     GREY,
@@ -213,7 +214,7 @@ def _draw_number(axis: Axes, y: float, row: Row, limit: float) -> None:
         for end in (low, high)
     ]
     if (low, high) == (-math.inf, math.inf):
-        ends = [-1.96, 1.96]
+        ends = [-Z95, Z95]
     _draw_span(axis, ends, y + 0.14, limit, INK, 1.2, 2)
     axis.plot([0], [y + 0.14], color=INK, marker="|", markersize=7, zorder=3)
     colour, marker = _look(row)
@@ -237,7 +238,7 @@ def _ladder(
     width, height, each = size
     figure = new_figure(width, height + each * len(lines))
     axis = figure.subplots()
-    axis.axvspan(-1.96, 1.96, color=PALE, linewidth=0, zorder=0)
+    axis.axvspan(-Z95, Z95, color=PALE, linewidth=0, zorder=0)
     axis.axvline(0, color=GREY, linewidth=0.8, zorder=1)
     axis.set_yticks([-i for i in range(len(lines))], [literal(label) for label, _ in lines])
     for tick, (_, item) in zip(axis.get_yticklabels(), lines):

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, MAPPING, PATH, named, takes
 from pkpd.core.errors import DataError, PkpdError
 from pkpd.core.files import check_folder, replacing_folder, to_json
+from pkpd.core.normal import Z95
 from pkpd.present.report.numbers import fixed, is_number, signed
 from pkpd.present.report.page import environment, placed_pictures
 
@@ -217,7 +218,7 @@ def _prior_interval(estimate: Estimate, scale: str) -> list[float] | None:
     if not (is_number(estimate.shrinkage) and estimate.shrinkage > 0 and is_number(estimate.prior_value)):
         return None
     sd, middle = estimate.x_sd / estimate.shrinkage, estimate.prior_value
-    ends = (-1.96 * sd, 1.96 * sd)
+    ends = (-Z95 * sd, Z95 * sd)
     if scale == "log":
         return [middle * math.exp(end) for end in ends]
     if scale == "logit":
