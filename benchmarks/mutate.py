@@ -49,6 +49,9 @@ TESTS: dict[str, str] = {
     "pkpd/solver/readings.py": "readings",
     "pkpd/decision/endpoints/asked.py": "endpoints extremes compare",
     "pkpd/decision/endpoints/evaluate.py": "endpoints compare",
+    "pkpd/decision/endpoints/functionals.py": "endpoints criteria",
+    "pkpd/decision/endpoints/declared.py": "criteria endpoints",
+    "pkpd/decision/criteria.py": "criteria",
     "pkpd/decision/endpoints/regimen.py": "endpoints compare dosing",
     "pkpd/inference/summary/likelihood.py": "likelihood fit",
     "pkpd/inference/search.py": "search fit",
@@ -56,7 +59,7 @@ TESTS: dict[str, str] = {
     "pkpd/inference/posterior.py": "fit predict population coverage",
     "pkpd/inference/prediction.py": "predict coverage drawn_intervals report",
     "pkpd/inference/population.py": "population drawn_intervals compare",
-    "pkpd/decision/tolerability.py": "tolerability compare",
+    "pkpd/treg/tolerability.py": "tolerability compare",
     "pkpd/decision/comparison/result.py": "compare coverage comparison_report",
 }
 

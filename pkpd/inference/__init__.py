@@ -20,6 +20,7 @@ fit.toml::
     title = "..."
     model = "il2_treg"                 # library name, or a path relative to the folder
     data = "data.csv"
+    endpoints = "endpoints.toml"       # by which schedules are judged (docs/endpoints.md), if there is one
     [options]                          # subjects (of each arm: a fit says where more are needed), seed,
                                        starts, rtol, rtol_sensitivities, max_evaluations, # tolerance (the
                                        search ends where a step promises less in OFV; 0.001)
