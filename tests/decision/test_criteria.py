@@ -332,6 +332,12 @@ def test_a_report_tells_and_draws_them(compared):
     assert drawn["trade_off"][1].axes[0].get_ylabel() or ABOVE in drawn["trade_off"][0]
 
 
+def test_where_only_less_is_wanted_the_sentence_says_lower_and_no_trade_off_is_drawn(compared):
+    only = compared.choose(["C mean fold of 1 mg per L", "burden"])
+    assert "C mean fold of 1 mg per L is lower than under A in" in findings(only)[1]
+    assert "trade_off" not in figures(only)
+
+
 def test_a_search_trades_and_bounds_them(folder):
     scene = Scene.create(folder, subjects=20, vary=("between",))
     space = Space.parse("50, 100, 200 mg", days="1, 2", interval="7 d", cycles="2", route="oral")

@@ -176,14 +176,16 @@ def findings(comparison: Comparison) -> list[str]:
 
 
 def _gain(comparison: Comparison) -> Endpoint | None:
-    """What schedules are compared by in a sentence and a figure: the first of the usual objectives, or the
-    first main endpoint of which more or less is wanted."""
+    """What schedules are compared by in a sentence and a figure: of the usual objectives, else of the main
+    endpoints, the first of which more is wanted, else the first of which less is."""
     by_name = {endpoint.name: endpoint for endpoint in comparison.endpoints}
-    for text in comparison.criteria.objectives[:1]:
-        if (found := by_name.get(plain_name(text))) is not None and found.better:
-            return found
-    of_effects = (endpoint for endpoint in comparison.main().endpoints if endpoint.group != BURDEN)
-    return next((endpoint for endpoint in of_effects if endpoint.better), None)
+    traded = [by_name.get(plain_name(text)) for text in comparison.criteria.objectives]
+    main = [endpoint for endpoint in comparison.main().endpoints if endpoint.group != BURDEN]
+    for better in (1, -1):
+        for endpoint in (*traded, *main):
+            if endpoint is not None and endpoint.better == better:
+                return endpoint
+    return None
 
 
 def _costs(comparison: Comparison, gain: Endpoint) -> list[Endpoint]:
@@ -272,7 +274,7 @@ def figures(comparison: Comparison) -> dict[str, tuple[str, Figure]]:
             plot.differences_figure(rows),
         )
     gain = _gain(comparison)
-    if gain is not None and (costs := _costs(comparison, gain)):
+    if gain is not None and gain.better > 0 and (costs := _costs(comparison, gain)):
         rise = _is_rise(comparison, gain)
         points = [
             {
@@ -310,7 +312,7 @@ def figures(comparison: Comparison) -> dict[str, tuple[str, Figure]]:
 def _is_rise(comparison: Comparison, gain: Endpoint) -> bool:
     """Whether a gain is a fold of baseline, which is drawn as the rise over it in percent."""
     declared = comparison.criteria.declared(gain.name)
-    return gain.better > 0 and declared is not None and declared.against == "fold of baseline"
+    return declared is not None and declared.against == "fold of baseline"
 
 
 def _factor(comparison: Comparison, cost: Endpoint) -> float:
