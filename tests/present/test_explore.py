@@ -14,9 +14,11 @@ import browser as browsers
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import toy
 
 from pkpd.cli import main
 from pkpd.dosing import Schedule
+from pkpd.inference import fit, read_fit
 from pkpd.present.web import Site
 from pkpd.treg import field
 
@@ -466,3 +468,32 @@ def test_a_server_that_has_ended_is_said(context):
     thread.join(30)
     page.text("A").fill("1 MIU sc once")
     page.tab.get_by_text("Is pkpd explore still running?").wait_for()
+
+
+def test_a_fit_of_ones_own_is_shown_with_its_outputs_units_and_endpoints(context, tmp_path):
+    folder = toy.write(tmp_path / "toy")
+    fit(read_fit(folder), rival=False, unverified=False, check=False).write_json(folder / "result.json")
+    (folder / "endpoints.toml").write_text(
+        '[[endpoint]]\nname = "hours above 1"\noutput = "C"\nwhat = "time above"\nlevel = "1 mg/L"\n'
+        '[outputs.C]\ntitle = "The drug in plasma"\n',
+        encoding="utf-8",
+    )
+    site = Site(str(folder), subjects=50)
+    thread = threading.Thread(target=site.run)
+    thread.start()
+    try:
+        page = Page(context, site.url)
+        assert page.tab.locator("figure svg.chart").count() == 1
+        assert "The drug in plasma" in page.tab.locator("figcaption").inner_text()
+        assert page.text("A").input_value() == "100 mg oral once"
+        assert page.tab.get_by_label("Body surface, slider").count() == 0
+        assert page.tab.get_by_label("on a logarithmic axis").count() == 0
+        assert page.tab.get_by_label("Unit of the dose of schedule A").inner_text() == "mg"
+        assert page.tab.locator("#endpoints tbody tr", has_text="hours above 1").count() == 1
+        before = page.median("C", 0)
+        page.after(lambda: page.slider("A", "Dose").press("ArrowRight"))
+        assert page.text("A").input_value() == "120 mg oral once" and page.median("C", 0) != before
+        assert page.problems == []
+    finally:
+        site.stop()
+        thread.join(30)
