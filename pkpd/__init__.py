@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pkpd.inference.population import virtual_subjects as virtual_subjects
     from pkpd.inference.prediction import predict as predict
     from pkpd.model.check import read_model as read_model
+    from pkpd.ode.functions import from_numba as from_numba
     from pkpd.present.report import write_report as write_report
     from pkpd.simulation.cohort import simulate_records as simulate_records
     from pkpd.simulation.profile import Profile as Profile
@@ -67,6 +68,7 @@ _HOME = {
     "compare": "pkpd.decision.comparison",
     "fit": "pkpd.inference",
     "fits": "pkpd.core.library",
+    "from_numba": "pkpd.ode.functions",
     "load": "pkpd.solver.kernel",
     "models": "pkpd.core.library",
     "optimise": "pkpd.decision.optimisation",
@@ -99,6 +101,7 @@ __all__ = [
     "compare",
     "fit",
     "fits",
+    "from_numba",
     "load",
     "models",
     "optimise",

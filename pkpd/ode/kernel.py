@@ -112,6 +112,7 @@ class Kernel:
     LINEAR: bool
     N_LU: int
     N_CONSTANTS: int
+    N_DCONSTANTS: int
     CONDITIONS: tuple[str, ...]
     N_TIMERS: int
     J_ROWS: npt.NDArray[np.int64]
@@ -147,6 +148,13 @@ class Kernel:
     def n_outputs(self) -> int:
         """Number of outputs."""
         return len(self.OUTPUTS)
+
+    def with_clock(self, values: npt.NDArray[np.float64], clock: float) -> npt.NDArray[np.float64]:
+        """A value for each state, (..., n_states), where that of the time "t", the last, may have been left
+        out."""
+        if self.STATES[-1] != "t" or values.ndim == 0 or values.shape[-1] != self.n_states - 1:
+            return values
+        return np.concatenate([values, np.full((*values.shape[:-1], 1), clock)], axis=-1)
 
     def address(self, name: str) -> int:
         """Address of a C function by name; compiled, or read from the cache, when first asked for."""

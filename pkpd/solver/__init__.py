@@ -39,6 +39,7 @@ from pkpd.core.arguments import (
 from pkpd.core.errors import InputError
 from pkpd.dosing import EventTable
 from pkpd.ode import layout
+from pkpd.ode.control import partners
 from pkpd.ode.status import NOT_PERIODIC, SLOPE_NOT_FINITE, SUCCESS
 from pkpd.solver.directions import Directions, directions_of
 from pkpd.solver.events import Change, lower
@@ -204,6 +205,7 @@ def solve(
     n_subjects = p.shape[0]
     _check_start(start, output_times)
     given = None if initial is None else _initial(kernel, initial, start, n_subjects)
+    method = _possible(kernel, method, rtol)
     d = directions_of(kernel, events, p, directions, resumed=initial is not None) if len(directions) else None
     looked_for, levels = _roots(kernel, roots, n_subjects, most_crossings)
     if not np.all(np.isfinite(events.amount)):
@@ -287,6 +289,18 @@ def solve(
     )
 
 
+def _possible(kernel: Kernel, method: str, rtol: float) -> str:
+    """The method, where there is no Jacobian an explicit one."""
+    if kernel.stiff or method in layout.EXPLICIT_METHODS:
+        return method
+    if method == "auto":
+        return partners(method, rtol)[0]
+    raise InputError(
+        f"{kernel.NAME} was made with jacobian=False, which {method} needs: leave jacobian out for "
+        "differences, or take tsit5 or vern7"
+    )
+
+
 def _check_start(start: float | None, times: Floats) -> None:
     if start is None:
         return
@@ -297,7 +311,7 @@ def _check_start(start: float | None, times: Floats) -> None:
 
 
 def _initial(kernel: Kernel, initial: ArrayLike, start: float | None, n_subjects: int) -> Floats:
-    states = np.asarray(initial, dtype=np.float64)
+    states = kernel.with_clock(np.asarray(initial, dtype=np.float64), 0.0 if start is None else start)
     if states.shape != (n_subjects, kernel.n_states) or not np.all(np.isfinite(states)):
         raise InputError(
             f"initial must be finite numbers of shape ({n_subjects}, {kernel.n_states}): "
@@ -378,7 +392,7 @@ def _non_negative(kernel: Kernel, given: bool | Sequence[str], sensitivities: bo
         return NONE
     if sensitivities:
         raise InputError("non_negative goes without sensitivities: a clipped step has none")
-    names = kernel.STATES if given is True else given
+    names = [name for name in kernel.STATES if name != "t"] if given is True else given
     return np.array([index_of(name, kernel.STATES, "state", kernel) for name in names], dtype=np.int64)
 
 

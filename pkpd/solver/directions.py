@@ -52,6 +52,11 @@ def directions_of(
 ) -> Directions:
     """Read the names; resumed : whether the initial values are given, so that a steady state is free as
     well."""
+    if not kernel.differentiable:
+        raise InputError(
+            f"{kernel.NAME} is made of functions, of which there are no derivatives: sensitivities need a "
+            "model's text; or compare solves with other parameters"
+        )
     m = -(-len(directions) // layout.LANES) * layout.LANES
     slots = np.full(kernel.n_params, -1, np.int64)
     by_initial = np.zeros((kernel.n_states, m))

@@ -73,7 +73,6 @@ class ModelKernel(Kernel):
 
     TITLE: str
     BETWEEN: tuple[tuple[Any, ...] | None, ...]
-    N_DCONSTANTS: int
     P_ROWS: npt.NDArray[np.int64]
     P_COLS: npt.NDArray[np.int64]
     H_ENTRY: npt.NDArray[np.int64]

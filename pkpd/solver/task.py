@@ -113,7 +113,8 @@ def integrate(
     m = 0 if directions is None else directions.m
     explicit = partners(options.method, options.rtol)[0] if options.method != layout.LINEAR else ""
     many = n_subjects >= FEWEST_IN_LANES and explicit not in ("", "vern7")
-    in_lanes = options.lanes and many and not m and levels is None and not len(options.non_negative)
+    plainly = not m and levels is None and not len(options.non_negative)
+    in_lanes = options.lanes and many and plainly and kernel.has_lanes
     task = _Task(kernel, table, times, options, width, directions, levels, quantities, in_lanes)
     own = table.own
     parameters = np.concatenate([p, own], axis=1) if own.size else p
@@ -385,7 +386,7 @@ class _Task:
         if options.atol is not None:
             self.atol = np.zeros(plan.n)
             try:
-                self.atol[:] = np.asarray(options.atol, dtype=np.float64)
+                self.atol[:] = kernel.with_clock(np.asarray(options.atol, dtype=np.float64), 0.0)
             except ValueError:
                 raise InputError(
                     f"atol must be one number or {plan.n}, one for each of {', '.join(kernel.STATES)}"

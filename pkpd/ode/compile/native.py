@@ -74,6 +74,13 @@ def address(folder: str | os.PathLike[str], name: str, key: str, build: Callable
         return _load(code, symbol)
 
 
+def here(name: str, build: Callable[[str], str]) -> int:
+    """Address of a C function that is compiled for this process alone; ``build`` as in ``address``."""
+    with compiling:
+        symbol = f"{name}_{secrets.token_hex(8)}"
+        return _load(_compile(build(symbol)), symbol)
+
+
 def _write(file: Path, content: bytes) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
