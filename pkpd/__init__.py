@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from pkpd.simulation.profile import simulate as simulate
     from pkpd.solver import Solution as Solution
     from pkpd.solver import solve as solve
+    from pkpd.solver.inside import compiled_solver as compiled_solver
     from pkpd.solver.kernel import Kernel as Kernel
     from pkpd.solver.kernel import load as load
 
@@ -66,6 +67,7 @@ _HOME = {
     "Solution": "pkpd.solver",
     "SolverError": "pkpd.core.errors",
     "compare": "pkpd.decision.comparison",
+    "compiled_solver": "pkpd.solver.inside",
     "fit": "pkpd.inference",
     "fits": "pkpd.core.library",
     "from_numba": "pkpd.ode.functions",
@@ -99,6 +101,7 @@ __all__ = [
     "SolverError",
     "__version__",
     "compare",
+    "compiled_solver",
     "fit",
     "fits",
     "from_numba",

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 POINTS = 6  # at which dependences are looked for, besides the initial values
 ROOT = 2.0**-26  # of the rounding of a double: how far a state is moved, in units of its size
 # A state near nought has a size all the same: this part of the largest one. The larger it is, the more of a
-# difference is curvature; the smaller, the more is rounding of terms in larger states. On seven stiff problems
-# of benchmarks/ at rtol 1e-4, 1e-6 and 1e-9, steps are at most 1.07 of those with the exact Jacobian with any
-# value from 1e-10 to 1e-6; with 1e-4 they are 3 times as many on Robertson's reactions.
+# difference is curvature; the smaller, the more is rounding of terms in larger states. On seven stiff
+# problems of benchmarks/ at rtol 1e-4, 1e-6 and 1e-9, steps are at most 1.07 of those with the exact Jacobian
+# with any value from 1e-10 to 1e-6; with 1e-4 they are 3 times as many on Robertson's reactions.
 SMALLEST = 1e-6
 CLOCK = 1024.0 * 2.0**-52  # of the time, by which it is moved at least
 

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pkpd.ode import call, layout
-from pkpd.ode.compile import native
+from pkpd.ode import layout
+from pkpd.ode.compile.lines import written_out
 from pkpd.ode.differences import colours, difference_quotients, dense_entries, found_pattern
 from pkpd.ode.elimination import Elimination, eliminate, factor_lines, solve_lines
-from pkpd.ode.kernel import ARGUMENTS, KINDS, PACKED, Kernel
+from pkpd.ode.kernel import ARGUMENTS, Kernel
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -454,18 +454,18 @@ class FunctionKernel(Kernel):
                 if base == "factor"
                 else solve_lines(self._elimination, self.STATES)
             )
-            return _written_out(name, ARGUMENTS[base], lines)
+            return written_out(name, ARGUMENTS[base], lines)
         if name == "outputs" and "outputs" not in self._functions:
-            return _written_out(name, ARGUMENTS[name], [f"out[{i}] = y[{i}]" for i in range(self._n)])
+            return written_out(name, ARGUMENTS[name], [f"out[{i}] = y[{i}]" for i in range(self._n)])
         if name == "initial" and not isinstance(self._initial, Function):
             start = np.zeros(self._n) if self._initial is None else self._initial
             lines = [f"y[{i}] = {value!r}" for i, value in enumerate(start.tolist())]
-            return _written_out(name, ARGUMENTS[name], lines)
+            return written_out(name, ARGUMENTS[name], lines)
         if name == "routes":
             lines = [f"out[{i}] = {float(i % 4 == 1)}" for i in range(4 * self._n)]
-            return _written_out(name, ARGUMENTS[name], lines)
+            return written_out(name, ARGUMENTS[name], lines)
         if name == "constants":
-            return _written_out(name, ARGUMENTS[name], ["pass"])
+            return written_out(name, ARGUMENTS[name], ["pass"])
         if name == "initial":
             return self._by_numba(_initial(self._initial.core, self._n, self.n_params))
         if base in ("rhs", "outputs", "jacobian") and wide in ("", "wide"):
@@ -491,7 +491,7 @@ class FunctionKernel(Kernel):
                 lines += [f"if place == {i}:", f"    out[0] = y[{place}]"]
         else:
             lines = [f"out[{i}] = y[{place}]" for i, place in enumerate(places)]
-        return _written_out(f"look_{how}", ("y", "p", "out"), lines, wide=how == "wide")
+        return written_out(f"look_{how}", ("y", "p", "out"), lines, wide=how == "wide")
 
     def _by_numba(self, made: Any) -> int:
         self._kept.append(made)
@@ -505,26 +505,6 @@ def _c_call(address: int, *arrays: npt.NDArray[np.float64]) -> None:
 def _work(elimination: Elimination) -> int:
     """Lines of ``factor``."""
     return sum(len(elimination.below(k)) * (1 + len(elimination.right(k))) for k in elimination.order)
-
-
-def _written_out(name: str, arguments: Sequence[str], lines: Sequence[str], wide: bool = False) -> int:
-    """Address of a function of these lines."""
-    wide = wide or name.endswith("_wide")
-
-    def build(symbol: str) -> str:
-        from pkpd.ode.compile import direct
-
-        text = "\n".join([f"def {name}({', '.join(arguments)}):", *(f"    {line}" for line in lines)])
-        kinds = [call.DOUBLES if wide else KINDS.get(argument, call.DOUBLES) for argument in arguments]
-        return direct.module(
-            symbol,
-            direct.text_source(text, name),
-            [None, *kinds],
-            columns=arguments if wide else (),
-            packed=None if wide else PACKED.get(name),
-        )
-
-    return native.here(name, build)
 
 
 # ---- C functions around functions that numba can call --------------------------------------------

@@ -9,6 +9,7 @@ on the number of threads.
     readings     numbers read off curves
     periodic     the steady state of a repeated dose
     lowering     event table -> rows
+    inside       a solver that compiled code calls
 
 Each file knows those above it.
 """
