@@ -19,10 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import clock, memory
-from benchmarks.peers import Task, installed
-from benchmarks.precision import TARGETS, WAY, seconds_at
+from benchmarks import memory
 from benchmarks.problems import PROBLEMS, Problem
+from pkpd.bench import clock
+from pkpd.bench.curves import TARGETS, seconds_at
+from pkpd.bench.peers import Task, installed
+from pkpd.bench.precision import WAY
 from pkpd.simulation.profile import population
 from pkpd.solver import solve
 
@@ -139,7 +141,7 @@ def by_diffrax(tasks: list[Task], method: str) -> Callable[[float, Floats], Floa
     """jit and vmap over subjects: (rtol, atol) -> states (subjects, n_times, n)."""
     import jax
 
-    diffrax = importlib.import_module("benchmarks.peers.by_diffrax")
+    diffrax = importlib.import_module("pkpd.bench.peers.by_diffrax")
     run = jax.jit(jax.vmap(diffrax.course(tasks[0], method, MOST_STEPS), in_axes=(0, 0, 0, 0, None, None)))
     parts = [np.array(a) for a in zip(*(diffrax.padded(task) for task in tasks), strict=True)]
     p, y0 = np.array([task.p for task in tasks]), np.array([task.y0 for task in tasks])
@@ -153,7 +155,7 @@ def by_diffrax(tasks: list[Task], method: str) -> Callable[[float, Floats], Floa
 def by_numbalsoda(tasks: list[Task], method: str) -> Callable[[float, Floats], Floats]:
     """One compiled call over the cores."""
     del method
-    home = importlib.import_module("benchmarks.peers.by_numbalsoda")
+    home = importlib.import_module("pkpd.bench.peers.by_numbalsoda")
     loop, address = home.over_subjects(tasks[0]), home.callback(tasks[0])
     parts = [home.stacked(task) for task in tasks]
     jumps, grids = (np.array([part[i] for part in parts]) for i in (0, 1))

@@ -289,7 +289,7 @@ class FunctionKernel(Kernel):
                 assert one.python is not None
                 core, keep = _by_python(one.python, ((n,), (m,), shapes[role]))
                 functions[role] = one._replace(core=core, keep=(one.keep, keep))
-        self._functions = functions
+        self.functions = functions
         self.stiff = given["jacobian"] is not False
 
         self.NAME, self.HASH, self.TIME_UNIT = name, "", time_unit
@@ -326,7 +326,7 @@ class FunctionKernel(Kernel):
         p = np.where(np.isfinite(self.VALUES), self.VALUES, 1.0)
         written = {"rhs": (self._n,), "jacobian": (self._n, self._n), "outputs": (self.n_outputs,)}
         for role, shape in written.items():
-            one = self._functions.get(role)
+            one = self.functions.get(role)
             if one is None or one.python is None:
                 continue
             try:
@@ -376,7 +376,7 @@ class FunctionKernel(Kernel):
             return [(i, i) for i in range(size)]
         if sparsity is None:
             self._pattern = found_pattern(self._rates, self._start(), self.VALUES)
-            if "jacobian" in self._functions:
+            if "jacobian" in self.functions:
                 self._pattern |= self._nonzero()
         else:
             self._pattern = np.asarray(sparsity, dtype=bool)
@@ -404,14 +404,14 @@ class FunctionKernel(Kernel):
         p = np.where(np.isfinite(self.VALUES), self.VALUES, random.uniform(0.5, 2.0, self.n_params))
         for factor in (1.0, random.uniform(0.5, 2.0, n)):
             dense = np.zeros((n, n))
-            self._functions["jacobian"].core(0.0, np.ascontiguousarray(self._start() * factor), p, dense)
+            self.functions["jacobian"].core(0.0, np.ascontiguousarray(self._start() * factor), p, dense)
             found |= dense != 0.0
         return found
 
     @cached_property
     def _jacobian_core(self) -> Any:
         """``(t, y, p, entries)``, for numba."""
-        rhs, given = self._functions["rhs"].core, self._functions.get("jacobian")
+        rhs, given = self.functions["rhs"].core, self.functions.get("jacobian")
         entries = list(zip(self.J_ROWS.tolist(), self.J_COLS.tolist(), strict=True))
         if given is not None:
             return dense_entries(rhs, given.core, entries, self._n)
@@ -422,7 +422,7 @@ class FunctionKernel(Kernel):
     @cached_property
     def has_lanes(self) -> bool:  # type: ignore[override]
         """Whether numba can compile the functions for arrays of any strides."""
-        if not all(one.inlined for one in self._functions.values()):
+        if not all(one.inlined for one in self.functions.values()):
             return False
         import numba
 
@@ -436,7 +436,7 @@ class FunctionKernel(Kernel):
 
     def needed(self, columns: Sequence[int]) -> npt.NDArray[np.int64]:
         k = self.n_outputs
-        if "outputs" in self._functions and min(columns) < k:
+        if "outputs" in self.functions and min(columns) < k:
             return np.arange(self.n_states)
         return np.array(sorted({c if c < k else c - k for c in columns}), dtype=np.int64)
 
@@ -455,7 +455,7 @@ class FunctionKernel(Kernel):
                 else solve_lines(self._elimination, self.STATES)
             )
             return written_out(name, ARGUMENTS[base], lines)
-        if name == "outputs" and "outputs" not in self._functions:
+        if name == "outputs" and "outputs" not in self.functions:
             return written_out(name, ARGUMENTS[name], [f"out[{i}] = y[{i}]" for i in range(self._n)])
         if name == "initial" and not isinstance(self._initial, Function):
             start = np.zeros(self._n) if self._initial is None else self._initial
@@ -471,9 +471,9 @@ class FunctionKernel(Kernel):
         if base in ("rhs", "outputs", "jacobian") and wide in ("", "wide"):
             make = _wide if wide else _single
             if base == "rhs":
-                core, length = self._functions[base].core, self._n
+                core, length = self.functions[base].core, self._n
             elif base == "outputs":
-                core, length = self._functions[base].core, self.n_outputs
+                core, length = self.functions[base].core, self.n_outputs
             else:
                 core, length = self._jacobian_core, len(self.J_ROWS)
             return self._by_numba(make(core, self._n, self.n_states, self.n_params, length, base == "rhs"))
@@ -481,8 +481,8 @@ class FunctionKernel(Kernel):
 
     def _compile_look(self, columns: tuple[int, ...], how: str) -> int:
         k = self.n_outputs
-        if "outputs" in self._functions and min(columns) < k:
-            core = self._functions["outputs"].core
+        if "outputs" in self.functions and min(columns) < k:
+            core = self.functions["outputs"].core
             return self._by_numba(_look(core, self._n, self.n_states, self.n_params, k, columns, how))
         places = [column if column < k else column - k for column in columns]
         if how == "one":
