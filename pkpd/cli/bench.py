@@ -39,8 +39,9 @@ def bench(arguments: Sequence[str]) -> None:
         runpy.run_module("benchmarks", run_name="__main__")
     elif "--help" not in arguments and "-h" not in arguments:
         raise InputError(
-            "the problems of the repository are not part of the installed package: name a file of your own, "
-            "`pkpd bench my_problem.py` (what it defines: `pkpd bench --help`), or run this in a checkout"
+            "the repository's own benchmarks are not part of the installed package: name a problem of yours, "
+            "`pkpd bench my_problem.py` (what it defines: `pkpd bench --help`), or run this in a checkout of "
+            "the repository"
         )
 
 
