@@ -23,7 +23,7 @@ from pkpd.ode import layout
 from pkpd.ode.compile.lines import written_out
 from pkpd.ode.differences import colours, difference_quotients, dense_entries, found_pattern
 from pkpd.ode.elimination import Elimination, eliminate, factor_lines, solve_lines
-from pkpd.ode.kernel import ARGUMENTS, Kernel
+from pkpd.ode.kernel import ARGUMENTS, PLAIN, WIDE, Kernel
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -87,7 +87,7 @@ def from_numba(
 
     Raises
     ------
-    TypeError : what is given is not a function, or takes other arguments.
+    TypeError : what is given is not a function, takes other arguments, or cannot be compiled.
     ValueError : names or shapes that do not fit, or a function that does not write what it should, or writes
         beyond.
 
@@ -132,7 +132,12 @@ def from_numba(
     known = parameters.values() if isinstance(parameters, Mapping) else [np.nan] * len(parameter_names)
     values = np.array([*known], dtype=np.float64)
     names = _Names(name, state_names, parameter_names, seen, dict(units or {}), time_unit)
-    return FunctionKernel(given, names, values, sparsity)
+    import numba
+
+    try:
+        return FunctionKernel(given, names, values, sparsity)
+    except numba.core.errors.NumbaError as error:
+        raise TypeError(f"numba cannot compile one of the functions: {error}") from error
 
 
 class _Names(NamedTuple):
@@ -266,7 +271,7 @@ def _by_python(function: Callable[..., Any], shapes: tuple[tuple[int, ...], ...]
 class FunctionKernel(Kernel):
     """The kernel of functions; see ``from_numba``."""
 
-    differentiable = False
+    has_tangents = False
 
     def __init__(
         self,
@@ -290,7 +295,7 @@ class FunctionKernel(Kernel):
                 core, keep = _by_python(one.python, ((n,), (m,), shapes[role]))
                 functions[role] = one._replace(core=core, keep=(one.keep, keep))
         self.functions = functions
-        self.stiff = given["jacobian"] is not False
+        self.has_jacobian = given["jacobian"] is not False
 
         self.NAME, self.HASH, self.TIME_UNIT = name, "", time_unit
         self.STATES = (*states, "t") if self.timed else states
@@ -322,16 +327,21 @@ class FunctionKernel(Kernel):
                 f"sparsity must have shape ({self._n}, {self._n}), a row for each rate and a column for each "
                 f"state; not {np.shape(sparsity)}"
             )
-        y = self._start()
         p = np.where(np.isfinite(self.VALUES), self.VALUES, 1.0)
-        written = {"rhs": (self._n,), "jacobian": (self._n, self._n), "outputs": (self.n_outputs,)}
+        written = {
+            "initial": (self._n,),
+            "rhs": (self._n,),
+            "jacobian": (self._n, self._n),
+            "outputs": (self.n_outputs,),
+        }
         for role, shape in written.items():
             one = self.functions.get(role)
             if one is None or one.python is None:
                 continue
+            arrays = [p.copy(), np.zeros(shape)]
             try:
                 with np.errstate(all="ignore"):
-                    one.python(0.0, y.copy(), p.copy(), np.zeros(shape))
+                    one.python(*arrays) if role == "initial" else one.python(0.0, self._start(), *arrays)
             except IndexError as error:
                 raise ValueError(
                     f"{role} reads or writes beyond its arrays, made for {self._n} states, {self.n_params} "
@@ -340,7 +350,7 @@ class FunctionKernel(Kernel):
             except Exception:  # what cannot run as Python, or not at this point: the compiled one tells
                 if not one.inlined:
                     raise
-        if not self._writes(y, p):
+        if not self._writes(self._start(), p):
             raise ValueError(
                 "rhs does not write all of dy, or writes into y or p: it is called as rhs(t, y, p, dy) and "
                 "writes dy[0] to dy[n_states - 1]; a C function as rhs(t, y, dy, p)"
@@ -359,7 +369,7 @@ class FunctionKernel(Kernel):
     def _start(self) -> npt.NDArray[np.float64]:
         """Initial values, as far as they are known."""
         if isinstance(self._initial, np.ndarray):
-            return self._initial
+            return self._initial.copy()
         y = np.ones(self._n)
         if isinstance(self._initial, Function) and np.all(np.isfinite(self.VALUES)):
             self._initial.core(self.VALUES, y)
@@ -371,7 +381,7 @@ class FunctionKernel(Kernel):
         """(row, column) of every entry, by rows; all of them where the matrix is factored as a dense one."""
         n, size = self._n, self.n_states
         self._elimination: Elimination | None = eliminate([], size)
-        if not self.stiff:
+        if not self.has_jacobian:
             self._pattern = np.zeros((n, n), bool)
             return [(i, i) for i in range(size)]
         if sparsity is None:
@@ -384,8 +394,9 @@ class FunctionKernel(Kernel):
         whole[:n, :n] |= self._pattern
         whole[:n, n:] = True
         entries = [(int(i), int(j)) for i, j in zip(*np.nonzero(whole), strict=True)]
-        self._elimination = eliminate(entries, size)
-        if _work(self._elimination) > LONGEST:
+        full = 2 * len(entries) > size * size and size**3 > 3 * LONGEST  # plainly, without counting
+        self._elimination = None if full else eliminate(entries, size)
+        if self._elimination is None or _work(self._elimination) > LONGEST:
             self._elimination = None
             return [(i, j) for i in range(size) for j in range(size)]
         return entries
@@ -440,44 +451,43 @@ class FunctionKernel(Kernel):
             return np.arange(self.n_states)
         return np.array(sorted({c if c < k else c - k for c in columns}), dtype=np.int64)
 
+    def _lines(self, name: str) -> list[str] | None:
+        """The lines of what is written out instead of compiled by numba."""
+        n = self._n
+        if name == "constants":
+            return ["pass"]
+        if name == "routes":
+            return [f"out[{i}] = {float(i % 4 == 1)}" for i in range(4 * n)]
+        if name == "outputs" and "outputs" not in self.functions:
+            return [f"out[{i}] = y[{i}]" for i in range(n)]
+        if name == "initial" and "initial" not in self.functions:
+            start = np.zeros(n) if self._initial is None else self._initial
+            return [f"y[{i}] = {value!r}" for i, value in enumerate(start.tolist())]
+        if name == "factor" and self._elimination is not None:
+            entries = list(zip(self.J_ROWS.tolist(), self.J_COLS.tolist(), strict=True))
+            return factor_lines(self._elimination, entries, self.STATES)
+        if name == "solve" and self._elimination is not None:
+            return solve_lines(self._elimination, self.STATES)
+        return None
+
     def _compile(self, name: str) -> int:
         base, _, wide = name.partition("_")
-        if base in ("jacobian", "factor", "solve") and not self.stiff:
+        if name not in (*PLAIN, *WIDE):
+            raise ValueError(f"a kernel of functions has no function {name!r}")
+        if base in ("jacobian", "factor", "solve") and not self.has_jacobian:
             return 0
-        if base in ("factor", "solve") and self._elimination is None:
-            return self._by_numba(_dense(base, self.n_states, bool(wide)))
-        if base in ("factor", "solve"):
-            assert self._elimination is not None
-            entries = list(zip(self.J_ROWS.tolist(), self.J_COLS.tolist(), strict=True))
-            lines = (
-                factor_lines(self._elimination, entries, self.STATES)
-                if base == "factor"
-                else solve_lines(self._elimination, self.STATES)
-            )
+        lines = self._lines(base)
+        if lines is not None:
             return written_out(name, ARGUMENTS[base], lines)
-        if name == "outputs" and "outputs" not in self.functions:
-            return written_out(name, ARGUMENTS[name], [f"out[{i}] = y[{i}]" for i in range(self._n)])
-        if name == "initial" and not isinstance(self._initial, Function):
-            start = np.zeros(self._n) if self._initial is None else self._initial
-            lines = [f"y[{i}] = {value!r}" for i, value in enumerate(start.tolist())]
-            return written_out(name, ARGUMENTS[name], lines)
-        if name == "routes":
-            lines = [f"out[{i}] = {float(i % 4 == 1)}" for i in range(4 * self._n)]
-            return written_out(name, ARGUMENTS[name], lines)
-        if name == "constants":
-            return written_out(name, ARGUMENTS[name], ["pass"])
-        if name == "initial":
-            return self._by_numba(_initial(self._initial.core, self._n, self.n_params))
-        if base in ("rhs", "outputs", "jacobian") and wide in ("", "wide"):
-            make = _wide if wide else _single
-            if base == "rhs":
-                core, length = self.functions[base].core, self._n
-            elif base == "outputs":
-                core, length = self.functions[base].core, self.n_outputs
-            else:
-                core, length = self._jacobian_core, len(self.J_ROWS)
-            return self._by_numba(make(core, self._n, self.n_states, self.n_params, length, base == "rhs"))
-        raise ValueError(f"a kernel of functions has no function {name!r}")
+        n, size, m = self._n, self.n_states, self.n_params
+        if base in ("factor", "solve"):
+            return self._by_numba(_dense(base, size, bool(wide)))
+        if base == "initial":
+            return self._by_numba(_initial(self.functions[base].core, n, m))
+        core = self._jacobian_core if base == "jacobian" else self.functions[base].core
+        length = {"rhs": n, "outputs": self.n_outputs}.get(base) or len(self.J_ROWS)
+        make = _wide if wide else _single
+        return self._by_numba(make(core, n, size, m, length, base == "rhs"))
 
     def _compile_look(self, columns: tuple[int, ...], how: str) -> int:
         k = self.n_outputs

@@ -119,9 +119,9 @@ class Kernel:
     J_COLS: npt.NDArray[np.int64]
 
     model: Any  # of a kernel that was made from one
-    differentiable = True  # whether there are tangents, which sensitivities need
+    has_tangents = True  # whether there are tangents, which sensitivities need
     has_lanes = True  # whether there are wide functions, for subjects side by side
-    stiff = True  # whether there is a Jacobian, which the stiff methods need
+    has_jacobian = True  # whether there is a Jacobian, which the stiff methods need
 
     def __init__(self) -> None:
         self._addresses: dict[str, int] = {}

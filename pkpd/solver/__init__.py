@@ -40,14 +40,13 @@ from pkpd.core.arguments import (
 from pkpd.core.errors import InputError
 from pkpd.dosing import EventTable
 from pkpd.ode import layout
-from pkpd.ode.control import partners
 from pkpd.ode.status import NOT_PERIODIC, SLOPE_NOT_FINITE, SUCCESS
 from pkpd.solver.directions import Directions, directions_of
 from pkpd.solver.events import Change, lower
 from pkpd.solver.kernel import Kernel, index_of
 from pkpd.solver.readings import answer, ask
 from pkpd.solver.solution import STATISTICS, Crossings, Floats, Integers, Reading, Readings, Root, Solution
-from pkpd.solver.task import NONE, Levels, Options, integrate
+from pkpd.solver.task import NONE, Levels, Options, integrate, possible_method
 from pkpd.solver.threads import spread, usable_cores
 
 __all__ = [
@@ -206,7 +205,7 @@ def solve(
     n_subjects = p.shape[0]
     _check_start(start, output_times)
     given = None if initial is None else _initial(kernel, initial, start, n_subjects)
-    method = _possible(kernel, method, rtol)
+    method = possible_method(kernel, method, rtol)
     d = directions_of(kernel, events, p, directions, resumed=initial is not None) if len(directions) else None
     looked_for, levels = _roots(kernel, roots, n_subjects, most_crossings)
     if not np.all(np.isfinite(events.amount)):
@@ -287,18 +286,6 @@ def solve(
         methods=raw.methods,
         time_unit=kernel.TIME_UNIT,
         readings=found_readings,
-    )
-
-
-def _possible(kernel: Kernel, method: str, rtol: float) -> str:
-    """The method, where there is no Jacobian an explicit one."""
-    if kernel.stiff or method in layout.EXPLICIT_METHODS:
-        return method
-    if method == "auto":
-        return partners(method, rtol)[0]
-    raise InputError(
-        f"{kernel.NAME} was made with jacobian=False, which {method} needs: leave jacobian out for "
-        "differences, or take tsit5 or vern7"
     )
 
 

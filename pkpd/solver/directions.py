@@ -52,7 +52,7 @@ def directions_of(
 ) -> Directions:
     """Read the names; resumed : whether the initial values are given, so that a steady state is free as
     well."""
-    if not kernel.differentiable:
+    if not kernel.has_tangents:
         raise InputError(
             f"{kernel.NAME} is made of functions, of which there are no derivatives: sensitivities need a "
             "model's text; or compare solves with other parameters"

@@ -23,7 +23,7 @@ from pkpd.ode.status import SUCCESS, WRONG_ARRAYS, sentence
 from pkpd.solver.kernel import Kernel
 from pkpd.solver.solution import Floats, Integers
 from pkpd.solver.table import dose_rows
-from pkpd.solver.task import plan_of
+from pkpd.solver.task import plan_of, possible_method
 
 INSTANT = 6  # of a row of doses: from when on it acts
 
@@ -72,14 +72,11 @@ def compiled_solver(
     """
     if method not in layout.METHODS:
         raise InputError(f'unknown method "{method}"; there are {", ".join(layout.METHODS)}')
-    if not kernel.stiff and method not in layout.EXPLICIT_METHODS:
-        if method != "auto":
-            raise InputError(f"{kernel.NAME} was made with jacobian=False, which {method} needs")
-        method = partners(method, rtol)[0]
     if not 0.0 < rtol < 1.0:
         raise InputError(f"rtol must lie between 0 and 1, not {rtol!r}")
     if not h_max > 0.0:
         raise InputError(f"h_max, the longest step, must be a time above 0, not {h_max!r}")
+    method = possible_method(kernel, method, rtol)
     events = EventTable.empty() if events is None else events
     if not (events.only_doses and np.all(np.isfinite(events.amount))):
         raise InputError(

@@ -114,7 +114,7 @@ class Flow:
             raise InputError(
                 f"{kernel.NAME} depends on the time itself, so that a repeated dose has no steady state"
             )
-        if not kernel.differentiable:
+        if not kernel.has_tangents:
             raise InputError(
                 f"{kernel.NAME} is made of functions, of which there are no derivatives, and the steady "
                 "state of a repeated dose is found by them: give the doses one by one"

@@ -43,6 +43,18 @@ class Options:
     non_negative: Integers
 
 
+def possible_method(kernel: Kernel, method: str, rtol: float) -> str:
+    """The method, or where there is no Jacobian the explicit one of "auto"."""
+    if kernel.has_jacobian or method in layout.EXPLICIT_METHODS:
+        return method
+    if method == "auto":
+        return partners(method, rtol)[0]
+    raise InputError(
+        f"{kernel.NAME} was made with jacobian=False, which {method} needs: leave jacobian out for "
+        "differences, or take tsit5 or vern7"
+    )
+
+
 @dataclass(frozen=True)
 class Levels:
     """Roots as the integrator takes them: column and direction (n_roots, 2), level (n_subjects, n_roots), how

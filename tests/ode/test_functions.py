@@ -412,6 +412,10 @@ def _beyond(t, y, p, dy):
     dy[0] = dy[1] = dy[2] = y[0]
 
 
+def _of_text(t, y, p, dy):
+    dy[:] = float(str(y[0]) + {})
+
+
 def _other_order(t, y, dy, p):
     dy[0] = dy[1] = p[0]
 
@@ -422,6 +426,7 @@ def _other_order(t, y, dy, p):
         (numba.njit(_forgets), ValueError, "does not write all of dy"),
         (numba.njit(_beyond), ValueError, "beyond its arrays"),
         (numba.njit(_other_order), ValueError, r"called as rhs\(t, y, p, dy\)"),
+        (numba.njit(_of_text), TypeError, "numba cannot compile one of the functions: "),
         (numba.njit(lambda y, t: -y), TypeError, r"takes 2 arguments; it is called as rhs\(t, y, p, dy\)"),
         ("rhs", TypeError, "compiled by numba's njit, a cfunc or its address, or a Python function; not str"),
     ],
@@ -457,6 +462,22 @@ def test_initial_values_may_be_a_function_of_parameters():
     system = drugs(initial=start)
     found = solve(system, [1.0, 0.25, 10.0], NOTHING, [0.0], keep_states=True).check()
     np.testing.assert_array_equal(found.states[0, 0, :2], [10.0, 0.0])
+
+
+def test_initial_values_that_do_not_fit_are_refused():
+    @numba.njit
+    def start(p, y):
+        y[2] = 1.0
+
+    with pytest.raises(ValueError, match="initial reads or writes beyond its arrays"):
+        drugs(initial=start)
+
+
+def test_a_profile_has_the_names_and_units_of_the_functions():
+    profile = pkpd.simulate(drugs(), "100 mg depot once", times=[1.0, 3.0])
+    assert profile.names == ("C", "when")
+    assert profile.units == ("mg/L", "1")
+    np.testing.assert_allclose(profile["C"][0], of_a_bolus(np.array([1.0, 3.0])), rtol=1e-5)
 
 
 def test_division_by_nought_is_a_failed_subject_and_no_exception():
