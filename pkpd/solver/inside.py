@@ -64,7 +64,7 @@ def compiled_solver(
     >>> advance, room = solver.function, solver.workspace()
     >>> @numba.njit
     ... def left_after(hours, parameters, amount):
-    ...     y, times, out = np.array([amount]), np.array([0.0, hours]), np.empty((2, 1))
+    ...     y, times, out = np.array([amount]), np.array([0.0, hours]), np.empty((2, 2))
     ...     status = advance(parameters, y, times, out, room.copy())
     ...     return y[0] if status == 0 else np.nan
     >>> 0.0 < left_after(3.0, kernel.VALUES, 100.0) < 100.0
@@ -118,6 +118,7 @@ class CompiledSolver:
 
     ``address`` is that of a C function ``int64_t f(const double* parameters, double* y, const double* times,
     int64_t n_times, double* out, double* workspace)``, which looks at no length; ``start_address`` its like.
+    They hold as long as the solver is kept.
     """
 
     def __init__(

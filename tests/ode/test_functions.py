@@ -2,6 +2,7 @@
 compiled by numba, by address or plain Python, to the same digits. Without a Jacobian it is found by
 differences, and what does not fit is refused with a sentence."""
 
+import doctest
 import functools
 import math
 import warnings
@@ -488,3 +489,9 @@ def test_division_by_nought_is_a_failed_subject_and_no_exception():
     system = from_numba(pole, states=1, parameters=1)
     with pytest.raises(pkpd.SolverError, match="not a finite number"):
         solve(system, [0.0], NOTHING, [1.0]).check()
+
+
+def test_the_example_of_the_docstring_gives_what_it_says():
+    (example,) = doctest.DocTestFinder(recurse=False).find(pkpd.from_numba)
+    assert example.examples
+    assert doctest.DocTestRunner().run(example).failed == 0

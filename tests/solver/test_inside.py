@@ -2,6 +2,7 @@
 for less than a microsecond beside the integration."""
 
 import ctypes
+import doctest
 import math
 import threading
 import time
@@ -272,3 +273,9 @@ RESET = pkpd.EventTable([0.0], [1.0], [0], [0.0], [-1], kind=[1])
 def test_what_cannot_be_is_refused_with_a_sentence(decay, given, sentence):
     with pytest.raises(InputError, match=sentence):
         pkpd.compiled_solver(**{"kernel": decay.kernel, **given})
+
+
+def test_the_example_of_the_docstring_gives_what_it_says():
+    (example,) = doctest.DocTestFinder(recurse=False).find(pkpd.compiled_solver)
+    assert example.examples
+    assert doctest.DocTestRunner().run(example).failed == 0
