@@ -245,8 +245,12 @@ def _by_address(address: int) -> Any:
 
 
 def _by_python(function: Callable[..., Any], shapes: tuple[tuple[int, ...], ...]) -> tuple[Any, Any]:
-    """A Python function behind an address, over arrays of these shapes: y, p, written; and what to keep. What
-    it raises is shown by Python, and the rates are not numbers."""
+    """A Python function behind an address, over arrays of these shapes: y, p, written; and what to keep.
+
+    Where it raises, what it writes is nan. Errors of arithmetic (a step may try a root of a negative number)
+    are left at that, others are shown by Python, once.
+    """
+    shown: set[type[BaseException]] = set()
 
     def called(t: float, y: Any, written: Any, p: Any) -> None:
         arrays = [
@@ -255,9 +259,11 @@ def _by_python(function: Callable[..., Any], shapes: tuple[tuple[int, ...], ...]
         ]
         try:
             function(t, *arrays)
-        except BaseException:
+        except BaseException as error:
             arrays[2][...] = np.nan
-            raise
+            if not isinstance(error, ArithmeticError | ValueError) and type(error) not in shown:
+                shown.add(type(error))
+                raise
 
     callback = CALLBACK(called)
     address = ctypes.cast(callback, ctypes.c_void_p).value

@@ -258,6 +258,35 @@ def test_lanes_give_the_same_digits(make, method):
     np.testing.assert_array_equal(side_by_side.readings.values, singles.readings.values)
 
 
+def test_a_function_that_numba_takes_for_whole_arrays_alone_has_no_lanes():
+    """A product with a matrix wants states without gaps between them."""
+    matrix = np.array([[-1.0, 0.5], [0.25, -2.0]])
+
+    @numba.njit
+    def linear(t, y, p, dy):
+        dy[:] = matrix @ y
+
+    system = from_numba(linear, states=2, initial=[1, 1])
+    many, one = (solve(system, np.zeros((n, 0)), NOTHING, [1.0]).check() for n in (2 * FEWEST_IN_LANES, 1))
+    assert not system.has_lanes
+    np.testing.assert_array_equal(many.outputs, np.repeat(one.outputs, 2 * FEWEST_IN_LANES, axis=0))
+
+
+@pytest.mark.filterwarnings("ignore:rhs is a plain Python function")
+def test_an_error_in_a_python_function_fails_the_subject_and_is_shown_once(monkeypatch):
+    shown = []
+    monkeypatch.setattr("sys.unraisablehook", lambda what: shown.append(what.exc_type))
+
+    def falls_out(t, y, p, dy):
+        dy[0] = -1.0 if t < 0.5 else math.sqrt(-1.0) if p[0] else [][0]
+
+    system = from_numba(falls_out, states=1, parameters={"arithmetic": 1.0}, initial=[1.0])
+    for arithmetic, expected in ((1.0, []), (0.0, [IndexError])):
+        found = solve(system, [arithmetic], NOTHING, [0.25, 1.0], threads=1)
+        assert found.status[0] != 0
+        assert shown == expected
+
+
 def test_what_has_no_lanes_is_solved_one_by_one():
     system = robertsons(robertson_in_c)
     assert not system.has_lanes

@@ -116,6 +116,23 @@ def test_what_is_under_way_at_the_end_of_a_leg_goes_on_in_the_next(step):
     np.testing.assert_allclose(y, whole.states[0, 0], rtol=1e-8)
 
 
+def test_many_infusions_find_room():
+    """Two breakpoints of each."""
+    kernel, n = pkpd.load("one_compartment_iv"), 40
+    table = pkpd.EventTable(
+        time=np.arange(n), amount=np.linspace(1, 2, n), route=[0] * n, duration=[0.5] * n, size=[-1] * n
+    )
+    times = np.linspace(0.0, n, 3 * n)
+    whole = pkpd.solve(kernel, kernel.VALUES, table, times, keep_states=True).check()
+    solver = pkpd.compiled_solver(kernel, table)
+    y, out, room = _arrays(solver, times.size)
+    beyond = np.concatenate([room, np.full(64, 7.0)])
+    assert solver.start(kernel.VALUES, y, times, out, beyond) == 0
+    np.testing.assert_array_equal(out, whole.outputs[0])
+    np.testing.assert_array_equal(y, whole.states[0, -1])
+    assert np.all(beyond[solver.workspace_size :] == 7.0)
+
+
 def test_it_is_called_in_compiled_code(decay):
     advance, room = decay.function, decay.workspace()
 
