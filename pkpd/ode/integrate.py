@@ -15,6 +15,7 @@ from pkpd.ode.call import (
     DOUBLES,
     INTEGER,
     INTEGERS,
+    STEP,
     c_function,
     call1,
     call2,
@@ -29,15 +30,15 @@ from pkpd.ode.control import SHORTEST, resolution
 from pkpd.ode.march import emit
 from pkpd.ode.roots import hand_over, look_out
 from pkpd.ode.layout import (
-    ABOVE, ADD, ARRIVE, AT_TARGETS, BOLUS, BY_STIFF, CANCELLED, CHANGE, CLOCK, CONDITION, CONDITIONS,
-    CONDITION_TANGENT, CONSTANTS, CURSOR, DOSE, EVENT, EVENTS,
+    ABOVE, ADD, ARRIVE, AT_TARGETS, BOLUS, BY_STIFF, CANCELLED, CHANGE, CLOCK, COMING, CONDITION, CONDITIONS,
+    CONDITION_TANGENT, CONSTANTS, CROSS, CURSOR, DOSE, EVENT, EVENTS,
     EVENT_TANGENT, EXPLICIT, EXPLICIT_ONLY, FIRST_SWITCH, HAND_IN, HEADER, H_NEXT, INFUSING, INFUSION_END,
     INFUSION_START, INITIAL, INITIAL_TANGENT,
     LARGEST_ERROR, LARGEST_SAMPLE, LAST_SWITCH, LEAVE, METHOD, METHOD_USED, NEXT_EVENT, N_TIMERS, N_COUNTS,
     N_DIRECTIONS, N_DOSES, N_EVENTS, N_OWN, N_PARAMS,
     N_PREPARED, N_ROOTS, N_STATES, N_STEADY, N_TIMES, N_WATCHED, OBSERVE, QUANTITIES, REACHED, READINGS,
     READY, REPLACE, REST, ROOT, ROSENBROCK, ROUTES, SEGMENTS, SET, SETTING, START,
-    STIFF_ONLY, SWITCHED, SWITCHES, T, T1, WIDE, WIDTH,
+    STIFF_ONLY, SWITCHED, SWITCHES, T, T1, TIMERS, WIDE, WIDTH,
 )  # fmt: skip
 from pkpd.ode.conditions import held, hold
 from pkpd.ode.places import found_size, watched
@@ -198,9 +199,9 @@ def jump(sizes, y, rate, own, event):
             rate[i] = 0.0  # no crumbs of rounding once every infusion is over
 
 
-@inner
+@c_function(STEP)
 def timers(address, sizes, control, state, p, work, tangent):
-    """Conditions on the time as they are from control[T] on; returns when the next one changes."""
+    """Conditions on the time as they are from control[T] on; control[COMING]: when the next one changes."""
     t = control[T]
     first = sizes[N_PARAMS]
     coming = inf
@@ -216,7 +217,8 @@ def timers(address, sizes, control, state, p, work, tangent):
             p[first + i] = setting
         if setting != 0.0 and at > t + resolution(t):
             coming = min(coming, at)
-    return coming
+    control[COMING] = coming
+    return SUCCESS
 
 
 @inner
@@ -242,15 +244,15 @@ def breakpoint(address, sizes, control, state, p, doses, times, counts, out, wor
     if sizes[N_DIRECTIONS] > 0:
         clear(moving(sizes, tangent), sizes[N_DIRECTIONS])
     read_dot = sizes[N_DIRECTIONS] > 0 and sizes[READINGS] > 0
+    control[COMING] = inf
     while True:
         t = control[T]
-        coming = inf
         if read_dot:
             status7(address[ARRIVE], address, sizes, control, state, p, work, tangent)
         if sizes[N_TIMERS] > 0:
-            timers(address, sizes, control, state, p, work, tangent)
+            status7(address[TIMERS], address, sizes, control, state, p, work, tangent)
             if read_dot:
-                status7(address[LEAVE], address, sizes, control, state, p, moving(sizes, tangent), tangent)
+                status7(address[LEAVE], address, sizes, control, state, p, work, tangent)
         while e < n_events and events[EVENT * e] <= t + resolution(t):
             event = shift(events, EVENT * e)
             e += 1
@@ -269,7 +271,7 @@ def breakpoint(address, sizes, control, state, p, doses, times, counts, out, wor
                 status7(address[EVENT_TANGENT], address, sizes, state, p, dose, event, tangent)
             jump(sizes, y, rate, shift(p, sizes[N_PREPARED]), event)
             if read_dot:
-                status7(address[LEAVE], address, sizes, control, state, p, moving(sizes, tangent), tangent)
+                status7(address[LEAVE], address, sizes, control, state, p, work, tangent)
             if int(event[5]) != INFUSION_START and int(event[5]) != INFUSION_END:
                 jumped = True
             if int(event[5]) == SET:
@@ -279,7 +281,7 @@ def breakpoint(address, sizes, control, state, p, doses, times, counts, out, wor
                         one[5] = float(CANCELLED)
         control[NEXT_EVENT] = e
         if sizes[N_TIMERS] > 0:  # a change of parameters may have moved them
-            coming = timers(address, sizes, control, state, p, work, tangent)
+            status7(address[TIMERS], address, sizes, control, state, p, work, tangent)
         if jumped and sizes[N_WATCHED] > 0:
             hold(address, sizes, y, p, work)
         jumped = False
@@ -295,7 +297,7 @@ def breakpoint(address, sizes, control, state, p, doses, times, counts, out, wor
         write(address, sizes, y, p, counts, out, work, tangent, out_dot, row)
         if row >= sizes[N_TIMES]:
             return SUCCESS
-        t1 = min(last, coming)
+        t1 = min(last, control[COMING])
         if e < n_events:
             t1 = min(t1, events[EVENT * e])
         control[T1] = t1
@@ -315,8 +317,8 @@ def switch(control, counts, status):
     counts[SWITCHES] += 1
 
 
-@inner
-def change(address, sizes, control, state, p, work, tangent):
+@c_function(STEP)
+def cross(address, sizes, control, state, p, work, tangent):
     """A condition on states changes at control[T]; GO_ON, SUCCESS where this is a breakpoint as well, or why
     there is no derivative."""
     read_dot = sizes[N_DIRECTIONS] > 0 and sizes[READINGS] > 0
@@ -324,7 +326,7 @@ def change(address, sizes, control, state, p, work, tangent):
         status7(address[ARRIVE], address, sizes, control, state, p, work, tangent)
     status = status7(address[CONDITION_TANGENT], address, sizes, control, state, p, work, tangent)
     if read_dot:
-        status7(address[LEAVE], address, sizes, control, state, p, moving(sizes, tangent), tangent)
+        status7(address[LEAVE], address, sizes, control, state, p, work, tangent)
     if status == SUCCESS and sizes[N_ROOTS] > 0:
         status7(address[OBSERVE], address, sizes, control, state, p, work, tangent)
     if status == SUCCESS and control[T1] - control[T] > resolution(control[T1]):
@@ -359,7 +361,7 @@ def subject(address, sizes, control, state, p, doses, times, counts, out, work, 
             if status == STIFF or status == NOT_STIFF:
                 switch(control, counts, status)
             elif status == CHANGED:
-                status = change(address, sizes, control, state, p, work, tangent)
+                status = status7(address[CROSS], address, sizes, control, state, p, work, tangent)
     return status
 
 

@@ -70,7 +70,9 @@ CONDITIONS, D_CONDITIONS = 35, 36  # functions of models that have conditions
     LOOK, LOOK_WIDE, LOOK_ONE, EXPLICIT_READINGS, ROSENBROCK_READINGS, EXPLICIT_VALUE, ROSENBROCK_VALUE,
     EXPLICIT_SLOPE, ROSENBROCK_SLOPE, EXPLICIT_LEVELS, ROSENBROCK_LEVELS, READY, HAND_IN, ARRIVE, LEAVE,
 ) = range(37, 52)  # fmt: skip
-N_ADDRESSES = 52
+# units for conditions; for tangents of extremes; from one segment of readings to the next
+TIMERS, CROSS, EXPLICIT_TURN, ROSENBROCK_TURN, NEXT_SEGMENT = range(52, 57)
+N_ADDRESSES = 57
 
 MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "routes", "constants")
 # sizes: counts, then where each pattern starts in the same array and how many entries it has
@@ -111,7 +113,8 @@ LANES = 8  # doubles of one vector register of AVX-512; two of AVX2
     LARGEST_ERROR,  # of an accepted step, in units of the tolerance
     FIRST_SWITCH, LAST_SWITCH,  # when the method changed; nan: never
     CONDITION, SETTING, CHANGE_AT,  # one that changes, what it is set to, and after which part of a step
-) = range(23)  # fmt: skip
+    COMING,  # when the next timer changes
+) = range(24)  # fmt: skip
 N_CONTROL = 24
 
 # one root, behind control: an output, or a state after all outputs; its level; -1, 0 or 1; the present value

@@ -23,9 +23,7 @@ from __future__ import annotations
 
 from pkpd.ode.methods import explicit, rosenbrock
 from pkpd.ode.call import (
-    DOUBLES,
-    INTEGER,
-    INTEGERS,
+    STEP,
     bound,
     bounded,
     c_function,
@@ -152,9 +150,6 @@ def norm(sizes, control, state, y1, tangent):
             reach = larger(abs(lanes(shift(y_dot, e))), abs(lanes(shift(y1_dot, e))))
             worst = larger(worst, bounded(abs(lanes(shift(error, e))) / (base + rtol * reach + floor * own)))
     return highest(worst) / control[SLACK]
-
-
-STEP = (INTEGER, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES)
 
 
 @c_function(STEP)

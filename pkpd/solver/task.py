@@ -225,6 +225,7 @@ class Plan:
             self.address[layout.OBSERVE] = _unit_address("observe")
         if columns:
             self.address[layout.READY] = _unit_address("ready")
+            self.address[layout.NEXT_SEGMENT] = _unit_address("next_segment")
             self.address[layout.HAND_IN] = _unit_address("hand_in")
         self.needed = kernel.needed(columns) if columns else NONE
         if columns:
@@ -235,8 +236,10 @@ class Plan:
             if m:
                 if self.address[layout.EXPLICIT_READINGS]:
                     self.address[layout.EXPLICIT_SLOPE] = _unit_address(f"{explicit}_slope")
+                    self.address[layout.EXPLICIT_TURN] = _unit_address(f"{explicit}_turn")
                 if self.address[layout.ROSENBROCK_READINGS]:
                     self.address[layout.ROSENBROCK_SLOPE] = _unit_address(f"{stiff}_slope")
+                    self.address[layout.ROSENBROCK_TURN] = _unit_address(f"{stiff}_turn")
                 self.address[layout.ARRIVE] = _unit_address("arrive")
                 self.address[layout.LEAVE] = _unit_address("leave")
         if free.size:
@@ -259,7 +262,10 @@ class Plan:
         if n_conditions and m:
             self.address[layout.D_CONDITIONS] = kernel.address("conditions_tangent")
             self.address[layout.CONDITION_TANGENT] = _unit_address("condition_tangent")
+        if n_timers:
+            self.address[layout.TIMERS] = _unit_address("timers")
         if n_watched:
+            self.address[layout.CROSS] = _unit_address("cross")
             self.address[layout.EXPLICIT_WATCH] = _unit_address(f"{explicit}_watch")
             self.address[layout.ROSENBROCK_WATCH] = _unit_address(f"{stiff}_watch")
 
