@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from pkpd.simulation.profile import Profile as Profile
     from pkpd.simulation.profile import simulate as simulate
     from pkpd.solver import Solution as Solution
+    from pkpd.solver import Timeline as Timeline
     from pkpd.solver import solve as solve
     from pkpd.solver.kernel import Kernel as Kernel
     from pkpd.solver.kernel import load as load
@@ -64,6 +65,7 @@ _HOME = {
     "Schedule": "pkpd.dosing",
     "Solution": "pkpd.solver",
     "SolverError": "pkpd.core.errors",
+    "Timeline": "pkpd.solver",
     "compare": "pkpd.decision.comparison",
     "fit": "pkpd.inference",
     "fits": "pkpd.core.library",
@@ -95,6 +97,7 @@ __all__ = [
     "Schedule",
     "Solution",
     "SolverError",
+    "Timeline",
     "__version__",
     "compare",
     "fit",

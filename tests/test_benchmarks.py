@@ -15,7 +15,6 @@ from benchmarks.problems import PROBLEMS
 from pkpd.solver import solve
 
 # --- times at equal error
-# ---------------------------------------------------------------------------------------------
 
 ERRORS = 10.0 ** -np.arange(2.0, 9.0)
 SECONDS = 1e-3 * ERRORS**-0.2  # a method of fifth order
@@ -112,7 +111,6 @@ def test_every_promise_is_listed_where_nothing_was_measured():
 
 
 # --- peers and problems
-# -----------------------------------------------------------------------------------------------
 
 
 def test_a_missing_peer_is_reported_and_not_dropped():
@@ -183,7 +181,6 @@ def test_errors_are_relative_to_the_largest_value_on_the_way():
 
 
 # --- a guard of our own speed
-# -----------------------------------------------------------------------------------------
 
 # A whole solve over the sum of its own right-hand sides, Jacobians, factorisations and triangular solves,
 # both in this process in turns: 1.2 to 1.9 when this was written. A limit of 4 lets any machine pass and

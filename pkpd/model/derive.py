@@ -46,7 +46,6 @@ LARGEST_RATIO = 1e200
 
 
 # ---- functions that sympy does not have in the form needed here
-# ----------------------------------------------------
 
 
 class Less(sympy.Function):
@@ -252,7 +251,6 @@ class Names:
 
 
 # ---- expressions of the text -> sympy
-# --------------------------------------------------------------------------------
 
 
 def number(value: float) -> Expr:
@@ -554,7 +552,6 @@ def eliminate(pattern: Iterable[tuple[int, int]], n: int) -> Elimination:
 
 
 # ---- the whole model
-# -------------------------------------------------------------------------------------------------
 
 ROUTE_DEFAULTS = {"lag": 0.0, "F": 1.0, "duration": 0.0, "rate": 0.0}
 

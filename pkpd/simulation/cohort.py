@@ -3,8 +3,7 @@
     profile = simulate_records("il2_treg", "trial.csv", covariates="locf")
     profile.to_frame()          # id, time, and a column per output
 
-Subjects are the typical one with their own covariates; nothing is drawn at random. Those who are given the
-same at the same times are solved together.
+Subjects are the typical one with their own covariates; nothing is drawn at random.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from pkpd.dosing.records import Records, read_records
 from pkpd.ode.layout import LINEAR
 from pkpd.ode.status import SUCCESS
 from pkpd.simulation.profile import largest_of, lowest, typical_values
-from pkpd.solver import solve
+from pkpd.solver import Timeline, solve
 from pkpd.solver.kernel import Kernel, load
 
 if TYPE_CHECKING:
@@ -224,61 +223,48 @@ def simulate_records(
     if running:
         kernel = load(kernel.model, linear=running)
         typical = typical_values(kernel, parameters)
-    groups: dict[tuple[bytes, ...], list[int]] = {}
-    for i, course in enumerate(taken.courses):
-        groups.setdefault(_key(course, asked, start), []).append(i)
+    given: dict[tuple[bytes, ...], Timeline] = {}  # what is the same for several is looked up once
+    timelines = [
+        given.setdefault(_key(course, asked, start), _timeline(course, asked, start))
+        for course in taken.courses
+    ]
     n = len(taken.courses)
-    outputs: list[Floats] = [np.empty((0, 0))] * n
-    status = np.zeros(n, np.int64)
+    values = np.tile(typical, (n, 1))
+    for row, course in zip(values, taken.courses, strict=True):
+        for name, value in course.baseline.items():
+            row[kernel.PARAMETERS.index(name)] = value
+    solution = solve(
+        kernel,
+        values,
+        timelines,
+        rtol=rtol,
+        atol=atol,
+        method=method,
+        h_max=h_max,
+        threads=threads,
+        readings=largest_of(kernel) if method != LINEAR else (),
+        progress=progress,
+    )
     largest = np.full((n, kernel.n_outputs), np.nan)
-    failures: dict[int, str] = {}
-    statistics: dict[str, int] = {}
-    done = 0
-    for members in groups.values():
-        course = taken.courses[members[0]]
-        values = np.tile(typical, (len(members), 1))
-        for row, member in zip(values, members, strict=True):
-            for name, value in taken.courses[member].baseline.items():
-                row[kernel.PARAMETERS.index(name)] = value
-        solution = solve(
-            kernel,
-            values,
-            course.events,
-            course.observations.time if asked is None else asked,
-            ranks=_ranks(course, asked),
-            covariates=course.changes,
-            knots=course.knots,
-            start=course.start if start is None else start,
-            rtol=rtol,
-            atol=atol,
-            method=method,
-            h_max=h_max,
-            threads=threads,
-            readings=largest_of(kernel) if method != LINEAR else (),
-        )
-        if solution.readings is not None:
-            largest[members] = solution.readings.values
-        for k, member in enumerate(members):
-            outputs[member] = solution.outputs[k]
-            status[member] = solution.status[k]
-            if status[member] != SUCCESS:
-                sentence = solution.failure(k).split(" ", 2)[2]
-                failures[member] = f'subject "{taken.courses[member].id}" {sentence}'
-        for what, count in solution.statistics.items():
-            if isinstance(count, int):
-                statistics[what] = statistics.get(what, 0) + count
-        done += len(members)
-        if progress is not None:
-            progress(done, n)
+    if solution.readings is not None:
+        largest = solution.readings.values
+    status = solution.status
+    failures = {
+        i: f'subject "{course.id}" {solution.failure(i).split(" ", 2)[2]}'
+        for i, course in enumerate(taken.courses)
+        if status[i] != SUCCESS
+    }
+    statistics = {what: count for what, count in solution.statistics.items() if isinstance(count, int)}
+    times_of = [course.observations.time if asked is None else asked for course in taken.courses]
     if np.all(status != SUCCESS):
         raise SolverError(f"{failures[0]} ({n} of {n} subjects failed)")
     return CohortProfile(
         model=kernel.NAME,
         file=read.file,
         ids=tuple(course.id for course in taken.courses),
-        times=tuple(course.observations.time if asked is None else asked for course in taken.courses),
+        times=tuple(times_of),
         time_unit=kernel.TIME_UNIT,
-        outputs=tuple(outputs),
+        outputs=tuple(solution.outputs[i, : len(times)] for i, times in enumerate(times_of)),
         names=tuple(kernel.OUTPUTS),
         units=tuple(kernel.OUTPUT_UNITS),
         status=status,
@@ -327,6 +313,17 @@ def _check(
             )
 
 
+def _timeline(course: Course, asked: Floats | None, start: float | None) -> Timeline:
+    return Timeline(
+        course.events,
+        course.observations.time if asked is None else asked,
+        _ranks(course, asked),
+        course.changes,
+        course.knots,
+        course.start if start is None else start,
+    )
+
+
 def _ranks(course: Course, asked: Floats | None) -> Floats | None:
     """Of the outputs; None where each comes after everything of its instant."""
     ranks = (
@@ -336,7 +333,7 @@ def _ranks(course: Course, asked: Floats | None) -> Floats | None:
 
 
 def _key(course: Course, asked: Floats | None, start: float | None) -> tuple[bytes, ...]:
-    """What subjects share that are solved together."""
+    """What subjects share who have the same timeline."""
     events, ranks = course.events, _ranks(course, asked)
     columns: Sequence[Any] = (
         events.time,

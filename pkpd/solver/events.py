@@ -29,8 +29,8 @@ from pkpd.solver.periodic import before, carried, set_row, steady_state
 from pkpd.solver.solution import Floats
 from pkpd.solver.table import Table, dose_rows, plain
 from pkpd.solver.task import Options, integrate
+from pkpd.solver.timeline import Change
 
-Change = tuple[float, str, float] | tuple[float, str, float, float]
 AT_START = np.nextafter(FIRST, 0.0)  # initial values come right after changes of no stated rank
 
 

@@ -103,18 +103,30 @@ def integrate(
     options: Options,
     *,
     width: int,
+    time_spans: Integers | None = None,
     directions: Directions | None = None,
     levels: Levels | None = None,
     quantities: Quantities | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Raw:
-    """Integrate subjects p : (n_subjects, n_params) through the events of a table to ascending times."""
-    n_subjects, n_times = p.shape[0], times.size
+    """Integrate subjects p : (n_subjects, n_params) through the events of a table to ascending times.
+
+    time_spans : (n_subjects, 2), where each subject's own stand among the times and how many they are; None:
+        all are everybody's. What a subject has fewer than another is nan in ``out``.
+    """
+    n_subjects = p.shape[0]
+    spans = np.empty((n_subjects, layout.SPAN), np.int64)
+    spans[:, :2] = (0, len(table.rows)) if table.spans is None else table.spans
+    spans[:, 2:] = (0, times.size) if time_spans is None else time_spans
+    n_times = int(spans[:, layout.TIMES_HERE].max())
+    starts = np.minimum(table.start, times[spans[:, layout.TIMES_AT]])
     m = 0 if directions is None else directions.m
     explicit = partners(options.method, options.rtol)[0] if options.method != layout.LINEAR else ""
     many = n_subjects >= FEWEST_IN_LANES and explicit not in ("", "vern7")
     in_lanes = options.lanes and many and not m and levels is None and not len(options.non_negative)
-    task = _Task(kernel, table, times, options, width, directions, levels, quantities, in_lanes)
+    task = _Task(
+        kernel, table, times, n_times, spans, starts, options, width, directions, levels, quantities, in_lanes
+    )
     own = table.own
     parameters = np.concatenate([p, own], axis=1) if own.size else p
     scales = None
@@ -134,6 +146,11 @@ def integrate(
             "results take "
             f"{8e-9 * n_subjects * n_times * width * (1 + m):,.1f} GB; take fewer of either"
         ) from None
+    none = np.arange(n_times) >= spans[:, layout.TIMES_HERE :]
+    if none.any():
+        out[none] = np.nan
+        if out_dot is not None:
+            out_dot[none] = np.nan
     counts = np.zeros((n_subjects, layout.N_COUNTS), np.int64)
     status = np.zeros(n_subjects, np.int64)
     reached = np.zeros((n_subjects, layout.REACHED))
@@ -162,7 +179,7 @@ def integrate(
     return Raw(out, out_dot, status, counts, reached, found, task.methods, read, read_dot)
 
 
-_VOID_CALL = ctypes.CFUNCTYPE(None, *([ctypes.c_void_p] * 21), ctypes.c_int64, ctypes.c_int64)
+_VOID_CALL = ctypes.CFUNCTYPE(None, *([ctypes.c_void_p] * 23), ctypes.c_int64, ctypes.c_int64)
 
 
 def _unit_address(name: str) -> int:
@@ -324,6 +341,9 @@ class _Task:
         kernel: Kernel,
         table: Table,
         times: Floats,
+        n_times: int,
+        spans: Integers,
+        starts: Floats,
         options: Options,
         width: int,
         directions: Directions | None,
@@ -354,9 +374,10 @@ class _Task:
             self.n_known, self.n_quantities = quantities.known, len(quantities.kinds)
         self.n_columns = len(columns)
         tail = 1 + self.n_known + self.n_quantities if columns else 0
-        self.record_size = layout.record_size(plan.n, plan.n_prepared, self.n_own, len(table.rows), tail)
+        self.n_rows = table.most_rows
+        self.record_size = layout.record_size(plan.n, plan.n_prepared, self.n_own, self.n_rows, tail)
         self.sizes = plan.sizes.copy()
-        self.sizes[_SIZES_OF_A_TASK] = width, times.size, len(table.rows), most, self.record_size, self.n_own
+        self.sizes[_SIZES_OF_A_TASK] = width, n_times, most, self.record_size, self.n_own
         self.seeds = None
         if directions is not None:
             self.sizes[plan.slots] = directions.slots
@@ -364,7 +385,7 @@ class _Task:
         if len(options.non_negative):
             self.sizes[layout.N_NON_NEGATIVE] = len(options.non_negative)
             self.sizes = np.concatenate([self.sizes, options.non_negative])
-        self.times = times
+        self.times, self.spans, self.starts = times, spans, starts
         self.doses = table.rows
         room = n_roots * (layout.ROOT + layout.FOUND + most * (1 + m)) + kernel.n_outputs
         room += plan.n_watched * layout.ROOT + 2 * plan.n_conditions
@@ -377,14 +398,12 @@ class _Task:
         for i, (column, direction) in enumerate(() if levels is None else levels.columns):
             at = layout.N_CONTROL + i * layout.ROOT
             self.control[[at + layout.COLUMN, at + layout.DIRECTION]] = column, direction
-        start = min(table.start, times[0])
         automatic = float(options.atol is None)
         self.control[_CONTROL_OF_A_TASK] = (
             rtol,
             automatic,
             options.h_max,
             options.max_steps,
-            start,
             options.slack,
         )
         self.atol = None
@@ -431,14 +450,14 @@ class _Task:
             )
             events = (end - first) * self.record_size
         else:
-            events = 2 * len(self.doses) * layout.EVENT
+            events = 2 * self.n_rows * layout.EVENT
             tangent = 0
             if plan.m:
                 tangent = layout.tangent_size(
                     plan.n,
                     plan.m,
                     plan.n_routes,
-                    len(self.doses),
+                    self.n_rows,
                     plan.n_jacobian,
                     plan.n_prepared,
                     self.n_own,
@@ -487,6 +506,8 @@ class _Task:
             _pointer(self.heights),
             _pointer(read),
             _pointer(read_dot),
+            self.spans.ctypes.data,
+            self.starts.ctypes.data,
             first,
             end,
         )
@@ -495,7 +516,6 @@ class _Task:
 _SIZES_OF_A_TASK = [
     layout.WIDTH,
     layout.N_TIMES,
-    layout.N_DOSES,
     layout.MOST,
     layout.RECORD,
     layout.N_OWN,
@@ -505,7 +525,6 @@ _CONTROL_OF_A_TASK = [
     layout.AUTOMATIC,
     layout.H_MAX,
     layout.MAX_STEPS,
-    layout.START,
     layout.SLACK,
 ]
 

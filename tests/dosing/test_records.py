@@ -293,7 +293,6 @@ def test_one_number_is_one_subject_with_and_without_a_decimal_point_that_says_no
 
 
 # --- one schedule, many files
-# -----------------------------------------------------------------------------------------
 
 
 @st.composite

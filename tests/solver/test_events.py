@@ -91,7 +91,6 @@ TIMES = np.linspace(0.0, 12.0, 25)
 
 
 # --- closed forms of one compartment
-# -----------------------------------------------------------------------------------
 
 
 def test_a_bolus_at_steady_state():
@@ -310,7 +309,6 @@ def test_a_model_that_uses_the_time_has_no_steady_state_of_a_dose():
 
 
 # --- where much accumulates
-# ----------------------------------------------------------------------------------------------
 
 SATURABLE = """
 model   an elimination that saturates
@@ -401,7 +399,6 @@ def test_what_is_eliminated_slowly_accumulates_to_its_steady_state(k_slow, metho
 
 
 # --- resets, replacement, rates
-# ------------------------------------------------------------------------------------------
 
 
 def test_a_reset_brings_back_the_initial_values_and_cancels_what_is_on_its_way():
@@ -507,7 +504,6 @@ def test_gradients_pass_through_lag_bioavailability_duration_rate_and_steady_sta
 
 
 # --- going on from given states
-# --------------------------------------------------------------------------------------------
 
 
 def test_a_solve_that_is_resumed_is_the_same_solve():
@@ -567,7 +563,6 @@ def test_what_cannot_be_resumed_says_so():
 
 
 # --- what is computed once is that of its own time
-# ---------------------------------------------------------------------------
 
 GROWING = """
 model   what depends on a covariate
@@ -673,7 +668,6 @@ def test_a_dose_on_its_way_has_the_lag_and_the_size_of_its_own_time_also_in_a_so
 
 
 # --- when a solve begins
-# -------------------------------------------------------------------------------------------------
 
 CLOCK = """
 model   rates that depend on the time
@@ -728,7 +722,6 @@ def test_nothing_lies_before_a_start_that_is_given():
 
 
 # --- several things at one instant
-# ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
