@@ -183,6 +183,8 @@ def test_a_condition_that_a_parameter_turns_round():
         (-1.0, -7.0, 0.0, 7.0),
         (0.0, 1.0, 0.0, 0.0),
         (0.0, -1.0, 0.0, 60.0),
+        (0.0, 0.05, 0.0, 0.0),
+        (0.0, -0.05, 0.0, 60.0),
     ):
         found = run(text, [60.0], parameters={"k2": k2, "c": c}).outputs[0, 0, 0]
         assert found == pytest.approx(
