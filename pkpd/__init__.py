@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     from pkpd.simulation.cohort import simulate_records as simulate_records
     from pkpd.simulation.profile import Profile as Profile
     from pkpd.simulation.profile import simulate as simulate
+    from pkpd.solver import Processes as Processes
     from pkpd.solver import Solution as Solution
+    from pkpd.solver import Threads as Threads
     from pkpd.solver import Timeline as Timeline
     from pkpd.solver import solve as solve
     from pkpd.solver.kernel import Kernel as Kernel
@@ -60,11 +62,13 @@ _HOME = {
     "Kernel": "pkpd.solver.kernel",
     "PkpdError": "pkpd.core.errors",
     "Population": "pkpd.inference.population",
+    "Processes": "pkpd.solver",
     "Profile": "pkpd.simulation.profile",
     "Scene": "pkpd.decision.comparison",
     "Schedule": "pkpd.dosing",
     "Solution": "pkpd.solver",
     "SolverError": "pkpd.core.errors",
+    "Threads": "pkpd.solver",
     "Timeline": "pkpd.solver",
     "compare": "pkpd.decision.comparison",
     "fit": "pkpd.inference",
@@ -92,11 +96,13 @@ __all__ = [
     "Kernel",
     "PkpdError",
     "Population",
+    "Processes",
     "Profile",
     "Scene",
     "Schedule",
     "Solution",
     "SolverError",
+    "Threads",
     "Timeline",
     "__version__",
     "compare",

@@ -2,7 +2,7 @@
 on the number of threads.
 
     solution     what is looked out for and what comes back
-    threads      work on subjects, in chunks
+    executors    who does the work: threads, processes
     timeline     what one subject is given and when it is looked at
     table        rows of events as the integrator reads them
     directions   what is differentiated by
@@ -43,21 +43,23 @@ from pkpd.ode import layout
 from pkpd.ode.status import NOT_PERIODIC, SLOPE_NOT_FINITE, SUCCESS
 from pkpd.solver.directions import Directions, directions_of
 from pkpd.solver.events import lower
+from pkpd.solver.executors import Executor, Processes, Threads, spread, usable_cores
 from pkpd.solver.kernel import Kernel, index_of
 from pkpd.solver.readings import answer, ask
 from pkpd.solver.solution import STATISTICS, Crossings, Floats, Integers, Reading, Readings, Root, Solution
 from pkpd.solver.table import together
 from pkpd.solver.task import NONE, Levels, Options, integrate
-from pkpd.solver.threads import spread, usable_cores
 from pkpd.solver.timeline import Change, Sorted, Timeline, in_order, shared
 
 __all__ = [
     "STATISTICS",
     "Crossings",
+    "Processes",
     "Reading",
     "Readings",
     "Root",
     "Solution",
+    "Threads",
     "Timeline",
     "solve",
     "spread",
@@ -74,6 +76,10 @@ _COUNTS = [
     layout.CLIPPED,
 ]
 
+
+EVERYBODY = slice(None)
+
+Groups = list[tuple[Timeline, Any]]  # indices of the subjects that have it
 
 _A_CHANGE = Kind(lambda value: _is_pair(value, 3) and isinstance(value[1], str), "(time, name, value)")
 _A_LEVEL = Kind(
@@ -111,7 +117,7 @@ def _is_pair(value: Any, n: int) -> bool:
     roots=list_of(of(Root) | _A_LEVEL, 'a list of levels, such as ("C", 2.5)'),
     most_crossings=WHOLE,
     non_negative=FLAG | TEXTS,
-    threads=COUNT | ABSENT,
+    threads=COUNT | ABSENT | of(Threads, Processes, words="Threads(n), Processes(n)"),
     progress=CALLABLE | ABSENT,
 )
 def solve(
@@ -138,7 +144,7 @@ def solve(
     most_crossings: int = 64,
     readings: Sequence[Reading | tuple[Any, ...]] = (),
     non_negative: bool | Sequence[str] = False,
-    threads: int | None = None,
+    threads: int | Executor | None = None,
     lanes: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Solution:
@@ -202,6 +208,8 @@ def solve(
     lanes : whether many subjects are integrated side by side in vector registers, which is done where neither
         sensitivities, roots nor ``non_negative`` are asked for, and not with vern7. A
         subject's result does not depend on it, but for the last digits of exp, log and powers in the model.
+    threads : how many work at a time, by default as many as this process may use cores; or an executor:
+        ``Threads(n)``, ``Processes(n)``. A result does not depend on it.
     progress : called with (subjects done, subjects in all) now and then.
 
     Raises
@@ -212,16 +220,15 @@ def solve(
     p = _parameters(kernel, parameters)
     n_subjects = p.shape[0]
     _check_method(kernel, rtol, method)
-    everybody = np.arange(n_subjects)
     table_of_all = None
     if isinstance(events, EventTable):
         if times is None:
             raise InputError("an event table for all subjects goes with output times")
         table_of_all = events
-        groups = [(Timeline(events, times, ranks, covariates, knots, start), everybody)]
+        groups: Groups = [(Timeline(events, times, ranks, covariates, knots, start), EVERYBODY)]
     else:
         _nothing_beside_timelines(times, ranks, covariates, knots, start, initial, factors)
-        groups = shared(events, n_subjects)
+        groups = list(shared(events, n_subjects))
     looks = [in_order(timeline) for timeline, _ in groups]
     given = None if initial is None else _initial(kernel, initial, start, n_subjects)
     d = None
@@ -236,7 +243,8 @@ def solve(
         raise InputError(
             "method='linear' goes without sensitivities, roots, readings and non_negative; \"auto\" has them"
         )
-    options = Options(rtol, atol, method, slack, h_max, max_steps, threads, lanes, kept)
+    executor = Threads(threads) if threads is None or isinstance(threads, int) else threads
+    options = Options(rtol, atol, method, slack, h_max, max_steps, executor, lanes, kept)
     tables = []
     at_start = p
     for (timeline, who), look in zip(groups, looks, strict=True):
@@ -282,13 +290,14 @@ def solve(
         progress=progress,
     )
     out, status = raw.out, raw.status
-    here = np.full(n_subjects, out.shape[1]) if time_spans is None else time_spans[:, 1]
-    none = np.arange(out.shape[1]) >= here[:, None]  # what a subject has fewer times than another
     if table.own.size:
         status[~np.isfinite(table.own).all(axis=1)] = NOT_PERIODIC
     out_dot = None
     if raw.out_dot is not None and d is not None:
         out_dot = raw.out_dot[..., : d.count] / d.scale[:, None, None, : d.count]
+        none = np.zeros(out.shape[:2], bool)  # what a subject has fewer times than another
+        if time_spans is not None:
+            none = np.arange(out.shape[1]) >= time_spans[:, 1:]
         steep = (
             ~(np.isfinite(out_dot).all(axis=(2, 3)) | none).all(axis=1)
             & (np.isfinite(out).all(axis=2) | none).all(axis=1)
@@ -300,7 +309,8 @@ def solve(
         read_dot = None
         if raw.read_dot is not None and d is not None:
             read_dot = raw.read_dot[..., : d.count] / d.scale[:, None, None, None, : d.count]
-        last = everybody, here - 1
+        latest = -1 if time_spans is None else time_spans[:, 1] - 1
+        last = np.arange(n_subjects), latest
         until = np.full(n_subjects, output_times[-1])
         if time_spans is not None:
             until = output_times[time_spans.sum(axis=1) - 1]
@@ -309,7 +319,10 @@ def solve(
     for (_, who), look in zip(groups, looks, strict=True):
         if look.order is not None:
             for array in (out, *([] if out_dot is None else [out_dot])):
-                array[np.ix_(who, look.order)] = array[who, : look.order.size].copy()
+                if time_spans is None:
+                    array[:, look.order] = array.copy()
+                else:
+                    array[np.ix_(who, look.order)] = array[who, : look.order.size].copy()
     return Solution(
         outputs=out[:, :, :k],
         states=out[:, :, k:] if keep_states else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -27,6 +27,16 @@ class Table:
     own: Floats
     own_dot: Floats | None = None
     spans: Integers | None = None
+
+    def part(self, first: int, end: int) -> Table:
+        """Of subjects first .. end-1 alone."""
+        return replace(
+            self,
+            start=self.start[first:end] if isinstance(self.start, np.ndarray) else self.start,
+            own=self.own[first:end],
+            own_dot=None if self.own_dot is None else self.own_dot[first:end],
+            spans=None if self.spans is None else self.spans[first:end],
+        )
 
     @property
     def most_rows(self) -> int:

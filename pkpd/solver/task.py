@@ -1,12 +1,12 @@
-"""One call of the compiled integrator: memory laid out as ``pkpd.ode.layout`` says, subjects spread over
-threads."""
+"""One solve of many subjects: memory laid out as ``pkpd.ode.layout`` says, and calls of the compiled
+integrator."""
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,10 +17,10 @@ from pkpd.ode.compile import unit
 from pkpd.ode.control import partners
 from pkpd.ode.status import SUCCESS
 from pkpd.solver.directions import Directions
+from pkpd.solver.executors import Executor, Progress, Threads
 from pkpd.solver.kernel import Kernel, cache_folder
 from pkpd.solver.solution import Floats, Integers
 from pkpd.solver.table import Table
-from pkpd.solver.threads import spread, usable_cores
 
 FEWEST_IN_LANES = 2 * layout.LANES
 SMALLEST_CHUNK = 64  # in lanes: enough to keep them filled, and records that stay in the cache
@@ -38,7 +38,7 @@ class Options:
     slack: float
     h_max: float
     max_steps: int
-    threads: int | None
+    executor: Executor | None
     lanes: bool
     non_negative: Integers
 
@@ -107,7 +107,7 @@ def integrate(
     directions: Directions | None = None,
     levels: Levels | None = None,
     quantities: Quantities | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Raw:
     """Integrate subjects p : (n_subjects, n_params) through the events of a table to ascending times.
 
@@ -115,68 +115,21 @@ def integrate(
         all are everybody's. What a subject has fewer than another is nan in ``out``.
     """
     n_subjects = p.shape[0]
-    spans = np.empty((n_subjects, layout.SPAN), np.int64)
-    spans[:, :2] = (0, len(table.rows)) if table.spans is None else table.spans
-    spans[:, 2:] = (0, times.size) if time_spans is None else time_spans
-    n_times = int(spans[:, layout.TIMES_HERE].max())
-    starts = np.minimum(table.start, times[spans[:, layout.TIMES_AT]])
-    m = 0 if directions is None else directions.m
     explicit = partners(options.method, options.rtol)[0] if options.method != layout.LINEAR else ""
     many = n_subjects >= FEWEST_IN_LANES and explicit not in ("", "vern7")
-    in_lanes = options.lanes and many and not m and levels is None and not len(options.non_negative)
-    task = _Task(
-        kernel, table, times, n_times, spans, starts, options, width, directions, levels, quantities, in_lanes
-    )
-    own = table.own
-    parameters = np.concatenate([p, own], axis=1) if own.size else p
-    scales = None
-    if directions is not None:
-        scales = directions.scale
-        if own.size:
-            own_dot = np.zeros((n_subjects, own.shape[1], m)) if table.own_dot is None else table.own_dot
-            scales = np.concatenate([scales, own_dot.reshape(n_subjects, -1)], axis=1)
-        scales = np.ascontiguousarray(scales)
-
-    try:
-        out = np.empty((n_subjects, n_times, width))
-        out_dot = np.empty((n_subjects, n_times, width, m)) if m else None
-    except MemoryError:
-        raise InputError(
-            f"there is not enough memory for {n_subjects:,} subjects at {n_times:,} times: their "
-            "results take "
-            f"{8e-9 * n_subjects * n_times * width * (1 + m):,.1f} GB; take fewer of either"
-        ) from None
-    none = np.arange(n_times) >= spans[:, layout.TIMES_HERE :]
-    if none.any():
-        out[none] = np.nan
-        if out_dot is not None:
-            out_dot[none] = np.nan
-    counts = np.zeros((n_subjects, layout.N_COUNTS), np.int64)
-    status = np.zeros(n_subjects, np.int64)
-    reached = np.zeros((n_subjects, layout.REACHED))
-    n_roots = 0 if levels is None else len(levels.columns)
-    found = None
-    if levels is not None:
-        found = np.zeros((n_subjects, n_roots, layout.FOUND + levels.most * (1 + m)))
-
-    read = read_dot = None
-    if quantities is not None:
-        read = np.full((n_subjects, quantities.edges.size - 1, len(quantities.kinds), 2), np.nan)
-        read_dot = np.zeros((*read.shape, m)) if m else None
-
-    def run(first: int, end: int) -> None:
-        task.call(
-            parameters, counts, out, out_dot, status, reached, scales, found, read, read_dot, first, end
-        )
-
-    workers = min(n_subjects, options.threads or usable_cores())
+    in_lanes = options.lanes and many and directions is None and levels is None
+    in_lanes = in_lanes and not len(options.non_negative)
+    task = Task(kernel, p, table, times, time_spans, options, width, directions, levels, quantities, in_lanes)
+    executor = Threads(1) if n_subjects == 1 else options.executor or Threads()
+    workers = min(n_subjects, executor.workers)
     smallest = min(SMALLEST_CHUNK if in_lanes else 1, -(-n_subjects // workers))
-    spread(run, n_subjects, workers, max(smallest, n_subjects // (CHUNKS_PER_THREAD * workers)), progress)
-    if out_dot is not None:
-        out_dot[status != SUCCESS] = np.nan
-    if read is not None:
-        read[status != SUCCESS] = np.nan
-    return Raw(out, out_dot, status, counts, reached, found, task.methods, read, read_dot)
+    executor(task, max(smallest, n_subjects // (CHUNKS_PER_THREAD * workers)), progress)
+    raw = task.results()
+    if raw.out_dot is not None:
+        raw.out_dot[raw.status != SUCCESS] = np.nan
+    if raw.read is not None:
+        raw.read[raw.status != SUCCESS] = np.nan
+    return raw
 
 
 _VOID_CALL = ctypes.CFUNCTYPE(None, *([ctypes.c_void_p] * 23), ctypes.c_int64, ctypes.c_int64)
@@ -322,6 +275,7 @@ class Plan:
         self.sizes = np.concatenate([sizes, *patterns.values()]).astype(np.int64)
         self.slots = slice(int(sizes[layout.AT_SLOTS]), at)
 
+        self.address_at = _pointer(self.address)
         self.n, self.m, self.n_prepared, self.stages = kernel.n_states, m, n_prepared, stages
         self.n_conditions, self.n_watched, self.n_outputs = n_conditions, n_watched, kernel.n_outputs
         self.n_jacobian, self.n_lu, self.n_routes = len(kernel.J_ROWS), kernel.N_LU, len(kernel.ROUTES)
@@ -333,17 +287,16 @@ class Plan:
 plan_of = lru_cache(maxsize=256)(Plan)
 
 
-class _Task:
-    """Everything that all subjects of one call share."""
+class Task:
+    """One solve of subjects: arrays, and a kernel that travels as a hash (see ``executors``)."""
 
     def __init__(
         self,
         kernel: Kernel,
+        p: Floats,
         table: Table,
         times: Floats,
-        n_times: int,
-        spans: Integers,
-        starts: Floats,
+        time_spans: Integers | None,
         options: Options,
         width: int,
         directions: Directions | None,
@@ -351,6 +304,32 @@ class _Task:
         quantities: Quantities | None,
         lanes: bool,
     ) -> None:
+        self.given = (
+            kernel,
+            p,
+            table,
+            times,
+            time_spans,
+            options,
+            width,
+            directions,
+            levels,
+            quantities,
+            lanes,
+        )
+        self.n_subjects = n_subjects = len(p)
+        n_times = times.size if time_spans is None else int(time_spans[:, 1].max())
+        self.spans = np.empty((n_subjects, layout.SPAN), np.int64)
+        self.spans[:] = 0, len(table.rows), 0, times.size
+        if table.spans is not None:
+            self.spans[:, :2] = table.spans
+        if time_spans is not None:
+            self.spans[:, 2:] = time_spans
+        self.times, self.uneven = times, time_spans is not None
+        if time_spans is None and isinstance(table.start, float):
+            self.starts = np.full(n_subjects, min(table.start, times[0]))
+        else:
+            self.starts = np.minimum(table.start, times[self.spans[:, layout.TIMES_AT]])
         method, rtol = options.method, options.rtol
         n_roots, most = (0, 1) if levels is None else (len(levels.columns), levels.most)
         m = 0 if directions is None else directions.m
@@ -385,7 +364,6 @@ class _Task:
         if len(options.non_negative):
             self.sizes[layout.N_NON_NEGATIVE] = len(options.non_negative)
             self.sizes = np.concatenate([self.sizes, options.non_negative])
-        self.times, self.spans, self.starts = times, spans, starts
         self.doses = table.rows
         room = n_roots * (layout.ROOT + layout.FOUND + most * (1 + m)) + kernel.n_outputs
         room += plan.n_watched * layout.ROOT + 2 * plan.n_conditions
@@ -418,22 +396,91 @@ class _Task:
             if not np.all(self.atol >= 0.0):
                 raise InputError("atol must not be negative")
 
-    def call(
-        self,
-        parameters: Floats,
-        counts: Integers,
-        out: Floats,
-        out_dot: Floats | None,
-        status: Integers,
-        reached: Floats,
-        scales: Floats | None,
-        found: Floats | None,
-        read: Floats | None,
-        read_dot: Floats | None,
-        first: int,
-        end: int,
-    ) -> None:
-        """Integrate subjects first..end-1, with storage of their own."""
+        own = table.own
+        self.parameters = np.concatenate([p, own], axis=1) if own.size else p
+        self.scales = None
+        if directions is not None:
+            scales = directions.scale
+            if own.size:
+                own_dot = np.zeros((n_subjects, own.shape[1], m)) if table.own_dot is None else table.own_dot
+                scales = np.concatenate([scales, own_dot.reshape(n_subjects, -1)], axis=1)
+            self.scales = np.ascontiguousarray(scales)
+        self.raw = self._room(n_times, width, levels, quantities)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Task, self.given
+
+    def _room(self, n_times: int, width: int, levels: Levels | None, quantities: Quantities | None) -> Raw:
+        """Where results go."""
+        n_subjects, m = self.n_subjects, self.plan.m
+        try:
+            out = np.empty((n_subjects, n_times, width))
+            out_dot = np.empty((n_subjects, n_times, width, m)) if m else None
+        except MemoryError:
+            raise InputError(
+                f"there is not enough memory for {n_subjects:,} subjects at {n_times:,} times: their "
+                f"results take {8e-9 * n_subjects * n_times * width * (1 + m):,.1f} GB; take fewer of either"
+            ) from None
+        if self.uneven:
+            none = np.arange(n_times) >= self.spans[:, layout.TIMES_HERE :]
+            out[none] = np.nan
+            if out_dot is not None:
+                out_dot[none] = np.nan
+        found = read = read_dot = None
+        if levels is not None:
+            found = np.zeros((n_subjects, len(levels.columns), layout.FOUND + levels.most * (1 + m)))
+        if quantities is not None:
+            read = np.full((n_subjects, quantities.edges.size - 1, len(quantities.kinds), 2), np.nan)
+            read_dot = np.zeros((*read.shape, m)) if m else None
+        return Raw(
+            out,
+            out_dot,
+            np.zeros(n_subjects, np.int64),
+            np.zeros((n_subjects, layout.N_COUNTS), np.int64),
+            np.zeros((n_subjects, layout.REACHED)),
+            found,
+            self.methods,
+            read,
+            read_dot,
+        )
+
+    def results(self) -> Raw:
+        """What has been computed."""
+        return self.raw
+
+    def part(self, first: int, end: int) -> Task:
+        """The same for subjects first .. end-1 alone."""
+        kernel, p, table, times, time_spans, options, width, directions, levels, quantities, lanes = (
+            self.given
+        )
+        return Task(
+            kernel,
+            p[first:end],
+            table.part(first, end),
+            times,
+            None if time_spans is None else time_spans[first:end],
+            replace(options, executor=None),
+            width,
+            None if directions is None else replace(directions, scale=directions.scale[first:end]),
+            None if levels is None else replace(levels, values=levels.values[first:end]),
+            None if quantities is None else replace(quantities, levels=quantities.levels[first:end]),
+            lanes,
+        )
+
+    def put(self, first: int, end: int, results: Raw) -> None:
+        """Take the results of a part."""
+        n_times = results.out.shape[1]  # of the one with most, which may be fewer than of all
+        self.raw.out[first:end, :n_times] = results.out
+        if self.raw.out_dot is not None:
+            self.raw.out_dot[first:end, :n_times] = results.out_dot
+        for name in ("status", "counts", "reached", "found", "read", "read_dot"):
+            mine = getattr(self.raw, name)
+            if mine is not None:
+                mine[first:end] = getattr(results, name)
+
+    def fill(self, first: int, end: int) -> None:
+        """Integrate subjects first .. end-1, with storage of their own."""
+        raw = self.raw
         plan = self.plan
         wide = layout.wide(plan.n)
         if self.lanes:
@@ -482,32 +529,32 @@ class _Task:
             storage[starts[1] + 2 * wide : starts[1] + 2 * wide + plan.n] = self.atol
         if self.seeds is not None:
             storage[starts[3] + tangent - self.seeds.size : starts[3] + tangent] = self.seeds
-        base = storage.ctypes.data
+        base = _pointer(storage)
         control, state, work, tangent, events = (base + 8 * start for start in starts[:-1])
         plan.function(
-            plan.address.ctypes.data,
-            self.sizes.ctypes.data,
+            plan.address_at,
+            _pointer(self.sizes),
             control,
             state,
-            parameters.ctypes.data,
-            self.doses.ctypes.data,
-            self.times.ctypes.data,
-            counts.ctypes.data,
-            out.ctypes.data,
+            _pointer(self.parameters),
+            _pointer(self.doses),
+            _pointer(self.times),
+            _pointer(raw.counts),
+            _pointer(raw.out),
             work,
             tangent,
-            _pointer(out_dot),
+            _pointer(raw.out_dot),
             events,
-            status.ctypes.data,
-            reached.ctypes.data,
-            _pointer(scales),
+            _pointer(raw.status),
+            _pointer(raw.reached),
+            _pointer(self.scales),
             _pointer(self.levels),
-            _pointer(found),
+            _pointer(raw.found),
             _pointer(self.heights),
-            _pointer(read),
-            _pointer(read_dot),
-            self.spans.ctypes.data,
-            self.starts.ctypes.data,
+            _pointer(raw.read),
+            _pointer(raw.read_dot),
+            _pointer(self.spans),
+            _pointer(self.starts),
             first,
             end,
         )
@@ -560,13 +607,21 @@ def _readings(quantities: Quantities, needed: Integers, width: int, m: int) -> F
     return area
 
 
-def _pointer(array: Floats | None) -> int:
+_byte: Any = ctypes.c_char.from_buffer
+
+
+def _pointer(array: Floats | Integers | None) -> int:
     """Where an array starts; nought for none, which the compiled code then does not look at."""
-    return 0 if array is None else array.ctypes.data
+    if array is None:
+        return 0
+    try:
+        return ctypes.addressof(_byte(array))  # a fifth of the time that ``array.ctypes`` takes
+    except (TypeError, ValueError):  # read-only, or empty
+        return array.ctypes.data
 
 
 def _aligned(size: int) -> Floats:
     """Noughts that start where a cache line does: a vector is then never on two."""
     line = 8 * layout.LANES
     room = np.zeros(size + layout.LANES)
-    return room[-(room.ctypes.data // 8) % (line // 8) :][:size]
+    return room[-(_pointer(room) // 8) % (line // 8) :][:size]

@@ -46,13 +46,14 @@ class Sorted:
 def in_order(timeline: Timeline) -> Sorted:
     """Check the times of a timeline and put them in order, at one instant by ranks. Raises InputError."""
     times = np.ascontiguousarray(np.atleast_1d(np.asarray(timeline.times, dtype=np.float64)))
-    if times.ndim != 1 or times.size == 0 or not np.all(np.isfinite(times)):
+    if times.ndim != 1 or times.size == 0 or not np.isfinite(times).all():
         raise InputError("output times must be a one-dimensional array of finite numbers, at least one")
-    _check_start(timeline.start, times)
-    if not np.all(np.isfinite(timeline.events.amount)):
+    if timeline.start is not None:
+        _check_start(timeline.start, times)
+    if not np.isfinite(timeline.events.amount).all():
         raise InputError("a dose is not a finite number")
     ranks = None if timeline.ranks is None else np.asarray(timeline.ranks, dtype=np.float64)
-    if ranks is None and np.all(times[1:] >= times[:-1]):
+    if ranks is None and (times[1:] >= times[:-1]).all():
         return Sorted(times, None, None)
     if ranks is None:
         order = np.argsort(times, kind="stable")
@@ -63,9 +64,7 @@ def in_order(timeline: Timeline) -> Sorted:
     return Sorted(times[order], ranks[order], order)
 
 
-def _check_start(start: float | None, times: Floats) -> None:
-    if start is None:
-        return
+def _check_start(start: float, times: Floats) -> None:
     if not np.isfinite(start):
         raise InputError(f"the start must be a finite number, not {start!r}")
     if times.min() < start:
