@@ -622,3 +622,11 @@ def test_a_million_doses_and_hostile_numbers_are_quick():
     refused("ID,TIME,AMT\n1,0," + "1" * 99_000 + "x\n")
     refused("ID,TIME,AMT\n1,0," + "," * 99_000 + "\n")
     assert time.perf_counter() - started < 10
+
+
+def test_doses_are_counted_over_the_whole_file(monkeypatch):
+    """Three of the first subject and four of the second are one too many."""
+    monkeypatch.setattr("pkpd.dosing.intake._MOST_IN_FILE", 6)
+    text = "ID,TIME,AMT,CMT,II,ADDL\n1,0,5,1,1,2\n1,9,.,.,.,.\n2,0,5,1,1,{}\n2,9,.,.,.,.\n"
+    assert len(taken(text.format(2)).courses) == 2
+    assert "more than 6 doses up to this subject" in refused(text.format(3))
