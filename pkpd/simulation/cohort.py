@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, NUMBER, NUMBERS, PATH, TEXT, named, of, takes
 from pkpd.core.errors import InputError, SolverError
+from pkpd.dosing.events import LAST
 from pkpd.dosing.intake import Course, Intake, Taken
 from pkpd.dosing.records import Records, read_records
 from pkpd.ode.layout import LINEAR
@@ -317,24 +318,25 @@ def _timeline(course: Course, asked: Floats | None, start: float | None) -> Time
     return Timeline(
         course.events,
         course.observations.time if asked is None else asked,
-        _ranks(course, asked),
+        _places(course, asked),
         course.changes,
         course.knots,
         course.start if start is None else start,
     )
 
 
-def _ranks(course: Course, asked: Floats | None) -> Floats | None:
+def _places(course: Course, asked: Floats | None) -> NDArray[np.int64] | None:
     """Of the outputs; None where each comes after everything of its instant."""
-    ranks = (
-        course.observations.rank if asked is None else course.order.ranks_at(asked.tolist(), course.changes)
-    )
-    return None if np.isposinf(ranks).all() else ranks
+    if asked is None:
+        places = course.observations.place
+    else:
+        places = course.order.places_at(asked.tolist(), course.changes)
+    return None if (places == LAST).all() else places
 
 
 def _key(course: Course, asked: Floats | None, start: float | None) -> tuple[bytes, ...]:
     """What subjects share who have the same timeline."""
-    events, ranks = course.events, _ranks(course, asked)
+    events, places = course.events, _places(course, asked)
     columns: Sequence[Any] = (
         events.time,
         events.amount,
@@ -345,7 +347,7 @@ def _key(course: Course, asked: Floats | None, start: float | None) -> tuple[byt
         events.kind,
         events.interval,
         course.observations.time if asked is None else asked,
-        np.empty(0) if ranks is None else ranks,
+        np.empty(0) if places is None else places,
         course.start if start is None else start,
     )
     return (

@@ -132,7 +132,7 @@ def solve(
     directions: Sequence[int | str] = (),
     slack: float = 30.0,
     keep_states: bool = False,
-    ranks: ArrayLike | None = None,
+    places: ArrayLike | None = None,
     covariates: Sequence[Change] = (),
     knots: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
     initial: ArrayLike | None = None,
@@ -160,8 +160,8 @@ def solve(
     parameters : (n_subjects, n_params) or (n_params,), parameters and covariates in the order of
         ``kernel.PARAMETERS``.
     events : an event table for all subjects; or a list of ``Timeline``, one for each, which have the events,
-        ``times``, ``ranks``, ``covariates``, ``knots`` and ``start`` of one subject: these are then not given
-        here. What a subject has fewer times than another is nan at the end of its outputs.
+        ``times``, ``places``, ``covariates``, ``knots`` and ``start`` of one subject: these are then not
+        given here. What a subject has fewer times than another is nan at the end of its outputs.
     times : (n_times,), in the model's time unit, in any order; an output at a dose's own instant is taken
         after the dose. Initial values hold at ``start``; by default at time 0, or at the first output or dose
         before it.
@@ -177,9 +177,10 @@ def solve(
     slack : how many times larger than those of the states the errors of sensitivities, to relative changes,
         may be in a step. They are the exact derivatives of the steps taken; with the default their control
         adds few steps, with 1 they are as accurate as the states at about twice the cost.
-    ranks : (n_times,), the place of each output among the events of its instant: event e of the table has
-        rank e, and outputs of a lower rank are taken before it, after what comes at that instant of earlier
-        events (lagged doses). By default infinite: after everything.
+    places : (n_times, 2), where each output stands among the events of its instant
+        (``pkpd.dosing.events.Place``): before which event of the table, and in which order of all that stands
+        there; it is taken after what comes at that instant of earlier events (lagged doses). By default after
+        everything.
     covariates : values that parameters or covariates take from a time on, (time, name, value), for all
         subjects: an exact restart. At one instant they come before doses, unless a fourth number gives their
             rank; a dose has the lag, bioavailability and body size of its own time, a reset or a steady state
@@ -225,9 +226,9 @@ def solve(
         if times is None:
             raise InputError("an event table for all subjects goes with output times")
         table_of_all = events
-        groups: Groups = [(Timeline(events, times, ranks, covariates, knots, start), EVERYBODY)]
+        groups: Groups = [(Timeline(events, times, places, covariates, knots, start), EVERYBODY)]
     else:
-        _nothing_beside_timelines(times, ranks, covariates, knots, start, initial, factors)
+        _nothing_beside_timelines(times, places, covariates, knots, start, initial, factors)
         groups = list(shared(events, n_subjects))
     looks = [in_order(timeline) for timeline, _ in groups]
     given = None if initial is None else _initial(kernel, initial, start, n_subjects)
@@ -256,7 +257,7 @@ def solve(
             timeline.events,
             look.times,
             options,
-            ranks=look.ranks,
+            places=look.places,
             covariates=timeline.covariates,
             knots=timeline.knots,
             directions=mine,
@@ -344,9 +345,15 @@ def solve(
 
 
 def _nothing_beside_timelines(
-    times: Any, ranks: Any, covariates: Any, knots: Any, start: Any, *rest: Any
+    times: Any, places: Any, covariates: Any, knots: Any, start: Any, *rest: Any
 ) -> None:
-    named = {"times": times, "ranks": ranks, "covariates": covariates or None, "knots": knots, "start": start}
+    named = {
+        "times": times,
+        "places": places,
+        "covariates": covariates or None,
+        "knots": knots,
+        "start": start,
+    }
     beside = [name for name, value in named.items() if value is not None]
     if beside:
         raise InputError(f"each timeline has its own {beside[0]}: it is not given beside them")

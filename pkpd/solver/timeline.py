@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike
 
 from pkpd.core.errors import InputError
 from pkpd.dosing import EventTable
+from pkpd.dosing.events import Place
 from pkpd.solver.solution import Floats, Integers
 
-Change = tuple[float, str, float] | tuple[float, str, float, float]
+Change = tuple[float, str, float] | tuple[float, str, float, Place]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,12 +23,12 @@ class Timeline:
     events : doses and other events, in the model's units (``Schedule.events``, ``kernel.events``).
     times : (n_times,), in the model's time unit, in any order; an output at a dose's own instant is taken
         after the dose.
-    ranks, covariates, knots, start : as in ``solve``.
+    places, covariates, knots, start : as in ``solve``.
     """
 
     events: EventTable = field(default_factory=EventTable.empty)
     times: ArrayLike = ()
-    ranks: ArrayLike | None = None
+    places: ArrayLike | None = None
     covariates: Sequence[Change] = ()
     knots: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None
     start: float | None = None
@@ -35,16 +36,16 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Sorted:
-    """A timeline's output times in order, with their ranks; and where those in order were given, if that was
+    """A timeline's output times in order, with their places; and where those in order were given, if that was
     not in order."""
 
     times: Floats
-    ranks: Floats | None
+    places: Integers | None
     order: Integers | None
 
 
 def in_order(timeline: Timeline) -> Sorted:
-    """Check the times of a timeline and put them in order, at one instant by ranks. Raises InputError."""
+    """Check the times of a timeline and put them in order, at one instant by places. Raises InputError."""
     times = np.ascontiguousarray(np.atleast_1d(np.asarray(timeline.times, dtype=np.float64)))
     if times.ndim != 1 or times.size == 0 or not np.isfinite(times).all():
         raise InputError("output times must be a one-dimensional array of finite numbers, at least one")
@@ -52,16 +53,16 @@ def in_order(timeline: Timeline) -> Sorted:
         _check_start(timeline.start, times)
     if not np.isfinite(timeline.events.amount).all():
         raise InputError("a dose is not a finite number")
-    ranks = None if timeline.ranks is None else np.asarray(timeline.ranks, dtype=np.float64)
-    if ranks is None and (times[1:] >= times[:-1]).all():
+    if timeline.places is None and (times[1:] >= times[:-1]).all():
         return Sorted(times, None, None)
-    if ranks is None:
+    if timeline.places is None:
         order = np.argsort(times, kind="stable")
         return Sorted(times[order], None, order)
-    if ranks.shape != times.shape or np.any(np.isnan(ranks)):
-        raise InputError(f"ranks must be numbers of shape {times.shape}, one for each output time")
-    order = np.lexsort((ranks, times))
-    return Sorted(times[order], ranks[order], order)
+    places = np.asarray(timeline.places)
+    if places.shape != (times.size, 2) or places.dtype.kind != "i":
+        raise InputError(f"places must be whole numbers of shape ({times.size}, 2), two for each output time")
+    order = np.lexsort((places[:, 1], places[:, 0], times))
+    return Sorted(times[order], places[order], order)
 
 
 def _check_start(start: float, times: Floats) -> None:

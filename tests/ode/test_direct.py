@@ -16,6 +16,7 @@ from solving import METHODS, events, kernel, table
 from test_conditions import FILL, PULSE
 from test_steady import FEEDBACK
 
+from pkpd.dosing.events import FIRST, LAST
 from pkpd.ode import layout, tangent
 from pkpd.ode.call import (
     DOUBLE,
@@ -93,7 +94,7 @@ def test_solves_are_those_of_numba_bit_for_bit(problem, method, units, monkeypat
     k = kernel(name)
     doses = table(k, (1.0, 5.0, k.ROUTES[0], 2.0)) if schedule is None else events(k, schedule)
     times = np.linspace(0.0, 60.0, 41)
-    ranks = np.where(times == 0.0, -0.5, np.inf)  # before a dose of that instant
+    places = np.where(times[:, None] == 0.0, FIRST, LAST)  # before a dose of that instant
 
     def found():
         return [
@@ -107,7 +108,7 @@ def test_solves_are_those_of_numba_bit_for_bit(problem, method, units, monkeypat
                     rtol=rtol,
                     directions=d,
                     keep_states=True,
-                    ranks=ranks if rtol == 1e-8 else None,
+                    places=places if rtol == 1e-8 else None,
                     roots=[(k.STATES[0], 1.0)] if rtol == 1e-4 else (),
                     readings=[
                         (kind, k.OUTPUTS[0], 3.0, 50.0) for kind in ("max", "min", "area", "decline", "end")

@@ -13,7 +13,7 @@ from solving import kernel
 
 from pkpd.core.errors import InputError
 from pkpd.dosing import EventTable
-from pkpd.dosing.events import DOSE, REPLACE, RESET, STEADY, STEADY_ADDED
+from pkpd.dosing.events import DOSE, LAST, REPLACE, RESET, STEADY, STEADY_ADDED, Place
 from pkpd.model.check import read_model
 from pkpd.ode.status import NOT_PERIODIC
 from pkpd.simulation.profile import typical_values
@@ -597,11 +597,11 @@ def test_a_reset_takes_the_initial_values_of_its_own_covariates(text, decay, n, 
     reset = {"time": 5.0, "kind": RESET}
     found = weighed(k, table(k, reset), [0.0, 5.0, 7.0], [(4.0, "WT", 140.0)], n, **options)
     assert found == pytest.approx([700.0, 1400.0, 1400.0 * decay], rel=1e-8)
-    # of one instant: a change comes first, unless its rank says otherwise
+    # of one instant: a change comes first, unless its place says otherwise
     dosed = table(k, reset, {"time": 5.0, "amount": 100.0})
     found = weighed(k, dosed, [5.0], [(5.0, "WT", 140.0)], n, **options)
     assert found == pytest.approx([1500.0], rel=1e-12)
-    found = weighed(k, dosed, [5.0], [(5.0, "WT", 140.0, 0.5)], n, **options)
+    found = weighed(k, dosed, [5.0], [(5.0, "WT", 140.0, Place(1))], n, **options)
     assert found == pytest.approx([800.0], rel=1e-12)
 
 
@@ -727,7 +727,7 @@ def test_nothing_lies_before_a_start_that_is_given():
 @pytest.mark.parametrize(
     ("n", "options"), [(1, {}), (20, {}), (1, {"method": "linear"}), (1, {"method": "rodas5p"})]
 )
-def test_outputs_of_one_instant_stand_between_its_events_where_their_ranks_say(n, options):
+def test_outputs_of_one_instant_stand_between_its_events_where_their_places_say(n, options):
     k = kernel(PLAIN)
     events = table(
         k,
@@ -739,9 +739,9 @@ def test_outputs_of_one_instant_stand_between_its_events_where_their_ranks_say(n
     )
     events = replace(events, time=[0.1, 0.2, 0.3, 0.3, 0.3])
     p = np.tile(typical_values(k, {"lag": 0.2}), (n, 1))
-    ranks = [1.5, 2.5, 3.5, np.inf, 1.5, -7.0]
+    places = [Place(2), Place(3), Place(4), LAST, Place(2), Place(-7)]
     times = [0.3, 0.3, 0.3, 0.3, 0.2, 0.2]
-    found = solve(k, p, events, times, ranks=ranks, rtol=1e-10, **options).check().outputs[:, :, 0]
+    found = solve(k, p, events, times, places=places, rtol=1e-10, **options).check().outputs[:, :, 0]
     tail = 5.0 / (1 - np.exp(-0.2 * 6.0)) * np.exp(-0.2 * 5.8)  # the last dose came 5.8 h ago
     assert np.allclose(found, [10.0, 7.0, 0.0, tail, 0.0, 0.0], rtol=1e-7)
 
@@ -754,15 +754,15 @@ def test_outputs_before_an_event_have_the_gradients_of_what_came_so_far():
         typical_values(k),
         events,
         [2.0, 2.0],
-        ranks=[0.5, np.inf],
+        places=[Place(1), LAST],
         directions=["F", "dose[1]", "k"],
         rtol=1e-9,
     ).check()
     left = 10.0 * np.exp(-0.4)
     exact = [[left, 0.0, -2.0 * left], [left + 30.0, 1.0, -2.0 * left]]
     assert np.allclose(found.sensitivities[0, :, 0], exact, rtol=1e-7, atol=1e-9)
-    with pytest.raises(InputError, match=r"ranks must be numbers of shape \(2,\)"):
-        solve(k, typical_values(k), events, [2.0, 2.0], ranks=[0.5])
+    with pytest.raises(InputError, match=r"places must be whole numbers of shape \(2, 2\)"):
+        solve(k, typical_values(k), events, [2.0, 2.0], places=[0.5])
 
 
 def test_the_gradient_of_an_added_steady_state_is_without_that_of_the_initial_values():

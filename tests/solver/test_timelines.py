@@ -7,7 +7,7 @@ from solving import events, kernel
 
 from pkpd.core.errors import InputError
 from pkpd.dosing import EventTable
-from pkpd.dosing.events import RESET, STEADY
+from pkpd.dosing.events import FIRST, LAST, RESET, STEADY
 from pkpd.simulation.profile import population
 from pkpd.solver import Timeline, solve
 
@@ -62,8 +62,8 @@ def of_kinds(k, n=19, seed=4):
         )
         times = rng.uniform(time[0], 60.0, 1 + i % 12)
         changes = [(float(time[0] + 1.0), "ka", 0.7)] if i % 3 == 0 else []
-        ranks = rng.choice([-0.5, np.inf], times.size) if i % 7 == 0 else None
-        found.append(Timeline(table, times, ranks, changes, start=float(time[0]) if i % 2 else None))
+        places = np.array([FIRST, LAST])[rng.integers(0, 2, times.size)] if i % 7 == 0 else None
+        found.append(Timeline(table, times, places, changes, start=float(time[0]) if i % 2 else None))
     return found
 
 
@@ -73,7 +73,7 @@ def alone(k, values, timeline, **options):
         values,
         timeline.events,
         timeline.times,
-        ranks=timeline.ranks,
+        places=timeline.places,
         covariates=timeline.covariates,
         knots=timeline.knots,
         start=timeline.start,
