@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pkpd.core import html
 from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, NUMBER, NUMBERS, PATH, TEXT, named, of, takes
 from pkpd.core.errors import InputError, SolverError
 from pkpd.dosing.events import LAST
@@ -70,6 +71,14 @@ class CohortProfile:
             f"{sum(map(len, self.times)):,} times in {self.time_unit}; "
             f"{', '.join(self.names[:6])}{f' and {len(self.names) - 6} more' if len(self.names) > 6 else ''}>"
         )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (name, shown["unit"], *(shown["maximum"][what] for what in ("median", "least", "most")))
+            for name, shown in self.summary()["outputs"].items()
+        ]
+        columns = ("output", "unit", "median of largest", "least", "most")
+        return html.table(repr(self)[1:-1], columns, rows, "Over subjects; to_frame() has all values.")
 
     def summary(self) -> dict[str, Any]:
         """How many subjects, events and output times; and of every output the median, least and most of the
