@@ -745,7 +745,8 @@ def test_results_that_do_not_fit_into_memory_are_refused_with_their_size(oral, m
 
 
 def test_values_of_each_subject_are_theirs():
-    """A subject with a value of its own is the typical one with that value; for others it is drawn as always."""
+    """A subject with a value of its own is the typical one with that value; for others it is drawn as
+    always."""
     given = {"CL": [1.0, 2.0, "50 mL/min"]}
     found = simulate("one_compartment_iv", "100 mg iv once", [1.0, 5.0], parameters=given, subjects=3, seed=4)
     drawn = simulate("one_compartment_iv", "100 mg iv once", [1.0, 5.0], subjects=3, seed=4)
