@@ -47,7 +47,7 @@ TESTS: dict[str, str] = {
     "pkpd/solver/inside.py": "inside",
     "pkpd/solver/events.py": "events records steady cohort simulate interpolate",
     "pkpd/solver/periodic.py": "steady events records",
-    "pkpd/solver/directions.py": "sensitivities",
+    "pkpd/solver/directions.py": "sensitivities steady",
     "pkpd/dosing/intake.py": "records cohort",
     "pkpd/ode/readings.py": "readings",
     "pkpd/solver/readings.py": "readings",

@@ -26,7 +26,7 @@ from pkpd.bench.curves import TARGETS, seconds_at
 from pkpd.bench.peers import Task, installed
 from pkpd.bench.precision import WAY
 from pkpd.simulation.profile import population
-from pkpd.solver import solve
+from pkpd.solver import Timeline, solve
 
 Floats = NDArray[np.float64]
 RTOL = 1e-6
@@ -123,6 +123,33 @@ def lanes(problem: Problem, subjects: int, rounds: int) -> dict[str, Any]:
     faster = clock.spread(seconds[False] / seconds[True])
     print(f"lanes, {subjects} subjects on one core: {faster} times as fast")
     return {"status": "built", "speed_up": faster.as_dict()}
+
+
+def schedules(problem: Problem, subjects: int, rounds: int) -> dict[str, Any]:
+    """Time of subjects each with its own doses and output times over that of subjects with the same."""
+    k, events = problem.kernel, problem.events
+    p = population(k, subjects, seed=1)
+    rng = np.random.default_rng(1)
+    own = [
+        Timeline(
+            replace(events, time=events.time + rng.uniform(0.0, 2.0, len(events))),
+            problem.times + rng.uniform(0.0, 1.0),
+        )
+        for _ in range(subjects)
+    ]
+    results = {}
+    for n in sorted({1, CORES}):
+        calls: dict[str, Callable[[], Any]] = {
+            "same": partial(_solve, problem, p, threads=n),
+            "own": lambda n=n: solve(k, p, own, rtol=RTOL, threads=n),
+        }
+        seconds = clock.turns(calls, rounds, perf_counter)
+        longer = clock.spread(seconds["own"] / seconds["same"])
+        results[str(n)] = longer.as_dict()
+        print(
+            f"{subjects} subjects with a schedule each, {n} threads: {longer} times the time of one schedule"
+        )
+    return results
 
 
 def subjects_of(problem: Problem, p: Floats) -> list[Task]:
@@ -280,7 +307,7 @@ def against_peers(problem: Problem, subjects: int, quick: bool) -> dict[str, Any
 
 
 def run(quick: bool = False) -> dict[str, Any]:
-    """Measure, print and return ``{throughput, months, scaling, lanes, peers}``."""
+    """Measure, print and return ``{throughput, months, scaling, lanes, schedules, peers}``."""
     problem = PROBLEMS["il2_treg"]
     sizes = (10, 100, 1000) if quick else (10, 100, 1000, 10_000, 100_000)
     return {
@@ -288,5 +315,6 @@ def run(quick: bool = False) -> dict[str, Any]:
         "months": months((100, 1000) if quick else (1000, 10_000)),
         "scaling": scaling(problem, 300 if quick else 10_000, 5),
         "lanes": lanes(problem, 300 if quick else 1000, 5),
+        "schedules": schedules(problem, 300 if quick else 1000, 5),
         "peers": against_peers(problem, 32 if quick else 256, quick),
     }

@@ -42,7 +42,10 @@ if TYPE_CHECKING:
     from pkpd.simulation.cohort import simulate_records as simulate_records
     from pkpd.simulation.profile import Profile as Profile
     from pkpd.simulation.profile import simulate as simulate
+    from pkpd.solver import Processes as Processes
     from pkpd.solver import Solution as Solution
+    from pkpd.solver import Threads as Threads
+    from pkpd.solver import Timeline as Timeline
     from pkpd.solver import solve as solve
     from pkpd.solver.inside import compiled_solver as compiled_solver
     from pkpd.solver.kernel import Kernel as Kernel
@@ -61,11 +64,14 @@ _HOME = {
     "Kernel": "pkpd.solver.kernel",
     "PkpdError": "pkpd.core.errors",
     "Population": "pkpd.inference.population",
+    "Processes": "pkpd.solver",
     "Profile": "pkpd.simulation.profile",
     "Scene": "pkpd.decision.comparison",
     "Schedule": "pkpd.dosing",
     "Solution": "pkpd.solver",
     "SolverError": "pkpd.core.errors",
+    "Threads": "pkpd.solver",
+    "Timeline": "pkpd.solver",
     "compare": "pkpd.decision.comparison",
     "compiled_solver": "pkpd.solver.inside",
     "fit": "pkpd.inference",
@@ -94,11 +100,14 @@ __all__ = [
     "Kernel",
     "PkpdError",
     "Population",
+    "Processes",
     "Profile",
     "Scene",
     "Schedule",
     "Solution",
     "SolverError",
+    "Threads",
+    "Timeline",
     "__version__",
     "compare",
     "compiled_solver",

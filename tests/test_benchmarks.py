@@ -75,7 +75,6 @@ def test_every_promise_is_listed_where_nothing_was_measured():
 
 
 # --- peers and problems
-# -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", [name for name, problem in PROBLEMS.items() if problem.known])
@@ -136,7 +135,6 @@ def test_errors_are_relative_to_the_largest_value_on_the_way():
 
 
 # --- a guard of our own speed
-# -----------------------------------------------------------------------------------------
 
 # A whole solve over the sum of its own right-hand sides, Jacobians, factorisations and triangular solves,
 # both in this process in turns: 1.2 to 1.9 when this was written. A limit of 4 lets any machine pass and

@@ -47,7 +47,6 @@ LARGEST_RATIO = 1e200
 
 
 # ---- functions that sympy does not have in the form needed here
-# ----------------------------------------------------
 
 
 class Less(sympy.Function):
@@ -253,7 +252,6 @@ class Names:
 
 
 # ---- expressions of the text -> sympy
-# --------------------------------------------------------------------------------
 
 
 def number(value: float) -> Expr:
@@ -512,7 +510,6 @@ def names_used(tree: Any) -> Iterator[str]:
 
 
 # ---- the whole model
-# -------------------------------------------------------------------------------------------------
 
 ROUTE_DEFAULTS = {"lag": 0.0, "F": 1.0, "duration": 0.0, "rate": 0.0}
 

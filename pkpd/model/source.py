@@ -37,7 +37,6 @@ LONGEST_PRODUCT = 8  # x*x*...; beyond, x**n
 
 
 # ---- expressions -> text
-# ---------------------------------------------------------------------------------------------
 
 _HALF = sympy.Rational(1, 2)
 
@@ -389,7 +388,6 @@ def _safe(words: str) -> str:
 
 
 # ---- the two modules
-# ---------------------------------------------------------------------------------------------------
 
 
 def generate(derived: Derived, dose_units: dict[str, dict[str, float]] | None = None) -> str:

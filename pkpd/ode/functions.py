@@ -326,6 +326,12 @@ class FunctionKernel(Kernel):
         self.J_ROWS, self.J_COLS = np.array(entries, dtype=np.int64).reshape(-1, 2).T.copy()
         self.N_LU = len(entries) if self._elimination is None else len(self._elimination.slots)
 
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            f"{self.NAME} is made of functions, which live in this process and cannot be sent to another: "
+            "take threads"
+        )
+
     def _check(self, sparsity: npt.ArrayLike | None) -> None:
         """Try the functions once, as Python where there is any: there, what is beyond an array is noticed."""
         if sparsity is not None and np.shape(sparsity) != (self._n, self._n):

@@ -25,8 +25,6 @@ from pkpd.solver.solution import Floats, Integers
 from pkpd.solver.table import dose_rows
 from pkpd.solver.task import plan_of, possible_method
 
-INSTANT = 6  # of a row of doses: from when on it acts
-
 
 @takes(
     kernel=of(Kernel, words="a kernel, such as pkpd.load or pkpd.from_numba gives"),
@@ -147,12 +145,13 @@ class CompiledSolver:
             1.0,
         )
         lengths = {
-            "sizes": plan.sizes.size,
             "control": layout.N_CONTROL,
             "state": 4 * layout.wide(plan.n) + plan.n_prepared + len(self.STATES),
             "work": plan.work_size,
             "events": 2 * layout.EVENT * len(events),
             "given": kernel.n_params + len(self.STATES),
+            "span": layout.SPAN,
+            "start": 1,
             "doses": self._doses.size,
             "counts": layout.N_COUNTS,
             "reached": layout.REACHED,
@@ -223,11 +222,12 @@ class CompiledSolver:
         address, sizes = self._templates(given)
         control, doses, atol = self._control, self._doses, self._atol
         run = self._plan.function
-        n_sizes, n_doses, w = sizes.size, len(doses), atol.size
+        n_doses, w = len(doses), atol.size
         m, n, k, size = self._shape
         at = self._places
         at_control, at_state, at_work, at_events = at["control"], at["state"], at["work"], at["events"]
-        at_given, at_doses, at_counts = at["given"], at["doses"], at["counts"]
+        at_given, at_span, at_start = at["given"], at["span"], at["start"]
+        at_doses, at_counts = at["doses"], at["counts"]
         at_reached, at_status = at["reached"], at["status"]
         read_only = types.Array(types.float64, 1, "C", readonly=True)
         vector, matrix = types.float64[::1], types.float64[:, ::1]
@@ -246,8 +246,6 @@ class CompiledSolver:
                 if not times[i] <= times[i + 1]:
                     return WRONG_ARRAYS
             # What a solve reads and changes, anew for every call
-            my_sizes = workspace[:n_sizes].view(np.int64)
-            my_sizes[:] = sizes
             workspace[at_control : at_control + control.size] = control
             workspace[at_state + 2 * w : at_state + 3 * w] = atol
             workspace[at_given : at_given + m] = parameters
@@ -260,23 +258,27 @@ class CompiledSolver:
             coming = 0
             for e in range(n_doses):
                 if doses[e, 0] < first:
-                    rows[e * layout.DOSE + INSTANT] = first
+                    rows[e * layout.DOSE + layout.DOSE_SINCE] = first
                 if doses[e, 0] < last:
                     coming = e + 1
-            my_sizes[layout.N_TIMES] = n_times
-            my_sizes[layout.N_DOSES] = coming
-            workspace[at_control + layout.START] = first
+            span = workspace[at_span:at_start].view(np.int64)
+            span[layout.DOSES_AT] = span[layout.TIMES_AT] = 0
+            span[layout.DOSES_HERE], span[layout.TIMES_HERE] = coming, n_times
+            workspace[at_start] = first
             status = workspace[at_status : at_status + 1].view(np.int64)
             none = workspace.ctypes  # is not looked at
             run(
-                address.ctypes, my_sizes.ctypes, workspace[at_control:].ctypes, workspace[at_state:].ctypes,
+                address.ctypes, sizes.ctypes, workspace[at_control:].ctypes, workspace[at_state:].ctypes,
                 workspace[at_given:].ctypes, rows.ctypes, times.ctypes, counts.ctypes, out.ctypes,
                 workspace[at_work:].ctypes, none, none, workspace[at_events:].ctypes, status.ctypes,
-                workspace[at_reached:].ctypes, none, none, none, none, none, none, 0, 1,
+                workspace[at_reached:].ctypes, none, none, none, none, none, none,
+                span.ctypes, workspace[at_start:].ctypes, 0, 1,
             )  # fmt: skip
             if status[0] == SUCCESS:
                 for i in range(n):
                     y[i] = workspace[at_state + i]
+            else:
+                out[:] = np.nan
             return status[0]
 
         function.solver = self  # whoever keeps the function keeps what it calls

@@ -60,7 +60,7 @@ _SENSITIVITY_CONSTANTS = frozenset(
 _FLOATS = frozenset("VALUES LOWER UPPER".split())
 
 _lock = threading.RLock()
-_loaded: dict[tuple[str, str], ModelKernel] = {}
+_loaded: dict[str, ModelKernel] = {}
 
 
 class ModelKernel(Kernel):
@@ -91,6 +91,11 @@ class ModelKernel(Kernel):
         self._read = read
         self._modules = [module]
         self._take_constants(module)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A kernel travels as the hash of its source: the other process finds the code in its own cache, or
+        makes it."""
+        return _again, (self.file.stem, self.HASH, self._read)
 
     @property
     def model(self) -> Model:
@@ -176,10 +181,15 @@ def load(model: str | os.PathLike[str] | Model, *, linear: Sequence[str] = ()) -
         read = functools.partial(_same, model)
     digest = hashlib.sha256(f"{GENERATOR}\n{text}".encode()).hexdigest()[:16]
     name = re.sub(r"[^A-Za-z0-9_]", "_", Path(file).stem)[:60] or "model"
+    return _again(f"{name}_{digest}", digest, read)
+
+
+def _again(stem: str, digest: str, read: Callable[[], Model]) -> ModelKernel:
+    """The one kernel of this process with this name and hash."""
     with _lock:
-        kernel = _loaded.get((name, digest))
+        kernel = _loaded.get(stem)
         if kernel is None:
-            kernel = _loaded[name, digest] = ModelKernel(_module(f"{name}_{digest}", read), digest, read)
+            kernel = _loaded[stem] = ModelKernel(_module(stem, read), digest, read)
     return kernel
 
 

@@ -176,7 +176,6 @@ def one(times, y, text="1 mg iv once", role="exposure", rest=0.0, unit="d", **op
 
 
 # --- exposure: closed forms
-# --------------------------------------------------------------------------------------------
 
 
 def test_an_intravenous_bolus_has_the_area_dose_over_clearance_and_its_half_life():
@@ -252,7 +251,6 @@ def test_a_model_of_the_user_has_exposure_endpoints_by_a_role():
 
 
 # --- properties of curves
-# ----------------------------------------------------------------------------------------------
 
 levels = st.lists(st.floats(0.0, 100.0), min_size=3, max_size=30)
 

@@ -54,7 +54,6 @@ def endpoints(every):
 
 
 # --- constraints and objectives
-# ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

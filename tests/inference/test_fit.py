@@ -38,7 +38,6 @@ from pkpd.simulation.profile import simulate
 fitting = importlib.import_module("pkpd.inference")  # pkpd.fit itself is the function
 
 # --- a solver in closed form: one compartment with absorption, and a direct response
-# ----------------------------------
 
 NAMES = ("ka", "CL", "V", "E0", "Emax", "EC50")
 
@@ -659,7 +658,6 @@ def test_time_of_a_row_is_the_clock_of_simulate(tmp_path):
 
 
 # --- recovering a known truth
-# -----------------------------------------------------------------------------------------
 
 TRUTH = {"ka": 1.2, "CL": 5.5, "V": 30.0, "E0": 60.0, "Emax": 2.6, "EC50": 0.7}
 SPREADS = {"CL": 0.35, "E0": 0.3, "Emax": 0.2}
@@ -811,7 +809,6 @@ def test_the_summary_names_what_matters(result):
 
 
 # --- what the data do not say
-# -----------------------------------------------------------------------------------------
 
 
 def test_verdicts_tell_data_from_prior_and_what_cannot_be_told_apart():
@@ -978,7 +975,6 @@ def test_interrupted_fits_return_the_best_so_far(result):
 
 
 # --- rival, left-out studies, refits
-# ----------------------------------------------------------------------------------
 
 
 def flat() -> System:

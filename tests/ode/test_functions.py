@@ -5,6 +5,7 @@ differences, and what does not fit is refused with a sentence."""
 import doctest
 import functools
 import math
+import pickle
 import warnings
 
 import numba
@@ -421,6 +422,11 @@ def test_without_a_jacobian_only_explicit_methods_are_used():
 def test_sensitivities_are_refused_with_a_sentence():
     with pytest.raises(InputError, match="made of functions, of which there are no derivatives"):
         solve(robertsons(), list(RATES.values()), NOTHING, TIMES, directions=["k1"])
+
+
+def test_functions_stay_in_their_process():
+    with pytest.raises(TypeError, match="live in this process"):
+        pickle.dumps(robertsons())
 
 
 def test_a_steady_state_of_doses_is_refused_with_a_sentence():

@@ -164,7 +164,6 @@ def usual_objectives(known: Sequence[Endpoint]) -> tuple[str, str]:
 
 
 # --- search -> finalists -> front
-# -------------------------------------------------------------------------------------
 
 
 def _finalists(

@@ -88,7 +88,6 @@ _RATE_FLOOR = 1e-3
 
 
 # --- from output profiles to one number a patient
-# ---------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +214,6 @@ def _width(row: Row) -> float:
 
 
 # --- small pieces of statistics
-# ---------------------------------------------------------------------------------------
 
 
 def _phi(x: float) -> float:
@@ -288,7 +286,6 @@ def range_moments(n: int) -> tuple[float, float, float]:
 
 
 # --- one row's likelihood
-# ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
