@@ -722,6 +722,13 @@ def result() -> FitResult:
     return fitting.run(SPEC, system(), trial(1), solve=Solver(), jobs=1)
 
 
+def test_a_relative_error_is_that_of_the_value_in_percent(result):
+    """On the scale of logarithms an SD is relative already; elsewhere it is divided by the value."""
+    for e in result.estimates:
+        relative = {"log": e.x_sd, "logit": e.x_sd * (1 - e.value), "natural": e.x_sd / abs(e.value)}
+        assert e.rse == pytest.approx(100 * relative[e.scale], rel=1e-9)
+
+
 def test_a_fit_to_simulated_summaries_recovers_the_truth(result):
     assert result.converged and not result.interrupted
     found = {e.name: e for e in result.estimates}
