@@ -22,10 +22,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pkpd
-from benchmarks import clock
 from benchmarks.compare import report
 from benchmarks.figures import collect, landings
-from benchmarks.peers import installed
+from pkpd.bench import clock
+from pkpd.bench.peers import installed
 
 SECTIONS = {  # module of the same name, and whether it can be quick
     "precision": True,

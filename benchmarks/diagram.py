@@ -8,19 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.precision import envelope
-
-OURS = ("#b2182b", "#ef8a62", "#67001f", "#d6604d", "#f4a582", "#8c2d04")
-THEIRS = {
-    "SciPy": "#4d4d4d",
-    "scikit-sundae": "#2166ac",
-    "numbalsoda": "#1b7837",
-    "diffrax": "#762a83",
-    "libroadrunner": "#4393c3",
-    "heyoka": "#e08214",
-    "CyRK": "#01665e",
-}
-MARKERS = "osD^vPX*<>"
+from pkpd.present.plot import save, work_precision_figure
+from pkpd.present.plot.precision import OURS
 
 
 def _axes(width: float, height: float) -> tuple[Any, Any]:
@@ -42,40 +31,6 @@ def _save(figure: Any, path: Path) -> None:
 
     figure.savefig(path, dpi=150)
     pyplot.close(figure)
-
-
-def work_precision(found: Mapping[str, Any], path: Path) -> None:
-    """Lower envelopes of time over achieved error, ours thick, a library in one colour."""
-    figure, axes = _axes(9.0, 5.4)
-    seen: dict[str, int] = {}
-    for name, curve in found["curves"].items():
-        if not curve["points"]:
-            continue
-        errors = np.array([point["error"] for point in curve["points"]])
-        times = np.array([point["seconds"]["median"] for point in curve["points"]])
-        kept = envelope(errors, times)
-        library = name.split()[0]
-        count = seen[library] = seen.get(library, -1) + 1
-        mine = library == "pkpd"
-        axes.plot(
-            errors[kept],
-            1e3 * times[kept],
-            label=name,
-            marker=MARKERS[count % len(MARKERS)],
-            markersize=6 if mine else 4.5,
-            color=OURS[count % len(OURS)] if mine else THEIRS.get(library, "0.6"),
-            linewidth=2.6 if mine else 1.1,
-            linestyle="-" if mine else ("-", "--", ":", "-.", (0, (1, 1)))[count % 5],
-            zorder=3 if mine else 2,
-        )
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlim(1e-1, 1e-12)
-    axes.set_xlabel("largest error, relative to each state's largest value")
-    axes.set_ylabel("time of one solve, ms")
-    axes.set_title(f"{found['title']}  ({found['n_states']} states, {found['n_times']} outputs)", loc="left")
-    figure.legend(loc="outside right upper", frameon=False, fontsize=9)
-    _save(figure, path)
 
 
 def ratios(results: Mapping[str, Any], target: float, path: Path) -> None:
@@ -136,8 +91,7 @@ def draw(results: Mapping[str, Any], folder: Path, stem: str) -> list[Path]:
     """All figures that the results allow; their paths."""
     paths = []
     for problem, found in results.get("precision", {}).items():
-        paths.append(folder / f"{stem}_{problem}.png")
-        work_precision(found, paths[-1])
+        paths.append(save(work_precision_figure(found), folder / f"{stem}_{problem}.png"))
     if "precision" in results:
         for target in (1e-4, 1e-6):
             paths.append(folder / f"{stem}_ratios_{target:.0e}.png")

@@ -18,9 +18,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from benchmarks import clock
-from benchmarks.peers import functions
 from benchmarks.problems import PROBLEMS, Problem
+from pkpd.bench import clock
+from pkpd.bench.peers import functions
 from pkpd.core.errors import SolverError
 from pkpd.ode.layout import METHODS
 from pkpd.solver import STATISTICS, solve

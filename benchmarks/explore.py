@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import quote_plus
 
 from benchmarks import browser
-from benchmarks.clock import spread
+from pkpd.bench.clock import spread
 
 SCHEDULES = (
     "1 MIU sc daily x5 every 28 d x3",

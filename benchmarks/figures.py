@@ -66,6 +66,8 @@ def _population(results: Mapping[str, Any]) -> Iterator[Figure]:
             yield _figure(f"{threads} threads over one", row["speed_up"], "higher")
     if "speed_up" in results["lanes"]:
         yield _figure("lanes over none", results["lanes"]["speed_up"], "higher")
+    for threads, row in results.get("schedules", {}).items():
+        yield _figure(f"a schedule each over one for all, threads: {threads}", row, "lower")
 
 
 def _gradient(results: Mapping[str, Any]) -> Iterator[Figure]:
@@ -95,7 +97,6 @@ def _explore(results: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:
 
 
 # --- where it must land
-# ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,9 @@ def landings(results: Mapping[str, Any]) -> list[Landing]:
     note = results.get("population", {}).get("lanes", {}).get("status", "")
     add("populations through lanes over the scalar path, one core", 2.5, "higher", "lanes over none", note)
     add("two cores over one", 1.9, "higher", "2 threads over one")
+    for threads in ("1", "2"):
+        each = f"a schedule each over one for all, threads: {threads}"
+        add(each, 1.2, "lower", each)
     bands = "10000 subjects over 18 months, bands"
     add(f"{bands}, s", 60.0, "lower", bands)
     methods = results.get("gradient", {"auto": None})

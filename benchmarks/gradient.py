@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from benchmarks import clock
 from benchmarks.problems import PROBLEMS
+from pkpd.bench import clock
 from pkpd.ode.layout import METHODS
 from pkpd.solver import solve
 

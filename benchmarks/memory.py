@@ -6,7 +6,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from benchmarks.peers import PEERS, installed
+from pkpd.bench.peers import PEERS, installed
 
 NUMPY = "import numpy"
 OURS = (
@@ -15,7 +15,7 @@ OURS = (
     "solve(p.kernel, population(p.kernel, {subjects}), p.events, p.times)"
 )
 PEER = (
-    "from benchmarks.precision import reference; from benchmarks.peers import Task, solvers; from "
+    "from pkpd.bench.precision import reference; from pkpd.bench.peers import Task, solvers; from "
     "benchmarks.problems import PROBLEMS;"
     "p = PROBLEMS['il2_treg']; make = next(iter(solvers(Task(p), ({library!r},)).values())); "
     "make()(1e-4, 1e-4 * reference(p).size)"

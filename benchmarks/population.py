@@ -19,12 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import clock, memory
-from benchmarks.peers import Task, installed
-from benchmarks.precision import TARGETS, WAY, seconds_at
+from benchmarks import memory
 from benchmarks.problems import PROBLEMS, Problem
+from pkpd.bench import clock
+from pkpd.bench.curves import TARGETS, seconds_at
+from pkpd.bench.peers import Task, installed
+from pkpd.bench.precision import WAY
 from pkpd.simulation.profile import population
-from pkpd.solver import solve
+from pkpd.solver import Timeline, solve
 
 Floats = NDArray[np.float64]
 RTOL = 1e-6
@@ -123,6 +125,33 @@ def lanes(problem: Problem, subjects: int, rounds: int) -> dict[str, Any]:
     return {"status": "built", "speed_up": faster.as_dict()}
 
 
+def schedules(problem: Problem, subjects: int, rounds: int) -> dict[str, Any]:
+    """Time of subjects each with its own doses and output times over that of subjects with the same."""
+    k, events = problem.kernel, problem.events
+    p = population(k, subjects, seed=1)
+    rng = np.random.default_rng(1)
+    own = [
+        Timeline(
+            replace(events, time=events.time + rng.uniform(0.0, 2.0, len(events))),
+            problem.times + rng.uniform(0.0, 1.0),
+        )
+        for _ in range(subjects)
+    ]
+    results = {}
+    for n in sorted({1, CORES}):
+        calls: dict[str, Callable[[], Any]] = {
+            "same": partial(_solve, problem, p, threads=n),
+            "own": lambda n=n: solve(k, p, own, rtol=RTOL, threads=n),
+        }
+        seconds = clock.turns(calls, rounds, perf_counter)
+        longer = clock.spread(seconds["own"] / seconds["same"])
+        results[str(n)] = longer.as_dict()
+        print(
+            f"{subjects} subjects with a schedule each, {n} threads: {longer} times the time of one schedule"
+        )
+    return results
+
+
 def subjects_of(problem: Problem, p: Floats) -> list[Task]:
     """A task for each subject, with initial values and dose times of its own."""
     rest = solve(problem.kernel, p, type(problem.events).empty(), [0.0], keep_states=True).states
@@ -139,7 +168,7 @@ def by_diffrax(tasks: list[Task], method: str) -> Callable[[float, Floats], Floa
     """jit and vmap over subjects: (rtol, atol) -> states (subjects, n_times, n)."""
     import jax
 
-    diffrax = importlib.import_module("benchmarks.peers.by_diffrax")
+    diffrax = importlib.import_module("pkpd.bench.peers.by_diffrax")
     run = jax.jit(jax.vmap(diffrax.course(tasks[0], method, MOST_STEPS), in_axes=(0, 0, 0, 0, None, None)))
     parts = [np.array(a) for a in zip(*(diffrax.padded(task) for task in tasks), strict=True)]
     p, y0 = np.array([task.p for task in tasks]), np.array([task.y0 for task in tasks])
@@ -153,7 +182,7 @@ def by_diffrax(tasks: list[Task], method: str) -> Callable[[float, Floats], Floa
 def by_numbalsoda(tasks: list[Task], method: str) -> Callable[[float, Floats], Floats]:
     """One compiled call over the cores."""
     del method
-    home = importlib.import_module("benchmarks.peers.by_numbalsoda")
+    home = importlib.import_module("pkpd.bench.peers.by_numbalsoda")
     loop, address = home.over_subjects(tasks[0]), home.callback(tasks[0])
     parts = [home.stacked(task) for task in tasks]
     jumps, grids = (np.array([part[i] for part in parts]) for i in (0, 1))
@@ -278,7 +307,7 @@ def against_peers(problem: Problem, subjects: int, quick: bool) -> dict[str, Any
 
 
 def run(quick: bool = False) -> dict[str, Any]:
-    """Measure, print and return ``{throughput, months, scaling, lanes, peers}``."""
+    """Measure, print and return ``{throughput, months, scaling, lanes, schedules, peers}``."""
     problem = PROBLEMS["il2_treg"]
     sizes = (10, 100, 1000) if quick else (10, 100, 1000, 10_000, 100_000)
     return {
@@ -286,5 +315,6 @@ def run(quick: bool = False) -> dict[str, Any]:
         "months": months((100, 1000) if quick else (1000, 10_000)),
         "scaling": scaling(problem, 300 if quick else 10_000, 5),
         "lanes": lanes(problem, 300 if quick else 1000, 5),
+        "schedules": schedules(problem, 300 if quick else 1000, 5),
         "peers": against_peers(problem, 32 if quick else 256, quick),
     }

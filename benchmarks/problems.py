@@ -1,68 +1,17 @@
 """Initial value problems of the comparison: models as text or by name, schedules, output times.
 
-All are autonomous, so that every solver gets them as ``y' = f(y)`` with doses as jumps of one state.
 ``known`` is the published solution at the last time; a test holds ours to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pkpd.dosing import EventTable, Schedule
-from pkpd.model.check import read_model
-from pkpd.simulation.profile import typical_values
-from pkpd.solver import solve
-from pkpd.solver.kernel import Kernel, load
+from pkpd.bench.problem import ModelProblem as Problem
 
-Floats = NDArray[np.float64]
 TEST_SET = "Mazzia & Magherini, Test Set for Initial Value Problem Solvers, release 2.4 (2008)"
-
-
-@dataclass(frozen=True)
-class Problem:
-    """model : text, or a name of the library; times : (n_times,), increasing; stiff : explicit peers are not
-    asked."""
-
-    name: str
-    title: str
-    model: str
-    times: Floats
-    schedule: str = "none"
-    stiff: bool = False
-    source: str = ""
-    known: tuple[float, ...] = ()
-    finest: float = 1e-13  # rtol of the reference
-    parameters: Mapping[str, float] = field(default_factory=dict)
-
-    @cached_property
-    def kernel(self) -> Kernel:
-        """The compiled model."""
-        return load(read_model(self.model, f"{self.name}.model") if "\n" in self.model else self.model)
-
-    @cached_property
-    def events(self) -> EventTable:
-        """The schedule in the model's units."""
-        k = self.kernel
-        return Schedule.parse(self.schedule).events(k.TIME_UNIT, k.ROUTES, k.DOSE_UNITS, k.SIZES)
-
-    @cached_property
-    def p(self) -> Floats:
-        """Parameters, (n_params,)."""
-        return typical_values(self.kernel, self.parameters)
-
-    @cached_property
-    def y0(self) -> Floats:
-        """States at time 0 before any dose, (n_states,)."""
-        rest = solve(self.kernel, self.p, EventTable.empty(), [0.0], keep_states=True).check()
-        assert rest.states is not None
-        return rest.states[0, 0]
-
 
 LOTKA_VOLTERRA = """
 model      Lotka-Volterra

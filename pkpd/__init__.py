@@ -37,12 +37,17 @@ if TYPE_CHECKING:
     from pkpd.inference.population import virtual_subjects as virtual_subjects
     from pkpd.inference.prediction import predict as predict
     from pkpd.model.check import read_model as read_model
+    from pkpd.ode.functions import from_numba as from_numba
     from pkpd.present.report import write_report as write_report
     from pkpd.simulation.cohort import simulate_records as simulate_records
     from pkpd.simulation.profile import Profile as Profile
     from pkpd.simulation.profile import simulate as simulate
+    from pkpd.solver import Processes as Processes
     from pkpd.solver import Solution as Solution
+    from pkpd.solver import Threads as Threads
+    from pkpd.solver import Timeline as Timeline
     from pkpd.solver import solve as solve
+    from pkpd.solver.inside import compiled_solver as compiled_solver
     from pkpd.solver.kernel import Kernel as Kernel
     from pkpd.solver.kernel import load as load
 
@@ -63,14 +68,19 @@ _HOME = {
     "Kernel": "pkpd.solver.kernel",
     "PkpdError": "pkpd.core.errors",
     "Population": "pkpd.inference.population",
+    "Processes": "pkpd.solver",
     "Profile": "pkpd.simulation.profile",
     "Scene": "pkpd.decision.comparison",
     "Schedule": "pkpd.dosing",
     "Solution": "pkpd.solver",
     "SolverError": "pkpd.core.errors",
+    "Threads": "pkpd.solver",
+    "Timeline": "pkpd.solver",
     "compare": "pkpd.decision.comparison",
+    "compiled_solver": "pkpd.solver.inside",
     "fit": "pkpd.inference",
     "fits": "pkpd.core.library",
+    "from_numba": "pkpd.ode.functions",
     "load": "pkpd.solver.kernel",
     "models": "pkpd.core.library",
     "optimise": "pkpd.decision.optimisation",
@@ -94,15 +104,20 @@ __all__ = [
     "Kernel",
     "PkpdError",
     "Population",
+    "Processes",
     "Profile",
     "Scene",
     "Schedule",
     "Solution",
     "SolverError",
+    "Threads",
+    "Timeline",
     "__version__",
     "compare",
+    "compiled_solver",
     "fit",
     "fits",
+    "from_numba",
     "load",
     "models",
     "optimise",

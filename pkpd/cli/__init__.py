@@ -1106,23 +1106,16 @@ def report(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False
 )
 def bench(context: typer.Context) -> None:
-    """Measure speed and memory against other solvers (in a checkout of the repository).
+    """Compare solvers at equal error, on a problem of yours.
 
     [dim]Examples[/]
 
+      pkpd bench my_problem.py
       pkpd bench --help
-      pkpd bench --quick
-      pkpd bench precision gradient --compare old.json
-    """
-    import runpy
 
-    root = Path(__file__).parents[2]
-    if not (root / "benchmarks" / "__main__.py").is_file():
-        raise InputError(
-            "the benchmarks are not part of the installed package: run `pkpd bench` in a checkout of "
-            "the repository, "
-            'installed by `pip install -e ".[bench]"`'
-        )
-    sys.path.insert(0, str(root))
-    sys.argv = ["pkpd bench", *context.args]
-    runpy.run_module("benchmarks", run_name="__main__")
+    A problem is a Python file with rhs(t, y, p, dy), y0 and times. In a checkout of the repository,
+    [italic]pkpd bench[/] alone runs its own benchmarks.
+    """
+    from pkpd.cli.bench import bench as run
+
+    run(context.args)

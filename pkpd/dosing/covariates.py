@@ -1,7 +1,7 @@
 """Covariates of one subject over time, and the order of what shares an instant.
 
 In a file, lines of one time follow each other: a trough stands above the dose of its instant, and a line
-below the dose may have other covariates. A solve is told this order by ranks (`Order`); nothing is moved in
+below the dose may have other covariates. A solve is told this order by places (`Order`); nothing is moved in
 time for it. Additional doses of earlier lines come before all lines of their instant.
 """
 
@@ -15,12 +15,13 @@ from itertools import groupby, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from pkpd.dosing.events import FIRST
+from pkpd.dosing.events import FIRST, LAST, Place
 from pkpd.dosing.records import MISSING, Record, Records, SubjectRecords, number
 
 Floats = NDArray[np.float64]
-Change = tuple[float, str, float, float]
-"""(time, name, value, rank)"""
+Integers = NDArray[np.int64]
+Change = tuple[float, str, float, Place]
+"""(time, name, value, place)"""
 
 RULES = ("locf", "nocb", "linear")
 """How a covariate runs between two lines: the last value is carried forward (the line's own holds from its
@@ -62,7 +63,7 @@ def sections(lines: Sequence[Record], times: Sequence[float], columns: Sequence[
 
 
 class Order:
-    """Where the lines of one subject stand among the events of their instants, as ranks of a solve: see
+    """Where the lines of one subject stand among the events of their instants, as places of a solve: see
     ``pkpd.solver.solve``.
 
     times : of the lines; events, lines : of every event of the table its time, and the line that it is from,
@@ -72,40 +73,40 @@ class Order:
     def __init__(self, times: Sequence[float], events: Floats, lines: Sequence[int]) -> None:
         self.times = times
         self.events = list(zip(events.tolist(), lines, strict=True))
-        self.size = 3 * len(times) + 2
 
-    def _rank(self, line: int, above: int, step: int) -> float:
-        return above - 1 + (3 * line + step) / self.size
+    def _place(self, line: int, above: int, step: int) -> Place:
+        return Place(above, 3 * line + step)
 
-    def before(self, line: int) -> float:
+    def before(self, line: int) -> Place:
         """Below what is listed above a line, and above its own events."""
-        return self._rank(line, bisect_left(self.events, (self.times[line], line)), 1)
+        return self._place(line, bisect_left(self.events, (self.times[line], line)), 0)
 
-    def at(self, line: int) -> float:
+    def at(self, line: int) -> Place:
         """Below a line's own events."""
-        return self._rank(line, bisect_right(self.events, (self.times[line], line)), 2)
+        return self._place(line, bisect_right(self.events, (self.times[line], line)), 1)
 
-    def after(self, line: int) -> float:
+    def after(self, line: int) -> Place:
         """Below what belongs to a line."""
-        return self._rank(line, bisect_right(self.events, (self.times[line], line)), 3)
+        return self._place(line, bisect_right(self.events, (self.times[line], line)), 2)
 
-    def ranks_at(self, times: Sequence[float], changes: Sequence[Change]) -> Floats:
-        """Of outputs at any times: as of the last line of their instant; (n_times,)."""
+    def places_at(self, times: Sequence[float], changes: Sequence[Change]) -> Integers:
+        """Of outputs at any times: as of the last line of their instant; (n_times, 2)."""
         last = {time: line for line, time in enumerate(self.times)}
         known = [i for i, time in enumerate(times) if time in last]
-        found = np.full(len(times), np.inf)
-        found[known] = self.ranks([last[times[i]] for i in known], changes)
+        found = np.tile(np.array(LAST), (len(times), 1))
+        found[known] = self.places([last[times[i]] for i in known], changes)
         return found
 
-    def ranks(self, lines: Sequence[int], changes: Sequence[Change]) -> Floats:
-        """Of outputs on these lines: infinite where nothing comes after them at their instant; (n_lines,)."""
-        latest: dict[float, float] = {}
-        for place, (time, _) in enumerate(self.events):
-            latest[time] = place
-        for time, _, _, rank in changes:
-            latest[time] = max(rank, latest.get(time, rank))
+    def places(self, lines: Sequence[int], changes: Sequence[Change]) -> Integers:
+        """Of outputs on these lines: LAST where nothing comes after them at their instant; (n_lines, 2)."""
+        latest: dict[float, Place] = {}
+        for e, (time, _) in enumerate(self.events):
+            latest[time] = Place(e + 1)
+        for time, _, _, place in changes:
+            latest[time] = max(place, latest.get(time, place))
         found = [(self.times[line], self.at(line)) for line in lines]
-        return np.array([rank if rank < latest.get(time, rank) else np.inf for time, rank in found])
+        kept = [place if place < latest.get(time, place) else LAST for time, place in found]
+        return np.array(kept, dtype=np.int64).reshape(-1, 2)
 
 
 def _other_values(line: Record, event: Record, columns: Sequence[int]) -> bool:
@@ -167,7 +168,7 @@ def read_covariates(
 
 
 def changes(varying: Sequence[Varying], rule: str, order: Order, parts: Sequence[int]) -> tuple[Change, ...]:
-    """Every change by locf or nocb, by time and rank, as ``pkpd.solver.solve`` takes them; parts : as of
+    """Every change by locf or nocb, by time and place, as ``pkpd.solver.solve`` takes them; parts : as of
     ``read_covariates``."""
     found: list[Change] = []
     for one in varying:

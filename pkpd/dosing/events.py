@@ -10,7 +10,9 @@ import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from enum import IntEnum
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +26,32 @@ from pkpd.dosing.words import suggest
 _SIZES = {"m2": ("body surface area", "BSA = 1.9 [m^2]"), "kg": ("body weight", "weight = 70 [kg]")}
 
 
-DOSE, RESET, REPLACE, STEADY, STEADY_ADDED = range(5)
-"""Kinds of event: a dose; all states back to their initial values; one state set to a value; a dose at a
-steady state; one whose steady state is added."""
+class Kind(IntEnum):
+    """Kinds of event: a dose; all states back to their initial values; one state set to a value; a dose at a
+    steady state; one whose steady state is added."""
+
+    DOSE = 0
+    RESET = 1
+    REPLACE = 2
+    STEADY = 3
+    STEADY_ADDED = 4
 
 
-FIRST = -1.0
-"""The rank of what comes before all events of its instant; event e of a table has rank e."""
+DOSE, RESET, REPLACE, STEADY, STEADY_ADDED = Kind
+
+
+class Place(NamedTuple):
+    """Where something stands among the events of its instant: before the event of the table with the number
+    ``before``; and of all that stands there, in the order of ``among``. Arrays of places are (n, 2)."""
+
+    before: int
+    among: int = 0
+
+
+FIRST = Place(0, -1)
+"""Before all events."""
+LAST = Place(2**62)
+"""After all events, and what comes at that instant of earlier ones (lagged doses)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +71,9 @@ class EventTable:
         size: int64, index of the parameter that multiplies the amount (body surface or weight), or -1.
         rate: float64, of an infusion whose duration is its bioavailable amount over this rate; nan where none
             is stated.
-        kind: int64, DOSE, RESET, REPLACE, STEADY (the state before the dose is the steady state of this dose
-            at every ``interval``; what was given before is forgotten) or STEADY_ADDED (what that steady state
-            has above the initial values is added to the state there is).
+        kind: int64, of ``Kind``: DOSE, RESET, REPLACE, STEADY (the state before the dose is the steady state
+            of this dose at every ``interval``; what was given before is forgotten) or STEADY_ADDED (what that
+            steady state has above the initial values is added to the state there is).
         interval: float64, between the doses of a steady state, in the model's time unit; 0 with amount 0: a
             constant infusion at ``rate`` that ends at ``time``.
     """

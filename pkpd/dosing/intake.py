@@ -45,14 +45,14 @@ class Observations:
     """Lines of EVID 0, in their order; all arrays (n_observations,).
 
     Attributes:
-        time: in the model's time unit; rank: place among the events of the instant, as ``pkpd.solver.solve``
+        time: in the model's time unit; place: among the events of the instant, as ``pkpd.solver.solve``
             takes it: what a line says is so before whatever stands below it.
         value: DV as written, nan where missing; missing: MDV; censored: CENS; limit: LIMIT; line: in the
             file; value_id: DVID.
     """
 
     time: Floats
-    rank: Floats
+    place: NDArray[np.int64]
     value: Floats
     missing: NDArray[np.bool_]
     censored: NDArray[np.int64]
@@ -70,7 +70,7 @@ class Course:
         events: doses, resets, replacements and steady states, additional doses among them.
         observations: the lines of EVID 0; order: where they and other outputs stand among the events.
         baseline: the first value of every covariate.
-        changes: (time, name, value, rank), ascending: later values of those that vary, by the rules locf and
+        changes: (time, name, value, place), ascending: later values of those that vary, by the rules locf and
             nocb, as ``pkpd.solver.solve`` takes them.
         knots: name -> (times, values), each (n_knots,), times increasing: those that vary, by the rule
             linear.
@@ -394,7 +394,7 @@ def _observations(subject: SubjectRecords, order: Order, by_rule: Sequence[Chang
     kept = [subject.records[i] for i in lines]
     return Observations(
         time=np.array([order.times[i] for i in lines], dtype=np.float64),
-        rank=order.ranks(lines, by_rule),
+        place=order.places(lines, by_rule),
         value=np.array([record.value for record in kept], dtype=np.float64),
         missing=np.array([record.missing for record in kept], dtype=bool),
         censored=np.array([record.censored for record in kept], dtype=np.int64),

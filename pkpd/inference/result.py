@@ -219,6 +219,17 @@ class FitResult:
             "summary() has them>"
         )
 
+    def _repr_html_(self) -> str:
+        from pkpd.core import html
+
+        columns = ("estimate", "value", "unit", "95 % from", "to", "RSE, %", "verdict")
+        rows = [
+            (one.name, one.value, one.unit, one.lower, one.upper, one.rse, one.verdict)
+            for one in self.estimates
+        ]
+        note = "Rows marked unverified stay marked: summary() has everything. A model, not medical advice."
+        return html.table(repr(self)[1:-1], columns, rows, note)
+
     def summary(self) -> str:
         """A page of text for a terminal."""
         return _summary(self)

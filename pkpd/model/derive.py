@@ -30,6 +30,7 @@ import sympy
 from pkpd.core.errors import ModelError, located
 from pkpd.model import text
 from pkpd.model.check import Definition, Model
+from pkpd.ode.elimination import Elimination, eliminate
 
 Expr: TypeAlias = Any  # a sympy expression; sympy ships no types
 Sparse: TypeAlias = "dict[tuple[int, int], Expr]"
@@ -46,7 +47,6 @@ LARGEST_RATIO = 1e200
 
 
 # ---- functions that sympy does not have in the form needed here
-# ----------------------------------------------------
 
 
 class Less(sympy.Function):
@@ -252,7 +252,6 @@ class Names:
 
 
 # ---- expressions of the text -> sympy
-# --------------------------------------------------------------------------------
 
 
 def number(value: float) -> Expr:
@@ -510,51 +509,7 @@ def names_used(tree: Any) -> Iterator[str]:
                 yield from names_used(argument)
 
 
-# ---- elimination ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Elimination:
-    """How W = d*I - J is factored without pivoting: the order of the pivots, and where L and U are kept.
-
-    ``order`` lists the states as they are eliminated; ``slots`` gives the place of entry (row, column) of L +
-    U in storage, fill-in included; the place of a diagonal entry holds the reciprocal of the pivot.
-    """
-
-    order: tuple[int, ...]
-    slots: dict[tuple[int, int], int]
-    fill: tuple[tuple[int, int], ...]
-
-
-def eliminate(pattern: Iterable[tuple[int, int]], n: int) -> Elimination:
-    """Markowitz's order on a static pattern with diagonal pivots: next comes the pivot that touches fewest
-    entries."""
-    rows: list[set[int]] = [{i} for i in range(n)]
-    columns: list[set[int]] = [{i} for i in range(n)]
-    for i, j in pattern:
-        rows[i].add(j)
-        columns[j].add(i)
-    entries = {(i, j) for i in range(n) for j in rows[i]}
-    fill: list[tuple[int, int]] = []
-    left = set(range(n))
-    order = []
-    while left:
-        pivot = min(left, key=lambda k: ((len(rows[k] & left) - 1) * (len(columns[k] & left) - 1), k))
-        left.remove(pivot)
-        order.append(pivot)
-        for i in sorted(columns[pivot] & left):
-            for j in sorted((rows[pivot] & left) - rows[i]):
-                rows[i].add(j)
-                columns[j].add(i)
-                entries.add((i, j))
-                fill.append((i, j))
-    rank = {k: position for position, k in enumerate(order)}
-    kept = sorted(entries, key=lambda e: (min(rank[e[0]], rank[e[1]]), rank[e[0]], rank[e[1]]))
-    return Elimination(tuple(order), {entry: slot for slot, entry in enumerate(kept)}, tuple(fill))
-
-
 # ---- the whole model
-# -------------------------------------------------------------------------------------------------
 
 ROUTE_DEFAULTS = {"lag": 0.0, "F": 1.0, "duration": 0.0, "rate": 0.0}
 

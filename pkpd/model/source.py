@@ -29,6 +29,7 @@ from pkpd.model.derive import (
     Step,
     needed,
 )
+from pkpd.ode.elimination import factor_lines, solve_lines
 
 INDENT = "    "
 LINE = 110
@@ -36,7 +37,6 @@ LONGEST_PRODUCT = 8  # x*x*...; beyond, x**n
 
 
 # ---- expressions -> text
-# ---------------------------------------------------------------------------------------------
 
 _HALF = sympy.Rational(1, 2)
 
@@ -388,7 +388,6 @@ def _safe(words: str) -> str:
 
 
 # ---- the two modules
-# ---------------------------------------------------------------------------------------------------
 
 
 def generate(derived: Derived, dose_units: dict[str, dict[str, float]] | None = None) -> str:
@@ -607,42 +606,13 @@ def _sizes(derived: Derived) -> dict[str, int]:
 
 
 def _add_elimination(module: _Module, derived: Derived) -> None:
-    """Write ``factor`` and ``solve``: W = L U with the reciprocal pivots kept on the diagonal."""
-    states = derived.state_names
-    elimination = derived.elimination
-    order, slots = elimination.order, elimination.slots
-    jacobian = list(derived.jacobian[1])
-    rank = {k: position for position, k in enumerate(order)}
-
-    body = []
-    for e, (i, j) in enumerate(jacobian):
-        body.append(f"w{i}_{j} = d - J[{e}]" if i == j else f"w{i}_{j} = -J[{e}]")
-    filled = set(jacobian)
-    for k in order:
-        below = [i for i in order if rank[i] > rank[k] and (i, k) in slots]
-        right = [j for j in order if rank[j] > rank[k] and (k, j) in slots]
-        body.append(f"w{k}_{k} = 1.0/w{k}_{k}  # {states[k]}")
-        for i in below:
-            body.append(f"w{i}_{k} = w{i}_{k}*w{k}_{k}")
-            for j in right:
-                product = f"w{i}_{k}*w{k}_{j}"
-                body.append(
-                    f"w{i}_{j} = w{i}_{j} - {product}" if (i, j) in filled else f"w{i}_{j} = -{product}"
-                )
-                filled.add((i, j))
-    body += [f"LU[{slot}] = w{i}_{j}" for (i, j), slot in slots.items()]
+    """Write ``factor`` and ``solve``."""
+    entries, names = list(derived.jacobian[1]), derived.state_names
     module.lines(
-        "factor(J, d, LU)", "Factors of W = d*I - J without pivoting; reciprocal pivots in LU.", body
+        "factor(J, d, LU)",
+        "Factors of W = d*I - J without pivoting; reciprocal pivots in LU.",
+        factor_lines(derived.elimination, entries, names),
     )
-
-    body = [f"b{i} = b[{i}]  # {state}" for i, state in enumerate(states)]
-    for k in order:
-        for i in order:
-            if rank[i] > rank[k] and (i, k) in slots:
-                body.append(f"b{i} = b{i} - LU[{slots[i, k]}]*b{k}")
-    for k in reversed(order):
-        taken = "".join(f" - LU[{slots[k, j]}]*b{j}" for j in order if rank[j] > rank[k] and (k, j) in slots)
-        value = f"(b{k}{taken})" if taken else f"b{k}"
-        body.append(f"b{k} = LU[{slots[k, k]}]*{value}")
-    body += [f"b[{i}] = b{i}" for i in range(len(states))]
-    module.lines("solve(LU, b)", "Solve W x = b in place with the factors.", body)
+    module.lines(
+        "solve(LU, b)", "Solve W x = b in place with the factors.", solve_lines(derived.elimination, names)
+    )

@@ -21,6 +21,8 @@ from pkpd.ode.layout import LANES
 
 INTEGER, DOUBLE = "int64", "double"
 INTEGERS, DOUBLES = "int64*", "double*"
+# most units are called by ``status7``
+STEP = (INTEGER, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES)
 
 
 def c_function(signature: Any) -> Any:

@@ -9,134 +9,48 @@ in the table, and then act from that instant on as far as they last.
 
 from __future__ import annotations
 
-from math import inf, isnan, nan
+from math import inf, nan
 
 from pkpd.ode.call import (
     DOUBLES,
     INTEGER,
     INTEGERS,
+    STEP,
     c_function,
     call1,
     call2,
     call3,
     inner,
-    larger,
     shift,
     status11,
     status7,
 )
-from pkpd.ode.control import SHORTEST, resolution
-from pkpd.ode.march import emit
-from pkpd.ode.roots import hand_over, look_out
-from pkpd.ode.layout import (
-    ABOVE, ADD, ARRIVE, AT_TARGETS, BOLUS, BY_STIFF, CANCELLED, CHANGE, CLOCK, CONDITION, CONDITIONS,
-    CONDITION_TANGENT, CONSTANTS, CURSOR, DOSE, EVENT, EVENTS,
-    EVENT_TANGENT, EXPLICIT, EXPLICIT_ONLY, FIRST_SWITCH, HAND_IN, HEADER, H_NEXT, INFUSING, INFUSION_END,
-    INFUSION_START, INITIAL, INITIAL_TANGENT,
-    LARGEST_ERROR, LARGEST_SAMPLE, LAST_SWITCH, LEAVE, METHOD, METHOD_USED, NEXT_EVENT, N_TIMERS, N_COUNTS,
-    N_DIRECTIONS, N_DOSES, N_EVENTS, N_OWN, N_PARAMS,
-    N_PREPARED, N_ROOTS, N_STATES, N_STEADY, N_TIMES, N_WATCHED, OBSERVE, QUANTITIES, REACHED, READINGS,
-    READY, REPLACE, REST, ROOT, ROSENBROCK, ROUTES, SEGMENTS, SET, SETTING, START,
-    STIFF_ONLY, SWITCHED, SWITCHES, T, T1, WIDE, WIDTH,
-)  # fmt: skip
 from pkpd.ode.conditions import held, hold
+from pkpd.ode.control import resolution
+from pkpd.ode.doses import breakpoints
+from pkpd.ode.layout import (
+    ABOVE, ADD, ARRIVE, AT_TARGETS, BY_STIFF, CANCELLED, CHANGE, CLOCK, COMING, CONDITION, CONDITIONS,
+    CONDITION_TANGENT, CONSTANTS, CROSS, CURSOR, DOSE, DOSES_AT, DOSES_HERE, EVENT, EVENTS, EVENT_DOSE,
+    EVENT_JUMP, EVENT_KIND, EVENT_RATE, EVENT_STATE, EVENT_TANGENT, EVENT_TIME, EXPLICIT, EXPLICIT_ONLY,
+    FIRST_SWITCH, HAND_IN, HEADER, H_NEXT, INFUSING, INFUSION_END, INFUSION_START, INITIAL,
+    INITIAL_TANGENT, LARGEST_ERROR, LARGEST_SAMPLE, LAST_SWITCH, LEAVE, METHOD, METHOD_USED, NEXT_EVENT,
+    N_COUNTS, N_DIRECTIONS, N_EVENTS, N_OWN, N_PARAMS, N_PREPARED, N_ROOTS, N_STATES, N_STEADY, N_TIMERS,
+    N_TIMES, N_WATCHED, OBSERVE, QUANTITIES, REACHED, READINGS, READY, REPLACE, REST, ROOT, ROSENBROCK,
+    ROUTES, ROWS, SEGMENTS, SET, SETTING, SPAN, START, STIFF_ONLY, SWITCHED, SWITCHES, T, T1, TIMERS,
+    TIMES_AT, TIMES_HERE, WIDE, WIDTH,
+)  # fmt: skip
+from pkpd.ode.march import emit
 from pkpd.ode.places import found_size, watched
+from pkpd.ode.roots import hand_over, look_out
+from pkpd.ode.status import BAD_DOSE, CHANGED, GO_ON, NOT_FINITE, NOT_STIFF, STIFF, SUCCESS
 from pkpd.ode.tangent import moving, own_tangents
 from pkpd.ode.vectors import clear
-from pkpd.ode.status import BAD_DOSE, CHANGED, GO_ON, NOT_FINITE, NOT_STIFF, STIFF, SUCCESS
 
 
 @inner
-def insert(events, count, time):
-    """Room for one more of count breakpoints, behind all that are not later as far as the clock can tell;
-    doses come nearly sorted."""
-    place = count
-    latest = time + resolution(time)
-    while place > 0 and events[EVENT * (place - 1)] > latest:
-        for i in range(EVENT):
-            events[EVENT * place + i] = events[EVENT * (place - 1) + i]
-        place -= 1
-    event = shift(events, EVENT * place)
-    event[0] = time
-    return event
-
-
-@inner
-def breakpoints(address, n_doses, doses, targets, p, own, r, events):
-    """Expand doses into breakpoints, sorted by time and, at one instant, in the order given; returns their
-    number, or -1.
-
-    A dose has the lag, F, duration and body size of its own time: changes of parameters are made in p on the
-    way, and taken back.
-
-    own : what is the subject's own; r : (4 n_routes,) lag, F, duration, rate; events : (2 n_doses, EVENT).
-        -1: a lag, F, duration or rate is out of its range.
-    """
-    count = 0
-    for e in range(n_doses):
-        dose = shift(doses, DOSE * e)
-        route = int(dose[2])
-        if route < 0:
-            event = insert(events, count, dose[0])
-            event[1] = dose[4]
-            event[2] = dose[1]
-            event[3] = 0.0
-            event[4] = float(e)
-            event[5] = -dose[2]
-            count += 1
-            if route == -CHANGE:
-                changed = int(dose[4])
-                event[3] = p[changed]
-                p[changed] = dose[1]
-                call2(address[ROUTES], p, r)
-            continue
-        r_k = shift(r, 4 * route)
-        for i in range(4):
-            if not (r_k[i] >= 0.0 and r_k[i] < inf):
-                return -1
-        size = int(dose[4])
-        factor = int(dose[7])
-        amount = dose[1] * r_k[1] * (p[size] if size >= 0 else 1.0) * (own[factor] if factor >= 0 else 1.0)
-        duration = dose[3]
-        if isnan(duration):
-            if dose[5] > 0.0:
-                duration = amount / dose[5]
-            else:
-                duration = r_k[2]
-                if duration == 0.0 and r_k[3] > 0.0:
-                    duration = amount / r_k[3]
-        start = dose[0] + r_k[0]
-        end = start + duration
-        parts = 2 if end - start > SHORTEST * resolution(end) else 1
-        # the clock of a dose whose lag or duration is a multiple of the interval: near nought no sum of such
-        # numbers is that exact
-        if end <= dose[6] + resolution(larger(abs(dose[0]), abs(end))):
-            continue  # all of it is in the state that was set
-        for part in range(parts):
-            kind = BOLUS if parts == 1 else (INFUSION_START if part == 0 else INFUSION_END)
-            time = end if kind == INFUSION_END else max(start, dose[6])
-            event = insert(events, count, time)
-            event[1] = float(targets[route])
-            event[2] = amount if kind == BOLUS else 0.0
-            event[3] = 0.0
-            if kind == INFUSION_START:
-                event[3] = amount / (end - start)  # as long as the clock can tell: all of the dose is given
-            elif kind == INFUSION_END:
-                event[3] = -amount / (end - start)
-            event[4] = float(e)
-            event[5] = float(kind)
-            count += 1
-    for back in range(count):
-        event = shift(events, EVENT * (count - 1 - back))
-        if int(event[5]) == CHANGE:
-            p[int(event[1])] = event[3]
-    return count
-
-
-@inner
-def begin(address, sizes, control, state, p, doses, counts, work, tangent, events):
-    """Initial values and breakpoints of one subject; a status. Arguments: see layout.py; events : room for (2
-    n_doses, EVENT)."""
+def begin(address, sizes, control, state, p, doses, span, counts, work, tangent, events):
+    """Initial values and breakpoints of one subject, of which control[START] is set; a status. Arguments: see
+    layout.py; doses : its own; events : room for (2 n_doses, EVENT)."""
     n, w, m = sizes[N_STATES], sizes[WIDE], sizes[N_DIRECTIONS]
     y, rate, largest = state, shift(state, w), shift(state, 3 * w)
     for i in range(w):
@@ -144,6 +58,7 @@ def begin(address, sizes, control, state, p, doses, counts, work, tangent, event
         rate[i] = 0.0
         largest[i] = 0.0
     control[T] = control[START]
+    counts[ROWS] = span[TIMES_HERE]
     control[H_NEXT] = 0.0
     control[LARGEST_ERROR] = 0.0
     control[FIRST_SWITCH] = nan
@@ -168,7 +83,7 @@ def begin(address, sizes, control, state, p, doses, counts, work, tangent, event
         seen[i * ROOT + LARGEST_SAMPLE] = 0.0
     call2(address[ROUTES], p, work)
     targets, own = shift(sizes, sizes[AT_TARGETS]), shift(p, sizes[N_PREPARED])
-    n_events = breakpoints(address, sizes[N_DOSES], doses, targets, p, own, work, events)
+    n_events = breakpoints(address, span[DOSES_HERE], doses, targets, p, own, work, events)
     if n_events < 0:
         return BAD_DOSE
     control[N_EVENTS] = n_events
@@ -182,25 +97,25 @@ def begin(address, sizes, control, state, p, doses, counts, work, tangent, event
 @inner
 def jump(sizes, y, rate, own, event):
     """The change of states and infusion rates at one event."""
-    kind = int(event[5])
-    i = int(event[1])
+    kind = int(event[EVENT_KIND])
+    i = int(event[EVENT_STATE])
     if kind == SET or kind == ADD:
         for j in range(sizes[N_STATES]):
             y[j] = own[i + j] + (y[j] if kind == ADD else 0.0)
             if kind == SET:
                 rate[j] = 0.0
     elif kind == REPLACE:
-        y[i] = event[2]
+        y[i] = event[EVENT_JUMP]
     else:
-        y[i] += event[2]
-        rate[i] += event[3]
-        if kind == INFUSION_END and abs(rate[i]) <= 1e-12 * abs(event[3]):
+        y[i] += event[EVENT_JUMP]
+        rate[i] += event[EVENT_RATE]
+        if kind == INFUSION_END and abs(rate[i]) <= 1e-12 * abs(event[EVENT_RATE]):
             rate[i] = 0.0  # no crumbs of rounding once every infusion is over
 
 
-@inner
+@c_function(STEP)
 def timers(address, sizes, control, state, p, work, tangent):
-    """Conditions on the time as they are from control[T] on; returns when the next one changes."""
+    """Conditions on the time as they are from control[T] on; control[COMING]: when the next one changes."""
     t = control[T]
     first = sizes[N_PARAMS]
     coming = inf
@@ -216,7 +131,8 @@ def timers(address, sizes, control, state, p, work, tangent):
             p[first + i] = setting
         if setting != 0.0 and at > t + resolution(t):
             coming = min(coming, at)
-    return coming
+    control[COMING] = coming
+    return SUCCESS
 
 
 @inner
@@ -235,51 +151,52 @@ def breakpoint(address, sizes, control, state, p, doses, times, counts, out, wor
     SUCCESS: all outputs are written."""
     n, w = sizes[N_STATES], sizes[WIDE]
     y, rate = state, shift(state, w)
-    last = times[sizes[N_TIMES] - 1]
+    last = times[counts[ROWS] - 1]
     e = int(control[NEXT_EVENT])
     n_events = int(control[N_EVENTS])
     jumped = sizes[N_WATCHED] > 0 and p[sizes[N_PARAMS] + sizes[N_TIMERS]] == 0.0
     if sizes[N_DIRECTIONS] > 0:
         clear(moving(sizes, tangent), sizes[N_DIRECTIONS])
     read_dot = sizes[N_DIRECTIONS] > 0 and sizes[READINGS] > 0
+    control[COMING] = inf
     while True:
         t = control[T]
-        coming = inf
         if read_dot:
             status7(address[ARRIVE], address, sizes, control, state, p, work, tangent)
         if sizes[N_TIMERS] > 0:
-            timers(address, sizes, control, state, p, work, tangent)
+            status7(address[TIMERS], address, sizes, control, state, p, work, tangent)
             if read_dot:
-                status7(address[LEAVE], address, sizes, control, state, p, moving(sizes, tangent), tangent)
-        while e < n_events and events[EVENT * e] <= t + resolution(t):
+                status7(address[LEAVE], address, sizes, control, state, p, work, tangent)
+        while e < n_events and events[EVENT * e + EVENT_TIME] <= t + resolution(t):
             event = shift(events, EVENT * e)
             e += 1
-            if int(event[5]) == CANCELLED:
+            kind = int(event[EVENT_KIND])
+            if kind == CANCELLED:
                 continue
-            if int(event[5]) == ABOVE:
-                write(address, sizes, y, p, counts, out, work, tangent, out_dot, int(event[2]))
+            if kind == ABOVE:
+                write(address, sizes, y, p, counts, out, work, tangent, out_dot, int(event[EVENT_JUMP]))
                 continue
             counts[EVENTS] += 1
-            if int(event[5]) == CHANGE:
-                p[int(event[1])] = event[2]
+            if kind == CHANGE:
+                p[int(event[EVENT_STATE])] = event[EVENT_JUMP]
                 call1(address[CONSTANTS], p)
                 continue
             if sizes[N_DIRECTIONS] > 0:
-                dose = shift(doses, DOSE * int(event[4]))
+                dose = shift(doses, DOSE * int(event[EVENT_DOSE]))
                 status7(address[EVENT_TANGENT], address, sizes, state, p, dose, event, tangent)
             jump(sizes, y, rate, shift(p, sizes[N_PREPARED]), event)
             if read_dot:
-                status7(address[LEAVE], address, sizes, control, state, p, moving(sizes, tangent), tangent)
-            if int(event[5]) != INFUSION_START and int(event[5]) != INFUSION_END:
+                status7(address[LEAVE], address, sizes, control, state, p, work, tangent)
+            if kind != INFUSION_START and kind != INFUSION_END:
                 jumped = True
-            if int(event[5]) == SET:
+            if kind == SET:
                 for later in range(e, n_events):  # of doses before: what is on its way, and ends of infusions
                     one = shift(events, EVENT * later)
-                    if one[4] < event[4]:
-                        one[5] = float(CANCELLED)
+                    if one[EVENT_DOSE] < event[EVENT_DOSE]:
+                        one[EVENT_KIND] = float(CANCELLED)
         control[NEXT_EVENT] = e
         if sizes[N_TIMERS] > 0:  # a change of parameters may have moved them
-            coming = timers(address, sizes, control, state, p, work, tangent)
+            status7(address[TIMERS], address, sizes, control, state, p, work, tangent)
         if jumped and sizes[N_WATCHED] > 0:
             hold(address, sizes, y, p, work)
         jumped = False
@@ -290,14 +207,14 @@ def breakpoint(address, sizes, control, state, p, doses, times, counts, out, wor
             if rate[i] != 0.0:
                 control[INFUSING] = 1.0
         row = counts[CURSOR]
-        while row < sizes[N_TIMES] and times[row] <= t + resolution(t):  # of this instant, after the doses
+        while row < counts[ROWS] and times[row] <= t + resolution(t):  # of this instant, after the doses
             row += 1
         write(address, sizes, y, p, counts, out, work, tangent, out_dot, row)
-        if row >= sizes[N_TIMES]:
+        if row >= counts[ROWS]:
             return SUCCESS
-        t1 = min(last, coming)
+        t1 = min(last, control[COMING])
         if e < n_events:
-            t1 = min(t1, events[EVENT * e])
+            t1 = min(t1, events[EVENT * e + EVENT_TIME])
         control[T1] = t1
         if t1 - t > resolution(t1):
             return GO_ON
@@ -315,8 +232,8 @@ def switch(control, counts, status):
     counts[SWITCHES] += 1
 
 
-@inner
-def change(address, sizes, control, state, p, work, tangent):
+@c_function(STEP)
+def cross(address, sizes, control, state, p, work, tangent):
     """A condition on states changes at control[T]; GO_ON, SUCCESS where this is a breakpoint as well, or why
     there is no derivative."""
     read_dot = sizes[N_DIRECTIONS] > 0 and sizes[READINGS] > 0
@@ -324,7 +241,7 @@ def change(address, sizes, control, state, p, work, tangent):
         status7(address[ARRIVE], address, sizes, control, state, p, work, tangent)
     status = status7(address[CONDITION_TANGENT], address, sizes, control, state, p, work, tangent)
     if read_dot:
-        status7(address[LEAVE], address, sizes, control, state, p, moving(sizes, tangent), tangent)
+        status7(address[LEAVE], address, sizes, control, state, p, work, tangent)
     if status == SUCCESS and sizes[N_ROOTS] > 0:
         status7(address[OBSERVE], address, sizes, control, state, p, work, tangent)
     if status == SUCCESS and control[T1] - control[T] > resolution(control[T1]):
@@ -342,9 +259,12 @@ def reach(control, reached):
 
 
 @inner
-def subject(address, sizes, control, state, p, doses, times, counts, out, work, tangent, out_dot, events):
-    """Integrate one subject; its status. Arguments: see layout.py; events : room for (2 n_doses, EVENT)."""
-    status = begin(address, sizes, control, state, p, doses, counts, work, tangent, events)
+def subject(
+    address, sizes, control, state, p, doses, span, times, counts, out, work, tangent, out_dot, events
+):
+    """Integrate one subject; its status. Arguments: see layout.py; doses, times : its own; events : room for
+    (2 n_doses, EVENT)."""
+    status = begin(address, sizes, control, state, p, doses, span, counts, work, tangent, events)
     while status == SUCCESS:
         status = breakpoint(
             address, sizes, control, state, p, doses, times, counts, out, work, tangent, out_dot, events
@@ -359,7 +279,7 @@ def subject(address, sizes, control, state, p, doses, times, counts, out, work, 
             if status == STIFF or status == NOT_STIFF:
                 switch(control, counts, status)
             elif status == CHANGED:
-                status = change(address, sizes, control, state, p, work, tangent)
+                status = status7(address[CROSS], address, sizes, control, state, p, work, tangent)
     return status
 
 
@@ -377,7 +297,7 @@ def prepare(address, sizes, parameters, p):
 SUBJECTS = (
     None, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS, DOUBLES, DOUBLES,
     DOUBLES, DOUBLES, DOUBLES, INTEGERS,
-    DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGER, INTEGER,
+    DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES, INTEGERS, DOUBLES, INTEGER, INTEGER,
 )  # fmt: skip
 
 
@@ -385,7 +305,7 @@ SUBJECTS = (
 def subjects(
     address, sizes, control, state, parameters, doses, times, counts, out, work, tangent, out_dot, events,
     status, reached, scales,
-    levels, crossings, heights, found, found_dot, first, end,
+    levels, crossings, heights, found, found_dot, spans, starts, first, end,
 ):  # fmt: skip
     """Integrate subjects first..end-1 in place. A failed subject is marked and its outputs are nan; its
     neighbours do not notice.
@@ -414,12 +334,15 @@ def subjects(
         prepare(address, sizes, shift(parameters, s * q), p)
         mine = shift(out, s * block)
         look_out(sizes, control, shift(levels, s * sizes[N_ROOTS]))
+        span = shift(spans, s * SPAN)
+        control[START] = starts[s]
         if sizes[READINGS] > 0:
             area = shift(control, sizes[READINGS])
             height = shift(heights, s * int(area[QUANTITIES]))
             status7(address[READY], address, sizes, control, height, state, work, tangent)
         status[s] = subject(
-            address, sizes, control, state, p, doses, times, shift(counts, s * N_COUNTS), mine, work, tangent,
+            address, sizes, control, state, p, shift(doses, DOSE * span[DOSES_AT]), span,
+            shift(times, span[TIMES_AT]), shift(counts, s * N_COUNTS), mine, work, tangent,
             shift(out_dot, s * block * m), events,
         )  # fmt: skip
         reach(control, shift(reached, s * REACHED))

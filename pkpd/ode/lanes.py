@@ -43,13 +43,13 @@ from pkpd.ode.control import (
 from pkpd.ode.integrate import SUBJECTS, begin, breakpoint, prepare, reach, switch
 from pkpd.ode.layout import (
     ACCUMULATORS, AREA, AREA_ABOVE, AT_CLOSE, AT_DIAGONAL, AUTO, AUTOMATIC, BY_STIFF, CALM_STEPS, CURSOR,
-    DECLINE, EXPLICIT_READINGS, FACTORISATIONS, FACTOR_WIDE, FLAGGED_ONLY, FROM, H, HALVINGS, H_MAX, H_NEXT,
-    INFUSING, JACOBIANS, JACOBIAN_WIDE, KIND, LANES, LARGEST_ERROR, LEVELS_MOST, LOOK_WIDE, MAXIMUM,
-    MAX_STEPS, METHOD, MINIMUM, N_CLOCKS, N_CONTROL, N_COUNTS, N_JACOBIAN, N_LU, N_OWN, N_PARAMS, N_PREPARED,
-    N_STAGES, N_STATES, N_TIMES, N_WANTED, OFFSET, PARAMETER, QUANTITIES, QUANTITY, REACHED, READINGS, READY,
-    RECORD, REJECTED, RHS_CALLS, RHS_WIDE, ROSENBROCK_READINGS,
-    RTOL, SEGMENT, SEGMENTS, SOLVE_WIDE, STEPS, STIFF_STEPS, T, T1, SPENT_ABOVE, WANTED_COLUMN,
-    WANTED_STATES, WEIGHTS, WIDE, WIDTH,
+    DECLINE, DOSE, DOSES_AT, EXPLICIT_READINGS, FACTORISATIONS, FACTOR_WIDE, FLAGGED_ONLY, FROM, H,
+    HALVINGS, H_MAX, H_NEXT, INFUSING, JACOBIANS, JACOBIAN_WIDE, KIND, LANES, LARGEST_ERROR, LEVELS_MOST,
+    LOOK_WIDE, MAXIMUM, MAX_STEPS, METHOD, MINIMUM, N_CLOCKS, N_CONTROL, N_COUNTS, N_JACOBIAN, N_LU,
+    N_OWN, N_PARAMS, N_PREPARED, N_STAGES, N_STATES, N_TIMES, N_WANTED, OFFSET, PARAMETER, QUANTITIES,
+    QUANTITY, REACHED, READINGS, READY, RECORD, REJECTED, RHS_CALLS, RHS_WIDE, ROSENBROCK_READINGS, ROWS,
+    RTOL, SEGMENT, SEGMENTS, SOLVE_WIDE, SPAN, SPENT_ABOVE, START, STEPS, STIFF_STEPS, T, T1, TIMES_AT,
+    WANTED_COLUMN, WANTED_STATES, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
 from pkpd.ode.march import blame, emit, enter
 from pkpd.ode.readings import (
@@ -78,7 +78,7 @@ READ = True  # whether anything is read; ``METHODS`` has both
 # clocks: one vector each
 (
     NOW, END, STEP, BEFORE, CUT, ACTIVE, NEXT_OUTPUT, TAKEN, REFUSED, STIFF_COUNT, CALM_COUNT, FRESH,
-    JACOBIANS_TAKEN, STOP, REACH, SPAN, WORST, LATEST,
+    JACOBIANS_TAKEN, STOP, REACH, SPANNED, WORST, LATEST,
 ) = range(N_CLOCKS)  # fmt: skip
 
 
@@ -262,7 +262,7 @@ def load(address, sizes, times, counts, work, record, room, lane, order):
     clocks[BEFORE * LANES + lane] = FORGOTTEN
     clocks[CUT * LANES + lane] = 0.0
     clocks[ACTIVE * LANES + lane] = 1.0
-    clocks[NEXT_OUTPUT * LANES + lane] = times[row] if row < sizes[N_TIMES] else inf
+    clocks[NEXT_OUTPUT * LANES + lane] = times[row] if row < counts[ROWS] else inf
     clocks[TAKEN * LANES + lane] = float(counts[STEPS])
     clocks[REFUSED * LANES + lane] = float(counts[REJECTED])
     clocks[STIFF_COUNT * LANES + lane] = float(counts[STIFF_STEPS])
@@ -304,13 +304,13 @@ def write_outputs(address, sizes, times, counts, out, work, record, room, lane, 
     y, _, _, _, _, y1, _, _, k, _, _, _, clocks, _ = areas(sizes, room)
     n, w = sizes[N_STATES], sizes[WIDE]
     t = clocks[NOW * LANES + lane]
-    h = clocks[SPAN * LANES + lane]
+    h = clocks[SPANNED * LANES + lane]
     p = shift(record, N_CONTROL + 4 * w)
     weights = work
     u = shift(work, WEIGHTS)
     row = counts[CURSOR]
     while (
-        row < sizes[N_TIMES]
+        row < counts[ROWS]
         and times[row] <= clocks[REACH * LANES + lane]
         and times[row] < clocks[STOP * LANES + lane]
     ):
@@ -324,7 +324,7 @@ def write_outputs(address, sizes, times, counts, out, work, record, room, lane, 
         emit(address, sizes, u, p, row, out, out, weights, 0, work)
         row += 1
     counts[CURSOR] = row
-    clocks[NEXT_OUTPUT * LANES + lane] = times[row] if row < sizes[N_TIMES] else inf
+    clocks[NEXT_OUTPUT * LANES + lane] = times[row] if row < counts[ROWS] else inf
 
 
 @inner
@@ -643,7 +643,7 @@ def read_lanes(
         )  # fmt: skip
     if anywhere(flagged):
         set_clock(clocks, REACH, choose(flagged, choose(across, 2.0, 1.0), 0.0))
-        set_clock(clocks, SPAN, h)
+        set_clock(clocks, SPANNED, h)
         set_clock(clocks, STOP, t1)
         block = 2 * int(area[SEGMENTS]) * int(area[QUANTITIES])
         for lane in range(LANES):
@@ -651,7 +651,7 @@ def read_lanes(
             if way > 0.0:
                 s = int(holder[lane])
                 control[T] = clocks[NOW * LANES + lane]
-                control[H] = clocks[SPAN * LANES + lane]
+                control[H] = clocks[SPANNED * LANES + lane]
                 control[T1] = clocks[STOP * LANES + lane]
                 read_alone(
                     address, sizes, control, work, shift(records, s * sizes[RECORD]), room, look, lane,
@@ -669,8 +669,8 @@ def read_lanes(
 
 @inner
 def run(
-    address, sizes, control, template, doses, times, counts, out, work, records, status, reached, found,
-    first, room, queue, waiting, other, n_other,
+    address, sizes, control, template, doses, times, spans, counts, out, work, records, status, reached,
+    found, first, room, queue, waiting, other, n_other,
     stages, evaluations, factored, order, readings_unit, attempt, weigh, weigh_wide, blend_wide, judge,
     verdict_means,
 ):  # fmt: skip
@@ -699,17 +699,9 @@ def run(
                     active += 1
                     if READ:
                         move_readings(sizes, control, record, shift(holder, LANES), lane, True)
-                    if not load(
-                        address,
-                        sizes,
-                        times,
-                        shift(counts, (first + s) * N_COUNTS),
-                        work,
-                        record,
-                        room,
-                        lane,
-                        order,
-                    ):
+                    mine = shift(counts, (first + s) * N_COUNTS)
+                    own_times = shift(times, spans[(first + s) * SPAN + TIMES_AT])
+                    if not load(address, sizes, own_times, mine, work, record, room, lane, order):
                         finish(sizes, control, record, status, reached, out, found, first + s, NOT_FINITE)
                         holder[lane] = -1.0
                         active -= 1
@@ -787,13 +779,14 @@ def run(
         if anywhere(due):
             set_clock(clocks, REACH, choose(due, end, -inf))
             set_clock(clocks, STOP, limit)
-            set_clock(clocks, SPAN, h)
+            set_clock(clocks, SPANNED, h)
             for lane in range(LANES):
                 if clocks[REACH * LANES + lane] > -inf:
                     s = int(holder[lane])
+                    mine = shift(counts, (first + s) * N_COUNTS)
+                    own_times = shift(times, spans[(first + s) * SPAN + TIMES_AT])
                     write_outputs(
-                        address, sizes, times, shift(counts, (first + s) * N_COUNTS), shift(out,
-                        (first + s) * block), work,
+                        address, sizes, own_times, mine, shift(out, (first + s) * block), work,
                         shift(records, s * sizes[RECORD]), room, lane, stages, weigh,
                     )  # fmt: skip
         if READ:
@@ -828,6 +821,7 @@ def run(
                     record = shift(records, s * sizes[RECORD])
                     state = shift(record, N_CONTROL)
                     mine = shift(counts, (first + s) * N_COUNTS)
+                    span = shift(spans, (first + s) * SPAN)
                     unload(sizes, mine, record, room, lane, evaluations, factored)
                     if READ:
                         move_readings(sizes, control, record, shift(holder, LANES), lane, False)
@@ -839,13 +833,14 @@ def run(
                     else:
                         record[H_NEXT] = 0.0
                         code = breakpoint(
-                            address, sizes, record, state, shift(state, 4 * sizes[WIDE]), doses, times, mine,
-                            shift(out, (first + s) * block), work, work,
-                            out, shift(record,
-                            N_CONTROL + 4 * sizes[WIDE] + sizes[N_PREPARED] + sizes[N_OWN]),
+                            address, sizes, record, state, shift(state, 4 * sizes[WIDE]),
+                            shift(doses, DOSE * span[DOSES_AT]), shift(times, span[TIMES_AT]), mine,
+                            shift(out, (first + s) * block), work, work, out,
+                            shift(record, N_CONTROL + 4 * sizes[WIDE] + sizes[N_PREPARED] + sizes[N_OWN]),
                         )  # fmt: skip
                         if code == GO_ON:
-                            stays = load(address, sizes, times, mine, work, record, room, lane, order)
+                            own_times = shift(times, span[TIMES_AT])
+                            stays = load(address, sizes, own_times, mine, work, record, room, lane, order)
                             code = SUCCESS if stays else NOT_FINITE
                         if not stays:
                             finish(sizes, control, record, status, reached, out, found, first + s, code)
@@ -859,7 +854,7 @@ def run(
 @c_function(SUBJECTS)
 def subjects_in_lanes(
     address, sizes, control, state, parameters, doses, times, counts, out, work, tangent, out_dot, events,
-    status, reached, scales, levels, crossings, heights, found, found_dot, first, end,
+    status, reached, scales, levels, crossings, heights, found, found_dot, spans, starts, first, end,
 ):  # fmt: skip
     """``integrate.subjects`` in lanes, without sensitivities. events: records of the subjects; tangent:
     queues and ``room``, see above."""
@@ -874,6 +869,7 @@ def subjects_in_lanes(
     block = sizes[N_TIMES] * sizes[WIDTH]
     for s in range(n_subjects):
         record = shift(events, s * sizes[RECORD])
+        control[START] = starts[first + s]
         for i in range(N_CONTROL):
             record[i] = control[i]
         own = shift(record, N_CONTROL)
@@ -881,6 +877,8 @@ def subjects_in_lanes(
             own[2 * w + i] = state[2 * w + i]
         p = shift(own, 4 * w)
         mine = shift(counts, (first + s) * N_COUNTS)
+        span = shift(spans, (first + s) * SPAN)
+        own_doses = shift(doses, DOSE * span[DOSES_AT])
         own_events = shift(p, sizes[N_PREPARED] + sizes[N_OWN])
         prepare(address, sizes, shift(parameters, (first + s) * (sizes[N_PARAMS] + sizes[N_OWN])), p)
         if READ:
@@ -888,23 +886,12 @@ def subjects_in_lanes(
             height = shift(heights, (first + s) * int(area[QUANTITIES]))
             status7(address[READY], address, sizes, control, height, own, work, work)
             keep_readings(sizes, control, tail_of(sizes, control, record), 1)
-        code = begin(address, sizes, record, own, p, doses, mine, work, work, own_events)
+        code = begin(address, sizes, record, own, p, own_doses, span, mine, work, work, own_events)
         if code == SUCCESS:
             code = breakpoint(
-                address,
-                sizes,
-                record,
-                own,
-                p,
-                doses,
-                times,
-                mine,
-                shift(out, (first + s) * block),
-                work,
-                work,
-                out_dot,
-                own_events,
-            )
+                address, sizes, record, own, p, own_doses, shift(times, span[TIMES_AT]), mine,
+                shift(out, (first + s) * block), work, work, out_dot, own_events,
+            )  # fmt: skip
         if code != GO_ON:
             finish(sizes, control, record, status, reached, out, found, first + s, code)
         elif record[BY_STIFF] != 0.0:
@@ -917,8 +904,8 @@ def subjects_in_lanes(
     while n_explicit + n_stiff > 0:
         if n_explicit >= n_stiff:
             n_stiff = run(
-                address, sizes, control, template, doses, times, counts, out, work, events, status, reached,
-                found, first, room, explicit_queue, n_explicit,
+                address, sizes, control, template, doses, times, spans, counts, out, work, events, status,
+                reached, found, first, room, explicit_queue, n_explicit,
                 stiff_queue, n_stiff, explicit.STAGES, explicit.STAGES - 1, 0, explicit.ORDER,
                 EXPLICIT_READINGS, attempt_explicit,
                 explicit.weigh, explicit.weigh_wide, explicit.blend_wide, judge_explicit, STIFF,
@@ -926,8 +913,8 @@ def subjects_in_lanes(
             n_explicit = 0
         else:
             n_explicit = run(
-                address, sizes, control, template, doses, times, counts, out, work, events, status, reached,
-                found, first, room, stiff_queue, n_stiff,
+                address, sizes, control, template, doses, times, spans, counts, out, work, events, status,
+                reached, found, first, room, stiff_queue, n_stiff,
                 explicit_queue, n_explicit, rosenbrock.STAGES, rosenbrock.STAGES, 1, rosenbrock.ORDER,
                 ROSENBROCK_READINGS, attempt_rosenbrock,
                 rosenbrock.weigh, rosenbrock.weigh_wide, rosenbrock.blend_wide, judge_rosenbrock, NOT_STIFF,

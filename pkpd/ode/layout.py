@@ -14,14 +14,16 @@ work     double                 stages and scratch of the method, see march.py
 tangent  double                 sensitivities, see below
 out      double                 (n_times, width) outputs, followed by the states when asked for
 out_dot  double                 (n_times, width, m)
-doses    double                 (n_doses, DOSE): time, amount, route, duration (nan: not stated), parameter
-                                that multiplies the amount (-1: none), rate (nan: not stated), from when on it
-                                acts (of a dose before a state that was set: the time it was set), its factor
-                                among the subject's own (-1: none). Other kinds have -kind as route, and fewer
-                                columns: CHANGE: time, value, -kind, -, parameter; REPLACE: time, value,
-                                -kind, -, state; SET, ADD: time, -, -kind, -, place of the states among the
-                                subject's own; ABOVE: time, how many outputs, -kind: so many in order of time
+doses    double                 (n_doses, DOSE), those of one subject after those of another: see SPAN. Time,
+                                amount, route, duration (nan: not stated), parameter that multiplies the
+                                amount (-1: none), rate (nan: not stated), from when on it acts (of a dose
+                                before a state that was set: the time it was set), its factor among the
+                                subject's own (-1: none). Other kinds have -kind as route, and fewer columns:
+                                CHANGE: the value as amount, the parameter as size; REPLACE: the value as
+                                amount, the state as size; SET, ADD: the place of the states among the
+                                subject's own as size; ABOVE: as amount, how many outputs in order of time
                                 are written before what follows
+times    double                 output times, ascending, those of one subject after those of another
 events   double                 (2 n_doses, EVENT): time, state, jump, rate change, dose, kind; of a CHANGE:
                                 time, parameter, value, value before
 
@@ -70,12 +72,14 @@ CONDITIONS, D_CONDITIONS = 35, 36  # functions of models that have conditions
     LOOK, LOOK_WIDE, LOOK_ONE, EXPLICIT_READINGS, ROSENBROCK_READINGS, EXPLICIT_VALUE, ROSENBROCK_VALUE,
     EXPLICIT_SLOPE, ROSENBROCK_SLOPE, EXPLICIT_LEVELS, ROSENBROCK_LEVELS, READY, HAND_IN, ARRIVE, LEAVE,
 ) = range(37, 52)  # fmt: skip
-N_ADDRESSES = 52
+# units for conditions; for tangents of extremes; from one segment of readings to the next
+TIMERS, CROSS, EXPLICIT_TURN, ROSENBROCK_TURN, NEXT_SEGMENT = range(52, 57)
+N_ADDRESSES = 57
 
 MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "routes", "constants")
 # sizes: counts, then where each pattern starts in the same array and how many entries it has
 (
-    N_STATES, N_PARAMS, N_OUTPUTS, WIDTH, N_TIMES, N_JACOBIAN, N_LU, N_ROUTES, N_DOSES, N_DIRECTIONS,
+    N_STATES, N_PARAMS, N_OUTPUTS, WIDTH, N_TIMES, N_JACOBIAN, N_LU, N_ROUTES, N_DIRECTIONS,
     N_STEADY, METHOD, N_PREPARED, WIDE, RECORD,
     N_STAGES,  # the most of any method in use
     N_ROOTS, MOST,  # roots, and the most crossings of one that are kept
@@ -85,7 +89,7 @@ MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "
     N_TIMERS, N_WATCHED,
     CLOCK,  # the state that is the time itself, or -1
     READINGS,  # where the readings stand behind control; nought: there are none
-) = range(24)  # fmt: skip
+) = range(23)  # fmt: skip
 (
     AT_J,  # (row, column) of every Jacobian entry
     AT_DIAGONAL,  # entry of every diagonal element of the Jacobian
@@ -93,8 +97,8 @@ MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "
     AT_TARGETS,  # state of every route
     AT_SLOTS,  # direction of every parameter, or -1
     AT_END,
-) = range(24, 30)
-N_SIZES = 30
+) = range(23, 29)
+N_SIZES = 29
 LANES = 8  # doubles of one vector register of AVX-512; two of AVX2
 
 # control
@@ -111,7 +115,8 @@ LANES = 8  # doubles of one vector register of AVX-512; two of AVX2
     LARGEST_ERROR,  # of an accepted step, in units of the tolerance
     FIRST_SWITCH, LAST_SWITCH,  # when the method changed; nan: never
     CONDITION, SETTING, CHANGE_AT,  # one that changes, what it is set to, and after which part of a step
-) = range(23)  # fmt: skip
+    COMING,  # when the next timer changes
+) = range(24)  # fmt: skip
 N_CONTROL = 24
 
 # one root, behind control: an output, or a state after all outputs; its level; -1, 0 or 1; the present value
@@ -167,15 +172,26 @@ REACHED = 4  # of each subject: the time reached, the largest error, the first a
     CALM_STEPS,
     SWITCHES,
     CLIPPED,
-) = range(12)
-N_COUNTS = 12
+    ROWS,  # output times of this subject
+) = range(13)
+N_COUNTS = 13
+
+# a span: what belongs to one subject in the arrays of all
+DOSES_AT, DOSES_HERE, TIMES_AT, TIMES_HERE = range(4)
+SPAN = 4
 
 N_CLOCKS = 18  # of lanes.py
 WEIGHTS = 24  # room for the weights of dense output: of y, y1 and the stages
 HEADER = 16
 # in the header of tangent; FRESH_TANGENT: 1 when k' of the first stage is that of the present y'
 ERROR_NORM, SETTLE, DENSE_STAGES, FRESH_TANGENT = range(4)
-DOSE, EVENT = 8, 6
+# columns of a dose and of an event, and what a route has
+(
+    DOSE_TIME, DOSE_AMOUNT, DOSE_ROUTE, DOSE_DURATION, DOSE_SIZE, DOSE_RATE, DOSE_SINCE, DOSE_FACTOR,
+) = range(8)  # fmt: skip
+EVENT_TIME, EVENT_STATE, EVENT_JUMP, EVENT_RATE, EVENT_DOSE, EVENT_KIND = range(6)
+LAG, BIOAVAILABILITY, OWN_DURATION, OWN_RATE = range(4)
+DOSE, EVENT, ROUTE = 8, 6, 4
 BOLUS, INFUSION_START, INFUSION_END, CHANGE, SET, ADD, REPLACE, CANCELLED, ABOVE = range(9)
 
 # stages of every method, those included that serve its dense output alone

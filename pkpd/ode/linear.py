@@ -14,7 +14,7 @@ from math import inf
 from pkpd.ode.call import c_function, call3, inner, shift
 from pkpd.ode.control import resolution
 from pkpd.ode.layout import (
-    AT_J, CURSOR, JACOBIAN, JACOBIANS, N_JACOBIAN, N_STATES, N_TIMES, RHS, RHS_CALLS, STEPS, T, T1, WIDE,
+    AT_J, CURSOR, JACOBIAN, JACOBIANS, N_JACOBIAN, N_STATES, RHS, RHS_CALLS, ROWS, STEPS, T, T1, WIDE,
 )  # fmt: skip
 from pkpd.ode.march import ADVANCE, emit
 from pkpd.ode.status import NOT_FINITE, SUCCESS
@@ -110,7 +110,7 @@ def advance_linear(address, sizes, control, state, p, times, counts, out, work, 
                 return NOT_FINITE
     limit = t1 - resolution(t1)
     row = counts[CURSOR]
-    while row < sizes[N_TIMES] and times[row] < limit:
+    while row < counts[ROWS] and times[row] < limit:
         exponential(m, times[row] - t, x, scratch, q)
         move(x, y, u, n)
         emit(address, sizes, u, p, row, out, out_dot, scratch, 0, tangent)

@@ -26,9 +26,8 @@ from pkpd.ode.control import (
 from pkpd.ode.layout import (
     AT_END, AUTOMATIC, BY_STIFF, CHANGE_AT, CLIPPED, CURSOR, DENSE_STAGES, DENSE_TANGENT, EMIT_TANGENT,
     ERROR_NORM, FRESH_JACOBIAN, FRESH_SLOPE, H, H_MAX, H_NEXT, JACOBIAN, LARGEST_ERROR, MAX_STEPS,
-    N_DIRECTIONS, N_JACOBIAN, N_NON_NEGATIVE, N_OUTPUTS, N_ROOTS, N_STATES, N_TIMES,
-    N_WATCHED, OUTPUTS, READINGS, REJECTED, RHS, RHS_CALLS, RTOL, SETTLE, SLOPE_AHEAD, STEPS, T1, T, WEIGHTS,
-    WIDE, WIDTH,
+    N_DIRECTIONS, N_JACOBIAN, N_NON_NEGATIVE, N_OUTPUTS, N_ROOTS, N_STATES, N_WATCHED, OUTPUTS, READINGS,
+    REJECTED, RHS, RHS_CALLS, ROWS, RTOL, SETTLE, SLOPE_AHEAD, STEPS, T, T1, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
 from pkpd.ode.status import CHANGED, NOT_FINITE, SLOPE_NOT_FINITE, STEP_TOO_SMALL, SUCCESS, TOO_MANY_STEPS
 from pkpd.ode.vectors import advance, blend, clear, error_norm, floors, plus
@@ -270,7 +269,7 @@ def march(
                 status7(address[DENSE_TANGENT], address, sizes, control, state, p, work, tangent)
                 tangent_whole = True
             status7(address[readings_unit], address, sizes, control, state, p, work, tangent)
-        while row < sizes[N_TIMES] and times[row] <= end and times[row] < limit:
+        while row < counts[ROWS] and times[row] <= end and times[row] < limit:
             if not whole:
                 complete(address, sizes, control, y, p, rate, k, u, y1, counts)
                 whole = True

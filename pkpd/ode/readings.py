@@ -24,9 +24,7 @@ import numpy as np
 
 from pkpd.ode.methods import explicit, rosenbrock
 from pkpd.ode.call import (
-    DOUBLES,
-    INTEGER,
-    INTEGERS,
+    STEP,
     bound,
     c_function,
     call3,
@@ -40,16 +38,19 @@ from pkpd.ode.call import (
 from pkpd.ode.control import resolution
 from pkpd.ode.layout import (
     ACCUMULATORS, AREA, AREA_ABOVE, AT_CLOSE, DECLINE, DENSE_STAGES, EMIT_TANGENT, EXPLICIT_LEVELS,
-    EXPLICIT_SLOPE, EXPLICIT_VALUE, FLAGGED_ONLY, FROM, H, HALVINGS, INSTANT, KIND, LAST_ABOVE, LAST_BELOW,
-    LEVELS_MOST, LOOK, LOOK_ONE, MAXIMUM,
+    EXPLICIT_SLOPE, EXPLICIT_TURN, EXPLICIT_VALUE, FLAGGED_ONLY, FROM, H, HALVINGS, INSTANT, KIND,
+    LAST_ABOVE, LAST_BELOW,
+    LEVELS_MOST, LOOK, LOOK_ONE, MAXIMUM, NEXT_SEGMENT,
     MINIMUM, N_DIRECTIONS, N_NON_NEGATIVE, N_WANTED, OFFSET, PARAMETER, PART, PART_FROM, PART_TO, QUANTITIES,
-    QUANTITY, READINGS, READ_HEADER, READ_NODES, ROSENBROCK_LEVELS, ROSENBROCK_SLOPE, ROSENBROCK_VALUE, RTOL,
+    QUANTITY, READINGS, READ_HEADER, READ_NODES, ROSENBROCK_LEVELS, ROSENBROCK_SLOPE, ROSENBROCK_TURN,
+    ROSENBROCK_VALUE, RTOL,
     SEGMENT, SEGMENTS, START, T, T1, TANGENTS_AT_NODES,
     TANGENT_COLUMN, SPENT_ABOVE, WANTED_COLUMN, WANTED_STATES, WHICH, WIDE, WIDTH,
 )  # fmt: skip
 from pkpd.ode.march import clip
 from pkpd.ode.roots import above, bracketed
 from pkpd.ode.status import SUCCESS
+from pkpd.ode.tangent import moving
 from pkpd.ode.vectormath import logarithm
 from pkpd.ode.vectors import blend, copy
 
@@ -70,9 +71,7 @@ LAST_HALVINGS = 5
 # table
 STAGES = explicit.ALL
 weigh = explicit.weigh
-VALUE, SLOPE, LEVELS = EXPLICIT_VALUE, EXPLICIT_SLOPE, EXPLICIT_LEVELS
-
-STEP = (INTEGER, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES)
+VALUE, SLOPE, LEVELS, TURN = EXPLICIT_VALUE, EXPLICIT_SLOPE, EXPLICIT_LEVELS, EXPLICIT_TURN
 
 
 @inner
@@ -177,6 +176,19 @@ def close_segment(sizes, area):
         for i in range(2 * count * m):
             found_dot[2 * segment * count * m + i] = own_dot[i]
     area[SEGMENT] = float(segment + 1)
+
+
+@c_function(STEP)
+def next_segment(address, sizes, control, state, p, work, tangent):
+    """The end of a segment, if there was one, and the beginning of the next, if there is one."""
+    area = shift(control, sizes[READINGS])
+    if area[SEGMENT] >= 0.0:
+        close_segment(sizes, area)
+    else:
+        area[SEGMENT] = 0.0
+    if area[SEGMENT] < area[SEGMENTS]:
+        open_segment(sizes, area)
+    return SUCCESS
 
 
 @c_function(STEP)
@@ -439,12 +451,16 @@ def curvature(address, sizes, control, y, p, work, tangent, quantity, x, when_do
         when_dot[d] = -0.5 * little * control[H] * turning / bend if bend != 0.0 else nan
 
 
-@inner
-def extreme_tangent(address, sizes, control, y, p, work, tangent, q, quantity, x, inner_one):
-    """Tangents of the extreme that has just been found at the part x of the step, and of its time."""
+@c_function(STEP)
+def extreme_tangent(address, sizes, control, state, p, work, tangent):
+    """Tangents of the extreme of the quantity area[WHICH] that has just been found at the part area[PART_TO]
+    of the step, and of its time; area[PART_FROM] : 1 where the curve turns there."""
     area = shift(control, sizes[READINGS])
     m = sizes[N_DIRECTIONS]
-    _, _, _, _, _, _, _, line, _, _ = parts(area)
+    y, q, x = state, int(area[WHICH]), area[PART_TO]
+    turns = area[PART_FROM] != 0.0
+    _, _, quantities, _, _, _, _, line, _, _ = parts(area)
+    quantity = shift(quantities, q * QUANTITY)
     _, own_dot, _, line_dot, moved, slopes = tangents(sizes, area)
     height_dot = shift(own_dot, 2 * q * m)
     when_dot = shift(height_dot, m)
@@ -454,7 +470,7 @@ def extreme_tangent(address, sizes, control, y, p, work, tangent, q, quantity, x
         height_dot[d] = line_dot[column * m + d]
         when_dot[d] = 0.0
     slopes[q] = 0.0
-    if inner_one:
+    if turns:
         curvature(address, sizes, control, y, p, work, tangent, quantity, x, when_dot)
     elif x == 0.0 or x == 1.0:  # the slope there, towards the inside of the step
         little = 1e-4 if x == 0.0 else -1e-4
@@ -468,6 +484,7 @@ def extreme_tangent(address, sizes, control, y, p, work, tangent, q, quantity, x
                 height_dot[d] += slopes[q] * moved[d]
                 when_dot[d] = moved[d]
             slopes[q] = 0.0
+    return SUCCESS
 
 
 @inner
@@ -506,8 +523,10 @@ def read_extreme(
         mine[0] = best
         mine[1] = moment(control, x)
         if sizes[N_DIRECTIONS] > 0:
-            within = turning and x > xa and x < xb
-            extreme_tangent(address, sizes, control, y, p, work, tangent, q, quantity, x, within)
+            area[WHICH] = float(q)
+            area[PART_TO] = x
+            area[PART_FROM] = 1.0 if turning and x > xa and x < xb else 0.0
+            status7(address[TURN], address, sizes, control, y, p, work, tangent)
 
 
 @inner
@@ -747,11 +766,12 @@ def read_quantity(address, sizes, control, y, p, work, tangent, q, xa, xb):
 
 @inner
 def read_part(address, sizes, control, y, p, work, tangent, xa, xb):
-    """Every quantity in the part from xa to xb of the step."""
+    """Every quantity in the part from xa to xb of the step, or those that are flagged."""
     area = shift(control, sizes[READINGS])
-    _, _, quantities, _, _, _, nodes, _, _, _ = parts(area)
+    _, _, quantities, _, flags, _, nodes, _, _, _ = parts(area)
     wanted, m = int(area[N_WANTED]), sizes[N_DIRECTIONS]
-    for j in range(NODES):
+    alone = area[FLAGGED_ONLY] != 0.0
+    for j in range(0 if alone else NODES):
         x = xa + (xb - xa) * AT[j]
         u = state_inside(sizes, control, y, work, x)
         call3(address[LOOK], u, p, shift(nodes, j * wanted))
@@ -764,7 +784,8 @@ def read_part(address, sizes, control, y, p, work, tangent, xa, xb):
                 for d in range(m):
                     into[d] = line_dot[int(quantity[TANGENT_COLUMN]) * m + d]
     for q in range(int(area[QUANTITIES])):
-        read_quantity(address, sizes, control, y, p, work, tangent, q, xa, xb)
+        if not alone or flags[q] != 0.0:
+            read_quantity(address, sizes, control, y, p, work, tangent, q, xa, xb)
 
 
 @c_function(STEP)
@@ -775,12 +796,8 @@ def read_step(address, sizes, control, state, p, work, tangent):
     In lanes a step may have been read but for the quantities that are flagged.
     """
     area = shift(control, sizes[READINGS])
-    edges, _, _, _, flags, _, _, _, _, _ = parts(area)
-    if area[FLAGGED_ONLY] != 0.0:
-        for q in range(int(area[QUANTITIES])):
-            if flags[q] != 0.0:
-                read_quantity(address, sizes, control, state, p, work, tangent, q, 0.0, 1.0)
-        return SUCCESS
+    edges, _, _, _, _, _, _, _, _, _ = parts(area)
+    alone = area[FLAGGED_ONLY] != 0.0
     t, h = control[T], control[H]
     end = moment(control, 1.0)
     xa = 0.0
@@ -788,19 +805,16 @@ def read_step(address, sizes, control, state, p, work, tangent):
         if end <= edges[0]:
             return SUCCESS
         xa = larger((edges[0] - t) / h, 0.0)
-        area[SEGMENT] = 0.0
-        open_segment(sizes, area)
+        status7(address[NEXT_SEGMENT], address, sizes, control, state, p, work, tangent)
     while int(area[SEGMENT]) < int(area[SEGMENTS]):
         edge = edges[int(area[SEGMENT]) + 1]
-        xb = 1.0 if end <= edge else (edge - t) / h
+        xb = 1.0 if alone or end <= edge else (edge - t) / h
         if xb > xa:
             read_part(address, sizes, control, state, p, work, tangent, xa, xb)
             xa = xb
-        if end <= edge:
+        if alone or end <= edge:
             return SUCCESS
-        close_segment(sizes, area)
-        if int(area[SEGMENT]) < int(area[SEGMENTS]):
-            open_segment(sizes, area)
+        status7(address[NEXT_SEGMENT], address, sizes, control, state, p, work, tangent)
     return SUCCESS
 
 
@@ -818,9 +832,9 @@ def arrive(address, sizes, control, state, p, work, tangent):
 
 
 @c_function(STEP)
-def leave(address, sizes, control, state, p, time_dot, tangent):
-    """After one event of a breakpoint whose time moves by time_dot : (m,): areas across its jump, extremes at
-    it."""
+def leave(address, sizes, control, state, p, work, tangent):
+    """After one event of a breakpoint whose time moves: areas across its jump, extremes at it."""
+    time_dot = moving(sizes, tangent)
     area = shift(control, sizes[READINGS])
     wanted, m = int(area[N_WANTED]), sizes[N_DIRECTIONS]
     _, _, quantities, levels, _, own, _, line, _, _ = parts(area)
@@ -871,6 +885,7 @@ METHODS = {
         VALUE=EXPLICIT_VALUE if name in explicit.METHODS else ROSENBROCK_VALUE,
         SLOPE=EXPLICIT_SLOPE if name in explicit.METHODS else ROSENBROCK_SLOPE,
         LEVELS=EXPLICIT_LEVELS if name in explicit.METHODS else ROSENBROCK_LEVELS,
+        TURN=EXPLICIT_TURN if name in explicit.METHODS else ROSENBROCK_TURN,
     )
     for name, of in (explicit.METHODS | rosenbrock.METHODS).items()
 }  # fmt: skip

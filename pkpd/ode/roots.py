@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 
 from pkpd.ode.methods import explicit, rosenbrock
-from pkpd.ode.call import DOUBLES, INTEGER, INTEGERS, bound, c_function, call3, call6, inner, shift, status7
+from pkpd.ode.call import STEP, bound, c_function, call3, call6, inner, shift, status7
 from pkpd.ode.control import resolution
 from pkpd.ode.layout import (
     ABOVE_AT_START, COLUMN, COUNT, D_OUTPUTS, DENSE_TANGENT, DIRECTION, FOUND, H, LANES, LEVEL, MOST,
@@ -38,8 +38,6 @@ EXTRA = explicit.EXTRA
 STAGES = explicit.ALL
 weigh = explicit.weigh
 LOOKED_AT = OUTPUTS  # the function of the model whose values are looked at
-
-STEP = (INTEGER, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES)
 
 
 @inner

@@ -16,6 +16,7 @@ NOT_PERIODIC = 6
 SLOPE_NOT_FINITE = 7
 GRAZING = 8
 SLIDING = 9
+WRONG_ARRAYS = 10
 
 SENTENCES = {
     SUCCESS: "the integration reached its end",
@@ -58,6 +59,11 @@ SENTENCES = {
         "sides lead to the level where they jump, and the solution "
         "has no derivative that could be told; without sensitivities it can be solved, or let the "
         "rates change smoothly, for instance with hill"
+    ),
+    WRONG_ARRAYS: (
+        "an array has another length than the solver was made for: parameters (n_params,), states "
+        "(n_states,), at least one time, none before the one before it, outputs (n_times, n_outputs), and a "
+        "workspace of its workspace_size"
     ),
     BAD_DOSE: "a lag, bioavailability or duration of a route is negative or not finite at these parameters",
 }

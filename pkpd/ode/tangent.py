@@ -23,9 +23,7 @@ from __future__ import annotations
 
 from pkpd.ode.methods import explicit, rosenbrock
 from pkpd.ode.call import (
-    DOUBLES,
-    INTEGER,
-    INTEGERS,
+    STEP,
     bound,
     bounded,
     c_function,
@@ -42,14 +40,15 @@ from pkpd.ode.call import (
 )
 from pkpd.ode.conditions import hold
 from pkpd.ode.control import AUTO_FLOOR, CROSS_FLOOR, TINY
+from pkpd.ode.doses import infusion
 from pkpd.ode.layout import (
-    ADD, AT_SLOTS, AT_STEADY, AUTOMATIC, BOLUS, CONDITION, CONTRACT_LANES, D_CONDITIONS, D_CONSTANTS,
-    D_INITIAL, D_JACOBIAN, D_OUTPUTS, D_RHS, D_ROUTES, DENSE_STAGES, ERROR_NORM, FRESH_TANGENT, H, HEADER,
-    INFUSING,
-    INFUSION_END, INFUSION_START, LANES, LARGEST_SAMPLE, N_TIMERS, N_DIRECTIONS, N_JACOBIAN, N_OUTPUTS,
-    N_OWN, N_PARAMS, N_PREPARED, N_ROUTES, N_STAGES, N_STATES, N_STEADY, N_WATCHED, REPLACE, RHS, ROOT,
-    ROUTES, RTOL, SET, SETTING, SETTLE,
-    SLACK, SOLVE_LANES, WEIGHTS, WIDE, WIDTH,
+    ADD, AT_SLOTS, AT_STEADY, AUTOMATIC, BIOAVAILABILITY, BOLUS, CONDITION, CONTRACT_LANES, DENSE_STAGES,
+    DOSE_AMOUNT, DOSE_FACTOR, DOSE_ROUTE, DOSE_SINCE, DOSE_SIZE, DOSE_TIME, D_CONDITIONS, D_CONSTANTS,
+    D_INITIAL, D_JACOBIAN, D_OUTPUTS, D_RHS, D_ROUTES, ERROR_NORM, EVENT_DOSE, EVENT_JUMP, EVENT_KIND,
+    EVENT_RATE, EVENT_STATE, FRESH_TANGENT, H, HEADER, INFUSING, INFUSION_END, INFUSION_START, LAG, LANES,
+    LARGEST_SAMPLE, N_DIRECTIONS, N_JACOBIAN, N_OUTPUTS, N_OWN, N_PARAMS, N_PREPARED, N_ROUTES, N_STAGES,
+    N_STATES, N_STEADY, N_TIMERS, N_WATCHED, OWN_DURATION, OWN_RATE, REPLACE, RHS, ROOT, ROUTE, ROUTES,
+    RTOL, SET, SETTING, SETTLE, SLACK, SOLVE_LANES, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
 from pkpd.ode.places import n_conditions, scratch_size, watched
 from pkpd.ode.status import GRAZING, NO_STEADY_STATE, SLIDING, SUCCESS
@@ -152,9 +151,6 @@ def norm(sizes, control, state, y1, tangent):
             reach = larger(abs(lanes(shift(y_dot, e))), abs(lanes(shift(y1_dot, e))))
             worst = larger(worst, bounded(abs(lanes(shift(error, e))) / (base + rtol * reach + floor * own)))
     return highest(worst) / control[SLACK]
-
-
-STEP = (INTEGER, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES)
 
 
 @c_function(STEP)
@@ -338,10 +334,10 @@ def event_tangent(address, sizes, state, p, dose, event, tangent):
     before = column
     after = shift(column, sizes[WIDE])
     y = shift(after, sizes[WIDE])
-    target = int(event[1])
-    kind = int(event[5])
+    target = int(event[EVENT_STATE])
+    kind = int(event[EVENT_KIND])
     own_dot = own_tangents(sizes, tangent)
-    seeds = shift(own_dot, (sizes[N_OWN] + n + int(event[4])) * m)
+    seeds = shift(own_dot, (sizes[N_OWN] + n + int(event[EVENT_DOSE])) * m)
     time_moves = moving(sizes, tangent)
     if kind == SET or kind == ADD or kind == REPLACE:  # at a time that does not move
         clear(time_moves, m)
@@ -356,41 +352,33 @@ def event_tangent(address, sizes, state, p, dose, event, tangent):
     for i in range(n):
         y[i] = state[i]
     call3(address[RHS], y, p, before)
-    y[target] += event[2]
-    if sizes[N_WATCHED] > 0 and event[2] != 0.0:
+    y[target] += event[EVENT_JUMP]
+    if sizes[N_WATCHED] > 0 and event[EVENT_JUMP] != 0.0:
         hold(address, sizes, y, p, shift(column, 3 * sizes[WIDE]))
     call3(address[RHS], y, p, after)
     for i in range(n):
         before[i] -= after[i]
-    before[target] -= event[3]
-    k = 4 * int(dose[2])
-    size = int(dose[4])
-    own_factor = p[sizes[N_PREPARED] + int(dose[7])] if dose[7] >= 0.0 else 1.0
+    before[target] -= event[EVENT_RATE]
+    k = ROUTE * int(dose[DOSE_ROUTE])
+    route, route_dot = shift(r, k), shift(r_dot, k * m)
+    size = int(dose[DOSE_SIZE])
+    own_factor = p[sizes[N_PREPARED] + int(dose[DOSE_FACTOR])] if dose[DOSE_FACTOR] >= 0.0 else 1.0
     factor = own_factor * (p[size] if size >= 0 else 1.0)
     slot = sizes[sizes[AT_SLOTS] + size] if size >= 0 else -1
-    amount = dose[1] * factor * r[k + 1]
-    moves = (
-        kind == INFUSION_END or dose[0] + r[k] >= dose[6]
-    )  # what was given before a state was set goes on from there
+    given, share = dose[DOSE_AMOUNT], route[BIOAVAILABILITY]
+    amount = given * factor * share
+    duration, by_amount, by_duration, by_rate = infusion(dose, route, amount)
+    # what was given before a state was set goes on from there
+    moves = kind == INFUSION_END or dose[DOSE_TIME] + route[LAG] >= dose[DOSE_SINCE]
     for d in range(m):
         factor_dot = own_factor * scale[d] if slot == d else 0.0
-        amount_dot = (
-            dose[1] * (factor * r_dot[(k + 1) * m + d] + factor_dot * r[k + 1]) + seeds[d] * factor * r[k + 1]
-        )
-        time_dot = r_dot[k * m + d] if moves else 0.0
+        amount_dot = given * (factor * route_dot[BIOAVAILABILITY * m + d] + factor_dot * share)
+        amount_dot += seeds[d] * factor * share
+        time_dot = route_dot[LAG * m + d] if moves else 0.0
         jump_dot = amount_dot
         if kind != BOLUS:
-            duration = dose[3]
-            duration_dot = 0.0
-            if duration != duration:  # not stated: the route's own duration, or its rate
-                duration = r[k + 2]
-                duration_dot = r_dot[(k + 2) * m + d]
-                if dose[5] > 0.0:
-                    duration = amount / dose[5]
-                    duration_dot = amount_dot / dose[5]
-                elif duration == 0.0:
-                    duration = amount / r[k + 3]
-                    duration_dot = (amount_dot - duration * r_dot[(k + 3) * m + d]) / r[k + 3]
+            duration_dot = by_amount * amount_dot + by_duration * route_dot[OWN_DURATION * m + d]
+            duration_dot += by_rate * route_dot[OWN_RATE * m + d]
             jump_dot = 0.0
             change = (amount_dot - amount / duration * duration_dot) / duration
             if kind == INFUSION_START:

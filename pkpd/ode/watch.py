@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from pkpd.ode.methods import explicit, rosenbrock
 from pkpd.ode import roots
-from pkpd.ode.call import bound, c_function, call3, inner, shift
+from pkpd.ode.call import STEP, bound, c_function, call3, inner, shift
 from pkpd.ode.control import TINY, resolution
 from pkpd.ode.layout import (
     CHANGE_AT, COLUMN, CONDITION, CONDITIONS, H, LARGEST_SAMPLE, N_PARAMS, N_TIMERS, N_WATCHED, ROOT,
     SAMPLES, SETTING, T, WIDE,
 )  # fmt: skip
 from pkpd.ode.places import watched
-from pkpd.ode.roots import AT, PLACES, STEP, above
+from pkpd.ode.roots import AT, PLACES, above
 from pkpd.ode.status import CHANGED, SUCCESS
 from pkpd.ode.vectors import copy
 

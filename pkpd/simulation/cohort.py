@@ -3,8 +3,7 @@
     profile = simulate_records("il2_treg", "trial.csv", covariates="locf")
     profile.to_frame()          # id, time, and a column per output
 
-Subjects are the typical one with their own covariates; nothing is drawn at random. Those who are given the
-same at the same times are solved together.
+Subjects are the typical one with their own covariates; nothing is drawn at random.
 """
 
 from __future__ import annotations
@@ -19,14 +18,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pkpd.core import html
 from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, NUMBER, NUMBERS, PATH, TEXT, named, of, takes
 from pkpd.core.errors import InputError, SolverError
+from pkpd.dosing.events import LAST
 from pkpd.dosing.intake import Course, Intake, Taken
 from pkpd.dosing.records import Records, read_records
 from pkpd.ode.layout import LINEAR
 from pkpd.ode.status import SUCCESS
 from pkpd.simulation.profile import largest_of, lowest, typical_values
-from pkpd.solver import solve
+from pkpd.solver import Timeline, solve
 from pkpd.solver.kernel import Kernel, load
 
 if TYPE_CHECKING:
@@ -70,6 +71,14 @@ class CohortProfile:
             f"{sum(map(len, self.times)):,} times in {self.time_unit}; "
             f"{', '.join(self.names[:6])}{f' and {len(self.names) - 6} more' if len(self.names) > 6 else ''}>"
         )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (name, shown["unit"], *(shown["maximum"][what] for what in ("median", "least", "most")))
+            for name, shown in self.summary()["outputs"].items()
+        ]
+        columns = ("output", "unit", "median of largest", "least", "most")
+        return html.table(repr(self)[1:-1], columns, rows, "Over subjects; to_frame() has all values.")
 
     def summary(self) -> dict[str, Any]:
         """How many subjects, events and output times; and of every output the median, least and most of the
@@ -224,61 +233,48 @@ def simulate_records(
     if running:
         kernel = load(kernel.model, linear=running)
         typical = typical_values(kernel, parameters)
-    groups: dict[tuple[bytes, ...], list[int]] = {}
-    for i, course in enumerate(taken.courses):
-        groups.setdefault(_key(course, asked, start), []).append(i)
+    given: dict[tuple[bytes, ...], Timeline] = {}  # what is the same for several is looked up once
+    timelines = [
+        given.setdefault(_key(course, asked, start), _timeline(course, asked, start))
+        for course in taken.courses
+    ]
     n = len(taken.courses)
-    outputs: list[Floats] = [np.empty((0, 0))] * n
-    status = np.zeros(n, np.int64)
+    values = np.tile(typical, (n, 1))
+    for row, course in zip(values, taken.courses, strict=True):
+        for name, value in course.baseline.items():
+            row[kernel.PARAMETERS.index(name)] = value
+    solution = solve(
+        kernel,
+        values,
+        timelines,
+        rtol=rtol,
+        atol=atol,
+        method=method,
+        h_max=h_max,
+        threads=threads,
+        readings=largest_of(kernel) if method != LINEAR else (),
+        progress=progress,
+    )
     largest = np.full((n, kernel.n_outputs), np.nan)
-    failures: dict[int, str] = {}
-    statistics: dict[str, int] = {}
-    done = 0
-    for members in groups.values():
-        course = taken.courses[members[0]]
-        values = np.tile(typical, (len(members), 1))
-        for row, member in zip(values, members, strict=True):
-            for name, value in taken.courses[member].baseline.items():
-                row[kernel.PARAMETERS.index(name)] = value
-        solution = solve(
-            kernel,
-            values,
-            course.events,
-            course.observations.time if asked is None else asked,
-            ranks=_ranks(course, asked),
-            covariates=course.changes,
-            knots=course.knots,
-            start=course.start if start is None else start,
-            rtol=rtol,
-            atol=atol,
-            method=method,
-            h_max=h_max,
-            threads=threads,
-            readings=largest_of(kernel) if method != LINEAR else (),
-        )
-        if solution.readings is not None:
-            largest[members] = solution.readings.values
-        for k, member in enumerate(members):
-            outputs[member] = solution.outputs[k]
-            status[member] = solution.status[k]
-            if status[member] != SUCCESS:
-                sentence = solution.failure(k).split(" ", 2)[2]
-                failures[member] = f'subject "{taken.courses[member].id}" {sentence}'
-        for what, count in solution.statistics.items():
-            if isinstance(count, int):
-                statistics[what] = statistics.get(what, 0) + count
-        done += len(members)
-        if progress is not None:
-            progress(done, n)
+    if solution.readings is not None:
+        largest = solution.readings.values
+    status = solution.status
+    failures = {
+        i: f'subject "{course.id}" {solution.failure(i).split(" ", 2)[2]}'
+        for i, course in enumerate(taken.courses)
+        if status[i] != SUCCESS
+    }
+    statistics = {what: count for what, count in solution.statistics.items() if isinstance(count, int)}
+    times_of = [course.observations.time if asked is None else asked for course in taken.courses]
     if np.all(status != SUCCESS):
         raise SolverError(f"{failures[0]} ({n} of {n} subjects failed)")
     return CohortProfile(
         model=kernel.NAME,
         file=read.file,
         ids=tuple(course.id for course in taken.courses),
-        times=tuple(course.observations.time if asked is None else asked for course in taken.courses),
+        times=tuple(times_of),
         time_unit=kernel.TIME_UNIT,
-        outputs=tuple(outputs),
+        outputs=tuple(solution.outputs[i, : len(times)] for i, times in enumerate(times_of)),
         names=tuple(kernel.OUTPUTS),
         units=tuple(kernel.OUTPUT_UNITS),
         status=status,
@@ -327,17 +323,29 @@ def _check(
             )
 
 
-def _ranks(course: Course, asked: Floats | None) -> Floats | None:
-    """Of the outputs; None where each comes after everything of its instant."""
-    ranks = (
-        course.observations.rank if asked is None else course.order.ranks_at(asked.tolist(), course.changes)
+def _timeline(course: Course, asked: Floats | None, start: float | None) -> Timeline:
+    return Timeline(
+        course.events,
+        course.observations.time if asked is None else asked,
+        _places(course, asked),
+        course.changes,
+        course.knots,
+        course.start if start is None else start,
     )
-    return None if np.isposinf(ranks).all() else ranks
+
+
+def _places(course: Course, asked: Floats | None) -> NDArray[np.int64] | None:
+    """Of the outputs; None where each comes after everything of its instant."""
+    if asked is None:
+        places = course.observations.place
+    else:
+        places = course.order.places_at(asked.tolist(), course.changes)
+    return None if (places == LAST).all() else places
 
 
 def _key(course: Course, asked: Floats | None, start: float | None) -> tuple[bytes, ...]:
-    """What subjects share that are solved together."""
-    events, ranks = course.events, _ranks(course, asked)
+    """What subjects share who have the same timeline."""
+    events, places = course.events, _places(course, asked)
     columns: Sequence[Any] = (
         events.time,
         events.amount,
@@ -348,7 +356,7 @@ def _key(course: Course, asked: Floats | None, start: float | None) -> tuple[byt
         events.kind,
         events.interval,
         course.observations.time if asked is None else asked,
-        np.empty(0) if ranks is None else ranks,
+        np.empty(0) if places is None else places,
         course.start if start is None else start,
     )
     return (

@@ -4,6 +4,7 @@ tidy table; ``pkpd.solve`` is that for arrays."""
 from __future__ import annotations
 
 import itertools
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pkpd.core import html
 from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, NUMBER, NUMBERS, PATH, TEXT, named, of, takes
 from pkpd.core.errors import InputError
+from pkpd.core.extras import optional
 from pkpd.dosing import Schedule, time_units_per_day
 from pkpd.ode.layout import LINEAR
 from pkpd.ode.status import SUCCESS
@@ -80,6 +83,39 @@ class Profile:
             f"{self.time_unit}; {_named(self.names)}>"
         )
 
+    def _repr_html_(self) -> str:
+        rows = []
+        for i, (name, unit) in enumerate(zip(self.names, self.units, strict=True)):
+            values = self.outputs[:, :, i]
+            known = values[np.isfinite(values)]
+            ends = (known.min(), known.max()) if known.size else (math.nan, math.nan)
+            last = values[:, np.argmax(self.times)]
+            rows.append((name, unit, float(ends[0]), float(ends[1]), float(np.median(last))))
+        columns = ("output", "unit", "least", "most", f"median at {self.times.max():g} {self.time_unit}")
+        return html.table(repr(self)[1:-1], columns, rows, "Of the output times; to_frame() has all values.")
+
+    def to_xarray(self) -> Any:
+        """An ``xarray.Dataset``: a variable for each output, (subject, time), with its unit and description.
+
+        Raises ``MissingExtraError`` where the package xarray is not installed.
+        """
+        xarray = optional("xarray", "xarray")
+        return xarray.Dataset(
+            {
+                name: (
+                    ("subject", "time"),
+                    self.outputs[:, :, i],
+                    {"units": self.units[i], "long_name": self.descriptions[i]},
+                )
+                for i, name in enumerate(self.names)
+            },
+            coords={
+                "subject": np.arange(len(self.outputs)),
+                "time": ("time", self.times, {"units": self.time_unit}),
+            },
+            attrs={"model": self.model, "schedule": str(self.schedule)},
+        )
+
     def __getitem__(self, name: str) -> Floats:
         """The values of one output, (n_subjects, n_times)."""
         if name not in self.names:
@@ -138,7 +174,7 @@ def simulate(
     schedule: str | Schedule,
     times: ArrayLike | None = None,
     *,
-    parameters: Mapping[str, float | str] | None = None,
+    parameters: Mapping[str, float | str | ArrayLike] | None = None,
     subjects: int = 1,
     seed: int = 0,
     rtol: float = 1e-6,
@@ -158,7 +194,7 @@ def simulate(
     times : output times in the model's time unit; by default 201 points to twice the schedule's span, at
         least one day.
     parameters : values that replace those of the model file, by name: numbers in the model's units, or texts
-        such as "80 mL/min".
+        such as "80 mL/min"; or (subjects,) of them, which are those subjects' own: nothing is drawn for them.
     subjects : 1 is the typical subject; more are drawn from the model's between-subject variability, subject
         k always with the same draws for a seed, however many there are and on however many threads.
     rtol, atol, method : as in ``pkpd.solver.solve``.
@@ -262,19 +298,39 @@ _parsed = lru_cache(maxsize=256)(Schedule.parse)  # reading a schedule takes a t
 
 
 def population(
-    kernel: Kernel, subjects: int, seed: int = 0, parameters: Mapping[str, float | str] | None = None
+    kernel: Kernel,
+    subjects: int,
+    seed: int = 0,
+    parameters: Mapping[str, float | str | ArrayLike] | None = None,
 ) -> Floats:
     """Parameters of virtual subjects, (subjects, n_params); one subject is the typical one.
+
+    parameters : values by name, as in ``typical_values``; (subjects,) of one are the subjects' own.
 
     Each draw belongs to (seed, subject, parameter) through a counter-based generator (Philox: Salmon et al.,
     SC 2011).
     """
     check_count(subjects, seed)
+    own: dict[str, Any] = {}
+    if isinstance(parameters, Mapping):
+        own = {
+            name: value for name, value in parameters.items() if isinstance(value, list | tuple | np.ndarray)
+        }
+        parameters = {name: value for name, value in parameters.items() if name not in own}
     typical = typical_values(kernel, parameters)
     spread = np.array([between[1] if between else 0.0 for between in kernel.BETWEEN], dtype=np.float64)
-    if subjects == 1 or not spread.any():
-        return np.tile(typical, (subjects, 1))
-    return scattered(kernel, typical, spread, normals(seed, subjects, kernel.n_params))
+    values = np.tile(typical, (subjects, 1))
+    if subjects > 1 and spread.any():
+        values = scattered(kernel, typical, spread, normals(seed, subjects, kernel.n_params))
+    for name, given in own.items():
+        if np.shape(given) != (subjects,):
+            raise InputError(
+                f"{name} has {_counted(len(given), 'value')} for {_counted(subjects, 'subject')}: give one "
+                f"for all, or one for each (subjects={len(given)})"
+            )
+        index = index_of(name, kernel.PARAMETERS, "parameter", kernel)
+        values[:, index] = [checked_value(kernel, name, value) for value in given]
+    return values
 
 
 def check_count(subjects: int, seed: int) -> None:
@@ -315,7 +371,7 @@ def scattered(kernel: Kernel, typical: Floats, spread: Floats, z: Floats) -> Flo
     return np.clip(typical * np.exp(spread * z), kernel.LOWER, kernel.UPPER)
 
 
-def typical_values(kernel: Kernel, parameters: Mapping[str, float | str] | None = None) -> Floats:
+def typical_values(kernel: Kernel, parameters: Mapping[str, Any] | None = None) -> Floats:
     """The model's values with replacements by name, (n_params,), numbers or texts with a unit; names and
     bounds are checked.
 
@@ -329,24 +385,29 @@ def typical_values(kernel: Kernel, parameters: Mapping[str, float | str] | None 
         )
     for name, given in (parameters or {}).items():
         index = index_of(name, kernel.PARAMETERS, "parameter", kernel)
-        value = value_of(kernel, name, given)
-        if not (np.isfinite(value) and kernel.LOWER[index] <= value <= kernel.UPPER[index]):
-            raise InputError(
-                f"{name} = {given} is outside its bounds {kernel.LOWER[index]:g} .. "
-                f"{kernel.UPPER[index]:g} [{kernel.UNITS[index]}]"
-            )
-        if value < lowest(kernel, index):
-            raise InputError(f"{name} = {value:g} [{kernel.UNITS[index]}] must be positive")
-        if value < 0.0 < values[index]:
-            warnings.warn(
-                f"{name} = {value:g} {kernel.UNITS[index]} is below zero, where the model has "
-                f"{values[index]:g} and states no bounds: "
-                "a clearance, a volume or a rate constant below zero makes no sense",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-        values[index] = value
+        values[index] = checked_value(kernel, name, given)
     return values
+
+
+def checked_value(kernel: Kernel, name: str, given: Any) -> float:
+    """A value of a parameter, within its bounds; one below zero that nothing bounds is warned of."""
+    index = index_of(name, kernel.PARAMETERS, "parameter", kernel)
+    value, usual = value_of(kernel, name, given), float(kernel.VALUES[index])
+    if not (np.isfinite(value) and kernel.LOWER[index] <= value <= kernel.UPPER[index]):
+        raise InputError(
+            f"{name} = {given} is outside its bounds {kernel.LOWER[index]:g} .. "
+            f"{kernel.UPPER[index]:g} [{kernel.UNITS[index]}]"
+        )
+    if value < lowest(kernel, index):
+        raise InputError(f"{name} = {value:g} [{kernel.UNITS[index]}] must be positive")
+    if value < 0.0 < usual:
+        warnings.warn(
+            f"{name} = {value:g} {kernel.UNITS[index]} is below zero, where the model has {usual:g} and "
+            "states no bounds: a clearance, a volume or a rate constant below zero makes no sense",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return value
 
 
 def value_of(kernel: Kernel, name: str, given: Any) -> float:

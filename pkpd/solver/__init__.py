@@ -2,13 +2,15 @@
 on the number of threads.
 
     solution     what is looked out for and what comes back
-    threads      work on subjects, in chunks
+    executors    who does the work: threads, processes
+    timeline     what one subject is given and when it is looked at
     table        rows of events as the integrator reads them
     directions   what is differentiated by
     task         one call of the compiled integrator
     readings     numbers read off curves
     periodic     the steady state of a repeated dose
     lowering     event table -> rows
+    inside       a solver that compiled code calls
 
 Each file knows those above it.
 """
@@ -41,20 +43,25 @@ from pkpd.dosing import EventTable
 from pkpd.ode import layout
 from pkpd.ode.status import NOT_PERIODIC, SLOPE_NOT_FINITE, SUCCESS
 from pkpd.solver.directions import Directions, directions_of
-from pkpd.solver.events import Change, lower
+from pkpd.solver.events import lower
+from pkpd.solver.executors import Executor, Processes, Threads, spread, usable_cores
 from pkpd.solver.kernel import Kernel, index_of
 from pkpd.solver.readings import answer, ask
 from pkpd.solver.solution import STATISTICS, Crossings, Floats, Integers, Reading, Readings, Root, Solution
-from pkpd.solver.task import NONE, Levels, Options, integrate
-from pkpd.solver.threads import spread, usable_cores
+from pkpd.solver.table import together
+from pkpd.solver.task import NONE, Levels, Options, integrate, possible_method
+from pkpd.solver.timeline import Change, Sorted, Timeline, in_order, shared
 
 __all__ = [
     "STATISTICS",
     "Crossings",
+    "Processes",
     "Reading",
     "Readings",
     "Root",
     "Solution",
+    "Threads",
+    "Timeline",
     "solve",
     "spread",
     "usable_cores",
@@ -70,6 +77,10 @@ _COUNTS = [
     layout.CLIPPED,
 ]
 
+
+EVERYBODY = slice(None)
+
+Groups = list[tuple[Timeline, Any]]  # indices of the subjects that have it
 
 _A_CHANGE = Kind(lambda value: _is_pair(value, 3) and isinstance(value[1], str), "(time, name, value)")
 _A_LEVEL = Kind(
@@ -89,8 +100,9 @@ def _is_pair(value: Any, n: int) -> bool:
     late=True,
     kernel=of(Kernel, words="a kernel, such as pkpd.load gives"),
     parameters=NUMBERS,
-    events=of(EventTable, words="an event table, such as Schedule.events gives"),
-    times=NUMBERS,
+    events=of(EventTable, words="an event table, such as Schedule.events gives")
+    | list_of(of(Timeline), "a list of timelines, one for each subject"),
+    times=NUMBERS | ABSENT,
     rtol=NUMBER,
     atol=NUMBERS | ABSENT,
     method=TEXT,
@@ -106,14 +118,14 @@ def _is_pair(value: Any, n: int) -> bool:
     roots=list_of(of(Root) | _A_LEVEL, 'a list of levels, such as ("C", 2.5)'),
     most_crossings=WHOLE,
     non_negative=FLAG | TEXTS,
-    threads=COUNT | ABSENT,
+    threads=COUNT | ABSENT | of(Threads, Processes, words="Threads(n), Processes(n)"),
     progress=CALLABLE | ABSENT,
 )
 def solve(
     kernel: Kernel,
     parameters: ArrayLike,
-    events: EventTable,
-    times: ArrayLike,
+    events: EventTable | Sequence[Timeline],
+    times: ArrayLike | None = None,
     *,
     rtol: float = 1e-6,
     atol: ArrayLike | None = None,
@@ -121,7 +133,7 @@ def solve(
     directions: Sequence[int | str] = (),
     slack: float = 30.0,
     keep_states: bool = False,
-    ranks: ArrayLike | None = None,
+    places: ArrayLike | None = None,
     covariates: Sequence[Change] = (),
     knots: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
     initial: ArrayLike | None = None,
@@ -133,11 +145,12 @@ def solve(
     most_crossings: int = 64,
     readings: Sequence[Reading | tuple[Any, ...]] = (),
     non_negative: bool | Sequence[str] = False,
-    threads: int | None = None,
+    threads: int | Executor | None = None,
     lanes: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Solution:
-    """Integrate subjects, each with its own parameters, under one table of doses and other events.
+    """Integrate subjects, each with its own parameters, under one table of doses and other events or each
+    under its own.
 
     Where the table asks for the steady state of a repeated dose, it is found by Newton's method on one
     interval (``pkpd.solver.periodic``); a subject for which there is none fails. A reset, or a steady state
@@ -147,6 +160,9 @@ def solve(
     ----------
     parameters : (n_subjects, n_params) or (n_params,), parameters and covariates in the order of
         ``kernel.PARAMETERS``.
+    events : an event table for all subjects; or a list of ``Timeline``, one for each, which have the events,
+        ``times``, ``places``, ``covariates``, ``knots`` and ``start`` of one subject: these are then not
+        given here. What a subject has fewer times than another is nan at the end of its outputs.
     times : (n_times,), in the model's time unit, in any order; an output at a dose's own instant is taken
         after the dose. Initial values hold at ``start``; by default at time 0, or at the first output or dose
         before it.
@@ -162,9 +178,10 @@ def solve(
     slack : how many times larger than those of the states the errors of sensitivities, to relative changes,
         may be in a step. They are the exact derivatives of the steps taken; with the default their control
         adds few steps, with 1 they are as accurate as the states at about twice the cost.
-    ranks : (n_times,), the place of each output among the events of its instant: event e of the table has
-        rank e, and outputs of a lower rank are taken before it, after what comes at that instant of earlier
-        events (lagged doses). By default infinite: after everything.
+    places : (n_times, 2), where each output stands among the events of its instant
+        (``pkpd.dosing.events.Place``): before which event of the table, and in which order of all that stands
+        there; it is taken after what comes at that instant of earlier events (lagged doses). By default after
+        everything.
     covariates : values that parameters or covariates take from a time on, (time, name, value), for all
         subjects: an exact restart. At one instant they come before doses, unless a fourth number gives their
             rank; a dose has the lag, bioavailability and body size of its own time, a reset or a steady state
@@ -193,6 +210,8 @@ def solve(
     lanes : whether many subjects are integrated side by side in vector registers, which is done where neither
         sensitivities, roots nor ``non_negative`` are asked for, and not with vern7. A
         subject's result does not depend on it, but for the last digits of exp, log and powers in the model.
+    threads : how many work at a time, by default as many as this process may use cores; or an executor:
+        ``Threads(n)``, ``Processes(n)``. A result does not depend on it.
     progress : called with (subjects done, subjects in all) now and then.
 
     Raises
@@ -200,14 +219,25 @@ def solve(
     InputError : shapes that do not fit, an unknown method or direction, values that are not finite, a steady
         state without an interval.
     """
-    p, output_times, places, order = _checked(kernel, parameters, times, ranks, rtol, method)
+    p = _parameters(kernel, parameters)
     n_subjects = p.shape[0]
-    _check_start(start, output_times)
+    _check_method(kernel, rtol, method)
+    table_of_all = None
+    if isinstance(events, EventTable):
+        if times is None:
+            raise InputError("an event table for all subjects goes with output times")
+        table_of_all = events
+        groups: Groups = [(Timeline(events, times, places, covariates, knots, start), EVERYBODY)]
+    else:
+        _nothing_beside_timelines(times, places, covariates, knots, start, initial, factors)
+        groups = list(shared(events, n_subjects))
+    looks = [in_order(timeline) for timeline, _ in groups]
     given = None if initial is None else _initial(kernel, initial, start, n_subjects)
-    d = directions_of(kernel, events, p, directions, resumed=initial is not None) if len(directions) else None
+    method = possible_method(kernel, method, rtol)
+    d = None
+    if len(directions):
+        d = directions_of(kernel, table_of_all, p, directions, resumed=given is not None)
     looked_for, levels = _roots(kernel, roots, n_subjects, most_crossings)
-    if not np.all(np.isfinite(events.amount)):
-        raise InputError("a dose is not a finite number")
     if not h_max > 0.0:
         raise InputError(f"h_max, the longest step, must be a time above 0, not {h_max!r}")
     asked = ask(kernel, readings, n_subjects, sensitivities=d is not None)
@@ -216,29 +246,47 @@ def solve(
         raise InputError(
             "method='linear' goes without sensitivities, roots, readings and non_negative; \"auto\" has them"
         )
-    options = Options(rtol, atol, method, slack, h_max, max_steps, threads, lanes, kept)
-    table, p = lower(
-        kernel,
-        p,
-        events,
-        output_times,
-        options,
-        ranks=places,
-        covariates=covariates,
-        knots=knots,
-        directions=d,
-        initial=given,
-        start=start,
-        factors=factors,
-    )
+    executor = Threads(threads) if threads is None or isinstance(threads, int) else threads
+    options = Options(rtol, atol, method, slack, h_max, max_steps, executor, lanes, kept)
+    tables = []
+    at_start = p
+    for (timeline, who), look in zip(groups, looks, strict=True):
+        alone = len(groups) == 1
+        mine = d if table_of_all is not None or d is None else d.of(who, len(timeline.events))
+        table, changed = lower(
+            kernel,
+            p if alone else p[who],
+            timeline.events,
+            look.times,
+            options,
+            places=look.places,
+            covariates=timeline.covariates,
+            knots=timeline.knots,
+            directions=mine,
+            initial=given,
+            start=timeline.start,
+            factors=factors,
+        )
+        tables.append(table)
+        if alone:
+            at_start = changed
+        elif timeline.covariates or timeline.knots:
+            at_start = p.copy() if at_start is p else at_start
+            at_start[who] = changed
+    table, output_times, time_spans = tables[0], looks[0].times, None
+    if len(groups) > 1:
+        members = [who for _, who in groups]
+        table = together(tables, members, n_subjects)
+        output_times, time_spans = _one_after_the_other(looks, members, n_subjects)
     k, n = kernel.n_outputs, kernel.n_states
     raw = integrate(
         kernel,
-        p,
+        at_start,
         table,
         output_times,
         options,
         width=k + (n if keep_states or (asked and asked.states) else 0),
+        time_spans=time_spans,
         directions=d,
         levels=levels,
         quantities=None if asked is None else asked.quantities,
@@ -250,9 +298,12 @@ def solve(
     out_dot = None
     if raw.out_dot is not None and d is not None:
         out_dot = raw.out_dot[..., : d.count] / d.scale[:, None, None, : d.count]
+        none = np.zeros(out.shape[:2], bool)  # what a subject has fewer times than another
+        if time_spans is not None:
+            none = np.arange(out.shape[1]) >= time_spans[:, 1:]
         steep = (
-            ~np.isfinite(out_dot).all(axis=(1, 2, 3))
-            & np.isfinite(out).all(axis=(1, 2))
+            ~(np.isfinite(out_dot).all(axis=(2, 3)) | none).all(axis=1)
+            & (np.isfinite(out).all(axis=2) | none).all(axis=1)
             & (status == SUCCESS)
         )
         status[steep], out[steep], out_dot[steep] = SLOPE_NOT_FINITE, np.nan, np.nan
@@ -261,12 +312,20 @@ def solve(
         read_dot = None
         if raw.read_dot is not None and d is not None:
             read_dot = raw.read_dot[..., : d.count] / d.scale[:, None, None, None, : d.count]
-        last_dot = None if out_dot is None else out_dot[:, -1]
-        found_readings = answer(asked, raw.read, read_dot, out[:, -1], last_dot, output_times, status)
-    if order is not None:
-        out[:, order] = out.copy()
-        if out_dot is not None:
-            out_dot[:, order] = out_dot.copy()
+        latest = -1 if time_spans is None else time_spans[:, 1] - 1
+        last = np.arange(n_subjects), latest
+        until = np.full(n_subjects, output_times[-1])
+        if time_spans is not None:
+            until = output_times[time_spans.sum(axis=1) - 1]
+        last_dot = None if out_dot is None else out_dot[last]
+        found_readings = answer(asked, raw.read, read_dot, out[last], last_dot, until, status)
+    for (_, who), look in zip(groups, looks, strict=True):
+        if look.order is not None:
+            for array in (out, *([] if out_dot is None else [out_dot])):
+                if time_spans is None:
+                    array[:, look.order] = array.copy()
+                else:
+                    array[np.ix_(who, look.order)] = array[who, : look.order.size].copy()
     return Solution(
         outputs=out[:, :, :k],
         states=out[:, :, k:] if keep_states else None,
@@ -287,17 +346,37 @@ def solve(
     )
 
 
-def _check_start(start: float | None, times: Floats) -> None:
-    if start is None:
-        return
-    if not np.isfinite(start):
-        raise InputError(f"the start must be a finite number, not {start!r}")
-    if times[0] < start:
-        raise InputError(f"there is an output time, {times[0]:g}, before the start, {start:g}")
+def _nothing_beside_timelines(
+    times: Any, places: Any, covariates: Any, knots: Any, start: Any, *rest: Any
+) -> None:
+    named = {
+        "times": times,
+        "places": places,
+        "covariates": covariates or None,
+        "knots": knots,
+        "start": start,
+    }
+    beside = [name for name, value in named.items() if value is not None]
+    if beside:
+        raise InputError(f"each timeline has its own {beside[0]}: it is not given beside them")
+    if any(value is not None for value in rest):
+        raise InputError("initial states and factors of doses go with one event table for all subjects")
+
+
+def _one_after_the_other(
+    looks: Sequence[Sorted], members: Sequence[Integers], n_subjects: int
+) -> tuple[Floats, Integers]:
+    """Output times of all timelines, and where each subject's own stand: (n_subjects, 2)."""
+    spans = np.zeros((n_subjects, 2), np.int64)
+    at = 0
+    for look, who in zip(looks, members, strict=True):
+        spans[who] = at, look.times.size
+        at += look.times.size
+    return np.concatenate([look.times for look in looks]), spans
 
 
 def _initial(kernel: Kernel, initial: ArrayLike, start: float | None, n_subjects: int) -> Floats:
-    states = np.asarray(initial, dtype=np.float64)
+    states = kernel.with_clock(np.asarray(initial, dtype=np.float64), 0.0 if start is None else start)
     if states.shape != (n_subjects, kernel.n_states) or not np.all(np.isfinite(states)):
         raise InputError(
             f"initial must be finite numbers of shape ({n_subjects}, {kernel.n_states}): "
@@ -308,25 +387,17 @@ def _initial(kernel: Kernel, initial: ArrayLike, start: float | None, n_subjects
     return states
 
 
-def _checked(
-    kernel: Kernel,
-    parameters: ArrayLike,
-    times: ArrayLike,
-    ranks: ArrayLike | None,
-    rtol: float,
-    method: str,
-) -> tuple[Floats, Floats, Floats | None, Integers | None]:
-    """Parameters, and output times with their ranks in order; where those in order were given, if that was
-    not in order."""
+def _parameters(kernel: Kernel, parameters: ArrayLike) -> Floats:
     p = np.ascontiguousarray(np.atleast_2d(np.asarray(parameters, dtype=np.float64)))
     if p.ndim != 2 or p.shape[1] != kernel.n_params or p.shape[0] == 0:
         raise InputError(
             f"parameters have shape {np.shape(parameters)}; {kernel.NAME} takes (n_subjects, "
             f"{kernel.n_params}): {', '.join(kernel.PARAMETERS)}"
         )
-    output_times = np.ascontiguousarray(np.atleast_1d(np.asarray(times, dtype=np.float64)))
-    if output_times.ndim != 1 or output_times.size == 0 or not np.all(np.isfinite(output_times)):
-        raise InputError("output times must be a one-dimensional array of finite numbers, at least one")
+    return p
+
+
+def _check_method(kernel: Kernel, rtol: float, method: str) -> None:
     if not (np.isfinite(rtol) and 0.0 < rtol < 1.0):
         raise InputError(f"rtol must lie between 0 and 1, not {rtol!r}")
     if method not in (*layout.METHODS, layout.LINEAR):
@@ -335,16 +406,6 @@ def _checked(
         )
     if method == layout.LINEAR and not kernel.LINEAR:
         raise InputError(f'{kernel.NAME} is not linear in its states; "auto" integrates it')
-    places = None if ranks is None else np.asarray(ranks, dtype=np.float64)
-    if places is None and np.all(output_times[1:] >= output_times[:-1]):
-        return p, output_times, None, None
-    if places is None:
-        order = np.argsort(output_times, kind="stable")
-        return p, output_times[order], None, order
-    if places.shape != output_times.shape or np.any(np.isnan(places)):
-        raise InputError(f"ranks must be numbers of shape {output_times.shape}, one for each output time")
-    order = np.lexsort((places, output_times))
-    return p, output_times[order], places[order], order
 
 
 def _roots(
@@ -378,7 +439,7 @@ def _non_negative(kernel: Kernel, given: bool | Sequence[str], sensitivities: bo
         return NONE
     if sensitivities:
         raise InputError("non_negative goes without sensitivities: a clipped step has none")
-    names = kernel.STATES if given is True else given
+    names = [name for name in kernel.STATES if name != "t"] if given is True else given
     return np.array([index_of(name, kernel.STATES, "state", kernel) for name in names], dtype=np.int64)
 
 

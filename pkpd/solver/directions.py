@@ -38,24 +38,36 @@ class Directions:
         """Directions, rounded up."""
         return int(self.scale.shape[1])
 
+    def of(self, who: Integers, n_events: int) -> Directions:
+        """Those of some subjects, who have so many events, none of whose amounts is a direction."""
+        by_dose = np.zeros((n_events, self.m))
+        return Directions(self.count, self.slots, self.scale[who], self.by_initial, by_dose)
+
     def seeds(self, table: Table) -> Floats:
-        """Tangents of initial values (n_states, m) and of the rows of a table (n_rows, m), one after the
-        other."""
-        by_row = np.zeros((len(table.rows), self.m))
-        known = table.source >= 0
-        by_row[known] = self.by_dose[table.source[known]]
+        """Tangents of initial values (n_states, m) and of the rows of a table (most_rows, m), one after the
+        other. Amounts of doses are directions only where one table is everybody's."""
+        by_row = np.zeros((table.most_rows, self.m))
+        if table.spans is None:
+            known = table.source >= 0
+            by_row[known] = self.by_dose[table.source[known]]
         return np.concatenate([self.by_initial.ravel(), by_row.ravel()])
 
 
 def directions_of(
-    kernel: Kernel, events: EventTable, p: Floats, directions: Sequence[int | str], *, resumed: bool
+    kernel: Kernel, events: EventTable | None, p: Floats, directions: Sequence[int | str], *, resumed: bool
 ) -> Directions:
-    """Read the names; resumed : whether the initial values are given, so that a steady state is free as
-    well."""
+    """Read the names; events : None where subjects have their own; resumed : whether the initial values are
+    given, so that a steady state is free as well."""
+    if not kernel.has_tangents:
+        raise InputError(
+            f"{kernel.NAME} is made of functions, of which there are no derivatives: sensitivities need a "
+            "model's text; or compare solves with other parameters"
+        )
+    n_events = 0 if events is None else len(events)
     m = -(-len(directions) // layout.LANES) * layout.LANES
     slots = np.full(kernel.n_params, -1, np.int64)
     by_initial = np.zeros((kernel.n_states, m))
-    by_dose = np.zeros((len(events), m))
+    by_dose = np.zeros((n_events, m))
     scale = np.ones((p.shape[0], m))
     for d, direction in enumerate(directions):
         if isinstance(direction, str):
@@ -69,10 +81,10 @@ def directions_of(
                 by_initial[index, d] = 1.0
                 continue
             if dose := re.fullmatch(r"dose\[(\d+)\]", direction):
-                if int(dose[1]) >= len(events):
-                    raise InputError(
-                        f"{direction}: the schedule has only {len(events)} doses, counted from 0"
-                    )
+                if events is None:
+                    raise InputError(f"{direction}: amounts are directions where one table is everybody's")
+                if int(dose[1]) >= n_events:
+                    raise InputError(f"{direction}: the schedule has only {n_events} doses, counted from 0")
                 amount = events.amount[int(dose[1])] or 1.0
                 by_dose[int(dose[1]), d] = amount
                 scale[:, d] = amount

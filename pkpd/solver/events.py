@@ -7,31 +7,50 @@ it in the table and go on from its time. Such states, and whatever else is compu
 parameters of their own time and place in the table: changes that come before them are in it, later ones are
 not.
 
-At one instant rows stand by rank. An event has its number as rank; changes of parameters and outputs say
-theirs.
+At one instant rows stand by place (``pkpd.dosing.events.Place``): before which event, and in which order of
+all that stands there. What belongs to an event follows, by ``Part``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from enum import IntEnum
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from pkpd.core.errors import InputError
 from pkpd.dosing import EventTable
-from pkpd.dosing.events import DOSE, FIRST, REPLACE, RESET, STEADY, STEADY_ADDED
+from pkpd.dosing.events import DOSE, FIRST, LAST, REPLACE, RESET, STEADY, STEADY_ADDED, Place
 from pkpd.ode import layout
 from pkpd.solver.directions import Directions
 from pkpd.solver.kernel import Kernel, index_of
 from pkpd.solver.periodic import before, carried, set_row, steady_state
-from pkpd.solver.solution import Floats
+from pkpd.solver.solution import Floats, Integers
 from pkpd.solver.table import Table, dose_rows, plain
 from pkpd.solver.task import Options, integrate
+from pkpd.solver.timeline import Change
 
-Change = tuple[float, str, float] | tuple[float, str, float, float]
-AT_START = np.nextafter(FIRST, 0.0)  # initial values come right after changes of no stated rank
+BEGINNING = Place(-1)  # what is there before anything else happens
+AT_START = Place(FIRST.before, FIRST.among + 1)  # initial values come right after changes of no stated place
+
+
+class Part(IntEnum):
+    """What belongs to an event, in order; what is not of an event has no part."""
+
+    STATES = 0
+    """States that are set or added, of a steady state."""
+    CARRIED = 1
+    """Doses of before that still act."""
+    EVENT = 2
+    COVARIATES = 3
+    """Covariates that go on after a reset."""
+
+
+def of_event(e: int) -> Place:
+    """The place of what belongs to an event: behind all that stands before it."""
+    return Place(e, LAST.before)
 
 
 def lower(
@@ -41,7 +60,7 @@ def lower(
     times: Floats,
     options: Options,
     *,
-    ranks: Floats | None = None,
+    places: Integers | None = None,
     covariates: Sequence[Change] = (),
     knots: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
     directions: Directions | None = None,
@@ -50,13 +69,13 @@ def lower(
     factors: ArrayLike | None = None,
 ) -> tuple[Table, Floats]:
     """The table of a solve and its parameters at the start; arguments as in ``solve``, times ascending, at
-    one instant by ranks.
+    one instant by places.
 
     A steady state that was not found stands in ``own`` as nan.
     """
     if start is not None and initial is None and len(events) and events.time[0] < start:
         raise InputError(f"there is an event, at {events.time[0]:g}, before the start, {start:g}")
-    others = (initial, factors, ranks, start)
+    others = (initial, factors, places, start)
     if events.only_doses and not covariates and not knots and all(one is None for one in others):
         return plain(events, len(p)), p
     if (covariates or knots) and directions is not None:
@@ -64,51 +83,53 @@ def lower(
     own = _Own(len(p), 0 if directions is None else directions.m)
     rows = _Rows(dose_rows(events))
     if factors is not None:
-        rows.events[:, 7] = own.add(_factors(factors, len(p), events)) + np.arange(len(events))
+        rows.events[:, layout.DOSE_FACTOR] = own.add(_factors(factors, len(p), events)) + np.arange(
+            len(events)
+        )
     courses = [_Course(kernel, name, *given) for name, given in (knots or {}).items()]
     along = [(float(t), course.name, course.at(t)) for t in events.time for course in courses]
-    changes, places = _changes(kernel, [*covariates, *along])
+    changes, where = _changes(kernel, [*covariates, *along])
     begin = float(min(0.0, times[0], *events.time[:1])) if start is None else start
     free = directions if initial is None else _of_dose(directions, 0)  # given states are not the initial ones
     p = p.copy() if courses else p
     for course in courses:
         p[:, kernel.PARAMETERS.index(course.name)] = course.at(begin)
-    over_time = _OverTime(p, changes, places)
-    passed = int(np.sum((changes[:, 0] < begin) | ((changes[:, 0] == begin) & (places < AT_START))))
+    over_time = _OverTime(p, changes, where)
+    passed = int(np.sum(over_time.earlier(begin, AT_START)))
     if initial is not None:
         place = own.add(
             initial, None if directions is None else directions.by_initial[None].repeat(len(p), 0)
         )
-        rows.put(set_row(begin, place), begin, -np.inf)
+        rows.put(set_row(begin, place), begin, BEGINNING)
         _replay(rows, events, changes[:passed], begin)
     else:
         p = over_time.at(begin, AT_START)
     for course in courses:
         for row in course.rows:
-            row[6] = begin
-            rows.put(row, begin, -np.inf)
-    for row, rank in zip(changes[passed:], places[passed:], strict=True):
-        rows.put(row, row[0], rank)
+            row[layout.DOSE_SINCE] = begin
+            rows.put(row, begin, BEGINNING)
+    for row, place in zip(changes[passed:], where[passed:].tolist(), strict=True):
+        rows.put(row, row[0], Place(*place))
     rest = _Rest(kernel, over_time, options, free, begin)
-    for row, rank in _read_before(times, ranks):
-        rows.put(row, row[0], rank)
+    for row, standing in _read_before(times, places):
+        rows.put(row, row[0], standing)
 
     for e in np.flatnonzero(events.kind != DOSE).tolist():
         kind, time = int(events.kind[e]), float(events.time[e])
         if initial is not None and time < begin:
             raise InputError("a solve that goes on from given states takes nothing but doses from before it")
         if kind == REPLACE:
-            rows.events[e, 2] = -layout.REPLACE
-            rows.events[e, 4] = events.route[e]
+            rows.events[e, layout.DOSE_ROUTE] = -layout.REPLACE
+            rows.events[e, layout.DOSE_SIZE] = events.route[e]
             continue
         if kind == RESET:
-            y, y_dot = rest.at(time, e)
+            y, y_dot = rest.at(time, of_event(e))
             for course in courses:  # a reset is one of the system, not of the covariates
                 y[:, course.state] = course.at(time)
                 for row in course.rows:
                     row = row.copy()
-                    row[6] = time
-                    rows.put(row, time, e, part=1)
+                    row[layout.DOSE_SINCE] = time
+                    rows.put(row, time, of_event(e), part=Part.COVARIATES)
             rows.events[e] = set_row(time, own.add(y, y_dot))
             rows.foreign.add(int(e))
             continue
@@ -119,9 +140,9 @@ def lower(
         row = rows.events[e].copy()
         interval = float(events.interval[e])
         _check_steady(events, int(e), kernel)
-        then = over_time.at(time, e)
+        then = over_time.at(time, of_event(e))
         mine = _of_dose(directions, int(e))
-        base, base_dot = rest.at(time, e)
+        base, base_dot = rest.at(time, of_event(e))
         y, y_dot = steady_state(kernel, then, row, interval, base, options, mine)
         if kind == STEADY_ADDED:
             y = y - base
@@ -129,13 +150,13 @@ def lower(
                 y_dot = y_dot - base_dot
         set_ = set_row(time, own.add(y, y_dot))
         if kind == STEADY_ADDED:
-            set_[2] = -layout.ADD
-        rows.put(set_, time, e, part=-2)
+            set_[layout.DOSE_ROUTE] = -layout.ADD
+        rows.put(set_, time, of_event(e), part=Part.STATES)
         if interval == 0.0:
             rows.drop.append(int(e))  # the infusion ends here
         else:
             for one in before(row, interval, carried(kernel, then, row, interval)):
-                rows.put(one, time, e, part=-1, source=int(e))
+                rows.put(one, time, of_event(e), part=Part.CARRIED, source=int(e))
     table, source = rows.sorted(events.time)
     return Table(table, source, begin, *own.arrays(directions is not None)), p
 
@@ -176,19 +197,19 @@ def _factors(factors: ArrayLike, n_subjects: int, events: EventTable) -> Floats:
     return array
 
 
-def _changes(kernel: Kernel, changes: Sequence[Change]) -> tuple[Floats, Floats]:
-    """Rows of parameters that change, and their ranks, by time and rank; those of one rank in the order
-    given."""
+def _changes(kernel: Kernel, changes: Sequence[Change]) -> tuple[Floats, Integers]:
+    """Rows of parameters that change, and their places (n_changes, 2), by time and place; those of one place
+    in the order given."""
     made = np.full((len(changes), layout.DOSE), np.nan)
-    ranks = np.full(len(changes), FIRST)
-    for i, (time, name, value, *rank) in enumerate(changes):
+    places = np.empty((len(changes), 2), np.int64)
+    for i, (time, name, value, *place) in enumerate(changes):
         index = index_of(name, kernel.PARAMETERS, "parameter", kernel)
         if not (np.isfinite(time) and np.isfinite(value)):
             raise InputError(f"{name} cannot become {value!r} at {time!r}: both must be finite numbers")
         made[i, :5] = time, value, -layout.CHANGE, np.nan, index
-        ranks[i] = rank[0] if rank else FIRST
-    order = np.lexsort((ranks, made[:, 0]))
-    return made[order], ranks[order]
+        places[i] = place[0] if place else FIRST
+    order = np.lexsort((places[:, 1], places[:, 0], made[:, 0]))
+    return made[order], places[order]
 
 
 def _replay(rows: _Rows, events: EventTable, changes: Floats, begin: float) -> None:
@@ -203,17 +224,20 @@ def _replay(rows: _Rows, events: EventTable, changes: Floats, begin: float) -> N
         if row is None:
             rows.keep(e, begin)
         else:
-            rows.put(np.array([begin, *row[1:]]), begin, -np.inf)
+            rows.put(np.array([begin, *row[1:]]), begin, BEGINNING)
 
 
-def _read_before(times: Floats, ranks: Floats | None) -> Iterator[tuple[Floats, float]]:
-    """Rows, with their ranks, that have outputs written before what follows at their instant; times
-    ascending, at one instant by ranks."""
-    if ranks is None:
+def _read_before(times: Floats, places: Integers | None) -> Iterator[tuple[Floats, Place]]:
+    """Rows, with their places, that have outputs written before what follows at their instant; times
+    ascending, at one instant by places."""
+    if places is None:
         return
-    last = np.append((times[1:] != times[:-1]) | (ranks[1:] != ranks[:-1]), True)
-    for i in np.flatnonzero(last & (ranks < np.inf)).tolist():
-        yield np.array([times[i], i + 1, -layout.ABOVE, *[np.nan] * (layout.DOSE - 3)]), float(ranks[i])
+    last = np.append((times[1:] != times[:-1]) | (places[1:] != places[:-1]).any(axis=1), True)
+    for i in np.flatnonzero(last & (places[:, 0] < LAST.before)).tolist():
+        yield (
+            np.array([times[i], i + 1, -layout.ABOVE, *[np.nan] * (layout.DOSE - 3)]),
+            Place(*places[i].tolist()),
+        )
 
 
 class _Course:
@@ -269,26 +293,25 @@ class _Own:
 
 
 class _Rows:
-    """Rows on their way into order: by time, at one instant by rank, and of what belongs to one event (part
-    0) by part; else as they were put.
-
-    The rank of an event is its number.
-    """
+    """Rows on their way into order: by time, at one instant by place, and of what belongs to one event by
+    part; else as they were put."""
 
     def __init__(self, events: Floats) -> None:
         self.events = events
-        self.extra: list[tuple[Floats, float, float, int, int]] = []
+        self.extra: list[tuple[Floats, float, Place, Part, int]] = []
         self.drop: list[int] = []
         self.foreign: set[int] = set()
 
-    def put(self, row: Floats, time: float, rank: float, *, part: int = 0, source: int = -1) -> None:
-        self.extra.append((row, time, rank, part, source))
+    def put(
+        self, row: Floats, time: float, place: Place, *, part: Part = Part.EVENT, source: int = -1
+    ) -> None:
+        self.extra.append((row, time, place, part, source))
 
     def keep(self, e: int, start: float) -> None:
         """A dose of before ``start``, as far as it still acts then."""
         row = self.events[e].copy()
-        row[6] = start
-        self.put(row, start, -np.inf, source=e)
+        row[layout.DOSE_SINCE] = start
+        self.put(row, start, BEGINNING, source=e)
         self.drop.append(e)
 
     def sorted(self, times: Floats) -> tuple[Floats, np.ndarray]:
@@ -300,28 +323,36 @@ class _Rows:
         )
         rows = np.vstack([self.events[own], *[row[None] for row, *_ in self.extra]])
         time = np.concatenate([times[own], [t for _, t, *_ in self.extra]])
-        rank = np.concatenate([np.array(own, dtype=np.float64), [r for _, _, r, *_ in self.extra]])
-        part = np.concatenate([np.zeros(len(own)), [number for *_, number, _ in self.extra]])
-        order = np.lexsort((part, rank, time))
+        keys = [(*of_event(e), Part.EVENT) for e in own] + [(*at, part) for _, _, at, part, _ in self.extra]
+        event, among, part = np.array(keys, dtype=np.int64).reshape(-1, 3).T
+        order = np.lexsort((part, among, event, time))
         return np.ascontiguousarray(rows[order]), source[order]
 
 
 class _OverTime:
     """Parameters of every subject over time: those at the start, and every change since. changes :
-    (n_changes, layout.DOSE), by time and ``ranks``."""
+    (n_changes, layout.DOSE), by time and ``places``."""
 
-    def __init__(self, p: Floats, changes: Floats, ranks: Floats) -> None:
+    def __init__(self, p: Floats, changes: Floats, places: Integers) -> None:
         self.p = p
-        self.changes, self.times, self.ranks = changes, changes[:, 0], ranks
+        self.changes, self.times, self.places = changes, changes[:, 0], places
 
-    def passed(self, time: float, rank: float) -> tuple[tuple[int, float], ...]:
-        """(index, value) of the parameters that have changed before what has this rank at this time."""
-        before = (self.times < time) | ((self.times == time) & (self.ranks < rank))
-        return tuple(sorted({int(row[4]): float(row[1]) for row in self.changes[before]}.items()))
+    def earlier(self, time: float, place: Place) -> NDArray[np.bool_]:
+        """(n_changes,) which come before what has this place at this time."""
+        event, among = self.places.T
+        above = (event < place.before) | ((event == place.before) & (among < place.among))
+        return np.asarray((self.times < time) | ((self.times == time) & above))
 
-    def at(self, time: float, rank: float) -> Floats:
+    def passed(self, time: float, place: Place) -> tuple[tuple[int, float], ...]:
+        """(index, value) of the parameters that have changed before what has this place at this time."""
+        changed = self.changes[self.earlier(time, place)]
+        return tuple(
+            sorted({int(row[layout.DOSE_SIZE]): float(row[layout.DOSE_AMOUNT]) for row in changed}.items())
+        )
+
+    def at(self, time: float, place: Place) -> Floats:
         """(n_subjects, n_params)"""
-        return self.with_(self.passed(time, rank))
+        return self.with_(self.passed(time, place))
 
     def with_(self, changed: tuple[tuple[int, float], ...]) -> Floats:
         """(n_subjects, n_params) after such changes."""
@@ -349,10 +380,10 @@ class _Rest:
         self.directions, self.start = directions, start
         self._known: dict[tuple[tuple[int, float], ...], tuple[Floats, Floats | None]] = {}
 
-    def at(self, time: float, rank: float) -> tuple[Floats, Floats | None]:
-        """(n_subjects, n) and (n_subjects, n, m), with the parameters before what has this rank; where the
+    def at(self, time: float, place: Place) -> tuple[Floats, Floats | None]:
+        """(n_subjects, n) and (n_subjects, n, m), with the parameters before what has this place; where the
         model uses the time itself, it goes on."""
-        changed = self.over_time.passed(time, rank)
+        changed = self.over_time.passed(time, place)
         if changed not in self._known:
             self._known[changed] = self._computed(self.over_time.with_(changed))
         y, dot = self._known[changed]

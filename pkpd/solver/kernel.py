@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import ast
 import atexit
-import ctypes
 import difflib
 import functools
 import hashlib
@@ -41,70 +40,17 @@ from pkpd.core.arguments import PATH, TEXTS, named, takes
 from pkpd.core.errors import InputError, PkpdError
 from pkpd.core.files import replacing
 from pkpd.model import GENERATOR
-from pkpd.ode import call, layout
+from pkpd.ode import call
 from pkpd.ode.compile import native, unit
+from pkpd.ode.kernel import ARGUMENTS, KINDS, PACKED, SENSITIVITY, WIDE, Kernel
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from pkpd.model.check import Model
 
-# Arguments of every function: d is a float64, stride an int64, all others pointers to float64. p is a
-# subject's parameters and, behind them, its what holds its conditions and constants (``Kernel.prepared``).
-# solve_lanes is ``solve`` for LANES right-hand sides at once: element i of lane l stands at b[i*stride + l].
-# contract_lanes adds J x to g for one x and a Jacobian in every lane. Tangents are the derivatives of the
-# plain functions along LANES directions, in lanes (symbolic/forward.py). Wide functions are the plain ones
-# for LANES subjects: element i of lane l of every array stands at [i*LANES + l], and d is an array, too.
-ARGUMENTS = {
-    "rhs": ("y", "p", "dy"),
-    "jacobian": ("y", "p", "J"),
-    "factor": ("J", "d", "LU"),
-    "solve": ("LU", "b"),
-    "outputs": ("y", "p", "out"),
-    "initial": ("p", "y"),
-    "routes": ("p", "out"),
-    "constants": ("p",),
-    "conditions": ("y", "p", "out"),
-    "dfdp": ("y", "p", "df"),
-    "hessian": ("y", "p", "dJ"),
-    "doutputs": ("y", "p", "dout"),
-    "dinitial": ("p", "dy"),
-    "droutes": ("p", "dout"),
-    "dconstants": ("p",),
-    "solve_lanes": ("LU", "b", "stride"),
-    "contract_lanes": ("J", "x", "g", "stride"),
-    "rhs_tangent": ("y", "p", "y_dot", "p_dot", "dy_dot", "stride"),
-    "jacobian_tangent": ("y", "p", "y_dot", "p_dot", "J_dot", "stride"),
-    "outputs_tangent": ("y", "p", "y_dot", "p_dot", "out_dot", "stride"),
-    "initial_tangent": ("p", "p_dot", "y_dot", "stride"),
-    "routes_tangent": ("p", "p_dot", "out_dot", "stride"),
-    "constants_tangent": ("p", "p_dot", "stride"),
-    "conditions_tangent": ("y", "p", "y_dot", "p_dot", "out_dot", "stride"),
-    "rhs_wide": ("y", "p", "dy"),
-    "jacobian_wide": ("y", "p", "J"),
-    "factor_wide": ("J", "d", "LU"),
-    "solve_wide": ("LU", "b"),
-}
-KINDS = {"d": call.DOUBLE, "stride": call.INTEGER}
-TANGENT = (
-    "rhs_tangent",
-    "jacobian_tangent",
-    "outputs_tangent",
-    "initial_tangent",
-    "routes_tangent",
-    "constants_tangent",
-    "solve_lanes",
-    "contract_lanes",
-)
-WIDE = ("rhs_wide", "jacobian_wide", "factor_wide", "solve_wide")
-PACKED = {
-    "rhs": "dy",
-    "solve": "b",
-}  # written as whole vectors: these arrays are ``layout.wide(n_states)`` long
-PLAIN = tuple(ARGUMENTS)[:8]
-SENSITIVITY = ("dfdp", "hessian", "doutputs", "dinitial", "droutes", "dconstants")
+__all__ = ["ARGUMENTS", "Kernel", "ModelKernel", "cache_folder", "index_of", "load"]
 
-_CTYPES = {call.DOUBLE: ctypes.c_double, call.INTEGER: ctypes.c_int64, call.DOUBLES: ctypes.c_void_p}
 _PATTERNS = frozenset(
     "J_ROWS J_COLS P_ROWS P_COLS H_ENTRY H_Z G_ROWS G_Z D_ROWS D_COLS R_ROWS R_COLS ROUTE_TARGETS".split()
 )
@@ -114,47 +60,19 @@ _SENSITIVITY_CONSTANTS = frozenset(
 _FLOATS = frozenset("VALUES LOWER UPPER".split())
 
 _lock = threading.RLock()
-_loaded: dict[tuple[str, str], Kernel] = {}
+_loaded: dict[str, ModelKernel] = {}
 
 
-class Kernel:
-    """The compiled functions and the constants of one model.
+class ModelKernel(Kernel):
+    """The kernel of a model: its functions are generated from the model's text.
 
     Constants are those of the generated module, under the same names (``pkpd show MODEL --source`` prints
-    them): names and units are tuples of str; ``VALUES``, ``LOWER``, ``UPPER`` are float64 arrays of length
-        n_params; patterns are int64 arrays.
-    Those of the sensitivity group (``P_ROWS`` ... ``R_COLS``) cause its generation when first asked for.
+    them). Those of the sensitivity group (``P_ROWS`` ... ``R_COLS``) cause its generation when first asked
+    for.
     """
 
-    NAME: str
     TITLE: str
-    TIME_UNIT: str
-    STATES: tuple[str, ...]
-    STATE_UNITS: tuple[str, ...]
-    STEADY: tuple[bool, ...]
-    PARAMETERS: tuple[str, ...]
-    VALUES: npt.NDArray[np.float64]
-    UNITS: tuple[str, ...]
-    KINDS: tuple[str, ...]
-    LOWER: npt.NDArray[np.float64]
-    UPPER: npt.NDArray[np.float64]
     BETWEEN: tuple[tuple[Any, ...] | None, ...]
-    OUTPUTS: tuple[str, ...]
-    OUTPUT_UNITS: tuple[str, ...]
-    OUTPUT_DESCRIPTIONS: tuple[str, ...]
-    ROUTES: tuple[str, ...]
-    ROUTE_TARGETS: npt.NDArray[np.int64]
-    ROUTE_SPEEDS: tuple[str, ...]
-    DOSE_UNITS: dict[str, dict[str, float]]
-    SIZES: dict[str, int]
-    LINEAR: bool
-    N_LU: int
-    N_CONSTANTS: int
-    N_DCONSTANTS: int
-    CONDITIONS: tuple[str, ...]
-    N_TIMERS: int
-    J_ROWS: npt.NDArray[np.int64]
-    J_COLS: npt.NDArray[np.int64]
     P_ROWS: npt.NDArray[np.int64]
     P_COLS: npt.NDArray[np.int64]
     H_ENTRY: npt.NDArray[np.int64]
@@ -168,39 +86,21 @@ class Kernel:
     GENERATOR: int
 
     def __init__(self, module: ModuleType, digest: str, read: Callable[[], Model]) -> None:
+        super().__init__()
         self.HASH = digest
         self._read = read
         self._modules = [module]
-        self._addresses: dict[str, int] = {}
         self._take_constants(module)
 
-    def __repr__(self) -> str:
-        return f"<Kernel {self.NAME} {self.HASH}: {self.n_states} states, {self.n_params} parameters>"
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A kernel travels as the hash of its source: the other process finds the code in its own cache, or
+        makes it."""
+        return _again, (self.file.stem, self.HASH, self._read)
 
     @property
     def model(self) -> Model:
         """The model that this was generated from; read again from its text."""
         return self._read()
-
-    @property
-    def n_states(self) -> int:
-        """Number of states, the time ``t`` included where the model uses it."""
-        return len(self.STATES)
-
-    @property
-    def n_params(self) -> int:
-        """Number of parameters and covariates."""
-        return len(self.PARAMETERS)
-
-    @property
-    def n_prepared(self) -> int:
-        """Length of what the functions take as ``p``: parameters, what holds conditions, and constants."""
-        return self.n_params + len(self.CONDITIONS) + self.N_CONSTANTS
-
-    @property
-    def n_outputs(self) -> int:
-        """Number of outputs."""
-        return len(self.OUTPUTS)
 
     @property
     def file(self) -> Path:
@@ -217,81 +117,18 @@ class Kernel:
         """Text of the generated module of the sensitivity group."""
         return Path(str(self._sensitivity().__file__)).read_text(encoding="utf-8")
 
-    def address(self, name: str) -> int:
-        """Address of a C function by name; compiled, or read from the cache, when first asked for."""
-        with _lock:
-            if name not in self._addresses:
-                if name not in ARGUMENTS:
-                    raise PkpdError(f"a kernel has no function {name!r}; it has {', '.join(ARGUMENTS)}")
-                self._addresses[name] = _compile(
-                    self._modules[0] if name not in SENSITIVITY else self._sensitivity(),
-                    name,
-                )
-            return self._addresses[name]
+    def _compile(self, name: str) -> int:
+        if name not in ARGUMENTS:
+            raise PkpdError(f"a kernel has no function {name!r}; it has {', '.join(ARGUMENTS)}")
+        return _compile(self._modules[0] if name not in SENSITIVITY else self._sensitivity(), name)
 
-    @functools.cached_property
-    def plain_address(self) -> npt.NDArray[np.int64]:
-        """(8,) addresses of rhs, jacobian, factor, solve, outputs, initial, routes, constants."""
-        return np.array([self.address(name) for name in PLAIN], dtype=np.int64)
-
-    @functools.cached_property
-    def tangent_address(self) -> npt.NDArray[np.int64]:
-        """(8,) addresses of the tangents of rhs, jacobian, outputs, initial, routes, constants, and of
-        solve_lanes and contract_lanes."""
-        return np.array([self.address(name) for name in TANGENT], dtype=np.int64)
-
-    @functools.cached_property
-    def wide_address(self) -> npt.NDArray[np.int64]:
-        """(4,) addresses of rhs, jacobian, factor and solve for subjects in lanes."""
-        return np.array([self.address(name) for name in WIDE], dtype=np.int64)
-
-    def look(self, columns: Sequence[int], how: str = "") -> int:
-        """Address of a function ``(y, p, line)`` that computes some outputs (0 .. n_outputs-1) and states
-        (n_outputs ...) and nothing else.
-
-        how : "wide", in lanes; "one", of the columns only that whose place stands in line[0], where the value
-            comes.
-        """
-        with _lock:
-            name = f"look {how} {' '.join(map(str, columns))}"
-            if name not in self._addresses:
-                self._addresses[name] = _compile_look(self._modules[0], tuple(columns), self.n_outputs, how)
-            return self._addresses[name]
+    def _compile_look(self, columns: tuple[int, ...], how: str) -> int:
+        return _compile_look(self._modules[0], columns, self.n_outputs, how)
 
     def needed(self, columns: Sequence[int]) -> npt.NDArray[np.int64]:
-        """Indices of the states that ``look`` reads, ascending."""
         with native.compiling:
             text = _look(self._modules[0], tuple(columns), self.n_outputs)
         return np.array(sorted({int(i) for i in re.findall(r"\by\[(\d+)\]", text)}), dtype=np.int64)
-
-    def call(self, name: str, *arguments: npt.NDArray[np.float64] | float) -> None:
-        """Call a compiled function from Python, for tests and for looking at numbers. Arrays: contiguous
-        float64; p may be bare parameters."""
-        kinds: list[Any] = [_CTYPES[KINDS.get(argument, call.DOUBLES)] for argument in ARGUMENTS[name]]
-        function = ctypes.CFUNCTYPE(None, *kinds)(self.address(name))
-        given = list(arguments)
-        if "p" in ARGUMENTS[name]:
-            place = ARGUMENTS[name].index("p")
-            if np.size(given[place]) == self.n_params and not name.endswith("constants"):
-                given[place] = self.prepared(given[place], sensitivities=name in SENSITIVITY)
-        filled = ARGUMENTS[name].index(PACKED[name]) if name in PACKED else None
-        if filled is not None:
-            room = np.zeros(layout.wide(self.n_states))
-            room[: self.n_states] = given[filled]
-            given[filled] = room
-        function(*(a if isinstance(a, float) else a.ctypes.data for a in given))
-        if filled is not None:
-            arguments[filled][:] = room[: self.n_states]  # type: ignore[index]
-
-    def prepared(self, parameters: npt.ArrayLike, *, sensitivities: bool = False) -> npt.NDArray[np.float64]:
-        """Parameters, (n_params,), followed by noughts that hold no condition and the constants that the
-        functions read: what they take as ``p``."""
-        room = self.n_prepared - self.n_params + (self.N_DCONSTANTS if sensitivities else 0)
-        p = np.concatenate([np.asarray(parameters, dtype=np.float64), np.zeros(room)])
-        self.call("constants", p)
-        if sensitivities:
-            self.call("dconstants", p)
-        return p
 
     def __getattr__(self, name: str) -> Any:
         if name in _SENSITIVITY_CONSTANTS:
@@ -319,7 +156,7 @@ class Kernel:
 
 
 @takes(model=PATH | named("pkpd.model", "Model", "a model"), linear=TEXTS)
-def load(model: str | os.PathLike[str] | Model, *, linear: Sequence[str] = ()) -> Kernel:
+def load(model: str | os.PathLike[str] | Model, *, linear: Sequence[str] = ()) -> ModelKernel:
     """The kernel of a model: a name from the library, a path, or a ``Model``.
 
     linear : covariates that a solve may let run linearly between knots; their kernel is another one
@@ -344,10 +181,15 @@ def load(model: str | os.PathLike[str] | Model, *, linear: Sequence[str] = ()) -
         read = functools.partial(_same, model)
     digest = hashlib.sha256(f"{GENERATOR}\n{text}".encode()).hexdigest()[:16]
     name = re.sub(r"[^A-Za-z0-9_]", "_", Path(file).stem)[:60] or "model"
+    return _again(f"{name}_{digest}", digest, read)
+
+
+def _again(stem: str, digest: str, read: Callable[[], Model]) -> ModelKernel:
+    """The one kernel of this process with this name and hash."""
     with _lock:
-        kernel = _loaded.get((name, digest))
+        kernel = _loaded.get(stem)
         if kernel is None:
-            kernel = _loaded[name, digest] = Kernel(_module(f"{name}_{digest}", read), digest, read)
+            kernel = _loaded[stem] = ModelKernel(_module(stem, read), digest, read)
     return kernel
 
 

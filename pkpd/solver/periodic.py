@@ -114,6 +114,11 @@ class Flow:
             raise InputError(
                 f"{kernel.NAME} depends on the time itself, so that a repeated dose has no steady state"
             )
+        if not kernel.has_tangents:
+            raise InputError(
+                f"{kernel.NAME} is made of functions, of which there are no derivatives, and the steady "
+                "state of a repeated dose is found by them: give the doses one by one"
+            )
         self.kernel = kernel
         self.options = replace(options, rtol=TIGHTER * min(options.rtol, 1e-5), non_negative=NONE)
         self.rtol = self.options.rtol

@@ -136,15 +136,15 @@ def answer(
     found_dot: Floats | None,
     last: Floats,
     last_dot: Floats | None,
-    times: Floats,
+    until: Floats,
     status: Integers,
 ) -> Readings:
     """What the segments say of each reading.
 
     found : (n_subjects, n_segments, n_quantities, 2); found_dot : (..., n_directions); last : (n_subjects,
         width), outputs and states at the last output time,
-    after the doses of that instant, which no step has seen; last_dot : (..., n_directions); times :
-    ascending.
+    after the doses of that instant, which no step has seen; last_dot : (..., n_directions); until :
+    (n_subjects,), that time.
     """
     q, n = asked.quantities, len(found)
     values = np.full((n, len(asked.readings)), np.nan)
@@ -155,9 +155,8 @@ def answer(
     rows = np.arange(n)
     for r, (reading, (k, first, end)) in enumerate(zip(asked.readings, asked.which, strict=True)):
         part, kind = found[:, first:end, k], int(q.kinds[k])
-        at_end = (
-            reading.start <= times[-1] and reading.stop == np.inf
-        )  # a window ends before the doses of its end
+        # a window ends before the doses of its end
+        at_end = (reading.start <= until) & (reading.stop == np.inf)
         instant = last[:, q.columns[q.places[k]]]
         if kind in _SUMS:
             seen = ~np.isnan(part[..., 1])
@@ -181,12 +180,11 @@ def answer(
             if found_dot is not None:
                 dots[:, r] = found_dot[rows, first + best, k, 0]
                 when_dots[:, r] = found_dot[rows, first + best, k, 1]
-            if at_end:
-                later = (sign * instant > sign * values[:, r]) | none
-                values[later, r], when[later, r] = instant[later], times[-1]
-                if last_dot is not None:
-                    dots[later, r] = last_dot[later, q.columns[q.places[k]]]
-                    when_dots[later, r] = 0.0
+            later = at_end & ((sign * instant > sign * values[:, r]) | none)
+            values[later, r], when[later, r] = instant[later], until[later]
+            if last_dot is not None:
+                dots[later, r] = last_dot[later, q.columns[q.places[k]]]
+                when_dots[later, r] = 0.0
         elif kind == layout.AT_CLOSE:
             told = ~np.isnan(part[..., 1])
             latest = part.shape[1] - 1 - np.argmax(told[:, ::-1], axis=1)
@@ -198,15 +196,15 @@ def answer(
             latest = part.shape[1] - 1 - np.argmax(told[:, ::-1], axis=1)
             value = np.where(told.any(axis=1), part[rows, latest, 0], np.nan)
             edge = q.edges[first + latest + 1]
-            values[:, r] = np.where(np.isinf(value) & (edge < min(times[-1], reading.stop)), edge, value)
-            if at_end:
-                sign = -1.0 if kind == layout.LAST_BELOW else 1.0
-                beyond = sign * instant > sign * q.levels[:, k]
-                inf_now = np.isinf(values[:, r])
-                values[:, r] = np.where(beyond, np.inf, np.where(inf_now, times[-1], values[:, r]))
+            stops = np.minimum(until, reading.stop)
+            values[:, r] = np.where(np.isinf(value) & (edge < stops), edge, value)
+            sign = -1.0 if kind == layout.LAST_BELOW else 1.0
+            beyond = sign * instant > sign * q.levels[:, k]
+            now = np.where(np.isinf(values[:, r]), until, values[:, r])
+            values[:, r] = np.where(at_end, np.where(beyond, np.inf, now), values[:, r])
         else:
-            reached = int(np.searchsorted(q.edges, times[-1], side="left"))
-            values[:, r] = found[:, min(end, max(reached, first + 1)) - 1, k, 0]
+            reached = np.maximum(np.searchsorted(q.edges, until, side="left"), first + 1)
+            values[:, r] = found[rows, np.minimum(end, reached) - 1, k, 0]
     for array in (values, when, dots, when_dots):
         array[status != 0] = np.nan
     return Readings(

@@ -201,10 +201,24 @@ def test_bench_hands_over_to_the_benchmarks_of_the_checkout_and_says_so_where_th
     code, out, _ = pkpd("bench", "--help")
     assert code == 0
     assert "--compare OLD.json" in out
-    monkeypatch.setattr("pkpd.cli.__file__", str(Path("site-packages/pkpd/cli/__init__.py").absolute()))
+    assert "PROBLEM.py" in out
+    monkeypatch.setattr("pkpd.cli.bench.__file__", str(Path("site-packages/pkpd/cli/bench.py").absolute()))
     code, out, err = pkpd("bench", "--quick")
     assert (code, out) == (3, "")
     assert "in a checkout of the repository" in err
+    code, out, _ = pkpd("bench", "--help")
+    assert code == 0
+    assert "rhs(t, y, p, dy), y0, times" in out
+
+
+def test_bench_says_what_is_wrong_with_a_problem(pkpd, tmp_path):
+    code, _, err = pkpd("bench", tmp_path / "nothing.py")
+    assert code == 3
+    assert "there is no file" in err
+    (tmp_path / "half.py").write_text("y0 = [1.0]\n", encoding="utf-8")
+    code, _, err = pkpd("bench", tmp_path / "half.py", "--quick")
+    assert code == 3
+    assert "does not define rhs and times" in " ".join(err.split())
 
 
 def test_version(pkpd):

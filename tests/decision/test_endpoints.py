@@ -191,7 +191,6 @@ def one(times, y, text="1 mg iv once", role="exposure", rest=0.0, unit="d", abov
 
 
 # --- exposure: closed forms
-# --------------------------------------------------------------------------------------------
 
 
 def test_an_intravenous_bolus_has_the_area_dose_over_clearance_and_its_half_life():
@@ -267,7 +266,6 @@ def test_a_model_of_the_user_has_the_usual_endpoints_of_exposure():
 
 
 # --- properties of curves
-# ----------------------------------------------------------------------------------------------
 
 levels = st.lists(st.floats(0.0, 100.0), min_size=3, max_size=30)
 
@@ -579,3 +577,9 @@ def test_bad_input_is_refused_with_a_sentence():
             unread(Schedule.parse(schedule), sizes=sizes)
     with pytest.raises(InputError, match="horizon"):
         grid(EventTable.empty(), -1.0, 24.0)
+
+
+def test_the_usual_gap_is_the_middle_one_however_few_there_are():
+    """Gaps of 1, 7 and 7 days: a week is usual, and no pause is long enough to end a cycle."""
+    schedule = Schedule.parse("1 MIU sc at 0, 1, 8, 15 d")
+    assert Regimen.of(schedule).cycles.tolist() == [0.0]

@@ -56,7 +56,6 @@ def endpoints(every):
 
 
 # --- constraints and objectives
-# ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from pkpd.core.errors import DataError, InputError, PkpdError
 from pkpd.core.tables import parse_table
 from pkpd.dosing import Part, Schedule
-from pkpd.dosing.events import DOSE, REPLACE, RESET, STEADY, STEADY_ADDED
+from pkpd.dosing.events import DOSE, FIRST, LAST, REPLACE, RESET, STEADY, STEADY_ADDED
 from pkpd.dosing.intake import Intake
 from pkpd.dosing.records import parse_records, read_records
+from pkpd.solver.events import of_event
 
 MODEL = Intake(
     time_unit="h",
@@ -89,8 +90,9 @@ def test_lines_become_events_observations_and_covariates():
     assert found.events.route[[0, 3, 4]].tolist() == [0, 1, 2]  # sc, iv, and the state effect
     assert np.isnan(found.events.duration[[0, 3]]).all()  # as the route has it
     assert found.observations.time.tolist() == [0, 6, 8]
-    assert -1 < found.observations.rank[0] < 0  # above the first event
-    assert np.isposinf(found.observations.rank[1:]).all()
+    first, *others = found.observations.place.tolist()
+    assert first[0] == 0  # above the first event
+    assert all(place == list(LAST) for place in others)
     assert np.array_equal(found.observations.value, [0.5, 3.5, np.nan], equal_nan=True)
     assert found.observations.value_id == ("il2", "il2", "treg")
     assert found.observations.line.tolist() == [2, 4, 6]
@@ -101,8 +103,8 @@ def test_lines_become_events_observations_and_covariates():
 def test_an_observation_above_a_dose_of_its_instant_is_taken_before_it():
     found = course("ID,TIME,AMT,CMT\n1,0,5,1\n1,24,,\n1,24,5,1\n1,24,,\n")
     assert found.observations.time.tolist() == [24, 24]
-    before, after = found.observations.rank
-    assert 0 < before < 1 < after
+    before, after = found.observations.place.tolist()
+    assert before[0] == 1 and after == list(LAST)
 
 
 SPELLINGS = [
@@ -293,7 +295,6 @@ def test_one_number_is_one_subject_with_and_without_a_decimal_point_that_says_no
 
 
 # --- one schedule, many files
-# -----------------------------------------------------------------------------------------
 
 
 @st.composite
@@ -415,11 +416,12 @@ WEIGHTS = "ID,TIME,AMT,wt,SEX\n1,0,.,70,F\n1,5,.,.,F\n1,10,.,80,F\n1,20,.,80,F\n
 def test_covariates_run_by_the_rule_that_is_asked_for():
     locf, nocb, linear = (course(WEIGHTS, covariates=rule) for rule in ("locf", "nocb", "linear"))
     assert locf.baseline == nocb.baseline == linear.baseline == {"WT": 70}
-    assert locf.changes == ((10, "WT", 80, -1), (30, "WT", 60, -1))
+    assert locf.changes == ((10, "WT", 80, FIRST), (30, "WT", 60, FIRST))
     assert [change[:3] for change in nocb.changes] == [(0, "WT", 80), (20, "WT", 60)]
     # the output of a line comes before what holds from there on
-    assert [np.isposinf(rank) for rank in nocb.observations.rank] == [False, True, True, False, True]
-    assert [change[3] for change in nocb.changes] > nocb.observations.rank[[0, 3]].tolist()
+    places = [tuple(place) for place in nocb.observations.place.tolist()]
+    assert [place == LAST for place in places] == [False, True, True, False, True]
+    assert [change[3] for change in nocb.changes] > [places[0], places[3]]
     assert linear.changes == () == tuple(locf.knots) == tuple(nocb.knots)
     times, values = linear.knots["WT"]
     assert (times.tolist(), values.tolist()) == ([0, 10, 20, 30], [70, 80, 80, 60])
@@ -442,10 +444,11 @@ def test_lines_of_one_time_have_their_own_covariates_in_the_order_of_the_file(ru
     text = "ID,TIME,AMT,CMT,WT\n1,0,,,70\n1,24,,,71\n1,24,5,1,72\n1,24,,,73\n1,30,,,74\n"
     found = course(text, covariates=rule)
     assert found.observations.time.tolist() == [0, 24, 24, 30]
-    ranks = found.observations.rank.tolist()
-    moments = [(0, ranks[0]), (24, ranks[1]), (24, 0), (24, ranks[2]), (30, ranks[3])]
+    places = [tuple(place) for place in found.observations.place.tolist()]
+    at_dose = of_event(0)
+    moments = [(0, places[0]), (24, places[1]), (24, at_dose), (24, places[2]), (30, places[3])]
     for moment, expected in zip(moments, range(70, 75), strict=True):
-        earlier = [value for time, _, value, rank in found.changes if (time, rank) < moment]
+        earlier = [value for time, _, value, place in found.changes if (time, place) < moment]
         assert [found.baseline["WT"], *earlier][-1] == expected
 
 
@@ -623,3 +626,11 @@ def test_a_million_doses_and_hostile_numbers_are_quick():
     refused("ID,TIME,AMT\n1,0," + "1" * 99_000 + "x\n")
     refused("ID,TIME,AMT\n1,0," + "," * 99_000 + "\n")
     assert time.perf_counter() - started < 10
+
+
+def test_doses_are_counted_over_the_whole_file(monkeypatch):
+    """Three of the first subject and four of the second are one too many."""
+    monkeypatch.setattr("pkpd.dosing.intake._MOST_IN_FILE", 6)
+    text = "ID,TIME,AMT,CMT,II,ADDL\n1,0,5,1,1,2\n1,9,.,.,.,.\n2,0,5,1,1,{}\n2,9,.,.,.,.\n"
+    assert len(taken(text.format(2)).courses) == 2
+    assert "more than 6 doses up to this subject" in refused(text.format(3))

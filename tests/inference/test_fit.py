@@ -38,7 +38,6 @@ from pkpd.simulation.profile import simulate
 fitting = importlib.import_module("pkpd.inference")  # pkpd.fit itself is the function
 
 # --- a solver in closed form: one compartment with absorption, and a direct response
-# ----------------------------------
 
 NAMES = ("ka", "CL", "V", "E0", "Emax", "EC50")
 
@@ -659,7 +658,6 @@ def test_time_of_a_row_is_the_clock_of_simulate(tmp_path):
 
 
 # --- recovering a known truth
-# -----------------------------------------------------------------------------------------
 
 TRUTH = {"ka": 1.2, "CL": 5.5, "V": 30.0, "E0": 60.0, "Emax": 2.6, "EC50": 0.7}
 SPREADS = {"CL": 0.35, "E0": 0.3, "Emax": 0.2}
@@ -722,6 +720,13 @@ SPEC = FitSpec(
 @pytest.fixture(scope="module")
 def result() -> FitResult:
     return fitting.run(SPEC, system(), trial(1), solve=Solver(), jobs=1)
+
+
+def test_a_relative_error_is_that_of_the_value_in_percent(result):
+    """On the scale of logarithms an SD is relative already; elsewhere it is divided by the value."""
+    for e in result.estimates:
+        relative = {"log": e.x_sd, "logit": e.x_sd * (1 - e.value), "natural": e.x_sd / abs(e.value)}
+        assert e.rse == pytest.approx(100 * relative[e.scale], rel=1e-9)
 
 
 def test_a_fit_to_simulated_summaries_recovers_the_truth(result):
@@ -811,7 +816,6 @@ def test_the_summary_names_what_matters(result):
 
 
 # --- what the data do not say
-# -----------------------------------------------------------------------------------------
 
 
 def test_verdicts_tell_data_from_prior_and_what_cannot_be_told_apart():
@@ -978,7 +982,6 @@ def test_interrupted_fits_return_the_best_so_far(result):
 
 
 # --- rival, left-out studies, refits
-# ----------------------------------------------------------------------------------
 
 
 def flat() -> System:

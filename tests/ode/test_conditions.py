@@ -129,6 +129,7 @@ state      x2 [mg]
 state      x3 [mg]
 state      x4 [mg]
 state      x5 [mg]
+state      x7 [mg]
 state      x6 [mg]
 define     since = t - a
 define     share = per*since
@@ -139,12 +140,14 @@ d x3 = piecewise(0, abs(2*t - a - end) >= long, R) - k*x3
 d x4 = piecewise(0, share < 0, R, since*per < long*per, 0) - k*x4
 d x5 = R*per*(max(0, t - a) - max(0, t - end)) - k*x5
 d x6 = R*(hill(max(t - a, 0), tiny) - hill(t - end, tiny)) - k*x6
+d x7 = piecewise(0, t < 2*a*hill(long, long, 3), R, t < end, 0) - k*x7
 output     x1 [mg]
 output     x2 [mg]
 output     x3 [mg]
 output     x4 [mg]
 output     x5 [mg]
 output     x6 [mg]
+output     x7 [mg]
 output     on = piecewise(0, t < a, 1, t < end, 0) [1]
 """
 
@@ -155,10 +158,10 @@ def test_times_of_jumps_may_be_written_in_many_ways():
     times = np.array([119.0, 120.0, 120.25, 120.5, 124.0])
     for method in ("auto", "rodas5p"):
         found = run(WRITTEN, times, parameters={"a": a, "long": long}, method=method).outputs[0]
-        for column in (0, 1, 2, 3, 5):
+        for column in (0, 1, 2, 3, 5, 6):
             np.testing.assert_allclose(found[:, column], pulse(times, a, a + long)[0], rtol=4e-6, atol=1e-9)
-        assert found[:, 6].tolist() == [0.0, 1.0, 1.0, 0.0, 0.0]
-    assert k.N_TIMERS == len(k.CONDITIONS) >= 8
+        assert found[:, 7].tolist() == [0.0, 1.0, 1.0, 0.0, 0.0]
+    assert k.N_TIMERS == len(k.CONDITIONS) >= 9
 
 
 def test_a_ramp_begins_where_the_time_says():
@@ -183,6 +186,8 @@ def test_a_condition_that_a_parameter_turns_round():
         (-1.0, -7.0, 0.0, 7.0),
         (0.0, 1.0, 0.0, 0.0),
         (0.0, -1.0, 0.0, 60.0),
+        (0.0, 0.05, 0.0, 0.0),
+        (0.0, -0.05, 0.0, 60.0),
     ):
         found = run(text, [60.0], parameters={"k2": k2, "c": c}).outputs[0, 0, 0]
         assert found == pytest.approx(

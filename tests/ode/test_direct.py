@@ -16,6 +16,7 @@ from solving import METHODS, events, kernel, table
 from test_conditions import FILL, PULSE
 from test_steady import FEEDBACK
 
+from pkpd.dosing.events import FIRST, LAST
 from pkpd.ode import layout, tangent
 from pkpd.ode.call import (
     DOUBLE,
@@ -93,7 +94,7 @@ def test_solves_are_those_of_numba_bit_for_bit(problem, method, units, monkeypat
     k = kernel(name)
     doses = table(k, (1.0, 5.0, k.ROUTES[0], 2.0)) if schedule is None else events(k, schedule)
     times = np.linspace(0.0, 60.0, 41)
-    ranks = np.where(times == 0.0, -0.5, np.inf)  # before a dose of that instant
+    places = np.where(times[:, None] == 0.0, FIRST, LAST)  # before a dose of that instant
 
     def found():
         return [
@@ -107,7 +108,7 @@ def test_solves_are_those_of_numba_bit_for_bit(problem, method, units, monkeypat
                     rtol=rtol,
                     directions=d,
                     keep_states=True,
-                    ranks=ranks if rtol == 1e-8 else None,
+                    places=places if rtol == 1e-8 else None,
                     roots=[(k.STATES[0], 1.0)] if rtol == 1e-4 else (),
                     readings=[
                         (kind, k.OUTPUTS[0], 3.0, 50.0) for kind in ("max", "min", "area", "decline", "end")
@@ -177,6 +178,7 @@ def test_a_unit_is_python_too(name, function, kernel_cache):
             layout.work_size(n, len(k.J_ROWS), k.N_LU, 0, len(k.ROUTES), 0, stages[name], 0, k.n_prepared)
         )
         counts, out = np.zeros(layout.N_COUNTS, np.int64), np.zeros(5 * k.n_outputs)
+        counts[layout.ROWS] = 5
         return (
             addresses,
             sizes,
@@ -194,7 +196,7 @@ def test_a_unit_is_python_too(name, function, kernel_cache):
     compiled, python = arrays(address), arrays(functions)
     status = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 11)(unit.address(name, kernel_cache))
     assert status(*(array.ctypes.data for array in compiled)) == function(*python) == 0
-    assert compiled[6][layout.STEPS] > 3
+    assert compiled[6][layout.STEPS] > 3 and compiled[7][:4].all()  # the last one is at T1
     for one, other in zip(compiled[1:], python[1:], strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9)
 

@@ -246,3 +246,15 @@ def test_time_above_counts_from_the_start_of_a_solve():
     ).crossings
     np.testing.assert_allclose(later.time_above[0], [np.log(100 / 20) / 0.25, 7.0], rtol=1e-8)
     assert later.above_at_start.all()
+
+
+def test_a_crossing_in_the_other_direction_leaves_no_trace_among_those_that_are_kept():
+    """C = 5 e^-kt falls through 2.5 at ln 2/k; the dose that lifts it above again is not asked for."""
+    k = kernel(DECAY)
+    doses = table(k, (0.0, 10.0, "iv"), (6.0, 10.0, "iv"))
+    crossed = [("C", 2.5, -1), ("C", 1e9)]
+    asked = {"roots": crossed, "most_crossings": 1, "directions": ["k", "tlag"], "rtol": 1e-9}
+    found = solve(k, typical_values(k, {}), doses, [7.0], **asked).crossings
+    assert found.count.tolist() == [[1, 0]]
+    np.testing.assert_allclose(found.times[0, 0], np.log(2.0) / 0.25, rtol=1e-8)
+    np.testing.assert_allclose(found.sensitivities[0, 0, 0], [-np.log(2.0) / 0.25**2, 0.0], rtol=1e-6)

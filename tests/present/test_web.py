@@ -282,7 +282,6 @@ def test_curves_without_a_value_say_so():
 
 
 # --- what a request may not do
-# ----------------------------------------------------------------------------------------
 
 
 def test_every_page_of_the_list_is_served_with_headers_that_keep_it_at_home(site):

@@ -192,10 +192,10 @@ def test_a_subject_that_fails_is_named_and_the_others_stay():
 def _failing(of):
     """``solve`` with one step for those whose volume is ``of`` (all, if None)."""
 
-    def solve_badly(kernel, values, *arguments, **options):
+    def solve_badly(kernel, values, timelines, **options):
         parts = [
-            solve(kernel, row, *arguments, **options, max_steps=1 if of in (None, row[1]) else 100_000)
-            for row in values
+            solve(kernel, row, [timeline], **options, max_steps=1 if of in (None, row[1]) else 100_000)
+            for row, timeline in zip(values, timelines, strict=True)
         ]
         first = parts[0]
         first.__dict__["outputs"] = np.concatenate([part.outputs for part in parts])
@@ -207,7 +207,6 @@ def _failing(of):
 
 
 # --- by the order of the lines: a reference that takes one thing after the other
-# --------------------------------------------
 
 SLOW = """
 model   one compartment with everything in it
@@ -325,7 +324,6 @@ def test_a_lagged_dose_that_arrives_with_an_observation_is_seen_whatever_stands_
 
 
 # --- when a subject begins
-# ----------------------------------------------------------------------------------------------------
 
 
 def test_a_subject_begins_at_its_first_line_or_where_it_is_said():
@@ -367,7 +365,6 @@ def test_the_clock_of_a_model_starts_with_the_subject():
 
 
 # --- the command line
-# -------------------------------------------------------------------------------------------------
 
 TRIAL = "ID,TIME,AMT,CL,SEX\n1,0,100,2,0\n1,24,.,2,0\n1,48,.,3,0\n2,0,50,2,1\n2,12,.,2,1\n"
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from solving import METHODS, events, kernel, run, table
 
 from pkpd.core import library
-from pkpd.core.errors import InputError, LibraryError, ScheduleError, SolverError
+from pkpd.core.errors import InputError, LibraryError, MissingExtraError, ScheduleError, SolverError
+from pkpd.core.extras import optional
 from pkpd.dosing import EventTable, Schedule
 from pkpd.model.check import read_model
 from pkpd.ode import status
@@ -741,3 +742,41 @@ def test_results_that_do_not_fit_into_memory_are_refused_with_their_size(oral, m
         InputError, match=r"2,000 subjects at 1,000 times: their results take 0\.0 GB; take fewer"
     ):
         simulate(oral, "10 mg oral once", np.arange(1000.0), subjects=2000)
+
+
+def test_values_of_each_subject_are_theirs():
+    """A subject with a value of its own is the typical one with that value; for others it is drawn as
+    always."""
+    given = {"CL": [1.0, 2.0, "50 mL/min"]}
+    found = simulate("one_compartment_iv", "100 mg iv once", [1.0, 5.0], parameters=given, subjects=3, seed=4)
+    drawn = simulate("one_compartment_iv", "100 mg iv once", [1.0, 5.0], subjects=3, seed=4)
+    cl, others = found.parameter_names.index("CL"), [n != "CL" for n in found.parameter_names]
+    np.testing.assert_allclose(found.parameters[:, cl], [1.0, 2.0, 3.0], rtol=1e-12)
+    np.testing.assert_array_equal(found.parameters[:, others], drawn.parameters[:, others])
+    volume = found.parameters[:, found.parameter_names.index("V")]
+    exact = 100.0 / volume[:, None] * np.exp(-np.outer([1.0, 2.0, 3.0] / volume, [1.0, 5.0]))
+    np.testing.assert_allclose(found["C"], exact, rtol=1e-5)
+    with pytest.raises(InputError, match="CL has 2 values for 1 subject"):
+        simulate("one_compartment_iv", "100 mg iv once", [1.0], parameters={"CL": [1.0, 2.0]})
+    with pytest.raises(InputError, match="outside its bounds"):
+        simulate("one_compartment_iv", "100 mg iv once", [1.0], parameters={"CL": [1.0, -2.0]}, subjects=2)
+
+
+def test_a_profile_has_dimensions_with_names():
+    found = simulate("one_compartment_iv", "100 mg iv once", [0.0, 1.0, 4.0], subjects=5)
+    dataset = found.to_xarray()
+    assert dict(dataset.sizes) == {"subject": 5, "time": 3}
+    np.testing.assert_array_equal(dataset["C"].sel(time=4.0), found["C"][:, 2])
+    assert dataset["C"].attrs["units"] == "mg/L" and dataset["time"].attrs["units"] == "h"
+
+
+def test_what_is_not_installed_is_said_with_the_way_to_get_it():
+    with pytest.raises(MissingExtraError, match=r"needs nothing_like_it: pip install 'pkpd\[some\]'"):
+        optional("nothing_like_it", "some")
+
+
+def test_a_notebook_shows_a_sentence_and_a_table():
+    found = simulate("one_compartment_iv", "100 mg iv once", [0.0, 1.0], subjects=5)
+    shown = found._repr_html_()
+    assert shown.startswith("<p>Profile of one_compartment_iv") and shown.count("<tr>") == 1 + 2
+    assert "&#x27;100 mg iv once&#x27;" in shown

@@ -13,7 +13,7 @@ from solving import kernel
 
 from pkpd.core.errors import InputError
 from pkpd.dosing import EventTable
-from pkpd.dosing.events import DOSE, REPLACE, RESET, STEADY, STEADY_ADDED
+from pkpd.dosing.events import DOSE, LAST, REPLACE, RESET, STEADY, STEADY_ADDED, Place
 from pkpd.model.check import read_model
 from pkpd.ode.status import NOT_PERIODIC
 from pkpd.simulation.profile import typical_values
@@ -91,7 +91,6 @@ TIMES = np.linspace(0.0, 12.0, 25)
 
 
 # --- closed forms of one compartment
-# -----------------------------------------------------------------------------------
 
 
 def test_a_bolus_at_steady_state():
@@ -310,7 +309,6 @@ def test_a_model_that_uses_the_time_has_no_steady_state_of_a_dose():
 
 
 # --- where much accumulates
-# ----------------------------------------------------------------------------------------------
 
 SATURABLE = """
 model   an elimination that saturates
@@ -401,7 +399,6 @@ def test_what_is_eliminated_slowly_accumulates_to_its_steady_state(k_slow, metho
 
 
 # --- resets, replacement, rates
-# ------------------------------------------------------------------------------------------
 
 
 def test_a_reset_brings_back_the_initial_values_and_cancels_what_is_on_its_way():
@@ -507,7 +504,6 @@ def test_gradients_pass_through_lag_bioavailability_duration_rate_and_steady_sta
 
 
 # --- going on from given states
-# --------------------------------------------------------------------------------------------
 
 
 def test_a_solve_that_is_resumed_is_the_same_solve():
@@ -567,7 +563,6 @@ def test_what_cannot_be_resumed_says_so():
 
 
 # --- what is computed once is that of its own time
-# ---------------------------------------------------------------------------
 
 GROWING = """
 model   what depends on a covariate
@@ -602,11 +597,11 @@ def test_a_reset_takes_the_initial_values_of_its_own_covariates(text, decay, n, 
     reset = {"time": 5.0, "kind": RESET}
     found = weighed(k, table(k, reset), [0.0, 5.0, 7.0], [(4.0, "WT", 140.0)], n, **options)
     assert found == pytest.approx([700.0, 1400.0, 1400.0 * decay], rel=1e-8)
-    # of one instant: a change comes first, unless its rank says otherwise
+    # of one instant: a change comes first, unless its place says otherwise
     dosed = table(k, reset, {"time": 5.0, "amount": 100.0})
     found = weighed(k, dosed, [5.0], [(5.0, "WT", 140.0)], n, **options)
     assert found == pytest.approx([1500.0], rel=1e-12)
-    found = weighed(k, dosed, [5.0], [(5.0, "WT", 140.0, 0.5)], n, **options)
+    found = weighed(k, dosed, [5.0], [(5.0, "WT", 140.0, Place(1))], n, **options)
     assert found == pytest.approx([800.0], rel=1e-12)
 
 
@@ -673,7 +668,6 @@ def test_a_dose_on_its_way_has_the_lag_and_the_size_of_its_own_time_also_in_a_so
 
 
 # --- when a solve begins
-# -------------------------------------------------------------------------------------------------
 
 CLOCK = """
 model   rates that depend on the time
@@ -728,13 +722,12 @@ def test_nothing_lies_before_a_start_that_is_given():
 
 
 # --- several things at one instant
-# ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("n", "options"), [(1, {}), (20, {}), (1, {"method": "linear"}), (1, {"method": "rodas5p"})]
 )
-def test_outputs_of_one_instant_stand_between_its_events_where_their_ranks_say(n, options):
+def test_outputs_of_one_instant_stand_between_its_events_where_their_places_say(n, options):
     k = kernel(PLAIN)
     events = table(
         k,
@@ -746,9 +739,9 @@ def test_outputs_of_one_instant_stand_between_its_events_where_their_ranks_say(n
     )
     events = replace(events, time=[0.1, 0.2, 0.3, 0.3, 0.3])
     p = np.tile(typical_values(k, {"lag": 0.2}), (n, 1))
-    ranks = [1.5, 2.5, 3.5, np.inf, 1.5, -7.0]
+    places = [Place(2), Place(3), Place(4), LAST, Place(2), Place(-7)]
     times = [0.3, 0.3, 0.3, 0.3, 0.2, 0.2]
-    found = solve(k, p, events, times, ranks=ranks, rtol=1e-10, **options).check().outputs[:, :, 0]
+    found = solve(k, p, events, times, places=places, rtol=1e-10, **options).check().outputs[:, :, 0]
     tail = 5.0 / (1 - np.exp(-0.2 * 6.0)) * np.exp(-0.2 * 5.8)  # the last dose came 5.8 h ago
     assert np.allclose(found, [10.0, 7.0, 0.0, tail, 0.0, 0.0], rtol=1e-7)
 
@@ -761,15 +754,15 @@ def test_outputs_before_an_event_have_the_gradients_of_what_came_so_far():
         typical_values(k),
         events,
         [2.0, 2.0],
-        ranks=[0.5, np.inf],
+        places=[Place(1), LAST],
         directions=["F", "dose[1]", "k"],
         rtol=1e-9,
     ).check()
     left = 10.0 * np.exp(-0.4)
     exact = [[left, 0.0, -2.0 * left], [left + 30.0, 1.0, -2.0 * left]]
     assert np.allclose(found.sensitivities[0, :, 0], exact, rtol=1e-7, atol=1e-9)
-    with pytest.raises(InputError, match=r"ranks must be numbers of shape \(2,\)"):
-        solve(k, typical_values(k), events, [2.0, 2.0], ranks=[0.5])
+    with pytest.raises(InputError, match=r"places must be whole numbers of shape \(2, 2\)"):
+        solve(k, typical_values(k), events, [2.0, 2.0], places=[0.5])
 
 
 def test_the_gradient_of_an_added_steady_state_is_without_that_of_the_initial_values():

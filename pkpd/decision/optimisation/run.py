@@ -185,7 +185,6 @@ def usual_objectives(criteria: Criteria, known: Sequence[Endpoint]) -> tuple[str
 
 
 # --- search -> finalists -> front
-# -------------------------------------------------------------------------------------
 
 
 def _finalists(

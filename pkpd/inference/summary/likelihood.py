@@ -87,7 +87,6 @@ _RATE_FLOOR = 1e-3
 
 
 # --- from output profiles to one number a patient
-# ---------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +213,6 @@ def _width(row: Row) -> float:
 
 
 # --- small pieces of statistics
-# ---------------------------------------------------------------------------------------
 
 
 def log_cdf(x: float) -> float:
@@ -260,7 +258,6 @@ def range_moments(n: int) -> tuple[float, float, float]:
 
 
 # --- one row's likelihood
-# ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

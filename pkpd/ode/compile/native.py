@@ -24,8 +24,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-FORMAT = 2  # raise when the calling convention, the way of compiling or the file format changes
-LEVEL = 3  # of optimisation
+FORMAT = 3  # raise when the calling convention, the way of compiling or the file format changes
+SIMPLE, FULL = 0, 3  # levels of optimisation: the passes named in ``_compile`` alone, or all that LLVM has
 
 # One thread at a time: there is one linker, which must not be made twice (it takes its code with it when it
 # goes); LLVM runs under a lock of llvmlite anyway; and Python 3.11 counts the depth of the trees of all
@@ -51,7 +51,9 @@ def file(folder: str | os.PathLike[str], name: str, key: str) -> Path:
     return Path(folder) / f"{name}_{digest}.o"
 
 
-def address(folder: str | os.PathLike[str], name: str, key: str, build: Callable[[str], str]) -> int:
+def address(
+    folder: str | os.PathLike[str], name: str, key: str, build: Callable[[str], str], level: int = FULL
+) -> int:
     """Address of a C function: from the file of this name and key below folder, or compiled.
 
     ``build`` returns the text of an LLVM module with that function under the name that it is given; it is
@@ -67,11 +69,18 @@ def address(folder: str | os.PathLike[str], name: str, key: str, build: Callable
         except (OSError, ValueError, KeyError, TypeError):
             pass
         symbol = f"{name}_{secrets.token_hex(8)}"  # unique, as all functions of a process share one linker
-        code = _compile(build(symbol))
+        code = _compile(build(symbol), level)
         header = json.dumps({"symbol": symbol, "sha256": hashlib.sha256(code).hexdigest()}).encode()
         with contextlib.suppress(OSError):  # a full or read-only disk: this process has its code all the same
             _write(place, header + b"\n" + code)
         return _load(code, symbol)
+
+
+def here(name: str, build: Callable[[str], str]) -> int:
+    """Address of a C function that is compiled for this process alone; ``build`` as in ``address``."""
+    with compiling:
+        symbol = f"{name}_{secrets.token_hex(8)}"
+        return _load(_compile(build(symbol), FULL), symbol)
 
 
 def _write(file: Path, content: bytes) -> None:
@@ -119,21 +128,21 @@ def _target() -> Any:
     return llvm.Target.from_default_triple().create_target_machine(
         cpu=llvm.get_host_cpu_name(),
         features=llvm.get_host_cpu_features().flatten(),
-        opt=LEVEL,
+        opt=FULL,
         reloc="static" if llvm.get_process_triple().startswith("x86") else "default",
         codemodel="jitdefault",
         jit=True,
     )
 
 
-def _compile(text: str) -> bytes:
+def _compile(text: str, level: int) -> bytes:
     """Object code of an LLVM module, optimised for this processor."""
     import llvmlite.binding as llvm
 
     target = _target()
     module = llvm.parse_assembly(text)
     module.verify()
-    options = llvm.create_pipeline_tuning_options(speed_level=LEVEL)
+    options = llvm.create_pipeline_tuning_options(speed_level=level)
     # What is to be vectors says so (lanes in call.py), and so does what is to be unrolled: more of either
     # takes LLVM half as long again and gains nothing
     options.loop_vectorization = options.loop_interleaving = options.loop_unrolling = False

@@ -27,6 +27,7 @@ from pkpd.present.plot.fits import (
     residual_figure,
 )
 from pkpd.present.plot.front import front_figure
+from pkpd.present.plot.precision import work_precision_figure
 from pkpd.present.plot.profiles import profile_figure, time_course_figure
 
 __all__ = [
@@ -44,4 +45,5 @@ __all__ = [
     "svg",
     "time_course_figure",
     "trade_off_figure",
+    "work_precision_figure",
 ]

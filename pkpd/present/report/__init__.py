@@ -56,7 +56,6 @@ GROUPS = {
 
 
 # --- result -> what the page shows
-# ------------------------------------------------------------------------------------
 
 
 def document(result: FitResult, curves: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -54,7 +54,6 @@ def render(comparison: Comparison, *, command: str = "") -> str:
 
 
 # --- comparison -> what the page shows
-# --------------------------------------------------------------------------------
 
 
 def document(comparison: Comparison, command: str = "") -> dict[str, Any]:

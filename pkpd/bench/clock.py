@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import asdict, dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -85,7 +85,7 @@ def yardstick() -> float:
     from numba import njit
 
     @njit(error_model="numpy")
-    def lorenz(steps):
+    def lorenz(steps: Any) -> Any:
         x, y, z = 1.0, 0.0, 0.0
         for _ in range(steps):
             dx, dy, dz = 10.0 * (y - x), x * (28.0 - z) - y, x * y - z / 0.375

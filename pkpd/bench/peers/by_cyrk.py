@@ -10,7 +10,7 @@ import numpy as np
 from CyRK import cyjit, nbsolve2_ivp
 from numba import carray
 
-from benchmarks.peers.task import Floats, Solver, Task
+from pkpd.bench.peers.task import Floats, Solver, Task
 
 
 def solvers(task: Task) -> dict[str, Callable[[], Solver]]:
@@ -23,7 +23,7 @@ def _solver(task: Task, method: str) -> Solver:
 
     @cyjit
     def rhs(dy, t, y, args):
-        core(carray(y, (n,)), q, carray(dy, (n,)))
+        core(t, carray(y, (n,)), q, carray(dy, (n,)))
 
     def solve(rtol: float, atol: Floats) -> Floats:
         def advance(y: Floats, grid: Floats) -> Floats:

@@ -10,21 +10,22 @@ from functools import partial
 import numpy as np
 from scipy.integrate import odeint, solve_ivp
 
-from benchmarks.peers.task import Floats, Solver, Task
+from pkpd.bench.peers.task import Floats, Solver, Task
 
 MAX_STEPS = 1_000_000
 
 
 def solvers(task: Task) -> dict[str, Callable[[], Solver]]:
     """LSODA both ways, BDF, Radau and DOP853."""
-    return {"odeint (LSODA)": partial(_odeint, task)} | {
-        method: partial(_solve_ivp, task, method) for method in ("LSODA", "BDF", "Radau", "DOP853")
-    }
+    found: dict[str, Callable[[], Solver]] = {"odeint (LSODA)": partial(_odeint, task)}
+    for method in ("LSODA", "BDF", "Radau", "DOP853"):
+        found[method] = partial(_solve_ivp, task, method)
+    return found
 
 
 def _solve_ivp(task: Task, method: str) -> Solver:
     f = task.functions
-    jac = {} if method == "DOP853" else {"jac": f.jac}
+    jac = {} if method == "DOP853" or f.jac is None else {"jac": f.jac}
 
     def solve(rtol: float, atol: Floats) -> Floats:
         def advance(y: Floats, grid: Floats) -> Floats:

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.peers.task import Floats, Solver, Task, extended, generated
+from pkpd.bench.peers.task import Floats, Solver, Task, extended, generated
 
 jax.config.update("jax_enable_x64", True)
 MAX_STEPS = 20_000  # a leg; more is a failure

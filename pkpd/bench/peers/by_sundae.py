@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from sksundae.cvode import CVODE
 
-from benchmarks.peers.task import Floats, Solver, Task
+from pkpd.bench.peers.task import Floats, Solver, Task
 
 MAX_STEPS = 1_000_000
 

@@ -1,9 +1,9 @@
-"""What a peer is given: our generated functions for one parameter set, doses as jumps, output times cut at
-the doses.
+"""What a peer is given: our generated functions, or a user's, for one parameter set, doses as jumps, output
+times cut at the doses.
 
 ``functions`` is the one place that knows how a generated kernel looks. Peers get the same right-hand side and
 Jacobian as our own integrator, with what parameters alone decide computed once per subject where the kernel
-does so.
+does so. Where we have no Jacobian, they have none either.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.problems import Problem
+from pkpd.bench.problem import Problem
+from pkpd.ode.functions import FunctionKernel
 from pkpd.solver.kernel import Kernel
 
 Floats = NDArray[np.float64]
@@ -33,7 +34,7 @@ class _Branchless(ast.NodeTransformer):
         return ast.Call(ast.Name("where", ast.Load()), [node.test, node.body, node.orelse], [])
 
 
-def generated(kernel: Kernel, where: Callable[..., Any] | None = None, **names: Any) -> dict[str, Any]:
+def generated(kernel: Any, where: Callable[..., Any] | None = None, **names: Any) -> dict[str, Any]:
     """The functions of a kernel's generated source, in plain Python, over the given ``exp``, ``log``,
     ``sqrt`` (default: math's)."""
     tree = ast.parse(kernel.source)
@@ -46,7 +47,7 @@ def generated(kernel: Kernel, where: Callable[..., Any] | None = None, **names: 
     return space
 
 
-def extended(kernel: Kernel, space: dict[str, Any], p: Sequence[Any]) -> list[Any]:
+def extended(kernel: Kernel, space: dict[str, Any], p: Sequence[Any] | Floats) -> list[Any]:
     """Parameters followed by the constants that the kernel derives from them, if it does."""
     values = [*p, *[0.0] * (kernel.n_prepared - kernel.n_params)]
     if "constants" in space:
@@ -57,14 +58,14 @@ def extended(kernel: Kernel, space: dict[str, Any], p: Sequence[Any]) -> list[An
 @dataclass(frozen=True)
 class Functions:
     """Compiled by numba for one parameter set ``q``: rhs(t, y) -> dy, jac(t, y) -> (n, n), and both in
-    place."""
+    place; jac and jac_into are None where there is no Jacobian."""
 
     q: Floats
-    core: Callable[..., None]  # (y, q, dy)
+    core: Callable[..., None]  # (t, y, q, dy)
     rhs: Callable[..., Floats]
-    jac: Callable[..., Floats]
+    jac: Callable[..., Floats] | None
     rhs_into: Callable[..., None]  # (t, y, dy)
-    jac_into: Callable[..., None]  # (t, y, dy, J), J (n, n) with zeros where it is always zero
+    jac_into: Callable[..., None] | None  # (t, y, dy, J), J (n, n) with zeros where it is always zero
 
 
 def functions(kernel: Kernel, p: Floats) -> Functions:
@@ -72,33 +73,49 @@ def functions(kernel: Kernel, p: Floats) -> Functions:
     division by zero."""
     from numba import njit
 
-    space = generated(kernel)
-    q = np.array(extended(kernel, space, p), dtype=np.float64)
     compile_ = njit(error_model="numpy", inline="never")
-    core, entries = compile_(space["rhs"]), compile_(space["jacobian"])
-    n, rows, columns = kernel.n_states, np.asarray(kernel.J_ROWS), np.asarray(kernel.J_COLS)
+    if isinstance(kernel, FunctionKernel):
+        given = kernel.functions.get("jacobian")
+        n, q = len(kernel.OUTPUTS), p
+        core, dense = kernel.functions["rhs"].core, None if given is None else given.core
+    else:
+        space = generated(kernel)
+        n, q = kernel.n_states, np.array(extended(kernel, space, p), dtype=np.float64)
+        autonomous, entries = compile_(space["rhs"]), compile_(space["jacobian"])
+        rows, columns = np.asarray(kernel.J_ROWS), np.asarray(kernel.J_COLS)
+
+        @compile_
+        def core(t, y, q, dy):
+            autonomous(y, q, dy)
+
+        @compile_
+        def dense(t, y, q, jacobian):
+            values = np.empty(rows.size)
+            entries(y, q, values)
+            for e in range(rows.size):
+                jacobian[rows[e], columns[e]] = values[e]
 
     @compile_
     def rhs(t, y):
         dy = np.empty(n)
-        core(y, q, dy)
+        core(t, y, q, dy)
         return dy
 
     @compile_
     def rhs_into(t, y, dy):
-        core(y, q, dy)
+        core(t, y, q, dy)
+
+    if dense is None:
+        return Functions(q, core, rhs, None, rhs_into, None)
 
     @compile_
     def jac_into(t, y, dy, jacobian):
-        values = np.empty(rows.size)
-        entries(y, q, values)
-        for e in range(rows.size):
-            jacobian[rows[e], columns[e]] = values[e]
+        dense(t, y, q, jacobian)
 
     @compile_
     def jac(t, y):
         jacobian = np.zeros((n, n))
-        jac_into(t, y, y, jacobian)
+        dense(t, y, q, jacobian)
         return jacobian
 
     return Functions(q, core, rhs, jac, rhs_into, jac_into)
@@ -121,10 +138,10 @@ class Task:
 
     def __init__(self, problem: Problem, p: Floats | None = None) -> None:
         self.problem = problem
-        self.kernel = problem.kernel
+        self.kernel: Any = problem.kernel
         self.times = problem.times
         self.p = problem.p if p is None else p
-        self.n = self.kernel.n_states
+        self.n = problem.y0.size
 
     @cached_property
     def functions(self) -> Functions:
@@ -139,9 +156,8 @@ class Task:
     @cached_property
     def doses(self) -> list[tuple[float, int, float]]:
         """(time, state, jump), sorted; lag, bioavailability and body size are in."""
-        space, events = generated(self.kernel), self.problem.events
-        routes = [0.0] * (4 * len(self.kernel.ROUTES))
-        space["routes"](extended(self.kernel, space, self.p), routes)
+        events, routes = self.problem.events, np.zeros(4 * len(self.kernel.ROUTES))
+        self.kernel.call("routes", self.p, routes)
         doses = []
         for time, amount, route, duration, size in zip(
             events.time, events.amount, events.route, events.duration, events.size, strict=True
@@ -155,10 +171,10 @@ class Task:
 
     @cached_property
     def legs(self) -> list[Leg]:
-        """The horizon from 0 to the last output, cut at the doses. An output at a dose's own instant is taken
-        after it."""
+        """The horizon from the start to the last output, cut at the doses. An output at a dose's own instant
+        is taken after it."""
         times = self.times
-        starts = sorted({0.0, *(time for time, _, _ in self.doses if time < times[-1])})
+        starts = sorted({self.problem.start, *(time for time, _, _ in self.doses if time < times[-1])})
         legs = []
         for start, end in zip(starts, [*starts[1:], math.inf], strict=True):
             jump = np.zeros(self.n)

@@ -9,7 +9,8 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.peers.task import Solver, Task, functions
+from pkpd.bench.peers.task import Solver, Task, functions
+from pkpd.bench.problem import FunctionProblem
 
 __all__ = ["PEERS", "Peer", "Solver", "Task", "functions", "installed", "solvers"]
 
@@ -23,15 +24,16 @@ class Peer:
     """home : module of this folder whose ``solvers(task)`` gives {method: make}; make() builds a ``Solver``
     and may compile.
 
-    needs : modules that must be importable; explicit : methods that are not asked stiff problems; smooth : no
-        conditional expressions.
+    needs : modules that must be importable; explicit : methods that are not asked stiff problems; equations :
+    whether it reads or traces the equations of a model, so that compiled functions are nothing to it.
     """
 
     library: str
     home: str
     needs: tuple[str, ...]
     explicit: tuple[str, ...] = ()
-    hint: str = "pip install .[bench]"
+    hint: str = "pip install pkpd[bench]"
+    equations: bool = False
 
 
 PEERS = (
@@ -44,9 +46,9 @@ PEERS = (
         ("DOP853",),
         "pip install numbalsoda: it needs a Fortran compiler",
     ),
-    Peer("diffrax", "by_diffrax", ("diffrax",), ("Tsit5",)),
-    Peer("libroadrunner", "by_roadrunner", ("roadrunner", "antimony")),
-    Peer("heyoka", "by_heyoka", ("heyoka",), ("Taylor",)),
+    Peer("diffrax", "by_diffrax", ("diffrax",), ("Tsit5",), equations=True),
+    Peer("libroadrunner", "by_roadrunner", ("roadrunner", "antimony"), equations=True),
+    Peer("heyoka", "by_heyoka", ("heyoka",), ("Taylor",), equations=True),
     Peer("CyRK", "by_cyrk", ("CyRK", "numba"), ("DOP853",)),
 )
 
@@ -66,13 +68,24 @@ def installed(peers: tuple[Peer, ...] = PEERS) -> dict[str, str]:
     return found
 
 
+def asked(functions_only: bool) -> dict[str, str]:
+    """{library: version, or why it is not asked}; functions_only : of a problem that is no model's text."""
+    found = installed()
+    for peer in PEERS:
+        if functions_only and peer.equations and not found[peer.library].startswith("not installed"):
+            found[peer.library] = f"not asked: {found[peer.library]} reads equations, not compiled functions"
+    return found
+
+
 def solvers(task: Task, only: tuple[str, ...] | None = None) -> dict[str, Callable[[], Solver]]:
     """{"library method": make} of all installed peers that are fit for the problem."""
     found = {}
     for peer, version in zip(PEERS, installed().values(), strict=True):
         if version.startswith("not installed") or (only is not None and peer.library not in only):
             continue
-        home = importlib.import_module(f"benchmarks.peers.{peer.home}")
+        if peer.equations and isinstance(task.problem, FunctionProblem):
+            continue
+        home = importlib.import_module(f"pkpd.bench.peers.{peer.home}")
         for method, make in home.solvers(task).items():
             if not (task.problem.stiff and method in peer.explicit):
                 found[f"{peer.library} {method}"] = make

@@ -9,7 +9,7 @@ from functools import partial
 import heyoka
 import numpy as np
 
-from benchmarks.peers.task import Floats, Solver, Task, extended, generated
+from pkpd.bench.peers.task import Floats, Solver, Task, extended, generated
 
 
 def solvers(task: Task) -> dict[str, Callable[[], Solver]]:

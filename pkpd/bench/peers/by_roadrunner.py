@@ -11,7 +11,7 @@ import antimony
 import numpy as np
 import roadrunner
 
-from benchmarks.peers.task import Floats, Solver, Task
+from pkpd.bench.peers.task import Floats, Solver, Task
 
 MAX_STEPS = 1_000_000
 roadrunner.Logger.setLevel(roadrunner.Logger.LOG_FATAL)
@@ -28,7 +28,7 @@ class _Antimony(ast.NodeTransformer):
     def visit_Subscript(self, node: ast.Subscript) -> ast.Name:
         assert isinstance(node.value, ast.Name)
         assert isinstance(node.slice, ast.Constant)
-        return ast.Name(f"{node.value.id}_{node.slice.value}", ast.Load())
+        return ast.Name(f"{node.value.id}_{node.slice.value!r}", ast.Load())
 
     def visit_Name(self, node: ast.Name) -> ast.Name:
         return ast.Name(node.id if node.id in ("exp", "log", "sqrt") else f"v_{node.id}", ast.Load())
@@ -51,7 +51,7 @@ def model_text(task: Task) -> str:
         text = ast.unparse(_Antimony().visit(node.value)).replace("**", "^")
         if isinstance(target, ast.Subscript):
             assert isinstance(target.slice, ast.Constant)
-            rules.append(f"y_{target.slice.value}' = {text}")
+            rules.append(f"y_{target.slice.value!r}' = {text}")
         else:
             assert isinstance(target, ast.Name)
             moving = bool(names & varies)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numba import carray, cfunc, njit, prange
 from numbalsoda import dop853, lsoda, lsoda_sig
 
-from benchmarks.peers.task import Floats, Solver, Task, extended, generated
+from pkpd.bench.peers.task import Floats, Solver, Task, extended, generated
 
 MAX_STEPS = 1_000_000
 
@@ -34,7 +35,7 @@ def callback(task: Task) -> int:
         y, dy = np.empty(n), carray(du, (n,))
         for i in range(n):
             y[i] = u[i] * scale[i]
-        core(y, q, dy)
+        core(t, y, q, dy)
         for i in range(n):
             dy[i] /= scale[i]
 
@@ -58,7 +59,7 @@ def parameters(task: Task) -> Floats:
     return np.array(extended(task.kernel, generated(task.kernel), task.p), dtype=np.float64)
 
 
-def march(integrate: Callable[..., object]) -> Callable[..., bool]:
+def march(integrate: Callable[..., Any]) -> Callable[..., bool]:
     """The loop over doses, compiled."""
 
     @njit(error_model="numpy")

@@ -1,0 +1,235 @@
+"""A kernel: a compiled system of ODEs as the solver takes it, however it was made.
+
+It is the addresses of C functions over pointers to doubles, with names, units and patterns beside them. Two
+things make one: ``pkpd.solver.kernel.load`` from the text of a model, and ``pkpd.ode.functions.from_numba``
+from functions that a user has.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pkpd.ode import call, layout
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+# Arguments of every function: d is a float64, stride an int64, all others pointers to float64. p is a
+# subject's parameters and, behind them, its what holds its conditions and constants (``Kernel.prepared``).
+# solve_lanes is ``solve`` for LANES right-hand sides at once: element i of lane l stands at b[i*stride + l].
+# contract_lanes adds J x to g for one x and a Jacobian in every lane. Tangents are the derivatives of the
+# plain functions along LANES directions, in lanes (model/forward.py). Wide functions are the plain ones
+# for LANES subjects: element i of lane l of every array stands at [i*LANES + l], and d is an array, too.
+ARGUMENTS = {
+    "rhs": ("y", "p", "dy"),
+    "jacobian": ("y", "p", "J"),
+    "factor": ("J", "d", "LU"),
+    "solve": ("LU", "b"),
+    "outputs": ("y", "p", "out"),
+    "initial": ("p", "y"),
+    "routes": ("p", "out"),
+    "constants": ("p",),
+    "conditions": ("y", "p", "out"),
+    "dfdp": ("y", "p", "df"),
+    "hessian": ("y", "p", "dJ"),
+    "doutputs": ("y", "p", "dout"),
+    "dinitial": ("p", "dy"),
+    "droutes": ("p", "dout"),
+    "dconstants": ("p",),
+    "solve_lanes": ("LU", "b", "stride"),
+    "contract_lanes": ("J", "x", "g", "stride"),
+    "rhs_tangent": ("y", "p", "y_dot", "p_dot", "dy_dot", "stride"),
+    "jacobian_tangent": ("y", "p", "y_dot", "p_dot", "J_dot", "stride"),
+    "outputs_tangent": ("y", "p", "y_dot", "p_dot", "out_dot", "stride"),
+    "initial_tangent": ("p", "p_dot", "y_dot", "stride"),
+    "routes_tangent": ("p", "p_dot", "out_dot", "stride"),
+    "constants_tangent": ("p", "p_dot", "stride"),
+    "conditions_tangent": ("y", "p", "y_dot", "p_dot", "out_dot", "stride"),
+    "rhs_wide": ("y", "p", "dy"),
+    "jacobian_wide": ("y", "p", "J"),
+    "factor_wide": ("J", "d", "LU"),
+    "solve_wide": ("LU", "b"),
+}
+KINDS = {"d": call.DOUBLE, "stride": call.INTEGER}
+TANGENT = (
+    "rhs_tangent",
+    "jacobian_tangent",
+    "outputs_tangent",
+    "initial_tangent",
+    "routes_tangent",
+    "constants_tangent",
+    "solve_lanes",
+    "contract_lanes",
+)
+WIDE = ("rhs_wide", "jacobian_wide", "factor_wide", "solve_wide")
+PACKED = {
+    "rhs": "dy",
+    "solve": "b",
+}  # written as whole vectors: these arrays are ``layout.wide(n_states)`` long
+PLAIN = tuple(ARGUMENTS)[:8]
+SENSITIVITY = ("dfdp", "hessian", "doutputs", "dinitial", "droutes", "dconstants")
+
+_CTYPES = {call.DOUBLE: ctypes.c_double, call.INTEGER: ctypes.c_int64, call.DOUBLES: ctypes.c_void_p}
+_lock = threading.RLock()
+
+
+class Kernel:
+    """The compiled functions and the constants of one system of ODEs.
+
+    Names and units are tuples of str; ``VALUES``, ``LOWER``, ``UPPER`` are float64 arrays of length
+    n_params; patterns are int64 arrays. The functions are those of ``ARGUMENTS``; entry e of the Jacobian is
+    row ``J_ROWS[e]``, column ``J_COLS[e]``, every diagonal one among them. A system whose rates depend on the
+    time has a last state "t", which is the time.
+    """
+
+    NAME: str
+    HASH: str
+    TIME_UNIT: str
+    STATES: tuple[str, ...]
+    STATE_UNITS: tuple[str, ...]
+    STEADY: tuple[bool, ...]
+    PARAMETERS: tuple[str, ...]
+    VALUES: npt.NDArray[np.float64]
+    UNITS: tuple[str, ...]
+    KINDS: tuple[str, ...]
+    LOWER: npt.NDArray[np.float64]
+    UPPER: npt.NDArray[np.float64]
+    BETWEEN: tuple[tuple[Any, ...] | None, ...]
+    OUTPUTS: tuple[str, ...]
+    OUTPUT_UNITS: tuple[str, ...]
+    OUTPUT_DESCRIPTIONS: tuple[str, ...]
+    ROUTES: tuple[str, ...]
+    ROUTE_TARGETS: npt.NDArray[np.int64]
+    ROUTE_SPEEDS: tuple[str, ...]
+    DOSE_UNITS: dict[str, dict[str, float]]
+    SIZES: dict[str, int]
+    LINEAR: bool
+    N_LU: int
+    N_CONSTANTS: int
+    N_DCONSTANTS: int
+    CONDITIONS: tuple[str, ...]
+    N_TIMERS: int
+    J_ROWS: npt.NDArray[np.int64]
+    J_COLS: npt.NDArray[np.int64]
+
+    model: Any  # of a kernel that was made from one
+    has_tangents = True  # whether there are tangents, which sensitivities need
+    has_lanes = True  # whether there are wide functions, for subjects side by side
+    has_jacobian = True  # whether there is a Jacobian, which the stiff methods need
+
+    def __init__(self) -> None:
+        self._addresses: dict[str, int] = {}
+
+    def __repr__(self) -> str:
+        return f"<Kernel {self.NAME} {self.HASH}: {self.n_states} states, {self.n_params} parameters>"
+
+    @property
+    def n_states(self) -> int:
+        """Number of states, the time ``t`` included where the model uses it."""
+        return len(self.STATES)
+
+    @property
+    def n_params(self) -> int:
+        """Number of parameters and covariates."""
+        return len(self.PARAMETERS)
+
+    @property
+    def n_prepared(self) -> int:
+        """Length of what the functions take as ``p``: parameters, what holds conditions, and constants."""
+        return self.n_params + len(self.CONDITIONS) + self.N_CONSTANTS
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of outputs."""
+        return len(self.OUTPUTS)
+
+    def with_clock(self, values: npt.NDArray[np.float64], clock: float) -> npt.NDArray[np.float64]:
+        """A value for each state, (..., n_states), where that of the time "t", the last, may have been left
+        out."""
+        if self.STATES[-1] != "t" or values.ndim == 0 or values.shape[-1] != self.n_states - 1:
+            return values
+        return np.concatenate([values, np.full((*values.shape[:-1], 1), clock)], axis=-1)
+
+    def address(self, name: str) -> int:
+        """Address of a C function by name; compiled, or read from the cache, when first asked for."""
+        with _lock:
+            if name not in self._addresses:
+                self._addresses[name] = self._compile(name)
+            return self._addresses[name]
+
+    @cached_property
+    def plain_address(self) -> npt.NDArray[np.int64]:
+        """(8,) addresses of rhs, jacobian, factor, solve, outputs, initial, routes, constants."""
+        return np.array([self.address(name) for name in PLAIN], dtype=np.int64)
+
+    @cached_property
+    def tangent_address(self) -> npt.NDArray[np.int64]:
+        """(8,) addresses of the tangents of rhs, jacobian, outputs, initial, routes, constants, and of
+        solve_lanes and contract_lanes."""
+        return np.array([self.address(name) for name in TANGENT], dtype=np.int64)
+
+    @cached_property
+    def wide_address(self) -> npt.NDArray[np.int64]:
+        """(4,) addresses of rhs, jacobian, factor and solve for subjects in lanes."""
+        return np.array([self.address(name) for name in WIDE], dtype=np.int64)
+
+    def look(self, columns: Sequence[int], how: str = "") -> int:
+        """Address of a function ``(y, p, line)`` that computes some outputs (0 .. n_outputs-1) and states
+        (n_outputs ...) and nothing else.
+
+        how : "wide", in lanes; "one", of the columns only that whose place stands in line[0], where the value
+            comes.
+        """
+        with _lock:
+            name = f"look {how} {' '.join(map(str, columns))}"
+            if name not in self._addresses:
+                self._addresses[name] = self._compile_look(tuple(columns), how)
+            return self._addresses[name]
+
+    def needed(self, columns: Sequence[int]) -> npt.NDArray[np.int64]:
+        """Indices of the states that ``look`` reads, ascending."""
+        raise NotImplementedError
+
+    def _compile(self, name: str) -> int:
+        """Address of a function of ``ARGUMENTS``."""
+        raise NotImplementedError
+
+    def _compile_look(self, columns: tuple[int, ...], how: str) -> int:
+        """Address of ``look``."""
+        raise NotImplementedError
+
+    def call(self, name: str, *arguments: npt.NDArray[np.float64] | float) -> None:
+        """Call a compiled function from Python, for tests and for looking at numbers. Arrays: contiguous
+        float64; p may be bare parameters."""
+        kinds: list[Any] = [_CTYPES[KINDS.get(argument, call.DOUBLES)] for argument in ARGUMENTS[name]]
+        function = ctypes.CFUNCTYPE(None, *kinds)(self.address(name))
+        given = list(arguments)
+        if "p" in ARGUMENTS[name]:
+            place = ARGUMENTS[name].index("p")
+            if np.size(given[place]) == self.n_params and not name.endswith("constants"):
+                given[place] = self.prepared(given[place], sensitivities=name in SENSITIVITY)
+        filled = ARGUMENTS[name].index(PACKED[name]) if name in PACKED else None
+        if filled is not None:
+            room = np.zeros(layout.wide(self.n_states))
+            room[: self.n_states] = given[filled]
+            given[filled] = room
+        function(*(a if isinstance(a, float) else a.ctypes.data for a in given))
+        if filled is not None:
+            arguments[filled][:] = room[: self.n_states]  # type: ignore[index]
+
+    def prepared(self, parameters: npt.ArrayLike, *, sensitivities: bool = False) -> npt.NDArray[np.float64]:
+        """Parameters, (n_params,), followed by noughts that hold no condition and the constants that the
+        functions read: what they take as ``p``."""
+        more = int(self.N_DCONSTANTS) if sensitivities else 0
+        room = np.zeros(self.n_prepared - self.n_params + more)
+        p = np.concatenate([np.asarray(parameters, dtype=np.float64), room])
+        self.call("constants", p)
+        if sensitivities:
+            self.call("dconstants", p)
+        return p

@@ -1,0 +1,158 @@
+"""Who does the work on subjects: threads of this process, or other processes; a cluster would be another such
+class.
+
+Work is split into chunks of subjects. A subject's result depends neither on the chunk that it is in nor on
+who computes it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pkpd.core.errors import InputError
+
+Progress = Callable[[int, int], None]
+
+
+class Task(Protocol):
+    """Work on subjects whose results have a place each."""
+
+    @property
+    def n_subjects(self) -> int:
+        """How many there are."""
+
+    def fill(self, first: int, end: int) -> None:
+        """Compute those of subjects first .. end-1."""
+
+    def part(self, first: int, end: int) -> Task:
+        """The same for these subjects alone: what can be sent elsewhere (pickled)."""
+
+    def results(self) -> Any:
+        """What has been computed: arrays (pickled on the way back)."""
+
+    def put(self, first: int, end: int, results: Any) -> None:
+        """Take the results of a part."""
+
+
+class Executor(Protocol):
+    """Does all of a task, in chunks of a size."""
+
+    @property
+    def workers(self) -> int:
+        """How many work at a time."""
+
+    def __call__(self, task: Task, size: int, progress: Progress | None) -> None:
+        """Ctrl-C, and an error, end it after the chunks that are under way."""
+
+
+def _check(n: int | None) -> None:
+    if n is not None and not (isinstance(n, int) and n >= 1):
+        raise InputError(f"the number of workers is a whole number from 1 on, not {n!r}")
+
+
+@dataclass(frozen=True)
+class Threads:
+    """Threads of this process; the compiled code holds no lock. n : None for as many as the process may use
+    cores."""
+
+    n: int | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.n)
+
+    @property
+    def workers(self) -> int:
+        return self.n or usable_cores()
+
+    def __call__(self, task: Task, size: int, progress: Progress | None) -> None:
+        workers = self.workers if size < task.n_subjects else 1
+        spread(task.fill, task.n_subjects, workers, size, progress)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Other processes of this machine, started for each solve: it shows what a cluster would do, and that the
+    work can travel. n : None for as many as this process may use cores.
+
+    A script that uses it does so under ``if __name__ == "__main__":``, as always with processes.
+    """
+
+    n: int | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.n)
+
+    @property
+    def workers(self) -> int:
+        return self.n or usable_cores()
+
+    def __call__(self, task: Task, size: int, progress: Progress | None) -> None:
+        parts = chunks(task.n_subjects, size)
+        with ProcessPoolExecutor(
+            min(self.workers, len(parts)), mp_context=multiprocessing.get_context("spawn")
+        ) as pool:
+            futures = {pool.submit(_all_of, task.part(*chunk)): chunk for chunk in parts}
+            for (first, end), results in _finished(futures, pool, progress):
+                task.put(first, end, results)
+
+
+def _all_of(task: Task) -> Any:
+    """In the other process."""
+    task.fill(0, task.n_subjects)
+    return task.results()
+
+
+def spread(
+    run: Callable[[int, int], None], n: int, workers: int, size: int, progress: Progress | None
+) -> None:
+    """Run ``run(first, end)`` over chunks of 0..n of this size on threads; Ctrl-C stops after the chunks that
+    are running."""
+    parts = chunks(n, size)
+    if workers == 1 or len(parts) == 1:
+        for first, end in parts:
+            run(first, end)
+            if progress is not None:
+                progress(end, n)
+        return
+    with ThreadPoolExecutor(min(workers, len(parts))) as pool:
+        futures = {pool.submit(run, *chunk): chunk for chunk in parts}
+        for _ in _finished(futures, pool, progress):
+            pass
+
+
+def _finished(
+    futures: dict[Future[Any], tuple[int, int]],
+    pool: ThreadPoolExecutor | ProcessPoolExecutor,
+    progress: Progress | None,
+) -> Iterator[tuple[tuple[int, int], Any]]:
+    """Each chunk with its result as it is done; after an error none is begun that has not been."""
+    done, n = 0, max(end for _, end in futures.values())
+    waiting = set(futures)
+    try:
+        while waiting:
+            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in finished:
+                yield futures[future], future.result()
+                done += futures[future][1] - futures[future][0]
+            if progress is not None:
+                progress(done, n)
+    except BaseException:
+        pool.shutdown(wait=True, cancel_futures=True)
+        raise
+
+
+def chunks(n: int, size: int) -> list[tuple[int, int]]:
+    """0 .. n in pieces of this size."""
+    return [(first, min(first + size, n)) for first in range(0, n, size)]
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,98 @@
+"""The same work by threads and by other processes gives the same bits; errors and interruptions end it."""
+
+import pickle
+
+import numpy as np
+import pytest
+from solving import events, kernel
+from test_timelines import MODEL, of_kinds
+
+from pkpd.core.errors import InputError
+from pkpd.simulation.profile import population
+from pkpd.solver import Processes, Threads, solve
+from pkpd.solver.executors import chunks, spread
+
+BY = [Threads(1), Threads(2), Processes(2)]
+RESULTS = ("outputs", "states", "sensitivities", "state_sensitivities", "status", "stopped", "counts")
+
+
+def everything(solution):
+    """All arrays of a solution."""
+    found = [getattr(solution, name) for name in RESULTS]
+    if solution.crossings is not None:
+        found += [solution.crossings.times, solution.crossings.time_above, solution.crossings.sensitivities]
+    if solution.readings is not None:
+        found += [solution.readings.values, solution.readings.times, solution.readings.sensitivities]
+    return [array for array in found if array is not None]
+
+
+CASES = {
+    "lanes": {"readings": [("max", "C"), ("time_above", "C", 0.0, 50.0, 1.0)]},
+    "singles": {"lanes": False, "keep_states": True},
+    "sensitivities": {
+        "directions": ["Vmax", "lag"],
+        "roots": [("C", 2.0)],
+        "readings": [("area", "E", 0, 9)],
+    },
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_who_does_the_work_makes_no_difference(case):
+    k = kernel(MODEL)
+    timelines = of_kinds(k, 40)
+    if "directions" in CASES[case]:
+        timelines = [timeline for timeline in timelines if not timeline.covariates]
+    p = population(k, len(timelines), 7)
+    p[3, k.PARAMETERS.index("lag")] = -1.0  # one who fails
+    solutions = [solve(k, p, timelines, threads=by, **CASES[case]) for by in BY]
+    assert np.flatnonzero(solutions[0].status).tolist() == [3]
+    for other in solutions[1:]:
+        for one, two in zip(everything(solutions[0]), everything(other), strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
+def test_a_kernel_travels_as_a_hash():
+    k = kernel(MODEL)
+    sent = pickle.dumps(k)
+    assert pickle.loads(sent) is k
+    assert b"exp" not in sent or len(sent) < 20_000
+
+
+def test_progress_reaches_the_end():
+    k = kernel(MODEL)
+    seen = []
+    doses = events(k, "50 mg oral daily x3")
+    solve(
+        k,
+        np.tile(k.VALUES, (40, 1)),
+        doses,
+        [9.0],
+        threads=Processes(2),
+        progress=lambda *at: seen.append(at),
+    )
+    assert seen[-1] == (40, 40)
+
+
+def test_an_error_ends_the_work():
+    done = []
+
+    def run(first, end):
+        if first == 4:
+            raise KeyboardInterrupt
+        done.append(first)
+
+    with pytest.raises(KeyboardInterrupt):
+        spread(run, 1000, 2, 2, None)
+    assert len(done) < 400
+
+
+@pytest.mark.parametrize("by", [Threads, Processes])
+@pytest.mark.parametrize("n", [0, -1, 1.5, "2"])
+def test_a_number_of_workers_that_is_none_is_refused(by, n):
+    with pytest.raises(InputError, match="whole number from 1 on"):
+        by(n)
+
+
+def test_chunks_are_everybody_once():
+    assert chunks(7, 3) == [(0, 3), (3, 6), (6, 7)]
