@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pkpd.ode.compile import native
+from pkpd.ode.compile import compilers, native
 from pkpd.ode.layout import EXPLICIT_METHODS, STIFF_METHODS
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -79,9 +79,9 @@ def address(name: str, folder: str | os.PathLike[str]) -> int:
     """Address of a unit, compiled or loaded from below folder on the first call."""
 
     def build(symbol: str) -> str:
-        from pkpd.ode.compile import direct
+        from pkpd.ode.compile.source import source
 
         found = function(name)
-        return direct.module(symbol, direct.source(found), found.signature)
+        return compilers.module(symbol, source(found), found.signature)
 
     return native.address(folder, f"ode_{name}", _key(name), build)
