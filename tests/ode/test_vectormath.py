@@ -10,7 +10,7 @@ import pytest
 
 from pkpd.ode import vectormath
 from pkpd.ode.call import DOUBLES, lanes, set_lanes, shift
-from pkpd.ode.compile import direct, native
+from pkpd.ode.compile import compilers, native
 from pkpd.ode.compile.source import text_source
 from pkpd.ode.layout import LANES
 
@@ -45,7 +45,7 @@ def found(tmp_path_factory):
         }
         source = text_source(text, "f")._replace(globals=names)
         where = native.address(
-            folder, name, name, lambda symbol: direct.module(symbol, source, (None, *[DOUBLES] * 3))
+            folder, name, name, lambda symbol: compilers.module(symbol, source, (None, *[DOUBLES] * 3))
         )
         call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(where)
 
