@@ -2,7 +2,7 @@
 
 Every figure is the median over repetitions of whole processes, divided by the median of the reference; the
 spread is the interquartile range of the single ratios. ``first`` starts with an empty cache folder each time,
-``second`` with the one that ``first`` left.
+``second`` with the one that ``first`` left; each compiler has its turn in every repetition.
 """
 
 from __future__ import annotations
@@ -22,16 +22,18 @@ LIMITS = {
     "pkpd --help": 0.6,
     "first simulation, empty cache": 12.0,
     "second process": 1.6,
+    "first simulation, empty cache, numba": 45.0,
+    "second process, numba": 1.6,
 }
 
 
-def _seconds(arguments: list[str], cache: str) -> float:
+def _seconds(arguments: list[str], cache: str, compiler: str = "direct") -> float:
     started = time.perf_counter()
     subprocess.run(
         [sys.executable, *arguments],
         check=True,
         stdout=subprocess.DEVNULL,
-        env=os.environ | {"PKPD_CACHE_DIR": cache},
+        env=os.environ | {"PKPD_CACHE_DIR": cache, "PKPD_COMPILER": compiler},
     )
     return time.perf_counter() - started
 
@@ -49,6 +51,10 @@ def run(repetitions: int = 9) -> dict[str, dict[str, float]]:
                 "first simulation, empty cache": lambda cache=cache: _seconds(["-c", SIMULATE], cache),
                 "second process": lambda cache=cache: _seconds(["-c", SIMULATE], cache),
             }
+            for name in list(cases)[2:]:
+                cases[f"{name}, numba"] = lambda cache=f"{cache}-numba": _seconds(
+                    ["-c", SIMULATE], cache, "numba"
+                )
             reference.append(_seconds(["-c", "import numba"], cache))
             for name, case in cases.items():
                 seconds[name].append(case())
@@ -67,7 +73,7 @@ def run(repetitions: int = 9) -> dict[str, dict[str, float]]:
             "limit": LIMITS[name],
         }
         print(
-            f"{name:32s} {statistics.median(values):7.3f} s  {ratio:6.2f} x  [{ratios[quarter]:.2f}, "
+            f"{name:36s} {statistics.median(values):7.3f} s  {ratio:6.2f} x  [{ratios[quarter]:.2f}, "
             f"{ratios[-1 - quarter]:.2f}]  limit {LIMITS[name]} x"
         )
     return results

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from pkpd.solver.inside import compiled_solver as compiled_solver
     from pkpd.solver.kernel import Kernel as Kernel
     from pkpd.solver.kernel import load as load
+    from pkpd.solver.kernel import set_compiler as set_compiler
 
 __version__ = "0.1.0"
 
@@ -86,6 +87,7 @@ _HOME = {
     "optimise": "pkpd.decision.optimisation",
     "predict": "pkpd.inference.prediction",
     "read_model": "pkpd.model.check",
+    "set_compiler": "pkpd.solver.kernel",
     "simulate": "pkpd.simulation.profile",
     "simulate_records": "pkpd.simulation.cohort",
     "solve": "pkpd.solver",
@@ -123,6 +125,7 @@ __all__ = [
     "optimise",
     "predict",
     "read_model",
+    "set_compiler",
     "simulate",
     "simulate_records",
     "solve",

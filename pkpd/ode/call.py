@@ -108,6 +108,11 @@ def set_lanes(pointer: Any, vector: Any) -> None:
     pointer[:LANES] = vector
 
 
+def together(*numbers: Any) -> Any:
+    """A vector of LANES numbers."""
+    return np.array(numbers)
+
+
 def larger(a: Any, b: Any) -> Any:
     """The larger of two numbers or, element by element, vectors; the second where it is not a number."""
     return np.where(b <= a, a, b)

@@ -41,7 +41,7 @@ from pkpd.core.errors import InputError, PkpdError
 from pkpd.core.files import replacing
 from pkpd.model import GENERATOR
 from pkpd.ode import call
-from pkpd.ode.compile import native, unit
+from pkpd.ode.compile import compilers, native, unit
 from pkpd.ode.kernel import ARGUMENTS, KINDS, PACKED, SENSITIVITY, WIDE, Kernel
 
 if TYPE_CHECKING:
@@ -179,6 +179,7 @@ def load(model: str | os.PathLike[str] | Model, *, linear: Sequence[str] = ()) -
     else:
         text, file = model.text, model.file
         read = functools.partial(_same, model)
+    _named_compiler()
     digest = hashlib.sha256(f"{GENERATOR}\n{text}".encode()).hexdigest()[:16]
     name = re.sub(r"[^A-Za-z0-9_]", "_", Path(file).stem)[:60] or "model"
     return _again(f"{name}_{digest}", digest, read)
@@ -191,6 +192,33 @@ def _again(stem: str, digest: str, read: Callable[[], Model]) -> ModelKernel:
         if kernel is None:
             kernel = _loaded[stem] = ModelKernel(_module(stem, read), digest, read)
     return kernel
+
+
+def set_compiler(name: str | None) -> None:
+    """Choose what compiles models and the integrator from now on: ``"direct"`` or ``"numba"``.
+
+    Results are the same bit for bit, and so is the time that a second process takes to start; a first
+    simulation with an empty cache takes several times as long with numba (docs/architecture.md has figures).
+    What this process has compiled or loaded already stays in use. ``None`` goes back to what the environment
+    variable ``PKPD_COMPILER`` says, which is ``"direct"`` where it is not set.
+
+    >>> import pkpd
+    >>> pkpd.set_compiler("direct")
+
+    Raises ``InputError`` for another name.
+    """
+    try:
+        compilers.choose(name)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+def _named_compiler() -> None:
+    """Refuse a name in PKPD_COMPILER that is none, before anything is compiled."""
+    try:
+        compilers.compiler()
+    except ValueError as error:
+        raise InputError(str(error)) from None
 
 
 def _read(text: str, file: str) -> Model:
@@ -299,8 +327,8 @@ def _import(path: Path) -> ModuleType | None:
 
 # ---- compilation ---------------------------------------------------------------------------------
 #
-# ``ode/lower.py`` compiles the generated functions as it does the integrator. Stored machine code belongs to
-# a module's text and to the text of that compiler; a change of ``ARGUMENTS`` or of what is done here needs a
+# ``ode/compile`` compiles the generated functions as it does the integrator. Stored machine code belongs to
+# a module's text and to the text of the compilers; a change of ``ARGUMENTS`` or of what is done here needs a
 # new GENERATOR.
 
 
@@ -309,34 +337,32 @@ def _compile(module: ModuleType, name: str) -> int:
     path = Path(str(module.__file__))
 
     def build(symbol: str) -> str:
-        from pkpd.ode.compile import direct
+        from pkpd.ode.compile import source
 
-        signature = [None, *(KINDS.get(argument, call.DOUBLES) for argument in ARGUMENTS[name])]
+        arguments = ARGUMENTS[name]
+        signature = [None, *(KINDS.get(argument, call.DOUBLES) for argument in arguments)]
+        contract = name == "contract_lanes" or name.endswith("_tangent")
         if name in WIDE:
-            plain = name.removesuffix("_wide")
-            arguments = ARGUMENTS[name]
-            return direct.module(
-                symbol,
-                direct.source(getattr(module, plain)),
-                [None, *[call.DOUBLES] * len(arguments)],
-                columns=arguments,
-            )
-        if name == "solve_lanes":
-            return direct.module(symbol, direct.source(module.solve), signature, columns="b")
-        if name == "contract_lanes":
+            signature = [None, *[call.DOUBLES] * len(arguments)]
+            form = source.columns(source.source(getattr(module, name.removesuffix("_wide"))), arguments)
+        elif name == "solve_lanes":
+            form = source.columns(source.source(module.solve), "b", "stride")
+        elif name == "contract_lanes":
             text = _product(module.J_ROWS, module.J_COLS)
-            return direct.module(
-                symbol, direct.text_source(text, name), signature, columns="Jg", contract=True
-            )
-        if name.endswith("_tangent"):
+            form = source.columns(source.text_source(text, name), "Jg", "stride")
+        elif name.endswith("_tangent"):
             from pkpd.model import forward
 
-            given = direct.source(getattr(module, name.removesuffix("_tangent")))
+            given = source.source(getattr(module, name.removesuffix("_tangent")))
             text = forward.tangent(given.tree, in_place=name == "constants_tangent")
-            source = direct.text_source(text, name)._replace(globals={**given.globals, "log": math.log})
-            columns = [argument for argument in ARGUMENTS[name] if argument.endswith("_dot")]
-            return direct.module(symbol, source, signature, columns=columns, contract=True)
-        return direct.module(symbol, direct.source(getattr(module, name)), signature, packed=PACKED.get(name))
+            found = source.text_source(text, name)._replace(globals={**given.globals, "log": math.log})
+            dots = [argument for argument in arguments if argument.endswith("_dot")]
+            form = source.columns(found, dots, "stride")
+        else:
+            form = source.source(getattr(module, name))
+            if name in PACKED:
+                form = source.packed(form, PACKED[name])
+        return compilers.module(symbol, form, signature, contract)
 
     return native.address(path.parent, f"{path.stem}_{name}", f"{module.CHECK} {unit.sources_hash()}", build)
 
@@ -393,18 +419,14 @@ def _compile_look(module: ModuleType, columns: tuple[int, ...], n_outputs: int, 
     name = f"look_{how}" if how else "look"
 
     def build(symbol: str) -> str:
-        from pkpd.ode.compile import direct
+        from pkpd.ode.compile import source
 
         text = (_look_one if how == "one" else _look)(module, columns, n_outputs)
-        source = direct.text_source(text, name)
-        source = source._replace(globals=direct.source(module.outputs).globals)
-        return direct.module(
-            symbol,
-            source,
-            [None, *[call.DOUBLES] * 3],
-            columns=("y", "p", "out") if how == "wide" else (),
-            at_once=True,
-        )
+        given = source.text_source(text, name)._replace(globals=source.source(module.outputs).globals)
+        form = source.at_once(given)
+        if how == "wide":
+            form = source.columns(form, ("y", "p", "out"))
+        return compilers.module(symbol, form, [None, *[call.DOUBLES] * 3])
 
     key = f"{module.CHECK} {unit.sources_hash()} {columns}"
     digest = hashlib.sha256(repr(columns).encode()).hexdigest()[:12]

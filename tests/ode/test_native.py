@@ -21,7 +21,8 @@ from solving import events, kernel, run, table
 from test_steady import FEEDBACK
 
 from pkpd.ode.call import DOUBLES
-from pkpd.ode.compile import direct, native, unit
+from pkpd.ode.compile import compilers, native, unit
+from pkpd.ode.compile.source import text_source
 from pkpd.solver import solve
 
 
@@ -41,7 +42,7 @@ class Builder:
         """A function that multiplies the double at its pointer."""
         self.count += 1
         text = f"def scale(x):\n    x[0] *= {self.factor}"
-        return direct.module(symbol, direct.text_source(text, "scale"), (None, DOUBLES))
+        return compilers.module(symbol, text_source(text, "scale"), (None, DOUBLES))
 
 
 def only_file(folder):

@@ -10,7 +10,8 @@ import pytest
 
 from pkpd.ode import vectormath
 from pkpd.ode.call import DOUBLES, lanes, set_lanes, shift
-from pkpd.ode.compile import direct, native
+from pkpd.ode.compile import compilers, native
+from pkpd.ode.compile.source import text_source
 from pkpd.ode.layout import LANES
 
 BOTH = {
@@ -42,9 +43,9 @@ def found(tmp_path_factory):
             "exp": math.exp,
             "log": math.log,
         }
-        source = direct.text_source(text, "f")._replace(globals=names)
+        source = text_source(text, "f")._replace(globals=names)
         where = native.address(
-            folder, name, name, lambda symbol: direct.module(symbol, source, (None, *[DOUBLES] * 3))
+            folder, name, name, lambda symbol: compilers.module(symbol, source, (None, *[DOUBLES] * 3))
         )
         call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(where)
 

@@ -1,19 +1,18 @@
-"""From Python to LLVM instructions: the compiler of the integrator's units and of the functions that are
-generated for a model.
+"""From Python to LLVM instructions: the quick compiler of the integrator's units and of the functions that
+are generated for a model. The other one is numba (``by_numba.py``).
 
 Both are written in a small part of Python, in which the type of everything follows from the types of the
-arguments by reading once from top to bottom. Numba's type inference and lowering spend 0.8 to 1.2 s on a unit
-to find that out; here a unit takes some hundredths, most of them in LLVM. What is computed is the same, bit
-for bit, as with numba under ``error_model="numpy"``: tests/ode/test_direct.py compiles every unit both ways.
+arguments by reading once from top to bottom. Numba's type inference and lowering spend 0.1 to 3 s on a unit
+to find that out; here a unit takes some hundredths. What is computed is the same, bit for bit, as with numba
+under ``error_model="numpy"``: tests/ode/test_compilers.py.
 
 The language
 
 * Types: 64-bit integers, doubles, truth values, pointers to integers or doubles, vectors of LANES doubles and
   their masks; a function may return several values.
 * A name has one type, that of its first assignment in the text. ``_`` takes anything and keeps nothing.
-  Globals are constants of the moment of
-  compilation: numbers, numpy arrays of one or two dimensions to be read from, functions, and modules with
-      these.
+  Globals are constants of the moment of compilation: numbers, numpy arrays of one or two dimensions to be
+  read from, functions, and modules with these.
 * Statements: assignment, also to several targets and in place, ``for`` over a range with a constant step or
   over ``unrolled(first, end)``, ``while``, ``if``, ``break``, ``continue``, ``return``; expressions: ``+ - *
   / **`` (a power of integers only by a constant), comparisons of two, ``and``, ``or``, ``not``, ``a if c else
@@ -29,9 +28,8 @@ The language
 Anything else is a TypeError with file and line, for whoever changes a unit. Arithmetic carries no permission
 to reorder or to contract, and pointers no promise not to overlap.
 
-LLVM is asked directly (native.py): numba's own way from instructions to machine code is the same library,
-after passes for reference counts that nothing here has, and importing numba takes about as long as compiling
-what a first simulation needs.
+LLVM's pointers do not say what they point to; ``Pointer`` does, for this compiler. Importing numba takes
+about as long as compiling here what a first simulation needs.
 """
 
 from __future__ import annotations
@@ -40,76 +38,57 @@ import ast
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
-from functools import lru_cache, reduce
-from pathlib import Path
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import reduce
 from types import FunctionType, ModuleType, SimpleNamespace
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 from llvmlite import ir
 
 from pkpd.ode import call, vectormath
+from pkpd.ode.compile.source import Source, source, unrolled
 from pkpd.ode.layout import LANES
 
 INT, FLOAT, BOOL = ir.IntType(64), ir.DoubleType(), ir.IntType(1)
 VECTOR, MASK = ir.VectorType(FLOAT, LANES), ir.VectorType(BOOL, LANES)
 _NUMBERS = (INT, FLOAT, VECTOR)  # each becomes any that follow
 _ALIGN = {VECTOR: 8}  # bytes, where it is not the type's own: vectors stand wherever doubles may stand
+
+
+class Pointer(ir.PointerType):
+    """A pointer of which this compiler, but not LLVM, knows what it points to."""
+
+    def __init__(self, element: Any) -> None:
+        super().__init__()
+        self.element = element
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Pointer) and other.element == self.element
+
+    def __hash__(self) -> int:
+        return hash(self.element)
+
+    def as_pointer(self, addrspace: int = 0) -> ir.PointerType:
+        """A pointer to one of these."""
+        return ir.PointerType()
+
+
+_OPAQUE = ir.PointerType()
 TYPES = {
     call.INTEGER: INT,
     call.DOUBLE: FLOAT,
-    call.INTEGERS: INT.as_pointer(),
-    call.DOUBLES: FLOAT.as_pointer(),
+    call.INTEGERS: Pointer(INT),
+    call.DOUBLES: Pointer(FLOAT),
     None: ir.VoidType(),
 }
 
 
-class Source(NamedTuple):
-    """A function to be compiled: its syntax tree, what its globals are, and where it stands."""
-
-    tree: ast.FunctionDef
-    globals: Mapping[str, Any]
-    file: str
-
-
-def source(function: Callable[..., Any]) -> Source:
-    """The source of a Python function that is defined at the top of its file."""
-    file = function.__code__.co_filename
-    functions = _functions(Path(file).read_text(encoding="utf-8"))
-    if function.__name__ not in functions:
-        raise TypeError(f"{file}: there is no function {function.__name__} at the top of the file")
-    return Source(functions[function.__name__], function.__globals__, file)
-
-
-def text_source(text: str, file: str) -> Source:
-    """The source of the only function in a text, which has no globals; file: what to call the text."""
-    (tree,) = _functions(text).values()
-    return Source(tree, {}, file)
-
-
-@lru_cache(maxsize=16)
-def _functions(text: str) -> dict[str, ast.FunctionDef]:
-    return {node.name: node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)}
-
-
-def module(
-    symbol: str,
-    function: Source,
-    signature: Sequence[str | None],
-    columns: Collection[str] = (),
-    packed: str | None = None,
-    contract: bool = False,
-    at_once: bool = False,
-) -> str:
+def module(symbol: str, function: Source, signature: Sequence[str | None], contract: bool = False) -> str:
     """The text of an LLVM module with ``function`` as a C function of the name ``symbol``.
 
-    signature : the type of the result, then those of the arguments, as named in call.py; columns : see
-        ``Columns``; packed : see ``Packed``;
-    contract : whether a product and a sum may be rounded once; at_once : whether single numbers have the exp,
-        log and
-    powers of vectors, so that lanes do not matter, and powers may err by more than two units in the last
-    place.
+    signature : the type of the result, then those of the arguments, as named in call.py; contract : whether a
+        product and a sum may be rounded once.
     """
     result, *arguments = [TYPES[name] for name in signature]
     made = ir.Module(symbol)
@@ -117,22 +96,15 @@ def module(
     entry = ir.IRBuilder(compiled.append_basic_block("entry"))  # holds the variables, each made once
     start = compiled.append_basic_block("start")
     builder = ir.IRBuilder(start)
-    values = list(compiled.args)
-    if columns:
-        body: Body = Columns(function, values, builder, entry, columns)
-    elif packed:
-        body = Packed(function, values, builder, entry, packed)
-    else:
-        body = Body(function, values, builder, entry)
+    body = Body(function, list(compiled.args), builder, entry)
     body.flags = ("contract",) if contract else ()
-    body.at_once = at_once
     value = body.run()
     if value is None and result == TYPES[None]:
         builder.ret_void()
     elif isinstance(value, ir.Value) and value.type == result:
         builder.ret(value)
     else:
-        raise body.error(
+        raise function.error(
             function.tree,
             f"{function.tree.name} returns {_name(value)} where its signature says {signature[0]}",
         )
@@ -144,15 +116,12 @@ class Body:
     """One function: the body of the compiled one, or of one that is called in it."""
 
     def __init__(self, function: Source, arguments: Sequence[Any], builder: Any, entry: Any) -> None:
-        self.tree, self.globals, self.file = function
+        self.tree, self.globals, self.error = function.tree, function.globals, function.error
         self.builder, self.entry = builder, entry
         self.values: dict[str, Any] = {}  # of names that are assigned once, before anything that reads them
         self.slots: dict[str, Any] = {}  # of all others: places in memory, which LLVM turns into registers
         self.loops: list[_Loop] = []
         self.flags: tuple[str, ...] = ()  # of sums and products
-        self.at_once = (
-            False  # exp, log and powers of single numbers as those of vectors, powers by one logarithm
-        )
         self.result: Any = None  # places of the result, once its type is known
         self.end = builder.append_basic_block("end")
         self.local, self.once = _assigned(self.tree)
@@ -173,13 +142,18 @@ class Body:
             self.builder.branch(self.end)
         self.builder.position_at_end(self.end)
         if isinstance(self.result, list):
-            return tuple(map(self.builder.load, self.result))
-        return None if self.result is None else self.builder.load(self.result)
+            return tuple(map(self.fetch, self.result))
+        return None if self.result is None else self.fetch(self.result)
 
-    def error(self, node: ast.AST, why: str) -> TypeError:
-        """What is outside the language, and where."""
-        text = "" if isinstance(node, ast.FunctionDef) else f": {ast.unparse(node)}"
-        return TypeError(f"{self.file}:{getattr(node, 'lineno', '?')}: {why}{text}")
+    def variable(self, kind: Any, name: str = "") -> Any:
+        """A place for a value of this type."""
+        place = self.entry.alloca(kind, name=name)
+        place.type = _OPAQUE
+        return place
+
+    def fetch(self, variable: Any, name: str = "") -> Any:
+        """What a variable holds."""
+        return self.builder.load(variable, name=name, typ=variable.allocated_type)
 
     # ---- statements
 
@@ -220,8 +194,8 @@ class Body:
         if not isinstance(value, ir.Value):
             raise self.error(node, f"{_name(value)} cannot be kept in {name!r}")
         if name not in self.slots:
-            self.slots[name] = self.entry.alloca(value.type, name=name)
-        known = self.slots[name].type.pointee
+            self.slots[name] = self.variable(value.type, name)
+        known = self.slots[name].allocated_type
         if known != value.type:
             raise self.error(node, f"{name!r} is {_name(known)} above and would become {_name(value)}")
         self.builder.store(value, self.slots[name])
@@ -232,27 +206,27 @@ class Body:
             case ast.Name():
                 self.assign(target.id, value, target)
             case ast.Subscript():
-                self.write(self.place(target), value, target)
+                self.write(*self.place(target), value, target)
             case ast.Tuple() if isinstance(value, tuple) and len(value) == len(target.elts):
                 for one, part in zip(target.elts, value, strict=True):
                     self.store(one, part)
             case _:
                 raise self.error(target, f"cannot take {_name(value)}")
 
-    def write(self, place: Any, value: Any, node: ast.AST) -> None:
+    def write(self, place: Any, kind: Any, value: Any, node: ast.AST) -> None:
         """Put a value into memory."""
-        kind = place.type.pointee
         self.builder.store(self.convert(value, kind, node), place, align=_ALIGN.get(kind))
 
-    def read(self, place: Any) -> Any:
+    def read(self, place: Any, kind: Any) -> Any:
         """Get a value from memory."""
-        return self.builder.load(place, align=_ALIGN.get(place.type.pointee))
+        return self.builder.load(place, align=_ALIGN.get(kind), typ=kind)
 
     def in_place(self, node: ast.AugAssign) -> None:
         """``target += value``; an element's address is computed once."""
         if isinstance(node.target, ast.Subscript):
             place = self.place(node.target)
-            self.write(place, self.operation(node, node.op, self.read(place), self.value(node.value)), node)
+            value = self.operation(node, node.op, self.read(*place), self.value(node.value))
+            self.write(*place, value, node)
         else:
             name: Any = node.target
             before = self.value(ast.copy_location(ast.Name(name.id, ast.Load()), node))
@@ -290,7 +264,7 @@ class Body:
     def for_loop(self, node: ast.For) -> None:
         """``for name in range(...)``: the bounds are computed once, and assigning to the name does not
         disturb the count."""
-        if _unrolled(node):
+        if unrolled(node):
             self.written_out(node)
             return
         match node.iter:
@@ -302,18 +276,18 @@ class Body:
         if not isinstance(step, ir.Constant) or step.constant <= 0:
             raise self.error(node.iter, "the step of a range is a positive constant")
         first, limit = (INT(0), bounds[0]) if len(bounds) == 1 else bounds[:2]
-        count = self.entry.alloca(INT)
+        count = self.variable(INT)
         self.builder.store(first, count)
         test, body, following, after = self.blocks("for", "do", "next", "done")
         self.builder.branch(test)
         self.builder.position_at_end(test)
-        now = self.builder.load(count)
+        now = self.fetch(count)
         self.builder.cbranch(self.builder.icmp_signed("<", now, limit), body, after)
         self.builder.position_at_end(body)
         self.store(node.target, now)
         self.loop(node, following, after)
         self.builder.position_at_end(following)
-        self.builder.store(self.builder.add(self.builder.load(count), step, flags=["nsw"]), count)
+        self.builder.store(self.builder.add(self.fetch(count), step, flags=["nsw"]), count)
         self.builder.branch(test)
         self.builder.position_at_end(after)
 
@@ -349,10 +323,10 @@ class Body:
             if not all(isinstance(one, ir.Value) for one in values):
                 raise self.error(node, f"{_name(value)} cannot be returned")
             if self.result is None:
-                places = [self.entry.alloca(one.type) for one in values]
+                places = [self.variable(one.type) for one in values]
                 self.result = places if isinstance(value, tuple) else places[0]
             places = self.result if isinstance(self.result, list) else [self.result]
-            if [place.type.pointee for place in places] != [one.type for one in values]:
+            if [place.allocated_type for place in places] != [one.type for one in values]:
                 raise self.error(node, "another type than that of the return above")
             for one, place in zip(values, places, strict=True):
                 self.builder.store(one, place)
@@ -387,13 +361,13 @@ class Body:
             case ast.Name() if node.id in self.values:
                 return self.values[node.id]
             case ast.Name() if node.id in self.slots:
-                return self.builder.load(self.slots[node.id], name=node.id)
+                return self.fetch(self.slots[node.id], node.id)
             case ast.Name():
                 return self.constant(self.known(node), node)
             case ast.Tuple():
                 return tuple(map(self.value, node.elts))
             case ast.Subscript():
-                return self.read(self.place(node))
+                return self.read(*self.place(node))
             case ast.UnaryOp(op=ast.USub()):
                 return self.negative(node)
             case ast.UnaryOp(op=ast.Invert()):
@@ -484,18 +458,25 @@ class Body:
         kind = max(kinds, key=_NUMBERS.index)
         return self.convert(a, kind, node), self.convert(b, kind, node)
 
-    def place(self, node: ast.Subscript) -> Any:
-        """The address of ``array[i]`` or ``table[i, j]``."""
+    def place(self, node: ast.Subscript) -> tuple[Any, Any]:
+        """The address of ``array[i]`` or ``table[i, j]``, and what stands there."""
         array = self.value(node.value)
         index = [
             self.integer(one)
             for one in (node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice])
         ]
         if isinstance(array, _Table) and array.values.ndim == len(index) and isinstance(node.ctx, ast.Load):
-            return self.builder.gep(array.variable(self.builder.module), [INT(0), *index], inbounds=True)
-        if isinstance(array, ir.Value) and array.type.is_pointer and len(index) == 1:
-            return self.builder.gep(array, index, inbounds=True)
+            table = array.variable(self.builder.module)
+            table.type = _OPAQUE
+            place = self.builder.gep(table, [INT(0), *index], inbounds=True, source_etype=table.value_type)
+            return place, FLOAT
+        if isinstance(array, ir.Value) and isinstance(array.type, Pointer) and len(index) == 1:
+            return self.further(array, index[0]), array.type.element
         raise self.error(node, f"{_name(array)} cannot be used so")
+
+    def further(self, pointer: Any, count: Any) -> Any:
+        """The pointer ``count`` elements further on."""
+        return self.builder.gep(pointer, [count], inbounds=True, source_etype=pointer.type.element)
 
     _FLOAT: ClassVar = {ast.Add: "fadd", ast.Sub: "fsub", ast.Mult: "fmul", ast.Div: "fdiv"}
     _INT: ClassVar = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul"}
@@ -527,15 +508,14 @@ class Body:
 
     def power(self, node: ast.AST, a: Any, b: Any) -> Any:
         """``a ** b``; by a constant integer a product of squares, as numba has it."""
-        kinds = [kind.type for kind in self.common(node, a, b)]
-        if VECTOR in kinds or (self.at_once and b.type == FLOAT):
-            of = vectormath.power_at_once if self.at_once else vectormath.power
-            return Body(source(of), list(self.common(node, a, b)), self.builder, self.entry).run()
-        if b.type == FLOAT:
-            return self.intrinsic("llvm.pow", *self.common(node, a, b))
+        one, other = self.common(node, a, b)
+        if b.type != INT:
+            if one.type == VECTOR:
+                return self.by_python(vectormath.power, one, other)
+            return self.intrinsic("llvm.pow", one, other)
         if not isinstance(b, ir.Constant) or b.constant < 0:
             raise self.error(node, "an integer exponent is a constant, and not negative")
-        result, square, rest = a.type(1), a, b.constant
+        result, square, rest = INT(1) if a.type == INT else FLOAT(1.0), a, b.constant
         while rest:
             if rest & 1:
                 result = self.operation(node, ast.Mult(), result, square)
@@ -579,10 +559,7 @@ class Body:
     def choice(self, node: ast.IfExp) -> Any:
         """``a if c else b``: a branch, or a select of two values if they are cheap: no more than sums and
         products."""
-        test, sides = self.value(node.test), (node.body, node.orelse)
-        if getattr(test, "type", None) == MASK:
-            return self.choose(node, test, *map(self.value, sides))
-        test = self.convert(test, BOOL, node)
+        test, sides = self.truth(node.test), (node.body, node.orelse)
         if all(isinstance(one, _CHEAP) for side in sides for one in ast.walk(side)):
             a, b = map(self.value, sides)
             if not (isinstance(a, ir.Value) and isinstance(b, ir.Value) and a.type == b.type):
@@ -623,7 +600,15 @@ class Body:
             return lower(self, node, *arguments)
         if not isinstance(function, FunctionType):
             raise self.error(node, "cannot be called here")
+        return self.by_python(function, *arguments)
+
+    def by_python(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """A call of a Python function of this language."""
         return Body(source(function), arguments, self.builder, self.entry).run()
+
+    def power_at_once(self, node: ast.AST, a: Any, b: Any) -> Any:
+        """``power_at_once(a, b)``, of vectors if one of them is one."""
+        return self.by_python(vectormath.power_at_once, *self.common(node, a, b))
 
     def function(self, node: ast.expr) -> FunctionType | None:
         """The Python function that a name stands for, if it does: also one that was handed to this
@@ -652,9 +637,9 @@ class Body:
     def mathematical(self, name: str, node: ast.Call, value: Any) -> Any:
         """``sqrt(a)`` and the like."""
         value = self.as_double(node, value)
-        if (value.type == VECTOR or self.at_once) and name != "llvm.sqrt":
+        if value.type == VECTOR and name != "llvm.sqrt":
             own = {"llvm.exp": vectormath.exponential, "llvm.log": vectormath.logarithm}[name]
-            return Body(source(own), [value], self.builder, self.entry).run()
+            return self.by_python(own, value)
         return self.intrinsic(name, value)
 
     def absolute(self, node: ast.Call, value: Any) -> Any:
@@ -691,23 +676,31 @@ class Body:
 
     def shifted(self, node: ast.Call, array: Any, count: Any) -> Any:
         """``shift(pointer, count)``."""
-        if not isinstance(array, ir.Value) or not array.type.is_pointer:
+        if not isinstance(array, ir.Value) or not isinstance(array.type, Pointer):
             raise self.error(node, f"{_name(array)} where a pointer is wanted")
-        return self.builder.gep(array, [self.convert(count, INT, node)], inbounds=True)
+        return self.further(array, self.convert(count, INT, node))
 
     def vector_place(self, node: ast.Call, array: Any) -> Any:
-        """A pointer to doubles as one to a vector, which may stand wherever doubles stand (``_ALIGN``)."""
+        """A pointer to doubles: a vector may stand wherever doubles stand (``_ALIGN``)."""
         if not isinstance(array, ir.Value) or array.type != TYPES[call.DOUBLES]:
             raise self.error(node, f"{_name(array)} where a pointer to doubles is wanted")
-        return self.builder.bitcast(array, VECTOR.as_pointer())
+        return array
 
     def lanes(self, node: ast.Call, array: Any) -> Any:
         """``lanes(pointer)``."""
-        return self.read(self.vector_place(node, array))
+        return self.read(self.vector_place(node, array), VECTOR)
 
     def set_lanes(self, node: ast.Call, array: Any, value: Any) -> None:
         """``set_lanes(pointer, vector)``."""
-        self.write(self.vector_place(node, array), value, node)
+        self.write(self.vector_place(node, array), VECTOR, value, node)
+
+    def together(self, node: ast.Call, *values: Any) -> Any:
+        """``together(a, b, ...)``."""
+        vector = VECTOR([0.0] * LANES)
+        for lane, value in enumerate(values):
+            number = self.convert(value, FLOAT, node)
+            vector = self.builder.insert_element(vector, number, ir.IntType(32)(lane))
+        return vector
 
     def extreme_of_two(self, sign: str, node: ast.Call, a: Any, b: Any) -> Any:
         """``larger(a, b)`` and ``smaller(a, b)``."""
@@ -774,81 +767,16 @@ class Body:
     def by_address(self, result: str | None, node: ast.Call, address: Any, *arguments: Any) -> Any:
         """``((result(*)(...)) address)(...)``."""
         kind = ir.FunctionType(TYPES[result], [argument.type for argument in arguments])
-        value = self.builder.call(
-            self.builder.inttoptr(self.convert(address, INT, node), kind.as_pointer()), arguments
-        )
+        pointer = self.builder.inttoptr(self.convert(address, INT, node), _OPAQUE)
+        value = self.builder.call(_Callee(pointer, kind), arguments)
         return None if result is None else value
 
 
-class Columns(Body):
-    """A straight line ``f(A, b, ...)`` for LANES columns at once, as ``f(A, b, ..., stride)`` or, with a
-    stride of LANES, as ``f(A, b, ...)``.
+class _Callee:
+    """What stands at an address, to be called as a function of this type."""
 
-    Element i of lane l of an array that is named in ``columns`` stands at ``b[i*stride + l]``; other arrays
-    are the same in every lane. A number that is named there is an array of one element.
-    """
-
-    def __init__(
-        self, function: Source, arguments: Sequence[Any], builder: Any, entry: Any, columns: Collection[str]
-    ) -> None:
-        names = [a.arg for a in function.tree.args.args]
-        strided = len(arguments) > len(names)
-        self.columns = columns
-        super().__init__(function, arguments[: len(names)], builder, entry)
-        self.stride = arguments[-1] if strided else INT(LANES)
-        read: list[Any] = [one.value for one in ast.walk(self.tree) if isinstance(one, ast.Subscript)]
-        subscripted = {one.id for one in read}
-        for name in set(names) & set(columns) - subscripted:
-            self.values[name] = self.read(builder.bitcast(self.values[name], VECTOR.as_pointer()))
-
-    def place(self, node: ast.Subscript) -> Any:
-        """The address of a vector, or of a number."""
-        if not (isinstance(node.value, ast.Name) and node.value.id in self.columns):
-            return super().place(node)
-        index = self.integer(node.slice)
-        if isinstance(index, ir.Constant) and isinstance(self.stride, ir.Constant):
-            start = INT(index.constant * self.stride.constant)
-        else:
-            start = self.builder.mul(self.stride, index, flags=["nsw"])
-        place = self.builder.gep(self.values[node.value.id], [start], inbounds=True)
-        return self.builder.bitcast(place, VECTOR.as_pointer())
-
-
-class Packed(Body):
-    """A straight line that fills one array: the elements are put together in registers and written as whole
-    vectors, with noughts behind the last.
-
-    A vector that is read right after its elements were written one by one has to wait until they have all
-    reached the cache.
-    """
-
-    def __init__(
-        self, function: Source, arguments: Sequence[Any], builder: Any, entry: Any, packed: str
-    ) -> None:
-        super().__init__(function, arguments, builder, entry)
-        self.packed, self.elements = packed, dict[int, Any]()
-
-    def store(self, target: ast.expr, value: Any) -> None:
-        """Keep an element of the packed array for later."""
-        match target:
-            case ast.Subscript(value=ast.Name(id=self.packed), slice=ast.Constant(value=int(place))):
-                self.elements[place] = self.convert(value, FLOAT, target)
-            case _:
-                super().store(target, value)
-
-    def run(self) -> Any:
-        """Emit the function, and the vectors at its end."""
-        self.statements(self.tree.body)
-        for first in range(0, max(self.elements, default=0) + 1, LANES):
-            vector = VECTOR([0.0] * LANES)
-            for lane in range(LANES):
-                if first + lane in self.elements:
-                    place = ir.IntType(32)(lane)
-                    vector = self.builder.insert_element(vector, self.elements[first + lane], place)
-            start = self.builder.gep(self.values[self.packed], [INT(first)], inbounds=True)
-            self.write(self.builder.bitcast(start, VECTOR.as_pointer()), vector, self.tree)
-        self.builder.branch(self.end)
-        self.builder.position_at_end(self.end)
+    def __init__(self, pointer: Any, function_type: Any) -> None:
+        self.type, self.function_type, self.get_reference = pointer.type, function_type, pointer.get_reference
 
 
 class _Loop:
@@ -897,6 +825,7 @@ _CALLS: dict[Any, tuple[int, Callable[..., Any]]] = {
     call.shift: (2, Body.shifted),
     call.lanes: (1, Body.lanes),
     call.set_lanes: (2, Body.set_lanes),
+    call.together: (LANES, Body.together),
     call.larger: (2, lambda body, *rest: body.extreme_of_two("<=", *rest)),
     call.smaller: (2, lambda body, *rest: body.extreme_of_two(">=", *rest)),
     call.choose: (3, Body.choose),
@@ -907,6 +836,7 @@ _CALLS: dict[Any, tuple[int, Callable[..., Any]]] = {
     call.mantissa: (1, Body.mantissa),
     call.bounded: (1, Body.bounded),
     call.highest: (1, Body.highest),
+    vectormath.power_at_once: (2, Body.power_at_once),
     call.call1: (2, lambda body, *rest: body.by_address(None, *rest)),
     call.call2: (3, lambda body, *rest: body.by_address(None, *rest)),
     call.call3: (4, lambda body, *rest: body.by_address(None, *rest)),
@@ -947,20 +877,9 @@ def _assigned(tree: ast.FunctionDef) -> tuple[set[str], set[str]]:
             if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)
         ]
 
-    over: list[Any] = [
-        node.target for node in ast.walk(tree) if isinstance(node, ast.For) and _unrolled(node)
-    ]
+    over: list[Any] = [node.target for node in ast.walk(tree) if isinstance(node, ast.For) and unrolled(node)]
     written_out = {target.id for target in over}
     arguments = [a.arg for a in tree.args.args]
     count = Counter([*arguments, *stored([tree])])
     straight = {*arguments, *stored(node for node in tree.body if isinstance(node, ast.Assign))}
     return set(count) - written_out, {name for name in straight if count[name] == 1}
-
-
-def _unrolled(node: ast.For) -> bool:
-    """Whether a loop is written out."""
-    return (
-        isinstance(node.iter, ast.Call)
-        and isinstance(node.iter.func, ast.Name)
-        and node.iter.func.id == "unrolled"
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pkpd.ode import call
-from pkpd.ode.compile import native
+from pkpd.ode.compile import compilers, native
 from pkpd.ode.kernel import KINDS, PACKED
 
 
@@ -18,16 +18,15 @@ def written_out(name: str, arguments: Sequence[str], lines: Sequence[str], wide:
     wide = wide or name.endswith("_wide")
 
     def build(symbol: str) -> str:
-        from pkpd.ode.compile import direct
+        from pkpd.ode.compile import source
 
         text = "\n".join([f"def {name}({', '.join(arguments)}):", *(f"    {line}" for line in lines)])
         kinds = [call.DOUBLES if wide else KINDS.get(argument, call.DOUBLES) for argument in arguments]
-        return direct.module(
-            symbol,
-            direct.text_source(text, name),
-            [None, *kinds],
-            columns=arguments if wide else (),
-            packed=None if wide else PACKED.get(name),
-        )
+        form = source.text_source(text, name)
+        if wide:
+            form = source.columns(form, arguments)
+        elif name in PACKED:
+            form = source.packed(form, PACKED[name])
+        return compilers.module(symbol, form, [None, *kinds])
 
     return native.here(name, build)

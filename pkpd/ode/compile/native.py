@@ -1,12 +1,13 @@
 """Machine code on disk: compiled once by LLVM, handed to LLVM's linker again in the next process.
 
 The functions here are C functions over pointers that refer to nothing but libm and memset, so that their
-object code can be kept in a file. LLVM is numba's: llvmlite, with the options that numba gives it, but
-without numba, whose import alone takes longer than compiling the whole integrator.
+object code can be kept in a file, and loaded by a process that imports neither compiler. LLVM is numba's:
+llvmlite, with the options that numba gives it.
 
-A file is named by a key that the caller makes from the source; versions and the processor are added here. It
-is written to a temporary name and moved into place, so that concurrent processes only ever see whole files;
-an unreadable file is compiled anew; where nothing can be written the code lives for the process.
+A file is named by a key that the caller makes from the source; the compiler at work, versions and the
+processor are added here. It is written to a temporary name and moved into place, so that concurrent processes
+only ever see whole files; an unreadable file is compiled anew; where nothing can be written the code lives
+for the process.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-FORMAT = 3  # raise when the calling convention, the way of compiling or the file format changes
+from pkpd.ode.compile import compilers
+
+FORMAT = 4  # raise when the calling convention, the way of compiling or the file format changes
 SIMPLE, FULL = 0, 3  # levels of optimisation: the passes named in ``_compile`` alone, or all that LLVM has
 
 # One thread at a time: there is one linker, which must not be made twice (it takes its code with it when it
@@ -47,7 +50,7 @@ def machine() -> str:
 
 def file(folder: str | os.PathLike[str], name: str, key: str) -> Path:
     """Where the machine code of this name and key lies, if it does."""
-    digest = hashlib.sha256(f"{key}\n{machine()}".encode()).hexdigest()[:24]
+    digest = hashlib.sha256(f"{key}\n{compilers.version()}\n{machine()}".encode()).hexdigest()[:24]
     return Path(folder) / f"{name}_{digest}.o"
 
 

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pkpd.ode.compile import native
+from pkpd.ode.compile import compilers, native
 from pkpd.ode.layout import EXPLICIT_METHODS, STIFF_METHODS
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -83,10 +83,10 @@ def address(name: str, folder: str | os.PathLike[str]) -> int:
     """Address of a unit, compiled or loaded from below folder on the first call."""
 
     def build(symbol: str) -> str:
-        from pkpd.ode.compile import direct
+        from pkpd.ode.compile.source import source
 
         found = function(name)
-        return direct.module(symbol, direct.source(found), found.signature)
+        return compilers.module(symbol, source(found), found.signature)
 
     # Where vectors are kept in registers LLVM's passes count: 5 % in lanes, 2 % of sensitivities. The other
     # units spend their time in what they call, and compile five times as fast without.
