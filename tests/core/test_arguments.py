@@ -332,9 +332,9 @@ def test_parameters_may_be_texts_with_a_unit():
     with pytest.raises(UnitError, match="kg"):
         pkpd.simulate(MODEL, "100 mg iv once", parameters={"CL": "80 kg"})
     with pytest.raises(
-        InputError, match=r'CL = \[1\] must be a number in L/h, or a text with its unit such as "2 L/h"'
+        InputError, match=r'CL = \{1\} must be a number in L/h, or a text with its unit such as "2 L/h"'
     ):
-        pkpd.simulate(MODEL, "100 mg iv once", parameters={"CL": [1]})
+        pkpd.simulate(MODEL, "100 mg iv once", parameters={"CL": {1}})
     with pytest.raises(InputError, match="CL = 1e9 L/h is outside its bounds"):
         pkpd.simulate(MODEL, "100 mg iv once", parameters={"CL": "1e9 L/h"})
 
