@@ -26,7 +26,7 @@ from pkpd.bench.curves import TARGETS, seconds_at
 from pkpd.bench.peers import Task, installed
 from pkpd.bench.precision import WAY
 from pkpd.simulation.profile import population
-from pkpd.solver import Timeline, solve
+from pkpd.solver import Options, Timeline, solve
 
 Floats = NDArray[np.float64]
 RTOL = 1e-6
@@ -38,7 +38,8 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 
 def _solve(problem: Problem, p: Floats, **options: Any) -> None:
     for first in range(0, len(p), SLICE):
-        solve(problem.kernel, p[first : first + SLICE], problem.events, problem.times, rtol=RTOL, **options)
+        part = p[first : first + SLICE]
+        solve(problem.kernel, part, problem.events, problem.times, options=Options(rtol=RTOL, **options))
 
 
 def throughput(problem: Problem, sizes: tuple[int, ...], rounds: int) -> dict[str, Any]:
@@ -141,7 +142,7 @@ def schedules(problem: Problem, subjects: int, rounds: int) -> dict[str, Any]:
     for n in sorted({1, CORES}):
         calls: dict[str, Callable[[], Any]] = {
             "same": partial(_solve, problem, p, threads=n),
-            "own": lambda n=n: solve(k, p, own, rtol=RTOL, threads=n),
+            "own": lambda n=n: solve(k, p, own, options=Options(rtol=RTOL, threads=n)),
         }
         seconds = clock.turns(calls, rounds, perf_counter)
         longer = clock.spread(seconds["own"] / seconds["same"])
@@ -209,9 +210,7 @@ def ours(problem: Problem, p: Floats, method: str, threads: int) -> Callable[[fl
             p,
             problem.events,
             problem.times,
-            rtol=rtol,
-            method=method,
-            threads=threads,
+            options=Options(rtol=rtol, method=method, threads=threads),
             keep_states=True,
         )
         assert found.check().states is not None

@@ -16,7 +16,7 @@ import numpy as np
 
 from pkpd.dosing import Schedule
 from pkpd.simulation.profile import population, simulate, typical_values
-from pkpd.solver import solve
+from pkpd.solver import Options, solve
 from pkpd.solver.kernel import load
 
 SCHEDULE = "2 MIU sc daily x5 every 28 d x3"
@@ -41,7 +41,11 @@ def run() -> dict[str, dict[str, float]]:
     events = Schedule.parse(SCHEDULE).events(kernel.TIME_UNIT, kernel.ROUTES, kernel.DOSE_UNITS, kernel.SIZES)
     typical = typical_values(kernel)
     thousand = population(kernel, 1000, seed=1)
-    exact = solve(kernel, typical, events, times, rtol=1e-12, method="rodas5p").check().outputs[0]
+    exact = (
+        solve(kernel, typical, events, times, options=Options(rtol=1e-12, method="rodas5p"))
+        .check()
+        .outputs[0]
+    )
     scale = np.abs(exact).max(axis=0)
     results: dict[str, dict[str, float]] = {}
 
@@ -52,19 +56,22 @@ def run() -> dict[str, dict[str, float]]:
 
     report("simulate, one subject", _median(lambda: simulate(kernel, SCHEDULE, times), 51))
     for method in ("auto", "tsit5", "rodas5p"):
-        solution = solve(kernel, typical, events, times, method=method).check()
+        solution = solve(kernel, typical, events, times, options=Options(method=method)).check()
         error = float((np.abs(solution.outputs[0] - exact) / np.where(scale > 0, scale, 1.0)).max())
-        seconds = _median(lambda method=method: solve(kernel, typical, events, times, method=method), 51)
+        seconds = _median(
+            lambda method=method: solve(kernel, typical, events, times, options=Options(method=method)), 51
+        )
         report(f"solve, one subject, {method}", seconds, error=error, steps=float(solution.counts[0, 3]))
     gradient = list(range(15))
-    plain = _median(lambda: solve(kernel, typical, events, times, method="rodas5p"), 21)
+    plain = _median(lambda: solve(kernel, typical, events, times, options=Options(method="rodas5p")), 21)
     with_gradient = _median(
-        lambda: solve(kernel, typical, events, times, method="rodas5p", directions=gradient), 21
+        lambda: solve(kernel, typical, events, times, options=Options(method="rodas5p"), directions=gradient),
+        21,
     )
     report("solve, 15 sensitivities, rodas5p", with_gradient, ratio_to_plain=with_gradient / plain)
     report("simulate, 1000 subjects", _median(lambda: simulate(kernel, SCHEDULE, times, subjects=1000), 5))
-    one = _median(lambda: solve(kernel, thousand, events, times, threads=1), 3)
-    two = _median(lambda: solve(kernel, thousand, events, times, threads=2), 3)
+    one = _median(lambda: solve(kernel, thousand, events, times, options=Options(threads=1)), 3)
+    two = _median(lambda: solve(kernel, thousand, events, times, options=Options(threads=2)), 3)
     report("solve, 1000 subjects, 1 thread", one)
     report("solve, 1000 subjects, 2 threads", two, speed_up=one / two)
     return results

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from pkpd.simulation.cohort import simulate_records as simulate_records
     from pkpd.simulation.profile import Profile as Profile
     from pkpd.simulation.profile import simulate as simulate
+    from pkpd.solver import Options as Options
     from pkpd.solver import Processes as Processes
     from pkpd.solver import Solution as Solution
     from pkpd.solver import Threads as Threads
@@ -67,6 +68,7 @@ _HOME = {
     "FitResult": "pkpd.inference",
     "InputError": "pkpd.core.errors",
     "Kernel": "pkpd.solver.kernel",
+    "Options": "pkpd.solver",
     "PkpdError": "pkpd.core.errors",
     "Population": "pkpd.inference.population",
     "Processes": "pkpd.solver",
@@ -104,6 +106,7 @@ __all__ = [
     "FitResult",
     "InputError",
     "Kernel",
+    "Options",
     "PkpdError",
     "Population",
     "Processes",

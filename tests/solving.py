@@ -8,8 +8,9 @@ from pkpd.dosing import EventTable, Schedule
 from pkpd.model.check import read_model
 from pkpd.ode import layout
 from pkpd.simulation.profile import typical_values
-from pkpd.solver import Solution, solve
+from pkpd.solver import Options, Solution, solve
 from pkpd.solver.kernel import Kernel, load
+from pkpd.solver.options import HOW
 
 METHODS = layout.METHODS
 SINGLE = (*layout.EXPLICIT_METHODS, *layout.STIFF_METHODS)  # without "auto", which is two of them
@@ -41,11 +42,17 @@ def table(k: Kernel, *doses: tuple) -> EventTable:
     )
 
 
+def solve_with(kernel, parameters, events, times=None, **arguments) -> Solution:
+    """``solve`` with what and how in one: those of ``Options`` become one."""
+    how = {name: arguments.pop(name) for name in HOW if name in arguments}
+    return solve(kernel, parameters, events, times, options=Options(**how), **arguments)
+
+
 def run(model, times, doses="none", parameters=None, **options) -> Solution:
     """Solve and check; doses: a schedule or an event table; states are kept."""
     k = model if isinstance(model, Kernel) else kernel(model)
     doses = events(k, doses) if isinstance(doses, str) else doses
-    return solve(k, typical_values(k, parameters), doses, times, keep_states=True, **options).check()
+    return solve_with(k, typical_values(k, parameters), doses, times, keep_states=True, **options).check()
 
 
 def relative(found, expected):

@@ -13,7 +13,7 @@ from benchmarks.problems import PROBLEMS
 from pkpd.bench import clock
 from pkpd.bench.peers.task import Task, extended, generated
 from pkpd.bench.precision import cross_check, own, reference
-from pkpd.solver import solve
+from pkpd.solver import Options, solve
 
 # --- two runs -------------------------------------------------------------------------------------
 
@@ -85,8 +85,7 @@ def test_the_solution_is_the_published_one(name):
         problem.p,
         problem.events,
         problem.times,
-        rtol=1e-12,
-        method="rodas5p",
+        options=Options(rtol=1e-12, method="rodas5p"),
         keep_states=True,
     )
     known = np.array(problem.known)

@@ -28,7 +28,7 @@ from pkpd.bench.problem import Problem
 from pkpd.core.errors import PkpdError
 from pkpd.ode.functions import FunctionKernel
 from pkpd.ode.layout import METHODS
-from pkpd.solver import solve
+from pkpd.solver import Options, solve
 
 Floats = NDArray[np.float64]
 MAX_STEPS = 2_000_000
@@ -48,12 +48,8 @@ def own(problem: Problem, method: str) -> Solver:
             problem.p,
             problem.events,
             problem.times,
-            rtol=rtol,
-            atol=given,
-            method=method,
+            options=Options(rtol=rtol, atol=given, method=method, max_steps=MAX_STEPS, threads=1),
             keep_states=True,
-            max_steps=MAX_STEPS,
-            threads=1,
             start=problem.start if problem.start > 0.0 else None,
         )
         states = found.check().states

@@ -28,7 +28,7 @@ from pkpd.dosing.quantities import units_per_day
 from pkpd.dosing.rules import BASELINE, AdaptiveSchedule
 from pkpd.dosing.words import suggest
 from pkpd.ode.status import SUCCESS
-from pkpd.solver import Reading, Readings, solve, spread, usable_cores
+from pkpd.solver import Options, Reading, Readings, solve, spread, usable_cores
 from pkpd.solver.kernel import Kernel
 from pkpd.solver.periodic import lasting
 from pkpd.solver.table import dose_rows
@@ -271,8 +271,7 @@ def titrate(
                 p[known],
                 rules.events,
                 t,
-                rtol=rtol,
-                threads=1,
+                options=Options(rtol=rtol, threads=1),
                 factors=found.given[known],
                 readings=[reading.of(known, n) for reading in readings],
             )
@@ -347,8 +346,7 @@ class _Chunk:
             self.p[alive],
             events,
             [time],
-            rtol=self.rtol,
-            threads=1,
+            options=Options(rtol=self.rtol, threads=1),
             keep_states=True,
             initial=None if start is None or given is None else self.y[alive],
             start=start,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 from pkpd.core.arguments import LIST, takes
 from pkpd.core.errors import ScheduleError
@@ -248,6 +249,10 @@ class Schedule:
         return f"Schedule.parse({text!r})"
 
     # -- for the integrator
+
+    def events_for(self, kernel: Any) -> EventTable:
+        """The doses in the units of a kernel, as ``pkpd.solve`` takes them; see ``events``."""
+        return self.events(kernel.TIME_UNIT, kernel.ROUTES, kernel.DOSE_UNITS, kernel.SIZES)
 
     def events(
         self,

@@ -38,7 +38,7 @@ from pkpd.core.sketch import Sketch
 from pkpd.dosing import EventTable
 from pkpd.inference import FitResult, FitSpec, between_at, read_fit, typical_at
 from pkpd.simulation.profile import check_count, normals, scattered, typical_values, value_of
-from pkpd.solver import solve, spread, usable_cores
+from pkpd.solver import Options, solve, spread, usable_cores
 from pkpd.solver.kernel import Kernel, load
 
 Floats = NDArray[np.float64]
@@ -241,7 +241,9 @@ def bands(
     failed: list[int] = []
 
     def run(first: int, end: int) -> None:
-        solution = solve(kernel, population.values[first:end], events, grid, rtol=rtol, threads=1)
+        solution = solve(
+            kernel, population.values[first:end], events, grid, options=Options(rtol=rtol, threads=1)
+        )
         values = solution.outputs[:, :, columns]
         failed.append(int(np.count_nonzero(~np.isfinite(values).all(axis=(1, 2)))))
         try:
@@ -256,7 +258,7 @@ def bands(
     for sketch in free:
         total.merge(sketch)
     if sum(failed) == n:
-        solve(kernel, population.values[0], events, grid, rtol=rtol).check()
+        solve(kernel, population.values[0], events, grid, options=Options(rtol=rtol)).check()
     units = tuple(kernel.OUTPUT_UNITS[column] for column in columns)
     return Bands(
         times=grid,
@@ -439,7 +441,7 @@ def _response(kernel: Kernel, result: FitResult) -> str:
     for row, place in enumerate(places, start=1):
         other = 1.1 * values[row, place]
         values[row, place] = other if other <= kernel.UPPER[place] else 0.9 * values[row, place]
-    rest = solve(kernel, values, EventTable.empty(), [0.0], threads=1).check().outputs[:, 0]
+    rest = solve(kernel, values, EventTable.empty(), [0.0], options=Options(threads=1)).check().outputs[:, 0]
     silent = [
         name
         for name, row in zip(fitted, rest[1:], strict=True)

@@ -34,7 +34,7 @@ from pkpd.inference.summary import data as _data
 from pkpd.inference.summary import likelihood
 from pkpd.inference.summary.data import Row
 from pkpd.simulation.profile import scattered
-from pkpd.solver import Reading, solve
+from pkpd.solver import Options, Reading, solve
 
 Array = NDArray[np.float64]
 Progress = Callable[[str, float, str], None]
@@ -153,8 +153,7 @@ class _Arms:
                 subjects,
                 self.events(schedule),
                 times,
-                rtol=self.spec.options.rtol,
-                threads=self.jobs,
+                options=Options(rtol=self.spec.options.rtol, threads=self.jobs),
             ).outputs
         )
 
@@ -171,8 +170,7 @@ class _Arms:
             subjects,
             self.events(schedule),
             [row.stop],
-            rtol=self.spec.options.rtol,
-            threads=self.jobs,
+            options=Options(rtol=self.spec.options.rtol, threads=self.jobs),
             readings=[Reading(seen.kind, seen.output, seen.start, seen.stop, level)],
         ).readings
         assert read is not None

@@ -27,7 +27,7 @@ from pkpd.dosing.records import Records, read_records
 from pkpd.ode.layout import LINEAR
 from pkpd.ode.status import SUCCESS
 from pkpd.simulation.profile import largest_of, lowest, typical_values
-from pkpd.solver import Timeline, solve
+from pkpd.solver import Options, Timeline, solve
 from pkpd.solver.kernel import Kernel, load
 
 if TYPE_CHECKING:
@@ -247,11 +247,7 @@ def simulate_records(
         kernel,
         values,
         timelines,
-        rtol=rtol,
-        atol=atol,
-        method=method,
-        h_max=h_max,
-        threads=threads,
+        options=Options(rtol=rtol, atol=atol, method=method, h_max=h_max, threads=threads),
         readings=largest_of(kernel) if method != LINEAR else (),
         progress=progress,
     )

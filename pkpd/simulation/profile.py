@@ -22,7 +22,7 @@ from pkpd.core.extras import optional
 from pkpd.dosing import Schedule, time_units_per_day
 from pkpd.ode.layout import LINEAR
 from pkpd.ode.status import SUCCESS
-from pkpd.solver import Reading, solve
+from pkpd.solver import Options, Reading, solve
 from pkpd.solver.kernel import Kernel, index_of, load
 from pkpd.solver.solution import Floats, Integers
 
@@ -220,11 +220,7 @@ def simulate(
         values,
         events,
         times,
-        rtol=rtol,
-        atol=atol,
-        method=method,
-        h_max=h_max,
-        threads=threads,
+        options=Options(rtol=rtol, atol=atol, method=method, h_max=h_max, threads=threads),
         readings=largest_of(kernel) if extremes and method != LINEAR else (),
         progress=progress,
     )
@@ -232,7 +228,12 @@ def simulate(
     if extremes and read is None:  # which has no steps to look at
         ends = [float(np.max(times))]
         read = solve(
-            kernel, values, events, ends, rtol=rtol, readings=largest_of(kernel), threads=threads
+            kernel,
+            values,
+            events,
+            ends,
+            options=Options(rtol=rtol, threads=threads),
+            readings=largest_of(kernel),
         ).readings
     if np.all(solution.status != SUCCESS):
         solution.check()

@@ -3,6 +3,7 @@ on the number of threads.
 
     solution     what is looked out for and what comes back
     executors    who does the work: threads, processes
+    options      how to integrate
     timeline     what one subject is given and when it is looked at
     table        rows of events as the integrator reads them
     directions   what is differentiated by
@@ -18,7 +19,8 @@ Each file knows those above it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,12 +28,9 @@ from numpy.typing import ArrayLike
 from pkpd.core.arguments import (
     ABSENT,
     CALLABLE,
-    COUNT,
-    FLAG,
     NUMBER,
     NUMBERS,
     TEXT,
-    TEXTS,
     WHOLE,
     Kind,
     list_of,
@@ -44,17 +43,19 @@ from pkpd.ode import layout
 from pkpd.ode.status import NOT_PERIODIC, SLOPE_NOT_FINITE, SUCCESS
 from pkpd.solver.directions import Directions, directions_of
 from pkpd.solver.events import lower
-from pkpd.solver.executors import Executor, Processes, Threads, spread, usable_cores
+from pkpd.solver.executors import Processes, Threads, spread, usable_cores
 from pkpd.solver.kernel import Kernel, index_of
+from pkpd.solver.options import HOW, USUAL, Options
 from pkpd.solver.readings import answer, ask
 from pkpd.solver.solution import STATISTICS, Crossings, Floats, Integers, Reading, Readings, Root, Solution
-from pkpd.solver.table import together
-from pkpd.solver.task import NONE, Levels, Options, integrate, possible_method
+from pkpd.solver.table import Table, together
+from pkpd.solver.task import NONE, Levels, integrate, possible_method
 from pkpd.solver.timeline import Change, Sorted, Timeline, in_order, shared
 
 __all__ = [
     "STATISTICS",
     "Crossings",
+    "Options",
     "Processes",
     "Reading",
     "Readings",
@@ -80,7 +81,6 @@ _COUNTS = [
 
 EVERYBODY = slice(None)
 
-Groups = list[tuple[Timeline, Any]]  # indices of the subjects that have it
 
 _A_CHANGE = Kind(lambda value: _is_pair(value, 3) and isinstance(value[1], str), "(time, name, value)")
 _A_LEVEL = Kind(
@@ -103,22 +103,15 @@ def _is_pair(value: Any, n: int) -> bool:
     events=of(EventTable, words="an event table, such as Schedule.events gives")
     | list_of(of(Timeline), "a list of timelines, one for each subject"),
     times=NUMBERS | ABSENT,
-    rtol=NUMBER,
-    atol=NUMBERS | ABSENT,
-    method=TEXT,
+    options=of(Options),
     directions=list_of(TEXT | WHOLE, "a list of names and indices"),
-    slack=NUMBER,
     covariates=list_of(_A_CHANGE, "a list of (time, name, value)"),
     knots=_KNOTS | ABSENT,
     initial=NUMBERS | ABSENT,
     start=NUMBER | ABSENT,
     factors=NUMBERS | ABSENT,
-    h_max=NUMBER,
-    max_steps=WHOLE,
     roots=list_of(of(Root) | _A_LEVEL, 'a list of levels, such as ("C", 2.5)'),
     most_crossings=WHOLE,
-    non_negative=FLAG | TEXTS,
-    threads=COUNT | ABSENT | of(Threads, Processes, words="Threads(n), Processes(n)"),
     progress=CALLABLE | ABSENT,
 )
 def solve(
@@ -127,11 +120,8 @@ def solve(
     events: EventTable | Sequence[Timeline],
     times: ArrayLike | None = None,
     *,
-    rtol: float = 1e-6,
-    atol: ArrayLike | None = None,
-    method: str = "auto",
+    options: Options = USUAL,
     directions: Sequence[int | str] = (),
-    slack: float = 30.0,
     keep_states: bool = False,
     places: ArrayLike | None = None,
     covariates: Sequence[Change] = (),
@@ -139,15 +129,11 @@ def solve(
     initial: ArrayLike | None = None,
     start: float | None = None,
     factors: ArrayLike | None = None,
-    h_max: float = np.inf,
-    max_steps: int = 1_000_000,
     roots: Sequence[Root | tuple[Any, ...]] = (),
     most_crossings: int = 64,
     readings: Sequence[Reading | tuple[Any, ...]] = (),
-    non_negative: bool | Sequence[str] = False,
-    threads: int | Executor | None = None,
-    lanes: bool = True,
     progress: Callable[[int, int], None] | None = None,
+    **how: Any,
 ) -> Solution:
     """Integrate subjects, each with its own parameters, under one table of doses and other events or each
     under its own.
@@ -166,27 +152,20 @@ def solve(
     times : (n_times,), in the model's time unit, in any order; an output at a dose's own instant is taken
         after the dose. Initial values hold at ``start``; by default at time 0, or at the first output or dose
         before it.
-    rtol, atol : a step is accepted when each state's error is within ``atol + rtol |y|``; atol : scalar or
-        (n_states,). Without atol, the scale of a state is a small fraction of the largest value it has had.
-    method : "auto" (explicit, and stiffly accurate Rosenbrock where the problem proves stiff, both chosen by
-        rtol), "tsit5" or "vern7" (explicit), "rodas4" or "rodas5p" (stiff); "linear" for a model that is
-        linear in its states, by the matrix exponential, without any tolerance.
+    options : how to integrate: tolerances, the method, threads; see ``Options``.
     directions : what to differentiate by: a parameter by index or name, the initial value of a state as
         "state(0)", the amount of the k-th dose of the table as "dose[k]". Derivatives go through jumps of the
         rates, where a condition of ``piecewise`` changes; a subject fails where there is none: where a level
         is only just touched, where the rates on both sides lead to it, or where a slope is infinite.
-    slack : how many times larger than those of the states the errors of sensitivities, to relative changes,
-        may be in a step. They are the exact derivatives of the steps taken; with the default their control
-        adds few steps, with 1 they are as accurate as the states at about twice the cost.
     places : (n_times, 2), where each output stands among the events of its instant
         (``pkpd.dosing.events.Place``): before which event of the table, and in which order of all that stands
         there; it is taken after what comes at that instant of earlier events (lagged doses). By default after
         everything.
     covariates : values that parameters or covariates take from a time on, (time, name, value), for all
-        subjects: an exact restart. At one instant they come before doses, unless a fourth number gives their
-            rank; a dose has the lag, bioavailability and body size of its own time, a reset or a steady state
-            the initial values of its own.
-        Those of the start are in the initial values. Not together with sensitivities.
+        subjects: an exact restart. At one instant they come before doses, unless a fourth value gives their
+        ``Place``; a dose has the lag, bioavailability and body size of its own time, a reset or a steady
+        state the initial values of its own. Those of the start are in the initial values. Not together with
+        sensitivities.
     knots : covariates that run linearly: name to (times, values), for all subjects; before the first knot and
         after the last one they stay. The kernel is one that was loaded for it, ``load(model,
         linear=[name])``. Not together with sensitivities or steady states of doses.
@@ -196,92 +175,51 @@ def solve(
         or an infusion).
     factors : (n_subjects, n_events), what each subject's doses are multiplied by; 0 is a dose that is not
         given.
-    h_max : no step is longer. A rise of the rates that nothing announces (no dose, no condition on the time)
-        and that is short against the steps of what comes before it may be passed over: this is for whoever
-        knows of one.
     roots : levels whose crossings are observed, each a ``Root`` or its fields: ``("C", 2.5)`` or ``("C", 2.5,
         -1)``. The steps are the same as without.
     readings : what is read off the curves, each a ``Reading`` or its fields: ``("max", "C")`` or ``("area",
         "C", 0, 24)``. The steps are the same as without.
     most_crossings : of each root and subject, how many are kept.
-    non_negative : states that are to be kept from falling below nought, or True for all: a fall counts as
-        error, and what is left of one within the tolerance is clipped, after ``counts[:, 6]`` steps. Not
-        together with sensitivities, which a clipped step does not have.
-    lanes : whether many subjects are integrated side by side in vector registers, which is done where neither
-        sensitivities, roots nor ``non_negative`` are asked for, and not with vern7. A
-        subject's result does not depend on it, but for the last digits of exp, log and powers in the model.
-    threads : how many work at a time, by default as many as this process may use cores; or an executor:
-        ``Threads(n)``, ``Processes(n)``. A result does not depend on it.
     progress : called with (subjects done, subjects in all) now and then.
 
     Raises
     ------
-    InputError : shapes that do not fit, an unknown method or direction, values that are not finite, a steady
-        state without an interval.
+    InputError : shapes that do not fit, an unknown direction, values that are not finite, a steady state
+        without an interval.
+
+    Examples
+    --------
+    >>> import pkpd
+    >>> kernel = pkpd.load("one_compartment_iv")
+    >>> doses = pkpd.Schedule.parse("100 mg iv every 12 h x2").events_for(kernel)
+    >>> solution = pkpd.solve(kernel, kernel.VALUES, doses, [0.0, 12.0], options=pkpd.Options(rtol=1e-9))
+    >>> solution.outputs.shape  # subjects, times, outputs
+    (1, 2, 2)
     """
+    if how:
+        _refuse(how)
     p = _parameters(kernel, parameters)
     n_subjects = p.shape[0]
-    _check_method(kernel, rtol, method)
-    table_of_all = None
-    if isinstance(events, EventTable):
-        if times is None:
-            raise InputError("an event table for all subjects goes with output times")
-        table_of_all = events
-        groups: Groups = [(Timeline(events, times, places, covariates, knots, start), EVERYBODY)]
-    else:
-        _nothing_beside_timelines(times, places, covariates, knots, start, initial, factors)
-        groups = list(shared(events, n_subjects))
-    looks = [in_order(timeline) for timeline, _ in groups]
+    options = _possible(kernel, options)
+    groups = _groups(n_subjects, events, times, places, covariates, knots, start, initial, factors)
     given = None if initial is None else _initial(kernel, initial, start, n_subjects)
-    method = possible_method(kernel, method, rtol)
     d = None
     if len(directions):
+        table_of_all = events if isinstance(events, EventTable) else None
         d = directions_of(kernel, table_of_all, p, directions, resumed=given is not None)
     looked_for, levels = _roots(kernel, roots, n_subjects, most_crossings)
-    if not h_max > 0.0:
-        raise InputError(f"h_max, the longest step, must be a time above 0, not {h_max!r}")
     asked = ask(kernel, readings, n_subjects, sensitivities=d is not None)
-    kept = _non_negative(kernel, non_negative, d is not None)
-    if method == layout.LINEAR and (d is not None or looked_for or asked or len(kept)):
+    kept = _non_negative(kernel, options.non_negative, d is not None)
+    if options.method == layout.LINEAR and (d is not None or looked_for or asked or len(kept)):
         raise InputError(
             "method='linear' goes without sensitivities, roots, readings and non_negative; \"auto\" has them"
         )
-    executor = Threads(threads) if threads is None or isinstance(threads, int) else threads
-    options = Options(rtol, atol, method, slack, h_max, max_steps, executor, lanes, kept)
-    tables = []
-    at_start = p
-    for (timeline, who), look in zip(groups, looks, strict=True):
-        alone = len(groups) == 1
-        mine = d if table_of_all is not None or d is None else d.of(who, len(timeline.events))
-        table, changed = lower(
-            kernel,
-            p if alone else p[who],
-            timeline.events,
-            look.times,
-            options,
-            places=look.places,
-            covariates=timeline.covariates,
-            knots=timeline.knots,
-            directions=mine,
-            initial=given,
-            start=timeline.start,
-            factors=factors,
-        )
-        tables.append(table)
-        if alone:
-            at_start = changed
-        elif timeline.covariates or timeline.knots:
-            at_start = p.copy() if at_start is p else at_start
-            at_start[who] = changed
-    table, output_times, time_spans = tables[0], looks[0].times, None
-    if len(groups) > 1:
-        members = [who for _, who in groups]
-        table = together(tables, members, n_subjects)
-        output_times, time_spans = _one_after_the_other(looks, members, n_subjects)
+    given_to = _lowered(kernel, p, groups, options, d, given, factors)
+    table, output_times, time_spans = given_to.table, given_to.times, given_to.time_spans
     k, n = kernel.n_outputs, kernel.n_states
     raw = integrate(
         kernel,
-        at_start,
+        given_to.parameters,
         table,
         output_times,
         options,
@@ -290,6 +228,7 @@ def solve(
         directions=d,
         levels=levels,
         quantities=None if asked is None else asked.quantities,
+        kept=kept,
         progress=progress,
     )
     out, status = raw.out, raw.status
@@ -319,7 +258,7 @@ def solve(
             until = output_times[time_spans.sum(axis=1) - 1]
         last_dot = None if out_dot is None else out_dot[last]
         found_readings = answer(asked, raw.read, read_dot, out[last], last_dot, until, status)
-    for (_, who), look in zip(groups, looks, strict=True):
+    for _, look, who in groups:
         if look.order is not None:
             for array in (out, *([] if out_dot is None else [out_dot])):
                 if time_spans is None:
@@ -344,6 +283,99 @@ def solve(
         time_unit=kernel.TIME_UNIT,
         readings=found_readings,
     )
+
+
+def _refuse(how: Mapping[str, Any]) -> None:
+    """Raises for arguments that there are not, and says where those of options belong."""
+    name = next(iter(how))
+    if name in HOW:
+        raise InputError(f"{name} says how to integrate: give it as options=pkpd.Options({name}=...)")
+    raise TypeError(f"solve() got an unexpected keyword argument {name!r}")
+
+
+def _possible(kernel: Kernel, options: Options) -> Options:
+    """Options whose method the kernel has."""
+    if options.method == layout.LINEAR and not kernel.LINEAR:
+        raise InputError(f'{kernel.NAME} is not linear in its states; "auto" integrates it')
+    method = possible_method(kernel, options.method, options.rtol)
+    return options if method == options.method else replace(options, method=method)
+
+
+class _Group(NamedTuple):
+    """Subjects who have the same timeline; who : their indices."""
+
+    timeline: Timeline
+    look: Sorted
+    who: Any
+
+
+def _groups(
+    n_subjects: int,
+    events: EventTable | Sequence[Timeline],
+    times: ArrayLike | None,
+    places: ArrayLike | None,
+    covariates: Sequence[Change],
+    knots: Mapping[str, tuple[ArrayLike, ArrayLike]] | None,
+    start: float | None,
+    *others: Any,
+) -> list[_Group]:
+    if isinstance(events, EventTable):
+        if times is None:
+            raise InputError("an event table for all subjects goes with output times")
+        timeline = Timeline(events, times, places, covariates, knots, start)
+        return [_Group(timeline, in_order(timeline), EVERYBODY)]
+    _nothing_beside_timelines(times, places, covariates, knots, start, *others)
+    return [_Group(timeline, in_order(timeline), who) for timeline, who in shared(events, n_subjects)]
+
+
+class _Lowered(NamedTuple):
+    """What all subjects are given, and when they are looked at."""
+
+    table: Table
+    parameters: Floats
+    times: Floats
+    time_spans: Integers | None
+
+
+def _lowered(
+    kernel: Kernel,
+    p: Floats,
+    groups: Sequence[_Group],
+    options: Options,
+    directions: Directions | None,
+    initial: Floats | None,
+    factors: ArrayLike | None,
+) -> _Lowered:
+    alone = len(groups) == 1
+    tables: list[Table] = []
+    at_start = p
+    for timeline, look, who in groups:
+        mine = directions
+        if directions is not None and not isinstance(who, slice):
+            mine = directions.of(who, len(timeline.events))
+        table, changed = lower(
+            kernel,
+            p if alone else p[who],
+            timeline.events,
+            look.times,
+            options,
+            places=look.places,
+            covariates=timeline.covariates,
+            knots=timeline.knots,
+            directions=mine,
+            initial=initial,
+            start=timeline.start,
+            factors=factors,
+        )
+        tables.append(table)
+        if alone:
+            return _Lowered(table, changed, look.times, None)
+        if timeline.covariates or timeline.knots:
+            at_start = p.copy() if at_start is p else at_start
+            at_start[who] = changed
+    members = [group.who for group in groups]
+    times, time_spans = _one_after_the_other([group.look for group in groups], members, len(p))
+    return _Lowered(together(tables, members, len(p)), at_start, times, time_spans)
 
 
 def _nothing_beside_timelines(
@@ -395,17 +427,6 @@ def _parameters(kernel: Kernel, parameters: ArrayLike) -> Floats:
             f"{kernel.n_params}): {', '.join(kernel.PARAMETERS)}"
         )
     return p
-
-
-def _check_method(kernel: Kernel, rtol: float, method: str) -> None:
-    if not (np.isfinite(rtol) and 0.0 < rtol < 1.0):
-        raise InputError(f"rtol must lie between 0 and 1, not {rtol!r}")
-    if method not in (*layout.METHODS, layout.LINEAR):
-        raise InputError(
-            f'unknown method "{method}"; there are {", ".join((*layout.METHODS, layout.LINEAR))}'
-        )
-    if method == layout.LINEAR and not kernel.LINEAR:
-        raise InputError(f'{kernel.NAME} is not linear in its states; "auto" integrates it')
 
 
 def _roots(

@@ -26,10 +26,11 @@ from pkpd.dosing.events import DOSE, FIRST, LAST, REPLACE, RESET, STEADY, STEADY
 from pkpd.ode import layout
 from pkpd.solver.directions import Directions
 from pkpd.solver.kernel import Kernel, index_of
+from pkpd.solver.options import Options
 from pkpd.solver.periodic import before, carried, set_row, steady_state
 from pkpd.solver.solution import Floats, Integers
 from pkpd.solver.table import Table, dose_rows, plain
-from pkpd.solver.task import Options, integrate
+from pkpd.solver.task import integrate
 from pkpd.solver.timeline import Change
 
 BEGINNING = Place(-1)  # what is there before anything else happens

@@ -29,9 +29,10 @@ from pkpd.dosing import time_units_per_day
 from pkpd.ode import layout
 from pkpd.solver.directions import Directions
 from pkpd.solver.kernel import Kernel
+from pkpd.solver.options import Options
 from pkpd.solver.solution import Floats, Integers
 from pkpd.solver.table import Table
-from pkpd.solver.task import NONE, Options, Raw, integrate
+from pkpd.solver.task import Raw, integrate
 
 # Most are a fraction of a millisecond; cells that multiply take hundreds of hours of their own course
 MOST_ITERATIONS = 1000
@@ -120,7 +121,7 @@ class Flow:
                 "state of a repeated dose is found by them: give the doses one by one"
             )
         self.kernel = kernel
-        self.options = replace(options, rtol=TIGHTER * min(options.rtol, 1e-5), non_negative=NONE)
+        self.options = replace(options, rtol=TIGHTER * min(options.rtol, 1e-5), non_negative=False)
         self.rtol = self.options.rtol
         self.row = row.copy()
         self.row[0] = 0.0

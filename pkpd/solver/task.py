@@ -9,7 +9,6 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from pkpd.core.errors import InputError
 from pkpd.ode import layout
@@ -17,8 +16,9 @@ from pkpd.ode.compile import unit
 from pkpd.ode.control import partners
 from pkpd.ode.status import SUCCESS
 from pkpd.solver.directions import Directions
-from pkpd.solver.executors import Executor, Progress, Threads
+from pkpd.solver.executors import Progress, Threads
 from pkpd.solver.kernel import Kernel, cache_folder
+from pkpd.solver.options import Options
 from pkpd.solver.solution import Floats, Integers
 from pkpd.solver.table import Table
 
@@ -26,21 +26,6 @@ FEWEST_IN_LANES = 2 * layout.LANES
 SMALLEST_CHUNK = 64  # in lanes: enough to keep them filled, and records that stay in the cache
 CHUNKS_PER_THREAD = 8  # enough to even out subjects of different cost, and to report progress
 NONE = np.zeros(0, np.int64)
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to integrate; see ``solve``. non_negative : indices of states."""
-
-    rtol: float
-    atol: ArrayLike | None
-    method: str
-    slack: float
-    h_max: float
-    max_steps: int
-    executor: Executor | None
-    lanes: bool
-    non_negative: Integers
 
 
 def possible_method(kernel: Kernel, method: str, rtol: float) -> str:
@@ -119,20 +104,24 @@ def integrate(
     directions: Directions | None = None,
     levels: Levels | None = None,
     quantities: Quantities | None = None,
+    kept: Integers = NONE,
     progress: Progress | None = None,
 ) -> Raw:
     """Integrate subjects p : (n_subjects, n_params) through the events of a table to ascending times.
 
     time_spans : (n_subjects, 2), where each subject's own stand among the times and how many they are; None:
-        all are everybody's. What a subject has fewer than another is nan in ``out``.
+        all are everybody's. What a subject has fewer than another is nan in ``out``. kept : indices of states
+        that must not be negative.
     """
     n_subjects = p.shape[0]
     explicit = partners(options.method, options.rtol)[0] if options.method != layout.LINEAR else ""
     many = n_subjects >= FEWEST_IN_LANES and explicit not in ("", "vern7")
-    plainly = directions is None and levels is None and not len(options.non_negative)
+    plainly = directions is None and levels is None and not len(kept)
     in_lanes = options.lanes and many and plainly and kernel.has_lanes
-    task = Task(kernel, p, table, times, time_spans, options, width, directions, levels, quantities, in_lanes)
-    executor = Threads(1) if n_subjects == 1 else options.executor or Threads()
+    task = Task(
+        kernel, p, table, times, time_spans, options, width, directions, levels, quantities, kept, in_lanes
+    )
+    executor = Threads(1) if n_subjects == 1 else options.executor
     workers = min(n_subjects, executor.workers)
     smallest = min(SMALLEST_CHUNK if in_lanes else 1, -(-n_subjects // workers))
     executor(task, max(smallest, n_subjects // (CHUNKS_PER_THREAD * workers)), progress)
@@ -314,6 +303,7 @@ class Task:
         directions: Directions | None,
         levels: Levels | None,
         quantities: Quantities | None,
+        kept: Integers,
         lanes: bool,
     ) -> None:
         self.given = (
@@ -327,6 +317,7 @@ class Task:
             directions,
             levels,
             quantities,
+            kept,
             lanes,
         )
         self.n_subjects = n_subjects = len(p)
@@ -373,9 +364,9 @@ class Task:
         if directions is not None:
             self.sizes[plan.slots] = directions.slots
             self.seeds = directions.seeds(table)
-        if len(options.non_negative):
-            self.sizes[layout.N_NON_NEGATIVE] = len(options.non_negative)
-            self.sizes = np.concatenate([self.sizes, options.non_negative])
+        if len(kept):
+            self.sizes[layout.N_NON_NEGATIVE] = len(kept)
+            self.sizes = np.concatenate([self.sizes, kept])
         self.doses = table.rows
         room = n_roots * (layout.ROOT + layout.FOUND + most * (1 + m)) + kernel.n_outputs
         room += plan.n_watched * layout.ROOT + 2 * plan.n_conditions
@@ -462,20 +453,21 @@ class Task:
 
     def part(self, first: int, end: int) -> Task:
         """The same for subjects first .. end-1 alone."""
-        kernel, p, table, times, time_spans, options, width, directions, levels, quantities, lanes = (
-            self.given
-        )
+        given: tuple[Any, ...] = self.given
+        kernel, p, table, times, time_spans, options, width, *rest = given
+        directions, levels, quantities, kept, lanes = rest
         return Task(
             kernel,
             p[first:end],
             table.part(first, end),
             times,
             None if time_spans is None else time_spans[first:end],
-            replace(options, executor=None),
+            replace(options, threads=None),
             width,
             None if directions is None else replace(directions, scale=directions.scale[first:end]),
             None if levels is None else replace(levels, values=levels.values[first:end]),
             None if quantities is None else replace(quantities, levels=quantities.levels[first:end]),
+            kept,
             lanes,
         )
 

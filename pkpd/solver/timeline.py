@@ -20,7 +20,7 @@ Change = tuple[float, str, float] | tuple[float, str, float, Place]
 class Timeline:
     """The events of one subject, its output times, and its covariates over time.
 
-    events : doses and other events, in the model's units (``Schedule.events``, ``kernel.events``).
+    events : doses and other events, in the model's units (``Schedule.events_for``).
     times : (n_times,), in the model's time unit, in any order; an output at a dose's own instant is taken
         after the dose.
     places, covariates, knots, start : as in ``solve``.

@@ -27,7 +27,7 @@ from pkpd.decision.comparison.result import (
 )
 from pkpd.decision.endpoints import Endpoint, Relevant, evaluate, questions
 from pkpd.dosing import EventTable, Schedule
-from pkpd.solver import solve
+from pkpd.solver import Options, solve
 
 ONE, TWO = "1 MIU sc daily x5 every 28 d x2", "2 MIU sc daily x5 every 28 d x2"
 OFTEN = "0.26 MIU/m2 sc every 3 d for 42 d"
@@ -62,7 +62,12 @@ def plainly(scene, text, k):
     about = (rest, kernel.OUTPUTS, kernel.OUTPUT_UNITS, schedule, kernel.TIME_UNIT, times[-1])
     about = (*about, scene.criteria.endpoints)
     solution = solve(
-        kernel, values, scene.events(schedule), times, rtol=module.RTOL, readings=questions(*about)
+        kernel,
+        values,
+        scene.events(schedule),
+        times,
+        options=Options(rtol=module.RTOL),
+        readings=questions(*about),
     ).check()
     outputs = solution.outputs
     found = evaluate(

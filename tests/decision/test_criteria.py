@@ -18,7 +18,7 @@ from pkpd.inference import fit, read_fit
 from pkpd.model.check import read_model
 from pkpd.present.report.comparison import figures, findings
 from pkpd.present.web.evaluation import Explorer
-from pkpd.solver import solve
+from pkpd.solver import Options, solve
 from pkpd.solver.kernel import load
 
 # y falls from 100 per dose by k, and rest is at 10: y(t) = 10 + dose exp(-k t)
@@ -55,7 +55,11 @@ def found(kernel, entry, schedule="100 mg iv once", until=200.0):
     events = plan.events("h", kernel.ROUTES, kernel.DOSE_UNITS, kernel.SIZES)
     values = times = np.empty((1, 0))
     if asked := questions(*about):
-        read = solve(kernel, kernel.VALUES, events, [until], rtol=1e-9, readings=asked).check().readings
+        read = (
+            solve(kernel, kernel.VALUES, events, [until], options=Options(rtol=1e-9), readings=asked)
+            .check()
+            .readings
+        )
         values, times = read.values, read.times
     endpoint, value = next(iter(evaluate(values, times, *about).items()))
     return float(value[0]), endpoint

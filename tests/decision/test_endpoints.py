@@ -22,7 +22,7 @@ from pkpd.decision.endpoints import Regimen, evaluate, exposure, grid, quantiles
 from pkpd.dosing import EventTable, Schedule
 from pkpd.model.check import read_model
 from pkpd.simulation.profile import population, typical_values
-from pkpd.solver import solve
+from pkpd.solver import Options, solve
 from pkpd.solver.kernel import load
 from pkpd.treg import field
 
@@ -127,7 +127,8 @@ def il2(text, until_days, subjects=8, rtol=1e-6):
     about = (rest, NAMES, units, schedule, "h", until_days * 24.0)
     asked = [questions(*about, treg(x).endpoints) for x in (50.0, 20.0)]
     found = [
-        solve(kernel, values, events, [until_days * 24.0], rtol=rtol, readings=one).check() for one in asked
+        solve(kernel, values, events, [until_days * 24.0], options=Options(rtol=rtol), readings=one).check()
+        for one in asked
     ]
     return found, rest, units, schedule, values
 
@@ -347,7 +348,9 @@ def test_days_above_are_the_solvers_exact_times_above():
     events = schedule.events(kernel.TIME_UNIT, kernel.ROUTES, kernel.DOSE_UNITS, kernel.SIZES)
     for x in (20.0, 50.0):
         level = (1 + x / 100) * rest[:, 1]
-        exact = solve(kernel, values, events, [2400.0], roots=[("treg_pct", level)], rtol=1e-6).crossings
+        exact = solve(
+            kernel, values, events, [2400.0], roots=[("treg_pct", level)], options=Options(rtol=1e-6)
+        ).crossings
         days = endpoints(CYCLES, 100, above=x)[f"Treg days above +{x:g} %"]
         np.testing.assert_allclose(days, exact.time_above[:, 0] / 24.0, rtol=1e-6)
         assert np.all(days > 5.0)
@@ -387,7 +390,9 @@ def test_lags_durations_and_fast_absorption_are_found(ka, k, late, long, n):
         schedule = Schedule.parse(f"10 mg {route} every 20 d x{n}")
         events = schedule.events("h", kernel.ROUTES, kernel.DOSE_UNITS, kernel.SIZES)
         about = ([0.0], ["C"], ["mg/L"], schedule, "h", 480.0 * n, exposure("C"))
-        solution = solve(kernel, p, events, [480.0 * n], rtol=RTOL, readings=questions(*about)).check()
+        solution = solve(
+            kernel, p, events, [480.0 * n], options=Options(rtol=RTOL), readings=questions(*about)
+        ).check()
         found = by_name(evaluate(solution.readings.values, solution.readings.times, *about))
         after = np.log(ka / k) / (ka - k) if route == "sc" else long
         peak = bateman(after, ka, k) * 10 if route == "sc" else -10 / (k * long) * np.expm1(-k * long)

@@ -19,7 +19,7 @@ from pkpd.dosing import Schedule
 from pkpd.inference import FitResult, fit, read_fit
 from pkpd.inference.population import RESPONDERS, VARIATION, bands, virtual_subjects
 from pkpd.simulation.profile import population
-from pkpd.solver import solve
+from pkpd.solver import Options, solve
 
 FIT = "low_dose_il2"
 
@@ -333,7 +333,7 @@ def test_bands_are_quantiles_of_the_paths_on_any_number_of_threads():
     assert done[-1] == (150, 150)
     for other in found[1:]:
         np.testing.assert_array_equal(found[0].values, other.values)
-    outputs = solve(people.kernel, people.values, doses, times, rtol=1e-4).outputs
+    outputs = solve(people.kernel, people.values, doses, times, options=Options(rtol=1e-4)).outputs
     columns = [people.kernel.OUTPUTS.index(name) for name in names]
     exact = np.quantile(outputs[:, :, columns], levels, axis=0)
     np.testing.assert_allclose(found[0].values, exact, rtol=0.005)

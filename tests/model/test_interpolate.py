@@ -10,7 +10,7 @@ from pkpd.dosing import EventTable
 from pkpd.dosing.events import RESET, STEADY
 from pkpd.model.check import read_model
 from pkpd.simulation.profile import typical_values
-from pkpd.solver import solve
+from pkpd.solver import Options, solve
 from pkpd.solver.kernel import load
 
 MODEL = read_model(
@@ -56,7 +56,9 @@ def k():
 def test_a_clearance_that_runs_linearly(k, method, subjects):
     p = np.tile(typical_values(k, {"CRCL": 55.0}), (subjects, 1))  # the knots say what it is
     found = (
-        solve(k, p, EventTable.empty(), TIMES, knots={"CRCL": KNOTS}, rtol=1e-9, method=method)
+        solve(
+            k, p, EventTable.empty(), TIMES, knots={"CRCL": KNOTS}, options=Options(rtol=1e-9, method=method)
+        )
         .check()
         .outputs
     )
@@ -87,7 +89,11 @@ def test_a_dose_has_the_value_of_its_own_time():
 
 def test_a_reset_leaves_covariates_running(k):
     events = EventTable([17.0], [0.0], [0], [0.0], [-1], kind=[RESET])
-    found = solve(k, k.VALUES, events, TIMES, knots={"CRCL": KNOTS}, rtol=1e-9).check().outputs[0]
+    found = (
+        solve(k, k.VALUES, events, TIMES, knots={"CRCL": KNOTS}, options=Options(rtol=1e-9))
+        .check()
+        .outputs[0]
+    )
     assert np.allclose(found[:, 1], np.interp(TIMES, *KNOTS), rtol=1e-12)
     after = TIMES[TIMES >= 17.0]
     exact = 5.0 * np.exp(-0.05 / 20.0 * (area(after) - area(17.0)))

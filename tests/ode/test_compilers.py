@@ -48,7 +48,7 @@ from pkpd.ode.compile import compilers, native, source, unit
 from pkpd.ode.layout import LANES
 from pkpd.ode.methods import explicit
 from pkpd.simulation.profile import typical_values
-from pkpd.solver import solve
+from pkpd.solver import Options, solve
 from pkpd.solver import task as solver_task
 
 kernels = importlib.import_module("pkpd.solver.kernel")
@@ -123,8 +123,7 @@ def test_solves_are_the_same_bit_for_bit(problem, method):
                 typical_values(k),
                 doses,
                 times,
-                method=method,
-                rtol=rtol,
+                options=Options(method=method, rtol=rtol),
                 directions=d,
                 keep_states=True,
                 places=places if rtol == 1e-8 else None,
@@ -135,7 +134,15 @@ def test_solves_are_the_same_bit_for_bit(problem, method):
             for d in ((), directions)
         ]
         many = [
-            solve(k, spread(k, 21), doses, times, method=method, rtol=1e-5, keep_states=True, readings=r)
+            solve(
+                k,
+                spread(k, 21),
+                doses,
+                times,
+                options=Options(method=method, rtol=1e-5),
+                keep_states=True,
+                readings=r,
+            )
             for r in ((), read)
         ]
         return [bits(one) for one in (*alone, *many)]

@@ -17,7 +17,7 @@ from pkpd.dosing import EventTable
 from pkpd.model.check import read_model
 from pkpd.model.derive import derive
 from pkpd.ode import status
-from pkpd.solver import solve
+from pkpd.solver import Options, solve
 
 EVERY = (*METHODS, "linear")
 
@@ -100,7 +100,7 @@ def test_every_subject_has_its_own_times_in_lanes_and_alone():
     times = np.linspace(0.0, 120.0, 13)
     doses = events(k, "50 mg iv every 24 h x4")
     together = solve(k, p, doses, times).check()
-    alone = solve(k, p, doses, times, lanes=False).check()
+    alone = solve(k, p, doses, times, options=Options(lanes=False)).check()
     assert together.outputs.tobytes() == alone.outputs.tobytes()
     x = np.array([pulse(times, a, b)[0] for a, b in p[:, :2]])
     given = sum(np.where(times >= t, 50.0 * np.exp(-0.1 * (times - t)), 0.0) for t in 24.0 * np.arange(4))
@@ -299,7 +299,9 @@ def test_a_crossing_soon_after_a_breakpoint_is_where_it_is(method, early):
     k = kernel(FILL)
     crossing = np.log(100.0 / 30.0) / 0.5
     doses = table(k, (crossing - early - 0.25, 0.0, "iv"))
-    found = solve(k, k.VALUES, doses, [6.0], directions=["A0", "c", "k"], method=method, rtol=1e-9).check()
+    found = solve(
+        k, k.VALUES, doses, [6.0], directions=["A0", "c", "k"], options=Options(method=method, rtol=1e-9)
+    ).check()
     assert found.outputs[0, 0, 0] == pytest.approx(140.0, rel=1e-7)
     np.testing.assert_allclose(found.sensitivities[0, 0, 0], [2.0, -2.0, 0.0], rtol=1e-6, atol=1e-4)
 
@@ -518,8 +520,7 @@ def test_crossing_times_have_derivatives(method):
             [20.0],
             roots=[("C", 5.0), ("A", 20.0, 1)],
             directions=names,
-            method=method,
-            rtol=1e-8,
+            options=Options(method=method, rtol=1e-8),
             most_crossings=3,
         )
         .check()
@@ -590,7 +591,11 @@ def test_a_root_may_begin_at_nought(method):
     )
     reference = [
         solve(
-            kernel(LEAK), [0.5, 100.0, 1.0, R], EventTable.empty(), times, rtol=1e-12, method="vern7"
+            kernel(LEAK),
+            [0.5, 100.0, 1.0, R],
+            EventTable.empty(),
+            times,
+            options=Options(rtol=1e-12, method="vern7"),
         ).outputs[0, :, 1]
         for R in (9.999, 10.001)
     ]
@@ -609,7 +614,7 @@ def test_what_does_not_move_has_no_derivative(method):
     k = kernel(LEAK)
     p = k.VALUES.copy()
     p[1] = 0.0
-    failed = solve(k, p, EventTable.empty(), [1.0], directions=["x0"], method=method)
+    failed = solve(k, p, EventTable.empty(), [1.0], directions=["x0"], options=Options(method=method))
     assert failed.status[0] == status.SLOPE_NOT_FINITE
     assert "is a finite number, but a derivative of it is not" in failed.failure(0)
 
@@ -665,9 +670,17 @@ def test_an_input_that_nobody_announces_begins_from_nought(method, rtol):
     it a size. Lanes do the same."""
     k = kernel(OWN)
     p = np.array([2.0, 4.0, 100.0, 0.1])
-    found = solve(k, p, EventTable.empty(), [4.0, 10.0], h_max=0.5, method=method, rtol=rtol).check()
+    found = solve(
+        k, p, EventTable.empty(), [4.0, 10.0], options=Options(h_max=0.5, method=method, rtol=rtol)
+    ).check()
     np.testing.assert_allclose(found.outputs[0, :, 0], pulse([4.0, 10.0], 2.0, 4.0)[0], rtol=100 * rtol)
-    many = solve(k, np.tile(p, (20, 1)), EventTable.empty(), [4.0, 10.0], h_max=0.5, method=method, rtol=rtol)
+    many = solve(
+        k,
+        np.tile(p, (20, 1)),
+        EventTable.empty(),
+        [4.0, 10.0],
+        options=Options(h_max=0.5, method=method, rtol=rtol),
+    )
     assert (many.outputs == found.outputs).all()
 
 

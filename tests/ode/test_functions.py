@@ -12,13 +12,13 @@ import numba
 import numpy as np
 import pytest
 from numba import types
-from solving import METHODS, kernel, relative
+from solving import METHODS, kernel, relative, solve_with
 
 import pkpd
 from pkpd.core.errors import InputError
 from pkpd.ode import differences, from_numba, layout
 from pkpd.ode.differences import colours, found_pattern
-from pkpd.solver import solve
+from pkpd.solver import Options, solve
 from pkpd.solver.task import FEWEST_IN_LANES
 
 NOTHING = pkpd.EventTable.empty()
@@ -113,16 +113,18 @@ def of_a_bolus(t, dose=100.0, ka=1.0, k=0.25, v=10.0):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_solution_is_that_of_the_same_equations_as_text(method):
-    found = solve(robertsons(), list(RATES.values()), NOTHING, TIMES, method=method, rtol=1e-7).check()
+    found = solve(
+        robertsons(), list(RATES.values()), NOTHING, TIMES, options=Options(method=method, rtol=1e-7)
+    ).check()
     text = kernel(AS_TEXT)
-    expected = solve(text, text.VALUES, NOTHING, TIMES, method="rodas5p", rtol=1e-11).check()
+    expected = solve(text, text.VALUES, NOTHING, TIMES, options=Options(method="rodas5p", rtol=1e-11)).check()
     assert relative(found.outputs[0], expected.outputs[0]) < 1e-6
 
 
 def test_with_a_jacobian_the_steps_are_those_of_the_text():
     mine, text = robertsons(jacobian=robertson_jacobian), kernel(AS_TEXT)
-    found = solve(mine, list(RATES.values()), NOTHING, TIMES, method="rodas5p")
-    expected = solve(text, text.VALUES, NOTHING, TIMES, method="rodas5p")
+    found = solve(mine, list(RATES.values()), NOTHING, TIMES, options=Options(method="rodas5p"))
+    expected = solve(text, text.VALUES, NOTHING, TIMES, options=Options(method="rodas5p"))
     np.testing.assert_array_equal(found.counts, expected.counts)
     np.testing.assert_allclose(found.outputs, expected.outputs, rtol=1e-9)
 
@@ -131,7 +133,7 @@ def test_differences_cost_hardly_more_steps_than_a_jacobian():
     """To 1e11, where the scarcest species is 1e-13 of the whole."""
     times = 10.0 ** np.arange(12)
     exact, found = (
-        solve(one, list(RATES.values()), NOTHING, times, method="rodas5p", rtol=1e-8).check()
+        solve(one, list(RATES.values()), NOTHING, times, options=Options(method="rodas5p", rtol=1e-8)).check()
         for one in (robertsons(jacobian=robertson_jacobian), robertsons())
     )
     assert found.counts[0, 3] <= 1.1 * exact.counts[0, 3]
@@ -143,12 +145,18 @@ def test_three_kinds_of_function_give_the_same_numbers():
         plain = robertsons(robertson.py_func)
     assert len(said) == 1
     by_numba, by_object, by_number = (
-        solve(robertsons(rhs), list(RATES.values()), NOTHING, TIMES, method="tsit5").check().outputs
+        solve(robertsons(rhs), list(RATES.values()), NOTHING, TIMES, options=Options(method="tsit5"))
+        .check()
+        .outputs
         for rhs in (robertson, robertson_in_c, robertson_in_c.address)
     )
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # it said so once
-        by_python = solve(plain, list(RATES.values()), NOTHING, TIMES, method="tsit5").check().outputs
+        by_python = (
+            solve(plain, list(RATES.values()), NOTHING, TIMES, options=Options(method="tsit5"))
+            .check()
+            .outputs
+        )
     np.testing.assert_array_equal(by_number, by_object)
     np.testing.assert_array_equal(by_python, by_numba)
     assert relative(by_number[0], by_numba[0]) < 1e-5  # the time is a state there, as nobody knows better
@@ -171,18 +179,20 @@ def followers():
 @pytest.mark.parametrize("rate", [1.0, 200.0])
 def test_rates_may_depend_on_the_time(method, rate):
     times = np.array([0.5, 2.0, 9.0])
-    found = solve(followers(), [rate], NOTHING, times, method=method, rtol=1e-9).check()
+    found = solve(followers(), [rate], NOTHING, times, options=Options(method=method, rtol=1e-9)).check()
     expected = rate * (rate * np.cos(times) + np.sin(times) - rate * np.exp(-rate * times)) / (rate**2 + 1)
     np.testing.assert_allclose(found.outputs[0, :, 0], expected, rtol=1e-7, atol=1e-8)
 
 
 def test_who_gives_states_need_not_know_that_the_time_is_one():
     system = followers()
-    whole = solve(system, [3.0], NOTHING, [1.0, 4.0], rtol=1e-10, atol=[1e-10]).check()
+    whole = solve(system, [3.0], NOTHING, [1.0, 4.0], options=Options(rtol=1e-10, atol=[1e-10])).check()
     half = whole.outputs[:, 0]
-    rest = solve(system, [3.0], NOTHING, [4.0], initial=half, start=1.0, rtol=1e-10).check()
+    rest = solve(system, [3.0], NOTHING, [4.0], initial=half, start=1.0, options=Options(rtol=1e-10)).check()
     assert rest.outputs[0, 0, 0] == pytest.approx(whole.outputs[0, 1, 0], rel=1e-8)
-    before = solve(system, [3.0], NOTHING, [1.0], start=-1.0, initial=[[1.0]], non_negative=True)
+    before = solve(
+        system, [3.0], NOTHING, [1.0], start=-1.0, initial=[[1.0]], options=Options(non_negative=True)
+    )
     assert before.status[0] == 0  # the clock is below nought there, and no state
 
 
@@ -201,7 +211,7 @@ def test_doses_enter_states_by_their_names(method):
     events = pkpd.Schedule.parse("100 mg depot once").events(
         "h", system.ROUTES, system.DOSE_UNITS, system.SIZES
     )
-    found = solve(system, system.VALUES, events, times, method=method, rtol=1e-9).check()
+    found = solve(system, system.VALUES, events, times, options=Options(method=method, rtol=1e-9)).check()
     np.testing.assert_allclose(found.outputs[0, :, 0], of_a_bolus(times), rtol=1e-7)
     np.testing.assert_allclose(found.outputs[0, :, 1], times, rtol=1e-12)
 
@@ -221,7 +231,7 @@ def test_roots_and_readings():
         [20.0],
         roots=[("C", 4.0)],
         readings=[("max", "C"), ("max", "depot"), ("area", "C", 0.0, 20.0)],
-        rtol=1e-9,
+        options=Options(rtol=1e-9),
     ).check()
     up, down = found.crossings.times[0, 0, :2]
     np.testing.assert_allclose(of_a_bolus(np.array([up, down])), 4.0, rtol=1e-7)
@@ -239,7 +249,9 @@ def test_states_can_be_kept_from_falling_below_nought():
         dy[0] = -p[0] * math.sqrt(abs(y[0])) if y[0] > 0.0 else 0.0
 
     system = from_numba(decay, states=["y"], parameters=["k"], initial=[1.0])
-    found = solve(system, [1.0], NOTHING, np.linspace(0, 4, 41), non_negative=True, method="tsit5").check()
+    found = solve(
+        system, [1.0], NOTHING, np.linspace(0, 4, 41), options=Options(non_negative=True, method="tsit5")
+    ).check()
     assert found.outputs.min() >= 0.0
 
 
@@ -253,7 +265,7 @@ def test_lanes_give_the_same_digits(make, method):
     events = doses((0.0, 1.0, 0.0), (1.0, 2.0, 0.5))
     assert system.has_lanes
     side_by_side, singles = (
-        solve(system, p, events, TIMES, lanes=lanes, **asked).check() for lanes in (True, False)
+        solve_with(system, p, events, TIMES, lanes=lanes, **asked).check() for lanes in (True, False)
     )
     np.testing.assert_array_equal(side_by_side.outputs, singles.outputs)
     np.testing.assert_array_equal(side_by_side.readings.values, singles.readings.values)
@@ -283,7 +295,7 @@ def test_an_error_in_a_python_function_fails_the_subject_and_is_shown_once(monke
 
     system = from_numba(falls_out, states=1, parameters={"arithmetic": 1.0}, initial=[1.0])
     for arithmetic, expected in ((1.0, []), (0.0, [IndexError])):
-        found = solve(system, [arithmetic], NOTHING, [0.25, 1.0], threads=1)
+        found = solve(system, [arithmetic], NOTHING, [0.25, 1.0], options=Options(threads=1))
         assert found.status[0] != 0
         assert shown == expected
 
@@ -401,7 +413,9 @@ def test_a_large_full_matrix_is_factored_in_loops(lanes):
     values, vectors = np.linalg.eigh(matrix)
     expected = vectors @ (np.exp(0.5 * values) * (vectors.T @ np.ones(n)))
     p = np.full((FEWEST_IN_LANES, 1), 3.0)
-    found = solve(system, p, NOTHING, [0.5], method="rodas5p", rtol=1e-8, lanes=lanes).check()
+    found = solve(
+        system, p, NOTHING, [0.5], options=Options(method="rodas5p", rtol=1e-8, lanes=lanes)
+    ).check()
     for one in found.outputs[:, 0]:
         np.testing.assert_allclose(one, expected, rtol=1e-6, atol=1e-8)
 
@@ -411,7 +425,7 @@ def test_without_a_jacobian_only_explicit_methods_are_used():
     found = solve(system, list(RATES.values()), NOTHING, TIMES)
     assert set(found.check().method) == {layout.EXPLICIT_ONLY}
     with pytest.raises(InputError, match=r"jacobian=False, which rodas5p needs"):
-        solve(system, list(RATES.values()), NOTHING, TIMES, method="rodas5p")
+        solve(system, list(RATES.values()), NOTHING, TIMES, options=Options(method="rodas5p"))
     many = solve(system, np.tile(list(RATES.values()), (2 * FEWEST_IN_LANES, 1)), NOTHING, TIMES)
     np.testing.assert_array_equal(many.outputs[0], found.outputs[0])
 

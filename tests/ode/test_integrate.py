@@ -10,14 +10,14 @@ import importlib
 import numpy as np
 import pytest
 from problems import PROBLEMS, VAN_DER_POL
-from solving import METHODS, SINGLE, events, kernel, relative, run, table
+from solving import METHODS, SINGLE, events, kernel, relative, run, solve_with, table
 
 import pkpd.solver.kernel
 from pkpd.core.errors import InputError, SolverError
 from pkpd.ode import layout, status
 from pkpd.ode.compile import native
 from pkpd.simulation.profile import typical_values
-from pkpd.solver import solve
+from pkpd.solver import Options, solve
 
 A_FEW_STEPS = 4.0  # whose errors may add up before the problem forgets them; the largest found is 2.4
 RTOLS = (1e-2, 1e-3, 1e-6, 1e-9)
@@ -329,7 +329,7 @@ def test_auto_goes_back_when_a_problem_is_stiff_no_more():
     k = kernel(STIFF_FOR_A_WHILE)
     marks = table(k, (10.0, 0.0, "go"), (20.0, 0.0, "go"))
     times = np.linspace(0.0, 300.0, 61)
-    solution = solve(k, typical_values(k), marks, times, rtol=1e-6, keep_states=True).check()
+    solution = solve(k, typical_values(k), marks, times, options=Options(rtol=1e-6), keep_states=True).check()
     assert solution.method[0] == layout.SWITCHED
     _, jacobians, _, steps, _, switches, _ = solution.counts[0]
     assert switches >= 2 and switches % 2 == 0
@@ -337,7 +337,9 @@ def test_auto_goes_back_when_a_problem_is_stiff_no_more():
     assert 10.0 <= first < 20.0 < last < 25.0
     assert solution.statistics["first and last change of method"] == f"t = {first:.6g} and {last:.6g} h"
     assert 0 < jacobians < 0.25 * steps  # of 280 h out of 300 nothing is stiff
-    exact = solve(k, typical_values(k), marks, times, rtol=1e-11, method="rodas5p", keep_states=True).check()
+    exact = solve(
+        k, typical_values(k), marks, times, options=Options(rtol=1e-11, method="rodas5p"), keep_states=True
+    ).check()
     np.testing.assert_allclose(solution.states[0, :, 2], np.cos(times), atol=1e-4)
     assert relative(solution.states, exact.states) < 1e-4
 
@@ -562,7 +564,7 @@ def test_a_step_never_exceeds_h_max():
 @pytest.mark.parametrize("method", METHODS)
 def test_too_many_steps_is_a_sentence_with_the_time(method):
     k = kernel(PROBLEMS["lotka_volterra"].text)
-    solution = solve(k, k.VALUES, events(k), [1.0, 10.0], method=method, max_steps=70)
+    solution = solve(k, k.VALUES, events(k), [1.0, 10.0], options=Options(method=method, max_steps=70))
     assert solution.status[0] == status.TOO_MANY_STEPS
     assert 0.5 < solution.stopped[0] < 10.0
     assert np.all(np.isnan(solution.outputs))
@@ -588,14 +590,14 @@ output     y [1]
 @pytest.mark.parametrize("method", METHODS)
 def test_a_solution_that_runs_away_stops_where_it_does(method):
     k = kernel(EXPLOSION)
-    solution = solve(k, k.VALUES, events(k), [0.25, 3.0], method=method, directions=["k"])
+    solution = solve(k, k.VALUES, events(k), [0.25, 3.0], options=Options(method=method), directions=["k"])
     assert solution.status[0] in (status.STEP_TOO_SMALL, status.NOT_FINITE)
     assert solution.stopped[0] == pytest.approx(
         0.5, abs=1e-4
     )  # 1/(2 y) is left at the value y: y gets beyond 1e4
     with pytest.raises(SolverError, match=r"stopped at t = 0\.(5|4999\d*|50000\d*) h: .*run away"):
         solution.check()
-    short = solve(k, k.VALUES, events(k), [0.25], method=method).check()
+    short = solve(k, k.VALUES, events(k), [0.25], options=Options(method=method)).check()
     assert short.outputs[0, 0, 0] == pytest.approx(2.0, rel=1e-5)
 
 
@@ -614,16 +616,18 @@ output     y [1]
 @pytest.mark.parametrize("method", METHODS)
 def test_what_is_not_a_number_is_found_at_its_time(method):
     k = kernel(NOT_A_NUMBER)
-    at_once = solve(k, [-1.0, 1.0], events(k), [0.0, 1.0], method=method)
+    at_once = solve(k, [-1.0, 1.0], events(k), [0.0, 1.0], options=Options(method=method))
     assert at_once.status[0] == status.NOT_FINITE and at_once.stopped[0] == 0.0
     with pytest.raises(
         SolverError, match=r"subject 0 stopped at t = 0 h: the right-hand side is not a finite number"
     ):
         at_once.check()
-    later = solve(k, [1.0, 1.0], events(k), [3.0], method=method)  # y reaches 0 at t = 2 - 2 log 2
+    later = solve(
+        k, [1.0, 1.0], events(k), [3.0], options=Options(method=method)
+    )  # y reaches 0 at t = 2 - 2 log 2
     assert later.status[0] in (status.NOT_FINITE, status.STEP_TOO_SMALL)
     assert later.stopped[0] == pytest.approx(2 - 2 * np.log(2), abs=1e-3)
-    infinite = solve(k, [np.inf, 1.0], events(k), [3.0], method=method)
+    infinite = solve(k, [np.inf, 1.0], events(k), [3.0], options=Options(method=method))
     assert infinite.status[0] == status.NOT_FINITE
 
 
@@ -645,12 +649,12 @@ def test_a_right_hand_side_that_turns_bad_stops_there_and_says_what_it_is(method
     """nan or infinity in the middle of a solve: all steps over it are rejected, until the clock cannot be cut
     further."""
     k = kernel(FOR_A_WHILE.format(term=term))
-    solution = solve(k, k.VALUES, events(k), [1.0, 2.9, 10.0], method=method, rtol=rtol)
+    solution = solve(k, k.VALUES, events(k), [1.0, 2.9, 10.0], options=Options(method=method, rtol=rtol))
     assert solution.status[0] == status.NOT_FINITE
     assert solution.stopped[0] == pytest.approx(3.0, abs=1e-12) and solution.counts[0, 3] < 500
     with pytest.raises(SolverError, match="stopped at t = 3 h: the right-hand side is not a finite number"):
         solution.check()
-    before = solve(k, k.VALUES, events(k), [1.0, 2.9], method=method, rtol=rtol).check()
+    before = solve(k, k.VALUES, events(k), [1.0, 2.9], options=Options(method=method, rtol=rtol)).check()
     np.testing.assert_allclose(before.outputs[0, :, 0], np.exp([-1.0, -2.9]), rtol=4 * rtol)
 
 
@@ -697,9 +701,13 @@ def test_a_failed_subject_never_spoils_its_neighbours(method, directions):
         [row for pair in zip(good, [*bad, [np.nan, np.nan]], strict=True) for row in ([pair[0]], [pair[1]])]
     )
     times = np.linspace(0, 1, 5)
-    alone = solve(k, good, events(k), times, method=method, directions=directions, threads=1).check()
+    alone = solve(
+        k, good, events(k), times, options=Options(method=method, threads=1), directions=directions
+    ).check()
     for threads in (1, 2):
-        together = solve(k, mixed, events(k), times, method=method, directions=directions, threads=threads)
+        together = solve(
+            k, mixed, events(k), times, options=Options(method=method, threads=threads), directions=directions
+        )
         assert np.all(together.status[1::2] != status.SUCCESS) and np.all(
             together.status[::2] == status.SUCCESS
         )
@@ -724,9 +732,9 @@ def test_results_do_not_depend_on_threads_or_company(method, directions):
     doses = events(k, "100 mg oral every 12 h x3")
     times = np.linspace(0, 60, 9)
     options = {"method": method, "directions": directions, "keep_states": True}
-    one = solve(k, p, doses, times, threads=1, **options).check()
+    one = solve_with(k, p, doses, times, threads=1, **options).check()
     for threads in (2, 3):
-        many = solve(k, p, doses, times, threads=threads, **options)
+        many = solve_with(k, p, doses, times, threads=threads, **options)
         for name in (
             "outputs",
             "states",
@@ -736,7 +744,7 @@ def test_results_do_not_depend_on_threads_or_company(method, directions):
         ):
             np.testing.assert_array_equal(getattr(many, name), getattr(one, name))
     for subject in (0, 5, 22):
-        alone = solve(k, p[subject], doses, times, **options)
+        alone = solve_with(k, p[subject], doses, times, **options)
         np.testing.assert_array_equal(alone.states[0], one.states[subject])
         if directions:
             np.testing.assert_array_equal(alone.state_sensitivities[0], one.state_sensitivities[subject])
@@ -750,7 +758,7 @@ def test_progress_is_told_until_all_are_done():
         np.tile(k.VALUES, (20, 1)),
         events(k),
         [1.0],
-        threads=2,
+        options=Options(threads=2),
         progress=lambda done, total: said.append((done, total)),
     )
     assert said[-1] == (20, 20) and all(total == 20 for _, total in said)
@@ -764,7 +772,7 @@ def test_an_error_inside_progress_ends_the_solve():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        solve(k, np.tile(k.VALUES, (20, 1)), events(k), [1.0], threads=2, progress=stop)
+        solve(k, np.tile(k.VALUES, (20, 1)), events(k), [1.0], options=Options(threads=2), progress=stop)
 
 
 # ---- compilation
@@ -807,8 +815,7 @@ def test_only_equations_cause_compilation(monkeypatch):
             p,
             doses,
             times,
-            rtol=10.0 ** -rng.integers(2, 10),
-            method=METHODS[i % len(METHODS)],
+            options=Options(rtol=10.0 ** -rng.integers(2, 10), method=METHODS[i % len(METHODS)]),
             directions=directions,
         ).check()
 
@@ -851,7 +858,7 @@ def test_bad_input_is_a_sentence(options, said):
     k = kernel("two_compartment_oral")
     arguments = {"parameters": k.VALUES, "times": [1.0], **options}
     with pytest.raises(InputError, match=said):
-        solve(
+        solve_with(
             k, arguments.pop("parameters"), events(k, "1 mg oral once"), arguments.pop("times"), **arguments
         )
 
@@ -887,17 +894,14 @@ def test_non_negative_states_stay_so_and_it_is_said(method):
     times = np.linspace(0.0, 4.0, 33)
     k = kernel(FALLING)
     p = np.tile(k.VALUES, (20, 1))
-    free = solve(k, p, events(k), times, method=method, h_max=0.3, max_steps=100_000)
+    free = solve(k, p, events(k), times, options=Options(method=method, h_max=0.3, max_steps=100_000))
     kept = solve(
         k,
         p,
         events(k),
         times,
-        method=method,
-        h_max=0.3,
-        non_negative=["x"],
+        options=Options(method=method, h_max=0.3, non_negative=["x"], max_steps=100_000),
         keep_states=True,
-        max_steps=100_000,
     ).check()
     assert not free.counts[:, 6].any()
     assert kept.states.min() >= 0.0
@@ -910,7 +914,9 @@ def test_non_negative_states_stay_so_and_it_is_said(method):
 def test_what_is_not_negative_anyhow_is_not_touched():
     k = kernel("two_compartment_oral")
     doses = events(k, "100 mg oral every 12 h x3")
-    plain, kept = (solve(k, k.VALUES, doses, [1.0, 30.0], non_negative=flag) for flag in (False, True))
+    plain, kept = (
+        solve(k, k.VALUES, doses, [1.0, 30.0], options=Options(non_negative=flag)) for flag in (False, True)
+    )
     np.testing.assert_array_equal(plain.outputs, kept.outputs)
     np.testing.assert_array_equal(plain.counts, kept.counts)
 
@@ -918,9 +924,9 @@ def test_what_is_not_negative_anyhow_is_not_touched():
 def test_non_negative_refuses_what_it_cannot():
     k = kernel("two_compartment_oral")
     with pytest.raises(InputError, match="non_negative goes without sensitivities"):
-        solve(k, k.VALUES, events(k), [1.0], directions=["CL"], non_negative=True)
+        solve(k, k.VALUES, events(k), [1.0], directions=["CL"], options=Options(non_negative=True))
     with pytest.raises(InputError, match='has no state "centrl"; did you mean central'):
-        solve(k, k.VALUES, events(k), [1.0], non_negative=["centrl"])
+        solve(k, k.VALUES, events(k), [1.0], options=Options(non_negative=["centrl"]))
 
 
 # ---- parameters that change at a time
@@ -935,7 +941,7 @@ def test_a_covariate_changes_exactly_when_it_is_said(method):
     changes = [(20.0, "CL", CL), (5.0, "CL", CL / 2)]
     times = np.array([1.0, 4.9, 5.0, 5.1, 8.0, 12.0, 20.0, 21.0, 40.0])
     options = {"rtol": 1e-9} if method != "linear" else {}
-    many = solve(
+    many = solve_with(
         k, np.tile(k.VALUES, (20, 1)), doses, times, covariates=changes, method=method, **options
     ).check()
 
@@ -950,7 +956,7 @@ def test_a_covariate_changes_exactly_when_it_is_said(method):
     column = k.OUTPUTS.index(next(name for name in k.OUTPUTS if name in ("C", "Cp")))
     for subject in (0, 19):
         np.testing.assert_allclose(many.outputs[subject, :, column], exact, rtol=3e-8, atol=1e-12)
-    alone = solve(k, k.VALUES, doses, times, covariates=changes, method=method, **options)
+    alone = solve_with(k, k.VALUES, doses, times, covariates=changes, method=method, **options)
     np.testing.assert_array_equal(alone.outputs[0], many.outputs[7])
 
 

@@ -3,11 +3,11 @@ threads."""
 
 import numpy as np
 import pytest
-from solving import events, kernel, table
+from solving import events, kernel, solve_with, table
 
 from pkpd.ode import status
 from pkpd.simulation.profile import population
-from pkpd.solver import solve
+from pkpd.solver import Options, solve
 
 METHODS = ("auto", "tsit5", "rodas4", "rodas5p")
 TIMES = np.linspace(0.0, 60.0, 31)
@@ -21,7 +21,9 @@ def spread(k, n, seed=3):
 
 def both(k, p, doses, times=TIMES, **options):
     """With lanes and without."""
-    return [solve(k, p, doses, times, lanes=lanes, keep_states=True, **options) for lanes in (True, False)]
+    return [
+        solve_with(k, p, doses, times, lanes=lanes, keep_states=True, **options) for lanes in (True, False)
+    ]
 
 
 def same(one, other):
@@ -112,8 +114,8 @@ output     x [1]
 def test_neighbours_threads_and_chunks_do_not_matter():
     k = kernel("il2_treg")
     p, doses = population(k, 150, seed=5), events(k, "1 MIU sc daily x3")
-    whole = solve(k, p, doses, TIMES, threads=1)
-    same_outputs = [solve(k, p, doses, TIMES, threads=threads).outputs for threads in (2, 3)]
+    whole = solve(k, p, doses, TIMES, options=Options(threads=1))
+    same_outputs = [solve(k, p, doses, TIMES, options=Options(threads=threads)).outputs for threads in (2, 3)]
     same_outputs.append(solve(k, p[::-1], doses, TIMES).outputs[::-1])
     same_outputs.append(
         np.concatenate([solve(k, p[:40], doses, TIMES).outputs, solve(k, p[40:], doses, TIMES).outputs])

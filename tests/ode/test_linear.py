@@ -4,11 +4,11 @@ model is linear."""
 import numpy as np
 import pytest
 from scipy.linalg import expm
-from solving import events, kernel, run, table
+from solving import events, kernel, run, solve_with, table
 
 from pkpd.core.errors import InputError
 from pkpd.core.library import models
-from pkpd.solver import solve
+from pkpd.solver import Options, solve
 
 LINEAR = {
     "one_compartment_iv",
@@ -73,17 +73,17 @@ def test_many_subjects_go_the_same_way():
     p = np.tile(k.VALUES, (30, 1)) * np.exp(np.random.default_rng(1).normal(0, 0.3, (30, 1)))
     p = np.clip(p, k.LOWER, k.UPPER)
     doses = events(k, "100 mg oral every 12 h x3")
-    many = solve(k, p, doses, TIMES, method="linear", threads=2).check()
+    many = solve(k, p, doses, TIMES, options=Options(method="linear", threads=2)).check()
     for i in (0, 29):
         np.testing.assert_array_equal(
-            many.outputs[i], solve(k, p[i], doses, TIMES, method="linear").outputs[0]
+            many.outputs[i], solve(k, p[i], doses, TIMES, options=Options(method="linear")).outputs[0]
         )
 
 
 def test_it_says_what_it_does_not_do():
     nonlinear, k = kernel("michaelis_menten"), kernel("two_compartment_oral")
     with pytest.raises(InputError, match="michaelis_menten is not linear in its states"):
-        solve(nonlinear, nonlinear.VALUES, events(nonlinear), [1.0], method="linear")
+        solve(nonlinear, nonlinear.VALUES, events(nonlinear), [1.0], options=Options(method="linear"))
     for options in ({"directions": ["CL"]}, {"roots": [("C", 1.0)]}, {"non_negative": True}):
         with pytest.raises(InputError, match="goes without sensitivities, roots, readings and non_negative"):
-            solve(k, k.VALUES, events(k), [1.0], method="linear", **options)
+            solve_with(k, k.VALUES, events(k), [1.0], method="linear", **options)

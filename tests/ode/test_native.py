@@ -23,7 +23,7 @@ from test_steady import FEEDBACK
 from pkpd.ode.call import DOUBLES
 from pkpd.ode.compile import compilers, native, unit
 from pkpd.ode.compile.source import text_source
-from pkpd.solver import solve
+from pkpd.solver import Options, solve
 
 
 def call(address, value):
@@ -273,7 +273,7 @@ def test_a_second_process_simulates_without_numba_and_the_parser(kernel_cache, m
         k.VALUES,
         table(k, (1.0, 5.0, "iv", 2.0)),
         [0.0, 3.0, 30.0],
-        method="tsit5",
+        options=Options(method="tsit5"),
         directions=["kin", "K", "x(0)", "dose[0]"],
     )
     np.testing.assert_array_equal(second[3]["tsit5"][0], here.outputs)
@@ -293,7 +293,7 @@ def test_where_everything_is_there_nothing_is_written(kernel_cache, model_file, 
 def test_every_unit_is_on_disk_under_its_own_name(kernel_cache):
     k = kernel(FEEDBACK)
     for method in ("tsit5", "rodas5p"):
-        solve(k, k.VALUES, events(k), [1.0], method=method, directions=["kin"]).check()
+        solve(k, k.VALUES, events(k), [1.0], options=Options(method=method), directions=["kin"]).check()
     for name in unit.HOME:
         where = unit.address(name, kernel_cache)
         assert where == unit.address(name, kernel_cache) != 0

@@ -17,7 +17,7 @@ from solving import METHODS, events, kernel, run, table
 
 from pkpd.core.errors import InputError
 from pkpd.simulation.profile import typical_values
-from pkpd.solver import Reading, solve
+from pkpd.solver import Options, Reading, solve
 
 BATEMAN = """
 model      one compartment by mouth or vein
@@ -216,9 +216,11 @@ def test_reading_changes_nothing_and_lanes_change_nothing(method):
         ]
         times = np.array([0.0, 11.0, 72.0])
         for rtol in (1e-3, 1e-6):
-            plain = solve(k, p, at, times, rtol=rtol, method=method)
-            wide = solve(k, p, at, times, rtol=rtol, method=method, readings=asked)
-            alone = solve(k, p, at, times, rtol=rtol, method=method, readings=asked, lanes=False)
+            plain = solve(k, p, at, times, options=Options(rtol=rtol, method=method))
+            wide = solve(k, p, at, times, options=Options(rtol=rtol, method=method), readings=asked)
+            alone = solve(
+                k, p, at, times, options=Options(rtol=rtol, method=method, lanes=False), readings=asked
+            )
             for one in (wide, alone):
                 np.testing.assert_array_equal(one.outputs, plain.outputs)
                 np.testing.assert_array_equal(one.counts, plain.counts)
@@ -423,7 +425,7 @@ output     z = x [1]
             events(k),
             [2.0],
             readings=[("max", "y"), ("area", "z"), ("time_above", "y", 0, 2, -1.0)],
-            lanes=lanes,
+            options=Options(lanes=lanes),
         ).readings.values
         assert np.isnan(found[0, 0]) and np.isnan(found[0, 2]) and np.isnan(found[16]).all()
         np.testing.assert_allclose(found[8], [0.0, 2 - 0.4, 2.0], atol=1e-9)
@@ -464,8 +466,7 @@ def test_subjects_have_their_own_levels_and_threads_do_not_matter():
             p,
             table(k, (0.0, 100.0, "bolus")),
             [300.0],
-            rtol=1e-8,
-            threads=threads,
+            options=Options(rtol=1e-8, threads=threads),
             readings=[Reading("time_above", "C", level=level), Reading("max", "C")],
         ).readings
         np.testing.assert_allclose(found.values[:, 0], np.log(10 / level) / p[:, 1], rtol=1e-6)

@@ -6,11 +6,11 @@ Exact times come from formulas: an error of the state becomes one of the time by
 
 import numpy as np
 import pytest
-from solving import METHODS, SINGLE, events, kernel, run, table
+from solving import METHODS, SINGLE, events, kernel, run, solve_with, table
 
 from pkpd.core.errors import InputError
 from pkpd.simulation.profile import typical_values
-from pkpd.solver import Root, solve
+from pkpd.solver import Options, Root, solve
 
 OSCILLATOR = """
 model      an oscillator
@@ -178,8 +178,7 @@ def test_every_subject_has_its_own_levels_and_a_failed_one_has_nothing():
             p,
             table(k, (0.0, 100.0, "iv")),
             [80.0],
-            rtol=1e-10,
-            threads=threads,
+            options=Options(rtol=1e-10, threads=threads),
             roots=[("x", level), ("x", 7.0)],
         ).crossings
         good = np.arange(7) != 3
@@ -203,7 +202,9 @@ def test_a_model_that_switches_methods_is_watched_all_the_way():
     base = solve(k, k.VALUES, doses, np.linspace(0, 1000, 300)).check().outputs[0, :, 0]
     level = 0.5 * (base.max() + base.min())
     times = [
-        solve(k, k.VALUES, doses, [1000.0], rtol=rtol, method=m, roots=[(name, level)]).check().crossings
+        solve(k, k.VALUES, doses, [1000.0], options=Options(rtol=rtol, method=m), roots=[(name, level)])
+        .check()
+        .crossings
         for rtol, m in ((1e-11, "rodas5p"), (1e-6, "auto"))
     ]
     assert times[0].count.tolist() == times[1].count.tolist() and times[0].count[0, 0] >= 4
@@ -241,7 +242,7 @@ def test_time_above_counts_from_the_start_of_a_solve():
         [12.0],
         initial=[[100.0] * k.n_states],
         start=5.0,
-        rtol=1e-10,
+        options=Options(rtol=1e-10),
         roots=[("x", 20.0), ("x", 1e-9)],
     ).crossings
     np.testing.assert_allclose(later.time_above[0], [np.log(100 / 20) / 0.25, 7.0], rtol=1e-8)
@@ -254,7 +255,7 @@ def test_a_crossing_in_the_other_direction_leaves_no_trace_among_those_that_are_
     doses = table(k, (0.0, 10.0, "iv"), (6.0, 10.0, "iv"))
     crossed = [("C", 2.5, -1), ("C", 1e9)]
     asked = {"roots": crossed, "most_crossings": 1, "directions": ["k", "tlag"], "rtol": 1e-9}
-    found = solve(k, typical_values(k, {}), doses, [7.0], **asked).crossings
+    found = solve_with(k, typical_values(k, {}), doses, [7.0], **asked).crossings
     assert found.count.tolist() == [[1, 0]]
     np.testing.assert_allclose(found.times[0, 0], np.log(2.0) / 0.25, rtol=1e-8)
     np.testing.assert_allclose(found.sensitivities[0, 0, 0], [-np.log(2.0) / 0.25**2, 0.0], rtol=1e-6)

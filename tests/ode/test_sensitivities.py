@@ -16,7 +16,7 @@ from solving import METHODS, SINGLE, events, kernel, run, table
 
 from pkpd.core.errors import InputError
 from pkpd.ode import layout
-from pkpd.solver import solve
+from pkpd.solver import Options, solve
 
 # The error of a sensitivity is its own steps' and what the error of the state makes of the second derivative
 A_FEW_STEPS = 2.0
@@ -114,7 +114,7 @@ def differences(k, times, direction, h=1e-3, rtol=1e-12):
             p[k.PARAMETERS.index(direction)] += change * scale
         if start.any():  # a bolus at time 0 that adds to the initial value
             return with_start(k, p, table_, start, times, rtol)
-        solution = solve(k, p, table_, times, rtol=rtol, keep_states=True).check()
+        solution = solve(k, p, table_, times, options=Options(rtol=rtol), keep_states=True).check()
         return np.concatenate([solution.outputs[0], solution.states[0]], axis=1)
 
     scale = size_of(k, direction)
@@ -146,7 +146,7 @@ def with_start(k, p, table_, start, times, rtol):
         f"d_{s}": c for s, c in zip(k.STATES, start, strict=True)
     }
     vector = [values[name] for name in moved.PARAMETERS]
-    solution = solve(moved, vector, doses(moved), times, rtol=rtol, keep_states=True).check()
+    solution = solve(moved, vector, doses(moved), times, options=Options(rtol=rtol), keep_states=True).check()
     return np.concatenate([solution.outputs[0], solution.states[0]], axis=1)
 
 
@@ -372,7 +372,11 @@ def test_library_models_by_every_parameter(name):
         step = 1e-3 * np.array([-2, -1, 1, 2])
         p = np.tile(k.VALUES, (4, 1))
         p[:, j] *= 1 + step
-        ends = solve(k, p, events(k, schedule), times, rtol=1e-12, method="rodas5p").check().outputs
+        ends = (
+            solve(k, p, events(k, schedule), times, options=Options(rtol=1e-12, method="rodas5p"))
+            .check()
+            .outputs
+        )
         expected = (ends[0] - 8 * ends[1] + 8 * ends[2] - ends[3]) / 12e-3
         error = np.abs(solution.sensitivities[0, ..., d] * k.VALUES[j] - expected)
         largest = np.maximum(np.abs(expected), np.abs(ends[0])).max(axis=0)

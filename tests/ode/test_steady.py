@@ -16,7 +16,7 @@ from pkpd.core import library
 from pkpd.core.errors import InputError, SolverError
 from pkpd.ode import status
 from pkpd.simulation.profile import simulate
-from pkpd.solver import solve
+from pkpd.solver import Options, solve
 
 # Production with saturable feedback, loss that its own product speeds up, a pool that fills slowly; drug
 # stimulates production.
@@ -257,7 +257,9 @@ def test_one_subject_without_a_rest_leaves_the_others_alone():
     k = kernel(TURNOVER)
     p = np.tile(k.VALUES, (5, 1))
     p[2, k.PARAMETERS.index("kout")] = 0.0
-    solution = solve(k, p, events(k), [0.0, 1.0], keep_states=True, directions=["kin"], threads=1)
+    solution = solve(
+        k, p, events(k), [0.0, 1.0], keep_states=True, directions=["kin"], options=Options(threads=1)
+    )
     assert solution.status.tolist() == [0, 0, status.NO_STEADY_STATE, 0, 0]
     alone = solve(k, p[0], events(k), [0.0, 1.0], keep_states=True, directions=["kin"])
     for subject in (0, 1, 3, 4):

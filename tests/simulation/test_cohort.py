@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from solving import solve_with
 
 from pkpd.cli import main
 from pkpd.core.errors import DataError, InputError, SolverError
@@ -194,7 +195,7 @@ def _failing(of):
 
     def solve_badly(kernel, values, timelines, **options):
         parts = [
-            solve(kernel, row, [timeline], **options, max_steps=1 if of in (None, row[1]) else 100_000)
+            solve_with(kernel, row, [timeline], **options, max_steps=1 if of in (None, row[1]) else 100_000)
             for row, timeline in zip(values, timelines, strict=True)
         ]
         first = parts[0]

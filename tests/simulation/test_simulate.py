@@ -21,7 +21,7 @@ from pkpd.dosing import EventTable, Schedule
 from pkpd.model.check import read_model
 from pkpd.ode import status
 from pkpd.simulation.profile import population, simulate, typical_values
-from pkpd.solver import solve
+from pkpd.solver import Options, solve
 from pkpd.solver.kernel import load
 
 A_FEW_STEPS = 4.0
@@ -482,7 +482,7 @@ def test_cells_and_receptors_do_not_go_below_nought(name, schedule, method):
     k = kernel(name)
     p = population(k, 20, seed=4)
     solution = solve(
-        k, p, events(k, schedule), np.linspace(0, 60, 200), method=method, keep_states=True
+        k, p, events(k, schedule), np.linspace(0, 60, 200), options=Options(method=method), keep_states=True
     ).check()
     largest = solution.states.max(axis=1, keepdims=True)
     assert np.all(solution.states >= -AT_THE_LIMIT * 1e-10 * largest)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
-from solving import kernel
+from solving import kernel, solve_with
 
 from pkpd.core.errors import InputError
 from pkpd.dosing import EventTable
@@ -17,7 +17,7 @@ from pkpd.dosing.events import DOSE, LAST, REPLACE, RESET, STEADY, STEADY_ADDED,
 from pkpd.model.check import read_model
 from pkpd.ode.status import NOT_PERIODIC
 from pkpd.simulation.profile import typical_values
-from pkpd.solver import solve
+from pkpd.solver import Options, solve
 from pkpd.solver.kernel import load
 
 # Every number of a route is a parameter; elimination is linear (Vmax = 0) or saturates.
@@ -77,7 +77,7 @@ def table(k, *rows):
 def amounts(k, events, times, parameters=None, **options):
     """The one output, (n_times,)."""
     return (
-        solve(k, typical_values(k, parameters), events, times, **({"rtol": 1e-9} | options))
+        solve_with(k, typical_values(k, parameters), events, times, **({"rtol": 1e-9} | options))
         .check()
         .outputs[0, :, 0]
     )
@@ -180,7 +180,9 @@ def test_a_gradient_counts_an_infusion_that_ends_with_the_interval_once():
     F = k.PARAMETERS.index("F")
     # F belongs to the route "rate"; its own rate is taken over by the one stated
     events = replace(events, route=[k.ROUTES.index("rate")])
-    found = solve(k, p, events, [1.31], directions=["F"], rtol=1e-10, slack=1.0).sensitivities[0, 0, 0, 0]
+    found = solve(
+        k, p, events, [1.31], directions=["F"], options=Options(rtol=1e-10, slack=1.0)
+    ).sensitivities[0, 0, 0, 0]
     ends = [
         amounts(k, events, [1.31], {"lag": 0.0, "F": p[F] * f}, rtol=1e-11)[0] for f in (1 + 1e-5, 1 - 1e-5)
     ]
@@ -229,9 +231,9 @@ def test_of_a_model_with_cells_and_receptors_too():
     t = 24.0 * np.arange(0.0, 3.0, 0.5)
     p = typical_values(k)
     dose = steady(0.45, 72.0, "sc", duration=np.nan)
-    found = solve(k, p, table(k, dose), t, rtol=1e-6).check().outputs[0]
+    found = solve(k, p, table(k, dose), t, options=Options(rtol=1e-6)).check().outputs[0]
     doses = [dose | {"kind": DOSE, "time": 72.0 * i} for i in range(300)]
-    exact = solve(k, p, table(k, *doses), t + 72.0 * 299, rtol=1e-8).check().outputs[0]
+    exact = solve(k, p, table(k, *doses), t + 72.0 * 299, options=Options(rtol=1e-8)).check().outputs[0]
     shown = [k.OUTPUTS.index(name) for name in ("treg_pct", "nk", "cd25_treg", "il2", "ccl2")]
     assert np.allclose(found[:, shown], exact[:, shown], rtol=1e-4)
 
@@ -244,7 +246,14 @@ def test_cells_that_multiply_for_weeks_have_their_steady_state_and_an_unused_dep
     first = steady(amount, interval, route)
     rest = [{"time": interval * n, "amount": amount, "route": route} for n in range(1, 61)]
     states = (
-        solve(k, typical_values(k), table(k, first, *rest), [0.0, 60 * interval], rtol=1e-8, keep_states=True)
+        solve(
+            k,
+            typical_values(k),
+            table(k, first, *rest),
+            [0.0, 60 * interval],
+            options=Options(rtol=1e-8),
+            keep_states=True,
+        )
         .check()
         .states[0]
     )
@@ -270,8 +279,8 @@ def test_subjects_and_threads_do_not_matter():
     p = np.tile(typical_values(k, {"Vmax": 2.0}), (40, 1))
     p[:, k.PARAMETERS.index("lag")] = np.linspace(0.0, 4.0, 40)
     dose = table(k, steady(20.0, 8.0, "drip", duration=np.nan))
-    one = solve(k, p, dose, TIMES, threads=1).check().outputs
-    two = solve(k, p, dose, TIMES, threads=2).check().outputs
+    one = solve(k, p, dose, TIMES, options=Options(threads=1)).check().outputs
+    two = solve(k, p, dose, TIMES, options=Options(threads=2)).check().outputs
     assert np.array_equal(one, two)
     assert np.allclose(one[7], solve(k, p[7], dose, TIMES).check().outputs[0], rtol=1e-6)
 
@@ -393,7 +402,11 @@ def test_what_is_eliminated_slowly_accumulates_to_its_steady_state(k_slow, metho
     exact = 10.0 / (1.0 - k_slow) * (1 / np.expm1(12 * k_slow) - 1 / np.expm1(12.0))
     assert found == pytest.approx([exact], rel=1e-6)
     none = solve(
-        k, typical_values(k, {"Vmax": 1e-15, "Km": 1.0}), table(k, steady(10.0, 12.0)), [0.0], method=method
+        k,
+        typical_values(k, {"Vmax": 1e-15, "Km": 1.0}),
+        table(k, steady(10.0, 12.0)),
+        [0.0],
+        options=Options(method=method),
     )
     assert none.status.tolist() == [NOT_PERIODIC]
 
@@ -486,14 +499,23 @@ def test_gradients_pass_through_lag_bioavailability_duration_rate_and_steady_sta
     names = ["ka", "k", "k21", "Vmax", "lag", "F", "D", "R"]
     base = {"Vmax": 1.0}
     found = solve(
-        k, typical_values(k, base), events, times, directions=[*names, "dose[1]"], rtol=1e-9, slack=1.0
+        k,
+        typical_values(k, base),
+        events,
+        times,
+        directions=[*names, "dose[1]"],
+        options=Options(rtol=1e-9, slack=1.0),
     ).check()
 
     def at(**changed):
         p = typical_values(k, base | {name: value for name, value in changed.items() if name != "amount"})
         amounts_ = events.amount.copy()
         amounts_[1] = changed.get("amount", amounts_[1])
-        return solve(k, p, replace(events, amount=amounts_), times, rtol=1e-11).check().outputs[0, :, 0]
+        return (
+            solve(k, p, replace(events, amount=amounts_), times, options=Options(rtol=1e-11))
+            .check()
+            .outputs[0, :, 0]
+        )
 
     values = dict(zip(k.PARAMETERS, typical_values(k, base), strict=True)) | {"amount": 20.0}
     for i, name in enumerate([*names, "amount"]):
@@ -518,14 +540,16 @@ def test_a_solve_that_is_resumed_is_the_same_solve():
     )
     p = np.tile(typical_values(k, {"Vmax": 1.0}), (2, 1))
     p[1, k.PARAMETERS.index("lag")] = 1.6
-    whole = solve(k, p, events, TIMES, rtol=1e-9).check().outputs
+    whole = solve(k, p, events, TIMES, options=Options(rtol=1e-9)).check().outputs
     for cut in (0.35, 0.7, 1.5, 2.0, 2.69, 3.6, 5.0, 5.5):
         first = replace(
             events, **{name: getattr(events, name)[events.time < cut] for name in events.__dataclass_fields__}
         )
-        states = solve(k, p, first, [cut], rtol=1e-9, keep_states=True).check().states[:, 0]
+        states = solve(k, p, first, [cut], options=Options(rtol=1e-9), keep_states=True).check().states[:, 0]
         after = TIMES[cut < TIMES]
-        rest = solve(k, p, events, after, rtol=1e-9, initial=states, start=cut).check().outputs
+        rest = (
+            solve(k, p, events, after, options=Options(rtol=1e-9), initial=states, start=cut).check().outputs
+        )
         assert np.allclose(rest, whole[:, cut < TIMES], rtol=1e-7), cut
 
 
@@ -538,11 +562,14 @@ def test_factors_multiply_each_subject_s_doses():
     )
     p = np.tile(typical_values(k), (20, 1))
     factors = np.stack([np.linspace(0.0, 2.0, 20), np.linspace(1.5, 0.0, 20)], axis=1)
-    found = solve(k, p, events, TIMES, factors=factors, rtol=1e-8).check().outputs
+    found = solve(k, p, events, TIMES, factors=factors, options=Options(rtol=1e-8)).check().outputs
     for s in (0, 7, 19):
         scaled = replace(events, amount=events.amount * factors[s])
         assert np.allclose(
-            found[s], solve(k, p[s], scaled, TIMES, rtol=1e-8).check().outputs[0], rtol=1e-6, atol=1e-9
+            found[s],
+            solve(k, p[s], scaled, TIMES, options=Options(rtol=1e-8)).check().outputs[0],
+            rtol=1e-6,
+            atol=1e-9,
         )
 
 
@@ -585,7 +612,7 @@ def weighed(k, events, times, changes, n=1, **options):
     """Amounts of ``n`` subjects under changes of WT, (n_times,): all the same."""
     p = np.tile(typical_values(k, options.pop("parameters", None)), (n, 1))
     options = {"rtol": 1e-10} | options
-    found = solve(k, p, events, times, covariates=changes, **options).check().outputs[:, :, 0]
+    found = solve_with(k, p, events, times, covariates=changes, **options).check().outputs[:, :, 0]
     assert np.allclose(found, found[0], rtol=1e-12)
     return found[0]
 
@@ -691,22 +718,28 @@ def test_the_clock_of_a_model_reads_the_time_at_which_it_starts(start, n, method
     times = start + np.array([0.0, 1.0, 4.0])
     exact = np.stack([1.0 + times**2 - start**2, times], axis=1)
     p = np.tile(typical_values(k), (n, 1))
-    found = solve(k, p, EventTable.empty(), times, start=start, method=method, rtol=1e-10).check()
+    found = solve(
+        k, p, EventTable.empty(), times, start=start, options=Options(method=method, rtol=1e-10)
+    ).check()
     assert np.allclose(found.outputs, exact, rtol=1e-9, atol=1e-9)
     if start < 0.0:  # by itself, at the first dose or output before nought
-        early = solve(k, p, EventTable.empty(), times, rtol=1e-10).check()
-        dosed = solve(k, p, table(k, {"time": start, "amount": 4.0}), times, rtol=1e-10).check()
+        early = solve(k, p, EventTable.empty(), times, options=Options(rtol=1e-10)).check()
+        dosed = solve(
+            k, p, table(k, {"time": start, "amount": 4.0}), times, options=Options(rtol=1e-10)
+        ).check()
         assert np.allclose(early.outputs, exact, rtol=1e-9, atol=1e-9)
         assert np.allclose(dosed.outputs, exact + np.array([4.0, 0.0]), rtol=1e-9, atol=1e-9)
     reset = table(k, {"time": start + 2.0, "kind": RESET})
-    found = solve(k, p, reset, times[2:], start=start, rtol=1e-10).check().outputs
+    found = solve(k, p, reset, times[2:], start=start, options=Options(rtol=1e-10)).check().outputs
     assert np.allclose(found, [1.0 + times[2] ** 2 - (start + 2.0) ** 2, times[2]], rtol=1e-9)
 
 
 def test_gradients_by_what_starts_later_or_earlier():
     k = kernel(CLOCK)
     p = typical_values(k)
-    found = solve(k, p, EventTable.empty(), [5.0], start=3.0, directions=["s", "central(0)"], rtol=1e-9)
+    found = solve(
+        k, p, EventTable.empty(), [5.0], start=3.0, directions=["s", "central(0)"], options=Options(rtol=1e-9)
+    )
     assert found.check().sensitivities[0, 0, 0] == pytest.approx([(25.0 - 9.0) / 2, 1.0], rel=1e-7)
 
 
@@ -741,7 +774,7 @@ def test_outputs_of_one_instant_stand_between_its_events_where_their_places_say(
     p = np.tile(typical_values(k, {"lag": 0.2}), (n, 1))
     places = [Place(2), Place(3), Place(4), LAST, Place(2), Place(-7)]
     times = [0.3, 0.3, 0.3, 0.3, 0.2, 0.2]
-    found = solve(k, p, events, times, places=places, rtol=1e-10, **options).check().outputs[:, :, 0]
+    found = solve_with(k, p, events, times, places=places, rtol=1e-10, **options).check().outputs[:, :, 0]
     tail = 5.0 / (1 - np.exp(-0.2 * 6.0)) * np.exp(-0.2 * 5.8)  # the last dose came 5.8 h ago
     assert np.allclose(found, [10.0, 7.0, 0.0, tail, 0.0, 0.0], rtol=1e-7)
 
@@ -756,7 +789,7 @@ def test_outputs_before_an_event_have_the_gradients_of_what_came_so_far():
         [2.0, 2.0],
         places=[Place(1), LAST],
         directions=["F", "dose[1]", "k"],
-        rtol=1e-9,
+        options=Options(rtol=1e-9),
     ).check()
     left = 10.0 * np.exp(-0.4)
     exact = [[left, 0.0, -2.0 * left], [left + 30.0, 1.0, -2.0 * left]]
@@ -770,7 +803,7 @@ def test_the_gradient_of_an_added_steady_state_is_without_that_of_the_initial_va
     k = kernel(RESTING)
     dose = table(k, steady(50.0, 6.0, time=5.0, kind=STEADY_ADDED))
     found = solve(
-        k, typical_values(k), dose, [5.0, 8.0], directions=["b", "k", "dose[0]"], rtol=1e-10
+        k, typical_values(k), dose, [5.0, 8.0], directions=["b", "k", "dose[0]"], options=Options(rtol=1e-10)
     ).check()
     e = np.exp(-0.6)
     fading = np.exp(-0.1 * np.array([0.0, 3.0]))

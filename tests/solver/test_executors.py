@@ -4,12 +4,12 @@ import pickle
 
 import numpy as np
 import pytest
-from solving import events, kernel
+from solving import events, kernel, solve_with
 from test_timelines import MODEL, of_kinds
 
 from pkpd.core.errors import InputError
 from pkpd.simulation.profile import population
-from pkpd.solver import Processes, Threads, solve
+from pkpd.solver import Options, Processes, Threads, solve
 from pkpd.solver.executors import chunks, spread
 
 BY = [Threads(1), Threads(2), Processes(2)]
@@ -45,7 +45,7 @@ def test_who_does_the_work_makes_no_difference(case):
         timelines = [timeline for timeline in timelines if not timeline.covariates]
     p = population(k, len(timelines), 7)
     p[3, k.PARAMETERS.index("lag")] = -1.0  # one who fails
-    solutions = [solve(k, p, timelines, threads=by, **CASES[case]) for by in BY]
+    solutions = [solve_with(k, p, timelines, threads=by, **CASES[case]) for by in BY]
     assert np.flatnonzero(solutions[0].status).tolist() == [3]
     for other in solutions[1:]:
         for one, two in zip(everything(solutions[0]), everything(other), strict=True):
@@ -68,7 +68,7 @@ def test_progress_reaches_the_end():
         np.tile(k.VALUES, (40, 1)),
         doses,
         [9.0],
-        threads=Processes(2),
+        options=Options(threads=Processes(2)),
         progress=lambda *at: seen.append(at),
     )
     assert seen[-1] == (40, 40)

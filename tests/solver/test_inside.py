@@ -107,7 +107,9 @@ def test_what_is_under_way_at_the_end_of_a_leg_goes_on_in_the_next(step):
         duration=[np.nan, 7.0, np.nan],
         size=[-1] * 3,
     )
-    whole = pkpd.solve(kernel, kernel.VALUES, table, [40.0], keep_states=True, rtol=1e-10).check()
+    whole = pkpd.solve(
+        kernel, kernel.VALUES, table, [40.0], keep_states=True, options=pkpd.Options(rtol=1e-10)
+    ).check()
     solver = pkpd.compiled_solver(kernel, table, rtol=1e-10)
     y, out, room = _arrays(solver, 2)
     assert solver.start(kernel.VALUES, y, np.zeros(1), out[:1], room) == 0

@@ -3,13 +3,13 @@ neighbours are and in whatever order they stand."""
 
 import numpy as np
 import pytest
-from solving import events, kernel
+from solving import events, kernel, solve_with
 
 from pkpd.core.errors import InputError
 from pkpd.dosing import EventTable
 from pkpd.dosing.events import FIRST, LAST, RESET, STEADY
 from pkpd.simulation.profile import population
-from pkpd.solver import Timeline, solve
+from pkpd.solver import Options, Timeline, solve
 
 MODEL = """\
 model      absorption, a saturable elimination and an effect behind a lag
@@ -68,7 +68,7 @@ def of_kinds(k, n=19, seed=4):
 
 
 def alone(k, values, timeline, **options):
-    return solve(
+    return solve_with(
         k,
         values,
         timeline.events,
@@ -91,7 +91,9 @@ def test_each_subject_is_what_it_would_be_alone(method, lanes):
     )
     kept = p.copy()
     readings = [("max", "C"), ("area", "E", 0, 30), ("last_above", "C", 0, np.inf, 1.0)]
-    found = solve(k, p, timelines, method=method, lanes=lanes, readings=readings, keep_states=True)
+    found = solve(
+        k, p, timelines, options=Options(method=method, lanes=lanes), readings=readings, keep_states=True
+    )
     assert np.array_equal(p, kept)
     assert not found.status.any()
     for i, timeline in enumerate(timelines):
@@ -109,7 +111,7 @@ def test_sensitivities_and_crossings_are_those_of_each_alone():
     timelines = [timeline for timeline in of_kinds(k) if not timeline.covariates]
     p = np.tile(k.VALUES, (len(timelines), 1))
     asked = {"directions": ["Vmax", "lag", "depot(0)"], "roots": [("C", 2.0)], "readings": [("max", "C")]}
-    found = solve(k, p, timelines, **asked)
+    found = solve_with(k, p, timelines, **asked)
     for i, timeline in enumerate(timelines):
         one = alone(k, p[i], timeline, **asked)
         n = np.size(timeline.times)
@@ -122,9 +124,9 @@ def test_neither_order_nor_neighbours_nor_threads_matter():
     k = kernel(MODEL)
     timelines = of_kinds(k, 64)
     p = population(k, 64, 3)
-    found = solve(k, p, timelines, threads=1).outputs
+    found = solve(k, p, timelines, options=Options(threads=1)).outputs
     order = np.random.default_rng(2).permutation(64)
-    other = solve(k, p[order], [timelines[i] for i in order], threads=2).outputs
+    other = solve(k, p[order], [timelines[i] for i in order], options=Options(threads=2)).outputs
     np.testing.assert_array_equal(found[order], other)
 
 
@@ -156,7 +158,7 @@ output A [mg]
     k = load(read_model(text, "a.model"), linear=["CL"])
     dose = events(k, "100 mg iv once")
     timelines = [Timeline(dose, [4.0 + i], knots={"CL": ([0.0, 4.0], [2.0, 2.0 + i])}) for i in range(9)]
-    found = solve(k, np.tile(k.VALUES, (9, 1)), timelines, rtol=1e-9).outputs[:, 0, 0]
+    found = solve(k, np.tile(k.VALUES, (9, 1)), timelines, options=Options(rtol=1e-9)).outputs[:, 0, 0]
     area = np.array([4.0 * (2.0 + 0.5 * i) + i * (2.0 + i) for i in range(9)])
     np.testing.assert_allclose(found, 100.0 * np.exp(-area / 10.0), rtol=1e-7)
 

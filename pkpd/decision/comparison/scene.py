@@ -48,7 +48,7 @@ from pkpd.dosing.rules import AdaptiveSchedule, Plan, planned, read_plan
 from pkpd.inference import FitResult, System, in_units, read_fit
 from pkpd.inference.population import Population, virtual_subjects
 from pkpd.inference.summary.data import read_data
-from pkpd.solver import Reading, Solution, solve, spread, usable_cores
+from pkpd.solver import Options, Reading, Solution, solve, spread, usable_cores
 from pkpd.solver.kernel import Kernel
 
 Floats = NDArray[np.float64]
@@ -228,9 +228,9 @@ class Scene:
         """Outputs of every subject without any drug, (n_subjects, n_outputs)."""
         kernel = self.population.kernel
         start = np.zeros(1)
-        return solve(kernel, self.population.values, EventTable.empty(), start, threads=self.threads).outputs[
-            :, 0
-        ]
+        return solve(
+            kernel, self.population.values, EventTable.empty(), start, options=Options(threads=self.threads)
+        ).outputs[:, 0]
 
     @takes(schedules=LIST, labels=LIST | ABSENT, places=LIST | ABSENT, progress=CALLABLE | ABSENT)
     def arms(
@@ -402,7 +402,9 @@ class Scene:
             )
             asked = [Reading(*question) for question in questions(*course)]
             if rules is None:
-                solution = solve(kernel, people, events, times, rtol=RTOL, threads=1, readings=asked)
+                solution = solve(
+                    kernel, people, events, times, options=Options(rtol=RTOL, threads=1), readings=asked
+                )
             else:
                 solution = titrate(kernel, people, rules, times, rtol=RTOL, threads=1, readings=asked)
                 given = solution.given
