@@ -23,7 +23,7 @@ from pkpd.bench import clock
 from pkpd.bench.peers import functions
 from pkpd.core.errors import SolverError
 from pkpd.ode.layout import METHODS
-from pkpd.solver import STATISTICS, solve
+from pkpd.solver import STATISTICS, Options, solve
 
 Floats = NDArray[np.float64]
 CALLS = 2_000
@@ -89,7 +89,8 @@ def loops(problem: Problem, y: Floats) -> dict[str, Callable[[], None]]:
 
 def ratio(problem: Problem, method: str, rounds: int) -> tuple[clock.Spread, dict[str, float]]:
     """Whole solve over the sum of its evaluations, and nanoseconds of each function."""
-    whole = partial(solve, problem.kernel, problem.p, problem.events, problem.times, method=method, threads=1)
+    options = Options(method=method, threads=1)
+    whole = partial(solve, problem.kernel, problem.p, problem.events, problem.times, options=options)
     counts = dict(zip(STATISTICS, whole().check().counts[0].tolist(), strict=True))
     states = whole(keep_states=True).states
     assert states is not None
@@ -110,7 +111,9 @@ def run(quick: bool = False) -> dict[str, Any]:
     """Measure, print and return ``{call_us, problem: {method: {ratio, nanoseconds}}}``; auto is one of the
     others."""
     door = PROBLEMS["lotka_volterra"]
-    empty = partial(solve, door.kernel, door.p, door.events, door.times[:1], method="tsit5", threads=1)
+    empty = partial(
+        solve, door.kernel, door.p, door.events, door.times[:1], options=Options(method="tsit5", threads=1)
+    )
     call_us = clock.spread(clock.turns({"call": empty}, 21)["call"] * 1e6)
     print(f"a call that integrates nothing: {call_us} us", flush=True)
     results: dict[str, Any] = {"call_us": call_us.as_dict()}

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.problems import PROBLEMS
 from pkpd.bench import clock
 from pkpd.ode.layout import METHODS
-from pkpd.solver import solve
+from pkpd.solver import Options, solve
 
 DIRECTIONS = 15
 
@@ -22,11 +22,17 @@ def run(quick: bool = False) -> dict[str, Any]:
     calls: dict[tuple[str, str], Callable[[], object]] = {}
     for method in METHODS:
         one = partial(
-            solve, problem.kernel, problem.p, problem.events, problem.times, method=method, threads=1
+            solve,
+            problem.kernel,
+            problem.p,
+            problem.events,
+            problem.times,
+            options=Options(method=method, threads=1),
         )
         calls[method, "plain"] = one
         calls[method, "usual"] = partial(one, directions=range(DIRECTIONS))
-        calls[method, "tight"] = partial(one, directions=range(DIRECTIONS), slack=1.0)
+        tight = Options(method=method, threads=1, slack=1.0)
+        calls[method, "tight"] = partial(one, directions=range(DIRECTIONS), options=tight)
     for call in calls.values():
         call()
     seconds = clock.turns(calls, 5 if quick else 15)

@@ -30,6 +30,7 @@ from pkpd.dosing.words import suggest
 from pkpd.ode.status import SUCCESS
 from pkpd.solver import Options, Reading, Readings, solve, spread, usable_cores
 from pkpd.solver.kernel import Kernel
+from pkpd.solver.options import SIMULATION
 from pkpd.solver.periodic import lasting
 from pkpd.solver.table import dose_rows
 
@@ -213,7 +214,7 @@ def titrate(
     plan: AdaptiveSchedule | str,
     times: ArrayLike,
     *,
-    rtol: float = 1e-6,
+    rtol: float = SIMULATION,
     readings: Sequence[Reading] = (),
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,

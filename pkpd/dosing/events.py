@@ -26,7 +26,7 @@ from pkpd.dosing.words import suggest
 _SIZES = {"m2": ("body surface area", "BSA = 1.9 [m^2]"), "kg": ("body weight", "weight = 70 [kg]")}
 
 
-class Kind(IntEnum):
+class EventKind(IntEnum):
     """Kinds of event: a dose; all states back to their initial values; one state set to a value; a dose at a
     steady state; one whose steady state is added."""
 
@@ -37,7 +37,7 @@ class Kind(IntEnum):
     STEADY_ADDED = 4
 
 
-DOSE, RESET, REPLACE, STEADY, STEADY_ADDED = Kind
+DOSE, RESET, REPLACE, STEADY, STEADY_ADDED = EventKind
 
 
 class Place(NamedTuple):
@@ -71,7 +71,7 @@ class EventTable:
         size: int64, index of the parameter that multiplies the amount (body surface or weight), or -1.
         rate: float64, of an infusion whose duration is its bioavailable amount over this rate; nan where none
             is stated.
-        kind: int64, of ``Kind``: DOSE, RESET, REPLACE, STEADY (the state before the dose is the steady state
+        kind: int64, of ``EventKind``: DOSE, RESET, REPLACE, STEADY (the state before the dose is the steady state
             of this dose at every ``interval``; what was given before is forgotten) or STEADY_ADDED (what that
             steady state has above the initial values is added to the state there is).
         interval: float64, between the doses of a steady state, in the model's time unit; 0 with amount 0: a

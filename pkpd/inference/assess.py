@@ -12,7 +12,7 @@ from pkpd.core.errors import InputError
 from pkpd.inference.coordinates import System, in_units
 from pkpd.inference.objective import BadPoint, Evaluation, Objective, Solve, minus_2ll_of, pruned
 from pkpd.inference.posterior import Posterior, posterior_of, row_results, signed_outputs
-from pkpd.inference.result import Change, Comparison, ModelScore, Refit, RowResult, StudyLeftOut
+from pkpd.inference.result import Change, ModelScore, Refit, RivalComparison, RowResult, StudyLeftOut
 from pkpd.inference.search import REFIT_LIMIT, Minimum, Progress, multistart, quiet, refit
 from pkpd.inference.spec import Check, FitSpec
 from pkpd.inference.summary.data import Data, Row
@@ -153,7 +153,7 @@ def compare(
     solve: Solve | None,
     jobs: int | None,
     progress: Progress,
-) -> Comparison | None:
+) -> RivalComparison | None:
     """Both models fitted to the rows that both can predict."""
     assert spec.rival is not None
     fitted_ids = {row.id for row in objective.rows}
@@ -195,7 +195,7 @@ def compare(
     total = float(differences.sum()) if differences.size else math.nan
     se = float(np.sqrt(differences.size) * differences.std(ddof=1)) if differences.size > 1 else math.nan
     order = [row.id for row in objective.rows]
-    return Comparison(
+    return RivalComparison(
         rows=tuple(name for name in order if name in shared),
         only_main=tuple(name for name in order if name not in shared),
         main=main,

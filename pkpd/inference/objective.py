@@ -35,7 +35,7 @@ from pkpd.inference.coordinates import (
     to_scale,
     typical_at,
 )
-from pkpd.inference.spec import ModelSpec, Options
+from pkpd.inference.spec import FitOptions, ModelSpec
 from pkpd.inference.summary import data as _data
 from pkpd.inference.summary import likelihood
 from pkpd.inference.summary.data import Row
@@ -203,7 +203,7 @@ class Objective:
         spec: ModelSpec,
         rows: Sequence[Row],
         *,
-        options: Options,
+        options: FitOptions,
         relative_error: float = 0.3,
         row_errors: Mapping[str, float] | None = None,
         mean_only: Sequence[str] = (),
@@ -259,7 +259,7 @@ class Objective:
         self,
         *,
         rows: Sequence[Row] | None = None,
-        options: Options | None = None,
+        options: FitOptions | None = None,
         estimated: tuple[Coordinate, ...] | None = None,
         reach: Reach | None = None,
     ) -> Objective:
@@ -554,6 +554,8 @@ class Objective:
         with self._counting:
             self.simulations += subjects.shape[0]
         try:
+            from pkpd.solver import Options
+
             asked: dict[str, Any] = (
                 {"readings": readings_of(looks, before, self._output_index)} if looks else {}
             )
@@ -562,9 +564,8 @@ class Objective:
                 subjects,
                 events,
                 times,
-                rtol=rtol,
+                options=Options(rtol=rtol, threads=1),
                 directions=directions,
-                threads=1,
                 **asked,
             )
         except InputError:

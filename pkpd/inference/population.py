@@ -40,6 +40,7 @@ from pkpd.inference import FitResult, FitSpec, between_at, read_fit, typical_at
 from pkpd.simulation.profile import check_count, normals, scattered, typical_values, value_of
 from pkpd.solver import Options, solve, spread, usable_cores
 from pkpd.solver.kernel import Kernel, load
+from pkpd.solver.options import BANDS
 
 Floats = NDArray[np.float64]
 
@@ -217,7 +218,7 @@ def bands(
     outputs: Sequence[str],
     quantiles: Sequence[float] = (0.05, 0.5, 0.95),
     *,
-    rtol: float = 1e-4,
+    rtol: float = BANDS,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Bands:

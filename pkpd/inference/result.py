@@ -126,7 +126,7 @@ class ModelScore:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RivalComparison:
     """The model against its rival."""
 
     rows: tuple[str, ...]
@@ -206,7 +206,7 @@ class FitResult:
     noise: dict[str, dict[str, float]]
     covariance: tuple[tuple[float, ...], ...]
     """of the estimates' ``x``"""
-    comparison: Comparison | None
+    comparison: RivalComparison | None
     unverified: Refit | None
     check: Refit | None
     provenance: dict[str, Any]
@@ -266,7 +266,7 @@ _NESTED: dict[str, type] = {
     "changes": Change,
     "main": ModelScore,
     "rival": ModelScore,
-    "comparison": Comparison,
+    "comparison": RivalComparison,
     "unverified": Refit,
     "check": Refit,
 }

@@ -16,6 +16,7 @@ from pkpd.core import library
 from pkpd.core.arguments import PATH, takes
 from pkpd.core.errors import DataError
 from pkpd.core.toml import Table, meant, read
+from pkpd.solver.options import FIT, GRADIENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +106,14 @@ class ModelSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class FitOptions:
     """How the fit is run."""
 
     subjects: int = 16
     seed: int = 1
     starts: int = 4
-    rtol: float = 1e-4
-    rtol_sensitivities: float = 1e-3
+    rtol: float = FIT
+    rtol_sensitivities: float = GRADIENT
     """of the runs that give derivatives: a Gauss-Newton step does not need more"""
     max_evaluations: int = 60
     """Jacobians per start"""
@@ -139,7 +140,7 @@ class FitSpec:
     data: Path
     main: ModelSpec
     rival: ModelSpec | None = None
-    options: Options = Options()
+    options: FitOptions = FitOptions()
     relative_error: float = 0.3
     row_errors: Mapping[str, float] = field(default_factory=dict)
     mean_only: tuple[str, ...] = ()
@@ -198,8 +199,8 @@ def read_fit(name_or_path: str | os.PathLike[str]) -> FitSpec:
     rival = top.values.get("rival")
     if isinstance(rival, str):
         rival = {"model": rival}
-    options, usual = top.table("options"), Options()
-    options.keys_within([item.name for item in dataclasses.fields(Options)])
+    options, usual = top.table("options"), FitOptions()
+    options.keys_within([item.name for item in dataclasses.fields(FitOptions)])
     errors = top.table("errors")
     errors.keys_within(("default", "rows", "mean_only"))
     rows = errors.table("rows")
@@ -212,7 +213,7 @@ def read_fit(name_or_path: str | os.PathLike[str]) -> FitSpec:
         data=folder / top.text("data", "data.csv"),
         main=_read_model_spec(top, folder),
         rival=None if rival is None else _read_model_spec(_rival_table(rival, path), folder),
-        options=Options(
+        options=FitOptions(
             subjects=options.integer("subjects", usual.subjects, low=1, high=4096),
             seed=options.integer("seed", usual.seed, low=0, high=2**63 - 1),
             starts=options.integer("starts", usual.starts, low=1, high=1000),

@@ -29,6 +29,7 @@ from pkpd.ode.status import SUCCESS
 from pkpd.simulation.profile import largest_of, lowest, typical_values
 from pkpd.solver import Options, Timeline, solve
 from pkpd.solver.kernel import Kernel, load
+from pkpd.solver.options import SIMULATION
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -192,7 +193,7 @@ def simulate_records(
     covariates: str | None = None,
     time_unit: str | None = None,
     parameters: Mapping[str, float | str] | None = None,
-    rtol: float = 1e-6,
+    rtol: float = SIMULATION,
     atol: ArrayLike | None = None,
     method: str = "auto",
     h_max: float = np.inf,

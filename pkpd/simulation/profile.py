@@ -24,6 +24,7 @@ from pkpd.ode.layout import LINEAR
 from pkpd.ode.status import SUCCESS
 from pkpd.solver import Options, Reading, solve
 from pkpd.solver.kernel import Kernel, index_of, load
+from pkpd.solver.options import SIMULATION
 from pkpd.solver.solution import Floats, Integers
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def simulate(
     parameters: Mapping[str, float | str | ArrayLike] | None = None,
     subjects: int = 1,
     seed: int = 0,
-    rtol: float = 1e-6,
+    rtol: float = SIMULATION,
     atol: ArrayLike | None = None,
     method: str = "auto",
     h_max: float = np.inf,

@@ -8,7 +8,7 @@ parameters of their own time and place in the table: changes that come before th
 not.
 
 At one instant rows stand by place (``pkpd.dosing.events.Place``): before which event, and in which order of
-all that stands there. What belongs to an event follows, by ``Part``.
+all that stands there. What belongs to an event follows, by ``Sequel``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ BEGINNING = Place(-1)  # what is there before anything else happens
 AT_START = Place(FIRST.before, FIRST.among + 1)  # initial values come right after changes of no stated place
 
 
-class Part(IntEnum):
+class Sequel(IntEnum):
     """What belongs to an event, in order; what is not of an event has no part."""
 
     STATES = 0
@@ -130,7 +130,7 @@ def lower(
                 for row in course.rows:
                     row = row.copy()
                     row[layout.DOSE_SINCE] = time
-                    rows.put(row, time, of_event(e), part=Part.COVARIATES)
+                    rows.put(row, time, of_event(e), part=Sequel.COVARIATES)
             rows.events[e] = set_row(time, own.add(y, y_dot))
             rows.foreign.add(int(e))
             continue
@@ -152,12 +152,12 @@ def lower(
         set_ = set_row(time, own.add(y, y_dot))
         if kind == STEADY_ADDED:
             set_[layout.DOSE_ROUTE] = -layout.ADD
-        rows.put(set_, time, of_event(e), part=Part.STATES)
+        rows.put(set_, time, of_event(e), part=Sequel.STATES)
         if interval == 0.0:
             rows.drop.append(int(e))  # the infusion ends here
         else:
             for one in before(row, interval, carried(kernel, then, row, interval)):
-                rows.put(one, time, of_event(e), part=Part.CARRIED, source=int(e))
+                rows.put(one, time, of_event(e), part=Sequel.CARRIED, source=int(e))
     table, source = rows.sorted(events.time)
     return Table(table, source, begin, *own.arrays(directions is not None)), p
 
@@ -299,12 +299,12 @@ class _Rows:
 
     def __init__(self, events: Floats) -> None:
         self.events = events
-        self.extra: list[tuple[Floats, float, Place, Part, int]] = []
+        self.extra: list[tuple[Floats, float, Place, Sequel, int]] = []
         self.drop: list[int] = []
         self.foreign: set[int] = set()
 
     def put(
-        self, row: Floats, time: float, place: Place, *, part: Part = Part.EVENT, source: int = -1
+        self, row: Floats, time: float, place: Place, *, part: Sequel = Sequel.EVENT, source: int = -1
     ) -> None:
         self.extra.append((row, time, place, part, source))
 
@@ -324,7 +324,7 @@ class _Rows:
         )
         rows = np.vstack([self.events[own], *[row[None] for row, *_ in self.extra]])
         time = np.concatenate([times[own], [t for _, t, *_ in self.extra]])
-        keys = [(*of_event(e), Part.EVENT) for e in own] + [(*at, part) for _, _, at, part, _ in self.extra]
+        keys = [(*of_event(e), Sequel.EVENT) for e in own] + [(*at, part) for _, _, at, part, _ in self.extra]
         event, among, part = np.array(keys, dtype=np.int64).reshape(-1, 3).T
         order = np.lexsort((part, among, event, time))
         return np.ascontiguousarray(rows[order]), source[order]

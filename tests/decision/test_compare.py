@@ -66,7 +66,7 @@ def plainly(scene, text, k):
         values,
         scene.events(schedule),
         times,
-        options=Options(rtol=module.RTOL),
+        options=Options(rtol=module.COMPARISON),
         readings=questions(*about),
     ).check()
     outputs = solution.outputs

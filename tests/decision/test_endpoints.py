@@ -16,7 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pkpd.core.errors import InputError
-from pkpd.decision.comparison.scene import RTOL
 from pkpd.decision.criteria import parse_criteria
 from pkpd.decision.endpoints import Regimen, evaluate, exposure, grid, quantiles, questions
 from pkpd.dosing import EventTable, Schedule
@@ -24,6 +23,7 @@ from pkpd.model.check import read_model
 from pkpd.simulation.profile import population, typical_values
 from pkpd.solver import Options, solve
 from pkpd.solver.kernel import load
+from pkpd.solver.options import COMPARISON as RTOL
 from pkpd.treg import field
 
 NAMES = ("il2", "treg_pct", "treg_count", "nk", "cd56bright", "ccl2")

@@ -18,7 +18,7 @@ import pytest
 import toy
 
 from pkpd.decision.comparison.result import uncertainty
-from pkpd.inference import Check, FitSpec, ModelSpec, Options, Prior, StudyEffect, System
+from pkpd.inference import Check, FitOptions, FitSpec, ModelSpec, Prior, StudyEffect, System
 from pkpd.inference import prediction as predict
 from pkpd.inference.assess import with_sampling_error
 from pkpd.inference.summary import likelihood
@@ -50,7 +50,7 @@ def outputs(p, events, times):
     return np.stack([c, base - c], axis=1)
 
 
-def solve(kernel, parameters, events, times, *, rtol=1e-6, directions=(), threads=None):
+def solve(kernel, parameters, events, times, *, options=None, directions=()):
     out = np.stack([outputs(p, events, times) for p in parameters])
     s = np.empty((*out.shape, len(directions)))
     for i, p in enumerate(parameters):
@@ -90,7 +90,7 @@ SPEC = FitSpec(
     folder=Path("."),
     data=Path("data.csv"),
     main=ModelSpec("bolus", free=PRIORS, study_effects=(StudyEffect("V", EFFECT_SD),)),
-    options=Options(subjects=1, starts=1),
+    options=FitOptions(subjects=1, starts=1),
 )
 HEADER = (
     "row,study,arm,n,schedule,output,measure,reducer,time,time_unit,"
@@ -318,7 +318,7 @@ def test_the_band_of_a_dose_response_holds_the_true_curve_as_often_as_it_says(es
         root_of = generator.standard_normal((estimates, estimates)) / math.sqrt(estimates)
         covariance = root_of @ root_of.T
         result = SimpleNamespace(estimates=[SimpleNamespace(x=0.0)] * estimates, covariance=covariance)
-        arms = SimpleNamespace(result=result, spec=SimpleNamespace(options=Options(seed=seed)))
+        arms = SimpleNamespace(result=result, spec=SimpleNamespace(options=FitOptions(seed=seed)))
         arms.draws = lambda count, arms=arms: predict._Arms.draws(arms, count)
         slope = generator.standard_normal(estimates)
 

@@ -20,12 +20,12 @@ from pkpd.core.files import to_json
 from pkpd.dosing import Schedule
 from pkpd.inference import (
     Check,
+    FitOptions,
     FitResult,
     FitSpec,
     ModelSpec,
     NoiseSpec,
     Objective,
-    Options,
     Prior,
     StudyEffect,
     System,
@@ -140,10 +140,8 @@ class Solver:
         events,
         times,
         *,
-        rtol=1e-6,
+        options=None,
         directions=(),
-        slack=30.0,
-        threads=None,
         readings=(),
     ):
         self.calls += 1
@@ -436,7 +434,7 @@ MODEL = ModelSpec(
     study_effects=(StudyEffect("E0", 0.2), StudyEffect("V", 0.3, ("IV",))),
     noise={"resp": NoiseSpec(0.05, 1.0, free=True), "conc": NoiseSpec(0.1)},
 )
-OPTIONS = Options(subjects=16, starts=2, seed=3)
+OPTIONS = FitOptions(subjects=16, starts=2, seed=3)
 
 
 def objective(rows: Data, model=MODEL, solve=None, **given) -> Objective:
@@ -650,7 +648,7 @@ def test_time_of_a_row_is_the_clock_of_simulate(tmp_path):
     ]
     lines += [f"r{h},A,a,6,{schedule},C,value,at,{h},h,mean,1,mg/L,made up,reported" for h in (12, 25, 30)]
     s = System.load("one_compartment_oral")
-    spec = replace(SPEC, main=ModelSpec("one_compartment_oral"), options=Options(subjects=1, rtol=1e-9))
+    spec = replace(SPEC, main=ModelSpec("one_compartment_oral"), options=FitOptions(subjects=1, rtol=1e-9))
     o = Objective(s, spec.main, fitting.in_units(parse_data("\n".join(lines)), s).rows, options=spec.options)
     profile = simulate(s.kernel, Schedule.parse(schedule), times=[12.0, 25.0, 30.0], rtol=1e-9)["C"][0]
     np.testing.assert_allclose([term.predicted for term in o.evaluate(o.start).terms], profile, rtol=1e-6)

@@ -13,9 +13,9 @@ from scipy.optimize import least_squares
 from pkpd.inference.coordinates import Coordinate
 from pkpd.inference.objective import BadPoint, Evaluation
 from pkpd.inference.search import _in_box, minimise, multistart
-from pkpd.inference.spec import Options
+from pkpd.inference.spec import FitOptions
 
-OFV = Options().tolerance
+OFV = FitOptions().tolerance
 
 
 class Problem:
@@ -58,7 +58,7 @@ class Problem:
         )
         self.bounds = lower, upper
         self.start = np.asarray(start, dtype=float)
-        self.options = Options()
+        self.options = FitOptions()
         self.function, self.fails, self.jacobians = residuals, fails, 0
 
     def evaluate(self, x, *, jacobian=False):

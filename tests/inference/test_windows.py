@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pkpd.inference import ModelSpec, Objective, Options, System, in_units
+from pkpd.inference import FitOptions, ModelSpec, Objective, System, in_units
 from pkpd.inference.summary.data import parse_data
 
 MODEL = """
@@ -57,7 +57,7 @@ def predicted(system, values, rows, *, jacobian=False, rtol=1e-6):
         for i, (schedule, measure, reducer, time, unit) in enumerate(rows)
     ]
     data = in_units(parse_data("\n".join([HEADER, *lines])), system).rows
-    options = Options(subjects=1, rtol=rtol, rtol_sensitivities=rtol)
+    options = FitOptions(subjects=1, rtol=rtol, rtol_sensitivities=rtol)
     o = Objective(system, ModelSpec(system.name, free=dict.fromkeys(NAMES)), data, options=options)
     assert all(c.scale == "natural" for c in o.coordinates)
     found = o.evaluate(np.asarray(values), jacobian=jacobian)

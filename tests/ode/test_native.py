@@ -238,7 +238,7 @@ SIMULATION = """
     from pkpd.solver.kernel import load
     from pkpd.dosing import EventTable
     from pkpd.simulation.profile import simulate
-    from pkpd.solver import solve
+    from pkpd.solver import Options, solve
     heavy = ["numba", "sympy", "pint", "scipy", "pandas", "matplotlib"]
     at_start = [name for name in heavy if name in sys.modules]
     profile = simulate("two_compartment_oral", "100 mg oral every 12 h x3", [1.0, 20.0], subjects=3, seed=1)
@@ -247,7 +247,9 @@ SIMULATION = """
     for method in ("tsit5", "rodas5p", "auto"):
         doses = EventTable(time=[1.0], amount=[5.0], route=[0], duration=[2.0], size=[-1])
         names = ["kin", "K", "x(0)", "dose[0]"]
-        solution = solve(k, k.VALUES, doses, [0.0, 3.0, 30.0], method=method, directions=names).check()
+        solution = solve(
+            k, k.VALUES, doses, [0.0, 3.0, 30.0], options=Options(method=method), directions=names
+        ).check()
         found[method] = [solution.outputs.tolist(), solution.sensitivities.tolist()]
     loaded = [name for name in heavy if name in sys.modules]
     print(json.dumps([at_start, loaded, profile.outputs.tolist(), found]))

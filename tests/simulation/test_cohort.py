@@ -4,12 +4,12 @@ solutions, and to one solve after the other."""
 import functools
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from solving import solve_with
 
 from pkpd.cli import main
 from pkpd.core.errors import DataError, InputError, SolverError
@@ -193,9 +193,17 @@ def test_a_subject_that_fails_is_named_and_the_others_stay():
 def _failing(of):
     """``solve`` with one step for those whose volume is ``of`` (all, if None)."""
 
-    def solve_badly(kernel, values, timelines, **options):
+    def steps(row):
+        return 1 if of in (None, row[1]) else 100_000
+
+    def solve_badly(kernel, values, timelines, **given):
         parts = [
-            solve_with(kernel, row, [timeline], **options, max_steps=1 if of in (None, row[1]) else 100_000)
+            solve(
+                kernel,
+                row,
+                [timeline],
+                **(given | {"options": replace(given["options"], max_steps=steps(row))}),
+            )
             for row, timeline in zip(values, timelines, strict=True)
         ]
         first = parts[0]

@@ -50,15 +50,13 @@ from pkpd.inference.population import Population, virtual_subjects
 from pkpd.inference.summary.data import read_data
 from pkpd.solver import Options, Reading, Solution, solve, spread, usable_cores
 from pkpd.solver.kernel import Kernel
+from pkpd.solver.options import COMPARISON
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
 BANDS = (0.05, 0.5, 0.95)
 WASHOUT_DAYS = 28
-# Of the integration. Endpoints are then within 0.1 % of exact (tests/decision/test_endpoints.py), the
-# smallest concentrations within 0.2 %; but for a subject whose course just grazes a level.
-RTOL = 1e-3
 # Subjects that are simulated and evaluated at a time: whole vectors, and outputs of some ten megabytes
 CHUNK = 128
 KEPT = 2000  # subjects whose courses are kept; those of more are counted
@@ -403,10 +401,10 @@ class Scene:
             asked = [Reading(*question) for question in questions(*course)]
             if rules is None:
                 solution = solve(
-                    kernel, people, events, times, options=Options(rtol=RTOL, threads=1), readings=asked
+                    kernel, people, events, times, options=Options(rtol=COMPARISON, threads=1), readings=asked
                 )
             else:
-                solution = titrate(kernel, people, rules, times, rtol=RTOL, threads=1, readings=asked)
+                solution = titrate(kernel, people, rules, times, rtol=COMPARISON, threads=1, readings=asked)
                 given = solution.given
             read = solution.readings  # none where nothing is asked: of one dose there is no trough
             found = evaluate(
