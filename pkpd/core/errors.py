@@ -20,13 +20,17 @@ from typing import TypeVar
 
 
 class PkpdError(Exception):
-    """Base of all errors that this package raises on purpose."""
+    """Base of all errors that this package raises on purpose: ``except pkpd.PkpdError`` catches them all."""
 
     exit_code = 1
 
 
 class InputError(PkpdError):
-    """Something given by the user is wrong; nothing was computed or written."""
+    """Something given by the user is wrong; nothing was computed or written.
+
+    It is raised for an argument, a model file, a schedule, a data file, a unit or a name; the message says
+    what is wrong, where, and what would be right.
+    """
 
     exit_code = 3
 
@@ -52,13 +56,19 @@ class LibraryError(InputError):
 
 
 class SolverError(PkpdError):
-    """An integration could not be finished; the message names subject, time and state."""
+    """An integration could not be finished; the message names subject, time and state.
+
+    ``simulate`` raises it when no subject could be integrated, ``Solution.check`` for the first that failed.
+    """
 
     exit_code = 4
 
 
 class ConvergenceError(PkpdError):
-    """An iteration stopped before it converged."""
+    """An iteration stopped before it converged.
+
+    ``fit`` raises it when the model cannot be simulated at any start.
+    """
 
     exit_code = 5
 

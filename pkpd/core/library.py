@@ -26,12 +26,42 @@ def root() -> Path:
 
 
 def models() -> list[str]:
-    """Names of the models that are shipped, sorted."""
+    """Names of the models that are shipped, sorted.
+
+    Returns
+    -------
+    list of str : each is taken by ``simulate`` and ``load``; the files are ``models/<name>.model``.
+
+    Raises
+    ------
+    Nothing.
+
+    Examples
+    --------
+    >>> import pkpd
+    >>> "one_compartment_iv" in pkpd.models()
+    True
+    """
     return sorted(path.stem for path in (root() / "models").glob("*.model"))
 
 
 def fits() -> list[str]:
-    """Names of the fits that are shipped, sorted: every folder of ``fits/`` with a ``fit.toml``."""
+    """Names of the fits that are shipped, sorted: every folder of ``fits/`` with a ``fit.toml``.
+
+    Returns
+    -------
+    list of str : each is taken by ``fit``, ``virtual_subjects`` and ``Scene.create``.
+
+    Raises
+    ------
+    Nothing.
+
+    Examples
+    --------
+    >>> import pkpd
+    >>> "low_dose_il2" in pkpd.fits()
+    True
+    """
     return sorted(path.parent.name for path in (root() / "fits").glob("*/fit.toml"))
 
 

@@ -76,6 +76,18 @@ class EventTable:
             steady state has above the initial values is added to the state there is).
         interval: float64, between the doses of a steady state, in the model's time unit; 0 with amount 0: a
             constant infusion at ``rate`` that ends at ``time``.
+
+    Raises ``ScheduleError`` for columns that do not fit together, and times that go back or are not finite.
+
+    Examples
+    --------
+    >>> import pkpd
+    >>> kernel = pkpd.load("one_compartment_iv")
+    >>> events = pkpd.Schedule.parse("100 mg iv every 12 h x2").events_for(kernel)
+    >>> events.time, events.amount  # h, mg
+    (array([ 0., 12.]), array([100., 100.]))
+    >>> pkpd.EventTable(time=[0.0], amount=[100.0], route=[0], duration=[0.5], size=[-1])
+    <EventTable: 1 event from 0 to 0>
     """
 
     time: NDArray[np.float64]

@@ -45,6 +45,15 @@ class Schedule:
     Attributes:
         parts: the courses in the order of writing; empty for placebo.
         written: the text that it was read from, which errors show; None where it was made otherwise.
+
+    Examples
+    --------
+    >>> import pkpd
+    >>> schedule = pkpd.Schedule.parse("100 mg iv every 12 h x4")
+    >>> schedule.n_doses, schedule.span, schedule.when  # doses, days to the last one, days
+    (4, 1.5, 'days 0-1 (up to 2 a day)')
+    >>> schedule.events_for(pkpd.load("one_compartment_iv")).time  # in the model's unit, here h
+    array([ 0., 12., 24., 36.])
     """
 
     parts: tuple[Part, ...] = field(default=())

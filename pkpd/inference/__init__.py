@@ -175,21 +175,41 @@ def fit(
 ) -> FitResult:
     """Fit the model of a fit folder to its data.
 
-    Daily use: ``fit`` is a name from ``library.fits()``, a path to a folder, or a ``FitSpec``; ``starts``,
-        ``seed``, ``subjects`` and
-    ``tolerance`` (in OFV) override the folder's options; ``leave_out_unverified`` drops rows whose provenance
-    is unverified.
+    Parameters
+    ----------
+    fit : a name from ``pkpd.fits()``, a path to a folder ("./my_fit"), or a ``FitSpec``.
+    starts, seed, subjects, tolerance : override the folder's options: starting points, the seed of the draws,
+        virtual subjects per arm, and the improvement (in OFV) below which the search ends.
+    leave_out_unverified : drops rows whose provenance is unverified.
+    rival, leave_one_out : fits the rival model and compares on common rows, with ``leave_one_out`` also by
+        leave-one-study-out.
+    unverified : refits without unverified rows and tells what changes.
+    check : runs the inner check.
+    jobs : threads for simulation (None: all cores).
+    progress : called with (what, share, remark).
+    solve : another solver.
 
-    What is done besides the fit: ``rival`` fits the rival model and compares on common rows, with
-    ``leave_one_out`` also by leave-one-study-out; ``unverified`` refits without unverified rows and tells
-    what changes; ``check`` runs the inner check.
+    Returns
+    -------
+    FitResult : estimates with intervals in their units, rows with predictions, comparisons; after Ctrl-C the
+        best so far, marked ``interrupted`` (``KeyboardInterrupt`` where there is none yet).
 
-    Apart: ``jobs`` threads for simulation (None: all cores), ``progress(what, share, remark)``, ``solve``
-        another solver.
+    Raises
+    ------
+    InputError : or one of its kinds: no such fit, a fit.toml or data that are wrong.
+    ConvergenceError : the model cannot be simulated at any start.
 
-    Returns a ``FitResult``; after Ctrl-C the best so far, marked ``interrupted`` (``KeyboardInterrupt`` where
-    there is none yet). Raises ``InputError`` kinds for wrong input, and ``ConvergenceError`` if the model
-    cannot be simulated at any start.
+    Examples
+    --------
+    A fit takes minutes; what ``pkpd.fit("low_dose_il2")`` gave is kept beside its data:
+
+    >>> import pkpd
+    >>> from pkpd.core.library import root
+    >>> result = pkpd.FitResult.read_json(root() / "fits" / "low_dose_il2" / "result.json")
+    >>> result
+    <FitResult low_dose_il2 of il2_treg: converged, OFV ..., 90 rows, 46 estimates; summary() has them>
+    >>> result.summary().splitlines()[0]
+    'low-dose IL-2 and regulatory T cells'
     """
     began = time.perf_counter()
     spec = fit if isinstance(fit, FitSpec) else read_fit(fit)

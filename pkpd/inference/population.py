@@ -59,10 +59,25 @@ told of what is none. What lies outside is computed all the same."""
 class Population:
     """Virtual subjects of a fitted model.
 
-    values : (n_subjects, n_params), in the order of ``kernel.PARAMETERS`` and the model's units; draw :
-        (n_subjects,), which draw of the estimates (and of a new
-    study) a subject has, all 0 without both; vary : in the order of ``VARIATION``; notes : sentences that a
-    reader of results needs.
+    Attributes
+    ----------
+    kernel : of the model.
+    values : (n_subjects, n_params), in the order of ``kernel.PARAMETERS`` and the model's units.
+    draw : (n_subjects,), which draw of the estimates (and of a new study) a subject has, all 0 without both.
+    vary : what subjects differ by, in the order of ``VARIATION``.
+    seed : of the draws.
+    notes : sentences that a reader of results needs.
+
+    Examples
+    --------
+    >>> import pkpd
+    >>> population = pkpd.virtual_subjects("low_dose_il2", 4, draws=2, seed=1)
+    >>> population
+    <Population of il2_treg: 4 subjects who differ by between and uncertainty, 2 draws, seed 1>
+    >>> population.draw.tolist()
+    [0, 1, 0, 1]
+    >>> population.values.shape == (4, len(population.kernel.PARAMETERS))
+    True
     """
 
     kernel: Kernel
@@ -115,12 +130,14 @@ def virtual_subjects(
     ----------
     fit : the name or folder of a fit with its result beside it, ``result.json``; or the result of a fit of
         the library.
+    subjects : how many, from 1 on.
+    seed : another one gives other people.
     vary : what makes subjects differ. "between": the log-normal spread between people, of the parameters for
         which the fit has estimated it, and of the others that have one in the model file with the SD stated
         there: the fit compares its data with people who differ in all of them. "uncertainty": draws from the
-            normal approximation of the estimates around the optimum, spreads included. "study": effects of a
-            study that the fit has not seen, from the SDs in fit.toml, on
-        the scales that the fit has them on; those that the fit left out because they touch no row stay out.
+        normal approximation of the estimates around the optimum, spreads included. "study": effects of a
+        study that the fit has not seen, from the SDs in fit.toml, on the scales that the fit has them on;
+        those that the fit left out because they touch no row stay out.
     draws : how many draws of estimates and study effects there are; subject k has draw k modulo ``draws``.
         None: each subject its own.
     study : a study of the fit, with its own estimated effects.
@@ -132,9 +149,24 @@ def virtual_subjects(
         spread was fitted and that does not show without drug.
     parameters : typical values that replace those of the fit, by name; people differ around them.
 
-    What lies outside a parameter's bounds is moved onto them, as in the fit. Raises ``InputError`` and its
-    kinds: unknown names (with those that are known), values outside their bounds, a result that belongs to
-        another model, data or fit.toml.
+    What lies outside a parameter's bounds is moved onto them, as in the fit.
+
+    Returns
+    -------
+    Population : ``values``, (subjects, n_params) in the model's units, which ``solve`` takes with
+        ``population.kernel``; and which draw of the estimates each subject has.
+
+    Raises
+    ------
+    InputError : or one of its kinds: unknown names (with those that are known), values outside their bounds,
+        a result that belongs to another model, data or fit.toml.
+
+    Examples
+    --------
+    >>> import pkpd
+    >>> people = pkpd.virtual_subjects("low_dose_il2", 3, vary=["between"], covariates={"BSA": "1.7 m2"})
+    >>> people.values[:, people.kernel.PARAMETERS.index("BSA")]  # m2
+    array([1.7, 1.7, 1.7])
     """
     check_count(subjects, seed)
     chosen = _varied(vary)

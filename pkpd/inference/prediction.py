@@ -66,7 +66,46 @@ def predict(
     progress: Progress = lambda what, share, remark: None,
 ) -> dict[str, Any]:
     """What a report draws beside the result: ``{"dose_response": [panel, ...], "courses": [study, ...],
-    "model": {...}}``."""
+    "model": {...}}``.
+
+    Parameters
+    ----------
+    result : of ``fit``, or read by ``FitResult.read_json``.
+    spec : what the fit's folder says, ``pkpd.inference.read_fit(result.name)``.
+    jobs : threads for simulation (None: all cores).
+    progress : called with (what, share, remark).
+
+    Returns
+    -------
+    dict : plain values that JSON can hold.
+        "dose_response" has a dict per panel: ``title``, ``output``, ``unit``, ``dose_unit``, ``curves`` (each
+        with ``dose``, ``median``, ``low`` and ``high``), and the observed ``points``. "courses" has a dict
+        per figure of a study: the observed ``points``, and ``arms``, by label, each with ``times``,
+        (n_times,) in ``time_unit``, and ``median``, ``low`` and ``high`` (the middle 90 % of people),
+        (n_times, n_names), of its ``names`` in its ``units``. "model" has ``equations``, ``text``,
+        ``sources`` and ``descriptions`` of the parameters.
+
+    Raises
+    ------
+    InputError : or one of its kinds: data or a model that cannot be read.
+    PkpdError : an arm that cannot be simulated.
+
+    Examples
+    --------
+    Of two rows of a fit alone, to be quick:
+
+    >>> import dataclasses, pkpd
+    >>> from pkpd.core.library import root
+    >>> from pkpd.inference import read_fit
+    >>> result = pkpd.FitResult.read_json(root() / "fits" / "low_dose_il2" / "result.json")
+    >>> few = dataclasses.replace(result, rows=result.rows[:2])
+    >>> curves = pkpd.predict(few, read_fit("low_dose_il2"))
+    >>> sorted(curves)
+    ['courses', 'dose_response', 'model']
+    >>> panel = curves["dose_response"][0]
+    >>> panel["dose_unit"], panel["unit"]
+    ('MIU', 'percent')
+    """
     system = System.load(spec.main.model)
     known = {row.id for row in result.rows}  # without those that were left out or could not be predicted
     rows = [row for row in in_units(_data.read_data(spec.data), system).rows if row.id in known]

@@ -170,6 +170,31 @@ class FitResult:
     log likelihood of the data with all constants; AIC and BIC use the effective number of parameters (trace
     of the hat matrix, so that a study effect shrunk by its prior counts in part) and the number of data
     residuals.
+
+    Attributes
+    ----------
+    name, title, model : of the fit, and the model that was fitted.
+    converged, interrupted, message : how the search ended.
+    estimates : of each what was estimated: ``name``, ``value``, ``unit``, the 95 % interval from ``lower`` to
+        ``upper``, ``rse`` in %, ``prior``, ``shrinkage`` and the ``verdict`` whether the data inform it.
+    correlation, covariance : (n_estimates, n_estimates), of the estimates' ``x`` (on their scales).
+    rows : of each row of the data what was observed and what is predicted, in its unit, and its residuals.
+    values : name to value, typical parameters in the model's units; ``study_values`` with each study's
+        effects, ``between`` the spread between people.
+    comparison, unverified, check : the rival model, the refit without unverified rows, and the inner check;
+        None where they were not asked for.
+    provenance : what it was made from.
+
+    Examples
+    --------
+    >>> import pkpd
+    >>> from pkpd.core.library import root
+    >>> result = pkpd.FitResult.read_json(root() / "fits" / "low_dose_il2" / "result.json")
+    >>> result.converged, result.model
+    (True, 'il2_treg')
+    >>> one = result.estimates[0]
+    >>> f"{one.name}: {one.value:.2f}, 95 % from {one.lower:.2f} to {one.upper:.2f}"
+    'F_sc: 0.44, 95 % from 0.32 to 0.60'
     """
 
     name: str

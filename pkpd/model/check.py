@@ -761,10 +761,32 @@ class _Reader:
 
 
 def read_model(text: str, file: str = "<text>") -> Model:
-    """Read and check a model.
+    """Read and check a model. Nothing in the text is executed.
 
-    ``text`` is the whole model, ``file`` what errors call it. Raises ``ModelError`` with line, column, the
-    source line, a caret and what would be right. Nothing in the text is executed.
+    Parameters
+    ----------
+    text : the whole model, in the language of ``models/README.md``.
+    file : what errors call it.
+
+    Returns
+    -------
+    Model : its ``parameters``, ``states``, ``equations``, ``routes`` and ``outputs``, each with its unit, as
+        written; ``load`` and ``simulate`` take it.
+
+    Raises
+    ------
+    ModelError : with line, column, the source line, a caret and what would be right.
+
+    Examples
+    --------
+    >>> import pkpd
+    >>> lines = ["model one tank", "time h", "parameter k = 0.1 [1/h] elimination", "state A [mg] amount"]
+    >>> lines += ["route iv -> A", "d A = -k*A", "output A [mg]"]
+    >>> model = pkpd.read_model("\\n".join(lines), "tank.model")
+    >>> model
+    <Model tank: 1 states, 1 parameters, 1 outputs, 1 routes, time in h>
+    >>> pkpd.simulate(model, "10 mg iv once", [0.0, 1.0])["A"].round(3)  # mg
+    array([[10.   ,  9.048]])
     """
     return _Reader(text, file).read()
 

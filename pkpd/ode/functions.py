@@ -82,8 +82,13 @@ def from_numba(
     sparsity : (n_states, n_states), true where a rate depends on a state. None: found by changing one state
         after the other at the initial values and at some random points, which misses a dependence that is
         only there elsewhere (behind an ``if``): then say it here, or ``numpy.ones((n, n))`` for all.
+    name : what tables and errors call it.
 
     A dose can be given into every state: the routes have the states' names.
+
+    Returns
+    -------
+    FunctionKernel : a ``Kernel`` with these states, parameters and outputs.
 
     Raises
     ------

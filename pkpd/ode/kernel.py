@@ -86,6 +86,29 @@ class Kernel:
     n_params; patterns are int64 arrays. The functions are those of ``ARGUMENTS``; entry e of the Jacobian is
     row ``J_ROWS[e]``, column ``J_COLS[e]``, every diagonal one among them. A system whose rates depend on the
     time has a last state "t", which is the time.
+
+    ``load`` makes one of a model, ``from_numba`` one of functions.
+
+    Attributes
+    ----------
+    NAME, HASH : what it is called, and what tells it from others.
+    TIME_UNIT : of all times, such as "h".
+    STATES, STATE_UNITS : (n_states,).
+    PARAMETERS, UNITS : (n_params,), parameters and covariates.
+    VALUES, LOWER, UPPER : (n_params,), in ``UNITS``: their values and bounds.
+    OUTPUTS, OUTPUT_UNITS, OUTPUT_DESCRIPTIONS : (n_outputs,).
+    ROUTES : (n_routes,), by which doses are given; ``ROUTE_TARGETS`` are the indices of the states they
+        enter.
+    DOSE_UNITS : of each route, the units a dose may have, with the factor to the unit of its state.
+
+    Examples
+    --------
+    >>> import pkpd
+    >>> kernel = pkpd.load("michaelis_menten")
+    >>> kernel.STATES, kernel.ROUTES, kernel.TIME_UNIT
+    (('depot', 'central'), ('oral', 'iv'), 'd')
+    >>> kernel.n_params
+    5
     """
 
     NAME: str

@@ -205,6 +205,7 @@ def simulate_records(
 
     Parameters
     ----------
+    model : name in the library, path of a model file, or a loaded kernel.
     records : path of a CSV file as `pkpd.dosing.records` describes, or what it has read.
     times : output times for all subjects in the model's time unit; by default each has those of its
         observations (EVID 0), one that is listed before a dose of the same instant is taken before it. What a
@@ -214,14 +215,33 @@ def simulate_records(
     time_unit : of the file; the model's own by default.
     parameters : values that replace those of the model file, by name: numbers in the model's units, or texts
         such as "80 mL/min".
-    rtol, atol, method, h_max : as in ``pkpd.solver.solve``.
+    rtol, atol, method : as in ``pkpd.Options``.
+    h_max : no step is longer, in the model's time unit.
     start : the time at which the model's initial values hold, in its time unit, for all subjects; by default
         each begins at its first line, as in NONMEM.
+    threads : how many work at a time, by default as many as this process may use cores.
+    progress : called with (subjects done, subjects in all) now and then.
+
+    Returns
+    -------
+    CohortProfile : ``ids``, and of each subject ``times``, (n_times,) in ``time_unit``, and ``outputs``,
+        (n_times, n_outputs) in ``units``, nan for one that failed; ``to_frame()`` is a table of all.
 
     Raises
     ------
-    DataError : every wrong line of the file. InputError : what is missing or does not fit the model.
-        SolverError : no subject could be integrated.
+    DataError : every wrong line of the file.
+    InputError : what is missing or does not fit the model.
+    SolverError : no subject could be integrated.
+
+    Examples
+    --------
+    >>> import pathlib, pkpd
+    >>> lines = ["ID,TIME,AMT,DV", "1,0,100,.", "1,2,.,2.6", "2,0,50,.", "2,4,.,1.1"]
+    >>> _ = pathlib.Path("trial.csv").write_text("\\n".join(lines))
+    >>> pkpd.simulate_records("one_compartment_iv", "trial.csv").to_frame().round(3)
+      id  time      C  central
+    0  1   2.0  2.623   83.946
+    1  2   4.0  1.101   35.234
     """
     kernel = model if isinstance(model, Kernel) else load(model)
     read = records if isinstance(records, Records) else read_records(records)

@@ -51,11 +51,31 @@ def _named(names: Sequence[str]) -> str:
 class Profile:
     """Simulated outputs over time.
 
-    times : (n_times,), in ``time_unit``; outputs : (n_subjects, n_times, n_outputs), nan where a subject
-        failed; names, units, descriptions of the
-    outputs; parameters : (n_subjects, n_params), named by ``parameter_names``; status : (n_subjects,), 0 is
-    success; largest, largest_at : (n_subjects, n_outputs), the largest value of the course up to the last
-    time and when it is, wherever between two times, or None if that was not asked for.
+    ``profile["C"]`` is one output, (n_subjects, n_times); ``to_frame()`` a table of all, ``summary()`` their
+    quantiles over subjects.
+
+    Attributes
+    ----------
+    times : (n_times,), in ``time_unit``.
+    outputs : (n_subjects, n_times, n_outputs), in ``units``, nan where a subject failed.
+    names, units, descriptions : (n_outputs,), of the outputs.
+    parameters : (n_subjects, n_params), in the model's units, named by ``parameter_names``.
+    status : (n_subjects,), 0 is success.
+    statistics : what the integrator did, over all subjects.
+    provenance : what the numbers were made from.
+    largest, largest_at : (n_subjects, n_outputs), the largest value of the course up to the last time and
+        when it is, wherever between two times, or None if that was not asked for.
+
+    Examples
+    --------
+    >>> import pkpd
+    >>> profile = pkpd.simulate("one_compartment_iv", "100 mg iv once", times=[0, 6, 12], subjects=2)
+    >>> profile
+    <Profile of one_compartment_iv, '100 mg iv once': 2 subjects, 3 times from 0 to 12 h; C, central>
+    >>> profile["C"].shape
+    (2, 3)
+    >>> list(profile.to_frame().columns)
+    ['subject', 'time', 'C', 'central']
     """
 
     model: str
@@ -190,23 +210,40 @@ def simulate(
 
     Parameters
     ----------
-    model : name in the library, path of a model file, or a loaded kernel.
+    model : name in the library, path of a model file, what ``read_model`` gave, or a loaded kernel.
     schedule : in the schedule language, such as "1 MIU sc daily x5 every 28 d x3".
     times : output times in the model's time unit; by default 201 points to twice the schedule's span, at
         least one day.
     parameters : values that replace those of the model file, by name: numbers in the model's units, or texts
         such as "80 mL/min"; or (subjects,) of them, which are those subjects' own: nothing is drawn for them.
-    subjects : 1 is the typical subject; more are drawn from the model's between-subject variability, subject
-        k always with the same draws for a seed, however many there are and on however many threads.
-    rtol, atol, method : as in ``pkpd.solver.solve``.
+    subjects, seed : 1 is the typical subject; more are drawn from the model's between-subject variability,
+        subject k always with the same draws for a seed, however many there are and on however many threads.
+    rtol, atol, method : as in ``pkpd.Options``.
     h_max : no step is longer, in the model's time unit: for rates with a short rise that nothing announces,
         which longer steps may pass over.
     extremes : whether the largest value of every output is looked for along the whole course.
+    threads : how many work at a time, by default as many as this process may use cores. No result depends on
+        it.
+    progress : called with (subjects done, subjects in all) now and then.
+
+    Returns
+    -------
+    Profile : ``times``, (n_times,) in ``time_unit``, and ``outputs``, (subjects, n_times, n_outputs) in
+        ``units``; ``profile["C"]`` is one output, (subjects, n_times), ``profile.to_frame()`` a table.
 
     Raises
     ------
     InputError : an unknown name, a value outside its bounds, a schedule that does not fit the model.
     SolverError : no subject could be integrated; single failures are marked in ``Profile.status``.
+
+    Examples
+    --------
+    >>> import pkpd
+    >>> profile = pkpd.simulate(
+    ...     "one_compartment_iv", "100 mg iv every 12 h x2", times=[0, 12, 24], parameters={"CL": "80 mL/min"}
+    ... )
+    >>> profile["C"].round(3)  # mg/L
+    array([[3.125, 3.642, 0.602]])
     """
     kernel = model if isinstance(model, Kernel) else load(model)
     doses = schedule if isinstance(schedule, Schedule) else _parsed(schedule)

@@ -144,6 +144,7 @@ def solve(
 
     Parameters
     ----------
+    kernel : of the system, from ``load`` or ``from_numba``.
     parameters : (n_subjects, n_params) or (n_params,), parameters and covariates in the order of
         ``kernel.PARAMETERS``.
     events : an event table for all subjects; or a list of ``Timeline``, one for each, which have the events,
@@ -157,6 +158,7 @@ def solve(
         "state(0)", the amount of the k-th dose of the table as "dose[k]". Derivatives go through jumps of the
         rates, where a condition of ``piecewise`` changes; a subject fails where there is none: where a level
         is only just touched, where the rates on both sides lead to it, or where a slope is infinite.
+    keep_states : whether the states are kept too, and their sensitivities.
     places : (n_times, 2), where each output stands among the events of its instant
         (``pkpd.dosing.events.Place``): before which event of the table, and in which order of all that stands
         there; it is taken after what comes at that instant of earlier events (lagged doses). By default after
@@ -181,6 +183,12 @@ def solve(
         "C", 0, 24)``. The steps are the same as without.
     most_crossings : of each root and subject, how many are kept.
     progress : called with (subjects done, subjects in all) now and then.
+
+    Returns
+    -------
+    Solution : ``outputs``, (n_subjects, n_times, n_outputs) in ``kernel.OUTPUT_UNITS``, nan for a subject
+        that failed (``status``, (n_subjects,), is then not 0); with ``keep_states`` the states, with
+        ``directions`` the sensitivities, and the crossings and readings that were asked for.
 
     Raises
     ------

@@ -57,8 +57,20 @@ def _check(n: int | None) -> None:
 
 @dataclass(frozen=True)
 class Threads:
-    """Threads of this process; the compiled code holds no lock. n : None for as many as the process may use
-    cores."""
+    """Threads of this process; the compiled code holds no lock.
+
+    Attributes
+    ----------
+    n : how many, from 1 on; None for as many as the process may use cores.
+
+    Raises ``InputError`` for another ``n``.
+
+    Examples
+    --------
+    >>> import pkpd
+    >>> pkpd.Options(threads=pkpd.Threads(2)).threads
+    Threads(n=2)
+    """
 
     n: int | None = None
 
@@ -77,9 +89,21 @@ class Threads:
 @dataclass(frozen=True)
 class Processes:
     """Other processes of this machine, started for each solve: it shows what a cluster would do, and that the
-    work can travel. n : None for as many as this process may use cores.
+    work can travel.
 
     A script that uses it does so under ``if __name__ == "__main__":``, as always with processes.
+
+    Attributes
+    ----------
+    n : how many, from 1 on; None for as many as this process may use cores.
+
+    Raises ``InputError`` for another ``n``.
+
+    Examples
+    --------
+    >>> import pkpd
+    >>> pkpd.Options(threads=pkpd.Processes(2)).threads
+    Processes(n=2)
     """
 
     n: int | None = None

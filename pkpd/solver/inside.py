@@ -47,8 +47,16 @@ def compiled_solver(
 ) -> CompiledSolver:
     """A solver of one system that code compiled by numba, or any that can call C, calls without Python.
 
-    events : doses, at times of the same clock as those of a call; rtol, atol, method, h_max, max_steps : as
-    in ``pkpd.solve``.
+    Parameters
+    ----------
+    kernel : of the system, from ``load`` or ``from_numba``.
+    events : doses, at times of the same clock as those of a call.
+    rtol, atol, method, h_max, max_steps : as in ``pkpd.Options``.
+
+    Returns
+    -------
+    CompiledSolver : ``function(parameters, y, times, out, workspace) -> status``, its C ``address``, and
+        ``workspace()``, the room that a call works in; ``help(type(solver))`` has the shapes.
 
     Raises
     ------

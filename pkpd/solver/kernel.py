@@ -159,10 +159,28 @@ class ModelKernel(Kernel):
 def load(model: str | os.PathLike[str] | Model, *, linear: Sequence[str] = ()) -> ModelKernel:
     """The kernel of a model: a name from the library, a path, or a ``Model``.
 
+    Parameters
+    ----------
+    model : a name of ``pkpd.models()``, the path of a model file ("./my.model"), or what ``read_model`` gave.
     linear : covariates that a solve may let run linearly between knots; their kernel is another one
         (``pkpd.model.interpolate``).
 
-    Raises ``LibraryError`` where there is no such model and ``ModelError`` where it is wrong.
+    Returns
+    -------
+    ModelKernel : a ``Kernel``, with the names, units and values of the model and its compiled functions.
+        The same model gives the same kernel again.
+
+    Raises
+    ------
+    LibraryError : there is no such model.
+    ModelError : it is wrong, or ``linear`` names what it does not have.
+
+    Examples
+    --------
+    >>> import pkpd
+    >>> kernel = pkpd.load("one_compartment_iv")
+    >>> kernel.PARAMETERS, kernel.UNITS, kernel.VALUES.tolist()
+    (('CL', 'V'), ('L/h', 'L'), [2.8, 32.0])
     """
     if linear:
         from pkpd.model.check import Model
@@ -202,10 +220,23 @@ def set_compiler(name: str | None) -> None:
     What this process has compiled or loaded already stays in use. ``None`` goes back to what the environment
     variable ``PKPD_COMPILER`` says, which is ``"direct"`` where it is not set.
 
+    Parameters
+    ----------
+    name : "direct", "numba", or None.
+
+    Returns
+    -------
+    None.
+
+    Raises
+    ------
+    InputError : another name.
+
+    Examples
+    --------
     >>> import pkpd
     >>> pkpd.set_compiler("direct")
-
-    Raises ``InputError`` for another name.
+    >>> pkpd.set_compiler(None)
     """
     try:
         compilers.choose(name)

@@ -30,6 +30,8 @@ just grazes a level; at half the time of 1e-4."""
 class Options:
     """How to integrate: ``solve(..., options=Options(rtol=1e-8, method="rodas5p"))``.
 
+    Attributes
+    ----------
     rtol, atol : a step is accepted when each state's error is within ``atol + rtol |y|``; atol : scalar or
         (n_states,). Without atol, the scale of a state is a small fraction of the largest value it has had.
     method : "auto" (explicit, and stiffly accurate Rosenbrock where the problem proves stiff, both chosen by
@@ -52,6 +54,15 @@ class Options:
         not depend on it, but for the last digits of exp, log and powers in the model.
 
     Raises ``InputError``: a value that is out of its range, an unknown method.
+
+    Examples
+    --------
+    >>> import pkpd
+    >>> options = pkpd.Options(rtol=1e-9, method="rodas5p")
+    >>> kernel = pkpd.load("one_compartment_iv")
+    >>> doses = pkpd.Schedule.parse("100 mg iv once").events_for(kernel)
+    >>> pkpd.solve(kernel, kernel.VALUES, doses, [6.0], options=options).outputs[0, :, 0].round(4)
+    array([1.8486])
     """
 
     rtol: float = SIMULATION

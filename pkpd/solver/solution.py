@@ -111,17 +111,36 @@ class Crossings:
 class Solution:
     """What ``solve`` returns; times in the order given.
 
-    outputs : (n_subjects, n_times, n_outputs), nan for a failed subject; states : (n_subjects, n_times,
-        n_states) or None;
-    sensitivities : (n_subjects, n_times, n_outputs, n_directions) or None, of outputs by directions;
-        state_sensitivities : the same of states;
-    status : (n_subjects,), 0 is success; stopped : (n_subjects,), the time reached; counts : (n_subjects, 7)
-        right-hand sides, Jacobians,
-    factorisations, steps, rejected steps, switches of method, steps after which a state was clipped to
-    nought; largest_error : (n_subjects,) the largest error estimate of an accepted step in units of the
-    tolerance; switched : (n_subjects, 2) when the method changed first and last, nan if it never did;
-    crossings : of the roots that were asked for; method : (n_subjects,), what ``layout.method_sentence``
-        reads, of the two ``methods`` (explicit, stiff); readings : those that were asked for.
+    Values are in the kernel's units (``OUTPUT_UNITS``, ``STATE_UNITS``), times in ``time_unit``.
+
+    Attributes
+    ----------
+    outputs : (n_subjects, n_times, n_outputs), nan for a failed subject.
+    states : (n_subjects, n_times, n_states) or None.
+    sensitivities : (n_subjects, n_times, n_outputs, n_directions) or None, of outputs by directions.
+    state_sensitivities : the same of states.
+    status : (n_subjects,), 0 is success.
+    stopped : (n_subjects,), the time reached.
+    counts : (n_subjects, 7) right-hand sides, Jacobians, factorisations, steps, rejected steps, switches of
+        method, steps after which a state was clipped to nought.
+    largest_error : (n_subjects,) the largest error estimate of an accepted step in units of the tolerance.
+    switched : (n_subjects, 2) when the method changed first and last, nan if it never did.
+    crossings : of the roots that were asked for.
+    method : (n_subjects,), what ``layout.method_sentence`` reads, of the two ``methods`` (explicit, stiff).
+    readings : those that were asked for.
+
+    Examples
+    --------
+    >>> import pkpd
+    >>> kernel = pkpd.load("one_compartment_iv")
+    >>> doses = pkpd.Schedule.parse("100 mg iv once").events_for(kernel)
+    >>> solution = pkpd.solve(kernel, kernel.VALUES, doses, [0.0, 6.0], directions=["CL"])
+    >>> solution
+    <Solution: outputs 1 x 2 x 2 (subjects, times, outputs), 0 failed; sensitivities by 1>
+    >>> solution.check().outputs[0, :, 0].round(3)  # C, mg/L; check() raises SolverError if one failed
+    array([3.125, 1.849])
+    >>> solution.sensitivities[0, :, 0, 0].round(3)  # dC/dCL
+    array([ 0.   , -0.347])
     """
 
     outputs: Floats

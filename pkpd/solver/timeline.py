@@ -20,10 +20,24 @@ Change = tuple[float, str, float] | tuple[float, str, float, Place]
 class Timeline:
     """The events of one subject, its output times, and its covariates over time.
 
+    Attributes
+    ----------
     events : doses and other events, in the model's units (``Schedule.events_for``).
     times : (n_times,), in the model's time unit, in any order; an output at a dose's own instant is taken
         after the dose.
     places, covariates, knots, start : as in ``solve``.
+
+    Examples
+    --------
+    >>> import pkpd
+    >>> kernel = pkpd.load("one_compartment_iv")
+    >>> once = pkpd.Schedule.parse("100 mg iv once").events_for(kernel)
+    >>> twice = pkpd.Schedule.parse("50 mg iv every 6 h x2").events_for(kernel)
+    >>> people = [pkpd.Timeline(once, [0.0, 6.0]), pkpd.Timeline(twice, [6.0])]
+    >>> solution = pkpd.solve(kernel, [kernel.VALUES, kernel.VALUES], people)
+    >>> solution.outputs[:, :, 0].round(2)  # C, mg/L
+    array([[3.12, 1.85],
+           [2.49,  nan]])
     """
 
     events: EventTable = field(default_factory=EventTable.empty)

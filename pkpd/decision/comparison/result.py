@@ -108,7 +108,28 @@ COLUMNS = (
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """Schedules side by side: a row per endpoint and arm, endpoint after endpoint as they are shown to
-    people."""
+    people.
+
+    Attributes
+    ----------
+    arms : (n_arms,), of which the first is what the others are compared with.
+    rows : (n_endpoints * n_arms,), each in its endpoint's unit: over subjects the ``median`` and the middle
+        90 % from ``low`` to ``high``, the ``difference`` to the first arm in the same subject, and the shares
+        of subjects who do ``better``, the ``same`` or ``worse``.
+    reading, told : sentences: what the numbers are, and what a reader needs to know.
+    provenance : what they were made from.
+
+    Examples
+    --------
+    >>> import pkpd
+    >>> scene = pkpd.Scene.create("low_dose_il2", subjects=4)
+    >>> comparison = pkpd.compare(scene.arms(["1 MIU sc once", "2 MIU sc once"]))
+    >>> row = comparison.row("Treg peak", arm=1)
+    >>> row.endpoint.unit, row.n, bool(row.low <= row.median <= row.high)
+    ('percent', 4, True)
+    >>> len(comparison.choose(["Treg peak", "Cmax"]).to_frame())
+    4
+    """
 
     arms: tuple[Arm, ...]
     rows: tuple[Row, ...]
@@ -277,8 +298,27 @@ def letters(n: int) -> list[str]:
 def compare(arms: Iterable[Arm]) -> Comparison:
     """Compare the schedules of one scene, each with the first.
 
-    Raises:
-        InputError: no arm, or arms of different subjects or horizons, which are not paired.
+    Parameters
+    ----------
+    arms : of one scene, as ``Scene.arms`` gives them; the first is what the others are compared with.
+
+    Returns
+    -------
+    Comparison : a row per endpoint and arm, with quantiles over subjects and differences in the endpoint's
+        unit; ``to_frame()`` is a table.
+
+    Raises
+    ------
+    InputError : no arm, or arms of different subjects or horizons, which are not paired.
+
+    Examples
+    --------
+    >>> import pkpd
+    >>> scene = pkpd.Scene.create("low_dose_il2", subjects=4)
+    >>> pkpd.compare(scene.arms(["1 MIU sc daily x5", "2 MIU sc daily x5"]))
+    <Comparison of 33 endpoints in 4 subjects (to_frame() has them):
+      A  1 MIU sc daily x5
+      B  2 MIU sc daily x5>
     """
     arms = tuple(arms)
     for arm in arms:

@@ -71,12 +71,29 @@ _A_PLAN = TEXT | of(Schedule, AdaptiveSchedule)
 class Arm:
     """What one schedule does to the subjects of a scene.
 
-    days : (n_times,); bands : output -> (3, n_times), the 5 %, 50 % and 95 % quantiles over subjects, in
-        ``units``; endpoints : (n_subjects,) each, of
-    the same subjects in every arm of a scene, nan where a subject has no value and inf where it lies beyond
-    the horizon; schedule, dose_days, dose_amounts : (n_doses,), as written, whatever ``rules`` made of them,
-    in ``dose_unit`` ("" where the doses are not all of one unit); warnings : where this schedule leaves what
-    the fit has seen; failed : subjects that could not be integrated (their values are nan).
+    ``Scene.arms`` makes them, ``compare`` compares them.
+
+    Attributes
+    ----------
+    label, schedule, scene : what it is called, what is given, and to whom.
+    days : (n_times,), in days.
+    bands : output -> (3, n_times), the 5 %, 50 % and 95 % quantiles over subjects, in ``units``.
+    endpoints : (n_subjects,) each, in the endpoint's unit, of the same subjects in every arm of a scene, nan
+        where a subject has no value and inf where it lies beyond the horizon.
+    dose_days, dose_amounts : (n_doses,), as written, like the schedule, whatever ``rules`` made of them, in
+        days and in ``dose_unit`` ("" where the doses are not all of one unit).
+    warnings : where this schedule leaves what the fit has seen.
+    failed : subjects that could not be integrated (their values are nan).
+
+    Examples
+    --------
+    >>> import pkpd
+    >>> scene = pkpd.Scene.create("low_dose_il2", subjects=4)
+    >>> (arm,) = scene.arms(["1 MIU sc daily x5"])
+    >>> arm.when, arm.dose_amounts.tolist(), arm.dose_unit
+    ('5 doses on days 0-4', [1.0, 1.0, 1.0, 1.0, 1.0], 'MIU')
+    >>> arm.bands["treg_pct"].shape == (3, len(arm.days)), arm.units["treg_pct"]
+    (True, 'percent')
     """
 
     label: str
@@ -121,8 +138,28 @@ class Scene:
     """What all schedules of a comparison share: the same virtual subjects (common random numbers) and the
     same horizon.
 
-    Differences between schedules are then those of the same subjects. ``until_days`` None: each schedule to
-    the end of its treatment and 28 days more, which `arms` makes one horizon for all.
+    Differences between schedules are then those of the same subjects. ``Scene.create`` draws them.
+
+    Attributes
+    ----------
+    fit : the name or folder of the fit.
+    population : the virtual subjects.
+    until_days : the horizon in days; None: each schedule to the end of its treatment and 28 days more, which
+        `arms` makes one horizon for all.
+    threads : how many work at a time; None for as many as this process may use cores.
+    about : what `create` was asked for.
+    criteria : by what schedules are judged.
+
+    Raises ``InputError``, in `create` and `arms`, for what cannot be read or simulated.
+
+    Examples
+    --------
+    >>> import pkpd
+    >>> scene = pkpd.Scene.create("low_dose_il2", subjects=4, draws=2, until_days=28)
+    >>> scene
+    <Scene of low_dose_il2 over 28 days: 4 subjects, 2 draws>
+    >>> [arm.label for arm in scene.arms(["1 MIU sc once", "2 MIU sc once"])]
+    ['1 MIU sc once', '2 MIU sc once']
     """
 
     fit: str

@@ -48,13 +48,25 @@ ONE_IN_TWENTY = Relevant(0.05, f"one patient in twenty; {_CHOSEN}")
 class Endpoint:
     """One number of a subject under a schedule, such as the highest concentration.
 
-    name : of its own among all endpoints; unit : "1" where it has none; definition : one sentence that says
-        exactly what is computed;
-    better : +1 where more is wanted, -1 where less is wanted, 0 where neither is; group : those of one
-        group are shown together; missing : when a subject has no
-    value (nan) or one beyond the horizon (inf), and why; empty where every subject has a value; remark : what
-    whoever reads the number has to know; relevant : the smallest difference that counts as better or worse,
-    None where any does.
+    Attributes
+    ----------
+    name : of its own among all endpoints.
+    unit : "1" where it has none.
+    definition : one sentence that says exactly what is computed.
+    better : +1 where more is wanted, -1 where less is wanted, 0 where neither is.
+    group : those of one group are shown together.
+    missing : when a subject has no value (nan) or one beyond the horizon (inf), and why; empty where every
+        subject has a value.
+    remark : what whoever reads the number has to know.
+    relevant : the smallest difference that counts as better or worse, None where any does.
+
+    Examples
+    --------
+    >>> import pkpd
+    >>> (arm,) = pkpd.Scene.create("low_dose_il2", subjects=4).arms(["1 MIU sc once"])
+    >>> endpoint = next(iter(arm.endpoints))
+    >>> endpoint.name, endpoint.unit, endpoint.definition
+    ('Cmax', 'IU/mL', 'The highest il2, baseline included.')
     """
 
     name: str

@@ -72,17 +72,37 @@ def optimise(
 
     Parameters
     ----------
+    scene : the subjects; without a horizon of its own, 28 days beyond the longest schedule.
+    space : the schedules to choose from (``pkpd.decision.optimisation.Space.parse``); by default
+        ``usual_space(scene)``, with the doses of the fit.
     constraints, objectives : as `parse_constraints` and `parse_objectives` read them; without objectives
         ``usual_objectives``.
     confidence : the median over subjects must hold each constraint, and by the uncertainty of the parameters
         do so with this probability, from 0.5 to 1.
+    evaluations : how many schedules the search may look at.
     progress : called with (what is done, how many are done, how many in all).
+
+    Returns
+    -------
+    Front : ``choices``, the schedules of the front, each with the medians of its endpoints in their units and
+        the probability that it holds each constraint; where none holds them ``infeasible`` says so and
+        ``nearest`` has those that come closest. ``to_frame()`` is a table.
 
     Raises
     ------
     InputError : wishes that cannot be read, schedules that the model cannot be given, too few subjects or
         draws.
     MissingExtraError : a space too large to be searched completely, without pymoo.
+
+    Examples
+    --------
+    >>> import pkpd
+    >>> from pkpd.decision.optimisation import Space
+    >>> scene = pkpd.Scene.create("low_dose_il2", subjects=8, vary=["between"])
+    >>> space = Space.parse(dose="1 to 3 MIU by 1", days="5", interval="28 d", cycles="1")
+    >>> front = pkpd.optimise(scene, space, "total dose at most 10 MIU")
+    >>> [choice.schedule for choice in front.choices]
+    ['1 MIU sc daily x5', '2 MIU sc daily x5']
     """
     criteria = scene.criteria
     space = space or usual_space(scene)

@@ -335,13 +335,37 @@ def write_report(
 ) -> Path:
     """Write the report of a fit into a folder and return the path of ``report.html``.
 
-    ``curves`` as ``predict.predict`` gives them; without them the trial arms are simulated, for which ``fit``
-    names the fit folder (by default the result's own name in the library). The result is written first, or
-    with an older report there when the writing is interrupted, so that a finished fit is kept (``pkpd
-    report`` goes on from there). The rest appears whole: it is written under another name and moved into
-    place, where an older report is replaced; a failure leaves that.
+    The result is written first, or with an older report there when the writing is interrupted, so that a
+    finished fit is kept (``pkpd report`` goes on from there). The rest appears whole: it is written under
+    another name and moved into place, where an older report is replaced; a failure leaves that.
 
-    Raises ``InputError`` if it cannot be written to, or holds something that is not a report.
+    Parameters
+    ----------
+    result : of ``fit``, or read by ``FitResult.read_json``.
+    folder : a new folder, an empty one, or an older report.
+    curves : as ``predict`` gives them; without them the trial arms are simulated.
+    fit : the fit folder or what it says, for that (by default the result's own name in the library).
+    jobs : threads for simulation (None: all cores).
+    progress : called with (what, share, remark).
+
+    Returns
+    -------
+    Path : of ``report.html``; beside it are ``result.json``, ``curves.json`` and the figures.
+
+    Raises
+    ------
+    InputError : the folder cannot be written to, or holds something that is not a report.
+
+    Examples
+    --------
+    Of two rows of a fit and without any curves, to be quick:
+
+    >>> import dataclasses, pkpd
+    >>> from pkpd.core.library import root
+    >>> result = pkpd.FitResult.read_json(root() / "fits" / "low_dose_il2" / "result.json")
+    >>> few = dataclasses.replace(result, rows=result.rows[:2])
+    >>> pkpd.write_report(few, "report", curves={"courses": [], "dose_response": []}).name
+    'report.html'
     """
     folder = Path(folder)
     check_report_folder(folder)
