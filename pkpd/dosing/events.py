@@ -71,9 +71,9 @@ class EventTable:
         size: int64, index of the parameter that multiplies the amount (body surface or weight), or -1.
         rate: float64, of an infusion whose duration is its bioavailable amount over this rate; nan where none
             is stated.
-        kind: int64, of ``EventKind``: DOSE, RESET, REPLACE, STEADY (the state before the dose is the steady state
-            of this dose at every ``interval``; what was given before is forgotten) or STEADY_ADDED (what that
-            steady state has above the initial values is added to the state there is).
+        kind: int64, of ``EventKind``: DOSE, RESET, REPLACE, STEADY (the state before the dose is the steady
+            state of this dose at every ``interval``; what was given before is forgotten) or STEADY_ADDED
+            (what that steady state has above the initial values is added to the state there is).
         interval: float64, between the doses of a steady state, in the model's time unit; 0 with amount 0: a
             constant infusion at ``rate`` that ends at ``time``.
 

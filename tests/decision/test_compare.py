@@ -93,7 +93,7 @@ def test_integration_leaves_endpoints_within_a_fifth_of_a_percent_of_exact(scene
     """Of every subject; but for the smallest concentrations, and the half-life that is read from them, within
     0.05 percent."""
     found = scene.arm(text)
-    monkeypatch.setattr(module, "RTOL", 1e-8)
+    monkeypatch.setattr(module, "COMPARISON", 1e-8)
     exact = scene.arm(text)
     for endpoint, values in found.endpoints.items():
         small = endpoint.name in ("half-life", "trough")

@@ -13,7 +13,7 @@ from pkpd.core.errors import DataError, InputError
 from pkpd.core.normal import Z95
 from pkpd.inference import (
     Change,
-    Comparison,
+    RivalComparison,
     Estimate,
     FitResult,
     ModelScore,
@@ -135,7 +135,7 @@ def result():
         between={"Emax": 0.3},
         noise={},
         covariance=((0.01,),),
-        comparison=Comparison(("a",), ("b",), score, rival, 2.0, 0.5, "The mechanism predicts better."),
+        comparison=RivalComparison(("a",), ("b",), score, rival, 2.0, 0.5, "The mechanism predicts better."),
         unverified=Refit(
             "without unverified rows", ("b",), 30.0, True, (Change("Emax", 1.5, 1.9, 2.4),), (), "Emax moves."
         ),
