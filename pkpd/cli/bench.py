@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-import runpy
 import sys
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from pkpd.cli.terminal import Work
 from pkpd.core.errors import InputError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
 
 DESCRIPTION = """\
 Our methods and every other solver that is installed, at equal error, on a problem of yours: a Python file
@@ -24,8 +25,21 @@ In a checkout of the repository, with no problem: its own benchmarks. `pkpd benc
 """
 
 
-def bench(arguments: Sequence[str]) -> None:
-    """Measure what the arguments name."""
+def bench(context: typer.Context) -> None:
+    """Compare solvers at equal error, on a problem of yours.
+
+    [dim]Examples[/]
+
+      pkpd bench my_problem.py
+      pkpd bench --help
+
+    A problem is a Python file with rhs(t, y, p, dy), y0 and times. In a checkout of the repository,
+    [italic]pkpd bench[/] alone runs its own benchmarks.
+    """
+    _measure(context.args)
+
+
+def _measure(arguments: Sequence[str]) -> None:
     if any(argument.endswith(".py") for argument in arguments):
         _problem(_parser().parse_args(arguments))
         return
@@ -34,6 +48,8 @@ def bench(arguments: Sequence[str]) -> None:
     if "--help" in arguments or "-h" in arguments:
         typer.echo(_parser().format_help())
     if in_checkout:
+        import runpy
+
         sys.path.insert(0, str(root))
         sys.argv = ["pkpd bench", *arguments]
         runpy.run_module("benchmarks", run_name="__main__")
@@ -46,6 +62,8 @@ def bench(arguments: Sequence[str]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
+    import argparse
+
     parser = argparse.ArgumentParser(
         prog="pkpd bench",
         description=DESCRIPTION,
@@ -65,6 +83,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _problem(options: argparse.Namespace) -> None:
+    import json
+
     from pkpd.bench.peers import asked
     from pkpd.bench.precision import compare, report_lines
     from pkpd.bench.problem import read_problem

@@ -38,6 +38,7 @@ from pkpd.treg import FIT
 
 if TYPE_CHECKING:
     from pkpd.decision.comparison import Comparison, Row
+    from pkpd.decision.endpoints import Endpoint
 
 FILES = ("comparison.csv", "comparison.json", "report.html")
 """What a folder gets."""
@@ -232,40 +233,13 @@ def _lines(comparison: Comparison, marks: list[str], width: float) -> tuple[list
     Where it is still wider than ``width``, it goes without what the parameters alone do; whether it does is
     the second value.
     """
-    from pkpd.present.report.numbers import shares, unit
-
     several = len(comparison.arms) > 1
     heads = [
         ["", "", "", "", "better/"],
         ["", "median", "median, by", "difference to A", "same/"],
         ["", "(90 % of subjects)", "the parameters", "(90 % of subjects)", "worse %"],
     ]
-    body: list[list[str]] = []  # a heading is a row of one cell
-    for k, endpoint in enumerate(comparison.endpoints):
-        if k == 0 or endpoint.group != comparison.endpoints[k - 1].group:
-            body.append([f"[bold]{plain(endpoint.group)}[/]"])
-        rows = [row for row in comparison.rows if row.endpoint == endpoint]
-        shown = "probability" if rows[0].of != "subjects" else unit(endpoint.unit)
-        name = f"{endpoint.name} ({shown})" if shown else endpoint.name
-        name += {1: " ↑", -1: " ↓"}.get(endpoint.better, "")
-        if several:
-            margin = (
-                ""
-                if endpoint.relevant is None or not endpoint.better
-                else endpoint.relevant.shown(unit(endpoint.unit))
-            )
-            body.append(
-                [plain(name) + (f"  [dim]the same: less than {plain(margin)} apart[/]" if margin else "")]
-            )
-        for mark, row in zip(marks, rows, strict=True):
-            cells = [f" {mark}" if several else name, _cell(row.median, row.low, row.high, "no value")]
-            cells.append(_span(row.median_low, row.median_high))
-            if several:
-                cells += [
-                    _cell(row.difference, row.difference_low, row.difference_high, sign=True),
-                    shares(row.better, row.same, row.worse),
-                ]
-            body.append(cells)
+    body = _rows(comparison, marks)
     columns = list(range(5 if several else 3))
     widths = [max(len(row[i]) for row in [*heads, *body] if len(row) > 1) for i in columns]
     left_out = sum(widths) + 2 * len(widths) - 2 > width
@@ -280,6 +254,43 @@ def _lines(comparison: Comparison, marks: list[str], width: float) -> tuple[list
     if not several:
         heads = heads[1:]
     return [*map(line, heads), rule, *(row[0] if len(row) == 1 else line(row) for row in body)], left_out
+
+
+def _rows(comparison: Comparison, marks: list[str]) -> list[list[str]]:
+    """The cells of the table; a heading is a row of one cell."""
+    from pkpd.present.report.numbers import shares, unit
+
+    several = len(comparison.arms) > 1
+    body: list[list[str]] = []
+    for k, endpoint in enumerate(comparison.endpoints):
+        if k == 0 or endpoint.group != comparison.endpoints[k - 1].group:
+            body.append([f"[bold]{plain(endpoint.group)}[/]"])
+        rows = [row for row in comparison.rows if row.endpoint == endpoint]
+        shown = "probability" if rows[0].of != "subjects" else unit(endpoint.unit)
+        name = f"{endpoint.name} ({shown})" if shown else endpoint.name
+        name += {1: " ↑", -1: " ↓"}.get(endpoint.better, "")
+        if several:
+            body.append([plain(name) + _margin(endpoint)])
+        for mark, row in zip(marks, rows, strict=True):
+            cells = [f" {mark}" if several else name, _cell(row.median, row.low, row.high, "no value")]
+            cells.append(_span(row.median_low, row.median_high))
+            if several:
+                cells += [
+                    _cell(row.difference, row.difference_low, row.difference_high, sign=True),
+                    shares(row.better, row.same, row.worse),
+                ]
+            body.append(cells)
+    return body
+
+
+def _margin(endpoint: Endpoint) -> str:
+    """How far apart two values may be that count as the same."""
+    from pkpd.present.report.numbers import unit
+
+    if endpoint.relevant is None or not endpoint.better:
+        return ""
+    margin = endpoint.relevant.shown(unit(endpoint.unit))
+    return f"  [dim]the same: less than {plain(margin)} apart[/]" if margin else ""
 
 
 def _cell(middle: float, low: float, high: float, absent: str = "", sign: bool = False) -> str:

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 import toy
 
+from pkpd.cli import app
 from pkpd.core import library
 
 ROOT = Path(__file__).parents[2]
@@ -219,6 +220,11 @@ def test_bench_says_what_is_wrong_with_a_problem(pkpd, tmp_path):
     code, _, err = pkpd("bench", tmp_path / "half.py", "--quick")
     assert code == 3
     assert "does not define rhs and times" in " ".join(err.split())
+
+
+def test_every_command_is_a_function_of_its_name_in_a_file_of_its_name():
+    for command in app.registered_commands:
+        assert command.callback.__module__ == f"pkpd.cli.{command.callback.__name__}"
 
 
 def test_version(pkpd):
