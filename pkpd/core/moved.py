@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
 from types import ModuleType
 
 ROOMS = {
@@ -40,8 +39,8 @@ def sentence(name: str) -> str:
     return f"{name} has moved: it is in {ROOMS[name.split('.')[1]]} now"
 
 
-class _Finder(MetaPathFinder):
-    """Asked last, after everything that exists has been looked for."""
+class _Finder:
+    """A finder of modules (``sys.meta_path``), asked last, after all that exist have been looked for."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
         package, _, rest = name.partition(".")

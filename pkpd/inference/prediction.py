@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from pkpd.core.arguments import ABSENT, COUNT, of, takes
 from pkpd.core.errors import DataError, PkpdError
@@ -422,6 +421,8 @@ def _half(values: Array, arms: _Arms) -> Array:
     Draws of few estimates are balanced to their exact covariance; the SD of others is itself uncertain, so
     that Student's quantile counts.
     """
+    from scipy.special import stdtrit
+
     count = len(values)
     if count == DRAWS and len(arms.result.estimates) < DRAWS - 1:
         return np.asarray(Z95 * np.std(values, axis=0))

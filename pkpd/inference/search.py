@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
-from scipy.optimize import lsq_linear
 
 from pkpd.inference.objective import BadPoint, Evaluation, Objective
 from pkpd.inference.result import StartResult
@@ -312,6 +310,9 @@ def _in_box(matrix: Array, gradient: Array, low: Array, high: Array) -> Array:
     By an active set (bounded-variable least squares, Stark & Parker 1995, of SciPy) unless the free minimum
     lies inside.
     """
+    from scipy.linalg import solve_triangular
+    from scipy.optimize import lsq_linear
+
     diagonal = np.diag(matrix)
     if not np.all(diagonal > 0):
         raise np.linalg.LinAlgError("not convex")

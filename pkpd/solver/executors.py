@@ -7,10 +7,10 @@ who computes it.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor as Pool
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -116,6 +116,9 @@ class Processes:
         return self.n or usable_cores()
 
     def __call__(self, task: Task, size: int, progress: Progress | None) -> None:
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+
         parts = chunks(task.n_subjects, size)
         with ProcessPoolExecutor(
             min(self.workers, len(parts)), mp_context=multiprocessing.get_context("spawn")
@@ -151,7 +154,7 @@ def spread(
 
 def _finished(
     futures: dict[Future[Any], tuple[int, int]],
-    pool: ThreadPoolExecutor | ProcessPoolExecutor,
+    pool: Pool,
     progress: Progress | None,
 ) -> Iterator[tuple[tuple[int, int], Any]]:
     """Each chunk with its result as it is done; after an error none is begun that has not been."""

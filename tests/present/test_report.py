@@ -13,11 +13,11 @@ from pkpd.core.errors import DataError, InputError
 from pkpd.core.normal import Z95
 from pkpd.inference import (
     Change,
-    RivalComparison,
     Estimate,
     FitResult,
     ModelScore,
     Refit,
+    RivalComparison,
     RowResult,
     StartResult,
     StudyLeftOut,

@@ -66,10 +66,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc, digamma, log_ndtr, ndtr, ndtri, polygamma
 
 from pkpd.core.errors import DataError
 from pkpd.core.normal import Z95
@@ -77,7 +77,7 @@ from pkpd.inference.summary.data import DOSE_GRID, Row
 
 Array = NDArray[np.float64]
 
-_IQR = 2 * float(ndtri(0.75))
+_IQR = 2 * NormalDist().inv_cdf(0.75)
 _LOG_2PI = math.log(2 * math.pi)
 _SPREAD_FLOOR = 0.02
 """Share of the reported SD added in quadrature to both sides of a spread residual: keeps the logarithm of a
@@ -217,6 +217,8 @@ def _width(row: Row) -> float:
 
 def log_cdf(x: float) -> float:
     """log Phi(x), accurate in both tails."""
+    from scipy.special import log_ndtr
+
     return float(log_ndtr(x))
 
 
@@ -226,6 +228,8 @@ def log_sd_moments(n: int) -> tuple[float, float]:
 
     To first order -1/(2 (n - 1)) and 1/sqrt(2 (n - 1)).
     """
+    from scipy.special import digamma, polygamma
+
     h = (n - 1) / 2
     return float(digamma(h) - math.log(h)) / 2, math.sqrt(polygamma(1, h)) / 2
 
@@ -233,6 +237,8 @@ def log_sd_moments(n: int) -> tuple[float, float]:
 @lru_cache(maxsize=64)
 def harrell_davis(count: int, probability: float) -> Array:
     """Weights (count,) of the order statistics in the Harrell-Davis estimate of a quantile."""
+    from scipy.special import betainc
+
     a, b = (count + 1) * probability, (count + 1) * (1 - probability)
     weights = np.asarray(np.diff(betainc(a, b, np.linspace(0.0, 1.0, count + 1))))
     weights.setflags(write=False)
@@ -243,6 +249,8 @@ def harrell_davis(count: int, probability: float) -> Array:
 def range_moments(n: int) -> tuple[float, float, float]:
     """(d2, d3, sd of the midrange) of n standard normals: mean and SD of the range, by quadrature over (min,
     max)."""
+    from scipy.special import ndtr
+
     edges = np.linspace(-7.0, 7.0, 561)
     x = (edges[1:] + edges[:-1]) / 2
     density = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
@@ -452,6 +460,8 @@ def _printed_log_sd(row: Row, width: float) -> _Printed:
 
 def _eta(n: int) -> float:
     """Width of the IQR of n standard normals (Wan et al. 2014)."""
+    from scipy.special import ndtri
+
     return 2 * float(ndtri((0.75 * n - 0.125) / (n + 0.25)))
 
 
@@ -674,6 +684,8 @@ def _share_beyond(s: Array, v: Array, limit: float) -> tuple[float, Array, Array
     Patients are smoothed by a normal kernel of variance c^2 V after being drawn in so that the whole keeps
     its mean and variance V (Silverman 1986, Density Estimation, sec. 6.4.1).
     """
+    from scipy.special import ndtr
+
     size = s.size
     direction = -1.0 if limit < 0 else 1.0
     c2 = (1.06 * size**-0.2) ** 2 if size > 1 else 0.0
