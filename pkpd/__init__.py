@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pkpd.decision.comparison import Comparison as Comparison
     from pkpd.decision.comparison import Scene as Scene
     from pkpd.decision.comparison import compare as compare
+    from pkpd.decision.criteria import endpoints as endpoints
     from pkpd.decision.endpoints import Endpoint as Endpoint
     from pkpd.decision.optimisation import optimise as optimise
     from pkpd.dosing import EventTable as EventTable
@@ -81,6 +82,7 @@ _HOME = {
     "Timeline": "pkpd.solver",
     "compare": "pkpd.decision.comparison",
     "compiled_solver": "pkpd.solver.inside",
+    "endpoints": "pkpd.decision.criteria",
     "fit": "pkpd.inference",
     "fits": "pkpd.core.library",
     "from_numba": "pkpd.ode.functions",
@@ -120,6 +122,7 @@ __all__ = [
     "__version__",
     "compare",
     "compiled_solver",
+    "endpoints",
     "fit",
     "fits",
     "from_numba",

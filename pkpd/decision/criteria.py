@@ -37,13 +37,14 @@ from typing import Any
 from numpy.typing import NDArray
 
 import pkpd
+from pkpd.core.arguments import ABSENT, PATH, of, takes
 from pkpd.core.errors import DataError, InputError, LibraryError
 from pkpd.core.toml import Table, meant, read
 from pkpd.decision.endpoints import BURDEN, Declared, Endpoint, Level, Relevant, exposure
 from pkpd.decision.endpoints.declared import AGAINST, RATIO, bind
 from pkpd.decision.endpoints.functionals import FUNCTIONALS
-from pkpd.inference import FitSpec
-from pkpd.solver.kernel import Kernel
+from pkpd.inference import FitSpec, read_fit
+from pkpd.solver.kernel import Kernel, load
 
 MOST_BYTES, MOST_ENDPOINTS, MOST_LETTERS = 200_000, 200, 60
 BETTER = {"up": 1, "down": -1, "neither": 0}
@@ -210,6 +211,44 @@ def criteria_of(spec: FitSpec, kernel: Kernel, file: str | os.PathLike[str] | No
         if {name for declared in field.criteria.endpoints for name in declared.outputs} & set(kernel.OUTPUTS):
             return field.criteria
     return Criteria(exposure(kernel.OUTPUTS[0]), main=("Cmax", "AUC"))
+
+
+@takes(
+    fit=PATH | of(FitSpec, words="the specification of a fit") | ABSENT,
+    file=PATH | ABSENT,
+)
+def endpoints(
+    fit: str | os.PathLike[str] | FitSpec | None = None, file: str | os.PathLike[str] | None = None
+) -> tuple[Endpoint, ...]:
+    """What schedules are judged by under a fit.
+
+    Parameters
+    ----------
+    fit : name in the library, folder, or specification of a fit; by default that of the first field that
+        comes with the package.
+    file : a file of endpoints (docs/endpoints.md) instead of the fit's own.
+
+    Returns
+    -------
+    Endpoints that the fit's model has, in the order of the file: name, unit, definition, which way is better.
+    Those of rules, of doses and of adverse events come to them in a comparison.
+
+    Raises
+    ------
+    LibraryError : there is no such fit or file. DataError : a file that cannot be read, or does not fit the
+        model.
+
+    Examples
+    --------
+    >>> import pkpd
+    >>> [endpoint.name for endpoint in pkpd.endpoints("low_dose_il2")][:3]
+    ['Cmax', 'Tmax', 'AUC']
+    """
+    spec = fit if isinstance(fit, FitSpec) else read_fit(fields()[0].fit if fit is None else fit)
+    kernel = load(spec.main.model)
+    declared = criteria_of(spec, kernel, file).endpoints
+    bound = bind(declared, tuple(kernel.OUTPUTS), tuple(kernel.OUTPUT_UNITS), kernel.TIME_UNIT)
+    return tuple(one.endpoint for one in bound)
 
 
 # --- text -> criteria -----------------------------------------------------------------------------
