@@ -5,7 +5,6 @@ A name from the listing and a path to a file of one's own go through the same do
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -13,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pkpd.core.errors import LibraryError, ModelError
+from pkpd.core.names import close_names
 
 MAX_BYTES = 1_000_000
 """A model file beyond this size is refused before it is read."""
@@ -70,7 +70,7 @@ def _is_path(name: str) -> bool:
 
 
 def _unknown(what: str, name: str, known: list[str]) -> LibraryError:
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    close = close_names(name, known, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(known) or 'none'}"
     example = "./my.model" if what == "model" else "./my_fit"
     return LibraryError(

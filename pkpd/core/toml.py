@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 import tomllib
@@ -10,11 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pkpd.core.errors import DataError
+from pkpd.core.names import close_names
 
 
 def meant(word: str, known: Iterable[str]) -> str:
     """ "; did you mean ...?", or nothing where nothing is close."""
-    close = difflib.get_close_matches(word, list(known), n=2, cutoff=0.5)
+    close = close_names(word, list(known), n=2, cutoff=0.5)
     return f"; did you mean {' or '.join(close)}?" if close else ""
 
 

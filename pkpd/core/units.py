@@ -16,7 +16,6 @@ The registry is our own and small, so that a typing error is an error and not a 
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterable
@@ -26,6 +25,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pkpd.core.errors import UnitError
+from pkpd.core.names import close_names
 
 if TYPE_CHECKING:
     import pint
@@ -226,7 +226,7 @@ def suggestion(symbol: str) -> str:
     """What could stand where an unknown unit stands."""
     if symbol in _REFUSED:
         return _REFUSED[symbol]
-    close = difflib.get_close_matches(symbol, _known(), n=3, cutoff=0.5)
+    close = close_names(symbol, _known(), n=3, cutoff=0.5)
     folded = [name for name in _known() if name.lower() == symbol.lower() and name not in close]
     found = (folded + close)[:3]
     listed = "known are g L mol M IU m with prefixes, s min h d week, percent, cells, 1"

@@ -39,7 +39,6 @@ comments and encoding: `pkpd.core.tables`. What needs a model: `pkpd.dosing.inta
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from dataclasses import dataclass, replace
@@ -49,6 +48,7 @@ from pathlib import Path
 
 from pkpd.core.arguments import PATH, TEXT, of, takes
 from pkpd.core.errors import DataError, ScheduleError
+from pkpd.core.names import close_names
 from pkpd.core.tables import Line, Problems, Table, parse_table, read_table
 from pkpd.dosing.quantities import MAX_DOSES, exact_number, split_unit
 
@@ -272,7 +272,7 @@ def _roles(table: Table) -> tuple[dict[str, int], dict[str, int]]:
             columns[role] = i
     for role in _NEEDED:
         if role not in columns:
-            close = difflib.get_close_matches(role.lower(), [name.lower() for name in others], 1, 0.6)
+            close = close_names(role.lower(), [name.lower() for name in others], 1, 0.6)
             hint = f'; is it "{close[0]}"?' if close else ""
             table.problems.add(
                 table.header.number, 1, f"no column {role} (or {', '.join(ROLES[role][1:]) or role}){hint}"

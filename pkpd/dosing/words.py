@@ -3,11 +3,11 @@ a route."""
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 
 from pkpd.core.errors import ScheduleError
+from pkpd.core.names import close_names
 from pkpd.dosing.quantities import DOSE_UNIT_SPELLINGS, DOSE_UNITS, TIME_WORDS
 
 COMMON_ROUTES = ("sc", "iv", "im", "po", "oral")
@@ -56,5 +56,5 @@ def check_route(route: str) -> str:
 
 def suggest(word: str, known: Iterable[str]) -> str:
     by_lower = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(word.lower()[:60], by_lower, n=1, cutoff=0.6)
+    close = close_names(word.lower()[:60], by_lower, n=1, cutoff=0.6)
     return by_lower[close[0]] if close else ""

@@ -11,7 +11,6 @@ limited (``MAX_...``), so that a hostile text can do nothing but fail.
 
 from __future__ import annotations
 
-import difflib
 import keyword
 import math
 import re
@@ -20,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from pkpd.core.errors import ModelError, located
+from pkpd.core.names import close_names
 
 MAX_CHARACTERS = 1_000_000
 MAX_LINE = 1_000
@@ -213,7 +213,7 @@ def did_you_mean(word: str, known: Iterable[str], what: str = "known") -> str:
     """A hint for an unknown word: the nearest known ones, else all of them (at most 20)."""
     names = list(dict.fromkeys(known))
     close = [name for name in names if name.lower() == word.lower()]
-    close += [name for name in difflib.get_close_matches(word, names, n=3, cutoff=0.6) if name not in close]
+    close += [name for name in close_names(word, names, n=3, cutoff=0.6) if name not in close]
     if close:
         return "did you mean " + " or ".join(f'"{name}"' for name in close[:3]) + "?"
     if not names:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import ast
 import atexit
-import difflib
 import functools
 import hashlib
 import importlib
@@ -39,6 +38,7 @@ from pkpd.core import library
 from pkpd.core.arguments import PATH, TEXTS, named, takes
 from pkpd.core.errors import InputError, PkpdError
 from pkpd.core.files import replacing
+from pkpd.core.names import close_names
 from pkpd.model import GENERATOR
 from pkpd.ode import call
 from pkpd.ode.compile import compilers, native, unit
@@ -475,6 +475,6 @@ def _product(rows: Sequence[int], columns: Sequence[int]) -> str:
 
 def index_of(name: str, names: Sequence[str], what: str, kernel: Kernel) -> int:
     if name not in names:
-        close = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or list(names)
+        close = close_names(name, names, n=3, cutoff=0.5) or list(names)
         raise InputError(f'{kernel.NAME} has no {what} "{name}"; did you mean {", ".join(close)}?')
     return list(names).index(name)

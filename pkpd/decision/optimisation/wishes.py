@@ -18,7 +18,6 @@ peak" it is meant on average over the treatment. A month has 28 days. Nothing of
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -29,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pkpd.core.errors import InputError, located
+from pkpd.core.names import close_names
 from pkpd.decision.criteria import Criteria
 from pkpd.decision.endpoints import Endpoint
 from pkpd.dosing.words import NUMBER_WORDS
@@ -202,7 +202,7 @@ def _unknown(name: str, endpoints: Sequence[Endpoint]) -> str:
     inside = (
         [key for key in by_lower if re.search(rf"\b{re.escape(name.lower()[:80])}\b", key)] if name else []
     )
-    close = inside[:5] or difflib.get_close_matches(name.lower()[:80], by_lower, n=3, cutoff=0.5)
+    close = inside[:5] or close_names(name.lower()[:80], by_lower, n=3, cutoff=0.5)
     if close:
         return f"there is no such endpoint; did you mean {', '.join(by_lower[key] for key in close)}?"
     return f"there is no such endpoint; there are {', '.join(by_lower.values())}"

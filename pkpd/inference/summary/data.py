@@ -28,7 +28,6 @@ column and reason in one ``DataError``. Columns (order free, * may be absent)::
 from __future__ import annotations
 
 import csv
-import difflib
 import hashlib
 import io
 import math
@@ -44,6 +43,7 @@ from numpy.typing import NDArray
 from pkpd.core import library
 from pkpd.core.arguments import PATH, TEXT, of, takes
 from pkpd.core.errors import DataError, InputError
+from pkpd.core.names import close_names
 
 Array = NDArray[np.float64]
 
@@ -172,7 +172,7 @@ class Data:
 
 
 def _meant(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=2, cutoff=0.5)
+    close = close_names(word, list(known), n=2, cutoff=0.5)
     return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
