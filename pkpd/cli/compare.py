@@ -80,12 +80,11 @@ def compare(
 
     [dim]Examples[/]
 
-      pkpd compare "1 MIU sc daily x5 every 28 d x3" "2 MIU sc daily x5 every 28 d x3" "0.26 MIU/m2 sc every 3
-      d for 84 d" pkpd compare schedules.txt none -o report.html
-      pkpd compare "1 MIU sc weekly x12" "1 MIU sc weekly x12; hold if nk > 2 x baseline; reduce by 25 % if
-      treg_pct > 15 %" pkpd compare "1 MIU sc daily x5 every 28 d x3" "1 MIU sc weekly x12" --set "BSA = 1.9
-      m^2" --until "120 d" pkpd compare "1 MIU sc daily x5 every 28 d x3" --study IMODALS --endpoints "Treg
-      mean fold" --json
+      pkpd compare "1 MIU sc daily x5 every 28 d x3" "0.26 MIU/m2 sc every 3 d for 84 d"
+      pkpd compare schedules.txt none -o report.html
+      pkpd compare "1 MIU sc weekly x12" "1 MIU sc weekly x12; hold if nk > 2 x baseline"
+      pkpd compare "1 MIU sc weekly x12" "2 MIU sc weekly x12" --set "BSA = 1.9 m^2" --until "120 d"
+      pkpd compare "1 MIU sc daily x5" --study IMODALS --endpoints "Treg mean fold" --json
 
     A file has a schedule a line ("high: 2 MIU sc daily x5"; # begins a comment), a CSV file the columns label
     and schedule.

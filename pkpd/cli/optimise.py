@@ -126,10 +126,9 @@ def optimise(
 
     [dim]Examples[/]
 
-      pkpd optimise "Treg at least +30 % on average, NK under three times baseline, at most 8 injections a
-      month" pkpd optimise "NK mean fold < 3" --dose "0.5, 1, 1.5, 2 MIU" --interval "2, 4, 8 weeks" --for
-      "168 d" -o report.html pkpd optimise "at most 10 MIU a month" --objectives "Treg mean fold, NK mean
-      fold" --spacing "1, 2, 3 d" --confidence 0.9
+      pkpd optimise "Treg at least +30 % on average, NK under three times baseline"
+      pkpd optimise "NK mean fold < 3" --dose "0.5, 1, 2 MIU" --for "168 d" -o report.html
+      pkpd optimise "at most 10 MIU a month" --objectives "Treg mean fold, NK mean fold"
 
     Constraints are parted by "," or given one by one. Ctrl-C ends the search with what was found until then.
     """

@@ -148,10 +148,9 @@ def simulate(
     [dim]Examples[/]
 
       pkpd simulate il2_treg "1 MIU sc daily x5 every 28 d x3" --plot course.png
-      pkpd simulate il2_treg "0.26 MIU/m2 sc every 3 d for 60 d" --set "BSA = 1.73 m^2" --until 90 -o
-      profile.csv pkpd simulate il2_treg "2 MIU sc daily x5 every 28 d x3" --subjects 1000 -o out.parquet
-      --plot out.png pkpd simulate one_compartment_iv "100 mg iv over 2 h every 12 h x6" --times "0, 1, 2, 4,
-        8, 12"
+      pkpd simulate il2_treg "0.26 MIU/m2 sc every 3 d x20" --set "BSA = 1.73 m^2" -o profile.csv
+      pkpd simulate il2_treg "2 MIU sc daily x5" --subjects 1000 -o out.parquet --plot out.png
+      pkpd simulate one_compartment_iv "100 mg iv over 2 h every 12 h x6" --times "0, 1, 2, 4, 8, 12"
       pkpd simulate il2_treg none --until 28
       pkpd simulate il2_treg trial.csv --covariates locf -o profile.csv
 

@@ -22,22 +22,21 @@ fit.toml::
     data = "data.csv"
     endpoints = "endpoints.toml"       # by which schedules are judged (docs/endpoints.md), if there is one
     [options]                          # subjects (of each arm: a fit says where more are needed), seed,
-                                       starts, rtol, rtol_sensitivities, max_evaluations, # tolerance (the
-                                       search ends where a step promises less in OFV; 0.001)
+                                       # starts, rtol, rtol_sensitivities, max_evaluations, tolerance (the
+                                       # search ends where a step promises less in OFV; 0.001)
     [free]                             # parameter = true (prior of the model file) or "lognormal(10, 0.5)";
-                                       without the table: # every parameter that has a prior in the model file
-    [between]                          # between-subject SD = true, or "lognormal(0.3, 0.5)"; not named: as in
-                                       the model file
+                                       # without the table: every parameter with a prior in the model file
+    [between]                          # between-subject SD = true, or "lognormal(0.3, 0.5)"; not named: as
+                                       # in the model file
     [study_effects]                    # parameter = 0.3  or  { sd = 0.7, studies = ["A", "B"] }
     [noise]                            # output = { proportional = 0.1, additive = 0.5, free = true }: one
-                                       measurement's error
-    [errors]                           # default = 0.3: relative error of a mean without a spread;  rows = {
-    "row id" = 0.2 }
-                                       # mean_only = [row ids]: their spread is not taken as that between
-                                       patients
+                                       # measurement's error
+    [errors]                           # default = 0.3: relative error of a mean without a spread;
+                                       # rows = { "row id" = 0.2 }; mean_only = [row ids]: their spread is
+                                       # not taken as that between patients
     [rival]                            # model, free, between, study_effects, noise of the simpler model
-    [check]                            # title, leave_out = [row ids], only = [row ids]: fitted without, then
-                                       predicted
+    [check]                            # title, leave_out = [row ids], only = [row ids]: fitted without,
+                                       # then predicted
     [report]                           # outputs = [names]: whose time courses are shown for every study;
                                        # notes = [sentences] that the reader has to know
 """

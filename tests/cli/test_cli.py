@@ -536,3 +536,13 @@ def test_long_work_shows_itself_on_standard_error(capfd, monkeypatch):
     with terminal.Work("thinking", quiet=True):
         time.sleep(0.2)
     assert capfd.readouterr() == ("", "")
+
+
+def test_every_example_of_a_help_text_is_a_line_of_its_own():
+    from pkpd.cli import app
+
+    for command in app.registered_commands:
+        _, mark, rest = (command.callback.__doc__ or "").partition("[dim]Examples[/]\n\n")
+        assert mark, command.callback.__name__
+        for line in rest.partition("\n\n")[0].rstrip().splitlines():
+            assert line.startswith("      pkpd ") and line.count("pkpd ") == 1, line
