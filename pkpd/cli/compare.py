@@ -37,7 +37,7 @@ from pkpd.core.errors import InputError
 from pkpd.treg import FIT
 
 if TYPE_CHECKING:
-    from pkpd.decision.comparison import Comparison, Row
+    from pkpd.decision.comparison import Comparison, ComparisonRow
     from pkpd.decision.endpoints import Endpoint
 
 FILES = ("comparison.csv", "comparison.json", "report.html")
@@ -327,7 +327,7 @@ def _remarks(comparison: Comparison, marks: list[str]) -> list[str]:
     return lines
 
 
-def _absent(mark: str, row: Row) -> str:
+def _absent(mark: str, row: ComparisonRow) -> str:
     if row.missing and not (row.n or row.beyond):
         return f"none in {mark}"
     parts = [f"{row.missing:,} without a value"] * bool(row.missing) + [

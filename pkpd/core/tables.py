@@ -62,7 +62,7 @@ class Problems:
 
 
 @dataclass(frozen=True)
-class Table:
+class CsvTable:
     """A header and lines that have as many fields.
 
     names : of the columns, as written; problems : those of lines that could not be taken apart, to which
@@ -85,7 +85,7 @@ class Table:
             )
 
 
-def read_table(path: str | Path) -> Table:
+def read_table(path: str | Path) -> CsvTable:
     """Read a CSV file.
 
     Accepts a byte-order mark, LF or CRLF, commas, semicolons or tabs, quoted fields.
@@ -107,7 +107,7 @@ def read_table(path: str | Path) -> Table:
     return parse_table(content, str(path))
 
 
-def parse_table(content: bytes | str, file: str = "<records>") -> Table:
+def parse_table(content: bytes | str, file: str = "<records>") -> CsvTable:
     """As ``read_table``, from the content of a file."""
     raw = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
     if len(raw) > MAX_BYTES:
@@ -150,7 +150,7 @@ def parse_table(content: bytes | str, file: str = "<records>") -> Table:
     if header is None:
         problems.stop_if_any()
         raise DataError(f"{file} is empty; its first line must name the columns, such as ID,TIME,AMT,DV")
-    return Table(header.fields, header, tuple(lines), separator, problems)
+    return CsvTable(header.fields, header, tuple(lines), separator, problems)
 
 
 def _too_large(file: str, size: int) -> DataError:

@@ -18,17 +18,17 @@ def meant(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
-def read(raw: bytes, path: str | os.PathLike[str]) -> Table:
+def read(raw: bytes, path: str | os.PathLike[str]) -> TomlTable:
     """The top of a file. Raises ``DataError`` where it is no TOML in UTF-8, with line and column."""
     try:
-        return Table(tomllib.loads(raw.decode("utf-8-sig")), os.fspath(path))
+        return TomlTable(tomllib.loads(raw.decode("utf-8-sig")), os.fspath(path))
     except UnicodeDecodeError:
         raise DataError(f"{os.fspath(path)} is not UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:
         raise DataError(f"{os.fspath(path)}: {error}") from None
 
 
-class Table:
+class TomlTable:
     """A TOML table that knows where it stands and is read strictly."""
 
     def __init__(self, values: Mapping[str, Any], where: str) -> None:
@@ -41,11 +41,11 @@ class Table:
                     f'{self.where}: unknown key "{key}"{meant(key, allowed)}; known are {", ".join(allowed)}'
                 )
 
-    def table(self, key: str) -> Table:
+    def table(self, key: str) -> TomlTable:
         found = self.values.get(key, {})
         if not isinstance(found, dict):
             raise DataError(f"{self.where}: {key} must be a table, [{key}]")
-        return Table(found, f"{self.where}: [{key}]")
+        return TomlTable(found, f"{self.where}: [{key}]")
 
     def text(self, key: str, default: str | None = None) -> str:
         found = self.values.get(key, default)

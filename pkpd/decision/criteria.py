@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 import pkpd
 from pkpd.core.arguments import ABSENT, PATH, of, takes
 from pkpd.core.errors import DataError, InputError, LibraryError
-from pkpd.core.toml import Table, meant, read
+from pkpd.core.toml import TomlTable, meant, read
 from pkpd.decision.endpoints import BURDEN, Declared, Endpoint, Level, Relevant, exposure
 from pkpd.decision.endpoints.declared import AGAINST, RATIO, bind
 from pkpd.decision.endpoints.functionals import FUNCTIONALS
@@ -292,7 +292,7 @@ def parse_criteria(
         raise DataError(f"{file}: {len(tables)} endpoints are too many; there is room for {MOST_ENDPOINTS}")
     for number, values in enumerate(tables, start=1):
         called = f'"{values["name"]}"' if isinstance(values.get("name"), str) else str(number)
-        table = Table(values, f"{file}: endpoint {called}")
+        table = TomlTable(values, f"{file}: endpoint {called}")
         one = _endpoint(table, {other.name for other in declared}, top.table("reasons"))
         declared = (*declared, one)
     explore, report, optimise = (top.table(key) for key in ("explore", "report", "optimise"))
@@ -329,7 +329,7 @@ def parse_criteria(
     return whole
 
 
-def _names(table: Table, key: str) -> tuple[str, ...]:
+def _names(table: TomlTable, key: str) -> tuple[str, ...]:
     """One name or a list of them."""
     value = table.values.get(key)
     found = (value,) if isinstance(value, str) else table.texts(key)
@@ -338,7 +338,7 @@ def _names(table: Table, key: str) -> tuple[str, ...]:
     return found
 
 
-def _choice(table: Table, key: str, known: Iterable[str], default: str | None = None) -> str:
+def _choice(table: TomlTable, key: str, known: Iterable[str], default: str | None = None) -> str:
     value = table.text(key, default)
     if value not in known:
         raise DataError(
@@ -348,7 +348,7 @@ def _choice(table: Table, key: str, known: Iterable[str], default: str | None = 
     return value
 
 
-def _endpoint(table: Table, above: set[str], reasons: Table) -> Declared:
+def _endpoint(table: TomlTable, above: set[str], reasons: TomlTable) -> Declared:
     """An endpoint; above : names of those before it; reasons : by name."""
     table.keys_within(_ENDPOINT_KEYS)
     name = table.text("name")
@@ -393,12 +393,12 @@ def _endpoint(table: Table, above: set[str], reasons: Table) -> Declared:
     return declared
 
 
-def _pair(table: Table, above: set[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _pair(table: TomlTable, above: set[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The endpoints of a ratio, over and under the line."""
     of = table.values.get("of")
     if not isinstance(of, list) or len(of) != 2:
         raise DataError(f'{table.where}: of = ["over", "under"] names the two endpoints of a ratio')
-    over, under = (_names(Table({"of": side}, table.where), "of") for side in of)
+    over, under = (_names(TomlTable({"of": side}, table.where), "of") for side in of)
     for side in (over, under):
         if not set(side) & above:
             raise DataError(f'{table.where}: of: there is no endpoint "{side[0][:60]}" above this one')
@@ -408,7 +408,7 @@ def _pair(table: Table, above: set[str]) -> tuple[tuple[str, ...], tuple[str, ..
 _OF_ALL = ("injections", "total dose", *ALWAYS)
 
 
-def _relevant(table: Table, reasons: Table) -> Relevant | None:
+def _relevant(table: TomlTable, reasons: TomlTable) -> Relevant | None:
     """relevant = 0.1 or "10 %", with its reason, or the name of one."""
     value = table.values.get("relevant")
     if value is None:
@@ -430,7 +430,7 @@ def _relevant(table: Table, reasons: Table) -> Relevant | None:
     return Relevant(table.number("relevant", 0.0, low=1e-300), reason)
 
 
-def _shown(table: Table, name: str) -> Shown:
+def _shown(table: TomlTable, name: str) -> Shown:
     table.keys_within(("title", "remark", "log", "until_days", "called", "told", "lasting"))
     switches = {}
     for key, usual in (("log", False), ("told", True), ("lasting", True)):
@@ -449,7 +449,7 @@ def _shown(table: Table, name: str) -> Shown:
     )
 
 
-def _doses(table: Table) -> tuple[float, ...]:
+def _doses(table: TomlTable) -> tuple[float, ...]:
     """doses = [[first, last, step], ...]: where a slider stands."""
     value, found = table.values.get("doses", []), []
     wrong = DataError(
@@ -500,12 +500,14 @@ def _extended(base: Criteria, own: Criteria, file: str) -> Criteria:
     )
 
 
-def _check_objectives(names: Sequence[str], table: Table) -> None:
+def _check_objectives(names: Sequence[str], table: TomlTable) -> None:
     if names and not 2 <= len(names) <= 3:
         raise DataError(f"{table.where}: objectives are two or three endpoints, not {len(names)}")
 
 
-def _check_names(whole: Criteria, top: Table, explore: Table, report: Table, optimise: Table) -> None:
+def _check_names(
+    whole: Criteria, top: TomlTable, explore: TomlTable, report: TomlTable, optimise: TomlTable
+) -> None:
     """That the endpoints and outputs that are named are there."""
     names = [
         *(declared.name for declared in whole.endpoints),

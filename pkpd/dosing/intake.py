@@ -62,7 +62,7 @@ class Observations:
 
 
 @dataclass(frozen=True)
-class Course:
+class SubjectCourse:
     """What one subject is given and when it is looked at, in a model's units.
 
     Attributes:
@@ -92,7 +92,7 @@ class Taken:
     """All subjects of a file. used : columns that are covariates of the model; unused : columns that are
     nothing to it."""
 
-    courses: tuple[Course, ...]
+    courses: tuple[SubjectCourse, ...]
     used: tuple[str, ...]
     unused: tuple[str, ...]
 
@@ -136,7 +136,7 @@ class Intake:
         clock = _Clock(self.time_unit, time_unit or self.time_unit)
         records = records.afresh()
         names = self._covariates(records)
-        courses: list[Course] = []
+        courses: list[SubjectCourse] = []
         columns = [records.others[column] for column in names]
         ruleless: Varying | None = None
         total = 0
@@ -156,7 +156,7 @@ class Intake:
             if varying and ruleless is None:
                 ruleless = min(varying, key=lambda one: one.line)
             courses.append(
-                Course(
+                SubjectCourse(
                     id=subject.id,
                     line=subject.records[0].line.number,
                     start=times[0],

@@ -49,7 +49,7 @@ from pathlib import Path
 from pkpd.core.arguments import PATH, TEXT, of, takes
 from pkpd.core.errors import DataError, ScheduleError
 from pkpd.core.names import close_names
-from pkpd.core.tables import Line, Problems, Table, parse_table, read_table
+from pkpd.core.tables import CsvTable, Line, Problems, parse_table, read_table
 from pkpd.dosing.quantities import MAX_DOSES, exact_number, split_unit
 
 # what a column is -> how its header may be written, lower case and without spaces, dots, hyphens and
@@ -159,7 +159,7 @@ class Records:
         columns, with their index.
     """
 
-    table: Table
+    table: CsvTable
     columns: dict[str, int]
     others: dict[str, int]
     subjects: tuple[SubjectRecords, ...]
@@ -211,7 +211,7 @@ def parse_records(content: bytes | str, file: str = "<records>") -> Records:
     return _read(parse_table(content, file))
 
 
-def _read(table: Table) -> Records:
+def _read(table: CsvTable) -> Records:
     ragged = table.problems.count
     columns, others = _roles(table)
     if table.problems.count > ragged:
@@ -256,7 +256,7 @@ def _read(table: Table) -> Records:
     )
 
 
-def _roles(table: Table) -> tuple[dict[str, int], dict[str, int]]:
+def _roles(table: CsvTable) -> tuple[dict[str, int], dict[str, int]]:
     columns: dict[str, int] = {}
     others: dict[str, int] = {}
     for i, name in enumerate(table.names):

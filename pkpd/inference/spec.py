@@ -15,7 +15,7 @@ from typing import Any
 from pkpd.core import library
 from pkpd.core.arguments import PATH, takes
 from pkpd.core.errors import DataError
-from pkpd.core.toml import Table, meant, read
+from pkpd.core.toml import TomlTable, meant, read
 from pkpd.solver.options import FIT, GRADIENT
 
 
@@ -162,7 +162,7 @@ class FitSpec:
         return f"<FitSpec {self.name}: {self.main.model}{rival}, {self.data}>"
 
 
-def _priors(table: Table) -> dict[str, Prior | None]:
+def _priors(table: TomlTable) -> dict[str, Prior | None]:
     """name = true | false | "prior": those not false."""
     found: dict[str, Prior | None] = {}
     for key, value in table.values.items():
@@ -237,7 +237,7 @@ def read_fit(name_or_path: str | os.PathLike[str]) -> FitSpec:
     )
 
 
-def _endpoints(top: Table, folder: Path) -> str:
+def _endpoints(top: TomlTable, folder: Path) -> str:
     """The file that the folder holds, ``endpoints.toml`` unless another is named, or what is named else."""
     named = top.text("endpoints", "endpoints.toml")
     if (folder / named).is_file():
@@ -249,15 +249,15 @@ def _endpoints(top: Table, folder: Path) -> str:
     return named
 
 
-def _rival_table(values: Any, path: Path) -> Table:
+def _rival_table(values: Any, path: Path) -> TomlTable:
     if not isinstance(values, dict):
         raise DataError(f"{path}: rival must be a model's name or a table, [rival]")
-    table = Table(values, f"{path}: [rival]")
+    table = TomlTable(values, f"{path}: [rival]")
     table.keys_within(_MODEL_KEYS)
     return table
 
 
-def _read_model_spec(table: Table, folder: Path) -> ModelSpec:
+def _read_model_spec(table: TomlTable, folder: Path) -> ModelSpec:
     model = table.text("model")
     beside = folder / model
     effects = []

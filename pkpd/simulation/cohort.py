@@ -22,7 +22,7 @@ from pkpd.core import html
 from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, NUMBER, NUMBERS, PATH, TEXT, named, of, takes
 from pkpd.core.errors import InputError, SolverError
 from pkpd.dosing.events import LAST
-from pkpd.dosing.intake import Course, Intake, Taken
+from pkpd.dosing.intake import Intake, SubjectCourse, Taken
 from pkpd.dosing.records import Records, read_records
 from pkpd.ode.layout import LINEAR
 from pkpd.ode.status import SUCCESS
@@ -60,7 +60,7 @@ class CohortProfile:
     units: tuple[str, ...]
     status: NDArray[np.int64]
     failures: tuple[str, ...]
-    courses: tuple[Course, ...]
+    courses: tuple[SubjectCourse, ...]
     unused: tuple[str, ...]
     statistics: dict[str, int]
     largest: Floats
@@ -340,7 +340,7 @@ def _check(
             )
 
 
-def _timeline(course: Course, asked: Floats | None, start: float | None) -> Timeline:
+def _timeline(course: SubjectCourse, asked: Floats | None, start: float | None) -> Timeline:
     return Timeline(
         course.events,
         course.observations.time if asked is None else asked,
@@ -351,7 +351,7 @@ def _timeline(course: Course, asked: Floats | None, start: float | None) -> Time
     )
 
 
-def _places(course: Course, asked: Floats | None) -> NDArray[np.int64] | None:
+def _places(course: SubjectCourse, asked: Floats | None) -> NDArray[np.int64] | None:
     """Of the outputs; None where each comes after everything of its instant."""
     if asked is None:
         places = course.observations.place
@@ -360,7 +360,7 @@ def _places(course: Course, asked: Floats | None) -> NDArray[np.int64] | None:
     return None if (places == LAST).all() else places
 
 
-def _key(course: Course, asked: Floats | None, start: float | None) -> tuple[bytes, ...]:
+def _key(course: SubjectCourse, asked: Floats | None, start: float | None) -> tuple[bytes, ...]:
     """What subjects share who have the same timeline."""
     events, places = course.events, _places(course, asked)
     columns: Sequence[Any] = (

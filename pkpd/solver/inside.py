@@ -23,7 +23,7 @@ from pkpd.ode.status import SUCCESS, WRONG_ARRAYS, sentence
 from pkpd.solver.kernel import Kernel
 from pkpd.solver.solution import Floats, Integers
 from pkpd.solver.table import dose_rows
-from pkpd.solver.task import plan_of, possible_method
+from pkpd.solver.task import possible_method, setup_of
 
 
 @takes(
@@ -138,7 +138,7 @@ class CompiledSolver:
         max_steps: int,
     ) -> None:
         self.kernel = kernel
-        self._plan = plan = plan_of(kernel, method, partners(method, rtol), 0, 0, False)
+        self._plan = plan = setup_of(kernel, method, partners(method, rtol), 0, 0, False)
         self.STATES = tuple(name for name in kernel.STATES if name != "t")
         self._doses = dose_rows(events)
         self._atol = np.zeros(layout.wide(plan.n))

@@ -140,7 +140,7 @@ def _unit_address(name: str) -> int:
     return unit.address(name, cache_folder())
 
 
-class Plan:
+class Setup:
     """What solves of one model by one pair of methods share, laid out as ``pkpd.ode.layout`` says: functions,
     counts and patterns."""
 
@@ -285,7 +285,7 @@ class Plan:
         )
 
 
-plan_of = lru_cache(maxsize=256)(Plan)
+setup_of = lru_cache(maxsize=256)(Setup)
 
 
 class Task:
@@ -338,7 +338,7 @@ class Task:
         m = 0 if directions is None else directions.m
         self.methods = (method, method) if method == layout.LINEAR else partners(method, rtol)
         columns = () if quantities is None else quantities.columns
-        self.plan = plan = plan_of(
+        self.plan = plan = setup_of(
             kernel,
             method,
             self.methods,

@@ -91,7 +91,7 @@ def counts() -> tuple[Count, ...]:
 
 
 @dataclass(frozen=True)
-class Posterior:
+class EventPosterior:
     """What the counts say of p0 and k, on the midpoints of a grid: p0 and log_k, (n_cells,), and weights,
     (n_cells,), that add up to 1."""
 
@@ -101,7 +101,7 @@ class Posterior:
     widths: tuple[float, float]
 
     @classmethod
-    def of(cls, rows: tuple[Count, ...]) -> Posterior:
+    def of(cls, rows: tuple[Count, ...]) -> EventPosterior:
         """By midpoints over p0 from 0 to 1 and log k within six SDs of its prior."""
         width = 1.0 / CELLS, 12.0 * K_LOG_SD / CELLS
         middle = np.arange(CELLS) + 0.5
@@ -151,9 +151,9 @@ def one_hit(p0: Floats, k: Floats, dose: ArrayLike) -> Floats:
 
 
 @functools.cache
-def posterior() -> Posterior:
+def posterior() -> EventPosterior:
     """Of the published counts."""
-    return Posterior.of(counts())
+    return EventPosterior.of(counts())
 
 
 def probability(

@@ -372,7 +372,7 @@ def test_the_interval_of_adverse_events_holds_the_truth_as_often_as_it_says(monk
             replace(count, events=int(generator.binomial(count.n, 1 - (1 - p0) * math.exp(-k * count.dose))))
             for count in tolerability.counts()
         )
-        posterior = tolerability.Posterior.of(counts)
+        posterior = tolerability.EventPosterior.of(counts)
         for dose, found in inside.items():
             _, low, high = posterior.probability(dose)
             found.append(low <= 1 - (1 - p0) * math.exp(-k * dose) <= high)

@@ -60,10 +60,10 @@ def compiled_by(name):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(compilers.VARIABLE, name)
         patch.setattr(kernels, "_loaded", {})
-        for cached in (unit.address, solver_task.plan_of):
+        for cached in (unit.address, solver_task.setup_of):
             cached.cache_clear()
         yield
-    for cached in (unit.address, solver_task.plan_of):
+    for cached in (unit.address, solver_task.setup_of):
         cached.cache_clear()
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from pkpd.core.errors import InputError
 from pkpd.decision.comparison import Scene, compare
-from pkpd.decision.comparison.result import Row
+from pkpd.decision.comparison.result import ComparisonRow
 from pkpd.present import plot
 from pkpd.present.plot.canvas import COLOURS
 from pkpd.present.report.comparison import document, figures, findings, render, write_comparison_report
@@ -290,7 +290,7 @@ def test_differences_to_nought_and_beyond_the_scale_are_drawn_as_such(compared):
             "difference_low": difference,
             "difference_high": difference,
         }
-        return Row(
+        return ComparisonRow(
             endpoint,
             arm,
             "subjects",

@@ -8,7 +8,7 @@ comparison  medians, intervals, paired differences, and the files they are writt
 schedules   schedules from arguments and files
 """
 
-from pkpd.decision.comparison.result import Comparison, Row, compare, letters, relevant
+from pkpd.decision.comparison.result import Comparison, ComparisonRow, compare, letters, relevant
 from pkpd.decision.comparison.scene import Arm, Scene, horizon
 
-__all__ = ["Arm", "Comparison", "Row", "Scene", "compare", "horizon", "letters", "relevant"]
+__all__ = ["Arm", "Comparison", "ComparisonRow", "Scene", "compare", "horizon", "letters", "relevant"]

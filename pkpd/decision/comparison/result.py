@@ -40,7 +40,7 @@ Three = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparisonRow:
     """One endpoint under one schedule, ``of`` "subjects" or (a probability of the whole group) "posterior
     draws".
 
@@ -133,7 +133,7 @@ class Comparison:
     """
 
     arms: tuple[Arm, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ComparisonRow, ...]
     reading: tuple[str, ...]
     """What the numbers are, in sentences."""
     told: tuple[tuple[tuple[int, ...], str], ...]
@@ -182,7 +182,7 @@ class Comparison:
         return tuple(dict.fromkeys(row.endpoint for row in self.rows))
 
     @takes(endpoint=TEXT, arm=TEXT | WHOLE)
-    def row(self, endpoint: str, arm: str | int = 0) -> Row:
+    def row(self, endpoint: str, arm: str | int = 0) -> ComparisonRow:
         """The row of an endpoint by its name, and of an arm by its label or number."""
         if isinstance(arm, int) and not -len(self.arms) <= arm < len(self.arms):
             raise InputError(f"there is no schedule number {arm} in this comparison; it has {len(self.arms)}")
@@ -284,7 +284,9 @@ class Comparison:
             temporary.write_text(to_json(self.to_dict()) + "\n", encoding="utf-8")
 
 
-_NUMBERS = tuple(item.name for item in dataclasses.fields(Row) if item.name not in ("endpoint", "arm"))
+_NUMBERS = tuple(
+    item.name for item in dataclasses.fields(ComparisonRow) if item.name not in ("endpoint", "arm")
+)
 
 
 def letters(n: int) -> list[str]:
@@ -385,12 +387,12 @@ def _row(
     own_draws: bool,
     own: Floats,
     apart: Floats,
-) -> Row:
+) -> ComparisonRow:
     """own, apart : (2,), the intervals by the parameters alone, of the values and of the differences to
     ``base``; a ``first`` arm has none of these. own_draws : the values are draws of a posterior of their
     own."""
     low, median, high = _three(values)
-    row = Row(
+    row = ComparisonRow(
         endpoint,
         label,
         "posterior draws" if own_draws else "subjects",

@@ -654,7 +654,7 @@ def look(row: Row) -> Look | None:
 
 
 @dataclass(frozen=True)
-class Arm:
+class TrialArm:
     """What is simulated once: everybody of one study under one schedule and one set of overrides.
 
     ``times`` has shape (n_times,), in the model's unit, ascending, and holds what any of the arm's rows
@@ -697,7 +697,7 @@ class Placement:
 class Plan:
     """Arms to simulate, and where each row finds its numbers in them (same order as the rows)."""
 
-    arms: tuple[Arm, ...]
+    arms: tuple[TrialArm, ...]
     placements: tuple[Placement, ...]
 
 
@@ -732,7 +732,7 @@ def plan(rows: Sequence[Row]) -> Plan:
             members.append(index)
         found.append((time, seen, tuple(members)))
     arms = [
-        Arm(
+        TrialArm(
             study,
             tuple(names[index]),
             schedule,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pkpd.core.arguments import PATH, TEXT, of, takes
 from pkpd.core.files import check_target, replacing
-from pkpd.decision.comparison import Comparison, Row, letters, relevant
+from pkpd.decision.comparison import Comparison, ComparisonRow, letters, relevant
 from pkpd.decision.endpoints import BURDEN, Endpoint
 from pkpd.decision.optimisation import plain_name
 from pkpd.present.report.numbers import finite_or_word, number, shares, unit
@@ -103,7 +103,7 @@ def document(comparison: Comparison, command: str = "") -> dict[str, Any]:
     }
 
 
-def _row(mark: str, row: Row) -> dict[str, Any]:
+def _row(mark: str, row: ComparisonRow) -> dict[str, Any]:
     total = row.n + row.missing + row.beyond
     absent = [f"{row.missing:,} of {total:,} without a value"] * (0 < row.missing < total)
     absent += [f"{row.beyond:,} of {total:,} not within the horizon"] * bool(row.beyond)
@@ -356,7 +356,7 @@ def _axis(name: str) -> str:
     return {"1/uL": "cells/µL"}.get(name, unit(name))
 
 
-def _drawn_difference(comparison: Comparison, row: Row, index: int, mark: str) -> dict[str, Any]:
+def _drawn_difference(comparison: Comparison, row: ComparisonRow, index: int, mark: str) -> dict[str, Any]:
     return {
         "endpoint": row.endpoint.name,
         "group": row.endpoint.group,
@@ -374,7 +374,7 @@ def _drawn_difference(comparison: Comparison, row: Row, index: int, mark: str) -
     }
 
 
-def _in_words(row: Row) -> str:
+def _in_words(row: ComparisonRow) -> str:
     interval = _interval(row.difference_low, row.difference_high, sign=True)
     return " ".join(
         part
@@ -387,5 +387,5 @@ def _in_words(row: Row) -> str:
     )
 
 
-def _five(row: Row) -> tuple[float, ...]:
+def _five(row: ComparisonRow) -> tuple[float, ...]:
     return row.median, row.low, row.high, row.median_low, row.median_high
