@@ -18,7 +18,7 @@ from pkpd.core.errors import InputError, ScheduleError
 from pkpd.decision.criteria import Shown
 from pkpd.decision.endpoints import Regimen, by_size, doses
 from pkpd.dosing import Schedule, time_units_per_day
-from pkpd.inference.summary.data import Row
+from pkpd.inference.summary.rows import Row
 
 ADULT = {"m2": 1.79, "kg": 75.0}
 """Body size of a row that states none: 1.79 m2 (Sacco 2010); the weight is assumed."""

@@ -106,8 +106,8 @@ from pkpd.inference.spec import (
     parse_prior,
     read_fit,
 )
-from pkpd.inference.summary import data as _data
-from pkpd.inference.summary.data import Data, Row
+from pkpd.inference.summary.reading import read_data, unknown_outputs
+from pkpd.inference.summary.rows import Data, Row
 
 __all__ = [
     "SAME_OPTIMUM",
@@ -216,7 +216,7 @@ def fit(
     options = replace(spec.options, **{key: value for key, value in given.items() if value is not None})
     spec = replace(spec, options=options)
     progress = progress or quiet
-    raw = _data.read_data(spec.data)
+    raw = read_data(spec.data)
     _check_names(spec, raw)
     system = System.load(spec.main.model)
     return run(
@@ -272,7 +272,7 @@ def run(
 ) -> FitResult:
     """As ``fit``, of a model and data that were already read."""
     began = time.perf_counter() if began is None else began
-    missing = _data.unknown_outputs(raw, tuple(system.output_units))
+    missing = unknown_outputs(raw, tuple(system.output_units))
     wanted = raw.keep(lambda row: not (leave_out_unverified and row.provenance == "unverified"))
     everything = in_units(wanted, system)
     fitted = [row for row in everything.rows if row.use == "fit"]

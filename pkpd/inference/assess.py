@@ -15,7 +15,7 @@ from pkpd.inference.posterior import Posterior, posterior_of, row_results, signe
 from pkpd.inference.result import Change, ModelScore, Refit, RivalComparison, RowResult, StudyLeftOut
 from pkpd.inference.search import REFIT_LIMIT, Minimum, Progress, multistart, quiet, refit
 from pkpd.inference.spec import Check, FitSpec
-from pkpd.inference.summary.data import Data, Row
+from pkpd.inference.summary.rows import Data, Row
 
 Array = NDArray[np.float64]
 

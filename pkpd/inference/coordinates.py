@@ -15,8 +15,8 @@ from pkpd.core import library
 from pkpd.core.errors import DataError
 from pkpd.core.toml import meant
 from pkpd.inference.spec import ModelSpec, Prior, checked_prior
-from pkpd.inference.summary import data as _data
-from pkpd.inference.summary.data import Data, Row
+from pkpd.inference.summary.reading import in_model_units
+from pkpd.inference.summary.rows import Data, Row
 
 
 @dataclass(frozen=True)
@@ -379,7 +379,7 @@ def _centre(prior: Prior | None, scale: str, value: float) -> tuple[float, float
 
 def in_units(raw: Data, system: System) -> Data:
     """Rows that the model can predict, in its units."""
-    return _data.in_model_units(
+    return in_model_units(
         raw,
         system.output_units,
         system.time_unit,

@@ -36,9 +36,10 @@ from pkpd.inference.coordinates import (
     typical_at,
 )
 from pkpd.inference.spec import FitOptions, ModelSpec
-from pkpd.inference.summary import data as _data
-from pkpd.inference.summary import likelihood
-from pkpd.inference.summary.data import Row
+from pkpd.inference.summary import likelihood, samples
+from pkpd.inference.summary.arms import Look, plan
+from pkpd.inference.summary.rows import Row
+from pkpd.inference.summary.terms import Term
 
 Array = NDArray[np.float64]
 
@@ -108,7 +109,7 @@ class Evaluation:
 
     residuals: Array
     jacobian: Array | None
-    terms: tuple[likelihood.Term, ...]
+    terms: tuple[Term, ...]
     predicted_jacobian: Array | None
     arms: tuple[_Simulated, ...] = field(default=(), repr=False)
 
@@ -125,7 +126,7 @@ class _Item:
     place: int
 
 
-def readings_of(looks: Sequence[_data.Look], before: Array | None, columns: Mapping[str, int]) -> list[Any]:
+def readings_of(looks: Sequence[Look], before: Array | None, columns: Mapping[str, int]) -> list[Any]:
     """Looks as readings of a solve; before : (K, n_outputs), outputs at time 0, where a look is from
     there."""
     from pkpd.solver import Reading
@@ -143,7 +144,7 @@ def readings_of(looks: Sequence[_data.Look], before: Array | None, columns: Mapp
 
 
 def with_looks(
-    outputs: Array, s: Array, looks: Sequence[_data.Look], read: Any, columns: Mapping[str, int]
+    outputs: Array, s: Array, looks: Sequence[Look], read: Any, columns: Mapping[str, int]
 ) -> tuple[Array, Array]:
     """Outputs (K, T, n_outputs) and sensitivities (..., D) with what was read behind the times: two lines to
     a look, its value and its time, in its output's column."""
@@ -233,7 +234,7 @@ class Objective:
         for row in self.rows:
             if row.schedule not in self._events:
                 self._events[row.schedule] = self._event_table(row, row.schedule)
-        self.plan = _data.plan(self.rows)
+        self.plan = plan(self.rows)
         self._output_index = {name: i for i, name in enumerate(system.output_units)}
         self.bad = 0
         self.simulations = 0
@@ -461,7 +462,7 @@ class Objective:
                 found[coordinate.index] = math.exp(float(x[c]))
         return found
 
-    def noises(self, x: Array) -> dict[str, likelihood.Noise]:
+    def noises(self, x: Array) -> dict[str, samples.Noise]:
         """Measurement error by output at a point."""
         found = {name: [item.proportional, item.additive] for name, item in self.spec.noise.items()}
         for c, coordinate in enumerate(self.coordinates):
@@ -469,7 +470,7 @@ class Objective:
                 found[coordinate.target][0] = math.exp(float(x[c]))
             elif coordinate.kind == "additive error":
                 found[coordinate.target][1] = math.exp(float(x[c]))
-        return {name: likelihood.Noise(*pair) for name, pair in found.items()}
+        return {name: samples.Noise(*pair) for name, pair in found.items()}
 
     def values(self, x: Array, study: str = "") -> dict[str, float]:
         """Typical parameters by name at a point, of one study or without study effects."""
@@ -614,17 +615,17 @@ class Objective:
                     self.reasons.append(str(reason))
             raise
 
-    def _samples(self, x: Array, arms: Sequence[_Simulated]) -> list[list[likelihood.Samples]]:
+    def _samples(self, x: Array, arms: Sequence[_Simulated]) -> list[list[samples.Samples]]:
         """What every row looks at, in the subjects of each of its arms."""
         noises = self.noises(x)
         found = []
         for row, place in zip(self.rows, self.plan.placements, strict=True):
             o = self._output_index[row.output]
-            noise = noises.get(row.output, likelihood.Noise())
+            noise = noises.get(row.output, samples.Noise())
             parts = []
             for a, at in zip(place.arms, place.indices, strict=True):
                 baseline = None if row.measure == "value" else arms[a].before[:, o]
-                parts.append(likelihood.sample(row, arms[a].outputs[:, at, o], baseline, noise))
+                parts.append(samples.sample(row, arms[a].outputs[:, at, o], baseline, noise))
             found.append(parts)
         return found
 
@@ -642,9 +643,9 @@ class Objective:
 
     def _with_jacobian(self, x: Array, evaluation: Evaluation) -> Evaluation:
         arms, terms = evaluation.arms, evaluation.terms
-        samples = self._samples(x, arms)
+        looked = self._samples(x, arms)
         derived = self._spread(lambda a: self._derive(arms[a], a))
-        blocks = [self._block(x, r, samples[r], terms[r], derived) for r in range(len(self.rows))]
+        blocks = [self._block(x, r, looked[r], terms[r], derived) for r in range(len(self.rows))]
         count = len(self.coordinates)
         full = np.concatenate([block[:-1] for block in blocks]) if blocks else np.zeros((0, count))
         predicted = np.stack([block[-1] for block in blocks]) if blocks else np.zeros((0, count))
@@ -656,8 +657,8 @@ class Objective:
         self,
         x: Array,
         r: int,
-        samples: Sequence[likelihood.Samples],
-        term: likelihood.Term,
+        looked: Sequence[samples.Samples],
+        term: Term,
         derived: Sequence[_Derived],
     ) -> Array:
         """Derivatives of a row's residuals by the coordinates, (m + 1, n_coordinates); the last line is its
@@ -666,7 +667,7 @@ class Objective:
         o = self._output_index[row.output]
         block = np.zeros((term.residuals.size + 1, len(self.coordinates)))
         for j, (a, at) in enumerate(zip(place.arms, place.indices, strict=True)):
-            part, arm = samples[j], derived[a]
+            part, arm = looked[j], derived[a]
             by_s = np.concatenate([term.by_s[:, j], term.predicted_s[None, j]])
             by_v = np.concatenate([term.by_v[:, j], term.predicted_v[None, j]])
             for c, coordinate in enumerate(self.coordinates):

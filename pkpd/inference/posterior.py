@@ -18,7 +18,7 @@ from pkpd.inference.objective import BadPoint, Evaluation, Objective
 from pkpd.inference.result import Estimate, RowResult
 from pkpd.inference.search import Minimum, sizes
 from pkpd.inference.summary import likelihood
-from pkpd.inference.summary.data import Row
+from pkpd.inference.summary.rows import Row
 
 Array = NDArray[np.float64]
 

@@ -29,9 +29,10 @@ from pkpd.core.normal import Z95
 from pkpd.dosing import EventTable, Schedule
 from pkpd.inference import FitResult, FitSpec, System, between_at, in_units, quasi_normals, typical_at
 from pkpd.inference.population import laplace
-from pkpd.inference.summary import data as _data
-from pkpd.inference.summary import likelihood
-from pkpd.inference.summary.data import Row
+from pkpd.inference.summary import samples
+from pkpd.inference.summary.arms import look as look_of
+from pkpd.inference.summary.reading import read_data
+from pkpd.inference.summary.rows import Row
 from pkpd.simulation.profile import scattered
 from pkpd.solver import Options, Reading, solve
 
@@ -107,7 +108,7 @@ def predict(
     """
     system = System.load(spec.main.model)
     known = {row.id for row in result.rows}  # without those that were left out or could not be predicted
-    rows = [row for row in in_units(_data.read_data(spec.data), system).rows if row.id in known]
+    rows = [row for row in in_units(read_data(spec.data), system).rows if row.id in known]
     arms = _Arms(result, spec, system, jobs)
     dosed = [study for study in _studies(rows) if any(_has_dose(row) for row in rows if row.study == study)]
     courses = []
@@ -196,9 +197,9 @@ class _Arms:
         )
 
     def look(self, subjects: Array, schedule: Schedule, row: Row, baseline: Array | None) -> Array:
-        """What a row takes of its output (n_subjects, 1 or 2), as ``likelihood.reduce`` has it; baseline :
+        """What a row takes of its output (n_subjects, 1 or 2), as ``samples.reduce`` has it; baseline :
         (n_subjects,)."""
-        seen = _data.look(row)
+        seen = look_of(row)
         if seen is None:
             column = self.outputs.index(row.output)
             return self.run(subjects, schedule, np.array([row.start]))[:, :, column]
@@ -364,7 +365,7 @@ def _dose_panel(arms: _Arms, rows: Sequence[Row]) -> dict[str, Any] | None:
         for amount in amounts:
             schedule = Schedule.none() if amount == 0 else base.scaled(float(amount) / own[0])
             values = arms.look(subjects, schedule, like, baseline)
-            sampled = likelihood.sample(like, values, baseline, likelihood.Noise())
+            sampled = samples.sample(like, values, baseline, samples.Noise())
             means.append(float(np.nanmean(sampled.s)))
         return np.array(means)
 
@@ -455,7 +456,7 @@ def _bath_panels(arms: _Arms, rows: Sequence[Row]) -> list[dict[str, Any]]:
                     subjects = arms.subjects(row.study, setting, count, x)
                     baseline = None if row.measure == "value" else arms.at_rest(subjects)[:, column]
                     values = arms.look(subjects, Schedule.none(), row, baseline)
-                    sampled = likelihood.sample(row, values, baseline, likelihood.Noise())
+                    sampled = samples.sample(row, values, baseline, samples.Noise())
                     means.append(float(np.nanmean(sampled.s)))
                 return np.array(means)
 

@@ -17,7 +17,7 @@ from pkpd.dosing.records import parse_records, read_records
 from pkpd.dosing.rules import AdaptiveSchedule
 from pkpd.inference import FitResult, read_fit
 from pkpd.inference.population import bands, virtual_subjects
-from pkpd.inference.summary.data import parse_data, read_data
+from pkpd.inference.summary.reading import parse_data, read_data
 from pkpd.model.check import read_model
 from pkpd.present.report import read_report, write_report
 from pkpd.present.report.comparison import write_comparison_report

@@ -17,7 +17,7 @@ from pkpd.inference import FitResult, read_fit
 from pkpd.inference.coordinates import System, coordinates, in_units
 from pkpd.inference.objective import Objective, minus_2ll_of
 from pkpd.inference.search import with_prior
-from pkpd.inference.summary import data as published
+from pkpd.inference.summary import reading as published
 
 
 @pytest.mark.parametrize("name", library.fits())

@@ -31,7 +31,8 @@ from pkpd.inference import (
     System,
 )
 from pkpd.inference.assess import subjects_errors
-from pkpd.inference.summary.data import Data, parse_data, read_data
+from pkpd.inference.summary.reading import parse_data, read_data
+from pkpd.inference.summary.rows import Data
 from pkpd.model.check import Distribution, Parameter
 from pkpd.simulation.profile import simulate
 

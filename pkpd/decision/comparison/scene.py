@@ -47,7 +47,7 @@ from pkpd.dosing import EventTable, Schedule, time_units_per_day
 from pkpd.dosing.rules import AdaptiveSchedule, Plan, planned, read_plan
 from pkpd.inference import FitResult, System, in_units, read_fit
 from pkpd.inference.population import Population, virtual_subjects
-from pkpd.inference.summary.data import read_data
+from pkpd.inference.summary.reading import read_data
 from pkpd.solver import Options, Reading, Solution, solve, spread, usable_cores
 from pkpd.solver.kernel import Kernel
 from pkpd.solver.options import COMPARISON

@@ -32,7 +32,7 @@ from pkpd.dosing.parts import AT_START
 from pkpd.dosing.quantities import decimal_text
 from pkpd.dosing.rules import AdaptiveSchedule, Plan, planned, read_plan
 from pkpd.inference import FitSpec, read_fit
-from pkpd.inference.summary.data import read_data
+from pkpd.inference.summary.reading import read_data
 from pkpd.present.web.answer import curve, table
 from pkpd.present.web.points import Point, published
 from pkpd.solver.kernel import Kernel, load

@@ -14,8 +14,9 @@ from pkpd.core.errors import PkpdError
 from pkpd.dosing import Schedule, time_units_per_day
 from pkpd.dosing.parts import Dose
 from pkpd.inference import FitSpec, System
-from pkpd.inference.summary.data import Row, in_model_units, read_data
 from pkpd.inference.summary.likelihood import interval, measured, observed
+from pkpd.inference.summary.reading import in_model_units, read_data
+from pkpd.inference.summary.rows import Row
 
 REDUCERS = {
     "at": "",

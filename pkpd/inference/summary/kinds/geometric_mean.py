@@ -1,0 +1,49 @@
+"""A geometric mean g, also for a "typical" value: (mean(log s) - log g)/SE_log, SE_log = SD_log/sqrt(n),
+SE/g, or from the CI; + the spread of log s (``spreads``)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pkpd.inference.summary.kinds.kind import Bad, Kind, is_assumed, spread_of, telling
+from pkpd.inference.summary.rows import Row
+from pkpd.inference.summary.spreads import log_sd_of_logs, log_spread, standard_error
+from pkpd.inference.summary.statistics import log_samples
+from pkpd.inference.summary.terms import Functional, Measured, Printed, Term, normal_term
+
+Array = NDArray[np.float64]
+
+
+class GeometricMean(Kind):
+    """The geometric mean of patients."""
+
+    name = "geometric_mean"
+    words = "geometric mean"
+    on_log = True
+
+    def check(self, row: Row, bad: Bad) -> None:
+        if not row.value > 0:
+            bad("value", "a geometric_mean must be positive")
+
+    def measured(self, row: Row, relative_error: float = 0.3, *, spread: bool = True) -> Measured:
+        told = spread_of(row, log_spread)
+        level = math.log(row.value)
+        printed = [Printed("log mean", level, standard_error(row, told, relative_error, on_log=True), level)]
+        if told is not None and telling(row, told, spread):
+            printed.append(told.printed)
+        return Measured(row, tuple(printed), is_assumed(row))
+
+    def term(self, x: Measured, s: Array, v: Array) -> Term:
+        logs, _, slope, _, _ = log_samples(s, v, x.row.value)
+        level = float(logs.mean())
+        none = np.zeros(s.shape)
+        found = [Functional(level, slope / s.size, none)]
+        if len(x.printed) > 1:
+            told = spread_of(x.row, log_spread)
+            assert told is not None  # it was printed
+            found.append(log_sd_of_logs(s, v, told.floor, x.row.value))
+        g = math.exp(level)
+        return normal_term(x, found, Functional(g, g * slope / s.size, none))

@@ -1,0 +1,72 @@
+"""A mean m of n patients: (mean(s) - m)/SE, SE from SD/sqrt(n), SE, CI95/1.96, IQR/1.349/sqrt(n), CV
+m/sqrt(n), or range/d2(n)/sqrt(n); without a spread SE = declared relative error * |m|.
+
+An SD without n is that of one measured point (in vitro), SE = SD. A printed spread between patients is
+information of its own (``spreads``).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pkpd.inference.summary.kinds.kind import Kind, is_assumed, location_error, spread_of, telling
+from pkpd.inference.summary.rows import Row
+from pkpd.inference.summary.spreads import natural_functional
+from pkpd.inference.summary.statistics import quantile
+from pkpd.inference.summary.terms import Functional, Measured, Printed, Term, normal_term
+
+Array = NDArray[np.float64]
+
+
+def mean(s: Array) -> Functional:
+    """The mean of all samples."""
+    return Functional(float(s.mean()), np.full(s.shape, 1 / s.size), np.zeros(s.shape))
+
+
+class _Location(Kind):
+    """Where patients lie on the natural scale, and how far apart."""
+
+    error_factor = 1.0
+
+    def location(self, s: Array) -> Functional:
+        raise NotImplementedError
+
+    def measured(self, row: Row, relative_error: float = 0.3, *, spread: bool = True) -> Measured:
+        told = spread_of(row)
+        printed = [
+            Printed(self.name, row.value, location_error(row, relative_error, told, self.error_factor))
+        ]
+        if told is not None and telling(row, told, spread):
+            printed.append(told.printed)
+        return Measured(row, tuple(printed), is_assumed(row))
+
+    def term(self, x: Measured, s: Array, v: Array) -> Term:
+        where = self.location(s)
+        found = [where]
+        if len(x.printed) > 1:
+            told = spread_of(x.row)
+            assert told is not None  # it was printed
+            found.append(natural_functional(x.row, told, s, v))
+        return normal_term(x, found, where)
+
+
+class Mean(_Location):
+    """The arithmetic mean of patients."""
+
+    name = "mean"
+
+    def location(self, s: Array) -> Functional:
+        return mean(s)
+
+
+class Median(_Location):
+    """The median of patients: (q - value)/SE, q the Harrell-Davis median (1982, Biometrika 69:635), SE =
+    1.2533 SD/sqrt(n) (Kendall & Stuart, The Advanced Theory of Statistics I, ch. 10)."""
+
+    name = "median"
+    error_factor = float(np.sqrt(np.pi / 2))
+
+    def location(self, s: Array) -> Functional:
+        middle, by_s = quantile(s, 0.5)
+        return Functional(middle, by_s, np.zeros(s.shape))
