@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pkpd.core import library
 from pkpd.core.errors import DataError
-from pkpd.core.toml import meant
+from pkpd.core.names import meant
 from pkpd.inference.spec import ModelSpec, Prior, checked_prior
 from pkpd.inference.summary import data as _data
 from pkpd.inference.summary.data import Data, Row

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pkpd.core.arguments import LIST, TEXT, TEXTS, WHOLE, takes
 from pkpd.core.errors import InputError
 from pkpd.core.files import replacing, to_json, write_rows
-from pkpd.core.names import close_names
+from pkpd.core.names import nearest
 from pkpd.decision.adaptive import BY_RULES
 from pkpd.decision.comparison.scene import Arm
 from pkpd.decision.criteria import Criteria
@@ -200,8 +200,8 @@ class Comparison:
         }
         for name in names:
             if name not in known:
-                close = close_names(name, sorted(known), n=3, cutoff=0.4) or sorted(known)
-                raise InputError(f'there is no endpoint "{name}"; did you mean {", ".join(close)}?')
+                near = nearest(name, sorted(known))
+                raise InputError(f'there is no endpoint "{name}"; did you mean {near}?')
         kept = tuple(row for row in self.rows if {row.endpoint.name, row.endpoint.group} & set(names))
         return dataclasses.replace(self, rows=kept)
 
