@@ -34,6 +34,8 @@ from pkpd.solver.options import SIMULATION
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pkpd.model.check import Model
+
 Floats = NDArray[np.float64]
 
 
@@ -161,7 +163,7 @@ def intake(kernel: Kernel) -> Intake:
 
 
 def take_records(
-    model: str | os.PathLike[str] | Kernel,
+    model: str | os.PathLike[str] | Model | Kernel,
     records: str | Path | Records,
     *,
     covariates: str | None = None,
@@ -186,7 +188,7 @@ def take_records(
     progress=CALLABLE | ABSENT,
 )
 def simulate_records(
-    model: str | os.PathLike[str] | Kernel,
+    model: str | os.PathLike[str] | Model | Kernel,
     records: str | Path | Records,
     times: ArrayLike | None = None,
     *,
@@ -205,7 +207,7 @@ def simulate_records(
 
     Parameters
     ----------
-    model : name in the library, path of a model file, or a loaded kernel.
+    model : name in the library, path of a model file, one that was read, or a loaded kernel.
     records : path of a CSV file as `pkpd.dosing.records` describes, or what it has read.
     times : output times for all subjects in the model's time unit; by default each has those of its
         observations (EVID 0), one that is listed before a dose of the same instant is taken before it. What a

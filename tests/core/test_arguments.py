@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from small_models import UNBOUNDED
 
 import pkpd
 from pkpd.core import library
@@ -359,8 +360,6 @@ def test_subjects_of_a_fit_take_them_too():
 
 
 def test_a_value_below_zero_is_warned_of_where_nothing_bounds_it(tmp_path):
-    from test_cli import UNBOUNDED
-
     (tmp_path / "my.model").write_text(UNBOUNDED)
     with pytest.warns(RuntimeWarning, match="V = -3 L is below zero, where the model has 30"):
         pkpd.simulate(tmp_path / "my.model", "100 mg iv once", [0.0, 1.0], parameters={"V": -3})
