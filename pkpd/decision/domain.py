@@ -27,7 +27,7 @@ NEAR = 0.02  # relative: a difference that nobody doses by
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenTreatment:
     """Treatment behind one row, in days and in the domain's dose unit; all up to the row's own time.
 
     doses : smallest and largest; interval : the usual one, nan for a single dose; cycles : how many; course :
@@ -70,7 +70,7 @@ class Domain:
     all; shown : how outputs are told of, by their own names where nothing is said."""
 
     unit: str
-    seen: tuple[Seen, ...]
+    seen: tuple[SeenTreatment, ...]
     outputs: frozenset[str]
     shown: tuple[Shown, ...] = ()
 
@@ -81,7 +81,7 @@ class Domain:
 
         Doses per body size are converted with the BSA or weight of the row, else of an average adult.
         """
-        found: list[Seen] = []
+        found: list[SeenTreatment] = []
         outputs = set()
         called = {output.name: output.called or output.name for output in shown}
         for row in rows:
@@ -102,7 +102,7 @@ class Domain:
             numbers = _numbers(times[before], amounts[before], until)
             for route in dict.fromkeys(part.route for part in schedule.parts):
                 found.append(
-                    Seen(
+                    SeenTreatment(
                         row.id,
                         row.study,
                         called.get(row.output, row.output),
@@ -178,7 +178,7 @@ class Domain:
     def _of_subject(
         self,
         subject: str,
-        seen: list[Seen],
+        seen: list[SeenTreatment],
         text: str,
         routes: tuple[str, ...],
         lasting: bool,
@@ -232,7 +232,7 @@ class Domain:
             )
         most = int(self.range(subject, "cycles")[1])
         if cycles > most:
-            first: dict[str, Seen] = {}  # of the rows of one schedule
+            first: dict[str, SeenTreatment] = {}  # of the rows of one schedule
             for entry in seen:
                 first.setdefault(entry.schedule, entry)
             nearest = first[max(first, key=lambda given: difflib.SequenceMatcher(None, given, text).ratio())]
@@ -302,7 +302,7 @@ def _given(
 def _numbers(
     times: np.ndarray, amounts: np.ndarray, until: float
 ) -> tuple[tuple[float, float], float, int, float, float]:
-    """doses, interval, cycles, course and length, as `Seen` has them."""
+    """doses, interval, cycles, course and length, as `SeenTreatment` has them."""
     regimen = Regimen.at(times, 1.0)
     instants = np.unique(times)
     interval = regimen.interval if instants.size > 1 else np.nan
