@@ -14,11 +14,12 @@ import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pkpd.core import library
+from pkpd.core import html, library
 from pkpd.core.arguments import (
     ABSENT,
     COUNT,
@@ -34,6 +35,7 @@ from pkpd.core.arguments import (
     takes,
 )
 from pkpd.core.errors import DataError, InputError
+from pkpd.core.extras import optional
 from pkpd.core.sketch import Sketch
 from pkpd.dosing import EventTable
 from pkpd.inference import FitResult, FitSpec, between_at, read_fit, typical_at
@@ -96,6 +98,36 @@ class Population:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def _repr_html_(self) -> str:
+        differ = np.flatnonzero(np.ptp(self.values, axis=0) > 0.0)
+        rows = [
+            (
+                self.kernel.PARAMETERS[place],
+                self.kernel.UNITS[place],
+                *map(float, np.quantile(self.values[:, place], (0.05, 0.5, 0.95))),
+            )
+            for place in differ
+        ]
+        same = f"The other {self.kernel.n_params - differ.size} parameters are the same in all."
+        note = " ".join((*self.notes, same, "A model, not medical advice."))
+        return html.table(repr(self)[1:-1], ("parameter", "unit", "5 %", "median", "95 %"), rows, note)
+
+    def to_xarray(self) -> Any:
+        """An ``xarray.Dataset``: a variable for each parameter, (subject,), with its unit, and which draw of
+        the estimates a subject has as a coordinate.
+
+        Raises ``MissingExtraError`` where the package xarray is not installed.
+        """
+        xarray = optional("xarray", "xarray")
+        return xarray.Dataset(
+            {
+                name: ("subject", self.values[:, place], {"units": self.kernel.UNITS[place]})
+                for place, name in enumerate(self.kernel.PARAMETERS)
+            },
+            coords={"subject": np.arange(len(self)), "draw": ("subject", self.draw)},
+            attrs={"model": self.kernel.NAME, "vary": list(self.vary), "seed": self.seed},
+        )
 
 
 @takes(
@@ -239,6 +271,30 @@ class Bands:
         return (
             f"<Bands of {', '.join(self.names)}: {levels} of {self.subjects:,} subjects at "
             f"{self.times.size:,} times in {self.time_unit}>"
+        )
+
+    def _repr_html_(self) -> str:
+        columns = ("output", "unit", self.time_unit, *(f"{100 * level:g} %" for level in self.quantiles))
+        rows = [
+            (name, unit, float(time), *map(float, self.values[:, j, i]))
+            for i, (name, unit) in enumerate(zip(self.names, self.units, strict=True))
+            for j, time in enumerate(self.times)
+        ]
+        failed = f"{self.failed} subjects could not be integrated. " if self.failed else ""
+        return html.table(repr(self)[1:-1], columns, rows, f"{failed}A model, not medical advice.")
+
+    def to_xarray(self) -> Any:
+        """An ``xarray.Dataset``: a variable for each output, (quantile, time), with its unit.
+
+        Raises ``MissingExtraError`` where the package xarray is not installed.
+        """
+        xarray = optional("xarray", "xarray")
+        return xarray.Dataset(
+            {
+                name: (("quantile", "time"), self.values[:, :, i], {"units": self.units[i]})
+                for i, name in enumerate(self.names)
+            },
+            coords={"quantile": self.quantiles, "time": ("time", self.times, {"units": self.time_unit})},
         )
 
 

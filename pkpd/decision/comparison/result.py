@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pkpd.core import html
 from pkpd.core.arguments import LIST, TEXT, TEXTS, WHOLE, takes
 from pkpd.core.errors import InputError
+from pkpd.core.extras import optional
 from pkpd.core.files import replacing, to_json, write_rows
 from pkpd.core.names import nearest
 from pkpd.decision.adaptive import BY_RULES
@@ -149,6 +151,57 @@ class Comparison:
             "subjects (to_frame() has them):"
         )
         return "\n".join([about, *shown, *more]) + ">"
+
+    def _repr_html_(self) -> str:
+        marks = dict(zip((arm.label for arm in self.arms), letters(len(self.arms)), strict=True))
+        arms = "; ".join(f"{mark}: {label}" for label, mark in marks.items())
+        columns = ["endpoint", "unit", "", "median (90 % of subjects)"]
+        if len(self.arms) > 1:
+            columns += ["difference to A (90 % of subjects)", "better", "same", "worse"]
+        rows = [
+            (
+                row.endpoint.name,
+                row.endpoint.unit,
+                marks[row.arm],
+                html.interval(row.median, row.low, row.high),
+                html.interval(row.difference, row.difference_low, row.difference_high),
+                row.better,
+                row.same,
+                row.worse,
+            )[: len(columns)]
+            for row in self.main().rows
+        ]
+        note = "The main endpoints: to_frame() has all, to_xarray() by name. A model, not medical advice."
+        sentence = f"{len(self.endpoints)} endpoints in {self.arms[0].scene.subjects:,} subjects. {arms}"
+        return html.table(sentence, columns, rows, " ".join((*self.short_warnings, note)))
+
+    def to_xarray(self) -> Any:
+        """An ``xarray.Dataset``: a variable for each number of a row, (endpoint, arm), with the endpoints'
+        names, units and definitions and the arms' labels and schedules as coordinates.
+
+        Raises ``MissingExtraError`` where the package xarray is not installed.
+        """
+        xarray = optional("xarray", "xarray")
+        shape = len(self.endpoints), len(self.arms)
+        numbers = {
+            name: (("endpoint", "arm"), np.reshape([getattr(row, name) for row in self.rows], shape))
+            for name in _NUMBERS
+            if name != "of"
+        }
+        of = [row.of for row in self.rows[:: len(self.arms)]]
+        return xarray.Dataset(
+            numbers,
+            coords={
+                "endpoint": [endpoint.name for endpoint in self.endpoints],
+                "unit": ("endpoint", [endpoint.unit for endpoint in self.endpoints]),
+                "group": ("endpoint", [endpoint.group for endpoint in self.endpoints]),
+                "definition": ("endpoint", [endpoint.definition for endpoint in self.endpoints]),
+                "of": ("endpoint", of),
+                "arm": [arm.label for arm in self.arms],
+                "schedule": ("arm", [arm.text for arm in self.arms]),
+            },
+            attrs={"reading": list(self.reading), "warnings": list(self.warnings)},
+        )
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pkpd.core import html
 from pkpd.core.arguments import (
     ABSENT,
     CALLABLE,
@@ -30,6 +31,7 @@ from pkpd.core.arguments import (
     takes,
 )
 from pkpd.core.errors import InputError, ScheduleError
+from pkpd.core.extras import optional
 from pkpd.core.sketch import Sketch
 from pkpd.decision.adaptive import Rules, Titration, shares, titrate
 from pkpd.decision.criteria import Criteria, criteria_of, fields
@@ -115,6 +117,43 @@ class Arm:
         return (
             f"<Arm {self.label!r}: {self.when}, {len(self.endpoints)} endpoints of "
             f"{self.scene.subjects:,} subjects over {self.days.max(initial=0.0):g} days>"
+        )
+
+    def _repr_html_(self) -> str:
+        columns = ("output", "unit", "least median", "most", "on day", "90 % of subjects there")
+        rows = []
+        for name, (low, median, high) in self.bands.items():
+            known = np.isfinite(median)
+            if not known.any():
+                continue
+            at = int(np.argmax(np.where(known, median, -np.inf)))
+            span = html.interval(float(median[at]), float(low[at]), float(high[at]))
+            ends = float(median[known].min()), float(median[at])
+            rows.append((name, self.units[name], *ends, float(self.days[at]), span))
+        note = " ".join((*self.warnings, "pkpd.compare has its endpoints. A model, not medical advice."))
+        return html.table(repr(self)[1:-1], columns, rows, note)
+
+    def to_xarray(self) -> Any:
+        """An ``xarray.Dataset``: of each output the band over subjects, (quantile, day), and ``endpoints``,
+        (endpoint, subject).
+
+        Raises ``MissingExtraError`` where the package xarray is not installed.
+        """
+        xarray = optional("xarray", "xarray")
+        bands = {
+            name: (("quantile", "day"), band, {"units": self.units[name]})
+            for name, band in self.bands.items()
+        }
+        return xarray.Dataset(
+            bands | {"endpoints": (("endpoint", "subject"), np.array(list(self.endpoints.values())))},
+            coords={
+                "quantile": list(BANDS),
+                "day": self.days,
+                "endpoint": [endpoint.name for endpoint in self.endpoints],
+                "unit": ("endpoint", [endpoint.unit for endpoint in self.endpoints]),
+                "subject": np.arange(self.scene.subjects),
+            },
+            attrs={"label": self.label, "schedule": self.text},
         )
 
     @property

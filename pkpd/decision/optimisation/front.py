@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pkpd.core import html
 from pkpd.core.files import replacing, to_json, write_rows
 from pkpd.decision.endpoints import Endpoint
 from pkpd.decision.optimisation.space import SpacePoint
@@ -97,6 +98,30 @@ class Front:
         shown = [f"  {choice.number}  {choice.schedule}" for choice in self.shown[:3]]
         more = [f"  ... and {len(self.shown) - 3} more: to_frame()"] * (len(self.shown) > 3)
         return "\n".join([f"<Front of {words} out of {len(self.seen):,}, for {wishes}:", *shown, *more]) + ">"
+
+    def _repr_html_(self) -> str:
+        names = [
+            f"{endpoint.name}" + (f", {endpoint.unit}" if endpoint.unit != "1" else "")
+            for endpoint in self.endpoints
+        ]
+        chances = [f"P({constraint})" for constraint in self.constraints]
+        rows = [
+            (
+                choice.number,
+                choice.schedule,
+                *(html.interval(*choice.estimates[endpoint]) for endpoint in self.endpoints),
+                *choice.held,
+                choice.stays,
+            )
+            for choice in self.shown
+        ]
+        note = "Medians over subjects, with 90 % intervals by the parameters. A model, not medical advice."
+        return html.table(
+            self.infeasible or repr(self).splitlines()[0].lstrip("<").rstrip(":>"),
+            ("", "schedule", *names, *chances, "P(front)"),
+            rows,
+            " ".join((*self.warnings, note)),
+        )
 
     @property
     def shown(self) -> tuple[Choice, ...]:
