@@ -194,8 +194,8 @@ def typical_at(
 def between_at(
     items: Sequence[Estimated], x: Sequence[float] | NDArray[np.float64], known: Mapping[str, float]
 ) -> dict[str, float]:
-    """Between-subject log-SDs by parameter at a point; ``known``: of every parameter that has one, estimated
-    or not."""
+    """Between-subject log-SDs (the square roots of OMEGA's diagonal) by parameter at a point; ``known``: of
+    every parameter that has one, estimated or not."""
     return dict(known) | {
         item.target: math.exp(float(value))
         for item, value in zip(items, x, strict=True)

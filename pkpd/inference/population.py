@@ -4,6 +4,9 @@ by name.
     people = virtual_subjects("low_dose_il2", 1000, seed=1, vary=("between", "uncertainty"),
     covariates={"BSA": (1.9, 0.1)})
 
+A subject's parameters are P = TVP exp(ETA) with ETA normal, of variance matrix OMEGA (diagonal here): solved,
+they give its IPRED, and without "between", where every ETA is 0, PRED at the draw of the estimates.
+
 They are subjects of a model, drawn from what a fit to published summaries says; no statement about a patient.
 """
 
@@ -166,10 +169,11 @@ def virtual_subjects(
     seed : another one gives other people.
     vary : what makes subjects differ. "between": the log-normal spread between people, of the parameters for
         which the fit has estimated it, and of the others that have one in the model file with the SD stated
-        there: the fit compares its data with people who differ in all of them. "uncertainty": draws from the
-        normal approximation of the estimates around the optimum, spreads included. "study": effects of a
-        study that the fit has not seen, from the SDs in fit.toml, on the scales that the fit has them on;
-        those that the fit left out because they touch no row stay out.
+        there (log-SDs, the square roots of OMEGA's diagonal): the fit compares its data with people who
+        differ in all of them. "uncertainty": draws from the normal approximation of the estimates around the
+        optimum, spreads included. "study": effects of a study that the fit has not seen, from the SDs in
+        fit.toml, on the scales that the fit has them on; those that the fit left out because they touch no
+        row stay out.
     draws : how many draws of estimates and study effects there are; subject k has draw k modulo ``draws``.
         None: each subject its own.
     study : a study of the fit, with its own estimated effects.
@@ -404,7 +408,8 @@ def _check_study(result: FitResult, study: str | None, chosen: tuple[str, ...]) 
 
 def laplace(result: FitResult, z: Floats, *, principal: bool = False) -> Floats:
     """Points around the optimum, (n_draws, n_estimates) on the scales of the estimates, from standard normal
-    numbers z of that shape.
+    numbers z of that shape: the normal approximation of the posterior at its mode (Gelman et al., Bayesian
+    Data Analysis, 3rd ed. 2013, section 4.1, equation 4.2).
 
     By the symmetric root of the covariance, which is unique; principal : by its eigenvectors, each column of
     z along one of them, whose signs (and axes, where variances are equal) are the linear algebra library's
@@ -431,7 +436,8 @@ def _typical(
     study: str | None,
     notes: list[str],
 ) -> tuple[Floats, Floats]:
-    """Typical values and between-subject log-SDs of every draw, each (n_draws, n_params)."""
+    """Typical values and between-subject log-SDs (the square roots of OMEGA's diagonal) of every draw, each
+    (n_draws, n_params)."""
     estimates = result.estimates
     if "uncertainty" in chosen:
         points = laplace(result, normals(seed, n_draws, len(estimates), ESTIMATES))

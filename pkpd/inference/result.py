@@ -180,7 +180,8 @@ class FitResult:
     correlation, covariance : (n_estimates, n_estimates), of the estimates' ``x`` (on their scales).
     rows : of each row of the data what was observed and what is predicted, in its unit, and its residuals.
     values : name to value, typical parameters in the model's units; ``study_values`` with each study's
-        effects, ``between`` the spread between people.
+        effects, ``between`` the log-SDs between people: the square roots of OMEGA's diagonal (its other
+        elements are 0).
     comparison, unverified, check : the rival model, the refit without unverified rows, and the inner check;
         None where they were not asked for.
     provenance : what it was made from.
@@ -228,6 +229,7 @@ class FitResult:
     """typical parameters of the model, without study effects"""
     study_values: dict[str, dict[str, float]]
     between: dict[str, float]
+    """log-SDs by parameter, the square roots of OMEGA's diagonal"""
     noise: dict[str, dict[str, float]]
     covariance: tuple[tuple[float, ...], ...]
     """of the estimates' ``x``"""

@@ -3,7 +3,8 @@
     profile = simulate_records("il2_treg", "trial.csv", covariates="locf")
     profile.to_frame()          # id, time, and a column per output
 
-Subjects are the typical one with their own covariates; nothing is drawn at random.
+Subjects are the typical one with their own covariates, so that outputs are PRED (every ETA is 0); nothing is
+drawn at random.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class CohortProfile:
     """What the subjects of a file look like over time.
 
     ids : as written in the file; times : of each subject (n_times,), in ``time_unit``; outputs : of each
-        subject (n_times, n_outputs), nan for one that
+        subject (n_times, n_outputs), PRED, nan for one that
     failed; status : (n_subjects,), 0 is success; failures : a sentence for each that failed; courses : what
     each was given; unused : columns of the file that the model does not know; statistics : what the
     integrator did, over all subjects; largest : (n_subjects, n_outputs), of the whole course from the start
@@ -204,6 +205,10 @@ def simulate_records(
     progress: Callable[[int, int], None] | None = None,
 ) -> CohortProfile:
     """Simulate every subject of a data file of doses and observations.
+
+    Outputs are PRED, the prediction for a typical subject (every ETA is 0) with that subject's covariates and
+    doses. A column of the file that has the name of a parameter is each subject's own value: with its own
+    parameters there a subject's outputs are its IPRED.
 
     Parameters
     ----------

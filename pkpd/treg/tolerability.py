@@ -1,11 +1,11 @@
 """How likely a patient is to have a non-serious adverse event, from the four published counts: 1, 3, 5 and 6
 of 6 patients (Hartemann 2013).
 
-One hit: p(d) = 1 - (1 - p0) exp(-k d) with d the daily dose in MIU, p0 the background and k per MIU. p0 is
-    uniform on 0 to 1 beforehand, k lognormal with
-median 1 per MIU and log-SD 1.5 (90 percent between 0.085 and 12). The posterior is binomial and integrated on
-a grid. It is a model of 24 patients,
-not medical advice: the width of the interval is the message.
+One hit, with the background by Abbott's formula (J Econ Entomol 18 (1925) 265): p(d) = 1 - (1 - p0) exp(-k d)
+with d the daily dose in MIU, p0 the background and k per MIU. p0 is uniform on 0 to 1 beforehand, k lognormal
+with median 1 per MIU and log-SD 1.5 (90 percent between 0.085 and 12). The posterior is binomial and
+integrated on a grid. It is a model of 24 patients, not medical advice: the width of the interval is the
+message.
 """
 
 from __future__ import annotations

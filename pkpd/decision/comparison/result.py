@@ -571,9 +571,11 @@ def between(draws: Floats) -> Floats:
     """(n_rows, 2) ends between which one draw more of each row lies with a probability of 90 %, of (n_rows,
     n_draws) draws.
 
-    The draw of rank r of n has r/(n+1) of all others below it on average, not the (r-1)/(n-1) of
-    ``np.quantile``, between whose 5 % and 95 % of 25 draws only 83 % lie. With fewer than 19 the smallest and
-    the largest are not far enough apart, and Student's t says how far it is.
+    The draw of rank r of n has r/(n+1) of all others below it on average (definition 6 of Hyndman & Fan, Am
+    Stat 50 (1996) 361), not the (r-1)/(n-1) of ``np.quantile``, between whose 5 % and 95 % of 25 draws only
+    83 % lie. With fewer than 19 the smallest and the largest are not far enough apart, and Student's t says
+    how far it is: the prediction interval of one more normal value, mean +- t sd sqrt(1 + 1/n) (Hahn &
+    Meeker, Statistical Intervals, 1991, ch. 4).
     """
     n = draws.shape[1]
     if n >= FEWEST_RANKED:

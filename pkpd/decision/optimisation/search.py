@@ -1,5 +1,5 @@
-"""The search: every schedule where there are few, else the genetic algorithm NSGA-II of pymoo, which keeps a
-whole front at once.
+"""The search: every schedule where there are few, else the genetic algorithm NSGA-II (Deb, Pratap, Agarwal &
+Meyarivan, IEEE Trans Evol Comput 6 (2002) 182) of pymoo, which keeps a whole front at once.
 
 Of what was tried (docs/optimise.md has the figures) it came closest to the front of a space that was also
 searched completely.
