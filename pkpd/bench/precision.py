@@ -1,5 +1,5 @@
 """Work and precision: for every solver the time it takes to be as exact as another, over a ladder of
-tolerances.
+tolerances, as in Hairer & Wanner, Solving Ordinary Differential Equations II (1996), section IV.10.
 
 Error: largest over states and output times, relative to the largest value that the state has
 on the way (a depot is full between outputs and empty at them), against a reference at least ten times tighter

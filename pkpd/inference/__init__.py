@@ -54,7 +54,7 @@ from typing import Any
 
 from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, PATH, WHOLE, of, takes
 from pkpd.core.errors import ConvergenceError, DataError
-from pkpd.core.toml import meant
+from pkpd.core.names import meant
 from pkpd.inference.assess import (
     compare,
     inner_check,

@@ -4,6 +4,9 @@ by name.
     people = virtual_subjects("low_dose_il2", 1000, seed=1, vary=("between", "uncertainty"),
     covariates={"BSA": (1.9, 0.1)})
 
+A subject's parameters are P = TVP exp(ETA) with ETA normal, of variance matrix OMEGA (diagonal here): solved,
+they give its IPRED, and without "between", where every ETA is 0, PRED at the draw of the estimates.
+
 They are subjects of a model, drawn from what a fit to published summaries says; no statement about a patient.
 """
 
@@ -14,11 +17,12 @@ import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pkpd.core import library
+from pkpd.core import html, library
 from pkpd.core.arguments import (
     ABSENT,
     COUNT,
@@ -34,6 +38,7 @@ from pkpd.core.arguments import (
     takes,
 )
 from pkpd.core.errors import DataError, InputError
+from pkpd.core.extras import optional
 from pkpd.core.sketch import Sketch
 from pkpd.dosing import EventTable
 from pkpd.inference import FitResult, FitSpec, between_at, read_fit, typical_at
@@ -97,6 +102,36 @@ class Population:
     def __len__(self) -> int:
         return len(self.values)
 
+    def _repr_html_(self) -> str:
+        differ = np.flatnonzero(np.ptp(self.values, axis=0) > 0.0)
+        rows = [
+            (
+                self.kernel.PARAMETERS[place],
+                self.kernel.UNITS[place],
+                *map(float, np.quantile(self.values[:, place], (0.05, 0.5, 0.95))),
+            )
+            for place in differ
+        ]
+        same = f"The other {self.kernel.n_params - differ.size} parameters are the same in all."
+        note = " ".join((*self.notes, same, "A model, not medical advice."))
+        return html.table(repr(self)[1:-1], ("parameter", "unit", "5 %", "median", "95 %"), rows, note)
+
+    def to_xarray(self) -> Any:
+        """An ``xarray.Dataset``: a variable for each parameter, (subject,), with its unit, and which draw of
+        the estimates a subject has as a coordinate.
+
+        Raises ``MissingExtraError`` where the package xarray is not installed.
+        """
+        xarray = optional("xarray", "xarray")
+        return xarray.Dataset(
+            {
+                name: ("subject", self.values[:, place], {"units": self.kernel.UNITS[place]})
+                for place, name in enumerate(self.kernel.PARAMETERS)
+            },
+            coords={"subject": np.arange(len(self)), "draw": ("subject", self.draw)},
+            attrs={"model": self.kernel.NAME, "vary": list(self.vary), "seed": self.seed},
+        )
+
 
 @takes(
     fit=PATH | of(FitResult, words="the result of a fit"),
@@ -134,10 +169,11 @@ def virtual_subjects(
     seed : another one gives other people.
     vary : what makes subjects differ. "between": the log-normal spread between people, of the parameters for
         which the fit has estimated it, and of the others that have one in the model file with the SD stated
-        there: the fit compares its data with people who differ in all of them. "uncertainty": draws from the
-        normal approximation of the estimates around the optimum, spreads included. "study": effects of a
-        study that the fit has not seen, from the SDs in fit.toml, on the scales that the fit has them on;
-        those that the fit left out because they touch no row stay out.
+        there (log-SDs, the square roots of OMEGA's diagonal): the fit compares its data with people who
+        differ in all of them. "uncertainty": draws from the normal approximation of the estimates around the
+        optimum, spreads included. "study": effects of a study that the fit has not seen, from the SDs in
+        fit.toml, on the scales that the fit has them on; those that the fit left out because they touch no
+        row stay out.
     draws : how many draws of estimates and study effects there are; subject k has draw k modulo ``draws``.
         None: each subject its own.
     study : a study of the fit, with its own estimated effects.
@@ -239,6 +275,30 @@ class Bands:
         return (
             f"<Bands of {', '.join(self.names)}: {levels} of {self.subjects:,} subjects at "
             f"{self.times.size:,} times in {self.time_unit}>"
+        )
+
+    def _repr_html_(self) -> str:
+        columns = ("output", "unit", self.time_unit, *(f"{100 * level:g} %" for level in self.quantiles))
+        rows = [
+            (name, unit, float(time), *map(float, self.values[:, j, i]))
+            for i, (name, unit) in enumerate(zip(self.names, self.units, strict=True))
+            for j, time in enumerate(self.times)
+        ]
+        failed = f"{self.failed} subjects could not be integrated. " if self.failed else ""
+        return html.table(repr(self)[1:-1], columns, rows, f"{failed}A model, not medical advice.")
+
+    def to_xarray(self) -> Any:
+        """An ``xarray.Dataset``: a variable for each output, (quantile, time), with its unit.
+
+        Raises ``MissingExtraError`` where the package xarray is not installed.
+        """
+        xarray = optional("xarray", "xarray")
+        return xarray.Dataset(
+            {
+                name: (("quantile", "time"), self.values[:, :, i], {"units": self.units[i]})
+                for i, name in enumerate(self.names)
+            },
+            coords={"quantile": self.quantiles, "time": ("time", self.times, {"units": self.time_unit})},
         )
 
 
@@ -348,7 +408,8 @@ def _check_study(result: FitResult, study: str | None, chosen: tuple[str, ...]) 
 
 def laplace(result: FitResult, z: Floats, *, principal: bool = False) -> Floats:
     """Points around the optimum, (n_draws, n_estimates) on the scales of the estimates, from standard normal
-    numbers z of that shape.
+    numbers z of that shape: the normal approximation of the posterior at its mode (Gelman et al., Bayesian
+    Data Analysis, 3rd ed. 2013, section 4.1, equation 4.2).
 
     By the symmetric root of the covariance, which is unique; principal : by its eigenvectors, each column of
     z along one of them, whose signs (and axes, where variances are equal) are the linear algebra library's
@@ -375,7 +436,8 @@ def _typical(
     study: str | None,
     notes: list[str],
 ) -> tuple[Floats, Floats]:
-    """Typical values and between-subject log-SDs of every draw, each (n_draws, n_params)."""
+    """Typical values and between-subject log-SDs (the square roots of OMEGA's diagonal) of every draw, each
+    (n_draws, n_params)."""
     estimates = result.estimates
     if "uncertainty" in chosen:
         points = laplace(result, normals(seed, n_draws, len(estimates), ESTIMATES))

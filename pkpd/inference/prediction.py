@@ -29,6 +29,7 @@ from pkpd.core.normal import Z95
 from pkpd.dosing import EventTable, Schedule
 from pkpd.inference import FitResult, FitSpec, System, between_at, in_units, quasi_normals, typical_at
 from pkpd.inference.population import laplace
+from pkpd.inference.search import Progress, quiet
 from pkpd.inference.summary import samples
 from pkpd.inference.summary.arms import look as look_of
 from pkpd.inference.summary.reading import read_data
@@ -37,7 +38,6 @@ from pkpd.simulation.profile import scattered
 from pkpd.solver import Options, Reading, solve
 
 Array = NDArray[np.float64]
-Progress = Callable[[str, float, str], None]
 
 SUBJECTS = 128
 DRAWS = 20
@@ -63,7 +63,7 @@ def predict(
     spec: FitSpec,
     *,
     jobs: int | None = None,
-    progress: Progress = lambda what, share, remark: None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """What a report draws beside the result: ``{"dose_response": [panel, ...], "courses": [study, ...],
     "model": {...}}``.
@@ -73,7 +73,7 @@ def predict(
     result : of ``fit``, or read by ``FitResult.read_json``.
     spec : what the fit's folder says, ``pkpd.inference.read_fit(result.name)``.
     jobs : threads for simulation (None: all cores).
-    progress : called with (what, share, remark).
+    progress : called now and then with (what, share from 0 to 1, remark).
 
     Returns
     -------
@@ -106,6 +106,7 @@ def predict(
     >>> panel["dose_unit"], panel["unit"]
     ('MIU', 'percent')
     """
+    tell = progress or quiet
     system = System.load(spec.main.model)
     known = {row.id for row in result.rows}  # without those that were left out or could not be predicted
     rows = [row for row in in_units(read_data(spec.data), system).rows if row.id in known]
@@ -113,11 +114,11 @@ def predict(
     dosed = [study for study in _studies(rows) if any(_has_dose(row) for row in rows if row.study == study)]
     courses = []
     for k, study in enumerate(dosed):
-        progress("time courses", k / max(1, len(dosed)), study)
+        tell("time courses", k / max(1, len(dosed)), study)
         courses += _courses(arms, study, rows)
-    progress("dose-response", 0.0, "")
+    tell("dose-response", 0.0, "")
     return {
-        "dose_response": _dose_response(arms, rows, progress),
+        "dose_response": _dose_response(arms, rows, tell),
         "courses": courses,
         "model": _model_facts(spec.main.model),
     }

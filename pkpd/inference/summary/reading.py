@@ -19,7 +19,7 @@ from typing import Any
 from pkpd.core import library
 from pkpd.core.arguments import PATH, TEXT, of, takes
 from pkpd.core.errors import DataError, InputError
-from pkpd.core.toml import meant
+from pkpd.core.names import meant
 from pkpd.inference.summary.kinds import KINDS
 from pkpd.inference.summary.rows import (
     MEASURES,

@@ -31,7 +31,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from pkpd.core.errors import DataError
-from pkpd.core.toml import meant
+from pkpd.core.names import meant
 
 MEASURES = ("value", "change", "percent_change", "fold")
 REDUCERS = ("at", "max", "min", "mean", "auc", "tmax", "half_life")
