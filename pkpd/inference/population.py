@@ -161,6 +161,8 @@ def virtual_subjects(
     Subject k is the same for a seed however many there are: every draw belongs to (seed, subject, parameter)
     through a counter-based generator.
 
+    What lies outside a parameter's bounds is moved onto them, as in the fit.
+
     Parameters
     ----------
     fit : the name or folder of a fit with its result beside it, ``result.json``; or the result of a fit of
@@ -184,8 +186,6 @@ def virtual_subjects(
     responders : "low", "moderate" or "high", thirds of the spread between people of the one parameter whose
         spread was fitted and that does not show without drug.
     parameters : typical values that replace those of the fit, by name; people differ around them.
-
-    What lies outside a parameter's bounds is moved onto them, as in the fit.
 
     Returns
     -------
