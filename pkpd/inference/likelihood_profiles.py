@@ -1,12 +1,13 @@
-"""A fit -> the profile likelihood of its parameters: intervals, what the data identify, and which rows say so.
+"""A fit -> the profile likelihood of its parameters: intervals, what the data identify, and which rows say
+so.
 
     profiles = likelihood_profiles("low_dose_il2", ["CL", "ka"])
     print(profiles.summary())
     profiles.write_json("profiles.json")
 
 The profile of a parameter is the lowest objective at each of its values, everything else fitted again
-(``profiling``). Its 95 % interval is where that has risen by 3.84; unlike the interval by the covariance it needs no
-parabola, and it is open where the data leave the parameter open.
+(``profiling``). Its 95 % interval is where that has risen by 3.84; unlike the interval by the covariance it
+needs no parabola, and it is open where the data leave the parameter open.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, FLAG, PATH, TEXT, TEXTS
 from pkpd.core.errors import DataError, InputError
 from pkpd.core.toml import meant
 from pkpd.inference import FitResult
+from pkpd.inference.coordinates import from_scale
 from pkpd.inference.objective import Objective
 from pkpd.inference.optimum import BELONGING, Optimum, optimum_of, read_result
 from pkpd.inference.posterior import posterior_of
-from pkpd.inference.profiling import RISE, End, March, ProfilePoint, Side, Tangent
+from pkpd.inference.profiling import RISE, End, March, ProfilePoint, Side, Tangent, curve
 from pkpd.inference.search import OFV_NOISE, Minimum, Progress, quiet
 from pkpd.inference.spec import FitSpec
 from pkpd.solver.executors import Executor, Processes, Threads
@@ -42,8 +44,10 @@ Array = NDArray[np.float64]
 
 MOST_ROWS = 5
 """Rows named for each parameter: those that carry most information, and those that would help most."""
-MAJORITY = 0.5
-"""A limit is the data's if at least so much of the rise there is made by rows and not by priors."""
+MAJORITY, MINORITY = 0.5, 0.25
+"""A limit is the data's if at least so much of the rise there is made by rows and not by priors; and the
+priors' if
+less than this is."""
 CANCELLED = 0.25
 """A parameter takes part in a combination if it undoes so much of what another does to the rows."""
 
@@ -59,8 +63,8 @@ class Identified(StrEnum):
 
 @dataclass(frozen=True)
 class ProfileEnd:
-    """One end of an interval: what it is (``End``), where (on the scale of the search, and as a person reads it)
-    and which share of the rise there is made by rows and not by priors."""
+    """One end of an interval: what it is (``End``), where (on the scale of the search, and as a person reads
+    it) and which share of the rise there is made by rows and not by priors."""
 
     end: str
     x: float
@@ -85,10 +89,11 @@ class LikelihoodProfile:
     lower, upper : the ends of the 95 % interval.
     points : of the curve, by rising x.
     verdict : what the data say about it; ``partners``: with which parameters in combination.
-    information : (row, share) of the rows that carry most of what is known about it at the optimum, shares of the
-        Schur complement of the Hessian; ``prior_information`` is that of all priors.
-    helpful : (row, factor) of the rows of which half the standard error would narrow the interval most, by which
-        factor.
+    information : (row, share) of the rows that carry most of what is known about it at the optimum, shares of
+        the Schur complement of the Hessian; ``prior_information`` is that of the priors (the rest: how
+        studies differ).
+    helpful : (row, factor) of the rows of which half the standard error would narrow the interval most, by
+        which factor.
     """
 
     name: str
@@ -107,6 +112,32 @@ class LikelihoodProfile:
     prior_information: float
     helpful: tuple[tuple[str, float], ...]
 
+    def drawn(self, count: int = 121) -> dict[str, Any]:
+        """What the figures of ``pkpd.present.plot.likelihood`` take."""
+        ends = (self.lower, self.upper)
+        known = [end.end in (End.LIMIT, End.BOUND) for end in ends]
+        xs = np.linspace(self.points[0].x, self.points[-1].x, count)
+        return {
+            "name": self.name,
+            "unit": self.unit,
+            "scale": self.scale,
+            "estimate": self.value,
+            "interval": [end.value if there else None for end, there in zip(ends, known, strict=True)],
+            "shifts": [
+                end.x - self.x if there else sign * math.inf
+                for end, there, sign in zip(ends, known, (-1, 1), strict=True)
+            ],
+            "sd": self.sd,
+            "verdict": self.verdict,
+            "values": [self._shown(x) for x in xs],
+            "rise": curve(self.points, xs),
+            "points": ([self._shown(p.x) for p in self.points], [p.rise for p in self.points]),
+        }
+
+    def _shown(self, x: float) -> float:
+        """As ``Coordinate.shown``."""
+        return x if self.kind == "study effect" and self.scale != "log" else from_scale(self.scale, x)
+
     def __str__(self) -> str:
         if self.partners:
             return f"{self.verdict} with {', '.join(self.partners)}"
@@ -117,8 +148,8 @@ class LikelihoodProfile:
 
 @dataclass(frozen=True)
 class LikelihoodProfiles:
-    """Profiles of a fit's parameters. ``summary()`` prints them, ``write_json`` keeps them, ``read_json`` gets them
-    back.
+    """Profiles of a fit's parameters. ``summary()`` prints them, ``write_json`` keeps them, ``read_json``
+    gets them back.
 
     Attributes
     ----------
@@ -147,26 +178,6 @@ class LikelihoodProfiles:
             if profile.name == name:
                 return profile
         raise KeyError(name)
-
-    def to_frame(self) -> Any:
-        """A pandas data frame with a line for each parameter."""
-        import pandas as pd
-
-        return pd.DataFrame(
-            [
-                {
-                    "parameter": p.name,
-                    "estimate": p.value,
-                    "lower": p.lower.value,
-                    "upper": p.upper.value,
-                    "unit": p.unit,
-                    "lower_end": p.lower.end,
-                    "upper_end": p.upper.end,
-                    "verdict": str(p),
-                }
-                for p in self.profiles
-            ]
-        )
 
     def summary(self) -> str:
         """A line for each parameter, and the notes."""
@@ -205,12 +216,17 @@ def _profile_from(values: dict[str, Any]) -> LikelihoodProfile:
     values = dict(values)
     values["sd"] = math.inf if values["sd"] is None else values["sd"]
     for side in ("lower", "upper"):
-        values[side] = ProfileEnd(**{k: math.nan if v is None else v for k, v in values[side].items()})
+        end = values[side]
+        values[side] = ProfileEnd(end["end"], *(_number(end[key]) for key in ("x", "value", "rows")))
     values["points"] = tuple(ProfilePoint(**{**p, "at": tuple(p["at"])}) for p in values["points"])
     values["partners"] = tuple(values["partners"])
     for key in ("information", "helpful"):
         values[key] = tuple((row, share) for row, share in values[key])
     return LikelihoodProfile(**values)
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def interval_words(profile: LikelihoodProfile) -> str:
@@ -322,7 +338,9 @@ def _resumed(keep: str | os.PathLike[str] | None, about: dict[str, Any]) -> dict
         return {}
     before = LikelihoodProfiles.read_json(keep)
     if before.provenance != about:
-        raise DataError(f"{keep} has profiles of another fit, or of other data or priors: it cannot be gone on from")
+        raise DataError(
+            f"{keep} has profiles of another fit, or of other data or priors: it cannot be gone on from"
+        )
     return {profile.name: profile for profile in before.profiles}
 
 
@@ -343,19 +361,20 @@ def _notes(profiles: Sequence[LikelihoodProfile]) -> tuple[str, ...]:
     lowest = min((point.rise for p in profiles for point in p.points), default=0.0)
     if lowest < -OFV_NOISE:
         found.append(
-            f"A point lies {-lowest:.2g} in OFV below the optimum of the fit: it was not the lowest one. Fit again "
-            "with more starts."
+            f"A point lies {-lowest:.2g} in OFV below the optimum of the fit, which was not the lowest "
+            "one: fit again with more starts."
         )
     if rough := [p.name for p in profiles if not all(point.settled for point in p.points)]:
-        found.append(f"The search did not converge at some values of {', '.join(rough)}: the curve lies too high there.")
+        names = ", ".join(rough)
+        found.append(f"The search did not converge at some values of {names}: the curve is too high there.")
     if failed := [p.name for p in profiles if End.FAILED in (p.lower.end, p.upper.end)]:
         found.append(f"The model could not be simulated beyond an end of {', '.join(failed)}.")
     return tuple(found)
 
 
 class _Work:
-    """Profiles as work for an executor: each parameter is one of its subjects. It travels as the result and the
-    names; the optimum is found again where it arrives."""
+    """Profiles as work for an executor: each parameter is one of its subjects. It travels as the result and
+    the names; the optimum is found again where it arrives."""
 
     def __init__(
         self, result: FitResult, spec: FitSpec, priors: bool, names: tuple[str, ...], *, alone: bool
@@ -418,7 +437,7 @@ def profile_of(objective: Objective, minimum: Minimum, i: int) -> LikelihoodProf
     coordinate = objective.coordinates[i]
     lower, upper = _end(objective, i, down), _end(objective, i, up)
     verdict, partners = _verdict(objective, minimum, i, march.tangent, lower, upper)
-    rows, priors = _information(objective, minimum, march.tangent)
+    rows, priors = _information(objective, minimum, march)
     return LikelihoodProfile(
         name=coordinate.name,
         kind=coordinate.kind,
@@ -447,16 +466,19 @@ def _end(objective: Objective, i: int, side: Side) -> ProfileEnd:
 def _verdict(
     objective: Objective, minimum: Minimum, i: int, tangent: Tangent, lower: ProfileEnd, upper: ProfileEnd
 ) -> tuple[str, tuple[str, ...]]:
-    sides = lower.by_data + upper.by_data
-    if sides:
-        return str(Identified.IDENTIFIED if sides == 2 else Identified.ONE_SIDED), ()
+    ends = (lower, upper)
+    if any(end.by_data for end in ends):
+        both = all(end.end == End.LIMIT and end.rows >= MINORITY for end in ends)
+        return str(Identified.IDENTIFIED if both else Identified.ONE_SIDED), ()
     partners = _partners(objective, minimum, i, tangent, max(upper.x - minimum.x[i], minimum.x[i] - lower.x))
     return str(Identified.COMBINATION if partners else Identified.NOT), partners
 
 
-def _partners(objective: Objective, minimum: Minimum, i: int, tangent: Tangent, far: float) -> tuple[str, ...]:
-    """Which coordinates undo what this one does to the rows, most first; none where it does nothing to them even
-    ``far`` away."""
+def _partners(
+    objective: Objective, minimum: Minimum, i: int, tangent: Tangent, far: float
+) -> tuple[str, ...]:
+    """Which coordinates undo what this one does to the rows, most first; none where it does nothing to them
+    even ``far`` away."""
     rows = minimum.evaluation.jacobian
     assert rows is not None  # a minimum always has one
     own = float(rows[:, i] @ rows[:, i])
@@ -473,30 +495,30 @@ def _lines_of_rows(objective: Objective, minimum: Minimum) -> list[tuple[str, sl
     sizes = [term.residuals.size for term in minimum.evaluation.terms]
     ends = np.cumsum([0, *sizes])
     return [
-        (row.id, slice(int(a), int(b)))
-        for row, a, b in zip(objective.rows, ends[:-1], ends[1:], strict=True)
+        (row.id, slice(int(a), int(b))) for row, a, b in zip(objective.rows, ends[:-1], ends[1:], strict=True)
     ]
 
 
 def _information(
-    objective: Objective, minimum: Minimum, tangent: Tangent
+    objective: Objective, minimum: Minimum, march: March
 ) -> tuple[tuple[tuple[str, float], ...], float]:
-    """The rows that carry most of what is known about a coordinate, and what all priors carry, as shares."""
+    """The rows that carry most of what is known about a coordinate, and what priors carry, as shares; the
+    rest is how studies differ."""
+    tangent = march.tangent
     total = tangent.information
     if total < 1e-12:
         return (), 0.0
     squares = tangent.lines**2 / total
     shares = [(name, float(squares[lines].sum())) for name, lines in _lines_of_rows(objective, minimum)]
     shares.sort(key=lambda pair: -pair[1])
-    n = minimum.evaluation.residuals.size
-    return tuple(pair for pair in shares[:MOST_ROWS] if pair[1] >= 0.01), float(squares[n:].sum())
+    return tuple(pair for pair in shares[:MOST_ROWS] if pair[1] >= 0.01), march.prior(tangent.along) / total
 
 
 def _helpful(objective: Objective, minimum: Minimum, i: int) -> tuple[tuple[str, float], ...]:
     """Of which rows half the standard error (four times the information) would narrow the interval most.
 
-    With covariance C and a row's lines L of the Jacobian, three times L'L is added to the Hessian: by Woodbury's
-    identity C becomes C - C L' (1/3 + L C L')^-1 L C.
+    With covariance C and a row's lines L of the Jacobian, three times L'L is added to the Hessian: by
+    Woodbury's identity C becomes C - C L' (1/3 + L C L')^-1 L C.
     """
     jacobian = minimum.evaluation.jacobian
     assert jacobian is not None  # a minimum always has one

@@ -1,4 +1,5 @@
-"""A fit, or its result -> its objective with the point where it ended: what profiles and samplers begin from."""
+"""A fit, or its result -> its objective with the point where it ended: what profiles and samplers begin
+from."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pkpd.core import library
-from pkpd.core.errors import ConvergenceError, DataError
+from pkpd.core.errors import ConvergenceError, DataError, LibraryError
 from pkpd.inference import FitResult, fit, read_fit
 from pkpd.inference.coordinates import System, coordinates, in_units
 from pkpd.inference.objective import BadPoint, Objective, pruned
@@ -37,7 +38,9 @@ def check_belongs(result: FitResult, spec: FitSpec) -> None:
     """Raise ``DataError`` unless model, fit.toml and data are those that the result was made from."""
     text, file = library.read_model_text(spec.main.model)
     digests = (hashlib.sha256(text.encode()).hexdigest(), spec.sha256, _digest(spec.data))
-    for key, digest, path in zip(BELONGING, digests, (file, spec.folder / "fit.toml", spec.data), strict=True):
+    for key, digest, path in zip(
+        BELONGING, digests, (file, spec.folder / "fit.toml", spec.data), strict=True
+    ):
         if result.provenance.get(key) != digest:
             raise DataError(
                 f"the result of the fit {spec.name} does not belong to {path} as it is now: fit "
@@ -69,9 +72,15 @@ def read_result(
         try:
             result = FitResult.read_json(library.fit_result(given))
             check_belongs(result, spec)
-        except (library.LibraryError, DataError):
+        except (LibraryError, DataError):
             result = fit(
-                spec, rival=False, leave_one_out=False, unverified=False, check=False, jobs=jobs, progress=progress
+                spec,
+                rival=False,
+                leave_one_out=False,
+                unverified=False,
+                check=False,
+                jobs=jobs,
+                progress=progress,
             )
     check_belongs(result, spec)
     return result, spec
@@ -103,14 +112,19 @@ def objective_of(result: FitResult, spec: FitSpec, *, jobs: int | None = None) -
     names = [estimate.name for estimate in result.estimates]
     if names != [coordinate.name for coordinate in objective.coordinates]:
         raise DataError(
-            f"the result of the fit {spec.name} estimates other parameters than {spec.folder / 'fit.toml'} asks "
-            "for: fit again with `pkpd fit`"
+            f"the result of the fit {spec.name} estimates other parameters than {spec.folder / 'fit.toml'} "
+            "asks for: fit again with `pkpd fit`"
         )
     return objective
 
 
 def optimum_of(
-    result: FitResult, spec: FitSpec, *, priors: bool = True, jobs: int | None = None, progress: Progress = quiet
+    result: FitResult,
+    spec: FitSpec,
+    *,
+    priors: bool = True,
+    jobs: int | None = None,
+    progress: Progress = quiet,
 ) -> Optimum:
     """The objective of a result, with (or without) the priors, and its lowest point from where the result
     ended.
@@ -126,7 +140,9 @@ def optimum_of(
         objective = objective.widened(x)
         minimum = minimise(objective, x, max_evaluations=objective.options.max_evaluations)
     except BadPoint as reason:
-        raise ConvergenceError(f"{spec.name}: the model cannot be simulated where the fit ended: {reason}") from None
+        raise ConvergenceError(
+            f"{spec.name}: the model cannot be simulated where the fit ended: {reason}"
+        ) from None
     return Optimum(result, objective, minimum)
 
 

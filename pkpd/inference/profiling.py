@@ -1,14 +1,16 @@
-"""Along one coordinate, away from an optimum: at each value everything else is fitted again, until the objective
-has risen to a limit.
+"""Along one coordinate, away from an optimum: at each value everything else is fitted again, until the
+objective has risen to a limit.
 
 The method is the profile likelihood of Bates & Watts 1988 (Nonlinear regression analysis, ch. 6) and Venzon &
-Moolgavkar 1988 (Appl Stat 37:87); how far the next step goes follows the rise that slope and curvature promise.
+Moolgavkar 1988 (Appl Stat 37:87); how far the next step goes follows the rise that slope and curvature
+promise.
 """
 
 from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
 import math
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,18 +25,23 @@ from pkpd.inference.search import RIDGE, Minimum, in_box, minimise
 Array = NDArray[np.float64]
 
 RISE = Z95**2
-"""The objective (-2 log likelihood, or -2 log posterior density) is so much higher at the ends of a 95 % interval:
+"""The objective (-2 log likelihood, or -2 log posterior density) is so much higher at the ends of a 95 %
+interval:
 the quantile of chi-square with one degree of freedom, 3.84."""
 AIMS = (1.0, 1.05 * RISE)
-"""Rises that steps aim at: one standard error, and a little past the limit, so that it lies between points."""
-APART = 2.0 * RISE
-"""A point that lands higher has passed the limit by so much that another is put between."""
+"""Rises that steps aim at: one standard error, and a little past the limit, so that it lies between
+points."""
+ROUGH, MOST_BETWEEN = 0.4, 4
+"""Where slopes and rises of two neighbours disagree by more than this in OFV (of a parabola they do not),
+another point is put between, and so many on a side."""
 PRECISE = 0.02
-"""At each value the rest is fitted until a step promises less than this in OFV: half a percent of the limit."""
+"""At each value the rest is fitted until a step promises less than this in OFV: half a percent of the
+limit."""
 GROWTH = 3.0
 """A step is at most so many times as long as the one before it."""
-FARTHEST = math.log(1000.0)
-"""On log and logit scales a side is open if its limit is no nearer than a factor (of odds) of 1,000; on a natural
+FARTHEST = math.log(100.0)
+"""On log and logit scales a side is open if its limit is no nearer than a factor (of odds) of 100; on a
+natural
 scale, ``WIDEST`` sizes."""
 WIDEST = 10.0
 MOST_POINTS, MOST_HALVED, EVALUATIONS = 24, 6, 12
@@ -53,7 +60,8 @@ class End(StrEnum):
 class ProfilePoint:
     """The lowest point of the objective with one coordinate held at ``x`` (on its scale).
 
-    rise : over the optimum; slope : of the rise by x; prior : the rise that the priors would make if they were
+    rise : over the optimum; slope : of the rise by x; prior : the rise that the priors would make if they
+        were
     centred at the optimum; at : all coordinates; settled : whether the search for it converged.
     """
 
@@ -91,7 +99,7 @@ class Tangent:
 
 
 def tangent_of(objective: Objective, minimum: Minimum, i: int) -> Tangent:
-    """The Schur complement of a coordinate by the Gauss-Newton Hessian; what stands on a bound stays there."""
+    """The Schur complement of a coordinate by the Gauss-Newton Hessian; what stands on a bound stays."""
     lower, upper = objective.bounds
     x, jacobian = minimum.x, minimum.jacobian
     free = (x > lower) & (x < upper)
@@ -147,32 +155,55 @@ class March:
 
     def side(self, sign: int) -> Side:
         """One side: downwards (-1) or upwards (1)."""
+        places, end = self._outwards(sign)
+        self._refine(places)
+        points = tuple(place.point for place in places)
+        x = points[-1].x if end is not End.LIMIT else crossing(points[-2], points[-1], RISE)
+        return Side(points, end, x)
+
+    def _outwards(self, sign: int) -> tuple[list[_Place], End]:
+        """Steps until the limit is passed, or nothing lies beyond."""
         lower, upper = self.objective.bounds
         bound = float((lower if sign < 0 else upper)[self.i])
         stop = float(self.optimum.x[self.i]) + sign * self.farthest
         stop = max(stop, bound) if sign < 0 else min(stop, bound)
         places = [self.start]
         step, halved = self.first, 0
-        while True:
-            here = places[-1]
-            if here.point.x == stop:
-                return _side(places, End.BOUND if stop == bound else End.OPEN, stop)
+        while places[-1].point.rise < RISE:
+            here = places[-1].point.x
+            if here == stop:
+                return places, End.BOUND if stop == bound else End.OPEN
             if len(places) == MOST_POINTS:
-                return _side(places, End.OPEN, here.point.x)
+                return places, End.OPEN
             if not halved:
                 step = self._step(places, sign, step)
-            x = here.point.x + sign * step
+            x = here + sign * step
             x = stop if sign * (stop - x) <= 1e-3 * step else x
             try:
-                places.append(self._place(here, x))
+                places.append(self._place(places[-1], x))
             except BadPoint:
                 step, halved = step / 2, halved + 1
                 if halved > MOST_HALVED:
-                    return _side(places, End.FAILED, here.point.x)
+                    return places, End.FAILED
                 continue
-            step, halved = abs(x - here.point.x), 0
-            if places[-1].point.rise >= RISE:
-                return self._bracketed(places)
+            step, halved = abs(x - here), 0
+        return places, End.LIMIT
+
+    def _refine(self, places: list[_Place]) -> None:
+        """Points between those whose slopes and rises disagree most, in place; none beyond the first that has
+        passed the limit."""
+        for _ in range(MOST_BETWEEN):
+            gaps = [_disagreement(a.point, b.point) for a, b in itertools.pairwise(places)]
+            if max(gaps, default=0.0) <= ROUGH:
+                return
+            k = int(np.argmax(gaps))
+            try:
+                between = self._place(places[k], (places[k].point.x + places[k + 1].point.x) / 2)
+            except BadPoint:
+                return
+            places.insert(k + 1, between)
+            if between.point.rise >= RISE:
+                del places[k + 2 :]
 
     def _step(self, places: list[_Place], sign: int, last: float) -> float:
         """How far the next aim lies, by slope and curvature of the rise."""
@@ -192,7 +223,7 @@ class March:
         return min(step, longest)
 
     def _place(self, near: _Place, x: float) -> _Place:
-        """The lowest point with the coordinate at x, by the tangent from a neighbour and a search from there."""
+        """The lowest point with the coordinate at x: by the tangent from a neighbour, and a search."""
         view = held(self.objective, self.i, x)
         guess = self._guess(near.minimum, x)
         first = view.evaluate(guess, jacobian=True)
@@ -208,7 +239,7 @@ class March:
         return _Place(self._point(found), found)
 
     def _guess(self, near: Minimum, x: float) -> Array:
-        """The lowest point of the linear model at a neighbour, with the coordinate at x, within the bounds."""
+        """The lowest point of the linear model at a neighbour, with the coordinate at x."""
         i, moved = self.i, x - float(near.x[self.i])
         lower, upper = self.objective.bounds
         others = np.arange(near.x.size) != i
@@ -236,17 +267,17 @@ class March:
             float(minimum.x[self.i]),
             minimum.cost - self.optimum.cost,
             slope,
-            self._prior(minimum.x - self.optimum.x),
+            self.prior(minimum.x - self.optimum.x),
             tuple(float(value) for value in minimum.x),
             minimum.converged,
         )
 
-    def _prior(self, change: Array) -> float:
+    def prior(self, change: Array) -> float:
         """How far a change goes, squared, in SDs of the priors; how studies differ is the model's, but of the
         coordinate itself.
 
-        Where a prior pulls, its own rise has a first-order part, which that of the rows cancels at the optimum;
-        without it, and if all is linear, this is the priors' share of the information.
+        Where a prior pulls, its own rise has a first-order part, which that of the rows cancels at the
+        optimum; without it, and if all is linear, this is the priors' share of the information.
         """
         return sum(
             (float(change[k]) / c.sd) ** 2
@@ -254,23 +285,10 @@ class March:
             if c.kind != "study effect" or k == self.i
         )
 
-    def _bracketed(self, places: list[_Place]) -> Side:
-        """The limit between the last two points; where they lie far apart, with more points between."""
-        while True:
-            limit = crossing(places[-2].point, places[-1].point, RISE)
-            if places[-1].point.rise - places[-2].point.rise < APART or len(places) >= MOST_POINTS:
-                return _side(places, End.LIMIT, limit)
-            try:
-                between = self._place(places[-2], limit)
-            except BadPoint:
-                return _side(places, End.LIMIT, limit)
-            places.insert(-1, between)
-            if between.point.rise >= RISE:
-                del places[-1]
 
-
-def _side(places: list[_Place], end: End, x: float) -> Side:
-    return Side(tuple(place.point for place in places), end, x)
+def _disagreement(a: ProfilePoint, b: ProfilePoint) -> float:
+    """How far the rise between two points is from that by their mean slope: nothing for a parabola."""
+    return abs(b.rise - a.rise - (a.slope + b.slope) / 2 * (b.x - a.x))
 
 
 def curve(points: tuple[ProfilePoint, ...], at: Array) -> Array:
@@ -290,5 +308,7 @@ def crossing(below: ProfilePoint, above: ProfilePoint, rise: float) -> float:
 
     pair = (below, above) if below.x < above.x else (above, below)
     return float(
-        brentq(lambda x: float(curve(pair, np.array([x]))[0]) - rise, below.x, above.x, xtol=1e-12, rtol=1e-10)
+        brentq(
+            lambda x: float(curve(pair, np.array([x]))[0]) - rise, below.x, above.x, xtol=1e-12, rtol=1e-10
+        )
     )

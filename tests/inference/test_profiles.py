@@ -1,6 +1,7 @@
-"""Profiles give the interval that is known: of a linear model the estimate +- 1.96 standard errors, of an exponential
-that of a fine grid; a side that the data leave open, a bound, a parameter that only counts in a product and one that
-no row depends on are called that. Interrupted and gone on with, they are what they are in one go."""
+"""Profiles give the interval that is known: of a linear model the estimate +- 1.96 standard errors, of an
+exponential that of a fine grid; a side that the data leave open, a bound, a parameter that only counts in a
+product and one that no row depends on are called that. Interrupted and gone on with, they are what they are
+in one go."""
 
 import copy
 import dataclasses
@@ -16,7 +17,6 @@ from pkpd.core.errors import DataError, InputError
 from pkpd.core.normal import Z95
 from pkpd.inference import FitResult, fit
 from pkpd.inference.likelihood_profiles import LikelihoodProfiles, likelihood_profiles, profile_of
-from pkpd.inference.objective import BadPoint, Evaluation
 from pkpd.inference.profiling import curve
 from pkpd.inference.search import minimise
 from pkpd.solver.executors import Processes
@@ -105,9 +105,7 @@ def test_of_an_exponential_it_is_that_of_a_fine_grid():
         lines = np.exp(sizes[:, None] - np.exp(x) * times) - observed
         return float(((lines / 0.7) ** 2).sum(axis=1).min()) - end.cost
 
-    exact = [
-        brentq(lambda x: rise(x) - Z95**2, end.x[0] + a, end.x[0] + b) for a, b in ((-3, 0), (0, 3))
-    ]
+    exact = [brentq(lambda x: rise(x) - Z95**2, end.x[0] + a, end.x[0] + b) for a, b in ((-3, 0), (0, 3))]
     np.testing.assert_allclose(interval(profile), exact, atol=0.005 * (exact[1] - exact[0]))
     assert exact[1] - end.x[0] < 0.8 * (end.x[0] - exact[0])  # by the covariance it would be symmetric
     assert profile.verdict == "identified"
@@ -203,7 +201,7 @@ def test_profiles_of_a_fit_hold_the_estimates_and_are_read_back(folder, tmp_path
         # the data are few and the model not linear: near the covariance's, not at it
         assert profile.upper.x - profile.lower.x == pytest.approx(2 * Z95 * estimate.x_sd, rel=0.15)
     assert LikelihoodProfiles.read_json(tmp_path / "p.json") == found
-    assert found.to_frame()["parameter"].tolist() == ["CL", "V"]
+    assert [line.partition(":")[0] for line in found.summary().splitlines()[1:3]] == ["CL", "V"]
     assert seen[-1][1:] == (1.0, "2 of 2 parameters, about 0 s left")
 
 
