@@ -1,5 +1,5 @@
-"""The command line: ``pkpd models | show | simulate | compare | optimise | fit | new | report | explore |
-bench``.
+"""The command line: ``pkpd models | show | simulate | compare | optimise | fit | profile | new | report |
+explore | bench``.
 
 Results go to standard output (tables, or JSON with ``--json``), progress and notes to standard error. Exit
 codes: 0 done, 2 wrong usage, 3 bad input, 4 an integration failed, 5 no convergence, 6 a missing extra, 130
@@ -13,7 +13,20 @@ from typing import Annotated
 
 import typer
 
-from pkpd.cli import bench, compare, explore, fit, models, new, optimise, report, show, simulate, streams
+from pkpd.cli import (
+    bench,
+    compare,
+    explore,
+    fit,
+    models,
+    new,
+    optimise,
+    profile,
+    report,
+    show,
+    simulate,
+    streams,
+)
 from pkpd.cli.terminal import OfSchedules
 from pkpd.core.errors import InputError, PkpdError
 
@@ -34,6 +47,7 @@ app = typer.Typer(
   pkpd optimise "NK under three times baseline, at most 8 injections a month"
   pkpd fit low_dose_il2
   pkpd new fit my_fit
+  pkpd profile low_dose_il2 CL
 
 A model is a text file: [italic]pkpd show ./my.model[/] checks yours. Results are those of a
 model and no medical advice.""",
@@ -91,6 +105,7 @@ app.command()(optimise.optimise)
 app.command()(explore.explore)
 app.command()(fit.fit)
 app.command()(new.new)
+app.command()(profile.profile)
 app.command()(report.report)
 app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False

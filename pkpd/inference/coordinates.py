@@ -116,7 +116,7 @@ class Coordinate:
         if math.isfinite(self.sd):
             return self.sd
         width = self.upper - self.lower
-        return width / 4 if math.isfinite(width) else None
+        return width / 4 if 0.0 < width < math.inf else None
 
     def shown(self, x: float) -> float:
         """x as a person reads it: the parameter itself; of a study effect a factor (log scale) or a shift."""

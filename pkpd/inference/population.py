@@ -12,7 +12,6 @@ They are subjects of a model, drawn from what a fit to published summaries says;
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,11 +36,12 @@ from pkpd.core.arguments import (
     of,
     takes,
 )
-from pkpd.core.errors import DataError, InputError
+from pkpd.core.errors import InputError
 from pkpd.core.extras import optional
 from pkpd.core.sketch import Sketch
 from pkpd.dosing import EventTable
 from pkpd.inference import FitResult, FitSpec, between_at, read_fit, typical_at
+from pkpd.inference.optimum import check_belongs
 from pkpd.simulation.profile import check_count, normals, scattered, typical_values, value_of
 from pkpd.solver import Options, solve, spread, usable_cores
 from pkpd.solver.kernel import Kernel, load
@@ -378,18 +378,7 @@ def _read(fit: FitResult | str | os.PathLike[str]) -> tuple[FitResult, FitSpec, 
         result, spec = fit, read_fit(fit.name)
     else:
         result, spec = FitResult.read_json(library.fit_result(fit)), read_fit(fit)
-    text, file = library.read_model_text(spec.main.model)
-    present = {
-        "model_sha256": (hashlib.sha256(text.encode()).hexdigest(), file),
-        "fit_sha256": (spec.sha256, spec.folder / "fit.toml"),
-        "data_sha256": (hashlib.sha256(spec.data.read_bytes()).hexdigest(), spec.data),
-    }
-    for key, (digest, path) in present.items():
-        if result.provenance.get(key) != digest:
-            raise DataError(
-                f"the result of the fit {spec.name} does not belong to {path} as it is now: fit "
-                "again with `pkpd fit`"
-            )
+    check_belongs(result, spec)
     return result, spec, load(spec.main.model)
 
 

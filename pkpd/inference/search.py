@@ -83,7 +83,7 @@ def minimise(
 ) -> Minimum:
     """Levenberg-Marquardt within bounds from ``x0``.
 
-    Every step is the lowest point of the damped linear model within the bounds (``_in_box``): what runs into
+    Every step is the lowest point of the damped linear model within the bounds (``in_box``): what runs into
     a bound is held there and the rest goes on. Marquardt's scaling (diagonal of the Gauss-Newton Hessian,
     priors included), so that no coordinate's unit or start counts; Nielsen's rule for the damping, steps bent
     along valleys (``_step``), and Broyden's rank-one update of the Jacobian while steps go as promised, at
@@ -285,7 +285,7 @@ class _Local:
 
     def step(self, damping: float) -> Array:
         """The damped step within the bounds."""
-        return _in_box(self.damped(damping), self.gradient, self.low, self.high)
+        return in_box(self.damped(damping), self.gradient, self.low, self.high)
 
     def promised(self, change: Array) -> float:
         """What the linear model promises of a step, in OFV."""
@@ -304,7 +304,7 @@ def sizes(objective: Objective, jacobian: Array) -> Array:
     )
 
 
-def _in_box(matrix: Array, gradient: Array, low: Array, high: Array) -> Array:
+def in_box(matrix: Array, gradient: Array, low: Array, high: Array) -> Array:
     """The lowest point of p' matrix p + 2 gradient p over low <= p <= high, where low <= 0 <= high.
 
     By an active set (bounded-variable least squares, Stark & Parker 1995, of SciPy) unless the free minimum
