@@ -94,7 +94,7 @@ from pkpd.inference.result import (
     StartResult,
     StudyLeftOut,
 )
-from pkpd.inference.search import Minimum, Progress, minimise, multistart, quiet
+from pkpd.inference.search import Minimum, Progress, estimate, minimise, quiet
 from pkpd.inference.spec import (
     Check,
     FitOptions,
@@ -284,7 +284,7 @@ def run(
     objective = whole.restricted(lambda row: row.use == "fit")
     progress("fit", 0.0, "first evaluation")
     objective, notes = pruned(objective)
-    search = multistart(
+    search = estimate(
         objective, spec.options.starts, spec.options.seed, spec.options.max_evaluations, progress, "fit"
     )
     if search.best is None:
@@ -311,6 +311,8 @@ def run(
         estimated=objective.coordinates,
         reach=objective.reach,
     )
+    if objective.sampling is not None:
+        whole = whole.with_sampling(whole.sampling_at(best.x))
     rows, lost = predict_rows(whole, objective, best, posterior, original)
     interrupted = search.interrupted
     comparison = without = inner = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from pkpd.inference.summary.rows import Row
 
 Array = NDArray[np.float64]
+Numbers = Any
+"""A float, or an array of one for each of many simulated trials."""
 
 _LOG_2PI = math.log(2 * math.pi)
 
@@ -34,9 +37,9 @@ class Printed:
     """
 
     label: str
-    value: float
-    error: float
-    log_slope: float = 0.0
+    value: Numbers
+    error: Numbers
+    log_slope: Numbers = 0.0
 
     @property
     def constant(self) -> float:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pkpd.inference.summary.kinds.kind import Bad, Kind
 from pkpd.inference.summary.kinds.mean import mean
 from pkpd.inference.summary.rows import Row
+from pkpd.inference.summary.spreads import Form
 from pkpd.inference.summary.statistics import share_beyond, wilson
 from pkpd.inference.summary.terms import Functional, Measured, Term, single_term
 
@@ -22,6 +23,7 @@ _EDGE = 1e-9  # keeps a predicted 0 or 1 from being infinitely wrong
 
 class _Binomial(Kind):
     of_patients = True
+    scored = False
 
     def check(self, row: Row, bad: Bad) -> None:
         if row.n is None:
@@ -34,7 +36,9 @@ class _Binomial(Kind):
         """Of the value of everybody."""
         raise NotImplementedError
 
-    def measured(self, row: Row, relative_error: float = 0.3, *, spread: bool = True) -> Measured:
+    def measured(
+        self, row: Row, relative_error: float = 0.3, *, spread: bool = True, form: Form | None = None
+    ) -> Measured:
         return Measured(row, ())
 
     def term(self, x: Measured, s: Array, v: Array) -> Term:
