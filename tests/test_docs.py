@@ -11,7 +11,8 @@ import pytest
 from pkpd.cli import main
 from pkpd.core.errors import DataError
 from pkpd.inference import read_fit
-from pkpd.inference.summary import data
+from pkpd.inference.summary import rows
+from pkpd.inference.summary.kinds import KINDS
 
 DOCS = Path(__file__).parents[1] / "docs"
 ELSEWHERE = {DOCS / "house.md", DOCS / "reference.md"}  # tested by test_layers.py and test_site.py
@@ -95,7 +96,7 @@ def test_fit_md_has_every_column_and_every_word_of_data_csv():
     named = {
         name for cell in re.findall(r"^\| ([^|]+) \|", columns, re.MULTILINE) for name in cell.split(", ")
     }
-    assert {f"`{name}`" for name in data.REQUIRED + data.OPTIONAL} == named - {"column", "---"}
-    words = data.MEASURES + data.REDUCERS + data.SPREADS + data.USES + data.PROVENANCES
+    assert {f"`{name}`" for name in rows.REQUIRED + rows.OPTIONAL} == named - {"column", "---"}
+    words = rows.MEASURES + rows.REDUCERS + rows.SPREADS + rows.USES + rows.PROVENANCES
     assert [word for word in words if f"`{word}`" not in columns] == []
-    assert [word for word in data.STATISTICS if f"`{word}`" not in kinds] == []
+    assert [word for word in KINDS if f"`{word}`" not in kinds] == []

@@ -248,7 +248,7 @@ def report_lines(found: Mapping[str, Any]) -> list[str]:
             rows = (r for r in found["ratios"] if r["solver"] == name and r["target"] == target)
             row = next(rows, dict[str, Any]())
             if "seconds" in row:
-                ratio = clock.Spread(**row["to_best"])
+                ratio = clock.TimeSpread(**row["to_best"])
                 cells += f"  {1e3 * row['seconds']['median']:12.3f}  {ratio!s:>20s}"
             else:
                 cells += f"  {'-':>12s}  {'':20s}"

@@ -484,7 +484,8 @@ def _partners(
     own = float(rows[:, i] @ rows[:, i])
     if own * far**2 < RISE:
         return ()
-    undone = -(rows.T @ rows[:, i]) * tangent.along / own
+    printed = objective.coloured(rows)  # each row by itself, not beyond those that share its patients
+    undone = -(printed.T @ printed[:, i]) * tangent.along / float(printed[:, i] @ printed[:, i])
     undone[i] = 0.0
     found = [int(k) for k in np.argsort(-undone) if undone[k] >= CANCELLED]
     return tuple(objective.coordinates[k].name for k in found) if undone.sum() >= MAJORITY else ()

@@ -48,6 +48,11 @@ def check_belongs(result: FitResult, spec: FitSpec) -> None:
             )
 
 
+def _check_likelihood(result: FitResult) -> None:
+    if "errors_at" not in result.provenance:
+        raise DataError(f"the result of the fit {result.name} is of an older version: run `pkpd fit` again")
+
+
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -72,6 +77,7 @@ def read_result(
         try:
             result = FitResult.read_json(library.fit_result(given))
             check_belongs(result, spec)
+            _check_likelihood(result)
         except (LibraryError, DataError):
             result = fit(
                 spec,
@@ -83,6 +89,7 @@ def read_result(
                 progress=progress,
             )
     check_belongs(result, spec)
+    _check_likelihood(result)
     return result, spec
 
 
@@ -115,7 +122,8 @@ def objective_of(result: FitResult, spec: FitSpec, *, jobs: int | None = None) -
             f"the result of the fit {spec.name} estimates other parameters than {spec.folder / 'fit.toml'} "
             "asks for: fit again with `pkpd fit`"
         )
-    return objective
+    at = about["errors_at"]
+    return objective if at is None else objective.with_sampling(objective.sampling_at(np.array(at)))
 
 
 def optimum_of(

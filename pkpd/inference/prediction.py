@@ -32,6 +32,7 @@ from pkpd.inference.population import laplace
 from pkpd.inference.search import Progress, quiet
 from pkpd.inference.summary import samples
 from pkpd.inference.summary.arms import look as look_of
+from pkpd.inference.summary.arms import times_of
 from pkpd.inference.summary.reading import read_data
 from pkpd.inference.summary.rows import Row
 from pkpd.simulation.profile import scattered
@@ -200,10 +201,10 @@ class _Arms:
     def look(self, subjects: Array, schedule: Schedule, row: Row, baseline: Array | None) -> Array:
         """What a row takes of its output (n_subjects, 1 or 2), as ``samples.reduce`` has it; baseline :
         (n_subjects,)."""
-        seen = look_of(row)
+        seen = look_of(row, row.output)
         if seen is None:
             column = self.outputs.index(row.output)
-            return self.run(subjects, schedule, np.array([row.start]))[:, :, column]
+            return self.run(subjects, schedule, np.array(times_of(row)))[:, :, column]
         level = baseline if seen.from_baseline else None
         read = solve(
             self.system.kernel,

@@ -50,7 +50,7 @@ EVENT = Endpoint(
 
 
 @dataclass(frozen=True)
-class Count:
+class EventCount:
     """How many of ``n`` patients on a daily dose (MIU) had an event."""
 
     study: str
@@ -64,7 +64,7 @@ class Count:
 
 
 @functools.cache
-def counts() -> tuple[Count, ...]:
+def counts() -> tuple[EventCount, ...]:
     """The published counts, of ``adverse_events.csv``. Raises DataError where the file is
     damaged."""
     path = Path(__file__).with_name("adverse_events.csv")
@@ -74,7 +74,7 @@ def counts() -> tuple[Count, ...]:
     table.problems.stop_if_any()
     try:
         found = tuple(
-            Count(
+            EventCount(
                 row["study"],
                 row["arm"],
                 float(row["daily_dose_miu"]),
@@ -104,7 +104,7 @@ class EventPosterior:
     widths: tuple[float, float]
 
     @classmethod
-    def of(cls, rows: tuple[Count, ...]) -> EventPosterior:
+    def of(cls, rows: tuple[EventCount, ...]) -> EventPosterior:
         """By midpoints over p0 from 0 to 1 and log k within six SDs of its prior."""
         width = 1.0 / CELLS, 12.0 * K_LOG_SD / CELLS
         middle = np.arange(CELLS) + 0.5

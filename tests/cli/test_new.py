@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from pkpd.inference.summary.data import read_data
 
 import pkpd as package
 from pkpd.core import library
 from pkpd.inference import read_fit
+from pkpd.inference.summary.reading import read_data
 
 
 @pytest.fixture(autouse=True)

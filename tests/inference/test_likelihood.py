@@ -14,7 +14,7 @@ from pkpd.inference.summary.kinds.dose_for_effect import DOSE_GRID
 from pkpd.inference.summary.likelihood import evaluate, measured
 from pkpd.inference.summary.rows import Row
 from pkpd.inference.summary.samples import Noise, sample
-from pkpd.inference.summary.spreads import log_spread
+from pkpd.inference.summary.spreads import form_of, log_spread
 
 K = 24
 NAN = math.nan
@@ -345,7 +345,9 @@ def test_the_spread_beside_a_geometric_mean_is_that_of_logarithms(spread, sd):
     found = [printed("geometric_mean", spread, population("log-normal", sd, line)) for line in z]
     # the raw SD and CV of a sample with such a tail are themselves uncertain, even of 100,000
     rel = 0.04 if spread in ("SD", "CV") and sd >= 1 else 0.01
-    assert np.exp(np.mean([np.log(log_spread(m.row).sd) for m in found])) == pytest.approx(sd, rel=rel)
+    assert np.exp(np.mean([np.log(log_spread(m.row, form_of(m.row)).sd) for m in found])) == pytest.approx(
+        sd, rel=rel
+    )
     assert np.mean([m.se for m in found]) * math.sqrt(n) == pytest.approx(sd, rel=max(rel, 0.02))
 
 
@@ -497,7 +499,10 @@ def test_errors_of_a_row_follow_from_its_columns():
         math.sqrt(0.490358) / 2, rel=1e-5
     )  # trigamma(5/2)
     assert measured(row(spread=0.4, spread_type="SE")).se == 0.4
-    assert measured(row(lower=4.0, upper=6.0, spread_type="CI95")).se == pytest.approx(1 / 1.959964, rel=1e-6)
+    # a 95 % interval of a mean of 12: Student's t with 11 degrees of freedom; without n the normal quantile
+    assert measured(row(lower=4.0, upper=6.0, spread_type="CI95")).se == pytest.approx(1 / 2.200985, rel=1e-6)
+    unknown = measured(row(lower=4.0, upper=6.0, spread_type="CI95", n=None))
+    assert unknown.se == pytest.approx(1 / 1.959964, rel=1e-6)
     assert measured(row(spread=1.5, spread_type="SD", n=None)).se == 1.5
     assert len(measured(row(spread=1.5, spread_type="SD", n=None)).printed) == 1
     assert measured(row(), 0.2).se == pytest.approx(1.0) and measured(row(), 0.2).assumed

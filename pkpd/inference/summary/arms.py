@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pkpd.inference.summary.kinds import KINDS
+from pkpd.inference.summary.kinds.kind import View
 from pkpd.inference.summary.rows import Override, Row
 
 Array = NDArray[np.float64]
@@ -37,12 +38,12 @@ READ = {
 """Reducer of a window -> kind of the reading that it takes."""
 
 
-def look(row: Row) -> Look | None:
-    """What a row over a window reads off the course; None for one at a time."""
+def look(row: Row, output: str) -> Look | None:
+    """What a row over a window reads off the course of an output; None for one at times."""
     if not row.is_window:
         return None
     above = row.reducer == "half_life" and row.measure != "value"
-    return Look(READ[row.reducer], row.output, row.start, row.stop, above)
+    return Look(READ[row.reducer], output, row.start, row.stop, above)
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,11 @@ class TrialArm:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a row finds its numbers: the arms (one to a dose of its kind), the index of its time in each
-    arm's ``times``, or behind these the two of its look (its value, and its time or what stands there:
-    ``pkpd.solver.Readings``), and the index of time 0 (-1 if the row does not look at the baseline)."""
+    """Where a row finds its numbers: by view the arm, the indices of its times in the arm's ``times``, or
+    behind these the two of its look (its value, and its time or what stands there: ``pkpd.solver.Readings``),
+    and the index of time 0 (-1 if the row does not look at the baseline)."""
 
+    views: tuple[View, ...]
     arms: tuple[int, ...]
     indices: tuple[NDArray[np.intp], ...]
     baselines: tuple[int, ...]
@@ -101,28 +103,28 @@ def plan(rows: Sequence[Row]) -> Plan:
     """
     keys: dict[tuple[Any, ...], int] = {}
     names: list[list[str]] = []
-    wanted: list[list[Array]] = []
+    wanted: list[list[float]] = []
     looks: list[dict[Look, int]] = []
-    found: list[tuple[float, Look | None, tuple[int, ...]]] = []
+    found: list[list[tuple[View, int, Look | None]]] = []
     for row in rows:
-        time, seen = row.stop if row.is_window else row.start, look(row)
         members = []
-        for factor in KINDS[row.statistic].doses:
-            key = (row.study, row.schedule, factor, row.overrides)
+        for view in KINDS[row.statistic].views(row):
+            key = (row.study, view.schedule, view.dose_factor, row.overrides)
             index = keys.setdefault(key, len(keys))
             if index == len(names):
                 names.append([])
                 wanted.append([])
                 looks.append({})
-            if row.arm not in names[index]:
-                names[index].append(row.arm)
-            wanted[index].append(np.array([time]))
+            if view.arm not in names[index]:
+                names[index].append(view.arm)
+            wanted[index] += times_of(row)
+            if row.measure != "value":
+                wanted[index].append(0.0)
+            seen = look(row, view.output)
             if seen is not None:
                 looks[index].setdefault(seen, len(looks[index]))
-            if row.measure != "value":
-                wanted[index].append(np.zeros(1))
-            members.append(index)
-        found.append((time, seen, tuple(members)))
+            members.append((view, index, seen))
+        found.append(members)
     arms = [
         TrialArm(
             study,
@@ -130,24 +132,30 @@ def plan(rows: Sequence[Row]) -> Plan:
             schedule,
             factor,
             overrides,
-            np.unique(np.concatenate(wanted[index])),
+            np.unique(np.array(wanted[index])),
             tuple(looks[index]),
         )
         for (study, schedule, factor, overrides), index in keys.items()
     ]
 
-    def place(index: int, time: float, seen: Look | None) -> NDArray[np.intp]:
+    def place(row: Row, index: int, seen: Look | None) -> NDArray[np.intp]:
         times = arms[index].times
         if seen is None:
-            return np.array([np.searchsorted(times, time)])
+            return np.searchsorted(times, times_of(row))
         return times.size + 2 * looks[index][seen] + np.arange(2)
 
     placements = [
         Placement(
-            members,
-            tuple(place(index, time, seen) for index in members),
+            tuple(view for view, _, _ in members),
+            tuple(index for _, index, _ in members),
+            tuple(place(row, index, seen) for _, index, seen in members),
             tuple(0 if row.measure != "value" else -1 for _ in members),
         )
-        for row, (time, seen, members) in zip(rows, found, strict=True)
+        for row, members in zip(rows, found, strict=True)
     ]
     return Plan(tuple(arms), tuple(placements))
+
+
+def times_of(row: Row) -> list[float]:
+    """At which a row needs the outputs; of a window its end, to which the course is followed."""
+    return list(row.visits) if row.visits else [row.stop]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import itertools
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -206,7 +207,7 @@ def _read_row(fields: Mapping[str, str], line: int, problems: _Problems) -> Row 
     if shown_only:  # such a row may be anything that was reported: it is never predicted
         fields = _CONTEXT_DEFAULTS | {key: text for key, text in fields.items() if text}
         f.fields = fields
-    start, stop = _read_time(f)
+    start, stop, visits = _read_time(f)
     n_number = f.number("n")
     n: int | None = None
     if math.isfinite(n_number):
@@ -242,15 +243,23 @@ def _read_row(fields: Mapping[str, str], line: int, problems: _Problems) -> Row 
         doi=f.text("doi"),
         provenance=f.choice("provenance", PROVENANCES),
         note=f.text("note"),
+        visits=visits,
     )
     if f.good and not shown_only:
         _check_row(f, row)
     return row if f.good else None
 
 
-def _read_time(f: _Fields) -> tuple[float, float]:
+def _read_time(f: _Fields) -> tuple[float, float, tuple[float, ...]]:
+    """Start, stop and, if the time is a list of them, visits."""
     found = f.text("time")
-    if ".." in found:
+    visits: tuple[float, ...] = ()
+    if ";" in found:
+        visits = tuple(f.number("time", required=True, text=part) for part in found.split(";"))
+        start, stop = visits[0], visits[-1]
+        if any(later <= earlier for earlier, later in itertools.pairwise(visits)):
+            f.bad("time", f'the visits "{found[:60]}" do not go forward')
+    elif ".." in found:
         first, _, second = found.partition("..")
         start, stop = (
             f.number("time", required=True, text=first),
@@ -266,7 +275,7 @@ def _read_time(f: _Fields) -> tuple[float, float]:
             "is negative; time counts from day 0 of the schedule (a first dose ... from day 1 leaves "
             "a day before it)",
         )
-    return start, stop
+    return start, stop, visits
 
 
 def _read_unit(f: _Fields, column: str, text: str) -> str:
@@ -319,8 +328,10 @@ def _check_row(f: _Fields, row: Row) -> None:
     """What a statistic and a spread need, so that a likelihood can be made of the row."""
     if row.reducer == "at" and row.is_window:
         f.bad("time", "a window, but the reducer is at")
-    if row.reducer != "at" and not row.is_window:
-        f.bad("time", f"{row.reducer} needs a window such as 0..24")
+    if row.visits and row.reducer not in ("max", "min", "mean"):
+        f.bad("time", f"visits have a max, min or mean, but the reducer is {row.reducer}")
+    elif row.reducer != "at" and not (row.is_window or row.visits):
+        f.bad("time", f"{row.reducer} needs a window such as 0..24, or visits such as 1; 8; 15")
     if row.reducer in ("tmax", "half_life") and row.measure not in ("value", "change"):
         f.bad("measure", f"a {row.reducer} cannot be given as {row.measure}")
     if row.reducer == "auc" and row.measure not in ("value", "change"):
@@ -414,6 +425,7 @@ def in_model_units(
                 row,
                 start=row.start * clock,
                 stop=row.stop * clock,
+                visits=tuple(time * clock for time in row.visits),
                 time_unit=time_unit,
                 value=row.value * factor,
                 unit=row.unit if target is None else target,

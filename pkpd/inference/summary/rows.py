@@ -10,10 +10,11 @@ One row is one reported number. Columns (order free, * may be absent)::
                  model's
     output       name of a model output
     measure      value | change | percent_change | fold           relative to the same patient at time 0
-    reducer      at | max | min | mean | auc | tmax | half_life   over the time or window
-    time         a number, or a window "0..7", counted from day 0 of the schedule, which is its first dose
-                 unless the schedule says another day ("... from day 1" leaves a day before it), as in `pkpd
-                 simulate`;  time_unit
+    reducer      at | max | min | mean | auc | tmax | half_life   over the time, window or visits
+    time         a number; a window "0..7", within which the course is looked at; or visits "1; 4; 8", of
+                 which the largest, smallest or mean of what was measured is meant. Time counts from day 0 of
+                 the schedule, which is its first dose unless the schedule says another day ("... from day 1"
+                 leaves a day before it), as in `pkpd simulate`;  time_unit
     statistic    mean | median | geometric_mean | lower_bound | upper_bound | dose_for_effect | count |
                  fraction | range | ratio
     value unit   as printed; unit of a percent_change is percent, of a fold 1, of a tmax or half_life a time
@@ -26,6 +27,7 @@ One row is one reported number. Columns (order free, * may be absent)::
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -84,7 +86,7 @@ class Row:
     reducer: str
     start: float
     stop: float
-    """equal to ``start`` unless a window was given"""
+    """equal to ``start`` unless a window or visits were given"""
     time_unit: str
     statistic: str
     value: float
@@ -101,11 +103,21 @@ class Row:
     doi: str
     provenance: str
     note: str
+    visits: tuple[float, ...] = ()
+    """of which the extreme or mean was taken, ascending"""
+    versus: str = ""
+    """the arm of the same study that this one is compared with"""
+    versus_schedule: str = ""
+    versus_n: int | None = None
+    other: str = ""
+    """the second output of a correlation"""
+    level: float = math.nan
+    """of a quantile its probability, of a test its p"""
 
     @property
     def is_window(self) -> bool:
-        """Whether the row refers to a span of time."""
-        return self.stop > self.start
+        """Whether the row looks at the course over a span of time."""
+        return self.stop > self.start and not self.visits
 
 
 @dataclass(frozen=True)

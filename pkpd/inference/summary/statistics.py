@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pkpd.core.normal import Z95
-from pkpd.inference.summary.terms import Functional
+from pkpd.inference.summary.terms import Statistic
 
 Array = NDArray[np.float64]
 
@@ -80,7 +80,7 @@ def quantile(s: Array, probability: float) -> tuple[float, Array]:
     return float(weights @ flat), weights.reshape(s.shape)
 
 
-def share_beyond(s: Array, v: Array, limit: float) -> Functional:
+def share_beyond(s: Array, v: Array, limit: float) -> Statistic:
     """P(sample + noise >= limit), or <= a negative limit, with derivatives by s and v.
 
     Patients are smoothed by a normal kernel of variance c^2 V after being drawn in so that the whole keeps
@@ -106,7 +106,7 @@ def share_beyond(s: Array, v: Array, limit: float) -> Functional:
     spread = -(density * u / (2 * h * h)).sum() * c2 * shrink**2 * 2 * centred / size
     by_s = (direct.sum() * (1 - shrink) / size + shrink * direct + spread) / size
     by_v = -density * u / (2 * h * h) / size
-    return Functional(float(p.mean()), by_s.reshape(shape), by_v.reshape(shape))
+    return Statistic(float(p.mean()), by_s.reshape(shape), by_v.reshape(shape))
 
 
 def log_samples(s: Array, v: Array, reference: float) -> tuple[Array, Array, Array, Array, Array]:

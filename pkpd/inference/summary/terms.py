@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +12,14 @@ from numpy.typing import NDArray
 from pkpd.inference.summary.rows import Row
 
 Array = NDArray[np.float64]
+Numbers = Any
+"""A float, or an array of one for each of many simulated trials."""
 
 _LOG_2PI = math.log(2 * math.pi)
 
 
 @dataclass(frozen=True, slots=True)
-class Functional:
+class Statistic:
     """A number of the predicted population, on the scale of its residual, with derivatives by samples and
     noise variances, (J, K) both."""
 
@@ -34,9 +37,9 @@ class Printed:
     """
 
     label: str
-    value: float
-    error: float
-    log_slope: float = 0.0
+    value: Numbers
+    error: Numbers
+    log_slope: Numbers = 0.0
 
     @property
     def constant(self) -> float:
@@ -80,7 +83,7 @@ class Term:
     labels: tuple[str, ...]
 
 
-def normal_term(measured: Measured, found: list[Functional], predicted: Functional) -> Term:
+def normal_term(measured: Measured, found: list[Statistic], predicted: Statistic) -> Term:
     """Residuals (number of the population - printed one)/standard error."""
     pairs = list(zip(measured.printed, found, strict=True))
     return Term(
@@ -96,7 +99,7 @@ def normal_term(measured: Measured, found: list[Functional], predicted: Function
 
 
 def single_term(
-    label: str, residual: float, slope: float, of: Functional, predicted: Functional, constant: float
+    label: str, residual: float, slope: float, of: Statistic, predicted: Statistic, constant: float
 ) -> Term:
     """One residual that is a function of one number of the population; slope: its derivative."""
     return Term(

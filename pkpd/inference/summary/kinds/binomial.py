@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from pkpd.inference.summary.kinds.kind import Bad, Kind
 from pkpd.inference.summary.kinds.mean import mean
 from pkpd.inference.summary.rows import Row
+from pkpd.inference.summary.spreads import Form
 from pkpd.inference.summary.statistics import share_beyond, wilson
-from pkpd.inference.summary.terms import Functional, Measured, Term, single_term
+from pkpd.inference.summary.terms import Measured, Statistic, Term, single_term
 
 Array = NDArray[np.float64]
 
@@ -22,6 +23,7 @@ _EDGE = 1e-9  # keeps a predicted 0 or 1 from being infinitely wrong
 
 class _Binomial(Kind):
     of_patients = True
+    scored = False
 
     def check(self, row: Row, bad: Bad) -> None:
         if row.n is None:
@@ -34,7 +36,9 @@ class _Binomial(Kind):
         """Of the value of everybody."""
         raise NotImplementedError
 
-    def measured(self, row: Row, relative_error: float = 0.3, *, spread: bool = True) -> Measured:
+    def measured(
+        self, row: Row, relative_error: float = 0.3, *, spread: bool = True, form: Form | None = None
+    ) -> Measured:
         return Measured(row, ())
 
     def term(self, x: Measured, s: Array, v: Array) -> Term:
@@ -53,7 +57,7 @@ class _Binomial(Kind):
         r = math.copysign(math.sqrt(max(deviance, 0.0)), n * q - k)
         slope = (n * q - k) / (q * (1 - q) * r) if abs(r) > 1e-6 else math.sqrt(n / (q * (1 - q)))
         scale = self.scale(row)
-        predicted = Functional(scale * inside, scale * kept * share.by_s, scale * kept * share.by_v)
+        predicted = Statistic(scale * inside, scale * kept * share.by_s, scale * kept * share.by_v)
         inner = (1 - 2 * _EDGE) * kept
         return single_term("binomial", r, slope * inner, share, predicted, -2 * _saturated(k, n))
 

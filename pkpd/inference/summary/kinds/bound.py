@@ -11,9 +11,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from pkpd.inference.summary.kinds.kind import Kind, is_assumed, location_error, spread_of
+from pkpd.inference.summary.kinds.kind import Kind, is_assumed, spread_of
 from pkpd.inference.summary.kinds.mean import mean
 from pkpd.inference.summary.rows import Row
+from pkpd.inference.summary.spreads import Form, form_of, standard_error
 from pkpd.inference.summary.statistics import log_cdf, mills
 from pkpd.inference.summary.terms import Measured, Printed, Term, single_term
 
@@ -22,9 +23,13 @@ Array = NDArray[np.float64]
 
 class _Bound(Kind):
     direction = 1.0
+    simulated = False
 
-    def measured(self, row: Row, relative_error: float = 0.3, *, spread: bool = True) -> Measured:
-        error = location_error(row, relative_error, spread_of(row))
+    def measured(
+        self, row: Row, relative_error: float = 0.3, *, spread: bool = True, form: Form | None = None
+    ) -> Measured:
+        form = form or form_of(row)
+        error = standard_error(row, form, spread_of(row, form), relative_error, on_log=False)
         return Measured(row, (Printed(self.words, row.value, error),), is_assumed(row))
 
     def term(self, x: Measured, s: Array, v: Array) -> Term:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from pkpd.core.normal import Z95
 from pkpd.inference.summary.kinds.kind import Bad, Kind
 from pkpd.inference.summary.rows import Row
-from pkpd.inference.summary.spreads import nearer_on_logs, standard_error
-from pkpd.inference.summary.terms import Functional, Measured, Printed, Term, normal_term
+from pkpd.inference.summary.spreads import Form, form_of, nearer_on_logs, standard_error
+from pkpd.inference.summary.terms import Measured, Printed, Statistic, Term, normal_term
 
 Array = NDArray[np.float64]
 
@@ -30,6 +30,7 @@ class DoseForEffect(Kind):
     words = "dose that gives the effect"
     doses = DOSE_GRID
     in_dose_units = True
+    simulated = False
 
     def check(self, row: Row, bad: Bad) -> None:
         if not row.value > 0:
@@ -41,7 +42,9 @@ class DoseForEffect(Kind):
         if row.schedule == "none":
             bad("schedule", "write the schedule with the reported dose, not none")
 
-    def measured(self, row: Row, relative_error: float = 0.3, *, spread: bool = True) -> Measured:
+    def measured(
+        self, row: Row, relative_error: float = 0.3, *, spread: bool = True, form: Form | None = None
+    ) -> Measured:
         if _is_log_dose(row):
             printed = Printed(
                 "log dose", 0.0, math.log(row.upper / row.lower) / (2 * Z95), math.log(row.value)
@@ -50,7 +53,9 @@ class DoseForEffect(Kind):
         if row.spread_type == "SD":
             error = row.spread / (math.sqrt(row.n) if row.n else 1.0)
         else:
-            error = standard_error(row, None, relative_error, on_log=False)
+            error = standard_error(
+                row, form or form_of(row), None, relative_error, on_log=False, quantile_95=Z95
+            )
         return Measured(row, (Printed("dose", row.value, error),))
 
     def term(self, x: Measured, s: Array, v: Array) -> Term:
@@ -60,8 +65,8 @@ class DoseForEffect(Kind):
         dose, slope = _dose_scale(log_dose)
         share = np.repeat(by_means[:, None], s.shape[1], axis=1) / s.shape[1]
         none = np.zeros(s.shape)
-        predicted = Functional(dose * row.value, share * slope * row.value, none)
-        on_scale = Functional(log_dose, share, none) if _is_log_dose(row) else predicted
+        predicted = Statistic(dose * row.value, share * slope * row.value, none)
+        on_scale = Statistic(log_dose, share, none) if _is_log_dose(row) else predicted
         return normal_term(x, [on_scale], predicted)
 
     def interval(self, x: Measured) -> tuple[float, float]:

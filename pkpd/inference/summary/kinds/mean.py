@@ -7,21 +7,25 @@ information of its own (``spreads``).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from pkpd.inference.summary.kinds.kind import Kind, is_assumed, location_error, spread_of, telling
+from pkpd.inference.summary.kinds.kind import Kind, is_assumed, spread_of, telling
+from pkpd.inference.summary.prints import natural_columns
 from pkpd.inference.summary.rows import Row
-from pkpd.inference.summary.spreads import natural_functional
+from pkpd.inference.summary.spreads import Form, form_of, natural_functional, standard_error
 from pkpd.inference.summary.statistics import quantile
-from pkpd.inference.summary.terms import Functional, Measured, Printed, Term, normal_term
+from pkpd.inference.summary.terms import Measured, Printed, Statistic, Term, normal_term
 
 Array = NDArray[np.float64]
 
 
-def mean(s: Array) -> Functional:
+def mean(s: Array) -> Statistic:
     """The mean of all samples."""
-    return Functional(float(s.mean()), np.full(s.shape, 1 / s.size), np.zeros(s.shape))
+    return Statistic(float(s.mean()), np.full(s.shape, 1 / s.size), np.zeros(s.shape))
 
 
 class _Location(Kind):
@@ -29,14 +33,23 @@ class _Location(Kind):
 
     error_factor = 1.0
 
-    def location(self, s: Array) -> Functional:
+    def location(self, s: Array) -> Statistic:
         raise NotImplementedError
 
-    def measured(self, row: Row, relative_error: float = 0.3, *, spread: bool = True) -> Measured:
-        told = spread_of(row)
-        printed = [
-            Printed(self.name, row.value, location_error(row, relative_error, told, self.error_factor))
-        ]
+    def printed_location(self, x: Array) -> Array:
+        """Of trials, (B, n)."""
+        raise NotImplementedError
+
+    def prints(self, row: Row, x: Array) -> Mapping[str, Any] | None:
+        return natural_columns(row, self.printed_location(x), x)
+
+    def measured(
+        self, row: Row, relative_error: float = 0.3, *, spread: bool = True, form: Form | None = None
+    ) -> Measured:
+        form = form or form_of(row)
+        told = spread_of(row, form)
+        error = standard_error(row, form, told, relative_error, on_log=False)
+        printed = [Printed(self.name, row.value, error * (self.error_factor if told is not None else 1.0))]
         if told is not None and telling(row, told, spread):
             printed.append(told.printed)
         return Measured(row, tuple(printed), is_assumed(row))
@@ -47,7 +60,7 @@ class _Location(Kind):
         if len(x.printed) > 1:
             told = spread_of(x.row)
             assert told is not None  # it was printed
-            found.append(natural_functional(x.row, told, s, v))
+            found.append(natural_functional(x.row, form_of(x.row), told, s, v))
         return normal_term(x, found, where)
 
 
@@ -56,8 +69,11 @@ class Mean(_Location):
 
     name = "mean"
 
-    def location(self, s: Array) -> Functional:
+    def location(self, s: Array) -> Statistic:
         return mean(s)
+
+    def printed_location(self, x: Array) -> Array:
+        return np.asarray(x.mean(axis=1))
 
 
 class Median(_Location):
@@ -67,6 +83,9 @@ class Median(_Location):
     name = "median"
     error_factor = float(np.sqrt(np.pi / 2))
 
-    def location(self, s: Array) -> Functional:
+    def location(self, s: Array) -> Statistic:
         middle, by_s = quantile(s, 0.5)
-        return Functional(middle, by_s, np.zeros(s.shape))
+        return Statistic(middle, by_s, np.zeros(s.shape))
+
+    def printed_location(self, x: Array) -> Array:
+        return np.asarray(np.median(x, axis=1))

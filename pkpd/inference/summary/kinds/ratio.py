@@ -8,11 +8,12 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from pkpd.core.normal import Z95
 from pkpd.inference.summary.kinds.kind import Bad, Kind
 from pkpd.inference.summary.kinds.mean import mean
 from pkpd.inference.summary.rows import Row
-from pkpd.inference.summary.spreads import standard_error
-from pkpd.inference.summary.terms import Functional, Measured, Printed, Term, normal_term
+from pkpd.inference.summary.spreads import Form, form_of, standard_error
+from pkpd.inference.summary.terms import Measured, Printed, Statistic, Term, normal_term
 
 Array = NDArray[np.float64]
 
@@ -22,6 +23,7 @@ class Ratio(Kind):
 
     name = "ratio"
     on_log = True
+    simulated = False
 
     def check(self, row: Row, bad: Bad) -> None:
         if not row.value > 0:
@@ -29,9 +31,11 @@ class Ratio(Kind):
         if row.spread_type not in ("CI95", "SE"):
             bad("spread_type", "a ratio needs its CI95 or SE")
 
-    def measured(self, row: Row, relative_error: float = 0.3, *, spread: bool = True) -> Measured:
+    def measured(
+        self, row: Row, relative_error: float = 0.3, *, spread: bool = True, form: Form | None = None
+    ) -> Measured:
         level = math.log(row.value)
-        error = standard_error(row, None, relative_error, on_log=True)
+        error = standard_error(row, form or form_of(row), None, relative_error, on_log=True, quantile_95=Z95)
         return Measured(row, (Printed("log ratio", level, error, level),))
 
     def term(self, x: Measured, s: Array, v: Array) -> Term:
@@ -39,4 +43,4 @@ class Ratio(Kind):
         floor = 1e-9 * x.row.value
         safe = max(m.value, floor)
         slope = (m.value > floor) / safe
-        return normal_term(x, [Functional(math.log(safe), slope * m.by_s, m.by_v)], m)
+        return normal_term(x, [Statistic(math.log(safe), slope * m.by_s, m.by_v)], m)
