@@ -41,7 +41,8 @@ def test_the_stated_optimum_is_one(name):
         estimated=estimated,
     )
     x = np.array([stated[c.name]["x"] for c in estimated])
-    objective = objective.with_sampling(objective.sampling_at(x))
+    at = FitResult.read_json(library.fit_result(name)).provenance["errors_at"]
+    objective = objective.with_sampling(objective.sampling_at(np.array(at)))
     evaluation = objective.evaluate(x, jacobian=True)
 
     minus_2ll, constants = minus_2ll_of(evaluation)
