@@ -311,7 +311,7 @@ def test_a_failed_integration_is_code_4_and_no_file(pkpd):
     )
     code, out, err = pkpd("simulate", "./burst.model", "1 mg iv once", "--until", "2", "-o", "out.csv")
     assert (code, out) == (4, "")
-    assert err.startswith("error: ")
+    assert err.splitlines()[-1].startswith("error: ")  # a slow machine first says what it does
     assert "Traceback" not in err
     assert files() == ["burst.model"]
 

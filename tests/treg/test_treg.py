@@ -14,7 +14,7 @@ import pkpd
 from pkpd.decision.comparison import Scene, compare
 from pkpd.decision.comparison.result import relevant
 from pkpd.decision.criteria import fields
-from pkpd.inference import read_fit
+from pkpd.inference import FitResult, read_fit
 from pkpd.treg import FIT, field
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +24,8 @@ REFERENCE = json.loads((ROOT / "tests" / "reference" / "low_dose_il2.json").read
 
 @pytest.fixture(scope="module")
 def compared():
-    scene = Scene.create(subjects=REFERENCE["subjects"])
+    before = FitResult.read_json(ROOT / "tests" / "reference" / "low_dose_il2_result.json")  # the fit of then
+    scene = Scene.create(before, subjects=REFERENCE["subjects"])
     return compare(scene.arms(REFERENCE["schedules"]))
 
 
