@@ -271,7 +271,8 @@ def _cell(middle: float, low: float, high: float, absent: str = "", sign: bool =
 
     if math.isnan(middle):
         return absent
-    shown, ends = word(middle, sign), [word(end, digits=2 if sign else 3) for end in (low, high)]
+    digits = (1, 1) if sign and abs(middle) < 0.01 else (3, 2) if sign else (3, 3)  # next to nothing is short
+    shown, ends = word(middle, sign, digits[0]), [word(end, digits=digits[1]) for end in (low, high)]
     return shown if low == high or ends == [shown, shown] else f"{shown} ({ends[0]} to {ends[1]})"
 
 

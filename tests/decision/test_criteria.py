@@ -328,7 +328,7 @@ def test_a_comparison_has_the_endpoints_of_the_folder(compared):
 
 def test_a_report_tells_and_draws_them(compared):
     first, second = findings(compared)
-    assert f"{compared.row(ABOVE, 0).median:.1f} (" in first and "hours above 1 mg/L" in first
+    assert f"{compared.row(ABOVE, 0).median:.3g} (" in first and "hours above 1 mg/L" in first
     assert "The time above 1 mg/L is higher than under A by at least 2 h in" in second
     drawn = figures(compared)
     assert drawn["courses"][1].axes[0].get_title(loc="left").startswith("The drug in plasma")
