@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pkpd.core.errors import InputError
+from pkpd.ode.layout import LANES
 
 Progress = Callable[[int, int], None]
 
@@ -119,7 +120,7 @@ class Processes:
         import multiprocessing
         from concurrent.futures import ProcessPoolExecutor
 
-        parts = chunks(task.n_subjects, size)
+        parts = chunks(task.n_subjects, size, self.workers)
         with ProcessPoolExecutor(
             min(self.workers, len(parts)), mp_context=multiprocessing.get_context("spawn")
         ) as pool:
@@ -137,9 +138,9 @@ def _all_of(task: Task) -> Any:
 def spread(
     run: Callable[[int, int], None], n: int, workers: int, size: int, progress: Progress | None
 ) -> None:
-    """Run ``run(first, end)`` over chunks of 0..n of this size on threads; Ctrl-C stops after the chunks that
-    are running."""
-    parts = chunks(n, size)
+    """Run ``run(first, end)`` over chunks of 0..n of at most this size on threads; Ctrl-C stops after the
+    chunks that are running."""
+    parts = chunks(n, size, workers)
     if workers == 1 or len(parts) == 1:
         for first, end in parts:
             run(first, end)
@@ -173,9 +174,17 @@ def _finished(
         raise
 
 
-def chunks(n: int, size: int) -> list[tuple[int, int]]:
-    """0 .. n in pieces of this size."""
-    return [(first, min(first + size, n)) for first in range(0, n, size)]
+def chunks(n: int, size: int, workers: int = 1) -> list[tuple[int, int]]:
+    """0 .. n in pieces of at most this size, of whole vectors where the size is. They are alike, and as many
+    for each worker, so that all end together; but not of half the size or less to be so."""
+    if n == 0:
+        return []
+    pieces = -(-n // size)
+    shared = -(-pieces // workers) * workers
+    even = -(-n // (shared if 2 * n > shared * size else pieces))
+    if size % LANES == 0:
+        even = -(-even // LANES) * LANES
+    return [(first, min(first + even, n)) for first in range(0, n, even)]
 
 
 def usable_cores() -> int:
