@@ -87,7 +87,7 @@ def loops(problem: Problem, y: Floats) -> dict[str, Callable[[], None]]:
     return found
 
 
-def ratio(problem: Problem, method: str, rounds: int) -> tuple[clock.Spread, dict[str, float]]:
+def ratio(problem: Problem, method: str, rounds: int) -> tuple[clock.TimeSpread, dict[str, float]]:
     """Whole solve over the sum of its evaluations, and nanoseconds of each function."""
     options = Options(method=method, threads=1)
     whole = partial(solve, problem.kernel, problem.p, problem.events, problem.times, options=options)

@@ -47,7 +47,7 @@ def run(quick: bool = False) -> dict[str, Any]:
                 "ratio": ratio.as_dict(),
             }
         words = ", ".join(
-            f"{kind} {clock.Spread(**results[method][kind]['ratio'])} x" for kind in ("usual", "tight")
+            f"{kind} {clock.TimeSpread(**results[method][kind]['ratio'])} x" for kind in ("usual", "tight")
         )
         print(
             f"{DIRECTIONS} sensitivities, {method}: {words} of {1e3 * float(plain.mean()):.2f} ms", flush=True

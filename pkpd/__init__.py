@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pkpd.dosing import Schedule as Schedule
     from pkpd.inference import FitResult as FitResult
     from pkpd.inference import fit as fit
+    from pkpd.inference.likelihood_profiles import likelihood_profiles as likelihood_profiles
     from pkpd.inference.population import Population as Population
     from pkpd.inference.population import virtual_subjects as virtual_subjects
     from pkpd.inference.prediction import predict as predict
@@ -86,6 +87,7 @@ _HOME = {
     "fit": "pkpd.inference",
     "fits": "pkpd.core.library",
     "from_numba": "pkpd.ode.functions",
+    "likelihood_profiles": "pkpd.inference.likelihood_profiles",
     "load": "pkpd.solver.kernel",
     "models": "pkpd.core.library",
     "optimise": "pkpd.decision.optimisation",
@@ -126,6 +128,7 @@ __all__ = [
     "fit",
     "fits",
     "from_numba",
+    "likelihood_profiles",
     "load",
     "models",
     "optimise",

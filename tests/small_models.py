@@ -12,6 +12,17 @@ from pkpd.model import derive, source
 from pkpd.model.check import Definition, Model, Output, Parameter, Route, State, dose_units, read_model
 from pkpd.model.text import parse_expression
 
+UNBOUNDED = """model a model without bounds
+time h
+parameter CL = 3 [L/h]
+parameter V = 30 [L]
+parameter shift = 0 [mg/L]
+state A [mg]
+d A = -CL/V*A
+route iv -> A
+output C = A/V + shift [mg/L]
+"""
+
 
 def build(
     equations, *, parameters=None, initial=None, definitions=None, outputs=None, routes=None, name="small"

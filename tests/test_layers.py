@@ -133,6 +133,15 @@ def test_within_a_room_no_two_files_import_each_other(room):
         pytest.fail(f"a circle: {' -> '.join(error.args[1])}")
 
 
+def test_a_public_class_has_a_name_of_its_own():
+    homes: dict[str, list[str]] = {}
+    for file in FILES:
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and node.name != "Task":
+                homes.setdefault(node.name, []).append(module_of(file))
+    assert {name: where for name, where in homes.items() if len(where) > 1} == {}
+
+
 @pytest.mark.parametrize(
     "library", ["pint", "sympy", "matplotlib", "jinja2", "typer", "starlette", "uvicorn", "pymoo"]
 )

@@ -21,7 +21,7 @@ LONG_S = 0.1  # what takes longer runs in every third turn, and its time stands 
 
 
 @dataclass(frozen=True)
-class Spread:
+class TimeSpread:
     """Median and quartiles."""
 
     median: float
@@ -36,10 +36,10 @@ class Spread:
         return asdict(self)
 
 
-def spread(values: ArrayLike) -> Spread:
+def spread(values: ArrayLike) -> TimeSpread:
     """Median and quartiles of some values."""
     low, median, high = np.quantile(np.asarray(values, dtype=float), [0.25, 0.5, 0.75])
-    return Spread(float(median), float(low), float(high))
+    return TimeSpread(float(median), float(low), float(high))
 
 
 def once(

@@ -1,5 +1,5 @@
 """Work and precision: for every solver the time it takes to be as exact as another, over a ladder of
-tolerances.
+tolerances, as in Hairer & Wanner, Solving Ordinary Differential Equations II (1996), section IV.10.
 
 Error: largest over states and output times, relative to the largest value that the state has
 on the way (a depot is full between outputs and empty at them), against a reference at least ten times tighter
@@ -248,7 +248,7 @@ def report_lines(found: Mapping[str, Any]) -> list[str]:
             rows = (r for r in found["ratios"] if r["solver"] == name and r["target"] == target)
             row = next(rows, dict[str, Any]())
             if "seconds" in row:
-                ratio = clock.Spread(**row["to_best"])
+                ratio = clock.TimeSpread(**row["to_best"])
                 cells += f"  {1e3 * row['seconds']['median']:12.3f}  {ratio!s:>20s}"
             else:
                 cells += f"  {'-':>12s}  {'':20s}"

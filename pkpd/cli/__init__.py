@@ -1,4 +1,5 @@
-"""The command line: ``pkpd models | show | simulate | compare | optimise | fit | report | explore | bench``.
+"""The command line: ``pkpd models | show | simulate | compare | optimise | fit | profile | new | report |
+explore | bench``.
 
 Results go to standard output (tables, or JSON with ``--json``), progress and notes to standard error. Exit
 codes: 0 done, 2 wrong usage, 3 bad input, 4 an integration failed, 5 no convergence, 6 a missing extra, 130
@@ -12,7 +13,20 @@ from typing import Annotated
 
 import typer
 
-from pkpd.cli import bench, compare, explore, fit, models, optimise, report, show, simulate, streams
+from pkpd.cli import (
+    bench,
+    compare,
+    explore,
+    fit,
+    models,
+    new,
+    optimise,
+    profile,
+    report,
+    show,
+    simulate,
+    streams,
+)
 from pkpd.cli.terminal import OfSchedules
 from pkpd.core.errors import InputError, PkpdError
 
@@ -32,6 +46,8 @@ app = typer.Typer(
   pkpd compare "1 MIU sc daily x5 every 28 d x3" "2 MIU sc daily x5 every 28 d x3"
   pkpd optimise "NK under three times baseline, at most 8 injections a month"
   pkpd fit low_dose_il2
+  pkpd new fit my_fit
+  pkpd profile low_dose_il2 CL
 
 A model is a text file: [italic]pkpd show ./my.model[/] checks yours. Results are those of a
 model and no medical advice.""",
@@ -88,6 +104,8 @@ app.command(cls=OfSchedules)(compare.compare)
 app.command()(optimise.optimise)
 app.command()(explore.explore)
 app.command()(fit.fit)
+app.command()(new.new)
+app.command()(profile.profile)
 app.command()(report.report)
 app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,7 +18,9 @@ from pkpd.cli.scenes import (
     UntilOption,
     VaryOption,
     check_output,
+    command_line,
     scene_of,
+    write_files,
 )
 from pkpd.cli.terminal import (
     JobsOption,
@@ -39,9 +40,6 @@ from pkpd.treg import FIT
 if TYPE_CHECKING:
     from pkpd.decision.comparison import Comparison, ComparisonRow
     from pkpd.decision.endpoints import Endpoint
-
-FILES = ("comparison.csv", "comparison.json", "report.html")
-"""What a folder gets."""
 
 
 def compare(
@@ -90,6 +88,7 @@ def compare(
     and schedule.
     """
     # what could fail cheaply fails before anything is computed
+    options = dict(locals())
     if output is not None:
         check_output(output)
     from pkpd.decision.comparison import compare as run
@@ -111,7 +110,7 @@ def compare(
     written = comparison if names is None else chosen
     if output is not None:
         with Work("writing", quiet):
-            _write(written, output, _command(schedules, locals()))
+            _write(written, output, command_line(compare, schedules, options))
         note(f"wrote {output}", quiet)
     if json:
         print_json(written.to_dict())
@@ -144,40 +143,15 @@ def _chosen(comparison: Comparison, names: list[str] | None) -> Comparison:
     return comparison.choose(names)
 
 
-def _command(schedules: list[str], options: dict[str, Any]) -> str:
-    """The command line that does the same again."""
-    words = ["pkpd", "compare", *schedules]
-    defaults = {
-        "fit": FIT,
-        "subjects": 1000,
-        "draws": 25,
-        "seed": 1,
-        "vary": "between,uncertainty",
-    }
-    for name in ("fit", "subjects", "draws", "seed", "vary", "study", "responders", "until", "endpoints"):
-        if options[name] is not None and options[name] != defaults.get(name):
-            words += [f"--{name}", str(options[name])]
-    for text in options["set_"] or []:
-        words += ["--set", text]
-    return shlex.join([*words, "-o", str(options["output"])])
-
-
 def _write(comparison: Comparison, output: Path, command: str) -> None:
     from pkpd.present.report.comparison import write_comparison_report
 
-    if output.suffix and not output.is_dir():
-        targets = [output]
-    else:
-        output.mkdir(exist_ok=True)
-        targets = [output / name for name in FILES]
-    for target in targets:
-        match target.suffix.lower():
-            case ".csv":
-                comparison.write_csv(target)
-            case ".json":
-                comparison.write_json(target)
-            case _:
-                write_comparison_report(comparison, target, command=command)
+    write_files(
+        comparison,
+        output,
+        "comparison",
+        lambda target: write_comparison_report(comparison, target, command=command),
+    )
 
 
 # --- the table ------------------------------------------------------------------------------------

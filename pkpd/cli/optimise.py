@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +19,9 @@ from pkpd.cli.scenes import (
     UntilOption,
     VaryOption,
     check_output,
+    command_line,
     scene_of,
+    write_files,
 )
 from pkpd.cli.terminal import (
     JobsOption,
@@ -38,9 +39,6 @@ from pkpd.treg import FIT
 if TYPE_CHECKING:
     from pkpd.decision.optimisation import Choice, Front
 
-ENDINGS = (".csv", ".json", ".html")
-FILES = ("front.csv", "front.json", "report.html")
-"""What a folder gets."""
 WARNINGS = 8  # that are printed; files have all
 
 
@@ -133,10 +131,10 @@ def optimise(
     Constraints are parted by "," or given one by one. Ctrl-C ends the search with what was found until then.
     """
     # what could fail cheaply fails before anything is computed
+    options = dict(locals())
     from pkpd.decision.optimisation import Space, usual_space
     from pkpd.decision.optimisation import optimise as run
 
-    given_options = dict(locals())
     if output is not None:
         check_output(output)
     lists: dict[str, Any] = {
@@ -162,7 +160,7 @@ def optimise(
         )
     if output is not None:
         with Work("writing", quiet):
-            _write(front, output, command(given_options))
+            _write(front, output, command_line(optimise, constraints or [], options))
         note(f"wrote {output}", quiet)
     if json:
         print_json(front.to_dict())
@@ -170,37 +168,10 @@ def optimise(
         show(front)
 
 
-def command(options: dict[str, Any]) -> str:
-    """The command line that does the same again."""
-    import inspect
-
-    words = ["pkpd", "optimise", *(options["constraints"] or [])]
-    for name, parameter in inspect.signature(optimise).parameters.items():
-        if name in ("constraints", "set_", "output", "jobs", "json", "quiet"):
-            continue
-        if options[name] is not None and options[name] != parameter.default:
-            words += [f"--{name.rstrip('_')}", str(options[name])]
-    for text in options["set_"] or []:
-        words += ["--set", text]
-    return shlex.join([*words, "-o", str(options["output"])])
-
-
-def _write(front: Front, output: Path, line: str) -> None:
+def _write(front: Front, output: Path, command: str) -> None:
     from pkpd.present.report.front import write_front_report
 
-    if output.suffix and not output.is_dir():
-        targets = [output]
-    else:
-        output.mkdir(exist_ok=True)
-        targets = [output / name for name in FILES]
-    for target in targets:
-        match target.suffix.lower():
-            case ".csv":
-                front.write_csv(target)
-            case ".json":
-                front.write_json(target)
-            case _:
-                write_front_report(front, target, command=line)
+    write_files(front, output, "front", lambda target: write_front_report(front, target, command=command))
 
 
 # --- the table ------------------------------------------------------------------------------------

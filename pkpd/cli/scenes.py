@@ -3,8 +3,11 @@ results go."""
 
 from __future__ import annotations
 
+import inspect
+import shlex
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +15,8 @@ from pkpd.cli.terminal import Work, in_time_unit, overrides
 from pkpd.core.errors import InputError
 
 if TYPE_CHECKING:
-    from pkpd.decision.comparison import Scene
+    from pkpd.decision.comparison import Comparison, Scene
+    from pkpd.decision.optimisation import Front
 
 ENDINGS = (".csv", ".json", ".html")
 
@@ -127,3 +131,37 @@ def check_output(output: Path) -> None:
         )
     else:
         check_folder(output.parent)
+
+
+def command_line(command: Callable[..., None], words: list[str], options: Mapping[str, Any]) -> str:
+    """The command line that does the same again: ``words`` as they were given, and the ``options`` that are
+    not the command's defaults."""
+    words = ["pkpd", command.__name__, *words]
+    _first, *others = inspect.signature(command).parameters.values()
+    for parameter in others:
+        name, given = parameter.name, options[parameter.name]
+        if name in ("set_", "output", "jobs", "json", "quiet") or given in (None, parameter.default):
+            continue
+        words += [f"--{name.rstrip('_')}", str(given)]
+    for text in options["set_"] or []:
+        words += ["--set", text]
+    return shlex.join([*words, "-o", str(options["output"])])
+
+
+def write_files(
+    result: Comparison | Front, output: Path, stem: str, write_report: Callable[[Path], Any]
+) -> None:
+    """Write a result to a file, by its ending, or all its files into a folder."""
+    if output.suffix and not output.is_dir():
+        targets = [output]
+    else:
+        output.mkdir(exist_ok=True)
+        targets = [output / name for name in (f"{stem}.csv", f"{stem}.json", "report.html")]
+    for target in targets:
+        match target.suffix.lower():
+            case ".csv":
+                result.write_csv(target)
+            case ".json":
+                result.write_json(target)
+            case _:
+                write_report(target)

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from pkpd.core.errors import InputError, PkpdError
-from pkpd.core.names import close_names
+from pkpd.core.names import nearest
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,8 +52,7 @@ class OfSchedules(TyperCommand):
 
 def check_known(name: str, known: Sequence[str], option: str, what: str) -> None:
     if name not in known:
-        close = close_names(name, known, n=3, cutoff=0.4) or known
-        raise InputError(f'{option} has no {what} "{name}"; did you mean {", ".join(close)}?')
+        raise InputError(f'{option} has no {what} "{name}"; did you mean {nearest(name, known)}?')
 
 
 def overrides(given: list[str], kernel: Any) -> dict[str, float]:

@@ -25,14 +25,14 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
-class Kind:
+class ArgumentKind:
     """A kind of value: whether one is of it, and what it is called; ``|`` joins two."""
 
     holds: Callable[[Any], bool]
     words: str
 
-    def __or__(self, other: Kind) -> Kind:
-        return Kind(
+    def __or__(self, other: ArgumentKind) -> ArgumentKind:
+        return ArgumentKind(
             lambda value: self.holds(value) or other.holds(value),
             f"{self.words}, or {other.words}"
             if ", " in self.words + other.words
@@ -61,17 +61,17 @@ def _are_numbers(value: Any) -> bool:
         return False
 
 
-def of(*classes: type, words: str = "") -> Kind:
+def of(*classes: type, words: str = "") -> ArgumentKind:
     """Values of these classes, called by their names unless ``words`` say it better."""
-    return Kind(
+    return ArgumentKind(
         lambda value: isinstance(value, classes), words or " or ".join(f"a {one.__name__}" for one in classes)
     )
 
 
-def named(module: str, name: str, words: str) -> Kind:
+def named(module: str, name: str, words: str) -> ArgumentKind:
     """Values of a class that is not loaded for this: by the names of the class and of its module, or those it
     derives from."""
-    return Kind(
+    return ArgumentKind(
         lambda value: any(
             base.__name__ == name and base.__module__.startswith(module) for base in type(value).__mro__
         ),
@@ -83,26 +83,26 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, Iterable) and not isinstance(value, str | bytes)
 
 
-def list_of(item: Kind, words: str) -> Kind:
+def list_of(item: ArgumentKind, words: str) -> ArgumentKind:
     """Lists and tuples of one kind of value."""
-    return Kind(lambda value: isinstance(value, list | tuple) and all(map(item.holds, value)), words)
+    return ArgumentKind(lambda value: isinstance(value, list | tuple) and all(map(item.holds, value)), words)
 
 
-ABSENT = Kind(lambda value: value is None, "None")
+ABSENT = ArgumentKind(lambda value: value is None, "None")
 TEXT = of(str, words="a text")
-FLAG = Kind(lambda value: isinstance(value, bool | np.bool_), "True or False")
-NUMBER = Kind(_is_number, "a number")
-WHOLE = Kind(_is_whole, "a whole number")
-COUNT = Kind(lambda value: _is_whole(value) and value >= 1, "a whole number from 1 on")
-NUMBERS = Kind(_are_numbers, "numbers")
+FLAG = ArgumentKind(lambda value: isinstance(value, bool | np.bool_), "True or False")
+NUMBER = ArgumentKind(_is_number, "a number")
+WHOLE = ArgumentKind(_is_whole, "a whole number")
+COUNT = ArgumentKind(lambda value: _is_whole(value) and value >= 1, "a whole number from 1 on")
+NUMBERS = ArgumentKind(_are_numbers, "numbers")
 TEXTS = list_of(TEXT, "a list of texts")
-LIST = Kind(_is_list, "a list")
+LIST = ArgumentKind(_is_list, "a list")
 PATH = of(str, os.PathLike, words="a path")
 MAPPING = of(Mapping, words="a dict")
-CALLABLE = Kind(callable, "a function")
+CALLABLE = ArgumentKind(callable, "a function")
 
 
-def check(function: str, name: str, value: Any, kind: Kind) -> None:
+def check(function: str, name: str, value: Any, kind: ArgumentKind) -> None:
     """Raise ``InputError`` unless the value is of this kind."""
     if not kind.holds(value):
         raise InputError(f"{function}: {name} must be {kind.words}, not {shown(value)}")
@@ -115,7 +115,7 @@ def shown(value: Any) -> str:
     return text if value is None or isinstance(value, bool) else f"{text} ({type(value).__name__})"
 
 
-def takes(*, late: bool = False, **kinds: Kind) -> Callable[[Function], Function]:
+def takes(*, late: bool = False, **kinds: ArgumentKind) -> Callable[[Function], Function]:
     """A decorator: these arguments are of these kinds."""
 
     def decorate(function: Function) -> Function:

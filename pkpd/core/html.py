@@ -26,6 +26,11 @@ def table(sentence: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], 
     )
 
 
+def interval(middle: float, low: float, high: float) -> str:
+    """ "4.65 (3.1 to 6.2)"; a number alone where the ends are the same."""
+    return _text(middle) + (f" ({_text(low)} to {_text(high)})" if low < high else "")
+
+
 def _text(value: Any) -> str:
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.4g}"

@@ -11,7 +11,7 @@ ROOMS = {
     "arguments": "pkpd.core.arguments",
     "cohort": "pkpd.simulation.cohort",
     "compare": "pkpd.decision.comparison",
-    "data": "pkpd.inference.summary.data",
+    "data": "pkpd.inference.summary.reading",
     "domain": "pkpd.decision.domain",
     "endpoints": "pkpd.decision.endpoints",
     "errors": "pkpd.core.errors",

@@ -13,3 +13,15 @@ def close_names(word: str, known: Iterable[str], n: int = 3, cutoff: float = 0.5
     import difflib
 
     return difflib.get_close_matches(word[:MOST_CHARACTERS], list(known), n=n, cutoff=cutoff)
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """ "; did you mean ...?", or nothing where nothing is close."""
+    close = close_names(word, known, n=2)
+    return f"; did you mean {' or '.join(close)}?" if close else ""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known names that are much like a word, with commas between them; all of them where none is."""
+    names = list(known)
+    return ", ".join(close_names(word, names, cutoff=0.4) or names)

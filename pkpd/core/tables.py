@@ -1,58 +1,93 @@
-"""CSV files as lines of fields that know their place: encoding, separator, quotation marks, and a list of
-what is wrong.
+"""CSV files as lines of fields that know their place: encoding, separator, quotation marks, the names of the
+columns, and a list of what is wrong.
 
 Nothing is guessed but the separator, and that from the header alone: it is the one of comma, semicolon and
-tab that stands there. One line is one record. Lines that begin with # are comments, as in NM-TRAN; blank
-lines say nothing.
+tab that stands there. A record is one line, or several where a quoted field goes over several. Lines that
+begin with # are comments, as in NM-TRAN; blank lines, and those whose fields are all empty, say nothing.
+
+    table = read_table("plan.csv", example="label,schedule")
+    table.check_columns(("schedule",), ("label",))
+    for line in table.lines:
+        fields = table.fields(line)          # {"label": ..., "schedule": ...}
+        table.wrong(line, "schedule", "there is none")
+    table.problems.stop_if_any()             # one DataError that names every wrong field
 """
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pkpd.core.errors import DataError
+from pkpd.core.names import meant
 
 MAX_BYTES = 100_000_000
-MAX_SHOWN = 10  # problems that are listed; the rest is counted
+MAX_SHOWN = 25  # problems that are listed; the rest is counted
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _MAX_LINE = 100_000  # characters; csv has a limit of its own above it
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One record: its number in the file, from 1, its text, and its fields without the space around them."""
+    """One record: the number of its first line in the file, from 1, its text, and its fields without the
+    space around them."""
 
     number: int
     text: str
     fields: tuple[str, ...]
 
 
+Place = Callable[[str, int, int, str, str], str]
+"""How a sentence says where, of a file, the line and character, the name of the column, and what the line is
+about."""
+
+
+def by_character(file: str, line: int, column: int, name: str, about: str) -> str:
+    """data.csv:3:14 (AMT)"""
+    named = ", ".join(said for said in (name, about) if said)
+    return f"{file}:{line}:{column}" + (f" ({named})" if named else "")
+
+
+def by_name(file: str, line: int, column: int, name: str, about: str) -> str:
+    """data.csv: line 3 (row "r2"), column "value\""""
+    return f"{file}: line {line}" + (f" ({about})" if about else "") + (f', column "{name}"' if name else "")
+
+
 @dataclass
 class Problems:
-    """What is wrong with a file, so that one error tells all of it."""
+    """What is wrong with a file, so that one error tells all of it.
+
+    place : how a sentence says where: ``by_character`` or ``by_name``.
+    """
 
     file: str
-    found: dict[tuple[int, int], str] = field(default_factory=dict)
+    place: Place = by_character
+    found: dict[tuple[int, int, str], str] = field(default_factory=dict)
     count: int = 0
 
-    def add(self, line: int, column: int, reason: str, name: str = "") -> None:
-        """``column`` counts characters from 1; ``name`` is that of the column of the table."""
-        if (line, column) in self.found:
+    def add(self, line: int, column: int, reason: str, name: str = "", about: str = "") -> None:
+        """``column`` counts characters from 1; ``name`` is that of the column of the table, and ``about``
+        what the line is about (row "r2"). A field is wrong once: the first reason is kept."""
+        key = line, column, name
+        if key in self.found:
             return
         self.count += 1
         if len(self.found) < 1000:  # a large file may be wrong in every line
-            named = f" ({name[:40]})" if name else ""
-            self.found[line, column] = f"{self.file}:{line}:{column}{named}: {reason}"
+            self.found[key] = f"{self.place(self.file, line, column, name[:40], about[:70])}: {reason}"
+
+    @property
+    def sentences(self) -> list[str]:
+        """In the order of the file."""
+        return [text for _, text in sorted(self.found.items())]
 
     def stop_if_any(self) -> None:
         """Raise a ``DataError`` with the first problems in the order of the file and the number of all."""
         if not self.found:
             return
-        texts = [text for _, text in sorted(self.found.items())]
+        texts = self.sentences
         if len(texts) == 1:
             raise DataError(texts[0])
         shown = "\n".join(f"  {text}" for text in texts[:MAX_SHOWN])
@@ -75,24 +110,50 @@ class CsvTable:
     separator: str
     problems: Problems
 
-    def wrong(self, line: Line, column: int, reason: str) -> None:
-        """Note that the field in ``column`` (an index; -1: the whole line) of a line is wrong."""
-        if column < 0:
-            self.problems.add(line.number, 1, reason)
-        else:
-            self.problems.add(
-                line.number, _start(line.text, self.separator, column), reason, self.names[column]
-            )
+    def check_columns(self, required: Sequence[str], optional: Sequence[str] = ()) -> None:
+        """Note columns that are neither required nor optional, and required ones that are not there. Both are
+        given in lower case; how the file writes them does not matter."""
+        known = (*required, *optional)
+        for i, name in enumerate(self._keys):
+            if name not in known:
+                near = meant(name, known) or f"; known are {', '.join(known)}"
+                self.wrong(self.header, i, f"unknown column{near}")
+        for name in required:
+            if name not in self._keys:
+                self.problems.add(self.header.number, 1, "this column is missing", name)
+
+    def fields(self, line: Line) -> dict[str, str]:
+        """The fields of a line by the name of their column in lower case."""
+        return dict(zip(self._keys, line.fields, strict=True))
+
+    def wrong(self, line: Line, column: int | str, reason: str, about: str = "") -> None:
+        """Note that the field in ``column`` (an index, or a name in lower case; -1: the whole line) of a line
+        is wrong."""
+        index = self._keys.index(column) if isinstance(column, str) else column
+        if index < 0:
+            self.problems.add(line.number, 1, reason, about=about)
+            return
+        number, at = _start(line, self.separator, index)
+        self.problems.add(number, at, reason, self.names[index], about)
+
+    def text_start(self, line: Line, column: str) -> tuple[int, int]:
+        """The line and character, from 1, of the text in a field, behind its space and quotation mark."""
+        number, at = _start(line, self.separator, self._keys.index(column))
+        text = line.text.split("\n")[number - line.number][at - 1 :]
+        return number, at + len(text) - len(text.lstrip(' "'))
+
+    @property
+    def _keys(self) -> tuple[str, ...]:
+        return tuple(name.lower() for name in self.names)
 
 
-def read_table(path: str | Path) -> CsvTable:
-    """Read a CSV file.
+def read_table(path: str | Path, *, example: str = "", place: Place = by_character) -> CsvTable:
+    """Read a CSV file; example and place are those of ``parse_table``.
 
-    Accepts a byte-order mark, LF or CRLF, commas, semicolons or tabs, quoted fields.
+    Accepts a byte-order mark, LF, CRLF or CR, commas, semicolons or tabs, quoted fields.
 
     Raises:
-        DataError: no such file, or one that is no such table; lines with the wrong number of fields are left
-            in ``Table.problems``.
+        DataError: no such file, or one that is no such table.
     """
     path = Path(path)
     try:
@@ -104,52 +165,58 @@ def read_table(path: str | Path) -> CsvTable:
         raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if size > MAX_BYTES:
         raise _too_large(str(path), size)
-    return parse_table(content, str(path))
+    return parse_table(content, str(path), example=example, place=place)
 
 
-def parse_table(content: bytes | str, file: str = "<records>") -> CsvTable:
-    """As ``read_table``, from the content of a file."""
+def parse_table(
+    content: bytes | str,
+    file: str = "<records>",
+    *,
+    example: str = "",
+    place: Place = by_character,
+) -> CsvTable:
+    """The table that the content of a file is.
+
+    Lines with another number of fields than the header, and those that cannot be taken apart, are left out
+    and noted in ``CsvTable.problems``.
+
+    Args:
+        file: what sentences call it.
+        example: a header, for the sentence about an empty file.
+        place: how sentences say where something is wrong.
+
+    Raises:
+        DataError: it is not text in UTF-8, empty, too large, or its header names a column twice or not.
+    """
     raw = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
     if len(raw) > MAX_BYTES:
         raise _too_large(file, len(raw))
-    text = _decoded(raw, file)
-    problems = Problems(file)
+    text = decoded(raw, file)
+    problems = Problems(file, place)
+    separator = _separator(text, problems)
     header: Line | None = None
-    separator = ","
     lines: list[Line] = []
-    for number, line in enumerate(_split(text), start=1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        if len(line) > _MAX_LINE:
-            problems.add(number, 1, f"a line of {len(line)} characters; a record is far shorter")
-            continue
+    for line in _records(text, separator, problems):
         if header is None:
-            separator = _separator(line, number, problems)
-            problems.stop_if_any()
-        try:
-            fields = next(csv.reader([line], delimiter=separator, strict=True))
-        except csv.Error as error:
-            problems.add(number, 1, f"{error}; is a quotation mark missing?")
-            if header is None:
-                break
-            continue
-        made = Line(number, line, tuple(value.strip() for value in fields))
-        if header is None:
-            header = made
+            header = line
             _check_header(header, separator, problems)
             problems.stop_if_any()
-        elif len(fields) != len(header.fields):
+        elif len(line.fields) == len(header.fields):
+            lines.append(line)
+        else:
             decimals = " (a number with a decimal comma counts as two)" * (
-                separator == "," and len(fields) > len(header.fields)
+                separator == "," and len(line.fields) > len(header.fields)
             )
             problems.add(
-                number, 1, f"{len(fields)} fields where the header has {len(header.fields)}{decimals}"
+                line.number,
+                1,
+                f"{len(line.fields)} fields where the header has {len(header.fields)}{decimals}",
+                about=f'{header.fields[0]} "{line.fields[0]}"',
             )
-        else:
-            lines.append(made)
     if header is None:
         problems.stop_if_any()
-        raise DataError(f"{file} is empty; its first line must name the columns, such as ID,TIME,AMT,DV")
+        such = f", such as {example}" if example else ""
+        raise DataError(f"{file} is empty; its first line must name the columns{such}")
     return CsvTable(header.fields, header, tuple(lines), separator, problems)
 
 
@@ -161,7 +228,49 @@ def _split(text: str) -> Iterator[str]:
     return iter(re.split(r"\r\n|\n|\r", text))
 
 
-def _decoded(raw: bytes, file: str) -> str:
+def _says_nothing(line: str) -> bool:
+    return not line.strip() or line.startswith("#")
+
+
+def _records(text: str, separator: str, problems: Problems) -> Iterator[Line]:
+    """The records of a file, its header first; what cannot be taken apart is noted."""
+    number = 0  # lines that have been taken
+    taken: list[str] = []  # those of the record that is being read
+
+    def physical() -> Iterator[str]:
+        nonlocal number
+        for line in _split(text):
+            number += 1
+            if taken or not _says_nothing(line):
+                taken.append(line)
+                yield f"{line}\n"
+
+    reader = csv.reader(physical(), delimiter=separator, strict=True)
+    header_read = False
+    while True:
+        taken.clear()
+        try:
+            fields = next(reader, None)
+        except csv.Error as error:
+            characters = max(map(len, taken))
+            reason = (
+                f"{error}: a line of {characters} characters; a record is far shorter"
+                if characters > _MAX_LINE
+                else f"{error}; is a quotation mark missing?"
+            )
+            problems.add(number - len(taken) + 1, 1, reason)
+            if len(taken) > 1 or not header_read:  # where the next record begins is anybody's guess
+                return
+            continue
+        if fields is None:
+            return
+        made = tuple(value.strip() for value in fields)
+        if any(made):
+            header_read = True
+            yield Line(number - len(taken) + 1, "\n".join(taken), made)
+
+
+def decoded(raw: bytes, file: str) -> str:
     """The text of UTF-8 bytes, or an error that names the line and column of the first byte that is not."""
 
     def place(position: int) -> str:
@@ -184,40 +293,38 @@ def _decoded(raw: bytes, file: str) -> str:
         ) from None
 
 
-def _separator(header: str, number: int, problems: Problems) -> str:
-    """The one separator that stands in the header outside quotation marks."""
+def _separator(text: str, problems: Problems) -> str:
+    """The one separator that stands in the header outside quotation marks; a comma where none does."""
+    number, header = next(
+        ((number, line) for number, line in enumerate(_split(text), 1) if not _says_nothing(line)), (1, "")
+    )
     bare = re.sub(r'"[^"]*"', "", header)
     found = [separator for separator in _SEPARATORS if separator in bare]
-    if len(found) == 1:
-        return found[0]
-    if found:
+    if len(found) > 1:
         said = " and ".join(_SEPARATORS[separator] for separator in found)
         problems.add(number, 1, f"the header has {said}: separate columns by one of them")
-    else:
-        problems.add(
-            number, 1, "the header names one column only: separate columns by commas, semicolons or tabs"
-        )
-    return ","
+        problems.stop_if_any()
+    return found[0] if found else ","
 
 
 def _check_header(header: Line, separator: str, problems: Problems) -> None:
     seen: dict[str, int] = {}
     for i, name in enumerate(header.fields):
-        at = _start(header.text, separator, i)
+        number, at = _start(header, separator, i)
         if not name:
-            problems.add(header.number, at, f"column {i + 1} has no name")
+            problems.add(number, at, f"column {i + 1} has no name")
         elif name.lower() in seen:
-            problems.add(header.number, at, f'the column "{name[:40]}" stands twice')
+            problems.add(number, at, f'the column "{name[:40]}" stands twice', name)
         seen.setdefault(name.lower(), i)
 
 
-def _start(text: str, separator: str, index: int) -> int:
-    """Where a field begins: a character from 1."""
-    at = 0
+def _start(line: Line, separator: str, index: int) -> tuple[int, int]:
+    """Where a field begins: its line in the file, and its character there, from 1."""
+    at, text = 0, line.text
     for _ in range(index):
         if text[at : at + 1] == '"':
             at += 1
             while at < len(text) and not (text[at] == '"' and text[at + 1 : at + 2] != '"'):
                 at += 2 if text[at] == '"' else 1
         at = text.find(separator, at) + 1
-    return at + 1
+    return line.number + text.count("\n", 0, at), at - text.rfind("\n", 0, at)

@@ -5,17 +5,11 @@ from __future__ import annotations
 import math
 import os
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pkpd.core.errors import DataError
-from pkpd.core.names import close_names
-
-
-def meant(word: str, known: Iterable[str]) -> str:
-    """ "; did you mean ...?", or nothing where nothing is close."""
-    close = close_names(word, list(known), n=2, cutoff=0.5)
-    return f"; did you mean {' or '.join(close)}?" if close else ""
+from pkpd.core.names import meant
 
 
 def read(raw: bytes, path: str | os.PathLike[str]) -> TomlTable:

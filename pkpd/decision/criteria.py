@@ -39,7 +39,8 @@ from numpy.typing import NDArray
 import pkpd
 from pkpd.core.arguments import ABSENT, PATH, of, takes
 from pkpd.core.errors import DataError, InputError, LibraryError
-from pkpd.core.toml import TomlTable, meant, read
+from pkpd.core.names import meant
+from pkpd.core.toml import TomlTable, read
 from pkpd.decision.endpoints import BURDEN, Declared, Endpoint, Level, Relevant, exposure
 from pkpd.decision.endpoints.declared import AGAINST, RATIO, bind
 from pkpd.decision.endpoints.functionals import FUNCTIONALS

@@ -8,7 +8,7 @@ saw one cycle.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from pkpd.core.errors import InputError, ScheduleError
 from pkpd.decision.criteria import Shown
 from pkpd.decision.endpoints import Regimen, by_size, doses
 from pkpd.dosing import Schedule, time_units_per_day
-from pkpd.inference.summary.data import Row
+from pkpd.inference.summary.rows import Row
 
 ADULT = {"m2": 1.79, "kg": 75.0}
 """Body size of a row that states none: 1.79 m2 (Sacco 2010); the weight is assumed."""
@@ -27,7 +27,7 @@ NEAR = 0.02  # relative: a difference that nobody doses by
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenTreatment:
     """Treatment behind one row, in days and in the domain's dose unit; all up to the row's own time.
 
     doses : smallest and largest; interval : the usual one, nan for a single dose; cycles : how many; course :
@@ -70,7 +70,7 @@ class Domain:
     all; shown : how outputs are told of, by their own names where nothing is said."""
 
     unit: str
-    seen: tuple[Seen, ...]
+    seen: tuple[SeenTreatment, ...]
     outputs: frozenset[str]
     shown: tuple[Shown, ...] = ()
 
@@ -81,7 +81,7 @@ class Domain:
 
         Doses per body size are converted with the BSA or weight of the row, else of an average adult.
         """
-        found: list[Seen] = []
+        found: list[SeenTreatment] = []
         outputs = set()
         called = {output.name: output.called or output.name for output in shown}
         for row in rows:
@@ -99,10 +99,10 @@ class Domain:
             before = times <= until
             if not before.any():
                 continue
-            numbers = _numbers(times[before], amounts[before], until)
+            numbers = _treatment(times[before], amounts[before], until)
             for route in dict.fromkeys(part.route for part in schedule.parts):
                 found.append(
-                    Seen(
+                    SeenTreatment(
                         row.id,
                         row.study,
                         called.get(row.output, row.output),
@@ -118,11 +118,7 @@ class Domain:
     def range(self, subject: str, what: str) -> tuple[float, float]:
         """Smallest and largest dose ("doses"), "interval", "cycles", "course" or "length" behind the rows of
         a subject, such as "plasma glucose"; nan without any."""
-        values = np.array(
-            [getattr(seen, what) for seen in self.seen if seen.subject == subject], dtype=np.float64
-        ).ravel()
-        values = values[~np.isnan(values)]
-        return (float(values.min()), float(values.max())) if values.size else (np.nan, np.nan)
+        return _ends((seen for seen in self.seen if seen.subject == subject), what)
 
     def beyond(
         self,
@@ -160,12 +156,12 @@ class Domain:
                     ),
                 )
             routes = tuple(dict.fromkeys(part.route for part in schedule.parts))
+            given = _treatment(times, amounts, np.inf)
             for subject in dict.fromkeys(called.get(name, name) for name in outputs):
                 seen = [entry for entry in self.seen if entry.subject == subject]
                 if seen:
-                    numbers = _numbers(times, amounts, np.inf)
-                    lasting = subject not in forgotten
-                    found += self._of_subject(subject, seen, str(schedule), routes, lasting, *numbers)
+                    one = _Subject(subject, seen, self.unit, str(schedule), routes, given)
+                    found += one.beyond(lasting=subject not in forgotten)
         for name in outputs:
             if name not in self.outputs and not any(
                 called.get(other) == called.get(name, name) for other in self.outputs
@@ -175,108 +171,129 @@ class Domain:
                 )
         return tuple(found)
 
-    def _of_subject(
-        self,
-        subject: str,
-        seen: list[Seen],
-        text: str,
-        routes: tuple[str, ...],
-        lasting: bool,
-        amounts: tuple[float, float],
-        interval: float,
-        cycles: int,
-        course: float,
-        length: float,
-    ) -> list[Beyond]:
-        found: list[Beyond] = []
-        low, high = self.range(subject, "doses")
-        for amount, beyond in (
-            (amounts[1], amounts[1] > high * (1 + NEAR)),
-            (amounts[0], amounts[0] < low * (1 - NEAR)),
+
+class _Treatment(NamedTuple):
+    """What is compared of a schedule: as `SeenTreatment` has it."""
+
+    doses: tuple[float, float]
+    interval: float
+    cycles: int
+    course: float
+    length: float
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What the fit saw of one subject of its rows, such as "plasma glucose", beside a schedule; each function
+    gives the statements of one kind, none where the schedule does not go beyond."""
+
+    name: str
+    seen: list[SeenTreatment]
+    unit: str
+    text: str
+    routes: tuple[str, ...]
+    given: _Treatment
+
+    def beyond(self, lasting: bool) -> Iterator[Beyond]:
+        """lasting : whether it remembers earlier doses, so that intervals, cycles and courses count."""
+        yield from self._doses()
+        yield from self._routes()
+        if lasting:
+            yield from self._interval()
+            yield from self._duration()
+            yield from self._course()
+            yield from self._only_bounds()
+
+    def _doses(self) -> Iterator[Beyond]:
+        low, high = _ends(self.seen, "doses")
+        smallest, largest = self.given.doses
+        alike = [entry for entry in self.seen if entry.route in self.routes] or self.seen
+        for amount, is_beyond in (
+            (largest, largest > high * (1 + NEAR)),
+            (smallest, smallest < low * (1 - NEAR)),
         ):
-            if beyond:
-                alike = [entry for entry in seen if entry.route in routes] or seen
-                nearest = min(
-                    alike, key=lambda entry: min(abs(np.log(amount / dose)) for dose in entry.doses)
+            if is_beyond:
+                apart = [min(abs(np.log(amount / dose)) for dose in entry.doses) for entry in alike]
+                yield Beyond(
+                    f"{_written(amount)} {self.unit} is {'above' if amount > high else 'below'} the "
+                    f"doses after which the fit saw {self.name} "
+                    f"({_range(low, high, 2)} {self.unit})",
+                    str(alike[int(np.argmin(apart))]),
                 )
-                found.append(
-                    Beyond(
-                        f"{_written(amount)} {self.unit} is {'above' if amount > high else 'below'} the "
-                        f"doses after which the fit saw {subject} "
-                        f"({_range(low, high, 2)} {self.unit})",
-                        str(nearest),
-                    )
-                )
-        known = {entry.route.lower() for entry in seen}
-        for route in routes:
+
+    def _routes(self) -> Iterator[Beyond]:
+        known = {entry.route.lower() for entry in self.seen}
+        for route in self.routes:
             if route.lower() not in known:
-                found.append(
-                    Beyond(
-                        f"The fit saw {subject} after doses by {' and '.join(sorted(known))} only, not "
-                        f"by {route}"
-                    )
+                yield Beyond(
+                    f"The fit saw {self.name} after doses by {' and '.join(sorted(known))} only, not "
+                    f"by {route}"
                 )
-        if not lasting:
-            return found
-        shortest, longest = self.range(subject, "interval")
+
+    def _interval(self) -> Iterator[Beyond]:
+        interval = self.given.interval
+        shortest, longest = _ends(self.seen, "interval")
         inside = shortest * (1 - NEAR) <= interval <= longest * (1 + NEAR)
-        if not (inside or np.isnan(interval) or np.isnan(shortest)):
-            spaced = [entry for entry in seen if not np.isnan(entry.interval)]
-            nearest = min(spaced, key=lambda entry: abs(np.log(interval / entry.interval)))
-            found.append(
-                Beyond(
-                    f"A dose every {_written(interval)} d is outside the intervals at which the fit saw "
-                    f"{subject} ({_range(shortest, longest, 3)} d)",
-                    str(nearest),
-                )
-            )
-        most = int(self.range(subject, "cycles")[1])
-        if cycles > most:
-            first: dict[str, Seen] = {}  # of the rows of one schedule
-            for entry in seen:
+        if inside or np.isnan(interval) or np.isnan(shortest):
+            return
+        spaced = [entry for entry in self.seen if not np.isnan(entry.interval)]
+        nearest = min(spaced, key=lambda entry: abs(np.log(interval / entry.interval)))
+        yield Beyond(
+            f"A dose every {_written(interval)} d is outside the intervals at which the fit saw "
+            f"{self.name} ({_range(shortest, longest, 3)} d)",
+            str(nearest),
+        )
+
+    def _duration(self) -> Iterator[Beyond]:
+        most = int(_ends(self.seen, "cycles")[1])
+        if self.given.cycles > most:
+            first: dict[str, SeenTreatment] = {}  # of the rows of one schedule
+            for entry in self.seen:
                 first.setdefault(entry.schedule, entry)
-            nearest = first[max(first, key=lambda given: difflib.SequenceMatcher(None, given, text).ratio())]
-            found.append(
-                Beyond(
-                    f"{cycles} cycles: the fit saw {subject} only in the first "
-                    f"{'one' if most == 1 else most}, so that what changes from cycle to cycle is the "
-                    f"model's own",
-                    str(nearest),
-                )
+            nearest = first[max(first, key=lambda one: difflib.SequenceMatcher(None, one, self.text).ratio())]
+            yield Beyond(
+                f"{self.given.cycles} cycles: the fit saw {self.name} only in the first "
+                f"{'one' if most == 1 else most}, so that what changes from cycle to cycle is the "
+                f"model's own",
+                str(nearest),
             )
-        elif length > self.range(subject, "length")[1] * (1 + NEAR):
-            nearest = max(seen, key=lambda entry: entry.length)
-            found.append(
-                Beyond(
-                    f"{_written(length)} days of treatment are longer than the "
-                    f"{_written(nearest.length)} after which the fit saw {subject}",
-                    str(nearest),
-                )
+        elif self.given.length > _ends(self.seen, "length")[1] * (1 + NEAR):
+            nearest = max(self.seen, key=lambda entry: entry.length)
+            yield Beyond(
+                f"{_written(self.given.length)} days of treatment are longer than the "
+                f"{_written(nearest.length)} after which the fit saw {self.name}",
+                str(nearest),
             )
-        shortest = self.range(subject, "course")[0]
-        if course < shortest * (1 - NEAR):
-            nearest = min(seen, key=lambda entry: entry.course)
-            found.append(
-                Beyond(
-                    f"A course of {_written(course)} {'day' if course == 1.0 else 'days'} is shorter "
-                    f"than the {_written(shortest)} days after which the fit first saw {subject}, "
-                    f"so that how fast they rise is the model's own",
-                    str(nearest),
-                )
+
+    def _course(self) -> Iterator[Beyond]:
+        course, nearest = self.given.course, min(self.seen, key=lambda entry: entry.course)
+        if course < nearest.course * (1 - NEAR):
+            yield Beyond(
+                f"A course of {_written(course)} {'day' if course == 1.0 else 'days'} is shorter "
+                f"than the {_written(nearest.course)} days after which the fit first saw {self.name}, "
+                f"so that how fast they rise is the model's own",
+                str(nearest),
             )
-        if interval <= 1.0 + NEAR:
-            daily = [entry for entry in seen if entry.interval <= 1.0 + NEAR]
-            exact = max((entry.course for entry in daily if not entry.bound), default=0.0)
-            bounds = sorted({entry.study for entry in daily if entry.bound and entry.course > exact})
-            if course > exact * (1 + NEAR) and bounds:
-                found.append(
-                    Beyond(
-                        f"{_written(course)} days of daily doses: beyond {_written(exact)} days the fit "
-                        f"has only lower bounds of {subject} ({', '.join(bounds)}), "
-                        "which say nothing against a prediction that is too high"
-                    )
-                )
-        return found
+
+    def _only_bounds(self) -> Iterator[Beyond]:
+        if not self.given.interval <= 1.0 + NEAR:
+            return
+        daily = [entry for entry in self.seen if entry.interval <= 1.0 + NEAR]
+        exact = max((entry.course for entry in daily if not entry.bound), default=0.0)
+        bounds = sorted({entry.study for entry in daily if entry.bound and entry.course > exact})
+        if self.given.course > exact * (1 + NEAR) and bounds:
+            yield Beyond(
+                f"{_written(self.given.course)} days of daily doses: beyond {_written(exact)} days the fit "
+                f"has only lower bounds of {self.name} ({', '.join(bounds)}), "
+                "which say nothing against a prediction that is too high"
+            )
+
+
+def _ends(seen: Iterable[SeenTreatment], what: str) -> tuple[float, float]:
+    """The smallest and the largest number of that name; nan without any."""
+    values = np.array([getattr(entry, what) for entry in seen], dtype=np.float64).ravel()
+    values = values[~np.isnan(values)]
+    return (float(values.min()), float(values.max())) if values.size else (np.nan, np.nan)
 
 
 def _range(low: float, high: float, digits: int) -> str:
@@ -299,14 +316,15 @@ def _given(
     return times, by_size(amounts, sizes, 1)[0]
 
 
-def _numbers(
-    times: np.ndarray, amounts: np.ndarray, until: float
-) -> tuple[tuple[float, float], float, int, float, float]:
-    """doses, interval, cycles, course and length, as `Seen` has them."""
+def _treatment(times: np.ndarray, amounts: np.ndarray, until: float) -> _Treatment:
+    """Of doses at these days, seen up to a day."""
     regimen = Regimen.at(times, 1.0)
     instants = np.unique(times)
-    interval = regimen.interval if instants.size > 1 else np.nan
     last = instants[np.append(np.searchsorted(instants, regimen.cycles)[1:] - 1, instants.size - 1)]
-    course = float((last - regimen.cycles).max() + regimen.interval)
-    length = min(regimen.last + regimen.interval, until) - regimen.first
-    return (float(amounts.min()), float(amounts.max())), interval, regimen.cycles.size, course, length
+    return _Treatment(
+        doses=(float(amounts.min()), float(amounts.max())),
+        interval=regimen.interval if instants.size > 1 else np.nan,
+        cycles=regimen.cycles.size,
+        course=float((last - regimen.cycles).max() + regimen.interval),
+        length=min(regimen.last + regimen.interval, until) - regimen.first,
+    )

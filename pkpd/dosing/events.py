@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pkpd.core import html
 from pkpd.core.errors import ScheduleError
 from pkpd.dosing.parts import Part
 from pkpd.dosing.quantities import decimal_text, units_per_day
@@ -106,6 +107,14 @@ class EventTable:
             f"<EventTable: {len(self):,} event{'s' * (len(self) > 1)} from {self.time.min():g} to "
             f"{self.time.max():g}>"
         )
+
+    def _repr_html_(self) -> str:
+        columns = [column.name for column in fields(self)]
+        rows = [
+            (*row[:-2], EventKind(row[-2]).name.lower().replace("_", " "), row[-1])
+            for row in zip(*(getattr(self, name).tolist() for name in columns), strict=True)
+        ]
+        return html.table(repr(self)[1:-1], columns, rows, "In the units of the model.")
 
     def __post_init__(self) -> None:
         n_events = np.shape(self.time)

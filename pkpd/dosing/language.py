@@ -162,7 +162,7 @@ def _undotted(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Token:
+class ScheduleToken:
     kind: str  # number, x, word, mark, end
     text: str
     start: int
@@ -194,18 +194,18 @@ class Parser:
             raise ScheduleError(f"a schedule is text, not {type(text).__name__}")
         self.text, self.file = text, file
         self.tokens = [
-            Token(str(match.lastgroup), _undotted(match.group()), match.start(), match.end())
+            ScheduleToken(str(match.lastgroup), _undotted(match.group()), match.start(), match.end())
             for match in _TOKEN.finditer(text)
             if match.lastgroup != "space"
         ]
         end = len(text.rstrip())
-        self.tokens.append(Token("end", "", end, end))
+        self.tokens.append(ScheduleToken("end", "", end, end))
         self.i = 0
 
     # -- tokens and errors
 
     @property
-    def token(self) -> Token:
+    def token(self) -> ScheduleToken:
         return self.tokens[self.i]
 
     @property
@@ -213,10 +213,10 @@ class Parser:
         """Whether the schedule ends here."""
         return self.token.kind == "end"
 
-    def peek(self, ahead: int = 1) -> Token:
+    def peek(self, ahead: int = 1) -> ScheduleToken:
         return self.tokens[min(self.i + ahead, len(self.tokens) - 1)]
 
-    def take(self) -> Token:
+    def take(self) -> ScheduleToken:
         token = self.token
         self.i = min(self.i + 1, len(self.tokens) - 1)
         return token
@@ -227,7 +227,9 @@ class Parser:
             return True
         return False
 
-    def fail(self, message: str, first: Token, last: Token | None = None, hint: str = "") -> NoReturn:
+    def fail(
+        self, message: str, first: ScheduleToken, last: ScheduleToken | None = None, hint: str = ""
+    ) -> NoReturn:
         raise self.error(message, first.start, (last or first).end, hint)
 
     def error(self, message: str, start: int, end: int, hint: str = "") -> ScheduleError:
@@ -253,12 +255,12 @@ class Parser:
         self.fail(message, token, hint=hint)
 
     @staticmethod
-    def shown(token: Token) -> str:
+    def shown(token: ScheduleToken) -> str:
         text = token.text if len(token.text) <= 40 else token.text[:37] + "..."
         return f'"{text}"' if text.isprintable() else f"the character {text!a}"
 
     @contextmanager
-    def at(self, first: Token, last: Token | None = None) -> Iterator[None]:
+    def at(self, first: ScheduleToken, last: ScheduleToken | None = None) -> Iterator[None]:
         """Give errors of the value checks their place in the text."""
         try:
             yield
@@ -504,7 +506,7 @@ class Parser:
     def times(self) -> tuple[Fraction, ...]:
         """`0, 24, 48 h`: a number without a unit has that of the next number with one."""
         times: list[Fraction] = []
-        pending: list[tuple[Fraction, Token]] = []
+        pending: list[tuple[Fraction, ScheduleToken]] = []
         while True:
             token = self.token
             pending.append((self.number("a time"), token))
@@ -550,7 +552,7 @@ class Parser:
         return self.token.word != "at" and self.starts_timing()
 
     @staticmethod
-    def starts_frequency(token: Token) -> bool:
+    def starts_frequency(token: ScheduleToken) -> bool:
         return token.word in ("daily", "weekly", "a", "an", "per")
 
     def interval(self) -> _Interval:
@@ -601,7 +603,7 @@ class Parser:
             check_interval(days, "an interval")
         return days
 
-    def frequency(self, n: int, first: Token) -> _Interval:
+    def frequency(self, n: int, first: ScheduleToken) -> _Interval:
         """`daily`, `a day`, `per week` after `twice`, `three times`."""
         if self.accept("a", "an", "per", "each", "every"):
             unit = self.token

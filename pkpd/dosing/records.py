@@ -78,6 +78,7 @@ ROLES: dict[str, tuple[str, ...]] = {
 }
 _ROLE_OF = {spelling: role for role, spellings in ROLES.items() for spelling in spellings}
 _NEEDED = ("ID", "TIME", "AMT")
+_EXAMPLE = "ID,TIME,AMT,DV"
 
 OBSERVATION, DOSE, OTHER, RESET, RESET_AND_DOSE, REPLACE = (
     "observation",
@@ -200,15 +201,15 @@ def read_records(path: str | Path) -> Records:
     """Read a data file; the format is described at the top of this module.
 
     Raises:
-        DataError: every wrong line with its place and reason (the first ten, and how many there are).
+        DataError: every wrong line with its place and reason (the first 25, and how many there are).
     """
-    return _read(read_table(path))
+    return _read(read_table(path, example=_EXAMPLE))
 
 
 @takes(content=TEXT | of(bytes))
 def parse_records(content: bytes | str, file: str = "<records>") -> Records:
     """As ``read_records``, from the content of a file."""
-    return _read(parse_table(content, file))
+    return _read(parse_table(content, file, example=_EXAMPLE))
 
 
 def _read(table: CsvTable) -> Records:
@@ -259,6 +260,10 @@ def _read(table: CsvTable) -> Records:
 def _roles(table: CsvTable) -> tuple[dict[str, int], dict[str, int]]:
     columns: dict[str, int] = {}
     others: dict[str, int] = {}
+    if len(table.names) == 1:
+        reason = "the header names one column only: separate columns by commas, semicolons or tabs"
+        table.wrong(table.header, -1, reason)
+        return columns, others
     for i, name in enumerate(table.names):
         role = _ROLE_OF.get(re.sub(r"[\s._-]", "", name).lower())
         if role is None:

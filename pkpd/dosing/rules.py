@@ -45,7 +45,7 @@ from typing import Any
 
 from pkpd.core import units
 from pkpd.core.errors import ScheduleError
-from pkpd.dosing.language import Parser, Token
+from pkpd.dosing.language import Parser, ScheduleToken
 from pkpd.dosing.parts import Written
 from pkpd.dosing.quantities import (
     DOSE_UNITS,
@@ -533,7 +533,7 @@ class _RuleParser(Parser):
             self.take()
         if self.token is first:
             return ""
-        last: Token = self.tokens[self.i - 1]
+        last: ScheduleToken = self.tokens[self.i - 1]
         text = self.text[first.start : last.end]
         problem = units.examine(" ".join(text.split()))
         if isinstance(problem, units.Problem):

@@ -42,9 +42,10 @@ class Schedule:
     ``Schedule.parse("1 MIU sc daily x5 every 28 d x3")``; ``str(schedule)`` is its inverse. The language is
     described at the top of `pkpd.dosing.language`. Two schedules are equal when `str` writes them alike.
 
-    Attributes:
-        parts: the courses in the order of writing; empty for placebo.
-        written: the text that it was read from, which errors show; None where it was made otherwise.
+    Attributes
+    ----------
+    parts : the courses in the order of writing; empty for placebo.
+    written : the text that it was read from, which errors show; None where it was made otherwise.
 
     Examples
     --------

@@ -43,6 +43,7 @@ fit.toml::
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import platform
@@ -52,9 +53,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, PATH, WHOLE, of, takes
 from pkpd.core.errors import ConvergenceError, DataError
-from pkpd.core.toml import meant
+from pkpd.core.names import meant
 from pkpd.inference.assess import (
     compare,
     inner_check,
@@ -94,7 +97,7 @@ from pkpd.inference.result import (
     StartResult,
     StudyLeftOut,
 )
-from pkpd.inference.search import Minimum, Progress, minimise, multistart, quiet
+from pkpd.inference.search import Minimum, Progress, estimate, minimise, quiet
 from pkpd.inference.spec import (
     Check,
     FitOptions,
@@ -106,8 +109,8 @@ from pkpd.inference.spec import (
     parse_prior,
     read_fit,
 )
-from pkpd.inference.summary import data as _data
-from pkpd.inference.summary.data import Data, Row
+from pkpd.inference.summary.reading import read_data, unknown_outputs
+from pkpd.inference.summary.rows import Data, Row
 
 __all__ = [
     "SAME_OPTIMUM",
@@ -216,7 +219,7 @@ def fit(
     options = replace(spec.options, **{key: value for key, value in given.items() if value is not None})
     spec = replace(spec, options=options)
     progress = progress or quiet
-    raw = _data.read_data(spec.data)
+    raw = read_data(spec.data)
     _check_names(spec, raw)
     system = System.load(spec.main.model)
     return run(
@@ -272,7 +275,7 @@ def run(
 ) -> FitResult:
     """As ``fit``, of a model and data that were already read."""
     began = time.perf_counter() if began is None else began
-    missing = _data.unknown_outputs(raw, tuple(system.output_units))
+    missing = unknown_outputs(raw, tuple(system.output_units))
     wanted = raw.keep(lambda row: not (leave_out_unverified and row.provenance == "unverified"))
     everything = in_units(wanted, system)
     fitted = [row for row in everything.rows if row.use == "fit"]
@@ -284,7 +287,7 @@ def run(
     objective = whole.restricted(lambda row: row.use == "fit")
     progress("fit", 0.0, "first evaluation")
     objective, notes = pruned(objective)
-    search = multistart(
+    search = estimate(
         objective, spec.options.starts, spec.options.seed, spec.options.max_evaluations, progress, "fit"
     )
     if search.best is None:
@@ -311,6 +314,9 @@ def run(
         estimated=objective.coordinates,
         reach=objective.reach,
     )
+    with contextlib.suppress(BadPoint):  # rows beside the fit may lie where the model cannot be simulated
+        if objective.sampling is not None and not search.interrupted:
+            whole = whole.with_sampling(whole.sampling_at(np.array(objective.sampling.at)))
     rows, lost = predict_rows(whole, objective, best, posterior, original)
     interrupted = search.interrupted
     comparison = without = inner = None
@@ -438,6 +444,7 @@ def _provenance(
         "subjects_per_arm": spec.options.subjects,
         "arms": len(objective.plan.arms),
         "rtol": spec.options.rtol,
+        "errors_at": None if objective.sampling is None else list(objective.sampling.at),
         "ofv_tolerance": spec.options.tolerance,
         "relative_error": spec.relative_error,
         "unverified_left_out": unverified_left_out,

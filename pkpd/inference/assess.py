@@ -13,9 +13,9 @@ from pkpd.inference.coordinates import System, in_units
 from pkpd.inference.objective import BadPoint, Evaluation, Objective, Solve, minus_2ll_of, pruned
 from pkpd.inference.posterior import Posterior, posterior_of, row_results, signed_outputs
 from pkpd.inference.result import Change, ModelScore, Refit, RivalComparison, RowResult, StudyLeftOut
-from pkpd.inference.search import REFIT_LIMIT, Minimum, Progress, multistart, quiet, refit
+from pkpd.inference.search import REFIT_LIMIT, Minimum, Progress, estimate, quiet, refit, settled
 from pkpd.inference.spec import Check, FitSpec
-from pkpd.inference.summary.data import Data, Row
+from pkpd.inference.summary.rows import Data, Row
 
 Array = NDArray[np.float64]
 
@@ -119,7 +119,7 @@ def predictive_density(evaluation: Evaluation, covariance: Array) -> tuple[float
     spread = np.eye(r.size) + j @ covariance @ j.T
     _, log_determinant = np.linalg.slogdet(spread)
     chi_square = float(r @ np.linalg.solve(spread, r))
-    constants = sum(term.constant for term in evaluation.terms)
+    constants = sum(term.constant for term in evaluation.terms) + evaluation.log_det
     return -0.5 * (chi_square + float(log_determinant) + constants), chi_square
 
 
@@ -173,7 +173,7 @@ def compare(
         threads=jobs,
     )
     rival, _ = pruned(rival)
-    search = multistart(
+    search = estimate(
         rival, spec.options.starts, spec.options.seed, spec.options.max_evaluations, progress, "rival"
     )
     if search.interrupted:
@@ -263,6 +263,8 @@ def _fit_without(
 ) -> tuple[Minimum, tuple[Change, ...], tuple[RowResult, ...]]:
     inside = objective.restricted(lambda row: row.id in kept)
     end = refit(inside, best, REFIT_LIMIT, objective)
+    if inside.sampling is not None:
+        inside, end = settled(inside, end, REFIT_LIMIT)
     outside = objective.restricted(lambda row: row.id in left_out)
     try:
         covariance = posterior_of(inside, end).covariance

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from pkpd.core import library
 from pkpd.core.errors import DataError
-from pkpd.core.toml import meant
-from pkpd.inference.spec import ModelSpec, Prior, checked_prior
-from pkpd.inference.summary import data as _data
-from pkpd.inference.summary.data import Data, Row
+from pkpd.core.names import meant
+from pkpd.inference.spec import ModelSpec, NoiseSpec, Prior, StudyEffect, checked_prior
+from pkpd.inference.summary.reading import in_model_units
+from pkpd.inference.summary.rows import Data, Row
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,8 @@ class System:
 
 Kind = Literal["parameter", "between-subject SD", "study effect", "proportional error", "additive error"]
 
+Scale = Literal["log", "logit", "natural"]
+
 
 def _logit(p: float) -> float:
     return math.log(p / (1 - p))
@@ -92,7 +94,7 @@ class Coordinate:
     kind: Kind
     target: str
     study: str
-    scale: Literal["log", "logit", "natural"]
+    scale: Scale
     centre: float
     sd: float
     lower: float
@@ -114,7 +116,7 @@ class Coordinate:
         if math.isfinite(self.sd):
             return self.sd
         width = self.upper - self.lower
-        return width / 4 if math.isfinite(width) else None
+        return width / 4 if 0.0 < width < math.inf else None
 
     def shown(self, x: float) -> float:
         """x as a person reads it: the parameter itself; of a study effect a factor (log scale) or a shift."""
@@ -194,8 +196,8 @@ def typical_at(
 def between_at(
     items: Sequence[Estimated], x: Sequence[float] | NDArray[np.float64], known: Mapping[str, float]
 ) -> dict[str, float]:
-    """Between-subject log-SDs by parameter at a point; ``known``: of every parameter that has one, estimated
-    or not."""
+    """Between-subject log-SDs (the square roots of OMEGA's diagonal) by parameter at a point; ``known``: of
+    every parameter that has one, estimated or not."""
     return dict(known) | {
         item.target: math.exp(float(value))
         for item, value in zip(items, x, strict=True)
@@ -211,7 +213,7 @@ def _prior_of(parameter: Any, where: str) -> Prior | None:
     return checked_prior(found.kind, float(first), float(second), where)
 
 
-def _scale_of(parameter: Any, prior: Prior | None) -> Literal["log", "logit", "natural"]:
+def _scale_of(parameter: Any, prior: Prior | None) -> Scale:
     """Priors decide; without one, positive parameters are on the log scale."""
     if prior is not None and prior.kind == "lognormal":
         return "log"
@@ -242,128 +244,137 @@ def coordinates(system: System, spec: ModelSpec, rows: Sequence[Row]) -> tuple[C
     free = spec.free
     if free is None:
         free = {p.name: None for p in system.parameters if p.prior is not None and p.kind != "covariate"}
-    found: list[Coordinate] = []
-    scales: dict[str, Literal["log", "logit", "natural"]] = {}
-    for name, given in free.items():
-        index = system.index(name, f"{where}, [free]")
-        parameter = system.parameters[index]
-        if getattr(parameter, "kind", "parameter") == "covariate":
-            raise DataError(
-                f"{where}, [free]: {name} is a covariate, it belongs to the subject and is never fitted"
-            )
-        prior = given if given is not None else _prior_of(parameter, f"{where}: prior of {name}")
-        scale = _scale_of(parameter, prior)
-        scales[name] = scale
-        low, high = _bounds_of(parameter, prior, scale)
-        centre, sd = _centre(prior, scale, parameter.value)
-        start = min(max(centre, low), high)
-        found.append(
-            Coordinate(
-                name,
-                "parameter",
-                name,
-                "",
-                scale,
-                centre,
-                sd,
-                low,
-                high,
-                start,
-                index,
-                parameter.unit,
-                "none" if prior is None else str(prior),
-                parameter.source,
-                parameter.provenance,
-            )
-        )
-    for name, given in spec.between.items():
-        index = system.index(name, f"{where}, [between]")
-        parameter = system.parameters[index]
-        if given is None:
-            if parameter.between is None:
-                raise DataError(
-                    f"{where}, [between]: {name} has no between-subject variability in the model; "
-                    'give "lognormal(0.3, 0.5)"'
-                )
-            given = Prior("lognormal", float(parameter.between.arguments[0]), 0.5)
-        if given.kind != "lognormal":
-            raise DataError(f"{where}, [between]: {name}: the prior of an SD must be lognormal")
-        centre = math.log(given.first)
-        found.append(
-            Coordinate(
-                f"SD {name}",
-                "between-subject SD",
-                name,
-                "",
-                "log",
-                centre,
-                given.second,
-                math.log(1e-3),
-                math.log(3.0),
-                centre,
-                index,
-                "1",
-                str(given),
-                "",
-                "",
-            )
-        )
+    found = [_of_parameter(system, name, given, where) for name, given in free.items()]
+    scales = {one.target: one.scale for one in found}
+    found += [_of_spread(system, name, given, where) for name, given in spec.between.items()]
     studies = tuple(dict.fromkeys(row.study for row in rows))
     for effect in spec.study_effects:
-        index = system.index(effect.parameter, f"{where}, [study_effects]")
-        parameter = system.parameters[index]
-        scale = scales.get(effect.parameter) or _scale_of(parameter, _prior_of(parameter, where))
-        for study in effect.studies or studies:
-            if study in studies:  # of a study without a fitted row the effect would only be its prior
-                found.append(
-                    Coordinate(
-                        f"{effect.parameter} in {study}",
-                        "study effect",
-                        effect.parameter,
-                        study,
-                        scale,
-                        0.0,
-                        effect.sd,
-                        -math.inf,
-                        math.inf,
-                        0.0,
-                        index,
-                        parameter.unit if scale == "natural" else "1",
-                        f"normal(0, {effect.sd:g}) on the {scale} scale",
-                    )
-                )
+        found += _of_studies(system, effect, studies, scales.get(effect.parameter), where)
     for output, noise in spec.noise.items():
-        if output not in system.output_units:
-            raise DataError(
-                f'{where}, [noise]: the model has no output "{output}"{meant(output, system.output_units)}'
-            )
-        if not noise.free:
-            continue
-        kinds: tuple[tuple[Kind, float, str], ...] = (
-            ("proportional error", noise.proportional, "1"),
-            ("additive error", noise.additive, system.output_units[output]),
-        )
-        for kind, value, unit in kinds:
-            if value > 0:
-                centre = math.log(value)
-                found.append(
-                    Coordinate(
-                        f"{kind} of {output}",
-                        kind,
-                        output,
-                        "",
-                        "log",
-                        centre,
-                        noise.sd,
-                        -math.inf,
-                        math.inf,
-                        centre,
-                        -1,
-                        unit,
-                        f"lognormal({value:g}, {noise.sd:g})",
-                    )
-                )
+        found += _of_noise(system, output, noise, where)
     return tuple(found)
+
+
+def _of_parameter(system: System, name: str, given: Prior | None, where: str) -> Coordinate:
+    """A typical parameter; given : the prior of fit.toml, which replaces the model's."""
+    index = system.index(name, f"{where}, [free]")
+    parameter = system.parameters[index]
+    if getattr(parameter, "kind", "parameter") == "covariate":
+        raise DataError(
+            f"{where}, [free]: {name} is a covariate, it belongs to the subject and is never fitted"
+        )
+    prior = given if given is not None else _prior_of(parameter, f"{where}: prior of {name}")
+    scale = _scale_of(parameter, prior)
+    low, high = _bounds_of(parameter, prior, scale)
+    centre, sd = _centre(prior, scale, parameter.value)
+    return Coordinate(
+        name=name,
+        kind="parameter",
+        target=name,
+        study="",
+        scale=scale,
+        centre=centre,
+        sd=sd,
+        lower=low,
+        upper=high,
+        start=min(max(centre, low), high),
+        index=index,
+        unit=parameter.unit,
+        prior="none" if prior is None else str(prior),
+        source=parameter.source,
+        provenance=parameter.provenance,
+    )
+
+
+def _of_spread(system: System, name: str, given: Prior | None, where: str) -> Coordinate:
+    """The log-SD between subjects of a parameter; given : its prior, None for one around the model's."""
+    index = system.index(name, f"{where}, [between]")
+    parameter = system.parameters[index]
+    if given is None:
+        if parameter.between is None:
+            raise DataError(
+                f"{where}, [between]: {name} has no between-subject variability in the model; "
+                'give "lognormal(0.3, 0.5)"'
+            )
+        given = Prior("lognormal", float(parameter.between.arguments[0]), 0.5)
+    if given.kind != "lognormal":
+        raise DataError(f"{where}, [between]: {name}: the prior of an SD must be lognormal")
+    centre = math.log(given.first)
+    return Coordinate(
+        name=f"SD {name}",
+        kind="between-subject SD",
+        target=name,
+        study="",
+        scale="log",
+        centre=centre,
+        sd=given.second,
+        lower=math.log(1e-3),
+        upper=math.log(3.0),
+        start=centre,
+        index=index,
+        unit="1",
+        prior=str(given),
+    )
+
+
+def _of_studies(
+    system: System, effect: StudyEffect, studies: Sequence[str], scale: Scale | None, where: str
+) -> list[Coordinate]:
+    """The effects of those studies that have a row: of another the effect would only be its prior; scale :
+    that of the parameter where it is free."""
+    index = system.index(effect.parameter, f"{where}, [study_effects]")
+    parameter = system.parameters[index]
+    scale = scale or _scale_of(parameter, _prior_of(parameter, where))
+    return [
+        Coordinate(
+            name=f"{effect.parameter} in {study}",
+            kind="study effect",
+            target=effect.parameter,
+            study=study,
+            scale=scale,
+            centre=0.0,
+            sd=effect.sd,
+            lower=-math.inf,
+            upper=math.inf,
+            start=0.0,
+            index=index,
+            unit=parameter.unit if scale == "natural" else "1",
+            prior=f"normal(0, {effect.sd:g}) on the {scale} scale",
+        )
+        for study in effect.studies or studies
+        if study in studies
+    ]
+
+
+def _of_noise(system: System, output: str, noise: NoiseSpec, where: str) -> list[Coordinate]:
+    """The errors of measurement of an output that are free and not 0."""
+    if output not in system.output_units:
+        raise DataError(
+            f'{where}, [noise]: the model has no output "{output}"{meant(output, system.output_units)}'
+        )
+    kinds: tuple[tuple[Kind, float, str], ...] = (
+        ("proportional error", noise.proportional, "1"),
+        ("additive error", noise.additive, system.output_units[output]),
+    )
+    return [
+        Coordinate(
+            name=f"{kind} of {output}",
+            kind=kind,
+            target=output,
+            study="",
+            scale="log",
+            centre=math.log(value),
+            sd=noise.sd,
+            lower=-math.inf,
+            upper=math.inf,
+            start=math.log(value),
+            index=-1,
+            unit=unit,
+            prior=f"lognormal({value:g}, {noise.sd:g})",
+        )
+        for kind, value, unit in kinds
+        if noise.free and value > 0
+    ]
 
 
 def _centre(prior: Prior | None, scale: str, value: float) -> tuple[float, float]:
@@ -379,7 +390,7 @@ def _centre(prior: Prior | None, scale: str, value: float) -> tuple[float, float
 
 def in_units(raw: Data, system: System) -> Data:
     """Rows that the model can predict, in its units."""
-    return _data.in_model_units(
+    return in_model_units(
         raw,
         system.output_units,
         system.time_unit,

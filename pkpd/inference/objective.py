@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,16 +36,21 @@ from pkpd.inference.coordinates import (
     typical_at,
 )
 from pkpd.inference.spec import FitOptions, ModelSpec
-from pkpd.inference.summary import data as _data
-from pkpd.inference.summary import likelihood
-from pkpd.inference.summary.data import Row
+from pkpd.inference.summary import likelihood, samples
+from pkpd.inference.summary.arms import Look, plan
+from pkpd.inference.summary.rows import Row
+from pkpd.inference.summary.sampling import Sampling, Seen, sampling_of
+from pkpd.inference.summary.terms import Term
 
 Array = NDArray[np.float64]
 
 
+Found = TypeVar("Found")
 Solve = Callable[..., Any]
 """``simulate.solve`` or anything with its signature."""
 
+SAMPLING_SUBJECTS = 512
+"""At least so many in an arm from which trials are simulated."""
 PROBES = 4
 """Subjects, each at a point of its own, in which it is looked up which parameters move which outputs of an
 arm."""
@@ -108,9 +113,16 @@ class Evaluation:
 
     residuals: Array
     jacobian: Array | None
-    terms: tuple[likelihood.Term, ...]
+    terms: tuple[Term, ...]
     predicted_jacobian: Array | None
     arms: tuple[_Simulated, ...] = field(default=(), repr=False)
+    log_det: float = 0.0
+    """of the correlation of residuals, which belongs to -2 log likelihood"""
+
+    def contributions(self) -> list[float]:
+        """What each row adds to the sum of squares: of rows that share patients, beyond those before it."""
+        ends = np.cumsum([term.residuals.size for term in self.terms])
+        return [float(part @ part) for part in np.split(self.residuals, ends[:-1])] if self.terms else []
 
 
 class BadPoint(Exception):
@@ -125,7 +137,7 @@ class _Item:
     place: int
 
 
-def readings_of(looks: Sequence[_data.Look], before: Array | None, columns: Mapping[str, int]) -> list[Any]:
+def readings_of(looks: Sequence[Look], before: Array | None, columns: Mapping[str, int]) -> list[Any]:
     """Looks as readings of a solve; before : (K, n_outputs), outputs at time 0, where a look is from
     there."""
     from pkpd.solver import Reading
@@ -143,7 +155,7 @@ def readings_of(looks: Sequence[_data.Look], before: Array | None, columns: Mapp
 
 
 def with_looks(
-    outputs: Array, s: Array, looks: Sequence[_data.Look], read: Any, columns: Mapping[str, int]
+    outputs: Array, s: Array, looks: Sequence[Look], read: Any, columns: Mapping[str, int]
 ) -> tuple[Array, Array]:
     """Outputs (K, T, n_outputs) and sensitivities (..., D) with what was read behind the times: two lines to
     a look, its value and its time, in its output's column."""
@@ -194,8 +206,9 @@ class Objective:
     exchanges the solver. Calls are counted in ``simulations`` (subjects) and ``bad`` (points that failed,
     with the first reasons in ``reasons``); nothing else changes after it is made. ``events`` are dose tables
     by schedule that are known already, ``reach`` is that of another objective of the same model and
-    coordinates; without one it is looked up at fixed points around the start (``PROBES``).
-    """
+    coordinates; without one it is looked up at fixed points around the start (``PROBES``). ``sampling``
+    scores and correlates residuals (``sampled``); without one they are independent, with the errors of their
+    columns."""
 
     def __init__(
         self,
@@ -212,6 +225,7 @@ class Objective:
         estimated: tuple[Coordinate, ...] | None = None,
         reach: Reach | None = None,
         events: Mapping[str, Any] | None = None,
+        sampling: Sampling | None = None,
     ) -> None:
         if solve is None:
             from pkpd.solver import solve as own_solve
@@ -229,11 +243,13 @@ class Objective:
             )
             for row in self.rows
         )
+        self.sampling = sampling
         self._events = dict(events or {})
-        for row in self.rows:
-            if row.schedule not in self._events:
-                self._events[row.schedule] = self._event_table(row, row.schedule)
-        self.plan = _data.plan(self.rows)
+        self.plan = plan(self.rows)
+        for row, place in zip(self.rows, self.plan.placements, strict=True):
+            for view in place.views:
+                if view.schedule not in self._events:
+                    self._events[view.schedule] = self._event_table(row, view.schedule)
         self._output_index = {name: i for i, name in enumerate(system.output_units)}
         self.bad = 0
         self.simulations = 0
@@ -245,7 +261,9 @@ class Objective:
 
     def restricted(self, keep: Callable[[Row], bool]) -> Objective:
         """The same objective (same coordinates) for fewer rows."""
-        return self._changed(rows=[row for row in self.rows if keep(row)])
+        rows = [row for row in self.rows if keep(row)]
+        sampling = None if self.sampling is None else self.sampling.kept([row.id for row in rows])
+        return self._changed(rows=rows, sampling=sampling)
 
     def with_subjects(self, count: int) -> Objective:
         """The same objective with another number of subjects in each arm."""
@@ -262,6 +280,7 @@ class Objective:
         options: FitOptions | None = None,
         estimated: tuple[Coordinate, ...] | None = None,
         reach: Reach | None = None,
+        sampling: Sampling | Literal["same"] | None = "same",
     ) -> Objective:
         return Objective(
             self.system,
@@ -276,7 +295,42 @@ class Objective:
             estimated=self.coordinates if estimated is None else estimated,
             reach=self.reach if reach is None else reach,
             events=self._events,
+            sampling=self.sampling if sampling == "same" else sampling,
         )
+
+    def with_sampling(self, sampling: Sampling | None) -> Objective:
+        """The same objective with residuals scored and correlated in this way."""
+        return self._changed(sampling=sampling)
+
+    def sampling_at(self, x: Array) -> Sampling:
+        """How trials simulated at a point score and correlate the residuals of the rows; ``BadPoint`` where
+        it cannot be simulated."""
+        count = max(self.options.subjects, SAMPLING_SUBJECTS)
+        wide = self._changed(options=dataclasses.replace(self.options, subjects=count), sampling=None)
+        return wide._counted(lambda: wide._sampling(x))
+
+    def _sampling(self, x: Array) -> Sampling:
+        arms = tuple(self._spread(lambda a: self._simulate(x, a)))
+        found = self._residuals(x, arms)
+        noises = self.noises(x)
+        rows = []
+        for row, measured, term, place in zip(
+            self.rows, self.measured, found.terms, self.plan.placements, strict=True
+        ):
+            counts = (row.n, row.versus_n or row.n) if row.versus else (row.n,) * len(place.views)
+            seen = [
+                Seen(
+                    arms[a].outputs[:, at, self._output_index[view.output]],
+                    None if row.measure == "value" else arms[a].before[:, self._output_index[view.output]],
+                    noises.get(view.output, samples.Noise()),
+                    (row.study, view.arm, view.schedule, row.overrides),
+                    view.output,
+                    n or 0,
+                )
+                for view, a, at, n in zip(place.views, place.arms, place.indices, counts, strict=True)
+            ]
+            rows.append((measured, term, seen))
+        return sampling_of(rows, [float(value) for value in x], self.options.seed)
 
     def _event_table(self, row: Row, text: str) -> Any:
         from pkpd.dosing import Schedule
@@ -315,9 +369,9 @@ class Objective:
             for a in place.arms
         }
         used: list[set[int]] = [set() for _ in self.plan.arms]
-        for row, place in zip(self.rows, self.plan.placements, strict=True):
-            for a in place.arms:
-                used[a].add(self._output_index[row.output])
+        for place in self.plan.placements:
+            for view, a in zip(place.views, place.arms, strict=True):
+                used[a].add(self._output_index[view.output])
         for a, arm in enumerate(self.plan.arms):
             fixed = {item.name for item in arm.overrides}
             members = [
@@ -461,7 +515,7 @@ class Objective:
                 found[coordinate.index] = math.exp(float(x[c]))
         return found
 
-    def noises(self, x: Array) -> dict[str, likelihood.Noise]:
+    def noises(self, x: Array) -> dict[str, samples.Noise]:
         """Measurement error by output at a point."""
         found = {name: [item.proportional, item.additive] for name, item in self.spec.noise.items()}
         for c, coordinate in enumerate(self.coordinates):
@@ -469,7 +523,7 @@ class Objective:
                 found[coordinate.target][0] = math.exp(float(x[c]))
             elif coordinate.kind == "additive error":
                 found[coordinate.target][1] = math.exp(float(x[c]))
-        return {name: likelihood.Noise(*pair) for name, pair in found.items()}
+        return {name: samples.Noise(*pair) for name, pair in found.items()}
 
     def values(self, x: Array, study: str = "") -> dict[str, float]:
         """Typical parameters by name at a point, of one study or without study effects."""
@@ -603,7 +657,7 @@ class Objective:
             return self.evaluate(x, jacobian=True)
         return self._counted(lambda: self._with_jacobian(x, evaluation))
 
-    def _counted(self, work: Callable[[], Evaluation]) -> Evaluation:
+    def _counted(self, work: Callable[[], Found]) -> Found:
         try:
             with np.errstate(all="ignore"):
                 return work()
@@ -614,63 +668,77 @@ class Objective:
                     self.reasons.append(str(reason))
             raise
 
-    def _samples(self, x: Array, arms: Sequence[_Simulated]) -> list[list[likelihood.Samples]]:
+    def _samples(self, x: Array, arms: Sequence[_Simulated]) -> list[list[samples.Samples]]:
         """What every row looks at, in the subjects of each of its arms."""
         noises = self.noises(x)
         found = []
         for row, place in zip(self.rows, self.plan.placements, strict=True):
-            o = self._output_index[row.output]
-            noise = noises.get(row.output, likelihood.Noise())
             parts = []
-            for a, at in zip(place.arms, place.indices, strict=True):
+            for view, a, at in zip(place.views, place.arms, place.indices, strict=True):
+                o, noise = self._output_index[view.output], noises.get(view.output, samples.Noise())
                 baseline = None if row.measure == "value" else arms[a].before[:, o]
-                parts.append(likelihood.sample(row, arms[a].outputs[:, at, o], baseline, noise))
+                parts.append(samples.sample(row, arms[a].outputs[:, at, o], baseline, noise))
             found.append(parts)
         return found
 
     def _residuals(self, x: Array, arms: tuple[_Simulated, ...]) -> Evaluation:
-        terms = []
+        terms: list[Term] = []
         for row, measured, parts in zip(self.rows, self.measured, self._samples(x, arms), strict=True):
             term = likelihood.evaluate(
                 measured, np.stack([p.s for p in parts]), np.stack([p.v for p in parts])
             )
+            if self.sampling is not None:
+                term = self.sampling.scored(len(terms), term)
             if not np.all(np.isfinite(term.residuals)):
                 raise BadPoint(f'row "{row.id}": its prediction is not finite')
             terms.append(term)
         residuals = np.concatenate([term.residuals for term in terms]) if terms else np.zeros(0)
-        return Evaluation(residuals, None, tuple(terms), None, arms)
+        return Evaluation(self.whitened(residuals), None, tuple(terms), None, arms, self.log_det)
+
+    def whitened(self, residuals: Array) -> Array:
+        """Residuals (M,) or their derivatives (M, n) without the correlation between rows."""
+        return residuals if self.sampling is None else self.sampling.whitened(residuals)
+
+    def coloured(self, residuals: Array) -> Array:
+        """The way back."""
+        return residuals if self.sampling is None else self.sampling.coloured(residuals)
+
+    @property
+    def log_det(self) -> float:
+        """Of the correlation of residuals."""
+        return 0.0 if self.sampling is None else self.sampling.constant
 
     def _with_jacobian(self, x: Array, evaluation: Evaluation) -> Evaluation:
         arms, terms = evaluation.arms, evaluation.terms
-        samples = self._samples(x, arms)
+        looked = self._samples(x, arms)
         derived = self._spread(lambda a: self._derive(arms[a], a))
-        blocks = [self._block(x, r, samples[r], terms[r], derived) for r in range(len(self.rows))]
+        blocks = [self._block(x, r, looked[r], terms[r], derived) for r in range(len(self.rows))]
         count = len(self.coordinates)
         full = np.concatenate([block[:-1] for block in blocks]) if blocks else np.zeros((0, count))
         predicted = np.stack([block[-1] for block in blocks]) if blocks else np.zeros((0, count))
         if not np.all(np.isfinite(full)):
             raise BadPoint("a derivative of a residual is not finite")
-        return dataclasses.replace(evaluation, jacobian=full, predicted_jacobian=predicted)
+        return dataclasses.replace(evaluation, jacobian=self.whitened(full), predicted_jacobian=predicted)
 
     def _block(
         self,
         x: Array,
         r: int,
-        samples: Sequence[likelihood.Samples],
-        term: likelihood.Term,
+        looked: Sequence[samples.Samples],
+        term: Term,
         derived: Sequence[_Derived],
     ) -> Array:
         """Derivatives of a row's residuals by the coordinates, (m + 1, n_coordinates); the last line is its
         prediction's."""
-        row, place = self.rows[r], self.plan.placements[r]
-        o = self._output_index[row.output]
+        place = self.plan.placements[r]
         block = np.zeros((term.residuals.size + 1, len(self.coordinates)))
         for j, (a, at) in enumerate(zip(place.arms, place.indices, strict=True)):
-            part, arm = samples[j], derived[a]
+            part, arm, output = looked[j], derived[a], place.views[j].output
+            o = self._output_index[output]
             by_s = np.concatenate([term.by_s[:, j], term.predicted_s[None, j]])
             by_v = np.concatenate([term.by_v[:, j], term.predicted_v[None, j]])
             for c, coordinate in enumerate(self.coordinates):
-                if coordinate.index < 0 and coordinate.target == row.output:
+                if coordinate.index < 0 and coordinate.target == output:
                     kind = 0 if coordinate.kind == "proportional error" else 1
                     block[:, c] += by_v @ part.v_noise[:, kind] * math.exp(float(x[c]))
             if not arm.items:
@@ -705,7 +773,7 @@ class Objective:
 
 def minus_2ll_of(evaluation: Evaluation) -> tuple[float, float]:
     """-2LL of the data, and the constants in it."""
-    constants = sum(term.constant for term in evaluation.terms)
+    constants = sum(term.constant for term in evaluation.terms) + evaluation.log_det
     return float(evaluation.residuals @ evaluation.residuals) + constants, constants
 
 

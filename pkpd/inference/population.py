@@ -4,21 +4,24 @@ by name.
     people = virtual_subjects("low_dose_il2", 1000, seed=1, vary=("between", "uncertainty"),
     covariates={"BSA": (1.9, 0.1)})
 
+A subject's parameters are P = TVP exp(ETA) with ETA normal, of variance matrix OMEGA (diagonal here): solved,
+they give its IPRED, and without "between", where every ETA is 0, PRED at the draw of the estimates.
+
 They are subjects of a model, drawn from what a fit to published summaries says; no statement about a patient.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pkpd.core import library
+from pkpd.core import html, library
 from pkpd.core.arguments import (
     ABSENT,
     COUNT,
@@ -33,10 +36,12 @@ from pkpd.core.arguments import (
     of,
     takes,
 )
-from pkpd.core.errors import DataError, InputError
+from pkpd.core.errors import InputError
+from pkpd.core.extras import optional
 from pkpd.core.sketch import Sketch
 from pkpd.dosing import EventTable
 from pkpd.inference import FitResult, FitSpec, between_at, read_fit, typical_at
+from pkpd.inference.optimum import check_belongs
 from pkpd.simulation.profile import check_count, normals, scattered, typical_values, value_of
 from pkpd.solver import Options, solve, spread, usable_cores
 from pkpd.solver.kernel import Kernel, load
@@ -97,6 +102,36 @@ class Population:
     def __len__(self) -> int:
         return len(self.values)
 
+    def _repr_html_(self) -> str:
+        differ = np.flatnonzero(np.ptp(self.values, axis=0) > 0.0)
+        rows = [
+            (
+                self.kernel.PARAMETERS[place],
+                self.kernel.UNITS[place],
+                *map(float, np.quantile(self.values[:, place], (0.05, 0.5, 0.95))),
+            )
+            for place in differ
+        ]
+        same = f"The other {self.kernel.n_params - differ.size} parameters are the same in all."
+        note = " ".join((*self.notes, same, "A model, not medical advice."))
+        return html.table(repr(self)[1:-1], ("parameter", "unit", "5 %", "median", "95 %"), rows, note)
+
+    def to_xarray(self) -> Any:
+        """An ``xarray.Dataset``: a variable for each parameter, (subject,), with its unit, and which draw of
+        the estimates a subject has as a coordinate.
+
+        Raises ``MissingExtraError`` where the package xarray is not installed.
+        """
+        xarray = optional("xarray", "xarray")
+        return xarray.Dataset(
+            {
+                name: ("subject", self.values[:, place], {"units": self.kernel.UNITS[place]})
+                for place, name in enumerate(self.kernel.PARAMETERS)
+            },
+            coords={"subject": np.arange(len(self)), "draw": ("subject", self.draw)},
+            attrs={"model": self.kernel.NAME, "vary": list(self.vary), "seed": self.seed},
+        )
+
 
 @takes(
     fit=PATH | of(FitResult, words="the result of a fit"),
@@ -126,6 +161,8 @@ def virtual_subjects(
     Subject k is the same for a seed however many there are: every draw belongs to (seed, subject, parameter)
     through a counter-based generator.
 
+    What lies outside a parameter's bounds is moved onto them, as in the fit.
+
     Parameters
     ----------
     fit : the name or folder of a fit with its result beside it, ``result.json``; or the result of a fit of
@@ -134,10 +171,11 @@ def virtual_subjects(
     seed : another one gives other people.
     vary : what makes subjects differ. "between": the log-normal spread between people, of the parameters for
         which the fit has estimated it, and of the others that have one in the model file with the SD stated
-        there: the fit compares its data with people who differ in all of them. "uncertainty": draws from the
-        normal approximation of the estimates around the optimum, spreads included. "study": effects of a
-        study that the fit has not seen, from the SDs in fit.toml, on the scales that the fit has them on;
-        those that the fit left out because they touch no row stay out.
+        there (log-SDs, the square roots of OMEGA's diagonal): the fit compares its data with people who
+        differ in all of them. "uncertainty": draws from the normal approximation of the estimates around the
+        optimum, spreads included. "study": effects of a study that the fit has not seen, from the SDs in
+        fit.toml, on the scales that the fit has them on; those that the fit left out because they touch no
+        row stay out.
     draws : how many draws of estimates and study effects there are; subject k has draw k modulo ``draws``.
         None: each subject its own.
     study : a study of the fit, with its own estimated effects.
@@ -148,8 +186,6 @@ def virtual_subjects(
     responders : "low", "moderate" or "high", thirds of the spread between people of the one parameter whose
         spread was fitted and that does not show without drug.
     parameters : typical values that replace those of the fit, by name; people differ around them.
-
-    What lies outside a parameter's bounds is moved onto them, as in the fit.
 
     Returns
     -------
@@ -241,6 +277,30 @@ class Bands:
             f"{self.times.size:,} times in {self.time_unit}>"
         )
 
+    def _repr_html_(self) -> str:
+        columns = ("output", "unit", self.time_unit, *(f"{100 * level:g} %" for level in self.quantiles))
+        rows = [
+            (name, unit, float(time), *map(float, self.values[:, j, i]))
+            for i, (name, unit) in enumerate(zip(self.names, self.units, strict=True))
+            for j, time in enumerate(self.times)
+        ]
+        failed = f"{self.failed} subjects could not be integrated. " if self.failed else ""
+        return html.table(repr(self)[1:-1], columns, rows, f"{failed}A model, not medical advice.")
+
+    def to_xarray(self) -> Any:
+        """An ``xarray.Dataset``: a variable for each output, (quantile, time), with its unit.
+
+        Raises ``MissingExtraError`` where the package xarray is not installed.
+        """
+        xarray = optional("xarray", "xarray")
+        return xarray.Dataset(
+            {
+                name: (("quantile", "time"), self.values[:, :, i], {"units": self.units[i]})
+                for i, name in enumerate(self.names)
+            },
+            coords={"quantile": self.quantiles, "time": ("time", self.times, {"units": self.time_unit})},
+        )
+
 
 @takes(times=NUMBERS, outputs=TEXTS, quantiles=NUMBERS, rtol=NUMBER, threads=COUNT | ABSENT)
 def bands(
@@ -318,18 +378,7 @@ def _read(fit: FitResult | str | os.PathLike[str]) -> tuple[FitResult, FitSpec, 
         result, spec = fit, read_fit(fit.name)
     else:
         result, spec = FitResult.read_json(library.fit_result(fit)), read_fit(fit)
-    text, file = library.read_model_text(spec.main.model)
-    present = {
-        "model_sha256": (hashlib.sha256(text.encode()).hexdigest(), file),
-        "fit_sha256": (spec.sha256, spec.folder / "fit.toml"),
-        "data_sha256": (hashlib.sha256(spec.data.read_bytes()).hexdigest(), spec.data),
-    }
-    for key, (digest, path) in present.items():
-        if result.provenance.get(key) != digest:
-            raise DataError(
-                f"the result of the fit {spec.name} does not belong to {path} as it is now: fit "
-                "again with `pkpd fit`"
-            )
+    check_belongs(result, spec)
     return result, spec, load(spec.main.model)
 
 
@@ -348,7 +397,8 @@ def _check_study(result: FitResult, study: str | None, chosen: tuple[str, ...]) 
 
 def laplace(result: FitResult, z: Floats, *, principal: bool = False) -> Floats:
     """Points around the optimum, (n_draws, n_estimates) on the scales of the estimates, from standard normal
-    numbers z of that shape.
+    numbers z of that shape: the normal approximation of the posterior at its mode (Gelman et al., Bayesian
+    Data Analysis, 3rd ed. 2013, section 4.1, equation 4.2).
 
     By the symmetric root of the covariance, which is unique; principal : by its eigenvectors, each column of
     z along one of them, whose signs (and axes, where variances are equal) are the linear algebra library's
@@ -375,7 +425,8 @@ def _typical(
     study: str | None,
     notes: list[str],
 ) -> tuple[Floats, Floats]:
-    """Typical values and between-subject log-SDs of every draw, each (n_draws, n_params)."""
+    """Typical values and between-subject log-SDs (the square roots of OMEGA's diagonal) of every draw, each
+    (n_draws, n_params)."""
     estimates = result.estimates
     if "uncertainty" in chosen:
         points = laplace(result, normals(seed, n_draws, len(estimates), ESTIMATES))

@@ -18,7 +18,7 @@ from pkpd.inference.objective import BadPoint, Evaluation, Objective
 from pkpd.inference.result import Estimate, RowResult
 from pkpd.inference.search import Minimum, sizes
 from pkpd.inference.summary import likelihood
-from pkpd.inference.summary.data import Row
+from pkpd.inference.summary.rows import Row
 
 Array = NDArray[np.float64]
 
@@ -225,6 +225,7 @@ def row_results(
     """The row table. ``covariance`` is that of the coordinates (None: no intervals), ``signed`` names outputs
     that may be negative."""
     found = []
+    contributions = evaluation.contributions()
     for i, (row, measured, term) in enumerate(
         zip(objective.rows, objective.measured, evaluation.terms, strict=True)
     ):
@@ -268,7 +269,7 @@ def row_results(
                 predicted_upper=ends[1],
                 residuals=tuple(float(r) for r in term.residuals),
                 labels=term.labels,
-                contribution=float(term.residuals @ term.residuals),
+                contribution=contributions[i],
                 source=row.source,
                 doi=row.doi,
                 provenance=row.provenance,

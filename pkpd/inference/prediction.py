@@ -29,14 +29,16 @@ from pkpd.core.normal import Z95
 from pkpd.dosing import EventTable, Schedule
 from pkpd.inference import FitResult, FitSpec, System, between_at, in_units, quasi_normals, typical_at
 from pkpd.inference.population import laplace
-from pkpd.inference.summary import data as _data
-from pkpd.inference.summary import likelihood
-from pkpd.inference.summary.data import Row
+from pkpd.inference.search import Progress, quiet
+from pkpd.inference.summary import samples
+from pkpd.inference.summary.arms import look as look_of
+from pkpd.inference.summary.arms import times_of
+from pkpd.inference.summary.reading import read_data
+from pkpd.inference.summary.rows import Row
 from pkpd.simulation.profile import scattered
 from pkpd.solver import Options, Reading, solve
 
 Array = NDArray[np.float64]
-Progress = Callable[[str, float, str], None]
 
 SUBJECTS = 128
 DRAWS = 20
@@ -62,7 +64,7 @@ def predict(
     spec: FitSpec,
     *,
     jobs: int | None = None,
-    progress: Progress = lambda what, share, remark: None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """What a report draws beside the result: ``{"dose_response": [panel, ...], "courses": [study, ...],
     "model": {...}}``.
@@ -72,7 +74,7 @@ def predict(
     result : of ``fit``, or read by ``FitResult.read_json``.
     spec : what the fit's folder says, ``pkpd.inference.read_fit(result.name)``.
     jobs : threads for simulation (None: all cores).
-    progress : called with (what, share, remark).
+    progress : called now and then with (what, share from 0 to 1, remark).
 
     Returns
     -------
@@ -105,18 +107,19 @@ def predict(
     >>> panel["dose_unit"], panel["unit"]
     ('MIU', 'percent')
     """
+    tell = progress or quiet
     system = System.load(spec.main.model)
     known = {row.id for row in result.rows}  # without those that were left out or could not be predicted
-    rows = [row for row in in_units(_data.read_data(spec.data), system).rows if row.id in known]
+    rows = [row for row in in_units(read_data(spec.data), system).rows if row.id in known]
     arms = _Arms(result, spec, system, jobs)
     dosed = [study for study in _studies(rows) if any(_has_dose(row) for row in rows if row.study == study)]
     courses = []
     for k, study in enumerate(dosed):
-        progress("time courses", k / max(1, len(dosed)), study)
+        tell("time courses", k / max(1, len(dosed)), study)
         courses += _courses(arms, study, rows)
-    progress("dose-response", 0.0, "")
+    tell("dose-response", 0.0, "")
     return {
-        "dose_response": _dose_response(arms, rows, progress),
+        "dose_response": _dose_response(arms, rows, tell),
         "courses": courses,
         "model": _model_facts(spec.main.model),
     }
@@ -196,12 +199,12 @@ class _Arms:
         )
 
     def look(self, subjects: Array, schedule: Schedule, row: Row, baseline: Array | None) -> Array:
-        """What a row takes of its output (n_subjects, 1 or 2), as ``likelihood.reduce`` has it; baseline :
+        """What a row takes of its output (n_subjects, 1 or 2), as ``samples.reduce`` has it; baseline :
         (n_subjects,)."""
-        seen = _data.look(row)
+        seen = look_of(row, row.output)
         if seen is None:
             column = self.outputs.index(row.output)
-            return self.run(subjects, schedule, np.array([row.start]))[:, :, column]
+            return self.run(subjects, schedule, np.array(times_of(row)))[:, :, column]
         level = baseline if seen.from_baseline else None
         read = solve(
             self.system.kernel,
@@ -364,7 +367,7 @@ def _dose_panel(arms: _Arms, rows: Sequence[Row]) -> dict[str, Any] | None:
         for amount in amounts:
             schedule = Schedule.none() if amount == 0 else base.scaled(float(amount) / own[0])
             values = arms.look(subjects, schedule, like, baseline)
-            sampled = likelihood.sample(like, values, baseline, likelihood.Noise())
+            sampled = samples.sample(like, values, baseline, samples.Noise())
             means.append(float(np.nanmean(sampled.s)))
         return np.array(means)
 
@@ -455,7 +458,7 @@ def _bath_panels(arms: _Arms, rows: Sequence[Row]) -> list[dict[str, Any]]:
                     subjects = arms.subjects(row.study, setting, count, x)
                     baseline = None if row.measure == "value" else arms.at_rest(subjects)[:, column]
                     values = arms.look(subjects, Schedule.none(), row, baseline)
-                    sampled = likelihood.sample(row, values, baseline, likelihood.Noise())
+                    sampled = samples.sample(row, values, baseline, samples.Noise())
                     means.append(float(np.nanmean(sampled.s)))
                 return np.array(means)
 

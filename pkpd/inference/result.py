@@ -180,7 +180,8 @@ class FitResult:
     correlation, covariance : (n_estimates, n_estimates), of the estimates' ``x`` (on their scales).
     rows : of each row of the data what was observed and what is predicted, in its unit, and its residuals.
     values : name to value, typical parameters in the model's units; ``study_values`` with each study's
-        effects, ``between`` the spread between people.
+        effects, ``between`` the log-SDs between people: the square roots of OMEGA's diagonal (its other
+        elements are 0).
     comparison, unverified, check : the rival model, the refit without unverified rows, and the inner check;
         None where they were not asked for.
     provenance : what it was made from.
@@ -228,6 +229,7 @@ class FitResult:
     """typical parameters of the model, without study effects"""
     study_values: dict[str, dict[str, float]]
     between: dict[str, float]
+    """log-SDs by parameter, the square roots of OMEGA's diagonal"""
     noise: dict[str, dict[str, float]]
     covariance: tuple[tuple[float, ...], ...]
     """of the estimates' ``x``"""
@@ -334,17 +336,36 @@ def _number(value: float | None, digits: int = 3) -> str:
 
 
 def _summary(result: FitResult) -> str:
-    lines = [f"{result.title}", f"model {result.model}: {result.model_title}", ""]
+    lines = [*_summary_of_the_search(result), "", *_summary_of_the_estimates(result), ""]
+    lines += [result.identifiability, "", *_summary_of_the_rows(result), *result.notes]
+    if result.comparison is not None:
+        lines += ["", *_summary_of_the_rival(result.comparison)]
+    for refit in (result.unverified, result.check):
+        if refit is not None:
+            lines += ["", f"{refit.title}: {refit.verdict}"]
+    provenance = result.provenance
+    seconds = f", {provenance['run_time_s']:.0f} s" if "run_time_s" in provenance else ""
+    lines += [
+        "",
+        f"seed {provenance['seed']}, {provenance['subjects_per_arm']} subjects in each of "
+        f"{provenance['arms']} arms, "
+        f"rtol {provenance['rtol']:g}{seconds}",
+    ]
+    return "\n".join(lines)
+
+
+def _summary_of_the_search(result: FitResult) -> list[str]:
     state = "interrupted" if result.interrupted else "converged" if result.converged else "not converged"
-    lines.append(
+    lines = [
+        f"{result.title}",
+        f"model {result.model}: {result.model_title}",
+        "",
         f"{state} ({result.message}); {result.n_rows} rows, {result.n_residuals} residuals, "
-        f"{result.n_parameters} estimated"
-    )
-    lines.append(
+        f"{result.n_parameters} estimated",
         f"OFV {result.ofv:.2f} (data) + {result.ofv_prior:.2f} (priors); -2LL {result.minus_2ll:.2f}; "
         f"AIC {result.aic:.2f}, BIC {result.bic:.2f} with {result.effective_parameters:.1f} "
-        "effective parameters"
-    )
+        "effective parameters",
+    ]
     ends = [start.last for start in result.starts]
     if ends:
         same = sum(end - min(ends) < SAME_OPTIMUM for end in ends)
@@ -356,38 +377,32 @@ def _summary(result: FitResult) -> str:
         lines.append(
             f"bad points: {result.bad_points} ({result.bad_reasons[0] if result.bad_reasons else ''})"
         )
-    lines += [
-        "",
-        *_table(
-            ("parameter", "estimate", "95% interval", "RSE %", "unit", "prior", "shrinkage", "verdict"),
-            [
-                (
-                    e.name,
-                    _number(e.value),
-                    f"{_number(e.lower)} to {_number(e.upper)}",
-                    _number(e.rse, 2),
-                    e.unit,
-                    e.prior,
-                    _number(e.shrinkage, 2),
-                    e.verdict,
-                )
-                for e in result.estimates
-            ],
-        ),
-    ]
-    lines += ["", result.identifiability, ""]
-    lines += _table(
-        (
-            "row",
-            "use",
-            "observed",
-            "predicted",
-            "95% of prediction",
-            "unit",
-            "residuals",
-            "part of OFV",
-            "provenance",
-        ),
+    return lines
+
+
+def _summary_of_the_estimates(result: FitResult) -> list[str]:
+    return _table(
+        ("parameter", "estimate", "95% interval", "RSE %", "unit", "prior", "shrinkage", "verdict"),
+        [
+            (
+                e.name,
+                _number(e.value),
+                f"{_number(e.lower)} to {_number(e.upper)}",
+                _number(e.rse, 2),
+                e.unit,
+                e.prior,
+                _number(e.shrinkage, 2),
+                e.verdict,
+            )
+            for e in result.estimates
+        ],
+    )
+
+
+def _summary_of_the_rows(result: FitResult) -> list[str]:
+    columns = "row,use,observed,predicted,95% of prediction,unit,residuals,part of OFV,provenance"
+    lines = _table(
+        columns.split(","),
         [
             (
                 r.id,
@@ -403,12 +418,13 @@ def _summary(result: FitResult) -> str:
             for r in result.rows
         ],
     )
-    for row_id, reason in result.not_predicted.items():
-        lines.append(f"not predicted: {row_id}: {reason}")
-    lines += list(result.notes)
-    if result.comparison is not None:
-        lines += ["", "rival: " + result.comparison.verdict]
-        lines += _table(
+    return lines + [f"not predicted: {name}: {reason}" for name, reason in result.not_predicted.items()]
+
+
+def _summary_of_the_rival(comparison: RivalComparison) -> list[str]:
+    return [
+        "rival: " + comparison.verdict,
+        *_table(
             ("model", "OFV", "-2LL", "estimated", "effective", "AIC", "BIC", "left-out log density"),
             [
                 (
@@ -421,18 +437,7 @@ def _summary(result: FitResult) -> str:
                     f"{score.bic:.1f}",
                     _number(score.log_density, 4),
                 )
-                for score in (result.comparison.main, result.comparison.rival)
+                for score in (comparison.main, comparison.rival)
             ],
-        )
-    for refit in (result.unverified, result.check):
-        if refit is not None:
-            lines += ["", f"{refit.title}: {refit.verdict}"]
-    provenance = result.provenance
-    seconds = f", {provenance['run_time_s']:.0f} s" if "run_time_s" in provenance else ""
-    lines += [
-        "",
-        f"seed {provenance['seed']}, {provenance['subjects_per_arm']} subjects in each of "
-        f"{provenance['arms']} arms, "
-        f"rtol {provenance['rtol']:g}{seconds}",
+        ),
     ]
-    return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -28,8 +29,9 @@ REFIT_TOLERANCE, REFIT_LIMIT = 0.1, 12
 Jacobians are spent."""
 BROYDEN = 4
 """Updates of the Jacobian in a row before it is computed anew."""
-
-
+REWEIGHTINGS, STILL = 4, 0.1
+"""How often at most the scores and correlations of residuals are taken anew at the estimate, and when it
+stands still: it moved by less than this, in posterior SDs."""
 DRAWS = 6
 """Draws from the prior for one start."""
 PROBATION, FAR_BEHIND = 15, 10.0
@@ -83,7 +85,7 @@ def minimise(
 ) -> Minimum:
     """Levenberg-Marquardt within bounds from ``x0``.
 
-    Every step is the lowest point of the damped linear model within the bounds (``_in_box``): what runs into
+    Every step is the lowest point of the damped linear model within the bounds (``in_box``): what runs into
     a bound is held there and the rest goes on. Marquardt's scaling (diagonal of the Gauss-Newton Hessian,
     priors included), so that no coordinate's unit or start counts; Nielsen's rule for the damping, steps bent
     along valleys (``_step``), and Broyden's rank-one update of the Jacobian while steps go as promised, at
@@ -285,7 +287,7 @@ class _Local:
 
     def step(self, damping: float) -> Array:
         """The damped step within the bounds."""
-        return _in_box(self.damped(damping), self.gradient, self.low, self.high)
+        return in_box(self.damped(damping), self.gradient, self.low, self.high)
 
     def promised(self, change: Array) -> float:
         """What the linear model promises of a step, in OFV."""
@@ -304,7 +306,7 @@ def sizes(objective: Objective, jacobian: Array) -> Array:
     )
 
 
-def _in_box(matrix: Array, gradient: Array, low: Array, high: Array) -> Array:
+def in_box(matrix: Array, gradient: Array, low: Array, high: Array) -> Array:
     """The lowest point of p' matrix p + 2 gradient p over low <= p <= high, where low <= 0 <= high.
 
     By an active set (bounded-variable least squares, Stark & Parker 1995, of SciPy) unless the free minimum
@@ -524,6 +526,40 @@ def multistart(
     return search
 
 
+def estimate(
+    objective: Objective, starts: int, seed: int, limit: int, progress: Progress, what: str
+) -> Search:
+    """Several starts, with the residuals scored and correlated as trials at the prior's centre have them;
+    then the best goes on with those of its own estimate, until that stands still (generalised least squares:
+    ``summary.sampling``)."""
+    with contextlib.suppress(BadPoint):  # else the first estimate is by the errors of the rows' columns
+        objective = objective.with_sampling(objective.sampling_at(objective.start))
+    search = multistart(objective, starts, seed, limit, progress, what)
+    try:
+        if search.best is not None and not search.interrupted:
+            progress(what, 1.0, "errors at the estimate")
+            search.objective, search.best = settled(search.objective, search.best, limit)
+    except KeyboardInterrupt:
+        search.interrupted = True
+    return search
+
+
+def settled(objective: Objective, best: Minimum, limit: int) -> tuple[Objective, Minimum]:
+    """Goes on with the scores and correlations of the estimate itself, until it stands still in posterior
+    SDs."""
+    for _ in range(REWEIGHTINGS):
+        try:
+            fresh = objective.with_sampling(objective.sampling_at(best.x))
+            end = minimise(fresh, best.x, max_evaluations=limit)
+        except BadPoint as reason:
+            return objective, replace(best, converged=False, message=f"stopped: {reason}")
+        moved = float(np.linalg.norm(end.jacobian @ (end.x - best.x)))
+        objective, best = fresh, end
+        if moved < STILL:
+            break
+    return objective, best
+
+
 def _finish(search: Search, ends: Sequence[Minimum], limit: int, keep: Callable[[Minimum], None]) -> None:
     """The best start goes on to the tolerance asked for; and further, if a direction that was idle around the
     start has come to life there."""
@@ -582,9 +618,11 @@ def part_of(full: Objective, part: Objective, evaluation: Evaluation) -> Evaluat
     sizes = [term.residuals.size for term in evaluation.terms]
     ends = np.cumsum([0, *sizes])
     lines = np.concatenate([np.arange(ends[i], ends[i + 1]) for i in keep_rows])
+    residuals, jacobian = full.coloured(evaluation.residuals), full.coloured(evaluation.jacobian)
     return Evaluation(
-        evaluation.residuals[lines],
-        evaluation.jacobian[lines],
+        part.whitened(residuals[lines]),
+        part.whitened(jacobian[lines]),
         tuple(evaluation.terms[i] for i in keep_rows),
         evaluation.predicted_jacobian[keep_rows],
+        log_det=part.log_det,
     )

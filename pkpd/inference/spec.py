@@ -15,7 +15,8 @@ from typing import Any
 from pkpd.core import library
 from pkpd.core.arguments import PATH, takes
 from pkpd.core.errors import DataError
-from pkpd.core.toml import TomlTable, meant, read
+from pkpd.core.names import meant
+from pkpd.core.toml import TomlTable, read
 from pkpd.solver.options import FIT, GRADIENT
 
 

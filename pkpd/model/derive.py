@@ -326,7 +326,7 @@ class _Reader:
         return choose(self.condition(Less(x, sympy.S.Zero), smooth=True), -x, x)
 
     def branch(self, test: Any, a: Expr, b: Expr) -> Expr:
-        """``a`` where the test, a ``Comparison``, holds, else ``b``."""
+        """``a`` where the test, a ``Relation``, holds, else ``b``."""
         sides = (test.left, test.right)
         for tree, other in (sides, sides[::-1]):
             if isinstance(tree, text.Call) and tree.function == "abs":
@@ -345,7 +345,7 @@ class _Reader:
             return choose(condition, a, b)
         return choose(self.condition(condition, smooth=False), a, b)
 
-    def read(self, tree: text.Expression | text.Comparison) -> Expr:
+    def read(self, tree: text.Expression | text.Relation) -> Expr:
         """One tree as a sympy expression; parts that are numbers are computed at once, as floats."""
         match tree:
             case text.Number():
@@ -356,7 +356,7 @@ class _Reader:
                 return -self.read(tree.operand)
             case text.Binary():
                 return self.binary(tree)
-            case text.Comparison():
+            case text.Relation():
                 a, b = self.read(tree.left), self.read(tree.right)
                 if tree.operator in (">", ">="):
                     a, b = b, a
@@ -501,7 +501,7 @@ def names_used(tree: Any) -> Iterator[str]:
             yield tree.name
         case text.Negative():
             yield from names_used(tree.operand)
-        case text.Binary() | text.Comparison():
+        case text.Binary() | text.Relation():
             yield from names_used(tree.left)
             yield from names_used(tree.right)
         case text.Call():

@@ -18,13 +18,13 @@ from pkpd.core.units import ONE, Unit
 from pkpd.model.text import (
     Binary,
     Call,
-    Comparison,
     Expression,
+    ModelText,
     Name,
     Negative,
     Node,
     Number,
-    Source,
+    Relation,
     expression_text,
     number_text,
 )
@@ -32,7 +32,7 @@ from pkpd.model.text import (
 MAX_EXPONENT = 100
 
 
-class Value(NamedTuple):
+class Dimensioned(NamedTuple):
     """What is known of an expression: its unit (None: fits any) and its number if it is made of literals
     alone."""
 
@@ -51,7 +51,7 @@ def _short(node: Node) -> str:
 
 def _start(node: Node) -> tuple[int, int]:
     """Where the text of a node begins (a binary node knows where its operator stands)."""
-    while isinstance(node, Binary | Comparison):
+    while isinstance(node, Binary | Relation):
         node = node.left
     return node.line, node.column
 
@@ -92,11 +92,11 @@ def _terms(node: Expression) -> Iterator[Expression]:
 class UnitChecker:
     """Finds the unit of expressions and complains where two do not fit."""
 
-    def __init__(self, source: Source, unit_of: Callable[[Name], Unit]) -> None:
+    def __init__(self, source: ModelText, unit_of: Callable[[Name], Unit]) -> None:
         self.source = source
         self.unit_of = unit_of
 
-    def value(self, node: Expression) -> Value:
+    def value(self, node: Expression) -> Dimensioned:
         """Unit and constant of an expression. Raises ``ModelError``."""
         try:
             unit, constant = self._value(node)
@@ -108,17 +108,17 @@ class UnitChecker:
             raise self._error(node, f"the unit of {_short(node)} is no size of anything", hint)
         if constant is not None and not math.isfinite(constant):
             raise self._error(node, f"{_short(node)} is no finite number")
-        return Value(None if constant == 0 else unit, constant)
+        return Dimensioned(None if constant == 0 else unit, constant)
 
-    def _value(self, node: Expression) -> Value:
+    def _value(self, node: Expression) -> Dimensioned:
         match node:
             case Number():
-                return Value(ONE, node.value)
+                return Dimensioned(ONE, node.value)
             case Name():
-                return Value(self.unit_of(node), None)
+                return Dimensioned(self.unit_of(node), None)
             case Negative():
                 unit, constant = self.value(node.operand)
-                return Value(unit, None if constant is None else -constant)
+                return Dimensioned(unit, None if constant is None else -constant)
             case Binary(operator="^"):
                 return self._power(node)
             case Binary():
@@ -126,7 +126,7 @@ class UnitChecker:
             case Call():
                 return self._call(node)
 
-    def _arithmetic(self, node: Binary) -> Value:
+    def _arithmetic(self, node: Binary) -> Dimensioned:
         left, right = self.value(node.left), self.value(node.right)
         constant = None
         if node.operator == "/" and right.constant == 0:
@@ -135,23 +135,25 @@ class UnitChecker:
             constant = self._computed(node, _OPERATIONS[node.operator], left, right)
         if node.operator in "+-":
             verb = "added" if node.operator == "+" else "subtracted"
-            return Value(
+            return Dimensioned(
                 self._agreed([(node.left, left.unit), (node.right, right.unit)], f"cannot be {verb}"),
                 constant,
             )
         if left.unit is None or right.unit is None:
-            return Value(None, constant)
-        return Value(left.unit * right.unit if node.operator == "*" else left.unit / right.unit, constant)
+            return Dimensioned(None, constant)
+        return Dimensioned(
+            left.unit * right.unit if node.operator == "*" else left.unit / right.unit, constant
+        )
 
-    def _power(self, node: Binary) -> Value:
+    def _power(self, node: Binary) -> Dimensioned:
         base, exponent = self.value(node.left), self.value(node.right)
         self._plain(node.right, exponent.unit, "an exponent")
         if exponent.constant is not None and base.constant is None and abs(exponent.constant) > MAX_EXPONENT:
             raise self._error(node.right, f"the exponent {_short(node.right)} is beyond {MAX_EXPONENT}")
         if base.constant is not None and exponent.constant is not None:
-            return Value(ONE, self._computed(node, _OPERATIONS[node.operator], base, exponent))
+            return Dimensioned(ONE, self._computed(node, _OPERATIONS[node.operator], base, exponent))
         if base.unit is None or base.unit.same(ONE):
-            return Value(ONE if base.unit else None, None)
+            return Dimensioned(ONE if base.unit else None, None)
         if exponent.constant is None:
             raise self._error(
                 node.left,
@@ -160,9 +162,9 @@ class UnitChecker:
                 "divide it by a reference value, for instance (WT/WT_reference)^b",
             )
         power = Fraction(exponent.constant).limit_denominator(1000)
-        return Value(base.unit**power, None)
+        return Dimensioned(base.unit**power, None)
 
-    def _computed(self, node: Expression, function: Callable[..., float], *values: Value) -> float:
+    def _computed(self, node: Expression, function: Callable[..., float], *values: Dimensioned) -> float:
         try:
             result = function(*(value.constant for value in values))
         except (OverflowError, ZeroDivisionError, ValueError):
@@ -171,40 +173,40 @@ class UnitChecker:
             raise self._error(node, f"{_short(node)} is no finite number")
         return result
 
-    def _call(self, node: Call) -> Value:
+    def _call(self, node: Call) -> Dimensioned:
         name = node.function
         if name == "piecewise":
             return self._piecewise(node)
-        arguments = [argument for argument in node.arguments if not isinstance(argument, Comparison)]
+        arguments = [argument for argument in node.arguments if not isinstance(argument, Relation)]
         values = [self.value(argument) for argument in arguments]
         pairs = [(argument, value.unit) for argument, value in zip(arguments, values, strict=True)]
         known = all(value.constant is not None for value in values)
         if name in ("exp", "log"):
             self._plain(arguments[0], values[0].unit, f"the argument of {name}")
-            return Value(ONE, self._computed(node, _OPERATIONS[name], values[0]) if known else None)
+            return Dimensioned(ONE, self._computed(node, _OPERATIONS[name], values[0]) if known else None)
         if name == "hill":
             self._agreed(pairs[:2], "cannot both stand in hill(x, k)")
             if len(arguments) == 3:
                 self._plain(arguments[2], values[2].unit, "the exponent of hill")
-            return Value(ONE, self._computed(node, _OPERATIONS[name], *values) if known else None)
+            return Dimensioned(ONE, self._computed(node, _OPERATIONS[name], *values) if known else None)
         if name == "sqrt":
             unit = values[0].unit
-            return Value(
+            return Dimensioned(
                 unit ** Fraction(1, 2) if unit else None,
                 self._computed(node, _OPERATIONS[name], values[0]) if known else None,
             )
         unit = self._agreed(pairs, f"cannot be compared by {name}")
-        return Value(unit, self._computed(node, _OPERATIONS[name], *values) if known else None)
+        return Dimensioned(unit, self._computed(node, _OPERATIONS[name], *values) if known else None)
 
-    def _piecewise(self, node: Call) -> Value:
+    def _piecewise(self, node: Call) -> Dimensioned:
         branches: list[tuple[Expression, Unit | None]] = []
         for argument in node.arguments:
-            if isinstance(argument, Comparison):
+            if isinstance(argument, Relation):
                 sides = [(side, self.value(side).unit) for side in (argument.left, argument.right)]
                 self._agreed(sides, "cannot be compared")
             else:
                 branches.append((argument, self.value(argument).unit))
-        return Value(self._agreed(branches, "cannot be branches of one piecewise"), None)
+        return Dimensioned(self._agreed(branches, "cannot be branches of one piecewise"), None)
 
     def _agreed(self, parts: list[tuple[Expression, Unit | None]], verdict: str) -> Unit | None:
         first: tuple[Expression, Unit] | None = None

@@ -15,7 +15,7 @@ OUTPUT = -1  # the last argument is what a function fills
 SIGNS = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 
 
-class Value(NamedTuple):
+class Dual(NamedTuple):
     """Texts of a value and of its derivative, which may be nothing."""
 
     text: str
@@ -61,24 +61,24 @@ class _Tangent:
         body = "\n".join(f"    {line}" for line in [*self.lines, *stores] or ["return"])
         return f"def {self.function.name}_tangent({', '.join(names)}):\n{body}\n"
 
-    def keep(self, text: str, dot: str | None) -> Value:
+    def keep(self, text: str, dot: str | None) -> Dual:
         """A value under a name of its own."""
         self.count += 1
         name = f"_{self.count}"
         self.lines.append(f"{name} = {text}")
         if dot is None:
-            return Value(name, None)
+            return Dual(name, None)
         self.lines.append(f"{name}_d = {dot}")
-        return Value(name, f"{name}_d")
+        return Dual(name, f"{name}_d")
 
-    def value(self, node: ast.expr) -> Value:
+    def value(self, node: ast.expr) -> Dual:
         match node:
             case ast.Constant():
-                return Value(ast.unparse(node), None)
+                return Dual(ast.unparse(node), None)
             case ast.Name():
-                return Value(node.id, self.dots[node.id])
+                return Dual(node.id, self.dots[node.id])
             case ast.Subscript(value=ast.Name(id=array), slice=ast.Constant(value=int(place))):
-                return Value(f"{array}[{place}]", f"{array}_dot[{place}]" if array in self.inputs else None)
+                return Dual(f"{array}[{place}]", f"{array}_dot[{place}]" if array in self.inputs else None)
             case ast.UnaryOp(op=ast.USub()):
                 a = self.value(node.operand)
                 return self.keep(f"-{a.text}", a.dot and f"-{a.dot}")
@@ -93,7 +93,7 @@ class _Tangent:
                 return self.call(name, self.value(argument))
         raise TypeError(f"no derivative is known of {ast.unparse(node)}")
 
-    def operation(self, sign: ast.operator, a: Value, b: Value, b_node: ast.expr) -> Value:
+    def operation(self, sign: ast.operator, a: Dual, b: Dual, b_node: ast.expr) -> Dual:
         match sign:
             case ast.Add():
                 return self.keep(
@@ -109,16 +109,16 @@ class _Tangent:
                 inverse = self.keep(f"1.0/{b.text}", None)
                 quotient = self.keep(f"{a.text}*{inverse.text}", None)
                 if b.dot is None:
-                    return Value(quotient.text, a.dot and self.keep(f"{inverse.text}*{a.dot}", None).text)
+                    return Dual(quotient.text, a.dot and self.keep(f"{inverse.text}*{a.dot}", None).text)
                 above = f"{a.dot} - {quotient.text}*{b.dot}" if a.dot else f"-{quotient.text}*{b.dot}"
-                return Value(quotient.text, self.keep(f"{inverse.text}*({above})", None).text)
+                return Dual(quotient.text, self.keep(f"{inverse.text}*({above})", None).text)
             case ast.Pow():
                 return self.power(
                     a, b, float(ast.literal_eval(b_node)) if isinstance(b_node, ast.Constant) else None
                 )
         raise TypeError(f"no derivative is known of {sign}")
 
-    def power(self, a: Value, b: Value, number: float | None) -> Value:
+    def power(self, a: Dual, b: Dual, number: float | None) -> Dual:
         """``a**b``; number : b, where it is one.
 
         The slope is computed as ``b a^b/a``, a number also where ``a^(b - 1)`` is too large for one. At 0 it
@@ -138,9 +138,9 @@ class _Tangent:
         if b.dot:
             slope = self.keep(f"{result.text}*log({a.text}) if {a.text} > 0.0 else 0.0", None)
             terms.append(f"{slope.text}*{b.dot}")
-        return Value(result.text, self.keep(" + ".join(terms), None).text if terms else None)
+        return Dual(result.text, self.keep(" + ".join(terms), None).text if terms else None)
 
-    def call(self, name: str, a: Value) -> Value:
+    def call(self, name: str, a: Dual) -> Dual:
         result = self.keep(f"{name}({a.text})", None)
         if a.dot is None:
             return result
@@ -150,4 +150,4 @@ class _Tangent:
             "sqrt": f"0.5*{a.dot}/{result.text} if {a.dot} != 0.0 else 0.0",
             "abs": f"-{a.dot} if {a.text} < 0.0 else {a.dot}",
         }
-        return Value(result.text, self.keep(dots[name], None).text)
+        return Dual(result.text, self.keep(dots[name], None).text)

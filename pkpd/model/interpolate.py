@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pkpd.model.check import Model, Route, State
-from pkpd.model.text import Binary, Call, Comparison, Name, Negative, Node, Number, names
+from pkpd.model.text import Binary, Call, Name, Negative, Node, Number, Relation, names
 
 
 def route_name(covariate: str) -> str:
@@ -67,7 +67,7 @@ def _renamed(node: Node, new: dict[str, str]):  # type: ignore[no-untyped-def]
             return replace(node, name=new.get(node.name, node.name))
         case Negative():
             return replace(node, operand=_renamed(node.operand, new))
-        case Binary() | Comparison():
+        case Binary() | Relation():
             return replace(node, left=_renamed(node.left, new), right=_renamed(node.right, new))
         case Call():
             return replace(node, arguments=tuple(_renamed(argument, new) for argument in node.arguments))

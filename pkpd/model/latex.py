@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 
 from pkpd.model.check import Model
-from pkpd.model.text import Binary, Call, Comparison, Expression, Name, Negative, Node, Number, number_text
+from pkpd.model.text import Binary, Call, Expression, Name, Negative, Node, Number, Relation, number_text
 
 _GREEK = [
     "alpha",
@@ -64,7 +64,7 @@ def _number(value: float) -> str:
 
 def _rank(node: Node) -> int:
     match node:
-        case Negative() | Binary(operator="+" | "-") | Comparison():
+        case Negative() | Binary(operator="+" | "-") | Relation():
             return _SUM
         case Binary(operator="*"):
             return _PRODUCT
@@ -87,7 +87,7 @@ def expression(node: Node) -> str:
             return name(node.name)
         case Negative():
             return "-" + inner(node.operand, _PRODUCT)
-        case Comparison():
+        case Relation():
             return f"{expression(node.left)} {_COMPARISONS[node.operator]} {expression(node.right)}"
         case Call():
             return _call(node)

@@ -5,7 +5,7 @@
     expression_text(expression)    back to text; reading that gives the same expression
 
 Nothing here evaluates text: an expression is read by the small parser below into the node classes
-``Number``, ``Name``, ``Negative``, ``Binary``, ``Call`` and ``Comparison``, and by nothing else. Sizes are
+``Number``, ``Name``, ``Negative``, ``Binary``, ``Call`` and ``Relation``, and by nothing else. Sizes are
 limited (``MAX_...``), so that a hostile text can do nothing but fail.
 """
 
@@ -103,7 +103,7 @@ class Binary:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Relation:
     """``left operator right`` with operator one of ``< <= > >=``; only as a condition of ``piecewise``."""
 
     operator: str
@@ -117,17 +117,17 @@ class Comparison:
 class Call:
     """``function(arguments)``: exp log sqrt abs (1 argument), hill(x, k) or hill(x, k, n) = x^n/(k^n + x^n),
     min max (2 or more), piecewise(value, condition, value, condition, ..., otherwise); the conditions
-    (arguments 1, 3, 5, ... except the last argument) are ``Comparison``."""
+    (arguments 1, 3, 5, ... except the last argument) are ``Relation``."""
 
     function: str
-    arguments: tuple[Expression | Comparison, ...]
+    arguments: tuple[Expression | Relation, ...]
     line: int = field(default=0, compare=False)
     column: int = field(default=0, compare=False)
 
 
 Expression: TypeAlias = "Number | Name | Negative | Binary | Call"
 
-Node: TypeAlias = "Expression | Comparison"
+Node: TypeAlias = "Expression | Relation"
 
 
 class Piece(NamedTuple):
@@ -184,7 +184,7 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ModelText:
     """A text and the name of its file; makes errors that show a place in it."""
 
     text: str
@@ -224,9 +224,9 @@ def did_you_mean(word: str, known: Iterable[str], what: str = "known") -> str:
 # ---------------------------------------------------------------------------------------------- statements
 
 
-def check_text(text: str, file: str) -> Source:
+def check_text(text: str, file: str) -> ModelText:
     """Refuse what cannot be a text of ours: empty, too long, with control characters, or lines too long."""
-    source = Source(text, file)
+    source = ModelText(text, file)
     if len(text) > MAX_CHARACTERS:
         raise ModelError(
             f"{file}: {len(text):,} characters are no model; at most {MAX_CHARACTERS:,} are read"
@@ -248,7 +248,7 @@ def check_text(text: str, file: str) -> Source:
     return source
 
 
-def read_statements(text: str, file: str = "<text>") -> tuple[Source, tuple[Statement, ...]]:
+def read_statements(text: str, file: str = "<text>") -> tuple[ModelText, tuple[Statement, ...]]:
     """Split a model text into statements.
 
     A line that begins in the first column begins a statement with a keyword; indented lines belong to it,
@@ -319,7 +319,7 @@ def read_statements(text: str, file: str = "<text>") -> tuple[Source, tuple[Stat
     return source, tuple(statements)
 
 
-def _check_keyword(source: Source, stripped: str, word: str, line: int) -> None:
+def _check_keyword(source: ModelText, stripped: str, word: str, line: int) -> None:
     if word in KEYWORDS and stripped[len(word) : len(word) + 1] in ("", " ", "\t"):
         return
     if re.match(r"d[A-Za-z_][A-Za-z0-9_]* */ *dt\b|d */ *dt\b|[A-Za-z_][A-Za-z0-9_]*'", stripped):
@@ -344,7 +344,7 @@ _OPERATOR = re.compile(r"\*\*|<=|>=|==|!=|->|\.\.|[-+*/^(),<>=~\[\]]")
 class Cursor:
     """A place in the pieces of a statement: tokens are taken one by one, free text as a whole."""
 
-    def __init__(self, source: Source, pieces: list[Piece]) -> None:
+    def __init__(self, source: ModelText, pieces: list[Piece]) -> None:
         self.source = source
         self.pieces = pieces or [Piece(1, 1, "")]
         self.index = 0
@@ -685,7 +685,7 @@ class _Parser:
                 "one comparison a condition", "conditions are tried in order, so one side is enough"
             )
         depth = self._counted(max(depth, right_depth) + 1, token.line, token.column)
-        return Comparison(token.text, left, right, token.line, token.column), depth
+        return Relation(token.text, left, right, token.line, token.column), depth
 
     def _check_arguments(self, function: Token, arguments: list[Node]) -> None:
         name, count = function.text, len(arguments)
@@ -702,7 +702,7 @@ class _Parser:
         if name != "piecewise":
             return
         for condition in arguments[1::2]:
-            if not isinstance(condition, Comparison):
+            if not isinstance(condition, Relation):
                 raise self.cursor.source.error(
                     "a condition of piecewise must be a comparison",
                     condition.line,
@@ -727,7 +727,7 @@ def children(node: Node) -> tuple[Node, ...]:
     match node:
         case Negative():
             return (node.operand,)
-        case Binary() | Comparison():
+        case Binary() | Relation():
             return (node.left, node.right)
         case Call():
             return node.arguments
@@ -763,7 +763,7 @@ def _rank(node: Node) -> int:
             return _POWER
         case Binary(operator="*" | "/"):
             return _PRODUCT
-        case Binary() | Comparison():
+        case Binary() | Relation():
             return _SUM
     return _ATOM
 
@@ -785,7 +785,7 @@ def expression_text(node: Node) -> str:
             return "-" + inner(node.operand, _UNARY)
         case Call():
             return f"{node.function}({', '.join(expression_text(argument) for argument in node.arguments)})"
-        case Comparison():
+        case Relation():
             return f"{inner(node.left, _SUM)} {node.operator} {inner(node.right, _SUM)}"
         case Binary(operator="^"):
             return f"{inner(node.left, _ATOM)}^{inner(node.right, _UNARY)}"

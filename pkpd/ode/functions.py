@@ -66,6 +66,8 @@ def from_numba(
     * a Python function with the arguments below: slowly, and with a warning that says so. No lanes, and other
       threads wait for it.
 
+    A dose can be given into every state: the routes have the states' names.
+
     Parameters
     ----------
     rhs : ``rhs(t, y, p, dy)`` writes the rates of change of the states, (n_states,); y and p, (n_params,),
@@ -83,8 +85,6 @@ def from_numba(
         after the other at the initial values and at some random points, which misses a dependence that is
         only there elsewhere (behind an ``if``): then say it here, or ``numpy.ones((n, n))`` for all.
     name : what tables and errors call it.
-
-    A dose can be given into every state: the routes have the states' names.
 
     Returns
     -------

@@ -3,7 +3,8 @@
     profile = simulate_records("il2_treg", "trial.csv", covariates="locf")
     profile.to_frame()          # id, time, and a column per output
 
-Subjects are the typical one with their own covariates; nothing is drawn at random.
+Subjects are the typical one with their own covariates, so that outputs are PRED (every ETA is 0); nothing is
+drawn at random.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from pkpd.solver.options import SIMULATION
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pkpd.model.check import Model
+
 Floats = NDArray[np.float64]
 
 
@@ -42,7 +45,7 @@ class CohortProfile:
     """What the subjects of a file look like over time.
 
     ids : as written in the file; times : of each subject (n_times,), in ``time_unit``; outputs : of each
-        subject (n_times, n_outputs), nan for one that
+        subject (n_times, n_outputs), PRED, nan for one that
     failed; status : (n_subjects,), 0 is success; failures : a sentence for each that failed; courses : what
     each was given; unused : columns of the file that the model does not know; statistics : what the
     integrator did, over all subjects; largest : (n_subjects, n_outputs), of the whole course from the start
@@ -161,7 +164,7 @@ def intake(kernel: Kernel) -> Intake:
 
 
 def take_records(
-    model: str | os.PathLike[str] | Kernel,
+    model: str | os.PathLike[str] | Model | Kernel,
     records: str | Path | Records,
     *,
     covariates: str | None = None,
@@ -186,7 +189,7 @@ def take_records(
     progress=CALLABLE | ABSENT,
 )
 def simulate_records(
-    model: str | os.PathLike[str] | Kernel,
+    model: str | os.PathLike[str] | Model | Kernel,
     records: str | Path | Records,
     times: ArrayLike | None = None,
     *,
@@ -203,9 +206,13 @@ def simulate_records(
 ) -> CohortProfile:
     """Simulate every subject of a data file of doses and observations.
 
+    Outputs are PRED, the prediction for a typical subject (every ETA is 0) with that subject's covariates and
+    doses. A column of the file that has the name of a parameter is each subject's own value: with its own
+    parameters there a subject's outputs are its IPRED.
+
     Parameters
     ----------
-    model : name in the library, path of a model file, or a loaded kernel.
+    model : name in the library, path of a model file, one that was read, or a loaded kernel.
     records : path of a CSV file as `pkpd.dosing.records` describes, or what it has read.
     times : output times for all subjects in the model's time unit; by default each has those of its
         observations (EVID 0), one that is listed before a dose of the same instant is taken before it. What a

@@ -57,7 +57,8 @@ class Profile:
     Attributes
     ----------
     times : (n_times,), in ``time_unit``.
-    outputs : (n_subjects, n_times, n_outputs), in ``units``, nan where a subject failed.
+    outputs : (n_subjects, n_times, n_outputs), in ``units``, nan where a subject failed; of one subject they
+        are PRED, the typical prediction, of several each subject's IPRED. Without residual error.
     names, units, descriptions : (n_outputs,), of the outputs.
     parameters : (n_subjects, n_params), in the model's units, named by ``parameter_names``.
     status : (n_subjects,), 0 is success.
@@ -216,8 +217,9 @@ def simulate(
         least one day.
     parameters : values that replace those of the model file, by name: numbers in the model's units, or texts
         such as "80 mL/min"; or (subjects,) of them, which are those subjects' own: nothing is drawn for them.
-    subjects, seed : 1 is the typical subject; more are drawn from the model's between-subject variability,
-        subject k always with the same draws for a seed, however many there are and on however many threads.
+    subjects, seed : 1 is the typical subject (every ETA is 0, so that outputs are PRED); more are drawn from
+        the model's between-subject variability (outputs are each subject's IPRED), subject k always with the
+        same draws for a seed, however many there are and on however many threads.
     rtol, atol, method : as in ``pkpd.Options``.
     h_max : no step is longer, in the model's time unit: for rates with a short rise that nothing announces,
         which longer steps may pass over.
@@ -403,7 +405,11 @@ def scattered(kernel: Kernel, typical: Floats, spread: Floats, z: Floats) -> Flo
     """Parameters of subjects, (n_subjects, n_params): log-normal about the typical values, by normal numbers
     z of that shape.
 
-    typical, spread (log-SDs; 0 where all have the typical value) : (n_params,) or one row for each subject.
+    P = TVP exp(ETA) with ETA = spread z: normal, of mean 0 and a diagonal variance matrix OMEGA (Lavielle,
+    Mixed Effects Models for the Population Approach, 2014, ch. 3; NONMEM's exponential ETA).
+
+    typical (TVP), spread (log-SDs, the square roots of OMEGA's diagonal; 0 where all have the typical value)
+        : (n_params,) or one row for each subject.
     What lies outside a parameter's bounds is moved onto them: to draw again would make a subject depend on
     how often that was.
     """

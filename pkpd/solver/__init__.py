@@ -32,7 +32,7 @@ from pkpd.core.arguments import (
     NUMBERS,
     TEXT,
     WHOLE,
-    Kind,
+    ArgumentKind,
     list_of,
     of,
     takes,
@@ -82,11 +82,13 @@ _COUNTS = [
 EVERYBODY = slice(None)
 
 
-_A_CHANGE = Kind(lambda value: _is_pair(value, 3) and isinstance(value[1], str), "(time, name, value)")
-_A_LEVEL = Kind(
+_A_CHANGE = ArgumentKind(
+    lambda value: _is_pair(value, 3) and isinstance(value[1], str), "(time, name, value)"
+)
+_A_LEVEL = ArgumentKind(
     lambda value: (_is_pair(value, 2) or _is_pair(value, 3)) and isinstance(value[0], str), "(name, level)"
 )
-_KNOTS = Kind(
+_KNOTS = ArgumentKind(
     lambda value: isinstance(value, Mapping) and all(_is_pair(pair, 2) for pair in value.values()),
     "a dict of name to (times, values)",
 )

@@ -38,7 +38,7 @@ from pkpd.core import library
 from pkpd.core.arguments import PATH, TEXTS, named, takes
 from pkpd.core.errors import InputError, PkpdError
 from pkpd.core.files import replacing
-from pkpd.core.names import close_names
+from pkpd.core.names import nearest
 from pkpd.model import GENERATOR
 from pkpd.ode import call
 from pkpd.ode.compile import compilers, native, unit
@@ -475,6 +475,5 @@ def _product(rows: Sequence[int], columns: Sequence[int]) -> str:
 
 def index_of(name: str, names: Sequence[str], what: str, kernel: Kernel) -> int:
     if name not in names:
-        close = close_names(name, names, n=3, cutoff=0.5) or list(names)
-        raise InputError(f'{kernel.NAME} has no {what} "{name}"; did you mean {", ".join(close)}?')
+        raise InputError(f'{kernel.NAME} has no {what} "{name}"; did you mean {nearest(name, names)}?')
     return list(names).index(name)

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pkpd.core import html
 from pkpd.core.errors import SolverError
+from pkpd.core.extras import optional
 from pkpd.ode import layout
 from pkpd.ode.status import SUCCESS, sentence
 
@@ -168,6 +170,33 @@ class Solution:
         return (
             f"<Solution: outputs {n_subjects} x {n_times} x {n_outputs} (subjects, times, outputs), "
             f"{int(np.count_nonzero(self.status))} failed{''.join(f'; {part}' for part in more if part)}>"
+        )
+
+    def _repr_html_(self) -> str:
+        failed = np.flatnonzero(self.status != SUCCESS)
+        note = f"{self.failure(int(failed[0]))}." if failed.size else ""
+        return html.table(repr(self)[1:-1], ("of all subjects", ""), self.statistics.items(), note)
+
+    def to_xarray(self) -> Any:
+        """An ``xarray.Dataset`` of ``outputs``, ``states``, ``sensitivities`` and ``state_sensitivities``,
+        those there are, and of ``status`` and ``stopped``. The dimensions subject, time, output, state and
+        direction are numbered in the order in which ``solve`` was given them and the kernel names them.
+
+        Raises ``MissingExtraError`` where the package xarray is not installed.
+        """
+        xarray = optional("xarray", "xarray")
+        where = ("subject", "time")
+        arrays = {
+            "outputs": ((*where, "output"), self.outputs),
+            "states": ((*where, "state"), self.states),
+            "sensitivities": ((*where, "output", "direction"), self.sensitivities),
+            "state_sensitivities": ((*where, "state", "direction"), self.state_sensitivities),
+            "status": (("subject",), self.status),
+            "stopped": (("subject",), self.stopped),
+        }
+        return xarray.Dataset(
+            {name: array for name, array in arrays.items() if array[1] is not None},
+            attrs={"time_unit": self.time_unit},
         )
 
     @property

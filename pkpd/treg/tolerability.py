@@ -1,16 +1,15 @@
 """How likely a patient is to have a non-serious adverse event, from the four published counts: 1, 3, 5 and 6
 of 6 patients (Hartemann 2013).
 
-One hit: p(d) = 1 - (1 - p0) exp(-k d) with d the daily dose in MIU, p0 the background and k per MIU. p0 is
-    uniform on 0 to 1 beforehand, k lognormal with
-median 1 per MIU and log-SD 1.5 (90 percent between 0.085 and 12). The posterior is binomial and integrated on
-a grid. It is a model of 24 patients,
-not medical advice: the width of the interval is the message.
+One hit, with the background by Abbott's formula (J Econ Entomol 18 (1925) 265): p(d) = 1 - (1 - p0) exp(-k d)
+with d the daily dose in MIU, p0 the background and k per MIU. p0 is uniform on 0 to 1 beforehand, k lognormal
+with median 1 per MIU and log-SD 1.5 (90 percent between 0.085 and 12). The posterior is binomial and
+integrated on a grid. It is a model of 24 patients, not medical advice: the width of the interval is the
+message.
 """
 
 from __future__ import annotations
 
-import csv
 import functools
 import math
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pkpd.core.errors import DataError, InputError, ScheduleError
+from pkpd.core.tables import read_table
 from pkpd.decision.endpoints import Endpoint, Regimen, Relevant, largest_daily
 from pkpd.dosing import Schedule
 
@@ -50,7 +50,7 @@ EVENT = Endpoint(
 
 
 @dataclass(frozen=True)
-class Count:
+class EventCount:
     """How many of ``n`` patients on a daily dose (MIU) had an event."""
 
     study: str
@@ -64,26 +64,29 @@ class Count:
 
 
 @functools.cache
-def counts() -> tuple[Count, ...]:
+def counts() -> tuple[EventCount, ...]:
     """The published counts, of ``adverse_events.csv``. Raises DataError where the file is
     damaged."""
     path = Path(__file__).with_name("adverse_events.csv")
+    table = read_table(path)
+    columns = ("study", "arm", "daily_dose_miu", "n", "events", "source", "doi", "provenance")
+    table.check_columns(columns, ("what", "population"))
+    table.problems.stop_if_any()
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            found = tuple(
-                Count(
-                    row["study"],
-                    row["arm"],
-                    float(row["daily_dose_MIU"]),
-                    int(row["n"]),
-                    int(row["events"]),
-                    row["source"],
-                    row["doi"],
-                    row["provenance"],
-                )
-                for row in csv.DictReader(stream, strict=True)
+        found = tuple(
+            EventCount(
+                row["study"],
+                row["arm"],
+                float(row["daily_dose_miu"]),
+                int(row["n"]),
+                int(row["events"]),
+                row["source"],
+                row["doi"],
+                row["provenance"],
             )
-    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+            for row in map(table.fields, table.lines)
+        )
+    except ValueError as error:
         raise DataError(f"{path}: the counts of adverse events cannot be read: {error}") from None
     if not found or any(not (0 <= row.events <= row.n and 0.0 <= row.dose < math.inf) for row in found):
         raise DataError(f"{path}: each row needs a dose of 0 or more and events among n patients")
@@ -101,7 +104,7 @@ class EventPosterior:
     widths: tuple[float, float]
 
     @classmethod
-    def of(cls, rows: tuple[Count, ...]) -> EventPosterior:
+    def of(cls, rows: tuple[EventCount, ...]) -> EventPosterior:
         """By midpoints over p0 from 0 to 1 and log k within six SDs of its prior."""
         width = 1.0 / CELLS, 12.0 * K_LOG_SD / CELLS
         middle = np.arange(CELLS) + 0.5

@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import toy
+from small_models import UNBOUNDED
 
 from pkpd.cli import app
 from pkpd.core import library
@@ -426,18 +427,6 @@ def test_records_of_single_subjects_are_no_fit_and_one_sentence(pkpd, tmp_path, 
         assert "single subjects (as for NONMEM), which pkpd simulates" in err
     Path("notes.csv").write_text("a,b\n")
     assert "is a file; a fit is a folder" in pkpd("fit", "notes.csv")[2]
-
-
-UNBOUNDED = """model a model without bounds
-time h
-parameter CL = 3 [L/h]
-parameter V = 30 [L]
-parameter shift = 0 [mg/L]
-state A [mg]
-d A = -CL/V*A
-route iv -> A
-output C = A/V + shift [mg/L]
-"""
 
 
 def test_a_value_is_set_once_and_below_zero_with_a_warning(pkpd):

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from small_models import UNBOUNDED
 
 import pkpd
 from pkpd.core import library
@@ -17,7 +18,7 @@ from pkpd.dosing.records import parse_records, read_records
 from pkpd.dosing.rules import AdaptiveSchedule
 from pkpd.inference import FitResult, read_fit
 from pkpd.inference.population import bands, virtual_subjects
-from pkpd.inference.summary.data import parse_data, read_data
+from pkpd.inference.summary.reading import parse_data, read_data
 from pkpd.model.check import read_model
 from pkpd.present.report import read_report, write_report
 from pkpd.present.report.comparison import write_comparison_report
@@ -359,8 +360,6 @@ def test_subjects_of_a_fit_take_them_too():
 
 
 def test_a_value_below_zero_is_warned_of_where_nothing_bounds_it(tmp_path):
-    from test_cli import UNBOUNDED
-
     (tmp_path / "my.model").write_text(UNBOUNDED)
     with pytest.warns(RuntimeWarning, match="V = -3 L is below zero, where the model has 30"):
         pkpd.simulate(tmp_path / "my.model", "100 mg iv once", [0.0, 1.0], parameters={"V": -3})
@@ -417,3 +416,54 @@ def test_everything_shows_itself_in_a_few_lines(things):
     assert "converged, OFV" in repr(things["result"])
     assert "A  1 MIU sc once" in repr(things["comparison"])
     assert repr(irregular).startswith("<Schedule of 300 doses on days 0")
+
+
+def test_notebooks_show_results_as_a_sentence_and_a_table(things):
+    people = virtual_subjects("low_dose_il2", 8)
+    doses = Schedule.parse("1 MIU sc once").events_for(people.kernel)
+    band = bands(people, doses, [0.0, 1.0], ["nk", "treg_pct"])
+    found = solve(things["kernel"], things["kernel"].VALUES, things["events"], [1.0])
+    differ = int(np.count_nonzero(np.ptp(people.values, axis=0)))
+    comparison, front = things["comparison"], things["front"]
+    for thing, rows in (
+        (comparison, len(comparison.main().rows)),
+        (front, len(front.shown)),
+        (things["arms"][0], len(things["arms"][0].bands)),
+        (people, differ),
+        (band, 4),
+        (found, len(found.statistics)),
+        (things["events"], 1),
+        (things["result"], len(things["result"].estimates)),
+    ):
+        shown = thing._repr_html_()
+        assert shown.startswith("<p>") and shown.count("<tr>") == 1 + rows, type(thing)
+        assert "<td>nan" not in shown and "[" not in shown
+    assert "A: 1 MIU sc once; B: 2 MIU sc once" in comparison._repr_html_()
+
+
+def test_results_with_dimensions_become_datasets_that_keep_their_names(things):
+    comparison, arm = things["comparison"], things["arms"][1]
+    dataset = comparison.to_xarray()
+    for name in ("Treg mean fold", "Cmax"):
+        at = dataset.sel(endpoint=name, arm="2 MIU sc once")
+        row = comparison.row(name, 1)
+        assert (float(at["median"]), float(at["difference"])) == (row.median, row.difference)
+        assert str(at["unit"].values) == row.endpoint.unit
+    shown = arm.to_xarray()
+    np.testing.assert_array_equal(shown["nk"].sel(quantile=0.5), arm.bands["nk"][1])
+    cmax = next(values for endpoint, values in arm.endpoints.items() if endpoint.name == "Cmax")
+    np.testing.assert_array_equal(shown["endpoints"].sel(endpoint="Cmax"), cmax)
+
+    people = virtual_subjects("low_dose_il2", 8, draws=2)
+    dataset = people.to_xarray()
+    assert dataset["CL"].attrs["units"] == people.kernel.UNITS[people.kernel.PARAMETERS.index("CL")]
+    np.testing.assert_array_equal(dataset["draw"], people.draw)
+    doses = Schedule.parse("1 MIU sc once").events_for(people.kernel)
+    band = bands(people, doses, [0.0, 24.0], ["nk"])
+    np.testing.assert_array_equal(band.to_xarray()["nk"].sel(time=24.0), band.values[:, 1, 0])
+
+    kernel = things["kernel"]
+    found = solve(kernel, kernel.VALUES, things["events"], [1.0, 2.0], directions=["CL"])
+    dataset = found.to_xarray()
+    assert dataset["sensitivities"].dims == ("subject", "time", "output", "direction")
+    assert "states" not in dataset and dataset.attrs["time_unit"] == kernel.TIME_UNIT

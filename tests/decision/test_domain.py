@@ -9,7 +9,7 @@ from pkpd.core.errors import InputError
 from pkpd.decision.criteria import fields
 from pkpd.decision.domain import Domain
 from pkpd.dosing import Schedule
-from pkpd.inference.summary.data import parse_data, read_data
+from pkpd.inference.summary.reading import parse_data, read_data
 
 DATA = read_data(library.root() / "fits" / "low_dose_il2" / "data.csv")
 SHOWN = fields()[0].criteria.outputs

@@ -579,14 +579,14 @@ def test_a_wrong_file_is_named_with_its_place_and_reason(content, place, words):
     assert words in message
 
 
-def test_every_wrong_line_is_counted_and_the_first_ten_are_shown():
+def test_every_wrong_line_is_counted_and_the_first_25_are_shown():
     lines = ["ID,TIME,AMT,CMT"] + [f"{i},0,5,1" if i % 2 else f"{i},x,-5,1" for i in range(100)]
     lines[60] = "59,0,5,1,7"
     message = refused("\n".join(lines))
     assert message.startswith("data.csv: 51 problems, nothing was read\n")
     shown = message.splitlines()[1:]
-    assert [line.split(":")[1] for line in shown[:10]] == [str(line) for line in range(2, 21, 2)]
-    assert shown[10:] == ["  and 41 more"]
+    assert [line.split(":")[1] for line in shown[:25]] == [str(line) for line in range(2, 51, 2)]
+    assert shown[25:] == ["  and 26 more"]
 
 
 def test_what_one_model_cannot_take_another_may():

@@ -22,7 +22,7 @@ from pkpd.inference import Check, FitOptions, FitSpec, ModelSpec, Prior, StudyEf
 from pkpd.inference import prediction as predict
 from pkpd.inference.assess import with_sampling_error
 from pkpd.inference.summary import likelihood
-from pkpd.inference.summary.data import parse_data
+from pkpd.inference.summary.reading import parse_data
 from pkpd.model.check import Parameter
 from pkpd.treg import tolerability
 

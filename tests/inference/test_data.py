@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pkpd.core.errors import DataError
 from pkpd.core.library import root
-from pkpd.inference.summary import data as d
+from pkpd.inference.summary import arms, reading, rows
+from pkpd.inference.summary.kinds.dose_for_effect import DOSE_GRID
 
 FIELDS = {
     "row": "r1",
@@ -42,23 +43,23 @@ FIELDS = {
 }
 
 
-def table(*rows, end="\n", names=tuple(FIELDS)):
+def table(*given, end="\n", names=tuple(FIELDS)):
     quoted = [",".join(names)]
     quoted += [
         ",".join(f'"{value}"' if "," in value else value for value in {**FIELDS, **row}.values())
-        for row in rows
+        for row in given
     ]
     return end.join(quoted) + end
 
 
-def one(**fields) -> d.Row:
-    return d.parse_data(table(fields)).rows[0]
+def one(**fields) -> rows.Row:
+    return reading.parse_data(table(fields)).rows[0]
 
 
 def test_a_row_comes_out_as_it_was_written():
     row = one(set="BSA = 1.73 m^2; bath = 12.8 pM", time="0..24", reducer="auc", source="Who, when")
     assert (row.id, row.study, row.n, row.value, row.spread, row.line) == ("r1", "S", 12, 5.0, 1.2, 2)
-    assert row.overrides == (d.Override("BSA", 1.73, "m^2"), d.Override("bath", 12.8, "pM"))
+    assert row.overrides == (rows.Override("BSA", 1.73, "m^2"), rows.Override("bath", 12.8, "pM"))
     assert (row.start, row.stop, row.is_window, row.source) == (0.0, 24.0, True, "Who, when")
     assert math.isnan(row.lower) and math.isnan(row.effect)
 
@@ -66,14 +67,14 @@ def test_a_row_comes_out_as_it_was_written():
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 def test_line_ends_and_byte_order_marks_do_not_matter(end, mark):
-    found = d.parse_data(mark + table({}, {"row": "r2"}, end=end).encode())
+    found = reading.parse_data(mark + table({}, {"row": "r2"}, end=end).encode())
     assert [row.id for row in found.rows] == ["r1", "r2"] and found.rows[1].line == 3
 
 
 def test_lines_are_counted_through_quoted_fields_of_several_lines():
     text = table({"note": '"two\nlines"'}, {"row": "r2", "value": "x"})
     with pytest.raises(DataError, match=r'line 4 \(row "r2"\), column "value": "x" is not a number'):
-        d.parse_data(text)
+        reading.parse_data(text)
 
 
 @pytest.mark.parametrize(
@@ -147,21 +148,21 @@ def test_lines_are_counted_through_quoted_fields_of_several_lines():
 )
 def test_a_bad_row_is_named_by_line_column_and_reason(fields, column, reason):
     with pytest.raises(DataError) as error:
-        d.parse_data(table({"row": "good"}, fields))
+        reading.parse_data(table({"row": "good"}, fields))
     message = str(error.value)
     assert "line 3" in message and f'column "{column}"' in message and reason in message
 
 
 def test_all_bad_rows_are_named_at_once_and_nothing_is_read():
     with pytest.raises(DataError) as error:
-        d.parse_data(table({"value": "x"}, {"row": "r2"}, {"row": "r3", "unit": "??"}, {"row": "r2"}))
+        reading.parse_data(table({"value": "x"}, {"row": "r2"}, {"row": "r3", "unit": "??"}, {"row": "r2"}))
     message = str(error.value)
     assert "3 problems, nothing was read" in message
     for part in ("line 2", "line 4", 'line 5, column "row": "r2" stands already in line 3'):
         assert part in message
     many = [{"row": f"r{i}", "value": "x"} for i in range(60)]
     with pytest.raises(DataError, match="and 35 more"):
-        d.parse_data(table(*many))
+        reading.parse_data(table(*many))
 
 
 @pytest.mark.parametrize(
@@ -184,14 +185,14 @@ def test_all_bad_rows_are_named_at_once_and_nothing_is_read():
 )
 def test_files_that_are_no_table_are_refused_with_a_sentence(content, message):
     with pytest.raises(DataError, match=message):
-        d.parse_data(content)
+        reading.parse_data(content)
 
 
 def test_missing_files_and_folders_are_data_errors(tmp_path):
     with pytest.raises(DataError, match="no such file"):
-        d.read_data(tmp_path / "none.csv")
+        reading.read_data(tmp_path / "none.csv")
     with pytest.raises(DataError, match="cannot be read"):
-        d.read_data(tmp_path)
+        reading.read_data(tmp_path)
 
 
 @settings(max_examples=200)
@@ -200,10 +201,10 @@ def test_a_damaged_file_is_read_whole_or_refused(place, junk):
     good = table({}, {"row": "r2"}).encode()
     place = min(place, len(good))
     try:
-        found = d.parse_data(good[:place] + junk + good[place + len(junk) :])
+        found = reading.parse_data(good[:place] + junk + good[place + len(junk) :])
     except DataError:
         return
-    assert all(isinstance(row, d.Row) for row in found.rows)
+    assert all(isinstance(row, rows.Row) for row in found.rows)
 
 
 def test_context_rows_may_be_anything_that_was_reported():
@@ -226,8 +227,10 @@ def test_context_rows_may_be_anything_that_was_reported():
 UNITS = {"treg": "percent", "conc": "mg/L", "count": "1/uL"}
 
 
-def converted(**fields) -> d.Row:
-    return d.in_model_units(d.parse_data(table(fields)), UNITS, "h", {"BSA": "m^2", "bath": "nmol/L"}).rows[0]
+def converted(**fields) -> rows.Row:
+    return reading.in_model_units(
+        reading.parse_data(table(fields)), UNITS, "h", {"BSA": "m^2", "bath": "nmol/L"}
+    ).rows[0]
 
 
 def test_units_are_taken_off_at_the_door():
@@ -246,7 +249,7 @@ def test_units_are_taken_off_at_the_door():
     assert converted(output="count", unit="10^6/L", value="80", spread="10").value == pytest.approx(80)
     row = converted(output="conc", unit="mg/L", value="0.5", spread="20", spread_type="CV")
     assert row.spread == 20
-    assert converted(set="bath = 800 pM").overrides == (d.Override("bath", pytest.approx(0.8), "nmol/L"),)
+    assert converted(set="bath = 800 pM").overrides == (rows.Override("bath", pytest.approx(0.8), "nmol/L"),)
     row = converted(
         statistic="dose_for_effect", value="1.46", unit="MIU", spread="0.2", spread_type="SE", effect="75"
     )
@@ -274,14 +277,14 @@ def test_units_that_do_not_fit_the_model_are_named(fields, column, reason):
 
 
 def test_rows_of_outputs_that_the_model_lacks_are_told_apart():
-    found = d.parse_data(table({"output": "tregg"}, {"row": "r2"}))
-    assert [row.id for row in d.in_model_units(found, UNITS, "h", {}).rows] == ["r2"]
-    assert "did you mean treg" in d.unknown_outputs(found, tuple(UNITS))["r1"]
+    found = reading.parse_data(table({"output": "tregg"}, {"row": "r2"}))
+    assert [row.id for row in reading.in_model_units(found, UNITS, "h", {}).rows] == ["r2"]
+    assert "did you mean treg" in reading.unknown_outputs(found, tuple(UNITS))["r1"]
 
 
-def planned(*rows) -> d.Plan:
-    found = d.in_model_units(d.parse_data(table(*rows)), UNITS, "h", {"BSA": "m^2"})
-    return d.plan(found.rows)
+def planned(*given) -> arms.Plan:
+    found = reading.in_model_units(reading.parse_data(table(*given)), UNITS, "h", {"BSA": "m^2"})
+    return arms.plan(found.rows)
 
 
 def test_rows_share_an_arm_where_study_schedule_and_overrides_agree():
@@ -305,9 +308,9 @@ def test_a_dose_for_effect_adds_arms_around_the_reported_dose():
         {"statistic": "dose_for_effect", "value": "1", "unit": "MIU", "spread_type": "SE", "effect": "30"},
         {"row": "r2"},
     )
-    assert [arm.dose_factor for arm in plan.arms] == list(d.DOSE_GRID)
-    assert len(plan.placements[0].arms) == len(d.DOSE_GRID)
-    assert plan.placements[1].arms == (d.DOSE_GRID.index(1.0),)  # the reported dose itself is simulated once
+    assert [arm.dose_factor for arm in plan.arms] == list(DOSE_GRID)
+    assert len(plan.placements[0].arms) == len(DOSE_GRID)
+    assert plan.placements[1].arms == (DOSE_GRID.index(1.0),)  # the reported dose itself is simulated once
     assert "x0.3" in plan.arms[0].label
 
 
@@ -321,7 +324,7 @@ def test_a_window_is_a_look_and_the_course_goes_on_to_its_end():
     (arm,) = plan.arms
     name = arm.looks[0].output
     np.testing.assert_array_equal(arm.times, [48, 72, 96])
-    assert arm.looks == (d.Look("max", name, 0.0, 96.0), d.Look("area", name, 24.0, 48.0))
+    assert arm.looks == (arms.Look("max", name, 0.0, 96.0), arms.Look("area", name, 24.0, 48.0))
     assert [list(place.indices[0]) for place in plan.placements] == [[3, 4], [3, 4], [5, 6], [1]]
 
 
@@ -329,9 +332,9 @@ def test_a_window_is_a_look_and_the_course_goes_on_to_its_end():
     "folder", sorted((root() / "fits").glob("*/data.csv")), ids=lambda path: path.parent.name
 )
 def test_shipped_data_are_read(folder: Path):
-    found = d.read_data(folder)
+    found = reading.read_data(folder)
     assert len(found) > 0 and len(found.sha256) == 64
-    assert all(row.source and row.provenance in d.PROVENANCES for row in found.rows)
+    assert all(row.source and row.provenance in rows.PROVENANCES for row in found.rows)
     assert found[found.rows[0].id] is found.rows[0]
     with pytest.raises(DataError, match="has no row"):
         found["no such row"]

@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 
 from pkpd.core.errors import DataError
-from pkpd.inference.summary import likelihood
-from pkpd.inference.summary.data import DOSE_GRID, STATISTICS, Row
-from pkpd.inference.summary.likelihood import Noise, evaluate, measured, sample
+from pkpd.inference.summary import kinds, likelihood, samples, statistics
+from pkpd.inference.summary.kinds import dose_for_effect
+from pkpd.inference.summary.kinds.dose_for_effect import DOSE_GRID
+from pkpd.inference.summary.likelihood import evaluate, measured
+from pkpd.inference.summary.rows import Row
+from pkpd.inference.summary.samples import Noise, sample
+from pkpd.inference.summary.spreads import form_of, log_spread
 
 K = 24
 NAN = math.nan
@@ -115,7 +119,7 @@ def patients(kind: Row) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_every_statistic_that_a_file_may_hold_has_a_likelihood():
-    assert set(STATISTICS) == set(likelihood.KINDS) == {kind.statistic for kind in KINDS.values()}
+    assert set(kinds.KINDS) == {kind.statistic for kind in KINDS.values()}
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -165,7 +169,7 @@ def test_a_perfect_prediction_has_no_deviance():
     for kind, s in cases:
         term = evaluate(measured(kind), s[None], np.zeros((1, s.size)))
         np.testing.assert_allclose(term.residuals, 0, atol=2e-3, err_msg=kind.statistic)
-    d2 = likelihood.range_moments(12)[0]
+    d2 = statistics.range_moments(12)[0]
     kind = row(statistic="range", value=NAN, lower=-3.0, upper=7.0)
     assert evaluate(measured(kind), (2 + 10 / d2 * z)[None], np.zeros((1, K))).residuals[0] == pytest.approx(
         0, abs=1e-9
@@ -213,7 +217,7 @@ def test_noise_adds_to_the_spread_between_patients():
     wide = 5 + 1.2 * balanced()
     noise = np.full((1, 256), 0.9**2)
     kind = measured(row(n=40, spread=1.5, spread_type="SD"))
-    bias, error = likelihood.log_sd_moments(40)
+    bias, error = statistics.log_sd_moments(40)
     assert evaluate(kind, wide, noise).residuals[1] == pytest.approx(bias / error, abs=1e-3)
     assert evaluate(kind, wide, 0 * noise).residuals[1] < -1.5
 
@@ -253,8 +257,8 @@ def test_range_of_simulated_arms_is_scored_as_standard_normal():
     )
     standard(scores[:, 0], tolerance=0.15)
     standard(scores[:, 1], tolerance=0.1)
-    assert likelihood.range_moments(18)[0] == pytest.approx(3.640, abs=2e-3)  # Tippett's table
-    assert likelihood.range_moments(2)[:2] == pytest.approx(
+    assert statistics.range_moments(18)[0] == pytest.approx(3.640, abs=2e-3)  # Tippett's table
+    assert statistics.range_moments(2)[:2] == pytest.approx(
         (2 / math.sqrt(math.pi), math.sqrt(2 - 4 / math.pi)), rel=1e-3
     )
 
@@ -341,7 +345,9 @@ def test_the_spread_beside_a_geometric_mean_is_that_of_logarithms(spread, sd):
     found = [printed("geometric_mean", spread, population("log-normal", sd, line)) for line in z]
     # the raw SD and CV of a sample with such a tail are themselves uncertain, even of 100,000
     rel = 0.04 if spread in ("SD", "CV") and sd >= 1 else 0.01
-    assert np.exp(np.mean([np.log(m.sd) for m in found])) == pytest.approx(sd, rel=rel)
+    assert np.exp(np.mean([np.log(log_spread(m.row, form_of(m.row)).sd) for m in found])) == pytest.approx(
+        sd, rel=rel
+    )
     assert np.mean([m.se for m in found]) * math.sqrt(n) == pytest.approx(sd, rel=max(rel, 0.02))
 
 
@@ -373,7 +379,7 @@ def test_every_spread_beside_every_statistic_agrees_with_the_population_it_was_p
     ratios = []
     for _ in range(studies):
         m = printed(statistic, spread, population(kind, sd, generator.standard_normal(n)))
-        ratios.append(evaluate(m, truth, 0 * truth).residuals[1] * m.sd_error)
+        ratios.append(evaluate(m, truth, 0 * truth).residuals[1] * m.printed[1].error)
     # 0.02 of log SD is a fourteenth of what even an arm of 25 patients knows. 2048 even quantiles cut off the
     # tail of a log-normal population: their SD is 3 % too small at a log-SD of 1
     assert abs(np.mean(ratios)) < (
@@ -452,7 +458,7 @@ def test_the_share_of_responders_is_that_of_the_population_with_noise():
     _, data = None, 5 + 1.5 * np.random.default_rng(0).standard_normal(400_000)
     noisy = data + 0.8 * np.random.default_rng(1).standard_normal(data.size)
     for limit in (4.0, 5.0, 6.5):
-        p, _, _ = likelihood._share_beyond((5 + 1.5 * z)[0], np.full(16, 0.64), limit)
+        p = statistics.share_beyond(5 + 1.5 * z, np.full((1, 16), 0.64), limit).value
         assert p == pytest.approx(float((noisy >= limit).mean()), abs=0.015)
 
 
@@ -466,8 +472,8 @@ def test_a_bound_costs_nothing_on_its_right_side_and_grows_on_the_other():
     assert deviance(5.0) == pytest.approx(2 * math.log(2))
     far = [deviance(m) for m in (4.0, 0.0, -50.0)]
     assert far == sorted(far) and far[-1] == pytest.approx((55 / 0.5) ** 2, rel=0.01)
-    assert all(math.isfinite(likelihood.log_cdf(x)) for x in (-1e4, -36.0, -34.0, 0.0, 40.0))
-    assert likelihood.log_cdf(-35 + 1e-9) == pytest.approx(likelihood.log_cdf(-35 - 1e-9), rel=1e-5)
+    assert all(math.isfinite(statistics.log_cdf(x)) for x in (-1e4, -36.0, -34.0, 0.0, 40.0))
+    assert statistics.log_cdf(-35 + 1e-9) == pytest.approx(statistics.log_cdf(-35 - 1e-9), rel=1e-5)
 
 
 def test_the_dose_for_an_effect_is_found_where_the_curve_has_it():
@@ -475,25 +481,30 @@ def test_the_dose_for_an_effect_is_found_where_the_curve_has_it():
     x = np.log(doses)
     for e50 in (0.5, 1.0, 2.5):
         truth = e50 * 4.0 / (9.0 - 4.0)
-        found, _ = likelihood.inverse(x, 9 * doses / (e50 + doses), 4.0)
+        found, _ = dose_for_effect.inverse(x, 9 * doses / (e50 + doses), 4.0)
         assert math.exp(found) == pytest.approx(truth, rel=0.03 if doses[0] < truth < doses[-1] else 0.3)
-    falling, _ = likelihood.inverse(x, -9 * doses / (1 + doses), -4.5)
+    falling, _ = dose_for_effect.inverse(x, -9 * doses / (1 + doses), -4.5)
     assert math.exp(falling) == pytest.approx(1.0, rel=1e-6)
-    never, by_g = likelihood.inverse(x, np.zeros(5), 4.0)
+    never, by_g = dose_for_effect.inverse(x, np.zeros(5), 4.0)
     assert math.isfinite(never) and never > x[-1] and np.all(np.isfinite(by_g))
 
 
 def test_errors_of_a_row_follow_from_its_columns():
     assert measured(row(spread=1.5, spread_type="SD")).se == pytest.approx(1.5 / math.sqrt(12))
-    assert measured(row(spread=1.5, spread_type="SD")).sd_error == pytest.approx(1 / math.sqrt(22), rel=0.06)
-    assert likelihood.log_sd_moments(6)[0] == pytest.approx(-0.1066, abs=1e-3)  # psi(5/2) = 0.703157
-    assert likelihood.log_sd_moments(6)[1] == pytest.approx(
+    assert measured(row(spread=1.5, spread_type="SD")).printed[1].error == pytest.approx(
+        1 / math.sqrt(22), rel=0.06
+    )
+    assert statistics.log_sd_moments(6)[0] == pytest.approx(-0.1066, abs=1e-3)  # psi(5/2) = 0.703157
+    assert statistics.log_sd_moments(6)[1] == pytest.approx(
         math.sqrt(0.490358) / 2, rel=1e-5
     )  # trigamma(5/2)
     assert measured(row(spread=0.4, spread_type="SE")).se == 0.4
-    assert measured(row(lower=4.0, upper=6.0, spread_type="CI95")).se == pytest.approx(1 / 1.959964, rel=1e-6)
+    # a 95 % interval of a mean of 12: Student's t with 11 degrees of freedom; without n the normal quantile
+    assert measured(row(lower=4.0, upper=6.0, spread_type="CI95")).se == pytest.approx(1 / 2.200985, rel=1e-6)
+    unknown = measured(row(lower=4.0, upper=6.0, spread_type="CI95", n=None))
+    assert unknown.se == pytest.approx(1 / 1.959964, rel=1e-6)
     assert measured(row(spread=1.5, spread_type="SD", n=None)).se == 1.5
-    assert math.isnan(measured(row(spread=1.5, spread_type="SD", n=None)).sd)
+    assert len(measured(row(spread=1.5, spread_type="SD", n=None)).printed) == 1
     assert measured(row(), 0.2).se == pytest.approx(1.0) and measured(row(), 0.2).assumed
     assert measured(
         row(statistic="ratio", value=0.8, lower=0.5, upper=1.28, spread_type="CI95")
@@ -551,7 +562,7 @@ def test_samples_have_exact_gradients(measure, reducer):
 def test_reducers_make_of_what_was_read_what_the_row_is():
     def reduced(reducer, value, time=0.0):
         seen = row(reducer=reducer, start=2.0, stop=12.0)
-        return float(likelihood.reduce(seen, np.array([[value, time]]))[0][0])
+        return float(samples.reduce(seen, np.array([[value, time]]))[0][0])
 
     assert reduced("max", 3.5, 4.0) == reduced("min", 3.5, 4.0) == reduced("auc", 3.5) == 3.5
     assert reduced("mean", 35.0) == pytest.approx(3.5) and reduced("tmax", 3.5, 4.5) == 2.5
@@ -584,10 +595,10 @@ def test_noise_of_changes_and_folds_is_that_of_simulated_measurements():
 
 
 def test_the_weights_of_a_quantile_sum_to_one_and_smooth_over_patients():
-    weights = likelihood.harrell_davis(24, 0.5)
+    weights = statistics.harrell_davis(24, 0.5)
     assert weights.sum() == pytest.approx(1) and weights == pytest.approx(weights[::-1], abs=1e-9)
     values = np.exp(0.5 * balanced(24))
-    assert likelihood._quantile(values, 0.5)[0] == pytest.approx(1.0, abs=0.02)
+    assert statistics.quantile(values, 0.5)[0] == pytest.approx(1.0, abs=0.02)
 
 
 def test_intervals_for_tables_are_those_printed_or_implied():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pkpd.core import library
-from pkpd.inference.summary.data import read_data
+from pkpd.inference.summary.reading import read_data
 
 FOLDER = library.fit_folder("low_dose_il2")
 ROWS = {row.id: row for row in read_data(FOLDER / "data.csv").rows if row.use != "context"}

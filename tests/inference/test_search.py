@@ -12,7 +12,7 @@ from scipy.optimize import least_squares
 
 from pkpd.inference.coordinates import Coordinate
 from pkpd.inference.objective import BadPoint, Evaluation
-from pkpd.inference.search import _in_box, minimise, multistart
+from pkpd.inference.search import in_box, minimise, multistart
 from pkpd.inference.spec import FitOptions
 
 OFV = FitOptions().tolerance
@@ -310,7 +310,7 @@ def test_the_step_within_a_box_is_the_lowest_point_of_the_model(seed):
     matrix, gradient = root.T @ root, root.T @ generator.standard_normal(n)
     low, high = -generator.exponential(1, n) * (generator.random(n) < 0.7), generator.exponential(1, n)
     high[3] = np.inf
-    p = _in_box(matrix, gradient, low, high)
+    p = in_box(matrix, gradient, low, high)
     slope = (matrix @ p + gradient) / np.sqrt(np.diag(matrix))
     at_low, at_high = p <= low + 1e-12 * np.abs(low), p >= high
     assert np.all(p >= low) and np.all(p <= high)

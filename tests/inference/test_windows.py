@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pkpd.inference import FitOptions, ModelSpec, Objective, System, in_units
-from pkpd.inference.summary.data import parse_data
+from pkpd.inference.summary.reading import parse_data
 
 MODEL = """
 model      one compartment, by all routes

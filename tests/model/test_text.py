@@ -19,11 +19,11 @@ from pkpd.model.text import (
     MAX_NESTING,
     Binary,
     Call,
-    Comparison,
     Expression,
     Name,
     Negative,
     Number,
+    Relation,
     expression_text,
     names,
     number_text,
@@ -36,7 +36,7 @@ identifiers = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,5}", fullmatch=True).map(Na
 
 
 def compound(inner: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
-    comparison = st.builds(Comparison, st.sampled_from(COMPARISONS), inner, inner)
+    comparison = st.builds(Relation, st.sampled_from(COMPARISONS), inner, inner)
     piecewise = st.tuples(inner, comparison, inner).map(lambda parts: Call("piecewise", parts))
     calls = [
         st.lists(inner, min_size=fewest, max_size=min(most, 4)).map(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pkpd.core import library
 from pkpd.core.errors import InputError
 from pkpd.dosing import Schedule
-from pkpd.inference.summary.data import read_data
+from pkpd.inference.summary.reading import read_data
 from pkpd.treg import tolerability
 
 EVENT = tolerability.EVENT

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pkpd.core import html
 from pkpd.core.arguments import LIST, TEXT, TEXTS, WHOLE, takes
 from pkpd.core.errors import InputError
+from pkpd.core.extras import optional
 from pkpd.core.files import replacing, to_json, write_rows
-from pkpd.core.names import close_names
+from pkpd.core.names import nearest
 from pkpd.decision.adaptive import BY_RULES
 from pkpd.decision.comparison.scene import Arm
 from pkpd.decision.criteria import Criteria
@@ -150,6 +152,57 @@ class Comparison:
         )
         return "\n".join([about, *shown, *more]) + ">"
 
+    def _repr_html_(self) -> str:
+        marks = dict(zip((arm.label for arm in self.arms), letters(len(self.arms)), strict=True))
+        arms = "; ".join(f"{mark}: {label}" for label, mark in marks.items())
+        columns = ["endpoint", "unit", "", "median (90 % of subjects)"]
+        if len(self.arms) > 1:
+            columns += ["difference to A (90 % of subjects)", "better", "same", "worse"]
+        rows = [
+            (
+                row.endpoint.name,
+                row.endpoint.unit,
+                marks[row.arm],
+                html.interval(row.median, row.low, row.high),
+                html.interval(row.difference, row.difference_low, row.difference_high),
+                row.better,
+                row.same,
+                row.worse,
+            )[: len(columns)]
+            for row in self.main().rows
+        ]
+        note = "The main endpoints: to_frame() has all, to_xarray() by name. A model, not medical advice."
+        sentence = f"{len(self.endpoints)} endpoints in {self.arms[0].scene.subjects:,} subjects. {arms}"
+        return html.table(sentence, columns, rows, " ".join((*self.short_warnings, note)))
+
+    def to_xarray(self) -> Any:
+        """An ``xarray.Dataset``: a variable for each number of a row, (endpoint, arm), with the endpoints'
+        names, units and definitions and the arms' labels and schedules as coordinates.
+
+        Raises ``MissingExtraError`` where the package xarray is not installed.
+        """
+        xarray = optional("xarray", "xarray")
+        shape = len(self.endpoints), len(self.arms)
+        numbers = {
+            name: (("endpoint", "arm"), np.reshape([getattr(row, name) for row in self.rows], shape))
+            for name in _NUMBERS
+            if name != "of"
+        }
+        of = [row.of for row in self.rows[:: len(self.arms)]]
+        return xarray.Dataset(
+            numbers,
+            coords={
+                "endpoint": [endpoint.name for endpoint in self.endpoints],
+                "unit": ("endpoint", [endpoint.unit for endpoint in self.endpoints]),
+                "group": ("endpoint", [endpoint.group for endpoint in self.endpoints]),
+                "definition": ("endpoint", [endpoint.definition for endpoint in self.endpoints]),
+                "of": ("endpoint", of),
+                "arm": [arm.label for arm in self.arms],
+                "schedule": ("arm", [arm.text for arm in self.arms]),
+            },
+            attrs={"reading": list(self.reading), "warnings": list(self.warnings)},
+        )
+
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is ``told``, with the labels of the schedules."""
@@ -200,8 +253,8 @@ class Comparison:
         }
         for name in names:
             if name not in known:
-                close = close_names(name, sorted(known), n=3, cutoff=0.4) or sorted(known)
-                raise InputError(f'there is no endpoint "{name}"; did you mean {", ".join(close)}?')
+                near = nearest(name, sorted(known))
+                raise InputError(f'there is no endpoint "{name}"; did you mean {near}?')
         kept = tuple(row for row in self.rows if {row.endpoint.name, row.endpoint.group} & set(names))
         return dataclasses.replace(self, rows=kept)
 
@@ -518,9 +571,11 @@ def between(draws: Floats) -> Floats:
     """(n_rows, 2) ends between which one draw more of each row lies with a probability of 90 %, of (n_rows,
     n_draws) draws.
 
-    The draw of rank r of n has r/(n+1) of all others below it on average, not the (r-1)/(n-1) of
-    ``np.quantile``, between whose 5 % and 95 % of 25 draws only 83 % lie. With fewer than 19 the smallest and
-    the largest are not far enough apart, and Student's t says how far it is.
+    The draw of rank r of n has r/(n+1) of all others below it on average (definition 6 of Hyndman & Fan, Am
+    Stat 50 (1996) 361), not the (r-1)/(n-1) of ``np.quantile``, between whose 5 % and 95 % of 25 draws only
+    83 % lie. With fewer than 19 the smallest and the largest are not far enough apart, and Student's t says
+    how far it is: the prediction interval of one more normal value, mean +- t sd sqrt(1 + 1/n) (Hahn &
+    Meeker, Statistical Intervals, 1991, ch. 4).
     """
     n = draws.shape[1]
     if n >= FEWEST_RANKED:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pkpd.core import html
 from pkpd.core.arguments import (
     ABSENT,
     CALLABLE,
@@ -30,6 +31,7 @@ from pkpd.core.arguments import (
     takes,
 )
 from pkpd.core.errors import InputError, ScheduleError
+from pkpd.core.extras import optional
 from pkpd.core.sketch import Sketch
 from pkpd.decision.adaptive import Rules, Titration, shares, titrate
 from pkpd.decision.criteria import Criteria, criteria_of, fields
@@ -47,7 +49,7 @@ from pkpd.dosing import EventTable, Schedule, time_units_per_day
 from pkpd.dosing.rules import AdaptiveSchedule, Plan, planned, read_plan
 from pkpd.inference import FitResult, System, in_units, read_fit
 from pkpd.inference.population import Population, virtual_subjects
-from pkpd.inference.summary.data import read_data
+from pkpd.inference.summary.reading import read_data
 from pkpd.solver import Options, Reading, Solution, solve, spread, usable_cores
 from pkpd.solver.kernel import Kernel
 from pkpd.solver.options import COMPARISON
@@ -115,6 +117,43 @@ class Arm:
         return (
             f"<Arm {self.label!r}: {self.when}, {len(self.endpoints)} endpoints of "
             f"{self.scene.subjects:,} subjects over {self.days.max(initial=0.0):g} days>"
+        )
+
+    def _repr_html_(self) -> str:
+        columns = ("output", "unit", "least median", "most", "on day", "90 % of subjects there")
+        rows = []
+        for name, (low, median, high) in self.bands.items():
+            known = np.isfinite(median)
+            if not known.any():
+                continue
+            at = int(np.argmax(np.where(known, median, -np.inf)))
+            span = html.interval(float(median[at]), float(low[at]), float(high[at]))
+            ends = float(median[known].min()), float(median[at])
+            rows.append((name, self.units[name], *ends, float(self.days[at]), span))
+        note = " ".join((*self.warnings, "pkpd.compare has its endpoints. A model, not medical advice."))
+        return html.table(repr(self)[1:-1], columns, rows, note)
+
+    def to_xarray(self) -> Any:
+        """An ``xarray.Dataset``: of each output the band over subjects, (quantile, day), and ``endpoints``,
+        (endpoint, subject).
+
+        Raises ``MissingExtraError`` where the package xarray is not installed.
+        """
+        xarray = optional("xarray", "xarray")
+        bands = {
+            name: (("quantile", "day"), band, {"units": self.units[name]})
+            for name, band in self.bands.items()
+        }
+        return xarray.Dataset(
+            bands | {"endpoints": (("endpoint", "subject"), np.array(list(self.endpoints.values())))},
+            coords={
+                "quantile": list(BANDS),
+                "day": self.days,
+                "endpoint": [endpoint.name for endpoint in self.endpoints],
+                "unit": ("endpoint", [endpoint.unit for endpoint in self.endpoints]),
+                "subject": np.arange(self.scene.subjects),
+            },
+            attrs={"label": self.label, "schedule": self.text},
         )
 
     @property
@@ -408,98 +447,130 @@ class Scene:
         plan = read_plan(schedule) if isinstance(schedule, str) else schedule
         scene = self if self.until_days is not None else self.lasting(horizon([plan]))
         scene.check_plan(plan)
-        schedule, rules = planned(plan), plan if isinstance(plan, AdaptiveSchedule) else None
-        events = self.events(schedule)
-        kernel = self.population.kernel
-        per_day = time_units_per_day(kernel.TIME_UNIT)
-        assert scene.until_days is not None
-        until = scene.until_days * per_day
-        times = grid(events, until, per_day)
-        kept = [kernel.OUTPUTS.index(name) for name in self.criteria.drawn((), kernel.OUTPUTS)]
-        sizes = {per: column for per, column in kernel.SIZES.items() if column >= 0}
-        risks = [risk for risk in self.criteria.risks if risk.output in kernel.OUTPUTS]
-        unit = _dose_unit(kernel, [part.route for part in schedule.parts])
-        alike = kernel.DOSE_UNITS if unit is None else _of_one_drug(kernel, unit)
-        n_subjects, rest = self.subjects, self.rest
-        courses = _Courses(len(kept), times.size, n_subjects)
-        status = np.zeros(n_subjects, np.int64)
-        endpoints: dict[Endpoint, Floats] = {}
-        daily = None if rules is None else {risk.unit: np.full(n_subjects, np.nan) for risk in risks}
-        factors = {1.0}  # by which doses were multiplied: the smallest and the largest of each chunk
-        lock = threading.Lock()
-
-        def run(first: int, end: int) -> None:
-            people, given = self.population.values[first:end], None
-            solution: Solution | Titration
-            course = (
-                *(rest[first:end], kernel.OUTPUTS, kernel.OUTPUT_UNITS, schedule, kernel.TIME_UNIT, until),
-                self.criteria.endpoints,
-            )
-            asked = [Reading(*question) for question in questions(*course)]
-            if rules is None:
-                solution = solve(
-                    kernel, people, events, times, options=Options(rtol=COMPARISON, threads=1), readings=asked
-                )
-            else:
-                solution = titrate(kernel, people, rules, times, rtol=COMPARISON, threads=1, readings=asked)
-                given = solution.given
-            read = solution.readings  # none where nothing is asked: of one dose there is no trough
-            found = evaluate(
-                np.empty((end - first, 0)) if read is None else read.values,
-                np.empty((end - first, 0)) if read is None else read.times,
-                *course,
-                sizes={per: self.population.values[first:end, column] for per, column in sizes.items()},
-                dose_unit=unit,
-                dose_units=alike,
-                given=given,
-            )
-            if rules is not None and daily is not None and given is not None:
-                found |= shares(rules, given)
-                own = {per: people[:, column] for per, column in sizes.items()}
-                for in_unit, largest in daily.items():
-                    with contextlib.suppress(ScheduleError):  # not in this unit: there is no probability
-                        largest[first:end] = largest_daily(
-                            schedule, in_unit, own, len(people), _of_one_drug(kernel, in_unit), given
-                        )
-            with lock:
-                if given is not None and (some := given[given > 0.0]).size:
-                    factors.update((float(some.min()), float(some.max())))
-                status[first:end] = solution.status
-                courses.add(first, end, np.take(solution.outputs, kept, axis=2))
-                for endpoint, values in found.items():
-                    endpoints.setdefault(endpoint, np.full(n_subjects, np.nan))[first:end] = values
-
-        size = max(8, min(CHUNK, MOST_NUMBERS // (times.size * kernel.n_outputs)))
-        spread(run, n_subjects, min(n_subjects, self.threads or usable_cores()), size, progress)
-        for risk in risks:
-            endpoints[risk.endpoint] = risk.probability(
-                schedule,
-                n_subjects,
-                sizes={per: self.population.values[:, column] for per, column in sizes.items()},
-                dose_units=_of_one_drug(kernel, risk.unit),
-                seed=self.population.seed,
-                daily=None if daily is None else daily[risk.unit],
-            )
-        bands = courses.quantiles()
+        work = _Simulation(scene, plan, self.rest)
+        n_subjects = self.subjects
+        spread(work.run, n_subjects, min(n_subjects, self.threads or usable_cores()), work.size, progress)
+        work.add_risks()
+        kernel, schedule, bands = self.population.kernel, work.schedule, work.courses.quantiles()
         doses, beyond = schedule.doses(), scene.beyond(schedule)
         units = {f"{dose.unit}/{dose.per}" if dose.per else dose.unit for dose in doses}
         return Arm(
             label=label or (str(plan) if doses else "none (placebo)"),
             schedule=schedule,
             scene=scene,
-            days=times / per_day,
-            bands={kernel.OUTPUTS[column]: bands[:, :, row] for row, column in enumerate(kept)},
-            units={kernel.OUTPUTS[column]: kernel.OUTPUT_UNITS[column] for column in kept},
+            days=work.times / work.per_day,
+            bands={kernel.OUTPUTS[column]: bands[:, :, row] for row, column in enumerate(work.kept)},
+            units={kernel.OUTPUTS[column]: kernel.OUTPUT_UNITS[column] for column in work.kept},
             endpoints=dict(
-                sorted(endpoints.items(), key=lambda item: self.criteria.groups.index(item[0].group))
+                sorted(work.endpoints.items(), key=lambda item: self.criteria.groups.index(item[0].group))
             ),
             dose_days=np.array([float(dose.time_days) for dose in doses]),
             dose_amounts=np.array([float(dose.amount) for dose in doses]),
             dose_unit=units.pop() if len(units) == 1 else "",
-            warnings=(*map(str, beyond), *scene._by_rules(schedule, factors, beyond)),
-            failed=int(np.count_nonzero(status)),
-            rules=rules,
+            warnings=(*map(str, beyond), *scene._by_rules(schedule, work.factors, beyond)),
+            failed=int(np.count_nonzero(work.status)),
+            rules=work.rules,
         )
+
+
+class _Simulation:
+    """One schedule in all subjects of a scene with a horizon, some of them at a time, on several threads.
+
+    courses, endpoints, status : of the subjects that were run; factors : by which rules multiplied doses, the
+    smallest and the largest of each run.
+    """
+
+    def __init__(self, scene: Scene, plan: Plan, rest: Floats) -> None:
+        """rest : as ``Scene.rest`` has it, which is computed once for scenes of the same subjects."""
+        self.criteria, self.population, self.rest = scene.criteria, scene.population, rest
+        self.schedule, self.rules = planned(plan), plan if isinstance(plan, AdaptiveSchedule) else None
+        kernel = self.population.kernel
+        assert scene.until_days is not None
+        self.events, self.per_day = scene.events(self.schedule), time_units_per_day(kernel.TIME_UNIT)
+        self.until = scene.until_days * self.per_day
+        self.times = grid(self.events, self.until, self.per_day)
+        self.kept = [kernel.OUTPUTS.index(name) for name in self.criteria.drawn((), kernel.OUTPUTS)]
+        self.size = max(8, min(CHUNK, MOST_NUMBERS // (self.times.size * kernel.n_outputs)))
+        self.sizes = {
+            per: self.population.values[:, column] for per, column in kernel.SIZES.items() if column >= 0
+        }
+        self.unit = _dose_unit(kernel, [part.route for part in self.schedule.parts])
+        self.alike = kernel.DOSE_UNITS if self.unit is None else _of_one_drug(kernel, self.unit)
+        self.risks = [risk for risk in self.criteria.risks if risk.output in kernel.OUTPUTS]
+        # the largest daily doses that rules led to, by the unit in which a risk counts them
+        self.daily = {risk.unit: np.full(scene.subjects, np.nan) for risk in self.risks if self.rules}
+
+        self.courses = _Courses(len(self.kept), self.times.size, scene.subjects)
+        self.status = np.zeros(scene.subjects, np.int64)
+        self.endpoints: dict[Endpoint, Floats] = {}
+        self.factors = {1.0}
+        self._lock = threading.Lock()
+
+    def run(self, first: int, end: int) -> None:
+        """Simulate the subjects from first to end."""
+        kernel = self.population.kernel
+        rest, clock = self.rest[first:end], kernel.TIME_UNIT
+        course = (rest, kernel.OUTPUTS, kernel.OUTPUT_UNITS, self.schedule, clock, self.until)
+        asked = [Reading(*question) for question in questions(*course, self.criteria.endpoints)]
+        solution, given = self._solved(self.population.values[first:end], asked)
+        read = solution.readings  # none where nothing is asked: of one dose there is no trough
+        found = evaluate(
+            np.empty((end - first, 0)) if read is None else read.values,
+            np.empty((end - first, 0)) if read is None else read.times,
+            *course,
+            self.criteria.endpoints,
+            sizes=self._sizes(first, end),
+            dose_unit=self.unit,
+            dose_units=self.alike,
+            given=given,
+        )
+        if self.rules is not None and given is not None:
+            found |= shares(self.rules, given)
+            self._note_daily(first, end, given)
+        with self._lock:
+            if given is not None and (some := given[given > 0.0]).size:
+                self.factors.update((float(some.min()), float(some.max())))
+            self.status[first:end] = solution.status
+            self.courses.add(first, end, np.take(solution.outputs, self.kept, axis=2))
+            for endpoint, values in found.items():
+                own = self.endpoints.setdefault(endpoint, np.full(len(self.status), np.nan))
+                own[first:end] = values
+
+    def _solved(self, people: Floats, asked: list[Reading]) -> tuple[Solution | Titration, Floats | None]:
+        """What these subjects do, and which share of each dose rules left them, (n, n_doses)."""
+        kernel = self.population.kernel
+        if self.rules is None:
+            how = Options(rtol=COMPARISON, threads=1)
+            return solve(kernel, people, self.events, self.times, options=how, readings=asked), None
+        solution = titrate(kernel, people, self.rules, self.times, rtol=COMPARISON, threads=1, readings=asked)
+        return solution, solution.given
+
+    def _sizes(self, first: int, end: int) -> dict[str, Floats]:
+        return {per: values[first:end] for per, values in self.sizes.items()}
+
+    def _note_daily(self, first: int, end: int, given: Floats) -> None:
+        for unit, largest in self.daily.items():
+            with contextlib.suppress(ScheduleError):  # not in this unit: there is no probability
+                largest[first:end] = largest_daily(
+                    self.schedule,
+                    unit,
+                    self._sizes(first, end),
+                    end - first,
+                    _of_one_drug(self.population.kernel, unit),
+                    given,
+                )
+
+    def add_risks(self) -> None:
+        """The probabilities of adverse events, after all subjects were run."""
+        for risk in self.risks:
+            self.endpoints[risk.endpoint] = risk.probability(
+                self.schedule,
+                len(self.status),
+                sizes=self.sizes,
+                dose_units=_of_one_drug(self.population.kernel, risk.unit),
+                seed=self.population.seed,
+                daily=self.daily.get(risk.unit),
+            )
 
 
 def horizon(schedules: Iterable[Plan]) -> float:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pkpd.core.errors import DataError, InputError, ScheduleError
+from pkpd.core.tables import decoded, parse_table
 from pkpd.dosing.rules import Plan, planned, read_plan
 
 ENDINGS = (".txt", ".csv")
@@ -120,16 +119,7 @@ def _text(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
-    if b"\0" in content:
-        raise DataError(f"{path} is not a text file in UTF-8")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        column = error.start - content.rfind(b"\n", 0, error.start)
-        raise DataError(
-            f"{path}:{line}:{column}: byte 0x{content[error.start]:02x} is not UTF-8; save the file as UTF-8"
-        ) from None
+    return decoded(content, str(path))
 
 
 def _lines(text: str) -> list[tuple[int, int, str, str]]:
@@ -146,44 +136,18 @@ def _lines(text: str) -> list[tuple[int, int, str, str]]:
 
 
 def _table(path: Path, text: str, errors: list[str]) -> list[tuple[int, int, str, str]]:
-    """(line, column, label, schedule) of a CSV file with commas or semicolons; the column is that of the
-    schedule where it can be found."""
-    head = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = ";" if ";" in head and "," not in head else ","
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    lines = text.splitlines()
-    columns: list[str] | None = None
+    """(line, column, label, schedule) of a CSV file."""
+    if not text.strip():
+        return []
+    table = parse_table(text, str(path), example="label,schedule")
+    table.check_columns(("schedule",), ("label",))
     found = []
-    try:
-        for fields in reader:
-            number = reader.line_num
-            quoted = number <= len(lines) and lines[number - 1].lstrip().startswith('"')
-            comment = not quoted and fields[:1] and fields[0].lstrip().startswith("#")
-            if comment or not any(field.strip() for field in fields):
-                continue
-            if columns is None:
-                columns = [field.strip().lower() for field in fields]
-                if (
-                    "schedule" not in columns
-                    or set(columns) - {"label", "schedule"}
-                    or len(set(columns)) < len(columns)
-                ):
-                    raise DataError(
-                        f"{path}:{number}:1: the columns must be label and schedule, not {', '.join(columns)}"
-                    )
-                continue
-            if len(fields) != len(columns):
-                errors.append(
-                    f"{path}:{number}:1: {len(fields)} fields where there are {len(columns)} columns; "
-                    f'a schedule with "{delimiter}" in it is written within double quotes'
-                )
-                continue
-            row = dict(zip(columns, (field.strip() for field in fields), strict=True))
-            if not row["schedule"]:
-                errors.append(f'{path}:{number}:1: there is no schedule; no treatment is written "none"')
-                continue
-            at = lines[number - 1].rfind(row["schedule"]) if number <= len(lines) else -1
-            found.append((number, max(0, at) + 1, row.get("label", ""), row["schedule"]))
-    except csv.Error as error:
-        raise DataError(f"{path}:{reader.line_num}:1: {error}; is a quotation mark missing?") from None
+    for line in table.lines:
+        fields = table.fields(line)
+        if fields.get("schedule"):
+            number, column = table.text_start(line, "schedule")
+            found.append((number, column, fields.get("label", ""), fields["schedule"]))
+        elif "schedule" in fields:
+            table.wrong(line, "schedule", 'there is no schedule; no treatment is written "none"')
+    errors += table.problems.sentences
     return found

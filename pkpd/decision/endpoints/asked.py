@@ -1,6 +1,6 @@
 """What the endpoints want to be read off curves, and what was read.
 
-Endpoints are computed twice by the same lines: first with ``Asked``, which notes what they ask for and
+Endpoints are computed twice by the same lines: first with ``Questions``, which notes what they ask for and
 answers nan, and after the solve with ``Answers``, which has what the integrator read, in the same order. So
 it is said in one place what an endpoint looks at and what it makes of it.
 """
@@ -18,7 +18,7 @@ Question = tuple[Any, ...]
 """Fields of a ``pkpd.solver.Reading``: kind, name, start, stop, level."""
 
 
-class Asked:
+class Questions:
     """Notes what is asked for, of ``n_subjects`` subjects."""
 
     def __init__(self, n_subjects: int) -> None:
@@ -56,7 +56,7 @@ class Answers:
         return self.values[:, self.given - 1], self.times[:, self.given - 1]
 
 
-Read = Asked | Answers
+Read = Questions | Answers
 
 
 def divided(numerator: Floats, denominator: Floats | float) -> Floats:

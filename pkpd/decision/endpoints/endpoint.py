@@ -84,7 +84,8 @@ def quantiles(values: ArrayLike, levels: Sequence[float]) -> Floats:
 
     nan (no value) is left out; inf ("not within the horizon") counts as larger than any number, so that a
     quantile can itself be inf. Each quantile is the value of a subject (the inverse of the empirical
-    distribution), never between a number and inf. nan where nobody has a value.
+    distribution, definition 1 of Hyndman & Fan, Am Stat 50 (1996) 361), never between a number and inf.
+    nan where nobody has a value.
     """
     known = np.asarray(values, dtype=np.float64)
     known = known[~np.isnan(known)]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pkpd.core.errors import InputError, ScheduleError
-from pkpd.decision.endpoints.asked import Answers, Asked, Question, Read
+from pkpd.decision.endpoints.asked import Answers, Question, Questions, Read
 from pkpd.decision.endpoints.declared import Declared, bind
 from pkpd.decision.endpoints.endpoint import ONE_INJECTION, TENTH, Endpoint
 from pkpd.decision.endpoints.functionals import TREATMENT, Course
@@ -36,7 +36,7 @@ def questions(
     subjects: fields of ``pkpd.solver.Reading``, in the order in which ``evaluate`` takes the answers.
         Arguments: see there."""
     base = _rests(rest, names, units)
-    asked, unknown = Asked(len(base)), np.full(len(base), np.nan)
+    asked, unknown = Questions(len(base)), np.full(len(base), np.nan)
     regimen = _regimen(schedule, time_unit, until)
     _of_courses(asked, base, names, units, regimen, time_unit, until, endpoints, unknown)
     return asked.questions

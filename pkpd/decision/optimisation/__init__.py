@@ -12,12 +12,12 @@ front    the result, and the files it is written to
 run      all of it together
 """
 
-from pkpd.decision.optimisation.front import Choice, Estimate, Front
+from pkpd.decision.optimisation.front import Choice, Front, MedianEstimate
 from pkpd.decision.optimisation.run import optimise, usual_space
-from pkpd.decision.optimisation.space import Point, Space
+from pkpd.decision.optimisation.space import Space, SpacePoint
 from pkpd.decision.optimisation.wishes import (
     Constraint,
-    Objective,
+    Goal,
     parse_constraints,
     parse_objectives,
     plain_name,
@@ -26,11 +26,11 @@ from pkpd.decision.optimisation.wishes import (
 __all__ = [
     "Choice",
     "Constraint",
-    "Estimate",
     "Front",
-    "Objective",
-    "Point",
+    "Goal",
+    "MedianEstimate",
     "Space",
+    "SpacePoint",
     "optimise",
     "parse_constraints",
     "parse_objectives",

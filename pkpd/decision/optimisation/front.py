@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pkpd.core import html
 from pkpd.core.files import replacing, to_json, write_rows
 from pkpd.decision.endpoints import Endpoint
-from pkpd.decision.optimisation.space import Point
-from pkpd.decision.optimisation.wishes import Constraint, Objective
+from pkpd.decision.optimisation.space import SpacePoint
+from pkpd.decision.optimisation.wishes import Constraint, Goal
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class Estimate(NamedTuple):
+class MedianEstimate(NamedTuple):
     """Median over subjects, and its 90 % interval by the uncertainty of the parameters."""
 
     median: float
@@ -42,8 +43,8 @@ class Choice:
 
     number: int
     schedule: str
-    point: Point
-    estimates: Mapping[Endpoint, Estimate]
+    point: SpacePoint
+    estimates: Mapping[Endpoint, MedianEstimate]
     held: tuple[float, ...]
     held_all: float
     dominated: float
@@ -54,12 +55,12 @@ class Choice:
     def __repr__(self) -> str:
         return f"<Choice {self.number}: {self.schedule!r}, stays on the front with {100 * self.stays:.0f} %>"
 
-    def estimate(self, endpoint: str) -> Estimate:
+    def estimate(self, endpoint: str) -> MedianEstimate:
         """By the name of the endpoint."""
         return next(value for key, value in self.estimates.items() if key.name == endpoint)
 
 
-class Seen(NamedTuple):
+class SeenSchedule(NamedTuple):
     """A schedule that the search looked at, in its fewer subjects: medians by endpoint, and whether it holds
     all constraints there."""
 
@@ -77,13 +78,13 @@ class Front:
     and ``nearest`` has those that miss them least. seen : all that the search looked at.
     """
 
-    objectives: tuple[Objective, ...]
+    objectives: tuple[Goal, ...]
     constraints: tuple[Constraint, ...]
     confidence: float
     choices: tuple[Choice, ...]
     nearest: tuple[Choice, ...]
     infeasible: str
-    seen: tuple[Seen, ...]
+    seen: tuple[SeenSchedule, ...]
     interrupted: bool
     reading: tuple[str, ...]
     """What the numbers are, in sentences."""
@@ -98,6 +99,30 @@ class Front:
         more = [f"  ... and {len(self.shown) - 3} more: to_frame()"] * (len(self.shown) > 3)
         return "\n".join([f"<Front of {words} out of {len(self.seen):,}, for {wishes}:", *shown, *more]) + ">"
 
+    def _repr_html_(self) -> str:
+        names = [
+            f"{endpoint.name}" + (f", {endpoint.unit}" if endpoint.unit != "1" else "")
+            for endpoint in self.endpoints
+        ]
+        chances = [f"P({constraint})" for constraint in self.constraints]
+        rows = [
+            (
+                choice.number,
+                choice.schedule,
+                *(html.interval(*choice.estimates[endpoint]) for endpoint in self.endpoints),
+                *choice.held,
+                choice.stays,
+            )
+            for choice in self.shown
+        ]
+        note = "Medians over subjects, with 90 % intervals by the parameters. A model, not medical advice."
+        return html.table(
+            self.infeasible or repr(self).splitlines()[0].lstrip("<").rstrip(":>"),
+            ("", "schedule", *names, *chances, "P(front)"),
+            rows,
+            " ".join((*self.warnings, note)),
+        )
+
     @property
     def shown(self) -> tuple[Choice, ...]:
         """The front, or where there is none the nearest schedules."""
@@ -106,7 +131,7 @@ class Front:
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Of the objectives, then of the constraints, each once."""
-        wishes: tuple[Objective | Constraint, ...] = (*self.objectives, *self.constraints)
+        wishes: tuple[Goal | Constraint, ...] = (*self.objectives, *self.constraints)
         return tuple(dict.fromkeys(wish.endpoint for wish in wishes))
 
     @property
@@ -225,7 +250,7 @@ class Front:
             temporary.write_text(to_json(self.to_dict()) + "\n", encoding="utf-8")
 
 
-def _coordinates(point: Point) -> dict[str, float | int]:
+def _coordinates(point: SpacePoint) -> dict[str, float | int]:
     return {
         "dose": float(point.dose),
         "days": point.days,

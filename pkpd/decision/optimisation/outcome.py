@@ -17,7 +17,7 @@ from pkpd.core.errors import InputError
 from pkpd.decision.comparison import Arm, Scene
 from pkpd.decision.comparison.result import FEWEST_DRAWS, FEWEST_OF_A_DRAW, between, uncertainty
 from pkpd.decision.endpoints import Endpoint, quantiles
-from pkpd.decision.optimisation.wishes import Constraint, Objective
+from pkpd.decision.optimisation.wishes import Constraint, Goal
 from pkpd.dosing import Schedule
 
 Floats = NDArray[np.float64]
@@ -59,7 +59,7 @@ class Outcome:
                 worlds[endpoint], intervals[endpoint] = _worlds(values, medians[endpoint], population.draw)
         return cls(arm.schedule, medians, worlds, intervals, arm.warnings, arm.failed)
 
-    def objectives(self, objectives: Sequence[Objective]) -> Floats:
+    def objectives(self, objectives: Sequence[Goal]) -> Floats:
         """(n_objectives,) medians, less being better in each; the last digits, which are rounding, left out;
         1e9 where there is none."""
         values = [-objective.sign * self.medians[objective.endpoint] for objective in objectives]

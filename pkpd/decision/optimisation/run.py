@@ -18,13 +18,13 @@ from pkpd.decision.comparison import Scene
 from pkpd.decision.comparison.scene import WASHOUT_DAYS
 from pkpd.decision.criteria import Criteria
 from pkpd.decision.endpoints import BURDEN, Endpoint
-from pkpd.decision.optimisation.front import Choice, Estimate, Front, Seen
+from pkpd.decision.optimisation.front import Choice, Front, MedianEstimate, SeenSchedule
 from pkpd.decision.optimisation.outcome import Cache, Outcome, check_draws, rough
 from pkpd.decision.optimisation.search import Searched, dominates, layers, search
 from pkpd.decision.optimisation.space import Space
 from pkpd.decision.optimisation.wishes import (
     Constraint,
-    Objective,
+    Goal,
     parse_constraints,
     parse_objectives,
     plain_name,
@@ -117,7 +117,7 @@ def optimise(
     known = tuple(few.arm(space.schedule(next(space.valid()))).endpoints)
     wanted = parse_objectives(usual_objectives(criteria, known) if objectives is None else objectives, known)
     asked = parse_constraints(constraints, known, criteria)
-    wishes: tuple[Objective | Constraint, ...] = (*wanted, *asked)
+    wishes: tuple[Goal | Constraint, ...] = (*wanted, *asked)
     also = {*criteria.objectives, *(risk.endpoint.name for risk in criteria.risks), *ALSO}
     endpoints = tuple(
         dict.fromkeys(
@@ -161,7 +161,7 @@ def optimise(
         nearest=nearest,
         infeasible=infeasible,
         seen=tuple(
-            Seen(text, dict(outcome.medians), not outcome.violations(asked, confidence).any())
+            SeenSchedule(text, dict(outcome.medians), not outcome.violations(asked, confidence).any())
             for text, outcome in seen.items()
         ),
         interrupted=interrupted,
@@ -272,7 +272,7 @@ def _again(
 def _choose(
     final: dict[str, Outcome],
     searched: Searched,
-    objectives: Sequence[Objective],
+    objectives: Sequence[Goal],
     constraints: Sequence[Constraint],
     score: Callable[[Outcome], tuple[Floats, Floats]],
 ) -> tuple[tuple[Choice, ...], tuple[Choice, ...]]:
@@ -313,7 +313,7 @@ def _text(outcome: Outcome) -> str:
 
 
 def probabilities(
-    outcomes: Sequence[Outcome], objectives: Sequence[Objective], constraints: Sequence[Constraint]
+    outcomes: Sequence[Outcome], objectives: Sequence[Goal], constraints: Sequence[Constraint]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """(n, n_worlds): whether each schedule holds all constraints in each world, and whether another that does
     so dominates it there."""
@@ -336,8 +336,8 @@ def probabilities(
     return held, dominated
 
 
-def _estimate(outcome: Outcome, endpoint: Endpoint) -> Estimate:
-    return Estimate(outcome.medians[endpoint], *outcome.intervals[endpoint])
+def _estimate(outcome: Outcome, endpoint: Endpoint) -> MedianEstimate:
+    return MedianEstimate(outcome.medians[endpoint], *outcome.intervals[endpoint])
 
 
 # --- sentences ------------------------------------------------------------------------------------
@@ -387,7 +387,7 @@ def _reading(
     scene: Scene,
     few: Scene,
     confidence: float,
-    objectives: Sequence[Objective],
+    objectives: Sequence[Goal],
     constraints: Sequence[Constraint],
     searched: Searched,
     space: Space,
@@ -463,7 +463,7 @@ def _provenance(
     scene: Scene,
     few: Scene,
     space: Space,
-    objectives: Sequence[Objective],
+    objectives: Sequence[Goal],
     constraints: Sequence[Constraint],
     confidence: float,
     evaluations: int,

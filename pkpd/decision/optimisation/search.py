@@ -1,5 +1,5 @@
-"""The search: every schedule where there are few, else the genetic algorithm NSGA-II of pymoo, which keeps a
-whole front at once.
+"""The search: every schedule where there are few, else the genetic algorithm NSGA-II (Deb, Pratap, Agarwal &
+Meyarivan, IEEE Trans Evol Comput 6 (2002) 182) of pymoo, which keeps a whole front at once.
 
 Of what was tried (docs/optimise.md has the figures) it came closest to the front of a space that was also
 searched completely.
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pkpd.core.errors import MissingExtraError
 from pkpd.decision.optimisation.outcome import Outcome
-from pkpd.decision.optimisation.space import Point, Space
+from pkpd.decision.optimisation.space import Space, SpacePoint
 from pkpd.dosing import Schedule
 
 Floats = NDArray[np.float64]
@@ -35,7 +35,7 @@ class Searched:
     """How a search ended: the point of every schedule that was asked for; whether those are all there are;
     whether it was interrupted."""
 
-    points: dict[str, Point]
+    points: dict[str, SpacePoint]
     complete: bool
     interrupted: bool
 
@@ -62,9 +62,9 @@ def search(
     installed.
     """
     every = _all(space, evaluations)
-    points: dict[str, Point] = {}
+    points: dict[str, SpacePoint] = {}
 
-    def look(new: dict[str, Point]) -> None:
+    def look(new: dict[str, SpacePoint]) -> None:
         try:
             evaluate([space.schedule(point) for point in new.values()])
         finally:  # what was done before an interruption counts
@@ -82,9 +82,9 @@ def search(
     return Searched(points, False, False)
 
 
-def _all(space: Space, most: int) -> dict[str, Point] | None:
+def _all(space: Space, most: int) -> dict[str, SpacePoint] | None:
     """Every schedule by its text, or None where there are more."""
-    found: dict[str, Point] = {}
+    found: dict[str, SpacePoint] = {}
     for point in itertools.islice(space.valid(), 20 * most):
         found.setdefault(str(space.schedule(point)), point)
         if len(found) > most:
@@ -94,10 +94,10 @@ def _all(space: Space, most: int) -> dict[str, Point] | None:
 
 def _nsga2(
     space: Space,
-    look: Callable[[dict[str, Point]], None],
+    look: Callable[[dict[str, SpacePoint]], None],
     score: Score,
     found: dict[str, Outcome],
-    points: dict[str, Point],
+    points: dict[str, SpacePoint],
     evaluations: int,
     n_constraints: int,
     n_objectives: int,
@@ -131,7 +131,7 @@ def _nsga2(
             return  # no offspring that was not there before
         asked = [space.at(x) for x in generation.get("X").round().astype(int)]
         texts: list[str | None] = []
-        new: dict[str, Point] = {}
+        new: dict[str, SpacePoint] = {}
         for point in asked:
             if space.clash(point):
                 texts.append(None)

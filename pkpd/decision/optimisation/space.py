@@ -32,7 +32,7 @@ _SPACE = re.compile(r"\s*")
 _DAYS = {"d": 1, "day": 1, "days": 1, "w": 7, "week": 7, "weeks": 7}
 
 
-class Point(NamedTuple):
+class SpacePoint(NamedTuple):
     """One schedule of a space: ``days`` doses a cycle, one every ``spacing`` days, a cycle every ``interval``
     days. Numbers are exact."""
 
@@ -135,14 +135,14 @@ class Space:
         lists: list[Sequence[object]] = [self.doses, self.days, self.spacing, self.intervals]
         return tuple(len(values) for values in (lists if self.cycles is None else [*lists, self.cycles]))
 
-    def at(self, coordinates: Sequence[int]) -> Point:
+    def at(self, coordinates: Sequence[int]) -> SpacePoint:
         """The point at places in the lists, which need not be a schedule: see ``clash``."""
         dose, days, spacing, interval, *cycles = (int(i) for i in coordinates)
         between = self.intervals[interval]
         count = self.cycles[cycles[0]] if self.cycles is not None else int((self.duration or 0) // between)
-        return Point(self.doses[dose], self.days[days], self.spacing[spacing], between, count)
+        return SpacePoint(self.doses[dose], self.days[days], self.spacing[spacing], between, count)
 
-    def clash(self, point: Point) -> float:
+    def clash(self, point: SpacePoint) -> float:
         """0 where the point is a schedule; else by how much of a cycle its doses run into the next, or 1
         where the duration does not hold two cycles.
 
@@ -154,14 +154,14 @@ class Space:
         last = (point.days - 1) * point.spacing
         return float((last - point.interval) / point.interval) + 1.0 if last >= point.interval else 0.0
 
-    def valid(self) -> Iterator[Point]:
+    def valid(self) -> Iterator[SpacePoint]:
         """Every schedule of the space, in the order of the lists; some may be one schedule written twice."""
         for coordinates in itertools.product(*map(range, self.sizes)):
             point = self.at(coordinates)
             if self.clash(point) == 0.0:
                 yield point
 
-    def schedule(self, point: Point) -> Schedule:
+    def schedule(self, point: SpacePoint) -> Schedule:
         """The schedule of a point. One cycle, and cycles without a pause, are written as one course."""
         dose, days, spacing, interval, cycles = point
         unit, per = split_unit(self.unit)

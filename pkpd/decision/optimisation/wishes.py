@@ -108,7 +108,7 @@ class Constraint:
 
 
 @dataclass(frozen=True)
-class Objective:
+class Goal:
     """An endpoint of which as much (sign +1) or as little (-1) as possible is wanted."""
 
     endpoint: Endpoint
@@ -140,7 +140,7 @@ def parse_constraints(
     return tuple(dict.fromkeys(found))
 
 
-def parse_objectives(texts: str | Sequence[str], endpoints: Sequence[Endpoint]) -> tuple[Objective, ...]:
+def parse_objectives(texts: str | Sequence[str], endpoints: Sequence[Endpoint]) -> tuple[Goal, ...]:
     """Read two or three objectives: names of endpoints, with "max" or "min" before those that nobody wants
     more or less of.
 
@@ -148,7 +148,7 @@ def parse_objectives(texts: str | Sequence[str], endpoints: Sequence[Endpoint]) 
         InputError: another number of them, an unknown endpoint, one twice, or one without a direction.
     """
     names = texts.split(",") if isinstance(texts, str) else list(texts)
-    found: list[Objective] = []
+    found: list[Goal] = []
     known = {endpoint.name.lower(): endpoint for endpoint in endpoints}
     for text in names:
         words = re.fullmatch(r"\s*(?:(max|min)(?:imi[sz]e)?\s+)?(.*?)\s*", text, re.IGNORECASE | re.DOTALL)
@@ -164,7 +164,7 @@ def parse_objectives(texts: str | Sequence[str], endpoints: Sequence[Endpoint]) 
             )
         if any(endpoint == objective.endpoint for objective in found):
             raise InputError(f'objective "{name}" is there twice')
-        found.append(Objective(endpoint, sign))
+        found.append(Goal(endpoint, sign))
     if not 2 <= len(found) <= 3:
         raise InputError(
             f"a front has two or three objectives, not {len(found)}; what must only be good enough "

@@ -1,1 +1,1 @@
-"""Published summaries as data: rows, and their likelihood."""
+"""Published summaries as data: rows, the reader, arms, and the likelihood of each kind of row."""

@@ -27,6 +27,7 @@ from pkpd.present.plot.fits import (
     residual_figure,
 )
 from pkpd.present.plot.front import front_figure
+from pkpd.present.plot.likelihood import interval_figure, likelihood_figure
 from pkpd.present.plot.precision import work_precision_figure
 from pkpd.present.plot.profiles import profile_figure, time_course_figure
 
@@ -36,6 +37,8 @@ __all__ = [
     "differences_figure",
     "dose_response_figure",
     "front_figure",
+    "interval_figure",
+    "likelihood_figure",
     "observed_predicted_figure",
     "parameter_figure",
     "profile_figure",

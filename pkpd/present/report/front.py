@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pkpd.core.arguments import PATH, TEXT, of, takes
 from pkpd.core.files import check_target, replacing
-from pkpd.decision.optimisation import Choice, Estimate, Front
+from pkpd.decision.optimisation import Choice, Front, MedianEstimate
 from pkpd.present.report.comparison import flat
 from pkpd.present.report.numbers import finite_or_word, unit
 from pkpd.present.report.page import environment, placed_pictures
@@ -143,7 +143,7 @@ def _choice(front: Front, choice: Choice, columns: list[Any]) -> dict[str, Any]:
     }
 
 
-def _cell(estimate: Estimate) -> dict[str, str]:
+def _cell(estimate: MedianEstimate) -> dict[str, str]:
     ends = [finite_or_word(estimate.low), finite_or_word(estimate.high)]
     return {
         "median": "no value" if math.isnan(estimate.median) else finite_or_word(estimate.median),

@@ -32,9 +32,9 @@ from pkpd.dosing.parts import AT_START
 from pkpd.dosing.quantities import decimal_text
 from pkpd.dosing.rules import AdaptiveSchedule, Plan, planned, read_plan
 from pkpd.inference import FitSpec, read_fit
-from pkpd.inference.summary.data import read_data
+from pkpd.inference.summary.reading import read_data
 from pkpd.present.web.answer import curve, table
-from pkpd.present.web.points import Point, published
+from pkpd.present.web.points import PublishedPoint, published
 from pkpd.solver.kernel import Kernel, load
 
 MOST_OUTPUTS = 8
@@ -140,7 +140,7 @@ class Explorer:
         self.outputs = self.criteria.drawn(self.criteria.page, kernel.OUTPUTS)[:MOST_OUTPUTS]
         self.name, self.title = spec.name, spec.title  # pages are not told where the fit's folder lies
         unit, routes = dosing_of(kernel)
-        self.points: list[Point] = published(spec, self.outputs, routes)
+        self.points: list[PublishedPoint] = published(spec, self.outputs, routes)
         self.units = [unit, *(f"{unit}/{per}" for per, column in kernel.SIZES.items() if column >= 0)]
         self._crowds = _Recent(SCENES_KEPT)
         self._settings = _Recent(SCENES_KEPT)

@@ -14,8 +14,9 @@ from pkpd.core.errors import PkpdError
 from pkpd.dosing import Schedule, time_units_per_day
 from pkpd.dosing.parts import Dose
 from pkpd.inference import FitSpec, System
-from pkpd.inference.summary.data import Row, in_model_units, read_data
 from pkpd.inference.summary.likelihood import interval, measured, observed
+from pkpd.inference.summary.reading import in_model_units, read_data
+from pkpd.inference.summary.rows import Row
 
 REDUCERS = {
     "at": "",
@@ -29,7 +30,7 @@ BOUNDS = {"lower_bound": "at least", "upper_bound": "at most"}
 
 
 @dataclass(frozen=True)
-class Point:
+class PublishedPoint:
     """One published number. ``facts`` is what a page is told; ``doses`` are those its patients had had by
     then, by time."""
 
@@ -44,7 +45,7 @@ class Point:
         return _until(doses, self.until) == self.doses
 
 
-def published(spec: FitSpec, outputs: Sequence[str], routes: Collection[str]) -> list[Point]:
+def published(spec: FitSpec, outputs: Sequence[str], routes: Collection[str]) -> list[PublishedPoint]:
     """The rows of a fit that can stand over a time course of ``outputs`` after doses by ``routes``, or
     placebo.
 
@@ -61,7 +62,9 @@ def published(spec: FitSpec, outputs: Sequence[str], routes: Collection[str]) ->
     return [point for point in drawn if point is not None]
 
 
-def _point(row: Row, outputs: Sequence[str], routes: Collection[str], per_day: float) -> Point | None:
+def _point(
+    row: Row, outputs: Sequence[str], routes: Collection[str], per_day: float
+) -> PublishedPoint | None:
     if row.output not in outputs or row.reducer not in REDUCERS or row.use == "context":
         return None
     schedule = Schedule.parse(row.schedule)
@@ -75,7 +78,7 @@ def _point(row: Row, outputs: Sequence[str], routes: Collection[str], per_day: f
         REDUCERS[row.reducer],
         "reported as the dose for this effect" if at_effect else "",
     ]
-    return Point(
+    return PublishedPoint(
         facts={
             "row": row.id,
             "output": row.output,

@@ -1,28 +1,7 @@
-"""Published summaries: a strict reader of ``data.csv``, and the arms that have to be simulated for its rows.
+"""A strict reader of ``data.csv``, and its rows in the units of a model.
 
-One row is one reported number. A file is read whole or not at all: every row that is wrong is named by line,
-column and reason in one ``DataError``. Columns (order free, * may be absent)::
-
-    row          unique name of the number
-    study arm    where it was reported               population*   who
-    n            patients behind the number (may be empty)
-    schedule     in the schedule language; none for placebo
-    set*         "BSA = 1.73 m^2; bath = 12.8 pM": parameters or covariates that this arm has instead of the
-                 model's
-    output       name of a model output
-    measure      value | change | percent_change | fold           relative to the same patient at time 0
-    reducer      at | max | min | mean | auc | tmax | half_life   over the time or window
-    time         a number, or a window "0..7", counted from day 0 of the schedule, which is its first dose
-                 unless the schedule says another day ("... from day 1" leaves a day before it), as in `pkpd
-                 simulate`;  time_unit
-    statistic    mean | median | geometric_mean | lower_bound | upper_bound | dose_for_effect | count |
-                 fraction | range | ratio
-    value unit   as printed; unit of a percent_change is percent, of a fold 1, of a tmax or half_life a time
-    spread* spread_type*   SD | SE | CI95 (half width) | IQR (width) | range (width) | CV (in percent) | none
-    lower* upper*          ends of the interval as printed, instead of spread
-    effect*      dose_for_effect: the effect that was to be reached; count, fraction: what makes a responder
-                 (in percent, as a fold, or in the output's unit, as the measure has it)
-    use*         fit | check | context (shown, never predicted);  source, doi*, provenance, note*
+A file is read whole or not at all: every row that is wrong is named by line, column and reason in one
+``DataError``.
 """
 
 from __future__ import annotations
@@ -30,153 +9,34 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import itertools
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from pkpd.core import library
 from pkpd.core.arguments import PATH, TEXT, of, takes
 from pkpd.core.errors import DataError, InputError
-from pkpd.core.names import close_names
-
-Array = NDArray[np.float64]
-
-MEASURES = ("value", "change", "percent_change", "fold")
-REDUCERS = ("at", "max", "min", "mean", "auc", "tmax", "half_life")
-STATISTICS = (
-    "mean",
-    "median",
-    "geometric_mean",
-    "lower_bound",
-    "upper_bound",
-    "dose_for_effect",
-    "count",
-    "fraction",
-    "range",
-    "ratio",
+from pkpd.core.names import meant
+from pkpd.inference.summary.kinds import KINDS
+from pkpd.inference.summary.rows import (
+    MEASURES,
+    OPTIONAL,
+    PROVENANCES,
+    REDUCERS,
+    REQUIRED,
+    SPREADS,
+    USES,
+    Data,
+    Override,
+    Row,
 )
-SPREADS = ("none", "SD", "SE", "CI95", "IQR", "range", "CV")
-USES = ("fit", "check", "context")
-PROVENANCES = ("reported", "secondary", "derived", "unverified")
-
-REQUIRED = (
-    "row",
-    "study",
-    "arm",
-    "n",
-    "schedule",
-    "output",
-    "measure",
-    "reducer",
-    "time",
-    "time_unit",
-    "statistic",
-    "value",
-    "unit",
-    "source",
-    "provenance",
-)
-OPTIONAL = ("population", "set", "spread", "spread_type", "lower", "upper", "effect", "use", "doi", "note")
-
-DOSE_GRID = (0.3, 0.55, 1.0, 1.8, 3.3)
-"""Multiples of the reported dose that are simulated for a dose_for_effect row (about equal steps of log
-dose)."""
 
 MAX_BYTES = 20_000_000
 _MAX_SHOWN = 25
-
-
-class Override(NamedTuple):
-    """A parameter or covariate that an arm has instead of the model's number."""
-
-    name: str
-    value: float
-    unit: str
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One reported number, as printed (or, after ``in_model_units``, in the model's units)."""
-
-    id: str
-    line: int
-    study: str
-    arm: str
-    population: str
-    n: int | None
-    schedule: str
-    overrides: tuple[Override, ...]
-    output: str
-    measure: str
-    reducer: str
-    start: float
-    stop: float
-    """equal to ``start`` unless a window was given"""
-    time_unit: str
-    statistic: str
-    value: float
-    """nan where only an interval was printed"""
-    unit: str
-    spread: float
-    """nan where not printed"""
-    spread_type: str
-    lower: float
-    upper: float
-    effect: float
-    use: str
-    source: str
-    doi: str
-    provenance: str
-    note: str
-
-    @property
-    def is_window(self) -> bool:
-        """Whether the row refers to a span of time."""
-        return self.stop > self.start
-
-
-@dataclass(frozen=True)
-class Data:
-    """The rows of a file, with its name and the SHA-256 of its bytes."""
-
-    rows: tuple[Row, ...]
-    file: str
-    sha256: str
-
-    def __repr__(self) -> str:
-        return f"<Data of {self.file}: {len(self.rows):,} rows of {len(self.studies)} studies>"
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, row_id: str) -> Row:
-        for row in self.rows:
-            if row.id == row_id:
-                return row
-        raise DataError(f'{self.file} has no row "{row_id}"{_meant(row_id, [row.id for row in self.rows])}')
-
-    def keep(self, wanted: Callable[[Row], bool]) -> Data:
-        """The same data with only those rows for which ``wanted`` is true."""
-        return replace(self, rows=tuple(row for row in self.rows if wanted(row)))
-
-    @property
-    def studies(self) -> tuple[str, ...]:
-        """Names of the studies, in the order of the file."""
-        return tuple(dict.fromkeys(row.study for row in self.rows))
-
-
-def _meant(word: str, known: Iterable[str]) -> str:
-    close = close_names(word, list(known), n=2, cutoff=0.5)
-    return f"; did you mean {' or '.join(close)}?" if close else ""
-
-
-# --- reading --------------------------------------------------------------------------------------
 
 
 class _Problems:
@@ -284,7 +144,7 @@ def _check_header(names: Sequence[str], line: int, problems: _Problems) -> None:
         if names.count(name) > 1:
             problems.add(line, name, "this column stands twice")
         if name not in REQUIRED + OPTIONAL:
-            problems.add(line, name, f"unknown column{_meant(name, REQUIRED + OPTIONAL)}")
+            problems.add(line, name, f"unknown column{meant(name, REQUIRED + OPTIONAL)}")
     for name in REQUIRED:
         if name not in names:
             problems.add(line, name, "this column is missing")
@@ -347,7 +207,7 @@ def _read_row(fields: Mapping[str, str], line: int, problems: _Problems) -> Row 
     if shown_only:  # such a row may be anything that was reported: it is never predicted
         fields = _CONTEXT_DEFAULTS | {key: text for key, text in fields.items() if text}
         f.fields = fields
-    start, stop = _read_time(f)
+    start, stop, visits = _read_time(f)
     n_number = f.number("n")
     n: int | None = None
     if math.isfinite(n_number):
@@ -370,7 +230,7 @@ def _read_row(fields: Mapping[str, str], line: int, problems: _Problems) -> Row 
         start=start,
         stop=stop,
         time_unit=_read_unit(f, "time_unit", f.text("time_unit", required=True)),
-        statistic=f.text("statistic") if shown_only else f.choice("statistic", STATISTICS),
+        statistic=f.text("statistic") if shown_only else f.choice("statistic", tuple(KINDS)),
         value=f.number("value"),
         unit=_read_unit(f, "unit", f.text("unit", required=True)),
         spread=f.number("spread"),
@@ -383,15 +243,23 @@ def _read_row(fields: Mapping[str, str], line: int, problems: _Problems) -> Row 
         doi=f.text("doi"),
         provenance=f.choice("provenance", PROVENANCES),
         note=f.text("note"),
+        visits=visits,
     )
     if f.good and not shown_only:
         _check_row(f, row)
     return row if f.good else None
 
 
-def _read_time(f: _Fields) -> tuple[float, float]:
+def _read_time(f: _Fields) -> tuple[float, float, tuple[float, ...]]:
+    """Start, stop and, if the time is a list of them, visits."""
     found = f.text("time")
-    if ".." in found:
+    visits: tuple[float, ...] = ()
+    if ";" in found:
+        visits = tuple(f.number("time", required=True, text=part) for part in found.split(";"))
+        start, stop = visits[0], visits[-1]
+        if any(later <= earlier for earlier, later in itertools.pairwise(visits)):
+            f.bad("time", f'the visits "{found[:60]}" do not go forward')
+    elif ".." in found:
         first, _, second = found.partition("..")
         start, stop = (
             f.number("time", required=True, text=first),
@@ -407,7 +275,7 @@ def _read_time(f: _Fields) -> tuple[float, float]:
             "is negative; time counts from day 0 of the schedule (a first dose ... from day 1 leaves "
             "a day before it)",
         )
-    return start, stop
+    return start, stop, visits
 
 
 def _read_unit(f: _Fields, column: str, text: str) -> str:
@@ -460,43 +328,19 @@ def _check_row(f: _Fields, row: Row) -> None:
     """What a statistic and a spread need, so that a likelihood can be made of the row."""
     if row.reducer == "at" and row.is_window:
         f.bad("time", "a window, but the reducer is at")
-    if row.reducer != "at" and not row.is_window:
-        f.bad("time", f"{row.reducer} needs a window such as 0..24")
+    if row.visits and row.reducer not in ("max", "min", "mean"):
+        f.bad("time", f"visits have a max, min or mean, but the reducer is {row.reducer}")
+    elif row.reducer != "at" and not (row.is_window or row.visits):
+        f.bad("time", f"{row.reducer} needs a window such as 0..24, or visits such as 1; 8; 15")
     if row.reducer in ("tmax", "half_life") and row.measure not in ("value", "change"):
         f.bad("measure", f"a {row.reducer} cannot be given as {row.measure}")
     if row.reducer == "auc" and row.measure not in ("value", "change"):
         f.bad("measure", f"an auc cannot be given as {row.measure}")
-    if row.statistic != "range" and math.isnan(row.value):
+    if KINDS[row.statistic].needs_value and math.isnan(row.value):
         f.bad("value", "is empty, a number is needed")
     _check_interval(f, row)
-    statistic = row.statistic
-    if statistic == "dose_for_effect":
-        if not row.value > 0:
-            f.bad("value", "the dose must be positive")
-        if math.isnan(row.effect):
-            f.bad("effect", "the effect that this dose gives is needed")
-        if row.spread_type not in ("SE", "SD", "CI95"):
-            f.bad("spread_type", "a dose_for_effect needs its SE or CI95")
-        if row.schedule == "none":
-            f.bad("schedule", "write the schedule with the reported dose, not none")
-    elif statistic in ("count", "fraction"):
-        if row.n is None:
-            f.bad("n", f"a {statistic} needs the number of patients")
-        elif statistic == "count" and not (0 <= row.value <= row.n and row.value == int(row.value)):
-            f.bad("value", f"{row.value:g} is not a number of patients out of {row.n}")
-        elif statistic == "fraction" and row.value < 0:
-            f.bad("value", "a fraction cannot be negative")
-    elif statistic == "range":
-        if math.isnan(row.lower) or math.isnan(row.upper):
-            f.bad("lower", "a range needs lower and upper")
-        if row.n is None or row.n < 2:
-            f.bad("n", "a range needs the number of patients, at least 2")
-    elif statistic in ("ratio", "geometric_mean"):
-        if not row.value > 0:
-            f.bad("value", f"a {statistic} must be positive")
-        if statistic == "ratio" and row.spread_type not in ("CI95", "SE"):
-            f.bad("spread_type", "a ratio needs its CI95 or SE")
-    if row.spread_type == "range" and statistic != "range" and (row.n is None or row.n < 2):
+    KINDS[row.statistic].check(row, f.bad)
+    if row.spread_type == "range" and row.statistic != "range" and (row.n is None or row.n < 2):
         f.bad("n", "a range tells a spread only with the number of patients")
 
 
@@ -565,7 +409,7 @@ def in_model_units(
         overrides = []
         for item in row.overrides:
             if item.name not in parameter_units:
-                reason = f"the model has no parameter {item.name}{_meant(item.name, parameter_units)}"
+                reason = f"the model has no parameter {item.name}{meant(item.name, parameter_units)}"
                 problems.add(row.line, "set", reason, row.id)
                 continue
             try:
@@ -581,6 +425,7 @@ def in_model_units(
                 row,
                 start=row.start * clock,
                 stop=row.stop * clock,
+                visits=tuple(time * clock for time in row.visits),
                 time_unit=time_unit,
                 value=row.value * factor,
                 unit=row.unit if target is None else target,
@@ -597,7 +442,7 @@ def in_model_units(
 def unknown_outputs(data: Data, outputs: Sequence[str]) -> dict[str, str]:
     """Rows that a model without their output cannot predict: row id -> sentence."""
     return {
-        row.id: f'line {row.line}: the model has no output "{row.output}"{_meant(row.output, outputs)}'
+        row.id: f'line {row.line}: the model has no output "{row.output}"{meant(row.output, outputs)}'
         for row in data.rows
         if row.use != "context" and row.output not in outputs
     }
@@ -605,9 +450,10 @@ def unknown_outputs(data: Data, outputs: Sequence[str]) -> dict[str, str]:
 
 def _target_unit(row: Row, output_unit: str, time_unit: str) -> str | None:
     """The unit in which the model predicts this row; None where the number is not in a unit of the model."""
-    if row.statistic == "dose_for_effect":
+    kind = KINDS[row.statistic]
+    if kind.in_dose_units:
         return None
-    if row.statistic in ("count", "fraction"):
+    if kind.of_patients:
         return "1"
     if row.reducer in ("tmax", "half_life"):
         return time_unit
@@ -618,144 +464,3 @@ def _target_unit(row: Row, output_unit: str, time_unit: str) -> str | None:
     if row.reducer == "auc":
         return time_unit if output_unit == "1" else f"({output_unit})*{time_unit}"
     return output_unit
-
-
-# --- arms -----------------------------------------------------------------------------------------
-
-
-class Look(NamedTuple):
-    """A number that is read off an output within a window: the kind of a ``pkpd.solver.Reading``;
-    from_baseline : above the subject's output at time 0."""
-
-    kind: str
-    output: str
-    start: float
-    stop: float
-    from_baseline: bool = False
-
-
-READ = {
-    "max": "max",
-    "min": "min",
-    "mean": "area",
-    "auc": "area",
-    "tmax": "max",
-    "half_life": "decline",
-}
-"""Reducer of a window -> kind of the reading that it takes."""
-
-
-def look(row: Row) -> Look | None:
-    """What a row over a window reads off the course; None for one at a time."""
-    if not row.is_window:
-        return None
-    above = row.reducer == "half_life" and row.measure != "value"
-    return Look(READ[row.reducer], row.output, row.start, row.stop, above)
-
-
-@dataclass(frozen=True)
-class TrialArm:
-    """What is simulated once: everybody of one study under one schedule and one set of overrides.
-
-    ``times`` has shape (n_times,), in the model's unit, ascending, and holds what any of the arm's rows
-    needs; ``looks`` are numbers that are read off the course within windows.
-    """
-
-    study: str
-    names: tuple[str, ...]
-    schedule: str
-    dose_factor: float
-    """every dose of the schedule is multiplied by this number"""
-    overrides: tuple[Override, ...]
-    times: Array
-    looks: tuple[Look, ...] = ()
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        """What makes two arms the same simulation, whatever rows look at them."""
-        return self.study, self.schedule, self.dose_factor, self.overrides
-
-    @property
-    def label(self) -> str:
-        """Study and arm names in one line."""
-        scaled = "" if self.dose_factor == 1 else f" (dose x{self.dose_factor:g})"
-        return f"{self.study}: {' / '.join(self.names)}{scaled}"
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where a row finds its numbers: the arms (several for a dose_for_effect), the index of its time in each
-    arm's ``times``, or behind these the two of its look (its value, and its time or what stands there:
-    ``pkpd.solver.Readings``), and the index of time 0 (-1 if the row does not look at the baseline)."""
-
-    arms: tuple[int, ...]
-    indices: tuple[NDArray[np.intp], ...]
-    baselines: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Arms to simulate, and where each row finds its numbers in them (same order as the rows)."""
-
-    arms: tuple[TrialArm, ...]
-    placements: tuple[Placement, ...]
-
-
-def plan(rows: Sequence[Row]) -> Plan:
-    """Group rows (in model units) into arms by study, schedule and overrides, with the union of the times and
-    looks they need.
-
-    A dose_for_effect row adds one arm per element of ``DOSE_GRID``.
-    """
-    keys: dict[tuple[Any, ...], int] = {}
-    names: list[list[str]] = []
-    wanted: list[list[Array]] = []
-    looks: list[dict[Look, int]] = []
-    found: list[tuple[float, Look | None, tuple[int, ...]]] = []
-    for row in rows:
-        time, seen = row.stop if row.is_window else row.start, look(row)
-        members = []
-        for factor in DOSE_GRID if row.statistic == "dose_for_effect" else (1.0,):
-            key = (row.study, row.schedule, factor, row.overrides)
-            index = keys.setdefault(key, len(keys))
-            if index == len(names):
-                names.append([])
-                wanted.append([])
-                looks.append({})
-            if row.arm not in names[index]:
-                names[index].append(row.arm)
-            wanted[index].append(np.array([time]))
-            if seen is not None:
-                looks[index].setdefault(seen, len(looks[index]))
-            if row.measure != "value":
-                wanted[index].append(np.zeros(1))
-            members.append(index)
-        found.append((time, seen, tuple(members)))
-    arms = [
-        TrialArm(
-            study,
-            tuple(names[index]),
-            schedule,
-            factor,
-            overrides,
-            np.unique(np.concatenate(wanted[index])),
-            tuple(looks[index]),
-        )
-        for (study, schedule, factor, overrides), index in keys.items()
-    ]
-
-    def place(index: int, time: float, seen: Look | None) -> NDArray[np.intp]:
-        times = arms[index].times
-        if seen is None:
-            return np.array([np.searchsorted(times, time)])
-        return times.size + 2 * looks[index][seen] + np.arange(2)
-
-    placements = [
-        Placement(
-            members,
-            tuple(place(index, time, seen) for index in members),
-            tuple(0 if row.measure != "value" else -1 for _ in members),
-        )
-        for row, (time, seen, members) in zip(rows, found, strict=True)
-    ]
-    return Plan(tuple(arms), tuple(placements))

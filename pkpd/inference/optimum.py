@@ -1,0 +1,164 @@
+"""A fit, or its result -> its objective with the point where it ended: what profiles and samplers begin
+from."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pkpd.core import library
+from pkpd.core.errors import ConvergenceError, DataError, LibraryError
+from pkpd.inference import FitResult, fit, read_fit
+from pkpd.inference.coordinates import System, coordinates, in_units
+from pkpd.inference.objective import BadPoint, Objective, pruned
+from pkpd.inference.search import Minimum, Progress, minimise, quiet
+from pkpd.inference.spec import FitSpec
+from pkpd.inference.summary.reading import read_data
+
+BELONGING = ("model_sha256", "fit_sha256", "data_sha256")
+"""What a result's provenance says of the files that it was made from."""
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """The objective of a result, and where it is lowest."""
+
+    result: FitResult
+    objective: Objective
+    minimum: Minimum
+
+
+def check_belongs(result: FitResult, spec: FitSpec) -> None:
+    """Raise ``DataError`` unless model, fit.toml and data are those that the result was made from."""
+    text, file = library.read_model_text(spec.main.model)
+    digests = (hashlib.sha256(text.encode()).hexdigest(), spec.sha256, _digest(spec.data))
+    for key, digest, path in zip(
+        BELONGING, digests, (file, spec.folder / "fit.toml", spec.data), strict=True
+    ):
+        if result.provenance.get(key) != digest:
+            raise DataError(
+                f"the result of the fit {spec.name} does not belong to {path} as it is now: fit "
+                "again with `pkpd fit`"
+            )
+
+
+def _check_likelihood(result: FitResult) -> None:
+    if "errors_at" not in result.provenance:
+        raise DataError(f"the result of the fit {result.name} is of an older version: run `pkpd fit` again")
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def read_result(
+    given: FitResult | str | os.PathLike[str], *, jobs: int | None = None, progress: Progress = quiet
+) -> tuple[FitResult, FitSpec]:
+    """The result of a fit, and what its folder says.
+
+    given : a result, its file (.json), or the name or folder of a fit. Of a folder it is the result that lies
+    there if it belongs to model and data as they are, else the fit is made first.
+
+    Raises ``InputError``, or one of its kinds, for what cannot be read, and ``DataError`` for a result of
+    other files.
+    """
+    if isinstance(given, FitResult):
+        result, spec = given, read_fit(given.name)
+    elif (path := Path(given).expanduser()).suffix == ".json":
+        result, spec = FitResult.read_json(path), read_fit(path.absolute().parent)
+    else:
+        spec = read_fit(given)
+        try:
+            result = FitResult.read_json(library.fit_result(given))
+            check_belongs(result, spec)
+            _check_likelihood(result)
+        except (LibraryError, DataError):
+            result = fit(
+                spec,
+                rival=False,
+                leave_one_out=False,
+                unverified=False,
+                check=False,
+                jobs=jobs,
+                progress=progress,
+            )
+    check_belongs(result, spec)
+    _check_likelihood(result)
+    return result, spec
+
+
+def objective_of(result: FitResult, spec: FitSpec, *, jobs: int | None = None) -> Objective:
+    """The objective whose lowest point a result is: of its rows, its subjects and its seed."""
+    about: dict[str, Any] = result.provenance
+    options = dataclasses.replace(
+        spec.options, subjects=about["subjects_per_arm"], seed=about["seed"], rtol=about["rtol"]
+    )
+    system = System.load(spec.main.model)
+    fitted = {row.id for row in result.rows if row.use == "fit"}
+    everything = in_units(read_data(spec.data), system)
+    rows = [row for row in everything.rows if row.id in fitted]
+    objective, _ = pruned(
+        Objective(
+            system,
+            spec.main,
+            rows,
+            options=options,
+            relative_error=spec.relative_error,
+            row_errors=spec.row_errors,
+            mean_only=spec.mean_only,
+            threads=jobs,
+            estimated=coordinates(system, spec.main, rows),
+        )
+    )
+    names = [estimate.name for estimate in result.estimates]
+    if names != [coordinate.name for coordinate in objective.coordinates]:
+        raise DataError(
+            f"the result of the fit {spec.name} estimates other parameters than {spec.folder / 'fit.toml'} "
+            "asks for: fit again with `pkpd fit`"
+        )
+    at = about["errors_at"]
+    return objective if at is None else objective.with_sampling(objective.sampling_at(np.array(at)))
+
+
+def optimum_of(
+    result: FitResult,
+    spec: FitSpec,
+    *,
+    priors: bool = True,
+    jobs: int | None = None,
+    progress: Progress = quiet,
+) -> Optimum:
+    """The objective of a result, with (or without) the priors, and its lowest point from where the result
+    ended.
+
+    Raises ``ConvergenceError`` where the model cannot be simulated there.
+    """
+    objective = objective_of(result, spec, jobs=jobs)
+    x = np.array([estimate.x for estimate in result.estimates])
+    if not priors:
+        objective = without_priors(objective)
+    progress("optimum", -1.0, "where the fit ended")
+    try:
+        objective = objective.widened(x)
+        minimum = minimise(objective, x, max_evaluations=objective.options.max_evaluations)
+    except BadPoint as reason:
+        raise ConvergenceError(
+            f"{spec.name}: the model cannot be simulated where the fit ended: {reason}"
+        ) from None
+    return Optimum(result, objective, minimum)
+
+
+def without_priors(objective: Objective) -> Objective:
+    """The likelihood alone. How studies differ is part of the model and stays."""
+    return objective.with_coordinates(
+        tuple(
+            coordinate if coordinate.kind == "study effect" else dataclasses.replace(coordinate, sd=np.inf)
+            for coordinate in objective.coordinates
+        )
+    )

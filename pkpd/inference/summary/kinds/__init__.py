@@ -1,0 +1,27 @@
+"""The kinds of rows: one file, one formula, one entry of ``KINDS`` to each."""
+
+from __future__ import annotations
+
+from pkpd.inference.summary.kinds.binomial import Count, Fraction
+from pkpd.inference.summary.kinds.bound import LowerBound, UpperBound
+from pkpd.inference.summary.kinds.dose_for_effect import DoseForEffect
+from pkpd.inference.summary.kinds.geometric_mean import GeometricMean
+from pkpd.inference.summary.kinds.kind import Kind
+from pkpd.inference.summary.kinds.mean import Mean, Median
+from pkpd.inference.summary.kinds.range import Range
+from pkpd.inference.summary.kinds.ratio import Ratio
+
+_ALL: tuple[Kind, ...] = (
+    Mean(),
+    Median(),
+    GeometricMean(),
+    LowerBound(),
+    UpperBound(),
+    DoseForEffect(),
+    Count(),
+    Fraction(),
+    Range(),
+    Ratio(),
+)
+KINDS = {kind.name: kind for kind in _ALL}
+"""By the word of the column ``statistic``."""

@@ -1,0 +1,59 @@
+"""A mean known to be above (below) a limit that was fixed beforehand, such as that of detection.
+
+D = -2 log Phi((m - value)/SE), r = -sqrt(D) for a lower bound: nothing is lost by being above; an upper bound
+is the mirror image. This is the likelihood of a censored mean (M3 method of Beal 2001, J Pharmacokinet
+Pharmacodyn 28:481)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pkpd.inference.summary.kinds.kind import Kind, is_assumed, spread_of
+from pkpd.inference.summary.kinds.mean import mean
+from pkpd.inference.summary.rows import Row
+from pkpd.inference.summary.spreads import Form, form_of, standard_error
+from pkpd.inference.summary.statistics import log_cdf, mills
+from pkpd.inference.summary.terms import Measured, Printed, Term, single_term
+
+Array = NDArray[np.float64]
+
+
+class _Bound(Kind):
+    direction = 1.0
+    simulated = False
+
+    def measured(
+        self, row: Row, relative_error: float = 0.3, *, spread: bool = True, form: Form | None = None
+    ) -> Measured:
+        form = form or form_of(row)
+        error = standard_error(row, form, spread_of(row, form), relative_error, on_log=False)
+        return Measured(row, (Printed(self.words, row.value, error),), is_assumed(row))
+
+    def term(self, x: Measured, s: Array, v: Array) -> Term:
+        m = mean(s)
+        z = self.direction * (m.value - x.row.value) / x.se
+        size = math.sqrt(max(0.0, -2 * log_cdf(z)))
+        slope = mills(z) / size * self.direction / x.se if size > 1e-150 else 0.0
+        return single_term(self.words, -self.direction * size, self.direction * slope, m, m, 0.0)
+
+
+class LowerBound(_Bound):
+    """At least the value."""
+
+    name = "lower_bound"
+
+    def interval(self, x: Measured) -> tuple[float, float]:
+        return x.row.value, math.nan
+
+
+class UpperBound(_Bound):
+    """At most the value."""
+
+    name = "upper_bound"
+    direction = -1.0
+
+    def interval(self, x: Measured) -> tuple[float, float]:
+        return math.nan, x.row.value

@@ -1,0 +1,133 @@
+"""What a kind of row is: everything that is said about one word of the column ``statistic`` stands in one
+file.
+
+A kind checks its rows, says what such a row prints and with which error (``measured``), what of a predicted
+population stands against it (``term``), and what a trial of n such patients would have printed (``prints``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pkpd.core.normal import Z95
+from pkpd.inference.summary.rows import Row
+from pkpd.inference.summary.spreads import Form, Spread, form_of, natural_spread
+from pkpd.inference.summary.terms import Measured, Term
+
+Array = NDArray[np.float64]
+Bad = Callable[[str, str], None]
+"""Takes a column and the reason why what stands there is wrong."""
+
+
+class View(NamedTuple):
+    """What a row looks at: an output in the patients of an arm under a schedule, its doses multiplied."""
+
+    arm: str
+    schedule: str
+    dose_factor: float
+    output: str
+
+
+class Kind:
+    """One word of the column ``statistic``.
+
+    Attributes
+    ----------
+    name : the word.
+    doses : multiples of its schedule's doses at which a row looks at patients.
+    needs_value : whether the column ``value`` must be filled.
+    in_dose_units, of_patients : the value is a dose of its schedule; a number or share of patients.
+    on_log : errors are those of the value's logarithm.
+    simulated : trials of the arm's patients tell how its residuals are distributed (``sampling``).
+    scored : they are read as those trials have them; else they are as good as normal by themselves.
+    """
+
+    name = ""
+    doses: tuple[float, ...] = (1.0,)
+    needs_value = True
+    in_dose_units = False
+    of_patients = False
+    on_log = False
+    simulated = True
+    scored = True
+
+    @property
+    def words(self) -> str:
+        """The kind in words."""
+        return self.name.replace("_", " ")
+
+    def views(self, row: Row) -> tuple[View, ...]:
+        """What it looks at, J of them."""
+        return tuple(View(row.arm, row.schedule, factor, row.output) for factor in self.doses)
+
+    def check(self, row: Row, bad: Bad) -> None:
+        """Name what the row lacks for a likelihood."""
+
+    def measured(
+        self, row: Row, relative_error: float = 0.3, *, spread: bool = True, form: Form | None = None
+    ) -> Measured:
+        """The numbers that a row prints, with their standard errors.
+
+        ``relative_error`` is that of a location without a spread; without ``spread`` the spread between
+        patients is no information of its own. ``form`` is that of another row which is printed in the same
+        way (None: the row's own). Raises ``DataError`` if there is nothing to derive an error from.
+        """
+        raise NotImplementedError
+
+    def term(self, x: Measured, s: Array, v: Array) -> Term:
+        """Residuals; ``s`` and ``v`` are samples and noise variances, (J, K): J views, K patients."""
+        raise NotImplementedError
+
+    def prints(self, row: Row, x: Array) -> Mapping[str, Any] | None:
+        """The columns of the row, (B,) each, as B trials of n patients x, (B, n), would have printed them;
+        None: a trial does not tell."""
+        return None
+
+    def pivots(self, x: Measured, term: Term, *trials: Array) -> Array | None:
+        """Residuals, (m, B), that trials of n patients, (B, n) in each of the row's arms, would have had
+        against the population they come from, whose term this is; None: they are not known."""
+        columns = self.prints(x.row, trials[0]) if len(trials) == 1 else None
+        if columns is None:
+            return None
+        rows = replace(x.row, **columns)
+        printed = self.measured(rows, spread=len(x.printed) > 1, form=form_of(x.row)).printed
+        truth = [p.value + r * p.error for p, r in zip(x.printed, term.residuals, strict=True)]
+        with np.errstate(all="ignore"):
+            return np.stack([(of - p.value) / p.error for of, p in zip(truth, printed, strict=True)])
+
+    def observed(self, row: Row) -> float:
+        """The number that stands against the prediction."""
+        return row.value
+
+    def interval(self, x: Measured) -> tuple[float, float]:
+        """A 95 % interval of the reported number itself, on the row's scale (nan: open)."""
+        row = x.row
+        if row.spread_type == "CI95" and math.isfinite(row.lower):
+            return row.lower, row.upper
+        half = Z95 * x.se
+        if self.on_log:
+            return row.value * math.exp(-half), row.value * math.exp(half)
+        return row.value - half, row.value + half
+
+
+def is_assumed(row: Row) -> bool:
+    """Whether no error was printed."""
+    return row.spread_type == "none"
+
+
+def spread_of(
+    row: Row, form: Form | None = None, of: Callable[[Row, Form], Spread] = natural_spread
+) -> Spread | None:
+    """What the printed spread tells, if it is one between patients."""
+    return of(row, form or form_of(row)) if row.spread_type in ("SD", "CV", "IQR", "range") else None
+
+
+def telling(row: Row, spread: Spread | None, wanted: bool) -> bool:
+    """Whether the spread between patients is information of its own."""
+    return wanted and spread is not None and row.n is not None and row.n > 1

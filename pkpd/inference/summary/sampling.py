@@ -1,0 +1,295 @@
+"""How the residuals of rows are distributed when the model is right: by simulated trials.
+
+The errors that are derived from a row's columns are exact for many normal patients. Real arms are small,
+their own SD is uncertain (so that the mean is Student's t), what they show is skewed (so that the SD errs by
+more than 1/sqrt(2(n-1))), and the numbers of one arm come from the same patients. So trials are drawn: n
+patients out of those that the model predicts for the arm, each with its measurement errors, the same patients
+and the same measurements for every row of the arm; each prints what the row prints, and has residuals u
+against the population it came from. Of these follow
+
+    z_i = g_i(u_i)    residuals on a scale where they are standard normal: g is the monotone curve through the
+                      quantiles of u and those of the normal distribution (pivotal inference: an interval z^2
+                      <= 3.84 has the coverage that it says; for normal patients g of a mean is
+                      Phi^-1(F_t(u)))
+    R = corr(z)       among rows that share patients; the objective is z' R^-1 z
+
+Both are taken at a reference point, that of the estimate before, and held there: generalised least squares,
+whose estimating equations are unbiased whatever R is (Carroll & Ruppert 1988, Transformation and Weighting in
+Regression, sec. 2.3; Davidian & Giltinan 1995, Nonlinear Models for Repeated Measurement Data, sec. 2.3).
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pkpd.inference.summary.kinds import KINDS
+from pkpd.inference.summary.samples import Noise, measurements, observed
+from pkpd.inference.summary.terms import Measured, Term
+
+Array = NDArray[np.float64]
+
+TRIALS = 8000
+LEAST_TOLD = 0.5
+"""Share of trials that must print a row in its form (a range with a lower end above 0, say) to tell of it."""
+MOST_PATIENTS = 200
+"""Of a simulated trial: of more, residuals are as good as normal, and correlations the same."""
+ROUNDING = 0.05
+"""Share of a residual's variance that is its own: printed numbers are rounded, and no two numbers of an arm
+say the same to the last digit."""
+_LEVELS = np.array([-2.6, -2.2, -1.8, -1.4, -1.0, -0.6, -0.2, 0.2, 0.6, 1.0, 1.4, 1.8, 2.2, 2.6])
+"""Normal quantiles through which a score goes."""
+ALIKE = 1e-9
+"""Patients who differ by less than this share of their numbers are all alike: the model says nothing of how
+they scatter."""
+_NOISE = 3 / math.sqrt(TRIALS)
+"""Correlations below this are noise of the trials."""
+_BEYOND = 2.0
+"""How far a curve goes on as a straight line behind the first and last of them."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """The monotone curve g: u -> z, straight beyond its ends.
+
+    Attributes
+    ----------
+    knots : (n_levels,) of u, ascending, at the normal quantiles ``_LEVELS``.
+    """
+
+    knots: tuple[float, ...]
+
+    @classmethod
+    def of(cls, u: Array) -> Score | None:
+        """Through the quantiles of u, (B,), of the trials that print such a row (the others are not finite);
+        None where these are few or all the same."""
+        from scipy.special import ndtr
+
+        told = u[np.isfinite(u)]
+        if told.size < LEAST_TOLD * u.size:
+            return None
+        knots = np.quantile(told, ndtr(_LEVELS))
+        return cls(tuple(float(knot) for knot in knots)) if np.all(np.diff(knots) > 0) else None
+
+    @cached_property
+    def _curve(self) -> Any:
+        from scipy.interpolate import PchipInterpolator
+
+        u, z = np.array(self.knots), _LEVELS
+        first = (u[1] - u[0]) / (z[1] - z[0]) * _BEYOND
+        last = (u[-1] - u[-2]) / (z[-1] - z[-2]) * _BEYOND
+        u = np.concatenate([[u[0] - first], u, [u[-1] + last]])
+        return PchipInterpolator(u, np.concatenate([[z[0] - _BEYOND], z, [z[-1] + _BEYOND]]))
+
+    def __call__(self, u: float) -> tuple[float, float]:
+        """z and dz/du."""
+        ends = self._curve.x[[0, -1]]
+        inside = min(max(u, ends[0]), ends[1])
+        slope = float(self._curve(inside, 1))
+        return float(self._curve(inside)) + slope * (u - inside), slope
+
+    def inverse(self, z: float) -> float:
+        """The u of a z within the levels."""
+        from scipy.optimize import brentq
+
+        return float(brentq(lambda u: self(u)[0] - z, self._curve.x[0], self._curve.x[-1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a row sees in the patients of one arm at the reference: its numbers ``y`` (K, w) and baseline (K,)
+    as ``samples.sample`` has them. ``patients`` says who they are: rows of the same ones share them.
+    """
+
+    y: Array
+    baseline: Array | None
+    noise: Noise
+    patients: Hashable
+    output: str
+    n: int
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Scores of residuals and their correlations.
+
+    Attributes
+    ----------
+    at : (n,) the point where trials were simulated.
+    ids : of the rows.
+    scores : of each residual of each row (None: it is its own).
+    correlation : (M, M) of all residuals in their order.
+    """
+
+    at: tuple[float, ...]
+    ids: tuple[str, ...]
+    scores: tuple[tuple[Score | None, ...], ...]
+    correlation: Array
+
+    def kept(self, ids: Sequence[str]) -> Sampling:
+        """That of some of the rows, in this order."""
+        sizes = [len(each) for each in self.scores]
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        places = [self.ids.index(name) for name in ids]
+        index = [k for i in places for k in range(starts[i], starts[i + 1])]
+        return Sampling(
+            self.at, tuple(ids), tuple(self.scores[i] for i in places), self.correlation[np.ix_(index, index)]
+        )
+
+    @cached_property
+    def _factor(self) -> Array:
+        return np.asarray(np.linalg.cholesky(self.correlation))
+
+    def whitened(self, residuals: Array) -> Array:
+        """L^-1 z, R = L L', of residuals (M,) or their derivatives (M, n): squares add up to z' R^-1 z, and
+        each is what a residual adds to those before it."""
+        from scipy.linalg import solve_triangular
+
+        return (
+            np.asarray(solve_triangular(self._factor, residuals, lower=True)) if residuals.size else residuals
+        )
+
+    def coloured(self, residuals: Array) -> Array:
+        """The way back from ``whitened``."""
+        return np.asarray(self._factor @ residuals) if residuals.size else residuals
+
+    @cached_property
+    def constant(self) -> float:
+        """log det R, which belongs to -2 log likelihood."""
+        return 2 * float(np.log(np.diag(self._factor)).sum())
+
+    def scored(self, row: int, term: Term) -> Term:
+        """A row's term with its residuals scored."""
+        residuals, by_s, by_v = term.residuals.copy(), term.by_s.copy(), term.by_v.copy()
+        constant = term.constant
+        for i, score in enumerate(self.scores[row]):
+            if score is None:
+                continue
+            residuals[i], slope = score(float(term.residuals[i]))
+            by_s[i] *= slope
+            by_v[i] *= slope
+            constant -= 2 * float(np.log(score(score.inverse(0.0))[1]))
+        return Term(
+            residuals,
+            by_s,
+            by_v,
+            term.predicted,
+            term.predicted_s,
+            term.predicted_v,
+            constant,
+            term.labels,
+        )
+
+
+def sampling_of(
+    rows: Sequence[tuple[Measured, Term, Sequence[Seen]]], at: Sequence[float], seed: int
+) -> Sampling:
+    """From rows as they are predicted at the reference.
+
+    Parameters
+    ----------
+    rows : of each what it prints, its term, and what it sees in each of its arms (none: it is its own).
+    at : the reference.
+    seed : of the trials; those of a study do not depend on other studies.
+    """
+    scores: list[tuple[Score | None, ...]] = []
+    shapes: list[list[Array | None]] = []  # normal scores of the trials, (B,) for each residual
+    who: list[frozenset[Hashable]] = []
+    drawn = _Trials(seed)
+    for measured, term, seen in rows:
+        kind = KINDS[measured.row.statistic]
+        found = None
+        if kind.simulated and seen and all(one.n >= 2 for one in seen):
+            found = kind.pivots(measured, term, *(drawn.of(measured, one) for one in seen))
+        pivots: list[Array | None] = [None] * term.residuals.size if found is None else list(found)
+        scores.append(tuple(Score.of(u) if u is not None and kind.scored else None for u in pivots))
+        shapes.append([None if u is None else _normal_scores(u) for u in pivots])
+        who.append(frozenset(one.patients for one in seen))
+    ids = tuple(measured.row.id for measured, _, _ in rows)
+    return Sampling(tuple(at), ids, tuple(scores), _positive(_correlation(shapes, who)))
+
+
+class _Trials:
+    """The patients of simulated trials and the errors of their measurements, drawn once for all rows."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.known: dict[Hashable, Any] = {}
+
+    def _drawn(self, key: Hashable, n: int, kind: Literal["random", "standard_normal"]) -> Any:
+        """(B, n) numbers that belong to a key; the first of more patients are those of fewer."""
+        if key not in self.known or len(self.known[key]) < n:
+            generator = np.random.default_rng([self.seed, zlib.crc32(repr(key).encode())])
+            self.known[key] = getattr(generator, kind)((n, TRIALS), np.float32)
+        return self.known[key][:n].T
+
+    def of(self, measured: Measured, seen: Seen) -> Array:
+        """What a row sees in the patients of every trial, (B, n)."""
+        n = min(seen.n, MOST_PATIENTS)
+        share = self._drawn(
+            seen.patients, n, "random"
+        )  # uniform: rows of an arm take the same patients of any K
+        people = np.minimum((share * len(seen.y)).astype(int), len(seen.y) - 1)
+        errors = [
+            self._drawn((seen.patients, seen.output, name), n, "standard_normal")
+            for name in measurements(measured.row)
+        ]
+        baseline = None if seen.baseline is None else seen.baseline[people]
+        found = observed(measured.row, seen.y[people], baseline, seen.noise, errors)
+        return self.scattered(measured.row.id, found) if alike(found) else found
+
+    def scattered(self, row: str, found: Array) -> Array:
+        """Of a model without differences between patients: normal ones, others for every row; the scale does
+        not matter to residuals."""
+        middle = float(np.abs(found).max()) or 1.0
+        return found + 1e-3 * middle * self._drawn(row, found.shape[1], "standard_normal")
+
+
+def alike(x: Array) -> bool:
+    """Whether patients do not differ."""
+    return bool(np.ptp(x) <= ALIKE * np.abs(x).max())
+
+
+def _normal_scores(u: Array) -> Array | None:
+    """By ranks; 0 in trials that do not print such a row, None where these are most."""
+    from scipy.special import ndtri
+
+    told = np.isfinite(u)
+    if told.mean() < LEAST_TOLD:
+        return None
+    ranks = np.argsort(np.argsort(u[told], kind="stable"), kind="stable")
+    z = np.zeros(u.size)
+    z[told] = ndtri((ranks + 0.5) / ranks.size)
+    return z
+
+
+def _correlation(shapes: Sequence[Sequence[Array | None]], who: Sequence[frozenset[Hashable]]) -> Array:
+    """(M, M): that of normal scores where two rows share patients, else 0."""
+    flat = [(r, z) for r, mine in enumerate(shapes) for z in mine]
+    found = np.eye(len(flat))
+    for i, (r, first) in enumerate(flat):
+        for j, (q, second) in enumerate(flat[:i]):
+            if first is not None and second is not None and who[r] & who[q]:
+                shared = float(first @ second) / math.sqrt(float(first @ first) * float(second @ second))
+                if abs(shared) > _NOISE:
+                    found[i, j] = found[j, i] = (1 - ROUNDING) * shared
+    return found
+
+
+def _positive(correlation: Array) -> Array:
+    """The same, drawn towards none where it is not safely positive definite (pairs are estimated one by
+    one)."""
+    if not correlation.size:
+        return correlation
+    least = float(np.linalg.eigvalsh(correlation)[0])
+    if least >= ROUNDING / 2:
+        return correlation
+    share = (1 - ROUNDING / 2) / (1 - least)
+    return np.asarray(share * correlation + (1 - share) * np.eye(correlation.shape[0]))

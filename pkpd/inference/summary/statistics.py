@@ -1,0 +1,126 @@
+"""Small pieces of statistics that several kinds of rows share. Arrays are (J, K): J arms of K patients."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pkpd.core.normal import Z95
+from pkpd.inference.summary.terms import Statistic
+
+Array = NDArray[np.float64]
+
+_HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+
+
+def log_cdf(x: float) -> float:
+    """log Phi(x), accurate in both tails."""
+    from scipy.special import log_ndtr
+
+    return float(log_ndtr(x))
+
+
+def log_sd_moments(n: int) -> tuple[float, float]:
+    """Bias and SD of log S around log sigma, S the sample SD of n normals: (psi(h) - log h)/2 and
+    sqrt(psi'(h))/2, h = (n - 1)/2.
+
+    To first order -1/(2 (n - 1)) and 1/sqrt(2 (n - 1)).
+    """
+    from scipy.special import digamma, polygamma
+
+    h = (n - 1) / 2
+    return float(digamma(h) - math.log(h)) / 2, math.sqrt(polygamma(1, h)) / 2
+
+
+def mills(z: float) -> float:
+    """phi(z)/Phi(z), accurate in both tails."""
+    return math.exp(-0.5 * z * z - _HALF_LOG_2PI - log_cdf(z)) if z > -35 else -z + 1 / -z
+
+
+@lru_cache(maxsize=64)
+def harrell_davis(count: int, probability: float) -> Array:
+    """Weights (count,) of the order statistics in the Harrell-Davis estimate of a quantile."""
+    from scipy.special import betainc
+
+    a, b = (count + 1) * probability, (count + 1) * (1 - probability)
+    weights = np.asarray(np.diff(betainc(a, b, np.linspace(0.0, 1.0, count + 1))))
+    weights.setflags(write=False)
+    return weights
+
+
+@lru_cache(maxsize=256)
+def range_moments(n: int) -> tuple[float, float, float]:
+    """(d2, d3, sd of the midrange) of n standard normals: mean and SD of the range, by quadrature over (min,
+    max)."""
+    from scipy.special import ndtr
+
+    edges = np.linspace(-7.0, 7.0, 561)
+    x = (edges[1:] + edges[:-1]) / 2
+    density = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+    cdf = ndtr(x)
+    gap = np.maximum(cdf[None, :] - cdf[:, None], 0.0)
+    mass = gap ** (n - 2) * density[:, None] * density[None, :]
+    mass = np.triu(mass, 1) + 0.5 * np.diag(np.diag(mass)) * (n == 2)
+    mass /= mass.sum()
+    width, middle = x[None, :] - x[:, None], (x[None, :] + x[:, None]) / 2
+    d2 = float((mass * width).sum())
+    d3 = math.sqrt(float((mass * width**2).sum()) - d2 * d2)
+    return d2, d3, math.sqrt(float((mass * middle**2).sum()))
+
+
+def quantile(s: Array, probability: float) -> tuple[float, Array]:
+    """The Harrell-Davis estimate of a quantile of all samples, and its derivative by each."""
+    flat = s.ravel()
+    order = np.argsort(flat, kind="stable")
+    weights = np.empty_like(flat)
+    weights[order] = harrell_davis(flat.size, probability)
+    return float(weights @ flat), weights.reshape(s.shape)
+
+
+def share_beyond(s: Array, v: Array, limit: float) -> Statistic:
+    """P(sample + noise >= limit), or <= a negative limit, with derivatives by s and v.
+
+    Patients are smoothed by a normal kernel of variance c^2 V after being drawn in so that the whole keeps
+    its mean and variance V (Silverman 1986, Density Estimation, sec. 6.4.1).
+    """
+    from scipy.special import ndtr
+
+    shape, s, v = s.shape, s.ravel(), v.ravel()
+    size = s.size
+    direction = -1.0 if limit < 0 else 1.0
+    c2 = (1.06 * size**-0.2) ** 2 if size > 1 else 0.0
+    shrink = 1 / math.sqrt(1 + c2)
+    m = float(s.mean())
+    centred = s - m
+    variance = float((centred**2).mean())
+    tiny = (1e-4 * (abs(limit) + abs(m)) + 1e-12) ** 2
+    h = np.sqrt(v + c2 * shrink**2 * variance + tiny)
+    u = direction * (m + shrink * centred - limit) / h
+    p = ndtr(u)
+    density = np.exp(-0.5 * u * u) / math.sqrt(2 * math.pi)
+    # du_j/ds_k = direction (1/K + shrink (delta_jk - 1/K))/h_j - u_j/(2 h_j^2) dh_j^2/ds_k
+    direct = direction * density / h
+    spread = -(density * u / (2 * h * h)).sum() * c2 * shrink**2 * 2 * centred / size
+    by_s = (direct.sum() * (1 - shrink) / size + shrink * direct + spread) / size
+    by_v = -density * u / (2 * h * h) / size
+    return Statistic(float(p.mean()), by_s.reshape(shape), by_v.reshape(shape))
+
+
+def log_samples(s: Array, v: Array, reference: float) -> tuple[Array, Array, Array, Array, Array]:
+    """log s and the noise variance of log s with their derivatives; samples below 1e-9 of a reference stay
+    there."""
+    floor = 1e-9 * abs(reference)
+    above = s > floor
+    safe = np.where(above, s, floor)
+    return np.log(safe), v / safe**2, above / safe, -2 * v / safe**3 * above, 1 / safe**2
+
+
+def wilson(k: float, n: int) -> tuple[float, float]:
+    """Wilson 95% interval of a share (Wilson 1927, J Am Stat Assoc 22:209)."""
+    p, z2 = k / n, Z95**2
+    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    return max(0.0, centre - half), min(1.0, centre + half)

@@ -1,0 +1,148 @@
+"""Residuals have the frequencies that they say: trials are simulated from a known population, each prints its
+row, and 5 % of the residuals lie beyond 1.96, in small arms and of skewed patients too."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from pkpd.inference.objective import SAMPLING_SUBJECTS, quasi_normals
+from pkpd.inference.summary import likelihood
+from pkpd.inference.summary.kinds import KINDS
+from pkpd.inference.summary.samples import Noise, sample
+from pkpd.inference.summary.sampling import Sampling, Score, Seen, sampling_of
+from pkpd.inference.summary.spreads import form_of
+from tests.inference.test_likelihood import NAN, row
+
+TRIALS = 3000
+NOISE = Noise(0.05, 0.0)
+NORMAL = quasi_normals(SAMPLING_SUBJECTS, 1, 1)[:, 0]
+PATIENTS = {"normal": lambda z: 5 + 1.5 * z, "log-normal": lambda z: 5 * np.exp(0.7 * z)}
+ROWS = {
+    "mean with SD": row(spread=1.5, spread_type="SD"),
+    "mean with SE": row(spread=0.4, spread_type="SE"),
+    "mean with CI95": row(lower=4.1, upper=5.9, spread_type="CI95"),
+    "mean with range": row(lower=2.1, upper=8.3, spread_type="range"),
+    "mean with IQR": row(lower=4.0, upper=6.5, spread_type="IQR"),
+    "median with range": row(statistic="median", lower=2.1, upper=8.3, spread_type="range"),
+    "geometric mean with CV": row(statistic="geometric_mean", spread=42, spread_type="CV"),
+    "geometric mean with CI95": row(statistic="geometric_mean", lower=4.1, upper=6.2, spread_type="CI95"),
+    "range": row(statistic="range", value=NAN, lower=2.1, upper=9.4),
+}
+
+
+def seen(y, patients="arm", n=12, noise=NOISE, output="C"):
+    return Seen(y, None, noise, patients, output, n)
+
+
+def sampled(rows, y, n):
+    """How rows on the same n patients of a population y, (K, 1), are distributed."""
+    found = []
+    for each in rows:
+        printed = likelihood.measured(each)
+        there = sample(each, y, None, NOISE)
+        term = likelihood.evaluate(printed, there.s[None], there.v[None])
+        found.append((printed, term, [seen(y, n=n)]))
+    return sampling_of(found, [], 3)
+
+
+@pytest.mark.parametrize("n", [5, 12])
+@pytest.mark.parametrize("patients", PATIENTS)
+@pytest.mark.parametrize("name", ROWS)
+def test_five_percent_of_residuals_lie_beyond_1_96(name, patients, n):
+    published = replace(ROWS[name], n=n)
+    y = PATIENTS[patients](NORMAL)[:, None]
+    rng = np.random.default_rng(11)
+    x = PATIENTS[patients](rng.standard_normal((TRIALS, n)))
+    x = x * (1 + NOISE.proportional * rng.standard_normal(x.shape))
+    columns = KINDS[published.statistic].prints(published, x)
+    there = sample(published, y, None, NOISE)
+    known: dict[object, Sampling] = {}
+    single, joint = [], []
+    for b in range(TRIALS):
+        printed = replace(published, **{key: float(values[b]) for key, values in columns.items()})
+        term = likelihood.evaluate(likelihood.measured(printed), there.s[None], there.v[None])
+        form = form_of(printed)
+        if form not in known:
+            known[form] = sampled([printed], y, n)
+        z = known[form].scored(0, term).residuals
+        single.append(np.abs(z) > 1.96)
+        joint.append(float(np.sum(known[form].whitened(z) ** 2)) > stats.chi2.ppf(0.95, z.size))
+    shares = np.mean(single, axis=0)
+    assert np.all((shares >= 0.03) & (shares <= 0.07)), shares
+    assert 0.03 <= np.mean(joint) <= 0.07
+
+
+def test_the_mean_of_normal_patients_has_student_s_t():
+    y = PATIENTS["normal"](NORMAL)[:, None]
+    quiet = replace(ROWS["mean with SE"], n=6)
+    found = sampled([quiet], y, 6).scores[0][0]
+    for u in (-2.5, -1.0, 0.0, 1.0, 2.5):
+        assert found(u)[0] == pytest.approx(stats.norm.ppf(stats.t.cdf(u, 5)), abs=0.08)
+
+
+def test_a_score_is_monotone_and_its_slope_and_inverse_are_its_own():
+    score = Score.of(np.random.default_rng(2).standard_t(4, 4000))
+    u = np.linspace(-12, 12, 97)
+    z = np.array([score(value)[0] for value in u])
+    assert np.all(np.diff(z) > 0)
+    for value in (-9.0, -1.3, 0.2, 2.1, 9.0):
+        slope = (score(value + 1e-6)[0] - score(value - 1e-6)[0]) / 2e-6
+        assert score(value)[1] == pytest.approx(slope, rel=1e-5)
+    for target in (-2.5, 0.0, 1.7):
+        assert score(score.inverse(target))[0] == pytest.approx(target, abs=1e-9)
+    assert Score.of(np.zeros(100)) is None and Score.of(np.array([1.0, np.nan, np.nan])) is None
+
+
+def test_rows_of_the_same_patients_are_correlated_as_those_are():
+    # two outputs of a patient with correlation 0.8: so have their means
+    z = quasi_normals(512, 2, 1)
+    first, second = 5 + z[:, :1], 5 + 0.8 * z[:, :1] + 0.6 * z[:, 1:]
+    quiet = Noise()
+    rows = []
+    for name, y, patients in (("a", first, "p"), ("b", second, "p"), ("c", first, "q")):
+        published = replace(row(spread=0.3, spread_type="SE"), id=name, n=20)
+        there = sample(published, y, None, quiet)
+        printed = likelihood.measured(published)
+        term = likelihood.evaluate(printed, there.s[None], there.v[None])
+        rows.append((printed, term, [seen(y, patients, 20, quiet, name)]))
+    found = sampling_of(rows, [], 1).correlation
+    assert found[0, 1] == pytest.approx(0.8, abs=0.08)
+    assert found[0, 2] == found[1, 2] == 0
+
+
+def test_the_same_number_twice_is_hardly_more_than_once():
+    y = PATIENTS["normal"](NORMAL)[:, None]
+    one = replace(ROWS["mean with SE"], n=12)
+    found = sampled([one, replace(one, id="again")], y, 12)
+    z = np.array([2.0, 2.0])
+    assert np.sum(found.whitened(z) ** 2) < 1.1 * 2.0**2
+    np.testing.assert_allclose(found.coloured(found.whitened(z)), z)
+    assert found.constant == pytest.approx(np.log(np.linalg.det(found.correlation)))
+    assert found.kept(["again"]).correlation.shape == (1, 1)
+
+
+def test_of_a_model_without_differences_between_patients_rows_are_student_s_t_and_independent():
+    y = np.full((16, 1), 5.0)
+    one = replace(ROWS["mean with SE"], n=6)
+    rows = []
+    for name in ("a", "b"):
+        published = replace(one, id=name)
+        there = sample(published, y, None, Noise())
+        printed = likelihood.measured(published)
+        term = likelihood.evaluate(printed, there.s[None], there.v[None])
+        rows.append((printed, term, [seen(y, "p", 6, Noise())]))
+    found = sampling_of(rows, [], 1)
+    assert found.correlation[0, 1] == 0
+    assert found.scores[0][0](2.571)[0] == pytest.approx(1.96, abs=0.1)
+
+
+def test_trials_do_not_depend_on_other_rows():
+    y = PATIENTS["log-normal"](NORMAL)[:, None]
+    first = replace(ROWS["mean with SD"], n=8)
+    alone = sampled([first], y, 8)
+    beside = sampled([replace(ROWS["range"], id="other", n=8), first], y, 8)
+    assert beside.scores[1] == alone.scores[0]
