@@ -20,7 +20,7 @@ from pkpd.ode.layout import LANES
 Progress = Callable[[int, int], None]
 
 
-class Task(Protocol):
+class SharedTask(Protocol):
     """Work on subjects whose results have a place each."""
 
     @property
@@ -30,7 +30,7 @@ class Task(Protocol):
     def fill(self, first: int, end: int) -> None:
         """Compute those of subjects first .. end-1."""
 
-    def part(self, first: int, end: int) -> Task:
+    def part(self, first: int, end: int) -> SharedTask:
         """The same for these subjects alone: what can be sent elsewhere (pickled)."""
 
     def results(self) -> Any:
@@ -47,7 +47,7 @@ class Executor(Protocol):
     def workers(self) -> int:
         """How many work at a time."""
 
-    def __call__(self, task: Task, size: int, progress: Progress | None) -> None:
+    def __call__(self, task: SharedTask, size: int, progress: Progress | None) -> None:
         """Ctrl-C, and an error, end it after the chunks that are under way."""
 
 
@@ -82,7 +82,7 @@ class Threads:
     def workers(self) -> int:
         return self.n or usable_cores()
 
-    def __call__(self, task: Task, size: int, progress: Progress | None) -> None:
+    def __call__(self, task: SharedTask, size: int, progress: Progress | None) -> None:
         workers = self.workers if size < task.n_subjects else 1
         spread(task.fill, task.n_subjects, workers, size, progress)
 
@@ -116,7 +116,7 @@ class Processes:
     def workers(self) -> int:
         return self.n or usable_cores()
 
-    def __call__(self, task: Task, size: int, progress: Progress | None) -> None:
+    def __call__(self, task: SharedTask, size: int, progress: Progress | None) -> None:
         import multiprocessing
         from concurrent.futures import ProcessPoolExecutor
 
@@ -129,7 +129,7 @@ class Processes:
                 task.put(first, end, results)
 
 
-def _all_of(task: Task) -> Any:
+def _all_of(task: SharedTask) -> Any:
     """In the other process."""
     task.fill(0, task.n_subjects)
     return task.results()

@@ -119,7 +119,7 @@ def integrate(
     many = n_subjects >= FEWEST_IN_LANES and explicit not in ("", "vern7")
     plainly = directions is None and levels is None and not len(kept)
     in_lanes = options.lanes and many and plainly and kernel.has_lanes
-    task = Task(
+    task = SolveTask(
         kernel, p, table, times, time_spans, options, width, directions, levels, quantities, kept, in_lanes
     )
     executor = Threads(1) if n_subjects == 1 else options.executor
@@ -328,7 +328,7 @@ setup_of = lru_cache(maxsize=256)(Setup)
 
 
 @dataclass(eq=False)
-class Task:
+class SolveTask:
     """One solve of subjects: arrays, and a kernel that travels as a hash (see ``executors``).
 
     Fields are as in ``integrate``; what is laid out for the integrator follows from them."""
@@ -377,7 +377,7 @@ class Task:
         self.raw = self._room()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Task, tuple(getattr(self, field.name) for field in fields(self))
+        return SolveTask, tuple(getattr(self, field.name) for field in fields(self))
 
     @property
     def n_times(self) -> int:
@@ -501,7 +501,7 @@ class Task:
         """What has been computed."""
         return self.raw
 
-    def part(self, first: int, end: int) -> Task:
+    def part(self, first: int, end: int) -> SolveTask:
         """The same for subjects first .. end-1 alone."""
         spans, directions, levels, quantities = self.time_spans, self.directions, self.levels, self.quantities
         return replace(
