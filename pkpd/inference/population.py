@@ -316,8 +316,8 @@ def bands(
 ) -> Bands:
     """Quantile bands of outputs over a population, in memory that does not grow with the number of subjects.
 
-    Subjects are integrated 64 at a time and counted in a sketch of each thread; no path is kept. The result
-    does not depend on the number of threads.
+    Subjects are integrated at most 64 at a time and counted in a sketch of each thread; no path is kept. The
+    result does not depend on the number of threads.
     times : (n_times,), in the model's time unit, in any order.
 
     Raises ``InputError`` for an output that the model does not have, and ``SolverError`` where no subject can

@@ -625,7 +625,7 @@ def read_wide(address, sizes, control, room, look, plain, t, h, end, stages, wei
 
 @inner
 def read_lanes(
-    address, sizes, control, work, records, room, first, accepted, t, h, t1, end, stages, unit, found,
+    address, sizes, control, work, records, room, accepted, t, h, t1, end, stages, unit, found,
     weigh_wide, blend_wide
 ):  # fmt: skip
     """Readings of a step: side by side where they are plain, one by one at edges of segments and where a
@@ -656,7 +656,7 @@ def read_lanes(
                 read_alone(
                     address, sizes, control, work, shift(records, s * sizes[RECORD]), room, look, lane,
                     stages, unit,
-                    shift(found, (first + s) * block), way == 1.0,
+                    shift(found, s * block), way == 1.0,
                 )  # fmt: skip
     # where the next step begins
     known, count, row = int(area[ACCUMULATORS]), int(area[QUANTITIES]), int(area[N_WANTED]) * LANES
@@ -668,187 +668,294 @@ def read_lanes(
 
 
 @inner
+def vacate(clocks, holder, lane):
+    """Nobody is in the lane."""
+    holder[lane] = -1.0
+    clocks[ACTIVE * LANES + lane] = 0.0
+
+
+@inner
+def take_in(
+    address, sizes, control, times, spans, counts, out, work, records, status, reached, found, room, clocks,
+    holder, queue, waiting, order,
+):  # fmt: skip
+    """Idle lanes take who waits in the queue; how many still do, and whether any lane has an infusion."""
+    infusing = False
+    for lane in range(LANES):
+        while holder[lane] < 0.0 and waiting > 0:
+            waiting -= 1
+            s = int(queue[waiting])
+            record = shift(records, s * sizes[RECORD])
+            holder[lane] = float(s)
+            if READ:
+                move_readings(sizes, control, record, shift(holder, LANES), lane, True)
+            mine = shift(counts, s * N_COUNTS)
+            own_times = shift(times, spans[s * SPAN + TIMES_AT])
+            if not load(address, sizes, own_times, mine, work, record, room, lane, order):
+                finish(sizes, control, record, status, reached, out, found, s, NOT_FINITE)
+                vacate(clocks, holder, lane)
+        if holder[lane] >= 0.0 and records[int(holder[lane]) * sizes[RECORD] + INFUSING] != 0.0:
+            infusing = True
+    return waiting, infusing
+
+
+@inner
+def give_up(
+    address, sizes, control, counts, out, work, records, status, reached, found, room, clocks,
+    holder, stop, too_many, evaluations, factored,
+):  # fmt: skip
+    """The end of subjects whose next step cannot be tried; see ``march.stuck``."""
+    why = choose(clock(clocks, LATEST) == inf, float(NOT_FINITE), float(STEP_TOO_SMALL))
+    set_clock(clocks, REACH, choose(stop, choose(too_many, float(TOO_MANY_STEPS), why), 0.0))
+    for lane in range(LANES):
+        code = int(clocks[REACH * LANES + lane])
+        if code != 0:
+            s = int(holder[lane])
+            record = shift(records, s * sizes[RECORD])
+            unload(sizes, shift(counts, s * N_COUNTS), record, room, lane, evaluations, factored)
+            if code == NOT_FINITE:
+                own_state = shift(record, N_CONTROL)
+                code = blame(address, sizes, record, own_state, shift(own_state, 4 * sizes[WIDE]), work)
+            finish(sizes, control, record, status, reached, out, found, s, code)
+            vacate(clocks, holder, lane)
+
+
+@inner
+def land_wide(clocks, h_max):
+    """``march.land`` in every lane: the step, that which was wanted, and where it is the last."""
+    t = clock(clocks, NOW)
+    left = clock(clocks, END) - t
+    wanted = smaller(clock(clocks, STEP), h_max)
+    last = wanted >= left * (1.0 - 1e-10)
+    h = choose(2.0 * wanted > left, 0.5 * left, wanted)
+    return choose(last, left, (t + h) - t), wanted, last
+
+
+@inner
+def rise_wide(y1, largest, floor, hardly, size):
+    """``march.rise`` in the lanes where the clock hardly resolves the step."""
+    for i in range(0, size, LANES):
+        size_now = abs(lanes(shift(y1, i)))
+        own = lanes(shift(floor, i))
+        risen = hardly & (lanes(shift(largest, i)) == 0.0) & (size_now < inf)
+        set_lanes(shift(floor, i), choose(risen, larger(own, size_now), own))
+
+
+@inner
+def count_attempt(clocks, worst, on):
+    """What every lane notes of an attempt with this error."""
+    accepted = on & (worst <= 1.0)
+    refused = on & ~(worst <= 1.0)
+    largest_error = clock(clocks, WORST)
+    set_clock(clocks, LATEST, worst)
+    set_clock(clocks, WORST, choose(accepted, larger(worst, largest_error), largest_error))
+    set_clock(clocks, TAKEN, clock(clocks, TAKEN) + choose(accepted, 1.0, 0.0))
+    set_clock(clocks, REFUSED, clock(clocks, REFUSED) + choose(refused, 1.0, 0.0))
+    set_clock(clocks, FRESH, choose(accepted, 0.0, clock(clocks, FRESH)))
+
+
+@inner
+def write_lanes(
+    address, sizes, times, spans, counts, out, work, records, room, clocks, holder, accepted, h, end, stages,
+    weigh,
+):  # fmt: skip
+    """The outputs of accepted steps, up to their ends."""
+    t1, next_output = clock(clocks, END), clock(clocks, NEXT_OUTPUT)
+    limit = t1 - resolution(t1)
+    due = accepted & (next_output <= end) & (next_output < limit)
+    if anywhere(due):
+        set_clock(clocks, REACH, choose(due, end, -inf))
+        set_clock(clocks, STOP, limit)
+        set_clock(clocks, SPANNED, h)
+        for lane in range(LANES):
+            if clocks[REACH * LANES + lane] > -inf:
+                s = int(holder[lane])
+                write_outputs(
+                    address, sizes, shift(times, spans[s * SPAN + TIMES_AT]), shift(counts, s * N_COUNTS),
+                    shift(out, s * sizes[N_TIMES] * sizes[WIDTH]), work, shift(records, s * sizes[RECORD]),
+                    room, lane, stages, weigh,
+                )  # fmt: skip
+
+
+@inner
+def move_on_wide(y, largest, y1, k, accepted, stages, size):
+    """The ends of accepted steps become the states."""
+    for i in range(0, size, LANES):
+        value = choose(accepted, lanes(shift(y1, i)), lanes(shift(y, i)))
+        set_lanes(shift(y, i), value)
+        set_lanes(shift(largest, i), larger(lanes(shift(largest, i)), abs(value)))
+        # the last slope of an explicit step is the first of the next one
+        set_lanes(shift(k, i), choose(accepted, lanes(shift(k, (stages - 1) * size + i)), lanes(shift(k, i))))
+
+
+@inner
+def grow_wide(clocks, h, wanted, worst, on, order):
+    """``march.grow`` in every lane, or a smaller step where this one was refused."""
+    good = worst <= 1.0
+    now = level(worst)
+    factor = step_factor(now, clock(clocks, BEFORE), order)
+    factor = choose(clock(clocks, CUT) > 0.0, smaller(factor, 1.0), factor)
+    grown = choose(h >= 0.999 * wanted, h * factor, larger(h * factor, wanted))
+    set_clock(clocks, STEP, choose(good, grown, h * cut_factor(worst, order)))
+    set_clock(clocks, BEFORE, choose(on & good, now, clock(clocks, BEFORE)))
+    set_clock(clocks, CUT, choose(good, 0.0, 1.0))
+
+
+@inner
+def pass_breakpoint(
+    address, sizes, record, doses, times, span, mine, out, work, out_dot, room, lane, order
+):  # fmt: skip
+    """Everything that happens at the breakpoint of a lane. GO_ON: its subject goes on in the
+    lane; else the status of one that is finished."""
+    w = sizes[WIDE]
+    state = shift(record, N_CONTROL)
+    p = shift(state, 4 * w)
+    own_times = shift(times, span[TIMES_AT])
+    record[H_NEXT] = 0.0
+    code = breakpoint(
+        address, sizes, record, state, p, shift(doses, DOSE * span[DOSES_AT]), own_times, mine, out, work,
+        work, out_dot, shift(p, sizes[N_PREPARED] + sizes[N_OWN]),
+    )  # fmt: skip
+    if code == GO_ON and not load(address, sizes, own_times, mine, work, record, room, lane, order):
+        code = NOT_FINITE
+    return code
+
+
+@inner
+def leave(
+    address, sizes, control, doses, times, spans, counts, out, work, records, status, reached, found, room,
+    clocks, holder, leaving, last, other, n_other, evaluations, factored, order, verdict_means,
+):  # fmt: skip
+    """Lanes at a breakpoint, or that change their method: their subjects go on, are finished, or wait in the
+    other queue; how many wait there."""
+    block = sizes[N_TIMES] * sizes[WIDTH]
+    set_clock(clocks, REACH, choose(leaving, choose(last, 1.0, 2.0), 0.0))
+    for lane in range(LANES):
+        turn = clocks[REACH * LANES + lane]
+        if turn > 0.0:
+            s = int(holder[lane])
+            record = shift(records, s * sizes[RECORD])
+            mine = shift(counts, s * N_COUNTS)
+            unload(sizes, mine, record, room, lane, evaluations, factored)
+            if READ:
+                move_readings(sizes, control, record, shift(holder, LANES), lane, False)
+            code = SUCCESS
+            if turn == 2.0:
+                switch(record, mine, verdict_means)
+                other[n_other] = float(s)
+                n_other += 1
+            else:
+                span, own_out = shift(spans, s * SPAN), shift(out, s * block)
+                code = pass_breakpoint(
+                    address, sizes, record, doses, times, span, mine, own_out, work, out, room, lane, order
+                )  # fmt: skip
+                if code != GO_ON:
+                    finish(sizes, control, record, status, reached, out, found, s, code)
+            if code != GO_ON:
+                vacate(clocks, holder, lane)
+    return n_other
+
+
+@inner
 def run(
     address, sizes, control, template, doses, times, spans, counts, out, work, records, status, reached,
-    found, first, room, queue, waiting, other, n_other,
+    found, room, queue, waiting, other, n_other,
     stages, evaluations, factored, order, readings_unit, attempt, weigh, weigh_wide, blend_wide, judge,
     verdict_means,
 ):  # fmt: skip
     """Advance all subjects that wait in the queue until each is finished or waits in the other one; how many
-    wait there."""
-    n = sizes[N_STATES]
-    size = n * LANES
-    rtol, automatic = template[RTOL], template[AUTOMATIC]
+    wait there. What ``march.march`` does, in every lane.
+
+    Pointers are handed on: ``areas`` again in what seldom happens costs 3 % of what always does.
+    """
+    n, rtol, automatic = sizes[N_STATES], template[RTOL], template[AUTOMATIC]
     atol = shift(template, N_CONTROL + 2 * sizes[WIDE])
     y, _, largest, floor, _, y1, error, _, k, _, _, _, clocks, holder = areas(sizes, room)
-    block = sizes[N_TIMES] * sizes[WIDTH]
-    active = 0
-    set_clock(clocks, ACTIVE, 0.0 * clock(clocks, ACTIVE))
     for lane in range(LANES):
-        holder[lane] = -1.0
+        vacate(clocks, holder, lane)
     fill = True
+    infusing = False
     while True:
-        if fill:  # idle lanes take who waits
-            infusing = False
-            for lane in range(LANES):
-                while holder[lane] < 0.0 and waiting > 0:
-                    waiting -= 1
-                    s = int(queue[waiting])
-                    record = shift(records, s * sizes[RECORD])
-                    holder[lane] = float(s)
-                    active += 1
-                    if READ:
-                        move_readings(sizes, control, record, shift(holder, LANES), lane, True)
-                    mine = shift(counts, (first + s) * N_COUNTS)
-                    own_times = shift(times, spans[(first + s) * SPAN + TIMES_AT])
-                    if not load(address, sizes, own_times, mine, work, record, room, lane, order):
-                        finish(sizes, control, record, status, reached, out, found, first + s, NOT_FINITE)
-                        holder[lane] = -1.0
-                        active -= 1
-                        clocks[ACTIVE * LANES + lane] = 0.0
-                if holder[lane] >= 0.0 and records[int(holder[lane]) * sizes[RECORD] + INFUSING] != 0.0:
-                    infusing = True
+        if fill:
+            waiting, infusing = take_in(
+                address, sizes, control, times, spans, counts, out, work, records, status, reached, found,
+                room, clocks, holder, queue, waiting, order,
+            )  # fmt: skip
             fill = False
-            if active == 0:
+            if not anywhere(clock(clocks, ACTIVE) > 0.0):
                 return n_other
-
-        # land on the end without leaving a crumb: see march
-        t, t1, h = clock(clocks, NOW), clock(clocks, END), clock(clocks, STEP)
-        on = clock(clocks, ACTIVE) > 0.0
-        left = t1 - t
-        wanted = smaller(h, template[H_MAX])
-        last = wanted >= left * (1.0 - 1e-10)
-        h = choose(2.0 * wanted > left, 0.5 * left, wanted)
-        h = choose(last, left, (t + h) - t)
+        t, t1, on = clock(clocks, NOW), clock(clocks, END), clock(clocks, ACTIVE) > 0.0
+        h, wanted, last = land_wide(clocks, template[H_MAX])
         too_many = clock(clocks, TAKEN) + clock(clocks, REFUSED) >= template[MAX_STEPS]
-        too_small = h <= 0.25 * resolution(t)
-        stop = on & (too_many | too_small)
+        stop = on & (too_many | (h <= 0.25 * resolution(t)))
         if anywhere(stop):
-            why = choose(clock(clocks, LATEST) == inf, float(NOT_FINITE), float(STEP_TOO_SMALL))
-            set_clock(clocks, REACH, choose(stop, choose(too_many, float(TOO_MANY_STEPS), why), 0.0))
-            for lane in range(LANES):
-                code = int(clocks[REACH * LANES + lane])
-                if code != 0:
-                    s = int(holder[lane])
-                    record = shift(records, s * sizes[RECORD])
-                    unload(
-                        sizes,
-                        shift(counts, (first + s) * N_COUNTS),
-                        record,
-                        room,
-                        lane,
-                        evaluations,
-                        factored,
-                    )
-                    if code == NOT_FINITE:
-                        own_state = shift(record, N_CONTROL)
-                        code = blame(
-                            address, sizes, record, own_state, shift(own_state, 4 * sizes[WIDE]), work
-                        )
-                    finish(sizes, control, record, status, reached, out, found, first + s, code)
-                    holder[lane] = -1.0
-                    clocks[ACTIVE * LANES + lane] = 0.0
-                    active -= 1
+            give_up(
+                address, sizes, control, counts, out, work, records, status, reached, found, room, clocks,
+                holder, stop, too_many, evaluations, factored,
+            )  # fmt: skip
             fill = True
             continue
-
         attempt(address, sizes, infusing, h, room)
         hardly = on & (h <= HARDLY * resolution(t))
-        if anywhere(hardly):  # see ``march.rise``
-            for i in range(0, size, LANES):
-                size_now = abs(lanes(shift(y1, i)))
-                own = lanes(shift(floor, i))
-                risen = hardly & (lanes(shift(largest, i)) == 0.0) & (size_now < inf)
-                set_lanes(shift(floor, i), choose(risen, larger(own, size_now), own))
+        if anywhere(hardly):
+            rise_wide(y1, largest, floor, hardly, n * LANES)
         worst = error_norm_wide(error, y, y1, floor, rtol, n)
-        set_clock(clocks, LATEST, worst)
-        good = worst <= 1.0
-        accepted = on & good
-        largest_error = clock(clocks, WORST)
-        set_clock(clocks, WORST, choose(accepted, larger(worst, largest_error), largest_error))
-        set_clock(clocks, TAKEN, clock(clocks, TAKEN) + choose(accepted, 1.0, 0.0))
-        set_clock(clocks, REFUSED, clock(clocks, REFUSED) + choose(on & ~good, 1.0, 0.0))
-        end = choose(last, t1, t + h)
-        limit = t1 - resolution(t1)
-        next_output = clock(clocks, NEXT_OUTPUT)
-        due = accepted & (next_output <= end) & (next_output < limit)
-        set_clock(clocks, FRESH, choose(accepted, 0.0, clock(clocks, FRESH)))
+        accepted = on & (worst <= 1.0)
+        count_attempt(clocks, worst, on)
         change = accepted & (h < 0.0)
         if sizes[METHOD] == AUTO:
             change = judge(sizes, rtol, h, accepted, room)
-        if anywhere(due):
-            set_clock(clocks, REACH, choose(due, end, -inf))
-            set_clock(clocks, STOP, limit)
-            set_clock(clocks, SPANNED, h)
-            for lane in range(LANES):
-                if clocks[REACH * LANES + lane] > -inf:
-                    s = int(holder[lane])
-                    mine = shift(counts, (first + s) * N_COUNTS)
-                    own_times = shift(times, spans[(first + s) * SPAN + TIMES_AT])
-                    write_outputs(
-                        address, sizes, own_times, mine, shift(out, (first + s) * block), work,
-                        shift(records, s * sizes[RECORD]), room, lane, stages, weigh,
-                    )  # fmt: skip
+        end = choose(last, t1, t + h)
+        write_lanes(
+            address, sizes, times, spans, counts, out, work, records, room, clocks, holder, accepted, h, end,
+            stages, weigh,
+        )  # fmt: skip
         if READ:
             read_lanes(
-                address, sizes, control, work, records, room, first, accepted, t, h, t1, end, stages,
+                address, sizes, control, work, records, room, accepted, t, h, t1, end, stages,
                 readings_unit, found, weigh_wide, blend_wide
             )  # fmt: skip
-        for i in range(0, size, LANES):
-            value = choose(accepted, lanes(shift(y1, i)), lanes(shift(y, i)))
-            set_lanes(shift(y, i), value)
-            set_lanes(shift(largest, i), larger(lanes(shift(largest, i)), abs(value)))
-            # the last slope of an explicit step is the first of the next one
-            set_lanes(
-                shift(k, i), choose(accepted, lanes(shift(k, (stages - 1) * size + i)), lanes(shift(k, i)))
-            )
+        move_on_wide(y, largest, y1, k, accepted, stages, n * LANES)
         floors_wide(floor, atol, largest, rtol, automatic, n)
-        now = level(worst)
-        factor = step_factor(now, clock(clocks, BEFORE), order)
-        factor = choose(clock(clocks, CUT) > 0.0, smaller(factor, 1.0), factor)
-        grown = choose(h >= 0.999 * wanted, h * factor, larger(h * factor, wanted))
-        set_clock(clocks, STEP, choose(good, grown, h * cut_factor(worst, order)))
-        set_clock(clocks, BEFORE, choose(accepted, now, clock(clocks, BEFORE)))
-        set_clock(clocks, CUT, choose(good, 0.0, 1.0))
+        grow_wide(clocks, h, wanted, worst, on, order)
         set_clock(clocks, NOW, choose(accepted, end, t))
         leaving = accepted & (last | change)
         if anywhere(leaving):
-            set_clock(clocks, REACH, choose(leaving, choose(last, 1.0, 2.0), 0.0))
-            for lane in range(LANES):
-                turn = clocks[REACH * LANES + lane]
-                if turn > 0.0:
-                    s = int(holder[lane])
-                    record = shift(records, s * sizes[RECORD])
-                    state = shift(record, N_CONTROL)
-                    mine = shift(counts, (first + s) * N_COUNTS)
-                    span = shift(spans, (first + s) * SPAN)
-                    unload(sizes, mine, record, room, lane, evaluations, factored)
-                    if READ:
-                        move_readings(sizes, control, record, shift(holder, LANES), lane, False)
-                    stays = False
-                    if turn == 2.0:
-                        switch(record, mine, verdict_means)
-                        other[n_other] = float(s)
-                        n_other += 1
-                    else:
-                        record[H_NEXT] = 0.0
-                        code = breakpoint(
-                            address, sizes, record, state, shift(state, 4 * sizes[WIDE]),
-                            shift(doses, DOSE * span[DOSES_AT]), shift(times, span[TIMES_AT]), mine,
-                            shift(out, (first + s) * block), work, work, out,
-                            shift(record, N_CONTROL + 4 * sizes[WIDE] + sizes[N_PREPARED] + sizes[N_OWN]),
-                        )  # fmt: skip
-                        if code == GO_ON:
-                            own_times = shift(times, span[TIMES_AT])
-                            stays = load(address, sizes, own_times, mine, work, record, room, lane, order)
-                            code = SUCCESS if stays else NOT_FINITE
-                        if not stays:
-                            finish(sizes, control, record, status, reached, out, found, first + s, code)
-                    if not stays:
-                        holder[lane] = -1.0
-                        clocks[ACTIVE * LANES + lane] = 0.0
-                        active -= 1
+            n_other = leave(
+                address, sizes, control, doses, times, spans, counts, out, work, records, status, reached,
+                found, room, clocks, holder, leaving, last, other, n_other, evaluations, factored, order,
+                verdict_means,
+            )  # fmt: skip
             fill = True
+
+
+@inner
+def admit(
+    address, sizes, control, state, parameters, doses, times, span, start, heights, mine, out, work, out_dot,
+    record,
+):  # fmt: skip
+    """A subject's record, its initial values, and everything up to its first step: GO_ON, or its status."""
+    w = sizes[WIDE]
+    control[START] = start
+    for i in range(N_CONTROL):
+        record[i] = control[i]
+    own = shift(record, N_CONTROL)
+    for i in range(w):
+        own[2 * w + i] = state[2 * w + i]
+    p = shift(own, 4 * w)
+    own_doses = shift(doses, DOSE * span[DOSES_AT])
+    own_events = shift(p, sizes[N_PREPARED] + sizes[N_OWN])
+    prepare(address, sizes, parameters, p)
+    if READ:
+        status7(address[READY], address, sizes, control, heights, own, work, work)
+        keep_readings(sizes, control, tail_of(sizes, control, record), 1)
+    code = begin(address, sizes, record, own, p, own_doses, span, mine, work, work, own_events)
+    if code == SUCCESS:
+        code = breakpoint(
+            address, sizes, record, own, p, own_doses, shift(times, span[TIMES_AT]), mine, out, work, work,
+            out_dot, own_events,
+        )  # fmt: skip
+    return code
 
 
 @c_function(SUBJECTS)
@@ -857,43 +964,35 @@ def subjects_in_lanes(
     status, reached, scales, levels, crossings, heights, found, found_dot, spans, starts, first, end,
 ):  # fmt: skip
     """``integrate.subjects`` in lanes, without sensitivities. events: records of the subjects; tangent:
-    queues and ``room``, see above."""
+    queues and ``room``, see above. Everything else begins with the first of these subjects."""
     n_subjects = end - first
-    w = sizes[WIDE]
     width = n_subjects + LANES
-    explicit_queue = tangent
-    stiff_queue = shift(tangent, width)
-    room = shift(tangent, 2 * width)
-    n_explicit = 0
-    n_stiff = 0
+    explicit_queue, stiff_queue, room = tangent, shift(tangent, width), shift(tangent, 2 * width)
+    n_explicit, n_stiff = 0, 0
     block = sizes[N_TIMES] * sizes[WIDTH]
+    n_given = sizes[N_PARAMS] + sizes[N_OWN]
+    n_quantities, n_read = 0, 0
+    if READ:
+        area = shift(control, sizes[READINGS])
+        n_quantities = int(area[QUANTITIES])
+        n_read = 2 * int(area[SEGMENTS]) * n_quantities
+    parameters, heights = shift(parameters, first * n_given), shift(heights, first * n_quantities)
+    starts, spans = shift(starts, first), shift(spans, first * SPAN)
+    counts, out = shift(counts, first * N_COUNTS), shift(out, first * block)
+    status, reached, found = (
+        shift(status, first),
+        shift(reached, first * REACHED),
+        shift(found, first * n_read),
+    )
     for s in range(n_subjects):
         record = shift(events, s * sizes[RECORD])
-        control[START] = starts[first + s]
-        for i in range(N_CONTROL):
-            record[i] = control[i]
-        own = shift(record, N_CONTROL)
-        for i in range(w):
-            own[2 * w + i] = state[2 * w + i]
-        p = shift(own, 4 * w)
-        mine = shift(counts, (first + s) * N_COUNTS)
-        span = shift(spans, (first + s) * SPAN)
-        own_doses = shift(doses, DOSE * span[DOSES_AT])
-        own_events = shift(p, sizes[N_PREPARED] + sizes[N_OWN])
-        prepare(address, sizes, shift(parameters, (first + s) * (sizes[N_PARAMS] + sizes[N_OWN])), p)
-        if READ:
-            area = shift(control, sizes[READINGS])
-            height = shift(heights, (first + s) * int(area[QUANTITIES]))
-            status7(address[READY], address, sizes, control, height, own, work, work)
-            keep_readings(sizes, control, tail_of(sizes, control, record), 1)
-        code = begin(address, sizes, record, own, p, own_doses, span, mine, work, work, own_events)
-        if code == SUCCESS:
-            code = breakpoint(
-                address, sizes, record, own, p, own_doses, shift(times, span[TIMES_AT]), mine,
-                shift(out, (first + s) * block), work, work, out_dot, own_events,
-            )  # fmt: skip
+        code = admit(
+            address, sizes, control, state, shift(parameters, s * n_given), doses, times,
+            shift(spans, s * SPAN), starts[s], shift(heights, s * n_quantities), shift(counts, s * N_COUNTS),
+            shift(out, s * block), work, out_dot, record,
+        )  # fmt: skip
         if code != GO_ON:
-            finish(sizes, control, record, status, reached, out, found, first + s, code)
+            finish(sizes, control, record, status, reached, out, found, s, code)
         elif record[BY_STIFF] != 0.0:
             stiff_queue[n_stiff] = float(s)
             n_stiff += 1
@@ -905,7 +1004,7 @@ def subjects_in_lanes(
         if n_explicit >= n_stiff:
             n_stiff = run(
                 address, sizes, control, template, doses, times, spans, counts, out, work, events, status,
-                reached, found, first, room, explicit_queue, n_explicit,
+                reached, found, room, explicit_queue, n_explicit,
                 stiff_queue, n_stiff, explicit.STAGES, explicit.STAGES - 1, 0, explicit.ORDER,
                 EXPLICIT_READINGS, attempt_explicit,
                 explicit.weigh, explicit.weigh_wide, explicit.blend_wide, judge_explicit, STIFF,
@@ -914,7 +1013,7 @@ def subjects_in_lanes(
         else:
             n_explicit = run(
                 address, sizes, control, template, doses, times, spans, counts, out, work, events, status,
-                reached, found, first, room, stiff_queue, n_stiff,
+                reached, found, room, stiff_queue, n_stiff,
                 explicit_queue, n_explicit, rosenbrock.STAGES, rosenbrock.STAGES, 1, rosenbrock.ORDER,
                 ROSENBROCK_READINGS, attempt_rosenbrock,
                 rosenbrock.weigh, rosenbrock.weigh_wide, rosenbrock.blend_wide, judge_rosenbrock, NOT_STIFF,
@@ -924,7 +1023,9 @@ def subjects_in_lanes(
 
 METHODS = {
     f"{name}{'_read' * read}": bound(
-        (attempt_rosenbrock, finish, run, subjects_in_lanes), rosenbrock=method, READ=read
+        (attempt_rosenbrock, finish, take_in, give_up, leave, run, admit, subjects_in_lanes),
+        rosenbrock=method,
+        READ=read,
     )
     for name, method in rosenbrock_methods.METHODS.items()
     for read in (False, True)

@@ -159,6 +159,135 @@ def emit(address, sizes, u, p, row, out, out_dot, weights, stages, tangent):
 
 
 @inner
+def parts(sizes, work, stages):
+    """Pointers to k, u, y1, error, floor, weights, and what the method wants."""
+    w = sizes[WIDE]
+    u = shift(work, stages * w)
+    weights = shift(u, 4 * w)
+    return work, u, shift(u, w), shift(u, 2 * w), shift(u, 3 * w), weights, shift(weights, WEIGHTS)
+
+
+@inner
+def renew_floors(sizes, control, state, floor):
+    """Floors of the sizes that the states have had so far."""
+    w = sizes[WIDE]
+    floors(floor, shift(state, 2 * w), shift(state, 3 * w), control[RTOL], control[AUTOMATIC], w)
+
+
+@inner
+def stuck(address, sizes, control, y, p, J, counts, worst, steep):
+    """Why the step control[H] cannot be tried, or SUCCESS; worst, steep : of the attempt before, as in
+    ``error_of``; J : scratch."""
+    if counts[STEPS] + counts[REJECTED] >= control[MAX_STEPS]:
+        return TOO_MANY_STEPS
+    if not control[H] <= 0.25 * resolution(control[T]):
+        return SUCCESS
+    if worst != inf:
+        return STEP_TOO_SMALL
+    return SLOPE_NOT_FINITE if steep else blame(address, sizes, control, y, p, J)
+
+
+@inner
+def error_of(address, sizes, control, state, p, work, tangent, stages, tangent_unit):
+    """The error of the attempt of step control[H], in units of tolerance, and whether it is that of tangents
+    that are not finite."""
+    w = sizes[WIDE]
+    _, _, y1, error, floor, _, _ = parts(sizes, work, stages)
+    if control[H] <= HARDLY * resolution(control[T]):
+        renew_floors(sizes, control, state, floor)
+        rise(sizes, shift(state, 3 * w), y1, floor)
+    worst = error_norm(error, state, y1, floor, control[RTOL], w)
+    steep = False
+    if sizes[N_DIRECTIONS] > 0 and worst <= 1.0:
+        status7(address[tangent_unit], address, sizes, control, state, p, work, tangent)
+        worst = max(worst, tangent[ERROR_NORM])
+        steep = worst == inf
+    if sizes[N_NON_NEGATIVE] > 0 and worst <= 1.0:
+        worst = max(worst, shortfall(sizes, state, y1, floor, control[RTOL]))
+    return worst, steep
+
+
+@inner
+def look_inside(
+    address, sizes, control, state, p, times, counts, out, work, tangent, out_dot, end, whole, stages, extra,
+    roots_unit, readings_unit, complete, weigh,
+):  # fmt: skip
+    """Roots, readings and outputs of the accepted step up to ``end``; whole : whether the stages that serve
+    dense output alone are there."""
+    w = sizes[WIDE]
+    k, u, y1, _, _, weights, _ = parts(sizes, work, stages)
+    limit = control[T1] - resolution(control[T1])
+    row = counts[CURSOR]
+    due = row < counts[ROWS] and times[row] <= end and times[row] < limit
+    if not whole and (sizes[N_ROOTS] > 0 or sizes[READINGS] > 0 or due):
+        complete(address, sizes, control, state, p, shift(state, w), k, u, y1, counts)
+    if sizes[N_ROOTS] > 0:
+        status7(address[roots_unit], address, sizes, control, state, p, work, tangent)
+    if extra != 0 and sizes[N_DIRECTIONS] > 0 and (sizes[READINGS] > 0 or due):
+        status7(address[DENSE_TANGENT], address, sizes, control, state, p, work, tangent)
+    if sizes[READINGS] > 0:
+        status7(address[readings_unit], address, sizes, control, state, p, work, tangent)
+    while row < counts[ROWS] and times[row] <= end and times[row] < limit:
+        weigh((times[row] - control[T]) / control[H], control[H], weights)
+        blend(u, weights[0], state, weights[1], y1, shift(weights, 2), stages, k, w)
+        if sizes[N_NON_NEGATIVE] > 0:
+            clip(sizes, u)
+        emit(address, sizes, u, p, row, out, out_dot, weights, stages, tangent)
+        row += 1
+    counts[CURSOR] = row
+
+
+@inner
+def move_on(address, sizes, control, state, p, counts, work, tangent, stages):
+    """The end of the accepted step becomes the state."""
+    w = sizes[WIDE]
+    k, _, y1, _, floor, _, _ = parts(sizes, work, stages)
+    control[FRESH_SLOPE] = 0.0
+    control[FRESH_JACOBIAN] = 0.0
+    clipped = False
+    if sizes[N_NON_NEGATIVE] > 0:
+        clipped = clip(sizes, y1)
+    advance(state, y1, shift(state, 3 * w), w)
+    if clipped:  # the slope at the end of the step is that of another state
+        slope(address, state, p, shift(state, w), k, w)
+        counts[RHS_CALLS] += 1
+        counts[CLIPPED] += 1
+        control[FRESH_SLOPE] = 1.0
+    renew_floors(sizes, control, state, floor)
+    if sizes[N_DIRECTIONS] > 0:
+        tangent[SETTLE] = 1.0  # accepted: the tangent moves on at its next call
+
+
+@inner
+def land(wanted, t, t1):
+    """The next step, by as much as the clock will move, and whether it is the last up to t1: it lands there
+    without leaving a crumb.
+
+    Branches, here and in ``grow``: selects, as in lanes, would keep each step waiting (3 % of a solve).
+    """
+    left = t1 - t
+    h = wanted
+    last = h >= left * (1.0 - 1e-10)
+    if last:
+        h = left
+    else:
+        if 2.0 * h > left:
+            h = 0.5 * left
+        h = (t + h) - t
+    return h, last
+
+
+@inner
+def grow(h, wanted, now, before, rejected, order):
+    """The step after one of size h that was accepted, with the levels of ``step_factor``; wanted : before it
+    was cut to land; rejected : whether the attempt before was."""
+    factor = step_factor(now, before, order)
+    if rejected:
+        factor = min(factor, 1.0)
+    return h * factor if h >= 0.999 * wanted else max(h * factor, wanted)
+
+
+@inner
 def march(
     address, sizes, control, state, p, times, counts, out, work, tangent, out_dot, stages, extra, order,
     tangent_unit, roots_unit, readings_unit, watch_unit, attempt, judge, complete, weigh,
@@ -167,71 +296,35 @@ def march(
     ``judge`` asks for.
 
     The first step is control[H_NEXT] if that is not nought. Arguments: see layout.py; extra : how many of the
-    stages serve dense output alone;
-    order : of the error estimate, plus one; tangent_unit, roots_unit, readings_unit, watch_unit : where the
-        addresses of the method's tangent, of its search for roots,
-    of its readings and of its watch over conditions are.
+    stages serve dense output alone; order : of the error estimate, plus one; tangent_unit, roots_unit,
+    readings_unit, watch_unit : where the addresses of the method's tangent, of its search for roots, of its
+    readings and of its watch over conditions are.
     """
-    w, m = sizes[WIDE], sizes[N_DIRECTIONS]
-    rtol = control[RTOL]
-    t, t1 = control[T], control[T1]
-    y, rate, atol, largest = state, shift(state, w), shift(state, 2 * w), shift(state, 3 * w)
-    k = work
-    u = shift(work, stages * w)
-    y1 = shift(u, w)
-    error = shift(y1, w)
-    floor = shift(error, w)
-    weights = shift(floor, w)
-    own = shift(weights, WEIGHTS)
+    w = sizes[WIDE]
+    y, rate = state, shift(state, w)
+    k, u, y1, error, floor, _, own = parts(sizes, work, stages)
     clear(work, (stages + 4) * w + WEIGHTS)
     h = enter(address, sizes, control, state, p, counts, k, u, y1, floor, order)
     if h < 0.0:
         return NOT_FINITE
-    before = FORGOTTEN
-    rejected = False
-    worst = 0.0
-    steep = False
-    to_change = 0.0  # the step up to where a condition changes; nought: none is known to
+    before, worst, to_change = FORGOTTEN, 0.0, 0.0  # the step to where a condition changes; nought: to none
+    rejected, steep = False, False
     while True:
-        # land on t1 without leaving a crumb
-        left = t1 - t
         wanted = min(h, control[H_MAX])
-        h = wanted
-        last = h >= left * (1.0 - 1e-10)
+        h, last = land(wanted, control[T], control[T1])
         if to_change > 0.0:
             h = to_change
             last = False
-        elif last:
-            h = left
-        else:
-            if 2.0 * h > left:
-                h = 0.5 * left
-            h = (t + h) - t  # by as much as the clock will move
-        control[T] = t
         control[H] = h
-        if counts[STEPS] + counts[REJECTED] >= control[MAX_STEPS]:
-            return TOO_MANY_STEPS
-        if h <= 0.25 * resolution(t):
-            if worst == inf:
-                return SLOPE_NOT_FINITE if steep else blame(address, sizes, control, y, p, own)
-            return STEP_TOO_SMALL
-
+        status = stuck(address, sizes, control, y, p, own, counts, worst, steep)
+        if status != SUCCESS:
+            return status
         attempt(address, sizes, control, y, p, rate, k, u, y1, error, own, counts)
-        if h <= HARDLY * resolution(t):
-            floors(floor, atol, largest, rtol, control[AUTOMATIC], w)
-            rise(sizes, largest, y1, floor)
-        worst = error_norm(error, y, y1, floor, rtol, w)
-        steep = False
-        if m > 0 and worst <= 1.0:
-            status7(address[tangent_unit], address, sizes, control, state, p, work, tangent)
-            worst = max(worst, tangent[ERROR_NORM])
-            steep = worst == inf
-        if sizes[N_NON_NEGATIVE] > 0 and worst <= 1.0:
-            worst = max(worst, shortfall(sizes, y, y1, floor, rtol))
+        worst, steep = error_of(address, sizes, control, state, p, work, tangent, stages, tangent_unit)
         if worst > 1.0:
+            rejected = True
             counts[REJECTED] += 1
             h *= cut_factor(worst, order)
-            rejected = True
             to_change = 0.0
             continue
         whole = extra == 0
@@ -240,78 +333,32 @@ def march(
             if not whole:
                 complete(address, sizes, control, y, p, rate, k, u, y1, counts)
                 whole = True
-            if status7(address[watch_unit], address, sizes, control, state, p, work, tangent) == CHANGED:
-                changes = True
-                if control[CHANGE_AT] < 1.0:
-                    to_change = control[CHANGE_AT] * h
-                    if to_change > 4.0 * resolution(t):  # again, up to there
-                        continue
-                    control[H_NEXT] = 0.0
-                    return CHANGED  # at once
+            changes = (
+                status7(address[watch_unit], address, sizes, control, state, p, work, tangent) == CHANGED
+            )
+            if changes and control[CHANGE_AT] < 1.0:
+                to_change = control[CHANGE_AT] * h
+                if to_change > 4.0 * resolution(control[T]):  # again, up to there
+                    continue
+                return CHANGED  # at once
         counts[STEPS] += 1
         control[LARGEST_ERROR] = max(control[LARGEST_ERROR], worst)
         verdict = judge(address, sizes, control, y, p, k, u, y1, floor, own, counts)
-
-        end = t1 if last else t + h
-        limit = t1 - resolution(t1)
-        row = counts[CURSOR]
-        tangent_whole = extra == 0 or m == 0
-        if sizes[N_ROOTS] > 0:
-            if not whole:
-                complete(address, sizes, control, y, p, rate, k, u, y1, counts)
-                whole = True
-            status7(address[roots_unit], address, sizes, control, state, p, work, tangent)
-        if sizes[READINGS] > 0:
-            if not whole:
-                complete(address, sizes, control, y, p, rate, k, u, y1, counts)
-                whole = True
-            if not tangent_whole:
-                status7(address[DENSE_TANGENT], address, sizes, control, state, p, work, tangent)
-                tangent_whole = True
-            status7(address[readings_unit], address, sizes, control, state, p, work, tangent)
-        while row < counts[ROWS] and times[row] <= end and times[row] < limit:
-            if not whole:
-                complete(address, sizes, control, y, p, rate, k, u, y1, counts)
-                whole = True
-            if not tangent_whole:
-                status7(address[DENSE_TANGENT], address, sizes, control, state, p, work, tangent)
-                tangent_whole = True
-            weigh((times[row] - t) / h, h, weights)
-            blend(u, weights[0], y, weights[1], y1, shift(weights, 2), stages, k, w)
-            if sizes[N_NON_NEGATIVE] > 0:
-                clip(sizes, u)
-            emit(address, sizes, u, p, row, out, out_dot, weights, stages, tangent)
-            row += 1
-        counts[CURSOR] = row
-
-        t = end
-        control[T] = t
-        control[FRESH_SLOPE] = 0.0
-        control[FRESH_JACOBIAN] = 0.0
-        clipped = False
-        if sizes[N_NON_NEGATIVE] > 0:
-            clipped = clip(sizes, y1)
-        advance(y, y1, largest, w)
-        if clipped:  # the slope at the end of the step is that of another state
-            slope(address, y, p, rate, k, w)
-            counts[RHS_CALLS] += 1
-            counts[CLIPPED] += 1
-            control[FRESH_SLOPE] = 1.0
-        floors(floor, atol, largest, rtol, control[AUTOMATIC], w)
-        if m > 0:
-            tangent[SETTLE] = 1.0  # accepted: the tangent moves on at its next call
+        end = control[T1] if last else control[T] + h
+        look_inside(
+            address, sizes, control, state, p, times, counts, out, work, tangent, out_dot, end, whole, stages,
+            extra, roots_unit, readings_unit, complete, weigh,
+        )  # fmt: skip
+        control[T] = end
+        move_on(address, sizes, control, state, p, counts, work, tangent, stages)
         if changes:
-            control[H_NEXT] = 0.0
             return CHANGED
         if last:
             return SUCCESS
         now = level(worst)
-        factor = step_factor(now, before, order)
-        if rejected:
-            factor = min(factor, 1.0)
+        h = grow(h, wanted, now, before, rejected, order)
         rejected = False
         before = now
-        h = h * factor if h >= 0.999 * wanted else max(h * factor, wanted)
         if verdict != SUCCESS:
             control[H_NEXT] = h
             return verdict

@@ -10,7 +10,7 @@ on the number of threads.
     task         one call of the compiled integrator
     readings     numbers read off curves
     periodic     the steady state of a repeated dose
-    lowering     event table -> rows
+    events       event table -> rows
     inside       a solver that compiled code calls
 
 Each file knows those above it.
@@ -42,14 +42,14 @@ from pkpd.dosing import EventTable
 from pkpd.ode import layout
 from pkpd.ode.status import NOT_PERIODIC, SLOPE_NOT_FINITE, SUCCESS
 from pkpd.solver.directions import Directions, directions_of
-from pkpd.solver.events import lower
+from pkpd.solver.events import table_of
 from pkpd.solver.executors import Processes, Threads, spread, usable_cores
 from pkpd.solver.kernel import Kernel, index_of
 from pkpd.solver.options import HOW, USUAL, Options
-from pkpd.solver.readings import answer, ask
+from pkpd.solver.readings import Asked, answer, ask
 from pkpd.solver.solution import STATISTICS, Crossings, Floats, Integers, Reading, Readings, Root, Solution
 from pkpd.solver.table import Table, together
-from pkpd.solver.task import NONE, Levels, integrate, possible_method
+from pkpd.solver.task import NONE, Levels, Raw, integrate, possible_method
 from pkpd.solver.timeline import Change, Sorted, Timeline, in_order, shared
 
 __all__ = [
@@ -212,11 +212,11 @@ def solve(
     n_subjects = p.shape[0]
     options = _possible(kernel, options)
     groups = _groups(n_subjects, events, times, places, covariates, knots, start, initial, factors)
-    given = None if initial is None else _initial(kernel, initial, start, n_subjects)
+    resumed = None if initial is None else _initial(kernel, initial, start, n_subjects)
     d = None
     if len(directions):
-        table_of_all = events if isinstance(events, EventTable) else None
-        d = directions_of(kernel, table_of_all, p, directions, resumed=given is not None)
+        of_all = events if isinstance(events, EventTable) else None
+        d = directions_of(kernel, of_all, p, directions, resumed=resumed is not None)
     looked_for, levels = _roots(kernel, roots, n_subjects, most_crossings)
     asked = ask(kernel, readings, n_subjects, sensitivities=d is not None)
     kept = _non_negative(kernel, options.non_negative, d is not None)
@@ -224,17 +224,16 @@ def solve(
         raise InputError(
             "method='linear' goes without sensitivities, roots, readings and non_negative; \"auto\" has them"
         )
-    given_to = _lowered(kernel, p, groups, options, d, given, factors)
-    table, output_times, time_spans = given_to.table, given_to.times, given_to.time_spans
+    given_to = _given(kernel, p, groups, options, d, resumed, factors)
     k, n = kernel.n_outputs, kernel.n_states
     raw = integrate(
         kernel,
         given_to.parameters,
-        table,
-        output_times,
+        given_to.table,
+        given_to.times,
         options,
         width=k + (n if keep_states or (asked and asked.states) else 0),
-        time_spans=time_spans,
+        time_spans=given_to.time_spans,
         directions=d,
         levels=levels,
         quantities=None if asked is None else asked.quantities,
@@ -242,39 +241,15 @@ def solve(
         progress=progress,
     )
     out, status = raw.out, raw.status
-    if table.own.size:
-        status[~np.isfinite(table.own).all(axis=1)] = NOT_PERIODIC
-    out_dot = None
-    if raw.out_dot is not None and d is not None:
-        out_dot = raw.out_dot[..., : d.count] / d.scale[:, None, None, : d.count]
-        none = np.zeros(out.shape[:2], bool)  # what a subject has fewer times than another
-        if time_spans is not None:
-            none = np.arange(out.shape[1]) >= time_spans[:, 1:]
-        steep = (
-            ~(np.isfinite(out_dot).all(axis=(2, 3)) | none).all(axis=1)
-            & (np.isfinite(out).all(axis=2) | none).all(axis=1)
-            & (status == SUCCESS)
-        )
-        status[steep], out[steep], out_dot[steep] = SLOPE_NOT_FINITE, np.nan, np.nan
-    found_readings = None
-    if asked is not None and raw.read is not None:
-        read_dot = None
-        if raw.read_dot is not None and d is not None:
-            read_dot = raw.read_dot[..., : d.count] / d.scale[:, None, None, None, : d.count]
-        latest = -1 if time_spans is None else time_spans[:, 1] - 1
-        last = np.arange(n_subjects), latest
-        until = np.full(n_subjects, output_times[-1])
-        if time_spans is not None:
-            until = output_times[time_spans.sum(axis=1) - 1]
-        last_dot = None if out_dot is None else out_dot[last]
-        found_readings = answer(asked, raw.read, read_dot, out[last], last_dot, until, status)
-    for _, look, who in groups:
-        if look.order is not None:
-            for array in (out, *([] if out_dot is None else [out_dot])):
-                if time_spans is None:
-                    array[:, look.order] = array.copy()
-                else:
-                    array[np.ix_(who, look.order)] = array[who, : look.order.size].copy()
+    if given_to.table.own.size:
+        status[~np.isfinite(given_to.table.own).all(axis=1)] = NOT_PERIODIC
+    out_dot = None if raw.out_dot is None or d is None else _derivatives(raw.out_dot, d)
+    if out_dot is not None:
+        _fail_where_steep(out, out_dot, status, given_to)
+    found_readings = None if asked is None else _answered(asked, raw, d, out_dot, given_to)
+    for array in (out, out_dot):
+        if array is not None:
+            _as_asked(array, groups)
     return Solution(
         outputs=out[:, :, :k],
         states=out[:, :, k:] if keep_states else None,
@@ -285,9 +260,7 @@ def solve(
         counts=raw.counts[:, _COUNTS],
         largest_error=raw.reached[:, 1],
         switched=raw.reached[:, 2:],
-        crossings=None
-        if raw.found is None or levels is None
-        else _crossings(looked_for, raw.found, status, levels.most, d),
+        crossings=None if levels is None else _crossings(looked_for, raw, levels.most, d),
         method=raw.counts[:, layout.METHOD_USED],
         methods=raw.methods,
         time_unit=kernel.TIME_UNIT,
@@ -338,8 +311,8 @@ def _groups(
     return [_Group(timeline, in_order(timeline), who) for timeline, who in shared(events, n_subjects)]
 
 
-class _Lowered(NamedTuple):
-    """What all subjects are given, and when they are looked at."""
+class _Given(NamedTuple):
+    """What all subjects are given, and when they are looked at; time_spans : as ``integrate`` has them."""
 
     table: Table
     parameters: Floats
@@ -347,7 +320,7 @@ class _Lowered(NamedTuple):
     time_spans: Integers | None
 
 
-def _lowered(
+def _given(
     kernel: Kernel,
     p: Floats,
     groups: Sequence[_Group],
@@ -355,7 +328,7 @@ def _lowered(
     directions: Directions | None,
     initial: Floats | None,
     factors: ArrayLike | None,
-) -> _Lowered:
+) -> _Given:
     alone = len(groups) == 1
     tables: list[Table] = []
     at_start = p
@@ -363,7 +336,7 @@ def _lowered(
         mine = directions
         if directions is not None and not isinstance(who, slice):
             mine = directions.of(who, len(timeline.events))
-        table, changed = lower(
+        table, changed = table_of(
             kernel,
             p if alone else p[who],
             timeline.events,
@@ -379,13 +352,63 @@ def _lowered(
         )
         tables.append(table)
         if alone:
-            return _Lowered(table, changed, look.times, None)
+            return _Given(table, changed, look.times, None)
         if timeline.covariates or timeline.knots:
             at_start = p.copy() if at_start is p else at_start
             at_start[who] = changed
     members = [group.who for group in groups]
     times, time_spans = _one_after_the_other([group.look for group in groups], members, len(p))
-    return _Lowered(together(tables, members, len(p)), at_start, times, time_spans)
+    return _Given(together(tables, members, len(p)), at_start, times, time_spans)
+
+
+def _derivatives(dots: Floats, directions: Directions) -> Floats:
+    """What the integrator found by directions times their scale, (n_subjects, ..., m), by those asked for."""
+    count = directions.count
+    scale = directions.scale[:, :count].reshape(len(dots), *[1] * (dots.ndim - 2), count)
+    found: Floats = dots[..., :count] / scale
+    return found
+
+
+def _fail_where_steep(out: Floats, out_dot: Floats, status: Integers, given: _Given) -> None:
+    """A subject whose outputs are numbers and their derivatives are not has failed."""
+    none = np.zeros(out.shape[:2], bool)  # what a subject has fewer times than another
+    if given.time_spans is not None:
+        none = np.arange(out.shape[1]) >= given.time_spans[:, 1:]
+    steep = (
+        ~(np.isfinite(out_dot).all(axis=(2, 3)) | none).all(axis=1)
+        & (np.isfinite(out).all(axis=2) | none).all(axis=1)
+        & (status == SUCCESS)
+    )
+    status[steep], out[steep], out_dot[steep] = SLOPE_NOT_FINITE, np.nan, np.nan
+
+
+def _answered(
+    asked: Asked, raw: Raw, directions: Directions | None, out_dot: Floats | None, given: _Given
+) -> Readings | None:
+    """Readings, for which the last output of each subject counts too."""
+    if raw.read is None:
+        return None
+    read_dot = None
+    if raw.read_dot is not None and directions is not None:
+        read_dot = _derivatives(raw.read_dot, directions)
+    n_subjects, spans = len(raw.out), given.time_spans
+    last = np.arange(n_subjects), -1 if spans is None else spans[:, 1] - 1
+    until = np.full(n_subjects, given.times[-1])
+    if spans is not None:
+        until = given.times[spans.sum(axis=1) - 1]
+    last_dot = None if out_dot is None else out_dot[last]
+    return answer(asked, raw.read, read_dot, raw.out[last], last_dot, until, raw.status)
+
+
+def _as_asked(array: Floats, groups: Sequence[_Group]) -> None:
+    """Rows of ascending times into the order in which times were given."""
+    for _, look, who in groups:
+        if look.order is None:
+            continue
+        if who is EVERYBODY:
+            array[:, look.order] = array.copy()
+        else:
+            array[np.ix_(who, look.order)] = array[who, : look.order.size].copy()
 
 
 def _nothing_beside_timelines(
@@ -475,9 +498,11 @@ def _non_negative(kernel: Kernel, given: bool | Sequence[str], sensitivities: bo
 
 
 def _crossings(
-    roots: tuple[Root, ...], found: Floats, status: Integers, most: int, directions: Directions | None
-) -> Crossings:
-    failed = status != SUCCESS
+    roots: tuple[Root, ...], raw: Raw, most: int, directions: Directions | None
+) -> Crossings | None:
+    if raw.found is None:
+        return None
+    found, failed = raw.found, raw.status != SUCCESS
     count = found[:, :, layout.COUNT].astype(np.int64)
     count[failed] = -1
     end = layout.FOUND + most
@@ -486,8 +511,7 @@ def _crossings(
     times[missing] = np.nan
     by = None
     if directions is not None:
-        by = found[:, :, end:].reshape(*times.shape, directions.m)[..., : directions.count]
-        by = by / directions.scale[:, None, None, : directions.count]
+        by = _derivatives(found[:, :, end:].reshape(*times.shape, directions.m), directions)
         by[missing] = np.nan
     time_above = found[:, :, layout.TIME_ABOVE].copy()
     time_above[failed] = np.nan

@@ -54,7 +54,7 @@ def of_event(e: int) -> Place:
     return Place(e, LAST.before)
 
 
-def lower(
+def table_of(
     kernel: Kernel,
     p: Floats,
     events: EventTable,
@@ -84,82 +84,101 @@ def lower(
     own = _Own(len(p), 0 if directions is None else directions.m)
     rows = _Rows(dose_rows(events))
     if factors is not None:
-        rows.events[:, layout.DOSE_FACTOR] = own.add(_factors(factors, len(p), events)) + np.arange(
-            len(events)
-        )
+        first = own.add(_factors(factors, len(p), events))
+        rows.events[:, layout.DOSE_FACTOR] = first + np.arange(len(events))
     courses = [_Course(kernel, name, *given) for name, given in (knots or {}).items()]
-    along = [(float(t), course.name, course.at(t)) for t in events.time for course in courses]
-    changes, where = _changes(kernel, [*covariates, *along])
     begin = float(min(0.0, times[0], *events.time[:1])) if start is None else start
-    free = directions if initial is None else _of_dose(directions, 0)  # given states are not the initial ones
-    p = p.copy() if courses else p
-    for course in courses:
-        p[:, kernel.PARAMETERS.index(course.name)] = course.at(begin)
-    over_time = _OverTime(p, changes, where)
+    over_time = _over_time(kernel, p, events, covariates, courses, begin)
     passed = int(np.sum(over_time.earlier(begin, AT_START)))
-    if initial is not None:
-        place = own.add(
-            initial, None if directions is None else directions.by_initial[None].repeat(len(p), 0)
-        )
-        rows.put(set_row(begin, place), begin, BEGINNING)
-        _replay(rows, events, changes[:passed], begin)
-    else:
+    if initial is None:
         p = over_time.at(begin, AT_START)
+    else:
+        p = over_time.p
+        by_initial = None if directions is None else directions.by_initial[None].repeat(len(p), 0)
+        rows.put(set_row(begin, own.add(initial, by_initial)), begin, BEGINNING)
+        _replay(rows, events, over_time.changes[:passed], begin)
     for course in courses:
-        for row in course.rows:
-            row[layout.DOSE_SINCE] = begin
-            rows.put(row, begin, BEGINNING)
-    for row, place in zip(changes[passed:], where[passed:].tolist(), strict=True):
+        course.follow(rows, begin, BEGINNING)
+    for row, place in zip(over_time.changes[passed:], over_time.places[passed:].tolist(), strict=True):
         rows.put(row, row[0], Place(*place))
-    rest = _Rest(kernel, over_time, options, free, begin)
     for row, standing in _read_before(times, places):
         rows.put(row, row[0], standing)
-
+    # given states are not the initial ones
+    rest = _Rest(
+        kernel, over_time, options, directions if initial is None else _of_dose(directions, 0), begin
+    )
     for e in np.flatnonzero(events.kind != DOSE).tolist():
-        kind, time = int(events.kind[e]), float(events.time[e])
-        if initial is not None and time < begin:
+        if initial is not None and float(events.time[e]) < begin:
             raise InputError("a solve that goes on from given states takes nothing but doses from before it")
-        if kind == REPLACE:
+        if events.kind[e] == REPLACE:
             rows.events[e, layout.DOSE_ROUTE] = -layout.REPLACE
             rows.events[e, layout.DOSE_SIZE] = events.route[e]
-            continue
-        if kind == RESET:
-            y, y_dot = rest.at(time, of_event(e))
-            for course in courses:  # a reset is one of the system, not of the covariates
-                y[:, course.state] = course.at(time)
-                for row in course.rows:
-                    row = row.copy()
-                    row[layout.DOSE_SINCE] = time
-                    rows.put(row, time, of_event(e), part=Sequel.COVARIATES)
-            rows.events[e] = set_row(time, own.add(y, y_dot))
-            rows.foreign.add(int(e))
-            continue
-        if courses:
+        elif events.kind[e] == RESET:
+            _reset(rows, own, events, e, rest, courses)
+        elif courses:
             raise InputError(
                 "a steady state goes without covariates that run linearly: at a steady state nothing changes"
             )
-        row = rows.events[e].copy()
-        interval = float(events.interval[e])
-        _check_steady(events, int(e), kernel)
-        then = over_time.at(time, of_event(e))
-        mine = _of_dose(directions, int(e))
-        base, base_dot = rest.at(time, of_event(e))
-        y, y_dot = steady_state(kernel, then, row, interval, base, options, mine)
-        if kind == STEADY_ADDED:
-            y = y - base
-            if y_dot is not None and base_dot is not None:
-                y_dot = y_dot - base_dot
-        set_ = set_row(time, own.add(y, y_dot))
-        if kind == STEADY_ADDED:
-            set_[layout.DOSE_ROUTE] = -layout.ADD
-        rows.put(set_, time, of_event(e), part=Sequel.STATES)
-        if interval == 0.0:
-            rows.drop.append(int(e))  # the infusion ends here
         else:
-            for one in before(row, interval, carried(kernel, then, row, interval)):
-                rows.put(one, time, of_event(e), part=Sequel.CARRIED, source=int(e))
+            _steady(rows, own, events, e, rest, directions)
     table, source = rows.sorted(events.time)
     return Table(table, source, begin, *own.arrays(directions is not None)), p
+
+
+def _over_time(
+    kernel: Kernel,
+    p: Floats,
+    events: EventTable,
+    covariates: Sequence[Change],
+    courses: Sequence[_Course],
+    begin: float,
+) -> _OverTime:
+    """Parameters as they change; those that run linearly have at each event the value of its time."""
+    along = [(float(t), course.name, course.at(t)) for t in events.time for course in courses]
+    changes, places = _changes(kernel, [*covariates, *along])
+    p = p.copy() if courses else p
+    for course in courses:
+        p[:, kernel.PARAMETERS.index(course.name)] = course.at(begin)
+    return _OverTime(p, changes, places)
+
+
+def _reset(
+    rows: _Rows, own: _Own, events: EventTable, e: int, rest: _Rest, courses: Sequence[_Course]
+) -> None:
+    """Event e sets initial values; a reset is one of the system, not of the covariates."""
+    time = float(events.time[e])
+    y, y_dot = rest.at(time, of_event(e))
+    for course in courses:
+        y[:, course.state] = course.at(time)
+        course.follow(rows, time, of_event(e), part=Sequel.COVARIATES)
+    rows.events[e] = set_row(time, own.add(y, y_dot))
+    rows.foreign.add(e)
+
+
+def _steady(
+    rows: _Rows, own: _Own, events: EventTable, e: int, rest: _Rest, directions: Directions | None
+) -> None:
+    """Event e sets or adds the steady state of its dose, and doses of before it still act."""
+    kernel, time, interval = rest.kernel, float(events.time[e]), float(events.interval[e])
+    row = rows.events[e].copy()
+    _check_steady(events, e, kernel)
+    then = rest.over_time.at(time, of_event(e))
+    base, base_dot = rest.at(time, of_event(e))
+    y, y_dot = steady_state(kernel, then, row, interval, base, rest.options, _of_dose(directions, e))
+    added = events.kind[e] == STEADY_ADDED
+    if added:
+        y = y - base
+        if y_dot is not None and base_dot is not None:
+            y_dot = y_dot - base_dot
+    states = set_row(time, own.add(y, y_dot))
+    if added:
+        states[layout.DOSE_ROUTE] = -layout.ADD
+    rows.put(states, time, of_event(e), part=Sequel.STATES)
+    if interval == 0.0:
+        rows.drop.append(e)  # the infusion ends here
+        return
+    for one in before(row, interval, carried(kernel, then, row, interval)):
+        rows.put(one, time, of_event(e), part=Sequel.CARRIED, source=e)
 
 
 def _of_dose(directions: Directions | None, e: int) -> Directions | None:
@@ -268,6 +287,13 @@ class _Course:
     def at(self, time: float) -> float:
         """The value at a time."""
         return float(np.interp(time, self.times, self.values))
+
+    def follow(self, rows: _Rows, since: float, place: Place, *, part: Sequel = Sequel.EVENT) -> None:
+        """Let it run from a time on."""
+        for row in self.rows:
+            row = row.copy()
+            row[layout.DOSE_SINCE] = since
+            rows.put(row, since, place, part=part)
 
 
 class _Own:

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pkpd.core.errors import InputError
+from pkpd.ode.layout import LANES
 
 Progress = Callable[[int, int], None]
 
 
-class Task(Protocol):
+class SharedTask(Protocol):
     """Work on subjects whose results have a place each."""
 
     @property
@@ -29,7 +30,7 @@ class Task(Protocol):
     def fill(self, first: int, end: int) -> None:
         """Compute those of subjects first .. end-1."""
 
-    def part(self, first: int, end: int) -> Task:
+    def part(self, first: int, end: int) -> SharedTask:
         """The same for these subjects alone: what can be sent elsewhere (pickled)."""
 
     def results(self) -> Any:
@@ -46,7 +47,7 @@ class Executor(Protocol):
     def workers(self) -> int:
         """How many work at a time."""
 
-    def __call__(self, task: Task, size: int, progress: Progress | None) -> None:
+    def __call__(self, task: SharedTask, size: int, progress: Progress | None) -> None:
         """Ctrl-C, and an error, end it after the chunks that are under way."""
 
 
@@ -81,7 +82,7 @@ class Threads:
     def workers(self) -> int:
         return self.n or usable_cores()
 
-    def __call__(self, task: Task, size: int, progress: Progress | None) -> None:
+    def __call__(self, task: SharedTask, size: int, progress: Progress | None) -> None:
         workers = self.workers if size < task.n_subjects else 1
         spread(task.fill, task.n_subjects, workers, size, progress)
 
@@ -115,11 +116,11 @@ class Processes:
     def workers(self) -> int:
         return self.n or usable_cores()
 
-    def __call__(self, task: Task, size: int, progress: Progress | None) -> None:
+    def __call__(self, task: SharedTask, size: int, progress: Progress | None) -> None:
         import multiprocessing
         from concurrent.futures import ProcessPoolExecutor
 
-        parts = chunks(task.n_subjects, size)
+        parts = chunks(task.n_subjects, size, self.workers)
         with ProcessPoolExecutor(
             min(self.workers, len(parts)), mp_context=multiprocessing.get_context("spawn")
         ) as pool:
@@ -128,7 +129,7 @@ class Processes:
                 task.put(first, end, results)
 
 
-def _all_of(task: Task) -> Any:
+def _all_of(task: SharedTask) -> Any:
     """In the other process."""
     task.fill(0, task.n_subjects)
     return task.results()
@@ -137,9 +138,9 @@ def _all_of(task: Task) -> Any:
 def spread(
     run: Callable[[int, int], None], n: int, workers: int, size: int, progress: Progress | None
 ) -> None:
-    """Run ``run(first, end)`` over chunks of 0..n of this size on threads; Ctrl-C stops after the chunks that
-    are running."""
-    parts = chunks(n, size)
+    """Run ``run(first, end)`` over chunks of 0..n of at most this size on threads; Ctrl-C stops after the
+    chunks that are running."""
+    parts = chunks(n, size, workers)
     if workers == 1 or len(parts) == 1:
         for first, end in parts:
             run(first, end)
@@ -173,9 +174,17 @@ def _finished(
         raise
 
 
-def chunks(n: int, size: int) -> list[tuple[int, int]]:
-    """0 .. n in pieces of this size."""
-    return [(first, min(first + size, n)) for first in range(0, n, size)]
+def chunks(n: int, size: int, workers: int = 1) -> list[tuple[int, int]]:
+    """0 .. n in pieces of at most this size, of whole vectors where the size is. They are alike, and as many
+    for each worker, so that all end together; but not of half the size or less to be so."""
+    if n == 0:
+        return []
+    pieces = -(-n // size)
+    shared = -(-pieces // workers) * workers
+    even = -(-n // (shared if 2 * n > shared * size else pieces))
+    if size % LANES == 0:
+        even = -(-even // LANES) * LANES
+    return [(first, min(first + even, n)) for first in range(0, n, even)]
 
 
 def usable_cores() -> int:

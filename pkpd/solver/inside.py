@@ -138,12 +138,12 @@ class CompiledSolver:
         max_steps: int,
     ) -> None:
         self.kernel = kernel
-        self._plan = plan = setup_of(kernel, method, partners(method, rtol), 0, 0, False)
+        self._setup = setup = setup_of(kernel, method, partners(method, rtol), 0, 0, False)
         self.STATES = tuple(name for name in kernel.STATES if name != "t")
         self._doses = dose_rows(events)
-        self._atol = np.zeros(layout.wide(plan.n))
+        self._atol = np.zeros(layout.wide(setup.n))
         if atol is not None:
-            self._atol[: plan.n] = atol
+            self._atol[: setup.n] = atol
         self._control = np.zeros(layout.N_CONTROL)
         self._control[[layout.RTOL, layout.AUTOMATIC, layout.H_MAX, layout.MAX_STEPS, layout.SLACK]] = (
             rtol,
@@ -154,8 +154,8 @@ class CompiledSolver:
         )
         lengths = {
             "control": layout.N_CONTROL,
-            "state": 4 * layout.wide(plan.n) + plan.n_prepared + len(self.STATES),
-            "work": plan.work_size,
+            "state": 4 * layout.wide(setup.n) + setup.n_prepared + len(self.STATES),
+            "work": setup.work_size,
             "events": 2 * layout.EVENT * len(events),
             "given": kernel.n_params + len(self.STATES),
             "span": layout.SPAN,
@@ -214,11 +214,11 @@ class CompiledSolver:
 
     def _templates(self, given: bool) -> tuple[Integers, Integers]:
         """Addresses and sizes; given : whether the states at the start are the subject's own."""
-        plan, n = self._plan, len(self.STATES)
-        address, sizes = plan.address.copy(), plan.sizes.copy()
-        sizes[layout.WIDTH] = plan.n_outputs
+        setup, n = self._setup, len(self.STATES)
+        address, sizes = setup.address.copy(), setup.sizes.copy()
+        sizes[layout.WIDTH] = setup.n_outputs
         if given:
-            lines = [f"y[{i}] = p[{plan.n_prepared + i}]" for i in range(n)]
+            lines = [f"y[{i}] = p[{setup.n_prepared + i}]" for i in range(n)]
             address[layout.INITIAL] = written_out("given", ("p", "y"), lines)
             sizes[[layout.N_STEADY, layout.N_OWN]] = 0, n
         return address, sizes
@@ -229,7 +229,7 @@ class CompiledSolver:
 
         address, sizes = self._templates(given)
         control, doses, atol = self._control, self._doses, self._atol
-        run = self._plan.function
+        run = self._setup.function
         n_doses, w = len(doses), atol.size
         m, n, k, size = self._shape
         at = self._places

@@ -4,7 +4,8 @@ integrator."""
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Any
 
@@ -118,7 +119,7 @@ def integrate(
     many = n_subjects >= FEWEST_IN_LANES and explicit not in ("", "vern7")
     plainly = directions is None and levels is None and not len(kept)
     in_lanes = options.lanes and many and plainly and kernel.has_lanes
-    task = Task(
+    task = SolveTask(
         kernel, p, table, times, time_spans, options, width, directions, levels, quantities, kept, in_lanes
     )
     executor = Threads(1) if n_subjects == 1 else options.executor
@@ -140,6 +141,48 @@ def _unit_address(name: str) -> int:
     return unit.address(name, cache_folder())
 
 
+# units by their place among the addresses: what they are wanted for, and their name, or how it ends behind
+# that of the method
+_OF_EXPLICIT = {
+    layout.EXPLICIT: ("steps", ""),
+    layout.EXPLICIT_ROOTS: ("roots", "_roots"),
+    layout.EXPLICIT_READINGS: ("readings", "_readings"),
+    layout.EXPLICIT_VALUE: ("readings", "_value"),
+    layout.EXPLICIT_LEVELS: ("levels", "_levels"),
+    layout.EXPLICIT_TANGENT: ("tangents", "_tangent"),
+    layout.DENSE_TANGENT: ("tangents", "_dense_tangent"),
+    layout.EXPLICIT_SLOPE: ("tangents of readings", "_slope"),
+    layout.EXPLICIT_TURN: ("tangents of readings", "_turn"),
+    layout.EXPLICIT_WATCH: ("watched", "_watch"),
+}
+_OF_STIFF = {
+    layout.ROSENBROCK: ("steps", ""),
+    layout.ROSENBROCK_ROOTS: ("roots", "_roots"),
+    layout.ROSENBROCK_READINGS: ("readings", "_readings"),
+    layout.ROSENBROCK_VALUE: ("readings", "_value"),
+    layout.ROSENBROCK_LEVELS: ("levels", "_levels"),
+    layout.ROSENBROCK_TANGENT: ("tangents", "_tangent"),
+    layout.ROSENBROCK_SLOPE: ("tangents of readings", "_slope"),
+    layout.ROSENBROCK_TURN: ("tangents of readings", "_turn"),
+    layout.ROSENBROCK_WATCH: ("watched", "_watch"),
+}
+_OF_ALL = {
+    layout.OBSERVE: ("roots", "observe"),
+    layout.READY: ("readings", "ready"),
+    layout.NEXT_SEGMENT: ("readings", "next_segment"),
+    layout.HAND_IN: ("readings", "hand_in"),
+    layout.ARRIVE: ("tangents of readings", "arrive"),
+    layout.LEAVE: ("tangents of readings", "leave"),
+    layout.REST: ("rest", "rest"),
+    layout.EMIT_TANGENT: ("tangents", "emit_tangent"),
+    layout.INITIAL_TANGENT: ("tangents", "initial_tangent"),
+    layout.EVENT_TANGENT: ("tangents", "event_tangent"),
+    layout.CONDITION_TANGENT: ("tangents of conditions", "condition_tangent"),
+    layout.TIMERS: ("timers", "timers"),
+    layout.CROSS: ("watched", "cross"),
+}
+
+
 class Setup:
     """What solves of one model by one pair of methods share, laid out as ``pkpd.ode.layout`` says: functions,
     counts and patterns."""
@@ -155,267 +198,274 @@ class Setup:
         columns: tuple[int, ...] = (),
         at_levels: bool = False,
     ) -> None:
-        explicit, stiff = methods
-        free = np.flatnonzero(kernel.STEADY)
-        stages = 0
-        self.address = np.zeros(layout.N_ADDRESSES, np.int64)
-        self.address[: len(kernel.plain_address)] = kernel.plain_address
-        code = layout.AUTO
-        if method == layout.LINEAR:
-            self.address[layout.EXPLICIT] = _unit_address("linear")
-        elif method in layout.STIFF_METHODS:
-            code = layout.STIFF_ONLY
-        else:
-            stages = layout.EXPLICIT_METHODS[explicit]
-            self.address[layout.EXPLICIT] = _unit_address(explicit)
-            if n_roots:
-                self.address[layout.EXPLICIT_ROOTS] = _unit_address(f"{explicit}_roots")
-            if columns:
-                self.address[layout.EXPLICIT_READINGS] = _unit_address(f"{explicit}_readings")
-                if at_levels:
-                    self.address[layout.EXPLICIT_LEVELS] = _unit_address(f"{explicit}_levels")
-                self.address[layout.EXPLICIT_VALUE] = _unit_address(f"{explicit}_value")
-            if m:
-                self.address[layout.EXPLICIT_TANGENT] = _unit_address(f"{explicit}_tangent")
-                self.address[layout.DENSE_TANGENT] = _unit_address(f"{explicit}_dense_tangent")
-        if method in layout.EXPLICIT_METHODS or method == layout.LINEAR:
-            code = layout.EXPLICIT_ONLY
-        else:
-            stages = max(stages, layout.STIFF_METHODS[stiff])
-            self.address[layout.ROSENBROCK] = _unit_address(stiff)
-            if n_roots:
-                self.address[layout.ROSENBROCK_ROOTS] = _unit_address(f"{stiff}_roots")
-            if columns:
-                self.address[layout.ROSENBROCK_READINGS] = _unit_address(f"{stiff}_readings")
-                if at_levels:
-                    self.address[layout.ROSENBROCK_LEVELS] = _unit_address(f"{stiff}_levels")
-                self.address[layout.ROSENBROCK_VALUE] = _unit_address(f"{stiff}_value")
-            if m:
-                self.address[layout.ROSENBROCK_TANGENT] = _unit_address(f"{stiff}_tangent")
-        if n_roots:
-            self.address[layout.OBSERVE] = _unit_address("observe")
-        if columns:
-            self.address[layout.READY] = _unit_address("ready")
-            self.address[layout.NEXT_SEGMENT] = _unit_address("next_segment")
-            self.address[layout.HAND_IN] = _unit_address("hand_in")
-        self.needed = kernel.needed(columns) if columns else NONE
-        if columns:
-            self.address[layout.LOOK] = kernel.look(columns)
-            self.address[layout.LOOK_ONE] = kernel.look(columns, how="one")
-            if lanes:
-                self.address[layout.LOOK_WIDE] = kernel.look(columns, how="wide")
-            if m:
-                if self.address[layout.EXPLICIT_READINGS]:
-                    self.address[layout.EXPLICIT_SLOPE] = _unit_address(f"{explicit}_slope")
-                    self.address[layout.EXPLICIT_TURN] = _unit_address(f"{explicit}_turn")
-                if self.address[layout.ROSENBROCK_READINGS]:
-                    self.address[layout.ROSENBROCK_SLOPE] = _unit_address(f"{stiff}_slope")
-                    self.address[layout.ROSENBROCK_TURN] = _unit_address(f"{stiff}_turn")
-                self.address[layout.ARRIVE] = _unit_address("arrive")
-                self.address[layout.LEAVE] = _unit_address("leave")
-        if free.size:
-            self.address[layout.REST] = _unit_address("rest")
-        if m:
-            self.address[layout.D_RHS : layout.CONTRACT_LANES + 1] = kernel.tangent_address
-            self.address[layout.EMIT_TANGENT] = _unit_address("emit_tangent")
-            self.address[layout.INITIAL_TANGENT] = _unit_address("initial_tangent")
-            self.address[layout.EVENT_TANGENT] = _unit_address("event_tangent")
-        if lanes:
-            self.address[layout.RHS_WIDE : layout.SOLVE_WIDE + 1] = kernel.wide_address
-        self.function = _VOID_CALL(
-            _unit_address(f"lanes_{stiff}{'_read' if columns else ''}" if lanes else "subjects")
+        explicit = methods[0] if method not in layout.STIFF_METHODS else None
+        stiff = methods[1] if method not in layout.EXPLICIT_METHODS and method != layout.LINEAR else None
+        self.n, self.m, self.n_prepared, self.n_outputs = (
+            kernel.n_states,
+            m,
+            kernel.n_prepared,
+            kernel.n_outputs,
         )
-
-        n_conditions, n_timers = len(kernel.CONDITIONS), kernel.N_TIMERS
-        n_watched = n_conditions - n_timers if m else 0
-        if n_conditions:
-            self.address[layout.CONDITIONS] = kernel.address("conditions")
-        if n_conditions and m:
-            self.address[layout.D_CONDITIONS] = kernel.address("conditions_tangent")
-            self.address[layout.CONDITION_TANGENT] = _unit_address("condition_tangent")
-        if n_timers:
-            self.address[layout.TIMERS] = _unit_address("timers")
-        if n_watched:
-            self.address[layout.CROSS] = _unit_address("cross")
-            self.address[layout.EXPLICIT_WATCH] = _unit_address(f"{explicit}_watch")
-            self.address[layout.ROSENBROCK_WATCH] = _unit_address(f"{stiff}_watch")
-
-        n_prepared = kernel.n_prepared
-        sizes = np.zeros(layout.N_SIZES, np.int64)
-        for slot, value in {
-            layout.N_STATES: kernel.n_states,
-            layout.N_PARAMS: kernel.n_params,
-            layout.N_OUTPUTS: kernel.n_outputs,
-            layout.N_JACOBIAN: len(kernel.J_ROWS),
-            layout.N_LU: kernel.N_LU,
-            layout.N_ROUTES: len(kernel.ROUTES),
-            layout.N_DIRECTIONS: m,
-            layout.N_STEADY: free.size,
-            layout.METHOD: code,
-            layout.WIDE: layout.wide(kernel.n_states),
-            layout.N_STAGES: stages,
-            layout.N_ROOTS: n_roots,
-            layout.N_PREPARED: n_prepared,
-            layout.N_TIMERS: n_timers,
-            layout.N_WATCHED: n_watched,
-            layout.CLOCK: kernel.STATES.index("t") if "t" in kernel.STATES else -1,
-        }.items():
-            sizes[slot] = value
-        patterns = {
-            layout.AT_J: np.column_stack([kernel.J_ROWS, kernel.J_COLS]).ravel(),
-            layout.AT_DIAGONAL: np.flatnonzero(kernel.J_ROWS == kernel.J_COLS),
-            layout.AT_STEADY: free,
-            layout.AT_TARGETS: kernel.ROUTE_TARGETS,
-            layout.AT_SLOTS: np.full(kernel.n_params, -1),
-        }
-        at = layout.N_SIZES
-        for slot, pattern in patterns.items():
-            sizes[slot] = at
-            at += pattern.size
-        sizes[layout.AT_END] = at
-        self.sizes = np.concatenate([sizes, *patterns.values()]).astype(np.int64)
-        self.slots = slice(int(sizes[layout.AT_SLOTS]), at)
-
-        self.address_at = _pointer(self.address)
-        self.n, self.m, self.n_prepared, self.stages = kernel.n_states, m, n_prepared, stages
-        self.n_conditions, self.n_watched, self.n_outputs = n_conditions, n_watched, kernel.n_outputs
         self.n_jacobian, self.n_lu, self.n_routes = len(kernel.J_ROWS), kernel.N_LU, len(kernel.ROUTES)
-        self.work_size = layout.work_size(
-            self.n, self.n_jacobian, self.n_lu, free.size, self.n_routes, m, stages, n_conditions, n_prepared
+        self.n_conditions = len(kernel.CONDITIONS)
+        self.n_watched = self.n_conditions - kernel.N_TIMERS if m else 0
+        stages_of = {**layout.EXPLICIT_METHODS, **layout.STIFF_METHODS, layout.LINEAR: 0}
+        self.stages = max(stages_of[name] for name in (explicit, stiff) if name)
+        free = np.flatnonzero(kernel.STEADY)
+        wanted = {
+            "steps": True,
+            "roots": n_roots > 0,
+            "readings": bool(columns),
+            "levels": at_levels,
+            "tangents": m > 0,
+            "tangents of readings": m > 0 and bool(columns),
+            "rest": free.size > 0,
+            "timers": kernel.N_TIMERS > 0,
+            "watched": self.n_watched > 0,
+            "tangents of conditions": m > 0 and self.n_conditions > 0,
+        }
+        self.address = _addresses(wanted, explicit, stiff, kernel, columns, lanes)
+        self.address_at = _pointer(self.address)
+        self.needed = kernel.needed(columns) if columns else NONE
+        self.function = _VOID_CALL(
+            _unit_address(f"lanes_{methods[1]}{'_read' if columns else ''}" if lanes else "subjects")
         )
+        code = (
+            layout.EXPLICIT_ONLY if stiff is None else layout.STIFF_ONLY if explicit is None else layout.AUTO
+        )
+        self.sizes, self.slots = _sizes(
+            kernel,
+            free,
+            {
+                layout.N_DIRECTIONS: m,
+                layout.METHOD: code,
+                layout.N_STAGES: self.stages,
+                layout.N_ROOTS: n_roots,
+                layout.N_WATCHED: self.n_watched,
+            },
+        )
+        self.work_size = layout.work_size(
+            self.n,
+            self.n_jacobian,
+            self.n_lu,
+            free.size,
+            self.n_routes,
+            m,
+            self.stages,
+            self.n_conditions,
+            self.n_prepared,
+        )
+
+
+def _addresses(
+    wanted: Mapping[str, bool],
+    explicit: str | None,
+    stiff: str | None,
+    kernel: Kernel,
+    columns: tuple[int, ...],
+    lanes: bool,
+) -> Integers:
+    """(layout.N_ADDRESSES,) of the model's functions and of the units that are wanted."""
+    address = np.zeros(layout.N_ADDRESSES, np.int64)
+    address[: len(kernel.plain_address)] = kernel.plain_address
+    for units, method in ((_OF_EXPLICIT, explicit), (_OF_STIFF, stiff), (_OF_ALL, "")):
+        if method is not None:
+            for slot, (what, name) in units.items():
+                if wanted[what]:
+                    address[slot] = _unit_address(method + name)
+    if columns:
+        address[layout.LOOK] = kernel.look(columns)
+        address[layout.LOOK_ONE] = kernel.look(columns, how="one")
+        if lanes:
+            address[layout.LOOK_WIDE] = kernel.look(columns, how="wide")
+    if wanted["tangents"]:
+        address[layout.D_RHS : layout.CONTRACT_LANES + 1] = kernel.tangent_address
+    if lanes:
+        address[layout.RHS_WIDE : layout.SOLVE_WIDE + 1] = kernel.wide_address
+    if len(kernel.CONDITIONS):
+        address[layout.CONDITIONS] = kernel.address("conditions")
+    if wanted["tangents of conditions"]:
+        address[layout.D_CONDITIONS] = kernel.address("conditions_tangent")
+    return address
+
+
+def _sizes(kernel: Kernel, free: Integers, counts: Mapping[int, int]) -> tuple[Integers, slice]:
+    """Counts and patterns, and where among them the parameters' directions stand; free : states that have a
+    rest of their own."""
+    sizes = np.zeros(layout.N_SIZES, np.int64)
+    for slot, value in {
+        layout.N_STATES: kernel.n_states,
+        layout.N_PARAMS: kernel.n_params,
+        layout.N_OUTPUTS: kernel.n_outputs,
+        layout.N_JACOBIAN: len(kernel.J_ROWS),
+        layout.N_LU: kernel.N_LU,
+        layout.N_ROUTES: len(kernel.ROUTES),
+        layout.N_STEADY: free.size,
+        layout.WIDE: layout.wide(kernel.n_states),
+        layout.N_PREPARED: kernel.n_prepared,
+        layout.N_TIMERS: kernel.N_TIMERS,
+        layout.CLOCK: kernel.STATES.index("t") if "t" in kernel.STATES else -1,
+        **counts,
+    }.items():
+        sizes[slot] = value
+    patterns = {
+        layout.AT_J: np.column_stack([kernel.J_ROWS, kernel.J_COLS]).ravel(),
+        layout.AT_DIAGONAL: np.flatnonzero(kernel.J_ROWS == kernel.J_COLS),
+        layout.AT_STEADY: free,
+        layout.AT_TARGETS: kernel.ROUTE_TARGETS,
+        layout.AT_SLOTS: np.full(kernel.n_params, -1),
+    }
+    at = layout.N_SIZES
+    for slot, pattern in patterns.items():
+        sizes[slot] = at
+        at += pattern.size
+    sizes[layout.AT_END] = at
+    slots = slice(int(sizes[layout.AT_SLOTS]), at)
+    return np.concatenate([sizes, *patterns.values()]).astype(np.int64), slots
 
 
 setup_of = lru_cache(maxsize=256)(Setup)
 
 
-class Task:
-    """One solve of subjects: arrays, and a kernel that travels as a hash (see ``executors``)."""
+@dataclass(eq=False)
+class SolveTask:
+    """One solve of subjects: arrays, and a kernel that travels as a hash (see ``executors``).
 
-    def __init__(
-        self,
-        kernel: Kernel,
-        p: Floats,
-        table: Table,
-        times: Floats,
-        time_spans: Integers | None,
-        options: Options,
-        width: int,
-        directions: Directions | None,
-        levels: Levels | None,
-        quantities: Quantities | None,
-        kept: Integers,
-        lanes: bool,
-    ) -> None:
-        self.given = (
-            kernel,
-            p,
-            table,
-            times,
-            time_spans,
-            options,
-            width,
-            directions,
-            levels,
-            quantities,
-            kept,
-            lanes,
-        )
-        self.n_subjects = n_subjects = len(p)
-        n_times = times.size if time_spans is None else int(time_spans[:, 1].max())
-        self.spans = np.empty((n_subjects, layout.SPAN), np.int64)
-        self.spans[:] = 0, len(table.rows), 0, times.size
-        if table.spans is not None:
-            self.spans[:, :2] = table.spans
-        if time_spans is not None:
-            self.spans[:, 2:] = time_spans
-        self.times, self.uneven = times, time_spans is not None
-        if time_spans is None and isinstance(table.start, float):
-            self.starts = np.full(n_subjects, min(table.start, times[0]))
-        else:
-            self.starts = np.minimum(table.start, times[self.spans[:, layout.TIMES_AT]])
-        method, rtol = options.method, options.rtol
-        n_roots, most = (0, 1) if levels is None else (len(levels.columns), levels.most)
-        m = 0 if directions is None else directions.m
-        self.methods = (method, method) if method == layout.LINEAR else partners(method, rtol)
-        columns = () if quantities is None else quantities.columns
-        self.plan = plan = setup_of(
-            kernel,
+    Fields are as in ``integrate``; what is laid out for the integrator follows from them."""
+
+    kernel: Kernel
+    p: Floats
+    table: Table
+    times: Floats
+    time_spans: Integers | None
+    options: Options
+    width: int
+    directions: Directions | None
+    levels: Levels | None
+    quantities: Quantities | None
+    kept: Integers
+    in_lanes: bool
+
+    def __post_init__(self) -> None:
+        method, quantities = self.options.method, self.quantities
+        self.n_subjects = len(self.p)
+        self.methods = (method, method) if method == layout.LINEAR else partners(method, self.options.rtol)
+        self.setup = setup_of(
+            self.kernel,
             method,
             self.methods,
-            m,
-            n_roots,
-            lanes,
-            columns,
+            0 if self.directions is None else self.directions.m,
+            0 if self.levels is None else len(self.levels.columns),
+            self.in_lanes,
+            () if quantities is None else quantities.columns,
             quantities is not None and quantities.at_levels,
         )
-        self.lanes = lanes
-        self.levels = None if levels is None else levels.values
-        self.n_own = table.own.shape[1]
-        self.n_known, self.n_quantities = 0, 0
-        if quantities is not None:
-            self.n_known, self.n_quantities = quantities.known, len(quantities.kinds)
-        self.n_columns = len(columns)
-        tail = 1 + self.n_known + self.n_quantities if columns else 0
-        self.n_rows = table.most_rows
-        self.record_size = layout.record_size(plan.n, plan.n_prepared, self.n_own, self.n_rows, tail)
-        self.sizes = plan.sizes.copy()
-        self.sizes[_SIZES_OF_A_TASK] = width, n_times, most, self.record_size, self.n_own
-        self.seeds = None
-        if directions is not None:
-            self.sizes[plan.slots] = directions.slots
-            self.seeds = directions.seeds(table)
-        if len(kept):
-            self.sizes[layout.N_NON_NEGATIVE] = len(kept)
-            self.sizes = np.concatenate([self.sizes, kept])
-        self.doses = table.rows
-        room = n_roots * (layout.ROOT + layout.FOUND + most * (1 + m)) + kernel.n_outputs
-        room += plan.n_watched * layout.ROOT + 2 * plan.n_conditions
-        self.control = np.zeros(layout.N_CONTROL + (room if n_roots or plan.n_watched else 0))
-        self.heights = None
-        if quantities is not None:
-            self.heights = np.ascontiguousarray(quantities.levels)
-            self.sizes[layout.READINGS] = self.control.size
-            self.control = np.concatenate([self.control, _readings(quantities, plan.needed, width, m)])
-        for i, (column, direction) in enumerate(() if levels is None else levels.columns):
+        self.n_own = self.table.own.shape[1]
+        self.spans, self.starts = self._spans()
+        tail = 0 if quantities is None else 1 + quantities.known + len(quantities.kinds)
+        self.record_size = layout.record_size(
+            self.setup.n, self.setup.n_prepared, self.n_own, self.table.most_rows, tail
+        )
+        self.control = self._control()
+        self.sizes = self._sizes()
+        self.atol = self._atol()
+        self.seeds = None if self.directions is None else self.directions.seeds(self.table)
+        self.crossed = None if self.levels is None else self.levels.values
+        self.heights = None if quantities is None else np.ascontiguousarray(quantities.levels)
+        self.parameters = np.concatenate([self.p, self.table.own], axis=1) if self.n_own else self.p
+        self.scales = self._scales()
+        self.raw = self._room()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return SolveTask, tuple(getattr(self, field.name) for field in fields(self))
+
+    @property
+    def n_times(self) -> int:
+        """Of the subject that has most."""
+        return self.times.size if self.time_spans is None else int(self.time_spans[:, 1].max())
+
+    def _spans(self) -> tuple[Integers, Floats]:
+        """Where each subject's rows and times stand, (n_subjects, layout.SPAN), and when it begins."""
+        table, times = self.table, self.times
+        spans = np.empty((self.n_subjects, layout.SPAN), np.int64)
+        spans[:] = 0, len(table.rows), 0, times.size
+        if table.spans is not None:
+            spans[:, :2] = table.spans
+        if self.time_spans is not None:
+            spans[:, 2:] = self.time_spans
+        if self.time_spans is None and isinstance(table.start, float):
+            return spans, np.full(self.n_subjects, min(table.start, times[0]))
+        return spans, np.minimum(table.start, times[spans[:, layout.TIMES_AT]])
+
+    def _control(self) -> Floats:
+        """What the integrator goes by, roots, conditions and readings behind it."""
+        setup, options, quantities = self.setup, self.options, self.quantities
+        columns = () if self.levels is None else self.levels.columns
+        most = 1 if self.levels is None else self.levels.most
+        room = 0
+        if len(columns) or setup.n_watched:
+            room = len(columns) * (layout.ROOT + layout.FOUND + most * (1 + setup.m)) + setup.n_outputs
+            room += setup.n_watched * layout.ROOT + 2 * setup.n_conditions
+        self.at_readings = layout.N_CONTROL + room
+        control = np.zeros(self.at_readings)
+        for i, (column, direction) in enumerate(columns):
             at = layout.N_CONTROL + i * layout.ROOT
-            self.control[[at + layout.COLUMN, at + layout.DIRECTION]] = column, direction
-        automatic = float(options.atol is None)
-        self.control[_CONTROL_OF_A_TASK] = (
-            rtol,
-            automatic,
+            control[[at + layout.COLUMN, at + layout.DIRECTION]] = column, direction
+        control[_CONTROL_OF_A_TASK] = (
+            options.rtol,
+            float(options.atol is None),
             options.h_max,
             options.max_steps,
             options.slack,
         )
-        self.atol = None
-        if options.atol is not None:
-            self.atol = np.zeros(plan.n)
-            try:
-                self.atol[:] = kernel.with_clock(np.asarray(options.atol, dtype=np.float64), 0.0)
-            except ValueError:
-                raise InputError(
-                    f"atol must be one number or {plan.n}, one for each of {', '.join(kernel.STATES)}"
-                ) from None
-            if not np.all(self.atol >= 0.0):
-                raise InputError("atol must not be negative")
+        if quantities is None:
+            return control
+        return np.concatenate([control, _readings(quantities, setup.needed, self.width, setup.m)])
 
-        own = table.own
-        self.parameters = np.concatenate([p, own], axis=1) if own.size else p
-        self.scales = None
-        if directions is not None:
-            scales = directions.scale
-            if own.size:
-                own_dot = np.zeros((n_subjects, own.shape[1], m)) if table.own_dot is None else table.own_dot
-                scales = np.concatenate([scales, own_dot.reshape(n_subjects, -1)], axis=1)
-            self.scales = np.ascontiguousarray(scales)
-        self.raw = self._room(n_times, width, levels, quantities)
+    def _sizes(self) -> Integers:
+        """Counts and patterns, with those of this solve."""
+        sizes = self.setup.sizes.copy()
+        most = 1 if self.levels is None else self.levels.most
+        sizes[_SIZES_OF_A_TASK] = self.width, self.n_times, most, self.record_size, self.n_own
+        if self.directions is not None:
+            sizes[self.setup.slots] = self.directions.slots
+        if self.quantities is not None:
+            sizes[layout.READINGS] = self.at_readings
+        if len(self.kept):
+            sizes[layout.N_NON_NEGATIVE] = len(self.kept)
+            sizes = np.concatenate([sizes, self.kept])
+        return sizes
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Task, self.given
+    def _atol(self) -> Floats | None:
+        """(n_states,), or None for the integrator's own."""
+        if self.options.atol is None:
+            return None
+        atol = np.zeros(self.setup.n)
+        try:
+            atol[:] = self.kernel.with_clock(np.asarray(self.options.atol, dtype=np.float64), 0.0)
+        except ValueError:
+            raise InputError(
+                f"atol must be one number or {self.setup.n}, one for each of {', '.join(self.kernel.STATES)}"
+            ) from None
+        if not np.all(atol >= 0.0):
+            raise InputError("atol must not be negative")
+        return atol
 
-    def _room(self, n_times: int, width: int, levels: Levels | None, quantities: Quantities | None) -> Raw:
+    def _scales(self) -> Floats | None:
+        """Scales of the directions, then tangents of the subject's own numbers: (n_subjects, m + n_own m)."""
+        if self.directions is None:
+            return None
+        scales, own_dot = self.directions.scale, self.table.own_dot
+        if self.n_own:
+            if own_dot is None:
+                own_dot = np.zeros((self.n_subjects, self.n_own, self.setup.m))
+            scales = np.concatenate([scales, own_dot.reshape(self.n_subjects, -1)], axis=1)
+        return np.ascontiguousarray(scales)
+
+    def _room(self) -> Raw:
         """Where results go."""
-        n_subjects, m = self.n_subjects, self.plan.m
+        n_subjects, n_times, width, m = self.n_subjects, self.n_times, self.width, self.setup.m
+        levels, quantities = self.levels, self.quantities
         try:
             out = np.empty((n_subjects, n_times, width))
             out_dot = np.empty((n_subjects, n_times, width, m)) if m else None
@@ -424,7 +474,7 @@ class Task:
                 f"there is not enough memory for {n_subjects:,} subjects at {n_times:,} times: their "
                 f"results take {8e-9 * n_subjects * n_times * width * (1 + m):,.1f} GB; take fewer of either"
             ) from None
-        if self.uneven:
+        if self.time_spans is not None:
             none = np.arange(n_times) >= self.spans[:, layout.TIMES_HERE :]
             out[none] = np.nan
             if out_dot is not None:
@@ -451,24 +501,18 @@ class Task:
         """What has been computed."""
         return self.raw
 
-    def part(self, first: int, end: int) -> Task:
+    def part(self, first: int, end: int) -> SolveTask:
         """The same for subjects first .. end-1 alone."""
-        given: tuple[Any, ...] = self.given
-        kernel, p, table, times, time_spans, options, width, *rest = given
-        directions, levels, quantities, kept, lanes = rest
-        return Task(
-            kernel,
-            p[first:end],
-            table.part(first, end),
-            times,
-            None if time_spans is None else time_spans[first:end],
-            replace(options, threads=None),
-            width,
-            None if directions is None else replace(directions, scale=directions.scale[first:end]),
-            None if levels is None else replace(levels, values=levels.values[first:end]),
-            None if quantities is None else replace(quantities, levels=quantities.levels[first:end]),
-            kept,
-            lanes,
+        spans, directions, levels, quantities = self.time_spans, self.directions, self.levels, self.quantities
+        return replace(
+            self,
+            p=self.p[first:end],
+            table=self.table.part(first, end),
+            time_spans=None if spans is None else spans[first:end],
+            options=replace(self.options, threads=None),
+            directions=directions and replace(directions, scale=directions.scale[first:end]),
+            levels=levels and replace(levels, values=levels.values[first:end]),
+            quantities=quantities and replace(quantities, levels=quantities.levels[first:end]),
         )
 
     def put(self, first: int, end: int, results: Raw) -> None:
@@ -482,66 +526,60 @@ class Task:
             if mine is not None:
                 mine[first:end] = getattr(results, name)
 
+    def _lengths(self, n_subjects: int) -> tuple[int, int, int, int, int]:
+        """Doubles of control, state, work, tangent and events, in lanes for so many."""
+        setup, quantities = self.setup, self.quantities
+        state = 4 * layout.wide(setup.n) + setup.n_prepared + self.n_own
+        tangent, events = 0, 2 * self.table.most_rows * layout.EVENT
+        if self.in_lanes:
+            vectors = 0
+            if quantities is not None:
+                count, wanted = len(quantities.kinds), len(quantities.columns)
+                vectors = layout.read_vectors(count, quantities.known, wanted, setup.stages)
+            tangent = layout.room_size(
+                setup.n, setup.n_prepared, setup.n_jacobian, setup.n_lu, n_subjects, setup.stages, vectors
+            )
+            events = n_subjects * self.record_size
+        elif setup.m:
+            tangent = layout.tangent_size(
+                setup.n,
+                setup.m,
+                setup.n_routes,
+                self.table.most_rows,
+                setup.n_jacobian,
+                setup.n_prepared,
+                self.n_own,
+                setup.stages,
+                setup.n_conditions,
+                setup.n_outputs if self.levels is not None else 0,
+            )
+        return self.control.size, state, setup.work_size, tangent, events
+
     def fill(self, first: int, end: int) -> None:
         """Integrate subjects first .. end-1, with storage of their own."""
-        raw = self.raw
-        plan = self.plan
-        wide = layout.wide(plan.n)
-        if self.lanes:
-            tangent = layout.room_size(
-                plan.n,
-                plan.n_prepared,
-                plan.n_jacobian,
-                plan.n_lu,
-                end - first,
-                plan.stages,
-                layout.read_vectors(self.n_quantities, self.n_known, self.n_columns, plan.stages)
-                if self.n_columns
-                else 0,
-            )
-            events = (end - first) * self.record_size
-        else:
-            events = 2 * self.n_rows * layout.EVENT
-            tangent = 0
-            if plan.m:
-                tangent = layout.tangent_size(
-                    plan.n,
-                    plan.m,
-                    plan.n_routes,
-                    self.n_rows,
-                    plan.n_jacobian,
-                    plan.n_prepared,
-                    self.n_own,
-                    plan.stages,
-                    plan.n_conditions,
-                    plan.n_outputs if self.levels is not None else 0,
-                )
+        raw, setup = self.raw, self.setup
         # one piece of memory: control | state | work | tangent | events, each from the start of a cache line
-        lengths = (
-            self.control.size,
-            4 * wide + plan.n_prepared + self.n_own,
-            plan.work_size,
-            tangent,
-            events,
-        )
+        lengths = self._lengths(end - first)
         starts = [0]
         for length in lengths:
             starts.append(starts[-1] + layout.wide(length))
         storage = _aligned(starts[-1])
         storage[: self.control.size] = self.control
         if self.atol is not None:
-            storage[starts[1] + 2 * wide : starts[1] + 2 * wide + plan.n] = self.atol
+            at = starts[1] + 2 * layout.wide(setup.n)
+            storage[at : at + setup.n] = self.atol
         if self.seeds is not None:
-            storage[starts[3] + tangent - self.seeds.size : starts[3] + tangent] = self.seeds
+            at = starts[3] + lengths[3]
+            storage[at - self.seeds.size : at] = self.seeds
         base = _pointer(storage)
         control, state, work, tangent, events = (base + 8 * start for start in starts[:-1])
-        plan.function(
-            plan.address_at,
+        setup.function(
+            setup.address_at,
             _pointer(self.sizes),
             control,
             state,
             _pointer(self.parameters),
-            _pointer(self.doses),
+            _pointer(self.table.rows),
             _pointer(self.times),
             _pointer(raw.counts),
             _pointer(raw.out),
@@ -552,7 +590,7 @@ class Task:
             _pointer(raw.status),
             _pointer(raw.reached),
             _pointer(self.scales),
-            _pointer(self.levels),
+            _pointer(self.crossed),
             _pointer(raw.found),
             _pointer(self.heights),
             _pointer(raw.read),

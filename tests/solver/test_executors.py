@@ -96,3 +96,18 @@ def test_a_number_of_workers_that_is_none_is_refused(by, n):
 
 def test_chunks_are_everybody_once():
     assert chunks(7, 3) == [(0, 3), (3, 6), (6, 7)]
+
+
+@pytest.mark.parametrize("size", [1, 3, 8, 64, 128])
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_chunks_are_alike_and_none_is_longer_than_was_asked(size, workers):
+    for n in [1, 7, 100, 200, 300, 1001]:
+        lengths = [end - first for first, end in chunks(n, size, workers)]
+        assert sum(lengths) == n and max(lengths) <= size
+        assert len(set(lengths[:-1])) <= 1 and lengths[-1] <= lengths[0]
+
+
+def test_no_worker_waits_for_another_where_chunks_can_be_shared():
+    assert chunks(200, 128, 2) == [(0, 104), (104, 200)]  # not 128 and 72
+    assert len(chunks(300, 128, 2)) == 4
+    assert len(chunks(100, 128, 2)) == 1  # too few to share
