@@ -195,7 +195,7 @@ class FitResult:
     (True, 'il2_treg')
     >>> one = result.estimates[0]
     >>> f"{one.name}: {one.value:.2f}, 95 % from {one.lower:.2f} to {one.upper:.2f}"
-    'F_sc: 0.44, 95 % from 0.32 to 0.60'
+    'F_sc: 0.42, 95 % from 0.31 to 0.57'
     """
 
     name: str
