@@ -45,9 +45,8 @@ Array = NDArray[np.float64]
 MOST_ROWS = 5
 """Rows named for each parameter: those that carry most information, and those that would help most."""
 MAJORITY, MINORITY = 0.5, 0.25
-"""A limit is the data's if at least so much of the rise there is made by rows and not by priors; and the
-priors' if
-less than this is."""
+"""A limit is the data's if at least so much of the rise there is made by rows and not by priors, and the
+priors' if less than the second is."""
 CANCELLED = 0.25
 """A parameter takes part in a combination if it undoes so much of what another does to the rows."""
 
