@@ -21,6 +21,12 @@ LOADED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link
 """Elements that make a browser ask for something -> the attribute that says where."""
 
 
+def test_every_page_is_in_the_navigation():
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    named = set(re.findall(r": (\S+\.md)$", navigation, re.MULTILINE))
+    assert {page.name for page in (ROOT / "docs").glob("*.md")} <= named
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """The folder of the site: that of PKPD_SITE, or built here where mkdocs is installed."""
