@@ -68,12 +68,14 @@ from pkpd.inference.assess import (
     without_unverified,
 )
 from pkpd.inference.coordinates import Coordinate, System, between_at, coordinates, in_units, typical_at
+from pkpd.inference.estimation import estimate
+from pkpd.inference.heterogeneity import heterogeneity_of
+from pkpd.inference.marginal import criteria
 from pkpd.inference.objective import (
     BadPoint,
     Evaluation,
     Objective,
     Solve,
-    minus_2ll_of,
     pruned,
     quasi_normals,
 )
@@ -97,7 +99,7 @@ from pkpd.inference.result import (
     StartResult,
     StudyLeftOut,
 )
-from pkpd.inference.search import Minimum, Progress, estimate, minimise, quiet
+from pkpd.inference.search import Minimum, Progress, minimise, quiet
 from pkpd.inference.spec import (
     Check,
     FitOptions,
@@ -319,6 +321,7 @@ def run(
             whole = whole.with_sampling(whole.sampling_at(np.array(objective.sampling.at)))
     rows, lost = predict_rows(whole, objective, best, posterior, original)
     interrupted = search.interrupted
+    between_studies = () if interrupted else heterogeneity_of(objective, best)
     comparison = without = inner = None
     try:
         if not interrupted:
@@ -335,8 +338,8 @@ def run(
             inner = inner_check(objective, best, posterior, original, spec, spec.check, progress)
     except KeyboardInterrupt:
         interrupted = True
-    minus_2ll, constants = minus_2ll_of(best.evaluation)
-    n_residuals = best.evaluation.residuals.size
+    ofv = float(best.evaluation.residuals @ best.evaluation.residuals)
+    judged = criteria(objective, best.x, best.evaluation)
     progress("fit", 1.0, "done")
     return FitResult(
         name=spec.name,
@@ -346,15 +349,15 @@ def run(
         converged=best.converged and not search.interrupted,
         interrupted=interrupted,
         message="interrupted: best point so far" if search.interrupted else best.message,
-        ofv=minus_2ll - constants,
-        ofv_prior=best.cost - (minus_2ll - constants),
-        minus_2ll=minus_2ll,
-        aic=minus_2ll + 2 * posterior.effective,
-        bic=minus_2ll + math.log(n_residuals) * posterior.effective,
+        ofv=ofv,
+        ofv_prior=best.cost - ofv,
+        minus_2ll=judged.minus_2ll,
+        aic=judged.aic,
+        bic=judged.bic,
         n_rows=len(objective.rows),
-        n_residuals=n_residuals,
+        n_residuals=best.evaluation.residuals.size,
         n_parameters=len(objective.coordinates),
-        effective_parameters=posterior.effective,
+        effective_parameters=judged.parameters,
         informed_directions=posterior.informed,
         condition_number=posterior.condition,
         estimates=estimates,
@@ -376,6 +379,8 @@ def run(
             for name, noise in objective.noises(best.x).items()
         },
         covariance=nested(posterior.covariance),
+        heterogeneity=between_studies,
+        n_independent=judged.independent,
         comparison=comparison,
         unverified=without,
         check=inner,

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from pkpd.core.errors import InputError
 from pkpd.inference.coordinates import System, in_units
-from pkpd.inference.objective import BadPoint, Evaluation, Objective, Solve, minus_2ll_of, pruned
+from pkpd.inference.estimation import estimate, settled
+from pkpd.inference.marginal import criteria
+from pkpd.inference.objective import BadPoint, Evaluation, Objective, Solve, pruned
 from pkpd.inference.posterior import Posterior, posterior_of, row_results, signed_outputs
 from pkpd.inference.result import Change, ModelScore, Refit, RivalComparison, RowResult, StudyLeftOut
-from pkpd.inference.search import REFIT_LIMIT, Minimum, Progress, estimate, quiet, refit, settled
+from pkpd.inference.search import REFIT_LIMIT, Minimum, Progress, quiet, refit
 from pkpd.inference.spec import Check, FitSpec
 from pkpd.inference.summary.rows import Data, Row
 
@@ -124,21 +126,20 @@ def predictive_density(evaluation: Evaluation, covariance: Array) -> tuple[float
 
 
 def score(objective: Objective, end: Minimum, left_out: tuple[StudyLeftOut, ...]) -> ModelScore:
-    posterior = posterior_of(objective, end)
-    minus_2ll, constants = minus_2ll_of(end.evaluation)
-    count = end.evaluation.residuals.size
+    found = criteria(objective, end.x, end.evaluation)
     return ModelScore(
         model=objective.system.name,
         title=objective.system.title,
-        ofv=minus_2ll - constants,
-        minus_2ll=minus_2ll,
+        ofv=float(end.evaluation.residuals @ end.evaluation.residuals),
+        minus_2ll=found.minus_2ll,
         parameters=len(objective.coordinates),
-        effective_parameters=posterior.effective,
-        aic=minus_2ll + 2 * posterior.effective,
-        bic=minus_2ll + math.log(count) * posterior.effective,
+        effective_parameters=found.parameters,
+        aic=found.aic,
+        bic=found.bic,
         log_density=sum(item.log_density for item in left_out) if left_out else math.nan,
         converged=end.converged,
         left_out=left_out,
+        independent=found.independent,
     )
 
 

@@ -16,6 +16,7 @@ from pkpd.core import library
 from pkpd.core.errors import ConvergenceError, DataError, LibraryError
 from pkpd.inference import FitResult, fit, read_fit
 from pkpd.inference.coordinates import System, coordinates, in_units
+from pkpd.inference.heterogeneity import with_heterogeneity
 from pkpd.inference.objective import BadPoint, Objective, pruned
 from pkpd.inference.search import Minimum, Progress, minimise, quiet
 from pkpd.inference.spec import FitSpec
@@ -122,6 +123,7 @@ def objective_of(result: FitResult, spec: FitSpec, *, jobs: int | None = None) -
             f"the result of the fit {spec.name} estimates other parameters than {spec.folder / 'fit.toml'} "
             "asks for: fit again with `pkpd fit`"
         )
+    objective = with_heterogeneity(objective, result.heterogeneity)
     at = about["errors_at"]
     return objective if at is None else objective.with_sampling(objective.sampling_at(np.array(at)))
 

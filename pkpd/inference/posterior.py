@@ -35,7 +35,6 @@ class Posterior:
     correlation: Array
     condition: float
     informed: int
-    effective: float
     flat: NDArray[np.bool_]
     """coordinates in which neither data nor prior say anything"""
 
@@ -77,7 +76,6 @@ def posterior_of(objective: Objective, minimum: Minimum) -> Posterior:
         correlation,
         largest / float(singular[~dead].min()) if not dead.any() else math.inf,
         int((strength > 1).sum()),
-        float(np.einsum("ri,ij,rj->", data, covariance, data)),
         flat,
     )
 

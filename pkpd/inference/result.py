@@ -45,6 +45,36 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class Heterogeneity:
+    """The SD between studies of a parameter, on its scale.
+
+    Attributes
+    ----------
+    parameter, scale, studies : what differs, and how many studies say so.
+    sd, lower, upper : its estimate, and a 95 % interval by the profile of the marginal likelihood; a
+        ``lower`` of 0 says that the studies may be alike.
+    method : "REML" or "ML".
+    prior : scale of its half-normal prior; nan without one.
+    """
+
+    parameter: str
+    scale: str
+    studies: int
+    sd: float
+    lower: float
+    upper: float
+    method: str
+    prior: float
+
+    def __str__(self) -> str:
+        prior = f", half-normal({self.prior:g})" if math.isfinite(self.prior) else ""
+        return (
+            f"{self.parameter}: SD between studies {self.sd:.2g} ({self.lower:.2g} to {self.upper:.2g}) on "
+            f"the {self.scale} scale; {self.studies} studies, {self.method}{prior}"
+        )
+
+
+@dataclass(frozen=True)
 class RowResult:
     """One number of the data against the fit. ``observed_lower/upper``: 95% interval of the report;
     ``predicted_lower/upper``: 95% interval by the parameters' uncertainty; ``residuals`` as named in
@@ -123,6 +153,7 @@ class ModelScore:
     log_density: float
     converged: bool
     left_out: tuple[StudyLeftOut, ...]
+    independent: int = 0
 
 
 @dataclass(frozen=True)
@@ -167,9 +198,10 @@ class FitResult:
     back.
 
     ``ofv`` is the sum of squares of the data residuals, ``ofv_prior`` that of the priors; ``minus_2ll`` is -2
-    log likelihood of the data with all constants; AIC and BIC use the effective number of parameters (trace
-    of the hat matrix, so that a study effect shrunk by its prior counts in part) and the number of data
-    residuals.
+    log likelihood of the data with all constants and with study effects integrated out. AIC and BIC are of
+    this marginal likelihood, with the effective number of parameters (the trace of their hat matrix, so that
+    what a prior holds counts in part) and that of the SDs between studies that were estimated; BIC counts
+    the ``n_independent`` groups of rows that are independent of each other.
 
     Attributes
     ----------
@@ -182,6 +214,7 @@ class FitResult:
     values : name to value, typical parameters in the model's units; ``study_values`` with each study's
         effects, ``between`` the log-SDs between people: the square roots of OMEGA's diagonal (its other
         elements are 0).
+    heterogeneity : the SDs between studies that were estimated.
     comparison, unverified, check : the rival model, the refit without unverified rows, and the inner check;
         None where they were not asked for.
     provenance : what it was made from.
@@ -237,6 +270,8 @@ class FitResult:
     unverified: Refit | None
     check: Refit | None
     provenance: dict[str, Any]
+    heterogeneity: tuple[Heterogeneity, ...] = ()
+    n_independent: int = 0
 
     def __repr__(self) -> str:
         state = "converged" if self.converged else "interrupted" if self.interrupted else "not converged"
@@ -286,6 +321,7 @@ class FitResult:
 
 _NESTED: dict[str, type] = {
     "estimates": Estimate,
+    "heterogeneity": Heterogeneity,
     "rows": RowResult,
     "predicted": RowResult,
     "starts": StartResult,
@@ -337,6 +373,7 @@ def _number(value: float | None, digits: int = 3) -> str:
 
 def _summary(result: FitResult) -> str:
     lines = [*_summary_of_the_search(result), "", *_summary_of_the_estimates(result), ""]
+    lines += [*(f"between studies, {each}" for each in result.heterogeneity)]
     lines += [result.identifiability, "", *_summary_of_the_rows(result), *result.notes]
     if result.comparison is not None:
         lines += ["", *_summary_of_the_rival(result.comparison)]
@@ -364,7 +401,7 @@ def _summary_of_the_search(result: FitResult) -> list[str]:
         f"{result.n_parameters} estimated",
         f"OFV {result.ofv:.2f} (data) + {result.ofv_prior:.2f} (priors); -2LL {result.minus_2ll:.2f}; "
         f"AIC {result.aic:.2f}, BIC {result.bic:.2f} with {result.effective_parameters:.1f} "
-        "effective parameters",
+        f"effective parameters and {result.n_independent} independent groups of rows",
     ]
     ends = [start.last for start in result.starts]
     if ends:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -29,9 +28,6 @@ REFIT_TOLERANCE, REFIT_LIMIT = 0.1, 12
 Jacobians are spent."""
 BROYDEN = 4
 """Updates of the Jacobian in a row before it is computed anew."""
-REWEIGHTINGS, STILL = 6, 0.02
-"""How often at most the scores and correlations of residuals are taken anew at the estimate, and when it
-stands still: it moved by less than this, in posterior SDs."""
 DRAWS = 6
 """Draws from the prior for one start."""
 PROBATION, FAR_BEHIND = 15, 10.0
@@ -524,40 +520,6 @@ def multistart(
     except KeyboardInterrupt:
         search.interrupted = True
     return search
-
-
-def estimate(
-    objective: Objective, starts: int, seed: int, limit: int, progress: Progress, what: str
-) -> Search:
-    """Several starts, with the residuals scored and correlated as trials at the prior's centre have them;
-    then the best goes on with those of its own estimate, until that stands still (generalised least squares:
-    ``summary.sampling``)."""
-    with contextlib.suppress(BadPoint):  # else the first estimate is by the errors of the rows' columns
-        objective = objective.with_sampling(objective.sampling_at(objective.start))
-    search = multistart(objective, starts, seed, limit, progress, what)
-    try:
-        if search.best is not None and not search.interrupted:
-            progress(what, 1.0, "errors at the estimate")
-            search.objective, search.best = settled(search.objective, search.best, limit)
-    except KeyboardInterrupt:
-        search.interrupted = True
-    return search
-
-
-def settled(objective: Objective, best: Minimum, limit: int) -> tuple[Objective, Minimum]:
-    """Goes on with the scores and correlations of the estimate itself, until it stands still in posterior
-    SDs."""
-    for _ in range(REWEIGHTINGS):
-        try:
-            fresh = objective.with_sampling(objective.sampling_at(best.x))
-            end = minimise(fresh, best.x, max_evaluations=limit)
-        except BadPoint:  # of so many patients some cannot be simulated: the errors stay those of before
-            break
-        moved = float(np.linalg.norm(end.jacobian @ (end.x - best.x)))
-        objective, best = fresh, end
-        if moved < STILL:
-            break
-    return objective, best
 
 
 def _finish(search: Search, ends: Sequence[Minimum], limit: int, keep: Callable[[Minimum], None]) -> None:

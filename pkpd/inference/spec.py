@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 from pkpd.core import library
 from pkpd.core.arguments import PATH, takes
@@ -81,6 +81,10 @@ class StudyEffect:
     sd: float
     studies: tuple[str, ...] = ()
     """empty: every study"""
+    free: bool = False
+    """the SD is estimated (``heterogeneity``), ``sd`` is where that begins"""
+    prior: float = math.nan
+    """scale of a half-normal prior of a free SD; nan: none"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,8 @@ class FitOptions:
     """Jacobians per start"""
     tolerance: float = 1e-3
     """the search ends when a full step promises less than this in OFV"""
+    heterogeneity: Literal["REML", "ML"] = "REML"
+    """how SDs of study effects that are free are estimated"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +230,7 @@ def read_fit(name_or_path: str | os.PathLike[str]) -> FitSpec:
             ),
             max_evaluations=options.integer("max_evaluations", usual.max_evaluations, low=1, high=100_000),
             tolerance=options.number("tolerance", usual.tolerance, low=1e-9, high=10.0),
+            heterogeneity=_method(options, usual.heterogeneity),
         ),
         relative_error=errors.number("default", 0.3, low=1e-6, high=1e3),
         row_errors={key: rows.number(key, 0.3, low=1e-6, high=1e3) for key in rows.values},
@@ -265,24 +272,17 @@ def _read_model_spec(table: TomlTable, folder: Path) -> ModelSpec:
     for name in table.table("study_effects").values:
         inner = table.table("study_effects")
         if isinstance(inner.values[name], dict):
-            detail = inner.table(name)
-            detail.keys_within(("sd", "studies"))
-            effects.append(
-                StudyEffect(name, detail.number("sd", math.nan, low=1e-9), detail.texts("studies"))
-            )
+            effects.append(_study_effect(name, inner.table(name)))
         else:
             effects.append(StudyEffect(name, inner.number(name, math.nan, low=1e-9)))
     noises = {}
     for name in table.table("noise").values:
         detail = table.table("noise").table(name)
         detail.keys_within([item.name for item in dataclasses.fields(NoiseSpec)])
-        free = detail.values.get("free", False)
-        if not isinstance(free, bool):
-            raise DataError(f"{detail.where}: free must be true or false")
         noises[name] = NoiseSpec(
             detail.number("proportional", 0.0),
             detail.number("additive", 0.0),
-            free,
+            _is_free(detail),
             detail.number("sd", 0.5, low=1e-9),
         )
     return ModelSpec(
@@ -292,3 +292,40 @@ def _read_model_spec(table: TomlTable, folder: Path) -> ModelSpec:
         study_effects=tuple(effects),
         noise=noises,
     )
+
+
+def _is_free(table: TomlTable) -> bool:
+    free = table.values.get("free", False)
+    if not isinstance(free, bool):
+        raise DataError(f"{table.where}: free must be true or false")
+    return free
+
+
+_HALF_NORMAL = re.compile(r"\s*half-normal\(\s*([^,()]+?)\s*\)\s*")
+
+
+def _study_effect(parameter: str, table: TomlTable) -> StudyEffect:
+    """{ sd = 0.3, studies = [...], free = true, prior = "half-normal(0.5)" }"""
+    table.keys_within(("sd", "studies", "free", "prior"))
+    free, prior = _is_free(table), math.nan
+    if "prior" in table.values:
+        match = _HALF_NORMAL.fullmatch(table.text("prior"))
+        try:
+            prior = float(match.group(1)) if match is not None else math.nan
+        except ValueError:
+            prior = math.nan
+        if not 0 < prior < math.inf:
+            raise DataError(
+                f'{table.where}: prior = "{table.text("prior")[:60]}" is not one of an SD; write for '
+                'instance "half-normal(0.5)"'
+            )
+        if not free:
+            raise DataError(f"{table.where}: an SD that is not free has no prior: free = true estimates it")
+    return StudyEffect(parameter, table.number("sd", math.nan, low=1e-9), table.texts("studies"), free, prior)
+
+
+def _method(options: TomlTable, usual: Literal["REML", "ML"]) -> Literal["REML", "ML"]:
+    found = options.text("heterogeneity", usual)
+    if found not in ("REML", "ML"):
+        raise DataError(f'{options.where}: heterogeneity = "{found[:40]}" must be "REML" or "ML"')
+    return cast(Literal["REML", "ML"], found)

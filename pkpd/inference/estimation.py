@@ -1,0 +1,58 @@
+"""From starts to an estimate whose errors are its own: how residuals are scored and correlated, and how much
+studies differ, are taken at the estimate and the estimate with them, in turns."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+
+import numpy as np
+
+from pkpd.inference.heterogeneity import estimated, is_estimated
+from pkpd.inference.objective import BadPoint, Objective
+from pkpd.inference.search import Minimum, Progress, Search, minimise, multistart
+
+REWEIGHTINGS, STILL = 6, 0.02
+"""How often at most the scores and correlations of residuals are taken anew at the estimate, and when it
+stands still: it moved by less than this, in posterior SDs."""
+
+
+def estimate(
+    objective: Objective, starts: int, seed: int, limit: int, progress: Progress, what: str
+) -> Search:
+    """Several starts, with the residuals scored and correlated as trials at the prior's centre have them;
+    then the best goes on with those of its own estimate, until that stands still (generalised least squares:
+    ``summary.sampling``)."""
+    with contextlib.suppress(BadPoint):  # else the first estimate is by the errors of the rows' columns
+        objective = objective.with_sampling(objective.sampling_at(objective.start))
+    search = multistart(objective, starts, seed, limit, progress, what)
+    try:
+        if search.best is not None and not search.interrupted:
+            progress(what, 1.0, "errors at the estimate")
+            search.objective, search.best = settled(search.objective, search.best, limit)
+    except KeyboardInterrupt:
+        search.interrupted = True
+    return search
+
+
+def settled(objective: Objective, best: Minimum, limit: int) -> tuple[Objective, Minimum]:
+    """Goes on with the scores and correlations of the estimate itself, and with the SDs between studies that
+    are estimated, until it stands still in posterior SDs. Where no SD is and no residual is scored, nothing
+    changes."""
+    for _ in range(REWEIGHTINGS):
+        try:
+            fresh = objective.with_sampling(objective.sampling_at(best.x))
+        except BadPoint:  # of so many patients some cannot be simulated: the errors stay those of before
+            if not is_estimated(objective):
+                break
+            fresh = objective
+        try:
+            fresh, end = estimated(fresh, minimise(fresh, best.x, max_evaluations=limit))
+        except BadPoint as reason:
+            best = replace(best, converged=False, message=f"stopped: {reason}")
+            break
+        moved = float(np.linalg.norm(end.jacobian @ (end.x - best.x)))
+        objective, best = fresh, end
+        if moved < STILL:
+            break
+    return objective, best
