@@ -92,6 +92,7 @@ from pkpd.inference.result import (
     Change,
     Estimate,
     FitResult,
+    Heterogeneity,
     ModelScore,
     Refit,
     RivalComparison,
@@ -321,10 +322,14 @@ def run(
             whole = whole.with_sampling(whole.sampling_at(np.array(objective.sampling.at)))
     rows, lost = predict_rows(whole, objective, best, posterior, original)
     interrupted = search.interrupted
-    between_studies = () if interrupted else heterogeneity_of(objective, best)
+    judged = criteria(objective, best.x, best.evaluation, simulate=False)
+    between_studies: tuple[Heterogeneity, ...] = ()
     comparison = without = inner = None
     try:
         if not interrupted:
+            progress("fit", 1.0, "study effects integrated out")
+            judged = criteria(objective, best.x, best.evaluation)
+            between_studies = heterogeneity_of(objective, best)
             progress("fit", 1.0, "the same with more subjects")
             rows, said = _with_subjects_errors(objective, best, rows)
             notes += said
@@ -339,7 +344,6 @@ def run(
     except KeyboardInterrupt:
         interrupted = True
     ofv = float(best.evaluation.residuals @ best.evaluation.residuals)
-    judged = criteria(objective, best.x, best.evaluation)
     progress("fit", 1.0, "done")
     return FitResult(
         name=spec.name,

@@ -213,16 +213,29 @@ class Criteria:
         return self.minus_2ll + math.log(self.independent) * self.parameters
 
 
-def criteria(objective: Objective, x: Array, evaluation: Evaluation) -> Criteria:
-    """Of an objective at its optimum, with the evaluation there (with Jacobian)."""
+def criteria(objective: Objective, x: Array, evaluation: Evaluation, *, simulate: bool = True) -> Criteria:
+    """Of an objective at its optimum, with the evaluation there (with Jacobian); without more simulations the
+    likelihood is Laplace's approximation."""
     assert evaluation.jacobian is not None  # asked for
     effects = effects_of(objective)
     sds = np.array([c.sd for c in objective.coordinates])
-    minus_2ll = Marginal(objective).minus_2ll(x, sds) if effects.size else minus_2ll_of(evaluation)[0]
+    quadrature = simulate and effects.size
+    minus_2ll = Marginal(objective).minus_2ll(x, sds) if quadrature else laplace(objective, x, evaluation)
     with_effects = {objective.coordinates[i].target for i in effects}
     free = sum(each.free and each.parameter in with_effects for each in objective.spec.study_effects)
     parameters = _effective(objective, evaluation.jacobian) + free
     return Criteria(minus_2ll, parameters, _independent_groups(objective))
+
+
+def laplace(objective: Objective, x: Array, evaluation: Evaluation) -> float:
+    """-2 log marginal likelihood at the effects' modes by Laplace's approximation: the likelihood itself
+    where there are no effects."""
+    assert evaluation.jacobian is not None  # asked for
+    effects = effects_of(objective)
+    sds = np.array([c.sd for c in objective.coordinates])[effects]
+    scaled = evaluation.jacobian[:, effects] * sds
+    log_det = float(np.linalg.slogdet(np.eye(effects.size) + scaled.T @ scaled)[1])
+    return minus_2ll_of(evaluation)[0] + float(np.sum((x[effects] / sds) ** 2)) + log_det
 
 
 def _independent_groups(objective: Objective) -> int:

@@ -66,7 +66,8 @@ spread_type,lower,upper,effect,use,source,provenance\n"
 
 
 def effect_row(i, study, dose, value, se):
-    return f"r{i},{study},a{i},,none,dose={dose} 1,effect,value,at,1,h,mean,{value!r},1,{se!r},SE,,,,fit,made up,reported"
+    seen = f"r{i},{study},a{i},,none,dose={dose} 1,effect,value,at,1,h,mean,{value!r},1,{se!r},SE"
+    return f"{seen},,,,fit,made up,reported"
 
 
 def objective(lines, free, effects, method="ML"):
@@ -85,7 +86,8 @@ META = {"A": (0.10, 0.10), "B": (0.90, 0.22), "C": (0.45, 0.15), "D": (-0.20, 0.
 
 
 def of_meta(method, tau=math.nan):
-    """Mean, its standard error, and tau of a normal random-effects meta-analysis (Viechtbauer 2005, eq. 5-8)."""
+    """Mean, its standard error, and tau of a normal random-effects meta-analysis (Viechtbauer 2005,
+    eq. 5-8)."""
     y, se = np.array(list(META.values())).T
 
     def cost(log_tau):
@@ -163,8 +165,8 @@ def test_counts_with_study_effects_are_integrated():
     mean."""
     events, n = np.array([1, 3, 0, 6, 2, 8, 4, 1]), np.array([12, 14, 10, 12, 15, 11, 12, 9])
     lines = [
-        f"r{i},S{i},a,{n[i]},none,,share,value,at,1,h,fraction,{float(events[i] / n[i])!r},1,,,,,,fit,made up,reported"
-        for i in range(8)
+        f"r{i},S{i},a,{m},none,,share,value,at,1,h,fraction,{float(k / m)!r},1,,,,,,fit,made up,reported"
+        for i, (k, m) in enumerate(zip(events, n, strict=True))
     ]
     o, best = fitted(objective(lines, ["E0"], (StudyEffect("E0", 0.5, free=True),)))
     (found,) = heterogeneity_of(o, best)
@@ -248,7 +250,7 @@ def test_what_is_not_estimated_stays():
 
 
 @pytest.mark.parametrize(
-    "written, words",
+    ("written", "words"),
     [
         ({"sd": 0.3, "prior": "half-normal(0.5)"}, "an SD that is not free has no prior"),
         ({"sd": 0.3, "free": True, "prior": "normal(0, 1)"}, "is not one of an SD"),
