@@ -188,7 +188,7 @@ def _quadrature(
 
 
 @dataclass(frozen=True)
-class Criteria:
+class InformationCriteria:
     """What models are compared by.
 
     Attributes
@@ -213,7 +213,9 @@ class Criteria:
         return self.minus_2ll + math.log(self.independent) * self.parameters
 
 
-def criteria(objective: Objective, x: Array, evaluation: Evaluation, *, simulate: bool = True) -> Criteria:
+def criteria(
+    objective: Objective, x: Array, evaluation: Evaluation, *, simulate: bool = True
+) -> InformationCriteria:
     """Of an objective at its optimum, with the evaluation there (with Jacobian); without more simulations the
     likelihood is Laplace's approximation."""
     assert evaluation.jacobian is not None  # asked for
@@ -224,7 +226,7 @@ def criteria(objective: Objective, x: Array, evaluation: Evaluation, *, simulate
     with_effects = {objective.coordinates[i].target for i in effects}
     free = sum(each.free and each.parameter in with_effects for each in objective.spec.study_effects)
     parameters = _effective(objective, evaluation.jacobian) + free
-    return Criteria(minus_2ll, parameters, _independent_groups(objective))
+    return InformationCriteria(minus_2ll, parameters, _independent_groups(objective))
 
 
 def laplace(objective: Objective, x: Array, evaluation: Evaluation) -> float:
