@@ -23,6 +23,18 @@ route iv -> A
 output C = A/V + shift [mg/L]
 """
 
+COURSE = """\
+model      an effect that comes and goes
+time       h
+parameter  A = 20 [percent]  a
+parameter  k = 0.8 [1/h]  b
+parameter  t50 = 3 [h]  c
+parameter  stop = 9 [h]  d
+output     up = A*(1 - exp(-k*t)) [percent]
+output     wave = A*hill(t, t50, 3)*exp(-k*t) [percent]
+output     gate = piecewise(A, t < stop, 0) [percent]
+"""
+
 
 def build(
     equations, *, parameters=None, initial=None, definitions=None, outputs=None, routes=None, name="small"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pkpd.cli.fits import FolderOption, print_remarks
 from pkpd.cli.terminal import (
     JobsOption,
     JsonOption,
@@ -33,12 +34,7 @@ def fit(
             metavar="FIT", help="Name of a fit (see [italic]pkpd models[/]) or path of a fit folder."
         ),
     ],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", help="Folder of the report (default: results/FIT).", show_default=False
-        ),
-    ] = None,
+    output: FolderOption = None,
     without_unverified: Annotated[
         bool,
         typer.Option(
@@ -155,12 +151,10 @@ def _show(result: FitResult) -> None:
         f"BIC {result.bic:.1f}"
     )
     out.print(_estimates(result))
-    for remark in result.notes:
-        out.print(plain(remark), style="yellow")
     for part in (result.comparison, result.unverified, result.check):
         if part is not None:
             out.print(plain(part.verdict))
-    out.print("A model, not medical advice.", style="dim")
+    print_remarks(out, result.notes)
 
 
 def _estimates(result: FitResult) -> Table:

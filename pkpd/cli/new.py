@@ -15,7 +15,7 @@ import typer
 
 from pkpd.cli.terminal import QuietOption, note
 from pkpd.core.errors import InputError
-from pkpd.core.files import check_folder, replacing, replacing_folder
+from pkpd.core.files import check_folder, replacing_folder, write_text
 
 if TYPE_CHECKING:
     from pkpd.model.check import Model, Parameter
@@ -68,8 +68,7 @@ def new(
         if model is not None or schedule is not None:
             raise InputError("--model and --schedule belong to a fit; `pkpd new model NAME` takes neither")
         target = _free(Path(name.removesuffix(".model") + ".model"))
-        with replacing(target) as temporary:
-            temporary.write_text(_template("drug.model"), encoding="utf-8")
+        write_text(target, _template("drug.model"))
         note(f"wrote {target}; next: pkpd show {_typed(target)}", quiet)
         return
     if schedule is not None and model is None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pkpd.cli.fits import FitArgument, FolderOption, print_remarks
 from pkpd.cli.terminal import (
     JobsOption,
     JsonOption,
@@ -25,15 +26,6 @@ if TYPE_CHECKING:
 
     from pkpd.inference.likelihood_profiles import LikelihoodProfile, LikelihoodProfiles
 
-FitArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="FIT",
-        help="Name of a fit (see [italic]pkpd models[/]), path of its folder, or of what pkpd fit wrote: "
-        "results/my_fit or its result.json.",
-    ),
-]
-
 
 def profile(
     fit: FitArgument,
@@ -41,12 +33,7 @@ def profile(
         list[str] | None,
         typer.Argument(metavar="[PARAM ...]", help="Estimates, by the names of pkpd fit (default: all)."),
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", help="Folder for what is written (default: results/FIT).", show_default=False
-        ),
-    ] = None,
+    output: FolderOption = None,
     without_priors: Annotated[
         bool,
         typer.Option(
@@ -127,9 +114,7 @@ def _show(found: LikelihoodProfiles) -> None:
             "the row of which half the standard error narrows the interval most.",
             style="dim",
         )
-    for remark in found.notes:
-        out.print(plain(remark), style="yellow")
-    out.print("A model, not medical advice.", style="dim")
+    print_remarks(out, found.notes)
 
 
 def _table(found: LikelihoodProfiles) -> Table:

@@ -152,10 +152,11 @@ def _show(model: Model, sparsity: _Sparsity) -> None:
         out.print(f"  {plain(line)}", style="dim", soft_wrap=True)
     out.print(f"time in {model.time_unit}\n")
     _show_parameters(out, model.parameters)
-    states = table("state", "unit", "starts at", "what it is")
-    for state in facts["states"]:
-        states.add_row(state["name"], state["unit"], state["initial"] or "0", plain(state["description"]))
-    out.print(states)
+    if facts["states"]:
+        states = table("state", "unit", "starts at", "what it is")
+        for state in facts["states"]:
+            states.add_row(state["name"], state["unit"], state["initial"] or "0", plain(state["description"]))
+        out.print(states)
     _show_expressions(out, model, facts)
     _show_routes(out, facts["routes"])
     _show_sparsity(out, sparsity)

@@ -8,12 +8,14 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pkpd.core.errors import InputError
+from pkpd.core.errors import DataError, InputError
+
+T = TypeVar("T")
 
 
 def check_target(path: str | Path, endings: tuple[str, ...]) -> Path:
@@ -62,6 +64,25 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise _named(error, path, temporary) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """A text file in UTF-8, whole or not at all."""
+    with replacing(Path(path)) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """A file of JSON as ``to_json`` has it, whole or not at all."""
+    write_text(path, to_json(value) + "\n")
+
+
+def read_json(path: str | os.PathLike[str], what: str, build: Callable[[Any], T]) -> T:
+    """What ``build`` makes of a file of JSON. Raises ``DataError`` where it is no file of ``what``."""
+    try:
+        return build(json.loads(Path(path).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DataError(f"{path} is not the JSON of {what}: {error}") from None
 
 
 @contextmanager

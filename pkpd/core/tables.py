@@ -127,8 +127,11 @@ class CsvTable:
         return dict(zip(self._keys, line.fields, strict=True))
 
     def wrong(self, line: Line, column: int | str, reason: str, about: str = "") -> None:
-        """Note that the field in ``column`` (an index, or a name in lower case; -1: the whole line) of a line
-        is wrong."""
+        """Note that the field in ``column`` (an index, or a name in lower case, which may be one that the
+        file does not have; -1: the whole line) of a line is wrong."""
+        if isinstance(column, str) and column not in self._keys:
+            self.problems.add(line.number, 1, reason, column, about)
+            return
         index = self._keys.index(column) if isinstance(column, str) else column
         if index < 0:
             self.problems.add(line.number, 1, reason, about=about)
@@ -155,7 +158,11 @@ def read_table(path: str | Path, *, example: str = "", place: Place = by_charact
     Raises:
         DataError: no such file, or one that is no such table.
     """
-    path = Path(path)
+    return parse_table(read_content(Path(path)), str(path), example=example, place=place)
+
+
+def read_content(path: Path) -> bytes:
+    """The bytes of a file of at most ``MAX_BYTES``. Raises ``DataError``."""
     try:
         size = path.stat().st_size
         content = path.read_bytes() if size <= MAX_BYTES else b""
@@ -165,7 +172,7 @@ def read_table(path: str | Path, *, example: str = "", place: Place = by_charact
         raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if size > MAX_BYTES:
         raise _too_large(str(path), size)
-    return parse_table(content, str(path), example=example, place=place)
+    return content
 
 
 def parse_table(

@@ -244,5 +244,5 @@ def find_route(route: str, routes: Sequence[str]) -> int:
         return same[0]
     suggestion = suggest(route, routes)
     question = f'; did you mean "{suggestion}"?' if suggestion else ""
-    known = f"its routes are {', '.join(routes)}" if routes else "it has no route"
+    known = f"its routes are {', '.join(routes)}" if routes else "it has no route, and so takes no doses"
     raise ScheduleError(f'this model has no route "{route}": {known}{question}')

@@ -13,7 +13,6 @@ needs no parabola, and it is open where the data leave the parameter open.
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import os
 import threading
@@ -27,6 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pkpd.core import files
 from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, FLAG, PATH, TEXT, TEXTS, of, takes
 from pkpd.core.errors import DataError, InputError
 from pkpd.core.names import meant
@@ -193,21 +193,17 @@ class LikelihoodProfiles:
 
     def write_json(self, path: str | os.PathLike[str]) -> None:
         """Write as JSON: whole or not at all."""
-        from pkpd.core.files import replacing, to_json
-
-        with replacing(Path(path)) as temporary:
-            temporary.write_text(to_json(self.to_dict()) + "\n", encoding="utf-8")
+        files.write_json(path, self.to_dict())
 
     @staticmethod
     def read_json(path: str | os.PathLike[str]) -> LikelihoodProfiles:
         """Read what ``write_json`` wrote. Raises ``DataError`` if the file is something else."""
-        try:
-            values = json.loads(Path(path).read_text(encoding="utf-8"))
-            values["profiles"] = tuple(_profile_from(each) for each in values["profiles"])
-            values["notes"] = tuple(values["notes"])
-            return LikelihoodProfiles(**values)
-        except (OSError, UnicodeDecodeError, ValueError, TypeError, KeyError) as error:
-            raise DataError(f"{path} is not the JSON of profiles: {error}") from None
+        return files.read_json(path, "profiles", _profiles_from)
+
+
+def _profiles_from(values: dict[str, Any]) -> LikelihoodProfiles:
+    profiles = tuple(_profile_from(each) for each in values["profiles"])
+    return LikelihoodProfiles(**{**values, "profiles": profiles, "notes": tuple(values["notes"])})
 
 
 def _profile_from(values: dict[str, Any]) -> LikelihoodProfile:

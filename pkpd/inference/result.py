@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import functools
 import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from pkpd.core.errors import DataError
+from pkpd.core import files
 
 SAME_OPTIMUM = 0.5
 """Two starts ended in one optimum if their OFVs differ by less."""
@@ -302,19 +301,12 @@ class FitResult:
 
     def write_json(self, path: str | os.PathLike[str]) -> None:
         """Write as JSON: whole or not at all."""
-        from pkpd.core.files import replacing, to_json
-
-        with replacing(Path(path)) as temporary:
-            temporary.write_text(to_json(self.to_dict()) + "\n", encoding="utf-8")
+        files.write_json(path, self.to_dict())
 
     @staticmethod
     def read_json(path: str | os.PathLike[str]) -> FitResult:
         """Read what ``write_json`` wrote. Raises ``DataError`` if the file is something else."""
-        try:
-            values = json.loads(Path(path).read_text(encoding="utf-8"))
-            result = _rebuild(FitResult, values)
-        except (OSError, UnicodeDecodeError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise DataError(f"{path} is not the JSON of a fit: {error}") from None
+        result = files.read_json(path, "a fit", functools.partial(_rebuild, FitResult))
         assert isinstance(result, FitResult)
         return result
 

@@ -190,8 +190,6 @@ class _Reader:
         bridges = self._bridges()
         parameters = tuple(self._parameter(line) for line in self._of("parameter", "covariate"))
         states = tuple(self._state(line) for line in self._of("state"))
-        if not states:
-            raise self._missing("state", "state central [mg]")
         definitions = self._definitions()
         for state in states:
             self._check_initial(state)
@@ -666,6 +664,10 @@ class _Reader:
                 raise self.source.at(
                     name, message, "every route has one target: rename or remove one of the two"
                 )
+            if not targets:
+                message = "a route leads to a state, and this model has none"
+                hint = "declare one, or give the dose as a covariate: covariate D = 0 [mg]"
+                raise self.source.at(name, message, hint)
             cursor.expect("->", f"write for instance route {name.text} -> {targets[0]}  lag = tlag  F = F1")
             target = cursor.coming
             if target.text not in targets:

@@ -7,7 +7,8 @@ partial derivative at a time) cheap. Derivatives of derivatives need nothing new
 steps like any others.
 
 A model that uses the time ``t`` gets a last state ``t`` with derivative 1, so that every system is
-autonomous.
+autonomous; so does one without a state. Where no rate depends on a state or the time, nothing holds steps to
+the course of the outputs: those that move get their integral as a state before ``t``, whose error does.
 
 Conditions at which the rates may jump are found here. ``a < b`` is read as ``a < b + hold1``: the symbol is 0
 where the condition is looked at as it stands, and plus or minus infinity where the integrator holds it true
@@ -31,6 +32,7 @@ from pkpd.core.errors import ModelError, located
 from pkpd.model import text
 from pkpd.model.check import Definition, Model
 from pkpd.ode.elimination import Elimination, eliminate
+from pkpd.ode.kernel import INTEGRAL_OF
 
 Expr: TypeAlias = Any  # a sympy expression; sympy ships no types
 Sparse: TypeAlias = "dict[tuple[int, int], Expr]"
@@ -169,6 +171,11 @@ def needed(steps: Sequence[Step], targets: Iterable[Expr]) -> list[Step]:
             wanted |= step.expr.free_symbols
             kept.append(step)
     return kept[::-1]
+
+
+def used(steps: Sequence[Step], targets: Sequence[Expr]) -> set[Expr]:
+    """The symbols in the targets and in the steps that they need."""
+    return set().union(*(e.free_symbols for e in [*targets, *(s.expr for s in needed(steps, targets))]))
 
 
 def differentiate(
@@ -430,17 +437,21 @@ class _Reader:
         if n != 1:
             least = k * power(number(LARGEST_RATIO), -1 / n)
             least = least if n.is_Number else choose(Less(zero, n), least, zero)
-        positive = self.condition(Less(least, x), smooth=True)
+        above = Less(least, x)
+        positive = self.condition(above, smooth=True)
         if n == 1:
             value = x / (k + x)
             by_x, by_k, by_n = k / (k + x) ** 2, -x / (k + x) ** 2, zero
         else:
             value = 1 / (1 + power(k / x, n))
+            # a timer holds the condition true from the instant at which x is 0
+            value = value if positive == above else choose(above, value, zero)
             bell = symbol * (1 - symbol)
             by_x, by_k, by_n = n * bell / x, -n * bell / k, bell * sympy.log(x / k)
 
         def gradient(s: Expr) -> Expr:
             slope = by_x * x.diff(s) + by_k * k.diff(s) + by_n * n.diff(s)
+            slope = slope if positive == above else choose(above, slope, zero)
             return choose(positive, slope, zero)
 
         described = (definition.unit, definition.description) if definition else ("", "")
@@ -518,11 +529,11 @@ ROUTE_DEFAULTS = {"lag": 0.0, "F": 1.0, "duration": 0.0, "rate": 0.0}
 class Derived:
     """A model as sympy expressions over named steps, with derivatives computed when asked for.
 
-    ``states`` and ``parameters`` are symbols in file order (``states`` ends with ``t`` where the model uses
-    time). ``rhs``, ``outputs``, ``initial`` are one expression per state or output; ``routes`` has four per
-    route (lag, F, duration, rate). ``conditions`` are those at which rates may jump, and timers of outputs.
-    Sparse results are ``{(row, column): expression}`` in row-major order, each with the list of steps that it
-    needs.
+    ``states`` and ``parameters`` are symbols in file order; ``states`` ends with the integrals of the outputs
+    ``integrated``, and with ``t`` where the model uses time or has no state. ``rhs``, ``outputs``,
+    ``initial`` are one expression per state or output; ``routes`` has four per route (lag, F, duration,
+    rate). ``conditions`` are those at which rates may jump, and timers of outputs. Sparse results are
+    ``{(row, column): expression}`` in row-major order, each with the list of steps that it needs.
     """
 
     model: Model
@@ -536,6 +547,7 @@ class Derived:
     timed: bool
     names: Names = field(repr=False)
     conditions: tuple[Condition, ...] = ()
+    integrated: tuple[int, ...] = ()
 
     @property
     def timers(self) -> tuple[Condition, ...]:
@@ -544,8 +556,16 @@ class Derived:
 
     @property
     def state_names(self) -> tuple[str, ...]:
-        """The states' names in the model, and ``t``."""
-        return (*(state.name for state in self.model.states), *([TIME] if self.timed else []))
+        """The states' names in the model, and those of what steps follow besides: integrals and ``t``."""
+        integrals = (INTEGRAL_OF + self.model.outputs[i].name for i in self.integrated)
+        return (*(state.name for state in self.model.states), *integrals, *([TIME] if self.timed else []))
+
+    @property
+    def state_units(self) -> tuple[str, ...]:
+        """The units of ``state_names``."""
+        integrals = (f"{self.model.outputs[i].unit}*{self.model.time_unit}" for i in self.integrated)
+        time = [self.model.time_unit] if self.timed else []
+        return (*(state.unit for state in self.model.states), *integrals, *time)
 
     @cached_property
     def jacobian(self) -> tuple[list[Step], Sparse]:
@@ -623,7 +643,7 @@ def derive(model: Model) -> Derived:
     """
     trees: list[Any] = [definition.expression for definition in model.definitions]
     trees += [*model.equations.values(), *(output.expression for output in model.outputs)]
-    timed = any(name == TIME for tree in trees for name in names_used(tree))
+    timed = not model.states or any(name == TIME for tree in trees for name in names_used(tree))
 
     names = Names()
     symbols: dict[str, Expr] = {}
@@ -633,7 +653,8 @@ def derive(model: Model) -> Derived:
         symbols[parameter.name] = names.fresh(parameter.name)
     if timed:
         symbols[TIME] = names.fresh(TIME)
-    states = [symbols[state.name] for state in model.states] + ([symbols[TIME]] if timed else [])
+    states = [symbols[state.name] for state in model.states]
+    clock = [symbols[TIME]] if timed else []
     parameters = [symbols[parameter.name] for parameter in model.parameters]
 
     reader = _Reader(model, symbols, names)
@@ -650,13 +671,14 @@ def derive(model: Model) -> Derived:
         for attribute, default in ROUTE_DEFAULTS.items():
             tree = getattr(route, attribute)
             routes.append(number(default) if tree is None else reader.read(tree))
-    if timed:
-        rhs.append(sympy.S.One)
-        initial.append(sympy.S.Zero)
-    seen = set().union(*(expr.free_symbols for expr in [*rhs, *(s.expr for s in needed(reader.steps, rhs))]))
-    shown = set().union(
-        *(expr.free_symbols for expr in [*outputs, *(s.expr for s in needed(reader.steps, outputs))])
-    )
+    moving = {*states, *clock}
+    integrated = []
+    if moving.isdisjoint(used(reader.steps, rhs)):
+        integrated = [i for i, one in enumerate(outputs) if not moving.isdisjoint(used(reader.steps, [one]))]
+    rhs += [outputs[i] for i in integrated] + [sympy.S.One] * timed
+    initial += [sympy.S.Zero] * (len(integrated) + timed)
+    states += [names.fresh(f"integral_{model.outputs[i].name}") for i in integrated] + clock
+    seen, shown = used(reader.steps, rhs), used(reader.steps, outputs)
     found = reader.conditions.values()
     kept = [one for one in found if one.is_timer and one.symbol in seen | shown]
     kept += [one for one in found if not one.is_timer and one.symbol in seen]
@@ -674,4 +696,5 @@ def derive(model: Model) -> Derived:
         timed=timed,
         names=names,
         conditions=tuple(kept),
+        integrated=tuple(integrated),
     )

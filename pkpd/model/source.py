@@ -256,11 +256,11 @@ class _Module:
         self.derived = derived
         self.constants = constants
         self.functions: list[str] = []
-        state_units = [*(state.unit for state in derived.model.states), derived.model.time_unit]
-        state_notes = [*(state.description for state in derived.model.states), "time"]
+        notes = [state.description for state in derived.model.states]
+        notes += [""] * len(derived.integrated) + ["time"]
         self.loads: dict[Expr, tuple[str, int, str]] = {}
         for i, symbol in enumerate(derived.states):
-            self.loads[symbol] = ("y", i, _note(state_units[i], state_notes[i]))
+            self.loads[symbol] = ("y", i, _note(derived.state_units[i], notes[i]))
         for i, (symbol, parameter) in enumerate(
             zip(derived.parameters, derived.model.parameters, strict=True)
         ):
@@ -409,8 +409,7 @@ def generate(derived: Derived, dose_units: dict[str, dict[str, float]] | None = 
         "TITLE": model.title,
         "TIME_UNIT": model.time_unit,
         "STATES": states,
-        "STATE_UNITS": tuple(state.unit for state in model.states)
-        + ((model.time_unit,) if derived.timed else ()),
+        "STATE_UNITS": derived.state_units,
         "STEADY": _steady(derived),
         "PARAMETERS": tuple(parameter.name for parameter in model.parameters),
         "VALUES": tuple(float(parameter.value) for parameter in model.parameters),
@@ -450,7 +449,8 @@ def generate(derived: Derived, dose_units: dict[str, dict[str, float]] | None = 
 
 
 def _steady(derived: Derived) -> tuple[bool, ...]:
-    return tuple(state.initial == "steady" for state in derived.model.states) + (False,) * derived.timed
+    hidden = len(derived.integrated) + derived.timed
+    return tuple(state.initial == "steady" for state in derived.model.states) + (False,) * hidden
 
 
 def _plain(derived: Derived) -> _Module:

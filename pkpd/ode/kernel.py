@@ -79,13 +79,17 @@ _CTYPES = {call.DOUBLE: ctypes.c_double, call.INTEGER: ctypes.c_int64, call.DOUB
 _lock = threading.RLock()
 
 
+INTEGRAL_OF = "integral of "  # begins the name of a state that is the integral of an output
+
+
 class Kernel:
     """The compiled functions and the constants of one system of ODEs.
 
     Names and units are tuples of str; ``VALUES``, ``LOWER``, ``UPPER`` are float64 arrays of length
     n_params; patterns are int64 arrays. The functions are those of ``ARGUMENTS``; entry e of the Jacobian is
     row ``J_ROWS[e]``, column ``J_COLS[e]``, every diagonal one among them. A system whose rates depend on the
-    time has a last state "t", which is the time.
+    time, or without a state of its own, has a last state "t", which is the time. Where no rate depends on
+    either, the integrals of outputs that move are states before it, so that steps follow them.
 
     ``load`` makes one of a model, ``from_numba`` one of functions.
 
@@ -172,12 +176,22 @@ class Kernel:
         """Number of outputs."""
         return len(self.OUTPUTS)
 
+    @property
+    def named_states(self) -> tuple[str, ...]:
+        """The states that have a name of their own: all but the last, the time and integrals of outputs."""
+        return tuple(name for name in self.STATES if name != "t" and not name.startswith(INTEGRAL_OF))
+
     def with_clock(self, values: npt.NDArray[np.float64], clock: float) -> npt.NDArray[np.float64]:
-        """A value for each state, (..., n_states), where that of the time "t", the last, may have been left
-        out."""
-        if self.STATES[-1] != "t" or values.ndim == 0 or values.shape[-1] != self.n_states - 1:
+        """A value for each state, (..., n_states), where those of the last, without a name of their own, may
+        have been left out: the time is then ``clock``, and integrals are nought."""
+        n = len(self.named_states)
+        if values.ndim == 0 or values.shape[-1] != n:
             return values
-        return np.concatenate([values, np.full((*values.shape[:-1], 1), clock)], axis=-1)
+        full = np.zeros((*values.shape[:-1], self.n_states))
+        full[..., :n] = values
+        if self.STATES[-1] == "t":
+            full[..., -1] = clock
+        return full
 
     def address(self, name: str) -> int:
         """Address of a C function by name; compiled, or read from the cache, when first asked for."""

@@ -151,7 +151,7 @@ def intake(kernel: Kernel) -> Intake:
     """What a model takes in, for reading records."""
     return Intake(
         time_unit=kernel.TIME_UNIT,
-        states=[name for name in kernel.STATES if name != "t"],
+        states=list(kernel.named_states),
         routes=kernel.ROUTES,
         route_targets=[int(target) for target in kernel.ROUTE_TARGETS],
         route_speeds=kernel.ROUTE_SPEEDS,

@@ -493,7 +493,7 @@ def _non_negative(kernel: Kernel, given: bool | Sequence[str], sensitivities: bo
         return NONE
     if sensitivities:
         raise InputError("non_negative goes without sensitivities: a clipped step has none")
-    names = [name for name in kernel.STATES if name != "t"] if given is True else given
+    names = kernel.named_states if given is True else given
     return np.array([index_of(name, kernel.STATES, "state", kernel) for name in names], dtype=np.int64)
 
 

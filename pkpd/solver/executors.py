@@ -51,13 +51,21 @@ class Executor(Protocol):
         """Ctrl-C, and an error, end it after the chunks that are under way."""
 
 
-def _check(n: int | None) -> None:
-    if n is not None and not (isinstance(n, int) and n >= 1):
-        raise InputError(f"the number of workers is a whole number from 1 on, not {n!r}")
+@dataclass(frozen=True)
+class _Workers:
+    n: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.n is not None and not (isinstance(self.n, int) and self.n >= 1):
+            raise InputError(f"the number of workers is a whole number from 1 on, not {self.n!r}")
+
+    @property
+    def workers(self) -> int:
+        return self.n or usable_cores()
 
 
 @dataclass(frozen=True)
-class Threads:
+class Threads(_Workers):
     """Threads of this process; the compiled code holds no lock.
 
     Attributes
@@ -73,22 +81,13 @@ class Threads:
     Threads(n=2)
     """
 
-    n: int | None = None
-
-    def __post_init__(self) -> None:
-        _check(self.n)
-
-    @property
-    def workers(self) -> int:
-        return self.n or usable_cores()
-
     def __call__(self, task: SharedTask, size: int, progress: Progress | None) -> None:
         workers = self.workers if size < task.n_subjects else 1
         spread(task.fill, task.n_subjects, workers, size, progress)
 
 
 @dataclass(frozen=True)
-class Processes:
+class Processes(_Workers):
     """Other processes of this machine, started for each solve: it shows what a cluster would do, and that the
     work can travel.
 
@@ -106,15 +105,6 @@ class Processes:
     >>> pkpd.Options(threads=pkpd.Processes(2)).threads
     Processes(n=2)
     """
-
-    n: int | None = None
-
-    def __post_init__(self) -> None:
-        _check(self.n)
-
-    @property
-    def workers(self) -> int:
-        return self.n or usable_cores()
 
     def __call__(self, task: SharedTask, size: int, progress: Progress | None) -> None:
         import multiprocessing

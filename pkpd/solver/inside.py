@@ -139,7 +139,7 @@ class CompiledSolver:
     ) -> None:
         self.kernel = kernel
         self._setup = setup = setup_of(kernel, method, partners(method, rtol), 0, 0, False)
-        self.STATES = tuple(name for name in kernel.STATES if name != "t")
+        self.STATES = kernel.named_states
         self._doses = dose_rows(events)
         self._atol = np.zeros(layout.wide(setup.n))
         if atol is not None:

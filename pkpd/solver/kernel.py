@@ -37,7 +37,7 @@ import numpy as np
 from pkpd.core import library
 from pkpd.core.arguments import PATH, TEXTS, named, takes
 from pkpd.core.errors import InputError, PkpdError
-from pkpd.core.files import replacing
+from pkpd.core.files import write_text
 from pkpd.core.names import nearest
 from pkpd.model import GENERATOR
 from pkpd.ode import call
@@ -331,8 +331,7 @@ def _generate(model: Model, *, sensitivity: bool) -> str:
 
 
 def _write(path: Path, source: str) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(f"{source}\n\nCHECK = {_checksum(source)!r}\n", encoding="utf-8")
+    write_text(path, f"{source}\n\nCHECK = {_checksum(source)!r}\n")
 
 
 def _checksum(source: str) -> str:

@@ -190,6 +190,22 @@ def test_a_model_of_ones_own(pkpd):
     assert pkpd("simulate", "my.model", SCHEDULE, "--quiet")[0] == 0
 
 
+def test_a_model_without_a_state_is_shown_simulated_and_drawn(pkpd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = ["model linear", "time d", "parameter a = 2 [1/mg]", "covariate D = 3 [mg]", "output E = a*D [1]"]
+    Path("my.model").write_text("\n".join(lines), encoding="utf-8")
+    code, out, _ = pkpd("show", "./my.model")
+    assert code == 0 and "E = a*D" in out and "state" not in out
+    assert pkpd("show", "./my.model", "--latex")[0] == 0
+    code, out, _ = pkpd(
+        "simulate", "./my.model", "none", "--until", "2", "--set", "D = 4 mg", "--plot", "a.png"
+    )
+    assert code == 0 and out.split()[-5:] == ["E", "1", "8", "0", "8"]  # unit, largest, when, at the end
+    assert Path("a.png").stat().st_size > 1000
+    code, _, err = pkpd("simulate", "./my.model", "1 mg oral once")
+    assert code != 0 and "it has no route, and so takes no doses" in err
+
+
 @pytest.mark.parametrize("command", [[], ["show"], ["simulate"], ["fit"], ["report"], ["models"]])
 def test_help_teaches_by_example(pkpd, command):
     code, out, _ = pkpd(*command, "--help")

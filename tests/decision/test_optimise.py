@@ -10,6 +10,7 @@ import math
 import re
 import sys
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,9 +25,11 @@ from pkpd.decision.criteria import fields
 from pkpd.decision.endpoints import Endpoint
 from pkpd.decision.optimisation import Constraint, Space, optimise, parse_constraints, parse_objectives
 from pkpd.decision.optimisation.outcome import Outcome
+from pkpd.decision.optimisation.run import usual_space
 from pkpd.decision.optimisation.search import layers, search
 from pkpd.dosing import Schedule
 from pkpd.present.report.front import figure, render
+from pkpd.present.web.evaluation import dosing_of
 
 CRITERIA = fields()[0].criteria
 SMALL = Space.parse(dose="0.25, 1, 2 MIU", days="1, 3, 5", interval="14, 28 d", cycles="1, 2")
@@ -625,3 +628,13 @@ def test_the_figure_has_every_schedule_of_the_front_in_a_panel_per_pair_of_objec
             (left, right), (bottom, top) = axis.get_xlim(), axis.get_ylim()
             assert all(left < x < right and bottom < y < top for x, y in points)
     assert "more is wanted" in axes[0].get_ylabel()
+
+
+def test_where_a_model_takes_no_doses_none_are_searched():
+    kernel = SimpleNamespace(NAME="emax", ROUTES=())
+    criteria = SimpleNamespace(dose="1 mg", route="")
+    scene = SimpleNamespace(criteria=criteria, population=SimpleNamespace(kernel=kernel))
+    with pytest.raises(InputError, match="the model emax has no route, and so takes no doses to search"):
+        usual_space(scene)
+    with pytest.raises(InputError, match="takes no doses to explore"):
+        dosing_of(kernel)

@@ -2,6 +2,7 @@
 reason, and rows are grouped into the fewest arms that have to be simulated."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,12 @@ def test_lines_are_counted_through_quoted_fields_of_several_lines():
     text = table({"note": '"two\nlines"'}, {"row": "r2", "value": "x"})
     with pytest.raises(DataError, match=r'line 4 \(row "r2"\), column "value": "x" is not a number'):
         reading.parse_data(text)
+
+
+def test_a_table_is_read_as_every_other_table_of_the_package():
+    text = "# typed in from the paper\n" + table({"note": "a; b"}).replace(",", "\t")
+    (row,) = reading.parse_data(text).rows
+    assert repr(row) == repr(replace(one(note="a; b"), line=3))
 
 
 @pytest.mark.parametrize(

@@ -360,8 +360,8 @@ def test_an_empty_file_is_said_to_be_empty(text: str) -> None:
     assert "holds no statement" in refuse(text)
 
 
-def test_a_model_needs_states_and_outputs() -> None:
-    assert "the model has no state" in refuse("model x\ntime h\n")
+def test_a_model_needs_outputs_and_no_state() -> None:
+    assert "the model has no output" in refuse("model x\ntime h\n")
     assert "the model has no output" in refuse("model x\ntime h\nstate a [mg]\nd a = 0\n")
 
 

@@ -15,6 +15,7 @@ from math import exp, inf, isnan, log, nan, sqrt
 
 import numpy as np
 import pytest
+from small_models import COURSE
 from solving import METHODS, events, kernel, table
 from test_conditions import FILL, PULSE
 from test_lanes import spread
@@ -79,6 +80,7 @@ PROBLEMS = {
     "times": (PULSE, "60 mg iv every 20 h x2", ["a", "b"]),
     "the model of IL-2": ("il2_treg", "2 MIU sc daily x5", [0, 1, 2, 3, 4, 5, 6, 7, 8]),
 }
+WITHOUT_A_STATE = {"without a state": (COURSE, "none", ["A", "t50", "stop"])}
 
 
 def bits(solution):
@@ -105,11 +107,13 @@ def bits(solution):
     return {name: None if value is None else (value.shape, value.tobytes()) for name, value in found.items()}
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=list(PROBLEMS))
+WHOLE = [(name, method) for name in PROBLEMS for method in METHODS] + [("without a state", "auto")]
+
+
+@pytest.mark.parametrize(("problem", "method"), WHOLE)
 def test_solves_are_the_same_bit_for_bit(problem, method):
     """One subject with sensitivities, roots and readings, and many in lanes."""
-    name, schedule, directions = problem
+    name, schedule, directions = (PROBLEMS | WITHOUT_A_STATE)[problem]
     times = np.linspace(0.0, 60.0, 41)
     places = np.where(times[:, None] == 0.0, FIRST, LAST)  # before a dose of that instant
 

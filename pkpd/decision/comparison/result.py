@@ -8,7 +8,6 @@ import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from pkpd.core import html
 from pkpd.core.arguments import LIST, TEXT, TEXTS, WHOLE, takes
 from pkpd.core.errors import InputError
 from pkpd.core.extras import optional
-from pkpd.core.files import replacing, to_json, write_rows
+from pkpd.core.files import write_json, write_rows
 from pkpd.core.names import nearest
 from pkpd.decision.adaptive import BY_RULES
 from pkpd.decision.comparison.scene import Arm
@@ -333,8 +332,7 @@ class Comparison:
     def write_json(self, path: str | os.PathLike[str]) -> None:
         """What ``to_dict`` has, whole or not at all. A number that does not exist is null, one beyond the
         horizon "inf"."""
-        with replacing(Path(path)) as temporary:
-            temporary.write_text(to_json(self.to_dict()) + "\n", encoding="utf-8")
+        write_json(path, self.to_dict())
 
 
 _NUMBERS = tuple(

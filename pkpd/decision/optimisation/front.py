@@ -8,11 +8,10 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pkpd.core import html
-from pkpd.core.files import replacing, to_json, write_rows
+from pkpd.core.files import write_json, write_rows
 from pkpd.decision.endpoints import Endpoint
 from pkpd.decision.optimisation.space import SpacePoint
 from pkpd.decision.optimisation.wishes import Constraint, Goal
@@ -246,8 +245,7 @@ class Front:
     def write_json(self, path: str | os.PathLike[str]) -> None:
         """What ``to_dict`` has, whole or not at all. A number that does not exist is null, one beyond the
         horizon "inf"."""
-        with replacing(Path(path)) as temporary:
-            temporary.write_text(to_json(self.to_dict()) + "\n", encoding="utf-8")
+        write_json(path, self.to_dict())
 
 
 def _coordinates(point: SpacePoint) -> dict[str, float | int]:

@@ -177,7 +177,7 @@ def usual_space(scene: Scene, dose: str | None = None, route: str | None = None,
     """The schedules that are searched, with what nobody says as the criteria have it: the doses and the
     route, which is else the model's first. lists : as in ``Space.parse``.
 
-    Raises ``InputError`` where nobody says which doses.
+    Raises ``InputError`` where nobody says which doses, or the model takes none.
     """
     criteria = scene.criteria
     if not (dose := dose or criteria.dose):
@@ -185,7 +185,10 @@ def usual_space(scene: Scene, dose: str | None = None, route: str | None = None,
             "which doses are searched? The endpoints of this fit do not say; write for instance "
             '--dose "5 to 50 mg by 5" (in Python Space.parse(dose="5 to 50 mg by 5"))'
         )
-    return Space.parse(dose, route=route or criteria.route or scene.population.kernel.ROUTES[0], **lists)
+    kernel = scene.population.kernel
+    if not kernel.ROUTES:
+        raise InputError(f"the model {kernel.NAME} has no route, and so takes no doses to search")
+    return Space.parse(dose, route=route or criteria.route or kernel.ROUTES[0], **lists)
 
 
 def usual_objectives(criteria: Criteria, known: Sequence[Endpoint]) -> tuple[str, ...]:

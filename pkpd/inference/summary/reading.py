@@ -6,9 +6,7 @@ A file is read whole or not at all: every row that is wrong is named by line, co
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import itertools
 import math
 import re
@@ -21,6 +19,7 @@ from pkpd.core import library
 from pkpd.core.arguments import PATH, TEXT, of, takes
 from pkpd.core.errors import DataError, InputError
 from pkpd.core.names import meant
+from pkpd.core.tables import CsvTable, Line, Problems, by_name, parse_table, read_content
 from pkpd.inference.summary.kinds import KINDS
 from pkpd.inference.summary.rows import (
     MEASURES,
@@ -35,119 +34,42 @@ from pkpd.inference.summary.rows import (
     Row,
 )
 
-MAX_BYTES = 20_000_000
-_MAX_SHOWN = 25
-
-
-class _Problems:
-    """Collects what is wrong, so that one run tells all of it."""
-
-    def __init__(self, file: str) -> None:
-        self.file = file
-        self.found: list[str] = []
-
-    def add(self, line: int, column: str, reason: str, row_id: str = "") -> None:
-        named = f' (row "{row_id[:60]}")' if row_id else ""
-        self.found.append(
-            f'line {line}{named}, column "{column}": {reason}' if column else f"line {line}{named}: {reason}"
-        )
-
-    def stop_if_any(self) -> None:
-        if not self.found:
-            return
-        if len(self.found) == 1:
-            raise DataError(f"{self.file}: {self.found[0]}")
-        shown = "\n".join(f"  {text}" for text in self.found[:_MAX_SHOWN])
-        rest = len(self.found) - _MAX_SHOWN
-        more = f"\n  and {rest} more" if rest > 0 else ""
-        raise DataError(f"{self.file}: {len(self.found)} problems, nothing was read\n{shown}{more}")
-
 
 @takes(path=PATH)
 def read_data(path: str | Path) -> Data:
     """Read and check a ``data.csv``.
 
-    Accepts a byte-order mark, LF or CRLF, quoted fields. Raises ``DataError`` that names every bad row.
+    A table as `pkpd.core.tables` reads it: quoted fields may go over several lines, lines that begin with #
+    are comments. Raises ``DataError`` that names every bad row.
     """
     path = Path(path)
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
-    return parse_data(content, str(path))
+    return parse_data(read_content(path), str(path))
 
 
 @takes(content=TEXT | of(bytes))
 def parse_data(content: bytes | str, file: str = "<data>") -> Data:
     """As ``read_data``, from the content of a file."""
     raw = content.encode() if isinstance(content, str) else content
-    if len(raw) > MAX_BYTES:
-        raise DataError(
-            f"{file}: {len(raw) / 1e6:.0f} MB; a table of published numbers is smaller than "
-            f"{MAX_BYTES // 10**6} MB"
-        )
-    if b"\0" in raw:
-        raise DataError(f"{file} is not a text file: byte {raw.index(0)} is zero; save it as CSV in UTF-8")
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{file} is not UTF-8 text: byte {error.start} cannot be read; save it as CSV in UTF-8"
-        ) from None
-    if not text.strip():
-        raise DataError(f"{file} is empty; the first line must name the columns: {','.join(REQUIRED)}")
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    problems = _Problems(file)
-    records: list[tuple[int, list[str]]] = []
-    previous = 0
-    try:
-        for fields in reader:
-            line, previous = previous + 1, reader.line_num
-            if fields and any(field.strip() for field in fields):
-                records.append((line, fields))
-    except csv.Error as error:
-        raise DataError(f"{file}: line {previous + 1}: {error}; is a quotation mark missing?") from None
-    _, header = records[0]
-    names = [name.strip() for name in header]
-    if library.are_records(names):
+    table = parse_table(raw, file, example=",".join(REQUIRED), place=by_name)
+    if library.are_records(table.names):
         raise DataError(library.SINGLE_SUBJECTS.format(file=file))
-    _check_header(names, records[0][0], problems)
-    problems.stop_if_any()
+    table.check_columns(REQUIRED, OPTIONAL)
     rows: list[Row] = []
     seen: dict[str, int] = {}
-    for line, fields in records[1:]:
-        if len(fields) != len(names):
-            first = fields[0].strip() if names[0] == "row" and fields else ""
-            problems.add(line, "", f"{len(fields)} fields where the header has {len(names)}", first)
-            continue
-        row = _read_row(dict(zip(names, (field.strip() for field in fields), strict=True)), line, problems)
+    for line in table.lines:
+        f = _Fields(table, line)
+        row = _read_row(f)
         if row is None:
             continue
         if row.id in seen:
-            problems.add(
-                line,
-                "row",
-                f'"{row.id}" stands already in line {seen[row.id]}; every row needs a name of its own',
-            )
-        seen.setdefault(row.id, line)
+            before = f'"{row.id}" stands already in line {seen[row.id]}'
+            table.wrong(line, "row", f"{before}; every row needs a name of its own")
+        seen.setdefault(row.id, line.number)
         rows.append(row)
-    problems.stop_if_any()
+    table.problems.stop_if_any()
     if not rows:
         raise DataError(f"{file} has column names but no rows")
     return Data(tuple(rows), file, hashlib.sha256(raw).hexdigest())
-
-
-def _check_header(names: Sequence[str], line: int, problems: _Problems) -> None:
-    for name in dict.fromkeys(names):
-        if names.count(name) > 1:
-            problems.add(line, name, "this column stands twice")
-        if name not in REQUIRED + OPTIONAL:
-            problems.add(line, name, f"unknown column{meant(name, REQUIRED + OPTIONAL)}")
-    for name in REQUIRED:
-        if name not in names:
-            problems.add(line, name, "this column is missing")
 
 
 _CONTEXT_DEFAULTS = {
@@ -165,13 +87,14 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 class _Fields:
     """The fields of one line; remembers whether anything was wrong with them."""
 
-    def __init__(self, fields: Mapping[str, str], line: int, problems: _Problems) -> None:
-        self.fields, self.line, self.problems = fields, line, problems
+    def __init__(self, table: CsvTable, line: Line) -> None:
+        self.table, self.line = table, line
+        self.fields = table.fields(line)
         self.good = True
 
     def bad(self, column: str, reason: str) -> None:
         self.good = False
-        self.problems.add(self.line, column, reason, self.fields.get("row", ""))
+        self.table.wrong(self.line, column, reason, _about(self.fields.get("row", "")))
 
     def text(self, column: str, *, required: bool = False) -> str:
         found = self.fields.get(column, "")
@@ -201,23 +124,25 @@ class _Fields:
         return value
 
 
-def _read_row(fields: Mapping[str, str], line: int, problems: _Problems) -> Row | None:
-    f = _Fields(fields, line, problems)
-    shown_only = fields.get("use") == "context"
+def _about(row_id: str) -> str:
+    return f'row "{row_id}"' if row_id else ""
+
+
+def _read_row(f: _Fields) -> Row | None:
+    shown_only = f.fields.get("use") == "context"
     if shown_only:  # such a row may be anything that was reported: it is never predicted
-        fields = _CONTEXT_DEFAULTS | {key: text for key, text in fields.items() if text}
-        f.fields = fields
+        f.fields = _CONTEXT_DEFAULTS | {key: text for key, text in f.fields.items() if text}
     start, stop, visits = _read_time(f)
     n_number = f.number("n")
     n: int | None = None
     if math.isfinite(n_number):
         if n_number != int(n_number) or not 1 <= n_number <= 10_000_000:
-            f.bad("n", f'"{fields["n"]}" is not a number of patients')
+            f.bad("n", f'"{f.fields["n"]}" is not a number of patients')
         else:
             n = int(n_number)
     row = Row(
         id=f.text("row", required=True),
-        line=line,
+        line=f.line.number,
         study=f.text("study", required=True),
         arm=f.text("arm", required=True),
         population=f.text("population"),
@@ -390,7 +315,7 @@ def in_model_units(
     from pkpd.core import units
 
     declared = tuple(units.Bridge(b.left_value, b.left_unit, b.right_value, b.right_unit) for b in bridges)
-    problems = _Problems(data.file)
+    problems = Problems(data.file, by_name)
     rows: list[Row] = []
     for row in data.rows:
         if row.use == "context" or row.output not in output_units:
@@ -399,27 +324,28 @@ def in_model_units(
         try:
             factor = 1.0 if target is None else units.factor(row.unit, target, declared)
         except InputError as error:
-            problems.add(row.line, "unit", str(error), row.id)
+            problems.add(row.line, 1, str(error), "unit", _about(row.id))
             continue
         try:
             clock = units.factor(row.time_unit, time_unit)
         except InputError as error:
-            problems.add(row.line, "time_unit", str(error), row.id)
+            problems.add(row.line, 1, str(error), "time_unit", _about(row.id))
             continue
         overrides = []
         for item in row.overrides:
             if item.name not in parameter_units:
                 reason = f"the model has no parameter {item.name}{meant(item.name, parameter_units)}"
-                problems.add(row.line, "set", reason, row.id)
+                problems.add(row.line, 1, reason, "set", _about(row.id))
                 continue
             try:
                 value = item.value * units.factor(item.unit, parameter_units[item.name], declared)
             except InputError as error:
-                problems.add(row.line, "set", f"{item.name}: {error}", row.id)
+                problems.add(row.line, 1, f"{item.name}: {error}", "set", _about(row.id))
                 continue
             overrides.append(Override(item.name, value, parameter_units[item.name]))
         if row.statistic == "fraction" and factor * row.value > 1:
-            problems.add(row.line, "value", f"{row.value:g} {row.unit} is more than all patients", row.id)
+            reason = f"{row.value:g} {row.unit} is more than all patients"
+            problems.add(row.line, 1, reason, "value", _about(row.id))
         rows.append(
             replace(
                 row,

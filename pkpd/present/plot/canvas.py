@@ -159,6 +159,11 @@ def put_title(figure: Figure, title: str) -> None:
         figure.suptitle(literal(clipped(title, length)), x=0.01, ha="left", fontsize=10.5, fontweight="bold")
 
 
+def labelled_handle(row: Mapping[str, Any], i: int, **how: Any) -> Any:
+    """Of the legend: schedule i, by its letter and label."""
+    return line_handle(clipped(f"{row['letter']}  {row['label']}", 62), colour_of(i), **how)
+
+
 def put_legend(figure: Figure, handles: Sequence[Any]) -> None:
     """A legend below the panels, in as many columns as the figure is wide."""
     for handle in handles:

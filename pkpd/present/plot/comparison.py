@@ -21,9 +21,9 @@ from pkpd.present.plot.canvas import (
     PALE,
     Floats,
     beside,
-    clipped,
     colour_of,
     is_number,
+    labelled_handle,
     line_handle,
     new_figure,
     panel_grid,
@@ -77,7 +77,7 @@ def courses_figure(
         axis.set_title(wrapped(panel["title"], 56))
         axis.set_ylabel(panel["unit"])
         axis.set_xlabel("time (d)")
-    handles = [_schedule_handle(arm, i) for i, arm in enumerate(arms[:MOST])]
+    handles = [labelled_handle(arm, i, linestyle=DASHES[i]) for i, arm in enumerate(arms[:MOST])]
     from matplotlib.patches import Patch
 
     handles += [
@@ -87,10 +87,6 @@ def courses_figure(
     put_legend(figure, handles)
     put_title(figure, title)
     return figure
-
-
-def _schedule_handle(arm: Mapping[str, Any], i: int) -> Any:
-    return line_handle(clipped(f"{arm['letter']}  {arm['label']}", 62), colour_of(i), linestyle=DASHES[i])
 
 
 def _draw_arm(axis: Axes, arm: Mapping[str, Any], panel: Mapping[str, Any], i: int) -> None:
@@ -203,13 +199,7 @@ def differences_figure(rows: Sequence[Mapping[str, Any]], *, title: str = "", li
     axis.set_xlabel("difference to the first schedule, in percent of its median")
     firsts = {row["index"]: row for row in reversed(rows)}
     handles = [
-        line_handle(
-            clipped(f"{row['letter']}  {row['label']}", 62),
-            colour_of(i),
-            marker=MARKERS[i % MOST],
-            markersize=5,
-            linewidth=1,
-        )
+        labelled_handle(row, i, marker=MARKERS[i % MOST], markersize=5, linewidth=1)
         for i, row in sorted(firsts.items())
     ]
     handles += [
@@ -294,12 +284,7 @@ def trade_off_figure(
             if not (values < -0.01 * limits[1]).any():
                 put(-0.03 * limits[1], limits[1])
     handles = [
-        line_handle(
-            clipped(f"{point['letter']}  {point['label']}", 62),
-            colour_of(i),
-            marker=MARKERS[i],
-            linestyle="none",
-        )
+        labelled_handle(point, i, marker=MARKERS[i], linestyle="none")
         for i, point in enumerate(points[:MOST])
     ]
     handles += [

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pkpd.core.arguments import PATH, TEXT, of, takes
-from pkpd.core.files import check_target, replacing
+from pkpd.core.files import check_target, write_text
 from pkpd.decision.comparison import Comparison, ComparisonRow, letters, relevant
 from pkpd.decision.endpoints import BURDEN, Endpoint
 from pkpd.decision.optimisation import plain_name
@@ -35,9 +35,7 @@ def write_comparison_report(
     Raises ``InputError`` if it cannot be written there.
     """
     path = check_target(Path(path), (".html",))
-    page = render(comparison, command=command)
-    with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(path, render(comparison, command=command))
     return path
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pkpd.core.arguments import PATH, TEXT, of, takes
-from pkpd.core.files import check_target, replacing
+from pkpd.core.files import check_target, write_text
 from pkpd.decision.optimisation import Choice, Front, MedianEstimate
 from pkpd.present.report.comparison import flat
 from pkpd.present.report.numbers import finite_or_word, unit
@@ -33,9 +33,7 @@ def write_front_report(front: Front, path: str | os.PathLike[str], *, command: s
     Raises ``InputError`` if it cannot be written there.
     """
     path = check_target(Path(path), (".html",))
-    page = render(front, command=command)
-    with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(path, render(front, command=command))
     return path
 
 

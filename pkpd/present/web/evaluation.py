@@ -404,7 +404,10 @@ class Explorer:
 
 def dosing_of(kernel: Kernel) -> tuple[str, list[str]]:
     """The unit in which the model's drug is given, that of the state which its first route enters, and the
-    routes into such states: those of another drug are left out."""
+    routes into such states: those of another drug are left out. Raises ``InputError`` for a model that takes
+    no doses."""
+    if not kernel.ROUTES:
+        raise InputError(f"the model {kernel.NAME} has no route, and so takes no doses to explore")
     own = {
         route: [unit for unit, size in kernel.DOSE_UNITS[route].items() if size == 1.0]
         for route in kernel.ROUTES
