@@ -169,6 +169,7 @@ def compare(
         relative_error=spec.relative_error,
         row_errors=spec.row_errors,
         mean_only=spec.mean_only,
+        correlations=spec.correlations,
         solve=solve,
         threads=jobs,
     )

@@ -88,6 +88,9 @@ KINDS = {
     "dose, log CI": row(
         statistic="dose_for_effect", value=1.0, effect=5.0, lower=0.5, upper=2.1, spread_type="CI95"
     ),
+    "dose, CI to below 0": row(
+        statistic="dose_for_effect", value=1.0, effect=5.0, lower=-0.2, upper=2.1, spread_type="CI95"
+    ),
     "dose never reached": row(
         statistic="dose_for_effect", value=1.0, effect=90.0, lower=0.5, upper=2.1, spread_type="CI95"
     ),
@@ -487,6 +490,42 @@ def test_the_dose_for_an_effect_is_found_where_the_curve_has_it():
     assert math.exp(falling) == pytest.approx(1.0, rel=1e-6)
     never, by_g = dose_for_effect.inverse(x, np.zeros(5), 4.0)
     assert math.isfinite(never) and never > x[-1] and np.all(np.isfinite(by_g))
+
+
+def dose(effect: float, **given) -> float:
+    """The residual of a reported dose of 1 for this effect of an Emax curve that reaches 5 of 9 there."""
+    kind = measured(row(statistic="dose_for_effect", value=1.0, effect=effect, **given))
+    doses = np.array(DOSE_GRID)[:, None]
+    (found,) = evaluate(kind, np.repeat(9 * doses / (0.8 + doses), 3, axis=1), np.zeros((5, 3))).residuals
+    return float(found)
+
+
+def test_a_model_that_is_too_sensitive_is_as_wrong_as_one_that_is_not_sensitive_enough():
+    # the doses that give these effects are a quarter of the reported one and four times as much
+    low, high = 9 * 0.25 / 1.05, 9 * 4.0 / 4.8
+    even = {"spread": 0.5, "spread_type": "SE"}
+    assert dose(low, **even) == pytest.approx(math.log(0.25) / 0.5, rel=0.05) and dose(low, **even) < -2.6
+    assert dose(high, **even) == pytest.approx(math.log(4.0) / 0.5, rel=0.05)
+    # each side has its own error; an interval that reaches below 0 says nothing of its lower side
+    ends = {"lower": 0.5, "upper": 4.0, "spread_type": "CI95"}
+    assert dose(low, **ends) == pytest.approx(1.959964 * math.log(0.25) / math.log(2.0), rel=0.05)
+    assert dose(high, **ends) == pytest.approx(1.959964, rel=0.05)
+    below = {"lower": -0.4, "upper": 4.0, "spread_type": "CI95"}
+    assert dose(low, **below) == pytest.approx(-1.959964, rel=0.05)
+    assert dose(high, **below) == dose(high, **ends)
+    assert dose(low, spread=3.0, spread_type="CI95") == dose(low, **below)
+
+
+def test_the_density_of_a_reported_dose_is_one():
+    # of the logarithm of the dose, over all that could have been printed with this interval's sides
+    kind = measured(
+        row(statistic="dose_for_effect", value=1.0, effect=5.0, lower=0.5, upper=4.0, spread_type="CI95")
+    )
+    logs = np.linspace(-12, 12, 4001)
+    error = np.where(logs > 0, math.log(4), math.log(2)) / 1.959964
+    (printed,) = kind.printed
+    density = np.exp(-0.5 * ((logs / error) ** 2 + printed.constant))
+    assert np.trapezoid(density, logs) == pytest.approx(1.0, rel=1e-3)
 
 
 def test_errors_of_a_row_follow_from_its_columns():

@@ -12,6 +12,7 @@ from scipy import stats
 from pkpd.inference.objective import SAMPLING_SUBJECTS, quasi_normals
 from pkpd.inference.summary import likelihood
 from pkpd.inference.summary.kinds import KINDS
+from pkpd.inference.summary.kinds.dose_for_effect import DOSE_GRID
 from pkpd.inference.summary.samples import Noise, sample
 from pkpd.inference.summary.sampling import Sampling, Score, Seen, sampling_of
 from pkpd.inference.summary.spreads import form_of
@@ -146,3 +147,37 @@ def test_trials_do_not_depend_on_other_rows():
     alone = sampled([first], y, 8)
     beside = sampled([replace(ROWS["range"], id="other", n=8), first], y, 8)
     assert beside.scores[1] == alone.scores[0]
+
+
+@pytest.mark.parametrize("n", [12, 40])
+@pytest.mark.parametrize("spread_type", ["SE", "CI95"])
+def test_doses_for_an_effect_that_trials_find_lie_beyond_1_96_in_five_percent(spread_type, n):
+    # a trial gives each patient one of five doses and reads the dose off the straight line over log dose; the
+    # model has the true line
+    rng = np.random.default_rng(4)
+    x = np.log(np.resize([0.04, 0.1, 0.25, 0.6, 1.5], n))
+    design = np.column_stack([np.ones(n), x])
+    inverse = np.linalg.inv(design.T @ design)
+    a, b, sd, effect = 24.0, 6.0, 4.0, 14.0
+    count = 0
+    for _ in range(TRIALS):
+        y = a + b * x + sd * rng.standard_normal(n)
+        found = inverse @ design.T @ y
+        residual = y - design @ found
+        log_dose = (effect - found[0]) / found[1]
+        slope = np.array([-1.0, -log_dose]) / found[1]
+        se = float(np.sqrt(residual @ residual / (n - 2) * slope @ inverse @ slope))
+        value = float(np.exp(log_dose))
+        half = stats.t.ppf(0.975, n - 2) * se
+        columns = (
+            {"spread": value * half / 1.959964, "spread_type": "SE"}
+            if spread_type == "SE"
+            else {"lower": value * np.exp(-half), "upper": value * np.exp(half), "spread_type": "CI95"}
+        )
+        dose = row(statistic="dose_for_effect", value=value, effect=effect, n=n, **columns)
+        curve = a + b * np.log(value * np.array(DOSE_GRID))
+        term = likelihood.evaluate(
+            likelihood.measured(dose), np.repeat(curve[:, None], 2, axis=1), np.zeros((5, 2))
+        )
+        count += abs(term.residuals[0]) > 1.96
+    assert 0.03 <= count / TRIALS <= 0.07
