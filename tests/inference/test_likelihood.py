@@ -82,6 +82,19 @@ KINDS = {
     "lower bound": row(statistic="lower_bound"),
     "lower bound, SE": row(statistic="lower_bound", value=9.0, spread=1.0, spread_type="SE"),
     "upper bound": row(statistic="upper_bound", value=4.0),
+    "interval": row(statistic="interval", value=NAN, lower=3.0, upper=5.0),
+    "interval, SE of n": row(
+        statistic="interval", value=NAN, lower=6.0, upper=8.0, n=5, spread=0.6, spread_type="SE"
+    ),
+    "interval around the prediction": row(
+        statistic="interval", value=NAN, lower=4.0, upper=7.5, n=5, spread=0.1, spread_type="SE"
+    ),
+    "interval, far": row(
+        statistic="interval", value=NAN, lower=60.0, upper=80.0, n=None, spread=0.6, spread_type="SE"
+    ),
+    "reported floor": row(
+        statistic="reported_floor", value=8.0, lower=8.0, upper=10.0, spread=1.1, spread_type="SE"
+    ),
     "range": row(statistic="range", value=NAN, lower=2.1, upper=9.4),
     "range below 0": row(statistic="range", value=NAN, lower=-2.1, upper=9.4),
     "dose, SE": row(statistic="dose_for_effect", value=1.46, effect=5.0, spread=0.2, spread_type="SE"),

@@ -246,6 +246,7 @@ def _read_row(fields: Mapping[str, str], line: int, problems: _Problems) -> Row 
         visits=visits,
     )
     if f.good and not shown_only:
+        row = KINDS[row.statistic].completed(row, f.bad)
         _check_row(f, row)
     return row if f.good else None
 
@@ -359,7 +360,7 @@ def _check_interval(f: _Fields, row: Row) -> None:
     if kind == "none":
         if not math.isnan(row.spread):
             f.bad("spread_type", f"says none, but spread is {row.spread:g}")
-        if has_interval and row.statistic != "range":
+        if has_interval and not KINDS[row.statistic].own_ends:
             f.bad("spread_type", "says none, but there is an interval")
     elif kind in ("SD", "SE", "CV"):
         if math.isnan(row.spread):

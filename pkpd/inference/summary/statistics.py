@@ -23,6 +23,33 @@ def log_cdf(x: float) -> float:
     return float(log_ndtr(x))
 
 
+def log_between(lower: float, upper: float, df: float) -> tuple[float, float, float]:
+    """log P(lower < T < upper) of Student's t (infinite ``df``: of a standard normal), what it loses when
+    both ends move down by one, and minus its second derivative by that."""
+    if lower + upper > 0:  # in the lower tail nothing is lost to rounding
+        value, slope, bend = log_between(-upper, -lower, df)
+        return value, -slope, bend
+    if math.isinf(df):
+        top, bottom = log_cdf(upper), log_cdf(lower)
+        value = top + math.log(-math.expm1(bottom - top))
+    else:
+        from scipy.special import stdtr
+
+        value = math.log(max(float(stdtr(df, upper) - stdtr(df, lower)), 5e-324))
+    ends = [math.exp(_log_density(x, df) - value) for x in (upper, lower)]
+    falls = [x * ((df + 1) / (df + x * x) if math.isfinite(df) else 1.0) for x in (upper, lower)]
+    slope = ends[0] - ends[1]
+    return value, slope, ends[0] * falls[0] - ends[1] * falls[1] + slope * slope
+
+
+def _log_density(x: float, df: float) -> float:
+    """Of Student's t."""
+    if math.isinf(df):
+        return -0.5 * x * x - _HALF_LOG_2PI
+    scale = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - 0.5 * math.log(df * math.pi)
+    return scale - (df + 1) / 2 * math.log1p(x * x / df)
+
+
 def log_sd_moments(n: int) -> tuple[float, float]:
     """Bias and SD of log S around log sigma, S the sample SD of n normals: (psi(h) - log h)/2 and
     sqrt(psi'(h))/2, h = (n - 1)/2.

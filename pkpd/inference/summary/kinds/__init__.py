@@ -6,6 +6,7 @@ from pkpd.inference.summary.kinds.binomial import Count, Fraction
 from pkpd.inference.summary.kinds.bound import LowerBound, UpperBound
 from pkpd.inference.summary.kinds.dose_for_effect import DoseForEffect
 from pkpd.inference.summary.kinds.geometric_mean import GeometricMean
+from pkpd.inference.summary.kinds.interval import Interval, ReportedFloor
 from pkpd.inference.summary.kinds.kind import Kind
 from pkpd.inference.summary.kinds.mean import Mean, Median
 from pkpd.inference.summary.kinds.range import Range
@@ -17,6 +18,8 @@ _ALL: tuple[Kind, ...] = (
     GeometricMean(),
     LowerBound(),
     UpperBound(),
+    Interval(),
+    ReportedFloor(),
     DoseForEffect(),
     Count(),
     Fraction(),

@@ -23,6 +23,7 @@ _EDGE = 1e-9  # keeps a predicted 0 or 1 from being infinitely wrong
 
 class _Binomial(Kind):
     of_patients = True
+    of_level = False
     scored = False
 
     def check(self, row: Row, bad: Bad) -> None:

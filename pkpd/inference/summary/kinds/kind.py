@@ -41,8 +41,10 @@ class Kind:
     ----------
     name : the word.
     doses : multiples of its schedule's doses at which a row looks at patients.
+    own_ends : ``lower`` and ``upper`` are what such a row says, not the ends of a spread.
     needs_value : whether the column ``value`` must be filled.
     in_dose_units, of_patients : the value is a dose of its schedule; a number or share of patients.
+    of_level : its value lies where the output of the patients does, so that it may stand beside their curve.
     on_log : errors are those of the value's logarithm.
     simulated : trials of the arm's patients tell how its residuals are distributed (``sampling``).
     scored : they are read as those trials have them; else they are as good as normal by themselves.
@@ -50,9 +52,11 @@ class Kind:
 
     name = ""
     doses: tuple[float, ...] = (1.0,)
+    own_ends = False
     needs_value = True
     in_dose_units = False
     of_patients = False
+    of_level = True
     on_log = False
     simulated = True
     scored = True
@@ -65,6 +69,10 @@ class Kind:
     def views(self, row: Row) -> tuple[View, ...]:
         """What it looks at, J of them."""
         return tuple(View(row.arm, row.schedule, factor, row.output) for factor in self.doses)
+
+    def completed(self, row: Row, bad: Bad) -> Row:
+        """The row with what goes without saying."""
+        return row
 
     def check(self, row: Row, bad: Bad) -> None:
         """Name what the row lacks for a likelihood."""
