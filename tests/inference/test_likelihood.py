@@ -71,6 +71,9 @@ KINDS = {
     "mean, skewed range": row(lower=2.1, upper=18.3, spread_type="range"),
     "median, range": row(statistic="median", lower=2.1, upper=8.3, spread_type="range"),
     "median, none": row(statistic="median"),
+    "quantile, SD": row(statistic="quantile", level=0.9, value=8.0, spread=1.5, spread_type="SD"),
+    "quantile, CI": row(statistic="quantile", level=0.1, value=3.0, lower=2.0, upper=4.5, spread_type="CI95"),
+    "quantile, none": row(statistic="quantile", level=0.25),
     "geometric mean, CV": row(statistic="geometric_mean", spread=42, spread_type="CV"),
     "geometric mean, CI": row(statistic="geometric_mean", lower=4.1, upper=6.2, spread_type="CI95"),
     "geometric mean, SD": row(statistic="geometric_mean", spread=2.5, spread_type="SD"),
@@ -112,6 +115,18 @@ KINDS = {
     "count of all": row(statistic="count", value=12, effect=4.5),
     "count, falls": row(statistic="count", value=7, effect=-4.5),
     "count of a probability": row(statistic="count", value=3),
+    "count of none": row(statistic="count", value=0, effect=8.5),
+    "count of none, a probability": row(statistic="count", value=0),
+    "fraction of none": row(statistic="fraction", value=0.0, effect=9.5),
+    "fraction without n": row(
+        statistic="fraction", value=0.6, n=None, lower=0.35, upper=0.8, spread_type="CI95", effect=4.5
+    ),
+    "fraction without n, SE": row(statistic="fraction", value=0.3, n=None, spread=0.1, spread_type="SE"),
+    "fraction without n, to 0": row(
+        statistic="fraction", value=0.1, n=None, lower=0.0, upper=0.3, spread_type="CI95"
+    ),
+    "rate": row(statistic="rate", value=0.3, person_time=50.0),
+    "rate of no event": row(statistic="rate", value=0.0, person_time=5.0),
     "fraction": row(statistic="fraction", value=0.6, effect=4.5),
     "ratio": row(statistic="ratio", value=0.81, lower=0.54, upper=1.22, spread_type="CI95"),
 }
@@ -123,7 +138,7 @@ def patients(kind: Row) -> tuple[np.ndarray, np.ndarray]:
     if kind.statistic == "dose_for_effect":
         dose = np.array(DOSE_GRID)[:, None]
         s = 9.0 * dose / (0.8 + dose) * np.exp(0.3 * generator.standard_normal(K))
-    elif kind.statistic in ("count", "fraction") and math.isnan(kind.effect):
+    elif kind.statistic in ("count", "fraction", "rate") and math.isnan(kind.effect):
         s = generator.uniform(0.1, 0.5, (1, K))
     elif kind.effect < 0:
         s = -5 * np.exp(0.3 * generator.standard_normal((1, K)))
@@ -452,7 +467,7 @@ def test_a_range_of_changes_is_not_one_of_logarithms():
     assert np.all(np.abs(evaluate(kind, s, 0 * s).residuals) < 2)
 
 
-def test_counts_are_binomial():
+def test_counts_are_binomial_from_nobody_to_all():
     n, p = 20, 0.3
     s = np.full((1, 4), p)
     scores = np.array(

@@ -29,6 +29,8 @@ ROWS = {
     "mean with range": row(lower=2.1, upper=8.3, spread_type="range"),
     "mean with IQR": row(lower=4.0, upper=6.5, spread_type="IQR"),
     "median with range": row(statistic="median", lower=2.1, upper=8.3, spread_type="range"),
+    "upper quantile with SD": row(statistic="quantile", level=0.8, spread=1.5, spread_type="SD"),
+    "lower quartile alone": row(statistic="quantile", level=0.25),
     "geometric mean with CV": row(statistic="geometric_mean", spread=42, spread_type="CV"),
     "geometric mean with CI95": row(statistic="geometric_mean", lower=4.1, upper=6.2, spread_type="CI95"),
     "range": row(statistic="range", value=NAN, lower=2.1, upper=9.4),

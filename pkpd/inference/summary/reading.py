@@ -23,6 +23,7 @@ from pkpd.core.errors import DataError, InputError
 from pkpd.core.names import meant
 from pkpd.inference.summary.kinds import KINDS
 from pkpd.inference.summary.rows import (
+    COLUMNS_OF_KINDS,
     MEASURES,
     OPTIONAL,
     PROVENANCES,
@@ -244,6 +245,8 @@ def _read_row(fields: Mapping[str, str], line: int, problems: _Problems) -> Row 
         provenance=f.choice("provenance", PROVENANCES),
         note=f.text("note"),
         visits=visits,
+        level=f.number("level"),
+        person_time=f.number("person_time"),
     )
     if f.good and not shown_only:
         row = KINDS[row.statistic].completed(row, f.bad)
@@ -339,6 +342,9 @@ def _check_row(f: _Fields, row: Row) -> None:
         f.bad("measure", f"an auc cannot be given as {row.measure}")
     if KINDS[row.statistic].needs_value and math.isnan(row.value):
         f.bad("value", "is empty, a number is needed")
+    for column in COLUMNS_OF_KINDS:
+        if f.text(column) and column not in KINDS[row.statistic].columns:
+            f.bad(column, f"a {row.statistic} has no {column}")
     _check_interval(f, row)
     KINDS[row.statistic].check(row, f.bad)
     if row.spread_type == "range" and row.statistic != "range" and (row.n is None or row.n < 2):
@@ -419,23 +425,34 @@ def in_model_units(
                 problems.add(row.line, "set", f"{item.name}: {error}", row.id)
                 continue
             overrides.append(Override(item.name, value, parameter_units[item.name]))
-        if row.statistic == "fraction" and factor * row.value > 1:
-            problems.add(row.line, "value", f"{row.value:g} {row.unit} is more than all patients", row.id)
-        rows.append(
-            replace(
-                row,
-                start=row.start * clock,
-                stop=row.stop * clock,
-                visits=tuple(time * clock for time in row.visits),
-                time_unit=time_unit,
-                value=row.value * factor,
-                unit=row.unit if target is None else target,
-                spread=row.spread if row.spread_type == "CV" else row.spread * factor,
-                lower=row.lower * factor,
-                upper=row.upper * factor,
-                overrides=tuple(overrides),
-            )
+        exposure = math.nan
+        if not math.isnan(row.person_time):
+            try:
+                exposure = clock * units.factor(output_units[row.output], f"1/({time_unit})")
+            except InputError:
+                reason = f"events per time need an output of unit 1/{time_unit} or the like"
+                problems.add(row.line, "output", reason, row.id)
+                continue
+        converted = replace(
+            row,
+            start=row.start * clock,
+            stop=row.stop * clock,
+            visits=tuple(time * clock for time in row.visits),
+            time_unit=time_unit,
+            value=row.value * factor,
+            unit=row.unit if target is None else target,
+            spread=row.spread if row.spread_type == "CV" else row.spread * factor,
+            lower=row.lower * factor,
+            upper=row.upper * factor,
+            overrides=tuple(overrides),
+            person_time=row.person_time * exposure,
         )
+
+        def bad(column: str, reason: str, row: Row = row) -> None:
+            problems.add(row.line, column, reason, row.id)
+
+        KINDS[row.statistic].check_in_units(converted, bad)
+        rows.append(converted)
     problems.stop_if_any()
     return replace(data, rows=tuple(rows))
 

@@ -9,13 +9,16 @@ from pkpd.inference.summary.kinds.geometric_mean import GeometricMean
 from pkpd.inference.summary.kinds.interval import Interval, ReportedFloor
 from pkpd.inference.summary.kinds.kind import Kind
 from pkpd.inference.summary.kinds.mean import Mean, Median
+from pkpd.inference.summary.kinds.quantile import Quantile
 from pkpd.inference.summary.kinds.range import Range
+from pkpd.inference.summary.kinds.rate import Rate
 from pkpd.inference.summary.kinds.ratio import Ratio
 
 _ALL: tuple[Kind, ...] = (
     Mean(),
     Median(),
     GeometricMean(),
+    Quantile(),
     LowerBound(),
     UpperBound(),
     Interval(),
@@ -23,6 +26,7 @@ _ALL: tuple[Kind, ...] = (
     DoseForEffect(),
     Count(),
     Fraction(),
+    Rate(),
     Range(),
     Ratio(),
 )

@@ -40,6 +40,7 @@ class Kind:
     Attributes
     ----------
     name : the word.
+    columns : those of ``rows.COLUMNS_OF_KINDS`` that such a row may fill.
     doses : multiples of its schedule's doses at which a row looks at patients.
     own_ends : ``lower`` and ``upper`` are what such a row says, not the ends of a spread.
     needs_value : whether the column ``value`` must be filled.
@@ -51,6 +52,7 @@ class Kind:
     """
 
     name = ""
+    columns: tuple[str, ...] = ()
     doses: tuple[float, ...] = (1.0,)
     own_ends = False
     needs_value = True
@@ -76,6 +78,9 @@ class Kind:
 
     def check(self, row: Row, bad: Bad) -> None:
         """Name what the row lacks for a likelihood."""
+
+    def check_in_units(self, row: Row, bad: Bad) -> None:
+        """The same of a row in the model's units."""
 
     def measured(
         self, row: Row, relative_error: float = 0.3, *, spread: bool = True, form: Form | None = None
