@@ -87,6 +87,14 @@ def test_the_mean_of_normal_patients_has_student_s_t():
         assert found(u)[0] == pytest.approx(stats.norm.ppf(stats.t.cdf(u, 5)), abs=0.08)
 
 
+def test_residuals_of_large_arms_are_as_good_as_normal():
+    y = PATIENTS["normal"](NORMAL)[:, None]
+    for n in (150, 1000, 20_000):
+        for score in sampled([replace(ROWS["mean with SD"], n=n)], y, n).scores[0]:
+            for u in (-1.5, 0.0, 1.5):
+                assert score(u)[0] == pytest.approx(u, abs=0.1)
+
+
 def test_a_score_is_monotone_and_its_slope_and_inverse_are_its_own():
     score = Score.of(np.random.default_rng(2).standard_t(4, 4000))
     u = np.linspace(-12, 12, 97)

@@ -108,7 +108,8 @@ class Kind:
         columns = self.prints(x.row, trials[0]) if len(trials) == 1 else None
         if columns is None:
             return None
-        rows = replace(x.row, **columns)
+        # of large arms a trial has fewer patients, and errors of as many
+        rows = replace(x.row, n=trials[0].shape[1], **columns)
         printed = self.measured(rows, spread=len(x.printed) > 1, form=form_of(x.row)).printed
         truth = [p.value + r * p.error for p, r in zip(x.printed, term.residuals, strict=True)]
         with np.errstate(all="ignore"):
