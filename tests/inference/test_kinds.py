@@ -18,10 +18,12 @@ from scipy import stats
 
 from pkpd.core.errors import DataError
 from pkpd.inference.objective import quasi_normals
-from pkpd.inference.summary import likelihood
+from pkpd.inference.summary import arms, likelihood
 from pkpd.inference.summary.kinds.interval import next_round_number
 from pkpd.inference.summary.reading import in_model_units, parse_data
 from pkpd.inference.summary.rows import COLUMNS_OF_KINDS, Row
+from pkpd.inference.summary.samples import Noise, sample
+from pkpd.inference.summary.sampling import Seen, sampling_of
 from pkpd.inference.summary.statistics import noisy_quantile, quantile, wilson
 from tests.inference.test_data import FIELDS, UNITS, table
 from tests.inference.test_likelihood import NAN, row
@@ -31,6 +33,7 @@ BARE = {"spread": "", "spread_type": "none"}
 CI = {"spread": "", "spread_type": "CI95"}
 COLUMNS = (*FIELDS, *COLUMNS_OF_KINDS)
 OUTPUTS = UNITS | {"events": "1/d"}
+NOISE = Noise(0.05, 0.0)
 Z = quasi_normals(512, 1, 1)[:, 0]
 
 
@@ -40,15 +43,15 @@ def written(units=OUTPUTS, clock: str = "d", **fields: str) -> Row:
     return in_model_units(found, units, clock, {}).rows[0]
 
 
-def term_of(published: Row, *arms: np.ndarray):
+def term_of(published: Row, *patients: np.ndarray):
     """Of a row where these patients, (K,) of each arm and without noise, are predicted."""
-    s = np.stack(arms)
+    s = np.stack(patients)
     return likelihood.evaluate(likelihood.measured(published), s, np.zeros_like(s))
 
 
-def log_probability(published: Row, *arms: np.ndarray) -> float:
+def log_probability(published: Row, *patients: np.ndarray) -> float:
     """What the likelihood of a row that is one of a few says of it."""
-    term = term_of(published, *arms)
+    term = term_of(published, *patients)
     return -0.5 * (float(term.residuals @ term.residuals) + term.constant)
 
 
@@ -198,6 +201,120 @@ def test_person_time_is_that_of_the_window_unless_it_is_printed():
         assert found.value * found.person_time == pytest.approx(10)
     with pytest.raises(DataError, match='column "output": events per time need an output of unit 1/d'):
         written({"events": "1"}, **fields | {"unit": "1", "person_time": "40"})
+
+
+# --- two arms, and two outputs
+
+
+def draws(rng: np.random.Generator, truth, shape: tuple[int, ...]) -> np.ndarray:
+    """Patients of many trials, each with its measurement error."""
+    x = truth(rng.standard_normal(shape))
+    return x * (1 + NOISE.proportional * rng.standard_normal(shape))
+
+
+def residuals_of_trials(published: Row, patients, sizes, columns_of, seed: int = 8) -> np.ndarray:
+    """Scored residuals, (TRIALS,), of a row that sees these arms, each a function of normal numbers."""
+    y = [arm(Z)[:, None] for arm in patients]
+    looked = [sample(published, each, None, NOISE) for each in y]
+    s, v = np.stack([each.s for each in looked]), np.stack([each.v for each in looked])
+    seen = [Seen(each, None, NOISE, k, "C", n) for k, (each, n) in enumerate(zip(y, sizes, strict=True))]
+    rng = np.random.default_rng(seed)
+    columns = columns_of(*(draws(rng, arm, (TRIALS, n)) for arm, n in zip(patients, sizes, strict=True)))
+    found, sampling = [], None
+    for b in range(TRIALS):
+        printed = likelihood.measured(replace(published, **{k: float(x[b]) for k, x in columns.items()}))
+        term = likelihood.evaluate(printed, s, v)
+        if sampling is None:
+            sampling = sampling_of([(printed, term, seen)], [], 3)
+        found.append(sampling.scored(0, term).residuals[0])
+    return np.array(found)
+
+
+def welch(x: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+    """The interval of a difference as SciPy has it, of arms with one SD."""
+    found = stats.ttest_ind(x, y, axis=1).confidence_interval(0.95)
+    return {"value": x.mean(axis=1) - y.mean(axis=1), "lower": found.low, "upper": found.high}
+
+
+def common_sd(x: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+    n, m = x.shape[1], y.shape[1]
+    sd = np.sqrt(((n - 1) * x.var(axis=1, ddof=1) + (m - 1) * y.var(axis=1, ddof=1)) / (n + m - 2))
+    return {"value": x.mean(axis=1) - y.mean(axis=1), "spread": sd}
+
+
+def ratio_of_logs(x: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+    """As of bioequivalence: the interval of the difference of logarithms."""
+    found = stats.ttest_ind(np.log(x), np.log(y), axis=1).confidence_interval(0.95)
+    middle = np.exp(np.log(x).mean(axis=1) - np.log(y).mean(axis=1))
+    return {"value": middle, "lower": np.exp(found.low), "upper": np.exp(found.high)}
+
+
+def ratio_alone(x: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+    return {"value": x.mean(axis=1) / y.mean(axis=1)}
+
+
+TWO_ARMS = {
+    "difference, CI": ("difference_of_arms", {"lower": 0.2, "upper": 3.0, "spread_type": "CI95"}, welch),
+    "difference, SD": ("difference_of_arms", {"spread": 1.5, "spread_type": "SD"}, common_sd),
+    "ratio of means, alone": ("ratio_of_arms", {}, ratio_alone),
+    "ratio of geometric means, CI": (
+        "geometric_ratio_of_arms",
+        {"lower": 0.9, "upper": 3.0, "spread_type": "CI95"},
+        ratio_of_logs,
+    ),
+}
+SHAPES = {
+    "normal": (lambda z: 7 + 0.8 * z, lambda z: 5 + 0.8 * z),
+    "log-normal": (lambda z: 7 * np.exp(0.7 * z), lambda z: 5 * np.exp(0.7 * z)),
+}
+
+
+@pytest.mark.parametrize("sizes", [(5, 5), (12, 7)])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", TWO_ARMS)
+def test_two_arms_lie_beyond_1_96_in_five_percent(name, shape, sizes):
+    statistic, spread, columns = TWO_ARMS[name]
+    published = row(statistic=statistic, value=1.5, n=sizes[0], versus="B", versus_n=sizes[1], **spread)
+    five_percent(residuals_of_trials(published, SHAPES[shape], sizes, columns))
+
+
+def test_the_error_of_a_difference_is_that_of_both_arms():
+    bare = {"statistic": "difference_of_arms", "versus": "B", "value": 2.0, "n": 10}
+    printed = likelihood.measured(row(**bare, versus_n=15, spread=3.0, spread_type="SD"))
+    assert printed.se == pytest.approx(3 * math.sqrt(1 / 10 + 1 / 15))
+    printed = likelihood.measured(row(**bare, spread=1.5, spread_type="CI95"))  # as many in the other arm
+    assert printed.se == pytest.approx(1.5 / stats.t.ppf(0.975, 18))
+
+
+def test_an_arm_is_compared_with_another_of_its_study():
+    def read(*given):
+        return parse_data(
+            table(*(dict.fromkeys(COLUMNS_OF_KINDS, "") | each for each in given), names=COLUMNS)
+        )
+
+    other = {"row": "r2", "arm": "placebo", "schedule": "none"}
+    compared = {"statistic": "difference_of_arms", "versus": "placebo", "versus_n": "9"}
+    found = read(compared, other | {"use": "context"})["r1"]
+    assert (found.versus_schedule, found.versus_n) == ("none", 9)
+    plan = arms.plan(in_model_units(read(compared, other), OUTPUTS, "d", {}).rows)
+    assert [arm.schedule for arm in plan.arms] == ["1 MIU sc daily x5", "none"]
+    assert [place.arms for place in plan.placements] == [(0, 1), (1,)]
+    for given, reason in {
+        (("versus", "placbo"),): "did you mean placebo",
+        (("versus", "A"),): "compared with another one",
+        (("versus", "placebo"), ("study", "T")): "no row of the study",
+        (("versus", "placebo"), ("set", "BSA = 2 m^2")): "has another set",
+        (("versus_n", "2.5"),): "is not a number of patients",
+        (("versus", ""),): "needs the arm that this one is compared with",
+        (("statistic", "mean"),): "a mean has no versus",
+        (("spread_type", "CV"), ("spread", "30")): "has an SE, a CI95",
+    }.items():
+        with pytest.raises(
+            DataError, match=rf"line 2 .*column \"(versus|versus_n|spread_type)\": .*{reason}"
+        ):
+            read(compared | dict(given), other)
+    with pytest.raises(DataError, match="differ in schedule or set"):
+        read(compared, other, other | {"row": "r3", "schedule": "2 MIU sc daily x5"})
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,19 @@ KINDS = {
     "rate": row(statistic="rate", value=0.3, person_time=50.0),
     "rate of no event": row(statistic="rate", value=0.0, person_time=5.0),
     "fraction": row(statistic="fraction", value=0.6, effect=4.5),
+    "difference of arms, CI": row(
+        statistic="difference_of_arms", versus="B", value=1.5, lower=-0.2, upper=3.2, spread_type="CI95"
+    ),
+    "difference of arms, SD": row(
+        statistic="difference_of_arms", versus="B", versus_n=9, value=1.5, spread=1.8, spread_type="SD"
+    ),
+    "difference of arms, none": row(statistic="difference_of_arms", versus="B", value=1.5),
+    "ratio of arms, CI": row(
+        statistic="ratio_of_arms", versus="B", value=1.3, lower=0.9, upper=1.9, spread_type="CI95"
+    ),
+    "geometric ratio of arms, SE": row(
+        statistic="geometric_ratio_of_arms", versus="B", value=1.3, spread=0.2, spread_type="SE"
+    ),
     "ratio": row(statistic="ratio", value=0.81, lower=0.54, upper=1.22, spread_type="CI95"),
 }
 
@@ -138,6 +151,8 @@ def patients(kind: Row) -> tuple[np.ndarray, np.ndarray]:
     if kind.statistic == "dose_for_effect":
         dose = np.array(DOSE_GRID)[:, None]
         s = 9.0 * dose / (0.8 + dose) * np.exp(0.3 * generator.standard_normal(K))
+    elif kind.versus:
+        s = np.array([[5.5], [4.0]]) * np.exp(0.3 * generator.standard_normal((2, K)))
     elif kind.statistic in ("count", "fraction", "rate") and math.isnan(kind.effect):
         s = generator.uniform(0.1, 0.5, (1, K))
     elif kind.effect < 0:

@@ -134,6 +134,7 @@ def parse_data(content: bytes | str, file: str = "<data>") -> Data:
             )
         seen.setdefault(row.id, line)
         rows.append(row)
+    rows = _compared(rows, problems)
     problems.stop_if_any()
     if not rows:
         raise DataError(f"{file} has column names but no rows")
@@ -209,20 +210,13 @@ def _read_row(fields: Mapping[str, str], line: int, problems: _Problems) -> Row 
         fields = _CONTEXT_DEFAULTS | {key: text for key, text in fields.items() if text}
         f.fields = fields
     start, stop, visits = _read_time(f)
-    n_number = f.number("n")
-    n: int | None = None
-    if math.isfinite(n_number):
-        if n_number != int(n_number) or not 1 <= n_number <= 10_000_000:
-            f.bad("n", f'"{fields["n"]}" is not a number of patients')
-        else:
-            n = int(n_number)
     row = Row(
         id=f.text("row", required=True),
         line=line,
         study=f.text("study", required=True),
         arm=f.text("arm", required=True),
         population=f.text("population"),
-        n=n,
+        n=_read_patients(f, "n"),
         schedule=_read_schedule(f),
         overrides=_read_set(f),
         output=f.text("output", required=True),
@@ -245,6 +239,8 @@ def _read_row(fields: Mapping[str, str], line: int, problems: _Problems) -> Row 
         provenance=f.choice("provenance", PROVENANCES),
         note=f.text("note"),
         visits=visits,
+        versus=f.text("versus"),
+        versus_n=_read_patients(f, "versus_n"),
         level=f.number("level"),
         person_time=f.number("person_time"),
     )
@@ -252,6 +248,57 @@ def _read_row(fields: Mapping[str, str], line: int, problems: _Problems) -> Row 
         row = KINDS[row.statistic].completed(row, f.bad)
         _check_row(f, row)
     return row if f.good else None
+
+
+def _read_patients(f: _Fields, column: str) -> int | None:
+    number = f.number(column)
+    if math.isnan(number):
+        return None
+    if number != int(number) or not 1 <= number <= 10_000_000:
+        f.bad(column, f'"{f.text(column)}" is not a number of patients')
+        return None
+    return int(number)
+
+
+Given = Mapping[str, set[tuple[str, tuple[Override, ...]]]]
+"""What the arms of a study were given, by their names: schedule and ``set``."""
+
+
+def _compared(rows: Sequence[Row], problems: _Problems) -> list[Row]:
+    """Rows with what the arm was given that they are compared with, as another row of it says."""
+    studies: dict[str, dict[str, set[tuple[str, tuple[Override, ...]]]]] = {}
+    for row in rows:
+        studies.setdefault(row.study, {}).setdefault(row.arm, set()).add((row.schedule, row.overrides))
+    found = []
+    for row in rows:
+        if row.versus and row.use != "context":
+            given = studies[row.study]
+            reason = _not_comparable(row, given)
+            if reason:
+                problems.add(row.line, "versus", reason, row.id)
+                continue
+            ((schedule, _),) = given[row.versus]
+            row = replace(row, versus_schedule=schedule)
+        found.append(row)
+    return found
+
+
+def _not_comparable(row: Row, given: Given) -> str:
+    """Why a row cannot be compared with its ``versus``; empty where it can."""
+    name = row.versus[:60]
+    if row.versus == row.arm:
+        return "an arm is compared with another one"
+    if row.versus not in given:
+        return (
+            f'no row of the study is of the arm "{name}"{meant(row.versus, given)}; a row of it, if need be '
+            "with use = context, says what it was given"
+        )
+    if len(given[row.versus]) > 1:
+        return f'rows of the arm "{name}" differ in schedule or set; give each such arm a name of its own'
+    ((_, overrides),) = given[row.versus]
+    if overrides != row.overrides:
+        return f'the arm "{name}" has another set; two arms that are compared have the same one'
+    return ""
 
 
 def _read_time(f: _Fields) -> tuple[float, float, tuple[float, ...]]:
@@ -471,7 +518,7 @@ def _target_unit(row: Row, output_unit: str, time_unit: str) -> str | None:
     kind = KINDS[row.statistic]
     if kind.in_dose_units:
         return None
-    if kind.of_patients:
+    if kind.of_patients or kind.without_unit:
         return "1"
     if row.reducer in ("tmax", "half_life"):
         return time_unit

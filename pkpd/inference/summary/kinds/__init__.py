@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pkpd.inference.summary.kinds.binomial import Count, Fraction
 from pkpd.inference.summary.kinds.bound import LowerBound, UpperBound
+from pkpd.inference.summary.kinds.difference_of_arms import DifferenceOfArms
 from pkpd.inference.summary.kinds.dose_for_effect import DoseForEffect
 from pkpd.inference.summary.kinds.geometric_mean import GeometricMean
 from pkpd.inference.summary.kinds.interval import Interval, ReportedFloor
@@ -13,6 +14,7 @@ from pkpd.inference.summary.kinds.quantile import Quantile
 from pkpd.inference.summary.kinds.range import Range
 from pkpd.inference.summary.kinds.rate import Rate
 from pkpd.inference.summary.kinds.ratio import Ratio
+from pkpd.inference.summary.kinds.ratio_of_arms import GeometricRatioOfArms, RatioOfArms
 
 _ALL: tuple[Kind, ...] = (
     Mean(),
@@ -29,6 +31,9 @@ _ALL: tuple[Kind, ...] = (
     Rate(),
     Range(),
     Ratio(),
+    DifferenceOfArms(),
+    RatioOfArms(),
+    GeometricRatioOfArms(),
 )
 KINDS = {kind.name: kind for kind in _ALL}
 """By the word of the column ``statistic``."""

@@ -36,6 +36,7 @@ class DoseForEffect(Kind):
     doses = DOSE_GRID
     in_dose_units = True
     on_log = True
+    positive = True
     simulated = False
 
     def check(self, row: Row, bad: Bad) -> None:
