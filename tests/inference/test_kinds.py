@@ -20,6 +20,7 @@ from pkpd.core.errors import DataError
 from pkpd.inference.objective import quasi_normals
 from pkpd.inference.summary import arms, likelihood
 from pkpd.inference.summary.kinds.interval import next_round_number
+from pkpd.inference.summary.kinds.significance import log_within
 from pkpd.inference.summary.reading import in_model_units, parse_data
 from pkpd.inference.summary.rows import COLUMNS_OF_KINDS, Row
 from pkpd.inference.summary.samples import Noise, sample
@@ -30,6 +31,7 @@ from tests.inference.test_likelihood import NAN, row
 
 TRIALS = 3000
 BARE = {"spread": "", "spread_type": "none"}
+CHANGE = BARE | {"measure": "change"}
 CI = {"spread": "", "spread_type": "CI95"}
 COLUMNS = (*FIELDS, *COLUMNS_OF_KINDS)
 OUTPUTS = UNITS | {"events": "1/d"}
@@ -317,6 +319,98 @@ def test_an_arm_is_compared_with_another_of_its_study():
         read(compared, other, other | {"row": "r3", "schedule": "2 MIU sc daily x5"})
 
 
+# --- tests
+
+
+def test_the_noncentral_t_distribution_is_that_of_its_definition():
+    for df, limit, delta in itertools.product((1, 4, 11, 200), (0.4, 2.2, 5.0), (0.0, 0.5, -3.0, 7.0)):
+        # a normal number over the SD of a trial
+
+        def inside(sd, limit=limit, df=df, delta=delta):
+            ends = limit / math.sqrt(df)
+            return stats.norm.cdf(ends * sd - delta) - stats.norm.cdf(-ends * sd - delta)
+
+        exact = stats.chi(df).expect(inside)
+        found, slope, _ = log_within(delta, limit, df)
+        assert math.exp(found) == pytest.approx(exact, rel=1e-6, abs=1e-10)
+        ends = (log_within(delta + sign * 1e-4, limit, df)[0] for sign in (1, -1))
+        assert slope == pytest.approx((next(ends) - next(ends)) / 2e-4, rel=1e-5, abs=1e-8)
+    bend = log_within(0.0, 2.0, 6)
+    assert bend[2] == pytest.approx(-2 * (log_within(1e-3, 2.0, 6)[0] - bend[0]) / 1e-6, rel=1e-3)
+    # effects beyond all measure have a deviance that goes on growing
+    far = [log_within(delta, 2.78, 4)[0] for delta in (10.0, 100.0, 1000.0)]
+    assert far[0] > far[1] > far[2] > -math.inf
+
+
+def p_of_trials(n: int, m: int, effect: float) -> np.ndarray:
+    """p of many trials: of a change of n patients, or (m > 0) of two arms."""
+    rng = np.random.default_rng(9)
+    x = effect + 1.5 * rng.standard_normal((TRIALS, n))
+    if m:
+        return stats.ttest_ind(x, 1.5 * rng.standard_normal((TRIALS, m)), axis=1).pvalue
+    return stats.ttest_1samp(x, 0.0, axis=1).pvalue
+
+
+DESIGNS = [(5, 0), (12, 0), (5, 5), (12, 7)]
+
+
+def design(statistic: str, n: int, m: int, effect: float, **given):
+    """A row of it, and what is predicted for its arms."""
+    versus = {"versus": "B", "versus_n": m} if m else {"measure": "change"}
+    published = row(statistic=statistic, value=NAN, n=n, **versus, **given)
+    return published, ((effect + 1.5 * Z, 1.5 * Z) if m else (effect + 1.5 * Z,))
+
+
+@pytest.mark.parametrize("effect", [0.0, 1.2, 2.5])
+@pytest.mark.parametrize(("n", "m"), DESIGNS)
+def test_no_significant_change_is_as_probable_as_trials_say(n, m, effect):
+    silent = p_of_trials(n, m, effect) > 0.05
+    share = math.exp(log_probability(*_flat(design("not_significant", n, m, effect, level=0.05))))
+    assert share == pytest.approx(silent.mean(), abs=3 * math.sqrt(share * (1 - share) / TRIALS))
+    below, cell = np.where(silent, 0.0, share), np.where(silent, share, 1 - share)
+    five_percent(quantile_residuals(below, cell))
+
+
+def _flat(found):
+    published, predicted = found
+    return (published, *predicted)
+
+
+@pytest.mark.parametrize("effect", [0.0, 1.2, 4.0])
+@pytest.mark.parametrize(("n", "m"), DESIGNS)
+def test_p_values_alone_lie_beyond_1_96_in_five_percent(n, m, effect):
+    found = [
+        term_of(*_flat(design("p_value", n, m, effect, level=float(p)))).residuals[0]
+        for p in p_of_trials(n, m, effect)[::2]
+    ]
+    five_percent(np.array(found))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("n", "m"), DESIGNS)
+def test_p_values_beside_a_value_lie_beyond_1_96_in_five_percent(n, m, shape):
+    def printed(x, *other):
+        test = stats.ttest_ind(x, *other, axis=1) if other else stats.ttest_1samp(x, 0.0, axis=1)
+        return {"value": x.mean(axis=1) - sum(y.mean(axis=1) for y in other), "level": test.pvalue}
+
+    published, _ = design("p_value", n, m, 0.0, level=0.1)
+    published, arms = replace(published, value=2.0), SHAPES[shape] if m else SHAPES[shape][:1]
+    five_percent(residuals_of_trials(published, arms, (n, m)[: len(arms)], printed))
+
+
+def test_a_test_that_found_nothing_holds_strong_effects_down_by_its_patients():
+    def deviance(effect: float, n: int) -> float:
+        return float(term_of(*_flat(design("not_significant", n, 0, effect, level=0.05))).residuals[0] ** 2)
+
+    assert deviance(0.0, 12) == pytest.approx(0, abs=1e-9)
+    assert deviance(1.5, 6) < 4 < deviance(1.5, 40)
+    assert deviance(-1.5, 40) == pytest.approx(deviance(1.5, 40), rel=1e-6)
+    # through no effect at all the residual is smooth
+    ends = [term_of(*_flat(design("not_significant", 12, 0, e, level=0.05))) for e in (-1e-7, 1e-7)]
+    assert ends[1].residuals[0] > 0 > ends[0].residuals[0]
+    np.testing.assert_allclose(ends[0].by_s, ends[1].by_s, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("fields", "column", "reason"),
     [
@@ -351,6 +445,12 @@ def test_an_arm_is_compared_with_another_of_its_study():
         ({"statistic": "rate", "value": "1", **BARE}, "person_time", "time that all patients were followed"),
         ({"statistic": "rate", "value": "1", "person_time": "0", **BARE}, "person_time", "not positive"),
         ({"statistic": "rate", "person_time": "9", "measure": "fold", **BARE}, "measure", "is the value"),
+        ({"statistic": "not_significant", "value": "", **BARE}, "measure", "is of a change, or of two arms"),
+        ({"statistic": "not_significant", "value": "", "n": "", **CHANGE}, "n", "needs the number"),
+        ({"statistic": "not_significant", "value": "", "level": "5", **CHANGE}, "level", "between 0 and 1"),
+        ({"statistic": "p_value", "value": "", **CHANGE}, "level", "needs its p"),
+        ({"statistic": "p_value", "value": "0", "level": "0.1", **CHANGE}, "value", "says nothing"),
+        ({"statistic": "p_value", "level": "0.1", "measure": "change"}, "spread_type", "has no spread"),
     ],
 )
 def test_columns_that_a_kind_cannot_use_are_named(fields, column, reason):

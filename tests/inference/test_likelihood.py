@@ -141,6 +141,15 @@ KINDS = {
     "geometric ratio of arms, SE": row(
         statistic="geometric_ratio_of_arms", versus="B", value=1.3, spread=0.2, spread_type="SE"
     ),
+    "not significant": row(statistic="not_significant", value=NAN, measure="change", level=0.05),
+    "not significant, fold": row(statistic="not_significant", value=NAN, measure="fold", n=3, level=0.01),
+    "not significant, two arms": row(
+        statistic="not_significant", value=NAN, versus="B", versus_n=5, level=0.05
+    ),
+    "p value alone": row(statistic="p_value", value=NAN, measure="change", level=0.02),
+    "p value alone, two arms": row(statistic="p_value", value=NAN, versus="B", level=0.6),
+    "p value of a fold": row(statistic="p_value", value=1.4, measure="fold", level=0.03),
+    "p value of a difference": row(statistic="p_value", value=-1.4, versus="B", versus_n=20, level=0.03),
     "ratio": row(statistic="ratio", value=0.81, lower=0.54, upper=1.22, spread_type="CI95"),
 }
 

@@ -22,7 +22,7 @@ One row is one reported number. Columns (order free, * may be absent)::
     effect*      dose_for_effect: the effect that was to be reached; count, fraction: what makes a responder
                  (in percent, as a fold, or in the output's unit, as the measure has it)
     versus*      the arm of the same study that this one is compared with, and its patients, versus_n*
-    level*       of a quantile its probability
+    level*       of a quantile its probability, of a test its p
     person_time* the time that all patients of a rate were followed, in time_unit
     use*         fit | check | context (shown, never predicted);  source, doi*, provenance, note*
 """

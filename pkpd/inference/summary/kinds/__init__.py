@@ -15,6 +15,7 @@ from pkpd.inference.summary.kinds.range import Range
 from pkpd.inference.summary.kinds.rate import Rate
 from pkpd.inference.summary.kinds.ratio import Ratio
 from pkpd.inference.summary.kinds.ratio_of_arms import GeometricRatioOfArms, RatioOfArms
+from pkpd.inference.summary.kinds.significance import NotSignificant, PValue
 
 _ALL: tuple[Kind, ...] = (
     Mean(),
@@ -34,6 +35,8 @@ _ALL: tuple[Kind, ...] = (
     DifferenceOfArms(),
     RatioOfArms(),
     GeometricRatioOfArms(),
+    NotSignificant(),
+    PValue(),
 )
 KINDS = {kind.name: kind for kind in _ALL}
 """By the word of the column ``statistic``."""
