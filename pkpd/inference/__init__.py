@@ -251,6 +251,7 @@ def _check_names(spec: FitSpec, raw: Data) -> None:
                     raise DataError(f'{place}: the data have no study "{study}"{meant(study, raw.studies)}')
     known = [row.id for row in raw.rows]
     lists = [("[errors.rows]", tuple(spec.row_errors)), ("[errors] mean_only", spec.mean_only)]
+    lists += [("[errors] correlations", item.rows) for item in spec.correlations]
     if spec.check is not None:
         lists += [("[check] leave_out", spec.check.leave_out), ("[check] only", spec.check.only)]
     for where, names in lists:
@@ -312,6 +313,7 @@ def run(
         relative_error=spec.relative_error,
         row_errors=spec.row_errors,
         mean_only=spec.mean_only,
+        correlations=spec.correlations,
         solve=solve,
         threads=jobs,
         estimated=objective.coordinates,
@@ -423,6 +425,7 @@ def _objective(
         relative_error=spec.relative_error,
         row_errors=spec.row_errors,
         mean_only=spec.mean_only,
+        correlations=spec.correlations,
         solve=solve,
         threads=jobs,
         estimated=coordinates(system, model, fitted),

@@ -17,6 +17,7 @@ from pkpd.inference.posterior import Posterior, posterior_of, row_results, signe
 from pkpd.inference.result import Change, ModelScore, Refit, RivalComparison, RowResult, StudyLeftOut
 from pkpd.inference.search import REFIT_LIMIT, Minimum, Progress, quiet, refit
 from pkpd.inference.spec import Check, FitSpec
+from pkpd.inference.summary.kinds import KINDS
 from pkpd.inference.summary.rows import Data, Row
 
 Array = NDArray[np.float64]
@@ -170,6 +171,7 @@ def compare(
         relative_error=spec.relative_error,
         row_errors=spec.row_errors,
         mean_only=spec.mean_only,
+        correlations=spec.correlations,
         solve=solve,
         threads=jobs,
     )
@@ -352,7 +354,7 @@ def with_sampling_error(row: RowResult) -> tuple[float, float]:
     Of numbers whose errors are those of logarithms it is one of factors. nan where either error is not known.
     """
     ends = (row.observed_lower, row.observed_upper, row.predicted_lower, row.predicted_upper)
-    of_logs = row.statistic in ("geometric_mean", "ratio", "range", "dose_for_effect")
+    of_logs = KINDS[row.statistic].on_log or row.statistic == "range"
     if of_logs and min(*ends, row.predicted) > 0:
         half = math.hypot(math.log(ends[1] / ends[0]) / 2, math.log(ends[3] / ends[2]) / 2)
         return row.predicted / math.exp(half), row.predicted * math.exp(half)

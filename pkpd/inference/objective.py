@@ -35,7 +35,7 @@ from pkpd.inference.coordinates import (
     to_scale,
     typical_at,
 )
-from pkpd.inference.spec import FitOptions, ModelSpec
+from pkpd.inference.spec import Correlation, FitOptions, ModelSpec, declared_pairs
 from pkpd.inference.summary import likelihood, samples
 from pkpd.inference.summary.arms import Look, plan
 from pkpd.inference.summary.rows import Row
@@ -207,8 +207,8 @@ class Objective:
     with the first reasons in ``reasons``); nothing else changes after it is made. ``events`` are dose tables
     by schedule that are known already, ``reach`` is that of another objective of the same model and
     coordinates; without one it is looked up at fixed points around the start (``PROBES``). ``sampling``
-    scores and correlates residuals (``sampled``); without one they are independent, with the errors of their
-    columns."""
+    scores and correlates residuals (``sampling_at``), with the ``correlations`` that are declared; without
+    one they are independent, with the errors of their columns."""
 
     def __init__(
         self,
@@ -220,6 +220,7 @@ class Objective:
         relative_error: float = 0.3,
         row_errors: Mapping[str, float] | None = None,
         mean_only: Sequence[str] = (),
+        correlations: Sequence[Correlation] = (),
         solve: Solve | None = None,
         threads: int | None = None,
         estimated: tuple[Coordinate, ...] | None = None,
@@ -235,6 +236,7 @@ class Objective:
         self.rows = tuple(rows)
         self.relative_error, self.row_errors = relative_error, dict(row_errors or {})
         self.mean_only = frozenset(mean_only)
+        self.correlations = tuple(correlations)
         self._solve, self._threads = solve, threads or _usable_cores()
         self.coordinates = coordinates(system, spec, rows) if estimated is None else estimated
         self.measured = tuple(
@@ -290,6 +292,7 @@ class Objective:
             relative_error=self.relative_error,
             row_errors=self.row_errors,
             mean_only=tuple(self.mean_only),
+            correlations=self.correlations,
             solve=self._solve,
             threads=self._threads,
             estimated=self.coordinates if estimated is None else estimated,
@@ -330,7 +333,8 @@ class Objective:
                 for view, a, at, n in zip(place.views, place.arms, place.indices, counts, strict=True)
             ]
             rows.append((measured, term, seen))
-        return sampling_of(rows, [float(value) for value in x], self.options.seed)
+        declared = declared_pairs(self.correlations)
+        return sampling_of(rows, [float(value) for value in x], self.options.seed, declared)
 
     def _event_table(self, row: Row, text: str) -> Any:
         from pkpd.dosing import Schedule

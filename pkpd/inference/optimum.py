@@ -113,6 +113,7 @@ def objective_of(result: FitResult, spec: FitSpec, *, jobs: int | None = None) -
             relative_error=spec.relative_error,
             row_errors=spec.row_errors,
             mean_only=spec.mean_only,
+            correlations=spec.correlations,
             threads=jobs,
             estimated=coordinates(system, spec.main, rows),
         )

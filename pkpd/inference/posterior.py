@@ -18,6 +18,7 @@ from pkpd.inference.objective import BadPoint, Evaluation, Objective
 from pkpd.inference.result import Estimate, RowResult
 from pkpd.inference.search import Minimum, sizes
 from pkpd.inference.summary import likelihood
+from pkpd.inference.summary.kinds import KINDS
 from pkpd.inference.summary.rows import Row
 
 Array = NDArray[np.float64]
@@ -232,8 +233,9 @@ def row_results(
             gradient = evaluation.predicted_jacobian[i]
             half = Z95 * math.sqrt(max(0.0, float(gradient @ covariance @ gradient)))
         ends = (term.predicted - half, term.predicted + half)
-        positive = row.statistic == "dose_for_effect" or (
-            row.measure in ("value", "fold") and row.output not in signed
+        kind = KINDS[row.statistic]
+        positive = kind.positive or (
+            not kind.signed and row.measure in ("value", "fold") and row.output not in signed
         )
         if positive and term.predicted > 0 and math.isfinite(half):  # as a factor: never below zero
             factor = math.exp(min(half / term.predicted, 300.0))

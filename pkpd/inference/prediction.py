@@ -33,6 +33,7 @@ from pkpd.inference.search import Progress, quiet
 from pkpd.inference.summary import samples
 from pkpd.inference.summary.arms import look as look_of
 from pkpd.inference.summary.arms import times_of
+from pkpd.inference.summary.kinds import KINDS
 from pkpd.inference.summary.reading import read_data
 from pkpd.inference.summary.rows import Row
 from pkpd.simulation.profile import scattered
@@ -49,6 +50,9 @@ DRAWN = (0, 2, 4, 6, 9, 10)
 """Those of DOSES at which the uncertainty of the parameters is carried through; it is smooth in between."""
 MOST_PANELS = 6
 LONGEST_DAYS = 400.0
+_NOT_IN_DOSE_RESPONSE = ("range", "ratio", "lower_bound", "upper_bound")
+_NOT_IN_COURSES = ("range", "ratio", "dose_for_effect")
+"""Kinds of rows whose value is a level, and which these figures leave out all the same."""
 SPIKE = 3.0
 """An output whose peak within a dosing interval is this many times its trough is shown for the first week
 only."""
@@ -285,7 +289,7 @@ def _dose_response(arms: _Arms, rows: Sequence[Row], progress: Progress) -> list
     groups: dict[tuple[Any, ...], list[tuple[Row, float]]] = {}
     placebo: dict[tuple[Any, ...], list[tuple[Row, float]]] = {}
     for row in rows:
-        if row.statistic in ("count", "fraction", "range", "ratio", "lower_bound", "upper_bound"):
+        if not KINDS[row.statistic].of_level or row.statistic in _NOT_IN_DOSE_RESPONSE:
             continue
         schedule = Schedule.parse(row.schedule)
         amount = _dose(schedule)
@@ -555,7 +559,7 @@ def _figure(
             key = (row.output, row.measure)
             if key not in keys or row.reducer in ("auc", "tmax", "half_life") or row.start > times[-1]:
                 continue
-            if row.statistic not in ("mean", "median", "geometric_mean", "lower_bound", "upper_bound"):
+            if not KINDS[row.statistic].of_level or row.statistic in _NOT_IN_COURSES:
                 continue
             point = _point(arms, row)
             if point is not None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
+
+import numpy as np
 
 from pkpd.core import library
 from pkpd.core.arguments import PATH, takes
@@ -138,6 +141,15 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Correlation:
+    """How the errors of some rows are correlated, every two of them alike: numbers that one curve or one
+    analysis gave."""
+
+    rows: tuple[str, ...]
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
 class FitSpec:
     """Everything that a fit folder says."""
 
@@ -153,6 +165,8 @@ class FitSpec:
     mean_only: tuple[str, ...] = ()
     """rows whose spread says something else than how patients differ: their location counts, their spread
     does not"""
+    correlations: tuple[Correlation, ...] = ()
+    """between the locations of rows, beside those that their patients make"""
     check: Check | None = None
     shown: tuple[str, ...] = ()
     """outputs whose time courses the report shows for every study; empty: those with most rows"""
@@ -209,7 +223,7 @@ def read_fit(name_or_path: str | os.PathLike[str]) -> FitSpec:
     options, usual = top.table("options"), FitOptions()
     options.keys_within([item.name for item in dataclasses.fields(FitOptions)])
     errors = top.table("errors")
-    errors.keys_within(("default", "rows", "mean_only"))
+    errors.keys_within(("default", "rows", "mean_only", "correlations"))
     rows = errors.table("rows")
     check = top.table("check")
     check.keys_within(("title", "leave_out", "only"))
@@ -240,9 +254,56 @@ def read_fit(name_or_path: str | os.PathLike[str]) -> FitSpec:
         shown=report.texts("outputs"),
         notes=report.texts("notes"),
         mean_only=errors.texts("mean_only"),
+        correlations=_correlations(errors, raw),
         endpoints=_endpoints(top, folder),
         sha256=hashlib.sha256(raw).hexdigest(),
     )
+
+
+def _correlations(errors: TomlTable, raw: bytes) -> tuple[Correlation, ...]:
+    """Read and checked: the matrix that they declare is one of correlations."""
+    entries = errors.values.get("correlations", [])
+    lines = raw.decode("utf-8-sig").splitlines()
+    line = next((i for i, text in enumerate(lines, 1) if re.match(r"\s*correlations\s*=", text)), 0)
+    where = f"{errors.where}, line {line}: correlations"
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise DataError(f'{where} must be a list such as [{{rows = ["ed10", "ed20"], value = 0.4}}]')
+    found = []
+    for entry in entries:
+        table = TomlTable(entry, where)
+        table.keys_within([item.name for item in dataclasses.fields(Correlation)])
+        rows = table.texts("rows")
+        if len(set(rows)) < 2 or len(set(rows)) < len(rows):
+            raise DataError(f"{where}: rows must name at least two rows, each once")
+        value = table.number("value", math.nan, low=-1.0, high=1.0)
+        if abs(value) == 1:
+            raise DataError(f"{where}: value = {value:g} must lie between -1 and 1, without the ends")
+        found.append(Correlation(rows, value))
+    _check_correlations(found, where)
+    return tuple(found)
+
+
+def declared_pairs(correlations: Sequence[Correlation]) -> dict[frozenset[str], float]:
+    """Correlation of every two rows for which one is declared."""
+    return {
+        frozenset(pair): item.value for item in correlations for pair in itertools.combinations(item.rows, 2)
+    }
+
+
+def _check_correlations(correlations: Sequence[Correlation], where: str) -> None:
+    pairs = declared_pairs(correlations)
+    if len(pairs) < sum(math.comb(len(item.rows), 2) for item in correlations):
+        raise DataError(f"{where}: two rows are named together twice")
+    names = sorted({name for pair in pairs for name in pair})
+    matrix = np.eye(len(names))
+    for pair, value in pairs.items():
+        i, j = (names.index(name) for name in pair)
+        matrix[i, j] = matrix[j, i] = value
+    if names and float(np.linalg.eigvalsh(matrix)[0]) <= 1e-9:
+        raise DataError(
+            f"{where}: no numbers are correlated in this way (the matrix is not positive definite); values "
+            "nearer to 0 would be right, or every two of the rows in one entry"
+        )
 
 
 def _endpoints(top: TomlTable, folder: Path) -> str:

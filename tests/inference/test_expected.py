@@ -38,6 +38,7 @@ def test_the_stated_optimum_is_one(name):
         relative_error=spec.relative_error,
         row_errors=spec.row_errors,
         mean_only=spec.mean_only,
+        correlations=spec.correlations,
         estimated=estimated,
     )
     x = np.array([stated[c.name]["x"] for c in estimated])

@@ -32,6 +32,7 @@ from pkpd.inference import (
     marginal,
 )
 from pkpd.inference.assess import subjects_errors
+from pkpd.inference.spec import Correlation
 from pkpd.inference.summary.reading import parse_data, read_data
 from pkpd.inference.summary.rows import Data
 from pkpd.model.check import Distribution, Parameter
@@ -1302,6 +1303,63 @@ def test_a_fit_folder_is_read_as_written(tmp_path):
 def test_what_is_wrong_in_a_fit_folder_is_named(tmp_path, old, new, message):
     with pytest.raises(DataError, match=message.replace("(", r"\(").replace("...", r"\.\.\.")):
         fitting.read_fit(folder(tmp_path, TOML.replace(old, new, 1)))
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ('{rows = ["base"], value = 0.4}', "at least two rows"),
+        ('{rows = ["base", "base"], value = 0.4}', "each once"),
+        ('{rows = ["base", "late"], value = 1.0}', "without the ends"),
+        ('{rows = ["base", "late"], value = -1.2}', "must lie between -1 and 1"),
+        ('{rows = ["base", "late"]}', "value must be a number"),
+        ('{rows = ["base", "late"], values = 0.4}', "did you mean value"),
+        ('"base", "late"', "must be a list such as"),
+        ('{rows = ["a", "b"], value = 0.4}, {rows = ["b", "a"], value = 0.2}', "named together twice"),
+        ('{rows = ["a", "b", "c"], value = -0.6}', "not positive definite"),
+        (
+            '{rows = ["a", "b"], value = 0.9}, {rows = ["b", "c"], value = 0.9}, '
+            '{rows = ["a", "c"], value = 0.1}',
+            "not positive definite",
+        ),
+    ],
+)
+def test_correlations_that_no_numbers_have_are_refused_with_file_and_line(tmp_path, entries, message):
+    text = TOML.replace("[errors.rows]", f"correlations = [{entries}]\n[errors.rows]")
+    with pytest.raises(DataError, match=rf"fit\.toml: \[errors\], line 19: correlations.*{message}"):
+        fitting.read_fit(folder(tmp_path, text))
+
+
+def test_correlations_of_rows_that_the_data_do_not_have_are_named(tmp_path):
+    text = TOML.replace(
+        "[errors.rows]", 'correlations = [{rows = ["base", "bass"], value = 0.4}]\n[errors.rows]'
+    )
+    with pytest.raises(DataError, match=r'correlations: the data have no row "bass"; did you mean base'):
+        fitting.fit(folder(tmp_path, text))
+
+
+def test_declared_correlations_hold_beside_those_of_the_patients():
+    wanted = ("base", "change", "dose", "fold")
+    rows = every_kind().keep(lambda row: row.id in wanted)
+    plain = objective(rows)
+    declared = objective(rows, correlations=(Correlation(("dose", "fold"), 0.4),))
+    x = plain.start
+    one, other = plain.sampling_at(x), declared.sampling_at(x)
+    sizes = [len(each) for each in one.scores]
+    first = dict(zip(one.ids, np.cumsum([0, *sizes]), strict=False))
+    i, j = first["dose"], first["fold"]
+    assert one.correlation[i, j] == 0 and other.correlation[i, j] == pytest.approx(0.4)
+    rest = np.ones_like(one.correlation, dtype=bool)
+    rest[i, j] = rest[j, i] = False
+    np.testing.assert_array_equal(one.correlation[rest], other.correlation[rest])
+    # z' R^-1 z of the two alone
+    pair = declared.with_sampling(other).restricted(lambda row: row.id in ("dose", "fold"))
+    found = pair.evaluate(x)
+    z = np.concatenate([term.residuals for term in found.terms])
+    assert found.residuals @ found.residuals == pytest.approx(
+        (z[0] ** 2 + z[1] ** 2 - 2 * 0.4 * z[0] * z[1]) / (1 - 0.4**2)
+    )
+    assert found.log_det == pytest.approx(math.log(1 - 0.4**2))
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,9 @@ KINDS = {
     "mean, skewed range": row(lower=2.1, upper=18.3, spread_type="range"),
     "median, range": row(statistic="median", lower=2.1, upper=8.3, spread_type="range"),
     "median, none": row(statistic="median"),
+    "quantile, SD": row(statistic="quantile", level=0.9, value=8.0, spread=1.5, spread_type="SD"),
+    "quantile, CI": row(statistic="quantile", level=0.1, value=3.0, lower=2.0, upper=4.5, spread_type="CI95"),
+    "quantile, none": row(statistic="quantile", level=0.25),
     "geometric mean, CV": row(statistic="geometric_mean", spread=42, spread_type="CV"),
     "geometric mean, CI": row(statistic="geometric_mean", lower=4.1, upper=6.2, spread_type="CI95"),
     "geometric mean, SD": row(statistic="geometric_mean", spread=2.5, spread_type="SD"),
@@ -82,11 +85,27 @@ KINDS = {
     "lower bound": row(statistic="lower_bound"),
     "lower bound, SE": row(statistic="lower_bound", value=9.0, spread=1.0, spread_type="SE"),
     "upper bound": row(statistic="upper_bound", value=4.0),
+    "interval": row(statistic="interval", value=NAN, lower=3.0, upper=5.0),
+    "interval, SE of n": row(
+        statistic="interval", value=NAN, lower=6.0, upper=8.0, n=5, spread=0.6, spread_type="SE"
+    ),
+    "interval around the prediction": row(
+        statistic="interval", value=NAN, lower=4.0, upper=7.5, n=5, spread=0.1, spread_type="SE"
+    ),
+    "interval, far": row(
+        statistic="interval", value=NAN, lower=60.0, upper=80.0, n=None, spread=0.6, spread_type="SE"
+    ),
+    "reported floor": row(
+        statistic="reported_floor", value=8.0, lower=8.0, upper=10.0, spread=1.1, spread_type="SE"
+    ),
     "range": row(statistic="range", value=NAN, lower=2.1, upper=9.4),
     "range below 0": row(statistic="range", value=NAN, lower=-2.1, upper=9.4),
     "dose, SE": row(statistic="dose_for_effect", value=1.46, effect=5.0, spread=0.2, spread_type="SE"),
     "dose, log CI": row(
         statistic="dose_for_effect", value=1.0, effect=5.0, lower=0.5, upper=2.1, spread_type="CI95"
+    ),
+    "dose, CI to below 0": row(
+        statistic="dose_for_effect", value=1.0, effect=5.0, lower=-0.2, upper=2.1, spread_type="CI95"
     ),
     "dose never reached": row(
         statistic="dose_for_effect", value=1.0, effect=90.0, lower=0.5, upper=2.1, spread_type="CI95"
@@ -96,7 +115,41 @@ KINDS = {
     "count of all": row(statistic="count", value=12, effect=4.5),
     "count, falls": row(statistic="count", value=7, effect=-4.5),
     "count of a probability": row(statistic="count", value=3),
+    "count of none": row(statistic="count", value=0, effect=8.5),
+    "count of none, a probability": row(statistic="count", value=0),
+    "fraction of none": row(statistic="fraction", value=0.0, effect=9.5),
+    "fraction without n": row(
+        statistic="fraction", value=0.6, n=None, lower=0.35, upper=0.8, spread_type="CI95", effect=4.5
+    ),
+    "fraction without n, SE": row(statistic="fraction", value=0.3, n=None, spread=0.1, spread_type="SE"),
+    "fraction without n, to 0": row(
+        statistic="fraction", value=0.1, n=None, lower=0.0, upper=0.3, spread_type="CI95"
+    ),
+    "rate": row(statistic="rate", value=0.3, person_time=50.0),
+    "rate of no event": row(statistic="rate", value=0.0, person_time=5.0),
     "fraction": row(statistic="fraction", value=0.6, effect=4.5),
+    "difference of arms, CI": row(
+        statistic="difference_of_arms", versus="B", value=1.5, lower=-0.2, upper=3.2, spread_type="CI95"
+    ),
+    "difference of arms, SD": row(
+        statistic="difference_of_arms", versus="B", versus_n=9, value=1.5, spread=1.8, spread_type="SD"
+    ),
+    "difference of arms, none": row(statistic="difference_of_arms", versus="B", value=1.5),
+    "ratio of arms, CI": row(
+        statistic="ratio_of_arms", versus="B", value=1.3, lower=0.9, upper=1.9, spread_type="CI95"
+    ),
+    "geometric ratio of arms, SE": row(
+        statistic="geometric_ratio_of_arms", versus="B", value=1.3, spread=0.2, spread_type="SE"
+    ),
+    "not significant": row(statistic="not_significant", value=NAN, measure="change", level=0.05),
+    "not significant, fold": row(statistic="not_significant", value=NAN, measure="fold", n=3, level=0.01),
+    "not significant, two arms": row(
+        statistic="not_significant", value=NAN, versus="B", versus_n=5, level=0.05
+    ),
+    "p value alone": row(statistic="p_value", value=NAN, measure="change", level=0.02),
+    "p value alone, two arms": row(statistic="p_value", value=NAN, versus="B", level=0.6),
+    "p value of a fold": row(statistic="p_value", value=1.4, measure="fold", level=0.03),
+    "p value of a difference": row(statistic="p_value", value=-1.4, versus="B", versus_n=20, level=0.03),
     "ratio": row(statistic="ratio", value=0.81, lower=0.54, upper=1.22, spread_type="CI95"),
 }
 
@@ -107,7 +160,9 @@ def patients(kind: Row) -> tuple[np.ndarray, np.ndarray]:
     if kind.statistic == "dose_for_effect":
         dose = np.array(DOSE_GRID)[:, None]
         s = 9.0 * dose / (0.8 + dose) * np.exp(0.3 * generator.standard_normal(K))
-    elif kind.statistic in ("count", "fraction") and math.isnan(kind.effect):
+    elif kind.versus:
+        s = np.array([[5.5], [4.0]]) * np.exp(0.3 * generator.standard_normal((2, K)))
+    elif kind.statistic in ("count", "fraction", "rate") and math.isnan(kind.effect):
         s = generator.uniform(0.1, 0.5, (1, K))
     elif kind.effect < 0:
         s = -5 * np.exp(0.3 * generator.standard_normal((1, K)))
@@ -436,7 +491,7 @@ def test_a_range_of_changes_is_not_one_of_logarithms():
     assert np.all(np.abs(evaluate(kind, s, 0 * s).residuals) < 2)
 
 
-def test_counts_are_binomial():
+def test_counts_are_binomial_from_nobody_to_all():
     n, p = 20, 0.3
     s = np.full((1, 4), p)
     scores = np.array(
@@ -487,6 +542,42 @@ def test_the_dose_for_an_effect_is_found_where_the_curve_has_it():
     assert math.exp(falling) == pytest.approx(1.0, rel=1e-6)
     never, by_g = dose_for_effect.inverse(x, np.zeros(5), 4.0)
     assert math.isfinite(never) and never > x[-1] and np.all(np.isfinite(by_g))
+
+
+def dose(effect: float, **given) -> float:
+    """The residual of a reported dose of 1 for this effect of an Emax curve that reaches 5 of 9 there."""
+    kind = measured(row(statistic="dose_for_effect", value=1.0, effect=effect, **given))
+    doses = np.array(DOSE_GRID)[:, None]
+    (found,) = evaluate(kind, np.repeat(9 * doses / (0.8 + doses), 3, axis=1), np.zeros((5, 3))).residuals
+    return float(found)
+
+
+def test_a_model_that_is_too_sensitive_is_as_wrong_as_one_that_is_not_sensitive_enough():
+    # the doses that give these effects are a quarter of the reported one and four times as much
+    low, high = 9 * 0.25 / 1.05, 9 * 4.0 / 4.8
+    even = {"spread": 0.5, "spread_type": "SE"}
+    assert dose(low, **even) == pytest.approx(math.log(0.25) / 0.5, rel=0.05) and dose(low, **even) < -2.6
+    assert dose(high, **even) == pytest.approx(math.log(4.0) / 0.5, rel=0.05)
+    # each side has its own error; an interval that reaches below 0 says nothing of its lower side
+    ends = {"lower": 0.5, "upper": 4.0, "spread_type": "CI95"}
+    assert dose(low, **ends) == pytest.approx(1.959964 * math.log(0.25) / math.log(2.0), rel=0.05)
+    assert dose(high, **ends) == pytest.approx(1.959964, rel=0.05)
+    below = {"lower": -0.4, "upper": 4.0, "spread_type": "CI95"}
+    assert dose(low, **below) == pytest.approx(-1.959964, rel=0.05)
+    assert dose(high, **below) == dose(high, **ends)
+    assert dose(low, spread=3.0, spread_type="CI95") == dose(low, **below)
+
+
+def test_the_density_of_a_reported_dose_is_one():
+    # of the logarithm of the dose, over all that could have been printed with this interval's sides
+    kind = measured(
+        row(statistic="dose_for_effect", value=1.0, effect=5.0, lower=0.5, upper=4.0, spread_type="CI95")
+    )
+    logs = np.linspace(-12, 12, 4001)
+    error = np.where(logs > 0, math.log(4), math.log(2)) / 1.959964
+    (printed,) = kind.printed
+    density = np.exp(-0.5 * ((logs / error) ** 2 + printed.constant))
+    assert np.trapezoid(density, logs) == pytest.approx(1.0, rel=1e-3)
 
 
 def test_errors_of_a_row_follow_from_its_columns():

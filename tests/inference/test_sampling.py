@@ -12,6 +12,7 @@ from scipy import stats
 from pkpd.inference.objective import SAMPLING_SUBJECTS, quasi_normals
 from pkpd.inference.summary import likelihood
 from pkpd.inference.summary.kinds import KINDS
+from pkpd.inference.summary.kinds.dose_for_effect import DOSE_GRID
 from pkpd.inference.summary.samples import Noise, sample
 from pkpd.inference.summary.sampling import Sampling, Score, Seen, sampling_of
 from pkpd.inference.summary.spreads import form_of
@@ -28,6 +29,8 @@ ROWS = {
     "mean with range": row(lower=2.1, upper=8.3, spread_type="range"),
     "mean with IQR": row(lower=4.0, upper=6.5, spread_type="IQR"),
     "median with range": row(statistic="median", lower=2.1, upper=8.3, spread_type="range"),
+    "upper quantile with SD": row(statistic="quantile", level=0.8, spread=1.5, spread_type="SD"),
+    "lower quartile alone": row(statistic="quantile", level=0.25),
     "geometric mean with CV": row(statistic="geometric_mean", spread=42, spread_type="CV"),
     "geometric mean with CI95": row(statistic="geometric_mean", lower=4.1, upper=6.2, spread_type="CI95"),
     "range": row(statistic="range", value=NAN, lower=2.1, upper=9.4),
@@ -82,6 +85,14 @@ def test_the_mean_of_normal_patients_has_student_s_t():
     found = sampled([quiet], y, 6).scores[0][0]
     for u in (-2.5, -1.0, 0.0, 1.0, 2.5):
         assert found(u)[0] == pytest.approx(stats.norm.ppf(stats.t.cdf(u, 5)), abs=0.08)
+
+
+def test_residuals_of_large_arms_are_as_good_as_normal():
+    y = PATIENTS["normal"](NORMAL)[:, None]
+    for n in (150, 1000, 20_000):
+        for score in sampled([replace(ROWS["mean with SD"], n=n)], y, n).scores[0]:
+            for u in (-1.5, 0.0, 1.5):
+                assert score(u)[0] == pytest.approx(u, abs=0.1)
 
 
 def test_a_score_is_monotone_and_its_slope_and_inverse_are_its_own():
@@ -146,3 +157,37 @@ def test_trials_do_not_depend_on_other_rows():
     alone = sampled([first], y, 8)
     beside = sampled([replace(ROWS["range"], id="other", n=8), first], y, 8)
     assert beside.scores[1] == alone.scores[0]
+
+
+@pytest.mark.parametrize("n", [12, 40])
+@pytest.mark.parametrize("spread_type", ["SE", "CI95"])
+def test_doses_for_an_effect_that_trials_find_lie_beyond_1_96_in_five_percent(spread_type, n):
+    # a trial gives each patient one of five doses and reads the dose off the straight line over log dose; the
+    # model has the true line
+    rng = np.random.default_rng(4)
+    x = np.log(np.resize([0.04, 0.1, 0.25, 0.6, 1.5], n))
+    design = np.column_stack([np.ones(n), x])
+    inverse = np.linalg.inv(design.T @ design)
+    a, b, sd, effect = 24.0, 6.0, 4.0, 14.0
+    count = 0
+    for _ in range(TRIALS):
+        y = a + b * x + sd * rng.standard_normal(n)
+        found = inverse @ design.T @ y
+        residual = y - design @ found
+        log_dose = (effect - found[0]) / found[1]
+        slope = np.array([-1.0, -log_dose]) / found[1]
+        se = float(np.sqrt(residual @ residual / (n - 2) * slope @ inverse @ slope))
+        value = float(np.exp(log_dose))
+        half = stats.t.ppf(0.975, n - 2) * se
+        columns = (
+            {"spread": value * half / 1.959964, "spread_type": "SE"}
+            if spread_type == "SE"
+            else {"lower": value * np.exp(-half), "upper": value * np.exp(half), "spread_type": "CI95"}
+        )
+        dose = row(statistic="dose_for_effect", value=value, effect=effect, n=n, **columns)
+        curve = a + b * np.log(value * np.array(DOSE_GRID))
+        term = likelihood.evaluate(
+            likelihood.measured(dose), np.repeat(curve[:, None], 2, axis=1), np.zeros((5, 2))
+        )
+        count += abs(term.residuals[0]) > 1.96
+    assert 0.03 <= count / TRIALS <= 0.07

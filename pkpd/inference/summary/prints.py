@@ -28,7 +28,7 @@ def natural_columns(row: Row, location: Array, x: Array) -> dict[str, Any]:
         columns["spread"] = sd / math.sqrt(n)
     elif kind == "CI95":
         half = t95(n) * sd / math.sqrt(n)
-        columns |= _interval(form_of(row), location - half, location + half, half)
+        columns |= interval_columns(form_of(row), location - half, location + half, half)
     elif kind in ("IQR", "range"):
         columns |= _ends(row, x)
     return columns
@@ -50,7 +50,7 @@ def log_columns(row: Row, x: Array) -> dict[str, Any]:
     elif kind == "CI95":
         half = t95(n) * sd / math.sqrt(n)
         ends = level * np.exp(-half), level * np.exp(half)
-        columns |= _interval(form_of(row), *ends, level * np.sinh(half))
+        columns |= interval_columns(form_of(row), *ends, level * np.sinh(half))
     elif kind in ("IQR", "range"):
         columns |= _ends(row, x)
     return columns
@@ -66,8 +66,9 @@ def _ends(row: Row, x: Array) -> dict[str, Array]:
         lower, upper = x.min(axis=1), x.max(axis=1)
     else:
         lower, upper = np.quantile(x, [0.25, 0.75], axis=1)
-    return _interval(form_of(row), lower, upper, upper - lower)
+    return interval_columns(form_of(row), lower, upper, upper - lower)
 
 
-def _interval(form: Form, lower: Array, upper: Array, width: Array) -> dict[str, Array]:
+def interval_columns(form: Form, lower: Array, upper: Array, width: Array) -> dict[str, Array]:
+    """As the row prints one."""
     return {"lower": lower, "upper": upper} if form.ends else {"spread": width}

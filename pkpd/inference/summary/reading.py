@@ -22,6 +22,7 @@ from pkpd.core.names import meant
 from pkpd.core.tables import CsvTable, Line, Problems, by_name, parse_table, read_content
 from pkpd.inference.summary.kinds import KINDS
 from pkpd.inference.summary.rows import (
+    COLUMNS_OF_KINDS,
     MEASURES,
     OPTIONAL,
     PROVENANCES,
@@ -66,6 +67,7 @@ def parse_data(content: bytes | str, file: str = "<data>") -> Data:
             table.wrong(line, "row", f"{before}; every row needs a name of its own")
         seen.setdefault(row.id, line.number)
         rows.append(row)
+    rows = _compared(rows, table.problems)
     table.problems.stop_if_any()
     if not rows:
         raise DataError(f"{file} has column names but no rows")
@@ -133,20 +135,13 @@ def _read_row(f: _Fields) -> Row | None:
     if shown_only:  # such a row may be anything that was reported: it is never predicted
         f.fields = _CONTEXT_DEFAULTS | {key: text for key, text in f.fields.items() if text}
     start, stop, visits = _read_time(f)
-    n_number = f.number("n")
-    n: int | None = None
-    if math.isfinite(n_number):
-        if n_number != int(n_number) or not 1 <= n_number <= 10_000_000:
-            f.bad("n", f'"{f.fields["n"]}" is not a number of patients')
-        else:
-            n = int(n_number)
     row = Row(
         id=f.text("row", required=True),
         line=f.line.number,
         study=f.text("study", required=True),
         arm=f.text("arm", required=True),
         population=f.text("population"),
-        n=n,
+        n=_read_patients(f, "n"),
         schedule=_read_schedule(f),
         overrides=_read_set(f),
         output=f.text("output", required=True),
@@ -169,10 +164,66 @@ def _read_row(f: _Fields) -> Row | None:
         provenance=f.choice("provenance", PROVENANCES),
         note=f.text("note"),
         visits=visits,
+        versus=f.text("versus"),
+        versus_n=_read_patients(f, "versus_n"),
+        level=f.number("level"),
+        person_time=f.number("person_time"),
     )
     if f.good and not shown_only:
+        row = KINDS[row.statistic].completed(row, f.bad)
         _check_row(f, row)
     return row if f.good else None
+
+
+def _read_patients(f: _Fields, column: str) -> int | None:
+    number = f.number(column)
+    if math.isnan(number):
+        return None
+    if number != int(number) or not 1 <= number <= 10_000_000:
+        f.bad(column, f'"{f.text(column)}" is not a number of patients')
+        return None
+    return int(number)
+
+
+Given = Mapping[str, set[tuple[str, tuple[Override, ...]]]]
+"""What the arms of a study were given, by their names: schedule and ``set``."""
+
+
+def _compared(rows: Sequence[Row], problems: Problems) -> list[Row]:
+    """Rows with what the arm was given that they are compared with, as another row of it says."""
+    studies: dict[str, dict[str, set[tuple[str, tuple[Override, ...]]]]] = {}
+    for row in rows:
+        studies.setdefault(row.study, {}).setdefault(row.arm, set()).add((row.schedule, row.overrides))
+    found = []
+    for row in rows:
+        if row.versus and row.use != "context":
+            given = studies[row.study]
+            reason = _not_comparable(row, given)
+            if reason:
+                problems.add(row.line, 1, reason, "versus", _about(row.id))
+                continue
+            ((schedule, _),) = given[row.versus]
+            row = replace(row, versus_schedule=schedule)
+        found.append(row)
+    return found
+
+
+def _not_comparable(row: Row, given: Given) -> str:
+    """Why a row cannot be compared with its ``versus``; empty where it can."""
+    name = row.versus[:60]
+    if row.versus == row.arm:
+        return "an arm is compared with another one"
+    if row.versus not in given:
+        return (
+            f'no row of the study is of the arm "{name}"{meant(row.versus, given)}; a row of it, if need be '
+            "with use = context, says what it was given"
+        )
+    if len(given[row.versus]) > 1:
+        return f'rows of the arm "{name}" differ in schedule or set; give each such arm a name of its own'
+    ((_, overrides),) = given[row.versus]
+    if overrides != row.overrides:
+        return f'the arm "{name}" has another set; two arms that are compared have the same one'
+    return ""
 
 
 def _read_time(f: _Fields) -> tuple[float, float, tuple[float, ...]]:
@@ -263,6 +314,9 @@ def _check_row(f: _Fields, row: Row) -> None:
         f.bad("measure", f"an auc cannot be given as {row.measure}")
     if KINDS[row.statistic].needs_value and math.isnan(row.value):
         f.bad("value", "is empty, a number is needed")
+    for column in COLUMNS_OF_KINDS:
+        if f.text(column) and column not in KINDS[row.statistic].columns:
+            f.bad(column, f"a {row.statistic} has no {column}")
     _check_interval(f, row)
     KINDS[row.statistic].check(row, f.bad)
     if row.spread_type == "range" and row.statistic != "range" and (row.n is None or row.n < 2):
@@ -284,7 +338,7 @@ def _check_interval(f: _Fields, row: Row) -> None:
     if kind == "none":
         if not math.isnan(row.spread):
             f.bad("spread_type", f"says none, but spread is {row.spread:g}")
-        if has_interval and row.statistic != "range":
+        if has_interval and not KINDS[row.statistic].own_ends:
             f.bad("spread_type", "says none, but there is an interval")
     elif kind in ("SD", "SE", "CV"):
         if math.isnan(row.spread):
@@ -343,24 +397,34 @@ def in_model_units(
                 problems.add(row.line, 1, f"{item.name}: {error}", "set", _about(row.id))
                 continue
             overrides.append(Override(item.name, value, parameter_units[item.name]))
-        if row.statistic == "fraction" and factor * row.value > 1:
-            reason = f"{row.value:g} {row.unit} is more than all patients"
-            problems.add(row.line, 1, reason, "value", _about(row.id))
-        rows.append(
-            replace(
-                row,
-                start=row.start * clock,
-                stop=row.stop * clock,
-                visits=tuple(time * clock for time in row.visits),
-                time_unit=time_unit,
-                value=row.value * factor,
-                unit=row.unit if target is None else target,
-                spread=row.spread if row.spread_type == "CV" else row.spread * factor,
-                lower=row.lower * factor,
-                upper=row.upper * factor,
-                overrides=tuple(overrides),
-            )
+        exposure = math.nan
+        if not math.isnan(row.person_time):
+            try:
+                exposure = clock * units.factor(output_units[row.output], f"1/({time_unit})")
+            except InputError:
+                reason = f"events per time need an output of unit 1/{time_unit} or the like"
+                problems.add(row.line, 1, reason, "output", _about(row.id))
+                continue
+        converted = replace(
+            row,
+            start=row.start * clock,
+            stop=row.stop * clock,
+            visits=tuple(time * clock for time in row.visits),
+            time_unit=time_unit,
+            value=row.value * factor,
+            unit=row.unit if target is None else target,
+            spread=row.spread if row.spread_type == "CV" else row.spread * factor,
+            lower=row.lower * factor,
+            upper=row.upper * factor,
+            overrides=tuple(overrides),
+            person_time=row.person_time * exposure,
         )
+
+        def bad(column: str, reason: str, row: Row = row) -> None:
+            problems.add(row.line, 1, reason, column, _about(row.id))
+
+        KINDS[row.statistic].check_in_units(converted, bad)
+        rows.append(converted)
     problems.stop_if_any()
     return replace(data, rows=tuple(rows))
 
@@ -379,7 +443,7 @@ def _target_unit(row: Row, output_unit: str, time_unit: str) -> str | None:
     kind = KINDS[row.statistic]
     if kind.in_dose_units:
         return None
-    if kind.of_patients:
+    if kind.of_patients or kind.without_unit:
         return "1"
     if row.reducer in ("tmax", "half_life"):
         return time_unit

@@ -15,13 +15,15 @@ One row is one reported number. Columns (order free, * may be absent)::
                  which the largest, smallest or mean of what was measured is meant. Time counts from day 0 of
                  the schedule, which is its first dose unless the schedule says another day ("... from day 1"
                  leaves a day before it), as in `pkpd simulate`;  time_unit
-    statistic    mean | median | geometric_mean | lower_bound | upper_bound | dose_for_effect | count |
-                 fraction | range | ratio
+    statistic    what the number is: a word of ``kinds.KINDS``
     value unit   as printed; unit of a percent_change is percent, of a fold 1, of a tmax or half_life a time
     spread* spread_type*   SD | SE | CI95 (half width) | IQR (width) | range (width) | CV (in percent) | none
     lower* upper*          ends of the interval as printed, instead of spread
     effect*      dose_for_effect: the effect that was to be reached; count, fraction: what makes a responder
                  (in percent, as a fold, or in the output's unit, as the measure has it)
+    versus*      the arm of the same study that this one is compared with, and its patients, versus_n*
+    level*       of a quantile its probability, of a test its p
+    person_time* the time that all patients of a rate were followed, in time_unit
     use*         fit | check | context (shown, never predicted);  source, doi*, provenance, note*
 """
 
@@ -58,7 +60,21 @@ REQUIRED = (
     "source",
     "provenance",
 )
-OPTIONAL = ("population", "set", "spread", "spread_type", "lower", "upper", "effect", "use", "doi", "note")
+COLUMNS_OF_KINDS = ("versus", "versus_n", "level", "person_time")
+"""Columns that only some kinds of rows have."""
+OPTIONAL = (
+    "population",
+    "set",
+    "spread",
+    "spread_type",
+    "lower",
+    "upper",
+    "effect",
+    *COLUMNS_OF_KINDS,
+    "use",
+    "doi",
+    "note",
+)
 
 
 class Override(NamedTuple):
@@ -113,6 +129,8 @@ class Row:
     """the second output of a correlation"""
     level: float = math.nan
     """of a quantile its probability, of a test its p"""
+    person_time: float = math.nan
+    """in which the events of a rate were seen; once in the model's units, in those of one over its output"""
 
     @property
     def is_window(self) -> bool:

@@ -22,9 +22,10 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -189,7 +190,10 @@ class Sampling:
 
 
 def sampling_of(
-    rows: Sequence[tuple[Measured, Term, Sequence[Seen]]], at: Sequence[float], seed: int
+    rows: Sequence[tuple[Measured, Term, Sequence[Seen]]],
+    at: Sequence[float],
+    seed: int,
+    declared: Mapping[frozenset[str], float] = MappingProxyType({}),
 ) -> Sampling:
     """From rows as they are predicted at the reference.
 
@@ -198,6 +202,8 @@ def sampling_of(
     rows : of each what it prints, its term, and what it sees in each of its arms (none: it is its own).
     at : the reference.
     seed : of the trials; those of a study do not depend on other studies.
+    declared : correlations between the first residuals, the locations, of two rows, by their ids, in place of
+        those of the trials.
     """
     scores: list[tuple[Score | None, ...]] = []
     shapes: list[list[Array | None]] = []  # normal scores of the trials, (B,) for each residual
@@ -213,7 +219,13 @@ def sampling_of(
         shapes.append([None if u is None else _normal_scores(u) for u in pivots])
         who.append(frozenset(one.patients for one in seen))
     ids = tuple(measured.row.id for measured, _, _ in rows)
-    return Sampling(tuple(at), ids, tuple(scores), _positive(_correlation(shapes, who)))
+    correlation = _correlation(shapes, who)
+    first = dict(zip(ids, np.cumsum([0, *(len(mine) for mine in shapes)]), strict=False))
+    for pair, value in declared.items():
+        if pair <= first.keys():
+            i, j = (first[name] for name in pair)
+            correlation[i, j] = correlation[j, i] = value
+    return Sampling(tuple(at), ids, tuple(scores), _positive(correlation))
 
 
 class _Trials:

@@ -168,6 +168,12 @@ def t95(n: int | None) -> float:
     return float(stdtrit(n - 1, 0.975))
 
 
+def degrees_of_freedom(row: Row) -> float:
+    """Of the standard error that a row's own patients tell: n - 1; of one that is not theirs, or of unknown
+    n, infinite."""
+    return row.n - 1 if row.spread_type != "none" and row.n is not None and row.n > 1 else math.inf
+
+
 def standard_error(
     row: Row,
     form: Form,

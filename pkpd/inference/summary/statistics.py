@@ -23,6 +23,33 @@ def log_cdf(x: float) -> float:
     return float(log_ndtr(x))
 
 
+def log_between(lower: float, upper: float, df: float) -> tuple[float, float, float]:
+    """log P(lower < T < upper) of Student's t (infinite ``df``: of a standard normal), what it loses when
+    both ends move down by one, and minus its second derivative by that."""
+    if lower + upper > 0:  # in the lower tail nothing is lost to rounding
+        value, slope, bend = log_between(-upper, -lower, df)
+        return value, -slope, bend
+    if math.isinf(df):
+        top, bottom = log_cdf(upper), log_cdf(lower)
+        value = top + math.log(-math.expm1(bottom - top))
+    else:
+        from scipy.special import stdtr
+
+        value = math.log(max(float(stdtr(df, upper) - stdtr(df, lower)), 5e-324))
+    ends = [math.exp(_log_density(x, df) - value) for x in (upper, lower)]
+    falls = [x * ((df + 1) / (df + x * x) if math.isfinite(df) else 1.0) for x in (upper, lower)]
+    slope = ends[0] - ends[1]
+    return value, slope, ends[0] * falls[0] - ends[1] * falls[1] + slope * slope
+
+
+def _log_density(x: float, df: float) -> float:
+    """Of Student's t."""
+    if math.isinf(df):
+        return -0.5 * x * x - _HALF_LOG_2PI
+    scale = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - 0.5 * math.log(df * math.pi)
+    return scale - (df + 1) / 2 * math.log1p(x * x / df)
+
+
 def log_sd_moments(n: int) -> tuple[float, float]:
     """Bias and SD of log S around log sigma, S the sample SD of n normals: (psi(h) - log h)/2 and
     sqrt(psi'(h))/2, h = (n - 1)/2.
@@ -41,12 +68,13 @@ def mills(z: float) -> float:
 
 
 @lru_cache(maxsize=64)
-def harrell_davis(count: int, probability: float) -> Array:
-    """Weights (count,) of the order statistics in the Harrell-Davis estimate of a quantile."""
+def harrell_davis(count: int, probability: float, copies: int = 1) -> Array:
+    """Weights (count copies,) of the order statistics in the Harrell-Davis estimate of a quantile; of each
+    there are several copies, ascending, which share its weight."""
     from scipy.special import betainc
 
     a, b = (count + 1) * probability, (count + 1) * (1 - probability)
-    weights = np.asarray(np.diff(betainc(a, b, np.linspace(0.0, 1.0, count + 1))))
+    weights = np.asarray(np.diff(betainc(a, b, np.linspace(0.0, 1.0, count * copies + 1))))
     weights.setflags(write=False)
     return weights
 
@@ -78,6 +106,32 @@ def quantile(s: Array, probability: float) -> tuple[float, Array]:
     weights = np.empty_like(flat)
     weights[order] = harrell_davis(flat.size, probability)
     return float(weights @ flat), weights.reshape(s.shape)
+
+
+_ERRORS = 9
+"""Quantiles of a patient's measurement errors that stand for all of them."""
+
+
+@lru_cache(maxsize=1)
+def _normal_errors() -> Array:
+    """(_ERRORS,) of variance 1."""
+    from scipy.special import ndtri
+
+    z = ndtri((np.arange(_ERRORS) + 0.5) / _ERRORS)
+    return np.asarray(z / math.sqrt(float((z**2).mean())))
+
+
+def noisy_quantile(s: Array, v: Array, probability: float) -> Statistic:
+    """The Harrell-Davis estimate of a quantile of sample + noise; without noise that of ``quantile``."""
+    size, e = s.size, _normal_errors()
+    sd = np.sqrt(v.ravel())
+    seen = (s.ravel()[:, None] + sd[:, None] * e).ravel()
+    weights = np.empty_like(seen)
+    # the weights of so many patients, shared out among their errors
+    weights[np.argsort(seen, kind="stable")] = harrell_davis(size, probability, e.size)
+    value, parts = float(weights @ seen), weights.reshape(size, e.size)
+    by_v = np.divide(parts @ e, 2 * sd, out=np.zeros(size), where=sd > 0)
+    return Statistic(value, parts.sum(axis=1).reshape(s.shape), by_v.reshape(s.shape))
 
 
 def share_beyond(s: Array, v: Array, limit: float) -> Statistic:

@@ -14,6 +14,7 @@ from pkpd.core.errors import PkpdError
 from pkpd.dosing import Schedule, time_units_per_day
 from pkpd.dosing.parts import Dose
 from pkpd.inference import FitSpec, System
+from pkpd.inference.summary.kinds import KINDS
 from pkpd.inference.summary.likelihood import interval, measured, observed
 from pkpd.inference.summary.reading import in_model_units, read_data
 from pkpd.inference.summary.rows import Row
@@ -67,6 +68,8 @@ def _point(
 ) -> PublishedPoint | None:
     if row.output not in outputs or row.reducer not in REDUCERS or row.use == "context":
         return None
+    if not KINDS[row.statistic].of_level:
+        return None  # a number of patients, say: not on the axis of the output
     schedule = Schedule.parse(row.schedule)
     if any(part.route not in routes for part in schedule.parts):
         return None  # another drug: another axis, another question

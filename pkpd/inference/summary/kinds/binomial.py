@@ -1,6 +1,12 @@
 """k of n patients: binomial deviance (McCullagh & Nelder 1989, Generalized Linear Models, sec. 4.4) of k out
 of n against p = mean(s), or with a responder limit p = P(s + noise >= limit) by a variance-preserving normal
-kernel over the patients. A negative limit asks for s <= limit."""
+kernel over the patients. A negative limit asks for s <= limit. No responder at all, or nobody else, is as
+good a number as any.
+
+A fraction without n but with a CI95 or SE is read on the logit scale, where its error is most nearly that of
+a normal number: (logit p - logit value)/SE, SE = (logit upper - logit lower)/(2 1.96), or SE/(p (1 - p)) of a
+printed SE (Agresti 2013, Categorical Data Analysis, sec. 3.1 and 16.6). Of an interval that ends at 0 or 1
+the other side counts."""
 
 from __future__ import annotations
 
@@ -9,12 +15,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from pkpd.core.normal import Z95
 from pkpd.inference.summary.kinds.kind import Bad, Kind
 from pkpd.inference.summary.kinds.mean import mean
 from pkpd.inference.summary.rows import Row
 from pkpd.inference.summary.spreads import Form
 from pkpd.inference.summary.statistics import share_beyond, wilson
-from pkpd.inference.summary.terms import Measured, Statistic, Term, single_term
+from pkpd.inference.summary.terms import Measured, Printed, Statistic, Term, normal_term, single_term
 
 Array = NDArray[np.float64]
 
@@ -23,6 +30,7 @@ _EDGE = 1e-9  # keeps a predicted 0 or 1 from being infinitely wrong
 
 class _Binomial(Kind):
     of_patients = True
+    of_level = False
     scored = False
 
     def check(self, row: Row, bad: Bad) -> None:
@@ -45,7 +53,7 @@ class _Binomial(Kind):
         row = x.row
         assert row.n is not None  # the reader asked for it
         n, k = row.n, self.responders(row)
-        share = mean(s) if math.isnan(row.effect) else share_beyond(s, v, row.effect)
+        share = _share(row, s, v)
         inside = min(max(share.value, 0.0), 1.0)
         kept = 0.0 <= share.value <= 1.0
         q = _EDGE + (1 - 2 * _EDGE) * inside
@@ -66,6 +74,11 @@ class _Binomial(Kind):
         assert row.n is not None  # the reader asked for it
         low, high = wilson(self.responders(row), row.n)
         return low * self.scale(row), high * self.scale(row)
+
+
+def _share(row: Row, s: Array, v: Array) -> Statistic:
+    """That of patients who respond."""
+    return mean(s) if math.isnan(row.effect) else share_beyond(s, v, row.effect)
 
 
 def _saturated(k: float, n: int) -> float:
@@ -94,17 +107,68 @@ class Count(_Binomial):
 
 
 class Fraction(_Binomial):
-    """A share of n patients."""
+    """A share of n patients, or of unknown n with its interval."""
 
     name = "fraction"
 
     def check(self, row: Row, bad: Bad) -> None:
-        super().check(row, bad)
+        if row.n is None and row.spread_type not in ("CI95", "SE"):
+            bad("n", "a fraction needs the number of patients, or its CI95 or SE")
         if row.value < 0:
             bad("value", "a fraction cannot be negative")
+
+    def check_in_units(self, row: Row, bad: Bad) -> None:
+        if row.value > 1:
+            bad("value", f"{row.value:g} is more than all patients")
+        elif row.n is None:
+            if not 0 < row.value < 1:
+                bad("n", "a fraction of nobody or of all needs the number of patients")
+            elif row.spread_type == "CI95" and not _sides(row):
+                bad("lower", "of an interval at least one end must lie within 0 and 1, apart from the value")
 
     def responders(self, row: Row) -> float:
         return min(1.0, row.value) * (row.n or 0)
 
     def scale(self, row: Row) -> float:
         return 1.0
+
+    def measured(
+        self, row: Row, relative_error: float = 0.3, *, spread: bool = True, form: Form | None = None
+    ) -> Measured:
+        if row.n is not None:
+            return Measured(row, ())
+        slope = row.value * (1 - row.value)
+        if row.spread_type == "SE":
+            error = row.spread / slope
+        else:
+            sides = _sides(row)
+            error = sum(sides) / len(sides) / Z95
+        return Measured(row, (Printed("logit", _logit(row.value), error, math.log(slope)),))
+
+    def term(self, x: Measured, s: Array, v: Array) -> Term:
+        if x.row.n is not None:
+            return super().term(x, s, v)
+        share = _share(x.row, s, v)
+        p = min(max(share.value, _EDGE), 1 - _EDGE)
+        slope = (p == share.value) / (p * (1 - p))
+        return normal_term(x, [Statistic(_logit(p), slope * share.by_s, slope * share.by_v)], share)
+
+    def interval(self, x: Measured) -> tuple[float, float]:
+        row = x.row
+        if row.n is not None:
+            return super().interval(x)
+        if row.spread_type == "CI95" and math.isfinite(row.lower):
+            return row.lower, row.upper
+        middle, half = _logit(row.value), Z95 * x.se
+        return 1 / (1 + math.exp(half - middle)), 1 / (1 + math.exp(-half - middle))
+
+
+def _logit(p: float) -> float:
+    return math.log(p / (1 - p))
+
+
+def _sides(row: Row) -> list[float]:
+    """How far the ends of its interval that lie between 0 and 1 are from the value, on the logit scale."""
+    around = (row.value - row.spread, row.value + row.spread)
+    ends = (row.lower, row.upper) if math.isfinite(row.lower) else around
+    return [abs(_logit(end) - _logit(row.value)) for end in ends if 0 < end < 1 and end != row.value]

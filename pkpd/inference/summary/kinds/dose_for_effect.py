@@ -1,8 +1,13 @@
-"""The dose at which a mean effect is reached.
+"""The dose at which a mean effect is reached, on the log scale.
 
 It is where the predicted mean, interpolated over log dose by a cubic Hermite through the simulated doses,
-reaches the effect; (dose - value)/SE, on the log scale if the interval is positive and nearer to symmetric
-there. Outside the simulated doses it goes on linearly."""
+reaches the effect; outside the simulated doses it goes on linearly. The residual is (log dose - log
+value)/SE, so that a model that is too sensitive by a factor is as wrong as one that is too insensitive by it;
+on the natural scale no residual falls below -value/SE. A printed interval says how sure the logarithm is on
+each side, and the residual has the SE of the side that the prediction lies on: a two-piece normal
+distribution (Wallis 2014, Statist Sci 29:106), whose squared residual has no kink. An SE is that of the
+logarithm as a share of the value; an interval that reaches to 0 or below says nothing of its lower side on
+the log scale, so that its upper side holds for both."""
 
 from __future__ import annotations
 
@@ -14,8 +19,8 @@ from numpy.typing import NDArray
 from pkpd.core.normal import Z95
 from pkpd.inference.summary.kinds.kind import Bad, Kind
 from pkpd.inference.summary.rows import Row
-from pkpd.inference.summary.spreads import Form, form_of, nearer_on_logs, standard_error
-from pkpd.inference.summary.terms import Measured, Printed, Statistic, Term, normal_term
+from pkpd.inference.summary.spreads import Form
+from pkpd.inference.summary.terms import Measured, Printed, Statistic, Term, single_term
 
 Array = NDArray[np.float64]
 
@@ -30,6 +35,8 @@ class DoseForEffect(Kind):
     words = "dose that gives the effect"
     doses = DOSE_GRID
     in_dose_units = True
+    on_log = True
+    positive = True
     simulated = False
 
     def check(self, row: Row, bad: Bad) -> None:
@@ -39,24 +46,16 @@ class DoseForEffect(Kind):
             bad("effect", "the effect that this dose gives is needed")
         if row.spread_type not in ("SE", "SD", "CI95"):
             bad("spread_type", "a dose_for_effect needs its SE or CI95")
+        elif row.lower == row.value or row.upper == row.value:
+            bad("lower", f"the dose {row.value:g} must lie within its interval, not at its end")
         if row.schedule == "none":
             bad("schedule", "write the schedule with the reported dose, not none")
 
     def measured(
         self, row: Row, relative_error: float = 0.3, *, spread: bool = True, form: Form | None = None
     ) -> Measured:
-        if _is_log_dose(row):
-            printed = Printed(
-                "log dose", 0.0, math.log(row.upper / row.lower) / (2 * Z95), math.log(row.value)
-            )
-            return Measured(row, (printed,))
-        if row.spread_type == "SD":
-            error = row.spread / (math.sqrt(row.n) if row.n else 1.0)
-        else:
-            error = standard_error(
-                row, form or form_of(row), None, relative_error, on_log=False, quantile_95=Z95
-            )
-        return Measured(row, (Printed("dose", row.value, error),))
+        below, above = _errors(row)
+        return Measured(row, (Printed("log dose", 0.0, (below + above) / 2, math.log(row.value)),))
 
     def term(self, x: Measured, s: Array, v: Array) -> Term:
         """``s`` (J, K) at the multiples ``DOSE_GRID`` of the reported dose."""
@@ -66,19 +65,33 @@ class DoseForEffect(Kind):
         share = np.repeat(by_means[:, None], s.shape[1], axis=1) / s.shape[1]
         none = np.zeros(s.shape)
         predicted = Statistic(dose * row.value, share * slope * row.value, none)
-        on_scale = Statistic(log_dose, share, none) if _is_log_dose(row) else predicted
-        return normal_term(x, [on_scale], predicted)
+        error = _errors(row)[log_dose > 0]
+        on_log = Statistic(log_dose, share, none)
+        (printed,) = x.printed
+        return single_term("log dose", log_dose / error, 1 / error, on_log, predicted, printed.constant)
 
     def interval(self, x: Measured) -> tuple[float, float]:
         row = x.row
         if row.spread_type == "CI95" and math.isfinite(row.lower):
             return row.lower, row.upper
-        return row.value - Z95 * x.se, row.value + Z95 * x.se
+        below, above = _errors(row)
+        return row.value * math.exp(-Z95 * below), row.value * math.exp(Z95 * above)
 
 
-def _is_log_dose(row: Row) -> bool:
-    """Whether a dose's printed interval is nearer to symmetric on the log scale."""
-    return row.spread_type == "CI95" and row.lower > 0 and nearer_on_logs(row)
+def _errors(row: Row) -> tuple[float, float]:
+    """Standard errors of the logarithm of the dose, below and above it."""
+    if row.spread_type != "CI95":
+        error = row.spread / row.value
+        if row.spread_type == "SD" and row.n:
+            error /= math.sqrt(row.n)
+        return error, error
+    ends = (row.lower, row.upper) if math.isfinite(row.lower) else _around(row)
+    above = math.log(ends[1] / row.value) / Z95
+    return (math.log(row.value / ends[0]) / Z95 if ends[0] > 0 else above), above
+
+
+def _around(row: Row) -> tuple[float, float]:
+    return row.value - row.spread, row.value + row.spread
 
 
 def _dose_scale(log_dose: float) -> tuple[float, float]:

@@ -8,7 +8,7 @@ population stands against it (``term``), and what a trial of n such patients wou
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -40,19 +40,30 @@ class Kind:
     Attributes
     ----------
     name : the word.
+    columns : those of ``rows.COLUMNS_OF_KINDS`` that such a row may fill.
     doses : multiples of its schedule's doses at which a row looks at patients.
+    own_ends : ``lower`` and ``upper`` are what such a row says, not the ends of a spread.
     needs_value : whether the column ``value`` must be filled.
     in_dose_units, of_patients : the value is a dose of its schedule; a number or share of patients.
+    positive, signed : the value is above 0 whatever the output; may be below 0 whatever the output.
+    without_unit : the value is a number without a unit.
+    of_level : its value lies where the output of the patients does, so that it may stand beside their curve.
     on_log : errors are those of the value's logarithm.
     simulated : trials of the arm's patients tell how its residuals are distributed (``sampling``).
     scored : they are read as those trials have them; else they are as good as normal by themselves.
     """
 
     name = ""
+    columns: tuple[str, ...] = ()
     doses: tuple[float, ...] = (1.0,)
+    own_ends = False
     needs_value = True
     in_dose_units = False
     of_patients = False
+    positive = False
+    signed = False
+    without_unit = False
+    of_level = True
     on_log = False
     simulated = True
     scored = True
@@ -66,8 +77,15 @@ class Kind:
         """What it looks at, J of them."""
         return tuple(View(row.arm, row.schedule, factor, row.output) for factor in self.doses)
 
+    def completed(self, row: Row, bad: Bad) -> Row:
+        """The row with what goes without saying."""
+        return row
+
     def check(self, row: Row, bad: Bad) -> None:
         """Name what the row lacks for a likelihood."""
+
+    def check_in_units(self, row: Row, bad: Bad) -> None:
+        """The same of a row in the model's units."""
 
     def measured(
         self, row: Row, relative_error: float = 0.3, *, spread: bool = True, form: Form | None = None
@@ -89,13 +107,17 @@ class Kind:
         None: a trial does not tell."""
         return None
 
+    def as_printed(self, row: Row, trials: Sequence[Array]) -> Row | None:
+        """The row as trials of the patients of each view, (B, n), would have printed it, its columns (B,)."""
+        columns = self.prints(row, trials[0]) if len(trials) == 1 else None
+        return None if columns is None else replace(row, n=trials[0].shape[1], **columns)
+
     def pivots(self, x: Measured, term: Term, *trials: Array) -> Array | None:
         """Residuals, (m, B), that trials of n patients, (B, n) in each of the row's arms, would have had
         against the population they come from, whose term this is; None: they are not known."""
-        columns = self.prints(x.row, trials[0]) if len(trials) == 1 else None
-        if columns is None:
+        rows = self.as_printed(x.row, trials)  # of large arms with fewer patients, and errors of as many
+        if rows is None:
             return None
-        rows = replace(x.row, **columns)
         printed = self.measured(rows, spread=len(x.printed) > 1, form=form_of(x.row)).printed
         truth = [p.value + r * p.error for p, r in zip(x.printed, term.residuals, strict=True)]
         with np.errstate(all="ignore"):

@@ -7,6 +7,7 @@ information of its own (``spreads``).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,20 +29,16 @@ def mean(s: Array) -> Statistic:
     return Statistic(float(s.mean()), np.full(s.shape, 1 / s.size), np.zeros(s.shape))
 
 
-class _Location(Kind):
+class Location(Kind):
     """Where patients lie on the natural scale, and how far apart."""
 
-    error_factor = 1.0
+    def error_factor(self, row: Row) -> float:
+        """Its standard error in those of the mean."""
+        return 1.0
 
-    def location(self, s: Array) -> Statistic:
+    def location(self, row: Row, s: Array, v: Array) -> Statistic:
+        """Of the predicted patients."""
         raise NotImplementedError
-
-    def printed_location(self, x: Array) -> Array:
-        """Of trials, (B, n)."""
-        raise NotImplementedError
-
-    def prints(self, row: Row, x: Array) -> Mapping[str, Any] | None:
-        return natural_columns(row, self.printed_location(x), x)
 
     def measured(
         self, row: Row, relative_error: float = 0.3, *, spread: bool = True, form: Form | None = None
@@ -49,13 +46,14 @@ class _Location(Kind):
         form = form or form_of(row)
         told = spread_of(row, form)
         error = standard_error(row, form, told, relative_error, on_log=False)
-        printed = [Printed(self.name, row.value, error * (self.error_factor if told is not None else 1.0))]
+        factor = 1.0 if told is None else self.error_factor(row)
+        printed = [Printed(self.name, row.value, error * factor)]
         if told is not None and telling(row, told, spread):
             printed.append(told.printed)
         return Measured(row, tuple(printed), is_assumed(row))
 
     def term(self, x: Measured, s: Array, v: Array) -> Term:
-        where = self.location(s)
+        where = self.location(x.row, s, v)
         found = [where]
         if len(x.printed) > 1:
             told = spread_of(x.row)
@@ -64,28 +62,30 @@ class _Location(Kind):
         return normal_term(x, found, where)
 
 
-class Mean(_Location):
+class Mean(Location):
     """The arithmetic mean of patients."""
 
     name = "mean"
 
-    def location(self, s: Array) -> Statistic:
+    def location(self, row: Row, s: Array, v: Array) -> Statistic:
         return mean(s)
 
-    def printed_location(self, x: Array) -> Array:
-        return np.asarray(x.mean(axis=1))
+    def prints(self, row: Row, x: Array) -> Mapping[str, Any] | None:
+        return natural_columns(row, x.mean(axis=1), x)
 
 
-class Median(_Location):
+class Median(Location):
     """The median of patients: (q - value)/SE, q the Harrell-Davis median (1982, Biometrika 69:635), SE =
     1.2533 SD/sqrt(n) (Kendall & Stuart, The Advanced Theory of Statistics I, ch. 10)."""
 
     name = "median"
-    error_factor = float(np.sqrt(np.pi / 2))
 
-    def location(self, s: Array) -> Statistic:
+    def error_factor(self, row: Row) -> float:
+        return math.sqrt(math.pi / 2)
+
+    def location(self, row: Row, s: Array, v: Array) -> Statistic:
         middle, by_s = quantile(s, 0.5)
         return Statistic(middle, by_s, np.zeros(s.shape))
 
-    def printed_location(self, x: Array) -> Array:
-        return np.asarray(np.median(x, axis=1))
+    def prints(self, row: Row, x: Array) -> Mapping[str, Any] | None:
+        return natural_columns(row, np.median(x, axis=1), x)

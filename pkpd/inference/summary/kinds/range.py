@@ -28,6 +28,7 @@ class Range(Kind):
 
     name = "range"
     needs_value = False
+    own_ends = True
 
     def check(self, row: Row, bad: Bad) -> None:
         if math.isnan(row.lower) or math.isnan(row.upper):
