@@ -468,8 +468,17 @@ class Search:
 
 
 def multistart(
-    objective: Objective, starts: int, seed: int, limit: int, progress: Progress, what: str
+    objective: Objective,
+    starts: int,
+    seed: int,
+    limit: int,
+    progress: Progress,
+    what: str,
+    warm: Array | None = None,
 ) -> Search:
+    """From the points of ``starting_points``, or from ``warm`` alone."""
+    starts = starts if warm is None else 1
+    points = starting_points(objective, starts, seed) if warm is None else iter([_within(objective, warm)])
     search = Search(objective, None, [], False)
 
     def keep(minimum: Minimum) -> None:
@@ -479,7 +488,7 @@ def multistart(
     done = 0
     ends: list[Minimum] = []
     try:
-        for point in starting_points(objective, starts, seed):
+        for point in points:
             share = done / starts
 
             def remark(iteration: int, cost: float, share: float = share, number: int = done + 1) -> None:
@@ -527,14 +536,22 @@ def multistart(
 
 
 def estimate(
-    objective: Objective, starts: int, seed: int, limit: int, progress: Progress, what: str
+    objective: Objective,
+    starts: int,
+    seed: int,
+    limit: int,
+    progress: Progress,
+    what: str,
+    warm: Array | None = None,
 ) -> Search:
-    """Several starts, with the residuals scored and correlated as trials at the prior's centre have them;
-    then the best goes on with those of its own estimate, until that stands still (generalised least squares:
-    ``summary.sampling``)."""
+    """Several starts (or that from ``warm``, a point), with the residuals scored and correlated as trials at
+    the prior's centre (or at that point) have them; then the best goes on with those of its own estimate,
+    until that stands still (generalised least squares: ``summary.sampling``)."""
     with contextlib.suppress(BadPoint):  # else the first estimate is by the errors of the rows' columns
-        objective = objective.with_sampling(objective.sampling_at(objective.start))
-    search = multistart(objective, starts, seed, limit, progress, what)
+        objective = objective.with_sampling(
+            objective.sampling_at(objective.start if warm is None else _within(objective, warm))
+        )
+    search = multistart(objective, starts, seed, limit, progress, what, warm)
     try:
         if search.best is not None and not search.interrupted:
             progress(what, 1.0, "errors at the estimate")
