@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from pkpd.inference.population import Population as Population
     from pkpd.inference.population import virtual_subjects as virtual_subjects
     from pkpd.inference.prediction import predict as predict
+    from pkpd.inference.validation import Validation as Validation
+    from pkpd.inference.validation import validate as validate
     from pkpd.model.check import read_model as read_model
     from pkpd.ode.functions import from_numba as from_numba
     from pkpd.present.report import write_report as write_report
@@ -81,6 +83,7 @@ _HOME = {
     "SolverError": "pkpd.core.errors",
     "Threads": "pkpd.solver",
     "Timeline": "pkpd.solver",
+    "Validation": "pkpd.inference.validation",
     "compare": "pkpd.decision.comparison",
     "compiled_solver": "pkpd.solver.inside",
     "endpoints": "pkpd.decision.criteria",
@@ -97,6 +100,7 @@ _HOME = {
     "simulate": "pkpd.simulation.profile",
     "simulate_records": "pkpd.simulation.cohort",
     "solve": "pkpd.solver",
+    "validate": "pkpd.inference.validation",
     "virtual_subjects": "pkpd.inference.population",
     "write_report": "pkpd.present.report",
 }
@@ -121,6 +125,7 @@ __all__ = [
     "SolverError",
     "Threads",
     "Timeline",
+    "Validation",
     "__version__",
     "compare",
     "compiled_solver",
@@ -138,6 +143,7 @@ __all__ = [
     "simulate",
     "simulate_records",
     "solve",
+    "validate",
     "virtual_subjects",
     "write_report",
 ]

@@ -116,8 +116,8 @@ def check_belongs(result: FitResult, spec: FitSpec) -> None:
     told = "; ".join(str(changed) for changed in found if changed.what)
     now = "as it is now" if len(found) == 1 else "as they are now"
     raise DataError(
-        f"the result of the fit {spec.name} does not belong to {files} {now}: fit again with `pkpd fit`, from "
-        f"where it ended with `--from`{f'. Changed: {told}' if told else ''}"
+        f"the result of the fit {spec.name} does not belong to {files} {now}: fit again with `pkpd fit`, "
+        f"from where it ended with `--from`{f'. Changed: {told}' if told else ''}"
     )
 
 

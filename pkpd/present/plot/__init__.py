@@ -30,9 +30,11 @@ from pkpd.present.plot.front import front_figure
 from pkpd.present.plot.likelihood import interval_figure, likelihood_figure
 from pkpd.present.plot.precision import work_precision_figure
 from pkpd.present.plot.profiles import profile_figure, time_course_figure
+from pkpd.present.plot.validation import calibration_figure, validation_figure
 
 __all__ = [
     "COLOURS",
+    "calibration_figure",
     "courses_figure",
     "differences_figure",
     "dose_response_figure",
@@ -48,5 +50,6 @@ __all__ = [
     "svg",
     "time_course_figure",
     "trade_off_figure",
+    "validation_figure",
     "work_precision_figure",
 ]
