@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from pkpd.dosing import Schedule as Schedule
     from pkpd.inference import FitResult as FitResult
     from pkpd.inference import fit as fit
+    from pkpd.inference.fit_comparison import FitComparison as FitComparison
+    from pkpd.inference.fit_comparison import compare_fits as compare_fits
     from pkpd.inference.likelihood_profiles import likelihood_profiles as likelihood_profiles
     from pkpd.inference.population import Population as Population
     from pkpd.inference.population import virtual_subjects as virtual_subjects
@@ -69,6 +71,7 @@ _HOME = {
     "ConvergenceError": "pkpd.core.errors",
     "Endpoint": "pkpd.decision.endpoints",
     "EventTable": "pkpd.dosing",
+    "FitComparison": "pkpd.inference.fit_comparison",
     "FitResult": "pkpd.inference",
     "InputError": "pkpd.core.errors",
     "Kernel": "pkpd.solver.kernel",
@@ -85,6 +88,7 @@ _HOME = {
     "Timeline": "pkpd.solver",
     "Validation": "pkpd.inference.validation",
     "compare": "pkpd.decision.comparison",
+    "compare_fits": "pkpd.inference.fit_comparison",
     "compiled_solver": "pkpd.solver.inside",
     "endpoints": "pkpd.decision.criteria",
     "fit": "pkpd.inference",
@@ -111,6 +115,7 @@ __all__ = [
     "ConvergenceError",
     "Endpoint",
     "EventTable",
+    "FitComparison",
     "FitResult",
     "InputError",
     "Kernel",
@@ -128,6 +133,7 @@ __all__ = [
     "Validation",
     "__version__",
     "compare",
+    "compare_fits",
     "compiled_solver",
     "endpoints",
     "fit",

@@ -32,8 +32,8 @@ def usual(count: int, level: float, of: float = 0.95) -> tuple[int, int]:
 
 def calibration(pits: Sequence[float]) -> dict[str, Any]:
     """What the figure of a calibration takes, of the finite ones of probabilities of a smaller number:
-    ``expected``, ``found``, ``low``, ``high`` (n,) of their order, and by ``level`` which share is ``held`` by
-    the central interval and which is usual, ``held_low`` and ``held_high``."""
+    ``expected``, ``found``, ``low``, ``high`` (n,) of their order, and by ``level`` which share the central
+    interval holds, ``held``, and which is usual, ``held_low`` and ``held_high``."""
     found = np.sort([pit for pit in pits if np.isfinite(pit)])
     expected, low, high = order_band(found.size)
     levels = np.linspace(0.0, 1.0, 101)

@@ -20,6 +20,7 @@ row
 
 from pkpd.present.plot.canvas import COLOURS, save, shown_unit, svg
 from pkpd.present.plot.comparison import courses_figure, differences_figure, trade_off_figure
+from pkpd.present.plot.fit_comparison import fit_comparison_figure
 from pkpd.present.plot.fits import (
     dose_response_figure,
     observed_predicted_figure,
@@ -38,6 +39,7 @@ __all__ = [
     "courses_figure",
     "differences_figure",
     "dose_response_figure",
+    "fit_comparison_figure",
     "front_figure",
     "interval_figure",
     "likelihood_figure",
