@@ -34,10 +34,14 @@ if TYPE_CHECKING:
     from pkpd.dosing import Schedule as Schedule
     from pkpd.inference import FitResult as FitResult
     from pkpd.inference import fit as fit
+    from pkpd.inference.fit_comparison import FitComparison as FitComparison
+    from pkpd.inference.fit_comparison import compare_fits as compare_fits
     from pkpd.inference.likelihood_profiles import likelihood_profiles as likelihood_profiles
     from pkpd.inference.population import Population as Population
     from pkpd.inference.population import virtual_subjects as virtual_subjects
     from pkpd.inference.prediction import predict as predict
+    from pkpd.inference.validation import Validation as Validation
+    from pkpd.inference.validation import validate as validate
     from pkpd.model.check import read_model as read_model
     from pkpd.ode.functions import from_numba as from_numba
     from pkpd.present.report import write_report as write_report
@@ -67,6 +71,7 @@ _HOME = {
     "ConvergenceError": "pkpd.core.errors",
     "Endpoint": "pkpd.decision.endpoints",
     "EventTable": "pkpd.dosing",
+    "FitComparison": "pkpd.inference.fit_comparison",
     "FitResult": "pkpd.inference",
     "InputError": "pkpd.core.errors",
     "Kernel": "pkpd.solver.kernel",
@@ -81,7 +86,9 @@ _HOME = {
     "SolverError": "pkpd.core.errors",
     "Threads": "pkpd.solver",
     "Timeline": "pkpd.solver",
+    "Validation": "pkpd.inference.validation",
     "compare": "pkpd.decision.comparison",
+    "compare_fits": "pkpd.inference.fit_comparison",
     "compiled_solver": "pkpd.solver.inside",
     "endpoints": "pkpd.decision.criteria",
     "fit": "pkpd.inference",
@@ -97,6 +104,7 @@ _HOME = {
     "simulate": "pkpd.simulation.profile",
     "simulate_records": "pkpd.simulation.cohort",
     "solve": "pkpd.solver",
+    "validate": "pkpd.inference.validation",
     "virtual_subjects": "pkpd.inference.population",
     "write_report": "pkpd.present.report",
 }
@@ -107,6 +115,7 @@ __all__ = [
     "ConvergenceError",
     "Endpoint",
     "EventTable",
+    "FitComparison",
     "FitResult",
     "InputError",
     "Kernel",
@@ -121,8 +130,10 @@ __all__ = [
     "SolverError",
     "Threads",
     "Timeline",
+    "Validation",
     "__version__",
     "compare",
+    "compare_fits",
     "compiled_solver",
     "endpoints",
     "fit",
@@ -138,6 +149,7 @@ __all__ = [
     "simulate",
     "simulate_records",
     "solve",
+    "validate",
     "virtual_subjects",
     "write_report",
 ]

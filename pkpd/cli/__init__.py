@@ -1,5 +1,5 @@
-"""The command line: ``pkpd models | show | simulate | compare | optimise | fit | profile | new | report |
-explore | bench``.
+"""The command line: ``pkpd models | show | simulate | compare | optimise | fit | profile | validate | new |
+report | explore | compare-fits | bench``.
 
 Results go to standard output (tables, or JSON with ``--json``), progress and notes to standard error. Exit
 codes: 0 done, 2 wrong usage, 3 bad input, 4 an integration failed, 5 no convergence, 6 a missing extra, 130
@@ -16,6 +16,7 @@ import typer
 from pkpd.cli import (
     bench,
     compare,
+    compare_fits,
     explore,
     fit,
     models,
@@ -26,6 +27,7 @@ from pkpd.cli import (
     show,
     simulate,
     streams,
+    validate,
 )
 from pkpd.cli.terminal import OfSchedules
 from pkpd.core.errors import InputError, PkpdError
@@ -48,6 +50,7 @@ app = typer.Typer(
   pkpd fit low_dose_il2
   pkpd new fit my_fit
   pkpd profile low_dose_il2 CL
+  pkpd validate low_dose_il2 new.csv
 
 A model is a text file: [italic]pkpd show ./my.model[/] checks yours. Results are those of a
 model and no medical advice.""",
@@ -107,6 +110,8 @@ app.command()(fit.fit)
 app.command()(new.new)
 app.command()(profile.profile)
 app.command()(report.report)
+app.command()(validate.validate)
+app.command("compare-fits")(compare_fits.compare_fits)
 app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False
 )(bench.bench)

@@ -41,6 +41,32 @@ def fit(
             "--without-unverified", help="Leave out numbers that were not checked against their paper."
         ),
     ] = False,
+    rows: Annotated[
+        str | None,
+        typer.Option(
+            metavar='"ID,..."',
+            help='Fit only these rows; "c*" stands for all that begin with c. The others are predicted.',
+            show_default=False,
+        ),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STUDY",
+            help="Leave out a study (may be given again); it is predicted.",
+            show_default=False,
+        ),
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="RESULT",
+            help="Begin where an earlier result ended (result.json, or its folder), with one start; what is "
+            "new begins at its prior.",
+            show_default=False,
+        ),
+    ] = None,
     quick: Annotated[
         bool,
         typer.Option("--quick", help="A first look: one start; no rival, no left-out studies, no checks."),
@@ -76,6 +102,8 @@ def fit(
       pkpd fit low_dose_il2
       pkpd fit low_dose_il2 --without-unverified -o results/verified
       pkpd fit low_dose_il2 --quick --seed 3
+      pkpd fit low_dose_il2 --from results/low_dose_il2 --without Koreth2011 -o results/without
+      pkpd fit low_dose_il2 --rows "imodals*, dilt1d*" --quick -o results/two
       pkpd fit ./my_fit
 
     The report is one HTML file that opens anywhere, with its figures and result.json beside it. Exit code 5
@@ -96,6 +124,9 @@ def fit(
             subjects=subjects,
             tolerance=tolerance,
             leave_out_unverified=without_unverified,
+            rows=rows,
+            without=without or None,
+            start=start,
             rival=not quick,
             leave_one_out=not quick,
             unverified=not quick,

@@ -48,14 +48,15 @@ import math
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, PATH, WHOLE, of, takes
+from pkpd.core import library
+from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, PATH, TEXT, TEXTS, WHOLE, of, takes
 from pkpd.core.errors import ConvergenceError, DataError
 from pkpd.core.names import meant
 from pkpd.inference.assess import (
@@ -67,6 +68,7 @@ from pkpd.inference.assess import (
     subjects_words,
     without_unverified,
 )
+from pkpd.inference.belonging import belongs_to, changed_words, changes, version_words
 from pkpd.inference.coordinates import Coordinate, System, between_at, coordinates, in_units, typical_at
 from pkpd.inference.estimation import estimate
 from pkpd.inference.heterogeneity import heterogeneity_of
@@ -101,6 +103,7 @@ from pkpd.inference.result import (
     StudyLeftOut,
 )
 from pkpd.inference.search import Minimum, Progress, minimise, quiet
+from pkpd.inference.selection import listed, selected, warm_point
 from pkpd.inference.spec import (
     Check,
     FitOptions,
@@ -159,6 +162,9 @@ __all__ = [
     starts=WHOLE | ABSENT,
     seed=WHOLE | ABSENT,
     subjects=WHOLE | ABSENT,
+    rows=TEXT | TEXTS | ABSENT,
+    without=TEXT | TEXTS | ABSENT,
+    start=PATH | of(FitResult, words="the result of a fit") | ABSENT,
     jobs=COUNT | ABSENT,
     progress=CALLABLE | ABSENT,
 )
@@ -170,6 +176,9 @@ def fit(
     subjects: int | None = None,
     tolerance: float | None = None,
     leave_out_unverified: bool = False,
+    rows: str | Sequence[str] | None = None,
+    without: str | Sequence[str] | None = None,
+    start: FitResult | str | os.PathLike[str] | None = None,
     rival: bool = True,
     leave_one_out: bool = True,
     unverified: bool = True,
@@ -186,6 +195,10 @@ def fit(
     starts, seed, subjects, tolerance : override the folder's options: starting points, the seed of the draws,
         virtual subjects per arm, and the improvement (in OFV) below which the search ends.
     leave_out_unverified : drops rows whose provenance is unverified.
+    rows, without : fits only rows whose ids match one of these patterns (``"c*"``), and none of these
+        studies; lists, or texts with commas. The others are predicted beside the fit.
+    start : an earlier result, or its file or folder: the one start of the search is where that ended, by the
+        names of what is estimated; what is new starts at its prior.
     rival, leave_one_out : fits the rival model and compares on common rows, with ``leave_one_out`` also by
         leave-one-study-out.
     unverified : refits without unverified rows and tells what changes.
@@ -224,6 +237,7 @@ def fit(
     progress = progress or quiet
     raw = read_data(spec.data)
     _check_names(spec, raw)
+    chosen = {"rows": list(listed(rows)), "without": list(listed(without))}
     system = System.load(spec.main.model)
     return run(
         spec,
@@ -233,12 +247,21 @@ def fit(
         jobs=jobs,
         progress=progress,
         leave_out_unverified=leave_out_unverified,
+        chosen=chosen,
+        start=_read_start(start),
         rival=System.load(spec.rival.model) if rival and spec.rival is not None else None,
         leave_one_out=leave_one_out,
         unverified=unverified,
         check=check,
         began=began,
     )
+
+
+def _read_start(start: FitResult | str | os.PathLike[str] | None) -> FitResult | None:
+    if start is None or isinstance(start, FitResult):
+        return start
+    path = Path(start).expanduser()
+    return FitResult.read_json(path if path.suffix == ".json" else library.fit_result(start))
 
 
 def _check_names(spec: FitSpec, raw: Data) -> None:
@@ -272,15 +295,19 @@ def run(
     jobs: int | None = None,
     progress: Progress = quiet,
     leave_out_unverified: bool = False,
+    chosen: Mapping[str, list[str]] | None = None,
+    start: FitResult | None = None,
     leave_one_out: bool = True,
     unverified: bool = True,
     check: bool = True,
     began: float | None = None,
 ) -> FitResult:
-    """As ``fit``, of a model and data that were already read."""
+    """As ``fit``, of a model and data that were already read; chosen : "rows" and "without"."""
     began = time.perf_counter() if began is None else began
     missing = unknown_outputs(raw, tuple(system.output_units))
-    wanted = raw.keep(lambda row: not (leave_out_unverified and row.provenance == "unverified"))
+    wanted = selected(raw, **chosen or {}).keep(
+        lambda row: not (leave_out_unverified and row.provenance == "unverified")
+    )
     everything = in_units(wanted, system)
     fitted = [row for row in everything.rows if row.use == "fit"]
     if not fitted:
@@ -291,16 +318,18 @@ def run(
     objective = whole.restricted(lambda row: row.use == "fit")
     progress("fit", 0.0, "first evaluation")
     objective, notes = pruned(objective)
-    search = estimate(
-        objective, spec.options.starts, spec.options.seed, spec.options.max_evaluations, progress, "fit"
-    )
+    warm = None
+    if start is not None:
+        warm, missing_there = warm_point(objective.coordinates, start)
+        notes += _started_words(spec, start, missing_there)
+    options = spec.options
+    search = estimate(objective, options.starts, options.seed, options.max_evaluations, progress, "fit", warm)
     if search.best is None:
         reason = f": {objective.reasons[-1]}" if objective.reasons else ""
         if search.interrupted:
             raise KeyboardInterrupt  # there is no best point yet
-        raise ConvergenceError(
-            f"{system.name} cannot be simulated at any start drawn from its priors{reason}"
-        )
+        where = "at any start drawn from its priors" if start is None else "where the earlier result ended"
+        raise ConvergenceError(f"{system.name} cannot be simulated {where}{reason}")
     best, objective = search.best, search.objective
     posterior = posterior_of(objective, best)
     told = verdicts(objective, best, posterior)
@@ -390,8 +419,19 @@ def run(
         comparison=comparison,
         unverified=without,
         check=inner,
-        provenance=_provenance(spec, system, rival, raw, objective, began, leave_out_unverified),
+        provenance=_provenance(spec, system, rival, raw, objective, began, leave_out_unverified)
+        | {key: names for key, names in (chosen or {}).items() if names},
     )
+
+
+def _started_words(spec: FitSpec, start: FitResult, missing: Sequence[str]) -> list[str]:
+    """Where a search began that did not begin at its priors, and what had changed since."""
+    told = f"The search had one start, where an earlier result of the fit {start.name} ended."
+    if start.name == spec.name and (changed := changed_words(changes(start, spec))):
+        told += f" Changed since then: {changed}."
+    if missing:
+        told += f" At the prior's centre started {', '.join(missing)}."
+    return [" ".join(filter(None, (told, version_words(start))))]
 
 
 def _with_subjects_errors(
@@ -461,9 +501,7 @@ def _provenance(
         "relative_error": spec.relative_error,
         "unverified_left_out": unverified_left_out,
         "data_file": Path(raw.file).name,
-        "data_sha256": raw.sha256,
-        "fit_sha256": spec.sha256,
-        "model_sha256": system.sha256,
+        **belongs_to(spec, raw, system.sha256),
         "rival_sha256": rival.sha256 if rival is not None else "",
         "subject_simulations": objective.simulations,
         "run_time_s": time.perf_counter() - began,

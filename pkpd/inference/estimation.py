@@ -7,10 +7,13 @@ import contextlib
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pkpd.inference.heterogeneity import estimated, is_estimated
 from pkpd.inference.objective import BadPoint, Objective
-from pkpd.inference.search import Minimum, Progress, Search, minimise, multistart
+from pkpd.inference.search import Minimum, Progress, Search, minimise, multistart, within
+
+Array = NDArray[np.float64]
 
 REWEIGHTINGS, STILL = 6, 0.02
 """How often at most the scores and correlations of residuals are taken anew at the estimate, and when it
@@ -18,14 +21,22 @@ stands still: it moved by less than this, in posterior SDs."""
 
 
 def estimate(
-    objective: Objective, starts: int, seed: int, limit: int, progress: Progress, what: str
+    objective: Objective,
+    starts: int,
+    seed: int,
+    limit: int,
+    progress: Progress,
+    what: str,
+    warm: Array | None = None,
 ) -> Search:
-    """Several starts, with the residuals scored and correlated as trials at the prior's centre have them;
-    then the best goes on with those of its own estimate, until that stands still (generalised least squares:
-    ``summary.sampling``)."""
+    """Several starts (or that from ``warm``, a point), with the residuals scored and correlated as trials at
+    the prior's centre (or at that point) have them; then the best goes on with those of its own estimate,
+    until that stands still (generalised least squares: ``summary.sampling``)."""
     with contextlib.suppress(BadPoint):  # else the first estimate is by the errors of the rows' columns
-        objective = objective.with_sampling(objective.sampling_at(objective.start))
-    search = multistart(objective, starts, seed, limit, progress, what)
+        objective = objective.with_sampling(
+            objective.sampling_at(objective.start if warm is None else within(objective, warm))
+        )
+    search = multistart(objective, starts, seed, limit, progress, what, warm)
     try:
         if search.best is not None and not search.interrupted:
             progress(what, 1.0, "errors at the estimate")

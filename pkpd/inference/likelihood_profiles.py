@@ -31,9 +31,10 @@ from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, FLAG, PATH, TEXT, TEXTS
 from pkpd.core.errors import DataError, InputError
 from pkpd.core.names import meant
 from pkpd.inference import FitResult
+from pkpd.inference.belonging import BELONGING
 from pkpd.inference.coordinates import from_scale
 from pkpd.inference.objective import Objective
-from pkpd.inference.optimum import BELONGING, Optimum, optimum_of, read_result
+from pkpd.inference.optimum import Optimum, optimum_of, read_result
 from pkpd.inference.posterior import posterior_of
 from pkpd.inference.profiling import RISE, End, March, ProfilePoint, Side, Tangent, curve
 from pkpd.inference.search import OFV_NOISE, Minimum, Progress, quiet

@@ -672,7 +672,7 @@ class Objective:
                     self.reasons.append(str(reason))
             raise
 
-    def _samples(self, x: Array, arms: Sequence[_Simulated]) -> list[list[samples.Samples]]:
+    def samples_at(self, x: Array, arms: Sequence[_Simulated]) -> list[list[samples.Samples]]:
         """What every row looks at, in the subjects of each of its arms."""
         noises = self.noises(x)
         found = []
@@ -687,7 +687,7 @@ class Objective:
 
     def _residuals(self, x: Array, arms: tuple[_Simulated, ...]) -> Evaluation:
         terms: list[Term] = []
-        for row, measured, parts in zip(self.rows, self.measured, self._samples(x, arms), strict=True):
+        for row, measured, parts in zip(self.rows, self.measured, self.samples_at(x, arms), strict=True):
             term = likelihood.evaluate(
                 measured, np.stack([p.s for p in parts]), np.stack([p.v for p in parts])
             )
@@ -714,7 +714,7 @@ class Objective:
 
     def _with_jacobian(self, x: Array, evaluation: Evaluation) -> Evaluation:
         arms, terms = evaluation.arms, evaluation.terms
-        looked = self._samples(x, arms)
+        looked = self.samples_at(x, arms)
         derived = self._spread(lambda a: self._derive(arms[a], a))
         blocks = [self._block(x, r, looked[r], terms[r], derived) for r in range(len(self.rows))]
         count = len(self.coordinates)

@@ -4,7 +4,6 @@ from."""
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +14,13 @@ import numpy as np
 from pkpd.core import library
 from pkpd.core.errors import ConvergenceError, DataError, LibraryError
 from pkpd.inference import FitResult, fit, read_fit
+from pkpd.inference.belonging import check_belongs
 from pkpd.inference.coordinates import System, coordinates, in_units
 from pkpd.inference.heterogeneity import with_heterogeneity
 from pkpd.inference.objective import BadPoint, Objective, pruned
 from pkpd.inference.search import Minimum, Progress, minimise, quiet
 from pkpd.inference.spec import FitSpec
 from pkpd.inference.summary.reading import read_data
-
-BELONGING = ("model_sha256", "fit_sha256", "data_sha256")
-"""What a result's provenance says of the files that it was made from."""
 
 
 @dataclass(frozen=True)
@@ -35,27 +32,9 @@ class Optimum:
     minimum: Minimum
 
 
-def check_belongs(result: FitResult, spec: FitSpec) -> None:
-    """Raise ``DataError`` unless model, fit.toml and data are those that the result was made from."""
-    text, file = library.read_model_text(spec.main.model)
-    digests = (hashlib.sha256(text.encode()).hexdigest(), spec.sha256, _digest(spec.data))
-    for key, digest, path in zip(
-        BELONGING, digests, (file, spec.folder / "fit.toml", spec.data), strict=True
-    ):
-        if result.provenance.get(key) != digest:
-            raise DataError(
-                f"the result of the fit {spec.name} does not belong to {path} as it is now: fit "
-                "again with `pkpd fit`"
-            )
-
-
 def _check_likelihood(result: FitResult) -> None:
     if "errors_at" not in result.provenance:
         raise DataError(f"the result of the fit {result.name} is of an older version: run `pkpd fit` again")
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read_result(

@@ -41,7 +41,7 @@ from pkpd.core.extras import optional
 from pkpd.core.sketch import Sketch
 from pkpd.dosing import EventTable
 from pkpd.inference import FitResult, FitSpec, between_at, read_fit, typical_at
-from pkpd.inference.optimum import check_belongs
+from pkpd.inference.belonging import check_belongs, version_words
 from pkpd.simulation.profile import check_count, normals, scattered, typical_values, value_of
 from pkpd.solver import Options, solve, spread, usable_cores
 from pkpd.solver.kernel import Kernel, load
@@ -222,7 +222,7 @@ def virtual_subjects(
             raise InputError(f"the number of draws must be at least 1, not {draws!r}")
         n_draws = subjects if draws is None else min(draws, subjects)
     draw = np.arange(subjects, dtype=np.int64) % n_draws
-    notes: list[str] = []
+    notes = [words] if (words := version_words(result)) else []
     typical, spread = _typical(result, spec, kernel, chosen, n_draws, seed, study, notes)
     for place in (kernel.PARAMETERS.index(name) for name in parameters):
         typical[:, place] = replaced[place]

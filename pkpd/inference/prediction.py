@@ -266,7 +266,7 @@ def _point(arms: _Arms, row: Row) -> dict[str, Any] | None:
         "value": found.observed,
         "interval": interval,
         "provenance": row.provenance,
-        "use": row.use,
+        "use": found.use,
     }
 
 

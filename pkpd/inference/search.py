@@ -93,7 +93,7 @@ def minimise(
     every step. Raises ``BadPoint`` if x0 fails.
     """
     tolerance = objective.options.tolerance if tolerance is None else tolerance
-    x = _within(objective, x0)
+    x = within(objective, x0)
     evaluation = first if first is not None else objective.evaluate(x, jacobian=True)
     used = 0 if first is not None else 1
     damping, growth, iterations, updates = 1e-2, 2.0, 0, 0
@@ -340,7 +340,7 @@ def _lower(
         if promised < least:
             break
         try:
-            trial = _within(objective, at.x + change)
+            trial = within(objective, at.x + change)
             evaluation = objective.evaluate(trial)
             prior, _ = objective.prior(trial)
             gained = at.cost - float(evaluation.residuals @ evaluation.residuals + prior @ prior)
@@ -371,7 +371,7 @@ def with_prior(objective: Objective, x: Array, evaluation: Evaluation) -> tuple[
     )
 
 
-def _within(objective: Objective, x: Array) -> Array:
+def within(objective: Objective, x: Array) -> Array:
     lower, upper = objective.bounds
     return np.clip(x, lower, upper)
 
@@ -389,7 +389,7 @@ def _step(objective: Objective, at: _Local, damping: float) -> tuple[Array, floa
         return change, promised
     ahead = 0.1
     try:
-        moved = objective.evaluate(_within(objective, at.x + ahead * change)).residuals
+        moved = objective.evaluate(within(objective, at.x + ahead * change)).residuals
     except BadPoint:
         return change, promised
     second = 2 / ahead * ((moved - at.residuals) / ahead - at.jacobian @ change)
@@ -399,7 +399,7 @@ def _step(objective: Objective, at: _Local, damping: float) -> tuple[Array, floa
     bend[free] = -0.5 * np.linalg.solve(matrix, at.jacobian[:, free].T @ second)
     if np.linalg.norm(bend / at.sizes) > 0.375 * np.linalg.norm(change / at.sizes):
         return change, promised
-    return _within(objective, at.x + change + bend) - at.x, promised
+    return within(objective, at.x + change + bend) - at.x, promised
 
 
 def starting_points(objective: Objective, count: int, seed: int) -> Iterator[Array]:
@@ -416,7 +416,7 @@ def starting_points(objective: Objective, count: int, seed: int) -> Iterator[Arr
     )
     drawn: list[tuple[float, Array]] = []
     for _ in range(DRAWS * max(1, count - 1)):
-        point = _within(objective, objective.start + spread * generator.standard_normal(spread.size))
+        point = within(objective, objective.start + spread * generator.standard_normal(spread.size))
         try:
             drawn.append((_cost(objective, point), point))
         except BadPoint:
@@ -464,8 +464,17 @@ class Search:
 
 
 def multistart(
-    objective: Objective, starts: int, seed: int, limit: int, progress: Progress, what: str
+    objective: Objective,
+    starts: int,
+    seed: int,
+    limit: int,
+    progress: Progress,
+    what: str,
+    warm: Array | None = None,
 ) -> Search:
+    """From the points of ``starting_points``, or from ``warm`` alone."""
+    starts = starts if warm is None else 1
+    points = starting_points(objective, starts, seed) if warm is None else iter([within(objective, warm)])
     search = Search(objective, None, [], False)
 
     def keep(minimum: Minimum) -> None:
@@ -475,7 +484,7 @@ def multistart(
     done = 0
     ends: list[Minimum] = []
     try:
-        for point in starting_points(objective, starts, seed):
+        for point in points:
             share = done / starts
 
             def remark(iteration: int, cost: float, share: float = share, number: int = done + 1) -> None:

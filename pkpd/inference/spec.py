@@ -177,6 +177,9 @@ class FitSpec:
     """by which schedules are judged: a file of endpoints, or the name of a field that comes with the package;
     empty: nothing is said"""
     sha256: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """what fit.toml says that moves the estimates, as text: by its place such as "[free] CL"; options of a
+    command line are not among it"""
 
     def __repr__(self) -> str:
         rival = f", rival {self.rival.model}" if self.rival is not None else ""
@@ -257,6 +260,7 @@ def read_fit(name_or_path: str | os.PathLike[str]) -> FitSpec:
         correlations=_correlations(errors, raw),
         endpoints=_endpoints(top, folder),
         sha256=hashlib.sha256(raw).hexdigest(),
+        settings=_settings(top.values),
     )
 
 
@@ -304,6 +308,23 @@ def _check_correlations(correlations: Sequence[Correlation], where: str) -> None
             f"{where}: no numbers are correlated in this way (the matrix is not positive definite); values "
             "nearer to 0 would be right, or every two of the rows in one entry"
         )
+
+
+_UNMOVING = ("title", "data", "report", "endpoints", "rival", "check")
+"""Keys that do not move the estimates."""
+
+
+def _settings(values: Mapping[str, Any], place: str = "") -> dict[str, str]:
+    """The keys that move the estimates, each with its table in brackets, and what they say."""
+    found: dict[str, str] = {}
+    for key, value in values.items():
+        if not place and key in _UNMOVING:
+            continue
+        if isinstance(value, dict):
+            found |= _settings(value, f"{place}.{key}" if place else key)
+        else:
+            found[f"[{place}] {key}" if place else key] = str(value)
+    return found
 
 
 def _endpoints(top: TomlTable, folder: Path) -> str:

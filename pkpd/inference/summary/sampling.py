@@ -96,6 +96,14 @@ class Score:
         slope = float(self._curve(inside, 1))
         return float(self._curve(inside)) + slope * (u - inside), slope
 
+    def at(self, u: Array) -> Array:
+        """z of many."""
+        ends = self._curve.x[[0, -1]]
+        slopes = self._curve(ends, 1)
+        inside = np.clip(u, *ends)
+        beyond = np.where(u < ends[0], slopes[0], slopes[1]) * (u - inside)
+        return np.asarray(self._curve(inside) + beyond)
+
     def inverse(self, z: float) -> float:
         """The u of a z within the levels."""
         from scipy.optimize import brentq

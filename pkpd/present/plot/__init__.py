@@ -20,6 +20,7 @@ row
 
 from pkpd.present.plot.canvas import COLOURS, save, shown_unit, svg
 from pkpd.present.plot.comparison import courses_figure, differences_figure, trade_off_figure
+from pkpd.present.plot.fit_comparison import fit_comparison_figure
 from pkpd.present.plot.fits import (
     dose_response_figure,
     observed_predicted_figure,
@@ -30,12 +31,15 @@ from pkpd.present.plot.front import front_figure
 from pkpd.present.plot.likelihood import interval_figure, likelihood_figure
 from pkpd.present.plot.precision import work_precision_figure
 from pkpd.present.plot.profiles import profile_figure, time_course_figure
+from pkpd.present.plot.validation import calibration_figure, validation_figure
 
 __all__ = [
     "COLOURS",
+    "calibration_figure",
     "courses_figure",
     "differences_figure",
     "dose_response_figure",
+    "fit_comparison_figure",
     "front_figure",
     "interval_figure",
     "likelihood_figure",
@@ -48,5 +52,6 @@ __all__ = [
     "svg",
     "time_course_figure",
     "trade_off_figure",
+    "validation_figure",
     "work_precision_figure",
 ]

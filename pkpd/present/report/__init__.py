@@ -132,7 +132,9 @@ def document(result: FitResult, curves: Mapping[str, Any] | None = None) -> dict
             if fact[1]
         ],
         "sections": [(anchor, label) for anchor, label in SECTIONS.items() if not absent.get(anchor)],
-        "provenance_rows": list(_flat(provenance)),
+        "provenance_rows": list(
+            _flat({key: value for key, value in provenance.items() if key not in ("settings", "row_digests")})
+        ),
     }
 
 
@@ -411,6 +413,7 @@ def _write(
     from pkpd.present import plot
 
     shown = document(result, curves)
+    shown["notes"] += _of_other_files(result, spec)
     with replacing_folder(folder) as temporary:
         pictures: dict[str, tuple[str, bytes]] = {}
         for name, (caption, figure) in figures(shown, curves).items():
@@ -425,6 +428,16 @@ def _write(
         (temporary / "curves.json").write_text(to_json(curves, indent=None) + "\n", encoding="utf-8")
         (temporary / "report.html").write_text(render(shown, pictures), encoding="utf-8")
     return folder / "report.html"
+
+
+def _of_other_files(result: FitResult, spec: FitSpec | None) -> list[str]:
+    """Sentences where the fit's folder or the package is not what it was when the result was made."""
+    from pkpd.inference.belonging import changed_words, changes, version_words
+
+    told = [version_words(result)]
+    if spec is not None and (changed := changed_words(changes(result, spec))):
+        told.append(f"This result was made before these changed: {changed}.")
+    return [words for words in told if words]
 
 
 def _put_sources(spec: FitSpec | None, older: Path, folder: Path) -> None:

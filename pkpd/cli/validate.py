@@ -1,0 +1,153 @@
+"""``pkpd validate``: what a fit had predicted of numbers that it has not seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pkpd.cli.fits import FitArgument
+from pkpd.cli.terminal import (
+    JobsOption,
+    JsonOption,
+    QuietOption,
+    Work,
+    console,
+    note,
+    plain,
+    print_json,
+    table,
+)
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from pkpd.inference.validation import Validation
+
+MOST_ORDERINGS = 10
+"""That are printed; all of them stand in the JSON."""
+NEGLIGIBLE = 1e-3
+"""Parts of less than this share of the SD are shown as 0."""
+
+
+def validate(
+    fit: FitArgument,
+    data: Annotated[
+        Path, typer.Argument(metavar="NEW.csv", help="Numbers in the columns of a fit's data.csv.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder for what is written (default: results/FIT_validation).",
+            show_default=False,
+        ),
+    ] = None,
+    also_seen: Annotated[
+        bool, typer.Option("--also-seen", help="Predict also numbers that the fit has seen.")
+    ] = False,
+    subjects: Annotated[
+        int | None,
+        typer.Option(min=1, help="Virtual patients per arm (default: as in the fit).", show_default=False),
+    ] = None,
+    jobs: JobsOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Predict numbers that a fit has not seen, with all that is uncertain, and hold the numbers against it.
+
+    [dim]Examples[/]
+
+      pkpd validate low_dose_il2 new.csv
+      pkpd validate results/my_fit new.csv -o results/checked
+
+    Nothing is fitted again. The folder gets validation.json, the rows (validation.png) and whether intervals
+    hold what they say (calibration.png). A number that the fit has seen is refused.
+    """
+    from pkpd.core.files import check_folder
+    from pkpd.inference import read_fit
+    from pkpd.inference.validation import validate as run
+
+    there = Path(fit)
+    spec = read_fit(there.absolute().parent if there.suffix == ".json" else fit)
+    folder = output or Path("results") / f"{spec.name}_validation"
+    with Work(f"reading {fit}", quiet) as work:
+        found = run(fit, data, seen=also_seen, subjects=subjects, jobs=jobs, progress=work.update)
+        folder.mkdir(parents=True, exist_ok=True)
+        check_folder(folder)
+        work.update("drawing")
+        found.write_json(folder / "validation.json")
+        _draw(found, folder)
+    if json:
+        print_json(found.to_dict())
+    elif not quiet:
+        _show(found)
+    note(f"wrote {folder}", quiet or json)
+
+
+def _draw(found: Validation, folder: Path) -> None:
+    from pkpd.inference.calibration import calibration
+    from pkpd.present.plot import calibration_figure, save, validation_figure
+
+    rows, pits = found.to_dict()["rows"], [row.pit for row in found.rows]
+    title = f"{found.title}: {found.file}"
+    if any(row["intervals"] for row in rows):
+        save(validation_figure(rows, title=title), folder / "validation.png")
+    if any(pit == pit for pit in pits):
+        save(calibration_figure(calibration(pits), title=title), folder / "calibration.png")
+
+
+def _show(found: Validation) -> None:
+    out = console()
+    out.print(f"[bold]{plain(found.title)}[/]: {plain(found.file)}")
+    out.print(_predictions(found))
+    out.print(
+        "SDs of the prediction by their parts, SDs by which the number is off, log score and CRPS (less is "
+        "better):",
+        style="dim",
+    )
+    out.print(_parts(found))
+    for name, reason in found.not_predicted.items():
+        out.print(plain(f"not predicted: {name}: {reason}"), style="yellow")
+    for words in (f"{found.verdict}.", found.scores(), *found.ordering_words()):
+        out.print(plain(words))
+    surest = sorted(found.orderings, key=lambda pair: (pair.held is not False, -pair.probability))
+    for each in surest[:MOST_ORDERINGS]:
+        held = {True: "so it is", False: "[red]it is the other way[/]", None: "they are equal"}[each.held]
+        out.print(f"  {plain(each.first)} over {plain(each.second)}: {100 * each.probability:.0f} %, {held}")
+    for remark in found.notes:
+        out.print(plain(remark), style="yellow")
+    out.print("A model, not medical advice.", style="dim")
+
+
+def _predictions(found: Validation) -> Table:
+    rows = table("row", ">reported", ">predicted", ">90 %", "unit", "in 95 %")
+    for row in found.rows:
+        bound = {"lower_bound": "≥ ", "upper_bound": "≤ "}.get(row.statistic, "")
+        ninety = next((f"{low:.3g} to {high:.3g}" for level, low, high in row.intervals if level == 0.9), "")
+        rows.add_row(
+            plain(row.id) + (" [red]unverified[/]" if row.provenance == "unverified" else ""),
+            f"{bound}{row.observed:.3g}",
+            f"{row.predicted:.3g}",
+            ninety,
+            "" if row.unit == "1" else row.unit,
+            {True: "yes", False: "[red]no[/]", None: ""}[row.inside(0.95)],
+        )
+    return rows
+
+
+def _parts(found: Validation) -> Table:
+    rows = table("row", ">parameters", ">new study", ">patients", ">rest", ">SDs off", ">score", ">CRPS")
+    for row in found.rows:
+        parts = (row.sd_parameters, row.sd_new_study, row.sd_patients, row.sd_sampling)
+        shown = [f"{part:.2g}" if part > NEGLIGIBLE * row.sd else "0" for part in parts]
+        scores = _number(-row.deviation, "+.1f"), f"{row.log_score:.2f}", _number(row.crps, ".2g")
+        rows.add_row(plain(row.id), *shown, *scores)
+    return rows
+
+
+def _number(value: float, form: str) -> str:
+    """Nothing for nan."""
+    return format(value, form) if value == value else ""

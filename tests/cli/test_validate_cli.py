@@ -1,0 +1,60 @@
+"""`pkpd validate` prints predictions, parts and scores, writes JSON and figures, and refuses what the fit has
+seen."""
+
+import json
+
+import pytest
+
+from pkpd.inference import fit
+from tests import toy
+
+NEW = """\
+row,study,arm,n,schedule,output,measure,reducer,time,time_unit,statistic,value,unit,spread,spread_type,source,\
+provenance
+n50,Delta,50 mg,9,50 mg oral once,C,value,at,4,h,mean,1.2,mg/L,0.3,SD,made up,reported
+n100,Delta,100 mg,9,100 mg oral once,C,value,at,4,h,mean,6.2,mg/L,0.6,SD,made up,unverified
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The toy fit with its result beside it, and new numbers."""
+    folder = toy.write(tmp_path_factory.mktemp("validate") / "toy")
+    fit(folder, rival=False, leave_one_out=False, unverified=False, check=False).write_json(
+        folder / "result.json"
+    )
+    (folder / "new.csv").write_text(NEW, encoding="utf-8")
+    return folder
+
+
+def test_it_prints_and_writes_what_it_found(pkpd, folder, tmp_path):
+    code, out, err = pkpd("validate", folder, folder / "new.csv", "-o", tmp_path / "out")
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 80
+    kept = json.loads((tmp_path / "out" / "validation.json").read_text(encoding="utf-8"))
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "validation.json",
+        "validation.png",
+        "calibration.png",
+    }
+    for row in kept["rows"]:
+        (line,) = [line for line in out.splitlines() if line.strip().startswith(f"{row['id']} ")][:1]
+        assert f"{row['predicted']:.3g}" in line
+    assert "n100 over n50: 100 %, so it is" in out
+    assert "unverified" in out
+    assert "1 of 2 in their 95 % interval" in " ".join(out.split())
+    assert "wrote" in err
+
+
+def test_json_is_what_is_kept(pkpd, folder, tmp_path):
+    code, out, _ = pkpd("validate", folder / "result.json", folder / "new.csv", "-o", tmp_path, "--json")
+    assert code == 0
+    assert json.loads(out) == json.loads((tmp_path / "validation.json").read_text(encoding="utf-8"))
+
+
+def test_numbers_of_the_fit_are_refused_unless_asked_for(pkpd, folder, tmp_path):
+    code, _, err = pkpd("validate", folder, folder / "data.csv", "-o", tmp_path / "seen")
+    assert code == 3
+    assert 'line 2 (row "c50") is row "c50", line 2 of data.csv' in err
+    assert not (tmp_path / "seen").exists()
+    assert pkpd("validate", folder, folder / "data.csv", "--also-seen", "-o", tmp_path / "seen", "-q")[0] == 0
