@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from pkpd.simulation.cohort import simulate_records as simulate_records
     from pkpd.simulation.profile import Profile as Profile
     from pkpd.simulation.profile import simulate as simulate
+    from pkpd.solver import Dask as Dask
     from pkpd.solver import Options as Options
     from pkpd.solver import Processes as Processes
     from pkpd.solver import Solution as Solution
@@ -73,6 +74,7 @@ _HOME = {
     "Options": "pkpd.solver",
     "PkpdError": "pkpd.core.errors",
     "Population": "pkpd.inference.population",
+    "Dask": "pkpd.solver",
     "Processes": "pkpd.solver",
     "Profile": "pkpd.simulation.profile",
     "Scene": "pkpd.decision.comparison",
@@ -105,6 +107,7 @@ __all__ = [
     "Arm",
     "Comparison",
     "ConvergenceError",
+    "Dask",
     "Endpoint",
     "EventTable",
     "FitResult",

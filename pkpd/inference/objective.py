@@ -11,6 +11,7 @@ caller's.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 import os
@@ -258,6 +259,19 @@ class Objective:
         self._given_reach = reach
         self._set_up_population()
         self._set_up_arms()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_counting"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        self._counting = threading.Lock()
+
+    def on_threads(self, count: int | None) -> Objective:
+        """The same objective, simulated on so many threads (None: all cores)."""
+        view = copy.copy(self)
+        view._threads = count or _usable_cores()
+        return view
 
     def restricted(self, keep: Callable[[Row], bool]) -> Objective:
         """The same objective (same coordinates) for fewer rows."""

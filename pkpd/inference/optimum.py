@@ -154,6 +154,14 @@ def optimum_of(
     return Optimum(result, objective, minimum)
 
 
+def travelling(optimum: Optimum, *, alone: bool) -> tuple[Objective, Minimum]:
+    """What repeats stand on, as small as it can be sent. ``alone``: one at a time is worked on, and its
+    simulations have all cores."""
+    evaluation = dataclasses.replace(optimum.minimum.evaluation, arms=())
+    minimum = dataclasses.replace(optimum.minimum, evaluation=evaluation)
+    return optimum.objective.on_threads(None if alone else 1), minimum
+
+
 def without_priors(objective: Objective) -> Objective:
     """The likelihood alone. How studies differ is part of the model and stays."""
     return objective.with_coordinates(
