@@ -27,7 +27,7 @@ from pkpd.inference.search import Progress, quiet
 from pkpd.solver.executors import Executor
 
 
-class Work(Protocol):
+class Repeated(Protocol):
     """What the jobs have in common. It travels pickled to where they are done."""
 
     def do(self, name: str) -> Any:
@@ -102,7 +102,7 @@ def _write(path: Path, value: Any) -> None:
 
 
 def repeat(
-    work: Work,
+    work: Repeated,
     names: Sequence[str],
     *,
     executor: Executor,
@@ -147,7 +147,7 @@ class _Jobs:
     """Jobs as work for an executor: each is one of its subjects."""
 
     def __init__(
-        self, work: Work, names: Sequence[str], keep: Callable[[str, Any], None] | None = None
+        self, work: Repeated, names: Sequence[str], keep: Callable[[str, Any], None] | None = None
     ) -> None:
         self.work, self.names, self.keep = work, list(names), keep
         self.found: dict[str, Any] = {}

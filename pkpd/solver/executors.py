@@ -161,15 +161,13 @@ class Dask:
             return max(1, sum(client.nthreads().values()))
 
     def __call__(self, task: SharedTask, size: int, progress: Progress | None) -> None:
-        n = task.n_subjects
+        n, done = task.n_subjects, 0
         with self._client() as client:
-            futures = {
-                client.submit(_all_of, task.part(first, end), pure=False): (first, end)
-                for first, end in chunks(n, size, self.workers)
-            }
-            done = 0
+            parts = chunks(n, size, sum(client.nthreads().values()) or 1)
+            futures = {client.submit(_all_of, task.part(*part), pure=False): part for part in parts}
+            finished = _distributed().as_completed(futures, with_results=True, loop=client.loop)
             try:
-                for future, results in _distributed().as_completed(futures, with_results=True):
+                for future, results in finished:
                     first, end = futures[future]
                     task.put(first, end, results)
                     done += end - first
