@@ -62,12 +62,12 @@ from pkpd.inference.assess import (
     compare,
     inner_check,
     leave_one_study_out,
-    predictive_density,
     subjects_errors,
     subjects_words,
     without_unverified,
 )
 from pkpd.inference.coordinates import Coordinate, System, between_at, coordinates, in_units, typical_at
+from pkpd.inference.influence import predictive_density
 from pkpd.inference.objective import (
     BadPoint,
     Evaluation,

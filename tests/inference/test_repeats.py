@@ -1,5 +1,5 @@
-"""Jobs give the same whoever does them and in whichever order; what is done is on disk, is gone on from, and is
-refused where it belongs to something else; a worker that dies takes nothing with it."""
+"""Jobs give the same whoever does them and in whichever order; what is done is on disk, is gone on from, and
+is refused where it belongs to something else; a worker that dies takes nothing with it."""
 
 import json
 import os
@@ -20,7 +20,7 @@ NAMES = [f"job {k}" for k in range(12)]
 
 @dataclass(frozen=True)
 class Draws:
-    """Random numbers by seed and name. ``killed``: a file that is there once a worker was killed in "job 5"."""
+    """Random numbers by seed and name. ``killed``: a file that is there once a worker was killed."""
 
     seed: int
     killed: Path | None = None
@@ -126,5 +126,5 @@ def test_a_cluster_gives_the_same_and_a_worker_that_is_killed_takes_nothing_with
 def test_an_address_where_no_scheduler_answers_is_said(monkeypatch):
     pytest.importorskip("distributed")
     monkeypatch.setattr("pkpd.solver.executors.PATIENCE_S", "0.5s")
-    with pytest.raises(InputError, match='no Dask scheduler answers at "tcp://127.0.0.1:9"'):
+    with pytest.raises(InputError, match=r'no Dask scheduler answers at "tcp://127\.0\.0\.1:9"'):
         repeat(Draws(1), NAMES, executor=Dask("tcp://127.0.0.1:9"))
