@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pkpd.dosing import Schedule as Schedule
     from pkpd.inference import FitResult as FitResult
     from pkpd.inference import fit as fit
+    from pkpd.inference.leave_out import leave_out as leave_out
     from pkpd.inference.likelihood_profiles import likelihood_profiles as likelihood_profiles
     from pkpd.inference.population import Population as Population
     from pkpd.inference.population import virtual_subjects as virtual_subjects
@@ -89,6 +90,7 @@ _HOME = {
     "fit": "pkpd.inference",
     "fits": "pkpd.core.library",
     "from_numba": "pkpd.ode.functions",
+    "leave_out": "pkpd.inference.leave_out",
     "likelihood_profiles": "pkpd.inference.likelihood_profiles",
     "load": "pkpd.solver.kernel",
     "models": "pkpd.core.library",
@@ -131,6 +133,7 @@ __all__ = [
     "fit",
     "fits",
     "from_numba",
+    "leave_out",
     "likelihood_profiles",
     "load",
     "models",

@@ -3,7 +3,7 @@
 Rows of the same patients are correlated. What is left out is predicted given the rows of its patients that
 stay: with precision P = R^-1 of all residuals z, what those of the rows o have beyond the others is normal,
 
-    P_oo^-1 (P z)_o    with covariance    P_oo^-1    (Rue & Held 2005, Gaussian Markov Random Fields, sec. 2.2).
+    P_oo^-1 (P z)_o    with covariance    P_oo^-1    (Rue & Held 2005, Gaussian Markov Random Fields, 2.2).
 """
 
 from __future__ import annotations
@@ -27,13 +27,18 @@ Refitted = Callable[[Objective], Minimum]
 
 
 @dataclass(frozen=True)
-class RowPredicted:
-    """A row that was left out.
+class RowLeftOut:
+    """A row, predicted without it.
 
-    observed, predicted : on the row's scale.
-    miss : (predicted - observed) over the SD of the prediction, by all that makes a reported number vary;
-        nan where only a bound was reported.
-    error : that SD, in standard errors of the reported number.
+    Attributes
+    ----------
+    row, study : its name.
+    observed, predicted : on its scale.
+    miss : (predicted - observed) over the SD of the prediction, standard normal if all is right; nan where
+        only a bound was reported.
+    error : that SD, in standard errors of the reported number: 1 if only the report erred.
+    crps : continuous ranked probability score of the prediction, in standard errors of the reported number
+        (Gneiting & Raftery 2007, JASA 102:359): the smaller the better.
     """
 
     row: str
@@ -42,6 +47,7 @@ class RowPredicted:
     predicted: float
     miss: float
     error: float
+    crps: float
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class Left:
     """
 
     minimum: Minimum
-    rows: tuple[RowPredicted, ...]
+    rows: tuple[RowLeftOut, ...]
     residuals: int
     log_density: float
     chi_square: float
@@ -85,7 +91,7 @@ def left_out(objective: Objective, ids: Collection[str], refitted: Refitted) -> 
 
 def _predicted(
     objective: Objective, ids: Collection[str], lines: Evaluation, spread: Array, covariance: Array
-) -> tuple[RowPredicted, ...]:
+) -> tuple[RowLeftOut, ...]:
     """Each row by itself; of a row with a spread by its location, which is its first residual."""
     assert lines.jacobian is not None
     root = np.linalg.cholesky(spread)
@@ -95,12 +101,21 @@ def _predicted(
     members = [(row, m) for row, m in zip(objective.rows, objective.measured, strict=True) if row.id in ids]
     for (row, measured), term in zip(members, lines.terms, strict=True):
         bound = any(math.isnan(end) for end in likelihood.interval(measured))
-        miss = math.nan if bound else float(residuals[first] / sds[first])
+        sd = float(sds[first])
+        miss = math.nan if bound else float(residuals[first]) / sd
         found.append(
-            RowPredicted(row.id, row.study, likelihood.observed(row), term.predicted, miss, float(sds[first]))
+            RowLeftOut(row.id, row.study, likelihood.observed(row), term.predicted, miss, sd, _crps(miss, sd))
         )
         first += term.residuals.size
     return tuple(found)
+
+
+def _crps(miss: float, sd: float) -> float:
+    """Of a normal prediction with this SD that misses by so many of them."""
+    from scipy.special import ndtr
+
+    density = math.exp(-(miss**2) / 2) / math.sqrt(2 * math.pi)
+    return sd * (miss * (2 * float(ndtr(miss)) - 1) + 2 * density - 1 / math.sqrt(math.pi))
 
 
 def given_the_rest(

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pkpd import __version__
 from pkpd.core import library
 from pkpd.core.errors import ConvergenceError, DataError, LibraryError
 from pkpd.inference import FitResult, fit, read_fit
@@ -152,6 +153,12 @@ def optimum_of(
             f"{spec.name}: the model cannot be simulated where the fit ended: {reason}"
         ) from None
     return Optimum(result, objective, minimum)
+
+
+def belonging(result: FitResult) -> dict[str, Any]:
+    """What repeats belong to: they go on only from those of the same result, by the same version."""
+    about = {key: result.provenance[key] for key in BELONGING}
+    return about | {"ofv": result.ofv, "estimates": [e.x for e in result.estimates], "version": __version__}
 
 
 def travelling(optimum: Optimum, *, alone: bool) -> tuple[Objective, Minimum]:
