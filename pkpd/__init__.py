@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pkpd.dosing import Schedule as Schedule
     from pkpd.inference import FitResult as FitResult
     from pkpd.inference import fit as fit
+    from pkpd.inference.bootstrap import bootstrap as bootstrap
     from pkpd.inference.leave_out import leave_out as leave_out
     from pkpd.inference.likelihood_profiles import likelihood_profiles as likelihood_profiles
     from pkpd.inference.population import Population as Population
@@ -90,6 +91,7 @@ _HOME = {
     "fit": "pkpd.inference",
     "fits": "pkpd.core.library",
     "from_numba": "pkpd.ode.functions",
+    "bootstrap": "pkpd.inference.bootstrap",
     "leave_out": "pkpd.inference.leave_out",
     "likelihood_profiles": "pkpd.inference.likelihood_profiles",
     "load": "pkpd.solver.kernel",
@@ -127,6 +129,7 @@ __all__ = [
     "Threads",
     "Timeline",
     "__version__",
+    "bootstrap",
     "compare",
     "compiled_solver",
     "endpoints",
