@@ -1,5 +1,5 @@
-"""The command line: ``pkpd models | show | simulate | compare | optimise | fit | profile | new | report |
-explore | bench``.
+"""The command line: ``pkpd models | show | simulate | compare | optimise | fit | profile | leave-out |
+bootstrap | new | report | explore | bench``.
 
 Results go to standard output (tables, or JSON with ``--json``), progress and notes to standard error. Exit
 codes: 0 done, 2 wrong usage, 3 bad input, 4 an integration failed, 5 no convergence, 6 a missing extra, 130
@@ -15,9 +15,11 @@ import typer
 
 from pkpd.cli import (
     bench,
+    bootstrap,
     compare,
     explore,
     fit,
+    leave_out,
     models,
     new,
     optimise,
@@ -48,6 +50,7 @@ app = typer.Typer(
   pkpd fit low_dose_il2
   pkpd new fit my_fit
   pkpd profile low_dose_il2 CL
+  pkpd leave-out low_dose_il2
 
 A model is a text file: [italic]pkpd show ./my.model[/] checks yours. Results are those of a
 model and no medical advice.""",
@@ -106,6 +109,8 @@ app.command()(explore.explore)
 app.command()(fit.fit)
 app.command()(new.new)
 app.command()(profile.profile)
+app.command()(leave_out.leave_out)
+app.command()(bootstrap.bootstrap)
 app.command()(report.report)
 app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False

@@ -88,7 +88,9 @@ def leave_one_study_out(
     for number, study in enumerate(studies):
         progress(what, number / len(studies), study)
         ids = {row.id for row in objective.rows if row.study == study}
-        left = left_out(objective, ids, lambda inside: refit(inside, best, limit, objective, loose=True))
+        left = left_out(
+            objective, ids, lambda inside: (inside, refit(inside, best, limit, objective, loose=True))
+        )
         converged = left.minimum.converged and math.isfinite(left.log_density)
         found.append(
             StudyLeftOut(study, len(ids), left.residuals, left.log_density, left.chi_square, converged)

@@ -33,8 +33,7 @@ from pkpd.core.errors import DataError
 from pkpd.core.files import replacing, to_json, write_rows
 from pkpd.core.normal import Z95
 from pkpd.inference import FitResult
-from pkpd.inference.coordinates import Coordinate
-from pkpd.inference.influence import one_step
+from pkpd.inference.coordinates import Coordinate, to_scale
 from pkpd.inference.objective import BadPoint, Objective
 from pkpd.inference.optimum import belonging, optimum_of, read_result, travelling
 from pkpd.inference.posterior import posterior_of
@@ -80,8 +79,8 @@ class Resampled:
     ----------
     name, kind, unit, scale, value : of the estimate; ``sd`` its standard error on its scale.
     curvature, percentile, bca : (low, high), natural: by the covariance at the optimum, by the quantiles of
-        the draws, and by those corrected for bias and skewness (BCa; Efron 1987, JASA 82:171; its
-        acceleration is that of leaving out rows, by one step). nan where there are too few draws.
+        the draws, and by those corrected for bias and skewness (BCa; Efron 1987, JASA 82:171). nan where
+        there are too few draws.
     bias : mean of (estimate - truth), in standard errors.
     spread : SD of the draws over the standard error.
     covered : share of draws whose own 90 % interval by the curvature holds the truth.
@@ -99,6 +98,20 @@ class Resampled:
     bias: float
     spread: float
     covered: float
+
+    def drawn(self) -> dict[str, Any]:
+        """What the figure of ``pkpd.present.plot.repeats`` takes."""
+
+        def on_scale(value: float) -> float:
+            plain = self.scale == "natural" or (self.kind == "study effect" and self.scale != "log")
+            return value if plain or math.isnan(value) else to_scale(self.scale, value)
+
+        sd = self.sd if self.sd > 0 and math.isfinite(self.sd) else 1.0
+        shifts = {
+            name: tuple((on_scale(end) - on_scale(self.value)) / sd for end in ends)
+            for name, ends in (("percentile", self.percentile), ("bca", self.bca))
+        }
+        return {**vars(self), "shifts": shifts}
 
 
 @dataclass(frozen=True)
@@ -349,7 +362,6 @@ def resampled(objective: Objective, minimum: Minimum, draws: Sequence[Redrawn]) 
     error = np.array([np.subtract(draw.x, draw.truth) for draw in good]).reshape(-1, count)
     sds = np.array([draw.sd for draw in good]).reshape(-1, count)
     quantile = _quantile(COVERED)
-    acceleration = _acceleration(objective, minimum, posterior.covariance)
     found = []
     for k, coordinate in enumerate(objective.coordinates):
         x, sd, errors = float(minimum.x[k]), float(posterior.sd[k]), error[:, k]
@@ -367,7 +379,7 @@ def resampled(objective: Objective, minimum: Minimum, draws: Sequence[Redrawn]) 
                 sd,
                 shown((-Z95 * sd, Z95 * sd)),
                 shown(_percentile(errors)),
-                shown(_bca(errors, float(acceleration[k]))),
+                shown(bias_corrected(errors, sds[:, k])),
                 float(errors.mean() / sd) if errors.size and sd > 0 else math.nan,
                 float(errors.std(ddof=1) / sd) if errors.size > 1 and sd > 0 else math.nan,
                 float(np.mean(np.abs(errors) <= quantile * sds[:, k])) if errors.size else math.nan,
@@ -390,8 +402,9 @@ def _percentile(errors: Array, shares: tuple[float, float] = (0.025, 0.975)) -> 
     return float(low), float(high)
 
 
-def _bca(errors: Array, acceleration: float) -> tuple[float, float]:
-    """Quantiles at levels corrected for the bias of the median and for skewness."""
+def bias_corrected(errors: Array, sds: Array) -> tuple[float, float]:
+    """BCa: quantiles of (estimate - truth) at levels corrected for the bias of the median and for the
+    acceleration; ``sds`` (n,) are the draws' own standard errors."""
     from scipy.special import ndtr, ndtri
 
     if errors.size < LEAST_DRAWS:
@@ -399,17 +412,24 @@ def _bca(errors: Array, acceleration: float) -> tuple[float, float]:
     below = (np.sum(errors < 0) + 0.5 * np.sum(errors == 0) + 0.5) / (errors.size + 1)
     bias = float(ndtri(below))
     z = bias + np.array([-Z95, Z95])
-    low, high = ndtr(bias + z / (1 - acceleration * z))
+    low, high = ndtr(bias + z / (1 - _acceleration(errors, sds) * z))
     return _percentile(errors, (float(low), float(high)))
 
 
-def _acceleration(objective: Objective, minimum: Minimum, covariance: Array) -> Array:
-    """A sixth of the skewness of what single rows do to the estimates, by one step, (n_estimates,)."""
-    moves = np.array([one_step(objective, minimum, covariance, {row.id}) for row in objective.rows])
-    moves = np.where(np.isfinite(moves), moves, 0.0)
-    centred = moves.mean(axis=0) - moves
-    size = (centred**2).sum(axis=0) ** 1.5
-    return np.asarray((centred**3).sum(axis=0) / (6 * np.where(size > 0, size, 1.0)))
+def _acceleration(errors: Array, sds: Array) -> float:
+    """How fast the standard error grows with the estimate, on the scale where this is normal: that of the
+    ranks, to which a cubic leads; by the draws in its middle, where the cubic is sure."""
+    from scipy.special import ndtri
+
+    ranks = np.argsort(np.argsort(errors))
+    z = ndtri((ranks + 0.5) / errors.size)
+    middle = (np.abs(z) < 2) & np.isfinite(sds)
+    z = z[middle]
+    slope = np.polynomial.Polynomial.fit(z, errors[middle], 3).deriv()(z)
+    if not np.all(slope > 0):
+        return 0.0
+    centred = z - z.mean()
+    return float(centred @ (sds[middle] / slope) / (centred @ centred))
 
 
 def _notes(estimates: Sequence[Resampled], draws: Sequence[Redrawn]) -> tuple[str, ...]:

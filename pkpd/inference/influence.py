@@ -22,8 +22,8 @@ from pkpd.inference.summary import likelihood
 
 Array = NDArray[np.float64]
 
-Refitted = Callable[[Objective], Minimum]
-"""Makes the fit to the rows that stay."""
+Refitted = Callable[[Objective], tuple[Objective, Minimum]]
+"""Makes the fit to the rows that stay: these, with the errors that it ended with, and its optimum."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,17 @@ class RowLeftOut:
     miss: float
     error: float
     crps: float
+
+    @property
+    def told(self) -> bool:
+        """Whether a number was reported, and not only a bound."""
+        return math.isfinite(self.miss)
+
+    def within(self, level: float) -> bool:
+        """Whether the number lies within the prediction's interval of this level."""
+        from scipy.special import ndtri
+
+        return abs(self.miss) <= float(ndtri((1 + level) / 2))
 
 
 @dataclass(frozen=True)
@@ -74,11 +85,16 @@ def left_out(objective: Objective, ids: Collection[str], refitted: Refitted) -> 
     residuals r and Jacobian J of the left-out rows and covariance C of the fit without them, residuals are
     normal with covariance I + J C J', and the density of the data follows by the rows' constants.
     """
-    inside = objective.restricted(lambda row: row.id not in ids)
-    end = refitted(inside)
+    inside, end = refitted(objective.restricted(lambda row: row.id not in ids))
     studies = {row.study for row in objective.rows if row.id in ids}
     near = objective.restricted(lambda row: row.study in studies)
     try:
+        if (
+            inside.sampling is not None
+            and near.sampling is not None
+            and inside.sampling.at != near.sampling.at
+        ):
+            near = near.with_sampling(near.sampling_at(np.array(inside.sampling.at)))
         evaluation = near.evaluate(end.x, jacobian=True)
     except BadPoint:
         return Left(end, (), 0, -math.inf, math.inf)

@@ -33,7 +33,7 @@ from pkpd.inference.objective import Objective
 from pkpd.inference.optimum import belonging, optimum_of, read_result, travelling
 from pkpd.inference.posterior import posterior_of
 from pkpd.inference.repeats import Kept, repeat
-from pkpd.inference.search import Minimum, Progress, quiet, refit
+from pkpd.inference.search import Minimum, Progress, quiet, refit, settled
 from pkpd.solver.executors import EXECUTOR, Executor, executor_of
 
 Array = NDArray[np.float64]
@@ -115,15 +115,13 @@ class LeftOut:
     @property
     def crps(self) -> float:
         """The mean over rows; nan where there is none."""
-        found = [row.crps for row in self.rows if math.isfinite(row.crps)]
+        found = [row.crps for row in self.rows if row.told]
         return float(np.mean(found)) if found else math.nan
 
     def coverage(self, level: float) -> tuple[int, int]:
         """How many rows lie within their interval of this level, and of how many."""
-        from scipy.special import ndtri
-
-        misses = [abs(row.miss) for row in self.rows if math.isfinite(row.miss)]
-        return sum(miss <= ndtri((1 + level) / 2) for miss in misses), len(misses)
+        told = [row for row in self.rows if row.told]
+        return sum(row.within(level) for row in told), len(told)
 
     def summary(self) -> str:
         """Lines of text for a terminal."""
@@ -308,9 +306,10 @@ class _Work:
 def fold_of(objective: Objective, minimum: Minimum, name: str, ids: Sequence[str]) -> Fold:
     """The rows of an objective left out around its lowest point."""
 
-    def refitted(inside: Objective) -> Minimum:
-        options = inside.options
-        return refit(inside, minimum, options.max_evaluations, objective, tolerance=options.tolerance)
+    def refitted(inside: Objective) -> tuple[Objective, Minimum]:
+        limit, tolerance = inside.options.max_evaluations, inside.options.tolerance
+        end = refit(inside, minimum, limit, objective, tolerance=tolerance)
+        return (inside, end) if inside.sampling is None else settled(inside, end, limit)
 
     left = left_out(objective, set(ids), refitted)
     posterior = posterior_of(objective, minimum)

@@ -30,14 +30,17 @@ from pkpd.present.plot.front import front_figure
 from pkpd.present.plot.likelihood import interval_figure, likelihood_figure
 from pkpd.present.plot.precision import work_precision_figure
 from pkpd.present.plot.profiles import profile_figure, time_course_figure
+from pkpd.present.plot.repeats import bootstrap_figure, left_out_figure
 
 __all__ = [
     "COLOURS",
+    "bootstrap_figure",
     "courses_figure",
     "differences_figure",
     "dose_response_figure",
     "front_figure",
     "interval_figure",
+    "left_out_figure",
     "likelihood_figure",
     "observed_predicted_figure",
     "parameter_figure",
