@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     from pkpd.dosing import Schedule as Schedule
     from pkpd.inference import FitResult as FitResult
     from pkpd.inference import fit as fit
+    from pkpd.inference.bootstrap import bootstrap as bootstrap
     from pkpd.inference.fit_comparison import FitComparison as FitComparison
     from pkpd.inference.fit_comparison import compare_fits as compare_fits
+    from pkpd.inference.leave_out import leave_out as leave_out
     from pkpd.inference.likelihood_profiles import likelihood_profiles as likelihood_profiles
     from pkpd.inference.population import Population as Population
     from pkpd.inference.population import virtual_subjects as virtual_subjects
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from pkpd.simulation.cohort import simulate_records as simulate_records
     from pkpd.simulation.profile import Profile as Profile
     from pkpd.simulation.profile import simulate as simulate
+    from pkpd.solver import Dask as Dask
     from pkpd.solver import Options as Options
     from pkpd.solver import Processes as Processes
     from pkpd.solver import Solution as Solution
@@ -78,6 +81,7 @@ _HOME = {
     "Options": "pkpd.solver",
     "PkpdError": "pkpd.core.errors",
     "Population": "pkpd.inference.population",
+    "Dask": "pkpd.solver",
     "Processes": "pkpd.solver",
     "Profile": "pkpd.simulation.profile",
     "Scene": "pkpd.decision.comparison",
@@ -94,6 +98,8 @@ _HOME = {
     "fit": "pkpd.inference",
     "fits": "pkpd.core.library",
     "from_numba": "pkpd.ode.functions",
+    "bootstrap": "pkpd.inference.bootstrap",
+    "leave_out": "pkpd.inference.leave_out",
     "likelihood_profiles": "pkpd.inference.likelihood_profiles",
     "load": "pkpd.solver.kernel",
     "models": "pkpd.core.library",
@@ -113,6 +119,7 @@ __all__ = [
     "Arm",
     "Comparison",
     "ConvergenceError",
+    "Dask",
     "Endpoint",
     "EventTable",
     "FitComparison",
@@ -132,6 +139,7 @@ __all__ = [
     "Timeline",
     "Validation",
     "__version__",
+    "bootstrap",
     "compare",
     "compare_fits",
     "compiled_solver",
@@ -139,6 +147,7 @@ __all__ = [
     "fit",
     "fits",
     "from_numba",
+    "leave_out",
     "likelihood_profiles",
     "load",
     "models",

@@ -1,6 +1,7 @@
 """A small fit folder for tests: one drug, two made-up studies, six numbers of several kinds, in a second or
 two."""
 
+import re
 from pathlib import Path
 
 SPEC = """\
@@ -50,4 +51,24 @@ def write(folder: Path, *, evaluations: int = 20) -> Path:
     folder.mkdir()
     (folder / "fit.toml").write_text(SPEC.format(evaluations=evaluations), encoding="utf-8")
     (folder / "data.csv").write_text(DATA, encoding="utf-8")
+    return folder
+
+
+def write_agreed(folder: Path) -> Path:
+    """The same with its result beside it, in large arms and with a number and a prior that agree with its
+    other numbers: small arms have Student's long tails, in which the objective is no parabola."""
+    from pkpd.inference import fit
+
+    write(folder)
+    agreed = {
+        "data.csv": (r"(,\d+)(,[\w ]+ once,)", r"\g<1>0\2", "3.1,mg/L,0.7,SD", "4.3,mg/L,0.25,SE"),
+        "fit.toml": (r"lognormal\(1.5, 0.5\)", "lognormal(0.18, 0.1)", "", ""),
+    }
+    for name, (pattern, by, stated, better) in agreed.items():
+        text, count = re.subn(pattern, by, (folder / name).read_text())
+        assert count and stated in text
+        (folder / name).write_text(text.replace(stated, better) if stated else text)
+    fit(folder, rival=False, leave_one_out=False, unverified=False, check=False).write_json(
+        folder / "result.json"
+    )
     return folder

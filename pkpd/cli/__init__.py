@@ -1,5 +1,5 @@
-"""The command line: ``pkpd models | show | simulate | compare | optimise | fit | profile | validate | new |
-report | explore | compare-fits | bench``.
+"""The command line: ``pkpd models | show | simulate | compare | optimise | fit | profile | validate |
+leave-out | bootstrap | new | report | explore | compare-fits | bench``.
 
 Results go to standard output (tables, or JSON with ``--json``), progress and notes to standard error. Exit
 codes: 0 done, 2 wrong usage, 3 bad input, 4 an integration failed, 5 no convergence, 6 a missing extra, 130
@@ -15,10 +15,12 @@ import typer
 
 from pkpd.cli import (
     bench,
+    bootstrap,
     compare,
     compare_fits,
     explore,
     fit,
+    leave_out,
     models,
     new,
     optimise,
@@ -51,6 +53,7 @@ app = typer.Typer(
   pkpd new fit my_fit
   pkpd profile low_dose_il2 CL
   pkpd validate low_dose_il2 new.csv
+  pkpd leave-out low_dose_il2
 
 A model is a text file: [italic]pkpd show ./my.model[/] checks yours. Results are those of a
 model and no medical advice.""",
@@ -109,6 +112,8 @@ app.command()(explore.explore)
 app.command()(fit.fit)
 app.command()(new.new)
 app.command()(profile.profile)
+app.command()(leave_out.leave_out)
+app.command()(bootstrap.bootstrap)
 app.command()(report.report)
 app.command()(validate.validate)
 app.command("compare-fits")(compare_fits.compare_fits)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pkpd.cli.fits import FitArgument, FolderOption, print_remarks
+from pkpd.cli.repeating import DaskOption, ResumeOption, executor, interrupted, results_folder
 from pkpd.cli.terminal import (
     JobsOption,
     JsonOption,
@@ -41,9 +42,8 @@ def profile(
             help="The likelihood alone; how studies differ is part of the model and stays.",
         ),
     ] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the profiles.json of an earlier run in that folder.")
-    ] = False,
+    resume: ResumeOption = False,
+    dask: DaskOption = None,
     jobs: JobsOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -61,21 +61,15 @@ def profile(
     (intervals.png). Ctrl-C keeps what is done; a fit whose folder has no result that belongs to it is made
     first.
     """
-    from pkpd.core.files import check_folder
-    from pkpd.inference import read_fit
     from pkpd.inference.likelihood_profiles import likelihood_profiles
 
-    there = Path(fit)
-    spec = read_fit(there.absolute().parent if there.suffix == ".json" else fit)
-    folder = output or Path("results") / spec.name
-    folder.mkdir(parents=True, exist_ok=True)
-    check_folder(folder)
+    folder = results_folder(fit, output)
     with Work(f"reading {fit}", quiet) as work:
         found = likelihood_profiles(
             fit,
             parameters or None,
             priors=not without_priors,
-            threads=jobs,
+            threads=executor(jobs, dask),
             keep=folder / "profiles.json",
             resume=resume,
             progress=work.update,
@@ -88,8 +82,7 @@ def profile(
     elif not quiet:
         _show(found)
     if found.interrupted:
-        note(f"interrupted: what is done is kept in {folder}; go on with --resume", quiet)
-        raise typer.Exit(130)
+        raise interrupted(folder, quiet)
     if not found.profiles:
         raise ConvergenceError("no parameter could be profiled")
     note(f"wrote {folder}", quiet or json)

@@ -63,7 +63,6 @@ from pkpd.inference.assess import (
     compare,
     inner_check,
     leave_one_study_out,
-    predictive_density,
     subjects_errors,
     subjects_words,
     without_unverified,
@@ -72,6 +71,7 @@ from pkpd.inference.belonging import belongs_to, changed_words, changes, version
 from pkpd.inference.coordinates import Coordinate, System, between_at, coordinates, in_units, typical_at
 from pkpd.inference.estimation import estimate
 from pkpd.inference.heterogeneity import heterogeneity_of
+from pkpd.inference.influence import predictive_density
 from pkpd.inference.marginal import criteria
 from pkpd.inference.objective import (
     BadPoint,

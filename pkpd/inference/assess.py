@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from pkpd.core.errors import InputError
 from pkpd.inference.coordinates import System, in_units
 from pkpd.inference.estimation import estimate, settled
+from pkpd.inference.influence import left_out
 from pkpd.inference.marginal import criteria
-from pkpd.inference.objective import BadPoint, Evaluation, Objective, Solve, pruned
+from pkpd.inference.objective import BadPoint, Objective, Solve, pruned
 from pkpd.inference.posterior import Posterior, posterior_of, row_results, signed_outputs
 from pkpd.inference.result import Change, ModelScore, Refit, RivalComparison, RowResult, StudyLeftOut
 from pkpd.inference.search import REFIT_LIMIT, Minimum, Progress, quiet, refit
@@ -82,48 +83,22 @@ def leave_one_study_out(
     progress: Progress = quiet,
     what: str = "leave one study out",
 ) -> tuple[StudyLeftOut, ...]:
-    """Predictive log density of every study by a fit to all others (warm starts).
-
-    The rows of the study are predicted with the uncertainty of everything that was estimated without them,
-    its own study effects at their prior: with residuals r and Jacobian J of the left-out rows and covariance
-    C of the fit without them, the residuals are normal with covariance I + J C J', and the density of the
-    data follows by the rows' constants.
-    """
+    """Predictive log density of every study by a fit to all others (warm starts)."""
     found = []
     studies = tuple(dict.fromkeys(row.study for row in objective.rows))
     if len(studies) < 2:
         return ()
     for number, study in enumerate(studies):
         progress(what, number / len(studies), study)
-        inside = objective.restricted(lambda row, study=study: row.study != study)  # type: ignore[misc]
-        outside = objective.restricted(lambda row, study=study: row.study == study)  # type: ignore[misc]
-        end = refit(inside, best, limit, objective, loose=True)
-        try:
-            left = outside.evaluate(end.x, jacobian=True)
-        except BadPoint:
-            found.append(StudyLeftOut(study, len(outside.rows), 0, -math.inf, math.inf, False))
-            continue
-        covariance = posterior_of(inside, end).covariance
-        assert left.jacobian is not None  # asked for
-        log_density, chi_square = predictive_density(left, covariance)
+        ids = {row.id for row in objective.rows if row.study == study}
+        left = left_out(
+            objective, ids, lambda inside: (inside, refit(inside, best, limit, objective, loose=True))
+        )
+        converged = left.minimum.converged and math.isfinite(left.log_density)
         found.append(
-            StudyLeftOut(
-                study, len(outside.rows), left.residuals.size, log_density, chi_square, end.converged
-            )
+            StudyLeftOut(study, len(ids), left.residuals, left.log_density, left.chi_square, converged)
         )
     return tuple(found)
-
-
-def predictive_density(evaluation: Evaluation, covariance: Array) -> tuple[float, float]:
-    """Log density of the rows of an evaluation under parameters with this covariance, and their squared
-    distance."""
-    assert evaluation.jacobian is not None
-    r, j = evaluation.residuals, evaluation.jacobian
-    spread = np.eye(r.size) + j @ covariance @ j.T
-    _, log_determinant = np.linalg.slogdet(spread)
-    chi_square = float(r @ np.linalg.solve(spread, r))
-    constants = sum(term.constant for term in evaluation.terms) + evaluation.log_det
-    return -0.5 * (chi_square + float(log_determinant) + constants), chi_square
 
 
 def score(objective: Objective, end: Minimum, left_out: tuple[StudyLeftOut, ...]) -> ModelScore:

@@ -15,9 +15,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -27,19 +25,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pkpd.core import files
-from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, FLAG, PATH, TEXT, TEXTS, of, takes
+from pkpd.core.arguments import ABSENT, CALLABLE, FLAG, PATH, TEXT, TEXTS, of, takes
 from pkpd.core.errors import DataError, InputError
 from pkpd.core.names import meant
 from pkpd.inference import FitResult
 from pkpd.inference.belonging import BELONGING
 from pkpd.inference.coordinates import from_scale
 from pkpd.inference.objective import Objective
-from pkpd.inference.optimum import Optimum, optimum_of, read_result
+from pkpd.inference.optimum import optimum_of, read_result, travelling
 from pkpd.inference.posterior import posterior_of
 from pkpd.inference.profiling import RISE, End, March, ProfilePoint, Side, Tangent, curve
+from pkpd.inference.repeats import repeat
 from pkpd.inference.search import OFV_NOISE, Minimum, Progress, quiet
-from pkpd.inference.spec import FitSpec
-from pkpd.solver.executors import Executor, Processes, Threads
+from pkpd.solver.executors import EXECUTOR, Executor, executor_of
 
 Array = NDArray[np.float64]
 
@@ -243,7 +241,7 @@ def interval_words(profile: LikelihoodProfile) -> str:
     fit=PATH | of(FitResult, words="the result of a fit"),
     parameters=TEXT | TEXTS | ABSENT,
     priors=FLAG,
-    threads=COUNT | ABSENT | of(Threads, Processes, words="Threads(n), Processes(n)"),
+    threads=EXECUTOR,
     keep=PATH | ABSENT,
     resume=FLAG,
     progress=CALLABLE | ABSENT,
@@ -289,33 +287,38 @@ def likelihood_profiles(
     not identified
     """
     progress = progress or quiet
-    executor: Executor = threads if isinstance(threads, Threads | Processes) else Threads(threads)  # type: ignore[arg-type]
-    result, spec = read_result(fit, jobs=executor.workers, progress=progress)
+    executor = executor_of(threads)
+    result, spec = read_result(fit, progress=progress)
     chosen = _chosen(result, parameters)
     about = {key: result.provenance[key] for key in BELONGING} | {"ofv": result.ofv, "priors": priors}
-    done = _resumed(keep, about) if resume else {}
-    todo = tuple(name for name in chosen if name not in done)
-    work = _Work(result, spec, priors, todo, alone=executor.workers == 1 or len(todo) == 1)
+    before = _resumed(keep, about) if resume else {}
+    todo = [name for name in chosen if name not in before]
+    found: dict[str, LikelihoodProfile] = {}
 
     def gathered(interrupted: bool) -> LikelihoodProfiles:
-        everything = done | work.done
+        everything = before | found
         order = [estimate.name for estimate in result.estimates]
         profiles = tuple(everything[name] for name in order if name in everything)
         return LikelihoodProfiles(
             result.name, result.title, priors, profiles, interrupted, _notes(profiles), about
         )
 
-    work.kept = None if keep is None else lambda: gathered(True).write_json(keep)
+    def kept(name: str, values: Any) -> None:
+        found[name] = _profile_from(values)
+        if keep is not None:
+            gathered(True).write_json(keep)
+
     interrupted = False
-    try:
-        if todo:
-            executor(work, 1, _told(progress))
-    except KeyboardInterrupt:
-        interrupted = True
-    found = gathered(interrupted)
+    if todo:
+        optimum = optimum_of(result, spec, priors=priors, progress=progress)
+        work = _Work(*travelling(optimum, alone=executor.workers == 1 or len(todo) == 1))
+        interrupted = repeat(
+            work, todo, executor=executor, keep=kept, what="profiles", unit="parameters", progress=progress
+        ).interrupted
+    profiles = gathered(interrupted)
     if keep is not None:
-        found.write_json(keep)
-    return found
+        profiles.write_json(keep)
+    return profiles
 
 
 def _chosen(result: FitResult, parameters: str | Sequence[str] | None) -> list[str]:
@@ -340,18 +343,6 @@ def _resumed(keep: str | os.PathLike[str] | None, about: dict[str, Any]) -> dict
     return {profile.name: profile for profile in before.profiles}
 
 
-def _told(progress: Progress) -> Callable[[int, int], None]:
-    """Progress by parameters, with the time that is left at the pace so far."""
-    began = time.perf_counter()
-
-    def told(done: int, total: int) -> None:
-        left = (time.perf_counter() - began) / done * (total - done)
-        minutes = f"about {left / 60:.0f} min left" if left >= 90 else f"about {left:.0f} s left"
-        progress("profiles", done / total, f"{done} of {total} parameters, {minutes}")
-
-    return told
-
-
 def _notes(profiles: Sequence[LikelihoodProfile]) -> tuple[str, ...]:
     found = []
     lowest = min((point.rise for p in profiles for point in p.points), default=0.0)
@@ -368,59 +359,16 @@ def _notes(profiles: Sequence[LikelihoodProfile]) -> tuple[str, ...]:
     return tuple(found)
 
 
+@dataclass(frozen=True)
 class _Work:
-    """Profiles as work for an executor: each parameter is one of its subjects. It travels as the result and
-    the names; the optimum is found again where it arrives."""
+    """The profile of each coordinate, by its name."""
 
-    def __init__(
-        self, result: FitResult, spec: FitSpec, priors: bool, names: tuple[str, ...], *, alone: bool
-    ) -> None:
-        self.result, self.spec, self.priors, self.names, self.alone = result, spec, priors, names, alone
-        self.done: dict[str, LikelihoodProfile] = {}
-        self.kept: Callable[[], None] | None = None
-        self._lock = threading.Lock()
-        self._optimum: Optimum | None = None
+    objective: Objective
+    minimum: Minimum
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("result", "spec", "priors", "names")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state, alone=False)  # type: ignore[misc]
-
-    @property
-    def n_subjects(self) -> int:
-        return len(self.names)
-
-    @property
-    def optimum(self) -> Optimum:
-        """Found once; simulations share the cores where parameters do not."""
-        with self._lock:
-            if self._optimum is None:
-                jobs = None if self.alone else 1
-                self._optimum = optimum_of(self.result, self.spec, priors=self.priors, jobs=jobs)
-            return self._optimum
-
-    def fill(self, first: int, end: int) -> None:
-        optimum = self.optimum
-        names = [coordinate.name for coordinate in optimum.objective.coordinates]
-        for name in self.names[first:end]:
-            found = profile_of(optimum.objective, optimum.minimum, names.index(name))
-            self._add({name: found})
-
-    def _add(self, found: dict[str, LikelihoodProfile]) -> None:
-        with self._lock:
-            self.done |= found
-            if self.kept is not None:
-                self.kept()
-
-    def part(self, first: int, end: int) -> _Work:
-        return _Work(self.result, self.spec, self.priors, self.names[first:end], alone=False)
-
-    def results(self) -> dict[str, LikelihoodProfile]:
-        return self.done
-
-    def put(self, first: int, end: int, results: dict[str, LikelihoodProfile]) -> None:
-        self._add(results)
+    def do(self, name: str) -> dict[str, Any]:
+        names = [coordinate.name for coordinate in self.objective.coordinates]
+        return dataclasses.asdict(profile_of(self.objective, self.minimum, names.index(name)))
 
 
 # --- one parameter --------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ caller's.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 import os
@@ -40,7 +41,8 @@ from pkpd.inference.summary import likelihood, samples
 from pkpd.inference.summary.arms import Look, plan
 from pkpd.inference.summary.rows import Row
 from pkpd.inference.summary.sampling import Sampling, Seen, sampling_of
-from pkpd.inference.summary.terms import Term
+from pkpd.inference.summary.terms import Measured, Term
+from pkpd.inference.summary.trials import printed_by_trials
 
 Array = NDArray[np.float64]
 
@@ -261,6 +263,19 @@ class Objective:
         self._set_up_population()
         self._set_up_arms()
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_counting"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        self._counting = threading.Lock()
+
+    def on_threads(self, count: int | None) -> Objective:
+        """The same objective, simulated on so many threads (None: all cores)."""
+        view = copy.copy(self)
+        view._threads = count or _usable_cores()
+        return view
+
     def restricted(self, keep: Callable[[Row], bool]) -> Objective:
         """The same objective (same coordinates) for fewer rows."""
         rows = [row for row in self.rows if keep(row)]
@@ -308,11 +323,25 @@ class Objective:
     def sampling_at(self, x: Array) -> Sampling:
         """How trials simulated at a point score and correlate the residuals of the rows; ``BadPoint`` where
         it cannot be simulated."""
+        at, declared = [float(value) for value in x], declared_pairs(self.correlations)
+        return sampling_of(self._seen_at(x), at, self.options.seed, declared)
+
+    def printed_at(self, x: Array, seed: Sequence[int]) -> tuple[Row, ...]:
+        """The rows as trials simulated at a point would have printed them; ``BadPoint`` where it cannot be
+        simulated."""
+        return printed_by_trials(self._seen_at(x), seed)
+
+    def with_rows(self, rows: Sequence[Row]) -> Objective:
+        """The same objective for other numbers in the same rows."""
+        return self._changed(rows=rows)
+
+    def _seen_at(self, x: Array) -> list[tuple[Measured, Term, list[Seen]]]:
+        """What the rows see in many patients of their arms."""
         count = max(self.options.subjects, SAMPLING_SUBJECTS)
         wide = self._changed(options=dataclasses.replace(self.options, subjects=count), sampling=None)
-        return wide._counted(lambda: wide._sampling(x))
+        return wide._counted(lambda: wide._seen(x))
 
-    def _sampling(self, x: Array) -> Sampling:
+    def _seen(self, x: Array) -> list[tuple[Measured, Term, list[Seen]]]:
         arms = tuple(self._spread(lambda a: self._simulate(x, a)))
         found = self._residuals(x, arms)
         noises = self.noises(x)
@@ -333,8 +362,7 @@ class Objective:
                 for view, a, at, n in zip(place.views, place.arms, place.indices, counts, strict=True)
             ]
             rows.append((measured, term, seen))
-        declared = declared_pairs(self.correlations)
-        return sampling_of(rows, [float(value) for value in x], self.options.seed, declared)
+        return rows
 
     def _event_table(self, row: Row, text: str) -> Any:
         from pkpd.dosing import Schedule

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from pkpd import __version__
 from pkpd.core import library
 from pkpd.core.errors import ConvergenceError, DataError, LibraryError
 from pkpd.inference import FitResult, fit, read_fit
-from pkpd.inference.belonging import check_belongs
+from pkpd.inference.belonging import BELONGING, check_belongs
 from pkpd.inference.coordinates import System, coordinates, in_units
 from pkpd.inference.heterogeneity import with_heterogeneity
 from pkpd.inference.objective import BadPoint, Objective, pruned
@@ -134,6 +135,20 @@ def optimum_of(
             f"{spec.name}: the model cannot be simulated where the fit ended: {reason}"
         ) from None
     return Optimum(result, objective, minimum)
+
+
+def belonging(result: FitResult) -> dict[str, Any]:
+    """What repeats belong to: they go on only from those of the same result, by the same version."""
+    about = {key: result.provenance[key] for key in BELONGING}
+    return about | {"ofv": result.ofv, "estimates": [e.x for e in result.estimates], "version": __version__}
+
+
+def travelling(optimum: Optimum, *, alone: bool) -> tuple[Objective, Minimum]:
+    """What repeats stand on, as small as it can be sent. ``alone``: one at a time is worked on, and its
+    simulations have all cores."""
+    evaluation = dataclasses.replace(optimum.minimum.evaluation, arms=())
+    minimum = dataclasses.replace(optimum.minimum, evaluation=evaluation)
+    return optimum.objective.on_threads(None if alone else 1), minimum
 
 
 def without_priors(objective: Objective) -> Objective:

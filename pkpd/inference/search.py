@@ -566,7 +566,13 @@ def quiet(what: str, share: float, remark: str) -> None:
 
 
 def refit(
-    objective: Objective, best: Minimum, limit: int, full: Objective | None = None, *, loose: bool = False
+    objective: Objective,
+    best: Minimum,
+    limit: int,
+    full: Objective | None = None,
+    *,
+    loose: bool = False,
+    tolerance: float = REFIT_TOLERANCE,
 ) -> Minimum:
     """A warm start from ``best``: where the rows are a part of the full ones, the Jacobian there is already
     known."""
@@ -575,7 +581,7 @@ def refit(
         first = part_of(full, objective, best.evaluation)
     try:
         return minimise(
-            objective, best.x, max_evaluations=limit, first=first, loose=loose, tolerance=REFIT_TOLERANCE
+            objective, best.x, max_evaluations=limit, first=first, loose=loose, tolerance=tolerance
         )
     except BadPoint as reason:  # cannot happen where the full fit could be simulated, but a fit never crashes
         return replace(best, converged=False, message=str(reason))

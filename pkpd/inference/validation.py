@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, FLAG, PATH, of, takes
 from pkpd.core.errors import ConvergenceError, DataError, InputError
 from pkpd.inference import FitResult
-from pkpd.inference.assess import predictive_density
 from pkpd.inference.belonging import version_words
 from pkpd.inference.calibration import usual
 from pkpd.inference.coordinates import Coordinate, System, coordinates, in_units
+from pkpd.inference.influence import predictive_density
 from pkpd.inference.objective import BadPoint, Evaluation, Objective
 from pkpd.inference.optimum import read_result
 from pkpd.inference.posterior import signed_outputs

@@ -43,7 +43,7 @@ from pkpd.ode import layout
 from pkpd.ode.status import NOT_PERIODIC, SLOPE_NOT_FINITE, SUCCESS
 from pkpd.solver.directions import Directions, directions_of
 from pkpd.solver.events import table_of
-from pkpd.solver.executors import Processes, Threads, spread, usable_cores
+from pkpd.solver.executors import Dask, Processes, Threads, spread, usable_cores
 from pkpd.solver.kernel import Kernel, index_of
 from pkpd.solver.options import HOW, USUAL, Options
 from pkpd.solver.readings import Asked, answer, ask
@@ -55,6 +55,7 @@ from pkpd.solver.timeline import Change, Sorted, Timeline, in_order, shared
 __all__ = [
     "STATISTICS",
     "Crossings",
+    "Dask",
     "Options",
     "Processes",
     "Reading",

@@ -1,5 +1,4 @@
-"""Who does the work on subjects: threads of this process, or other processes; a cluster would be another such
-class.
+"""Who does the work on subjects: threads of this process, other processes, or a cluster.
 
 Work is split into chunks of subjects. A subject's result depends neither on the chunk that it is in nor on
 who computes it.
@@ -14,10 +13,14 @@ from concurrent.futures import Executor as Pool
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from pkpd.core.arguments import ABSENT, COUNT, of
 from pkpd.core.errors import InputError
+from pkpd.core.extras import optional
 from pkpd.ode.layout import LANES
 
 Progress = Callable[[int, int], None]
+PATIENCE_S = "10s"
+"""For the scheduler of a cluster to answer."""
 
 
 class SharedTask(Protocol):
@@ -117,6 +120,71 @@ class Processes(_Workers):
             futures = {pool.submit(_all_of, task.part(*chunk)): chunk for chunk in parts}
             for (first, end), results in _finished(futures, pool, progress):
                 task.put(first, end, results)
+
+
+@dataclass(frozen=True)
+class Dask:
+    """The workers of a Dask cluster that runs already, which have this package (extra ``dask``).
+
+    Work that is lost with a worker is done again by another. Models that are not of the library are looked up
+    by their path: the workers see the same files.
+
+    Attributes
+    ----------
+    address : of its scheduler, for instance "tcp://10.0.0.1:8786".
+
+    Raises ``InputError`` where no scheduler answers there, and ``MissingExtraError`` without the package
+    distributed.
+
+    Examples
+    --------
+    >>> import pkpd
+    >>> pkpd.Dask("tcp://10.0.0.1:8786")
+    Dask(address='tcp://10.0.0.1:8786')
+    """
+
+    address: str
+
+    @property
+    def workers(self) -> int:
+        with self._client() as client:
+            return max(1, sum(client.nthreads().values()))
+
+    def __call__(self, task: SharedTask, size: int, progress: Progress | None) -> None:
+        n, done = task.n_subjects, 0
+        with self._client() as client:
+            parts = chunks(n, size, sum(client.nthreads().values()) or 1)
+            futures = {client.submit(_all_of, task.part(*part), pure=False): part for part in parts}
+            finished = _distributed().as_completed(futures, with_results=True, loop=client.loop)
+            try:
+                for future, results in finished:
+                    first, end = futures[future]
+                    task.put(first, end, results)
+                    done += end - first
+                    if progress is not None:
+                        progress(done, n)
+            except BaseException:
+                client.cancel(list(futures))
+                raise
+
+    def _client(self) -> Any:
+        try:
+            return _distributed().Client(self.address, timeout=PATIENCE_S, set_as_default=False)
+        except (OSError, ValueError) as error:  # a timeout is an OSError
+            raise InputError(f'no Dask scheduler answers at "{self.address}": {error}') from None
+
+
+EXECUTOR = COUNT | ABSENT | of(Threads, Processes, Dask, words="Threads(n), Processes(n), Dask(address)")
+"""What public functions take: how many threads, or an executor."""
+
+
+def executor_of(threads: int | Executor | None) -> Executor:
+    """Threads by their number (None: as many as cores), or the executor that was given."""
+    return Threads(threads) if threads is None or isinstance(threads, int) else threads
+
+
+def _distributed() -> Any:
+    return optional("distributed", "dask")
 
 
 def _all_of(task: SharedTask) -> Any:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pkpd.core.arguments import ABSENT, COUNT, FLAG, NUMBER, NUMBERS, TEXT, TEXTS, WHOLE, check, of
+from pkpd.core.arguments import ABSENT, FLAG, NUMBER, NUMBERS, TEXT, TEXTS, WHOLE, check
 from pkpd.core.errors import InputError
 from pkpd.ode import layout
-from pkpd.solver.executors import Executor, Processes, Threads
+from pkpd.solver.executors import EXECUTOR, Executor, executor_of
 
 # Relative tolerances by task. Global errors stay within a few of them (tests/ode/test_integrate.py).
 SIMULATION = 1e-6
@@ -48,7 +48,7 @@ class Options:
         error, and what is left of one within the tolerance is clipped, after ``counts[:, 6]`` steps. Not
         together with sensitivities, which a clipped step does not have.
     threads : how many work at a time, by default as many as this process may use cores; or an executor:
-        ``Threads(n)``, ``Processes(n)``. No result depends on it.
+        ``Threads(n)``, ``Processes(n)``, ``Dask(address)``. No result depends on it.
     lanes : whether many subjects are integrated side by side in vector registers, which is done where neither
         sensitivities, roots nor ``non_negative`` are asked for, and not with vern7. A subject's result does
         not depend on it, but for the last digits of exp, log and powers in the model.
@@ -90,9 +90,7 @@ class Options:
     @property
     def executor(self) -> Executor:
         """Who does the work."""
-        if self.threads is None or isinstance(self.threads, int):
-            return Threads(self.threads)
-        return self.threads
+        return executor_of(self.threads)
 
 
 _KINDS = {
@@ -103,7 +101,7 @@ _KINDS = {
     "h_max": NUMBER,
     "max_steps": WHOLE,
     "non_negative": FLAG | TEXTS,
-    "threads": COUNT | ABSENT | of(Threads, Processes, words="Threads(n), Processes(n)"),
+    "threads": EXECUTOR,
 }
 HOW = (*_KINDS, "lanes")
 """What is said by options."""

@@ -7,7 +7,6 @@ import copy
 import dataclasses
 import json
 import math
-import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,7 +15,7 @@ from scipy.optimize import brentq
 
 from pkpd.core.errors import DataError, InputError
 from pkpd.core.normal import Z95
-from pkpd.inference import FitResult, fit
+from pkpd.inference import FitResult
 from pkpd.inference.likelihood_profiles import LikelihoodProfiles, likelihood_profiles, profile_of
 from pkpd.inference.profiling import curve
 from pkpd.inference.search import minimise
@@ -184,21 +183,7 @@ def test_where_simulations_fail_the_side_ends():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The toy fit with its result beside it, in large arms and with a number and a prior that agree with its
-    other numbers: small arms have Student's long tails, in which the objective is no parabola."""
-    folder = toy.write(tmp_path_factory.mktemp("profiles") / "toy")
-    agreed = {
-        "data.csv": (r"(,\d+)(,[\w ]+ once,)", r"\g<1>0\2", "3.1,mg/L,0.7,SD", "4.3,mg/L,0.25,SE"),
-        "fit.toml": (r"lognormal\(1.5, 0.5\)", "lognormal(0.18, 0.1)", "", ""),
-    }
-    for name, (pattern, by, stated, better) in agreed.items():
-        text, count = re.subn(pattern, by, (folder / name).read_text())
-        assert count and stated in text
-        (folder / name).write_text(text.replace(stated, better) if stated else text)
-    fit(folder, rival=False, leave_one_out=False, unverified=False, check=False).write_json(
-        folder / "result.json"
-    )
-    return folder
+    return toy.write_agreed(tmp_path_factory.mktemp("profiles") / "toy")
 
 
 def test_profiles_of_a_fit_hold_the_estimates_and_are_read_back(folder, tmp_path):

@@ -216,7 +216,7 @@ def sampling_of(
     scores: list[tuple[Score | None, ...]] = []
     shapes: list[list[Array | None]] = []  # normal scores of the trials, (B,) for each residual
     who: list[frozenset[Hashable]] = []
-    drawn = _Trials(seed)
+    drawn = Trials([seed])
     for measured, term, seen in rows:
         kind = KINDS[measured.row.statistic]
         found = None
@@ -236,23 +236,28 @@ def sampling_of(
     return Sampling(tuple(at), ids, tuple(scores), _positive(correlation))
 
 
-class _Trials:
+class Trials:
     """The patients of simulated trials and the errors of their measurements, drawn once for all rows."""
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
+    def __init__(self, seed: Sequence[int], count: int = TRIALS, most: int = MOST_PATIENTS) -> None:
+        self.seed, self.count, self.most = seed, count, most
         self.known: dict[Hashable, Any] = {}
 
     def _drawn(self, key: Hashable, n: int, kind: Literal["random", "standard_normal"]) -> Any:
         """(B, n) numbers that belong to a key; the first of more patients are those of fewer."""
         if key not in self.known or len(self.known[key]) < n:
-            generator = np.random.default_rng([self.seed, zlib.crc32(repr(key).encode())])
-            self.known[key] = getattr(generator, kind)((n, TRIALS), np.float32)
+            generator = np.random.default_rng([*self.seed, zlib.crc32(repr(key).encode())])
+            self.known[key] = getattr(generator, kind)((n, self.count), np.float32)
         return self.known[key][:n].T
 
     def of(self, measured: Measured, seen: Seen) -> Array:
-        """What a row sees in the patients of every trial, (B, n)."""
-        n = min(seen.n, MOST_PATIENTS)
+        """What a row sees in the patients of every trial, (B, n), who differ."""
+        found = self.seen(measured, seen)
+        return self.scattered(measured.row.id, found) if alike(found) else found
+
+    def seen(self, measured: Measured, seen: Seen) -> Array:
+        """What it sees in them, (B, n)."""
+        n = min(seen.n, self.most)
         share = self._drawn(
             seen.patients, n, "random"
         )  # uniform: rows of an arm take the same patients of any K
@@ -262,8 +267,7 @@ class _Trials:
             for name in measurements(measured.row)
         ]
         baseline = None if seen.baseline is None else seen.baseline[people]
-        found = observed(measured.row, seen.y[people], baseline, seen.noise, errors)
-        return self.scattered(measured.row.id, found) if alike(found) else found
+        return observed(measured.row, seen.y[people], baseline, seen.noise, errors)
 
     def scattered(self, row: str, found: Array) -> Array:
         """Of a model without differences between patients: normal ones, others for every row; the scale does

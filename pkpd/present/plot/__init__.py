@@ -31,10 +31,12 @@ from pkpd.present.plot.front import front_figure
 from pkpd.present.plot.likelihood import interval_figure, likelihood_figure
 from pkpd.present.plot.precision import work_precision_figure
 from pkpd.present.plot.profiles import profile_figure, time_course_figure
+from pkpd.present.plot.repeats import bootstrap_figure, left_out_figure
 from pkpd.present.plot.validation import calibration_figure, validation_figure
 
 __all__ = [
     "COLOURS",
+    "bootstrap_figure",
     "calibration_figure",
     "courses_figure",
     "differences_figure",
@@ -42,6 +44,7 @@ __all__ = [
     "fit_comparison_figure",
     "front_figure",
     "interval_figure",
+    "left_out_figure",
     "likelihood_figure",
     "observed_predicted_figure",
     "parameter_figure",

@@ -1,0 +1,86 @@
+"""Rows as simulated trials would have printed them."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pkpd.inference.summary.kinds import KINDS
+from pkpd.inference.summary.rows import Row
+from pkpd.inference.summary.sampling import Seen, Trials, alike
+from pkpd.inference.summary.spreads import form_of
+from pkpd.inference.summary.terms import Measured, Term
+
+Array = NDArray[np.float64]
+
+MOST_PRINTED = 100_000
+"""Patients of a simulated trial; a number of so many has no error to speak of."""
+
+
+def printed_by_trials(
+    rows: Sequence[tuple[Measured, Term, Sequence[Seen]]], seed: Sequence[int]
+) -> tuple[Row, ...]:
+    """The rows as one trial of each arm would have printed them.
+
+    Of a row without a number of patients, of a model in which patients do not differ, and where the fit takes
+    only the location from a row, the location errs by its standard error around the prediction and the rest
+    stays as printed. Bounds stay: they were fixed beforehand.
+
+    Parameters
+    ----------
+    rows : as ``sampling_of`` has them, at the truth.
+    seed : of the trials; those of a study do not depend on other studies.
+    """
+    drawn = Trials(seed, 1, most=MOST_PRINTED)
+    found = []
+    for measured, term, seen in rows:
+        columns = _columns(measured, seen, drawn)
+        if columns is None:
+            own = zlib.crc32(measured.row.id.encode())
+            found.append(_redrawn(measured, term, np.random.default_rng([*seed, own])))
+        else:
+            found.append(replace(measured.row, **columns))
+    return tuple(found)
+
+
+def _columns(measured: Measured, seen: Sequence[Seen], drawn: Trials) -> dict[str, Any] | None:
+    """What the trial of a row prints; None where it does not tell."""
+    if len(seen) != 1 or seen[0].n < 2 or _is_location(measured):
+        return None
+    patients = drawn.seen(measured, seen[0])
+    printed = None if alike(patients) else KINDS[measured.row.statistic].prints(measured.row, patients)
+    if printed is None:
+        return None
+    columns = {name: float(np.ravel(column)[0]) for name, column in printed.items()}
+    return columns if all(map(math.isfinite, columns.values())) else None
+
+
+def _is_location(measured: Measured) -> bool:
+    """Whether a row printed a spread between patients that the fit does not take for one."""
+    row = measured.row
+    return row.spread_type in ("SD", "CV", "IQR", "range") and len(measured.printed) == 1
+
+
+def _redrawn(measured: Measured, term: Term, generator: np.random.Generator) -> Row:
+    """A row with its location drawn around the prediction; what has no error stays."""
+    row = measured.row
+    kind = KINDS[row.statistic]
+    if kind.of_patients:
+        n = row.n or 1
+        whole = n if row.statistic == "count" else 1
+        k = generator.binomial(n, min(max(term.predicted / whole, 0.0), 1.0))
+        return replace(row, value=float(k) * whole / n)
+    if not measured.printed or any(map(math.isnan, kind.interval(measured))):
+        return row
+    where = measured.printed[0]
+    moved = float((term.residuals[0] + generator.standard_normal()) * where.error)
+    if where.label.startswith("log") or (row.statistic == "range" and form_of(row).positive):
+        grown = {name: getattr(row, name) * math.exp(moved) for name in ("value", "lower", "upper", "spread")}
+        return replace(row, **grown)
+    return replace(row, **{name: getattr(row, name) + moved for name in ("value", "lower", "upper")})
