@@ -34,9 +34,11 @@ if TYPE_CHECKING:
     from pkpd.dosing import Schedule as Schedule
     from pkpd.inference import FitResult as FitResult
     from pkpd.inference import fit as fit
+    from pkpd.inference.draws import PosteriorDraws as PosteriorDraws
     from pkpd.inference.likelihood_profiles import likelihood_profiles as likelihood_profiles
     from pkpd.inference.population import Population as Population
     from pkpd.inference.population import virtual_subjects as virtual_subjects
+    from pkpd.inference.posterior_draws import posterior_draws as posterior_draws
     from pkpd.inference.prediction import predict as predict
     from pkpd.model.check import read_model as read_model
     from pkpd.ode.functions import from_numba as from_numba
@@ -73,6 +75,7 @@ _HOME = {
     "Options": "pkpd.solver",
     "PkpdError": "pkpd.core.errors",
     "Population": "pkpd.inference.population",
+    "PosteriorDraws": "pkpd.inference.draws",
     "Processes": "pkpd.solver",
     "Profile": "pkpd.simulation.profile",
     "Scene": "pkpd.decision.comparison",
@@ -91,6 +94,7 @@ _HOME = {
     "load": "pkpd.solver.kernel",
     "models": "pkpd.core.library",
     "optimise": "pkpd.decision.optimisation",
+    "posterior_draws": "pkpd.inference.posterior_draws",
     "predict": "pkpd.inference.prediction",
     "read_model": "pkpd.model.check",
     "set_compiler": "pkpd.solver.kernel",
@@ -113,6 +117,7 @@ __all__ = [
     "Options",
     "PkpdError",
     "Population",
+    "PosteriorDraws",
     "Processes",
     "Profile",
     "Scene",
@@ -132,6 +137,7 @@ __all__ = [
     "load",
     "models",
     "optimise",
+    "posterior_draws",
     "predict",
     "read_model",
     "set_compiler",

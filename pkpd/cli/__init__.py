@@ -1,5 +1,5 @@
-"""The command line: ``pkpd models | show | simulate | compare | optimise | fit | profile | new | report |
-explore | bench``.
+"""The command line: ``pkpd models | show | simulate | compare | optimise | fit | profile | sample | new |
+report | explore | bench``.
 
 Results go to standard output (tables, or JSON with ``--json``), progress and notes to standard error. Exit
 codes: 0 done, 2 wrong usage, 3 bad input, 4 an integration failed, 5 no convergence, 6 a missing extra, 130
@@ -23,6 +23,7 @@ from pkpd.cli import (
     optimise,
     profile,
     report,
+    sample,
     show,
     simulate,
     streams,
@@ -48,6 +49,7 @@ app = typer.Typer(
   pkpd fit low_dose_il2
   pkpd new fit my_fit
   pkpd profile low_dose_il2 CL
+  pkpd sample my_fit
 
 A model is a text file: [italic]pkpd show ./my.model[/] checks yours. Results are those of a
 model and no medical advice.""",
@@ -107,6 +109,7 @@ app.command()(fit.fit)
 app.command()(new.new)
 app.command()(profile.profile)
 app.command()(report.report)
+app.command()(sample.sample)
 app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False
 )(bench.bench)
