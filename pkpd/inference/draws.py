@@ -46,6 +46,7 @@ class SampledEstimate:
     name, kind, unit, scale, prior : as in ``Estimate``.
     centre, prior_sd : the normal prior on the scale of the search (inf: none or uniform).
     lowest, highest : its bounds there.
+    fitted, fitted_sd : the normal approximation of the fit there.
     mean, sd, median, lower, upper : as a person reads it; the 95 % interval leaves out 2.5 % on either side.
     r_hat : near 1 where chains agree (at most 1.01).
     ess_bulk, ess_tail : how many independent draws would be as good, for the middle and for the tails.
@@ -60,6 +61,8 @@ class SampledEstimate:
     prior_sd: float
     lowest: float
     highest: float
+    fitted: float
+    fitted_sd: float
     mean: float
     sd: float
     median: float
@@ -181,17 +184,14 @@ class PosteriorDraws:
         order = np.random.default_rng(seed).permutation(len(flat))
         return np.asarray(flat[order[np.arange(count) % len(flat)]])
 
-    def drawn(self, result: FitResult | None = None, count: int = 121) -> list[dict[str, Any]]:
-        """What the figures of ``pkpd.present.plot.draws`` take; of a result the normal approximation is
-        drawn, too."""
+    def drawn(self, count: int = 121) -> list[dict[str, Any]]:
+        """What the figures of ``pkpd.present.plot.draws`` take."""
         found = []
         for k, e in enumerate(self.estimates):
             x = self.x[..., k]
             middle, half = float(x.mean()), 4 * float(x.std())
             at = np.linspace(max(middle - half, e.lowest), min(middle + half, e.highest), count)
-            normal = None
-            if result is not None and result.estimates[k].x_sd > 0:
-                normal = _normal(at, result.estimates[k].x, result.estimates[k].x_sd)
+            known = 0 < e.fitted_sd < np.inf
             found.append(
                 {
                     "name": e.name,
@@ -200,8 +200,9 @@ class PosteriorDraws:
                     "x": x,
                     "at": at,
                     "values": shown(e.kind, e.scale, at),
+                    "posterior": _density(x.ravel(), at),
                     "prior": e.prior_density(at),
-                    "normal": normal,
+                    "normal": _normal(at, e.fitted, e.fitted_sd) if known else None,
                 }
             )
         return found
@@ -370,10 +371,17 @@ def of_result(given: PosteriorDraws | str | os.PathLike[str], result: FitResult)
 
 def _estimate(values: dict[str, Any]) -> SampledEstimate:
     """From its JSON, in which a number that JSON does not have is null."""
-    missing: dict[str, Any] = {"prior_sd": np.inf, "lowest": -np.inf, "highest": np.inf}
+    missing: dict[str, Any] = {"prior_sd": np.inf, "fitted_sd": np.inf, "lowest": -np.inf, "highest": np.inf}
     return SampledEstimate(
         **{key: missing.get(key, np.nan) if value is None else value for key, value in values.items()}
     )
+
+
+def _density(x: Array, at: Array) -> Array:
+    """Of draws x (n_draws,), smoothed by normal kernels; none where all are the same."""
+    from scipy.stats import gaussian_kde
+
+    return np.asarray(gaussian_kde(x)(at)) if np.ptp(x) > 0 else np.zeros_like(at)
 
 
 def _normal(x: Array, mean: float, sd: float) -> Array:

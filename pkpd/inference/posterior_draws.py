@@ -126,7 +126,8 @@ def posterior_draws(
     optimum = optimum_of(result, spec, jobs=cores, progress=progress)
     objective = optimum.objective
     found = sampled(objective, optimum.minimum, chains, tune, draws, seed, cores, progress)
-    estimates = estimates_of(objective.coordinates, found.x)
+    normal = [(estimate.x, estimate.x_sd) for estimate in result.estimates]
+    estimates = estimates_of(objective.coordinates, found.x, normal)
     said = [
         *trusted(estimates, found.x, found.statistics),
         *of_searches(found.ends, optimum.minimum),
@@ -281,8 +282,11 @@ def _told(progress: Progress) -> Told:
     return told
 
 
-def estimates_of(coordinates: Sequence[Coordinate], x: Array) -> tuple[SampledEstimate, ...]:
-    """The posterior of each estimate in figures, from draws x (chains, draws, n)."""
+def estimates_of(
+    coordinates: Sequence[Coordinate], x: Array, normal: Sequence[tuple[float, float]]
+) -> tuple[SampledEstimate, ...]:
+    """The posterior of each estimate in figures, from draws x (chains, draws, n); normal : mean and SD of its
+    normal approximation."""
     found = []
     mixed = mixing(x)
     for k, c in enumerate(coordinates):
@@ -299,6 +303,8 @@ def estimates_of(coordinates: Sequence[Coordinate], x: Array) -> tuple[SampledEs
                 prior_sd=c.sd,
                 lowest=c.lower,
                 highest=c.upper,
+                fitted=normal[k][0],
+                fitted_sd=normal[k][1],
                 mean=float(values.mean()),
                 sd=float(values.std()),
                 median=float(median),

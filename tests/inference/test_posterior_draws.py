@@ -179,7 +179,8 @@ def test_a_seed_gives_the_same_draws_with_any_number_of_threads():
 
 
 def told(problem, found):
-    return " ".join(trusted(estimates_of(problem.coordinates, found.x), found.x, found.statistics))
+    estimates = estimates_of(problem.coordinates, found.x, [(0.0, 1.0)] * found.x.shape[2])
+    return " ".join(trusted(estimates, found.x, found.statistics))
 
 
 @needs_nutpie

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 Drawn = Mapping[str, Any]
 """Draws of one estimate: a dict with ``name``, ``unit``, ``scale`` (log, logit or natural), ``x`` (n_chains,
 n_draws) on the scale, ``at`` (n,) and ``values`` (n,), a grid on the scale and as a person reads it,
-``prior`` and ``normal`` (n,), densities there of the prior and of the normal approximation (None: none)."""
+``posterior``, ``prior`` and ``normal`` (n,), densities there on the scale, of the latter that of the fit's
+normal approximation (None: none)."""
 
 BINS = 20
 """Of rank histograms."""
@@ -63,16 +64,14 @@ def posterior_figure(estimates: Sequence[Drawn], *, title: str = "") -> Figure:
 
 def _draw_densities(axis: Axes, estimate: Drawn) -> None:
     from matplotlib.ticker import NullLocator
-    from scipy.stats import gaussian_kde
 
     at, values = np.asarray(estimate["at"]), np.asarray(estimate["values"])
     # areas are shares of the draws on the axis that is drawn: that of the scale for logarithms
     per = 1.0 if estimate["scale"] != "logit" else values * (1 - values)
     x = np.asarray(estimate["x"]).ravel()
-    if np.ptp(x) > 0:
-        posterior = gaussian_kde(x)(at) / per
-        axis.fill_between(values, posterior, color=BLUE, alpha=0.15, linewidth=0)
-        axis.plot(values, posterior, color=BLUE, linewidth=1.8, gid="posterior")
+    posterior = np.asarray(estimate["posterior"]) / per
+    axis.fill_between(values, posterior, color=BLUE, alpha=0.15, linewidth=0)
+    axis.plot(values, posterior, color=BLUE, linewidth=1.8, gid="posterior")
     for key, line in (
         ("prior", {"color": ORANGE}),
         ("normal", {"color": GREY, "linestyle": (0, (4, 3)), "linewidth": 1.0}),
