@@ -99,7 +99,7 @@ def _write_netcdf(found: PosteriorDraws, path: Path) -> str:
         with replacing(path) as temporary:
             found.to_arviz().to_netcdf(temporary)
     except (ImportError, ValueError) as error:
-        return f"{path.name} was not written: {str(error).splitlines()[0]} (pip install h5netcdf)"
+        return f"{path.name} was not written: {str(error).splitlines()[0]} (pip install h5netcdf h5py)"
     return ""
 
 

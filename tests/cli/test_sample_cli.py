@@ -37,17 +37,8 @@ def test_it_prints_whether_to_trust_it_and_writes_draws_and_figures(pkpd, folder
     assert names == {"draws.npz", "draws.nc", "posterior.png", "ranks.png"}
     draws = PosteriorDraws.read(tmp_path / "out")
     assert f"{draws['V'].median:.3g}" in out
-    code, out, _ = pkpd(
-        "compare",
-        "50 mg iv once",
-        "--fit",
-        folder,
-        "--posterior",
-        tmp_path / "out",
-        "--subjects",
-        8,
-        "--json",
-    )
+    comparison = ("compare", "50 mg iv once", "--fit", folder, "--subjects", 8, "--json")
+    code, out, _ = pkpd(*comparison, "--posterior", tmp_path / "out")
     assert code == 0
     assert json.loads(out)["provenance"]["posterior"] == str(tmp_path / "out")
     code, _, err = pkpd(*comparison, "--posterior", tmp_path)
