@@ -170,7 +170,7 @@ class _Arms:
         spec: FitSpec,
         system: System,
         jobs: int | None,
-        posterior: PosteriorDraws | None,
+        posterior: PosteriorDraws | None = None,
     ) -> None:
         self.result, self.spec, self.system, self.jobs = result, spec, system, jobs
         self.posterior = posterior
