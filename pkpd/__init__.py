@@ -35,12 +35,14 @@ if TYPE_CHECKING:
     from pkpd.inference import FitResult as FitResult
     from pkpd.inference import fit as fit
     from pkpd.inference.bootstrap import bootstrap as bootstrap
+    from pkpd.inference.draws import PosteriorDraws as PosteriorDraws
     from pkpd.inference.fit_comparison import FitComparison as FitComparison
     from pkpd.inference.fit_comparison import compare_fits as compare_fits
     from pkpd.inference.leave_out import leave_out as leave_out
     from pkpd.inference.likelihood_profiles import likelihood_profiles as likelihood_profiles
     from pkpd.inference.population import Population as Population
     from pkpd.inference.population import virtual_subjects as virtual_subjects
+    from pkpd.inference.posterior_draws import posterior_draws as posterior_draws
     from pkpd.inference.prediction import predict as predict
     from pkpd.inference.validation import Validation as Validation
     from pkpd.inference.validation import validate as validate
@@ -82,6 +84,7 @@ _HOME = {
     "PkpdError": "pkpd.core.errors",
     "Population": "pkpd.inference.population",
     "Dask": "pkpd.solver",
+    "PosteriorDraws": "pkpd.inference.draws",
     "Processes": "pkpd.solver",
     "Profile": "pkpd.simulation.profile",
     "Scene": "pkpd.decision.comparison",
@@ -104,6 +107,7 @@ _HOME = {
     "load": "pkpd.solver.kernel",
     "models": "pkpd.core.library",
     "optimise": "pkpd.decision.optimisation",
+    "posterior_draws": "pkpd.inference.posterior_draws",
     "predict": "pkpd.inference.prediction",
     "read_model": "pkpd.model.check",
     "set_compiler": "pkpd.solver.kernel",
@@ -129,6 +133,7 @@ __all__ = [
     "Options",
     "PkpdError",
     "Population",
+    "PosteriorDraws",
     "Processes",
     "Profile",
     "Scene",
@@ -152,6 +157,7 @@ __all__ = [
     "load",
     "models",
     "optimise",
+    "posterior_draws",
     "predict",
     "read_model",
     "set_compiler",

@@ -2,6 +2,7 @@
 the output that is printed there."""
 
 import doctest
+import importlib.util
 import re
 import shlex
 from pathlib import Path
@@ -31,6 +32,8 @@ def folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_files_commands_and_examples_work_as_they_stand_there(folder, capfd, page):
     text = page.read_text(encoding="utf-8")
+    if importlib.util.find_spec("nutpie") is None:
+        text = text.partition("## Draws from the posterior")[0]  # needs the extra "sample"
     for name, content in SAVED.findall(text):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(content, encoding="utf-8")

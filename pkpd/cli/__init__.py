@@ -1,5 +1,5 @@
-"""The command line: ``pkpd models | show | simulate | compare | optimise | fit | profile | validate |
-leave-out | bootstrap | new | report | explore | compare-fits | bench``.
+"""The command line: ``pkpd models | show | simulate | compare | optimise | fit | profile | sample |
+validate | leave-out | bootstrap | new | report | explore | compare-fits | bench``.
 
 Results go to standard output (tables, or JSON with ``--json``), progress and notes to standard error. Exit
 codes: 0 done, 2 wrong usage, 3 bad input, 4 an integration failed, 5 no convergence, 6 a missing extra, 130
@@ -26,6 +26,7 @@ from pkpd.cli import (
     optimise,
     profile,
     report,
+    sample,
     show,
     simulate,
     streams,
@@ -54,6 +55,7 @@ app = typer.Typer(
   pkpd profile low_dose_il2 CL
   pkpd validate low_dose_il2 new.csv
   pkpd leave-out low_dose_il2
+  pkpd sample my_fit
 
 A model is a text file: [italic]pkpd show ./my.model[/] checks yours. Results are those of a
 model and no medical advice.""",
@@ -117,6 +119,7 @@ app.command()(bootstrap.bootstrap)
 app.command()(report.report)
 app.command()(validate.validate)
 app.command("compare-fits")(compare_fits.compare_fits)
+app.command()(sample.sample)
 app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False
 )(bench.bench)

@@ -12,6 +12,7 @@ from pkpd.cli.scenes import (
     DrawsOption,
     FitOption,
     OutputOption,
+    PosteriorOption,
     RespondersOption,
     SetOption,
     StudyOption,
@@ -55,6 +56,7 @@ def compare(
     fit: FitOption = FIT,
     subjects: Annotated[int, typer.Option(min=1, help="How many virtual subjects.")] = 1000,
     draws: DrawsOption = 25,
+    posterior: PosteriorOption = None,
     seed: SeedOption = 1,
     vary: VaryOption = "between,uncertainty",
     study: StudyOption = None,
@@ -96,7 +98,9 @@ def compare(
 
     named = read_schedules(schedules)
     names, file = _names_and_file(endpoints)
-    scene = scene_of(fit, subjects, draws, seed, vary, study, set_, responders, until, jobs, quiet, file)
+    scene = scene_of(
+        fit, subjects, draws, seed, vary, study, set_, responders, until, jobs, quiet, file, posterior
+    )
     what = f"simulating {len(named)} schedule{'s' * (len(named) > 1)} in {subjects:,} subjects"
     with Work(what, quiet) as work:
         arms = scene.arms(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pkpd.cli.scenes import CriteriaOption
+from pkpd.cli.scenes import CriteriaOption, PosteriorOption
 from pkpd.cli.terminal import Work
 from pkpd.treg import FIT
 
@@ -18,6 +18,7 @@ def explore(
         typer.Option(help="Name of a fit (see [italic]pkpd models[/]) or path of a fit folder."),
     ] = FIT,
     endpoints: CriteriaOption = None,
+    posterior: PosteriorOption = None,
     subjects: Annotated[
         int, typer.Option(min=10, max=1000, help="Virtual subjects that a page begins with.")
     ] = 200,
@@ -46,7 +47,7 @@ def explore(
     with Work("preparing the page (compiles the model once: it is cached)"):
         from pkpd.present.web import Site
 
-        site = Site(fit, subjects=subjects, host=host, port=port, endpoints=endpoints)
+        site = Site(fit, subjects=subjects, host=host, port=port, endpoints=endpoints, posterior=posterior)
 
     def announce() -> None:
         if site.warning:

@@ -13,6 +13,7 @@ from pkpd.cli.scenes import (
     DrawsOption,
     FitOption,
     OutputOption,
+    PosteriorOption,
     RespondersOption,
     SetOption,
     StudyOption,
@@ -108,6 +109,7 @@ def optimise(
         ),
     ] = 1000,
     draws: DrawsOption = 25,
+    posterior: PosteriorOption = None,
     seed: SeedOption = 1,
     vary: VaryOption = "between,uncertainty",
     study: StudyOption = None,
@@ -145,7 +147,9 @@ def optimise(
         "duration": for_,
     }
     Space.parse(dose or "1 mg", route=route or "sc", **lists)
-    scene = scene_of(fit, subjects, draws, seed, vary, study, set_, responders, until, jobs, quiet, endpoints)
+    scene = scene_of(
+        fit, subjects, draws, seed, vary, study, set_, responders, until, jobs, quiet, endpoints, posterior
+    )
     with Work("searching", quiet) as work:
         front = run(
             scene,

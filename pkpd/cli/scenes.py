@@ -32,6 +32,15 @@ CriteriaOption = Annotated[
         show_default=False,
     ),
 ]
+PosteriorOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--posterior",
+        metavar="DRAWS",
+        help="Draws of pkpd sample (its folder, or draws.npz) in place of the normal approximation.",
+        show_default=False,
+    ),
+]
 DrawsOption = Annotated[
     int, typer.Option(min=1, help="How many draws of the fitted parameters the subjects share.")
 ]
@@ -85,6 +94,7 @@ def scene_of(
     jobs: int | None,
     quiet: bool,
     endpoints: Path | None = None,
+    posterior: Path | None = None,
 ) -> Scene:
     """The scene that the options describe; ``given`` are those of --set, ``endpoints`` is a file of them."""
     from pkpd.decision.comparison import Scene
@@ -113,6 +123,7 @@ def scene_of(
         until_days=until_days,
         threads=jobs,
         endpoints=endpoints,
+        posterior=posterior,
     )
 
 

@@ -290,9 +290,14 @@ class Objective:
         """The same objective by fewer coordinates; what is left out stays at the model's value."""
         return self._changed(estimated=estimated)
 
+    def with_threads(self, count: int) -> Objective:
+        """The same objective, with so many threads for its arms."""
+        return self._changed(threads=count)
+
     def _changed(
         self,
         *,
+        threads: int | None = None,
         rows: Sequence[Row] | None = None,
         options: FitOptions | None = None,
         estimated: tuple[Coordinate, ...] | None = None,
@@ -309,7 +314,7 @@ class Objective:
             mean_only=tuple(self.mean_only),
             correlations=self.correlations,
             solve=self._solve,
-            threads=self._threads,
+            threads=threads or self._threads,
             estimated=self.coordinates if estimated is None else estimated,
             reach=self.reach if reach is None else reach,
             events=self._events,

@@ -42,6 +42,7 @@ from pkpd.core.sketch import Sketch
 from pkpd.dosing import EventTable
 from pkpd.inference import FitResult, FitSpec, between_at, read_fit, typical_at
 from pkpd.inference.belonging import check_belongs, version_words
+from pkpd.inference.draws import PosteriorDraws, of_result
 from pkpd.simulation.profile import check_count, normals, scattered, typical_values, value_of
 from pkpd.solver import Options, solve, spread, usable_cores
 from pkpd.solver.kernel import Kernel, load
@@ -143,6 +144,7 @@ class Population:
     covariates=MAPPING | ABSENT,
     responders=TEXT | ABSENT,
     parameters=MAPPING | ABSENT,
+    posterior=PATH | ABSENT | of(PosteriorDraws, words="draws from the posterior"),
 )
 def virtual_subjects(
     fit: FitResult | str | os.PathLike[str],
@@ -155,6 +157,7 @@ def virtual_subjects(
     covariates: Mapping[str, float | str | tuple[float | str, float]] | None = None,
     responders: str | None = None,
     parameters: Mapping[str, float | str] | None = None,
+    posterior: PosteriorDraws | str | os.PathLike[str] | None = None,
 ) -> Population:
     """Parameters of people that a fit has not seen.
 
@@ -186,6 +189,8 @@ def virtual_subjects(
     responders : "low", "moderate" or "high", thirds of the spread between people of the one parameter whose
         spread was fitted and that does not show without drug.
     parameters : typical values that replace those of the fit, by name; people differ around them.
+    posterior : draws from the posterior of the fit (``posterior_draws``), their file, or the folder that it
+        lies in: "uncertainty" is then theirs, in place of the normal approximation.
 
     Returns
     -------
@@ -223,7 +228,8 @@ def virtual_subjects(
         n_draws = subjects if draws is None else min(draws, subjects)
     draw = np.arange(subjects, dtype=np.int64) % n_draws
     notes = [words] if (words := version_words(result)) else []
-    typical, spread = _typical(result, spec, kernel, chosen, n_draws, seed, study, notes)
+    points = _points(result, chosen, n_draws, seed, posterior, notes)
+    typical, spread = _typical(result, spec, kernel, chosen, points, seed, study, notes)
     for place in (kernel.PARAMETERS.index(name) for name in parameters):
         typical[:, place] = replaced[place]
     z = normals(seed, subjects, kernel.n_params, SUBJECT)
@@ -415,33 +421,52 @@ def laplace(result: FitResult, z: Floats, *, principal: bool = False) -> Floats:
     return np.array([centre + root @ point for point in z]).reshape(len(z), centre.size)
 
 
+def _points(
+    result: FitResult,
+    chosen: tuple[str, ...],
+    n_draws: int,
+    seed: int,
+    posterior: PosteriorDraws | str | os.PathLike[str] | None,
+    notes: list[str],
+) -> Floats:
+    """Draws of the estimates on their scales, (n_draws, n_estimates): those of the posterior, or of its
+    normal approximation; all the optimum without "uncertainty"."""
+    estimates = result.estimates
+    if posterior is not None:
+        draws = of_result(posterior, result)
+        if "uncertainty" not in chosen:
+            raise InputError(
+                'draws from the posterior are uncertainty of the estimates: vary by "uncertainty"'
+            )
+        return draws.points(n_draws, seed)
+    if "uncertainty" not in chosen:
+        return np.tile([estimate.x for estimate in estimates], (n_draws, 1))
+    points = laplace(result, normals(seed, n_draws, len(estimates), ESTIMATES))
+    if not len(points):
+        raise InputError(
+            f"the result of the fit {result.name} has no covariance of its estimates: vary "
+            'without "uncertainty"'
+        )
+    if free := [estimate.name for estimate in estimates if not np.isfinite(estimate.x_sd)]:
+        notes.append(
+            f"Neither data nor priors determine {', '.join(free)}: this uncertainty is not carried through."
+        )
+    return points
+
+
 def _typical(
     result: FitResult,
     spec: FitSpec,
     kernel: Kernel,
     chosen: tuple[str, ...],
-    n_draws: int,
+    points: Floats,
     seed: int,
     study: str | None,
     notes: list[str],
 ) -> tuple[Floats, Floats]:
-    """Typical values and between-subject log-SDs (the square roots of OMEGA's diagonal) of every draw, each
-    (n_draws, n_params)."""
-    estimates = result.estimates
-    if "uncertainty" in chosen:
-        points = laplace(result, normals(seed, n_draws, len(estimates), ESTIMATES))
-        if not len(points):
-            raise InputError(
-                f"the result of the fit {result.name} has no covariance of its estimates: vary "
-                'without "uncertainty"'
-            )
-        if free := [estimate.name for estimate in estimates if not np.isfinite(estimate.x_sd)]:
-            notes.append(
-                f"Neither data nor priors determine {', '.join(free)}: this uncertainty is not "
-                "carried through."
-            )
-    else:
-        points = np.tile([estimate.x for estimate in estimates], (n_draws, 1))
+    """Typical values and between-subject log-SDs (the square roots of OMEGA's diagonal) of every draw of the
+    estimates, each (n_draws, n_params)."""
+    estimates, n_draws = result.estimates, len(points)
     effects = {}
     if "study" in chosen:
         fitted = {estimate.target for estimate in estimates if estimate.kind == "study effect"}

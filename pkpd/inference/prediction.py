@@ -16,6 +16,7 @@ effects, like those of the fit.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -23,11 +24,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pkpd.core.arguments import ABSENT, COUNT, of, takes
+from pkpd.core.arguments import ABSENT, COUNT, PATH, of, takes
 from pkpd.core.errors import DataError, PkpdError
 from pkpd.core.normal import Z95
 from pkpd.dosing import EventTable, Schedule
 from pkpd.inference import FitResult, FitSpec, System, between_at, in_units, quasi_normals, typical_at
+from pkpd.inference.draws import PosteriorDraws, of_result
 from pkpd.inference.population import laplace
 from pkpd.inference.search import Progress, quiet
 from pkpd.inference.summary import samples
@@ -61,12 +63,14 @@ only."""
 @takes(
     result=of(FitResult, words="the result of a fit"),
     spec=of(FitSpec, words="what a fit folder says"),
+    posterior=PATH | ABSENT | of(PosteriorDraws, words="draws from the posterior"),
     jobs=COUNT | ABSENT,
 )
 def predict(
     result: FitResult,
     spec: FitSpec,
     *,
+    posterior: PosteriorDraws | str | os.PathLike[str] | None = None,
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -77,6 +81,8 @@ def predict(
     ----------
     result : of ``fit``, or read by ``FitResult.read_json``.
     spec : what the fit's folder says, ``pkpd.inference.read_fit(result.name)``.
+    posterior : draws from the posterior of the fit (``posterior_draws``), their file, or the folder that it
+        lies in, from which intervals are made in place of the normal approximation.
     jobs : threads for simulation (None: all cores).
     progress : called now and then with (what, share from 0 to 1, remark).
 
@@ -115,7 +121,8 @@ def predict(
     system = System.load(spec.main.model)
     known = {row.id for row in result.rows}  # without those that were left out or could not be predicted
     rows = [row for row in in_units(read_data(spec.data), system).rows if row.id in known]
-    arms = _Arms(result, spec, system, jobs)
+    draws = None if posterior is None else of_result(posterior, result)
+    arms = _Arms(result, spec, system, jobs, draws)
     dosed = [study for study in _studies(rows) if any(_has_dose(row) for row in rows if row.study == study)]
     courses = []
     for k, study in enumerate(dosed):
@@ -161,13 +168,24 @@ def _has_dose(row: Row) -> bool:
 class _Arms:
     """Simulates arms of a fit at its estimates, or at draws from their uncertainty."""
 
-    def __init__(self, result: FitResult, spec: FitSpec, system: System, jobs: int | None) -> None:
+    def __init__(
+        self,
+        result: FitResult,
+        spec: FitSpec,
+        system: System,
+        jobs: int | None,
+        posterior: PosteriorDraws | None = None,
+    ) -> None:
         self.result, self.spec, self.system, self.jobs = result, spec, system, jobs
+        self.posterior = posterior
         self.outputs = list(system.output_units)
         self.observed = {row.id: row for row in result.rows}
 
     def draws(self, count: int) -> list[Array]:
-        """Points around the optimum; none where the result has no covariance."""
+        """Points around the optimum, of the posterior where there are draws; none where there are neither
+        these nor a covariance."""
+        if self.posterior is not None:
+            return list(self.posterior.points(count, self.spec.options.seed))
         z = quasi_normals(count, len(self.result.estimates), self.spec.options.seed + 1)
         return list(laplace(self.result, z, principal=True))
 
@@ -431,7 +449,7 @@ def _half(values: Array, arms: _Arms) -> Array:
     from scipy.special import stdtrit
 
     count = len(values)
-    if count == DRAWS and len(arms.result.estimates) < DRAWS - 1:
+    if arms.posterior is None and count == DRAWS and len(arms.result.estimates) < DRAWS - 1:
         return np.asarray(Z95 * np.std(values, axis=0))
     return np.asarray(float(stdtrit(count - 1, 0.975)) * np.std(values, axis=0, ddof=1))
 

@@ -48,6 +48,7 @@ from pkpd.decision.endpoints import (
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
 from pkpd.dosing.rules import AdaptiveSchedule, Plan, planned, read_plan
 from pkpd.inference import FitResult, System, in_units, read_fit
+from pkpd.inference.draws import PosteriorDraws
 from pkpd.inference.population import Population, virtual_subjects
 from pkpd.inference.summary.reading import read_data
 from pkpd.solver import Options, Reading, Solution, solve, spread, usable_cores
@@ -227,6 +228,7 @@ class Scene:
         until_days=NUMBER | ABSENT,
         threads=COUNT | ABSENT,
         endpoints=PATH | ABSENT,
+        posterior=PATH | ABSENT | of(PosteriorDraws, words="draws from the posterior"),
     )
     def create(
         cls,
@@ -243,6 +245,7 @@ class Scene:
         until_days: float | None = None,
         threads: int | None = None,
         endpoints: str | os.PathLike[str] | None = None,
+        posterior: PosteriorDraws | str | os.PathLike[str] | None = None,
     ) -> Scene:
         """Draw the virtual subjects of a comparison from a fit; see
         `pkpd.inference.population.virtual_subjects`.
@@ -250,7 +253,9 @@ class Scene:
         fit : by default that of the first field that comes with the package (`fields`). endpoints : a file
             of endpoints (`pkpd.decision.criteria`), by default the fit's own. draws : of the fit's
             parameters, subject k having draw k modulo ``draws``: 25 by default, whatever the number of
-            subjects, which then are the same however many follow.
+            subjects, which then are the same however many follow. posterior : draws from the posterior of
+            the fit (``posterior_draws``), their file, or the folder that it lies in, in place of the normal
+            approximation.
 
         Raises:
             InputError: an unknown name, a number that no scene can have, or a file of endpoints that cannot
@@ -274,6 +279,7 @@ class Scene:
             covariates=covariates,
             responders=responders,
             parameters=parameters,
+            posterior=posterior,
         )
         name = fit.name if isinstance(fit, FitResult) else os.fspath(fit)
         about = {
@@ -284,6 +290,8 @@ class Scene:
         }
         if endpoints is not None:
             about["endpoints"] = os.fspath(endpoints)
+        if posterior is not None:
+            about["posterior"] = str(posterior)
         criteria = criteria_of(read_fit(name), population.kernel, endpoints)
         return cls(name, population, until_days, threads, about, criteria)
 

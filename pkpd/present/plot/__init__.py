@@ -20,6 +20,7 @@ row
 
 from pkpd.present.plot.canvas import COLOURS, save, shown_unit, svg
 from pkpd.present.plot.comparison import courses_figure, differences_figure, trade_off_figure
+from pkpd.present.plot.draws import posterior_figure, rank_figure
 from pkpd.present.plot.fit_comparison import fit_comparison_figure
 from pkpd.present.plot.fits import (
     dose_response_figure,
@@ -48,7 +49,9 @@ __all__ = [
     "likelihood_figure",
     "observed_predicted_figure",
     "parameter_figure",
+    "posterior_figure",
     "profile_figure",
+    "rank_figure",
     "residual_figure",
     "save",
     "shown_unit",

@@ -407,7 +407,7 @@ def _write(
 
         assert spec is not None
         try:
-            curves = predict(result, spec, jobs=jobs, **({"progress": progress} if progress else {}))
+            curves = predict(result, spec, jobs=jobs, progress=progress)
         except PkpdError as error:  # a fit of many minutes is not lost for a picture
             curves = {"failure": str(error)}
     from pkpd.present import plot

@@ -120,7 +120,8 @@ class Explorer:
     """Computes what pages ask for, with one fit. Methods may be called from several threads.
 
     fit : by default that of the first field that comes with the package; endpoints : a file of them, by
-    default the fit's own. Raises ``InputError`` for what cannot be read.
+    default the fit's own; posterior : draws of it, in place of the normal approximation. Raises
+    ``InputError`` for what cannot be read.
     """
 
     def __init__(
@@ -129,13 +130,14 @@ class Explorer:
         subjects: int = 200,
         limits: Limits = DEFAULT,
         endpoints: str | os.PathLike[str] | None = None,
+        posterior: str | os.PathLike[str] | None = None,
     ) -> None:
         self.limits = limits
         self._usual = fields()[0].fit
         self._fit = self._usual if fit is None else fit
         spec = read_fit(self._fit)
         kernel = load(spec.main.model)
-        self._endpoints = endpoints
+        self._endpoints, self._posterior = endpoints, posterior
         self.criteria = criteria_of(spec, kernel, endpoints)
         self.outputs = self.criteria.drawn(self.criteria.page, kernel.OUTPUTS)[:MOST_OUTPUTS]
         self.name, self.title = spec.name, spec.title  # pages are not told where the fit's folder lies
@@ -322,6 +324,7 @@ class Explorer:
                     covariates={"BSA": self.start["bsa"]} if self._body else None,
                     responders=None if responders == "all" else responders,
                     endpoints=self._endpoints,
+                    posterior=self._posterior,
                 )
             except (DataError, LibraryError):  # whose sentences name files of this machine
                 log.exception("the fit cannot be read any more")
@@ -375,6 +378,8 @@ class Explorer:
             words.append(f'--fit "{self.name}"')
         if self._endpoints is not None:  # by its name alone: pages are not told where it lies
             words.append(f'--endpoints "{Path(self._endpoints).name}"')
+        if self._posterior is not None:
+            words.append(f'--posterior "{Path(self._posterior).name}"')
         words += [f"--subjects {request.subjects}", f"--seed {SEED}"]
         if request.bsa is not None:
             words.append(f'--set "BSA = {request.bsa:.15g} m^2"')

@@ -297,14 +297,15 @@ class Site:
         port: int = 0,
         limits: Limits = DEFAULT,
         endpoints: str | os.PathLike[str] | None = None,
+        posterior: str | os.PathLike[str] | None = None,
     ) -> None:
-        """``fit`` and ``endpoints`` as in ``Explorer``; ``port`` 0 takes a free one.
+        """``fit``, ``endpoints`` and ``posterior`` as in ``Explorer``; ``port`` 0 takes a free one.
 
         Raises ``InputError`` for a port that is taken or an address that this machine does not have.
         """
         self._socket = _bound(host, port)
         try:
-            explorer = Explorer(fit, subjects, limits, endpoints)
+            explorer = Explorer(fit, subjects, limits, endpoints, posterior)
             explorer.evaluate(
                 {}
             )  # compiles what is not in the cache yet: the first page does not wait for it
