@@ -18,6 +18,7 @@ Lindstrom & Bates 1990 (Biometrics 46:673, sec. 4).
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Sequence
@@ -30,13 +31,15 @@ from numpy.typing import NDArray
 from pkpd.inference.marginal import Integrated, Marginal, effects_of
 from pkpd.inference.objective import BadPoint, Objective
 from pkpd.inference.result import Heterogeneity
-from pkpd.inference.search import LONGEST, RIDGE, Minimum, in_box, sizes, with_prior
+from pkpd.inference.search import LONGEST, OFV_NOISE, RIDGE, Minimum, in_box, sizes, with_prior
 
 Array = NDArray[np.float64]
 Method = Literal["REML", "ML"]
 
-STEPS, STILL = 30, 1e-7
-"""Steps at most, and what the last one promises in -2 log likelihood."""
+STEPS, LEAST_PROMISED = 15, 1e-7
+"""Steps at most; a tenth of the tolerance in OFV is asked for, but no less than this."""
+TRIES, LONGEST_STEP = 6, 4.0
+"""Halvings of a step, and the factor by which a variance changes in one."""
 LEAST, MOST = 1e-3, 1e3
 """Of an SD, as shares of the one that fit.toml states: no difference, and any."""
 LIMIT = 3.841459
@@ -285,19 +288,22 @@ def estimated(objective: Objective, best: Minimum) -> tuple[Objective, Minimum]:
     v, low, high = _variances(objective, groups)
     marginal = Marginal(objective)
     at = marginal.at(best.x, _sds(objective))
-    used, converged, promised = 1, False, math.inf
+    used, promised = 1, math.inf
+    enough = max(0.1 * objective.options.tolerance, LEAST_PROMISED)
     for _ in range(STEPS):
         linear = _linear(objective, at, groups, _sds(objective))
-        slope, matrix = linear.slope(v)
-        gradient = _half_gradient(objective, at, groups, v)
-        wanted = linear.lowest(v, low, high, gradient - slope)
+        tilt = _half_gradient(objective, at, groups, v) - linear.slope(v)[0]
+        wanted = linear.lowest(v, np.maximum(low, v / LONGEST_STEP), np.minimum(high, v * LONGEST_STEP), tilt)
         change, promised = _parameter_step(objective, at)
-        promised += float((wanted - v) @ matrix @ (wanted - v))
-        if promised < STILL:
-            converged = True
+        promised += linear.value(v) - linear.value(wanted) + 2 * float(tilt @ (v - wanted))
+        if promised < enough:
             break
-        v, objective, at, spent = _moved(marginal, objective, groups, at, change, v, wanted)
-        used += spent
+        lower = _lower(marginal, objective, groups, at, change, v, wanted)
+        used += TRIES if lower is None else lower[0]
+        if lower is None:
+            break
+        _, v, objective, at = lower
+    converged = promised < max(OFV_NOISE, enough)
     evaluation = objective.evaluate(at.x, jacobian=True)
     residuals, jacobian = with_prior(objective, at.x, evaluation)
     message = (
@@ -333,7 +339,23 @@ def _parameter_step(objective: Objective, at: Integrated) -> tuple[Array, float]
     return change, -float(2 * gradient @ change + change @ matrix @ change)
 
 
-def _moved(
+def _merit(objective: Objective, at: Integrated, groups: Sequence[_Group], v: Array) -> float:
+    """What is lowered: -2 log marginal likelihood and priors, of REML with the log det of the parameters'
+    curvature."""
+    effects = effects_of(objective)
+    parameters = np.setdiff1d(np.arange(at.x.size), effects)
+    sds, centres = _sds(objective), np.array([c.centre for c in objective.coordinates])
+    found = at.minus_2ll + float(np.sum(((at.x - centres) / sds)[parameters] ** 2))
+    found += sum(each / group.prior**2 for each, group in zip(v, groups, strict=True) if group.prior > 0)
+    if objective.options.heterogeneity == "REML":
+        whole = at.jacobian.T @ at.jacobian + np.diag(1 / sds**2)
+        whole = whole + RIDGE * np.diag(np.diag(whole))
+        inner = whole[np.ix_(effects, effects)]
+        found += float(np.linalg.slogdet(whole)[1] - np.linalg.slogdet(inner)[1])
+    return found
+
+
+def _lower(
     marginal: Marginal,
     objective: Objective,
     groups: Sequence[_Group],
@@ -341,15 +363,15 @@ def _moved(
     change: Array,
     v: Array,
     wanted: Array,
-) -> tuple[Array, Objective, Integrated, int]:
-    """A step, halved until the model can be simulated there: variances, objective, the likelihood, and how
-    often it was evaluated."""
-    reason = BadPoint("no step")
-    for tries, share in enumerate(0.5 ** np.arange(8)):
-        trial = v + share * (wanted - v)
+) -> tuple[int, Array, Objective, Integrated] | None:
+    """A step, halved until it lowers what is to be lowered: how often was tried, variances, objective, and
+    the likelihood there. None where none does."""
+    before = _merit(objective, at, groups, v)
+    for tries, share in enumerate(0.5 ** np.arange(TRIES), 1):
+        trial = v * (wanted / v) ** share
         there = _with_sds(objective, groups, trial)
-        try:
-            return trial, there, marginal.at(at.x + share * change, _sds(there)), tries + 1
-        except BadPoint as bad:
-            reason = bad
-    raise reason
+        with contextlib.suppress(BadPoint):
+            found = marginal.at(at.x + share * change, _sds(there))
+            if _merit(there, found, groups, trial) < before:
+                return tries, trial, there, found
+    return None
