@@ -6,7 +6,7 @@
             parameters it is the posterior of tau, empirical Bayes)
 
 either with half-normal priors of the SDs (Gelman 2006, Bayesian Anal 1:515) or without. The gradient is
-exact; steps come from the linear model of the residuals, in which both have closed forms
+that of ``marginal``; steps come from the linear model of the residuals, in which both have closed forms
 
     V = I + Z diag(tau^2) Z',    P = V^-1 - V^-1 X (X' V^-1 X)^-1 X' V^-1
     F = log det V + e' P e  (+ log det X' V^-1 X for REML)
@@ -28,6 +28,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pkpd.core.normal import Z95
 from pkpd.inference.marginal import Integrated, Marginal, effects_of
 from pkpd.inference.objective import BadPoint, Objective
 from pkpd.inference.result import Heterogeneity
@@ -42,7 +43,7 @@ TRIES, LONGEST_STEP = 6, 4.0
 """Halvings of a step, and the factor by which a variance changes in one."""
 LEAST, MOST = 1e-3, 1e3
 """Of an SD, as shares of the one that fit.toml states: no difference, and any."""
-LIMIT = 3.841459
+LIMIT = Z95**2
 """By so much F rises to the ends of a 95 % interval (chi-square of one degree of freedom)."""
 
 
@@ -209,7 +210,7 @@ def _half_gradient(objective: Objective, at: Integrated, groups: Sequence[_Group
 def _traces(objective: Objective, at: Integrated) -> Array:
     """(n,) by how much the parameters' uncertainty adds to the variances of the effects given the data."""
     effects = effects_of(objective)
-    sds = np.array([c.sd for c in objective.coordinates])
+    sds = _sds(objective)
     scale = sizes(objective, at.jacobian)
     whole = at.jacobian.T @ at.jacobian + np.diag(1 / sds**2)
     whole = whole * scale[:, None] * scale
@@ -240,31 +241,30 @@ def with_heterogeneity(objective: Objective, found: Sequence[Heterogeneity]) -> 
 
 
 def heterogeneity_of(objective: Objective, best: Minimum) -> tuple[Heterogeneity, ...]:
-    """The SDs at an optimum of ``estimated``, with their intervals by the linear model there. Raises
-    ``BadPoint``."""
+    """The SDs at an optimum of ``estimated``, with their intervals by the linear model there; nan where the
+    rows cannot be simulated around it."""
     groups = _groups(objective)
-    if not groups:
-        return ()
     v, low, high = _variances(objective, groups)
-    at = Marginal(objective).at(best.x, _sds(objective))
-    linear = _linear(objective, at, groups, _sds(objective))
-    tilt = _half_gradient(objective, at, groups, v) - linear.slope(v)[0]
-    found = []
-    for k, group in enumerate(groups):
-        ends = linear.interval(v, low, high, tilt, k)
-        found.append(
-            Heterogeneity(
-                group.parameter,
-                group.scale,
-                group.places.size,
-                math.sqrt(v[k]),
-                math.sqrt(ends[0]),
-                math.sqrt(ends[1]),
-                objective.options.heterogeneity,
-                group.prior,
-            )
+    ends = [(math.nan, math.nan)] * len(groups)
+    with contextlib.suppress(BadPoint):
+        if groups:
+            at = Marginal(objective).at(best.x, _sds(objective))
+            linear = _linear(objective, at, groups, _sds(objective))
+            tilt = _half_gradient(objective, at, groups, v) - linear.slope(v)[0]
+            ends = [linear.interval(v, low, high, tilt, k) for k in range(len(groups))]
+    return tuple(
+        Heterogeneity(
+            group.parameter,
+            group.scale,
+            group.places.size,
+            math.sqrt(variance),
+            math.sqrt(lower),
+            math.sqrt(upper),
+            objective.options.heterogeneity,
+            group.prior,
         )
-    return tuple(found)
+        for group, variance, (lower, upper) in zip(groups, v, ends, strict=True)
+    )
 
 
 def _sds(objective: Objective) -> Array:
