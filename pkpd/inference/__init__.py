@@ -331,6 +331,7 @@ def run(
             progress("fit", 1.0, "study effects integrated out")
             judged = criteria(objective, best.x, best.evaluation)
             between_studies = heterogeneity_of(objective, best)
+            notes += [str(each) for each in between_studies]
             progress("fit", 1.0, "the same with more subjects")
             rows, said = _with_subjects_errors(objective, best, rows)
             notes += said

@@ -67,10 +67,11 @@ class Heterogeneity:
     prior: float
 
     def __str__(self) -> str:
-        prior = f", half-normal({self.prior:g})" if math.isfinite(self.prior) else ""
+        prior = f", prior half-normal({self.prior:g})" if math.isfinite(self.prior) else ""
+        count = f"{self.studies} {'study' if self.studies == 1 else 'studies'}"
         return (
-            f"{self.parameter}: SD between studies {self.sd:.2g} ({self.lower:.2g} to {self.upper:.2g}) on "
-            f"the {self.scale} scale; {self.studies} studies, {self.method}{prior}"
+            f"SD of {self.parameter} between studies, on the {self.scale} scale: {self.sd:.2g} "
+            f"(95 % from {self.lower:.2g} to {self.upper:.2g}), of {count} by {self.method}{prior}."
         )
 
 
@@ -373,7 +374,6 @@ def _number(value: float | None, digits: int = 3) -> str:
 
 def _summary(result: FitResult) -> str:
     lines = [*_summary_of_the_search(result), "", *_summary_of_the_estimates(result), ""]
-    lines += [*(f"between studies, {each}" for each in result.heterogeneity)]
     lines += [result.identifiability, "", *_summary_of_the_rows(result), *result.notes]
     if result.comparison is not None:
         lines += ["", *_summary_of_the_rival(result.comparison)]
