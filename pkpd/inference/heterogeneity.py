@@ -119,18 +119,19 @@ class Linear:
             v, cost = trial, tried
         return v
 
-    def interval(self, v: Array, low: Array, high: Array, tilt: Array, k: int) -> tuple[float, float]:
-        """Where the profile of F by v_k has risen by ``LIMIT``, others at their best; 0 and inf where it does
-        not."""
+    def interval(self, v: Array, low: Array, high: Array, k: int) -> tuple[float, float]:
+        """Where the profile of F by v_k has risen by ``LIMIT`` from its lowest point, others at their best; 0
+        and inf where it does not. v : where the search for that point begins."""
         from scipy.optimize import brentq
 
-        floor = self.value(v) + 2 * float(tilt @ v)
+        none = np.zeros(v.size)
+        v = self.lowest(v, low, high, none)
+        floor = self.value(v)
 
         def risen(log_v: float) -> float:
             held_low, held_high, start = low.copy(), high.copy(), v.copy()
             held_low[k] = held_high[k] = start[k] = math.exp(log_v)
-            best = self.lowest(start, held_low, held_high, tilt)
-            return self.value(best) + 2 * float(tilt @ best) - floor - LIMIT
+            return self.value(self.lowest(start, held_low, held_high, none)) - floor - LIMIT
 
         first, middle, last = math.log(low[k]), math.log(v[k]), math.log(high[k])
         below = above = None
@@ -250,8 +251,7 @@ def heterogeneity_of(objective: Objective, best: Minimum) -> tuple[Heterogeneity
         if groups:
             at = Marginal(objective).at(best.x, _sds(objective))
             linear = _linear(objective, at, groups, _sds(objective))
-            tilt = _half_gradient(objective, at, groups, v) - linear.slope(v)[0]
-            ends = [linear.interval(v, low, high, tilt, k) for k in range(len(groups))]
+            ends = [linear.interval(v, low, high, k) for k in range(len(groups))]
     return tuple(
         Heterogeneity(
             group.parameter,

@@ -51,7 +51,8 @@ class Heterogeneity:
     Attributes
     ----------
     parameter, scale, studies : what differs, and how many studies say so.
-    sd, lower, upper : its estimate, and a 95 % interval by the profile of the marginal likelihood; a
+    sd, lower, upper : its estimate, and a 95 % interval by the profile of the marginal likelihood, of the
+        residuals as straight lines around the estimate; a
         ``lower`` of 0 says that the studies may be alike.
     method : "REML" or "ML".
     prior : scale of its half-normal prior; nan without one.
