@@ -28,7 +28,8 @@ fit.toml::
                                        # without the table: every parameter with a prior in the model file
     [between]                          # between-subject SD = true, or "lognormal(0.3, 0.5)"; not named: as
                                        # in the model file
-    [study_effects]                    # parameter = 0.3  or  { sd = 0.7, studies = ["A", "B"] }
+    [study_effects]                    # parameter = 0.3  or  { sd = 0.7, studies = ["A", "B"] }, with free =
+                                       # true (and prior = "half-normal(0.5)") where the SD is estimated
     [noise]                            # output = { proportional = 0.1, additive = 0.5, free = true }: one
                                        # measurement's error
     [errors]                           # default = 0.3: relative error of a mean without a spread;
@@ -361,6 +362,7 @@ def run(
             progress("fit", 1.0, "study effects integrated out")
             judged = criteria(objective, best.x, best.evaluation)
             between_studies = heterogeneity_of(objective, best)
+            notes += [str(each) for each in between_studies]
             progress("fit", 1.0, "the same with more subjects")
             rows, said = _with_subjects_errors(objective, best, rows)
             notes += said

@@ -48,8 +48,7 @@ def estimate(
 
 def settled(objective: Objective, best: Minimum, limit: int) -> tuple[Objective, Minimum]:
     """Goes on with the scores and correlations of the estimate itself, and with the SDs between studies that
-    are estimated, until it stands still in posterior SDs. Where no SD is and no residual is scored, nothing
-    changes."""
+    are estimated, until it stands still in posterior SDs."""
     for _ in range(REWEIGHTINGS):
         try:
             fresh = objective.with_sampling(objective.sampling_at(best.x))

@@ -6,7 +6,7 @@
             parameters it is the posterior of tau, empirical Bayes)
 
 either with half-normal priors of the SDs (Gelman 2006, Bayesian Anal 1:515) or without. The gradient is
-exact; steps come from the linear model of the residuals, in which both have closed forms
+that of ``marginal``; steps come from the linear model of the residuals, in which both have closed forms
 
     V = I + Z diag(tau^2) Z',    P = V^-1 - V^-1 X (X' V^-1 X)^-1 X' V^-1
     F = log det V + e' P e  (+ log det X' V^-1 X for REML)
@@ -18,6 +18,7 @@ Lindstrom & Bates 1990 (Biometrics 46:673, sec. 4).
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Sequence
@@ -27,19 +28,22 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pkpd.core.normal import Z95
 from pkpd.inference.marginal import Integrated, Marginal, effects_of
 from pkpd.inference.objective import BadPoint, Objective
 from pkpd.inference.result import Heterogeneity
-from pkpd.inference.search import LONGEST, RIDGE, Minimum, in_box, sizes, with_prior
+from pkpd.inference.search import LONGEST, OFV_NOISE, RIDGE, Minimum, in_box, sizes, with_prior
 
 Array = NDArray[np.float64]
 Method = Literal["REML", "ML"]
 
-STEPS, STILL = 30, 1e-7
-"""Steps at most, and what the last one promises in -2 log likelihood."""
+STEPS, LEAST_PROMISED = 15, 1e-7
+"""Steps at most; a tenth of the tolerance in OFV is asked for, but no less than this."""
+TRIES, LONGEST_STEP = 6, 4.0
+"""Halvings of a step, and the factor by which a variance changes in one."""
 LEAST, MOST = 1e-3, 1e3
 """Of an SD, as shares of the one that fit.toml states: no difference, and any."""
-LIMIT = 3.841459
+LIMIT = Z95**2
 """By so much F rises to the ends of a 95 % interval (chi-square of one degree of freedom)."""
 
 
@@ -115,18 +119,19 @@ class Linear:
             v, cost = trial, tried
         return v
 
-    def interval(self, v: Array, low: Array, high: Array, tilt: Array, k: int) -> tuple[float, float]:
-        """Where the profile of F by v_k has risen by ``LIMIT``, others at their best; 0 and inf where it does
-        not."""
+    def interval(self, v: Array, low: Array, high: Array, k: int) -> tuple[float, float]:
+        """Where the profile of F by v_k has risen by ``LIMIT`` from its lowest point, others at their best; 0
+        and inf where it does not. v : where the search for that point begins."""
         from scipy.optimize import brentq
 
-        floor = self.value(v) + 2 * float(tilt @ v)
+        none = np.zeros(v.size)
+        v = self.lowest(v, low, high, none)
+        floor = self.value(v)
 
         def risen(log_v: float) -> float:
             held_low, held_high, start = low.copy(), high.copy(), v.copy()
             held_low[k] = held_high[k] = start[k] = math.exp(log_v)
-            best = self.lowest(start, held_low, held_high, tilt)
-            return self.value(best) + 2 * float(tilt @ best) - floor - LIMIT
+            return self.value(self.lowest(start, held_low, held_high, none)) - floor - LIMIT
 
         first, middle, last = math.log(low[k]), math.log(v[k]), math.log(high[k])
         below = above = None
@@ -206,7 +211,7 @@ def _half_gradient(objective: Objective, at: Integrated, groups: Sequence[_Group
 def _traces(objective: Objective, at: Integrated) -> Array:
     """(n,) by how much the parameters' uncertainty adds to the variances of the effects given the data."""
     effects = effects_of(objective)
-    sds = np.array([c.sd for c in objective.coordinates])
+    sds = _sds(objective)
     scale = sizes(objective, at.jacobian)
     whole = at.jacobian.T @ at.jacobian + np.diag(1 / sds**2)
     whole = whole * scale[:, None] * scale
@@ -237,31 +242,29 @@ def with_heterogeneity(objective: Objective, found: Sequence[Heterogeneity]) -> 
 
 
 def heterogeneity_of(objective: Objective, best: Minimum) -> tuple[Heterogeneity, ...]:
-    """The SDs at an optimum of ``estimated``, with their intervals by the linear model there. Raises
-    ``BadPoint``."""
+    """The SDs at an optimum of ``estimated``, with their intervals by the linear model there; nan where the
+    rows cannot be simulated around it."""
     groups = _groups(objective)
-    if not groups:
-        return ()
     v, low, high = _variances(objective, groups)
-    at = Marginal(objective).at(best.x, _sds(objective))
-    linear = _linear(objective, at, groups, _sds(objective))
-    tilt = _half_gradient(objective, at, groups, v) - linear.slope(v)[0]
-    found = []
-    for k, group in enumerate(groups):
-        ends = linear.interval(v, low, high, tilt, k)
-        found.append(
-            Heterogeneity(
-                group.parameter,
-                group.scale,
-                group.places.size,
-                math.sqrt(v[k]),
-                math.sqrt(ends[0]),
-                math.sqrt(ends[1]),
-                objective.options.heterogeneity,
-                group.prior,
-            )
+    ends = [(math.nan, math.nan)] * len(groups)
+    with contextlib.suppress(BadPoint):
+        if groups:
+            at = Marginal(objective).at(best.x, _sds(objective))
+            linear = _linear(objective, at, groups, _sds(objective))
+            ends = [linear.interval(v, low, high, k) for k in range(len(groups))]
+    return tuple(
+        Heterogeneity(
+            group.parameter,
+            group.scale,
+            group.places.size,
+            math.sqrt(variance),
+            math.sqrt(lower),
+            math.sqrt(upper),
+            objective.options.heterogeneity,
+            group.prior,
         )
-    return tuple(found)
+        for group, variance, (lower, upper) in zip(groups, v, ends, strict=True)
+    )
 
 
 def _sds(objective: Objective) -> Array:
@@ -285,19 +288,22 @@ def estimated(objective: Objective, best: Minimum) -> tuple[Objective, Minimum]:
     v, low, high = _variances(objective, groups)
     marginal = Marginal(objective)
     at = marginal.at(best.x, _sds(objective))
-    used, converged, promised = 1, False, math.inf
+    used, promised = 1, math.inf
+    enough = max(0.1 * objective.options.tolerance, LEAST_PROMISED)
     for _ in range(STEPS):
         linear = _linear(objective, at, groups, _sds(objective))
-        slope, matrix = linear.slope(v)
-        gradient = _half_gradient(objective, at, groups, v)
-        wanted = linear.lowest(v, low, high, gradient - slope)
+        tilt = _half_gradient(objective, at, groups, v) - linear.slope(v)[0]
+        wanted = linear.lowest(v, np.maximum(low, v / LONGEST_STEP), np.minimum(high, v * LONGEST_STEP), tilt)
         change, promised = _parameter_step(objective, at)
-        promised += float((wanted - v) @ matrix @ (wanted - v))
-        if promised < STILL:
-            converged = True
+        promised += linear.value(v) - linear.value(wanted) + 2 * float(tilt @ (v - wanted))
+        if promised < enough:
             break
-        v, objective, at, spent = _moved(marginal, objective, groups, at, change, v, wanted)
-        used += spent
+        lower = _lower(marginal, objective, groups, at, change, v, wanted)
+        used += TRIES if lower is None else lower[0]
+        if lower is None:
+            break
+        _, v, objective, at = lower
+    converged = promised < max(OFV_NOISE, enough)
     evaluation = objective.evaluate(at.x, jacobian=True)
     residuals, jacobian = with_prior(objective, at.x, evaluation)
     message = (
@@ -333,7 +339,23 @@ def _parameter_step(objective: Objective, at: Integrated) -> tuple[Array, float]
     return change, -float(2 * gradient @ change + change @ matrix @ change)
 
 
-def _moved(
+def _merit(objective: Objective, at: Integrated, groups: Sequence[_Group], v: Array) -> float:
+    """What is lowered: -2 log marginal likelihood and priors, of REML with the log det of the parameters'
+    curvature."""
+    effects = effects_of(objective)
+    parameters = np.setdiff1d(np.arange(at.x.size), effects)
+    sds, centres = _sds(objective), np.array([c.centre for c in objective.coordinates])
+    found = at.minus_2ll + float(np.sum(((at.x - centres) / sds)[parameters] ** 2))
+    found += sum(each / group.prior**2 for each, group in zip(v, groups, strict=True) if group.prior > 0)
+    if objective.options.heterogeneity == "REML":
+        whole = at.jacobian.T @ at.jacobian + np.diag(1 / sds**2)
+        whole = whole + RIDGE * np.diag(np.diag(whole))
+        inner = whole[np.ix_(effects, effects)]
+        found += float(np.linalg.slogdet(whole)[1] - np.linalg.slogdet(inner)[1])
+    return found
+
+
+def _lower(
     marginal: Marginal,
     objective: Objective,
     groups: Sequence[_Group],
@@ -341,15 +363,15 @@ def _moved(
     change: Array,
     v: Array,
     wanted: Array,
-) -> tuple[Array, Objective, Integrated, int]:
-    """A step, halved until the model can be simulated there: variances, objective, the likelihood, and how
-    often it was evaluated."""
-    reason = BadPoint("no step")
-    for tries, share in enumerate(0.5 ** np.arange(8)):
-        trial = v + share * (wanted - v)
+) -> tuple[int, Array, Objective, Integrated] | None:
+    """A step, halved until it lowers what is to be lowered: how often was tried, variances, objective, and
+    the likelihood there. None where none does."""
+    before = _merit(objective, at, groups, v)
+    for tries, share in enumerate(0.5 ** np.arange(TRIES), 1):
+        trial = v * (wanted / v) ** share
         there = _with_sds(objective, groups, trial)
-        try:
-            return trial, there, marginal.at(at.x + share * change, _sds(there)), tries + 1
-        except BadPoint as bad:
-            reason = bad
-    raise reason
+        with contextlib.suppress(BadPoint):
+            found = marginal.at(at.x + share * change, _sds(there))
+            if _merit(there, found, groups, trial) < before:
+                return tries, trial, there, found
+    return None

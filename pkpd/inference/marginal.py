@@ -15,6 +15,7 @@ Studies without effects add their likelihood as it is.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from collections.abc import Hashable
@@ -136,7 +137,8 @@ class _Mode:
 
 
 def _mode(inside: Objective, places: Places, start: Array, sds: Array) -> _Mode:
-    """Gauss-Newton from the effects of before; a step that raises the cost is halved."""
+    """Gauss-Newton from the effects of before; a step that raises the cost, or to where the model cannot be
+    simulated, is halved."""
     x = np.array(start, dtype=float)
     weights = 1 / sds[places] ** 2
     found = inside.evaluate(x, jacobian=True)
@@ -151,9 +153,10 @@ def _mode(inside: Objective, places: Places, start: Array, sds: Array) -> _Mode:
         for shorter in (1.0, 0.5, 0.25, 0.125):
             trial = x.copy()
             trial[places] += shorter * change
-            tried = inside.evaluate(trial)
-            if float(tried.residuals @ tried.residuals + weights @ trial[places] ** 2) < cost:
-                break
+            with contextlib.suppress(BadPoint):
+                tried = inside.evaluate(trial)
+                if float(tried.residuals @ tried.residuals + weights @ trial[places] ** 2) < cost:
+                    break
         else:
             break
         x, found = trial, inside.with_jacobian(trial, tried)

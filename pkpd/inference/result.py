@@ -50,7 +50,8 @@ class Heterogeneity:
     Attributes
     ----------
     parameter, scale, studies : what differs, and how many studies say so.
-    sd, lower, upper : its estimate, and a 95 % interval by the profile of the marginal likelihood; a
+    sd, lower, upper : its estimate, and a 95 % interval by the profile of the marginal likelihood, of the
+        residuals as straight lines around the estimate; a
         ``lower`` of 0 says that the studies may be alike.
     method : "REML" or "ML".
     prior : scale of its half-normal prior; nan without one.
@@ -66,10 +67,11 @@ class Heterogeneity:
     prior: float
 
     def __str__(self) -> str:
-        prior = f", half-normal({self.prior:g})" if math.isfinite(self.prior) else ""
+        prior = f", prior half-normal({self.prior:g})" if math.isfinite(self.prior) else ""
+        count = f"{self.studies} {'study' if self.studies == 1 else 'studies'}"
         return (
-            f"{self.parameter}: SD between studies {self.sd:.2g} ({self.lower:.2g} to {self.upper:.2g}) on "
-            f"the {self.scale} scale; {self.studies} studies, {self.method}{prior}"
+            f"SD of {self.parameter} between studies, on the {self.scale} scale: {self.sd:.2g} "
+            f"(95 % from {self.lower:.2g} to {self.upper:.2g}), of {count} by {self.method}{prior}."
         )
 
 
@@ -365,7 +367,6 @@ def _number(value: float | None, digits: int = 3) -> str:
 
 def _summary(result: FitResult) -> str:
     lines = [*_summary_of_the_search(result), "", *_summary_of_the_estimates(result), ""]
-    lines += [*(f"between studies, {each}" for each in result.heterogeneity)]
     lines += [result.identifiability, "", *_summary_of_the_rows(result), *result.notes]
     if result.comparison is not None:
         lines += ["", *_summary_of_the_rival(result.comparison)]

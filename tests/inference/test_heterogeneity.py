@@ -8,15 +8,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import toy
 from scipy import stats
 from scipy.optimize import minimize
 from scipy.special import expit
 
 from pkpd.core.errors import DataError
 from pkpd.core.toml import TomlTable
-from pkpd.inference import FitOptions, ModelSpec, Objective, StudyEffect, System
+from pkpd.inference import FitOptions, FitResult, ModelSpec, Objective, StudyEffect, System, fit, read_fit
 from pkpd.inference.heterogeneity import Linear, estimated, heterogeneity_of, is_estimated
 from pkpd.inference.marginal import Marginal, criteria
+from pkpd.inference.optimum import objective_of
 from pkpd.inference.search import minimise
 from pkpd.inference.spec import _study_effect
 from pkpd.inference.summary.reading import parse_data
@@ -238,7 +240,7 @@ def test_ninety_five_percent_of_intervals_cover_the_sd():
         model = Linear(y / se, 1 / se[:, None], (np.diag(1 / se),), np.eye(8), "REML", nan)
         low, high, tilt = np.array([1e-6]), np.array([1e4]), np.zeros(1)
         v = model.lowest(np.array([0.2]), low, high, tilt)
-        lower, upper = model.interval(v, low, high, tilt, 0)
+        lower, upper = model.interval(v, low, high, 0)
         covered += lower <= 0.16 <= upper
     assert 0.92 <= covered / trials <= 0.98
 
@@ -262,3 +264,19 @@ def test_what_is_not_estimated_stays():
 def test_wrong_words_about_an_sd_are_named(written, words):
     with pytest.raises(DataError, match=words):
         _study_effect("E0", TomlTable(written, "fit.toml: [study_effects] E0"))
+
+
+def test_a_fit_tells_the_sd_between_studies(tmp_path):
+    folder = toy.write(tmp_path / "toy")
+    stated = (folder / "fit.toml").read_text()
+    free = '[study_effects]\nV = { sd = 0.2, free = true, prior = "half-normal(0.5)" }'
+    (folder / "fit.toml").write_text(stated.replace("[study_effects]\nV = 0.2", free, 1))
+    result = fit(folder, rival=False, unverified=False, check=False)
+    (found,) = result.heterogeneity
+    assert found.parameter == "V" and found.studies == 2 and 0 <= found.lower <= found.sd
+    assert found.sd < found.upper < 2  # the prior bounds it, of two studies too
+    assert str(found) in result.notes and str(found) in result.summary()
+    result.write_json(tmp_path / "result.json")
+    assert FitResult.read_json(tmp_path / "result.json").heterogeneity == result.heterogeneity
+    again = objective_of(result, read_fit(folder))
+    assert {c.sd for c in again.coordinates if c.kind == "study effect"} == {found.sd}
