@@ -11,11 +11,16 @@ depend on who its neighbours are.
 largest | floor | u | y1 | error | own (n each) | k (N_STAGES, n) | p (N_PREPARED) | J | factors | clocks
 (N_CLOCKS) | the subject that each lane holds, or -1 | and the readings: segment | next edge | what is known |
 levels | flags | lines at the nodes | weights. A record is control | state | events | readings.
+
+Two tuples go from function to function: ``vectors``, the pointers into ``room`` (``areas``), and ``people``,
+what subjects have, one after the other: doses | times | spans | counts | out | records | status | reached |
+found. What is of one kind of method stands in ``side``.
 """
 
 from __future__ import annotations
 
 from math import inf, nan
+from types import SimpleNamespace
 
 from pkpd.ode.methods import explicit as explicit_methods
 from pkpd.ode.methods import rosenbrock as rosenbrock_methods
@@ -70,9 +75,8 @@ from pkpd.ode.vectormath import logarithm
 from pkpd.ode.vectors import clear, combine, plus, total
 
 explicit = explicit_methods.METHODS["tsit5"]
-rosenbrock = rosenbrock_methods.METHODS[
-    "rodas5p"
-]  # ``METHODS`` below has the same functions for every stiff method
+# here rodas5p; ``METHODS`` below has the same functions for every stiff method
+rosenbrock = rosenbrock_methods.METHODS["rodas5p"]
 
 READ = True  # whether anything is read; ``METHODS`` has both
 # clocks: one vector each
@@ -222,10 +226,26 @@ def judge_rosenbrock(sizes, rtol, h, accepted, room):
     return verdict
 
 
+def side_of(method, evaluations, factored, readings, verdict, attempt, judge):
+    """What the functions below are bound to, for one of the two kinds of methods: its stages and order, how
+    often an attempt evaluates the rates and factors, the unit of its readings, what its judge says where it
+    asks for the other kind, and its functions."""
+    return SimpleNamespace(
+        STAGES=method.STAGES, ORDER=method.ORDER, EVALUATIONS=evaluations, FACTORED=factored,
+        READINGS=readings, VERDICT=verdict, attempt=attempt, judge=judge,
+        weigh=method.weigh, weigh_wide=method.weigh_wide, blend_wide=method.blend_wide,
+    )  # fmt: skip
+
+
+side = side_of(
+    explicit, explicit.STAGES - 1, 0, EXPLICIT_READINGS, STIFF, attempt_explicit, judge_explicit
+)  # here the explicit one; ``METHODS`` below binds each
+
+
 @inner
-def load(address, sizes, times, counts, work, record, room, lane, order):
+def load(address, sizes, times, counts, work, record, vectors, lane):
     """A subject into a lane, at its breakpoint or change of method; whether its slope is finite."""
-    y, rate, largest, floor, _, _, _, _, k, p, _, _, clocks, _ = areas(sizes, room)
+    y, rate, largest, floor, _, _, _, _, k, p, _, _, clocks, _ = vectors
     n, w = sizes[N_STATES], sizes[WIDE]
     control, state = record, shift(record, N_CONTROL)
     f = work
@@ -233,18 +253,9 @@ def load(address, sizes, times, counts, work, record, room, lane, order):
     clear(work, 4 * w)
     prepared = shift(state, 4 * w)
     h = enter(
-        address,
-        sizes,
-        control,
-        state,
-        prepared,
-        counts,
-        f,
-        shift(work, w),
-        shift(work, 2 * w),
-        own_floor,
-        order,
-    )
+        address, sizes, control, state, prepared, counts, f, shift(work, w), shift(work, 2 * w), own_floor,
+        side.ORDER,
+    )  # fmt: skip
     if h < 0.0:
         return False
     for i in range(n):
@@ -275,9 +286,9 @@ def load(address, sizes, times, counts, work, record, room, lane, order):
 
 
 @inner
-def unload(sizes, counts, record, room, lane, stages, factored):
+def unload(sizes, counts, record, vectors, lane):
     """A lane back into its subject's record."""
-    y, _, largest, _, _, _, _, _, _, _, _, _, clocks, _ = areas(sizes, room)
+    y, _, largest, _, _, _, _, _, _, _, _, _, clocks, _ = vectors
     w = sizes[WIDE]
     control, state = record, shift(record, N_CONTROL)
     for i in range(sizes[N_STATES]):
@@ -289,8 +300,8 @@ def unload(sizes, counts, record, room, lane, stages, factored):
     taken = int(clocks[TAKEN * LANES + lane])
     refused = int(clocks[REFUSED * LANES + lane])
     tried = taken - counts[STEPS] + refused - counts[REJECTED]
-    counts[RHS_CALLS] += tried * stages
-    counts[FACTORISATIONS] += tried * factored
+    counts[RHS_CALLS] += tried * side.EVALUATIONS
+    counts[FACTORISATIONS] += tried * side.FACTORED
     counts[STEPS] = taken
     counts[REJECTED] = refused
     counts[STIFF_STEPS] = int(clocks[STIFF_COUNT * LANES + lane])
@@ -299,9 +310,9 @@ def unload(sizes, counts, record, room, lane, stages, factored):
 
 
 @inner
-def write_outputs(address, sizes, times, counts, out, work, record, room, lane, stages, weigh):
+def write_outputs(address, sizes, times, counts, out, work, record, vectors, lane):
     """The outputs of one lane within its accepted step."""
-    y, _, _, _, _, y1, _, _, k, _, _, _, clocks, _ = areas(sizes, room)
+    y, _, _, _, _, y1, _, _, k, _, _, _, clocks, _ = vectors
     n, w = sizes[N_STATES], sizes[WIDE]
     t = clocks[NOW * LANES + lane]
     h = clocks[SPANNED * LANES + lane]
@@ -314,11 +325,11 @@ def write_outputs(address, sizes, times, counts, out, work, record, room, lane, 
         and times[row] <= clocks[REACH * LANES + lane]
         and times[row] < clocks[STOP * LANES + lane]
     ):
-        weigh((times[row] - t) / h, h, weights)
+        side.weigh((times[row] - t) / h, h, weights)
         for i in range(n):
             at = i * LANES + lane
             found = weights[0] * y[at] + weights[1] * y1[at]
-            for s in range(stages):
+            for s in range(side.STAGES):
                 found += weights[2 + s] * k[s * n * LANES + at]
             u[i] = found
         emit(address, sizes, u, p, row, out, out, weights, 0, work)
@@ -402,8 +413,10 @@ def hand_in_lane(sizes, control, first, found):
 
 
 @inner
-def finish(sizes, control, record, status, reached, out, found, s, code):
-    """The end of a subject: its status and its last segment, and nan for everything if it failed."""
+def finish(sizes, control, people, s, code):
+    """The end of subject s: its status and its last segment, and nan for everything if it failed."""
+    _, _, _, _, out, records, status, reached, found = people
+    record = shift(records, s * sizes[RECORD])
     status[s] = code
     reach(record, shift(reached, s * REACHED))
     block = sizes[N_TIMES] * sizes[WIDTH]
@@ -425,7 +438,7 @@ def finish(sizes, control, record, status, reached, out, found, s, code):
 
 
 @inner
-def read_flagged(address, sizes, control, work, state, look, lane, unit):
+def read_flagged(address, sizes, control, work, state, look, lane):
     """The quantities that are flagged, of a step whose nodes have been looked at."""
     area = shift(control, sizes[READINGS])
     _, _, quantities, levels, flags, own, nodes, _, _, _ = parts(area)
@@ -454,14 +467,16 @@ def read_flagged(address, sizes, control, work, state, look, lane, unit):
                     else:
                         mine[i * LANES + lane] = own[i]
         if way == 0:
-            status7(address[unit], address, sizes, control, state, shift(state, 4 * sizes[WIDE]), work, work)
+            own_p = shift(state, 4 * sizes[WIDE])
+            status7(address[side.READINGS], address, sizes, control, state, own_p, work, work)
 
 
 @inner
-def read_alone(address, sizes, control, work, record, room, look, lane, stages, unit, found, flagged_only):
+def read_alone(address, sizes, control, work, record, vectors, look, lane, found, flagged_only):
     """The step of one lane, read as that of a single subject: all of it, or the quantities that are
     flagged."""
-    y, _, _, _, _, y1, _, _, k, _, _, _, _, _ = areas(sizes, room)
+    y, _, _, _, _, y1, _, _, k, _, _, _, _, _ = vectors
+    stages = side.STAGES
     w, size = sizes[WIDE], sizes[N_STATES] * LANES
     area = shift(control, sizes[READINGS])
     _, needed, _, _, _, _, _, _, _, _ = parts(area)
@@ -474,7 +489,7 @@ def read_alone(address, sizes, control, work, record, room, look, lane, stages, 
         for s in range(stages):
             work[s * w + i] = k[s * size + at]
     if flagged_only:
-        read_flagged(address, sizes, control, work, state, look, lane, unit)
+        read_flagged(address, sizes, control, work, state, look, lane)
         return
     # segment | known | levels are not in a row there: the next edge stands between
     edge = look[LANES + lane]
@@ -482,7 +497,7 @@ def read_alone(address, sizes, control, work, record, room, look, lane, stages, 
     take_readings(sizes, control, shift(look, LANES + lane), LANES)
     before = int(area[SEGMENT])
     area[FLAGGED_ONLY] = 0.0
-    status7(address[unit], address, sizes, control, state, shift(state, 4 * w), work, work)
+    status7(address[side.READINGS], address, sizes, control, state, shift(state, 4 * w), work, work)
     keep_readings(sizes, control, shift(look, LANES + lane), LANES)
     look[lane] = look[LANES + lane]
     look[LANES + lane] = edge
@@ -492,36 +507,135 @@ def read_alone(address, sizes, control, work, record, room, look, lane, stages, 
 
 
 @inner
-def read_wide(address, sizes, control, room, look, plain, t, h, end, stages, weigh_wide, blend_wide):
-    """``readings.read_part`` of whole steps in the lanes where ``plain``; whether any quantity in any lane is
-    flagged, to be read alone."""
-    y, _, _, _, u, y1, other, _, k, p, _, _, _, _ = areas(sizes, room)
+def lines_of(sizes, control, look):
+    """Pointers to the flags of the quantities, to the lines at the nodes, and to the weights behind them."""
+    area = shift(control, sizes[READINGS])
+    count = int(area[QUANTITIES])
+    flags = shift(look, (2 + int(area[ACCUMULATORS]) + count) * LANES)
+    lines = shift(flags, count * LANES)
+    return flags, lines, shift(lines, NODES * int(area[N_WANTED]) * LANES)
+
+
+@inner
+def look_wide(address, sizes, control, vectors, look, plain, h):
+    """What is wanted in the nodes of the steps of all lanes, into the lines."""
+    y, _, _, _, u, y1, other, _, k, p, _, _, _, _ = vectors
     size = sizes[N_STATES] * LANES
     area = shift(control, sizes[READINGS])
-    _, needed, quantities, _, _, _, _, _, _, _ = parts(area)
-    known, count, wanted = int(area[ACCUMULATORS]), int(area[QUANTITIES]), int(area[N_WANTED])
-    own = shift(look, 2 * LANES)
-    levels = shift(own, known * LANES)
-    flags = shift(levels, count * LANES)
-    lines = shift(flags, count * LANES)
-    row = wanted * LANES
-    weights = shift(lines, NODES * row)
-    late_weights = shift(weights, stages * LANES)
-    weigh_wide(AT[1], h, weights)
-    weigh_wide(AT[2], h, late_weights)
+    _, needed, _, _, _, _, _, _, _, _ = parts(area)
+    _, lines, weights = lines_of(sizes, control, look)
+    row = int(area[N_WANTED]) * LANES
+    late_weights = shift(weights, side.STAGES * LANES)
+    side.weigh_wide(AT[1], h, weights)
+    side.weigh_wide(AT[2], h, late_weights)
     for e in range(int(area[WANTED_STATES])):
         i = int(needed[e]) * LANES
-        set_lanes(shift(u, i), blend_wide(AT[1], y, y1, k, weights, i, size))
-        set_lanes(shift(other, i), blend_wide(AT[2], y, y1, k, late_weights, i, size))
+        set_lanes(shift(u, i), side.blend_wide(AT[1], y, y1, k, weights, i, size))
+        set_lanes(shift(other, i), side.blend_wide(AT[2], y, y1, k, late_weights, i, size))
     fresh = shift(weights, 2 * sizes[N_STAGES] * LANES)
     if anywhere(plain & (lanes(fresh) == 0.0)):  # else it is the last node of the step before
         call3(address[LOOK_WIDE], y, p, lines)
     call3(address[LOOK_WIDE], u, p, shift(lines, row))
     call3(address[LOOK_WIDE], other, p, shift(lines, 2 * row))
     call3(address[LOOK_WIDE], y1, p, shift(lines, 3 * row))
-    segment = lanes(look)
+
+
+@inner
+def keep(place, where, vector):
+    """Write a vector where the mask is true."""
+    set_lanes(place, choose(where, vector, lanes(place)))
+
+
+@inner
+def decline_wide(mine, plain, lines, row, level, middle, highest, t, h):
+    """The sums of a decline, over the nodes; lines : of its column, a row to the next node."""
+    best = larger(lanes(shift(mine, 2 * LANES)), highest - level)
+    keep(shift(mine, 2 * LANES), plain, best)
+    least = larger(LEAST, LOWEST * best)
+    inside = 0.0 * h
+    by_level = 0.0 * h
+    for j in unrolled(0, NODES):
+        v = lanes(shift(lines, j * row)) - level
+        lever = WEIGHT[j] * ((t + AT[j] * h) - middle)
+        inside += lever * logarithm(larger(v, least))
+        by_level += choose(v > least, -(lever / v), 0.0)
+    keep(mine, plain, lanes(mine) + h * inside)
+    keep(shift(mine, LANES), plain, lanes(shift(mine, LANES)) + h * by_level)
+
+
+@inner
+def extreme_wide(mine, plain, v0, v1, v2, v3, top, reach, turns, number, t, h, end, rtol):
+    """The highest value so far and when, of a curve with these values in the nodes and ``top`` the highest of
+    them; where it has to be read alone."""
+    present = lanes(mine)
+    flag = plain & ((turns & (reach > present)) | (number != number))
+    better = plain & (top > present)
+    if anywhere(flag | better):
+        best = top
+        when = choose(v2 == top, t + AT[2] * h, end)
+        when = choose(v0 == top, t, choose(v1 == top, t + AT[1] * h, when))
+        if anywhere(flag):
+            share, height = vertex(v0, v1, v2, v3)
+            settled = flag & (height <= top + rtol * abs(top))
+            higher = settled & (height > top)
+            best = choose(higher, height, best)
+            when = choose(higher, t + share * h, when)
+            flag = flag & ~settled
+        better = plain & ~flag & (best > present)
+        keep(mine, better, best)
+        keep(shift(mine, LANES), better, when)
+    return flag
+
+
+@inner
+def halving_wide(mine, counts, least, v3, level, top, low, reach, turns, number, end):
+    """The largest value that halvings are counted from; where it has to be read alone."""
+    flag = counts
+    if anywhere(counts):
+        present = lanes(mine)
+        height = top - level
+        flag = (turns & (reach - level > present)) | ((height > present) & (v3 < top))
+        flag = counts & (flag | (low - level <= lanes(shift(mine, 2 * LANES))) | (number != number))
+        better = counts & ~flag & (height > present)
+        keep(mine, better, height)
+        keep(shift(mine, LANES), better, 0.0)
+        keep(shift(mine, 2 * LANES), better, choose(0.5 * height > least * level, 0.5 * height, -inf))
+        keep(shift(mine, 3 * LANES), better, end)
+    return flag
+
+
+@inner
+def level_wide(kind, mine, plain, v0, v1, v2, v3, level, reach, depth, t, h):
+    """Times and areas above a level, and when it was last; where it may be crossed and has to be read
+    alone."""
+    present = lanes(mine)
+    beyond = depth > level
+    below = reach <= level
+    if kind == SPENT_ABOVE:
+        keep(mine, plain & beyond, present + h)
+    elif kind == AREA_ABOVE:
+        if anywhere(plain & beyond):
+            part = WEIGHT[0] * (v0 - level) + WEIGHT[1] * (v1 - level)
+            part = part + WEIGHT[2] * (v2 - level) + WEIGHT[3] * (v3 - level)
+            keep(mine, plain & beyond, present + h * part)
+    else:
+        kept = choose(plain & below & (present == inf), t, present)
+        set_lanes(mine, choose(plain & beyond, inf, kept))
+    return plain & ~(beyond | below)
+
+
+@inner
+def read_wide(address, sizes, control, vectors, look, plain, t, h, end):
+    """``readings.read_part`` of whole steps in the lanes where ``plain``; whether any quantity in any lane is
+    flagged, to be read alone."""
+    look_wide(address, sizes, control, vectors, look, plain, h)
+    area = shift(control, sizes[READINGS])
+    _, _, quantities, _, _, _, _, _, _, _ = parts(area)
+    flags, lines, _ = lines_of(sizes, control, look)
+    own = shift(look, 2 * LANES)
+    levels = shift(own, int(area[ACCUMULATORS]) * LANES)
+    row = int(area[N_WANTED]) * LANES
     none = h < -inf
-    rtol = control[RTOL]
     any_flag = none
     # of the column of the quantities before: values at nodes, the highest and lowest, how far the curve may
     # reach, and whether it may turn in between
@@ -529,11 +643,10 @@ def read_wide(address, sizes, control, room, look, plain, t, h, end, stages, wei
     v0, v1, v2, v3 = h, h, h, h
     highest, lowest, reach, depth, number = h, h, h, h, h
     hump, dip = none, none
-    for q in range(count):
+    for q in range(int(area[QUANTITIES])):
         quantity = shift(quantities, q * QUANTITY)
         kind, c = int(quantity[KIND]), int(quantity[WANTED_COLUMN]) * LANES
         mine = shift(own, int(quantity[OFFSET]) * LANES)
-        present = lanes(mine)
         flag = none
         if c != column:
             column = c
@@ -544,27 +657,13 @@ def read_wide(address, sizes, control, room, look, plain, t, h, end, stages, wei
             reach = choose(hump, highest + BEYOND * (highest - lowest), highest)
             depth = choose(dip, lowest - BEYOND * (highest - lowest), lowest)
         if kind == AT_CLOSE:
-            set_lanes(mine, choose(plain, v3, present))
-            set_lanes(shift(mine, LANES), choose(plain, end, lanes(shift(mine, LANES))))
+            keep(mine, plain, v3)
+            keep(shift(mine, LANES), plain, end)
         elif kind == AREA:
-            part = h * (WEIGHT[0] * (v0 + v3) + WEIGHT[1] * (v1 + v2))
-            set_lanes(mine, choose(plain, present + part, present))
+            keep(mine, plain, lanes(mine) + h * (WEIGHT[0] * (v0 + v3) + WEIGHT[1] * (v1 + v2)))
         elif kind == DECLINE:
-            middle = quantity[PARAMETER]
-            level = lanes(shift(levels, q * LANES))
-            best = larger(lanes(shift(mine, 2 * LANES)), highest - level)
-            set_lanes(shift(mine, 2 * LANES), choose(plain, best, lanes(shift(mine, 2 * LANES))))
-            least = larger(LEAST, LOWEST * best)
-            inside = 0.0 * h
-            by_level = 0.0 * h
-            for j in unrolled(0, NODES):
-                v = lanes(shift(lines, j * row + c)) - level
-                lever = WEIGHT[j] * ((t + AT[j] * h) - middle)
-                inside += lever * logarithm(larger(v, least))
-                by_level += choose(v > least, -(lever / v), 0.0)
-            set_lanes(mine, choose(plain, present + h * inside, present))
-            second = lanes(shift(mine, LANES))
-            set_lanes(shift(mine, LANES), choose(plain, second + h * by_level, second))
+            level, middle = lanes(shift(levels, q * LANES)), quantity[PARAMETER]
+            decline_wide(mine, plain, shift(lines, c), row, level, middle, highest, t, h)
         else:
             sign = sign_of(kind)
             level = sign * lanes(shift(levels, q * LANES))
@@ -574,63 +673,27 @@ def read_wide(address, sizes, control, room, look, plain, t, h, end, stages, wei
                 top, low, turns = -lowest, -highest, dip
                 reach_up, reach_down = -depth, -reach
             if kind == MAXIMUM or kind == MINIMUM:
-                flag = plain & ((turns & (reach_up > present)) | (number != number))
-                better = plain & (top > present)
-                if anywhere(flag | better):
-                    best = top
-                    when = choose(sign * v2 == top, t + AT[2] * h, end)
-                    when = choose(sign * v0 == top, t, choose(sign * v1 == top, t + AT[1] * h, when))
-                    if anywhere(flag):
-                        share, height = vertex(sign * v0, sign * v1, sign * v2, sign * v3)
-                        settled = flag & (height <= top + rtol * abs(top))
-                        higher = settled & (height > top)
-                        best = choose(higher, height, best)
-                        when = choose(higher, t + share * h, when)
-                        flag = flag & ~settled
-                    better = plain & ~flag & (best > present)
-                    set_lanes(mine, choose(better, best, present))
-                    set_lanes(shift(mine, LANES), choose(better, when, lanes(shift(mine, LANES))))
+                flag = extreme_wide(
+                    mine, plain, sign * v0, sign * v1, sign * v2, sign * v3, top, reach_up, turns, number,
+                    t, h, end, control[RTOL],
+                )  # fmt: skip
             elif kind == HALVINGS:
-                counts = plain & (segment >= quantity[FROM])
-                if anywhere(counts):
-                    height = top - level
-                    flag = (turns & (reach_up - level > present)) | ((height > present) & (v3 < top))
-                    flag = counts & (
-                        flag | (low - level <= lanes(shift(mine, 2 * LANES))) | (number != number)
-                    )
-                    better = counts & ~flag & (height > present)
-                    set_lanes(mine, choose(better, height, present))
-                    set_lanes(shift(mine, LANES), choose(better, 0.0, lanes(shift(mine, LANES))))
-                    half = choose(0.5 * height > quantity[PARAMETER] * level, 0.5 * height, -inf)
-                    set_lanes(shift(mine, 2 * LANES), choose(better, half, lanes(shift(mine, 2 * LANES))))
-                    set_lanes(shift(mine, 3 * LANES), choose(better, end, lanes(shift(mine, 3 * LANES))))
+                counts = plain & (lanes(look) >= quantity[FROM])
+                least = quantity[PARAMETER]
+                flag = halving_wide(mine, counts, least, v3, level, top, low, reach_up, turns, number, end)
             else:
-                beyond = reach_down > level
-                below = reach_up <= level
-                flag = plain & ~(beyond | below)
-                if kind == SPENT_ABOVE:
-                    set_lanes(mine, choose(plain & beyond, present + h, present))
-                elif kind == AREA_ABOVE:
-                    if anywhere(plain & beyond):
-                        part = WEIGHT[0] * (v0 - level) + WEIGHT[1] * (v1 - level)
-                        part = part + WEIGHT[2] * (v2 - level) + WEIGHT[3] * (v3 - level)
-                        set_lanes(mine, choose(plain & beyond, present + h * part, present))
-                else:
-                    kept = choose(plain & below & (present == inf), t, present)
-                    set_lanes(mine, choose(plain & beyond, inf, kept))
+                flag = level_wide(kind, mine, plain, v0, v1, v2, v3, level, reach_up, reach_down, t, h)
             set_lanes(shift(flags, q * LANES), choose(flag, 1.0, 0.0))
             any_flag = any_flag | flag
     return any_flag
 
 
 @inner
-def read_lanes(
-    address, sizes, control, work, records, room, accepted, t, h, t1, end, stages, unit, found,
-    weigh_wide, blend_wide
-):  # fmt: skip
+def read_lanes(address, sizes, control, people, work, vectors, accepted, t, h, t1, end):
     """Readings of a step: side by side where they are plain, one by one at edges of segments and where a
     curve turns or crosses a level."""
-    _, _, _, _, _, _, _, _, _, _, _, _, clocks, holder = areas(sizes, room)
+    _, _, _, _, _, _, _, _, _, _, _, _, clocks, holder = vectors
+    _, _, _, _, _, records, _, _, found = people
     look = shift(holder, LANES)
     area = shift(control, sizes[READINGS])
     segment, edge = lanes(look), lanes(shift(look, LANES))
@@ -638,9 +701,7 @@ def read_lanes(
     plain = accepted & ~across & (segment >= 0.0) & (segment < area[SEGMENTS])
     flagged = across
     if anywhere(plain):
-        flagged = flagged | read_wide(
-            address, sizes, control, room, look, plain, t, h, end, stages, weigh_wide, blend_wide
-        )  # fmt: skip
+        flagged = flagged | read_wide(address, sizes, control, vectors, look, plain, t, h, end)
     if anywhere(flagged):
         set_clock(clocks, REACH, choose(flagged, choose(across, 2.0, 1.0), 0.0))
         set_clock(clocks, SPANNED, h)
@@ -653,17 +714,16 @@ def read_lanes(
                 control[T] = clocks[NOW * LANES + lane]
                 control[H] = clocks[SPANNED * LANES + lane]
                 control[T1] = clocks[STOP * LANES + lane]
+                record, own_found = shift(records, s * sizes[RECORD]), shift(found, s * block)
                 read_alone(
-                    address, sizes, control, work, shift(records, s * sizes[RECORD]), room, look, lane,
-                    stages, unit,
-                    shift(found, s * block), way == 1.0,
+                    address, sizes, control, work, record, vectors, look, lane, own_found, way == 1.0
                 )  # fmt: skip
     # where the next step begins
-    known, count, row = int(area[ACCUMULATORS]), int(area[QUANTITIES]), int(area[N_WANTED]) * LANES
-    lines = shift(look, (2 + known + 2 * count) * LANES)
+    row = int(area[N_WANTED]) * LANES
+    _, lines, weights = lines_of(sizes, control, look)
     for i in range(0, row, LANES):
-        set_lanes(shift(lines, i), choose(plain, lanes(shift(lines, 3 * row + i)), lanes(shift(lines, i))))
-    fresh = shift(lines, NODES * row + 2 * sizes[N_STAGES] * LANES)
+        keep(shift(lines, i), plain, lanes(shift(lines, 3 * row + i)))
+    fresh = shift(weights, 2 * sizes[N_STAGES] * LANES)
     set_lanes(fresh, choose(plain, 1.0, choose(accepted, 0.0, lanes(fresh))))
 
 
@@ -675,11 +735,10 @@ def vacate(clocks, holder, lane):
 
 
 @inner
-def take_in(
-    address, sizes, control, times, spans, counts, out, work, records, status, reached, found, room, clocks,
-    holder, queue, waiting, order,
-):  # fmt: skip
+def take_in(address, sizes, control, people, work, vectors, queue, waiting):
     """Idle lanes take who waits in the queue; how many still do, and whether any lane has an infusion."""
+    _, times, spans, counts, _, records, _, _, _ = people
+    _, _, _, _, _, _, _, _, _, _, _, _, clocks, holder = vectors
     infusing = False
     for lane in range(LANES):
         while holder[lane] < 0.0 and waiting > 0:
@@ -691,8 +750,8 @@ def take_in(
                 move_readings(sizes, control, record, shift(holder, LANES), lane, True)
             mine = shift(counts, s * N_COUNTS)
             own_times = shift(times, spans[s * SPAN + TIMES_AT])
-            if not load(address, sizes, own_times, mine, work, record, room, lane, order):
-                finish(sizes, control, record, status, reached, out, found, s, NOT_FINITE)
+            if not load(address, sizes, own_times, mine, work, record, vectors, lane):
+                finish(sizes, control, people, s, NOT_FINITE)
                 vacate(clocks, holder, lane)
         if holder[lane] >= 0.0 and records[int(holder[lane]) * sizes[RECORD] + INFUSING] != 0.0:
             infusing = True
@@ -700,11 +759,10 @@ def take_in(
 
 
 @inner
-def give_up(
-    address, sizes, control, counts, out, work, records, status, reached, found, room, clocks,
-    holder, stop, too_many, evaluations, factored,
-):  # fmt: skip
+def give_up(address, sizes, control, people, work, vectors, stop, too_many):
     """The end of subjects whose next step cannot be tried; see ``march.stuck``."""
+    _, _, _, counts, _, records, _, _, _ = people
+    _, _, _, _, _, _, _, _, _, _, _, _, clocks, holder = vectors
     why = choose(clock(clocks, LATEST) == inf, float(NOT_FINITE), float(STEP_TOO_SMALL))
     set_clock(clocks, REACH, choose(stop, choose(too_many, float(TOO_MANY_STEPS), why), 0.0))
     for lane in range(LANES):
@@ -712,11 +770,11 @@ def give_up(
         if code != 0:
             s = int(holder[lane])
             record = shift(records, s * sizes[RECORD])
-            unload(sizes, shift(counts, s * N_COUNTS), record, room, lane, evaluations, factored)
+            unload(sizes, shift(counts, s * N_COUNTS), record, vectors, lane)
             if code == NOT_FINITE:
                 own_state = shift(record, N_CONTROL)
                 code = blame(address, sizes, record, own_state, shift(own_state, 4 * sizes[WIDE]), work)
-            finish(sizes, control, record, status, reached, out, found, s, code)
+            finish(sizes, control, people, s, code)
             vacate(clocks, holder, lane)
 
 
@@ -755,11 +813,10 @@ def count_attempt(clocks, worst, on):
 
 
 @inner
-def write_lanes(
-    address, sizes, times, spans, counts, out, work, records, room, clocks, holder, accepted, h, end, stages,
-    weigh,
-):  # fmt: skip
+def write_lanes(address, sizes, people, work, vectors, accepted, h, end):
     """The outputs of accepted steps, up to their ends."""
+    _, times, spans, counts, out, records, _, _, _ = people
+    _, _, _, _, _, _, _, _, _, _, _, _, clocks, holder = vectors
     t1, next_output = clock(clocks, END), clock(clocks, NEXT_OUTPUT)
     limit = t1 - resolution(t1)
     due = accepted & (next_output <= end) & (next_output < limit)
@@ -773,62 +830,61 @@ def write_lanes(
                 write_outputs(
                     address, sizes, shift(times, spans[s * SPAN + TIMES_AT]), shift(counts, s * N_COUNTS),
                     shift(out, s * sizes[N_TIMES] * sizes[WIDTH]), work, shift(records, s * sizes[RECORD]),
-                    room, lane, stages, weigh,
+                    vectors, lane,
                 )  # fmt: skip
 
 
 @inner
-def move_on_wide(y, largest, y1, k, accepted, stages, size):
+def move_on_wide(y, largest, y1, k, accepted, size):
     """The ends of accepted steps become the states."""
+    last = shift(k, (side.STAGES - 1) * size)
     for i in range(0, size, LANES):
         value = choose(accepted, lanes(shift(y1, i)), lanes(shift(y, i)))
         set_lanes(shift(y, i), value)
         set_lanes(shift(largest, i), larger(lanes(shift(largest, i)), abs(value)))
         # the last slope of an explicit step is the first of the next one
-        set_lanes(shift(k, i), choose(accepted, lanes(shift(k, (stages - 1) * size + i)), lanes(shift(k, i))))
+        keep(shift(k, i), accepted, lanes(shift(last, i)))
 
 
 @inner
-def grow_wide(clocks, h, wanted, worst, on, order):
+def grow_wide(clocks, h, wanted, worst, on):
     """``march.grow`` in every lane, or a smaller step where this one was refused."""
     good = worst <= 1.0
     now = level(worst)
-    factor = step_factor(now, clock(clocks, BEFORE), order)
+    factor = step_factor(now, clock(clocks, BEFORE), side.ORDER)
     factor = choose(clock(clocks, CUT) > 0.0, smaller(factor, 1.0), factor)
     grown = choose(h >= 0.999 * wanted, h * factor, larger(h * factor, wanted))
-    set_clock(clocks, STEP, choose(good, grown, h * cut_factor(worst, order)))
+    set_clock(clocks, STEP, choose(good, grown, h * cut_factor(worst, side.ORDER)))
     set_clock(clocks, BEFORE, choose(on & good, now, clock(clocks, BEFORE)))
     set_clock(clocks, CUT, choose(good, 0.0, 1.0))
 
 
 @inner
-def pass_breakpoint(
-    address, sizes, record, doses, times, span, mine, out, work, out_dot, room, lane, order
-):  # fmt: skip
+def pass_breakpoint(address, sizes, people, s, work, vectors, lane):
     """Everything that happens at the breakpoint of a lane. GO_ON: its subject goes on in the
     lane; else the status of one that is finished."""
-    w = sizes[WIDE]
+    doses, times, spans, counts, out, records, _, _, _ = people
+    record, mine = shift(records, s * sizes[RECORD]), shift(counts, s * N_COUNTS)
+    span = shift(spans, s * SPAN)
     state = shift(record, N_CONTROL)
-    p = shift(state, 4 * w)
-    own_times = shift(times, span[TIMES_AT])
+    p = shift(state, 4 * sizes[WIDE])
+    own_times, own_out = shift(times, span[TIMES_AT]), shift(out, s * sizes[N_TIMES] * sizes[WIDTH])
     record[H_NEXT] = 0.0
     code = breakpoint(
-        address, sizes, record, state, p, shift(doses, DOSE * span[DOSES_AT]), own_times, mine, out, work,
-        work, out_dot, shift(p, sizes[N_PREPARED] + sizes[N_OWN]),
+        address, sizes, record, state, p, shift(doses, DOSE * span[DOSES_AT]), own_times, mine, own_out, work,
+        work, out, shift(p, sizes[N_PREPARED] + sizes[N_OWN]),
     )  # fmt: skip
-    if code == GO_ON and not load(address, sizes, own_times, mine, work, record, room, lane, order):
+    if code == GO_ON and not load(address, sizes, own_times, mine, work, record, vectors, lane):
         code = NOT_FINITE
     return code
 
 
 @inner
-def leave(
-    address, sizes, control, doses, times, spans, counts, out, work, records, status, reached, found, room,
-    clocks, holder, leaving, last, other, n_other, evaluations, factored, order, verdict_means,
-):  # fmt: skip
+def leave(address, sizes, control, people, work, vectors, leaving, last, other, n_other):
     """Lanes at a breakpoint, or that change their method: their subjects go on, are finished, or wait in the
     other queue; how many wait there."""
-    block = sizes[N_TIMES] * sizes[WIDTH]
+    _, _, _, counts, _, records, _, _, _ = people
+    _, _, _, _, _, _, _, _, _, _, _, _, clocks, holder = vectors
     set_clock(clocks, REACH, choose(leaving, choose(last, 1.0, 2.0), 0.0))
     for lane in range(LANES):
         turn = clocks[REACH * LANES + lane]
@@ -836,51 +892,43 @@ def leave(
             s = int(holder[lane])
             record = shift(records, s * sizes[RECORD])
             mine = shift(counts, s * N_COUNTS)
-            unload(sizes, mine, record, room, lane, evaluations, factored)
+            unload(sizes, mine, record, vectors, lane)
             if READ:
                 move_readings(sizes, control, record, shift(holder, LANES), lane, False)
             code = SUCCESS
             if turn == 2.0:
-                switch(record, mine, verdict_means)
+                switch(record, mine, side.VERDICT)
                 other[n_other] = float(s)
                 n_other += 1
             else:
-                span, own_out = shift(spans, s * SPAN), shift(out, s * block)
-                code = pass_breakpoint(
-                    address, sizes, record, doses, times, span, mine, own_out, work, out, room, lane, order
-                )  # fmt: skip
+                code = pass_breakpoint(address, sizes, people, s, work, vectors, lane)
                 if code != GO_ON:
-                    finish(sizes, control, record, status, reached, out, found, s, code)
+                    finish(sizes, control, people, s, code)
             if code != GO_ON:
                 vacate(clocks, holder, lane)
     return n_other
 
 
 @inner
-def run(
-    address, sizes, control, template, doses, times, spans, counts, out, work, records, status, reached,
-    found, room, queue, waiting, other, n_other,
-    stages, evaluations, factored, order, readings_unit, attempt, weigh, weigh_wide, blend_wide, judge,
-    verdict_means,
-):  # fmt: skip
+def run(address, sizes, control, people, work, room, queue, waiting, other, n_other):
     """Advance all subjects that wait in the queue until each is finished or waits in the other one; how many
     wait there. What ``march.march`` does, in every lane.
 
-    Pointers are handed on: ``areas`` again in what seldom happens costs 3 % of what always does.
+    What happens in every step finds its pointers in ``room`` again, what seldom happens is handed them: the
+    other way round either costs 3 to 4 %.
     """
+    vectors = areas(sizes, room)
+    y, _, largest, floor, _, y1, error, _, k, _, _, _, clocks, holder = vectors
+    _, _, _, _, _, template, _, _, _ = people  # options and tolerances are the same in every record
     n, rtol, automatic = sizes[N_STATES], template[RTOL], template[AUTOMATIC]
     atol = shift(template, N_CONTROL + 2 * sizes[WIDE])
-    y, _, largest, floor, _, y1, error, _, k, _, _, _, clocks, holder = areas(sizes, room)
     for lane in range(LANES):
         vacate(clocks, holder, lane)
     fill = True
     infusing = False
     while True:
         if fill:
-            waiting, infusing = take_in(
-                address, sizes, control, times, spans, counts, out, work, records, status, reached, found,
-                room, clocks, holder, queue, waiting, order,
-            )  # fmt: skip
+            waiting, infusing = take_in(address, sizes, control, people, work, vectors, queue, waiting)
             fill = False
             if not anywhere(clock(clocks, ACTIVE) > 0.0):
                 return n_other
@@ -889,13 +937,10 @@ def run(
         too_many = clock(clocks, TAKEN) + clock(clocks, REFUSED) >= template[MAX_STEPS]
         stop = on & (too_many | (h <= 0.25 * resolution(t)))
         if anywhere(stop):
-            give_up(
-                address, sizes, control, counts, out, work, records, status, reached, found, room, clocks,
-                holder, stop, too_many, evaluations, factored,
-            )  # fmt: skip
+            give_up(address, sizes, control, people, work, vectors, stop, too_many)
             fill = True
             continue
-        attempt(address, sizes, infusing, h, room)
+        side.attempt(address, sizes, infusing, h, room)
         hardly = on & (h <= HARDLY * resolution(t))
         if anywhere(hardly):
             rise_wide(y1, largest, floor, hardly, n * LANES)
@@ -904,27 +949,19 @@ def run(
         count_attempt(clocks, worst, on)
         change = accepted & (h < 0.0)
         if sizes[METHOD] == AUTO:
-            change = judge(sizes, rtol, h, accepted, room)
+            change = side.judge(sizes, rtol, h, accepted, room)
         end = choose(last, t1, t + h)
-        write_lanes(
-            address, sizes, times, spans, counts, out, work, records, room, clocks, holder, accepted, h, end,
-            stages, weigh,
-        )  # fmt: skip
+        write_lanes(address, sizes, people, work, vectors, accepted, h, end)
         if READ:
-            read_lanes(
-                address, sizes, control, work, records, room, accepted, t, h, t1, end, stages,
-                readings_unit, found, weigh_wide, blend_wide
-            )  # fmt: skip
-        move_on_wide(y, largest, y1, k, accepted, stages, n * LANES)
+            read_lanes(address, sizes, control, people, work, vectors, accepted, t, h, t1, end)
+        move_on_wide(y, largest, y1, k, accepted, n * LANES)
         floors_wide(floor, atol, largest, rtol, automatic, n)
-        grow_wide(clocks, h, wanted, worst, on, order)
+        grow_wide(clocks, h, wanted, worst, on)
         set_clock(clocks, NOW, choose(accepted, end, t))
         leaving = accepted & (last | change)
         if anywhere(leaving):
             n_other = leave(
-                address, sizes, control, doses, times, spans, counts, out, work, records, status, reached,
-                found, room, clocks, holder, leaving, last, other, n_other, evaluations, factored, order,
-                verdict_means,
+                address, sizes, control, people, work, vectors, leaving, last, other, n_other
             )  # fmt: skip
             fill = True
 
@@ -958,6 +995,9 @@ def admit(
     return code
 
 
+run_explicit = run_rosenbrock = run  # bound to either side in ``METHODS``
+
+
 @c_function(SUBJECTS)
 def subjects_in_lanes(
     address, sizes, control, state, parameters, doses, times, counts, out, work, tangent, out_dot, events,
@@ -984,48 +1024,53 @@ def subjects_in_lanes(
         shift(reached, first * REACHED),
         shift(found, first * n_read),
     )
+    records = events
+    people = doses, times, spans, counts, out, records, status, reached, found
     for s in range(n_subjects):
-        record = shift(events, s * sizes[RECORD])
+        record = shift(records, s * sizes[RECORD])
         code = admit(
             address, sizes, control, state, shift(parameters, s * n_given), doses, times,
             shift(spans, s * SPAN), starts[s], shift(heights, s * n_quantities), shift(counts, s * N_COUNTS),
             shift(out, s * block), work, out_dot, record,
         )  # fmt: skip
         if code != GO_ON:
-            finish(sizes, control, record, status, reached, out, found, s, code)
+            finish(sizes, control, people, s, code)
         elif record[BY_STIFF] != 0.0:
             stiff_queue[n_stiff] = float(s)
             n_stiff += 1
         else:
             explicit_queue[n_explicit] = float(s)
             n_explicit += 1
-    template = events  # options and tolerances are the same in every record
     while n_explicit + n_stiff > 0:
         if n_explicit >= n_stiff:
-            n_stiff = run(
-                address, sizes, control, template, doses, times, spans, counts, out, work, events, status,
-                reached, found, room, explicit_queue, n_explicit,
-                stiff_queue, n_stiff, explicit.STAGES, explicit.STAGES - 1, 0, explicit.ORDER,
-                EXPLICIT_READINGS, attempt_explicit,
-                explicit.weigh, explicit.weigh_wide, explicit.blend_wide, judge_explicit, STIFF,
+            n_stiff = run_explicit(
+                address, sizes, control, people, work, room, explicit_queue, n_explicit, stiff_queue, n_stiff
             )  # fmt: skip
             n_explicit = 0
         else:
-            n_explicit = run(
-                address, sizes, control, template, doses, times, spans, counts, out, work, events, status,
-                reached, found, room, stiff_queue, n_stiff,
-                explicit_queue, n_explicit, rosenbrock.STAGES, rosenbrock.STAGES, 1, rosenbrock.ORDER,
-                ROSENBROCK_READINGS, attempt_rosenbrock,
-                rosenbrock.weigh, rosenbrock.weigh_wide, rosenbrock.blend_wide, judge_rosenbrock, NOT_STIFF,
+            n_explicit = run_rosenbrock(
+                address, sizes, control, people, work, room, stiff_queue, n_stiff, explicit_queue, n_explicit
             )  # fmt: skip
             n_stiff = 0
 
 
+_ONE_SIDE = (
+    load, unload, write_outputs, finish, read_flagged, read_alone, look_wide, read_wide, read_lanes, take_in,
+    give_up, write_lanes, move_on_wide, grow_wide, pass_breakpoint, leave, run,
+)  # fmt: skip
+
+
+def _stiff_side(method):
+    attempt = bound((attempt_rosenbrock,), rosenbrock=method).attempt_rosenbrock
+    return side_of(method, method.STAGES, 1, ROSENBROCK_READINGS, NOT_STIFF, attempt, judge_rosenbrock)
+
+
 METHODS = {
     f"{name}{'_read' * read}": bound(
-        (attempt_rosenbrock, finish, take_in, give_up, leave, run, admit, subjects_in_lanes),
-        rosenbrock=method,
+        (finish, admit, subjects_in_lanes),
         READ=read,
+        run_explicit=bound(_ONE_SIDE, side=side, READ=read).run,
+        run_rosenbrock=bound(_ONE_SIDE, side=_stiff_side(method), READ=read).run,
     )
     for name, method in rosenbrock_methods.METHODS.items()
     for read in (False, True)
