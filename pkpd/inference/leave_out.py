@@ -218,8 +218,9 @@ def leave_out(
     ----------
     fit : a result, its file, or the name or folder of a fit. Of a folder it is the result that lies there, if
         it belongs to model and data as they are; else the fit is made first.
-    by : "study" (each by the others), "row" (each by all others), or "fold": rows at random in ``folds``
-        parts, by the seed of the fit.
+    by : "study" (each by the others), "row" (each by all others), or "fold": rows at random in parts, by the
+        seed of the fit.
+    folds : how many parts.
     threads : how many fits are made at a time, or an executor.
     keep : a folder for what is done, a file to each fit.
     resume : goes on from that folder.
