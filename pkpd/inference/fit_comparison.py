@@ -17,7 +17,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -35,26 +35,6 @@ MOST_ROWS = 15
 """Rows that are named where fits differ."""
 
 
-class Likelihood(NamedTuple):
-    """-2 log likelihood of a result with what it is counted with: parameters for AIC and BIC, n for BIC."""
-
-    minus_2ll: float
-    parameters: float
-    n: int
-    words: str
-
-
-def likelihood_of(result: FitResult) -> Likelihood:
-    """What AIC and BIC are made of: the one place where it is read off a result."""
-    return Likelihood(
-        result.minus_2ll,
-        result.effective_parameters,
-        result.n_residuals,
-        "AIC and BIC count effective parameters, so that what a prior or the SD of study effects holds "
-        f"counts in part; n of BIC is that of the {result.n_residuals} residuals",
-    )
-
-
 @dataclass(frozen=True)
 class FitScore:
     """How one fit does.
@@ -63,7 +43,8 @@ class FitScore:
     ----------
     label : what it is called here.
     fit, model, converged : of the result.
-    ofv, minus_2ll, parameters, aic, bic : of the numbers that were fitted; parameters as they are counted.
+    ofv, minus_2ll, parameters, aic, bic, n : of the numbers that were fitted, as ``FitResult`` counts them; n
+        is that of BIC, groups of rows that are independent.
     log_density, left_out : of studies that were left out, and of each of them (nan and none: not asked for).
     log_density_difference, se : from the best fit, and its standard error paired by study (nan of itself).
     """
@@ -77,6 +58,7 @@ class FitScore:
     parameters: float
     aic: float
     bic: float
+    n: int
     log_density: float
     left_out: tuple[StudyLeftOut, ...]
     log_density_difference: float = math.nan
@@ -109,7 +91,7 @@ class FitComparison:
     scores : one for each fit, in the order given.
     best : label of the fit that predicts left-out studies best, or without these that of lowest AIC.
     rows : numbers by how much fits differ in them, the largest difference first.
-    n_rows, n : numbers that were fitted, and n of BIC.
+    n_rows : numbers that were fitted.
     notes : sentences that a reader needs.
 
     Examples
@@ -124,7 +106,6 @@ class FitComparison:
     best: str
     rows: tuple[RowDifference, ...]
     n_rows: int
-    n: int
     notes: tuple[str, ...]
 
     def __repr__(self) -> str:
@@ -196,7 +177,9 @@ def _row_from(values: Mapping[str, Any]) -> RowDifference:
 
 def _words(score: FitScore, best: FitScore) -> str:
     told = f"{score.label} against {best.label}: "
-    told += f"AIC {score.aic - best.aic:+.1f}, BIC {score.bic - best.bic:+.1f}"
+    told += f"AIC {score.aic - best.aic:+.1f}"
+    if score.n == best.n:  # of another n it is no difference of likelihoods
+        told += f", BIC {score.bic - best.bic:+.1f}"
     if math.isfinite(score.log_density_difference):
         worse = -score.log_density_difference
         told += f"; left-out studies are predicted worse by {worse:.1f}"
@@ -241,7 +224,7 @@ def compare_fits(
     >>> import dataclasses, pkpd
     >>> from pkpd.core.library import root
     >>> one = pkpd.FitResult.read_json(root() / "fits" / "low_dose_il2" / "result.json")
-    >>> other = dataclasses.replace(one, minus_2ll=one.minus_2ll + 5)
+    >>> other = dataclasses.replace(one, aic=one.aic + 5, bic=one.bic + 5)
     >>> found = pkpd.compare_fits([one, other], leave_one_out=False)
     >>> print(found.verdict()[0])
     low_dose_il2 (2) against low_dose_il2: AIC +5.0, BIC +5.0.
@@ -259,7 +242,6 @@ def compare_fits(
     ]
     scores = [_score(*each) for each in zip(labels, results, left, strict=True)]
     best = _best(scores)
-    likelihood = likelihood_of(results[0])
     rows = sorted(_rows(results), key=lambda row: -row.difference)
     versions = dict.fromkeys(words for result in results if (words := version_words(result)))
     return FitComparison(
@@ -267,8 +249,7 @@ def compare_fits(
         best=best.label,
         rows=tuple(rows),
         n_rows=results[0].n_rows,
-        n=likelihood.n,
-        notes=(f"{likelihood.words}.", *versions),
+        notes=(*_counting(scores), *versions),
     )
 
 
@@ -304,6 +285,9 @@ def _check_same(first: tuple[str, FitResult], second: tuple[str, FitResult]) -> 
             reasons.append(f"with other {what} ({a.provenance.get(key)} and {b.provenance.get(key)})")
     if _errors(a) != _errors(b):
         reasons.append("with other errors of numbers ([errors] of fit.toml)")
+    for label, result in (first, second):
+        if not result.n_independent:
+            reasons.append(f"by a version whose AIC counts otherwise ({label}: fit again with `pkpd fit`)")
     if reasons:
         raise InputError(f"{one} and {other} cannot be compared: they were fitted {' and '.join(reasons)}")
 
@@ -369,20 +353,32 @@ def _left_out(
 
 
 def _score(label: str, result: FitResult, left_out: tuple[StudyLeftOut, ...]) -> FitScore:
-    minus_2ll, parameters, n, _ = likelihood_of(result)
     return FitScore(
         label=label,
         fit=result.name,
         model=result.model,
         converged=result.converged,
         ofv=result.ofv,
-        minus_2ll=minus_2ll,
-        parameters=parameters,
-        aic=minus_2ll + 2 * parameters,
-        bic=minus_2ll + math.log(n) * parameters,
+        minus_2ll=result.minus_2ll,
+        parameters=result.effective_parameters,
+        aic=result.aic,
+        bic=result.bic,
+        n=result.n_independent,
         log_density=sum(each.log_density for each in left_out) if left_out else math.nan,
         left_out=left_out,
     )
+
+
+def _counting(scores: Sequence[FitScore]) -> list[str]:
+    """How AIC and BIC count."""
+    words = "AIC and BIC are of the likelihood with study effects integrated out; priors count in part"
+    counts = {score.n for score in scores}
+    if len(counts) == 1:
+        return [f"{words}. n of BIC is that of {counts.pop()} independent groups of rows."]
+    each = ", ".join(f"{score.label} {score.n}" for score in scores)
+    return [
+        f"{words}. BICs count other numbers of independent groups of rows ({each}): they are not compared."
+    ]
 
 
 def _best(scores: Sequence[FitScore]) -> FitScore:

@@ -12,7 +12,7 @@ import pkpd
 from pkpd.core.errors import InputError
 from pkpd.core.files import to_json
 from pkpd.inference import fit
-from pkpd.inference.fit_comparison import FitComparison, compare_fits, likelihood_of
+from pkpd.inference.fit_comparison import FitComparison, compare_fits
 from pkpd.inference.search import REFIT_TOLERANCE
 from tests.inference.test_validation import ALONE, EXACT, HEADER, MODEL, row
 
@@ -84,20 +84,34 @@ def test_left_out_studies_and_their_difference_are_those_of_the_closed_form(foun
         assert score.se == pytest.approx(math.sqrt(len(gaps)) * gaps.std(ddof=1))
 
 
-def test_criteria_count_effective_parameters_of_the_closed_form(found):
+def test_criteria_are_of_the_marginal_likelihood_of_the_closed_form(found):
     y, se = (np.array(part) for part in zip(*NUMBERS.values(), strict=True))
-    design = np.column_stack([np.ones(4), np.eye(4)]) / se[:, None]
     for score in found.scores:
-        tau = TAUS[score.label]
-        hessian = design.T @ design + np.diag([1 / PRIOR[1] ** 2, *[1 / tau**2] * 4])
-        x = np.linalg.solve(hessian, design.T @ (y / se) + np.array([PRIOR[0] / PRIOR[1] ** 2, 0, 0, 0, 0]))
-        effective = np.trace(np.linalg.solve(hessian, design.T @ design))
-        minus_2ll = -2 * stats.norm.logpdf(y, x[0] + x[1:], se).sum()
+        variance = se**2 + TAUS[score.label] ** 2
+        information = (1 / variance).sum()
+        precision = information + 1 / PRIOR[1] ** 2
+        mu = ((y / variance).sum() + PRIOR[0] / PRIOR[1] ** 2) / precision
+        minus_2ll = -2 * stats.norm.logpdf(y, mu, np.sqrt(variance)).sum()
+        effective = information / precision
         assert score.minus_2ll == pytest.approx(minus_2ll, abs=1e-3)
         assert score.aic == pytest.approx(minus_2ll + 2 * effective, abs=1e-3)
         assert score.bic == pytest.approx(minus_2ll + math.log(4) * effective, abs=1e-3)
-    assert found.n == 4
-    assert "n of BIC is that of the 4 residuals" in found.notes[0]
+        assert score.n == 4
+    assert "n of BIC is that of 4 independent groups of rows" in found.notes[0]
+
+
+def test_bics_of_other_numbers_of_groups_are_not_compared(folders):
+    one = pkpd.FitResult.read_json(folders["middle"] / "result.json")
+    other = dataclasses.replace(one, aic=one.aic + 2, n_independent=3)
+    found = compare_fits([one, other], leave_one_out=False)
+    assert found.verdict() == [f"{found.scores[1].label} against {found.best}: AIC +2.0."]
+    assert "middle 4" in found.notes[0] or f"{found.best} 4" in found.notes[0]
+
+
+def test_a_result_whose_aic_counts_otherwise_is_refused(folders):
+    one = pkpd.FitResult.read_json(folders["middle"] / "result.json")
+    with pytest.raises(InputError, match=r"by a version whose AIC counts otherwise \(.* fit again"):
+        compare_fits([one, dataclasses.replace(one, n_independent=0)], leave_one_out=False)
 
 
 def test_rows_are_those_of_the_results_with_the_largest_difference_first(found, folders):
@@ -175,8 +189,3 @@ def test_of_results_that_kept_no_hashes_of_rows_the_files_count(folders):
 def test_one_fit_alone_is_refused(folders):
     with pytest.raises(InputError, match="at least two fits"):
         compare_fits([folders["middle"]])
-
-
-def test_the_likelihood_is_read_in_one_place(folders):
-    one = pkpd.FitResult.read_json(folders["middle"] / "result.json")
-    assert likelihood_of(one)[:3] == (one.minus_2ll, one.effective_parameters, one.n_residuals)

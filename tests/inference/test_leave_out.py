@@ -88,7 +88,9 @@ def test_a_miss_is_standard_normal_by_the_predictive_distribution(means):
     assert row.within(0.9) == (abs(row.miss) < 1.645)
 
 
-@pytest.mark.parametrize("ids", [{"A1"}, {"A2"}, {"A1", "A2"}, {"B", "C"}], ids=lambda ids: "+".join(sorted(ids)))
+@pytest.mark.parametrize(
+    "ids", [{"A1"}, {"A2"}, {"A1", "A2"}, {"B", "C"}], ids=lambda ids: "+".join(sorted(ids))
+)
 def test_of_a_linear_model_one_step_is_the_fit_without(means, ids):
     o, best = means
     covariance = posterior_of(o, best).covariance
