@@ -272,7 +272,10 @@ def _effective(objective: Objective, jacobian: Array) -> float:
     x, z = jacobian[:, others], jacobian[:, effects]
     inner = z.T @ z + np.diag(1 / sds[effects] ** 2)
     information = x.T @ x - x.T @ z @ np.linalg.solve(inner, z.T @ x)
-    scale = 1 / np.sqrt(np.maximum(np.diag(x.T @ x), 1e-300))
+    precision = 1 / sds[others] ** 2
+    diagonal = np.diag(information) + precision
+    # both are scaled to a diagonal of 1; what neither rows nor a prior inform counts nothing
+    scale = np.where(diagonal > 0, 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0)), 0.0)
     information = information * scale[:, None] * scale
-    both = information + np.diag((scale / sds[others]) ** 2)
+    both = information + np.diag(precision * scale**2)
     return float(np.trace(np.linalg.pinv(both, rcond=1e-12, hermitian=True) @ information))

@@ -20,7 +20,7 @@ from pkpd.inference.heterogeneity import Linear, estimated, heterogeneity_of, is
 from pkpd.inference.marginal import Marginal, criteria
 from pkpd.inference.optimum import objective_of
 from pkpd.inference.search import minimise
-from pkpd.inference.spec import _study_effect
+from pkpd.inference.spec import Prior, _study_effect
 from pkpd.inference.summary.reading import parse_data
 from pkpd.model.check import Parameter
 
@@ -74,7 +74,7 @@ def effect_row(i, study, dose, value, se):
 
 def objective(lines, free, effects, method="ML"):
     rows = parse_data((HEADER + "\n".join(lines) + "\n").encode(), "data.csv").rows
-    spec = ModelSpec("dose_response", dict.fromkeys(free), study_effects=effects)
+    spec = ModelSpec("dose_response", dict(free), study_effects=effects)
     options = FitOptions(subjects=1, tolerance=1e-9, heterogeneity=method)
     return Objective(system(), spec, rows, options=options, relative_error=0.3, solve=solve)
 
@@ -106,7 +106,7 @@ def of_meta(method, tau=math.nan):
 @pytest.mark.parametrize("method", ["ML", "REML"])
 def test_a_random_effects_meta_analysis(method):
     lines = [effect_row(i, study, 0, *pair) for i, (study, pair) in enumerate(META.items())]
-    o, best = fitted(objective(lines, ["E0"], (StudyEffect("E0", 0.5, free=True),), method))
+    o, best = fitted(objective(lines, {"E0": None}, (StudyEffect("E0", 0.5, free=True),), method))
     mean, error, tau = of_meta(method)
     (found,) = heterogeneity_of(o, best)
     assert best.converged
@@ -121,6 +121,19 @@ def test_a_random_effects_meta_analysis(method):
     assert judged.minus_2ll == pytest.approx(-2 * density, abs=1e-6)
     assert judged.parameters == pytest.approx(2) and judged.independent == 5
     assert judged.aic == pytest.approx(-2 * density + 4)
+
+
+@pytest.mark.parametrize("prior", [None, Prior("normal", 1.0, 0.5)], ids=["flat", "normal"])
+def test_what_no_row_informs_counts_for_no_parameter(prior):
+    """Without a dose nothing is told of ``Emax``; ``E0`` counts as before."""
+    lines = [effect_row(i, study, 0, *pair) for i, (study, pair) in enumerate(META.items())]
+    alone = objective(lines, {"E0": None}, (StudyEffect("E0", 0.5),))
+    beside = objective(lines, {"E0": None, "Emax": prior}, (StudyEffect("E0", 0.5),))
+    counts = [
+        criteria(o, o.start, o.evaluate(o.start, jacobian=True), simulate=False).parameters
+        for o in (alone, beside)
+    ]
+    assert counts == pytest.approx([1, 1])
 
 
 DOSES = (0.0, 2.0, 5.0, 20.0)
@@ -143,7 +156,7 @@ def test_emax_with_study_effects_is_a_marginal_normal_model():
     known = trials(8, 2, tau=0.3, tau_max=0.4)
     lines = [effect_row(i, *one) for i, one in enumerate(known)]
     effects = (StudyEffect("E0", 0.5, free=True), StudyEffect("Emax", 0.5, free=True))
-    o, best = fitted(objective(lines, ["E0", "Emax", "ED50"], effects))
+    o, best = fitted(objective(lines, dict.fromkeys(NAMES[:3]), effects))
 
     doses = np.array(DOSES)
     y = np.array([one[2] for one in known]).reshape(8, 4)
@@ -170,7 +183,7 @@ def test_counts_with_study_effects_are_integrated():
         f"r{i},S{i},a,{m},none,,share,value,at,1,h,fraction,{float(k / m)!r},1,,,,,,fit,made up,reported"
         for i, (k, m) in enumerate(zip(events, n, strict=True))
     ]
-    o, best = fitted(objective(lines, ["E0"], (StudyEffect("E0", 0.5, free=True),)))
+    o, best = fitted(objective(lines, {"E0": None}, (StudyEffect("E0", 0.5, free=True),)))
     (found,) = heterogeneity_of(o, best)
     z, w = np.polynomial.hermite_e.hermegauss(101)
 
@@ -189,7 +202,7 @@ def test_counts_with_study_effects_are_integrated():
 def test_the_gradient_is_that_of_the_marginal_likelihood():
     lines = [effect_row(i, *one) for i, one in enumerate(trials(3, 5, tau_max=0.3))]
     effects = (StudyEffect("E0", 0.3), StudyEffect("Emax", 0.3), StudyEffect("ED50", 0.2))
-    o = objective(lines, ["E0", "Emax", "ED50"], effects)
+    o = objective(lines, dict.fromkeys(NAMES[:3]), effects)
     marginal, sds = Marginal(o), np.array([c.sd for c in o.coordinates])
     x = minimise(o, o.start).x + 0.02
     at = marginal.at(x, sds)
@@ -203,7 +216,7 @@ def test_the_gradient_is_that_of_the_marginal_likelihood():
 
 def test_studies_that_are_alike_have_no_sd():
     lines = [effect_row(i, f"S{i}", 0, value, 0.2) for i, value in enumerate((0.1, 0.12, 0.11, 0.09))]
-    o, best = fitted(objective(lines, ["E0"], (StudyEffect("E0", 0.5, free=True),), "REML"))
+    o, best = fitted(objective(lines, {"E0": None}, (StudyEffect("E0", 0.5, free=True),), "REML"))
     (found,) = heterogeneity_of(o, best)
     assert best.converged and found.sd < 1e-2 and found.lower == 0 and 0.1 < found.upper < 1
 
@@ -212,7 +225,9 @@ def test_a_half_normal_prior_draws_an_sd_down():
     lines = [effect_row(i, study, 0, *pair) for i, (study, pair) in enumerate(META.items())]
     sds = []
     for prior in (math.nan, 0.3, 0.05):
-        o, best = fitted(objective(lines, ["E0"], (StudyEffect("E0", 0.5, free=True, prior=prior),), "REML"))
+        o, best = fitted(
+            objective(lines, {"E0": None}, (StudyEffect("E0", 0.5, free=True, prior=prior),), "REML")
+        )
         sds.append(heterogeneity_of(o, best)[0].sd)
     y, se = np.array(list(META.values())).T
 
@@ -246,7 +261,7 @@ def test_ninety_five_percent_of_intervals_cover_the_sd():
 
 
 def test_what_is_not_estimated_stays():
-    o = objective([effect_row(0, "A", 0, 0.3, 0.1)], ["E0"], (StudyEffect("E0", 0.5),))
+    o = objective([effect_row(0, "A", 0, 0.3, 0.1)], {"E0": None}, (StudyEffect("E0", 0.5),))
     best = minimise(o, o.start)
     assert not is_estimated(o) and estimated(o, best) == (o, best) and heterogeneity_of(o, best) == ()
 
