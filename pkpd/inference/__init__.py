@@ -62,6 +62,7 @@ from pkpd.core.errors import ConvergenceError, DataError
 from pkpd.core.names import meant
 from pkpd.inference.assess import (
     compare,
+    far_effects,
     inner_check,
     leave_one_study_out,
     subjects_errors,
@@ -405,7 +406,7 @@ def run(
         bad_points=objective.bad,
         bad_reasons=tuple(dict.fromkeys(objective.reasons)),
         not_predicted=missing | lost,
-        notes=(*spec.notes, *notes),
+        notes=(*far_effects(objective, best.x), *spec.notes, *notes),
         values=objective.values(best.x),
         study_values={
             study: objective.values(best.x, study) for study in dict.fromkeys(row.study for row in fitted)

@@ -28,6 +28,8 @@ MANY, LEAST_MANY = 8, 128
 MOST_ERROR, MOST_NAMED = 0.1, 8
 """Of a row's standard error, how much the number of subjects may cost; and how many rows where it costs more
 are named."""
+FAR = 2.0
+"""How many SDs between studies an effect may lie from 0 without a word."""
 
 
 def subjects_errors(objective: Objective, best: Minimum) -> dict[str, float]:
@@ -73,6 +75,21 @@ def subjects_words(objective: Objective, errors: Mapping[str, float]) -> str:
         f"reported number's standard error ({shown}{rest}); about {wanted} would do (`subjects` in "
         "[options], --subjects)."
     )
+
+
+def far_effects(objective: Objective, x: Array) -> list[str]:
+    """A sentence on each study effect that lies more than ``FAR`` of its SDs from 0, the furthest first."""
+    found = []
+    for coordinate, effect in zip(objective.coordinates, x, strict=True):
+        away = effect / coordinate.sd
+        if coordinate.kind == "study effect" and abs(away) > FAR:
+            words = (
+                f"{coordinate.study} is no study like the others by this model: its {coordinate.target} lies "
+                f"{abs(away):.1f} SDs between studies {'above' if away > 0 else 'below'} what is typical "
+                f"(SD {coordinate.sd:.3g})."
+            )
+            found.append((abs(away), words))
+    return [words for _, words in sorted(found, reverse=True)]
 
 
 def leave_one_study_out(

@@ -16,6 +16,7 @@ from scipy.special import expit
 from pkpd.core.errors import DataError
 from pkpd.core.toml import TomlTable
 from pkpd.inference import FitOptions, FitResult, ModelSpec, Objective, StudyEffect, System, fit, read_fit
+from pkpd.inference.assess import far_effects
 from pkpd.inference.heterogeneity import Linear, estimated, heterogeneity_of, is_estimated
 from pkpd.inference.marginal import Marginal, criteria
 from pkpd.inference.optimum import objective_of
@@ -134,6 +135,15 @@ def test_what_no_row_informs_counts_for_no_parameter(prior):
         for o in (alone, beside)
     ]
     assert counts == pytest.approx([1, 1])
+
+
+def test_study_effects_more_than_two_sds_out_are_told_the_furthest_first():
+    lines = [effect_row(i, study, 0, *pair) for i, (study, pair) in enumerate(META.items())]
+    o = objective(lines, {"E0": None}, (StudyEffect("E0", 0.3),))
+    effects = {"A": 0.6, "B": 0.7, "D": -0.9}
+    told = far_effects(o, np.array([effects.get(c.study, 0.0) for c in o.coordinates]))
+    assert [words.split()[0] for words in told] == ["D", "B"]
+    assert "E0 lies 3.0 SDs between studies below" in told[0] and "2.3 SDs" in told[1]
 
 
 DOSES = (0.0, 2.0, 5.0, 20.0)
