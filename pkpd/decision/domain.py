@@ -18,6 +18,7 @@ from pkpd.core.errors import InputError, ScheduleError
 from pkpd.decision.criteria import Shown
 from pkpd.decision.endpoints import Regimen, by_size, doses
 from pkpd.dosing import Schedule, time_units_per_day
+from pkpd.inference.summary.kinds import KINDS
 from pkpd.inference.summary.rows import Row
 
 ADULT = {"m2": 1.79, "kg": 75.0}
@@ -109,7 +110,7 @@ class Domain:
                         row.schedule,
                         route,
                         *numbers,
-                        row.statistic in ("lower_bound", "upper_bound"),
+                        KINDS[row.statistic].side != 0,
                         row.provenance,
                     )
                 )

@@ -51,7 +51,7 @@ def mixing(values: Array) -> Mixing:
     return Mixing(*(np.asarray(each["x"].values, np.float64) for each in found))
 
 
-class LeftOut(NamedTuple):
+class LooEstimate(NamedTuple):
     """The expected log predictive density of what is left out, its standard error, the effective number of
     parameters, and of each block (n_blocks,) its share and how heavy the tail of its weights is (Pareto k),
     which is trusted up to ``good_k``."""
@@ -64,7 +64,7 @@ class LeftOut(NamedTuple):
     good_k: float
 
 
-def leave_one_out(x: Array, log_likelihood: Array) -> LeftOut:
+def leave_one_out(x: Array, log_likelihood: Array) -> LooEstimate:
     """Of draws x (chains, draws, n) with the log likelihood of blocks (chains, draws, n_blocks)."""
     arviz = optional("arviz", "sample")
     data = inference_data(
@@ -76,7 +76,7 @@ def leave_one_out(x: Array, log_likelihood: Array) -> LeftOut:
         warnings.simplefilter("ignore")  # weights with heavy tails are told by whoever asks
         found = arviz.loo(data, var_name="block", pointwise=True)
     old = hasattr(found, "elpd_loo")
-    return LeftOut(
+    return LooEstimate(
         float(found.elpd_loo if old else found.elpd),
         float(found.se),
         float(found.p_loo if old else found.p),

@@ -12,6 +12,7 @@ import pytest
 import toy
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from pkpd.core.errors import InputError, ScheduleError
 from pkpd.decision.adaptive import BY_RULES
@@ -304,6 +305,20 @@ def test_with_few_subjects_of_a_draw_the_interval_is_on_average_as_wide_as_that_
         found.append(np.diff(uncertainty(centre[draw] + apart, draw))[0])
         true.append(np.diff(between(centre[None])[0])[0])
     assert np.mean(found) == pytest.approx(np.mean(true), rel=0.06)
+
+
+@pytest.mark.parametrize("by_parameters", [0.1, 0.17, 0.37, 1.0])
+def test_the_interval_of_few_subjects_holds_the_next_draw_however_little_draws_differ(by_parameters):
+    """25 draws of ten subjects, whose medians scatter by 0.37 with the same parameters; where draws differ by
+    much less than that, the interval is wider than it says."""
+    generator, draw = np.random.default_rng(6), np.arange(250) % 25
+    held = []
+    for _ in range(300):
+        centre = by_parameters * generator.normal(size=25)
+        low, high = uncertainty(centre[draw] + generator.normal(size=250), draw) / np.array(by_parameters)
+        held.append(norm.cdf(high) - norm.cdf(low))
+    assert np.mean(held) > 0.85
+    assert by_parameters < 0.37 or np.mean(held) < 0.95
 
 
 def test_of_skewed_values_the_interval_lies_around_their_median():

@@ -523,10 +523,10 @@ def uncertainty(values: Floats, draw: NDArray[np.int64]) -> tuple[float, float]:
     """The 90 % interval of the population's median by the uncertainty of the parameters alone; nan with fewer
     than ten draws of five subjects.
 
-    It is that of the medians of the draws, (n_draws,), drawn together around the median of all by as much as
-    they would scatter with the same parameters, since each draw has few subjects: the variance that is left
-    is the variance between draws less the mean sampling variance of a median (Maritz & Jarrett, JASA 73
-    (1978) 194, of the values of all draws, each draw's around its own mean).
+    It is that of the medians of the draws, (n_draws,), drawn together around the median of all, since each
+    draw has few subjects and its median would scatter with the same parameters too: by ``_share_left`` of
+    the variance between draws, where the mean sampling variance of a median is that of Maritz & Jarrett (JASA
+    73 (1978) 194) of the values of all draws, each draw's around its own mean.
     """
     ((low, high),) = uncertainties(values[None], draw)
     return float(low), float(high)
@@ -557,7 +557,8 @@ def _ends(rows: Floats, draw: NDArray[np.int64]) -> Floats:
         return np.array([[low, high]])
     total = np.var(medians, axis=1, ddof=1)
     by_chance = _variance_by_chance(groups)
-    left = np.sqrt(np.clip(1.0 - by_chance / np.where(total > 0.0, total, np.inf), 0.0, None)) * (total > 0.0)
+    of_total = by_chance / np.where(total > 0.0, total, np.inf)
+    left = np.sqrt(_share_left(of_total, medians.shape[1]))
     of_draws, middle = np.median(medians, axis=1), np.median(rows, axis=1)
     # around the median of all: of skewed values, those of the draws lie beside it
     middle = np.where(np.isfinite(middle), middle, of_draws)
@@ -623,6 +624,32 @@ def _variance_by_chance(groups: Sequence[Floats]) -> Floats:
         found += group.shape[1] * (apart**2 @ share - (apart @ share) ** 2)
         draws += group.shape[1]
     return found / draws
+
+
+def _share_left(of_total: Floats, draws: int) -> Floats:
+    """By which factor the variance between ``draws`` medians shrinks where the share ``of_total`` (n_rows,) of
+    it is what chance makes on average.
+
+    S^2 of n medians is tau^2 + c times chi^2 of n - 1 over n - 1, where c is chance and tau the spread by the
+    parameters. The difference S^2 - c is nought half of the time where c is the larger, and an interval of no
+    width holds nothing. So tau^2 is its mean given S^2, with tau as likely anywhere, in units of what this is
+    without chance; and chance moves the middle of n medians, by c/n.
+    """
+    shares, means = _means_of_the_variance_left(draws)
+    left = np.interp(np.minimum(of_total, shares[-1]), shares, means)
+    return np.asarray(np.where(of_total > 0.0, left + np.minimum(of_total, 1.0) / draws, 1.0))
+
+
+@functools.lru_cache(maxsize=64)
+def _means_of_the_variance_left(draws: int) -> tuple[Floats, Floats]:
+    """Shares c/S^2, and at each the mean of tau^2/S^2 with tau uniform, relative to that at 0; draws > 4."""
+    shares = np.linspace(0.0, 8.0, 401)
+    tau = (np.arange(4000) + 0.5) / 500  # in units of S
+    total = tau**2 + shares[:, None]
+    log_density = -0.5 * (draws - 1) * (np.log(total) + 1.0 / total)
+    density = np.exp(log_density - log_density.max(axis=1, keepdims=True))
+    means = density @ tau**2 / density.sum(axis=1)
+    return shares, means / means[0]
 
 
 @functools.lru_cache(maxsize=64)

@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 
 class _Bound(Kind):
-    direction = 1.0
+    side = 1
     simulated = False
 
     def measured(
@@ -34,10 +34,10 @@ class _Bound(Kind):
 
     def term(self, x: Measured, s: Array, v: Array) -> Term:
         m = mean(s)
-        z = self.direction * (m.value - x.row.value) / x.se
+        z = self.side * (m.value - x.row.value) / x.se
         size = math.sqrt(max(0.0, -2 * log_cdf(z)))
-        slope = mills(z) / size * self.direction / x.se if size > 1e-150 else 0.0
-        return single_term(self.words, -self.direction * size, self.direction * slope, m, m, 0.0)
+        slope = mills(z) / size * self.side / x.se if size > 1e-150 else 0.0
+        return single_term(self.words, -self.side * size, self.side * slope, m, m, 0.0)
 
 
 class LowerBound(_Bound):
@@ -53,7 +53,7 @@ class UpperBound(_Bound):
     """At most the value."""
 
     name = "upper_bound"
-    direction = -1.0
+    side = -1
 
     def interval(self, x: Measured) -> tuple[float, float]:
         return math.nan, x.row.value

@@ -84,6 +84,7 @@ class ReportedFloor(Interval):
     name = "reported_floor"
     words = "reported floor"
     needs_value = True
+    side = 1
 
     def completed(self, row: Row, bad: Bad) -> Row:
         if not math.isnan(row.lower):

@@ -48,6 +48,7 @@ class Kind:
     positive, signed : the value is above 0 whatever the output; may be below 0 whatever the output.
     without_unit : the value is a number without a unit.
     of_level : its value lies where the output of the patients does, so that it may stand beside their curve.
+    side : 1 where the value is a lower end ("at least", "more than"), -1 an upper end, else 0.
     on_log : errors are those of the value's logarithm.
     simulated : trials of the arm's patients tell how its residuals are distributed (``sampling``).
     scored : they are read as those trials have them; else they are as good as normal by themselves.
@@ -64,6 +65,7 @@ class Kind:
     signed = False
     without_unit = False
     of_level = True
+    side = 0
     on_log = False
     simulated = True
     scored = True
