@@ -627,8 +627,8 @@ def _variance_by_chance(groups: Sequence[Floats]) -> Floats:
 
 
 def _share_left(of_total: Floats, draws: int) -> Floats:
-    """By which factor the variance between ``draws`` medians shrinks where the share ``of_total`` (n_rows,) of
-    it is what chance makes on average.
+    """By which factor the variance between ``draws`` medians shrinks where the share ``of_total`` (n_rows,)
+    of it is what chance makes on average.
 
     S^2 of n medians is tau^2 + c times chi^2 of n - 1 over n - 1, where c is chance and tau the spread by the
     parameters. The difference S^2 - c is nought half of the time where c is the larger, and an interval of no
