@@ -8,7 +8,8 @@ steps like any others.
 
 A model that uses the time ``t`` gets a last state ``t`` with derivative 1, so that every system is
 autonomous; so does one without a state. Where no rate depends on a state or the time, nothing holds steps to
-the course of the outputs: those that move get their integral as a state before ``t``, whose error does.
+the course of the outputs: those that move get their integral as a state before ``t``, whose error does
+(but for logarithms and roots beside a state: they may end, and the course of the state would end there).
 
 Conditions at which the rates may jump are found here. ``a < b`` is read as ``a < b + hold1``: the symbol is 0
 where the condition is looked at as it stands, and plus or minus infinity where the integrator holds it true
@@ -176,6 +177,19 @@ def needed(steps: Sequence[Step], targets: Iterable[Expr]) -> list[Step]:
 def used(steps: Sequence[Step], targets: Sequence[Expr]) -> set[Expr]:
     """The symbols in the targets and in the steps that they need."""
     return set().union(*(e.free_symbols for e in [*targets, *(s.expr for s in needed(steps, targets))]))
+
+
+def _may_end(steps: Sequence[Step], target: Expr, moving: set[Expr]) -> bool:
+    """Whether a logarithm of what moves stands in the target or in the steps that it needs, or a power that
+    is not whole of an expression in it (of a name alone it is that of a concentration): it may be no number
+    from some time on."""
+    for whole in [target, *(step.expr for step in needed(steps, [target]))]:
+        for part in whole.atoms(sympy.log, sympy.Pow, Power):
+            base, *exponents = part.args
+            ends = all(not exponent.is_integer and not base.is_Symbol for exponent in exponents)
+            if ends and not moving.isdisjoint(used(steps, [base])):
+                return True
+    return False
 
 
 def differentiate(
@@ -674,7 +688,12 @@ def derive(model: Model) -> Derived:
     moving = {*states, *clock}
     integrated = []
     if moving.isdisjoint(used(reader.steps, rhs)):
-        integrated = [i for i, one in enumerate(outputs) if not moving.isdisjoint(used(reader.steps, [one]))]
+        integrated = [
+            i
+            for i, one in enumerate(outputs)
+            if not moving.isdisjoint(used(reader.steps, [one]))
+            and not (rhs and _may_end(reader.steps, one, moving))
+        ]
     rhs += [outputs[i] for i in integrated] + [sympy.S.One] * timed
     initial += [sympy.S.Zero] * (len(integrated) + timed)
     states += [names.fresh(f"integral_{model.outputs[i].name}") for i in integrated] + clock
