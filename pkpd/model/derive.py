@@ -180,13 +180,13 @@ def used(steps: Sequence[Step], targets: Sequence[Expr]) -> set[Expr]:
 
 
 def _may_end(steps: Sequence[Step], target: Expr, moving: set[Expr]) -> bool:
-    """Whether a logarithm of what moves stands in the target or in the steps that it needs, or a power that
-    is not whole of an expression in it (of a name alone it is that of a concentration): it may be no number
-    from some time on."""
+    """Whether a logarithm of what moves stands in the target or in the steps that it needs, or a root of
+    a sum or a difference (that of a product, as in a Hill function, has no end): it may be no number from
+    some time on."""
     for whole in [target, *(step.expr for step in needed(steps, [target]))]:
         for part in whole.atoms(sympy.log, sympy.Pow, Power):
             base, *exponents = part.args
-            ends = all(not exponent.is_integer and not base.is_Symbol for exponent in exponents)
+            ends = all(not exponent.is_integer and base.is_Add for exponent in exponents)
             if ends and not moving.isdisjoint(used(steps, [base])):
                 return True
     return False
