@@ -146,14 +146,79 @@ def write(address, sizes, y, p, counts, out, work, tangent, out_dot, end):
 
 
 @inner
+def cancel(events, first, end, dose):
+    """What doses before this one still have on their way, and the ends of their infusions."""
+    for e in range(first, end):
+        event = shift(events, EVENT * e)
+        if event[EVENT_DOSE] < dose:
+            event[EVENT_KIND] = float(CANCELLED)
+
+
+@inner
+def act(address, sizes, control, state, p, doses, work, tangent, event):
+    """The change that one event makes, to tangents and then to the state; whether the state jumps."""
+    y, rate = state, shift(state, sizes[WIDE])
+    kind = int(event[EVENT_KIND])
+    if sizes[N_DIRECTIONS] > 0:
+        dose = shift(doses, DOSE * int(event[EVENT_DOSE]))
+        status7(address[EVENT_TANGENT], address, sizes, state, p, dose, event, tangent)
+    jump(sizes, y, rate, shift(p, sizes[N_PREPARED]), event)
+    if sizes[N_DIRECTIONS] > 0 and sizes[READINGS] > 0:
+        status7(address[LEAVE], address, sizes, control, state, p, work, tangent)
+    return kind != INFUSION_START and kind != INFUSION_END
+
+
+@inner
+def happen(address, sizes, control, state, p, doses, counts, out, work, tangent, out_dot, events):
+    """Every event of the instant control[T], in order; whether the state jumped."""
+    t = control[T]
+    e, n_events = int(control[NEXT_EVENT]), int(control[N_EVENTS])
+    jumped = False
+    while e < n_events and events[EVENT * e + EVENT_TIME] <= t + resolution(t):
+        event = shift(events, EVENT * e)
+        e += 1
+        kind = int(event[EVENT_KIND])
+        if kind == ABOVE:
+            write(address, sizes, state, p, counts, out, work, tangent, out_dot, int(event[EVENT_JUMP]))
+        elif kind != CANCELLED:
+            counts[EVENTS] += 1
+            if kind == CHANGE:
+                p[int(event[EVENT_STATE])] = event[EVENT_JUMP]
+                call1(address[CONSTANTS], p)
+            else:
+                if act(address, sizes, control, state, p, doses, work, tangent, event):
+                    jumped = True
+                if kind == SET:
+                    cancel(events, e, n_events, event[EVENT_DOSE])
+    control[NEXT_EVENT] = e
+    return jumped
+
+
+@inner
+def infusing(rate, n):
+    """1 where anything is being infused, else 0."""
+    for i in range(n):
+        if rate[i] != 0.0:
+            return 1.0
+    return 0.0
+
+
+@inner
+def next_stop(control, events, last):
+    """When the next event comes or the next condition on the time changes, or the last output."""
+    t1 = min(last, control[COMING])
+    e = int(control[NEXT_EVENT])
+    if e < int(control[N_EVENTS]):
+        t1 = min(t1, events[EVENT * e + EVENT_TIME])
+    return t1
+
+
+@inner
 def breakpoint(address, sizes, control, state, p, doses, times, counts, out, work, tangent, out_dot, events):
     """Everything that happens at control[T]. GO_ON: then there is something to integrate up to control[T1];
     SUCCESS: all outputs are written."""
-    n, w = sizes[N_STATES], sizes[WIDE]
-    y, rate = state, shift(state, w)
+    y, rate = state, shift(state, sizes[WIDE])
     last = times[counts[ROWS] - 1]
-    e = int(control[NEXT_EVENT])
-    n_events = int(control[N_EVENTS])
     jumped = sizes[N_WATCHED] > 0 and p[sizes[N_PARAMS] + sizes[N_TIMERS]] == 0.0
     if sizes[N_DIRECTIONS] > 0:
         clear(moving(sizes, tangent), sizes[N_DIRECTIONS])
@@ -167,34 +232,8 @@ def breakpoint(address, sizes, control, state, p, doses, times, counts, out, wor
             status7(address[TIMERS], address, sizes, control, state, p, work, tangent)
             if read_dot:
                 status7(address[LEAVE], address, sizes, control, state, p, work, tangent)
-        while e < n_events and events[EVENT * e + EVENT_TIME] <= t + resolution(t):
-            event = shift(events, EVENT * e)
-            e += 1
-            kind = int(event[EVENT_KIND])
-            if kind == CANCELLED:
-                continue
-            if kind == ABOVE:
-                write(address, sizes, y, p, counts, out, work, tangent, out_dot, int(event[EVENT_JUMP]))
-                continue
-            counts[EVENTS] += 1
-            if kind == CHANGE:
-                p[int(event[EVENT_STATE])] = event[EVENT_JUMP]
-                call1(address[CONSTANTS], p)
-                continue
-            if sizes[N_DIRECTIONS] > 0:
-                dose = shift(doses, DOSE * int(event[EVENT_DOSE]))
-                status7(address[EVENT_TANGENT], address, sizes, state, p, dose, event, tangent)
-            jump(sizes, y, rate, shift(p, sizes[N_PREPARED]), event)
-            if read_dot:
-                status7(address[LEAVE], address, sizes, control, state, p, work, tangent)
-            if kind != INFUSION_START and kind != INFUSION_END:
-                jumped = True
-            if kind == SET:
-                for later in range(e, n_events):  # of doses before: what is on its way, and ends of infusions
-                    one = shift(events, EVENT * later)
-                    if one[EVENT_DOSE] < event[EVENT_DOSE]:
-                        one[EVENT_KIND] = float(CANCELLED)
-        control[NEXT_EVENT] = e
+        if happen(address, sizes, control, state, p, doses, counts, out, work, tangent, out_dot, events):
+            jumped = True
         if sizes[N_TIMERS] > 0:  # a change of parameters may have moved them
             status7(address[TIMERS], address, sizes, control, state, p, work, tangent)
         if jumped and sizes[N_WATCHED] > 0:
@@ -202,19 +241,14 @@ def breakpoint(address, sizes, control, state, p, doses, times, counts, out, wor
         jumped = False
         if sizes[N_ROOTS] > 0:
             status7(address[OBSERVE], address, sizes, control, state, p, work, tangent)
-        control[INFUSING] = 0.0
-        for i in range(n):
-            if rate[i] != 0.0:
-                control[INFUSING] = 1.0
+        control[INFUSING] = infusing(rate, sizes[N_STATES])
         row = counts[CURSOR]
         while row < counts[ROWS] and times[row] <= t + resolution(t):  # of this instant, after the doses
             row += 1
         write(address, sizes, y, p, counts, out, work, tangent, out_dot, row)
         if row >= counts[ROWS]:
             return SUCCESS
-        t1 = min(last, control[COMING])
-        if e < n_events:
-            t1 = min(t1, events[EVENT * e + EVENT_TIME])
+        t1 = next_stop(control, events, last)
         control[T1] = t1
         if t1 - t > resolution(t1):
             return GO_ON

@@ -313,8 +313,7 @@ def march(
         wanted = min(h, control[H_MAX])
         h, last = land(wanted, control[T], control[T1])
         if to_change > 0.0:
-            h = to_change
-            last = False
+            h, last = to_change, False
         control[H] = h
         status = stuck(address, sizes, control, y, p, own, counts, worst, steep)
         if status != SUCCESS:
@@ -327,15 +326,13 @@ def march(
             h *= cut_factor(worst, order)
             to_change = 0.0
             continue
-        whole = extra == 0
-        changes = to_change > 0.0
+        whole, changes = extra == 0, to_change > 0.0
         if sizes[N_WATCHED] > 0 and not changes:
             if not whole:
                 complete(address, sizes, control, y, p, rate, k, u, y1, counts)
                 whole = True
-            changes = (
-                status7(address[watch_unit], address, sizes, control, state, p, work, tangent) == CHANGED
-            )
+            verdict = status7(address[watch_unit], address, sizes, control, state, p, work, tangent)
+            changes = verdict == CHANGED
             if changes and control[CHANGE_AT] < 1.0:
                 to_change = control[CHANGE_AT] * h
                 if to_change > 4.0 * resolution(control[T]):  # again, up to there

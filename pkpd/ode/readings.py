@@ -336,6 +336,14 @@ def moment(control, x):
 
 
 @inner
+def at_nodes(nodes, c, wanted, sign):
+    """Column c at the four nodes, the right way up."""
+    v0, v1 = sign * nodes[c], sign * nodes[wanted + c]
+    v2, v3 = sign * nodes[2 * wanted + c], sign * nodes[3 * wanted + c]
+    return v0, v1, v2, v3
+
+
+@inner
 def shape(v0, v1, v2, v3):
     """Highest and lowest of the nodes, and whether the cubic through them may turn downwards and upwards in
     between; of numbers or vectors."""
@@ -362,22 +370,11 @@ def vertex(v0, v1, v2, v3):
 
 
 @inner
-def highest_inside(address, sizes, control, y, p, work, quantity, xa, xb):
-    """The highest value in the part from xa to xb of the step, and where: followed from where the cubic
-    through the nodes is highest."""
-    area = shift(control, sizes[READINGS])
-    _, _, _, _, _, _, nodes, line, _, _ = parts(area)
-    c, wanted = int(quantity[WANTED_COLUMN]), int(area[N_WANTED])
-    sign = sign_of(int(quantity[KIND]))
-    v0, v1 = sign * nodes[c], sign * nodes[wanted + c]
-    v2, v3 = sign * nodes[2 * wanted + c], sign * nodes[3 * wanted + c]
-    part, _ = vertex(v0, v1, v2, v3)
-    long = xb - xa
-    x = xa + long * part
-    g = value(address, sizes, control, y, p, work, line, quantity, x)
-    # the highest of five, and its neighbours
+def bracket(nodes, c, wanted, sign, xa, long, part, x, g):
+    """The highest of five points, x1, and its neighbours: the nodes in column c, and x, which stands at
+    ``part`` of the way and is g high. And whether a neighbour stands on both sides."""
     x0, x1, x2 = xa, xa, xa
-    g0, g1, g2 = -inf, v0, -inf
+    g0, g1, g2 = -inf, sign * nodes[c], -inf
     before_x, before_g = xa, -inf
     best_is_last = True
     placed = False
@@ -397,7 +394,24 @@ def highest_inside(address, sizes, control, y, p, work, quantity, xa, xb):
             x2, g2 = here_x, here_g
             best_is_last = False
         before_x, before_g = here_x, here_g
-    if best_is_last or not (x0 < x1 and x1 < x2):
+    return x0, x1, x2, g0, g1, g2, not best_is_last and x0 < x1 and x1 < x2
+
+
+@inner
+def highest_inside(address, sizes, control, y, p, work, quantity, xa, xb):
+    """The highest value in the part from xa to xb of the step, and where: followed from where the cubic
+    through the nodes is highest."""
+    area = shift(control, sizes[READINGS])
+    _, _, _, _, _, _, nodes, line, _, _ = parts(area)
+    c, wanted = int(quantity[WANTED_COLUMN]), int(area[N_WANTED])
+    sign = sign_of(int(quantity[KIND]))
+    v0, v1, v2, v3 = at_nodes(nodes, c, wanted, sign)
+    part, _ = vertex(v0, v1, v2, v3)
+    long = xb - xa
+    x = xa + long * part
+    g = value(address, sizes, control, y, p, work, line, quantity, x)
+    x0, x1, x2, g0, g1, g2, within = bracket(nodes, c, wanted, sign, xa, long, part, x, g)
+    if not within:
         return g1, x1
     for _ in range(8):  # the vertex of a parabola, again and again
         slope = (g1 - g0) / (x1 - x0)
@@ -410,19 +424,14 @@ def highest_inside(address, sizes, control, y, p, work, quantity, xa, xb):
         g = value(address, sizes, control, y, p, work, line, quantity, x)
         if g > g1:
             if x < x1:
-                x2 = x1
-                g2 = g1
+                x2, g2 = x1, g1
             else:
-                x0 = x1
-                g0 = g1
-            x1 = x
-            g1 = g
+                x0, g0 = x1, g1
+            x1, g1 = x, g
         elif x < x1:
-            x0 = x
-            g0 = g
+            x0, g0 = x, g
         else:
-            x2 = x
-            g2 = g
+            x2, g2 = x, g
     return g1, x1
 
 
@@ -510,8 +519,7 @@ def read_extreme(
     if turning:
         # a cubic that is hardly higher than its nodes says it well enough; for sensitivities the dense output
         # does
-        v0, v1 = sign * nodes[c], sign * nodes[wanted + c]
-        v2, v3 = sign * nodes[2 * wanted + c], sign * nodes[3 * wanted + c]
+        v0, v1, v2, v3 = at_nodes(nodes, c, wanted, sign)
         part, height = vertex(v0, v1, v2, v3)
         if sizes[N_DIRECTIONS] == 0 and height <= m + control[RTOL] * abs(m):
             turning = height > m
@@ -682,8 +690,7 @@ def read_at_level(address, sizes, control, state, p, work, tangent):
     mine = shift(own, int(quantity[OFFSET]))
     sign = sign_of(kind)
     level = sign * levels[q]
-    v0, v1 = sign * nodes[c], sign * nodes[wanted + c]
-    v2, v3 = sign * nodes[2 * wanted + c], sign * nodes[3 * wanted + c]
+    v0, v1, v2, v3 = at_nodes(nodes, c, wanted, sign)
     top, low, hump, dip = shape(v0, v1, v2, v3)
     if kind == HALVINGS:
         read_halvings(address, sizes, control, state, p, work, quantity, mine, level, xa, xb, top, low, hump)
@@ -696,11 +703,69 @@ def read_at_level(address, sizes, control, state, p, work, tangent):
 
 
 @inner
+def read_close(address, sizes, control, y, p, work, tangent, q, quantity, mine, height, xb):
+    """The value at the end of the part, and its tangent."""
+    area = shift(control, sizes[READINGS])
+    m = sizes[N_DIRECTIONS]
+    mine[0] = height
+    mine[1] = moment(control, xb)
+    if m > 0:
+        _, own_dot, _, line_dot, _, _ = tangents(sizes, area)
+        tangent_inside(address, sizes, control, y, p, work, tangent, xb)
+        for d in range(m):
+            own_dot[2 * q * m + d] = line_dot[int(quantity[TANGENT_COLUMN]) * m + d]
+
+
+@inner
+def lever_at(control, quantity, x):
+    """How long after the middle of a decline's window the part x of the step stands."""
+    return (control[T] + x * control[H]) - quantity[PARAMETER]
+
+
+@inner
+def read_decline(sizes, control, quantity, mine, level, top, xa, xb):
+    """What a part adds to the two sums of a decline; top : the highest at the nodes, above the level."""
+    area = shift(control, sizes[READINGS])
+    _, _, _, _, _, _, nodes, _, _, _ = parts(area)
+    c, wanted = int(quantity[WANTED_COLUMN]), int(area[N_WANTED])
+    mine[2] = larger(mine[2], top)
+    least = larger(LEAST, LOWEST * mine[2])
+    total = 0.0
+    by_level = 0.0
+    for j in range(NODES):
+        v = nodes[j * wanted + c] - level
+        lever = WEIGHT[j] * lever_at(control, quantity, xa + (xb - xa) * AT[j])
+        total += lever * logarithm(larger(v, least))
+        by_level -= lever / v if v > least else 0.0
+    long = control[H] * (xb - xa)
+    mine[0] += long * total
+    mine[1] += long * by_level
+
+
+@inner
+def sum_tangent(sizes, control, q, quantity, mine, level, xa, xb):
+    """What a part adds to the tangent of an area or a decline: the same rule on the tangents at the nodes."""
+    area = shift(control, sizes[READINGS])
+    _, _, _, _, _, _, nodes, _, _, _ = parts(area)
+    _, own_dot, nodes_dot, _, _, _ = tangents(sizes, area)
+    c, wanted, m = int(quantity[WANTED_COLUMN]), int(area[N_WANTED]), sizes[N_DIRECTIONS]
+    declines = int(quantity[KIND]) == DECLINE
+    least = larger(LEAST, LOWEST * mine[2])
+    for j in range(NODES):
+        factor = control[H] * (xb - xa) * WEIGHT[j]
+        if declines:
+            v = nodes[j * wanted + c] - level
+            lever = lever_at(control, quantity, xa + (xb - xa) * AT[j])
+            factor = factor * lever / v if v > least else 0.0
+        for d in range(m):
+            own_dot[2 * q * m + d] += factor * nodes_dot[(j * wanted + c) * m + d]
+
+
+@inner
 def read_quantity(address, sizes, control, y, p, work, tangent, q, xa, xb):
     """One quantity in the part from xa to xb of the step, whose nodes have been looked at."""
     area = shift(control, sizes[READINGS])
     _, _, quantities, levels, _, own, nodes, _, _, _ = parts(area)
-    wanted, m = int(area[N_WANTED]), sizes[N_DIRECTIONS]
     quantity = shift(quantities, q * QUANTITY)
     kind, c = int(quantity[KIND]), int(quantity[WANTED_COLUMN])
     if kind == HALVINGS and int(area[SEGMENT]) < int(quantity[FROM]):
@@ -708,33 +773,14 @@ def read_quantity(address, sizes, control, y, p, work, tangent, q, xa, xb):
     mine = shift(own, int(quantity[OFFSET]))
     sign = sign_of(kind)
     level = sign * levels[q]
-    long = control[H] * (xb - xa)
-    v0, v1 = sign * nodes[c], sign * nodes[wanted + c]
-    v2, v3 = sign * nodes[2 * wanted + c], sign * nodes[3 * wanted + c]
+    v0, v1, v2, v3 = at_nodes(nodes, c, int(area[N_WANTED]), sign)
     if kind == AT_CLOSE:
-        mine[0] = v3
-        mine[1] = moment(control, xb)
-        if m > 0:
-            _, own_dot, _, line_dot, _, _ = tangents(sizes, area)
-            tangent_inside(address, sizes, control, y, p, work, tangent, xb)
-            for d in range(m):
-                own_dot[2 * q * m + d] = line_dot[int(quantity[TANGENT_COLUMN]) * m + d]
+        read_close(address, sizes, control, y, p, work, tangent, q, quantity, mine, v3, xb)
     elif kind == AREA:
-        mine[0] += long * (WEIGHT[0] * (v0 + v3) + WEIGHT[1] * (v1 + v2))
+        mine[0] += control[H] * (xb - xa) * (WEIGHT[0] * (v0 + v3) + WEIGHT[1] * (v1 + v2))
     elif kind == DECLINE:
-        t, middle = control[T], quantity[PARAMETER]
-        mine[2] = larger(mine[2], larger(larger(v0 - level, v1 - level), larger(v2 - level, v3 - level)))
-        least = larger(LEAST, LOWEST * mine[2])
-        total = 0.0
-        by_level = 0.0
-        for j in range(NODES):
-            x = xa + (xb - xa) * AT[j]
-            v = nodes[j * wanted + c] - level
-            lever = WEIGHT[j] * ((t + x * control[H]) - middle)
-            total += lever * logarithm(larger(v, least))
-            by_level -= lever / v if v > least else 0.0
-        mine[0] += long * total
-        mine[1] += long * by_level
+        top = larger(larger(v0 - level, v1 - level), larger(v2 - level, v3 - level))
+        read_decline(sizes, control, quantity, mine, level, top, xa, xb)
     else:
         top, low, hump, _ = shape(v0, v1, v2, v3)
         number = (v0 + v1) + (v2 + v3)
@@ -750,18 +796,8 @@ def read_quantity(address, sizes, control, y, p, work, tangent, q, xa, xb):
             area[PART_FROM] = xa
             area[PART_TO] = xb
             status7(address[LEVELS], address, sizes, control, y, p, work, tangent)
-    if m > 0 and (kind == AREA or kind == DECLINE):
-        _, own_dot, nodes_dot, _, _, _ = tangents(sizes, area)
-        for j in range(NODES):
-            factor = long * WEIGHT[j]
-            if kind == DECLINE:
-                x = xa + (xb - xa) * AT[j]
-                v = nodes[j * wanted + c] - level
-                middle = quantity[PARAMETER]
-                lowest = larger(LEAST, LOWEST * mine[2])
-                factor = factor * ((control[T] + x * control[H]) - middle) / v if v > lowest else 0.0
-            for d in range(m):
-                own_dot[2 * q * m + d] += factor * nodes_dot[(j * wanted + c) * m + d]
+    if sizes[N_DIRECTIONS] > 0 and (kind == AREA or kind == DECLINE):
+        sum_tangent(sizes, control, q, quantity, mine, level, xa, xb)
 
 
 @inner
@@ -879,7 +915,7 @@ METHODS = {
         (
             state_inside, value_inside, value, over, tangent_inside, slope_inside, highest_inside, curvature,
             extreme_tangent, read_extreme, read_section, pass_section, read_level,
-            read_halvings, read_at_level, read_quantity, read_part, read_step,
+            read_halvings, read_at_level, read_close, read_quantity, read_part, read_step,
         ),
         STAGES=len(of.B_ERROR), weigh=of.weigh,
         VALUE=EXPLICIT_VALUE if name in explicit.METHODS else ROSENBROCK_VALUE,

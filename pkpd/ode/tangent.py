@@ -318,37 +318,37 @@ def initial_tangent(address, sizes, control, state, p, work, tangent):
     return SUCCESS
 
 
-@c_function(STEP)
-def event_tangent(address, sizes, state, p, dose, event, tangent):
-    """Carry the tangents over one breakpoint, before the state itself is changed.
-
-    A sensitivity passes a breakpoint whose time t moves with a parameter by ``s+ = s- + (f(y-) - f(y+)) t' +
-    jump'`` (Rozenvasser 1967).
-    dose : a row of doses; event : (time, state, jump, rate change, dose, kind).
-    """
-    settle(sizes, tangent)
-    tangent[FRESH_TANGENT] = 0.0
+@inner
+def set_tangent(sizes, tangent, event):
+    """Over an event that sets states, or adds to all of them, at a time that does not move."""
     n, m = sizes[N_STATES], sizes[N_DIRECTIONS]
-    scale, rate_dot, y_dot, _, _, _, _, _, _, _, _, column, r = parts(sizes, tangent)
-    r_dot = shift(r, 4 * sizes[N_ROUTES])
-    before = column
-    after = shift(column, sizes[WIDE])
-    y = shift(after, sizes[WIDE])
-    target = int(event[EVENT_STATE])
-    kind = int(event[EVENT_KIND])
+    _, rate_dot, y_dot, _, _, _, _, _, _, _, _, _, _ = parts(sizes, tangent)
+    target, kind = int(event[EVENT_STATE]), int(event[EVENT_KIND])
     own_dot = own_tangents(sizes, tangent)
-    seeds = shift(own_dot, (sizes[N_OWN] + n + int(event[EVENT_DOSE])) * m)
-    time_moves = moving(sizes, tangent)
-    if kind == SET or kind == ADD or kind == REPLACE:  # at a time that does not move
-        clear(time_moves, m)
-        if kind == REPLACE:
-            copy(shift(y_dot, target * m), seeds, m)
-            return SUCCESS
+    clear(moving(sizes, tangent), m)
+    if kind == REPLACE:
+        copy(shift(y_dot, target * m), shift(own_dot, seed_of(sizes, event)), m)
+    else:
         if kind == SET:
             clear(y_dot, n * m)
             clear(rate_dot, n * m)
         plus(y_dot, y_dot, shift(own_dot, target * m), n * m)
-        return SUCCESS
+
+
+@inner
+def seed_of(sizes, event):
+    """Where behind own' the seeds of the event's dose stand."""
+    return (sizes[N_OWN] + sizes[N_STATES] + int(event[EVENT_DOSE])) * sizes[N_DIRECTIONS]
+
+
+@inner
+def slopes_apart(address, sizes, state, p, event, column):
+    """How much the slopes before the event exceed those after it, f(y-) - f(y+), infusions included: (n,)."""
+    n = sizes[N_STATES]
+    before = column
+    after = shift(column, sizes[WIDE])
+    y = shift(after, sizes[WIDE])
+    target = int(event[EVENT_STATE])
     for i in range(n):
         y[i] = state[i]
     call3(address[RHS], y, p, before)
@@ -359,6 +359,30 @@ def event_tangent(address, sizes, state, p, dose, event, tangent):
     for i in range(n):
         before[i] -= after[i]
     before[target] -= event[EVENT_RATE]
+    return before
+
+
+@c_function(STEP)
+def event_tangent(address, sizes, state, p, dose, event, tangent):
+    """Carry the tangents over one breakpoint, before the state itself is changed.
+
+    A sensitivity passes a breakpoint whose time t moves with a parameter by ``s+ = s- + (f(y-) - f(y+)) t' +
+    jump'`` (Rozenvasser 1967).
+    dose : a row of doses; event : (time, state, jump, rate change, dose, kind).
+    """
+    settle(sizes, tangent)
+    tangent[FRESH_TANGENT] = 0.0
+    kind = int(event[EVENT_KIND])
+    if kind == SET or kind == ADD or kind == REPLACE:
+        set_tangent(sizes, tangent, event)
+        return SUCCESS
+    n, m = sizes[N_STATES], sizes[N_DIRECTIONS]
+    scale, rate_dot, y_dot, _, _, _, _, _, _, _, _, column, r = parts(sizes, tangent)
+    r_dot = shift(r, 4 * sizes[N_ROUTES])
+    target = int(event[EVENT_STATE])
+    seeds = shift(own_tangents(sizes, tangent), seed_of(sizes, event))
+    time_moves = moving(sizes, tangent)
+    apart = slopes_apart(address, sizes, state, p, event, column)
     k = ROUTE * int(dose[DOSE_ROUTE])
     route, route_dot = shift(r, k), shift(r_dot, k * m)
     size = int(dose[DOSE_SIZE])
@@ -388,7 +412,7 @@ def event_tangent(address, sizes, state, p, dose, event, tangent):
                 time_dot += duration_dot
         time_moves[d] = time_dot
         for i in range(n):
-            y_dot[i * m + d] += before[i] * time_dot
+            y_dot[i * m + d] += apart[i] * time_dot
         y_dot[target * m + d] += jump_dot
     return SUCCESS
 

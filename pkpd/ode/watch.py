@@ -43,17 +43,10 @@ STAGES = explicit.ALL
 inside, locate, turn = (getattr(_look(STEPS["tsit5"]), name) for name in ("inside", "locate", "turn"))
 
 
-@c_function(STEP)
-def watch(address, sizes, control, state, p, work, tangent):
-    """CHANGED where a condition changes in the step of size control[H] that could be accepted: which, and
-    where, the first of several.
-
-    The stages stand in work, those of dense output too.
-    """
-    w = sizes[WIDE]
-    t, h = control[T], control[H]
-    u = shift(work, STAGES * w)
-    y1 = shift(u, w)
+@inner
+def sample(address, sizes, control, state, p, work):
+    """The numbers of all conditions at PLACES of the step, each into its own room."""
+    u = shift(work, STAGES * sizes[WIDE])
     room = watched(sizes, control)
     line = shift(room, sizes[N_WATCHED] * ROOT)
     first = sizes[N_PARAMS] + sizes[N_TIMERS]
@@ -61,7 +54,7 @@ def watch(address, sizes, control, state, p, work, tangent):
         if j == 0:
             call3(address[CONDITIONS], state, p, line)
         elif j == PLACES - 1:
-            copy(u, y1, w)
+            copy(u, shift(u, sizes[WIDE]), sizes[WIDE])
             call3(address[CONDITIONS], u, p, line)
         else:
             inside(address, sizes, control, state, p, work, line, AT[j])
@@ -73,49 +66,45 @@ def watch(address, sizes, control, state, p, work, tangent):
             if j == 0 and above(value) != above(p[first + i]):  # but for rounding it is where it is held
                 value = TINY if p[first + i] > 0.0 else -TINY
             root[SAMPLES + j] = value
+
+
+@inner
+def first_change(address, sizes, control, state, p, work, line, root):
+    """The part of the step at which a condition changes first; more than 1 where it does not."""
+    u = shift(work, STAGES * sizes[WIDE])
+    samples = shift(root, SAMPLES)
+    for j in range(1, PLACES):
+        before, there, g = j - 1, AT[j], samples[j]
+        found = above(samples[j - 1]) != above(samples[j])
+        if not found and j < PLACES - 1:
+            there = turn(address, sizes, control, state, p, work, line, root, j)
+            if there > 0.0:
+                found = True
+                inside(address, sizes, control, state, p, work, line, there)
+                g = beyond(sizes, u, line, root)
+                before = j if there > AT[j] else j - 1
+        if found:
+            return locate(
+                address, sizes, control, state, p, work, line, root, AT[before], samples[before], there, g
+            )
+    return 2.0
+
+
+@c_function(STEP)
+def watch(address, sizes, control, state, p, work, tangent):
+    """CHANGED where a condition changes in the step of size control[H] that could be accepted: which, and
+    where, the first of several.
+
+    The stages stand in work, those of dense output too.
+    """
+    t, h = control[T], control[H]
+    room = watched(sizes, control)
+    line = shift(room, sizes[N_WATCHED] * ROOT)
+    first = sizes[N_PARAMS] + sizes[N_TIMERS]
+    sample(address, sizes, control, state, p, work)
     earliest = 2.0
     for i in range(sizes[N_WATCHED]):
-        root = shift(room, i * ROOT)
-        samples = shift(root, SAMPLES)
-        x = 2.0
-        for j in range(1, PLACES):
-            if x < 2.0:
-                continue
-            if above(samples[j - 1]) != above(samples[j]):
-                x = locate(
-                    address,
-                    sizes,
-                    control,
-                    state,
-                    p,
-                    work,
-                    line,
-                    root,
-                    AT[j - 1],
-                    samples[j - 1],
-                    AT[j],
-                    samples[j],
-                )
-            elif j < PLACES - 1:
-                there = turn(address, sizes, control, state, p, work, line, root, j)
-                if there > 0.0:
-                    inside(address, sizes, control, state, p, work, line, there)
-                    g = beyond(sizes, u, line, root)
-                    before = j if there > AT[j] else j - 1
-                    x = locate(
-                        address,
-                        sizes,
-                        control,
-                        state,
-                        p,
-                        work,
-                        line,
-                        root,
-                        AT[before],
-                        samples[before],
-                        there,
-                        g,
-                    )
+        x = first_change(address, sizes, control, state, p, work, line, shift(room, i * ROOT))
         if x < earliest:
             earliest = x
             control[CONDITION] = float(sizes[N_TIMERS] + i)
@@ -126,4 +115,4 @@ def watch(address, sizes, control, state, p, work, tangent):
     return CHANGED
 
 
-METHODS = {name: bound((watch,), **vars(_look(of))) for name, of in STEPS.items()}
+METHODS = {name: bound((sample, first_change, watch), **vars(_look(of))) for name, of in STEPS.items()}
