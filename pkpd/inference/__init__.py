@@ -50,7 +50,7 @@ import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,11 +74,12 @@ from pkpd.inference.coordinates import Coordinate, System, between_at, coordinat
 from pkpd.inference.estimation import estimate
 from pkpd.inference.heterogeneity import heterogeneity_of
 from pkpd.inference.influence import predictive_density
-from pkpd.inference.marginal import criteria
+from pkpd.inference.marginal import InformationCriteria, criteria
 from pkpd.inference.objective import (
     BadPoint,
     Evaluation,
     Objective,
+    Reach,
     Solve,
     pruned,
     quasi_normals,
@@ -104,7 +105,7 @@ from pkpd.inference.result import (
     StartResult,
     StudyLeftOut,
 )
-from pkpd.inference.search import Minimum, Progress, minimise, quiet
+from pkpd.inference.search import Minimum, Progress, Search, minimise, quiet
 from pkpd.inference.selection import listed, selected, warm_point
 from pkpd.inference.spec import (
     Check,
@@ -315,77 +316,48 @@ def run(
     if not fitted:
         detail = "; ".join(list(missing.values())[:3])
         raise DataError(f"{raw.file}: no row can be fitted by {system.name}{': ' + detail if detail else ''}")
-    original = {row.id: row for row in raw.rows}
-    whole = _objective(spec, spec.main, system, everything.rows, fitted, solve, jobs)
-    objective = whole.restricted(lambda row: row.use == "fit")
+    estimated = coordinates(system, spec.main, fitted)
+    whole = _objective(spec, system, everything.rows, solve, jobs, estimated)
     progress("fit", 0.0, "first evaluation")
-    objective, notes = pruned(objective)
-    warm = None
-    if start is not None:
-        warm, missing_there = warm_point(objective.coordinates, start)
-        notes += _started_words(spec, start, missing_there)
-    options = spec.options
-    search = estimate(objective, options.starts, options.seed, options.max_evaluations, progress, "fit", warm)
-    if search.best is None:
-        reason = f": {objective.reasons[-1]}" if objective.reasons else ""
-        if search.interrupted:
-            raise KeyboardInterrupt  # there is no best point yet
-        where = "at any start drawn from its priors" if start is None else "where the earlier result ended"
-        raise ConvergenceError(f"{system.name} cannot be simulated {where}{reason}")
-    best, objective = search.best, search.objective
+    objective, notes = pruned(whole.restricted(lambda row: row.use == "fit"))
+    search, best, said = _searched(objective, spec, start, progress)
+    notes += said
+    objective = search.objective
     posterior = posterior_of(objective, best)
     told = verdicts(objective, best, posterior)
     estimates = estimates_of(objective, best, posterior, told)
-    whole = Objective(
-        system,
-        spec.main,
-        everything.rows,
-        options=spec.options,
-        relative_error=spec.relative_error,
-        row_errors=spec.row_errors,
-        mean_only=spec.mean_only,
-        correlations=spec.correlations,
-        solve=solve,
-        threads=jobs,
-        estimated=objective.coordinates,
-        reach=objective.reach,
+    original = {row.id: row for row in raw.rows}
+    whole = _objective(
+        spec, system, everything.rows, solve, jobs, objective.coordinates, reach=objective.reach
     )
     with contextlib.suppress(BadPoint):  # rows beside the fit may lie where the model cannot be simulated
         if objective.sampling is not None and not search.interrupted:
             whole = whole.with_sampling(whole.sampling_at(np.array(objective.sampling.at)))
     rows, lost = predict_rows(whole, objective, best, posterior, original)
-    interrupted = search.interrupted
-    judged = criteria(objective, best.x, best.evaluation, simulate=False)
-    between_studies: tuple[Heterogeneity, ...] = ()
-    comparison = without = inner = None
+    beside = _Beside(criteria(objective, best.x, best.evaluation, simulate=False), rows, search.interrupted)
     try:
-        if not interrupted:
-            progress("fit", 1.0, "study effects integrated out")
-            judged = criteria(objective, best.x, best.evaluation)
-            between_studies = heterogeneity_of(objective, best)
-            notes += [str(each) for each in between_studies]
-            progress("fit", 1.0, "the same with more subjects")
-            rows, said = _with_subjects_errors(objective, best, rows)
-            notes += said
-        if rival is not None and spec.rival is not None and not interrupted:
-            comparison = compare(
-                spec, objective, best, rival, everything, raw, leave_one_out, solve, jobs, progress
-            )
-        if unverified and not leave_out_unverified and not interrupted:
-            without = without_unverified(objective, best, posterior, original, spec, progress)
-        if check and spec.check is not None and not interrupted:
-            inner = inner_check(objective, best, posterior, original, spec, spec.check, progress)
+        if not beside.interrupted:
+            beside.assess(objective, best, progress)
+            if rival is not None and spec.rival is not None:
+                beside.comparison = compare(
+                    spec, objective, best, rival, everything, raw, leave_one_out, solve, jobs, progress
+                )
+            if unverified and not leave_out_unverified:
+                beside.unverified = without_unverified(objective, best, posterior, original, spec, progress)
+            if check and spec.check is not None:
+                beside.check = inner_check(objective, best, posterior, original, spec, spec.check, progress)
     except KeyboardInterrupt:
-        interrupted = True
-    ofv = float(best.evaluation.residuals @ best.evaluation.residuals)
+        beside.interrupted = True
     progress("fit", 1.0, "done")
+    ofv = float(best.evaluation.residuals @ best.evaluation.residuals)
+    judged = beside.judged
     return FitResult(
         name=spec.name,
         title=spec.title,
         model=system.name,
         model_title=system.title,
         converged=best.converged and not search.interrupted,
-        interrupted=interrupted,
+        interrupted=beside.interrupted,
         message="interrupted: best point so far" if search.interrupted else best.message,
         ofv=ofv,
         ofv_prior=best.cost - ofv,
@@ -400,13 +372,13 @@ def run(
         condition_number=posterior.condition,
         estimates=estimates,
         correlation=nested(posterior.correlation),
-        rows=rows,
+        rows=beside.rows,
         starts=tuple(search.starts),
         identifiability=identifiability_of(posterior, estimates, told),
         bad_points=objective.bad,
         bad_reasons=tuple(dict.fromkeys(objective.reasons)),
         not_predicted=missing | lost,
-        notes=(*far_effects(objective, best.x), *spec.notes, *notes),
+        notes=(*far_effects(objective, best.x), *spec.notes, *notes, *beside.notes),
         values=objective.values(best.x),
         study_values={
             study: objective.values(best.x, study) for study in dict.fromkeys(row.study for row in fitted)
@@ -417,14 +389,58 @@ def run(
             for name, noise in objective.noises(best.x).items()
         },
         covariance=nested(posterior.covariance),
-        heterogeneity=between_studies,
+        heterogeneity=beside.heterogeneity,
         n_independent=judged.independent,
-        comparison=comparison,
-        unverified=without,
-        check=inner,
+        comparison=beside.comparison,
+        unverified=beside.unverified,
+        check=beside.check,
         provenance=_provenance(spec, system, rival, raw, objective, began, leave_out_unverified)
         | {key: names for key, names in (chosen or {}).items() if names},
     )
+
+
+@dataclass
+class _Beside:
+    """What is said of an estimate beside it: an interruption leaves what there is by then."""
+
+    judged: InformationCriteria
+    rows: tuple[RowResult, ...]
+    interrupted: bool
+    heterogeneity: tuple[Heterogeneity, ...] = ()
+    comparison: RivalComparison | None = None
+    unverified: Refit | None = None
+    check: Refit | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def assess(self, objective: Objective, best: Minimum, progress: Progress) -> None:
+        """Study effects integrated out, and what more subjects would change."""
+        progress("fit", 1.0, "study effects integrated out")
+        self.judged = criteria(objective, best.x, best.evaluation)
+        self.heterogeneity = heterogeneity_of(objective, best)
+        self.notes += [str(each) for each in self.heterogeneity]
+        progress("fit", 1.0, "the same with more subjects")
+        self.rows, said = _with_subjects_errors(objective, best, self.rows)
+        self.notes += said
+
+
+def _searched(
+    objective: Objective, spec: FitSpec, start: FitResult | None, progress: Progress
+) -> tuple[Search, Minimum, list[str]]:
+    """The search, its lowest point, and where it began if that is to be said. Raises ``ConvergenceError``
+    where there is no such point, ``KeyboardInterrupt`` where there is none yet."""
+    warm, notes = None, []
+    if start is not None:
+        warm, missing = warm_point(objective.coordinates, start)
+        notes = _started_words(spec, start, missing)
+    options = spec.options
+    search = estimate(objective, options.starts, options.seed, options.max_evaluations, progress, "fit", warm)
+    if search.best is None:
+        if search.interrupted:
+            raise KeyboardInterrupt
+        reason = f": {objective.reasons[-1]}" if objective.reasons else ""
+        where = "at any start drawn from its priors" if start is None else "where the earlier result ended"
+        raise ConvergenceError(f"{objective.system.name} cannot be simulated {where}{reason}")
+    return search, search.best, notes
 
 
 def _started_words(spec: FitSpec, start: FitResult, missing: Sequence[str]) -> list[str]:
@@ -453,25 +469,23 @@ def _with_subjects_errors(
 
 def _objective(
     spec: FitSpec,
-    model: ModelSpec,
     system: System,
     rows: Sequence[Row],
-    fitted: Sequence[Row],
     solve: Solve | None,
     jobs: int | None,
+    estimated: tuple[Coordinate, ...],
+    reach: Reach | None = None,
 ) -> Objective:
     return Objective(
         system,
-        model,
+        spec.main,
         rows,
         options=spec.options,
-        relative_error=spec.relative_error,
-        row_errors=spec.row_errors,
-        mean_only=spec.mean_only,
-        correlations=spec.correlations,
+        **spec.errors,
         solve=solve,
         threads=jobs,
-        estimated=coordinates(system, model, fitted),
+        estimated=estimated,
+        reach=reach,
     )
 
 

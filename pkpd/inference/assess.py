@@ -160,10 +160,7 @@ def compare(
         spec.rival,
         theirs,
         options=spec.options,
-        relative_error=spec.relative_error,
-        row_errors=spec.row_errors,
-        mean_only=spec.mean_only,
-        correlations=spec.correlations,
+        **spec.errors,
         solve=solve,
         threads=jobs,
     )

@@ -90,10 +90,7 @@ def objective_of(result: FitResult, spec: FitSpec, *, jobs: int | None = None) -
             spec.main,
             rows,
             options=options,
-            relative_error=spec.relative_error,
-            row_errors=spec.row_errors,
-            mean_only=spec.mean_only,
-            correlations=spec.correlations,
+            **spec.errors,
             threads=jobs,
             estimated=coordinates(system, spec.main, rows),
         )

@@ -181,6 +181,16 @@ class FitSpec:
     """what fit.toml says that moves the estimates, as text: by its place such as "[free] CL"; options of a
     command line are not among it"""
 
+    @property
+    def errors(self) -> dict[str, Any]:
+        """What it says of the errors of rows, as ``Objective`` takes it."""
+        return {
+            "relative_error": self.relative_error,
+            "row_errors": self.row_errors,
+            "mean_only": self.mean_only,
+            "correlations": self.correlations,
+        }
+
     def __repr__(self) -> str:
         rival = f", rival {self.rival.model}" if self.rival is not None else ""
         return f"<FitSpec {self.name}: {self.main.model}{rival}, {self.data}>"
