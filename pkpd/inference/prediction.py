@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pkpd.core.arguments import ABSENT, COUNT, PATH, of, takes
-from pkpd.core.errors import DataError, PkpdError
+from pkpd.core.errors import DataError
 from pkpd.core.normal import Z95
 from pkpd.dosing import EventTable, Schedule
 from pkpd.inference import FitResult, FitSpec, System, between_at, in_units, quasi_normals, typical_at
@@ -39,7 +39,7 @@ from pkpd.inference.summary.kinds import KINDS
 from pkpd.inference.summary.reading import read_data
 from pkpd.inference.summary.rows import Row
 from pkpd.simulation.profile import scattered
-from pkpd.solver import Options, Reading, solve
+from pkpd.solver import Options, Reading, Solution, solve
 
 Array = NDArray[np.float64]
 
@@ -208,37 +208,50 @@ class _Arms:
         s = self.system
         return schedule.events(s.time_unit, s.routes, s.dose_units, s.sizes)
 
-    def run(self, subjects: Array, schedule: Schedule, times: Array) -> Array:
-        """Outputs (n_subjects, n_times, n_outputs); nan for a subject that could not be integrated."""
-        return np.asarray(
-            solve(
-                self.system.kernel,
-                subjects,
-                self.events(schedule),
-                times,
-                options=Options(rtol=self.spec.options.rtol, threads=self.jobs),
-            ).outputs
-        )
+    def run(self, subjects: Array, schedule: Schedule, times: Array, factors: Array | None = None) -> Array:
+        """Outputs (n_subjects, n_times, n_outputs), each subject's doses times its factor (n_subjects,); nan
+        for a subject that could not be integrated."""
+        return np.asarray(self._solve(subjects, schedule, times, factors).outputs)
 
-    def look(self, subjects: Array, schedule: Schedule, row: Row, baseline: Array | None) -> Array:
-        """What a row takes of its output (n_subjects, 1 or 2), as ``samples.reduce`` has it; baseline :
-        (n_subjects,)."""
+    def _solve(
+        self, subjects: Array, schedule: Schedule, times: Array, factors: Array | None, **how: Any
+    ) -> Solution:
+        events = self.events(schedule)
+        by_dose = None if factors is None else np.repeat(factors[:, None], len(events), axis=1)
+        options = Options(rtol=self.spec.options.rtol, threads=self.jobs)
+        return solve(self.system.kernel, subjects, events, times, options=options, factors=by_dose, **how)
+
+    def look(
+        self, subjects: Array, schedule: Schedule, row: Row, baseline: Array | None, factors: Array | None
+    ) -> Array:
+        """What a row takes of its output (n_subjects, 1 or 2), as ``samples.reduce`` has it; baseline and
+        factors of doses : (n_subjects,)."""
         seen = look_of(row, row.output)
         if seen is None:
             column = self.outputs.index(row.output)
-            return self.run(subjects, schedule, np.array(times_of(row)))[:, :, column]
+            return self.run(subjects, schedule, np.array(times_of(row)), factors)[:, :, column]
         level = baseline if seen.from_baseline else None
-        read = solve(
-            self.system.kernel,
-            subjects,
-            self.events(schedule),
-            [row.stop],
-            options=Options(rtol=self.spec.options.rtol, threads=self.jobs),
-            readings=[Reading(seen.kind, seen.output, seen.start, seen.stop, level)],
-        ).readings
+        reading = Reading(seen.kind, seen.output, seen.start, seen.stop, level)
+        read = self._solve(subjects, schedule, np.array([row.stop]), factors, readings=[reading]).readings
         assert read is not None
         times = np.where(np.isnan(read.times) & np.isfinite(read.values), 0.0, read.times)
         return np.column_stack([read.values, times])
+
+    def means(self, row: Row, subjects: Array, schedule: Schedule, factors: Array | None = None) -> Array:
+        """What a row reports, on average over the subjects of each of many arms, in one solve.
+
+        subjects : (..., n_subjects, n_params) of arms (...); factors : (...,), what each arm's doses are
+            multiplied by.
+        """
+        everybody = subjects.reshape(-1, subjects.shape[-1])
+        count = subjects.shape[-2]
+        by_subject = None if factors is None else np.repeat(np.ravel(factors), count)
+        baseline = None
+        if row.measure != "value":
+            baseline = self.at_rest(everybody)[:, self.outputs.index(row.output)]
+        values = self.look(everybody, schedule, row, baseline, by_subject)
+        sampled = samples.sample(row, values, baseline, samples.Noise()).s.reshape(subjects.shape[:-1])
+        return np.asarray(np.nanmean(sampled, axis=-1))
 
     def at_rest(self, subjects: Array) -> Array:
         """Outputs before any dose, (n_subjects, n_outputs)."""
@@ -381,17 +394,10 @@ def _dose_panel(arms: _Arms, rows: Sequence[Row]) -> dict[str, Any] | None:
         else:
             points.append(point | {"dose": (_dose(Schedule.parse(row.schedule)) or (0.0, ""))[0]})
 
-    def curve(amounts: Array, x: Array | None, count: int) -> Array:
-        subjects = arms.subjects(source.study, source.overrides, count, x)
-        column = arms.outputs.index(like.output)
-        baseline = None if like.measure == "value" else arms.at_rest(subjects)[:, column]
-        means = []
-        for amount in amounts:
-            schedule = Schedule.none() if amount == 0 else base.scaled(float(amount) / own[0])
-            values = arms.look(subjects, schedule, like, baseline)
-            sampled = samples.sample(like, values, baseline, samples.Noise())
-            means.append(float(np.nanmean(sampled.s)))
-        return np.array(means)
+    def curve(amounts: Array, points: Sequence[Array | None], count: int) -> Array:
+        people = np.stack([arms.subjects(source.study, source.overrides, count, x) for x in points])
+        arms_of = np.broadcast_to(people[:, None], (len(points), amounts.size, *people.shape[1:]))
+        return arms.means(like, arms_of, base, np.tile(amounts / own[0], (len(points), 1)))
 
     return {
         "dose_unit": unit,
@@ -412,25 +418,22 @@ def _unit_of(arms: _Arms, output: str, measure: str) -> str:
     return "1" if measure == "fold" else str(arms.system.output_units[output])
 
 
-def _with_band(
-    arms: _Arms, curve: Callable[[Array, Array | None, int], Array], grid: Array, drawn_at: Sequence[int]
-) -> dict[str, Any]:
+Curve = Callable[[Array, Sequence[Array | None], int], Array]
+"""(doses, points, subjects in an arm) -> (n_points, n_doses), of points around the optimum, None for it."""
+
+
+def _with_band(arms: _Arms, curve: Curve, grid: Array, drawn_at: Sequence[int]) -> dict[str, Any]:
     """The curve at the estimates, and its 95 % interval over draws from the parameters' uncertainty."""
-    middle = curve(grid, None, 2 * arms.spec.options.subjects)
+    (middle,) = curve(grid, [None], 2 * arms.spec.options.subjects)
     some = grid[list(drawn_at)]
-    drawn = []
-    for x in arms.draws(DRAWS):
-        try:
-            found = curve(some, x, DRAW_SUBJECTS)
-        except PkpdError:
-            continue  # a draw far out may not be integrable; the others make the interval
-        if np.all(np.isfinite(found)):
-            drawn.append(found)
-    if len(drawn) < DRAWS // 2:
+    points = arms.draws(DRAWS)
+    drawn = curve(some, points, DRAW_SUBJECTS) if points else np.empty((0, some.size))
+    values = drawn[np.isfinite(drawn).all(axis=1)]  # a draw far out may not be integrable
+    if len(values) < DRAWS // 2:
         return {"median": middle.tolist(), "low": None, "high": None}
     # draws use fewer subjects: their spread is taken, around the curve itself; of what is positive as a
     # factor
-    values, around = np.array(drawn), middle[list(drawn_at)]
+    around = middle[list(drawn_at)]
     positive = np.all(values > 0, axis=0) & (around > 0)
     with np.errstate(all="ignore"):
         half = np.where(positive, _half(np.log(values), arms), _half(values, arms))
@@ -471,18 +474,13 @@ def _bath_panels(arms: _Arms, rows: Sequence[Row]) -> list[dict[str, Any]]:
             grid = np.geomspace(min(baths), max(baths), 25)
 
             def curve(
-                baths: Array, x: Array | None, count: int, row: Row = members[0], output: str = output
+                baths: Array, points: Sequence[Array | None], count: int, row: Row = members[0]
             ) -> Array:
-                column = arms.outputs.index(output)
-                means = []
-                for bath in baths:
-                    setting = [row.overrides[0]._replace(value=float(bath))]
-                    subjects = arms.subjects(row.study, setting, count, x)
-                    baseline = None if row.measure == "value" else arms.at_rest(subjects)[:, column]
-                    values = arms.look(subjects, Schedule.none(), row, baseline)
-                    sampled = samples.sample(row, values, baseline, samples.Noise())
-                    means.append(float(np.nanmean(sampled.s)))
-                return np.array(means)
+                settings = [[row.overrides[0]._replace(value=float(bath))] for bath in baths]
+                people = [
+                    [arms.subjects(row.study, setting, count, x) for setting in settings] for x in points
+                ]
+                return arms.means(row, np.array(people), Schedule.none())
 
             points = [
                 point | {"dose": row.overrides[0].value}

@@ -86,9 +86,9 @@ def test_95_percent_of_truths_lie_in_the_band(result, spec, skewed):
         arms = _Arms(toy_fit, replace(spec, options=options), System.load(spec.main.model), None)
         slope = generator.normal(size=n) * (0.2 if skewed else 1.0)
 
-        def curve(doses, x, count, slope=slope):
-            at = 0.0 if x is None else float(slope @ x)
-            return doses * (math.exp(at) if skewed else 1.0 + at)
+        def curve(doses, points, count, slope=slope):
+            at = np.array([0.0 if x is None else slope @ x for x in points])
+            return np.outer(np.exp(at) if skewed else 1.0 + at, doses)
 
         band = _with_band(arms, curve, np.array([0.0, 1.0, 2.0]), (0, 2))
         truths = generator.normal(size=(2000, n)) @ (root.T / math.sqrt(n)) @ slope
