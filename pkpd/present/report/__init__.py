@@ -54,6 +54,10 @@ GROUPS = {
     "additive error": "measurement error",
 }
 
+FOUND_LATER = ("profiles", "intervals", "draws", "posterior", "ranks", "bootstrap", "leave_out")
+"""What other commands put beside a result, files or folders, by their names without ending; it stays there
+when the report is written again, and says itself which fit it belongs to."""
+
 
 # --- result -> what the page shows
 
@@ -425,6 +429,7 @@ def _write(
             pictures[name] = (caption, (temporary / f"{name}.svg").read_bytes())
         result.write_json(temporary / "result.json")
         _put_sources(spec, folder, temporary)
+        _put_found_later(folder, temporary)
         (temporary / "curves.json").write_text(to_json(curves, indent=None) + "\n", encoding="utf-8")
         (temporary / "report.html").write_text(render(shown, pictures), encoding="utf-8")
     return folder / "report.html"
@@ -467,6 +472,14 @@ def _put_sources(spec: FitSpec | None, older: Path, folder: Path) -> None:
         shutil.copyfile(file, target)
 
 
+def _put_found_later(older: Path, folder: Path) -> None:
+    """What other commands found of the fit, from the older report into the new one."""
+    for item in older.iterdir() if older.is_dir() else ():
+        if item.stem in FOUND_LATER:
+            copy = shutil.copytree if item.is_dir() else shutil.copy2
+            copy(item, folder / item.name)
+
+
 def _source_folders(folder: Path) -> list[Path]:
     return [item for item in folder.iterdir() if (item / "fit.toml").is_file()] if folder.is_dir() else []
 
@@ -480,10 +493,12 @@ def _keep(result: FitResult, folder: Path, spec: FitSpec | None) -> None:
     with replacing_folder(folder) as temporary:
         result.write_json(temporary / "result.json")
         _put_sources(spec, folder, temporary)
+        _put_found_later(folder, temporary)
 
 
 def check_report_folder(folder: Path) -> None:
-    """Raise unless a report can be put here: a new folder, an empty one, or an older report."""
+    """Raise unless a report can be put here: a new folder, an empty one, or an older report, with what other
+    commands found of the fit."""
     if folder.exists():
         if not folder.is_dir():
             raise DataError(f'cannot write a report to "{folder}": it is a file')
@@ -499,6 +514,8 @@ def check_report_folder(folder: Path) -> None:
 
 
 def _ours(item: Path) -> bool:
+    if item.stem in FOUND_LATER:
+        return True
     if item.is_dir():
         return (item / "fit.toml").is_file() and (item.parent / "result.json").is_file()
     return item.name in ("report.html", "result.json", "curves.json") or item.suffix in (".png", ".svg")
