@@ -187,7 +187,7 @@ class Counted:
 
 
 @dataclass(frozen=True)
-class Within:
+class BetweenEnds:
     """Of a number of which only is reported that it lies between two ends, one of them infinite where nothing
     but a bound is reported."""
 
@@ -236,4 +236,4 @@ class Within:
         return math.nan
 
 
-Predictive = Located | Counted | Within
+Predictive = Located | Counted | BetweenEnds

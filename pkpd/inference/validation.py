@@ -34,7 +34,7 @@ from pkpd.inference.influence import predictive_density
 from pkpd.inference.objective import BadPoint, Evaluation, Objective
 from pkpd.inference.optimum import read_result
 from pkpd.inference.posterior import signed_outputs
-from pkpd.inference.predictive import LEVELS, Counted, Located, Predictive, Within
+from pkpd.inference.predictive import LEVELS, BetweenEnds, Counted, Located, Predictive
 from pkpd.inference.search import Progress, quiet
 from pkpd.inference.spec import FitSpec, StudyEffect
 from pkpd.inference.summary import likelihood
@@ -569,7 +569,7 @@ def _distribution(
     if row.statistic in BETWEEN_ENDS:
         low, high = _ends(row)
         located = Located(term.predicted, unknown, max(error * relative, 1e-12), positive=positive)
-        return Within(located, low, high)
+        return BetweenEnds(located, low, high)
     for on_log in (False, True):
         if on_log and min(term.predicted, observed) <= 0:
             continue
@@ -599,7 +599,7 @@ def _sampling_error(distribution: Predictive | None, predicted: float) -> float:
     match distribution:
         case Located():
             return distribution.error * (predicted if distribution.on_log else 1.0)
-        case Within():
+        case BetweenEnds():
             return distribution.located.error
         case Counted():
             n, share = distribution.n, distribution.share
@@ -632,7 +632,7 @@ def _validated(each: _Expected, printed: Row, world: _World) -> ValidatedRow:
         pit, log_score, crps = (f(each.observed) for f in (found.cdf, found.log_density, found.crps))
         sd = math.sqrt(parameters + study + each.error**2)
     intervals = () if found is None else tuple((level, *found.interval(level)) for level in LEVELS)
-    if isinstance(found, Within):
+    if isinstance(found, BetweenEnds):
         ends, shares = (found.low, found.high), tuple(found.share(level) for level in LEVELS)
     else:
         ends = math.nan, math.nan

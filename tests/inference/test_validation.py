@@ -12,7 +12,7 @@ from scipy import stats
 import pkpd
 from pkpd.core.errors import DataError
 from pkpd.inference import fit
-from pkpd.inference.predictive import LEVELS, Counted, Located, Within
+from pkpd.inference.predictive import LEVELS, BetweenEnds, Counted, Located
 from pkpd.inference.summary.reading import parse_data
 from pkpd.inference.validation import Validation, validate
 from tests import toy
@@ -295,11 +295,11 @@ def test_a_location_with_factors_is_that_of_draws(given):
 
 
 def test_of_a_bound_the_probability_counts_that_it_is_kept():
-    law = Within(Located(3.0, 0.09, 0.4), 2.0, math.inf)
+    law = BetweenEnds(Located(3.0, 0.09, 0.4), 2.0, math.inf)
     assert law.probability == pytest.approx(stats.norm.sf(2.0, 3.0, 0.5), abs=1e-4)
     assert math.exp(law.log_density(2.0)) == pytest.approx(law.probability)
     assert math.isnan(law.cdf(2.0)) and math.isnan(law.crps(2.0))
-    assert Within(law.located, -math.inf, 2.0).probability == pytest.approx(1 - law.probability)
+    assert BetweenEnds(law.located, -math.inf, 2.0).probability == pytest.approx(1 - law.probability)
 
 
 @pytest.mark.parametrize("width", [0.1, 0.5, 3.0])
@@ -307,7 +307,7 @@ def test_of_what_is_told_in_steps_intervals_hold_what_they_say(width):
     """Numbers of a normal law, of which only the step of a scale is reported, the outermost ones open."""
     law, normal = Located(3.0, 0.09, 0.4), stats.norm(3.0, 0.5)
     edges = np.concatenate([[-math.inf], np.arange(1.7, 4.6, width), [math.inf]])
-    steps = [Within(law, low, high) for low, high in itertools.pairwise(edges)]
+    steps = [BetweenEnds(law, low, high) for low, high in itertools.pairwise(edges)]
     told = np.diff(normal.cdf(edges))
     assert [step.probability for step in steps] == pytest.approx(told, abs=1e-4)
     for level in LEVELS:

@@ -17,6 +17,7 @@ import math
 import os
 import re
 import shutil
+import statistics
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ SECTIONS = {
     "verdict": "verdict",
     "dose": "dose and response",
     "courses": "time courses",
+    "visits": "means and SDs over visits",
     "rows": "every number",
     "residuals": "residuals",
     "parameters": "parameters",
@@ -46,6 +48,9 @@ SECTIONS = {
     "model": "model",
     "provenance": "how it was made",
 }
+UNMOVED_SD, UNMOVED_BY = 0.9, 0.5
+"""A parameter that the data did not move keeps more than this share of its prior's SD, and lies within as
+many of these of its middle."""
 GROUPS = {
     "parameter": "the model",
     "between-subject SD": "between subjects (SD of the logarithm)",
@@ -67,6 +72,7 @@ def document(result: FitResult, curves: Mapping[str, Any] | None = None) -> dict
     curves = curves or {}
     described = curves.get("model", {}).get("descriptions", {})
     rows = [_row(row) for row in result.rows]
+    _place(result.rows, rows)
     used = [row for row in rows if row["use"] == "fit" and is_number(row["deviation"])]
     near = sum(abs(row["deviation"]) <= 2 for row in used)
     by_study: dict[str, list[Any]] = {}
@@ -84,6 +90,7 @@ def document(result: FitResult, curves: Mapping[str, Any] | None = None) -> dict
         "check": result.check is None,
         "unverified": result.unverified is None,
         "model": not curves.get("model"),
+        "visits": not curves.get("visits"),
     }
     return {
         "title": result.title,
@@ -104,6 +111,8 @@ def document(result: FitResult, curves: Mapping[str, Any] | None = None) -> dict
         ],
         "parameters": parameters,
         "parameter_groups": list(groups.items()),
+        "unmoved": _unmoved(parameters),
+        "visits": bool(curves.get("visits")),
         "verdict": [
             f"{near} of {len(used)} fitted numbers lie within two standard errors of what the model "
             "predicts.",
@@ -190,10 +199,48 @@ def _row(row: RowResult) -> dict[str, Any]:
     }
 
 
+def _place(rows: Iterable[RowResult], shown: list[dict[str, Any]]) -> None:
+    """Where the residual of each fitted row stands: in time, among the predictions of its output, and among
+    all."""
+    fitted = [
+        (row, each)
+        for row, each in zip(rows, shown, strict=True)
+        if each["use"] == "fit" and is_number(each["deviation"])
+    ]
+    outputs: dict[tuple[str, str], list[float]] = {}
+    for row, _ in fitted:
+        outputs.setdefault((row.output, row.measure), []).append(row.predicted)
+    for row, each in fitted:
+        others = outputs[row.output, row.measure]
+        below = sum(other < row.predicted for other in others)
+        same = sum(other == row.predicted for other in others)
+        each |= {"days": _days(row), "rank": (below + same / 2) / len(others)}
+    if fitted:
+        from pkpd.inference.calibration import order_band
+
+        quantile = statistics.NormalDist().inv_cdf
+        ordered = sorted((each for _, each in fitted), key=lambda each: each["deviation"])
+        for each, *shares in zip(ordered, *order_band(len(ordered)), strict=True):
+            names = ("quantile", "quantile_low", "quantile_high")
+            each |= {name: quantile(share) for name, share in zip(names, shares, strict=True)}
+
+
+def _days(row: RowResult) -> float:
+    """The time of a row, or the middle of its window."""
+    from pkpd.core.units import factor
+
+    ends = [float(part) for part in row.time.split("..")]
+    return sum(ends) / len(ends) * float(factor(row.time_unit, "d"))
+
+
+def _shown_scale(estimate: Estimate) -> str:
+    if estimate.scale == "natural" or (estimate.kind == "study effect" and estimate.scale == "logit"):
+        return "linear"  # a shift on the logit scale is shown as the shift
+    return estimate.scale
+
+
 def _parameter(estimate: Estimate, described: Mapping[str, str]) -> dict[str, Any]:
-    scale = "linear" if estimate.scale == "natural" else estimate.scale
-    if estimate.kind == "study effect" and scale == "logit":
-        scale = "linear"  # a shift on the logit scale is shown as the shift
+    scale = _shown_scale(estimate)
     words = {
         "study effect": f"{estimate.target} in {estimate.study}, as a "
         f"{'factor' if scale == 'log' else 'shift'}"
@@ -211,11 +258,45 @@ def _parameter(estimate: Estimate, described: Mapping[str, str]) -> dict[str, An
         "interval": [estimate.lower, estimate.upper],
         "rse": estimate.rse / 100 if is_number(estimate.rse) else None,
         "learned": None if learned is None else max(0.0, learned),
+        "shrinkage": estimate.shrinkage,
+        "unmoved": _is_unmoved(estimate),
         "verdict": estimate.verdict,
         "at_bound": estimate.at_bound,
         "source": estimate.source,
         "provenance": estimate.provenance,
     }
+
+
+def _is_unmoved(estimate: Estimate) -> bool:
+    """Whether the data moved an estimate neither in its SD, by a tenth, nor in its place, by half a prior
+    SD."""
+    if not (is_number(estimate.shrinkage) and estimate.shrinkage > UNMOVED_SD):
+        return False
+    prior = _prior_interval(estimate, scale := _shown_scale(estimate))
+    if prior is None or not is_number(estimate.value):
+        return False
+    low, middle, high = (_on_scale(value, scale) for value in (prior[0], estimate.value, prior[1]))
+    return abs(middle - (low + high) / 2) < UNMOVED_BY * (high - low) / (2 * Z95)
+
+
+def _on_scale(value: float, scale: str) -> float:
+    match scale:
+        case "log":
+            return math.log(value)
+        case "logit":
+            return math.log(value / (1 - value))
+    return value
+
+
+def _unmoved(parameters: list[dict[str, Any]]) -> str:
+    """A sentence that names the parameters which the data did not move."""
+    names = [parameter["name"] for parameter in parameters if parameter["unmoved"]]
+    if not names:
+        return "The data moved every parameter that has a prior."
+    return (
+        f"The data did not move {len(names)} of {len(parameters)}: {', '.join(names)}. Their SD is more than "
+        f"{100 * UNMOVED_SD:.0f} % of the prior's, and they lie within half a prior SD of its middle."
+    )
 
 
 def _prior_interval(estimate: Estimate, scale: str) -> list[float] | None:
@@ -288,6 +369,13 @@ def figures(shown: Mapping[str, Any], curves: Mapping[str, Any]) -> dict[str, tu
         caption = f"{course['study']}, {course['part']}."
         figure = plot.time_course_figure(course["arms"], observed=course["points"])
         drawn[f"course_{k + 1:02d}"] = (caption, figure)
+    if curves.get("visits"):
+        caption = (
+            "Means and SDs of arms over visits. Bands: 95 % of what was to be expected of a study that the "
+            "fit does not know, by the uncertainty of the parameters, then with the study's effect, then "
+            "with the sampling error of as many patients. Dashed: as fitted, with the study's own effect."
+        )
+        drawn["visits"] = (caption, plot.visits_figure(curves["visits"]))
     predicted = [row for row in shown["rows"] if is_number(row["deviation"])]
     if predicted:
         caption = "Observed and predicted, in standard errors of the reported number. Hollow: unverified."
@@ -296,9 +384,20 @@ def figures(shown: Mapping[str, Any], curves: Mapping[str, Any]) -> dict[str, tu
             "Residuals by study. Beyond 2 the model misses more than chance explains. Hollow: unverified."
         )
         drawn["residuals"] = (caption, plot.residual_figure(predicted))
+        caption = (
+            "Residuals of the fitted numbers against a normal distribution, against time and against the "
+            "prediction, by its rank among those of its output. The band "
+            "holds 95 % of independent normal residuals at each place; those of a fit lie a little closer, "
+            "as its parameters have followed the numbers."
+        )
+        fitted = [row for row in predicted if row["use"] == "fit"]
+        if fitted:
+            drawn["residual_checks"] = (caption, plot.residual_checks_figure(fitted))
     if shown["parameters"]:
         caption = (
-            "Estimates over their priors: what the data added. Hollow: the prior's number is unverified."
+            "Posterior against prior of every parameter: its 95 % interval in SDs of the prior, and by what "
+            "the data multiplied the prior's SD. Grey: the data did not move it. Hollow: the prior's number "
+            "is unverified."
         )
         drawn["parameters"] = (caption, plot.parameter_figure(shown["parameters"]))
     return drawn
