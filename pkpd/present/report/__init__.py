@@ -18,7 +18,7 @@ import os
 import re
 import shutil
 import statistics
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -349,11 +349,10 @@ def _flat(value: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, str
 # --- figures --------------------------------------------------------------------------------------
 
 
-def figures(shown: Mapping[str, Any], curves: Mapping[str, Any]) -> dict[str, tuple[str, Figure]]:
-    """Name -> (caption, figure), in the order of the page."""
+def figures(shown: Mapping[str, Any], curves: Mapping[str, Any]) -> Iterator[tuple[str, str, Figure]]:
+    """Name, caption and figure, in the order of the page, each drawn when the one before is done with."""
     from pkpd.present import plot
 
-    drawn: dict[str, tuple[str, Figure]] = {}
     if curves.get("dose_response"):
         caption = (
             "Dose and response. Curves: mean of the group as fitted, with its 95 % interval by the "
@@ -361,29 +360,29 @@ def figures(shown: Mapping[str, Any], curves: Mapping[str, Any]) -> dict[str, tu
             "Points: groups as reported, with their 95 % interval; the area goes with the number of "
             "patients. Hollow: unverified."
         )
-        drawn["dose_response"] = (caption, plot.dose_response_figure(curves["dose_response"]))
+        yield "dose_response", caption, plot.dose_response_figure(curves["dose_response"])
         first = [panel for panel in curves["dose_response"] if not panel["log"]][:6]
         if first:  # for a README or a slide; the page shows all
-            drawn["fit"] = (caption, plot.dose_response_figure(first))
+            yield "fit", caption, plot.dose_response_figure(first)
     for k, course in enumerate(curves.get("courses", ())):
         caption = f"{course['study']}, {course['part']}."
         figure = plot.time_course_figure(course["arms"], observed=course["points"])
-        drawn[f"course_{k + 1:02d}"] = (caption, figure)
+        yield f"course_{k + 1:02d}", caption, figure
     if curves.get("visits"):
         caption = (
             "Means and SDs of arms over visits. Bands: 95 % of what was to be expected of a study that the "
             "fit does not know, by the uncertainty of the parameters, then with the study's effect, then "
             "with the sampling error of as many patients. Dashed: as fitted, with the study's own effect."
         )
-        drawn["visits"] = (caption, plot.visits_figure(curves["visits"]))
+        yield "visits", caption, plot.visits_figure(curves["visits"])
     predicted = [row for row in shown["rows"] if is_number(row["deviation"])]
     if predicted:
         caption = "Observed and predicted, in standard errors of the reported number. Hollow: unverified."
-        drawn["observed_predicted"] = (caption, plot.observed_predicted_figure(predicted))
+        yield "observed_predicted", caption, plot.observed_predicted_figure(predicted)
         caption = (
             "Residuals by study. Beyond 2 the model misses more than chance explains. Hollow: unverified."
         )
-        drawn["residuals"] = (caption, plot.residual_figure(predicted))
+        yield "residuals", caption, plot.residual_figure(predicted)
         caption = (
             "Residuals of the fitted numbers against a normal distribution, against time and against the "
             "prediction, by its rank among those of its output. The band "
@@ -392,15 +391,14 @@ def figures(shown: Mapping[str, Any], curves: Mapping[str, Any]) -> dict[str, tu
         )
         fitted = [row for row in predicted if row["use"] == "fit"]
         if fitted:
-            drawn["residual_checks"] = (caption, plot.residual_checks_figure(fitted))
+            yield "residual_checks", caption, plot.residual_checks_figure(fitted)
     if shown["parameters"]:
         caption = (
             "Posterior against prior of every parameter: its 95 % interval in SDs of the prior, and by what "
             "the data multiplied the prior's SD. Grey: the data did not move it. Hollow: the prior's number "
             "is unverified."
         )
-        drawn["parameters"] = (caption, plot.parameter_figure(shown["parameters"]))
-    return drawn
+        yield "parameters", caption, plot.parameter_figure(shown["parameters"])
 
 
 # --- the page -------------------------------------------------------------------------------------
@@ -519,7 +517,7 @@ def _write(
     shown["notes"] += _of_other_files(result, spec)
     with replacing_folder(folder) as temporary:
         pictures: dict[str, tuple[str, bytes]] = {}
-        for name, (caption, figure) in figures(shown, curves).items():
+        for name, caption, figure in figures(shown, curves):
             plot.save(figure, temporary / f"{name}.png")
             figure.set_layout_engine(
                 "none"
