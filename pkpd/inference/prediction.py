@@ -61,8 +61,8 @@ LONGEST_DAYS = 400.0
 _NOT_IN_DOSE_RESPONSE = ("range", "ratio", "lower_bound", "upper_bound")
 _NOT_IN_COURSES = ("range", "ratio", "dose_for_effect")
 """Kinds of rows whose value is a level, and which these figures leave out all the same."""
-BETWEEN_VISITS = 49
-"""Times between the first and the last visit at which an arm is looked at."""
+BETWEEN_VISITS = 48
+"""Steps between the first and the last visit at which an arm is looked at."""
 TRIALS = 2000
 """Simulated for the sampling error of an arm's mean and SD."""
 SPIKE = 3.0
@@ -533,7 +533,14 @@ def _visits(arms: _Arms, rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 def _visited(arms: _Arms, rows: Sequence[Row]) -> dict[str, Any]:
     first, visits = rows[0], sorted({row.start for row in rows})
-    times = np.unique(np.concatenate([visits, np.linspace(visits[0], visits[-1], BETWEEN_VISITS)]))
+    day, span = _per_day(arms), visits[-1] - visits[0]
+    step = span / BETWEEN_VISITS
+    if (
+        span > 4 * day
+    ):  # at the same time of every day: otherwise daily doses make a pattern that is not there
+        step = math.ceil(step / day) * day
+    times = np.unique([*visits, *(visits[0] + step * np.arange(math.ceil(span / step)))])
+    per_shown = day if visits[-1] > 4 * day else 1.0
     patients = np.interp(times, visits, [min(r.n or 2 for r in rows if r.start == t) for t in visits])
     estimates, best = arms.result.estimates, np.array([e.x for e in arms.result.estimates])
     own = np.array([e.kind == "study effect" and e.study == first.study for e in estimates], dtype=bool)
@@ -567,7 +574,11 @@ def _visited(arms: _Arms, rows: Sequence[Row]) -> dict[str, Any]:
             bands.append(_band(part, middle, squares, back))
         squares += (on_scale(trials[k]) - middle) ** 2
         bands.append(_band("sampling", middle, squares, back))
-        points = [point for row in rows if (point := _visit(arms, row, name)) is not None]
+        points = [
+            point | {"time": row.start / per_shown}
+            for row in rows
+            if (point := _visit(arms, row, name)) is not None
+        ]
         statistics.append(
             {
                 "name": name,
@@ -581,8 +592,8 @@ def _visited(arms: _Arms, rows: Sequence[Row]) -> dict[str, Any]:
         "title": f"{first.study}, {' / '.join(dict.fromkeys(row.arm for row in rows))}",
         "output": _words(first.output, first.measure),
         "unit": _unit_of(arms, first.output, first.measure),
-        "time_unit": arms.system.time_unit,
-        "times": times.tolist(),
+        "time_unit": arms.system.time_unit if per_shown == 1 else "d",
+        "times": (times / per_shown).tolist(),
         "statistics": statistics,
     }
 
@@ -635,14 +646,14 @@ def _visit(arms: _Arms, row: Row, name: str) -> dict[str, Any] | None:
     """A reported mean or SD with its 95 % interval; None where it was not."""
     point = _point(arms, row)
     if point is None or name == "mean":
-        return None if point is None else point | {"time": row.start}
+        return point
     if row.spread_type not in ("SD", "CV", "IQR"):
         return None
     spread = natural_spread(row, form_of(row))
     if not (math.isfinite(spread.error) and spread.sd > 0):
         return None
     ends = [spread.sd * math.exp(sign * Z95 * spread.error) for sign in (-1, 1)]
-    return point | {"time": row.start, "value": spread.raw, "interval": ends}
+    return point | {"value": spread.raw, "interval": ends}
 
 
 # --- time courses ---------------------------------------------------------------------------------

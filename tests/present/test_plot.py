@@ -483,11 +483,11 @@ def visits(study_effect: bool = True) -> list[dict[str, Any]]:
 def test_an_arm_over_visits_has_its_mean_above_its_sd_in_named_bands() -> None:
     figure = visits_figure(visits())
     shown = panels(figure)
-    assert len(shown) == 10  # of five arms, in rows of four
+    assert len(shown) == 10  # of five arms, in rows of three
     assert [axis.get_title(loc="left") for axis in shown if axis.get_title(loc="left")] == [
         f"S, arm {k}" for k in range(5)
     ]
-    assert [axis.get_ylabel() for axis in shown[:8:4]] == ["mean of C (mg/L)", "SD of C (mg/L)"]
+    assert [axis.get_ylabel() for axis in shown[:6:3]] == ["mean of C (mg/L)", "SD of C (mg/L)"]
     assert {"parameters", "+ study effect", "+ sampling", "unverified"} <= set(legend(figure))
     for name in ("parameters", "study effect", "sampling"):
         assert len(marked(figure, name)) == 10

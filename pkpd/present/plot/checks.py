@@ -57,7 +57,7 @@ def visits_figure(arms: Sequence[Mapping[str, Any]], *, title: str = "") -> Figu
     """
     if not arms:
         raise InputError("there is no arm with means over visits to draw")
-    columns = min(len(arms), 4)
+    columns = len(arms) if len(arms) <= 4 else 3
     lines = math.ceil(len(arms) / columns)
     figure, axes = panel_rows(2 * lines, columns, ((6.4, 4.4, 3.6, 3.2)[columns - 1], 2.5))
     for place in range(lines * columns):
