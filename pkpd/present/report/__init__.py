@@ -369,11 +369,17 @@ def figures(shown: Mapping[str, Any], curves: Mapping[str, Any]) -> Iterator[tup
         figure = plot.time_course_figure(course["arms"], observed=course["points"])
         yield f"course_{k + 1:02d}", caption, figure
     if curves.get("visits"):
+        bands = {
+            band["name"] for arm in curves["visits"] for each in arm["statistics"] for band in each["bands"]
+        }
+        effect = "then with the study's effect, " if "study effect" in bands else ""
         caption = (
             "Means and SDs of arms over visits. Bands: 95 % of what was to be expected of a study that the "
-            "fit does not know, by the uncertainty of the parameters, then with the study's effect, then "
-            "with the sampling error of as many patients. Dashed: as fitted, with the study's own effect."
+            f"fit does not know, by the uncertainty of the parameters, {effect}then with the sampling error "
+            "of as many patients."
         )
+        if effect:
+            caption += " Dashed: as fitted, with the study's own effect."
         yield "visits", caption, plot.visits_figure(curves["visits"])
     predicted = [row for row in shown["rows"] if is_number(row["deviation"])]
     if predicted:
