@@ -441,7 +441,8 @@ def test_the_page_shows_and_draws_the_intervals_of_the_result(result, curves):
         assert told["predicted_interval"] == [one.predicted_lower, one.predicted_upper]
     panel = curves["dose_response"][0]
     (given,) = panel["curves"]
-    axis = report.figures(shown, curves)["dose_response"][1].axes[0]
+    drawn = {name: figure for name, _, figure in report.figures(shown, curves)}
+    axis = drawn["dose_response"].axes[0]
     band = next(item for item in axis.collections if "Poly" in type(item).__name__)
     corners = band.get_paths()[0].vertices
     for dose, low, high in zip(given["dose"], given["low"], given["high"], strict=True):
