@@ -125,11 +125,10 @@ def _show(found: Validation) -> None:
 def _predictions(found: Validation) -> Table:
     rows = table("row", ">reported", ">predicted", ">90 %", "unit", "in 95 %")
     for row in found.rows:
-        bound = {"lower_bound": "≥ ", "upper_bound": "≤ "}.get(row.statistic, "")
         ninety = next((f"{low:.3g} to {high:.3g}" for level, low, high in row.intervals if level == 0.9), "")
         rows.add_row(
             plain(row.id) + (" [red]unverified[/]" if row.provenance == "unverified" else ""),
-            f"{bound}{row.observed:.3g}",
+            row.reported.replace("at least", "≥").replace("at most", "≤"),
             f"{row.predicted:.3g}",
             ninety,
             "" if row.unit == "1" else row.unit,

@@ -12,10 +12,15 @@ effects, like those of the fit.
              course"), ``arms`` (label -> ``times, names, units, time_unit, dose_times`` and ``median, low,
              high``, (n_times, n_names): median and 5 % to 95 % of subjects) and ``points`` (``arm, output,
              time, value, interval, n, provenance``)
+    visits   one arm of which means and SDs were reported at several times: ``title, output, unit, time_unit,
+             times`` and ``statistics``, of the mean and of the SD: ``name, fitted`` (with the study's own
+             effects), ``typical`` (of a study without), ``bands`` (``name, low, high``: 95 % of what is
+             expected, each band of its name and all before it) and ``points``
 """
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -25,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pkpd.core.arguments import ABSENT, COUNT, PATH, of, takes
-from pkpd.core.errors import DataError, PkpdError
+from pkpd.core.errors import DataError
 from pkpd.core.normal import Z95
 from pkpd.dosing import EventTable, Schedule
 from pkpd.inference import FitResult, FitSpec, System, between_at, in_units, quasi_normals, typical_at
@@ -38,8 +43,9 @@ from pkpd.inference.summary.arms import times_of
 from pkpd.inference.summary.kinds import KINDS
 from pkpd.inference.summary.reading import read_data
 from pkpd.inference.summary.rows import Row
+from pkpd.inference.summary.spreads import form_of, natural_spread
 from pkpd.simulation.profile import scattered
-from pkpd.solver import Options, Reading, solve
+from pkpd.solver import Options, Reading, Solution, solve
 
 Array = NDArray[np.float64]
 
@@ -55,6 +61,10 @@ LONGEST_DAYS = 400.0
 _NOT_IN_DOSE_RESPONSE = ("range", "ratio", "lower_bound", "upper_bound")
 _NOT_IN_COURSES = ("range", "ratio", "dose_for_effect")
 """Kinds of rows whose value is a level, and which these figures leave out all the same."""
+BETWEEN_VISITS = 48
+"""Steps between the first and the last visit at which an arm is looked at."""
+TRIALS = 2000
+"""Simulated for the sampling error of an arm's mean and SD."""
 SPIKE = 3.0
 """An output whose peak within a dosing interval is this many times its trough is shown for the first week
 only."""
@@ -75,7 +85,7 @@ def predict(
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """What a report draws beside the result: ``{"dose_response": [panel, ...], "courses": [study, ...],
-    "model": {...}}``.
+    "visits": [arm, ...], "model": {...}}``.
 
     Parameters
     ----------
@@ -93,7 +103,8 @@ def predict(
         with ``dose``, ``median``, ``low`` and ``high``), and the observed ``points``. "courses" has a dict
         per figure of a study: the observed ``points``, and ``arms``, by label, each with ``times``,
         (n_times,) in ``time_unit``, and ``median``, ``low`` and ``high`` (the middle 90 % of people),
-        (n_times, n_names), of its ``names`` in its ``units``. "model" has ``equations``, ``text``,
+        (n_times, n_names), of its ``names`` in its ``units``. "visits" has a dict per arm with means and SDs
+        at several times, see the top of this file. "model" has ``equations``, ``text``,
         ``sources`` and ``descriptions`` of the parameters.
 
     Raises
@@ -112,7 +123,7 @@ def predict(
     >>> few = dataclasses.replace(result, rows=result.rows[:2])
     >>> curves = pkpd.predict(few, read_fit("low_dose_il2"))
     >>> sorted(curves)
-    ['courses', 'dose_response', 'model']
+    ['courses', 'dose_response', 'model', 'visits']
     >>> panel = curves["dose_response"][0]
     >>> panel["dose_unit"], panel["unit"]
     ('MIU', 'percent')
@@ -132,6 +143,7 @@ def predict(
     return {
         "dose_response": _dose_response(arms, rows, tell),
         "courses": courses,
+        "visits": _visits(arms, rows),
         "model": _model_facts(spec.main.model),
     }
 
@@ -208,37 +220,50 @@ class _Arms:
         s = self.system
         return schedule.events(s.time_unit, s.routes, s.dose_units, s.sizes)
 
-    def run(self, subjects: Array, schedule: Schedule, times: Array) -> Array:
-        """Outputs (n_subjects, n_times, n_outputs); nan for a subject that could not be integrated."""
-        return np.asarray(
-            solve(
-                self.system.kernel,
-                subjects,
-                self.events(schedule),
-                times,
-                options=Options(rtol=self.spec.options.rtol, threads=self.jobs),
-            ).outputs
-        )
+    def run(self, subjects: Array, schedule: Schedule, times: Array, factors: Array | None = None) -> Array:
+        """Outputs (n_subjects, n_times, n_outputs), each subject's doses times its factor (n_subjects,); nan
+        for a subject that could not be integrated."""
+        return np.asarray(self._solve(subjects, schedule, times, factors).outputs)
 
-    def look(self, subjects: Array, schedule: Schedule, row: Row, baseline: Array | None) -> Array:
-        """What a row takes of its output (n_subjects, 1 or 2), as ``samples.reduce`` has it; baseline :
-        (n_subjects,)."""
+    def _solve(
+        self, subjects: Array, schedule: Schedule, times: Array, factors: Array | None, **how: Any
+    ) -> Solution:
+        events = self.events(schedule)
+        by_dose = None if factors is None else np.repeat(factors[:, None], len(events), axis=1)
+        options = Options(rtol=self.spec.options.rtol, threads=self.jobs)
+        return solve(self.system.kernel, subjects, events, times, options=options, factors=by_dose, **how)
+
+    def look(
+        self, subjects: Array, schedule: Schedule, row: Row, baseline: Array | None, factors: Array | None
+    ) -> Array:
+        """What a row takes of its output (n_subjects, 1 or 2), as ``samples.reduce`` has it; baseline and
+        factors of doses : (n_subjects,)."""
         seen = look_of(row, row.output)
         if seen is None:
             column = self.outputs.index(row.output)
-            return self.run(subjects, schedule, np.array(times_of(row)))[:, :, column]
+            return self.run(subjects, schedule, np.array(times_of(row)), factors)[:, :, column]
         level = baseline if seen.from_baseline else None
-        read = solve(
-            self.system.kernel,
-            subjects,
-            self.events(schedule),
-            [row.stop],
-            options=Options(rtol=self.spec.options.rtol, threads=self.jobs),
-            readings=[Reading(seen.kind, seen.output, seen.start, seen.stop, level)],
-        ).readings
+        reading = Reading(seen.kind, seen.output, seen.start, seen.stop, level)
+        read = self._solve(subjects, schedule, np.array([row.stop]), factors, readings=[reading]).readings
         assert read is not None
         times = np.where(np.isnan(read.times) & np.isfinite(read.values), 0.0, read.times)
         return np.column_stack([read.values, times])
+
+    def means(self, row: Row, subjects: Array, schedule: Schedule, factors: Array | None = None) -> Array:
+        """What a row reports, on average over the subjects of each of many arms, in one solve.
+
+        subjects : (..., n_subjects, n_params) of arms (...); factors : (...,), what each arm's doses are
+            multiplied by.
+        """
+        everybody = subjects.reshape(-1, subjects.shape[-1])
+        count = subjects.shape[-2]
+        by_subject = None if factors is None else np.repeat(np.ravel(factors), count)
+        baseline = None
+        if row.measure != "value":
+            baseline = self.at_rest(everybody)[:, self.outputs.index(row.output)]
+        values = self.look(everybody, schedule, row, baseline, by_subject)
+        sampled = samples.sample(row, values, baseline, samples.Noise()).s.reshape(subjects.shape[:-1])
+        return np.asarray(np.nanmean(sampled, axis=-1))
 
     def at_rest(self, subjects: Array) -> Array:
         """Outputs before any dose, (n_subjects, n_outputs)."""
@@ -381,17 +406,10 @@ def _dose_panel(arms: _Arms, rows: Sequence[Row]) -> dict[str, Any] | None:
         else:
             points.append(point | {"dose": (_dose(Schedule.parse(row.schedule)) or (0.0, ""))[0]})
 
-    def curve(amounts: Array, x: Array | None, count: int) -> Array:
-        subjects = arms.subjects(source.study, source.overrides, count, x)
-        column = arms.outputs.index(like.output)
-        baseline = None if like.measure == "value" else arms.at_rest(subjects)[:, column]
-        means = []
-        for amount in amounts:
-            schedule = Schedule.none() if amount == 0 else base.scaled(float(amount) / own[0])
-            values = arms.look(subjects, schedule, like, baseline)
-            sampled = samples.sample(like, values, baseline, samples.Noise())
-            means.append(float(np.nanmean(sampled.s)))
-        return np.array(means)
+    def curve(amounts: Array, points: Sequence[Array | None], count: int) -> Array:
+        people = np.stack([arms.subjects(source.study, source.overrides, count, x) for x in points])
+        arms_of = np.broadcast_to(people[:, None], (len(points), amounts.size, *people.shape[1:]))
+        return arms.means(like, arms_of, base, np.tile(amounts / own[0], (len(points), 1)))
 
     return {
         "dose_unit": unit,
@@ -412,25 +430,22 @@ def _unit_of(arms: _Arms, output: str, measure: str) -> str:
     return "1" if measure == "fold" else str(arms.system.output_units[output])
 
 
-def _with_band(
-    arms: _Arms, curve: Callable[[Array, Array | None, int], Array], grid: Array, drawn_at: Sequence[int]
-) -> dict[str, Any]:
+Curve = Callable[[Array, Sequence[Array | None], int], Array]
+"""(doses, points, subjects in an arm) -> (n_points, n_doses), of points around the optimum, None for it."""
+
+
+def _with_band(arms: _Arms, curve: Curve, grid: Array, drawn_at: Sequence[int]) -> dict[str, Any]:
     """The curve at the estimates, and its 95 % interval over draws from the parameters' uncertainty."""
-    middle = curve(grid, None, 2 * arms.spec.options.subjects)
+    (middle,) = curve(grid, [None], 2 * arms.spec.options.subjects)
     some = grid[list(drawn_at)]
-    drawn = []
-    for x in arms.draws(DRAWS):
-        try:
-            found = curve(some, x, DRAW_SUBJECTS)
-        except PkpdError:
-            continue  # a draw far out may not be integrable; the others make the interval
-        if np.all(np.isfinite(found)):
-            drawn.append(found)
-    if len(drawn) < DRAWS // 2:
+    points = arms.draws(DRAWS)
+    drawn = curve(some, points, DRAW_SUBJECTS) if points else np.empty((0, some.size))
+    values = drawn[np.isfinite(drawn).all(axis=1)]  # a draw far out may not be integrable
+    if len(values) < DRAWS // 2:
         return {"median": middle.tolist(), "low": None, "high": None}
     # draws use fewer subjects: their spread is taken, around the curve itself; of what is positive as a
     # factor
-    values, around = np.array(drawn), middle[list(drawn_at)]
+    around = middle[list(drawn_at)]
     positive = np.all(values > 0, axis=0) & (around > 0)
     with np.errstate(all="ignore"):
         half = np.where(positive, _half(np.log(values), arms), _half(values, arms))
@@ -471,18 +486,13 @@ def _bath_panels(arms: _Arms, rows: Sequence[Row]) -> list[dict[str, Any]]:
             grid = np.geomspace(min(baths), max(baths), 25)
 
             def curve(
-                baths: Array, x: Array | None, count: int, row: Row = members[0], output: str = output
+                baths: Array, points: Sequence[Array | None], count: int, row: Row = members[0]
             ) -> Array:
-                column = arms.outputs.index(output)
-                means = []
-                for bath in baths:
-                    setting = [row.overrides[0]._replace(value=float(bath))]
-                    subjects = arms.subjects(row.study, setting, count, x)
-                    baseline = None if row.measure == "value" else arms.at_rest(subjects)[:, column]
-                    values = arms.look(subjects, Schedule.none(), row, baseline)
-                    sampled = samples.sample(row, values, baseline, samples.Noise())
-                    means.append(float(np.nanmean(sampled.s)))
-                return np.array(means)
+                settings = [[row.overrides[0]._replace(value=float(bath))] for bath in baths]
+                people = [
+                    [arms.subjects(row.study, setting, count, x) for setting in settings] for x in points
+                ]
+                return arms.means(row, np.array(people), Schedule.none())
 
             points = [
                 point | {"dose": row.overrides[0].value}
@@ -505,6 +515,145 @@ def _bath_panels(arms: _Arms, rows: Sequence[Row]) -> list[dict[str, Any]]:
                 }
             )
     return panels
+
+
+# --- means and SDs over visits ---------------------------------------------------------------------
+
+
+def _visits(arms: _Arms, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """A visual predictive check of arms: what of a new study of as many patients was to be expected, as means
+    and SDs, beside what was reported."""
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        if row.statistic == "mean" and row.reducer == "at" and (row.n or 0) > 1:
+            key = (row.study, row.schedule, row.overrides, row.output, row.measure)
+            groups.setdefault(key, []).append(row)
+    return [_visited(arms, group) for group in groups.values() if len({row.start for row in group}) > 1]
+
+
+def _visited(arms: _Arms, rows: Sequence[Row]) -> dict[str, Any]:
+    first, visits = rows[0], sorted({row.start for row in rows})
+    day, span = _per_day(arms), visits[-1] - visits[0]
+    step = span / BETWEEN_VISITS
+    if (
+        span > 4 * day
+    ):  # at the same time of every day: otherwise daily doses make a pattern that is not there
+        step = math.ceil(step / day) * day
+    times = np.unique([*visits, *(visits[0] + step * np.arange(math.ceil(span / step)))])
+    per_shown = day if visits[-1] > 4 * day else 1.0
+    patients = np.interp(times, visits, [min(r.n or 2 for r in rows if r.start == t) for t in visits])
+    estimates, best = arms.result.estimates, np.array([e.x for e in arms.result.estimates])
+    own = np.array([e.kind == "study effect" and e.study == first.study for e in estimates], dtype=bool)
+    typical = np.where(own, 0.0, best)
+    drawn = [np.where(own, 0.0, x) for x in arms.draws(DRAWS)]
+    of_fit, expected = (
+        _mean_and_sd(*_patients(arms, first, times, [x], SUBJECTS))[:, 0] for x in (best, typical)
+    )
+    some = SUBJECTS // 2
+    unknown = {"parameters": _mean_and_sd(*_patients(arms, first, times, drawn, some))}
+    if own.any():
+        sds = np.array(
+            [e.x_sd / e.shrinkage if mine else 0.0 for e, mine in zip(estimates, own, strict=True)]
+        )
+        z = np.zeros((DRAWS, best.size))
+        z[:, own] = quasi_normals(DRAWS, int(own.sum()), arms.spec.options.seed + 2)
+        effects = list(typical + z * np.nan_to_num(sds))
+        unknown["study effect"] = _mean_and_sd(*_patients(arms, first, times, effects, some))
+    s, v = (part[0] for part in _patients(arms, first, times, [typical], SUBJECTS))
+    trials = _ends_of_trials(s, v, patients, arms.spec.options.seed)
+    statistics = []
+    for k, name in enumerate(("mean", "SD")):
+        centre = expected[k]
+        factor = (
+            min(np.min(part) for part in (centre, trials[k], *(values[k] for values in unknown.values()))) > 0
+        )
+        on_scale, back = (np.log, np.exp) if factor else (np.positive, np.positive)
+        middle, squares, bands = on_scale(centre), np.zeros((2, times.size)), []
+        for part, values in unknown.items():
+            squares += _half(on_scale(values[k]), arms) ** 2 if len(drawn) else 0.0
+            bands.append(_band(part, middle, squares, back))
+        squares += (on_scale(trials[k]) - middle) ** 2
+        bands.append(_band("sampling", middle, squares, back))
+        points = [
+            point | {"time": row.start / per_shown}
+            for row in rows
+            if (point := _visit(arms, row, name)) is not None
+        ]
+        statistics.append(
+            {
+                "name": name,
+                "fitted": of_fit[k].tolist(),
+                "typical": centre.tolist(),
+                "bands": bands,
+                "points": points,
+            }
+        )
+    return {
+        "title": f"{first.study}, {' / '.join(dict.fromkeys(row.arm for row in rows))}",
+        "output": _words(first.output, first.measure),
+        "unit": _unit_of(arms, first.output, first.measure),
+        "time_unit": arms.system.time_unit if per_shown == 1 else "d",
+        "times": (times / per_shown).tolist(),
+        "statistics": statistics,
+    }
+
+
+def _patients(
+    arms: _Arms, row: Row, times: Array, points: Sequence[Array], count: int
+) -> tuple[Array, Array]:
+    """What is measured in an arm's patients at points around the optimum, and the variance of its error,
+    (n_points, count, n_times) each."""
+    shape = (len(points), count, times.size)
+    if not points:
+        return np.empty(shape), np.empty(shape)
+    people = np.concatenate([arms.subjects(row.study, row.overrides, count, x) for x in points])
+    column = arms.outputs.index(row.output)
+    outputs = arms.run(people, Schedule.parse(row.schedule), times)[:, :, column]
+    baseline = None if row.measure == "value" else arms.at_rest(people)[:, column]
+    noise = samples.Noise(**arms.result.noise.get(row.output, {}))
+    seen = [samples.sample(row, outputs[:, t : t + 1], baseline, noise) for t in range(times.size)]
+    values, variances = (np.stack([getattr(x, name) for x in seen], axis=-1) for name in "sv")
+    return values.reshape(shape), variances.reshape(shape)
+
+
+def _mean_and_sd(s: Array, v: Array) -> Array:
+    """Over patients, (2, n_points, n_times)."""
+    return np.array([np.nanmean(s, axis=1), np.sqrt(np.nanvar(s, axis=1) + np.nanmean(v, axis=1))])
+
+
+def _ends_of_trials(s: Array, v: Array, patients: Array, seed: int) -> Array:
+    """Between which ends mean and SD of as many patients lie in 95 % of trials, (2, low and high, n_times):
+    trials are simulated, as the SD of few patients who are not normal has no formula."""
+    generator, most = np.random.default_rng(seed), int(patients.max())
+    who = generator.integers(len(s), size=(TRIALS, most))
+    errors = generator.standard_normal((TRIALS, most))
+    ends = np.empty((2, 2, patients.size))
+    for t, n in enumerate(patients.astype(int)):
+        some = who[:, :n]
+        seen = s[some, t] + np.sqrt(v[some, t]) * errors[:, :n]
+        of_trials = np.array([np.nanmean(seen, axis=1), np.nanstd(seen, axis=1, ddof=1)])
+        ends[:, :, t] = np.nanquantile(of_trials, (0.025, 0.975), axis=1).T
+    return ends
+
+
+def _band(name: str, middle: Array, squares: Array, back: Callable[[Array], Array]) -> dict[str, Any]:
+    """From squares of the distance to its ends, (2, n_times)."""
+    below, above = np.sqrt(squares)
+    return {"name": name, "low": back(middle - below).tolist(), "high": back(middle + above).tolist()}
+
+
+def _visit(arms: _Arms, row: Row, name: str) -> dict[str, Any] | None:
+    """A reported mean or SD with its 95 % interval; None where it was not."""
+    point = _point(arms, row)
+    if point is None or name == "mean":
+        return point
+    if row.spread_type not in ("SD", "CV", "IQR"):
+        return None
+    spread = natural_spread(row, form_of(row))
+    if not (math.isfinite(spread.error) and spread.sd > 0):
+        return None
+    ends = [spread.sd * math.exp(sign * Z95 * spread.error) for sign in (-1, 1)]
+    return point | {"value": spread.raw, "interval": ends}
 
 
 # --- time courses ---------------------------------------------------------------------------------

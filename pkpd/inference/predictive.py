@@ -187,35 +187,53 @@ class Counted:
 
 
 @dataclass(frozen=True)
-class Bounded:
-    """Of a location of which only a bound is reported: ``direction`` 1 at least, -1 at most."""
+class BetweenEnds:
+    """Of a number of which only is reported that it lies between two ends, one of them infinite where nothing
+    but a bound is reported."""
 
     located: Located
-    direction: float
+    low: float
+    high: float
 
     @property
     def sd(self) -> float:
         return self.located.sd
 
+    def _mass(self, low: float, high: float) -> float:
+        """Probability of what lies between ``low`` and ``high`` and is reported as this."""
+        low, high = max(low, self.low), min(high, self.high)
+        if low >= high:
+            return 0.0
+        below = 0.0 if low == -math.inf else self.located.cdf(low)
+        return (1.0 if high == math.inf else self.located.cdf(high)) - below
+
+    @property
+    def probability(self) -> float:
+        """That what is reported is kept."""
+        return self._mass(-math.inf, math.inf)
+
     def cdf(self, y: float) -> float:
-        """A bound is no number: nan."""
-        return math.nan
+        """Probability of less than what is reported, and half of that of the same (mid-p): uniform on
+        average; nan of a bound."""
+        if math.isinf(self.low) or math.isinf(self.high):
+            return math.nan
+        return self.located.cdf(self.low) + self.probability / 2
 
     def interval(self, level: float) -> tuple[float, float]:
-        """Of the location."""
+        """Of the number."""
         return self.located.interval(level)
 
-    def kept(self, y: float) -> float:
-        """Probability that the bound is kept."""
-        below = self.located.cdf(y)
-        return 1 - below if self.direction > 0 else below
+    def share(self, level: float) -> float:
+        """Probability, given what is reported, that the number lies in its interval: of numbers that come as
+        predicted it is the level on average, however wide the ends."""
+        return self._mass(*self.interval(level)) / max(self.probability, 1e-300)
 
     def log_density(self, y: float) -> float:
-        return math.log(max(self.kept(y), 1e-300))
+        return math.log(max(self.probability, 1e-300))
 
     def crps(self, y: float) -> float:
-        """A bound is no number: nan."""
+        """What lies between two ends is no number: nan."""
         return math.nan
 
 
-Predictive = Located | Counted | Bounded
+Predictive = Located | Counted | BetweenEnds

@@ -34,7 +34,7 @@ from pkpd.inference.influence import predictive_density
 from pkpd.inference.objective import BadPoint, Evaluation, Objective
 from pkpd.inference.optimum import read_result
 from pkpd.inference.posterior import signed_outputs
-from pkpd.inference.predictive import LEVELS, Bounded, Counted, Located, Predictive
+from pkpd.inference.predictive import LEVELS, BetweenEnds, Counted, Located, Predictive
 from pkpd.inference.search import Progress, quiet
 from pkpd.inference.spec import FitSpec, StudyEffect
 from pkpd.inference.summary import likelihood
@@ -51,7 +51,8 @@ EXPECTED_CRPS = 1 / math.sqrt(math.pi)
 """Mean CRPS, in SDs of the prediction, of normal numbers that come as expected."""
 ROUNDING = 1e-9
 """Of a number, what rounding leaves of a prediction that is nought, such as a change under placebo."""
-BOUNDS = {"lower_bound": 1.0, "upper_bound": -1.0}
+BETWEEN_ENDS = ("lower_bound", "upper_bound", "interval", "reported_floor")
+"""Kinds of rows that report no number but where it lies."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +64,20 @@ class ValidatedRow:
     id, line, study, arm, n, schedule, output, measure, reducer, time, time_unit, statistic, unit,
         provenance : of the row.
     new_study : whether the fit has not seen its study.
-    observed, predicted : the number, and its prediction.
+    observed, predicted : the number (of an interval its middle, of a bound or floor that), and what was
+        predicted of it.
     intervals : (level, low, high) of the central intervals of the number, ``LEVELS``; empty where the kind of
         row has none.
+    shares : of each interval, the probability that the number lies in it: 0 or 1 where the number is
+        reported; of a bound, a floor or an interval given that it lies between these ends.
+    lower, upper : these ends; nan where open, both where the number itself is reported.
     sd_parameters, sd_new_study, sd_patients, sd_sampling : the parts of the prediction's variance, as SDs.
     sd : of all.
     deviation : (predicted - observed) in SDs, by the normal quantile of ``pit``.
-    pit : probability of a smaller number, uniform where numbers come as predicted (nan: of a bound).
-    log_score : logarithm of the predictive density of the number (of a count or bound of its probability).
+    pit : probability of a smaller number, uniform where numbers come as predicted; of a floor or interval
+        that of less and half of that of the same (nan: of a bound).
+    log_score : logarithm of the predictive density of the number (of a count, bound, floor or interval of its
+        probability).
     crps : continuous ranked probability score, smaller is better (nan: the kind has none).
     """
 
@@ -92,6 +99,9 @@ class ValidatedRow:
     observed: float
     predicted: float
     intervals: tuple[tuple[float, float, float], ...]
+    shares: tuple[float, ...]
+    lower: float
+    upper: float
     sd_parameters: float
     sd_new_study: float
     sd_patients: float
@@ -102,13 +112,26 @@ class ValidatedRow:
     log_score: float
     crps: float
 
-    def inside(self, level: float) -> bool | None:
-        """Whether the number lies in an interval (of a bound: whether it can be kept there); None without."""
-        for known, low, high in self.intervals:
+    def share(self, level: float) -> float | None:
+        """Probability that the number lies in an interval, given what is reported; None without one."""
+        for (known, _, _), share in zip(self.intervals, self.shares, strict=True):
             if known == level:
-                above = self.observed >= low or self.statistic == "lower_bound"
-                return above and (self.observed <= high or self.statistic == "upper_bound")
+                return share
         return None
+
+    def inside(self, level: float) -> bool | None:
+        """Whether the number lies in an interval (of a bound, floor or interval: whether that is more likely
+        than not); None without one."""
+        share = self.share(level)
+        return None if share is None else share >= 0.5
+
+    @property
+    def reported(self) -> str:
+        """As words: the number, or between which ends it lies."""
+        if math.isfinite(self.lower) and math.isfinite(self.upper):
+            return f"{self.lower:.3g} to {self.upper:.3g}"
+        bound = {"lower_bound": "at least ", "upper_bound": "at most "}.get(self.statistic, "")
+        return f"{bound}{self.observed:.3g}"
 
 
 @dataclass(frozen=True)
@@ -169,9 +192,10 @@ class Validation:
                 return row
         raise KeyError(name)
 
-    def coverage(self, level: float) -> tuple[int, int]:
-        """Of how many numbers that have an interval of this level it holds how many."""
-        told = [inside for row in self.rows if (inside := row.inside(level)) is not None]
+    def coverage(self, level: float) -> tuple[float, int]:
+        """Of how many numbers that have an interval of this level it holds how many; of what lies between two
+        ends, the share that is expected to."""
+        told = [share for row in self.rows if (share := row.share(level)) is not None]
         return sum(told), len(told)
 
     @property
@@ -180,7 +204,7 @@ class Validation:
         parts = []
         for level in LEVELS:
             inside, count = self.coverage(level)
-            parts.append(f"{inside} of {count} in their {100 * level:g} % interval")
+            parts.append(f"{round(inside, 1):g} of {count} in their {100 * level:g} % interval")
         low, high = usual(self.coverage(0.9)[1], 0.9)
         return f"{'; '.join(parts)} (of 90 %, {low} to {high} are usual for independent numbers)"
 
@@ -244,6 +268,7 @@ def _row_from(values: Mapping[str, Any]) -> ValidatedRow:
         key: math.nan if value is None and key != "n" else value for key, value in values.items()
     }
     found["intervals"] = tuple(tuple(part) for part in found["intervals"])
+    found["shares"] = tuple(found["shares"])
     return ValidatedRow(**found)
 
 
@@ -252,9 +277,8 @@ def _row_words(row: ValidatedRow) -> str:
     for level, low, high in row.intervals:
         if level == 0.95:
             told += f" ({low:.3g} to {high:.3g})"
-    bound = {"lower_bound": "at least ", "upper_bound": "at most "}.get(row.statistic, "")
     within = {True: ", within", False: ", outside", None: ""}[row.inside(0.95)]
-    return f"{told}, reported {bound}{row.observed:.3g}{'' if row.unit == '1' else f' {row.unit}'}{within}"
+    return f"{told}, reported {row.reported}{'' if row.unit == '1' else f' {row.unit}'}{within}"
 
 
 @takes(
@@ -527,7 +551,8 @@ class _Expected:
 def _distribution(
     row: Row, measured: Measured, term: Term, score: Score | None, unknown: float, positive: bool
 ) -> Predictive | None:
-    """None for kinds of row that are neither a location with an error, a number of patients, nor a bound."""
+    """None for kinds of row that are neither a location with an error, nor a number of patients, nor say
+    between which ends a location lies."""
     if KINDS[row.statistic].of_patients and row.n:
         scale = 1.0 if row.statistic == "count" else 1.0 / row.n
         share = min(max(term.predicted / (scale * row.n), 1e-6), 1 - 1e-6)
@@ -536,9 +561,15 @@ def _distribution(
     if not measured.printed:
         return None
     error, positive = float(measured.printed[0].error), positive and term.predicted > 0
-    if row.statistic in BOUNDS:
-        return Bounded(Located(term.predicted, unknown, error, positive=positive), BOUNDS[row.statistic])
     observed = likelihood.observed(row)
+    if row.spread_type in ("none", "CV") and observed != 0:  # an error that goes with the number
+        relative = abs(term.predicted / observed)
+    else:
+        relative = 1.0
+    if row.statistic in BETWEEN_ENDS:
+        low, high = _ends(row)
+        located = Located(term.predicted, unknown, max(error * relative, 1e-12), positive=positive)
+        return BetweenEnds(located, low, high)
     for on_log in (False, True):
         if on_log and min(term.predicted, observed) <= 0:
             continue
@@ -549,10 +580,18 @@ def _distribution(
             continue
         if on_log:
             return Located(math.log(term.predicted), unknown / term.predicted**2, error, score, True)
-        if row.spread_type in ("none", "CV") and observed != 0:  # an error that goes with the number
-            error *= abs(term.predicted / observed)
-        return Located(term.predicted, unknown, max(error, 1e-12), score, positive=positive)
+        return Located(term.predicted, unknown, max(error * relative, 1e-12), score, positive=positive)
     return None
+
+
+def _ends(row: Row) -> tuple[float, float]:
+    """Between which a row says that its number lies."""
+    match row.statistic:
+        case "lower_bound":
+            return row.value, math.inf
+        case "upper_bound":
+            return -math.inf, row.value
+    return row.lower, row.upper
 
 
 def _sampling_error(distribution: Predictive | None, predicted: float) -> float:
@@ -560,7 +599,7 @@ def _sampling_error(distribution: Predictive | None, predicted: float) -> float:
     match distribution:
         case Located():
             return distribution.error * (predicted if distribution.on_log else 1.0)
-        case Bounded():
+        case BetweenEnds():
             return distribution.located.error
         case Counted():
             n, share = distribution.n, distribution.share
@@ -592,6 +631,12 @@ def _validated(each: _Expected, printed: Row, world: _World) -> ValidatedRow:
     else:
         pit, log_score, crps = (f(each.observed) for f in (found.cdf, found.log_density, found.crps))
         sd = math.sqrt(parameters + study + each.error**2)
+    intervals = () if found is None else tuple((level, *found.interval(level)) for level in LEVELS)
+    if isinstance(found, BetweenEnds):
+        ends, shares = (found.low, found.high), tuple(found.share(level) for level in LEVELS)
+    else:
+        ends = math.nan, math.nan
+        shares = tuple(int(low <= each.observed <= high) for _, low, high in intervals)
     return ValidatedRow(
         id=row.id,
         line=row.line,
@@ -610,7 +655,10 @@ def _validated(each: _Expected, printed: Row, world: _World) -> ValidatedRow:
         new_study=row.study not in world.result.study_values,
         observed=each.observed,
         predicted=0.0 if abs(each.predicted) < ROUNDING * abs(each.observed) else each.predicted,
-        intervals=() if found is None else tuple((level, *found.interval(level)) for level in LEVELS),
+        intervals=intervals,
+        shares=shares,
+        lower=ends[0] if math.isfinite(ends[0]) else math.nan,
+        upper=ends[1] if math.isfinite(ends[1]) else math.nan,
         sd_parameters=math.sqrt(max(parameters, 0.0)),
         sd_new_study=math.sqrt(max(study, 0.0)),
         sd_patients=each.error * math.sqrt(each.patients),
@@ -656,8 +704,8 @@ def _orderings(found: Sequence[_Expected], world: _World) -> tuple[Ordering, ...
 
 
 def _compared(row: Row) -> tuple[str, ...]:
-    """What two rows must have in common to be ordered; a bound is no number."""
-    alone = row.id if row.statistic in BOUNDS else ""
+    """What two rows must have in common to be ordered; what lies between two ends is no number."""
+    alone = row.id if row.statistic in BETWEEN_ENDS else ""
     return row.output, row.measure, row.reducer, row.statistic, row.unit, alone
 
 

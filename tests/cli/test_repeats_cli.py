@@ -73,3 +73,22 @@ def test_no_cluster_is_a_sentence(pkpd, folder, tmp_path, monkeypatch):
     code, _, err = pkpd("profile", folder, "CL", "--dask", "tcp://127.0.0.1:9", "-o", tmp_path)
     assert code == 3
     assert "no Dask scheduler answers" in err
+
+
+def test_a_fit_and_its_report_leave_what_other_commands_found(pkpd, folder, tmp_path):
+    """All that they write into results/FIT, also before the first fit is there."""
+    assert pkpd("bootstrap", folder, "--draws", 2, "-o", tmp_path, "-q", "--jobs", 1)[0] == 0
+    assert pkpd("leave-out", folder, "-o", tmp_path, "-q", "--jobs", 1)[0] == 0
+    assert pkpd("profile", folder, "CL", "-o", tmp_path, "-q", "--jobs", 1)[0] == 0
+    for name in ("draws.npz", "draws.nc", "posterior.png", "ranks.png"):  # of `pkpd sample`, an extra
+        (tmp_path / name).write_bytes(name.encode())
+    found = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for command in (("fit", folder, "--quick", "-o", tmp_path), ("report", tmp_path)):
+        code, _, err = pkpd(*command, "-q")
+        assert code == 0, err
+        assert (tmp_path / "report.html").is_file()
+        assert {path: path.read_bytes() for path in found} == found
+    (tmp_path / "mine.txt").write_text("not of pkpd")
+    code, _, err = pkpd("report", tmp_path, "-q")
+    assert code == 3
+    assert "mine.txt" in err

@@ -324,12 +324,12 @@ def test_the_band_of_a_dose_response_holds_the_true_curve_as_often_as_it_says(es
         arms.draws = lambda count, arms=arms: predict._Arms.draws(arms, count)
         slope = generator.standard_normal(estimates)
 
-        def curve(amounts, x, count, slope=slope):
-            shift = 0.1 * float(slope @ x) if x is not None else 0.0
-            return np.asarray(amounts) * math.exp(shift) if positive else np.asarray(amounts) * shift
+        def curve(amounts, points, count, slope=slope):
+            shifts = np.array([0.0 if x is None else 0.1 * float(slope @ x) for x in points])
+            return np.outer(np.exp(shifts) if positive else shifts, amounts)
 
         band = predict._with_band(arms, curve, doses, predict.DRAWN)
-        truth = curve(doses, root_of @ generator.standard_normal(estimates), 0)
+        (truth,) = curve(doses, [root_of @ generator.standard_normal(estimates)], 0)
         assert band["low"][0] == band["high"][0] == 0.0
         inside.append(band["low"][8] <= truth[8] <= band["high"][8])
     covers("band", inside)

@@ -12,7 +12,7 @@ import toy
 from pkpd.core.errors import DataError
 from pkpd.core.files import to_json
 from pkpd.dosing import Schedule
-from pkpd.inference import System, fit, read_fit
+from pkpd.inference import System, between_at, fit, read_fit, typical_at
 from pkpd.inference.prediction import SUBJECTS, _Arms, _with_band, predict
 from pkpd.present.report import read_report, write_report
 
@@ -86,9 +86,9 @@ def test_95_percent_of_truths_lie_in_the_band(result, spec, skewed):
         arms = _Arms(toy_fit, replace(spec, options=options), System.load(spec.main.model), None)
         slope = generator.normal(size=n) * (0.2 if skewed else 1.0)
 
-        def curve(doses, x, count, slope=slope):
-            at = 0.0 if x is None else float(slope @ x)
-            return doses * (math.exp(at) if skewed else 1.0 + at)
+        def curve(doses, points, count, slope=slope):
+            at = np.array([0.0 if x is None else slope @ x for x in points])
+            return np.outer(np.exp(at) if skewed else 1.0 + at, doses)
 
         band = _with_band(arms, curve, np.array([0.0, 1.0, 2.0]), (0, 2))
         truths = generator.normal(size=(2000, n)) @ (root.T / math.sqrt(n)) @ slope
@@ -160,3 +160,66 @@ def test_a_fit_is_not_lost_when_its_arms_cannot_be_simulated(result, spec, tmp_p
     page = write_report(result, tmp_path / "out", fit=replace(spec, shown=("D",)))
     assert "could not be simulated" in page.read_text()
     assert read_report(page.parent)[0].ofv == result.ofv
+
+
+VISITED = """\
+c2,Alpha,100 mg,12,100 mg oral once,C,value,at,2,h,mean,2.1,mg/L,0.5,SD,fit,made up,reported
+c12,Alpha,100 mg,12,100 mg oral once,C,value,at,12,h,mean,0.9,mg/L,0.3,SD,fit,made up,reported
+c24,Alpha,100 mg,12,100 mg oral once,C,value,at,24,h,mean,0.4,mg/L,0.05,SE,fit,made up,unverified
+"""
+
+
+@pytest.fixture(scope="module")
+def visited(tmp_path_factory):
+    """An arm with four visits, of patients who differ and are measured with an error."""
+    folder = toy.write(tmp_path_factory.mktemp("visits") / "toy")
+    text = (folder / "fit.toml").read_text().partition("[rival]")[0].replace("= 0.2", "= 0.3")
+    between = '[between]\nCL = "lognormal(0.3, 0.2)"\n[noise]\nC = { proportional = 0.15 }\n'
+    (folder / "fit.toml").write_text(text + between)
+    (folder / "data.csv").write_text((folder / "data.csv").read_text() + VISITED)
+    spec = read_fit(folder)
+    return fit(spec, rival=False, unverified=False, check=False, leave_one_out=False), spec
+
+
+def test_an_arm_over_visits_has_what_was_reported_of_it(visited):
+    result, spec = visited
+    (arm,) = predict(replace(result, rows=result.rows), spec)["visits"]
+    assert (arm["title"], arm["output"], arm["unit"], arm["time_unit"]) == ("Alpha, 100 mg", "C", "mg/L", "h")
+    mean, sd = arm["statistics"]
+    times = {"c2": 2.0, "c100": 4.0, "c12": 12.0, "c24": 24.0}
+    assert {point["row"]: point["time"] for point in mean["points"]} == times
+    # an SE tells of no SD that the fit would use
+    assert {point["row"]: point["value"] for point in sd["points"]} == {"c2": 0.5, "c100": 0.6, "c12": 0.3}
+    for statistic in (mean, sd):
+        assert [band["name"] for band in statistic["bands"]] == ["parameters", "study effect", "sampling"]
+        lows, highs = (np.array([band[key] for band in statistic["bands"]]) for key in ("low", "high"))
+        assert np.all(np.diff(lows, axis=0) <= 0) and np.all(np.diff(highs, axis=0) >= 0)
+        assert np.all(lows <= statistic["typical"]) and np.all(highs >= statistic["typical"])
+
+
+def test_new_studies_lie_in_the_band_of_an_arm_as_often_as_it_says(visited):
+    """Studies are drawn where the fit has them: parameters, the study's effect, twelve patients, errors."""
+    result, spec = visited
+    (arm,) = predict(result, spec)["visits"]
+    arms = _Arms(result, spec, System.load(spec.main.model), None)
+    generator, trials, n = np.random.default_rng(3), 1500, 12
+    x = generator.multivariate_normal([e.x for e in result.estimates], result.covariance, trials)
+    effect = next(k for k, e in enumerate(result.estimates) if e.name == "V in Alpha")
+    x[:, effect] = 0.3 * generator.standard_normal(trials)
+    system = arms.system
+    people = np.empty((trials, n, system.kernel.n_params))
+    for trial, point in zip(people, x, strict=True):
+        known = typical_at(result.estimates, point, result.values, "Alpha")
+        trial[:] = [known[name] for name in system.kernel.PARAMETERS]
+        for name, sd in between_at(result.estimates, point, result.between).items():
+            trial[:, system.kernel.PARAMETERS.index(name)] *= np.exp(sd * generator.standard_normal(n))
+    times = np.array([2.0, 4.0, 12.0, 24.0])
+    outputs = arms.run(people.reshape(trials * n, -1), Schedule.parse("100 mg oral once"), times)
+    seen = outputs[:, :, arms.outputs.index("C")].reshape(trials, n, times.size)
+    seen = seen * (1 + 0.15 * generator.standard_normal(seen.shape))
+    for statistic, found in zip(arm["statistics"], (seen.mean(1), seen.std(1, ddof=1)), strict=True):
+        band = statistic["bands"][-1]
+        low, high = (np.interp(times, arm["times"], band[key]) for key in ("low", "high"))
+        inside = np.mean((low <= found) & (found <= high), axis=0)
+        # skewed means of few patients, and an interval by twenty draws
+        assert inside == pytest.approx(np.full(times.size, 0.95), abs=0.035), statistic["name"]

@@ -1,7 +1,7 @@
 """Numbers that a fit has not seen are predicted as the closed form says where everything is normal, by the
 same scores; and of small arms of log-normal patients in new studies the intervals hold what they say."""
 
-import dataclasses
+import itertools
 import math
 import shutil
 
@@ -12,7 +12,7 @@ from scipy import stats
 import pkpd
 from pkpd.core.errors import DataError
 from pkpd.inference import fit
-from pkpd.inference.predictive import Bounded, Counted, Located
+from pkpd.inference.predictive import LEVELS, BetweenEnds, Counted, Located
 from pkpd.inference.summary.reading import parse_data
 from pkpd.inference.validation import Validation, validate
 from tests import toy
@@ -295,12 +295,76 @@ def test_a_location_with_factors_is_that_of_draws(given):
 
 
 def test_of_a_bound_the_probability_counts_that_it_is_kept():
-    law = Bounded(Located(3.0, 0.09, 0.4), 1.0)
-    assert law.kept(2.0) == pytest.approx(stats.norm.sf(2.0, 3.0, 0.5), abs=1e-4)
-    assert math.exp(law.log_density(2.0)) == pytest.approx(law.kept(2.0))
+    law = BetweenEnds(Located(3.0, 0.09, 0.4), 2.0, math.inf)
+    assert law.probability == pytest.approx(stats.norm.sf(2.0, 3.0, 0.5), abs=1e-4)
+    assert math.exp(law.log_density(2.0)) == pytest.approx(law.probability)
     assert math.isnan(law.cdf(2.0)) and math.isnan(law.crps(2.0))
-    lower = dataclasses.replace(law, direction=-1.0)
-    assert lower.kept(2.0) == pytest.approx(1 - law.kept(2.0))
+    assert BetweenEnds(law.located, -math.inf, 2.0).probability == pytest.approx(1 - law.probability)
+
+
+@pytest.mark.parametrize("width", [0.1, 0.5, 3.0])
+def test_of_what_is_told_in_steps_intervals_hold_what_they_say(width):
+    """Numbers of a normal law, of which only the step of a scale is reported, the outermost ones open."""
+    law, normal = Located(3.0, 0.09, 0.4), stats.norm(3.0, 0.5)
+    edges = np.concatenate([[-math.inf], np.arange(1.7, 4.6, width), [math.inf]])
+    steps = [BetweenEnds(law, low, high) for low, high in itertools.pairwise(edges)]
+    told = np.diff(normal.cdf(edges))
+    assert [step.probability for step in steps] == pytest.approx(told, abs=1e-4)
+    for level in LEVELS:
+        assert told @ [step.share(level) for step in steps] == pytest.approx(level, abs=2e-3)
+    pits = [step.cdf(0.0) for step in steps[1:-1]]
+    assert pits == pytest.approx((normal.cdf(edges[1:-2]) + normal.cdf(edges[2:-1])) / 2, abs=1e-4)
+
+
+@pytest.mark.parametrize("statistic", ["interval", "reported_floor"])
+def test_intervals_of_numbers_of_which_only_a_floor_is_reported_hold_what_they_say(normal, statistic):
+    """Numbers of new studies are drawn where the fit expects them and told rounded down to an even one:
+    taken as plain values they would be outside of 95 % too often."""
+    level = next(e for e in pkpd.FitResult.read_json(normal / "result.json").estimates if e.name == "mu")
+    generator, error, each = np.random.default_rng(7), 0.3, 40
+    held, rounded, log_scores = dict.fromkeys(LEVELS, 0.0), 0, []
+    for _ in range(10):
+        mu = level.x + level.x_sd * generator.standard_normal()
+        numbers = mu + math.hypot(TAU, error) * generator.standard_normal(each)
+        rows = []
+        for k, low in enumerate(2 * np.floor(numbers / 2)):
+            value, lower = (low, "") if statistic == "reported_floor" else ("", low)
+            rows.append(
+                f"n{k},N{k},arm,,none,y,value,at,1,h,{statistic},{value},mg/L,{error},SE,{lower},{low + 2},,"
+                "invented,reported\n"
+            )
+        found = validate(normal, parse_data(HEADER + "".join(rows), "new.csv"))
+        for level_ in LEVELS:
+            held[level_] += found.coverage(level_)[0]
+        ends = np.array([r.intervals[-1][1:] for r in found.rows])
+        low = 2 * np.floor(numbers / 2)
+        rounded += np.sum((low < ends[:, 0]) | (low > ends[:, 1]))
+        log_scores += [r.log_score for r in found.rows]
+        assert (found["n0"].lower, found["n0"].upper) == (low[0], low[0] + 2)
+        assert found.orderings == ()
+    n = 10 * each
+    for level_ in LEVELS:  # the SE of a share is at most 2.5 %, with the level that 40 numbers share
+        assert held[level_] / n == pytest.approx(level_, abs=0.06 if level_ < 0.9 else 0.03)
+    assert rounded / n > 0.05 + 0.03
+    law = stats.norm(mu, math.hypot(TAU, error))
+    expected = [math.log(law.cdf(low + 2) - law.cdf(low)) for low in 2 * np.floor(numbers / 2)]
+    assert np.mean(log_scores[-each:]) == pytest.approx(np.mean(expected), abs=0.3)
+
+
+def test_a_floor_that_the_prediction_meets_is_inside_and_one_far_above_is_not(normal, tmp_path):
+    def floor(name, value, upper):
+        return (
+            f"{name},D,arm {name},,none,y,value,at,1,h,reported_floor,{value},mg/L,0.2,SE,,{upper},,"
+            "invented,reported\n"
+        )
+
+    text = HEADER + floor("met", -4, -1) + floor("far", 1, 4)
+    found = validate(normal, parse_data(text, "new.csv"))
+    assert (found["met"].inside(0.95), found["far"].inside(0.95)) == (True, False)
+    assert found["met"].share(0.5) < found["met"].share(0.95)
+    assert "reported -4 to -1 mg/L, within" in found.summary()
+    found.write_json(tmp_path / "validation.json")
+    assert Validation.read_json(tmp_path / "validation.json").rows == found.rows
 
 
 def test_every_kind_of_row_of_a_fit_is_told(tmp_path):

@@ -22,11 +22,14 @@ from pkpd.present.plot import (
     observed_predicted_figure,
     parameter_figure,
     profile_figure,
+    residual_checks_figure,
     residual_figure,
     save,
     svg,
     time_course_figure,
+    visits_figure,
 )
+from pkpd.present.plot.canvas import GREY
 
 SCHEDULE = "1 MIU sc daily x5 every 28 d x3"
 
@@ -392,6 +395,8 @@ def test_parameters_are_placed_in_standard_deviations_of_their_prior() -> None:
         (lambda: dose_response_figure([]), "no dose-response"),
         (lambda: observed_predicted_figure([]), "no row"),
         (lambda: residual_figure([row("a", None)]), "no residual"),
+        (lambda: residual_checks_figure([row("a", None)]), "no residual"),
+        (lambda: visits_figure([]), "no arm with means"),
         (lambda: parameter_figure([]), "no parameter"),
     ],
 )
@@ -459,3 +464,82 @@ def test_matplotlib_is_loaded_late_and_pyplot_never() -> None:
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def visits(study_effect: bool = True) -> list[dict[str, Any]]:
+    names = ["parameters", *(["study effect"] if study_effect else []), "sampling"]
+    bands = [
+        {"name": name, "low": [5.0 - k, 4.0 - k], "high": [6.0 + k, 5.0 + k]} for k, name in enumerate(names)
+    ]
+    point = {"time": 2.0, "value": 5.2, "interval": [4.0, 6.4], "provenance": "unverified"}
+    statistics = [
+        {"name": name, "fitted": [5.6, 4.6], "typical": [5.5, 4.5], "bands": bands, "points": given}
+        for name, given in (("mean", [point]), ("SD", []))
+    ]
+    arm = {"output": "C", "unit": "mg/L", "time_unit": "h", "times": [1.0, 2.0], "statistics": statistics}
+    return [arm | {"title": f"S, arm {k}"} for k in range(5)]
+
+
+def test_an_arm_over_visits_has_its_mean_above_its_sd_in_named_bands() -> None:
+    figure = visits_figure(visits())
+    shown = panels(figure)
+    assert len(shown) == 10  # of five arms, in rows of three
+    assert [axis.get_title(loc="left") for axis in shown if axis.get_title(loc="left")] == [
+        f"S, arm {k}" for k in range(5)
+    ]
+    assert [axis.get_ylabel() for axis in shown[:6:3]] == ["mean of C (mg/L)", "SD of C (mg/L)"]
+    assert {"parameters", "+ study effect", "+ sampling", "unverified"} <= set(legend(figure))
+    for name in ("parameters", "study effect", "sampling"):
+        assert len(marked(figure, name)) == 10
+    assert [sum(line.get_gid() == "fitted" for line in axis.lines) for axis in shown] == [1] * 10
+    (first, *_) = marked(figure, "point")
+    assert np.asarray(first.get_offsets())[0] == pytest.approx([2.0, 5.2])
+    assert hollow(first)
+    alone = visits_figure(visits(study_effect=False)[:1])
+    assert not any(
+        line.get_gid() == "fitted" for axis in panels(alone) for line in axis.lines
+    )  # it would lie on what is expected
+    assert not any("study" in label for label in legend(alone))
+
+
+def test_residuals_are_placed_by_quantile_time_and_rank() -> None:
+    given = [
+        {
+            "deviation": z,
+            "days": days,
+            "rank": rank,
+            "quantile": z / 2,
+            "quantile_low": z / 2 - 1,
+            "quantile_high": z / 2 + 1,
+            "provenance": provenance,
+        }
+        for z, days, rank, provenance in (
+            (-1.0, 0.0, 0.2, "reported"),
+            (9.0, 300.0, 0.8, "reported"),
+            (0.5, 7.0, 0.5, "unverified"),
+        )
+    ]
+    figure = residual_checks_figure(given)
+    by_quantile, by_time, by_rank = panels(figure)
+    for axis, x in ((by_quantile, [-0.5, 4.5]), (by_time, [0.0, 300.0]), (by_rank, [0.2, 0.8])):
+        known, unverified = (item for item in axis.collections if item.get_gid() == "residual")
+        assert np.asarray(known.get_offsets())[:, 0] == pytest.approx(x)
+        assert np.asarray(known.get_offsets())[:, 1] == pytest.approx([-1, 6])  # beyond is at the edge
+        assert len(unverified.get_offsets()) == 1 and hollow(unverified)
+    low, high = by_time.get_xlim()
+    assert low < 0 and high > 300
+    assert "unverified" in legend(figure)
+
+
+def test_a_parameter_that_the_data_did_not_move_is_grey_with_the_share_of_its_sd() -> None:
+    prior = {"unit": "", "estimate": 0.0, "interval": (-1, 1), "prior_interval": (-1, 1), "scale": "linear"}
+    parameters = [
+        {"name": "kept", "shrinkage": 0.98, "unmoved": True} | prior,
+        {"name": "told", "shrinkage": 0.31, "unmoved": False} | prior,
+    ]
+    figure = parameter_figure(parameters)
+    kept, told = marked(figure, "estimate")
+    assert to_hex(kept.get_edgecolor()[0]) == GREY.lower() != to_hex(told.get_edgecolor()[0])
+    (axis,) = panels(figure)
+    assert {"× 0.98", "× 0.31"} <= {text.get_text() for text in axis.texts}
+    assert "posterior, not moved by the data" in legend(figure)

@@ -7,6 +7,7 @@ import math
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from pkpd.core.errors import DataError, InputError
@@ -203,6 +204,28 @@ def curves():
                 ],
             }
         ],
+        "visits": [
+            {
+                "title": "Trial 1, 1 MIU",
+                "output": "treg_pct",
+                "unit": "percent",
+                "time_unit": "d",
+                "times": [0.0, 7.0],
+                "statistics": [
+                    {
+                        "name": name,
+                        "fitted": [6.0, 9.0],
+                        "typical": [6.0, 8.0],
+                        "bands": [
+                            {"name": "parameters", "low": [5.0, 7.0], "high": [7.0, 9.0]},
+                            {"name": "sampling", "low": [4.0, 6.0], "high": [8.0, 10.0]},
+                        ],
+                        "points": [point | {"time": 7.0, "provenance": "reported"}],
+                    }
+                    for name in ("mean", "SD")
+                ],
+            }
+        ],
         "model": {
             "equations": "d x = -k*x",
             "text": "model  x <y>",
@@ -258,7 +281,7 @@ def files(folder):
 def test_the_page_loads_nothing_from_outside(result, curves, tmp_path):
     text = report.write_report(result, tmp_path / "out", curves=curves).read_text(encoding="utf-8")
     page = parsed(text)
-    assert sum(address.startswith("data:image/svg+xml;base64,") for address in page.addresses) == 5
+    assert sum(address.startswith("data:image/svg+xml;base64,") for address in page.addresses) == 7
     assert all(address.startswith(("#", "data:image/svg+xml;base64,")) for address in page.addresses)
     assert not re.search(r"@import|url\(|<script|https?://", text)
     assert {address[1:] for address in page.addresses if address.startswith("#")} <= set(page.ids)
@@ -418,7 +441,8 @@ def test_the_page_shows_and_draws_the_intervals_of_the_result(result, curves):
         assert told["predicted_interval"] == [one.predicted_lower, one.predicted_upper]
     panel = curves["dose_response"][0]
     (given,) = panel["curves"]
-    axis = report.figures(shown, curves)["dose_response"][1].axes[0]
+    drawn = {name: figure for name, _, figure in report.figures(shown, curves)}
+    axis = drawn["dose_response"].axes[0]
     band = next(item for item in axis.collections if "Poly" in type(item).__name__)
     corners = band.get_paths()[0].vertices
     for dose, low, high in zip(given["dose"], given["low"], given["high"], strict=True):
@@ -457,6 +481,37 @@ def test_the_prior_interval_holds_95_percent_of_the_prior(result):
     )
     assert shown[2]["prior_interval"] is None
     assert shown[0]["learned"] == pytest.approx(0.7)
+
+
+def test_parameters_that_the_data_did_not_move_are_named(result):
+    """By neither their SD nor their place."""
+    kept = estimate("kept", value=1.75, x=math.log(1.75), x_sd=0.39, shrinkage=0.39 / 0.4)
+    moved = dataclasses.replace(kept, name="moved", value=1.7 * math.exp(0.24), x=math.log(1.7) + 0.24)
+    narrowed = dataclasses.replace(kept, name="narrowed", x_sd=0.32, shrinkage=0.8)
+    result = dataclasses.replace(result, estimates=(kept, moved, narrowed))
+    shown = report.document(result)
+    assert [parameter["unmoved"] for parameter in shown["parameters"]] == [True, False, False]
+    assert "did not move 1 of 3: kept. " in report.render(shown)
+
+
+def test_residuals_stand_at_their_place_in_time_and_among_all(result):
+    """As many normal residuals as there are lie in the band of their place in 95 of 100 sets."""
+    generator = np.random.default_rng(1)
+    template, inside = result.rows[0], []
+    for _ in range(200):
+        drawn = generator.standard_normal(12)
+        rows = tuple(
+            dataclasses.replace(template, id=f"r{k}", residuals=(float(z),), predicted=float(k), time="2..4")
+            for k, z in enumerate(drawn)
+        )
+        shown = report.document(dataclasses.replace(result, rows=rows))["rows"]
+        order = sorted(shown, key=lambda each: each["deviation"])
+        assert [each["quantile"] for each in order] == sorted(each["quantile"] for each in shown)
+        inside += [each["quantile_low"] <= each["deviation"] <= each["quantile_high"] for each in shown]
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.02)
+    assert [each["rank"] for each in shown] == pytest.approx((np.arange(12) + 0.5) / 12)
+    factor = {"d": 1, "h": 1 / 24}[template.time_unit]
+    assert shown[0]["days"] == pytest.approx(3 * factor)
 
 
 @pytest.mark.parametrize(

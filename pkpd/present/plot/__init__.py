@@ -19,6 +19,7 @@ row
 """
 
 from pkpd.present.plot.canvas import COLOURS, save, shown_unit, svg
+from pkpd.present.plot.checks import residual_checks_figure, visits_figure
 from pkpd.present.plot.comparison import courses_figure, differences_figure, trade_off_figure
 from pkpd.present.plot.draws import posterior_figure, rank_figure
 from pkpd.present.plot.fit_comparison import fit_comparison_figure
@@ -52,6 +53,7 @@ __all__ = [
     "posterior_figure",
     "profile_figure",
     "rank_figure",
+    "residual_checks_figure",
     "residual_figure",
     "save",
     "shown_unit",
@@ -59,5 +61,6 @@ __all__ = [
     "time_course_figure",
     "trade_off_figure",
     "validation_figure",
+    "visits_figure",
     "work_precision_figure",
 ]

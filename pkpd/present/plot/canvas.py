@@ -123,10 +123,25 @@ def svg(figure: Figure) -> bytes:
 
 @styled
 def _rendered(figure: Figure, kind: str, dpi: int) -> bytes:
-    # PNG and SVG carry "Date", PDF "CreationDate"; None leaves it out.
-    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[kind]
+    """Not by ``savefig``, which draws a figure with a layout twice."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
+    own_dpi, own_canvas = figure.dpi, figure.canvas
+    figure.dpi = dpi if kind == "png" else 72
+    try:
+        match kind:  # None leaves the date out
+            case "png":
+                FigureCanvasAgg(figure).print_png(buffer)
+            case "svg":
+                FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
+            case "pdf":
+                FigureCanvasPdf(figure).print_pdf(buffer, metadata={"CreationDate": None})
+    finally:
+        figure.dpi = own_dpi
+        figure.set_canvas(own_canvas)
     return buffer.getvalue()
 
 

@@ -359,7 +359,8 @@ def parameter_figure(
     Args:
         parameters: dicts with ``name``, ``unit``, ``estimate``, ``interval`` (low, high), ``prior_interval``
             (95 %: low, high; None without a prior), optional ``scale`` ("log", the default where all numbers
-            are positive, "logit" or "linear"), ``group``, ``provenance``.
+            are positive, "logit" or "linear"), ``group``, ``provenance``, ``shrinkage`` (SD of the posterior
+            over that of the prior) and ``unmoved`` (whether the data did not move it: drawn in grey).
     """
     if not parameters:
         raise InputError("there is no parameter to draw")
@@ -382,15 +383,22 @@ def parameter_figure(
         text = number(parameter["estimate"])
         if math.isfinite(low) and math.isfinite(high):
             text += f"  ({number(low)} to {number(high)})"
-        beside(axis, -i, text, 8)
+        beside(axis, -i, text, 58)
+        if is_number(parameter.get("shrinkage")):
+            beside(axis, -i, f"× {parameter['shrinkage']:.2f}", 50, "right")
         _draw_estimate(axis, -i, parameter, limit)
-    beside(axis, 0 if groups[0] else 1, "estimate (95 %)", 8, bold=True)
+    heading = 0 if groups[0] else 1
+    beside(axis, heading, "estimate (95 %)", 58, bold=True)
+    beside(axis, heading, "SD", 50, "right", bold=True)
     from matplotlib.patches import Patch
 
     handles = [
         Patch(color=PALE, label="prior, 95 %"),
-        line_handle("estimate, 95 % interval", BLUE, marker="o", markersize=5, linewidth=1.4),
+        line_handle("posterior, 95 %", BLUE, marker="o", markersize=5, linewidth=1.4),
     ]
+    if any(parameter.get("unmoved") for parameter in parameters):
+        label = "posterior, not moved by the data"
+        handles.append(line_handle(label, GREY, marker="o", markersize=5, linewidth=1.4))
     put_legend(figure, handles + unverified_handles(parameters, "prior from an unverified number"))
     put_title(figure, title)
     return figure
@@ -409,9 +417,10 @@ def _draw_estimate(axis: Axes, y: float, parameter: Mapping[str, Any], limit: fl
     bottom, top = _on_scale(low, scale), _on_scale(high, scale)
     middle, deviation = (bottom + top) / 2, (top - bottom) / 3.92
     places = [(_on_scale(value, scale) - middle) / deviation for value in (estimate, *ends)]
+    colour = GREY if parameter.get("unmoved") else BLUE
     if len(ends) == 2:
-        _draw_span(axis, places[1:], y, limit, BLUE, 1.6, 3)
-    _draw_place(axis, places[0], y, limit, parameter, BLUE, "o", "estimate")
+        _draw_span(axis, places[1:], y, limit, colour, 1.6, 3)
+    _draw_place(axis, places[0], y, limit, parameter, colour, "o", "estimate")
 
 
 def _on_scale(value: float, scale: str) -> float:

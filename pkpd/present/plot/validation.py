@@ -3,6 +3,7 @@ what they say."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -64,12 +65,19 @@ def _widths(row: Row) -> dict[float, tuple[float, float]]:
     }
 
 
+def _reported(row: Row) -> str:
+    if math.isfinite(row["lower"]) and math.isfinite(row["upper"]):
+        return f"{number(row['lower'])} to {number(row['upper'])}"
+    return number(row["observed"])
+
+
 @styled
 def validation_figure(rows: Sequence[Row], *, title: str = "", limit: float = 5.0) -> Figure:
     """Every new number beside its prediction, in SDs of the prediction, and of what its variance is made.
 
     The bars are the predicted intervals of 50 and 95 %; the mark is the reported number, red outside of 95 %,
-    a triangle at the edge beyond ``limit``, an arrow where only a bound was reported.
+    a triangle at the edge beyond ``limit``; where an interval, a floor or a bound is reported a line between
+    its ends, with an arrow towards an open one, and the mark at that.
 
     Args:
         rows: see ``Row``.
@@ -87,7 +95,7 @@ def validation_figure(rows: Sequence[Row], *, title: str = "", limit: float = 5.
         if row is not None:
             _draw_row(axis, -i, row, limit)
             _draw_shares(shares, -i, row)
-            beside(shares, -i, number(row["observed"]), 46, "right")
+            beside(shares, -i, _reported(row), 46, "right")
             beside(shares, -i, number(row["predicted"]), 98, "right")
             beside(shares, -i, shown_unit(row["unit"]), 104)
     beside(shares, 0, "reported", 46, "right", bold=True)
@@ -127,16 +135,21 @@ def _draw_row(axis: Axes, y: float, row: Row, limit: float) -> None:
             zorder=2,
         )
     axis.plot([0], [y], color=BLUE, marker="|", markersize=8, zorder=3)
-    place = (row["observed"] - row["predicted"]) / (row["sd"] or 1.0)
-    bound = {"lower_bound": 1, "upper_bound": -1}.get(row["statistic"], 0)
-    low, high = ends[0.95]
-    outside = (place > high and bound >= 0) or (place < low and bound <= 0)
+    place, lower, upper = (
+        (row[key] - row["predicted"]) / (row["sd"] or 1.0) for key in ("observed", "lower", "upper")
+    )
+    outside = any(
+        level == 0.95 and share < 0.5
+        for (level, *_), share in zip(row["intervals"], row["shares"], strict=True)
+    )
     colour = VERMILION if outside else INK
     at = float(np.clip(place, -limit, limit))
-    if bound:
+    if math.isfinite(lower) and math.isfinite(upper):
+        axis.plot(np.clip([lower, upper], -edge, edge), [y, y], color=colour, linewidth=1.2, zorder=4)
+    elif math.isfinite(lower) or math.isfinite(upper):
         axis.annotate(
             "",
-            (at + 0.6 * bound, y),
+            (at + (0.6 if math.isfinite(lower) else -0.6), y),
             (at, y),
             arrowprops={"arrowstyle": "-|>", "color": colour, "linewidth": 1.2, "shrinkA": 0, "shrinkB": 0},
         )

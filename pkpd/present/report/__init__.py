@@ -17,7 +17,8 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ SECTIONS = {
     "verdict": "verdict",
     "dose": "dose and response",
     "courses": "time courses",
+    "visits": "means and SDs over visits",
     "rows": "every number",
     "residuals": "residuals",
     "parameters": "parameters",
@@ -46,6 +48,9 @@ SECTIONS = {
     "model": "model",
     "provenance": "how it was made",
 }
+UNMOVED_SD, UNMOVED_BY = 0.9, 0.5
+"""A parameter that the data did not move keeps more than this share of its prior's SD, and lies within as
+many of these of its middle."""
 GROUPS = {
     "parameter": "the model",
     "between-subject SD": "between subjects (SD of the logarithm)",
@@ -53,6 +58,10 @@ GROUPS = {
     "proportional error": "measurement error",
     "additive error": "measurement error",
 }
+
+FOUND_LATER = ("profiles", "intervals", "draws", "posterior", "ranks", "bootstrap", "leave_out")
+"""What other commands put beside a result, files or folders, by their names without ending; it stays there
+when the report is written again, and says itself which fit it belongs to."""
 
 
 # --- result -> what the page shows
@@ -63,6 +72,7 @@ def document(result: FitResult, curves: Mapping[str, Any] | None = None) -> dict
     curves = curves or {}
     described = curves.get("model", {}).get("descriptions", {})
     rows = [_row(row) for row in result.rows]
+    _place(result.rows, rows)
     used = [row for row in rows if row["use"] == "fit" and is_number(row["deviation"])]
     near = sum(abs(row["deviation"]) <= 2 for row in used)
     by_study: dict[str, list[Any]] = {}
@@ -80,6 +90,7 @@ def document(result: FitResult, curves: Mapping[str, Any] | None = None) -> dict
         "check": result.check is None,
         "unverified": result.unverified is None,
         "model": not curves.get("model"),
+        "visits": not curves.get("visits"),
     }
     return {
         "title": result.title,
@@ -100,6 +111,8 @@ def document(result: FitResult, curves: Mapping[str, Any] | None = None) -> dict
         ],
         "parameters": parameters,
         "parameter_groups": list(groups.items()),
+        "unmoved": _unmoved(parameters),
+        "visits": bool(curves.get("visits")),
         "verdict": [
             f"{near} of {len(used)} fitted numbers lie within two standard errors of what the model "
             "predicts.",
@@ -186,10 +199,48 @@ def _row(row: RowResult) -> dict[str, Any]:
     }
 
 
+def _place(rows: Iterable[RowResult], shown: list[dict[str, Any]]) -> None:
+    """Where the residual of each fitted row stands: in time, among the predictions of its output, and among
+    all."""
+    fitted = [
+        (row, each)
+        for row, each in zip(rows, shown, strict=True)
+        if each["use"] == "fit" and is_number(each["deviation"])
+    ]
+    outputs: dict[tuple[str, str], list[float]] = {}
+    for row, _ in fitted:
+        outputs.setdefault((row.output, row.measure), []).append(row.predicted)
+    for row, each in fitted:
+        others = outputs[row.output, row.measure]
+        below = sum(other < row.predicted for other in others)
+        same = sum(other == row.predicted for other in others)
+        each |= {"days": _days(row), "rank": (below + same / 2) / len(others)}
+    if fitted:
+        from pkpd.inference.calibration import order_band
+
+        quantile = statistics.NormalDist().inv_cdf
+        ordered = sorted((each for _, each in fitted), key=lambda each: each["deviation"])
+        for each, *shares in zip(ordered, *order_band(len(ordered)), strict=True):
+            names = ("quantile", "quantile_low", "quantile_high")
+            each |= {name: quantile(share) for name, share in zip(names, shares, strict=True)}
+
+
+def _days(row: RowResult) -> float:
+    """The time of a row, or the middle of its window."""
+    from pkpd.core.units import factor
+
+    ends = [float(part) for part in row.time.split("..")]
+    return sum(ends) / len(ends) * float(factor(row.time_unit, "d"))
+
+
+def _shown_scale(estimate: Estimate) -> str:
+    if estimate.scale == "natural" or (estimate.kind == "study effect" and estimate.scale == "logit"):
+        return "linear"  # a shift on the logit scale is shown as the shift
+    return estimate.scale
+
+
 def _parameter(estimate: Estimate, described: Mapping[str, str]) -> dict[str, Any]:
-    scale = "linear" if estimate.scale == "natural" else estimate.scale
-    if estimate.kind == "study effect" and scale == "logit":
-        scale = "linear"  # a shift on the logit scale is shown as the shift
+    scale = _shown_scale(estimate)
     words = {
         "study effect": f"{estimate.target} in {estimate.study}, as a "
         f"{'factor' if scale == 'log' else 'shift'}"
@@ -207,11 +258,45 @@ def _parameter(estimate: Estimate, described: Mapping[str, str]) -> dict[str, An
         "interval": [estimate.lower, estimate.upper],
         "rse": estimate.rse / 100 if is_number(estimate.rse) else None,
         "learned": None if learned is None else max(0.0, learned),
+        "shrinkage": estimate.shrinkage,
+        "unmoved": _is_unmoved(estimate),
         "verdict": estimate.verdict,
         "at_bound": estimate.at_bound,
         "source": estimate.source,
         "provenance": estimate.provenance,
     }
+
+
+def _is_unmoved(estimate: Estimate) -> bool:
+    """Whether the data moved an estimate neither in its SD, by a tenth, nor in its place, by half a prior
+    SD."""
+    if not (is_number(estimate.shrinkage) and estimate.shrinkage > UNMOVED_SD):
+        return False
+    prior = _prior_interval(estimate, scale := _shown_scale(estimate))
+    if prior is None or not is_number(estimate.value):
+        return False
+    low, middle, high = (_on_scale(value, scale) for value in (prior[0], estimate.value, prior[1]))
+    return abs(middle - (low + high) / 2) < UNMOVED_BY * (high - low) / (2 * Z95)
+
+
+def _on_scale(value: float, scale: str) -> float:
+    match scale:
+        case "log":
+            return math.log(value)
+        case "logit":
+            return math.log(value / (1 - value))
+    return value
+
+
+def _unmoved(parameters: list[dict[str, Any]]) -> str:
+    """A sentence that names the parameters which the data did not move."""
+    names = [parameter["name"] for parameter in parameters if parameter["unmoved"]]
+    if not names:
+        return "The data moved every parameter that has a prior."
+    return (
+        f"The data did not move {len(names)} of {len(parameters)}: {', '.join(names)}. Their SD is more than "
+        f"{100 * UNMOVED_SD:.0f} % of the prior's, and they lie within half a prior SD of its middle."
+    )
 
 
 def _prior_interval(estimate: Estimate, scale: str) -> list[float] | None:
@@ -264,11 +349,10 @@ def _flat(value: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, str
 # --- figures --------------------------------------------------------------------------------------
 
 
-def figures(shown: Mapping[str, Any], curves: Mapping[str, Any]) -> dict[str, tuple[str, Figure]]:
-    """Name -> (caption, figure), in the order of the page."""
+def figures(shown: Mapping[str, Any], curves: Mapping[str, Any]) -> Iterator[tuple[str, str, Figure]]:
+    """Name, caption and figure, in the order of the page, each drawn when the one before is done with."""
     from pkpd.present import plot
 
-    drawn: dict[str, tuple[str, Figure]] = {}
     if curves.get("dose_response"):
         caption = (
             "Dose and response. Curves: mean of the group as fitted, with its 95 % interval by the "
@@ -276,28 +360,51 @@ def figures(shown: Mapping[str, Any], curves: Mapping[str, Any]) -> dict[str, tu
             "Points: groups as reported, with their 95 % interval; the area goes with the number of "
             "patients. Hollow: unverified."
         )
-        drawn["dose_response"] = (caption, plot.dose_response_figure(curves["dose_response"]))
+        yield "dose_response", caption, plot.dose_response_figure(curves["dose_response"])
         first = [panel for panel in curves["dose_response"] if not panel["log"]][:6]
         if first:  # for a README or a slide; the page shows all
-            drawn["fit"] = (caption, plot.dose_response_figure(first))
+            yield "fit", caption, plot.dose_response_figure(first)
     for k, course in enumerate(curves.get("courses", ())):
         caption = f"{course['study']}, {course['part']}."
         figure = plot.time_course_figure(course["arms"], observed=course["points"])
-        drawn[f"course_{k + 1:02d}"] = (caption, figure)
+        yield f"course_{k + 1:02d}", caption, figure
+    if curves.get("visits"):
+        bands = {
+            band["name"] for arm in curves["visits"] for each in arm["statistics"] for band in each["bands"]
+        }
+        effect = "then with the study's effect, " if "study effect" in bands else ""
+        caption = (
+            "Means and SDs of arms over visits. Bands: 95 % of what was to be expected of a study that the "
+            f"fit does not know, by the uncertainty of the parameters, {effect}then with the sampling error "
+            "of as many patients."
+        )
+        if effect:
+            caption += " Dashed: as fitted, with the study's own effect."
+        yield "visits", caption, plot.visits_figure(curves["visits"])
     predicted = [row for row in shown["rows"] if is_number(row["deviation"])]
     if predicted:
         caption = "Observed and predicted, in standard errors of the reported number. Hollow: unverified."
-        drawn["observed_predicted"] = (caption, plot.observed_predicted_figure(predicted))
+        yield "observed_predicted", caption, plot.observed_predicted_figure(predicted)
         caption = (
             "Residuals by study. Beyond 2 the model misses more than chance explains. Hollow: unverified."
         )
-        drawn["residuals"] = (caption, plot.residual_figure(predicted))
+        yield "residuals", caption, plot.residual_figure(predicted)
+        caption = (
+            "Residuals of the fitted numbers against a normal distribution, against time and against the "
+            "prediction, by its rank among those of its output. The band "
+            "holds 95 % of independent normal residuals at each place; those of a fit lie a little closer, "
+            "as its parameters have followed the numbers."
+        )
+        fitted = [row for row in predicted if row["use"] == "fit"]
+        if fitted:
+            yield "residual_checks", caption, plot.residual_checks_figure(fitted)
     if shown["parameters"]:
         caption = (
-            "Estimates over their priors: what the data added. Hollow: the prior's number is unverified."
+            "Posterior against prior of every parameter: its 95 % interval in SDs of the prior, and by what "
+            "the data multiplied the prior's SD. Grey: the data did not move it. Hollow: the prior's number "
+            "is unverified."
         )
-        drawn["parameters"] = (caption, plot.parameter_figure(shown["parameters"]))
-    return drawn
+        yield "parameters", caption, plot.parameter_figure(shown["parameters"])
 
 
 # --- the page -------------------------------------------------------------------------------------
@@ -416,7 +523,7 @@ def _write(
     shown["notes"] += _of_other_files(result, spec)
     with replacing_folder(folder) as temporary:
         pictures: dict[str, tuple[str, bytes]] = {}
-        for name, (caption, figure) in figures(shown, curves).items():
+        for name, caption, figure in figures(shown, curves):
             plot.save(figure, temporary / f"{name}.png")
             figure.set_layout_engine(
                 "none"
@@ -425,6 +532,7 @@ def _write(
             pictures[name] = (caption, (temporary / f"{name}.svg").read_bytes())
         result.write_json(temporary / "result.json")
         _put_sources(spec, folder, temporary)
+        _put_found_later(folder, temporary)
         (temporary / "curves.json").write_text(to_json(curves, indent=None) + "\n", encoding="utf-8")
         (temporary / "report.html").write_text(render(shown, pictures), encoding="utf-8")
     return folder / "report.html"
@@ -467,6 +575,14 @@ def _put_sources(spec: FitSpec | None, older: Path, folder: Path) -> None:
         shutil.copyfile(file, target)
 
 
+def _put_found_later(older: Path, folder: Path) -> None:
+    """What other commands found of the fit, from the older report into the new one."""
+    for item in older.iterdir() if older.is_dir() else ():
+        if item.stem in FOUND_LATER:
+            copy = shutil.copytree if item.is_dir() else shutil.copy2
+            copy(item, folder / item.name)
+
+
 def _source_folders(folder: Path) -> list[Path]:
     return [item for item in folder.iterdir() if (item / "fit.toml").is_file()] if folder.is_dir() else []
 
@@ -480,10 +596,12 @@ def _keep(result: FitResult, folder: Path, spec: FitSpec | None) -> None:
     with replacing_folder(folder) as temporary:
         result.write_json(temporary / "result.json")
         _put_sources(spec, folder, temporary)
+        _put_found_later(folder, temporary)
 
 
 def check_report_folder(folder: Path) -> None:
-    """Raise unless a report can be put here: a new folder, an empty one, or an older report."""
+    """Raise unless a report can be put here: a new folder, an empty one, or an older report, with what other
+    commands found of the fit."""
     if folder.exists():
         if not folder.is_dir():
             raise DataError(f'cannot write a report to "{folder}": it is a file')
@@ -499,6 +617,8 @@ def check_report_folder(folder: Path) -> None:
 
 
 def _ours(item: Path) -> bool:
+    if item.stem in FOUND_LATER:
+        return True
     if item.is_dir():
         return (item / "fit.toml").is_file() and (item.parent / "result.json").is_file()
     return item.name in ("report.html", "result.json", "curves.json") or item.suffix in (".png", ".svg")
