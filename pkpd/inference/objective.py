@@ -777,7 +777,8 @@ class Objective:
             for c, coordinate in enumerate(self.coordinates):
                 if coordinate.index < 0 and coordinate.target == output:
                     kind = 0 if coordinate.kind == "proportional error" else 1
-                    block[:, c] += by_v @ part.v_noise[:, kind] * math.exp(float(x[c]))
+                    by_noise = by_s @ part.s_noise[:, kind] + by_v @ part.v_noise[:, kind]
+                    block[:, c] += by_noise * math.exp(float(x[c]))
             if not arm.items:
                 continue
             by_y = by_s[:, :, None] * part.s_y + by_v[:, :, None] * part.v_y

@@ -98,6 +98,30 @@ def test_intervals_hold_what_trials_print_as_often_as_they_say(statistic, n):
     five_percent(quantile_residuals(np.array(below), np.array(cell)))
 
 
+@pytest.mark.parametrize("n", [5, 12])
+@pytest.mark.parametrize("limit", [4.6, 5.5])
+def test_bounds_are_kept_as_often_as_they_say(limit, n):
+    # the limit was fixed beforehand; the author prints on which side of it the mean lies
+    truth = 5 + 1.5 * Z
+    below, cell = [], []
+    for mean, sd in zip(*trial_of_means(n), strict=True):
+        error = {"value": limit, "n": n, "spread": sd / math.sqrt(n), "spread_type": "SE"}
+        less = math.exp(log_probability(row(statistic="upper_bound", **error), truth))
+        more = math.exp(log_probability(row(statistic="lower_bound", **error), truth))
+        assert less + more == pytest.approx(1)
+        below.append(less if mean > limit else 0.0)
+        cell.append(more if mean > limit else less)
+    five_percent(quantile_residuals(np.array(below), np.array(cell)))
+
+
+def test_a_bound_is_an_interval_with_one_end():
+    error = {"spread": 0.5, "spread_type": "SE", "n": 5}
+    for m in (3.0, 5.2, 8.0):
+        bound = log_probability(row(statistic="lower_bound", value=5.0, **error), np.full(8, m))
+        within = row(statistic="interval", value=NAN, lower=5.0, upper=1e9, **error)
+        assert bound == pytest.approx(log_probability(within, np.full(8, m)), rel=1e-6)
+
+
 def test_a_narrow_interval_is_as_good_as_the_mean_itself():
     rng = np.random.default_rng(3)
     truth, z = 5 + 1.5 * Z, []

@@ -79,6 +79,45 @@ def test_five_percent_of_residuals_lie_beyond_1_96(name, patients, n):
     assert 0.03 <= np.mean(joint) <= 0.07
 
 
+@pytest.mark.parametrize("n", [5, 12])
+@pytest.mark.parametrize("patients", PATIENTS)
+@pytest.mark.parametrize(("reducer", "measure"), [("max", "value"), ("min", "change"), ("max", "fold")])
+def test_the_largest_of_noisy_visits_lies_beyond_1_96_in_five_percent(reducer, measure, patients, n):
+    noise = Noise(0.15, 0.0)
+    course = np.array([1.1, 1.3, 0.9, 1.2, 1.3])
+    published = row(
+        reducer=reducer,
+        measure=measure,
+        start=1.0,
+        stop=5.0,
+        visits=(1.0, 2.0, 3.0, 4.0, 5.0),
+        n=n,
+        spread=1.5,
+        spread_type="SD",
+    )
+    level = PATIENTS[patients](NORMAL)
+    y = level[:, None] * course
+    rng = np.random.default_rng(12)
+    before = PATIENTS[patients](rng.standard_normal((TRIALS // 2, n)))
+    measured = (before[..., None] * course) * (
+        1 + noise.proportional * rng.standard_normal((TRIALS // 2, n, 5))
+    )
+    x = getattr(measured, reducer)(axis=2)
+    if measure != "value":
+        first = before * (1 + noise.proportional * rng.standard_normal(before.shape))
+        x = x - first if measure == "change" else x / first
+    there = sample(published, y, level, noise)
+    found, sampling = [], None
+    for mean, sd in zip(x.mean(axis=1), x.std(axis=1, ddof=1), strict=True):
+        printed = likelihood.measured(replace(published, value=float(mean), spread=float(sd)))
+        term = likelihood.evaluate(printed, there.s[None], there.v[None])
+        if sampling is None:
+            sampling = sampling_of([(printed, term, [Seen(y, level, noise, "arm", "C", n)])], [], 3)
+        found.append(sampling.scored(0, term).residuals)
+    shares = (np.abs(found) > 1.96).mean(axis=0)
+    assert np.all((shares >= 0.03) & (shares <= 0.07)), shares
+
+
 def test_the_mean_of_normal_patients_has_student_s_t():
     y = PATIENTS["normal"](NORMAL)[:, None]
     quiet = replace(ROWS["mean with SE"], n=6)

@@ -14,6 +14,8 @@ from pkpd.inference.summary.terms import Statistic
 Array = NDArray[np.float64]
 
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+AS_GOOD_AS_NORMAL = 200
+"""Degrees of freedom above which Student's t is taken for a normal distribution where its tail counts."""
 
 
 def log_cdf(x: float) -> float:
@@ -42,6 +44,24 @@ def log_between(lower: float, upper: float, df: float) -> tuple[float, float, fl
     return value, slope, ends[0] * falls[0] - ends[1] * falls[1] + slope * slope
 
 
+def log_below(z: float, df: float) -> tuple[float, float]:
+    """log P(T < z) of Student's t (of more than ``AS_GOOD_AS_NORMAL`` degrees of freedom: of a standard
+    normal), accurate in both tails, and its derivative by z."""
+    if df > AS_GOOD_AS_NORMAL:
+        value = log_cdf(z)
+        return value, math.exp(_log_density(z, math.inf) - value) if z > -35 else -z + 1 / -z
+    from scipy.special import stdtr
+
+    below = float(stdtr(df, z))
+    if below > 1e-290:
+        value = math.log1p(-float(stdtr(df, -z))) if z > 0 else math.log(below)
+    else:  # the first terms of the incomplete beta function, which far out are all of it
+        x = df / (df + z * z)
+        ways = math.lgamma(df / 2) + math.lgamma(0.5) - math.lgamma((df + 1) / 2)
+        value = df / 2 * math.log(x) - math.log(df) - ways + df / (2 * df + 4) * x
+    return value, math.exp(_log_density(z, df) - value)
+
+
 def _log_density(x: float, df: float) -> float:
     """Of Student's t."""
     if math.isinf(df):
@@ -60,11 +80,6 @@ def log_sd_moments(n: int) -> tuple[float, float]:
 
     h = (n - 1) / 2
     return float(digamma(h) - math.log(h)) / 2, math.sqrt(polygamma(1, h)) / 2
-
-
-def mills(z: float) -> float:
-    """phi(z)/Phi(z), accurate in both tails."""
-    return math.exp(-0.5 * z * z - _HALF_LOG_2PI - log_cdf(z)) if z > -35 else -z + 1 / -z
 
 
 @lru_cache(maxsize=64)
