@@ -183,7 +183,7 @@ def test_gradients_are_those_of_finite_differences(name):
     kind = measured(KINDS[name])
     s, v = patients(KINDS[name])
     term = evaluate(kind, s, v)
-    assert len(term.labels) == term.residuals.size
+    assert len(term.labels) == term.residuals.size == kind.n_residuals
 
     def numeric(which: int, j: int, k: int) -> tuple[np.ndarray, float]:
         step = 1e-5 * max(1.0, abs(float((s, v)[which][j, k])))

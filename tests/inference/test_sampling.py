@@ -16,6 +16,7 @@ from pkpd.inference.summary.kinds.dose_for_effect import DOSE_GRID
 from pkpd.inference.summary.samples import Noise, sample
 from pkpd.inference.summary.sampling import Sampling, Score, Seen, sampling_of
 from pkpd.inference.summary.spreads import form_of
+from pkpd.inference.summary.trials import printed_by_trials
 from tests.inference.test_likelihood import NAN, row
 
 TRIALS = 3000
@@ -188,6 +189,24 @@ def test_of_a_model_without_differences_between_patients_rows_are_student_s_t_an
     found = sampling_of(rows, [], 1)
     assert found.correlation[0, 1] == 0
     assert found.scores[0][0](2.571)[0] == pytest.approx(1.96, abs=0.1)
+
+
+def test_numbers_of_one_curve_are_drawn_together():
+    # rows without patients of their own, whose errors are declared to go together
+    y, rows = PATIENTS["normal"](NORMAL)[:, None], []
+    for name in ("ed10", "ed20", "else"):
+        published = replace(ROWS["mean with SE"], id=name, n=None)
+        there = sample(published, y, None, NOISE)
+        printed = likelihood.measured(published)
+        term = likelihood.evaluate(printed, there.s[None], there.v[None])
+        rows.append((printed, term, [seen(y, "p", 0)]))
+    declared = {frozenset(("ed10", "ed20")): 0.6}
+    drawn = np.array(
+        [[r.value for r in printed_by_trials(rows, [3, k], declared)] for k in range(TRIALS // 3)]
+    )
+    expected = np.array([[1, 0.6, 0], [0.6, 1, 0], [0, 0, 1]])
+    np.testing.assert_allclose(np.corrcoef(drawn.T), expected, atol=0.1)
+    np.testing.assert_allclose(drawn.std(axis=0), 0.4, rtol=0.1)
 
 
 def test_trials_do_not_depend_on_other_rows():

@@ -227,13 +227,29 @@ def sampling_of(
         shapes.append([None if u is None else _normal_scores(u) for u in pivots])
         who.append(frozenset(one.patients for one in seen))
     ids = tuple(measured.row.id for measured, _, _ in rows)
-    correlation = _correlation(shapes, who)
-    first = dict(zip(ids, np.cumsum([0, *(len(mine) for mine in shapes)]), strict=False))
+    correlation = _as_declared(_correlation(shapes, who), ids, [len(mine) for mine in shapes], declared)
+    return Sampling(tuple(at), ids, tuple(scores), correlation)
+
+
+def without_trials(rows: Sequence[Measured], declared: Mapping[frozenset[str], float]) -> Sampling:
+    """Residuals with the errors of their columns, correlated as is declared and in no other way."""
+    ids = tuple(measured.row.id for measured in rows)
+    scores: tuple[tuple[Score | None, ...], ...] = tuple((None,) * measured.n_residuals for measured in rows)
+    sizes = [len(mine) for mine in scores]
+    return Sampling((), ids, scores, _as_declared(np.eye(sum(sizes)), ids, sizes, declared))
+
+
+def _as_declared(
+    correlation: Array, ids: Sequence[str], sizes: Sequence[int], declared: Mapping[frozenset[str], float]
+) -> Array:
+    """Correlations of residuals, so many of each row, with what is declared between the first ones of two
+    rows."""
+    first = dict(zip(ids, np.cumsum([0, *sizes]), strict=False))
     for pair, value in declared.items():
         if pair <= first.keys():
             i, j = (first[name] for name in pair)
             correlation[i, j] = correlation[j, i] = value
-    return Sampling(tuple(at), ids, tuple(scores), _positive(correlation))
+    return _positive(correlation)
 
 
 class Trials:
