@@ -165,6 +165,58 @@ def test_rows_of_the_same_patients_are_correlated_as_those_are():
     assert found[0, 2] == found[1, 2] == 0
 
 
+def mean_and_sd(x):
+    return {"value": x.mean(axis=1), "spread": x.std(axis=1, ddof=1)}
+
+
+def above_5(x):
+    return {"value": (x >= 5).sum(axis=1)}
+
+
+ENDPOINTS = {
+    "two outputs": [("C", "SD", mean_and_sd), ("D", "SD", mean_and_sd)],
+    "a mean and its responders": [("C", "SD", mean_and_sd), ("C", "count", above_5)],
+    "responders of another output": [("D", "SD", mean_and_sd), ("C", "count", above_5)],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "n"),
+    # of six patients a number of responders is one of seven, which is too few for a chi-square
+    [("two outputs", 6), *((name, n) for name in ENDPOINTS for n in (12, 30))],
+)
+def test_several_endpoints_of_the_same_patients_are_counted_once(name, n):
+    # the joint statistic z' R^-1 z of all rows of an arm is beyond its 95 % quantile in 5 % of the trials
+    def outputs(z):
+        return {"C": 5 * np.exp(0.5 * z[..., 0]), "D": 8 + 2 * (0.8 * z[..., 0] + 0.6 * z[..., 1])}
+
+    truth = outputs(quasi_normals(SAMPLING_SUBJECTS, 2, 1))
+    trials = outputs(np.random.default_rng(3).standard_normal((TRIALS // 2, n, 2)))
+    kinds = {
+        "SD": {"spread": 1.5, "spread_type": "SD"},
+        "count": {"statistic": "count", "value": 2, "effect": 5.0},
+    }
+    rows = [
+        (row(id=str(i), output=output, n=n, **kinds[kind]), columns(trials[output]))
+        for i, (output, kind, columns) in enumerate(ENDPOINTS[name])
+    ]
+    beyond, sampling = [], None
+    for b in range(TRIALS // 2):
+        found = []
+        for published, columns in rows:
+            printed = replace(published, **{key: float(values[b]) for key, values in columns.items()})
+            y = truth[published.output][:, None]
+            there = sample(printed, y, None, Noise())
+            term = likelihood.evaluate(likelihood.measured(printed), there.s[None], there.v[None])
+            arm = [seen(y, "p", n, Noise(), published.output)]
+            found.append((likelihood.measured(printed), term, arm))
+        if sampling is None:
+            sampling = sampling_of(found, [], 3)
+        z = np.concatenate([sampling.scored(i, term).residuals for i, (_, term, _) in enumerate(found)])
+        beyond.append(float(np.sum(sampling.whitened(z) ** 2)) > stats.chi2.ppf(0.95, z.size))
+    assert 0.03 <= np.mean(beyond) <= 0.07
+
+
 def test_the_same_number_twice_is_hardly_more_than_once():
     y = PATIENTS["normal"](NORMAL)[:, None]
     one = replace(ROWS["mean with SE"], n=12)

@@ -298,15 +298,16 @@ def alike(x: Array) -> bool:
 
 
 def _normal_scores(u: Array) -> Array | None:
-    """By ranks; 0 in trials that do not print such a row, None where these are most."""
+    """By ranks, of equal ones by the middle; 0 in trials that do not print such a row, None where these are
+    most, or all the same."""
     from scipy.special import ndtri
+    from scipy.stats import rankdata
 
     told = np.isfinite(u)
-    if told.mean() < LEAST_TOLD:
+    if told.mean() < LEAST_TOLD or np.ptp(u[told]) == 0:
         return None
-    ranks = np.argsort(np.argsort(u[told], kind="stable"), kind="stable")
     z = np.zeros(u.size)
-    z[told] = ndtri((ranks + 0.5) / ranks.size)
+    z[told] = ndtri((rankdata(u[told]) - 0.5) / told.sum())
     return z
 
 
