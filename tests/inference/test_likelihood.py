@@ -151,6 +151,20 @@ KINDS = {
     "p value alone, two arms": row(statistic="p_value", value=NAN, versus="B", level=0.6),
     "p value of a fold": row(statistic="p_value", value=1.4, measure="fold", level=0.03),
     "p value of a difference": row(statistic="p_value", value=-1.4, versus="B", versus_n=20, level=0.03),
+    "correlation": row(statistic="correlation", other="D", value=0.4),
+    "correlation, CI": row(
+        statistic="correlation", other="D", value=0.4, n=None, lower=0.1, upper=0.6, spread_type="CI95"
+    ),
+    "responders": row(
+        statistic="mean_of_responders", effect=5.5, subset_n=7, value=6.8, spread=1.0, spread_type="SD"
+    ),
+    "responders that fall": row(statistic="mean_of_responders", effect=-4.5, value=-6.0, subset_n=7),
+    "responders by another output": row(
+        statistic="mean_of_responders", other="D", effect=5.5, value=6.8, spread=1.0, spread_type="SE"
+    ),
+    "others than responders": row(
+        statistic="mean_of_nonresponders", effect=5.5, subset_n=5, value=4.4, spread=0.4, spread_type="CI95"
+    ),
     "ratio": row(statistic="ratio", value=0.81, lower=0.54, upper=1.22, spread_type="CI95"),
 }
 
@@ -161,7 +175,7 @@ def patients(kind: Row) -> tuple[np.ndarray, np.ndarray]:
     if kind.statistic == "dose_for_effect":
         dose = np.array(DOSE_GRID)[:, None]
         s = 9.0 * dose / (0.8 + dose) * np.exp(0.3 * generator.standard_normal(K))
-    elif kind.versus:
+    elif kind.versus or kind.other:
         s = np.array([[5.5], [4.0]]) * np.exp(0.3 * generator.standard_normal((2, K)))
     elif kind.statistic in ("count", "fraction", "rate") and math.isnan(kind.effect):
         s = generator.uniform(0.1, 0.5, (1, K))

@@ -20,6 +20,8 @@ from pkpd.inference.summary.terms import Measured, Term
 
 Array = NDArray[np.float64]
 
+_PRINTED = ("value", "spread", "lower", "upper", "level")
+"""Columns that a trial may print."""
 MOST_PRINTED = 100_000
 """Patients of a simulated trial; a number of so many has no error to speak of."""
 
@@ -59,13 +61,16 @@ def printed_by_trials(
 
 def _columns(measured: Measured, seen: Sequence[Seen], drawn: Trials) -> dict[str, Any] | None:
     """What the trial of a row prints; None where it does not tell."""
-    if len(seen) != 1 or seen[0].n < 2 or _is_location(measured):
+    if len({one.patients for one in seen}) != 1 or seen[0].n < 2 or _is_location(measured):
         return None
-    patients = drawn.seen(measured, seen[0])
-    printed = None if alike(patients) else KINDS[measured.row.statistic].prints(measured.row, patients)
+    row, patients = measured.row, [drawn.seen(measured, one) for one in seen]
+    printed = None if any(map(alike, patients)) else KINDS[row.statistic].as_printed(row, patients)
     if printed is None:
         return None
-    columns = {name: float(np.ravel(column)[0]) for name, column in printed.items()}
+    found = {name: getattr(printed, name) for name in _PRINTED}
+    columns = {
+        name: float(np.ravel(column)[0]) for name, column in found.items() if column is not getattr(row, name)
+    }
     return columns if all(map(math.isfinite, columns.values())) else None
 
 
