@@ -203,7 +203,9 @@ def _settable(row: Row, system: System) -> bool:
     from pkpd.dosing import Schedule
 
     names = {p.name for p in system.parameters}
-    if row.output not in system.output_units or any(item.name not in names for item in row.overrides):
+    if any(output not in system.output_units for output in row.outputs):
+        return False
+    if any(item.name not in names for item in row.overrides):
         return False
     try:
         Schedule.parse(row.schedule).events(system.time_unit, system.routes, system.dose_units, system.sizes)

@@ -159,11 +159,11 @@ class PosteriorDensity:
 
 def log_likelihood(objective: Objective, evaluation: Evaluation) -> Array:
     """Of each row, given those before it that share its patients, (n_rows,); together -1/2 of -2LL."""
-    sampling = objective.sampling
+    errors = objective.errors
     sizes = [term.residuals.size for term in evaluation.terms]
     scales = np.zeros(sum(sizes))
-    if sampling is not None and scales.size:
-        scales = 2 * np.log(np.diag(np.linalg.cholesky(sampling.correlation)))
+    if errors is not None and scales.size:
+        scales = 2 * np.log(np.diag(np.linalg.cholesky(errors.correlation)))
     parts = np.split(scales, np.cumsum(sizes)[:-1])
     constants = [term.constant + part.sum() for term, part in zip(evaluation.terms, parts, strict=True)]
     return -(np.array(evaluation.contributions()) + constants) / 2

@@ -144,10 +144,10 @@ def given_the_rest(
     sizes = [term.residuals.size for term in evaluation.terms]
     here = np.repeat(wanted, sizes)
     terms = tuple(term for term, inside in zip(evaluation.terms, wanted, strict=True) if inside)
-    if objective.sampling is None:
+    if objective.errors is None:
         mine = Evaluation(evaluation.residuals[here], evaluation.jacobian[here], terms, None)
         return mine, np.eye(int(here.sum()))
-    precision = np.linalg.inv(objective.sampling.correlation)
+    precision = np.linalg.inv(objective.errors.correlation)
     spread = np.linalg.inv(precision[np.ix_(here, here)])
     root = np.linalg.cholesky(spread)
     # P z by the whitened residuals: P = L^-T L^-1

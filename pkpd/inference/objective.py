@@ -40,7 +40,7 @@ from pkpd.inference.spec import Correlation, FitOptions, ModelSpec, declared_pai
 from pkpd.inference.summary import likelihood, samples
 from pkpd.inference.summary.arms import Look, plan
 from pkpd.inference.summary.rows import Row
-from pkpd.inference.summary.sampling import Sampling, Seen, sampling_of
+from pkpd.inference.summary.sampling import Sampling, Seen, sampling_of, without_trials
 from pkpd.inference.summary.terms import Measured, Term
 from pkpd.inference.summary.trials import printed_by_trials
 
@@ -210,7 +210,7 @@ class Objective:
     by schedule that are known already, ``reach`` is that of another objective of the same model and
     coordinates; without one it is looked up at fixed points around the start (``PROBES``). ``sampling``
     scores and correlates residuals (``sampling_at``), with the ``correlations`` that are declared; without
-    one they are independent, with the errors of their columns."""
+    one they have the errors of their columns, and only these correlations (``errors``)."""
 
     def __init__(
         self,
@@ -321,6 +321,13 @@ class Objective:
             sampling=self.sampling if sampling == "same" else sampling,
         )
 
+    @cached_property
+    def errors(self) -> Sampling | None:
+        """How residuals are scored and correlated; None: they are as they are, and independent."""
+        if self.sampling is not None or not self.correlations:
+            return self.sampling
+        return without_trials(self.measured, declared_pairs(self.correlations))
+
     def with_sampling(self, sampling: Sampling | None) -> Objective:
         """The same objective with residuals scored and correlated in this way."""
         return self._changed(sampling=sampling)
@@ -334,7 +341,7 @@ class Objective:
     def printed_at(self, x: Array, seed: Sequence[int]) -> tuple[Row, ...]:
         """The rows as trials simulated at a point would have printed them; ``BadPoint`` where it cannot be
         simulated."""
-        return printed_by_trials(self._seen_at(x), seed)
+        return printed_by_trials(self._seen_at(x), seed, declared_pairs(self.correlations))
 
     def with_rows(self, rows: Sequence[Row]) -> Objective:
         """The same objective for other numbers in the same rows."""
@@ -734,16 +741,16 @@ class Objective:
 
     def whitened(self, residuals: Array) -> Array:
         """Residuals (M,) or their derivatives (M, n) without the correlation between rows."""
-        return residuals if self.sampling is None else self.sampling.whitened(residuals)
+        return residuals if self.errors is None else self.errors.whitened(residuals)
 
     def coloured(self, residuals: Array) -> Array:
         """The way back."""
-        return residuals if self.sampling is None else self.sampling.coloured(residuals)
+        return residuals if self.errors is None else self.errors.coloured(residuals)
 
     @property
     def log_det(self) -> float:
         """Of the correlation of residuals."""
-        return 0.0 if self.sampling is None else self.sampling.constant
+        return 0.0 if self.errors is None else self.errors.constant
 
     def _with_jacobian(self, x: Array, evaluation: Evaluation) -> Evaluation:
         arms, terms = evaluation.arms, evaluation.terms
@@ -777,7 +784,8 @@ class Objective:
             for c, coordinate in enumerate(self.coordinates):
                 if coordinate.index < 0 and coordinate.target == output:
                     kind = 0 if coordinate.kind == "proportional error" else 1
-                    block[:, c] += by_v @ part.v_noise[:, kind] * math.exp(float(x[c]))
+                    by_noise = by_s @ part.s_noise[:, kind] + by_v @ part.v_noise[:, kind]
+                    block[:, c] += by_noise * math.exp(float(x[c]))
             if not arm.items:
                 continue
             by_y = by_s[:, :, None] * part.s_y + by_v[:, :, None] * part.v_y

@@ -386,7 +386,7 @@ def _check_unseen(file: str, rows: Sequence[Row], fitted: Sequence[Row], spec: F
 def _reports(row: Row) -> tuple[object, ...]:
     """What a row is the number of."""
     at = (round(row.start, 9), round(row.stop, 9), row.visits)
-    what = (row.output, row.measure, row.reducer, row.statistic, repr(row.effect), repr(row.level))
+    what = (*row.outputs, row.measure, row.reducer, row.statistic, repr(row.effect), repr(row.level))
     return row.study, row.arm, row.schedule, row.overrides, *at, *what
 
 
@@ -706,7 +706,7 @@ def _orderings(found: Sequence[_Expected], world: _World) -> tuple[Ordering, ...
 def _compared(row: Row) -> tuple[str, ...]:
     """What two rows must have in common to be ordered; what lies between two ends is no number."""
     alone = row.id if row.statistic in BETWEEN_ENDS else ""
-    return row.output, row.measure, row.reducer, row.statistic, row.unit, alone
+    return *row.outputs, row.measure, row.reducer, row.statistic, row.unit, alone
 
 
 def _study_words(world: _World) -> str:

@@ -1362,6 +1362,27 @@ def test_declared_correlations_hold_beside_those_of_the_patients():
     assert found.log_det == pytest.approx(math.log(1 - 0.4**2))
 
 
+def test_declared_correlations_hold_where_no_trials_could_be_simulated():
+    # as of a start at which some of many patients cannot be: the errors are those of the columns
+    rows = every_kind().keep(lambda row: row.id in ("base", "dose", "fold"))
+    declared = objective(rows, correlations=(Correlation(("dose", "fold"), 0.4),))
+    plain, x = objective(rows), declared.start
+    assert declared.sampling is None
+    z, found = plain.evaluate(x), declared.evaluate(x, jacobian=True)
+    first = dict(zip([r.id for r in plain.rows], [t.residuals for t in z.terms], strict=True))
+    (a, *_), (b, *_) = first["dose"], first["fold"]
+    rest = float(z.residuals @ z.residuals) - a**2 - b**2
+    assert found.residuals @ found.residuals == pytest.approx(
+        rest + (a**2 + b**2 - 2 * 0.4 * a * b) / (1 - 0.4**2)
+    )
+    assert found.log_det == pytest.approx(math.log(1 - 0.4**2))
+    np.testing.assert_allclose(declared.coloured(found.residuals), z.residuals)
+    exact = plain.with_jacobian(x, z).jacobian
+    np.testing.assert_allclose(declared.coloured(found.jacobian), exact, atol=1e-12)
+    single = declared.restricted(lambda row: row.id == "dose")
+    assert single.log_det == 0 and single.evaluate(x).residuals == pytest.approx(first["dose"])
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

@@ -98,6 +98,30 @@ def test_intervals_hold_what_trials_print_as_often_as_they_say(statistic, n):
     five_percent(quantile_residuals(np.array(below), np.array(cell)))
 
 
+@pytest.mark.parametrize("n", [5, 12])
+@pytest.mark.parametrize("limit", [4.6, 5.5])
+def test_bounds_are_kept_as_often_as_they_say(limit, n):
+    # the limit was fixed beforehand; the author prints on which side of it the mean lies
+    truth = 5 + 1.5 * Z
+    below, cell = [], []
+    for mean, sd in zip(*trial_of_means(n), strict=True):
+        error = {"value": limit, "n": n, "spread": sd / math.sqrt(n), "spread_type": "SE"}
+        less = math.exp(log_probability(row(statistic="upper_bound", **error), truth))
+        more = math.exp(log_probability(row(statistic="lower_bound", **error), truth))
+        assert less + more == pytest.approx(1)
+        below.append(less if mean > limit else 0.0)
+        cell.append(more if mean > limit else less)
+    five_percent(quantile_residuals(np.array(below), np.array(cell)))
+
+
+def test_a_bound_is_an_interval_with_one_end():
+    error = {"spread": 0.5, "spread_type": "SE", "n": 5}
+    for m in (3.0, 5.2, 8.0):
+        bound = log_probability(row(statistic="lower_bound", value=5.0, **error), np.full(8, m))
+        within = row(statistic="interval", value=NAN, lower=5.0, upper=1e9, **error)
+        assert bound == pytest.approx(log_probability(within, np.full(8, m)), rel=1e-6)
+
+
 def test_a_narrow_interval_is_as_good_as_the_mean_itself():
     rng = np.random.default_rng(3)
     truth, z = 5 + 1.5 * Z, []
@@ -280,6 +304,41 @@ def test_two_arms_lie_beyond_1_96_in_five_percent(name, shape, sizes):
     five_percent(residuals_of_trials(published, SHAPES[shape], sizes, columns))
 
 
+@pytest.mark.parametrize("n", [6, 20])
+@pytest.mark.parametrize("shape", ["normal", "log-normal"])
+@pytest.mark.parametrize(
+    "statistic", ["correlation", "mean_of_responders", "mean_of_nonresponders", "responders by other"]
+)
+def test_numbers_of_two_outputs_and_of_responders_lie_beyond_1_96_in_five_percent(statistic, shape, n):
+    def outputs(z):
+        a, b = z[..., 0], 0.7 * z[..., 0] + math.sqrt(0.51) * z[..., 1]
+        return (5 + 1.5 * a, 8 + 2 * b) if shape == "normal" else (5 * np.exp(0.4 * a), 8 * np.exp(0.4 * b))
+
+    n = n if statistic == "correlation" else 2 * n  # of whom some respond
+    truth = outputs(quasi_normals(512, 2, 1))
+    x, other = outputs(np.random.default_rng(8).standard_normal((TRIALS // 2, n, 2)))
+    z, sampling = [], None
+    for a, b in zip(x, other, strict=True):
+        if statistic == "correlation":
+            given = {"statistic": statistic, "other": "D", "value": float(np.corrcoef(a, b)[0, 1])}
+        else:
+            judged, limit, second = (b, 8.0, "D") if statistic == "responders by other" else (a, 5.0, "")
+            part = a[(judged >= limit) == (statistic != "mean_of_nonresponders")]
+            if part.size < 2:
+                continue
+            kind = "mean_of_responders" if second else statistic
+            given = {"statistic": kind, "other": second, "effect": limit, "subset_n": part.size}
+            given |= {"value": float(part.mean()), "spread": float(part.std(ddof=1)), "spread_type": "SD"}
+        published = likelihood.measured(row(n=n, **given))
+        s = np.stack(truth[: 2 if published.row.other else 1])
+        term = likelihood.evaluate(published, s, np.zeros_like(s))
+        if sampling is None:
+            arm = [Seen(y[:, None], None, Noise(), "p", o, n) for y, o in zip(s, "CD", strict=False)]
+            sampling = sampling_of([(published, term, arm)], [], 3)
+        z.append(float(sampling.scored(0, term).residuals[0]))
+    five_percent(np.array(z))
+
+
 def test_the_error_of_a_difference_is_that_of_both_arms():
     bare = {"statistic": "difference_of_arms", "versus": "B", "value": 2.0, "n": 10}
     printed = likelihood.measured(row(**bare, versus_n=15, spread=3.0, spread_type="SD"))
@@ -451,6 +510,13 @@ def test_a_test_that_found_nothing_holds_strong_effects_down_by_its_patients():
         ({"statistic": "p_value", "value": "", **CHANGE}, "level", "needs its p"),
         ({"statistic": "p_value", "value": "0", "level": "0.1", **CHANGE}, "value", "says nothing"),
         ({"statistic": "p_value", "level": "0.1", "measure": "change"}, "spread_type", "has no spread"),
+        ({"statistic": "correlation", "value": "0.4", **BARE}, "other", "needs another output"),
+        ({"statistic": "correlation", "value": "1.4", "other": "conc", **BARE}, "value", "between -1 and 1"),
+        ({"statistic": "correlation", "value": "0.4", "n": "3", "other": "conc", **BARE}, "n", "at least 4"),
+        ({"statistic": "mean_of_responders", "subset_n": "4"}, "effect", "makes a responder"),
+        ({"statistic": "mean_of_responders", "effect": "4"}, "subset_n", "needs the number of patients"),
+        ({"statistic": "mean_of_nonresponders", "effect": "4", "subset_n": "13"}, "subset_n", "of the 12"),
+        ({"other": "conc"}, "other", "a mean has no other"),
     ],
 )
 def test_columns_that_a_kind_cannot_use_are_named(fields, column, reason):

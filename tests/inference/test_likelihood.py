@@ -6,6 +6,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from pkpd.core.errors import DataError
 from pkpd.inference.summary import kinds, likelihood, samples, statistics
@@ -150,6 +151,20 @@ KINDS = {
     "p value alone, two arms": row(statistic="p_value", value=NAN, versus="B", level=0.6),
     "p value of a fold": row(statistic="p_value", value=1.4, measure="fold", level=0.03),
     "p value of a difference": row(statistic="p_value", value=-1.4, versus="B", versus_n=20, level=0.03),
+    "correlation": row(statistic="correlation", other="D", value=0.4),
+    "correlation, CI": row(
+        statistic="correlation", other="D", value=0.4, n=None, lower=0.1, upper=0.6, spread_type="CI95"
+    ),
+    "responders": row(
+        statistic="mean_of_responders", effect=5.5, subset_n=7, value=6.8, spread=1.0, spread_type="SD"
+    ),
+    "responders that fall": row(statistic="mean_of_responders", effect=-4.5, value=-6.0, subset_n=7),
+    "responders by another output": row(
+        statistic="mean_of_responders", other="D", effect=5.5, value=6.8, spread=1.0, spread_type="SE"
+    ),
+    "others than responders": row(
+        statistic="mean_of_nonresponders", effect=5.5, subset_n=5, value=4.4, spread=0.4, spread_type="CI95"
+    ),
     "ratio": row(statistic="ratio", value=0.81, lower=0.54, upper=1.22, spread_type="CI95"),
 }
 
@@ -160,7 +175,7 @@ def patients(kind: Row) -> tuple[np.ndarray, np.ndarray]:
     if kind.statistic == "dose_for_effect":
         dose = np.array(DOSE_GRID)[:, None]
         s = 9.0 * dose / (0.8 + dose) * np.exp(0.3 * generator.standard_normal(K))
-    elif kind.versus:
+    elif kind.versus or kind.other:
         s = np.array([[5.5], [4.0]]) * np.exp(0.3 * generator.standard_normal((2, K)))
     elif kind.statistic in ("count", "fraction", "rate") and math.isnan(kind.effect):
         s = generator.uniform(0.1, 0.5, (1, K))
@@ -182,7 +197,7 @@ def test_gradients_are_those_of_finite_differences(name):
     kind = measured(KINDS[name])
     s, v = patients(KINDS[name])
     term = evaluate(kind, s, v)
-    assert len(term.labels) == term.residuals.size
+    assert len(term.labels) == term.residuals.size == kind.n_residuals
 
     def numeric(which: int, j: int, k: int) -> tuple[np.ndarray, float]:
         step = 1e-5 * max(1.0, abs(float((s, v)[which][j, k])))
@@ -518,7 +533,7 @@ def test_the_share_of_responders_is_that_of_the_population_with_noise():
 
 
 def test_a_bound_costs_nothing_on_its_right_side_and_grows_on_the_other():
-    kind = measured(row(statistic="lower_bound", value=5.0, spread=0.5, spread_type="SE"))
+    kind = measured(row(statistic="lower_bound", value=5.0, n=None, spread=0.5, spread_type="SE"))
 
     def deviance(m: float) -> float:
         return float(evaluate(kind, np.full((1, 3), m), np.zeros((1, 3))).residuals[0] ** 2)
@@ -529,6 +544,19 @@ def test_a_bound_costs_nothing_on_its_right_side_and_grows_on_the_other():
     assert far == sorted(far) and far[-1] == pytest.approx((55 / 0.5) ** 2, rel=0.01)
     assert all(math.isfinite(statistics.log_cdf(x)) for x in (-1e4, -36.0, -34.0, 0.0, 40.0))
     assert statistics.log_cdf(-35 + 1e-9) == pytest.approx(statistics.log_cdf(-35 - 1e-9), rel=1e-5)
+
+
+@pytest.mark.parametrize("df", [1, 3, 11.5, 37, 199, math.inf])
+def test_the_tail_of_student_s_t_and_its_slope_are_exact_however_far_out(df):
+    for z in (-500.0, -40.0, -3.0, 0.0, 2.0, 30.0):
+        found, slope = statistics.log_below(z, df)
+        h = 1e-6 * (1 + abs(z))
+        ends = statistics.log_below(z + h, df)[0], statistics.log_below(z - h, df)[0]
+        assert slope == pytest.approx((ends[0] - ends[1]) / (2 * h), rel=1e-4, abs=1e-8)
+        exact = stats.norm.logcdf(z) if math.isinf(df) else stats.t.logcdf(z, df)
+        if math.isfinite(exact):  # farther out SciPy has none
+            assert found == pytest.approx(exact, rel=1e-9)
+    assert statistics.log_below(-1e5, df)[0] < statistics.log_below(-1e4, df)[0] < -5
 
 
 def test_the_dose_for_an_effect_is_found_where_the_curve_has_it():
@@ -580,6 +608,33 @@ def test_the_density_of_a_reported_dose_is_one():
     assert np.trapezoid(density, logs) == pytest.approx(1.0, rel=1e-3)
 
 
+@pytest.mark.parametrize("n", [4, 12])
+@pytest.mark.parametrize(
+    ("statistic", "spread"),
+    [
+        *(("mean", spread) for spread in ("SD", "SE", "CV", "IQR", "range")),
+        ("median", "SD"),
+        *(("geometric_mean", spread) for spread in ("SE", "geometric CV", "IQR", "range")),
+        ("range", "range"),
+    ],
+)
+def test_intervals_that_are_shown_hold_the_truth_in_95_percent_of_small_trials(statistic, spread, n):
+    # of normal patients, or of log-normal ones where all is of logarithms
+    on_log = statistic in ("geometric_mean", "range")
+    z = np.random.default_rng(17).standard_normal((3000, n))
+    held = []
+    for x in population("log-normal" if on_log else "normal", 0.2, z):
+        if statistic == "range":
+            ends = {"lower": float(x.min()), "upper": float(x.max())}
+            found = measured(row(statistic="range", n=n, value=NAN, **ends))
+        else:
+            found = printed(statistic, spread, x)
+        low, high = likelihood.interval(found)
+        held.append(low <= 12 <= high)
+    # quartiles of four are hardly ever printed; their intervals are wider than they need be
+    assert 0.93 <= np.mean(held) <= (0.99 if (spread, n) == ("IQR", 4) else 0.97)
+
+
 def test_errors_of_a_row_follow_from_its_columns():
     assert measured(row(spread=1.5, spread_type="SD")).se == pytest.approx(1.5 / math.sqrt(12))
     assert measured(row(spread=1.5, spread_type="SD")).printed[1].error == pytest.approx(
@@ -602,6 +657,54 @@ def test_errors_of_a_row_follow_from_its_columns():
     ).se == pytest.approx(math.log(1.28 / 0.5) / (2 * 1.959964), rel=1e-6)
     with pytest.raises(DataError, match="has no weight"):
         measured(row(value=0.0))
+
+
+def visited(reducer: str, times: tuple[float, ...] = (1.0, 8.0, 15.0), **given) -> Row:
+    """A row of the largest, smallest or mean number of several visits."""
+    return row(reducer=reducer, start=times[0], stop=times[-1], visits=times, **given)
+
+
+@pytest.mark.parametrize("measure", ["value", "change", "percent_change", "fold"])
+@pytest.mark.parametrize("reducer", ["max", "min", "mean"])
+def test_samples_of_visits_have_exact_gradients(reducer, measure):
+    kind, noise = visited(reducer, measure=measure), Noise(0.15, 0.3)
+    y = np.random.default_rng(3).uniform(3.0, 9.0, (4, 3))
+    base = np.array([2.0, 2.5, 1.5, 3.0])
+    exact, h = sample(kind, y, base, noise), 1e-6
+
+    def slope(moved):
+        ends = [moved(sign * h) for sign in (1, -1)]
+        return [(getattr(ends[0], of) - getattr(ends[1], of)) / (2 * h) for of in ("s", "v")]
+
+    for t in range(3):
+        unit = np.eye(3)[t]
+        by_s, by_v = slope(lambda step, unit=unit: sample(kind, y + step * unit, base, noise))
+        np.testing.assert_allclose(exact.s_y[:, t], by_s, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(exact.v_y[:, t], by_v, rtol=1e-5, atol=1e-6)
+    by_s, by_v = slope(lambda step: sample(kind, y, base + step, noise))
+    np.testing.assert_allclose(exact.s_b, by_s, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(exact.v_b, by_v, rtol=1e-5, atol=1e-6)
+    for i, move in enumerate((lambda step: Noise(0.15 + step, 0.3), lambda step: Noise(0.15, 0.3 + step))):
+        by_s, by_v = slope(lambda step, move=move: sample(kind, y, base, move(step)))
+        np.testing.assert_allclose(exact.s_noise[:, i], by_s, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(exact.v_noise[:, i], by_v, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("visits", [2, 5, 10])
+@pytest.mark.parametrize("reducer", ["max", "min"])
+def test_the_largest_of_several_noisy_visits_lies_above_the_truth_by_as_much_as_measurements_do(
+    reducer, visits
+):
+    kind = visited(reducer, tuple(float(day) for day in range(1, visits + 1)))
+    z = np.random.default_rng(6).standard_normal((200_000, visits))
+    for noise in (Noise(0.1, 0.0), Noise(0.05, 0.4)):
+        for y in (np.full(visits, 5.0), np.linspace(4.5, 5.5, visits)):
+            sd = np.hypot(noise.proportional * y, noise.additive)
+            seen = getattr(y + sd * z, reducer)(axis=1)
+            found = sample(kind, y[None], None, noise)
+            # of the noise of one measurement; what differs between patients is several times that
+            assert abs(float(found.s[0]) - seen.mean()) < 0.04 * sd.mean()
+            assert math.sqrt(found.v[0]) == pytest.approx(seen.std(), rel=0.05)
 
 
 COMBINATIONS = [
@@ -695,7 +798,18 @@ def test_the_weights_of_a_quantile_sum_to_one_and_smooth_over_patients():
 def test_intervals_for_tables_are_those_printed_or_implied():
     assert likelihood.interval(measured(row(lower=4.0, upper=6.5, spread_type="CI95"))) == (4.0, 6.5)
     low, high = likelihood.interval(measured(row(spread=0.5, spread_type="SE")))
+    assert (low, high) == pytest.approx((5 - 2.201 * 0.5, 5 + 2.201 * 0.5), abs=1e-3)  # of 12 patients
+    low, high = likelihood.interval(measured(row(spread=0.5, spread_type="SE", n=None)))
     assert (low, high) == pytest.approx((5 - 0.98, 5 + 0.98), abs=1e-3)
+    # that of four patients is printed as Student's t has it, and shown as it was printed
+    four = measured(row(spread=2.0, spread_type="CI95", n=4))
+    assert four.se == pytest.approx(2.0 / 3.182446, rel=1e-6)
+    assert likelihood.interval(four) == pytest.approx((3.0, 7.0))
+    two = measured(row(statistic="difference_of_arms", versus="B", n=4, spread=2.0, spread_type="CI95"))
+    assert two.se == pytest.approx(2.0 / 2.446912, rel=1e-6)
+    assert likelihood.interval(two) == pytest.approx((3.0, 7.0))
+    # an error that is not the patients' own is normal
+    assert likelihood.interval(measured(row(), 0.1)) == pytest.approx((5 - 0.98, 5 + 0.98), abs=1e-3)
     assert likelihood.interval(measured(row(statistic="lower_bound")))[0] == 5.0
     low, high = likelihood.interval(measured(row(statistic="count", n=12, value=12)))
     assert 8.5 < low < 10 and high == pytest.approx(12)

@@ -16,6 +16,7 @@ from pkpd.inference.summary.kinds.dose_for_effect import DOSE_GRID
 from pkpd.inference.summary.samples import Noise, sample
 from pkpd.inference.summary.sampling import Sampling, Score, Seen, sampling_of
 from pkpd.inference.summary.spreads import form_of
+from pkpd.inference.summary.trials import printed_by_trials
 from tests.inference.test_likelihood import NAN, row
 
 TRIALS = 3000
@@ -79,6 +80,45 @@ def test_five_percent_of_residuals_lie_beyond_1_96(name, patients, n):
     assert 0.03 <= np.mean(joint) <= 0.07
 
 
+@pytest.mark.parametrize("n", [5, 12])
+@pytest.mark.parametrize("patients", PATIENTS)
+@pytest.mark.parametrize(("reducer", "measure"), [("max", "value"), ("min", "change"), ("max", "fold")])
+def test_the_largest_of_noisy_visits_lies_beyond_1_96_in_five_percent(reducer, measure, patients, n):
+    noise = Noise(0.15, 0.0)
+    course = np.array([1.1, 1.3, 0.9, 1.2, 1.3])
+    published = row(
+        reducer=reducer,
+        measure=measure,
+        start=1.0,
+        stop=5.0,
+        visits=(1.0, 2.0, 3.0, 4.0, 5.0),
+        n=n,
+        spread=1.5,
+        spread_type="SD",
+    )
+    level = PATIENTS[patients](NORMAL)
+    y = level[:, None] * course
+    rng = np.random.default_rng(12)
+    before = PATIENTS[patients](rng.standard_normal((TRIALS // 2, n)))
+    measured = (before[..., None] * course) * (
+        1 + noise.proportional * rng.standard_normal((TRIALS // 2, n, 5))
+    )
+    x = getattr(measured, reducer)(axis=2)
+    if measure != "value":
+        first = before * (1 + noise.proportional * rng.standard_normal(before.shape))
+        x = x - first if measure == "change" else x / first
+    there = sample(published, y, level, noise)
+    found, sampling = [], None
+    for mean, sd in zip(x.mean(axis=1), x.std(axis=1, ddof=1), strict=True):
+        printed = likelihood.measured(replace(published, value=float(mean), spread=float(sd)))
+        term = likelihood.evaluate(printed, there.s[None], there.v[None])
+        if sampling is None:
+            sampling = sampling_of([(printed, term, [Seen(y, level, noise, "arm", "C", n)])], [], 3)
+        found.append(sampling.scored(0, term).residuals)
+    shares = (np.abs(found) > 1.96).mean(axis=0)
+    assert np.all((shares >= 0.03) & (shares <= 0.07)), shares
+
+
 def test_the_mean_of_normal_patients_has_student_s_t():
     y = PATIENTS["normal"](NORMAL)[:, None]
     quiet = replace(ROWS["mean with SE"], n=6)
@@ -125,6 +165,58 @@ def test_rows_of_the_same_patients_are_correlated_as_those_are():
     assert found[0, 2] == found[1, 2] == 0
 
 
+def mean_and_sd(x):
+    return {"value": x.mean(axis=1), "spread": x.std(axis=1, ddof=1)}
+
+
+def above_5(x):
+    return {"value": (x >= 5).sum(axis=1)}
+
+
+ENDPOINTS = {
+    "two outputs": [("C", "SD", mean_and_sd), ("D", "SD", mean_and_sd)],
+    "a mean and its responders": [("C", "SD", mean_and_sd), ("C", "count", above_5)],
+    "responders of another output": [("D", "SD", mean_and_sd), ("C", "count", above_5)],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "n"),
+    # of six patients a number of responders is one of seven, which is too few for a chi-square
+    [("two outputs", 6), *((name, n) for name in ENDPOINTS for n in (12, 30))],
+)
+def test_several_endpoints_of_the_same_patients_are_counted_once(name, n):
+    # the joint statistic z' R^-1 z of all rows of an arm is beyond its 95 % quantile in 5 % of the trials
+    def outputs(z):
+        return {"C": 5 * np.exp(0.5 * z[..., 0]), "D": 8 + 2 * (0.8 * z[..., 0] + 0.6 * z[..., 1])}
+
+    truth = outputs(quasi_normals(SAMPLING_SUBJECTS, 2, 1))
+    trials = outputs(np.random.default_rng(3).standard_normal((TRIALS // 2, n, 2)))
+    kinds = {
+        "SD": {"spread": 1.5, "spread_type": "SD"},
+        "count": {"statistic": "count", "value": 2, "effect": 5.0},
+    }
+    rows = [
+        (row(id=str(i), output=output, n=n, **kinds[kind]), columns(trials[output]))
+        for i, (output, kind, columns) in enumerate(ENDPOINTS[name])
+    ]
+    beyond, sampling = [], None
+    for b in range(TRIALS // 2):
+        found = []
+        for published, columns in rows:
+            printed = replace(published, **{key: float(values[b]) for key, values in columns.items()})
+            y = truth[published.output][:, None]
+            there = sample(printed, y, None, Noise())
+            term = likelihood.evaluate(likelihood.measured(printed), there.s[None], there.v[None])
+            arm = [seen(y, "p", n, Noise(), published.output)]
+            found.append((likelihood.measured(printed), term, arm))
+        if sampling is None:
+            sampling = sampling_of(found, [], 3)
+        z = np.concatenate([sampling.scored(i, term).residuals for i, (_, term, _) in enumerate(found)])
+        beyond.append(float(np.sum(sampling.whitened(z) ** 2)) > stats.chi2.ppf(0.95, z.size))
+    assert 0.03 <= np.mean(beyond) <= 0.07
+
+
 def test_the_same_number_twice_is_hardly_more_than_once():
     y = PATIENTS["normal"](NORMAL)[:, None]
     one = replace(ROWS["mean with SE"], n=12)
@@ -149,6 +241,24 @@ def test_of_a_model_without_differences_between_patients_rows_are_student_s_t_an
     found = sampling_of(rows, [], 1)
     assert found.correlation[0, 1] == 0
     assert found.scores[0][0](2.571)[0] == pytest.approx(1.96, abs=0.1)
+
+
+def test_numbers_of_one_curve_are_drawn_together():
+    # rows without patients of their own, whose errors are declared to go together
+    y, rows = PATIENTS["normal"](NORMAL)[:, None], []
+    for name in ("ed10", "ed20", "else"):
+        published = replace(ROWS["mean with SE"], id=name, n=None)
+        there = sample(published, y, None, NOISE)
+        printed = likelihood.measured(published)
+        term = likelihood.evaluate(printed, there.s[None], there.v[None])
+        rows.append((printed, term, [seen(y, "p", 0)]))
+    declared = {frozenset(("ed10", "ed20")): 0.6}
+    drawn = np.array(
+        [[r.value for r in printed_by_trials(rows, [3, k], declared)] for k in range(TRIALS // 3)]
+    )
+    expected = np.array([[1, 0.6, 0], [0.6, 1, 0], [0, 0, 1]])
+    np.testing.assert_allclose(np.corrcoef(drawn.T), expected, atol=0.1)
+    np.testing.assert_allclose(drawn.std(axis=0), 0.4, rtol=0.1)
 
 
 def test_trials_do_not_depend_on_other_rows():

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pkpd.inference import FitOptions, ModelSpec, Objective, System, in_units
+from pkpd.inference import FitOptions, ModelSpec, NoiseSpec, Objective, System, in_units
 from pkpd.inference.summary.reading import parse_data
 
 MODEL = """
@@ -165,3 +165,26 @@ def test_gradients_of_windows_are_those_of_finite_differences(system):
         np.testing.assert_allclose(
             slopes[:, c] * values[c] / numbers, (up - down) / (2 * h) / numbers, atol=3e-5, err_msg=NAMES[c]
         )
+
+
+def test_gradients_by_an_estimated_noise_are_those_of_finite_differences(system):
+    # the largest of several visits moves with the noise itself, not only its error does
+    lines = [
+        f"r{i},S,A,10,100 mg oral once,C,{measure},{reducer},2; 5; 12,h,mean,5,{unit},1,SD,made up,reported"
+        for i, (measure, reducer, unit) in enumerate(
+            (("value", "max", "mg/L"), ("change", "min", "mg/L"), ("value", "mean", "mg/L"))
+        )
+    ]
+    data = in_units(parse_data("\n".join([HEADER, *lines])), system).rows
+    noise = {"C": NoiseSpec(0.2, 0.5, free=True)}
+    spec = ModelSpec(system.name, free={"V": None}, noise=noise)
+    o = Objective(system, spec, data, options=FitOptions(subjects=4, rtol=1e-9, rtol_sensitivities=1e-9))
+    x = o.start
+    found, h = o.evaluate(x, jacobian=True), 1e-5
+    assert [c.kind for c in o.coordinates[-2:]] == ["proportional error", "additive error"]
+    for c in (-2, -1):
+        step = h * np.eye(x.size)[c]
+        ends = [o.evaluate(x + sign * step) for sign in (1, -1)]
+        numeric = (ends[0].residuals - ends[1].residuals) / (2 * h)
+        np.testing.assert_allclose(found.jacobian[:, c], numeric, rtol=1e-5, atol=1e-8)
+        assert abs(found.jacobian[0, c]) > 1e-3

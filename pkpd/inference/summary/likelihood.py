@@ -55,7 +55,7 @@ def observed(row: Row) -> float:
 def describe(x: Measured) -> str:
     """One phrase that says how a row enters the likelihood, for tables."""
     row = x.row
-    parts = [KINDS[row.statistic].words]
+    parts = [f"{KINDS[row.statistic].words}{f', {row.other}' if row.other else ''}"]
     if x.assumed:
         parts.append(f"assumed error {x.se:.3g}")
     elif row.spread_type != "none":

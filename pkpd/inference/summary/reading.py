@@ -166,6 +166,8 @@ def _read_row(f: _Fields) -> Row | None:
         visits=visits,
         versus=f.text("versus"),
         versus_n=_read_patients(f, "versus_n"),
+        other=f.text("other"),
+        subset_n=_read_patients(f, "subset_n"),
         level=f.number("level"),
         person_time=f.number("person_time"),
     )
@@ -372,7 +374,7 @@ def in_model_units(
     problems = Problems(data.file, by_name)
     rows: list[Row] = []
     for row in data.rows:
-        if row.use == "context" or row.output not in output_units:
+        if row.use == "context" or any(output not in output_units for output in row.outputs):
             continue
         target = _target_unit(row, output_units[row.output], time_unit)
         try:
@@ -432,9 +434,11 @@ def in_model_units(
 def unknown_outputs(data: Data, outputs: Sequence[str]) -> dict[str, str]:
     """Rows that a model without their output cannot predict: row id -> sentence."""
     return {
-        row.id: f'line {row.line}: the model has no output "{row.output}"{meant(row.output, outputs)}'
+        row.id: f'line {row.line}: the model has no output "{output}"{meant(output, outputs)}'
         for row in data.rows
-        if row.use != "context" and row.output not in outputs
+        if row.use != "context"
+        for output in row.outputs
+        if output not in outputs
     }
 
 

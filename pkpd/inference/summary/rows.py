@@ -24,6 +24,8 @@ One row is one reported number. Columns (order free, * may be absent)::
     versus*      the arm of the same study that this one is compared with, and its patients, versus_n*
     level*       of a quantile its probability, of a test its p
     person_time* the time that all patients of a rate were followed, in time_unit
+    other*       the second output of a correlation, or the output that makes a responder
+    subset_n*    of the mean of responders, how many of the n patients it is of
     use*         fit | check | context (shown, never predicted);  source, doi*, provenance, note*
 """
 
@@ -60,7 +62,7 @@ REQUIRED = (
     "source",
     "provenance",
 )
-COLUMNS_OF_KINDS = ("versus", "versus_n", "level", "person_time")
+COLUMNS_OF_KINDS = ("versus", "versus_n", "level", "person_time", "other", "subset_n")
 """Columns that only some kinds of rows have."""
 OPTIONAL = (
     "population",
@@ -126,11 +128,18 @@ class Row:
     versus_schedule: str = ""
     versus_n: int | None = None
     other: str = ""
-    """the second output of a correlation"""
+    """the second output of a correlation, or the one that makes a responder"""
+    subset_n: int | None = None
+    """of the mean of responders, how many of the n patients it is of"""
     level: float = math.nan
     """of a quantile its probability, of a test its p"""
     person_time: float = math.nan
     """in which the events of a rate were seen; once in the model's units, in those of one over its output"""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What it looks at in its patients: its output and, if there is one, the other."""
+        return (self.output, self.other) if self.other else (self.output,)
 
     @property
     def is_window(self) -> bool:

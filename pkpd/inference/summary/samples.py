@@ -34,7 +34,7 @@ class Samples:
     """One number per patient, its noise variance, and their derivatives.
 
     ``s``, ``v`` (K,); ``s_y``, ``v_y`` (K, w) by what was read; ``s_b``, ``v_b`` (K,) by the output at
-    time 0; ``v_noise`` (K, 2) by Noise.proportional and Noise.additive.
+    time 0; ``s_noise``, ``v_noise`` (K, 2) by Noise.proportional and Noise.additive.
     """
 
     s: Array
@@ -43,18 +43,20 @@ class Samples:
     v_y: Array
     s_b: Array
     v_b: Array
+    s_noise: Array
     v_noise: Array
 
 
 @dataclass(frozen=True, slots=True)
 class PatientLevel:
     """An output reduced over time: values (K,), the variance of their measurement error, and derivatives of
-    both by what was read, (K, w), and of the variance by the two numbers of the noise, (K, 2)."""
+    both by what was read, (K, w), and by the two numbers of the noise, (K, 2)."""
 
     value: Array
     variance: Array
     value_y: Array
     variance_y: Array
+    value_noise: Array
     variance_noise: Array
 
 
@@ -103,20 +105,19 @@ def _level(row: Row, y: Array, noise: Noise) -> PatientLevel:
     if row.visits and row.reducer in ("max", "min"):
         return _extreme_visit(row, y, noise)
     value, weights = reduce(row, y)
-    none = np.zeros_like(value)
+    still = np.zeros((len(y), 2))
     if is_timing(row):
-        return PatientLevel(value, none, weights, np.zeros_like(y), np.zeros((len(y), 2)))
+        return PatientLevel(value, np.zeros_like(value), weights, np.zeros_like(y), still, still)
     if row.visits:  # their mean: errors of its visits are independent
         count = len(row.visits)
         own = (p * y) ** 2 + a * a
         by_noise = np.stack([2 * p * (y * y).sum(axis=1), np.full(len(y), 2 * a * count)], axis=1)
-        return PatientLevel(
-            value, own.sum(axis=1) / count**2, weights, 2 * p * p * y / count**2, by_noise / count**2
-        )
+        variance, slope = own.sum(axis=1) / count**2, 2 * p * p * y / count**2
+        return PatientLevel(value, variance, weights, slope, still, by_noise / count**2)
     wide = width(row) ** 2
     by_noise = np.stack([2 * p * value**2, np.full(len(y), 2 * a * wide)], axis=1)
     slope = (2 * p * p * value)[:, None] * weights
-    return PatientLevel(value, (p * value) ** 2 + a * a * wide, weights, slope, by_noise)
+    return PatientLevel(value, (p * value) ** 2 + a * a * wide, weights, slope, still, by_noise)
 
 
 @lru_cache(maxsize=32)
@@ -152,7 +153,8 @@ def _extreme_visit(row: Row, y: Array, noise: Noise) -> PatientLevel:
     np.add.at(value_y, (patients, best), slope / len(e))
     np.add.at(variance_y, (patients, best), 2 * centred * slope / len(e))
     variance_noise = (2 * centred[..., None] * by_noise).mean(axis=1)
-    return PatientLevel(mean, (centred**2).mean(axis=1), value_y, variance_y, variance_noise)
+    variance = (centred**2).mean(axis=1)
+    return PatientLevel(mean, variance, value_y, variance_y, by_noise.mean(axis=1), variance_noise)
 
 
 def sample(row: Row, y: Array, baseline: Array | None, noise: Noise) -> Samples:
@@ -165,13 +167,19 @@ def sample(row: Row, y: Array, baseline: Array | None, noise: Noise) -> Samples:
     none = np.zeros(len(y))
     if row.measure == "value" or baseline is None:
         return Samples(
-            level.value, level.variance, level.value_y, level.variance_y, none, none, level.variance_noise
+            level.value,
+            level.variance,
+            level.value_y,
+            level.variance_y,
+            none,
+            none,
+            level.value_noise,
+            level.variance_noise,
         )
     if is_timing(row):
         by_baseline = level.value_y[:, 0] * y[:, 1] if row.reducer == "half_life" else none
-        return Samples(
-            level.value, none, level.value_y, np.zeros_like(y), by_baseline, none, np.zeros((len(y), 2))
-        )
+        still = level.value_noise
+        return Samples(level.value, none, level.value_y, np.zeros_like(y), by_baseline, none, still, still)
     p, a = noise.proportional, noise.additive
     if row.measure == "change":
         wide = width(row)
@@ -184,6 +192,7 @@ def sample(row: Row, y: Array, baseline: Array | None, noise: Noise) -> Samples:
             level.variance_y,
             np.full(len(y), -wide),
             2 * (p * wide) ** 2 * baseline,
+            level.value_noise,
             level.variance_noise + by_noise,
         )
     return _relative(row, level, baseline, noise)
@@ -205,7 +214,9 @@ def _relative(row: Row, level: PatientLevel, baseline: Array, noise: Noise) -> S
         (s2 / baseline**2)[:, None] * level.variance_y + (v_fold / baseline)[:, None] * level.value_y,
         -scale * fold / baseline,
         -2 * v / baseline - v_fold * fold / baseline + 2 * s2 * p * p * fold**2 / baseline,
-        (s2 / baseline**2)[:, None] * (level.variance_noise + (fold**2)[:, None] * by_noise),
+        (scale / baseline)[:, None] * level.value_noise,
+        (s2 / baseline**2)[:, None] * (level.variance_noise + (fold**2)[:, None] * by_noise)
+        + (v_fold / baseline)[:, None] * level.value_noise,
     )
 
 

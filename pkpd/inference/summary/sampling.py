@@ -227,13 +227,29 @@ def sampling_of(
         shapes.append([None if u is None else _normal_scores(u) for u in pivots])
         who.append(frozenset(one.patients for one in seen))
     ids = tuple(measured.row.id for measured, _, _ in rows)
-    correlation = _correlation(shapes, who)
-    first = dict(zip(ids, np.cumsum([0, *(len(mine) for mine in shapes)]), strict=False))
+    correlation = _as_declared(_correlation(shapes, who), ids, [len(mine) for mine in shapes], declared)
+    return Sampling(tuple(at), ids, tuple(scores), correlation)
+
+
+def without_trials(rows: Sequence[Measured], declared: Mapping[frozenset[str], float]) -> Sampling:
+    """Residuals with the errors of their columns, correlated as is declared and in no other way."""
+    ids = tuple(measured.row.id for measured in rows)
+    scores: tuple[tuple[Score | None, ...], ...] = tuple((None,) * measured.n_residuals for measured in rows)
+    sizes = [len(mine) for mine in scores]
+    return Sampling((), ids, scores, _as_declared(np.eye(sum(sizes)), ids, sizes, declared))
+
+
+def _as_declared(
+    correlation: Array, ids: Sequence[str], sizes: Sequence[int], declared: Mapping[frozenset[str], float]
+) -> Array:
+    """Correlations of residuals, so many of each row, with what is declared between the first ones of two
+    rows."""
+    first = dict(zip(ids, np.cumsum([0, *sizes]), strict=False))
     for pair, value in declared.items():
         if pair <= first.keys():
             i, j = (first[name] for name in pair)
             correlation[i, j] = correlation[j, i] = value
-    return Sampling(tuple(at), ids, tuple(scores), _positive(correlation))
+    return _positive(correlation)
 
 
 class Trials:
@@ -282,15 +298,16 @@ def alike(x: Array) -> bool:
 
 
 def _normal_scores(u: Array) -> Array | None:
-    """By ranks; 0 in trials that do not print such a row, None where these are most."""
+    """By ranks, of equal ones by the middle; 0 in trials that do not print such a row, None where these are
+    most, or all the same."""
     from scipy.special import ndtri
+    from scipy.stats import rankdata
 
     told = np.isfinite(u)
-    if told.mean() < LEAST_TOLD:
+    if told.mean() < LEAST_TOLD or np.ptp(u[told]) == 0:
         return None
-    ranks = np.argsort(np.argsort(u[told], kind="stable"), kind="stable")
     z = np.zeros(u.size)
-    z[told] = ndtri((ranks + 0.5) / ranks.size)
+    z[told] = ndtri((rankdata(u[told]) - 0.5) / told.sum())
     return z
 
 

@@ -158,20 +158,30 @@ def _eta(n: int) -> float:
     return 2 * float(ndtri((0.75 * n - 0.125) / (n + 0.25)))
 
 
-def t95(n: int | None) -> float:
-    """What the half width of a 95 % interval of a mean of n is in standard errors: Student's t with n - 1
-    degrees of freedom; the normal quantile where n is not known."""
-    if n is None or n < 2:
+def t95_of(df: float) -> float:
+    """What the half width of a 95 % interval is in standard errors, by their degrees of freedom."""
+    if math.isinf(df):
         return Z95
     from scipy.special import stdtrit
 
-    return float(stdtrit(n - 1, 0.975))
+    return float(stdtrit(df, 0.975))
 
 
-def degrees_of_freedom(row: Row) -> float:
-    """Of the standard error that a row's own patients tell: n - 1; of one that is not theirs, or of unknown
-    n, infinite."""
-    return row.n - 1 if row.spread_type != "none" and row.n is not None and row.n > 1 else math.inf
+def t95(n: int | None) -> float:
+    """That of the interval which is printed beside a mean of n: Student's t with n - 1 degrees of freedom;
+    the normal quantile where n is not known."""
+    return t95_of(math.inf if n is None or n < 2 else n - 1)
+
+
+def degrees_of_freedom(row: Row, spread: Spread | None) -> float:
+    """Of the standard error that a row's own patients tell: n - 1, or where it comes from an IQR or range
+    those of an SD whose logarithm is as uncertain (Satterthwaite 1946, Biometrics Bull 2:110); of one that is
+    not theirs, or of unknown n, infinite."""
+    if row.n is None or row.n < 2 or (spread is None and row.spread_type == "none"):
+        return math.inf
+    if spread is not None and spread.label in ("log IQR", "log range"):
+        return float(1 / (2 * spread.error**2))
+    return row.n - 1
 
 
 def standard_error(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -14,6 +15,8 @@ from pkpd.inference.summary.terms import Statistic
 Array = NDArray[np.float64]
 
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+AS_GOOD_AS_NORMAL = 200
+"""Degrees of freedom above which Student's t is taken for a normal distribution where its tail counts."""
 
 
 def log_cdf(x: float) -> float:
@@ -42,6 +45,24 @@ def log_between(lower: float, upper: float, df: float) -> tuple[float, float, fl
     return value, slope, ends[0] * falls[0] - ends[1] * falls[1] + slope * slope
 
 
+def log_below(z: float, df: float) -> tuple[float, float]:
+    """log P(T < z) of Student's t (of more than ``AS_GOOD_AS_NORMAL`` degrees of freedom: of a standard
+    normal), accurate in both tails, and its derivative by z."""
+    if df > AS_GOOD_AS_NORMAL:
+        value = log_cdf(z)
+        return value, math.exp(_log_density(z, math.inf) - value) if z > -35 else -z + 1 / -z
+    from scipy.special import stdtr
+
+    below = float(stdtr(df, z))
+    if below > 1e-290:
+        value = math.log1p(-float(stdtr(df, -z))) if z > 0 else math.log(below)
+    else:  # the first terms of the incomplete beta function, which far out are all of it
+        x = df / (df + z * z)
+        ways = math.lgamma(df / 2) + math.lgamma(0.5) - math.lgamma((df + 1) / 2)
+        value = df / 2 * math.log(x) - math.log(df) - ways + df / (2 * df + 4) * x
+    return value, math.exp(_log_density(z, df) - value)
+
+
 def _log_density(x: float, df: float) -> float:
     """Of Student's t."""
     if math.isinf(df):
@@ -60,11 +81,6 @@ def log_sd_moments(n: int) -> tuple[float, float]:
 
     h = (n - 1) / 2
     return float(digamma(h) - math.log(h)) / 2, math.sqrt(polygamma(1, h)) / 2
-
-
-def mills(z: float) -> float:
-    """phi(z)/Phi(z), accurate in both tails."""
-    return math.exp(-0.5 * z * z - _HALF_LOG_2PI - log_cdf(z)) if z > -35 else -z + 1 / -z
 
 
 @lru_cache(maxsize=64)
@@ -134,33 +150,72 @@ def noisy_quantile(s: Array, v: Array, probability: float) -> Statistic:
     return Statistic(value, parts.sum(axis=1).reshape(s.shape), by_v.reshape(s.shape))
 
 
-def share_beyond(s: Array, v: Array, limit: float) -> Statistic:
-    """P(sample + noise >= limit), or <= a negative limit, with derivatives by s and v.
+@dataclass(frozen=True, slots=True)
+class SmoothedPatients:
+    """Patients with their noise on one side of a limit, smoothed by a normal kernel of variance c^2 V after
+    being drawn in so that the whole keeps its mean and variance V (Silverman 1986, Density Estimation, sec.
+    6.4.1). ``kernel_beyond`` makes one.
 
-    Patients are smoothed by a normal kernel of variance c^2 V after being drawn in so that the whole keeps
-    its mean and variance V (Silverman 1986, Density Estimation, sec. 6.4.1).
+    Attributes
+    ----------
+    middle, width : (K,) mean and SD of each patient.
+    u : (K,) how far it is beyond the limit, in SDs.
+    probability, density : (K,) Phi(u) and phi(u).
+    direction : 1 above the limit, -1 below.
     """
+
+    middle: Array
+    width: Array
+    u: Array
+    probability: Array
+    density: Array
+    direction: float
+    shrink: float
+    spread_s: Array
+    """derivative of every width^2 by the samples"""
+
+    @property
+    def by_middle(self) -> Array:
+        """Derivative of the probabilities."""
+        return self.direction * self.density / self.width
+
+    @property
+    def by_variance(self) -> Array:
+        """The same by width^2."""
+        return -self.density * self.u / (2 * self.width**2)
+
+    def by_samples(self, by_middle: Array, by_variance: Array) -> tuple[Array, Array]:
+        """Derivatives by samples and noise variances, (K,) both, of what has these by ``middle`` and
+        ``width``^2."""
+        drawn_in = self.shrink * by_middle + (1 - self.shrink) * by_middle.mean()
+        return drawn_in + by_variance.sum() * self.spread_s, by_variance
+
+
+def kernel_beyond(s: Array, v: Array, limit: float, direction: float = 1.0) -> SmoothedPatients:
+    """Of samples and their noise variances, (K,), at the limit or above, or of a negative limit at it or
+    below; ``direction`` -1: on the other side."""
     from scipy.special import ndtr
 
-    shape, s, v = s.shape, s.ravel(), v.ravel()
     size = s.size
-    direction = -1.0 if limit < 0 else 1.0
+    direction = -direction if limit < 0 else direction
     c2 = (1.06 * size**-0.2) ** 2 if size > 1 else 0.0
     shrink = 1 / math.sqrt(1 + c2)
     m = float(s.mean())
     centred = s - m
     variance = float((centred**2).mean())
     tiny = (1e-4 * (abs(limit) + abs(m)) + 1e-12) ** 2
-    h = np.sqrt(v + c2 * shrink**2 * variance + tiny)
-    u = direction * (m + shrink * centred - limit) / h
-    p = ndtr(u)
+    middle, width = m + shrink * centred, np.sqrt(v + c2 * shrink**2 * variance + tiny)
+    u = direction * (middle - limit) / width
     density = np.exp(-0.5 * u * u) / math.sqrt(2 * math.pi)
-    # du_j/ds_k = direction (1/K + shrink (delta_jk - 1/K))/h_j - u_j/(2 h_j^2) dh_j^2/ds_k
-    direct = direction * density / h
-    spread = -(density * u / (2 * h * h)).sum() * c2 * shrink**2 * 2 * centred / size
-    by_s = (direct.sum() * (1 - shrink) / size + shrink * direct + spread) / size
-    by_v = -density * u / (2 * h * h) / size
-    return Statistic(float(p.mean()), by_s.reshape(shape), by_v.reshape(shape))
+    spread_s = c2 * shrink**2 * 2 * centred / size
+    return SmoothedPatients(middle, width, u, ndtr(u), density, direction, shrink, spread_s)
+
+
+def share_beyond(s: Array, v: Array, limit: float) -> Statistic:
+    """P(sample + noise >= limit), or <= a negative limit, with derivatives by s and v."""
+    kernel = kernel_beyond(s.ravel(), v.ravel(), limit)
+    by_s, by_v = kernel.by_samples(kernel.by_middle / s.size, kernel.by_variance / s.size)
+    return Statistic(float(kernel.probability.mean()), by_s.reshape(s.shape), by_v.reshape(s.shape))
 
 
 def log_samples(s: Array, v: Array, reference: float) -> tuple[Array, Array, Array, Array, Array]:

@@ -59,6 +59,11 @@ class Measured:
     assumed: bool = False
 
     @property
+    def n_residuals(self) -> int:
+        """How many it has: one of every number, or of a row without an error of its own one."""
+        return max(1, len(self.printed))
+
+    @property
     def se(self) -> float:
         """The standard error of its location; of the logarithm where the kind says so."""
         return self.printed[0].error

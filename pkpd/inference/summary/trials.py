@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,22 @@ from numpy.typing import NDArray
 
 from pkpd.inference.summary.kinds import KINDS
 from pkpd.inference.summary.rows import Row
-from pkpd.inference.summary.sampling import Seen, Trials, alike
+from pkpd.inference.summary.sampling import Seen, Trials, alike, without_trials
 from pkpd.inference.summary.spreads import form_of
 from pkpd.inference.summary.terms import Measured, Term
 
 Array = NDArray[np.float64]
 
+_PRINTED = ("value", "spread", "lower", "upper", "level")
+"""Columns that a trial may print."""
 MOST_PRINTED = 100_000
 """Patients of a simulated trial; a number of so many has no error to speak of."""
 
 
 def printed_by_trials(
-    rows: Sequence[tuple[Measured, Term, Sequence[Seen]]], seed: Sequence[int]
+    rows: Sequence[tuple[Measured, Term, Sequence[Seen]]],
+    seed: Sequence[int],
+    declared: Mapping[frozenset[str], float] = MappingProxyType({}),
 ) -> tuple[Row, ...]:
     """The rows as one trial of each arm would have printed them.
 
@@ -36,28 +41,36 @@ def printed_by_trials(
     ----------
     rows : as ``sampling_of`` has them, at the truth.
     seed : of the trials; those of a study do not depend on other studies.
+    declared : correlations between the errors of the locations of two rows, by their ids.
     """
     drawn = Trials(seed, 1, most=MOST_PRINTED)
-    found = []
-    for measured, term, seen in rows:
-        columns = _columns(measured, seen, drawn)
-        if columns is None:
-            own = zlib.crc32(measured.row.id.encode())
-            found.append(_redrawn(measured, term, np.random.default_rng([*seed, own])))
-        else:
-            found.append(replace(measured.row, **columns))
-    return tuple(found)
+    known = [_columns(measured, seen, drawn) for measured, _, seen in rows]
+    redrawn = [each for each, columns in zip(rows, known, strict=True) if columns is None]
+    generators = [
+        np.random.default_rng([*seed, zlib.crc32(measured.row.id.encode())]) for measured, _, _ in redrawn
+    ]
+    errors = without_trials([replace(measured, printed=()) for measured, _, _ in redrawn], declared).coloured(
+        np.array([generator.standard_normal() for generator in generators])
+    )
+    others = iter(zip(redrawn, errors, generators, strict=True))
+    return tuple(
+        replace(measured.row, **columns) if columns is not None else _redrawn(*next(others))
+        for (measured, _, _), columns in zip(rows, known, strict=True)
+    )
 
 
 def _columns(measured: Measured, seen: Sequence[Seen], drawn: Trials) -> dict[str, Any] | None:
     """What the trial of a row prints; None where it does not tell."""
-    if len(seen) != 1 or seen[0].n < 2 or _is_location(measured):
+    if len({one.patients for one in seen}) != 1 or seen[0].n < 2 or _is_location(measured):
         return None
-    patients = drawn.seen(measured, seen[0])
-    printed = None if alike(patients) else KINDS[measured.row.statistic].prints(measured.row, patients)
+    row, patients = measured.row, [drawn.seen(measured, one) for one in seen]
+    printed = None if any(map(alike, patients)) else KINDS[row.statistic].as_printed(row, patients)
     if printed is None:
         return None
-    columns = {name: float(np.ravel(column)[0]) for name, column in printed.items()}
+    found = {name: getattr(printed, name) for name in _PRINTED}
+    columns = {
+        name: float(np.ravel(column)[0]) for name, column in found.items() if column is not getattr(row, name)
+    }
     return columns if all(map(math.isfinite, columns.values())) else None
 
 
@@ -67,8 +80,10 @@ def _is_location(measured: Measured) -> bool:
     return row.spread_type in ("SD", "CV", "IQR", "range") and len(measured.printed) == 1
 
 
-def _redrawn(measured: Measured, term: Term, generator: np.random.Generator) -> Row:
-    """A row with its location drawn around the prediction; what has no error stays."""
+def _redrawn(of: tuple[Measured, Term, Sequence[Seen]], error: float, generator: np.random.Generator) -> Row:
+    """A row with its location drawn around the prediction, so many standard errors away, or with a number of
+    patients; what has no error stays."""
+    measured, term, _ = of
     row = measured.row
     kind = KINDS[row.statistic]
     if kind.of_patients:
@@ -79,7 +94,7 @@ def _redrawn(measured: Measured, term: Term, generator: np.random.Generator) -> 
     if not measured.printed or any(map(math.isnan, kind.interval(measured))):
         return row
     where = measured.printed[0]
-    moved = float((term.residuals[0] + generator.standard_normal()) * where.error)
+    moved = float((term.residuals[0] + error) * where.error)
     if where.label.startswith("log") or (row.statistic == "range" and form_of(row).positive):
         grown = {name: getattr(row, name) * math.exp(moved) for name in ("value", "lower", "upper", "spread")}
         return replace(row, **grown)

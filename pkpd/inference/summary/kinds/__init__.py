@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pkpd.inference.summary.kinds.binomial import Count, Fraction
 from pkpd.inference.summary.kinds.bound import LowerBound, UpperBound
+from pkpd.inference.summary.kinds.correlation import PearsonCorrelation
 from pkpd.inference.summary.kinds.difference_of_arms import DifferenceOfArms
 from pkpd.inference.summary.kinds.dose_for_effect import DoseForEffect
 from pkpd.inference.summary.kinds.geometric_mean import GeometricMean
@@ -15,6 +16,7 @@ from pkpd.inference.summary.kinds.range import Range
 from pkpd.inference.summary.kinds.rate import Rate
 from pkpd.inference.summary.kinds.ratio import Ratio
 from pkpd.inference.summary.kinds.ratio_of_arms import GeometricRatioOfArms, RatioOfArms
+from pkpd.inference.summary.kinds.responders import MeanOfNonresponders, MeanOfResponders
 from pkpd.inference.summary.kinds.significance import NotSignificant, PValue
 
 _ALL: tuple[Kind, ...] = (
@@ -37,6 +39,9 @@ _ALL: tuple[Kind, ...] = (
     GeometricRatioOfArms(),
     NotSignificant(),
     PValue(),
+    PearsonCorrelation(),
+    MeanOfResponders(),
+    MeanOfNonresponders(),
 )
 KINDS = {kind.name: kind for kind in _ALL}
 """By the word of the column ``statistic``."""

@@ -1,7 +1,8 @@
 """k of n patients: binomial deviance (McCullagh & Nelder 1989, Generalized Linear Models, sec. 4.4) of k out
 of n against p = mean(s), or with a responder limit p = P(s + noise >= limit) by a variance-preserving normal
 kernel over the patients. A negative limit asks for s <= limit. No responder at all, or nobody else, is as
-good a number as any.
+good a number as any. Who responds is correlated with the other numbers of the same patients as in trials; the
+deviance itself is not scored, it is as nearly normal as a number of patients can be.
 
 A fraction without n but with a CI95 or SE is read on the logit scale, where its error is most nearly that of
 a normal number: (logit p - logit value)/SE, SE = (logit upper - logit lower)/(2 1.96), or SE/(p (1 - p)) of a
@@ -11,6 +12,8 @@ the other side counts."""
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,23 +60,41 @@ class _Binomial(Kind):
         inside = min(max(share.value, 0.0), 1.0)
         kept = 0.0 <= share.value <= 1.0
         q = _EDGE + (1 - 2 * _EDGE) * inside
-        deviance = 0.0
-        if k > 0:
-            deviance += 2 * k * math.log(k / (n * q))
-        if k < n:
-            deviance += 2 * (n - k) * math.log((n - k) / (n * (1 - q)))
-        r = math.copysign(math.sqrt(max(deviance, 0.0)), n * q - k)
+        r = float(_deviance_residual(np.array(k), n, q))
         slope = (n * q - k) / (q * (1 - q) * r) if abs(r) > 1e-6 else math.sqrt(n / (q * (1 - q)))
         scale = self.scale(row)
         predicted = Statistic(scale * inside, scale * kept * share.by_s, scale * kept * share.by_v)
         inner = (1 - 2 * _EDGE) * kept
         return single_term("binomial", r, slope * inner, share, predicted, -2 * _saturated(k, n))
 
+    def prints(self, row: Row, x: Array) -> Mapping[str, Any] | None:
+        """Of an output that is itself a share the patients do not tell who responded."""
+        if row.n is None or math.isnan(row.effect):
+            return None
+        respond = x >= row.effect if row.effect >= 0 else x <= row.effect
+        return {"value": self.scale(row) * respond.mean(axis=1)}
+
+    def pivots(self, x: Measured, term: Term, *trials: Array) -> Array | None:
+        columns, n = self.prints(x.row, trials[0]), trials[0].shape[1]
+        if columns is None:
+            return None
+        scale = self.scale(x.row)
+        q = min(max(term.predicted / scale, _EDGE), 1 - _EDGE)
+        return _deviance_residual(n * columns["value"] / scale, n, q)[None]
+
     def interval(self, x: Measured) -> tuple[float, float]:
         row = x.row
         assert row.n is not None  # the reader asked for it
         low, high = wilson(self.responders(row), row.n)
         return low * self.scale(row), high * self.scale(row)
+
+
+def _deviance_residual(k: Array, n: int, q: float) -> Array:
+    """Of k out of n where q is expected; negative where more respond."""
+    from scipy.special import xlogy
+
+    deviance = 2 * (xlogy(k, k / (n * q)) + xlogy(n - k, (n - k) / (n * (1 - q))))
+    return np.asarray(np.copysign(np.sqrt(np.maximum(deviance, 0.0)), n * q - k))
 
 
 def _share(row: Row, s: Array, v: Array) -> Statistic:

@@ -1,8 +1,9 @@
 """A mean known to be above (below) a limit that was fixed beforehand, such as that of detection.
 
-D = -2 log Phi((m - value)/SE), r = -sqrt(D) for a lower bound: nothing is lost by being above; an upper bound
-is the mirror image. This is the likelihood of a censored mean (M3 method of Beal 2001, J Pharmacokinet
-Pharmacodyn 28:481)."""
+D = -2 log F((m - value)/SE), r = -sqrt(D) for a lower bound: nothing is lost by being above; an upper bound
+is the mirror image. F is the distribution function of Student's t with n - 1 degrees of freedom where the SE
+is that of n patients, else of the normal distribution, as of an interval with one open end. This is the
+likelihood of a censored mean (M3 method of Beal 2001, J Pharmacokinet Pharmacodyn 28:481)."""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 from pkpd.inference.summary.kinds.kind import Kind, is_assumed, spread_of
 from pkpd.inference.summary.kinds.mean import mean
 from pkpd.inference.summary.rows import Row
-from pkpd.inference.summary.spreads import Form, form_of, standard_error
-from pkpd.inference.summary.statistics import log_cdf, mills
+from pkpd.inference.summary.spreads import Form, degrees_of_freedom, form_of, standard_error
+from pkpd.inference.summary.statistics import log_below
 from pkpd.inference.summary.terms import Measured, Printed, Term, single_term
 
 Array = NDArray[np.float64]
@@ -35,8 +36,9 @@ class _Bound(Kind):
     def term(self, x: Measured, s: Array, v: Array) -> Term:
         m = mean(s)
         z = self.side * (m.value - x.row.value) / x.se
-        size = math.sqrt(max(0.0, -2 * log_cdf(z)))
-        slope = mills(z) / size * self.side / x.se if size > 1e-150 else 0.0
+        kept, rise = log_below(z, degrees_of_freedom(x.row, spread_of(x.row)))
+        size = math.sqrt(max(0.0, -2 * kept))
+        slope = rise / size * self.side / x.se if size > 1e-150 else 0.0
         return single_term(self.words, -self.side * size, self.side * slope, m, m, 0.0)
 
 

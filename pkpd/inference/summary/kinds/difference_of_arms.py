@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pkpd.inference.summary.kinds.kind import Bad, is_assumed
-from pkpd.inference.summary.kinds.two_arms import TwoArms, n_of_both
+from pkpd.inference.summary.kinds.two_arms import TwoArms
 from pkpd.inference.summary.prints import interval_columns
 from pkpd.inference.summary.rows import Row
 from pkpd.inference.summary.spreads import Form, form_of, standard_error, t95
@@ -41,10 +41,8 @@ class DifferenceOfArms(TwoArms):
             assert row.n is not None  # the reader asked for it
             error = row.spread * math.sqrt(1 / row.n + 1 / (row.versus_n or row.n))
         else:
-            quantile = t95(n_of_both(row))
-            error = standard_error(
-                row, form or form_of(row), None, relative_error, on_log=False, quantile_95=quantile
-            )
+            quantile, form = self.quantile_95(row), form or form_of(row)
+            error = standard_error(row, form, None, relative_error, on_log=False, quantile_95=quantile)
         return Measured(row, (Printed("difference", row.value, error),), is_assumed(row))
 
     def term(self, x: Measured, s: Array, v: Array) -> Term:

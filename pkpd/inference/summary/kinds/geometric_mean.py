@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 from pkpd.inference.summary.kinds.kind import Bad, Kind, is_assumed, spread_of, telling
 from pkpd.inference.summary.prints import log_columns
 from pkpd.inference.summary.rows import Row
-from pkpd.inference.summary.spreads import Form, form_of, log_sd_of_logs, log_spread, standard_error
+from pkpd.inference.summary.spreads import (
+    Form,
+    degrees_of_freedom,
+    form_of,
+    log_sd_of_logs,
+    log_spread,
+    standard_error,
+    t95_of,
+)
 from pkpd.inference.summary.statistics import log_samples
 from pkpd.inference.summary.terms import Measured, Printed, Statistic, Term, normal_term
 
@@ -42,6 +50,9 @@ class GeometricMean(Kind):
         if told is not None and telling(row, told, spread):
             printed.append(told.printed)
         return Measured(row, tuple(printed), is_assumed(row))
+
+    def quantile_95(self, row: Row) -> float:
+        return t95_of(degrees_of_freedom(row, spread_of(row, of=log_spread)))
 
     def prints(self, row: Row, x: Array) -> Mapping[str, Any] | None:
         return log_columns(row, x)

@@ -54,13 +54,17 @@ class Interval(Kind):
     def measured(
         self, row: Row, relative_error: float = 0.3, *, spread: bool = True, form: Form | None = None
     ) -> Measured:
-        printed = replace(row, value=self.observed(row), lower=math.nan, upper=math.nan)
-        own = form_of(printed)
-        error = standard_error(printed, own, spread_of(printed, own), relative_error, on_log=False)
+        printed = self.as_value(row)
+        error = standard_error(printed, form_of(printed), spread_of(printed), relative_error, on_log=False)
         return Measured(row, (Printed(self.words, printed.value, error),), is_assumed(row))
 
+    def as_value(self, row: Row) -> Row:
+        """The row as its spread stands beside a number: its ends are none of the spread."""
+        return replace(row, value=self.observed(row), lower=math.nan, upper=math.nan)
+
     def term(self, x: Measured, s: Array, v: Array) -> Term:
-        row, m, df = x.row, mean(s), degrees_of_freedom(x.row)
+        row, m = x.row, mean(s)
+        df = degrees_of_freedom(row, spread_of(self.as_value(row)))
         middle = (row.lower + row.upper) / 2
         half = (row.upper - row.lower) / (2 * x.se)
         off = (m.value - middle) / x.se

@@ -15,9 +15,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pkpd.core.normal import Z95
 from pkpd.inference.summary.rows import Row
-from pkpd.inference.summary.spreads import Form, Spread, form_of, natural_spread
+from pkpd.inference.summary.spreads import (
+    Form,
+    Spread,
+    degrees_of_freedom,
+    form_of,
+    natural_spread,
+    t95_of,
+)
 from pkpd.inference.summary.terms import Measured, Term
 
 Array = NDArray[np.float64]
@@ -129,12 +135,17 @@ class Kind:
         """The number that stands against the prediction."""
         return row.value
 
+    def quantile_95(self, row: Row) -> float:
+        """Half width of its 95 % interval in standard errors: Student's t where they are those of its
+        patients."""
+        return t95_of(degrees_of_freedom(row, spread_of(row)))
+
     def interval(self, x: Measured) -> tuple[float, float]:
         """A 95 % interval of the reported number itself, on the row's scale (nan: open)."""
         row = x.row
         if row.spread_type == "CI95" and math.isfinite(row.lower):
             return row.lower, row.upper
-        half = Z95 * x.se
+        half = self.quantile_95(row) * x.se
         if self.on_log:
             return row.value * math.exp(-half), row.value * math.exp(half)
         return row.value - half, row.value + half

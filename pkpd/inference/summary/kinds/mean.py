@@ -1,4 +1,4 @@
-"""A mean m of n patients: (mean(s) - m)/SE, SE from SD/sqrt(n), SE, CI95/1.96, IQR/1.349/sqrt(n), CV
+"""A mean m of n patients: (mean(s) - m)/SE, SE from SD/sqrt(n), SE, CI95/t, IQR/eta(n)/sqrt(n), CV
 m/sqrt(n), or range/d2(n)/sqrt(n); without a spread SE = declared relative error * |m|.
 
 An SD without n is that of one measured point (in vitro), SE = SD. A printed spread between patients is

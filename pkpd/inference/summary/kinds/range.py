@@ -11,12 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pkpd.core.normal import Z95
 from pkpd.inference.summary.kinds.kind import Bad, Kind
 from pkpd.inference.summary.kinds.mean import mean
 from pkpd.inference.summary.prints import range_columns
 from pkpd.inference.summary.rows import Row
-from pkpd.inference.summary.spreads import Form, Spread, form_of, log_sd, log_sd_of_logs
+from pkpd.inference.summary.spreads import (
+    Form,
+    Spread,
+    degrees_of_freedom,
+    form_of,
+    log_sd,
+    log_sd_of_logs,
+    t95_of,
+)
 from pkpd.inference.summary.statistics import log_samples, range_moments
 from pkpd.inference.summary.terms import Measured, Numbers, Printed, Statistic, Term, normal_term
 
@@ -68,9 +75,12 @@ class Range(Kind):
         middle = float(sum(_ends(row, form)) / 2)
         return math.exp(middle) if form.positive else middle
 
+    def quantile_95(self, row: Row) -> float:
+        return t95_of(degrees_of_freedom(row, _spread(row, form_of(row))[0]))
+
     def interval(self, x: Measured) -> tuple[float, float]:
         """Of its middle."""
-        middle, half = self.observed(x.row), Z95 * x.se
+        middle, half = self.observed(x.row), self.quantile_95(x.row) * x.se
         if form_of(x.row).positive:
             return middle / math.exp(half), middle * math.exp(half)
         return middle - half, middle + half

@@ -34,9 +34,13 @@ class Ratio(Kind):
     def measured(
         self, row: Row, relative_error: float = 0.3, *, spread: bool = True, form: Form | None = None
     ) -> Measured:
-        level = math.log(row.value)
-        error = standard_error(row, form or form_of(row), None, relative_error, on_log=True, quantile_95=Z95)
+        level, quantile, form = math.log(row.value), self.quantile_95(row), form or form_of(row)
+        error = standard_error(row, form, None, relative_error, on_log=True, quantile_95=quantile)
         return Measured(row, (Printed("log ratio", level, error, level),))
+
+    def quantile_95(self, row: Row) -> float:
+        """An estimate of a regression, whose intervals are printed by the normal distribution."""
+        return Z95
 
     def term(self, x: Measured, s: Array, v: Array) -> Term:
         m = mean(s)

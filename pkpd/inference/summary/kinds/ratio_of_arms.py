@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pkpd.inference.summary.kinds.kind import Bad, is_assumed
-from pkpd.inference.summary.kinds.two_arms import TwoArms, n_of_both
+from pkpd.inference.summary.kinds.two_arms import TwoArms
 from pkpd.inference.summary.prints import interval_columns
 from pkpd.inference.summary.rows import Row
 from pkpd.inference.summary.spreads import Form, form_of, standard_error, t95
@@ -45,10 +45,8 @@ class RatioOfArms(TwoArms):
     def measured(
         self, row: Row, relative_error: float = 0.3, *, spread: bool = True, form: Form | None = None
     ) -> Measured:
-        level, quantile = np.log(row.value), t95(n_of_both(row))
-        error = standard_error(
-            row, form or form_of(row), None, relative_error, on_log=True, quantile_95=quantile
-        )
+        level, quantile, form = np.log(row.value), self.quantile_95(row), form or form_of(row)
+        error = standard_error(row, form, None, relative_error, on_log=True, quantile_95=quantile)
         return Measured(row, (Printed("log ratio", level, error, level),), is_assumed(row))
 
     def term(self, x: Measured, s: Array, v: Array) -> Term:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from pkpd.inference.summary.kinds.kind import Bad, Kind, View
 from pkpd.inference.summary.rows import Row
-from pkpd.inference.summary.spreads import Form
+from pkpd.inference.summary.spreads import Form, t95_of
 from pkpd.inference.summary.terms import Measured, Numbers, Printed, Statistic, Term, normal_term, single_term
 
 Array = NDArray[np.float64]
@@ -117,6 +117,9 @@ class PValue(_Test):
         log_density = -0.5 * (r * r + math.log(2 * math.pi))
         by_delta = -slope * math.exp(there - log_density)
         return single_term(self.words, r, by_delta, delta, effect, math.log(2 * math.pi))
+
+    def quantile_95(self, row: Row) -> float:
+        return t95_of(_degrees(row))
 
     def as_printed(self, row: Row, trials: Sequence[Array]) -> Row | None:
         if math.isnan(row.value):

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pkpd.inference.summary.kinds.kind import Bad, Kind, View
+from pkpd.core.normal import Z95
+from pkpd.inference.summary.kinds.kind import Bad, Kind, View, is_assumed
 from pkpd.inference.summary.rows import Row
+from pkpd.inference.summary.spreads import t95
 
 Array = NDArray[np.float64]
 
@@ -29,6 +31,9 @@ class TwoArms(Kind):
     def check(self, row: Row, bad: Bad) -> None:
         if not row.versus:
             bad("versus", f"a {self.name} needs the arm that this one is compared with")
+
+    def quantile_95(self, row: Row) -> float:
+        return Z95 if is_assumed(row) else t95(n_of_both(row))
 
     def as_printed(self, row: Row, trials: Sequence[Array]) -> Row | None:
         columns = self.prints_of_both(row, *trials)
