@@ -44,7 +44,7 @@ def nutpie():
 class Problem(ClosedForm):
     """Residuals in closed form, each of which is a row; prior : of every coordinate, in words."""
 
-    sampling = None
+    errors = None
 
     def __init__(self, residuals, start, *, prior="none", **given):
         super().__init__(residuals, start, **given)
