@@ -476,7 +476,7 @@ class _RuleParser(Parser):
             self.fail(
                 f"{self.shown(first)} is no output" if first.kind != "end" else "the schedule ends here",
                 first,
-                hint="here can stand: an output of the model, such as treg_pct or nk",
+                hint="here can stand: an output of the model, by its name",
             )
         return found.group()
 

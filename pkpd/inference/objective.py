@@ -49,7 +49,7 @@ Array = NDArray[np.float64]
 
 Found = TypeVar("Found")
 Solve = Callable[..., Any]
-"""``simulate.solve`` or anything with its signature."""
+"""``pkpd.solve`` or anything with its signature."""
 
 SAMPLING_SUBJECTS = 512
 """At least so many in an arm from which trials are simulated."""
@@ -204,7 +204,7 @@ class _Derived:
 class Objective:
     """Residuals and Jacobian of data rows by the coordinates of a model.
 
-    ``rows`` are in model units. ``solve`` has the signature of ``simulate.solve``; passing another one
+    ``rows`` are in model units. ``solve`` has the signature of ``pkpd.solve``; passing another one
     exchanges the solver. Calls are counted in ``simulations`` (subjects) and ``bad`` (points that failed,
     with the first reasons in ``reasons``); nothing else changes after it is made. ``events`` are dose tables
     by schedule that are known already, ``reach`` is that of another objective of the same model and

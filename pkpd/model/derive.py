@@ -88,7 +88,7 @@ class Absolute(sympy.Function):
 class Power(sympy.Function):
     """``x^n`` with an exponent that is no whole number. Its slope at 0 is that from above, but for n < 1,
     where that is infinite: there it is taken as 0 or n, so that a Jacobian stays finite. (Sensitivities do
-    not use it: see forward.py.)"""
+    not use it: see model/forward.py.)"""
 
     nargs = 2
 

@@ -1,8 +1,8 @@
 """Pointers and calls by address, as units write them.
 
-The integrator is a handful of C functions over raw pointers, each compiled by itself (``unit.py``,
-``lower.py``). A function that is known by its address, of the model or of the integrator, is called through
-it, so the integrator is compiled once and serves every model, and only what a solve needs is compiled at all.
+The integrator is a handful of C functions over raw pointers, each compiled by itself (``compile/``).
+A function that is known by its address, of the model or of the integrator, is called through it, so the
+integrator is compiled once and serves every model, and only what a solve needs is compiled at all.
 (A right-hand side of 14 states takes about 25 ns, the call included.)
 
 What stands here is Python like the units themselves: with numpy arrays for pointers and functions for

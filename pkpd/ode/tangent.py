@@ -11,7 +11,7 @@ I, section I.14; r' is the tangent of infusion rates):
 so a Rosenbrock step shares its factorisation, and the result is the exact derivative of the computed solution
 for its steps. The tangent of the error estimate enters the step control with the tolerances of the states
 times a slack: a direction is therefore best a relative change of a parameter. J u' + f_p p' and J' come from
-    functions that differentiate the model's own forward (symbolic/forward.py), with p' the tangents of
+    functions that differentiate the model's own forward (model/forward.py), with p' the tangents of
     parameters and of the
 constants that depend on them.
 

@@ -21,6 +21,7 @@ from pkpd.ode.compile.lines import written_out
 from pkpd.ode.control import partners
 from pkpd.ode.status import SUCCESS, WRONG_ARRAYS, sentence
 from pkpd.solver.kernel import Kernel
+from pkpd.solver.options import SIMULATION
 from pkpd.solver.solution import Floats, Integers
 from pkpd.solver.table import dose_rows
 from pkpd.solver.task import possible_method, setup_of
@@ -39,7 +40,7 @@ def compiled_solver(
     kernel: Kernel,
     events: EventTable | None = None,
     *,
-    rtol: float = 1e-6,
+    rtol: float = SIMULATION,
     atol: ArrayLike | None = None,
     method: str = "auto",
     h_max: float = np.inf,
@@ -276,12 +277,32 @@ class CompiledSolver:
             status = workspace[at_status : at_status + 1].view(np.int64)
             none = workspace.ctypes  # is not looked at
             run(
-                address.ctypes, sizes.ctypes, workspace[at_control:].ctypes, workspace[at_state:].ctypes,
-                workspace[at_given:].ctypes, rows.ctypes, times.ctypes, counts.ctypes, out.ctypes,
-                workspace[at_work:].ctypes, none, none, workspace[at_events:].ctypes, status.ctypes,
-                workspace[at_reached:].ctypes, none, none, none, none, none, none,
-                span.ctypes, workspace[at_start:].ctypes, 0, 1,
-            )  # fmt: skip
+                address.ctypes,
+                sizes.ctypes,
+                workspace[at_control:].ctypes,
+                workspace[at_state:].ctypes,
+                workspace[at_given:].ctypes,
+                rows.ctypes,
+                times.ctypes,
+                counts.ctypes,
+                out.ctypes,
+                workspace[at_work:].ctypes,
+                none,
+                none,
+                workspace[at_events:].ctypes,
+                status.ctypes,
+                workspace[at_reached:].ctypes,
+                none,
+                none,
+                none,
+                none,
+                none,
+                none,
+                span.ctypes,
+                workspace[at_start:].ctypes,
+                0,
+                1,
+            )
             if status[0] == SUCCESS:
                 for i in range(n):
                     y[i] = workspace[at_state + i]

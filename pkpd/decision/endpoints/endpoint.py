@@ -41,7 +41,6 @@ TENTH = Relevant(
     0.1, f"a tenth, as of baseline, within which a count is taken to be back at it; {_CHOSEN}", share=True
 )
 ONE_INJECTION = Relevant(1.0, "one injection, of which there is no part")
-ONE_IN_TWENTY = Relevant(0.05, f"one patient in twenty; {_CHOSEN}")
 
 
 @dataclass(frozen=True)
