@@ -16,10 +16,10 @@ import mpmath
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.problems import HIRES, TEST_SET
 from pkpd.model.check import Model, read_model
 
 TAYLOR = "Taylor series of order 40 in 40 digits: reference/taylor.py"
-TEST_SET = "Mazzia & Magherini, Test Set for Initial Value Problem Solvers, release 2.4 (2008)"
 
 
 @dataclass(frozen=True)
@@ -355,30 +355,6 @@ def _hires() -> Problem:
         stiff=True,
     )
 
-
-_HIRES = """
--1.71*y1 + 0.43*y2 + 8.32*y3 + 0.0007
-1.71*y1 - 8.75*y2
--10.03*y3 + 0.43*y4 + 0.035*y5
-8.32*y2 + 1.71*y3 - 1.12*y4
--1.745*y5 + 0.43*y6 + 0.43*y7
--280*y6*y8 + 0.69*y4 + 1.71*y5 - 0.43*y6 + 0.69*y7
-280*y6*y8 - 1.81*y7
--280*y6*y8 + 1.81*y7
-"""
-HIRES = "\n".join(
-    [
-        "model      high irradiance response: photomorphogenesis (Schaefer 1975)",
-        "time       h",
-        "parameter  r = 1 [1/h]",
-        "state      y1 = 1 [1]",
-        *(f"state      y{i} [1]" for i in range(2, 8)),
-        "state      y8 = 0.0057 [1]",
-        *(f"d y{i} = r*({line})" for i, line in enumerate(_HIRES.split("\n")[1:-1], start=1)),
-        "output     y1 [1]",
-        "",
-    ]
-)
 
 PROBLEMS = {
     problem.name: problem

@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pkpd.cli.fits import FitArgument, FolderOption
-from pkpd.cli.repeating import (
-    DaskOption,
-    ResumeOption,
-    executor,
-    interrupted,
-    results_folder,
-)
+from pkpd.cli.repeating import DaskOption, ResumeOption, executor, results_folder, tell
 from pkpd.cli.terminal import (
     JobsOption,
     JsonOption,
@@ -23,7 +17,6 @@ from pkpd.cli.terminal import (
     console,
     note,
     plain,
-    print_json,
     table,
 )
 
@@ -75,12 +68,7 @@ def bootstrap(
         )
         work.update("writing")
         _write(found, folder)
-    if json:
-        print_json(found.to_dict())
-    elif not quiet:
-        _show(found)
-    if found.interrupted:
-        raise interrupted(folder, quiet)
+    tell(found, _show, folder, json, quiet)
     note(f"wrote {folder}", quiet or json)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pkpd.cli.fits import FitArgument, FolderOption, print_remarks
-from pkpd.cli.repeating import DaskOption, ResumeOption, executor, interrupted, results_folder
+from pkpd.cli.repeating import DaskOption, ResumeOption, executor, results_folder, tell
 from pkpd.cli.terminal import (
     JobsOption,
     JsonOption,
@@ -17,7 +17,6 @@ from pkpd.cli.terminal import (
     console,
     note,
     plain,
-    print_json,
     table,
 )
 from pkpd.core.errors import ConvergenceError
@@ -77,12 +76,7 @@ def profile(
         if found.profiles:
             work.update("drawing")
             _draw(found, folder)
-    if json:
-        print_json(found.to_dict())
-    elif not quiet:
-        _show(found)
-    if found.interrupted:
-        raise interrupted(folder, quiet)
+    tell(found, _show, folder, json, quiet)
     if not found.profiles:
         raise ConvergenceError("no parameter could be profiled")
     note(f"wrote {folder}", quiet or json)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pkpd.cli.terminal import note
+from pkpd.cli.terminal import note, print_json
 
 if TYPE_CHECKING:
     from pkpd.solver.executors import Executor
@@ -48,7 +49,12 @@ def results_folder(fit: str, output: Path | None) -> Path:
     return folder
 
 
-def interrupted(folder: Path, quiet: bool) -> typer.Exit:
-    """The end after Ctrl-C."""
-    note(f"interrupted: what is done is kept in {folder}; go on with --resume", quiet)
-    return typer.Exit(130)
+def tell(found: Any, show: Callable[[Any], None], folder: Path, json: bool, quiet: bool) -> None:
+    """Print what was found, as JSON or by ``show``; after Ctrl-C that is the end."""
+    if json:
+        print_json(found.to_dict())
+    elif not quiet:
+        show(found)
+    if found.interrupted:
+        note(f"interrupted: what is done is kept in {folder}; go on with --resume", quiet)
+        raise typer.Exit(130)

@@ -49,7 +49,7 @@ import math
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,8 @@ from pkpd.inference.objective import (
     quasi_normals,
 )
 from pkpd.inference.posterior import (
+    Posterior,
+    Told,
     estimates_of,
     identifiability_of,
     nested,
@@ -320,21 +322,18 @@ def run(
     whole = _objective(spec, system, everything.rows, solve, jobs, estimated)
     progress("fit", 0.0, "first evaluation")
     objective, notes = pruned(whole.restricted(lambda row: row.use == "fit"))
-    search, best, said = _searched(objective, spec, start, progress)
-    notes += said
-    objective = search.objective
-    posterior = posterior_of(objective, best)
-    told = verdicts(objective, best, posterior)
-    estimates = estimates_of(objective, best, posterior, told)
+    found = _found(objective, spec, start, progress)
+    objective, best, posterior = found.search.objective, found.best, found.posterior
     original = {row.id: row for row in raw.rows}
     whole = _objective(
         spec, system, everything.rows, solve, jobs, objective.coordinates, reach=objective.reach
     )
     with contextlib.suppress(BadPoint):  # rows beside the fit may lie where the model cannot be simulated
-        if objective.sampling is not None and not search.interrupted:
+        if objective.sampling is not None and not found.search.interrupted:
             whole = whole.with_sampling(whole.sampling_at(np.array(objective.sampling.at)))
     rows, lost = predict_rows(whole, objective, best, posterior, original)
-    beside = _Beside(criteria(objective, best.x, best.evaluation, simulate=False), rows, search.interrupted)
+    judged = criteria(objective, best.x, best.evaluation, simulate=False)
+    beside = _Beside(judged, rows, found.search.interrupted, notes=[*notes, *found.notes])
     try:
         if not beside.interrupted:
             beside.assess(objective, best, progress)
@@ -349,8 +348,24 @@ def run(
     except KeyboardInterrupt:
         beside.interrupted = True
     progress("fit", 1.0, "done")
+    provenance = _provenance(spec, system, rival, raw, objective, began, leave_out_unverified)
+    provenance |= {key: names for key, names in (chosen or {}).items() if names}
+    studies = dict.fromkeys(row.study for row in fitted)
+    return _result(spec, system, found, beside, studies, missing | lost, provenance)
+
+
+def _result(
+    spec: FitSpec,
+    system: System,
+    found: _Found,
+    beside: _Beside,
+    studies: Iterable[str],
+    not_predicted: dict[str, str],
+    provenance: dict[str, Any],
+) -> FitResult:
+    search, best, posterior, judged = found.search, found.best, found.posterior, beside.judged
+    objective = search.objective
     ofv = float(best.evaluation.residuals @ best.evaluation.residuals)
-    judged = beside.judged
     return FitResult(
         name=spec.name,
         title=spec.title,
@@ -370,19 +385,17 @@ def run(
         effective_parameters=judged.parameters,
         informed_directions=posterior.informed,
         condition_number=posterior.condition,
-        estimates=estimates,
+        estimates=found.estimates,
         correlation=nested(posterior.correlation),
         rows=beside.rows,
         starts=tuple(search.starts),
-        identifiability=identifiability_of(posterior, estimates, told),
+        identifiability=identifiability_of(posterior, found.estimates, found.told),
         bad_points=objective.bad,
         bad_reasons=tuple(dict.fromkeys(objective.reasons)),
-        not_predicted=missing | lost,
-        notes=(*far_effects(objective, best.x), *spec.notes, *notes, *beside.notes),
+        not_predicted=not_predicted,
+        notes=(*far_effects(objective, best.x), *spec.notes, *beside.notes),
         values=objective.values(best.x),
-        study_values={
-            study: objective.values(best.x, study) for study in dict.fromkeys(row.study for row in fitted)
-        },
+        study_values={study: objective.values(best.x, study) for study in studies},
         between=objective.between(best.x),
         noise={
             name: {"proportional": noise.proportional, "additive": noise.additive}
@@ -394,8 +407,7 @@ def run(
         comparison=beside.comparison,
         unverified=beside.unverified,
         check=beside.check,
-        provenance=_provenance(spec, system, rival, raw, objective, began, leave_out_unverified)
-        | {key: names for key, names in (chosen or {}).items() if names},
+        provenance=provenance,
     )
 
 
@@ -423,11 +435,22 @@ class _Beside:
         self.notes += said
 
 
-def _searched(
-    objective: Objective, spec: FitSpec, start: FitResult | None, progress: Progress
-) -> tuple[Search, Minimum, list[str]]:
-    """The search, its lowest point, and where it began if that is to be said. Raises ``ConvergenceError``
-    where there is no such point, ``KeyboardInterrupt`` where there is none yet."""
+@dataclass(frozen=True)
+class _Found:
+    """What a search has found: its lowest point, how sure the rows are of it, and where it began if that is
+    to be said."""
+
+    search: Search
+    best: Minimum
+    posterior: Posterior
+    told: tuple[Told, ...]
+    estimates: tuple[Estimate, ...]
+    notes: list[str]
+
+
+def _found(objective: Objective, spec: FitSpec, start: FitResult | None, progress: Progress) -> _Found:
+    """Search. Raises ``ConvergenceError`` where there is no lowest point, ``KeyboardInterrupt`` where there
+    is none yet."""
     warm, notes = None, []
     if start is not None:
         warm, missing = warm_point(objective.coordinates, start)
@@ -440,7 +463,10 @@ def _searched(
         reason = f": {objective.reasons[-1]}" if objective.reasons else ""
         where = "at any start drawn from its priors" if start is None else "where the earlier result ended"
         raise ConvergenceError(f"{objective.system.name} cannot be simulated {where}{reason}")
-    return search, search.best, notes
+    posterior = posterior_of(search.objective, search.best)
+    told = verdicts(search.objective, search.best, posterior)
+    estimates = estimates_of(search.objective, search.best, posterior, told)
+    return _Found(search, search.best, posterior, told, estimates, notes)
 
 
 def _started_words(spec: FitSpec, start: FitResult, missing: Sequence[str]) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,85 +92,147 @@ def minimise(
     search has learned, if there are any; ``keep`` is called with every improvement, ``give_up`` asked after
     every step. Raises ``BadPoint`` if x0 fails.
     """
-    tolerance = objective.options.tolerance if tolerance is None else tolerance
     x = within(objective, x0)
-    evaluation = first if first is not None else objective.evaluate(x, jacobian=True)
-    used = 0 if first is not None else 1
-    damping, growth, iterations, updates = 1e-2, 2.0, 0, 0
-    costs: list[float] = []
-    """cost at every Jacobian that was computed, not updated"""
-    bends = _Curvature() if curvature is None else curvature
-    stuck = False
-    """no step of the straight model lowers the cost: where J is singular at a minimum, only the curvature
-    knows that it is one"""
+    walk = _Walk(
+        objective,
+        objective.options.tolerance if tolerance is None else tolerance,
+        _Curvature() if curvature is None else curvature,
+        x,
+        first if first is not None else objective.evaluate(x, jacobian=True),
+        used=0 if first is not None else 1,
+    )
     while True:
-        residuals, jacobian = with_prior(objective, x, evaluation)
-        cost = float(residuals @ residuals)
-        if updates == 0 and not stuck:
-            bends.learn(x, residuals, jacobian)
-        at = bends.local(objective, x, cost, evaluation, residuals, jacobian, always=stuck)
-        decrement = at.promised(at.step(RIDGE))
-        small = decrement < tolerance
-        best = Minimum(
-            x, cost, evaluation, jacobian, iterations, used, decrement, small, "evaluations used up", bends
-        )
+        at, best = walk.look()
         if keep is not None:
             keep(best)
         if remark is not None:
-            remark(iterations, cost)
-        if small and (updates == 0 or loose):
+            remark(best.iterations, best.cost)
+        small, fresh = best.converged, walk.updates == 0
+        if small and (fresh or loose):
             best.message = "converged"
             return best
-        if updates == 0 and not stuck:
-            costs.append(cost)
-            if len(costs) > 2 and costs[-3] - cost < tolerance and decrement < max(OFV_NOISE, 10 * tolerance):
-                best.converged = True
-                best.message = f"converged: the last steps lowered the OFV by {costs[-3] - cost:.2g}"
-                return best
-        if used >= max_evaluations and not small:
+        if walk.creeps(best):
             return best
-        if give_up is not None and updates == 0 and give_up(best):
+        if walk.used >= max_evaluations and not small:
+            return best
+        if give_up is not None and fresh and give_up(best):
             best.message = "given up: too far behind another start"
             return best
-        trial: Array | None = None
-        if not small:
-            iterations += 1
-            before = damping, growth
-            trial, next_evaluation, damping, growth, ratio = _lower(
-                objective, at, damping, growth, least=0.1 * tolerance, patience=12 if updates == 0 else 2
-            )
-            if trial is None:
-                damping, growth = before
-        if trial is None and updates == 0 and not stuck and bends.matrix is not None:
-            stuck = True
+        lower = None if small else walk.lower(at)
+        if lower is None and fresh and not walk.stuck and walk.bends.matrix is not None:
+            walk.stuck = True
             continue
-        stuck = False
-        if trial is None and updates == 0:
-            best.converged = decrement < OFV_NOISE
-            best.message = (
-                f"converged as far as rtol {objective.options.rtol:g} and kinks of the rows allow (a "
-                f"step promises {decrement:.2g} in OFV)"
-                if best.converged
-                else f"no step lowers the OFV, although the gradient promises {decrement:.3g}"
-            )
-            return best
+        walk.stuck = False
+        if lower is None and fresh:
+            return walk.at_an_end(best)
         try:
-            if trial is None:  # the updated Jacobian has no more to say
-                evaluation, updates = objective.with_jacobian(x, replace(evaluation, jacobian=None)), 0
-                used += 1
-            elif ratio > 0.3 and updates < BROYDEN:
-                evaluation, updates = (
-                    _updated(evaluation, next_evaluation, (trial - x) / at.sizes, at.sizes),
-                    updates + 1,
-                )
-                x = trial
-            else:
-                evaluation, updates = objective.with_jacobian(trial, next_evaluation), 0
-                used += 1
-                x = trial
+            walk.go_on(at, lower)
         except BadPoint as reason:
             best.message = f"stopped: {reason}"
             return best
+
+
+class _Lower(NamedTuple):
+    """A point of lower cost; ratio : gained / promised."""
+
+    x: Array
+    evaluation: Evaluation
+    damping: float
+    ratio: float
+
+
+@dataclass
+class _Walk:
+    """Where a search stands, how it got there, and how it goes on."""
+
+    objective: Objective
+    tolerance: float
+    bends: _Curvature
+    x: Array
+    evaluation: Evaluation
+    used: int
+    damping: float = 1e-2
+    growth: float = 2.0
+    iterations: int = 0
+    updates: int = 0
+    """of the Jacobian since it was computed"""
+    costs: list[float] = field(default_factory=list)
+    """cost at every Jacobian that was computed, not updated"""
+    stuck: bool = False
+    """no step of the straight model lowers the cost: where J is singular at a minimum, only the curvature
+    knows that it is one"""
+
+    def look(self) -> tuple[_Local, Minimum]:
+        """The model of the cost here, and the minimum that this would be."""
+        residuals, jacobian = with_prior(self.objective, self.x, self.evaluation)
+        cost = float(residuals @ residuals)
+        if self.updates == 0 and not self.stuck:
+            self.bends.learn(self.x, residuals, jacobian)
+        at = self.bends.local(
+            self.objective, self.x, cost, self.evaluation, residuals, jacobian, always=self.stuck
+        )
+        decrement = at.promised(at.step(RIDGE))
+        return at, Minimum(
+            self.x,
+            cost,
+            self.evaluation,
+            jacobian,
+            self.iterations,
+            self.used,
+            decrement,
+            decrement < self.tolerance,
+            "evaluations used up",
+            self.bends,
+        )
+
+    def creeps(self, best: Minimum) -> bool:
+        """Whether steps have become so small that this is the minimum, which is then told."""
+        if self.updates > 0 or self.stuck:
+            return False
+        self.costs.append(best.cost)
+        if len(self.costs) < 3 or best.decrement >= max(OFV_NOISE, 10 * self.tolerance):
+            return False
+        lowered = self.costs[-3] - best.cost
+        if lowered >= self.tolerance:
+            return False
+        best.converged = True
+        best.message = f"converged: the last steps lowered the OFV by {lowered:.2g}"
+        return True
+
+    def lower(self, at: _Local) -> _Lower | None:
+        """A point of lower cost, if some damping finds one."""
+        self.iterations += 1
+        patience = 12 if self.updates == 0 else 2
+        found = _lower(
+            self.objective, at, self.damping, self.growth, least=0.1 * self.tolerance, patience=patience
+        )
+        if found is not None:
+            self.damping, self.growth = found.damping, 2.0
+        return found
+
+    def at_an_end(self, best: Minimum) -> Minimum:
+        """The minimum where no step lowers the cost."""
+        best.converged = best.decrement < OFV_NOISE
+        best.message = (
+            f"converged as far as rtol {self.objective.options.rtol:g} and kinks of the rows allow (a "
+            f"step promises {best.decrement:.2g} in OFV)"
+            if best.converged
+            else f"no step lowers the OFV, although the gradient promises {best.decrement:.3g}"
+        )
+        return best
+
+    def go_on(self, at: _Local, lower: _Lower | None) -> None:
+        """To a lower point, its Jacobian updated or computed; without one, stay and compute the Jacobian, of
+        which the updated one has no more to say."""
+        if lower is not None and lower.ratio > 0.3 and self.updates < BROYDEN:
+            change = (lower.x - self.x) / at.sizes
+            self.evaluation = _updated(self.evaluation, lower.evaluation, change, at.sizes)
+            self.x, self.updates = lower.x, self.updates + 1
+            return
+        if lower is None:
+            lower = _Lower(self.x, replace(self.evaluation, jacobian=None), self.damping, 0.0)
+        self.evaluation = self.objective.with_jacobian(lower.x, lower.evaluation)
+        self.x, self.updates, self.used = lower.x, 0, self.used + 1
 
 
 class _Curvature:
@@ -332,9 +394,8 @@ def in_box(matrix: Array, gradient: Array, low: Array, high: Array) -> Array:
 
 def _lower(
     objective: Objective, at: _Local, damping: float, growth: float, *, least: float, patience: int
-) -> tuple[Array | None, Any, float, float, float]:
-    """A point with lower cost, if ``patience`` dampings find one: point, its evaluation, damping, growth,
-    gained / promised."""
+) -> _Lower | None:
+    """A point with lower cost, if ``patience`` dampings find one."""
     for _ in range(patience):
         change, promised = _step(objective, at, damping)
         if promised < least:
@@ -349,10 +410,10 @@ def _lower(
         if gained > 0:
             ratio = gained / promised
             damping = max(damping * max(1 / 5, 1 - (2 * ratio - 1) ** 3), 1e-9)
-            return trial, evaluation, damping, 2.0, ratio
+            return _Lower(trial, evaluation, damping, ratio)
         damping *= growth
         growth *= 2
-    return None, None, damping, growth, 0.0
+    return None
 
 
 def _updated(old: Evaluation, new: Evaluation, change: Array, steps: Array) -> Evaluation:
@@ -462,6 +523,11 @@ class Search:
     starts: list[StartResult]
     interrupted: bool
 
+    def keep(self, minimum: Minimum) -> None:
+        """Take a minimum that is lower, or as low, with its Jacobian computed anew."""
+        if self.best is None or minimum.cost <= self.best.cost:
+            self.best = minimum
+
 
 def multistart(
     objective: Objective,
@@ -476,62 +542,60 @@ def multistart(
     starts = starts if warm is None else 1
     points = starting_points(objective, starts, seed) if warm is None else iter([within(objective, warm)])
     search = Search(objective, None, [], False)
-
-    def keep(minimum: Minimum) -> None:
-        if search.best is None or minimum.cost <= search.best.cost:  # equal: with a Jacobian computed anew
-            search.best = minimum
-
-    done = 0
     ends: list[Minimum] = []
     try:
         for point in points:
-            share = done / starts
-
-            def remark(iteration: int, cost: float, share: float = share, number: int = done + 1) -> None:
-                within = min(1.0, iteration / 15) / starts
-                progress(
-                    what, share + within, f"start {number} of {starts}, step {iteration}, OFV {cost:.2f}"
-                )
-
             try:
                 first = objective.evaluate(point, jacobian=True)
             except BadPoint:
                 continue
-            lead = search.best.cost if search.best is not None and done else math.inf
-
-            def behind(minimum: Minimum, lead: float = lead) -> bool:
-                return (
-                    minimum.iterations >= PROBATION and minimum.cost - minimum.decrement > lead + FAR_BEHIND
-                )
-
-            residuals, _ = with_prior(objective, point, first)
-            end = minimise(
-                objective,
-                point,
-                max_evaluations=limit,
-                first=first,
-                tolerance=max(START_TOLERANCE, objective.options.tolerance),
-                remark=remark,
-                keep=keep,
-                give_up=behind,
-            )
-            search.starts.append(
-                StartResult(
-                    float(residuals @ residuals), end.cost, end.evaluations + 1, end.converged, end.message
-                )
-            )
-            ends.append(end)
-            done += 1
-            if done == starts:
+            ends.append(_start(search, point, first, limit, _remark(progress, what, len(ends), starts)))
+            if len(ends) == starts:
                 break
         if ends:
-            _finish(search, ends, limit, keep)
+            _finish(search, ends, limit)
     except KeyboardInterrupt:
         search.interrupted = True
     return search
 
 
-def _finish(search: Search, ends: Sequence[Minimum], limit: int, keep: Callable[[Minimum], None]) -> None:
+def _remark(progress: Progress, what: str, done: int, starts: int) -> Callable[[int, float], None]:
+    """What ``minimise`` calls in the start that follows ``done`` others."""
+
+    def remark(iteration: int, cost: float) -> None:
+        share = done / starts + min(1.0, iteration / 15) / starts
+        progress(what, share, f"start {done + 1} of {starts}, step {iteration}, OFV {cost:.2f}")
+
+    return remark
+
+
+def _start(
+    search: Search, point: Array, first: Evaluation, limit: int, remark: Callable[[int, float], None]
+) -> Minimum:
+    """Where one start ends; first : its evaluation."""
+    objective = search.objective
+    lead = math.inf if search.best is None else search.best.cost
+
+    def behind(minimum: Minimum) -> bool:
+        return minimum.iterations >= PROBATION and minimum.cost - minimum.decrement > lead + FAR_BEHIND
+
+    residuals, _ = with_prior(objective, point, first)
+    end = minimise(
+        objective,
+        point,
+        max_evaluations=limit,
+        first=first,
+        tolerance=max(START_TOLERANCE, objective.options.tolerance),
+        remark=remark,
+        keep=search.keep,
+        give_up=behind,
+    )
+    began = float(residuals @ residuals)
+    search.starts.append(StartResult(began, end.cost, end.evaluations + 1, end.converged, end.message))
+    return end
+
+
+def _finish(search: Search, ends: Sequence[Minimum], limit: int) -> None:
     """The best start goes on to the tolerance asked for; and further, if a direction that was idle around the
     start has come to life there."""
     k = min(range(len(ends)), key=lambda i: ends[i].cost)
@@ -545,12 +609,12 @@ def _finish(search: Search, ends: Sequence[Minimum], limit: int, keep: Callable[
                 max_evaluations=limit,
                 first=best.evaluation,
                 curvature=best.curvature,
-                keep=keep,
+                keep=search.keep,
             )
             spent += best.evaluations
         wider = objective.widened(best.x)
         if wider is not objective:
-            best = minimise(wider, best.x, max_evaluations=limit, keep=keep)
+            best = minimise(wider, best.x, max_evaluations=limit, keep=search.keep)
             spent += best.evaluations
             search.objective = wider
     except BadPoint as reason:

@@ -48,7 +48,7 @@ from pkpd.ode.layout import (
     TANGENT_COLUMN, SPENT_ABOVE, WANTED_COLUMN, WANTED_STATES, WHICH, WIDE, WIDTH,
 )  # fmt: skip
 from pkpd.ode.march import clip
-from pkpd.ode.roots import above, bracketed
+from pkpd.ode.roots import above, bracketed, narrowed, parabola
 from pkpd.ode.status import SUCCESS
 from pkpd.ode.tangent import moving
 from pkpd.ode.vectormath import logarithm
@@ -414,24 +414,11 @@ def highest_inside(address, sizes, control, y, p, work, quantity, xa, xb):
     if not within:
         return g1, x1
     for _ in range(8):  # the vertex of a parabola, again and again
-        slope = (g1 - g0) / (x1 - x0)
-        bend = ((g2 - g1) / (x2 - x1) - slope) / (x2 - x0)
-        if not bend < 0.0:
-            return g1, x1
-        x = 0.5 * (x0 + x1) - 0.5 * slope / bend
-        if not (x > x0 and x < x2) or abs(x - x1) <= 1e-7 * long:
+        bend, x = parabola(x0, x1, x2, g0, g1, g2)
+        if not (bend < 0.0 and x > x0 and x < x2) or abs(x - x1) <= 1e-7 * long:
             return g1, x1
         g = value(address, sizes, control, y, p, work, line, quantity, x)
-        if g > g1:
-            if x < x1:
-                x2, g2 = x1, g1
-            else:
-                x0, g0 = x1, g1
-            x1, g1 = x, g
-        elif x < x1:
-            x0, g0 = x, g
-        else:
-            x2, g2 = x, g
+        x0, x1, x2, g0, g1, g2 = narrowed(x0, x1, x2, g0, g1, g2, x, g, g > g1)
     return g1, x1
 
 

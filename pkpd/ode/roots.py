@@ -162,6 +162,26 @@ def locate(address, sizes, control, y, p, work, line, root, xa, ga, xb, gb):
 
 
 @inner
+def parabola(x0, x1, x2, g0, g1, g2):
+    """How the parabola through three places bends, and where its vertex is."""
+    slope = (g1 - g0) / (x1 - x0)
+    bend = ((g2 - g1) / (x2 - x1) - slope) / (x2 - x0)
+    return bend, 0.5 * (x0 + x1) - 0.5 * slope / bend
+
+
+@inner
+def narrowed(x0, x1, x2, g0, g1, g2, x, g, better):
+    """Three places around the best, closer by a place x between them; better : than the one in the middle."""
+    if better:
+        if x < x1:
+            return x0, x, x1, g0, g, g1
+        return x1, x, x2, g1, g, g2
+    if x < x1:
+        return x, x1, x2, g, g1, g2
+    return x0, x1, x, g0, g1, g
+
+
+@inner
 def turn(address, sizes, control, y, p, work, line, root, j):
     """Where the values at places j-1, j, j+1, all on one side, turn over the level: a part of the step, or -1
     if they do not."""
@@ -171,31 +191,13 @@ def turn(address, sizes, control, y, p, work, line, root, j):
     if above(g0) != above(g1) or above(g2) != above(g1) or abs(g1) > abs(g0) or abs(g1) > abs(g2):
         return -1.0
     for _ in range(6):  # the vertex of a parabola, again and again
-        first = (g1 - g0) / (x1 - x0)
-        second = ((g2 - g1) / (x2 - x1) - first) / (x2 - x0)
-        if second == 0.0:
-            return -1.0
-        x = 0.5 * (x0 + x1) - 0.5 * first / second
-        if not (x > x0 and x < x2) or x == x1:
+        bend, x = parabola(x0, x1, x2, g0, g1, g2)
+        if bend == 0.0 or not (x > x0 and x < x2) or x == x1:
             return -1.0
         g = beyond(sizes, inside(address, sizes, control, y, p, work, line, x), line, root)
         if above(g) != above(g1):
             return x
-        if abs(g) < abs(g1):
-            if x < x1:
-                x2 = x1
-                g2 = g1
-            else:
-                x0 = x1
-                g0 = g1
-            x1 = x
-            g1 = g
-        elif x < x1:
-            x0 = x
-            g0 = g
-        else:
-            x2 = x
-            g2 = g
+        x0, x1, x2, g0, g1, g2 = narrowed(x0, x1, x2, g0, g1, g2, x, g, abs(g) < abs(g1))
     return -1.0
 
 

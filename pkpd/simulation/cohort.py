@@ -28,7 +28,7 @@ from pkpd.dosing.records import Records, read_records
 from pkpd.ode.layout import LINEAR
 from pkpd.ode.status import SUCCESS
 from pkpd.simulation.profile import largest_of, lowest, typical_values
-from pkpd.solver import Options, Timeline, solve
+from pkpd.solver import Options, Solution, Timeline, solve
 from pkpd.solver.kernel import Kernel, load
 from pkpd.solver.options import SIMULATION
 
@@ -266,32 +266,21 @@ def simulate_records(
         given.setdefault(_key(course, asked, start), _timeline(course, asked, start))
         for course in taken.courses
     ]
-    n = len(taken.courses)
-    values = np.tile(typical, (n, 1))
-    for row, course in zip(values, taken.courses, strict=True):
-        for name, value in course.baseline.items():
-            row[kernel.PARAMETERS.index(name)] = value
     solution = solve(
         kernel,
-        values,
+        _own_values(kernel, typical, taken.courses),
         timelines,
         options=Options(rtol=rtol, atol=atol, method=method, h_max=h_max, threads=threads),
         readings=largest_of(kernel) if method != LINEAR else (),
         progress=progress,
     )
-    largest = np.full((n, kernel.n_outputs), np.nan)
+    largest = np.full((len(timelines), kernel.n_outputs), np.nan)
     if solution.readings is not None:
         largest = solution.readings.values
-    status = solution.status
-    failures = {
-        i: f'subject "{course.id}" {solution.failure(i).split(" ", 2)[2]}'
-        for i, course in enumerate(taken.courses)
-        if status[i] != SUCCESS
-    }
-    statistics = {what: count for what, count in solution.statistics.items() if isinstance(count, int)}
+    failures = _failures(solution, taken.courses)
+    if len(failures) == len(timelines):
+        raise SolverError(f"{failures[0]} ({len(failures)} of {len(failures)} subjects failed)")
     times_of = [course.observations.time if asked is None else asked for course in taken.courses]
-    if np.all(status != SUCCESS):
-        raise SolverError(f"{failures[0]} ({n} of {n} subjects failed)")
     return CohortProfile(
         model=kernel.NAME,
         file=read.file,
@@ -301,12 +290,30 @@ def simulate_records(
         outputs=tuple(solution.outputs[i, : len(times)] for i, times in enumerate(times_of)),
         names=tuple(kernel.OUTPUTS),
         units=tuple(kernel.OUTPUT_UNITS),
-        status=status,
-        failures=tuple(failures[i] for i in sorted(failures)),
+        status=solution.status,
+        failures=failures,
         courses=taken.courses,
         unused=taken.unused,
-        statistics=statistics,
+        statistics={what: n for what, n in solution.statistics.items() if isinstance(n, int)},
         largest=largest,
+    )
+
+
+def _own_values(kernel: Kernel, typical: Floats, courses: Sequence[SubjectCourse]) -> Floats:
+    """(n_subjects, n_params), each subject's own values in place of the typical ones."""
+    values = np.tile(typical, (len(courses), 1))
+    for row, course in zip(values, courses, strict=True):
+        for name, value in course.baseline.items():
+            row[kernel.PARAMETERS.index(name)] = value
+    return values
+
+
+def _failures(solution: Solution, courses: Sequence[SubjectCourse]) -> tuple[str, ...]:
+    """A sentence for each subject that failed."""
+    return tuple(
+        f'subject "{course.id}" {solution.failure(i).split(" ", 2)[2]}'
+        for i, course in enumerate(courses)
+        if solution.status[i] != SUCCESS
     )
 
 

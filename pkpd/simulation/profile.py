@@ -19,7 +19,7 @@ from pkpd.core import html
 from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, NUMBER, NUMBERS, PATH, TEXT, named, of, takes
 from pkpd.core.errors import InputError
 from pkpd.core.extras import optional
-from pkpd.dosing import Schedule, time_units_per_day
+from pkpd.dosing import EventTable, Schedule, time_units_per_day
 from pkpd.ode.layout import LINEAR
 from pkpd.ode.status import SUCCESS
 from pkpd.solver import Options, Reading, solve
@@ -250,9 +250,7 @@ def simulate(
     kernel = model if isinstance(model, Kernel) else load(model)
     doses = schedule if isinstance(schedule, Schedule) else _parsed(schedule)
     events = doses.events(kernel.TIME_UNIT, kernel.ROUTES, kernel.DOSE_UNITS, kernel.SIZES)
-    if times is None:
-        span = events.time[-1] if len(events) else 0.0
-        times = np.linspace(0.0, max(2.0 * span, time_units_per_day(kernel.TIME_UNIT)), 201)
+    times = _usual_times(kernel, events) if times is None else times
     values = population(kernel, subjects, seed, parameters)
     started = time.perf_counter()
     solution = solve(
@@ -265,16 +263,9 @@ def simulate(
         progress=progress,
     )
     read = solution.readings
-    if extremes and read is None:  # which has no steps to look at
-        ends = [float(np.max(times))]
-        read = solve(
-            kernel,
-            values,
-            events,
-            ends,
-            options=Options(rtol=rtol, threads=threads),
-            readings=largest_of(kernel),
-        ).readings
+    if extremes and read is None:  # the method "linear" has no steps to look at
+        by_steps, end = Options(rtol=rtol, threads=threads), [float(np.max(times))]
+        read = solve(kernel, values, events, end, options=by_steps, readings=largest_of(kernel)).readings
     if np.all(solution.status != SUCCESS):
         solution.check()
     return Profile(
@@ -302,6 +293,12 @@ def simulate(
         largest=None if read is None else read.values,
         largest_at=None if read is None else read.times,
     )
+
+
+def _usual_times(kernel: Kernel, events: EventTable) -> Floats:
+    """201 output times to twice the span of the doses, at least a day."""
+    span = events.time[-1] if len(events) else 0.0
+    return np.linspace(0.0, max(2.0 * span, time_units_per_day(kernel.TIME_UNIT)), 201)
 
 
 def largest_of(kernel: Kernel) -> list[Reading]:

@@ -226,14 +226,14 @@ def solve(
             "method='linear' goes without sensitivities, roots, readings and non_negative; \"auto\" has them"
         )
     given_to = _given(kernel, p, groups, options, d, resumed, factors)
-    k, n = kernel.n_outputs, kernel.n_states
+    with_states = keep_states or (asked is not None and asked.states)
     raw = integrate(
         kernel,
         given_to.parameters,
         given_to.table,
         given_to.times,
         options,
-        width=k + (n if keep_states or (asked and asked.states) else 0),
+        width=kernel.n_outputs + (kernel.n_states if with_states else 0),
         time_spans=given_to.time_spans,
         directions=d,
         levels=levels,
@@ -241,31 +241,43 @@ def solve(
         kept=kept,
         progress=progress,
     )
-    out, status = raw.out, raw.status
     if given_to.table.own.size:
-        status[~np.isfinite(given_to.table.own).all(axis=1)] = NOT_PERIODIC
+        raw.status[~np.isfinite(given_to.table.own).all(axis=1)] = NOT_PERIODIC
     out_dot = None if raw.out_dot is None or d is None else _derivatives(raw.out_dot, d)
     if out_dot is not None:
-        _fail_where_steep(out, out_dot, status, given_to)
+        _fail_where_steep(raw.out, out_dot, raw.status, given_to)
     found_readings = None if asked is None else _answered(asked, raw, d, out_dot, given_to)
-    for array in (out, out_dot):
+    for array in (raw.out, out_dot):
         if array is not None:
             _as_asked(array, groups)
+    crossings = None if levels is None else _crossings(looked_for, raw, levels.most, d)
+    return _solution(kernel, raw, out_dot, keep_states, crossings, found_readings)
+
+
+def _solution(
+    kernel: Kernel,
+    raw: Raw,
+    out_dot: Floats | None,
+    keep_states: bool,
+    crossings: Crossings | None,
+    readings: Readings | None,
+) -> Solution:
+    k = kernel.n_outputs
     return Solution(
-        outputs=out[:, :, :k],
-        states=out[:, :, k:] if keep_states else None,
+        outputs=raw.out[:, :, :k],
+        states=raw.out[:, :, k:] if keep_states else None,
         sensitivities=None if out_dot is None else out_dot[:, :, :k],
         state_sensitivities=None if out_dot is None or not keep_states else out_dot[:, :, k:],
-        status=status,
+        status=raw.status,
         stopped=raw.reached[:, 0],
         counts=raw.counts[:, _COUNTS],
         largest_error=raw.reached[:, 1],
         switched=raw.reached[:, 2:],
-        crossings=None if levels is None else _crossings(looked_for, raw, levels.most, d),
+        crossings=crossings,
         method=raw.counts[:, layout.METHOD_USED],
         methods=raw.methods,
         time_unit=kernel.TIME_UNIT,
-        readings=found_readings,
+        readings=readings,
     )
 
 

@@ -224,6 +224,13 @@ def steady_state(
         y = _solved(np.eye(kernel.n_states) - M, b)
         y[_accumulated(M) > MOST_ACCUMULATED] = np.nan
         return y, None
+    y, rtol = _fixed_point(flow, p, rest)
+    return y, None if directions is None else _tangents(flow, rtol, p, y, directions)
+
+
+def _fixed_point(flow: Flow, p: Floats, rest: Floats) -> tuple[Floats, Floats]:
+    """States that one interval leaves as they are, (n_subjects, n), nan where none were found; and how
+    closely the flow was integrated for it, (n_subjects,)."""
     y = rest.copy()
     found = np.zeros(len(p), bool)
     active = np.arange(len(p))
@@ -235,7 +242,7 @@ def steady_state(
         now, after = y[active], path[:, -1]
         alive = np.isfinite(after).all(axis=1)
         residual = after - now
-        change = _solved(np.eye(kernel.n_states) - tangents, residual)
+        change = _solved(np.eye(now.shape[1]) - tangents, residual)
         change[~_moved(tangents, (now != 0.0) | (residual != 0.0))] = 0.0
         newton = now + change
         # converged: neither the flow nor Newton would move it by more than the tolerance of a step
@@ -261,15 +268,21 @@ def steady_state(
         if not active.size:
             break
     y[~found] = np.nan
-    if directions is None or not found.any():
-        return y, None if directions is None else np.full((*y.shape, directions.m), np.nan)
-    y_dot = np.zeros((*y.shape, directions.m))
-    y_dot[~found] = np.nan
-    some = replace(directions, scale=directions.scale[found])
-    _, tangents = flow.each(rtol[found], p[found], y[found], some)
-    n = kernel.n_states
-    y_dot[found, :, : directions.count] = np.linalg.solve(np.eye(n) - tangents[:, :, :n], tangents[:, :, n:])
-    return y, y_dot
+    return y, rtol
+
+
+def _tangents(flow: Flow, rtol: Floats, p: Floats, y: Floats, directions: Directions) -> Floats:
+    """(n_subjects, n, m) of the fixed points y, nan where these are."""
+    y_dot = np.full((*y.shape, directions.m), np.nan)
+    found = np.isfinite(y).all(axis=1)
+    if found.any():
+        y_dot[found] = 0.0
+        some = replace(directions, scale=directions.scale[found])
+        n = y.shape[1]
+        _, tangents = flow.each(rtol[found], p[found], y[found], some)
+        by_states, by_directions = tangents[:, :, :n], tangents[:, :, n:]
+        y_dot[found, :, : directions.count] = np.linalg.solve(np.eye(n) - by_states, by_directions)
+    return y_dot
 
 
 def _moved(M: Floats, moved: NDArray[np.bool_]) -> NDArray[np.bool_]:

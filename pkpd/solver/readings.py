@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pkpd.core.errors import InputError
 from pkpd.ode import layout
@@ -31,10 +32,14 @@ KINDS = {
     "halving": layout.HALVINGS,
     "end": layout.AT_CLOSE,
 }
-_EXTREMES = (layout.MAXIMUM, layout.MINIMUM)
-_SUMS = (layout.AREA, layout.DECLINE, layout.SPENT_ABOVE, layout.AREA_ABOVE)
-_LASTS = (layout.LAST_ABOVE, layout.LAST_BELOW)
-_LEVELS = (layout.SPENT_ABOVE, layout.AREA_ABOVE, *_LASTS, layout.HALVINGS, layout.DECLINE)
+_LEVELS = (
+    layout.SPENT_ABOVE,
+    layout.AREA_ABOVE,
+    layout.LAST_ABOVE,
+    layout.LAST_BELOW,
+    layout.HALVINGS,
+    layout.DECLINE,
+)
 _MAY_HAVE_NONE = (layout.HALVINGS, layout.DECLINE)
 SMOOTH = ("max", "min", "area", "area_above", "decline", "end")
 """Of which there are sensitivities."""
@@ -75,16 +80,7 @@ def ask(
     names_of = [reading.name for reading in given]
     for place in sorted(range(len(given)), key=lambda i: names_of.index(given[i].name)):  # by columns
         reading = given[place]
-        if reading.kind not in KINDS:
-            raise InputError(f'there is no reading "{reading.kind}"; there are {", ".join(KINDS)}')
-        if sensitivities and reading.kind not in SMOOTH:
-            raise InputError(
-                f'there are no sensitivities of a reading "{reading.kind}"; there are of {", ".join(SMOOTH)}'
-            )
-        if not reading.start < reading.stop:
-            raise InputError(
-                f"the window of a reading must end after it begins, not {reading.start:g} .. {reading.stop:g}"
-            )
+        _refuse_impossible(reading, sensitivities)
         kind = KINDS[reading.kind]
         column = index_of(reading.name, names, "output or state", kernel)
         level = _level(reading, kind, n_subjects)
@@ -115,6 +111,19 @@ def ask(
     return Asked(given, quantities, tuple(which), max(columns) - kernel.n_outputs)
 
 
+def _refuse_impossible(reading: Reading, sensitivities: bool) -> None:
+    if reading.kind not in KINDS:
+        raise InputError(f'there is no reading "{reading.kind}"; there are {", ".join(KINDS)}')
+    if sensitivities and reading.kind not in SMOOTH:
+        raise InputError(
+            f'there are no sensitivities of a reading "{reading.kind}"; there are of {", ".join(SMOOTH)}'
+        )
+    if not reading.start < reading.stop:
+        raise InputError(
+            f"the window of a reading must end after it begins, not {reading.start:g} .. {reading.stop:g}"
+        )
+
+
 def _level(reading: Reading, kind: int, n_subjects: int) -> Floats:
     if kind not in _LEVELS:
         if reading.level is not None:
@@ -142,75 +151,140 @@ def answer(
     """What the segments say of each reading.
 
     found : (n_subjects, n_segments, n_quantities, 2); found_dot : (..., n_directions); last : (n_subjects,
-        width), outputs and states at the last output time,
-    after the doses of that instant, which no step has seen; last_dot : (..., n_directions); until :
-    (n_subjects,), that time.
+        width), outputs and states at the last output time, after the doses of that instant, which no step has
+        seen; last_dot : (..., n_directions); until : (n_subjects,), that time.
     """
-    q, n = asked.quantities, len(found)
-    values = np.full((n, len(asked.readings)), np.nan)
-    when = np.full_like(values, np.nan)
-    m = 0 if found_dot is None else found_dot.shape[-1]
-    dots = np.zeros((n, len(asked.readings), m))
-    when_dots = np.zeros_like(dots)
-    rows = np.arange(n)
+    q = asked.quantities
+    by_found = np.zeros((*found.shape, 0)) if found_dot is None else found_dot
+    by_last = np.zeros((*last.shape, 0)) if last_dot is None else last_dot
+    values, when = np.full((2, len(found), len(asked.readings)), np.nan)
+    dots, when_dots = np.zeros((2, *values.shape, by_found.shape[-1]))
     for r, (reading, (k, first, end)) in enumerate(zip(asked.readings, asked.which, strict=True)):
-        part, kind = found[:, first:end, k], int(q.kinds[k])
-        # a window ends before the doses of its end
-        at_end = (reading.start <= until) & (reading.stop == np.inf)
-        instant = last[:, q.columns[q.places[k]]]
-        if kind in _SUMS:
-            seen = ~np.isnan(part[..., 1])
-            total = np.where(seen, part[..., 0], 0.0).sum(axis=1)
-            values[:, r] = np.where(seen.any(axis=1), total, np.nan)
-            if found_dot is not None:
-                dots[:, r] = found_dot[:, first:end, k, 0].sum(axis=1)
-            if kind == layout.DECLINE:
-                long = reading.stop - reading.start
-                values[:, r] *= -12.0 / long**3
-                when[:, r] = np.where(seen, part[..., 1], 0.0).sum(axis=1) * (-12.0 / long**3)
-                dots[:, r] *= -12.0 / long**3
-        elif kind in _EXTREMES:
-            sign = -1.0 if kind == layout.MINIMUM else 1.0
-            heights = sign * part[..., 0]
-            seen = np.isfinite(part[..., 1])
-            best = np.argmax(np.where(seen, np.where(np.isnan(heights), np.inf, heights), -np.inf), axis=1)
-            none = ~seen.any(axis=1)
-            values[:, r] = np.where(none, np.nan, part[rows, best, 0])
-            when[:, r] = part[rows, best, 1]
-            if found_dot is not None:
-                dots[:, r] = found_dot[rows, first + best, k, 0]
-                when_dots[:, r] = found_dot[rows, first + best, k, 1]
-            later = at_end & ((sign * instant > sign * values[:, r]) | none)
-            values[later, r], when[later, r] = instant[later], until[later]
-            if last_dot is not None:
-                dots[later, r] = last_dot[later, q.columns[q.places[k]]]
-                when_dots[later, r] = 0.0
-        elif kind == layout.AT_CLOSE:
-            told = ~np.isnan(part[..., 1])
-            latest = part.shape[1] - 1 - np.argmax(told[:, ::-1], axis=1)
-            values[:, r] = part[rows, latest, 0]
-            if found_dot is not None:
-                dots[:, r] = found_dot[rows, first + latest, k, 0]
-        elif kind in _LASTS:
-            told = ~np.isnan(part[..., 0])
-            latest = part.shape[1] - 1 - np.argmax(told[:, ::-1], axis=1)
-            value = np.where(told.any(axis=1), part[rows, latest, 0], np.nan)
-            edge = q.edges[first + latest + 1]
-            stops = np.minimum(until, reading.stop)
-            values[:, r] = np.where(np.isinf(value) & (edge < stops), edge, value)
-            sign = -1.0 if kind == layout.LAST_BELOW else 1.0
-            beyond = sign * instant > sign * q.levels[:, k]
-            now = np.where(np.isinf(values[:, r]), until, values[:, r])
-            values[:, r] = np.where(at_end, np.where(beyond, np.inf, now), values[:, r])
-        else:
-            reached = np.maximum(np.searchsorted(q.edges, until, side="left"), first + 1)
-            values[:, r] = found[rows, np.minimum(end, reached) - 1, k, 0]
+        kind, column = int(q.kinds[k]), q.columns[q.places[k]]
+        window = _Window(
+            reading,
+            kind,
+            told=found[:, first:end, k],
+            told_dot=by_found[:, first:end, k],
+            edges=q.edges[first : end + 1],
+            level=q.levels[:, k],
+            last=last[:, column],
+            last_dot=by_last[:, column],
+            until=until,
+        )
+        values[:, r], when[:, r], dots[:, r], when_dots[:, r] = _ANSWERS[kind](window)
     for array in (values, when, dots, when_dots):
         array[status != 0] = np.nan
-    return Readings(
-        asked.readings,
-        values,
-        when,
-        None if found_dot is None else dots,
-        None if found_dot is None else when_dots,
-    )
+    if found_dot is None:
+        return Readings(asked.readings, values, when, None, None)
+    return Readings(asked.readings, values, when, dots, when_dots)
+
+
+@dataclass(frozen=True)
+class _Window:
+    """What there is to answer one reading from. told : (n_subjects, n_segments, 2), what each segment says;
+    edges : (n_segments + 1,) of these; level, last, until : (n_subjects,), the last output and its time;
+    told_dot, last_dot : (..., n_directions)."""
+
+    reading: Reading
+    kind: int
+    told: Floats
+    told_dot: Floats
+    edges: Floats
+    level: Floats
+    last: Floats
+    last_dot: Floats
+    until: Floats
+
+    @property
+    def has_last(self) -> NDArray[np.bool_]:
+        """(n_subjects,) whether the last output is within: a window ends before the doses of its end."""
+        return (self.reading.start <= self.until) & (self.reading.stop == np.inf)
+
+    def of_segment(self, which: Integers) -> tuple[Floats, Floats]:
+        """(n_subjects, 2), what a segment says to each, and its tangent."""
+        rows = np.arange(len(self.told))
+        return self.told[rows, which], self.told_dot[rows, which]
+
+
+class _Answer(NamedTuple):
+    """A reading and when it is, of a decline how it moves with the level, (n_subjects,); and their tangents,
+    (n_subjects, n_directions)."""
+
+    value: Floats
+    when: Floats | float = np.nan
+    dot: Floats | float = 0.0
+    when_dot: Floats | float = 0.0
+
+
+def _sum(window: _Window) -> _Answer:
+    seen = ~np.isnan(window.told[..., 1])
+    total = np.where(seen, window.told[..., 0], 0.0).sum(axis=1)
+    value = np.where(seen.any(axis=1), total, np.nan)
+    return _Answer(value, dot=window.told_dot[:, :, 0].sum(axis=1))
+
+
+def _decline(window: _Window) -> _Answer:
+    value, _, dot, _ = _sum(window)
+    of_line = -12.0 / (window.reading.stop - window.reading.start) ** 3
+    by_level = window.told[..., 1]
+    by_level = np.where(np.isnan(by_level), 0.0, by_level).sum(axis=1)
+    return _Answer(value * of_line, by_level * of_line, dot * of_line)
+
+
+def _extreme(window: _Window) -> _Answer:
+    sign = -1.0 if window.kind == layout.MINIMUM else 1.0
+    heights = sign * window.told[..., 0]
+    seen = np.isfinite(window.told[..., 1])
+    best = np.argmax(np.where(seen, np.where(np.isnan(heights), np.inf, heights), -np.inf), axis=1)
+    none = ~seen.any(axis=1)
+    found, found_dot = window.of_segment(best)
+    value, when = np.where(none, np.nan, found[:, 0]), found[:, 1]
+    dot, when_dot = found_dot[:, 0], found_dot[:, 1]
+    later = window.has_last & ((sign * window.last > sign * value) | none)
+    value[later], when[later] = window.last[later], window.until[later]
+    dot[later], when_dot[later] = window.last_dot[later], 0.0
+    return _Answer(value, when, dot, when_dot)
+
+
+def _latest(told: NDArray[np.bool_]) -> Integers:
+    """(n_subjects,) the last segment that says something; the very last where none does."""
+    return told.shape[1] - 1 - np.argmax(told[:, ::-1], axis=1)
+
+
+def _end(window: _Window) -> _Answer:
+    found, found_dot = window.of_segment(_latest(~np.isnan(window.told[..., 1])))
+    return _Answer(found[:, 0], dot=found_dot[:, 0])
+
+
+def _last_beyond(window: _Window) -> _Answer:
+    told = ~np.isnan(window.told[..., 0])
+    latest = _latest(told)
+    value = np.where(told.any(axis=1), window.of_segment(latest)[0][:, 0], np.nan)
+    edge = window.edges[latest + 1]
+    stops = np.minimum(window.until, window.reading.stop)
+    value = np.where(np.isinf(value) & (edge < stops), edge, value)
+    sign = -1.0 if window.kind == layout.LAST_BELOW else 1.0
+    beyond = sign * window.last > sign * window.level
+    now = np.where(np.isinf(value), window.until, value)
+    return _Answer(np.where(window.has_last, np.where(beyond, np.inf, now), value))
+
+
+def _halvings(window: _Window) -> _Answer:
+    reached = np.maximum(np.searchsorted(window.edges, window.until, side="left"), 1)
+    found, _ = window.of_segment(np.minimum(window.told.shape[1], reached) - 1)
+    return _Answer(found[:, 0])
+
+
+_ANSWERS = {
+    layout.MAXIMUM: _extreme,
+    layout.MINIMUM: _extreme,
+    layout.AREA: _sum,
+    layout.DECLINE: _decline,
+    layout.SPENT_ABOVE: _sum,
+    layout.AREA_ABOVE: _sum,
+    layout.LAST_ABOVE: _last_beyond,
+    layout.LAST_BELOW: _last_beyond,
+    layout.HALVINGS: _halvings,
+    layout.AT_CLOSE: _end,
+}

@@ -208,22 +208,11 @@ class Setup:
         )
         self.n_jacobian, self.n_lu, self.n_routes = len(kernel.J_ROWS), kernel.N_LU, len(kernel.ROUTES)
         self.n_conditions = len(kernel.CONDITIONS)
-        self.n_watched = self.n_conditions - kernel.N_TIMERS if m else 0
+        self.n_watched = _watched(kernel, m)
         stages_of = {**layout.EXPLICIT_METHODS, **layout.STIFF_METHODS, layout.LINEAR: 0}
         self.stages = max(stages_of[name] for name in (explicit, stiff) if name)
         free = np.flatnonzero(kernel.STEADY)
-        wanted = {
-            "steps": True,
-            "roots": n_roots > 0,
-            "readings": bool(columns),
-            "levels": at_levels,
-            "tangents": m > 0,
-            "tangents of readings": m > 0 and bool(columns),
-            "rest": free.size > 0,
-            "timers": kernel.N_TIMERS > 0,
-            "watched": self.n_watched > 0,
-            "tangents of conditions": m > 0 and self.n_conditions > 0,
-        }
+        wanted = _wanted(kernel, m, n_roots, columns, at_levels)
         self.address = _addresses(wanted, explicit, stiff, kernel, columns, lanes)
         self.address_at = _pointer(self.address)
         self.needed = kernel.needed(columns) if columns else NONE
@@ -255,6 +244,29 @@ class Setup:
             self.n_conditions,
             self.n_prepared,
         )
+
+
+def _watched(kernel: Kernel, m: int) -> int:
+    """How many conditions are located as they change: with m directions, all but those of the time alone."""
+    return len(kernel.CONDITIONS) - kernel.N_TIMERS if m else 0
+
+
+def _wanted(
+    kernel: Kernel, m: int, n_roots: int, columns: tuple[int, ...], at_levels: bool
+) -> dict[str, bool]:
+    """What units are wanted for, by the names of the tables above."""
+    return {
+        "steps": True,
+        "roots": n_roots > 0,
+        "readings": bool(columns),
+        "levels": at_levels,
+        "tangents": m > 0,
+        "tangents of readings": m > 0 and bool(columns),
+        "rest": bool(np.any(kernel.STEADY)),
+        "timers": kernel.N_TIMERS > 0,
+        "watched": _watched(kernel, m) > 0,
+        "tangents of conditions": m > 0 and len(kernel.CONDITIONS) > 0,
+    }
 
 
 def _addresses(

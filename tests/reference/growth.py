@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from scipy.integrate import solve_ivp
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout, of benchmarks/
+sys.path.insert(0, str(Path(__file__).parents[1]))
 import small_models
 from problems import PROBLEMS
 
@@ -23,7 +24,7 @@ from problems import PROBLEMS
 def growth(problem, folder):
     """The largest amplification of an error over the problem's horizon."""
     module = small_models.as_python(small_models.generated(problem.model()), folder)
-    n, p = len(module.STATES), list(module.VALUES)
+    n, p = len(module.STATES), small_models.prepared(module, module.VALUES)
     rows, columns = module.J_ROWS, module.J_COLS
 
     def rhs(_, y):

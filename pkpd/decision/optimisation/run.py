@@ -7,6 +7,7 @@ import itertools
 import math
 import platform
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -115,62 +116,60 @@ def optimise(
         scene = scene.lasting(float(math.ceil(space.longest)) + WASHOUT_DAYS)
     few = rough(scene)
     known = tuple(few.arm(space.schedule(next(space.valid()))).endpoints)
-    wanted = parse_objectives(usual_objectives(criteria, known) if objectives is None else objectives, known)
-    asked = parse_constraints(constraints, known, criteria)
-    wishes: tuple[Goal | Constraint, ...] = (*wanted, *asked)
-    also = {*criteria.objectives, *(risk.endpoint.name for risk in criteria.risks), *ALSO}
-    endpoints = tuple(
-        dict.fromkeys(
-            [wish.endpoint for wish in wishes] + [endpoint for endpoint in known if endpoint.name in also]
-        )
+    wishes = _Wishes(
+        parse_objectives(usual_objectives(criteria, known) if objectives is None else objectives, known),
+        parse_constraints(constraints, known, criteria),
+        confidence,
     )
+    endpoints = wishes.endpoints(criteria, known)
     threads = scene.threads or usable_cores()
-
-    def score(outcome: Outcome) -> tuple[Floats, Floats]:
-        return outcome.objectives(wanted), outcome.violations(asked, confidence)
-
     cache = Cache(few, endpoints, threads)
-
-    def told() -> None:
-        if progress is not None:
-            progress("searching", min(len(cache.found), evaluations), evaluations)
-
-    searched = search(
-        space,
-        lambda schedules: cache.evaluate(schedules, told),
-        score,
-        cache.found,
-        evaluations=evaluations,
-        n_constraints=len(asked),
-        n_objectives=len(wanted),
-        seed=scene.population.seed,
-    )
-    if not searched.points:
-        raise KeyboardInterrupt
+    searched = _searched(space, cache, wishes, evaluations, scene.population.seed, progress)
     seen = {text: cache.found[text] for text in searched.points}
-    finalists, n_front = _finalists(seen, score)
+    finalists, n_front = _finalists(seen, wishes.score)
     final, interrupted = _again(scene, few, cache, finalists, endpoints, threads, progress)
     interrupted = interrupted or searched.interrupted
-    choices, nearest = _choose(final, searched, wanted, asked, score)
-    infeasible = "" if choices else _infeasible(asked, confidence, seen, nearest[0])
+    choices, nearest = _choose(final, searched, wishes)
     return Front(
-        objectives=wanted,
-        constraints=asked,
+        objectives=wishes.objectives,
+        constraints=wishes.constraints,
         confidence=confidence,
         choices=choices,
         nearest=nearest,
-        infeasible=infeasible,
+        infeasible="" if choices else _infeasible(wishes, seen, nearest[0]),
         seen=tuple(
-            SeenSchedule(text, dict(outcome.medians), not outcome.violations(asked, confidence).any())
+            SeenSchedule(text, dict(outcome.medians), not wishes.violations(outcome).any())
             for text, outcome in seen.items()
         ),
         interrupted=interrupted,
-        reading=_reading(
-            scene, few, confidence, wanted, asked, searched, space, n_front, len(final), choices or nearest
-        ),
+        reading=_reading(scene, few, wishes, searched, space, n_front, len(final), choices or nearest),
         notes=_notes(scene, interrupted, len(seen), final),
-        provenance=_provenance(scene, few, space, wanted, asked, confidence, evaluations, searched),
+        provenance=_provenance(scene, few, space, wishes, evaluations, searched),
     )
+
+
+@dataclass(frozen=True)
+class _Wishes:
+    """What is asked of a schedule; confidence : the probability with which each constraint must hold."""
+
+    objectives: tuple[Goal, ...]
+    constraints: tuple[Constraint, ...]
+    confidence: float
+
+    def endpoints(self, criteria: Criteria, known: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
+        """Those that are asked for, then those that are kept of every schedule."""
+        also = {*criteria.objectives, *(risk.endpoint.name for risk in criteria.risks), *ALSO}
+        wishes: tuple[Goal | Constraint, ...] = (*self.objectives, *self.constraints)
+        asked = [wish.endpoint for wish in wishes]
+        return tuple(dict.fromkeys(asked + [endpoint for endpoint in known if endpoint.name in also]))
+
+    def violations(self, outcome: Outcome) -> Floats:
+        """(n_constraints,), by how much each is missed."""
+        return outcome.violations(self.constraints, self.confidence)
+
+    def score(self, outcome: Outcome) -> tuple[Floats, Floats]:
+        """Objectives, and by how much constraints are missed."""
+        return outcome.objectives(self.objectives), self.violations(outcome)
 
 
 def usual_space(scene: Scene, dose: str | None = None, route: str | None = None, **lists: Any) -> Space:
@@ -208,6 +207,30 @@ def usual_objectives(criteria: Criteria, known: Sequence[Endpoint]) -> tuple[str
 
 
 # --- search -> finalists -> front
+
+
+def _searched(
+    space: Space, cache: Cache, wishes: _Wishes, evaluations: int, seed: int, progress: Progress | None
+) -> Searched:
+    """Schedules of the space that the cache has then seen; KeyboardInterrupt where there is none yet."""
+
+    def told() -> None:
+        if progress is not None:
+            progress("searching", min(len(cache.found), evaluations), evaluations)
+
+    searched = search(
+        space,
+        lambda schedules: cache.evaluate(schedules, told),
+        wishes.score,
+        cache.found,
+        evaluations=evaluations,
+        n_constraints=len(wishes.constraints),
+        n_objectives=len(wishes.objectives),
+        seed=seed,
+    )
+    if not searched.points:
+        raise KeyboardInterrupt
+    return searched
 
 
 def _finalists(
@@ -275,22 +298,20 @@ def _again(
 def _choose(
     final: dict[str, Outcome],
     searched: Searched,
-    objectives: Sequence[Goal],
-    constraints: Sequence[Constraint],
-    score: Callable[[Outcome], tuple[Floats, Floats]],
+    wishes: _Wishes,
 ) -> tuple[tuple[Choice, ...], tuple[Choice, ...]]:
     """The front of the finalists and, where it is empty, the nearest of them."""
     outcomes = list(final.values())
-    scores = [score(outcome) for outcome in outcomes]
+    scores = [wishes.score(outcome) for outcome in outcomes]
     values = np.array([value for value, _ in scores])
-    missed = np.array([violation for _, violation in scores]).reshape(len(outcomes), len(constraints))
+    missed = np.array([violation for _, violation in scores]).reshape(len(outcomes), len(wishes.constraints))
     holding = np.flatnonzero(~missed.any(axis=1))
     if holding.size:
         front = holding[layers(values[holding]) == 0]
         order = sorted(front, key=lambda i: (*np.roll(values[i], -1), _text(outcomes[i])))
     else:
         order = list(np.argsort(missed.sum(axis=1), kind="stable")[:NEAREST])
-    held, dominated = probabilities(outcomes, objectives, constraints)
+    held, dominated = probabilities(outcomes, wishes.objectives, wishes.constraints)
     choices = tuple(
         Choice(
             number=number,
@@ -298,7 +319,8 @@ def _choose(
             point=searched.points[_text(outcomes[i])],
             estimates={endpoint: _estimate(outcomes[i], endpoint) for endpoint in outcomes[i].medians},
             held=tuple(
-                constraint.probability(outcomes[i].worlds[constraint.endpoint]) for constraint in constraints
+                constraint.probability(outcomes[i].worlds[constraint.endpoint])
+                for constraint in wishes.constraints
             ),
             held_all=float(held[i].mean()),
             dominated=float(dominated[i].mean()),
@@ -346,11 +368,10 @@ def _estimate(outcome: Outcome, endpoint: Endpoint) -> MedianEstimate:
 # --- sentences ------------------------------------------------------------------------------------
 
 
-def _infeasible(
-    constraints: Sequence[Constraint], confidence: float, seen: dict[str, Outcome], nearest: Choice
-) -> str:
+def _infeasible(wishes: _Wishes, seen: dict[str, Outcome], nearest: Choice) -> str:
     """That nothing holds all constraints, which of them stands in the way, and what comes nearest."""
-    held = np.array([outcome.violations(constraints, confidence) == 0.0 for outcome in seen.values()])
+    constraints, confidence = wishes.constraints, wishes.confidence
+    held = np.array([wishes.violations(outcome) == 0.0 for outcome in seen.values()])
     n = len(held)
     parts = [
         f"None of the {n:,} schedules that were looked at holds "
@@ -389,57 +410,28 @@ def _infeasible(
 def _reading(
     scene: Scene,
     few: Scene,
-    confidence: float,
-    objectives: Sequence[Goal],
-    constraints: Sequence[Constraint],
+    wishes: _Wishes,
     searched: Searched,
     space: Space,
     n_front: int,
     n_final: int,
     shown: Sequence[Choice],
 ) -> tuple[str, ...]:
+    """How the front is to be read."""
     uncertain = "uncertainty" in scene.population.vary
-    said = [
-        f"Numbers are medians over the same {scene.subjects:,} virtual subjects under every "
-        f"schedule, followed for {scene.until_days:g} days"
-        + (
-            "; in brackets their 90 % interval by the uncertainty of the fitted parameters, over "
-            f"{scene.draws} draws of them"
-            + "".join(f" (of {risk.called}: by that of {risk.source})" for risk in scene.criteria.risks)
-            + "."
-            if uncertain
-            else "; the uncertainty of the fitted parameters is switched off."
-        )
-    ]
-    if constraints:
-        said.append(
-            "P of a constraint is the share of draws under which the median over subjects holds it. "
-            f"Here the median must hold each, with a probability of at least {confidence:g}"
-            + (
-                " (as likely as not; --confidence 0.9 asks for more)"
-                if confidence == 0.5 and uncertain
-                else ""
-            )
-            + ". P(all) is the share of draws under which all hold at once."
-        )
+    said = [_numbers_words(scene, uncertain)]
+    if wishes.constraints:
+        said.append(_constraints_words(wishes.confidence, uncertain))
     said.append(
         "P(front) is the share of draws under which a schedule holds all constraints and none of the "
         f"{n_final} schedules simulated in all subjects that does so too is as good in every "
         "objective and better in one; P(dominated) that one is."
     )
-    n, whole = len(searched.points), f"{space.n_combinations:,} combinations"
-    where = f" in {few.subjects:,} of these subjects" if few.subjects < scene.subjects else ""
-    if searched.complete:
-        said.append(f"Every schedule of the search space, {n:,}, was looked at{where}.")
-    else:
-        said.append(
-            f"The search (NSGA-II) looked at {n:,} schedules of {whole}{where}: close to the best, "
-            "not proven to be the best."
-        )
+    said.append(_search_words(scene, few, searched, space))
     if n_front > FINALISTS:
         said.append(
             f"The front of the search has {n_front:,} schedules; {FINALISTS} of them, evenly spread "
-            f"along {objectives[0]}, were simulated in all subjects."
+            f"along {wishes.objectives[0]}, were simulated in all subjects."
         )
     if any(choice.point.cycles == 1 for choice in shown):
         said.append(
@@ -447,6 +439,40 @@ def _reading(
             "last dose, that of several holds the pause after the last as well."
         )
     return tuple(said)
+
+
+def _numbers_words(scene: Scene, uncertain: bool) -> str:
+    medians = (
+        f"Numbers are medians over the same {scene.subjects:,} virtual subjects under every "
+        f"schedule, followed for {scene.until_days:g} days"
+    )
+    if not uncertain:
+        return f"{medians}; the uncertainty of the fitted parameters is switched off."
+    own = "".join(f" (of {risk.called}: by that of {risk.source})" for risk in scene.criteria.risks)
+    return (
+        f"{medians}; in brackets their 90 % interval by the uncertainty of the fitted parameters, over "
+        f"{scene.draws} draws of them{own}."
+    )
+
+
+def _constraints_words(confidence: float, uncertain: bool) -> str:
+    more = " (as likely as not; --confidence 0.9 asks for more)" if confidence == 0.5 and uncertain else ""
+    return (
+        "P of a constraint is the share of draws under which the median over subjects holds it. "
+        f"Here the median must hold each, with a probability of at least {confidence:g}{more}. "
+        "P(all) is the share of draws under which all hold at once."
+    )
+
+
+def _search_words(scene: Scene, few: Scene, searched: Searched, space: Space) -> str:
+    n = len(searched.points)
+    where = f" in {few.subjects:,} of these subjects" if few.subjects < scene.subjects else ""
+    if searched.complete:
+        return f"Every schedule of the search space, {n:,}, was looked at{where}."
+    return (
+        f"The search (NSGA-II) looked at {n:,} schedules of {space.n_combinations:,} combinations{where}: "
+        "close to the best, not proven to be the best."
+    )
 
 
 def _notes(scene: Scene, interrupted: bool, n: int, final: dict[str, Outcome]) -> tuple[str, ...]:
@@ -466,9 +492,7 @@ def _provenance(
     scene: Scene,
     few: Scene,
     space: Space,
-    objectives: Sequence[Goal],
-    constraints: Sequence[Constraint],
-    confidence: float,
+    wishes: _Wishes,
     evaluations: int,
     searched: Searched,
 ) -> dict[str, Any]:
@@ -479,9 +503,9 @@ def _provenance(
         "fit": scene.fit,
         "model": population.kernel.NAME,
         "model_hash": population.kernel.HASH,
-        "objectives": [str(objective) for objective in objectives],
-        "constraints": [str(constraint) for constraint in constraints],
-        "confidence": confidence,
+        "objectives": [str(objective) for objective in wishes.objectives],
+        "constraints": [str(constraint) for constraint in wishes.constraints],
+        "confidence": wishes.confidence,
         "space": space.describe(),
         "seed": population.seed,
         "subjects": scene.subjects,

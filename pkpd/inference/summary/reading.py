@@ -11,7 +11,7 @@ import itertools
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from pkpd.core.errors import DataError, InputError
 from pkpd.core.names import meant
 from pkpd.core.tables import CsvTable, Line, Problems, by_name, parse_table, read_content
 from pkpd.inference.summary.kinds import KINDS
+from pkpd.inference.summary.kinds.kind import Bad
 from pkpd.inference.summary.rows import (
     COLUMNS_OF_KINDS,
     MEASURES,
@@ -371,64 +372,86 @@ def in_model_units(
     from pkpd.core import units
 
     declared = tuple(units.Bridge(b.left_value, b.left_unit, b.right_value, b.right_unit) for b in bridges)
+    model = _ModelUnits(output_units, time_unit, parameter_units, declared)
     problems = Problems(data.file, by_name)
     rows: list[Row] = []
     for row in data.rows:
         if row.use == "context" or any(output not in output_units for output in row.outputs):
             continue
-        target = _target_unit(row, output_units[row.output], time_unit)
+
+        def bad(column: str, reason: str, row: Row = row) -> None:
+            problems.add(row.line, 1, reason, column, _about(row.id))
+
+        converted = model.row(row, bad)
+        if converted is not None:
+            KINDS[row.statistic].check_in_units(converted, bad)
+            rows.append(converted)
+    problems.stop_if_any()
+    return replace(data, rows=tuple(rows))
+
+
+@dataclass(frozen=True)
+class _ModelUnits:
+    """The units of a model's outputs, time and parameters, and what bridges other units to them."""
+
+    outputs: Mapping[str, str]
+    time: str
+    parameters: Mapping[str, str]
+    bridges: tuple[Any, ...]
+
+    def row(self, row: Row, bad: Bad) -> Row | None:
+        """The row in these units, or None where one of its own does not fit, which is told to ``bad``."""
+        from pkpd.core import units
+
+        target = _target_unit(row, self.outputs[row.output], self.time)
+        column = "unit"
         try:
-            factor = 1.0 if target is None else units.factor(row.unit, target, declared)
+            factor = 1.0 if target is None else units.factor(row.unit, target, self.bridges)
+            column = "time_unit"
+            clock = units.factor(row.time_unit, self.time)
         except InputError as error:
-            problems.add(row.line, 1, str(error), "unit", _about(row.id))
-            continue
-        try:
-            clock = units.factor(row.time_unit, time_unit)
-        except InputError as error:
-            problems.add(row.line, 1, str(error), "time_unit", _about(row.id))
-            continue
-        overrides = []
-        for item in row.overrides:
-            if item.name not in parameter_units:
-                reason = f"the model has no parameter {item.name}{meant(item.name, parameter_units)}"
-                problems.add(row.line, 1, reason, "set", _about(row.id))
-                continue
-            try:
-                value = item.value * units.factor(item.unit, parameter_units[item.name], declared)
-            except InputError as error:
-                problems.add(row.line, 1, f"{item.name}: {error}", "set", _about(row.id))
-                continue
-            overrides.append(Override(item.name, value, parameter_units[item.name]))
+            bad(column, str(error))
+            return None
+        overrides = self.overrides(row, bad)
         exposure = math.nan
         if not math.isnan(row.person_time):
             try:
-                exposure = clock * units.factor(output_units[row.output], f"1/({time_unit})")
+                exposure = clock * units.factor(self.outputs[row.output], f"1/({self.time})")
             except InputError:
-                reason = f"events per time need an output of unit 1/{time_unit} or the like"
-                problems.add(row.line, 1, reason, "output", _about(row.id))
-                continue
-        converted = replace(
+                bad("output", f"events per time need an output of unit 1/{self.time} or the like")
+                return None
+        return replace(
             row,
             start=row.start * clock,
             stop=row.stop * clock,
             visits=tuple(time * clock for time in row.visits),
-            time_unit=time_unit,
+            time_unit=self.time,
             value=row.value * factor,
             unit=row.unit if target is None else target,
             spread=row.spread if row.spread_type == "CV" else row.spread * factor,
             lower=row.lower * factor,
             upper=row.upper * factor,
-            overrides=tuple(overrides),
+            overrides=overrides,
             person_time=row.person_time * exposure,
         )
 
-        def bad(column: str, reason: str, row: Row = row) -> None:
-            problems.add(row.line, 1, reason, column, _about(row.id))
+    def overrides(self, row: Row, bad: Bad) -> tuple[Override, ...]:
+        """What a row sets, but for what does not fit."""
+        from pkpd.core import units
 
-        KINDS[row.statistic].check_in_units(converted, bad)
-        rows.append(converted)
-    problems.stop_if_any()
-    return replace(data, rows=tuple(rows))
+        found = []
+        for item in row.overrides:
+            unit = self.parameters.get(item.name)
+            if unit is None:
+                bad("set", f"the model has no parameter {item.name}{meant(item.name, self.parameters)}")
+                continue
+            try:
+                value = item.value * units.factor(item.unit, unit, self.bridges)
+            except InputError as error:
+                bad("set", f"{item.name}: {error}")
+                continue
+            found.append(Override(item.name, value, unit))
+        return tuple(found)
 
 
 def unknown_outputs(data: Data, outputs: Sequence[str]) -> dict[str, str]:

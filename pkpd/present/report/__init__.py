@@ -74,17 +74,9 @@ def document(result: FitResult, curves: Mapping[str, Any] | None = None) -> dict
     rows = [_row(row) for row in result.rows]
     _place(result.rows, rows)
     used = [row for row in rows if row["use"] == "fit" and is_number(row["deviation"])]
-    near = sum(abs(row["deviation"]) <= 2 for row in used)
-    by_study: dict[str, list[Any]] = {}
-    for row in rows:
-        by_study.setdefault(row["study"], []).append(row)
+    near = f"{sum(abs(row['deviation']) <= 2 for row in used)} of {len(used)}"
     parameters = [_parameter(estimate, described) for estimate in result.estimates]
-    groups: dict[str, list[Any]] = {}
-    for parameter in parameters:
-        groups.setdefault(parameter["group"], []).append(parameter)
     provenance = dict(result.provenance)
-    seconds = provenance.get("run_time_s")
-    ends = [start.last for start in result.starts]
     absent = {
         "comparison": result.comparison is None,
         "check": result.check is None,
@@ -103,52 +95,55 @@ def document(result: FitResult, curves: Mapping[str, Any] | None = None) -> dict
         "message": result.message,
         "n_unverified": sum(row["provenance"] == "unverified" for row in rows),
         "rows": rows,
-        "rows_by_study": list(by_study.items()),
+        "rows_by_study": _grouped(rows, "study"),
         "not_predicted": list(result.not_predicted.items()),
         "notes": [
             *result.notes,
             *([f"The trial arms could not be simulated: {curves['failure']}"] if "failure" in curves else []),
         ],
         "parameters": parameters,
-        "parameter_groups": list(groups.items()),
+        "parameter_groups": _grouped(parameters, "group"),
         "unmoved": _unmoved(parameters),
         "visits": bool(curves.get("visits")),
         "verdict": [
-            f"{near} of {len(used)} fitted numbers lie within two standard errors of what the model "
-            "predicts.",
+            f"{near} fitted numbers lie within two standard errors of what the model predicts.",
             *_sentences(result.identifiability),
         ],
         "comparison": result.comparison,
         "check": _refit(result.check),
         "unverified": _refit(result.unverified),
         "units": {estimate.name: estimate.unit for estimate in result.estimates},
-        "facts": [
-            fact
-            for fact in (
-                ("numbers fitted", str(len(used))),
-                ("within 2 SE", f"{near} of {len(used)}"),
-                ("estimated", f"{result.n_parameters} ({result.effective_parameters:.1f} effective)"),
-                ("OFV of the data", fixed(result.ofv)),
-                ("OFV of the priors", fixed(result.ofv_prior)),
-                ("−2LL", fixed(result.minus_2ll)),
-                ("AIC", fixed(result.aic)),
-                ("BIC", fixed(result.bic)),
-                (
-                    "starts",
-                    f"{len(ends)}, {sum(end - min(ends) < 0.5 for end in ends)} to one optimum"
-                    if ends
-                    else "none",
-                ),
-                ("failed points", str(result.bad_points)),
-                ("run time", _duration(seconds)),
-            )
-            if fact[1]
-        ],
+        "facts": [("numbers fitted", str(len(used))), ("within 2 SE", near), *_facts(result)],
         "sections": [(anchor, label) for anchor, label in SECTIONS.items() if not absent.get(anchor)],
         "provenance_rows": list(
             _flat({key: value for key, value in provenance.items() if key not in ("settings", "row_digests")})
         ),
     }
+
+
+def _grouped(shown: Iterable[dict[str, Any]], by: str) -> list[tuple[str, list[dict[str, Any]]]]:
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for each in shown:
+        groups.setdefault(each[by], []).append(each)
+    return list(groups.items())
+
+
+def _facts(result: FitResult) -> list[tuple[str, str]]:
+    """The numbers of the whole fit that there are."""
+    ends = [start.last for start in result.starts]
+    same = sum(end - min(ends) < 0.5 for end in ends)
+    facts = [
+        ("estimated", f"{result.n_parameters} ({result.effective_parameters:.1f} effective)"),
+        ("OFV of the data", fixed(result.ofv)),
+        ("OFV of the priors", fixed(result.ofv_prior)),
+        ("−2LL", fixed(result.minus_2ll)),
+        ("AIC", fixed(result.aic)),
+        ("BIC", fixed(result.bic)),
+        ("starts", f"{len(ends)}, {same} to one optimum" if ends else "none"),
+        ("failed points", str(result.bad_points)),
+        ("run time", _duration(result.provenance.get("run_time_s"))),
+    ]
+    return [(name, value) for name, value in facts if value]
 
 
 def _row(row: RowResult) -> dict[str, Any]:
@@ -369,35 +364,10 @@ def figures(shown: Mapping[str, Any], curves: Mapping[str, Any]) -> Iterator[tup
         figure = plot.time_course_figure(course["arms"], observed=course["points"])
         yield f"course_{k + 1:02d}", caption, figure
     if curves.get("visits"):
-        bands = {
-            band["name"] for arm in curves["visits"] for each in arm["statistics"] for band in each["bands"]
-        }
-        effect = "then with the study's effect, " if "study effect" in bands else ""
-        caption = (
-            "Means and SDs of arms over visits. Bands: 95 % of what was to be expected of a study that the "
-            f"fit does not know, by the uncertainty of the parameters, {effect}then with the sampling error "
-            "of as many patients."
-        )
-        if effect:
-            caption += " Dashed: as fitted, with the study's own effect."
-        yield "visits", caption, plot.visits_figure(curves["visits"])
+        yield "visits", _visits_caption(curves["visits"]), plot.visits_figure(curves["visits"])
     predicted = [row for row in shown["rows"] if is_number(row["deviation"])]
     if predicted:
-        caption = "Observed and predicted, in standard errors of the reported number. Hollow: unverified."
-        yield "observed_predicted", caption, plot.observed_predicted_figure(predicted)
-        caption = (
-            "Residuals by study. Beyond 2 the model misses more than chance explains. Hollow: unverified."
-        )
-        yield "residuals", caption, plot.residual_figure(predicted)
-        caption = (
-            "Residuals of the fitted numbers against a normal distribution, against time and against the "
-            "prediction, by its rank among those of its output. The band "
-            "holds 95 % of independent normal residuals at each place; those of a fit lie a little closer, "
-            "as its parameters have followed the numbers."
-        )
-        fitted = [row for row in predicted if row["use"] == "fit"]
-        if fitted:
-            yield "residual_checks", caption, plot.residual_checks_figure(fitted)
+        yield from _residual_figures(predicted)
     if shown["parameters"]:
         caption = (
             "Posterior against prior of every parameter: its 95 % interval in SDs of the prior, and by what "
@@ -405,6 +375,35 @@ def figures(shown: Mapping[str, Any], curves: Mapping[str, Any]) -> Iterator[tup
             "is unverified."
         )
         yield "parameters", caption, plot.parameter_figure(shown["parameters"])
+
+
+def _visits_caption(visits: Iterable[Mapping[str, Any]]) -> str:
+    bands = {band["name"] for arm in visits for each in arm["statistics"] for band in each["bands"]}
+    effect = "then with the study's effect, " if "study effect" in bands else ""
+    caption = (
+        "Means and SDs of arms over visits. Bands: 95 % of what was to be expected of a study that the "
+        f"fit does not know, by the uncertainty of the parameters, {effect}then with the sampling error "
+        "of as many patients."
+    )
+    return caption + (" Dashed: as fitted, with the study's own effect." if effect else "")
+
+
+def _residual_figures(predicted: list[dict[str, Any]]) -> Iterator[tuple[str, str, Figure]]:
+    from pkpd.present import plot
+
+    caption = "Observed and predicted, in standard errors of the reported number. Hollow: unverified."
+    yield "observed_predicted", caption, plot.observed_predicted_figure(predicted)
+    caption = "Residuals by study. Beyond 2 the model misses more than chance explains. Hollow: unverified."
+    yield "residuals", caption, plot.residual_figure(predicted)
+    caption = (
+        "Residuals of the fitted numbers against a normal distribution, against time and against the "
+        "prediction, by its rank among those of its output. The band "
+        "holds 95 % of independent normal residuals at each place; those of a fit lie a little closer, "
+        "as its parameters have followed the numbers."
+    )
+    fitted = [row for row in predicted if row["use"] == "fit"]
+    if fitted:
+        yield "residual_checks", caption, plot.residual_checks_figure(fitted)
 
 
 # --- the page -------------------------------------------------------------------------------------

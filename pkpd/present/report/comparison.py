@@ -272,38 +272,41 @@ def figures(comparison: Comparison) -> dict[str, tuple[str, Figure]]:
         )
     gain = _gain(comparison)
     if gain is not None and gain.better > 0 and (costs := _costs(comparison, gain)):
-        rise = _is_rise(comparison, gain)
-        points = [
-            {
-                "letter": mark,
-                "label": arm.label,
-                gain.name: [100 * (x - 1) if rise else x for x in _five(comparison.row(gain.name, i))],
-            }
-            | {
-                cost.name: [_factor(comparison, cost) * x for x in _five(comparison.row(cost.name, i))]
-                for cost in costs
-            }
-            for i, (mark, arm) in enumerate(zip(marks, arms, strict=True))
-        ]
-        title = _axis_of(comparison, gain, rise)
-        drawn["trade_off"] = (
-            f"What is gained, and what it costs. Up: {title}. "
-            "Right: the cost. What lies higher and further left is better in "
-            "both. Thin lines: 90 % interval. Thick lines: 90 % interval of the median by the "
-            "parameters alone"
-            + "".join(
-                f" ({risk.called} has no thick one: all of its interval is the uncertainty of {risk.source})"
-                for risk in comparison.criteria.risks
-                if risk.endpoint in costs
-            )
-            + ".",
-            plot.trade_off_figure(
-                points,
-                [{"name": cost.name, "title": _axis_of(comparison, cost)} for cost in costs],
-                {"name": gain.name, "title": title},
-            ),
-        )
+        drawn["trade_off"] = _trade_off(comparison, gain, costs)
     return drawn
+
+
+def _trade_off(comparison: Comparison, gain: Endpoint, costs: list[Endpoint]) -> tuple[str, Figure]:
+    """The gain of each schedule against its costs, with the caption."""
+    from pkpd.present import plot
+
+    arms = comparison.arms[:FIGURES_OF]
+    rise = _is_rise(comparison, gain)
+    title = _axis_of(comparison, gain, rise)
+    points = [
+        {
+            "letter": mark,
+            "label": arm.label,
+            gain.name: [100 * (x - 1) if rise else x for x in _five(comparison.row(gain.name, i))],
+        }
+        | {
+            cost.name: [_factor(comparison, cost) * x for x in _five(comparison.row(cost.name, i))]
+            for cost in costs
+        }
+        for i, (mark, arm) in enumerate(zip(letters(len(arms)), arms, strict=True))
+    ]
+    sources = "".join(
+        f" ({risk.called} has no thick one: all of its interval is the uncertainty of {risk.source})"
+        for risk in comparison.criteria.risks
+        if risk.endpoint in costs
+    )
+    caption = (
+        f"What is gained, and what it costs. Up: {title}. Right: the cost. What lies higher and further left "
+        "is better in both. Thin lines: 90 % interval. Thick lines: 90 % interval of the median by the "
+        f"parameters alone{sources}."
+    )
+    across = [{"name": cost.name, "title": _axis_of(comparison, cost)} for cost in costs]
+    return caption, plot.trade_off_figure(points, across, {"name": gain.name, "title": title})
 
 
 def _is_rise(comparison: Comparison, gain: Endpoint) -> bool:
