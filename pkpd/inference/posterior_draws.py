@@ -59,6 +59,8 @@ LEAST_ENERGY = 0.3
 (Betancourt 2016, arXiv:1604.00695)."""
 APART = 1.0
 """Chains stand in different places if their means of a parameter differ by more SDs than this."""
+WARM = 10
+"""Of the draws of a warm-up one in so many is made through a surrogate: nothing adapts any more."""
 SELDOM = 0.2
 """A smaller share of a surrogate's proposals that are accepted is told to be few."""
 MOST_NAMED = 5
@@ -209,7 +211,13 @@ def sampled(
     if surrogate:
         made = surrogate_of(PosteriorDensity(objective, minimum), seed, progress)
         found, interrupted = chains_through(
-            made.surrogate, densities, tune=tune, draws=draws, seeds=seeds, cores=side_by_side, told=told
+            made,
+            densities,
+            tune=math.ceil(tune / WARM),
+            draws=draws,
+            seeds=seeds,
+            cores=side_by_side,
+            told=told,
         )
         gradients = made.gradients
     else:
@@ -388,22 +396,15 @@ def trusted(
             f"{diverging:,} of {chains * draws:,} draws ended in a divergence: there is a part of the "
             "posterior that the sampler does not get into, and intervals may miss it."
         )
-    return said + _of_energy(statistics)
-
-
-def _of_energy(statistics: Mapping[str, NDArray[Any]]) -> list[str]:
-    """A sentence if trajectories keep their level; proposals of a surrogate have none."""
-    if "energy" not in statistics:
-        return []
     energy = np.asarray(statistics["energy"], np.float64)
     with np.errstate(all="ignore"):
         fraction = np.square(np.diff(energy, axis=1)).mean(axis=1) / energy.var(axis=1)
-    if not np.any(fraction < LEAST_ENERGY):
-        return []
-    return [
-        f"Chains hardly move between levels of energy (fraction {float(fraction.min()):.2f}, below "
-        f"{LEAST_ENERGY}): tails of the posterior are heavy, and intervals may be too narrow."
-    ]
+    if np.any(fraction < LEAST_ENERGY):
+        said.append(
+            f"Chains hardly move between levels of energy (fraction {float(fraction.min()):.2f}, below "
+            f"{LEAST_ENERGY}): tails of the posterior are heavy, and intervals may be too narrow."
+        )
+    return said
 
 
 def _of_surrogate(statistics: Mapping[str, NDArray[Any]], gradients: int) -> tuple[str, ...]:

@@ -4,18 +4,20 @@
 
 Priors and bounds stay what they are (``density``); u are its white coordinates. The points that the
 surrogate is fitted to are first drawn around the optimum, then from the surrogate itself, until the two
-densities agree where it leads. Then a sampler draws from the surrogate, and each draw is a proposal that the
-exact density accepts or refuses: an independence chain (Hastings 1970, Biometrika 57:97; Tierney 1994, Ann
-Stat 22:1701), one of the surrogates of Christen & Fox 2005 (J Comput Graph Stat 14:795).
+densities agree where it leads. Then each draw is proposed by a trajectory of Hamiltonian dynamics on the
+surrogate, and the exact energy at its end accepts or refuses it:
 
-    P(accept u' from u) = min(1, w(u')/w(u))    w = exact density / that of the surrogate
+    P(accept) = min(1, exp(H(u, p) - H(u', p')))    H = -log density of the model + p'p/2
 
-So what is drawn is the posterior of the model, however rough the surrogate; a rough one costs acceptance,
-which is told. A draw takes one simulation without sensitivities, a trajectory of NUTS several with.
+A leapfrog along any gradient can be turned round and keeps volumes, so that what is drawn is the posterior
+of the model, however rough the surrogate (Rasmussen 2003, Bayesian Statistics 7:651; Zhang, Shahbaba & Zhao
+2017, Bayesian Anal 12:1295); a rough one costs acceptance, which is told. A draw takes one simulation without
+sensitivities, a trajectory of NUTS several with.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -32,15 +34,16 @@ from pkpd.inference.search import Progress
 
 Array = NDArray[np.float64]
 
-FIRST = 5
-"""Points around the optimum for each coordinate: values and gradients at half as many determine a
+FIRST = 2
+"""Points around the optimum for each coordinate: values and gradients at a quarter of them determine a
 quadratic."""
-FURTHER = 2
+FURTHER = 1
 """Points of each later round, for each coordinate."""
 LEAST_POINTS = 20
-ROUNDS = 6
-ALIKE = 0.5
-"""Points of a round agree well enough if so many proposals would be accepted."""
+ROUNDS = 12
+ALIKE = 0.3
+"""Points of a round agree well enough if so many would be accepted as proposals that come from anywhere;
+those of a trajectory come from nearer."""
 RIDGE = 3.0
 """Curvature of a residual counts as if so many residuals of 0 had been seen of it, so that what no point
 shows stays small."""
@@ -49,9 +52,16 @@ FAR = 7.0
 SHORT = 300
 """Draws of the warm-up, and at least so many after it, that a round takes from the surrogate."""
 THIN = 5
-"""Draws from the surrogate for each proposal, so that proposals are independent."""
-BURN_IN = 20
-"""Proposals before the first draw that is kept: the first state is the surrogate's."""
+"""Draws from the surrogate for each point of a round, so that they tell different things."""
+LONGEST = np.pi
+"""Trajectories have lengths up to this, half a turn, in SDs of the surrogate: from there a normal
+distribution would be drawn anew at a quarter."""
+ENERGY_ERROR = 0.1
+"""Typical error of the energy by the steps of a trajectory: what is refused is the surrogate's doing."""
+COARSEST, FINEST = 0.5, 0.01
+DIVERGED = 1000.0
+"""An error of the energy beyond this is a divergence, as in other samplers. Where the surrogate's own is, the
+model is not asked: the way back would have it, too."""
 
 
 @dataclass(frozen=True)
@@ -99,18 +109,27 @@ class Place(NamedTuple):
 
 
 class Surrogate:
-    """A density with quadratic residuals, as a chain goes through it."""
+    """A density with quadratic residuals, as a chain goes through it. Beyond ``reach`` from the centre, where
+    no point has been, it falls off as a normal one."""
 
-    def __init__(self, density: PosteriorDensity, residuals: Quadratics) -> None:
+    def __init__(self, density: PosteriorDensity, residuals: Quadratics, reach: float = np.inf) -> None:
         self.density = density
         self.residuals = residuals
+        self.reach = reach
 
     def __call__(self, u: Array) -> tuple[float, Array]:
-        """Log density and gradient at u (n,)."""
-        there = within(self.density.centre + self.density.root @ u, *self.density.objective.bounds)
-        value, by_u = self.density.besides_rows(there)
-        residuals, jacobian = self.residuals.at(u)
-        return value - float(residuals @ residuals) / 2, by_u - residuals @ jacobian
+        """Log density and gradient at u (n,); not numbers where a trajectory has run away."""
+        with np.errstate(all="ignore"):
+            there = within(self.density.centre + self.density.root @ u, *self.density.objective.bounds)
+            value, by_u = self.density.besides_rows(there)
+            residuals, jacobian = self.residuals.at(u)
+            value -= float(residuals @ residuals) / 2
+            by_u = by_u - residuals @ jacobian
+            distance = float(np.linalg.norm(u))
+            if (beyond := distance - self.reach) > 0:
+                value -= beyond**2 / 2
+                by_u = by_u - beyond / distance * u
+            return value, by_u
 
     def kept(self, u: Array) -> Place:
         return Place(u, np.array([self(u)[0]]))
@@ -146,7 +165,8 @@ class _Points:
         value = np.array(self.value)
         weights = np.exp(np.minimum((value - np.median(value)) / FAR, 0.0))
         arrays = (np.array(self.u), np.array(self.residuals), np.array(self.jacobian))
-        return Surrogate(self.density, quadratics(*arrays, weights))
+        reach = float(np.linalg.norm(self.u, axis=1).max())
+        return Surrogate(self.density, quadratics(*arrays, weights), reach)
 
 
 def acceptance(log_weights: Array) -> float:
@@ -162,10 +182,13 @@ def acceptance(log_weights: Array) -> float:
 
 
 class Made(NamedTuple):
-    """A surrogate, how many gradients it took, and which share of proposals was acceptable where it led last,
-    before the points there were added."""
+    """A surrogate; the root (n, n) of the covariance of its draws; places (count, n) where it led and the
+    model agreed; how many gradients it took; and which share of its draws would have been accepted as
+    proposals, before the points there were added."""
 
     surrogate: Surrogate
+    root: Array
+    places: Array
     gradients: int
     acceptance: float
 
@@ -173,12 +196,12 @@ class Made(NamedTuple):
 def surrogate_of(density: PosteriorDensity, seed: int, progress: Progress) -> Made:
     """A surrogate around the centre of a density.
 
-    Raises ``ConvergenceError`` where the model can be simulated at no point."""
+    Raises ``ConvergenceError`` where the model can be simulated at none of its points."""
     generator = np.random.default_rng([seed, 1])
     n = density.centre.size
     points = _Points(density)
-    first = max(FIRST * n, LEAST_POINTS)
-    wanted = first + max(FURTHER * n, LEAST_POINTS)
+    first, further = (max(each * n, LEAST_POINTS) for each in (FIRST, FURTHER))
+    wanted = first + further
 
     def told(done: int) -> None:
         progress("fitting a surrogate", min(done / wanted, 1.0), f"gradient {done} of {wanted} or more")
@@ -186,51 +209,45 @@ def surrogate_of(density: PosteriorDensity, seed: int, progress: Progress) -> Ma
     for k in range(first):
         told(len(points.u))
         points.ask(generator.standard_normal(n) * (k > 0))
-    if not points.u:
-        raise ConvergenceError(
-            "the model cannot be simulated around the optimum: there is no surrogate of it"
-        )
-    accepted = 0.0
     for number in range(ROUNDS):
-        surrogate = points.surrogate()
-        ways = _led(surrogate, max(FURTHER * n, LEAST_POINTS), seed + number)
-        weights = []
-        for u in ways:
-            told(len(points.u))
-            weights.append(points.ask(u) - surrogate(u)[0])
-        accepted = acceptance(np.array(weights))
-        if accepted >= ALIKE:
+        if not points.u:
             break
-        wanted += len(ways)
-    return Made(points.surrogate(), len(points.u), accepted)
+        surrogate = points.surrogate()
+        led = _led(surrogate, further, seed + number)
+        weights = np.empty(len(led))
+        for k, u in enumerate(led):
+            told(len(points.u))
+            weights[k] = points.ask(u) - surrogate(u)[0]
+        agreed = acceptance(weights)
+        if agreed >= ALIKE or number + 1 == ROUNDS:
+            surrogate = points.surrogate()
+            drawn = _led(surrogate, SHORT, seed + ROUNDS)
+            root = np.linalg.cholesky(np.atleast_2d(np.cov(drawn.T)))
+            places = led[weights >= np.median(weights)]
+            return Made(surrogate, root, places, len(points.u), agreed)
+        wanted += len(led)
+    raise ConvergenceError("the model cannot be simulated around the optimum: there is no surrogate of it")
 
 
 def _led(surrogate: Surrogate, count: int, seed: int) -> Array:
-    """Where the surrogate leads: about ``count`` draws, (count, n)."""
-    (chain,), interrupted = _draws(surrogate, 1, SHORT, max(SHORT, THIN * count), [seed])
-    if interrupted:
-        raise KeyboardInterrupt
-    return chain.x[:: len(chain.x) // count][:count]
-
-
-def _draws(
-    surrogate: Surrogate, chains: int, tune: int, draws: int, seeds: Sequence[int]
-) -> tuple[list[Chain], bool]:
-    start = np.zeros(surrogate.density.centre.size)
-    return chains_of(
-        [surrogate] * chains,
-        [start] * chains,
+    """Where the surrogate leads: draws, (count, n)."""
+    (chain,), interrupted = chains_of(
+        [surrogate],
+        [np.zeros(surrogate.density.centre.size)],
         1,
-        tune=tune,
-        draws=draws,
-        seeds=seeds,
+        tune=SHORT,
+        draws=THIN * count,
+        seeds=[seed],
         cores=1,
         told=lambda done, total: None,
     )
+    if interrupted:
+        raise KeyboardInterrupt
+    return chain.x[::THIN][:count]
 
 
 def chains_through(
-    surrogate: Surrogate,
+    made: Made,
     exact: Sequence[PosteriorDensity],
     *,
     tune: int,
@@ -239,62 +256,97 @@ def chains_through(
     cores: int,
     told: Told,
 ) -> tuple[list[Chain], bool]:
-    """One chain for each exact density and seed: proposals from the surrogate, accepted or refused by it; and
-    whether Ctrl-C ended them, then as many draws as there are."""
-    proposed, interrupted = _draws(surrogate, len(exact), tune, THIN * (BURN_IN + draws), seeds)
-    if interrupted:
-        raise KeyboardInterrupt
-    proposals = [chain.first(THIN * (BURN_IN + draws)) for chain in proposed]
-    states = [_State(np.random.default_rng([seed, 2])) for seed in seeds]
-    done = 0
+    """One chain for each exact density and seed, and whether Ctrl-C ended them: then as many draws as there
+    are. ``tune`` draws are not kept."""
+    step_size = _step_size(made, seeds[0])
+    chains = [
+        _Trajectories(made, density, step_size, seed) for density, seed in zip(exact, seeds, strict=True)
+    ]
+    done, interrupted = 0, False
     try:
         with ThreadPoolExecutor(cores) as pool:
-            for k in range(BURN_IN + draws):
-                at = (k + 1) * THIN - 1
-                asked = [
-                    pool.submit(density.at, chain.x[at], gradient=False)
-                    for density, chain in zip(exact, proposals, strict=True)
-                ]
-                for state, chain, answer in zip(states, proposals, asked, strict=True):
-                    point = answer.result()
-                    state.propose(point, point.value - float(chain.rows[at, 0]))
-                done = k + 1
-                told(done * len(states), (BURN_IN + draws) * len(states))
+            for done in range(1, tune + draws + 1):
+                list(pool.map(_Trajectories.draw, chains))
+                told(done * len(chains), (tune + draws) * len(chains))
     except KeyboardInterrupt:
         interrupted = True
-    kept = slice(BURN_IN, done)
-    return [state.chain(chain, kept) for state, chain in zip(states, proposals, strict=True)], interrupted
+    return [chain.kept(tune) for chain in chains], interrupted
 
 
-class _State:
-    """Where a chain stands, and where it has stood."""
+class _Trajectories:
+    """A chain: where it stands, and what there is to say of where it has stood."""
 
-    def __init__(self, generator: np.random.Generator) -> None:
-        self.generator = generator
-        self.log_weight = -np.inf
+    def __init__(self, made: Made, density: PosteriorDensity, step_size: float, seed: int) -> None:
+        self.made, self.density, self.step_size = made, density, step_size
+        self.generator = np.random.default_rng([seed, 2])
+        self.u = made.places[self.generator.integers(len(made.places))]
+        self.point = density.at(self.u, gradient=False)
         self.points: list[DensityPoint] = []
-        self.acceptance: list[float] = []
+        self.told: list[tuple[float, int, bool, float]] = []
 
-    def propose(self, point: DensityPoint, log_weight: float) -> None:
-        """Go to a point, or stay; ``log_weight`` of a density of 0 is -inf."""
-        probability = 1.0 if log_weight >= self.log_weight else float(np.exp(log_weight - self.log_weight))
-        if self.generator.random() < probability or not self.points:
-            self.log_weight = log_weight
-        else:
-            point = self.points[-1]
-        self.points.append(point)
-        self.acceptance.append(probability)
+    def draw(self) -> None:
+        """One more state: the end of a trajectory of random length, or the same again."""
+        momentum = self.generator.standard_normal(self.u.size)
+        steps = int(self.generator.integers(1, math.ceil(LONGEST / self.step_size) + 1))
+        uniform = self.generator.random()
+        u, at_end = leapfrog(self.made, self.u, momentum, self.step_size, steps)
+        kept = abs(_energy(self.made, u, at_end) - _energy(self.made, self.u, momentum)) < DIVERGED
+        point = self.density.at(u, gradient=False) if kept else None
+        energy = float(momentum @ momentum) / 2 - self.point.value
+        rise = float(at_end @ at_end) / 2 - point.value - energy if point else math.inf
+        probability = math.exp(-max(rise, 0.0))
+        if point and uniform < probability:
+            self.u, self.point = u, point
+        self.points.append(self.point)
+        self.told.append((probability, steps, not rise < DIVERGED, energy))
 
-    def chain(self, proposals: Chain, kept: slice) -> Chain:
-        """The states, with what the sampler told of the proposals; its energy is not one of theirs."""
-        points = self.points[kept]
-        told = {
-            name: found[THIN - 1 :: THIN][kept]
-            for name, found in proposals.statistics.items()
-            if name != "energy"
+    def kept(self, tune: int) -> Chain:
+        """The states after the first ``tune``."""
+        points = self.points[tune:]
+        probability, steps, diverging, energy = np.array(self.told, dtype=float).reshape(-1, 4)[tune:].T
+        statistics = {
+            "lp": np.array([point.value for point in points]),
+            "acceptance_rate": probability,
+            "n_steps": steps.astype(int),
+            "diverging": diverging.astype(bool),
+            "energy": energy,
+            "step_size": np.full(len(points), self.step_size),
         }
-        told["lp"] = np.array([point.value for point in points])
-        told["acceptance_rate"] = np.array(self.acceptance[kept])
         return Chain(
-            np.array([point.x for point in points]), np.array([point.rows for point in points]), told
+            np.array([point.x for point in points]), np.array([point.rows for point in points]), statistics
         )
+
+
+def leapfrog(made: Made, u: Array, momentum: Array, step_size: float, steps: int) -> tuple[Array, Array]:
+    """Place and momentum (n,) at the end of a trajectory on the surrogate; momenta are those of
+    ``made.root``'s coordinates, where the surrogate has the scale 1."""
+    p = momentum + step_size / 2 * (made.surrogate(u)[1] @ made.root)
+    for k in range(steps):
+        u = u + step_size * (made.root @ p)
+        p = p + (step_size if k + 1 < steps else step_size / 2) * (made.surrogate(u)[1] @ made.root)
+        if not np.isfinite(p).all():
+            break
+    return u, p
+
+
+def _energy(made: Made, u: Array, momentum: Array) -> float:
+    """Of the surrogate, at place and momentum (n,)."""
+    with np.errstate(all="ignore"):
+        return float(momentum @ momentum) / 2 - made.surrogate(u)[0]
+
+
+def _step_size(made: Made, seed: int) -> float:
+    """The coarsest of steps, each half of the one before, that keeps the surrogate's own energy."""
+    generator = np.random.default_rng([seed, 3])
+    step_size = COARSEST
+    while step_size > FINEST:
+        errors = []
+        for u in made.places[:10]:
+            p = generator.standard_normal(u.size)
+            end, at_end = leapfrog(made, u, p, step_size, math.ceil(LONGEST / step_size))
+            error = abs(_energy(made, end, at_end) - _energy(made, u, p))
+            errors.append(error if np.isfinite(error) else np.inf)
+        if np.median(errors) <= ENERGY_ERROR:
+            break
+        step_size /= 2
+    return step_size

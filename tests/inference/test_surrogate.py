@@ -15,6 +15,7 @@ from pkpd.inference.surrogate import (
     Surrogate,
     acceptance,
     chains_through,
+    leapfrog,
     quadratics,
     surrogate_of,
 )
@@ -92,9 +93,15 @@ def test_a_wrong_surrogate_costs_acceptance_and_changes_nothing(shift):
     problem = bent()
     density, found = made(problem)
     right = found.surrogate.residuals
-    surrogate = Surrogate(density, Quadratics(right.level + shift, right.slope, right.bend))
+    wrong = Surrogate(density, Quadratics(right.level + shift, right.slope, right.bend))
     chains, interrupted = chains_through(
-        surrogate, [density] * 2, tune=300, draws=3000, seeds=[5, 6], cores=1, told=lambda *_: None
+        found._replace(surrogate=wrong),
+        [density] * 2,
+        tune=50,
+        draws=3000,
+        seeds=[5, 6],
+        cores=1,
+        told=lambda *_: None,
     )
     assert not interrupted
     x = np.stack([chain.x for chain in chains])
@@ -122,4 +129,17 @@ def test_how_many_were_accepted_is_told():
     found = draws_of(bent(), draws=200, surrogate=True)
     (said,) = found.remarks
     assert f"{found.statistics['acceptance_rate'].mean():.0%} were accepted" in said
-    assert "energy" not in found.statistics
+
+
+@needs_nutpie
+def test_a_trajectory_can_be_turned_round_and_keeps_the_energy_of_the_surrogate():
+    _, found = made(bent())
+    u, p = np.array([0.3, -0.4]), np.array([0.7, -1.1])
+    errors = []
+    for steps in (16, 32):
+        end, at_end = leapfrog(found, u, p, 1.0 / steps, steps)
+        back, at_start = leapfrog(found, end, -at_end, 1.0 / steps, steps)
+        np.testing.assert_allclose(back, u, atol=1e-12)
+        np.testing.assert_allclose(-at_start, p, atol=1e-12)
+        errors.append(found.surrogate(end)[0] - at_end @ at_end / 2 - found.surrogate(u)[0] + p @ p / 2)
+    assert errors[0] / errors[1] == pytest.approx(4, rel=0.1)  # a method of order 2
