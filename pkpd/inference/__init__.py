@@ -384,10 +384,7 @@ def run(
             study: objective.values(best.x, study) for study in dict.fromkeys(row.study for row in fitted)
         },
         between=objective.between(best.x),
-        noise={
-            name: {"proportional": noise.proportional, "additive": noise.additive}
-            for name, noise in objective.noises(best.x).items()
-        },
+        noise={name: noise.numbers() for name, noise in objective.noises(best.x).items()},
         covariance=nested(posterior.covariance),
         heterogeneity=beside.heterogeneity,
         n_independent=judged.independent,
