@@ -570,7 +570,11 @@ class Objective:
                 found[coordinate.target][1] = math.exp(float(x[c]))
         days = units.factor("d", self.system.time_unit)
         return {
-            name: samples.Noise(*pair, self.spec.noise[name].correlation, self.spec.noise[name].per_d * days)
+            name: dataclasses.replace(
+                samples.Noise(*pair),
+                correlation=self.spec.noise[name].correlation,
+                per=self.spec.noise[name].per_d * days,
+            )
             for name, pair in found.items()
         }
 
