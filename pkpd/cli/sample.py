@@ -35,6 +35,13 @@ def sample(
     tune: Annotated[int, typer.Option(min=1, help="Draws of each chain's warm-up, not kept.")] = 1000,
     draws: Annotated[int, typer.Option(min=1, help="Draws of each chain that are kept.")] = 1000,
     seed: SeedOption = 1,
+    surrogate: Annotated[
+        bool,
+        typer.Option(
+            "--surrogate",
+            help="Propose draws by a surrogate of the model, accept or refuse them by the model itself.",
+        ),
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -51,6 +58,7 @@ def sample(
 
       pkpd sample ./my_fit
       pkpd sample ./my_fit --chains 2 --tune 300 --draws 500 -o elsewhere
+      pkpd sample low_dose_il2 --surrogate
       pkpd compare "1 mg once" --fit ./my_fit --posterior results/my_fit
 
     The folder gets draws.npz (which --posterior of pkpd compare, optimise and explore takes), draws.nc for
@@ -72,7 +80,14 @@ def sample(
     check_folder(folder)
     with Work(f"reading {fit}", quiet) as work:
         found = posterior_draws(
-            fit, chains=chains, tune=tune, draws=draws, seed=seed, threads=jobs, progress=work.update
+            fit,
+            chains=chains,
+            tune=tune,
+            draws=draws,
+            seed=seed,
+            surrogate=surrogate,
+            threads=jobs,
+            progress=work.update,
         )
         work.update("writing")
         found.write(folder / FILE)

@@ -397,10 +397,7 @@ def _result(
         values=objective.values(best.x),
         study_values={study: objective.values(best.x, study) for study in studies},
         between=objective.between(best.x),
-        noise={
-            name: {"proportional": noise.proportional, "additive": noise.additive}
-            for name, noise in objective.noises(best.x).items()
-        },
+        noise={name: noise.numbers() for name, noise in objective.noises(best.x).items()},
         covariance=nested(posterior.covariance),
         heterogeneity=beside.heterogeneity,
         n_independent=judged.independent,

@@ -127,22 +127,31 @@ class PosteriorDensity:
         """Where a point within the bounds is."""
         return np.asarray(np.linalg.solve(self.root, outside(x, *self.objective.bounds) - self.centre))
 
-    def at(self, u: Array) -> DensityPoint:
-        """The posterior at u (n,)."""
+    def at(self, u: Array, *, gradient: bool = True) -> DensityPoint:
+        """The posterior at u (n,); without its gradient, which then is 0, in a quarter of the time."""
         there = within(self.centre + self.root @ u, *self.objective.bounds)
-        x = there.x
         try:
-            found = self.objective.evaluate(x, jacobian=True)
+            found = self.objective.evaluate(there.x, jacobian=gradient)
         except BadPoint:
-            return DensityPoint(x, -np.inf, np.zeros_like(u), np.full(len(self.objective.rows), np.nan))
-        assert found.jacobian is not None  # it was asked for
-        prior, prior_jacobian = self.objective.prior(x)
-        residuals = np.concatenate([found.residuals, prior])
-        jacobian = np.concatenate([found.jacobian, prior_jacobian])
-        slope, bend = self._slopes(x)
-        value = slope + there.log_slope - float(residuals @ residuals) / 2
-        gradient = self.root @ (there.slope * (bend - jacobian.T @ residuals) + there.log_slope_by_y)
-        return DensityPoint(x, value, gradient, log_likelihood(self.objective, found))
+            return DensityPoint(there.x, -np.inf, np.zeros_like(u), np.full(len(self.objective.rows), np.nan))
+        value, by_u = self.besides_rows(there)
+        value -= float(found.residuals @ found.residuals) / 2
+        if found.jacobian is None:
+            by_u = np.zeros_like(u)
+        else:
+            by_u = by_u - found.residuals @ self.by_u(there, found.jacobian)
+        return DensityPoint(there.x, value, by_u, log_likelihood(self.objective, found))
+
+    def besides_rows(self, there: Within) -> tuple[float, Array]:
+        """What priors and bounds add to the log density, and its gradient by u (n,)."""
+        prior, jacobian = self.objective.prior(there.x)
+        slope, bend = self._slopes(there.x)
+        value = slope + there.log_slope - float(prior @ prior) / 2
+        return value, self.root @ (there.slope * (bend - jacobian.T @ prior) + there.log_slope_by_y)
+
+    def by_u(self, there: Within, jacobian: Array) -> Array:
+        """Derivatives by u of what has the derivatives ``jacobian`` (m, n) by x."""
+        return np.asarray((jacobian * there.slope) @ self.root)
 
     def _slopes(self, x: Array) -> tuple[float, Array]:
         """What makes densities of parameters with a uniform prior those of their coordinates: the logarithm

@@ -25,6 +25,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pkpd.core import units
 from pkpd.core.errors import DataError, InputError, PkpdError
 from pkpd.inference.coordinates import (
     Coordinate,
@@ -567,7 +568,15 @@ class Objective:
                 found[coordinate.target][0] = math.exp(float(x[c]))
             elif coordinate.kind == "additive error":
                 found[coordinate.target][1] = math.exp(float(x[c]))
-        return {name: samples.Noise(*pair) for name, pair in found.items()}
+        days = units.factor("d", self.system.time_unit)
+        return {
+            name: dataclasses.replace(
+                samples.Noise(*pair),
+                correlation=self.spec.noise[name].correlation,
+                per=self.spec.noise[name].per_d * days,
+            )
+            for name, pair in found.items()
+        }
 
     def values(self, x: Array, study: str = "") -> dict[str, float]:
         """Typical parameters by name at a point, of one study or without study effects."""

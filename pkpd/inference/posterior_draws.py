@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, PATH, WHOLE, of, takes
+from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, FLAG, PATH, WHOLE, of, takes
 from pkpd.core.errors import InputError
 from pkpd.core.extras import optional
 from pkpd.inference import FitResult
@@ -45,6 +45,7 @@ from pkpd.inference.search import (
     quiet,
 )
 from pkpd.inference.summary import likelihood
+from pkpd.inference.surrogate import chains_through, surrogate_of
 from pkpd.solver.executors import usable_cores
 
 Array = NDArray[np.float64]
@@ -58,6 +59,10 @@ LEAST_ENERGY = 0.3
 (Betancourt 2016, arXiv:1604.00695)."""
 APART = 1.0
 """Chains stand in different places if their means of a parameter differ by more SDs than this."""
+WARM = 10
+"""Of the draws of a warm-up one in so many is made through a surrogate: nothing adapts any more."""
+SELDOM = 0.2
+"""A smaller share of a surrogate's proposals that are accepted is told to be few."""
 MOST_NAMED = 5
 MOST_TRIED = 50
 """Points from which searches are begun, until there is one for each chain."""
@@ -69,6 +74,7 @@ MOST_TRIED = 50
     tune=COUNT,
     draws=COUNT,
     seed=WHOLE,
+    surrogate=FLAG,
     threads=COUNT | ABSENT,
     progress=CALLABLE | ABSENT,
 )
@@ -79,6 +85,7 @@ def posterior_draws(
     tune: int = 1000,
     draws: int = 1000,
     seed: int = 1,
+    surrogate: bool = False,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> PosteriorDraws:
@@ -91,6 +98,8 @@ def posterior_draws(
     chains : how many, each from a start of its own; two or more show whether they agree.
     tune, draws : of each chain, those of its warm-up, which are not kept, and those that are.
     seed : the same one gives the same draws, with any number of threads.
+    surrogate : propose draws by a surrogate of the residuals and accept or refuse them by the model: the same
+        posterior, with one simulation to a draw. For models that take a second; docs/posterior.md.
     threads : how many work at a time, chains first (None: all cores).
     progress : called with (what, share, remark).
 
@@ -126,10 +135,13 @@ def posterior_draws(
     result, spec = read_result(fit, jobs=cores, progress=progress)
     optimum = optimum_of(result, spec, jobs=cores, progress=progress)
     objective = optimum.objective
-    found = sampled(objective, optimum.minimum, chains, tune, draws, seed, cores, progress)
+    found = sampled(
+        objective, optimum.minimum, chains, tune, draws, seed, cores, progress, surrogate=surrogate
+    )
     normal = [(estimate.x, estimate.x_sd) for estimate in result.estimates]
     estimates = estimates_of(objective.coordinates, found.x, normal)
     said = [
+        *found.remarks,
         *trusted(estimates, found.x, found.statistics),
         *of_searches(found.ends, optimum.minimum),
         *_of_failures(found.bad, found.reasons),
@@ -153,6 +165,7 @@ def posterior_draws(
             "seed": seed,
             "tune": tune,
             "gradients": found.gradients,
+            "surrogate": surrogate,
             "run_time_s": time.perf_counter() - began,
         },
     )
@@ -162,7 +175,8 @@ def posterior_draws(
 class Sampled:
     """What the sampler gave: x (chains, draws, n), the log likelihood of rows (chains, draws, n_rows), by
     name what it tells of draws (chains, draws); where the searches ended that chains began from; how many
-    points could not be simulated, with reasons; how many gradients all took."""
+    points could not be simulated, with reasons; how many gradients all took; what there is to say of a
+    surrogate."""
 
     x: Array
     log_likelihood: Array
@@ -172,6 +186,7 @@ class Sampled:
     bad: int
     reasons: tuple[str, ...]
     gradients: int
+    remarks: tuple[str, ...] = ()
 
 
 def sampled(
@@ -183,38 +198,65 @@ def sampled(
     seed: int,
     cores: int,
     progress: Progress,
+    *,
+    surrogate: bool = False,
 ) -> Sampled:
     """Draws around the lowest point of an objective."""
     ends = _searches(objective, minimum, chains, seed, progress)
-    density = PosteriorDensity(objective, minimum)
-    z = [np.random.default_rng([seed, k]).standard_normal(minimum.x.size) for k in range(1, chains + 1)]
-    starts = [overdispersed(density, _near(end, ends).x, z[k]) for k, end in enumerate(ends)]
     side_by_side = min(chains, cores)
     alone = objective.with_threads(max(1, cores // side_by_side))
-    walks = [Walk(PosteriorDensity(alone, minimum)) for _ in range(chains)]
-    found, interrupted = chains_of(
-        walks,
-        starts,
-        len(objective.rows),
-        tune=tune,
-        draws=draws,
-        seeds=[int(np.random.SeedSequence([seed, k]).generate_state(1)[0]) for k in range(chains)],
-        cores=side_by_side,
-        told=_told(progress),
-    )
+    densities = [PosteriorDensity(alone, minimum) for _ in range(chains)]
+    seeds = [int(np.random.SeedSequence([seed, k]).generate_state(1)[0]) for k in range(chains)]
+    told = _told(progress)
+    if surrogate:
+        made = surrogate_of(PosteriorDensity(objective, minimum), seed, progress)
+        found, interrupted = chains_through(
+            made,
+            densities,
+            tune=math.ceil(tune / WARM),
+            draws=draws,
+            seeds=seeds,
+            cores=side_by_side,
+            told=told,
+        )
+        gradients = made.gradients
+    else:
+        walks = [Walk(density) for density in densities]
+        found, interrupted = chains_of(
+            walks,
+            _starts(PosteriorDensity(objective, minimum), ends, seed),
+            len(objective.rows),
+            tune=tune,
+            draws=draws,
+            seeds=seeds,
+            cores=side_by_side,
+            told=told,
+        )
+        gradients = sum(walk.visits for walk in walks)
     kept = _rectangle(found)
     if not kept:
         raise KeyboardInterrupt  # there is no draw yet
+    statistics = {name: np.stack([chain.statistics[name] for chain in kept]) for name in kept[0].statistics}
     return Sampled(
         np.stack([chain.x for chain in kept]),
         np.stack([chain.rows for chain in kept]),
-        {name: np.stack([chain.statistics[name] for chain in kept]) for name in kept[0].statistics},
+        statistics,
         interrupted,
         ends,
         alone.bad,
         tuple(dict.fromkeys(alone.reasons)),
-        sum(walk.visits for walk in walks),
+        gradients,
+        _of_surrogate(statistics, gradients) if surrogate else (),
     )
+
+
+def _starts(density: PosteriorDensity, ends: Sequence[Minimum], seed: int) -> list[Array]:
+    """Of each chain: two SDs around where its search ended."""
+    generators = [np.random.default_rng([seed, k]) for k in range(1, len(ends) + 1)]
+    return [
+        overdispersed(density, _near(end, ends).x, generator.standard_normal(density.centre.size))
+        for end, generator in zip(ends, generators, strict=True)
+    ]
 
 
 def _searches(
@@ -363,6 +405,14 @@ def trusted(
             f"{LEAST_ENERGY}): tails of the posterior are heavy, and intervals may be too narrow."
         )
     return said
+
+
+def _of_surrogate(statistics: Mapping[str, NDArray[Any]], gradients: int) -> tuple[str, ...]:
+    share = float(np.mean(statistics["acceptance_rate"]))
+    said = f"Proposed by a surrogate that was fitted to {gradients:,} gradients; {share:.0%} were accepted"
+    if share < SELDOM:
+        return (f"{said}, which is few: chains stand still where the surrogate is wrong.",)
+    return (f"{said}.",)
 
 
 def _places(estimates: Sequence[SampledEstimate], x: Array, lp: NDArray[Any]) -> list[str]:

@@ -15,9 +15,9 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
-from pkpd.core import library
+from pkpd.core import library, units
 from pkpd.core.arguments import PATH, takes
-from pkpd.core.errors import DataError
+from pkpd.core.errors import DataError, InputError
 from pkpd.core.names import meant
 from pkpd.core.toml import TomlTable, read
 from pkpd.solver.options import FIT, GRADIENT
@@ -99,6 +99,10 @@ class NoiseSpec:
     free: bool = False
     sd: float = 0.5
     """log-SD of the prior around the stated numbers"""
+    correlation: float = 0.0
+    """of errors of two measurements in a patient"""
+    per_d: float = math.inf
+    """the distance in days at which that is the correlation, where it falls off (AR(1)); inf: at any"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +215,8 @@ def _priors(table: TomlTable) -> dict[str, Prior | None]:
     return found
 
 
+_MOST_CORRELATED = 0.99
+"""Errors of measurements that are all the same would be one."""
 _MODEL_KEYS = ("model", "free", "between", "study_effects", "noise")
 
 
@@ -370,12 +376,14 @@ def _read_model_spec(table: TomlTable, folder: Path) -> ModelSpec:
     noises = {}
     for name in table.table("noise").values:
         detail = table.table("noise").table(name)
-        detail.keys_within([item.name for item in dataclasses.fields(NoiseSpec)])
+        detail.keys_within(["proportional", "additive", "free", "sd", "correlation", "per"])
         noises[name] = NoiseSpec(
             detail.number("proportional", 0.0),
             detail.number("additive", 0.0),
             _is_free(detail),
             detail.number("sd", 0.5, low=1e-9),
+            detail.number("correlation", 0.0, high=_MOST_CORRELATED),
+            _per(detail),
         )
     return ModelSpec(
         model=str(beside) if ("/" in model or model.endswith(".model")) and beside.exists() else model,
@@ -384,6 +392,24 @@ def _read_model_spec(table: TomlTable, folder: Path) -> ModelSpec:
         study_effects=tuple(effects),
         noise=noises,
     )
+
+
+def _per(table: TomlTable) -> float:
+    """A time such as "28 d", in days; inf where there is none."""
+    if "per" not in table.values:
+        return math.inf
+    if "correlation" not in table.values:
+        raise DataError(f"{table.where}: per needs correlation, which holds at this distance")
+    number, _, unit = table.text("per").partition(" ")
+    try:
+        found = float(number) * units.factor(unit.strip(), "d")
+    except (ValueError, InputError):
+        found = math.nan
+    if not 0 < found < math.inf:
+        raise DataError(
+            f'{table.where}: per must be a time with its unit, as "28 d", not "{table.text("per")}"'
+        )
+    return found
 
 
 def _is_free(table: TomlTable) -> bool:

@@ -1297,12 +1297,23 @@ def test_a_fit_folder_is_read_as_written(tmp_path):
         ('model = "direct"', "", 'model = "..." is needed'),
         ("default = 0.25", "default = nan", "must be a number"),
         ("proportional", "proportion", "did you mean proportional"),
+        ("free = true }", "correlation = 1 }", "correlation = 1 must lie between 0 and 0.99"),
+        ("free = true }", 'correlation = 0.5, per = "28" }', "per must be a time with its unit"),
+        ("free = true }", 'correlation = 0.5, per = "28 mg" }', "per must be a time with its unit"),
+        ("free = true }", 'per = "28 d" }', "per needs correlation"),
         ('title = "made up"', 'title = "made up', "fit.toml"),
     ],
 )
 def test_what_is_wrong_in_a_fit_folder_is_named(tmp_path, old, new, message):
     with pytest.raises(DataError, match=message.replace("(", r"\(").replace("...", r"\.\.\.")):
         fitting.read_fit(folder(tmp_path, TOML.replace(old, new, 1)))
+
+
+def test_the_errors_of_visits_may_go_together(tmp_path):
+    text = TOML.replace("free = true }", 'correlation = 0.5, per = "4 weeks" }', 1)
+    noise = fitting.read_fit(folder(tmp_path, text)).main.noise["resp"]
+    assert (noise.correlation, noise.per_d) == (0.5, 28.0)
+    assert math.isinf(fitting.read_fit(folder(tmp_path)).main.noise["resp"].per_d)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 prediction is perfect, and residuals that are standard normal when studies are simulated by brute force."""
 
 import math
+from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
@@ -664,10 +665,15 @@ def visited(reducer: str, times: tuple[float, ...] = (1.0, 8.0, 15.0), **given) 
     return row(reducer=reducer, start=times[0], stop=times[-1], visits=times, **given)
 
 
+NOISES = [Noise(0.15, 0.3), Noise(0.15, 0.3, 0.5), Noise(0.15, 0.3, 0.6, 7.0)]
+every_noise = pytest.mark.parametrize("noise", NOISES, ids=["independent", "compound", "AR(1)"])
+
+
 @pytest.mark.parametrize("measure", ["value", "change", "percent_change", "fold"])
 @pytest.mark.parametrize("reducer", ["max", "min", "mean"])
-def test_samples_of_visits_have_exact_gradients(reducer, measure):
-    kind, noise = visited(reducer, measure=measure), Noise(0.15, 0.3)
+@every_noise
+def test_samples_of_visits_have_exact_gradients(reducer, measure, noise):
+    kind = visited(reducer, measure=measure)
     y = np.random.default_rng(3).uniform(3.0, 9.0, (4, 3))
     base = np.array([2.0, 2.5, 1.5, 3.0])
     exact, h = sample(kind, y, base, noise), 1e-6
@@ -684,8 +690,10 @@ def test_samples_of_visits_have_exact_gradients(reducer, measure):
     by_s, by_v = slope(lambda step: sample(kind, y, base + step, noise))
     np.testing.assert_allclose(exact.s_b, by_s, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(exact.v_b, by_v, rtol=1e-5, atol=1e-6)
-    for i, move in enumerate((lambda step: Noise(0.15 + step, 0.3), lambda step: Noise(0.15, 0.3 + step))):
-        by_s, by_v = slope(lambda step, move=move: sample(kind, y, base, move(step)))
+    for i, of in enumerate(("proportional", "additive")):
+        by_s, by_v = slope(
+            lambda step, of=of: sample(kind, y, base, replace(noise, **{of: getattr(noise, of) + step}))
+        )
         np.testing.assert_allclose(exact.s_noise[:, i], by_s, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(exact.v_noise[:, i], by_v, rtol=1e-5, atol=1e-6)
 
@@ -714,7 +722,8 @@ COMBINATIONS += [(m, r) for m in ("value", "change") for r in ("auc", "tmax", "h
 
 
 @pytest.mark.parametrize(("measure", "reducer"), COMBINATIONS)
-def test_samples_have_exact_gradients(measure, reducer):
+@every_noise
+def test_samples_have_exact_gradients(measure, reducer, noise):
     generator = np.random.default_rng(3)
     # what was read: the output at its time, or a value and a time or, for a decline, how it moves with the
     # level
@@ -723,7 +732,6 @@ def test_samples_have_exact_gradients(measure, reducer):
         y = np.column_stack([generator.uniform(-0.02, 0.4, 3), generator.uniform(-0.1, 0.1, 3)])
     base = np.array([2.0, 2.5, 1.5])
     kind = row(measure=measure, reducer=reducer, start=0.0, stop=0.0 if reducer == "at" else 10.0)
-    noise = Noise(0.15, 0.3)
     exact = sample(kind, y, base, noise)
     h = 1e-6
 
@@ -731,7 +739,8 @@ def test_samples_have_exact_gradients(measure, reducer):
         seen = y + dy
         if reducer == "half_life":
             seen = seen + np.array([1.0, 0.0]) * y[:, 1:] * db  # read above another baseline
-        part = sample(kind, seen, base + db, Noise(noise.proportional + dn[0], noise.additive + dn[1]))
+        errors = replace(noise, proportional=noise.proportional + dn[0], additive=noise.additive + dn[1])
+        part = sample(kind, seen, base + db, errors)
         return part.s, part.v
 
     def difference(make):
@@ -813,3 +822,30 @@ def test_intervals_for_tables_are_those_printed_or_implied():
     assert likelihood.interval(measured(row(statistic="lower_bound")))[0] == 5.0
     low, high = likelihood.interval(measured(row(statistic="count", n=12, value=12)))
     assert 8.5 < low < 10 and high == pytest.approx(12)
+
+
+@pytest.mark.parametrize(
+    "noise", [Noise(0.05, 0.1, 0.7), Noise(0.05, 0.1, 0.6, 5.0)], ids=["compound", "AR(1)"]
+)
+@pytest.mark.parametrize("reducer", ["at", "mean", "max"])
+@pytest.mark.parametrize("measure", ["value", "change", "fold", "percent_change"])
+def test_correlated_errors_give_what_simulated_measurements_have(noise, reducer, measure):
+    times = np.array([8.0]) if reducer == "at" else np.array([1.0, 8.0, 15.0])
+    y, base = np.linspace(5.9, 6.1, times.size), 3.0
+    at = np.array([0.0, *times])
+    apart = np.abs(at[:, None] - at)
+    correlation = noise.correlation ** (apart / noise.per if math.isfinite(noise.per) else apart > 0)
+    e = np.random.default_rng(8).multivariate_normal(np.zeros(at.size), correlation, 400_000)
+    seen = y + np.hypot(0.05 * y, 0.1) * e[:, 1:]
+    level = seen.max(axis=1) if reducer == "max" else seen.mean(axis=1)
+    before = base + np.hypot(0.05 * base, 0.1) * e[:, 0]
+    simulated = {
+        "value": level,
+        "change": level - before,
+        "fold": level / before,
+        "percent_change": 100 * (level / before - 1),
+    }[measure]
+    kind = row(measure=measure, start=8.0) if reducer == "at" else visited(reducer, measure=measure)
+    found = sample(kind, y[None], np.array([base]), noise)
+    # the largest of a patient's visits is taken over a few balanced draws
+    assert math.sqrt(found.v[0]) == pytest.approx(simulated.std(), rel=0.06 if reducer == "max" else 0.02)

@@ -61,9 +61,12 @@ class Problem(ClosedForm):
         return self
 
 
-def draws_of(problem, *, chains=2, tune=300, draws=1500, seed=1, cores=2):
+def draws_of(problem, *, chains=2, tune=300, draws=1500, seed=1, cores=2, surrogate=False):
     minimum = minimise(problem, problem.start, max_evaluations=200, tolerance=1e-9)
-    return sampled(problem, minimum, chains, tune, draws, seed, cores, quiet)
+    return sampled(problem, minimum, chains, tune, draws, seed, cores, quiet, surrogate=surrogate)
+
+
+either_way = pytest.mark.parametrize("surrogate", [False, True], ids=["NUTS", "surrogate"])
 
 
 def error(values):
@@ -120,13 +123,14 @@ def test_what_neither_rows_nor_priors_determine_has_no_posterior():
 
 
 @needs_nutpie
-def test_a_normal_linear_model_has_its_posterior_in_closed_form():
+@either_way
+def test_a_normal_linear_model_has_its_posterior_in_closed_form(surrogate):
     generator = np.random.default_rng(3)
     matrix, target = generator.standard_normal((6, 3)), generator.standard_normal(6)
     problem = Problem(line(matrix, target), [0.0, 0.5, 0.0], sd=0.8)
     covariance = np.linalg.inv(matrix.T @ matrix + np.eye(3) / 0.8**2)
     mean = covariance @ (matrix.T @ target + problem.start / 0.8**2)
-    found = draws_of(problem)
+    found = draws_of(problem, surrogate=surrogate)
     assert found.x.shape == (2, 1500, 3)
     for k in range(3):
         x = found.x[..., k]
@@ -144,9 +148,10 @@ def test_a_normal_linear_model_has_its_posterior_in_closed_form():
 
 
 @needs_nutpie
-def test_bounds_cut_the_posterior_off_and_nothing_else():
+@either_way
+def test_bounds_cut_the_posterior_off_and_nothing_else(surrogate):
     problem = Problem(line([[2.0]], [0.6]), [0.5], lower=[0.0], upper=[0.6])
-    found = draws_of(problem).x[..., 0]
+    found = draws_of(problem, surrogate=surrogate).x[..., 0]
     exact = truncnorm((0.0 - 0.3) / 0.5, (0.6 - 0.3) / 0.5, 0.3, 0.5)
     assert 0.0 <= found.min() < 0.01
     assert 0.59 < found.max() <= 0.6
@@ -155,7 +160,8 @@ def test_bounds_cut_the_posterior_off_and_nothing_else():
 
 
 @needs_nutpie
-def test_a_uniform_prior_is_one_of_the_parameter_and_not_of_its_logarithm():
+@either_way
+def test_a_uniform_prior_is_one_of_the_parameter_and_not_of_its_logarithm(surrogate):
     # the row sees exp(x) itself, so that the parameter is a normal, cut off
     problem = Problem(
         lambda x: (np.exp(x) - 1.0) / 0.5,
@@ -165,17 +171,19 @@ def test_a_uniform_prior_is_one_of_the_parameter_and_not_of_its_logarithm():
         lower=[math.log(0.2)],
         upper=[math.log(3.0)],
     )
-    found = np.exp(draws_of(problem).x[..., 0])
+    found = np.exp(draws_of(problem, surrogate=surrogate).x[..., 0])
     exact = truncnorm((0.2 - 1) / 0.5, (3 - 1) / 0.5, 1.0, 0.5)
     assert abs(found.mean() - exact.mean()) < 4 * error(found)
 
 
 @needs_nutpie
-def test_a_seed_gives_the_same_draws_with_any_number_of_threads():
+@either_way
+def test_a_seed_gives_the_same_draws_with_any_number_of_threads(surrogate):
     problem = Problem(line([[1.0, 0.4], [0.0, 2.0]], [1.0, 2.0]), [0.0, 0.0])
-    one, other = (draws_of(problem, chains=3, tune=50, draws=40, cores=cores) for cores in (1, 3))
+    few = {"chains": 3, "tune": 50, "draws": 40, "surrogate": surrogate}
+    one, other = (draws_of(problem, cores=cores, **few) for cores in (1, 3))
     np.testing.assert_array_equal(one.x, other.x)
-    assert not np.array_equal(one.x, draws_of(problem, chains=3, tune=50, draws=40, seed=2).x)
+    assert not np.array_equal(one.x, draws_of(problem, seed=2, **few).x)
 
 
 def told(problem, found):

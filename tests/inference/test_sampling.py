@@ -301,3 +301,23 @@ def test_doses_for_an_effect_that_trials_find_lie_beyond_1_96_in_five_percent(sp
         )
         count += abs(term.residuals[0]) > 1.96
     assert 0.03 <= count / TRIALS <= 0.07
+
+
+@pytest.mark.parametrize(
+    "noise", [Noise(0.0, 2.0, 0.6), Noise(0.0, 2.0, 0.6, 7.0)], ids=["compound", "AR(1)"]
+)
+def test_means_of_visits_go_together_as_patients_and_their_errors_do(noise):
+    # patients of SD 1.5 who do not change, errors of SD 2: (1.5^2 + 2^2 c) / (1.5^2 + 2^2), c that of errors
+    y, rows, days = PATIENTS["normal"](NORMAL)[:, None], [], np.array([1.0, 4.0, 22.0])
+    for day in days:
+        published = replace(ROWS["mean with SD"], id=f"day {day}", start=day, stop=day, n=12)
+        there = sample(published, y, None, noise)
+        term = likelihood.evaluate(likelihood.measured(published), there.s[None], there.v[None])
+        rows.append((likelihood.measured(published), term, [seen(y, noise=noise)]))
+    apart = np.abs(days[:, None] - days)
+    errors = 0.6 ** (apart / noise.per if np.isfinite(noise.per) else apart > 0)
+    expected = (1.5**2 + 2.0**2 * errors) / (1.5**2 + 2.0**2)
+    for order in ([0, 1, 2], [2, 0, 1]):  # in whatever order rows stand
+        means = [2 * i for i in range(3)]
+        found = sampling_of([rows[i] for i in order], [], 4).correlation[np.ix_(means, means)]
+        np.testing.assert_allclose(found, 0.95 * expected[np.ix_(order, order)] + 0.05 * np.eye(3), atol=0.03)

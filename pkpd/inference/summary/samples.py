@@ -3,10 +3,12 @@ variance that measurement error gives it."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +25,38 @@ _RATE_FLOOR = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """Error of one measurement of an output: SD = sqrt((proportional * y)^2 + additive^2)."""
+    """Error of one measurement of an output: SD = sqrt((proportional * y)^2 + additive^2).
+
+    Errors of two measurements in a patient have this ``correlation`` at any distance (compound symmetry), or,
+    with ``per``, at that distance and its power at others: an AR(1) in continuous time (Jones & Boadi-Boateng
+    1991, Biometrics 47:161)."""
 
     proportional: float = 0.0
     additive: float = 0.0
+    correlation: float = 0.0
+    per: float = math.inf
+
+    def numbers(self) -> dict[str, float]:
+        """Those that say something, by name."""
+        found = {"proportional": self.proportional, "additive": self.additive}
+        if self.correlation:
+            found["correlation"] = self.correlation
+        return found | {"per": self.per} if math.isfinite(self.per) else found
+
+    def errors(self, y: Array, wide: float = 1.0) -> tuple[Array, Array, Array]:
+        """SDs of measurements (...), and their derivatives by y, (...), and by the two numbers, (..., 2)."""
+        p, a = self.proportional, self.additive
+        sd = np.sqrt((p * y) ** 2 + (a * wide) ** 2)
+        safe = np.where(sd > 0, sd, 1.0)
+        return sd, p * p * y / safe, np.stack([p * y * y, a * wide**2 + 0 * y], axis=-1) / safe[..., None]
+
+    def correlations(self, times: Sequence[float]) -> Array:
+        """Of errors at times (m,), (m, m)."""
+        at = np.asarray(times, dtype=np.float64)
+        apart = np.abs(at[:, None] - at) / self.per if math.isfinite(self.per) else 1.0
+        found = np.broadcast_to(self.correlation**apart, (at.size, at.size)).copy()
+        np.fill_diagonal(found, 1.0)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +80,8 @@ class Samples:
 @dataclass(frozen=True, slots=True)
 class PatientLevel:
     """An output reduced over time: values (K,), the variance of their measurement error, and derivatives of
-    both by what was read, (K, w), and by the two numbers of the noise, (K, 2)."""
+    both by what was read, (K, w), and by the two numbers of the noise, (K, 2); ``shared`` is the covariance
+    of their error with that of the baseline in its SDs."""
 
     value: Array
     variance: Array
@@ -58,6 +89,9 @@ class PatientLevel:
     variance_y: Array
     value_noise: Array
     variance_noise: Array
+    shared: Array
+    shared_y: Array
+    shared_noise: Array
 
 
 def width(row: Row) -> float:
@@ -107,17 +141,45 @@ def _level(row: Row, y: Array, noise: Noise) -> PatientLevel:
     value, weights = reduce(row, y)
     still = np.zeros((len(y), 2))
     if is_timing(row):
-        return PatientLevel(value, np.zeros_like(value), weights, np.zeros_like(y), still, still)
-    if row.visits:  # their mean: errors of its visits are independent
+        none, flat = np.zeros_like(value), np.zeros_like(y)
+        return PatientLevel(value, none, weights, flat, still, still, none, flat, still)
+    *among, with_baseline = noise.correlations([*_times(row), 0.0])[:, :-1]
+    if row.visits:
         count = len(row.visits)
-        own = (p * y) ** 2 + a * a
-        by_noise = np.stack([2 * p * (y * y).sum(axis=1), np.full(len(y), 2 * a * count)], axis=1)
-        variance, slope = own.sum(axis=1) / count**2, 2 * p * p * y / count**2
-        return PatientLevel(value, variance, weights, slope, still, by_noise / count**2)
+        sd, sd_y, sd_noise = noise.errors(y)
+        near = sd @ np.array(among)
+        return PatientLevel(
+            value,
+            (near * sd).sum(axis=1) / count**2,
+            weights,
+            2 * near * sd_y / count**2,
+            still,
+            2 * (near[..., None] * sd_noise).sum(axis=1) / count**2,
+            sd @ with_baseline / count,
+            sd_y * with_baseline / count,
+            np.einsum("kvi,v->ki", sd_noise, with_baseline) / count,
+        )
     wide = width(row) ** 2
     by_noise = np.stack([2 * p * value**2, np.full(len(y), 2 * a * wide)], axis=1)
     slope = (2 * p * p * value)[:, None] * weights
-    return PatientLevel(value, (p * value) ** 2 + a * a * wide, weights, slope, still, by_noise)
+    sd, sd_y, sd_noise = noise.errors(value, width(row))
+    (shared,) = with_baseline
+    return PatientLevel(
+        value,
+        (p * value) ** 2 + a * a * wide,
+        weights,
+        slope,
+        still,
+        by_noise,
+        shared * sd,
+        shared * sd_y[:, None] * weights,
+        shared * sd_noise,
+    )
+
+
+def _times(row: Row) -> Sequence[float]:
+    """When the level of a row was measured; a window counts as its middle."""
+    return row.visits or (((row.start + row.stop) / 2,) if row.is_window else (row.start,))
 
 
 @lru_cache(maxsize=32)
@@ -136,25 +198,36 @@ def _extreme_visit(row: Row, y: Array, noise: Noise) -> PatientLevel:
     """The largest (smallest) of several visits, each measured with its error: above the largest of their true
     values (Kendall & Stuart, The Advanced Theory of Statistics I, ch. 14). Its mean and variance over the
     errors of a patient's visits."""
-    p, a = noise.proportional, noise.additive
-    sd = np.sqrt((p * y) ** 2 + a * a)
+    sd, sd_y, sd_noise = noise.errors(y)
+    *among, with_baseline = noise.correlations([*row.visits, 0.0])[:, :-1]
+    values, vectors = np.linalg.eigh(np.array(among))
+    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
     e = _visit_errors(y.shape[1])
+    before = e @ np.linalg.lstsq(root, with_baseline)[0]  # what the errors tell of the baseline's
+    e = e @ root
     seen = y[:, None, :] + sd[:, None, :] * e  # (K, draws, visits)
     best = (seen.argmax if row.reducer == "max" else seen.argmin)(axis=2)
     patients, draws = np.arange(len(y))[:, None], np.arange(len(e))[None, :]
     value = seen[patients, draws, best]
-    safe = np.where(sd > 0, sd, 1.0)
     error = e[draws, best]
-    at = y[patients, best]
-    slope = 1 + error * p * p * at / safe[patients, best]  # of the draw by the visit that is the largest
-    by_noise = np.stack([error * p * at**2, error * a + 0 * at], axis=2) / safe[patients, best][..., None]
+    slope = 1 + error * sd_y[patients, best]  # of the draw by the visit that is the largest
+    by_noise = error[..., None] * sd_noise[patients, best]
     mean, centred = value.mean(axis=1), value - value.mean(axis=1)[:, None]
-    value_y, variance_y = np.zeros_like(y), np.zeros_like(y)
+    value_y, variance_y, shared_y = np.zeros_like(y), np.zeros_like(y), np.zeros_like(y)
     np.add.at(value_y, (patients, best), slope / len(e))
     np.add.at(variance_y, (patients, best), 2 * centred * slope / len(e))
-    variance_noise = (2 * centred[..., None] * by_noise).mean(axis=1)
-    variance = (centred**2).mean(axis=1)
-    return PatientLevel(mean, variance, value_y, variance_y, by_noise.mean(axis=1), variance_noise)
+    np.add.at(shared_y, (patients, best), before * slope / len(e))
+    return PatientLevel(
+        mean,
+        (centred**2).mean(axis=1),
+        value_y,
+        variance_y,
+        by_noise.mean(axis=1),
+        (2 * centred[..., None] * by_noise).mean(axis=1),
+        (value * before).mean(axis=1),
+        shared_y,
+        (before[:, None] * by_noise).mean(axis=1),
+    )
 
 
 def sample(row: Row, y: Array, baseline: Array | None, noise: Noise) -> Samples:
@@ -180,17 +253,22 @@ def sample(row: Row, y: Array, baseline: Array | None, noise: Noise) -> Samples:
         by_baseline = level.value_y[:, 0] * y[:, 1] if row.reducer == "half_life" else none
         still = level.value_noise
         return Samples(level.value, none, level.value_y, np.zeros_like(y), by_baseline, none, still, still)
+    return _less_shared(_against(row, level, baseline, noise), row, level, baseline, noise)
+
+
+def _against(row: Row, level: PatientLevel, baseline: Array, noise: Noise) -> Samples:
+    """Level and baseline, their errors apart."""
     p, a = noise.proportional, noise.additive
     if row.measure == "change":
         wide = width(row)
         own = (p * wide * baseline) ** 2 + (a * wide) ** 2
-        by_noise = np.stack([2 * p * (wide * baseline) ** 2, np.full(len(y), 2 * a * wide**2)], axis=1)
+        by_noise = np.stack([2 * p * (wide * baseline) ** 2, np.full(len(own), 2 * a * wide**2)], axis=1)
         return Samples(
             level.value - wide * baseline,
             level.variance + own,
             level.value_y,
             level.variance_y,
-            np.full(len(y), -wide),
+            np.full(len(own), -wide),
             2 * (p * wide) ** 2 * baseline,
             level.value_noise,
             level.variance_noise + by_noise,
@@ -220,16 +298,46 @@ def _relative(row: Row, level: PatientLevel, baseline: Array, noise: Noise) -> S
     )
 
 
+def _less_shared(apart: Samples, row: Row, level: PatientLevel, baseline: Array, noise: Noise) -> Samples:
+    """What errors of level and baseline have in common falls out of their difference, and to first order out
+    of their ratio."""
+    if noise.correlation == 0:
+        return apart
+    sd, sd_b, sd_noise = noise.errors(baseline)
+    if row.measure == "change":
+        factor, by_b = np.full(len(sd), -2.0 * width(row)), np.zeros(len(sd))
+        by_y, by_noise = np.zeros_like(level.value_y), np.zeros_like(level.value_noise)
+    else:
+        scale = -2 * (100.0 if row.measure == "percent_change" else 1.0) ** 2 / baseline**3
+        factor, by_b = scale * level.value, -3 * scale * level.value / baseline
+        by_y, by_noise = scale[:, None] * level.value_y, scale[:, None] * level.value_noise
+    together = level.shared * sd
+    return dataclasses.replace(
+        apart,
+        v=np.maximum(apart.v + factor * together, 0.0),
+        v_y=apart.v_y + (factor * sd)[:, None] * level.shared_y + together[:, None] * by_y,
+        v_b=apart.v_b + factor * level.shared * sd_b + together * by_b,
+        v_noise=apart.v_noise
+        + factor[:, None] * (sd[:, None] * level.shared_noise + level.shared[:, None] * sd_noise)
+        + together[:, None] * by_noise,
+    )
+
+
 # --- the same in single patients, with errors that are drawn
 
 
-def measurements(row: Row) -> list[Hashable]:
+def time_of(measurement: tuple[Any, ...]) -> float:
+    """When one of ``measurements`` was made; a window counts as its middle."""
+    return float(sum(measurement[1:]) / len(measurement[1:]))
+
+
+def measurements(row: Row) -> list[tuple[Any, ...]]:
     """Names of the measurements that a row uses, of its level and then of its baseline: the same name in two
     rows of an arm is the same measurement."""
     if is_timing(row):
         return []
     if row.visits:
-        names: list[Hashable] = [("at", time) for time in row.visits]
+        names: list[tuple[Any, ...]] = [("at", time) for time in row.visits]
     elif row.is_window:
         names = [(row.reducer, row.start, row.stop)]
     else:

@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pkpd.inference.summary.kinds import KINDS
-from pkpd.inference.summary.samples import Noise, measurements, observed
+from pkpd.inference.summary.samples import Noise, measurements, observed, time_of
 from pkpd.inference.summary.terms import Measured, Term
 
 Array = NDArray[np.float64]
@@ -258,6 +258,7 @@ class Trials:
     def __init__(self, seed: Sequence[int], count: int = TRIALS, most: int = MOST_PATIENTS) -> None:
         self.seed, self.count, self.most = seed, count, most
         self.known: dict[Hashable, Any] = {}
+        self.together: dict[Hashable, tuple[list[tuple[Any, ...]], Array]] = {}
 
     def _drawn(self, key: Hashable, n: int, kind: Literal["random", "standard_normal"]) -> Any:
         """(B, n) numbers that belong to a key; the first of more patients are those of fewer."""
@@ -278,12 +279,29 @@ class Trials:
             seen.patients, n, "random"
         )  # uniform: rows of an arm take the same patients of any K
         people = np.minimum((share * len(seen.y)).astype(int), len(seen.y) - 1)
-        errors = [
-            self._drawn((seen.patients, seen.output, name), n, "standard_normal")
-            for name in measurements(measured.row)
-        ]
+        errors = [self._error(seen, name, n) for name in measurements(measured.row)]
         baseline = None if seen.baseline is None else seen.baseline[people]
         return observed(measured.row, seen.y[people], baseline, seen.noise, errors)
+
+    def _error(self, seen: Seen, name: tuple[Any, ...], n: int) -> Array:
+        """Standard normal errors of a measurement, (B, n), correlated with those of the patients' others."""
+        mine = (seen.patients, seen.output)
+        own: Array = self._drawn((*mine, name), n, "standard_normal")
+        if seen.noise.correlation == 0:
+            return own
+        names, factor = self.together.setdefault(mine, ([], np.zeros((0, 0))))
+        if name not in names:  # one more row of the Cholesky factor of the correlations
+            *_, now = seen.noise.correlations([time_of(each) for each in [*names, name]])
+            shared = np.linalg.lstsq(factor, now[:-1])[0] if names else np.zeros(0)
+            rest = math.sqrt(max(1.0 - float(shared @ shared), 0.0))
+            names.append(name)
+            self.together[mine] = names, np.block([[factor, np.zeros((shared.size, 1))], [shared, rest]])
+        weights = self.together[mine][1][names.index(name)]
+        found = np.zeros_like(own)
+        for weight, each in zip(weights, names, strict=True):
+            if weight:
+                found = found + np.float32(weight) * self._drawn((*mine, each), n, "standard_normal")
+        return found
 
     def scattered(self, row: str, found: Array) -> Array:
         """Of a model without differences between patients: normal ones, others for every row; the scale does
