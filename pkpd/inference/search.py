@@ -472,9 +472,7 @@ def starting_points(objective: Objective, count: int, seed: int) -> Iterator[Arr
     """
     yield objective.start
     generator = np.random.Generator(np.random.Philox(seed))
-    spread = np.array(
-        [0.0 if c.kind == "study effect" else min(c.size or 1.0, 1.0) for c in objective.coordinates]
-    )
+    spread = _spread(objective)
     drawn: list[tuple[float, Array]] = []
     for _ in range(DRAWS * max(1, count - 1)):
         point = within(objective, objective.start + spread * generator.standard_normal(spread.size))

@@ -12,7 +12,7 @@ from scipy.optimize import least_squares
 
 from pkpd.inference.coordinates import Coordinate
 from pkpd.inference.objective import BadPoint, Evaluation
-from pkpd.inference.search import in_box, minimise, multistart
+from pkpd.inference.search import FAR, in_box, minimise, multistart, starting_points
 from pkpd.inference.spec import FitOptions
 
 OFV = FitOptions().tolerance
@@ -330,3 +330,19 @@ def test_nothing_free_is_converged():
         np.array([1.0]),
     )
     assert end.converged and end.x[0] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("given", "spread"),
+    [
+        ({"sd": 20.0}, 20.0),  # a natural scale has the prior's units
+        ({"sd": 3.0, "scale": "log"}, 1.0),
+        ({"sd": 0.2, "scale": "log"}, 0.2),
+        ({}, FAR * 5.0),  # no prior: by the standard error of rows, 5
+    ],
+)
+def test_starts_are_drawn_as_far_apart_as_priors_or_rows_say(given, spread):
+    problem = Problem(lambda x: (x - 100.0) / 5.0, [100.0], **given)
+    first, *others = starting_points(problem, 101, seed=2)
+    assert first == 100.0
+    assert np.std(np.array(others) - 100.0) == pytest.approx(spread, rel=0.15)
