@@ -33,7 +33,8 @@ TRIALS = 3000
 BARE = {"spread": "", "spread_type": "none"}
 CHANGE = BARE | {"measure": "change"}
 CI = {"spread": "", "spread_type": "CI95"}
-COLUMNS = (*FIELDS, *COLUMNS_OF_KINDS)
+SHARE = {"output": "share", "unit": "1"}
+COLUMNS = tuple(FIELDS | dict.fromkeys(COLUMNS_OF_KINDS))
 OUTPUTS = UNITS | {"events": "1/d"}
 NOISE = Noise(0.05, 0.0)
 Z = quasi_normals(512, 1, 1)[:, 0]
@@ -491,15 +492,24 @@ def test_a_test_that_found_nothing_holds_strong_effects_down_by_its_patients():
         ({"statistic": "count", "value": "2", "person_time": "3", **BARE}, "person_time", "has no person"),
         ({"statistic": "fraction", "value": "30", "n": "", **BARE}, "n", "or its CI95 or SE"),
         (
-            {"statistic": "fraction", "value": "0", "n": "", "spread": "2", "spread_type": "SE"},
+            {"statistic": "fraction", **SHARE, "value": "0", "n": "", "spread": "2", "spread_type": "SE"},
             "n",
             "of nobody or of all",
         ),
         (
-            {"statistic": "fraction", "value": "0.1", "unit": "1", "n": "", **CI, "lower": "0", "upper": "1"},
+            {"statistic": "fraction", **SHARE, "value": "0.1", "n": "", **CI, "lower": "0", "upper": "1"},
             "lower",
             "at least one end",
         ),
+        ({"statistic": "fraction", **SHARE, "value": "0.4"}, "spread_type", "a fraction has no SD"),
+        ({"statistic": "count", **SHARE, "value": "4", "spread_type": "IQR"}, "spread_type", "has no IQR"),
+        ({"statistic": "rate", "value": "1", "person_time": "9"}, "spread_type", "a rate has no SD"),
+        (
+            {"statistic": "ratio_of_arms", "versus": "B", **CI, "lower": "-1", "upper": "8"},
+            "lower",
+            "below 0",
+        ),
+        ({"statistic": "mean_of_responders", "effect": "4", "subset_n": "1"}, "subset_n", "has no SD"),
         ({"statistic": "rate", "value": "-1", "person_time": "9", **BARE}, "value", "negative"),
         ({"statistic": "rate", "value": "1", **BARE}, "person_time", "time that all patients were followed"),
         ({"statistic": "rate", "value": "1", "person_time": "0", **BARE}, "person_time", "not positive"),

@@ -86,6 +86,11 @@ _CONTEXT_DEFAULTS = {
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+_LARGEST = 1e100
+"""What a number of a table may be; so that its square is one too."""
+
+
 class _Fields:
     """The fields of one line; remembers whether anything was wrong with them."""
 
@@ -117,11 +122,12 @@ class _Fields:
                 self.bad(column, "is empty, a number is needed")
             return math.nan
         if not _NUMBER.fullmatch(found):
-            self.bad(column, f'"{found[:60]}" is not a number')
+            point = f"; write {found[:60].replace(',', '.')}" if _DECIMAL_COMMA.fullmatch(found) else ""
+            self.bad(column, f'"{found[:60]}" is not a number{point}')
             return math.nan
         value = float(found)
-        if not math.isfinite(value):
-            self.bad(column, f'"{found[:60]}" is too large for a number')
+        if not (value == 0 or 1 / _LARGEST <= abs(value) <= _LARGEST):
+            self.bad(column, f'"{found[:60]}" is too {"large" if abs(value) > 1 else "small"} for a number')
             return math.nan
         return value
 
@@ -376,6 +382,7 @@ def in_model_units(
     for row in data.rows:
         if row.use == "context" or any(output not in output_units for output in row.outputs):
             continue
+        kind = KINDS[row.statistic]
         target = _target_unit(row, output_units[row.output], time_unit)
         try:
             factor = 1.0 if target is None else units.factor(row.unit, target, declared)
@@ -407,6 +414,13 @@ def in_model_units(
                 reason = f"events per time need an output of unit 1/{time_unit} or the like"
                 problems.add(row.line, 1, reason, "output", _about(row.id))
                 continue
+        if kind.of_patients and math.isnan(row.effect) and not _is_share(output_units[row.output]):
+            reason = (
+                f"a {row.statistic} without it needs an output that is itself a share of patients, in the "
+                f"unit 1: {row.output} is in {output_units[row.output]}"
+            )
+            problems.add(row.line, 1, reason, "effect", _about(row.id))
+            continue
         converted = replace(
             row,
             start=row.start * clock,
@@ -425,7 +439,7 @@ def in_model_units(
         def bad(column: str, reason: str, row: Row = row) -> None:
             problems.add(row.line, 1, reason, column, _about(row.id))
 
-        KINDS[row.statistic].check_in_units(converted, bad)
+        kind.check_in_units(converted, bad)
         rows.append(converted)
     problems.stop_if_any()
     return replace(data, rows=tuple(rows))
@@ -440,6 +454,15 @@ def unknown_outputs(data: Data, outputs: Sequence[str]) -> dict[str, str]:
         for output in row.outputs
         if output not in outputs
     }
+
+
+def _is_share(unit: str) -> bool:
+    from pkpd.core import units
+
+    try:
+        return units.factor(unit, "1") == 1
+    except InputError:
+        return False
 
 
 def _target_unit(row: Row, output_unit: str, time_unit: str) -> str | None:

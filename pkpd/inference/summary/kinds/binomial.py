@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pkpd.core.normal import Z95
-from pkpd.inference.summary.kinds.kind import Bad, Kind
+from pkpd.inference.summary.kinds.kind import Bad, Kind, check_no_spread
 from pkpd.inference.summary.kinds.mean import mean
 from pkpd.inference.summary.rows import Row
 from pkpd.inference.summary.spreads import Form
@@ -32,6 +32,7 @@ _EDGE = 1e-9  # keeps a predicted 0 or 1 from being infinitely wrong
 
 
 class _Binomial(Kind):
+    columns = ("effect",)
     of_patients = True
     of_level = False
     scored = False
@@ -39,6 +40,7 @@ class _Binomial(Kind):
     def check(self, row: Row, bad: Bad) -> None:
         if row.n is None:
             bad("n", f"a {self.name} needs the number of patients")
+        check_no_spread(self, row, bad)
 
     def responders(self, row: Row) -> float:
         raise NotImplementedError
@@ -137,6 +139,7 @@ class Fraction(_Binomial):
             bad("n", "a fraction needs the number of patients, or its CI95 or SE")
         if row.value < 0:
             bad("value", "a fraction cannot be negative")
+        check_no_spread(self, row, bad)
 
     def check_in_units(self, row: Row, bad: Bad) -> None:
         if row.value > 1:

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pkpd.inference.summary.kinds.kind import Bad, Kind
+from pkpd.inference.summary.kinds.kind import Bad, Kind, check_no_spread
 from pkpd.inference.summary.kinds.mean import mean
 from pkpd.inference.summary.rows import Row
 from pkpd.inference.summary.spreads import Form
@@ -39,6 +39,7 @@ class Rate(Kind):
     def check(self, row: Row, bad: Bad) -> None:
         if row.value < 0:
             bad("value", "a rate cannot be negative")
+        check_no_spread(self, row, bad)
         if row.measure != "value" or row.reducer not in ("at", "mean"):
             bad("measure", "a rate is the value of an output, at a time or its mean")
         if math.isnan(row.person_time):
