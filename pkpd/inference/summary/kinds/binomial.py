@@ -2,7 +2,8 @@
 of n against p = mean(s), or with a responder limit p = P(s + noise >= limit) by a variance-preserving normal
 kernel over the patients. A negative limit asks for s <= limit. No responder at all, or nobody else, is as
 good a number as any. Who responds is correlated with the other numbers of the same patients as in trials; the
-deviance itself is not scored, it is as nearly normal as a number of patients can be.
+deviance itself is not scored, it is as nearly normal as a number of patients can be: over all p, 5 % of its
+residuals lie beyond 1.96, for one p 0 to 18 % of 5 to 20 patients.
 
 A fraction without n but with a CI95 or SE is read on the logit scale, where its error is most nearly that of
 a normal number: (logit p - logit value)/SE, SE = (logit upper - logit lower)/(2 1.96), or SE/(p (1 - p)) of a
