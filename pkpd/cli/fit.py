@@ -185,6 +185,8 @@ def _show(result: FitResult) -> None:
     for part in (result.comparison, result.unverified, result.check):
         if part is not None:
             out.print(plain(part.verdict))
+    for name, reason in result.not_predicted.items():
+        out.print(plain(f"not predicted: {name}: {reason}"), style="yellow")
     print_remarks(out, result.notes)
 
 

@@ -244,6 +244,7 @@ def fit(
     _check_names(spec, raw)
     chosen = {"rows": list(listed(rows)), "without": list(listed(without))}
     system = System.load(spec.main.model)
+    _check_shown(spec, system)
     return run(
         spec,
         system,
@@ -288,6 +289,15 @@ def _check_names(spec: FitSpec, raw: Data) -> None:
                 raise DataError(
                     f'{spec.folder / "fit.toml"}: {where}: the data have no row "{name}"{meant(name, known)}'
                 )
+
+
+def _check_shown(spec: FitSpec, system: System) -> None:
+    """Outputs that the report is to show are there."""
+    for output in spec.shown:
+        if output not in system.output_units:
+            near = meant(output, system.output_units)
+            place = f"{spec.folder / 'fit.toml'}: [report] outputs"
+            raise DataError(f'{place}: the model has no output "{output}"{near}')
 
 
 def run(

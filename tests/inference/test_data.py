@@ -44,6 +44,10 @@ FIELDS = {
 }
 
 
+DOSE = {"statistic": "dose_for_effect", "value": "1", "unit": "MIU", "effect": "30", "spread_type": "SE"}
+BELOW_0 = {"spread": "", "spread_type": "CI95", "lower": "-1", "upper": "8"}
+
+
 def table(*given, end="\n", names=tuple(FIELDS)):
     quoted = [",".join(names)]
     quoted += [
@@ -89,8 +93,19 @@ def test_a_table_is_read_as_every_other_table_of_the_package():
     [
         ({"value": "NaN"}, "value", "not a number"),
         ({"value": "1e999"}, "value", "too large"),
+        ({"value": "-1e150"}, "value", "too large"),
+        ({"value": "1e-150"}, "value", "too small"),
+        ({"value": "inf"}, "value", "not a number"),
+        ({"value": "<0.1"}, "value", "not a number"),
+        ({"value": "5 percent"}, "value", "not a number"),
+        ({"n": "0"}, "n", "not a number of patients"),
+        ({"n": "nan"}, "n", "not a number"),
+        ({"n": "12 patients"}, "n", "not a number"),
+        ({"spread": "0"}, "spread", "not positive"),
+        ({"spread": "nan"}, "spread", "not a number"),
+        ({"effect": "4"}, "effect", "a mean has no effect"),
         ({"value": ""}, "value", "is empty"),
-        ({"value": "5,5"}, "value", "not a number"),
+        ({"value": "5,5"}, "value", '"5,5" is not a number; write 5.5'),
         ({"n": "-3"}, "n", "not a number of patients"),
         ({"n": "3.5"}, "n", "not a number of patients"),
         ({"row": ""}, "row", "is empty"),
@@ -144,12 +159,17 @@ def test_a_table_is_read_as_every_other_table_of_the_package():
             "spread_type",
             "needs its SE",
         ),
+        ({**DOSE, "value": "2.5"}, "value", "2.5 MIU is no dose of the schedule"),
+        ({**DOSE, "value": "0.4"}, "value", "0.4 MIU is no dose of the schedule"),
+        ({**DOSE, "unit": "mg"}, "unit", "the dose is in the unit of its schedule: "),
         (
             {"statistic": "range", "value": "", "spread": "", "spread_type": "none"},
             "lower",
             "needs lower and upper",
         ),
         ({"statistic": "ratio", "value": "-1", "spread_type": "SE"}, "value", "must be positive"),
+        ({"statistic": "ratio", **BELOW_0}, "lower", "does not go below 0"),
+        ({"statistic": "geometric_mean", **BELOW_0}, "lower", "does not go below 0"),
         ({"spread_type": "range", "n": ""}, "n", "only with the number"),
     ],
 )
@@ -158,6 +178,13 @@ def test_a_bad_row_is_named_by_line_column_and_reason(fields, column, reason):
         reading.parse_data(table({"row": "good"}, fields))
     message = str(error.value)
     assert "line 3" in message and f'column "{column}"' in message and reason in message
+
+
+@pytest.mark.parametrize("value", ["1", "1.0001", "3"])
+def test_a_dose_for_an_effect_is_one_of_its_schedule_or_several(value):
+    assert one(**DOSE | {"value": value}).value == float(value)
+    per_area = {"schedule": "0.26 MIU/m2 sc every 3 d x3", "value": "0.26", "unit": "MIU/m^2"}
+    assert one(**DOSE | per_area).value == 0.26
 
 
 def test_all_bad_rows_are_named_at_once_and_nothing_is_read():
@@ -231,7 +258,7 @@ def test_context_rows_may_be_anything_that_was_reported():
         one(use="context", value="many")
 
 
-UNITS = {"treg": "percent", "conc": "mg/L", "count": "1/uL"}
+UNITS = {"treg": "percent", "conc": "mg/L", "count": "1/uL", "share": "1"}
 
 
 def converted(**fields) -> rows.Row:
@@ -257,9 +284,8 @@ def test_units_are_taken_off_at_the_door():
     row = converted(output="conc", unit="mg/L", value="0.5", spread="20", spread_type="CV")
     assert row.spread == 20
     assert converted(set="bath = 800 pM").overrides == (rows.Override("bath", pytest.approx(0.8), "nmol/L"),)
-    row = converted(
-        statistic="dose_for_effect", value="1.46", unit="MIU", spread="0.2", spread_type="SE", effect="75"
-    )
+    dose = {"statistic": "dose_for_effect", "value": "1.46", "unit": "MIU", "effect": "75"}
+    row = converted(**dose, schedule="1.46 MIU sc daily x5", spread="0.2", spread_type="SE")
     assert row.value == 1.46  # a dose stays in the unit of its schedule
 
 
@@ -272,9 +298,25 @@ def test_units_are_taken_off_at_the_door():
         ({"set": "BSAA = 1.7 m^2"}, "set", "did you mean BSA"),
         ({"set": "BSA = 1.7 m"}, "set", "cannot be converted"),
         (
-            {"statistic": "fraction", "value": "140", "spread": "", "spread_type": "none"},
+            {
+                "statistic": "fraction",
+                "output": "share",
+                "value": "140",
+                "spread": "",
+                "spread_type": "none",
+            },
             "value",
             "more than all",
+        ),
+        (
+            {"statistic": "count", "output": "conc", "value": "4", "spread": "", "spread_type": "none"},
+            "effect",
+            "itself a share of patients, in the unit 1: conc is in mg/L",
+        ),
+        (
+            {"statistic": "fraction", "value": "40", "spread": "", "spread_type": "none"},
+            "effect",
+            "itself a share of patients, in the unit 1: treg is in percent",
         ),
     ],
 )

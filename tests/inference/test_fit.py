@@ -1423,6 +1423,13 @@ def test_names_that_the_model_does_not_have_are_named(change, message):
         )
 
 
+def test_outputs_of_the_report_that_the_model_does_not_have_are_named(tmp_path):
+    path = toy.write(tmp_path / "toy") / "fit.toml"
+    path.write_text(path.read_text() + '\n[report]\noutputs = ["CC"]\n')
+    with pytest.raises(DataError, match=r'\[report\] outputs: the model has no output "CC"'):
+        fitting.fit(path.parent)
+
+
 def test_rows_that_the_model_cannot_predict_are_named(result):
     rows = trial(1)
     rows = replace(rows, rows=rows.rows + data(line("odd", output="respp")).rows)

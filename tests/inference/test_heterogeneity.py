@@ -29,10 +29,10 @@ NAMES = ("E0", "Emax", "ED50", "dose")
 
 
 def response(p):
-    """Effect, and the same as a probability: (2,); complex p gives derivatives by complex step."""
+    """Effect, and the same as a probability and a rate: (3,); complex p gives derivatives by complex step."""
     e0, emax, ed50, dose = p
     effect = e0 + emax * dose / (ed50 + dose)
-    return np.array([effect, 1 / (1 + np.exp(-effect))])
+    return np.array([effect, 1 / (1 + np.exp(-effect)), np.exp(effect)])
 
 
 def solve(kernel, parameters, events, times, *, options=None, directions=(), readings=()):
@@ -60,7 +60,7 @@ def system():
         parameter("ED50", 5.0, lower=0.0),
         parameter("dose", 0.0, lower=0.0),
     )
-    units = {"effect": "1", "share": "1"}
+    units = {"effect": "1", "share": "1", "events": "1/h"}
     return System("dose_response", "", parameters, units, "h", (), (), {}, {}, None)
 
 
@@ -73,8 +73,8 @@ def effect_row(i, study, dose, value, se):
     return f"{seen},,,,fit,made up,reported"
 
 
-def objective(lines, free, effects, method="ML"):
-    rows = parse_data((HEADER + "\n".join(lines) + "\n").encode(), "data.csv").rows
+def objective(lines, free, effects, method="ML", header=HEADER):
+    rows = parse_data((header + "\n".join(lines) + "\n").encode(), "data.csv").rows
     spec = ModelSpec("dose_response", dict(free), study_effects=effects)
     options = FitOptions(subjects=1, tolerance=1e-9, heterogeneity=method)
     return Objective(system(), spec, rows, options=options, relative_error=0.3, solve=solve)
@@ -185,22 +185,58 @@ def test_emax_with_study_effects_is_a_marginal_normal_model():
     assert criteria(o, best.x, best.evaluation).minus_2ll == pytest.approx(direct.fun, abs=1e-4)
 
 
-def test_counts_with_study_effects_are_integrated():
+@pytest.mark.parametrize(
+    ("events", "n"),
+    [
+        ([1, 3, 0, 6, 2, 8, 4, 1], [12, 14, 10, 12, 15, 11, 12, 9]),
+        ([0, 7, 3, 5, 12, 6, 2, 3], [6, 10, 12, 9, 12, 8, 5, 11]),
+    ],
+    ids=["some", "nobody and all"],
+)
+def test_counts_with_study_effects_are_integrated(events, n):
     """Responders of small trials: logistic with normal effects has no closed form, and its mode is not its
     mean."""
-    events, n = np.array([1, 3, 0, 6, 2, 8, 4, 1]), np.array([12, 14, 10, 12, 15, 11, 12, 9])
     lines = [
         f"r{i},S{i},a,{m},none,,share,value,at,1,h,fraction,{float(k / m)!r},1,,,,,,fit,made up,reported"
         for i, (k, m) in enumerate(zip(events, n, strict=True))
     ]
     o, best = fitted(objective(lines, {"E0": None}, (StudyEffect("E0", 0.5, free=True),)))
     (found,) = heterogeneity_of(o, best)
-    z, w = np.polynomial.hermite_e.hermegauss(101)
+    z = np.linspace(-9, 9, 4001)
+    w = stats.norm.pdf(z)
 
     def cost(point):
         p = expit(point[0] + math.exp(point[1]) * z)
         return -2 * sum(
             math.log(np.sum(w * stats.binom.pmf(k, m, p)) / w.sum()) for k, m in zip(events, n, strict=True)
+        )
+
+    direct = minimize(cost, [-1.0, 0.0], method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-12})
+    assert best.x[0] == pytest.approx(direct.x[0], abs=5e-3)
+    assert math.log(found.sd) == pytest.approx(direct.x[1], abs=1e-2)
+    assert criteria(o, best.x, best.evaluation).minus_2ll == pytest.approx(direct.fun, abs=5e-3)
+
+
+def test_rates_with_study_effects_are_integrated():
+    """Events of trials without one and with many: Poisson with log-normal rates, against a sum over
+    4001 rates in every trial."""
+    events, time = [0, 3, 0, 11, 2, 7, 1, 25], [8.0, 6.0, 2.5, 10.0, 9.0, 4.0, 7.0, 12.0]
+    table = HEADER.strip() + ",person_time\n"
+    lines = [
+        f"r{i},S{i},a,,none,,events,value,at,1,h,rate,{k / hours!r},1/h,,,,,,fit,made up,reported,{hours}"
+        for i, (k, hours) in enumerate(zip(events, time, strict=True))
+    ]
+    effects = (StudyEffect("E0", 0.5, free=True),)
+    o, best = fitted(objective(lines, {"E0": None}, effects, header=table))
+    (found,) = heterogeneity_of(o, best)
+    z = np.linspace(-9, 9, 4001)
+    w = stats.norm.pdf(z)
+
+    def cost(point):
+        rate = np.exp(point[0] + math.exp(point[1]) * z)
+        return -2 * sum(
+            math.log(np.sum(w * stats.poisson.pmf(k, hours * rate)) / w.sum())
+            for k, hours in zip(events, time, strict=True)
         )
 
     direct = minimize(cost, [-1.0, 0.0], method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-12})

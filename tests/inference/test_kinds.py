@@ -33,7 +33,8 @@ TRIALS = 3000
 BARE = {"spread": "", "spread_type": "none"}
 CHANGE = BARE | {"measure": "change"}
 CI = {"spread": "", "spread_type": "CI95"}
-COLUMNS = (*FIELDS, *COLUMNS_OF_KINDS)
+SHARE = {"output": "share", "unit": "1"}
+COLUMNS = tuple(FIELDS | dict.fromkeys(COLUMNS_OF_KINDS))
 OUTPUTS = UNITS | {"events": "1/d"}
 NOISE = Noise(0.05, 0.0)
 Z = quasi_normals(512, 1, 1)[:, 0]
@@ -193,6 +194,75 @@ def test_arms_with_few_events_and_with_none_have_the_frequencies_that_they_say(s
     five_percent(quantile_residuals(below[seen], probability[seen]))
 
 
+@pytest.mark.parametrize("n", [5, 12, 40])
+@pytest.mark.parametrize("shape", ["normal", "log-normal"])
+@pytest.mark.parametrize(("statistic", "limit"), [("count", 6.5), ("fraction", 4.0), ("fraction", 9.0)])
+def test_numbers_of_responders_have_the_frequencies_that_they_say(statistic, limit, shape, n):
+    # who responds is told by a measurement with its error; of 9 often nobody does
+    def level(z):
+        return 5 + 1.5 * z if shape == "normal" else 5 * np.exp(0.4 * z)
+
+    seen = (draws(np.random.default_rng(10), level, (TRIALS, n)) >= limit).sum(axis=1)
+    s = level(Z)[None]
+    probability = []
+    for k in range(n + 1):
+        value = k if statistic == "count" else k / n
+        printed = likelihood.measured(row(statistic=statistic, n=n, value=value, effect=limit))
+        term = likelihood.evaluate(printed, s, (NOISE.proportional * s) ** 2)
+        probability.append(math.exp(-0.5 * (float(term.residuals[0] ** 2) + term.constant)))
+    assert sum(probability) == pytest.approx(1)
+    below = np.concatenate([[0.0], np.cumsum(probability)[:-1]])
+    five_percent(quantile_residuals(below[seen], np.array(probability)[seen]))
+
+
+@pytest.mark.parametrize("n", [1, 5, 12, 60])
+def test_the_likelihood_of_a_count_is_the_binomial_one_of_nobody_and_of_all_too(n):
+    for p in (1e-3, 0.03, 0.5, 0.97, 1 - 1e-3):
+        found = [log_probability(row(statistic="count", n=n, value=k), np.full(8, p)) for k in range(n + 1)]
+        np.testing.assert_allclose(found, stats.binom.logpmf(np.arange(n + 1), n, p), rtol=1e-5, atol=1e-5)
+    for k, p in itertools.product((0, n), (0.0, 1.0)):  # certainly, and never
+        term = term_of(row(statistic="fraction", n=n, value=k / n), np.full(8, p))
+        assert np.all(np.isfinite(term.residuals)) and np.all(np.isfinite(term.by_s))
+        assert abs(term.residuals[0]) < 1e-3 * n if k == n * p else abs(term.residuals[0]) > 6
+
+
+def test_deviance_residuals_of_counts_are_beyond_1_96_in_five_percent_over_all_shares():
+    # of one share, a few numbers of patients are all that can be seen: 0 to 18 % of them lie beyond
+    shares = np.linspace(0.02, 0.98, 49)
+    for n in (5, 12, 40):
+        k = np.arange(n + 1)
+        kinds = [row(statistic="count", n=n, value=number) for number in k]
+        beyond = [
+            float(
+                stats.binom.pmf(k, n, p)
+                @ [abs(term_of(kind, np.full(2, p)).residuals[0]) > 1.96 for kind in kinds]
+            )
+            for p in shares
+        ]
+        assert 0.03 <= np.mean(beyond) <= 0.07 and max(beyond) < 0.2
+
+
+@pytest.mark.parametrize("n", [30, 150])
+@pytest.mark.parametrize("spread_type", ["SE", "CI95"])
+def test_hazard_ratios_of_trials_lie_beyond_1_96_in_five_percent(spread_type, n):
+    # exponential times of n patients an arm, followed for 1.5 times the mean of the other arm
+    rng, events, exposure = np.random.default_rng(12), [], []
+    for hazard in (0.7, 1.0):
+        time = rng.exponential(1 / hazard, (TRIALS, n))
+        events.append((time <= 1.5).sum(axis=1))
+        exposure.append(np.minimum(time, 1.5).sum(axis=1))
+    value = events[0] / exposure[0] * exposure[1] / events[1]
+    error = np.sqrt(1 / events[0] + 1 / events[1])
+    z = []
+    for ratio, se in zip(value, error, strict=True):
+        half = math.exp(1.959964 * se)
+        ends = {"lower": ratio / half, "upper": ratio * half} if spread_type == "CI95" else {}
+        spread = NAN if ends else ratio * se
+        printed = row(statistic="ratio", value=ratio, n=2 * n, spread=spread, spread_type=spread_type, **ends)
+        z.append(term_of(printed, np.full(8, 0.7)).residuals[0])
+    five_percent(np.array(z))
+
+
 def test_the_intervals_of_a_rate_hold_the_truth():
     # Garwood's: at least 95 %, whatever was seen
     for expected in (0.4, 3.0, 11.0):
@@ -279,10 +349,17 @@ def ratio_alone(x: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
     return {"value": x.mean(axis=1) / y.mean(axis=1)}
 
 
+def ratio_with_error(x: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+    """By the delta method (Fieller's without its small term)."""
+    relative = [each.std(axis=1, ddof=1) / each.mean(axis=1) / math.sqrt(each.shape[1]) for each in (x, y)]
+    return ratio_alone(x, y) | {"spread": x.mean(axis=1) / y.mean(axis=1) * np.hypot(*relative)}
+
+
 TWO_ARMS = {
     "difference, CI": ("difference_of_arms", {"lower": 0.2, "upper": 3.0, "spread_type": "CI95"}, welch),
     "difference, SD": ("difference_of_arms", {"spread": 1.5, "spread_type": "SD"}, common_sd),
     "ratio of means, alone": ("ratio_of_arms", {}, ratio_alone),
+    "ratio of means, SE": ("ratio_of_arms", {"spread": 0.2, "spread_type": "SE"}, ratio_with_error),
     "ratio of geometric means, CI": (
         "geometric_ratio_of_arms",
         {"lower": 0.9, "upper": 3.0, "spread_type": "CI95"},
@@ -491,15 +568,24 @@ def test_a_test_that_found_nothing_holds_strong_effects_down_by_its_patients():
         ({"statistic": "count", "value": "2", "person_time": "3", **BARE}, "person_time", "has no person"),
         ({"statistic": "fraction", "value": "30", "n": "", **BARE}, "n", "or its CI95 or SE"),
         (
-            {"statistic": "fraction", "value": "0", "n": "", "spread": "2", "spread_type": "SE"},
+            {"statistic": "fraction", **SHARE, "value": "0", "n": "", "spread": "2", "spread_type": "SE"},
             "n",
             "of nobody or of all",
         ),
         (
-            {"statistic": "fraction", "value": "0.1", "unit": "1", "n": "", **CI, "lower": "0", "upper": "1"},
+            {"statistic": "fraction", **SHARE, "value": "0.1", "n": "", **CI, "lower": "0", "upper": "1"},
             "lower",
             "at least one end",
         ),
+        ({"statistic": "fraction", **SHARE, "value": "0.4"}, "spread_type", "a fraction has no SD"),
+        ({"statistic": "count", **SHARE, "value": "4", "spread_type": "IQR"}, "spread_type", "has no IQR"),
+        ({"statistic": "rate", "value": "1", "person_time": "9"}, "spread_type", "a rate has no SD"),
+        (
+            {"statistic": "ratio_of_arms", "versus": "B", **CI, "lower": "-1", "upper": "8"},
+            "lower",
+            "below 0",
+        ),
+        ({"statistic": "mean_of_responders", "effect": "4", "subset_n": "1"}, "subset_n", "has no SD"),
         ({"statistic": "rate", "value": "-1", "person_time": "9", **BARE}, "value", "negative"),
         ({"statistic": "rate", "value": "1", **BARE}, "person_time", "time that all patients were followed"),
         ({"statistic": "rate", "value": "1", "person_time": "0", **BARE}, "person_time", "not positive"),

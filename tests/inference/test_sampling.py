@@ -29,6 +29,8 @@ ROWS = {
     "mean with CI95": row(lower=4.1, upper=5.9, spread_type="CI95"),
     "mean with range": row(lower=2.1, upper=8.3, spread_type="range"),
     "mean with IQR": row(lower=4.0, upper=6.5, spread_type="IQR"),
+    "median with IQR": row(statistic="median", lower=4.0, upper=6.5, spread_type="IQR"),
+    "geometric mean with IQR": row(statistic="geometric_mean", lower=4.0, upper=6.5, spread_type="IQR"),
     "median with range": row(statistic="median", lower=2.1, upper=8.3, spread_type="range"),
     "upper quantile with SD": row(statistic="quantile", level=0.8, spread=1.5, spread_type="SD"),
     "lower quartile alone": row(statistic="quantile", level=0.25),

@@ -87,6 +87,11 @@ _CONTEXT_DEFAULTS = {
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+_LARGEST = 1e100
+"""What a number of a table may be; so that its square is one too."""
+
+
 class _Fields:
     """The fields of one line; remembers whether anything was wrong with them."""
 
@@ -118,11 +123,12 @@ class _Fields:
                 self.bad(column, "is empty, a number is needed")
             return math.nan
         if not _NUMBER.fullmatch(found):
-            self.bad(column, f'"{found[:60]}" is not a number')
+            point = f"; write {found[:60].replace(',', '.')}" if _DECIMAL_COMMA.fullmatch(found) else ""
+            self.bad(column, f'"{found[:60]}" is not a number{point}')
             return math.nan
         value = float(found)
-        if not math.isfinite(value):
-            self.bad(column, f'"{found[:60]}" is too large for a number')
+        if not (value == 0 or 1 / _LARGEST <= abs(value) <= _LARGEST):
+            self.bad(column, f'"{found[:60]}" is too {"large" if abs(value) > 1 else "small"} for a number')
             return math.nan
         return value
 
@@ -420,6 +426,17 @@ class _ModelUnits:
             except InputError:
                 bad("output", f"events per time need an output of unit 1/{self.time} or the like")
                 return None
+        if (
+            KINDS[row.statistic].of_patients
+            and math.isnan(row.effect)
+            and not _is_share(self.outputs[row.output])
+        ):
+            bad(
+                "effect",
+                f"a {row.statistic} without it needs an output that is itself a share of patients, in the "
+                f"unit 1: {row.output} is in {self.outputs[row.output]}",
+            )
+            return None
         return replace(
             row,
             start=row.start * clock,
@@ -463,6 +480,15 @@ def unknown_outputs(data: Data, outputs: Sequence[str]) -> dict[str, str]:
         for output in row.outputs
         if output not in outputs
     }
+
+
+def _is_share(unit: str) -> bool:
+    from pkpd.core import units
+
+    try:
+        return units.factor(unit, "1") == 1
+    except InputError:
+        return False
 
 
 def _target_unit(row: Row, output_unit: str, time_unit: str) -> str | None:

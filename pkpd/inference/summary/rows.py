@@ -62,7 +62,7 @@ REQUIRED = (
     "source",
     "provenance",
 )
-COLUMNS_OF_KINDS = ("versus", "versus_n", "level", "person_time", "other", "subset_n")
+COLUMNS_OF_KINDS = ("effect", "versus", "versus_n", "level", "person_time", "other", "subset_n")
 """Columns that only some kinds of rows have."""
 OPTIONAL = (
     "population",
@@ -71,7 +71,6 @@ OPTIONAL = (
     "spread_type",
     "lower",
     "upper",
-    "effect",
     *COLUMNS_OF_KINDS,
     "use",
     "doi",

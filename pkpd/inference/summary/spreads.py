@@ -2,11 +2,11 @@
 
 The residual of a spread is (log predicted - log printed + bias)/tau. For an SD of n patients bias and tau are
 the exact ones of log S for normal data, about -1/(2(n-1)) and 1/sqrt(2(n-1)) [1]; a range of n gives SD =
-width/d2(n) with tau = d3(n)/d2(n), an IQR SD = width/eta(n) [2] with tau = 1.1664/sqrt(n), both with bias
--tau^2/2. Like stands against like, so that skewed data are not taken for wide or narrow ones: against an IQR
-the Harrell-Davis quartiles of the samples [3], against a range above 0 of a value or fold that lies more
-evenly around the printed value on the log scale the SD of their logarithms, against the CV beside a median
-sqrt(V)/m.
+width/d2(n) with tau = d3(n)/d2(n) and bias -tau^2/2, an IQR SD = width/eta(n) [2] with tau = 1.1664/sqrt(n)
+and the like bias, of 40 patients and fewer with those of trials. Like stands against like, so that skewed
+data are not taken for wide or narrow ones: against an IQR the Harrell-Davis quartiles of the samples [3],
+against a range above 0 of a value or fold that lies more evenly around the printed value on the log scale the
+SD of their logarithms, against the CV beside a median sqrt(V)/m.
 
 Beside a geometric mean g all is of logarithms: SD_log follows from what was printed as it does for a
 log-normal sample: from a CV sqrt(log(1 + CV^2)); from an SD of the numbers themselves sqrt(log((1 + sqrt(1 +
@@ -29,7 +29,15 @@ from numpy.typing import NDArray
 from pkpd.core.errors import DataError
 from pkpd.core.normal import Z95
 from pkpd.inference.summary.rows import Row
-from pkpd.inference.summary.statistics import log_samples, log_sd_moments, quantile, range_moments
+from pkpd.inference.summary.statistics import (
+    degrees_of_log_sd,
+    iqr_width,
+    log_iqr_moments,
+    log_samples,
+    log_sd_moments,
+    quantile,
+    range_moments,
+)
 from pkpd.inference.summary.terms import Numbers, Printed, Statistic
 
 Array = NDArray[np.float64]
@@ -120,8 +128,8 @@ def natural_spread(row: Row, form: Form) -> Spread:
     if row.spread_type == "IQR":
         if n < 2:
             return Spread(wide / _IQR, wide / _IQR, math.nan, "log IQR")
-        sd, error = wide / _eta(n), 1.1664 / math.sqrt(n)
-        return Spread(sd, sd * math.exp(error**2 / 2), error, "log IQR")
+        level, error = log_iqr_moments(n)
+        return Spread(wide / iqr_width(n), wide * math.exp(-level), error, "log IQR")
     d2, d3, _ = range_moments(n)
     sd = (np.log(row.upper / row.lower) if form.skewed else wide) / d2
     return Spread(wide / d2, sd * math.exp((d3 / d2) ** 2 / 2), d3 / d2, "log range")
@@ -144,18 +152,13 @@ def log_spread(row: Row, form: Form) -> Spread:
     if row.spread_type == "IQR":
         if n < 2:
             return Spread(wide / _IQR, wide / _IQR, math.nan, "log IQR")
-        sd, error = wide / _eta(n), np.hypot(1.1664, 0.7229 * blind) / math.sqrt(n)
-        return Spread(sd, sd * np.exp(error**2 / 2), error, "log IQR")
+        level, error = log_iqr_moments(n)
+        strayed = 0.7229 * blind / math.sqrt(n)
+        sd = wide * np.exp(strayed**2 / 2 - level)
+        return Spread(wide / iqr_width(n), sd, np.hypot(error, strayed), "log IQR")
     d2, d3, middle = range_moments(n)
     error = np.hypot(d3, 2 * blind * math.sqrt(max(0.0, middle**2 - 1 / n))) / d2
     return Spread(wide / d2, wide / d2 * np.exp(error**2 / 2), error, "log range")
-
-
-def _eta(n: int) -> float:
-    """Width of the IQR of n standard normals (Wan et al. 2014)."""
-    from scipy.special import ndtri
-
-    return 2 * float(ndtri((0.75 * n - 0.125) / (n + 0.25)))
 
 
 def t95_of(df: float) -> float:
@@ -175,11 +178,13 @@ def t95(n: int | None) -> float:
 
 def degrees_of_freedom(row: Row, spread: Spread | None) -> float:
     """Of the standard error that a row's own patients tell: n - 1, or where it comes from an IQR or range
-    those of an SD whose logarithm is as uncertain (Satterthwaite 1946, Biometrics Bull 2:110); of one that is
-    not theirs, or of unknown n, infinite."""
+    those of an SD that is as uncertain, by its logarithm, or of a range to first order by d3/d2
+    (Satterthwaite 1946, Biometrics Bull 2:110); of one that is not theirs, or of unknown n, infinite."""
     if row.n is None or row.n < 2 or (spread is None and row.spread_type == "none"):
         return math.inf
-    if spread is not None and spread.label in ("log IQR", "log range"):
+    if spread is not None and spread.label == "log IQR":
+        return degrees_of_log_sd(float(spread.error))
+    if spread is not None and spread.label == "log range":
         return float(1 / (2 * spread.error**2))
     return row.n - 1
 

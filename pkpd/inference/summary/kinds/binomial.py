@@ -2,7 +2,8 @@
 of n against p = mean(s), or with a responder limit p = P(s + noise >= limit) by a variance-preserving normal
 kernel over the patients. A negative limit asks for s <= limit. No responder at all, or nobody else, is as
 good a number as any. Who responds is correlated with the other numbers of the same patients as in trials; the
-deviance itself is not scored, it is as nearly normal as a number of patients can be.
+deviance itself is not scored, it is as nearly normal as a number of patients can be: over all p, 5 % of its
+residuals lie beyond 1.96, for one p 0 to 18 % of 5 to 20 patients.
 
 A fraction without n but with a CI95 or SE is read on the logit scale, where its error is most nearly that of
 a normal number: (logit p - logit value)/SE, SE = (logit upper - logit lower)/(2 1.96), or SE/(p (1 - p)) of a
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pkpd.core.normal import Z95
-from pkpd.inference.summary.kinds.kind import Bad, Kind
+from pkpd.inference.summary.kinds.kind import Bad, Kind, check_no_spread
 from pkpd.inference.summary.kinds.mean import mean
 from pkpd.inference.summary.rows import Row
 from pkpd.inference.summary.spreads import Form
@@ -32,6 +33,7 @@ _EDGE = 1e-9  # keeps a predicted 0 or 1 from being infinitely wrong
 
 
 class _Binomial(Kind):
+    columns = ("effect",)
     of_patients = True
     of_level = False
     scored = False
@@ -39,6 +41,7 @@ class _Binomial(Kind):
     def check(self, row: Row, bad: Bad) -> None:
         if row.n is None:
             bad("n", f"a {self.name} needs the number of patients")
+        check_no_spread(self, row, bad)
 
     def responders(self, row: Row) -> float:
         raise NotImplementedError
@@ -137,6 +140,7 @@ class Fraction(_Binomial):
             bad("n", "a fraction needs the number of patients, or its CI95 or SE")
         if row.value < 0:
             bad("value", "a fraction cannot be negative")
+        check_no_spread(self, row, bad)
 
     def check_in_units(self, row: Row, bad: Bad) -> None:
         if row.value > 1:

@@ -16,6 +16,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from pkpd.core.errors import InputError
 from pkpd.core.normal import Z95
 from pkpd.inference.summary.kinds.kind import Bad, Kind
 from pkpd.inference.summary.rows import Row
@@ -24,6 +25,8 @@ from pkpd.inference.summary.terms import Measured, Printed, Statistic, Term, sin
 
 Array = NDArray[np.float64]
 
+_ROUNDED = 0.01
+"""Share by which the dose of the schedule may differ from the reported one."""
 DOSE_GRID = (0.3, 0.55, 1.0, 1.8, 3.3)
 """Multiples of the reported dose that are simulated (about equal steps of log dose)."""
 
@@ -32,6 +35,7 @@ class DoseForEffect(Kind):
     """The dose of the row's schedule that gives the row's effect."""
 
     name = "dose_for_effect"
+    columns = ("effect",)
     words = "dose that gives the effect"
     doses = DOSE_GRID
     in_dose_units = True
@@ -50,6 +54,8 @@ class DoseForEffect(Kind):
             bad("lower", f"the dose {row.value:g} must lie within its interval, not at its end")
         if row.schedule == "none":
             bad("schedule", "write the schedule with the reported dose, not none")
+        elif row.value > 0:
+            _check_dose(row, bad)
 
     def measured(
         self, row: Row, relative_error: float = 0.3, *, spread: bool = True, form: Form | None = None
@@ -76,6 +82,23 @@ class DoseForEffect(Kind):
             return row.lower, row.upper
         below, above = _errors(row)
         return row.value * math.exp(-Z95 * below), row.value * math.exp(Z95 * above)
+
+
+def _check_dose(row: Row, bad: Bad) -> None:
+    """The value is a dose of the schedule, but for rounding, or several of them."""
+    from pkpd.core import units
+    from pkpd.dosing import Schedule
+
+    doses = Schedule.parse(row.schedule).doses()
+    names = [f"{dose.unit}/{dose.per}" if dose.per else dose.unit for dose in doses]
+    try:
+        reported = [row.value * units.factor(row.unit, name) for name in names]
+    except InputError as error:
+        bad("unit", f"the dose is in the unit of its schedule: {error}")
+        return
+    counts = [value / float(dose.amount) for value, dose in zip(reported, doses, strict=True)]
+    if not any(abs(count - max(1, round(count))) <= _ROUNDED * count for count in counts):
+        bad("value", f"{row.value:g} {row.unit} is no dose of the schedule, which is of the reported dose")
 
 
 def _errors(row: Row) -> tuple[float, float]:

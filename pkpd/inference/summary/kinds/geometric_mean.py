@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pkpd.inference.summary.kinds.kind import Bad, Kind, is_assumed, spread_of, telling
+from pkpd.inference.summary.kinds.kind import Bad, Kind, check_positive, is_assumed, spread_of, telling
 from pkpd.inference.summary.prints import log_columns
 from pkpd.inference.summary.rows import Row
 from pkpd.inference.summary.spreads import (
@@ -36,8 +36,7 @@ class GeometricMean(Kind):
     on_log = True
 
     def check(self, row: Row, bad: Bad) -> None:
-        if not row.value > 0:
-            bad("value", "a geometric_mean must be positive")
+        check_positive(self, row, bad)
 
     def measured(
         self, row: Row, relative_error: float = 0.3, *, spread: bool = True, form: Form | None = None

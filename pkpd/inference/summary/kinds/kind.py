@@ -166,3 +166,18 @@ def spread_of(
 def telling(row: Row, spread: Spread | None, wanted: bool) -> bool:
     """Whether the spread between patients is information of its own."""
     return wanted and spread is not None and row.n is not None and row.n > 1
+
+
+def check_no_spread(kind: Kind, row: Row, bad: Bad) -> None:
+    """Of a number of patients or events, which follow a distribution of their own: an interval or SE is what
+    was printed beside them."""
+    if row.spread_type not in ("none", "SE", "CI95"):
+        bad("spread_type", f"a {kind.name} has no {row.spread_type}, only an SE or a CI95")
+
+
+def check_positive(kind: Kind, row: Row, bad: Bad) -> None:
+    """Of a number that is above 0, as is its interval; an end of 0 is one that was rounded."""
+    if not row.value > 0:
+        bad("value", f"a {kind.name} must be positive")
+    elif row.lower < 0:
+        bad("lower", f"the interval of a {kind.name} does not go below 0")

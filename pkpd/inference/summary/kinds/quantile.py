@@ -1,7 +1,8 @@
 """A quantile of n patients, its probability p in column ``level``: (q - value)/SE, q the Harrell-Davis
 quantile of the patients with their measurement errors (1982, Biometrika 69:635), SE = sqrt(p (1 - p)/n)/f
 with the density f = phi(z_p)/SD of normal patients (Kendall & Stuart, The Advanced Theory of Statistics I,
-ch. 10) where an SD, CV, IQR or range was printed; else the printed or assumed one."""
+ch. 10) where an SD, CV, IQR or range was printed; else the printed or assumed one. The 95 % interval by an SD
+holds 95 % of 20 normal patients, of 5 still 92 (of a 95th percentile) to 95."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Events in a time that patients were followed: Poisson deviance (McCullagh & Nelder 1989, Generalized
 Linear Models, sec. 6.2) of k = value T events against T m expected ones, T the person-time and m = mean(s)
-the rate of an output. No event at all is as good a number as any: its likelihood is exp(-T m).
+the rate of an output. No event at all is as good a number as any: its likelihood is exp(-T m). Of 3 to 30
+expected events 4 to 8 % of the residuals lie beyond 1.96, of 2 15 %.
 
 Patients are taken to have their events independently at the arm's mean rate; where their own rates differ
 much and many have several, events scatter more than this says."""
@@ -13,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pkpd.inference.summary.kinds.kind import Bad, Kind
+from pkpd.inference.summary.kinds.kind import Bad, Kind, check_no_spread
 from pkpd.inference.summary.kinds.mean import mean
 from pkpd.inference.summary.rows import Row
 from pkpd.inference.summary.spreads import Form
@@ -39,6 +40,7 @@ class Rate(Kind):
     def check(self, row: Row, bad: Bad) -> None:
         if row.value < 0:
             bad("value", "a rate cannot be negative")
+        check_no_spread(self, row, bad)
         if row.measure != "value" or row.reducer not in ("at", "mean"):
             bad("measure", "a rate is the value of an output, at a time or its mean")
         if math.isnan(row.person_time):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pkpd.core.normal import Z95
-from pkpd.inference.summary.kinds.kind import Bad, Kind
+from pkpd.inference.summary.kinds.kind import Bad, Kind, check_positive
 from pkpd.inference.summary.kinds.mean import mean
 from pkpd.inference.summary.rows import Row
 from pkpd.inference.summary.spreads import Form, form_of, standard_error
@@ -26,8 +26,7 @@ class Ratio(Kind):
     simulated = False
 
     def check(self, row: Row, bad: Bad) -> None:
-        if not row.value > 0:
-            bad("value", "a ratio must be positive")
+        check_positive(self, row, bad)
         if row.spread_type not in ("CI95", "SE"):
             bad("spread_type", "a ratio needs its CI95 or SE")
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pkpd.inference.summary.kinds.kind import Bad, is_assumed
+from pkpd.inference.summary.kinds.kind import Bad, check_positive, is_assumed
 from pkpd.inference.summary.kinds.two_arms import TwoArms
 from pkpd.inference.summary.prints import interval_columns
 from pkpd.inference.summary.rows import Row
@@ -37,8 +37,7 @@ class RatioOfArms(TwoArms):
 
     def check(self, row: Row, bad: Bad) -> None:
         super().check(row, bad)
-        if not row.value > 0:
-            bad("value", "a ratio must be positive")
+        check_positive(self, row, bad)
         if row.spread_type not in ("SE", "CI95", "none"):
             bad("spread_type", f"a {self.name} has an SE or a CI95")
 

@@ -38,7 +38,7 @@ class MeanOfResponders(Kind):
     """The mean of patients who respond."""
 
     name = "mean_of_responders"
-    columns = ("other", "subset_n")
+    columns = ("effect", "other", "subset_n")
     of_level = False
     direction = 1.0
 
@@ -55,6 +55,8 @@ class MeanOfResponders(Kind):
             bad("spread_type", f"a {self.name} has an SD, SE, CI95 or CV")
         if row.spread_type in ("SD", "CV") and k is None:
             bad("subset_n", f"an {row.spread_type} needs the number of patients whose mean it stands beside")
+        if row.spread_type in ("SD", "CV") and k == 1:
+            bad("subset_n", f"one patient has no {row.spread_type}")
         if k is not None and row.n is not None and k > row.n:
             bad("subset_n", f"{k} patients cannot be a part of the {row.n} of the arm")
         if row.spread_type == "none" and row.value == 0:
