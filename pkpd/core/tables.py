@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pkpd.core.errors import DataError
-from pkpd.core.names import meant
+from pkpd.core.names import question_or_list
 
 MAX_BYTES = 100_000_000
 MAX_SHOWN = 25  # problems that are listed; the rest is counted
@@ -116,8 +116,7 @@ class CsvTable:
         known = (*required, *optional)
         for i, name in enumerate(self._keys):
             if name not in known:
-                near = meant(name, known) or f"; known are {', '.join(known)}"
-                self.wrong(self.header, i, f"unknown column{near}")
+                self.wrong(self.header, i, f"unknown column; {question_or_list(name, known)}")
         for name in required:
             if name not in self._keys:
                 self.problems.add(self.header.number, 1, "this column is missing", name)

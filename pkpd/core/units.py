@@ -25,7 +25,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pkpd.core.errors import UnitError
-from pkpd.core.names import close_names
+from pkpd.core.names import question
 
 if TYPE_CHECKING:
     import pint
@@ -226,11 +226,8 @@ def suggestion(symbol: str) -> str:
     """What could stand where an unknown unit stands."""
     if symbol in _REFUSED:
         return _REFUSED[symbol]
-    close = close_names(symbol, _known(), n=3, cutoff=0.5)
-    folded = [name for name in _known() if name.lower() == symbol.lower() and name not in close]
-    found = (folded + close)[:3]
     listed = "known are g L mol M IU m with prefixes, s min h d week, percent, cells, 1"
-    return f"did you mean {' or '.join(found)}? ({listed})" if found else listed
+    return f"{question(symbol, _known())} {listed}".lstrip()
 
 
 _TOKEN = re.compile(

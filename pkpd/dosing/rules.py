@@ -45,6 +45,7 @@ from typing import Any
 
 from pkpd.core import units
 from pkpd.core.errors import ScheduleError
+from pkpd.core.names import close_names, question
 from pkpd.dosing.language import Parser, ScheduleToken
 from pkpd.dosing.parts import Written
 from pkpd.dosing.quantities import (
@@ -59,7 +60,6 @@ from pkpd.dosing.quantities import (
     with_size,
 )
 from pkpd.dosing.schedule import Schedule
-from pkpd.dosing.words import suggest
 
 ACTIONS = ("stop", "hold", "reduce", "raise")
 """In the order in which they go before each other."""
@@ -447,7 +447,7 @@ class _RuleParser(Parser):
                 self.fail(
                     f"{self.shown(first)} is no action",
                     first,
-                    hint=f'did you mean "{synonym}"? here can stand: {_CLAUSES}',
+                    hint=f"{question(synonym, [synonym])} here can stand: {_CLAUSES}",
                 )
             self.unexpected(_CLAUSES, (*ACTIONS, "look"), what="a rule begins with what is done")
         action = self.take().word
@@ -527,7 +527,7 @@ class _RuleParser(Parser):
             if not self.accept("baseline"):
                 self.unexpected("baseline", ("baseline",), what="a multiple is one of the baseline")
             return BASELINE
-        if first.kind == "word" and suggest(first.text, ("baseline",)):
+        if first.kind == "word" and close_names(first.text, ("baseline",)):
             self.fail("a multiple of the baseline is written with an x", first, hint="write: 2 x baseline")
         while not self.ended:
             self.take()

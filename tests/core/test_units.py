@@ -82,9 +82,9 @@ def test_bridges_say_how_activity_becomes_mass_and_amount() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("mgg", "did you mean mg"),
+        ("mgg", 'did you mean "mg"'),
         ("miu", "MIU"),
-        ("iu", "did you mean IU"),
+        ("iu", 'did you mean "IU"'),
         ("mcg", "write ug"),
         ("U/mL", "write IU"),
         ("month", "28 d"),

@@ -1284,19 +1284,19 @@ def test_a_fit_folder_is_read_as_written(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("[free]", "[fre]", 'unknown key "fre"; did you mean free'),
+        ("[free]", "[fre]", 'unknown key "fre"; did you mean "free"'),
         ("subjects = 8", "subjects = -8", "subjects must be a whole number"),
         ("subjects = 8", 'subjects = "8"', "subjects must be a whole number"),
         ("subjects = 8", "tolerance = 0", "tolerance = 0 must lie between 1e-09 and 10"),
         ("subjects = 8", 'tolerance = "fine"', "tolerance must be a number"),
         ('"lognormal(30, 0.4)"', '"lognormal(30)"', "is not a prior"),
         ('"lognormal(30, 0.4)"', '"lognormal(-30, 0.4)"', "must be positive"),
-        ('"lognormal(30, 0.4)"', '"lognomal(30, 0.4)"', "did you mean lognormal"),
+        ('"lognormal(30, 0.4)"', '"lognomal(30, 0.4)"', 'did you mean "lognormal"'),
         ('"lognormal(30, 0.4)"', '"lognormal(30, nan)"', "must be finite"),
         ("E0 = 0.2", "E0 = 0", "must lie between"),
         ('model = "direct"', "", 'model = "..." is needed'),
         ("default = 0.25", "default = nan", "must be a number"),
-        ("proportional", "proportion", "did you mean proportional"),
+        ("proportional", "proportion", 'did you mean "proportional"'),
         ('title = "made up"', 'title = "made up', "fit.toml"),
     ],
 )
@@ -1313,7 +1313,7 @@ def test_what_is_wrong_in_a_fit_folder_is_named(tmp_path, old, new, message):
         ('{rows = ["base", "late"], value = 1.0}', "without the ends"),
         ('{rows = ["base", "late"], value = -1.2}', "must lie between -1 and 1"),
         ('{rows = ["base", "late"]}', "value must be a number"),
-        ('{rows = ["base", "late"], values = 0.4}', "did you mean value"),
+        ('{rows = ["base", "late"], values = 0.4}', 'did you mean "value"'),
         ('"base", "late"', "must be a list such as"),
         ('{rows = ["a", "b"], value = 0.4}, {rows = ["b", "a"], value = 0.2}', "named together twice"),
         ('{rows = ["a", "b", "c"], value = -0.6}', "not positive definite"),
@@ -1334,7 +1334,7 @@ def test_correlations_of_rows_that_the_data_do_not_have_are_named(tmp_path):
     text = TOML.replace(
         "[errors.rows]", 'correlations = [{rows = ["base", "bass"], value = 0.4}]\n[errors.rows]'
     )
-    with pytest.raises(DataError, match=r'correlations: the data have no row "bass"; did you mean base'):
+    with pytest.raises(DataError, match=r'correlations: the data have no row "bass"; did you mean "base"'):
         fitting.fit(folder(tmp_path, text))
 
 
@@ -1386,9 +1386,9 @@ def test_declared_correlations_hold_where_no_trials_could_be_simulated():
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('leave_out = ["base"]', 'leave_out = ["bass"]', 'no row "bass"; did you mean base'),
+        ('leave_out = ["base"]', 'leave_out = ["bass"]', 'no row "bass"; did you mean "base"'),
         ("base = 0.1", "bas = 0.1", 'no row "bas"'),
-        ('studies = ["A"]', 'studies = ["AA"]', 'no study "AA"; did you mean A'),
+        ('studies = ["A"]', 'studies = ["AA"]', 'no study "AA"; did you mean "A"'),
     ],
 )
 def test_rows_and_studies_that_the_data_do_not_have_are_named(tmp_path, old, new, message):
@@ -1399,10 +1399,10 @@ def test_rows_and_studies_that_the_data_do_not_have_are_named(tmp_path, old, new
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"free": {"CLL": None}}, 'no parameter "CLL"; did you mean CL'),
+        ({"free": {"CLL": None}}, 'no parameter "CLL"; did you mean "CL"'),
         ({"between": {"V": None}}, "no between-subject variability"),
-        ({"noise": {"respp": NoiseSpec(0.1)}}, 'no output "respp"; did you mean resp'),
-        ({"study_effects": (StudyEffect("E00", 0.1),)}, "did you mean E0"),
+        ({"noise": {"respp": NoiseSpec(0.1)}}, 'no output "respp"; did you mean "resp"'),
+        ({"study_effects": (StudyEffect("E00", 0.1),)}, 'did you mean "E0"'),
     ],
 )
 def test_names_that_the_model_does_not_have_are_named(change, message):
@@ -1416,6 +1416,6 @@ def test_rows_that_the_model_cannot_predict_are_named(result):
     rows = trial(1)
     rows = replace(rows, rows=rows.rows + data(line("odd", output="respp")).rows)
     found = fitting.run(SPEC, system(), rows, solve=Solver(), jobs=1)
-    assert "did you mean resp" in found.not_predicted["odd"]
+    assert 'did you mean "resp"' in found.not_predicted["odd"]
     with pytest.raises(DataError, match="no row can be fitted"):
         fitting.run(SPEC, system(), data(line("odd", output="respp")), solve=Solver(), jobs=1)
