@@ -17,6 +17,7 @@ from scipy.optimize import minimize_scalar
 
 from pkpd.core.errors import ConvergenceError, DataError
 from pkpd.core.files import to_json
+from pkpd.core.library import root
 from pkpd.dosing import Schedule
 from pkpd.inference import (
     Check,
@@ -1005,7 +1006,8 @@ def test_the_right_model_wins_against_a_rival_without_effect():
     rows = trial(1).keep(lambda row: row.output == "resp")
     found = fitting.run(spec, system(), rows, rival=flat(), solve=Solver(), jobs=1).comparison
     assert found is not None and found.main.aic < found.rival.aic - 10 and found.log_density_difference > 10
-    assert "for direct" in found.verdict and "for flat" not in found.verdict
+    assert found.verdict is fitting.Preference.MAIN
+    assert "for direct" in found.words() and "for flat" not in found.words()
     assert {item.study for item in found.main.left_out} == {"A", "B", "C"}
     assert found.rival.parameters < found.main.parameters
 
@@ -1050,7 +1052,8 @@ def test_unverified_rows_can_be_left_out_and_what_changes_is_shown():
     found = fitting.run(SPEC, system(), rows, solve=Solver(), jobs=1)
     assert found.unverified is not None and found.unverified.left_out == ("wrong",)
     moved = [change.name for change in found.unverified.changes if abs(change.shift) > 1]
-    assert moved and all(name in found.unverified.verdict for name in moved)
+    assert moved and all(name in found.asides()["unverified"] for name in moved)
+    assert found.unverified.verdict is fitting.Reliance.RELIES
     assert found.unverified.predicted[0].id == "wrong"
     without = fitting.run(SPEC, system(), rows, solve=Solver(), jobs=1, leave_out_unverified=True)
     assert "wrong" not in [row.id for row in without.rows] and without.unverified is None
@@ -1066,7 +1069,18 @@ def test_the_inner_check_predicts_rows_that_were_not_fitted():
         replace(SPEC, check=Check(names, title="40 mg")), system(), trial(1), solve=Solver(), jobs=1
     )
     assert found.check is not None and {row.id for row in found.check.predicted} == set(names)
-    assert found.check.verdict.count("within") >= 3 and "40 mg" in found.summary()
+    assert found.check.words().count("within") >= 3 and "40 mg" in found.summary()
+    outside = any(row.as_expected() is False for row in found.check.predicted)
+    assert found.check.verdict is (fitting.Foreseen.OUTSIDE if outside else fitting.Foreseen.WITHIN)
+
+
+def test_a_result_that_was_saved_with_sentences_is_told_in_the_same_ones():
+    file = root() / "fits" / "low_dose_il2" / "result.json"
+    kept, found = json.loads(file.read_text(encoding="utf-8")), FitResult.read_json(file)
+    told = {"rival": kept["comparison"], "unverified": kept["unverified"], "check": kept["check"]}
+    assert found.asides() == {name: part["verdict"] for name, part in told.items()}
+    assert found.comparison.verdict is fitting.Preference.MAIN
+    assert (found.unverified.verdict, found.check.verdict) == ("estimates move", "within")
 
 
 def test_check_rows_are_predicted_but_not_fitted(result):

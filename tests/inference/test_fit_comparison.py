@@ -145,7 +145,7 @@ def test_scores_that_a_result_holds_are_taken_from_there(folders):
     )
     score = pkpd.inference.ModelScore("level", "", 0, 0, 1, 1, 0, 0, float(held.sum()), True, studies)
     rows = tuple(f"seen{study}" for study in NUMBERS)
-    rival = pkpd.inference.RivalComparison(rows, (), score, score, 0.0, 0.0, "")
+    rival = pkpd.inference.RivalComparison(rows, (), score, score, 0.0, 0.0)
     one = dataclasses.replace(one, name="nowhere", comparison=rival)
     found = compare_fits([one, dataclasses.replace(one, name="elsewhere")])
     assert found.scores[0].left_out == studies
