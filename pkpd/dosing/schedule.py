@@ -15,6 +15,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
+from pkpd.core import html
 from pkpd.core.arguments import LIST, takes
 from pkpd.core.errors import ScheduleError
 from pkpd.dosing.events import EventTable, PartError, event_table
@@ -257,6 +258,14 @@ class Schedule:
         if len(text) > LONG:
             return f"<Schedule of {self.n_doses:,} doses on {self.when}>"
         return f"Schedule.parse({text!r})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (courses_text((part,)), float(start), float(start + part.last), part.n_doses)
+            for start, part in zip(self.starts, self.parts)
+        ]
+        columns = ("course", "first dose, day", "last dose, day", "doses")
+        return html.table(f"Schedule of {self.n_doses:,} doses on {self.when}", columns, rows)
 
     # -- for the integrator
 

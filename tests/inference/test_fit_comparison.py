@@ -105,6 +105,8 @@ def test_bics_of_other_numbers_of_groups_are_not_compared(folders):
     other = dataclasses.replace(one, aic=one.aic + 2, n_independent=3)
     found = compare_fits([one, other], leave_one_out=False)
     assert found.verdict() == [f"{found.scores[1].label} against {found.best}: AIC +2.0."]
+    shown = found._repr_html_()
+    assert shown.count("<tr>") == 1 + 2 and found.verdict()[0] in shown
     assert "middle 4" in found.notes[0] or f"{found.best} 4" in found.notes[0]
 
 

@@ -160,6 +160,8 @@ def test_coverage_is_counted_and_read_back(found, tmp_path):
         assert found.coverage(level) == (int((np.abs(z) < edge).sum()), 4)
     found.write_json(tmp_path / "v.json")
     assert Validation.read_json(tmp_path / "v.json") == found
+    shown = found._repr_html_()
+    assert shown.count("<tr>") == 1 + len(found.rows) and f"<td>{found.rows[0].reported}</td>" in shown
     with pytest.raises(DataError, match="is not the JSON of a validation"):
         Validation.read_json(__file__)
     assert f"{found.coverage(0.95)[0]} of 4 in their 95 % interval" in found.summary()

@@ -67,6 +67,7 @@ MOST_NUMBERS = 4_000_000  # of outputs in one chunk
 MOST_DAYS = 36_525  # a hundred years, as in `pkpd.dosing`
 
 
+_GIVEN = ("covariates", "parameters")  # by name, of what a scene is about
 _A_PLAN = TEXT | of(Schedule, AdaptiveSchedule)
 
 
@@ -213,6 +214,19 @@ class Scene:
     def __repr__(self) -> str:
         until = "" if self.until_days is None else f" over {self.until_days:g} days"
         return f"<Scene of {self.fit}{until}: {self.subjects:,} subjects, {self.draws} draws>"
+
+    def _repr_html_(self) -> str:
+        settings: dict[str, Any] = {
+            "model": self.population.kernel.NAME,
+            "subjects differ by": ", ".join(self.population.vary),
+            "seed": self.population.seed,
+        } | self.about
+        rows = [
+            (name, ", ".join(f"{key} = {one}" for key, one in value.items()) if name in _GIVEN else value)
+            for name, value in settings.items()
+            if value not in (None, "", {})
+        ]
+        return html.table(repr(self)[1:-1], ("of the scene", "value"), rows, "A model, not medical advice.")
 
     @classmethod
     @takes(
