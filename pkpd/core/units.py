@@ -397,21 +397,12 @@ def _cancelled(unit: Unit) -> Exponents:
     return tuple(sorted((name, min(above[name], below[name])) for name in above if name in below))
 
 
-def compatible(first: str, second: str) -> bool:
-    """Whether a number in one unit can be converted into the other without a bridge.
-
-    ``mg/kg`` and ``1`` cannot, although mass cancels: a dose per body weight is no plain number.
-    """
-    a, b = parse(first), parse(second)
-    return a.same_dimension(b) and _cancelled(a) == _cancelled(b)
-
-
 def factor(source: str, target: str, bridges: Iterable[Bridge] = ()) -> float:
     """The number by which a value in ``source`` is multiplied to stand in ``target``.
 
     ``bridges`` are declared equalities between dimensions, used as often as needed and only if needed. Raises
     ``UnitError`` if the units measure different things; ``MIU/m^2`` never becomes ``MIU``, ``mg/kg`` never
-    ``1``.
+    ``1``, although mass cancels: a dose per body weight is no plain number.
     """
     a, b = parse(source), parse(target)
     if a.same_dimension(b):

@@ -190,7 +190,7 @@ def sampled(
     z = [np.random.default_rng([seed, k]).standard_normal(minimum.x.size) for k in range(1, chains + 1)]
     starts = [overdispersed(density, _near(end, ends).x, z[k]) for k, end in enumerate(ends)]
     side_by_side = min(chains, cores)
-    alone = objective.with_threads(max(1, cores // side_by_side))
+    alone = objective.on_threads(max(1, cores // side_by_side))
     walks = [Walk(PosteriorDensity(alone, minimum)) for _ in range(chains)]
     found, interrupted = chains_of(
         walks,

@@ -462,6 +462,7 @@ class _World:
             relative_error=spec.relative_error,
             row_errors=spec.row_errors,
             mean_only=spec.mean_only,
+            correlations=spec.correlations,  # of rows of the fit's data that it left out
             threads=jobs,
             estimated=(*estimated, *effects),
         )
