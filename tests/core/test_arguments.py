@@ -157,7 +157,7 @@ def calls(at):
                 "threads": None,
             },
         ),
-        "Scene.arms": (at["scene"].arms, {"schedules": ["1 MIU sc once"], "labels": None, "places": None}),
+        "Scene.arms": (at["scene"].arms, {"schedules": ["1 MIU sc once"], "labels": None, "files": None}),
         "Scene.arm": (at["scene"].arm, {"schedule": "1 MIU sc once", "label": None}),
         "virtual_subjects": (
             virtual_subjects,

@@ -289,7 +289,7 @@ def test_rows_of_outputs_that_the_model_lacks_are_told_apart():
     assert 'did you mean "treg"' in reading.unknown_outputs(found, tuple(UNITS))["r1"]
 
 
-def planned(*given) -> arms.Plan:
+def planned(*given) -> arms.TrialPlan:
     found = reading.in_model_units(reading.parse_data(table(*given)), UNITS, "h", {"BSA": "m^2"})
     return arms.plan(found.rows)
 

@@ -328,18 +328,18 @@ class Scene:
             kernel, self.population.values, EventTable.empty(), start, options=Options(threads=self.threads)
         ).outputs[:, 0]
 
-    @takes(schedules=LIST, labels=LIST | ABSENT, places=LIST | ABSENT, progress=CALLABLE | ABSENT)
+    @takes(schedules=LIST, labels=LIST | ABSENT, files=LIST | ABSENT, progress=CALLABLE | ABSENT)
     def arms(
         self,
         schedules: Iterable[str | Plan],
         labels: Iterable[str | None] | None = None,
         *,
-        places: Iterable[str] | None = None,
+        files: Iterable[str] | None = None,
         progress: Progress | None = None,
     ) -> list[Arm]:
         """Every schedule with the same horizon: the scene's, or that of the longest schedule.
 
-        places : what errors call each schedule; "schedule 1" and so on by default. progress : called with
+        files : what errors call each schedule; "schedule 1" and so on by default. progress : called with
             (subjects done, subjects in all), over all schedules.
 
         Raises:
@@ -349,12 +349,12 @@ class Scene:
         schedules = list(schedules)
         for schedule in schedules:
             check("Scene.arms", "each schedule", schedule, _A_PLAN)
-        places = list(places) if places is not None else [f"schedule {i + 1}" for i in range(len(schedules))]
+        places = list(files) if files is not None else [f"schedule {i + 1}" for i in range(len(schedules))]
         named = [None] * len(schedules) if labels is None else list(labels)
         if not len(named) == len(places) == len(schedules):
             raise InputError(
                 f"Scene.arms: {len(schedules)} schedules have {len(named)} labels and {len(places)} "
-                "places; each has one"
+                "files; each has one"
             )
         read = [
             read_plan(schedule, place) if isinstance(schedule, str) else schedule

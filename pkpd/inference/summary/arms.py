@@ -87,14 +87,14 @@ class Placement:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrialPlan:
     """Arms to simulate, and where each row finds its numbers in them (same order as the rows)."""
 
     arms: tuple[TrialArm, ...]
     placements: tuple[Placement, ...]
 
 
-def plan(rows: Sequence[Row]) -> Plan:
+def plan(rows: Sequence[Row]) -> TrialPlan:
     """Group rows (in model units) into arms by study, schedule and overrides, with the union of the times and
     looks they need.
 
@@ -151,7 +151,7 @@ def plan(rows: Sequence[Row]) -> Plan:
         )
         for row, members in zip(rows, found, strict=True)
     ]
-    return Plan(tuple(arms), tuple(placements))
+    return TrialPlan(tuple(arms), tuple(placements))
 
 
 def times_of(row: Row) -> list[float]:
