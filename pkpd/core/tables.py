@@ -40,7 +40,7 @@ class Line:
     fields: tuple[str, ...]
 
 
-Place = Callable[[str, int, int, str, str], str]
+PlaceWords = Callable[[str, int, int, str, str], str]
 """How a sentence says where, of a file, the line and character, the name of the column, and what the line is
 about."""
 
@@ -64,7 +64,7 @@ class Problems:
     """
 
     file: str
-    place: Place = by_character
+    place: PlaceWords = by_character
     found: dict[tuple[int, int, str], str] = field(default_factory=dict)
     count: int = 0
 
@@ -149,7 +149,7 @@ class CsvTable:
         return tuple(name.lower() for name in self.names)
 
 
-def read_table(path: str | Path, *, example: str = "", place: Place = by_character) -> CsvTable:
+def read_table(path: str | Path, *, example: str = "", place: PlaceWords = by_character) -> CsvTable:
     """Read a CSV file; example and place are those of ``parse_table``.
 
     Accepts a byte-order mark, LF, CRLF or CR, commas, semicolons or tabs, quoted fields.
@@ -179,7 +179,7 @@ def parse_table(
     file: str = "<records>",
     *,
     example: str = "",
-    place: Place = by_character,
+    place: PlaceWords = by_character,
 ) -> CsvTable:
     """The table that the content of a file is.
 

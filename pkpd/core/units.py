@@ -163,7 +163,7 @@ class Unit:
         return ("*".join(above) or "1") + "".join(below)
 
 
-class Problem(NamedTuple):
+class UnitProblem(NamedTuple):
     """What is wrong in a unit's text, and where."""
 
     message: str
@@ -245,7 +245,7 @@ class _Reader:
         self.depth = 0
 
     def fail(self, message: str, offset: int, length: int = 1, hint: str = "") -> _Stop:
-        return _Stop(Problem(message, offset, length, hint))
+        return _Stop(UnitProblem(message, offset, length, hint))
 
     def peek(self) -> re.Match[str] | None:
         while self.position < len(self.text) and self.text[self.position] == " ":
@@ -343,17 +343,19 @@ class _Reader:
 
 
 class _Stop(Exception):
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: UnitProblem) -> None:
         self.problem = problem
 
 
 @lru_cache(maxsize=1024)
-def examine(text: str) -> Unit | Problem:
+def examine(text: str) -> Unit | UnitProblem:
     """Read a unit, or say what is wrong with its text and at which offset (for errors that show a place)."""
     if len(text) > _MAX_LENGTH:
-        return Problem(f"a unit of {len(text)} characters", 0, _MAX_LENGTH, f"at most {_MAX_LENGTH} are read")
+        return UnitProblem(
+            f"a unit of {len(text)} characters", 0, _MAX_LENGTH, f"at most {_MAX_LENGTH} are read"
+        )
     if text.strip() in ("", "-"):
-        return Problem(
+        return UnitProblem(
             "a unit is missing", 0, max(1, len(text)), "write it like mg/L, and 1 for a plain number"
         )
     reader = _Reader(text)
@@ -367,7 +369,7 @@ def examine(text: str) -> Unit | Problem:
     except _Stop as stop:
         return stop.problem
     except OverflowError:
-        return Problem("this unit is too large or too small for a number", 0, len(text), "")
+        return UnitProblem("this unit is too large or too small for a number", 0, len(text), "")
     return unit
 
 
@@ -378,7 +380,7 @@ def parse(text: str) -> Unit:
     Raises ``UnitError`` with what was not understood and what could stand there.
     """
     unit = examine(text)
-    if isinstance(unit, Problem):
+    if isinstance(unit, UnitProblem):
         hint = f"; {unit.hint}" if unit.hint else ""
         raise UnitError(f'in the unit "{text[:_MAX_LENGTH]}": {unit.message}{hint}')
     return unit

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pkpd.core.errors import InputError, ScheduleError
 from pkpd.core.names import meant
-from pkpd.dosing.covariates import RULES, Change, Order, Varying, changes, read_covariates, sections
+from pkpd.dosing.covariates import RULES, CovariateChange, Order, Varying, changes, read_covariates, sections
 from pkpd.dosing.events import (
     DOSE,
     REPLACE,
@@ -83,7 +83,7 @@ class SubjectCourse:
     observations: Observations
     order: Order
     baseline: Mapping[str, float] = field(default_factory=dict)
-    changes: tuple[Change, ...] = ()
+    changes: tuple[CovariateChange, ...] = ()
     knots: Mapping[str, tuple[Floats, Floats]] = field(default_factory=dict)
 
 
@@ -387,7 +387,7 @@ def _times(subject: SubjectRecords, clock: _Clock) -> tuple[list[float], list[fl
     return times, stops
 
 
-def _observations(subject: SubjectRecords, order: Order, by_rule: Sequence[Change]) -> Observations:
+def _observations(subject: SubjectRecords, order: Order, by_rule: Sequence[CovariateChange]) -> Observations:
     lines = [i for i, record in enumerate(subject.records) if record.kind == OBSERVATION]
     kept = [subject.records[i] for i in lines]
     return Observations(

@@ -50,7 +50,7 @@ from pkpd.dosing.language import Parser, ScheduleToken
 from pkpd.dosing.parts import Written
 from pkpd.dosing.quantities import (
     DOSE_UNITS,
-    Number,
+    AnyNumber,
     check_amount,
     check_interval,
     decimal_text,
@@ -89,7 +89,7 @@ class Limit:
     unit: str
     per: str = ""
 
-    def __init__(self, amount: Number, unit: str, per: str = "") -> None:
+    def __init__(self, amount: AnyNumber, unit: str, per: str = "") -> None:
         name, size = split_unit(unit, per)
         exact = exact_number(amount, "a dose")
         check_amount(exact, name)
@@ -131,9 +131,9 @@ class Rule:
         action: str,
         output: str,
         sign: str,
-        threshold: Number,
+        threshold: AnyNumber,
         unit: str = "",
-        percent: Number | None = None,
+        percent: AnyNumber | None = None,
         limit: Limit | None = None,
     ) -> None:
         share = None if percent is None else exact_number(percent, "a percentage")
@@ -150,7 +150,7 @@ class Rule:
             raise ScheduleError("a threshold of 0 x baseline is no threshold")
         if unit not in ("", BASELINE):
             problem = units.examine(unit)
-            if isinstance(problem, units.Problem):
+            if isinstance(problem, units.UnitProblem):
                 hint = f"; {problem.hint}" if problem.hint else ""
                 raise ScheduleError(f'in the unit "{unit[:40]}": {problem.message}{hint}')
         for key, value in (
@@ -536,7 +536,7 @@ class _RuleParser(Parser):
         last: ScheduleToken = self.tokens[self.i - 1]
         text = self.text[first.start : last.end]
         problem = units.examine(" ".join(text.split()))
-        if isinstance(problem, units.Problem):
+        if isinstance(problem, units.UnitProblem):
             hint = f"{problem.hint}; " if problem.hint else ""
             self.fail(
                 f"this is no unit: {problem.message}",

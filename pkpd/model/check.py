@@ -245,7 +245,7 @@ class _Reader:
 
     def _unit(self, piece: Piece | Token) -> Unit:
         unit = units.examine(piece.text)
-        if isinstance(unit, units.Problem):
+        if isinstance(unit, units.UnitProblem):
             column = piece.column + unit.offset
             raise self.source.error(unit.message, piece.line, column, unit.length, unit.hint)
         return unit

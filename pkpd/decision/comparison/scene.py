@@ -56,7 +56,7 @@ from pkpd.solver.kernel import Kernel
 from pkpd.solver.options import COMPARISON
 
 Floats = NDArray[np.float64]
-Progress = Callable[[int, int], None]
+Counting = Callable[[int, int], None]
 
 BANDS = (0.05, 0.5, 0.95)
 WASHOUT_DAYS = 28
@@ -335,7 +335,7 @@ class Scene:
         labels: Iterable[str | None] | None = None,
         *,
         files: Iterable[str] | None = None,
-        progress: Progress | None = None,
+        progress: Counting | None = None,
     ) -> list[Arm]:
         """Every schedule with the same horizon: the scene's, or that of the longest schedule.
 
@@ -370,7 +370,7 @@ class Scene:
                 raise type(error)(f"{place}: {error}") from None
         total = len(read) * self.subjects
 
-        def counted(i: int) -> Progress | None:
+        def counted(i: int) -> Counting | None:
             return None if progress is None else lambda done, _: progress(i * self.subjects + done, total)
 
         return [
@@ -458,7 +458,7 @@ class Scene:
         return found
 
     @takes(schedule=_A_PLAN, label=TEXT | ABSENT, progress=CALLABLE | ABSENT)
-    def arm(self, schedule: str | Plan, label: str | None = None, *, progress: Progress | None = None) -> Arm:
+    def arm(self, schedule: str | Plan, label: str | None = None, *, progress: Counting | None = None) -> Arm:
         """Simulate one schedule, with or without rules, and evaluate its endpoints.
 
         progress : called with (subjects done, subjects in all).
