@@ -142,6 +142,20 @@ def test_a_public_class_has_a_name_of_its_own():
     assert {name: where for name, where in homes.items() if len(where) > 1} == {}
 
 
+def test_what_types_are_called_has_one_meaning():
+    """A name of types stands for the same in all modules, and is that of no class."""
+    meanings: dict[str, set[str]] = {}
+    for file in FILES:
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and node.name != "Task":
+                meanings.setdefault(node.name, set()).add(f"the class of {module_of(file)}")
+            elif isinstance(node, ast.Assign):
+                for name in (target.id for target in node.targets if isinstance(target, ast.Name)):
+                    if re.fullmatch(r"([A-Z][a-z]+)+", name):
+                        meanings.setdefault(name, set()).add(ast.unparse(node.value))
+    assert {name: told for name, told in meanings.items() if len(told) > 1 and name[0] != "_"} == {}
+
+
 @pytest.mark.parametrize(
     "library", ["pint", "sympy", "matplotlib", "jinja2", "typer", "starlette", "uvicorn", "pymoo"]
 )

@@ -106,7 +106,7 @@ def compare(
         arms = scene.arms(
             [item.schedule for item in named],
             [item.label for item in named],
-            places=[item.place for item in named],
+            files=[item.place for item in named],
             progress=lambda done, total: work.update(what, done / total),
         )
         comparison = run(arms)

@@ -182,9 +182,8 @@ def _show(result: FitResult) -> None:
         f"BIC {result.bic:.1f}"
     )
     out.print(_estimates(result))
-    for part in (result.comparison, result.unverified, result.check):
-        if part is not None:
-            out.print(plain(part.verdict))
+    for words in result.asides().values():
+        out.print(plain(words))
     for name, reason in result.not_predicted.items():
         out.print(plain(f"not predicted: {name}: {reason}"), style="yellow")
     print_remarks(out, result.notes)

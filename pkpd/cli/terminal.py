@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from pkpd.core.errors import InputError, PkpdError
-from pkpd.core.names import nearest
+from pkpd.core.names import question_or_list
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,7 +52,7 @@ class OfSchedules(TyperCommand):
 
 def check_known(name: str, known: Sequence[str], option: str, what: str) -> None:
     if name not in known:
-        raise InputError(f'{option} has no {what} "{name}"; did you mean {nearest(name, known)}?')
+        raise InputError(f'{option} has no {what} "{name}"; {question_or_list(name, known)}')
 
 
 def overrides(given: list[str], kernel: Any) -> dict[str, float]:

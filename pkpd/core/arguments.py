@@ -21,7 +21,7 @@ import numpy as np
 
 from pkpd.core.errors import InputError, PkpdError
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+Checked = TypeVar("Checked", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -115,10 +115,10 @@ def shown(value: Any) -> str:
     return text if value is None or isinstance(value, bool) else f"{text} ({type(value).__name__})"
 
 
-def takes(*, late: bool = False, **kinds: ArgumentKind) -> Callable[[Function], Function]:
+def takes(*, late: bool = False, **kinds: ArgumentKind) -> Callable[[Checked], Checked]:
     """A decorator: these arguments are of these kinds."""
 
-    def decorate(function: Function) -> Function:
+    def decorate(function: Checked) -> Checked:
         names = list(inspect.signature(function).parameters)
         unknown = set(kinds) - set(names)
         assert not unknown, unknown

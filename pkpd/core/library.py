@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pkpd.core.errors import LibraryError, ModelError
-from pkpd.core.names import close_names
+from pkpd.core.names import question_or_list
 
 MAX_BYTES = 1_000_000
 """A model file beyond this size is refused before it is read."""
@@ -70,12 +70,10 @@ def _is_path(name: str) -> bool:
 
 
 def _unknown(what: str, name: str, known: list[str]) -> LibraryError:
-    close = close_names(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(known) or 'none'}"
     example = "./my.model" if what == "model" else "./my_fit"
     return LibraryError(
-        f'there is no {what} "{name[:80]}"; {hint} (a {what} of your own is given as a path such as '
-        f"{example})"
+        f'there is no {what} "{name[:80]}"; {question_or_list(name, known)} (a {what} of '
+        f"your own is given as a path such as {example})"
     )
 
 

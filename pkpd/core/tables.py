@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pkpd.core.errors import DataError
-from pkpd.core.names import meant
+from pkpd.core.names import question_or_list
 
 MAX_BYTES = 100_000_000
 MAX_SHOWN = 25  # problems that are listed; the rest is counted
@@ -40,7 +40,7 @@ class Line:
     fields: tuple[str, ...]
 
 
-Place = Callable[[str, int, int, str, str], str]
+PlaceWords = Callable[[str, int, int, str, str], str]
 """How a sentence says where, of a file, the line and character, the name of the column, and what the line is
 about."""
 
@@ -64,7 +64,7 @@ class Problems:
     """
 
     file: str
-    place: Place = by_character
+    place: PlaceWords = by_character
     found: dict[tuple[int, int, str], str] = field(default_factory=dict)
     count: int = 0
 
@@ -116,8 +116,7 @@ class CsvTable:
         known = (*required, *optional)
         for i, name in enumerate(self._keys):
             if name not in known:
-                near = meant(name, known) or f"; known are {', '.join(known)}"
-                self.wrong(self.header, i, f"unknown column{near}")
+                self.wrong(self.header, i, f"unknown column; {question_or_list(name, known)}")
         for name in required:
             if name not in self._keys:
                 self.problems.add(self.header.number, 1, "this column is missing", name)
@@ -150,7 +149,7 @@ class CsvTable:
         return tuple(name.lower() for name in self.names)
 
 
-def read_table(path: str | Path, *, example: str = "", place: Place = by_character) -> CsvTable:
+def read_table(path: str | Path, *, example: str = "", place: PlaceWords = by_character) -> CsvTable:
     """Read a CSV file; example and place are those of ``parse_table``.
 
     Accepts a byte-order mark, LF, CRLF or CR, commas, semicolons or tabs, quoted fields.
@@ -180,7 +179,7 @@ def parse_table(
     file: str = "<records>",
     *,
     example: str = "",
-    place: Place = by_character,
+    place: PlaceWords = by_character,
 ) -> CsvTable:
     """The table that the content of a file is.
 

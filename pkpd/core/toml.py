@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pkpd.core.errors import DataError
-from pkpd.core.names import meant
+from pkpd.core.names import question_and_list
 
 
 def read(raw: bytes, path: str | os.PathLike[str]) -> TomlTable:
@@ -31,9 +31,7 @@ class TomlTable:
     def keys_within(self, allowed: Sequence[str]) -> None:
         for key in self.values:
             if key not in allowed:
-                raise DataError(
-                    f'{self.where}: unknown key "{key}"{meant(key, allowed)}; known are {", ".join(allowed)}'
-                )
+                raise DataError(f'{self.where}: unknown key "{key}"; {question_and_list(key, allowed)}')
 
     def table(self, key: str) -> TomlTable:
         found = self.values.get(key, {})

@@ -25,7 +25,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pkpd.core.errors import UnitError
-from pkpd.core.names import close_names
+from pkpd.core.names import question
 
 if TYPE_CHECKING:
     import pint
@@ -163,7 +163,7 @@ class Unit:
         return ("*".join(above) or "1") + "".join(below)
 
 
-class Problem(NamedTuple):
+class UnitProblem(NamedTuple):
     """What is wrong in a unit's text, and where."""
 
     message: str
@@ -226,11 +226,8 @@ def suggestion(symbol: str) -> str:
     """What could stand where an unknown unit stands."""
     if symbol in _REFUSED:
         return _REFUSED[symbol]
-    close = close_names(symbol, _known(), n=3, cutoff=0.5)
-    folded = [name for name in _known() if name.lower() == symbol.lower() and name not in close]
-    found = (folded + close)[:3]
     listed = "known are g L mol M IU m with prefixes, s min h d week, percent, cells, 1"
-    return f"did you mean {' or '.join(found)}? ({listed})" if found else listed
+    return f"{question(symbol, _known())} {listed}".lstrip()
 
 
 _TOKEN = re.compile(
@@ -248,7 +245,7 @@ class _Reader:
         self.depth = 0
 
     def fail(self, message: str, offset: int, length: int = 1, hint: str = "") -> _Stop:
-        return _Stop(Problem(message, offset, length, hint))
+        return _Stop(UnitProblem(message, offset, length, hint))
 
     def peek(self) -> re.Match[str] | None:
         while self.position < len(self.text) and self.text[self.position] == " ":
@@ -346,17 +343,19 @@ class _Reader:
 
 
 class _Stop(Exception):
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: UnitProblem) -> None:
         self.problem = problem
 
 
 @lru_cache(maxsize=1024)
-def examine(text: str) -> Unit | Problem:
+def examine(text: str) -> Unit | UnitProblem:
     """Read a unit, or say what is wrong with its text and at which offset (for errors that show a place)."""
     if len(text) > _MAX_LENGTH:
-        return Problem(f"a unit of {len(text)} characters", 0, _MAX_LENGTH, f"at most {_MAX_LENGTH} are read")
+        return UnitProblem(
+            f"a unit of {len(text)} characters", 0, _MAX_LENGTH, f"at most {_MAX_LENGTH} are read"
+        )
     if text.strip() in ("", "-"):
-        return Problem(
+        return UnitProblem(
             "a unit is missing", 0, max(1, len(text)), "write it like mg/L, and 1 for a plain number"
         )
     reader = _Reader(text)
@@ -370,7 +369,7 @@ def examine(text: str) -> Unit | Problem:
     except _Stop as stop:
         return stop.problem
     except OverflowError:
-        return Problem("this unit is too large or too small for a number", 0, len(text), "")
+        return UnitProblem("this unit is too large or too small for a number", 0, len(text), "")
     return unit
 
 
@@ -381,7 +380,7 @@ def parse(text: str) -> Unit:
     Raises ``UnitError`` with what was not understood and what could stand there.
     """
     unit = examine(text)
-    if isinstance(unit, Problem):
+    if isinstance(unit, UnitProblem):
         hint = f"; {unit.hint}" if unit.hint else ""
         raise UnitError(f'in the unit "{text[:_MAX_LENGTH]}": {unit.message}{hint}')
     return unit
@@ -400,21 +399,12 @@ def _cancelled(unit: Unit) -> Exponents:
     return tuple(sorted((name, min(above[name], below[name])) for name in above if name in below))
 
 
-def compatible(first: str, second: str) -> bool:
-    """Whether a number in one unit can be converted into the other without a bridge.
-
-    ``mg/kg`` and ``1`` cannot, although mass cancels: a dose per body weight is no plain number.
-    """
-    a, b = parse(first), parse(second)
-    return a.same_dimension(b) and _cancelled(a) == _cancelled(b)
-
-
 def factor(source: str, target: str, bridges: Iterable[Bridge] = ()) -> float:
     """The number by which a value in ``source`` is multiplied to stand in ``target``.
 
     ``bridges`` are declared equalities between dimensions, used as often as needed and only if needed. Raises
     ``UnitError`` if the units measure different things; ``MIU/m^2`` never becomes ``MIU``, ``mg/kg`` never
-    ``1``.
+    ``1``, although mass cancels: a dose per body weight is no plain number.
     """
     a, b = parse(source), parse(target)
     if a.same_dimension(b):

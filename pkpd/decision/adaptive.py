@@ -22,11 +22,11 @@ from numpy.typing import ArrayLike, NDArray
 from pkpd.core import units
 from pkpd.core.arguments import NUMBERS, TEXT, of, takes
 from pkpd.core.errors import InputError, UnitError
+from pkpd.core.names import question_and_list
 from pkpd.decision.endpoints import Endpoint, Regimen
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
 from pkpd.dosing.quantities import units_per_day
 from pkpd.dosing.rules import BASELINE, AdaptiveSchedule
-from pkpd.dosing.words import suggest
 from pkpd.ode.status import SUCCESS
 from pkpd.solver import Options, Reading, Readings, solve, spread, usable_cores
 from pkpd.solver.kernel import Kernel
@@ -107,12 +107,11 @@ class Rules:
         columns, thresholds = [], []
         for i, rule in enumerate(plan.rules):
             if rule.output not in kernel.OUTPUTS:
-                known = suggest(rule.output, kernel.OUTPUTS)
                 raise plan.error(
                     f'{kernel.NAME} has no output "{rule.output}"',
                     i,
                     "output",
-                    (f'did you mean "{known}"? ' if known else "") + f"it has {', '.join(kernel.OUTPUTS)}",
+                    question_and_list(rule.output, kernel.OUTPUTS, "it has"),
                 )
             column = list(kernel.OUTPUTS).index(rule.output)
             size = 1.0

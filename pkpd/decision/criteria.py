@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 import pkpd
 from pkpd.core.arguments import ABSENT, PATH, of, takes
 from pkpd.core.errors import DataError, InputError, LibraryError
-from pkpd.core.names import meant
+from pkpd.core.names import meant, question_and_list
 from pkpd.core.toml import TomlTable, read
 from pkpd.decision.endpoints import BURDEN, Declared, Endpoint, Level, Relevant, exposure
 from pkpd.decision.endpoints.declared import AGAINST, RATIO, bind
@@ -191,9 +191,7 @@ def fields() -> tuple[Field, ...]:
 def _field(name: str, where: str) -> Field:
     known = {field.name: field for field in fields()}
     if name not in known:
-        raise DataError(
-            f'{where}: there is no field "{name[:40]}"{meant(name, known)}; known are {", ".join(known)}'
-        )
+        raise DataError(f'{where}: there is no field "{name[:40]}"; {question_and_list(name, known)}')
     return known[name]
 
 
@@ -343,8 +341,7 @@ def _choice(table: TomlTable, key: str, known: Iterable[str], default: str | Non
     value = table.text(key, default)
     if value not in known:
         raise DataError(
-            f'{table.where}: {key} = "{value[:60]}" is unknown{meant(value, known)}; known are '
-            f"{', '.join(name for name in known if name)}"
+            f'{table.where}: {key} = "{value[:60]}" is unknown; {question_and_list(value, known)}'
         )
     return value
 
@@ -537,8 +534,8 @@ def _check_model(own: Criteria, kernel: Kernel, file: str) -> None:
     for where, several in wanted:
         if not set(several) & set(kernel.OUTPUTS):
             raise DataError(
-                f'{file}: {where}: the model {kernel.NAME} has no output "{several[0][:60]}"'
-                f"{meant(several[0], kernel.OUTPUTS)}; it has {', '.join(kernel.OUTPUTS)}"
+                f'{file}: {where}: the model {kernel.NAME} has no output "{several[0][:60]}"; '
+                f"{question_and_list(several[0], kernel.OUTPUTS, 'it has')}"
             )
     try:
         bind(own.endpoints, tuple(kernel.OUTPUTS), tuple(kernel.OUTPUT_UNITS), kernel.TIME_UNIT)

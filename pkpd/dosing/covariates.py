@@ -20,7 +20,7 @@ from pkpd.dosing.records import MISSING, Record, Records, SubjectRecords, number
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-Change = tuple[float, str, float, Place]
+CovariateChange = tuple[float, str, float, Place]
 """(time, name, value, place)"""
 
 RULES = ("locf", "nocb", "linear")
@@ -89,7 +89,7 @@ class Order:
         """Below what belongs to a line."""
         return self._place(line, bisect_right(self.events, (self.times[line], line)), 2)
 
-    def places_at(self, times: Sequence[float], changes: Sequence[Change]) -> Integers:
+    def places_at(self, times: Sequence[float], changes: Sequence[CovariateChange]) -> Integers:
         """Of outputs at any times: as of the last line of their instant; (n_times, 2)."""
         last = {time: line for line, time in enumerate(self.times)}
         known = [i for i, time in enumerate(times) if time in last]
@@ -97,7 +97,7 @@ class Order:
         found[known] = self.places([last[times[i]] for i in known], changes)
         return found
 
-    def places(self, lines: Sequence[int], changes: Sequence[Change]) -> Integers:
+    def places(self, lines: Sequence[int], changes: Sequence[CovariateChange]) -> Integers:
         """Of outputs on these lines: LAST where nothing comes after them at their instant; (n_lines, 2)."""
         latest: dict[float, Place] = {}
         for e, (time, _) in enumerate(self.events):
@@ -167,10 +167,12 @@ def read_covariates(
     return baseline, varying
 
 
-def changes(varying: Sequence[Varying], rule: str, order: Order, parts: Sequence[int]) -> tuple[Change, ...]:
+def changes(
+    varying: Sequence[Varying], rule: str, order: Order, parts: Sequence[int]
+) -> tuple[CovariateChange, ...]:
     """Every change by locf or nocb, by time and place, as ``pkpd.solver.solve`` takes them; parts : as of
     ``read_covariates``."""
-    found: list[Change] = []
+    found: list[CovariateChange] = []
     for one in varying:
         for (start, old), (end, new) in pairwise(zip(one.lines, one.values.tolist(), strict=True)):
             if new == old:

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from pkpd.core import html
 from pkpd.core.errors import ScheduleError
+from pkpd.core.names import meant
 from pkpd.dosing.parts import Part
 from pkpd.dosing.quantities import decimal_text, units_per_day
-from pkpd.dosing.words import suggest
 
 # what a dose per body size needs in the model: its name and a line that declares it
 _SIZES = {"m2": ("body surface area", "BSA = 1.9 [m^2]"), "kg": ("body weight", "weight = 70 [kg]")}
@@ -242,7 +242,5 @@ def find_route(route: str, routes: Sequence[str]) -> int:
     same = [i for i, name in enumerate(routes) if name.lower() == route.lower()]
     if len(same) == 1:
         return same[0]
-    suggestion = suggest(route, routes)
-    question = f'; did you mean "{suggestion}"?' if suggestion else ""
     known = f"its routes are {', '.join(routes)}" if routes else "it has no route, and so takes no doses"
-    raise ScheduleError(f'this model has no route "{route}": {known}{question}')
+    raise ScheduleError(f'this model has no route "{route}": {known}{meant(route, routes)}')

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pkpd.core.errors import InputError, ScheduleError
-from pkpd.dosing.covariates import RULES, Change, Order, Varying, changes, read_covariates, sections
+from pkpd.core.names import meant
+from pkpd.dosing.covariates import RULES, CovariateChange, Order, Varying, changes, read_covariates, sections
 from pkpd.dosing.events import (
     DOSE,
     REPLACE,
@@ -33,7 +34,6 @@ from pkpd.dosing.quantities import MAX_DAYS, MAX_DOSES, check_believable, units_
 from pkpd.dosing.records import OBSERVATION, RESET_AND_DOSE, Record, Records, SubjectRecords, number
 from pkpd.dosing.records import REPLACE as REPLACEMENT
 from pkpd.dosing.records import RESET as RESETTING
-from pkpd.dosing.words import suggest
 
 Floats = NDArray[np.float64]
 
@@ -83,7 +83,7 @@ class SubjectCourse:
     observations: Observations
     order: Order
     baseline: Mapping[str, float] = field(default_factory=dict)
-    changes: tuple[Change, ...] = ()
+    changes: tuple[CovariateChange, ...] = ()
     knots: Mapping[str, tuple[Floats, Floats]] = field(default_factory=dict)
 
 
@@ -338,11 +338,9 @@ class Intake:
             return int(value) - 1
         index = _find(text, self.states)
         if index is None and _find(text, self.routes) is None:
-            close = suggest(text, [*self.states, *self.routes])
-            question = f'; did you mean "{close}"?' if close else ""
             raise ScheduleError(
                 f'this model has no state or route "{text[:40]}"; its states are '
-                f"{', '.join(self.states)}{question}"
+                f"{', '.join(self.states)}{meant(text, [*self.states, *self.routes])}"
             )
         return index
 
@@ -389,7 +387,7 @@ def _times(subject: SubjectRecords, clock: _Clock) -> tuple[list[float], list[fl
     return times, stops
 
 
-def _observations(subject: SubjectRecords, order: Order, by_rule: Sequence[Change]) -> Observations:
+def _observations(subject: SubjectRecords, order: Order, by_rule: Sequence[CovariateChange]) -> Observations:
     lines = [i for i, record in enumerate(subject.records) if record.kind == OBSERVATION]
     kept = [subject.records[i] for i in lines]
     return Observations(

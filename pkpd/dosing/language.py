@@ -61,6 +61,7 @@ from fractions import Fraction
 from typing import NoReturn
 
 from pkpd.core.errors import ScheduleError
+from pkpd.core.names import close_names, question
 from pkpd.dosing.parts import AT_START, Part, Written, last_of
 from pkpd.dosing.quantities import (
     DOSE_UNIT_SPELLINGS,
@@ -95,7 +96,6 @@ from pkpd.dosing.words import (
     WEEK_NAMES,
     WEEK_PATTERNS,
     check_route,
-    suggest,
 )
 
 # --- writing --------------------------------------------------------------------------------------
@@ -186,6 +186,16 @@ class _Interval:
         return int(whole) * len(self.offsets) + sum(offset < rest for offset in self.offsets)
 
 
+def _asked_unit(token: ScheduleToken) -> str:
+    """The question for a word that may be a slip of a unit, and is no other word of the language."""
+    if token.word in ("u", "mu", "ku"):
+        meant = token.text[:-1] + "IU"
+        return question(meant, [meant])
+    another = token.word in RESERVED - {name.lower() for name in DOSE_UNITS} or token.word in COMMON_ROUTES
+    known = [*DOSE_UNITS, *DOSE_UNIT_SPELLINGS]
+    return question(token.text, known) if token.kind == "word" and not another else ""
+
+
 class Parser:
     """Recursive descent over tokens; every failure names the token and what could stand there."""
 
@@ -248,11 +258,8 @@ class Parser:
             if token.text == ";" and not self.ended:
                 message += '; rules such as "; hold if ..." can be followed only where schedules are compared'
         slip = token.kind == "word" and token.word not in RESERVED
-        suggestion = suggest(token.text, words) if slip else ""
-        hint = (
-            f'did you mean "{suggestion}"? ' if suggestion and suggestion != token.text else ""
-        ) + f"here can stand: {expected}"
-        self.fail(message, token, hint=hint)
+        asked = question(token.text, [word for word in words if word != token.text]) if slip else ""
+        self.fail(message, token, hint=f"{asked} here can stand: {expected}".lstrip())
 
     @staticmethod
     def shown(token: ScheduleToken) -> str:
@@ -421,20 +428,9 @@ class Parser:
                 self.fail("numbers have no comma", first, self.peek(), 'write the decimal point as "."')
             if first.text == "mIU":
                 self.fail('"mIU" reads as a thousandth of an IU', first, hint='a million IU is "MIU"')
-            known = suggest(first.text, [*DOSE_UNITS, *DOSE_UNIT_SPELLINGS]) if first.kind == "word" else ""
-            looks_like_unit = (
-                known
-                and first.word not in RESERVED - {name.lower() for name in DOSE_UNITS}
-                and first.word not in COMMON_ROUTES
-            )
-            if first.word in ("u", "mu", "ku"):
-                known = first.text[:-1] + "IU" if len(first.text) > 1 else "IU"
-                looks_like_unit = True
-            hint = (
-                f'did you mean "{known}"? ' if looks_like_unit else ""
-            ) + f"here can stand: {DOSE_UNITS_SHOWN}, each with or without /m2 or /kg"
+            hint = f"{_asked_unit(first)} here can stand: {DOSE_UNITS_SHOWN}, each with or without /m2 or /kg"
             found = "the schedule ends" if first.kind == "end" else f"{self.shown(first)} stands"
-            self.fail(f"a dose needs a unit, but {found} here", first, hint=hint)
+            self.fail(f"a dose needs a unit, but {found} here", first, hint=hint.lstrip())
         unit = DOSE_UNIT_SPELLINGS.get(first.text, first.text)
         self.take()
         if not self.accept("/", "per"):
@@ -462,7 +458,7 @@ class Parser:
         if token.kind == "word" and not reserved:
             after = self.peek()
             follows = self.starts_timing(1) or after.word in ("over", "bolus", *START_WORDS)
-            slip = suggest(token.text, LONG_TIMING_WORDS)
+            slip = close_names(token.text, LONG_TIMING_WORDS)
             if not follows and slip and token.word not in COMMON_ROUTES:
                 # `1 MIU dayly x5`, `then weeky x7`: this could be a route, but not before what follows.
                 self.unexpected(f"a route, such as sc or iv; {TIMING_SHOWN}", LONG_TIMING_WORDS)

@@ -11,7 +11,7 @@ from itertools import pairwise
 from pkpd.core.errors import ScheduleError, located
 from pkpd.dosing.quantities import (
     DOSE_UNITS,
-    Number,
+    AnyNumber,
     check_amount,
     check_interval,
     check_n_doses,
@@ -54,11 +54,11 @@ class Dose:
 
     def __init__(
         self,
-        time_days: Number,
-        amount: Number,
+        time_days: AnyNumber,
+        amount: AnyNumber,
         unit: str,
         route: str,
-        duration_days: Number | None = None,
+        duration_days: AnyNumber | None = None,
         per: str = "",
     ) -> None:
         name, size = split_unit(unit, per)

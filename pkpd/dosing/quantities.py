@@ -16,7 +16,7 @@ import numpy as np
 
 from pkpd.core.errors import ScheduleError
 
-Number = int | float | str | Decimal | Fraction
+AnyNumber = int | float | str | Decimal | Fraction
 
 MAX_DOSES = 1_000_000
 MAX_DAYS = 36_525  # one hundred years
@@ -62,7 +62,7 @@ TIME_WORDS = {
 TIMES_SHOWN = "s, min, h, d, week"
 
 
-def exact_number(number: Number, what: str) -> Fraction:
+def exact_number(number: AnyNumber, what: str) -> Fraction:
     """The decimal that ``number`` is written as; a float counts as its shortest repr, so 0.26 is 26/100."""
     if isinstance(number, bool):
         raise ScheduleError(f"{what} must be a number, not {number!r}")

@@ -277,7 +277,7 @@ def _roles(table: CsvTable) -> tuple[dict[str, int], dict[str, int]]:
             columns[role] = i
     for role in _NEEDED:
         if role not in columns:
-            close = close_names(role.lower(), [name.lower() for name in others], 1, 0.6)
+            close = close_names(role, others)
             hint = f'; is it "{close[0]}"?' if close else ""
             table.problems.add(
                 table.header.number, 1, f"no column {role} (or {', '.join(ROLES[role][1:]) or role}){hint}"

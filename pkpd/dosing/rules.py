@@ -45,11 +45,12 @@ from typing import Any
 
 from pkpd.core import units
 from pkpd.core.errors import ScheduleError
+from pkpd.core.names import close_names, question
 from pkpd.dosing.language import Parser, ScheduleToken
 from pkpd.dosing.parts import Written
 from pkpd.dosing.quantities import (
     DOSE_UNITS,
-    Number,
+    AnyNumber,
     check_amount,
     check_interval,
     decimal_text,
@@ -59,7 +60,6 @@ from pkpd.dosing.quantities import (
     with_size,
 )
 from pkpd.dosing.schedule import Schedule
-from pkpd.dosing.words import suggest
 
 ACTIONS = ("stop", "hold", "reduce", "raise")
 """In the order in which they go before each other."""
@@ -89,7 +89,7 @@ class Limit:
     unit: str
     per: str = ""
 
-    def __init__(self, amount: Number, unit: str, per: str = "") -> None:
+    def __init__(self, amount: AnyNumber, unit: str, per: str = "") -> None:
         name, size = split_unit(unit, per)
         exact = exact_number(amount, "a dose")
         check_amount(exact, name)
@@ -131,9 +131,9 @@ class Rule:
         action: str,
         output: str,
         sign: str,
-        threshold: Number,
+        threshold: AnyNumber,
         unit: str = "",
-        percent: Number | None = None,
+        percent: AnyNumber | None = None,
         limit: Limit | None = None,
     ) -> None:
         share = None if percent is None else exact_number(percent, "a percentage")
@@ -150,7 +150,7 @@ class Rule:
             raise ScheduleError("a threshold of 0 x baseline is no threshold")
         if unit not in ("", BASELINE):
             problem = units.examine(unit)
-            if isinstance(problem, units.Problem):
+            if isinstance(problem, units.UnitProblem):
                 hint = f"; {problem.hint}" if problem.hint else ""
                 raise ScheduleError(f'in the unit "{unit[:40]}": {problem.message}{hint}')
         for key, value in (
@@ -447,7 +447,7 @@ class _RuleParser(Parser):
                 self.fail(
                     f"{self.shown(first)} is no action",
                     first,
-                    hint=f'did you mean "{synonym}"? here can stand: {_CLAUSES}',
+                    hint=f"{question(synonym, [synonym])} here can stand: {_CLAUSES}",
                 )
             self.unexpected(_CLAUSES, (*ACTIONS, "look"), what="a rule begins with what is done")
         action = self.take().word
@@ -527,7 +527,7 @@ class _RuleParser(Parser):
             if not self.accept("baseline"):
                 self.unexpected("baseline", ("baseline",), what="a multiple is one of the baseline")
             return BASELINE
-        if first.kind == "word" and suggest(first.text, ("baseline",)):
+        if first.kind == "word" and close_names(first.text, ("baseline",)):
             self.fail("a multiple of the baseline is written with an x", first, hint="write: 2 x baseline")
         while not self.ended:
             self.take()
@@ -536,7 +536,7 @@ class _RuleParser(Parser):
         last: ScheduleToken = self.tokens[self.i - 1]
         text = self.text[first.start : last.end]
         problem = units.examine(" ".join(text.split()))
-        if isinstance(problem, units.Problem):
+        if isinstance(problem, units.UnitProblem):
             hint = f"{problem.hint}; " if problem.hint else ""
             self.fail(
                 f"this is no unit: {problem.message}",

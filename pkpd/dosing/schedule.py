@@ -15,6 +15,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
+from pkpd.core import html
 from pkpd.core.arguments import LIST, takes
 from pkpd.core.errors import ScheduleError
 from pkpd.dosing.events import EventTable, PartError, event_table
@@ -23,7 +24,7 @@ from pkpd.dosing.parts import AT_START, Dose, Part, Written
 from pkpd.dosing.quantities import (
     DOSE_UNITS,
     MAX_DAYS,
-    Number,
+    AnyNumber,
     check_n_doses,
     decimal_text,
     exact_number,
@@ -233,7 +234,7 @@ class Schedule:
             return NotImplemented
         return Schedule(self.parts + other.parts)
 
-    def scaled(self, factor: Number) -> Schedule:
+    def scaled(self, factor: AnyNumber) -> Schedule:
         """The same times with every dose multiplied by ``factor``, above zero.
 
         Products of more than 17 digits are rounded to 17.
@@ -241,7 +242,7 @@ class Schedule:
         exact = exact_number(factor, "the factor of a dose")
         return Schedule(tuple(replace(part, amount=_rounded(part.amount * exact)) for part in self.parts))
 
-    def shifted(self, days: Number) -> Schedule:
+    def shifted(self, days: AnyNumber) -> Schedule:
         """The same doses ``days`` later (earlier if negative, but not before day 0)."""
         exact = exact_number(days, "a shift in time")
         starts = (None if part.start is None else part.start + exact for part in self.parts)
@@ -257,6 +258,14 @@ class Schedule:
         if len(text) > LONG:
             return f"<Schedule of {self.n_doses:,} doses on {self.when}>"
         return f"Schedule.parse({text!r})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (courses_text((part,)), float(start), float(start + part.last), part.n_doses)
+            for start, part in zip(self.starts, self.parts)
+        ]
+        columns = ("course", "first dose, day", "last dose, day", "doses")
+        return html.table(f"Schedule of {self.n_doses:,} doses on {self.when}", columns, rows)
 
     # -- for the integrator
 

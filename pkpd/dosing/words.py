@@ -4,10 +4,8 @@ a route."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from pkpd.core.errors import ScheduleError
-from pkpd.core.names import close_names
 from pkpd.dosing.quantities import DOSE_UNIT_SPELLINGS, DOSE_UNITS, TIME_WORDS
 
 COMMON_ROUTES = ("sc", "iv", "im", "po", "oral")
@@ -52,9 +50,3 @@ def check_route(route: str) -> str:
     if route.lower() in RESERVED or Q_PATTERN.fullmatch(route) or re.fullmatch(r"[xX]\d.*", route):
         raise ScheduleError(f'"{route[:40]}" is a word of the schedule language and cannot name a route')
     return route.lower() if route.lower() in COMMON_ROUTES else route
-
-
-def suggest(word: str, known: Iterable[str]) -> str:
-    by_lower = {name.lower(): name for name in known}
-    close = close_names(word.lower()[:60], by_lower, n=1, cutoff=0.6)
-    return by_lower[close[0]] if close else ""

@@ -99,13 +99,18 @@ from pkpd.inference.result import (
     Change,
     Estimate,
     FitResult,
+    Foreseen,
     Heterogeneity,
+    InnerCheck,
     ModelScore,
+    Preference,
     Refit,
+    Reliance,
     RivalComparison,
     RowResult,
     StartResult,
     StudyLeftOut,
+    WithoutUnverified,
 )
 from pkpd.inference.search import Minimum, Progress, Search, minimise, quiet
 from pkpd.inference.selection import listed, selected, warm_point
@@ -134,19 +139,24 @@ __all__ = [
     "FitOptions",
     "FitResult",
     "FitSpec",
+    "Foreseen",
+    "InnerCheck",
     "Minimum",
     "ModelScore",
     "ModelSpec",
     "NoiseSpec",
     "Objective",
+    "Preference",
     "Prior",
     "Refit",
+    "Reliance",
     "RivalComparison",
     "RowResult",
     "StartResult",
     "StudyEffect",
     "StudyLeftOut",
     "System",
+    "WithoutUnverified",
     "between_at",
     "coordinates",
     "fit",
@@ -427,8 +437,8 @@ class _Beside:
     interrupted: bool
     heterogeneity: tuple[Heterogeneity, ...] = ()
     comparison: RivalComparison | None = None
-    unverified: Refit | None = None
-    check: Refit | None = None
+    unverified: WithoutUnverified | None = None
+    check: InnerCheck | None = None
     notes: list[str] = field(default_factory=list)
 
     def assess(self, objective: Objective, best: Minimum, progress: Progress) -> None:

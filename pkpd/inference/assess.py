@@ -15,10 +15,17 @@ from pkpd.inference.influence import left_out
 from pkpd.inference.marginal import criteria
 from pkpd.inference.objective import BadPoint, Objective, Solve, pruned
 from pkpd.inference.posterior import Posterior, posterior_of, row_results, signed_outputs
-from pkpd.inference.result import Change, ModelScore, Refit, RivalComparison, RowResult, StudyLeftOut
+from pkpd.inference.result import (
+    Change,
+    InnerCheck,
+    ModelScore,
+    RivalComparison,
+    RowResult,
+    StudyLeftOut,
+    WithoutUnverified,
+)
 from pkpd.inference.search import REFIT_LIMIT, Minimum, Progress, quiet, refit
 from pkpd.inference.spec import Check, FitSpec
-from pkpd.inference.summary.kinds import KINDS
 from pkpd.inference.summary.rows import Data, Row
 
 Array = NDArray[np.float64]
@@ -194,7 +201,6 @@ def compare(
         rival=other,
         log_density_difference=total,
         log_density_difference_se=se,
-        verdict=_comparison_words(main, other, total, se, len(shared)),
     )
 
 
@@ -212,26 +218,6 @@ def _settable(row: Row, system: System) -> bool:
     except InputError:
         return False
     return True
-
-
-def _comparison_words(main: ModelScore, rival: ModelScore, total: float, se: float, rows: int) -> str:
-    aic, bic = rival.aic - main.aic, rival.bic - main.bic
-
-    def which(difference: float) -> str:
-        return f"for {main.model}" if difference > 0 else f"for {rival.model}"
-
-    text = (
-        f"On {rows} rows that both can predict: AIC differs by {abs(aic):.1f} {which(aic)}, BIC "
-        f"by {abs(bic):.1f} {which(bic)}"
-    )
-    if math.isfinite(total):
-        sure = "" if not math.isfinite(se) else f" (SE {se:.1f})"
-        text += (
-            f"; left-out studies are predicted better by {abs(total):.1f}{sure} in log density {which(total)}"
-        )
-        if math.isfinite(se) and abs(total) < 2 * se:
-            text += ", which is within two standard errors"
-    return text + "."
 
 
 def _changes(objective: Objective, best: Minimum, posterior: Posterior, other: Array) -> tuple[Change, ...]:
@@ -276,24 +262,20 @@ def without_unverified(
     original: Mapping[str, Row],
     spec: FitSpec,
     progress: Progress,
-) -> Refit | None:
+) -> WithoutUnverified | None:
     left_out = frozenset(row.id for row in objective.rows if row.provenance == "unverified")
     kept = frozenset(row.id for row in objective.rows) - left_out
     if not left_out or not kept:
         return None
     progress("without unverified rows", 0.0, f"{len(left_out)} rows left out")
     end, changes, predicted = _fit_without(objective, best, posterior, original, spec, left_out, kept)
-    moved = [change for change in changes if abs(change.shift) > 1]
-    words = ", ".join(f"{c.name} {c.value:.3g} -> {c.other:.3g}" for c in moved) or "none"
-    return Refit(
+    return WithoutUnverified(
         title="without unverified rows",
         left_out=tuple(row.id for row in objective.rows if row.id in left_out),
         ofv=float(end.evaluation.residuals @ end.evaluation.residuals),
         converged=end.converged,
         changes=changes,
         predicted=predicted,
-        verdict=f"{len(left_out)} of {len(objective.rows)} rows are unverified. Without them these "
-        f"move by more than one SD: {words}.",
     )
 
 
@@ -305,7 +287,7 @@ def inner_check(
     spec: FitSpec,
     check: Check,
     progress: Progress,
-) -> Refit | None:
+) -> InnerCheck | None:
     fitted = frozenset(row.id for row in objective.rows)
     left_out = frozenset(check.leave_out) & fitted
     kept = (frozenset(check.only) & fitted if check.only else fitted) - left_out
@@ -314,40 +296,11 @@ def inner_check(
     title = check.title or "inner check"
     progress("inner check", 0.0, title)
     end, changes, predicted = _fit_without(objective, best, posterior, original, spec, left_out, kept)
-    return Refit(
+    return InnerCheck(
         title=title,
         left_out=tuple(row.id for row in objective.rows if row.id in left_out),
         ofv=float(end.evaluation.residuals @ end.evaluation.residuals),
         converged=end.converged,
         changes=changes,
         predicted=predicted,
-        verdict=" ".join(_prediction_words(row) for row in predicted) or "could not be simulated",
     )
-
-
-def _prediction_words(row: RowResult) -> str:
-    text = (
-        f"{row.id}: predicted {row.predicted:.3g} ({row.predicted_lower:.3g} to "
-        f"{row.predicted_upper:.3g}), observed {row.observed:.3g}"
-    )
-    low, high = with_sampling_error(row)
-    if not math.isfinite(high - low):
-        return text + "."
-    inside = low <= row.observed <= high
-    what = "with the reported number's own error the prediction ranges from"
-    return f"{text}; {what} {low:.3g} to {high:.3g}, and the number lies {'within' if inside else 'outside'}."
-
-
-def with_sampling_error(row: RowResult) -> tuple[float, float]:
-    """95% interval in which a number reported for this row is expected: by the parameters' uncertainty and by
-    its own error.
-
-    Of numbers whose errors are those of logarithms it is one of factors. nan where either error is not known.
-    """
-    ends = (row.observed_lower, row.observed_upper, row.predicted_lower, row.predicted_upper)
-    of_logs = KINDS[row.statistic].on_log or row.statistic == "range"
-    if of_logs and min(*ends, row.predicted) > 0:
-        half = math.hypot(math.log(ends[1] / ends[0]) / 2, math.log(ends[3] / ends[2]) / 2)
-        return row.predicted / math.exp(half), row.predicted * math.exp(half)
-    half = math.hypot((ends[1] - ends[0]) / 2, (ends[3] - ends[2]) / 2)
-    return row.predicted - half, row.predicted + half

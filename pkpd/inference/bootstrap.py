@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pkpd.core import html
 from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, FLAG, PATH, WHOLE, of, takes
 from pkpd.core.errors import DataError
 from pkpd.core.files import replacing, to_json, write_rows
@@ -139,6 +140,14 @@ class Bootstrap:
 
     def __repr__(self) -> str:
         return f"<Bootstrap of {self.name}: {len(self.draws)} draws, {self.failures} without a fit>"
+
+    def _repr_html_(self) -> str:
+        columns = ("estimate", "unit", "value", "95 % by curvature", "by draws", "BCa")
+        rows = [
+            (e.name, e.unit, e.value, *map(interval_words, (e.curvature, e.percentile, e.bca)))
+            for e in self.estimates
+        ]
+        return html.table(repr(self)[1:-1], columns, rows, " ".join((*self.words(), *self.notes)))
 
     def __getitem__(self, name: str) -> Resampled:
         return next(estimate for estimate in self.estimates if estimate.name == name)

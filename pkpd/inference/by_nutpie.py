@@ -20,7 +20,7 @@ from pkpd.core.errors import ConvergenceError
 from pkpd.core.extras import optional
 
 Array = NDArray[np.float64]
-Told = Callable[[int, int], None]
+Counting = Callable[[int, int], None]
 """Called with how many draws are done, of how many, those of the warm-up included."""
 
 POLL_S = 0.05
@@ -78,7 +78,7 @@ def chains_of(
     draws: int,
     seeds: Sequence[int],
     cores: int,
-    told: Told,
+    told: Counting,
 ) -> tuple[list[Chain], bool]:
     """One chain for each walk, start and seed, at most ``cores`` at a time, and whether Ctrl-C ended them:
     then as many draws of each as there are.

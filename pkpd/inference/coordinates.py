@@ -73,7 +73,9 @@ class System:
         return names.index(parameter)
 
 
-Kind = Literal["parameter", "between-subject SD", "study effect", "proportional error", "additive error"]
+CoordinateKind = Literal[
+    "parameter", "between-subject SD", "study effect", "proportional error", "additive error"
+]
 
 Scale = Literal["log", "logit", "natural"]
 
@@ -91,7 +93,7 @@ class Coordinate:
     """
 
     name: str
-    kind: Kind
+    kind: CoordinateKind
     target: str
     study: str
     scale: Scale
@@ -352,7 +354,7 @@ def _of_noise(system: System, output: str, noise: NoiseSpec, where: str) -> list
         raise DataError(
             f'{where}, [noise]: the model has no output "{output}"{meant(output, system.output_units)}'
         )
-    kinds: tuple[tuple[Kind, float, str], ...] = (
+    kinds: tuple[tuple[CoordinateKind, float, str], ...] = (
         ("proportional error", noise.proportional, "1"),
         ("additive error", noise.additive, system.output_units[output]),
     )

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from pkpd.core import library
+from pkpd.core import html, library
 from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, FLAG, LIST, takes
 from pkpd.core.errors import DataError, InputError
 from pkpd.inference import FitResult, StudyLeftOut, leave_one_study_out
@@ -110,6 +110,14 @@ class FitComparison:
 
     def __repr__(self) -> str:
         return f"<FitComparison of {', '.join(score.label for score in self.scores)} on {self.n_rows} rows>"
+
+    def _repr_html_(self) -> str:
+        columns = ("fit", "model", "OFV", "-2LL", "parameters", "AIC", "BIC", "left-out log density")
+        rows = [
+            (s.label, s.model, s.ofv, s.minus_2ll, s.parameters, s.aic, s.bic, s.log_density)
+            for s in self.scores
+        ]
+        return html.table(repr(self)[1:-1], columns, rows, " ".join((*self.verdict(), *self.notes)))
 
     def verdict(self) -> list[str]:
         """A sentence for each fit but the best."""

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pkpd.core import html
 from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, FLAG, PATH, TEXT, of, takes
 from pkpd.core.errors import DataError, InputError
 from pkpd.core.files import replacing, to_json, write_rows
@@ -102,6 +103,14 @@ class LeftOut:
 
     def __repr__(self) -> str:
         return f"<LeftOut of {self.name} by {self.by}: {len(self.folds)} folds, {len(self.rows)} rows>"
+
+    def _repr_html_(self) -> str:
+        columns = ("left out", "rows", "log score", "chi-square", "of", "Cook's distance", "moves most")
+        rows = [
+            (f.name, len(f.rows), f.log_density, f.chi_square, f.residuals, f.cook, f.moved)
+            for f in self.folds
+        ]
+        return html.table(repr(self)[1:-1], columns, rows, " ".join((*self.words(), *self.notes)))
 
     @property
     def rows(self) -> tuple[RowLeftOut, ...]:

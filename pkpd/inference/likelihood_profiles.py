@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pkpd.core import files
+from pkpd.core import files, html
 from pkpd.core.arguments import ABSENT, CALLABLE, FLAG, PATH, TEXT, TEXTS, of, takes
 from pkpd.core.errors import DataError, InputError
 from pkpd.core.names import meant
@@ -170,6 +170,11 @@ class LikelihoodProfiles:
     def __repr__(self) -> str:
         what = "posterior" if self.priors else "likelihood"
         return f"<LikelihoodProfiles of {self.fit}: {len(self.profiles)} parameters by the {what}>"
+
+    def _repr_html_(self) -> str:
+        columns = ("parameter", "unit", "value", "95 %", "verdict")
+        rows = [(p.name, p.unit, p.value, interval_words(p), str(p)) for p in self.profiles]
+        return html.table(repr(self)[1:-1], columns, rows, " ".join(self.notes))
 
     def __getitem__(self, name: str) -> LikelihoodProfile:
         for profile in self.profiles:

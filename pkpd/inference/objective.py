@@ -272,9 +272,10 @@ class Objective:
         self._counting = threading.Lock()
 
     def on_threads(self, count: int | None) -> Objective:
-        """The same objective, simulated on so many threads (None: all cores)."""
+        """The same objective, arms simulated on so many threads (None: all cores), that counts from 0."""
         view = copy.copy(self)
         view._threads = count or _usable_cores()
+        view.simulations, view.bad, view.reasons = 0, 0, []
         return view
 
     def restricted(self, keep: Callable[[Row], bool]) -> Objective:
@@ -291,14 +292,9 @@ class Objective:
         """The same objective by fewer coordinates; what is left out stays at the model's value."""
         return self._changed(estimated=estimated)
 
-    def with_threads(self, count: int) -> Objective:
-        """The same objective, with so many threads for its arms."""
-        return self._changed(threads=count)
-
     def _changed(
         self,
         *,
-        threads: int | None = None,
         rows: Sequence[Row] | None = None,
         options: FitOptions | None = None,
         estimated: tuple[Coordinate, ...] | None = None,
@@ -315,7 +311,7 @@ class Objective:
             mean_only=tuple(self.mean_only),
             correlations=self.correlations,
             solve=self._solve,
-            threads=threads or self._threads,
+            threads=self._threads,
             estimated=self.coordinates if estimated is None else estimated,
             reach=self.reach if reach is None else reach,
             events=self._events,

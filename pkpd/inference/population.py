@@ -38,6 +38,7 @@ from pkpd.core.arguments import (
 )
 from pkpd.core.errors import InputError
 from pkpd.core.extras import optional
+from pkpd.core.names import question_or_list
 from pkpd.core.sketch import Sketch
 from pkpd.dosing import EventTable
 from pkpd.inference import FitResult, FitSpec, between_at, read_fit, typical_at
@@ -374,7 +375,7 @@ def bands(
 def _varied(vary: Collection[str]) -> tuple[str, ...]:
     for name in [vary] if isinstance(vary, str) else vary:
         if name not in VARIATION:
-            raise InputError(f'subjects cannot vary by "{name}"; known are {", ".join(VARIATION)}')
+            raise InputError(f'subjects cannot vary by "{name}"; {question_or_list(str(name), VARIATION)}')
     return tuple(name for name in VARIATION if name in ([vary] if isinstance(vary, str) else vary))
 
 
@@ -397,7 +398,7 @@ def _check_study(result: FitResult, study: str | None, chosen: tuple[str, ...]) 
         )
     if study not in result.study_values:
         raise InputError(
-            f'the fit {result.name} has no study "{study}"; known are {", ".join(result.study_values)}'
+            f'the fit {result.name} has no study "{study}"; {question_or_list(study, result.study_values)}'
         )
 
 
@@ -501,7 +502,7 @@ def _covariate(
     known = [n for n, kind in zip(kernel.PARAMETERS, kernel.KINDS, strict=True) if kind == "covariate"]
     known += [n for n in result.between if n not in known]
     if name not in known:
-        raise InputError(f'{kernel.NAME} has no covariate "{name}"; known are {", ".join(known)}')
+        raise InputError(f'{kernel.NAME} has no covariate "{name}"; {question_or_list(name, known)}')
     place = kernel.PARAMETERS.index(name)
     pair = tuple(given) if isinstance(given, Sequence) and not isinstance(given, str) else (given, 0.0)
     median, sd = (value_of(kernel, name, pair[0]), pair[1]) if len(pair) == 2 else (np.nan, np.nan)
@@ -525,7 +526,9 @@ def _respond(
 ) -> None:
     """Move the normal numbers of one parameter, in place, into a third of their distribution."""
     if responders not in RESPONDERS:
-        raise InputError(f'there is no class of responders "{responders}"; known are {", ".join(RESPONDERS)}')
+        raise InputError(
+            f'there is no class of responders "{responders}"; {question_or_list(responders, RESPONDERS)}'
+        )
     if "between" not in chosen:
         raise InputError('responders are thirds of the spread between people: vary by "between"')
     name = _response(kernel, result)

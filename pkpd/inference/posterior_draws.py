@@ -27,7 +27,7 @@ from pkpd.core.extras import optional
 from pkpd.inference import FitResult
 from pkpd.inference.belonging import BELONGING
 from pkpd.inference.by_arviz import mixing
-from pkpd.inference.by_nutpie import Chain, Told, chains_of
+from pkpd.inference.by_nutpie import Chain, Counting, chains_of
 from pkpd.inference.coordinates import Coordinate
 from pkpd.inference.density import PosteriorDensity, Walk, blocks_of, overdispersed
 from pkpd.inference.draws import PosteriorDraws, SampledEstimate, shown
@@ -204,7 +204,7 @@ def sampled(
     """Draws around the lowest point of an objective."""
     ends = _searches(objective, minimum, chains, seed, progress)
     side_by_side = min(chains, cores)
-    alone = objective.with_threads(max(1, cores // side_by_side))
+    alone = objective.on_threads(max(1, cores // side_by_side))
     densities = [PosteriorDensity(alone, minimum) for _ in range(chains)]
     seeds = [int(np.random.SeedSequence([seed, k]).generate_state(1)[0]) for k in range(chains)]
     told = _told(progress)
@@ -311,7 +311,7 @@ def _rectangle(chains: Sequence[Chain]) -> list[Chain]:
     return [chains[k].first(length) for k in sorted(order[:count])]
 
 
-def _told(progress: Progress) -> Told:
+def _told(progress: Progress) -> Counting:
     """Progress by draws, with the time that is left at the pace so far."""
     began = time.perf_counter()
 

@@ -430,11 +430,11 @@ def _unit_of(arms: _Arms, output: str, measure: str) -> str:
     return "1" if measure == "fold" else str(arms.system.output_units[output])
 
 
-Curve = Callable[[Array, Sequence[Array | None], int], Array]
+CurveAt = Callable[[Array, Sequence[Array | None], int], Array]
 """(doses, points, subjects in an arm) -> (n_points, n_doses), of points around the optimum, None for it."""
 
 
-def _with_band(arms: _Arms, curve: Curve, grid: Array, drawn_at: Sequence[int]) -> dict[str, Any]:
+def _with_band(arms: _Arms, curve: CurveAt, grid: Array, drawn_at: Sequence[int]) -> dict[str, Any]:
     """The curve at the estimates, and its 95 % interval over draws from the parameters' uncertainty."""
     (middle,) = curve(grid, [None], 2 * arms.spec.options.subjects)
     some = grid[list(drawn_at)]

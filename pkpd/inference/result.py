@@ -8,12 +8,16 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from pkpd.core import files
+from pkpd.inference.summary.kinds import KINDS
 
 SAME_OPTIMUM = 0.5
 """Two starts ended in one optimum if their OFVs differ by less."""
+AS_GOOD = 2.0
+"""What decides nothing: AICs that differ by less, and log densities by less than so many of their SEs."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,26 @@ class RowResult:
     note: str
     subjects_error: float = math.nan
 
+    def expected(self) -> tuple[float, float]:
+        """95% interval in which a number reported for this row is expected: by the parameters' uncertainty
+        and by its own error.
+
+        Of numbers whose errors are those of logarithms it is one of factors. nan where either error is not
+        known.
+        """
+        ends = (self.observed_lower, self.observed_upper, self.predicted_lower, self.predicted_upper)
+        of_logs = KINDS[self.statistic].on_log or self.statistic == "range"
+        if of_logs and min(*ends, self.predicted) > 0:
+            half = math.hypot(math.log(ends[1] / ends[0]) / 2, math.log(ends[3] / ends[2]) / 2)
+            return self.predicted / math.exp(half), self.predicted * math.exp(half)
+        half = math.hypot((ends[1] - ends[0]) / 2, (ends[3] - ends[2]) / 2)
+        return self.predicted - half, self.predicted + half
+
+    def as_expected(self) -> bool | None:
+        """Whether the reported number lies where it is expected; None where that is not known."""
+        low, high = self.expected()
+        return low <= self.observed <= high if math.isfinite(high - low) else None
+
 
 @dataclass(frozen=True)
 class StartResult:
@@ -157,6 +181,14 @@ class ModelScore:
     independent: int = 0
 
 
+class Preference(StrEnum):
+    """For which of two models the data speak."""
+
+    MAIN = "for the model"
+    RIVAL = "for the rival"
+    NEITHER = "for neither"
+
+
 @dataclass(frozen=True)
 class RivalComparison:
     """The model against its rival."""
@@ -167,7 +199,36 @@ class RivalComparison:
     rival: ModelScore
     log_density_difference: float
     log_density_difference_se: float
-    verdict: str
+
+    @property
+    def verdict(self) -> Preference:
+        """By studies left out, if there are several, else by AIC; for neither where they are ``AS_GOOD``."""
+        difference, least = self.log_density_difference, AS_GOOD * self.log_density_difference_se
+        if not math.isfinite(least):
+            difference, least = self.rival.aic - self.main.aic, AS_GOOD
+        if abs(difference) < least or difference == 0:
+            return Preference.NEITHER
+        return Preference.MAIN if difference > 0 else Preference.RIVAL
+
+    def words(self) -> str:
+        """By how much either is better, in a sentence."""
+        aic, bic = self.rival.aic - self.main.aic, self.rival.bic - self.main.bic
+        total, se = self.log_density_difference, self.log_density_difference_se
+
+        def which(difference: float) -> str:
+            return f"for {self.main.model}" if difference > 0 else f"for {self.rival.model}"
+
+        text = (
+            f"On {len(self.rows)} rows that both can predict: AIC differs by {abs(aic):.1f} {which(aic)}, "
+            f"BIC by {abs(bic):.1f} {which(bic)}"
+        )
+        if math.isfinite(total):
+            sure = "" if not math.isfinite(se) else f" (SE {se:.1f})"
+            text += f"; left-out studies are predicted better by {abs(total):.1f}{sure} in log density "
+            text += which(total)
+            if math.isfinite(se) and abs(total) < AS_GOOD * se:
+                text += ", which is within two standard errors"
+        return text + "."
 
 
 @dataclass(frozen=True)
@@ -190,7 +251,73 @@ class Refit:
     converged: bool
     changes: tuple[Change, ...]
     predicted: tuple[RowResult, ...]
-    verdict: str
+
+
+class Reliance(StrEnum):
+    """Whether estimates rest on the rows that are left out: one moves by more than an SD without them."""
+
+    RELIES = "estimates move"
+    STANDS = "estimates stay"
+
+
+@dataclass(frozen=True)
+class WithoutUnverified(Refit):
+    """The fit without the rows that are unverified."""
+
+    @property
+    def moved(self) -> tuple[Change, ...]:
+        """What changes by more than one posterior SD."""
+        return tuple(change for change in self.changes if abs(change.shift) > 1)
+
+    @property
+    def verdict(self) -> Reliance:
+        return Reliance.RELIES if self.moved else Reliance.STANDS
+
+    def words(self, n_rows: int) -> str:
+        """What moves, in a sentence; n_rows : of the fit."""
+        told = ", ".join(f"{c.name} {c.value:.3g} -> {c.other:.3g}" for c in self.moved) or "none"
+        return (
+            f"{len(self.left_out)} of {n_rows} rows are unverified. Without them these move by more than one "
+            f"SD: {told}."
+        )
+
+
+class Foreseen(StrEnum):
+    """Whether all numbers that were left out lie where the fit to the others expects them."""
+
+    WITHIN = "within"
+    OUTSIDE = "outside"
+    UNKNOWN = "not known"
+
+
+@dataclass(frozen=True)
+class InnerCheck(Refit):
+    """Rows that are predicted by the fit to the others."""
+
+    @property
+    def verdict(self) -> Foreseen:
+        """``OUTSIDE`` if one number is; ``UNKNOWN`` if none is and of one it cannot be said."""
+        told = [row.as_expected() for row in self.predicted]
+        if False in told:
+            return Foreseen.OUTSIDE
+        return Foreseen.WITHIN if told and None not in told else Foreseen.UNKNOWN
+
+    def words(self) -> str:
+        """A sentence for each row."""
+        return " ".join(map(_prediction_words, self.predicted)) or "could not be simulated"
+
+
+def _prediction_words(row: RowResult) -> str:
+    text = (
+        f"{row.id}: predicted {row.predicted:.3g} ({row.predicted_lower:.3g} to "
+        f"{row.predicted_upper:.3g}), observed {row.observed:.3g}"
+    )
+    inside = row.as_expected()
+    if inside is None:
+        return text + "."
+    low, high = row.expected()
+    what = "with the reported number's own error the prediction ranges from"
+    return f"{text}; {what} {low:.3g} to {high:.3g}, and the number lies {'within' if inside else 'outside'}."
 
 
 @dataclass(frozen=True)
@@ -268,8 +395,8 @@ class FitResult:
     covariance: tuple[tuple[float, ...], ...]
     """of the estimates' ``x``"""
     comparison: RivalComparison | None
-    unverified: Refit | None
-    check: Refit | None
+    unverified: WithoutUnverified | None
+    check: InnerCheck | None
     provenance: dict[str, Any]
     heterogeneity: tuple[Heterogeneity, ...] = ()
     n_independent: int = 0
@@ -292,6 +419,18 @@ class FitResult:
         ]
         note = "Rows marked unverified stay marked: summary() has everything. A model, not medical advice."
         return html.table(repr(self)[1:-1], columns, rows, note)
+
+    def asides(self) -> dict[str, str]:
+        """What was found beside the fit, in words: of the ``rival``, ``unverified`` rows and the ``check``,
+        where they were asked for."""
+        words = {}
+        if self.comparison is not None:
+            words["rival"] = self.comparison.words()
+        if self.unverified is not None:
+            words["unverified"] = self.unverified.words(self.n_rows)
+        if self.check is not None:
+            words["check"] = self.check.words()
+        return words
 
     def summary(self) -> str:
         """A page of text for a terminal."""
@@ -324,8 +463,8 @@ _NESTED: dict[str, type] = {
     "main": ModelScore,
     "rival": ModelScore,
     "comparison": RivalComparison,
-    "unverified": Refit,
-    "check": Refit,
+    "unverified": WithoutUnverified,
+    "check": InnerCheck,
 }
 
 
@@ -370,9 +509,13 @@ def _summary(result: FitResult) -> str:
     lines += [result.identifiability, "", *_summary_of_the_rows(result), *result.notes]
     if result.comparison is not None:
         lines += ["", *_summary_of_the_rival(result.comparison)]
-    for refit in (result.unverified, result.check):
-        if refit is not None:
-            lines += ["", f"{refit.title}: {refit.verdict}"]
+    words = result.asides()
+    lines += [
+        line
+        for name, refit in (("unverified", result.unverified), ("check", result.check))
+        if refit is not None
+        for line in ("", f"{refit.title}: {words[name]}")
+    ]
     provenance = result.provenance
     seconds = f", {provenance['run_time_s']:.0f} s" if "run_time_s" in provenance else ""
     lines += [
@@ -453,7 +596,7 @@ def _summary_of_the_rows(result: FitResult) -> list[str]:
 
 def _summary_of_the_rival(comparison: RivalComparison) -> list[str]:
     return [
-        "rival: " + comparison.verdict,
+        "rival: " + comparison.words(),
         *_table(
             ("model", "OFV", "-2LL", "estimated", "effective", "AIC", "BIC", "left-out log density"),
             [

@@ -18,7 +18,7 @@ import numpy as np
 from pkpd.core import library, units
 from pkpd.core.arguments import PATH, takes
 from pkpd.core.errors import DataError, InputError
-from pkpd.core.names import meant
+from pkpd.core.names import question_and_list
 from pkpd.core.toml import TomlTable, read
 from pkpd.solver.options import FIT, GRADIENT
 
@@ -58,10 +58,7 @@ def parse_prior(text: str, where: str) -> Prior:
 def checked_prior(kind: str, first: float, second: float, where: str) -> Prior:
     """A prior whose numbers make sense, or ``DataError``."""
     if kind not in PRIOR_KINDS:
-        raise DataError(
-            f'{where}: unknown prior "{kind[:40]}"{meant(kind, PRIOR_KINDS)}; known are '
-            f"{', '.join(PRIOR_KINDS)}"
-        )
+        raise DataError(f'{where}: unknown prior "{kind[:40]}"; {question_and_list(kind, PRIOR_KINDS)}')
     if not (math.isfinite(first) and math.isfinite(second)):
         raise DataError(f"{where}: the numbers of a prior must be finite")
     if kind == "uniform":

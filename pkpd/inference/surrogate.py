@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pkpd.core.errors import ConvergenceError
-from pkpd.inference.by_nutpie import Chain, Told, chains_of
+from pkpd.inference.by_nutpie import Chain, Counting, chains_of
 from pkpd.inference.density import DensityPoint, PosteriorDensity, within
 from pkpd.inference.objective import BadPoint
 from pkpd.inference.search import Progress
@@ -101,7 +101,7 @@ def quadratics(u: Array, residuals: Array, jacobian: Array, weights: Array) -> Q
     return Quadratics(found[0], found[1 : n + 1].T, bend)
 
 
-class Place(NamedTuple):
+class SurrogateDraw(NamedTuple):
     """A draw from the surrogate, in what the sampler keeps of a draw: u (n,), and its log density (1,)."""
 
     x: Array
@@ -131,8 +131,8 @@ class Surrogate:
                 by_u = by_u - beyond / distance * u
             return value, by_u
 
-    def kept(self, u: Array) -> Place:
-        return Place(u, np.array([self(u)[0]]))
+    def kept(self, u: Array) -> SurrogateDraw:
+        return SurrogateDraw(u, np.array([self(u)[0]]))
 
 
 @dataclass
@@ -181,7 +181,7 @@ def acceptance(log_weights: Array) -> float:
     return float(standing @ going.sum(axis=1) / (standing.sum() * (log_weights.size - 1)))
 
 
-class Made(NamedTuple):
+class FittedSurrogate(NamedTuple):
     """A surrogate; the root (n, n) of the covariance of its draws; places (count, n) where it led and the
     model agreed; how many gradients it took; and which share of its draws would have been accepted as
     proposals, before the points there were added."""
@@ -193,7 +193,7 @@ class Made(NamedTuple):
     acceptance: float
 
 
-def surrogate_of(density: PosteriorDensity, seed: int, progress: Progress) -> Made:
+def surrogate_of(density: PosteriorDensity, seed: int, progress: Progress) -> FittedSurrogate:
     """A surrogate around the centre of a density.
 
     Raises ``ConvergenceError`` where the model can be simulated at none of its points."""
@@ -224,7 +224,7 @@ def surrogate_of(density: PosteriorDensity, seed: int, progress: Progress) -> Ma
             drawn = _led(surrogate, SHORT, seed + ROUNDS)
             root = np.linalg.cholesky(np.atleast_2d(np.cov(drawn.T)))
             places = led[weights >= np.median(weights)]
-            return Made(surrogate, root, places, len(points.u), agreed)
+            return FittedSurrogate(surrogate, root, places, len(points.u), agreed)
         wanted += len(led)
     raise ConvergenceError("the model cannot be simulated around the optimum: there is no surrogate of it")
 
@@ -247,14 +247,14 @@ def _led(surrogate: Surrogate, count: int, seed: int) -> Array:
 
 
 def chains_through(
-    made: Made,
+    made: FittedSurrogate,
     exact: Sequence[PosteriorDensity],
     *,
     tune: int,
     draws: int,
     seeds: Sequence[int],
     cores: int,
-    told: Told,
+    told: Counting,
 ) -> tuple[list[Chain], bool]:
     """One chain for each exact density and seed, and whether Ctrl-C ended them: then as many draws as there
     are. ``tune`` draws are not kept."""
@@ -276,7 +276,7 @@ def chains_through(
 class _Trajectories:
     """A chain: where it stands, and what there is to say of where it has stood."""
 
-    def __init__(self, made: Made, density: PosteriorDensity, step_size: float, seed: int) -> None:
+    def __init__(self, made: FittedSurrogate, density: PosteriorDensity, step_size: float, seed: int) -> None:
         self.made, self.density, self.step_size = made, density, step_size
         self.generator = np.random.default_rng([seed, 2])
         self.u = made.places[self.generator.integers(len(made.places))]
@@ -317,8 +317,10 @@ class _Trajectories:
         )
 
 
-def leapfrog(made: Made, u: Array, momentum: Array, step_size: float, steps: int) -> tuple[Array, Array]:
-    """Place and momentum (n,) at the end of a trajectory on the surrogate; momenta are those of
+def leapfrog(
+    made: FittedSurrogate, u: Array, momentum: Array, step_size: float, steps: int
+) -> tuple[Array, Array]:
+    """SurrogateDraw and momentum (n,) at the end of a trajectory on the surrogate; momenta are those of
     ``made.root``'s coordinates, where the surrogate has the scale 1."""
     p = momentum + step_size / 2 * (made.surrogate(u)[1] @ made.root)
     for k in range(steps):
@@ -329,13 +331,13 @@ def leapfrog(made: Made, u: Array, momentum: Array, step_size: float, steps: int
     return u, p
 
 
-def _energy(made: Made, u: Array, momentum: Array) -> float:
+def _energy(made: FittedSurrogate, u: Array, momentum: Array) -> float:
     """Of the surrogate, at place and momentum (n,)."""
     with np.errstate(all="ignore"):
         return float(momentum @ momentum) / 2 - made.surrogate(u)[0]
 
 
-def _step_size(made: Made, seed: int) -> float:
+def _step_size(made: FittedSurrogate, seed: int) -> float:
     """The coarsest of steps, each half of the one before, that keeps the surrogate's own energy."""
     generator = np.random.default_rng([seed, 3])
     step_size = COARSEST

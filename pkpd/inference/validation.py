@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pkpd.core import html
 from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, FLAG, PATH, of, takes
 from pkpd.core.errors import ConvergenceError, DataError, InputError
 from pkpd.inference import FitResult
@@ -185,6 +186,16 @@ class Validation:
 
     def __repr__(self) -> str:
         return f"<Validation of {self.fit}: {len(self.rows)} rows of {self.file}; {self.verdict}>"
+
+    def _repr_html_(self) -> str:
+        columns = ("row", "study", "unit", "reported", "predicted", "95 % from", "to", "deviation, SD")
+        rows = []
+        for row in self.rows:
+            low, high = next((ends for level, *ends in row.intervals if level == 0.95), (math.nan, math.nan))
+            said = (row.id, row.study, row.unit, row.reported)
+            rows.append((*said, row.predicted, low, high, row.deviation))
+        note = " ".join((self.scores(), *self.notes, "A model, not medical advice."))
+        return html.table(repr(self)[1:-1], columns, rows, note)
 
     def __getitem__(self, name: str) -> ValidatedRow:
         for row in self.rows:
@@ -451,6 +462,7 @@ class _World:
             relative_error=spec.relative_error,
             row_errors=spec.row_errors,
             mean_only=spec.mean_only,
+            correlations=spec.correlations,  # of rows of the fit's data that it left out
             threads=jobs,
             estimated=(*estimated, *effects),
         )

@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple
 
 from pkpd.core import units
 from pkpd.core.errors import ModelError, UnitError
+from pkpd.core.names import question_and_list, question_or_list
 from pkpd.core.units import ONE, Bridge, Unit
 from pkpd.model import text as language
 from pkpd.model.dimensions import UnitChecker, is_literal
@@ -156,7 +157,7 @@ class Model:
             if parameter.name == name:
                 return parameter
         known = [parameter.name for parameter in self.parameters]
-        hint = language.did_you_mean(name, known, "parameters")
+        hint = question_or_list(name, known, "its parameters are")
         raise ModelError(f'{self.file}: no parameter is named "{name}"; {hint}')
 
 
@@ -244,7 +245,7 @@ class _Reader:
 
     def _unit(self, piece: Piece | Token) -> Unit:
         unit = units.examine(piece.text)
-        if isinstance(unit, units.Problem):
+        if isinstance(unit, units.UnitProblem):
             column = piece.column + unit.offset
             raise self.source.error(unit.message, piece.line, column, unit.length, unit.hint)
         return unit
@@ -372,7 +373,7 @@ class _Reader:
     def _distribution(self, cursor: Cursor, known: Mapping[str, str]) -> tuple[Distribution, Token]:
         token = cursor.coming
         if token.text not in known:
-            hint = f"{language.did_you_mean(token.text, known, 'write')} ({', '.join(known.values())})"
+            hint = f"{question_or_list(token.text, known, 'write')} ({', '.join(known.values())})"
             raise self.source.at(token, f'"{token.text}" is no distribution that can stand here', hint)
         cursor.take()
         usage = f"write {known[token.text]}"
@@ -431,7 +432,7 @@ class _Reader:
 
     def _provenance(self, child: Statement) -> str:
         if child.words not in PROVENANCE:
-            hint = language.did_you_mean(child.words, PROVENANCE, "write one of")
+            hint = question_and_list(child.words, PROVENANCE, "write one of")
             raise self.source.at(child.body, f'"{child.words[:40]}" is no provenance', hint)
         return child.words
 
@@ -587,7 +588,7 @@ class _Reader:
             return "the time is t"
         known = [other for other, named in self.names.items() if named.kind != "output"]
         allowed = [other for other in known if self._is_fixed(other)] if fixed else known
-        return language.did_you_mean(name, allowed, "known are")
+        return question_or_list(name, allowed)
 
     def _equations(self, states: tuple[State, ...]) -> dict[str, Expression]:
         found: dict[str, Expression] = {}
@@ -601,7 +602,7 @@ class _Reader:
                 kind = self.names[name.text].kind if name.text in self.names else ""
                 message = f'there is no state "{name.text}"'
                 hint = (
-                    f"{language.did_you_mean(name.text, known, 'states')} (or declare it: state "
+                    f"{question_or_list(name.text, known, 'states are')} (or declare it: state "
                     f"{name.text} [unit])"
                 )
                 if not name.text.isidentifier():
@@ -671,7 +672,7 @@ class _Reader:
             cursor.expect("->", f"write for instance route {name.text} -> {targets[0]}  lag = tlag  F = F1")
             target = cursor.coming
             if target.text not in targets:
-                hint = language.did_you_mean(target.text, targets, "states")
+                hint = question_or_list(target.text, targets, "states are")
                 raise self.source.at(target, f'a route leads to a state, and "{target.text}" is none', hint)
             cursor.take()
             attributes = self._route_attributes(cursor, name.text, self.units[target.text])
@@ -684,9 +685,7 @@ class _Reader:
         while not cursor.at_end():
             word = cursor.coming
             if word.text not in expected:
-                hint = language.did_you_mean(
-                    word.text, expected, "write for instance lag = tlag; attributes are"
-                )
+                hint = question_or_list(word.text, expected, "write for instance lag = tlag; attributes are")
                 raise self.source.at(word, f'"{word.text}" is no attribute of a route', hint)
             if word.text in attributes:
                 raise self.source.at(word, f'"{word.text}" stands twice', "remove one of the two")
@@ -753,7 +752,7 @@ class _Reader:
         """What an output without an expression shows: the state or definition of its name."""
         known = [other for other, named in self.names.items() if named.kind in ("state", "definition")]
         if name.text not in known:
-            hint = language.did_you_mean(name.text, known, "known are")
+            hint = question_or_list(name.text, known)
             raise self.source.at(
                 name,
                 f'an output without "=" shows a state or definition, and "{name.text}" is none',

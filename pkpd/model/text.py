@@ -14,12 +14,12 @@ from __future__ import annotations
 import keyword
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from pkpd.core.errors import ModelError, located
-from pkpd.core.names import close_names
+from pkpd.core.names import question_or_list
 
 MAX_CHARACTERS = 1_000_000
 MAX_LINE = 1_000
@@ -209,18 +209,6 @@ class ModelText:
         return self.error(message, token.line, token.column, len(text), hint)
 
 
-def did_you_mean(word: str, known: Iterable[str], what: str = "known") -> str:
-    """A hint for an unknown word: the nearest known ones, else all of them (at most 20)."""
-    names = list(dict.fromkeys(known))
-    close = [name for name in names if name.lower() == word.lower()]
-    close += [name for name in close_names(word, names, n=3, cutoff=0.6) if name not in close]
-    if close:
-        return "did you mean " + " or ".join(f'"{name}"' for name in close[:3]) + "?"
-    if not names:
-        return ""
-    return f"{what}: " + ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
-
-
 # ---------------------------------------------------------------------------------------------- statements
 
 
@@ -305,7 +293,7 @@ def read_statements(text: str, file: str = "<text>") -> tuple[ModelText, tuple[S
                 number,
                 column,
                 max(1, len(word)),
-                did_you_mean(word, SUB_KEYWORDS, "what can stand here"),
+                question_or_list(word, SUB_KEYWORDS, "here can stand"),
             )
         else:
             parent.pieces.append(Piece(number, column, stripped))
@@ -330,7 +318,7 @@ def _check_keyword(source: ModelText, stripped: str, word: str, line: int) -> No
             'k = 1 [1/h]"'
         )
     else:
-        hint = did_you_mean(word, KEYWORDS, "a line begins with one of")
+        hint = question_or_list(word, KEYWORDS, "a line begins with one of")
     raise source.error(f'unknown statement "{word or stripped[:1]}"', line, 1, max(1, len(word)), hint)
 
 
@@ -646,7 +634,7 @@ class _Parser:
             raise cursor.source.at(
                 function,
                 f'unknown function "{name}"',
-                did_you_mean(name, ARITY, f"functions are (or was {name}*(...) meant?)"),
+                question_or_list(name, ARITY, f"for a product write {name}*(...); functions are"),
             )
         opened = cursor.expect("(")
         self._enter(opened)

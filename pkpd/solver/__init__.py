@@ -50,7 +50,7 @@ from pkpd.solver.readings import Asked, answer, ask
 from pkpd.solver.solution import STATISTICS, Crossings, Floats, Integers, Reading, Readings, Root, Solution
 from pkpd.solver.table import Table, together
 from pkpd.solver.task import NONE, Levels, Raw, integrate, possible_method
-from pkpd.solver.timeline import Change, Sorted, Timeline, in_order, shared
+from pkpd.solver.timeline import GivenChange, Sorted, Timeline, in_order, shared
 
 __all__ = [
     "STATISTICS",
@@ -127,7 +127,7 @@ def solve(
     directions: Sequence[int | str] = (),
     keep_states: bool = False,
     places: ArrayLike | None = None,
-    covariates: Sequence[Change] = (),
+    covariates: Sequence[GivenChange] = (),
     knots: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
     initial: ArrayLike | None = None,
     start: float | None = None,
@@ -310,7 +310,7 @@ def _groups(
     events: EventTable | Sequence[Timeline],
     times: ArrayLike | None,
     places: ArrayLike | None,
-    covariates: Sequence[Change],
+    covariates: Sequence[GivenChange],
     knots: Mapping[str, tuple[ArrayLike, ArrayLike]] | None,
     start: float | None,
     *others: Any,

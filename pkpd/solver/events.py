@@ -31,7 +31,7 @@ from pkpd.solver.periodic import before, carried, set_row, steady_state
 from pkpd.solver.solution import Floats, Integers
 from pkpd.solver.table import Table, dose_rows, plain
 from pkpd.solver.task import integrate
-from pkpd.solver.timeline import Change
+from pkpd.solver.timeline import GivenChange
 
 BEGINNING = Place(-1)  # what is there before anything else happens
 AT_START = Place(FIRST.before, FIRST.among + 1)  # initial values come right after changes of no stated place
@@ -62,7 +62,7 @@ def table_of(
     options: Options,
     *,
     places: Integers | None = None,
-    covariates: Sequence[Change] = (),
+    covariates: Sequence[GivenChange] = (),
     knots: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
     directions: Directions | None = None,
     initial: Floats | None = None,
@@ -129,7 +129,7 @@ def _over_time(
     kernel: Kernel,
     p: Floats,
     events: EventTable,
-    covariates: Sequence[Change],
+    covariates: Sequence[GivenChange],
     courses: Sequence[_Course],
     begin: float,
 ) -> _OverTime:
@@ -217,7 +217,7 @@ def _factors(factors: ArrayLike, n_subjects: int, events: EventTable) -> Floats:
     return array
 
 
-def _changes(kernel: Kernel, changes: Sequence[Change]) -> tuple[Floats, Integers]:
+def _changes(kernel: Kernel, changes: Sequence[GivenChange]) -> tuple[Floats, Integers]:
     """Rows of parameters that change, and their places (n_changes, 2), by time and place; those of one place
     in the order given."""
     made = np.full((len(changes), layout.DOSE), np.nan)

@@ -18,7 +18,7 @@ from pkpd.core.errors import InputError
 from pkpd.core.extras import optional
 from pkpd.ode.layout import LANES
 
-Progress = Callable[[int, int], None]
+Counting = Callable[[int, int], None]
 PATIENCE_S = "10s"
 """For the scheduler of a cluster to answer."""
 
@@ -50,7 +50,7 @@ class Executor(Protocol):
     def workers(self) -> int:
         """How many work at a time."""
 
-    def __call__(self, task: SharedTask, size: int, progress: Progress | None) -> None:
+    def __call__(self, task: SharedTask, size: int, progress: Counting | None) -> None:
         """Ctrl-C, and an error, end it after the chunks that are under way."""
 
 
@@ -84,7 +84,7 @@ class Threads(_Workers):
     Threads(n=2)
     """
 
-    def __call__(self, task: SharedTask, size: int, progress: Progress | None) -> None:
+    def __call__(self, task: SharedTask, size: int, progress: Counting | None) -> None:
         workers = self.workers if size < task.n_subjects else 1
         spread(task.fill, task.n_subjects, workers, size, progress)
 
@@ -109,7 +109,7 @@ class Processes(_Workers):
     Processes(n=2)
     """
 
-    def __call__(self, task: SharedTask, size: int, progress: Progress | None) -> None:
+    def __call__(self, task: SharedTask, size: int, progress: Counting | None) -> None:
         import multiprocessing
         from concurrent.futures import ProcessPoolExecutor
 
@@ -150,7 +150,7 @@ class Dask:
         with self._client() as client:
             return max(1, sum(client.nthreads().values()))
 
-    def __call__(self, task: SharedTask, size: int, progress: Progress | None) -> None:
+    def __call__(self, task: SharedTask, size: int, progress: Counting | None) -> None:
         n, done = task.n_subjects, 0
         with self._client() as client:
             parts = chunks(n, size, sum(client.nthreads().values()) or 1)
@@ -194,7 +194,7 @@ def _all_of(task: SharedTask) -> Any:
 
 
 def spread(
-    run: Callable[[int, int], None], n: int, workers: int, size: int, progress: Progress | None
+    run: Callable[[int, int], None], n: int, workers: int, size: int, progress: Counting | None
 ) -> None:
     """Run ``run(first, end)`` over chunks of 0..n of at most this size on threads; Ctrl-C stops after the
     chunks that are running."""
@@ -214,7 +214,7 @@ def spread(
 def _finished(
     futures: dict[Future[Any], tuple[int, int]],
     pool: Pool,
-    progress: Progress | None,
+    progress: Counting | None,
 ) -> Iterator[tuple[tuple[int, int], Any]]:
     """Each chunk with its result as it is done; after an error none is begun that has not been."""
     done, n = 0, max(end for _, end in futures.values())

@@ -38,7 +38,7 @@ from pkpd.core import library
 from pkpd.core.arguments import PATH, TEXTS, named, takes
 from pkpd.core.errors import InputError, PkpdError
 from pkpd.core.files import write_text
-from pkpd.core.names import nearest
+from pkpd.core.names import question_or_list
 from pkpd.model import GENERATOR
 from pkpd.ode import call
 from pkpd.ode.compile import compilers, native, unit
@@ -474,5 +474,5 @@ def _product(rows: Sequence[int], columns: Sequence[int]) -> str:
 
 def index_of(name: str, names: Sequence[str], what: str, kernel: Kernel) -> int:
     if name not in names:
-        raise InputError(f'{kernel.NAME} has no {what} "{name}"; did you mean {nearest(name, names)}?')
+        raise InputError(f'{kernel.NAME} has no {what} "{name}"; {question_or_list(name, names)}')
     return list(names).index(name)

@@ -17,7 +17,7 @@ from pkpd.ode.compile import unit
 from pkpd.ode.control import partners
 from pkpd.ode.status import SUCCESS
 from pkpd.solver.directions import Directions
-from pkpd.solver.executors import Progress, Threads
+from pkpd.solver.executors import Counting, Threads
 from pkpd.solver.kernel import Kernel, cache_folder
 from pkpd.solver.options import Options
 from pkpd.solver.solution import Floats, Integers
@@ -106,7 +106,7 @@ def integrate(
     levels: Levels | None = None,
     quantities: Quantities | None = None,
     kept: Integers = NONE,
-    progress: Progress | None = None,
+    progress: Counting | None = None,
 ) -> Raw:
     """Integrate subjects p : (n_subjects, n_params) through the events of a table to ascending times.
 

@@ -13,7 +13,7 @@ from pkpd.dosing import EventTable
 from pkpd.dosing.events import Place
 from pkpd.solver.solution import Floats, Integers
 
-Change = tuple[float, str, float] | tuple[float, str, float, Place]
+GivenChange = tuple[float, str, float] | tuple[float, str, float, Place]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class Timeline:
     events: EventTable = field(default_factory=EventTable.empty)
     times: ArrayLike = ()
     places: ArrayLike | None = None
-    covariates: Sequence[Change] = ()
+    covariates: Sequence[GivenChange] = ()
     knots: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None
     start: float | None = None
 

@@ -253,8 +253,8 @@ def test_version(pkpd):
 # --- what does not --------------------------------------------------------------------------------
 
 WRONG = {
-    "unknown model": (["simulate", "one_compartment_if", SCHEDULE], "did you mean one_compartment_iv"),
-    "unknown model to show": (["show", "nothing_like_it"], "there are"),
+    "unknown model": (["simulate", "one_compartment_if", SCHEDULE], 'did you mean "one_compartment_iv"'),
+    "unknown model to show": (["show", "nothing_like_it"], "known are"),
     "a folder as model": (["show", "./"], "not a file"),
     "schedule": (["simulate", MODEL, "100 mg iv evry 12 h x3"], "evry"),
     "empty schedule": (["simulate", MODEL, ""], "none"),

@@ -136,7 +136,7 @@ def test_endpoints_are_chosen_by_name_and_group_in_the_table_and_in_files(pkpd):
     assert "Treg time to peak" in every
     code, _, err = pkpd("compare", ONE, *FEW, "--endpoints", "Treg mean", "-o", "d.csv")
     assert code == 3
-    assert 'no endpoint "Treg mean"; did you mean Treg mean fold' in err
+    assert 'no endpoint "Treg mean"; did you mean "Treg mean fold"' in err
     assert files() == ["c.csv"]
     assert "names none" in pkpd("compare", ONE, *FEW, "--endpoints", " , ")[2]
 

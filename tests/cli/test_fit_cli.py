@@ -41,7 +41,7 @@ def test_a_part_of_the_rows_is_fitted_from_where_the_whole_ended(pkpd, folder, r
 def test_what_selects_nothing_is_refused(pkpd, folder, tmp_path):
     code, _, err = pkpd("fit", folder, "--quick", "--without", "Betta", "-o", tmp_path / "none")
     assert code == 3
-    assert 'no study "Betta"; did you mean Beta?' in err
+    assert 'no study "Betta"; did you mean "Beta"?' in err
 
 
 def test_a_report_of_changed_files_says_so(pkpd, report):

@@ -86,7 +86,7 @@ def test_nothing_is_written_over(pkpd, what):
         (("fit", "no/where"), "there is no such folder"),
         (("fit", "two words"), "is no name"),
         (("fit", ".."), "is no name"),
-        (("fit", "x", "--model", "one_compartment_orl"), "did you mean one_compartment_oral"),
+        (("fit", "x", "--model", "one_compartment_orl"), 'did you mean "one_compartment_oral"'),
         (("fit", "x", "--model", "michaelis_menten", "--schedule", "none"), "no output of michaelis_menten"),
         (("fit", "x", "--schedule", "1 mg oral once"), "--schedule belongs to --model"),
         (("model", "x", "--model", "il2_treg"), "belong to a fit"),

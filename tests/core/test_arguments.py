@@ -157,7 +157,7 @@ def calls(at):
                 "threads": None,
             },
         ),
-        "Scene.arms": (at["scene"].arms, {"schedules": ["1 MIU sc once"], "labels": None, "places": None}),
+        "Scene.arms": (at["scene"].arms, {"schedules": ["1 MIU sc once"], "labels": None, "files": None}),
         "Scene.arm": (at["scene"].arm, {"schedule": "1 MIU sc once", "label": None}),
         "virtual_subjects": (
             virtual_subjects,
@@ -434,11 +434,22 @@ def test_notebooks_show_results_as_a_sentence_and_a_table(things):
         (found, len(found.statistics)),
         (things["events"], 1),
         (things["result"], len(things["result"].estimates)),
+        (things["scene"], 3),
+        (pkpd.Scene.create(subjects=2, covariates={"BSA": 1.9}), 4),
+        (Schedule.parse("1 MIU sc daily x5 then weekly x7"), 2),
+        (Schedule.parse("none"), 0),
     ):
         shown = thing._repr_html_()
         assert shown.startswith("<p>") and shown.count("<tr>") == 1 + rows, type(thing)
         assert "<td>nan" not in shown and "[" not in shown
     assert "A: 1 MIU sc once; B: 2 MIU sc once" in comparison._repr_html_()
+
+
+def test_every_public_class_that_is_a_result_shows_itself_in_a_notebook():
+    given = {"Dask", "Endpoint", "Kernel", "Options", "Processes", "Threads", "Timeline"}
+    classes = {name: thing for name in pkpd.__all__ if isinstance(thing := getattr(pkpd, name), type)}
+    results = {name for name, kind in classes.items() if not issubclass(kind, Exception)} - given
+    assert {name for name in results if not hasattr(classes[name], "_repr_html_")} == set()
 
 
 def test_results_with_dimensions_become_datasets_that_keep_their_names(things):

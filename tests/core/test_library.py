@@ -83,9 +83,9 @@ def test_a_path_reads_like_a_name(tmp_path: Path) -> None:
 
 
 def test_an_unknown_model_names_the_nearest() -> None:
-    with pytest.raises(LibraryError, match="did you mean one_compartment_iv"):
+    with pytest.raises(LibraryError, match='did you mean "one_compartment_iv"'):
         library.read_model_text("one_compartmnt_iv")
-    with pytest.raises(LibraryError, match=r"there are: .*tmdd_full"):
+    with pytest.raises(LibraryError, match=r"known are .*tmdd_full"):
         library.read_model_text("zzzzzz")
     with pytest.raises(LibraryError, match="no fit"):
         library.fit_folder("zzzzzz")

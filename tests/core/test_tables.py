@@ -31,7 +31,7 @@ def test_columns_are_checked_by_name_whatever_their_case(separator):
     table.check_columns(("row", "value"), ("note", "use"))
     first, second = refused(table).splitlines()[1:]
     assert first.strip() == "f.csv:1:1 (value): this column is missing"
-    assert second.strip() == "f.csv:1:5 (VALU): unknown column; did you mean value?"
+    assert second.strip() == 'f.csv:1:5 (VALU): unknown column; did you mean "value"?'
 
 
 def test_all_missing_columns_are_named_at_once():

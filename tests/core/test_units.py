@@ -44,7 +44,6 @@ IL2 = (Bridge(18, "MIU", 1.1, "mg"), Bridge(1, "mol", 15.3, "kg"))
 def test_factor(source: str, target: str, factor: float) -> None:
     assert units.factor(source, target) == pytest.approx(factor, rel=1e-12)
     assert units.factor(target, source) == pytest.approx(1 / factor, rel=1e-12)
-    assert units.compatible(source, target)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +61,6 @@ def test_factor(source: str, target: str, factor: float) -> None:
     ],
 )
 def test_what_measures_different_things_does_not_convert(source: str, target: str) -> None:
-    assert not units.compatible(source, target)
     with pytest.raises(UnitError, match="cannot be"):
         units.factor(source, target)
 
@@ -82,9 +80,9 @@ def test_bridges_say_how_activity_becomes_mass_and_amount() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("mgg", "did you mean mg"),
+        ("mgg", 'did you mean "mg"'),
         ("miu", "MIU"),
-        ("iu", "did you mean IU"),
+        ("iu", 'did you mean "IU"'),
         ("mcg", "write ug"),
         ("U/mL", "write IU"),
         ("month", "28 d"),
@@ -137,9 +135,17 @@ def test_printing_a_unit_and_reading_it_gives_it_back(parts: list[tuple[str, int
     assert str(again) == str(unit)
 
 
+def converts(source: str, target: str) -> bool:
+    try:
+        units.factor(source, target)
+    except UnitError:
+        return False
+    return True
+
+
 @given(st.sampled_from(units.known()), st.sampled_from(units.known()), st.sampled_from(units.known()))
 def test_conversion_is_transitive_and_invertible(a: str, b: str, c: str) -> None:
-    if units.compatible(a, b) and units.compatible(b, c):
+    if converts(a, b) and converts(b, c):
         assert units.factor(a, b) * units.factor(b, c) == pytest.approx(units.factor(a, c))
         assert units.factor(a, b) * units.factor(b, a) == pytest.approx(1)
 

@@ -151,7 +151,7 @@ def test_many_bad_lines_are_counted(write):
             "plan.csv:1:1 (name): unknown column; known are schedule, label",
         ),
         ("plan.csv", f"label,dose\na,{DAILY}\n", "plan.csv:1:1 (schedule): this column is missing"),
-        ("plan.csv", f"label,scedule\na,{DAILY}\n", "unknown column; did you mean schedule?"),
+        ("plan.csv", f"label,scedule\na,{DAILY}\n", 'unknown column; did you mean "schedule"?'),
         (
             "plan.csv",
             f"schedule,schedule\na,{DAILY}\n",

@@ -186,15 +186,15 @@ what = "max"
         ("", "declares no endpoint"),
         ("[[endpoint]]\nname = 'it", "(at end of document)"),
         ("endpoint = 3", "under [[endpoint]]"),
-        ("ende = 1" + WHOLE, 'unknown key "ende"; did you mean extends or endpoint'),
+        ("extend = 1" + WHOLE, 'unknown key "extend"; did you mean "extends"? known are '),
         (WHOLE.replace("what", "was"), 'endpoint "it": unknown key "was"'),
         (WHOLE.replace('what = "max"', ""), 'endpoint "it": what = "..." is needed'),
-        (WHOLE.replace("max", "maks"), '"maks" is unknown; did you mean max'),
+        (WHOLE.replace("max", "maks"), '"maks" is unknown; did you mean "max"'),
         (WHOLE.replace('"it"', '"a, b"'), "a name has at most"),
         (WHOLE.replace('"it"', '"one and two"'), "a name has at most"),
         (WHOLE.replace('"it"', '"injections"'), "of this name already"),
         (WHOLE + WHOLE, "of this name already"),
-        (WHOLE.replace('"y"', '"yy"'), 'endpoint "it": the model fall has no output "yy"; did you mean y'),
+        (WHOLE.replace('"y"', '"yy"'), 'endpoint "it": the model fall has no output "yy"; did you mean "y"'),
         (WHOLE + 'unit = "h"', 'endpoint "it": h cannot be converted'),
         (WHOLE + 'unit = "furlong"', 'endpoint "it"'),
         (WHOLE + 'level = "3 mg/L"', '"max" takes no level'),
@@ -216,7 +216,7 @@ what = "max"
         (WHOLE + 'of = ["it", "it"]', 'only a ratio is "of"'),
         (WHOLE + '[[endpoint]]\nname = "r"\nwhat = "ratio"', "names the two endpoints"),
         (WHOLE + '[[endpoint]]\nname = "r"\nwhat = "ratio"\nof = ["it", "no"]', 'no endpoint "no" above'),
-        ('main = ["itt"]' + WHOLE, 'main: there is no endpoint "itt"; did you mean it'),
+        ('main = ["itt"]' + WHOLE, 'main: there is no endpoint "itt"; did you mean "it"'),
         (WHOLE + '[optimise]\nobjectives = ["it"]', "two or three endpoints"),
         (WHOLE + '[optimise]\nobjectives = ["max it", "no"]', 'no endpoint "no"'),
         (WHOLE + '[report]\ncosts = ["no"]', 'no endpoint "no"'),
@@ -224,7 +224,7 @@ what = "max"
         (WHOLE + "[outputs.y]\nlog = 1", "log must be true or false"),
         (WHOLE + '[explore]\noutputs = ["q"]', 'no output "q"'),
         (WHOLE + "[explore]\ndoses = [[2, 1, 1]]", "pieces from, to and step"),
-        ('extends = "trege"' + WHOLE, 'no field "trege"; did you mean treg'),
+        ('extends = "trege"' + WHOLE, 'no field "trege"; did you mean "treg"'),
     ],
 )
 def test_what_is_wrong_is_refused_with_the_file_and_the_key(kernel, text, words):
@@ -392,7 +392,7 @@ def test_a_fit_says_where_its_endpoints_are(folder):
         (folder / "fit.toml").write_text('endpoints = "treg"\n' + text)
         assert criteria_of(read_fit(folder), kernel) == fields()[0].criteria
         (folder / "fit.toml").write_text('endpoints = "treck"\n' + text)
-        with pytest.raises(DataError, match="did you mean treg"):
+        with pytest.raises(DataError, match='did you mean "treg"'):
             criteria_of(read_fit(folder), kernel)
     finally:
         (folder / "fit.toml").write_text(text)

@@ -125,7 +125,7 @@ def test_what_a_constraint_writes_is_read_back(endpoints, data):
     ("text", "column", "words"),
     [
         ("Treg at least 50 %", 15, "can be a rise or a share"),
-        ("Tregz mean fold > 2", 1, "did you mean Treg mean fold"),
+        ("Tregz mean fold > 2", 1, 'did you mean "Treg mean fold"'),
         ("NK under twice baseline, Tregz > 2", 26, "no such endpoint"),
         ("Treg mean fold 2", 17, "what is asked of it"),
         ("at most injections", 9, "a number is missing"),
@@ -161,7 +161,7 @@ def test_objectives_go_the_way_their_endpoint_is_better(endpoints):
         ("Treg mean fold", "two or three objectives, not 1"),
         ("Treg mean fold, Cmax", 'say "max Cmax" or "min Cmax"'),
         ("Treg mean fold, Treg mean fold", "twice"),
-        ("Treg mean fold, NK", "did you mean NK"),
+        ("Treg mean fold, NK", 'did you mean "NK peak fold"'),
     ):
         with pytest.raises(InputError, match=words):
             parse_objectives(wrong, endpoints)

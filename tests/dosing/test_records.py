@@ -552,7 +552,7 @@ def test_a_wrong_field_is_named_with_its_place_and_reason(fields, place, words):
         (b"\xef\xbb\xbf\r\n \n", "", "is empty"),
         (b"ID,TIME,AMT\n", "", "no records"),
         (b"ID,TIME,DV\n1,0,3\n", "1:1", "no column AMT (or amount)"),
-        (b"ID,TIME,AMNT\n1,0,3\n", "1:1", 'is it "amnt"?'),
+        (b"ID,TIME,AMNT\n1,0,3\n", "1:1", 'is it "AMNT"?'),
         (b"ID TIME AMT\n1 0 3\n", "1:1", "separate columns by commas"),
         (b"ID;TIME,AMT\n", "1:1", "commas and semicolons"),
         (b"ID,TIME,AMT,Wt,WT\n1,0,,1,1\n", "1:16", 'the column "WT" stands twice'),

@@ -140,6 +140,7 @@ def test_who_draws_makes_no_difference_and_more_draws_go_on(folder, found, tmp_p
 def test_it_is_read_back_and_tabulated(found, tmp_path):
     found.write_json(tmp_path / "b.json")
     assert Bootstrap.read_json(tmp_path / "b.json") == found
+    assert found._repr_html_().count("<tr>") == 1 + len(found.estimates)
     found.write_csv(tmp_path / "b.csv")
     lines = [text for text in (tmp_path / "b.csv").read_text().splitlines() if not text.startswith("#")]
     assert [text.split(",")[0] for text in lines] == ["name", *(e.name for e in found.estimates)]

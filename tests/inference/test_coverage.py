@@ -20,7 +20,6 @@ import toy
 from pkpd.decision.comparison.result import uncertainty
 from pkpd.inference import Check, FitOptions, FitSpec, ModelSpec, Prior, StudyEffect, System
 from pkpd.inference import prediction as predict
-from pkpd.inference.assess import with_sampling_error
 from pkpd.inference.summary import likelihood
 from pkpd.inference.summary.reading import parse_data
 from pkpd.model.check import Parameter
@@ -218,9 +217,9 @@ def test_intervals_of_a_fit_hold_the_truth_as_often_as_they_say():
             count(f"row {r.id}", r.predicted_lower, wanted[r.id][6], r.predicted_upper)
         for r in result.check.predicted:
             count(f"check {r.id}", r.predicted_lower, wanted[r.id][6], r.predicted_upper)
-            low, high = with_sampling_error(r)
+            low, high = r.expected()
             count(f"report of {r.id}", low, numbers[r.id], high)
-            said = next(text for text in result.check.verdict.split(". ") if text.startswith(r.id + ":"))
+            said = next(text for text in result.check.words().split(". ") if text.startswith(r.id + ":"))
             assert ("lies within" in said) == (low <= numbers[r.id] <= high)
     assert {
         "V",

@@ -208,7 +208,7 @@ def test_all_bad_rows_are_named_at_once_and_nothing_is_read():
         (b"row,study\xff\xfe", "not UTF-8"),
         (b"row,study\nr1,S\n", 'column "arm": this column is missing'),
         (table().encode(), "no rows"),
-        (table({}).replace("provenance", "provenence").encode(), "did you mean provenance"),
+        (table({}).replace("provenance", "provenence").encode(), 'did you mean "provenance"'),
         (table({}).replace("time_unit", "time").encode(), "stands twice"),
         ((table({}) + "r2,S\n").encode(), r"line 3 \(row .r2.\): 2 fields where the header has 25"),
         ((table({}) + "r2,S" + "," * 40 + "\n").encode(), "fields where the header has 25"),
@@ -295,7 +295,7 @@ def test_units_are_taken_off_at_the_door():
         ({"output": "conc", "unit": "mg"}, "unit", "cannot be converted"),
         ({"measure": "fold", "unit": "d"}, "unit", "cannot be converted"),
         ({"reducer": "auc", "time": "0..1", "output": "conc", "unit": "mg/L"}, "unit", "cannot be converted"),
-        ({"set": "BSAA = 1.7 m^2"}, "set", "did you mean BSA"),
+        ({"set": "BSAA = 1.7 m^2"}, "set", 'did you mean "BSA"'),
         ({"set": "BSA = 1.7 m"}, "set", "cannot be converted"),
         (
             {
@@ -328,10 +328,10 @@ def test_units_that_do_not_fit_the_model_are_named(fields, column, reason):
 def test_rows_of_outputs_that_the_model_lacks_are_told_apart():
     found = reading.parse_data(table({"output": "tregg"}, {"row": "r2"}))
     assert [row.id for row in reading.in_model_units(found, UNITS, "h", {}).rows] == ["r2"]
-    assert "did you mean treg" in reading.unknown_outputs(found, tuple(UNITS))["r1"]
+    assert 'did you mean "treg"' in reading.unknown_outputs(found, tuple(UNITS))["r1"]
 
 
-def planned(*given) -> arms.Plan:
+def planned(*given) -> arms.TrialPlan:
     found = reading.in_model_units(reading.parse_data(table(*given)), UNITS, "h", {"BSA": "m^2"})
     return arms.plan(found.rows)
 
@@ -348,7 +348,7 @@ def test_rows_share_an_arm_where_study_schedule_and_overrides_agree():
     assert len(plan.arms) == 4 and plan.arms[0].names == ("A", "B")
     np.testing.assert_array_equal(plan.arms[0].times, [0, 72, 168])
     assert [place.arms for place in plan.placements] == [(0,), (0,), (0,), (1,), (2,), (3,)]
-    assert plan.placements[1].baselines == (0,) and plan.placements[0].baselines == (-1,)
+    assert plan.arms[1].times.tolist() == [168]  # nobody there looks at the baseline
     assert plan.arms[0].times[plan.placements[0].indices[0]] == [168]
 
 

@@ -17,6 +17,7 @@ from scipy.optimize import minimize_scalar
 
 from pkpd.core.errors import ConvergenceError, DataError
 from pkpd.core.files import to_json
+from pkpd.core.library import root
 from pkpd.dosing import Schedule
 from pkpd.inference import (
     Check,
@@ -1005,7 +1006,8 @@ def test_the_right_model_wins_against_a_rival_without_effect():
     rows = trial(1).keep(lambda row: row.output == "resp")
     found = fitting.run(spec, system(), rows, rival=flat(), solve=Solver(), jobs=1).comparison
     assert found is not None and found.main.aic < found.rival.aic - 10 and found.log_density_difference > 10
-    assert "for direct" in found.verdict and "for flat" not in found.verdict
+    assert found.verdict is fitting.Preference.MAIN
+    assert "for direct" in found.words() and "for flat" not in found.words()
     assert {item.study for item in found.main.left_out} == {"A", "B", "C"}
     assert found.rival.parameters < found.main.parameters
 
@@ -1050,7 +1052,8 @@ def test_unverified_rows_can_be_left_out_and_what_changes_is_shown():
     found = fitting.run(SPEC, system(), rows, solve=Solver(), jobs=1)
     assert found.unverified is not None and found.unverified.left_out == ("wrong",)
     moved = [change.name for change in found.unverified.changes if abs(change.shift) > 1]
-    assert moved and all(name in found.unverified.verdict for name in moved)
+    assert moved and all(name in found.asides()["unverified"] for name in moved)
+    assert found.unverified.verdict is fitting.Reliance.RELIES
     assert found.unverified.predicted[0].id == "wrong"
     without = fitting.run(SPEC, system(), rows, solve=Solver(), jobs=1, leave_out_unverified=True)
     assert "wrong" not in [row.id for row in without.rows] and without.unverified is None
@@ -1066,7 +1069,18 @@ def test_the_inner_check_predicts_rows_that_were_not_fitted():
         replace(SPEC, check=Check(names, title="40 mg")), system(), trial(1), solve=Solver(), jobs=1
     )
     assert found.check is not None and {row.id for row in found.check.predicted} == set(names)
-    assert found.check.verdict.count("within") >= 3 and "40 mg" in found.summary()
+    assert found.check.words().count("within") >= 3 and "40 mg" in found.summary()
+    outside = any(row.as_expected() is False for row in found.check.predicted)
+    assert found.check.verdict is (fitting.Foreseen.OUTSIDE if outside else fitting.Foreseen.WITHIN)
+
+
+def test_a_result_that_was_saved_with_sentences_is_told_in_the_same_ones():
+    file = root() / "fits" / "low_dose_il2" / "result.json"
+    kept, found = json.loads(file.read_text(encoding="utf-8")), FitResult.read_json(file)
+    told = {"rival": kept["comparison"], "unverified": kept["unverified"], "check": kept["check"]}
+    assert found.asides() == {name: part["verdict"] for name, part in told.items()}
+    assert found.comparison.verdict is fitting.Preference.MAIN
+    assert (found.unverified.verdict, found.check.verdict) == ("estimates move", "within")
 
 
 def test_check_rows_are_predicted_but_not_fitted(result):
@@ -1284,19 +1298,19 @@ def test_a_fit_folder_is_read_as_written(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("[free]", "[fre]", 'unknown key "fre"; did you mean free'),
+        ("[free]", "[fre]", 'unknown key "fre"; did you mean "free"'),
         ("subjects = 8", "subjects = -8", "subjects must be a whole number"),
         ("subjects = 8", 'subjects = "8"', "subjects must be a whole number"),
         ("subjects = 8", "tolerance = 0", "tolerance = 0 must lie between 1e-09 and 10"),
         ("subjects = 8", 'tolerance = "fine"', "tolerance must be a number"),
         ('"lognormal(30, 0.4)"', '"lognormal(30)"', "is not a prior"),
         ('"lognormal(30, 0.4)"', '"lognormal(-30, 0.4)"', "must be positive"),
-        ('"lognormal(30, 0.4)"', '"lognomal(30, 0.4)"', "did you mean lognormal"),
+        ('"lognormal(30, 0.4)"', '"lognomal(30, 0.4)"', 'did you mean "lognormal"'),
         ('"lognormal(30, 0.4)"', '"lognormal(30, nan)"', "must be finite"),
         ("E0 = 0.2", "E0 = 0", "must lie between"),
         ('model = "direct"', "", 'model = "..." is needed'),
         ("default = 0.25", "default = nan", "must be a number"),
-        ("proportional", "proportion", "did you mean proportional"),
+        ("proportional", "proportion", 'did you mean "proportional"'),
         ("free = true }", "correlation = 1 }", "correlation = 1 must lie between 0 and 0.99"),
         ("free = true }", 'correlation = 0.5, per = "28" }', "per must be a time with its unit"),
         ("free = true }", 'correlation = 0.5, per = "28 mg" }', "per must be a time with its unit"),
@@ -1324,7 +1338,7 @@ def test_the_errors_of_visits_may_go_together(tmp_path):
         ('{rows = ["base", "late"], value = 1.0}', "without the ends"),
         ('{rows = ["base", "late"], value = -1.2}', "must lie between -1 and 1"),
         ('{rows = ["base", "late"]}', "value must be a number"),
-        ('{rows = ["base", "late"], values = 0.4}', "did you mean value"),
+        ('{rows = ["base", "late"], values = 0.4}', 'did you mean "value"'),
         ('"base", "late"', "must be a list such as"),
         ('{rows = ["a", "b"], value = 0.4}, {rows = ["b", "a"], value = 0.2}', "named together twice"),
         ('{rows = ["a", "b", "c"], value = -0.6}', "not positive definite"),
@@ -1345,7 +1359,7 @@ def test_correlations_of_rows_that_the_data_do_not_have_are_named(tmp_path):
     text = TOML.replace(
         "[errors.rows]", 'correlations = [{rows = ["base", "bass"], value = 0.4}]\n[errors.rows]'
     )
-    with pytest.raises(DataError, match=r'correlations: the data have no row "bass"; did you mean base'):
+    with pytest.raises(DataError, match=r'correlations: the data have no row "bass"; did you mean "base"'):
         fitting.fit(folder(tmp_path, text))
 
 
@@ -1397,9 +1411,9 @@ def test_declared_correlations_hold_where_no_trials_could_be_simulated():
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('leave_out = ["base"]', 'leave_out = ["bass"]', 'no row "bass"; did you mean base'),
+        ('leave_out = ["base"]', 'leave_out = ["bass"]', 'no row "bass"; did you mean "base"'),
         ("base = 0.1", "bas = 0.1", 'no row "bas"'),
-        ('studies = ["A"]', 'studies = ["AA"]', 'no study "AA"; did you mean A'),
+        ('studies = ["A"]', 'studies = ["AA"]', 'no study "AA"; did you mean "A"'),
     ],
 )
 def test_rows_and_studies_that_the_data_do_not_have_are_named(tmp_path, old, new, message):
@@ -1410,10 +1424,10 @@ def test_rows_and_studies_that_the_data_do_not_have_are_named(tmp_path, old, new
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"free": {"CLL": None}}, 'no parameter "CLL"; did you mean CL'),
+        ({"free": {"CLL": None}}, 'no parameter "CLL"; did you mean "CL"'),
         ({"between": {"V": None}}, "no between-subject variability"),
-        ({"noise": {"respp": NoiseSpec(0.1)}}, 'no output "respp"; did you mean resp'),
-        ({"study_effects": (StudyEffect("E00", 0.1),)}, "did you mean E0"),
+        ({"noise": {"respp": NoiseSpec(0.1)}}, 'no output "respp"; did you mean "resp"'),
+        ({"study_effects": (StudyEffect("E00", 0.1),)}, 'did you mean "E0"'),
     ],
 )
 def test_names_that_the_model_does_not_have_are_named(change, message):
@@ -1434,6 +1448,6 @@ def test_rows_that_the_model_cannot_predict_are_named(result):
     rows = trial(1)
     rows = replace(rows, rows=rows.rows + data(line("odd", output="respp")).rows)
     found = fitting.run(SPEC, system(), rows, solve=Solver(), jobs=1)
-    assert "did you mean resp" in found.not_predicted["odd"]
+    assert 'did you mean "resp"' in found.not_predicted["odd"]
     with pytest.raises(DataError, match="no row can be fitted"):
         fitting.run(SPEC, system(), data(line("odd", output="respp")), solve=Solver(), jobs=1)

@@ -105,6 +105,8 @@ def test_bics_of_other_numbers_of_groups_are_not_compared(folders):
     other = dataclasses.replace(one, aic=one.aic + 2, n_independent=3)
     found = compare_fits([one, other], leave_one_out=False)
     assert found.verdict() == [f"{found.scores[1].label} against {found.best}: AIC +2.0."]
+    shown = found._repr_html_()
+    assert shown.count("<tr>") == 1 + 2 and found.verdict()[0] in shown
     assert "middle 4" in found.notes[0] or f"{found.best} 4" in found.notes[0]
 
 
@@ -145,7 +147,7 @@ def test_scores_that_a_result_holds_are_taken_from_there(folders):
     )
     score = pkpd.inference.ModelScore("level", "", 0, 0, 1, 1, 0, 0, float(held.sum()), True, studies)
     rows = tuple(f"seen{study}" for study in NUMBERS)
-    rival = pkpd.inference.RivalComparison(rows, (), score, score, 0.0, 0.0, "")
+    rival = pkpd.inference.RivalComparison(rows, (), score, score, 0.0, 0.0)
     one = dataclasses.replace(one, name="nowhere", comparison=rival)
     found = compare_fits([one, dataclasses.replace(one, name="elsewhere")])
     assert found.scores[0].left_out == studies

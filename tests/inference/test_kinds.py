@@ -438,7 +438,7 @@ def test_an_arm_is_compared_with_another_of_its_study():
     assert [arm.schedule for arm in plan.arms] == ["1 MIU sc daily x5", "none"]
     assert [place.arms for place in plan.placements] == [(0, 1), (1,)]
     for given, reason in {
-        (("versus", "placbo"),): "did you mean placebo",
+        (("versus", "placbo"),): 'did you mean "placebo"',
         (("versus", "A"),): "compared with another one",
         (("versus", "placebo"), ("study", "T")): "no row of the study",
         (("versus", "placebo"), ("set", "BSA = 2 m^2")): "has another set",

@@ -120,6 +120,7 @@ def test_rows_of_a_fit_are_left_out_one_by_one(folder, by_row, tmp_path):
         assert fold.one_step == pytest.approx(influence[fold.name])
     by_row.write_json(tmp_path / "l.json")
     assert LeftOut.read_json(tmp_path / "l.json") == by_row
+    assert by_row._repr_html_().count("<tr>") == 1 + len(by_row.folds)
     by_row.write_csv(tmp_path / "l.csv")
     lines = (tmp_path / "l.csv").read_text(encoding="utf-8").splitlines()
     assert [text.split(",")[1] for text in lines if not text.startswith("#")][1:] == list(

@@ -8,6 +8,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.stats.mstats import hdquantiles
 
 from pkpd.core.errors import DataError
 from pkpd.inference.summary import kinds, likelihood, samples, statistics
@@ -814,6 +815,14 @@ def test_the_weights_of_a_quantile_sum_to_one_and_smooth_over_patients():
     assert weights.sum() == pytest.approx(1) and weights == pytest.approx(weights[::-1], abs=1e-9)
     values = np.exp(0.5 * balanced(24))
     assert statistics.quantile(values, 0.5)[0] == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize("count", [5, 24, 200])
+def test_quantiles_are_those_of_scipy(count):
+    values = np.random.default_rng(3).lognormal(size=(1, count))
+    levels = (0.1, 0.25, 0.5, 0.9)
+    ours = [statistics.quantile(values, level)[0] for level in levels]
+    assert ours == pytest.approx(np.asarray(hdquantiles(values, levels)), rel=1e-12)
 
 
 def test_intervals_for_tables_are_those_printed_or_implied():

@@ -285,8 +285,8 @@ def test_a_body_size_that_nobody_has_is_told_of():
 @pytest.mark.parametrize(
     ("given_", "sentence"),
     [
-        ({"vary": ["betwen"]}, 'cannot vary by "betwen"; known are between, uncertainty, study'),
-        ({"study": "IMODAL"}, 'no study "IMODAL"; known are IMODALS, Hartemann2013'),
+        ({"vary": ["betwen"]}, 'cannot vary by "betwen"; did you mean "between"?'),
+        ({"study": "IMODAL"}, 'no study "IMODAL"; did you mean "IMODALS"?'),
         ({"study": "IMODALS", "vary": "study"}, "either of the study IMODALS or of a new one"),
         ({"covariates": {"weight": 70}}, 'no covariate "weight"; known are CD4, BSA'),
         ({"covariates": {"EC50": 5}}, 'no covariate "EC50"; known are CD4, BSA, bath, klymph'),

@@ -57,7 +57,7 @@ class Problem(ClosedForm):
         terms = tuple(SimpleNamespace(residuals=r[None], constant=0.0) for r in found.residuals)
         return dataclasses.replace(found, terms=terms)
 
-    def with_threads(self, count):
+    def on_threads(self, count):
         return self
 
 

@@ -199,6 +199,7 @@ def test_profiles_of_a_fit_hold_the_estimates_and_are_read_back(folder, tmp_path
         # the data are few and the model not linear: near the covariance's, not at it
         assert profile.upper.x - profile.lower.x == pytest.approx(2 * Z95 * estimate.x_sd, rel=0.15)
     assert LikelihoodProfiles.read_json(tmp_path / "p.json") == found
+    assert found._repr_html_().count("<tr>") == 1 + 2
     assert [line.partition(":")[0] for line in found.summary().splitlines()[1:3]] == ["CL", "V"]
     assert seen[-1][1:] == (1.0, "2 of 2 parameters, about 0 s left")
 

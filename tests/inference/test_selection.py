@@ -82,9 +82,9 @@ def test_rows_and_studies_that_are_left_out_are_predicted(folder):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"rows": "c51"}, 'no row to be fitted is called "c51"; did you mean c50'),
+        ({"rows": "c51"}, 'no row to be fitted is called "c51"; did you mean "c50"'),
         ({"rows": ["late"]}, 'no row to be fitted is called "late"'),
-        ({"without": "Betta"}, 'has no study "Betta"; did you mean Beta?'),
+        ({"without": "Betta"}, 'has no study "Betta"; did you mean "Beta"?'),
         ({"without": ["Alpha", "Beta"]}, "no row is left to be fitted without Alpha, Beta"),
     ],
 )

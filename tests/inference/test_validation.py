@@ -37,16 +37,16 @@ HEADER = (
 )
 
 
-def write(folder, rows, free, effect, between="", options="subjects = 1\nstarts = 1"):
+def write(folder, rows, free, effect, between="", options="subjects = 1\nstarts = 1", errors="", without=()):
     folder.mkdir()
     (folder / "level.model").write_text(MODEL.format(between=between), encoding="utf-8")
     (folder / "fit.toml").write_text(
         f'model = "level.model"\n[options]\n{options}\n[free]\nmu = "{free}"\n'
-        f"[study_effects]\nmu = {effect}\n",
+        f"[study_effects]\nmu = {effect}\n{errors}",
         encoding="utf-8",
     )
     (folder / "data.csv").write_text(HEADER + "".join(rows), encoding="utf-8")
-    fit(folder, **ALONE).write_json(folder / "result.json")
+    fit(folder, without=list(without), **ALONE).write_json(folder / "result.json")
     return folder
 
 
@@ -137,6 +137,24 @@ def test_all_numbers_together_have_the_joint_density(found):
     assert found.chi_square == pytest.approx(gap @ np.linalg.solve(joint.cov, gap), abs=1e-3)
 
 
+def test_correlations_that_the_fit_declares_hold_between_rows_that_it_left_out(tmp_path):
+    rows = [row(f"seen{study}", study, *numbers) for study, numbers in SEEN.items()]
+    folder = write(
+        tmp_path / "declared",
+        [*rows, *NEW[1:3]],
+        f"normal({PRIOR[0]}, {PRIOR[1]})",
+        TAU,
+        options=EXACT,
+        errors='[errors]\ncorrelations = [{ rows = ["d1", "d2"], value = 0.4 }]\n',
+        without=["D"],
+    )
+    found = validate(folder, parse_data(HEADER + "".join(NEW[1:3]), "data.csv"))
+    mean, unknown, _, _ = exact()
+    errors, own = np.diag(ERRORS[1:3]), np.array([[1, 0.4], [0.4, 1]])
+    joint = stats.multivariate_normal(mean[1:3], unknown[1:3, 1:3] + errors @ own @ errors)
+    assert found.log_density == pytest.approx(joint.logpdf(OBSERVED[1:3]), abs=1e-3)
+
+
 def test_orderings_count_what_two_rows_share(found):
     mean, unknown, _, _ = exact()
     pairs = {(each.first, each.second): each for each in found.orderings}
@@ -160,6 +178,8 @@ def test_coverage_is_counted_and_read_back(found, tmp_path):
         assert found.coverage(level) == (int((np.abs(z) < edge).sum()), 4)
     found.write_json(tmp_path / "v.json")
     assert Validation.read_json(tmp_path / "v.json") == found
+    shown = found._repr_html_()
+    assert shown.count("<tr>") == 1 + len(found.rows) and f"<td>{found.rows[0].reported}</td>" in shown
     with pytest.raises(DataError, match="is not the JSON of a validation"):
         Validation.read_json(__file__)
     assert f"{found.coverage(0.95)[0]} of 4 in their 95 % interval" in found.summary()

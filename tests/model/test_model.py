@@ -170,7 +170,7 @@ WRONG = [
     # names
     ("-ka*depot\n", "-ka*depo\n", "my.model:25:17: unknown name", 'did you mean "depot"?'),
     ("-ka*depot\n", "-ka*Depot\n", "25:17: unknown name", 'did you mean "depot"?'),
-    ("-ka*depot\n", "-ka*zzz\n", "25:17: unknown name", "known are: "),
+    ("-ka*depot\n", "-ka*zzz\n", "25:17: unknown name", "known are "),
     ("-ka*depot\n", "-ka*depot*exp\n", "25:23: unknown name", "exp is a function: write exp(...)"),
     ("-ka*depot\n", "-ka*depot*time\n", "unknown name", "the time is t"),
     ("-ka*depot\n", "-nan*depot\n", "unknown name", "finite"),
@@ -291,7 +291,7 @@ WRONG = [
     ("18 MIU = 1.1 mg", "18 MIU", 'a bridge needs "="', "18 MIU = 1.1 mg"),
     ("18 MIU = 1.1 mg", "18 h = 2 d", "are both time", "18 MIU = 1.1 mg"),
     ("18 MIU = 1.1 mg", "0 MIU = 1.1 mg", "must be positive", "18 MIU = 1.1 mg"),
-    ("18 MIU = 1.1 mg", "18 MIV = 1.1 mg", 'unknown unit "MIV"', "did you mean MIU"),
+    ("18 MIU = 1.1 mg", "18 MIV = 1.1 mg", 'unknown unit "MIV"', 'did you mean "MIU"'),
     (
         "18 MIU = 1.1 mg",
         "18 MIU = 1.1 mg\nbridge 1 mg = 3 kIU",

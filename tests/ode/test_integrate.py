@@ -833,14 +833,14 @@ def test_only_equations_cause_compilation(monkeypatch):
         ({"atol": -1.0}, "atol must not be negative"),
         ({"atol": np.nan}, "atol must not be negative"),
         ({"atol": [1.0, 2.0]}, "atol must be one number or 3, one for each of depot, central, peripheral"),
-        ({"directions": ["CLL"]}, r'has no parameter "CLL"; did you mean CL'),
+        ({"directions": ["CLL"]}, r'has no parameter "CLL"; did you mean "CL"'),
         (
             {"directions": [99]},
             r"direction 99 is not the index of a parameter of "
             r"two_compartment_oral \(0\.\.6\)",
         ),
         ({"directions": [-1]}, "direction -1 is not the index"),
-        ({"directions": ["centre(0)"]}, r'has no state "centre"; did you mean central'),
+        ({"directions": ["centre(0)"]}, r'has no state "centre"; did you mean "central"'),
         ({"directions": ["dose[1]"]}, r"dose\[1\]: the schedule has only 1 doses, counted from 0"),
         ({"times": []}, "output times must be a one-dimensional array of finite numbers, at least one"),
         ({"times": [0.0, np.nan]}, "output times must be"),
@@ -925,7 +925,7 @@ def test_non_negative_refuses_what_it_cannot():
     k = kernel("two_compartment_oral")
     with pytest.raises(InputError, match="non_negative goes without sensitivities"):
         solve(k, k.VALUES, events(k), [1.0], directions=["CL"], options=Options(non_negative=True))
-    with pytest.raises(InputError, match='has no state "centrl"; did you mean central'):
+    with pytest.raises(InputError, match='has no state "centrl"; did you mean "central"'):
         solve(k, k.VALUES, events(k), [1.0], options=Options(non_negative=["centrl"]))
 
 

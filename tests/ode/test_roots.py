@@ -215,7 +215,7 @@ def test_a_model_that_switches_methods_is_watched_all_the_way():
 @pytest.mark.parametrize(
     ("roots", "said"),
     [
-        ([("y", 1.0)], 'has no output or state "y"; did you mean'),
+        ([("y", 1.0)], 'has no output or state "y"; known are C, x'),
         ([("x", np.nan)], "the level of x must be one finite number or 1, one for each subject"),
         ([("x", [1.0, 2.0])], "the level of x must be one finite number or 1"),
         ([("x", 1.0, 2)], "the direction of a root is -1, 0 or 1, not 2"),

@@ -16,12 +16,13 @@ from pkpd.inference import (
     Change,
     Estimate,
     FitResult,
+    InnerCheck,
     ModelScore,
-    Refit,
     RivalComparison,
     RowResult,
     StartResult,
     StudyLeftOut,
+    WithoutUnverified,
 )
 from pkpd.present import report
 from pkpd.present.report.numbers import number, signed
@@ -136,13 +137,11 @@ def result():
         between={"Emax": 0.3},
         noise={},
         covariance=((0.01,),),
-        comparison=RivalComparison(("a",), ("b",), score, rival, 2.0, 0.5, "The mechanism predicts better."),
-        unverified=Refit(
-            "without unverified rows", ("b",), 30.0, True, (Change("Emax", 1.5, 1.9, 2.4),), (), "Emax moves."
+        comparison=RivalComparison(("a",), ("b",), score, rival, 2.0, 0.5),
+        unverified=WithoutUnverified(
+            "without unverified rows", ("b",), 30.0, True, (Change("Emax", 1.5, 1.9, 2.4),), ()
         ),
-        check=Refit(
-            "2 MIU predicted", ("c",), 30.0, True, (), (row("c", "Trial 2"),), "within the interval."
-        ),
+        check=InnerCheck("2 MIU predicted", ("c",), 30.0, True, (), (row("c", "Trial 2"),)),
         provenance={"versions": {"pkpd": "0.1.0"}, "seed": 1, "run_time_s": 12.3},
     )
 
@@ -301,7 +300,14 @@ def test_every_part_that_was_asked_for_is_there(result, curves):
         "1 MIU sc daily x5",
     ):
         assert words in text
-    told = ("treg_turnover", "Trial 1", "Emax moves.", "within the interval.", "0.1.0", "spread −0.20")
+    told = (
+        "treg_turnover",
+        "Trial 1",
+        "Emax 1.5 -&gt; 1.9.",
+        "and the number lies within.",
+        "0.1.0",
+        "spread −0.20",
+    )
     for words in told:
         assert words in text
 

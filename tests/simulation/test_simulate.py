@@ -668,9 +668,9 @@ def test_when_all_fail_the_first_is_told():
             {"parameters": {"Cl": 5.0}},
             InputError,
             r'two_compartment_oral has no parameter "Cl"; did '
-            r"you mean CL",
+            r'you mean "CL"',
         ),
-        ({"parameters": {"zzz": 5.0}}, InputError, r'no parameter "zzz"; did you mean ka, CL, V1'),
+        ({"parameters": {"zzz": 5.0}}, InputError, r'no parameter "zzz"; known are ka, CL, V1'),
         (
             {"parameters": {"CL": np.nan}},
             InputError,

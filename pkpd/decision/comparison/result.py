@@ -18,7 +18,7 @@ from pkpd.core.arguments import LIST, TEXT, TEXTS, WHOLE, takes
 from pkpd.core.errors import InputError
 from pkpd.core.extras import optional
 from pkpd.core.files import write_json, write_rows
-from pkpd.core.names import nearest
+from pkpd.core.names import question_or_list
 from pkpd.decision.adaptive import BY_RULES
 from pkpd.decision.comparison.scene import Arm
 from pkpd.decision.criteria import Criteria
@@ -252,8 +252,7 @@ class Comparison:
         }
         for name in names:
             if name not in known:
-                near = nearest(name, sorted(known))
-                raise InputError(f'there is no endpoint "{name}"; did you mean {near}?')
+                raise InputError(f'there is no endpoint "{name}"; {question_or_list(name, sorted(known))}')
         kept = tuple(row for row in self.rows if {row.endpoint.name, row.endpoint.group} & set(names))
         return dataclasses.replace(self, rows=kept)
 

@@ -56,7 +56,7 @@ from pkpd.solver.kernel import Kernel
 from pkpd.solver.options import COMPARISON
 
 Floats = NDArray[np.float64]
-Progress = Callable[[int, int], None]
+Counting = Callable[[int, int], None]
 
 BANDS = (0.05, 0.5, 0.95)
 WASHOUT_DAYS = 28
@@ -67,6 +67,7 @@ MOST_NUMBERS = 4_000_000  # of outputs in one chunk
 MOST_DAYS = 36_525  # a hundred years, as in `pkpd.dosing`
 
 
+_GIVEN = ("covariates", "parameters")  # by name, of what a scene is about
 _A_PLAN = TEXT | of(Schedule, AdaptiveSchedule)
 
 
@@ -214,6 +215,19 @@ class Scene:
         until = "" if self.until_days is None else f" over {self.until_days:g} days"
         return f"<Scene of {self.fit}{until}: {self.subjects:,} subjects, {self.draws} draws>"
 
+    def _repr_html_(self) -> str:
+        settings: dict[str, Any] = {
+            "model": self.population.kernel.NAME,
+            "subjects differ by": ", ".join(self.population.vary),
+            "seed": self.population.seed,
+        } | self.about
+        rows = [
+            (name, ", ".join(f"{key} = {one}" for key, one in value.items()) if name in _GIVEN else value)
+            for name, value in settings.items()
+            if value not in (None, "", {})
+        ]
+        return html.table(repr(self)[1:-1], ("of the scene", "value"), rows, "A model, not medical advice.")
+
     @classmethod
     @takes(
         fit=PATH | of(FitResult, words="the result of a fit") | ABSENT,
@@ -314,18 +328,18 @@ class Scene:
             kernel, self.population.values, EventTable.empty(), start, options=Options(threads=self.threads)
         ).outputs[:, 0]
 
-    @takes(schedules=LIST, labels=LIST | ABSENT, places=LIST | ABSENT, progress=CALLABLE | ABSENT)
+    @takes(schedules=LIST, labels=LIST | ABSENT, files=LIST | ABSENT, progress=CALLABLE | ABSENT)
     def arms(
         self,
         schedules: Iterable[str | Plan],
         labels: Iterable[str | None] | None = None,
         *,
-        places: Iterable[str] | None = None,
-        progress: Progress | None = None,
+        files: Iterable[str] | None = None,
+        progress: Counting | None = None,
     ) -> list[Arm]:
         """Every schedule with the same horizon: the scene's, or that of the longest schedule.
 
-        places : what errors call each schedule; "schedule 1" and so on by default. progress : called with
+        files : what errors call each schedule; "schedule 1" and so on by default. progress : called with
             (subjects done, subjects in all), over all schedules.
 
         Raises:
@@ -335,12 +349,12 @@ class Scene:
         schedules = list(schedules)
         for schedule in schedules:
             check("Scene.arms", "each schedule", schedule, _A_PLAN)
-        places = list(places) if places is not None else [f"schedule {i + 1}" for i in range(len(schedules))]
+        places = list(files) if files is not None else [f"schedule {i + 1}" for i in range(len(schedules))]
         named = [None] * len(schedules) if labels is None else list(labels)
         if not len(named) == len(places) == len(schedules):
             raise InputError(
                 f"Scene.arms: {len(schedules)} schedules have {len(named)} labels and {len(places)} "
-                "places; each has one"
+                "files; each has one"
             )
         read = [
             read_plan(schedule, place) if isinstance(schedule, str) else schedule
@@ -356,7 +370,7 @@ class Scene:
                 raise type(error)(f"{place}: {error}") from None
         total = len(read) * self.subjects
 
-        def counted(i: int) -> Progress | None:
+        def counted(i: int) -> Counting | None:
             return None if progress is None else lambda done, _: progress(i * self.subjects + done, total)
 
         return [
@@ -444,7 +458,7 @@ class Scene:
         return found
 
     @takes(schedule=_A_PLAN, label=TEXT | ABSENT, progress=CALLABLE | ABSENT)
-    def arm(self, schedule: str | Plan, label: str | None = None, *, progress: Progress | None = None) -> Arm:
+    def arm(self, schedule: str | Plan, label: str | None = None, *, progress: Counting | None = None) -> Arm:
         """Simulate one schedule, with or without rules, and evaluate its endpoints.
 
         progress : called with (subjects done, subjects in all).

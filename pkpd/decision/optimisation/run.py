@@ -33,7 +33,7 @@ from pkpd.decision.optimisation.wishes import (
 from pkpd.solver import usable_cores
 
 Floats = NDArray[np.float64]
-Progress = Callable[[str, int, int], None]
+StageCounting = Callable[[str, int, int], None]
 
 ALSO = ("injections per 28 days", "dose per 28 days")
 """Endpoints that are kept of every schedule whatever was asked, besides usual objectives and risks."""
@@ -63,7 +63,7 @@ def optimise(
     *,
     confidence: float = 0.5,
     evaluations: int = EVALUATIONS,
-    progress: Progress | None = None,
+    progress: StageCounting | None = None,
 ) -> Front:
     """The front of the schedules of a space that hold the constraints, in the subjects of a scene.
 
@@ -210,7 +210,7 @@ def usual_objectives(criteria: Criteria, known: Sequence[Endpoint]) -> tuple[str
 
 
 def _searched(
-    space: Space, cache: Cache, wishes: _Wishes, evaluations: int, seed: int, progress: Progress | None
+    space: Space, cache: Cache, wishes: _Wishes, evaluations: int, seed: int, progress: StageCounting | None
 ) -> Searched:
     """Schedules of the space that the cache has then seen; KeyboardInterrupt where there is none yet."""
 
@@ -271,7 +271,7 @@ def _again(
     texts: list[str],
     endpoints: Sequence[Endpoint],
     threads: int,
-    progress: Progress | None,
+    progress: StageCounting | None,
 ) -> tuple[dict[str, Outcome], bool]:
     """The finalists in all subjects, and whether that was interrupted; those of the search where these are
     all subjects."""

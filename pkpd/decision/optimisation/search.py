@@ -27,7 +27,7 @@ FRUITLESS = 25  # generations without a new schedule after which nothing new is 
 BATCH = 32  # schedules at a time where all are evaluated
 
 Evaluate = Callable[[Sequence[Schedule]], None]
-Score = Callable[[Outcome], tuple[Floats, Floats]]
+Scoring = Callable[[Outcome], tuple[Floats, Floats]]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Searched:
 def search(
     space: Space,
     evaluate: Evaluate,
-    score: Score,
+    score: Scoring,
     found: dict[str, Outcome],
     *,
     evaluations: int,
@@ -95,7 +95,7 @@ def _all(space: Space, most: int) -> dict[str, SpacePoint] | None:
 def _nsga2(
     space: Space,
     look: Callable[[dict[str, SpacePoint]], None],
-    score: Score,
+    score: Scoring,
     found: dict[str, Outcome],
     points: dict[str, SpacePoint],
     evaluations: int,

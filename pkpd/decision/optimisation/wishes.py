@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pkpd.core.errors import InputError, located
-from pkpd.core.names import close_names
+from pkpd.core.names import listed, question_or_list
 from pkpd.decision.criteria import Criteria
 from pkpd.decision.endpoints import Endpoint
 from pkpd.dosing.words import NUMBER_WORDS
@@ -198,14 +198,7 @@ def _example(endpoint: Endpoint, criteria: Criteria) -> str:
 
 
 def _unknown(name: str, endpoints: Sequence[Endpoint]) -> str:
-    by_lower = {endpoint.name.lower(): endpoint.name for endpoint in endpoints}
-    inside = (
-        [key for key in by_lower if re.search(rf"\b{re.escape(name.lower()[:80])}\b", key)] if name else []
-    )
-    close = inside[:5] or close_names(name.lower()[:80], by_lower, n=3, cutoff=0.5)
-    if close:
-        return f"there is no such endpoint; did you mean {', '.join(by_lower[key] for key in close)}?"
-    return f"there is no such endpoint; there are {', '.join(by_lower.values())}"
+    return f"there is no such endpoint; {question_or_list(name, [one.name for one in endpoints])}"
 
 
 def _clauses(text: str) -> Iterator[tuple[int, int]]:
@@ -320,9 +313,7 @@ class _Clause:
         name = f"{noun} {'peak' if peak else 'mean'} fold"
         found = next((endpoint for endpoint in self.endpoints if endpoint.name == name), None)
         if found is None:
-            self._stop(
-                f'there is no endpoint "{name}"', at, f"there are {', '.join(e.name for e in self.endpoints)}"
-            )
+            self._stop(f'there is no endpoint "{name}"', at, listed(e.name for e in self.endpoints))
         return found
 
     # -- pieces

@@ -78,24 +78,23 @@ class TrialArm:
 @dataclass(frozen=True)
 class Placement:
     """Where a row finds its numbers: by view the arm, the indices of its times in the arm's ``times``, or
-    behind these the two of its look (its value, and its time or what stands there: ``pkpd.solver.Readings``),
-    and the index of time 0 (-1 if the row does not look at the baseline)."""
+    behind these the two of its look (its value, and its time or what stands there: ``pkpd.solver.Readings``).
+    Time 0 of a row that looks at the baseline is among the arm's times."""
 
     views: tuple[View, ...]
     arms: tuple[int, ...]
     indices: tuple[NDArray[np.intp], ...]
-    baselines: tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrialPlan:
     """Arms to simulate, and where each row finds its numbers in them (same order as the rows)."""
 
     arms: tuple[TrialArm, ...]
     placements: tuple[Placement, ...]
 
 
-def plan(rows: Sequence[Row]) -> Plan:
+def plan(rows: Sequence[Row]) -> TrialPlan:
     """Group rows (in model units) into arms by study, schedule and overrides, with the union of the times and
     looks they need.
 
@@ -149,11 +148,10 @@ def plan(rows: Sequence[Row]) -> Plan:
             tuple(view for view, _, _ in members),
             tuple(index for _, index, _ in members),
             tuple(place(row, index, seen) for _, index, seen in members),
-            tuple(0 if row.measure != "value" else -1 for _ in members),
         )
         for row, members in zip(rows, found, strict=True)
     ]
-    return Plan(tuple(arms), tuple(placements))
+    return TrialPlan(tuple(arms), tuple(placements))
 
 
 def times_of(row: Row) -> list[float]:

@@ -194,7 +194,7 @@ def _read_patients(f: _Fields, column: str) -> int | None:
     return int(number)
 
 
-Given = Mapping[str, set[tuple[str, tuple[Override, ...]]]]
+GivenArms = Mapping[str, set[tuple[str, tuple[Override, ...]]]]
 """What the arms of a study were given, by their names: schedule and ``set``."""
 
 
@@ -217,7 +217,7 @@ def _compared(rows: Sequence[Row], problems: Problems) -> list[Row]:
     return found
 
 
-def _not_comparable(row: Row, given: Given) -> str:
+def _not_comparable(row: Row, given: GivenArms) -> str:
     """Why a row cannot be compared with its ``versus``; empty where it can."""
     name = row.versus[:60]
     if row.versus == row.arm:

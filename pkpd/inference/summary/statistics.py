@@ -102,7 +102,12 @@ def degrees_of_log_sd(error: float) -> float:
 @lru_cache(maxsize=64)
 def harrell_davis(count: int, probability: float, copies: int = 1) -> Array:
     """Weights (count copies,) of the order statistics in the Harrell-Davis estimate of a quantile; of each
-    there are several copies, ascending, which share its weight."""
+    there are several copies, ascending, which share its weight.
+
+    The values are those of ``scipy.stats.mstats.hdquantiles`` to the last digits, which has no weights, of
+    which gradients are made, and no copies, and with 200 samples takes 120 microseconds where a product with
+    weights that are kept takes 4 (``scipy.stats.quantile``, since SciPy 1.16, 220).
+    """
     from scipy.special import betainc
 
     a, b = (count + 1) * probability, (count + 1) * (1 - probability)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_ROWS = 15
-Line = tuple[str, list[tuple[float, float]]]
+DrawnLine = tuple[str, list[tuple[float, float]]]
 """A label, and for each fit its value and the half width of its bar (nan: none)."""
 
 
@@ -64,10 +64,10 @@ def fit_comparison_figure(found: Mapping[str, Any], *, title: str = "") -> Figur
     return figure
 
 
-def _studies(scores: Sequence[Mapping[str, Any]], best: int, others: Sequence[int]) -> list[Line]:
+def _studies(scores: Sequence[Mapping[str, Any]], best: int, others: Sequence[int]) -> list[DrawnLine]:
     if not all(scores[k]["left_out"] for k in (best, *others)):
         return []
-    lines: list[Line] = [
+    lines: list[DrawnLine] = [
         ("all studies", [(-scores[k]["log_density_difference"], scores[k]["se"]) for k in others])
     ]
     by_study = [{each["study"]: each["log_density"] for each in score["left_out"]} for score in scores]
@@ -79,7 +79,7 @@ def _studies(scores: Sequence[Mapping[str, Any]], best: int, others: Sequence[in
     return lines + [(study, lost[study]) for study in order]
 
 
-def _numbers(rows: Sequence[Mapping[str, Any]], best: int, others: Sequence[int]) -> list[Line]:
+def _numbers(rows: Sequence[Mapping[str, Any]], best: int, others: Sequence[int]) -> list[DrawnLine]:
     return [
         (
             f"{row['study']}: {row['row']}",
@@ -90,7 +90,7 @@ def _numbers(rows: Sequence[Mapping[str, Any]], best: int, others: Sequence[int]
     ]
 
 
-def _draw(axis: Axes, lines: Sequence[Line], others: Sequence[int]) -> None:
+def _draw(axis: Axes, lines: Sequence[DrawnLine], others: Sequence[int]) -> None:
     axis.axvline(0, color=GREY, linewidth=0.9, zorder=1)
     spread = np.linspace(0.2, -0.2, len(others)) if len(others) > 1 else [0.0]
     for i, (_, values) in enumerate(lines):

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-Row = Mapping[str, Any]  # see the top of `pkpd.present.plot`
+DrawnRow = Mapping[str, Any]  # see the top of `pkpd.present.plot`
 
 
 @styled
@@ -127,7 +127,10 @@ def _side_by_side(places: Sequence[float], step: float) -> list[float]:
 
 
 def _dose_response_legend(
-    figure: Figure, panels: Sequence[Mapping[str, Any]], points: Sequence[Row], colours: Mapping[str, str]
+    figure: Figure,
+    panels: Sequence[Mapping[str, Any]],
+    points: Sequence[DrawnRow],
+    colours: Mapping[str, str],
 ) -> None:
     handles: list[Any] = []
     labels: dict[str, int] = {}
@@ -149,7 +152,7 @@ def _dose_response_legend(
 
 
 @styled
-def observed_predicted_figure(rows: Sequence[Row], *, title: str = "", limit: float = 6.0) -> Figure:
+def observed_predicted_figure(rows: Sequence[DrawnRow], *, title: str = "", limit: float = 6.0) -> Figure:
     """Every reported number beside its prediction, by study, in standard errors of the reported number.
 
     The reported number stands at zero with its 95 % interval, the prediction at its deviation; what lies
@@ -161,7 +164,7 @@ def observed_predicted_figure(rows: Sequence[Row], *, title: str = "", limit: fl
     """
     if not rows:
         raise InputError("there is no row to draw")
-    lines: list[tuple[str, Row | None]] = []
+    lines: list[tuple[str, DrawnRow | None]] = []
     for study in dict.fromkeys(row["study"] for row in rows):
         lines.append((study, None))
         for one in rows:
@@ -194,7 +197,7 @@ def observed_predicted_figure(rows: Sequence[Row], *, title: str = "", limit: fl
     return figure
 
 
-def _draw_number(axis: Axes, y: float, row: Row, limit: float) -> None:
+def _draw_number(axis: Axes, y: float, row: DrawnRow, limit: float) -> None:
     if not all(is_number(row.get(key)) for key in ("observed", "predicted", "deviation")):
         return
     observed, deviation = float(row["observed"]), float(row["deviation"])
@@ -253,11 +256,11 @@ def _ladder(
     return figure, axis
 
 
-def _kept_out(row: Row) -> bool:
+def _kept_out(row: DrawnRow) -> bool:
     return row.get("use") == "check"
 
 
-def _look(row: Row) -> tuple[str, str]:
+def _look(row: DrawnRow) -> tuple[str, str]:
     """Colour and marker of a prediction."""
     return (VERMILION, "D") if _kept_out(row) else (BLUE, "o")
 
@@ -304,7 +307,7 @@ def _draw_place(
     )
 
 
-def _standard_error(row: Row) -> float | None:
+def _standard_error(row: DrawnRow) -> float | None:
     """The standard error in which the row's deviation is counted, as it follows from its own numbers; None if
     it does not."""
     difference, deviation = float(row["predicted"]) - float(row["observed"]), float(row["deviation"])
@@ -315,7 +318,7 @@ def _standard_error(row: Row) -> float | None:
 
 
 @styled
-def residual_figure(rows: Sequence[Row], *, title: str = "", limit: float = 6.0) -> Figure:
+def residual_figure(rows: Sequence[DrawnRow], *, title: str = "", limit: float = 6.0) -> Figure:
     """Standardised residuals by study, with lines at -2 and 2; beyond ``limit`` at the edge as a triangle.
 
     Args:

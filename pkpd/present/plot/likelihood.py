@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Profile = Mapping[str, Any]
+DrawnProfile = Mapping[str, Any]
 """A profile: a dict with ``name``, ``unit``, ``scale`` (log, logit or natural), ``estimate``, ``interval``
 (low, high; None where open), ``verdict``, ``shifts`` (low, high: the interval's ends from the estimate on the
 scale, infinite where open), ``sd`` on the scale, ``values`` and ``rise`` (n,) of the curve, and ``points``
@@ -51,21 +51,21 @@ HIGHEST = 1.5
 """Curves are shown up to so many times the rise at which the interval ends."""
 
 
-def _colour(profile: Profile) -> str:
+def _colour(profile: DrawnProfile) -> str:
     return COLOURS_OF.get(str(profile["verdict"]), BLUE)
 
 
-def _verdict_handles(profiles: Sequence[Profile], **line: Any) -> list[Any]:
+def _verdict_handles(profiles: Sequence[DrawnProfile], **line: Any) -> list[Any]:
     there = {str(profile["verdict"]) for profile in profiles}
     return [line_handle(word, colour, **line) for word, colour in COLOURS_OF.items() if word in there]
 
 
 @styled
-def likelihood_figure(profiles: Sequence[Profile], *, limit: float, title: str = "") -> Figure:
+def likelihood_figure(profiles: Sequence[DrawnProfile], *, limit: float, title: str = "") -> Figure:
     """A panel for each parameter: how far the objective rises with it, and where it crosses the limit.
 
     Args:
-        profiles: see ``Profile``. limit: the rise at which the interval ends.
+        profiles: see ``DrawnProfile``. limit: the rise at which the interval ends.
     """
     if not profiles:
         raise InputError("there is no profile to draw")
@@ -88,7 +88,7 @@ def likelihood_figure(profiles: Sequence[Profile], *, limit: float, title: str =
     return figure
 
 
-def _draw_curve(axis: Axes, profile: Profile, limit: float) -> None:
+def _draw_curve(axis: Axes, profile: DrawnProfile, limit: float) -> None:
     from matplotlib.ticker import NullLocator
 
     colour = _colour(profile)
@@ -109,14 +109,14 @@ def _draw_curve(axis: Axes, profile: Profile, limit: float) -> None:
 
 
 @styled
-def interval_figure(profiles: Sequence[Profile], *, title: str = "") -> Figure:
+def interval_figure(profiles: Sequence[DrawnProfile], *, title: str = "") -> Figure:
     """The 95 % intervals around the estimates, from the narrowest to the widest; an open end is an arrow.
 
     Parameters on log and logit scales as factors (of odds) of the estimate; on a natural scale in standard
     errors.
 
     Args:
-        profiles: see ``Profile``.
+        profiles: see ``DrawnProfile``.
     """
     if not profiles:
         raise InputError("there is no interval to draw")
@@ -136,21 +136,21 @@ def interval_figure(profiles: Sequence[Profile], *, title: str = "") -> Figure:
     return figure
 
 
-def _width(profile: Profile) -> tuple[float, float]:
+def _width(profile: DrawnProfile) -> tuple[float, float]:
     """What is open is the widest; by standard errors where that is how it is drawn."""
     low, high = (float(end) / _unit_of(profile) for end in profile["shifts"])
     finite = [abs(end) for end in (low, high) if math.isfinite(end)]
     return high - low, -sum(finite)
 
 
-def _unit_of(profile: Profile) -> float:
+def _unit_of(profile: DrawnProfile) -> float:
     if profile["scale"] != "natural":
         return 1.0
     sd = float(profile["sd"])
     return sd if math.isfinite(sd) and sd > 0 else 1.0
 
 
-def _draw_intervals(axis: Axes, members: Sequence[Profile], label: str) -> None:
+def _draw_intervals(axis: Axes, members: Sequence[DrawnProfile], label: str) -> None:
     spans = [[float(end) / _unit_of(p) for end in p["shifts"]] for p in members]
     finite = [abs(end) for span in spans for end in span if math.isfinite(end)]
     edge = 1.1 * max([*finite, 0.5])

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-Course = Any  # see the top of `pkpd.present.plot`
+DrawnCourse = Any  # see the top of `pkpd.present.plot`
 
 
 _DAYS_PER = {"s": 1 / 86400, "min": 1 / 1440, "h": 1 / 24, "d": 1.0, "week": 7.0}
@@ -73,7 +73,7 @@ class _Course:
     has_band: bool
 
 
-def _read_course(given: Course, band: tuple[float, float]) -> _Course:
+def _read_course(given: DrawnCourse, band: tuple[float, float]) -> _Course:
     if hasattr(given, "columns"):
         given = _from_table(given)
 
@@ -170,7 +170,7 @@ def _chosen(course: _Course, outputs: Sequence[str] | None) -> list[str]:
 
 @styled
 def profile_figure(
-    profile: Course | Mapping[str, Course],
+    profile: DrawnCourse | Mapping[str, DrawnCourse],
     *,
     outputs: Sequence[str] | None = None,
     log: Collection[str] = (),
@@ -192,7 +192,7 @@ def profile_figure(
         InputError: arrays that do not fit together, or an output that is not there.
     """
     several = isinstance(profile, Mapping) and "times" not in profile
-    given: Mapping[str, Course] = profile if several else {"": profile}
+    given: Mapping[str, DrawnCourse] = profile if several else {"": profile}
     if not given:
         raise InputError("there is no profile to draw")
     courses = _in_one_time_unit({label: _read_course(course, band) for label, course in given.items()})
@@ -222,7 +222,7 @@ def profile_figure(
 
 @styled
 def time_course_figure(
-    arms: Mapping[str, Course],
+    arms: Mapping[str, DrawnCourse],
     *,
     outputs: Sequence[str] | None = None,
     observed: Iterable[Mapping[str, Any]] = (),

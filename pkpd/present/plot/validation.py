@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Row = Mapping[str, Any]
+DrawnRow = Mapping[str, Any]
 """A row: a dict as ``dataclasses.asdict`` makes of a ``pkpd.inference.validation.ValidatedRow``."""
 
 PARTS = {
@@ -49,14 +49,14 @@ PARTS = {
 }
 
 
-def _label(row: Row) -> str:
+def _label(row: DrawnRow) -> str:
     measure = {"percent_change": "% change of ", "change": "change of ", "fold": "fold of "}
     n = f", n = {row['n']}" if row["n"] else ""
     what = f"{measure.get(row['measure'], '')}{row['output']}, {row['time']} {row['time_unit']}"
     return clipped(f"{row['arm']}: {what}{n}", 64)
 
 
-def _widths(row: Row) -> dict[float, tuple[float, float]]:
+def _widths(row: DrawnRow) -> dict[float, tuple[float, float]]:
     """Ends of the intervals from the prediction, in SDs."""
     sd = row["sd"] or 1.0
     return {
@@ -65,14 +65,14 @@ def _widths(row: Row) -> dict[float, tuple[float, float]]:
     }
 
 
-def _reported(row: Row) -> str:
+def _reported(row: DrawnRow) -> str:
     if math.isfinite(row["lower"]) and math.isfinite(row["upper"]):
         return f"{number(row['lower'])} to {number(row['upper'])}"
     return number(row["observed"])
 
 
 @styled
-def validation_figure(rows: Sequence[Row], *, title: str = "", limit: float = 5.0) -> Figure:
+def validation_figure(rows: Sequence[DrawnRow], *, title: str = "", limit: float = 5.0) -> Figure:
     """Every new number beside its prediction, in SDs of the prediction, and of what its variance is made.
 
     The bars are the predicted intervals of 50 and 95 %; the mark is the reported number, red outside of 95 %,
@@ -80,12 +80,12 @@ def validation_figure(rows: Sequence[Row], *, title: str = "", limit: float = 5.
     its ends, with an arrow towards an open one, and the mark at that.
 
     Args:
-        rows: see ``Row``.
+        rows: see ``DrawnRow``.
     """
     shown = [row for row in rows if row["intervals"]]
     if not shown:
         raise InputError("there is no predicted number to draw")
-    lines: list[tuple[str, Row | None]] = []
+    lines: list[tuple[str, DrawnRow | None]] = []
     for study in dict.fromkeys(row["study"] for row in shown):
         lines.append((study, None))
         lines += [(_label(row), row) for row in shown if row["study"] == study]
@@ -121,7 +121,7 @@ def validation_figure(rows: Sequence[Row], *, title: str = "", limit: float = 5.
     return figure
 
 
-def _draw_row(axis: Axes, y: float, row: Row, limit: float) -> None:
+def _draw_row(axis: Axes, y: float, row: DrawnRow, limit: float) -> None:
     ends = _widths(row)
     edge = 1.06 * limit
     for level, width in ((0.95, 1.6), (0.5, 5.0)):
@@ -167,7 +167,7 @@ def _draw_row(axis: Axes, y: float, row: Row, limit: float) -> None:
     )
 
 
-def _draw_shares(axis: Axes, y: float, row: Row) -> None:
+def _draw_shares(axis: Axes, y: float, row: DrawnRow) -> None:
     total = sum(row[key] ** 2 for key in PARTS)
     left = 0.0
     for key, (_, colour) in PARTS.items():
@@ -176,7 +176,7 @@ def _draw_shares(axis: Axes, y: float, row: Row) -> None:
         left += share
 
 
-def _put_handles(figure: Figure, rows: Sequence[Row]) -> None:
+def _put_handles(figure: Figure, rows: Sequence[DrawnRow]) -> None:
     from matplotlib.patches import Patch
 
     handles = [

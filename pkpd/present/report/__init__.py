@@ -110,6 +110,7 @@ def document(result: FitResult, curves: Mapping[str, Any] | None = None) -> dict
             *_sentences(result.identifiability),
         ],
         "comparison": result.comparison,
+        "asides": result.asides(),
         "check": _refit(result.check),
         "unverified": _refit(result.unverified),
         "units": {estimate.name: estimate.unit for estimate in result.estimates},
@@ -313,7 +314,6 @@ def _refit(refit: Any) -> dict[str, Any] | None:
         return None
     return {
         "title": refit.title,
-        "verdict": refit.verdict,
         "converged": refit.converged,
         "changes": sorted(
             refit.changes, key=lambda change: -abs(change.shift) if is_number(change.shift) else 0
