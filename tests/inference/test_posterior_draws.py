@@ -223,6 +223,14 @@ def test_where_the_model_fails_the_density_is_0():
 
 @needs_nutpie
 def test_an_interrupt_keeps_the_draws_that_are_there():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+    try:
+        _interrupted()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _interrupted():
     problem = Problem(line([[1.0]], [0.0]), [0.5])
     kept, at = [], threading.Event()
     slow = copy.copy(problem)
