@@ -320,7 +320,7 @@ class _Trajectories:
 def leapfrog(
     made: FittedSurrogate, u: Array, momentum: Array, step_size: float, steps: int
 ) -> tuple[Array, Array]:
-    """SurrogateDraw and momentum (n,) at the end of a trajectory on the surrogate; momenta are those of
+    """Place and momentum (n,) at the end of a trajectory on the surrogate; momenta are those of
     ``made.root``'s coordinates, where the surrogate has the scale 1."""
     p = momentum + step_size / 2 * (made.surrogate(u)[1] @ made.root)
     for k in range(steps):
