@@ -50,7 +50,7 @@ shows stays small."""
 FAR = 7.0
 """A point counts less by a factor e for each so much that its log density lies below the median."""
 SHORT = 300
-"""Draws of the warm-up, and at least so many after it, that a round takes from the surrogate."""
+"""Draws of the warm-up of a chain on the surrogate, and of those that tell its covariance."""
 THIN = 5
 """Draws from the surrogate for each point of a round, so that they tell different things."""
 LONGEST = np.pi
@@ -183,14 +183,12 @@ def acceptance(log_weights: Array) -> float:
 
 class FittedSurrogate(NamedTuple):
     """A surrogate; the root (n, n) of the covariance of its draws; places (count, n) where it led and the
-    model agreed; how many gradients it took; and which share of its draws would have been accepted as
-    proposals, before the points there were added."""
+    model agreed; and how many gradients it took."""
 
     surrogate: Surrogate
     root: Array
     places: Array
     gradients: int
-    acceptance: float
 
 
 def surrogate_of(density: PosteriorDensity, seed: int, progress: Progress) -> FittedSurrogate:
@@ -218,13 +216,12 @@ def surrogate_of(density: PosteriorDensity, seed: int, progress: Progress) -> Fi
         for k, u in enumerate(led):
             told(len(points.u))
             weights[k] = points.ask(u) - surrogate(u)[0]
-        agreed = acceptance(weights)
-        if agreed >= ALIKE or number + 1 == ROUNDS:
+        if acceptance(weights) >= ALIKE or number + 1 == ROUNDS:
             surrogate = points.surrogate()
             drawn = _led(surrogate, SHORT, seed + ROUNDS)
             root = np.linalg.cholesky(np.atleast_2d(np.cov(drawn.T)))
             places = led[weights >= np.median(weights)]
-            return FittedSurrogate(surrogate, root, places, len(points.u), agreed)
+            return FittedSurrogate(surrogate, root, places, len(points.u))
         wanted += len(led)
     raise ConvergenceError("the model cannot be simulated around the optimum: there is no surrogate of it")
 

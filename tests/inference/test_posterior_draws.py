@@ -35,12 +35,6 @@ from tests.inference.test_search import line
 needs_nutpie = pytest.mark.usefixtures("nutpie")
 
 
-@pytest.fixture
-def nutpie():
-    pytest.importorskip("nutpie", reason="pip install 'pkpd[sample]'")
-    pytest.importorskip("arviz", reason="pip install 'pkpd[sample]'")
-
-
 class Problem(ClosedForm):
     """Residuals in closed form, each of which is a row; prior : of every coordinate, in words."""
 

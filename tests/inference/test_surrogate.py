@@ -19,15 +19,7 @@ from pkpd.inference.surrogate import (
     quadratics,
     surrogate_of,
 )
-from tests.inference.test_posterior_draws import Problem, draws_of, error
-
-needs_nutpie = pytest.mark.usefixtures("nutpie")
-
-
-@pytest.fixture
-def nutpie():
-    pytest.importorskip("nutpie", reason="pip install 'pkpd[sample]'")
-    pytest.importorskip("arviz", reason="pip install 'pkpd[sample]'")
+from tests.inference.test_posterior_draws import Problem, draws_of, error, needs_nutpie
 
 
 def test_quadratic_residuals_are_found_from_few_values_and_gradients(monkeypatch):
@@ -76,7 +68,6 @@ def made(problem, seed=1):
 @needs_nutpie
 def test_the_gradient_is_that_of_the_surrogate():
     density, found = made(bent())
-    assert 0.3 < found.acceptance <= 1.0
     for u in (np.array([0.2, -0.3]), np.array([-1.5, 2.0])):
         step = 1e-6
         numeric = [
