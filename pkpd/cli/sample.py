@@ -63,7 +63,7 @@ def sample(
 
     The folder gets draws.npz (which --posterior of pkpd compare, optimise and explore takes), draws.nc for
     ArviZ, prior against posterior (posterior.png) and ranks of the chains (ranks.png). Ctrl-C keeps the draws
-    that are there. Needs pip install 'pkpd[sample]'.
+    that are there. Needs pip install 'pkpd\\[sample]'.
     """
     from pkpd.core.extras import optional
     from pkpd.core.files import check_folder

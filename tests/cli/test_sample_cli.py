@@ -51,3 +51,19 @@ def test_without_nutpie_it_says_what_to_install(pkpd, folder, tmp_path, monkeypa
     code, _, err = pkpd("sample", folder, "-o", tmp_path)
     assert code == 6
     assert "pip install 'pkpd[sample]'" in err
+
+
+def test_its_help_names_the_extra_with_its_brackets(pkpd):
+    code, out, _ = pkpd("sample", "--help")
+    assert code == 0
+    assert "pkpd[sample]" in out
+
+
+def test_through_a_surrogate_it_says_how_many_were_accepted(pkpd, folder, tmp_path):
+    pytest.importorskip("nutpie", reason="pip install 'pkpd[sample]'")
+    few = ("--surrogate", "--chains", 2, "--tune", 50, "--draws", 40, "--json")
+    code, out, _ = pkpd("sample", folder, *few, "-o", tmp_path / "out")
+    assert code == 0
+    found = json.loads(out)
+    assert found["provenance"]["surrogate"] is True
+    assert any("were accepted" in said for said in found["notes"])
