@@ -3,17 +3,24 @@
 Properties are tried on the same examples in every run, so that a run that fails fails again;
 ``--hypothesis-profile search`` looks for new ones. An example may take its time: the first one compiles, and
 machines are busy.
+
+Tests run side by side, one on a core: threads of linear algebra would only wait for each other.
 """
 
 import os
 
 import pytest
+import scipy.linalg  # noqa: F401  (its own linear algebra is limited too)
 from hypothesis import HealthCheck, settings
+from threadpoolctl import threadpool_limits
 
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("same", patient, derandomize=True)
 settings.register_profile("search", patient, print_blob=True)
 settings.load_profile("same")
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # of the processes that tests start
+threadpool_limits(1, user_api="blas")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,6 +8,7 @@ interrupted. Nothing but typer is loaded before a command runs.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -66,6 +67,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line; ends with ``SystemExit``. Our own errors are printed as their sentence, without
     traceback."""
     streams.settle(sys.argv[1:] if arguments is None else arguments)
+    for library in ("OPENBLAS", "MKL"):  # matrices are small, and cores have whole fits and arms to work on
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     try:
         try:
             app(arguments, prog_name="pkpd")

@@ -346,7 +346,7 @@ class Objective:
 
     def _seen_at(self, x: Array) -> list[tuple[Measured, Term, list[Seen]]]:
         """What the rows see in many patients of their arms."""
-        count = max(self.options.subjects, SAMPLING_SUBJECTS)
+        count = max(self.options.subjects, SAMPLING_SUBJECTS) if self._between else 1  # all are alike
         wide = self._changed(options=dataclasses.replace(self.options, subjects=count), sampling=None)
         return wide._counted(lambda: wide._seen(x))
 

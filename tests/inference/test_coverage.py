@@ -39,24 +39,23 @@ TIMES = (0.5, 4.0, 12.0)
 
 
 def outputs(p, events, times):
-    """(n_times, 2): concentration after boluses into a vein (all of it) or a muscle (the share F), and base
-    minus concentration."""
-    V, k, F, base = p
-    c = np.zeros(len(times), dtype=np.result_type(p))
+    """(..., n_times, 2) of p (..., 4): concentration after boluses into a vein (all of it) or a muscle (the
+    share F), and base minus concentration."""
+    V, k, F, base = np.moveaxis(np.asarray(p)[..., None], -2, 0)
+    c = np.zeros((*np.shape(p)[:-1], len(times)), dtype=np.result_type(p))
     for start, amount, route in zip(events.time, events.amount, events.route, strict=True):
         past = np.asarray(times) - start
         c = c + (past >= 0) * amount * (F if route else 1.0) / V * np.exp(-k * np.where(past > 0, past, 0.0))
-    return np.stack([c, base - c], axis=1)
+    return np.stack([c, base - c], axis=-1)
 
 
 def solve(kernel, parameters, events, times, *, options=None, directions=()):
-    out = np.stack([outputs(p, events, times) for p in parameters])
+    out = outputs(parameters, events, times)
     s = np.empty((*out.shape, len(directions)))
-    for i, p in enumerate(parameters):
-        for d, index in enumerate(directions):
-            moved = p.astype(complex)
-            moved[index] += 1e-30j
-            s[i, ..., d] = outputs(moved, events, times).imag / 1e-30
+    for d, index in enumerate(directions):
+        moved = parameters.astype(complex)
+        moved[:, index] += 1e-30j
+        s[..., d] = outputs(moved, events, times).imag / 1e-30
     return SimpleNamespace(
         outputs=out, sensitivities=s, status=np.zeros(len(parameters), dtype=int), failure=str
     )

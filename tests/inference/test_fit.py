@@ -47,10 +47,11 @@ NAMES = ("ka", "CL", "V", "E0", "Emax", "EC50")
 
 
 def outputs(p, events, times):
-    """(n_times, 2): concentration and response; complex p gives derivatives by complex step."""
-    ka, CL, V, E0, Emax, EC50 = p
+    """(..., n_times, 2) of p (..., 6): concentration and response; complex p gives derivatives by complex
+    step."""
+    ka, CL, V, E0, Emax, EC50 = np.moveaxis(p[..., None], -2, 0)
     k = CL / V
-    c = np.zeros(times.size, dtype=np.result_type(p))
+    c = np.zeros((*p.shape[:-1], times.size), dtype=np.result_type(p))
     for start, amount, route in zip(events.time, events.amount, events.route, strict=True):
         past = np.where(times >= start, times - start, 0.0)
         on = times >= start
@@ -58,7 +59,7 @@ def outputs(p, events, times):
             c = c + on * amount / V * ka / (ka - k) * (np.exp(-k * past) - np.exp(-ka * past))
         else:
             c = c + on * amount / V * np.exp(-k * past)
-    return np.stack([c, E0 * (1 + Emax * c / (EC50 + c))], axis=1)
+    return np.stack([c, E0 * (1 + Emax * c / (EC50 + c))], axis=-1)
 
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(24)
@@ -151,15 +152,14 @@ class Solver:
         self.calls += 1
         if self.interrupt_at is not None and self.calls >= self.interrupt_at:
             raise KeyboardInterrupt
-        out = np.stack([outputs(p, events, times) for p in parameters])
+        out = outputs(parameters, events, times)
         s = None
         if directions:
             s = np.empty((*out.shape, len(directions)))
-            for i, p in enumerate(parameters):
-                for d, index in enumerate(directions):
-                    moved = p.astype(complex)
-                    moved[index] += 1e-30j
-                    s[i, ..., d] = outputs(moved, events, times).imag / 1e-30
+            for d, index in enumerate(directions):
+                moved = parameters.astype(complex)
+                moved[:, index] += 1e-30j
+                s[..., d] = outputs(moved, events, times).imag / 1e-30
         status = (parameters[:, 1] > self.limit).astype(int)
         found = [[read(p, events, r, directions) for r in readings] for p in parameters]
         arrays = [np.array([[one[k] for one in line] for line in found]) for k in range(4)]
