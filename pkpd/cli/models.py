@@ -16,8 +16,9 @@ def models(json: JsonOption = False) -> None:
       pkpd models --json
     """
     from pkpd.core import library
+    from pkpd.model.extend import model_text
 
-    titles = {name: _title(library.read_model_text(name)[0]) for name in library.models()}
+    titles = {name: _title(model_text(name)[0]) for name in library.models()}
     if json:
         print_json(
             {"models": [{"name": n, "title": t} for n, t in titles.items()], "fits": list(library.fits())}

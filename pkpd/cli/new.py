@@ -121,8 +121,9 @@ def _fit_of(name: str, model: str, schedule: str | None) -> dict[str, str]:
     """A fit of this model to a trial that it predicts itself."""
     from pkpd.core import library
     from pkpd.model.check import read_model
+    from pkpd.model.extend import model_text
 
-    text, file = library.read_model_text(model)
+    text, file = model_text(model)
     checked = read_model(text, file)
     shipped = model in library.models()
     called = model if shipped else Path(file).name

@@ -43,10 +43,10 @@ def show(
 
         typer.echo(load(model).source, nl=False)
         return
-    from pkpd.core import library
     from pkpd.model.check import read_model
+    from pkpd.model.extend import model_text
 
-    checked = read_model(*library.read_model_text(model))
+    checked = read_model(*model_text(model))
     if latex:
         from pkpd.model.latex import model_latex
 

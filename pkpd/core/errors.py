@@ -88,7 +88,7 @@ def located(
     error: type[ErrorType],
     message: str,
     *,
-    text: str,
+    shown: str,
     file: str,
     line: int,
     column: int,
@@ -97,16 +97,15 @@ def located(
 ) -> ErrorType:
     """Build an error that shows its place in a text.
 
-    ``line`` and ``column`` count from 1, ``length`` is the number of characters to underline. The result
-    reads
+    ``shown`` is the line of the text, ``line`` and ``column`` count from 1, ``length`` is the number of
+    characters to underline. The result reads
 
         model.model:3:14: unknown name "Vd"
           3 | d central = -CL/Vd*central
             |                 ^^
           did you mean "V"?
     """
-    lines = text.splitlines()
-    source = (lines[line - 1] if 0 < line <= len(lines) else "").replace("\t", " ")
+    source = shown.replace("\t", " ")
     first = max(0, column - 1 - WINDOW // 2) if len(source) > WINDOW else 0
     shown = source[first : first + WINDOW]
     at = max(0, column - 1 - first) + (1 if first else 0)

@@ -243,7 +243,7 @@ class Written:
         found = located(
             ScheduleError,
             message,
-            text="\n" * (line - 1) + window,
+            shown=window,
             file=self.file,
             line=line,
             column=column - first,

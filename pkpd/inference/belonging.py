@@ -13,12 +13,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pkpd.core import library
 from pkpd.core.errors import DataError
 from pkpd.inference.result import FitResult
 from pkpd.inference.spec import FitSpec
 from pkpd.inference.summary.reading import read_data
 from pkpd.inference.summary.rows import Data, Row
+from pkpd.model.extend import model_text
 
 BELONGING = ("model_sha256", "fit_sha256", "data_sha256")
 """What a result's provenance says of the files that it was made from."""
@@ -65,7 +65,7 @@ class Changed:
 
 def changes(result: FitResult, spec: FitSpec) -> tuple[Changed, ...]:
     """What has changed of the files that a result was made from, where it moves the result's numbers."""
-    text, file = library.read_model_text(spec.main.model)
+    text, file = model_text(spec.main.model)
     found = []
     if result.provenance.get("model_sha256") != hashlib.sha256(text.encode()).hexdigest():
         found.append(Changed(file, ()))

@@ -11,12 +11,12 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pkpd.core import library
 from pkpd.core.errors import DataError
 from pkpd.core.names import meant
 from pkpd.inference.spec import ModelSpec, NoiseSpec, Prior, StudyEffect, checked_prior
 from pkpd.inference.summary.reading import in_model_units
 from pkpd.inference.summary.rows import Data, Row
+from pkpd.model.extend import model_text
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class System:
         from pkpd.model.check import read_model
         from pkpd.solver.kernel import load
 
-        text, file = library.read_model_text(name_or_path)
+        text, file = model_text(name_or_path)
         model = read_model(text, file)
         kernel = load(name_or_path)
         return cls(

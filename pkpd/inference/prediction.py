@@ -150,11 +150,11 @@ def predict(
 
 def _model_facts(name: str) -> dict[str, Any]:
     """The model as it was fitted: equations as text, the file, its sources, and what each parameter means."""
-    from pkpd.core import library
     from pkpd.model.check import read_model
+    from pkpd.model.extend import model_text
     from pkpd.model.text import expression_text
 
-    model = read_model(*library.read_model_text(name))
+    model = read_model(*model_text(name))
     lines = [(d.name, expression_text(d.expression), d.unit) for d in model.definitions]
     lines += [(f"d {name}", expression_text(tree), "") for name, tree in model.equations.items()]
     lines += [(o.name, expression_text(o.expression), o.unit) for o in model.outputs]

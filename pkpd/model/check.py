@@ -23,6 +23,7 @@ from pkpd.core.names import question_and_list, question_or_list
 from pkpd.core.units import ONE, Bridge, Unit
 from pkpd.model import text as language
 from pkpd.model.dimensions import UnitChecker, is_literal
+from pkpd.model.extend import whole
 from pkpd.model.text import Cursor, Expression, Name, Piece, Statement, Token
 
 PROVENANCE = ("reported", "secondary", "derived", "unverified", "assumed")
@@ -227,7 +228,7 @@ class _Reader:
         if not found:
             raise self._missing(f'line "{keyword}"', example)
         if len(found) > 1:
-            message = f'"{keyword}" stands twice, first in line {found[0].line}'
+            message = f'"{keyword}" stands twice, first in {self.source.place(found[0].line)}'
             raise self.source.at(found[1].token, message, "remove one of the two")
         if not found[0].words:
             raise self.source.at(found[0].token, f'"{keyword}" is empty', f"write for instance {example}")
@@ -238,7 +239,7 @@ class _Reader:
             before = self.names[name.text]
             raise self.source.at(
                 name,
-                f'"{name.text}" is already the name of a {before.kind}, line {before.line}',
+                f'"{name.text}" is already the name of a {before.kind}, {self.source.place(before.line)}',
                 "every name can be given once: rename or remove one of the two",
             )
         self.names[name.text] = _Named(kind, name.line)
@@ -365,7 +366,8 @@ class _Reader:
             if child.keyword in ("source", "note"):
                 continue
             if child.keyword in details:
-                message = f'"{child.keyword}" stands twice, first in line {details[child.keyword].line}'
+                before = self.source.place(details[child.keyword].line)
+                message = f'"{child.keyword}" stands twice, first in {before}'
                 raise self.source.at(child.token, message, "remove one of the two")
             details[child.keyword] = child
         return details
@@ -565,9 +567,10 @@ class _Reader:
                 hint = self._hint(node.name, fixed)
                 raise self.source.at(node, f'unknown name "{node.name}" in {where}', hint)
             if named is not None and named.kind == "output":
+                place = self.source.place(named.line)
                 raise self.source.at(
                     node,
-                    f'"{node.name}" is an output (line {named.line}) and cannot be used in {where}',
+                    f'"{node.name}" is an output ({place}) and cannot be used in {where}',
                     "give the expression a name with define, and show that: output NAME [unit]",
                 )
             if fixed and not self._is_fixed(node.name):
@@ -611,7 +614,7 @@ class _Reader:
                     message = f'"{name.text}" is a {kind}, not a state'
                 raise self.source.at(name, message, hint)
             if name.text in found:
-                message = f"{name.text} has an equation already, line {lines[name.text]}"
+                message = f"{name.text} has an equation already, {self.source.place(lines[name.text])}"
                 raise self.source.at(name, message, "remove one of the two")
             cursor.take()
             cursor.expect("=", f"write d {name.text} = ...")
@@ -643,10 +646,11 @@ class _Reader:
         for name, expression in equations.items():
             for node in language.walk(expression):
                 if isinstance(node, Name) and node.name in self.timed:
+                    place = self.source.place(steady.line)
                     raise self.source.at(
                         node,
                         f"d {name} depends on the time, so there is no steady state to begin from",
-                        f'{steady.name} (line {steady.line}) begins "steady": give it a value instead',
+                        f'{steady.name} ({place}) begins "steady": give it a value instead',
                     )
 
     # -- routes and outputs
@@ -661,7 +665,8 @@ class _Reader:
                 message = f'"{name.text}" is a word of the schedule language and cannot name a route'
                 raise self.source.at(name, message, "take another name, for instance sc, iv or oral")
             if name.text in routes:
-                message = f"the route {name.text} is declared already, line {routes[name.text].line}"
+                before = self.source.place(routes[name.text].line)
+                message = f"the route {name.text} is declared already, {before}"
                 raise self.source.at(
                     name, message, "every route has one target: rename or remove one of the two"
                 )
@@ -711,7 +716,7 @@ class _Reader:
             cursor = self._cursor(statement)
             name = cursor.name("an output")
             if name.text in shown:
-                message = f"the output {name.text} is declared already, line {shown[name.text]}"
+                message = f"the output {name.text} is declared already, {self.source.place(shown[name.text])}"
                 raise self.source.at(name, message, "rename or remove one of the two")
             shown[name.text] = statement.line
             if cursor.accept("="):
@@ -789,7 +794,7 @@ def read_model(text: str, file: str = "<text>") -> Model:
     >>> pkpd.simulate(model, "10 mg iv once", [0.0, 1.0])["A"].round(3)  # mg
     array([[10.   ,  9.048]])
     """
-    return _Reader(text, file).read()
+    return _Reader(whole(text, file), file).read()
 
 
 def dose_units(model: Model) -> dict[str, dict[str, float]]:

@@ -29,7 +29,7 @@ from typing import Any, TypeAlias
 
 import sympy
 
-from pkpd.core.errors import ModelError, located
+from pkpd.core.errors import ModelError
 from pkpd.model import text
 from pkpd.model.check import Definition, Model
 from pkpd.ode.elimination import Elimination, eliminate
@@ -484,14 +484,7 @@ class _Reader:
         return number(result)
 
     def error(self, tree: text.Binary | text.Call, message: str) -> ModelError:
-        return located(
-            ModelError,
-            message,
-            text=self.model.text,
-            file=self.model.file,
-            line=tree.line,
-            column=tree.column,
-        )
+        return text.ModelText(self.model.text, self.model.file).error(message, tree.line, tree.column)
 
 
 _FOLDS: dict[str, Callable[..., Any]] = {

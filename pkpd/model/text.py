@@ -16,6 +16,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from pkpd.core.errors import ModelError, located
@@ -41,7 +42,14 @@ KEYWORDS = (
     "route",
     "d",
     "output",
+    "extends",
+    "drop",
 )
+PREFIX = re.compile(r"replace[ \t]+(?=\S)")
+"""Before a statement that takes the place of one of the model that this one extends (``extend``)."""
+ORIGIN = re.compile(r"#line ([0-9]+) ([0-9]+) (.+)")
+"""A comment of a whole text: the lines after it are those of this file from this number on, the first of them
+without so many characters at its beginning."""
 SUB_KEYWORDS = ("bounds", "prior", "source", "note", "provenance")
 
 ARITY: dict[str, tuple[int, int]] = {
@@ -158,6 +166,7 @@ class Statement:
     pieces: list[Piece]
     comments: list[str]
     children: list[Statement]
+    replaces: bool = False
 
     @property
     def token(self) -> Token:
@@ -192,21 +201,41 @@ class ModelText:
 
     def error(self, message: str, line: int, column: int, length: int = 1, hint: str = "") -> ModelError:
         """A ``ModelError`` at this place (to be raised by the caller)."""
+        lines = self.text.splitlines()
+        shown = lines[line - 1] if 0 < line <= len(lines) else ""
+        file, number, cut = origin(self, line)
         return located(
             ModelError,
             message,
-            text=self.text,
-            file=self.file,
-            line=line,
-            column=column,
+            shown="replace".ljust(cut)[:cut] + shown,
+            file=file,
+            line=number,
+            column=column + cut,
             length=length,
             hint=hint,
         )
+
+    def place(self, line: int) -> str:
+        """A line in words."""
+        file, number, _ = origin(self, line)
+        return f"line {number}" if file == self.file else f"line {number} of {file}"
 
     def at(self, token: Token | Name, message: str, hint: str = "") -> ModelError:
         """A ``ModelError`` that underlines a token or name."""
         text = token.name if isinstance(token, Name) else token.text
         return self.error(message, token.line, token.column, len(text), hint)
+
+
+def origin(source: ModelText, line: int) -> tuple[str, int, int]:
+    """Of a line of a text: file, line there, and how many characters are missing at its beginning."""
+    before = source.text.splitlines()[: max(line - 1, 0)]
+    for distance, text in enumerate(reversed(before)):
+        found = ORIGIN.match(text)
+        if found:
+            name = found[3]
+            file = source.file if name == Path(source.file).name else name
+            return file, int(found[1]) + distance, int(found[2]) if distance == 0 else 0
+    return source.file, line, 0
 
 
 # ---------------------------------------------------------------------------------------------- statements
@@ -254,11 +283,16 @@ def read_statements(text: str, file: str = "<text>") -> tuple[ModelText, tuple[S
         column = len(code) - len(code.lstrip()) + 1
         if len(statements) >= MAX_STATEMENTS:
             raise source.error("too many statements", number, 1, hint=f"at most {MAX_STATEMENTS:,} are read")
+        is_new = column == 1
+        prefix = PREFIX.match(stripped) if is_new else None
+        if prefix:
+            stripped, column = stripped[prefix.end() :], prefix.end() + 1
         word = re.split(r"[^A-Za-z0-9_]", stripped, maxsplit=1)[0]
         rest = Piece(number, column + len(word), code[column - 1 + len(word) :].rstrip())
-        if column == 1:
-            _check_keyword(source, stripped, word, number)
-            statements.append(Statement(word, number, 1, [rest], [comment] if comment else [], []))
+        if is_new:
+            _check_keyword(source, stripped, word, number, column)
+            comments = [comment] if comment else []
+            statements.append(Statement(word, number, column, [rest], comments, [], bool(prefix)))
             continue
         if not statements:
             raise source.error(
@@ -307,7 +341,7 @@ def read_statements(text: str, file: str = "<text>") -> tuple[ModelText, tuple[S
     return source, tuple(statements)
 
 
-def _check_keyword(source: ModelText, stripped: str, word: str, line: int) -> None:
+def _check_keyword(source: ModelText, stripped: str, word: str, line: int, column: int) -> None:
     if word in KEYWORDS and stripped[len(word) : len(word) + 1] in ("", " ", "\t"):
         return
     if re.match(r"d[A-Za-z_][A-Za-z0-9_]* */ *dt\b|d */ *dt\b|[A-Za-z_][A-Za-z0-9_]*'", stripped):
@@ -319,7 +353,7 @@ def _check_keyword(source: ModelText, stripped: str, word: str, line: int) -> No
         )
     else:
         hint = question_or_list(word, KEYWORDS, "a line begins with one of")
-    raise source.error(f'unknown statement "{word or stripped[:1]}"', line, 1, max(1, len(word)), hint)
+    raise source.error(f'unknown statement "{word or stripped[:1]}"', line, column, max(1, len(word)), hint)
 
 
 # ---------------------------------------------------------------------------------------------- expressions

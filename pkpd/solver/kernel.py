@@ -34,12 +34,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pkpd.core import library
 from pkpd.core.arguments import PATH, TEXTS, named, takes
 from pkpd.core.errors import InputError, PkpdError
 from pkpd.core.files import write_text
 from pkpd.core.names import question_or_list
 from pkpd.model import GENERATOR
+from pkpd.model.extend import model_text
 from pkpd.ode import call
 from pkpd.ode.compile import compilers, native, unit
 from pkpd.ode.kernel import ARGUMENTS, KINDS, PACKED, SENSITIVITY, WIDE, Kernel
@@ -186,13 +186,9 @@ def load(model: str | os.PathLike[str] | Model, *, linear: Sequence[str] = ()) -
         from pkpd.model.check import Model
         from pkpd.model.interpolate import interpolated
 
-        return load(
-            interpolated(
-                model if isinstance(model, Model) else _read(*library.read_model_text(model)), linear
-            )
-        )
+        return load(interpolated(model if isinstance(model, Model) else _read(*model_text(model)), linear))
     if isinstance(model, str | os.PathLike):
-        text, file = library.read_model_text(model)
+        text, file = model_text(model)
         read = functools.partial(_read, text, file)
     else:
         text, file = model.text, model.file

@@ -239,7 +239,7 @@ class _Reader:
     ) -> InputError:
         self.take(_SPACE)
         return located(
-            InputError, message, text=self.text, file=self.name, line=1, column=self.at + 1, hint=hint
+            InputError, message, shown=self.text, file=self.name, line=1, column=self.at + 1, hint=hint
         )
 
 

@@ -415,7 +415,7 @@ class _Clause:
         raise located(
             InputError,
             message,
-            text=self.written,
+            shown=self.written.splitlines()[len(lines) - 1],
             file=self.name,
             line=len(lines),
             column=len(lines[-1]),
