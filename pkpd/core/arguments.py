@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from pkpd.core import moved
 from pkpd.core.errors import InputError, PkpdError
 
 Checked = TypeVar("Checked", bound=Callable[..., Any])
@@ -125,6 +126,7 @@ def takes(*, late: bool = False, **kinds: ArgumentKind) -> Callable[[Checked], C
         title = function.__qualname__
 
         def look(arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+            moved.check_arguments(title, options)
             for name, value in (*zip(names, arguments, strict=False), *options.items()):
                 if name in kinds:
                     check(title, name, value, kinds[name])

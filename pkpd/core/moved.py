@@ -1,9 +1,9 @@
-"""Modules that had another name before: who imports an old one is told the new one."""
+"""Modules and arguments that had another name before: who uses an old one is told the new one."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import ModuleType
 
 ROOMS = {
@@ -32,6 +32,25 @@ ROOMS = {
     "units": "pkpd.core.units",
     "web": "pkpd.present.web",
 }
+
+ARGUMENTS = {
+    "compare_fits": {"jobs": "threads"},
+    "fit": {"jobs": "threads"},
+    "Scene.arms": {"places": "files"},
+    "predict": {"jobs": "threads"},
+    "solve": {"ranks": "places"},
+    "validate": {"jobs": "threads"},
+    "write_report": {"jobs": "threads"},
+}
+"""Of functions: the old names of their arguments, and the new ones."""
+
+
+def check_arguments(function: str, given: Iterable[str]) -> None:
+    """Raise ``TypeError`` for an argument that is given by its old name."""
+    known = ARGUMENTS.get(function, {})
+    for name in given:
+        if name in known:
+            raise TypeError(f"{function}() takes {known[name]}, which was called {name} before")
 
 
 def sentence(name: str) -> str:

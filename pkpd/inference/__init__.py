@@ -180,7 +180,7 @@ __all__ = [
     rows=TEXT | TEXTS | ABSENT,
     without=TEXT | TEXTS | ABSENT,
     start=PATH | of(FitResult, words="the result of a fit") | ABSENT,
-    jobs=COUNT | ABSENT,
+    threads=COUNT | ABSENT,
     progress=CALLABLE | ABSENT,
 )
 def fit(
@@ -198,7 +198,7 @@ def fit(
     leave_one_out: bool = True,
     unverified: bool = True,
     check: bool = True,
-    jobs: int | None = None,
+    threads: int | None = None,
     progress: Progress | None = None,
     solve: Solve | None = None,
 ) -> FitResult:
@@ -218,7 +218,7 @@ def fit(
         leave-one-study-out.
     unverified : refits without unverified rows and tells what changes.
     check : runs the inner check.
-    jobs : threads for simulation (None: all cores).
+    threads : how many work at a time, by default as many as this process may use cores.
     progress : called with (what, share, remark).
     solve : another solver.
 
@@ -260,7 +260,7 @@ def fit(
         system,
         raw,
         solve=solve,
-        jobs=jobs,
+        threads=threads,
         progress=progress,
         leave_out_unverified=leave_out_unverified,
         chosen=chosen,
@@ -317,7 +317,7 @@ def run(
     *,
     rival: System | None = None,
     solve: Solve | None = None,
-    jobs: int | None = None,
+    threads: int | None = None,
     progress: Progress = quiet,
     leave_out_unverified: bool = False,
     chosen: Mapping[str, list[str]] | None = None,
@@ -339,14 +339,14 @@ def run(
         detail = "; ".join(list(missing.values())[:3])
         raise DataError(f"{raw.file}: no row can be fitted by {system.name}{': ' + detail if detail else ''}")
     estimated = coordinates(system, spec.main, fitted)
-    whole = _objective(spec, system, everything.rows, solve, jobs, estimated)
+    whole = _objective(spec, system, everything.rows, solve, threads, estimated)
     progress("fit", 0.0, "first evaluation")
     objective, notes = pruned(whole.restricted(lambda row: row.use == "fit"))
     found = _found(objective, spec, start, progress)
     objective, best, posterior = found.search.objective, found.best, found.posterior
     original = {row.id: row for row in raw.rows}
     whole = _objective(
-        spec, system, everything.rows, solve, jobs, objective.coordinates, reach=objective.reach
+        spec, system, everything.rows, solve, threads, objective.coordinates, reach=objective.reach
     )
     with contextlib.suppress(BadPoint):  # rows beside the fit may lie where the model cannot be simulated
         if objective.sampling is not None and not found.search.interrupted:
@@ -359,7 +359,7 @@ def run(
             beside.assess(objective, best, progress)
             if rival is not None and spec.rival is not None:
                 beside.comparison = compare(
-                    spec, objective, best, rival, everything, raw, leave_one_out, solve, jobs, progress
+                    spec, objective, best, rival, everything, raw, leave_one_out, solve, threads, progress
                 )
             if unverified and not leave_out_unverified:
                 beside.unverified = without_unverified(objective, best, posterior, original, spec, progress)
@@ -515,7 +515,7 @@ def _objective(
     system: System,
     rows: Sequence[Row],
     solve: Solve | None,
-    jobs: int | None,
+    threads: int | None,
     estimated: tuple[Coordinate, ...],
     reach: Reach | None = None,
 ) -> Objective:
@@ -526,7 +526,7 @@ def _objective(
         options=spec.options,
         **spec.errors,
         solve=solve,
-        threads=jobs,
+        threads=threads,
         estimated=estimated,
         reach=reach,
     )

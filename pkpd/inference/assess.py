@@ -152,7 +152,7 @@ def compare(
     raw: Data,
     leave_one_out: bool,
     solve: Solve | None,
-    jobs: int | None,
+    threads: int | None,
     progress: Progress,
 ) -> RivalComparison | None:
     """Both models fitted to the rows that both can predict."""
@@ -169,7 +169,7 @@ def compare(
         options=spec.options,
         **spec.errors,
         solve=solve,
-        threads=jobs,
+        threads=threads,
     )
     rival, _ = pruned(rival)
     search = estimate(

@@ -39,7 +39,7 @@ def _check_likelihood(result: FitResult) -> None:
 
 
 def read_result(
-    given: FitResult | str | os.PathLike[str], *, jobs: int | None = None, progress: Progress = quiet
+    given: FitResult | str | os.PathLike[str], *, threads: int | None = None, progress: Progress = quiet
 ) -> tuple[FitResult, FitSpec]:
     """The result of a fit, and what its folder says.
 
@@ -66,7 +66,7 @@ def read_result(
                 leave_one_out=False,
                 unverified=False,
                 check=False,
-                jobs=jobs,
+                threads=threads,
                 progress=progress,
             )
     check_belongs(result, spec)
@@ -74,7 +74,7 @@ def read_result(
     return result, spec
 
 
-def objective_of(result: FitResult, spec: FitSpec, *, jobs: int | None = None) -> Objective:
+def objective_of(result: FitResult, spec: FitSpec, *, threads: int | None = None) -> Objective:
     """The objective whose lowest point a result is: of its rows, its subjects and its seed."""
     about: dict[str, Any] = result.provenance
     options = dataclasses.replace(
@@ -91,7 +91,7 @@ def objective_of(result: FitResult, spec: FitSpec, *, jobs: int | None = None) -
             rows,
             options=options,
             **spec.errors,
-            threads=jobs,
+            threads=threads,
             estimated=coordinates(system, spec.main, rows),
         )
     )
@@ -111,7 +111,7 @@ def optimum_of(
     spec: FitSpec,
     *,
     priors: bool = True,
-    jobs: int | None = None,
+    threads: int | None = None,
     progress: Progress = quiet,
 ) -> Optimum:
     """The objective of a result, with (or without) the priors, and its lowest point from where the result
@@ -119,7 +119,7 @@ def optimum_of(
 
     Raises ``ConvergenceError`` where the model cannot be simulated there.
     """
-    objective = objective_of(result, spec, jobs=jobs)
+    objective = objective_of(result, spec, threads=threads)
     x = np.array([estimate.x for estimate in result.estimates])
     if not priors:
         objective = without_priors(objective)

@@ -132,8 +132,8 @@ def posterior_draws(
     began = time.perf_counter()
     progress = progress or quiet
     cores = threads or usable_cores()
-    result, spec = read_result(fit, jobs=cores, progress=progress)
-    optimum = optimum_of(result, spec, jobs=cores, progress=progress)
+    result, spec = read_result(fit, threads=cores, progress=progress)
+    optimum = optimum_of(result, spec, threads=cores, progress=progress)
     objective = optimum.objective
     found = sampled(
         objective, optimum.minimum, chains, tune, draws, seed, cores, progress, surrogate=surrogate

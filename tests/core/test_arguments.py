@@ -278,7 +278,7 @@ def test_what_takes_long_or_writes_is_refused_before(things, value):
     folder = things["folder"] / "report"
     for function, arguments in (
         (pkpd.fit, {"fit": value}),
-        (pkpd.fit, {"fit": "nothing", "jobs": value if value is not None and value != 3 else -2}),
+        (pkpd.fit, {"fit": "nothing", "threads": value if value is not None and value != 3 else -2}),
         (write_report, {"result": value, "folder": folder}),
         (write_report, {"result": things["result"], "folder": value}),
         (parse_data, {"content": value if not isinstance(value, bytes) else 0}),

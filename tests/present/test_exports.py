@@ -2,9 +2,12 @@
 nothing heavy."""
 
 import importlib
+import inspect
 import json
+import operator
 import os
 import pkgutil
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -13,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import pkpd
-from pkpd.core.moved import ROOMS
+from pkpd.core.moved import ARGUMENTS, ROOMS
 
 HEAVY = (
     "jinja2",
@@ -69,6 +72,24 @@ def test_an_old_name_says_where_it_is_now(name):
     if not hasattr(pkpd, name):
         with pytest.raises(AttributeError, match=rf"has moved: it is in {ROOMS[name]} now"):
             getattr(pkpd, name)
+
+
+@pytest.mark.parametrize(
+    ("function", "old", "new"),
+    [(function, *names) for function, renamed in ARGUMENTS.items() for names in renamed.items()],
+)
+def test_an_old_name_of_an_argument_says_the_new_one(function, old, new):
+    called = operator.attrgetter(function)(pkpd)
+    names = inspect.signature(called).parameters
+    assert new in names
+    assert old not in names
+    required = {
+        name: None
+        for name, one in names.items()
+        if one.default is one.empty and one.kind is not one.VAR_KEYWORD and name != new
+    }
+    with pytest.raises(TypeError, match=rf"^{re.escape(function)}\(\) takes {new}, which was called {old} "):
+        called(**required, **{old: 1})
 
 
 def test_no_public_name_is_that_of_a_submodule():

@@ -429,7 +429,7 @@ def render(shown: Mapping[str, Any], pictures: Mapping[str, tuple[str, bytes]] |
     folder=PATH,
     curves=MAPPING | ABSENT,
     fit=PATH | named("pkpd.inference", "FitSpec", "what a fit folder says") | ABSENT,
-    jobs=COUNT | ABSENT,
+    threads=COUNT | ABSENT,
     progress=CALLABLE | ABSENT,
 )
 def write_report(
@@ -438,7 +438,7 @@ def write_report(
     *,
     curves: Mapping[str, Any] | None = None,
     fit: str | os.PathLike[str] | FitSpec | None = None,
-    jobs: int | None = None,
+    threads: int | None = None,
     progress: Callable[[str, float, str], None] | None = None,
 ) -> Path:
     """Write the report of a fit into a folder and return the path of ``report.html``.
@@ -453,7 +453,7 @@ def write_report(
     folder : a new folder, an empty one, or an older report.
     curves : as ``predict`` gives them; without them the trial arms are simulated.
     fit : the fit folder or what it says, for that (by default the result's own name in the library).
-    jobs : threads for simulation (None: all cores).
+    threads : how many work at a time, by default as many as this process may use cores.
     progress : called with (what, share, remark).
 
     Returns
@@ -482,7 +482,7 @@ def write_report(
     if not folder.exists() or not any(folder.iterdir()):
         _keep(result, folder, spec)
     try:
-        return _write(result, folder, curves, spec, jobs, progress)
+        return _write(result, folder, curves, spec, threads, progress)
     except KeyboardInterrupt:
         _keep(result, folder, spec)
         raise
@@ -504,7 +504,7 @@ def _write(
     folder: Path,
     curves: Mapping[str, Any] | None,
     spec: FitSpec | None,
-    jobs: int | None,
+    threads: int | None,
     progress: Callable[[str, float, str], None] | None,
 ) -> Path:
     """The rest of ``write_report``."""
@@ -513,7 +513,7 @@ def _write(
 
         assert spec is not None
         try:
-            curves = predict(result, spec, jobs=jobs, progress=progress)
+            curves = predict(result, spec, threads=threads, progress=progress)
         except PkpdError as error:  # a fit of many minutes is not lost for a picture
             curves = {"failure": str(error)}
     from pkpd.present import plot
