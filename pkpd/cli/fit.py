@@ -126,7 +126,7 @@ def fit(
             leave_out_unverified=without_unverified,
             rows=rows,
             without=without or None,
-            start=start,
+            begin_from=start,
             rival=not quick,
             leave_one_out=not quick,
             unverified=not quick,

@@ -179,7 +179,7 @@ __all__ = [
     subjects=WHOLE | ABSENT,
     rows=TEXT | TEXTS | ABSENT,
     without=TEXT | TEXTS | ABSENT,
-    start=PATH | of(FitResult, words="the result of a fit") | ABSENT,
+    begin_from=PATH | of(FitResult, words="the result of a fit") | ABSENT,
     threads=COUNT | ABSENT,
     progress=CALLABLE | ABSENT,
 )
@@ -193,7 +193,7 @@ def fit(
     leave_out_unverified: bool = False,
     rows: str | Sequence[str] | None = None,
     without: str | Sequence[str] | None = None,
-    start: FitResult | str | os.PathLike[str] | None = None,
+    begin_from: FitResult | str | os.PathLike[str] | None = None,
     rival: bool = True,
     leave_one_out: bool = True,
     unverified: bool = True,
@@ -212,8 +212,8 @@ def fit(
     leave_out_unverified : drops rows whose provenance is unverified.
     rows, without : fits only rows whose ids match one of these patterns (``"c*"``), and none of these
         studies; lists, or texts with commas. The others are predicted beside the fit.
-    start : an earlier result, or its file or folder: the one start of the search is where that ended, by the
-        names of what is estimated; what is new starts at its prior.
+    begin_from : an earlier result, or its file or folder: the one start of the search is where that ended, by
+        the names of what is estimated; what is new starts at its prior.
     rival, leave_one_out : fits the rival model and compares on common rows, with ``leave_one_out`` also by
         leave-one-study-out.
     unverified : refits without unverified rows and tells what changes.
@@ -264,7 +264,7 @@ def fit(
         progress=progress,
         leave_out_unverified=leave_out_unverified,
         chosen=chosen,
-        start=_read_start(start),
+        begin_from=_read_result(begin_from),
         rival=System.load(spec.rival.model) if rival and spec.rival is not None else None,
         leave_one_out=leave_one_out,
         unverified=unverified,
@@ -273,11 +273,11 @@ def fit(
     )
 
 
-def _read_start(start: FitResult | str | os.PathLike[str] | None) -> FitResult | None:
-    if start is None or isinstance(start, FitResult):
-        return start
-    path = Path(start).expanduser()
-    return FitResult.read_json(path if path.suffix == ".json" else library.fit_result(start))
+def _read_result(given: FitResult | str | os.PathLike[str] | None) -> FitResult | None:
+    if given is None or isinstance(given, FitResult):
+        return given
+    path = Path(given).expanduser()
+    return FitResult.read_json(path if path.suffix == ".json" else library.fit_result(given))
 
 
 def _check_names(spec: FitSpec, raw: Data) -> None:
@@ -321,7 +321,7 @@ def run(
     progress: Progress = quiet,
     leave_out_unverified: bool = False,
     chosen: Mapping[str, list[str]] | None = None,
-    start: FitResult | None = None,
+    begin_from: FitResult | None = None,
     leave_one_out: bool = True,
     unverified: bool = True,
     check: bool = True,
@@ -342,7 +342,7 @@ def run(
     whole = _objective(spec, system, everything.rows, solve, threads, estimated)
     progress("fit", 0.0, "first evaluation")
     objective, notes = pruned(whole.restricted(lambda row: row.use == "fit"))
-    found = _found(objective, spec, start, progress)
+    found = _found(objective, spec, begin_from, progress)
     objective, best, posterior = found.search.objective, found.best, found.posterior
     original = {row.id: row for row in raw.rows}
     whole = _objective(
@@ -465,20 +465,20 @@ class _Found:
     notes: list[str]
 
 
-def _found(objective: Objective, spec: FitSpec, start: FitResult | None, progress: Progress) -> _Found:
+def _found(objective: Objective, spec: FitSpec, begin_from: FitResult | None, progress: Progress) -> _Found:
     """Search. Raises ``ConvergenceError`` where there is no lowest point, ``KeyboardInterrupt`` where there
     is none yet."""
     warm, notes = None, []
-    if start is not None:
-        warm, missing = warm_point(objective.coordinates, start)
-        notes = _started_words(spec, start, missing)
+    if begin_from is not None:
+        warm, missing = warm_point(objective.coordinates, begin_from)
+        notes = _started_words(spec, begin_from, missing)
     options = spec.options
     search = estimate(objective, options.starts, options.seed, options.max_evaluations, progress, "fit", warm)
     if search.best is None:
         if search.interrupted:
             raise KeyboardInterrupt
         reason = f": {objective.reasons[-1]}" if objective.reasons else ""
-        where = "at any start drawn from its priors" if start is None else "where the earlier result ended"
+        where = "where the earlier result ended" if begin_from else "at any start drawn from its priors"
         raise ConvergenceError(f"{objective.system.name} cannot be simulated {where}{reason}")
     posterior = posterior_of(search.objective, search.best)
     told = verdicts(search.objective, search.best, posterior)
@@ -486,14 +486,14 @@ def _found(objective: Objective, spec: FitSpec, start: FitResult | None, progres
     return _Found(search, search.best, posterior, told, estimates, notes)
 
 
-def _started_words(spec: FitSpec, start: FitResult, missing: Sequence[str]) -> list[str]:
+def _started_words(spec: FitSpec, before: FitResult, missing: Sequence[str]) -> list[str]:
     """Where a search began that did not begin at its priors, and what had changed since."""
-    told = f"The search had one start, where an earlier result of the fit {start.name} ended."
-    if start.name == spec.name and (changed := changed_words(changes(start, spec))):
+    told = f"The search had one start, where an earlier result of the fit {before.name} ended."
+    if before.name == spec.name and (changed := changed_words(changes(before, spec))):
         told += f" Changed since then: {changed}."
     if missing:
         told += f" At the prior's centre started {', '.join(missing)}."
-    return [" ".join(filter(None, (told, version_words(start))))]
+    return [" ".join(filter(None, (told, version_words(before))))]
 
 
 def _with_subjects_errors(
