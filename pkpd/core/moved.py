@@ -23,6 +23,7 @@ ROOMS = {
     "optimise": "pkpd.decision.optimisation",
     "plot": "pkpd.present.plot",
     "population": "pkpd.inference.population",
+    "likelihood_profiles": {"parameters": "names"},
     "predict": "pkpd.inference.prediction",
     "report": "pkpd.present.report",
     "simulate": "pkpd.simulation.profile",
@@ -35,8 +36,9 @@ ROOMS = {
 
 ARGUMENTS = {
     "compare_fits": {"jobs": "threads"},
-    "fit": {"jobs": "threads"},
+    "fit": {"jobs": "threads", "start": "begin_from"},
     "Scene.arms": {"places": "files"},
+    "likelihood_profiles": {"parameters": "names"},
     "predict": {"jobs": "threads"},
     "solve": {"ranks": "places"},
     "validate": {"jobs": "threads"},
