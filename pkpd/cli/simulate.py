@@ -375,7 +375,7 @@ def _simulate_records(
             kernel,
             records,
             times,
-            covariates=reading.covariates,
+            interpolation=reading.covariates,
             time_unit=reading.time_unit,
             start=None if reading.start is None else begin,
             progress=lambda done, total: work.update(what, done / total, f"{done} of {total}"),

@@ -23,7 +23,6 @@ ROOMS = {
     "optimise": "pkpd.decision.optimisation",
     "plot": "pkpd.present.plot",
     "population": "pkpd.inference.population",
-    "likelihood_profiles": {"parameters": "names"},
     "predict": "pkpd.inference.prediction",
     "report": "pkpd.present.report",
     "simulate": "pkpd.simulation.profile",
@@ -36,11 +35,13 @@ ROOMS = {
 
 ARGUMENTS = {
     "compare_fits": {"jobs": "threads"},
+    "Timeline": {"covariates": "changes"},
     "fit": {"jobs": "threads", "start": "begin_from"},
     "Scene.arms": {"places": "files"},
     "likelihood_profiles": {"parameters": "names"},
     "predict": {"jobs": "threads"},
-    "solve": {"ranks": "places"},
+    "simulate_records": {"covariates": "interpolation"},
+    "solve": {"covariates": "changes", "ranks": "places"},
     "validate": {"jobs": "threads"},
     "write_report": {"jobs": "threads"},
 }

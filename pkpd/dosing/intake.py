@@ -121,18 +121,20 @@ class Intake:
     lower: Sequence[float] = ()
     upper: Sequence[float] = ()
 
-    def take(self, records: Records, *, covariates: str | None = None, time_unit: str | None = None) -> Taken:
+    def take(
+        self, records: Records, *, interpolation: str | None = None, time_unit: str | None = None
+    ) -> Taken:
         """Read records for this model.
 
-        covariates : one of RULES; only covariates that vary within a subject need one. time_unit : of TIME,
-            RATE, DUR and II; the model's own if none.
+        interpolation : one of RULES; only covariates that vary within a subject need one. time_unit : of
+            TIME, RATE, DUR and II; the model's own if none.
 
         Raises:
             DataError: every line that does not fit, with its place. InputError: an unknown rule, or none
                 where one is needed.
         """
-        if covariates not in (*RULES, None):
-            raise InputError(f'covariates run by {", ".join(RULES)}, not "{covariates}"')
+        if interpolation not in (*RULES, None):
+            raise InputError(f'covariates run by {", ".join(RULES)}, not "{interpolation}"')
         clock = _Clock(self.time_unit, time_unit or self.time_unit)
         records = records.afresh()
         names = self._covariates(records)
@@ -149,10 +151,10 @@ class Intake:
                 break
             times, stops = _times(subject, clock)
             events, order = self._events(records, subject, clock, times, stops)
-            linear = covariates == "linear"
+            linear = interpolation == "linear"
             parts = [0] * len(times) if linear else sections(subject.records, times, columns)
             baseline, varying = read_covariates(records, subject, names, times, parts)
-            by_rule = () if linear or covariates is None else changes(varying, covariates, order, parts)
+            by_rule = () if linear or interpolation is None else changes(varying, interpolation, order, parts)
             if varying and ruleless is None:
                 ruleless = min(varying, key=lambda one: one.line)
             courses.append(
@@ -169,12 +171,11 @@ class Intake:
                 )
             )
         records.table.problems.stop_if_any()
-        if ruleless and covariates is None:
+        if ruleless and interpolation is None:
             raise InputError(
                 f"{records.file}:{ruleless.line}: {ruleless.name} changes within a subject: say how "
-                "it runs between two lines, by "
-                "covariates locf (the last value is carried forward), nocb (the next one backward, "
-                "as in NONMEM) or linear"
+                "it runs between two lines, by interpolation (--covariates): locf (the last value is carried "
+                "forward), nocb (the next one backward, as in NONMEM) or linear"
             )
         unused = tuple(name for name in records.others if name not in names)
         return Taken(tuple(courses), tuple(names), unused)

@@ -1,6 +1,6 @@
 """Subjects of a data file simulated: each with its own doses, covariates over time and output times.
 
-    profile = simulate_records("il2_treg", "trial.csv", covariates="locf")
+    profile = simulate_records("il2_treg", "trial.csv", interpolation="locf")
     profile.to_frame()          # id, time, and a column per output
 
 Subjects are the typical one with their own covariates, so that outputs are PRED (every ETA is 0); nothing is
@@ -167,20 +167,20 @@ def take_records(
     model: str | os.PathLike[str] | Model | Kernel,
     records: str | Path | Records,
     *,
-    covariates: str | None = None,
+    interpolation: str | None = None,
     time_unit: str | None = None,
 ) -> Taken:
     """The records of a file (or its path) read for a model; see `pkpd.dosing.intake.Intake.take`."""
     kernel = model if isinstance(model, Kernel) else load(model)
     read = records if isinstance(records, Records) else read_records(records)
-    return intake(kernel).take(read, covariates=covariates, time_unit=time_unit)
+    return intake(kernel).take(read, interpolation=interpolation, time_unit=time_unit)
 
 
 @takes(
     model=PATH | named("pkpd.model", "Model", "a model") | of(Kernel, words="a kernel"),
     records=PATH | of(Records, words="records that were read"),
     times=NUMBERS | ABSENT,
-    covariates=TEXT | ABSENT,
+    interpolation=TEXT | ABSENT,
     time_unit=TEXT | ABSENT,
     rtol=NUMBER,
     atol=NUMBERS | ABSENT,
@@ -193,7 +193,7 @@ def simulate_records(
     records: str | Path | Records,
     times: ArrayLike | None = None,
     *,
-    covariates: str | None = None,
+    interpolation: str | None = None,
     time_unit: str | None = None,
     parameters: Mapping[str, float | str] | None = None,
     rtol: float = SIMULATION,
@@ -217,8 +217,8 @@ def simulate_records(
     times : output times for all subjects in the model's time unit; by default each has those of its
         observations (EVID 0), one that is listed before a dose of the same instant is taken before it. What a
         subject was before its start is not known.
-    covariates : how covariates of the model run between two lines: "locf", "nocb" or "linear"; needed where
-        one varies within a subject.
+    interpolation : how covariates of the model run between two lines: "locf", "nocb" or "linear"; needed
+        where one varies within a subject.
     time_unit : of the file; the model's own by default.
     parameters : values that replace those of the model file, by name: numbers in the model's units, or texts
         such as "80 mL/min".
@@ -252,7 +252,7 @@ def simulate_records(
     """
     kernel = model if isinstance(model, Kernel) else load(model)
     read = records if isinstance(records, Records) else read_records(records)
-    taken = take_records(kernel, read, covariates=covariates, time_unit=time_unit)
+    taken = take_records(kernel, read, interpolation=interpolation, time_unit=time_unit)
     typical = typical_values(kernel, parameters)
     asked = None if times is None else np.atleast_1d(np.asarray(times, dtype=np.float64))
     _check(kernel, read, taken, asked, start, parameters or {})

@@ -108,7 +108,7 @@ def _is_pair(value: Any, n: int) -> bool:
     times=NUMBERS | ABSENT,
     options=of(Options),
     directions=list_of(TEXT | WHOLE, "a list of names and indices"),
-    covariates=list_of(_A_CHANGE, "a list of (time, name, value)"),
+    changes=list_of(_A_CHANGE, "a list of (time, name, value)"),
     knots=_KNOTS | ABSENT,
     initial=NUMBERS | ABSENT,
     start=NUMBER | ABSENT,
@@ -127,7 +127,7 @@ def solve(
     directions: Sequence[int | str] = (),
     keep_states: bool = False,
     places: ArrayLike | None = None,
-    covariates: Sequence[GivenChange] = (),
+    changes: Sequence[GivenChange] = (),
     knots: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
     initial: ArrayLike | None = None,
     start: float | None = None,
@@ -151,7 +151,7 @@ def solve(
     parameters : (n_subjects, n_params) or (n_params,), parameters and covariates in the order of
         ``kernel.PARAMETERS``.
     events : an event table for all subjects; or a list of ``Timeline``, one for each, which have the events,
-        ``times``, ``places``, ``covariates``, ``knots`` and ``start`` of one subject: these are then not
+        ``times``, ``places``, ``changes``, ``knots`` and ``start`` of one subject: these are then not
         given here. What a subject has fewer times than another is nan at the end of its outputs.
     times : (n_times,), in the model's time unit, in any order; an output at a dose's own instant is taken
         after the dose. Initial values hold at ``start``; by default at time 0, or at the first output or dose
@@ -166,7 +166,7 @@ def solve(
         (``pkpd.dosing.events.Place``): before which event of the table, and in which order of all that stands
         there; it is taken after what comes at that instant of earlier events (lagged doses). By default after
         everything.
-    covariates : values that parameters or covariates take from a time on, (time, name, value), for all
+    changes : values that parameters or covariates take from a time on, (time, name, value), for all
         subjects: an exact restart. At one instant they come before doses, unless a fourth value gives their
         ``Place``; a dose has the lag, bioavailability and body size of its own time, a reset or a steady
         state the initial values of its own. Those of the start are in the initial values. Not together with
@@ -212,7 +212,7 @@ def solve(
     p = _parameters(kernel, parameters)
     n_subjects = p.shape[0]
     options = _possible(kernel, options)
-    groups = _groups(n_subjects, events, times, places, covariates, knots, start, initial, factors)
+    groups = _groups(n_subjects, events, times, places, changes, knots, start, initial, factors)
     resumed = None if initial is None else _initial(kernel, initial, start, n_subjects)
     d = None
     if len(directions):
@@ -310,7 +310,7 @@ def _groups(
     events: EventTable | Sequence[Timeline],
     times: ArrayLike | None,
     places: ArrayLike | None,
-    covariates: Sequence[GivenChange],
+    changes: Sequence[GivenChange],
     knots: Mapping[str, tuple[ArrayLike, ArrayLike]] | None,
     start: float | None,
     *others: Any,
@@ -318,9 +318,9 @@ def _groups(
     if isinstance(events, EventTable):
         if times is None:
             raise InputError("an event table for all subjects goes with output times")
-        timeline = Timeline(events, times, places, covariates, knots, start)
+        timeline = Timeline(events, times, places, changes, knots, start)
         return [_Group(timeline, in_order(timeline), EVERYBODY)]
-    _nothing_beside_timelines(times, places, covariates, knots, start, *others)
+    _nothing_beside_timelines(times, places, changes, knots, start, *others)
     return [_Group(timeline, in_order(timeline), who) for timeline, who in shared(events, n_subjects)]
 
 
@@ -356,7 +356,7 @@ def _given(
             look.times,
             options,
             places=look.places,
-            covariates=timeline.covariates,
+            changes=timeline.changes,
             knots=timeline.knots,
             directions=mine,
             initial=initial,
@@ -366,7 +366,7 @@ def _given(
         tables.append(table)
         if alone:
             return _Given(table, changed, look.times, None)
-        if timeline.covariates or timeline.knots:
+        if timeline.changes or timeline.knots:
             at_start = p.copy() if at_start is p else at_start
             at_start[who] = changed
     members = [group.who for group in groups]
@@ -425,12 +425,12 @@ def _as_asked(array: Floats, groups: Sequence[_Group]) -> None:
 
 
 def _nothing_beside_timelines(
-    times: Any, places: Any, covariates: Any, knots: Any, start: Any, *rest: Any
+    times: Any, places: Any, changes: Any, knots: Any, start: Any, *rest: Any
 ) -> None:
     named = {
         "times": times,
         "places": places,
-        "covariates": covariates or None,
+        "changes": changes or None,
         "knots": knots,
         "start": start,
     }

@@ -62,7 +62,7 @@ def table_of(
     options: Options,
     *,
     places: Integers | None = None,
-    covariates: Sequence[GivenChange] = (),
+    changes: Sequence[GivenChange] = (),
     knots: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
     directions: Directions | None = None,
     initial: Floats | None = None,
@@ -77,9 +77,9 @@ def table_of(
     if start is not None and initial is None and len(events) and events.time[0] < start:
         raise InputError(f"there is an event, at {events.time[0]:g}, before the start, {start:g}")
     others = (initial, factors, places, start)
-    if events.only_doses and not covariates and not knots and all(one is None for one in others):
+    if events.only_doses and not changes and not knots and all(one is None for one in others):
         return plain(events, len(p)), p
-    if (covariates or knots) and directions is not None:
+    if (changes or knots) and directions is not None:
         raise InputError("covariates that change go without sensitivities")
     own = _Own(len(p), 0 if directions is None else directions.m)
     rows = _Rows(dose_rows(events))
@@ -88,7 +88,7 @@ def table_of(
         rows.events[:, layout.DOSE_FACTOR] = first + np.arange(len(events))
     courses = [_Course(kernel, name, *given) for name, given in (knots or {}).items()]
     begin = float(min(0.0, times[0], *events.time[:1])) if start is None else start
-    over_time = _over_time(kernel, p, events, covariates, courses, begin)
+    over_time = _over_time(kernel, p, events, changes, courses, begin)
     passed = int(np.sum(over_time.earlier(begin, AT_START)))
     if initial is None:
         p = over_time.at(begin, AT_START)
@@ -129,13 +129,13 @@ def _over_time(
     kernel: Kernel,
     p: Floats,
     events: EventTable,
-    covariates: Sequence[GivenChange],
+    given: Sequence[GivenChange],
     courses: Sequence[_Course],
     begin: float,
 ) -> _OverTime:
     """Parameters as they change; those that run linearly have at each event the value of its time."""
     along = [(float(t), course.name, course.at(t)) for t in events.time for course in courses]
-    changes, places = _changes(kernel, [*covariates, *along])
+    changes, places = _changes(kernel, [*given, *along])
     p = p.copy() if courses else p
     for course in courses:
         p[:, kernel.PARAMETERS.index(course.name)] = course.at(begin)

@@ -942,7 +942,7 @@ def test_a_covariate_changes_exactly_when_it_is_said(method):
     times = np.array([1.0, 4.9, 5.0, 5.1, 8.0, 12.0, 20.0, 21.0, 40.0])
     options = {"rtol": 1e-9} if method != "linear" else {}
     many = solve_with(
-        k, np.tile(k.VALUES, (20, 1)), doses, times, covariates=changes, method=method, **options
+        k, np.tile(k.VALUES, (20, 1)), doses, times, changes=changes, method=method, **options
     ).check()
 
     amount, exact, t = 0.0, [], 0.0
@@ -956,7 +956,7 @@ def test_a_covariate_changes_exactly_when_it_is_said(method):
     column = k.OUTPUTS.index(next(name for name in k.OUTPUTS if name in ("C", "Cp")))
     for subject in (0, 19):
         np.testing.assert_allclose(many.outputs[subject, :, column], exact, rtol=3e-8, atol=1e-12)
-    alone = solve_with(k, k.VALUES, doses, times, covariates=changes, method=method, **options)
+    alone = solve_with(k, k.VALUES, doses, times, changes=changes, method=method, **options)
     np.testing.assert_array_equal(alone.outputs[0], many.outputs[7])
 
 
@@ -983,7 +983,7 @@ output     C = x/V [mg/L]
     times = [0.4, 0.6, 10.7, 10.9, 20.5, 30.0]
     for _ in range(2):
         found = solve(
-            k, k.VALUES, doses, times, covariates=[(10.0, "weight", 80.0), (20.0, "weight", 60.0)]
+            k, k.VALUES, doses, times, changes=[(10.0, "weight", 80.0), (20.0, "weight", 60.0)]
         ).check()
         np.testing.assert_allclose(found.outputs[0, :, 0], [0.0, 5.0, 5.0, 13.0, 13.0, 19.0])
     np.testing.assert_allclose(
@@ -998,6 +998,6 @@ def test_covariates_refuse_what_they_cannot():
         ((1.0, "CL", np.nan), "must be finite numbers"),
     ):
         with pytest.raises(InputError, match=words):
-            solve(k, k.VALUES, events(k), [1.0], covariates=[change])
+            solve(k, k.VALUES, events(k), [1.0], changes=[change])
     with pytest.raises(InputError, match="go without sensitivities"):
-        solve(k, k.VALUES, events(k), [1.0], covariates=[(1.0, "CL", 2.0)], directions=["V"])
+        solve(k, k.VALUES, events(k), [1.0], changes=[(1.0, "CL", 2.0)], directions=["V"])

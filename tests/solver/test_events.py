@@ -612,7 +612,7 @@ def weighed(k, events, times, changes, n=1, **options):
     """Amounts of ``n`` subjects under changes of WT, (n_times,): all the same."""
     p = np.tile(typical_values(k, options.pop("parameters", None)), (n, 1))
     options = {"rtol": 1e-10} | options
-    found = solve_with(k, p, events, times, covariates=changes, **options).check().outputs[:, :, 0]
+    found = solve_with(k, p, events, times, changes=changes, **options).check().outputs[:, :, 0]
     assert np.allclose(found, found[0], rtol=1e-12)
     return found[0]
 

@@ -42,7 +42,7 @@ def test_who_does_the_work_makes_no_difference(case):
     k = kernel(MODEL)
     timelines = of_kinds(k, 40)
     if "directions" in CASES[case]:
-        timelines = [timeline for timeline in timelines if not timeline.covariates]
+        timelines = [timeline for timeline in timelines if not timeline.changes]
     p = population(k, len(timelines), 7)
     p[3, k.PARAMETERS.index("lag")] = -1.0  # one who fails
     solutions = [solve_with(k, p, timelines, threads=by, **CASES[case]) for by in BY]
