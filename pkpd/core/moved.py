@@ -41,7 +41,7 @@ ARGUMENTS = {
     "likelihood_profiles": {"parameters": "names"},
     "predict": {"jobs": "threads"},
     "simulate_records": {"covariates": "interpolation"},
-    "solve": {"covariates": "changes", "ranks": "places"},
+    "solve": {"covariates": "changes", "parameters": "values", "ranks": "places"},
     "validate": {"jobs": "threads"},
     "write_report": {"jobs": "threads"},
 }

@@ -203,13 +203,13 @@ def _ends(schedule: Schedule) -> tuple[Fraction, Fraction]:
 
 @takes(
     kernel=of(Kernel, words="a kernel, such as pkpd.load gives"),
-    parameters=NUMBERS,
+    values=NUMBERS,
     plan=TEXT | of(AdaptiveSchedule, words="a schedule with rules"),
     times=NUMBERS,
 )
 def titrate(
     kernel: Kernel,
-    parameters: ArrayLike,
+    values: ArrayLike,
     plan: AdaptiveSchedule | str,
     times: ArrayLike,
     *,
@@ -222,7 +222,7 @@ def titrate(
 
     Parameters
     ----------
-    parameters : (n_subjects, n_params) or (n_params,), in the order of ``kernel.PARAMETERS``.
+    values : of parameters, (n_subjects, n_params) or (n_params,), in the order of ``kernel.PARAMETERS``.
     times : (n_times,), in the model's time unit, in any order; an output at a dose's own instant is taken
         after the dose. All looks are simulated, those after the last time too.
     readings : what is read off the courses with the doses that were given, as in ``pkpd.solve``.
@@ -238,11 +238,11 @@ def titrate(
     """
     plan = AdaptiveSchedule.parse(plan) if isinstance(plan, str) else plan
     rules = Rules.of(kernel, plan)
-    p = np.atleast_2d(np.asarray(parameters, dtype=np.float64))
+    p = np.atleast_2d(np.asarray(values, dtype=np.float64))
     t = np.atleast_1d(np.asarray(times, dtype=np.float64))
     if p.ndim != 2 or p.shape[1] != kernel.n_params or not len(p):
         raise InputError(
-            f"parameters have shape {np.shape(parameters)}; {kernel.NAME} takes (n_subjects, "
+            f"values of parameters have shape {np.shape(values)}; {kernel.NAME} takes (n_subjects, "
             f"{kernel.n_params})"
         )
     if t.ndim != 1 or not t.size or not np.all(np.isfinite(t)):

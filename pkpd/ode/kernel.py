@@ -260,12 +260,12 @@ class Kernel:
         if filled is not None:
             arguments[filled][:] = room[: self.n_states]  # type: ignore[index]
 
-    def prepared(self, parameters: npt.ArrayLike, *, sensitivities: bool = False) -> npt.NDArray[np.float64]:
-        """Parameters, (n_params,), followed by noughts that hold no condition and the constants that the
-        functions read: what they take as ``p``."""
+    def prepared(self, values: npt.ArrayLike, *, sensitivities: bool = False) -> npt.NDArray[np.float64]:
+        """Values of parameters, (n_params,), followed by noughts that hold no condition and the constants that
+        the functions read: what they take as ``p``."""
         more = int(self.N_DCONSTANTS) if sensitivities else 0
         room = np.zeros(self.n_prepared - self.n_params + more)
-        p = np.concatenate([np.asarray(parameters, dtype=np.float64), room])
+        p = np.concatenate([np.asarray(values, dtype=np.float64), room])
         self.call("constants", p)
         if sensitivities:
             self.call("dconstants", p)

@@ -60,7 +60,7 @@ class Profile:
     outputs : (n_subjects, n_times, n_outputs), in ``units``, nan where a subject failed; of one subject they
         are PRED, the typical prediction, of several each subject's IPRED. Without residual error.
     names, units, descriptions : (n_outputs,), of the outputs.
-    parameters : (n_subjects, n_params), in the model's units, named by ``parameter_names``.
+    values : of parameters, (n_subjects, n_params), in the model's units, named by ``parameter_names``.
     status : (n_subjects,), 0 is success.
     statistics : what the integrator did, over all subjects.
     provenance : what the numbers were made from.
@@ -87,7 +87,7 @@ class Profile:
     names: tuple[str, ...]
     units: tuple[str, ...]
     descriptions: tuple[str, ...]
-    parameters: Floats
+    values: Floats
     parameter_names: tuple[str, ...]
     status: Integers
     statistics: dict[str, Any]
@@ -277,7 +277,7 @@ def simulate(
         names=tuple(kernel.OUTPUTS),
         units=tuple(kernel.OUTPUT_UNITS),
         descriptions=tuple(kernel.OUTPUT_DESCRIPTIONS),
-        parameters=values,
+        values=values,
         parameter_names=tuple(kernel.PARAMETERS),
         status=solution.status,
         statistics=solution.statistics,

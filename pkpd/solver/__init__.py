@@ -102,7 +102,7 @@ def _is_pair(value: Any, n: int) -> bool:
 @takes(
     late=True,
     kernel=of(Kernel, words="a kernel, such as pkpd.load gives"),
-    parameters=NUMBERS,
+    values=NUMBERS,
     events=of(EventTable, words="an event table, such as Schedule.events gives")
     | list_of(of(Timeline), "a list of timelines, one for each subject"),
     times=NUMBERS | ABSENT,
@@ -119,7 +119,7 @@ def _is_pair(value: Any, n: int) -> bool:
 )
 def solve(
     kernel: Kernel,
-    parameters: ArrayLike,
+    values: ArrayLike,
     events: EventTable | Sequence[Timeline],
     times: ArrayLike | None = None,
     *,
@@ -148,8 +148,8 @@ def solve(
     Parameters
     ----------
     kernel : of the system, from ``load`` or ``from_numba``.
-    parameters : (n_subjects, n_params) or (n_params,), parameters and covariates in the order of
-        ``kernel.PARAMETERS``.
+    values : (n_subjects, n_params) or (n_params,), of parameters and covariates, in the order of
+        ``kernel.PARAMETERS`` and in their units.
     events : an event table for all subjects; or a list of ``Timeline``, one for each, which have the events,
         ``times``, ``places``, ``changes``, ``knots`` and ``start`` of one subject: these are then not
         given here. What a subject has fewer times than another is nan at the end of its outputs.
@@ -209,7 +209,7 @@ def solve(
     """
     if how:
         _refuse(how)
-    p = _parameters(kernel, parameters)
+    p = _parameters(kernel, values)
     n_subjects = p.shape[0]
     options = _possible(kernel, options)
     groups = _groups(n_subjects, events, times, places, changes, knots, start, initial, factors)
@@ -465,11 +465,11 @@ def _initial(kernel: Kernel, initial: ArrayLike, start: float | None, n_subjects
     return states
 
 
-def _parameters(kernel: Kernel, parameters: ArrayLike) -> Floats:
-    p = np.ascontiguousarray(np.atleast_2d(np.asarray(parameters, dtype=np.float64)))
+def _parameters(kernel: Kernel, values: ArrayLike) -> Floats:
+    p = np.ascontiguousarray(np.atleast_2d(np.asarray(values, dtype=np.float64)))
     if p.ndim != 2 or p.shape[1] != kernel.n_params or p.shape[0] == 0:
         raise InputError(
-            f"parameters have shape {np.shape(parameters)}; {kernel.NAME} takes (n_subjects, "
+            f"values of parameters have shape {np.shape(values)}; {kernel.NAME} takes (n_subjects, "
             f"{kernel.n_params}): {', '.join(kernel.PARAMETERS)}"
         )
     return p

@@ -110,7 +110,7 @@ def calls(at):
             solve,
             {
                 "kernel": at["kernel"],
-                "parameters": at["kernel"].VALUES,
+                "values": at["kernel"].VALUES,
                 "events": at["events"],
                 "times": [1.0],
                 "options": pkpd.Options(),
@@ -139,7 +139,7 @@ def calls(at):
         ),
         "titrate": (
             titrate,
-            {"kernel": at["il2"], "parameters": at["il2"].VALUES, "plan": plan, "times": [24.0]},
+            {"kernel": at["il2"], "values": at["il2"].VALUES, "plan": plan, "times": [24.0]},
         ),
         "Scene.create": (
             pkpd.Scene.create,

@@ -846,20 +846,20 @@ def test_only_equations_cause_compilation(monkeypatch):
         ({"times": [0.0, np.nan]}, "output times must be"),
         ({"times": [[0.0, 1.0]]}, "output times must be"),
         (
-            {"parameters": [1.0, 2.0]},
+            {"values": [1.0, 2.0]},
             r"parameters have shape \(2,\); two_compartment_oral takes "
             r"\(n_subjects, 7\): ka, CL, V1",
         ),
-        ({"parameters": np.zeros((0, 7))}, r"parameters have shape \(0, 7\)"),
-        ({"parameters": np.zeros((2, 2, 7))}, r"parameters have shape \(2, 2, 7\)"),
+        ({"values": np.zeros((0, 7))}, r"parameters have shape \(0, 7\)"),
+        ({"values": np.zeros((2, 2, 7))}, r"parameters have shape \(2, 2, 7\)"),
     ],
 )
 def test_bad_input_is_a_sentence(options, said):
     k = kernel("two_compartment_oral")
-    arguments = {"parameters": k.VALUES, "times": [1.0], **options}
+    arguments = {"values": k.VALUES, "times": [1.0], **options}
     with pytest.raises(InputError, match=said):
         solve_with(
-            k, arguments.pop("parameters"), events(k, "1 mg oral once"), arguments.pop("times"), **arguments
+            k, arguments.pop("values"), events(k, "1 mg oral once"), arguments.pop("times"), **arguments
         )
 
 
