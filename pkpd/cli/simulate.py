@@ -291,7 +291,7 @@ def _simulate_schedule(
             doses,
             times=grid,
             extremes=True,
-            progress=lambda done, total: work.update(what, done / total, f"{done} of {total}"),
+            progress=lambda _, share, remark: work.update(what, share, remark),
             **population,
         )
     elapsed = time.perf_counter() - started
@@ -378,7 +378,7 @@ def _simulate_records(
             interpolation=reading.covariates,
             time_unit=reading.time_unit,
             start=None if reading.start is None else begin,
-            progress=lambda done, total: work.update(what, done / total, f"{done} of {total}"),
+            progress=lambda _, share, remark: work.update(what, share, remark),
             **solving,
         )
     if profile.unused:

@@ -12,7 +12,7 @@ is met more closely than that may be judged either way.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -23,6 +23,7 @@ from pkpd.core import units
 from pkpd.core.arguments import NUMBERS, TEXT, of, takes
 from pkpd.core.errors import InputError, UnitError
 from pkpd.core.names import question_and_list
+from pkpd.core.progress import Progress, counting
 from pkpd.decision.endpoints import Endpoint, Regimen
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
 from pkpd.dosing.quantities import units_per_day
@@ -216,7 +217,7 @@ def titrate(
     rtol: float = SIMULATION,
     readings: Sequence[Reading] = (),
     threads: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Titration:
     """Simulate subjects under a schedule with rules.
 
@@ -226,7 +227,7 @@ def titrate(
     times : (n_times,), in the model's time unit, in any order; an output at a dose's own instant is taken
         after the dose. All looks are simulated, those after the last time too.
     readings : what is read off the courses with the doses that were given, as in ``pkpd.solve``.
-    progress : called with (subjects done, subjects in all).
+    progress : called with (what, share, remark).
 
     A subject's result depends neither on the other subjects of its chunk, but for the last digits of exp, log
     and powers where one of them fails, nor on the number of threads.
@@ -282,7 +283,7 @@ def titrate(
         failed = np.flatnonzero(found.status[rows] != SUCCESS) + first
         found.given[failed], found.acted[failed] = np.nan, NO_RULE
 
-    spread(run, n, min(n, threads or usable_cores()), CHUNK, progress)
+    spread(run, n, min(n, threads or usable_cores()), CHUNK, counting(progress, "simulating"))
     return found
 
 

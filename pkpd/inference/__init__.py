@@ -60,6 +60,7 @@ from pkpd.core import library
 from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, PATH, TEXT, TEXTS, WHOLE, of, takes
 from pkpd.core.errors import ConvergenceError, DataError
 from pkpd.core.names import meant
+from pkpd.core.progress import Progress, quiet
 from pkpd.inference.assess import (
     compare,
     far_effects,
@@ -112,7 +113,7 @@ from pkpd.inference.result import (
     StudyLeftOut,
     WithoutUnverified,
 )
-from pkpd.inference.search import Minimum, Progress, Search, minimise, quiet
+from pkpd.inference.search import Minimum, Search, minimise
 from pkpd.inference.selection import listed, selected, warm_point
 from pkpd.inference.spec import (
     Check,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pkpd.core.errors import InputError
+from pkpd.core.progress import Progress, quiet
 from pkpd.inference.coordinates import System, in_units
 from pkpd.inference.estimation import estimate, settled
 from pkpd.inference.influence import left_out
@@ -24,7 +25,7 @@ from pkpd.inference.result import (
     StudyLeftOut,
     WithoutUnverified,
 )
-from pkpd.inference.search import REFIT_LIMIT, Minimum, Progress, quiet, refit
+from pkpd.inference.search import REFIT_LIMIT, Minimum, refit
 from pkpd.inference.spec import Check, FitSpec
 from pkpd.inference.summary.rows import Data, Row
 

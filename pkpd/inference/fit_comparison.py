@@ -24,10 +24,10 @@ import numpy as np
 from pkpd.core import html, library
 from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, FLAG, LIST, takes
 from pkpd.core.errors import DataError, InputError
+from pkpd.core.progress import Progress, quiet
 from pkpd.inference import FitResult, StudyLeftOut, leave_one_study_out
 from pkpd.inference.belonging import check_belongs, version_words
 from pkpd.inference.optimum import optimum_of
-from pkpd.inference.search import Progress, quiet
 from pkpd.inference.spec import read_fit
 
 Given = FitResult | str | os.PathLike[str]

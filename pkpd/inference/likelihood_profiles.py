@@ -28,6 +28,7 @@ from pkpd.core import files, html
 from pkpd.core.arguments import ABSENT, CALLABLE, FLAG, PATH, TEXT, TEXTS, of, takes
 from pkpd.core.errors import DataError, InputError
 from pkpd.core.names import meant
+from pkpd.core.progress import Progress, quiet
 from pkpd.inference import FitResult
 from pkpd.inference.belonging import BELONGING
 from pkpd.inference.coordinates import from_scale
@@ -36,7 +37,7 @@ from pkpd.inference.optimum import optimum_of, read_result, travelling
 from pkpd.inference.posterior import posterior_of
 from pkpd.inference.profiling import RISE, End, March, ProfilePoint, Side, Tangent, curve
 from pkpd.inference.repeats import repeat
-from pkpd.inference.search import OFV_NOISE, Minimum, Progress, quiet
+from pkpd.inference.search import OFV_NOISE, Minimum
 from pkpd.solver.executors import EXECUTOR, Executor, executor_of
 
 Array = NDArray[np.float64]

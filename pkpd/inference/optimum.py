@@ -14,12 +14,13 @@ import numpy as np
 from pkpd import __version__
 from pkpd.core import library
 from pkpd.core.errors import ConvergenceError, DataError, LibraryError
+from pkpd.core.progress import Progress, quiet
 from pkpd.inference import FitResult, fit, read_fit
 from pkpd.inference.belonging import BELONGING, check_belongs
 from pkpd.inference.coordinates import System, coordinates, in_units
 from pkpd.inference.heterogeneity import with_heterogeneity
 from pkpd.inference.objective import BadPoint, Objective, pruned
-from pkpd.inference.search import Minimum, Progress, minimise, quiet
+from pkpd.inference.search import Minimum, minimise
 from pkpd.inference.spec import FitSpec
 from pkpd.inference.summary.reading import read_data
 

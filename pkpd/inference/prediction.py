@@ -32,11 +32,11 @@ from numpy.typing import NDArray
 from pkpd.core.arguments import ABSENT, COUNT, PATH, of, takes
 from pkpd.core.errors import DataError
 from pkpd.core.normal import Z95
+from pkpd.core.progress import Progress, quiet
 from pkpd.dosing import EventTable, Schedule
 from pkpd.inference import FitResult, FitSpec, System, between_at, in_units, quasi_normals, typical_at
 from pkpd.inference.draws import PosteriorDraws, of_result
 from pkpd.inference.population import laplace
-from pkpd.inference.search import Progress, quiet
 from pkpd.inference.summary import samples
 from pkpd.inference.summary.arms import look as look_of
 from pkpd.inference.summary.arms import times_of

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from pkpd.core import html
 from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, FLAG, PATH, of, takes
 from pkpd.core.errors import ConvergenceError, DataError, InputError
+from pkpd.core.progress import Progress, quiet
 from pkpd.inference import FitResult
 from pkpd.inference.belonging import version_words
 from pkpd.inference.calibration import usual
@@ -36,7 +37,6 @@ from pkpd.inference.objective import BadPoint, Evaluation, Objective
 from pkpd.inference.optimum import read_result
 from pkpd.inference.posterior import signed_outputs
 from pkpd.inference.predictive import LEVELS, BetweenEnds, Counted, Located, Predictive
-from pkpd.inference.search import Progress, quiet
 from pkpd.inference.spec import FitSpec, StudyEffect
 from pkpd.inference.summary import likelihood
 from pkpd.inference.summary.kinds import KINDS

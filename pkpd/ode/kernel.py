@@ -261,8 +261,8 @@ class Kernel:
             arguments[filled][:] = room[: self.n_states]  # type: ignore[index]
 
     def prepared(self, values: npt.ArrayLike, *, sensitivities: bool = False) -> npt.NDArray[np.float64]:
-        """Values of parameters, (n_params,), followed by noughts that hold no condition and the constants that
-        the functions read: what they take as ``p``."""
+        """Values of parameters, (n_params,), followed by noughts that hold no condition and by the constants
+        that the functions read: what they take as ``p``."""
         more = int(self.N_DCONSTANTS) if sensitivities else 0
         room = np.zeros(self.n_prepared - self.n_params + more)
         p = np.concatenate([np.asarray(values, dtype=np.float64), room])

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from pkpd.core import html
 from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, NUMBER, NUMBERS, PATH, TEXT, named, of, takes
 from pkpd.core.errors import InputError, SolverError
+from pkpd.core.progress import Progress
 from pkpd.dosing.events import LAST
 from pkpd.dosing.intake import Intake, SubjectCourse, Taken
 from pkpd.dosing.records import Records, read_records
@@ -202,7 +203,7 @@ def simulate_records(
     h_max: float = np.inf,
     start: float | None = None,
     threads: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> CohortProfile:
     """Simulate every subject of a data file of doses and observations.
 
@@ -227,7 +228,7 @@ def simulate_records(
     start : the time at which the model's initial values hold, in its time unit, for all subjects; by default
         each begins at its first line, as in NONMEM.
     threads : how many work at a time, by default as many as this process may use cores.
-    progress : called with (subjects done, subjects in all) now and then.
+    progress : called with (what, share, remark) now and then.
 
     Returns
     -------

@@ -7,7 +7,7 @@ import itertools
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from pkpd.core import html
 from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, NUMBER, NUMBERS, PATH, TEXT, named, of, takes
 from pkpd.core.errors import InputError
 from pkpd.core.extras import optional
+from pkpd.core.progress import Progress
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
 from pkpd.ode.layout import LINEAR
 from pkpd.ode.status import SUCCESS
@@ -205,7 +206,7 @@ def simulate(
     h_max: float = np.inf,
     extremes: bool = False,
     threads: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Profile:
     """Simulate a model under a dosing schedule.
 
@@ -226,7 +227,7 @@ def simulate(
     extremes : whether the largest value of every output is looked for along the whole course.
     threads : how many work at a time, by default as many as this process may use cores. No result depends on
         it.
-    progress : called with (subjects done, subjects in all) now and then.
+    progress : called with (what, share, remark) now and then.
 
     Returns
     -------

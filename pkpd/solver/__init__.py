@@ -18,7 +18,7 @@ Each file knows those above it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -38,6 +38,7 @@ from pkpd.core.arguments import (
     takes,
 )
 from pkpd.core.errors import InputError
+from pkpd.core.progress import Progress, counting
 from pkpd.dosing import EventTable
 from pkpd.ode import layout
 from pkpd.ode.status import NOT_PERIODIC, SLOPE_NOT_FINITE, SUCCESS
@@ -135,7 +136,7 @@ def solve(
     roots: Sequence[Root | tuple[Any, ...]] = (),
     most_crossings: int = 64,
     readings: Sequence[Reading | tuple[Any, ...]] = (),
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     **how: Any,
 ) -> Solution:
     """Integrate subjects, each with its own parameters, under one table of doses and other events or each
@@ -185,7 +186,7 @@ def solve(
     readings : what is read off the curves, each a ``Reading`` or its fields: ``("max", "C")`` or ``("area",
         "C", 0, 24)``. The steps are the same as without.
     most_crossings : of each root and subject, how many are kept.
-    progress : called with (subjects done, subjects in all) now and then.
+    progress : called with (what, share, remark) now and then.
 
     Returns
     -------
@@ -239,7 +240,7 @@ def solve(
         levels=levels,
         quantities=None if asked is None else asked.quantities,
         kept=kept,
-        progress=progress,
+        told=counting(progress, "solving"),
     )
     if given_to.table.own.size:
         raw.status[~np.isfinite(given_to.table.own).all(axis=1)] = NOT_PERIODIC

@@ -759,16 +759,17 @@ def test_progress_is_told_until_all_are_done():
         events(k),
         [1.0],
         options=Options(threads=2),
-        progress=lambda done, total: said.append((done, total)),
+        progress=lambda what, share, remark: said.append((share, remark)),
     )
-    assert said[-1] == (20, 20) and all(total == 20 for _, total in said)
-    assert [done for done, _ in said] == sorted(done for done, _ in said)
+    assert said[-1] == (1.0, "20 of 20 subjects")
+    assert all(remark == f"{20 * share:.0f} of 20 subjects" for share, remark in said)
+    assert [share for share, _ in said] == sorted(share for share, _ in said)
 
 
 def test_an_error_inside_progress_ends_the_solve():
     k = kernel("two_compartment_oral")
 
-    def stop(done, total):
+    def stop(what, share, remark):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

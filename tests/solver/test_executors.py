@@ -71,7 +71,7 @@ def test_progress_reaches_the_end():
         options=Options(threads=Processes(2)),
         progress=lambda *at: seen.append(at),
     )
-    assert seen[-1] == (40, 40)
+    assert seen[-1] == ("solving", 1.0, "40 of 40 subjects")
 
 
 def test_an_error_ends_the_work():

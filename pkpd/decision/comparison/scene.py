@@ -7,7 +7,7 @@ import dataclasses
 import math
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
@@ -32,6 +32,7 @@ from pkpd.core.arguments import (
 )
 from pkpd.core.errors import InputError, ScheduleError
 from pkpd.core.extras import optional
+from pkpd.core.progress import Counting, Progress, counting
 from pkpd.core.sketch import Sketch
 from pkpd.decision.adaptive import Rules, Titration, shares, titrate
 from pkpd.decision.criteria import Criteria, criteria_of, fields
@@ -56,7 +57,6 @@ from pkpd.solver.kernel import Kernel
 from pkpd.solver.options import COMPARISON
 
 Floats = NDArray[np.float64]
-Counting = Callable[[int, int], None]
 
 BANDS = (0.05, 0.5, 0.95)
 WASHOUT_DAYS = 28
@@ -335,12 +335,12 @@ class Scene:
         labels: Iterable[str | None] | None = None,
         *,
         files: Iterable[str] | None = None,
-        progress: Counting | None = None,
+        progress: Progress | None = None,
     ) -> list[Arm]:
         """Every schedule with the same horizon: the scene's, or that of the longest schedule.
 
         files : what errors call each schedule; "schedule 1" and so on by default. progress : called with
-            (subjects done, subjects in all), over all schedules.
+            (what, share, remark), by subjects over all schedules.
 
         Raises:
             InputError: naming the schedule: one that cannot be read, that the model cannot be given, that has
@@ -368,13 +368,13 @@ class Scene:
                 if str(error).startswith(f"{place}:"):
                     raise
                 raise type(error)(f"{place}: {error}") from None
-        total = len(read) * self.subjects
+        total, told = len(read) * self.subjects, counting(progress, "simulating")
 
         def counted(i: int) -> Counting | None:
-            return None if progress is None else lambda done, _: progress(i * self.subjects + done, total)
+            return None if told is None else lambda done, _: told(i * self.subjects + done, total)
 
         return [
-            scene.arm(schedule, label, progress=counted(i))
+            scene._arm(schedule, label, counted(i))
             for i, (schedule, label) in enumerate(zip(read, named, strict=True))
         ]
 
@@ -458,20 +458,23 @@ class Scene:
         return found
 
     @takes(schedule=_A_PLAN, label=TEXT | ABSENT, progress=CALLABLE | ABSENT)
-    def arm(self, schedule: str | Plan, label: str | None = None, *, progress: Counting | None = None) -> Arm:
+    def arm(self, schedule: str | Plan, label: str | None = None, *, progress: Progress | None = None) -> Arm:
         """Simulate one schedule, with or without rules, and evaluate its endpoints.
 
-        progress : called with (subjects done, subjects in all).
+        progress : called with (what, share, remark), by subjects.
 
         Raises:
             ScheduleError: a schedule that cannot be read, or that the model cannot be given.
         """
         plan = read_plan(schedule) if isinstance(schedule, str) else schedule
+        return self._arm(plan, label, counting(progress, "simulating"))
+
+    def _arm(self, plan: Plan, label: str | None, told: Counting | None) -> Arm:
         scene = self if self.until_days is not None else self.lasting(horizon([plan]))
         scene.check_plan(plan)
         work = _Simulation(scene, plan, self.rest)
         n_subjects = self.subjects
-        spread(work.run, n_subjects, min(n_subjects, self.threads or usable_cores()), work.size, progress)
+        spread(work.run, n_subjects, min(n_subjects, self.threads or usable_cores()), work.size, told)
         work.add_risks()
         kernel, schedule, bands = self.population.kernel, work.schedule, work.courses.quantiles()
         doses, beyond = schedule.doses(), scene.beyond(schedule)

@@ -18,7 +18,7 @@ import os
 import re
 import shutil
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, MAPPING, PATH, named, t
 from pkpd.core.errors import DataError, PkpdError
 from pkpd.core.files import check_folder, replacing_folder, to_json
 from pkpd.core.normal import Z95
+from pkpd.core.progress import Progress
 from pkpd.present.report.numbers import fixed, is_number, signed
 from pkpd.present.report.page import environment, placed_pictures
 
@@ -439,7 +440,7 @@ def write_report(
     curves: Mapping[str, Any] | None = None,
     fit: str | os.PathLike[str] | FitSpec | None = None,
     threads: int | None = None,
-    progress: Callable[[str, float, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Write the report of a fit into a folder and return the path of ``report.html``.
 
@@ -505,7 +506,7 @@ def _write(
     curves: Mapping[str, Any] | None,
     spec: FitSpec | None,
     threads: int | None,
-    progress: Callable[[str, float, str], None] | None,
+    progress: Progress | None,
 ) -> Path:
     """The rest of ``write_report``."""
     if curves is None:

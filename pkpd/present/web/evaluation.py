@@ -358,7 +358,7 @@ class Explorer:
                 "schedules",
                 index,
             )
-        arm = scene.arm(schedule, progress=lambda done, total: stop())
+        arm = scene.arm(schedule, progress=lambda *_: stop())
         curves = {
             name: curve(arm.days, arm.bands[name], self.criteria.shown(name).log) | {"unit": arm.units[name]}
             for name in self.outputs
