@@ -36,6 +36,7 @@ ROOMS = {
 ARGUMENTS = {
     "compare_fits": {"jobs": "threads"},
     "Timeline": {"covariates": "changes"},
+    "endpoints": {"file": "path"},
     "fit": {"jobs": "threads", "start": "begin_from"},
     "Scene.arms": {"places": "files"},
     "likelihood_profiles": {"parameters": "names"},

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pkpd.core import html
-from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, NUMBER, NUMBERS, PATH, TEXT, named, of, takes
+from pkpd.core.arguments import ABSENT, CALLABLE, NUMBER, NUMBERS, PATH, TEXT, named, of, takes
 from pkpd.core.errors import InputError, SolverError
 from pkpd.core.progress import Progress
 from pkpd.dosing.events import LAST
@@ -30,6 +30,7 @@ from pkpd.ode.layout import LINEAR
 from pkpd.ode.status import SUCCESS
 from pkpd.simulation.profile import largest_of, lowest, typical_values
 from pkpd.solver import Options, Solution, Timeline, solve
+from pkpd.solver.executors import EXECUTOR, Executor
 from pkpd.solver.kernel import Kernel, load
 from pkpd.solver.options import SIMULATION
 
@@ -186,7 +187,7 @@ def take_records(
     rtol=NUMBER,
     atol=NUMBERS | ABSENT,
     method=TEXT,
-    threads=COUNT | ABSENT,
+    threads=EXECUTOR,
     progress=CALLABLE | ABSENT,
 )
 def simulate_records(
@@ -202,7 +203,7 @@ def simulate_records(
     method: str = "auto",
     h_max: float = np.inf,
     start: float | None = None,
-    threads: int | None = None,
+    threads: int | Executor | None = None,
     progress: Progress | None = None,
 ) -> CohortProfile:
     """Simulate every subject of a data file of doses and observations.
@@ -227,7 +228,8 @@ def simulate_records(
     h_max : no step is longer, in the model's time unit.
     start : the time at which the model's initial values hold, in its time unit, for all subjects; by default
         each begins at its first line, as in NONMEM.
-    threads : how many work at a time, by default as many as this process may use cores.
+    threads : how many work at a time, by default as many as this process may use cores; or an executor, as in
+        ``pkpd.Options``.
     progress : called with (what, share, remark) now and then.
 
     Returns

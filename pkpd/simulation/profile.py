@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pkpd.core import html
-from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, NUMBER, NUMBERS, PATH, TEXT, named, of, takes
+from pkpd.core.arguments import ABSENT, CALLABLE, NUMBER, NUMBERS, PATH, TEXT, named, of, takes
 from pkpd.core.errors import InputError
 from pkpd.core.extras import optional
 from pkpd.core.progress import Progress
@@ -24,12 +24,13 @@ from pkpd.dosing import EventTable, Schedule, time_units_per_day
 from pkpd.ode.layout import LINEAR
 from pkpd.ode.status import SUCCESS
 from pkpd.solver import Options, Reading, solve
+from pkpd.solver.executors import EXECUTOR, Executor
 from pkpd.solver.kernel import Kernel, index_of, load
 from pkpd.solver.options import SIMULATION
 from pkpd.solver.solution import Floats, Integers
 
 if TYPE_CHECKING:
-    import os as _os
+    import os
 
     import pandas as pd
 
@@ -189,11 +190,11 @@ class Profile:
     rtol=NUMBER,
     atol=NUMBERS | ABSENT,
     method=TEXT,
-    threads=COUNT | ABSENT,
+    threads=EXECUTOR,
     progress=CALLABLE | ABSENT,
 )
 def simulate(
-    model: str | _os.PathLike[str] | Model | Kernel,
+    model: str | os.PathLike[str] | Model | Kernel,
     schedule: str | Schedule,
     times: ArrayLike | None = None,
     *,
@@ -205,7 +206,7 @@ def simulate(
     method: str = "auto",
     h_max: float = np.inf,
     extremes: bool = False,
-    threads: int | None = None,
+    threads: int | Executor | None = None,
     progress: Progress | None = None,
 ) -> Profile:
     """Simulate a model under a dosing schedule.
@@ -225,8 +226,8 @@ def simulate(
     h_max : no step is longer, in the model's time unit: for rates with a short rise that nothing announces,
         which longer steps may pass over.
     extremes : whether the largest value of every output is looked for along the whole course.
-    threads : how many work at a time, by default as many as this process may use cores. No result depends on
-        it.
+    threads : how many work at a time, by default as many as this process may use cores; or an executor, as in
+        ``pkpd.Options``. No result depends on it.
     progress : called with (what, share, remark) now and then.
 
     Returns

@@ -275,7 +275,7 @@ def _solution(
         largest_error=raw.reached[:, 1],
         switched=raw.reached[:, 2:],
         crossings=crossings,
-        method=raw.counts[:, layout.METHOD_USED],
+        method_used=raw.counts[:, layout.METHOD_USED],
         methods=raw.methods,
         time_unit=kernel.TIME_UNIT,
         readings=readings,

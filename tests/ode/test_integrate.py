@@ -253,7 +253,7 @@ def test_switches_are_counted():
 @pytest.mark.parametrize("problem", PROBLEMS.values(), ids=lambda problem: problem.name)
 def test_auto_knows_a_stiff_problem_and_says_so(problem):
     solution = run(problem.text, problem.times, rtol=1e-4, method="auto")
-    assert solution.method[0] == (layout.SWITCHED if problem.stiff else layout.EXPLICIT_ONLY)
+    assert solution.method_used[0] == (layout.SWITCHED if problem.stiff else layout.EXPLICIT_ONLY)
     said = "method: tsit5, and rodas5p where the problem proved stiff" if problem.stiff else "method: tsit5"
     assert solution.statistics[said] == 1
     if not problem.stiff:
@@ -281,7 +281,7 @@ def test_the_choice_does_not_depend_on_units(rtol):
     counts = []
     for scale in (1e-4, 1.0, 1e4):
         solution = run(MIXED, [30.0], parameters={"z0": scale}, rtol=rtol)
-        assert solution.method[0] == layout.SWITCHED
+        assert solution.method_used[0] == layout.SWITCHED
         counts.append(solution.counts[0])
     counts = np.array(counts)[:, 3]
     assert counts.max() <= 1.05 * counts.min() + 2  # rounding may tip a step
@@ -330,7 +330,7 @@ def test_auto_goes_back_when_a_problem_is_stiff_no_more():
     marks = table(k, (10.0, 0.0, "go"), (20.0, 0.0, "go"))
     times = np.linspace(0.0, 300.0, 61)
     solution = solve(k, typical_values(k), marks, times, options=Options(rtol=1e-6), keep_states=True).check()
-    assert solution.method[0] == layout.SWITCHED
+    assert solution.method_used[0] == layout.SWITCHED
     _, jacobians, _, steps, _, switches, _ = solution.counts[0]
     assert switches >= 2 and switches % 2 == 0
     first, last = solution.switched[0]
@@ -349,7 +349,7 @@ def test_auto_says_how_many_subjects_needed_what():
     p = np.tile(k.VALUES, (5, 1))
     p[:2, k.PARAMETERS.index("fast")] = 0.25
     solution = solve(k, p, events(k), [30.0])
-    assert solution.method.tolist() == [layout.EXPLICIT_ONLY] * 2 + [layout.SWITCHED] * 3
+    assert solution.method_used.tolist() == [layout.EXPLICIT_ONLY] * 2 + [layout.SWITCHED] * 3
     assert {name: count for name, count in solution.statistics.items() if name.startswith("method")} == {
         "method: tsit5": 2,
         "method: tsit5, and rodas5p where the problem proved stiff": 3,

@@ -251,7 +251,7 @@ class Scene:
         subjects: int = 200,
         draws: int = 25,
         seed: int = 1,
-        vary: Sequence[str] = ("between", "uncertainty"),
+        vary: Collection[str] = ("between", "uncertainty"),
         study: str | None = None,
         covariates: Mapping[str, float | str | tuple[float | str, float]] | None = None,
         responders: str | None = None,
