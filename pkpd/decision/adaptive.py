@@ -28,6 +28,7 @@ from pkpd.decision.endpoints import Endpoint, Regimen
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
 from pkpd.dosing.quantities import units_per_day
 from pkpd.dosing.rules import BASELINE, AdaptiveSchedule
+from pkpd.ode import layout
 from pkpd.ode.status import SUCCESS
 from pkpd.solver import Options, Reading, Readings, solve, spread, usable_cores
 from pkpd.solver.kernel import Kernel
@@ -365,6 +366,6 @@ def _reach(kernel: Kernel, p: Floats, rules: Rules) -> float:
     """How long after its time a dose still acts at the longest, by lag and duration, whatever the rules make
     of it."""
     rows = dose_rows(rules.events)
-    rows[:, 1] *= max([1.0, *(rules.limit[i] for i in rules.numbers("raise"))])
-    rows[:, [0, 6, 7]] = 0.0
+    rows[:, layout.DOSE_AMOUNT] *= max([1.0, *(rules.limit[i] for i in rules.numbers("raise"))])
+    rows[:, [layout.DOSE_TIME, layout.DOSE_SINCE, layout.DOSE_FACTOR]] = 0.0
     return max(lasting(kernel, p, row) for row in np.unique(rows, axis=0))

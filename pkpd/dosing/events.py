@@ -109,12 +109,10 @@ class EventTable:
         )
 
     def _repr_html_(self) -> str:
-        columns = [column.name for column in fields(self)]
-        rows = [
-            (*row[:-2], EventKind(row[-2]).name.lower().replace("_", " "), row[-1])
-            for row in zip(*(getattr(self, name).tolist() for name in columns), strict=True)
-        ]
-        return html.table(repr(self)[1:-1], columns, rows, "In the units of the model.")
+        columns = {column.name: getattr(self, column.name).tolist() for column in fields(self)}
+        columns["kind"] = [EventKind(kind).name.lower().replace("_", " ") for kind in columns["kind"]]
+        rows = list(zip(*columns.values(), strict=True))
+        return html.table(repr(self)[1:-1], list(columns), rows, "In the units of the model.")
 
     def __post_init__(self) -> None:
         n_events = np.shape(self.time)

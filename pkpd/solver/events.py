@@ -100,9 +100,9 @@ def table_of(
     for course in courses:
         course.follow(rows, begin, BEGINNING)
     for row, place in zip(over_time.changes[passed:], over_time.places[passed:].tolist(), strict=True):
-        rows.put(row, row[0], Place(*place))
+        rows.put(row, row[layout.DOSE_TIME], Place(*place))
     for row, standing in _read_before(times, places):
-        rows.put(row, row[0], standing)
+        rows.put(row, row[layout.DOSE_TIME], standing)
     # given states are not the initial ones
     rest = _Rest(
         kernel, over_time, options, directions if initial is None else _of_dose(directions, 0), begin
@@ -226,16 +226,17 @@ def _changes(kernel: Kernel, changes: Sequence[GivenChange]) -> tuple[Floats, In
         index = index_of(name, kernel.PARAMETERS, "parameter", kernel)
         if not (np.isfinite(time) and np.isfinite(value)):
             raise InputError(f"{name} cannot become {value!r} at {time!r}: both must be finite numbers")
-        made[i, :5] = time, value, -layout.CHANGE, np.nan, index
+        made[i, layout.DOSE_TIME], made[i, layout.DOSE_ROUTE] = time, -layout.CHANGE
+        made[i, layout.DOSE_AMOUNT], made[i, layout.DOSE_SIZE] = value, index
         places[i] = place[0] if place else FIRST
-    order = np.lexsort((places[:, 1], places[:, 0], made[:, 0]))
+    order = np.lexsort((places[:, 1], places[:, 0], made[:, layout.DOSE_TIME]))
     return made[order], places[order]
 
 
 def _replay(rows: _Rows, events: EventTable, changes: Floats, begin: float) -> None:
     """What was before a solve goes on: doses as far as they still act, each with the parameters of its own
     time."""
-    past = [(row[0], i, row, -1) for i, row in enumerate(changes)]
+    past = [(row[layout.DOSE_TIME], i, row, -1) for i, row in enumerate(changes)]
     past += [
         (float(events.time[e]), len(changes) + e, None, e)
         for e in np.flatnonzero(events.time < begin).tolist()
@@ -244,7 +245,9 @@ def _replay(rows: _Rows, events: EventTable, changes: Floats, begin: float) -> N
         if row is None:
             rows.keep(e, begin)
         else:
-            rows.put(np.array([begin, *row[1:]]), begin, BEGINNING)
+            row = row.copy()
+            row[layout.DOSE_TIME] = begin
+            rows.put(row, begin, BEGINNING)
 
 
 def _read_before(times: Floats, places: Integers | None) -> Iterator[tuple[Floats, Place]]:
@@ -254,10 +257,10 @@ def _read_before(times: Floats, places: Integers | None) -> Iterator[tuple[Float
         return
     last = np.append((times[1:] != times[:-1]) | (places[1:] != places[:-1]).any(axis=1), True)
     for i in np.flatnonzero(last & (places[:, 0] < LAST.before)).tolist():
-        yield (
-            np.array([times[i], i + 1, -layout.ABOVE, *[np.nan] * (layout.DOSE - 3)]),
-            Place(*places[i].tolist()),
-        )
+        row = np.full(layout.DOSE, np.nan)
+        row[layout.DOSE_TIME], row[layout.DOSE_AMOUNT] = times[i], i + 1
+        row[layout.DOSE_ROUTE] = -layout.ABOVE
+        yield row, Place(*places[i].tolist())
 
 
 class _Course:
@@ -279,10 +282,10 @@ class _Course:
         k = kernel.ROUTES.index(route)
         self.state = int(kernel.ROUTE_TARGETS[k])
         self.rows = np.full((self.times.size - 1, layout.DOSE), np.nan)
-        self.rows[:, [0, 1, 2, 3]] = np.column_stack(
-            [self.times[:-1], np.diff(self.values), np.full(self.times.size - 1, k), np.diff(self.times)]
-        )
-        self.rows[:, [4, 7]] = -1.0
+        self.rows[:, layout.DOSE_TIME] = self.times[:-1]
+        self.rows[:, layout.DOSE_AMOUNT], self.rows[:, layout.DOSE_ROUTE] = np.diff(self.values), k
+        self.rows[:, layout.DOSE_DURATION] = np.diff(self.times)
+        self.rows[:, [layout.DOSE_SIZE, layout.DOSE_FACTOR]] = -1.0
 
     def at(self, time: float) -> float:
         """The value at a time."""
@@ -362,7 +365,7 @@ class _OverTime:
 
     def __init__(self, p: Floats, changes: Floats, places: Integers) -> None:
         self.p = p
-        self.changes, self.times, self.places = changes, changes[:, 0], places
+        self.changes, self.times, self.places = changes, changes[:, layout.DOSE_TIME], places
 
     def earlier(self, time: float, place: Place) -> NDArray[np.bool_]:
         """(n_changes,) which come before what has this place at this time."""
