@@ -248,6 +248,20 @@ def simulate(
     ... )
     >>> profile["C"].round(3)  # mg/L
     array([[3.125, 3.642, 0.602]])
+
+    Three subjects with a clearance each, and all else alike:
+
+    >>> people = pkpd.simulate(
+    ...     "one_compartment_iv",
+    ...     "100 mg iv once",
+    ...     times=[12],
+    ...     parameters={"CL": [2.0, 4.0, 8.0], "V": [32.0] * 3},
+    ...     subjects=3,
+    ... )
+    >>> people["C"].round(3)  # a row for each
+    array([[1.476],
+           [0.697],
+           [0.156]])
     """
     kernel = model if isinstance(model, Kernel) else load(model)
     doses = schedule if isinstance(schedule, Schedule) else _parsed(schedule)
@@ -354,7 +368,9 @@ def population(
     own: dict[str, Any] = {}
     if isinstance(parameters, Mapping):
         own = {
-            name: value for name, value in parameters.items() if isinstance(value, list | tuple | np.ndarray)
+            name: value
+            for name, value in parameters.items()
+            if isinstance(value, list | tuple) or getattr(value, "ndim", 0) > 0
         }
         parameters = {name: value for name, value in parameters.items() if name not in own}
     typical = typical_values(kernel, parameters)

@@ -9,6 +9,7 @@ systems forget errors, so that a few steps' errors are all that is left.
 
 import mpmath
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -756,6 +757,13 @@ def test_values_of_each_subject_are_theirs():
     volume = found.values[:, found.parameter_names.index("V")]
     exact = 100.0 / volume[:, None] * np.exp(-np.outer([1.0, 2.0, 3.0] / volume, [1.0, 5.0]))
     np.testing.assert_allclose(found["C"], exact, rtol=1e-5)
+    for column in (np.array([1.0, 2.0, 3.0]), pd.Series([1.0, 2.0, 3.0]), (1, 2, 3)):
+        again = simulate(
+            "one_compartment_iv", "100 mg iv once", [1.0, 5.0], parameters={"CL": column}, subjects=3, seed=4
+        )
+        np.testing.assert_allclose(again["C"], found["C"], rtol=1e-12)
+    with pytest.raises(InputError, match=r"CL = array\(2.0\) must be a number"):
+        simulate("one_compartment_iv", "100 mg iv once", [1.0], parameters={"CL": np.array(2.0)})
     with pytest.raises(InputError, match="CL has 2 values for 1 subject"):
         simulate("one_compartment_iv", "100 mg iv once", [1.0], parameters={"CL": [1.0, 2.0]})
     with pytest.raises(InputError, match="outside its bounds"):
