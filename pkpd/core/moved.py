@@ -17,6 +17,7 @@ ROOMS = {
     "errors": "pkpd.core.errors",
     "files": "pkpd.core.files",
     "fit": "pkpd.inference",
+    "inference.summary.data": "pkpd.inference.summary.reading",
     "kernel": "pkpd.solver.kernel",
     "library": "pkpd.core.library",
     "likelihood": "pkpd.inference.summary.likelihood",
@@ -58,17 +59,20 @@ def check_arguments(function: str, given: Iterable[str]) -> None:
 
 
 def sentence(name: str) -> str:
-    """What to say to who asks for ``pkpd.{old}`` or something inside it."""
-    return f"{name} has moved: it is in {ROOMS[name.split('.')[1]]} now"
+    """What to say to who asks for ``pkpd.{old}`` or something inside it; "" where that has not moved."""
+    for old, new in ROOMS.items():
+        if f"{name}.".startswith(f"pkpd.{old}."):
+            return f"{name} has moved: it is in {new} now"
+    return ""
 
 
 class _Finder:
     """A finder of modules (``sys.meta_path``), asked last, after all that exist have been looked for."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
-        package, _, rest = name.partition(".")
-        if package == "pkpd" and rest.partition(".")[0] in ROOMS:
-            raise ModuleNotFoundError(sentence(name), name=name)
+        if said := sentence(name):
+            # without its name: else Python says for itself what ``from pkpd import ...`` did not find
+            raise ModuleNotFoundError(said)
 
 
 def announce() -> None:

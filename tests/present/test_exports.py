@@ -69,9 +69,43 @@ def test_an_old_name_says_where_it_is_now(name):
     assert importlib.import_module(ROOMS[name])
     with pytest.raises(ModuleNotFoundError, match=rf"pkpd\.{name}.* has moved: it is in {ROOMS[name]} now"):
         importlib.import_module(f"pkpd.{name}.anything")
-    if not hasattr(pkpd, name):
+    if "." not in name and not hasattr(pkpd, name):
         with pytest.raises(AttributeError, match=rf"has moved: it is in {ROOMS[name]} now"):
             getattr(pkpd, name)
+
+
+SHOWN = {
+    "pkpd": "library, likelihood",
+    "pkpd.adaptive": "titrate",
+    "pkpd.cohort": "simulate_records",
+    "pkpd.compare": "Scene, compare",
+    "pkpd.data": "in_model_units, parse_data",
+    "pkpd.errors": "DataError, ModelError, ScheduleError",
+    "pkpd.inference.summary.data": "in_model_units, parse_data, read_data",
+    "pkpd.kernel": "load",
+    "pkpd.optimise": "Space, optimise",
+    "pkpd.population": "bands, virtual_subjects",
+    "pkpd.simulate": "simulate, solve",
+    "pkpd.solve": "solve",
+    "pkpd.symbolic.derive": "derive",
+    "pkpd.symbolic.model": "read_model",
+    "pkpd.symbolic.text": "expression_text",
+}
+"""Imports that the README or the documentation once showed, and that are gone."""
+
+
+@pytest.mark.parametrize(("module", "names"), SHOWN.items())
+def test_what_the_documentation_showed_once_says_where_it_is(module, names):
+    for name in names.split(", "):
+        with pytest.raises(ImportError, match=r"has moved: it is in pkpd\.[\w.]+ now") as said:
+            exec(f"from {module} import {name}", {})  # noqa: S102
+        home = importlib.import_module(re.search(r"it is in (\S+) now", str(said.value))[1])
+        rooms = [home, *(importlib.import_module(one.name) for one in submodules(home))]
+        assert home.__name__.endswith(f".{name}") or any(hasattr(room, name) for room in rooms), home
+
+
+def submodules(module):
+    return pkgutil.iter_modules(getattr(module, "__path__", ()), f"{module.__name__}.")
 
 
 @pytest.mark.parametrize(

@@ -762,7 +762,7 @@ def test_values_of_each_subject_are_theirs():
             "one_compartment_iv", "100 mg iv once", [1.0, 5.0], parameters={"CL": column}, subjects=3, seed=4
         )
         np.testing.assert_allclose(again["C"], found["C"], rtol=1e-12)
-    with pytest.raises(InputError, match=r"CL = array\(2.0\) must be a number"):
+    with pytest.raises(InputError, match=r"CL = array.* must be a number"):
         simulate("one_compartment_iv", "100 mg iv once", [1.0], parameters={"CL": np.array(2.0)})
     with pytest.raises(InputError, match="CL has 2 values for 1 subject"):
         simulate("one_compartment_iv", "100 mg iv once", [1.0], parameters={"CL": [1.0, 2.0]})
