@@ -216,9 +216,9 @@ def simulate_records(
     ----------
     model : name in the library, path of a model file, one that was read, or a loaded kernel.
     records : path of a CSV file as `pkpd.dosing.records` describes, or what it has read.
-    times : output times for all subjects in the model's time unit; by default each has those of its
-        observations (EVID 0), one that is listed before a dose of the same instant is taken before it. What a
-        subject was before its start is not known.
+    times : (n_times,), output times for all subjects in the model's time unit; by default each has those of
+        its observations (EVID 0), one that is listed before a dose of the same instant is taken before it.
+        What a subject was before its start is not known.
     interpolation : how covariates of the model run between two lines: "locf", "nocb" or "linear"; needed
         where one varies within a subject.
     time_unit : of the file; the model's own by default.

@@ -58,6 +58,7 @@ class Profile:
 
     Attributes
     ----------
+    model, schedule : what was simulated.
     times : (n_times,), in ``time_unit``.
     outputs : (n_subjects, n_times, n_outputs), in ``units``, nan where a subject failed; of one subject they
         are PRED, the typical prediction, of several each subject's IPRED. Without residual error.
@@ -215,8 +216,8 @@ def simulate(
     ----------
     model : name in the library, path of a model file, what ``read_model`` gave, or a loaded kernel.
     schedule : in the schedule language, such as "1 MIU sc daily x5 every 28 d x3".
-    times : output times in the model's time unit; by default 201 points to twice the schedule's span, at
-        least one day.
+    times : (n_times,), output times in the model's time unit; by default 201 points to twice the schedule's
+        span, at least one day.
     parameters : values that replace those of the model file, by name: numbers in the model's units, or texts
         such as "80 mL/min"; or (subjects,) of them, which are those subjects' own: nothing is drawn for them.
     subjects, seed : 1 is the typical subject (every ETA is 0, so that outputs are PRED); more are drawn from

@@ -172,9 +172,9 @@ def solve(
         ``Place``; a dose has the lag, bioavailability and body size of its own time, a reset or a steady
         state the initial values of its own. Those of the start are in the initial values. Not together with
         sensitivities.
-    knots : covariates that run linearly: name to (times, values), for all subjects; before the first knot and
-        after the last one they stay. The kernel is one that was loaded for it, ``load(model,
-        linear=[name])``. Not together with sensitivities or steady states of doses.
+    knots : covariates that run linearly: name to (times, values), (n_knots,) each, for all subjects; before
+        the first knot and after the last one they stay. The kernel is one that was loaded for it,
+        ``load(model, linear=[name])``. Not together with sensitivities or steady states of doses.
     start : the time at which initial values hold. Neither output times nor events lie before it.
     initial : states (n_subjects, n_states) at the time ``start`` instead of the model's initial values, from
         which the solve goes on; doses of the table before it act as far as they last (what is left of a lag

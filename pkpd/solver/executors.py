@@ -64,6 +64,7 @@ class _Workers:
 
     @property
     def workers(self) -> int:
+        """How many work at a time."""
         return self.n or usable_cores()
 
 
@@ -147,6 +148,7 @@ class Dask:
 
     @property
     def workers(self) -> int:
+        """How many threads its workers have together."""
         with self._client() as client:
             return max(1, sum(client.nthreads().values()))
 

@@ -120,7 +120,7 @@ class Solution:
     outputs : (n_subjects, n_times, n_outputs), nan for a failed subject.
     states : (n_subjects, n_times, n_states) or None.
     sensitivities : (n_subjects, n_times, n_outputs, n_directions) or None, of outputs by directions.
-    state_sensitivities : the same of states.
+    state_sensitivities : (n_subjects, n_times, n_states, n_directions) or None, the same of states.
     status : (n_subjects,), 0 is success.
     stopped : (n_subjects,), the time reached.
     counts : (n_subjects, 7) right-hand sides, Jacobians, factorisations, steps, rejected steps, switches of

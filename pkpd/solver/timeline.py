@@ -29,6 +29,8 @@ class Timeline:
         after the dose.
     places, changes, knots, start : as in ``solve``.
 
+    Raises ``InputError``, in ``solve``, for times that are no numbers or lie before the start.
+
     Examples
     --------
     >>> import pkpd
