@@ -86,7 +86,7 @@ def table_of(
     if factors is not None:
         first = own.add(_factors(factors, len(p), events))
         rows.events[:, layout.DOSE_FACTOR] = first + np.arange(len(events))
-    courses = [_Course(kernel, name, *given) for name, given in (knots or {}).items()]
+    courses = [_LinearCovariate(kernel, name, *given) for name, given in (knots or {}).items()]
     begin = float(min(0.0, times[0], *events.time[:1])) if start is None else start
     over_time = _over_time(kernel, p, events, changes, courses, begin)
     passed = int(np.sum(over_time.earlier(begin, AT_START)))
@@ -130,7 +130,7 @@ def _over_time(
     p: Floats,
     events: EventTable,
     given: Sequence[GivenChange],
-    courses: Sequence[_Course],
+    courses: Sequence[_LinearCovariate],
     begin: float,
 ) -> _OverTime:
     """Parameters as they change; those that run linearly have at each event the value of its time."""
@@ -143,7 +143,7 @@ def _over_time(
 
 
 def _reset(
-    rows: _Rows, own: _Own, events: EventTable, e: int, rest: _Rest, courses: Sequence[_Course]
+    rows: _Rows, own: _Own, events: EventTable, e: int, rest: _Rest, courses: Sequence[_LinearCovariate]
 ) -> None:
     """Event e sets initial values; a reset is one of the system, not of the covariates."""
     time = float(events.time[e])
@@ -263,7 +263,7 @@ def _read_before(times: Floats, places: Integers | None) -> Iterator[tuple[Float
         yield row, Place(*places[i].tolist())
 
 
-class _Course:
+class _LinearCovariate:
     """A covariate that runs linearly between knots, and stays where it is before the first and after the
     last."""
 
