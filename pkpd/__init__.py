@@ -175,8 +175,8 @@ def __getattr__(name: str) -> Any:
         value = getattr(importlib.import_module(_HOME[name]), name)
         globals()[name] = value
         return value
-    if name in moved.ROOMS:
-        raise AttributeError(moved.sentence(f"pkpd.{name}"))
+    if said := moved.sentence(f"pkpd.{name}"):
+        raise AttributeError(said)
     raise AttributeError(f"module 'pkpd' has no attribute {name!r}; it has {', '.join(__all__)}")
 
 

@@ -142,6 +142,18 @@ def test_a_public_class_has_a_name_of_its_own():
     assert {name: where for name, where in homes.items() if len(where) > 1} == {}
 
 
+@pytest.mark.parametrize("word", ["Arm", "Plan", "Course", "Row", "Table", "Options", "Posterior"])
+def test_a_word_that_many_rooms_could_use_is_one_class(word):
+    """Not even a private class has the name again."""
+    named = [
+        f"{module_of(file)}.{node.name}"
+        for file in FILES
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef) and node.name.strip("_") == word
+    ]
+    assert len(named) <= 1, named
+
+
 def test_what_types_are_called_has_one_meaning():
     """A name of types stands for the same in all modules, and is that of no class."""
     meanings: dict[str, set[str]] = {}

@@ -102,7 +102,7 @@ class FunctionProblem:
         if self.said is not None:
             return self.said
         found = solve(self.kernel, self.p, self.events, self.times, start=self.start).check()
-        return bool(found.method[0] != layout.EXPLICIT_ONLY)
+        return bool(found.method_used[0] != layout.EXPLICIT_ONLY)
 
     @property
     def start(self) -> float:

@@ -107,7 +107,7 @@ def compare(
             [item.schedule for item in named],
             [item.label for item in named],
             files=[item.place for item in named],
-            progress=lambda done, total: work.update(what, done / total),
+            progress=lambda _, share, remark: work.update(what, share, remark),
         )
         comparison = run(arms)
     chosen = _chosen(comparison, names)

@@ -66,7 +66,7 @@ def compare_fits(
 
     folder = output or Path("results") / "compared"
     with Work("reading the fits", quiet) as work:
-        found = run(fits, leave_one_out=not quick, jobs=jobs, progress=work.update)
+        found = run(fits, leave_one_out=not quick, threads=jobs, progress=work.update)
         folder.mkdir(parents=True, exist_ok=True)
         check_folder(folder)
         work.update("drawing")

@@ -126,12 +126,12 @@ def fit(
             leave_out_unverified=without_unverified,
             rows=rows,
             without=without or None,
-            start=start,
+            begin_from=start,
             rival=not quick,
             leave_one_out=not quick,
             unverified=not quick,
             check=not quick,
-            jobs=jobs,
+            threads=jobs,
             progress=work.update,
         )
         page = _write(result, spec, folder, jobs, work)
@@ -153,7 +153,7 @@ def _write(result: FitResult, spec: FitSpec, folder: Path, jobs: int | None, wor
         else "writing the report"
     )
     try:
-        return write_report(result, folder, fit=spec, jobs=jobs, progress=work.update)
+        return write_report(result, folder, fit=spec, threads=jobs, progress=work.update)
     except KeyboardInterrupt:
         note(f"the fit is kept in {folder / 'result.json'}; its report: pkpd report {folder}", work.quiet)
         raise

@@ -158,9 +158,7 @@ def optimise(
             objectives,
             confidence=confidence,
             evaluations=evaluations,
-            progress=lambda what, done, total: work.update(
-                what, done / total, f"{done} of {total} schedules"
-            ),
+            progress=work.update,
         )
     if output is not None:
         with Work("writing", quiet):

@@ -43,6 +43,6 @@ def report(
     except PkpdError:  # the figures may be there without it
         spec = None
     with Work("writing the report", quiet) as work:
-        page = write_report(result, folder, curves=curves, fit=spec, jobs=jobs, progress=work.update)
+        page = write_report(result, folder, curves=curves, fit=spec, threads=jobs, progress=work.update)
     if not quiet:
         typer.echo(f"report: {page}")

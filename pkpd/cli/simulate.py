@@ -99,7 +99,15 @@ _Outputs = Annotated[
 ]
 _Plot = Annotated[Path | None, typer.Option(help="Draw the profile: .png, .svg or .pdf.", show_default=False)]
 _Method = Annotated[str, typer.Option(help="Integration method; auto picks one and says which.")]
-_Rtol = Annotated[float, typer.Option(min=1e-13, max=0.1, help="Relative tolerance of the integration.")]
+_Rtol = Annotated[
+    float | None,
+    typer.Option(
+        min=1e-13,
+        max=0.1,
+        help="Relative tolerance of the integration (default: six digits).",
+        show_default=False,
+    ),
+]
 _Atol = Annotated[
     str | None,
     typer.Option(
@@ -135,7 +143,7 @@ def simulate(
     outputs: _Outputs = None,
     plot: _Plot = None,
     method: _Method = "auto",
-    rtol: _Rtol = 1e-6,
+    rtol: _Rtol = None,
     atol: _Atol = None,
     h_max: _LongestStep = None,
     jobs: JobsOption = None,
@@ -168,6 +176,7 @@ def simulate(
     with Work(f"reading and compiling {model} (once: it is cached)", quiet):
         from pkpd.dosing import Schedule
         from pkpd.solver.kernel import load
+        from pkpd.solver.options import SIMULATION
 
         kernel = load(model)
     parameters = overrides(set_ or [], kernel)
@@ -176,7 +185,7 @@ def simulate(
         "parameters": parameters,
         "method": method,
         "threads": jobs,
-        "rtol": rtol,
+        "rtol": SIMULATION if rtol is None else rtol,
         "atol": None if atol is None else _absolute(atol, kernel),
         "h_max": math.inf if h_max is None else in_time_unit(h_max, kernel.TIME_UNIT, "--h-max"),
     }
@@ -291,7 +300,7 @@ def _simulate_schedule(
             doses,
             times=grid,
             extremes=True,
-            progress=lambda done, total: work.update(what, done / total, f"{done} of {total}"),
+            progress=lambda _, share, remark: work.update(what, share, remark),
             **population,
         )
     elapsed = time.perf_counter() - started
@@ -375,10 +384,10 @@ def _simulate_records(
             kernel,
             records,
             times,
-            covariates=reading.covariates,
+            interpolation=reading.covariates,
             time_unit=reading.time_unit,
             start=None if reading.start is None else begin,
-            progress=lambda done, total: work.update(what, done / total, f"{done} of {total}"),
+            progress=lambda _, share, remark: work.update(what, share, remark),
             **solving,
         )
     if profile.unused:

@@ -74,7 +74,7 @@ def validate(
     spec = read_fit(there.absolute().parent if there.suffix == ".json" else fit)
     folder = output or Path("results") / f"{spec.name}_validation"
     with Work(f"reading {fit}", quiet) as work:
-        found = run(fit, data, seen=also_seen, subjects=subjects, jobs=jobs, progress=work.update)
+        found = run(fit, data, seen=also_seen, subjects=subjects, threads=jobs, progress=work.update)
         folder.mkdir(parents=True, exist_ok=True)
         check_folder(folder)
         work.update("drawing")

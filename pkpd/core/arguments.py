@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from pkpd.core import moved
 from pkpd.core.errors import InputError, PkpdError
 
 Checked = TypeVar("Checked", bound=Callable[..., Any])
@@ -116,15 +117,19 @@ def shown(value: Any) -> str:
 
 
 def takes(*, late: bool = False, **kinds: ArgumentKind) -> Callable[[Checked], Checked]:
-    """A decorator: these arguments are of these kinds."""
+    """A decorator: these arguments (of a class, what it is made of) are of these kinds."""
 
     def decorate(function: Checked) -> Checked:
+        if inspect.isclass(function):
+            function.__init__ = decorate(function.__init__)  # type: ignore[method-assign]
+            return function
         names = list(inspect.signature(function).parameters)
         unknown = set(kinds) - set(names)
         assert not unknown, unknown
-        title = function.__qualname__
+        title = function.__qualname__.removesuffix(".__init__")
 
         def look(arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+            moved.check_arguments(title, options)
             for name, value in (*zip(names, arguments, strict=False), *options.items()):
                 if name in kinds:
                     check(title, name, value, kinds[name])

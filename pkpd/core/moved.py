@@ -1,9 +1,9 @@
-"""Modules that had another name before: who imports an old one is told the new one."""
+"""Modules and arguments that had another name before: who uses an old one is told the new one."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import ModuleType
 
 ROOMS = {
@@ -17,6 +17,7 @@ ROOMS = {
     "errors": "pkpd.core.errors",
     "files": "pkpd.core.files",
     "fit": "pkpd.inference",
+    "inference.summary.data": "pkpd.inference.summary.reading",
     "kernel": "pkpd.solver.kernel",
     "library": "pkpd.core.library",
     "likelihood": "pkpd.inference.summary.likelihood",
@@ -33,19 +34,45 @@ ROOMS = {
     "web": "pkpd.present.web",
 }
 
+ARGUMENTS = {
+    "compare_fits": {"jobs": "threads"},
+    "Timeline": {"covariates": "changes"},
+    "endpoints": {"file": "path"},
+    "fit": {"jobs": "threads", "start": "begin_from"},
+    "Scene.arms": {"places": "files"},
+    "likelihood_profiles": {"parameters": "names"},
+    "predict": {"jobs": "threads"},
+    "simulate_records": {"covariates": "interpolation"},
+    "solve": {"covariates": "changes", "parameters": "values", "ranks": "places"},
+    "validate": {"jobs": "threads"},
+    "write_report": {"jobs": "threads"},
+}
+"""Of functions: the old names of their arguments, and the new ones."""
+
+
+def check_arguments(function: str, given: Iterable[str]) -> None:
+    """Raise ``TypeError`` for an argument that is given by its old name."""
+    known = ARGUMENTS.get(function, {})
+    for name in given:
+        if name in known:
+            raise TypeError(f"{function}() takes {known[name]}, which was called {name} before")
+
 
 def sentence(name: str) -> str:
-    """What to say to who asks for ``pkpd.{old}`` or something inside it."""
-    return f"{name} has moved: it is in {ROOMS[name.split('.')[1]]} now"
+    """What to say to who asks for ``pkpd.{old}`` or something inside it; "" where that has not moved."""
+    for old, new in ROOMS.items():
+        if f"{name}.".startswith(f"pkpd.{old}."):
+            return f"{name} has moved: it is in {new} now"
+    return ""
 
 
 class _Finder:
     """A finder of modules (``sys.meta_path``), asked last, after all that exist have been looked for."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
-        package, _, rest = name.partition(".")
-        if package == "pkpd" and rest.partition(".")[0] in ROOMS:
-            raise ModuleNotFoundError(sentence(name), name=name)
+        if said := sentence(name):
+            # without its name: else Python says for itself what ``from pkpd import ...`` did not find
+            raise ModuleNotFoundError(said)
 
 
 def announce() -> None:

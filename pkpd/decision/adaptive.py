@@ -12,7 +12,7 @@ is met more closely than that may be judged either way.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -23,10 +23,12 @@ from pkpd.core import units
 from pkpd.core.arguments import NUMBERS, TEXT, of, takes
 from pkpd.core.errors import InputError, UnitError
 from pkpd.core.names import question_and_list
+from pkpd.core.progress import Progress, counting
 from pkpd.decision.endpoints import Endpoint, Regimen
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
 from pkpd.dosing.quantities import units_per_day
 from pkpd.dosing.rules import BASELINE, AdaptiveSchedule
+from pkpd.ode import layout
 from pkpd.ode.status import SUCCESS
 from pkpd.solver import Options, Reading, Readings, solve, spread, usable_cores
 from pkpd.solver.kernel import Kernel
@@ -203,30 +205,30 @@ def _ends(schedule: Schedule) -> tuple[Fraction, Fraction]:
 
 @takes(
     kernel=of(Kernel, words="a kernel, such as pkpd.load gives"),
-    parameters=NUMBERS,
+    values=NUMBERS,
     plan=TEXT | of(AdaptiveSchedule, words="a schedule with rules"),
     times=NUMBERS,
 )
 def titrate(
     kernel: Kernel,
-    parameters: ArrayLike,
+    values: ArrayLike,
     plan: AdaptiveSchedule | str,
     times: ArrayLike,
     *,
     rtol: float = SIMULATION,
     readings: Sequence[Reading] = (),
     threads: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Titration:
     """Simulate subjects under a schedule with rules.
 
     Parameters
     ----------
-    parameters : (n_subjects, n_params) or (n_params,), in the order of ``kernel.PARAMETERS``.
+    values : of parameters, (n_subjects, n_params) or (n_params,), in the order of ``kernel.PARAMETERS``.
     times : (n_times,), in the model's time unit, in any order; an output at a dose's own instant is taken
         after the dose. All looks are simulated, those after the last time too.
     readings : what is read off the courses with the doses that were given, as in ``pkpd.solve``.
-    progress : called with (subjects done, subjects in all).
+    progress : called with (what, share, remark).
 
     A subject's result depends neither on the other subjects of its chunk, but for the last digits of exp, log
     and powers where one of them fails, nor on the number of threads.
@@ -238,11 +240,11 @@ def titrate(
     """
     plan = AdaptiveSchedule.parse(plan) if isinstance(plan, str) else plan
     rules = Rules.of(kernel, plan)
-    p = np.atleast_2d(np.asarray(parameters, dtype=np.float64))
+    p = np.atleast_2d(np.asarray(values, dtype=np.float64))
     t = np.atleast_1d(np.asarray(times, dtype=np.float64))
     if p.ndim != 2 or p.shape[1] != kernel.n_params or not len(p):
         raise InputError(
-            f"parameters have shape {np.shape(parameters)}; {kernel.NAME} takes (n_subjects, "
+            f"values of parameters have shape {np.shape(values)}; {kernel.NAME} takes (n_subjects, "
             f"{kernel.n_params})"
         )
     if t.ndim != 1 or not t.size or not np.all(np.isfinite(t)):
@@ -282,7 +284,7 @@ def titrate(
         failed = np.flatnonzero(found.status[rows] != SUCCESS) + first
         found.given[failed], found.acted[failed] = np.nan, NO_RULE
 
-    spread(run, n, min(n, threads or usable_cores()), CHUNK, progress)
+    spread(run, n, min(n, threads or usable_cores()), CHUNK, counting(progress, "simulating"))
     return found
 
 
@@ -364,6 +366,6 @@ def _reach(kernel: Kernel, p: Floats, rules: Rules) -> float:
     """How long after its time a dose still acts at the longest, by lag and duration, whatever the rules make
     of it."""
     rows = dose_rows(rules.events)
-    rows[:, 1] *= max([1.0, *(rules.limit[i] for i in rules.numbers("raise"))])
-    rows[:, [0, 6, 7]] = 0.0
+    rows[:, layout.DOSE_AMOUNT] *= max([1.0, *(rules.limit[i] for i in rules.numbers("raise"))])
+    rows[:, [layout.DOSE_TIME, layout.DOSE_SINCE, layout.DOSE_FACTOR]] = 0.0
     return max(lasting(kernel, p, row) for row in np.unique(rows, axis=0))

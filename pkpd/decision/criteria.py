@@ -214,10 +214,10 @@ def criteria_of(spec: FitSpec, kernel: Kernel, file: str | os.PathLike[str] | No
 
 @takes(
     fit=PATH | of(FitSpec, words="the specification of a fit") | ABSENT,
-    file=PATH | ABSENT,
+    path=PATH | ABSENT,
 )
 def endpoints(
-    fit: str | os.PathLike[str] | FitSpec | None = None, file: str | os.PathLike[str] | None = None
+    fit: str | os.PathLike[str] | FitSpec | None = None, path: str | os.PathLike[str] | None = None
 ) -> tuple[Endpoint, ...]:
     """What schedules are judged by under a fit.
 
@@ -225,7 +225,7 @@ def endpoints(
     ----------
     fit : name in the library, folder, or specification of a fit; by default that of the first field that
         comes with the package.
-    file : a file of endpoints (docs/endpoints.md) instead of the fit's own.
+    path : of a file of endpoints (docs/endpoints.md) instead of the fit's own.
 
     Returns
     -------
@@ -245,7 +245,7 @@ def endpoints(
     """
     spec = fit if isinstance(fit, FitSpec) else read_fit(fields()[0].fit if fit is None else fit)
     kernel = load(spec.main.model)
-    declared = criteria_of(spec, kernel, file).endpoints
+    declared = criteria_of(spec, kernel, path).endpoints
     bound = bind(declared, tuple(kernel.OUTPUTS), tuple(kernel.OUTPUT_UNITS), kernel.TIME_UNIT)
     return tuple(one.endpoint for one in bound)
 

@@ -62,21 +62,22 @@ class EventTable:
 
     All arrays are C-contiguous and of shape (n_events,); the last three may be left out.
 
-    Attributes:
-        time: float64, in the model's time unit.
-        amount: float64, in the unit of the state that the route enters, before bioavailability; per unit of
-            body size where ``size`` is not -1. Of REPLACE: the new value of the state.
-        route: int64, index into the model's routes; of REPLACE, into its states; of RESET, without meaning.
-        duration: float64, in the model's time unit; 0 is a bolus, nan is left to the rate or to the route of
-            the model.
-        size: int64, index of the parameter that multiplies the amount (body surface or weight), or -1.
-        rate: float64, of an infusion whose duration is its bioavailable amount over this rate; nan where none
-            is stated.
-        kind: int64, of ``EventKind``: DOSE, RESET, REPLACE, STEADY (the state before the dose is the steady
-            state of this dose at every ``interval``; what was given before is forgotten) or STEADY_ADDED
-            (what that steady state has above the initial values is added to the state there is).
-        interval: float64, between the doses of a steady state, in the model's time unit; 0 with amount 0: a
-            constant infusion at ``rate`` that ends at ``time``.
+    Attributes
+    ----------
+    time : float64, in the model's time unit.
+    amount : float64, in the unit of the state that the route enters, before bioavailability; per unit of
+        body size where ``size`` is not -1. Of REPLACE: the new value of the state.
+    route : int64, index into the model's routes; of REPLACE, into its states; of RESET, without meaning.
+    duration : float64, in the model's time unit; 0 is a bolus, nan is left to the rate or to the route of
+        the model.
+    size : int64, index of the parameter that multiplies the amount (body surface or weight), or -1.
+    rate : float64, of an infusion whose duration is its bioavailable amount over this rate; nan where none
+        is stated.
+    kind : int64, of ``EventKind``: DOSE, RESET, REPLACE, STEADY (the state before the dose is the steady
+        state of this dose at every ``interval``; what was given before is forgotten) or STEADY_ADDED
+        (what that steady state has above the initial values is added to the state there is).
+    interval : float64, between the doses of a steady state, in the model's time unit; 0 with amount 0: a
+        constant infusion at ``rate`` that ends at ``time``.
 
     Raises ``ScheduleError`` for columns that do not fit together, and times that go back or are not finite.
 
@@ -109,12 +110,10 @@ class EventTable:
         )
 
     def _repr_html_(self) -> str:
-        columns = [column.name for column in fields(self)]
-        rows = [
-            (*row[:-2], EventKind(row[-2]).name.lower().replace("_", " "), row[-1])
-            for row in zip(*(getattr(self, name).tolist() for name in columns), strict=True)
-        ]
-        return html.table(repr(self)[1:-1], columns, rows, "In the units of the model.")
+        columns = {column.name: getattr(self, column.name).tolist() for column in fields(self)}
+        columns["kind"] = [EventKind(kind).name.lower().replace("_", " ") for kind in columns["kind"]]
+        rows = list(zip(*columns.values(), strict=True))
+        return html.table(repr(self)[1:-1], list(columns), rows, "In the units of the model.")
 
     def __post_init__(self) -> None:
         n_events = np.shape(self.time)

@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,20 @@ class Observations:
     limit: Floats
     line: NDArray[np.int64]
     value_id: tuple[str, ...]
+
+
+class _EventRow(NamedTuple):
+    """An event as ``EventTable`` has it, and the number of its line among the subject's."""
+
+    time: float
+    amount: float
+    route: float
+    duration: float
+    size: float
+    rate: float
+    kind: float
+    interval: float
+    line: float
 
 
 @dataclass(frozen=True)
@@ -121,18 +136,20 @@ class Intake:
     lower: Sequence[float] = ()
     upper: Sequence[float] = ()
 
-    def take(self, records: Records, *, covariates: str | None = None, time_unit: str | None = None) -> Taken:
+    def take(
+        self, records: Records, *, interpolation: str | None = None, time_unit: str | None = None
+    ) -> Taken:
         """Read records for this model.
 
-        covariates : one of RULES; only covariates that vary within a subject need one. time_unit : of TIME,
-            RATE, DUR and II; the model's own if none.
+        interpolation : one of RULES; only covariates that vary within a subject need one. time_unit : of
+            TIME, RATE, DUR and II; the model's own if none.
 
         Raises:
             DataError: every line that does not fit, with its place. InputError: an unknown rule, or none
                 where one is needed.
         """
-        if covariates not in (*RULES, None):
-            raise InputError(f'covariates run by {", ".join(RULES)}, not "{covariates}"')
+        if interpolation not in (*RULES, None):
+            raise InputError(f'covariates run by {", ".join(RULES)}, not "{interpolation}"')
         clock = _Clock(self.time_unit, time_unit or self.time_unit)
         records = records.afresh()
         names = self._covariates(records)
@@ -149,10 +166,10 @@ class Intake:
                 break
             times, stops = _times(subject, clock)
             events, order = self._events(records, subject, clock, times, stops)
-            linear = covariates == "linear"
+            linear = interpolation == "linear"
             parts = [0] * len(times) if linear else sections(subject.records, times, columns)
             baseline, varying = read_covariates(records, subject, names, times, parts)
-            by_rule = () if linear or covariates is None else changes(varying, covariates, order, parts)
+            by_rule = () if linear or interpolation is None else changes(varying, interpolation, order, parts)
             if varying and ruleless is None:
                 ruleless = min(varying, key=lambda one: one.line)
             courses.append(
@@ -169,12 +186,11 @@ class Intake:
                 )
             )
         records.table.problems.stop_if_any()
-        if ruleless and covariates is None:
+        if ruleless and interpolation is None:
             raise InputError(
                 f"{records.file}:{ruleless.line}: {ruleless.name} changes within a subject: say how "
-                "it runs between two lines, by "
-                "covariates locf (the last value is carried forward), nocb (the next one backward, "
-                "as in NONMEM) or linear"
+                "it runs between two lines, by interpolation (--covariates): locf (the last value is carried "
+                "forward), nocb (the next one backward, as in NONMEM) or linear"
             )
         unused = tuple(name for name in records.others if name not in names)
         return Taken(tuple(courses), tuple(names), unused)
@@ -197,7 +213,7 @@ class Intake:
         times: Sequence[float],
         stops: Sequence[float],
     ) -> tuple[EventTable, Order]:
-        rows: list[tuple[float, ...]] = []  # the last column is the line
+        rows: list[_EventRow] = []
         for i, (record, time, stop) in enumerate(zip(subject.records, times, stops, strict=True)):
             try:
                 clock.check(record)
@@ -207,25 +223,28 @@ class Intake:
             if not record.is_event:
                 continue
             if record.kind in (RESETTING, RESET_AND_DOSE):
-                rows.append((time, 0.0, 0, 0.0, -1, math.nan, RESET, 0.0, i))
+                rows.append(_EventRow(time, 0.0, 0, 0.0, -1, math.nan, RESET, 0.0, i))
             if record.kind == REPLACEMENT:
                 state = self._state(records, record)
-                rows.append((time, float(record.amount), state, 0.0, -1, math.nan, REPLACE, 0.0, i))
+                amount = float(record.amount)
+                rows.append(_EventRow(time, amount, state, 0.0, -1, math.nan, REPLACE, 0.0, i))
             if not record.is_dose:
                 continue
             dose = self._dose(records, record, clock)
             interval = clock.length(record.interval) if record.steady else 0.0
-            rows.append((time, *dose, (DOSE, STEADY, STEADY_ADDED)[record.steady], interval, i))
+            kind = (DOSE, STEADY, STEADY_ADDED)[record.steady]
+            rows.append(_EventRow(time, *dose, kind, interval, i))
             for later in clock.additional(record):
                 if later >= stop:
                     break
-                rows.append((later, *dose, DOSE, 0.0, i))
+                rows.append(_EventRow(later, *dose, DOSE, 0.0, i))
         if not rows:
             return EventTable.empty(), Order(times, np.empty(0), ())
-        columns = np.array(rows, dtype=np.float64).T
-        order = np.argsort(columns[0], kind="stable")
-        table = EventTable(*columns[:-1, order])
-        return table, Order(times, table.time, columns[-1, order].astype(int).tolist())
+        columns = _EventRow(*np.array(rows, dtype=np.float64).T)._asdict()
+        order = np.argsort(columns["time"], kind="stable")
+        lines = columns.pop("line")[order].astype(int).tolist()
+        table = EventTable(**{name: column[order] for name, column in columns.items()})
+        return table, Order(times, table.time, lines)
 
     def _dose(self, records: Records, record: Record, clock: _Clock) -> tuple[float, int, float, int, float]:
         """Amount, route, duration, size and rate of a dose; a note in ``records`` where there is no such

@@ -72,8 +72,9 @@ class Schedule:
     def parse(cls, text: str, file: str = "<schedule>") -> Schedule:
         """Read the schedule language; ``file`` is the name that errors give to the text.
 
-        Raises:
-            ScheduleError: with the place, what was found, and what could stand there.
+        Raises
+        ------
+        ScheduleError : with the place, what was found, and what could stand there.
         """
         return cls.of(*Parser(text, file).courses())
 
@@ -210,8 +211,9 @@ class Schedule:
     def total(self, unit: str) -> float:
         """The sum of all doses in ``unit``, such as "MIU" or "MIU/m2".
 
-        Raises:
-            ScheduleError: a dose that only a model could convert: mass and activity, per m2 and absolute.
+        Raises
+        ------
+        ScheduleError : a dose that only a model could convert: mass and activity, per m2 and absolute.
         """
         name, per = split_unit(unit)
         kind, size = DOSE_UNITS[name]
@@ -282,14 +284,20 @@ class Schedule:
     ) -> EventTable:
         """The doses in the units of a model.
 
-        Args:
-            time_unit: the model's unit of time.
-            routes: the model's routes, in their order.
-            dose_units: for each route the units that its state can take, with the factor to the state's unit.
-            sizes: "m2" and "kg" -> index of the parameter that holds that body size, -1 where there is none.
+        Parameters
+        ----------
+        time_unit : the model's unit of time.
+        routes : the model's routes, in their order.
+        dose_units : for each route the units that its state can take, with the factor to the state's unit.
+        sizes : "m2" and "kg" -> index of the parameter that holds that body size, -1 where there is none.
 
-        Raises:
-            ScheduleError: a route, unit or body size that the model does not have, and those it has.
+        Returns
+        -------
+        EventTable : a row for each dose, by time.
+
+        Raises
+        ------
+        ScheduleError : a route, unit or body size that the model does not have, and those it has.
         """
         try:
             return event_table(zip(self.starts, self.parts), time_unit, routes, dose_units, sizes)

@@ -60,6 +60,7 @@ from pkpd.core import library
 from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, PATH, TEXT, TEXTS, WHOLE, of, takes
 from pkpd.core.errors import ConvergenceError, DataError
 from pkpd.core.names import meant
+from pkpd.core.progress import Progress, quiet
 from pkpd.inference.assess import (
     compare,
     far_effects,
@@ -112,7 +113,7 @@ from pkpd.inference.result import (
     StudyLeftOut,
     WithoutUnverified,
 )
-from pkpd.inference.search import Minimum, Progress, Search, minimise, quiet
+from pkpd.inference.search import Minimum, Search, minimise
 from pkpd.inference.selection import listed, selected, warm_point
 from pkpd.inference.spec import (
     Check,
@@ -179,8 +180,8 @@ __all__ = [
     subjects=WHOLE | ABSENT,
     rows=TEXT | TEXTS | ABSENT,
     without=TEXT | TEXTS | ABSENT,
-    start=PATH | of(FitResult, words="the result of a fit") | ABSENT,
-    jobs=COUNT | ABSENT,
+    begin_from=PATH | of(FitResult, words="the result of a fit") | ABSENT,
+    threads=COUNT | ABSENT,
     progress=CALLABLE | ABSENT,
 )
 def fit(
@@ -193,12 +194,12 @@ def fit(
     leave_out_unverified: bool = False,
     rows: str | Sequence[str] | None = None,
     without: str | Sequence[str] | None = None,
-    start: FitResult | str | os.PathLike[str] | None = None,
+    begin_from: FitResult | str | os.PathLike[str] | None = None,
     rival: bool = True,
     leave_one_out: bool = True,
     unverified: bool = True,
     check: bool = True,
-    jobs: int | None = None,
+    threads: int | None = None,
     progress: Progress | None = None,
     solve: Solve | None = None,
 ) -> FitResult:
@@ -212,13 +213,13 @@ def fit(
     leave_out_unverified : drops rows whose provenance is unverified.
     rows, without : fits only rows whose ids match one of these patterns (``"c*"``), and none of these
         studies; lists, or texts with commas. The others are predicted beside the fit.
-    start : an earlier result, or its file or folder: the one start of the search is where that ended, by the
-        names of what is estimated; what is new starts at its prior.
+    begin_from : an earlier result, or its file or folder: the one start of the search is where that ended, by
+        the names of what is estimated; what is new starts at its prior.
     rival, leave_one_out : fits the rival model and compares on common rows, with ``leave_one_out`` also by
         leave-one-study-out.
     unverified : refits without unverified rows and tells what changes.
     check : runs the inner check.
-    jobs : threads for simulation (None: all cores).
+    threads : how many work at a time, by default as many as this process may use cores.
     progress : called with (what, share, remark).
     solve : another solver.
 
@@ -260,11 +261,11 @@ def fit(
         system,
         raw,
         solve=solve,
-        jobs=jobs,
+        threads=threads,
         progress=progress,
         leave_out_unverified=leave_out_unverified,
         chosen=chosen,
-        start=_read_start(start),
+        begin_from=_read_result(begin_from),
         rival=System.load(spec.rival.model) if rival and spec.rival is not None else None,
         leave_one_out=leave_one_out,
         unverified=unverified,
@@ -273,11 +274,11 @@ def fit(
     )
 
 
-def _read_start(start: FitResult | str | os.PathLike[str] | None) -> FitResult | None:
-    if start is None or isinstance(start, FitResult):
-        return start
-    path = Path(start).expanduser()
-    return FitResult.read_json(path if path.suffix == ".json" else library.fit_result(start))
+def _read_result(given: FitResult | str | os.PathLike[str] | None) -> FitResult | None:
+    if given is None or isinstance(given, FitResult):
+        return given
+    path = Path(given).expanduser()
+    return FitResult.read_json(path if path.suffix == ".json" else library.fit_result(given))
 
 
 def _check_names(spec: FitSpec, raw: Data) -> None:
@@ -317,11 +318,11 @@ def run(
     *,
     rival: System | None = None,
     solve: Solve | None = None,
-    jobs: int | None = None,
+    threads: int | None = None,
     progress: Progress = quiet,
     leave_out_unverified: bool = False,
     chosen: Mapping[str, list[str]] | None = None,
-    start: FitResult | None = None,
+    begin_from: FitResult | None = None,
     leave_one_out: bool = True,
     unverified: bool = True,
     check: bool = True,
@@ -339,14 +340,14 @@ def run(
         detail = "; ".join(list(missing.values())[:3])
         raise DataError(f"{raw.file}: no row can be fitted by {system.name}{': ' + detail if detail else ''}")
     estimated = coordinates(system, spec.main, fitted)
-    whole = _objective(spec, system, everything.rows, solve, jobs, estimated)
+    whole = _objective(spec, system, everything.rows, solve, threads, estimated)
     progress("fit", 0.0, "first evaluation")
     objective, notes = pruned(whole.restricted(lambda row: row.use == "fit"))
-    found = _found(objective, spec, start, progress)
+    found = _found(objective, spec, begin_from, progress)
     objective, best, posterior = found.search.objective, found.best, found.posterior
     original = {row.id: row for row in raw.rows}
     whole = _objective(
-        spec, system, everything.rows, solve, jobs, objective.coordinates, reach=objective.reach
+        spec, system, everything.rows, solve, threads, objective.coordinates, reach=objective.reach
     )
     with contextlib.suppress(BadPoint):  # rows beside the fit may lie where the model cannot be simulated
         if objective.sampling is not None and not found.search.interrupted:
@@ -359,7 +360,7 @@ def run(
             beside.assess(objective, best, progress)
             if rival is not None and spec.rival is not None:
                 beside.comparison = compare(
-                    spec, objective, best, rival, everything, raw, leave_one_out, solve, jobs, progress
+                    spec, objective, best, rival, everything, raw, leave_one_out, solve, threads, progress
                 )
             if unverified and not leave_out_unverified:
                 beside.unverified = without_unverified(objective, best, posterior, original, spec, progress)
@@ -465,20 +466,20 @@ class _Found:
     notes: list[str]
 
 
-def _found(objective: Objective, spec: FitSpec, start: FitResult | None, progress: Progress) -> _Found:
+def _found(objective: Objective, spec: FitSpec, begin_from: FitResult | None, progress: Progress) -> _Found:
     """Search. Raises ``ConvergenceError`` where there is no lowest point, ``KeyboardInterrupt`` where there
     is none yet."""
     warm, notes = None, []
-    if start is not None:
-        warm, missing = warm_point(objective.coordinates, start)
-        notes = _started_words(spec, start, missing)
+    if begin_from is not None:
+        warm, missing = warm_point(objective.coordinates, begin_from)
+        notes = _started_words(spec, begin_from, missing)
     options = spec.options
     search = estimate(objective, options.starts, options.seed, options.max_evaluations, progress, "fit", warm)
     if search.best is None:
         if search.interrupted:
             raise KeyboardInterrupt
         reason = f": {objective.reasons[-1]}" if objective.reasons else ""
-        where = "at any start drawn from its priors" if start is None else "where the earlier result ended"
+        where = "where the earlier result ended" if begin_from else "at any start drawn from its priors"
         raise ConvergenceError(f"{objective.system.name} cannot be simulated {where}{reason}")
     posterior = posterior_of(search.objective, search.best)
     told = verdicts(search.objective, search.best, posterior)
@@ -486,14 +487,14 @@ def _found(objective: Objective, spec: FitSpec, start: FitResult | None, progres
     return _Found(search, search.best, posterior, told, estimates, notes)
 
 
-def _started_words(spec: FitSpec, start: FitResult, missing: Sequence[str]) -> list[str]:
+def _started_words(spec: FitSpec, before: FitResult, missing: Sequence[str]) -> list[str]:
     """Where a search began that did not begin at its priors, and what had changed since."""
-    told = f"The search had one start, where an earlier result of the fit {start.name} ended."
-    if start.name == spec.name and (changed := changed_words(changes(start, spec))):
+    told = f"The search had one start, where an earlier result of the fit {before.name} ended."
+    if before.name == spec.name and (changed := changed_words(changes(before, spec))):
         told += f" Changed since then: {changed}."
     if missing:
         told += f" At the prior's centre started {', '.join(missing)}."
-    return [" ".join(filter(None, (told, version_words(start))))]
+    return [" ".join(filter(None, (told, version_words(before))))]
 
 
 def _with_subjects_errors(
@@ -515,7 +516,7 @@ def _objective(
     system: System,
     rows: Sequence[Row],
     solve: Solve | None,
-    jobs: int | None,
+    threads: int | None,
     estimated: tuple[Coordinate, ...],
     reach: Reach | None = None,
 ) -> Objective:
@@ -526,7 +527,7 @@ def _objective(
         options=spec.options,
         **spec.errors,
         solve=solve,
-        threads=jobs,
+        threads=threads,
         estimated=estimated,
         reach=reach,
     )

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pkpd.core.errors import InputError
+from pkpd.core.progress import Progress, quiet
 from pkpd.inference.coordinates import System, in_units
 from pkpd.inference.estimation import estimate, settled
 from pkpd.inference.influence import left_out
@@ -24,7 +25,7 @@ from pkpd.inference.result import (
     StudyLeftOut,
     WithoutUnverified,
 )
-from pkpd.inference.search import REFIT_LIMIT, Minimum, Progress, quiet, refit
+from pkpd.inference.search import REFIT_LIMIT, Minimum, refit
 from pkpd.inference.spec import Check, FitSpec
 from pkpd.inference.summary.rows import Data, Row
 
@@ -152,7 +153,7 @@ def compare(
     raw: Data,
     leave_one_out: bool,
     solve: Solve | None,
-    jobs: int | None,
+    threads: int | None,
     progress: Progress,
 ) -> RivalComparison | None:
     """Both models fitted to the rows that both can predict."""
@@ -169,7 +170,7 @@ def compare(
         options=spec.options,
         **spec.errors,
         solve=solve,
-        threads=jobs,
+        threads=threads,
     )
     rival, _ = pruned(rival)
     search = estimate(

@@ -33,13 +33,14 @@ from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, FLAG, PATH, WHOLE, of, 
 from pkpd.core.errors import DataError
 from pkpd.core.files import replacing, to_json, write_rows
 from pkpd.core.normal import Z95
+from pkpd.core.progress import Progress, quiet
 from pkpd.inference import FitResult
 from pkpd.inference.coordinates import Coordinate, to_scale
 from pkpd.inference.objective import BadPoint, Objective
 from pkpd.inference.optimum import belonging, optimum_of, read_result, travelling
 from pkpd.inference.posterior import posterior_of
 from pkpd.inference.repeats import Kept, repeat
-from pkpd.inference.search import Minimum, Progress, minimise, quiet
+from pkpd.inference.search import Minimum, minimise
 from pkpd.solver.executors import EXECUTOR, Executor, executor_of
 
 Array = NDArray[np.float64]

@@ -9,9 +9,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from pkpd.core.progress import Progress
 from pkpd.inference.heterogeneity import estimated, is_estimated
 from pkpd.inference.objective import BadPoint, Objective
-from pkpd.inference.search import Minimum, Progress, Search, minimise, multistart, within
+from pkpd.inference.search import Minimum, Search, minimise, multistart, within
 
 Array = NDArray[np.float64]
 

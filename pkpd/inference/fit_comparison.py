@@ -24,10 +24,10 @@ import numpy as np
 from pkpd.core import html, library
 from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, FLAG, LIST, takes
 from pkpd.core.errors import DataError, InputError
+from pkpd.core.progress import Progress, quiet
 from pkpd.inference import FitResult, StudyLeftOut, leave_one_study_out
 from pkpd.inference.belonging import check_belongs, version_words
 from pkpd.inference.optimum import optimum_of
-from pkpd.inference.search import Progress, quiet
 from pkpd.inference.spec import read_fit
 
 Given = FitResult | str | os.PathLike[str]
@@ -198,12 +198,12 @@ def _words(score: FitScore, best: FitScore) -> str:
     return told + "."
 
 
-@takes(fits=LIST, leave_one_out=FLAG, jobs=COUNT | ABSENT, progress=CALLABLE | ABSENT)
+@takes(fits=LIST, leave_one_out=FLAG, threads=COUNT | ABSENT, progress=CALLABLE | ABSENT)
 def compare_fits(
     fits: Sequence[Given],
     *,
     leave_one_out: bool = True,
-    jobs: int | None = None,
+    threads: int | None = None,
     progress: Progress | None = None,
 ) -> FitComparison:
     """Fits of the same numbers, side by side.
@@ -213,7 +213,7 @@ def compare_fits(
     fits : a list of two or more results, their files, or folders that ``pkpd fit`` wrote (or names of fits).
     leave_one_out : scores each by studies that it is fitted without, from where it ended; those that a result
         holds already are taken from there.
-    jobs : threads for simulation (None: all cores).
+    threads : how many work at a time, by default as many as this process may use cores.
     progress : called with (what, share, remark).
 
     Returns
@@ -245,7 +245,7 @@ def compare_fits(
     for label, result in zip(labels[1:], results[1:], strict=True):
         _check_same((labels[0], results[0]), (label, result))
     left = [
-        _left_out(given, result, label, jobs, progress) if leave_one_out else ()
+        _left_out(given, result, label, threads, progress) if leave_one_out else ()
         for given, result, label in zip(fits, results, labels, strict=True)
     ]
     scores = [_score(*each) for each in zip(labels, results, left, strict=True)]
@@ -342,7 +342,7 @@ def _errors(result: FitResult) -> Mapping[str, Any]:
 
 
 def _left_out(
-    given: Given, result: FitResult, label: str, jobs: int | None, progress: Progress
+    given: Given, result: FitResult, label: str, threads: int | None, progress: Progress
 ) -> tuple[StudyLeftOut, ...]:
     """Of every study its score by a fit without it: held by the result, or made from where it ended."""
     held = result.comparison
@@ -354,7 +354,7 @@ def _left_out(
         path = Path(given).expanduser()
         spec = read_fit(path.absolute().parent if path.suffix == ".json" else given)
     check_belongs(result, spec)
-    optimum = optimum_of(result, spec, jobs=jobs, progress=progress)
+    optimum = optimum_of(result, spec, threads=threads, progress=progress)
     return leave_one_study_out(
         optimum.objective, optimum.minimum, progress=progress, what=f"{label}: leave one study out"
     )

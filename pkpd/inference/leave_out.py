@@ -28,6 +28,7 @@ from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, FLAG, PATH, TEXT, of, t
 from pkpd.core.errors import DataError, InputError
 from pkpd.core.files import replacing, to_json, write_rows
 from pkpd.core.names import meant
+from pkpd.core.progress import Progress, quiet
 from pkpd.inference import FitResult
 from pkpd.inference.estimation import settled
 from pkpd.inference.influence import RowLeftOut, cook, left_out, one_step
@@ -35,7 +36,7 @@ from pkpd.inference.objective import Objective
 from pkpd.inference.optimum import belonging, optimum_of, read_result, travelling
 from pkpd.inference.posterior import posterior_of
 from pkpd.inference.repeats import Kept, repeat
-from pkpd.inference.search import Minimum, Progress, quiet, refit
+from pkpd.inference.search import Minimum, refit
 from pkpd.solver.executors import EXECUTOR, Executor, executor_of
 
 Array = NDArray[np.float64]

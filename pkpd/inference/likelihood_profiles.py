@@ -28,6 +28,7 @@ from pkpd.core import files, html
 from pkpd.core.arguments import ABSENT, CALLABLE, FLAG, PATH, TEXT, TEXTS, of, takes
 from pkpd.core.errors import DataError, InputError
 from pkpd.core.names import meant
+from pkpd.core.progress import Progress, quiet
 from pkpd.inference import FitResult
 from pkpd.inference.belonging import BELONGING
 from pkpd.inference.coordinates import from_scale
@@ -36,7 +37,7 @@ from pkpd.inference.optimum import optimum_of, read_result, travelling
 from pkpd.inference.posterior import posterior_of
 from pkpd.inference.profiling import RISE, End, March, ProfilePoint, Side, Tangent, curve
 from pkpd.inference.repeats import repeat
-from pkpd.inference.search import OFV_NOISE, Minimum, Progress, quiet
+from pkpd.inference.search import OFV_NOISE, Minimum
 from pkpd.solver.executors import EXECUTOR, Executor, executor_of
 
 Array = NDArray[np.float64]
@@ -244,7 +245,7 @@ def interval_words(profile: LikelihoodProfile) -> str:
 
 @takes(
     fit=PATH | of(FitResult, words="the result of a fit"),
-    parameters=TEXT | TEXTS | ABSENT,
+    names=TEXT | TEXTS | ABSENT,
     priors=FLAG,
     threads=EXECUTOR,
     keep=PATH | ABSENT,
@@ -253,7 +254,7 @@ def interval_words(profile: LikelihoodProfile) -> str:
 )
 def likelihood_profiles(
     fit: FitResult | str | os.PathLike[str],
-    parameters: str | Sequence[str] | None = None,
+    names: str | Sequence[str] | None = None,
     *,
     priors: bool = True,
     threads: int | Executor | None = None,
@@ -267,7 +268,7 @@ def likelihood_profiles(
     ----------
     fit : a result, its file, or the name or folder of a fit. Of a folder it is the result that lies there, if
         it belongs to model and data as they are; else the fit is made first.
-    parameters : names of estimates; by default all.
+    names : of estimates; by default all.
     priors : whether they are part of the objective; how studies differ always is.
     threads : how many parameters are worked on at a time, or an executor.
     keep : a file (.json) that holds what is done after every parameter.
@@ -294,7 +295,7 @@ def likelihood_profiles(
     progress = progress or quiet
     executor = executor_of(threads)
     result, spec = read_result(fit, progress=progress)
-    chosen = _chosen(result, parameters)
+    chosen = _chosen(result, names)
     about = {key: result.provenance[key] for key in BELONGING} | {"ofv": result.ofv, "priors": priors}
     before = _resumed(keep, about) if resume else {}
     todo = [name for name in chosen if name not in before]
@@ -326,11 +327,11 @@ def likelihood_profiles(
     return profiles
 
 
-def _chosen(result: FitResult, parameters: str | Sequence[str] | None) -> list[str]:
+def _chosen(result: FitResult, names: str | Sequence[str] | None) -> list[str]:
     known = [estimate.name for estimate in result.estimates]
-    if parameters is None:
+    if names is None:
         return known
-    wanted = [parameters] if isinstance(parameters, str) else list(parameters)
+    wanted = [names] if isinstance(names, str) else list(names)
     for name in wanted:
         if name not in known:
             raise InputError(f'the fit {result.name} estimates no "{name}"{meant(name, known)}')

@@ -14,12 +14,13 @@ import numpy as np
 from pkpd import __version__
 from pkpd.core import library
 from pkpd.core.errors import ConvergenceError, DataError, LibraryError
+from pkpd.core.progress import Progress, quiet
 from pkpd.inference import FitResult, fit, read_fit
 from pkpd.inference.belonging import BELONGING, check_belongs
 from pkpd.inference.coordinates import System, coordinates, in_units
 from pkpd.inference.heterogeneity import with_heterogeneity
 from pkpd.inference.objective import BadPoint, Objective, pruned
-from pkpd.inference.search import Minimum, Progress, minimise, quiet
+from pkpd.inference.search import Minimum, minimise
 from pkpd.inference.spec import FitSpec
 from pkpd.inference.summary.reading import read_data
 
@@ -39,7 +40,7 @@ def _check_likelihood(result: FitResult) -> None:
 
 
 def read_result(
-    given: FitResult | str | os.PathLike[str], *, jobs: int | None = None, progress: Progress = quiet
+    given: FitResult | str | os.PathLike[str], *, threads: int | None = None, progress: Progress = quiet
 ) -> tuple[FitResult, FitSpec]:
     """The result of a fit, and what its folder says.
 
@@ -66,7 +67,7 @@ def read_result(
                 leave_one_out=False,
                 unverified=False,
                 check=False,
-                jobs=jobs,
+                threads=threads,
                 progress=progress,
             )
     check_belongs(result, spec)
@@ -74,7 +75,7 @@ def read_result(
     return result, spec
 
 
-def objective_of(result: FitResult, spec: FitSpec, *, jobs: int | None = None) -> Objective:
+def objective_of(result: FitResult, spec: FitSpec, *, threads: int | None = None) -> Objective:
     """The objective whose lowest point a result is: of its rows, its subjects and its seed."""
     about: dict[str, Any] = result.provenance
     options = dataclasses.replace(
@@ -91,7 +92,7 @@ def objective_of(result: FitResult, spec: FitSpec, *, jobs: int | None = None) -
             rows,
             options=options,
             **spec.errors,
-            threads=jobs,
+            threads=threads,
             estimated=coordinates(system, spec.main, rows),
         )
     )
@@ -111,7 +112,7 @@ def optimum_of(
     spec: FitSpec,
     *,
     priors: bool = True,
-    jobs: int | None = None,
+    threads: int | None = None,
     progress: Progress = quiet,
 ) -> Optimum:
     """The objective of a result, with (or without) the priors, and its lowest point from where the result
@@ -119,7 +120,7 @@ def optimum_of(
 
     Raises ``ConvergenceError`` where the model cannot be simulated there.
     """
-    objective = objective_of(result, spec, jobs=jobs)
+    objective = objective_of(result, spec, threads=threads)
     x = np.array([estimate.x for estimate in result.estimates])
     if not priors:
         objective = without_priors(objective)

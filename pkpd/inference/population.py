@@ -13,7 +13,7 @@ They are subjects of a model, drawn from what a fit to published summaries says;
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -39,6 +39,7 @@ from pkpd.core.arguments import (
 from pkpd.core.errors import InputError
 from pkpd.core.extras import optional
 from pkpd.core.names import question_or_list
+from pkpd.core.progress import Progress, counting
 from pkpd.core.sketch import Sketch
 from pkpd.dosing import EventTable
 from pkpd.inference import FitResult, FitSpec, between_at, read_fit, typical_at
@@ -319,7 +320,7 @@ def bands(
     *,
     rtol: float = BANDS,
     threads: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Bands:
     """Quantile bands of outputs over a population, in memory that does not grow with the number of subjects.
 
@@ -353,7 +354,7 @@ def bands(
         sketch.add(values)
         free.append(sketch)
 
-    spread(run, n, min(threads or usable_cores(), n), CHUNK, progress)
+    spread(run, n, min(threads or usable_cores(), n), CHUNK, counting(progress, "simulating"))
     total = free.pop()
     for sketch in free:
         total.merge(sketch)

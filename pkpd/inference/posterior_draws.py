@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, FLAG, PATH, WHOLE, of, takes
 from pkpd.core.errors import InputError
 from pkpd.core.extras import optional
+from pkpd.core.progress import Progress, quiet
 from pkpd.inference import FitResult
 from pkpd.inference.belonging import BELONGING
 from pkpd.inference.by_arviz import mixing
@@ -34,16 +35,7 @@ from pkpd.inference.draws import PosteriorDraws, SampledEstimate, shown
 from pkpd.inference.objective import BadPoint, Objective
 from pkpd.inference.optimum import optimum_of, read_result
 from pkpd.inference.result import SAME_OPTIMUM
-from pkpd.inference.search import (
-    FAR_BEHIND,
-    OFV_NOISE,
-    PROBATION,
-    START_TOLERANCE,
-    Minimum,
-    Progress,
-    minimise,
-    quiet,
-)
+from pkpd.inference.search import FAR_BEHIND, OFV_NOISE, PROBATION, START_TOLERANCE, Minimum, minimise
 from pkpd.inference.summary import likelihood
 from pkpd.inference.surrogate import chains_through, surrogate_of
 from pkpd.solver.executors import usable_cores
@@ -132,8 +124,8 @@ def posterior_draws(
     began = time.perf_counter()
     progress = progress or quiet
     cores = threads or usable_cores()
-    result, spec = read_result(fit, jobs=cores, progress=progress)
-    optimum = optimum_of(result, spec, jobs=cores, progress=progress)
+    result, spec = read_result(fit, threads=cores, progress=progress)
+    optimum = optimum_of(result, spec, threads=cores, progress=progress)
     objective = optimum.objective
     found = sampled(
         objective, optimum.minimum, chains, tune, draws, seed, cores, progress, surrogate=surrogate

@@ -32,11 +32,11 @@ from numpy.typing import NDArray
 from pkpd.core.arguments import ABSENT, COUNT, PATH, of, takes
 from pkpd.core.errors import DataError
 from pkpd.core.normal import Z95
+from pkpd.core.progress import Progress, quiet
 from pkpd.dosing import EventTable, Schedule
 from pkpd.inference import FitResult, FitSpec, System, between_at, in_units, quasi_normals, typical_at
 from pkpd.inference.draws import PosteriorDraws, of_result
 from pkpd.inference.population import laplace
-from pkpd.inference.search import Progress, quiet
 from pkpd.inference.summary import samples
 from pkpd.inference.summary.arms import look as look_of
 from pkpd.inference.summary.arms import times_of
@@ -74,14 +74,14 @@ only."""
     result=of(FitResult, words="the result of a fit"),
     spec=of(FitSpec, words="what a fit folder says"),
     posterior=PATH | ABSENT | of(PosteriorDraws, words="draws from the posterior"),
-    jobs=COUNT | ABSENT,
+    threads=COUNT | ABSENT,
 )
 def predict(
     result: FitResult,
     spec: FitSpec,
     *,
     posterior: PosteriorDraws | str | os.PathLike[str] | None = None,
-    jobs: int | None = None,
+    threads: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """What a report draws beside the result: ``{"dose_response": [panel, ...], "courses": [study, ...],
@@ -93,7 +93,7 @@ def predict(
     spec : what the fit's folder says, ``pkpd.inference.read_fit(result.name)``.
     posterior : draws from the posterior of the fit (``posterior_draws``), their file, or the folder that it
         lies in, from which intervals are made in place of the normal approximation.
-    jobs : threads for simulation (None: all cores).
+    threads : how many work at a time, by default as many as this process may use cores.
     progress : called now and then with (what, share from 0 to 1, remark).
 
     Returns
@@ -133,7 +133,7 @@ def predict(
     known = {row.id for row in result.rows}  # without those that were left out or could not be predicted
     rows = [row for row in in_units(read_data(spec.data), system).rows if row.id in known]
     draws = None if posterior is None else of_result(posterior, result)
-    arms = _Arms(result, spec, system, jobs, draws)
+    arms = _Arms(result, spec, system, threads, draws)
     dosed = [study for study in _studies(rows) if any(_has_dose(row) for row in rows if row.study == study)]
     courses = []
     for k, study in enumerate(dosed):
@@ -185,10 +185,10 @@ class _Arms:
         result: FitResult,
         spec: FitSpec,
         system: System,
-        jobs: int | None,
+        threads: int | None,
         posterior: PosteriorDraws | None = None,
     ) -> None:
-        self.result, self.spec, self.system, self.jobs = result, spec, system, jobs
+        self.result, self.spec, self.system, self.threads = result, spec, system, threads
         self.posterior = posterior
         self.outputs = list(system.output_units)
         self.observed = {row.id: row for row in result.rows}
@@ -230,7 +230,7 @@ class _Arms:
     ) -> Solution:
         events = self.events(schedule)
         by_dose = None if factors is None else np.repeat(factors[:, None], len(events), axis=1)
-        options = Options(rtol=self.spec.options.rtol, threads=self.jobs)
+        options = Options(rtol=self.spec.options.rtol, threads=self.threads)
         return solve(self.system.kernel, subjects, events, times, options=options, factors=by_dose, **how)
 
     def look(

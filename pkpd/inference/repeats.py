@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 from pkpd.core.errors import DataError
 from pkpd.core.files import replacing, to_json
-from pkpd.inference.search import Progress, quiet
+from pkpd.core.progress import Progress, quiet
 from pkpd.solver.executors import Executor
 
 

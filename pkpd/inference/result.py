@@ -333,15 +333,27 @@ class FitResult:
 
     Attributes
     ----------
-    name, title, model : of the fit, and the model that was fitted.
+    name, title, model, model_title : of the fit, and of the model that was fitted.
     converged, interrupted, message : how the search ended.
+    starts : of each where it began and ended.
+    ofv, ofv_prior, minus_2ll, aic, bic : as above.
+    n_rows, n_residuals, n_parameters, n_independent : numbers that were fitted, residuals (of some rows
+        several), estimates, and groups of rows that are independent of each other.
+    effective_parameters : the trace of the hat matrix.
+    informed_directions, condition_number : in how many directions of the parameter space the data say more
+        than the priors, and how far apart the best and the least known direction are.
+    identifiability : both in words, and which estimates are known by what.
+    bad_points, bad_reasons : how often the model could not be simulated on the way, and why.
     estimates : of each what was estimated: ``name``, ``value``, ``unit``, the 95 % interval from ``lower`` to
         ``upper``, ``rse`` in %, ``prior``, ``shrinkage`` and the ``verdict`` whether the data inform it.
     correlation, covariance : (n_estimates, n_estimates), of the estimates' ``x`` (on their scales).
     rows : of each row of the data what was observed and what is predicted, in its unit, and its residuals.
-    values : name to value, typical parameters in the model's units; ``study_values`` with each study's
-        effects, ``between`` the log-SDs between people: the square roots of OMEGA's diagonal (its other
-        elements are 0).
+    not_predicted : row to reason.
+    values : name to value, typical parameters in the model's units, without study effects.
+    study_values : study to the same with its effects.
+    between : name to log-SD between people: the square roots of OMEGA's diagonal (its other elements are 0).
+    noise : output to the numbers of its residual error.
+    notes : sentences that a reader needs.
     heterogeneity : the SDs between studies that were estimated.
     comparison, unverified, check : the rival model, the refit without unverified rows, and the inner check;
         None where they were not asked for.
@@ -387,13 +399,10 @@ class FitResult:
     not_predicted: dict[str, str]
     notes: tuple[str, ...]
     values: dict[str, float]
-    """typical parameters of the model, without study effects"""
     study_values: dict[str, dict[str, float]]
     between: dict[str, float]
-    """log-SDs by parameter, the square roots of OMEGA's diagonal"""
     noise: dict[str, dict[str, float]]
     covariance: tuple[tuple[float, ...], ...]
-    """of the estimates' ``x``"""
     comparison: RivalComparison | None
     unverified: WithoutUnverified | None
     check: InnerCheck | None

@@ -10,14 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pkpd.core.progress import Progress
 from pkpd.inference.objective import BadPoint, Evaluation, Objective
 from pkpd.inference.result import StartResult
 
 Array = NDArray[np.float64]
-
-
-Progress = Callable[[str, float, str], None]
-"""Called with what is being done, the share that is done (0 to 1), and a short remark."""
 
 
 START_TOLERANCE = 0.2
@@ -621,10 +618,6 @@ def _finish(search: Search, ends: Sequence[Minimum], limit: int) -> None:
     search.starts[k] = replace(
         search.starts[k], last=best.cost, evaluations=spent, converged=best.converged, message=best.message
     )
-
-
-def quiet(what: str, share: float, remark: str) -> None:
-    """No progress shown."""
 
 
 def refit(

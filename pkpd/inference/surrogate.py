@@ -27,10 +27,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pkpd.core.errors import ConvergenceError
+from pkpd.core.progress import Progress
 from pkpd.inference.by_nutpie import Chain, Counting, chains_of
 from pkpd.inference.density import DensityPoint, PosteriorDensity, within
 from pkpd.inference.objective import BadPoint
-from pkpd.inference.search import Progress
 
 Array = NDArray[np.float64]
 

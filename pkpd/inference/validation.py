@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from pkpd.core import html
 from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, FLAG, PATH, of, takes
 from pkpd.core.errors import ConvergenceError, DataError, InputError
+from pkpd.core.progress import Progress, quiet
 from pkpd.inference import FitResult
 from pkpd.inference.belonging import version_words
 from pkpd.inference.calibration import usual
@@ -36,7 +37,6 @@ from pkpd.inference.objective import BadPoint, Evaluation, Objective
 from pkpd.inference.optimum import read_result
 from pkpd.inference.posterior import signed_outputs
 from pkpd.inference.predictive import LEVELS, BetweenEnds, Counted, Located, Predictive
-from pkpd.inference.search import Progress, quiet
 from pkpd.inference.spec import FitSpec, StudyEffect
 from pkpd.inference.summary import likelihood
 from pkpd.inference.summary.kinds import KINDS
@@ -297,7 +297,7 @@ def _row_words(row: ValidatedRow) -> str:
     data=PATH | of(Data, words="what read_data gives"),
     seen=FLAG,
     subjects=COUNT | ABSENT,
-    jobs=COUNT | ABSENT,
+    threads=COUNT | ABSENT,
     progress=CALLABLE | ABSENT,
 )
 def validate(
@@ -306,7 +306,7 @@ def validate(
     *,
     seen: bool = False,
     subjects: int | None = None,
-    jobs: int | None = None,
+    threads: int | None = None,
     progress: Progress | None = None,
 ) -> Validation:
     """What a fit had predicted of numbers that it has not seen, and how the numbers do against it.
@@ -318,7 +318,7 @@ def validate(
     data : a file in the columns of data.csv; rows with use "context" are passed over.
     seen : predicts also rows that report what a row of the fit reports; else they are refused.
     subjects : in each arm (None: as many as the fit had).
-    jobs : threads for simulation (None: all cores).
+    threads : how many work at a time, by default as many as this process may use cores.
     progress : called with (what, share, remark).
 
     Returns
@@ -346,7 +346,7 @@ def validate(
     """
     progress = progress or quiet
     raw = data if isinstance(data, Data) else read_data(Path(data))
-    result, spec = read_result(fit, jobs=jobs, progress=progress)
+    result, spec = read_result(fit, threads=threads, progress=progress)
     progress("prediction", -1.0, raw.file)
     system = System.load(spec.main.model)
     fitted_ids = {row.id for row in result.rows if row.use == "fit"}
@@ -360,7 +360,7 @@ def validate(
         raise DataError(
             f"{raw.file}: no row can be predicted by {system.name}{': ' + detail if detail else ''}"
         )
-    world = _World.of(result, spec, system, fitted, rows, subjects, jobs)
+    world = _World.of(result, spec, system, fitted, rows, subjects, threads)
     original = {row.id: row for row in raw.rows}
     found = [_Expected.of(world, i) for i in range(len(rows))]
     log_density, chi_square = predictive_density(world.evaluation, world.covariance)
@@ -436,7 +436,7 @@ class _World:
         fitted: Sequence[Row],
         rows: Sequence[Row],
         subjects: int | None,
-        jobs: int | None,
+        threads: int | None,
     ) -> _World:
         about = result.provenance
         options = replace(
@@ -463,7 +463,7 @@ class _World:
             row_errors=spec.row_errors,
             mean_only=spec.mean_only,
             correlations=spec.correlations,  # of rows of the fit's data that it left out
-            threads=jobs,
+            threads=threads,
             estimated=(*estimated, *effects),
         )
         x = np.array([*(estimate.x for estimate in result.estimates), *(0.0 for _ in effects)])

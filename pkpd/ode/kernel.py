@@ -181,14 +181,14 @@ class Kernel:
         """The states that have a name of their own: all but the last, the time and integrals of outputs."""
         return tuple(name for name in self.STATES if name != "t" and not name.startswith(INTEGRAL_OF))
 
-    def with_clock(self, values: npt.NDArray[np.float64], clock: float) -> npt.NDArray[np.float64]:
+    def with_clock(self, given: npt.NDArray[np.float64], clock: float) -> npt.NDArray[np.float64]:
         """A value for each state, (..., n_states), where those of the last, without a name of their own, may
         have been left out: the time is then ``clock``, and integrals are nought."""
         n = len(self.named_states)
-        if values.ndim == 0 or values.shape[-1] != n:
-            return values
-        full = np.zeros((*values.shape[:-1], self.n_states))
-        full[..., :n] = values
+        if given.ndim == 0 or given.shape[-1] != n:
+            return given
+        full = np.zeros((*given.shape[:-1], self.n_states))
+        full[..., :n] = given
         if self.STATES[-1] == "t":
             full[..., -1] = clock
         return full
@@ -260,12 +260,12 @@ class Kernel:
         if filled is not None:
             arguments[filled][:] = room[: self.n_states]  # type: ignore[index]
 
-    def prepared(self, parameters: npt.ArrayLike, *, sensitivities: bool = False) -> npt.NDArray[np.float64]:
-        """Parameters, (n_params,), followed by noughts that hold no condition and the constants that the
-        functions read: what they take as ``p``."""
+    def prepared(self, values: npt.ArrayLike, *, sensitivities: bool = False) -> npt.NDArray[np.float64]:
+        """Values of parameters, (n_params,), followed by noughts that hold no condition and by the constants
+        that the functions read: what they take as ``p``."""
         more = int(self.N_DCONSTANTS) if sensitivities else 0
         room = np.zeros(self.n_prepared - self.n_params + more)
-        p = np.concatenate([np.asarray(parameters, dtype=np.float64), room])
+        p = np.concatenate([np.asarray(values, dtype=np.float64), room])
         self.call("constants", p)
         if sensitivities:
             self.call("dconstants", p)

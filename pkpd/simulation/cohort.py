@@ -1,6 +1,6 @@
 """Subjects of a data file simulated: each with its own doses, covariates over time and output times.
 
-    profile = simulate_records("il2_treg", "trial.csv", covariates="locf")
+    profile = simulate_records("il2_treg", "trial.csv", interpolation="locf")
     profile.to_frame()          # id, time, and a column per output
 
 Subjects are the typical one with their own covariates, so that outputs are PRED (every ETA is 0); nothing is
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pkpd.core import html
-from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, NUMBER, NUMBERS, PATH, TEXT, named, of, takes
+from pkpd.core.arguments import ABSENT, CALLABLE, NUMBER, NUMBERS, PATH, TEXT, named, of, takes
 from pkpd.core.errors import InputError, SolverError
+from pkpd.core.progress import Progress
 from pkpd.dosing.events import LAST
 from pkpd.dosing.intake import Intake, SubjectCourse, Taken
 from pkpd.dosing.records import Records, read_records
@@ -29,6 +30,7 @@ from pkpd.ode.layout import LINEAR
 from pkpd.ode.status import SUCCESS
 from pkpd.simulation.profile import largest_of, lowest, typical_values
 from pkpd.solver import Options, Solution, Timeline, solve
+from pkpd.solver.executors import EXECUTOR, Executor
 from pkpd.solver.kernel import Kernel, load
 from pkpd.solver.options import SIMULATION
 
@@ -167,25 +169,25 @@ def take_records(
     model: str | os.PathLike[str] | Model | Kernel,
     records: str | Path | Records,
     *,
-    covariates: str | None = None,
+    interpolation: str | None = None,
     time_unit: str | None = None,
 ) -> Taken:
     """The records of a file (or its path) read for a model; see `pkpd.dosing.intake.Intake.take`."""
     kernel = model if isinstance(model, Kernel) else load(model)
     read = records if isinstance(records, Records) else read_records(records)
-    return intake(kernel).take(read, covariates=covariates, time_unit=time_unit)
+    return intake(kernel).take(read, interpolation=interpolation, time_unit=time_unit)
 
 
 @takes(
     model=PATH | named("pkpd.model", "Model", "a model") | of(Kernel, words="a kernel"),
     records=PATH | of(Records, words="records that were read"),
     times=NUMBERS | ABSENT,
-    covariates=TEXT | ABSENT,
+    interpolation=TEXT | ABSENT,
     time_unit=TEXT | ABSENT,
     rtol=NUMBER,
     atol=NUMBERS | ABSENT,
     method=TEXT,
-    threads=COUNT | ABSENT,
+    threads=EXECUTOR,
     progress=CALLABLE | ABSENT,
 )
 def simulate_records(
@@ -193,7 +195,7 @@ def simulate_records(
     records: str | Path | Records,
     times: ArrayLike | None = None,
     *,
-    covariates: str | None = None,
+    interpolation: str | None = None,
     time_unit: str | None = None,
     parameters: Mapping[str, float | str] | None = None,
     rtol: float = SIMULATION,
@@ -201,8 +203,8 @@ def simulate_records(
     method: str = "auto",
     h_max: float = np.inf,
     start: float | None = None,
-    threads: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    threads: int | Executor | None = None,
+    progress: Progress | None = None,
 ) -> CohortProfile:
     """Simulate every subject of a data file of doses and observations.
 
@@ -214,11 +216,11 @@ def simulate_records(
     ----------
     model : name in the library, path of a model file, one that was read, or a loaded kernel.
     records : path of a CSV file as `pkpd.dosing.records` describes, or what it has read.
-    times : output times for all subjects in the model's time unit; by default each has those of its
-        observations (EVID 0), one that is listed before a dose of the same instant is taken before it. What a
-        subject was before its start is not known.
-    covariates : how covariates of the model run between two lines: "locf", "nocb" or "linear"; needed where
-        one varies within a subject.
+    times : (n_times,), output times for all subjects in the model's time unit; by default each has those of
+        its observations (EVID 0), one that is listed before a dose of the same instant is taken before it.
+        What a subject was before its start is not known.
+    interpolation : how covariates of the model run between two lines: "locf", "nocb" or "linear"; needed
+        where one varies within a subject.
     time_unit : of the file; the model's own by default.
     parameters : values that replace those of the model file, by name: numbers in the model's units, or texts
         such as "80 mL/min".
@@ -226,8 +228,9 @@ def simulate_records(
     h_max : no step is longer, in the model's time unit.
     start : the time at which the model's initial values hold, in its time unit, for all subjects; by default
         each begins at its first line, as in NONMEM.
-    threads : how many work at a time, by default as many as this process may use cores.
-    progress : called with (subjects done, subjects in all) now and then.
+    threads : how many work at a time, by default as many as this process may use cores; or an executor, as in
+        ``pkpd.Options``.
+    progress : called with (what, share, remark) now and then.
 
     Returns
     -------
@@ -252,7 +255,7 @@ def simulate_records(
     """
     kernel = model if isinstance(model, Kernel) else load(model)
     read = records if isinstance(records, Records) else read_records(records)
-    taken = take_records(kernel, read, covariates=covariates, time_unit=time_unit)
+    taken = take_records(kernel, read, interpolation=interpolation, time_unit=time_unit)
     typical = typical_values(kernel, parameters)
     asked = None if times is None else np.atleast_1d(np.asarray(times, dtype=np.float64))
     _check(kernel, read, taken, asked, start, parameters or {})

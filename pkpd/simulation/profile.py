@@ -7,7 +7,7 @@ import itertools
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -16,19 +16,21 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pkpd.core import html
-from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, NUMBER, NUMBERS, PATH, TEXT, named, of, takes
+from pkpd.core.arguments import ABSENT, CALLABLE, NUMBER, NUMBERS, PATH, TEXT, named, of, takes
 from pkpd.core.errors import InputError
 from pkpd.core.extras import optional
+from pkpd.core.progress import Progress
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
 from pkpd.ode.layout import LINEAR
 from pkpd.ode.status import SUCCESS
 from pkpd.solver import Options, Reading, solve
+from pkpd.solver.executors import EXECUTOR, Executor
 from pkpd.solver.kernel import Kernel, index_of, load
 from pkpd.solver.options import SIMULATION
 from pkpd.solver.solution import Floats, Integers
 
 if TYPE_CHECKING:
-    import os as _os
+    import os
 
     import pandas as pd
 
@@ -56,11 +58,12 @@ class Profile:
 
     Attributes
     ----------
+    model, schedule : what was simulated.
     times : (n_times,), in ``time_unit``.
     outputs : (n_subjects, n_times, n_outputs), in ``units``, nan where a subject failed; of one subject they
         are PRED, the typical prediction, of several each subject's IPRED. Without residual error.
     names, units, descriptions : (n_outputs,), of the outputs.
-    parameters : (n_subjects, n_params), in the model's units, named by ``parameter_names``.
+    values : of parameters, (n_subjects, n_params), in the model's units, named by ``parameter_names``.
     status : (n_subjects,), 0 is success.
     statistics : what the integrator did, over all subjects.
     provenance : what the numbers were made from.
@@ -87,7 +90,7 @@ class Profile:
     names: tuple[str, ...]
     units: tuple[str, ...]
     descriptions: tuple[str, ...]
-    parameters: Floats
+    values: Floats
     parameter_names: tuple[str, ...]
     status: Integers
     statistics: dict[str, Any]
@@ -188,11 +191,11 @@ class Profile:
     rtol=NUMBER,
     atol=NUMBERS | ABSENT,
     method=TEXT,
-    threads=COUNT | ABSENT,
+    threads=EXECUTOR,
     progress=CALLABLE | ABSENT,
 )
 def simulate(
-    model: str | _os.PathLike[str] | Model | Kernel,
+    model: str | os.PathLike[str] | Model | Kernel,
     schedule: str | Schedule,
     times: ArrayLike | None = None,
     *,
@@ -204,8 +207,8 @@ def simulate(
     method: str = "auto",
     h_max: float = np.inf,
     extremes: bool = False,
-    threads: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    threads: int | Executor | None = None,
+    progress: Progress | None = None,
 ) -> Profile:
     """Simulate a model under a dosing schedule.
 
@@ -213,8 +216,8 @@ def simulate(
     ----------
     model : name in the library, path of a model file, what ``read_model`` gave, or a loaded kernel.
     schedule : in the schedule language, such as "1 MIU sc daily x5 every 28 d x3".
-    times : output times in the model's time unit; by default 201 points to twice the schedule's span, at
-        least one day.
+    times : (n_times,), output times in the model's time unit; by default 201 points to twice the schedule's
+        span, at least one day.
     parameters : values that replace those of the model file, by name: numbers in the model's units, or texts
         such as "80 mL/min"; or (subjects,) of them, which are those subjects' own: nothing is drawn for them.
     subjects, seed : 1 is the typical subject (every ETA is 0, so that outputs are PRED); more are drawn from
@@ -224,9 +227,9 @@ def simulate(
     h_max : no step is longer, in the model's time unit: for rates with a short rise that nothing announces,
         which longer steps may pass over.
     extremes : whether the largest value of every output is looked for along the whole course.
-    threads : how many work at a time, by default as many as this process may use cores. No result depends on
-        it.
-    progress : called with (subjects done, subjects in all) now and then.
+    threads : how many work at a time, by default as many as this process may use cores; or an executor, as in
+        ``pkpd.Options``. No result depends on it.
+    progress : called with (what, share, remark) now and then.
 
     Returns
     -------
@@ -246,6 +249,20 @@ def simulate(
     ... )
     >>> profile["C"].round(3)  # mg/L
     array([[3.125, 3.642, 0.602]])
+
+    Three subjects with a clearance each, and all else alike:
+
+    >>> people = pkpd.simulate(
+    ...     "one_compartment_iv",
+    ...     "100 mg iv once",
+    ...     times=[12],
+    ...     parameters={"CL": [2.0, 4.0, 8.0], "V": [32.0] * 3},
+    ...     subjects=3,
+    ... )
+    >>> people["C"].round(3)  # a row for each
+    array([[1.476],
+           [0.697],
+           [0.156]])
     """
     kernel = model if isinstance(model, Kernel) else load(model)
     doses = schedule if isinstance(schedule, Schedule) else _parsed(schedule)
@@ -277,7 +294,7 @@ def simulate(
         names=tuple(kernel.OUTPUTS),
         units=tuple(kernel.OUTPUT_UNITS),
         descriptions=tuple(kernel.OUTPUT_DESCRIPTIONS),
-        parameters=values,
+        values=values,
         parameter_names=tuple(kernel.PARAMETERS),
         status=solution.status,
         statistics=solution.statistics,
@@ -352,7 +369,9 @@ def population(
     own: dict[str, Any] = {}
     if isinstance(parameters, Mapping):
         own = {
-            name: value for name, value in parameters.items() if isinstance(value, list | tuple | np.ndarray)
+            name: value
+            for name, value in parameters.items()
+            if isinstance(value, list | tuple) or getattr(value, "ndim", 0) > 0
         }
         parameters = {name: value for name, value in parameters.items() if name not in own}
     typical = typical_values(kernel, parameters)

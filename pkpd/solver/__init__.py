@@ -18,7 +18,7 @@ Each file knows those above it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -38,6 +38,7 @@ from pkpd.core.arguments import (
     takes,
 )
 from pkpd.core.errors import InputError
+from pkpd.core.progress import Progress, counting
 from pkpd.dosing import EventTable
 from pkpd.ode import layout
 from pkpd.ode.status import NOT_PERIODIC, SLOPE_NOT_FINITE, SUCCESS
@@ -102,13 +103,13 @@ def _is_pair(value: Any, n: int) -> bool:
 @takes(
     late=True,
     kernel=of(Kernel, words="a kernel, such as pkpd.load gives"),
-    parameters=NUMBERS,
+    values=NUMBERS,
     events=of(EventTable, words="an event table, such as Schedule.events gives")
     | list_of(of(Timeline), "a list of timelines, one for each subject"),
     times=NUMBERS | ABSENT,
     options=of(Options),
     directions=list_of(TEXT | WHOLE, "a list of names and indices"),
-    covariates=list_of(_A_CHANGE, "a list of (time, name, value)"),
+    changes=list_of(_A_CHANGE, "a list of (time, name, value)"),
     knots=_KNOTS | ABSENT,
     initial=NUMBERS | ABSENT,
     start=NUMBER | ABSENT,
@@ -119,7 +120,7 @@ def _is_pair(value: Any, n: int) -> bool:
 )
 def solve(
     kernel: Kernel,
-    parameters: ArrayLike,
+    values: ArrayLike,
     events: EventTable | Sequence[Timeline],
     times: ArrayLike | None = None,
     *,
@@ -127,7 +128,7 @@ def solve(
     directions: Sequence[int | str] = (),
     keep_states: bool = False,
     places: ArrayLike | None = None,
-    covariates: Sequence[GivenChange] = (),
+    changes: Sequence[GivenChange] = (),
     knots: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
     initial: ArrayLike | None = None,
     start: float | None = None,
@@ -135,7 +136,7 @@ def solve(
     roots: Sequence[Root | tuple[Any, ...]] = (),
     most_crossings: int = 64,
     readings: Sequence[Reading | tuple[Any, ...]] = (),
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     **how: Any,
 ) -> Solution:
     """Integrate subjects, each with its own parameters, under one table of doses and other events or each
@@ -148,10 +149,10 @@ def solve(
     Parameters
     ----------
     kernel : of the system, from ``load`` or ``from_numba``.
-    parameters : (n_subjects, n_params) or (n_params,), parameters and covariates in the order of
-        ``kernel.PARAMETERS``.
+    values : (n_subjects, n_params) or (n_params,), of parameters and covariates, in the order of
+        ``kernel.PARAMETERS`` and in their units.
     events : an event table for all subjects; or a list of ``Timeline``, one for each, which have the events,
-        ``times``, ``places``, ``covariates``, ``knots`` and ``start`` of one subject: these are then not
+        ``times``, ``places``, ``changes``, ``knots`` and ``start`` of one subject: these are then not
         given here. What a subject has fewer times than another is nan at the end of its outputs.
     times : (n_times,), in the model's time unit, in any order; an output at a dose's own instant is taken
         after the dose. Initial values hold at ``start``; by default at time 0, or at the first output or dose
@@ -166,14 +167,14 @@ def solve(
         (``pkpd.dosing.events.Place``): before which event of the table, and in which order of all that stands
         there; it is taken after what comes at that instant of earlier events (lagged doses). By default after
         everything.
-    covariates : values that parameters or covariates take from a time on, (time, name, value), for all
+    changes : values that parameters or covariates take from a time on, (time, name, value), for all
         subjects: an exact restart. At one instant they come before doses, unless a fourth value gives their
         ``Place``; a dose has the lag, bioavailability and body size of its own time, a reset or a steady
         state the initial values of its own. Those of the start are in the initial values. Not together with
         sensitivities.
-    knots : covariates that run linearly: name to (times, values), for all subjects; before the first knot and
-        after the last one they stay. The kernel is one that was loaded for it, ``load(model,
-        linear=[name])``. Not together with sensitivities or steady states of doses.
+    knots : covariates that run linearly: name to (times, values), (n_knots,) each, for all subjects; before
+        the first knot and after the last one they stay. The kernel is one that was loaded for it,
+        ``load(model, linear=[name])``. Not together with sensitivities or steady states of doses.
     start : the time at which initial values hold. Neither output times nor events lie before it.
     initial : states (n_subjects, n_states) at the time ``start`` instead of the model's initial values, from
         which the solve goes on; doses of the table before it act as far as they last (what is left of a lag
@@ -185,7 +186,7 @@ def solve(
     readings : what is read off the curves, each a ``Reading`` or its fields: ``("max", "C")`` or ``("area",
         "C", 0, 24)``. The steps are the same as without.
     most_crossings : of each root and subject, how many are kept.
-    progress : called with (subjects done, subjects in all) now and then.
+    progress : called with (what, share, remark) now and then.
 
     Returns
     -------
@@ -209,10 +210,10 @@ def solve(
     """
     if how:
         _refuse(how)
-    p = _parameters(kernel, parameters)
+    p = _parameters(kernel, values)
     n_subjects = p.shape[0]
     options = _possible(kernel, options)
-    groups = _groups(n_subjects, events, times, places, covariates, knots, start, initial, factors)
+    groups = _groups(n_subjects, events, times, places, changes, knots, start, initial, factors)
     resumed = None if initial is None else _initial(kernel, initial, start, n_subjects)
     d = None
     if len(directions):
@@ -239,7 +240,7 @@ def solve(
         levels=levels,
         quantities=None if asked is None else asked.quantities,
         kept=kept,
-        progress=progress,
+        told=counting(progress, "solving"),
     )
     if given_to.table.own.size:
         raw.status[~np.isfinite(given_to.table.own).all(axis=1)] = NOT_PERIODIC
@@ -274,7 +275,7 @@ def _solution(
         largest_error=raw.reached[:, 1],
         switched=raw.reached[:, 2:],
         crossings=crossings,
-        method=raw.counts[:, layout.METHOD_USED],
+        method_used=raw.counts[:, layout.METHOD_USED],
         methods=raw.methods,
         time_unit=kernel.TIME_UNIT,
         readings=readings,
@@ -310,7 +311,7 @@ def _groups(
     events: EventTable | Sequence[Timeline],
     times: ArrayLike | None,
     places: ArrayLike | None,
-    covariates: Sequence[GivenChange],
+    changes: Sequence[GivenChange],
     knots: Mapping[str, tuple[ArrayLike, ArrayLike]] | None,
     start: float | None,
     *others: Any,
@@ -318,9 +319,9 @@ def _groups(
     if isinstance(events, EventTable):
         if times is None:
             raise InputError("an event table for all subjects goes with output times")
-        timeline = Timeline(events, times, places, covariates, knots, start)
+        timeline = Timeline(events, times, places, changes, knots, start)
         return [_Group(timeline, in_order(timeline), EVERYBODY)]
-    _nothing_beside_timelines(times, places, covariates, knots, start, *others)
+    _nothing_beside_timelines(times, places, changes, knots, start, *others)
     return [_Group(timeline, in_order(timeline), who) for timeline, who in shared(events, n_subjects)]
 
 
@@ -356,7 +357,7 @@ def _given(
             look.times,
             options,
             places=look.places,
-            covariates=timeline.covariates,
+            changes=timeline.changes,
             knots=timeline.knots,
             directions=mine,
             initial=initial,
@@ -366,7 +367,7 @@ def _given(
         tables.append(table)
         if alone:
             return _Given(table, changed, look.times, None)
-        if timeline.covariates or timeline.knots:
+        if timeline.changes or timeline.knots:
             at_start = p.copy() if at_start is p else at_start
             at_start[who] = changed
     members = [group.who for group in groups]
@@ -425,12 +426,12 @@ def _as_asked(array: Floats, groups: Sequence[_Group]) -> None:
 
 
 def _nothing_beside_timelines(
-    times: Any, places: Any, covariates: Any, knots: Any, start: Any, *rest: Any
+    times: Any, places: Any, changes: Any, knots: Any, start: Any, *rest: Any
 ) -> None:
     named = {
         "times": times,
         "places": places,
-        "covariates": covariates or None,
+        "changes": changes or None,
         "knots": knots,
         "start": start,
     }
@@ -465,11 +466,11 @@ def _initial(kernel: Kernel, initial: ArrayLike, start: float | None, n_subjects
     return states
 
 
-def _parameters(kernel: Kernel, parameters: ArrayLike) -> Floats:
-    p = np.ascontiguousarray(np.atleast_2d(np.asarray(parameters, dtype=np.float64)))
+def _parameters(kernel: Kernel, values: ArrayLike) -> Floats:
+    p = np.ascontiguousarray(np.atleast_2d(np.asarray(values, dtype=np.float64)))
     if p.ndim != 2 or p.shape[1] != kernel.n_params or p.shape[0] == 0:
         raise InputError(
-            f"parameters have shape {np.shape(parameters)}; {kernel.NAME} takes (n_subjects, "
+            f"values of parameters have shape {np.shape(values)}; {kernel.NAME} takes (n_subjects, "
             f"{kernel.n_params}): {', '.join(kernel.PARAMETERS)}"
         )
     return p

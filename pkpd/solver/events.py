@@ -62,7 +62,7 @@ def table_of(
     options: Options,
     *,
     places: Integers | None = None,
-    covariates: Sequence[GivenChange] = (),
+    changes: Sequence[GivenChange] = (),
     knots: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
     directions: Directions | None = None,
     initial: Floats | None = None,
@@ -77,18 +77,18 @@ def table_of(
     if start is not None and initial is None and len(events) and events.time[0] < start:
         raise InputError(f"there is an event, at {events.time[0]:g}, before the start, {start:g}")
     others = (initial, factors, places, start)
-    if events.only_doses and not covariates and not knots and all(one is None for one in others):
+    if events.only_doses and not changes and not knots and all(one is None for one in others):
         return plain(events, len(p)), p
-    if (covariates or knots) and directions is not None:
+    if (changes or knots) and directions is not None:
         raise InputError("covariates that change go without sensitivities")
     own = _Own(len(p), 0 if directions is None else directions.m)
     rows = _Rows(dose_rows(events))
     if factors is not None:
         first = own.add(_factors(factors, len(p), events))
         rows.events[:, layout.DOSE_FACTOR] = first + np.arange(len(events))
-    courses = [_Course(kernel, name, *given) for name, given in (knots or {}).items()]
+    courses = [_LinearCovariate(kernel, name, *given) for name, given in (knots or {}).items()]
     begin = float(min(0.0, times[0], *events.time[:1])) if start is None else start
-    over_time = _over_time(kernel, p, events, covariates, courses, begin)
+    over_time = _over_time(kernel, p, events, changes, courses, begin)
     passed = int(np.sum(over_time.earlier(begin, AT_START)))
     if initial is None:
         p = over_time.at(begin, AT_START)
@@ -100,9 +100,9 @@ def table_of(
     for course in courses:
         course.follow(rows, begin, BEGINNING)
     for row, place in zip(over_time.changes[passed:], over_time.places[passed:].tolist(), strict=True):
-        rows.put(row, row[0], Place(*place))
+        rows.put(row, row[layout.DOSE_TIME], Place(*place))
     for row, standing in _read_before(times, places):
-        rows.put(row, row[0], standing)
+        rows.put(row, row[layout.DOSE_TIME], standing)
     # given states are not the initial ones
     rest = _Rest(
         kernel, over_time, options, directions if initial is None else _of_dose(directions, 0), begin
@@ -129,13 +129,13 @@ def _over_time(
     kernel: Kernel,
     p: Floats,
     events: EventTable,
-    covariates: Sequence[GivenChange],
-    courses: Sequence[_Course],
+    given: Sequence[GivenChange],
+    courses: Sequence[_LinearCovariate],
     begin: float,
 ) -> _OverTime:
     """Parameters as they change; those that run linearly have at each event the value of its time."""
     along = [(float(t), course.name, course.at(t)) for t in events.time for course in courses]
-    changes, places = _changes(kernel, [*covariates, *along])
+    changes, places = _changes(kernel, [*given, *along])
     p = p.copy() if courses else p
     for course in courses:
         p[:, kernel.PARAMETERS.index(course.name)] = course.at(begin)
@@ -143,7 +143,7 @@ def _over_time(
 
 
 def _reset(
-    rows: _Rows, own: _Own, events: EventTable, e: int, rest: _Rest, courses: Sequence[_Course]
+    rows: _Rows, own: _Own, events: EventTable, e: int, rest: _Rest, courses: Sequence[_LinearCovariate]
 ) -> None:
     """Event e sets initial values; a reset is one of the system, not of the covariates."""
     time = float(events.time[e])
@@ -226,16 +226,17 @@ def _changes(kernel: Kernel, changes: Sequence[GivenChange]) -> tuple[Floats, In
         index = index_of(name, kernel.PARAMETERS, "parameter", kernel)
         if not (np.isfinite(time) and np.isfinite(value)):
             raise InputError(f"{name} cannot become {value!r} at {time!r}: both must be finite numbers")
-        made[i, :5] = time, value, -layout.CHANGE, np.nan, index
+        made[i, layout.DOSE_TIME], made[i, layout.DOSE_ROUTE] = time, -layout.CHANGE
+        made[i, layout.DOSE_AMOUNT], made[i, layout.DOSE_SIZE] = value, index
         places[i] = place[0] if place else FIRST
-    order = np.lexsort((places[:, 1], places[:, 0], made[:, 0]))
+    order = np.lexsort((places[:, 1], places[:, 0], made[:, layout.DOSE_TIME]))
     return made[order], places[order]
 
 
 def _replay(rows: _Rows, events: EventTable, changes: Floats, begin: float) -> None:
     """What was before a solve goes on: doses as far as they still act, each with the parameters of its own
     time."""
-    past = [(row[0], i, row, -1) for i, row in enumerate(changes)]
+    past = [(row[layout.DOSE_TIME], i, row, -1) for i, row in enumerate(changes)]
     past += [
         (float(events.time[e]), len(changes) + e, None, e)
         for e in np.flatnonzero(events.time < begin).tolist()
@@ -244,7 +245,9 @@ def _replay(rows: _Rows, events: EventTable, changes: Floats, begin: float) -> N
         if row is None:
             rows.keep(e, begin)
         else:
-            rows.put(np.array([begin, *row[1:]]), begin, BEGINNING)
+            row = row.copy()
+            row[layout.DOSE_TIME] = begin
+            rows.put(row, begin, BEGINNING)
 
 
 def _read_before(times: Floats, places: Integers | None) -> Iterator[tuple[Floats, Place]]:
@@ -254,13 +257,13 @@ def _read_before(times: Floats, places: Integers | None) -> Iterator[tuple[Float
         return
     last = np.append((times[1:] != times[:-1]) | (places[1:] != places[:-1]).any(axis=1), True)
     for i in np.flatnonzero(last & (places[:, 0] < LAST.before)).tolist():
-        yield (
-            np.array([times[i], i + 1, -layout.ABOVE, *[np.nan] * (layout.DOSE - 3)]),
-            Place(*places[i].tolist()),
-        )
+        row = np.full(layout.DOSE, np.nan)
+        row[layout.DOSE_TIME], row[layout.DOSE_AMOUNT] = times[i], i + 1
+        row[layout.DOSE_ROUTE] = -layout.ABOVE
+        yield row, Place(*places[i].tolist())
 
 
-class _Course:
+class _LinearCovariate:
     """A covariate that runs linearly between knots, and stays where it is before the first and after the
     last."""
 
@@ -279,10 +282,10 @@ class _Course:
         k = kernel.ROUTES.index(route)
         self.state = int(kernel.ROUTE_TARGETS[k])
         self.rows = np.full((self.times.size - 1, layout.DOSE), np.nan)
-        self.rows[:, [0, 1, 2, 3]] = np.column_stack(
-            [self.times[:-1], np.diff(self.values), np.full(self.times.size - 1, k), np.diff(self.times)]
-        )
-        self.rows[:, [4, 7]] = -1.0
+        self.rows[:, layout.DOSE_TIME] = self.times[:-1]
+        self.rows[:, layout.DOSE_AMOUNT], self.rows[:, layout.DOSE_ROUTE] = np.diff(self.values), k
+        self.rows[:, layout.DOSE_DURATION] = np.diff(self.times)
+        self.rows[:, [layout.DOSE_SIZE, layout.DOSE_FACTOR]] = -1.0
 
     def at(self, time: float) -> float:
         """The value at a time."""
@@ -362,7 +365,7 @@ class _OverTime:
 
     def __init__(self, p: Floats, changes: Floats, places: Integers) -> None:
         self.p = p
-        self.changes, self.times, self.places = changes, changes[:, 0], places
+        self.changes, self.times, self.places = changes, changes[:, layout.DOSE_TIME], places
 
     def earlier(self, time: float, place: Place) -> NDArray[np.bool_]:
         """(n_changes,) which come before what has this place at this time."""

@@ -16,9 +16,9 @@ from typing import Any, Protocol
 from pkpd.core.arguments import ABSENT, COUNT, of
 from pkpd.core.errors import InputError
 from pkpd.core.extras import optional
+from pkpd.core.progress import Counting
 from pkpd.ode.layout import LANES
 
-Counting = Callable[[int, int], None]
 PATIENCE_S = "10s"
 """For the scheduler of a cluster to answer."""
 
@@ -50,7 +50,7 @@ class Executor(Protocol):
     def workers(self) -> int:
         """How many work at a time."""
 
-    def __call__(self, task: SharedTask, size: int, progress: Counting | None) -> None:
+    def __call__(self, task: SharedTask, size: int, told: Counting | None) -> None:
         """Ctrl-C, and an error, end it after the chunks that are under way."""
 
 
@@ -64,6 +64,7 @@ class _Workers:
 
     @property
     def workers(self) -> int:
+        """How many work at a time."""
         return self.n or usable_cores()
 
 
@@ -84,9 +85,9 @@ class Threads(_Workers):
     Threads(n=2)
     """
 
-    def __call__(self, task: SharedTask, size: int, progress: Counting | None) -> None:
+    def __call__(self, task: SharedTask, size: int, told: Counting | None) -> None:
         workers = self.workers if size < task.n_subjects else 1
-        spread(task.fill, task.n_subjects, workers, size, progress)
+        spread(task.fill, task.n_subjects, workers, size, told)
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Processes(_Workers):
     Processes(n=2)
     """
 
-    def __call__(self, task: SharedTask, size: int, progress: Counting | None) -> None:
+    def __call__(self, task: SharedTask, size: int, told: Counting | None) -> None:
         import multiprocessing
         from concurrent.futures import ProcessPoolExecutor
 
@@ -118,7 +119,7 @@ class Processes(_Workers):
             min(self.workers, len(parts)), mp_context=multiprocessing.get_context("spawn")
         ) as pool:
             futures = {pool.submit(_all_of, task.part(*chunk)): chunk for chunk in parts}
-            for (first, end), results in _finished(futures, pool, progress):
+            for (first, end), results in _finished(futures, pool, told):
                 task.put(first, end, results)
 
 
@@ -147,10 +148,11 @@ class Dask:
 
     @property
     def workers(self) -> int:
+        """How many threads its workers have together."""
         with self._client() as client:
             return max(1, sum(client.nthreads().values()))
 
-    def __call__(self, task: SharedTask, size: int, progress: Counting | None) -> None:
+    def __call__(self, task: SharedTask, size: int, told: Counting | None) -> None:
         n, done = task.n_subjects, 0
         with self._client() as client:
             parts = chunks(n, size, sum(client.nthreads().values()) or 1)
@@ -161,8 +163,8 @@ class Dask:
                     first, end = futures[future]
                     task.put(first, end, results)
                     done += end - first
-                    if progress is not None:
-                        progress(done, n)
+                    if told is not None:
+                        told(done, n)
             except BaseException:
                 client.cancel(list(futures))
                 raise
@@ -193,28 +195,26 @@ def _all_of(task: SharedTask) -> Any:
     return task.results()
 
 
-def spread(
-    run: Callable[[int, int], None], n: int, workers: int, size: int, progress: Counting | None
-) -> None:
+def spread(run: Callable[[int, int], None], n: int, workers: int, size: int, told: Counting | None) -> None:
     """Run ``run(first, end)`` over chunks of 0..n of at most this size on threads; Ctrl-C stops after the
     chunks that are running."""
     parts = chunks(n, size, workers)
     if workers == 1 or len(parts) == 1:
         for first, end in parts:
             run(first, end)
-            if progress is not None:
-                progress(end, n)
+            if told is not None:
+                told(end, n)
         return
     with ThreadPoolExecutor(min(workers, len(parts))) as pool:
         futures = {pool.submit(run, *chunk): chunk for chunk in parts}
-        for _ in _finished(futures, pool, progress):
+        for _ in _finished(futures, pool, told):
             pass
 
 
 def _finished(
     futures: dict[Future[Any], tuple[int, int]],
     pool: Pool,
-    progress: Counting | None,
+    told: Counting | None,
 ) -> Iterator[tuple[tuple[int, int], Any]]:
     """Each chunk with its result as it is done; after an error none is begun that has not been."""
     done, n = 0, max(end for _, end in futures.values())
@@ -225,8 +225,8 @@ def _finished(
             for future in finished:
                 yield futures[future], future.result()
                 done += futures[future][1] - futures[future][0]
-            if progress is not None:
-                progress(done, n)
+            if told is not None:
+                told(done, n)
     except BaseException:
         pool.shutdown(wait=True, cancel_futures=True)
         raise

@@ -266,9 +266,9 @@ class CompiledSolver:
             rows[:] = doses.ravel()
             coming = 0
             for e in range(n_doses):
-                if doses[e, 0] < first:
+                if doses[e, layout.DOSE_TIME] < first:
                     rows[e * layout.DOSE + layout.DOSE_SINCE] = first
-                if doses[e, 0] < last:
+                if doses[e, layout.DOSE_TIME] < last:
                     coming = e + 1
             span = workspace[at_span:at_start].view(np.int64)
             span[layout.DOSES_AT] = span[layout.TIMES_AT] = 0

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from pkpd.core.errors import InputError
 from pkpd.dosing import time_units_per_day
 from pkpd.ode import layout
+from pkpd.ode.doses import infusion
 from pkpd.solver.directions import Directions
 from pkpd.solver.kernel import Kernel
 from pkpd.solver.options import Options
@@ -54,20 +55,14 @@ LOOKS = 0.5 ** np.arange(9, -1, -1)  # when the states are looked at for that, o
 def lasting(kernel: Kernel, p: Floats, row: Floats) -> float:
     """How long after its time a dose still acts, by lag and duration, in the subject where it lasts longest.
     row : (layout.DOSE,)."""
-    route, size = int(row[2]), int(row[4])
+    route, size = int(row[layout.DOSE_ROUTE]), int(row[layout.DOSE_SIZE])
     longest = 0.0
-    for parameters, (lag, bioavailability, duration, rate) in zip(
-        p, _routes(kernel, p)[:, route], strict=True
-    ):
-        amount = row[1] * bioavailability * (parameters[size] if size >= 0 else 1.0)
-        if not math.isnan(row[3]):
-            duration = row[3]
-        elif row[5] > 0.0:
-            duration = amount / row[5]
-        elif duration == 0.0 and rate > 0.0:
-            duration = amount / rate
-        if math.isfinite(lag + duration):
-            longest = max(longest, lag + duration)
+    for parameters, of_route in zip(p, _routes(kernel, p)[:, route], strict=True):
+        body = parameters[size] if size >= 0 else 1.0
+        amount = row[layout.DOSE_AMOUNT] * of_route[layout.BIOAVAILABILITY] * body
+        acts = of_route[layout.LAG] + infusion(row, of_route, amount)[0]
+        if math.isfinite(acts):
+            longest = max(longest, acts)
     return longest
 
 
@@ -86,8 +81,8 @@ def carried(kernel: Kernel, p: Floats, row: Floats, interval: float) -> int:
 
 
 def _routes(kernel: Kernel, p: Floats) -> Floats:
-    """(n_subjects, n_routes, 4): lag, bioavailability, duration and rate."""
-    values = np.zeros((len(p), len(kernel.ROUTES), 4))
+    """(n_subjects, n_routes, layout.ROUTE)"""
+    values = np.zeros((len(p), len(kernel.ROUTES), layout.ROUTE))
     for mine, parameters in zip(values, p, strict=True):
         kernel.call("routes", parameters, mine)
     return values
@@ -95,15 +90,18 @@ def _routes(kernel: Kernel, p: Floats) -> Floats:
 
 def set_row(time: float, place: int) -> Floats:
     """The row that sets all states to those at a place among the subject's own."""
-    return np.array([time, 0.0, -layout.SET, np.nan, place, np.nan, -np.inf, -1.0])
+    row = np.full(layout.DOSE, np.nan)
+    row[layout.DOSE_TIME], row[layout.DOSE_AMOUNT], row[layout.DOSE_ROUTE] = time, 0.0, -layout.SET
+    row[layout.DOSE_SIZE], row[layout.DOSE_SINCE], row[layout.DOSE_FACTOR] = place, -np.inf, -1.0
+    return row
 
 
 def before(row: Floats, interval: float, count: int) -> Floats:
     """The doses of a steady state given 1 .. count intervals before ``row``, as far as they still act at its
     time; (count, layout.DOSE)."""
     rows = np.tile(row, (count, 1))
-    rows[:, 0] -= interval * np.arange(count, 0, -1)
-    rows[:, 6] = row[0]
+    rows[:, layout.DOSE_TIME] -= interval * np.arange(count, 0, -1)
+    rows[:, layout.DOSE_SINCE] = row[layout.DOSE_TIME]
     return rows
 
 
@@ -124,11 +122,13 @@ class Flow:
         self.options = replace(options, rtol=TIGHTER * min(options.rtol, 1e-5), non_negative=False)
         self.rtol = self.options.rtol
         self.row = row.copy()
-        self.row[0] = 0.0
+        self.row[layout.DOSE_TIME] = 0.0
         self.interval = interval
         if interval == 0.0:  # a constant infusion: one that began long ago and goes on
             self.interval = time_units_per_day(kernel.TIME_UNIT)
-            self.row[[0, 1, 3, 6]] = -1e3 * self.interval, 1e6 * self.interval * row[5], np.nan, 0.0
+            self.row[layout.DOSE_TIME] = -1e3 * self.interval
+            self.row[layout.DOSE_AMOUNT] = 1e6 * self.interval * row[layout.DOSE_RATE]
+            self.row[layout.DOSE_DURATION], self.row[layout.DOSE_SINCE] = np.nan, 0.0
         self.constant = interval == 0.0
 
     def rows(self, p: Floats) -> Floats:

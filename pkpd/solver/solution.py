@@ -120,7 +120,7 @@ class Solution:
     outputs : (n_subjects, n_times, n_outputs), nan for a failed subject.
     states : (n_subjects, n_times, n_states) or None.
     sensitivities : (n_subjects, n_times, n_outputs, n_directions) or None, of outputs by directions.
-    state_sensitivities : the same of states.
+    state_sensitivities : (n_subjects, n_times, n_states, n_directions) or None, the same of states.
     status : (n_subjects,), 0 is success.
     stopped : (n_subjects,), the time reached.
     counts : (n_subjects, 7) right-hand sides, Jacobians, factorisations, steps, rejected steps, switches of
@@ -128,7 +128,8 @@ class Solution:
     largest_error : (n_subjects,) the largest error estimate of an accepted step in units of the tolerance.
     switched : (n_subjects, 2) when the method changed first and last, nan if it never did.
     crossings : of the roots that were asked for.
-    method : (n_subjects,), what ``layout.method_sentence`` reads, of the two ``methods`` (explicit, stiff).
+    method_used : (n_subjects,), what ``layout.method_sentence`` reads, of the two ``methods`` (explicit,
+        stiff).
     readings : those that were asked for.
 
     Examples
@@ -152,7 +153,7 @@ class Solution:
     status: Integers
     stopped: Floats
     counts: Integers
-    method: Integers
+    method_used: Integers
     methods: tuple[str, str]
     largest_error: Floats
     switched: Floats
@@ -207,7 +208,7 @@ class Solution:
         if np.isfinite(self.switched).any():
             first, last = float(np.nanmin(self.switched)), float(np.nanmax(self.switched))
             totals["first and last change of method"] = f"t = {first:.6g} and {last:.6g} {self.time_unit}"
-        for code, count in zip(*np.unique(self.method, return_counts=True), strict=True):
+        for code, count in zip(*np.unique(self.method_used, return_counts=True), strict=True):
             totals[f"method: {layout.method_sentence(code, *self.methods)}"] = int(count)
         return totals
 

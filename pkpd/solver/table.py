@@ -67,11 +67,10 @@ def together(tables: Sequence[Table], members: Sequence[Integers], n_subjects: i
 def dose_rows(events: EventTable) -> Floats:
     """A row of layout.DOSE for every event, as if each were a dose."""
     rows = np.empty((len(events), layout.DOSE))
-    columns = (events.time, events.amount, events.route, events.duration, events.size, events.rate)
-    for i, column in enumerate(columns):
-        rows[:, i] = column
-    rows[:, 6] = -np.inf
-    rows[:, 7] = -1.0
+    rows[:, layout.DOSE_TIME], rows[:, layout.DOSE_AMOUNT] = events.time, events.amount
+    rows[:, layout.DOSE_ROUTE], rows[:, layout.DOSE_DURATION] = events.route, events.duration
+    rows[:, layout.DOSE_SIZE], rows[:, layout.DOSE_RATE] = events.size, events.rate
+    rows[:, layout.DOSE_SINCE], rows[:, layout.DOSE_FACTOR] = -np.inf, -1.0
     return rows
 
 

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from pkpd.core.errors import InputError
+from pkpd.core.progress import Counting
 from pkpd.ode import layout
 from pkpd.ode.compile import unit
 from pkpd.ode.control import partners
 from pkpd.ode.status import SUCCESS
 from pkpd.solver.directions import Directions
-from pkpd.solver.executors import Counting, Threads
+from pkpd.solver.executors import Threads
 from pkpd.solver.kernel import Kernel, cache_folder
 from pkpd.solver.options import Options
 from pkpd.solver.solution import Floats, Integers
@@ -106,7 +107,7 @@ def integrate(
     levels: Levels | None = None,
     quantities: Quantities | None = None,
     kept: Integers = NONE,
-    progress: Counting | None = None,
+    told: Counting | None = None,
 ) -> Raw:
     """Integrate subjects p : (n_subjects, n_params) through the events of a table to ascending times.
 
@@ -125,7 +126,7 @@ def integrate(
     executor = Threads(1) if n_subjects == 1 else options.executor
     workers = min(n_subjects, executor.workers)
     smallest = min(SMALLEST_CHUNK if in_lanes else 1, -(-n_subjects // workers))
-    executor(task, max(smallest, n_subjects // (CHUNKS_PER_THREAD * workers)), progress)
+    executor(task, max(smallest, n_subjects // (CHUNKS_PER_THREAD * workers)), told)
     raw = task.results()
     if raw.out_dot is not None:
         raw.out_dot[raw.status != SUCCESS] = np.nan

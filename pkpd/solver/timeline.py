@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pkpd.core.arguments import takes
 from pkpd.core.errors import InputError
 from pkpd.dosing import EventTable
 from pkpd.dosing.events import Place
@@ -16,6 +17,7 @@ from pkpd.solver.solution import Floats, Integers
 GivenChange = tuple[float, str, float] | tuple[float, str, float, Place]
 
 
+@takes(late=True)
 @dataclass(frozen=True, eq=False)
 class Timeline:
     """The events of one subject, its output times, and its covariates over time.
@@ -25,7 +27,9 @@ class Timeline:
     events : doses and other events, in the model's units (``Schedule.events_for``).
     times : (n_times,), in the model's time unit, in any order; an output at a dose's own instant is taken
         after the dose.
-    places, covariates, knots, start : as in ``solve``.
+    places, changes, knots, start : as in ``solve``.
+
+    Raises ``InputError``, in ``solve``, for times that are no numbers or lie before the start.
 
     Examples
     --------
@@ -43,7 +47,7 @@ class Timeline:
     events: EventTable = field(default_factory=EventTable.empty)
     times: ArrayLike = ()
     places: ArrayLike | None = None
-    covariates: Sequence[GivenChange] = ()
+    changes: Sequence[GivenChange] = ()
     knots: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None
     start: float | None = None
 

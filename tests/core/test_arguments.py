@@ -97,7 +97,7 @@ def calls(at):
                 "model": MODEL,
                 "records": file,
                 "times": [0, 1.0],
-                "covariates": None,
+                "interpolation": None,
                 "time_unit": None,
                 "parameters": {},
                 "rtol": 1e-6,
@@ -110,12 +110,12 @@ def calls(at):
             solve,
             {
                 "kernel": at["kernel"],
-                "parameters": at["kernel"].VALUES,
+                "values": at["kernel"].VALUES,
                 "events": at["events"],
                 "times": [1.0],
                 "options": pkpd.Options(),
                 "directions": (),
-                "covariates": (),
+                "changes": (),
                 "knots": None,
                 "initial": None,
                 "start": None,
@@ -139,7 +139,7 @@ def calls(at):
         ),
         "titrate": (
             titrate,
-            {"kernel": at["il2"], "parameters": at["il2"].VALUES, "plan": plan, "times": [24.0]},
+            {"kernel": at["il2"], "values": at["il2"].VALUES, "plan": plan, "times": [24.0]},
         ),
         "Scene.create": (
             pkpd.Scene.create,
@@ -278,7 +278,7 @@ def test_what_takes_long_or_writes_is_refused_before(things, value):
     folder = things["folder"] / "report"
     for function, arguments in (
         (pkpd.fit, {"fit": value}),
-        (pkpd.fit, {"fit": "nothing", "jobs": value if value is not None and value != 3 else -2}),
+        (pkpd.fit, {"fit": "nothing", "threads": value if value is not None and value != 3 else -2}),
         (write_report, {"result": value, "folder": folder}),
         (write_report, {"result": things["result"], "folder": value}),
         (parse_data, {"content": value if not isinstance(value, bytes) else 0}),

@@ -747,9 +747,9 @@ def test_the_main_endpoints_exist(compared):
 
 def test_progress_counts_all_subjects_of_all_schedules(scene):
     seen = []
-    scene.arms(["1 MIU sc once", "none"], progress=lambda done, total: seen.append((done, total)))
-    assert seen == sorted(seen)
-    assert seen[-1] == (120, 120)
+    scene.arms(["1 MIU sc once", "none"], progress=lambda what, share, remark: seen.append((share, remark)))
+    assert [share for share, _ in seen] == sorted(share for share, _ in seen)
+    assert seen[-1] == (1.0, "120 of 120 subjects")
 
 
 def test_a_schedule_may_be_given_read_and_named(scene):

@@ -487,8 +487,8 @@ def test_where_nothing_holds_the_constraints_it_is_said_which_bind_and_what_is_n
 
 
 def test_an_interrupted_search_gives_the_front_of_what_was_found(scene):
-    def stop(what, done, total):
-        if done >= 5:
+    def stop(what, share, remark):
+        if int(remark.split()[0]) >= 5:
             raise KeyboardInterrupt
 
     front = optimise(scene, SMALL, (), progress=stop)

@@ -361,7 +361,7 @@ DISGUISES = {
 @pytest.mark.parametrize("disguise", DISGUISES.values(), ids=DISGUISES)
 def test_a_file_may_be_written_in_many_ways(disguise):
     text = "ID,TIME,AMT,CMT,II,ADDL,WT,note\n1,0,5,sc,12.5,3,70,.\n1,24,.,.,.,.,71,.\n2,0,7,iv,.,.,80,.\n"
-    plain, other = (taken(content, covariates="locf") for content in (text, disguise(text)))
+    plain, other = (taken(content, interpolation="locf") for content in (text, disguise(text)))
     assert len(plain.courses) == len(other.courses) == 2
     for a, b in zip(plain.courses, other.courses, strict=True):
         assert same(a.events, b.events)
@@ -397,7 +397,7 @@ def test_a_corrupted_file_is_read_or_refused_by_a_sentence(changes):
     for at, length, junk in changes:
         content = content[:at] + junk + content[at + length :]
     try:
-        found = taken(content, covariates="nocb")
+        found = taken(content, interpolation="nocb")
     except PkpdError as error:
         named = str(error).startswith("data.csv")
         assert named
@@ -414,7 +414,7 @@ WEIGHTS = "ID,TIME,AMT,wt,SEX\n1,0,.,70,F\n1,5,.,.,F\n1,10,.,80,F\n1,20,.,80,F\n
 
 
 def test_covariates_run_by_the_rule_that_is_asked_for():
-    locf, nocb, linear = (course(WEIGHTS, covariates=rule) for rule in ("locf", "nocb", "linear"))
+    locf, nocb, linear = (course(WEIGHTS, interpolation=rule) for rule in ("locf", "nocb", "linear"))
     assert locf.baseline == nocb.baseline == linear.baseline == {"WT": 70}
     assert locf.changes == ((10, "WT", 80, FIRST), (30, "WT", 60, FIRST))
     assert [change[:3] for change in nocb.changes] == [(0, "WT", 80), (20, "WT", 60)]
@@ -431,7 +431,7 @@ def test_a_covariate_that_varies_needs_a_rule_and_one_that_does_not_needs_none()
     with pytest.raises(InputError, match=r"data.csv:4: WT changes within a subject.*locf.*nocb.*linear"):
         taken(WEIGHTS)
     with pytest.raises(InputError, match='not "spline"'):
-        taken(WEIGHTS, covariates="spline")
+        taken(WEIGHTS, interpolation="spline")
     found = taken("ID,TIME,AMT,WT\n1,0,.,70\n1,5,.,70\n2,0,.,90\n")
     assert [course.baseline["WT"] for course in found.courses] == [70, 90]
     assert all(course.changes == () for course in found.courses)
@@ -442,7 +442,7 @@ def test_lines_of_one_time_have_their_own_covariates_in_the_order_of_the_file(ru
     """An output above the dose, the dose, and an output below it: none sees the value of another, whatever
     comes later."""
     text = "ID,TIME,AMT,CMT,WT\n1,0,,,70\n1,24,,,71\n1,24,5,1,72\n1,24,,,73\n1,30,,,74\n"
-    found = course(text, covariates=rule)
+    found = course(text, interpolation=rule)
     assert found.observations.time.tolist() == [0, 24, 24, 30]
     places = [tuple(place) for place in found.observations.place.tolist()]
     at_dose = of_event(0)
@@ -469,7 +469,7 @@ def test_other_columns_are_named_and_not_read():
 )
 def test_covariates_that_cannot_be_are_refused(line, place, words):
     model = dataclasses.replace(MODEL, routes=("iv",), route_targets=(1,), route_speeds=("",))
-    message = refused(f"ID,TIME,AMT,WT\n1,0,.,70\n{line}\n", model, covariates="locf")
+    message = refused(f"ID,TIME,AMT,WT\n1,0,.,70\n{line}\n", model, interpolation="locf")
     assert message.startswith(f"data.csv:{place}: ")
     assert words in message
 

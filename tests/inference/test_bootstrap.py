@@ -105,7 +105,7 @@ def found(folder):
 
 
 def test_simulated_trials_print_rows_whose_residuals_are_those_of_the_likelihood(folder):
-    optimum = optimum_of(*read_result(folder), jobs=1)
+    optimum = optimum_of(*read_result(folder), threads=1)
     # trials come from many patients, whose SD is not quite that of the few of the fit
     o, x = optimum.objective.with_subjects(SAMPLING_SUBJECTS), optimum.minimum.x
     worlds = [o.with_rows(o.printed_at(x, [7, k])) for k in range(200)]

@@ -184,7 +184,7 @@ def fits():
             SYSTEM,
             parse_data("\n".join(lines)),
             solve=solve,
-            jobs=1,
+            threads=1,
             unverified=False,
             leave_one_out=False,
         )

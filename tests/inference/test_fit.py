@@ -721,7 +721,7 @@ SPEC = FitSpec(
 
 @pytest.fixture(scope="module")
 def result() -> FitResult:
-    return fitting.run(SPEC, system(), trial(1), solve=Solver(), jobs=1)
+    return fitting.run(SPEC, system(), trial(1), solve=Solver(), threads=1)
 
 
 def test_a_relative_error_is_that_of_the_value_in_percent(result):
@@ -749,7 +749,7 @@ def test_its_intervals_hold_the_truth_as_often_as_they_say():
             system(),
             trial(seed),
             solve=Solver(),
-            jobs=1,
+            threads=1,
             leave_one_out=False,
         )
         scores += [
@@ -765,7 +765,7 @@ def test_its_intervals_hold_the_truth_as_often_as_they_say():
 def test_starts_end_in_one_optimum_and_a_seed_repeats_the_result(result):
     ends = [start.last for start in result.starts]
     assert len(ends) == OPTIONS.starts and max(ends) - min(ends) < fitting.SAME_OPTIMUM
-    again = fitting.run(SPEC, system(), trial(1), solve=Solver(), jobs=2)
+    again = fitting.run(SPEC, system(), trial(1), solve=Solver(), threads=2)
     assert again.ofv == result.ofv and again.estimates == result.estimates
 
 
@@ -830,7 +830,7 @@ def test_verdicts_tell_data_from_prior_and_what_cannot_be_told_apart():
     )
     free = {"V": Prior("lognormal", 30, 2.0), "ka": Prior("lognormal", 1.2, 2.0), "E0": None, "EC50": None}
     found = fitting.run(
-        replace(SPEC, main=ModelSpec("direct", free=free)), system(), rows, solve=Solver(), jobs=1
+        replace(SPEC, main=ModelSpec("direct", free=free)), system(), rows, solve=Solver(), threads=1
     )
     verdict = {e.name: e.verdict for e in found.estimates}
     assert verdict["E0"] == "the data inform"
@@ -848,7 +848,7 @@ def test_without_any_prior_a_parameter_that_touches_nothing_is_not_identified():
         s,
         rows,
         solve=Solver(),
-        jobs=1,
+        threads=1,
     )
     verdict = {e.name: e for e in found.estimates}
     assert verdict["EC50"].verdict.startswith("not identified")
@@ -861,7 +861,7 @@ def test_an_estimate_at_its_bound_says_so():
     rows = data(line("b", schedule="none", time="0", value=90, spread=0.5, spread_type="SE"))
     s = system(E0=parameter("E0", 50.0, "1/uL", ("lognormal", (50.0, 0.5)), upper=70.0))
     found = fitting.run(
-        replace(SPEC, main=ModelSpec("direct", free={"E0": None})), s, rows, solve=Solver(), jobs=1
+        replace(SPEC, main=ModelSpec("direct", free={"E0": None})), s, rows, solve=Solver(), threads=1
     )
     assert found.estimates[0].at_bound and found.estimates[0].verdict.startswith("at its bound")
     assert found.estimates[0].value == pytest.approx(70.0)
@@ -895,7 +895,7 @@ def test_an_optimum_beyond_flat_bounds_is_found_on_them_and_the_others_go_on():
         s,
         rows,
         solve=Solver(),
-        jobs=1,
+        threads=1,
     )
 
     def cost(CL):
@@ -919,7 +919,7 @@ def test_a_shift_without_a_prior_starts_at_zero_and_is_estimated_with_its_standa
     s = system(Emax=parameter("Emax", 0.0, "1", lower=-math.inf))
     model = ModelSpec("direct", free={"E0": Prior("lognormal", 40, 1.0), "Emax": None})
     found = fitting.run(
-        replace(SPEC, main=model, options=replace(OPTIONS, subjects=1)), s, rows, solve=Solver(), jobs=1
+        replace(SPEC, main=model, options=replace(OPTIONS, subjects=1)), s, rows, solve=Solver(), threads=1
     )
     c = float(
         outputs(
@@ -943,7 +943,7 @@ def test_study_effects_that_touch_no_row_are_left_out(result):
     model = ModelSpec(
         "direct", free={"E0": None}, study_effects=(StudyEffect("Emax", 0.2), StudyEffect("E0", 0.2))
     )
-    found = fitting.run(replace(SPEC, main=model), system(), rows, solve=Solver(), jobs=1)
+    found = fitting.run(replace(SPEC, main=model), system(), rows, solve=Solver(), threads=1)
     assert [e.name for e in found.estimates] == ["E0", "E0 in A", "E0 in B"]
     assert "Emax in A" in found.notes[0]
 
@@ -952,7 +952,7 @@ def test_study_effects_that_touch_no_row_are_left_out(result):
 
 
 def test_failed_simulations_are_counted_and_the_fit_goes_on(result):
-    found = fitting.run(SPEC, system(), trial(1), solve=Solver(limit=16.0), jobs=1)
+    found = fitting.run(SPEC, system(), trial(1), solve=Solver(limit=16.0), threads=1)
     reference = {e.name: e.value for e in result.estimates}
     # some starts and steps go where subjects fail; the optimum does not
     assert found.converged
@@ -963,7 +963,7 @@ def test_failed_simulations_are_counted_and_the_fit_goes_on(result):
         system(),
         trial(1),
         solve=Solver(limit=8.8),
-        jobs=1,
+        threads=1,
     )
     assert tight.bad_points > 0 and tight.values["CL"] < 8.8
     assert "bad points" in tight.summary()
@@ -971,20 +971,20 @@ def test_failed_simulations_are_counted_and_the_fit_goes_on(result):
 
 def test_a_model_that_never_runs_is_a_convergence_error():
     with pytest.raises(ConvergenceError, match="cannot be simulated at any start"):
-        fitting.run(SPEC, system(), trial(1), solve=Solver(limit=0.0), jobs=1)
+        fitting.run(SPEC, system(), trial(1), solve=Solver(limit=0.0), threads=1)
 
 
 def test_interrupted_fits_return_the_best_so_far(result):
     solver = Solver()
     solver.interrupt_at = 60
-    found = fitting.run(SPEC, system(), trial(1), solve=solver, jobs=1)
+    found = fitting.run(SPEC, system(), trial(1), solve=solver, threads=1)
     assert found.interrupted and not found.converged
     assert "interrupted" in found.summary()
     assert found.ofv >= result.ofv
     early = Solver()
     early.interrupt_at = 10
     with pytest.raises(KeyboardInterrupt):
-        fitting.run(SPEC, system(), trial(1), solve=early, jobs=1)
+        fitting.run(SPEC, system(), trial(1), solve=early, threads=1)
 
 
 # --- rival, left-out studies, refits
@@ -1004,7 +1004,7 @@ def test_the_right_model_wins_against_a_rival_without_effect():
         ),
     )
     rows = trial(1).keep(lambda row: row.output == "resp")
-    found = fitting.run(spec, system(), rows, rival=flat(), solve=Solver(), jobs=1).comparison
+    found = fitting.run(spec, system(), rows, rival=flat(), solve=Solver(), threads=1).comparison
     assert found is not None and found.main.aic < found.rival.aic - 10 and found.log_density_difference > 10
     assert found.verdict is fitting.Preference.MAIN
     assert "for direct" in found.words() and "for flat" not in found.words()
@@ -1049,13 +1049,13 @@ def test_unverified_rows_can_be_left_out_and_what_changes_is_shown():
     )
     rows = trial(1)
     rows = replace(rows, rows=rows.rows + data(wrong).rows)
-    found = fitting.run(SPEC, system(), rows, solve=Solver(), jobs=1)
+    found = fitting.run(SPEC, system(), rows, solve=Solver(), threads=1)
     assert found.unverified is not None and found.unverified.left_out == ("wrong",)
     moved = [change.name for change in found.unverified.changes if abs(change.shift) > 1]
     assert moved and all(name in found.asides()["unverified"] for name in moved)
     assert found.unverified.verdict is fitting.Reliance.RELIES
     assert found.unverified.predicted[0].id == "wrong"
-    without = fitting.run(SPEC, system(), rows, solve=Solver(), jobs=1, leave_out_unverified=True)
+    without = fitting.run(SPEC, system(), rows, solve=Solver(), threads=1, leave_out_unverified=True)
     assert "wrong" not in [row.id for row in without.rows] and without.unverified is None
     assert without.ofv == pytest.approx(found.unverified.ofv, abs=0.05)
     assert without.provenance["unverified_left_out"] is True
@@ -1066,7 +1066,7 @@ def test_the_inner_check_predicts_rows_that_were_not_fitted():
         row.id for row in trial(1).rows if row.study == "A" and "40" in row.id and row.output == "resp"
     )
     found = fitting.run(
-        replace(SPEC, check=Check(names, title="40 mg")), system(), trial(1), solve=Solver(), jobs=1
+        replace(SPEC, check=Check(names, title="40 mg")), system(), trial(1), solve=Solver(), threads=1
     )
     assert found.check is not None and {row.id for row in found.check.predicted} == set(names)
     assert found.check.words().count("within") >= 3 and "40 mg" in found.summary()
@@ -1093,7 +1093,7 @@ def test_check_rows_are_predicted_but_not_fitted(result):
             line("note", "A", use="context", value=5.0),
         ).rows,
     )
-    found = fitting.run(SPEC, system(), rows, solve=Solver(), jobs=1)
+    found = fitting.run(SPEC, system(), rows, solve=Solver(), threads=1)
     assert found.ofv == pytest.approx(result.ofv, abs=0.02)
     assert [row.use for row in found.rows if row.id == "extra"] == ["check"]
     assert "note" not in [row.id for row in found.rows]
@@ -1142,7 +1142,7 @@ def test_a_compiled_model_of_the_library_is_fitted_from_its_folder(tmp_path):
         )
     (tmp_path / "data.csv").write_text("\n".join(lines))
     seen = []
-    found = fitting.fit(tmp_path, jobs=2, progress=lambda what, share, remark: seen.append((what, share)))
+    found = fitting.fit(tmp_path, threads=2, progress=lambda what, share, remark: seen.append((what, share)))
     assert found.converged and found.bad_points == 0
     for name, truth in {"ka": 1.57, "CL": 2.8, "V": 32.0, "SD CL": 0.25}.items():
         estimate = next(e for e in found.estimates if e.name == name)
@@ -1209,7 +1209,7 @@ def test_what_the_number_of_subjects_costs_is_measured_as_it_is(subjects):
 def test_rows_that_the_number_of_subjects_costs_too_much_are_named():
     s = system(E0=parameter("E0", 50.0, "1/uL", ("lognormal", (50.0, 0.5)), 1.0))
     spec = replace(SPEC, main=ModelSpec("direct", free={"E0": None}), options=replace(OPTIONS, starts=1))
-    few = fitting.run(spec, s, medians(1000), solve=Solver(), jobs=1)
+    few = fitting.run(spec, s, medians(1000), solve=Solver(), threads=1)
     assert (
         "16 subjects in each arm are few" in few.notes[-1]
         and "median" in few.notes[-1]
@@ -1219,7 +1219,11 @@ def test_rows_that_the_number_of_subjects_costs_too_much_are_named():
     large = [row.id for row in few.rows if row.subjects_error > 0.1]
     assert large and all(name in few.notes[-1] for name in large)
     enough = fitting.run(
-        replace(spec, options=replace(spec.options, subjects=1024)), s, medians(1000), solve=Solver(), jobs=1
+        replace(spec, options=replace(spec.options, subjects=1024)),
+        s,
+        medians(1000),
+        solve=Solver(),
+        threads=1,
     )
     assert "are few" not in enough.notes[-1] and max(row.subjects_error for row in enough.rows) < 0.1
     # the estimate is that of the population: between the two rows, which agree with each other at 50
@@ -1433,7 +1437,7 @@ def test_rows_and_studies_that_the_data_do_not_have_are_named(tmp_path, old, new
 def test_names_that_the_model_does_not_have_are_named(change, message):
     with pytest.raises(DataError, match=message):
         fitting.run(
-            replace(SPEC, main=replace(SPEC.main, **change)), system(), trial(1), solve=Solver(), jobs=1
+            replace(SPEC, main=replace(SPEC.main, **change)), system(), trial(1), solve=Solver(), threads=1
         )
 
 
@@ -1447,7 +1451,7 @@ def test_outputs_of_the_report_that_the_model_does_not_have_are_named(tmp_path):
 def test_rows_that_the_model_cannot_predict_are_named(result):
     rows = trial(1)
     rows = replace(rows, rows=rows.rows + data(line("odd", output="respp")).rows)
-    found = fitting.run(SPEC, system(), rows, solve=Solver(), jobs=1)
+    found = fitting.run(SPEC, system(), rows, solve=Solver(), threads=1)
     assert 'did you mean "resp"' in found.not_predicted["odd"]
     with pytest.raises(DataError, match="no row can be fitted"):
-        fitting.run(SPEC, system(), data(line("odd", output="respp")), solve=Solver(), jobs=1)
+        fitting.run(SPEC, system(), data(line("odd", output="respp")), solve=Solver(), threads=1)

@@ -332,7 +332,7 @@ def test_bands_are_quantiles_of_the_paths_on_any_number_of_threads():
         bands(people, doses, times, names, levels, threads=threads, progress=lambda *a: done.append(a))
         for threads in (1, 2, 5)
     ]
-    assert done[-1] == (150, 150)
+    assert done[-1] == ("simulating", 1.0, "150 of 150 subjects")
     for other in found[1:]:
         np.testing.assert_array_equal(found[0].values, other.values)
     outputs = solve(people.kernel, people.values, doses, times, options=Options(rtol=1e-4)).outputs

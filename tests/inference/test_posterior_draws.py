@@ -20,6 +20,7 @@ from scipy.stats import multivariate_normal, truncnorm
 
 import pkpd
 from pkpd.core.errors import DataError, InputError, MissingExtraError
+from pkpd.core.progress import quiet
 from pkpd.inference import fit, read_fit
 from pkpd.inference.by_arviz import mixing
 from pkpd.inference.density import PosteriorDensity, blocks_of, log_likelihood, outside, within
@@ -27,7 +28,7 @@ from pkpd.inference.draws import PosteriorDraws
 from pkpd.inference.objective import minus_2ll_of
 from pkpd.inference.optimum import optimum_of, read_result
 from pkpd.inference.posterior_draws import estimates_of, of_searches, sampled, trusted
-from pkpd.inference.search import minimise, quiet
+from pkpd.inference.search import minimise
 from tests import toy
 from tests.inference.test_search import Problem as ClosedForm
 from tests.inference.test_search import line

@@ -148,7 +148,7 @@ def test_courses_use_enough_subjects_for_their_band():
 
 
 def test_the_same_fit_gives_the_same_curves(result, spec, curves):
-    assert predict(result, spec, jobs=1) == curves
+    assert predict(result, spec, threads=1) == curves
 
 
 def test_an_output_to_show_that_is_not_there_is_named(result, spec):

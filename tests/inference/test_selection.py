@@ -43,7 +43,7 @@ def edit(path, old, new):
 
 
 def test_a_warm_start_is_one_start_and_ends_where_it_began(folder, result):
-    again = fit(folder, start=folder / "result.json", **ALONE)
+    again = fit(folder, begin_from=folder / "result.json", **ALONE)
     (start,) = again.starts
     assert start.evaluations < min(before.evaluations for before in result.starts)
     # both stand still by the tolerance of reweighting, 0.02 of a posterior SD
@@ -56,7 +56,7 @@ def test_a_warm_start_is_one_start_and_ends_where_it_began(folder, result):
 def test_what_is_new_starts_at_its_prior_and_what_changed_is_said(copy, result):
     edit(copy / "fit.toml", "[study_effects]\n", "[study_effects]\nCL = 0.1\n")
     edit(copy / "data.csv", "mean,2.2,mg/L", "mean,2.4,mg/L")
-    again = fit(copy, start=result, **ALONE)
+    again = fit(copy, begin_from=result, **ALONE)
     (note,) = [note for note in again.notes if "one start" in note]
     assert "At the prior's centre started CL in Alpha, CL in Beta." in note
     assert "[study_effects] CL was not there and is 0.1" in note

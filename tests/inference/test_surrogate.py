@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from pkpd.core.progress import quiet
 from pkpd.inference.density import PosteriorDensity
-from pkpd.inference.search import minimise, quiet
+from pkpd.inference.search import minimise
 from pkpd.inference.surrogate import (
     Quadratics,
     Surrogate,

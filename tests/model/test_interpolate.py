@@ -73,7 +73,7 @@ def test_it_is_where_many_small_steps_come_to(k):
     middle = np.arange(0.0, 50.0, 0.02)
     changes = [(t, "CRCL", float(np.interp(t + 0.01, *KNOTS))) for t in middle]
     doses = table(plain, (7.0, 30.0, "iv", 5.0))
-    stepwise = solve(plain, plain.VALUES, doses, TIMES, covariates=changes).check().outputs[0, :, 0]
+    stepwise = solve(plain, plain.VALUES, doses, TIMES, changes=changes).check().outputs[0, :, 0]
     linear = solve(k, k.VALUES, doses, TIMES, knots={"CRCL": KNOTS}).check().outputs[0, :, 0]
     assert np.allclose(linear, stepwise, rtol=1e-5)
 

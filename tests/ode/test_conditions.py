@@ -200,9 +200,9 @@ def test_the_time_of_a_jump_follows_a_covariate_that_changes():
     k = kernel(PULSE)
     p = k.VALUES.copy()
     p[:2] = 20.0, 60.0
-    later = solve(k, p, EventTable.empty(), [70.0], covariates=[(10.0, "a", 40.0)]).check()
+    later = solve(k, p, EventTable.empty(), [70.0], changes=[(10.0, "a", 40.0)]).check()
     np.testing.assert_allclose(later.outputs[0, 0], pulse([70.0], 40.0, 60.0)[0], rtol=4e-6)
-    begun = solve(k, p, EventTable.empty(), [70.0], covariates=[(30.0, "a", 40.0)]).check()
+    begun = solve(k, p, EventTable.empty(), [70.0], changes=[(30.0, "a", 40.0)]).check()
     expected = pulse([70.0], 20.0, 30.0)[0] + pulse([70.0], 40.0, 60.0)[0]
     np.testing.assert_allclose(begun.outputs[0, 0], expected, rtol=4e-6)
 

@@ -423,7 +423,7 @@ def test_a_large_full_matrix_is_factored_in_loops(lanes):
 def test_without_a_jacobian_only_explicit_methods_are_used():
     system = robertsons(jacobian=False)
     found = solve(system, list(RATES.values()), NOTHING, TIMES)
-    assert set(found.check().method) == {layout.EXPLICIT_ONLY}
+    assert set(found.check().method_used) == {layout.EXPLICIT_ONLY}
     with pytest.raises(InputError, match=r"jacobian=False, which rodas5p needs"):
         solve(system, list(RATES.values()), NOTHING, TIMES, options=Options(method="rodas5p"))
     many = solve(system, np.tile(list(RATES.values()), (2 * FEWEST_IN_LANES, 1)), NOTHING, TIMES)

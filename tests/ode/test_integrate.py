@@ -253,7 +253,7 @@ def test_switches_are_counted():
 @pytest.mark.parametrize("problem", PROBLEMS.values(), ids=lambda problem: problem.name)
 def test_auto_knows_a_stiff_problem_and_says_so(problem):
     solution = run(problem.text, problem.times, rtol=1e-4, method="auto")
-    assert solution.method[0] == (layout.SWITCHED if problem.stiff else layout.EXPLICIT_ONLY)
+    assert solution.method_used[0] == (layout.SWITCHED if problem.stiff else layout.EXPLICIT_ONLY)
     said = "method: tsit5, and rodas5p where the problem proved stiff" if problem.stiff else "method: tsit5"
     assert solution.statistics[said] == 1
     if not problem.stiff:
@@ -281,7 +281,7 @@ def test_the_choice_does_not_depend_on_units(rtol):
     counts = []
     for scale in (1e-4, 1.0, 1e4):
         solution = run(MIXED, [30.0], parameters={"z0": scale}, rtol=rtol)
-        assert solution.method[0] == layout.SWITCHED
+        assert solution.method_used[0] == layout.SWITCHED
         counts.append(solution.counts[0])
     counts = np.array(counts)[:, 3]
     assert counts.max() <= 1.05 * counts.min() + 2  # rounding may tip a step
@@ -330,7 +330,7 @@ def test_auto_goes_back_when_a_problem_is_stiff_no_more():
     marks = table(k, (10.0, 0.0, "go"), (20.0, 0.0, "go"))
     times = np.linspace(0.0, 300.0, 61)
     solution = solve(k, typical_values(k), marks, times, options=Options(rtol=1e-6), keep_states=True).check()
-    assert solution.method[0] == layout.SWITCHED
+    assert solution.method_used[0] == layout.SWITCHED
     _, jacobians, _, steps, _, switches, _ = solution.counts[0]
     assert switches >= 2 and switches % 2 == 0
     first, last = solution.switched[0]
@@ -349,7 +349,7 @@ def test_auto_says_how_many_subjects_needed_what():
     p = np.tile(k.VALUES, (5, 1))
     p[:2, k.PARAMETERS.index("fast")] = 0.25
     solution = solve(k, p, events(k), [30.0])
-    assert solution.method.tolist() == [layout.EXPLICIT_ONLY] * 2 + [layout.SWITCHED] * 3
+    assert solution.method_used.tolist() == [layout.EXPLICIT_ONLY] * 2 + [layout.SWITCHED] * 3
     assert {name: count for name, count in solution.statistics.items() if name.startswith("method")} == {
         "method: tsit5": 2,
         "method: tsit5, and rodas5p where the problem proved stiff": 3,
@@ -759,16 +759,17 @@ def test_progress_is_told_until_all_are_done():
         events(k),
         [1.0],
         options=Options(threads=2),
-        progress=lambda done, total: said.append((done, total)),
+        progress=lambda what, share, remark: said.append((share, remark)),
     )
-    assert said[-1] == (20, 20) and all(total == 20 for _, total in said)
-    assert [done for done, _ in said] == sorted(done for done, _ in said)
+    assert said[-1] == (1.0, "20 of 20 subjects")
+    assert all(remark == f"{20 * share:.0f} of 20 subjects" for share, remark in said)
+    assert [share for share, _ in said] == sorted(share for share, _ in said)
 
 
 def test_an_error_inside_progress_ends_the_solve():
     k = kernel("two_compartment_oral")
 
-    def stop(done, total):
+    def stop(what, share, remark):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -846,20 +847,20 @@ def test_only_equations_cause_compilation(monkeypatch):
         ({"times": [0.0, np.nan]}, "output times must be"),
         ({"times": [[0.0, 1.0]]}, "output times must be"),
         (
-            {"parameters": [1.0, 2.0]},
+            {"values": [1.0, 2.0]},
             r"parameters have shape \(2,\); two_compartment_oral takes "
             r"\(n_subjects, 7\): ka, CL, V1",
         ),
-        ({"parameters": np.zeros((0, 7))}, r"parameters have shape \(0, 7\)"),
-        ({"parameters": np.zeros((2, 2, 7))}, r"parameters have shape \(2, 2, 7\)"),
+        ({"values": np.zeros((0, 7))}, r"parameters have shape \(0, 7\)"),
+        ({"values": np.zeros((2, 2, 7))}, r"parameters have shape \(2, 2, 7\)"),
     ],
 )
 def test_bad_input_is_a_sentence(options, said):
     k = kernel("two_compartment_oral")
-    arguments = {"parameters": k.VALUES, "times": [1.0], **options}
+    arguments = {"values": k.VALUES, "times": [1.0], **options}
     with pytest.raises(InputError, match=said):
         solve_with(
-            k, arguments.pop("parameters"), events(k, "1 mg oral once"), arguments.pop("times"), **arguments
+            k, arguments.pop("values"), events(k, "1 mg oral once"), arguments.pop("times"), **arguments
         )
 
 
@@ -942,7 +943,7 @@ def test_a_covariate_changes_exactly_when_it_is_said(method):
     times = np.array([1.0, 4.9, 5.0, 5.1, 8.0, 12.0, 20.0, 21.0, 40.0])
     options = {"rtol": 1e-9} if method != "linear" else {}
     many = solve_with(
-        k, np.tile(k.VALUES, (20, 1)), doses, times, covariates=changes, method=method, **options
+        k, np.tile(k.VALUES, (20, 1)), doses, times, changes=changes, method=method, **options
     ).check()
 
     amount, exact, t = 0.0, [], 0.0
@@ -956,7 +957,7 @@ def test_a_covariate_changes_exactly_when_it_is_said(method):
     column = k.OUTPUTS.index(next(name for name in k.OUTPUTS if name in ("C", "Cp")))
     for subject in (0, 19):
         np.testing.assert_allclose(many.outputs[subject, :, column], exact, rtol=3e-8, atol=1e-12)
-    alone = solve_with(k, k.VALUES, doses, times, covariates=changes, method=method, **options)
+    alone = solve_with(k, k.VALUES, doses, times, changes=changes, method=method, **options)
     np.testing.assert_array_equal(alone.outputs[0], many.outputs[7])
 
 
@@ -983,7 +984,7 @@ output     C = x/V [mg/L]
     times = [0.4, 0.6, 10.7, 10.9, 20.5, 30.0]
     for _ in range(2):
         found = solve(
-            k, k.VALUES, doses, times, covariates=[(10.0, "weight", 80.0), (20.0, "weight", 60.0)]
+            k, k.VALUES, doses, times, changes=[(10.0, "weight", 80.0), (20.0, "weight", 60.0)]
         ).check()
         np.testing.assert_allclose(found.outputs[0, :, 0], [0.0, 5.0, 5.0, 13.0, 13.0, 19.0])
     np.testing.assert_allclose(
@@ -998,6 +999,6 @@ def test_covariates_refuse_what_they_cannot():
         ((1.0, "CL", np.nan), "must be finite numbers"),
     ):
         with pytest.raises(InputError, match=words):
-            solve(k, k.VALUES, events(k), [1.0], covariates=[change])
+            solve(k, k.VALUES, events(k), [1.0], changes=[change])
     with pytest.raises(InputError, match="go without sensitivities"):
-        solve(k, k.VALUES, events(k), [1.0], covariates=[(1.0, "CL", 2.0)], directions=["V"])
+        solve(k, k.VALUES, events(k), [1.0], changes=[(1.0, "CL", 2.0)], directions=["V"])

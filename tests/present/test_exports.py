@@ -2,9 +2,12 @@
 nothing heavy."""
 
 import importlib
+import inspect
 import json
+import operator
 import os
 import pkgutil
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -13,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import pkpd
-from pkpd.core.moved import ROOMS
+from pkpd.core.moved import ARGUMENTS, ROOMS
 
 HEAVY = (
     "jinja2",
@@ -66,9 +69,61 @@ def test_an_old_name_says_where_it_is_now(name):
     assert importlib.import_module(ROOMS[name])
     with pytest.raises(ModuleNotFoundError, match=rf"pkpd\.{name}.* has moved: it is in {ROOMS[name]} now"):
         importlib.import_module(f"pkpd.{name}.anything")
-    if not hasattr(pkpd, name):
+    if "." not in name and not hasattr(pkpd, name):
         with pytest.raises(AttributeError, match=rf"has moved: it is in {ROOMS[name]} now"):
             getattr(pkpd, name)
+
+
+SHOWN = {
+    "pkpd": "library, likelihood",
+    "pkpd.adaptive": "titrate",
+    "pkpd.cohort": "simulate_records",
+    "pkpd.compare": "Scene, compare",
+    "pkpd.data": "in_model_units, parse_data",
+    "pkpd.errors": "DataError, ModelError, ScheduleError",
+    "pkpd.inference.summary.data": "in_model_units, parse_data, read_data",
+    "pkpd.kernel": "load",
+    "pkpd.optimise": "Space, optimise",
+    "pkpd.population": "bands, virtual_subjects",
+    "pkpd.simulate": "simulate, solve",
+    "pkpd.solve": "solve",
+    "pkpd.symbolic.derive": "derive",
+    "pkpd.symbolic.model": "read_model",
+    "pkpd.symbolic.text": "expression_text",
+}
+"""Imports that the README or the documentation once showed, and that are gone."""
+
+
+@pytest.mark.parametrize(("module", "names"), SHOWN.items())
+def test_what_the_documentation_showed_once_says_where_it_is(module, names):
+    for name in names.split(", "):
+        with pytest.raises(ImportError, match=r"has moved: it is in pkpd\.[\w.]+ now") as said:
+            exec(f"from {module} import {name}", {})  # noqa: S102
+        home = importlib.import_module(re.search(r"it is in (\S+) now", str(said.value))[1])
+        rooms = [home, *(importlib.import_module(one.name) for one in submodules(home))]
+        assert home.__name__.endswith(f".{name}") or any(hasattr(room, name) for room in rooms), home
+
+
+def submodules(module):
+    return pkgutil.iter_modules(getattr(module, "__path__", ()), f"{module.__name__}.")
+
+
+@pytest.mark.parametrize(
+    ("function", "old", "new"),
+    [(function, *names) for function, renamed in ARGUMENTS.items() for names in renamed.items()],
+)
+def test_an_old_name_of_an_argument_says_the_new_one(function, old, new):
+    called = operator.attrgetter(function)(pkpd)
+    names = inspect.signature(called).parameters
+    assert new in names
+    assert old not in names
+    required = {
+        name: None
+        for name, one in names.items()
+        if one.default is one.empty and one.kind is not one.VAR_KEYWORD and name != new
+    }
+    with pytest.raises(TypeError, match=rf"^{re.escape(function)}\(\) takes {new}, which was called {old} "):
+        called(**required, **{old: 1})
 
 
 def test_no_public_name_is_that_of_a_submodule():

@@ -74,7 +74,7 @@ def test_between_two_events_of_one_time_an_observation_sees_the_first():
 
 def test_of_events_at_one_time_each_has_the_covariates_that_stand_above_it():
     text = "ID,TIME,AMT,DUR,CL\n1,0,100,0,2\n1,0,.,.,4\n1,0,100,0,4\n1,0,.,.,4\n1,5,.,.,4\n"
-    found = simulated(text, covariates="locf")
+    found = simulated(text, interpolation="locf")
     assert found.outputs[0][:, 1] == pytest.approx([100, 200, 200 * math.exp(-5 * 4 / V)], rel=1e-9)
 
 
@@ -83,7 +83,7 @@ def test_of_events_at_one_time_each_has_the_covariates_that_stand_above_it():
     [("locf", [(10, 2.0), (10, 4.0), (10, 1.0)]), ("nocb", [(10, 4.0), (20, 1.0)])],
 )
 def test_a_covariate_that_changes_is_followed_exactly(rule, clearances):
-    found = simulated("ID,TIME,AMT,cl\n1,0,100,2\n1,10,.,4\n1,20,.,1\n1,30,.,1\n", covariates=rule)
+    found = simulated("ID,TIME,AMT,cl\n1,0,100,2\n1,10,.,4\n1,20,.,1\n1,30,.,1\n", interpolation=rule)
     exponent = sum(hours * clearance / V for hours, clearance in clearances)
     assert found.outputs[0][-1, 1] == pytest.approx(100 * math.exp(-exponent), rel=1e-8)
     assert found.unused == ()
@@ -92,8 +92,8 @@ def test_a_covariate_that_changes_is_followed_exactly(rule, clearances):
 @pytest.mark.parametrize(("rule", "volumes"), [("locf", (20, 20, 40, 40)), ("nocb", (20, 40, 40, 50))])
 def test_at_times_that_are_asked_for_a_covariate_is_that_of_the_line_of_the_time(rule, volumes):
     text = "ID,TIME,AMT,V\n1,0,100,20\n1,10,.,40\n1,20,.,50\n"
-    (asked,) = simulated(text, covariates=rule, times=[0, 5, 10, 15]).outputs
-    (lines,) = simulated(text, covariates=rule).outputs
+    (asked,) = simulated(text, interpolation=rule, times=[0, 5, 10, 15]).outputs
+    (lines,) = simulated(text, interpolation=rule).outputs
     assert asked[:, 1] / asked[:, 0] == pytest.approx(volumes, rel=1e-12)
     assert lines[:, 1] / lines[:, 0] == pytest.approx([40, 50], rel=1e-12)
 
@@ -168,7 +168,7 @@ def test_covariates_that_run_linearly_from_line_to_line():
     """d log C = -CL(t)/V dt: the area under the lines; a subject whose covariate does not change is as it
     would be alone."""
     text = "ID,TIME,AMT,CL,V\na,0,100,2,20\na,5,.,3,20\na,9,.,1,20\nb,0,100,2,20\nb,9,.,2,20\n"
-    found = simulated(text, covariates="linear", rtol=1e-9)
+    found = simulated(text, interpolation="linear", rtol=1e-9)
     areas = np.array([12.5, 12.5 + 8.0])
     assert np.allclose(found.outputs[0][:, 0], 5.0 * np.exp(-areas / 20.0), rtol=1e-7)
     assert np.allclose(found.outputs[1][:, 0], 5.0 * np.exp(-18.0 / 20.0), rtol=1e-7)
@@ -315,7 +315,7 @@ def test_what_meets_at_one_instant_happens_in_the_order_of_the_lines(lines, lag,
         evid, ss = (1, 1) if kind == "ss" else (kind, 0)
         text += f"1,{time},{evid},{amount},{duration},{ii},{addl},{ss},{weight}\n"
     found = simulate_records(
-        crowd(), parse_records(text), covariates=rule, parameters={"lag": float(lag)}, rtol=1e-9
+        crowd(), parse_records(text), interpolation=rule, parameters={"lag": float(lag)}, rtol=1e-9
     )
     assert found.outputs[0] == pytest.approx(one_after_the_other(lines, lag, rule), rel=1e-6, abs=1e-9)
 

@@ -9,6 +9,7 @@ systems forget errors, so that a few steps' errors are all that is left.
 
 import mpmath
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -592,7 +593,7 @@ def profile(oral):
 
 def test_a_profile_says_what_it_is(profile, oral):
     assert profile.names == ("C", "C2") and profile.units == ("mg/L", "mg/L")
-    assert profile.outputs.shape == (3, 2, 2) and profile.parameters.shape == (3, oral.n_params)
+    assert profile.outputs.shape == (3, 2, 2) and profile.values.shape == (3, oral.n_params)
     np.testing.assert_array_equal(profile["C2"], profile.outputs[:, :, 1])
     np.testing.assert_array_equal(profile.status, 0)
     assert str(profile.schedule) == "10 mg oral once"
@@ -646,10 +647,10 @@ output     y [1]
 def test_failed_subjects_are_marked_and_counted_not_raised():
     profile = simulate(kernel(RUNAWAY), "none", [0.5, 1.0], subjects=40, seed=1)
     failed = profile.status != status.SUCCESS
-    np.testing.assert_array_equal(failed, profile.parameters[:, 0] >= 1.0)  # y = 1/(1 - k t)
+    np.testing.assert_array_equal(failed, profile.values[:, 0] >= 1.0)  # y = 1/(1 - k t)
     assert 0 < failed.sum() < 40
     assert np.all(np.isnan(profile.outputs[failed])) and np.all(np.isfinite(profile.outputs[~failed]))
-    good = profile.parameters[~failed, 0]
+    good = profile.values[~failed, 0]
     np.testing.assert_allclose(profile["y"][~failed, 0], 1 / (1 - 0.5 * good), rtol=1e-5)
     assert profile.to_frame()["y"].isna().sum() == 2 * failed.sum()
 
@@ -751,11 +752,18 @@ def test_values_of_each_subject_are_theirs():
     found = simulate("one_compartment_iv", "100 mg iv once", [1.0, 5.0], parameters=given, subjects=3, seed=4)
     drawn = simulate("one_compartment_iv", "100 mg iv once", [1.0, 5.0], subjects=3, seed=4)
     cl, others = found.parameter_names.index("CL"), [n != "CL" for n in found.parameter_names]
-    np.testing.assert_allclose(found.parameters[:, cl], [1.0, 2.0, 3.0], rtol=1e-12)
-    np.testing.assert_array_equal(found.parameters[:, others], drawn.parameters[:, others])
-    volume = found.parameters[:, found.parameter_names.index("V")]
+    np.testing.assert_allclose(found.values[:, cl], [1.0, 2.0, 3.0], rtol=1e-12)
+    np.testing.assert_array_equal(found.values[:, others], drawn.values[:, others])
+    volume = found.values[:, found.parameter_names.index("V")]
     exact = 100.0 / volume[:, None] * np.exp(-np.outer([1.0, 2.0, 3.0] / volume, [1.0, 5.0]))
     np.testing.assert_allclose(found["C"], exact, rtol=1e-5)
+    for column in (np.array([1.0, 2.0, 3.0]), pd.Series([1.0, 2.0, 3.0]), (1, 2, 3)):
+        again = simulate(
+            "one_compartment_iv", "100 mg iv once", [1.0, 5.0], parameters={"CL": column}, subjects=3, seed=4
+        )
+        np.testing.assert_allclose(again["C"], found["C"], rtol=1e-12)
+    with pytest.raises(InputError, match=r"CL = array.* must be a number"):
+        simulate("one_compartment_iv", "100 mg iv once", [1.0], parameters={"CL": np.array(2.0)})
     with pytest.raises(InputError, match="CL has 2 values for 1 subject"):
         simulate("one_compartment_iv", "100 mg iv once", [1.0], parameters={"CL": [1.0, 2.0]})
     with pytest.raises(InputError, match="outside its bounds"):

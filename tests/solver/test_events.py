@@ -1,7 +1,9 @@
 """Resets, replaced states, stated rates, steady states of repeated doses, resumed solves: what NONMEM's EVID,
 RATE, II and SS mean, exactly or by repetition."""
 
+import ast
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 from solving import kernel, solve_with
 
+import pkpd
 from pkpd.core.errors import InputError
 from pkpd.dosing import EventTable
 from pkpd.dosing.events import DOSE, LAST, REPLACE, RESET, STEADY, STEADY_ADDED, Place
@@ -612,7 +615,7 @@ def weighed(k, events, times, changes, n=1, **options):
     """Amounts of ``n`` subjects under changes of WT, (n_times,): all the same."""
     p = np.tile(typical_values(k, options.pop("parameters", None)), (n, 1))
     options = {"rtol": 1e-10} | options
-    found = solve_with(k, p, events, times, covariates=changes, **options).check().outputs[:, :, 0]
+    found = solve_with(k, p, events, times, changes=changes, **options).check().outputs[:, :, 0]
     assert np.allclose(found, found[0], rtol=1e-12)
     return found[0]
 
@@ -812,3 +815,30 @@ def test_the_gradient_of_an_added_steady_state_is_without_that_of_the_initial_va
     by_k = -50.0 * 6.0 * e / (1 - e) ** 2 * fading - above * np.array([0.0, 3.0]) * fading
     expected = np.column_stack([[70.0, 70.0], by_k, fading / (1 - e)])
     np.testing.assert_allclose(found.sensitivities[0, :, 0], expected, rtol=1e-5)
+
+
+# --- columns have names
+
+ROWS = {"changed", "changes", "columns", "made", "row", "rows"}
+FILES = ["solver/table.py", "solver/events.py", "solver/periodic.py", "solver/inside.py", "solver/task.py"]
+FILES += ["decision/adaptive.py", "dosing/events.py", "dosing/intake.py"]
+
+
+def counted(source):
+    """Columns of rows of events that are asked for by a number, such as ``rows[:, 6]``."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Subscript):
+            continue
+        name = getattr(node.value, "attr", getattr(node.value, "id", ""))
+        last = node.slice.elts[-1] if isinstance(node.slice, ast.Tuple) else node.slice
+        numbers = last.elts if isinstance(last, ast.List) else [last]
+        if name in ROWS and any(isinstance(getattr(number, "value", None), int) for number in numbers):
+            found.append(ast.unparse(node))
+    return found
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_columns_of_events_are_called_by_name(file):
+    assert counted((Path(pkpd.__file__).parent / file).read_text(encoding="utf-8")) == []
+    assert counted("rows[:, 6]; row[DOSE_TIME]; rows[k]; row[[0, 1]]") == ["rows[:, 6]", "row[[0, 1]]"]

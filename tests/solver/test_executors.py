@@ -8,7 +8,7 @@ from solving import events, kernel, solve_with
 from test_timelines import MODEL, of_kinds
 
 from pkpd.core.errors import InputError
-from pkpd.simulation.profile import population
+from pkpd.simulation.profile import population, simulate
 from pkpd.solver import Options, Processes, Threads, solve
 from pkpd.solver.executors import chunks, spread
 
@@ -42,7 +42,7 @@ def test_who_does_the_work_makes_no_difference(case):
     k = kernel(MODEL)
     timelines = of_kinds(k, 40)
     if "directions" in CASES[case]:
-        timelines = [timeline for timeline in timelines if not timeline.covariates]
+        timelines = [timeline for timeline in timelines if not timeline.changes]
     p = population(k, len(timelines), 7)
     p[3, k.PARAMETERS.index("lag")] = -1.0  # one who fails
     solutions = [solve_with(k, p, timelines, threads=by, **CASES[case]) for by in BY]
@@ -71,7 +71,7 @@ def test_progress_reaches_the_end():
         options=Options(threads=Processes(2)),
         progress=lambda *at: seen.append(at),
     )
-    assert seen[-1] == (40, 40)
+    assert seen[-1] == ("solving", 1.0, "40 of 40 subjects")
 
 
 def test_an_error_ends_the_work():
@@ -111,3 +111,12 @@ def test_no_worker_waits_for_another_where_chunks_can_be_shared():
     assert chunks(200, 128, 2) == [(0, 104), (104, 200)]  # not 128 and 72
     assert len(chunks(300, 128, 2)) == 4
     assert len(chunks(100, 128, 2)) == 1  # too few to share
+
+
+def test_a_simulation_takes_executors_too():
+    dose, times = "100 mg iv once", [1.0, 2.0]
+    here, there = (
+        simulate("one_compartment_iv", dose, times, subjects=40, threads=by)
+        for by in (Threads(1), Processes(2))
+    )
+    np.testing.assert_array_equal(here.outputs, there.outputs)

@@ -74,7 +74,7 @@ def alone(k, values, timeline, **options):
         timeline.events,
         timeline.times,
         places=timeline.places,
-        covariates=timeline.covariates,
+        changes=timeline.changes,
         knots=timeline.knots,
         start=timeline.start,
         **options,
@@ -108,7 +108,7 @@ def test_each_subject_is_what_it_would_be_alone(method, lanes):
 
 def test_sensitivities_and_crossings_are_those_of_each_alone():
     k = kernel(MODEL)
-    timelines = [timeline for timeline in of_kinds(k) if not timeline.covariates]
+    timelines = [timeline for timeline in of_kinds(k) if not timeline.changes]
     p = np.tile(k.VALUES, (len(timelines), 1))
     asked = {"directions": ["Vmax", "lag", "depot(0)"], "roots": [("C", 2.0)], "readings": [("max", "C")]}
     found = solve_with(k, p, timelines, **asked)
@@ -166,9 +166,7 @@ output A [mg]
 REFUSED = {
     "there are 1 timelines for 2 subjects": lambda k, t, p: solve(k, p, [t]),
     "each timeline has its own times": lambda k, t, p: solve(k, p, [t, t], [1.0]),
-    "each timeline has its own covariates": lambda k, t, p: solve(
-        k, p, [t, t], covariates=[(1.0, "ka", 2.0)]
-    ),
+    "each timeline has its own changes": lambda k, t, p: solve(k, p, [t, t], changes=[(1.0, "ka", 2.0)]),
     "initial states and factors": lambda k, t, p: solve(k, p, [t, t], initial=np.zeros((2, 3))),
     r"dose\[0\]: amounts are directions where": lambda k, t, p: solve(k, p, [t, t], directions=["dose[0]"]),
     "goes with output times": lambda k, t, p: solve(k, p, t.events),

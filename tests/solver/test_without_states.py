@@ -125,7 +125,7 @@ def test_crossings_are_where_the_formula_has_them():
 def test_a_covariate_may_change_on_the_way_and_run_linearly():
     k = kernel(EMAX)
     steps = [(2.0, "D", 10.0), (4.0, "D", 40.0)]
-    found = solve(k, k.VALUES, NOTHING, [1.0, 2.0, 3.0, 5.0], covariates=steps).check()
+    found = solve(k, k.VALUES, NOTHING, [1.0, 2.0, 3.0, 5.0], changes=steps).check()
     assert found.outputs[0, :, 0] == pytest.approx(emax(np.array([0.0, 10.0, 10.0, 40.0])), rel=1e-14)
 
     running = pkpd.load(read_model(EMAX, "test.model"), linear=["D"])
@@ -139,7 +139,7 @@ def test_a_covariate_may_change_on_the_way_and_run_linearly():
 def test_records_of_a_data_file_change_it(tmp_path):
     path = tmp_path / "trial.csv"
     path.write_text("ID,TIME,AMT,DV,D\n1,0,.,.,0\n1,1,.,.,5\n2,0,.,.,30\n")
-    found = pkpd.simulate_records(read_model(EMAX, "test.model"), path, covariates="locf").to_frame()
+    found = pkpd.simulate_records(read_model(EMAX, "test.model"), path, interpolation="locf").to_frame()
     assert found["E"].to_numpy() == pytest.approx(emax(np.array([0.0, 5.0, 30.0])), rel=1e-14)
 
 

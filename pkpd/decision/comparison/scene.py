@@ -7,7 +7,7 @@ import dataclasses
 import math
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
@@ -32,6 +32,7 @@ from pkpd.core.arguments import (
 )
 from pkpd.core.errors import InputError, ScheduleError
 from pkpd.core.extras import optional
+from pkpd.core.progress import Counting, Progress, counting
 from pkpd.core.sketch import Sketch
 from pkpd.decision.adaptive import Rules, Titration, shares, titrate
 from pkpd.decision.criteria import Criteria, criteria_of, fields
@@ -56,7 +57,6 @@ from pkpd.solver.kernel import Kernel
 from pkpd.solver.options import COMPARISON
 
 Floats = NDArray[np.float64]
-Counting = Callable[[int, int], None]
 
 BANDS = (0.05, 0.5, 0.95)
 WASHOUT_DAYS = 28
@@ -81,13 +81,16 @@ class Arm:
     ----------
     label, schedule, scene : what it is called, what is given, and to whom.
     days : (n_times,), in days.
-    bands : output -> (3, n_times), the 5 %, 50 % and 95 % quantiles over subjects, in ``units``.
+    bands : output -> (3, n_times), the 5 %, 50 % and 95 % quantiles over subjects.
+    units : output -> the unit of its bands.
     endpoints : (n_subjects,) each, in the endpoint's unit, of the same subjects in every arm of a scene, nan
         where a subject has no value and inf where it lies beyond the horizon.
     dose_days, dose_amounts : (n_doses,), as written, like the schedule, whatever ``rules`` made of them, in
-        days and in ``dose_unit`` ("" where the doses are not all of one unit).
+        days and in ``dose_unit``.
+    dose_unit : "" where the doses are not all of one unit.
     warnings : where this schedule leaves what the fit has seen.
     failed : subjects that could not be integrated (their values are nan).
+    rules : the schedule with its rules, where it has some.
 
     Examples
     --------
@@ -113,7 +116,6 @@ class Arm:
     warnings: tuple[str, ...]
     failed: int
     rules: AdaptiveSchedule | None = None
-    """The schedule with its rules, where it has some."""
 
     def __repr__(self) -> str:
         return (
@@ -251,7 +253,7 @@ class Scene:
         subjects: int = 200,
         draws: int = 25,
         seed: int = 1,
-        vary: Sequence[str] = ("between", "uncertainty"),
+        vary: Collection[str] = ("between", "uncertainty"),
         study: str | None = None,
         covariates: Mapping[str, float | str | tuple[float | str, float]] | None = None,
         responders: str | None = None,
@@ -264,16 +266,28 @@ class Scene:
         """Draw the virtual subjects of a comparison from a fit; see
         `pkpd.inference.population.virtual_subjects`.
 
-        fit : by default that of the first field that comes with the package (`fields`). endpoints : a file
-            of endpoints (`pkpd.decision.criteria`), by default the fit's own. draws : of the fit's
-            parameters, subject k having draw k modulo ``draws``: 25 by default, whatever the number of
-            subjects, which then are the same however many follow. posterior : draws from the posterior of
-            the fit (``posterior_draws``), their file, or the folder that it lies in, in place of the normal
-            approximation.
+        Parameters
+        ----------
+        fit : its name or folder, or a result; by default that of the first field that comes with the package
+            (`fields`).
+        subjects, seed, vary, study, covariates, responders, parameters : who they are, as in
+            ``virtual_subjects``.
+        draws : of the fit's parameters, subject k having draw k modulo ``draws``: 25 by default, whatever the
+            number of subjects, which then are the same however many follow.
+        until_days : the horizon in days; by default each comparison's own (see ``arms``).
+        threads : how many work at a time, by default as many as this process may use cores.
+        endpoints : a file of endpoints (docs/endpoints.md), by default the fit's own.
+        posterior : draws from the posterior of the fit (``posterior_draws``), their file, or the folder that
+            it lies in, in place of the normal approximation.
 
-        Raises:
-            InputError: an unknown name, a number that no scene can have, or a file of endpoints that cannot
-                be read or does not fit the model.
+        Returns
+        -------
+        Scene : with a ``population`` of so many subjects.
+
+        Raises
+        ------
+        InputError : an unknown name, a number that no scene can have, or a file of endpoints that cannot be
+            read or does not fit the model.
         """
         fit = fields()[0].fit if fit is None else fit
         if until_days is not None and not (math.isfinite(until_days) and until_days > 0):
@@ -335,16 +349,25 @@ class Scene:
         labels: Iterable[str | None] | None = None,
         *,
         files: Iterable[str] | None = None,
-        progress: Counting | None = None,
+        progress: Progress | None = None,
     ) -> list[Arm]:
         """Every schedule with the same horizon: the scene's, or that of the longest schedule.
 
-        files : what errors call each schedule; "schedule 1" and so on by default. progress : called with
-            (subjects done, subjects in all), over all schedules.
+        Parameters
+        ----------
+        schedules : in the schedule language, with rules or without, or read already.
+        labels : what each is called; by default as it is written.
+        files : what errors call each schedule; "schedule 1" and so on by default.
+        progress : called with (what, share, remark), by subjects over all schedules.
 
-        Raises:
-            InputError: naming the schedule: one that cannot be read, that the model cannot be given, that has
-                too many doses, or whose last dose is not before the horizon.
+        Returns
+        -------
+        Arms, one for each schedule, in their order.
+
+        Raises
+        ------
+        InputError : naming the schedule: one that cannot be read, that the model cannot be given, that has
+            too many doses, or whose last dose is not before the horizon.
         """
         schedules = list(schedules)
         for schedule in schedules:
@@ -368,13 +391,13 @@ class Scene:
                 if str(error).startswith(f"{place}:"):
                     raise
                 raise type(error)(f"{place}: {error}") from None
-        total = len(read) * self.subjects
+        total, told = len(read) * self.subjects, counting(progress, "simulating")
 
         def counted(i: int) -> Counting | None:
-            return None if progress is None else lambda done, _: progress(i * self.subjects + done, total)
+            return None if told is None else lambda done, _: told(i * self.subjects + done, total)
 
         return [
-            scene.arm(schedule, label, progress=counted(i))
+            scene._arm(schedule, label, counted(i))
             for i, (schedule, label) in enumerate(zip(read, named, strict=True))
         ]
 
@@ -458,20 +481,32 @@ class Scene:
         return found
 
     @takes(schedule=_A_PLAN, label=TEXT | ABSENT, progress=CALLABLE | ABSENT)
-    def arm(self, schedule: str | Plan, label: str | None = None, *, progress: Counting | None = None) -> Arm:
+    def arm(self, schedule: str | Plan, label: str | None = None, *, progress: Progress | None = None) -> Arm:
         """Simulate one schedule, with or without rules, and evaluate its endpoints.
 
-        progress : called with (subjects done, subjects in all).
+        Parameters
+        ----------
+        schedule : in the schedule language, or read already.
+        label : what it is called; by default as it is written.
+        progress : called with (what, share, remark), by subjects.
 
-        Raises:
-            ScheduleError: a schedule that cannot be read, or that the model cannot be given.
+        Returns
+        -------
+        Arm : with the horizon of the scene, or of this schedule where it has none.
+
+        Raises
+        ------
+        ScheduleError : a schedule that cannot be read, or that the model cannot be given.
         """
         plan = read_plan(schedule) if isinstance(schedule, str) else schedule
+        return self._arm(plan, label, counting(progress, "simulating"))
+
+    def _arm(self, plan: Plan, label: str | None, told: Counting | None) -> Arm:
         scene = self if self.until_days is not None else self.lasting(horizon([plan]))
         scene.check_plan(plan)
         work = _Simulation(scene, plan, self.rest)
         n_subjects = self.subjects
-        spread(work.run, n_subjects, min(n_subjects, self.threads or usable_cores()), work.size, progress)
+        spread(work.run, n_subjects, min(n_subjects, self.threads or usable_cores()), work.size, told)
         work.add_risks()
         kernel, schedule, bands = self.population.kernel, work.schedule, work.courses.quantiles()
         doses, beyond = schedule.doses(), scene.beyond(schedule)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pkpd.core.arguments import ABSENT, CALLABLE, NUMBER, TEXT, TEXTS, WHOLE, of, takes
 from pkpd.core.errors import InputError
+from pkpd.core.progress import Progress, counting
 from pkpd.decision.comparison import Scene
 from pkpd.decision.comparison.scene import WASHOUT_DAYS
 from pkpd.decision.criteria import Criteria
@@ -33,7 +34,6 @@ from pkpd.decision.optimisation.wishes import (
 from pkpd.solver import usable_cores
 
 Floats = NDArray[np.float64]
-StageCounting = Callable[[str, int, int], None]
 
 ALSO = ("injections per 28 days", "dose per 28 days")
 """Endpoints that are kept of every schedule whatever was asked, besides usual objectives and risks."""
@@ -63,7 +63,7 @@ def optimise(
     *,
     confidence: float = 0.5,
     evaluations: int = EVALUATIONS,
-    progress: StageCounting | None = None,
+    progress: Progress | None = None,
 ) -> Front:
     """The front of the schedules of a space that hold the constraints, in the subjects of a scene.
 
@@ -81,7 +81,7 @@ def optimise(
     confidence : the median over subjects must hold each constraint, and by the uncertainty of the parameters
         do so with this probability, from 0.5 to 1.
     evaluations : how many schedules the search may look at.
-    progress : called with (what is done, how many are done, how many in all).
+    progress : called with (what, share, remark).
 
     Returns
     -------
@@ -210,17 +210,19 @@ def usual_objectives(criteria: Criteria, known: Sequence[Endpoint]) -> tuple[str
 
 
 def _searched(
-    space: Space, cache: Cache, wishes: _Wishes, evaluations: int, seed: int, progress: StageCounting | None
+    space: Space, cache: Cache, wishes: _Wishes, evaluations: int, seed: int, progress: Progress | None
 ) -> Searched:
     """Schedules of the space that the cache has then seen; KeyboardInterrupt where there is none yet."""
 
-    def told() -> None:
-        if progress is not None:
-            progress("searching", min(len(cache.found), evaluations), evaluations)
+    told = counting(progress, "searching", "schedules")
+
+    def looked() -> None:
+        if told is not None:
+            told(min(len(cache.found), evaluations), evaluations)
 
     searched = search(
         space,
-        lambda schedules: cache.evaluate(schedules, told),
+        lambda schedules: cache.evaluate(schedules, looked),
         wishes.score,
         cache.found,
         evaluations=evaluations,
@@ -271,22 +273,19 @@ def _again(
     texts: list[str],
     endpoints: Sequence[Endpoint],
     threads: int,
-    progress: StageCounting | None,
+    progress: Progress | None,
 ) -> tuple[dict[str, Outcome], bool]:
     """The finalists in all subjects, and whether that was interrupted; those of the search where these are
     all subjects."""
     if few is scene:
         return {text: cache.found[text] for text in texts}, False
     every = Cache(scene, endpoints, threads)
+    told = counting(progress, "simulating the best in all subjects", "schedules")
     interrupted = False
     try:
         every.evaluate(
             [cache.found[text].schedule for text in texts],
-            lambda: (
-                progress("simulating the best in all subjects", len(every.found), len(texts))
-                if progress is not None
-                else None
-            ),
+            lambda: None if told is None else told(len(every.found), len(texts)),
         )
     except KeyboardInterrupt:
         if not every.found:

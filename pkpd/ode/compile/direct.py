@@ -354,7 +354,7 @@ class Body:
     # ---- expressions
 
     def value(self, node: ast.expr) -> Any:
-        """An instruction's result or a constant, a tuple of these, or a _Table."""
+        """An instruction's result or a constant, a tuple of these, or a _KnownArray."""
         match node:
             case ast.Constant() | ast.Attribute():
                 return self.constant(self.known(node), node)
@@ -430,7 +430,7 @@ class Body:
             case float():
                 return FLOAT(float(value))
             case np.ndarray() if value.dtype == np.float64 and value.ndim in (1, 2):
-                return _Table(value)
+                return _KnownArray(value)
         raise self.error(node, f"a {type(value).__name__} is not a value of this language")
 
     def convert(self, value: Any, kind: Any, node: ast.AST) -> Any:
@@ -465,7 +465,11 @@ class Body:
             self.integer(one)
             for one in (node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice])
         ]
-        if isinstance(array, _Table) and array.values.ndim == len(index) and isinstance(node.ctx, ast.Load):
+        if (
+            isinstance(array, _KnownArray)
+            and array.values.ndim == len(index)
+            and isinstance(node.ctx, ast.Load)
+        ):
             table = array.variable(self.builder.module)
             table.type = _OPAQUE
             place = self.builder.gep(table, [INT(0), *index], inbounds=True, source_etype=table.value_type)
@@ -786,7 +790,7 @@ class _Loop:
         self.again, self.after, self.left = again, after, False
 
 
-class _Table:
+class _KnownArray:
     """An array that is known now; a constant of the module once it is used."""
 
     def __init__(self, values: np.ndarray) -> None:
@@ -862,7 +866,7 @@ def _name(value: Any) -> str:
             return words
     if isinstance(value, tuple):
         return f"{len(value)} values"
-    return "a table" if isinstance(value, _Table) else "a pointer"
+    return "a table" if isinstance(value, _KnownArray) else "a pointer"
 
 
 def _assigned(tree: ast.FunctionDef) -> tuple[set[str], set[str]]:

@@ -58,7 +58,7 @@ _TIME_NAMES |= {"day": "d", "days": "d", "weeks": "week", "wk": "week"}
 
 
 @dataclass(frozen=True)
-class _Course:
+class _DrawnProfile:
     """What is drawn of a profile: times (n_times,), quantiles (n_times, n_outputs), dose times (n_doses,)."""
 
     times: Floats
@@ -73,7 +73,7 @@ class _Course:
     has_band: bool
 
 
-def _read_course(given: DrawnCourse, band: tuple[float, float]) -> _Course:
+def _read_course(given: DrawnCourse, band: tuple[float, float]) -> _DrawnProfile:
     if hasattr(given, "columns"):
         given = _from_table(given)
 
@@ -113,7 +113,7 @@ def _read_course(given: DrawnCourse, band: tuple[float, float]) -> _Course:
         doses = np.array(days) / _DAYS_PER.get(time_unit, math.nan)
     descriptions = tuple(read("descriptions") or ("",) * len(names))
     doses = np.asarray(doses, dtype=float)
-    return _Course(
+    return _DrawnProfile(
         times, median, low, high, names, units, descriptions, time_unit, doses[np.isfinite(doses)], has_band
     )
 
@@ -143,7 +143,7 @@ def _from_table(table: Any) -> dict[str, Any]:
     }
 
 
-def _in_one_time_unit(courses: Mapping[str, _Course]) -> dict[str, _Course]:
+def _in_one_time_unit(courses: Mapping[str, _DrawnProfile]) -> dict[str, _DrawnProfile]:
     """All in days where the longest takes more than four, else in hours or minutes by the same rule."""
     if any(course.time_unit not in _DAYS_PER for course in courses.values()):
         return dict(courses)
@@ -158,7 +158,7 @@ def _in_one_time_unit(courses: Mapping[str, _Course]) -> dict[str, _Course]:
     return converted
 
 
-def _chosen(course: _Course, outputs: Sequence[str] | None) -> list[str]:
+def _chosen(course: _DrawnProfile, outputs: Sequence[str] | None) -> list[str]:
     names = list(course.names if outputs is None else outputs)
     unknown = [name for name in names if name not in course.names]
     if unknown:
@@ -280,7 +280,7 @@ def time_course_figure(
     return figure
 
 
-def _draw_course(axis: Axes, course: _Course, name: str, colour: str) -> None:
+def _draw_course(axis: Axes, course: _DrawnProfile, name: str, colour: str) -> None:
     k = course.names.index(_chosen(course, [name])[0])
     if course.has_band:
         axis.fill_between(
@@ -291,7 +291,7 @@ def _draw_course(axis: Axes, course: _Course, name: str, colour: str) -> None:
 
 def _set_limits(
     axes: Sequence[Axes],
-    courses: Iterable[_Course],
+    courses: Iterable[_DrawnProfile],
     name: str,
     log: bool,
     n_rugs: int,
@@ -342,7 +342,7 @@ def _rug(axis: Axes, doses: Floats, colour: str, level: int) -> None:
 
 def _profile_legend(
     figure: Figure,
-    courses: Mapping[str, _Course],
+    courses: Mapping[str, _DrawnProfile],
     band: tuple[float, float],
     overlaid: bool,
     points: Sequence[Mapping[str, Any]] = (),
@@ -366,5 +366,5 @@ def _profile_legend(
     put_legend(figure, handles + unverified_handles(points, "reported, unverified"))
 
 
-def _many(courses: Mapping[str, _Course]) -> bool:
+def _many(courses: Mapping[str, _DrawnProfile]) -> bool:
     return any(course.has_band for course in courses.values())

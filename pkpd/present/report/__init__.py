@@ -18,7 +18,7 @@ import os
 import re
 import shutil
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, MAPPING, PATH, named, t
 from pkpd.core.errors import DataError, PkpdError
 from pkpd.core.files import check_folder, replacing_folder, to_json
 from pkpd.core.normal import Z95
+from pkpd.core.progress import Progress
 from pkpd.present.report.numbers import fixed, is_number, signed
 from pkpd.present.report.page import environment, placed_pictures
 
@@ -429,7 +430,7 @@ def render(shown: Mapping[str, Any], pictures: Mapping[str, tuple[str, bytes]] |
     folder=PATH,
     curves=MAPPING | ABSENT,
     fit=PATH | named("pkpd.inference", "FitSpec", "what a fit folder says") | ABSENT,
-    jobs=COUNT | ABSENT,
+    threads=COUNT | ABSENT,
     progress=CALLABLE | ABSENT,
 )
 def write_report(
@@ -438,8 +439,8 @@ def write_report(
     *,
     curves: Mapping[str, Any] | None = None,
     fit: str | os.PathLike[str] | FitSpec | None = None,
-    jobs: int | None = None,
-    progress: Callable[[str, float, str], None] | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Write the report of a fit into a folder and return the path of ``report.html``.
 
@@ -453,7 +454,7 @@ def write_report(
     folder : a new folder, an empty one, or an older report.
     curves : as ``predict`` gives them; without them the trial arms are simulated.
     fit : the fit folder or what it says, for that (by default the result's own name in the library).
-    jobs : threads for simulation (None: all cores).
+    threads : how many work at a time, by default as many as this process may use cores.
     progress : called with (what, share, remark).
 
     Returns
@@ -482,7 +483,7 @@ def write_report(
     if not folder.exists() or not any(folder.iterdir()):
         _keep(result, folder, spec)
     try:
-        return _write(result, folder, curves, spec, jobs, progress)
+        return _write(result, folder, curves, spec, threads, progress)
     except KeyboardInterrupt:
         _keep(result, folder, spec)
         raise
@@ -504,8 +505,8 @@ def _write(
     folder: Path,
     curves: Mapping[str, Any] | None,
     spec: FitSpec | None,
-    jobs: int | None,
-    progress: Callable[[str, float, str], None] | None,
+    threads: int | None,
+    progress: Progress | None,
 ) -> Path:
     """The rest of ``write_report``."""
     if curves is None:
@@ -513,7 +514,7 @@ def _write(
 
         assert spec is not None
         try:
-            curves = predict(result, spec, jobs=jobs, progress=progress)
+            curves = predict(result, spec, threads=threads, progress=progress)
         except PkpdError as error:  # a fit of many minutes is not lost for a picture
             curves = {"failure": str(error)}
     from pkpd.present import plot

@@ -95,7 +95,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class _Course:
+class _ComputedArm:
     """A schedule as it was computed: the arm without its courses, which are thinned to what is drawn."""
 
     arm: Arm
@@ -336,9 +336,9 @@ class Explorer:
 
     def _course(
         self, request: Request, scene: Scene, courses: _Recent, index: int, stop: Callable[[], None]
-    ) -> _Course:
+    ) -> _ComputedArm:
         schedule = request.schedules[index]
-        course: _Course | None = courses.get((schedule, request.days))
+        course: _ComputedArm | None = courses.get((schedule, request.days))
         if course is not None:
             return course
         stop()
@@ -358,12 +358,12 @@ class Explorer:
                 "schedules",
                 index,
             )
-        arm = scene.arm(schedule, progress=lambda done, total: stop())
+        arm = scene.arm(schedule, progress=lambda *_: stop())
         curves = {
             name: curve(arm.days, arm.bands[name], self.criteria.shown(name).log) | {"unit": arm.units[name]}
             for name in self.outputs
         }
-        course = _Course(
+        course = _ComputedArm(
             dataclasses.replace(arm, days=arm.days[:0], bands={}), self._facts(request, arm), curves
         )
         courses.put((schedule, request.days), course)
