@@ -40,6 +40,7 @@ from pkpd.inference.coordinates import (
 from pkpd.inference.spec import Correlation, FitOptions, ModelSpec, declared_pairs
 from pkpd.inference.summary import likelihood, samples
 from pkpd.inference.summary.arms import Look, plan
+from pkpd.inference.summary.kinds import KINDS
 from pkpd.inference.summary.rows import Row
 from pkpd.inference.summary.sampling import Sampling, Seen, sampling_of, without_trials
 from pkpd.inference.summary.terms import Measured, Term
@@ -756,6 +757,61 @@ class Objective:
     def log_det(self) -> float:
         """Of the correlation of residuals."""
         return 0.0 if self.errors is None else self.errors.constant
+
+    def smooth(self, x: Array) -> tuple[Array, Array]:
+        """Numbers (q,) of which residuals are a function (``squares_of``), smoother than they are, and their
+        derivatives (q, n_coordinates); ``BadPoint`` as ``evaluate``."""
+
+        def found() -> tuple[Array, Array]:
+            arms = tuple(self._spread(lambda a: self._simulate(x, a)))
+            looked = self.samples_at(x, arms)
+            terms = [
+                KINDS[row.statistic].smooth(m, np.stack([p.s for p in parts]), np.stack([p.v for p in parts]))
+                for row, m, parts in zip(self.rows, self.measured, looked, strict=True)
+            ]
+            derived = self._spread(lambda a: self._derive(arms[a], a))
+            blocks = [self._block(x, r, looked[r], terms[r], derived)[:-1] for r in range(len(self.rows))]
+            numbers, jacobian = np.concatenate([term.residuals for term in terms]), np.concatenate(blocks)
+            if not np.all(np.isfinite(numbers)) or not np.all(np.isfinite(jacobian)):
+                raise BadPoint("a prediction or its derivative is not finite")
+            return numbers, jacobian
+
+        return self._counted(found)
+
+    @cached_property
+    def _of_smooth(self) -> tuple[NDArray[np.intp], NDArray[np.intp], list[tuple[Measured, int, slice]]]:
+        """Of the residuals that are smooth numbers themselves, the places and those of the numbers; and of
+        each other the row, its place, and those of its numbers."""
+        alike, number, others, at = [], [], [], 0
+        sizes = [m.n_residuals for m in self.measured]
+        for measured, size, place in zip(self.measured, sizes, np.cumsum([0, *sizes]), strict=False):
+            count = KINDS[measured.row.statistic].n_smooth
+            if count:
+                others.append((measured, int(place), slice(at, at + count)))
+            else:
+                alike += range(place, place + size)
+                number += range(at, at + size)
+            at += count or size
+        return np.array(alike, dtype=np.intp), np.array(number, dtype=np.intp), others
+
+    def squares_of(self, numbers: Array) -> tuple[float, Array]:
+        """The sum of squares of the residuals that such numbers (q,) have, and its gradient by them (q,)."""
+        alike, number, others = self._of_smooth
+        residuals = np.empty(alike.size + len(others))
+        residuals[alike] = numbers[number]
+        slopes = []
+        for measured, place, at in others:
+            residuals[place], by_numbers = KINDS[measured.row.statistic].of_smooth(measured, numbers[at])
+            slopes.append(by_numbers)
+        if self.errors is None:
+            total, by_residuals = float(residuals @ residuals), 2 * residuals
+        else:
+            total, by_residuals = self.errors.squares_of(residuals)
+        gradient = np.empty(numbers.size)
+        gradient[number] = by_residuals[alike]
+        for (_, place, at), by_numbers in zip(others, slopes, strict=True):
+            gradient[at] = by_residuals[place] * by_numbers
+        return total, gradient
 
     def _with_jacobian(self, x: Array, evaluation: Evaluation) -> Evaluation:
         arms, terms = evaluation.arms, evaluation.terms

@@ -1,6 +1,8 @@
 """A posterior density that takes long -> exact draws from it, through a surrogate that takes microseconds.
 
-    r(u) ~ a + B u + u'C u/2    each residual of the rows, by least squares on values and gradients
+    q(u) ~ a + B u + u'C u/2    each number of which residuals are functions, by least squares on values and
+                                gradients: mostly residuals themselves, before they are scored
+                                (``Objective.smooth``)
 
 Priors and bounds stay what they are (``density``); u are its white coordinates. The points that the
 surrogate is fitted to are first drawn around the optimum, then from the surrogate itself, until the two
@@ -41,12 +43,12 @@ FURTHER = 1
 """Points of each later round, for each coordinate."""
 LEAST_POINTS = 20
 ROUNDS = 12
-ALIKE = 0.3
+ALIKE = 0.5
 """Points of a round agree well enough if so many would be accepted as proposals that come from anywhere;
 those of a trajectory come from nearer."""
 RIDGE = 3.0
-"""Curvature of a residual counts as if so many residuals of 0 had been seen of it, so that what no point
-shows stays small."""
+"""Curvature of a number counts as if it had been seen to be 0 so often, so that what no point shows stays
+small."""
 FAR = 7.0
 """A point counts less by a factor e for each so much that its log density lies below the median."""
 SHORT = 300
@@ -66,25 +68,25 @@ model is not asked: the way back would have it, too."""
 
 @dataclass(frozen=True)
 class Quadratics:
-    """Residuals r(u) = level + slope u + u' bend u/2: level (m,), slope (m, n), bend (m, n, n)."""
+    """Numbers q(u) = level + slope u + u' bend u/2: level (m,), slope (m, n), bend (m, n, n)."""
 
     level: Array
     slope: Array
     bend: Array
 
     def at(self, u: Array) -> tuple[Array, Array]:
-        """Residuals (m,) and their derivatives (m, n) at u (n,)."""
+        """Numbers (m,) and their derivatives (m, n) at u (n,)."""
         turned = self.bend @ u
         return self.level + (self.slope + turned / 2) @ u, self.slope + turned
 
 
-def quadratics(u: Array, residuals: Array, jacobian: Array, weights: Array) -> Quadratics:
+def quadratics(u: Array, numbers: Array, jacobian: Array, weights: Array) -> Quadratics:
     """Least squares through values (n_points, m) and derivatives (n_points, m, n) at points (n_points, n)."""
-    n, m = u.shape[1], residuals.shape[1]
+    n, m = u.shape[1], numbers.shape[1]
     one, other = np.triu_indices(n)
     count = 1 + n + one.size
     square, product = np.zeros((count, count)), np.zeros((count, m))
-    for point, value, slope, weight in zip(u, residuals, jacobian, weights, strict=True):
+    for point, value, slope, weight in zip(u, numbers, jacobian, weights, strict=True):
         terms = np.zeros((n + 1, count))  # the value's, and those of the derivative by each coordinate
         terms[0] = np.concatenate([[1.0], point, point[one] * point[other]])
         terms[np.arange(1, n + 1), np.arange(1, n + 1)] = 1.0
@@ -109,12 +111,12 @@ class SurrogateDraw(NamedTuple):
 
 
 class Surrogate:
-    """A density with quadratic residuals, as a chain goes through it. Beyond ``reach`` from the centre, where
-    no point has been, it falls off as a normal one."""
+    """A density with residuals of quadratic numbers, as a chain goes through it. Beyond ``reach`` from the
+    centre, where no point has been, it falls off as a normal one."""
 
-    def __init__(self, density: PosteriorDensity, residuals: Quadratics, reach: float = np.inf) -> None:
+    def __init__(self, density: PosteriorDensity, numbers: Quadratics, reach: float = np.inf) -> None:
         self.density = density
-        self.residuals = residuals
+        self.numbers = numbers
         self.reach = reach
 
     def __call__(self, u: Array) -> tuple[float, Array]:
@@ -122,9 +124,10 @@ class Surrogate:
         with np.errstate(all="ignore"):
             there = within(self.density.centre + self.density.root @ u, *self.density.objective.bounds)
             value, by_u = self.density.besides_rows(there)
-            residuals, jacobian = self.residuals.at(u)
-            value -= float(residuals @ residuals) / 2
-            by_u = by_u - residuals @ jacobian
+            numbers, jacobian = self.numbers.at(u)
+            squares, by_numbers = self.density.objective.squares_of(numbers)
+            value -= squares / 2
+            by_u = by_u - by_numbers @ jacobian / 2
             distance = float(np.linalg.norm(u))
             if (beyond := distance - self.reach) > 0:
                 value -= beyond**2 / 2
@@ -141,7 +144,7 @@ class _Points:
 
     density: PosteriorDensity
     u: list[Array] = field(default_factory=list)
-    residuals: list[Array] = field(default_factory=list)
+    numbers: list[Array] = field(default_factory=list)
     jacobian: list[Array] = field(default_factory=list)
     value: list[float] = field(default_factory=list)
 
@@ -150,21 +153,20 @@ class _Points:
         density = self.density
         there = within(density.centre + density.root @ u, *density.objective.bounds)
         try:
-            found = density.objective.evaluate(there.x, jacobian=True)
+            numbers, jacobian = density.objective.smooth(there.x)
         except BadPoint:
             return -np.inf
-        assert found.jacobian is not None  # it was asked for
-        value = density.besides_rows(there)[0] - float(found.residuals @ found.residuals) / 2
+        value = density.besides_rows(there)[0] - density.objective.squares_of(numbers)[0] / 2
         self.u.append(u)
-        self.residuals.append(found.residuals)
-        self.jacobian.append(density.by_u(there, found.jacobian))
+        self.numbers.append(numbers)
+        self.jacobian.append(density.by_u(there, jacobian))
         self.value.append(value)
         return value
 
     def surrogate(self) -> Surrogate:
         value = np.array(self.value)
         weights = np.exp(np.minimum((value - np.median(value)) / FAR, 0.0))
-        arrays = (np.array(self.u), np.array(self.residuals), np.array(self.jacobian))
+        arrays = (np.array(self.u), np.array(self.numbers), np.array(self.jacobian))
         reach = float(np.linalg.norm(self.u, axis=1).max())
         return Surrogate(self.density, quadratics(*arrays, weights), reach)
 

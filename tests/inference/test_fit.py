@@ -455,6 +455,24 @@ def objective(rows: Data, model=MODEL, solve=None, **given) -> Objective:
     )
 
 
+@pytest.mark.parametrize("scored", [False, True])
+def test_residuals_are_functions_of_the_smooth_numbers(scored):
+    """Whose squares and gradients are those of an evaluation; those of a dose for an effect are means."""
+    o = objective(every_kind())
+    if scored:
+        o = o.with_sampling(o.sampling_at(o.start))
+    for seed in range(3):
+        x = o.start + 0.1 * np.random.default_rng(seed).standard_normal(o.start.size)
+        numbers, jacobian = o.smooth(x)
+        squares, by_numbers = o.squares_of(numbers)
+        found = o.evaluate(x, jacobian=True)
+        assert numbers.size > found.residuals.size
+        assert squares == pytest.approx(found.residuals @ found.residuals, rel=1e-9)
+        np.testing.assert_allclose(
+            by_numbers @ jacobian, 2 * found.residuals @ found.jacobian, rtol=1e-7, atol=1e-7
+        )
+
+
 def test_the_jacobian_is_that_of_finite_differences():
     o = objective(every_kind())
     generator = np.random.default_rng(4)

@@ -52,6 +52,13 @@ class Problem(ClosedForm):
         terms = tuple(SimpleNamespace(residuals=r[None], constant=0.0) for r in found.residuals)
         return dataclasses.replace(found, terms=terms)
 
+    def smooth(self, x):
+        found = self.evaluate(x, jacobian=True)
+        return found.residuals, found.jacobian
+
+    def squares_of(self, numbers):
+        return float(numbers @ numbers), 2 * numbers
+
     def on_threads(self, count):
         return self
 

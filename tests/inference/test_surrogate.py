@@ -84,7 +84,7 @@ def test_the_gradient_is_that_of_the_surrogate():
 def test_a_wrong_surrogate_costs_acceptance_and_changes_nothing(shift):
     problem = bent()
     density, found = made(problem)
-    right = found.surrogate.residuals
+    right = found.surrogate.numbers
     wrong = Surrogate(density, Quadratics(right.level + shift, right.slope, right.bend))
     chains, interrupted = chains_through(
         found._replace(surrogate=wrong),

@@ -186,9 +186,45 @@ class Sampling:
         return np.asarray(self._factor @ residuals) if residuals.size else residuals
 
     @cached_property
+    def _inverse(self) -> Array:
+        return np.asarray(np.linalg.inv(self.correlation))
+
+    def squares_of(self, residuals: Array) -> tuple[float, Array]:
+        """z' R^-1 z of residuals (M,) that are not scored, and its gradient by them (M,)."""
+        z, slope = self.scored_of(residuals)
+        turned = self._inverse @ z
+        return float(z @ turned), 2 * turned * slope
+
+    @cached_property
     def constant(self) -> float:
         """log det R, which belongs to -2 log likelihood."""
         return 2 * float(np.log(np.diag(self._factor)).sum())
+
+    @cached_property
+    def _cubics(self) -> tuple[Array, Array, Array]:
+        """Of all scores: where cubics begin (M, n_pieces), where the last ends (M,), and coefficients (M,
+        n_pieces, 4); of a residual without a score those of the line z = u."""
+        flat = [score for mine in self.scores for score in mine]
+        count = _LEVELS.size + 1
+        starts, ends = np.tile(np.linspace(-1.0, 1.0, count), (len(flat), 1)), np.full(len(flat), 2.0)
+        coefficients = np.zeros((len(flat), count, 4))
+        coefficients[..., 2], coefficients[..., 3] = 1.0, starts
+        for k, score in enumerate(flat):
+            if score is not None:
+                curve = score._curve
+                starts[k], ends[k], coefficients[k] = curve.x[:-1], curve.x[-1], curve.c.T
+        return starts, ends, coefficients
+
+    def scored_of(self, residuals: Array) -> tuple[Array, Array]:
+        """All residuals (M,) scored, and the slopes of the scores there."""
+        starts, ends, coefficients = self._cubics
+        inside = np.clip(residuals, starts[:, 0], ends)
+        piece = np.maximum((inside[:, None] >= starts).sum(axis=1) - 1, 0)
+        everyone = np.arange(len(residuals))
+        a3, a2, a1, a0 = coefficients[everyone, piece].T
+        d = inside - starts[everyone, piece]
+        slope = (3 * a3 * d + 2 * a2) * d + a1
+        return ((a3 * d + a2) * d + a1) * d + a0 + slope * (residuals - inside), slope
 
     def scored(self, row: int, term: Term) -> Term:
         """A row's term with its residuals scored."""

@@ -12,6 +12,7 @@ the log scale, so that its upper side holds for both."""
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,7 @@ class DoseForEffect(Kind):
     columns = ("effect",)
     words = "dose that gives the effect"
     doses = DOSE_GRID
+    n_smooth = len(DOSE_GRID)
     in_dose_units = True
     on_log = True
     positive = True
@@ -75,6 +77,19 @@ class DoseForEffect(Kind):
         on_log = Statistic(log_dose, share, none)
         (printed,) = x.printed
         return single_term("log dose", log_dose / error, 1 / error, on_log, predicted, printed.constant)
+
+    def smooth(self, x: Measured, s: Array, v: Array) -> Term:
+        """The means at the doses: where the curve is flat, a little of them is much of the dose."""
+        each = np.eye(len(s))[:, :, None] / s.shape[1] * np.ones_like(s)
+        labels = tuple(f"mean at {multiple:g} x" for multiple in DOSE_GRID)
+        return replace(
+            self.term(x, s, v), residuals=s.mean(axis=1), by_s=each, by_v=0.0 * each, labels=labels
+        )
+
+    def of_smooth(self, x: Measured, numbers: Array) -> tuple[float, Array]:
+        log_dose, by_means = inverse(np.log(np.array(DOSE_GRID)), numbers, x.row.effect)
+        error = _errors(x.row)[log_dose > 0]
+        return log_dose / error, by_means / error
 
     def interval(self, x: Measured) -> tuple[float, float]:
         row = x.row
@@ -181,18 +196,19 @@ def _cross_cell(x: Array, g: Array, slopes: Array, j: int, target: float) -> tup
     step = x[j + 1] - x[j]
     left, right = slopes[j] * step, slopes[j + 1] * step
 
-    def weights(t: float) -> Array:
-        w = left * (t * (1 - t) ** 2) + right * (t * t * (t - 1))
-        w = w.copy()
-        w[j] += (1 + 2 * t) * (1 - t) ** 2
-        w[j + 1] += t * t * (3 - 2 * t)
-        return np.asarray(w, dtype=np.float64)
+    before, after = float(g[j]), float(g[j + 1])
+    slope_before, slope_after = float(left @ g), float(right @ g)
+
+    def at(t: float) -> float:
+        s = 1 - t
+        ends = before * (1 + 2 * t) * s * s + after * t * t * (3 - 2 * t)
+        return ends + slope_before * t * s * s - slope_after * t * t * s
 
     low, high = 0.0, 1.0
-    rising = g[j + 1] >= g[j]
+    rising = after >= before
     for _ in range(60):
         middle = (low + high) / 2
-        if (float(weights(middle) @ g) < target) == rising:
+        if (at(middle) < target) == rising:
             low = middle
         else:
             high = middle
@@ -205,4 +221,7 @@ def _cross_cell(x: Array, g: Array, slopes: Array, j: int, target: float) -> tup
     least = 1e-3 * max(abs(target), 1e-12)
     if abs(slope) < least:
         slope = math.copysign(least, slope if slope else 1.0)
-    return float(x[j] + t * step), -weights(t) / slope * step
+    weights = left * (t * (1 - t) ** 2) + right * (t * t * (t - 1))
+    weights[j] += (1 + 2 * t) * (1 - t) ** 2
+    weights[j + 1] += t * t * (3 - 2 * t)
+    return float(x[j] + t * step), -weights / slope * step

@@ -58,6 +58,7 @@ class Kind:
     on_log : errors are those of the value's logarithm.
     simulated : trials of the arm's patients tell how its residuals are distributed (``sampling``).
     scored : they are read as those trials have them; else they are as good as normal by themselves.
+    n_smooth : of so many numbers its one residual is a function, and bends more than they do (0: of none).
     """
 
     name = ""
@@ -73,6 +74,7 @@ class Kind:
     of_level = True
     side = 0
     on_log = False
+    n_smooth = 0
     simulated = True
     scored = True
 
@@ -108,6 +110,14 @@ class Kind:
 
     def term(self, x: Measured, s: Array, v: Array) -> Term:
         """Residuals; ``s`` and ``v`` are samples and noise variances, (J, K): J views, K patients."""
+        raise NotImplementedError
+
+    def smooth(self, x: Measured, s: Array, v: Array) -> Term:
+        """In the place of residuals the numbers (``n_smooth``,) that they are a function of."""
+        return self.term(x, s, v)
+
+    def of_smooth(self, x: Measured, numbers: Array) -> tuple[float, Array]:
+        """The residual of such numbers (n_smooth,), and its derivatives (n_smooth,)."""
         raise NotImplementedError
 
     def prints(self, row: Row, x: Array) -> Mapping[str, Any] | None:
