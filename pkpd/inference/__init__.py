@@ -254,7 +254,7 @@ def fit(
     raw = read_data(spec.data)
     _check_names(spec, raw)
     chosen = {"rows": list(listed(rows)), "without": list(listed(without))}
-    system = System.load(spec.main.model)
+    system = System.of(spec.main)
     _check_shown(spec, system)
     return run(
         spec,
@@ -266,7 +266,7 @@ def fit(
         leave_out_unverified=leave_out_unverified,
         chosen=chosen,
         begin_from=_read_result(begin_from),
-        rival=System.load(spec.rival.model) if rival and spec.rival is not None else None,
+        rival=System.of(spec.rival) if rival and spec.rival is not None else None,
         leave_one_out=leave_one_out,
         unverified=unverified,
         check=check,
@@ -289,7 +289,7 @@ def _check_names(spec: FitSpec, raw: Data) -> None:
                 if study not in raw.studies:
                     place = f"{spec.folder / 'fit.toml'}: [study_effects] {effect.parameter}"
                     raise DataError(f'{place}: the data have no study "{study}"{meant(study, raw.studies)}')
-    known = [row.id for row in raw.rows]
+    known = {row.id: row.use for row in raw.rows}
     lists = [("[errors.rows]", tuple(spec.row_errors)), ("[errors] mean_only", spec.mean_only)]
     lists += [("[errors] correlations", item.rows) for item in spec.correlations]
     if spec.check is not None:
@@ -299,6 +299,11 @@ def _check_names(spec: FitSpec, raw: Data) -> None:
             if name not in known:
                 raise DataError(
                     f'{spec.folder / "fit.toml"}: {where}: the data have no row "{name}"{meant(name, known)}'
+                )
+            if known[name] == "context":
+                raise DataError(
+                    f'{spec.folder / "fit.toml"}: {where}: the row "{name}" is context, which is shown and '
+                    "not fitted: it has no effect here"
                 )
 
 

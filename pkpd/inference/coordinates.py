@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pkpd.core.errors import DataError
+from pkpd.core.errors import DataError, LibraryError
 from pkpd.core.names import meant
 from pkpd.inference.spec import ModelSpec, NoiseSpec, Prior, StudyEffect, checked_prior
 from pkpd.inference.summary.reading import in_model_units
@@ -39,6 +39,14 @@ class System:
     sizes: Mapping[str, int]
     kernel: Any
     sha256: str = ""
+
+    @classmethod
+    def of(cls, spec: ModelSpec) -> System:
+        """That of a fit, as ``load``; ``LibraryError`` tells the place where fit.toml names its model."""
+        try:
+            return cls.load(spec.model)
+        except LibraryError as error:
+            raise LibraryError(f"{spec.where}: model: {error}" if spec.where else str(error)) from None
 
     @classmethod
     def load(cls, name_or_path: str) -> System:
@@ -242,7 +250,7 @@ def _bounds_of(parameter: Any, prior: Prior | None, scale: str) -> tuple[float, 
 def coordinates(system: System, spec: ModelSpec, rows: Sequence[Row]) -> tuple[Coordinate, ...]:
     """Everything that is estimated when this model is fitted to these rows, in the order of the tables of
     fit.toml."""
-    where = f"fit of {system.name}"
+    where = spec.where or f"fit of {system.name}"
     free = spec.free
     if free is None:
         free = {p.name: None for p in system.parameters if p.prior is not None and p.kind != "covariate"}

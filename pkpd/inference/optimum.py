@@ -81,7 +81,7 @@ def objective_of(result: FitResult, spec: FitSpec, *, threads: int | None = None
     options = dataclasses.replace(
         spec.options, subjects=about["subjects_per_arm"], seed=about["seed"], rtol=about["rtol"]
     )
-    system = System.load(spec.main.model)
+    system = System.of(spec.main)
     fitted = {row.id for row in result.rows if row.use == "fit"}
     everything = in_units(read_data(spec.data), system)
     rows = [row for row in everything.rows if row.id in fitted]

@@ -129,7 +129,7 @@ def predict(
     ('MIU', 'percent')
     """
     tell = progress or quiet
-    system = System.load(spec.main.model)
+    system = System.of(spec.main)
     known = {row.id for row in result.rows}  # without those that were left out or could not be predicted
     rows = [row for row in in_units(read_data(spec.data), system).rows if row.id in known]
     draws = None if posterior is None else of_result(posterior, result)

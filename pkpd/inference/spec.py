@@ -112,6 +112,8 @@ class ModelSpec:
     between: Mapping[str, Prior | None] = field(default_factory=dict)
     study_effects: tuple[StudyEffect, ...] = ()
     noise: Mapping[str, NoiseSpec] = field(default_factory=dict)
+    where: str = field(default="", compare=False)
+    """what errors call the place where this stands: the file, and its table"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,6 +365,8 @@ def _rival_table(values: Any, path: Path) -> TomlTable:
 def _read_model_spec(table: TomlTable, folder: Path) -> ModelSpec:
     model = table.text("model")
     beside = folder / model
+    if ("/" in model or model.endswith(".model")) and beside.exists():
+        model = str(beside)
     effects = []
     for name in table.table("study_effects").values:
         inner = table.table("study_effects")
@@ -383,11 +387,12 @@ def _read_model_spec(table: TomlTable, folder: Path) -> ModelSpec:
             _per(detail),
         )
     return ModelSpec(
-        model=str(beside) if ("/" in model or model.endswith(".model")) and beside.exists() else model,
+        model=model,
         free=_priors(table.table("free")) if "free" in table.values else None,
         between=_priors(table.table("between")),
         study_effects=tuple(effects),
         noise=noises,
+        where=table.where,
     )
 
 

@@ -348,7 +348,7 @@ def validate(
     raw = data if isinstance(data, Data) else read_data(Path(data))
     result, spec = read_result(fit, threads=threads, progress=progress)
     progress("prediction", -1.0, raw.file)
-    system = System.load(spec.main.model)
+    system = System.of(spec.main)
     fitted_ids = {row.id for row in result.rows if row.use == "fit"}
     fitted = [row for row in in_units(read_data(spec.data), system).rows if row.id in fitted_ids]
     rows = in_units(raw, system).rows

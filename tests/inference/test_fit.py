@@ -15,7 +15,7 @@ import pytest
 import toy
 from scipy.optimize import minimize_scalar
 
-from pkpd.core.errors import ConvergenceError, DataError
+from pkpd.core.errors import ConvergenceError, DataError, LibraryError
 from pkpd.core.files import to_json
 from pkpd.core.library import root
 from pkpd.dosing import Schedule
@@ -1457,6 +1457,36 @@ def test_names_that_the_model_does_not_have_are_named(change, message):
         fitting.run(
             replace(SPEC, main=replace(SPEC.main, **change)), system(), trial(1), solve=Solver(), threads=1
         )
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ("[noise]\nCC = { proportional = 0.1 }", r"fit\.toml, \[noise\]: the model has no output .CC."),
+        ("[rival.noise]\nCC = { proportional = 0.1 }", r"\[rival\], \[noise\]: the model has no output .CC."),
+    ],
+)
+def test_what_the_model_lacks_is_told_with_the_file_that_asks_for_it(tmp_path, asked, message):
+    path = toy.write(tmp_path / "toy") / "fit.toml"
+    path.write_text(f"{path.read_text()}\n{asked}\n")
+    with pytest.raises(DataError, match=message):
+        fitting.fit(path.parent)
+
+
+def test_a_model_that_is_not_there_is_told_with_the_file_that_names_it(tmp_path):
+    path = toy.write(tmp_path / "toy") / "fit.toml"
+    path.write_text(path.read_text().replace("one_compartment_oral", "one_compartment_orla", 1))
+    with pytest.raises(LibraryError, match=r"fit\.toml: model: there is no model .*orla.; did you mean"):
+        fitting.fit(path.parent)
+
+
+def test_settings_about_a_row_that_is_not_fitted_are_refused(tmp_path):
+    path = toy.write(tmp_path / "toy") / "fit.toml"
+    path.write_text(path.read_text() + "\n[errors.rows]\nseen = 0.1\n")
+    with pytest.raises(
+        DataError, match=r'\[errors.rows\]: the row "seen" is context, which is shown and not'
+    ):
+        fitting.fit(path.parent)
 
 
 def test_outputs_of_the_report_that_the_model_does_not_have_are_named(tmp_path):
