@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pkpd.cli.fits import FolderOption, print_remarks
+from pkpd.cli.repeating import DaskOption, executor
 from pkpd.cli.terminal import (
     JobsOption,
     JsonOption,
@@ -92,6 +93,7 @@ def fit(
         ),
     ] = None,
     jobs: JobsOption = None,
+    dask: DaskOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -105,6 +107,7 @@ def fit(
       pkpd fit low_dose_il2 --from results/low_dose_il2 --without Koreth2011 -o results/without
       pkpd fit low_dose_il2 --rows "imodals*, dilt1d*" --quick -o results/two
       pkpd fit ./my_fit
+      pkpd fit ./my_fit --starts 16 --dask tcp://10.0.0.1:8786
 
     The report is one HTML file that opens anywhere, with its figures and result.json beside it. Exit code 5
     means that the search did not converge; the report is written all the same and says so.
@@ -131,7 +134,7 @@ def fit(
             leave_one_out=not quick,
             unverified=not quick,
             check=not quick,
-            threads=jobs,
+            threads=jobs if dask is None else executor(jobs, dask),
             progress=work.update,
         )
         page = _write(result, spec, folder, jobs, work)

@@ -57,7 +57,7 @@ from typing import Any
 import numpy as np
 
 from pkpd.core import library
-from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, PATH, TEXT, TEXTS, WHOLE, of, takes
+from pkpd.core.arguments import ABSENT, CALLABLE, PATH, TEXT, TEXTS, WHOLE, of, takes
 from pkpd.core.errors import ConvergenceError, DataError
 from pkpd.core.names import meant
 from pkpd.core.progress import Progress, quiet
@@ -113,7 +113,7 @@ from pkpd.inference.result import (
     StudyLeftOut,
     WithoutUnverified,
 )
-from pkpd.inference.search import Minimum, Search, minimise
+from pkpd.inference.search import Minimum, minimise
 from pkpd.inference.selection import listed, selected, warm_point
 from pkpd.inference.spec import (
     Check,
@@ -126,8 +126,10 @@ from pkpd.inference.spec import (
     parse_prior,
     read_fit,
 )
+from pkpd.inference.starts import Search
 from pkpd.inference.summary.reading import read_data, unknown_outputs
 from pkpd.inference.summary.rows import Data, Row
+from pkpd.solver.executors import EXECUTOR, Executor
 
 __all__ = [
     "SAME_OPTIMUM",
@@ -181,7 +183,7 @@ __all__ = [
     rows=TEXT | TEXTS | ABSENT,
     without=TEXT | TEXTS | ABSENT,
     begin_from=PATH | of(FitResult, words="the result of a fit") | ABSENT,
-    threads=COUNT | ABSENT,
+    threads=EXECUTOR,
     progress=CALLABLE | ABSENT,
 )
 def fit(
@@ -199,7 +201,7 @@ def fit(
     leave_one_out: bool = True,
     unverified: bool = True,
     check: bool = True,
-    threads: int | None = None,
+    threads: int | Executor | None = None,
     progress: Progress | None = None,
     solve: Solve | None = None,
 ) -> FitResult:
@@ -219,7 +221,8 @@ def fit(
         leave-one-study-out.
     unverified : refits without unverified rows and tells what changes.
     check : runs the inner check.
-    threads : how many work at a time, by default as many as this process may use cores.
+    threads : how many work at a time, by default as many as this process may use cores; an executor does the
+        starts after the first side by side, with the same result.
     progress : called with (what, share, remark).
     solve : another solver.
 
@@ -323,7 +326,7 @@ def run(
     *,
     rival: System | None = None,
     solve: Solve | None = None,
-    threads: int | None = None,
+    threads: int | Executor | None = None,
     progress: Progress = quiet,
     leave_out_unverified: bool = False,
     chosen: Mapping[str, list[str]] | None = None,
@@ -335,6 +338,8 @@ def run(
 ) -> FitResult:
     """As ``fit``, of a model and data that were already read; chosen : "rows" and "without"."""
     began = time.perf_counter() if began is None else began
+    executor = None if threads is None or isinstance(threads, int) else threads
+    threads = threads if isinstance(threads, int) else None
     missing = unknown_outputs(raw, tuple(system.output_units))
     wanted = selected(raw, **chosen or {}).keep(
         lambda row: not (leave_out_unverified and row.provenance == "unverified")
@@ -348,7 +353,7 @@ def run(
     whole = _objective(spec, system, everything.rows, solve, threads, estimated)
     progress("fit", 0.0, "first evaluation")
     objective, notes = pruned(whole.restricted(lambda row: row.use == "fit"))
-    found = _found(objective, spec, begin_from, progress)
+    found = _found(objective, spec, begin_from, progress, executor)
     objective, best, posterior = found.search.objective, found.best, found.posterior
     original = {row.id: row for row in raw.rows}
     whole = _objective(
@@ -365,7 +370,17 @@ def run(
             beside.assess(objective, best, progress)
             if rival is not None and spec.rival is not None:
                 beside.comparison = compare(
-                    spec, objective, best, rival, everything, raw, leave_one_out, solve, threads, progress
+                    spec,
+                    objective,
+                    best,
+                    rival,
+                    everything,
+                    raw,
+                    leave_one_out,
+                    solve,
+                    threads,
+                    progress,
+                    executor,
                 )
             if unverified and not leave_out_unverified:
                 beside.unverified = without_unverified(objective, best, posterior, original, spec, progress)
@@ -471,7 +486,13 @@ class _Found:
     notes: list[str]
 
 
-def _found(objective: Objective, spec: FitSpec, begin_from: FitResult | None, progress: Progress) -> _Found:
+def _found(
+    objective: Objective,
+    spec: FitSpec,
+    begin_from: FitResult | None,
+    progress: Progress,
+    executor: Executor | None,
+) -> _Found:
     """Search. Raises ``ConvergenceError`` where there is no lowest point, ``KeyboardInterrupt`` where there
     is none yet."""
     warm, notes = None, []
@@ -479,7 +500,9 @@ def _found(objective: Objective, spec: FitSpec, begin_from: FitResult | None, pr
         warm, missing = warm_point(objective.coordinates, begin_from)
         notes = _started_words(spec, begin_from, missing)
     options = spec.options
-    search = estimate(objective, options.starts, options.seed, options.max_evaluations, progress, "fit", warm)
+    search = estimate(
+        objective, options.starts, options.seed, options.max_evaluations, progress, "fit", warm, executor
+    )
     if search.best is None:
         if search.interrupted:
             raise KeyboardInterrupt

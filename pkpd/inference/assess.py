@@ -28,6 +28,7 @@ from pkpd.inference.result import (
 from pkpd.inference.search import REFIT_LIMIT, Minimum, refit
 from pkpd.inference.spec import Check, FitSpec
 from pkpd.inference.summary.rows import Data, Row
+from pkpd.solver.executors import Executor
 
 Array = NDArray[np.float64]
 
@@ -155,6 +156,7 @@ def compare(
     solve: Solve | None,
     threads: int | None,
     progress: Progress,
+    executor: Executor | None = None,
 ) -> RivalComparison | None:
     """Both models fitted to the rows that both can predict."""
     assert spec.rival is not None
@@ -173,8 +175,15 @@ def compare(
         threads=threads,
     )
     rival, _ = pruned(rival)
+    options = spec.options
     search = estimate(
-        rival, spec.options.starts, spec.options.seed, spec.options.max_evaluations, progress, "rival"
+        rival,
+        options.starts,
+        options.seed,
+        options.max_evaluations,
+        progress,
+        "rival",
+        executor=executor,
     )
     if search.interrupted:
         raise KeyboardInterrupt

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from pkpd.core.progress import Progress
 from pkpd.inference.heterogeneity import estimated, is_estimated
 from pkpd.inference.objective import BadPoint, Objective
-from pkpd.inference.search import Minimum, Search, minimise, multistart, within
+from pkpd.inference.search import Minimum, minimise, within
+from pkpd.inference.starts import Search, multistart
+from pkpd.solver.executors import Executor
 
 Array = NDArray[np.float64]
 
@@ -29,6 +31,7 @@ def estimate(
     progress: Progress,
     what: str,
     warm: Array | None = None,
+    executor: Executor | None = None,
 ) -> Search:
     """Several starts (or that from ``warm``, a point), with the residuals scored and correlated as trials at
     the prior's centre (or at that point) have them; then the best goes on with those of its own estimate,
@@ -37,7 +40,7 @@ def estimate(
         objective = objective.with_sampling(
             objective.sampling_at(objective.start if warm is None else within(objective, warm))
         )
-    search = multistart(objective, starts, seed, limit, progress, what, warm)
+    search = multistart(objective, starts, seed, limit, progress, what, warm, executor)
     try:
         if search.best is not None and not search.interrupted:
             progress(what, 1.0, "errors at the estimate")

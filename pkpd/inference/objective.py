@@ -782,7 +782,10 @@ class Objective:
     def _of_smooth(self) -> tuple[NDArray[np.intp], NDArray[np.intp], list[tuple[Measured, int, slice]]]:
         """Of the residuals that are smooth numbers themselves, the places and those of the numbers; and of
         each other the row, its place, and those of its numbers."""
-        alike, number, others, at = [], [], [], 0
+        alike: list[int] = []
+        number: list[int] = []
+        others: list[tuple[Measured, int, slice]] = []
+        at = 0
         sizes = [m.n_residuals for m in self.measured]
         for measured, size, place in zip(self.measured, sizes, np.cumsum([0, *sizes]), strict=False):
             count = KINDS[measured.row.statistic].n_smooth

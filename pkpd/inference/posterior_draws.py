@@ -35,7 +35,8 @@ from pkpd.inference.draws import PosteriorDraws, SampledEstimate, shown
 from pkpd.inference.objective import BadPoint, Objective
 from pkpd.inference.optimum import optimum_of, read_result
 from pkpd.inference.result import SAME_OPTIMUM
-from pkpd.inference.search import FAR_BEHIND, OFV_NOISE, PROBATION, START_TOLERANCE, Minimum, minimise
+from pkpd.inference.search import OFV_NOISE, Minimum, minimise
+from pkpd.inference.starts import FAR_BEHIND, PROBATION, START_TOLERANCE
 from pkpd.inference.summary import likelihood
 from pkpd.inference.surrogate import chains_through, surrogate_of
 from pkpd.solver.executors import usable_cores

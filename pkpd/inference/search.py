@@ -1,35 +1,25 @@
-"""Levenberg-Marquardt from several starts: an objective -> its lowest point, whatever fails on the way."""
+"""Levenberg-Marquardt: an objective -> its lowest point from somewhere, whatever fails on the way."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pkpd.core.progress import Progress
 from pkpd.inference.objective import BadPoint, Evaluation, Objective
-from pkpd.inference.result import StartResult
 
 Array = NDArray[np.float64]
 
 
-START_TOLERANCE = 0.2
-"""Starts are compared when a step promises less than this in OFV; the best of them goes on to the tolerance
-that was asked for."""
 REFIT_TOLERANCE, REFIT_LIMIT = 0.1, 12
 """Refits start at the optimum of all rows and tell how far things move: so much OFV is enough, so many
 Jacobians are spent."""
 BROYDEN = 4
 """Updates of the Jacobian in a row before it is computed anew."""
-DRAWS = 6
-"""Draws from the prior for one start."""
-PROBATION, FAR_BEHIND = 15, 10.0
-"""A start is given up if after so many steps even what a fresh Jacobian promises leaves it so much OFV behind
-the best."""
 OFV_NOISE = 0.1
 """Where no step lowers the OFV although less than this is promised, or steps lower it by less than the
 tolerance, the rest is left to the noise of the solver's tolerance, to kinks of the rows, and to the curvature
@@ -37,8 +27,6 @@ that Gauss-Newton does not see."""
 LONGEST = 3.0
 """A step goes at most so many sizes of a coordinate (``Coordinate.size``: SDs of its prior): a model is no
 straight line further out."""
-FAR = 10.0
-"""Standard errors by which starts differ where no prior and no bounds say how."""
 NEAR = 1.0
 """Promised less than this in OFV, a step is taken straight, and secants give the curvature of the
 residuals."""
@@ -458,166 +446,6 @@ def _step(objective: Objective, at: _Local, damping: float) -> tuple[Array, floa
     if np.linalg.norm(bend / at.sizes) > 0.375 * np.linalg.norm(change / at.sizes):
         return change, promised
     return within(objective, at.x + change + bend) - at.x, promised
-
-
-def starting_points(objective: Objective, count: int, seed: int) -> Iterator[Array]:
-    """The prior's centre, then draws from the prior, ``DRAWS`` for every further start, those of lowest OFV
-    first.
-
-    Study effects start at 0. Points where a simulation fails come last. Nothing is drawn before the first
-    start is done.
-    """
-    yield objective.start
-    generator = np.random.Generator(np.random.Philox(seed))
-    spread = _spread(objective)
-    drawn: list[tuple[float, Array]] = []
-    for _ in range(DRAWS * max(1, count - 1)):
-        point = within(objective, objective.start + spread * generator.standard_normal(spread.size))
-        try:
-            drawn.append((_cost(objective, point), point))
-        except BadPoint:
-            drawn.append((math.inf, point))
-    drawn.sort(key=lambda pair: pair[0])
-    yield from (point for _, point in drawn)
-
-
-def _spread(objective: Objective) -> Array:
-    """SDs of the draws for starts: those of the priors, at most 1 on log and logit scales; 0 for study
-    effects."""
-    known = np.array([c.size or 0.0 for c in objective.coordinates])
-    if not known.all():  # a natural scale without prior and bounds: so far that the OFV changes much
-        try:
-            start = objective.start
-            known = sizes(
-                objective, with_prior(objective, start, objective.evaluate(start, jacobian=True))[1]
-            )
-        except BadPoint:
-            known = np.where(known > 0, known, 1.0)
-        known = known * np.array([1.0 if c.size else FAR for c in objective.coordinates])
-    return np.array(
-        [
-            0.0 if c.kind == "study effect" else size if c.scale == "natural" else min(size, 1.0)
-            for c, size in zip(objective.coordinates, known, strict=True)
-        ]
-    )
-
-
-def _cost(objective: Objective, x: Array) -> float:
-    residuals = objective.evaluate(x).residuals
-    prior, _ = objective.prior(x)
-    return float(residuals @ residuals + prior @ prior)
-
-
-@dataclass
-class Search:
-    """Outcome of a search with several starts; ``objective`` is the one given, or one that knows more
-    directions."""
-
-    objective: Objective
-    best: Minimum | None
-    starts: list[StartResult]
-    interrupted: bool
-
-    def keep(self, minimum: Minimum) -> None:
-        """Take a minimum that is lower, or as low, with its Jacobian computed anew."""
-        if self.best is None or minimum.cost <= self.best.cost:
-            self.best = minimum
-
-
-def multistart(
-    objective: Objective,
-    starts: int,
-    seed: int,
-    limit: int,
-    progress: Progress,
-    what: str,
-    warm: Array | None = None,
-) -> Search:
-    """From the points of ``starting_points``, or from ``warm`` alone."""
-    starts = starts if warm is None else 1
-    points = starting_points(objective, starts, seed) if warm is None else iter([within(objective, warm)])
-    search = Search(objective, None, [], False)
-    ends: list[Minimum] = []
-    try:
-        for point in points:
-            try:
-                first = objective.evaluate(point, jacobian=True)
-            except BadPoint:
-                continue
-            ends.append(_start(search, point, first, limit, _remark(progress, what, len(ends), starts)))
-            if len(ends) == starts:
-                break
-        if ends:
-            _finish(search, ends, limit)
-    except KeyboardInterrupt:
-        search.interrupted = True
-    return search
-
-
-def _remark(progress: Progress, what: str, done: int, starts: int) -> Callable[[int, float], None]:
-    """What ``minimise`` calls in the start that follows ``done`` others."""
-
-    def remark(iteration: int, cost: float) -> None:
-        share = done / starts + min(1.0, iteration / 15) / starts
-        progress(what, share, f"start {done + 1} of {starts}, step {iteration}, OFV {cost:.2f}")
-
-    return remark
-
-
-def _start(
-    search: Search, point: Array, first: Evaluation, limit: int, remark: Callable[[int, float], None]
-) -> Minimum:
-    """Where one start ends; first : its evaluation."""
-    objective = search.objective
-    lead = math.inf if search.best is None else search.best.cost
-
-    def behind(minimum: Minimum) -> bool:
-        return minimum.iterations >= PROBATION and minimum.cost - minimum.decrement > lead + FAR_BEHIND
-
-    residuals, _ = with_prior(objective, point, first)
-    end = minimise(
-        objective,
-        point,
-        max_evaluations=limit,
-        first=first,
-        tolerance=max(START_TOLERANCE, objective.options.tolerance),
-        remark=remark,
-        keep=search.keep,
-        give_up=behind,
-    )
-    began = float(residuals @ residuals)
-    search.starts.append(StartResult(began, end.cost, end.evaluations + 1, end.converged, end.message))
-    return end
-
-
-def _finish(search: Search, ends: Sequence[Minimum], limit: int) -> None:
-    """The best start goes on to the tolerance asked for; and further, if a direction that was idle around the
-    start has come to life there."""
-    k = min(range(len(ends)), key=lambda i: ends[i].cost)
-    best, objective = ends[k], search.objective
-    spent = search.starts[k].evaluations
-    try:
-        if best.converged and best.decrement >= objective.options.tolerance:
-            best = minimise(
-                objective,
-                best.x,
-                max_evaluations=limit,
-                first=best.evaluation,
-                curvature=best.curvature,
-                keep=search.keep,
-            )
-            spent += best.evaluations
-        wider = objective.widened(best.x)
-        if wider is not objective:
-            best = minimise(wider, best.x, max_evaluations=limit, keep=search.keep)
-            spent += best.evaluations
-            search.objective = wider
-    except BadPoint as reason:
-        best = replace(best, converged=False, message=f"stopped: {reason}")
-    search.best = best
-    search.starts[k] = replace(
-        search.starts[k], last=best.cost, evaluations=spent, converged=best.converged, message=best.message
-    )
 
 
 def refit(

@@ -38,6 +38,7 @@ from pkpd.inference.summary.reading import parse_data, read_data
 from pkpd.inference.summary.rows import Data
 from pkpd.model.check import Distribution, Parameter
 from pkpd.simulation.profile import simulate
+from pkpd.solver.executors import Processes, Threads
 
 fitting = importlib.import_module("pkpd.inference")  # pkpd.fit itself is the function
 
@@ -785,6 +786,17 @@ def test_starts_end_in_one_optimum_and_a_seed_repeats_the_result(result):
     assert len(ends) == OPTIONS.starts and max(ends) - min(ends) < fitting.SAME_OPTIMUM
     again = fitting.run(SPEC, system(), trial(1), solve=Solver(), threads=2)
     assert again.ofv == result.ofv and again.estimates == result.estimates
+
+
+@pytest.mark.parametrize("executor", [Threads(2), Processes(2)], ids=["threads", "processes"])
+def test_who_does_the_starts_makes_no_difference(tmp_path, executor):
+    folder = toy.write(tmp_path / "toy")
+    one, other = (
+        fitting.fit(folder, starts=4, rival=False, unverified=False, check=False, threads=threads)
+        for threads in (None, executor)
+    )
+    assert len(one.starts) == 4
+    assert other.starts == one.starts and other.estimates == one.estimates and other.ofv == one.ofv
 
 
 def test_objective_values_add_up(result):

@@ -12,8 +12,9 @@ from scipy.optimize import least_squares
 
 from pkpd.inference.coordinates import Coordinate
 from pkpd.inference.objective import BadPoint, Evaluation
-from pkpd.inference.search import FAR, in_box, minimise, multistart, starting_points
+from pkpd.inference.search import in_box, minimise
 from pkpd.inference.spec import FitOptions
+from pkpd.inference.starts import FAR, multistart, starting_points
 
 OFV = FitOptions().tolerance
 
