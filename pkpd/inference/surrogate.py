@@ -42,8 +42,8 @@ quadratic."""
 FURTHER = 1
 """Points of each later round, for each coordinate."""
 LEAST_POINTS = 20
-ROUNDS = 12
-ALIKE = 0.5
+ROUNDS = 8
+ALIKE = 0.6
 """Points of a round agree well enough if so many would be accepted as proposals that come from anywhere;
 those of a trajectory come from nearer."""
 RIDGE = 3.0
