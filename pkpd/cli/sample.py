@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pkpd.cli.fits import FitArgument
+from pkpd.cli.repeating import ResumeOption, results_folder
 from pkpd.cli.terminal import (
     JobsOption,
     JsonOption,
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from pkpd.inference.draws import LeftOutDensity, PosteriorDraws
 
 MOST_RANKED = 12
+KEPT = "draws"
+"""The folder, in that of the results, of the points at which the density was asked."""
 
 
 def sample(
@@ -48,6 +51,7 @@ def sample(
             "--output", "-o", help="Folder for what is written (default: results/FIT).", show_default=False
         ),
     ] = None,
+    resume: ResumeOption = False,
     jobs: JobsOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -59,25 +63,22 @@ def sample(
       pkpd sample ./my_fit
       pkpd sample ./my_fit --chains 2 --tune 300 --draws 500 -o elsewhere
       pkpd sample low_dose_il2 --surrogate
+      pkpd sample ./my_fit --draws 4000 --resume
       pkpd compare "1 mg once" --fit ./my_fit --posterior results/my_fit
 
     The folder gets draws.npz (which --posterior of pkpd compare, optimise and explore takes), draws.nc for
     ArviZ, prior against posterior (posterior.png) and ranks of the chains (ranks.png). Ctrl-C keeps the draws
-    that are there. Needs pip install 'pkpd\\[sample]'.
+    that are there; --resume goes on, to more draws too. Needs pip install 'pkpd\\[sample]'.
     """
     from pkpd.core.extras import optional
-    from pkpd.core.files import check_folder
-    from pkpd.inference import read_fit
     from pkpd.inference.draws import FILE
+    from pkpd.inference.optimum import fit_of
     from pkpd.inference.posterior_draws import posterior_draws
 
+    fit_of(fit)  # a name that is misspelt is told before an extra is asked for
     for package in ("nutpie", "arviz"):
         optional(package, "sample")
-    there = Path(fit)
-    spec = read_fit(there.absolute().parent if there.suffix == ".json" else fit)
-    folder = output or Path("results") / spec.name
-    folder.mkdir(parents=True, exist_ok=True)
-    check_folder(folder)
+    folder = results_folder(fit, output)
     with Work(f"reading {fit}", quiet) as work:
         found = posterior_draws(
             fit,
@@ -87,6 +88,8 @@ def sample(
             seed=seed,
             surrogate=surrogate,
             threads=jobs,
+            keep=folder / KEPT,
+            resume=resume,
             progress=work.update,
         )
         work.update("writing")
@@ -101,7 +104,7 @@ def sample(
     if said:
         note(said, quiet or json)
     if found.interrupted:
-        note(f"interrupted: the draws that are there are kept in {folder}", quiet)
+        note(f"interrupted: the draws that are there are kept in {folder}; go on with --resume", quiet)
         raise typer.Exit(130)
     note(f"wrote {folder}", quiet or json)
 
