@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from pkpd.inference.draws import LeftOutDensity, PosteriorDraws
 
-MOST_RANKED = 12
+MOST_RANKED, MOST_PAIRED = 12, 6
 KEPT = "draws"
 """The folder, in that of the results, of the points at which the density was asked."""
 
@@ -67,8 +67,9 @@ def sample(
       pkpd compare "1 mg once" --fit ./my_fit --posterior results/my_fit
 
     The folder gets draws.npz (which --posterior of pkpd compare, optimise and explore takes), draws.nc for
-    ArviZ, prior against posterior (posterior.png) and ranks of the chains (ranks.png). Ctrl-C keeps the draws
-    that are there; --resume goes on, to more draws too. Needs pip install 'pkpd\\[sample]'.
+    ArviZ, prior against posterior (posterior.png), the estimates that are correlated most (pairs.png) and
+    ranks of the chains (ranks.png). Ctrl-C keeps the draws that are there; --resume goes on, to more draws
+    too. Needs pip install 'pkpd\\[sample]'.
     """
     from pkpd.core.extras import optional
     from pkpd.inference.draws import FILE
@@ -122,10 +123,14 @@ def _write_netcdf(found: PosteriorDraws, path: Path) -> str:
 
 
 def _draw(found: PosteriorDraws, folder: Path) -> None:
-    from pkpd.present.plot import posterior_figure, rank_figure, save
+    from pkpd.present.plot import going_together, pairs_figure, posterior_figure, rank_figure, save
 
     drawn = found.drawn()
     save(posterior_figure(drawn, title=f"{found.title}: prior and posterior"), folder / "posterior.png")
+    if len(drawn) > 1:
+        pairs = [drawn[k] for k in going_together(found.x, MOST_PAIRED)]
+        title = f"{found.title}: pairs"
+        save(pairs_figure(pairs, diverging=found.statistics["diverging"], title=title), folder / "pairs.png")
     worst = sorted(range(len(drawn)), key=lambda k: found.estimates[k].effective)[:MOST_RANKED]
     save(rank_figure([drawn[k] for k in worst], title=f"{found.title}: chains"), folder / "ranks.png")
 

@@ -70,6 +70,16 @@ def test_through_a_surrogate_it_says_how_many_were_accepted(pkpd, folder, tmp_pa
     assert any("were accepted" in said for said in found["notes"])
 
 
+def test_of_two_estimates_it_draws_the_pair(pkpd, tmp_path):
+    pytest.importorskip("nutpie", reason="pip install 'pkpd[sample]'")
+    folder = toy.write(tmp_path / "toy")
+    text = (folder / "fit.toml").read_text(encoding="utf-8").partition("[study_effects]")[0]
+    (folder / "fit.toml").write_text(text.replace('ka = "lognormal(1.5, 0.5)"\n', ""), encoding="utf-8")
+    few = ("--surrogate", "--chains", 1, "--tune", 20, "--draws", 20, "--quiet")
+    assert pkpd("sample", folder, *few, "-o", tmp_path / "out")[0] == 0
+    assert (tmp_path / "out" / "pairs.png").stat().st_size > 10_000
+
+
 def test_it_goes_on_to_more_draws_and_refuses_those_of_another_warm_up(pkpd, folder, tmp_path):
     pytest.importorskip("nutpie", reason="pip install 'pkpd[sample]'")
     few = ("sample", folder, "--chains", 2, "--tune", 40, "-o", tmp_path, "--json")
