@@ -39,11 +39,9 @@ def executor(jobs: int | None, dask: str | None) -> Executor:
 def results_folder(fit: str, output: Path | None) -> Path:
     """Where the results of a fit are written; made if it is not there."""
     from pkpd.core.files import check_folder
-    from pkpd.inference import read_fit
+    from pkpd.inference.optimum import fit_of
 
-    there = Path(fit)
-    spec = read_fit(there.absolute().parent if there.suffix == ".json" else fit)
-    folder = output or Path("results") / spec.name
+    folder = output or Path("results") / fit_of(fit).name
     folder.mkdir(parents=True, exist_ok=True)
     check_folder(folder)
     return folder

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pkpd.cli.fits import FitArgument
+from pkpd.cli.repeating import ResumeOption, results_folder
 from pkpd.cli.terminal import (
     JobsOption,
     JsonOption,
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
     from pkpd.inference.draws import LeftOutDensity, PosteriorDraws
 
-MOST_RANKED = 12
+MOST_RANKED, MOST_PAIRED = 12, 6
+KEPT = "draws"
+"""The folder, in that of the results, of the points at which the density was asked."""
 
 
 def sample(
@@ -48,6 +51,7 @@ def sample(
             "--output", "-o", help="Folder for what is written (default: results/FIT).", show_default=False
         ),
     ] = None,
+    resume: ResumeOption = False,
     jobs: JobsOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -59,25 +63,23 @@ def sample(
       pkpd sample ./my_fit
       pkpd sample ./my_fit --chains 2 --tune 300 --draws 500 -o elsewhere
       pkpd sample low_dose_il2 --surrogate
+      pkpd sample ./my_fit --draws 4000 --resume
       pkpd compare "1 mg once" --fit ./my_fit --posterior results/my_fit
 
     The folder gets draws.npz (which --posterior of pkpd compare, optimise and explore takes), draws.nc for
-    ArviZ, prior against posterior (posterior.png) and ranks of the chains (ranks.png). Ctrl-C keeps the draws
-    that are there. Needs pip install 'pkpd\\[sample]'.
+    ArviZ, prior against posterior (posterior.png), the estimates that are correlated most (pairs.png) and
+    ranks of the chains (ranks.png). Ctrl-C keeps the draws that are there; --resume goes on, to more draws
+    too. Needs pip install 'pkpd\\[sample]'.
     """
     from pkpd.core.extras import optional
-    from pkpd.core.files import check_folder
-    from pkpd.inference import read_fit
     from pkpd.inference.draws import FILE
+    from pkpd.inference.optimum import fit_of
     from pkpd.inference.posterior_draws import posterior_draws
 
+    fit_of(fit)  # a name that is misspelt is told before an extra is asked for
     for package in ("nutpie", "arviz"):
         optional(package, "sample")
-    there = Path(fit)
-    spec = read_fit(there.absolute().parent if there.suffix == ".json" else fit)
-    folder = output or Path("results") / spec.name
-    folder.mkdir(parents=True, exist_ok=True)
-    check_folder(folder)
+    folder = results_folder(fit, output)
     with Work(f"reading {fit}", quiet) as work:
         found = posterior_draws(
             fit,
@@ -87,6 +89,8 @@ def sample(
             seed=seed,
             surrogate=surrogate,
             threads=jobs,
+            keep=folder / KEPT,
+            resume=resume,
             progress=work.update,
         )
         work.update("writing")
@@ -101,7 +105,7 @@ def sample(
     if said:
         note(said, quiet or json)
     if found.interrupted:
-        note(f"interrupted: the draws that are there are kept in {folder}", quiet)
+        note(f"interrupted: the draws that are there are kept in {folder}; go on with --resume", quiet)
         raise typer.Exit(130)
     note(f"wrote {folder}", quiet or json)
 
@@ -119,10 +123,14 @@ def _write_netcdf(found: PosteriorDraws, path: Path) -> str:
 
 
 def _draw(found: PosteriorDraws, folder: Path) -> None:
-    from pkpd.present.plot import posterior_figure, rank_figure, save
+    from pkpd.present.plot import going_together, pairs_figure, posterior_figure, rank_figure, save
 
     drawn = found.drawn()
     save(posterior_figure(drawn, title=f"{found.title}: prior and posterior"), folder / "posterior.png")
+    if len(drawn) > 1:
+        pairs = [drawn[k] for k in going_together(found.x, MOST_PAIRED)]
+        title = f"{found.title}: pairs"
+        save(pairs_figure(pairs, diverging=found.statistics["diverging"], title=title), folder / "pairs.png")
     worst = sorted(range(len(drawn)), key=lambda k: found.estimates[k].effective)[:MOST_RANKED]
     save(rank_figure([drawn[k] for k in worst], title=f"{found.title}: chains"), folder / "ranks.png")
 

@@ -39,6 +39,14 @@ def _check_likelihood(result: FitResult) -> None:
         raise DataError(f"the result of the fit {result.name} is of an older version: run `pkpd fit` again")
 
 
+def fit_of(given: str | os.PathLike[str]) -> FitSpec:
+    """What the folder of a fit says, by its name, its folder, or the file of its result.
+
+    Raises ``InputError``, or one of its kinds, where there is none or it cannot be read."""
+    path = Path(given).expanduser()
+    return read_fit(path.absolute().parent if path.suffix == ".json" else given)
+
+
 def read_result(
     given: FitResult | str | os.PathLike[str], *, threads: int | None = None, progress: Progress = quiet
 ) -> tuple[FitResult, FitSpec]:
@@ -53,9 +61,9 @@ def read_result(
     if isinstance(given, FitResult):
         result, spec = given, read_fit(given.name)
     elif (path := Path(given).expanduser()).suffix == ".json":
-        result, spec = FitResult.read_json(path), read_fit(path.absolute().parent)
+        result, spec = FitResult.read_json(path), fit_of(given)
     else:
-        spec = read_fit(given)
+        spec = fit_of(given)
         try:
             result = FitResult.read_json(library.fit_result(given))
             check_belongs(result, spec)

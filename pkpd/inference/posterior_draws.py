@@ -33,12 +33,13 @@ from pkpd.inference.coordinates import Coordinate
 from pkpd.inference.density import PosteriorDensity, Walk, blocks_of, overdispersed
 from pkpd.inference.draws import PosteriorDraws, SampledEstimate, shown
 from pkpd.inference.objective import BadPoint, Objective
-from pkpd.inference.optimum import optimum_of, read_result
+from pkpd.inference.optimum import belonging, fit_of, optimum_of, read_result
 from pkpd.inference.result import SAME_OPTIMUM
 from pkpd.inference.search import OFV_NOISE, Minimum, minimise
 from pkpd.inference.starts import FAR_BEHIND, PROBATION, START_TOLERANCE
 from pkpd.inference.summary import likelihood
 from pkpd.inference.surrogate import chains_through, surrogate_of
+from pkpd.inference.visited import KeptDensity, VisitedPoints, kept_objective
 from pkpd.solver.executors import usable_cores
 
 Array = NDArray[np.float64]
@@ -69,6 +70,8 @@ MOST_TRIED = 50
     seed=WHOLE,
     surrogate=FLAG,
     threads=COUNT | ABSENT,
+    keep=PATH | ABSENT,
+    resume=FLAG,
     progress=CALLABLE | ABSENT,
 )
 def posterior_draws(
@@ -80,6 +83,8 @@ def posterior_draws(
     seed: int = 1,
     surrogate: bool = False,
     threads: int | None = None,
+    keep: str | os.PathLike[str] | None = None,
+    resume: bool = False,
     progress: Progress | None = None,
 ) -> PosteriorDraws:
     """Draws from the full posterior of a fit, by the No-U-Turn sampler with exact gradients.
@@ -94,6 +99,9 @@ def posterior_draws(
     surrogate : propose draws by a surrogate of the residuals and accept or refuse them by the model: the same
         posterior, with one simulation to a draw. For models that take a second; docs/posterior.md.
     threads : how many work at a time, chains first (None: all cores).
+    keep : a folder for every point at which the density was asked.
+    resume : asks none again that is in that folder: an interrupted run goes on, and one that is done to more
+        draws or chains.
     progress : called with (what, share, remark).
 
     Returns
@@ -104,7 +112,7 @@ def posterior_draws(
     Raises
     ------
     InputError : or one of its kinds: no such fit, a result of other files, a fit of which neither rows nor
-        priors determine a parameter.
+        priors determine a parameter, a folder to go on from that is of another fit, seed or warm-up.
     ConvergenceError : the model cannot be simulated where the fit ended.
     MissingExtraError : nutpie or ArviZ is not installed: ``pip install 'pkpd[sample]'``.
 
@@ -118,18 +126,33 @@ def posterior_draws(
     ...
     pkpd.core.errors.InputError: posterior_draws: chains must be a whole number from 1 on, not 0 (int)
     """
-    for package in ("nutpie", "arviz"):
-        optional(package, "sample")
     if seed < 0:
         raise InputError(f"posterior_draws: seed must be 0 or more, not {seed}")
+    if not isinstance(fit, FitResult):
+        fit_of(fit)  # a name that is misspelt is told first
+    for package in ("nutpie", "arviz"):
+        optional(package, "sample")
     began = time.perf_counter()
     progress = progress or quiet
     cores = threads or usable_cores()
     result, spec = read_result(fit, threads=cores, progress=progress)
     optimum = optimum_of(result, spec, threads=cores, progress=progress)
     objective = optimum.objective
+    visited = None
+    if keep is not None:
+        about = belonging(result) | {"seed": seed, "warm-up": tune, "surrogate": surrogate}
+        visited = VisitedPoints(keep, about, resume=resume)
     found = sampled(
-        objective, optimum.minimum, chains, tune, draws, seed, cores, progress, surrogate=surrogate
+        objective,
+        optimum.minimum,
+        chains,
+        tune,
+        draws,
+        seed,
+        cores,
+        progress,
+        surrogate=surrogate,
+        visited=visited,
     )
     normal = [(estimate.x, estimate.x_sd) for estimate in result.estimates]
     estimates = estimates_of(objective.coordinates, found.x, normal)
@@ -193,37 +216,41 @@ def sampled(
     progress: Progress,
     *,
     surrogate: bool = False,
+    visited: VisitedPoints | None = None,
 ) -> Sampled:
-    """Draws around the lowest point of an objective."""
-    ends = _searches(objective, minimum, chains, seed, progress)
+    """Draws around the lowest point of an objective; points that are known are not asked again."""
+
+    def density(of: Objective) -> PosteriorDensity:
+        return PosteriorDensity(of, minimum) if visited is None else KeptDensity(of, minimum, visited)
+
+    kept_residuals = objective if visited is None else kept_objective(objective, visited)
+    ends = _searches(kept_residuals, minimum, chains, seed, progress)
     side_by_side = min(chains, cores)
     alone = objective.on_threads(max(1, cores // side_by_side))
-    densities = [PosteriorDensity(alone, minimum) for _ in range(chains)]
     seeds = [int(np.random.SeedSequence([seed, k]).generate_state(1)[0]) for k in range(chains)]
-    told = _told(progress)
     if surrogate:
-        made = surrogate_of(PosteriorDensity(objective, minimum), seed, progress)
+        made = surrogate_of(PosteriorDensity(kept_residuals, minimum), seed, progress)
         found, interrupted = chains_through(
             made,
-            densities,
+            [density(alone) for _ in range(chains)],
             tune=math.ceil(tune / WARM),
             draws=draws,
             seeds=seeds,
             cores=side_by_side,
-            told=told,
+            told=_told(progress, visited),
         )
         gradients = made.gradients
     else:
-        walks = [Walk(density) for density in densities]
+        walks = [Walk(density(alone)) for _ in range(chains)]
         found, interrupted = chains_of(
             walks,
-            _starts(PosteriorDensity(objective, minimum), ends, seed),
+            _starts(density(objective), ends, seed),
             len(objective.rows),
             tune=tune,
             draws=draws,
             seeds=seeds,
             cores=side_by_side,
-            told=told,
+            told=_told(progress, visited),
         )
         gradients = sum(walk.visits for walk in walks)
     kept = _rectangle(found)
@@ -304,14 +331,17 @@ def _rectangle(chains: Sequence[Chain]) -> list[Chain]:
     return [chains[k].first(length) for k in sorted(order[:count])]
 
 
-def _told(progress: Progress) -> Counting:
-    """Progress by draws, with the time that is left at the pace so far."""
-    began = time.perf_counter()
+def _told(progress: Progress, visited: VisitedPoints | None) -> Counting:
+    """Progress by draws, with the time that is left at the pace of those that were not known before."""
+    began, known, before = time.perf_counter(), 0, visited.added if visited else 0
 
     def told(done: int, total: int) -> None:
+        nonlocal began, known
+        if visited is not None and visited.added == before:
+            began, known = time.perf_counter(), done
         remark = f"draw {done:,} of {total:,}"
-        if done:
-            left = (time.perf_counter() - began) / done * (total - done)
+        if done > known:
+            left = (time.perf_counter() - began) / (done - known) * (total - done)
             remark += f", about {left / 60:.0f} min left" if left >= 90 else f", about {left:.0f} s left"
         progress("drawing from the posterior", done / total, remark)
 

@@ -48,6 +48,7 @@ class Kept:
     folder : is made if there is none; jobs of an earlier run are removed unless it is gone on from.
     about : what the jobs belong to; only those of the same are gone on from.
     resume : goes on from what is there.
+    resumed : whether there was something to go on from.
 
     Raises ``DataError`` where that belongs to something else.
     """
@@ -56,7 +57,8 @@ class Kept:
         self.folder = Path(folder)
         wanted = json.loads(to_json(about))
         place = self.folder / "about.json"
-        if resume and place.is_file():
+        self.resumed = resume and place.is_file()
+        if self.resumed:
             check_same(_read(place), wanted, str(self.folder))
         else:
             for old in self.folder.glob("*-" + "[0-9a-f]" * 8 + ".json"):

@@ -80,7 +80,9 @@ def test_a_fit_and_its_report_leave_what_other_commands_found(pkpd, folder, tmp_
     assert pkpd("bootstrap", folder, "--draws", 2, "-o", tmp_path, "-q", "--jobs", 1)[0] == 0
     assert pkpd("leave-out", folder, "-o", tmp_path, "-q", "--jobs", 1)[0] == 0
     assert pkpd("profile", folder, "CL", "-o", tmp_path, "-q", "--jobs", 1)[0] == 0
-    for name in ("draws.npz", "draws.nc", "posterior.png", "ranks.png"):  # of `pkpd sample`, an extra
+    (tmp_path / "draws").mkdir()  # what follows is of `pkpd sample`, an extra
+    sampled = ("draws.npz", "draws.nc", "draws/points.bin", "posterior.png", "pairs.png", "ranks.png")
+    for name in sampled:
         (tmp_path / name).write_bytes(name.encode())
     found = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     for command in (("fit", folder, "--quick", "-o", tmp_path), ("report", tmp_path)):

@@ -4,6 +4,7 @@ comparison."""
 import json
 import sys
 
+import numpy as np
 import pytest
 
 from pkpd.inference import fit
@@ -34,7 +35,7 @@ def test_it_prints_whether_to_trust_it_and_writes_draws_and_figures(pkpd, folder
     assert "by LOO" in out
     assert "A model, not medical advice." in out
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"draws.npz", "draws.nc", "posterior.png", "ranks.png"}
+    assert names == {"draws", "draws.npz", "draws.nc", "posterior.png", "ranks.png"}
     draws = PosteriorDraws.read(tmp_path / "out")
     assert f"{draws['V'].median:.3g}" in out
     comparison = ("compare", "50 mg iv once", "--fit", folder, "--subjects", 8, "--json")
@@ -67,3 +68,35 @@ def test_through_a_surrogate_it_says_how_many_were_accepted(pkpd, folder, tmp_pa
     found = json.loads(out)
     assert found["provenance"]["surrogate"] is True
     assert any("were accepted" in said for said in found["notes"])
+
+
+def test_of_two_estimates_it_draws_the_pair(pkpd, tmp_path):
+    pytest.importorskip("nutpie", reason="pip install 'pkpd[sample]'")
+    folder = toy.write(tmp_path / "toy")
+    text = (folder / "fit.toml").read_text(encoding="utf-8").partition("[study_effects]")[0]
+    (folder / "fit.toml").write_text(text.replace('ka = "lognormal(1.5, 0.5)"\n', ""), encoding="utf-8")
+    few = ("--surrogate", "--chains", 1, "--tune", 20, "--draws", 20, "--quiet")
+    assert pkpd("sample", folder, *few, "-o", tmp_path / "out")[0] == 0
+    assert (tmp_path / "out" / "pairs.png").stat().st_size > 10_000
+
+
+def test_it_goes_on_to_more_draws_and_refuses_those_of_another_warm_up(pkpd, folder, tmp_path):
+    pytest.importorskip("nutpie", reason="pip install 'pkpd[sample]'")
+    few = ("sample", folder, "--chains", 2, "--tune", 40, "-o", tmp_path, "--json")
+    assert pkpd(*few, "--draws", 20)[0] == 0
+    first = PosteriorDraws.read(tmp_path)
+    assert pkpd(*few, "--draws", 30, "--resume")[0] == 0
+    more = PosteriorDraws.read(tmp_path)
+    np.testing.assert_array_equal(more.x[:, :20], first.x)
+    assert more.x.shape[1] == 30
+    code, _, err = pkpd("sample", folder, "--chains", 2, "--tune", 41, "-o", tmp_path, "--resume")
+    assert code == 3
+    assert "made with another warm-up" in err
+
+
+def test_a_misspelt_fit_is_told_before_the_extra_is_asked_for(pkpd, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "nutpie", None)
+    code, _, err = pkpd("sample", "low_dose_il", "-o", tmp_path)
+    assert code == 3
+    assert "low_dose_il2" in err
+    assert "nutpie" not in err

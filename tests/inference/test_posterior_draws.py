@@ -19,7 +19,7 @@ import pytest
 from scipy.stats import multivariate_normal, truncnorm
 
 import pkpd
-from pkpd.core.errors import DataError, InputError, MissingExtraError
+from pkpd.core.errors import DataError, InputError, LibraryError, MissingExtraError
 from pkpd.core.progress import quiet
 from pkpd.inference import fit, read_fit
 from pkpd.inference.by_arviz import mixing
@@ -255,6 +255,8 @@ def test_without_nutpie_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "nutpie", None)
     with pytest.raises(MissingExtraError, match=r"this needs nutpie: pip install 'pkpd\[sample\]'"):
         pkpd.posterior_draws("low_dose_il2")
+    with pytest.raises(LibraryError, match="low_dose_il2"):  # what is misspelt is told first
+        pkpd.posterior_draws("low_dose_il")
 
 
 # --- of a fit -------------------------------------------------------------------------------------

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from pkpd.core.errors import InputError
-from pkpd.present.plot import posterior_figure, rank_figure
-from pkpd.present.plot.draws import rank_histogram
+from pkpd.present.plot import going_together, pairs_figure, posterior_figure, rank_figure
+from pkpd.present.plot.draws import MOST_DOTS, rank_correlations, rank_histogram
 
 
 def drawn(name, x, **changes):
@@ -24,6 +24,51 @@ def test_each_estimate_has_its_posterior_and_what_there_is_of_prior_and_approxim
     assert lines == [{"posterior", "prior"}, {"posterior", "normal"}]
     with pytest.raises(InputError):
         posterior_figure([])
+
+
+def entwined():
+    """Draws (2, 900, 4) of estimates: the third falls on a curve as the second rises, two go alone."""
+    x = np.random.default_rng(3).standard_normal((2, 900, 4))
+    x[..., 2] = -np.exp(x[..., 1])
+    return x
+
+
+def test_pairs_show_draws_divergences_and_the_correlation_of_ranks():
+    x, names = entwined(), ("CL", "V", "ka", "k$")
+    diverging = np.zeros((2, 900), bool)
+    diverging[1, [3, 5, 8]] = True
+    figure = pairs_figure(
+        [drawn(name, x[..., k]) for k, name in enumerate(names)], diverging=diverging, title="pairs"
+    )
+    figure.canvas.draw()
+    axes = np.array(figure.axes).reshape(4, 4)
+    for i in range(4):
+        for j in range(i):
+            dots = {dot.get_gid(): dot.get_offsets() for dot in axes[i, j].collections}
+            assert 0.4 * MOST_DOTS < len(dots["draws"]) <= MOST_DOTS
+            np.testing.assert_array_equal(dots["diverging"][:, 0], x[1, [3, 5, 8], j])
+            np.testing.assert_array_equal(dots["diverging"][:, 1], x[1, [3, 5, 8], i])
+            assert f"{rank_correlations(x.reshape(-1, 4))[i, j]:.2f}".replace("-", "−") == (
+                axes[j, i].texts[0].get_text()
+            )
+    assert axes[1, 2].texts[0].get_text() == "−1.00"
+    ends = np.exp(np.quantile(x[..., 0], (0.025, 0.975)))  # as a person reads them, in the grid's precision
+    told = [float(label.get_text()) for label in axes[3, 0].get_xticklabels()]
+    np.testing.assert_allclose(told, ends, rtol=0.02)
+    assert [axis.get_ylabel() for axis in axes[:, 0]] == ["CL (L/h)", "V (L/h)", "ka (L/h)", r"k\$ (L/h)"]
+    with pytest.raises(InputError, match="two estimates or more"):
+        pairs_figure([drawn("CL", x[..., 0])])
+
+
+def test_those_that_go_together_most_are_shown_first():
+    x = entwined()
+    assert going_together(x, 2) == [1, 2]
+    assert set(going_together(x, 3)[:2]) == {1, 2}
+    assert sorted(going_together(x, 6)) == [0, 1, 2, 3]
+    x[..., 0] = 5.0  # does not move: correlated with nothing
+    assert going_together(x, 3) == [1, 2, 3]
+    assert np.all(rank_correlations(x.reshape(-1, 4))[0, 1:] == 0)
+    assert going_together(x[..., :1], 6) == []
 
 
 def test_ranks_are_flat_where_chains_agree_and_apart_where_they_do_not():

@@ -21,7 +21,7 @@ row
 from pkpd.present.plot.canvas import COLOURS, save, shown_unit, svg
 from pkpd.present.plot.checks import residual_checks_figure, visits_figure
 from pkpd.present.plot.comparison import courses_figure, differences_figure, trade_off_figure
-from pkpd.present.plot.draws import posterior_figure, rank_figure
+from pkpd.present.plot.draws import going_together, pairs_figure, posterior_figure, rank_figure
 from pkpd.present.plot.fit_comparison import fit_comparison_figure
 from pkpd.present.plot.fits import (
     dose_response_figure,
@@ -45,10 +45,12 @@ __all__ = [
     "dose_response_figure",
     "fit_comparison_figure",
     "front_figure",
+    "going_together",
     "interval_figure",
     "left_out_figure",
     "likelihood_figure",
     "observed_predicted_figure",
+    "pairs_figure",
     "parameter_figure",
     "posterior_figure",
     "profile_figure",

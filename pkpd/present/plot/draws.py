@@ -1,4 +1,5 @@
-"""Figures of posterior draws: each estimate's prior against its posterior, and whether chains agree."""
+"""Figures of posterior draws: each estimate's prior against its posterior, estimates that go together, and
+whether chains agree."""
 
 from __future__ import annotations
 
@@ -13,13 +14,17 @@ from pkpd.core.errors import InputError
 from pkpd.present.plot.canvas import (
     BLUE,
     GREY,
+    INK,
     ORANGE,
+    VERMILION,
     clipped,
     colour_of,
     line_handle,
     literal,
+    marker_handle,
     number,
     panel_grid,
+    panel_rows,
     put_legend,
     put_title,
     styled,
@@ -38,6 +43,10 @@ normal approximation (None: none)."""
 
 BINS = 20
 """Of rank histograms."""
+LONGEST_NAME = 17
+"""Of letters beside a panel of pairs."""
+MOST_DOTS = 1000
+"""Draws that a panel of pairs shows: evenly spaced among all."""
 
 
 @styled
@@ -88,6 +97,108 @@ def _draw_densities(axis: Axes, estimate: Drawn) -> None:
     axis.set_ylim(bottom=0)
     axis.tick_params(labelsize=7)
     axis.set_title(literal(with_unit(clipped(str(estimate["name"]), 26), str(estimate["unit"]))), fontsize=8)
+
+
+@styled
+def pairs_figure(
+    estimates: Sequence[Drawn], *, diverging: NDArray[np.bool_] | None = None, title: str = ""
+) -> Figure:
+    """Below the diagonal the draws of each two estimates against each other, above it how their ranks are
+    correlated, on it their posteriors. Ticks are the ends of 95 % intervals.
+
+    Args:
+        estimates: see ``Drawn``; two or more, as ``going_together`` chooses some of many.
+        diverging: (n_chains, n_draws) of each draw whether it ended in a divergence, which is shown.
+    """
+    if len(estimates) < 2:
+        raise InputError("pairs of draws take two estimates or more")
+    count = len(estimates)
+    size = max(1.25, min(7.4 / count, 2.2))
+    figure, rows = panel_rows(count, count, (size, 0.85 * size))
+    x = np.stack([np.asarray(estimate["x"]).ravel() for estimate in estimates])
+    bad = np.zeros(x.shape[1], bool) if diverging is None else np.asarray(diverging, bool).ravel()
+    shown = np.arange(0, x.shape[1], math.ceil(x.shape[1] / MOST_DOTS))
+    correlations = rank_correlations(x.T)
+    for i, row in enumerate(rows):
+        for j, axis in enumerate(row):
+            if i > j:
+                axis.scatter(x[j, shown], x[i, shown], s=3, color=BLUE, alpha=0.25, linewidths=0, gid="draws")
+                axis.scatter(x[j, bad], x[i, bad], s=7, color=VERMILION, linewidths=0, gid="diverging")
+            elif i == j:
+                at, density = np.asarray(estimates[i]["at"]), np.asarray(estimates[i]["posterior"])
+                axis.fill_between(at, density, color=BLUE, alpha=0.15, linewidth=0)
+                axis.plot(at, density, color=BLUE, linewidth=1.4)
+                axis.set_ylim(bottom=0)
+            else:
+                _write_correlation(axis, float(correlations[i, j]))
+            _mark_ends(axis, estimates, i, j)
+    figure.align_ylabels()
+    if bad.any():
+        put_legend(figure, [marker_handle(False, "ended in a divergence", VERMILION)])
+    put_title(figure, title)
+    return figure
+
+
+def _write_correlation(axis: Axes, value: float) -> None:
+    axis.text(
+        0.5,
+        0.5,
+        f"{value:.2f}".replace("-", "−"),
+        transform=axis.transAxes,
+        ha="center",
+        va="center",
+        fontsize=8 + 5 * abs(value),
+        color=INK if abs(value) >= 0.1 else GREY,
+        gid="correlation",
+    )
+    axis.grid(False)
+    axis.spines[:].set_visible(False)
+
+
+def _mark_ends(axis: Axes, estimates: Sequence[Drawn], i: int, j: int) -> None:
+    """Limits and ticks of the panel in row i and column j, with words on the outer ones."""
+    last = len(estimates) - 1
+    for name, k, ticked, told in (("x", j, i >= j, i == last), ("y", i, i > j, j == 0)):
+        if name == "y" and i == j:
+            axis.set_yticks([])
+            continue
+        at, ends = estimates[k]["at"], np.quantile(np.asarray(estimates[k]["x"]), (0.025, 0.975))
+        read = [number(value) for value in np.interp(ends, at, estimates[k]["values"])]
+        axis.set(**{f"{name}lim": (float(at[0]), float(at[-1])), f"{name}ticks": ends if ticked else []})
+        axis.set(**{f"{name}ticklabels": read if told else [""] * 2} if ticked else {})
+    axis.tick_params(labelsize=7)
+    if i == last:
+        axis.set_xlabel(_called(estimates[j]), fontsize=8)
+    if j == 0:
+        axis.set_ylabel(_called(estimates[i]), fontsize=8)
+
+
+def _called(estimate: Drawn) -> str:
+    """Its name and unit, on two lines where one has no room."""
+    name, unit = clipped(str(estimate["name"]), LONGEST_NAME), str(estimate["unit"])
+    whole = with_unit(name, unit)
+    return literal(whole if len(whole) <= LONGEST_NAME else f"{name}\n{with_unit('', unit).strip()}".strip())
+
+
+def rank_correlations(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Spearman's, (n, n), of draws (n_draws, n); of what does not move 0."""
+    ranks = np.argsort(np.argsort(x, axis=0, kind="stable"), axis=0, kind="stable")
+    with np.errstate(all="ignore"):
+        found = np.corrcoef(np.where(np.ptp(x, axis=0) > 0, ranks, 0).T)
+    return np.asarray(np.nan_to_num(np.atleast_2d(found)))
+
+
+def going_together(x: NDArray[np.float64], most: int) -> list[int]:
+    """Which estimates to show as pairs, of draws (n_chains, n_draws, n): those of the pair that is correlated
+    most, by ranks, then of the next, up to so many."""
+    correlations = np.abs(rank_correlations(x.reshape(-1, x.shape[-1])))
+    one, other = np.triu_indices(len(correlations), 1)
+    chosen: dict[int, None] = {}
+    for k in np.argsort(-correlations[one, other], kind="stable"):
+        chosen |= dict.fromkeys((int(one[k]), int(other[k])))
+        if len(chosen) >= most:
+            break
+    return list(chosen)[:most]
 
 
 @styled

@@ -60,7 +60,7 @@ GROUPS = {
     "additive error": "measurement error",
 }
 
-FOUND_LATER = ("profiles", "intervals", "draws", "posterior", "ranks", "bootstrap", "leave_out")
+FOUND_LATER = ("profiles", "intervals", "draws", "posterior", "pairs", "ranks", "bootstrap", "leave_out")
 """What other commands put beside a result, files or folders, by their names without ending; it stays there
 when the report is written again, and says itself which fit it belongs to."""
 
