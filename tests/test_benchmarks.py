@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from solving import relative
 
-from benchmarks import compare, evaluations
+from benchmarks import compare, evaluations, recovery
 from benchmarks.figures import Figure, landings
 from benchmarks.problems import PROBLEMS
 from pkpd.bench import clock
@@ -134,6 +134,14 @@ def test_errors_are_relative_to_the_largest_value_on_the_way():
 
 
 # --- a guard of our own speed
+
+
+def test_a_fit_is_recovered_from_its_own_design(capsys):
+    found = recovery.run(simulations=3)
+    assert found["converged"] == 3 and len(found["covered"]) == 9
+    assert found["overall"] > 0.6  # 27 intervals of 90 %: below is one in ten thousand
+    assert "3 of 3 fits converged" in capsys.readouterr().out
+
 
 # A whole solve over the sum of its own right-hand sides, Jacobians, factorisations and triangular solves,
 # both in this process in turns: 1.2 to 1.9 when this was written. A limit of 4 lets any machine pass and

@@ -322,13 +322,17 @@ class _Work:
         return dataclasses.asdict(redrawn(self.objective, self.minimum, [self.seed, number]))
 
 
-def redrawn(objective: Objective, minimum: Minimum, seed: Sequence[int]) -> Redrawn:
-    """Trials simulated at an optimum, and the fit to them."""
+def redrawn(
+    objective: Objective, minimum: Minimum, seed: Sequence[int], *, from_priors: bool = False
+) -> Redrawn:
+    """Trials simulated at an optimum, and the fit to them; its search begins at the truth, or, as that of a
+    fit which does not know it, at the centres of the priors."""
     truth = _truth(objective, minimum, seed)
     none: tuple[float, ...] = ()
     try:
         world = _with_priors_around(objective.with_rows(objective.printed_at(truth, seed)), truth, seed)
-        end = minimise(world, truth, max_evaluations=world.options.max_evaluations)
+        begin = world.start if from_priors else truth
+        end = minimise(world, begin, max_evaluations=world.options.max_evaluations)
     except BadPoint as reason:
         return Redrawn(_floats(truth), none, none, False, str(reason))
     sd = posterior_of(world, end).sd
