@@ -42,10 +42,11 @@ quadratic."""
 FURTHER = 1
 """Points of each later round, for each coordinate."""
 LEAST_POINTS = 20
-ROUNDS = 8
+LEAST_ROUNDS, ROUNDS = 4, 8
 ALIKE = 0.6
 """Points of a round agree well enough if so many would be accepted as proposals that come from anywhere;
-those of a trajectory come from nearer."""
+those of a trajectory come from nearer. One round is too small to see the tails, in which chains would stand
+still."""
 RIDGE = 3.0
 """Curvature of a number counts as if it had been seen to be 0 so often, so that what no point shows stays
 small."""
@@ -201,7 +202,7 @@ def surrogate_of(density: PosteriorDensity, seed: int, progress: Progress) -> Fi
     n = density.centre.size
     points = _Points(density)
     first, further = (max(each * n, LEAST_POINTS) for each in (FIRST, FURTHER))
-    wanted = first + further
+    wanted = first + LEAST_ROUNDS * further
 
     def told(done: int) -> None:
         progress("fitting a surrogate", min(done / wanted, 1.0), f"gradient {done} of {wanted} or more")
@@ -218,13 +219,13 @@ def surrogate_of(density: PosteriorDensity, seed: int, progress: Progress) -> Fi
         for k, u in enumerate(led):
             told(len(points.u))
             weights[k] = points.ask(u) - surrogate(u)[0]
-        if acceptance(weights) >= ALIKE or number + 1 == ROUNDS:
+        if (acceptance(weights) >= ALIKE and number + 1 >= LEAST_ROUNDS) or number + 1 == ROUNDS:
             surrogate = points.surrogate()
             drawn = _led(surrogate, SHORT, seed + ROUNDS)
             root = np.linalg.cholesky(np.atleast_2d(np.cov(drawn.T)))
             places = led[weights >= np.median(weights)]
             return FittedSurrogate(surrogate, root, places, len(points.u))
-        wanted += len(led)
+        wanted = max(wanted, len(points.u) + further)
     raise ConvergenceError("the model cannot be simulated around the optimum: there is no surrogate of it")
 
 
@@ -321,12 +322,13 @@ def leapfrog(
 ) -> tuple[Array, Array]:
     """Place and momentum (n,) at the end of a trajectory on the surrogate; momenta are those of
     ``made.root``'s coordinates, where the surrogate has the scale 1."""
-    p = momentum + step_size / 2 * (made.surrogate(u)[1] @ made.root)
-    for k in range(steps):
-        u = u + step_size * (made.root @ p)
-        p = p + (step_size if k + 1 < steps else step_size / 2) * (made.surrogate(u)[1] @ made.root)
-        if not np.isfinite(p).all():
-            break
+    with np.errstate(all="ignore"):  # one that runs away is refused
+        p = momentum + step_size / 2 * (made.surrogate(u)[1] @ made.root)
+        for k in range(steps):
+            u = u + step_size * (made.root @ p)
+            p = p + (step_size if k + 1 < steps else step_size / 2) * (made.surrogate(u)[1] @ made.root)
+            if not np.isfinite(p).all():
+                break
     return u, p
 
 
