@@ -42,11 +42,10 @@ quadratic."""
 FURTHER = 1
 """Points of each later round, for each coordinate."""
 LEAST_POINTS = 20
-LEAST_ROUNDS, ROUNDS = 4, 8
-ALIKE = 0.6
+ROUNDS = 12
+ALIKE = 0.5
 """Points of a round agree well enough if so many would be accepted as proposals that come from anywhere;
-those of a trajectory come from nearer. One round is too small to see the tails, in which chains would stand
-still."""
+those of a trajectory come from nearer."""
 RIDGE = 3.0
 """Curvature of a number counts as if it had been seen to be 0 so often, so that what no point shows stays
 small."""
@@ -202,7 +201,7 @@ def surrogate_of(density: PosteriorDensity, seed: int, progress: Progress) -> Fi
     n = density.centre.size
     points = _Points(density)
     first, further = (max(each * n, LEAST_POINTS) for each in (FIRST, FURTHER))
-    wanted = first + LEAST_ROUNDS * further
+    wanted = first + further
 
     def told(done: int) -> None:
         progress("fitting a surrogate", min(done / wanted, 1.0), f"gradient {done} of {wanted} or more")
@@ -219,13 +218,13 @@ def surrogate_of(density: PosteriorDensity, seed: int, progress: Progress) -> Fi
         for k, u in enumerate(led):
             told(len(points.u))
             weights[k] = points.ask(u) - surrogate(u)[0]
-        if (acceptance(weights) >= ALIKE and number + 1 >= LEAST_ROUNDS) or number + 1 == ROUNDS:
+        if acceptance(weights) >= ALIKE or number + 1 == ROUNDS:
             surrogate = points.surrogate()
             drawn = _led(surrogate, SHORT, seed + ROUNDS)
             root = np.linalg.cholesky(np.atleast_2d(np.cov(drawn.T)))
             places = led[weights >= np.median(weights)]
             return FittedSurrogate(surrogate, root, places, len(points.u))
-        wanted = max(wanted, len(points.u) + further)
+        wanted += len(led)
     raise ConvergenceError("the model cannot be simulated around the optimum: there is no surrogate of it")
 
 
