@@ -115,7 +115,7 @@ class KeptDensity(PosteriorDensity):
 
 def kept_objective(objective: Objective, visited: VisitedPoints) -> Objective:
     """An objective that is not asked again where an earlier run has been; for searches and surrogates, which
-    look at residuals and their Jacobian alone."""
+    look at residuals, or smooth numbers, and their Jacobian alone."""
     return cast(Objective, _KeptObjective(objective, visited))
 
 
@@ -134,13 +134,22 @@ class _KeptObjective:
     def with_jacobian(self, x: Array, evaluation: Evaluation) -> Evaluation:
         return self._kept(x, True, lambda: self._objective.with_jacobian(x, evaluation))
 
+    def smooth(self, x: Array) -> tuple[Array, Array]:
+        asked = b"smooth" + x.tobytes()
+        if (known := self._visited.get(asked)) is None:
+            numbers, jacobian = self._objective.smooth(x)
+            self._visited.add(asked, numbers, _flat(jacobian))
+            return numbers, jacobian
+        count = (known.size - 1) // (1 + x.size)
+        return known[:count], _matrix(known[count:], x.size)
+
     def _kept(self, x: Array, jacobian: bool, ask: Callable[[], Evaluation]) -> Evaluation:
-        asked = b"residuals" + bytes([jacobian]) + x.tobytes()
+        asked = b"evaluation" + bytes([jacobian]) + x.tobytes()
         if (known := self._visited.get(asked)) is not None:
             return _evaluation(known, x.size)
         found = ask()
         terms = np.array([(term.residuals.size, term.constant) for term in found.terms], np.float64)
-        slopes = np.zeros(0) if found.jacobian is None else found.jacobian.ravel()
+        slopes = np.zeros(0) if found.jacobian is None else _flat(found.jacobian)
         head = np.array([len(found.terms), found.log_det])
         self._visited.add(asked, head, terms.ravel(), found.residuals, slopes)
         return found
@@ -158,4 +167,15 @@ def _evaluation(known: Array, n: int) -> Evaluation:
         Term(part, none, none, np.nan, none, none, float(constant), ())
         for part, constant in zip(np.split(residuals, ends[:-1]), constants)
     )
-    return Evaluation(residuals, slopes.reshape(total, n) if slopes.size else None, terms, None, (), log_det)
+    return Evaluation(residuals, _matrix(slopes, n) if slopes.size else None, terms, None, (), log_det)
+
+
+def _flat(jacobian: Array) -> Array:
+    """A Jacobian with how it lies in memory, on which the last bits of its products depend."""
+    by_columns = jacobian.flags.f_contiguous
+    return np.concatenate([[by_columns], jacobian.ravel(order="F" if by_columns else "C")])
+
+
+def _matrix(flat: Array, n: int) -> Array:
+    """The way back, (m, n)."""
+    return flat[1:].reshape(-1, n, order="F" if flat[0] else "C")

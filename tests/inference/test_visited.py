@@ -103,6 +103,26 @@ def test_evaluations_come_back_with_all_that_searches_and_likelihoods_look_at(tm
     assert visited.added == 1
 
 
+def test_jacobians_come_back_as_they_lay_in_memory_so_that_a_search_goes_the_same_way(tmp_path):
+    objective = optimum_of(*read_result(toy.write(tmp_path / "toy"))).objective
+    kept = VisitedPoints(tmp_path / "kept", {}, resume=False)
+    first = kept_objective(objective, kept)
+    alone, through = minimise(objective, objective.start), minimise(first, objective.start)
+    numbers, slopes = first.smooth(objective.start)
+    visited = VisitedPoints(tmp_path / "kept", {}, resume=True)
+    known = kept_objective(objective, visited)
+    again = minimise(known, objective.start)
+    for found in (through, again):
+        np.testing.assert_array_equal(found.x, alone.x)
+        assert found.jacobian.strides == alone.jacobian.strides
+    for found, was in zip(known.smooth(objective.start), (numbers, slopes), strict=True):
+        np.testing.assert_array_equal(found, was)
+        assert found.strides == was.strides
+    assert visited.added == 0
+    evaluated = known.evaluate(objective.start, jacobian=True).jacobian
+    assert evaluated.strides == objective.evaluate(objective.start, jacobian=True).jacobian.strides
+
+
 def test_points_of_something_else_are_not_gone_on_from_and_go_when_begun_anew(tmp_path):
     VisitedPoints(tmp_path, {"seed": 1}, resume=False).add(b"here", np.ones(3))
     with pytest.raises(DataError, match="another seed"):
