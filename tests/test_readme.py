@@ -54,7 +54,7 @@ def test_the_set_up_lines_need_only_python_and_pip():
     )
     assert [text.strip() for _, text in SET_UP] == [
         install + ". && .venv/bin/pkpd fit low_dose_il2",
-        install + '-e ".[test]" && .venv/bin/python -m pytest -q',
+        install + '-e ".[test]" && .venv/bin/python -m pytest -q -n auto',
     ]
 
 
