@@ -51,6 +51,11 @@ def run(fit: str | None = None, simulations: int = 100, seed: int = 1) -> dict[s
         if (number + 1) % 10 == 0:
             print(f"{number + 1} of {simulations} simulations", flush=True)
     good = [draw for draw in draws if draw.converged]
+    for reason in sorted({draw.failed for draw in draws if draw.failed})[:5]:
+        print(f"did not converge: {reason}")
+    if not good:
+        print("no fit converged: nothing can be counted")
+        return {"simulations": simulations, "converged": 0}
     covered = {e.name: e.covered for e in resampled(objective, minimum, draws)}
     overall = float(np.mean(list(covered.values())))
     print(f"{len(good)} of {len(draws)} fits converged; intervals of {COVERED:.0%} hold the truth in:")

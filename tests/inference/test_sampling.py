@@ -14,7 +14,7 @@ from pkpd.inference.summary import likelihood
 from pkpd.inference.summary.kinds import KINDS
 from pkpd.inference.summary.kinds.dose_for_effect import DOSE_GRID
 from pkpd.inference.summary.samples import Noise, sample
-from pkpd.inference.summary.sampling import Sampling, Score, Seen, sampling_of
+from pkpd.inference.summary.sampling import Sampling, Score, Seen, alike, sampling_of
 from pkpd.inference.summary.spreads import form_of
 from pkpd.inference.summary.trials import printed_by_trials
 from tests.inference.test_likelihood import NAN, row
@@ -323,3 +323,17 @@ def test_means_of_visits_go_together_as_patients_and_their_errors_do(noise):
         means = [2 * i for i in range(3)]
         found = sampling_of([rows[i] for i in order], [], 4).correlation[np.ix_(means, means)]
         np.testing.assert_allclose(found, 0.95 * expected[np.ix_(order, order)] + 0.05 * np.eye(3), atol=0.03)
+
+
+def test_a_change_that_is_rounding_is_the_same_for_all_patients():
+    """Of cells that nothing moves, integrated over months: no trial prints an SE of rounding."""
+    level = 200.0 * np.exp(0.3 * np.random.default_rng(1).standard_normal(64))
+    moved = level * (1 + 1e-14 * np.random.default_rng(2).standard_normal(64))
+    seen = Seen(moved[:, None], level, Noise(), "arm", "C", 59)
+    assert alike(moved - level, seen) and alike(100 * moved / level - 100, seen)
+    assert not alike(moved, seen)
+    change = row(value=20.0, spread=13.4, spread_type="SE", n=59, measure="change")
+    measured = likelihood.measured(change)
+    term = likelihood.evaluate(measured, (moved - level)[None], np.zeros((1, 64)))
+    (printed,) = printed_by_trials([(measured, term, [seen])], [1])
+    assert printed.spread == 13.4 and 1e-3 < abs(printed.value) < 60

@@ -322,7 +322,7 @@ class Trials:
     def of(self, measured: Measured, seen: Seen) -> Array:
         """What a row sees in the patients of every trial, (B, n), who differ."""
         found = self.seen(measured, seen)
-        return self.scattered(measured.row.id, found) if alike(found) else found
+        return self.scattered(measured.row.id, found) if alike(found, seen) else found
 
     def seen(self, measured: Measured, seen: Seen) -> Array:
         """What it sees in them, (B, n)."""
@@ -362,9 +362,11 @@ class Trials:
         return found + 1e-3 * middle * self._drawn(row, found.shape[1], "standard_normal")
 
 
-def alike(x: Array) -> bool:
-    """Whether patients do not differ."""
-    return bool(np.ptp(x) <= ALIKE * np.abs(x).max())
+def alike(x: Array, seen: Seen) -> bool:
+    """Whether patients do not differ: a change that is nothing but rounding of what it is a change of is the
+    same for all."""
+    levels = (x, seen.y) if seen.baseline is None else (x, seen.y, seen.baseline)
+    return bool(np.ptp(x) <= ALIKE * max(np.abs(each).max() for each in levels))
 
 
 def _normal_scores(u: Array) -> Array | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import zlib
 from collections.abc import Mapping, Sequence
@@ -64,7 +65,8 @@ def _columns(measured: Measured, seen: Sequence[Seen], drawn: Trials) -> dict[st
     if len({one.patients for one in seen}) != 1 or seen[0].n < 2 or _is_location(measured):
         return None
     row, patients = measured.row, [drawn.seen(measured, one) for one in seen]
-    printed = None if any(map(alike, patients)) else KINDS[row.statistic].as_printed(row, patients)
+    same = any(itertools.starmap(alike, zip(patients, seen, strict=True)))
+    printed = None if same else KINDS[row.statistic].as_printed(row, patients)
     if printed is None:
         return None
     found = {name: getattr(printed, name) for name in _PRINTED}
