@@ -93,7 +93,7 @@ def bits(solution):
         "status",
         "stopped",
         "counts",
-        "method",
+        "method_used",
         "largest_error",
     )
     found = {name: getattr(solution, name) for name in arrays}

@@ -739,7 +739,7 @@ def test_results_do_not_depend_on_threads_or_company(method, directions):
             "outputs",
             "states",
             "counts",
-            "method",
+            "method_used",
             *(("sensitivities", "state_sensitivities") if directions else ()),
         ):
             np.testing.assert_array_equal(getattr(many, name), getattr(one, name))

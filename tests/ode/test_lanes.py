@@ -28,7 +28,16 @@ def both(k, p, doses, times=TIMES, **options):
 
 def same(one, other):
     """Bit for bit, statistics and all."""
-    for name in ("outputs", "states", "status", "stopped", "counts", "method", "largest_error", "switched"):
+    for name in (
+        "outputs",
+        "states",
+        "status",
+        "stopped",
+        "counts",
+        "method_used",
+        "largest_error",
+        "switched",
+    ):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
 
 
