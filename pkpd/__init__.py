@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pkpd.core.errors import SolverError as SolverError
     from pkpd.core.library import fits as fits
     from pkpd.core.library import models as models
+    from pkpd.core.library import trials as trials
     from pkpd.decision.comparison import Arm as Arm
     from pkpd.decision.comparison import Comparison as Comparison
     from pkpd.decision.comparison import Scene as Scene
@@ -63,6 +64,10 @@ if TYPE_CHECKING:
     from pkpd.solver.kernel import Kernel as Kernel
     from pkpd.solver.kernel import load as load
     from pkpd.solver.kernel import set_compiler as set_compiler
+    from pkpd.trial import TrialDesign as TrialDesign
+    from pkpd.trial import TrialResult as TrialResult
+    from pkpd.trial import read_design as read_design
+    from pkpd.trial import simulate_trial as simulate_trial
 
 __version__ = "0.1.0"
 
@@ -93,6 +98,8 @@ _HOME = {
     "SolverError": "pkpd.core.errors",
     "Threads": "pkpd.solver",
     "Timeline": "pkpd.solver",
+    "TrialDesign": "pkpd.trial",
+    "TrialResult": "pkpd.trial",
     "Validation": "pkpd.inference.validation",
     "compare": "pkpd.decision.comparison",
     "compare_fits": "pkpd.inference.fit_comparison",
@@ -109,11 +116,14 @@ _HOME = {
     "optimise": "pkpd.decision.optimisation",
     "posterior_draws": "pkpd.inference.posterior_draws",
     "predict": "pkpd.inference.prediction",
+    "read_design": "pkpd.trial",
     "read_model": "pkpd.model.check",
     "set_compiler": "pkpd.solver.kernel",
     "simulate": "pkpd.simulation.profile",
     "simulate_records": "pkpd.simulation.cohort",
+    "simulate_trial": "pkpd.trial",
     "solve": "pkpd.solver",
+    "trials": "pkpd.core.library",
     "validate": "pkpd.inference.validation",
     "virtual_subjects": "pkpd.inference.population",
     "write_report": "pkpd.present.report",
@@ -142,6 +152,8 @@ __all__ = [
     "SolverError",
     "Threads",
     "Timeline",
+    "TrialDesign",
+    "TrialResult",
     "Validation",
     "__version__",
     "bootstrap",
@@ -159,11 +171,14 @@ __all__ = [
     "optimise",
     "posterior_draws",
     "predict",
+    "read_design",
     "read_model",
     "set_compiler",
     "simulate",
     "simulate_records",
+    "simulate_trial",
     "solve",
+    "trials",
     "validate",
     "virtual_subjects",
     "write_report",

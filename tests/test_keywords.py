@@ -17,6 +17,7 @@ KEYWORDS = {
     "parameters": "by name; simulate takes one value for each subject too, from_numba declares them",
 }
 FIELDS = {
+    "arms": "of a comparison with what was simulated; of a trial's design as they are declared",
     "estimates": "a row for each, of what their method knows of it",
     "rows": "those of a table are of its kind; draws name theirs",
     "statistics": "what the integrator or the sampler did",

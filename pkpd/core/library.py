@@ -1,4 +1,4 @@
-"""Where ``models/`` and ``fits/`` are (checkout or wheel): list them, read one.
+"""Where ``models/``, ``fits/`` and ``trials/`` are (checkout or wheel): list them, read one.
 
 A name from the listing and a path to a file of one's own go through the same door.
 """
@@ -19,7 +19,8 @@ MAX_BYTES = 1_000_000
 
 
 def root() -> Path:
-    """The folder that holds ``models`` and ``fits``: ``pkpd/_library`` in a wheel, else the checkout."""
+    """The folder that holds ``models``, ``fits`` and ``trials``: ``pkpd/_library`` in a wheel, else the
+    checkout."""
     package = Path(__file__).resolve().parents[1]
     shipped = package / "_library"
     return shipped if shipped.is_dir() else package.parent
@@ -65,12 +66,33 @@ def fits() -> list[str]:
     return sorted(path.parent.name for path in (root() / "fits").glob("*/fit.toml"))
 
 
+def trials() -> list[str]:
+    """Names of the designs of clinical trials that are shipped, sorted.
+
+    Returns
+    -------
+    list of str : each is taken by ``simulate_trial`` and ``read_design``; the files are
+        ``trials/<name>.toml``.
+
+    Raises
+    ------
+    Nothing.
+
+    Examples
+    --------
+    >>> import pkpd
+    >>> "imodals" in pkpd.trials()
+    True
+    """
+    return sorted(path.stem for path in (root() / "trials").glob("*.toml"))
+
+
 def _is_path(name: str) -> bool:
     return name.endswith(".model") or any(mark in name for mark in ("/", os.sep, "~")) or name in (".", "..")
 
 
 def _unknown(what: str, name: str, known: list[str]) -> LibraryError:
-    example = "./my.model" if what == "model" else "./my_fit"
+    example = {"model": "./my.model", "fit": "./my_fit", "trial": "./my_trial.toml"}[what]
     return LibraryError(
         f'there is no {what} "{name[:80]}"; {question_or_list(name, known)} (a {what} of '
         f"your own is given as a path such as {example})"
@@ -178,6 +200,28 @@ def fit_folder(name_or_path: str | os.PathLike[str]) -> Path:
     if exists:
         raise LibraryError(f"{path} holds no fit.toml; a fit is a folder with fit.toml and data.csv")
     raise LibraryError(f"there is no folder {path}")
+
+
+def trial_path(name_or_path: str | os.PathLike[str]) -> Path:
+    """The file of a trial's design: a name from ``trials()``, a path (``./my_trial.toml``), or a folder with
+    a ``trial.toml``. Raises ``LibraryError``."""
+    name = os.fspath(name_or_path)
+    if isinstance(name_or_path, str) and not (_is_path(name) or name.endswith(".toml")):
+        known = trials()
+        if name not in known:
+            raise _unknown("trial", name, known)
+        return root() / "trials" / f"{name}.toml"
+    path = Path(name).expanduser()
+    try:
+        if path.is_file():
+            return path
+        if (path / "trial.toml").is_file():
+            return path / "trial.toml"
+    except (OSError, ValueError) as error:
+        raise LibraryError(f"{ascii(name)[:200]} cannot be opened: {error}") from None
+    raise LibraryError(
+        f"there is no file {path}; the design of a trial is a text file such as ./my_trial.toml"
+    )
 
 
 def _fit_of(result: Path) -> str:

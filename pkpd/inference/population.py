@@ -212,8 +212,8 @@ def virtual_subjects(
     array([1.7, 1.7, 1.7])
     """
     check_count(subjects, seed)
-    chosen = _varied(vary)
-    result, spec, kernel = _read(fit)
+    chosen = varied(vary)
+    result, spec, kernel = fitted_model(fit)
     for what, given in (("covariates", covariates), ("parameters", parameters)):
         if given is not None and not isinstance(given, Mapping):
             raise InputError(f'{what} are names with values, such as {{"BSA": 1.9}}, not {given!r:.60}')
@@ -230,8 +230,8 @@ def virtual_subjects(
         n_draws = subjects if draws is None else min(draws, subjects)
     draw = np.arange(subjects, dtype=np.int64) % n_draws
     notes = [words] if (words := version_words(result)) else []
-    points = _points(result, chosen, n_draws, seed, posterior, notes)
-    typical, spread = _typical(result, spec, kernel, chosen, points, seed, study, notes)
+    points = drawn_points(result, chosen, n_draws, seed, posterior, notes)
+    typical, spread = typical_and_spread(result, spec, kernel, chosen, points, seed, study, notes)
     for place in (kernel.PARAMETERS.index(name) for name in parameters):
         typical[:, place] = replaced[place]
     z = normals(seed, subjects, kernel.n_params, SUBJECT)
@@ -373,14 +373,14 @@ def bands(
     )
 
 
-def _varied(vary: Collection[str]) -> tuple[str, ...]:
+def varied(vary: Collection[str]) -> tuple[str, ...]:
     for name in [vary] if isinstance(vary, str) else vary:
         if name not in VARIATION:
             raise InputError(f'subjects cannot vary by "{name}"; {question_or_list(str(name), VARIATION)}')
     return tuple(name for name in VARIATION if name in ([vary] if isinstance(vary, str) else vary))
 
 
-def _read(fit: FitResult | str | os.PathLike[str]) -> tuple[FitResult, FitSpec, Kernel]:
+def fitted_model(fit: FitResult | str | os.PathLike[str]) -> tuple[FitResult, FitSpec, Kernel]:
     """A result, what its folder says, and its model: all three of one state."""
     if isinstance(fit, FitResult):
         result, spec = fit, read_fit(fit.name)
@@ -423,7 +423,7 @@ def laplace(result: FitResult, z: Floats, *, principal: bool = False) -> Floats:
     return np.array([centre + root @ point for point in z]).reshape(len(z), centre.size)
 
 
-def _points(
+def drawn_points(
     result: FitResult,
     chosen: tuple[str, ...],
     n_draws: int,
@@ -456,7 +456,7 @@ def _points(
     return points
 
 
-def _typical(
+def typical_and_spread(
     result: FitResult,
     spec: FitSpec,
     kernel: Kernel,

@@ -1,0 +1,261 @@
+"""One trial: recruit, randomise, treat, follow and measure, and analyse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pkpd.core import units
+from pkpd.core.errors import SolverError
+from pkpd.dosing import EventTable
+from pkpd.ode.status import SUCCESS
+from pkpd.solver import Options, solve
+from pkpd.trial.data import TrialData
+from pkpd.trial.design import Stratum, TrialDesign
+from pkpd.trial.kinds import compute
+from pkpd.trial.patients import (
+    ARMS,
+    ERRORS,
+    EVENTS,
+    LEAVING,
+    MISSED,
+    Recruiting,
+    allotted,
+    courses,
+    cumulative,
+    stream,
+)
+from pkpd.trial.survival import event_times, kaplan_meier
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Truths = NDArray[np.bool_]
+
+HOW = Options(rtol=1e-2, method="rodas4", threads=1)
+"""Patients' outputs are then within 0.1 % of exact (tests/trial/test_trial.py), and people differ by more."""
+WEEK = 7.0
+"""Days between times at which the cumulative hazard is known: in between the hazard is taken for constant."""
+MOST_ROUNDS = 200
+"""Of candidates, who may die before they are randomised."""
+
+
+class TrialOutcome(NamedTuple):
+    """What is kept of one trial.
+
+    numbers : (n_sizes, n_numbers), nan where there is none; means, sds : (n_arms, n_outputs, n_visits);
+    seen : how many were measured, of that shape; curves : (1 + n_strata, n_arms, n_grid), shares of
+    survivors; at_risk : (1 + n_strata, n_arms) patients; failed : who could not be integrated.
+    """
+
+    numbers: Floats
+    means: Floats
+    sds: Floats
+    seen: Integers
+    curves: Floats
+    at_risk: Integers
+    failed: int
+
+
+@dataclass(frozen=True)
+class TrialRun:
+    """A design, ready to be simulated many times.
+
+    sizes : (n_sizes, n_arms), patients of each arm; the last is the largest, which is simulated, and of the
+    others the first patients are analysed.
+    """
+
+    design: TrialDesign
+    recruiting: Recruiting
+    sizes: tuple[tuple[int, ...], ...]
+
+    @cached_property
+    def day(self) -> float:
+        """In the model's unit of time."""
+        return units.factor("d", self.recruiting.kernel.TIME_UNIT)
+
+    @cached_property
+    def doses(self) -> tuple[EventTable, ...]:
+        """Of each arm, from inclusion on."""
+        kernel = self.recruiting.kernel
+        return tuple(arm.schedule.shifted(self.design.run_in).events_for(kernel) for arm in self.design.arms)
+
+    @cached_property
+    def grid(self) -> Floats:
+        """Days of follow-up at which survival is known, from randomisation."""
+        return np.append(np.arange(0.0, self.design.follow_up, WEEK), self.design.follow_up)
+
+    @cached_property
+    def _times(self) -> Floats:
+        """Days from randomisation at which outputs are taken."""
+        return np.unique(np.concatenate([self.grid if self.design.event else [], self.design.visit_days]))
+
+    def outcome(self, trial: int) -> TrialOutcome:
+        """Simulate and analyse a trial."""
+        data, failed = self.simulated(trial)
+        whole = data if len(self.sizes) == 1 else data.first(self.sizes[0])
+        numbers = [self._numbers(whole)]
+        numbers += [self._numbers(data.first(n)) for n in self.sizes[1:]]
+        return TrialOutcome(
+            np.array([list(found.values()) for found in numbers]),
+            *_visits(whole),
+            *self._curves(whole),
+            failed,
+        )
+
+    @cached_property
+    def keys(self) -> list[tuple[str, str, str]]:
+        """Analysis, quantity and arm of each number, in the order of ``TrialOutcome.numbers``."""
+        return list(self._numbers(self.design.nobody))
+
+    def _numbers(self, data: TrialData) -> dict[tuple[str, str, str], float]:
+        return {
+            (analysis.name, quantity, arm): value
+            for analysis in self.design.analyses
+            for (quantity, arm), value in compute(analysis, data).items()
+        }
+
+    def _curves(self, data: TrialData) -> tuple[Floats, Integers]:
+        n_arms, groups = len(data.arms), [np.ones(data.arm.size, bool), *data.strata.values()]
+        curves = np.full((len(groups), n_arms, self.grid.size), np.nan)
+        at_risk = np.zeros((len(groups), n_arms), np.int64)
+        for g, group in enumerate(groups):
+            for k in range(n_arms):
+                who = group & (data.arm == k)
+                at_risk[g, k] = np.count_nonzero(who)
+                if self.design.event:
+                    curves[g, k] = kaplan_meier(
+                        data.time[who], data.event[who], self.grid + self.design.before
+                    )
+        return curves, at_risk
+
+    def simulated(self, trial: int) -> tuple[TrialData, int]:
+        """The data of a trial with the largest of the sizes, and how many patients could not be integrated,
+        who are missing in it."""
+        design, seed = self.design, self.recruiting.seed
+        sizes = tuple(max(n) for n in zip(*self.sizes, strict=True))
+        n = sum(sizes)
+        values, threshold = self._enrolled(trial, n)
+        kernel = self.recruiting.kernel
+        by = values[:, kernel.PARAMETERS.index(design.randomised_by)] if design.randomised_by else None
+        arm = allotted(design, sizes, by, stream(seed, trial, ARMS))
+        left = np.full(n, np.inf)
+        if design.dropout:
+            left = stream(seed, trial, LEAVING).exponential(365.25 / design.dropout, n)
+        outputs, failed = self._solved(trial, values, arm, left)
+        time, event = np.full(n, design.follow_up), np.zeros(n, bool)
+        if design.event:
+            start = int(np.searchsorted(self._times, 0.0))
+            hazard = outputs[:, start:, -1]
+            hazard = hazard if design.run_in_events else hazard - hazard[:, :1]
+            death = event_times(self._times[start:], hazard, threshold)
+            end = np.minimum(design.follow_up, left) if not design.vital_status else design.follow_up
+            event, time = death <= end, np.minimum(death, end)
+        measured = self._measured(trial, outputs, np.minimum(time if design.event else left, left))
+        data = TrialData(
+            arms=tuple(one.name for one in design.arms),
+            arm=arm,
+            covariates={name: values[:, kernel.PARAMETERS.index(name)] for name in design.covariates},
+            strata={
+                one.name: _inside(one, values[:, kernel.PARAMETERS.index(one.covariate)])
+                for one in design.strata
+            },
+            time=time + design.before,
+            event=event,
+            visits=np.array(design.visit_days),
+            measured=measured,
+        )
+        return data.of(~failed), int(failed.sum())
+
+    def _enrolled(self, trial: int, n: int) -> tuple[Floats, Floats]:
+        """Parameters (n, n_params) of those who are randomised, and at which cumulative hazard each dies."""
+        candidates = self.recruiting.patients(trial)
+        deaths = stream(self.recruiting.seed, trial, EVENTS)
+        if not (self.design.event and self.design.run_in and self.design.run_in_events):
+            return candidates.take(n), deaths.exponential(size=n)
+        kept: list[tuple[Floats, Floats]] = []
+        found = 0
+        kernel = self.recruiting.kernel
+        column = kernel.OUTPUTS.index(cumulative(self.design.event))
+        for _ in range(MOST_ROUNDS):
+            values, threshold = candidates.take(n), deaths.exponential(size=n)
+            end = [self.design.run_in * self.day]
+            hazard = solve(kernel, values, EventTable.empty(), end, options=HOW).outputs[:, 0, column]
+            alive = ~(hazard >= threshold)  # one that cannot be integrated is counted later
+            kept.append((values[alive], threshold[alive]))
+            found += int(alive.sum())
+            if found >= n:
+                return tuple(np.concatenate(parts)[:n] for parts in zip(*kept, strict=True))  # type: ignore[return-value]
+        raise SolverError(
+            f"{self.design.file}: almost nobody survives the run-in of {self.design.run_in:g} days"
+        )
+
+    def _solved(self, trial: int, values: Floats, arm: Integers, left: Floats) -> tuple[Floats, Truths]:
+        """(n, n_times, n_measured and the cumulative hazard last), and who could not be integrated."""
+        design, kernel = self.design, self.recruiting.kernel
+        names = [one.output for one in design.measured]
+        names += [cumulative(design.event)] if design.event else []
+        columns = [kernel.OUTPUTS.index(name) for name in names]
+        n = len(values)
+        outputs, failed = np.zeros((n, self._times.size, len(columns))), np.zeros(n, bool)
+        if not self._times.size:
+            return outputs, failed
+        times = (self._times + design.run_in) * self.day
+        missed = stream(self.recruiting.seed, trial, MISSED)
+        at_most = max((courses(doses, self.day).max(initial=-1) + 1 for doses in self.doses), default=0)
+        luck = missed.random((n, at_most)) if design.missed else np.ones((n, at_most))
+        for k, doses in enumerate(self.doses):
+            who = np.flatnonzero(arm == k)
+            if not who.size:
+                continue
+            factors = None
+            if len(doses) and (design.missed or design.dropout):
+                given = luck[who][:, courses(doses, self.day)] >= design.missed
+                given &= doses.time <= (left[who, None] + design.run_in) * self.day
+                factors = given.astype(np.float64)
+            solution = solve(kernel, values[who], doses, times, options=HOW, factors=factors)
+            outputs[who] = solution.outputs[:, :, columns]
+            failed[who] = solution.status != SUCCESS
+            if failed[who].all():
+                solution.check()
+        return outputs, failed
+
+    def _measured(self, trial: int, outputs: Floats, until: Floats) -> dict[str, Floats]:
+        """By output (n, n_visits), with errors; nan from the day ``until`` (n,) on."""
+        design = self.design
+        visits = np.array(design.visit_days)
+        at = np.searchsorted(self._times, visits)
+        n, of = len(outputs), len(design.measured)
+        errors = stream(self.recruiting.seed, trial, ERRORS).standard_normal((n, of, visits.size, 2))
+        found = {}
+        for k, one in enumerate(design.measured):
+            y = outputs[:, at, k] * (1.0 + one.proportional * errors[:, k, :, 0])
+            y = y + one.additive * errors[:, k, :, 1]
+            found[one.output] = np.where(visits <= until[:, None], y, np.nan)
+        return found
+
+
+def _inside(stratum: Stratum, values: Floats) -> Truths:
+    return (values >= stratum.low) & (values < stratum.high)
+
+
+def _visits(data: TrialData) -> tuple[Floats, Floats, Integers]:
+    """Means, SDs and numbers by arm, output and visit."""
+    shape = (len(data.arms), len(data.measured), data.visits.size)
+    means, sds = np.full(shape, np.nan), np.full(shape, np.nan)
+    seen = np.zeros(shape, np.int64)
+    for k in range(shape[0]):
+        for j, y in enumerate(data.measured.values()):
+            some = y[data.arm == k]
+            known = np.isfinite(some)
+            count = known.sum(axis=0)
+            total = np.where(known, some, 0.0).sum(axis=0)
+            mean = total / np.maximum(count, 1)
+            square = (np.where(known, some - mean, 0.0) ** 2).sum(axis=0)
+            seen[k, j] = count
+            means[k, j] = np.where(count > 0, mean, np.nan)
+            sds[k, j] = np.where(count > 1, np.sqrt(square / np.maximum(count - 1, 1)), np.nan)
+    return means, sds, seen
