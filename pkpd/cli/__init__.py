@@ -1,5 +1,5 @@
 """The command line: ``pkpd models | show | simulate | compare | optimise | fit | profile | sample |
-validate | leave-out | bootstrap | new | report | explore | compare-fits | bench``.
+validate | leave-out | bootstrap | new | report | explore | compare-fits | trial | bench``.
 
 Results go to standard output (tables, or JSON with ``--json``), progress and notes to standard error. Exit
 codes: 0 done, 2 wrong usage, 3 bad input, 4 an integration failed, 5 no convergence, 6 a missing extra, 130
@@ -31,6 +31,7 @@ from pkpd.cli import (
     show,
     simulate,
     streams,
+    trial,
     validate,
 )
 from pkpd.cli.terminal import OfSchedules
@@ -57,6 +58,7 @@ app = typer.Typer(
   pkpd validate low_dose_il2 new.csv
   pkpd leave-out low_dose_il2
   pkpd sample my_fit
+  pkpd trial imodals
 
 A model is a text file: [italic]pkpd show ./my.model[/] checks yours. Results are those of a
 model and no medical advice.""",
@@ -120,6 +122,7 @@ app.command()(profile.profile)
 app.command()(leave_out.leave_out)
 app.command()(bootstrap.bootstrap)
 app.command()(report.report)
+app.command()(trial.trial)
 app.command()(validate.validate)
 app.command("compare-fits")(compare_fits.compare_fits)
 app.command()(sample.sample)

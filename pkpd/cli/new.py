@@ -1,4 +1,4 @@
-"""``pkpd new``: a model or a fit to begin with, full of comments, that runs as it is written."""
+"""``pkpd new``: a model, a fit or a trial to begin with, full of comments, that runs as it is written."""
 
 from __future__ import annotations
 
@@ -33,10 +33,14 @@ class What(StrEnum):
 
     fit = "fit"
     model = "model"
+    trial = "trial"
 
 
 def new(
-    what: Annotated[What, typer.Argument(help="A fit (a folder) or a model (a file).", show_default=False)],
+    what: Annotated[
+        What,
+        typer.Argument(help="A fit (a folder), a model (a file) or a trial (a folder).", show_default=False),
+    ],
     name: Annotated[str, typer.Argument(help="Its name, or a path such as work/my_fit.", show_default=False)],
     model: Annotated[
         str | None,
@@ -54,19 +58,20 @@ def new(
     ] = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Begin a model or a fit: files full of comments that run as they are, on invented numbers.
+    """Begin a model, a fit or a trial: files full of comments that run as they are, on invented numbers.
 
     [dim]Examples[/]
 
       pkpd new fit my_fit
       pkpd new fit my_fit --model two_compartment_oral --schedule "250 mg oral once"
       pkpd new model my
+      pkpd new trial my_trial
 
     Nothing that is there already is written over. A model given by its path is copied into the folder.
     """
+    if what is not What.fit and (model is not None or schedule is not None):
+        raise InputError(f"--model and --schedule belong to a fit; `pkpd new {what} NAME` takes neither")
     if what is What.model:
-        if model is not None or schedule is not None:
-            raise InputError("--model and --schedule belong to a fit; `pkpd new model NAME` takes neither")
         target = _free(Path(name.removesuffix(".model") + ".model"))
         write_text(target, _template("drug.model"))
         note(f"wrote {target}; next: pkpd show {_typed(target)}", quiet)
@@ -74,11 +79,24 @@ def new(
     if schedule is not None and model is None:
         raise InputError("--schedule belongs to --model: the invented drug comes with its own trial")
     target = _free(Path(name))
+    if what is What.trial:
+        _write_folder(target, _trial(target.name), "trial", quiet)
+        return
     files = _example(target.name) if model is None else _fit_of(target.name, model, schedule)
+    _write_folder(target, files, "fit", quiet)
+
+
+def _write_folder(target: Path, files: dict[str, str], command: str, quiet: bool) -> None:
     with replacing_folder(target) as folder:
         for file, text in files.items():
             (folder / file).write_text(text, encoding="utf-8")
-    note(f"wrote {', '.join(files)} into {target}; next: pkpd fit {_typed(target)}", quiet)
+    note(f"wrote {', '.join(files)} into {target}; next: pkpd {command} {_typed(target)}", quiet)
+
+
+def _trial(name: str) -> dict[str, str]:
+    """A trial in an invented disease, with its model beside it."""
+    design = Template(_template("trial.toml")).substitute(name=name)
+    return {"trial.toml": design, "disease.model": _template("disease.model")}
 
 
 def _free(target: Path) -> Path:

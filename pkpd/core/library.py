@@ -17,6 +17,9 @@ from pkpd.core.names import question_or_list
 MAX_BYTES = 1_000_000
 """A model file beyond this size is refused before it is read."""
 
+TRIAL = "trial.toml"
+"""The design in a folder of a trial of one's own."""
+
 
 def root() -> Path:
     """The folder that holds ``models``, ``fits`` and ``trials``: ``pkpd/_library`` in a wheel, else the
@@ -215,8 +218,8 @@ def trial_path(name_or_path: str | os.PathLike[str]) -> Path:
     try:
         if path.is_file():
             return path
-        if (path / "trial.toml").is_file():
-            return path / "trial.toml"
+        if (path / TRIAL).is_file():
+            return path / TRIAL
     except (OSError, ValueError) as error:
         raise LibraryError(f"{ascii(name)[:200]} cannot be opened: {error}") from None
     raise LibraryError(

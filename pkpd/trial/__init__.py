@@ -128,11 +128,15 @@ def simulate_trial(
 
 
 def _arms(design: TrialDesign, patients: int) -> tuple[int, ...]:
-    """So many patients in all, in the proportions of the design."""
-    found = tuple(round(arm.n * patients / design.n_patients) for arm in design.arms)
+    """So many patients in all, as nearly in the proportions of the design as whole numbers can be."""
+    exact = [arm.n * patients / design.n_patients for arm in design.arms]
+    found = [int(share) for share in exact]
+    nearest = sorted(range(len(exact)), key=lambda k: found[k] - exact[k])
+    for k in nearest[: patients - sum(found)]:
+        found[k] += 1
     if min(found) < 1:
         raise InputError(f"a trial of {patients} patients has none in one of its {len(design.arms)} arms")
-    return found
+    return tuple(found)
 
 
 def _all(

@@ -242,6 +242,7 @@ def _design(top: TomlTable, path: Path) -> TrialDesign:
     dropout.keys_within(("per_year", "vital_status"))
     missed.keys_within(("course_probability",))
     dealt.keys_within(("by", "cuts", "block"))
+    name = path.absolute().parent.name if path.name == library.TRIAL else path.stem
     model, fit = _one_source(top, path)
     arms, covariates = _arms(top), _covariates(top)
     strata = tuple(_stratum(item, covariates) for item in tables(top, "stratum"))
@@ -249,8 +250,8 @@ def _design(top: TomlTable, path: Path) -> TrialDesign:
     measured = tuple(_measured(top.table("measured"), name) for name in top.table("measured").values)
     days = _numbers(visits, "days")
     design = TrialDesign(
-        name=path.stem,
-        title=top.text("title", path.stem),
+        name=name,
+        title=top.text("title", name),
         source=top.text("source", ""),
         file=str(path),
         model=model,

@@ -34,6 +34,7 @@ from pkpd.present.plot.likelihood import interval_figure, likelihood_figure
 from pkpd.present.plot.precision import work_precision_figure
 from pkpd.present.plot.profiles import profile_figure, time_course_figure
 from pkpd.present.plot.repeats import bootstrap_figure, left_out_figure
+from pkpd.present.plot.trials import forest_figure, power_figure, survival_figure, trial_visits_figure
 from pkpd.present.plot.validation import calibration_figure, validation_figure
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "differences_figure",
     "dose_response_figure",
     "fit_comparison_figure",
+    "forest_figure",
     "front_figure",
     "going_together",
     "interval_figure",
@@ -53,15 +55,18 @@ __all__ = [
     "pairs_figure",
     "parameter_figure",
     "posterior_figure",
+    "power_figure",
     "profile_figure",
     "rank_figure",
     "residual_checks_figure",
     "residual_figure",
     "save",
     "shown_unit",
+    "survival_figure",
     "svg",
     "time_course_figure",
     "trade_off_figure",
+    "trial_visits_figure",
     "validation_figure",
     "visits_figure",
     "work_precision_figure",
