@@ -15,6 +15,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from pkpd.core import library
 from pkpd.core.errors import DataError, PkpdError
@@ -215,21 +216,40 @@ def parse_design(text: str, file: str = "trial.toml") -> TrialDesign:
 
 
 def _merged(path: Path, seen: tuple[Path, ...]) -> TomlTable:
-    """A file with what it extends: each key at its top replaces that of the other."""
+    """A file with what it extends: tables are joined key by key, lists of tables by their names, and all else
+    is replaced."""
     try:
         raw = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
     top = read(raw, path)
-    base = top.values.get("extends")
-    if base is None:
+    if "extends" not in top.values:
         return top
     if path in seen:
         raise DataError(f"{path}: extends goes round in a circle")
     name = top.text("extends")
     beside = path.parent / f"{name}.toml"
-    below = _merged(beside if beside.is_file() else library.trial_path(name), (*seen, path))
-    return TomlTable({**below.values, **top.values}, str(path))
+    below = _merged(beside if beside.is_file() else library.trial_path(name), (*seen, path)).values
+    if {"model", "fit"} & set(top.values):  # one of them, not both
+        below = {key: value for key, value in below.items() if key not in ("model", "fit")}
+    return TomlTable(
+        {**below, **{key: _joined(below.get(key), top.values[key]) for key in top.values}}, str(path)
+    )
+
+
+def _joined(below: Any, given: Any) -> Any:
+    """What stands below, with what is given in place of it or besides; an empty list clears it."""
+    if isinstance(below, dict) and isinstance(given, dict):
+        return {**below, **given}
+    if _are_tables(below) and _are_tables(given) and given:
+        named = {item.get("name"): item for item in given}
+        kept = [named.pop(item.get("name"), item) for item in below]
+        return [*kept, *named.values()]
+    return given
+
+
+def _are_tables(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
 def _design(top: TomlTable, path: Path) -> TrialDesign:

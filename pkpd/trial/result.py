@@ -185,7 +185,7 @@ class TrialResult:
             published.setdefault((row.analysis, row.quantity, row.arm), []).append(row)
         found = []
         for key in self.numbers:
-            if not hidden(key):
+            if key in published or not hidden(key):
                 found += [self._row(key, row) for row in published.get(key, [None])]
         return found
 
@@ -341,7 +341,8 @@ def is_p(quantity: str) -> bool:
 
 
 def hidden(key: NumberKey) -> bool:
-    """Ends of a trial's own interval are no line of the table, nor are numbers of patients."""
+    """Ends of a trial's own interval are no line of the table, nor are numbers of patients, unless something
+    was published of them."""
     return key[1] in ("lower", "upper", "n")
 
 

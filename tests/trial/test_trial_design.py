@@ -133,6 +133,14 @@ def test_a_design_may_extend_another(tmp_path):
     base, longer = (read_design(tmp_path / f"{name}.toml") for name in ("base", "longer"))
     assert (longer.name, longer.horizon) == ("longer", 200)
     assert longer.analyses[0].output == base.analyses[0].output
+    more = 'extends = "base"\nfit = "low_dose_il2"\n[measured.D]\n'
+    more += '[[arm]]\nname = "drug"\nn = 20\nschedule = "none"\n'
+    more += '[[arm]]\nname = "third"\nn = 5\nschedule = "none"\n'
+    (tmp_path / "more.toml").write_text(more, encoding="utf-8")
+    found = read_design(tmp_path / "more.toml")
+    assert [(arm.name, arm.n) for arm in found.arms] == [("placebo", 10), ("drug", 20), ("third", 5)]
+    assert [one.output for one in found.measured] == ["C", "D"]
+    assert (found.model, found.fit) == ("", "low_dose_il2")
     (tmp_path / "base.toml").write_text('extends = "longer"\n', encoding="utf-8")
     with pytest.raises(DataError, match="circle"):
         read_design(tmp_path / "longer.toml")
@@ -151,9 +159,7 @@ def test_trials_md_has_every_key_of_a_design():
 
 def test_trials_md_has_every_kind_of_analysis_with_its_keys_and_quantities():
     lines = {
-        line.split("`")[1]: line
-        for line in PAGE.splitlines()
-        if re.match(r"\| `\w+` \|.*\|.*\|.*\|", line)
+        line.split("`")[1]: line for line in PAGE.splitlines() if re.match(r"\| `\w+` \|.*\|.*\|.*\|", line)
     }
     hidden = {"arm", "baseline", "lower", "upper", "n", *KINDS["change"].keys}
     for kind, (keys, quantities, *_) in KINDS.items():
