@@ -101,6 +101,7 @@ def _facts(model: Model) -> dict[str, Any]:
             for r in model.routes
         ],
         "outputs": [_facts_of_expression(output) for output in model.outputs],
+        "hazards": model.hazards,
     }
 
 
@@ -158,6 +159,8 @@ def _show(model: Model, sparsity: _Sparsity) -> None:
             states.add_row(state["name"], state["unit"], state["initial"] or "0", plain(state["description"]))
         out.print(states)
     _show_expressions(out, model, facts)
+    if model.hazards:
+        out.print(f"[bold]hazards[/]  {', '.join(model.hazards)}\n")
     _show_routes(out, facts["routes"])
     _show_sparsity(out, sparsity)
 

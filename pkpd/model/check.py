@@ -12,7 +12,7 @@ that 0 fits any unit and that a number alone before a unit has that unit (``defi
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Literal, NamedTuple
@@ -21,8 +21,9 @@ from pkpd.core import units
 from pkpd.core.errors import ModelError, UnitError
 from pkpd.core.names import question_and_list, question_or_list
 from pkpd.core.units import ONE, Bridge, Unit
+from pkpd.model import hazard
 from pkpd.model import text as language
-from pkpd.model.dimensions import UnitChecker, is_literal
+from pkpd.model.dimensions import UnitChecker, is_literal, unit_at
 from pkpd.model.extend import whole
 from pkpd.model.text import Cursor, Expression, Name, Piece, Statement, Token
 
@@ -139,6 +140,8 @@ class Model:
     outputs: tuple[Output, ...]
     text: str = field(repr=False)
     file: str
+    hazards: tuple[str, ...] = ()
+    """kinds of event that happen at most once; each has a state and outputs (``pkpd.model.hazard``)"""
 
     def __repr__(self) -> str:
         return (
@@ -190,13 +193,14 @@ class _Reader:
         sources = [child.words for child in model.children] + [line.words for line in self._of("source")]
         time_unit = self._time()
         bridges = self._bridges()
+        self.statements, hazards = hazard.written_out(self.source, self.statements, self.time)
         parameters = tuple(self._parameter(line) for line in self._of("parameter", "covariate"))
         states = tuple(self._state(line) for line in self._of("state"))
         definitions = self._definitions()
         for state in states:
             self._check_initial(state)
         equations = self._equations(states)
-        self._check_steady(states, equations)
+        self._check_steady(states, equations, hazards)
         return Model(
             title=model.words,
             sources=tuple(sources),
@@ -208,6 +212,7 @@ class _Reader:
             equations=equations,
             routes=self._routes(states),
             outputs=self._outputs(),
+            hazards=hazards,
             text=self.source.text,
             file=self.source.file,
         )
@@ -245,11 +250,7 @@ class _Reader:
         self.names[name.text] = _Named(kind, name.line)
 
     def _unit(self, piece: Piece | Token) -> Unit:
-        unit = units.examine(piece.text)
-        if isinstance(unit, units.UnitProblem):
-            column = piece.column + unit.offset
-            raise self.source.error(unit.message, piece.line, column, unit.length, unit.hint)
-        return unit
+        return unit_at(self.source, piece)
 
     def _bracket(self, cursor: Cursor, what: str, hint: str) -> Piece:
         piece = cursor.bracket()
@@ -639,11 +640,17 @@ class _Reader:
                 raise self.source.at(name, f"the state {name.text} has no equation", hint)
         return {name: found[name] for name in known}
 
-    def _check_steady(self, states: tuple[State, ...], equations: Mapping[str, Expression]) -> None:
+    def _check_steady(
+        self, states: tuple[State, ...], equations: Mapping[str, Expression], hazards: Sequence[str]
+    ) -> None:
+        """Nothing that rests depends on the time; a cumulative hazard never rests, and begins at 0."""
         steady = next((state for state in states if state.initial == "steady"), None)
         if steady is None:
             return
+        endless = {hazard.outputs_of(name)[1] for name in hazards}
         for name, expression in equations.items():
+            if name in endless:
+                continue
             for node in language.walk(expression):
                 if isinstance(node, Name) and node.name in self.timed:
                     place = self.source.place(steady.line)

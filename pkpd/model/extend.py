@@ -24,7 +24,7 @@ from pkpd.model.text import ORIGIN, Cursor, ModelText, Statement, Token, origin,
 
 NAMED = ("parameter", "covariate", "state", "define")
 """Statements that give a name, of which there is one of each."""
-CHANGED = (*NAMED, "d", "route", "output")
+CHANGED = (*NAMED, "d", "route", "output", "hazard")
 """What can be replaced or dropped."""
 
 SaidOf = tuple[str, str]

@@ -42,6 +42,7 @@ KEYWORDS = (
     "route",
     "d",
     "output",
+    "hazard",
     "extends",
     "drop",
 )
