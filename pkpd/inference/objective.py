@@ -404,6 +404,7 @@ class Objective:
         self._apart: list[bool] = []
         self._from_baseline: list[bool] = []
         self._outputs_of: list[NDArray[np.intp]] = []
+        self._same = [self.system.same_in_arm(arm.overrides) for arm in self.plan.arms]
         relative = {
             a
             for row, place in zip(self.rows, self.plan.placements, strict=True)
@@ -534,6 +535,7 @@ class Objective:
         growth = np.ones_like(subjects)
         for place, (index, sd) in enumerate(deviations.items()):
             growth[:, index] = np.exp(sd * self._z[:, place])
+        growth[:, self._same[a]] = 1.0
         subjects *= growth
         inside = (subjects >= self._low) & (subjects <= self._high)
         subjects = np.clip(subjects, self._low, self._high)  # as everywhere where subjects are drawn

@@ -206,13 +206,15 @@ class _Arms:
         estimates = self.result.estimates
         point = [estimate.x for estimate in estimates] if x is None else x
         known = typical_at(estimates, point, self.result.values, study)
-        known |= {item.name: item.value for item in overrides}
+        given = list(overrides)
+        known |= {item.name: item.value for item in given}
         between = between_at(estimates, point, self.result.between)
         kernel = self.system.kernel
         typical = np.array([known[name] for name in kernel.PARAMETERS])
         spread, z = np.zeros(kernel.n_params), np.zeros((count, kernel.n_params))
         columns = [kernel.PARAMETERS.index(name) for name in between]
         spread[columns] = list(between.values())
+        spread[self.system.same_in_arm(given)] = 0.0
         z[:, columns] = quasi_normals(count, len(between), self.spec.options.seed)
         return scattered(kernel, typical, spread, z)
 

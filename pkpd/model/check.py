@@ -56,7 +56,8 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A number with a name. A covariate is one that belongs to the subject and is never fitted."""
+    """A number with a name. A covariate is one that belongs to the subject and is never fitted; ``between``:
+    how it differs between subjects of whom it is not known."""
 
     name: str
     value: float
@@ -314,9 +315,6 @@ class _Reader:
         self.units[name.text] = self._unit(piece)
         description = cursor.rest_until("~")
         between = None
-        if not cursor.at_end() and kind == "covariate":
-            message = "a covariate belongs to the subject and has no distribution"
-            raise self.source.at(cursor.coming, message, "make it a parameter")
         if cursor.accept("~"):
             between = self._between(cursor, name.text, value)
         self._ended(cursor, "the end of the line")

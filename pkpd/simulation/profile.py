@@ -219,7 +219,8 @@ def simulate(
     times : (n_times,), output times in the model's time unit; by default 201 points to twice the schedule's
         span, at least one day.
     parameters : values that replace those of the model file, by name: numbers in the model's units, or texts
-        such as "80 mL/min"; or (subjects,) of them, which are those subjects' own: nothing is drawn for them.
+        such as "80 mL/min"; or (subjects,) of them, which are those subjects' own: nothing is drawn for them,
+        nor for a covariate that is given.
     subjects, seed : 1 is the typical subject (every ETA is 0, so that outputs are PRED); more are drawn from
         the model's between-subject variability (outputs are each subject's IPRED), subject k always with the
         same draws for a seed, however many there are and on however many threads.
@@ -360,7 +361,8 @@ def population(
 ) -> Floats:
     """Parameters of virtual subjects, (subjects, n_params); one subject is the typical one.
 
-    parameters : values by name, as in ``typical_values``; (subjects,) of one are the subjects' own.
+    parameters : values by name, as in ``typical_values``, about which subjects differ, and of a covariate the
+        value of all; (subjects,) of one are the subjects' own.
 
     Each draw belongs to (seed, subject, parameter) through a counter-based generator (Philox: Salmon et al.,
     SC 2011).
@@ -376,6 +378,9 @@ def population(
         parameters = {name: value for name, value in parameters.items() if name not in own}
     typical = typical_values(kernel, parameters)
     spread = np.array([between[1] if between else 0.0 for between in kernel.BETWEEN], dtype=np.float64)
+    for index, (name, kind) in enumerate(zip(kernel.PARAMETERS, kernel.KINDS, strict=True)):
+        if kind == "covariate" and name in (parameters or ()):
+            spread[index] = 0.0  # it is known of all of them
     values = np.tile(typical, (subjects, 1))
     if subjects > 1 and spread.any():
         values = scattered(kernel, typical, spread, normals(seed, subjects, kernel.n_params))
