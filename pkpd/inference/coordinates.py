@@ -39,6 +39,8 @@ class System:
     sizes: Mapping[str, int]
     kernel: Any
     sha256: str = ""
+    correlations: tuple[tuple[str, str, float], ...] = ()
+    """of how parameters differ between subjects, by their names"""
 
     @classmethod
     def of(cls, spec: ModelSpec) -> System:
@@ -69,6 +71,7 @@ class System:
             sizes=kernel.SIZES,
             kernel=kernel,
             sha256=hashlib.sha256(text.encode()).hexdigest(),
+            correlations=kernel.CORRELATIONS,
         )
 
     def index(self, parameter: str, where: str) -> int:

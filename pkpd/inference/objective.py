@@ -45,6 +45,7 @@ from pkpd.inference.summary.rows import Row
 from pkpd.inference.summary.sampling import Sampling, Seen, sampling_of, without_trials
 from pkpd.inference.summary.terms import Measured, Term
 from pkpd.inference.summary.trials import printed_by_trials
+from pkpd.simulation.profile import correlated
 
 Array = NDArray[np.float64]
 
@@ -395,7 +396,9 @@ class Objective:
         self._between = dict(sorted(between.items()))
         self._low = np.array([float(p.lower) for p in self.system.parameters])
         self._high = np.array([float(p.upper) for p in self.system.parameters])
-        self._z = quasi_normals(self.options.subjects, len(between), self.options.seed)
+        z = quasi_normals(self.options.subjects, len(between), self.options.seed)
+        names = [self.system.parameters[index].name for index in self._between]
+        self._z = correlated(names, self.system.correlations, z)
 
     def _set_up_arms(self) -> None:
         self._arm_items: list[tuple[_Item, ...]] = []

@@ -44,7 +44,7 @@ from pkpd.inference.summary.kinds import KINDS
 from pkpd.inference.summary.reading import read_data
 from pkpd.inference.summary.rows import Row
 from pkpd.inference.summary.spreads import form_of, natural_spread
-from pkpd.simulation.profile import scattered
+from pkpd.simulation.profile import correlated, scattered
 from pkpd.solver import Options, Reading, Solution, solve
 
 Array = NDArray[np.float64]
@@ -215,7 +215,8 @@ class _Arms:
         columns = [kernel.PARAMETERS.index(name) for name in between]
         spread[columns] = list(between.values())
         spread[self.system.same_in_arm(given)] = 0.0
-        z[:, columns] = quasi_normals(count, len(between), self.spec.options.seed)
+        numbers = quasi_normals(count, len(between), self.spec.options.seed)
+        z[:, columns] = correlated(list(between), self.system.correlations, numbers)
         return scattered(kernel, typical, spread, z)
 
     def events(self, schedule: Schedule) -> EventTable:

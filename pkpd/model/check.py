@@ -23,6 +23,7 @@ from pkpd.core.names import question_and_list, question_or_list
 from pkpd.core.units import ONE, Bridge, Unit
 from pkpd.model import hazard
 from pkpd.model import text as language
+from pkpd.model.correlation import EtaCorrelation, read_correlations
 from pkpd.model.dimensions import UnitChecker, is_literal, unit_at
 from pkpd.model.extend import whole
 from pkpd.model.text import Cursor, Expression, Name, Piece, Statement, Token
@@ -143,6 +144,8 @@ class Model:
     file: str
     hazards: tuple[str, ...] = ()
     """kinds of event that happen at most once; each has a state and outputs (``pkpd.model.hazard``)"""
+    correlations: tuple[EtaCorrelation, ...] = ()
+    """of how parameters differ between subjects"""
 
     def __repr__(self) -> str:
         return (
@@ -214,6 +217,9 @@ class _Reader:
             routes=self._routes(states),
             outputs=self._outputs(),
             hazards=hazards,
+            correlations=read_correlations(
+                self.source, self.statements, {p.name: p.between is not None for p in parameters}
+            ),
             text=self.source.text,
             file=self.source.file,
         )

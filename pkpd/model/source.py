@@ -421,6 +421,7 @@ def generate(derived: Derived, dose_units: dict[str, dict[str, float]] | None = 
             None if parameter.between is None else (parameter.between.kind, *parameter.between.arguments)
             for parameter in model.parameters
         ),
+        "CORRELATIONS": tuple((one.first, one.second, one.value) for one in model.correlations),
         "OUTPUTS": tuple(output.name for output in model.outputs),
         "OUTPUT_UNITS": tuple(output.unit for output in model.outputs),
         "OUTPUT_DESCRIPTIONS": tuple(output.description for output in model.outputs),

@@ -43,6 +43,7 @@ KEYWORDS = (
     "d",
     "output",
     "hazard",
+    "correlation",
     "extends",
     "drop",
 )

@@ -130,6 +130,7 @@ class Kernel:
     LOWER: npt.NDArray[np.float64]
     UPPER: npt.NDArray[np.float64]
     BETWEEN: tuple[tuple[Any, ...] | None, ...]
+    CORRELATIONS: tuple[tuple[str, str, float], ...] = ()  # of ETAs, by the names of two parameters
     OUTPUTS: tuple[str, ...]
     OUTPUT_UNITS: tuple[str, ...]
     OUTPUT_DESCRIPTIONS: tuple[str, ...]

@@ -21,6 +21,7 @@ from pkpd.core.errors import InputError
 from pkpd.core.extras import optional
 from pkpd.core.progress import Progress
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
+from pkpd.model.correlation import correlation_matrix
 from pkpd.ode.layout import LINEAR
 from pkpd.ode.status import SUCCESS
 from pkpd.solver import Options, Reading, solve
@@ -383,7 +384,8 @@ def population(
             spread[index] = 0.0  # it is known of all of them
     values = np.tile(typical, (subjects, 1))
     if subjects > 1 and spread.any():
-        values = scattered(kernel, typical, spread, normals(seed, subjects, kernel.n_params))
+        z = correlated(kernel.PARAMETERS, kernel.CORRELATIONS, normals(seed, subjects, kernel.n_params))
+        values = scattered(kernel, typical, spread, z)
     for name, given in own.items():
         if np.shape(given) != (subjects,):
             raise InputError(
@@ -422,12 +424,30 @@ def normals(seed: int, count: int, n: int, stream: int = 0) -> Floats:
     return rows
 
 
+def correlated(names: Sequence[str], pairs: Sequence[tuple[str, str, float]], z: Floats) -> Floats:
+    """Standard normal numbers with these correlations, from independent ones z, (n_subjects, n): L z of each
+    subject, with L the Cholesky factor of the correlation matrix.
+
+    names : (n,), the parameters that the columns are of; what stands alone keeps its numbers bit for bit.
+    """
+    if not pairs:
+        return z
+    factor = np.linalg.cholesky(correlation_matrix(names, pairs))
+    found = z.copy()
+    for i in range(len(names)):
+        if np.any(factor[i, :i]):
+            # column by column: a product of matrices would round differently for another number of subjects
+            found[:, i] = sum(factor[i, j] * z[:, j] for j in np.flatnonzero(factor[i]))
+    return found
+
+
 def scattered(kernel: Kernel, typical: Floats, spread: Floats, z: Floats) -> Floats:
     """Parameters of subjects, (n_subjects, n_params): log-normal about the typical values, by normal numbers
     z of that shape.
 
-    P = TVP exp(ETA) with ETA = spread z: normal, of mean 0 and a diagonal variance matrix OMEGA (Lavielle,
-    Mixed Effects Models for the Population Approach, 2014, ch. 3; NONMEM's exponential ETA).
+    P = TVP exp(ETA) with ETA = spread z: normal, of mean 0 and variance matrix OMEGA, which is diagonal where
+    those of z are independent (Lavielle, Mixed Effects Models for the Population Approach, 2014, ch. 3;
+    NONMEM's exponential ETA).
 
     typical (TVP), spread (log-SDs, the square roots of OMEGA's diagonal; 0 where all have the typical value)
         : (n_params,) or one row for each subject.
