@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import pkpd
-from pkpd.core.errors import ModelError
+from pkpd.core.errors import ModelError, SolverError
 from pkpd.model.check import read_model
 from pkpd.model.text import expression_text
 from pkpd.solver.kernel import load
@@ -119,6 +119,15 @@ def test_a_model_may_rest_before_its_hazard_begins_though_that_depends_on_the_ti
     profile = pkpd.simulate(read_model(text, "my.model"), "none", [0.0, 7.0])
     np.testing.assert_allclose(profile["R"], [[3.0, 3.0]])
     np.testing.assert_allclose(profile["cumulative_hazard_death"], [[0.0, 0.03]], rtol=1e-4)
+
+
+def test_a_weibull_hazard_that_is_infinite_at_the_beginning_is_held_to_what_it_is_a_moment_later():
+    text = MODEL.replace("shape = 1.7", "shape = 0.7")
+    with pytest.raises(SolverError, match="not a finite number"):
+        pkpd.simulate(read_model(text, "my.model"), "none", TIMES)
+    text = text.replace("(t/scale)", "(max(t, first)/scale)") + "define first = 0.001 [d]\n"
+    profile = pkpd.simulate(read_model(text, "my.model"), "none", TIMES)
+    np.testing.assert_allclose(profile["cumulative_hazard_death"][0], (TIMES / 90) ** 0.7, atol=1.1e-4)
 
 
 def test_a_hazard_may_be_used_by_others_and_go_with_none_but_itself():
