@@ -112,6 +112,20 @@ def test_a_number_belongs_to_seed_subject_and_stream():
     assert all(stats.kstest(numbers, "expon").pvalue > 0.01 for numbers in drawn.values())
 
 
+def test_of_competing_events_the_first_is_each_as_often_as_its_hazard_says():
+    """Constant ones of 0.02 and 0.03 per day: two in five, at times that are exponential with their sum."""
+    n, times = 20_000, np.linspace(0.0, 1000.0, 11)
+    rates = (0.02, 0.03)
+    events = [
+        pkpd.event_times(np.tile(rate * times, (n, 1)), times, seed=7, stream=k)
+        for k, rate in enumerate(rates)
+    ]
+    assert np.mean(events[0] < events[1]) == pytest.approx(0.4, abs=4 * np.sqrt(0.24 / n))
+    first = np.minimum(*events)
+    assert stats.kstest(first, stats.expon(scale=20.0).cdf).pvalue > 0.01
+    assert stats.kstest(first[events[0] < events[1]], stats.expon(scale=20.0).cdf).pvalue > 0.01
+
+
 def test_who_has_no_event_by_the_last_time_has_inf_and_who_failed_nan():
     cumulative = np.array([[0.0, 0.5, 1.0], [0.0, 0.5, 1.0], [0.0, np.nan, np.nan], [0.0, 0.5, np.nan]])
     found = pkpd.event_times(cumulative, [0.0, 1.0, 2.0], exponentials=[1.0, 1.1, 0.2, 0.2])
