@@ -46,6 +46,7 @@ from pkpd.inference.summary.sampling import Sampling, Seen, sampling_of, without
 from pkpd.inference.summary.terms import Measured, Term
 from pkpd.inference.summary.trials import printed_by_trials
 from pkpd.ode import control, layout
+from pkpd.simulation.profile import correlated
 
 Array = NDArray[np.float64]
 
@@ -397,7 +398,9 @@ class Objective:
         self._between = dict(sorted(between.items()))
         self._low = np.array([float(p.lower) for p in self.system.parameters])
         self._high = np.array([float(p.upper) for p in self.system.parameters])
-        self._z = quasi_normals(self.options.subjects, len(between), self.options.seed)
+        z = quasi_normals(self.options.subjects, len(between), self.options.seed)
+        names = [self.system.parameters[index].name for index in self._between]
+        self._z = correlated(names, self.system.correlations, z)
 
     def _set_up_arms(self) -> None:
         self._arm_items: list[tuple[_Item, ...]] = []
@@ -406,6 +409,7 @@ class Objective:
         self._apart: list[bool] = []
         self._from_baseline: list[bool] = []
         self._outputs_of: list[NDArray[np.intp]] = []
+        self._same = [self.system.same_in_arm(arm.overrides) for arm in self.plan.arms]
         relative = {
             a
             for row, place in zip(self.rows, self.plan.placements, strict=True)
@@ -537,6 +541,7 @@ class Objective:
         growth = np.ones_like(subjects)
         for place, (index, sd) in enumerate(deviations.items()):
             growth[:, index] = np.exp(sd * self._z[:, place])
+        growth[:, self._same[a]] = 1.0
         subjects *= growth
         inside = (subjects >= self._low) & (subjects <= self._high)
         subjects = np.clip(subjects, self._low, self._high)  # as everywhere where subjects are drawn
@@ -605,7 +610,8 @@ class Objective:
         before = None
         if self._jumps(a) or self._from_baseline[a]:
             before = self._run(a, subjects, None, np.zeros(1), rtol, ())[0][:, 0]
-        outputs = self._run(a, subjects, self._arm_events[a], times, rtol, (), before, self._method(a, rtol))[0]
+        method = self._method(a, rtol)
+        outputs = self._run(a, subjects, self._arm_events[a], times, rtol, (), before, method)[0]
         if before is None:
             before = outputs[:, 0]
         return _Simulated(subjects, derivatives, outputs, before)
