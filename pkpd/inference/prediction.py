@@ -44,7 +44,7 @@ from pkpd.inference.summary.kinds import KINDS
 from pkpd.inference.summary.reading import read_data
 from pkpd.inference.summary.rows import Row
 from pkpd.inference.summary.spreads import form_of, natural_spread
-from pkpd.simulation.profile import scattered
+from pkpd.simulation.profile import correlated, scattered
 from pkpd.solver import Options, Reading, Solution, solve
 
 Array = NDArray[np.float64]
@@ -206,14 +206,17 @@ class _Arms:
         estimates = self.result.estimates
         point = [estimate.x for estimate in estimates] if x is None else x
         known = typical_at(estimates, point, self.result.values, study)
-        known |= {item.name: item.value for item in overrides}
+        given = list(overrides)
+        known |= {item.name: item.value for item in given}
         between = between_at(estimates, point, self.result.between)
         kernel = self.system.kernel
         typical = np.array([known[name] for name in kernel.PARAMETERS])
         spread, z = np.zeros(kernel.n_params), np.zeros((count, kernel.n_params))
         columns = [kernel.PARAMETERS.index(name) for name in between]
         spread[columns] = list(between.values())
-        z[:, columns] = quasi_normals(count, len(between), self.spec.options.seed)
+        spread[self.system.same_in_arm(given)] = 0.0
+        numbers = quasi_normals(count, len(between), self.spec.options.seed)
+        z[:, columns] = correlated(list(between), self.system.correlations, numbers)
         return scattered(kernel, typical, spread, z)
 
     def events(self, schedule: Schedule) -> EventTable:
