@@ -17,6 +17,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pkpd.core import library
 from pkpd.core.errors import DataError, PkpdError
 from pkpd.core.names import question_or_list
@@ -24,6 +27,8 @@ from pkpd.core.toml import TomlTable, read
 from pkpd.dosing import Schedule
 from pkpd.trial.data import TrialData
 from pkpd.trial.kinds import KINDS, Published, TrialAnalysis, compute, read_analysis, read_published
+
+Floats = NDArray[np.float64]
 
 ORIGINS = ("randomisation", "inclusion")
 MOST_PATIENTS, MOST_DAYS = 100_000, 36_525.0
@@ -77,6 +82,27 @@ class CovariateSpread:
     on_log: bool = True
     low: float = -math.inf
     high: float = math.inf
+
+    def values(self, z: Floats) -> Floats:
+        """From standard normal numbers."""
+        if self.on_log:
+            return np.asarray(self.median * np.exp(self.sd * z))
+        return self.median + self.sd * z
+
+    def within(self, z: Floats) -> Floats:
+        """Standard normal numbers of which the values lie in the part that is taken: each stays in its place
+        of the distribution, by quantiles."""
+        from scipy.special import ndtr, ndtri
+
+        if self.sd == 0.0 or (math.isinf(self.low) and math.isinf(self.high)):
+            return z
+        below, above = (ndtr(self._standard(end)) for end in (self.low, self.high))
+        return np.asarray(ndtri(np.clip(below + ndtr(z) * (above - below), 1e-300, 1 - 1e-16)))
+
+    def _standard(self, end: float) -> float:
+        if not self.on_log:
+            return (end - self.median) / self.sd
+        return math.log(end / self.median) / self.sd if end > 0.0 else -math.inf
 
 
 @dataclass(frozen=True)

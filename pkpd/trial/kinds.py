@@ -24,7 +24,17 @@ from pkpd.core.names import question_or_list
 from pkpd.core.normal import Z95
 from pkpd.core.toml import TomlTable
 from pkpd.trial.data import TrialData
-from pkpd.trial.linear import NO_CONTRAST, Contrast, joint_rank, least_squares, slopes, student, welch
+from pkpd.trial.linear import (
+    NO_CONTRAST,
+    Contrast,
+    joint_rank,
+    least_squares,
+    slope_weights,
+    slopes,
+    student,
+    weighted_mean,
+    welch,
+)
 from pkpd.trial.survival import cox, kaplan_meier, log_rank
 
 Floats = NDArray[np.float64]
@@ -278,15 +288,16 @@ def _slope(analysis: TrialAnalysis, data: TrialData) -> ArmNumbers:
     if analysis.log:
         with np.errstate(invalid="ignore", divide="ignore"):
             y = np.log(y)
-    per_patient = analysis.per * slopes(data.visits[after], y[:, after], analysis.least)
-    of = [per_patient[(data.arm == k) & np.isfinite(per_patient)] for k in range(len(data.arms))]
+    lines = slopes(data.visits[after], y[:, after], analysis.least)
+    of, weights = analysis.per * lines.slope, slope_weights(lines, data.arm)
+    arms = [data.arm == k for k in range(len(data.arms))]
     found: ArmNumbers = {
-        ("slope", name): float(values.mean()) if values.size else NAN
-        for name, values in zip(data.arms, of, strict=True)
+        ("slope", name): weighted_mean(of[who], weights[who])
+        for name, who in zip(data.arms, arms, strict=True)
     }
     control = found["slope", data.arms[0]]
     for name, k in _compared(analysis, data):
-        contrast = welch(of[k], of[0])
+        contrast = welch(of[arms[k]], of[arms[0]], weights[arms[k]], weights[arms[0]])
         found["difference", name], found["p", name] = contrast.difference, contrast.p
         found["lower", name], found["upper", name] = contrast.lower, contrast.upper
         found["ratio", name] = found["slope", name] / control if control else NAN

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 Truths = NDArray[np.bool_]
 
 
@@ -67,32 +68,83 @@ def least_squares(x: Floats, y: Floats) -> LinearFit | None:
     return LinearFit(beta / scale, variance * (inverse @ inverse.T) / np.outer(scale, scale), n - columns)
 
 
-def slopes(days: Floats, y: Floats, least: int) -> Floats:
-    """The slope of each patient's regression line per day, (n,); nan with fewer than ``least`` visits.
+class PatientSlopes(NamedTuple):
+    """Regression lines of patients: slopes per day (n,), nan with too few visits, and the sums of squares of
+    days about their mean (n,), by which they are known; the variance of what is measured about the lines."""
+
+    slope: Floats
+    square: Floats
+    error: float
+
+
+def slopes(days: Floats, y: Floats, least: int) -> PatientSlopes:
+    """The regression line of each patient with at least ``least`` visits.
 
     days : (n_visits,); y : (n, n_visits), nan where nothing was measured.
     """
     seen = np.isfinite(y)
     count = seen.sum(axis=1)
-    some = np.maximum(count, 1)
-    middle = (seen * days).sum(axis=1) / some
-    apart = np.where(seen, days - middle[:, None], 0.0)
+    some = np.maximum(count, 1)[:, None]
+    apart = np.where(seen, days - (seen * days).sum(axis=1, keepdims=True) / some, 0.0)
+    off = np.where(seen, y, 0.0)
+    off = np.where(seen, off - off.sum(axis=1, keepdims=True) / some, 0.0)
     square = (apart**2).sum(axis=1)
-    found = (apart * np.where(seen, y, 0.0)).sum(axis=1) / np.where(square > 0.0, square, 1.0)
-    return np.where((count >= max(least, 2)) & (square > 0.0), found, np.nan)
+    slope = (apart * off).sum(axis=1) / np.where(square > 0.0, square, 1.0)
+    told = (count >= max(least, 2)) & (square > 0.0)
+    freedom = int((count[told] - 2).sum())
+    rest = ((off - slope[:, None] * apart)[told] ** 2).sum()
+    return PatientSlopes(np.where(told, slope, np.nan), square, float(rest) / freedom if freedom else 0.0)
 
 
-def welch(one: Floats, other: Floats) -> Contrast:
-    """The mean of one group less that of another, without assuming equal variances (Welch, Biometrika
-    1947;34:28); values that are nan are left out."""
-    one, other = one[np.isfinite(one)], other[np.isfinite(other)]
-    if min(one.size, other.size) < 2:
-        return NO_CONTRAST
-    a, b = one.var(ddof=1) / one.size, other.var(ddof=1) / other.size
+def slope_weights(lines: PatientSlopes, arm: Integers) -> Floats:
+    """How much each patient's slope counts, (n,): the reciprocal of its variance, which is that between
+    patients (by moments: DerSimonian & Laird, Control Clin Trials 1986;7:177) and that of the line.
+
+    Who was seen briefly has a slope that says little; nan where there is none.
+    """
+    known = np.isfinite(lines.slope)
+    weight = np.where(known, 1.0, np.nan)
+    if not lines.error > 0.0:
+        return weight
+    total, spare, freedom = 0.0, 0.0, 0
+    for k in np.unique(arm[known]):
+        who = known & (arm == k)
+        w = lines.square[who] / lines.error
+        apart = lines.slope[who] - (w @ lines.slope[who]) / w.sum()
+        total += float(w @ apart**2)
+        spare += float(w.sum() - (w @ w) / w.sum())
+        freedom += int(who.sum()) - 1
+    between = max(0.0, (total - freedom) / spare) if spare > 0.0 else 0.0
+    return weight / (between + lines.error / np.where(known, lines.square, 1.0))
+
+
+def weighted_mean(values: Floats, weights: Floats) -> float:
+    """Of values that are not nan; nan without any."""
+    known = np.isfinite(values)
+    if not known.any():
+        return float("nan")
+    return float(weights[known] @ values[known] / weights[known].sum())
+
+
+def welch(one: Floats, other: Floats, of_one: Floats, of_other: Floats) -> Contrast:
+    """The weighted mean of one group less that of another, without assuming equal variances; nan is left out.
+
+    of_one, of_other : weights. The variance of a mean is that of weighted values about it (Hartung & Knapp,
+    Stat Med 2001;20:3875), degrees of freedom are Welch's (Biometrika 1947;34:28): with equal weights it is
+    Welch's test.
+    """
+    found = []
+    for values, weights in ((one, of_one), (other, of_other)):
+        known = np.isfinite(values)
+        y, w = values[known], weights[known]
+        if y.size < 2:
+            return NO_CONTRAST
+        mean = float(w @ y / w.sum())
+        found.append((mean, float(w @ (y - mean) ** 2 / (w.sum() * (y.size - 1))), y.size - 1))
+    (m, a, df_a), (n, b, df_b) = found
     if a + b <= 0.0:
         return NO_CONTRAST
-    freedom = (a + b) ** 2 / (a**2 / (one.size - 1) + b**2 / (other.size - 1))
-    return student(float(one.mean() - other.mean()), float(np.sqrt(a + b)), float(freedom))
+    return student(m - n, float(np.sqrt(a + b)), (a + b) ** 2 / (a**2 / df_a + b**2 / df_b))
 
 
 def joint_rank(time: Floats, event: Truths, change: Floats, treated: Truths) -> tuple[float, float]:

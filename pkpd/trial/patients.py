@@ -20,7 +20,8 @@ from pkpd.dosing import EventTable
 from pkpd.inference.belonging import version_words
 from pkpd.inference.draws import PosteriorDraws
 from pkpd.inference.population import drawn_points, fitted_model, typical_and_spread, varied
-from pkpd.simulation.profile import scattered, typical_values
+from pkpd.model.correlation import correlation_matrix
+from pkpd.simulation.profile import correlated, scattered, typical_values
 from pkpd.solver.kernel import Kernel, load
 from pkpd.trial.design import CovariateSpread, TrialDesign
 
@@ -77,32 +78,25 @@ class Candidates:
         """The next n, (n, n_params)."""
         kernel = self.source.kernel
         z = self._parameters.standard_normal((n, kernel.n_params))
+        z = correlated(kernel.PARAMETERS, kernel.CORRELATIONS, z)
+        for place, spread in self.source.covariates:
+            self._enrol_part(z, place, spread)
         values = scattered(kernel, self.typical, self.spread, z)
         for place, spread in self.source.covariates:
-            values[:, place] = np.clip(
-                distributed(spread, z[:, place]), kernel.LOWER[place], kernel.UPPER[place]
-            )
+            drawn = spread.values(z[:, place])
+            values[:, place] = np.clip(drawn, kernel.LOWER[place], kernel.UPPER[place])
         return values
 
-
-def distributed(spread: CovariateSpread, z: Floats) -> Floats:
-    """Values of a covariate from standard normal numbers; those of a part of the distribution by its
-    quantiles, so that each patient stays in the same place of it."""
-    from scipy.special import ndtr, ndtri
-
-    if spread.sd == 0.0:
-        return np.full(z.shape, spread.median)
-    middle = math.log(spread.median) if spread.on_log else spread.median
-    low, high = (_log(end) if spread.on_log else end for end in (spread.low, spread.high))
-    if low > -math.inf or high < math.inf:
-        below, above = ndtr((np.array([low, high]) - middle) / spread.sd)
-        z = ndtri(np.clip(below + ndtr(z) * (above - below), 1e-300, 1 - 1e-16))
-    found = middle + spread.sd * z
-    return np.asarray(np.exp(found) if spread.on_log else found)
-
-
-def _log(end: float) -> float:
-    return math.log(end) if end > 0.0 else -math.inf
+    def _enrol_part(self, z: Floats, place: int, spread: CovariateSpread) -> None:
+        """Move normal numbers, in place, into the part of the distribution that is enrolled, and what goes
+        together with them accordingly."""
+        moved = spread.within(z[:, place])
+        kernel = self.source.kernel
+        with_it = correlation_matrix(kernel.PARAMETERS, kernel.CORRELATIONS)[place]
+        shift = moved - z[:, place]
+        for other in np.flatnonzero(with_it):
+            z[:, other] += with_it[other] * shift
+        z[:, place] = moved
 
 
 def recruiting(
@@ -139,6 +133,8 @@ def recruiting(
         raise DataError(f"{design.file}: [parameters]: {error}") from None
     for place in (kernel.PARAMETERS.index(name) for name in design.parameters):
         typical[:, place] = replaced[place]
+        if kernel.KINDS[place] == "covariate":  # it is known of all of them
+            spread[:, place] = 0.0
     covariates = tuple((_place(design, kernel, name), given) for name, given in design.covariates.items())
     _check_names(design, kernel)
     return Recruiting(kernel, typical, spread, covariates, seed, chosen, tuple(notes))
@@ -157,16 +153,16 @@ def _check_names(design: TrialDesign, kernel: Kernel) -> None:
         if one.output not in kernel.OUTPUTS:
             known = question_or_list(one.output, kernel.OUTPUTS)
             raise DataError(f'{design.file}: [measured]: {kernel.NAME} has no output "{one.output}"; {known}')
-    if design.event and cumulative(design.event) not in kernel.OUTPUTS:
-        before = cumulative("")
+    if design.event and cumulative_hazard(design.event) not in kernel.OUTPUTS:
+        before = cumulative_hazard("")
         hazards = [name.removeprefix(before) for name in kernel.OUTPUTS if name.startswith(before)]
         raise DataError(
             f'{design.file}: [event]: {kernel.NAME} has no hazard "{design.event}"; '
-            f"{question_or_list(design.event, hazards)} (its output would be {cumulative(design.event)})"
+            f"{question_or_list(design.event, hazards)}"
         )
 
 
-def cumulative(hazard: str) -> str:
+def cumulative_hazard(hazard: str) -> str:
     """The output that is the cumulative hazard of an event."""
     return f"cumulative_hazard_{hazard}"
 

@@ -13,6 +13,7 @@ from pkpd.core import units
 from pkpd.core.errors import SolverError
 from pkpd.dosing import EventTable
 from pkpd.ode.status import SUCCESS
+from pkpd.simulation.occurrence import event_times
 from pkpd.solver import Options, solve
 from pkpd.trial.data import TrialData
 from pkpd.trial.design import Stratum, TrialDesign
@@ -26,10 +27,10 @@ from pkpd.trial.patients import (
     Recruiting,
     allotted,
     courses,
-    cumulative,
+    cumulative_hazard,
     stream,
 )
-from pkpd.trial.survival import event_times, kaplan_meier
+from pkpd.trial.survival import kaplan_meier
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -38,7 +39,7 @@ Truths = NDArray[np.bool_]
 HOW = Options(rtol=1e-2, method="rodas4", threads=1)
 """Patients' outputs are then within 0.1 % of exact (tests/trial/test_trial.py), and people differ by more."""
 WEEK = 7.0
-"""Days between times at which the cumulative hazard is known: in between the hazard is taken for constant."""
+"""Days between times at which the cumulative hazard is known; it rises along a line in between."""
 MOST_ROUNDS = 200
 """Of candidates, who may die before they are randomised."""
 
@@ -148,10 +149,7 @@ class TrialRun:
         outputs, failed = self._solved(trial, values, arm, left)
         time, event = np.full(n, design.follow_up), np.zeros(n, bool)
         if design.event:
-            start = int(np.searchsorted(self._times, 0.0))
-            hazard = outputs[:, start:, -1]
-            hazard = hazard if design.run_in_events else hazard - hazard[:, :1]
-            death = event_times(self._times[start:], hazard, threshold)
+            death = self._deaths(outputs, threshold)
             end = np.minimum(design.follow_up, left) if not design.vital_status else design.follow_up
             event, time = death <= end, np.minimum(death, end)
         measured = self._measured(trial, outputs, np.minimum(time if design.event else left, left))
@@ -170,6 +168,20 @@ class TrialRun:
         )
         return data.of(~failed), int(failed.sum())
 
+    def _deaths(self, outputs: Floats, threshold: Floats) -> Floats:
+        """Days from randomisation to the event, (n,); inf where it does not happen during follow-up.
+
+        Who may die in the run-in has survived it: what is left until the event is the threshold less the
+        cumulative hazard at randomisation.
+        """
+        start = int(np.searchsorted(self._times, 0.0))
+        times, course = self._times[start:], outputs[:, start:, -1]
+        if self.design.run_in_events:
+            threshold = np.maximum(threshold - course[:, 0], 1e-12)
+        # a loose tolerance may leave dips
+        course = np.maximum.accumulate(course - course[:, :1], axis=1)
+        return event_times(course, times, exponentials=threshold)
+
     def _enrolled(self, trial: int, n: int) -> tuple[Floats, Floats]:
         """Parameters (n, n_params) of those who are randomised, and at which cumulative hazard each dies."""
         candidates = self.recruiting.patients(trial)
@@ -179,7 +191,7 @@ class TrialRun:
         kept: list[tuple[Floats, Floats]] = []
         found = 0
         kernel = self.recruiting.kernel
-        column = kernel.OUTPUTS.index(cumulative(self.design.event))
+        column = kernel.OUTPUTS.index(cumulative_hazard(self.design.event))
         for _ in range(MOST_ROUNDS):
             values, threshold = candidates.take(n), deaths.exponential(size=n)
             end = [self.design.run_in * self.day]
@@ -197,7 +209,7 @@ class TrialRun:
         """(n, n_times, n_measured and the cumulative hazard last), and who could not be integrated."""
         design, kernel = self.design, self.recruiting.kernel
         names = [one.output for one in design.measured]
-        names += [cumulative(design.event)] if design.event else []
+        names += [cumulative_hazard(design.event)] if design.event else []
         columns = [kernel.OUTPUTS.index(name) for name in names]
         n = len(values)
         outputs, failed = np.zeros((n, self._times.size, len(columns))), np.zeros(n, bool)

@@ -170,20 +170,3 @@ def kaplan_meier(time: Floats, event: Truths, at: Floats) -> Floats:
     at_risk = t.size - np.searchsorted(t, instants, side="left")
     curve = np.concatenate([[1.0], np.cumprod(1.0 - count / at_risk)])
     return np.asarray(curve[np.searchsorted(instants, at, side="right")])
-
-
-def event_times(times: Floats, cumulative: Floats, threshold: Floats) -> Floats:
-    """When each subject's cumulative hazard reaches its threshold, (n,); inf if it does not by the last time.
-
-    times : (n_times,), ascending; cumulative : (n, n_times), not falling; threshold : (n,), draws of a
-    standard exponential variable, by which the times are distributed as the hazard says (Bender et al., Stat
-    Med 2005;24:1713). The hazard is taken for constant between two times.
-    """
-    place = (cumulative < threshold[:, None]).sum(axis=1)
-    reached = place < times.size
-    right = np.clip(place, 1, times.size - 1)
-    row = np.arange(len(cumulative))
-    low, high = cumulative[row, right - 1], cumulative[row, right]
-    rise = np.where(high > low, high - low, 1.0)
-    share = np.clip((threshold - low) / rise, 0.0, 1.0)
-    return np.where(reached, times[right - 1] + share * (times[right] - times[right - 1]), np.inf)

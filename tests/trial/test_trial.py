@@ -11,7 +11,7 @@ from scipy import stats
 import pkpd as package
 from pkpd.core.errors import InputError
 from pkpd.trial.data import TrialData
-from pkpd.trial.patients import allotted, distributed, stream
+from pkpd.trial.patients import allotted, stream
 from pkpd.trial.run import TrialRun
 
 MODEL = """\
@@ -26,14 +26,11 @@ parameter  loss = 0.02 [1/d]
 parameter  spared = 0 [1/mg]  share of the loss that a dose spares
 parameter  stay = 0 [1/d]
 state      drug [mg]
-state      H [1]
 state      score = base [1]
 route      iv -> drug
-define     hazard = h0*x^b_x*exp(beta*drug) [1/d]
+hazard     death = h0*x^b_x*exp(beta*drug) [1/d]
 d drug     = -stay*drug
-d H        = hazard
 d score    = -loss*(1 - spared*drug)
-output     cumulative_hazard_death = H [1]
 output     score_now = score [1]
 """
 
@@ -274,13 +271,30 @@ def test_stratified_randomisation_balances_what_it_is_stratified_by(design):
 def test_part_of_a_covariate_is_taken_by_its_quantiles(design):
     given = design(text=DESIGN + "[covariates]\nx = { median = 2, log_sd = 0.5, from = 1, to = 3 }\n")
     z = np.random.default_rng(1).standard_normal(4000)
-    found = distributed(given.covariates["x"], z)
+    spread = given.covariates["x"]
+    found = spread.values(spread.within(z))
     assert found.min() >= 1
     assert found.max() <= 3
     low, high = (math.log(end / 2) / 0.5 for end in (1, 3))
     whole = stats.truncnorm(low, high, math.log(2), 0.5)
     assert stats.kstest(np.log(found), whole.cdf).pvalue > 0.01
     assert (np.diff(found[np.argsort(z)]) >= 0).all()
+
+
+def test_what_goes_together_with_a_covariate_that_is_enrolled_in_part_goes_with_it(design, folder):
+    """log x and log base with a correlation of 0.8: of x from 1 on, E(z) is sqrt(2/pi)."""
+    together = MODEL.replace("covariate  x = 1 [1]", "covariate  x = 1 [1]  ~ lognormal(1)")
+    file = folder / "together.model"
+    file.write_text(together + "correlation x base = 0.8\n", encoding="utf-8")
+    text = DESIGN.replace("line.model", "together.model")
+    text += "[covariates]\nx = { median = 1, log_sd = 0.5, from = 1 }\n"
+    given = design(text=text, loss=0, h0=1e-12)
+    data = [_data(given, k)[0] for k in range(4)]
+    x = np.concatenate([one.covariates["x"] for one in data])
+    base = np.concatenate([one.at("score_now", 0) for one in data])
+    assert x.min() >= 1
+    assert np.log(x).mean() / 0.5 == pytest.approx(math.sqrt(2 / math.pi), abs=0.1)
+    assert np.log(base / 40).mean() / 0.1 == pytest.approx(0.8 * math.sqrt(2 / math.pi), abs=0.2)
 
 
 def test_tolerances_of_a_trial_leave_outputs_within_a_thousandth():

@@ -1,5 +1,4 @@
-"""Cox regression, log-rank test and Kaplan-Meier estimate against lifelines and scipy; event times against
-the distribution that the hazard says."""
+"""Cox regression, log-rank test and Kaplan-Meier estimate against lifelines and scipy."""
 
 import warnings
 
@@ -9,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pkpd.trial.survival import cox, event_times, kaplan_meier, log_rank
+from pkpd.trial.survival import cox, kaplan_meier, log_rank
 
 lifelines = pytest.importorskip("lifelines")
 pandas = pytest.importorskip("pandas")
@@ -89,22 +88,3 @@ def test_cox_does_not_depend_on_order_or_units(seed, n):
     one = cox(time, event, x)
     other = cox(time[order] / 30.4, event[order], x[order] * [1.0, 1000.0])
     np.testing.assert_allclose(other.beta * [1.0, 1000.0], one.beta, rtol=1e-6, atol=1e-12)
-
-
-def test_event_times_are_distributed_as_the_hazard_says():
-    """Weibull of shape 1.7, read off a weekly grid."""
-    rng = np.random.default_rng(6)
-    times = np.arange(0.0, 800.0, 7.0)
-    cumulative = np.tile((times / 500) ** 1.7, (20_000, 1))
-    found = event_times(times, cumulative, rng.exponential(size=len(cumulative)))
-    seen = np.sort(found[np.isfinite(found)])
-    assert np.isinf(found).mean() == pytest.approx(np.exp(-((times[-1] / 500) ** 1.7)), abs=0.01)
-    expected = 1 - np.exp(-((seen / 500) ** 1.7))
-    assert np.abs(expected - np.arange(1, seen.size + 1) / len(found)).max() < 1.63 / np.sqrt(len(found))
-
-
-def test_event_times_solve_their_equation():
-    times = np.array([0.0, 10.0, 30.0])
-    cumulative = np.array([[0.0, 1.0, 1.0], [0.0, 0.0, 2.0], [0.5, 0.7, 0.9]])
-    found = event_times(times, cumulative, np.array([0.25, 1.0, 0.95]))
-    np.testing.assert_allclose(found, [2.5, 20.0, np.inf])
