@@ -359,7 +359,10 @@ class Objective:
         for row, measured, term, place in zip(
             self.rows, self.measured, found.terms, self.plan.placements, strict=True
         ):
-            counts = (row.n, row.versus_n or row.n) if row.versus else (row.n,) * len(place.views)
+            counts = [
+                (row.versus_n or row.n) if row.versus and view.arm == row.versus else row.n
+                for view in place.views
+            ]
             seen = [
                 Seen(
                     arms[a].outputs[:, at, self._output_index[view.output]],

@@ -565,8 +565,9 @@ def _distribution(
 ) -> Predictive | None:
     """None for kinds of row that are neither a location with an error, nor a number of patients, nor say
     between which ends a location lies."""
-    if KINDS[row.statistic].of_patients and row.n:
-        scale = 1.0 if row.statistic == "count" else 1.0 / row.n
+    kind = KINDS[row.statistic]
+    if kind.of_patients and row.n and not measured.printed:
+        scale = 1.0 if kind.numbered else 1.0 / row.n
         share = min(max(term.predicted / (scale * row.n), 1e-6), 1 - 1e-6)
         by_share = unknown / (scale * row.n) ** 2
         return Counted(share, by_share / (share * (1 - share)) ** 2, row.n, scale)

@@ -22,7 +22,7 @@ One row is one reported number. Columns (order free, * may be absent)::
     effect*      dose_for_effect: the effect that was to be reached; count, fraction: what makes a responder
                  (in percent, as a fold, or in the output's unit, as the measure has it)
     versus*      the arm of the same study that this one is compared with, and its patients, versus_n*
-    level*       of a quantile its probability, of a test its p
+    level*       of a quantile its probability, of a test or hazard ratio its p
     person_time* the time that all patients of a rate were followed, in time_unit
     other*       the second output of a correlation, or the output that makes a responder
     subset_n*    of the mean of responders, how many of the n patients it is of
@@ -131,7 +131,7 @@ class Row:
     subset_n: int | None = None
     """of the mean of responders, how many of the n patients it is of"""
     level: float = math.nan
-    """of a quantile its probability, of a test its p"""
+    """of a quantile its probability, of a test or hazard ratio its p"""
     person_time: float = math.nan
     """in which the events of a rate were seen; once in the model's units, in those of one over its output"""
 

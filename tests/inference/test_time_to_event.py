@@ -1,0 +1,394 @@
+"""Times of events: how many patients have had one, points of Kaplan-Meier curves and hazard ratios have the
+frequencies that they say, together too, and the hazard ratio is that of a Cox regression of the patients."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from pkpd.core.errors import DataError
+from pkpd.inference import FitOptions, ModelSpec, Objective, Prior, System, in_units
+from pkpd.inference.objective import quasi_normals
+from pkpd.inference.summary import likelihood
+from pkpd.inference.summary.kinds.hazard_ratio import INTERVALS
+from pkpd.inference.summary.reading import parse_data
+from pkpd.inference.summary.rows import COLUMNS_OF_KINDS, Row
+from pkpd.inference.summary.samples import Noise
+from pkpd.inference.summary.sampling import Seen, sampling_of
+from tests.inference.test_data import FIELDS, table
+from tests.inference.test_kinds import five_percent, quantile_residuals
+from tests.inference.test_likelihood import NAN, row
+
+TRIALS = 2000
+HORIZON, SD, SHAPE, TREATED = 1.5, 1.2, 1.4, 0.35
+"""Frailties are log-normal; of each patient the treatment takes 65 % of the hazard."""
+SURVIVAL = {"output": "survival_death"}
+
+
+def free(time: float, ratio: float, count: int = 512) -> np.ndarray:
+    """Probabilities, (K,), of no event by then."""
+    return np.exp(-0.8 * ratio * np.exp(SD * quasi_normals(count, 1, 1)[:, 0]) * time**SHAPE)
+
+
+def times(rng: np.random.Generator, ratio: float, shape) -> np.ndarray:
+    """Of the event in patients of that population."""
+    frailty = np.exp(SD * rng.standard_normal(shape))
+    return (rng.exponential(size=shape) / (0.8 * ratio * frailty)) ** (1 / SHAPE)
+
+
+def grid() -> np.ndarray:
+    return HORIZON * np.arange(1, INTERVALS + 1) / INTERVALS
+
+
+def both_arms(count: int = 512) -> np.ndarray:
+    """What a hazard ratio looks at, (2 INTERVALS, K)."""
+    return np.stack([free(time, ratio, count) for ratio in (TREATED, 1.0) for time in grid()])
+
+
+def evaluated(published: Row, s: np.ndarray):
+    return likelihood.evaluate(likelihood.measured(published), s, np.zeros_like(s))
+
+
+def ratio_row(value: float, **given) -> Row:
+    return row(
+        **{"statistic": "hazard_ratio", "value": value, "versus": "B", "stop": HORIZON, "start": HORIZON}
+        | {"spread_type": "CI95", "lower": 0.8 * value, "upper": 1.25 * value}
+        | SURVIVAL
+        | given
+    )
+
+
+def cox(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Log hazard ratios and their standard errors, (B,), of trials with these times, (B, n) and (B, m)."""
+    time = np.concatenate([first, second], axis=1)
+    treated = np.concatenate([np.ones_like(first), np.zeros_like(second)], axis=1)
+    order = np.argsort(time, axis=1)
+    time, treated = (np.take_along_axis(each, order, axis=1) for each in (time, treated))
+    at_risk = [np.cumsum(each[:, ::-1], axis=1)[:, ::-1] for each in (treated, 1 - treated)]
+    seen, beta = time < HORIZON, np.zeros(len(time))
+    for _ in range(30):
+        weight = at_risk[0] * np.exp(beta)[:, None]
+        share = weight / (weight + at_risk[1])
+        information = (seen * share * (1 - share)).sum(axis=1)
+        beta = beta + np.clip((seen * (treated - share)).sum(axis=1) / information, -1, 1)
+    return beta, 1 / np.sqrt(information)
+
+
+# --- the hazard ratio
+
+
+@pytest.mark.parametrize(("n", "m"), [(20_000, 20_000), (28_000, 12_000)])
+def test_the_hazard_ratio_is_what_a_cox_regression_of_the_patients_finds(n, m):
+    lifelines, pandas = pytest.importorskip("lifelines"), pytest.importorskip("pandas")
+    rng = np.random.default_rng(1)
+    time = np.concatenate([times(rng, TREATED, n), times(rng, 1.0, m)])
+    frame = pandas.DataFrame({"time": np.minimum(time, HORIZON), "seen": time < HORIZON})
+    frame["treated"] = np.repeat([1.0, 0.0], [n, m])
+    fitted = lifelines.CoxPHFitter().fit(frame, "time", "seen")
+    (found,), (error,) = fitted.params_, fitted.standard_errors_
+    limit = math.log(evaluated(ratio_row(0.5, n=n, versus_n=m), both_arms(2048)).predicted)
+    assert limit == pytest.approx(found, abs=3 * error)
+    assert limit > math.log(TREATED) + 15 * error  # the ratio of every patient is further from 1
+    ours = cox(time[None, :n], time[None, n:])
+    assert (ours[0][0], ours[1][0]) == pytest.approx((found, error), abs=1e-4)
+
+
+def test_of_patients_who_are_alike_the_hazard_ratio_is_that_of_the_hazards():
+    s = np.stack([np.exp(-h * time) * np.ones(8) for h in (0.6, 1.0) for time in grid()])
+    assert evaluated(ratio_row(0.5), s).predicted == pytest.approx(0.6, rel=1e-3)
+
+
+@pytest.mark.parametrize("spread", ["CI95", "SE", "p"])
+@pytest.mark.parametrize(("n", "m"), [(30, 30), (80, 40), (110, 110)])
+def test_hazard_ratios_of_trials_lie_beyond_1_96_in_five_percent(n, m, spread):
+    rng = np.random.default_rng(2)
+    beta, error = cox(times(rng, TREATED, (TRIALS, n)), times(rng, 1.0, (TRIALS, m)))
+    s, z = both_arms(), []
+    limit = math.log(evaluated(ratio_row(0.5, n=n, versus_n=m), s).predicted)
+    for b, se in zip(beta, error, strict=True):
+        value, none = math.exp(b), {"lower": NAN, "upper": NAN, "spread": NAN, "spread_type": "none"}
+        printed = {
+            "CI95": {"lower": math.exp(b - 1.959964 * se), "upper": math.exp(b + 1.959964 * se)},
+            "SE": none | {"spread_type": "SE", "spread": value * se},
+            "p": none | {"level": 2 * stats.norm.sf(abs(b) / se)},
+        }[spread]
+        measured = likelihood.measured(ratio_row(value, n=n, versus_n=m, **printed))
+        z.append((limit - measured.printed[0].value) / measured.se)
+    five_percent(np.array(z))
+
+
+def test_arms_in_which_nothing_happens_have_finite_likelihoods():
+    s = both_arms()
+    for still in (slice(None), slice(INTERVALS), slice(INTERVALS, None)):
+        of = s.copy()
+        of[still] = 1.0
+        term = evaluated(ratio_row(0.5), of)
+        assert np.isfinite(term.residuals).all() and np.isfinite(term.by_s).all()
+    for share in (0.0, 1.0):
+        for kind, value in (("events", 0), ("events", 3), ("survival", 1.0), ("survival", 0.6)):
+            term = evaluated(row(statistic=kind, value=value, n=12, **SURVIVAL), np.full((1, 4), share))
+            assert np.isfinite(term.residuals).all() and np.isfinite(term.by_s).all()
+    assert evaluated(row(statistic="events", value=0, n=12), np.ones((1, 4))).residuals == pytest.approx(
+        0, abs=1e-3
+    )
+
+
+# --- numbers of patients
+
+
+@pytest.mark.parametrize("statistic", ["events", "survival"])
+@pytest.mark.parametrize("n", [5, 12, 110])
+def test_numbers_of_events_have_the_frequencies_that_they_say(statistic, n):
+    s = free(HORIZON, 1.0)[None]
+    seen = (times(np.random.default_rng(3), 1.0, (TRIALS, n)) < HORIZON).sum(axis=1)
+    logs = []
+    for k in range(n + 1):
+        term = evaluated(row(statistic=statistic, n=n, value=k if statistic == "events" else 1 - k / n), s)
+        logs.append(-0.5 * (float(term.residuals[0] ** 2) + term.constant))
+        expected = n * (1 - s.mean())
+        assert term.predicted == pytest.approx(expected if statistic == "events" else s.mean())
+        assert k == pytest.approx(expected) or (term.residuals[0] > 0) == (
+            (expected > k) == (statistic == "events")
+        )
+    probability = np.exp(logs)
+    assert probability.sum() == pytest.approx(1)
+    below = np.concatenate([[0.0], np.cumsum(probability)[:-1]])
+    five_percent(quantile_residuals(below[seen], probability[seen]))
+
+
+def kaplan_meier(time: np.ndarray, censored: np.ndarray, at: float) -> tuple[np.ndarray, np.ndarray]:
+    """Survival at a time and the standard error of log(-log S), Greenwood's, (B,)."""
+    order = np.argsort(np.minimum(time, censored), axis=1)
+    until = np.take_along_axis(np.minimum(time, censored), order, axis=1)
+    seen = np.take_along_axis(time <= censored, order, axis=1) & (until <= at)
+    at_risk = time.shape[1] - np.arange(time.shape[1])
+    log = np.where(seen, np.log1p(-1 / np.maximum(at_risk, 1 + 1e-9)), 0.0).sum(axis=1)
+    variance = np.where(seen, 1 / (at_risk * np.maximum(at_risk - 1, 1e-9)), 0.0).sum(axis=1)
+    with np.errstate(all="ignore"):
+        return np.exp(log), np.sqrt(variance) / -log
+
+
+@pytest.mark.parametrize("spread", ["CI95", "SE"])
+@pytest.mark.parametrize("n", [40, 110])
+def test_points_of_kaplan_meier_curves_with_censoring_lie_beyond_1_96_in_five_percent(n, spread):
+    rng = np.random.default_rng(4)
+    found, error = kaplan_meier(times(rng, 1.0, (TRIALS, n)), rng.uniform(0, 3, (TRIALS, n)), 1.0)
+    s, z = free(1.0, 1.0)[None], []
+    for value, se in zip(found, error, strict=True):
+        ends = {"lower": value ** math.exp(1.96 * se), "upper": value ** math.exp(-1.96 * se)}
+        printed = {"spread": -value * math.log(value) * se} if spread == "SE" else ends
+        z.append(
+            evaluated(row(statistic="survival", value=value, n=n, spread_type=spread, **printed), s).residuals
+        )
+    five_percent(np.array(z))
+
+
+# --- together
+
+
+def test_rows_of_the_same_patients_go_together_as_trials_have_them():
+    n, m, when = 60, 50, (0.4, 1.0)
+    rng = np.random.default_rng(5)
+    first, second = times(rng, TREATED, (TRIALS, n)), times(rng, 1.0, (TRIALS, m))
+    beta, error = cox(first, second)
+    s = both_arms()
+    own = {time: free(time, TREATED) for time in when} | {HORIZON: free(HORIZON, 1.0)}
+
+    def seen(y, arm, count):
+        return Seen(y[:, None], None, Noise(), arm, "survival_death", count)
+
+    published = [row(id=f"km{t}", statistic="survival", n=n, value=0.5, start=t, **SURVIVAL) for t in when]
+    published.append(row(id="dead", statistic="events", n=m, value=9, arm="B", start=HORIZON, **SURVIVAL))
+    published.append(ratio_row(0.5, id="ratio", n=n, versus_n=m))
+    looked = [own[when[0]][None], own[when[1]][None], own[HORIZON][None], s]
+    arms = [[seen(own[when[0]], "A", n)], [seen(own[when[1]], "A", n)], [seen(own[HORIZON], "B", m)]]
+    arms.append([seen(y, "A", n) for y in s[:INTERVALS]] + [seen(y, "B", m) for y in s[INTERVALS:]])
+    rows = [
+        (likelihood.measured(r), evaluated(r, of), a)
+        for r, of, a in zip(published, looked, arms, strict=True)
+    ]
+    sampling = sampling_of(rows, [], 3)
+    assert all(score is None for mine in sampling.scores for score in mine)
+    shares = [1 - own[time].mean() for time in when]
+    exact = math.sqrt(shares[0] * (1 - shares[1]) / (shares[1] * (1 - shares[0])))
+    assert sampling.correlation[0, 1] == pytest.approx(0.95 * exact, abs=0.03)  # less what rounding takes
+    assert sampling.correlation[0, 2] == 0
+
+    limit = math.log(rows[-1][1].predicted)
+    counts = [(first < t).sum(axis=1) for t in when] + [(second < HORIZON).sum(axis=1)]
+    residuals = [(limit - beta) / error]
+    for k, published_row, of in zip(counts, published, looked, strict=False):
+        size = published_row.n
+        of_counts = [
+            evaluated(row(statistic="survival", n=size, value=1 - j / size), of).residuals[0]
+            for j in range(size + 1)
+        ]
+        residuals.append((-1 if published_row.statistic == "events" else 1) * np.array(of_counts)[k])
+    z = np.array([*residuals[1:], residuals[0]])
+    found = np.corrcoef(z)
+    np.testing.assert_allclose(sampling.correlation, 0.95 * found + 0.05 * np.eye(4), atol=0.08)
+    squares = (sampling.whitened(z) ** 2).sum(axis=0)
+    assert 0.03 <= np.mean(squares > stats.chi2(4).ppf(0.95)) <= 0.07
+
+
+# --- in files, and through the model
+
+MODEL = """
+model      a disease that some die of
+time       d
+parameter  h = 0.002 [1/d]    hazard without drug        ~ lognormal(0.8)
+    bounds     0.00001 .. 1
+parameter  effect = 0.5 [1]   share of it that is taken
+parameter  biomarker = 2030 [pg/mL]  at the start        ~ lognormal(0.74)
+    bounds     1 .. 1e6
+parameter  typical = 2030 [pg/mL]    of it
+parameter  k = 0 [1/d]        at which it leaves
+parameter  A50 = 1 [mg]       that takes half as much
+state      drug [mg]
+state      cumulative_hazard_death [1]
+route      iv -> drug
+d drug     = -k*drug
+d cumulative_hazard_death = h*(biomarker/typical)*(1 - effect*drug/(A50 + drug))
+output     survival_death = exp(-cumulative_hazard_death) [1]
+output     A = drug [mg]
+"""
+COLUMNS = tuple(FIELDS | dict.fromkeys(COLUMNS_OF_KINDS, ""))
+BARE = dict.fromkeys(COLUMNS, "") | {
+    "study": "S",
+    "arm": "drug",
+    "n": "110",
+    "schedule": "4 mg iv once",
+    "output": "survival_death",
+    "measure": "value",
+    "reducer": "at",
+    "time": "600",
+    "time_unit": "d",
+    "unit": "1",
+    "source": "paper",
+    "provenance": "reported",
+}
+PLACEBO = {"arm": "placebo", "schedule": "none"}
+DEAD = {"statistic": "events", "value": "41.6"}
+ALIVE = {"statistic": "survival", "value": "72", "unit": "percent"}
+RATIO = {
+    "statistic": "hazard_ratio",
+    "value": "0.8",
+    "spread_type": "CI95",
+    "lower": "0.54",
+    "upper": "1.22",
+    "versus": "placebo",
+}
+
+
+def read(*given: dict[str, str]):
+    lines = [BARE | {"row": f"r{i}"} | each for i, each in enumerate(given, 1)]
+    return parse_data(table(*lines, names=COLUMNS), "data.csv")
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "disease.model"
+    path.write_text(MODEL, encoding="utf-8")
+    return System.load(str(path))
+
+
+def objective_of(system: System, *given: dict[str, str], subjects: int = 32) -> Objective:
+    spec = ModelSpec(
+        system.name,
+        free={"h": Prior("lognormal", 0.002, 0.5), "effect": Prior("logitnormal", 0.5, 0.5)},
+        between={"h": Prior("lognormal", 0.8, 0.3)},
+    )
+    options = FitOptions(subjects=subjects, rtol=1e-8, rtol_sensitivities=1e-8)
+    return Objective(system, spec, in_units(read(*given), system).rows, options=options)
+
+
+def jacobian_is_that_of_finite_differences(objective: Objective) -> None:
+    x = objective.start + 0.05
+    exact = objective.evaluate(x, jacobian=True).jacobian
+    for c in range(x.size):
+        step = 1e-4 * np.eye(x.size)[c]
+        ends = [objective.evaluate(x + sign * step).residuals for sign in (1, -1)]
+        np.testing.assert_allclose(exact[:, c], (ends[0] - ends[1]) / 2e-4, rtol=1e-4, atol=1e-6)
+
+
+def test_predictions_are_those_of_the_models_patients(system):
+    rows = (DEAD, PLACEBO | ALIVE, PLACEBO | ALIVE | {"time": "300"}, RATIO)
+    objective = objective_of(system, *rows, subjects=4096)
+    found = [term.predicted for term in objective.evaluate(objective.start).terms]
+    z = np.random.default_rng(0).standard_normal((2, 200_000))
+    hazard = 0.002 * np.exp(0.8 * z[0] + 0.74 * z[1])
+    treated, placebo = (np.exp(-hazard * share * 600) for share in (0.6, 1.0))
+    assert found[0] == pytest.approx(110 * (1 - treated.mean()), rel=0.01)
+    assert found[1] == pytest.approx(placebo.mean(), rel=0.01)
+    assert found[2] == pytest.approx(np.exp(-hazard * 300).mean(), rel=0.01)
+    times_of_death = np.random.default_rng(1).exponential(size=z.shape[1]) / hazard
+    first, second = (
+        times_of_death[None, ::2] / 0.6 / 600 * HORIZON,
+        times_of_death[None, 1::2] / 600 * HORIZON,
+    )
+    assert math.log(found[3]) == pytest.approx(cox(first, second)[0][0], abs=0.03)
+    assert found[3] > 0.65  # of each patient it is 0.6
+
+
+def test_jacobians_are_those_of_finite_differences(system):
+    jacobian_is_that_of_finite_differences(objective_of(system, DEAD, PLACEBO | ALIVE, RATIO))
+
+
+def test_trials_of_a_model_correlate_its_rows_and_print_them(system):
+    by_p = {"lower": "", "upper": "", "spread_type": "none", "level": "0.3"}
+    rows = (DEAD, ALIVE | {"time": "300"}, PLACEBO | DEAD | {"n": "100"}, RATIO, RATIO | by_p)
+    objective = objective_of(system, *rows)
+    R = objective.sampling_at(objective.start).correlation
+    assert R[0, 1] < -0.3 and R[0, 2] == 0 and R[0, 3] > 0.5 and R[2, 3] < -0.5
+    printed = [objective.printed_at(objective.start, [1, k]) for k in range(60)]
+    dead, alive, _, ratio, again = (np.array([rows[i].value for rows in printed]) for i in range(5))
+    truth = [term.predicted for term in objective.evaluate(objective.start).terms]
+    assert np.allclose(dead, np.round(dead)) and np.corrcoef(dead, alive)[0, 1] < -0.3
+    assert dead.mean() == pytest.approx(truth[0], abs=4 * dead.std() / math.sqrt(60))
+    assert np.log(ratio).mean() == pytest.approx(
+        math.log(truth[3]), abs=4 * np.log(ratio).std() / math.sqrt(60)
+    )
+    assert 0.15 < np.log(ratio).std() < 0.35 and np.corrcoef(dead, ratio)[0, 1] > 0.4
+    assert np.array_equal(ratio, again) and printed[0][4].level != 0.3
+    assert printed[0][3].upper / ratio[0] == pytest.approx(1.22 / 0.8)
+
+
+@pytest.mark.parametrize(
+    ("given", "column", "reason"),
+    [
+        (ALIVE | {"value": "172"}, "value", "lies between 0 and 1"),
+        (ALIVE | {"value": "-3"}, "value", "lies between 0 and 1"),
+        (ALIVE | {"n": ""}, "n", "or its CI95 or SE"),
+        (ALIVE | {"spread_type": "CI95", "lower": "90", "upper": "50"}, "lower", "not below upper"),
+        (ALIVE | {"spread_type": "CI95", "lower": "50", "upper": "120"}, "lower", "lies between 0 and 1"),
+        (ALIVE | {"value": "100", "spread_type": "SE", "spread": "3"}, "spread_type", "give n alone"),
+        (ALIVE | {"spread_type": "SD", "spread": "3"}, "spread_type", "has no SD"),
+        (ALIVE | {"output": "A"}, "output", "name its output survival_NAME"),
+        (ALIVE | {"measure": "change"}, "measure", "value at a time"),
+        (ALIVE | {"reducer": "mean", "time": "0..600"}, "measure", "value at a time"),
+        (ALIVE | {"time": "0"}, "time", "after the start"),
+        (DEAD | {"value": "111"}, "value", "not a number of events in 110 patients"),
+        (DEAD | {"n": ""}, "n", "needs the number of patients"),
+        (DEAD | {"effect": "1"}, "effect", "has no effect"),
+        (RATIO | {"value": "0", "lower": "0"}, "value", "must be positive"),
+        (RATIO | {"lower": "1.3", "upper": "0.5"}, "lower", "not below upper"),
+        (RATIO | {"versus": ""}, "versus", "needs the arm that this one is compared with"),
+        (RATIO | {"versus": "sham"}, "versus", "no row of the study is of the arm"),
+        (RATIO | {"spread_type": "none", "lower": "", "upper": ""}, "spread_type", "its p in column level"),
+        (RATIO | {"level": "0.04"}, "spread_type", "one of them"),
+        (
+            RATIO | {"spread_type": "none", "lower": "", "upper": "", "level": "4"},
+            "level",
+            "between 0 and 1",
+        ),
+    ],
+)
+def test_what_no_trial_can_print_is_refused(system, given, column, reason):
+    with pytest.raises(DataError) as error:
+        in_units(read(given, PLACEBO | DEAD), system)
+    message = str(error.value)
+    assert 'data.csv: line 2 (row "r1"), column "' in message
+    assert f'column "{column}": ' in message and reason in message
