@@ -31,6 +31,7 @@ from pkpd.inference.coordinates import (
     Coordinate,
     System,
     between_at,
+    check_ranges,
     coordinates,
     from_scale,
     slope_of,
@@ -41,10 +42,11 @@ from pkpd.inference.spec import Correlation, FitOptions, ModelSpec, declared_pai
 from pkpd.inference.summary import likelihood, samples
 from pkpd.inference.summary.arms import Look, plan
 from pkpd.inference.summary.kinds import KINDS
-from pkpd.inference.summary.rows import Row
+from pkpd.inference.summary.rows import Override, Row, Stratum
 from pkpd.inference.summary.sampling import Sampling, Seen, sampling_of, without_trials
 from pkpd.inference.summary.terms import Measured, Term
 from pkpd.inference.summary.trials import printed_by_trials
+from pkpd.inference.truncated import ends_of, truncated_normal
 
 Array = NDArray[np.float64]
 
@@ -238,6 +240,7 @@ class Objective:
             solve = own_solve
         self.system, self.spec, self.options = system, spec, options
         self.rows = tuple(rows)
+        check_ranges(self.rows, system, spec)
         self.relative_error, self.row_errors = relative_error, dict(row_errors or {})
         self.mean_only = frozenset(mean_only)
         self.correlations = tuple(correlations)
@@ -418,7 +421,7 @@ class Objective:
             for view, a in zip(place.views, place.arms, strict=True):
                 used[a].add(self._output_index[view.output])
         for a, arm in enumerate(self.plan.arms):
-            fixed = {item.name for item in arm.overrides}
+            fixed = {item.name for item in arm.overrides if isinstance(item, Override)}
             members = [
                 (c, coordinate.index)
                 for c, coordinate in enumerate(self.coordinates)
@@ -531,24 +534,35 @@ class Objective:
         for index, (scale, position) in on_scale.items():
             values[index], slopes[index] = from_scale(scale, position), slope_of(scale, position)
         for override in arm.overrides:
-            values[self.system.index(override.name, "set")] = override.value
+            if isinstance(override, Override):
+                values[self.system.index(override.name, "set")] = override.value
         deviations = self._deviations(x)
+        places = {index: place for place, index in enumerate(deviations)}
         subjects = np.tile(values, (self.options.subjects, 1))
+        z, by_median, by_sd = self._z.copy(), np.ones_like(subjects), self._z.copy()
+        for setting in arm.overrides:
+            if isinstance(setting, Stratum):
+                index = self.system.index(setting.name, "set")
+                ends = ends_of(setting.lower, setting.upper, values[index], deviations[index])
+                moved, *slopes_of_ends = truncated_normal(z[:, places[index]], *ends)
+                z[:, places[index]] = by_sd[:, places[index]] = moved
+                for end, slope in zip(ends, slopes_of_ends, strict=True):
+                    by_median[:, index] -= slope
+                    by_sd[:, places[index]] -= end * slope if math.isfinite(end) else 0.0
         growth = np.ones_like(subjects)
         for place, (index, sd) in enumerate(deviations.items()):
-            growth[:, index] = np.exp(sd * self._z[:, place])
+            growth[:, index] = np.exp(sd * z[:, place])
         subjects *= growth
         inside = (subjects >= self._low) & (subjects <= self._high)
         subjects = np.clip(subjects, self._low, self._high)  # as everywhere where subjects are drawn
-        places = {index: place for place, index in enumerate(deviations)}
         derivatives = np.empty((len(self._arm_items[a]), self.options.subjects))
         for i, item in enumerate(self._arm_items[a]):
             coordinate = self.coordinates[item.coordinate]
             index = coordinate.index
             if coordinate.kind == "between-subject SD":
-                derivatives[i] = subjects[:, index] * self._z[:, places[index]] * deviations[index]
+                derivatives[i] = subjects[:, index] * by_sd[:, places[index]] * deviations[index]
             else:
-                derivatives[i] = slopes[index] * growth[:, index]
+                derivatives[i] = slopes[index] * growth[:, index] * by_median[:, index]
             derivatives[i] *= inside[:, index]
         return subjects, derivatives
 

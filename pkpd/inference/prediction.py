@@ -42,8 +42,9 @@ from pkpd.inference.summary.arms import look as look_of
 from pkpd.inference.summary.arms import times_of
 from pkpd.inference.summary.kinds import KINDS
 from pkpd.inference.summary.reading import read_data
-from pkpd.inference.summary.rows import Row
+from pkpd.inference.summary.rows import Override, Row, Stratum
 from pkpd.inference.summary.spreads import form_of, natural_spread
+from pkpd.inference.truncated import ends_of, truncated_normal
 from pkpd.simulation.profile import scattered
 from pkpd.solver import Options, Reading, Solution, solve
 
@@ -206,7 +207,8 @@ class _Arms:
         estimates = self.result.estimates
         point = [estimate.x for estimate in estimates] if x is None else x
         known = typical_at(estimates, point, self.result.values, study)
-        known |= {item.name: item.value for item in overrides}
+        given = list(overrides)
+        known |= {item.name: item.value for item in given if isinstance(item, Override)}
         between = between_at(estimates, point, self.result.between)
         kernel = self.system.kernel
         typical = np.array([known[name] for name in kernel.PARAMETERS])
@@ -214,6 +216,11 @@ class _Arms:
         columns = [kernel.PARAMETERS.index(name) for name in between]
         spread[columns] = list(between.values())
         z[:, columns] = quasi_normals(count, len(between), self.spec.options.seed)
+        for item in given:
+            if isinstance(item, Stratum):
+                place = kernel.PARAMETERS.index(item.name)
+                ends = ends_of(item.lower, item.upper, typical[place], spread[place])
+                z[:, place], _, _ = truncated_normal(z[:, place], *ends)
         return scattered(kernel, typical, spread, z)
 
     def events(self, schedule: Schedule) -> EventTable:
@@ -472,40 +479,46 @@ def _half(values: Array, arms: _Arms) -> Array:
 def _bath_panels(arms: _Arms, rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Experiments without doses in which one parameter is set to several values: concentration-response in
     vitro."""
-    groups: dict[tuple[Any, ...], dict[str, list[Row]]] = {}
+    groups: dict[tuple[Any, ...], dict[str, list[tuple[Row, Override]]]] = {}
     for row in rows:
-        if len(row.overrides) == 1 and not _has_dose(row) and row.statistic in ("mean", "median"):
-            key = (row.study, row.overrides[0].name, row.measure, row.reducer, row.start, row.stop)
-            groups.setdefault(key, {}).setdefault(row.output, []).append(row)
+        bath = row.overrides[0] if len(row.overrides) == 1 else None
+        if isinstance(bath, Override) and not _has_dose(row) and row.statistic in ("mean", "median"):
+            key = (row.study, bath.name, row.measure, row.reducer, row.start, row.stop)
+            groups.setdefault(key, {}).setdefault(row.output, []).append((row, bath))
     panels = []
     for (study, name, measure, *_), outputs in groups.items():
         for output, members in outputs.items():
-            baths = sorted({row.overrides[0].value for row in members})
+            first, set_to = members[0]
+            baths = sorted({bath.value for _, bath in members})
             if len(baths) < 3 or min(baths) <= 0:
                 continue
             grid = np.geomspace(min(baths), max(baths), 25)
 
             def curve(
-                baths: Array, points: Sequence[Array | None], count: int, row: Row = members[0]
+                baths: Array,
+                points: Sequence[Array | None],
+                count: int,
+                row: Row = first,
+                of: Override = set_to,
             ) -> Array:
-                settings = [[row.overrides[0]._replace(value=float(bath))] for bath in baths]
+                settings = [[of._replace(value=float(bath))] for bath in baths]
                 people = [
                     [arms.subjects(row.study, setting, count, x) for setting in settings] for x in points
                 ]
                 return arms.means(row, np.array(people), Schedule.none())
 
             points = [
-                point | {"dose": row.overrides[0].value}
-                for row in members
+                point | {"dose": bath.value}
+                for row, bath in members
                 if (point := _point(arms, row)) is not None
             ]
             panels.append(
                 {
                     "title": f"{study}: {output}",
                     "output": _words(output, measure),
-                    "unit": arms.observed[members[0].id].unit if members[0].id in arms.observed else "",
+                    "unit": arms.observed[first.id].unit if first.id in arms.observed else "",
                     "dose_name": name,
-                    "dose_unit": members[0].overrides[0].unit,
+                    "dose_unit": set_to.unit,
                     "log": True,
                     "curves": [
                         {"label": arms.system.name, "dose": grid.tolist()}

@@ -31,7 +31,7 @@ from pkpd.core.progress import Progress, quiet
 from pkpd.inference import FitResult
 from pkpd.inference.belonging import version_words
 from pkpd.inference.calibration import usual
-from pkpd.inference.coordinates import Coordinate, System, coordinates, in_units
+from pkpd.inference.coordinates import Coordinate, System, check_ranges, coordinates, in_units
 from pkpd.inference.influence import predictive_density
 from pkpd.inference.objective import BadPoint, Evaluation, Objective
 from pkpd.inference.optimum import read_result
@@ -352,6 +352,7 @@ def validate(
     fitted_ids = {row.id for row in result.rows if row.use == "fit"}
     fitted = [row for row in in_units(read_data(spec.data), system).rows if row.id in fitted_ids]
     rows = in_units(raw, system).rows
+    check_ranges(rows, system, spec.main, raw.file)
     if not seen:
         _check_unseen(raw.file, rows, fitted, spec)
     missing = unknown_outputs(raw, tuple(system.output_units))

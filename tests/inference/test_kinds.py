@@ -461,7 +461,7 @@ def test_an_arm_is_compared_with_another_of_its_study():
             DataError, match=rf"line 2 .*column \"(versus|versus_n|spread_type)\": .*{reason}"
         ):
             read(compared | dict(given), other)
-    with pytest.raises(DataError, match="differ in schedule or set"):
+    with pytest.raises(DataError, match="differ in schedule"):
         read(compared, other, other | {"row": "r3", "schedule": "2 MIU sc daily x5"})
 
 

@@ -7,17 +7,21 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from pkpd.core.errors import DataError
 from pkpd.inference import FitOptions, ModelSpec, Objective, Prior, System, in_units
+from pkpd.inference.coordinates import check_ranges
 from pkpd.inference.objective import quasi_normals
 from pkpd.inference.summary import likelihood
 from pkpd.inference.summary.kinds.hazard_ratio import INTERVALS
 from pkpd.inference.summary.reading import parse_data
-from pkpd.inference.summary.rows import COLUMNS_OF_KINDS, Row
+from pkpd.inference.summary.rows import COLUMNS_OF_KINDS, Override, Row, Stratum
 from pkpd.inference.summary.samples import Noise
 from pkpd.inference.summary.sampling import Seen, sampling_of
+from pkpd.inference.truncated import ends_of, truncated_normal
 from tests.inference.test_data import FIELDS, table
 from tests.inference.test_kinds import five_percent, quantile_residuals
 from tests.inference.test_likelihood import NAN, row
@@ -295,11 +299,11 @@ def system(tmp_path_factory):
     return System.load(str(path))
 
 
-def objective_of(system: System, *given: dict[str, str], subjects: int = 32) -> Objective:
+def objective_of(system: System, *given: dict[str, str], subjects: int = 32, **more: Prior) -> Objective:
     spec = ModelSpec(
         system.name,
-        free={"h": Prior("lognormal", 0.002, 0.5), "effect": Prior("logitnormal", 0.5, 0.5)},
-        between={"h": Prior("lognormal", 0.8, 0.3)},
+        free={"h": Prior("lognormal", 0.002, 0.5), "effect": Prior("logitnormal", 0.5, 0.5), **more},
+        between={"h": Prior("lognormal", 0.8, 0.3)} | dict.fromkeys(more),
     )
     options = FitOptions(subjects=subjects, rtol=1e-8, rtol_sensitivities=1e-8)
     return Objective(system, spec, in_units(read(*given), system).rows, options=options)
@@ -356,8 +360,116 @@ def test_trials_of_a_model_correlate_its_rows_and_print_them(system):
     assert printed[0][3].upper / ratio[0] == pytest.approx(1.22 / 0.8)
 
 
+# --- strata
+
+LOW, HIGH = {"set": "biomarker = 750..3700 pg/mL"}, {"set": "biomarker = 3.7.. ng/mL"}
+
+
+@pytest.mark.parametrize("ends", [(750, 3700), (3700, math.inf), (-math.inf, 750), (10_000, 1e5)])
+def test_patients_of_a_stratum_are_those_of_the_arm_who_are_in_it(ends):
+    z = np.random.default_rng(6).standard_normal(1_000_000)
+    chosen = np.sort(z[(2030 * np.exp(0.74 * z) > ends[0]) & (2030 * np.exp(0.74 * z) < ends[1])])
+    low, high = ends_of(*ends, 2030, 0.74)
+    moved = truncated_normal(quasi_normals(4096, 1, 1)[:, 0], low, high)[0]
+    assert low <= moved.min() and moved.max() <= high
+    np.testing.assert_allclose(
+        np.quantile(moved, [0.1, 0.5, 0.9]), np.quantile(chosen, [0.1, 0.5, 0.9]), atol=0.02
+    )
+
+
+@given(
+    ends=st.lists(st.floats(-12, 12), min_size=2, max_size=2, unique=True),
+    open_end=st.sampled_from([None, 0, 1]),
+)
+@settings(max_examples=60, deadline=None)
+def test_numbers_of_a_stratum_keep_their_order_and_have_exact_derivatives(ends, open_end):
+    ends = sorted(ends)
+    if ends[1] - ends[0] < 0.05:
+        ends[1] += 0.05
+    if open_end is not None:
+        ends[open_end] = (-math.inf, math.inf)[open_end]
+    z = np.linspace(-2.5, 2.5, 11)
+    moved, *slopes = truncated_normal(z, *ends)
+    assert np.all(np.diff(moved) > 0) and ends[0] <= moved[0] and moved[-1] <= ends[1]
+    for k in (0, 1):
+        if math.isfinite(ends[k]):
+            step = [1e-5 * (k == j) for j in (0, 1)]
+            further, nearer = (
+                truncated_normal(z, *(end + sign * h for end, h in zip(ends, step, strict=True)))[0]
+                for sign in (1, -1)
+            )
+            np.testing.assert_allclose(slopes[k], (further - nearer) / 2e-5, rtol=1e-4, atol=1e-6)
+
+
+def test_rows_of_strata_are_predicted_by_the_patients_in_them(system):
+    rows = [stratum | each for stratum in (LOW, HIGH) for each in (DEAD, PLACEBO | ALIVE, RATIO)]
+    objective = objective_of(system, *rows, subjects=4096)
+    found = [term.predicted for term in objective.evaluate(objective.start).terms]
+    z = np.random.default_rng(0).standard_normal((2, 300_000))
+    for k, (low, high) in enumerate(((750, 3700), (3700, math.inf))):
+        biomarker = 2030 * np.exp(0.74 * z[1])
+        hazard = (0.002 * np.exp(0.8 * z[0]) * biomarker / 2030)[(biomarker > low) & (biomarker < high)]
+        assert found[3 * k] == pytest.approx(110 * (1 - np.exp(-0.6 * hazard * 600).mean()), rel=0.01)
+        assert found[3 * k + 1] == pytest.approx(np.exp(-hazard * 600).mean(), rel=0.01)
+        death = np.random.default_rng(1).exponential(size=hazard.size) / hazard / 600 * HORIZON
+        exact = cox(death[None, ::2] / 0.6, death[None, 1::2])[0][0]
+        assert math.log(found[3 * k + 2]) == pytest.approx(exact, abs=0.03)
+
+
+def test_jacobians_in_strata_are_those_of_finite_differences(system):
+    # of the median and the spread of what the stratum is of, too
+    objective = objective_of(
+        system,
+        *(stratum | each for stratum in (LOW, HIGH) for each in (DEAD, RATIO)),
+        PLACEBO | {"use": "context"},
+        biomarker=Prior("lognormal", 2030, 0.3),
+    )
+    assert [c.name for c in objective.coordinates if c.target == "biomarker"] == [
+        "biomarker",
+        "SD biomarker",
+    ]
+    jacobian_is_that_of_finite_differences(objective)
+
+
 @pytest.mark.parametrize(
-    ("given", "column", "reason"),
+    ("text", "reason"),
+    [
+        ("biomarker = 3700..750 pg/mL", "upside down: 3700 is not below 750"),
+        ("biomarker = 750..750 pg/mL", "upside down"),
+        ("biomarker = .. pg/mL", "has no ends"),
+        ("biomarker = a..b pg/mL", "is not a number"),
+        ("biomarker = 1e..750 pg/mL", "not a number"),
+        ("biomarker = 750..3700", "not understood"),
+        ("biomarker = 750..3700 d", "pg/mL"),
+        ("biomarkr = 750..3700 pg/mL", "did you mean"),
+        ("biomarker = 0.1..3700 pg/mL", "beyond its bounds in the model, 1 to 1e+06 pg/mL"),
+        ("A50 = 0.5..3 mg", "A50 does not differ between patients"),
+    ],
+)
+def test_ranges_of_no_stratum_are_refused(system, text, reason):
+    with pytest.raises(DataError) as error:
+        data = in_units(read(DEAD | {"set": text}), system)
+        check_ranges(data.rows, system, ModelSpec(system.name), data.file)
+    assert 'data.csv: line 2 (row "r1"), column "set": ' in str(error.value) and reason in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high"),
+    [
+        ("biomarker = 750..3700 pg/mL", 750, 3700),
+        ("biomarker=750 .. 3.7e3 pg/mL", 750, 3700),
+        ("biomarker = ..3.7 ng/mL", -math.inf, 3700),
+        ("biomarker = 0.5.. ng/mL", 500, math.inf),
+    ],
+)
+def test_ranges_are_read_in_the_units_of_the_model(system, text, low, high):
+    (row,) = in_units(read(DEAD | {"set": f"A50 = 2 mg; {text}"}), system).rows
+    assert row.overrides[0] == Override("A50", 2.0, "mg")
+    assert row.overrides[1] == Stratum("biomarker", pytest.approx(low), pytest.approx(high), "pg/mL")
+
+
+@pytest.mark.parametrize(
+    ("fields", "column", "reason"),
     [
         (ALIVE | {"value": "172"}, "value", "lies between 0 and 1"),
         (ALIVE | {"value": "-3"}, "value", "lies between 0 and 1"),
@@ -386,9 +498,9 @@ def test_trials_of_a_model_correlate_its_rows_and_print_them(system):
         ),
     ],
 )
-def test_what_no_trial_can_print_is_refused(system, given, column, reason):
+def test_what_no_trial_can_print_is_refused(system, fields, column, reason):
     with pytest.raises(DataError) as error:
-        in_units(read(given, PLACEBO | DEAD), system)
+        in_units(read(fields, PLACEBO | DEAD), system)
     message = str(error.value)
     assert 'data.csv: line 2 (row "r1"), column "' in message
     assert f'column "{column}": ' in message and reason in message

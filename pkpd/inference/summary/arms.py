@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pkpd.inference.summary.kinds import KINDS
 from pkpd.inference.summary.kinds.kind import View
-from pkpd.inference.summary.rows import Override, Row
+from pkpd.inference.summary.rows import Row, Setting
 
 Array = NDArray[np.float64]
 
@@ -59,7 +59,7 @@ class TrialArm:
     schedule: str
     dose_factor: float
     """every dose of the schedule is multiplied by this number"""
-    overrides: tuple[Override, ...]
+    overrides: tuple[Setting, ...]
     times: Array
     looks: tuple[Look, ...] = ()
 

@@ -7,7 +7,7 @@ One row is one reported number. Columns (order free, * may be absent)::
     n            patients behind the number (may be empty)
     schedule     in the schedule language; none for placebo
     set*         "BSA = 1.73 m^2; bath = 12.8 pM": parameters or covariates that this arm has instead of the
-                 model's
+                 model's; "age = 40..60 a", "age = 60.. a": its patients are those of the model in this range
     output       name of a model output
     measure      value | change | percent_change | fold           relative to the same patient at time 0
     reducer      at | max | min | mean | auc | tmax | half_life   over the time, window or visits
@@ -86,6 +86,20 @@ class Override(NamedTuple):
     unit: str
 
 
+class Stratum(NamedTuple):
+    """A parameter or covariate that differs between patients, and the range in which it is in those of an arm
+    (an infinite end is open)."""
+
+    name: str
+    lower: float
+    upper: float
+    unit: str
+
+
+Setting = Override | Stratum
+"""One of the column ``set``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One reported number, as printed (or, after ``in_model_units``, in the model's units)."""
@@ -97,7 +111,7 @@ class Row:
     population: str
     n: int | None
     schedule: str
-    overrides: tuple[Override, ...]
+    overrides: tuple[Setting, ...]
     output: str
     measure: str
     reducer: str
