@@ -178,6 +178,13 @@ KINDS = {
     "hazard ratio, CI": row(
         statistic="hazard_ratio", versus="B", value=0.8, lower=0.5, upper=1.3, spread_type="CI95"
     ),
+    "adjusted hazard ratio": row(
+        statistic="adjusted_hazard_ratio", versus="B", other="D", value=0.6, level=0.03
+    ),
+    "adjusted hazard ratio, with an interaction": row(
+        statistic="adjusted_hazard_ratio", versus="B", other="D", value=0.6, level=0.03, effect=0.5
+    ),
+    "interaction": row(statistic="interaction_ratio", versus="B", other="D", value=1.1, level=0.2, effect=0),
     "hazard ratio, p": row(statistic="hazard_ratio", versus="B", versus_n=5, value=0.6, level=0.03),
     "ratio": row(statistic="ratio", value=0.81, lower=0.54, upper=1.22, spread_type="CI95"),
 }
@@ -189,10 +196,12 @@ def patients(kind: Row) -> tuple[np.ndarray, np.ndarray]:
     if kind.statistic == "dose_for_effect":
         dose = np.array(DOSE_GRID)[:, None]
         s = 9.0 * dose / (0.8 + dose) * np.exp(0.3 * generator.standard_normal(K))
-    elif kind.statistic == "hazard_ratio":
+    elif "hazard_ratio" in kind.statistic or kind.statistic == "interaction_ratio":
         falls = np.linspace(1.0, 0.4, INTERVALS + 1)[1:, None]
         hazard = np.exp(0.5 * generator.standard_normal((2, K))) * [[0.7], [1.0]]
         s = np.concatenate([falls**each for each in hazard])
+        if kind.other:
+            s = np.concatenate([s, np.log(hazard) + generator.standard_normal((2, K))])
     elif kind.statistic == "ratio_of_arms" and kind.measure == "change":
         s = np.array([[-5.5], [-7.0]]) + 2 * generator.standard_normal((2, K))
     elif kind.versus or kind.other:

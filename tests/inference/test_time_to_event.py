@@ -140,6 +140,99 @@ def test_arms_in_which_nothing_happens_have_finite_likelihoods():
     )
 
 
+# --- adjusted by a covariate
+
+BY_COVARIATE = 0.6
+"""What a unit of the covariate adds to a log hazard; of treated patients 0.3 less."""
+EFFECT = -0.5
+
+
+def hazards(treated: bool, frailty: np.ndarray, covariate: np.ndarray) -> np.ndarray:
+    own = math.log(TREATED) - 0.3 * (covariate - EFFECT) if treated else 0.0
+    return np.exp(own + 0.7 * frailty + BY_COVARIATE * covariate)
+
+
+def with_covariate() -> np.ndarray:
+    """What an adjusted hazard ratio looks at, (2 INTERVALS + 2, K)."""
+    frailty, covariate = quasi_normals(2048, 2, 1).T
+    free = [np.exp(-hazards(z, frailty, covariate) * t) for z in (True, False) for t in grid()]
+    return np.stack([*free, covariate, covariate])
+
+
+def adjusted_trial(rng: np.random.Generator, n: int, m: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Times, treatment and covariate of its patients."""
+    z, covariate, frailty = np.arange(n + m) < n, *rng.standard_normal((2, n + m))
+    hazard = np.where(z, hazards(True, frailty, covariate), hazards(False, frailty, covariate))
+    return rng.exponential(size=n + m) / hazard, z.astype(float), covariate
+
+
+def cox_with_covariates(time: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients and standard errors of one trial."""
+    x, seen = x[np.argsort(time)], np.sort(time) < HORIZON
+    beta = np.zeros(x.shape[1])
+    for _ in range(12):
+        weights = np.exp(x @ beta)[:, None]
+        norm, first = (np.cumsum(each[::-1], axis=0)[::-1] for each in (weights, weights * x))
+        squares = (weights * x)[:, :, None] * x[:, None, :]
+        second = np.cumsum(squares[::-1], axis=0)[::-1] / norm[:, :, None]
+        mean = first / norm
+        information = (second - mean[:, :, None] * mean[:, None, :])[seen].sum(axis=0)
+        beta = beta + np.linalg.solve(information, (x - mean)[seen].sum(axis=0))
+    return beta, np.sqrt(np.diag(np.linalg.inv(information)))
+
+
+REGRESSIONS = {
+    "adjusted_hazard_ratio": lambda z, c: np.stack([z, c], axis=1),
+    "adjusted_hazard_ratio at a value": lambda z, c: np.stack([z, c - EFFECT, z * (c - EFFECT)], axis=1),
+    "interaction_ratio": lambda z, c: np.stack([z * (c - EFFECT), c - EFFECT, z], axis=1),
+}
+
+
+def adjusted_row(kind: str, value: float, **given) -> Row:
+    statistic, *at = kind.split(" ", maxsplit=1)
+    effect = EFFECT if at or statistic == "interaction_ratio" else NAN
+    return ratio_row(value, statistic=statistic, other="c", effect=effect, **given)
+
+
+@pytest.mark.parametrize("kind", REGRESSIONS)
+def test_adjusted_hazard_ratios_are_what_a_cox_regression_finds(kind):
+    lifelines, pandas = pytest.importorskip("lifelines"), pytest.importorskip("pandas")
+    time, z, covariate = adjusted_trial(np.random.default_rng(6), 24_000, 16_000)
+    x = REGRESSIONS[kind](z, covariate)
+    frame = pandas.DataFrame(x, columns=list("abc"[: x.shape[1]]))
+    frame = frame.assign(time=np.minimum(time, HORIZON), seen=time < HORIZON)
+    fitted = lifelines.CoxPHFitter().fit(frame, "time", "seen")
+    found, error = fitted.params_["a"], fitted.standard_errors_["a"]
+    limit = math.log(evaluated(adjusted_row(kind, 0.5, n=240, versus_n=160), with_covariate()).predicted)
+    assert limit == pytest.approx(found, abs=3 * error)
+    ours = cox_with_covariates(time, x)
+    assert (ours[0][0], ours[1][0]) == pytest.approx((found, error), abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", REGRESSIONS)
+def test_adjusted_hazard_ratios_of_trials_lie_beyond_1_96_in_five_percent(kind):
+    rng, s, z = np.random.default_rng(7), with_covariate(), []
+    limit = math.log(evaluated(adjusted_row(kind, 0.5, n=90, versus_n=70), s).predicted)
+    for _ in range(1000):
+        time, treated, covariate = adjusted_trial(rng, 90, 70)
+        beta, error = cox_with_covariates(time, REGRESSIONS[kind](treated, covariate))
+        ends = np.exp(beta[0] + 1.959964 * error[0] * np.array([-1, 1]))
+        published = adjusted_row(kind, math.exp(beta[0]), n=90, versus_n=70, lower=ends[0], upper=ends[1])
+        measured = likelihood.measured(published)
+        z.append((limit - measured.printed[0].value) / measured.se)
+    five_percent(np.array(z))
+
+
+def test_a_covariate_that_is_the_same_in_all_patients_adjusts_for_nothing():
+    s = both_arms()
+    bare = evaluated(ratio_row(0.5), s)
+    adjusted = evaluated(
+        adjusted_row("adjusted_hazard_ratio", 0.5), np.concatenate([s, np.full((2, 512), 3.0)])
+    )
+    assert adjusted.predicted == pytest.approx(bare.predicted, rel=1e-6)
+    assert np.isfinite(adjusted.by_s).all()
+
+
 # --- numbers of patients
 
 
@@ -258,6 +351,7 @@ d drug     = -k*drug
 d cumulative_hazard_death = h*(biomarker/typical)*(1 - effect*drug/(A50 + drug))
 output     survival_death = exp(-cumulative_hazard_death) [1]
 output     A = drug [mg]
+output     log_biomarker = log(biomarker/typical) [1]
 """
 COLUMNS = tuple(FIELDS | dict.fromkeys(COLUMNS_OF_KINDS, ""))
 BARE = dict.fromkeys(COLUMNS, "") | {
@@ -338,7 +432,14 @@ def test_predictions_are_those_of_the_models_patients(system):
 
 
 def test_jacobians_are_those_of_finite_differences(system):
-    jacobian_is_that_of_finite_differences(objective_of(system, DEAD, PLACEBO | ALIVE, RATIO))
+    adjusted = RATIO | {"statistic": "adjusted_hazard_ratio", "other": "log_biomarker"}
+    slope = adjusted | {"statistic": "interaction_ratio", "effect": "0.2"}
+    objective = objective_of(
+        system, DEAD, PLACEBO | ALIVE, RATIO, adjusted, slope, biomarker=Prior("lognormal", 2030, 0.3)
+    )
+    jacobian_is_that_of_finite_differences(objective)
+    assert objective.sampling_at(objective.start).correlation[2, 3] == 0
+    assert math.isfinite(objective.printed_at(objective.start, [1])[3].value)
 
 
 def test_trials_of_a_model_correlate_its_rows_and_print_them(system):
@@ -491,6 +592,9 @@ def test_ranges_are_read_in_the_units_of_the_model(system, text, low, high):
         (RATIO | {"versus": "sham"}, "versus", "no row of the study is of the arm"),
         (RATIO | {"spread_type": "none", "lower": "", "upper": ""}, "spread_type", "its p in column level"),
         (RATIO | {"level": "0.04"}, "spread_type", "one of them"),
+        (RATIO | {"other": "A"}, "other", "has no other"),
+        (RATIO | {"statistic": "adjusted_hazard_ratio"}, "other", "that it is adjusted by"),
+        (RATIO | {"statistic": "interaction_ratio", "other": "A"}, "effect", "give the value of other"),
         (
             RATIO | {"spread_type": "none", "lower": "", "upper": "", "level": "4"},
             "level",

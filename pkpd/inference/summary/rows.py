@@ -24,7 +24,8 @@ One row is one reported number. Columns (order free, * may be absent)::
     versus*      the arm of the same study that this one is compared with, and its patients, versus_n*
     level*       of a quantile its probability, of a test or hazard ratio its p
     person_time* the time that all patients of a rate were followed, in time_unit
-    other*       the second output of a correlation, or the output that makes a responder
+    other*       the second output of a correlation, the output that makes a responder, or the covariate of
+                 an adjusted hazard ratio, of which the effect is then a value
     subset_n*    of the mean of responders, how many of the n patients it is of
     use*         fit | check | context (shown, never predicted);  source, doi*, provenance, note*
 """
@@ -141,7 +142,7 @@ class Row:
     versus_schedule: str = ""
     versus_n: int | None = None
     other: str = ""
-    """the second output of a correlation, or the one that makes a responder"""
+    """the second output of a correlation, the one that makes a responder, or a covariate"""
     subset_n: int | None = None
     """of the mean of responders, how many of the n patients it is of"""
     level: float = math.nan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pkpd.inference.summary.kinds.adjusted_hazard_ratio import AdjustedHazardRatio, InteractionRatio
 from pkpd.inference.summary.kinds.binomial import Count, Fraction
 from pkpd.inference.summary.kinds.bound import LowerBound, UpperBound
 from pkpd.inference.summary.kinds.correlation import PearsonCorrelation
@@ -39,6 +40,8 @@ _ALL: tuple[Kind, ...] = (
     Range(),
     Ratio(),
     HazardRatio(),
+    AdjustedHazardRatio(),
+    InteractionRatio(),
     DifferenceOfArms(),
     RatioOfArms(),
     GeometricRatioOfArms(),

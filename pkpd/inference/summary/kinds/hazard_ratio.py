@@ -32,7 +32,7 @@ class HazardRatio(TwoArms):
     """Hazard of the row's arm over that of ``versus``."""
 
     name = "hazard_ratio"
-    columns = ("versus", "versus_n", "level")
+    columns: tuple[str, ...] = ("versus", "versus_n", "level")
     without_unit = True
     positive = True
     on_log = True
@@ -106,8 +106,14 @@ class HazardRatio(TwoArms):
 
 def _limit(first: Array, second: Array, share: float) -> CoxLimit:
     """Of patients of both arms without the event at the times of the grid, (INTERVALS, K) each."""
-    arms = []
-    for free, treated, part in ((first, 1.0, share), (second, 0.0, 1 - share)):
-        whole = np.concatenate([np.ones((1, free.shape[1])), free])
-        arms.append(TrialArmPatients(whole, np.full((free.shape[1], 1), treated), part))
-    return cox_limit(arms)
+    return cox_limit(
+        [
+            TrialArmPatients(from_start(free), np.full((free.shape[1], 1), treated), part)
+            for free, treated, part in ((first, 1.0, share), (second, 0.0, 1 - share))
+        ]
+    )
+
+
+def from_start(free: Array) -> Array:
+    """The same with the start, at which everybody is without the event."""
+    return np.concatenate([np.ones((1, free.shape[1])), free])
