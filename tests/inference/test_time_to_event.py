@@ -223,6 +223,33 @@ def test_adjusted_hazard_ratios_of_trials_lie_beyond_1_96_in_five_percent(kind):
     five_percent(np.array(z))
 
 
+def test_coefficients_of_a_regression_go_together_as_trials_have_them():
+    rng, s = np.random.default_rng(8), with_covariate()
+    kinds, n, m = ("adjusted_hazard_ratio at a value", "interaction_ratio"), 90, 70
+    found = []
+    for _ in range(800):
+        time, treated, covariate = adjusted_trial(rng, n, m)
+        beta, _ = cox_with_covariates(time, REGRESSIONS[kinds[0]](treated, covariate))
+        found.append((beta[0], beta[2], (time[:n] < HORIZON).sum()))
+    published = [adjusted_row(kind, 0.5, id=kind, n=n, versus_n=m) for kind in kinds]
+    published.append(row(id="dead", statistic="events", n=n, value=9, start=HORIZON, **SURVIVAL))
+    seen = [
+        Seen(y[:, None], None, Noise(), "AB"[k], "survival_death" if g < INTERVALS else "c", (n, m)[k])
+        for g, k, y in [(g % INTERVALS, g // INTERVALS, y) for g, y in enumerate(s[:-2])]
+        + [(INTERVALS, k, y) for k, y in enumerate(s[-2:])]
+    ]
+    looked, arms = [s, s, s[INTERVALS - 1][None]], [seen, seen, [seen[INTERVALS - 1]]]
+    rows = [
+        (likelihood.measured(r), evaluated(r, of), a)
+        for r, of, a in zip(published, looked, arms, strict=True)
+    ]
+    exact = np.corrcoef(np.transpose(found))
+    assert abs(exact[0, 1]) > 0.2 and exact[0, 2] > 0.2
+    np.testing.assert_allclose(
+        sampling_of(rows, [], 3).correlation, 0.95 * exact + 0.05 * np.eye(3), atol=0.1
+    )
+
+
 def test_a_covariate_that_is_the_same_in_all_patients_adjusts_for_nothing():
     s = both_arms()
     bare = evaluated(ratio_row(0.5), s)
@@ -438,18 +465,17 @@ def test_jacobians_are_those_of_finite_differences(system):
         system, DEAD, PLACEBO | ALIVE, RATIO, adjusted, slope, biomarker=Prior("lognormal", 2030, 0.3)
     )
     jacobian_is_that_of_finite_differences(objective)
-    assert objective.sampling_at(objective.start).correlation[2, 3] == 0
-    assert math.isfinite(objective.printed_at(objective.start, [1])[3].value)
 
 
 def test_trials_of_a_model_correlate_its_rows_and_print_them(system):
     by_p = {"lower": "", "upper": "", "spread_type": "none", "level": "0.3"}
-    rows = (DEAD, ALIVE | {"time": "300"}, PLACEBO | DEAD | {"n": "100"}, RATIO, RATIO | by_p)
+    adjusted = RATIO | {"statistic": "adjusted_hazard_ratio", "other": "log_biomarker"}
+    rows = (DEAD, ALIVE | {"time": "300"}, PLACEBO | DEAD | {"n": "100"}, RATIO, RATIO | by_p, adjusted)
     objective = objective_of(system, *rows)
     R = objective.sampling_at(objective.start).correlation
     assert R[0, 1] < -0.3 and R[0, 2] == 0 and R[0, 3] > 0.5 and R[2, 3] < -0.5
     printed = [objective.printed_at(objective.start, [1, k]) for k in range(60)]
-    dead, alive, _, ratio, again = (np.array([rows[i].value for rows in printed]) for i in range(5))
+    dead, alive, _, ratio, again, alike = (np.array([rows[i].value for rows in printed]) for i in range(6))
     truth = [term.predicted for term in objective.evaluate(objective.start).terms]
     assert np.allclose(dead, np.round(dead)) and np.corrcoef(dead, alive)[0, 1] < -0.3
     assert dead.mean() == pytest.approx(truth[0], abs=4 * dead.std() / math.sqrt(60))
@@ -457,6 +483,10 @@ def test_trials_of_a_model_correlate_its_rows_and_print_them(system):
         math.log(truth[3]), abs=4 * np.log(ratio).std() / math.sqrt(60)
     )
     assert 0.15 < np.log(ratio).std() < 0.35 and np.corrcoef(dead, ratio)[0, 1] > 0.4
+    assert np.log(alike).mean() == pytest.approx(
+        math.log(truth[5]), abs=4 * np.log(alike).std() / math.sqrt(60)
+    )
+    assert np.corrcoef(np.log(alike), np.log(ratio))[0, 1] > 0.6
     assert np.array_equal(ratio, again) and printed[0][4].level != 0.3
     assert printed[0][3].upper / ratio[0] == pytest.approx(1.22 / 0.8)
 

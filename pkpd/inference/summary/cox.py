@@ -40,13 +40,31 @@ class TrialArmPatients(NamedTuple):
 
 
 class CoxLimit(NamedTuple):
-    """Coefficients ``beta`` (p,); Fisher's information of one patient (p, p); and of each arm the derivatives
-    of beta by ``free`` (p, n_times, K) and by ``x`` (p, K, p)."""
+    """Coefficients ``beta`` (p,); Fisher's information of one patient (p, p); of each arm the derivatives of
+    beta by ``free`` (p, n_times, K) and by ``x`` (p, K, p); and of each interval E_g (G, p) and the baseline
+    hazard (G,)."""
 
     beta: Array
     information: Array
     by_free: tuple[Array, ...]
     by_x: tuple[Array, ...]
+    means: Array
+    hazard: Array
+
+    def of_patients(self, count: NDArray[np.intp], x: Array) -> Array:
+        """To first order, what a trial's estimate is moved by: the mean of this over its patients (...), of
+        covariates x (..., p), who were without the event at ``count`` (...) of the times after the start
+        (Lin & Wei 1989)."""
+        seen, zero = count < self.hazard.size, np.zeros((1, self.beta.size))
+        of_event = np.concatenate([self.means, zero])
+        risk = np.concatenate([np.cumsum(self.hazard) - self.hazard / 2, [self.hazard.sum()]])
+        each = self.hazard[:, None] * self.means
+        of_risk = np.concatenate([np.cumsum(each, axis=0) - each / 2, each.sum(axis=0, keepdims=True)])
+        theta = np.exp(x @ self.beta)
+        score = (
+            (seen - theta * risk[count])[..., None] * x - of_event[count] + theta[..., None] * of_risk[count]
+        )
+        return np.asarray(score @ np.linalg.inv(self.information))
 
 
 def cox_limit(arms: Sequence[TrialArmPatients]) -> CoxLimit:
@@ -74,6 +92,8 @@ def cox_limit(arms: Sequence[TrialArmPatients]) -> CoxLimit:
         found.information,
         tuple(np.split(np.einsum("ij,gkj->igk", inverse, by_free), ends, axis=2)),
         tuple(np.split(np.einsum("ij,kjl->ikl", inverse, by_x), ends, axis=1)),
+        found.means,
+        total / found.norm,
     )
 
 

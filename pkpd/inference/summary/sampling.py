@@ -33,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pkpd.inference.summary.kinds import KINDS
+from pkpd.inference.summary.kinds.kind import SURVIVAL
 from pkpd.inference.summary.samples import Noise, measurements, observed, time_of
 from pkpd.inference.summary.terms import Measured, Term
 
@@ -331,7 +332,9 @@ class Trials:
             seen.patients, n, "random"
         )  # uniform: rows of an arm take the same patients of any K
         people = np.minimum((share * len(seen.y)).astype(int), len(seen.y) - 1)
-        if KINDS[measured.row.statistic].of_events:  # one number for all times: who has had it stays so
+        if KINDS[measured.row.statistic].of_events and seen.output.startswith(
+            SURVIVAL
+        ):  # one number for all times: who has had it stays so
             fate = self._drawn((seen.patients, seen.output, "event"), n, "random")
             return np.asarray(fate < seen.y[people, 0])
         errors = [self._error(seen, name, n) for name in measurements(measured.row)]

@@ -8,24 +8,30 @@ moves, and the log hazard is linear in it,
     adjusted_hazard_ratio   exp(beta_1), with an interaction that of patients whose c is e
     interaction_ratio       exp(beta_3), by which the hazard ratio changes with a unit of c
 
-Residuals and errors are those of a hazard ratio. What the coefficients of one regression have in common is
-not derived: it is declared."""
+Residuals and errors are those of a hazard ratio. In trials a coefficient goes with who has had the event, and
+with the others of its regression, by its linear part in the patients."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pkpd.inference.summary.cox import TrialArmPatients, cox_limit
-from pkpd.inference.summary.kinds.hazard_ratio import INTERVALS, HazardRatio, from_start
+from pkpd.inference.summary.cox import CoxLimit, TrialArmPatients, cox_limit
+from pkpd.inference.summary.kinds.hazard_ratio import INTERVALS, HazardRatio, from_start, shares
 from pkpd.inference.summary.kinds.kind import SURVIVAL, Bad, View
 from pkpd.inference.summary.rows import Row
 from pkpd.inference.summary.terms import Measured, Statistic, Term, normal_term
 
 Array = NDArray[np.float64]
+
+TREATED = (1.0, 0.0)
+"""z of the row's arm and of that of ``versus``."""
+ENOUGH = 4000
+"""Patients of trials who stand for all of them."""
 
 
 class AdjustedHazardRatio(HazardRatio):
@@ -33,7 +39,6 @@ class AdjustedHazardRatio(HazardRatio):
 
     name = "adjusted_hazard_ratio"
     columns = (*HazardRatio.columns, "other", "effect")
-    simulated = False
     coefficient = 0
 
     def views(self, row: Row) -> tuple[View, ...]:
@@ -46,31 +51,72 @@ class AdjustedHazardRatio(HazardRatio):
             bad("other", f"an {self.name} needs the output that it is adjusted by, as it is at time 0")
 
     def term(self, x: Measured, s: Array, v: Array) -> Term:
-        row, size = x.row, s.shape[1]
-        n, m = row.n or 1, row.versus_n or row.n or 1
-        covariate, middle = s[2 * INTERVALS :], row.effect
-        interacts = not math.isnan(middle)
-        middle = middle if interacts else float(covariate.mean())
-        unit = math.sqrt(float(np.square(covariate - middle).mean())) or 1.0  # no coefficient depends on it
-        arms, slopes = [], []
-        for c, free, z, share in zip(
-            covariate, (s[:INTERVALS], s[INTERVALS : 2 * INTERVALS]), (1.0, 0.0), (n, m), strict=True
-        ):
-            apart = (c - middle) / unit
-            columns = [np.full(size, z), apart, z * apart][: 3 if interacts else 2]
-            arms.append(TrialArmPatients(from_start(free), np.stack(columns, axis=1), share / (n + m)))
-            slopes.append(np.array([0.0, 1.0, z][: len(columns)]) / unit)
-        found = cox_limit(arms)
-        k, scale = self.coefficient, unit if self.coefficient else 1.0
+        free, covariates = (s[:INTERVALS], s[INTERVALS : 2 * INTERVALS]), list(s[2 * INTERVALS :])
+        design = _Design.of(x.row, covariates)
+        found = design.limit(free, covariates)
+        k, scale = self.coefficient, design.unit if self.coefficient else 1.0
         by_free = [part[k, 1:] for part in found.by_free]
-        by_covariate = [part[k] @ slope for part, slope in zip(found.by_x, slopes, strict=True)]
+        by_covariate = [part[k] @ design.slopes(z) for part, z in zip(found.by_x, TREATED, strict=True)]
         by_s, none = np.concatenate([*by_free, by_covariate]) / scale, np.zeros(s.shape)
         beta = float(found.beta[k]) / scale
         ratio = math.exp(beta)
         return normal_term(x, [Statistic(beta, by_s, none)], Statistic(ratio, ratio * by_s, none))
 
-    def as_printed(self, row: Row, trials: Sequence[Array]) -> Row | None:
-        return None
+    def pivots(self, x: Measured, term: Term, *trials: Array) -> Array | None:
+        free, covariates = (trials[:INTERVALS], trials[INTERVALS : 2 * INTERVALS]), trials[2 * INTERVALS :]
+        some = max(1, ENOUGH // min(each.shape[1] for each in covariates))
+        pooled = [np.stack([each[:some].ravel() for each in arm]) for arm in free]
+        design = _Design.of(x.row, covariates)
+        limit = design.limit(pooled, [each[:some].ravel() for each in covariates])
+        found = np.zeros((covariates[0].shape[0], limit.beta.size))
+        for arm, c, z, share in zip(free, covariates, TREATED, design.shares, strict=True):
+            count = np.asarray(np.sum(arm, axis=0, dtype=np.intp))
+            found += share * limit.of_patients(count, design.columns(c, z)).mean(axis=1)
+        return np.asarray(-found[:, self.coefficient])[None]
+
+    def estimate(self, row: Row, patients: Sequence[Array]) -> float:
+        free = [np.stack(patients[:INTERVALS]), np.stack(patients[INTERVALS : 2 * INTERVALS])]
+        covariates = patients[2 * INTERVALS :]
+        design = _Design.of(row, covariates)
+        beta = design.limit(free, covariates).beta[self.coefficient]
+        return float(beta) / (design.unit if self.coefficient else 1.0)
+
+
+class _Design(NamedTuple):
+    """Columns of a regression: z, (c - middle)/unit and, if it ``interacts``, their product; no coefficient
+    that is asked for depends on the unit, nor on the middle without an interaction. ``shares`` are those of
+    the arms."""
+
+    middle: float
+    unit: float
+    interacts: bool
+    shares: tuple[float, float]
+
+    @classmethod
+    def of(cls, row: Row, covariates: Sequence[Array]) -> _Design:
+        everybody = np.concatenate([np.ravel(each) for each in covariates])
+        interacts = not math.isnan(row.effect)
+        middle = row.effect if interacts else float(everybody.mean())
+        unit = math.sqrt(float(np.square(everybody - middle).mean())) or 1.0
+        return cls(middle, unit, interacts, shares(row))
+
+    def columns(self, covariate: Array, z: float) -> Array:
+        """Of patients (...) of an arm, (..., p)."""
+        apart = (covariate - self.middle) / self.unit
+        return np.stack([np.full(apart.shape, z), apart, z * apart][: 3 if self.interacts else 2], axis=-1)
+
+    def slopes(self, z: float) -> Array:
+        """Derivatives (p,) of these by the covariate."""
+        return np.array([0.0, 1.0, z][: 3 if self.interacts else 2]) / self.unit
+
+    def limit(self, free: Sequence[Array], covariates: Sequence[Array]) -> CoxLimit:
+        """Of patients of both arms without the event at the times of the grid, (INTERVALS, K)."""
+        return cox_limit(
+            [
+                TrialArmPatients(from_start(each), self.columns(c, z), share)
+                for each, c, z, share in zip(free, covariates, TREATED, self.shares, strict=True)
+            ]
+        )
 
 
 class InteractionRatio(AdjustedHazardRatio):

@@ -73,8 +73,7 @@ class HazardRatio(TwoArms):
         return Z95
 
     def term(self, x: Measured, s: Array, v: Array) -> Term:
-        n, m = x.row.n or 1, x.row.versus_n or x.row.n or 1
-        found = _limit(s[:INTERVALS], s[INTERVALS:], n / (n + m))
+        found = _limit(s[:INTERVALS], s[INTERVALS:], shares(x.row)[0])
         by_s = np.concatenate([part[0, 1:] for part in found.by_free])
         beta, none = float(found.beta[0]), np.zeros(s.shape)
         ratio = math.exp(beta)
@@ -86,15 +85,19 @@ class HazardRatio(TwoArms):
         return np.asarray(-slopes @ (free - free.mean(axis=1, keepdims=True)))[None]
 
     def as_printed(self, row: Row, trials: Sequence[Array]) -> Row | None:
-        """With the error of the row."""
+        """With the error of the row; without events in an arm there is none."""
         from scipy.special import ndtr
 
-        arms = [np.stack(each, axis=1) for each in (trials[:INTERVALS], trials[INTERVALS:])]  # (B, G, n)
-        n, m = (arm.shape[2] for arm in arms)
-        value = np.full(len(arms[0]), math.nan)
-        for b, (first, second) in enumerate(zip(*arms, strict=True)):
-            if not (first[-1].all() or second[-1].all()):  # without events in an arm there is no estimate
-                value[b] = math.exp(float(_limit(first, second, n / (n + m)).beta[0]))
+        n, m = trials[0].shape[1], trials[INTERVALS].shape[1]
+        alive = np.stack([trials[i].all(axis=1) for i in (INTERVALS - 1, 2 * INTERVALS - 1)])
+        value = np.exp(
+            [
+                math.nan
+                if alive[:, b].any()
+                else self.estimate(replace(row, n=n, versus_n=m), [x[b] for x in trials])
+                for b in range(alive.shape[1])
+            ]
+        )
         columns: dict[str, Any] = {"value": value}
         if row.spread_type == "none":
             columns["level"] = 2 * ndtr(-np.abs(np.log(value)) / self.measured(row).se)
@@ -102,6 +105,17 @@ class HazardRatio(TwoArms):
             if math.isfinite(getattr(row, name)):
                 columns[name] = getattr(row, name) * value / row.value
         return replace(row, n=n, versus_n=m, **columns)
+
+    def estimate(self, row: Row, patients: Sequence[Array]) -> float:
+        """The coefficient in one trial, of what each view sees in its patients, (n,)."""
+        first, second = np.stack(patients[:INTERVALS]), np.stack(patients[INTERVALS : 2 * INTERVALS])
+        return float(_limit(first, second, shares(row)[0]).beta[0])
+
+
+def shares(row: Row) -> tuple[float, float]:
+    """Of both arms in the trial."""
+    n, m = row.n or 1, row.versus_n or row.n or 1
+    return n / (n + m), m / (n + m)
 
 
 def _limit(first: Array, second: Array, share: float) -> CoxLimit:
