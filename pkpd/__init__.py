@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from pkpd.ode.functions import from_numba as from_numba
     from pkpd.present.report import write_report as write_report
     from pkpd.simulation.cohort import simulate_records as simulate_records
+    from pkpd.simulation.occurrence import event_times as event_times
     from pkpd.simulation.profile import Profile as Profile
     from pkpd.simulation.profile import simulate as simulate
     from pkpd.solver import Dask as Dask
@@ -98,6 +99,7 @@ _HOME = {
     "compare_fits": "pkpd.inference.fit_comparison",
     "compiled_solver": "pkpd.solver.inside",
     "endpoints": "pkpd.decision.criteria",
+    "event_times": "pkpd.simulation.occurrence",
     "fit": "pkpd.inference",
     "fits": "pkpd.core.library",
     "from_numba": "pkpd.ode.functions",
@@ -149,6 +151,7 @@ __all__ = [
     "compare_fits",
     "compiled_solver",
     "endpoints",
+    "event_times",
     "fit",
     "fits",
     "from_numba",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pkpd.model.check import Model, Parameter
+    from pkpd.model.correlation import EtaCorrelation
 
 
 def show(
@@ -101,6 +102,11 @@ def _facts(model: Model) -> dict[str, Any]:
             for r in model.routes
         ],
         "outputs": [_facts_of_expression(output) for output in model.outputs],
+        "hazards": model.hazards,
+        "correlations": [
+            {"between": [one.first, one.second], "value": one.value, "source": one.source}
+            for one in model.correlations
+        ],
     }
 
 
@@ -152,12 +158,15 @@ def _show(model: Model, sparsity: _Sparsity) -> None:
         out.print(f"  {plain(line)}", style="dim", soft_wrap=True)
     out.print(f"time in {model.time_unit}\n")
     _show_parameters(out, model.parameters)
+    _show_correlations(out, model.correlations)
     if facts["states"]:
         states = table("state", "unit", "starts at", "what it is")
         for state in facts["states"]:
             states.add_row(state["name"], state["unit"], state["initial"] or "0", plain(state["description"]))
         out.print(states)
     _show_expressions(out, model, facts)
+    if model.hazards:
+        out.print(f"[bold]hazards[/]  {', '.join(model.hazards)}\n")
     _show_routes(out, facts["routes"])
     _show_sparsity(out, sparsity)
 
@@ -178,6 +187,16 @@ def _show_parameters(out: Console, parameters: Sequence[Parameter]) -> None:
         out.print(f"  {p.name:<{width}} = {p.value:g} {plain(f'[{p.unit}]')}  {said}", soft_wrap=True)
         if origin := _origin(p):
             out.print(f"  {'':<{width}}   {origin}", soft_wrap=True)
+    out.print()
+
+
+def _show_correlations(out: Console, correlations: Sequence[EtaCorrelation]) -> None:
+    if not correlations:
+        return
+    out.print("[bold]correlations between subjects[/]")
+    for one in correlations:
+        source = f"  [dim]{plain(one.source)}[/]" if one.source else ""
+        out.print(f"  {one.first} and {one.second} = {one.value:g}{source}", soft_wrap=True)
     out.print()
 
 

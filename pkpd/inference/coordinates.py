@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -16,7 +16,7 @@ from pkpd.core.names import meant
 from pkpd.core.tables import Problems, by_name
 from pkpd.inference.spec import ModelSpec, NoiseSpec, Prior, StudyEffect, checked_prior
 from pkpd.inference.summary.reading import in_model_units
-from pkpd.inference.summary.rows import Data, Row, Stratum
+from pkpd.inference.summary.rows import Data, Override, Row, Setting, Stratum
 from pkpd.model.extend import model_text
 
 
@@ -25,8 +25,8 @@ class System:
     """What a fit has to know of a model: its parameters, outputs and units, and the kernel that the solver
     takes.
 
-    ``parameters`` are objects with name, value, unit, lower, upper, prior, between, source, provenance (as
-    those of ``symbolic.model.Parameter``), in the kernel's order.
+    ``parameters`` are objects with name, kind, value, unit, lower, upper, prior, between, source, provenance,
+    as those of ``model.check.Parameter``, in the kernel's order.
     """
 
     name: str
@@ -40,6 +40,8 @@ class System:
     sizes: Mapping[str, int]
     kernel: Any
     sha256: str = ""
+    correlations: tuple[tuple[str, str, float], ...] = ()
+    """of how parameters differ between subjects, by their names"""
 
     @classmethod
     def of(cls, spec: ModelSpec) -> System:
@@ -70,6 +72,7 @@ class System:
             sizes=kernel.SIZES,
             kernel=kernel,
             sha256=hashlib.sha256(text.encode()).hexdigest(),
+            correlations=kernel.CORRELATIONS,
         )
 
     def index(self, parameter: str, where: str) -> int:
@@ -80,6 +83,12 @@ class System:
                 f'{where}: the model {self.name} has no parameter "{parameter}"{meant(parameter, names)}'
             )
         return names.index(parameter)
+
+    def same_in_arm(self, overrides: Iterable[Setting]) -> list[int]:
+        """Indices of the covariates that an arm sets: all of its patients have that value, whatever their
+        spread in the model."""
+        given = {item.name for item in overrides if isinstance(item, Override)}
+        return [i for i, p in enumerate(self.parameters) if p.kind == "covariate" and p.name in given]
 
 
 CoordinateKind = Literal[
@@ -270,7 +279,7 @@ def _of_parameter(system: System, name: str, given: Prior | None, where: str) ->
     """A typical parameter; given : the prior of fit.toml, which replaces the model's."""
     index = system.index(name, f"{where}, [free]")
     parameter = system.parameters[index]
-    if getattr(parameter, "kind", "parameter") == "covariate":
+    if parameter.kind == "covariate":
         raise DataError(
             f"{where}, [free]: {name} is a covariate, it belongs to the subject and is never fitted"
         )
@@ -301,6 +310,11 @@ def _of_spread(system: System, name: str, given: Prior | None, where: str) -> Co
     """The log-SD between subjects of a parameter; given : its prior, None for one around the model's."""
     index = system.index(name, f"{where}, [between]")
     parameter = system.parameters[index]
+    if parameter.kind == "covariate":
+        raise DataError(
+            f"{where}, [between]: {name} is a covariate, whose spread is not fitted: it stands in the model, "
+            f"covariate {name} = ... ~ lognormal(log-SD)"
+        )
     if given is None:
         if parameter.between is None:
             raise DataError(
@@ -433,6 +447,14 @@ def _unfit_ranges(row: Row, system: System, spec: ModelSpec) -> Iterator[str]:
                 f"the range of {item.name} goes beyond its bounds in the model, {low:g} to {high:g} "
                 f"{parameter.unit}; leave an end out where it is open"
             )
+        else:
+            strata = {other.name for other in row.overrides if isinstance(other, Stratum)}
+            with_it = {n for *pair, _ in system.correlations if item.name in pair for n in pair} - {item.name}
+            if with_it and (parameter.kind != "covariate" or with_it & strata):
+                yield (
+                    f"{item.name} is correlated with {', '.join(sorted(with_it))}: a stratum of what is "
+                    "correlated is that of one covariate, whose distribution is not fitted"
+                )
 
 
 def in_units(raw: Data, system: System) -> Data:

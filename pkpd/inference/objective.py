@@ -46,7 +46,10 @@ from pkpd.inference.summary.rows import Override, Row, Stratum
 from pkpd.inference.summary.sampling import Sampling, Seen, sampling_of, without_trials
 from pkpd.inference.summary.terms import Measured, Term
 from pkpd.inference.summary.trials import printed_by_trials
-from pkpd.inference.truncated import ends_of, truncated_normal
+from pkpd.inference.truncated import ends_of, into_stratum
+from pkpd.model.correlation import correlation_matrix
+from pkpd.ode import control, layout
+from pkpd.simulation.profile import correlated
 
 Array = NDArray[np.float64]
 
@@ -64,18 +67,19 @@ arm."""
 
 @dataclass(frozen=True)
 class Moves:
-    """What moves an arm: the parameters (indices) that move each output, and whether a dose at time 0 jumps
-    one."""
+    """What moves an arm: the parameters (indices) that move each output, whether a dose at time 0 jumps one,
+    and whether it is stiff."""
 
     outputs: Mapping[int, frozenset[int]]
     jumps: bool
+    stiff: bool
 
     def joined(self, other: Moves | None) -> Moves:
         """What moves it at the points of either."""
         if other is None:
             return self
         outputs = {o: moving | other.outputs.get(o, frozenset()) for o, moving in self.outputs.items()}
-        return Moves(outputs, self.jumps or other.jumps)
+        return Moves(outputs, self.jumps or other.jumps, self.stiff or other.stiff)
 
 
 Reach = Mapping[tuple[Any, ...], Moves]
@@ -401,7 +405,10 @@ class Objective:
         self._between = dict(sorted(between.items()))
         self._low = np.array([float(p.lower) for p in self.system.parameters])
         self._high = np.array([float(p.upper) for p in self.system.parameters])
-        self._z = quasi_normals(self.options.subjects, len(between), self.options.seed)
+        z = quasi_normals(self.options.subjects, len(between), self.options.seed)
+        names = [self.system.parameters[index].name for index in self._between]
+        self._z = correlated(names, self.system.correlations, z)
+        self._together = correlation_matrix(names, self.system.correlations)
 
     def _set_up_arms(self) -> None:
         self._arm_items: list[tuple[_Item, ...]] = []
@@ -410,6 +417,7 @@ class Objective:
         self._apart: list[bool] = []
         self._from_baseline: list[bool] = []
         self._outputs_of: list[NDArray[np.intp]] = []
+        self._same = [self.system.same_in_arm(arm.overrides) for arm in self.plan.arms]
         relative = {
             a
             for row, place in zip(self.rows, self.plan.placements, strict=True)
@@ -476,7 +484,7 @@ class Objective:
     def _reach_of_arm(self, a: int, points: Sequence[Array]) -> Moves:
         directions, rtol = self._candidates[a], self.options.rtol_sensitivities
         used = [int(o) for o in self._outputs_of[a]]
-        moving, jumps, tried = np.zeros((len(used), len(directions)), dtype=bool), False, 0
+        moving, jumps, stiff, tried = np.zeros((len(used), len(directions)), dtype=bool), False, False, 0
         for k, x in enumerate(points):
             subject = self._subjects(x, a)[0][[k % self.options.subjects]]
             try:
@@ -484,14 +492,15 @@ class Objective:
                 if self._from_baseline[a]:
                     start = self._run(a, subject, None, np.zeros(1), rtol, ())[0][:, 0]
                 times = self.plan.arms[a].times
-                y, s = self._run(a, subject, self._arm_events[a], times, rtol, directions, start)
+                y, s, was_stiff = self._run(a, subject, self._arm_events[a], times, rtol, directions, start)
                 if self._apart[a]:
-                    before, s_before = self._run(a, subject, None, np.zeros(1), rtol, directions)
+                    before, s_before, _ = self._run(a, subject, None, np.zeros(1), rtol, directions)
                     jumps |= not np.allclose(before[:, 0, used], y[:, 0, used], rtol=1e-9, atol=0)
                     s = np.concatenate([s, s_before], axis=1)
             except BadPoint:
                 continue
             tried += 1
+            stiff |= was_stiff
             moving |= np.any(s[0][:, used] != 0, axis=0)
         if not tried:
             moving[:], jumps = True, self._apart[a]
@@ -499,7 +508,7 @@ class Objective:
             o: frozenset(index for index, moves in zip(directions, line, strict=True) if moves)
             for o, line in zip(used, moving, strict=True)
         }
-        return Moves(outputs, jumps)
+        return Moves(outputs, jumps, stiff)
 
     @cached_property
     def _directions(self) -> list[tuple[int, ...]]:
@@ -539,19 +548,19 @@ class Objective:
         deviations = self._deviations(x)
         places = {index: place for place, index in enumerate(deviations)}
         subjects = np.tile(values, (self.options.subjects, 1))
-        z, by_median, by_sd = self._z.copy(), np.ones_like(subjects), self._z.copy()
+        z, by_median, ends_move = self._z, np.ones_like(subjects), np.zeros_like(self._z)
         for setting in arm.overrides:
             if isinstance(setting, Stratum):
                 index = self.system.index(setting.name, "set")
                 ends = ends_of(setting.lower, setting.upper, values[index], deviations[index])
-                moved, *slopes_of_ends = truncated_normal(z[:, places[index]], *ends)
-                z[:, places[index]] = by_sd[:, places[index]] = moved
+                z, slopes_of_ends = into_stratum(z, places[index], ends, self._together[places[index]])
                 for end, slope in zip(ends, slopes_of_ends, strict=True):
                     by_median[:, index] -= slope
-                    by_sd[:, places[index]] -= end * slope if math.isfinite(end) else 0.0
+                    ends_move[:, places[index]] += end * slope if math.isfinite(end) else 0.0
         growth = np.ones_like(subjects)
         for place, (index, sd) in enumerate(deviations.items()):
             growth[:, index] = np.exp(sd * z[:, place])
+        growth[:, self._same[a]] = 1.0
         subjects *= growth
         inside = (subjects >= self._low) & (subjects <= self._high)
         subjects = np.clip(subjects, self._low, self._high)  # as everywhere where subjects are drawn
@@ -560,7 +569,8 @@ class Objective:
             coordinate = self.coordinates[item.coordinate]
             index = coordinate.index
             if coordinate.kind == "between-subject SD":
-                derivatives[i] = subjects[:, index] * by_sd[:, places[index]] * deviations[index]
+                by_sd = z[:, places[index]] - ends_move[:, places[index]]
+                derivatives[i] = subjects[:, index] * by_sd * deviations[index]
             else:
                 derivatives[i] = slopes[index] * growth[:, index] * by_median[:, index]
             derivatives[i] *= inside[:, index]
@@ -608,13 +618,19 @@ class Objective:
         """Whether the baseline has to come from a run without drug."""
         return self._apart[a] and self.reach[self.plan.arms[a].key].jumps
 
+    def _method(self, a: int, rtol: float) -> str:
+        """Where the arm proved stiff in a probe, the stiff method from the first step on: subjects who are
+        integrated side by side then do not wait for each other's switches."""
+        return control.partners("auto", rtol)[1] if self.reach[self.plan.arms[a].key].stiff else "auto"
+
     def _simulate(self, x: Array, a: int) -> _Simulated:
         subjects, derivatives = self._subjects(x, a)
-        rtol = self.options.rtol
+        rtol, times = self.options.rtol, self.plan.arms[a].times
         before = None
         if self._jumps(a) or self._from_baseline[a]:
             before = self._run(a, subjects, None, np.zeros(1), rtol, ())[0][:, 0]
-        outputs, _ = self._run(a, subjects, self._arm_events[a], self.plan.arms[a].times, rtol, (), before)
+        method = self._method(a, rtol)
+        outputs = self._run(a, subjects, self._arm_events[a], times, rtol, (), before, method)[0]
         if before is None:
             before = outputs[:, 0]
         return _Simulated(subjects, derivatives, outputs, before)
@@ -626,7 +642,8 @@ class Objective:
         places = {index: place for place, index in enumerate(directions)}
         rows = [self._arm_items[a].index(item) for item in items]
         times = self.plan.arms[a].times
-        _, s = self._run(a, at.subjects, self._arm_events[a], times, rtol, directions, at.before)
+        method = self._method(a, rtol)
+        s = self._run(a, at.subjects, self._arm_events[a], times, rtol, directions, at.before, method)[1]
         before = s[:, 0]
         if self._jumps(a) or self._from_baseline[a]:
             before = self._run(a, at.subjects, None, np.zeros(1), rtol, directions)[1][:, 0]
@@ -661,9 +678,10 @@ class Objective:
         rtol: float,
         directions: tuple[int, ...],
         before: Array | None = None,
-    ) -> tuple[Array, Array]:
-        """Outputs and sensitivities (of no direction: empty) of an arm's subjects; ``events`` None: no drug,
-        and nothing is read."""
+        method: str = "auto",
+    ) -> tuple[Array, Array, bool]:
+        """Outputs and sensitivities (of no direction: empty) of an arm's subjects, and whether a stiff method
+        took part; ``events`` None: no drug, and nothing is read."""
         looks = () if events is None else self.plan.arms[a].looks
         label = self.plan.arms[a].label
         if events is None:
@@ -685,7 +703,7 @@ class Objective:
                 subjects,
                 events,
                 times,
-                options=Options(rtol=rtol, threads=1),
+                options=Options(rtol=rtol, method=method, threads=1),
                 directions=directions,
                 **asked,
             )
@@ -703,7 +721,7 @@ class Objective:
             outputs, s = with_looks(outputs, s, looks, solution.readings, self._output_index)
         if not np.all(np.isfinite(outputs)) or not np.all(np.isfinite(s)):
             raise BadPoint(f"{label}: an output is not finite")
-        return outputs, s
+        return outputs, s, bool(np.any(solution.method_used != layout.EXPLICIT_ONLY))
 
     def evaluate(self, x: Array, *, jacobian: bool = False) -> Evaluation:
         """Residuals (and Jacobian) of the data at a point; raises ``BadPoint``, counted, where a simulation

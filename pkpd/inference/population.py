@@ -4,8 +4,8 @@ by name.
     people = virtual_subjects("low_dose_il2", 1000, seed=1, vary=("between", "uncertainty"),
     covariates={"BSA": (1.9, 0.1)})
 
-A subject's parameters are P = TVP exp(ETA) with ETA normal, of variance matrix OMEGA (diagonal here): solved,
-they give its IPRED, and without "between", where every ETA is 0, PRED at the draw of the estimates.
+A subject's parameters are P = TVP exp(ETA) with ETA normal, of variance matrix OMEGA: solved, they give its
+IPRED, and without "between", where every ETA is 0, PRED at the draw of the estimates.
 
 They are subjects of a model, drawn from what a fit to published summaries says; no statement about a patient.
 """
@@ -45,7 +45,8 @@ from pkpd.dosing import EventTable
 from pkpd.inference import FitResult, FitSpec, between_at, read_fit, typical_at
 from pkpd.inference.belonging import check_belongs, version_words
 from pkpd.inference.draws import PosteriorDraws, of_result
-from pkpd.simulation.profile import check_count, normals, scattered, typical_values, value_of
+from pkpd.model.correlation import correlation_matrix
+from pkpd.simulation.profile import check_count, correlated, normals, scattered, typical_values, value_of
 from pkpd.solver import Options, solve, spread, usable_cores
 from pkpd.solver.kernel import Kernel, load
 from pkpd.solver.options import BANDS
@@ -176,11 +177,11 @@ def virtual_subjects(
     seed : another one gives other people.
     vary : what makes subjects differ. "between": the log-normal spread between people, of the parameters for
         which the fit has estimated it, and of the others that have one in the model file with the SD stated
-        there (log-SDs, the square roots of OMEGA's diagonal): the fit compares its data with people who
-        differ in all of them. "uncertainty": draws from the normal approximation of the estimates around the
-        optimum, spreads included. "study": effects of a study that the fit has not seen, from the SDs in
-        fit.toml, on the scales that the fit has them on; those that the fit left out because they touch no
-        row stay out.
+        there (log-SDs, the square roots of OMEGA's diagonal), with the model's correlations: the fit compares
+        its data with people who differ in all of them. "uncertainty": draws from the normal approximation of
+        the estimates around the optimum, spreads included. "study": effects of a study that the fit has not
+        seen, from the SDs in fit.toml, on the scales that the fit has them on; those that the fit left out
+        because they touch no row stay out.
     draws : how many draws of estimates and study effects there are; subject k has draw k modulo ``draws``.
         None: each subject its own.
     study : a study of the fit, with its own estimated effects.
@@ -234,7 +235,7 @@ def virtual_subjects(
     typical, spread = _typical(result, spec, kernel, chosen, points, seed, study, notes)
     for place in (kernel.PARAMETERS.index(name) for name in parameters):
         typical[:, place] = replaced[place]
-    z = normals(seed, subjects, kernel.n_params, SUBJECT)
+    z = correlated(kernel.PARAMETERS, kernel.CORRELATIONS, normals(seed, subjects, kernel.n_params, SUBJECT))
     for name, brought in covariates.items():
         place, median, sd = _covariate(kernel, result, name, brought)
         typical[:, place], spread[:, place] = median, sd
@@ -525,7 +526,8 @@ def _respond(
     z: Floats,
     notes: list[str],
 ) -> None:
-    """Move the normal numbers of one parameter, in place, into a third of their distribution."""
+    """Move the normal numbers of one parameter, in place, into a third of their distribution, and what goes
+    together with it accordingly."""
     if responders not in RESPONDERS:
         raise InputError(
             f'there is no class of responders "{responders}"; {question_or_list(responders, RESPONDERS)}'
@@ -536,9 +538,14 @@ def _respond(
     if name in covariates:
         raise InputError(f"responders are thirds of the spread of {name}, which is given as a covariate")
     place, third, normal = kernel.PARAMETERS.index(name), RESPONDERS.index(responders), NormalDist()
-    z[:, place] = [
-        normal.inv_cdf(min(max((third + normal.cdf(v)) / 3, 1e-300), 1 - 1e-16)) for v in z[:, place]
-    ]
+    moved = np.array(
+        [normal.inv_cdf(min(max((third + normal.cdf(v)) / 3, 1e-300), 1 - 1e-16)) for v in z[:, place]]
+    )
+    with_it = correlation_matrix(kernel.PARAMETERS, kernel.CORRELATIONS)[place]
+    shift = moved - z[:, place]
+    for other in np.flatnonzero(with_it):  # what does not depend on it stays as it is
+        z[:, other] += with_it[other] * shift
+    z[:, place] = moved
     notes.append(
         f"Responders, {responders}: a third of the model's own spread of {name}, not the classes of "
         "Giovannelli 2021."

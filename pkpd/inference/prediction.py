@@ -44,8 +44,9 @@ from pkpd.inference.summary.kinds import KINDS
 from pkpd.inference.summary.reading import read_data
 from pkpd.inference.summary.rows import Override, Row, Stratum
 from pkpd.inference.summary.spreads import form_of, natural_spread
-from pkpd.inference.truncated import ends_of, truncated_normal
-from pkpd.simulation.profile import scattered
+from pkpd.inference.truncated import ends_of, into_stratum
+from pkpd.model.correlation import correlation_matrix
+from pkpd.simulation.profile import correlated, scattered
 from pkpd.solver import Options, Reading, Solution, solve
 
 Array = NDArray[np.float64]
@@ -215,12 +216,15 @@ class _Arms:
         spread, z = np.zeros(kernel.n_params), np.zeros((count, kernel.n_params))
         columns = [kernel.PARAMETERS.index(name) for name in between]
         spread[columns] = list(between.values())
-        z[:, columns] = quasi_normals(count, len(between), self.spec.options.seed)
+        spread[self.system.same_in_arm(given)] = 0.0
+        numbers = quasi_normals(count, len(between), self.spec.options.seed)
+        z[:, columns] = correlated(list(between), self.system.correlations, numbers)
+        together = correlation_matrix(kernel.PARAMETERS, self.system.correlations)
         for item in given:
             if isinstance(item, Stratum):
                 place = kernel.PARAMETERS.index(item.name)
                 ends = ends_of(item.lower, item.upper, typical[place], spread[place])
-                z[:, place], _, _ = truncated_normal(z[:, place], *ends)
+                z, _ = into_stratum(z, place, ends, together[place])
         return scattered(kernel, typical, spread, z)
 
     def events(self, schedule: Schedule) -> EventTable:

@@ -351,7 +351,8 @@ class FitResult:
     not_predicted : row to reason.
     values : name to value, typical parameters in the model's units, without study effects.
     study_values : study to the same with its effects.
-    between : name to log-SD between people: the square roots of OMEGA's diagonal (its other elements are 0).
+    between : name to log-SD between people: the square roots of OMEGA's diagonal (the
+        model states correlations).
     noise : output to the numbers of its residual error.
     notes : sentences that a reader needs.
     heterogeneity : the SDs between studies that were estimated.

@@ -37,3 +37,18 @@ def truncated_normal(z: Array, low: ArrayLike, high: ArrayLike) -> tuple[Array, 
         return part * np.exp((moved**2 - end**2) / 2) if np.isfinite(end) else np.zeros_like(z)
 
     return moved, slope(low, 1 - share), slope(high, share)
+
+
+def into_stratum(
+    z: Array, place: int, ends: tuple[float, float], with_it: Array
+) -> tuple[Array, tuple[Array, Array]]:
+    """Normal numbers of subjects, (K, n), with those of one parameter between two ends and what is correlated
+    with it moved accordingly; and the derivatives, (K,) both, of the moved numbers by the ends.
+
+    with_it : (n,) correlations with this parameter, 1 with itself. Of numbers that are normal together the
+    others are that much of it, and a rest that does not depend on it.
+    """
+    moved, by_low, by_high = truncated_normal(z[:, place], *ends)
+    found = z + np.where(with_it == 0, 0.0, (moved - z[:, place])[:, None] * with_it)
+    found[:, place] = moved
+    return found, (by_low, by_high)

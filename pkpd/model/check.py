@@ -12,7 +12,7 @@ that 0 fits any unit and that a number alone before a unit has that unit (``defi
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Literal, NamedTuple
@@ -21,8 +21,10 @@ from pkpd.core import units
 from pkpd.core.errors import ModelError, UnitError
 from pkpd.core.names import question_and_list, question_or_list
 from pkpd.core.units import ONE, Bridge, Unit
+from pkpd.model import hazard
 from pkpd.model import text as language
-from pkpd.model.dimensions import UnitChecker, is_literal
+from pkpd.model.correlation import EtaCorrelation, read_correlations
+from pkpd.model.dimensions import UnitChecker, is_literal, unit_at
 from pkpd.model.extend import whole
 from pkpd.model.text import Cursor, Expression, Name, Piece, Statement, Token
 
@@ -55,7 +57,8 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A number with a name. A covariate is one that belongs to the subject and is never fitted."""
+    """A number with a name. A covariate is one that belongs to the subject and is never fitted; ``between``:
+    how it differs between subjects of whom it is not known."""
 
     name: str
     value: float
@@ -139,6 +142,10 @@ class Model:
     outputs: tuple[Output, ...]
     text: str = field(repr=False)
     file: str
+    hazards: tuple[str, ...] = ()
+    """kinds of event that happen at most once; each has a state and outputs (``pkpd.model.hazard``)"""
+    correlations: tuple[EtaCorrelation, ...] = ()
+    """of how parameters differ between subjects"""
 
     def __repr__(self) -> str:
         return (
@@ -190,13 +197,14 @@ class _Reader:
         sources = [child.words for child in model.children] + [line.words for line in self._of("source")]
         time_unit = self._time()
         bridges = self._bridges()
+        self.statements, hazards = hazard.written_out(self.source, self.statements, self.time)
         parameters = tuple(self._parameter(line) for line in self._of("parameter", "covariate"))
         states = tuple(self._state(line) for line in self._of("state"))
         definitions = self._definitions()
         for state in states:
             self._check_initial(state)
         equations = self._equations(states)
-        self._check_steady(states, equations)
+        self._check_steady(states, equations, hazards)
         return Model(
             title=model.words,
             sources=tuple(sources),
@@ -208,6 +216,10 @@ class _Reader:
             equations=equations,
             routes=self._routes(states),
             outputs=self._outputs(),
+            hazards=hazards,
+            correlations=read_correlations(
+                self.source, self.statements, {p.name: p.between is not None for p in parameters}
+            ),
             text=self.source.text,
             file=self.source.file,
         )
@@ -245,11 +257,7 @@ class _Reader:
         self.names[name.text] = _Named(kind, name.line)
 
     def _unit(self, piece: Piece | Token) -> Unit:
-        unit = units.examine(piece.text)
-        if isinstance(unit, units.UnitProblem):
-            column = piece.column + unit.offset
-            raise self.source.error(unit.message, piece.line, column, unit.length, unit.hint)
-        return unit
+        return unit_at(self.source, piece)
 
     def _bracket(self, cursor: Cursor, what: str, hint: str) -> Piece:
         piece = cursor.bracket()
@@ -313,9 +321,6 @@ class _Reader:
         self.units[name.text] = self._unit(piece)
         description = cursor.rest_until("~")
         between = None
-        if not cursor.at_end() and kind == "covariate":
-            message = "a covariate belongs to the subject and has no distribution"
-            raise self.source.at(cursor.coming, message, "make it a parameter")
         if cursor.accept("~"):
             between = self._between(cursor, name.text, value)
         self._ended(cursor, "the end of the line")
@@ -639,11 +644,17 @@ class _Reader:
                 raise self.source.at(name, f"the state {name.text} has no equation", hint)
         return {name: found[name] for name in known}
 
-    def _check_steady(self, states: tuple[State, ...], equations: Mapping[str, Expression]) -> None:
+    def _check_steady(
+        self, states: tuple[State, ...], equations: Mapping[str, Expression], hazards: Sequence[str]
+    ) -> None:
+        """Nothing that rests depends on the time; a cumulative hazard never rests, and begins at 0."""
         steady = next((state for state in states if state.initial == "steady"), None)
         if steady is None:
             return
+        endless = {hazard.outputs_of(name)[1] for name in hazards}
         for name, expression in equations.items():
+            if name in endless:
+                continue
             for node in language.walk(expression):
                 if isinstance(node, Name) and node.name in self.timed:
                     place = self.source.place(steady.line)

@@ -24,7 +24,9 @@ from pkpd.model.text import (
     Negative,
     Node,
     Number,
+    Piece,
     Relation,
+    Token,
     expression_text,
     number_text,
 )
@@ -38,6 +40,15 @@ class Dimensioned(NamedTuple):
 
     unit: Unit | None
     constant: float | None
+
+
+def unit_at(source: ModelText, piece: Piece | Token) -> Unit:
+    """The unit that is written in a place. Raises ``ModelError``."""
+    unit = units.examine(piece.text)
+    if isinstance(unit, units.UnitProblem):
+        column = piece.column + unit.offset
+        raise source.error(unit.message, piece.line, column, unit.length, unit.hint)
+    return unit
 
 
 def is_literal(node: Expression) -> bool:

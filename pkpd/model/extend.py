@@ -24,7 +24,7 @@ from pkpd.model.text import ORIGIN, Cursor, ModelText, Statement, Token, origin,
 
 NAMED = ("parameter", "covariate", "state", "define")
 """Statements that give a name, of which there is one of each."""
-CHANGED = (*NAMED, "d", "route", "output")
+CHANGED = (*NAMED, "d", "route", "output", "hazard", "correlation")
 """What can be replaced or dropped."""
 
 SaidOf = tuple[str, str]
@@ -181,8 +181,8 @@ def _dropped(
         if word is None or word.text not in CHANGED:
             hint = f'write for instance "drop output C"; it can be: {", ".join(CHANGED)}'
             raise source.at(word or statement.token, "it is not said what is dropped", hint)
-        at = cursor.name(f"a {word.text}")
-        key = _kind(word.text), at.text
+        name_of, at = _named(cursor, word.text)
+        key = _kind(word.text), name_of
         if key not in known:
             raise source.at(at, *_missing(key, known, name))
         yield key, at
@@ -206,12 +206,22 @@ def _key(source: ModelText, statement: Statement) -> SaidOf | None:
     """What a statement says something about; None for those that stand beside others of their kind."""
     if statement.keyword not in CHANGED:
         return None
-    return _kind(statement.keyword), _name(source, statement).text
+    name, _ = _named(Cursor(source, statement.pieces), statement.keyword)
+    return _kind(statement.keyword), name
 
 
 def _name(source: ModelText, statement: Statement) -> Token:
     """What stands behind the keyword, to point at."""
-    return Cursor(source, statement.pieces).name(f"a {statement.keyword}")
+    return _named(Cursor(source, statement.pieces), statement.keyword)[1]
+
+
+def _named(cursor: Cursor, keyword: str) -> tuple[str, Token]:
+    """The name behind a keyword, and where it stands; of a correlation the two names, in either order."""
+    if keyword != "correlation":
+        at = cursor.name(f"a {keyword}")
+        return at.text, at
+    at, other = (cursor.name("a parameter or covariate") for _ in range(2))
+    return " ".join(sorted((at.text, other.text))), at
 
 
 def _numbers(statement: Statement) -> range:

@@ -421,9 +421,11 @@ def generate(derived: Derived, dose_units: dict[str, dict[str, float]] | None = 
             None if parameter.between is None else (parameter.between.kind, *parameter.between.arguments)
             for parameter in model.parameters
         ),
+        "CORRELATIONS": tuple((one.first, one.second, one.value) for one in model.correlations),
         "OUTPUTS": tuple(output.name for output in model.outputs),
         "OUTPUT_UNITS": tuple(output.unit for output in model.outputs),
         "OUTPUT_DESCRIPTIONS": tuple(output.description for output in model.outputs),
+        "HAZARDS": model.hazards,
         "ROUTES": tuple(route.name for route in model.routes),
         "ROUTE_TARGETS": tuple(states.index(route.target) for route in model.routes),
         "ROUTE_SPEEDS": tuple(

@@ -42,6 +42,8 @@ KEYWORDS = (
     "route",
     "d",
     "output",
+    "hazard",
+    "correlation",
     "extends",
     "drop",
 )

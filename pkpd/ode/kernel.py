@@ -101,6 +101,8 @@ class Kernel:
     PARAMETERS, UNITS : (n_params,), parameters and covariates.
     VALUES, LOWER, UPPER : (n_params,), in ``UNITS``: their values and bounds.
     OUTPUTS, OUTPUT_UNITS, OUTPUT_DESCRIPTIONS : (n_outputs,).
+    HAZARDS : (n_hazards,), kinds of event; that called NAME has the outputs ``hazard_NAME``,
+        ``cumulative_hazard_NAME`` and ``survival_NAME``.
     ROUTES : (n_routes,), by which doses are given; ``ROUTE_TARGETS`` are the indices of the states they
         enter.
     DOSE_UNITS : of each route, the units a dose may have, with the factor to the unit of its state.
@@ -128,9 +130,11 @@ class Kernel:
     LOWER: npt.NDArray[np.float64]
     UPPER: npt.NDArray[np.float64]
     BETWEEN: tuple[tuple[Any, ...] | None, ...]
+    CORRELATIONS: tuple[tuple[str, str, float], ...] = ()  # of ETAs, by the names of two parameters
     OUTPUTS: tuple[str, ...]
     OUTPUT_UNITS: tuple[str, ...]
     OUTPUT_DESCRIPTIONS: tuple[str, ...]
+    HAZARDS: tuple[str, ...] = ()
     ROUTES: tuple[str, ...]
     ROUTE_TARGETS: npt.NDArray[np.int64]
     ROUTE_SPEEDS: tuple[str, ...]

@@ -21,6 +21,7 @@ from pkpd.core.errors import InputError
 from pkpd.core.extras import optional
 from pkpd.core.progress import Progress
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
+from pkpd.model.correlation import correlation_matrix
 from pkpd.ode.layout import LINEAR
 from pkpd.ode.status import SUCCESS
 from pkpd.solver import Options, Reading, solve
@@ -219,7 +220,8 @@ def simulate(
     times : (n_times,), output times in the model's time unit; by default 201 points to twice the schedule's
         span, at least one day.
     parameters : values that replace those of the model file, by name: numbers in the model's units, or texts
-        such as "80 mL/min"; or (subjects,) of them, which are those subjects' own: nothing is drawn for them.
+        such as "80 mL/min"; or (subjects,) of them, which are those subjects' own: nothing is drawn for them,
+        nor for a covariate that is given.
     subjects, seed : 1 is the typical subject (every ETA is 0, so that outputs are PRED); more are drawn from
         the model's between-subject variability (outputs are each subject's IPRED), subject k always with the
         same draws for a seed, however many there are and on however many threads.
@@ -360,7 +362,8 @@ def population(
 ) -> Floats:
     """Parameters of virtual subjects, (subjects, n_params); one subject is the typical one.
 
-    parameters : values by name, as in ``typical_values``; (subjects,) of one are the subjects' own.
+    parameters : values by name, as in ``typical_values``, about which subjects differ, and of a covariate the
+        value of all; (subjects,) of one are the subjects' own.
 
     Each draw belongs to (seed, subject, parameter) through a counter-based generator (Philox: Salmon et al.,
     SC 2011).
@@ -376,9 +379,13 @@ def population(
         parameters = {name: value for name, value in parameters.items() if name not in own}
     typical = typical_values(kernel, parameters)
     spread = np.array([between[1] if between else 0.0 for between in kernel.BETWEEN], dtype=np.float64)
+    for index, (name, kind) in enumerate(zip(kernel.PARAMETERS, kernel.KINDS, strict=True)):
+        if kind == "covariate" and name in (parameters or ()):
+            spread[index] = 0.0  # it is known of all of them
     values = np.tile(typical, (subjects, 1))
     if subjects > 1 and spread.any():
-        values = scattered(kernel, typical, spread, normals(seed, subjects, kernel.n_params))
+        z = correlated(kernel.PARAMETERS, kernel.CORRELATIONS, normals(seed, subjects, kernel.n_params))
+        values = scattered(kernel, typical, spread, z)
     for name, given in own.items():
         if np.shape(given) != (subjects,):
             raise InputError(
@@ -417,12 +424,30 @@ def normals(seed: int, count: int, n: int, stream: int = 0) -> Floats:
     return rows
 
 
+def correlated(names: Sequence[str], pairs: Sequence[tuple[str, str, float]], z: Floats) -> Floats:
+    """Standard normal numbers with these correlations, from independent ones z, (n_subjects, n): L z of each
+    subject, with L the Cholesky factor of the correlation matrix.
+
+    names : (n,), the parameters that the columns are of; what stands alone keeps its numbers bit for bit.
+    """
+    if not pairs:
+        return z
+    factor = np.linalg.cholesky(correlation_matrix(names, pairs))
+    found = z.copy()
+    for i in range(len(names)):
+        if np.any(factor[i, :i]):
+            # column by column: a product of matrices would round differently for another number of subjects
+            found[:, i] = sum(factor[i, j] * z[:, j] for j in np.flatnonzero(factor[i]))
+    return found
+
+
 def scattered(kernel: Kernel, typical: Floats, spread: Floats, z: Floats) -> Floats:
     """Parameters of subjects, (n_subjects, n_params): log-normal about the typical values, by normal numbers
     z of that shape.
 
-    P = TVP exp(ETA) with ETA = spread z: normal, of mean 0 and a diagonal variance matrix OMEGA (Lavielle,
-    Mixed Effects Models for the Population Approach, 2014, ch. 3; NONMEM's exponential ETA).
+    P = TVP exp(ETA) with ETA = spread z: normal, of mean 0 and variance matrix OMEGA, which is diagonal where
+    those of z are independent (Lavielle, Mixed Effects Models for the Population Approach, 2014, ch. 3;
+    NONMEM's exponential ETA).
 
     typical (TVP), spread (log-SDs, the square roots of OMEGA's diagonal; 0 where all have the typical value)
         : (n_params,) or one row for each subject.

@@ -24,7 +24,7 @@ from pkpd.solver.options import Options
 from pkpd.solver.solution import Floats, Integers
 from pkpd.solver.table import Table
 
-FEWEST_IN_LANES = 2 * layout.LANES
+FEWEST_IN_LANES = layout.LANES
 SMALLEST_CHUNK = 64  # in lanes: enough to keep them filled, and records that stay in the cache
 CHUNKS_PER_THREAD = 8  # enough to even out subjects of different cost, and to report progress
 NONE = np.zeros(0, np.int64)

@@ -3,6 +3,7 @@ said in a sentence."""
 
 from __future__ import annotations
 
+import doctest
 import re
 import subprocess
 import sys
@@ -60,7 +61,7 @@ def readme_examples() -> list[tuple[str, str]]:
 
 def test_every_example_in_the_readme_of_the_models_does_what_it_says() -> None:
     examples = readme_examples()
-    assert {kind for kind, _ in examples} == {"model", "lines", "error"}
+    assert {kind for kind, _ in examples} == {"model", "lines", "error", "python"}
     first = examples[0][1]
     for (kind, text), (following, expected) in zip(examples, [*examples[1:], ("", "")], strict=True):
         if kind == "model" and following == "error":
@@ -71,6 +72,11 @@ def test_every_example_in_the_readme_of_the_models_does_what_it_says() -> None:
             read_model(text, "my.model")
         elif kind == "lines":
             read_model(first + text, "my.model")
+        elif kind == "python":
+            said: list[str] = []
+            test = doctest.DocTestParser().get_doctest(text, {}, "models/README.md", None, 0)
+            doctest.DocTestRunner(verbose=False).run(test, out=said.append)
+            assert not said, "".join(said)
 
 
 def test_a_path_reads_like_a_name(tmp_path: Path) -> None:

@@ -173,6 +173,7 @@ class Solver:
             status=status,
             failure=lambda i: f"subject {i} stopped",
             readings=about,
+            method_used=np.zeros(len(parameters), dtype=int),
         )
 
 

@@ -325,6 +325,18 @@ def test_means_of_visits_go_together_as_patients_and_their_errors_do(noise):
         np.testing.assert_allclose(found, 0.95 * expected[np.ix_(order, order)] + 0.05 * np.eye(3), atol=0.03)
 
 
+def test_the_score_of_a_change_that_is_rounding_is_students_t_whatever_the_rounding():
+    """Of cells that nothing moves: what the last digits of a solve are must not matter."""
+    level = 192.0 * np.ones(512)
+    measured = likelihood.measured(row(value=20.0, spread=13.4, spread_type="SE", n=59, measure="change"))
+    for seed, size in ((1, 0.0), (2, 1e-15), (3, 1e-9)):
+        moved = level * (1 + size * (np.random.default_rng(seed).random(512) < 0.1))
+        seen = Seen(moved[:, None], level, Noise(), "arm", "C", 59)
+        term = likelihood.evaluate(measured, (moved - level)[None], np.zeros((1, 512)))
+        scored = sampling_of([(measured, term, [seen])], [], 4).scored(0, term)
+        assert scored.residuals[0] == pytest.approx(stats.norm.ppf(stats.t.cdf(-20 / 13.4, 58)), abs=0.04)
+
+
 def test_a_change_that_is_rounding_is_the_same_for_all_patients():
     """Of cells that nothing moves, integrated over months: no trial prints an SE of rounding."""
     level = 200.0 * np.exp(0.3 * np.random.default_rng(1).standard_normal(64))

@@ -562,6 +562,46 @@ def test_jacobians_in_strata_are_those_of_finite_differences(system):
     jacobian_is_that_of_finite_differences(objective)
 
 
+CORRELATED = """
+model      the same, as hazard and covariate, which go together
+time       d
+parameter  h = 0.002 [1/d]    hazard without drug        ~ lognormal(0.8)
+    bounds     0.00001 .. 1
+parameter  effect = 0.5 [1]   share of it that is taken
+covariate  biomarker = 2030 [pg/mL]  at the start        ~ lognormal(0.74)
+covariate  weight = 60 [kg]                              ~ lognormal(0.2)
+correlation h biomarker = 0.6
+parameter  A50 = 1 [mg]       that takes half as much
+state      drug [mg]
+route      iv -> drug
+d drug     = 0*drug/A50*h*A50
+hazard     death = h*(1 - effect*drug/(A50 + drug)) [1/d]
+"""
+
+
+def test_in_a_stratum_what_is_correlated_with_it_is_other_too(tmp_path):
+    path = tmp_path / "correlated.model"
+    path.write_text(CORRELATED, encoding="utf-8")
+    system = System.load(str(path))
+    rows = [HIGH | DEAD, HIGH | PLACEBO | ALIVE, HIGH | RATIO]
+    objective = objective_of(system, *rows, subjects=4096)
+    found = [term.predicted for term in objective.evaluate(objective.start).terms]
+    z = np.random.default_rng(0).standard_normal((2, 400_000))
+    high = 2030 * np.exp(0.74 * z[1]) > 3700
+    hazard = 0.002 * np.exp(0.8 * (0.6 * z[1] + 0.8 * z[0]))[high]
+    assert found[0] == pytest.approx(110 * (1 - np.exp(-0.6 * hazard * 600).mean()), rel=0.01)
+    assert found[1] == pytest.approx(np.exp(-hazard * 600).mean(), rel=0.01)
+    assert found[1] < np.exp(-0.002 * np.exp(0.8 * z[0]) * 600).mean() - 0.05
+    jacobian_is_that_of_finite_differences(objective_of(system, *rows))
+    with pytest.raises(DataError, match='column "set": h is correlated with biomarker'):
+        objective_of(system, DEAD | {"set": "h = 0.002.. 1/d"})
+    both = objective_of(system, DEAD | {"set": "weight = 60.. kg; biomarker = 3700.. pg/mL"}, subjects=64)
+    weights, high = (
+        both._subjects(both.start, 0)[0][:, system.index(name, "")] for name in ("weight", "biomarker")
+    )
+    assert weights.min() >= 60 and high.min() >= 3700 and abs(np.corrcoef(weights, high)[0, 1]) < 0.3
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

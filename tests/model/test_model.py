@@ -325,7 +325,7 @@ WRONG = [
     ("~ lognormal(0.3)", "~ lognormal(-0.3)", "log-SD lies between", ""),
     ("~ lognormal(0.3)", "~ lognormal(0.3) x", "expected the end of the line", ""),
     ("CL = 5.0 [L/h]", "CL = -5.0 [L/h]", "value must be positive", ""),
-    ("body surface area", "body ~ lognormal(0.1)", "belongs to the subject", "parameter"),
+    ("body surface area", "body ~ normal(0.1)", '"normal" is no distribution', "lognormal(log-SD)"),
     ("body surface area", "body\n    prior normal(1.9, 1)", "never fitted", "parameter"),
     ("provenance  derived", "provenance  guessed", '"guessed" is no provenance', "reported, secondary"),
     ("provenance  derived", "bond  1 .. 2", '"bond" cannot stand below a parameter', "bounds"),

@@ -398,7 +398,7 @@ d b = k*m - k*b^2/m + piecewise(k*a, t > 1/k, k*b)*exp(-a/m)
 output    a
 output    r = sqrt(a/m)*log(1 + h) [1]
 """
-DIGEST = (7, "1.14.0", "0898ddf061c206a6")  # GENERATOR, sympy, of the text
+DIGEST = (9, "1.14.0", "33850e395a428184")  # GENERATOR, sympy, of the text
 
 
 @pytest.mark.skipif(

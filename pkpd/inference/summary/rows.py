@@ -7,7 +7,7 @@ One row is one reported number. Columns (order free, * may be absent)::
     n            patients behind the number (may be empty)
     schedule     in the schedule language; none for placebo
     set*         "BSA = 1.73 m^2; bath = 12.8 pM": parameters or covariates that this arm has instead of the
-                 model's; "age = 40..60 a", "age = 60.. a": its patients are those of the model in this range
+                 model's; "WT = 60..80 kg", "WT = 80.. kg": its patients are those of the model in this range
     output       name of a model output
     measure      value | change | percent_change | fold           relative to the same patient at time 0
     reducer      at | max | min | mean | auc | tmax | half_life   over the time, window or visits

@@ -49,9 +49,9 @@ ROUNDING = 0.05
 say the same to the last digit."""
 _LEVELS = np.array([-2.6, -2.2, -1.8, -1.4, -1.0, -0.6, -0.2, 0.2, 0.6, 1.0, 1.4, 1.8, 2.2, 2.6])
 """Normal quantiles through which a score goes."""
-ALIKE = 1e-9
-"""Patients who differ by less than this share of their numbers are all alike: the model says nothing of how
-they scatter."""
+ALIKE = 1e-6
+"""Patients who differ by less than this share of their numbers, a hundredth of the tolerance that they are
+integrated with, are all alike: the model says nothing of how they scatter."""
 _NOISE = 3 / math.sqrt(TRIALS)
 """Correlations below this are noise of the trials."""
 _BEYOND = 2.0
@@ -363,9 +363,9 @@ class Trials:
 
     def scattered(self, row: str, found: Array) -> Array:
         """Of a model without differences between patients: normal ones, others for every row; the scale does
-        not matter to residuals."""
-        middle = float(np.abs(found).max()) or 1.0
-        return found + 1e-3 * middle * self._drawn(row, found.shape[1], "standard_normal")
+        not matter to residuals. Rounding by which patients differ all the same is left out."""
+        middle = float(np.median(found))
+        return middle + 1e-3 * (abs(middle) or 1.0) * self._drawn(row, found.shape[1], "standard_normal")
 
 
 def alike(x: Array, seen: Seen) -> bool:
