@@ -19,7 +19,7 @@ from pkpd.decision.criteria import Shown
 from pkpd.decision.endpoints import Regimen, by_size, doses
 from pkpd.dosing import Schedule, time_units_per_day
 from pkpd.inference.summary.kinds import KINDS
-from pkpd.inference.summary.rows import Row
+from pkpd.inference.summary.rows import Override, Row
 
 ADULT = {"m2": 1.79, "kg": 75.0}
 """Body size of a row that states none: 1.79 m2 (Sacco 2010); the weight is assumed."""
@@ -90,7 +90,7 @@ class Domain:
                 continue
             outputs.add(row.output)
             until = row.stop / time_units_per_day(row.time_unit)
-            stated = {override.name: override.value for override in row.overrides}
+            stated = {item.name: item.value for item in row.overrides if isinstance(item, Override)}
             sizes = {"m2": stated.get("BSA", ADULT["m2"]), "kg": stated.get("weight", ADULT["kg"])}
             schedule = Schedule.parse(row.schedule)
             try:

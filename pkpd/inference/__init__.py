@@ -71,7 +71,15 @@ from pkpd.inference.assess import (
     without_unverified,
 )
 from pkpd.inference.belonging import belongs_to, changed_words, changes, version_words
-from pkpd.inference.coordinates import Coordinate, System, between_at, coordinates, in_units, typical_at
+from pkpd.inference.coordinates import (
+    Coordinate,
+    System,
+    between_at,
+    check_ranges,
+    coordinates,
+    in_units,
+    typical_at,
+)
 from pkpd.inference.estimation import estimate
 from pkpd.inference.heterogeneity import heterogeneity_of
 from pkpd.inference.influence import predictive_density
@@ -345,6 +353,7 @@ def run(
         lambda row: not (leave_out_unverified and row.provenance == "unverified")
     )
     everything = in_units(wanted, system)
+    check_ranges(everything.rows, system, spec.main, raw.file)
     fitted = [row for row in everything.rows if row.use == "fit"]
     if not fitted:
         detail = "; ".join(list(missing.values())[:3])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pkpd.core.errors import InputError
 from pkpd.core.progress import Progress, quiet
-from pkpd.inference.coordinates import System, in_units
+from pkpd.inference.coordinates import System, has_ranges, in_units
 from pkpd.inference.estimation import estimate, settled
 from pkpd.inference.influence import left_out
 from pkpd.inference.marginal import criteria
@@ -161,7 +161,8 @@ def compare(
     """Both models fitted to the rows that both can predict."""
     assert spec.rival is not None
     fitted_ids = {row.id for row in objective.rows}
-    theirs = in_units(raw.keep(lambda row: row.id in fitted_ids and _settable(row, system)), system).rows
+    settable = in_units(raw.keep(lambda row: row.id in fitted_ids and _settable(row, system)), system)
+    theirs = [row for row in settable.rows if has_ranges(row, system, spec.rival)]
     shared = {row.id for row in theirs}
     if not shared:
         return None

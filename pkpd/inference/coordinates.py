@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from pkpd.core.errors import DataError, LibraryError
 from pkpd.core.names import meant
+from pkpd.core.tables import Problems, by_name
 from pkpd.inference.spec import ModelSpec, NoiseSpec, Prior, StudyEffect, checked_prior
 from pkpd.inference.summary.reading import in_model_units
-from pkpd.inference.summary.rows import Data, Override, Row
+from pkpd.inference.summary.rows import Data, Override, Row, Setting, Stratum
 from pkpd.model.extend import model_text
 
 
@@ -83,10 +84,10 @@ class System:
             )
         return names.index(parameter)
 
-    def same_in_arm(self, overrides: Iterable[Override]) -> list[int]:
+    def same_in_arm(self, overrides: Iterable[Setting]) -> list[int]:
         """Indices of the covariates that an arm sets: all of its patients have that value, whatever their
         spread in the model."""
-        given = {item.name for item in overrides}
+        given = {item.name for item in overrides if isinstance(item, Override)}
         return [i for i, p in enumerate(self.parameters) if p.kind == "covariate" and p.name in given]
 
 
@@ -410,6 +411,50 @@ def _centre(prior: Prior | None, scale: str, value: float) -> tuple[float, float
             inside = (prior.first + prior.second) / 2
         return to_scale(scale, inside), math.inf
     return to_scale(scale, prior.first), prior.second
+
+
+def check_ranges(rows: Sequence[Row], system: System, spec: ModelSpec, file: str = "data") -> None:
+    """Raise ``DataError`` for rows in model units that set a range of what does not differ between patients,
+    or one that goes beyond the bounds of the model."""
+    problems = Problems(file, by_name)
+    for row in rows:
+        for reason in _unfit_ranges(row, system, spec):
+            problems.add(row.line, 1, reason, "set", f'row "{row.id}"')
+    problems.stop_if_any()
+
+
+def has_ranges(row: Row, system: System, spec: ModelSpec) -> bool:
+    """Whether a model has all ranges that a row sets."""
+    return not any(_unfit_ranges(row, system, spec))
+
+
+def _unfit_ranges(row: Row, system: System, spec: ModelSpec) -> Iterator[str]:
+    for item in row.overrides:
+        if not isinstance(item, Stratum):
+            continue
+        parameter = system.parameters[system.index(item.name, "set")]
+        low, high = float(parameter.lower), float(parameter.upper)
+        ends = [end for end in (item.lower, item.upper) if math.isfinite(end)]
+        if item.name not in spec.between and (
+            parameter.between is None or not float(parameter.between.arguments[0]) > 0
+        ):
+            yield (
+                f"{item.name} does not differ between patients, so that none are in a range of it; the model "
+                f"says how it differs, ~ lognormal(log-SD), or set one number"
+            )
+        elif not all(low <= end <= high for end in ends):
+            yield (
+                f"the range of {item.name} goes beyond its bounds in the model, {low:g} to {high:g} "
+                f"{parameter.unit}; leave an end out where it is open"
+            )
+        else:
+            strata = {other.name for other in row.overrides if isinstance(other, Stratum)}
+            with_it = {n for *pair, _ in system.correlations if item.name in pair for n in pair} - {item.name}
+            if with_it and (parameter.kind != "covariate" or with_it & strata):
+                yield (
+                    f"{item.name} is correlated with {', '.join(sorted(with_it))}: a stratum of what is "
+                    "correlated is that of one covariate, whose distribution is not fitted"
+                )
 
 
 def in_units(raw: Data, system: System) -> Data:

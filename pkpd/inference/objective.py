@@ -31,6 +31,7 @@ from pkpd.inference.coordinates import (
     Coordinate,
     System,
     between_at,
+    check_ranges,
     coordinates,
     from_scale,
     slope_of,
@@ -41,10 +42,12 @@ from pkpd.inference.spec import Correlation, FitOptions, ModelSpec, declared_pai
 from pkpd.inference.summary import likelihood, samples
 from pkpd.inference.summary.arms import Look, plan
 from pkpd.inference.summary.kinds import KINDS
-from pkpd.inference.summary.rows import Row
+from pkpd.inference.summary.rows import Override, Row, Stratum
 from pkpd.inference.summary.sampling import Sampling, Seen, sampling_of, without_trials
 from pkpd.inference.summary.terms import Measured, Term
 from pkpd.inference.summary.trials import printed_by_trials
+from pkpd.inference.truncated import ends_of, into_stratum
+from pkpd.model.correlation import correlation_matrix
 from pkpd.ode import control, layout
 from pkpd.simulation.profile import correlated
 
@@ -241,6 +244,7 @@ class Objective:
             solve = own_solve
         self.system, self.spec, self.options = system, spec, options
         self.rows = tuple(rows)
+        check_ranges(self.rows, system, spec)
         self.relative_error, self.row_errors = relative_error, dict(row_errors or {})
         self.mean_only = frozenset(mean_only)
         self.correlations = tuple(correlations)
@@ -362,7 +366,10 @@ class Objective:
         for row, measured, term, place in zip(
             self.rows, self.measured, found.terms, self.plan.placements, strict=True
         ):
-            counts = (row.n, row.versus_n or row.n) if row.versus else (row.n,) * len(place.views)
+            counts = [
+                (row.versus_n or row.n) if row.versus and view.arm == row.versus else row.n
+                for view in place.views
+            ]
             seen = [
                 Seen(
                     arms[a].outputs[:, at, self._output_index[view.output]],
@@ -401,6 +408,7 @@ class Objective:
         z = quasi_normals(self.options.subjects, len(between), self.options.seed)
         names = [self.system.parameters[index].name for index in self._between]
         self._z = correlated(names, self.system.correlations, z)
+        self._together = correlation_matrix(names, self.system.correlations)
 
     def _set_up_arms(self) -> None:
         self._arm_items: list[tuple[_Item, ...]] = []
@@ -421,7 +429,7 @@ class Objective:
             for view, a in zip(place.views, place.arms, strict=True):
                 used[a].add(self._output_index[view.output])
         for a, arm in enumerate(self.plan.arms):
-            fixed = {item.name for item in arm.overrides}
+            fixed = {item.name for item in arm.overrides if isinstance(item, Override)}
             members = [
                 (c, coordinate.index)
                 for c, coordinate in enumerate(self.coordinates)
@@ -535,25 +543,36 @@ class Objective:
         for index, (scale, position) in on_scale.items():
             values[index], slopes[index] = from_scale(scale, position), slope_of(scale, position)
         for override in arm.overrides:
-            values[self.system.index(override.name, "set")] = override.value
+            if isinstance(override, Override):
+                values[self.system.index(override.name, "set")] = override.value
         deviations = self._deviations(x)
+        places = {index: place for place, index in enumerate(deviations)}
         subjects = np.tile(values, (self.options.subjects, 1))
+        z, by_median, ends_move = self._z, np.ones_like(subjects), np.zeros_like(self._z)
+        for setting in arm.overrides:
+            if isinstance(setting, Stratum):
+                index = self.system.index(setting.name, "set")
+                ends = ends_of(setting.lower, setting.upper, values[index], deviations[index])
+                z, slopes_of_ends = into_stratum(z, places[index], ends, self._together[places[index]])
+                for end, slope in zip(ends, slopes_of_ends, strict=True):
+                    by_median[:, index] -= slope
+                    ends_move[:, places[index]] += end * slope if math.isfinite(end) else 0.0
         growth = np.ones_like(subjects)
         for place, (index, sd) in enumerate(deviations.items()):
-            growth[:, index] = np.exp(sd * self._z[:, place])
+            growth[:, index] = np.exp(sd * z[:, place])
         growth[:, self._same[a]] = 1.0
         subjects *= growth
         inside = (subjects >= self._low) & (subjects <= self._high)
         subjects = np.clip(subjects, self._low, self._high)  # as everywhere where subjects are drawn
-        places = {index: place for place, index in enumerate(deviations)}
         derivatives = np.empty((len(self._arm_items[a]), self.options.subjects))
         for i, item in enumerate(self._arm_items[a]):
             coordinate = self.coordinates[item.coordinate]
             index = coordinate.index
             if coordinate.kind == "between-subject SD":
-                derivatives[i] = subjects[:, index] * self._z[:, places[index]] * deviations[index]
+                by_sd = z[:, places[index]] - ends_move[:, places[index]]
+                derivatives[i] = subjects[:, index] * by_sd * deviations[index]
             else:
-                derivatives[i] = slopes[index] * growth[:, index]
+                derivatives[i] = slopes[index] * growth[:, index] * by_median[:, index]
             derivatives[i] *= inside[:, index]
         return subjects, derivatives
 

@@ -42,8 +42,10 @@ from pkpd.inference.summary.arms import look as look_of
 from pkpd.inference.summary.arms import times_of
 from pkpd.inference.summary.kinds import KINDS
 from pkpd.inference.summary.reading import read_data
-from pkpd.inference.summary.rows import Row
+from pkpd.inference.summary.rows import Override, Row, Stratum
 from pkpd.inference.summary.spreads import form_of, natural_spread
+from pkpd.inference.truncated import ends_of, into_stratum
+from pkpd.model.correlation import correlation_matrix
 from pkpd.simulation.profile import correlated, scattered
 from pkpd.solver import Options, Reading, Solution, solve
 
@@ -207,7 +209,7 @@ class _Arms:
         point = [estimate.x for estimate in estimates] if x is None else x
         known = typical_at(estimates, point, self.result.values, study)
         given = list(overrides)
-        known |= {item.name: item.value for item in given}
+        known |= {item.name: item.value for item in given if isinstance(item, Override)}
         between = between_at(estimates, point, self.result.between)
         kernel = self.system.kernel
         typical = np.array([known[name] for name in kernel.PARAMETERS])
@@ -217,6 +219,12 @@ class _Arms:
         spread[self.system.same_in_arm(given)] = 0.0
         numbers = quasi_normals(count, len(between), self.spec.options.seed)
         z[:, columns] = correlated(list(between), self.system.correlations, numbers)
+        together = correlation_matrix(kernel.PARAMETERS, self.system.correlations)
+        for item in given:
+            if isinstance(item, Stratum):
+                place = kernel.PARAMETERS.index(item.name)
+                ends = ends_of(item.lower, item.upper, typical[place], spread[place])
+                z, _ = into_stratum(z, place, ends, together[place])
         return scattered(kernel, typical, spread, z)
 
     def events(self, schedule: Schedule) -> EventTable:
@@ -475,40 +483,46 @@ def _half(values: Array, arms: _Arms) -> Array:
 def _bath_panels(arms: _Arms, rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Experiments without doses in which one parameter is set to several values: concentration-response in
     vitro."""
-    groups: dict[tuple[Any, ...], dict[str, list[Row]]] = {}
+    groups: dict[tuple[Any, ...], dict[str, list[tuple[Row, Override]]]] = {}
     for row in rows:
-        if len(row.overrides) == 1 and not _has_dose(row) and row.statistic in ("mean", "median"):
-            key = (row.study, row.overrides[0].name, row.measure, row.reducer, row.start, row.stop)
-            groups.setdefault(key, {}).setdefault(row.output, []).append(row)
+        bath = row.overrides[0] if len(row.overrides) == 1 else None
+        if isinstance(bath, Override) and not _has_dose(row) and row.statistic in ("mean", "median"):
+            key = (row.study, bath.name, row.measure, row.reducer, row.start, row.stop)
+            groups.setdefault(key, {}).setdefault(row.output, []).append((row, bath))
     panels = []
     for (study, name, measure, *_), outputs in groups.items():
         for output, members in outputs.items():
-            baths = sorted({row.overrides[0].value for row in members})
+            first, set_to = members[0]
+            baths = sorted({bath.value for _, bath in members})
             if len(baths) < 3 or min(baths) <= 0:
                 continue
             grid = np.geomspace(min(baths), max(baths), 25)
 
             def curve(
-                baths: Array, points: Sequence[Array | None], count: int, row: Row = members[0]
+                baths: Array,
+                points: Sequence[Array | None],
+                count: int,
+                row: Row = first,
+                of: Override = set_to,
             ) -> Array:
-                settings = [[row.overrides[0]._replace(value=float(bath))] for bath in baths]
+                settings = [[of._replace(value=float(bath))] for bath in baths]
                 people = [
                     [arms.subjects(row.study, setting, count, x) for setting in settings] for x in points
                 ]
                 return arms.means(row, np.array(people), Schedule.none())
 
             points = [
-                point | {"dose": row.overrides[0].value}
-                for row in members
+                point | {"dose": bath.value}
+                for row, bath in members
                 if (point := _point(arms, row)) is not None
             ]
             panels.append(
                 {
                     "title": f"{study}: {output}",
                     "output": _words(output, measure),
-                    "unit": arms.observed[members[0].id].unit if members[0].id in arms.observed else "",
+                    "unit": arms.observed[first.id].unit if first.id in arms.observed else "",
                     "dose_name": name,
-                    "dose_unit": members[0].overrides[0].unit,
+                    "dose_unit": set_to.unit,
                     "log": True,
                     "curves": [
                         {"label": arms.system.name, "dose": grid.tolist()}

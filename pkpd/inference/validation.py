@@ -31,7 +31,7 @@ from pkpd.core.progress import Progress, quiet
 from pkpd.inference import FitResult
 from pkpd.inference.belonging import version_words
 from pkpd.inference.calibration import usual
-from pkpd.inference.coordinates import Coordinate, System, coordinates, in_units
+from pkpd.inference.coordinates import Coordinate, System, check_ranges, coordinates, in_units
 from pkpd.inference.influence import predictive_density
 from pkpd.inference.objective import BadPoint, Evaluation, Objective
 from pkpd.inference.optimum import read_result
@@ -352,6 +352,7 @@ def validate(
     fitted_ids = {row.id for row in result.rows if row.use == "fit"}
     fitted = [row for row in in_units(read_data(spec.data), system).rows if row.id in fitted_ids]
     rows = in_units(raw, system).rows
+    check_ranges(rows, system, spec.main, raw.file)
     if not seen:
         _check_unseen(raw.file, rows, fitted, spec)
     missing = unknown_outputs(raw, tuple(system.output_units))
@@ -565,8 +566,9 @@ def _distribution(
 ) -> Predictive | None:
     """None for kinds of row that are neither a location with an error, nor a number of patients, nor say
     between which ends a location lies."""
-    if KINDS[row.statistic].of_patients and row.n:
-        scale = 1.0 if row.statistic == "count" else 1.0 / row.n
+    kind = KINDS[row.statistic]
+    if kind.of_patients and row.n and not measured.printed:
+        scale = 1.0 if kind.numbered else 1.0 / row.n
         share = min(max(term.predicted / (scale * row.n), 1e-6), 1 - 1e-6)
         by_share = unknown / (scale * row.n) ** 2
         return Counted(share, by_share / (share * (1 - share)) ** 2, row.n, scale)

@@ -381,6 +381,16 @@ def test_two_arms_lie_beyond_1_96_in_five_percent(name, shape, sizes):
     five_percent(residuals_of_trials(published, SHAPES[shape], sizes, columns))
 
 
+@pytest.mark.parametrize("name", ["ratio of means, alone", "ratio of means, SE"])
+def test_ratios_of_two_declines_lie_beyond_1_96_in_five_percent(name):
+    # changes from baseline that are losses, of patients among whom some gain
+    statistic, spread, columns = TWO_ARMS[name]
+    published = row(statistic=statistic, value=0.77, n=60, versus="B", versus_n=50, **spread)
+    arms = (lambda z: -7 + 5 * z, lambda z: -9 + 5 * z)
+    assert term_of(published, *(arm(Z) for arm in arms)).predicted == pytest.approx(7 / 9)
+    five_percent(residuals_of_trials(published, arms, (60, 50), columns))
+
+
 @pytest.mark.parametrize("n", [6, 20])
 @pytest.mark.parametrize("shape", ["normal", "log-normal"])
 @pytest.mark.parametrize(
@@ -451,7 +461,7 @@ def test_an_arm_is_compared_with_another_of_its_study():
             DataError, match=rf"line 2 .*column \"(versus|versus_n|spread_type)\": .*{reason}"
         ):
             read(compared | dict(given), other)
-    with pytest.raises(DataError, match="differ in schedule or set"):
+    with pytest.raises(DataError, match="differ in schedule"):
         read(compared, other, other | {"row": "r3", "schedule": "2 MIU sc daily x5"})
 
 

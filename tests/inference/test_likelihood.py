@@ -14,6 +14,7 @@ from pkpd.core.errors import DataError
 from pkpd.inference.summary import kinds, likelihood, samples, statistics
 from pkpd.inference.summary.kinds import dose_for_effect
 from pkpd.inference.summary.kinds.dose_for_effect import DOSE_GRID
+from pkpd.inference.summary.kinds.hazard_ratio import INTERVALS
 from pkpd.inference.summary.likelihood import evaluate, measured
 from pkpd.inference.summary.rows import Row
 from pkpd.inference.summary.samples import Noise, sample
@@ -141,6 +142,9 @@ KINDS = {
     "ratio of arms, CI": row(
         statistic="ratio_of_arms", versus="B", value=1.3, lower=0.9, upper=1.9, spread_type="CI95"
     ),
+    "ratio of two declines": row(
+        statistic="ratio_of_arms", measure="change", versus="B", value=0.77, spread=0.1, spread_type="SE"
+    ),
     "geometric ratio of arms, SE": row(
         statistic="geometric_ratio_of_arms", versus="B", value=1.3, spread=0.2, spread_type="SE"
     ),
@@ -167,6 +171,21 @@ KINDS = {
     "others than responders": row(
         statistic="mean_of_nonresponders", effect=5.5, subset_n=5, value=4.4, spread=0.4, spread_type="CI95"
     ),
+    "events": row(statistic="events", value=7.6),
+    "events, none": row(statistic="events", value=0),
+    "survival": row(statistic="survival", value=0.25),
+    "survival, CI": row(statistic="survival", value=0.25, lower=0.1, upper=0.45, spread_type="CI95"),
+    "hazard ratio, CI": row(
+        statistic="hazard_ratio", versus="B", value=0.8, lower=0.5, upper=1.3, spread_type="CI95"
+    ),
+    "adjusted hazard ratio": row(
+        statistic="adjusted_hazard_ratio", versus="B", other="D", value=0.6, level=0.03
+    ),
+    "adjusted hazard ratio, with an interaction": row(
+        statistic="adjusted_hazard_ratio", versus="B", other="D", value=0.6, level=0.03, effect=0.5
+    ),
+    "interaction": row(statistic="interaction_ratio", versus="B", other="D", value=1.1, level=0.2, effect=0),
+    "hazard ratio, p": row(statistic="hazard_ratio", versus="B", versus_n=5, value=0.6, level=0.03),
     "ratio": row(statistic="ratio", value=0.81, lower=0.54, upper=1.22, spread_type="CI95"),
 }
 
@@ -177,9 +196,17 @@ def patients(kind: Row) -> tuple[np.ndarray, np.ndarray]:
     if kind.statistic == "dose_for_effect":
         dose = np.array(DOSE_GRID)[:, None]
         s = 9.0 * dose / (0.8 + dose) * np.exp(0.3 * generator.standard_normal(K))
+    elif "hazard_ratio" in kind.statistic or kind.statistic == "interaction_ratio":
+        falls = np.linspace(1.0, 0.4, INTERVALS + 1)[1:, None]
+        hazard = np.exp(0.5 * generator.standard_normal((2, K))) * [[0.7], [1.0]]
+        s = np.concatenate([falls**each for each in hazard])
+        if kind.other:
+            s = np.concatenate([s, np.log(hazard) + generator.standard_normal((2, K))])
+    elif kind.statistic == "ratio_of_arms" and kind.measure == "change":
+        s = np.array([[-5.5], [-7.0]]) + 2 * generator.standard_normal((2, K))
     elif kind.versus or kind.other:
         s = np.array([[5.5], [4.0]]) * np.exp(0.3 * generator.standard_normal((2, K)))
-    elif kind.statistic in ("count", "fraction", "rate") and math.isnan(kind.effect):
+    elif kind.statistic in ("count", "fraction", "rate", "events", "survival") and math.isnan(kind.effect):
         s = generator.uniform(0.1, 0.5, (1, K))
     elif kind.effect < 0:
         s = -5 * np.exp(0.3 * generator.standard_normal((1, K)))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pkpd.inference.summary.kinds import KINDS
 from pkpd.inference.summary.kinds.kind import View
-from pkpd.inference.summary.rows import Override, Row
+from pkpd.inference.summary.rows import Row, Setting
 
 Array = NDArray[np.float64]
 
@@ -59,7 +59,7 @@ class TrialArm:
     schedule: str
     dose_factor: float
     """every dose of the schedule is multiplied by this number"""
-    overrides: tuple[Override, ...]
+    overrides: tuple[Setting, ...]
     times: Array
     looks: tuple[Look, ...] = ()
 
@@ -116,10 +116,10 @@ def plan(rows: Sequence[Row]) -> TrialPlan:
                 looks.append({})
             if view.arm not in names[index]:
                 names[index].append(view.arm)
-            wanted[index] += times_of(row)
+            wanted[index] += times_of(row) if view.time is None else [view.time]
             if row.measure != "value":
                 wanted[index].append(0.0)
-            seen = look(row, view.output)
+            seen = look(row, view.output) if view.time is None else None
             if seen is not None:
                 looks[index].setdefault(seen, len(looks[index]))
             members.append((view, index, seen))
@@ -137,17 +137,17 @@ def plan(rows: Sequence[Row]) -> TrialPlan:
         for (study, schedule, factor, overrides), index in keys.items()
     ]
 
-    def place(row: Row, index: int, seen: Look | None) -> NDArray[np.intp]:
+    def place(row: Row, view: View, index: int, seen: Look | None) -> NDArray[np.intp]:
         times = arms[index].times
         if seen is None:
-            return np.searchsorted(times, times_of(row))
+            return np.searchsorted(times, times_of(row) if view.time is None else [view.time])
         return times.size + 2 * looks[index][seen] + np.arange(2)
 
     placements = [
         Placement(
             tuple(view for view, _, _ in members),
             tuple(index for _, index, _ in members),
-            tuple(place(row, index, seen) for _, index, seen in members),
+            tuple(place(row, view, index, seen) for view, index, seen in members),
         )
         for row, members in zip(rows, found, strict=True)
     ]

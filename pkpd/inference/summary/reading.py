@@ -34,6 +34,8 @@ from pkpd.inference.summary.rows import (
     Data,
     Override,
     Row,
+    Setting,
+    Stratum,
 )
 
 
@@ -194,13 +196,13 @@ def _read_patients(f: _Fields, column: str) -> int | None:
     return int(number)
 
 
-GivenArms = Mapping[str, set[tuple[str, tuple[Override, ...]]]]
+GivenArms = Mapping[str, set[tuple[str, tuple[Setting, ...]]]]
 """What the arms of a study were given, by their names: schedule and ``set``."""
 
 
 def _compared(rows: Sequence[Row], problems: Problems) -> list[Row]:
     """Rows with what the arm was given that they are compared with, as another row of it says."""
-    studies: dict[str, dict[str, set[tuple[str, tuple[Override, ...]]]]] = {}
+    studies: dict[str, dict[str, set[tuple[str, tuple[Setting, ...]]]]] = {}
     for row in rows:
         studies.setdefault(row.study, {}).setdefault(row.arm, set()).add((row.schedule, row.overrides))
     found = []
@@ -211,7 +213,7 @@ def _compared(rows: Sequence[Row], problems: Problems) -> list[Row]:
             if reason:
                 problems.add(row.line, 1, reason, "versus", _about(row.id))
                 continue
-            ((schedule, _),) = given[row.versus]
+            (schedule,) = _schedules(row, given)
             row = replace(row, versus_schedule=schedule)
         found.append(row)
     return found
@@ -227,12 +229,22 @@ def _not_comparable(row: Row, given: GivenArms) -> str:
             f'no row of the study is of the arm "{name}"{meant(row.versus, given)}; a row of it, if need be '
             "with use = context, says what it was given"
         )
-    if len(given[row.versus]) > 1:
-        return f'rows of the arm "{name}" differ in schedule or set; give each such arm a name of its own'
-    ((_, overrides),) = given[row.versus]
-    if overrides != row.overrides:
+    schedules = _schedules(row, given)
+    if len(schedules) > 1:
+        return f'rows of the arm "{name}" differ in schedule; give each such arm a name of its own'
+    if not schedules:
         return f'the arm "{name}" has another set; two arms that are compared have the same one'
     return ""
+
+
+def _schedules(row: Row, given: GivenArms) -> set[str]:
+    """What the arm was given that a row is compared with, by its rows of any stratum."""
+
+    def numbers(settings: tuple[Setting, ...]) -> list[Setting]:
+        return [item for item in settings if isinstance(item, Override)]
+
+    wanted = numbers(row.overrides)
+    return {schedule for schedule, settings in given[row.versus] if numbers(settings) == wanted}
 
 
 def _read_time(f: _Fields) -> tuple[float, float, tuple[float, ...]]:
@@ -287,14 +299,15 @@ def _read_schedule(f: _Fields) -> str:
 
 
 _SETTING = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*(\S+)\s+(\S.*?)\s*")
+_RANGE = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*([^\s.]\S*?|[^\s.]?)\s*\.\.\s*([-+\d]\S*|)\s+(\S.*?)\s*")
 
 
-def _read_set(f: _Fields) -> tuple[Override, ...]:
-    found: list[Override] = []
+def _read_set(f: _Fields) -> tuple[Setting, ...]:
+    found: list[Setting] = []
     for part in f.text("set").split(";"):
         if not part.strip():
             continue
-        match = _SETTING.fullmatch(part)
+        match = _RANGE.fullmatch(part) or _SETTING.fullmatch(part)
         if match is None:
             f.bad(
                 "set",
@@ -302,11 +315,25 @@ def _read_set(f: _Fields) -> tuple[Override, ...]:
                 "BSA = 1.73 m^2",
             )
             continue
-        name, number, unit = match.groups()
+        name, number, *upper, unit = match.groups()
         if name in [item.name for item in found]:
             f.bad("set", f"{name} is set twice")
+        if upper:
+            found.append(_read_range(f, name, number, upper[0], unit))
+            continue
         found.append(Override(name, f.number("set", required=True, text=number), _read_unit(f, "set", unit)))
     return tuple(found)
+
+
+def _read_range(f: _Fields, name: str, low: str, high: str, unit: str) -> Stratum:
+    """One of a setting; an end that is left out is open."""
+    if not (low or high):
+        f.bad("set", f"the range of {name} has no ends; write {name} = 1..2 {unit}, or 1.. or ..2")
+    lower = f.number("set", text=low) if low else -math.inf
+    upper = f.number("set", text=high) if high else math.inf
+    if not lower < upper and not math.isnan(lower + upper):
+        f.bad("set", f"the range of {name} is upside down: {lower:g} is not below {upper:g}")
+    return Stratum(name, lower, upper, _read_unit(f, "set", unit))
 
 
 def _check_row(f: _Fields, row: Row) -> None:
@@ -452,22 +479,25 @@ class _ModelUnits:
             person_time=row.person_time * exposure,
         )
 
-    def overrides(self, row: Row, bad: Bad) -> tuple[Override, ...]:
+    def overrides(self, row: Row, bad: Bad) -> tuple[Setting, ...]:
         """What a row sets, but for what does not fit."""
         from pkpd.core import units
 
-        found = []
+        found: list[Setting] = []
         for item in row.overrides:
             unit = self.parameters.get(item.name)
             if unit is None:
                 bad("set", f"the model has no parameter {item.name}{meant(item.name, self.parameters)}")
                 continue
             try:
-                value = item.value * units.factor(item.unit, unit, self.bridges)
+                factor = units.factor(item.unit, unit, self.bridges)
             except InputError as error:
                 bad("set", f"{item.name}: {error}")
                 continue
-            found.append(Override(item.name, value, unit))
+            if isinstance(item, Stratum):
+                found.append(Stratum(item.name, item.lower * factor, item.upper * factor, unit))
+            else:
+                found.append(Override(item.name, item.value * factor, unit))
         return tuple(found)
 
 

@@ -7,7 +7,7 @@ One row is one reported number. Columns (order free, * may be absent)::
     n            patients behind the number (may be empty)
     schedule     in the schedule language; none for placebo
     set*         "BSA = 1.73 m^2; bath = 12.8 pM": parameters or covariates that this arm has instead of the
-                 model's
+                 model's; "WT = 60..80 kg", "WT = 80.. kg": its patients are those of the model in this range
     output       name of a model output
     measure      value | change | percent_change | fold           relative to the same patient at time 0
     reducer      at | max | min | mean | auc | tmax | half_life   over the time, window or visits
@@ -22,9 +22,10 @@ One row is one reported number. Columns (order free, * may be absent)::
     effect*      dose_for_effect: the effect that was to be reached; count, fraction: what makes a responder
                  (in percent, as a fold, or in the output's unit, as the measure has it)
     versus*      the arm of the same study that this one is compared with, and its patients, versus_n*
-    level*       of a quantile its probability, of a test its p
+    level*       of a quantile its probability, of a test or hazard ratio its p
     person_time* the time that all patients of a rate were followed, in time_unit
-    other*       the second output of a correlation, or the output that makes a responder
+    other*       the second output of a correlation, the output that makes a responder, or the covariate of
+                 an adjusted hazard ratio, of which the effect is then a value
     subset_n*    of the mean of responders, how many of the n patients it is of
     use*         fit | check | context (shown, never predicted);  source, doi*, provenance, note*
 """
@@ -86,6 +87,20 @@ class Override(NamedTuple):
     unit: str
 
 
+class Stratum(NamedTuple):
+    """A parameter or covariate that differs between patients, and the range in which it is in those of an arm
+    (an infinite end is open)."""
+
+    name: str
+    lower: float
+    upper: float
+    unit: str
+
+
+Setting = Override | Stratum
+"""One of the column ``set``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One reported number, as printed (or, after ``in_model_units``, in the model's units)."""
@@ -97,7 +112,7 @@ class Row:
     population: str
     n: int | None
     schedule: str
-    overrides: tuple[Override, ...]
+    overrides: tuple[Setting, ...]
     output: str
     measure: str
     reducer: str
@@ -127,11 +142,11 @@ class Row:
     versus_schedule: str = ""
     versus_n: int | None = None
     other: str = ""
-    """the second output of a correlation, or the one that makes a responder"""
+    """the second output of a correlation, the one that makes a responder, or a covariate"""
     subset_n: int | None = None
     """of the mean of responders, how many of the n patients it is of"""
     level: float = math.nan
-    """of a quantile its probability, of a test its p"""
+    """of a quantile its probability, of a test or hazard ratio its p"""
     person_time: float = math.nan
     """in which the events of a rate were seen; once in the model's units, in those of one over its output"""
 

@@ -33,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pkpd.inference.summary.kinds import KINDS
+from pkpd.inference.summary.kinds.kind import SURVIVAL
 from pkpd.inference.summary.samples import Noise, measurements, observed, time_of
 from pkpd.inference.summary.terms import Measured, Term
 
@@ -325,12 +326,17 @@ class Trials:
         return self.scattered(measured.row.id, found) if alike(found, seen) else found
 
     def seen(self, measured: Measured, seen: Seen) -> Array:
-        """What it sees in them, (B, n)."""
+        """What it sees in them, (B, n); of events who has had none so far."""
         n = min(seen.n, self.most)
         share = self._drawn(
             seen.patients, n, "random"
         )  # uniform: rows of an arm take the same patients of any K
         people = np.minimum((share * len(seen.y)).astype(int), len(seen.y) - 1)
+        if KINDS[measured.row.statistic].of_events and seen.output.startswith(
+            SURVIVAL
+        ):  # one number for all times: who has had it stays so
+            fate = self._drawn((seen.patients, seen.output, "event"), n, "random")
+            return np.asarray(fate < seen.y[people, 0])
         errors = [self._error(seen, name, n) for name in measurements(measured.row)]
         baseline = None if seen.baseline is None else seen.baseline[people]
         return observed(measured.row, seen.y[people], baseline, seen.noise, errors)
@@ -364,7 +370,9 @@ class Trials:
 
 def alike(x: Array, seen: Seen) -> bool:
     """Whether patients do not differ: a change that is nothing but rounding of what it is a change of is the
-    same for all."""
+    same for all. Events are drawn, so that patients differ whose probabilities do not."""
+    if x.dtype == bool:
+        return False
     levels = (x, seen.y) if seen.baseline is None else (x, seen.y, seen.baseline)
     return bool(np.ptp(x) <= ALIKE * max(np.abs(each).max() for each in levels))
 

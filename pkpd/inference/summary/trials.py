@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pkpd.inference.summary.kinds import KINDS
+from pkpd.inference.summary.kinds.binomial import moved_on_logits
 from pkpd.inference.summary.rows import Row
 from pkpd.inference.summary.sampling import Seen, Trials, alike, without_trials
 from pkpd.inference.summary.spreads import form_of
@@ -62,9 +63,12 @@ def printed_by_trials(
 
 def _columns(measured: Measured, seen: Sequence[Seen], drawn: Trials) -> dict[str, Any] | None:
     """What the trial of a row prints; None where it does not tell."""
-    if len({one.patients for one in seen}) != 1 or seen[0].n < 2 or _is_location(measured):
+    row = measured.row
+    if not seen or min(one.n for one in seen) < 2 or _is_location(measured):
         return None
-    row, patients = measured.row, [drawn.seen(measured, one) for one in seen]
+    if len({one.patients for one in seen}) > 1 and not KINDS[row.statistic].of_events:
+        return None
+    patients = [drawn.seen(measured, one) for one in seen]
     same = any(itertools.starmap(alike, zip(patients, seen, strict=True)))
     printed = None if same else KINDS[row.statistic].as_printed(row, patients)
     if printed is None:
@@ -88,15 +92,17 @@ def _redrawn(of: tuple[Measured, Term, Sequence[Seen]], error: float, generator:
     measured, term, _ = of
     row = measured.row
     kind = KINDS[row.statistic]
-    if kind.of_patients:
+    if kind.of_patients and not measured.printed:
         n = row.n or 1
-        whole = n if row.statistic == "count" else 1
+        whole = n if kind.numbered else 1
         k = generator.binomial(n, min(max(term.predicted / whole, 0.0), 1.0))
         return replace(row, value=float(k) * whole / n)
     if not measured.printed or any(map(math.isnan, kind.interval(measured))):
         return row
     where = measured.printed[0]
     moved = float((term.residuals[0] + error) * where.error)
+    if where.label == "logit":
+        return replace(row, **moved_on_logits(row, 1 / (1 + math.exp(-where.value - moved))))
     if where.label.startswith("log") or (row.statistic == "range" and form_of(row).positive):
         grown = {name: getattr(row, name) * math.exp(moved) for name in ("value", "lower", "upper", "spread")}
         return replace(row, **grown)

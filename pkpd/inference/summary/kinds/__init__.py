@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pkpd.inference.summary.kinds.adjusted_hazard_ratio import AdjustedHazardRatio, InteractionRatio
 from pkpd.inference.summary.kinds.binomial import Count, Fraction
 from pkpd.inference.summary.kinds.bound import LowerBound, UpperBound
 from pkpd.inference.summary.kinds.correlation import PearsonCorrelation
 from pkpd.inference.summary.kinds.difference_of_arms import DifferenceOfArms
 from pkpd.inference.summary.kinds.dose_for_effect import DoseForEffect
+from pkpd.inference.summary.kinds.events import Events, Survival
 from pkpd.inference.summary.kinds.geometric_mean import GeometricMean
+from pkpd.inference.summary.kinds.hazard_ratio import HazardRatio
 from pkpd.inference.summary.kinds.interval import Interval, ReportedFloor
 from pkpd.inference.summary.kinds.kind import Kind
 from pkpd.inference.summary.kinds.mean import Mean, Median
@@ -31,9 +34,14 @@ _ALL: tuple[Kind, ...] = (
     DoseForEffect(),
     Count(),
     Fraction(),
+    Events(),
+    Survival(),
     Rate(),
     Range(),
     Ratio(),
+    HazardRatio(),
+    AdjustedHazardRatio(),
+    InteractionRatio(),
     DifferenceOfArms(),
     RatioOfArms(),
     GeometricRatioOfArms(),

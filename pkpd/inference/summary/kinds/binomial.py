@@ -32,8 +32,10 @@ Array = NDArray[np.float64]
 _EDGE = 1e-9  # keeps a predicted 0 or 1 from being infinitely wrong
 
 
-class _Binomial(Kind):
-    columns = ("effect",)
+class Binomial(Kind):
+    """A number or share of patients."""
+
+    columns: tuple[str, ...] = ("effect",)
     of_patients = True
     of_level = False
     scored = False
@@ -44,11 +46,16 @@ class _Binomial(Kind):
         check_no_spread(self, row, bad)
 
     def responders(self, row: Row) -> float:
-        raise NotImplementedError
+        """How many they are."""
+        return row.value if self.numbered else min(1.0, row.value) * (row.n or 0)
 
     def scale(self, row: Row) -> float:
-        """Of the value of everybody."""
-        raise NotImplementedError
+        """The value of everybody."""
+        return float(row.n or 0) if self.numbered else 1.0
+
+    def share(self, row: Row, s: Array, v: Array) -> Statistic:
+        """That of patients who respond."""
+        return mean(s) if math.isnan(row.effect) else share_beyond(s, v, row.effect)
 
     def measured(
         self, row: Row, relative_error: float = 0.3, *, spread: bool = True, form: Form | None = None
@@ -59,7 +66,7 @@ class _Binomial(Kind):
         row = x.row
         assert row.n is not None  # the reader asked for it
         n, k = row.n, self.responders(row)
-        share = _share(row, s, v)
+        share = self.share(row, s, v)
         inside = min(max(share.value, 0.0), 1.0)
         kept = 0.0 <= share.value <= 1.0
         q = _EDGE + (1 - 2 * _EDGE) * inside
@@ -72,18 +79,21 @@ class _Binomial(Kind):
 
     def prints(self, row: Row, x: Array) -> Mapping[str, Any] | None:
         """Of an output that is itself a share the patients do not tell who responded."""
+        respond = self.respond(row, x)
+        return None if respond is None else {"value": self.scale(row) * respond.mean(axis=1)}
+
+    def respond(self, row: Row, x: Array) -> Array | None:
+        """Which patients of trials do, (B, n)."""
         if row.n is None or math.isnan(row.effect):
             return None
-        respond = x >= row.effect if row.effect >= 0 else x <= row.effect
-        return {"value": self.scale(row) * respond.mean(axis=1)}
+        return np.asarray(x >= row.effect if row.effect >= 0 else x <= row.effect)
 
     def pivots(self, x: Measured, term: Term, *trials: Array) -> Array | None:
-        columns, n = self.prints(x.row, trials[0]), trials[0].shape[1]
-        if columns is None:
+        respond = self.respond(x.row, trials[0])
+        if respond is None:
             return None
-        scale = self.scale(x.row)
-        q = min(max(term.predicted / scale, _EDGE), 1 - _EDGE)
-        return _deviance_residual(n * columns["value"] / scale, n, q)[None]
+        q = min(max(term.predicted / self.scale(x.row), _EDGE), 1 - _EDGE)
+        return _deviance_residual(respond.sum(axis=1), respond.shape[1], q)[None]
 
     def interval(self, x: Measured) -> tuple[float, float]:
         row = x.row
@@ -100,11 +110,6 @@ def _deviance_residual(k: Array, n: int, q: float) -> Array:
     return np.asarray(np.copysign(np.sqrt(np.maximum(deviance, 0.0)), n * q - k))
 
 
-def _share(row: Row, s: Array, v: Array) -> Statistic:
-    """That of patients who respond."""
-    return mean(s) if math.isnan(row.effect) else share_beyond(s, v, row.effect)
-
-
 def _saturated(k: float, n: int) -> float:
     """log probability of k of n where p = k/n."""
     ways = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
@@ -113,24 +118,19 @@ def _saturated(k: float, n: int) -> float:
     )
 
 
-class Count(_Binomial):
+class Count(Binomial):
     """A number of patients out of n."""
 
     name = "count"
+    numbered = True
 
     def check(self, row: Row, bad: Bad) -> None:
         super().check(row, bad)
         if row.n is not None and not (0 <= row.value <= row.n and row.value == int(row.value)):
             bad("value", f"{row.value:g} is not a number of patients out of {row.n}")
 
-    def responders(self, row: Row) -> float:
-        return row.value
 
-    def scale(self, row: Row) -> float:
-        return float(row.n or 0)
-
-
-class Fraction(_Binomial):
+class Fraction(Binomial):
     """A share of n patients, or of unknown n with its interval."""
 
     name = "fraction"
@@ -151,16 +151,14 @@ class Fraction(_Binomial):
             elif row.spread_type == "CI95" and not _sides(row):
                 bad("lower", "of an interval at least one end must lie within 0 and 1, apart from the value")
 
-    def responders(self, row: Row) -> float:
-        return min(1.0, row.value) * (row.n or 0)
-
-    def scale(self, row: Row) -> float:
-        return 1.0
+    def by_interval(self, row: Row) -> bool:
+        """Whether its error is that of an interval or SE, not of its number of patients."""
+        return row.n is None
 
     def measured(
         self, row: Row, relative_error: float = 0.3, *, spread: bool = True, form: Form | None = None
     ) -> Measured:
-        if row.n is not None:
+        if not self.by_interval(row):
             return Measured(row, ())
         slope = row.value * (1 - row.value)
         if row.spread_type == "SE":
@@ -171,16 +169,16 @@ class Fraction(_Binomial):
         return Measured(row, (Printed("logit", _logit(row.value), error, math.log(slope)),))
 
     def term(self, x: Measured, s: Array, v: Array) -> Term:
-        if x.row.n is not None:
+        if not self.by_interval(x.row):
             return super().term(x, s, v)
-        share = _share(x.row, s, v)
+        share = self.share(x.row, s, v)
         p = min(max(share.value, _EDGE), 1 - _EDGE)
         slope = (p == share.value) / (p * (1 - p))
         return normal_term(x, [Statistic(_logit(p), slope * share.by_s, slope * share.by_v)], share)
 
     def interval(self, x: Measured) -> tuple[float, float]:
         row = x.row
-        if row.n is not None:
+        if not self.by_interval(row):
             return super().interval(x)
         if row.spread_type == "CI95" and math.isfinite(row.lower):
             return row.lower, row.upper
@@ -190,6 +188,13 @@ class Fraction(_Binomial):
 
 def _logit(p: float) -> float:
     return math.log(p / (1 - p))
+
+
+def moved_on_logits(row: Row, to: float) -> dict[str, Any]:
+    """Value and ends of a share with another value, its errors on the logit scale the same."""
+    by = _logit(to) - _logit(row.value)
+    found = {name: getattr(row, name) for name in ("value", "lower", "upper")}
+    return {name: 1 / (1 + math.exp(-_logit(p) - by)) if 0 < p < 1 else p for name, p in found.items()}
 
 
 def _sides(row: Row) -> list[float]:

@@ -27,17 +27,21 @@ from pkpd.inference.summary.spreads import (
 from pkpd.inference.summary.terms import Measured, Term
 
 Array = NDArray[np.float64]
+SURVIVAL = "survival_"
+"""With what the names of outputs begin that are a patient's probability of no event so far."""
 Bad = Callable[[str, str], None]
 """Takes a column and the reason why what stands there is wrong."""
 
 
 class View(NamedTuple):
-    """What a row looks at: an output in the patients of an arm under a schedule, its doses multiplied."""
+    """What a row looks at: an output in the patients of an arm under a schedule, its doses multiplied; at a
+    ``time`` of its own, in place of the row's."""
 
     arm: str
     schedule: str
     dose_factor: float
     output: str
+    time: float | None = None
 
 
 class Kind:
@@ -51,12 +55,15 @@ class Kind:
     own_ends : ``lower`` and ``upper`` are what such a row says, not the ends of a spread.
     needs_value : whether the column ``value`` must be filled.
     in_dose_units, of_patients : the value is a dose of its schedule; a number or share of patients.
+    numbered : it is a number of them.
     positive, signed : the value is above 0 whatever the output; may be below 0 whatever the output.
     without_unit : the value is a number without a unit.
     of_level : its value lies where the output of the patients does, so that it may stand beside their curve.
     side : 1 where the value is a lower end ("at least", "more than"), -1 an upper end, else 0.
     on_log : errors are those of the value's logarithm.
     simulated : trials of the arm's patients tell how its residuals are distributed (``sampling``).
+    of_events : its output is each patient's probability of no event so far, S(t), and trials draw who has had
+        one by then: they show who has not.
     scored : they are read as those trials have them; else they are as good as normal by themselves.
     n_smooth : of so many numbers its one residual is a function, and bends more than they do (0: of none).
     """
@@ -68,6 +75,7 @@ class Kind:
     needs_value = True
     in_dose_units = False
     of_patients = False
+    numbered = False
     positive = False
     signed = False
     without_unit = False
@@ -76,6 +84,7 @@ class Kind:
     on_log = False
     n_smooth = 0
     simulated = True
+    of_events = False
     scored = True
 
     @property
@@ -183,6 +192,16 @@ def check_no_spread(kind: Kind, row: Row, bad: Bad) -> None:
     was printed beside them."""
     if row.spread_type not in ("none", "SE", "CI95"):
         bad("spread_type", f"a {kind.name} has no {row.spread_type}, only an SE or a CI95")
+
+
+def check_survival(kind: Kind, row: Row, bad: Bad) -> None:
+    """Of a row about events: its output is the probability of none so far, at a time."""
+    if not row.output.startswith(SURVIVAL):
+        bad("output", f"a {kind.name} is of an event: name its output {SURVIVAL}NAME, not {row.output[:60]}")
+    if row.measure != "value" or row.reducer != "at":
+        bad("measure", f"a {kind.name} is of the value at a time")
+    elif not row.stop > 0:
+        bad("time", f"a {kind.name} needs a time after the start")
 
 
 def check_positive(kind: Kind, row: Row, bad: Bad) -> None:

@@ -1,8 +1,9 @@
 """The ratio of two arms: (log m - log m' - log value)/SE, of their means m = mean(s), or of their geometric
-means, mean(log s) in place of log m. SE is that of the logarithm: from a CI95 on the log scale with Student's
-t of n + n' - 2 degrees of freedom, SE/value, or the declared relative error. Trials print the delta method's
-error of means (Friedrich et al. 2008, BMC Med Res Methodol 8:32) and the common one of logarithms, as in
-bioequivalence (Schuirmann 1987, J Pharmacokinet Biopharm 15:657)."""
+means, mean(log s) in place of log m. Of means that are both below 0, as losses are, it is that of their
+sizes. SE is that of the logarithm: from a CI95 on the log scale with Student's t of n + n' - 2 degrees of
+freedom, SE/value, or the declared relative error. Trials print the delta method's error of means (Friedrich
+et al. 2008, BMC Med Res Methodol 8:32) and the common one of logarithms, as in bioequivalence (Schuirmann
+1987, J Pharmacokinet Biopharm 15:657)."""
 
 from __future__ import annotations
 
@@ -56,9 +57,9 @@ class RatioOfArms(TwoArms):
 
     def log_levels(self, s: Array, v: Array) -> list[tuple[float, Array, Array]]:
         """Of each arm log m, and its derivatives by samples and noise variances, (K,)."""
-        floor = _FLOOR * float(np.abs(s).mean())
-        means = [float(each.mean()) for each in s]
-        slopes = [np.full(s.shape[1], (m > floor) / (max(m, floor) * s.shape[1])) for m in means]
+        floor, side = _FLOOR * float(np.abs(s).mean()), -1.0 if s.sum() < 0 else 1.0
+        means = [side * float(each.mean()) for each in s]
+        slopes = [np.full(s.shape[1], side * (m > floor) / (max(m, floor) * s.shape[1])) for m in means]
         none = np.zeros(s.shape[1])
         return [(math.log(max(m, floor)), slope, none) for m, slope in zip(means, slopes, strict=True)]
 

@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 class TwoArms(Kind):
     """Of the row's arm against ``versus``."""
 
-    columns = ("versus", "versus_n")
+    columns: tuple[str, ...] = ("versus", "versus_n")
     of_level = False
 
     def views(self, row: Row) -> tuple[View, ...]:
