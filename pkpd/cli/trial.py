@@ -227,12 +227,11 @@ def _power(result: TrialResult) -> Table:
 
 
 def _predicted(row: TrialRow) -> tuple[str, str]:
-    """The median and the interval; p values to two digits."""
+    """The median and the interval."""
     if math.isnan(row.median):
         return "", ""
-    form = ".1g" if row.quantity.endswith("p") else ".3g"
-    low, high = (f"{end:{form}}" for end in (row.low, row.high))
-    return f"{row.median:{form}}", f"{low} to {high}"
+    median, low, high = (f"{value:.{row.digits}g}" for value in (row.median, row.low, row.high))
+    return median, f"{low} to {high}"
 
 
 def _percent(share: float) -> str:

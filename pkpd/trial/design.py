@@ -53,7 +53,7 @@ class DesignArm:
 
 
 @dataclass(frozen=True)
-class Stratum:
+class DesignStratum:
     """Patients whose covariate lies from ``low`` on and below ``high``.
 
     Attributes
@@ -165,7 +165,7 @@ class TrialDesign:
     run_in_events: bool
     parameters: Mapping[str, float | str]
     covariates: Mapping[str, CovariateSpread]
-    strata: tuple[Stratum, ...]
+    strata: tuple[DesignStratum, ...]
     randomised_by: str
     cuts: tuple[float, ...]
     block: int
@@ -405,7 +405,7 @@ def _covariates(top: TomlTable) -> dict[str, CovariateSpread]:
     return found
 
 
-def _stratum(item: TomlTable, covariates: Iterable[str]) -> Stratum:
+def _stratum(item: TomlTable, covariates: Iterable[str]) -> DesignStratum:
     item.keys_within(("name", "covariate", "from", "to"))
     covariate = item.text("covariate")
     if covariate not in covariates:
@@ -417,7 +417,7 @@ def _stratum(item: TomlTable, covariates: Iterable[str]) -> Stratum:
     ]
     if ends[0] >= ends[1]:
         raise DataError(f"{item.where}: from = {ends[0]:g} must be below to = {ends[1]:g}")
-    return Stratum(item.text("name"), covariate, *ends)
+    return DesignStratum(item.text("name"), covariate, *ends)
 
 
 def _measured(table: TomlTable, name: str) -> MeasuredOutput:

@@ -96,6 +96,15 @@ class TrialRow:
     inside: bool | None
     agree: float
 
+    @property
+    def digits(self) -> int:
+        """Significant ones with which the ends of the interval can be told apart: of ratios such as 1.0003
+        more than three."""
+        width, size = self.high - self.low, max(abs(self.low), abs(self.high))
+        if is_p(self.quantity) or not (width > 0.0 and size > 0.0):
+            return 1 if is_p(self.quantity) else 3
+        return min(max(math.ceil(math.log10(size / width)) + 2, 3), 8)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, by the names of the table's columns."""
         row = self.published

@@ -16,7 +16,7 @@ from pkpd.ode.status import SUCCESS
 from pkpd.simulation.occurrence import event_times
 from pkpd.solver import Options, solve
 from pkpd.trial.data import TrialData
-from pkpd.trial.design import Stratum, TrialDesign
+from pkpd.trial.design import DesignStratum, TrialDesign
 from pkpd.trial.kinds import compute
 from pkpd.trial.patients import (
     ARMS,
@@ -250,7 +250,7 @@ class TrialRun:
         return found
 
 
-def _inside(stratum: Stratum, values: Floats) -> Truths:
+def _inside(stratum: DesignStratum, values: Floats) -> Truths:
     return (values >= stratum.low) & (values < stratum.high)
 
 

@@ -116,11 +116,17 @@ def _compared(row: TrialRow) -> dict[str, Any]:
         "provenance": published.provenance,
         "source": published.source,
         "note": published.note,
-        "median": number(row.median),
-        "interval": f"{number(row.low)} to {number(row.high)}",
+        "median": number(row.median, row.digits),
+        "interval": _interval(row),
         "inside": {True: "inside", False: "outside", None: ""}[row.inside],
         "agree": f"{percent(row.agree)} of trials" if published.bound else "",
     }
+
+
+def _interval(row: TrialRow) -> str:
+    if not math.isfinite(row.low):
+        return ""
+    return " to ".join(number(end, row.digits) for end in (row.low, row.high))
 
 
 def _row(row: TrialRow) -> dict[str, Any]:
@@ -128,8 +134,8 @@ def _row(row: TrialRow) -> dict[str, Any]:
         "analysis": row.analysis,
         "quantity": row.quantity,
         "arm": row.arm,
-        "median": number(row.median),
-        "interval": f"{number(row.low)} to {number(row.high)}" if math.isfinite(row.low) else "",
+        "median": number(row.median, row.digits),
+        "interval": _interval(row),
         "power": percent(row.significant) if is_p(row.quantity) else "",
         "trials": f"{row.n:,}",
     }
