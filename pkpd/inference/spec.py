@@ -220,6 +220,8 @@ _MODEL_KEYS = ("model", "free", "between", "study_effects", "noise")
 
 
 _TOP_KEYS = ("title", "data", *_MODEL_KEYS, "options", "errors", "rival", "check", "report", "endpoints")
+_FILE_KEYS = ("data", "model", "endpoints")
+"""Keys whose values may be files, as the folder of the fit sees them."""
 
 
 @takes(name_or_path=PATH)
@@ -230,9 +232,7 @@ def read_fit(name_or_path: str | os.PathLike[str]) -> FitSpec:
     """
     folder = Path(library.fit_folder(name_or_path))
     path = folder / "fit.toml"
-    raw = path.read_bytes()
-    top = read(raw, path)
-    top.keys_within(_TOP_KEYS)
+    top, raw = _whole(path)
     report = top.table("report")
     report.keys_within(("outputs", "notes"))
     rival = top.values.get("rival")
@@ -277,6 +277,49 @@ def read_fit(name_or_path: str | os.PathLike[str]) -> FitSpec:
         sha256=hashlib.sha256(raw).hexdigest(),
         settings=_settings(top.values),
     )
+
+
+def _whole(path: Path, seen: tuple[Path, ...] = ()) -> tuple[TomlTable, bytes]:
+    """What a fit.toml says, with what it ``extends``, and the text of all the files."""
+    raw = path.read_bytes()
+    top = read(raw, path)
+    top.keys_within((*_TOP_KEYS, "extends"))
+    if "extends" not in top.values:
+        return top, raw
+    named = top.text("extends")
+    base = path.parent / named / "fit.toml"
+    if not base.is_file():
+        raise DataError(f'{path}: extends = "{named}": there is no file {base}')
+    if base.resolve() in (*seen, path.resolve()):
+        raise DataError(f'{path}: extends = "{named}": {base} extends this fit itself')
+    below, text = _whole(base, (*seen, path.resolve()))
+    values = {key: value for key, value in top.values.items() if key != "extends"}
+    return TomlTable(_merged(_seen_from(below.values, named, base.parent), values), top.where), text + raw
+
+
+def _seen_from(values: Mapping[str, Any], way: str, folder: Path) -> dict[str, Any]:
+    """The values of a fit in this folder with its files named as from where ``way`` leads there."""
+    found = dict({"data": "data.csv"}, **values)
+    for key in _FILE_KEYS:
+        if isinstance(found.get(key), str) and (folder / found[key]).is_file():
+            found[key] = f"{way}/{found[key]}"
+    if isinstance(found.get("rival"), dict):
+        found["rival"] = _seen_from(found["rival"], way, folder)
+        found["rival"].pop("data", None)
+    return found
+
+
+def _merged(base: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables key by key; what is false in the new ones is left out of the base."""
+    found = dict(base)
+    for key, value in new.items():
+        if value is False and key in base:
+            del found[key]
+        elif isinstance(value, dict) and isinstance(base.get(key), dict):
+            found[key] = _merged(base[key], value)
+        else:
+            found[key] = value
+    return found
 
 
 def _correlations(errors: TomlTable, raw: bytes) -> tuple[Correlation, ...]:

@@ -1516,3 +1516,31 @@ def test_rows_that_the_model_cannot_predict_are_named(result):
     assert 'did you mean "resp"' in found.not_predicted["odd"]
     with pytest.raises(DataError, match="no row can be fitted"):
         fitting.run(SPEC, system(), data(line("odd", output="respp")), solve=Solver(), threads=1)
+
+
+def test_a_fit_extends_another_key_by_key(tmp_path):
+    """Of the same data and model; what differs is all that the second file says."""
+    base = fitting.read_fit(toy.write(tmp_path / "toy"))
+    variant = tmp_path / "toy" / "variants" / "slow"
+    variant.mkdir(parents=True)
+    path = variant / "fit.toml"
+    path.write_text('extends = "../.."\ntitle = "slow"\nrival = false\n[options]\nstarts = 7\n')
+    spec = fitting.read_fit(variant)
+    assert spec.data.samefile(base.data) and spec.main.model == base.main.model
+    assert (spec.title, spec.options.starts, spec.rival) == ("slow", 7, None)
+    assert spec.options == replace(base.options, starts=7)
+    assert spec.main.free == base.main.free and spec.main.noise == base.main.noise
+    freed = next(iter(base.main.free))
+    path.write_text(f'extends = "../.."\n[free]\n{freed} = false\n')
+    assert set(fitting.read_fit(variant).main.free) == set(base.main.free) - {freed}
+    before = fitting.read_fit(variant).sha256
+    (base.folder / "fit.toml").write_text((base.folder / "fit.toml").read_text() + "# a word\n")
+    assert fitting.read_fit(variant).sha256 != before  # a result says that what it extends has changed
+    (base.folder / "own.model").write_bytes((root() / "models" / "one_compartment_oral.model").read_bytes())
+    text = toy.SPEC.replace('"one_compartment_oral"', '"own.model"').format(evaluations=3)
+    (base.folder / "fit.toml").write_text(text)
+    assert Path(fitting.read_fit(variant).main.model).samefile(base.folder / "own.model")
+    for named, words in (("..", "there is no file"), (".", "extends this fit itself")):
+        path.write_text(f'extends = "{named}"\n')
+        with pytest.raises(DataError, match=words):
+            fitting.read_fit(variant)
