@@ -185,6 +185,8 @@ KINDS = {
         statistic="adjusted_hazard_ratio", versus="B", other="D", value=0.6, level=0.03, effect=0.5
     ),
     "interaction": row(statistic="interaction_ratio", versus="B", other="D", value=1.1, level=0.2, effect=0),
+    "log-rank p": row(statistic="logrank_p", versus="B", versus_n=15, value=NAN, level=0.03, n=20),
+    "log-rank p, not significant": row(statistic="logrank_p", versus="B", value=NAN, level=0.7),
     "hazard ratio, p": row(statistic="hazard_ratio", versus="B", versus_n=5, value=0.6, level=0.03),
     "ratio": row(statistic="ratio", value=0.81, lower=0.54, upper=1.22, spread_type="CI95"),
 }
@@ -196,7 +198,7 @@ def patients(kind: Row) -> tuple[np.ndarray, np.ndarray]:
     if kind.statistic == "dose_for_effect":
         dose = np.array(DOSE_GRID)[:, None]
         s = 9.0 * dose / (0.8 + dose) * np.exp(0.3 * generator.standard_normal(K))
-    elif "hazard_ratio" in kind.statistic or kind.statistic == "interaction_ratio":
+    elif "hazard_ratio" in kind.statistic or kind.statistic in ("interaction_ratio", "logrank_p"):
         falls = np.linspace(1.0, 0.4, INTERVALS + 1)[1:, None]
         hazard = np.exp(0.5 * generator.standard_normal((2, K))) * [[0.7], [1.0]]
         s = np.concatenate([falls**each for each in hazard])

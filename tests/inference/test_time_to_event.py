@@ -124,6 +124,31 @@ def test_hazard_ratios_of_trials_lie_beyond_1_96_in_five_percent(n, m, spread):
     five_percent(np.array(z))
 
 
+def logrank(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """z of the test in trials with these times, (B,)."""
+    time = np.concatenate([first, second], axis=1)
+    order = np.argsort(time, axis=1)
+    treated = np.take_along_axis(np.arange(time.shape[1]) + 0 * time, order, axis=1) < first.shape[1]
+    seen = np.take_along_axis(time, order, axis=1) < HORIZON
+    share = np.cumsum(treated[:, ::-1], axis=1)[:, ::-1] / np.arange(time.shape[1], 0, -1)
+    variance = (seen * share * (1 - share)).sum(axis=1)
+    return (seen * (treated - share)).sum(axis=1) / np.sqrt(variance)
+
+
+@pytest.mark.parametrize(("n", "m"), [(30, 30), (110, 80)])
+@pytest.mark.parametrize("ratio", [TREATED, 0.8, 1.0])
+def test_p_of_log_rank_tests_lie_beyond_1_96_in_five_percent(ratio, n, m):
+    rng = np.random.default_rng(9)
+    z = logrank(times(rng, ratio, (TRIALS // 2, n)), times(rng, 1.0, (TRIALS // 2, m)))
+    s = np.stack([free(time, of, 128) for of in (ratio, 1.0) for time in grid()])
+    published = {"statistic": "logrank_p", "n": n, "versus_n": m, "spread_type": "none"}
+    found = [
+        evaluated(ratio_row(NAN, **published, level=p), s).residuals[0] for p in 2 * stats.norm.sf(abs(z))
+    ]
+    five_percent(np.array(found))
+    assert np.mean(found) == pytest.approx(0, abs=0.15)
+
+
 def test_arms_in_which_nothing_happens_have_finite_likelihoods():
     s = both_arms()
     for still in (slice(None), slice(INTERVALS), slice(INTERVALS, None)):
@@ -662,6 +687,12 @@ def test_ranges_are_read_in_the_units_of_the_model(system, text, low, high):
         (RATIO | {"versus": "sham"}, "versus", "no row of the study is of the arm"),
         (RATIO | {"spread_type": "none", "lower": "", "upper": ""}, "spread_type", "its p in column level"),
         (RATIO | {"level": "0.04"}, "spread_type", "one of them"),
+        (RATIO | {"statistic": "logrank_p", "level": "0.2"}, "value", "has only its level"),
+        (
+            RATIO | {"statistic": "logrank_p", "value": "", "spread_type": "none", "lower": "", "upper": ""},
+            "level",
+            "needs its p",
+        ),
         (RATIO | {"other": "A"}, "other", "has no other"),
         (RATIO | {"statistic": "adjusted_hazard_ratio"}, "other", "that it is adjusted by"),
         (RATIO | {"statistic": "interaction_ratio", "other": "A"}, "effect", "give the value of other"),

@@ -13,6 +13,7 @@ from pkpd.inference.summary.kinds.geometric_mean import GeometricMean
 from pkpd.inference.summary.kinds.hazard_ratio import HazardRatio
 from pkpd.inference.summary.kinds.interval import Interval, ReportedFloor
 from pkpd.inference.summary.kinds.kind import Kind
+from pkpd.inference.summary.kinds.logrank_p import LogrankP
 from pkpd.inference.summary.kinds.mean import Mean, Median
 from pkpd.inference.summary.kinds.quantile import Quantile
 from pkpd.inference.summary.kinds.range import Range
@@ -42,6 +43,7 @@ _ALL: tuple[Kind, ...] = (
     HazardRatio(),
     AdjustedHazardRatio(),
     InteractionRatio(),
+    LogrankP(),
     DifferenceOfArms(),
     RatioOfArms(),
     GeometricRatioOfArms(),

@@ -73,7 +73,7 @@ class HazardRatio(TwoArms):
         return Z95
 
     def term(self, x: Measured, s: Array, v: Array) -> Term:
-        found = _limit(s[:INTERVALS], s[INTERVALS:], shares(x.row)[0])
+        found = two_arm_limit(s[:INTERVALS], s[INTERVALS:], shares(x.row)[0])
         by_s = np.concatenate([part[0, 1:] for part in found.by_free])
         beta, none = float(found.beta[0]), np.zeros(s.shape)
         ratio = math.exp(beta)
@@ -109,7 +109,7 @@ class HazardRatio(TwoArms):
     def estimate(self, row: Row, patients: Sequence[Array]) -> float:
         """The coefficient in one trial, of what each view sees in its patients, (n,)."""
         first, second = np.stack(patients[:INTERVALS]), np.stack(patients[INTERVALS : 2 * INTERVALS])
-        return float(_limit(first, second, shares(row)[0]).beta[0])
+        return float(two_arm_limit(first, second, shares(row)[0]).beta[0])
 
 
 def shares(row: Row) -> tuple[float, float]:
@@ -118,7 +118,7 @@ def shares(row: Row) -> tuple[float, float]:
     return n / (n + m), m / (n + m)
 
 
-def _limit(first: Array, second: Array, share: float) -> CoxLimit:
+def two_arm_limit(first: Array, second: Array, share: float) -> CoxLimit:
     """Of patients of both arms without the event at the times of the grid, (INTERVALS, K) each."""
     return cox_limit(
         [
