@@ -72,3 +72,63 @@ def write_agreed(folder: Path) -> Path:
         folder / "result.json"
     )
     return folder
+
+
+TWO_OUTPUTS = """\
+extends    one_compartment_oral
+model      a drug, and what becomes of whoever takes it
+output     fate = 10*central/V [mg/L]
+"""
+ON_REQUEST = """\
+[[endpoint]]
+name = "fate mean"
+output = "fate"
+what = "mean"
+better = "up"
+group = "clinical"
+finding = "fate at {}"
+
+[[endpoint]]
+name = "C mean"
+output = "C"
+what = "mean"
+better = "down"
+finding = "C at {}"
+
+[[endpoint]]
+name = "C peak"
+output = "C"
+what = "max"
+better = "up"
+
+[[endpoint]]
+name = "fate of C"
+what = "ratio"
+of = ["fate mean", "C mean"]
+group = "clinical"
+
+[on_request.clinical]
+title = "what becomes of people"
+outputs = ["fate"]
+rests_on = ["One trial of 40 people.", "It was negative."]
+
+[outputs.C]
+title = "The drug"
+[outputs.fate]
+title = "Fate"
+told = false
+"""
+
+
+def write_on_request(folder: Path) -> Path:
+    """The same with a second output, endpoints of which are shown on request only, and a result."""
+    from pkpd.inference import fit
+
+    write(folder)
+    (folder / "two.model").write_text(TWO_OUTPUTS)
+    (folder / "endpoints.toml").write_text(ON_REQUEST)
+    text = (folder / "fit.toml").read_text()
+    (folder / "fit.toml").write_text(text.replace('"one_compartment_oral"', '"two.model"', 1))
+    found = fit(folder, starts=1, rival=False, leave_one_out=False, unverified=False, check=False)
+    found.write_json(folder / "result.json")
+    return folder

@@ -15,6 +15,7 @@ from pkpd.cli.scenes import (
     PosteriorOption,
     RespondersOption,
     SetOption,
+    ShowOption,
     StudyOption,
     UntilOption,
     VaryOption,
@@ -71,6 +72,7 @@ def compare(
             show_default=False,
         ),
     ] = None,
+    show: ShowOption = None,
     output: OutputOption = None,
     jobs: JobsOption = None,
     json: JsonOption = False,
@@ -98,9 +100,11 @@ def compare(
 
     named = read_schedules(schedules)
     names, file = _names_and_file(endpoints)
+    asked_for = [name.strip() for name in (show or "").split(",") if name.strip()]
     scene = scene_of(
         fit, subjects, draws, seed, vary, study, set_, responders, until, jobs, quiet, file, posterior
     )
+    scene.criteria.asked_for(asked_for)
     what = f"simulating {len(named)} schedule{'s' * (len(named) > 1)} in {subjects:,} subjects"
     with Work(what, quiet) as work:
         arms = scene.arms(
@@ -109,7 +113,7 @@ def compare(
             files=[item.place for item in named],
             progress=lambda _, share, remark: work.update(what, share, remark),
         )
-        comparison = run(arms)
+        comparison = run(arms, show=asked_for)
     chosen = _chosen(comparison, names)
     written = comparison if names is None else chosen
     if output is not None:
@@ -119,7 +123,7 @@ def compare(
     if json:
         print_json(written.to_dict())
     elif not quiet:
-        show(chosen, everything=names is not None)
+        print_comparison(chosen, everything=names is not None)
 
 
 def _names_and_file(endpoints: str | None) -> tuple[list[str] | None, Path | None]:
@@ -141,6 +145,7 @@ def _chosen(comparison: Comparison, names: list[str] | None) -> Comparison:
         return comparison
     known = [name for endpoint in comparison.endpoints for name in (endpoint.name, endpoint.group)]
     for name in names:
+        comparison.check_asked_for(name)
         check_known(name, list(dict.fromkeys(known)), "--endpoints: this comparison", "endpoint")
     if not names:
         raise InputError(f'--endpoints names none; write "all", or some of {", ".join(dict.fromkeys(known))}')
@@ -161,7 +166,7 @@ def _write(comparison: Comparison, output: Path, command: str) -> None:
 # --- the table ------------------------------------------------------------------------------------
 
 
-def show(comparison: Comparison, *, everything: bool = True) -> None:
+def print_comparison(comparison: Comparison, *, everything: bool = True) -> None:
     """Print a comparison: what is compared, the table, warnings, and how to read it."""
     from rich.text import Text
 
@@ -193,6 +198,12 @@ def show(comparison: Comparison, *, everything: bool = True) -> None:
         out.print(f"[yellow]![/] {plain(line)}", soft_wrap=whole)
     for line in comparison.reading:
         out.print(plain(line), style="dim", soft_wrap=whole)
+    if kept_back := ", ".join(group.group for group in comparison.kept_back):
+        out.print(
+            f"Shown on request, with what they rest on: --show {plain(kept_back)}.",
+            style="dim",
+            soft_wrap=whole,
+        )
     if not everything:
         out.print(
             "These are the main endpoints: --endpoints all shows every one, -o report.html with "

@@ -63,6 +63,16 @@ RespondersOption = Annotated[
     str | None,
     typer.Option(help="Only a third of the subjects: low, moderate or high responders.", show_default=False),
 ]
+ShowOption = Annotated[
+    str | None,
+    typer.Option(
+        "--show",
+        metavar="GROUP",
+        help='Also a group of endpoints that is shown on request only, such as "clinical", with what it '
+        "rests on (docs/endpoints.md).",
+        show_default=False,
+    ),
+]
 UntilOption = Annotated[
     str | None,
     typer.Option(

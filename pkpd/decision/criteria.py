@@ -16,6 +16,11 @@
     reason = "a tenth of baseline"      # why this much
     group = "effect"
 
+    [on_request.survival]               # endpoints of this group are shown to whoever asks for them,
+    title = "survival and decline"      # on pages; the name of the group where it is not said
+    outputs = ["survival"]              # and so are the courses of these outputs,
+    rests_on = ["One trial of 40 ..."]  # with the sentences that say what they rest on
+
 A fit's folder holds it as ``endpoints.toml``, ``fit.toml`` names another (``endpoints = "mine.toml"``), or
 the command line does (``--endpoints mine.toml``). Fields of medicine that come with the package (``fields``)
 have criteria of their own, in the same form. Nothing of the text is evaluated.
@@ -80,6 +85,25 @@ class Shown:
 
 
 @dataclass(frozen=True)
+class OnRequest:
+    """A group of endpoints, and outputs, that are shown to whoever asks for them, with what they rest on.
+
+    group : its name; title : what it is called on pages; rests_on : whole sentences; outputs : whose courses
+    belong to it.
+    """
+
+    group: str
+    title: str
+    rests_on: tuple[str, ...]
+    outputs: tuple[str, ...] = ()
+
+    @property
+    def said(self) -> str:
+        """Its title and all of its sentences."""
+        return f"{self.title[:1].upper()}{self.title[1:]}: {' '.join(self.rests_on)}"
+
+
+@dataclass(frozen=True)
 class Risk:
     """The probability of an event at the largest daily dose, which Python computes: a draw of its own
     posterior for each subject.
@@ -111,7 +135,8 @@ class Criteria:
     reports draw. nouns : what an endpoint "platelet mean fold" may be called in a constraint besides
     "platelet".
     schedules, doses : which the page begins with, and where its sliders stand; dose, route : which a search
-    looks at; responders : what classes of responders are thirds of.
+    looks at; responders : what classes of responders are thirds of. on_request : groups that are shown to
+    whoever asks for them.
     """
 
     endpoints: tuple[Declared, ...] = ()
@@ -128,6 +153,7 @@ class Criteria:
     route: str = ""
     responders: str = ""
     risks: tuple[Risk, ...] = ()
+    on_request: tuple[OnRequest, ...] = ()
 
     @cached_property
     def groups(self) -> tuple[str, ...]:
@@ -152,6 +178,26 @@ class Criteria:
     def shown(self, name: str) -> Shown:
         """How an output is shown; by its name where nothing is said."""
         return next((shown for shown in self.outputs if shown.name == name), Shown(name, name))
+
+    def asked_for(self, names: Sequence[str]) -> tuple[OnRequest, ...]:
+        """The groups of these names. Raises ``InputError`` for a name that is none of a group on request."""
+        known = [group.group for group in self.on_request]
+        for name in names:
+            if name not in known:
+                raise InputError(
+                    f'there is no group "{name[:60]}" that is shown on request; '
+                    + (question_and_list(name, known) if known else "these endpoints have none")
+                )
+        return tuple(group for group in self.on_request if group.group in names)
+
+    def kept_back(self, show: Sequence[str]) -> tuple[OnRequest, ...]:
+        """The groups on request but these."""
+        return tuple(group for group in self.on_request if group.group not in show)
+
+    def resting(self, groups: Iterable[str] = (), outputs: Iterable[str] = ()) -> tuple[OnRequest, ...]:
+        """The groups on request that endpoints of these groups, or these outputs, belong to."""
+        named, several = set(groups), set(outputs)
+        return tuple(one for one in self.on_request if one.group in named or several & set(one.outputs))
 
     def drawn(self, chosen: Sequence[str], outputs: Sequence[str]) -> list[str]:
         """Names of the outputs that a model has among those that are chosen (else among all that are
@@ -254,7 +300,7 @@ def endpoints(
 
 _KEYS = (
     *("extends", "exposure", "main", "reasons", "endpoint", "nouns", "outputs"),
-    *("explore", "report", "optimise"),
+    *("explore", "report", "optimise", "on_request"),
 )
 _ENDPOINT_KEYS = (
     *("name", "output", "what", "of", "window", "level", "against", "unit", "better", "relevant", "reason"),
@@ -314,6 +360,9 @@ def parse_criteria(
         route=optimise.text("route", ""),
         responders=explore.text("responders", ""),
         risks=risks,
+        on_request=tuple(
+            _on_request(top.table("on_request").table(name), name) for name in top.table("on_request").values
+        ),
     )
     _check_objectives(found.objectives, optimise)
     base = _field(top.text("extends"), f"{file}: extends").criteria if "extends" in top.values else None
@@ -323,6 +372,7 @@ def parse_criteria(
             f"{file} declares no endpoint; write [[endpoint]] with name, output and what, or exposure"
         )
     _check_names(whole, top, explore, report, optimise)
+    _check_on_request(whole, file)
     if kernel is not None:
         _check_model(found, kernel, file)
     return whole
@@ -447,6 +497,21 @@ def _shown(table: TomlTable, name: str) -> Shown:
     )
 
 
+def _on_request(table: TomlTable, name: str) -> OnRequest:
+    table.keys_within(("title", "rests_on", "outputs"))
+    if len(name) > MOST_LETTERS or re.search(r"[^\w %+().-]", name) or name != " ".join(name.split()):
+        raise DataError(
+            f"{table.where}: the name of a group on request has at most {MOST_LETTERS} letters, digits, "
+            "single blanks and any of % + - ( ) . in it"
+        )
+    rests_on = table.texts("rests_on")
+    if not rests_on or not all(sentence.strip() for sentence in rests_on):
+        raise DataError(
+            f'{table.where}: rests_on = ["..."] is needed: what those who ask for "{name[:60]}" have to know'
+        )
+    return OnRequest(name, table.text("title", name), rests_on, table.texts("outputs"))
+
+
 def _doses(table: TomlTable) -> tuple[float, ...]:
     """doses = [[first, last, step], ...]: where a slider stands."""
     value, found = table.values.get("doses", []), []
@@ -476,6 +541,9 @@ def _main(declared: Sequence[Declared]) -> tuple[str, ...]:
     return tuple(one.name for one in declared if one.group != "exposure" or one.name not in usual)
 
 
+_ADDED = ("endpoints", "main", "outputs", "nouns", "on_request")
+
+
 def _extended(base: Criteria, own: Criteria, file: str) -> Criteria:
     """A field's criteria, and one's own besides: what one says oneself counts, endpoints are added."""
     there = {declared.name for declared in base.endpoints}
@@ -485,7 +553,7 @@ def _extended(base: Criteria, own: Criteria, file: str) -> Criteria:
     said = {
         item.name: value
         for item in dataclasses.fields(Criteria)
-        if (value := getattr(own, item.name)) and item.name not in ("endpoints", "main", "outputs", "nouns")
+        if (value := getattr(own, item.name)) and item.name not in _ADDED
     }
     named = {shown.name for shown in own.outputs}
     return dataclasses.replace(
@@ -494,6 +562,7 @@ def _extended(base: Criteria, own: Criteria, file: str) -> Criteria:
         main=(*base.main, *own.main),
         outputs=(*(shown for shown in base.outputs if shown.name not in named), *own.outputs),
         nouns=(*base.nouns, *own.nouns),
+        on_request=(*base.on_request, *own.on_request),
         **said,
     )
 
@@ -523,6 +592,32 @@ def _check_names(
                 raise DataError(f'{where}: {key}: there is no endpoint "{name[:60]}"{meant(name, names)}')
 
 
+def _check_on_request(whole: Criteria, file: str) -> None:
+    """That every group on request has endpoints or outputs, and that no endpoint of such an output, nor a
+    ratio of such endpoints, stands in another group, where it would be shown to everybody."""
+    groups = {declared.group for declared in whole.endpoints}
+    of_output = {output: group.group for group in whole.on_request for output in group.outputs}
+    of_endpoint: dict[str, str] = {}
+    for group in whole.on_request:
+        if group.group not in groups and not group.outputs:
+            raise DataError(
+                f'{file}: [on_request]: no endpoint is of the group "{group.group[:60]}", and it names no '
+                f"outputs; {question_and_list(group.group, groups, 'endpoints are of')}"
+            )
+    names = {group.group for group in whole.on_request}
+    for declared in whole.endpoints:
+        if declared.group in names:
+            of_endpoint[declared.name] = declared.group
+            continue
+        parts = [of_endpoint.get(name) for side in declared.of for name in side]
+        parts += [of_output.get(output) for output in declared.outputs]
+        if kept := next(filter(None, parts), None):
+            raise DataError(
+                f'{file}: endpoint "{declared.name}": what it is made of is shown on request only; write '
+                f'group = "{kept}"'
+            )
+
+
 def _check_model(own: Criteria, kernel: Kernel, file: str) -> None:
     """That the model has the outputs that are named, in units that go with them."""
     wanted = [
@@ -530,6 +625,7 @@ def _check_model(own: Criteria, kernel: Kernel, file: str) -> None:
         *(("[outputs]", (shown.name,)) for shown in own.outputs),
         *(("[explore]: outputs", (name,)) for name in own.page),
         *(("[report]: outputs", (name,)) for name in own.report),
+        *((f"[on_request.{one.group}]: outputs", (name,)) for one in own.on_request for name in one.outputs),
     ]
     for where, several in wanted:
         if not set(several) & set(kernel.OUTPUTS):

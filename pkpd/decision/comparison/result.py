@@ -21,7 +21,7 @@ from pkpd.core.files import write_json, write_rows
 from pkpd.core.names import question_or_list
 from pkpd.decision.adaptive import BY_RULES
 from pkpd.decision.comparison.scene import Arm
-from pkpd.decision.criteria import Criteria
+from pkpd.decision.criteria import Criteria, OnRequest
 from pkpd.decision.endpoints import Endpoint, quantiles
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ class Comparison:
         of subjects who do ``better``, the ``same`` or ``worse``.
     reading, told : sentences: what the numbers are, and what a reader needs to know.
     provenance : what they were made from.
+    show : groups of endpoints that were asked for, of those that are shown on request.
 
     Examples
     --------
@@ -141,6 +142,7 @@ class Comparison:
     """Where the comparison leaves what the fit has seen, and what else a reader needs to know: numbers of the
     arms (none: the subjects), and a sentence."""
     provenance: dict[str, Any]
+    show: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         shown = [f"  {mark}  {arm.label}" for mark, arm in zip(letters(4), self.arms, strict=False)]
@@ -229,6 +231,11 @@ class Comparison:
         return self.arms[0].scene.criteria
 
     @property
+    def kept_back(self) -> tuple[OnRequest, ...]:
+        """Groups of endpoints, and outputs, that nobody asked for."""
+        return self.criteria.kept_back(self.show)
+
+    @property
     def endpoints(self) -> tuple[Endpoint, ...]:
         """In the order of the rows."""
         return tuple(dict.fromkeys(row.endpoint for row in self.rows))
@@ -242,6 +249,7 @@ class Comparison:
         for row in self.rows:
             if (row.endpoint.name, row.arm) == (endpoint, label):
                 return row
+        self.check_asked_for(endpoint)
         raise InputError(f'there is no endpoint "{endpoint}" of "{label}" in this comparison')
 
     @takes(names=TEXTS)
@@ -252,9 +260,20 @@ class Comparison:
         }
         for name in names:
             if name not in known:
+                self.check_asked_for(name)
                 raise InputError(f'there is no endpoint "{name}"; {question_or_list(name, sorted(known))}')
         kept = tuple(row for row in self.rows if {row.endpoint.name, row.endpoint.group} & set(names))
         return dataclasses.replace(self, rows=kept)
+
+    def check_asked_for(self, name: str) -> None:
+        """Raise ``InputError`` where an endpoint or group of this name is shown on request only."""
+        declared = self.criteria.declared(name)
+        for group in self.kept_back:
+            if group.group in (name, declared.group if declared is not None else ""):
+                raise InputError(
+                    f'"{name[:60]}" is shown on request only, with what it rests on: --show "{group.group}", '
+                    f'or compare(..., show=["{group.group}"])'
+                )
 
     def main(self) -> Comparison:
         """The same with the main endpoints only; with all where there is none of them."""
@@ -345,13 +364,15 @@ def letters(n: int) -> list[str]:
     return (names + [one + other for one in names for other in names])[:n]
 
 
-@takes(arms=LIST)
-def compare(arms: Iterable[Arm]) -> Comparison:
+@takes(arms=LIST, show=TEXTS)
+def compare(arms: Iterable[Arm], *, show: Sequence[str] = ()) -> Comparison:
     """Compare the schedules of one scene, each with the first.
 
     Parameters
     ----------
     arms : of one scene, as ``Scene.arms`` gives them; the first is what the others are compared with.
+    show : groups of endpoints that are shown on request only (``[on_request]`` in docs/endpoints.md); what
+        they rest on then stands among the warnings.
 
     Returns
     -------
@@ -360,7 +381,7 @@ def compare(arms: Iterable[Arm]) -> Comparison:
 
     Raises
     ------
-    InputError : no arm, or arms of different subjects or horizons, which are not paired.
+    InputError : no arm, or arms of different subjects or horizons, which are not paired; no such group.
 
     Examples
     --------
@@ -385,8 +406,12 @@ def compare(arms: Iterable[Arm]) -> Comparison:
                 f'"{arm.label}" was simulated with other subjects or to another day than '
                 f'"{first.label}"; arms of one scene can be compared'
             )
+    asked_for = scene.criteria.asked_for(show)
+    kept_back = {group.group for group in scene.criteria.kept_back(show)}
     dosed = [arm for arm in arms if arm.dose_days.size] or arms
-    endpoints = dict.fromkeys(endpoint for arm in dosed for endpoint in arm.endpoints)
+    endpoints = dict.fromkeys(
+        endpoint for arm in dosed for endpoint in arm.endpoints if endpoint.group not in kept_back
+    )
     pairs = []
     for endpoint in endpoints:
         base = _values(first, endpoint)
@@ -401,7 +426,14 @@ def compare(arms: Iterable[Arm]) -> Comparison:
         _row(endpoint, arm.label, values, base, arm is first, endpoint in risks, own[i], apart[i])
         for i, (endpoint, arm, values, base) in enumerate(pairs)
     ]
-    return Comparison(arms, tuple(rows), _reading(arms), _told(arms), _provenance(arms))
+    return Comparison(
+        arms,
+        tuple(rows),
+        _reading(arms),
+        tuple(((), group.said) for group in asked_for) + _told(arms),
+        _provenance(arms) | ({"show": list(show)} if show else {}),
+        tuple(show),
+    )
 
 
 def _labelled(arms: tuple[Arm, ...]) -> tuple[Arm, ...]:

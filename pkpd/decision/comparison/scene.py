@@ -134,7 +134,8 @@ class Arm:
             span = html.interval(float(median[at]), float(low[at]), float(high[at]))
             ends = float(median[known].min()), float(median[at])
             rows.append((name, self.units[name], *ends, float(self.days[at]), span))
-        note = " ".join((*self.warnings, "pkpd.compare has its endpoints. A model, not medical advice."))
+        advice = "pkpd.compare has its endpoints. A model, not medical advice."
+        note = " ".join((*self.rests_on, *self.warnings, advice))
         return html.table(repr(self)[1:-1], columns, rows, note)
 
     def to_xarray(self) -> Any:
@@ -157,8 +158,14 @@ class Arm:
                 "unit": ("endpoint", [endpoint.unit for endpoint in self.endpoints]),
                 "subject": np.arange(self.scene.subjects),
             },
-            attrs={"label": self.label, "schedule": self.text},
+            attrs={"label": self.label, "schedule": self.text, "rests_on": list(self.rests_on)},
         )
+
+    @property
+    def rests_on(self) -> tuple[str, ...]:
+        """What outputs and endpoints rest on that are shown on request, whose numbers an arm has too."""
+        groups = {endpoint.group for endpoint in self.endpoints}
+        return tuple(group.said for group in self.scene.criteria.resting(groups, self.bands))
 
     @property
     def text(self) -> str:

@@ -195,8 +195,10 @@ def usual_objectives(criteria: Criteria, known: Sequence[Endpoint]) -> tuple[str
     has most like them.
 
     That is the first endpoint of which more is wanted (else the exposure) against the first unwanted effect
-    (else the dose).
+    (else the dose), of those that are not shown on request only.
     """
+    kept_back = {group.group for group in criteria.on_request}
+    known = [endpoint for endpoint in known if endpoint.group not in kept_back]
     names = {endpoint.name for endpoint in known}
     if criteria.objectives and names.issuperset(plain_name(text) for text in criteria.objectives):
         return criteria.objectives
@@ -483,6 +485,7 @@ def _notes(scene: Scene, interrupted: bool, n: int, final: dict[str, Outcome]) -
             f"{failed:,} subjects of {len(final)} schedules could not be integrated and have no value."
         )
     kept = {endpoint for outcome in final.values() for endpoint in outcome.medians}
+    notes += [group.said for group in scene.criteria.resting(endpoint.group for endpoint in kept)]
     notes += [risk.note for risk in scene.criteria.risks if risk.endpoint in kept]
     return tuple(notes)
 

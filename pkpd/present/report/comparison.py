@@ -73,6 +73,7 @@ def document(comparison: Comparison, command: str = "") -> dict[str, Any]:
         }
         groups.setdefault(endpoint.group, []).append(shown)
     provenance = comparison.provenance
+    resting = comparison.criteria.resting(groups)
     labels = [f"{mark}: {arm.label}" for mark, arm in zip(marks, arms, strict=True)]
     return {
         "title": f"{len(arms)} dose schedules compared" if len(arms) > 1 else "A dose schedule",
@@ -93,6 +94,8 @@ def document(comparison: Comparison, command: str = "") -> dict[str, Any]:
         ],
         "not_drawn": labels[FIGURES_OF:],
         "groups": list(groups.items()),
+        "rests_on": {group.group: " ".join(group.rests_on) for group in resting},
+        "kept_back": [group.group for group in comparison.kept_back],
         "findings": findings(comparison),
         "reading": list(comparison.reading),
         "warnings": _warnings(comparison),
@@ -197,7 +200,8 @@ def _costs(comparison: Comparison, gain: Endpoint) -> list[Endpoint]:
 def _sentences(comparison: Comparison) -> list[tuple[str, str]]:
     """Endpoints that findings tell of, and in which words."""
     names = {endpoint.name for endpoint in comparison.endpoints}
-    said = [(one.name, one.finding) for one in comparison.criteria.endpoints if one.finding]
+    declared = [one for one in comparison.criteria.endpoints if one.finding and one.name in names]
+    said = [(one.name, one.finding) for one in declared]
     gain = _gain(comparison)
     if not said and gain is not None:
         said = [(gain.name, " ".join(filter(None, (gain.name, "{}", unit(gain.unit)))))]
@@ -322,8 +326,8 @@ def _factor(comparison: Comparison, cost: Endpoint) -> float:
 
 def _said_of_panels(comparison: Comparison) -> str:
     """What is to be said of the courses that are drawn."""
-    said = []
-    for name in _drawn(comparison):
+    said, drawn = [], _drawn(comparison)
+    for name in drawn:
         shown = comparison.criteria.shown(name)
         limits = [f"for the first {shown.until_days:g} days"] * math.isfinite(shown.until_days)
         limits += ["on a logarithmic scale"] * shown.log
@@ -331,12 +335,18 @@ def _said_of_panels(comparison: Comparison) -> str:
             said.append(f" {shown.title} is shown {', '.join(limits)}.")
         if shown.remark:
             said.append(f" {shown.title}: {shown.remark[:1].lower()}{shown.remark[1:]}")
+    for group in comparison.criteria.resting(outputs=drawn):
+        titles = [comparison.criteria.shown(name).title for name in drawn if name in group.outputs]
+        said.append(f" {', '.join(titles)}: {' '.join(group.rests_on)}")
     return "".join(said)
 
 
 def _drawn(comparison: Comparison) -> list[str]:
     """Names of the outputs whose courses are drawn."""
-    return comparison.criteria.drawn(comparison.criteria.report, list(comparison.arms[0].bands))[:MOST_PANELS]
+    criteria = comparison.criteria
+    kept_back = {output for group in comparison.kept_back for output in group.outputs}
+    drawn = criteria.drawn(criteria.report, list(comparison.arms[0].bands))
+    return [name for name in drawn if name not in kept_back][:MOST_PANELS]
 
 
 def _panels(comparison: Comparison) -> list[dict[str, Any]]:
