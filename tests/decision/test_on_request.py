@@ -12,6 +12,7 @@ from pkpd.decision.criteria import parse_criteria
 from pkpd.decision.optimisation import Space, optimise
 from pkpd.inference import read_fit
 from pkpd.present.report.comparison import figures, render
+from pkpd.present.web.evaluation import Explorer, FieldError
 from pkpd.solver.kernel import load
 
 WORDS = "What becomes of people: One trial of 40 people. It was negative."
@@ -78,6 +79,25 @@ def test_a_search_does_not_trade_it_by_itself_and_tells_what_it_rests_on_where_i
     assert WORDS not in usual.notes
     asked = optimise(scene, space, "fate mean >= 0.1", objectives="fate mean, C mean")
     assert WORDS in asked.notes
+
+
+def test_the_page_gets_its_rows_when_it_asks(folder):
+    page = Explorer(str(folder), subjects=20)
+    assert page.facts()["on_request"] == [
+        {
+            "group": "clinical",
+            "title": "what becomes of people",
+            "rests_on": ("One trial of 40 people.", "It was negative."),
+            "outputs": ("fate",),
+        }
+    ]
+    off, on = page.evaluate({}), page.evaluate({"show": ["clinical"]})
+    groups = [{row["group"] for row in answer["endpoints"]} for answer in (off, on)]
+    assert groups[1] - groups[0] == {"clinical"}
+    assert "--show" not in off["command"] and '--show "clinical"' in on["command"]
+    for wrong in (["clinicl"], "clinical", [3]):
+        with pytest.raises(FieldError):
+            page.evaluate({"show": wrong})
 
 
 def test_the_command_line_shows_it_to_who_asks(folder, pkpd):

@@ -497,3 +497,55 @@ def test_a_fit_of_ones_own_is_shown_with_its_outputs_units_and_endpoints(context
     finally:
         site.stop()
         thread.join(30)
+
+
+def test_what_is_shown_on_request_is_behind_a_switch_and_under_what_it_rests_on(chromium, tmp_path):
+    site = Site(str(toy.write_on_request(tmp_path / "toy")), subjects=50)
+    thread = threading.Thread(target=site.run)
+    thread.start()
+    context = chromium.new_context(viewport={"width": 400, "height": 800}, accept_downloads=True)
+    context.set_default_timeout(10_000)
+    words = "One trial of 40 people."
+    try:
+        page = Page(context, site.url)
+        switch = page.tab.get_by_label("Show what becomes of people")
+        fate = page.tab.locator("#endpoints summary", has_text="fate mean")
+        panel = page.tab.locator("figure[data-output=fate]")
+        rows = page.tab.locator("#endpoints tbody tr")
+        before = rows.count()
+
+        def check_off():
+            assert not switch.is_checked() and not panel.is_visible() and fate.count() == 0
+            assert words not in page.tab.locator("body").inner_text() and rows.count() == before
+            for button in ("Curves as CSV", "Table as CSV"):
+                content = page.saved(button)[1].decode()
+                assert "fate" not in content and words not in content
+
+        check_off()
+        small = plt.imread(io.BytesIO(page.saved("Charts as PNG")[1])).shape
+        page.after(switch.check)
+        assert len(page.median("fate", 0)) > 100 and fate.count() == 1
+        assert rows.count() == before + 4  # the heading, the sentences, two endpoints
+        for shown in (panel, fate):
+            above = page.tab.locator(".rests-on:visible", has_text=words)
+            tops = [box["y"] for box in (one.bounding_box() for one in above.all())]
+            assert any(0 < shown.bounding_box()["y"] - top < 400 for top in tops)
+        assert panel.locator("svg").bounding_box()["width"] > 300
+        assert page.tab.evaluate("document.documentElement.scrollWidth") == 400
+        for button in ("Curves as CSV", "Table as CSV"):
+            content = page.saved(button)[1].decode()
+            assert "fate" in content and f"# what becomes of people: {words}" in content
+        large = plt.imread(io.BytesIO(page.saved("Charts as PNG")[1])).shape
+        assert large[0] > small[0]  # the sentences stand below
+        assert '--show "clinical"' in page.tab.locator("#command").inner_text()
+        page.tab.wait_for_timeout(300)  # the link follows a little later
+        other = Page(context, page.tab.url)
+        assert other.tab.get_by_label("Show what becomes of people").is_checked()
+        assert other.tab.locator("figure[data-output=fate]").is_visible() and other.problems == []
+        page.after(switch.uncheck)
+        check_off()
+        assert page.problems == []
+    finally:
+        context.close()
+        site.stop()
+        thread.join(30)

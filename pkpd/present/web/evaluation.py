@@ -77,8 +77,8 @@ class FieldError(InputError):
 
 @dataclass(frozen=True)
 class Request:
-    """Checked values: schedules, what they share, and the curves that the page still has. ``own_days``: the
-    horizon was asked for, not derived."""
+    """Checked values: schedules, what they share, groups of endpoints that are shown on request, and the
+    curves that the page still has. ``own_days``: the horizon was asked for, not derived."""
 
     schedules: tuple[Plan, ...]
     bsa: float | None
@@ -86,6 +86,7 @@ class Request:
     subjects: int
     days: float
     own_days: bool
+    show: tuple[str, ...]
     have: frozenset[str]
 
     @property
@@ -153,6 +154,7 @@ class Explorer:
             "responders": "all",
             "subjects": subjects,
             "days": None,
+            "show": [],
         }
         self._check(self.start)
         plans = [planned(read_plan(text)) for text in self.start["schedules"]]
@@ -173,6 +175,10 @@ class Explorer:
             "doses": self.doses,
             "units": self.units,
             "responders": self.criteria.responders,
+            "on_request": [
+                {"group": one.group, "title": one.title, "rests_on": one.rests_on, "outputs": one.outputs}
+                for one in self.criteria.on_request
+            ],
             "limits": {
                 "schedules": self.limits.schedules,
                 "subjects": self.limits.subjects,
@@ -203,13 +209,15 @@ class Explorer:
             )
         stop()
         comparison = compare(
-            dataclasses.replace(course.arm, label=label) for course, label in zip(courses, LABELS)
+            [dataclasses.replace(course.arm, label=label) for course, label in zip(courses, LABELS)],
+            show=request.show,
         )
         return {
             "arms": [course.told(request.have) for course in courses],
             "endpoints": table(comparison),
             "reading": [*comparison.reading, *setting.scene.population.notes],
             "command": self._command(request),
+            "show": request.show,
             "days": request.days,
             "subjects": request.subjects,
             "seconds": round(time.perf_counter() - started, 4),
@@ -243,6 +251,13 @@ class Explorer:
             raise FieldError(
                 f"the number of virtual subjects must be a whole number, not {subjects:g}", "subjects"
             )
+        show = values["show"]
+        if not isinstance(show, list) or not all(isinstance(group, str) for group in show):
+            raise FieldError('"show" is a list of texts', "show")
+        try:
+            self.criteria.asked_for(show)
+        except InputError as error:
+            raise FieldError(str(error), "show") from None
         schedules = tuple(self._schedule(text, index) for index, text in enumerate(texts))
         own_days = values["days"] is not None
         return Request(
@@ -254,6 +269,7 @@ class Explorer:
             if own_days
             else self._needed(schedules),
             own_days=own_days,
+            show=tuple(show),
             have=frozenset(have),
         )
 
@@ -385,6 +401,8 @@ class Explorer:
             words.append(f'--set "BSA = {request.bsa:.15g} m^2"')
         if request.responders != "all":
             words.append(f"--responders {request.responders}")
+        if request.show:
+            words.append(f'--show "{", ".join(request.show)}"')
         if request.own_days:
             words.append(f'--until "{request.days:.15g} d"')
         return " ".join(words)

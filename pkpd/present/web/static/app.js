@@ -9,7 +9,7 @@ import { endpointTable, pointTable } from "./table.js";
 const $ = (id) => document.getElementById(id);
 const STALE_MS = 250; // a request that is older when something changes is given up
 const KEPT = 24; // curves of schedules that were looked at before
-const SHARED = ["bsa", "responders", "subjects", "days"];
+const SHARED = ["bsa", "responders", "subjects", "days", "show"];
 
 const curves = new Map(); // key -> curves
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -17,6 +17,7 @@ let facts;
 let state;
 let cards = [];
 let charts = [];
+let switches = []; // of groups that are shown on request
 let shared;
 let answer = null; // the last one, with curves
 let flight = null; // {control, sent}
@@ -29,8 +30,7 @@ async function begin() {
     return fail("The server does not answer. Is pkpd explore still running?");
   }
   $("about").textContent = `Fit: ${facts.title}. A model, not medical advice.`;
-  charts = facts.outputs.map((output) => new Chart(output, moved));
-  $("charts").append(...charts.map((chart) => chart.root));
+  layCharts();
   shared = common($("common"), facts, (key, value, event) => {
     state[key] = value;
     if (SHARED.includes(key)) changed(event);
@@ -57,11 +57,41 @@ function jump(event) {
 
 /** Take the state from the link. */
 function restore() {
-  state = fromHash(location.hash, facts.start);
+  state = fromHash(location.hash, facts.start, facts.on_request.map(({ group }) => group));
   shared.set(state);
   $("every").checked = state.every;
+  for (const one of switches) one.checked = state.show.includes(one.value);
   layCards();
   changed();
+}
+
+/** A chart for each output; those of a group on request under its switch and what they rest on. */
+function layCharts() {
+  charts = facts.outputs.map((output) => new Chart(output, moved));
+  const placed = (names) => charts.filter((chart) => names.includes(chart.facts.name)).map((chart) => chart.root);
+  const onRequest = new Set(facts.on_request.flatMap(({ outputs }) => outputs));
+  $("charts").append(...placed(facts.outputs.map(({ name }) => name).filter((name) => !onRequest.has(name))));
+  switches = facts.on_request.map(({ group }, i) => element("input", { type: "checkbox", id: `show-${i}`, value: group }));
+  facts.on_request.forEach(({ group, title, rests_on, outputs }, i) => {
+    switches[i].addEventListener("input", (event) => {
+      state.show = switches.filter((one) => one.checked).map((one) => one.value);
+      changed(event);
+    });
+    $("on-request").append(
+      element("div", { class: "check" }, switches[i], element("label", { for: `show-${i}` }, `Show ${title}, and what they rest on`)),
+      element(
+        "section", { "data-group": group, "aria-label": title, hidden: true },
+        element("div", { class: "rests-on" }, ...rests_on.map((sentence) => element("p", {}, sentence))), element("div", { class: "charts" }, ...placed(outputs)),
+      ),
+    );
+  });
+}
+
+/** The groups on request that the answer has, and the outputs and published points that are shown with them. */
+function shownNow() {
+  const groups = facts.on_request.filter(({ group }) => answer.show.includes(group));
+  const kept = new Set(facts.on_request.filter((group) => !groups.includes(group)).flatMap(({ outputs }) => outputs));
+  return { groups, outputs: facts.outputs.filter(({ name }) => !kept.has(name)), points: facts.points.filter(({ output }) => !kept.has(output)) };
 }
 
 function layCards() {
@@ -190,11 +220,14 @@ function view() {
 function render() {
   remember();
   if (!answer) return;
-  const shownNow = view();
-  for (const chart of charts) chart.draw(shownNow);
-  legend(shownNow);
+  const seen = view();
+  const { groups, outputs } = shownNow();
+  for (const part of $("on-request").querySelectorAll("section")) part.hidden = !answer.show.includes(part.dataset.group);
+  for (const chart of charts) if (outputs.includes(chart.facts)) chart.draw(seen);
+  legend(seen);
   warnings();
-  endpointTable($("endpoints"), answer.endpoints.filter((endpoint) => endpoint.main || state.every), answer.arms);
+  const restsOn = Object.fromEntries(groups.map(({ group, rests_on }) => [group, rests_on]));
+  endpointTable($("endpoints"), answer.endpoints.filter((endpoint) => endpoint.main || state.every), answer.arms, restsOn);
   $("reading").replaceChildren(...answer.reading.map((sentence) => element("li", {}, sentence)));
   published();
   $("command").textContent = answer.command;
@@ -203,7 +236,7 @@ function render() {
 /** The list of published numbers, once somebody looks at it. */
 function published() {
   if (!$("published").open || !answer) return;
-  pointTable($("points"), facts.points, Object.fromEntries(facts.outputs.map((output) => [output.name, output.title])), answer.arms);
+  pointTable($("points"), shownNow().points, Object.fromEntries(facts.outputs.map((output) => [output.name, output.title])), answer.arms);
 }
 
 function legend({ arms, theme, show }) {
@@ -259,9 +292,14 @@ function moved(day, from) {
   if (from.near === null && said) speaking = setTimeout(() => { $("spoken").textContent = said; }, 150);
 }
 
+/** What the groups on request rest on that are shown. */
+function restingOn() {
+  return shownNow().groups.flatMap(({ title, rests_on }) => rests_on.map((sentence) => `${title}: ${sentence}`));
+}
+
 /** What stands above exported numbers. */
 function above() {
-  return [`${facts.title}. A model, not medical advice.`, answer.command, ...answer.reading, ...warned().map(([sentence, of]) => `${of.map((i) => LETTERS[i]).join(", ")}: ${sentence}`)];
+  return [`${facts.title}. A model, not medical advice.`, ...restingOn(), answer.command, ...answer.reading, ...warned().map(([sentence, of]) => `${of.map((i) => LETTERS[i]).join(", ")}: ${sentence}`)];
 }
 
 // --- exporting --------------------------------------------------------------------------------------------------------
@@ -288,15 +326,16 @@ function wireExports() {
     await copy(answer.command);
     return "Command copied";
   });
-  act("export-curves", () => download("pkpd_curves.csv", curvesCsv(view(), facts.outputs, above()), "text/csv"));
+  act("export-curves", () => download("pkpd_curves.csv", curvesCsv(view(), shownNow().outputs, above()), "text/csv"));
   act("export-table", () => download("pkpd_endpoints.csv", tableCsv(answer.endpoints, answer.arms, above()), "text/csv"));
   act("export-png", async () => {
     const beyond = answer.arms.map((arm, i) => (arm.warnings.length ? LETTERS[i] : "")).filter(Boolean);
     const foot = [
+      ...restingOn(),
       `A model, not medical advice. ${facts.title}; ${answer.subjects} virtual subjects; line: median, band: 5 to 95 %; points: published, hollow ones unverified, triangles at least or at most.`,
       ...(beyond.length ? [`${beyond.join(", ")}: in part beyond the doses, cycles and times that the fit has seen; the page and pkpd compare say where.`] : []),
     ];
-    download("pkpd_charts.png", await chartsPng(view(), facts.outputs, foot), "image/png");
+    download("pkpd_charts.png", await chartsPng(view(), shownNow().outputs, foot), "image/png");
   });
 }
 

@@ -3,13 +3,13 @@
 //   schedules   texts in the schedule language
 //   bsa, responders, subjects, days   what all schedules share, as the server takes them; days null: as long as the schedules need
 //   points      "all", "same" (only of patients with the same doses) or "none";  log: whether concentrations have a logarithmic axis
-//   every       whether the table has every endpoint or the main ones
+//   every       whether the table has every endpoint or the main ones;  show: groups of endpoints and charts that were asked for
 
 const NUMBERS = { bsa: "bsa", subjects: "n", days: "days" };
 const POINTS = ["all", "same", "none"];
 
-/** The state of a link; what it does not say is as in `start`. The server judges the values. */
-export function fromHash(hash, start) {
+/** The state of a link; what it does not say is as in `start`. The server judges the values. `groups`: that are shown on request. */
+export function fromHash(hash, start, groups) {
   const given = new URLSearchParams(hash.replace(/^#/, ""));
   const state = { ...start, schedules: [...start.schedules], points: "all", log: false, every: false };
   if (given.has("s")) state.schedules = given.getAll("s");
@@ -21,6 +21,7 @@ export function fromHash(hash, start) {
   if (POINTS.includes(given.get("points"))) state.points = given.get("points");
   state.log = given.get("axis") === "log";
   state.every = given.get("table") === "all";
+  state.show = groups.filter((group) => given.getAll("show").includes(group));
   return state;
 }
 
@@ -33,6 +34,7 @@ export function toHash(state) {
   said.set("points", state.points);
   if (state.log) said.set("axis", "log");
   if (state.every) said.set("table", "all");
+  for (const group of state.show) said.append("show", group);
   return `#${said}`;
 }
 

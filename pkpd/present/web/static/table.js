@@ -6,8 +6,8 @@ import { element, shown, unitText } from "./state.js";
 const badge = (i) => element("span", { class: `badge of-${LETTERS[i]}` }, LETTERS[i]);
 const interval = (low, high) => element("span", { class: "interval" }, `${shown(low)} to ${shown(high)}`);
 
-/** Endpoints by schedule: the median and 90 % interval over subjects, and for all but the first the difference to it. */
-export function endpointTable(table, endpoints, arms) {
+/** Endpoints by schedule: the median and 90 % interval over subjects, and for all but the first the difference to it. `restsOn`: by group, what is said above its rows. */
+export function endpointTable(table, endpoints, arms, restsOn) {
   const others = arms.map((arm, i) => i).slice(1);
   const head = element("tr", {}, element("th", { scope: "col" }, "Endpoint"));
   arms.forEach((arm, i) => head.append(element("th", { scope: "col" }, badge(i), element("span", { class: "of" }, arm.text))));
@@ -20,8 +20,9 @@ export function endpointTable(table, endpoints, arms) {
   for (const endpoint of endpoints) {
     if (endpoint.group !== group) {
       group = endpoint.group;
-      const title = element("th", { scope: "rowgroup", colspan: 1 + arms.length + 2 * others.length }, group);
-      bodies.push(element("tbody", {}, element("tr", { class: "group" }, title)));
+      const colspan = 1 + arms.length + 2 * others.length;
+      bodies.push(element("tbody", {}, element("tr", { class: "group" }, element("th", { scope: "rowgroup", colspan }, group))));
+      if (restsOn[group]) bodies.at(-1).append(element("tr", {}, element("td", { colspan, class: "rests-on" }, element("p", {}, restsOn[group].join(" ")))));
     }
     bodies.at(-1).append(endpointRow(endpoint, others));
   }
