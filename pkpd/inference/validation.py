@@ -160,7 +160,7 @@ class Validation:
         patients) correlated, as in leave-one-study-out.
     chi_square : their squared distance, about ``n_residuals`` if well predicted.
     not_predicted : row to reason.
-    notes : sentences that a reader needs.
+    notes : sentences that a reader needs, those of the fit (``notes`` of its fit.toml) first.
 
     Examples
     --------
@@ -375,7 +375,7 @@ def validate(
         chi_square=chi_square,
         n_residuals=world.evaluation.residuals.size,
         not_predicted=missing,
-        notes=tuple(words for words in (version_words(result), _study_words(world)) if words),
+        notes=(*spec.notes, *(words for words in (version_words(result), _study_words(world)) if words)),
     )
 
 

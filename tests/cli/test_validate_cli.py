@@ -20,6 +20,8 @@ n100,Delta,100 mg,9,100 mg oral once,C,value,at,4,h,mean,6.2,mg/L,0.6,SD,made up
 def folder(tmp_path_factory):
     """The toy fit with its result beside it, and new numbers."""
     folder = toy.write(tmp_path_factory.mktemp("validate") / "toy")
+    with (folder / "fit.toml").open("a", encoding="utf-8") as file:
+        file.write('[report]\nnotes = ["The trial was negative."]\n')
     fit(folder, rival=False, leave_one_out=False, unverified=False, check=False).write_json(
         folder / "result.json"
     )
@@ -42,6 +44,7 @@ def test_it_prints_and_writes_what_it_found(pkpd, folder, tmp_path):
         assert f"{row['predicted']:.3g}" in line
     assert "n100 over n50: 100 %, so it is" in out
     assert "unverified" in out
+    assert "The trial was negative." in out and kept["notes"][0] == "The trial was negative."
     assert "1 of 2 in their 95 % interval" in " ".join(out.split())
     assert "wrote" in err
 
