@@ -79,9 +79,10 @@ def chains_of(
     seeds: Sequence[int],
     cores: int,
     told: Counting,
+    deepest: int = DEEPEST,
 ) -> tuple[list[Chain], bool]:
     """One chain for each walk, start and seed, at most ``cores`` at a time, and whether Ctrl-C ended them:
-    then as many draws of each as there are.
+    then as many draws of each as there are. Trajectories have at most 2^deepest - 1 steps.
 
     Raises ``MissingExtraError`` without nutpie, ``ConvergenceError`` where a chain cannot begin.
     """
@@ -93,7 +94,8 @@ def chains_of(
         while waiting or running:
             while waiting and len(running) < cores:
                 k = waiting.pop(0)
-                running[k] = _begun(walks[k], starts[k], n_rows, tune, draws, seeds[k], counted, k)
+                begun = walks[k], starts[k], n_rows, tune, draws, seeds[k], counted, k, deepest
+                running[k] = _begun(*begun)
             for k, sampler in list(running.items()):
                 if (found := _result(sampler)) is not None:
                     done[k] = found
@@ -120,6 +122,7 @@ def _begun(
     seed: int,
     counted: list[int],
     k: int,
+    deepest: int,
 ) -> Any:
     """A sampler of one chain at work in a thread of its own."""
     import nutpie
@@ -147,7 +150,7 @@ def _begun(
         tune=tune,
         draws=draws,
         seed=seed,
-        maxdepth=DEEPEST,
+        maxdepth=deepest,
         progress_bar=False,
         blocking=False,
     )

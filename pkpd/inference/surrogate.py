@@ -42,7 +42,7 @@ quadratic."""
 FURTHER = 1
 """Points of each later round, for each coordinate."""
 LEAST_POINTS = 20
-ROUNDS = 12
+LEAST_ROUNDS, ROUNDS = 4, 12
 ALIKE = 0.5
 """Points of a round agree well enough if so many would be accepted as proposals that come from anywhere;
 those of a trajectory come from nearer."""
@@ -51,6 +51,8 @@ RIDGE = 3.0
 small."""
 FAR = 7.0
 """A point counts less by a factor e for each so much that its log density lies below the median."""
+SHALLOW = 5
+"""Depth of the trees of a chain on the surrogate: deeper ones are wasted where it runs off."""
 SHORT = 300
 """Draws of the warm-up of a chain on the surrogate, and of those that tell its covariance."""
 THIN = 5
@@ -201,7 +203,7 @@ def surrogate_of(density: PosteriorDensity, seed: int, progress: Progress) -> Fi
     n = density.centre.size
     points = _Points(density)
     first, further = (max(each * n, LEAST_POINTS) for each in (FIRST, FURTHER))
-    wanted = first + further
+    wanted = first + LEAST_ROUNDS * further
 
     def told(done: int) -> None:
         progress("fitting a surrogate", min(done / wanted, 1.0), f"gradient {done} of {wanted} or more")
@@ -218,13 +220,14 @@ def surrogate_of(density: PosteriorDensity, seed: int, progress: Progress) -> Fi
         for k, u in enumerate(led):
             told(len(points.u))
             weights[k] = points.ask(u) - surrogate(u)[0]
-        if acceptance(weights) >= ALIKE or number + 1 == ROUNDS:
+        enough = number + 1 >= LEAST_ROUNDS and acceptance(weights) >= ALIKE
+        if enough or number + 1 == ROUNDS:
             surrogate = points.surrogate()
             drawn = _led(surrogate, SHORT, seed + ROUNDS)
             root = np.linalg.cholesky(np.atleast_2d(np.cov(drawn.T)))
             places = led[weights >= np.median(weights)]
             return FittedSurrogate(surrogate, root, places, len(points.u))
-        wanted += len(led)
+        wanted = max(wanted, len(points.u) + further)
     raise ConvergenceError("the model cannot be simulated around the optimum: there is no surrogate of it")
 
 
@@ -239,6 +242,7 @@ def _led(surrogate: Surrogate, count: int, seed: int) -> Array:
         seeds=[seed],
         cores=1,
         told=lambda done, total: None,
+        deepest=SHALLOW,
     )
     if interrupted:
         raise KeyboardInterrupt

@@ -255,12 +255,19 @@ def _merged(path: Path, seen: tuple[Path, ...]) -> TomlTable:
         raise DataError(f"{path}: extends goes round in a circle")
     name = top.text("extends")
     beside = path.parent / f"{name}.toml"
-    below = _merged(beside if beside.is_file() else library.trial_path(name), (*seen, path)).values
+    base = beside if beside.is_file() else library.trial_path(name)
+    below = _seen_from(base.parent, _merged(base, (*seen, path)).values)
     if {"model", "fit"} & set(top.values):  # one of them, not both
         below = {key: value for key, value in below.items() if key not in ("model", "fit")}
     return TomlTable(
         {**below, **{key: _joined(below.get(key), top.values[key]) for key in top.values}}, str(path)
     )
+
+
+def _seen_from(folder: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file in a folder says, a model or fit that lies beside it named by its whole path."""
+    paths = {key: folder / values[key] for key in ("model", "fit") if isinstance(values.get(key), str)}
+    return {**values, **{key: str(path) for key, path in paths.items() if path.exists()}}
 
 
 def _joined(below: Any, given: Any) -> Any:

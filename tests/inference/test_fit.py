@@ -1106,12 +1106,12 @@ def test_the_inner_check_predicts_rows_that_were_not_fitted():
 
 
 def test_a_result_that_was_saved_with_sentences_is_told_in_the_same_ones():
-    file = root() / "fits" / "low_dose_il2" / "result.json"
+    file = Path(__file__).parents[1] / "reference" / "low_dose_il2_result.json"
     kept, found = json.loads(file.read_text(encoding="utf-8")), FitResult.read_json(file)
     told = {"rival": kept["comparison"], "unverified": kept["unverified"], "check": kept["check"]}
     assert found.asides() == {name: part["verdict"] for name, part in told.items()}
-    assert found.comparison.verdict is fitting.Preference.MAIN
-    assert (found.unverified.verdict, found.check.verdict) == ("estimates move", "within")
+    assert found.comparison.verdict is fitting.Preference.NEITHER
+    assert (found.unverified.verdict, found.check.verdict) == ("estimates move", "outside")
 
 
 def test_check_rows_are_predicted_but_not_fitted(result):

@@ -35,7 +35,9 @@ SAID_IN_NOTE = {  # no n printed: the printed SD over the root of 10; what 12 ag
 }
 OF_A_MEDIAN = {"koreth2011_treg", "koreth2011_ratio"}  # bounds of medians
 LAST_DIGIT = {  # of the number that was printed, in the row's unit
-    "konrad_sc": 6.5,  # 2 percent of 650
+    "konrad_c0": 60.0,  # 650 Cetus units of 6 IU, as the other two
+    "konrad_infusion": 6.0,
+    "konrad_sc": 39.0,  # 2 percent of 650
     "meropol98_pulse_peak": 25.0,  # 100 pM
     "diao_treg_plateau": 58.5 / 61,  # 0.61
 }

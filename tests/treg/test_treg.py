@@ -15,7 +15,9 @@ import pkpd
 from pkpd.decision.comparison import Scene, compare
 from pkpd.decision.comparison.result import relevant
 from pkpd.decision.criteria import fields
-from pkpd.inference import FitResult, read_fit
+from pkpd.inference import FitResult, System, read_fit
+from pkpd.inference.belonging import belongs_to
+from pkpd.inference.summary.reading import read_data
 from pkpd.treg import FIT, field
 
 ROOT = Path(__file__).parents[2]
@@ -26,8 +28,9 @@ REFERENCE = json.loads((ROOT / "tests" / "reference" / "low_dose_il2.json").read
 @pytest.fixture(scope="module")
 def compared():
     before = FitResult.read_json(ROOT / "tests" / "reference" / "low_dose_il2_result.json")  # the fit of then
-    now = FitResult.read_json(ROOT / "fits" / FIT / "result.json")
-    before = dataclasses.replace(before, provenance=now.provenance)  # its data have changed since
+    then = read_fit(ROOT / "tests" / "reference" / "low_dose_il2_then")  # of the model of then
+    belongs = belongs_to(then, read_data(then.data), System.of(then.main).sha256)
+    before = dataclasses.replace(before, name=str(then.folder), provenance=before.provenance | belongs)
     scene = Scene.create(before, subjects=REFERENCE["subjects"])
     return compare(scene.arms(REFERENCE["schedules"]))
 
