@@ -252,7 +252,7 @@ def fit(
     >>> from pkpd.core.library import root
     >>> result = pkpd.FitResult.read_json(root() / "fits" / "low_dose_il2" / "result.json")
     >>> result
-    <FitResult low_dose_il2 of il2_treg: converged, OFV ..., 90 rows, 46 estimates; summary() has them>
+    <FitResult low_dose_il2 of il2_treg: converged, OFV ..., 98 rows, 55 estimates; summary() has them>
     >>> result.summary().splitlines()[0]
     'low-dose IL-2 and regulatory T cells'
     """

@@ -240,7 +240,7 @@ def virtual_subjects(
         place, median, sd = _covariate(kernel, result, name, brought)
         typical[:, place], spread[:, place] = median, sd
     if responders is not None:
-        _respond(kernel, result, chosen, covariates, responders, z, notes)
+        _respond(kernel, result, spec, chosen, covariates, responders, z, notes)
     values = scattered(kernel, typical[draw], spread[draw], z)
     moved = np.mean((values == kernel.LOWER) | (values == kernel.UPPER), axis=0) * (
         (kernel.LOWER < kernel.UPPER) & ((np.ptp(typical, axis=0) > 0.0) | (spread > 0.0).any(axis=0))
@@ -520,6 +520,7 @@ def _covariate(
 def _respond(
     kernel: Kernel,
     result: FitResult,
+    spec: FitSpec,
     chosen: tuple[str, ...],
     covariates: Collection[str],
     responders: str,
@@ -534,7 +535,7 @@ def _respond(
         )
     if "between" not in chosen:
         raise InputError('responders are thirds of the spread between people: vary by "between"')
-    name = _response(kernel, result)
+    name = _response(kernel, result, spec.responders)
     if name in covariates:
         raise InputError(f"responders are thirds of the spread of {name}, which is given as a covariate")
     place, third, normal = kernel.PARAMETERS.index(name), RESPONDERS.index(responders), NormalDist()
@@ -552,10 +553,17 @@ def _respond(
     )
 
 
-def _response(kernel: Kernel, result: FitResult) -> str:
-    """The parameter by which people respond differently: its spread was fitted, and no output at rest depends
-    on it."""
+def _response(kernel: Kernel, result: FitResult, named: str) -> str:
+    """The parameter by which people respond differently: the one that fit.toml names, or the only one whose
+    spread was fitted and on which no output at rest depends."""
     fitted = [estimate.target for estimate in result.estimates if estimate.kind == "between-subject SD"]
+    if named:
+        if named not in fitted:
+            raise InputError(
+                f'the fit {result.name} names responders = "{named}", whose spread between people it has not '
+                f"estimated; {question_or_list(named, fitted)}"
+            )
+        return named
     places = [kernel.PARAMETERS.index(name) for name in fitted]
     values = np.tile([result.values[name] for name in kernel.PARAMETERS], (1 + len(places), 1))
     for row, place in enumerate(places, start=1):
@@ -571,6 +579,7 @@ def _response(kernel: Kernel, result: FitResult) -> str:
         found = f"there are {', '.join(silent)}" if silent else "there is none"
         raise InputError(
             "classes of responders need one parameter whose spread between people the fit "
-            f"{result.name} has estimated and that does not show without drug; {found}"
+            f"{result.name} has estimated and that does not show without drug; {found}. "
+            'responders = "..." in fit.toml names one'
         )
     return silent[0]

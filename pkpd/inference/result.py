@@ -369,7 +369,7 @@ class FitResult:
     (True, 'il2_treg')
     >>> one = result.estimates[0]
     >>> f"{one.name}: {one.value:.2f}, 95 % from {one.lower:.2f} to {one.upper:.2f}"
-    'F_sc: 0.38, 95 % from 0.28 to 0.52'
+    'F_sc: 0.41, 95 % from 0.30 to 0.57'
     """
 
     name: str

@@ -179,6 +179,8 @@ class FitSpec:
     endpoints: str = ""
     """by which schedules are judged: a file of endpoints, or the name of a field that comes with the package;
     empty: nothing is said"""
+    responders: str = ""
+    """the parameter by whose spread people respond differently; empty: the one that is left to choose"""
     sha256: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
     """what fit.toml says that moves the estimates, as text: by its place such as "[free] CL"; options of a
@@ -219,7 +221,8 @@ _MOST_CORRELATED = 0.99
 _MODEL_KEYS = ("model", "free", "between", "study_effects", "noise")
 
 
-_TOP_KEYS = ("title", "data", *_MODEL_KEYS, "options", "errors", "rival", "check", "report", "endpoints")
+_OTHER_KEYS = ("options", "errors", "rival", "check", "report", "endpoints", "responders")
+_TOP_KEYS = ("title", "data", *_MODEL_KEYS, *_OTHER_KEYS)
 _FILE_KEYS = ("data", "model", "endpoints")
 """Keys whose values may be files, as the folder of the fit sees them."""
 
@@ -274,6 +277,7 @@ def read_fit(name_or_path: str | os.PathLike[str]) -> FitSpec:
         mean_only=errors.texts("mean_only"),
         correlations=_correlations(errors, raw),
         endpoints=_endpoints(top, folder),
+        responders=top.text("responders", ""),
         sha256=hashlib.sha256(raw).hexdigest(),
         settings=_settings(top.values),
     )
@@ -368,7 +372,7 @@ def _check_correlations(correlations: Sequence[Correlation], where: str) -> None
         )
 
 
-_UNMOVING = ("title", "data", "report", "endpoints", "rival", "check")
+_UNMOVING = ("title", "data", "report", "endpoints", "responders", "rival", "check")
 """Keys that do not move the estimates."""
 
 

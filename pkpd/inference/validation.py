@@ -168,7 +168,7 @@ class Validation:
     >>> from pkpd.core.library import root
     >>> from pkpd.inference.summary.reading import read_data
     >>> data = read_data(root() / "fits" / "low_dose_il2" / "data.csv")
-    >>> found = pkpd.validate("low_dose_il2", data.keep(lambda row: row.id == "piscitelli_tmax"), seen=True)
+    >>> found = pkpd.validate("low_dose_il2", data.keep(lambda row: row.id == "imodals_d8_2miu"), seen=True)
     >>> found.coverage(0.95)  # inside, of how many
     (1, 1)
     """

@@ -249,7 +249,7 @@ def test_a_subject_is_the_same_on_any_number_of_threads_and_whoever_stands_besid
     k = kernel(TREG)
     p, text = (
         people(k, 230),
-        "1 MIU sc daily x6; hold if nk > 1.5 x baseline; reduce by 20 % if treg_pct > 8 %",
+        "1 MIU sc daily x6; hold if cd56bright > 1.5 x baseline; reduce by 20 % if treg_pct > 8 %",
     )
     times = [0.0, 60.0, 200.0]
     one, three = (titrate(k, p, text, times, rtol=1e-4, threads=threads) for threads in (1, 3))
@@ -337,7 +337,7 @@ def test_arrays_that_do_not_fit_are_refused():
 PLAIN = "1 MIU sc daily x5 every 28 d x2"
 NEVER = f"{PLAIN}; hold if nk > 1000 x baseline"
 RULED = (
-    f"{PLAIN}; hold if nk > 3 x baseline; raise by 50 % up to 2 MIU if treg_pct < 1.2 x "
+    f"{PLAIN}; hold if cd56bright > 3 x baseline; raise by 50 % up to 2 MIU if treg_pct < 1.2 x "
     "baseline; reduce by 50 % if treg_pct > 12 %"
 )
 

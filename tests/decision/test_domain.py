@@ -29,8 +29,8 @@ def test_ranges_are_those_of_the_rows_that_are_fitted():
     np.testing.assert_allclose(
         DOMAIN.range("Tregs", "doses"), (0.15 * 1.1, 3.0)
     )  # Kennedy-Nasser's children; Hartemann
-    np.testing.assert_allclose(DOMAIN.range("NK cells", "doses"), (0.4 * 1.79, 1.75 * 1.79))  # Meropol 1996
-    np.testing.assert_allclose(DOMAIN.range("IL-2 in plasma", "doses"), (1.79, 20 * 1.79))
+    np.testing.assert_allclose(DOMAIN.range("NK cells", "doses"), (0.33, 1.75 * 1.79))  # Hartemann; Meropol
+    np.testing.assert_allclose(DOMAIN.range("IL-2 in plasma", "doses"), (0.164 * 1.79, 20 * 1.79))
     np.testing.assert_allclose(DOMAIN.range("Tregs", "interval"), (1.0, 3.0))  # DILfrequency
     np.testing.assert_allclose(
         DOMAIN.range("Tregs", "length"), (0.0625, 84.0)
@@ -49,11 +49,11 @@ def test_what_the_fit_saw_gives_only_the_sentence_on_ccl2(text):
     assert said(text, outputs=("treg_pct",)) == ()
 
 
-@pytest.mark.parametrize("text", ["1 MIU sc daily x5", "1 MIU sc once", "1 MIU sc daily x5 every 28 d x3"])
+@pytest.mark.parametrize("text", ["1 MIU sc daily x3", "1 MIU sc once"])
 def test_courses_shorter_than_any_after_which_cells_were_counted_are_named(text):
     (sentence,) = about(said(text, outputs=("nk",)), "shorter")
-    assert "the 35 days after which the fit first saw NK cells" in sentence and "Meropol1998" in sentence
-    assert not about(said("1 MIU sc daily x35", outputs=("nk",)), "shorter")
+    assert "the 5 days after which the fit first saw NK cells" in sentence and "Hartemann2013" in sentence
+    assert not about(said("1 MIU sc daily x5", outputs=("nk",)), "shorter")
     assert not about(said(text, outputs=("treg_pct", "il2")), "shorter")
 
 

@@ -441,7 +441,7 @@ def test_probabilities_are_shares_of_the_draws(scene, front, every):
 
 
 def test_more_confidence_is_asked_of_the_draws(scene):
-    asked = "NK under 1.8 times baseline, at most 8 injections a month"
+    asked = "NK under 1.06 times baseline, at most 8 injections a month"
     objectives = "Treg mean fold, dose per 28 days"
     likely = optimise(scene, SMALL, asked, objectives)
     sure = optimise(scene, SMALL, asked, objectives, confidence=0.95)

@@ -1,5 +1,5 @@
-"""Claim: what fits/als/source.md says of the drug's effect is what its results say, with the words that belong to
-it; and the model finds no effect where there is none."""
+"""Claim: what fits/als/source.md says of the effect of the drug is what its results say, with the words that
+belong to it; and the model finds no effect where there is none."""
 
 import math
 import re
