@@ -1,6 +1,7 @@
 """A model's text or name, a schedule and times -> Solution: for tests of the integrator."""
 
 import functools
+from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +15,10 @@ from pkpd.solver.options import HOW
 
 METHODS = layout.METHODS
 SINGLE = (*layout.EXPLICIT_METHODS, *layout.STIFF_METHODS)  # without "auto", which is two of them
+
+WITHOUT_POWERS = str(Path(__file__).parent / "reference" / "low_dose_il2_then" / "il2_treg_then.model")
+"""A model as large and stiff as il2_treg whose rates have no power, exp or log: in lanes the last digits of
+these are others."""
 
 
 @functools.cache

@@ -57,7 +57,11 @@ def solve(kernel, parameters, events, times, *, options=None, directions=()):
         moved[:, index] += 1e-30j
         s[..., d] = outputs(moved, events, times).imag / 1e-30
     return SimpleNamespace(
-        outputs=out, sensitivities=s, status=np.zeros(len(parameters), dtype=int), failure=str
+        outputs=out,
+        sensitivities=s,
+        status=np.zeros(len(parameters), dtype=int),
+        method_used=np.zeros(len(parameters), dtype=int),
+        failure=str,
     )
 
 

@@ -45,7 +45,10 @@ def solve(kernel, parameters, events, times, *, options=None, directions=(), rea
             moved[index] += 1e-30j
             s[i, ..., d] = response(moved).imag / 1e-30
     return SimpleNamespace(
-        outputs=out, sensitivities=s if directions else None, status=np.zeros(len(parameters), dtype=int)
+        outputs=out,
+        sensitivities=s if directions else None,
+        status=np.zeros(len(parameters), dtype=int),
+        method_used=np.zeros(len(parameters), dtype=int),
     )
 
 

@@ -3,7 +3,7 @@ threads."""
 
 import numpy as np
 import pytest
-from solving import events, kernel, solve_with, table
+from solving import WITHOUT_POWERS, events, kernel, solve_with, table
 
 from pkpd.ode import status
 from pkpd.simulation.profile import population
@@ -45,7 +45,7 @@ def same(one, other):
 @pytest.mark.parametrize(
     ("model", "doses"),
     [
-        ("il2_treg", "2 MIU sc daily x5"),
+        (WITHOUT_POWERS, "2 MIU sc daily x5"),
         ("two_compartment_iv", "100 mg iv over 2 h every 12 h x3"),
         ("three_compartment_oral", "100 mg oral every 12 h x3"),
         ("michaelis_menten", "300 mg oral daily x3"),

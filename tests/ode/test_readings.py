@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.optimize import brentq
-from solving import METHODS, events, kernel, run, table
+from solving import METHODS, WITHOUT_POWERS, events, kernel, run, table
 
 from pkpd.core.errors import InputError
 from pkpd.simulation.profile import typical_values
@@ -186,7 +186,7 @@ def test_reading_changes_nothing_and_lanes_change_nothing(method):
     bit."""
     for name, doses in (
         (BATEMAN, None),
-        ("il2_treg", "1 MIU sc daily x5"),
+        (WITHOUT_POWERS, "1 MIU sc daily x5"),
         ("tmdd_full", "10 nmol iv over 1 h once"),
     ):
         k = kernel(name)

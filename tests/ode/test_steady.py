@@ -158,13 +158,18 @@ def test_doses_do_not_move_the_rest():
     np.testing.assert_allclose(early[0], [100.0, 30.0, 10.0], rtol=1e-12)
 
 
+PROGRESSES = {"als": {"alsfrs", "lost", "nfl"}}
+"""Outputs of a disease that goes on by itself."""
+
+
 @pytest.mark.parametrize("name", library.models())
 def test_every_library_model_begins_at_rest(name):
-    """Without drug nothing happens but events: virtual subjects stay where they began, for a hundred of the
-    model's time units."""
+    """Without drug nothing happens but events and what progresses: virtual subjects stay where they began,
+    for a hundred of the model's time units."""
     profile = simulate(name, "none", np.linspace(0, 100, 6), subjects=5, seed=3)
     assert np.all(profile.status == status.SUCCESS)
     moving = {f"{what}_{event}" for event in load(name).HAZARDS for what in OF_HAZARDS}
+    moving |= PROGRESSES.get(name, set())
     outputs = profile.outputs[:, :, [name not in moving for name in profile.names]]
     first = np.repeat(outputs[:, :1], 6, axis=1)
     np.testing.assert_allclose(outputs, first, rtol=4e-6, atol=1e-9 * np.abs(first).max(initial=0.0))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pkpd.core.errors import InputError
+from pkpd.core.normal import Z95
 from pkpd.present.plot.canvas import (
     BLUE,
     COLOURS,
@@ -195,7 +196,7 @@ def power_figure(curves: Sequence[Mapping[str, Any]], *, title: str = "") -> Fig
     axis = figure.subplots()
     for k, one in enumerate(curves):
         colour = COLOURS[k % len(COLOURS)]
-        power, error = np.asarray(one["power"]), 1.96 * np.asarray(one["se"])
+        power, error = np.asarray(one["power"]), Z95 * np.asarray(one["se"])
         axis.errorbar(one["patients"], power, yerr=error, color=colour, marker="o", markersize=4,
                       linewidth=1.5, capsize=2.5, elinewidth=0.9)  # fmt: skip
     axis.axhline(0.8, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
