@@ -594,7 +594,7 @@ def _provenance(
         "subjects_per_arm": spec.options.subjects,
         "arms": len(objective.plan.arms),
         "rtol": spec.options.rtol,
-        "errors_at": None if objective.sampling is None else list(objective.sampling.at),
+        "sampling": None if objective.sampling is None else objective.sampling.stated(),
         "ofv_tolerance": spec.options.tolerance,
         "relative_error": spec.relative_error,
         "unverified_left_out": unverified_left_out,

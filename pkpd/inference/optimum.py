@@ -23,6 +23,7 @@ from pkpd.inference.objective import BadPoint, Objective, pruned
 from pkpd.inference.search import Minimum, minimise
 from pkpd.inference.spec import FitSpec
 from pkpd.inference.summary.reading import read_data
+from pkpd.inference.summary.sampling import Sampling
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Optimum:
 
 
 def _check_likelihood(result: FitResult) -> None:
-    if "errors_at" not in result.provenance:
+    if "sampling" not in result.provenance:
         raise DataError(f"the result of the fit {result.name} is of an older version: run `pkpd fit` again")
 
 
@@ -111,8 +112,10 @@ def objective_of(result: FitResult, spec: FitSpec, *, threads: int | None = None
             "asks for: fit again with `pkpd fit`"
         )
     objective = with_heterogeneity(objective, result.heterogeneity)
-    at = about["errors_at"]
-    return objective if at is None else objective.with_sampling(objective.sampling_at(np.array(at)))
+    if about["sampling"] is None:
+        return objective
+    sampling = Sampling.of_stated(about["sampling"])
+    return objective.with_sampling(sampling.kept([row.id for row in objective.rows]))
 
 
 def optimum_of(

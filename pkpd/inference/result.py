@@ -358,7 +358,8 @@ class FitResult:
     heterogeneity : the SDs between studies that were estimated.
     comparison, unverified, check : the rival model, the refit without unverified rows, and the inner check;
         None where they were not asked for.
-    provenance : what it was made from.
+    provenance : what it was made from; ``sampling`` of it is how residuals are scored and correlated, as
+        trials simulated at a point have it (``Sampling.stated``), None: as their columns say.
 
     Examples
     --------

@@ -18,6 +18,7 @@ from pkpd.inference.coordinates import System, coordinates, in_units
 from pkpd.inference.objective import Objective, minus_2ll_of
 from pkpd.inference.search import with_prior
 from pkpd.inference.summary import reading as published
+from pkpd.inference.summary.sampling import Sampling
 
 
 @pytest.mark.parametrize("name", library.fits())
@@ -42,8 +43,8 @@ def test_the_stated_optimum_is_one(name):
         estimated=estimated,
     )
     x = np.array([stated[c.name]["x"] for c in estimated])
-    at = FitResult.read_json(library.fit_result(name)).provenance["errors_at"]
-    objective = objective.with_sampling(objective.sampling_at(np.array(at)))
+    sampling = Sampling.of_stated(FitResult.read_json(library.fit_result(name)).provenance["sampling"])
+    objective = objective.with_sampling(sampling.kept([row.id for row in fitted]))
     evaluation = objective.evaluate(x, jacobian=True)
 
     minus_2ll, constants = minus_2ll_of(evaluation)

@@ -36,6 +36,7 @@ from pkpd.inference.assess import subjects_errors
 from pkpd.inference.spec import Correlation
 from pkpd.inference.summary.reading import parse_data, read_data
 from pkpd.inference.summary.rows import Data
+from pkpd.inference.summary.sampling import Sampling
 from pkpd.model.check import Distribution, Parameter
 from pkpd.simulation.profile import simulate
 from pkpd.solver.executors import Processes, Threads
@@ -802,7 +803,10 @@ def test_who_does_the_starts_makes_no_difference(tmp_path, executor):
 
 def test_objective_values_add_up(result):
     o = objective(trial(1), SPEC.main)
-    o = o.with_sampling(o.sampling_at(np.array(result.provenance["errors_at"])))
+    stated = result.provenance["sampling"]
+    o = o.with_sampling(o.sampling_at(np.array(stated["at"])))
+    assert o.sampling.stated() == stated
+    assert np.array_equal(Sampling.of_stated(stated).correlation, o.sampling.correlation)
     x = np.array([e.x for e in result.estimates])
     evaluation = o.evaluate(x)
     prior, _ = o.prior(x)

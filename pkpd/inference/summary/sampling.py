@@ -169,6 +169,27 @@ class Sampling:
             self.at, tuple(ids), tuple(self.scores[i] for i in places), self.correlation[np.ix_(index, index)]
         )
 
+    def stated(self) -> dict[str, Any]:
+        """In plain lists: the knots of every score, and what is correlated as (i, j, correlation), j < i."""
+        lower = np.argwhere(np.tril(self.correlation, -1))
+        return {
+            "at": list(self.at),
+            "rows": list(self.ids),
+            "knots": [[None if one is None else list(one.knots) for one in mine] for mine in self.scores],
+            "correlated": [[int(i), int(j), float(self.correlation[i, j])] for i, j in lower],
+        }
+
+    @classmethod
+    def of_stated(cls, stated: Mapping[str, Any]) -> Sampling:
+        """From ``stated``, bit for bit."""
+        scores = tuple(
+            tuple(None if knots is None else Score(tuple(knots)) for knots in row) for row in stated["knots"]
+        )
+        correlation = np.eye(sum(map(len, scores)))
+        for i, j, r in stated["correlated"]:
+            correlation[i, j] = correlation[j, i] = r
+        return cls(tuple(stated["at"]), tuple(stated["rows"]), scores, correlation)
+
     @cached_property
     def _factor(self) -> Array:
         return np.asarray(np.linalg.cholesky(self.correlation))

@@ -49,6 +49,8 @@ SECTIONS = {
     "model": "model",
     "provenance": "how it was made",
 }
+UNPRINTED = ("settings", "row_digests", "sampling")
+"""Of the provenance: for programs."""
 UNMOVED_SD, UNMOVED_BY = 0.9, 0.5
 """A parameter that the data did not move keeps more than this share of its prior's SD, and lies within as
 many of these of its middle."""
@@ -118,7 +120,7 @@ def document(result: FitResult, curves: Mapping[str, Any] | None = None) -> dict
         "facts": [("numbers fitted", str(len(used))), ("within 2 SE", near), *_facts(result)],
         "sections": [(anchor, label) for anchor, label in SECTIONS.items() if not absent.get(anchor)],
         "provenance_rows": list(
-            _flat({key: value for key, value in provenance.items() if key not in ("settings", "row_digests")})
+            _flat({key: value for key, value in provenance.items() if key not in UNPRINTED})
         ),
     }
 
