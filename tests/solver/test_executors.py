@@ -1,6 +1,7 @@
 """The same work by threads and by other processes gives the same bits; errors and interruptions end it."""
 
 import pickle
+import time
 
 import numpy as np
 import pytest
@@ -80,6 +81,7 @@ def test_an_error_ends_the_work():
     def run(first, end):
         if first == 4:
             raise KeyboardInterrupt
+        time.sleep(0.002)  # so that the other thread is not done before this one is heard
         done.append(first)
 
     with pytest.raises(KeyboardInterrupt):
