@@ -8,6 +8,8 @@ analyses that the trial planned, a thousand times.
     linear     least squares, slopes, ranks
     data       what one trial has seen
     kinds      analyses and published numbers as a design declares them
+    courses    doses as courses
+    adverse    adverse events by dose
     design     the text file
     patients   who is enrolled, and who gets what
     run        one trial
@@ -187,6 +189,7 @@ def _curves(run: TrialRun, kept: Sequence[TrialOutcome]) -> TrialCurves:
 
 def _notes(run: TrialRun, kept: Sequence[TrialOutcome]) -> list[str]:
     notes = list(run.recruiting.notes)
+    notes += [f"{one.name}: {one.note.rstrip('.')}." for one in run.design.adverse if one.note]
     if failed := sum(outcome.failed for outcome in kept):
         notes.append(f"{failed:,} patients could not be integrated and are missing.")
     if "uncertainty" in run.recruiting.vary and run.design.fit:

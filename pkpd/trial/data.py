@@ -26,6 +26,7 @@ class TrialData:
     time, event : (n,), days from the time origin to the event or to the end of observation, and which it is.
     visits : (n_visits,), days from randomisation.
     measured : output to (n, n_visits), nan where it was not measured.
+    adverse : adverse event to (n, n_courses), 1 where it happened in a course, else 0; nan without a course.
     """
 
     arms: tuple[str, ...]
@@ -36,6 +37,7 @@ class TrialData:
     event: Truths
     visits: Floats
     measured: Mapping[str, Floats]
+    adverse: Mapping[str, Floats]
 
     @classmethod
     def of_nobody(
@@ -45,6 +47,7 @@ class TrialData:
         strata: Iterable[str],
         visits: Sequence[float],
         outputs: Iterable[str],
+        adverse: Iterable[str],
     ) -> TrialData:
         """A trial without patients: analyses have the same numbers there, all nan."""
         none = np.empty(0)
@@ -57,6 +60,7 @@ class TrialData:
             none.astype(bool),
             np.array(visits, dtype=np.float64),
             dict.fromkeys(outputs, np.empty((0, len(visits)))),
+            dict.fromkeys(adverse, np.empty((0, 0))),
         )
 
     def of(self, who: Truths | Integers) -> TrialData:
@@ -70,6 +74,7 @@ class TrialData:
             self.event[who],
             self.visits,
             {name: values[who] for name, values in self.measured.items()},
+            {name: courses[who] for name, courses in self.adverse.items()},
         )
 
     def first(self, n: tuple[int, ...]) -> TrialData:

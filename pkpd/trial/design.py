@@ -25,6 +25,7 @@ from pkpd.core.errors import DataError, PkpdError
 from pkpd.core.names import question_or_list
 from pkpd.core.toml import TomlTable, read
 from pkpd.dosing import Schedule
+from pkpd.trial.adverse import AdverseEvent, read_adverse
 from pkpd.trial.data import TrialData
 from pkpd.trial.kinds import KINDS, Published, TrialAnalysis, compute, read_analysis, read_published
 
@@ -34,7 +35,7 @@ ORIGINS = ("randomisation", "inclusion")
 MOST_PATIENTS, MOST_DAYS = 100_000, 36_525.0
 _TOP = (
     "title source extends notes model fit horizon origin primary parameters covariates arm stratum run_in "
-    "randomisation dropout missed event visits measured analysis published"
+    "randomisation dropout missed event adverse visits measured analysis published"
 ).split()
 
 
@@ -139,6 +140,7 @@ class TrialDesign:
     dropout, vital_status : rate per year of leaving the trial, and whether events are still known then.
     missed : probability that a course of doses is not given.
     event : of which hazard, "" for none.
+    adverse : adverse events that courses of doses may bring.
     visit_days : from randomisation.
     measured, analyses, published : as declared.
     primary : the analysis that the design names so.
@@ -173,6 +175,7 @@ class TrialDesign:
     vital_status: bool
     missed: float
     event: str
+    adverse: tuple[AdverseEvent, ...]
     visit_days: tuple[float, ...]
     measured: tuple[MeasuredOutput, ...]
     analyses: tuple[TrialAnalysis, ...]
@@ -208,6 +211,7 @@ class TrialDesign:
             [one.name for one in self.strata],
             self.visit_days,
             [one.output for one in self.measured],
+            [one.name for one in self.adverse],
         )
 
 
@@ -265,9 +269,15 @@ def _merged(path: Path, seen: tuple[Path, ...]) -> TomlTable:
 
 
 def _seen_from(folder: Path, values: Mapping[str, Any]) -> dict[str, Any]:
-    """What a file in a folder says, a model or fit that lies beside it named by its whole path."""
+    """What a file in a folder says, a model, fit or table that lies beside it named by its whole path."""
     paths = {key: folder / values[key] for key in ("model", "fit") if isinstance(values.get(key), str)}
-    return {**values, **{key: str(path) for key, path in paths.items() if path.exists()}}
+    found = {**values, **{key: str(path) for key, path in paths.items() if path.exists()}}
+    if "adverse" in values and _are_tables(values["adverse"]):
+        found["adverse"] = [
+            {**item, "counts": str(folder / item["counts"])} if isinstance(item.get("counts"), str) else item
+            for item in values["adverse"]
+        ]
+    return found
 
 
 def _joined(below: Any, given: Any) -> Any:
@@ -324,6 +334,7 @@ def _design(top: TomlTable, path: Path) -> TrialDesign:
         vital_status=_flag(dropout, "vital_status", False),
         missed=missed.number("course_probability", 0.0, high=1.0),
         event=events.text("hazard", ""),
+        adverse=tuple(read_adverse(item, path.parent) for item in tables(top, "adverse")),
         visit_days=days,
         measured=measured,
         analyses=tuple(read_analysis(item) for item in tables(top, "analysis")),
@@ -486,6 +497,7 @@ def _hangs_together(design: TrialDesign, top: TomlTable) -> None:
         raise DataError(
             f'{where}: [randomisation]: by = "{design.randomised_by}" stands not under [covariates]; {known}'
         )
+    _distinct(top, "adverse", [one.name for one in design.adverse])
     _distinct(top, "analysis", [one.name for one in design.analyses])
     for analysis in design.analyses:
         _check_analysis(design, analysis)
@@ -505,6 +517,7 @@ def _check_analysis(design: TrialDesign, analysis: TrialAnalysis) -> None:
     known(analysis.within, [one.name for one in design.strata], "stratum")
     known(analysis.arm, [arm.name for arm in design.arms[1:]], "arm beside the control")
     known(analysis.output, outputs, "measured output")
+    known(analysis.event, [one.name for one in design.adverse], "[[adverse]] event")
     for name in (*analysis.adjusted_by, analysis.interaction):
         known(name.removeprefix("log "), [*design.covariates, *outputs], "covariate or measured output")
     for day in (analysis.visit, analysis.baseline):

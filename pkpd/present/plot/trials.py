@@ -184,6 +184,37 @@ def trial_visits_figure(panels: Sequence[Mapping[str, Any]], *, title: str = "")
 
 
 @styled
+def adverse_figure(rows: Sequence[Mapping[str, Any]], *, title: str = "") -> Figure:
+    """Shares of patients with an adverse event, a panel for each analysis and a line for each arm.
+
+    Args:
+        rows: dicts with ``group``, ``arm``, ``median``, ``low`` and ``high``.
+    """
+    if not rows:
+        raise InputError("there is no adverse event to draw")
+    groups = list(dict.fromkeys(str(row["group"]) for row in rows))
+    arms = list(dict.fromkeys(str(row["arm"]) for row in rows))
+    figure, axes = panel_grid(len(groups), _columns(len(groups)), (3.9, 1.2 + 0.35 * len(arms)))
+    for axis, group in zip(axes, groups, strict=True):
+        for row in rows:
+            if row["group"] != group:
+                continue
+            k = arms.index(str(row["arm"]))
+            colour = COLOURS[k % len(COLOURS)]
+            axis.plot([row["low"], row["high"]], [-k, -k], color=colour, linewidth=5, alpha=0.35,
+                      solid_capstyle="butt")  # fmt: skip
+            axis.plot([row["median"]], [-k], marker="|", markersize=12, color=colour, markeredgewidth=2)
+        axis.set_title(wrapped(group, 44))
+        axis.set_xlim(-0.02, 1.02)  # a median of all patients is seen whole
+        axis.set_ylim(-len(arms) + 0.5, 0.5)
+        axis.set_yticks([-k for k in range(len(arms))], [literal(clipped(arm, 24)) for arm in arms])
+        axis.grid(False, axis="y")
+        axis.set_xlabel("share of patients")
+    put_title(figure, title)
+    return figure
+
+
+@styled
 def power_figure(curves: Sequence[Mapping[str, Any]], *, title: str = "") -> Figure:
     """Power by the number of patients, a line for each analysis.
 

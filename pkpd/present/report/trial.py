@@ -165,6 +165,10 @@ def design_facts(result: TrialResult) -> list[tuple[str, str]]:
     if design.dropout:
         kept = "events are known all the same" if design.vital_status else "events after it are not seen"
         facts.append(("drop-out", f"{design.dropout:g} per year; {kept}"))
+    for event in design.adverse:
+        counts = ", ".join(f"{one.events} of {one.n} at {one.dose:g}" for one in event.counts)
+        said = f"by the largest daily dose of a course: {counts} {event.unit} ({event.provenance})"
+        facts.append((event.name, ". ".join(filter(None, (said, event.source, event.note)))))
     if design.missed:
         facts.append(("courses missed", percent(design.missed)))
     return facts
@@ -199,6 +203,12 @@ def figures(result: TrialResult) -> dict[str, tuple[str, Figure]]:
             "90 % of trials. Who died or left is measured no more.",
             plot.trial_visits_figure(panels, title=result.design.title),
         )
+    if rows := adverse(result):
+        drawn["adverse"] = (
+            "Patients with at least one adverse event. Median and 90 % of simulated trials, by the largest "
+            "daily dose of a course.",
+            plot.adverse_figure(rows, title=result.design.title),
+        )
     if result.by_size:
         drawn["power"] = (
             "Power by the number of patients. Share of trials whose p value is below alpha; bars: 95 % "
@@ -231,6 +241,16 @@ def ratios(result: TrialResult) -> list[dict[str, Any]]:
             }
         found.append(drawn)
     return found
+
+
+def adverse(result: TrialResult) -> list[dict[str, Any]]:
+    """Rows of the figure of adverse events."""
+    kinds = {one.name: one.kind for one in result.design.analyses}
+    return [
+        {"group": row.analysis, "arm": row.arm, "median": row.median, "low": row.low, "high": row.high}
+        for row in result.rows()
+        if kinds[row.analysis] == "adverse" and row.quantity == "share" and math.isfinite(row.median)
+    ]
 
 
 def survival(result: TrialResult) -> list[dict[str, Any]]:
