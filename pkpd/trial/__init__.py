@@ -10,8 +10,11 @@ analyses that the trial planned, a thousand times.
     kinds      analyses and published numbers as a design declares them
     courses    doses as courses
     adverse    adverse events by dose
+    boundaries when a group-sequential test stops
+    monitoring interim looks as a design declares them
     design     the text file
     patients   who is enrolled, and who gets what
+    looks      what a trial sees at its looks, and when it stops
     run        one trial
     result     what all of them show
 
@@ -34,6 +37,7 @@ from pkpd.core.progress import Progress, counting
 from pkpd.inference.draws import PosteriorDraws
 from pkpd.solver import spread, usable_cores
 from pkpd.trial.design import TrialDesign, read_design
+from pkpd.trial.looks import TrialLooks
 from pkpd.trial.patients import recruiting
 from pkpd.trial.result import NumberKey, TrialCurves, TrialResult, TrialVisits
 from pkpd.trial.run import TrialOutcome, TrialRun
@@ -122,6 +126,7 @@ def simulate_trial(
         numbers=_by_key(keys, numbers[:, 0]),
         visits=_visits(run, kept),
         curves=_curves(run, kept),
+        looks=_looks(run, kept),
         by_size={n: _by_key(keys, numbers[:, i]) for i, n in enumerate(asked, start=1)},
         notes=(*given.notes, *_notes(run, kept)),
         interrupted=interrupted,
@@ -185,6 +190,11 @@ def _curves(run: TrialRun, kept: Sequence[TrialOutcome]) -> TrialCurves:
         curves=np.array([outcome.curves for outcome in kept]),
         at_risk=np.array([outcome.at_risk for outcome in kept]),
     )
+
+
+def _looks(run: TrialRun, kept: Sequence[TrialOutcome]) -> TrialLooks | None:
+    plan = run.design.monitoring
+    return TrialLooks.of(plan, [outcome.looks for outcome in kept if outcome.looks]) if plan else None
 
 
 def _notes(run: TrialRun, kept: Sequence[TrialOutcome]) -> list[str]:

@@ -28,14 +28,16 @@ from pkpd.dosing import Schedule
 from pkpd.trial.adverse import AdverseEvent, read_adverse
 from pkpd.trial.data import TrialData
 from pkpd.trial.kinds import KINDS, Published, TrialAnalysis, compute, read_analysis, read_published
+from pkpd.trial.monitoring import Monitoring, read_monitoring
 
 Floats = NDArray[np.float64]
 
 ORIGINS = ("randomisation", "inclusion")
 MOST_PATIENTS, MOST_DAYS = 100_000, 36_525.0
 _TOP = (
-    "title source extends notes model fit horizon origin primary parameters covariates arm stratum run_in "
-    "randomisation dropout missed event adverse visits measured analysis published"
+    "title source extends notes model fit horizon origin primary parameters covariates arm stratum "
+    "recruitment run_in randomisation dropout missed event adverse visits measured analysis monitoring look "
+    "published"
 ).split()
 
 
@@ -132,6 +134,7 @@ class TrialDesign:
     arms : in the order of the file; the first is the control.
     horizon, origin : days to the end of follow-up, from "randomisation" or from "inclusion" (of which the
         run-in is a part).
+    recruitment : days until all patients are randomised, one after the other; 0 for all at once.
     run_in, run_in_events : days from inclusion to randomisation, and whether people die in them, who are then
         not randomised.
     parameters, covariates : typical values that replace the model's, and distributions between patients.
@@ -143,6 +146,7 @@ class TrialDesign:
     adverse : adverse events that courses of doses may bring.
     visit_days : from randomisation.
     measured, analyses, published : as declared.
+    monitoring : how the trial is looked at before its end, None if it is not.
     primary : the analysis that the design names so.
     notes : sentences that stand on every output.
 
@@ -163,6 +167,7 @@ class TrialDesign:
     arms: tuple[DesignArm, ...]
     horizon: float
     origin: str
+    recruitment: float
     run_in: float
     run_in_events: bool
     parameters: Mapping[str, float | str]
@@ -180,6 +185,7 @@ class TrialDesign:
     measured: tuple[MeasuredOutput, ...]
     analyses: tuple[TrialAnalysis, ...]
     published: tuple[Published, ...]
+    monitoring: Monitoring | None
     primary: str
     notes: tuple[str, ...]
 
@@ -297,6 +303,8 @@ def _are_tables(value: Any) -> bool:
 
 def _design(top: TomlTable, path: Path) -> TrialDesign:
     top.keys_within(_TOP)
+    recruitment = top.table("recruitment")
+    recruitment.keys_within(("days",))
     run_in, events, visits = top.table("run_in"), top.table("event"), top.table("visits")
     run_in.keys_within(("days", "events"))
     events.keys_within(("hazard",))
@@ -322,6 +330,7 @@ def _design(top: TomlTable, path: Path) -> TrialDesign:
         arms=arms,
         horizon=top.number("horizon", 365.0, low=0.01, high=MOST_DAYS),
         origin=_word(top, "origin", ORIGINS),
+        recruitment=recruitment.number("days", 0.0, high=MOST_DAYS),
         run_in=run_in.number("days", 0.0, high=MOST_DAYS),
         run_in_events=_flag(run_in, "events", False),
         parameters=_parameters(top.table("parameters")),
@@ -339,12 +348,13 @@ def _design(top: TomlTable, path: Path) -> TrialDesign:
         measured=measured,
         analyses=tuple(read_analysis(item) for item in tables(top, "analysis")),
         published=(),
+        monitoring=None,
         primary=top.text("primary", ""),
         notes=top.texts("notes"),
     )
     _hangs_together(design, top)
     rows = [read_published(item) for item in tables(top, "published")]
-    return replace(design, published=_checked_rows(design, rows))
+    return replace(design, published=_checked_rows(design, rows), monitoring=_monitoring(design, top))
 
 
 def _one_source(top: TomlTable, path: Path) -> tuple[str, str]:
@@ -506,6 +516,21 @@ def _hangs_together(design: TrialDesign, top: TomlTable) -> None:
         raise DataError(
             f'{where}: primary = "{design.primary}" is no analysis; {question_or_list(design.primary, names)}'
         )
+
+
+def _monitoring(design: TrialDesign, top: TomlTable) -> Monitoring | None:
+    items = tables(top, "look")
+    _distinct(top, "look", [item.text("name") for item in items])
+    arms = {arm.name: arm.n for arm in design.arms}
+    found = read_monitoring(top.table("monitoring"), items, design.analyses, arms)
+    longest = design.recruitment + design.follow_up
+    for look in found.looks if found else ():
+        if look.days >= longest:
+            raise DataError(
+                f"{look.where}: days = {look.days:g} is not before the end of the trial, which is on day "
+                f"{longest:g} of calendar time"
+            )
+    return found
 
 
 def _check_analysis(design: TrialDesign, analysis: TrialAnalysis) -> None:

@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Truths = NDArray[np.bool_]
 
-PARAMETERS, EVENTS, LEAVING, MISSED, ERRORS, ARMS, RATES, ADVERSE = range(16, 24)
+PARAMETERS, EVENTS, LEAVING, MISSED, ERRORS, ARMS, RATES, ADVERSE, ENTRY = range(16, 25)
 """Streams of random numbers, beside those of virtual subjects."""
 
 

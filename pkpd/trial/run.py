@@ -21,9 +21,11 @@ from pkpd.trial.courses import CoursePlan, courses
 from pkpd.trial.data import TrialData
 from pkpd.trial.design import DesignStratum, TrialDesign
 from pkpd.trial.kinds import compute
+from pkpd.trial.looks import LookOutcome, watch
 from pkpd.trial.patients import (
     ADVERSE,
     ARMS,
+    ENTRY,
     ERRORS,
     EVENTS,
     LEAVING,
@@ -53,7 +55,8 @@ class TrialOutcome(NamedTuple):
 
     numbers : (n_sizes, n_numbers), nan where there is none; means, sds : (n_arms, n_outputs, n_visits);
     seen : how many were measured, of that shape; curves : (1 + n_strata, n_arms, n_grid), shares of
-    survivors; at_risk : (1 + n_strata, n_arms) patients; failed : who could not be integrated.
+    survivors; at_risk : (1 + n_strata, n_arms) patients; looks : at the trial of the design's size, None
+    without any; failed : who could not be integrated.
     """
 
     numbers: Floats
@@ -62,6 +65,7 @@ class TrialOutcome(NamedTuple):
     seen: Integers
     curves: Floats
     at_risk: Integers
+    looks: LookOutcome | None
     failed: int
 
 
@@ -105,6 +109,7 @@ class TrialRun:
 
     def outcome(self, trial: int) -> TrialOutcome:
         """Simulate and analyse a trial."""
+        design, plan = self.design, self.design.monitoring
         data, failed = self.simulated(trial)
         whole = data if len(self.sizes) == 1 else data.first(self.sizes[0])
         numbers = [self._numbers(whole)]
@@ -113,6 +118,7 @@ class TrialRun:
             np.array([list(found.values()) for found in numbers]),
             *_visits(whole),
             *self._curves(whole),
+            watch(plan, whole, design.before, design.follow_up) if plan else None,
             failed,
         )
 
@@ -171,6 +177,7 @@ class TrialRun:
                 one.name: _inside(one, values[:, kernel.PARAMETERS.index(one.covariate)])
                 for one in design.strata
             },
+            entry=self._entry(trial, n),
             time=time + design.before,
             event=event,
             visits=np.array(design.visit_days),
@@ -178,6 +185,13 @@ class TrialRun:
             adverse=self._adverse(trial, values, arm, here),
         )
         return data.of(~failed), int(failed.sum())
+
+    def _entry(self, trial: int, n: int) -> Floats:
+        """Calendar days on which patients are randomised, one after the other at the same rate, (n,)."""
+        if not self.design.recruitment:
+            return np.zeros(n)
+        luck = stream(self.recruiting.seed, trial, ENTRY).random(n)
+        return (np.arange(n) + luck) * (self.design.recruitment / self.design.n_patients)
 
     def _deaths(self, outputs: Floats, threshold: Floats) -> Floats:
         """Days from randomisation to the event, (n,); inf where it does not happen during follow-up.

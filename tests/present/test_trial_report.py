@@ -7,6 +7,7 @@ from pkpd.core.errors import InputError
 from pkpd.present.plot import (
     adverse_figure,
     forest_figure,
+    looks_figure,
     power_figure,
     survival_figure,
     trial_visits_figure,
@@ -69,8 +70,24 @@ def test_shares_with_adverse_events_have_a_panel_an_analysis_and_a_line_an_arm()
     assert [text.get_text() for text in axes[0].get_yticklabels()] == ["placebo", "drug"]
 
 
+def test_bars_of_looks_are_as_high_as_the_shares_of_trials_that_stop():
+    none = {"efficacy": 0.0, "harm": 0.0, "futility": 0.0, "undecided": 0.0}
+    rows = [
+        {**none, "look": "half", "day": 400.0, "efficacy": 0.25, "futility": 0.125},
+        {**none, "look": "the end", "day": float("nan"), "undecided": 0.625},
+    ]
+    axis = looks_figure(rows).axes[0]
+    bars = {(bar.get_gid(), k): bar for of in axis.containers for k, bar in enumerate(of)}
+    heights = [bars[why, 0].get_height() for why in ("efficacy", "futility")]
+    assert heights == [0.25, 0.125]
+    assert bars["futility", 0].get_y() == 0.25
+    assert bars["undecided", 1].get_height() == 0.625
+    assert [text.get_text() for text in axis.get_xticklabels()] == ["half\nday 400", "the end"]
+
+
 @pytest.mark.parametrize(
-    "draw", [adverse_figure, survival_figure, forest_figure, trial_visits_figure, power_figure]
+    "draw",
+    [adverse_figure, survival_figure, forest_figure, trial_visits_figure, looks_figure, power_figure],
 )
 def test_nothing_to_draw_is_said(draw):
     with pytest.raises(InputError, match="to draw"):

@@ -37,6 +37,7 @@ from pkpd.present.plot.repeats import bootstrap_figure, left_out_figure
 from pkpd.present.plot.trials import (
     adverse_figure,
     forest_figure,
+    looks_figure,
     power_figure,
     survival_figure,
     trial_visits_figure,
@@ -58,6 +59,7 @@ __all__ = [
     "interval_figure",
     "left_out_figure",
     "likelihood_figure",
+    "looks_figure",
     "observed_predicted_figure",
     "pairs_figure",
     "parameter_figure",
