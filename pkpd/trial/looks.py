@@ -53,60 +53,59 @@ class LookOutcome(NamedTuple):
 def watch(plan: Monitoring, data: TrialData, before: float, follow_up: float) -> LookOutcome:
     """Look at a trial as it goes on, until it stops.
 
-    before, follow_up : days from the time origin to randomisation, and from there to the end. A look before
-    which nothing is known that the look before did not know decides nothing.
+    before, follow_up : days from the time origin to randomisation, and from there to the end. A look that
+    knows no more than the one before it decides nothing.
     """
-    known = _Knowledge(plan, data, before)
-    last = float(data.entry.max(initial=0.0)) + follow_up
-    due = sorted((day, k) for k in range(len(plan.looks)) if (day := known.day_of(k)) < last)
-    stages = [NO_LOOK] * (len(plan.looks) + 1)
-    stopped, decision = len(plan.looks), UNDECIDED
-    information: tuple[float, ...] = ()
-    alphas: tuple[float, ...] = ()
-    alpha = plan.analysis.alpha
-    for day, k in [*due, (last, len(plan.looks))]:
-        at_end = k == len(plan.looks)
-        amount, seen = known.amount(day), known.on(day)
-        share = 1.0 if at_end else min(amount / plan.planned, 1.0)
-        statistic, estimate = statistic_of(plan, seen)
-        limit = math.inf
-        if amount > (information[-1] if information else 0.0) and math.isfinite(statistic):
-            information, alphas = (*information, amount), (*alphas, spent(plan.efficacy, alpha, share))
-            limit = boundary(information, alphas)
-        patients, events = float(seen.arm.size), float(seen.event.sum())
-        stages[k] = LookNumbers(day, amount / plan.planned, statistic, limit, estimate, patients, events)
-        decision = _decision(plan, stages[k], k, information, alphas)
+    known, spending = _Knowledge(plan, data, before), _Spending(plan)
+    last, at_end = float(data.entry.max(initial=0.0)) + follow_up, len(plan.looks)
+    days = {k: known.day_of(k) for k in range(at_end)}
+    due = sorted((day, k) for k, day in days.items() if day < last)
+    stages = [NO_LOOK] * (at_end + 1)
+    for day, k in [*due, (last, at_end)]:
+        seen = known.look(day)
+        stages[k] = seen = seen._replace(boundary=spending.boundary(seen, k == at_end))
+        decision = _decision(plan, seen, k, spending)
         if decision:
-            stopped = k
             break
-    if math.isnan(stages[-1].day):
-        whole = known.on(last)
-        statistic, estimate = statistic_of(plan, whole)
-        numbers = known.amount(last) / plan.planned, statistic, math.nan, estimate
-        end = LookNumbers(last, *numbers, float(whole.arm.size), float(whole.event.sum()))
-    else:
-        end = stages[-1]
-    return LookOutcome(tuple(stages), stopped, decision, end)
+    end = stages[at_end] if k == at_end else known.look(last)
+    return LookOutcome(tuple(stages), k, decision, end)
 
 
-def _decision(
-    plan: Monitoring,
-    seen: LookNumbers,
-    look: int,
-    information: tuple[float, ...],
-    alphas: tuple[float, ...],
-) -> int:
+class _Spending:
+    """The alpha that a trial has spent at its looks so far."""
+
+    def __init__(self, plan: Monitoring) -> None:
+        self.plan = plan
+        self.information: tuple[float, ...] = ()
+        self.alphas: tuple[float, ...] = ()
+
+    def boundary(self, seen: LookNumbers, at_end: bool) -> float:
+        """Of a look, which spends what it may; inf where there is nothing new or no statistic."""
+        amount = seen.information * self.plan.planned
+        if amount <= max(self.information, default=0.0) or math.isnan(seen.statistic):
+            return math.inf
+        share = 1.0 if at_end else min(seen.information, 1.0)
+        alpha = spent(self.plan.efficacy, self.plan.analysis.alpha, share)
+        self.information, self.alphas = (*self.information, amount), (*self.alphas, alpha)
+        return boundary(self.information, self.alphas)
+
+    def at_end(self) -> float:
+        """The boundary at the end, if there is no other look and what is planned is seen then."""
+        information = (*self.information, float(self.plan.planned))
+        return boundary(information, (*self.alphas, self.plan.analysis.alpha))
+
+
+def _decision(plan: Monitoring, seen: LookNumbers, look: int, spending: _Spending) -> int:
     if abs(seen.statistic) >= seen.boundary:
         return EFFICACY if seen.statistic > 0.0 else HARM
     rule = plan.looks[look].futility if look < len(plan.looks) else None
     if rule is None:
         return UNDECIDED
-    value = seen.estimate
-    if rule.of == CONDITIONAL:
-        if not 0.0 < seen.information < 1.0 or not information:
-            return UNDECIDED
-        final = boundary((*information, float(plan.planned)), (*alphas, plan.analysis.alpha))
-        value = conditional_power(seen.statistic, seen.information, final)
+    if rule.of != CONDITIONAL:
+        return FUTILITY if rule.holds(seen.estimate) else UNDECIDED
+    if not 0.0 < seen.information < 1.0 or math.isnan(seen.statistic):
+        return UNDECIDED
+    value = conditional_power(seen.statistic, seen.information, spending.at_end())
     return FUTILITY if rule.holds(value) else UNDECIDED
 
 
@@ -161,13 +160,19 @@ class _Knowledge:
         needed = math.ceil(declared.share * self.plan.planned - 1e-9)
         return float(self.days[needed - 1]) if needed <= self.days.size else math.inf
 
-    def amount(self, day: float) -> float:
-        """Events, or patients whose change is known."""
-        return float(np.searchsorted(self.days, day, side="right"))
-
-    def on(self, day: float) -> TrialData:
-        """The data."""
-        return self.data.known_on(day, self.before)
+    def look(self, day: float) -> LookNumbers:
+        """What is seen on a day, without a boundary."""
+        seen = self.data.known_on(day, self.before)
+        statistic, estimate = statistic_of(self.plan, seen)
+        return LookNumbers(
+            day=day,
+            information=float(np.searchsorted(self.days, day, side="right")) / self.plan.planned,
+            statistic=statistic,
+            boundary=math.nan,
+            estimate=estimate,
+            patients=float(seen.arm.size),
+            events=float(seen.event.sum()),
+        )
 
 
 # --- of many trials
