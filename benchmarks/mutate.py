@@ -65,6 +65,7 @@ TESTS: dict[str, str] = {
     "pkpd/inference/posterior.py": "fit predict population coverage",
     "pkpd/inference/prediction.py": "predict coverage drawn_intervals report",
     "pkpd/inference/population.py": "population drawn_intervals compare",
+    "pkpd/inference/one_hit.py": "one_hit tolerability",
     "pkpd/treg/tolerability.py": "tolerability compare",
     "pkpd/decision/comparison/result.py": "compare coverage comparison_report",
 }

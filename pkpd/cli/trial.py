@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from pkpd.trial import TrialResult
+    from pkpd.trial.looks import TrialLooks
     from pkpd.trial.result import TrialRow
 
 
@@ -171,6 +172,16 @@ def show(result: TrialResult) -> None:
     if result.design.published:
         out.print(_published(result))
     out.print(_analyses(result))
+    if result.looks is not None:
+        out.print(_looks(result.looks))
+        told = result.looks.summary()
+        out.print(
+            f"with looks: {_percent(told['power'])} in favour, on average {told['patients']:.0f} patients, "
+            f"{told['events']:.0f} events and {told['days']:.0f} days; with one analysis at the end: "
+            f"{_percent(told['fixed power'])}, {told['fixed patients']:.0f} patients, "
+            f"{told['fixed events']:.0f} events and {told['fixed days']:.0f} days",
+            soft_wrap=True,
+        )
     if result.by_size:
         out.print(_power(result))
     print_remarks(out, result.notes)
@@ -207,6 +218,23 @@ def _analyses(result: TrialResult) -> Table:
             shown += " [bold](primary)[/]"
         before = row.analysis
         rows.add_row(shown, row.quantity, plain(row.arm), *_predicted(row), power)
+    return rows
+
+
+def _looks(looks: TrialLooks) -> Table:
+    reasons = ("efficacy", "harm", "futility")
+    stopped = (f">{why}" for why in reasons)
+    rows = table("look", ">trials", ">day", f">{looks.unit}", ">boundary, |z|", *stopped)
+    for row in looks.rows():
+        day, amount, limit = row["day"], row["information"] * looks.planned, row["boundary"]
+        rows.add_row(
+            plain(row["look"]),
+            _percent(row["reached"]),
+            "" if math.isnan(day) else f"{day:.0f}",
+            "" if math.isnan(amount) else f"{amount:.0f} of {looks.planned}",
+            f"{limit:.3f}" if math.isfinite(limit) else "",
+            *(_percent(row[why]) for why in reasons),
+        )
     return rows
 
 

@@ -1,36 +1,30 @@
 """How likely a patient is to have a non-serious adverse event, from the four published counts: 1, 3, 5 and 6
 of 6 patients (Hartemann 2013).
 
-One hit, with the background by Abbott's formula (J Econ Entomol 18 (1925) 265): p(d) = 1 - (1 - p0) exp(-k d)
-with d the daily dose in MIU, p0 the background and k per MIU. p0 is uniform on 0 to 1 beforehand, k lognormal
-with median 1 per MIU and log-SD 1.5 (90 percent between 0.085 and 12). The posterior is binomial and
-integrated on a grid. It is a model of 24 patients, not medical advice: the width of the interval is the
-message.
+One hit in the daily dose in MIU, with a background (``pkpd.inference.one_hit``). It is a model of 24
+patients, not medical advice: the width of the interval is the message.
 """
 
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pkpd.core.errors import DataError, InputError, ScheduleError
-from pkpd.core.tables import read_table
+from pkpd.core.errors import InputError, ScheduleError
 from pkpd.decision.endpoints import Endpoint, Regimen, Relevant, largest_daily
 from pkpd.dosing import Schedule
+from pkpd.inference.one_hit import EventCount, OneHitPosterior, OneHitPrior, one_hit, read_counts
 
 Floats = NDArray[np.float64]
 
 UNIT = "MIU"
 """In which the counted doses are."""
-K_MEDIAN, K_LOG_SD = 1.0, 1.5
-CELLS = 400
-"""Of the grid, along p0 and along log k."""
+PRIOR = OneHitPrior(median=1.0, log_sd=1.5)
+"""k per MIU: 90 percent between 0.085 and 12; p0 uniform on 0 to 1."""
 COURSE_DAYS = 5.0
 
 EVENT = Endpoint(
@@ -49,114 +43,17 @@ EVENT = Endpoint(
 )
 
 
-@dataclass(frozen=True)
-class EventCount:
-    """How many of ``n`` patients on a daily dose (MIU) had an event."""
-
-    study: str
-    arm: str
-    dose: float
-    n: int
-    events: int
-    source: str
-    doi: str
-    provenance: str
-
-
 @functools.cache
 def counts() -> tuple[EventCount, ...]:
     """The published counts, of ``adverse_events.csv``. Raises DataError where the file is
     damaged."""
-    path = Path(__file__).with_name("adverse_events.csv")
-    table = read_table(path)
-    columns = ("study", "arm", "daily_dose_miu", "n", "events", "source", "doi", "provenance")
-    table.check_columns(columns, ("what", "population"))
-    table.problems.stop_if_any()
-    try:
-        found = tuple(
-            EventCount(
-                row["study"],
-                row["arm"],
-                float(row["daily_dose_miu"]),
-                int(row["n"]),
-                int(row["events"]),
-                row["source"],
-                row["doi"],
-                row["provenance"],
-            )
-            for row in map(table.fields, table.lines)
-        )
-    except ValueError as error:
-        raise DataError(f"{path}: the counts of adverse events cannot be read: {error}") from None
-    if not found or any(not (0 <= row.events <= row.n and 0.0 <= row.dose < math.inf) for row in found):
-        raise DataError(f"{path}: each row needs a dose of 0 or more and events among n patients")
-    return found
-
-
-@dataclass(frozen=True)
-class EventPosterior:
-    """What the counts say of p0 and k, on the midpoints of a grid: p0 and log_k, (n_cells,), and weights,
-    (n_cells,), that add up to 1."""
-
-    p0: Floats
-    log_k: Floats
-    weights: Floats
-    widths: tuple[float, float]
-
-    @classmethod
-    def of(cls, rows: tuple[EventCount, ...]) -> EventPosterior:
-        """By midpoints over p0 from 0 to 1 and log k within six SDs of its prior."""
-        width = 1.0 / CELLS, 12.0 * K_LOG_SD / CELLS
-        middle = np.arange(CELLS) + 0.5
-        p0, log_k = np.meshgrid(
-            middle * width[0],
-            math.log(K_MEDIAN) - 6.0 * K_LOG_SD + middle * width[1],
-            indexing="ij",
-        )
-        log_density = -0.5 * ((log_k - math.log(K_MEDIAN)) / K_LOG_SD) ** 2
-        for row in rows:
-            # log(1 - p) and log p, without losing digits where p is close to 1
-            log_none = np.log1p(-p0) - np.exp(log_k) * row.dose
-            log_event = np.log(-np.expm1(log_none))
-            log_density += row.events * log_event + (row.n - row.events) * log_none
-        weights = np.exp(log_density - log_density.max())
-        return cls(p0.ravel(), log_k.ravel(), (weights / weights.sum()).ravel(), width)
-
-    def probability(self, dose: float) -> tuple[float, float, float]:
-        """Mean and 90 percent interval of the probability of an event at a daily dose in MIU."""
-        p = one_hit(self.p0, np.exp(self.log_k), dose)
-        order = np.argsort(p)
-        below = np.cumsum(self.weights[order])
-        low, high = (float(p[order[np.searchsorted(below, level)]]) for level in (0.05, 0.95))
-        return float(p @ self.weights), low, high
-
-    @functools.cached_property
-    def cumulative(self) -> Floats:
-        """(n_cells,) weights up to each cell."""
-        return np.cumsum(self.weights)
-
-    def draws(self, n: int, seed: int = 0) -> tuple[Floats, Floats]:
-        """(n,) p0 and (n,) k from the posterior: evenly spread over it, in random order, the same for a seed
-        and n."""
-        generator = np.random.Generator(np.random.Philox(key=seed))
-        levels = (generator.permutation(n) + generator.random(n)) / n
-        cells = np.minimum(np.searchsorted(self.cumulative, levels), self.weights.size - 1)
-        within = generator.random((2, n)) - 0.5
-        return (
-            self.p0[cells] + within[0] * self.widths[0],
-            np.exp(self.log_k[cells] + within[1] * self.widths[1]),
-        )
-
-
-def one_hit(p0: Floats, k: Floats, dose: ArrayLike) -> Floats:
-    """The probability of an event at a daily dose in MIU."""
-    return np.asarray(1.0 - (1.0 - p0) * np.exp(-k * np.asarray(dose, dtype=np.float64)))
+    return read_counts(Path(__file__).with_name("adverse_events.csv"), UNIT)
 
 
 @functools.cache
-def posterior() -> EventPosterior:
+def posterior() -> OneHitPosterior:
     """Of the published counts."""
-    return EventPosterior.of(counts())
+    return OneHitPosterior.of(counts(), PRIOR)
 
 
 def probability(

@@ -8,8 +8,13 @@ analyses that the trial planned, a thousand times.
     linear     least squares, slopes, ranks
     data       what one trial has seen
     kinds      analyses and published numbers as a design declares them
+    courses    doses as courses
+    adverse    adverse events by dose
+    boundaries when a group-sequential test stops
+    monitoring interim looks as a design declares them
     design     the text file
     patients   who is enrolled, and who gets what
+    looks      what a trial sees at its looks, and when it stops
     run        one trial
     result     what all of them show
 
@@ -32,6 +37,7 @@ from pkpd.core.progress import Progress, counting
 from pkpd.inference.draws import PosteriorDraws
 from pkpd.solver import spread, usable_cores
 from pkpd.trial.design import TrialDesign, read_design
+from pkpd.trial.looks import TrialLooks
 from pkpd.trial.patients import recruiting
 from pkpd.trial.result import NumberKey, TrialCurves, TrialResult, TrialVisits
 from pkpd.trial.run import TrialOutcome, TrialRun
@@ -120,6 +126,7 @@ def simulate_trial(
         numbers=_by_key(keys, numbers[:, 0]),
         visits=_visits(run, kept),
         curves=_curves(run, kept),
+        looks=_looks(run, kept),
         by_size={n: _by_key(keys, numbers[:, i]) for i, n in enumerate(asked, start=1)},
         notes=(*given.notes, *_notes(run, kept)),
         interrupted=interrupted,
@@ -185,8 +192,14 @@ def _curves(run: TrialRun, kept: Sequence[TrialOutcome]) -> TrialCurves:
     )
 
 
+def _looks(run: TrialRun, kept: Sequence[TrialOutcome]) -> TrialLooks | None:
+    plan = run.design.monitoring
+    return TrialLooks.of(plan, [outcome.looks for outcome in kept if outcome.looks]) if plan else None
+
+
 def _notes(run: TrialRun, kept: Sequence[TrialOutcome]) -> list[str]:
     notes = list(run.recruiting.notes)
+    notes += [f"{one.name}: {one.note.rstrip('.')}." for one in run.design.adverse if one.note]
     if failed := sum(outcome.failed for outcome in kept):
         notes.append(f"{failed:,} patients could not be integrated and are missing.")
     if "uncertainty" in run.recruiting.vary and run.design.fit:

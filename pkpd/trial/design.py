@@ -25,16 +25,19 @@ from pkpd.core.errors import DataError, PkpdError
 from pkpd.core.names import question_or_list
 from pkpd.core.toml import TomlTable, read
 from pkpd.dosing import Schedule
+from pkpd.trial.adverse import AdverseEvent, read_adverse
 from pkpd.trial.data import TrialData
 from pkpd.trial.kinds import KINDS, Published, TrialAnalysis, compute, read_analysis, read_published
+from pkpd.trial.monitoring import Monitoring, read_monitoring
 
 Floats = NDArray[np.float64]
 
 ORIGINS = ("randomisation", "inclusion")
 MOST_PATIENTS, MOST_DAYS = 100_000, 36_525.0
 _TOP = (
-    "title source extends notes model fit horizon origin primary parameters covariates arm stratum run_in "
-    "randomisation dropout missed event visits measured analysis published"
+    "title source extends notes model fit horizon origin primary parameters covariates arm stratum "
+    "recruitment run_in randomisation dropout missed event adverse visits measured analysis monitoring look "
+    "published"
 ).split()
 
 
@@ -131,6 +134,7 @@ class TrialDesign:
     arms : in the order of the file; the first is the control.
     horizon, origin : days to the end of follow-up, from "randomisation" or from "inclusion" (of which the
         run-in is a part).
+    recruitment : days until all patients are randomised, one after the other; 0 for all at once.
     run_in, run_in_events : days from inclusion to randomisation, and whether people die in them, who are then
         not randomised.
     parameters, covariates : typical values that replace the model's, and distributions between patients.
@@ -139,8 +143,10 @@ class TrialDesign:
     dropout, vital_status : rate per year of leaving the trial, and whether events are still known then.
     missed : probability that a course of doses is not given.
     event : of which hazard, "" for none.
+    adverse : adverse events that courses of doses may bring.
     visit_days : from randomisation.
     measured, analyses, published : as declared.
+    monitoring : how the trial is looked at before its end, None if it is not.
     primary : the analysis that the design names so.
     notes : sentences that stand on every output.
 
@@ -161,6 +167,7 @@ class TrialDesign:
     arms: tuple[DesignArm, ...]
     horizon: float
     origin: str
+    recruitment: float
     run_in: float
     run_in_events: bool
     parameters: Mapping[str, float | str]
@@ -173,10 +180,12 @@ class TrialDesign:
     vital_status: bool
     missed: float
     event: str
+    adverse: tuple[AdverseEvent, ...]
     visit_days: tuple[float, ...]
     measured: tuple[MeasuredOutput, ...]
     analyses: tuple[TrialAnalysis, ...]
     published: tuple[Published, ...]
+    monitoring: Monitoring | None
     primary: str
     notes: tuple[str, ...]
 
@@ -208,6 +217,7 @@ class TrialDesign:
             [one.name for one in self.strata],
             self.visit_days,
             [one.output for one in self.measured],
+            [one.name for one in self.adverse],
         )
 
 
@@ -265,9 +275,15 @@ def _merged(path: Path, seen: tuple[Path, ...]) -> TomlTable:
 
 
 def _seen_from(folder: Path, values: Mapping[str, Any]) -> dict[str, Any]:
-    """What a file in a folder says, a model or fit that lies beside it named by its whole path."""
+    """What a file in a folder says, a model, fit or table that lies beside it named by its whole path."""
     paths = {key: folder / values[key] for key in ("model", "fit") if isinstance(values.get(key), str)}
-    return {**values, **{key: str(path) for key, path in paths.items() if path.exists()}}
+    found = {**values, **{key: str(path) for key, path in paths.items() if path.exists()}}
+    if "adverse" in values and _are_tables(values["adverse"]):
+        found["adverse"] = [
+            {**item, "counts": str(folder / item["counts"])} if isinstance(item.get("counts"), str) else item
+            for item in values["adverse"]
+        ]
+    return found
 
 
 def _joined(below: Any, given: Any) -> Any:
@@ -287,6 +303,8 @@ def _are_tables(value: Any) -> bool:
 
 def _design(top: TomlTable, path: Path) -> TrialDesign:
     top.keys_within(_TOP)
+    recruitment = top.table("recruitment")
+    recruitment.keys_within(("days",))
     run_in, events, visits = top.table("run_in"), top.table("event"), top.table("visits")
     run_in.keys_within(("days", "events"))
     events.keys_within(("hazard",))
@@ -312,6 +330,7 @@ def _design(top: TomlTable, path: Path) -> TrialDesign:
         arms=arms,
         horizon=top.number("horizon", 365.0, low=0.01, high=MOST_DAYS),
         origin=_word(top, "origin", ORIGINS),
+        recruitment=recruitment.number("days", 0.0, high=MOST_DAYS),
         run_in=run_in.number("days", 0.0, high=MOST_DAYS),
         run_in_events=_flag(run_in, "events", False),
         parameters=_parameters(top.table("parameters")),
@@ -324,16 +343,18 @@ def _design(top: TomlTable, path: Path) -> TrialDesign:
         vital_status=_flag(dropout, "vital_status", False),
         missed=missed.number("course_probability", 0.0, high=1.0),
         event=events.text("hazard", ""),
+        adverse=tuple(read_adverse(item, path.parent) for item in tables(top, "adverse")),
         visit_days=days,
         measured=measured,
         analyses=tuple(read_analysis(item) for item in tables(top, "analysis")),
         published=(),
+        monitoring=None,
         primary=top.text("primary", ""),
         notes=top.texts("notes"),
     )
     _hangs_together(design, top)
     rows = [read_published(item) for item in tables(top, "published")]
-    return replace(design, published=_checked_rows(design, rows))
+    return replace(design, published=_checked_rows(design, rows), monitoring=_monitoring(design, top))
 
 
 def _one_source(top: TomlTable, path: Path) -> tuple[str, str]:
@@ -486,6 +507,7 @@ def _hangs_together(design: TrialDesign, top: TomlTable) -> None:
         raise DataError(
             f'{where}: [randomisation]: by = "{design.randomised_by}" stands not under [covariates]; {known}'
         )
+    _distinct(top, "adverse", [one.name for one in design.adverse])
     _distinct(top, "analysis", [one.name for one in design.analyses])
     for analysis in design.analyses:
         _check_analysis(design, analysis)
@@ -494,6 +516,21 @@ def _hangs_together(design: TrialDesign, top: TomlTable) -> None:
         raise DataError(
             f'{where}: primary = "{design.primary}" is no analysis; {question_or_list(design.primary, names)}'
         )
+
+
+def _monitoring(design: TrialDesign, top: TomlTable) -> Monitoring | None:
+    items = tables(top, "look")
+    _distinct(top, "look", [item.text("name") for item in items])
+    arms = {arm.name: arm.n for arm in design.arms}
+    found = read_monitoring(top.table("monitoring"), items, design.analyses, arms)
+    longest = design.recruitment + design.follow_up
+    for look in found.looks if found else ():
+        if look.days >= longest:
+            raise DataError(
+                f"{look.where}: days = {look.days:g} is not before the end of the trial, which is on day "
+                f"{longest:g} of calendar time"
+            )
+    return found
 
 
 def _check_analysis(design: TrialDesign, analysis: TrialAnalysis) -> None:
@@ -505,6 +542,7 @@ def _check_analysis(design: TrialDesign, analysis: TrialAnalysis) -> None:
     known(analysis.within, [one.name for one in design.strata], "stratum")
     known(analysis.arm, [arm.name for arm in design.arms[1:]], "arm beside the control")
     known(analysis.output, outputs, "measured output")
+    known(analysis.event, [one.name for one in design.adverse], "[[adverse]] event")
     for name in (*analysis.adjusted_by, analysis.interaction):
         known(name.removeprefix("log "), [*design.covariates, *outputs], "covariate or measured output")
     for day in (analysis.visit, analysis.baseline):

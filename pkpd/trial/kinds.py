@@ -27,6 +27,7 @@ from pkpd.trial.data import TrialData
 from pkpd.trial.linear import (
     NO_CONTRAST,
     Contrast,
+    fisher,
     joint_rank,
     least_squares,
     slope_weights,
@@ -62,6 +63,7 @@ class TrialAnalysis:
     per : days that a slope is per.
     least : visits that a slope needs.
     day : of survival, from the time origin; nan for the end.
+    event, courses : which adverse event, and in how many courses from the first on; 0 for all.
     """
 
     name: str
@@ -80,6 +82,8 @@ class TrialAnalysis:
     per: float = MONTH
     least: int = 2
     day: float = NAN
+    event: str = ""
+    courses: int = 0
 
 
 @dataclass(frozen=True)
@@ -207,6 +211,28 @@ def _joint_rank(analysis: TrialAnalysis, data: TrialData) -> ArmNumbers:
     return found
 
 
+# --- adverse events
+
+
+def _adverse(analysis: TrialAnalysis, data: TrialData) -> ArmNumbers:
+    of = data.adverse[analysis.event][:, : analysis.courses or None]
+    counted = np.isfinite(of)
+    treated, had = counted.any(axis=1), (of == 1.0).any(axis=1)
+    found: ArmNumbers = {}
+    tables = []
+    for k, name in enumerate(data.arms):
+        who = (data.arm == k) & treated
+        n, patients, courses = int(who.sum()), int(had[who].sum()), int(counted[who].sum())
+        found["n", name], found["patients", name] = float(n), float(patients)
+        found["share", name] = patients / n if n else NAN
+        found["per course", name] = float((of[who] == 1.0).sum()) / courses if courses else NAN
+        tables.append((patients, n - patients))
+    for name, k in _compared(analysis, data):
+        found["difference", name] = found["share", name] - found["share", data.arms[0]]
+        found["p", name] = fisher(tables[0], tables[k])
+    return found
+
+
 # --- visits
 
 
@@ -318,6 +344,12 @@ KINDS: dict[str, AnalysisKind] = {
     "survival": AnalysisKind(("arm", "day"), ("fraction", "difference"), True, _survival),
     "count": AnalysisKind((), ("events", "n"), True, _count),
     "joint_rank": AnalysisKind(("arm", *_CHANGE), ("p", "wins"), True, _joint_rank),
+    "adverse": AnalysisKind(
+        ("arm", "event", "courses"),
+        ("patients", "share", "per course", "difference", "n", "p"),
+        False,
+        _adverse,
+    ),
     "change": AnalysisKind(("arm", *_CHANGE), ("mean", "sd", "n", "effect size", "p"), False, _change),
     "ancova": AnalysisKind(("arm", "adjusted_by", "trend", *_CHANGE), _CONTRAST, False, _ancova),
     "slope": AnalysisKind(
@@ -337,8 +369,8 @@ def read_analysis(item: TomlTable) -> TrialAnalysis:
         raise DataError(f'{item.where}: kind = "{kind}"; {question_or_list(kind, KINDS)}')
     keys = KINDS[kind].keys
     item.keys_within((*_COMMON, *keys))
-    if "output" in keys:
-        item.text("output")
+    for key in {"output", "event"} & set(keys):
+        item.text(key)
     if "visit" in keys and "visit" not in item.values:
         raise DataError(f"{item.where}: visit = ... is needed, the day of the visit")
     log = item.values.get("log", False)
@@ -364,6 +396,8 @@ def read_analysis(item: TomlTable) -> TrialAnalysis:
         per=item.number("per", MONTH, low=1e-6),
         least=item.integer("least", 2, low=2, high=1000),
         day=item.number("day", 0.0) if "day" in item.values else NAN,
+        event=item.text("event", ""),
+        courses=item.integer("courses", 1, low=1, high=1_000_000) if "courses" in item.values else 0,
     )
 
 
@@ -372,11 +406,6 @@ def read_published(item: TomlTable) -> Published:
     item.keys_within(
         ("name", "analysis", "quantity", "arm", "value", "interval", "provenance", "source", "note")
     )
-    provenance = item.text("provenance")
-    if provenance not in PROVENANCES:
-        raise DataError(
-            f'{item.where}: provenance = "{provenance}"; {question_or_list(provenance, PROVENANCES)}'
-        )
     value, bound = _value(item)
     low, high = _interval(item)
     return Published(
@@ -389,10 +418,18 @@ def read_published(item: TomlTable) -> Published:
         bound=bound,
         low=low,
         high=high,
-        provenance=provenance,
+        provenance=provenance_of(item),
         source=item.text("source", ""),
         note=item.text("note", ""),
     )
+
+
+def provenance_of(item: TomlTable) -> str:
+    """How sure what was published is: one of ``PROVENANCES``."""
+    found = item.text("provenance")
+    if found not in PROVENANCES:
+        raise DataError(f'{item.where}: provenance = "{found}"; {question_or_list(found, PROVENANCES)}')
+    return found
 
 
 def _value(item: TomlTable) -> tuple[float, str]:

@@ -1,4 +1,4 @@
-"""Comparisons of numbers between arms: least squares, slopes of patients, and ranks."""
+"""Comparisons of numbers between arms: least squares, slopes of patients, shares, and ranks."""
 
 from __future__ import annotations
 
@@ -145,6 +145,15 @@ def welch(one: Floats, other: Floats, of_one: Floats, of_other: Floats) -> Contr
     if a + b <= 0.0:
         return NO_CONTRAST
     return student(m - n, float(np.sqrt(a + b)), (a + b) ** 2 / (a**2 / df_a + b**2 / df_b))
+
+
+def fisher(one: tuple[int, int], other: tuple[int, int]) -> float:
+    """The two-sided p value of Fisher's exact test of two groups, (with, without); nan where one is empty."""
+    from scipy.stats import fisher_exact
+
+    if not sum(one) or not sum(other):
+        return float("nan")
+    return float(fisher_exact([one, other])[1])
 
 
 def joint_rank(time: Floats, event: Truths, change: Floats, treated: Truths) -> tuple[float, float]:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from pkpd.core.errors import DataError, PkpdError
 from pkpd.core.names import question_or_list
-from pkpd.dosing import EventTable
 from pkpd.inference.belonging import version_words
 from pkpd.inference.draws import PosteriorDraws
 from pkpd.inference.population import drawn_points, fitted_model, typical_and_spread, varied
@@ -29,15 +28,14 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Truths = NDArray[np.bool_]
 
-PARAMETERS, EVENTS, LEAVING, MISSED, ERRORS, ARMS = range(16, 22)
+PARAMETERS, EVENTS, LEAVING, MISSED, ERRORS, ARMS, RATES, ADVERSE, ENTRY = range(16, 25)
 """Streams of random numbers, beside those of virtual subjects."""
-COURSE_GAP = 3.0
-"""Days: doses that are no further apart are of one course."""
 
 
-def stream(seed: int, trial: int, what: int) -> np.random.Generator:
-    """Random numbers of a trial for one purpose, to be drawn patient after patient."""
-    return np.random.Generator(np.random.Philox(key=seed, counter=[0, trial + 1, 0, what]))
+def stream(seed: int, trial: int, what: int, of: int = 0) -> np.random.Generator:
+    """Random numbers of a trial for one purpose, to be drawn patient after patient; ``of`` tells apart what
+    serves the same purpose."""
+    return np.random.Generator(np.random.Philox(key=seed, counter=[0, trial + 1, of, what]))
 
 
 @dataclass(frozen=True)
@@ -195,10 +193,3 @@ def allotted(
             last = np.flatnonzero(arm == k)[sizes[k] - counts[k] :]
             arm[last], short = short[: last.size], short[last.size :]
     return arm
-
-
-def courses(doses: EventTable, day: float) -> Integers:
-    """Which course each dose belongs to, (n_doses,); ``day`` in the model's time unit."""
-    if not len(doses):
-        return np.empty(0, np.int64)
-    return np.concatenate([[0], np.cumsum(np.diff(doses.time) > COURSE_GAP * day)]).astype(np.int64)

@@ -16,6 +16,7 @@ from pkpd.core import html
 from pkpd.core.files import write_json, write_rows
 from pkpd.trial.design import TrialDesign
 from pkpd.trial.kinds import Published, TrialAnalysis
+from pkpd.trial.looks import TrialLooks
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -136,6 +137,8 @@ class TrialResult:
     seed, vary : of the draws, and what differs between patients and between trials.
     numbers : (analysis, quantity, arm) to (n_trials,), nan where a trial has no estimate.
     visits, curves : means and SDs of what was measured, and survival.
+    looks : when trials stop at interim looks, None without any; ``numbers``, ``visits`` and ``curves`` are of
+        the trials at their planned end, as if they had not stopped.
     by_size : patients in all to numbers of as many trials of that size, (n_trials,) each.
     notes : sentences that a reader needs, those of the design first.
     interrupted : whether it was ended before all trials were done.
@@ -158,6 +161,7 @@ class TrialResult:
     numbers: Mapping[NumberKey, Floats]
     visits: TrialVisits
     curves: TrialCurves
+    looks: TrialLooks | None
     by_size: Mapping[int, Mapping[NumberKey, Floats]]
     notes: tuple[str, ...]
     interrupted: bool
@@ -243,6 +247,7 @@ class TrialResult:
                 for row in self.rows()
             ],
             "power": self.power(),
+            "looks": self.looks and {"stages": self.looks.rows(), "summary": self.looks.summary()},
             "visits": list(self._visits()),
             "survival": list(self._survival()),
             "notes": [*self.notes, ADVICE],

@@ -10,23 +10,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pkpd.core import units
-from pkpd.core.errors import SolverError
+from pkpd.core.errors import DataError, SolverError
+from pkpd.core.names import question_or_list
 from pkpd.dosing import EventTable
 from pkpd.ode.status import SUCCESS
 from pkpd.simulation.occurrence import event_times
 from pkpd.solver import Options, solve
+from pkpd.trial.adverse import AdverseEvent, happened
+from pkpd.trial.courses import CoursePlan, courses
 from pkpd.trial.data import TrialData
 from pkpd.trial.design import DesignStratum, TrialDesign
 from pkpd.trial.kinds import compute
+from pkpd.trial.looks import LookOutcome, watch
 from pkpd.trial.patients import (
+    ADVERSE,
     ARMS,
+    ENTRY,
     ERRORS,
     EVENTS,
     LEAVING,
     MISSED,
+    RATES,
     Recruiting,
     allotted,
-    courses,
     cumulative_hazard,
     stream,
 )
@@ -49,7 +55,8 @@ class TrialOutcome(NamedTuple):
 
     numbers : (n_sizes, n_numbers), nan where there is none; means, sds : (n_arms, n_outputs, n_visits);
     seen : how many were measured, of that shape; curves : (1 + n_strata, n_arms, n_grid), shares of
-    survivors; at_risk : (1 + n_strata, n_arms) patients; failed : who could not be integrated.
+    survivors; at_risk : (1 + n_strata, n_arms) patients; looks : at the trial of the design's size, None
+    without any; failed : who could not be integrated.
     """
 
     numbers: Floats
@@ -58,6 +65,7 @@ class TrialOutcome(NamedTuple):
     seen: Integers
     curves: Floats
     at_risk: Integers
+    looks: LookOutcome | None
     failed: int
 
 
@@ -85,6 +93,11 @@ class TrialRun:
         return tuple(arm.schedule.shifted(self.design.run_in).events_for(kernel) for arm in self.design.arms)
 
     @cached_property
+    def plan(self) -> CoursePlan:
+        """Courses of the arms."""
+        return CoursePlan(self.doses, self.day, self.design.run_in)
+
+    @cached_property
     def grid(self) -> Floats:
         """Days of follow-up at which survival is known, from randomisation."""
         return np.append(np.arange(0.0, self.design.follow_up, WEEK), self.design.follow_up)
@@ -96,6 +109,7 @@ class TrialRun:
 
     def outcome(self, trial: int) -> TrialOutcome:
         """Simulate and analyse a trial."""
+        design, plan = self.design, self.design.monitoring
         data, failed = self.simulated(trial)
         whole = data if len(self.sizes) == 1 else data.first(self.sizes[0])
         numbers = [self._numbers(whole)]
@@ -104,6 +118,7 @@ class TrialRun:
             np.array([list(found.values()) for found in numbers]),
             *_visits(whole),
             *self._curves(whole),
+            watch(plan, whole, design.before, design.follow_up) if plan else None,
             failed,
         )
 
@@ -152,7 +167,8 @@ class TrialRun:
             death = self._deaths(outputs, threshold)
             end = np.minimum(design.follow_up, left) if not design.vital_status else design.follow_up
             event, time = death <= end, np.minimum(death, end)
-        measured = self._measured(trial, outputs, np.minimum(time if design.event else left, left))
+        here = np.minimum(time, left)
+        measured = self._measured(trial, outputs, here)
         data = TrialData(
             arms=tuple(one.name for one in design.arms),
             arm=arm,
@@ -161,12 +177,21 @@ class TrialRun:
                 one.name: _inside(one, values[:, kernel.PARAMETERS.index(one.covariate)])
                 for one in design.strata
             },
+            entry=self._entry(trial, n),
             time=time + design.before,
             event=event,
             visits=np.array(design.visit_days),
             measured=measured,
+            adverse=self._adverse(trial, values, arm, here),
         )
         return data.of(~failed), int(failed.sum())
+
+    def _entry(self, trial: int, n: int) -> Floats:
+        """Calendar days on which patients are randomised, one after the other at the same rate, (n,)."""
+        if not self.design.recruitment:
+            return np.zeros(n)
+        luck = stream(self.recruiting.seed, trial, ENTRY).random(n)
+        return (np.arange(n) + luck) * (self.design.recruitment / self.design.n_patients)
 
     def _deaths(self, outputs: Floats, threshold: Floats) -> Floats:
         """Days from randomisation to the event, (n,); inf where it does not happen during follow-up.
@@ -216,16 +241,14 @@ class TrialRun:
         if not self._times.size:
             return outputs, failed
         times = (self._times + design.run_in) * self.day
-        missed = stream(self.recruiting.seed, trial, MISSED)
-        at_most = max((courses(doses, self.day).max(initial=-1) + 1 for doses in self.doses), default=0)
-        luck = missed.random((n, at_most)) if design.missed else np.ones((n, at_most))
+        not_missed = self._not_missed(trial, n)
         for k, doses in enumerate(self.doses):
             who = np.flatnonzero(arm == k)
             if not who.size:
                 continue
             factors = None
             if len(doses) and (design.missed or design.dropout):
-                given = luck[who][:, courses(doses, self.day)] >= design.missed
+                given = not_missed[who][:, courses(doses, self.day)]
                 given &= doses.time <= (left[who, None] + design.run_in) * self.day
                 factors = given.astype(np.float64)
             solution = solve(kernel, values[who], doses, times, options=HOW, factors=factors)
@@ -234,6 +257,46 @@ class TrialRun:
             if failed[who].all():
                 solution.check()
         return outputs, failed
+
+    def _not_missed(self, trial: int, n: int) -> Truths:
+        """Which courses each patient is given, (n, n_courses)."""
+        shape = n, self.plan.most
+        if not self.design.missed:
+            return np.ones(shape, dtype=bool)
+        return stream(self.recruiting.seed, trial, MISSED).random(shape) >= self.design.missed
+
+    def _adverse(self, trial: int, values: Floats, arm: Integers, here: Floats) -> dict[str, Floats]:
+        """By adverse event whether it happened in each course, (n, n_courses); nan for courses that would
+        have begun after the day ``here`` (n,) to which a patient was in the trial and alive."""
+        if not self.design.adverse:
+            return {}
+        seed, missed = self.recruiting.seed, ~self._not_missed(trial, len(arm))
+        found = {}
+        for one in self.design.adverse:
+            doses = self.plan.daily(arm, values, self._in_unit(one))
+            doses[missed & (doses > 0.0)] = 0.0
+            doses[self.plan.days[arm] > here[:, None]] = np.nan
+            p0, k = one.posterior.mean
+            if "uncertainty" in self.recruiting.vary:
+                p0, k = one.posterior.draw(stream(seed, trial, RATES, one.stream))
+            found[one.name] = happened(doses, p0, k, stream(seed, trial, ADVERSE, one.stream))
+        return found
+
+    def _in_unit(self, event: AdverseEvent) -> Floats:
+        """By what a dose is multiplied to be in the unit of an adverse event, (n_routes,); nan for a route
+        that no dose goes by."""
+        kernel = self.recruiting.kernel
+        found = np.full(len(kernel.ROUTES), np.nan)
+        for arm, doses in zip(self.design.arms, self.doses, strict=True):
+            for route in np.unique(doses.route):
+                known = kernel.DOSE_UNITS.get(kernel.ROUTES[route], {})
+                if event.unit not in known:
+                    raise DataError(
+                        f'{event.where}: unit = "{event.unit}": doses of the arm {arm.name} cannot be '
+                        f"counted in it by the model {kernel.NAME}; {question_or_list(event.unit, known)}"
+                    )
+                found[route] = 1.0 / known[event.unit]
+        return found
 
     def _measured(self, trial: int, outputs: Floats, until: Floats) -> dict[str, Floats]:
         """By output (n, n_visits), with errors; nan from the day ``until`` (n,) on."""

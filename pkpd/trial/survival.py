@@ -7,7 +7,7 @@ lifelines.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,12 +134,36 @@ def log_rank(time: Floats, event: Truths, group: Integers) -> float:
     """
     from scipy.special import chdtrc
 
+    found = _observed_less_expected(time, event, group)
+    if found is None:
+        return float("nan")
+    off, variance = found
+    try:
+        statistic = float(off @ np.linalg.solve(variance, off))
+    except np.linalg.LinAlgError:
+        return float("nan")
+    return float(chdtrc(off.size, statistic))
+
+
+def log_rank_score(time: Floats, event: Truths, treated: Truths) -> tuple[float, float]:
+    """Events of the treated less those expected if both groups die alike, and the variance of that; (0, 0)
+    without a death or a second group."""
+    found = _observed_less_expected(time, event, treated)
+    if found is None:
+        return 0.0, 0.0
+    (off,), ((variance,),) = found
+    return -float(off), float(variance)
+
+
+def _observed_less_expected(time: Floats, event: Truths, group: NDArray[Any]) -> tuple[Floats, Floats] | None:
+    """Of all groups but the last, (n_groups - 1,), and its covariance matrix; None without a death or a
+    second group."""
     groups, member = np.unique(group, return_inverse=True)
     order = np.argsort(time, kind="stable")
     t, died, member = time[order], event[order], member[order]
     instants = np.unique(t[died])
     if groups.size < 2 or not instants.size:
-        return float("nan")
+        return None
     first = np.searchsorted(t, instants, side="left")
     one = np.zeros((t.size, groups.size))
     one[np.arange(t.size), member] = 1.0
@@ -149,12 +173,8 @@ def log_rank(time: Floats, event: Truths, group: Integers) -> float:
     share = at_risk / n[:, None]
     factor = d * np.divide(n - d, n - 1.0, out=np.zeros_like(n), where=n > 1.0)
     variance = np.diag(factor @ share) - (share * factor[:, None]).T @ share
-    off = (dying - d[:, None] * share).sum(axis=0)[:-1]
-    try:
-        statistic = float(off @ np.linalg.solve(variance[:-1, :-1], off))
-    except np.linalg.LinAlgError:
-        return float("nan")
-    return float(chdtrc(groups.size - 1, statistic))
+    off = (dying - d[:, None] * share).sum(axis=0)
+    return off[:-1], variance[:-1, :-1]
 
 
 def kaplan_meier(time: Floats, event: Truths, at: Floats) -> Floats:

@@ -34,9 +34,11 @@ def test_a_new_trial_runs_as_it_is_and_says_that_it_is_invented(pkpd):
     assert "A model, not medical advice." in out
     assert "unverified" in out
     assert "(primary)" in out
+    assert "half of the deaths" in out
+    assert "with one analysis at the end" in out
     assert {path.name for path in Path("out").iterdir()} == {
         "report.html", "trial.json", "trial.csv", "numbers.csv",
-        "forest.png", "survival.png", "visits.png", "power.png",
+        "forest.png", "survival.png", "visits.png", "adverse.png", "looks.png", "power.png",
     }  # fmt: skip
     page = Path("out/report.html").read_text(encoding="utf-8")
     for words in (

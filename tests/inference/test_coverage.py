@@ -20,6 +20,7 @@ import toy
 from pkpd.decision.comparison.result import uncertainty
 from pkpd.inference import Check, FitOptions, FitSpec, ModelSpec, Prior, StudyEffect, System
 from pkpd.inference import prediction as predict
+from pkpd.inference.one_hit import OneHitPosterior
 from pkpd.inference.summary import likelihood
 from pkpd.inference.summary.reading import parse_data
 from pkpd.model.check import Parameter
@@ -363,20 +364,19 @@ def test_the_band_of_a_course_holds_ninety_percent_of_people(tmp_path):
     assert share.mean() == pytest.approx(0.9, abs=0.025)
 
 
-def test_the_interval_of_adverse_events_holds_the_truth_as_often_as_it_says(monkeypatch):
-    monkeypatch.setattr(tolerability, "CELLS", 100)  # a hundredth of a probability
+def test_the_interval_of_adverse_events_holds_the_truth_as_often_as_it_says():
     generator = np.random.default_rng(5)
     inside = {dose: [] for dose in (0.0, 1.0, 5.0)}
     for _ in range(600):
         p0, k = (
             generator.random(),
-            math.exp(tolerability.K_LOG_SD * generator.standard_normal()) * tolerability.K_MEDIAN,
+            math.exp(tolerability.PRIOR.log_sd * generator.standard_normal()) * tolerability.PRIOR.median,
         )
         counts = tuple(
             replace(count, events=int(generator.binomial(count.n, 1 - (1 - p0) * math.exp(-k * count.dose))))
             for count in tolerability.counts()
         )
-        posterior = tolerability.EventPosterior.of(counts)
+        posterior = OneHitPosterior.of(counts, tolerability.PRIOR, cells=100)  # a hundredth
         for dose, found in inside.items():
             _, low, high = posterior.probability(dose)
             found.append(low <= 1 - (1 - p0) * math.exp(-k * dose) <= high)

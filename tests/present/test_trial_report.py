@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from pkpd.core.errors import InputError
-from pkpd.present.plot import forest_figure, power_figure, survival_figure, trial_visits_figure
+from pkpd.present.plot import (
+    adverse_figure,
+    forest_figure,
+    looks_figure,
+    power_figure,
+    survival_figure,
+    trial_visits_figure,
+)
 
 
 def curve(group="all", arm="a", points=()):
@@ -50,7 +57,38 @@ def test_visits_and_power_are_drawn_as_they_are_given():
     assert power_figure([line]).axes[0].lines[0].get_ydata().tolist() == [0.4, 0.7]
 
 
-@pytest.mark.parametrize("draw", [survival_figure, forest_figure, trial_visits_figure, power_figure])
+def test_shares_with_adverse_events_have_a_panel_an_analysis_and_a_line_an_arm():
+    rows = [
+        {"group": group, "arm": arm, "median": 0.5, "low": 0.25, "high": 0.75}
+        for group in ("first", "any")
+        for arm in ("placebo", "drug")
+    ]
+    axes = [axis for axis in adverse_figure(rows).axes if axis.get_visible()]
+    assert len(axes) == 2
+    assert axes[0].lines[2].get_xdata().tolist() == [0.25, 0.75]
+    assert axes[0].lines[2].get_ydata().tolist() == [-1, -1]
+    assert [text.get_text() for text in axes[0].get_yticklabels()] == ["placebo", "drug"]
+
+
+def test_bars_of_looks_are_as_high_as_the_shares_of_trials_that_stop():
+    none = {"efficacy": 0.0, "harm": 0.0, "futility": 0.0, "undecided": 0.0}
+    rows = [
+        {**none, "look": "half", "day": 400.0, "efficacy": 0.25, "futility": 0.125},
+        {**none, "look": "the end", "day": float("nan"), "undecided": 0.625},
+    ]
+    axis = looks_figure(rows).axes[0]
+    bars = {(bar.get_gid(), k): bar for of in axis.containers for k, bar in enumerate(of)}
+    heights = [bars[why, 0].get_height() for why in ("efficacy", "futility")]
+    assert heights == [0.25, 0.125]
+    assert bars["futility", 0].get_y() == 0.25
+    assert bars["undecided", 1].get_height() == 0.625
+    assert [text.get_text() for text in axis.get_xticklabels()] == ["half\nday 400", "the end"]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [adverse_figure, survival_figure, forest_figure, trial_visits_figure, looks_figure, power_figure],
+)
 def test_nothing_to_draw_is_said(draw):
     with pytest.raises(InputError, match="to draw"):
         draw([])

@@ -157,6 +157,23 @@ def test_trials_md_has_every_key_of_a_design():
     assert [key for key in keys if not re.search(rf"`\[*{key}\b", PAGE)] == []
 
 
+@pytest.mark.parametrize(
+    ("title", "table"),
+    [
+        ("### Adverse events", '[[adverse]]\nname = "x"\nunit = "mg"\n'),
+        ("### Interim looks", '[monitoring]\nanalysis = "death"\nplanned = 9\n[[look]]\nname = "x"\n'),
+        ("### Interim looks", '[[look]]\nname = "x"\nafter = 0.5\n[monitoring]\nanalysis = "death"\n'),
+    ],
+)
+def test_trials_md_has_every_key_of_adverse_events_and_looks(title, table):
+    with pytest.raises(DataError) as error:
+        parse_design(f"{DESIGN}{table}wrong = 1\n")
+    keys = str(error.value).partition("known are ")[2].split(", ")
+    said = PAGE.partition(f"{title}\n")[2].partition("\n### ")[0]
+    assert len(keys) > 3
+    assert [key for key in keys if f"`{key}`" not in said] == []
+
+
 def test_trials_md_has_every_kind_of_analysis_with_its_keys_and_quantities():
     lines = {
         line.split("`")[1]: line for line in PAGE.splitlines() if re.match(r"\| `\w+` \|.*\|.*\|.*\|", line)

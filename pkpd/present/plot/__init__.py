@@ -34,11 +34,19 @@ from pkpd.present.plot.likelihood import interval_figure, likelihood_figure
 from pkpd.present.plot.precision import work_precision_figure
 from pkpd.present.plot.profiles import profile_figure, time_course_figure
 from pkpd.present.plot.repeats import bootstrap_figure, left_out_figure
-from pkpd.present.plot.trials import forest_figure, power_figure, survival_figure, trial_visits_figure
+from pkpd.present.plot.trials import (
+    adverse_figure,
+    forest_figure,
+    looks_figure,
+    power_figure,
+    survival_figure,
+    trial_visits_figure,
+)
 from pkpd.present.plot.validation import calibration_figure, validation_figure
 
 __all__ = [
     "COLOURS",
+    "adverse_figure",
     "bootstrap_figure",
     "calibration_figure",
     "courses_figure",
@@ -51,6 +59,7 @@ __all__ = [
     "interval_figure",
     "left_out_figure",
     "likelihood_figure",
+    "looks_figure",
     "observed_predicted_figure",
     "pairs_figure",
     "parameter_figure",

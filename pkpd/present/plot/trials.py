@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PANEL = (3.9, 2.9)
+STOPPED = {"efficacy": BLUE, "futility": GREY, "harm": VERMILION, "undecided": "#d8dde3"}
+"""Colours of why a trial stops."""
 
 
 def _columns(panels: int) -> int:
@@ -179,6 +181,70 @@ def trial_visits_figure(panels: Sequence[Mapping[str, Any]], *, title: str = "")
         axis.set_xlabel("days from randomisation")
     handles = [line_handle(arm, COLOURS[k % len(COLOURS)]) for k, arm in enumerate(arms)]
     put_legend(figure, [*handles, line_handle("band: means of 90 % of trials", GREY, linewidth=7, alpha=0.3)])
+    put_title(figure, title)
+    return figure
+
+
+@styled
+def adverse_figure(rows: Sequence[Mapping[str, Any]], *, title: str = "") -> Figure:
+    """Shares of patients with an adverse event, a panel for each analysis and a line for each arm.
+
+    Args:
+        rows: dicts with ``group``, ``arm``, ``median``, ``low`` and ``high``.
+    """
+    if not rows:
+        raise InputError("there is no adverse event to draw")
+    groups = list(dict.fromkeys(str(row["group"]) for row in rows))
+    arms = list(dict.fromkeys(str(row["arm"]) for row in rows))
+    figure, axes = panel_grid(len(groups), _columns(len(groups)), (3.9, 1.2 + 0.35 * len(arms)))
+    for axis, group in zip(axes, groups, strict=True):
+        for row in rows:
+            if row["group"] != group:
+                continue
+            k = arms.index(str(row["arm"]))
+            colour = COLOURS[k % len(COLOURS)]
+            axis.plot([row["low"], row["high"]], [-k, -k], color=colour, linewidth=5, alpha=0.35,
+                      solid_capstyle="butt")  # fmt: skip
+            axis.plot([row["median"]], [-k], marker="|", markersize=12, color=colour, markeredgewidth=2)
+        axis.set_title(wrapped(group, 44))
+        axis.set_xlim(-0.02, 1.02)  # a median of all patients is seen whole
+        axis.set_ylim(-len(arms) + 0.5, 0.5)
+        axis.set_yticks([-k for k in range(len(arms))], [literal(clipped(arm, 24)) for arm in arms])
+        axis.grid(False, axis="y")
+        axis.set_xlabel("share of patients")
+    put_title(figure, title)
+    return figure
+
+
+@styled
+def looks_figure(rows: Sequence[Mapping[str, Any]], *, title: str = "") -> Figure:
+    """When trials stop: a bar for each look and for the end.
+
+    Args:
+        rows: dicts with ``look``, ``day``, and the shares of trials that stop there: ``efficacy``,
+            ``futility``, ``harm`` and, at the end, ``undecided``.
+    """
+    if not rows:
+        raise InputError("there is no look to draw")
+    figure = new_figure(7.0, 3.4)
+    axis = figure.subplots()
+    top = np.zeros(len(rows))
+    places = np.arange(len(rows))
+    for why, colour in STOPPED.items():
+        shares = np.array([row[why] for row in rows])
+        axis.bar(places, shares, bottom=top, width=0.62, color=colour, gid=why)
+        top = top + shares
+    for place, share in enumerate(top):
+        axis.text(place, share + 0.015, f"{100 * share:.0f} %", ha="center", fontsize=8.5, color=INK)
+    days = ["" if math.isnan(row["day"]) else f"\nday {row['day']:.0f}" for row in rows]
+    names = [literal(clipped(str(row["look"]), 26)) + day for row, day in zip(rows, days, strict=True)]
+    axis.set_xticks(places, names)
+    axis.set_ylim(0, max(1.08 * top.max(), 0.1) + 0.04)
+    axis.grid(False, axis="x")
+    axis.set_ylabel("share of trials that stop")
+    said = {"undecided": "no difference at the end"}
+    handles = [line_handle(said.get(why, why), colour, linewidth=7) for why, colour in STOPPED.items()]
+    put_legend(figure, handles)
     put_title(figure, title)
     return figure
 

@@ -17,6 +17,8 @@ from pkpd.present.report.comparison import flat
 from pkpd.present.report.numbers import number, percent, unit
 from pkpd.present.report.page import environment, placed_pictures
 from pkpd.trial import TrialResult
+from pkpd.trial.looks import DECISIONS, TrialLooks
+from pkpd.trial.monitoring import Monitoring
 from pkpd.trial.result import ADVICE, TrialRow, bands, is_p
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 RATIOS = ("hr", "ratio")
 """Quantities that a forest plot shows."""
+SPENDING = {"obrien_fleming": "O'Brien & Fleming", "pocock": "Pocock"}
 MOST_POWERS = 7
 """Lines of a figure of power: more cannot be told apart."""
 
@@ -88,6 +91,7 @@ def document(result: TrialResult, command: str = "") -> dict[str, Any]:
         "design": design_facts(result),
         "compared": [_compared(row) for row in compared],
         "rows": [_row(row) for row in rows],
+        "looks": _looks(result.looks) if result.looks else None,
         "power": [
             {
                 "patients": f"{one['patients']:,}",
@@ -141,10 +145,47 @@ def _row(row: TrialRow) -> dict[str, Any]:
     }
 
 
+def _looks(looks: TrialLooks) -> dict[str, Any]:
+    """The table of looks, and what is expected."""
+    told = looks.summary()
+    return {
+        "unit": looks.unit,
+        "planned": f"{looks.planned:,}",
+        "rows": [
+            {
+                "look": row["look"],
+                "reached": percent(row["reached"]),
+                "day": number(row["day"]),
+                "days": f"{number(row['day_low'])} to {number(row['day_high'])}" if row["reached"] else "",
+                "information": percent(row["information"]),
+                "boundary": number(row["boundary"]) if math.isfinite(row["boundary"]) else "",
+                "patients": number(row["patients"]),
+                **{why: percent(row[why]) for why in DECISIONS},
+            }
+            for row in looks.rows()
+        ],
+        "expected": [
+            ("trials that end in favour of the arm", percent(told["power"]), percent(told["fixed power"])),
+            *(
+                (what, number(told[key]), number(told[f"fixed {key}"]))
+                for what, key in (
+                    ("patients", "patients"),
+                    ("events", "events"),
+                    ("days of calendar time", "days"),
+                )
+            ),
+        ],
+    }
+
+
 def design_facts(result: TrialResult) -> list[tuple[str, str]]:
     """The design in a few lines: what, and how."""
     design = result.design
     facts = [("followed", f"{design.follow_up:g} days from randomisation")]
+    if design.recruitment:
+        facts.append(("recruited", f"in {design.recruitment:g} days, one after the other"))
+    if design.monitoring:
+        facts += _watched(design.monitoring)
     if design.run_in:
         died = "who dies in it is not randomised" if design.run_in_events else "nobody dies in it"
         facts.append(("run-in", f"{design.run_in:g} days without treatment; {died}"))
@@ -165,9 +206,26 @@ def design_facts(result: TrialResult) -> list[tuple[str, str]]:
     if design.dropout:
         kept = "events are known all the same" if design.vital_status else "events after it are not seen"
         facts.append(("drop-out", f"{design.dropout:g} per year; {kept}"))
+    for event in design.adverse:
+        counts = ", ".join(f"{one.events} of {one.n} at {one.dose:g}" for one in event.counts)
+        said = f"by the largest daily dose of a course: {counts} {event.unit} ({event.provenance})"
+        facts.append((event.name, ". ".join(filter(None, (said, event.source, event.note)))))
     if design.missed:
         facts.append(("courses missed", percent(design.missed)))
     return facts
+
+
+def _watched(plan: Monitoring) -> list[tuple[str, str]]:
+    """How a trial is looked at."""
+    how = f"as by {SPENDING[plan.efficacy]}" if plan.efficacy else "at the end"
+    said = f"{plan.analysis.name}, {plan.planned:,} {plan.unit} planned; alpha is spent {how}"
+    found = [("watched by", said)]
+    for look in plan.looks:
+        share = f"at {percent(look.share)} of them"
+        when = share if math.isnan(look.days) else f"on day {look.days:g} of calendar time"
+        rule = f"; futile where {look.futility}" if look.futility else ""
+        found.append((f"look: {look.name}", when + rule))
+    return found
 
 
 # --- figures
@@ -198,6 +256,18 @@ def figures(result: TrialResult) -> dict[str, tuple[str, Figure]]:
             "What is measured at visits. Line: median over trials of the mean of an arm. Band: the means of "
             "90 % of trials. Who died or left is measured no more.",
             plot.trial_visits_figure(panels, title=result.design.title),
+        )
+    if rows := adverse(result):
+        drawn["adverse"] = (
+            "Patients with at least one adverse event. Median and 90 % of simulated trials, by the largest "
+            "daily dose of a course.",
+            plot.adverse_figure(rows, title=result.design.title),
+        )
+    if result.looks is not None:
+        drawn["looks"] = (
+            "When trials stop, and why: shares of simulated trials, by the look at which they stop, with the "
+            "median of its calendar day.",
+            plot.looks_figure(result.looks.rows(), title=result.design.title),
         )
     if result.by_size:
         drawn["power"] = (
@@ -231,6 +301,16 @@ def ratios(result: TrialResult) -> list[dict[str, Any]]:
             }
         found.append(drawn)
     return found
+
+
+def adverse(result: TrialResult) -> list[dict[str, Any]]:
+    """Rows of the figure of adverse events."""
+    kinds = {one.name: one.kind for one in result.design.analyses}
+    return [
+        {"group": row.analysis, "arm": row.arm, "median": row.median, "low": row.low, "high": row.high}
+        for row in result.rows()
+        if kinds[row.analysis] == "adverse" and row.quantity == "share" and math.isfinite(row.median)
+    ]
 
 
 def survival(result: TrialResult) -> list[dict[str, Any]]:

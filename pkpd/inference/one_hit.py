@@ -1,0 +1,172 @@
+"""How likely an event is at a dose, from counts of patients who had it.
+
+One hit, with the background by Abbott's formula (J Econ Entomol 18 (1925) 265): p(d) = 1 - (1 - p0) exp(-k d)
+with d the dose, p0 the background and k per unit of dose. The counts are binomial; the posterior of p0 and k
+is integrated on a grid.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pkpd.core.errors import DataError
+from pkpd.core.tables import read_table
+
+Floats = NDArray[np.float64]
+
+CELLS = 400
+"""Of the grid, along p0 and along log k."""
+REACH = 6.0
+"""SDs of the prior of log k that the grid spans on either side."""
+
+
+@dataclass(frozen=True)
+class EventCount:
+    """How many of ``n`` patients on a daily dose had an event."""
+
+    study: str
+    arm: str
+    dose: float
+    n: int
+    events: int
+    source: str
+    doi: str
+    provenance: str
+
+    @property
+    def possible(self) -> bool:
+        """Whether there are patients, no more events than them, and a dose that is a number from 0 on."""
+        return self.n >= 1 and 0 <= self.events <= self.n and 0.0 <= self.dose < math.inf
+
+
+def read_counts(path: Path, unit: str) -> tuple[EventCount, ...]:
+    """The counts of a table with the columns study, arm, daily_dose_UNIT, n, events, source, doi, provenance
+    and, if it likes, what and population. Raises DataError where it is damaged."""
+    table = read_table(path)
+    dose = f"daily_dose_{unit.lower()}"
+    columns = ("study", "arm", dose, "n", "events", "source", "doi", "provenance")
+    table.check_columns(columns, ("what", "population"))
+    table.problems.stop_if_any()
+    try:
+        found = tuple(
+            EventCount(
+                row["study"],
+                row["arm"],
+                float(row[dose]),
+                int(row["n"]),
+                int(row["events"]),
+                row["source"],
+                row["doi"],
+                row["provenance"],
+            )
+            for row in map(table.fields, table.lines)
+        )
+    except ValueError as error:
+        raise DataError(f"{path}: the counts of adverse events cannot be read: {error}") from None
+    if not found or not all(count.possible for count in found):
+        raise DataError(f"{path}: each row needs a dose of 0 or more and events among n patients")
+    return found
+
+
+@dataclass(frozen=True)
+class OneHitPrior:
+    """What is believed before any count: k lognormal, p0 uniform.
+
+    Attributes
+    ----------
+    median, log_sd : of k, per unit of dose, and of its logarithm.
+    low, high : between which p0 lies.
+    """
+
+    median: float
+    log_sd: float
+    low: float = 0.0
+    high: float = 1.0
+
+
+@dataclass(frozen=True)
+class OneHitPosterior:
+    """What counts say of p0 and k, on the midpoints of a grid.
+
+    Attributes
+    ----------
+    p0, log_k, weights : (n_cells,); the weights add up to 1.
+    widths : of a cell, along p0 and along log k.
+    """
+
+    p0: Floats
+    log_k: Floats
+    weights: Floats
+    widths: tuple[float, float]
+
+    @classmethod
+    def of(cls, counts: Sequence[EventCount], prior: OneHitPrior, cells: int = CELLS) -> OneHitPosterior:
+        """By midpoints over the range of p0 and log k within six SDs of its prior."""
+        width = (prior.high - prior.low) / cells, 2.0 * REACH * prior.log_sd / cells
+        middle = np.arange(cells) + 0.5
+        p0, log_k = np.meshgrid(
+            prior.low + middle * width[0],
+            math.log(prior.median) - REACH * prior.log_sd + middle * width[1],
+            indexing="ij",
+        )
+        log_density = -0.5 * ((log_k - math.log(prior.median)) / prior.log_sd) ** 2
+        for count in counts:
+            # log(1 - p) and log p, without losing digits where p is close to 1
+            log_none = np.log1p(-p0) - np.exp(log_k) * count.dose
+            log_event = np.log(-np.expm1(log_none))
+            log_density += count.events * log_event + (count.n - count.events) * log_none
+        weights = np.exp(log_density - log_density.max())
+        return cls(p0.ravel(), log_k.ravel(), (weights / weights.sum()).ravel(), width)
+
+    def probability(self, dose: float) -> tuple[float, float, float]:
+        """Mean and 90 percent interval of the probability of an event at a dose."""
+        p = one_hit(self.p0, np.exp(self.log_k), dose)
+        order = np.argsort(p)
+        below = np.cumsum(self.weights[order])
+        low, high = (float(p[order[np.searchsorted(below, level)]]) for level in (0.05, 0.95))
+        return float(p @ self.weights), low, high
+
+    @functools.cached_property
+    def cumulative(self) -> Floats:
+        """(n_cells,) weights up to each cell."""
+        return np.cumsum(self.weights)
+
+    @functools.cached_property
+    def mean(self) -> tuple[float, float]:
+        """p0 and k: the means of p0 and of log k."""
+        return float(self.p0 @ self.weights), math.exp(float(self.log_k @ self.weights))
+
+    def draws(self, n: int, seed: int = 0) -> tuple[Floats, Floats]:
+        """(n,) p0 and (n,) k from the posterior: evenly spread over it, in random order, the same for a seed
+        and n."""
+        generator = np.random.Generator(np.random.Philox(key=seed))
+        levels = (generator.permutation(n) + generator.random(n)) / n
+        return self._at(levels, generator.random((2, n)) - 0.5)
+
+    def draw(self, generator: np.random.Generator) -> tuple[float, float]:
+        """p0 and k, one draw from the posterior by the next three random numbers."""
+        level, *within = generator.random(3)
+        p0, k = self._at(np.array([level]), np.array(within)[:, None] - 0.5)
+        return float(p0[0]), float(k[0])
+
+    def _at(self, levels: Floats, within: Floats) -> tuple[Floats, Floats]:
+        """(n,) p0 and k where the weights add up to these levels, (n,), and so far from the middle of the
+        cell, (2, n)."""
+        cells = np.minimum(np.searchsorted(self.cumulative, levels), self.weights.size - 1)
+        return (
+            self.p0[cells] + within[0] * self.widths[0],
+            np.exp(self.log_k[cells] + within[1] * self.widths[1]),
+        )
+
+
+def one_hit(p0: ArrayLike, k: ArrayLike, dose: ArrayLike) -> Floats:
+    """The probability of an event at a dose."""
+    p0, k, dose = (np.asarray(one, dtype=np.float64) for one in (p0, k, dose))
+    return np.asarray(1.0 - (1.0 - p0) * np.exp(-k * dose))

@@ -1,0 +1,64 @@
+"""The posterior of one hit is that of closed forms where there are some, and its draws are of it."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from pkpd.core.errors import DataError
+from pkpd.inference.one_hit import EventCount, OneHitPosterior, OneHitPrior, one_hit, read_counts
+from pkpd.treg import tolerability
+
+HEADER = "study,arm,daily_dose_mg,n,events,source,doi,provenance\n"
+
+
+def count(dose, n, events):
+    return EventCount("", "", dose, n, events, "", "", "reported")
+
+
+def test_the_background_alone_is_a_beta_distribution_and_the_slope_keeps_its_prior():
+    posterior = OneHitPosterior.of([count(0.0, 20, 5)], OneHitPrior(2.0, 0.8))
+    beta = stats.beta(6, 16)
+    assert posterior.probability(0.0) == pytest.approx([beta.mean(), *beta.ppf([0.05, 0.95])], abs=0.003)
+    assert posterior.mean == pytest.approx((beta.mean(), 2.0), rel=1e-3)
+    log_k = posterior.log_k - np.log(2.0)
+    assert posterior.weights @ log_k**2 == pytest.approx(0.64, rel=1e-3)
+
+
+def test_without_a_background_the_slope_is_that_of_numerical_integration():
+    prior = OneHitPrior(0.5, 1.0, low=0.0, high=1e-9)
+    posterior = OneHitPosterior.of([count(1.0, 10, 6), count(3.0, 10, 8)], prior)
+    log_k = np.linspace(-6, 6, 20_001)
+    p, q = (-np.expm1(-np.exp(log_k) * dose) for dose in (1.0, 3.0))
+    weights = stats.norm.pdf(log_k, np.log(0.5), 1.0) * stats.binom.pmf(6, 10, p) * stats.binom.pmf(8, 10, q)
+    assert np.log(posterior.mean[1]) == pytest.approx(weights @ log_k / weights.sum(), abs=1e-4)
+
+
+def test_single_draws_are_of_the_posterior_and_within_the_range_of_the_background():
+    prior = OneHitPrior(1.0, 1.0, low=0.1, high=0.3)
+    posterior = OneHitPosterior.of([count(0.0, 10, 4), count(2.0, 10, 7)], prior)
+    generator = np.random.default_rng(1)
+    p0, k = np.array([posterior.draw(generator) for _ in range(4000)]).T
+    assert 0.1 <= p0.min() < p0.max() <= 0.3
+    for dose in (0.0, 1.0):
+        p = one_hit(p0, k, dose)
+        assert [p.mean(), *np.quantile(p, [0.05, 0.95])] == pytest.approx(
+            posterior.probability(dose), abs=0.01
+        )
+
+
+def test_numbers_of_the_published_counts_stay_what_they_were():
+    found = [tolerability.posterior().probability(dose)[0] for dose in (0.0, 0.33, 1.0, 3.0)]
+    assert found == pytest.approx([0.25147638, 0.54003718, 0.80542472, 0.97108799], abs=1e-8)
+
+
+def test_counts_are_read_by_the_unit_in_their_column(tmp_path):
+    file = tmp_path / "counts.csv"
+    file.write_text(HEADER + "S,a,2.5,8,3,here,,reported\n", encoding="utf-8")
+    (found,) = read_counts(file, "mg")
+    assert (found.dose, found.n, found.events, found.source) == (2.5, 8, 3, "here")
+    with pytest.raises(DataError, match="daily_dose_miu"):
+        read_counts(file, "MIU")
+    for line in ("S,a,2.5,8,9,here,,reported", "S,a,-1,8,3,here,,reported", "S,a,x,8,3,here,,reported"):
+        file.write_text(f"{HEADER}{line}\n", encoding="utf-8")
+        with pytest.raises(DataError, match=r"counts\.csv"):
+            read_counts(file, "mg")
