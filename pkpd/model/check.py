@@ -42,6 +42,8 @@ _SCHEDULE_WORDS = frozenset(
     x""".split()
 )
 
+_MOST_CAUTIONS = 10  # all of them stand below every table and figure
+
 # definitions are unfolded when derivatives are taken, and a few lines can unfold without end
 _MAX_UNFOLDED = 20_000
 
@@ -146,6 +148,8 @@ class Model:
     """kinds of event that happen at most once; each has a state and outputs (``pkpd.model.hazard``)"""
     correlations: tuple[EtaCorrelation, ...] = ()
     """of how parameters differ between subjects"""
+    cautions: tuple[str, ...] = ()
+    """what a reader of results must know"""
 
     def __repr__(self) -> str:
         return (
@@ -195,6 +199,7 @@ class _Reader:
     def read(self) -> Model:
         model = self._single("model", '"model  one compartment, intravenous"')
         sources = [child.words for child in model.children] + [line.words for line in self._of("source")]
+        cautions = self._cautions()
         time_unit = self._time()
         bridges = self._bridges()
         self.statements, hazards = hazard.written_out(self.source, self.statements, self.time)
@@ -220,6 +225,7 @@ class _Reader:
             correlations=read_correlations(
                 self.source, self.statements, {p.name: p.between is not None for p in parameters}
             ),
+            cautions=cautions,
             text=self.source.text,
             file=self.source.file,
         )
@@ -269,7 +275,23 @@ class _Reader:
         if not cursor.at_end():
             raise cursor.unexpected(f"expected {expected}", hint)
 
-    # -- time and bridges
+    # -- cautions, time and bridges
+
+    def _cautions(self) -> tuple[str, ...]:
+        lines: dict[str, int] = {}
+        for statement in self._of("caution"):
+            if not statement.words:
+                hint = "write for instance caution  The trial behind this was negative."
+                raise self.source.at(statement.token, '"caution" is empty', hint)
+            if statement.words in lines:
+                before = self.source.place(lines[statement.words])
+                message = f"this caution stands twice, first in {before}"
+                raise self.source.at(statement.body, message, "remove one of the two")
+            if len(lines) == _MOST_CAUTIONS:
+                hint = f"a model has at most {_MOST_CAUTIONS}, because they stand below every result"
+                raise self.source.at(statement.token, "too many cautions", hint)
+            lines[statement.words] = statement.line
+        return tuple(lines)
 
     def _time(self) -> str:
         word = self._single("time", '"time  h"').body

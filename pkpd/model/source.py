@@ -407,6 +407,8 @@ def generate(derived: Derived, dose_units: dict[str, dict[str, float]] | None = 
     constants = {
         "NAME": model.name,
         "TITLE": model.title,
+        # where there are none the text of the module, and all that was compiled from it, stays as it was
+        **({"CAUTIONS": model.cautions} if model.cautions else {}),
         "TIME_UNIT": model.time_unit,
         "STATES": states,
         "STATE_UNITS": derived.state_units,

@@ -33,6 +33,7 @@ MAX_NAME = 64
 KEYWORDS = (
     "model",
     "source",
+    "caution",
     "time",
     "bridge",
     "parameter",
@@ -309,7 +310,7 @@ def read_statements(text: str, file: str = "<text>") -> tuple[ModelText, tuple[S
             parent.keyword in ("parameter", "covariate") or (parent.keyword, word) == ("model", "source")
         ):
             parent.children.append(Statement(word, number, column, [rest], [comment] if comment else [], []))
-        elif word in SUB_KEYWORDS and parent.keyword not in ("source", "model"):
+        elif word in SUB_KEYWORDS and parent.keyword not in ("source", "model", "caution"):
             raise source.error(
                 f'"{word}" can stand only below a parameter or covariate',
                 number,

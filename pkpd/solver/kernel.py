@@ -72,6 +72,7 @@ class ModelKernel(Kernel):
     """
 
     TITLE: str
+    CAUTIONS: tuple[str, ...] = ()  # what a reader of results must know
     BETWEEN: tuple[tuple[Any, ...] | None, ...]
     P_ROWS: npt.NDArray[np.int64]
     P_COLS: npt.NDArray[np.int64]
@@ -466,6 +467,11 @@ def _product(rows: Sequence[int], columns: Sequence[int]) -> str:
         terms.setdefault(i, []).append(f"J[{entry}]*x[{j}]")
     lines = [f"    g[{i}] = {' + '.join([f'g[{i}]', *terms[i]])}" for i in sorted(terms)]
     return "\n".join(["def contract_lanes(J, x, g):", *(lines or ["    pass"])])
+
+
+def cautions_of(kernel: Kernel) -> tuple[str, ...]:
+    """What a reader of a kernel's results must know, as its model says; of functions nothing is known."""
+    return kernel.CAUTIONS if isinstance(kernel, ModelKernel) else ()
 
 
 def index_of(name: str, names: Sequence[str], what: str, kernel: Kernel) -> int:

@@ -90,6 +90,24 @@ def test_it_is_the_model_that_one_would_have_written_out(folder):
         np.testing.assert_array_equal(profiles[0][output], profiles[1][output])
 
 
+def test_cautions_of_the_base_stay_and_those_of_ones_own_come_behind_them(folder):
+    (folder / "base.model").write_text(f"{BASE}caution one trial\ncaution an assumption\n")
+    (folder / "own.model").write_text(f"caution post hoc\n{OWN}")
+    found = read_model(*model_text(folder / "own.model"))
+    assert found.cautions == ("one trial", "an assumption", "post hoc")
+
+
+def test_a_caution_of_the_base_is_not_said_again(folder):
+    (folder / "base.model").write_text(f"{BASE}caution one trial\n")
+    (folder / "own.model").write_text(f"{OWN}caution one trial\n")
+    with pytest.raises(ModelError) as error:
+        read_model(*model_text(folder / "own.model"))
+    first, *_ = str(error.value).splitlines()
+    line, base = len(OWN.splitlines()) + 1, len(BASE.splitlines()) + 1
+    where = f"{folder / 'own.model'}:{line}:9: this caution stands twice"
+    assert first == f"{where}, first in line {base} of base.model"
+
+
 def test_a_whole_text_needs_no_other_file_and_is_its_own(folder):
     text, file = model_text(folder / "own.model")
     (folder / "base.model").unlink()
@@ -151,6 +169,8 @@ WRONG = {
     ),
     "another time": ("extends ./base.model\ntime d", "3:1: the time is that of ./base.model"),
     "a source replaced": ("extends ./base.model\nreplace source x", '3:9: "source" cannot be replaced'),
+    "a caution replaced": ("extends ./base.model\nreplace caution x", '3:9: "caution" cannot be replaced'),
+    "a caution dropped": ("extends ./base.model\ndrop caution x", "3:6: it is not said what is dropped"),
     "what the checker finds in what is new": (
         "extends ./base.model\n\noutput D = A/W [mg/L]",
         '4:14: unknown name "W"',

@@ -122,6 +122,29 @@ def test_definitions_stand_behind_what_they_use_and_have_units(model: Model) -> 
     assert found == [("k", "1/h"), ("half", "h"), ("c0", "mg/L"), ("C", "1")]
 
 
+def test_cautions_are_free_text_in_the_order_of_the_file() -> None:
+    model = read_model(
+        "caution  the trial was negative: p = 0.3 [sic]  # as printed\n"
+        f"{BASE}caution  a model\n    note well, not advice\n"
+    )
+    assert model.cautions == ("the trial was negative: p = 0.3 [sic]", "a model note well, not advice")
+    assert read_model(BASE).cautions == ()
+
+
+@pytest.mark.parametrize(
+    ("lines", "place", "said"),
+    [
+        ("caution", "1:1", '"caution" is empty'),
+        ("caution  # of what?", "1:1", '"caution" is empty'),
+        ("caution a b\ncaution  c\ncaution   a b", "3:11", "this caution stands twice, first in line 1"),
+        ("\n".join(f"caution {k}" for k in range(11)), "11:1", "too many cautions"),
+        ("caution: a b", "1:1", 'unknown statement "caution"'),
+    ],
+)
+def test_a_caution_that_is_none_is_refused_where_it_stands(lines: str, place: str, said: str) -> None:
+    assert refuse(f"{lines}\n{BASE}").startswith(f"my.model:{place}: {said}")
+
+
 def test_doses_convert_to_the_unit_of_the_target(model: Model) -> None:
     table = dose_units(model)
     assert set(table) == {"sc", "iv"}

@@ -51,6 +51,16 @@ def functions(request):
     return [node for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)]
 
 
+def test_cautions_are_a_constant_where_there_are_any_and_text_whatever_they_say(one):
+    assert "CAUTIONS" not in one
+    said = """ends here\\" ' \"\"\" + __import__('os').getcwd() + {x} — µ"""
+    text = small.generated(read_model(f"{ONE}caution {said}\ncaution twice\n", "one.model"))
+    (line,) = (line for line in text.splitlines() if line not in one.splitlines())
+    (statement,) = ast.parse(line).body
+    assert statement.targets[0].id == "CAUTIONS"
+    assert ast.literal_eval(statement.value) == (said, "twice")
+
+
 def test_values_keep_the_names_of_the_model_with_unit_and_description(one):
     for line in (
         "    depot = y[0]  # [mg] amount at the injection site",
