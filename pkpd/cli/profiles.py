@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pkpd.cli.terminal import console, plain, table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -62,6 +62,7 @@ def facts_of(profile: Profile) -> dict[str, Any]:
         "failed_subjects": int(np.count_nonzero(profile.status)),
         "statistics": profile.statistics,
         "provenance": profile.provenance,
+        "cautions": list(profile.cautions),
     }
 
 
@@ -138,6 +139,7 @@ def show_profile(profile: Profile, shown: Sequence[str]) -> None:
     if many:
         out.print(f"median (5 % to 95 %) of {facts['subjects']} subjects", style="dim")
     _warn_of_no_numbers(out, facts, shown, unit)
+    say_cautions(out, profile.cautions)
 
 
 # --- a profile of a data file ---
@@ -163,9 +165,16 @@ def show_cohort(profile: CohortProfile, shown: Sequence[str]) -> None:
         style="dim",
     )
     _warn_of_no_numbers(out, facts, shown, profile.time_unit)
+    say_cautions(out, profile.cautions)
 
 
 # --- of both ---
+
+
+def say_cautions(out: Console, cautions: Iterable[str]) -> None:
+    """What a reader of the model's results has to know, and what a model is not."""
+    for line in (*cautions, "A model, not medical advice."):
+        out.print(plain(line), style="dim", soft_wrap=True)
 
 
 def _counted(n: int, what: str) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from pkpd.cli.profiles import say_cautions
 from pkpd.cli.terminal import JsonOption, Work, console, plain, print_json, table
 from pkpd.core.errors import InputError
 
@@ -88,6 +89,7 @@ def _facts(model: Model) -> dict[str, Any]:
         "name": model.name,
         "title": model.title,
         "sources": model.sources,
+        "cautions": list(model.cautions),
         "time_unit": model.time_unit,
         "parameters": [_facts_of_parameter(p) for p in model.parameters],
         "states": [
@@ -156,6 +158,7 @@ def _show(model: Model, sparsity: _Sparsity) -> None:
     out.print(f"[bold]{model.name}[/]  {plain(model.title)}")
     for line in model.sources:
         out.print(f"  {plain(line)}", style="dim", soft_wrap=True)
+    _show_cautions(out, model.cautions)
     out.print(f"time in {model.time_unit}\n")
     _show_parameters(out, model.parameters)
     _show_correlations(out, model.correlations)
@@ -169,6 +172,12 @@ def _show(model: Model, sparsity: _Sparsity) -> None:
         out.print(f"[bold]hazards[/]  {', '.join(model.hazards)}\n")
     _show_routes(out, facts["routes"])
     _show_sparsity(out, sparsity)
+
+
+def _show_cautions(out: Console, cautions: Sequence[str]) -> None:
+    if cautions:
+        out.print("[bold]caution[/]")
+        say_cautions(out, cautions)
 
 
 def _show_parameters(out: Console, parameters: Sequence[Parameter]) -> None:

@@ -48,7 +48,7 @@ from pkpd.inference.draws import PosteriorDraws, of_result
 from pkpd.model.correlation import correlation_matrix
 from pkpd.simulation.profile import check_count, correlated, normals, scattered, typical_values, value_of
 from pkpd.solver import Options, solve, spread, usable_cores
-from pkpd.solver.kernel import Kernel, load
+from pkpd.solver.kernel import Kernel, cautions_of, load
 from pkpd.solver.options import BANDS
 
 Floats = NDArray[np.float64]
@@ -117,7 +117,8 @@ class Population:
             for place in differ
         ]
         same = f"The other {self.kernel.n_params - differ.size} parameters are the same in all."
-        note = " ".join((*self.notes, same, "A model, not medical advice."))
+        cautions = cautions_of(self.kernel)
+        note = " ".join((*self.notes, same, *cautions, "A model, not medical advice."))
         return html.table(repr(self)[1:-1], ("parameter", "unit", "5 %", "median", "95 %"), rows, note)
 
     def to_xarray(self) -> Any:
@@ -267,7 +268,8 @@ class Bands:
 
     times : (n_times,), in ``time_unit``; quantiles : (n_q,); values : (n_q, n_times, n_names), those of the
         subjects that could be integrated, within 0.5 %
-    (``sketch``); subjects : how many there were, failed : how many of them could not be integrated.
+    (``sketch``); subjects : how many there were, failed : how many of them could not be integrated;
+    cautions : what the model says that a reader of its results must know.
     """
 
     times: Floats
@@ -278,6 +280,7 @@ class Bands:
     values: Floats
     subjects: int
     failed: int
+    cautions: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         levels = ", ".join(f"{100 * level:g} %" for level in self.quantiles)
@@ -293,8 +296,9 @@ class Bands:
             for i, (name, unit) in enumerate(zip(self.names, self.units, strict=True))
             for j, time in enumerate(self.times)
         ]
-        failed = f"{self.failed} subjects could not be integrated. " if self.failed else ""
-        return html.table(repr(self)[1:-1], columns, rows, f"{failed}A model, not medical advice.")
+        failed = [f"{self.failed} subjects could not be integrated."] if self.failed else []
+        note = " ".join((*failed, *self.cautions, "A model, not medical advice."))
+        return html.table(repr(self)[1:-1], columns, rows, note)
 
     def to_xarray(self) -> Any:
         """An ``xarray.Dataset``: a variable for each output, (quantile, time), with its unit.
@@ -308,6 +312,7 @@ class Bands:
                 for i, name in enumerate(self.names)
             },
             coords={"quantile": self.quantiles, "time": ("time", self.times, {"units": self.time_unit})},
+            attrs={"cautions": list(self.cautions)},
         )
 
 
@@ -371,6 +376,7 @@ def bands(
         values=total.quantiles(quantiles),
         subjects=n,
         failed=sum(failed),
+        cautions=cautions_of(kernel),
     )
 
 

@@ -28,10 +28,10 @@ from pkpd.dosing.intake import Intake, SubjectCourse, Taken
 from pkpd.dosing.records import Records, read_records
 from pkpd.ode.layout import LINEAR
 from pkpd.ode.status import SUCCESS
-from pkpd.simulation.profile import largest_of, lowest, typical_values
+from pkpd.simulation.profile import ADVICE, largest_of, lowest, typical_values
 from pkpd.solver import Options, Solution, Timeline, solve
 from pkpd.solver.executors import EXECUTOR, Executor
-from pkpd.solver.kernel import Kernel, load
+from pkpd.solver.kernel import Kernel, cautions_of, load
 from pkpd.solver.options import SIMULATION
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class CohortProfile:
     each was given; unused : columns of the file that the model does not know; statistics : what the
     integrator did, over all subjects; largest : (n_subjects, n_outputs), of the whole course from the start
     to the last time, nan where it is not known (a failed subject, an output that is no number, the method
-    "linear").
+    "linear"); cautions : what the model says that a reader of its results must know.
     """
 
     model: str
@@ -69,6 +69,7 @@ class CohortProfile:
     unused: tuple[str, ...]
     statistics: dict[str, int]
     largest: Floats
+    cautions: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         failed = f" ({len(self.failures)} failed)" if self.failures else ""
@@ -84,7 +85,8 @@ class CohortProfile:
             for name, shown in self.summary()["outputs"].items()
         ]
         columns = ("output", "unit", "median of largest", "least", "most")
-        return html.table(repr(self)[1:-1], columns, rows, "Over subjects; to_frame() has all values.")
+        note = ("Over subjects; to_frame() has all values.", *self.cautions, ADVICE)
+        return html.table(repr(self)[1:-1], columns, rows, " ".join(note))
 
     def summary(self) -> dict[str, Any]:
         """How many subjects, events and output times; and of every output the median, least and most of the
@@ -127,6 +129,7 @@ class CohortProfile:
             "unused_columns": list(self.unused),
             "failed_subjects": len(self.failures),
             "statistics": self.statistics,
+            "cautions": list(self.cautions),
         }
 
     def to_frame(self) -> pd.DataFrame:
@@ -145,6 +148,7 @@ class CohortProfile:
             "model": self.model,
             "time_unit": self.time_unit,
             "units": dict(zip(self.names, self.units, strict=True)),
+            "cautions": list(self.cautions),
         }
         return frame
 
@@ -299,6 +303,7 @@ def simulate_records(
         unused=taken.unused,
         statistics={what: n for what, n in solution.statistics.items() if isinstance(n, int)},
         largest=largest,
+        cautions=cautions_of(kernel),
     )
 
 

@@ -26,7 +26,7 @@ from pkpd.ode.layout import LINEAR
 from pkpd.ode.status import SUCCESS
 from pkpd.solver import Options, Reading, solve
 from pkpd.solver.executors import EXECUTOR, Executor
-from pkpd.solver.kernel import Kernel, index_of, load
+from pkpd.solver.kernel import Kernel, cautions_of, index_of, load
 from pkpd.solver.options import SIMULATION
 from pkpd.solver.solution import Floats, Integers
 
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 MOST_INTERVALS = 400  # between doses, of which every peak is looked for; of more, those of several at a time
 MOST_SUBJECTS = 1_000_000  # whose parameters alone take 0.4 GB with fifty of them
+
+ADVICE = "A model, not medical advice."
 
 
 def _counted(n: int, what: str) -> str:
@@ -70,6 +72,7 @@ class Profile:
     provenance : what the numbers were made from.
     largest, largest_at : (n_subjects, n_outputs), the largest value of the course up to the last time and
         when it is, wherever between two times, or None if that was not asked for.
+    cautions : what the model says that a reader of its results must know.
 
     Examples
     --------
@@ -98,6 +101,7 @@ class Profile:
     provenance: dict[str, Any] = field(default_factory=dict)
     largest: Floats | None = None
     largest_at: Floats | None = None
+    cautions: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         n_subjects, n_times, _ = self.outputs.shape
@@ -118,7 +122,8 @@ class Profile:
             last = values[:, np.argmax(self.times)]
             rows.append((name, unit, float(ends[0]), float(ends[1]), float(np.median(last))))
         columns = ("output", "unit", "least", "most", f"median at {self.times.max():g} {self.time_unit}")
-        return html.table(repr(self)[1:-1], columns, rows, "Of the output times; to_frame() has all values.")
+        note = ("Of the output times; to_frame() has all values.", *self.cautions, ADVICE)
+        return html.table(repr(self)[1:-1], columns, rows, " ".join(note))
 
     def to_xarray(self) -> Any:
         """An ``xarray.Dataset``: a variable for each output, (subject, time), with its unit and description.
@@ -139,7 +144,11 @@ class Profile:
                 "subject": np.arange(len(self.outputs)),
                 "time": ("time", self.times, {"units": self.time_unit}),
             },
-            attrs={"model": self.model, "schedule": str(self.schedule)},
+            attrs={
+                "model": self.model,
+                "schedule": str(self.schedule),
+                "cautions": list(self.cautions),
+            },
         )
 
     def __getitem__(self, name: str) -> Floats:
@@ -164,6 +173,7 @@ class Profile:
             "model": self.model,
             "time_unit": self.time_unit,
             "units": dict(zip(self.names, self.units, strict=True)),
+            "cautions": list(self.cautions),
         }
         return frame
 
@@ -311,6 +321,7 @@ def simulate(
         },
         largest=None if read is None else read.values,
         largest_at=None if read is None else read.times,
+        cautions=cautions_of(kernel),
     )
 
 

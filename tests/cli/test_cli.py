@@ -190,6 +190,38 @@ def test_a_model_of_ones_own(pkpd):
     assert pkpd("simulate", "my.model", SCHEDULE, "--quiet")[0] == 0
 
 
+CAUTIONS = ["One trial [of 9 patients].", "Post hoc: the subgroup was found together with its effect."]
+
+
+@pytest.fixture
+def warned():
+    Path("warned.model").write_text("\n".join([f"extends {MODEL}", *(f"caution {one}" for one in CAUTIONS)]))
+    Path("trial.csv").write_text("ID,TIME,AMT\n1,0,100\n1,2,.\n")
+    return "./warned.model"
+
+
+@pytest.mark.parametrize("given", [SCHEDULE, "trial.csv"])
+def test_what_a_model_warns_of_stands_below_its_table_and_in_its_json(pkpd, warned, given):
+    ending = "A model, not medical advice.\n"
+    code, out, _ = pkpd("simulate", warned, given)
+    assert code == 0 and out.endswith("\n".join(["", *CAUTIONS, ending]))
+    assert json.loads(pkpd("simulate", warned, given, "--json")[1])["cautions"] == CAUTIONS
+    assert pkpd("simulate", warned, given, "--quiet", "-o", "out.json") == (0, "", "")
+    assert json.loads(Path("out.json").read_text())["cautions"] == CAUTIONS
+    code, out, _ = pkpd("simulate", MODEL, given)
+    assert code == 0 and out.endswith(ending) and CAUTIONS[0] not in out
+    assert json.loads(pkpd("simulate", MODEL, given, "--json")[1])["cautions"] == []
+
+
+def test_what_a_model_warns_of_is_shown_with_the_model_and_drawn(pkpd, warned):
+    code, out, _ = pkpd("show", warned)
+    assert code == 0 and "\n".join([*CAUTIONS, "A model, not medical advice."]) in out
+    assert json.loads(pkpd("show", warned, "--json")[1])["cautions"] == CAUTIONS
+    assert "caution" not in pkpd("show", MODEL)[1]
+    assert pkpd("simulate", warned, SCHEDULE, "--quiet", "--plot", "plot.svg") == (0, "", "")
+    assert "One trial [of 9 patients]. Post hoc:" in Path("plot.svg").read_text()
+
+
 def test_a_model_without_a_state_is_shown_simulated_and_drawn(pkpd, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     lines = ["model linear", "time d", "parameter a = 2 [1/mg]", "covariate D = 3 [mg]", "output E = a*D [1]"]
@@ -200,7 +232,8 @@ def test_a_model_without_a_state_is_shown_simulated_and_drawn(pkpd, tmp_path, mo
     code, out, _ = pkpd(
         "simulate", "./my.model", "none", "--until", "2", "--set", "D = 4 mg", "--plot", "a.png"
     )
-    assert code == 0 and out.split()[-5:] == ["E", "1", "8", "0", "8"]  # unit, largest, when, at the end
+    assert code == 0 and ["E", "1", "8", "0", "8"] in [line.split() for line in out.splitlines()]
+    # unit, largest, when, at the end
     assert Path("a.png").stat().st_size > 1000
     code, _, err = pkpd("simulate", "./my.model", "1 mg oral once")
     assert code != 0 and "it has no route, and so takes no doses" in err

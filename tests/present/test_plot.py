@@ -171,6 +171,40 @@ def test_a_course_can_be_an_object_a_table_or_quantiles() -> None:
         assert axis.get_ylabel() == "treg (%)"
 
 
+def footnote(figure: Figure) -> list[Any]:
+    return [text for text in figure.texts if text.get_gid() == "footnote"]
+
+
+@pytest.mark.parametrize("outputs", [["C"], ["C", "treg"]])
+def test_what_a_model_warns_of_is_a_footnote_that_covers_nothing(outputs: list[str]) -> None:
+    cautions = ("The trial was negative ($p = 0.3$).", "The subgroup is post hoc. " * 8 + "Mind it.")
+    plain, figure = (profile_figure(course(cautions=said), outputs=outputs) for said in ((), cautions))
+    assert footnote(plain) == []
+    (words,) = footnote(figure)
+    joined = " ".join((*cautions, "A model, not medical advice.")).replace("$", r"\$")
+    assert words.get_text().replace("\n", " ") == joined
+    assert b"($p = 0.3$)" in svg(figure), "no formula"
+    figure.draw_without_rendering()
+    page, note, legend = figure.bbox, words.get_window_extent(), figure.legends[0].get_window_extent()
+    assert page.x0 <= note.x0 and note.x1 <= page.x1 and page.y0 <= note.y0
+    assert note.y1 <= legend.y0
+    assert legend.y1 <= min(axis.get_tightbbox().y0 for axis in panels(figure))
+    # panels are not made smaller for it
+    plain.draw_without_rendering()
+    heights = [figure.axes[0].get_window_extent().height for figure in (plain, figure)]
+    assert heights[1] == pytest.approx(heights[0], rel=0.05)
+
+
+def test_courses_of_several_models_warn_of_each_thing_once() -> None:
+    drawn = {"a": course(cautions=("one trial",)), "b": course(cautions=("one trial", "post hoc"))}
+    for figure in (profile_figure(drawn), time_course_figure(drawn)):
+        (words,) = footnote(figure)
+        assert words.get_text() == "one trial post hoc A model, not medical advice."
+    table = pd.DataFrame({"time": [0.0, 1.0], "C": [1.0, 0.5]})
+    table.attrs = {"time_unit": "h", "units": {"C": "pM"}, "cautions": ["one trial"]}
+    assert len(footnote(profile_figure(table))) == 1
+
+
 def test_a_logarithmic_axis_stops_after_six_decades() -> None:
     given = course(n_subjects=1)
     given["outputs"][0, :, 0] = np.exp(-given["times"])

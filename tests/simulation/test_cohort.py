@@ -466,3 +466,14 @@ def test_what_simulate_refuses_of_data_files(pkpd, arguments, words):
     code, out, err = pkpd(*arguments)
     assert (code, out) == (3, "")
     assert words in err and "Traceback" not in err
+
+
+def test_subjects_of_a_file_are_shown_with_what_the_model_warns_of(tmp_path):
+    path = tmp_path / "warned.model"
+    path.write_text(f"extends {IV}\ncaution one trial\n")
+    # a covariate that runs linearly makes another kernel of the model, which says the same
+    records = parse_records("ID,TIME,AMT,CL\n1,0,100,2\n1,10,.,4\n", "trial.csv")
+    found = simulate_records(path, records, interpolation="linear")
+    assert found.cautions == ("one trial",)
+    assert found.summary()["cautions"] == found.to_frame().attrs["cautions"] == ["one trial"]
+    assert "one trial A model, not medical advice." in found._repr_html_()

@@ -623,6 +623,7 @@ def test_its_table_is_tidy(profile):
         "model": "two_compartment_oral",
         "time_unit": "h",
         "units": {"C": "mg/L", "C2": "mg/L"},
+        "cautions": [],
     }
 
 
@@ -788,3 +789,18 @@ def test_a_notebook_shows_a_sentence_and_a_table():
     shown = found._repr_html_()
     assert shown.startswith("<p>Profile of one_compartment_iv") and shown.count("<tr>") == 1 + 2
     assert "&#x27;100 mg iv once&#x27;" in shown
+
+
+def test_a_profile_says_what_its_model_warns_of():
+    model = read_model(
+        "model warned\ncaution one trial\ncaution < post hoc\ntime h\nparameter k = 0.1 [1/h]\n"
+        "state A [mg]\nroute iv -> A\nd A = -k*A\noutput A\n",
+        "warned.model",
+    )
+    found = simulate(model, "10 mg iv once", [0.0, 1.0])
+    assert load(model).CAUTIONS == found.cautions == ("one trial", "< post hoc")
+    assert found.to_frame().attrs["cautions"] == found.to_xarray().attrs["cautions"] == list(found.cautions)
+    assert "one trial &lt; post hoc A model, not medical advice." in found._repr_html_()
+    without = simulate("one_compartment_iv", "100 mg iv once", [0.0, 1.0])
+    assert without.cautions == load("one_compartment_iv").CAUTIONS == ()
+    assert "has all values. A model, not medical advice." in without._repr_html_()

@@ -8,9 +8,10 @@ Shapes that the functions share:
 course
     A simulated profile: an object or a dict with ``times`` (n_times,), ``outputs`` (n_subjects, n_times,
     n_outputs), ``names`` and ``units`` (n_outputs,), ``time_unit``; optional ``descriptions`` (n_outputs,),
-    and for the doses ``schedule`` (with ``doses()``) or ``dose_times`` (n_doses,) in ``time_unit``. Where the
-    paths were not kept, ``median``, ``low``, ``high``, each (n_times, n_outputs), stand for ``outputs``. The
-    table of ``Profile.to_frame()`` serves too.
+    ``cautions`` (what a reader must know, which becomes a footnote), and for the doses ``schedule`` (with
+    ``doses()``) or ``dose_times`` (n_doses,) in ``time_unit``. Where the paths were not kept, ``median``,
+    ``low``, ``high``, each (n_times, n_outputs), stand for ``outputs``. The table of ``Profile.to_frame()``
+    serves too.
 row
     A published number: a dict with ``study``, ``arm``, ``what``, ``unit``, ``observed``, ``predicted``,
     ``deviation`` ((predicted - observed) in standard errors of the observed), ``provenance``; optional ``n``,

@@ -79,6 +79,12 @@ _STYLE: Any = {
 }
 
 
+_FOOTNOTE_SIZE = 7.5  # points
+
+
+_FOOTNOTE_PER_INCH = 17  # characters, of that size
+
+
 Arguments = ParamSpec("Arguments")
 
 
@@ -193,6 +199,28 @@ def put_legend(figure: Figure, handles: Sequence[Any]) -> None:
         if width < figure.get_figwidth() or columns == 1:
             figure.legend(handles=list(handles), loc="outside lower left", ncols=columns)
             return
+
+
+def put_footnote(figure: Figure, text: str) -> None:
+    """Small words below all else, which make the figure as much higher as they need; after the legend."""
+    if not text:
+        return
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    lines = textwrap.wrap(text, int(_FOOTNOTE_PER_INCH * figure.get_figwidth()))
+    room = 0.12 + 1.3 * _FOOTNOTE_SIZE / 72 * len(lines)
+    height = figure.get_figheight() + room
+    figure.set_figheight(height)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    below = room
+    for legend in figure.legends:  # the layout leaves no room for one that does not stand at the edge
+        legend.set_bbox_to_anchor((0, room / height, 1, 1 - room / height), transform=figure.transFigure)
+        below += legend.get_window_extent(renderer).height / figure.dpi + 0.1
+    layout: Any = figure.get_layout_engine()
+    layout.set(rect=(0, below / height, 1, 1 - below / height))
+    words = literal("\n".join(lines))
+    how: Any = {"va": "top", "fontsize": _FOOTNOTE_SIZE, "linespacing": 1.3, "gid": "footnote"}
+    figure.text(0.01, room / height, words, **how)
 
 
 def beside(axis: Axes, y: float, text: str, points: float, align: str = "left", bold: bool = False) -> None:

@@ -24,6 +24,7 @@ from pkpd.present.plot.canvas import (
     marker_handle,
     panel_grid,
     panel_rows,
+    put_footnote,
     put_legend,
     put_title,
     styled,
@@ -59,7 +60,8 @@ _TIME_NAMES |= {"day": "d", "days": "d", "weeks": "week", "wk": "week"}
 
 @dataclass(frozen=True)
 class _DrawnProfile:
-    """What is drawn of a profile: times (n_times,), quantiles (n_times, n_outputs), dose times (n_doses,)."""
+    """What is drawn of a profile: times (n_times,), quantiles (n_times, n_outputs), dose times (n_doses,),
+    and what the model says that a reader must know."""
 
     times: Floats
     median: Floats
@@ -71,6 +73,7 @@ class _DrawnProfile:
     time_unit: str
     doses: Floats
     has_band: bool
+    cautions: tuple[str, ...]
 
 
 def _read_course(given: DrawnCourse, band: tuple[float, float]) -> _DrawnProfile:
@@ -114,7 +117,17 @@ def _read_course(given: DrawnCourse, band: tuple[float, float]) -> _DrawnProfile
     descriptions = tuple(read("descriptions") or ("",) * len(names))
     doses = np.asarray(doses, dtype=float)
     return _DrawnProfile(
-        times, median, low, high, names, units, descriptions, time_unit, doses[np.isfinite(doses)], has_band
+        times,
+        median,
+        low,
+        high,
+        names,
+        units,
+        descriptions,
+        time_unit,
+        doses[np.isfinite(doses)],
+        has_band,
+        tuple(read("cautions") or ()),
     )
 
 
@@ -140,6 +153,7 @@ def _from_table(table: Any) -> dict[str, Any]:
         "names": names,
         "units": units,
         "time_unit": about.get("time_unit", ""),
+        "cautions": about.get("cautions", ()),
     }
 
 
@@ -216,6 +230,7 @@ def profile_figure(
         if panel + columns >= len(names):
             axis.set_xlabel(f"time ({first.time_unit})")
     _profile_legend(figure, courses, band, overlaid=several)
+    put_footnote(figure, _cautions(courses.values()))
     put_title(figure, title)
     return figure
 
@@ -276,6 +291,7 @@ def time_course_figure(
         axes[row][0].set_ylabel(wrapped(with_unit(first.descriptions[k] or name, first.units[k]), 26))
         _set_limits(axes[row], courses.values(), name, name in log, n_rugs=1, reported=reported)
     _profile_legend(figure, courses, band, overlaid=False, points=points)
+    put_footnote(figure, _cautions(courses.values()))
     put_title(figure, title)
     return figure
 
@@ -364,6 +380,12 @@ def _profile_legend(
     if any(not hollow(point) for point in points):
         handles.append(marker_handle(False, "reported", INK))
     put_legend(figure, handles + unverified_handles(points, "reported, unverified"))
+
+
+def _cautions(courses: Iterable[_DrawnProfile]) -> str:
+    """What a reader must know of the models that are drawn, each once."""
+    said = dict.fromkeys(caution for course in courses for caution in course.cautions)
+    return " ".join((*said, "A model, not medical advice.")) if said else ""
 
 
 def _many(courses: Mapping[str, _DrawnProfile]) -> bool:
