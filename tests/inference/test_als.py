@@ -10,7 +10,9 @@ import pytest
 
 import pkpd
 from pkpd.core import library
+from pkpd.dosing import EventTable
 from pkpd.inference import FitResult
+from pkpd.inference.population import bands
 
 FOLDER = library.fit_folder("als")
 TEXT = (FOLDER / "source.md").read_text(encoding="utf-8")
@@ -81,3 +83,14 @@ def test_the_words_stand_wherever_survival_is_shown(text):
     for words in ("primary analysis of MIROCALS was negative", "not medical advice", "no patient"):
         assert words in text
     assert re.search("post hoc|chosen by the interaction", text)
+
+
+def test_the_model_says_them_wherever_it_is_simulated():
+    profile = pkpd.simulate("als", "none", times=[0, 24])
+    people = pkpd.virtual_subjects("als", 3)
+    course = bands(people, EventTable.empty(), [0.0, 24.0], ["survival_death"])
+    said = " ".join(profile.cautions)
+    assert "primary analysis of MIROCALS was negative" in said
+    assert "post hoc in effect" in said and "one trial of 220 patients" in said
+    for shown in (profile, people, course):
+        assert f"{said} A model, not medical advice." in shown._repr_html_()
