@@ -50,9 +50,17 @@ def estimate(
     return search
 
 
-def settled(objective: Objective, best: Minimum, limit: int) -> tuple[Objective, Minimum]:
+def settled(
+    objective: Objective,
+    best: Minimum,
+    limit: int,
+    *,
+    tolerance: float | None = None,
+    still: float = STILL,
+) -> tuple[Objective, Minimum]:
     """Goes on with the scores and correlations of the estimate itself, and with the SDs between studies that
-    are estimated, until it stands still in posterior SDs."""
+    are estimated, until it stands still: moves by less than ``still`` in posterior SDs. Each search ends at
+    ``tolerance`` in OFV (None: that of the objective's options)."""
     for _ in range(REWEIGHTINGS):
         try:
             fresh = objective.with_sampling(objective.sampling_at(best.x))
@@ -61,12 +69,12 @@ def settled(objective: Objective, best: Minimum, limit: int) -> tuple[Objective,
                 break
             fresh = objective
         try:
-            fresh, end = estimated(fresh, minimise(fresh, best.x, max_evaluations=limit))
+            fresh, end = estimated(fresh, minimise(fresh, best.x, max_evaluations=limit, tolerance=tolerance))
         except BadPoint as reason:
             best = replace(best, converged=False, message=f"stopped: {reason}")
             break
         moved = float(np.linalg.norm(end.jacobian @ (end.x - best.x)))
         objective, best = fresh, end
-        if moved < STILL:
+        if moved < still:
             break
     return objective, best
