@@ -7,6 +7,7 @@ who computes it.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from concurrent.futures import Executor as Pool
@@ -116,11 +117,26 @@ class Processes(_Workers):
 
         parts = chunks(task.n_subjects, size, self.workers)
         with ProcessPoolExecutor(
-            min(self.workers, len(parts)), mp_context=multiprocessing.get_context("spawn")
+            min(self.workers, len(parts)),
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_end_with_parent,
         ) as pool:
             futures = {pool.submit(_all_of, task.part(*chunk)): chunk for chunk in parts}
             for (first, end), results in _finished(futures, pool, told):
                 task.put(first, end, results)
+
+
+def _end_with_parent() -> None:
+    """A process that works for another ends when that one is killed: nobody else would tell it."""
+    import multiprocessing
+
+    def watch() -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,11 @@
 """The same work by threads and by other processes gives the same bits; errors and interruptions end it."""
 
+import os
 import pickle
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -87,6 +91,46 @@ def test_an_error_ends_the_work():
     with pytest.raises(KeyboardInterrupt):
         spread(run, 1000, 2, 2, None)
     assert len(done) < 400
+
+
+SLEEPERS = """
+import os, sys, time
+sys.path.insert(0, {folder!r})
+
+class Sleep:
+    n_subjects = 2
+    def part(self, first, end):
+        return self
+    def fill(self, first, end):
+        print(os.getpid(), flush=True)
+        time.sleep(60)
+
+if __name__ == "__main__":
+    from pkpd.solver import Processes
+    Processes(2)(Sleep(), 1, None)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="asks /bin/kill who is alive")
+def test_the_processes_of_one_that_is_killed_end_too(tmp_path):
+    script = tmp_path / "sleepers.py"
+    script.write_text(SLEEPERS.format(folder=str(Path(__file__).parents[2])), encoding="utf-8")
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as parent:
+        working = [int(parent.stdout.readline()) for _ in range(2)]
+        parent.kill()
+        until = time.monotonic() + 20
+        while any(alive(pid) for pid in working) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert not any(alive(pid) for pid in working)
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")  # what nobody waits for is a zombie, and dead
+    return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
 @pytest.mark.parametrize("by", [Threads, Processes])
