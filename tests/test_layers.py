@@ -2,6 +2,7 @@
 at home."""
 
 import ast
+import functools
 import re
 import sys
 from graphlib import CycleError, TopologicalSorter
@@ -60,9 +61,21 @@ class Import(NamedTuple):
     kind: str  # "top", "lazy" (inside a function) or "typing"
 
 
+@functools.cache
+def tree_of(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"), str(file))
+
+
+@functools.cache
+def classes_of(file: Path) -> list[ast.ClassDef]:
+    """Wherever in a file they stand."""
+    return [node for node in ast.walk(tree_of(file)) if isinstance(node, ast.ClassDef)]
+
+
+@functools.cache
 def imports(file: Path) -> list[Import]:
     """Every import of a file."""
-    tree = ast.parse(file.read_text(encoding="utf-8"), str(file))
+    tree = tree_of(file)
     inside: dict[str, set[int]] = {"typing": set(), "lazy": set()}
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
@@ -136,7 +149,7 @@ def test_within_a_room_no_two_files_import_each_other(room):
 def test_a_public_class_has_a_name_of_its_own():
     homes: dict[str, list[str]] = {}
     for file in FILES:
-        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        for node in tree_of(file).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and node.name != "Task":
                 homes.setdefault(node.name, []).append(module_of(file))
     assert {name: where for name, where in homes.items() if len(where) > 1} == {}
@@ -148,8 +161,8 @@ def test_a_word_that_many_rooms_could_use_is_one_class(word):
     named = [
         f"{module_of(file)}.{node.name}"
         for file in FILES
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ClassDef) and node.name.strip("_") == word
+        for node in classes_of(file)
+        if node.name.strip("_") == word
     ]
     assert len(named) <= 1, named
 
@@ -158,7 +171,7 @@ def test_what_types_are_called_has_one_meaning():
     """A name of types stands for the same in all modules, and is that of no class."""
     meanings: dict[str, set[str]] = {}
     for file in FILES:
-        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        for node in tree_of(file).body:
             if isinstance(node, ast.ClassDef) and node.name != "Task":
                 meanings.setdefault(node.name, set()).add(f"the class of {module_of(file)}")
             elif isinstance(node, ast.Assign):

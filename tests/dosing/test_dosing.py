@@ -561,12 +561,12 @@ def test_a_long_line_is_shown_around_the_place() -> None:
 @pytest.mark.parametrize(
     "unit", ["a", "1 ", "1 MIU sc once and ", "x5", "(", "\x00", "\n", "1 MIU sc at 0, "]
 )
-def test_a_megabyte_is_answered_promptly(unit: str) -> None:
-    text = unit * (1_000_000 // len(unit))
+def test_a_long_text_is_answered_promptly(unit: str) -> None:
+    text = unit * (200_000 // len(unit))
     start = time.process_time()
     with pytest.raises(ScheduleError) as error:
         Schedule.parse(text)
-    assert time.process_time() - start < 20
+    assert time.process_time() - start < 4
     assert len(str(error.value)) < 2000
 
 
