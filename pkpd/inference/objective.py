@@ -349,8 +349,14 @@ class Objective:
         return printed_by_trials(self._seen_at(x), seed, declared_pairs(self.correlations))
 
     def with_rows(self, rows: Sequence[Row]) -> Objective:
-        """The same objective for other numbers in the same rows."""
-        return self._changed(rows=rows)
+        """The same objective for other numbers, of other doses perhaps, in the same rows."""
+        changed = self._changed(rows=rows)
+        new = [a for a, arm in enumerate(changed.plan.arms) if arm.key not in self.reach]
+        if not new:
+            return changed
+        points = self._probe_points()
+        found = {changed.plan.arms[a].key: changed._reach_of_arm(a, points) for a in new}
+        return self._changed(rows=rows, reach={**self.reach, **found})
 
     def _seen_at(self, x: Array) -> list[tuple[Measured, Term, list[Seen]]]:
         """What the rows see in many patients of their arms."""

@@ -17,8 +17,11 @@ import pytest
 from scipy import stats
 
 from pkpd.core.errors import DataError
+from pkpd.dosing import Schedule
 from pkpd.inference.objective import quasi_normals
 from pkpd.inference.summary import arms, likelihood
+from pkpd.inference.summary.kinds import KINDS
+from pkpd.inference.summary.kinds.dose_for_effect import DOSE_GRID
 from pkpd.inference.summary.kinds.interval import next_round_number
 from pkpd.inference.summary.kinds.significance import log_within
 from pkpd.inference.summary.reading import in_model_units, parse_data
@@ -113,6 +116,39 @@ def test_bounds_are_kept_as_often_as_they_say(limit, n):
         below.append(less if mean > limit else 0.0)
         cell.append(more if mean > limit else less)
     five_percent(quantile_residuals(np.array(below), np.array(cell)))
+
+
+@pytest.mark.parametrize("statistic", ["lower_bound", "upper_bound"])
+def test_a_simulated_trial_prints_on_which_side_of_a_limit_its_mean_lies(statistic):
+    published = row(statistic=statistic, value=4.6, n=6, spread=0.5, spread_type="SE")
+    kind, x, term = KINDS[statistic], likelihood.measured(published), term_of(published, 5 + 0 * Z)
+    errors = np.random.default_rng(4).standard_normal(4000)
+    printed = [kind.redrawn(x, term, error) for error in errors]
+    assert {replace(each, statistic=statistic) for each in printed} == {published}
+    above = np.mean([each.statistic == "lower_bound" for each in printed])
+    assert above == pytest.approx(stats.t(5).cdf((5 - 4.6) / 0.5), abs=4 * 0.5 / math.sqrt(4000))
+
+
+@pytest.mark.parametrize("error", [-1.7, -0.2, 0.4, 2.0])
+def test_a_simulated_trial_prints_another_dose_with_a_schedule_of_it(error):
+    published = row(
+        statistic="dose_for_effect",
+        value=1.0,
+        effect=5.0,
+        lower=0.5,
+        upper=2.1,
+        spread_type="CI95",
+        schedule="1 mg sc daily x5",
+    )
+    kind, x = KINDS["dose_for_effect"], likelihood.measured(published)
+    doses = np.outer(DOSE_GRID, [1.0, 1.0])
+    term = term_of(published, *(4 + 2 * np.log(doses)))  # straight over log dose, as it is interpolated
+    new = kind.redrawn(x, term, error)
+    assert {float(dose.amount) for dose in Schedule.parse(new.schedule).doses()} == {new.value}
+    assert (new.lower / new.value, new.upper / new.value) == pytest.approx((0.5, 2.1))
+    # read as any other row: the same curve, simulated at multiples of the new dose
+    again = term_of(new, *(4 + 2 * np.log(new.value * doses)))
+    assert again.residuals == pytest.approx([error])
 
 
 def test_a_bound_is_an_interval_with_one_end():

@@ -37,7 +37,7 @@ def printed_by_trials(
 
     Of a row without a number of patients, of a model in which patients do not differ, and where the fit takes
     only the location from a row, the location errs by its standard error around the prediction and the rest
-    stays as printed. Bounds stay: they were fixed beforehand.
+    stays as printed. The limit of a bound was fixed beforehand and stays; whether it is met does not.
 
     Parameters
     ----------
@@ -97,7 +97,11 @@ def _redrawn(of: tuple[Measured, Term, Sequence[Seen]], error: float, generator:
         whole = n if kind.numbered else 1
         k = generator.binomial(n, min(max(term.predicted / whole, 0.0), 1.0))
         return replace(row, value=float(k) * whole / n)
-    if not measured.printed or any(map(math.isnan, kind.interval(measured))):
+    if not measured.printed:
+        return row
+    if (found := kind.redrawn(measured, term, float(error))) is not None:
+        return found
+    if any(map(math.isnan, kind.interval(measured))):
         return row
     where = measured.printed[0]
     moved = float((term.residuals[0] + error) * where.error)

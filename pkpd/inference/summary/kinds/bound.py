@@ -8,6 +8,7 @@ likelihood of a censored mean (M3 method of Beal 2001, J Pharmacokinet Pharmacod
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ Array = NDArray[np.float64]
 class _Bound(Kind):
     side = 1
     simulated = False
+    opposite = ""
 
     def measured(
         self, row: Row, relative_error: float = 0.3, *, spread: bool = True, form: Form | None = None
@@ -41,11 +43,21 @@ class _Bound(Kind):
         slope = rise / size * self.side / x.se if size > 1e-150 else 0.0
         return single_term(self.words, -self.side * size, self.side * slope, m, m, 0.0)
 
+    def redrawn(self, x: Measured, term: Term, error: float) -> Row | None:
+        """The limit stays, and is met or not."""
+        from scipy.special import ndtr, stdtrit
+
+        df = degrees_of_freedom(x.row, spread_of(x.row))
+        t = error if math.isinf(df) else float(stdtrit(df, ndtr(error)))
+        met = self.side * (term.predicted + t * x.se - x.row.value) >= 0
+        return x.row if met else replace(x.row, statistic=self.opposite)
+
 
 class LowerBound(_Bound):
     """At least the value."""
 
     name = "lower_bound"
+    opposite = "upper_bound"
 
     def interval(self, x: Measured) -> tuple[float, float]:
         return x.row.value, math.nan
@@ -55,6 +67,7 @@ class UpperBound(_Bound):
     """At most the value."""
 
     name = "upper_bound"
+    opposite = "lower_bound"
     side = -1
 
     def interval(self, x: Measured) -> tuple[float, float]:

@@ -91,6 +91,18 @@ class DoseForEffect(Kind):
         error = _errors(x.row)[log_dose > 0]
         return log_dose / error, by_means / error
 
+    def redrawn(self, x: Measured, term: Term, error: float) -> Row | None:
+        """Another dose, so that its schedule is of another one too."""
+        from pkpd.dosing import Schedule
+
+        row = x.row
+        below, above = _errors(row)
+        residual = float(term.residuals[0])
+        moved = residual * (above if residual > 0 else below) - error * (above if error > 0 else below)
+        grown = math.exp(moved)
+        numbers = {name: getattr(row, name) * grown for name in ("value", "lower", "upper", "spread")}
+        return replace(row, schedule=str(Schedule.parse(row.schedule).scaled(grown)), **numbers)
+
     def interval(self, x: Measured) -> tuple[float, float]:
         row = x.row
         if row.spread_type == "CI95" and math.isfinite(row.lower):

@@ -150,6 +150,11 @@ class Kind:
         with np.errstate(all="ignore"):
             return np.stack([(of - p.value) / p.error for of, p in zip(truth, printed, strict=True)])
 
+    def redrawn(self, x: Measured, term: Term, error: float) -> Row | None:
+        """The row as a trial would have printed it that errs by so many standard errors, where its patients
+        do not tell; None: its numbers move by as much."""
+        return None
+
     def observed(self, row: Row) -> float:
         """The number that stands against the prediction."""
         return row.value
