@@ -186,6 +186,26 @@ def test_futility_stops_what_does_not_go_well_and_alpha_is_as_without_it():
     assert found.summary()["days"] < alone.summary()["days"]
 
 
+def test_the_end_spends_what_is_left_though_it_knows_no_more_than_the_last_look():
+    """All changes are known on day 210, and fewer of them than planned."""
+    text = DESIGN.replace('"deaths"\nplanned = 60', '"level"\nplanned = 150\nbetter = "up"')
+    plan = parse_design(text + '[[look]]\nname = "day 215"\ndays = 215\n').monitoring
+    trials = 2000
+    found = many(plan, trials, 2)
+    assert np.mean(found.stopped == 0) < 0.03
+    assert np.mean(found.decision > 0) == within(0.05, trials)
+    went_on = found.stopped == 1
+    np.testing.assert_array_equal(found.information[went_on, 1], found.information[went_on, 0])
+    assert found.rows()[1]["boundary"] == pytest.approx(stats.norm.ppf(0.975), abs=0.01)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_look_that_spends_nothing_has_an_infinite_boundary():
+    text = DESIGN.replace('efficacy = "obrien_fleming"\n', "")
+    plan = parse_design(text + '[[look]]\nname = "a"\nafter = 0.3\nfutility = "hr > 1.5"\n').monitoring
+    assert many(plan, 20, 2).rows()[0]["boundary"] == math.inf
+
+
 def test_looks_by_calendar_and_by_information_are_taken_in_the_order_of_time():
     looks = '[[look]]\nname = "at 40"\nevents = 40\n[[look]]\nname = "day 90"\ndays = 90\n'
     found = many(parse_design(DESIGN + looks).monitoring, 50, 7, ratio=0.8)
