@@ -125,13 +125,11 @@ def _count(given: Any, where: str, provenance: str) -> EventCount:
 
 
 def _prior(item: TomlTable) -> OneHitPrior:
-    slope = item.table("slope")
-    slope.keys_within(("median", "log_sd"))
-    for key in ("median", "log_sd"):
-        if key not in slope.values:
-            raise DataError(
-                f"{item.where}: slope = {{ median = ..., log_sd = ... }} is needed, per unit of dose"
-            )
+    given, keys = item.values.get("slope"), ("median", "log_sd")
+    slope = TomlTable(given if isinstance(given, dict) else {}, f"{item.where}: [slope]")
+    slope.keys_within(keys)
+    if not set(keys) <= set(slope.values):
+        raise DataError(f"{item.where}: slope = {{ median = ..., log_sd = ... }} is needed, per unit of dose")
     background = item.values.get("background", [0.0, 1.0])
     right = (
         isinstance(background, list)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pkpd.trial.boundaries import LEAST_ALPHA, boundary, conditional_power, spent
 from pkpd.trial.data import TrialData
 from pkpd.trial.kinds import compute
-from pkpd.trial.monitoring import CONDITIONAL, Monitoring
+from pkpd.trial.monitoring import CONDITIONAL, END, Monitoring
 from pkpd.trial.survival import log_rank_score
 
 Floats = NDArray[np.float64]
@@ -20,7 +20,6 @@ Integers = NDArray[np.int64]
 
 UNDECIDED, EFFICACY, HARM, FUTILITY = range(4)
 DECISIONS = ("undecided", "efficacy", "harm", "futility")
-END = "the end"
 _EFFECT = {"cox": "hr", "change": "effect size", "ancova": "difference"}
 
 

@@ -347,6 +347,14 @@ def test_published_numbers_stand_beside_what_is_predicted(design):
     assert table.loc["dead", "median"] == pytest.approx(60 * (1 - math.exp(-1.2)), abs=1)
 
 
+def test_cautions_of_the_model_stand_behind_the_notes_of_the_design_once(design, folder):
+    file = folder / "careful.model"
+    file.write_text(MODEL + "caution one\ncaution two\n", encoding="utf-8")
+    text = DESIGN.replace("line.model", "careful.model")
+    given = dataclasses.replace(design(text=text), notes=("zero", "two"))
+    assert package.simulate_trial(given, 1, seed=1).notes[:3] == ("zero", "two", "one")
+
+
 def test_results_are_written_whole_and_say_what_they_are(design, tmp_path):
     import json
 

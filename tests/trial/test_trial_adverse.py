@@ -228,6 +228,7 @@ def test_counts_may_be_a_table_that_lies_beside_the_file_and_is_found_from_one_t
         ("dose = 0.1, ", "", "number 2: dose = ... is needed"),
         ("dose = 0.1", "dose = -0.1", "dose = -0.1 must lie between 0 and inf"),
         ("log_sd = 1", "sd = 1", 'unknown key "sd"'),
+        ("slope = { median = 3, log_sd = 1 }", "slope = 3", "log_sd = ... } is needed"),
         ("slope = { median = 3, log_sd = 1 }", "", "slope = { median = ..., log_sd = ... } is needed"),
         ('provenance = "reported"', 'provenance = "rumour"', 'provenance = "rumour"'),
         ("slope", "background = [1, 0]\nslope", "background must be two"),

@@ -305,6 +305,7 @@ def test_patients_enter_one_after_the_other_until_recruitment_ends(design):
         ("after = 0.3", "days = 300", "is not before the end of the trial, which is on day 300"),
         ("events = 40", "events = 60", "events = 60 must be fewer than planned = 60"),
         ('name = "late"', "", 'name = "..." is needed'),
+        ('name = "late"', 'name = "the end"', '"the end" is what results call the end'),
         ('name = "late"', 'name = "early"', 'two of [[look]] are called "early"'),
         ('name = "late"', 'name = "late"\nefficacy = "pocock"', 'unknown key "efficacy"'),
         ("hr > 1.5", "hr is bad", 'must be such as "hr > 0.95" or "conditional power < 0.1"'),
