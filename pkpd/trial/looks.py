@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pkpd.trial.boundaries import LEAST_ALPHA, boundary, conditional_power, spent
 from pkpd.trial.data import TrialData
-from pkpd.trial.kinds import compute
+from pkpd.trial.kinds import change_of, compute
 from pkpd.trial.monitoring import CONDITIONAL, END, Monitoring
 from pkpd.trial.survival import log_rank_score
 
@@ -151,8 +151,7 @@ class _Knowledge:
         if plan.unit == "events":
             days = (data.entry + (data.time - before))[who & data.event]
         else:
-            who &= np.isfinite(data.at(analysis.output, analysis.baseline))
-            who &= np.isfinite(data.at(analysis.output, analysis.visit))
+            who &= np.isfinite(change_of(analysis, data))
             days = data.entry[who] + max(analysis.visit, analysis.baseline)
         self.days = np.sort(days)
         """On which the information grows by one."""

@@ -206,6 +206,19 @@ def test_a_look_that_spends_nothing_has_an_infinite_boundary():
     assert many(plan, 20, 2).rows()[0]["boundary"] == math.inf
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", ["change", "ancova"])
+def test_who_has_no_logarithm_brings_no_information(kind):
+    text = DESIGN.replace('kind = "change"', f'kind = "{kind}"\nlog = true')
+    text = text.replace('"deaths"\nplanned = 60', '"level"\nplanned = 60\nbetter = "up"')
+    plan = parse_design(text + '[[look]]\nname = "day 100"\ndays = 100\n').monitoring
+    data = trial_data(np.random.default_rng(9))
+    counted = (data.measured["C"] > 0).all(axis=1) & (data.entry + 10 <= 100)
+    seen = watch(plan, data, 0.0, 100.0).stages[0]
+    assert seen.information * 60 == pytest.approx(counted.sum())
+    assert math.isfinite(seen.statistic)
+
+
 def test_looks_by_calendar_and_by_information_are_taken_in_the_order_of_time():
     looks = '[[look]]\nname = "at 40"\nevents = 40\n[[look]]\nname = "day 90"\ndays = 90\n'
     found = many(parse_design(DESIGN + looks).monitoring, 50, 7, ratio=0.8)
