@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pkpd.core.errors import DataError
-from pkpd.core.tables import read_table
+from pkpd.core.tables import CsvTable, Line, read_table
 
 Floats = NDArray[np.float64]
 
+MOST_COUNTED = 10_000_000
+"""Patients of a count."""
 CELLS = 400
 """Of the grid, along p0 and along log k."""
 REACH = 6.0
@@ -40,11 +43,6 @@ class EventCount:
     doi: str
     provenance: str
 
-    @property
-    def possible(self) -> bool:
-        """Whether there are patients, no more events than them, and a dose that is a number from 0 on."""
-        return self.n >= 1 and 0 <= self.events <= self.n and 0.0 <= self.dose < math.inf
-
 
 def read_counts(path: Path, unit: str) -> tuple[EventCount, ...]:
     """The counts of a table with the columns study, arm, daily_dose_UNIT, n, events, source, doi, provenance
@@ -54,25 +52,39 @@ def read_counts(path: Path, unit: str) -> tuple[EventCount, ...]:
     columns = ("study", "arm", dose, "n", "events", "source", "doi", "provenance")
     table.check_columns(columns, ("what", "population"))
     table.problems.stop_if_any()
+    found = [_count(table, line, dose) for line in table.lines]
+    table.problems.stop_if_any()
+    if not found:
+        raise DataError(f"{path}: there is no row of counts")
+    return tuple(found)
+
+
+def _count(table: CsvTable, line: Line, dose: str) -> EventCount:
+    """Of a row; what is wrong in it is noted with its place."""
+    row = table.fields(line)
+    amount = _amount(row[dose])
+    if not 0.0 <= amount < math.inf:
+        table.wrong(line, dose, f'"{row[dose]}" is no dose: a number from 0 on')
+    n, events = _whole(row["n"]), _whole(row["events"])
+    if n < 1:
+        table.wrong(line, "n", f'"{row["n"]}" is no number of patients: a whole one from 1 to {MOST_COUNTED:,}')
+    elif not 0 <= events <= n:
+        table.wrong(line, "events", f'"{row["events"]}" must be a whole number from 0 to n = {n}')
+    about = (row[name] for name in ("source", "doi", "provenance"))
+    return EventCount(row["study"], row["arm"], amount, n, events, *about)
+
+
+def _amount(text: str) -> float:
     try:
-        found = tuple(
-            EventCount(
-                row["study"],
-                row["arm"],
-                float(row[dose]),
-                int(row["n"]),
-                int(row["events"]),
-                row["source"],
-                row["doi"],
-                row["provenance"],
-            )
-            for row in map(table.fields, table.lines)
-        )
-    except ValueError as error:
-        raise DataError(f"{path}: the counts of adverse events cannot be read: {error}") from None
-    if not found or not all(count.possible for count in found):
-        raise DataError(f"{path}: each row needs a dose of 0 or more and events among n patients")
-    return found
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _whole(text: str) -> int:
+    """-1 for what is no whole number, or a larger one than are counted."""
+    written = re.fullmatch(r"[0-9]{1,10}", text)
+    return int(text) if written and int(text) <= MOST_COUNTED else -1
 
 
 @dataclass(frozen=True)

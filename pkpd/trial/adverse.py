@@ -23,7 +23,14 @@ from pkpd.core.errors import DataError
 from pkpd.core.names import question_or_list
 from pkpd.core.toml import TomlTable
 from pkpd.dosing.quantities import DOSE_UNITS
-from pkpd.inference.one_hit import EventCount, OneHitPosterior, OneHitPrior, one_hit, read_counts
+from pkpd.inference.one_hit import (
+    MOST_COUNTED,
+    EventCount,
+    OneHitPosterior,
+    OneHitPrior,
+    one_hit,
+    read_counts,
+)
 from pkpd.trial.kinds import provenance_of
 
 Floats = NDArray[np.float64]
@@ -119,7 +126,7 @@ def _count(given: Any, where: str, provenance: str) -> EventCount:
     for key in ("dose", "n", "events"):
         if key not in given:
             raise DataError(f"{where}: {key} = ... is needed")
-    n = one.integer("n", 0, low=1, high=10_000_000)
+    n = one.integer("n", 0, low=1, high=MOST_COUNTED)
     events = one.integer("events", 0, low=0, high=n)
     return EventCount("", "", one.number("dose", 0.0), n, events, "", "", provenance)
 

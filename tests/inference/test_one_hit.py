@@ -1,5 +1,7 @@
 """The posterior of one hit is that of closed forms where there are some, and its draws are of it."""
 
+import re
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -58,7 +60,28 @@ def test_counts_are_read_by_the_unit_in_their_column(tmp_path):
     assert (found.dose, found.n, found.events, found.source) == (2.5, 8, 3, "here")
     with pytest.raises(DataError, match="daily_dose_miu"):
         read_counts(file, "MIU")
-    for line in ("S,a,2.5,8,9,here,,reported", "S,a,-1,8,3,here,,reported", "S,a,x,8,3,here,,reported"):
-        file.write_text(f"{HEADER}{line}\n", encoding="utf-8")
-        with pytest.raises(DataError, match=r"counts\.csv"):
-            read_counts(file, "mg")
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "words"),
+    [
+        ("2.5,8,9", "events", '"9" must be a whole number from 0 to n = 8'),
+        ("2.5,8,x", "events", '"x" must be a whole number'),
+        ("-1,8,3", "daily_dose_mg", '"-1" is no dose'),
+        ("nan,8,3", "daily_dose_mg", '"nan" is no dose'),
+        ("x,8,3", "daily_dose_mg", '"x" is no dose'),
+        ("1,6.5,3", "n", '"6.5" is no number of patients'),
+        ("1,0,0", "n", '"0" is no number of patients'),
+        (f"1,{'9' * 400},3", "n", "is no number of patients"),
+    ],
+)
+def test_a_count_that_cannot_be_is_named_with_its_line_and_column(tmp_path, row, column, words):
+    file = tmp_path / "counts.csv"
+    file.write_text(f"{HEADER}S,a,2.5,8,3,here,,reported\nS,a,{row},here,,reported\n", encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        read_counts(file, "mg")
+    assert re.search(rf"counts\.csv:3:\d+ \({column}\): ", str(caught.value))
+    assert words in str(caught.value)
+    file.write_text(HEADER, encoding="utf-8")
+    with pytest.raises(DataError, match="there is no row"):
+        read_counts(file, "mg")
