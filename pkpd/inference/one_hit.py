@@ -67,7 +67,7 @@ def _count(table: CsvTable, line: Line, dose: str) -> EventCount:
         table.wrong(line, dose, f'"{row[dose]}" is no dose: a number from 0 on')
     n, events = _whole(row["n"]), _whole(row["events"])
     if n < 1:
-        table.wrong(line, "n", f'"{row["n"]}" is no number of patients: a whole one from 1 to {MOST_COUNTED:,}')
+        table.wrong(line, "n", f'"{row["n"]}" is no whole number from 1 to {MOST_COUNTED:,}')
     elif not 0 <= events <= n:
         table.wrong(line, "events", f'"{row["events"]}" must be a whole number from 0 to n = {n}')
     about = (row[name] for name in ("source", "doi", "provenance"))

@@ -70,9 +70,9 @@ def test_counts_are_read_by_the_unit_in_their_column(tmp_path):
         ("-1,8,3", "daily_dose_mg", '"-1" is no dose'),
         ("nan,8,3", "daily_dose_mg", '"nan" is no dose'),
         ("x,8,3", "daily_dose_mg", '"x" is no dose'),
-        ("1,6.5,3", "n", '"6.5" is no number of patients'),
-        ("1,0,0", "n", '"0" is no number of patients'),
-        (f"1,{'9' * 400},3", "n", "is no number of patients"),
+        ("1,6.5,3", "n", '"6.5" is no whole number'),
+        ("1,0,0", "n", '"0" is no whole number'),
+        (f"1,{'9' * 400},3", "n", "is no whole number"),
     ],
 )
 def test_a_count_that_cannot_be_is_named_with_its_line_and_column(tmp_path, row, column, words):
