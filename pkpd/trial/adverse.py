@@ -24,6 +24,7 @@ from pkpd.core.names import question_or_list
 from pkpd.core.toml import TomlTable
 from pkpd.dosing.quantities import DOSE_UNITS
 from pkpd.inference.one_hit import (
+    LARGEST_DOSE,
     MOST_COUNTED,
     EventCount,
     OneHitPosterior,
@@ -128,7 +129,7 @@ def _count(given: Any, where: str, provenance: str) -> EventCount:
             raise DataError(f"{where}: {key} = ... is needed")
     n = one.integer("n", 0, low=1, high=MOST_COUNTED)
     events = one.integer("events", 0, low=0, high=n)
-    return EventCount("", "", one.number("dose", 0.0), n, events, "", "", provenance)
+    return EventCount("", "", one.number("dose", 0.0, high=LARGEST_DOSE), n, events, "", "", provenance)
 
 
 def _prior(item: TomlTable) -> OneHitPrior:

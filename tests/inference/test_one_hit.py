@@ -1,5 +1,6 @@
 """The posterior of one hit is that of closed forms where there are some, and its draws are of it."""
 
+import math
 import re
 
 import numpy as np
@@ -46,6 +47,19 @@ def test_single_draws_are_of_the_posterior_and_within_the_range_of_the_backgroun
         assert [p.mean(), *np.quantile(p, [0.05, 0.95])] == pytest.approx(
             posterior.probability(dose), abs=0.01
         )
+
+
+@pytest.mark.parametrize("n", [2_000, 1_000_000])
+def test_many_counts_are_no_less_precise_than_few(n):
+    """With as many events as 1 - 0.9 exp(-0.6 dose) says, p0 and p(1) are independent beta variables."""
+    shares = [1 - 0.9 * math.exp(-0.6 * dose) for dose in (0, 1)]
+    events = [round(n * share) for share in shares]
+    posterior = OneHitPosterior.of([count(k, n, events[k]) for k in (0, 1)], OneHitPrior(1.0, 2.0))
+    for dose, some in enumerate(events):
+        beta = stats.beta(1 + some, 1 + n - some)
+        mean, low, high = posterior.probability(float(dose))
+        assert mean == pytest.approx(beta.mean(), abs=0.15 * beta.std())
+        assert (low, high) == pytest.approx(beta.ppf([0.05, 0.95]), abs=0.2 * beta.std())
 
 
 def test_numbers_of_the_published_counts_stay_what_they_were():

@@ -226,7 +226,7 @@ def test_counts_may_be_a_table_that_lies_beside_the_file_and_is_found_from_one_t
         ("events = 12", "events = 41", "number 2: events must be a whole number between 0 and 40"),
         ("events = 12", "evnts = 12", 'unknown key "evnts"; did you mean "events"'),
         ("dose = 0.1, ", "", "number 2: dose = ... is needed"),
-        ("dose = 0.1", "dose = -0.1", "dose = -0.1 must lie between 0 and inf"),
+        ("dose = 0.1", "dose = -0.1", "dose = -0.1 must lie between 0 and 1e+12"),
         ("log_sd = 1", "sd = 1", 'unknown key "sd"'),
         ("slope = { median = 3, log_sd = 1 }", "slope = 3", "log_sd = ... } is needed"),
         ("slope = { median = 3, log_sd = 1 }", "", "slope = { median = ..., log_sd = ... } is needed"),
