@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pkpd.core.errors import DataError
-from pkpd.core.tables import read_table
+from pkpd.core.tables import CsvTable, Line, read_table
 
 Floats = NDArray[np.float64]
 
+MOST_COUNTED, LARGEST_DOSE = 10_000_000, 1e12
+"""Patients of a count, and their daily dose."""
 CELLS = 400
 """Of the grid, along p0 and along log k."""
+NEGLIGIBLE = 1e-10
+"""Of the largest weight of a cell."""
 REACH = 6.0
 """SDs of the prior of log k that the grid spans on either side."""
 
@@ -40,11 +45,6 @@ class EventCount:
     doi: str
     provenance: str
 
-    @property
-    def possible(self) -> bool:
-        """Whether there are patients, no more events than them, and a dose that is a number from 0 on."""
-        return self.n >= 1 and 0 <= self.events <= self.n and 0.0 <= self.dose < math.inf
-
 
 def read_counts(path: Path, unit: str) -> tuple[EventCount, ...]:
     """The counts of a table with the columns study, arm, daily_dose_UNIT, n, events, source, doi, provenance
@@ -54,25 +54,39 @@ def read_counts(path: Path, unit: str) -> tuple[EventCount, ...]:
     columns = ("study", "arm", dose, "n", "events", "source", "doi", "provenance")
     table.check_columns(columns, ("what", "population"))
     table.problems.stop_if_any()
+    found = [_count(table, line, dose) for line in table.lines]
+    table.problems.stop_if_any()
+    if not found:
+        raise DataError(f"{path}: there is no row of counts")
+    return tuple(found)
+
+
+def _count(table: CsvTable, line: Line, dose: str) -> EventCount:
+    """Of a row; what is wrong in it is noted with its place."""
+    row = table.fields(line)
+    amount = _amount(row[dose])
+    if not 0.0 <= amount <= LARGEST_DOSE:
+        table.wrong(line, dose, f'"{row[dose]}" is no dose: a number from 0 to {LARGEST_DOSE:g}')
+    n, events = _whole(row["n"]), _whole(row["events"])
+    if n < 1:
+        table.wrong(line, "n", f'"{row["n"]}" is no whole number from 1 to {MOST_COUNTED:,}')
+    elif not 0 <= events <= n:
+        table.wrong(line, "events", f'"{row["events"]}" must be a whole number from 0 to n = {n}')
+    about = (row[name] for name in ("source", "doi", "provenance"))
+    return EventCount(row["study"], row["arm"], amount, n, events, *about)
+
+
+def _amount(text: str) -> float:
     try:
-        found = tuple(
-            EventCount(
-                row["study"],
-                row["arm"],
-                float(row[dose]),
-                int(row["n"]),
-                int(row["events"]),
-                row["source"],
-                row["doi"],
-                row["provenance"],
-            )
-            for row in map(table.fields, table.lines)
-        )
-    except ValueError as error:
-        raise DataError(f"{path}: the counts of adverse events cannot be read: {error}") from None
-    if not found or not all(count.possible for count in found):
-        raise DataError(f"{path}: each row needs a dose of 0 or more and events among n patients")
-    return found
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _whole(text: str) -> int:
+    """-1 for what is no whole number, or a larger one than are counted."""
+    written = re.fullmatch(r"[0-9]{1,10}", text)
+    return int(text) if written and int(text) <= MOST_COUNTED else -1
 
 
 @dataclass(frozen=True)
@@ -108,14 +122,34 @@ class OneHitPosterior:
 
     @classmethod
     def of(cls, counts: Sequence[EventCount], prior: OneHitPrior, cells: int = CELLS) -> OneHitPosterior:
-        """By midpoints over the range of p0 and log k within six SDs of its prior."""
-        width = (prior.high - prior.low) / cells, 2.0 * REACH * prior.log_sd / cells
+        """By midpoints over the range of p0 and log k within six SDs of its prior; where many counts leave
+        only a small part of that, over this part."""
+        reach, middle = REACH * prior.log_sd, math.log(prior.median)
+        low, high = np.array([prior.low, middle - reach]), np.array([prior.high, middle + reach])
+        while True:
+            found = cls._between(counts, prior, low, high, cells)
+            shown = found.weights.reshape(cells, cells) > NEGLIGIBLE * found.weights.max()
+            at = [np.flatnonzero(shown.any(axis=axis))[[0, -1]] for axis in (1, 0)]
+            needed, width = cells // 8, np.array(found.widths)
+            if all(np.ptp(ends) >= needed for ends in at):
+                return found
+            # never a much smaller part at once: on a coarse grid the largest cell may be beside the peak
+            spare = np.array([max(needed - int(np.ptp(ends)), 0) for ends in at])
+            first = np.array([ends[0] for ends in at]) - spare
+            last = np.array([ends[1] for ends in at]) + 1 + spare
+            whole = np.array([np.ptp(ends) >= needed for ends in at])
+            inner = np.where(whole, low, np.maximum(low + first * width, low))
+            outer = np.where(whole, high, np.minimum(low + last * width, high))
+            low, high = inner, outer
+
+    @classmethod
+    def _between(
+        cls, counts: Sequence[EventCount], prior: OneHitPrior, low: Floats, high: Floats, cells: int
+    ) -> OneHitPosterior:
+        """On a grid between the ends of p0 and of log k, (2,) each."""
+        width = (high - low) / cells
         middle = np.arange(cells) + 0.5
-        p0, log_k = np.meshgrid(
-            prior.low + middle * width[0],
-            math.log(prior.median) - REACH * prior.log_sd + middle * width[1],
-            indexing="ij",
-        )
+        p0, log_k = np.meshgrid(*(low[i] + middle * width[i] for i in (0, 1)), indexing="ij")
         log_density = -0.5 * ((log_k - math.log(prior.median)) / prior.log_sd) ** 2
         for count in counts:
             # log(1 - p) and log p, without losing digits where p is close to 1
@@ -123,7 +157,8 @@ class OneHitPosterior:
             log_event = np.log(-np.expm1(log_none))
             log_density += count.events * log_event + (count.n - count.events) * log_none
         weights = np.exp(log_density - log_density.max())
-        return cls(p0.ravel(), log_k.ravel(), (weights / weights.sum()).ravel(), width)
+        widths = float(width[0]), float(width[1])
+        return cls(p0.ravel(), log_k.ravel(), (weights / weights.sum()).ravel(), widths)
 
     def probability(self, dose: float) -> tuple[float, float, float]:
         """Mean and 90 percent interval of the probability of an event at a dose."""

@@ -42,7 +42,7 @@ _SCHEDULE_WORDS = frozenset(
     x""".split()
 )
 
-_MOST_CAUTIONS = 10  # all of them stand below every table and figure
+_MOST_CAUTIONS, _LONGEST_CAUTION = 10, 400  # all of them stand below every table and figure
 
 # definitions are unfolded when derivatives are taken, and a few lines can unfold without end
 _MAX_UNFOLDED = 20_000
@@ -283,6 +283,11 @@ class _Reader:
             if not statement.words:
                 hint = "write for instance caution  The trial behind this was negative."
                 raise self.source.at(statement.token, '"caution" is empty', hint)
+            if len(statement.words) > _LONGEST_CAUTION:
+                hint = f"at most {_LONGEST_CAUTION} are read: say the rest in source"
+                raise self.source.at(
+                    statement.token, f"a caution of {len(statement.words):,} characters", hint
+                )
             if statement.words in lines:
                 before = self.source.place(lines[statement.words])
                 message = f"this caution stands twice, first in {before}"

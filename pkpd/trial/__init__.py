@@ -36,6 +36,7 @@ from pkpd.core.errors import InputError
 from pkpd.core.progress import Progress, counting
 from pkpd.inference.draws import PosteriorDraws
 from pkpd.solver import spread, usable_cores
+from pkpd.solver.kernel import cautions_of
 from pkpd.trial.design import TrialDesign, read_design
 from pkpd.trial.looks import TrialLooks
 from pkpd.trial.patients import recruiting
@@ -198,7 +199,8 @@ def _looks(run: TrialRun, kept: Sequence[TrialOutcome]) -> TrialLooks | None:
 
 
 def _notes(run: TrialRun, kept: Sequence[TrialOutcome]) -> list[str]:
-    notes = list(run.recruiting.notes)
+    cautions = cautions_of(run.recruiting.kernel)
+    notes = [line for line in cautions if line not in run.design.notes] + list(run.recruiting.notes)
     notes += [f"{one.name}: {one.note.rstrip('.')}." for one in run.design.adverse if one.note]
     if failed := sum(outcome.failed for outcome in kept):
         notes.append(f"{failed:,} patients could not be integrated and are missing.")

@@ -23,7 +23,15 @@ from pkpd.core.errors import DataError
 from pkpd.core.names import question_or_list
 from pkpd.core.toml import TomlTable
 from pkpd.dosing.quantities import DOSE_UNITS
-from pkpd.inference.one_hit import EventCount, OneHitPosterior, OneHitPrior, one_hit, read_counts
+from pkpd.inference.one_hit import (
+    LARGEST_DOSE,
+    MOST_COUNTED,
+    EventCount,
+    OneHitPosterior,
+    OneHitPrior,
+    one_hit,
+    read_counts,
+)
 from pkpd.trial.kinds import provenance_of
 
 Floats = NDArray[np.float64]
@@ -119,19 +127,17 @@ def _count(given: Any, where: str, provenance: str) -> EventCount:
     for key in ("dose", "n", "events"):
         if key not in given:
             raise DataError(f"{where}: {key} = ... is needed")
-    n = one.integer("n", 0, low=1, high=10_000_000)
+    n = one.integer("n", 0, low=1, high=MOST_COUNTED)
     events = one.integer("events", 0, low=0, high=n)
-    return EventCount("", "", one.number("dose", 0.0), n, events, "", "", provenance)
+    return EventCount("", "", one.number("dose", 0.0, high=LARGEST_DOSE), n, events, "", "", provenance)
 
 
 def _prior(item: TomlTable) -> OneHitPrior:
-    slope = item.table("slope")
-    slope.keys_within(("median", "log_sd"))
-    for key in ("median", "log_sd"):
-        if key not in slope.values:
-            raise DataError(
-                f"{item.where}: slope = {{ median = ..., log_sd = ... }} is needed, per unit of dose"
-            )
+    given, keys = item.values.get("slope"), ("median", "log_sd")
+    slope = TomlTable(given if isinstance(given, dict) else {}, f"{item.where}: [slope]")
+    slope.keys_within(keys)
+    if not set(keys) <= set(slope.values):
+        raise DataError(f"{item.where}: slope = {{ median = ..., log_sd = ... }} is needed, per unit of dose")
     background = item.values.get("background", [0.0, 1.0])
     right = (
         isinstance(background, list)

@@ -81,6 +81,8 @@ def boundary(information: tuple[float, ...], alphas: tuple[float, ...]) -> float
         ends = -limit * math.sqrt(now)
         return float(before.mass @ (ndtr((ends - shift) / apart) + ndtr((ends + shift) / apart))) - rise
 
+    if beyond(0.0) <= 0.0:  # all who go on stop, up to rounding
+        return 0.0
     return float(brentq(beyond, 0.0, FARTHEST + 1.0, xtol=1e-10))
 
 

@@ -39,6 +39,8 @@ _TOP = (
     "recruitment run_in randomisation dropout missed event adverse visits measured analysis monitoring look "
     "published"
 ).split()
+_NAMED = ("arm", "stratum", "adverse", "analysis", "look", "published")
+"""Lists of tables, which a design that extends another joins by their names."""
 
 
 @dataclass(frozen=True)
@@ -269,6 +271,8 @@ def _merged(path: Path, seen: tuple[Path, ...]) -> TomlTable:
     below = _seen_from(base.parent, _merged(base, (*seen, path)).values)
     if {"model", "fit"} & set(top.values):  # one of them, not both
         below = {key: value for key, value in below.items() if key not in ("model", "fit")}
+    for key in set(_NAMED) & set(top.values):
+        _distinct(top, key, [item.text("name") for item in tables(top, key)])
     return TomlTable(
         {**below, **{key: _joined(below.get(key), top.values[key]) for key in top.values}}, str(path)
     )

@@ -202,7 +202,7 @@ def _count(analysis: TrialAnalysis, data: TrialData) -> ArmNumbers:
 
 
 def _joint_rank(analysis: TrialAnalysis, data: TrialData) -> ArmNumbers:
-    change = _change_of(analysis, data)
+    change = change_of(analysis, data)
     found: ArmNumbers = {}
     for name, k in _compared(analysis, data):
         who = (data.arm == 0) | (data.arm == k)
@@ -236,8 +236,8 @@ def _adverse(analysis: TrialAnalysis, data: TrialData) -> ArmNumbers:
 # --- visits
 
 
-def _change_of(analysis: TrialAnalysis, data: TrialData) -> Floats:
-    """From the baseline to the visit, (n,); of logarithms if asked."""
+def change_of(analysis: TrialAnalysis, data: TrialData) -> Floats:
+    """From the baseline to the visit, (n,); of logarithms if asked; nan where it is not known."""
     before, after = (data.at(analysis.output, day) for day in (analysis.baseline, analysis.visit))
     if analysis.log:
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -246,7 +246,7 @@ def _change_of(analysis: TrialAnalysis, data: TrialData) -> Floats:
 
 
 def _change(analysis: TrialAnalysis, data: TrialData) -> ArmNumbers:
-    change = _change_of(analysis, data)
+    change = change_of(analysis, data)
     found: ArmNumbers = {}
     of = [change[(data.arm == k) & np.isfinite(change)] for k in range(len(data.arms))]
     for name, values in zip(data.arms, of, strict=True):
@@ -272,9 +272,10 @@ def _pooled(one: Floats, other: Floats) -> tuple[float, int]:
 
 
 def _ancova(analysis: TrialAnalysis, data: TrialData) -> ArmNumbers:
-    change = _change_of(analysis, data)
+    change = change_of(analysis, data)
     baseline = data.at(analysis.output, analysis.baseline)
-    adjusting = [np.log(baseline) if analysis.log else baseline]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        adjusting = [np.log(baseline) if analysis.log else baseline]
     adjusting += [data.covariate(name, analysis.baseline) for name in analysis.adjusted_by]
     ones = np.ones(data.arm.size)
     if analysis.trend:

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pkpd.trial.boundaries import boundary, conditional_power, spent
+from pkpd.trial.boundaries import LEAST_ALPHA, boundary, conditional_power, spent
 from pkpd.trial.data import TrialData
-from pkpd.trial.kinds import compute
-from pkpd.trial.monitoring import CONDITIONAL, Monitoring
+from pkpd.trial.kinds import change_of, compute
+from pkpd.trial.monitoring import CONDITIONAL, END, Monitoring
 from pkpd.trial.survival import log_rank_score
 
 Floats = NDArray[np.float64]
@@ -20,7 +20,6 @@ Integers = NDArray[np.int64]
 
 UNDECIDED, EFFICACY, HARM, FUTILITY = range(4)
 DECISIONS = ("undecided", "efficacy", "harm", "futility")
-END = "the end"
 _EFFECT = {"cox": "hr", "change": "effect size", "ancova": "difference"}
 
 
@@ -54,7 +53,7 @@ def watch(plan: Monitoring, data: TrialData, before: float, follow_up: float) ->
     """Look at a trial as it goes on, until it stops.
 
     before, follow_up : days from the time origin to randomisation, and from there to the end. A look that
-    knows no more than the one before it decides nothing.
+    knows no more than the one before it spends nothing; the end has all that is left.
     """
     known, spending = _Knowledge(plan, data, before), _Spending(plan)
     last, at_end = float(data.entry.max(initial=0.0)) + follow_up, len(plan.looks)
@@ -80,12 +79,18 @@ class _Spending:
         self.alphas: tuple[float, ...] = ()
 
     def boundary(self, seen: LookNumbers, at_end: bool) -> float:
-        """Of a look, which spends what it may; inf where there is nothing new or no statistic."""
+        """Of a look, which spends what it may; inf where there is nothing new or no statistic. The end
+        spends what is left even so: it is then the last look once more, with all of that."""
         amount = seen.information * self.plan.planned
-        if amount <= max(self.information, default=0.0) or math.isnan(seen.statistic):
+        nothing_new = amount <= max(self.information, default=0.0)
+        if math.isnan(seen.statistic) or (nothing_new and not (at_end and self.information)):
             return math.inf
         share = 1.0 if at_end else min(seen.information, 1.0)
         alpha = spent(self.plan.efficacy, self.plan.analysis.alpha, share)
+        if nothing_new:
+            if alpha - self.alphas[-1] < LEAST_ALPHA:
+                return math.inf
+            return boundary(self.information, (*self.alphas[:-1], alpha))
         self.information, self.alphas = (*self.information, amount), (*self.alphas, alpha)
         return boundary(self.information, self.alphas)
 
@@ -146,8 +151,7 @@ class _Knowledge:
         if plan.unit == "events":
             days = (data.entry + (data.time - before))[who & data.event]
         else:
-            who &= np.isfinite(data.at(analysis.output, analysis.baseline))
-            who &= np.isfinite(data.at(analysis.output, analysis.visit))
+            who &= np.isfinite(change_of(analysis, data))
             days = data.entry[who] + max(analysis.visit, analysis.baseline)
         self.days = np.sort(days)
         """On which the information grows by one."""
@@ -294,4 +298,5 @@ def _quantiles(values: Floats) -> tuple[float, float, float]:
 
 
 def _median(values: Floats) -> float:
-    return _quantiles(values)[1]
+    """Of boundaries too, which may be infinite: quantiles draw a line between them."""
+    return float(np.median(values)) if values.size else math.nan

@@ -30,6 +30,8 @@ MONITORED = ("logrank", "cox", "change", "ancova")
 RATIO, CONDITIONAL = "hr", "conditional power"
 MOST_PLANNED = 10_000_000
 WHEN = ("after", "events", "days")
+END = "the end"
+"""What results call the stage behind all looks."""
 
 
 class FutilityRule(NamedTuple):
@@ -114,6 +116,9 @@ def read_monitoring(
     better = _better(table, analysis)
     planned = _planned(table, analysis, arms[next(iter(arms))] + arms[arm])
     looks = tuple(_look(item, analysis, planned, better) for item in items)
+    for look in looks:
+        if look.name == END:
+            raise DataError(f'{look.where}: "{END}" is what results call the end of a trial: another name')
     if not efficacy and not any(look.futility for look in looks):
         raise DataError(
             f'{table.where}: the looks decide nothing: give efficacy = "obrien_fleming" or "pocock" here, or '

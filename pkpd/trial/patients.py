@@ -178,8 +178,9 @@ def allotted(
     """
     n = sum(sizes)
     part = np.zeros(n, np.int64) if values is None else np.searchsorted(design.cuts, values, side="right")
-    divisor = math.gcd(*sizes)
-    unit = np.repeat(np.arange(len(sizes)), [size // divisor for size in sizes])
+    # of the design at any size: a larger trial then begins as a smaller one does
+    designed = [one.n for one in design.arms]
+    unit = np.repeat(np.arange(len(sizes)), [size // math.gcd(*designed) for size in designed])
     times = max(1, design.block // unit.size)
     arm = np.empty(n, np.int64)
     for k in range(int(part.max(initial=0)) + 1):

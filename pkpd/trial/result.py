@@ -140,7 +140,7 @@ class TrialResult:
     looks : when trials stop at interim looks, None without any; ``numbers``, ``visits`` and ``curves`` are of
         the trials at their planned end, as if they had not stopped.
     by_size : patients in all to numbers of as many trials of that size, (n_trials,) each.
-    notes : sentences that a reader needs, those of the design first.
+    notes : sentences that a reader needs: those of the design, then cautions of the model.
     interrupted : whether it was ended before all trials were done.
     provenance : what it was made from.
 

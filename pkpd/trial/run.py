@@ -111,9 +111,8 @@ class TrialRun:
         """Simulate and analyse a trial."""
         design, plan = self.design, self.design.monitoring
         data, failed = self.simulated(trial)
-        whole = data if len(self.sizes) == 1 else data.first(self.sizes[0])
-        numbers = [self._numbers(whole)]
-        numbers += [self._numbers(data.first(n)) for n in self.sizes[1:]]
+        whole, *others = (self._of_size(data, n) for n in self.sizes)
+        numbers = [self._numbers(some) for some in (whole, *others)]
         return TrialOutcome(
             np.array([list(found.values()) for found in numbers]),
             *_visits(whole),
@@ -121,6 +120,16 @@ class TrialRun:
             watch(plan, whole, design.before, design.follow_up) if plan else None,
             failed,
         )
+
+    @property
+    def largest(self) -> tuple[int, ...]:
+        """Patients of each arm of the trial that is simulated."""
+        return tuple(max(n) for n in zip(*self.sizes, strict=True))
+
+    def _of_size(self, data: TrialData, n: tuple[int, ...]) -> TrialData:
+        """The largest trial is all of its patients: randomised within strata, its arms meet their sizes on
+        average only."""
+        return data if n == self.largest else data.first(n)
 
     @cached_property
     def keys(self) -> list[tuple[str, str, str]]:
@@ -152,7 +161,7 @@ class TrialRun:
         """The data of a trial with the largest of the sizes, and how many patients could not be integrated,
         who are missing in it."""
         design, seed = self.design, self.recruiting.seed
-        sizes = tuple(max(n) for n in zip(*self.sizes, strict=True))
+        sizes = self.largest
         n = sum(sizes)
         values, threshold = self._enrolled(trial, n)
         kernel = self.recruiting.kernel

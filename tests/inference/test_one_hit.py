@@ -1,5 +1,8 @@
 """The posterior of one hit is that of closed forms where there are some, and its draws are of it."""
 
+import math
+import re
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -46,6 +49,19 @@ def test_single_draws_are_of_the_posterior_and_within_the_range_of_the_backgroun
         )
 
 
+@pytest.mark.parametrize("n", [2_000, 1_000_000])
+def test_many_counts_are_no_less_precise_than_few(n):
+    """With as many events as 1 - 0.9 exp(-0.6 dose) says, p0 and p(1) are independent beta variables."""
+    shares = [1 - 0.9 * math.exp(-0.6 * dose) for dose in (0, 1)]
+    events = [round(n * share) for share in shares]
+    posterior = OneHitPosterior.of([count(k, n, events[k]) for k in (0, 1)], OneHitPrior(1.0, 2.0))
+    for dose, some in enumerate(events):
+        beta = stats.beta(1 + some, 1 + n - some)
+        mean, low, high = posterior.probability(float(dose))
+        assert mean == pytest.approx(beta.mean(), abs=0.15 * beta.std())
+        assert (low, high) == pytest.approx(beta.ppf([0.05, 0.95]), abs=0.2 * beta.std())
+
+
 def test_numbers_of_the_published_counts_stay_what_they_were():
     found = [tolerability.posterior().probability(dose)[0] for dose in (0.0, 0.33, 1.0, 3.0)]
     assert found == pytest.approx([0.25147638, 0.54003718, 0.80542472, 0.97108799], abs=1e-8)
@@ -58,7 +74,28 @@ def test_counts_are_read_by_the_unit_in_their_column(tmp_path):
     assert (found.dose, found.n, found.events, found.source) == (2.5, 8, 3, "here")
     with pytest.raises(DataError, match="daily_dose_miu"):
         read_counts(file, "MIU")
-    for line in ("S,a,2.5,8,9,here,,reported", "S,a,-1,8,3,here,,reported", "S,a,x,8,3,here,,reported"):
-        file.write_text(f"{HEADER}{line}\n", encoding="utf-8")
-        with pytest.raises(DataError, match=r"counts\.csv"):
-            read_counts(file, "mg")
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "words"),
+    [
+        ("2.5,8,9", "events", '"9" must be a whole number from 0 to n = 8'),
+        ("2.5,8,x", "events", '"x" must be a whole number'),
+        ("-1,8,3", "daily_dose_mg", '"-1" is no dose'),
+        ("nan,8,3", "daily_dose_mg", '"nan" is no dose'),
+        ("x,8,3", "daily_dose_mg", '"x" is no dose'),
+        ("1,6.5,3", "n", '"6.5" is no whole number'),
+        ("1,0,0", "n", '"0" is no whole number'),
+        (f"1,{'9' * 400},3", "n", "is no whole number"),
+    ],
+)
+def test_a_count_that_cannot_be_is_named_with_its_line_and_column(tmp_path, row, column, words):
+    file = tmp_path / "counts.csv"
+    file.write_text(f"{HEADER}S,a,2.5,8,3,here,,reported\nS,a,{row},here,,reported\n", encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        read_counts(file, "mg")
+    assert re.search(rf"counts\.csv:3:\d+ \({column}\): ", str(caught.value))
+    assert words in str(caught.value)
+    file.write_text(HEADER, encoding="utf-8")
+    with pytest.raises(DataError, match="there is no row"):
+        read_counts(file, "mg")

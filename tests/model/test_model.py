@@ -137,6 +137,7 @@ def test_cautions_are_free_text_in_the_order_of_the_file() -> None:
         ("caution", "1:1", '"caution" is empty'),
         ("caution  # of what?", "1:1", '"caution" is empty'),
         ("caution a b\ncaution  c\ncaution   a b", "3:11", "this caution stands twice, first in line 1"),
+        (f"caution {'a' * 300}\n  {'b' * 300}", "1:1", "a caution of 601 characters"),
         ("\n".join(f"caution {k}" for k in range(11)), "11:1", "too many cautions"),
         ("caution: a b", "1:1", 'unknown statement "caution"'),
     ],

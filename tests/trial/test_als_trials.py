@@ -53,6 +53,7 @@ def test_either_reading_of_the_640_days_has_a_fit_of_its_own_to_the_same_deaths(
 
 def test_imodals_with_the_disease_runs(simulated):
     result = simulated("imodals_als", 6)
+    assert any(line.startswith("The primary analysis of MIROCALS was negative") for line in result.notes)
     rows = [row for row in result.rows() if row.published]
     assert len(rows) == len(package.read_design("imodals").published) + 3
     assert {"alsfrs", "nfl", "suppression", "treg_pct"} <= set(result.visits.outputs)

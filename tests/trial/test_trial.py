@@ -181,13 +181,22 @@ def test_of_a_larger_trial_the_first_patients_are_those_of_the_smaller(design):
     result = package.simulate_trial(given, 200, seed=8, patients=[40, 120, 360])
     alone = package.simulate_trial(given, 200, seed=8)
     assert list(result.by_size) == [40, 360]
-    # not the same patients: blocks are dealt to the largest of the sizes; but trials of the same kind
     power = [row["power"] for row in result.power() if row["analysis"] == "log-rank"]
     assert power[0] < power[1] < power[2]
     assert {row["patients"] for row in result.power()} == {40, 120, 360}
     deaths = result.by_size[360]["deaths", "n", ""]
     assert (deaths == 360).all()
     assert alone.numbers["deaths", "n", ""].tolist() == [120] * 200
+    uneven = package.simulate_trial(given, 5, seed=8, patients=[33, 201])
+    for key, values in alone.numbers.items():
+        np.testing.assert_array_equal(uneven.numbers[key], values[:5])
+
+
+def test_a_trial_randomised_within_strata_has_all_of_its_patients_at_its_size(design):
+    text = DESIGN + "[covariates]\nx = { median = 1, log_sd = 1 }\n"
+    given = design(text=text + '[randomisation]\nby = "x"\ncuts = [0.5, 1]\n')
+    result = package.simulate_trial(given, 20, seed=8, patients=[40])
+    assert (result.numbers["deaths", "n", ""] == 120).all()
 
 
 def test_power_at_another_size_is_that_of_a_trial_of_that_size(design):
@@ -251,8 +260,10 @@ def _data(given, trial) -> tuple[TrialData, int]:
 
 @pytest.mark.parametrize("sizes", [(30, 30), (20, 40), (7, 8, 9)])
 def test_blocks_meet_the_sizes_of_the_arms(design, sizes):
+    given = design()
+    arms = tuple(dataclasses.replace(given.arms[0], n=n) for n in sizes)
     for trial in range(20):
-        arm = allotted(design(), sizes, None, stream(1, trial, 0))
+        arm = allotted(dataclasses.replace(given, arms=arms), sizes, None, stream(1, trial, 0))
         assert np.bincount(arm).tolist() == list(sizes)
         assert abs(np.bincount(arm[: sum(sizes) // 2], minlength=len(sizes)) / sum(sizes) * 2
                    - np.array(sizes) / sum(sizes)).max() < 0.3  # fmt: skip
@@ -334,6 +345,14 @@ def test_published_numbers_stand_beside_what_is_predicted(design):
     table = result.table().set_index("name")
     assert table.loc["HR", "low"] < 0.6 < table.loc["HR", "high"]
     assert table.loc["dead", "median"] == pytest.approx(60 * (1 - math.exp(-1.2)), abs=1)
+
+
+def test_cautions_of_the_model_stand_behind_the_notes_of_the_design_once(design, folder):
+    file = folder / "careful.model"
+    file.write_text(MODEL + "caution one\ncaution two\n", encoding="utf-8")
+    text = DESIGN.replace("line.model", "careful.model")
+    given = dataclasses.replace(design(text=text), notes=("zero", "two"))
+    assert package.simulate_trial(given, 1, seed=1).notes[:3] == ("zero", "two", "one")
 
 
 def test_results_are_written_whole_and_say_what_they_are(design, tmp_path):

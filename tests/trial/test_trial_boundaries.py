@@ -60,6 +60,10 @@ def test_one_look_is_the_ordinary_test_and_the_unit_of_information_does_not_matt
     assert boundary((45.0, 90.0), alphas) == pytest.approx(boundary((0.5, 1.0), alphas), abs=1e-8)
 
 
+def test_of_an_alpha_of_1_the_last_look_stops_every_trial():
+    assert limits("obrien_fleming", [0.3, 0.6, 1.0], alpha=1.0)[-1] == 0.0
+
+
 def test_a_late_boundary_is_that_of_integrating_over_both_looks():
     """P(|Z1| < c1, |Z2| >= c2) by the bivariate normal distribution of scipy."""
     first, last = limits("pocock", [0.4, 1.0])

@@ -149,6 +149,16 @@ def test_a_design_may_extend_another(tmp_path):
         read_design(tmp_path / "longer.toml")
 
 
+@pytest.mark.parametrize("names", [("one", "one"), ("one", "[1]")])
+def test_names_by_which_a_design_is_joined_are_distinct_texts(tmp_path, names):
+    (tmp_path / "base.toml").write_text(DESIGN, encoding="utf-8")
+    given = [f'[[analysis]]\nname = {"[1]" if name == "[1]" else repr(name)}\nkind = "logrank"\n'
+             for name in names]  # fmt: skip
+    (tmp_path / "more.toml").write_text('extends = "base"\n' + "".join(given), encoding="utf-8")
+    with pytest.raises(DataError, match=r'two of \[\[analysis\]\] are called "one"|name must be a text'):
+        read_design(tmp_path / "more.toml")
+
+
 def test_trials_md_has_every_key_of_a_design():
     with pytest.raises(DataError) as error:
         parse_design("wrong = 1")

@@ -186,6 +186,39 @@ def test_futility_stops_what_does_not_go_well_and_alpha_is_as_without_it():
     assert found.summary()["days"] < alone.summary()["days"]
 
 
+def test_the_end_spends_what_is_left_though_it_knows_no_more_than_the_last_look():
+    """All changes are known on day 210, and fewer of them than planned."""
+    text = DESIGN.replace('"deaths"\nplanned = 60', '"level"\nplanned = 150\nbetter = "up"')
+    plan = parse_design(text + '[[look]]\nname = "day 215"\ndays = 215\n').monitoring
+    trials = 2000
+    found = many(plan, trials, 2)
+    assert np.mean(found.stopped == 0) < 0.03
+    assert np.mean(found.decision > 0) == within(0.05, trials)
+    went_on = found.stopped == 1
+    np.testing.assert_array_equal(found.information[went_on, 1], found.information[went_on, 0])
+    assert found.rows()[1]["boundary"] == pytest.approx(stats.norm.ppf(0.975), abs=0.01)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_look_that_spends_nothing_has_an_infinite_boundary():
+    text = DESIGN.replace('efficacy = "obrien_fleming"\n', "")
+    plan = parse_design(text + '[[look]]\nname = "a"\nafter = 0.3\nfutility = "hr > 1.5"\n').monitoring
+    assert many(plan, 20, 2).rows()[0]["boundary"] == math.inf
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", ["change", "ancova"])
+def test_who_has_no_logarithm_brings_no_information(kind):
+    text = DESIGN.replace('kind = "change"', f'kind = "{kind}"\nlog = true')
+    text = text.replace('"deaths"\nplanned = 60', '"level"\nplanned = 60\nbetter = "up"')
+    plan = parse_design(text + '[[look]]\nname = "day 100"\ndays = 100\n').monitoring
+    data = trial_data(np.random.default_rng(9))
+    counted = (data.measured["C"] > 0).all(axis=1) & (data.entry + 10 <= 100)
+    seen = watch(plan, data, 0.0, 100.0).stages[0]
+    assert seen.information * 60 == pytest.approx(counted.sum())
+    assert math.isfinite(seen.statistic)
+
+
 def test_looks_by_calendar_and_by_information_are_taken_in_the_order_of_time():
     looks = '[[look]]\nname = "at 40"\nevents = 40\n[[look]]\nname = "day 90"\ndays = 90\n'
     found = many(parse_design(DESIGN + looks).monitoring, 50, 7, ratio=0.8)
@@ -285,6 +318,7 @@ def test_patients_enter_one_after_the_other_until_recruitment_ends(design):
         ("after = 0.3", "days = 300", "is not before the end of the trial, which is on day 300"),
         ("events = 40", "events = 60", "events = 60 must be fewer than planned = 60"),
         ('name = "late"', "", 'name = "..." is needed'),
+        ('name = "late"', 'name = "the end"', '"the end" is what results call the end'),
         ('name = "late"', 'name = "early"', 'two of [[look]] are called "early"'),
         ('name = "late"', 'name = "late"\nefficacy = "pocock"', 'unknown key "efficacy"'),
         ("hr > 1.5", "hr is bad", 'must be such as "hr > 0.95" or "conditional power < 0.1"'),

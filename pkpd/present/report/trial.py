@@ -259,8 +259,8 @@ def figures(result: TrialResult) -> dict[str, tuple[str, Figure]]:
         )
     if rows := adverse(result):
         drawn["adverse"] = (
-            "Patients with at least one adverse event. Median and 90 % of simulated trials, by the largest "
-            "daily dose of a course.",
+            "Patients with at least one adverse event, by arm. Median and 90 % of simulated trials; how "
+            "likely an event is in a course is said by the largest daily dose of it.",
             plot.adverse_figure(rows, title=result.design.title),
         )
     if result.looks is not None:
