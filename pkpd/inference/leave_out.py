@@ -47,8 +47,8 @@ LEVELS = (0.5, 0.9)
 """Of the intervals whose coverage is told."""
 PRECISE, STILL = 0.02, 0.2
 """A fit without a part ends where a step promises less than this in OFV, and errors are taken anew until it
-moves by less than this in posterior SDs. Against 0.001 and 0.02, log scores of three studies of the shipped fit
-differ by at most 0.012, that of a fourth, where errors stand still in neither, by 0.21."""
+moves by less than this in posterior SDs. Against 0.001 and 0.02, log scores of three studies of the shipped
+fit differ by at most 0.012, that of a fourth, where errors stand still in neither, by 0.21."""
 INFLUENTIAL = 1.0
 """Cook's distance of rows that are named: without them the estimates leave the middle of their own joint
 interval (Cook & Weisberg 1982, Residuals and Influence in Regression, sec. 3.5)."""
