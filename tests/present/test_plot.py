@@ -29,7 +29,7 @@ from pkpd.present.plot import (
     time_course_figure,
     visits_figure,
 )
-from pkpd.present.plot.canvas import GREY
+from pkpd.present.plot.canvas import GREY, new_figure, put_title
 
 SCHEDULE = "1 MIU sc daily x5 every 28 d x3"
 
@@ -577,3 +577,16 @@ def test_a_parameter_that_the_data_did_not_move_is_grey_with_the_share_of_its_sd
     (axis,) = panels(figure)
     assert {"× 0.98", "× 0.31"} <= {text.get_text() for text in axis.texts}
     assert "posterior, not moved by the data" in legend(figure)
+
+
+@pytest.mark.parametrize("width", [6.0, 7.0, 7.8, 8.0])
+def test_a_long_title_stays_within_its_figure(width):
+    figure = new_figure(width, 3.0)
+    put_title(
+        figure,
+        "IMODALS: low-dose interleukin-2 in amyotrophic lateral sclerosis, 1 and 2 MIU against placebo",
+    )
+    figure.draw_without_rendering()
+    title = figure._suptitle.get_window_extent()
+    assert title.x0 >= 0 and title.x1 <= 0.99 * figure.bbox.width
+    assert figure.get_suptitle().replace("\n", " ").endswith("against placebo")

@@ -176,8 +176,9 @@ def panel_grid(n: int, columns: int, size: tuple[float, float]) -> tuple[Figure,
 
 def put_title(figure: Figure, title: str) -> None:
     if title:
-        length = int(12 * figure.get_figwidth())
-        figure.suptitle(literal(clipped(title, length)), x=0.01, ha="left", fontsize=10.5, fontweight="bold")
+        width = int(10 * figure.get_figwidth())
+        words = wrapped(clipped(title, 2 * width), width)
+        figure.suptitle(words, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
 
 
 def labelled_handle(row: Mapping[str, Any], i: int, **how: Any) -> Any:
