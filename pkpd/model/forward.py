@@ -132,7 +132,9 @@ class _Tangent:
             if number is not None and number > 1.0:
                 at_0 = "0.0"
             else:
-                steepest = self.keep(f"{b.text}*{a.text}**({b.text} - 1.0)", None)
+                # 0.0**(b - 1), without the time that a power takes
+                at_nought = f"inf if {b.text} < 1.0 else (0.0 if {b.text} > 1.0 else 1.0)"
+                steepest = self.keep(f"{b.text}*({at_nought})", None)
                 at_0 = self.keep(f"{steepest.text}*{a.dot} if {a.dot} != 0.0 else 0.0", None).text
             terms.append(self.keep(f"{slope.text} if {a.text} != 0.0 else {at_0}", None).text)
         if b.dot:

@@ -12,17 +12,21 @@ addresses they can be run as they are.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from types import FunctionType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from pkpd.ode.layout import LANES
+from pkpd.ode.layout import LANES, PACK
 
 INTEGER, DOUBLE = "int64", "double"
 INTEGERS, DOUBLES = "int64*", "double*"
 # most units are called by ``status7``
 STEP = (INTEGER, INTEGERS, INTEGERS, DOUBLES, DOUBLES, DOUBLES, DOUBLES, DOUBLES)
+
+SHIFT = 1.5 * 2.0**52  # a whole number added to it stands in the last bits
+ABOVE_2_52 = 0x433 << 52  # the bits of 2**52, whose last bits are nought
 
 
 def c_function(signature: Any) -> Any:
@@ -108,8 +112,18 @@ def set_lanes(pointer: Any, vector: Any) -> None:
     pointer[:LANES] = vector
 
 
+def pack(pointer: Any) -> Any:
+    """The next PACK doubles as one vector, as ``lanes``."""
+    return pointer[:PACK].copy()
+
+
+def set_pack(pointer: Any, vector: Any) -> None:
+    """Write a vector to the next PACK doubles."""
+    pointer[:PACK] = vector
+
+
 def together(*numbers: Any) -> Any:
-    """A vector of LANES numbers."""
+    """A vector of PACK numbers."""
     return np.array(numbers)
 
 
@@ -130,7 +144,7 @@ def choose(mask: Any, a: Any, b: Any) -> Any:
 
 
 def anywhere(mask: Any) -> bool:
-    """Whether a mask is true in any lane."""
+    """Whether a mask is true in any lane, or a truth value is."""
     return bool(np.any(mask))
 
 
@@ -142,6 +156,12 @@ def bounded(vector: Any) -> Any:
 def highest(vector: Any) -> Any:
     """The largest element of a vector of numbers."""
     return float(vector.max())
+
+
+def fused(a: Any, b: Any, c: Any) -> Any:
+    """``a b + c``, rounded once."""
+    exact = np.vectorize(lambda a, b, c: float(Fraction(a) * Fraction(b) + Fraction(c)), otypes=[float])
+    return exact(a, b, c)
 
 
 def nearest(x: Any) -> Any:

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 # Arguments of every function: d is a float64, stride an int64, all others pointers to float64. p is a
 # subject's parameters and, behind them, its what holds its conditions and constants (``Kernel.prepared``).
-# solve_lanes is ``solve`` for LANES right-hand sides at once: element i of lane l stands at b[i*stride + l].
-# contract_lanes adds J x to g for one x and a Jacobian in every lane. Tangents are the derivatives of the
-# plain functions along LANES directions, in lanes (model/forward.py). Wide functions are the plain ones
-# for LANES subjects: element i of lane l of every array stands at [i*LANES + l], and d is an array, too.
+# stride : of how many columns, a multiple of LANES; element i of column l stands at b[i*stride + l].
+# solve_lanes is ``solve`` for as many right-hand sides, contract_lanes adds J x to g for one x and a Jacobian
+# for each. Tangents are the derivatives of the plain functions along as many directions (model/forward.py).
+# Wide functions are the plain ones for LANES subjects: element i of lane l of every array stands at
+# [i*LANES + l], and d is an array, too.
 ARGUMENTS = {
     "rhs": ("y", "p", "dy"),
     "jacobian": ("y", "p", "J"),

@@ -72,7 +72,7 @@ from pkpd.ode.readings import (
 )
 from pkpd.ode.status import GO_ON, NOT_FINITE, NOT_STIFF, STEP_TOO_SMALL, STIFF, SUCCESS, TOO_MANY_STEPS
 from pkpd.ode.vectormath import logarithm
-from pkpd.ode.vectors import clear, combine, plus, total
+from pkpd.ode.vectors import abreast, clear
 
 explicit = explicit_methods.METHODS["tsit5"]
 # here rodas5p; ``METHODS`` below has the same functions for every stiff method
@@ -143,9 +143,9 @@ def quotient_wide(f1, f0, u1, u0, y, floor, rtol, n):
     distance = change
     for i in range(0, n * LANES, LANES):
         size = larger(abs(lanes(shift(y, i))), abs(lanes(shift(u1, i))))
-        scale = lanes(shift(floor, i)) + rtol * size
-        change = larger(change, abs(lanes(shift(f1, i)) - lanes(shift(f0, i))) / scale)
-        distance = larger(distance, abs(lanes(shift(u1, i)) - lanes(shift(u0, i))) / scale)
+        per_scale = 1.0 / (lanes(shift(floor, i)) + rtol * size)
+        change = larger(change, abs(lanes(shift(f1, i)) - lanes(shift(f0, i))) * per_scale)
+        distance = larger(distance, abs(lanes(shift(u1, i)) - lanes(shift(u0, i))) * per_scale)
     return choose(distance > 0.0, change / distance, 0.0)
 
 
@@ -156,12 +156,12 @@ def attempt_explicit(address, sizes, infusing, h, room):
     size = sizes[N_STATES] * LANES
     for s in unrolled(1, explicit.STAGES):
         at = own if s == explicit.BEFORE else (y1 if s == explicit.LAST else u)
-        combine(at, y, explicit.A, s, h, k, size)
+        abreast.combine(at, y, explicit.A, s, h, k, size)
         stage = shift(k, s * size)
         call3(address[RHS_WIDE], at, p, stage)
         if infusing:
-            plus(stage, stage, rate, size)
-    total(error, h, explicit.B_ERROR, explicit.STAGES, k, size)
+            abreast.plus(stage, stage, rate, size)
+    abreast.total(error, h, explicit.B_ERROR, explicit.STAGES, k, size)
 
 
 @inner
@@ -182,16 +182,16 @@ def attempt_rosenbrock(address, sizes, infusing, h, room):
         if s == 0:
             call3(address[RHS_WIDE], y, p, stage)
             if infusing:
-                plus(stage, stage, rate, size)
+                abreast.plus(stage, stage, rate, size)
         else:
-            combine(u, y, rosenbrock.A, s, 1.0, k, size)
+            abreast.combine(u, y, rosenbrock.A, s, 1.0, k, size)
             call3(address[RHS_WIDE], u, p, stage)
             if infusing:
-                plus(stage, stage, rate, size)
-            combine(stage, stage, rosenbrock.C, s, per_h, k, size)
+                abreast.plus(stage, stage, rate, size)
+            abreast.combine(stage, stage, rosenbrock.C, s, per_h, k, size)
         call2(address[SOLVE_WIDE], LU, stage)
-    plus(y1, u, shift(k, rosenbrock.LAST * size), size)
-    total(error, 1.0, rosenbrock.B_ERROR, rosenbrock.STAGES, k, size)
+    abreast.plus(y1, u, shift(k, rosenbrock.LAST * size), size)
+    abreast.total(error, 1.0, rosenbrock.B_ERROR, rosenbrock.STAGES, k, size)
 
 
 @inner

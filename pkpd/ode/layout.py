@@ -31,7 +31,7 @@ Conditions of the model at which rates jump (symbolic/derive.py) are held by a n
 as long as it is held true or false. Timers, which change at times that parameters decide, are breakpoints of
 every solve; the others are watched (``conditions.py``) where derivatives are asked for.
 
-Vectors of states are WIDE long: the number of states rounded up to a multiple of LANES, with noughts behind
+Vectors of states are WIDE long: the number of states rounded up to a multiple of PACK, with noughts behind
 the last state.
 
 ``tangent`` has a header of 16 (ERROR_NORM, SETTLE: 1 when y1' is to become y', DENSE_STAGES: of which weights
@@ -53,6 +53,8 @@ Nothing here imports llvmlite or its users.
 """
 
 from __future__ import annotations
+
+from pkpd.ode import processor
 
 # address: functions of the model ...
 RHS, JACOBIAN, FACTOR, SOLVE, OUTPUTS, INITIAL, ROUTES, CONSTANTS = range(8)
@@ -99,7 +101,8 @@ MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "
     AT_END,
 ) = range(23, 29)
 N_SIZES = 29
-LANES = 8  # doubles of one vector register of AVX-512; two of AVX2
+LANES = processor.width()  # subjects or directions side by side
+PACK = processor.PACK  # states of one subject that are handled together
 
 # control
 (
@@ -210,7 +213,7 @@ def method_sentence(used: int, explicit: str, stiff: str) -> str:
 
 def wide(n: int) -> int:
     """Length of a vector of n states."""
-    return max(1, -(-n // LANES)) * LANES
+    return max(1, -(-n // PACK)) * PACK
 
 
 def work_size(

@@ -28,7 +28,7 @@ from pkpd.ode.layout import (
 from pkpd.ode.places import found_size
 from pkpd.ode.status import SUCCESS
 from pkpd.ode.tangent import along, moving, parts, scratch, settle
-from pkpd.ode.vectors import blend, copy, plus
+from pkpd.ode.vectors import abreast, blend, copy, plus
 
 AT = np.array([0.0, 1 / 16, 1 / 4, 1 / 2, 3 / 4, 15 / 16, 1.0])
 PLACES = len(AT)
@@ -83,7 +83,7 @@ def note(address, sizes, control, state, p, work, tangent, line, x, rising, root
     u = inside(address, sizes, control, state, p, work, line, x)
     _, _, y_dot, y1_dot, _, _, _, at, k_dot, _, p_dot, column, _ = parts(sizes, tangent)
     weights = shift(u, 4 * w)
-    blend(at, weights[0], y_dot, weights[1], y1_dot, shift(weights, 2), STAGES, k_dot, n * m)
+    abreast.blend(at, weights[0], y_dot, weights[1], y1_dot, shift(weights, 2), STAGES, k_dot, n * m)
     f = column
     call3(address[RHS], u, p, f)
     plus(f, f, shift(state, w), w)
@@ -91,13 +91,12 @@ def note(address, sizes, control, state, p, work, tangent, line, x, rising, root
     i = int(root[COLUMN]) - sizes[N_OUTPUTS]
     if i >= 0:
         slope = f[i]
-        copy(g_dot, shift(at, i * m), m)
+        abreast.copy(g_dot, shift(at, i * m), m)
     else:
         room = scratch(sizes, tangent)
         slope = along(address[D_OUTPUTS], sizes, u, p, f, tangent, room)[int(root[COLUMN]) * LANES]
-        for lane in range(0, m, LANES):
-            call6(address[D_OUTPUTS], u, p, shift(at, lane), shift(p_dot, lane), shift(room, lane), m)
-        copy(g_dot, shift(room, int(root[COLUMN]) * m), m)
+        call6(address[D_OUTPUTS], u, p, at, p_dot, room, m)
+        abreast.copy(g_dot, shift(room, int(root[COLUMN]) * m), m)
     for d in range(m):
         g_dot[d] = -g_dot[d] / slope
 
@@ -267,7 +266,7 @@ def observe(address, sizes, control, state, p, work, tangent):
             number = record(sizes, t, above(g), root, found)
             m = sizes[N_DIRECTIONS]
             if m > 0 and number >= 0:
-                copy(shift(found, FOUND + sizes[MOST] + number * m), moving(sizes, tangent), m)
+                abreast.copy(shift(found, FOUND + sizes[MOST] + number * m), moving(sizes, tangent), m)
         root[PRESENT] = g
     return SUCCESS
 

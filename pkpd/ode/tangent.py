@@ -53,7 +53,7 @@ from pkpd.ode.layout import (
 from pkpd.ode.places import n_conditions, scratch_size, watched
 from pkpd.ode.status import GRAZING, NO_STEADY_STATE, SLIDING, SUCCESS
 from pkpd.ode.steady import negative_jacobian, solve_dense
-from pkpd.ode.vectors import advance, blend, clear, combine, copy, plus, total
+from pkpd.ode.vectors import abreast, clear, combine, copy, plus
 
 # Tables of the method whose step is differentiated: here tsit5 and rodas5p; ``METHODS`` below has the same
 # functions for every table
@@ -114,7 +114,7 @@ def settle(sizes, tangent):
     """Move to the end of a step that was accepted since the last call."""
     if tangent[SETTLE] != 0.0:
         _, _, y, y1, _, _, largest, _, _, _, _, _, _ = parts(sizes, tangent)
-        advance(y, y1, largest, sizes[N_STATES] * sizes[N_DIRECTIONS])
+        abreast.advance(y, y1, largest, sizes[N_STATES] * sizes[N_DIRECTIONS])
         tangent[SETTLE] = 0.0
         tangent[FRESH_TANGENT] = 0.0
 
@@ -124,10 +124,9 @@ def slope_tangent(address, sizes, control, u, p, tangent, g):
     """``g <- J(u) u' + f_p(u) p' + r'``, with u' the part of that name."""
     n, m = sizes[N_STATES], sizes[N_DIRECTIONS]
     _, rate, _, _, u_dot, _, _, _, _, _, p_dot, _, _ = parts(sizes, tangent)
-    for lane in range(0, m, LANES):
-        call6(address[D_RHS], u, p, shift(u_dot, lane), shift(p_dot, lane), shift(g, lane), m)
+    call6(address[D_RHS], u, p, u_dot, p_dot, g, m)
     if control[INFUSING] != 0.0:
-        plus(g, g, rate, n * m)
+        abreast.plus(g, g, rate, n * m)
 
 
 @inner
@@ -163,7 +162,7 @@ def explicit_tangent(address, sizes, control, state, p, work, tangent):
     if tangent[SETTLE] != 0.0:
         if EXPLICIT_END < EXPLICIT_STAGES:  # the last slope of the step before is the first of this one
             if fresh:
-                copy(k_dot, shift(k_dot, EXPLICIT_END * n * m), n * m)
+                abreast.copy(k_dot, shift(k_dot, EXPLICIT_END * n * m), n * m)
         else:
             fresh = False
         settle(sizes, tangent)
@@ -171,18 +170,18 @@ def explicit_tangent(address, sizes, control, state, p, work, tangent):
     y1 = shift(u, w)
     if not fresh:
         copy(u, state, w)
-        copy(u_dot, y_dot, n * m)
+        abreast.copy(u_dot, y_dot, n * m)
         slope_tangent(address, sizes, control, u, p, tangent, k_dot)
     for s in unrolled(1, EXPLICIT_STAGES):
         combine(u, state, A_EXPLICIT, s, h, work, w)
-        combine(u_dot, y_dot, A_EXPLICIT, s, h, k_dot, n * m)
+        abreast.combine(u_dot, y_dot, A_EXPLICIT, s, h, k_dot, n * m)
         slope_tangent(address, sizes, control, u, p, tangent, shift(k_dot, s * n * m))
     tangent[FRESH_TANGENT] = 1.0
     if EXPLICIT_END < EXPLICIT_STAGES:
-        copy(y1_dot, u_dot, n * m)
+        abreast.copy(y1_dot, u_dot, n * m)
     else:
-        combine(y1_dot, y_dot, A_EXPLICIT, EXPLICIT_END, h, k_dot, n * m)
-    total(error, h, B_ERROR, EXPLICIT_STAGES, k_dot, n * m)
+        abreast.combine(y1_dot, y_dot, A_EXPLICIT, EXPLICIT_END, h, k_dot, n * m)
+    abreast.total(error, h, B_ERROR, EXPLICIT_STAGES, k_dot, n * m)
     tangent[ERROR_NORM] = norm(sizes, control, state, y1, tangent)
     return SUCCESS
 
@@ -198,10 +197,10 @@ def dense_tangent(address, sizes, control, state, p, work, tangent):
     for s in unrolled(EXPLICIT_STAGES, EXPLICIT_ALL):
         if s == EXPLICIT_END:
             copy(u, shift(u, w), w)
-            copy(u_dot, y1_dot, n * m)
+            abreast.copy(u_dot, y1_dot, n * m)
         else:
             combine(u, state, A_EXPLICIT, s, h, work, w)
-            combine(u_dot, y_dot, A_EXPLICIT, s, h, k_dot, n * m)
+            abreast.combine(u_dot, y_dot, A_EXPLICIT, s, h, k_dot, n * m)
         slope_tangent(address, sizes, control, u, p, tangent, shift(k_dot, s * n * m))
     return SUCCESS
 
@@ -217,33 +216,23 @@ def rosenbrock_tangent(address, sizes, control, state, p, work, tangent):
     u = shift(work, STIFF_STAGES * w)
     y1 = shift(u, w)
     LU = shift(work, (STIFF_STAGES + 4) * w + WEIGHTS + sizes[N_JACOBIAN])
-    for lane in range(0, m, LANES):
-        call6(
-            address[D_JACOBIAN],
-            state,
-            p,
-            shift(y_dot, lane),
-            shift(p_dot, lane),
-            shift(jacobian_dot, lane),
-            m,
-        )
+    call6(address[D_JACOBIAN], state, p, y_dot, p_dot, jacobian_dot, m)
     for s in unrolled(0, STIFF_STAGES):
         stage = shift(work, s * w)
         g = shift(k_dot, s * n * m)
         if s == 0:
             copy(u, state, w)
-            copy(u_dot, y_dot, n * m)
+            abreast.copy(u_dot, y_dot, n * m)
             slope_tangent(address, sizes, control, u, p, tangent, g)
         else:
             combine(u, state, A_STIFF, s, 1.0, work, w)
-            combine(u_dot, y_dot, A_STIFF, s, 1.0, k_dot, n * m)
+            abreast.combine(u_dot, y_dot, A_STIFF, s, 1.0, k_dot, n * m)
             slope_tangent(address, sizes, control, u, p, tangent, g)
-            combine(g, g, C_STIFF, s, per_h, k_dot, n * m)
-        for lane in range(0, m, LANES):
-            call4(address[CONTRACT_LANES], shift(jacobian_dot, lane), stage, shift(g, lane), m)
-            call3(address[SOLVE_LANES], LU, shift(g, lane), m)
-    plus(y1_dot, u_dot, shift(k_dot, (STIFF_STAGES - 1) * n * m), n * m)
-    total(error, 1.0, STIFF_ERROR, STIFF_STAGES, k_dot, n * m)
+            abreast.combine(g, g, C_STIFF, s, per_h, k_dot, n * m)
+        call4(address[CONTRACT_LANES], jacobian_dot, stage, g, m)
+        call3(address[SOLVE_LANES], LU, g, m)
+    abreast.plus(y1_dot, u_dot, shift(k_dot, (STIFF_STAGES - 1) * n * m), n * m)
+    abreast.total(error, 1.0, STIFF_ERROR, STIFF_STAGES, k_dot, n * m)
     tangent[ERROR_NORM] = norm(sizes, control, state, y1, tangent)
     return SUCCESS
 
@@ -256,9 +245,8 @@ def emit_tangent(address, sizes, u, p, tangent, line, weights):
     n, m = sizes[N_STATES], sizes[N_DIRECTIONS]
     _, _, y_dot, y1_dot, _, _, _, at, k_dot, _, p_dot, _, _ = parts(sizes, tangent)
     stages = int(tangent[DENSE_STAGES])
-    blend(at, weights[0], y_dot, weights[1], y1_dot, shift(weights, 2), stages, k_dot, n * m)
-    for lane in range(0, m, LANES):
-        call6(address[D_OUTPUTS], u, p, shift(at, lane), shift(p_dot, lane), shift(line, lane), m)
+    abreast.blend(at, weights[0], y_dot, weights[1], y1_dot, shift(weights, 2), stages, k_dot, n * m)
+    call6(address[D_OUTPUTS], u, p, at, p_dot, line, m)
     for i in range((sizes[WIDTH] - sizes[N_OUTPUTS]) * m):
         line[sizes[N_OUTPUTS] * m + i] = at[i]
     return SUCCESS
@@ -286,18 +274,17 @@ def initial_tangent(address, sizes, control, state, p, work, tangent):
         if d >= 0:
             p_dot[i * m + d] = scale[d]
     call2(address[ROUTES], p, route)
-    for lane in range(0, m, LANES):
-        call3(address[D_CONSTANTS], p, shift(p_dot, lane), m)
-        call4(address[D_INITIAL], p, shift(p_dot, lane), shift(y_dot, lane), m)
-        call4(address[D_ROUTES], p, shift(p_dot, lane), shift(route_dot, lane), m)
-    plus(y_dot, y_dot, seeds, n * m)
+    call3(address[D_CONSTANTS], p, p_dot, m)
+    call4(address[D_INITIAL], p, p_dot, y_dot, m)
+    call4(address[D_ROUTES], p, p_dot, route_dot, m)
+    abreast.plus(y_dot, y_dot, seeds, n * m)
     free = sizes[N_STEADY]
     if free > 0:
         steady = shift(sizes, sizes[AT_STEADY])
         for i in range(free):
             for d in range(m):
                 y_dot[steady[i] * m + d] = 0.0
-        copy(u_dot, y_dot, n * m)
+        abreast.copy(u_dot, y_dot, n * m)
         g = k_dot
         control[INFUSING] = 0.0
         slope_tangent(address, sizes, control, state, p, tangent, g)
@@ -327,12 +314,12 @@ def set_tangent(sizes, tangent, event):
     own_dot = own_tangents(sizes, tangent)
     clear(moving(sizes, tangent), m)
     if kind == REPLACE:
-        copy(shift(y_dot, target * m), shift(own_dot, seed_of(sizes, event)), m)
+        abreast.copy(shift(y_dot, target * m), shift(own_dot, seed_of(sizes, event)), m)
     else:
         if kind == SET:
             clear(y_dot, n * m)
             clear(rate_dot, n * m)
-        plus(y_dot, y_dot, shift(own_dot, target * m), n * m)
+        abreast.plus(y_dot, y_dot, shift(own_dot, target * m), n * m)
 
 
 @inner
@@ -484,8 +471,7 @@ def condition_tangent(address, sizes, control, state, p, work, tangent):
         call3(address[RHS], state, p, after)
         plus(after, after, rate, w)
     found = shift(work, (sizes[N_PREPARED] + 2 * n_conditions(sizes)) * LANES)
-    for lane in range(0, m, LANES):
-        call6(address[D_CONDITIONS], state, p, shift(y_dot, lane), shift(p_dot, lane), shift(found, lane), m)
+    call6(address[D_CONDITIONS], state, p, y_dot, p_dot, found, m)
     time_moves = moving(sizes, tangent)
     for d in range(m):
         time_dot = found[2 * c * m + d]

@@ -382,7 +382,8 @@ def _compile(module: ModuleType, name: str) -> int:
 
             given = source.source(getattr(module, name.removesuffix("_tangent")))
             text = forward.tangent(given.tree, in_place=name == "constants_tangent")
-            found = source.text_source(text, name)._replace(globals={**given.globals, "log": math.log})
+            known = {**given.globals, "log": math.log, "inf": math.inf}
+            found = source.text_source(text, name)._replace(globals=known)
             dots = [argument for argument in arguments if argument.endswith("_dot")]
             form = source.columns(found, dots, "stride")
         else:

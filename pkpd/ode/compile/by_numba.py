@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from types import FunctionType
 from typing import Any
@@ -33,33 +33,36 @@ from numba.extending import intrinsic, lower_builtin, lower_cast, models, regist
 from pkpd.ode import call, vectormath
 from pkpd.ode.compile import plain
 from pkpd.ode.compile.source import Source, source
-from pkpd.ode.layout import LANES
+from pkpd.ode.layout import LANES, PACK
 
 FLOAT, INT, BOOL, LONG = ir.DoubleType(), ir.IntType(64), ir.IntType(1), ir.IntType(32)
-VECTOR, MASK = ir.VectorType(FLOAT, LANES), ir.VectorType(BOOL, LANES)
 
 
-class _Lanes(types.Type):
-    """A vector of LANES doubles."""
+class _Vector(types.Type):
+    """A vector of so many doubles."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"vector of {count}")
+        self.count, self.in_llvm = count, ir.VectorType(FLOAT, count)
 
 
 class _Mask(types.Type):
-    """What a comparison of vectors gives."""
+    """What a comparison of such vectors gives."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"mask of {count}")
+        self.count, self.in_llvm = count, ir.VectorType(BOOL, count)
 
 
-vector, mask = _Lanes("lanes"), _Mask("mask")
+VECTORS = {count: _Vector(count) for count in (LANES, PACK)}
+MASKS = {count: _Mask(count) for count in VECTORS}
 
 
-@register_model(_Lanes)
-class _LanesModel(models.PrimitiveModel):
-    def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, VECTOR)
-
-
+@register_model(_Vector)
 @register_model(_Mask)
-class _MaskModel(models.PrimitiveModel):
+class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, MASK)
+        super().__init__(manager, kind, kind.in_llvm)
 
 
 TYPES = {
@@ -124,12 +127,13 @@ class _Either(types.Callable, types.Dummy):
         super().__init__(f"either({name})")
 
     def _of(self, args: Sequence[Any]) -> Any:
-        return _type_of(self.of_vectors if any(isinstance(one, _Lanes) for one in args) else self.of_numbers)
+        return _type_of(self.of_vectors if any(isinstance(one, _Vector) for one in args) else self.of_numbers)
 
     def get_call_type(self, context: Any, args: Sequence[Any], kws: Any) -> Any:
         """The signature for these arguments."""
-        if any(isinstance(one, _Lanes) for one in args):
-            args = (vector,) * len(args)
+        vectors = [one for one in args if isinstance(one, _Vector)]
+        if vectors:
+            args = vectors[:1] * len(args)
         return self._of(args).get_call_type(context, args, kws)
 
     def get_call_signatures(self) -> tuple[list[Any], bool]:
@@ -173,68 +177,72 @@ def _is(kind: Any, *kinds: Any) -> bool:
 _NUMBER = (types.Integer, types.Float)
 
 
-def _as_vector(context: Any, builder: Any, value: Any, kind: Any) -> Any:
+def _as_vector(context: Any, builder: Any, value: Any, kind: Any, wanted: _Vector) -> Any:
     """A number as a vector of equal elements."""
-    if isinstance(kind, _Lanes):
+    if isinstance(kind, _Vector):
         return value
-    first = builder.insert_element(
-        ir.Constant(VECTOR, ir.Undefined), context.cast(builder, value, kind, types.float64), LONG(0)
-    )
-    return builder.shuffle_vector(
-        first, ir.Constant(VECTOR, ir.Undefined), ir.Constant(ir.VectorType(LONG, LANES), [0] * LANES)
-    )
+    nothing = ir.Constant(wanted.in_llvm, ir.Undefined)
+    first = builder.insert_element(nothing, context.cast(builder, value, kind, types.float64), LONG(0))
+    places = ir.Constant(ir.VectorType(LONG, wanted.count), [0] * wanted.count)
+    return builder.shuffle_vector(first, nothing, places)
 
 
-@lower_cast(types.Float, vector)
-@lower_cast(types.Integer, vector)
-def _cast(context: Any, builder: Any, kind: Any, _: Any, value: Any) -> Any:
-    return _as_vector(context, builder, value, kind)
+def _cast(context: Any, builder: Any, kind: Any, wanted: Any, value: Any) -> Any:
+    return _as_vector(context, builder, value, kind, wanted)
 
 
-def _operator(function: Callable[..., Any], result: Any, emit: Callable[..., Any]) -> None:
-    """An operator of two vectors, or of one and a number."""
+for _kind in VECTORS.values():
+    lower_cast(types.Float, _kind)(_cast)
+    lower_cast(types.Integer, _kind)(_cast)
+
+
+def _operator(function: Callable[..., Any], results: Mapping[int, Any], emit: Callable[..., Any]) -> None:
+    """An operator of two vectors, or of one and a number; results : the type of its result, by length."""
 
     @type_callable(function)
     def of_types(context: Any) -> Any:
         def typer(a: Any, b: Any) -> Any:
-            if (_is(a, _Lanes) and _is(b, _Lanes, *_NUMBER)) or (_is(a, *_NUMBER) and _is(b, _Lanes)):
-                return result
-            return None
+            kind = _like(a, b)
+            return results[kind.count] if _is(kind, _Vector) else None
 
         return typer
 
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        a, b = (_as_vector(context, builder, *one) for one in zip(args, signature.args, strict=True))
+        kind = _like(*signature.args)
+        a, b = (_as_vector(context, builder, *one, kind) for one in zip(args, signature.args, strict=True))
         return emit(builder, a, b)
 
-    for number in _NUMBER:
-        lower_builtin(function, vector, number)(lower)
-        lower_builtin(function, number, vector)(lower)
-    lower_builtin(function, vector, vector)(lower)
+    for kind in VECTORS.values():
+        for number in _NUMBER:
+            lower_builtin(function, kind, number)(lower)
+            lower_builtin(function, number, kind)(lower)
+        lower_builtin(function, kind, kind)(lower)
 
 
 for _name, _sign in {"add": "fadd", "sub": "fsub", "mul": "fmul"}.items():
     for _prefix in ("", "i"):
         _operator(
             getattr(operator, _prefix + _name),
-            vector,
+            VECTORS,
             lambda builder, a, b, sign=_sign: getattr(builder, sign)(a, b),
         )
 for _name, _sign in {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "=="}.items():
     _operator(
-        getattr(operator, _name), mask, lambda builder, a, b, sign=_sign: builder.fcmp_ordered(sign, a, b)
+        getattr(operator, _name), MASKS, lambda builder, a, b, sign=_sign: builder.fcmp_ordered(sign, a, b)
     )
-_operator(operator.ne, mask, lambda builder, a, b: builder.fcmp_unordered("!=", a, b))
+_operator(operator.ne, MASKS, lambda builder, a, b: builder.fcmp_unordered("!=", a, b))
 
 
 def _of_masks(function: Callable[..., Any], emit: str) -> None:
     @type_callable(function)
     def of_types(context: Any) -> Any:
-        return lambda a, b: mask if _is(a, _Mask) and _is(b, _Mask) else None
+        return lambda a, b: a if _is(a, _Mask) and a == b else None
 
-    @lower_builtin(function, mask, mask)
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return getattr(builder, emit)(*args)
+
+    for kind in MASKS.values():
+        lower_builtin(function, kind, kind)(lower)
 
 
 _of_masks(operator.and_, "and_")
@@ -243,19 +251,23 @@ _of_masks(operator.or_, "or_")
 
 @type_callable(operator.neg)
 def _type_of_negative(context: Any) -> Any:
-    return lambda a: vector if _is(a, _Lanes) else None
+    return lambda a: a if _is(a, _Vector) else None
 
 
-@lower_builtin(operator.neg, vector)
 def _negative(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     return builder.fneg(args[0])
 
 
+for _kind in VECTORS.values():
+    lower_builtin(operator.neg, _kind)(_negative)
+
+
 def _like(*kinds: Any) -> Any:
-    """The type of a function of numbers and vectors: a vector if one of them is one."""
-    if not all(_is(kind, _Lanes, *_NUMBER) for kind in kinds):
+    """The type of a function of numbers and vectors of one length: a vector if one of them is one."""
+    vectors = {kind for kind in kinds if _is(kind, _Vector)}
+    if len(vectors) > 1 or not all(_is(kind, _Vector, *_NUMBER) for kind in kinds):
         return None
-    return vector if any(_is(kind, _Lanes) for kind in kinds) else types.float64
+    return vectors.pop() if vectors else types.float64
 
 
 def _llvm(builder: Any, name: str, result: Any, *values: Any) -> Any:
@@ -265,7 +277,11 @@ def _llvm(builder: Any, name: str, result: Any, *values: Any) -> Any:
 
 
 def _suffix(value: Any) -> str:
-    return f"v{LANES}f64" if value.type == VECTOR else "f64"
+    return f"v{value.type.count}f64" if _is_vector(value) else "f64"
+
+
+def _is_vector(value: Any) -> bool:
+    return isinstance(value.type, ir.VectorType)
 
 
 def _elementwise(emit: Callable[..., Any]) -> Callable[..., Any]:
@@ -274,8 +290,8 @@ def _elementwise(emit: Callable[..., Any]) -> Callable[..., Any]:
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = signature.return_type
         values = [
-            _as_vector(context, builder, value, given)
-            if kind == vector
+            _as_vector(context, builder, value, given, kind)
+            if _is(kind, _Vector)
             else context.cast(builder, value, given, types.float64)
             for value, given in zip(args, signature.args, strict=True)
         ]
@@ -303,23 +319,25 @@ def _of_two(emit: Callable[..., Any]) -> Any:
 
 
 def _integers(value: Any) -> Any:
-    return ir.VectorType(INT, LANES) if value.type == VECTOR else INT
+    return ir.VectorType(INT, value.type.count) if _is_vector(value) else INT
 
 
-def _whole(kind: Any, number: int) -> Any:
-    return ir.Constant(kind, number if kind == INT else [number] * LANES)
+def _whole(kind: Any, number: float) -> Any:
+    return ir.Constant(kind, [number] * kind.count if isinstance(kind, ir.VectorType) else number)
 
 
 def _power_of_two(builder: Any, value: Any) -> Any:
     kind = _integers(value)
-    bits = builder.add(builder.fptosi(value, kind), _whole(kind, 1023))
+    shifted = builder.fadd(value, _whole(value.type, call.SHIFT))
+    bits = builder.add(builder.bitcast(shifted, kind), _whole(kind, 1023))
     return builder.bitcast(builder.shl(bits, _whole(kind, 52)), value.type)
 
 
 def _exponent(builder: Any, value: Any) -> Any:
     kind = _integers(value)
     bits = builder.lshr(builder.bitcast(value, kind), _whole(kind, 52))
-    return builder.sitofp(builder.sub(bits, _whole(kind, 1023)), value.type)
+    above = builder.bitcast(builder.or_(bits, _whole(kind, call.ABOVE_2_52)), value.type)
+    return builder.fsub(above, _whole(value.type, 2.0**52 + 1023.0))
 
 
 def _mantissa(builder: Any, value: Any) -> Any:
@@ -329,7 +347,7 @@ def _mantissa(builder: Any, value: Any) -> Any:
 
 
 def _bounded(builder: Any, value: Any) -> Any:
-    infinite = ir.Constant(value.type, [math.inf] * LANES if value.type == VECTOR else math.inf)
+    infinite = ir.Constant(value.type, [math.inf] * value.type.count if _is_vector(value) else math.inf)
     return builder.select(builder.fcmp_ordered("<", value, infinite), value, infinite)
 
 
@@ -339,6 +357,12 @@ def _of_llvm(name: str) -> Any:
 
 def _extreme(sign: str) -> Any:
     return lambda builder, a, b: builder.select(builder.fcmp_ordered(sign, b, a), a, b)
+
+
+@intrinsic
+def _fused(typing: Any, a: Any, b: Any, c: Any) -> Any:
+    kind = _like(a, b, c)
+    return None if kind is None else (kind(a, b, c), _elementwise(_of_llvm("llvm.fma")))
 
 
 @cache
@@ -354,7 +378,11 @@ def _to_the(exponent: int) -> Any:
         def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             multiply = builder.mul if kind == types.int64 else builder.fmul
             square, rest = context.cast(builder, args[0], x, kind), exponent
-            result = context.get_constant(kind, 1) if kind != vector else ir.Constant(VECTOR, [1.0] * LANES)
+            result = (
+                ir.Constant(kind.in_llvm, [1.0] * kind.count)
+                if _is(kind, _Vector)
+                else context.get_constant(kind, 1)
+            )
             while rest:
                 if rest & 1:
                     result = multiply(result, square)
@@ -405,7 +433,7 @@ def _extreme_of_python(sign: str) -> Any:
 
 @intrinsic
 def _choose(typing: Any, test: Any, a: Any, b: Any) -> Any:
-    kind = vector if _is(test, _Mask) else _like(a, b)
+    kind = VECTORS[test.count] if _is(test, _Mask) else _like(a, b)
     if _like(a, b) is None or not _is(test, _Mask, types.Boolean):
         return None
 
@@ -420,54 +448,65 @@ def _choose(typing: Any, test: Any, a: Any, b: Any) -> Any:
 
 @intrinsic
 def _contrary(typing: Any, test: Any) -> Any:
-    kind = mask if _is(test, _Mask) else types.boolean
+    kind = test if _is(test, _Mask) else types.boolean
     return kind(test), lambda context, builder, signature, args: builder.not_(args[0])
 
 
 @intrinsic
 def _anywhere(typing: Any, test: Any) -> Any:
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        bits = builder.bitcast(args[0], ir.IntType(LANES))
-        return builder.icmp_unsigned("!=", bits, ir.IntType(LANES)(0))
+        if not _is(test, _Mask):
+            return args[0]
+        bits = ir.IntType(test.count)
+        return builder.icmp_unsigned("!=", builder.bitcast(args[0], bits), bits(0))
 
-    return types.boolean(mask), lower
+    return (types.boolean(test), lower) if _is(test, _Mask, types.Boolean) else None
 
 
 @intrinsic
 def _highest(typing: Any, x: Any) -> Any:
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _llvm(builder, f"llvm.vector.reduce.fmax.v{LANES}f64", FLOAT, args[0])
+        return _llvm(builder, f"llvm.vector.reduce.fmax.v{x.count}f64", FLOAT, args[0])
 
-    return types.float64(vector), lower
+    return (types.float64(x), lower) if _is(x, _Vector) else None
 
 
 @intrinsic
-def _together(typing: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any) -> Any:
+def _together(typing: Any, *numbers: Any) -> Any:
+    kind = VECTORS[PACK]
+
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        found = ir.Constant(VECTOR, ir.Undefined)
-        for lane, value in enumerate(args):
-            found = builder.insert_element(found, value, LONG(lane))
+        found = ir.Constant(kind.in_llvm, ir.Undefined)
+        for place, number in enumerate(args):
+            found = builder.insert_element(found, number, LONG(place))
         return found
 
-    return vector(*[types.float64] * LANES), lower
+    return (kind(*[types.float64] * PACK), lower) if len(numbers) == PACK else None
 
 
-@intrinsic
-def _lanes(typing: Any, pointer: Any) -> Any:
-    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.load(builder.bitcast(args[0], VECTOR.as_pointer()), typ=VECTOR, align=8)
+def _vector_at(kind: _Vector) -> Any:
+    @intrinsic
+    def built_in(typing: Any, pointer: Any) -> Any:
+        def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            place = builder.bitcast(args[0], kind.in_llvm.as_pointer())
+            return builder.load(place, typ=kind.in_llvm, align=8)
 
-    return vector(TYPES[call.DOUBLES]), lower
+        return kind(TYPES[call.DOUBLES]), lower
+
+    return built_in
 
 
-@intrinsic
-def _set_lanes(typing: Any, pointer: Any, value: Any) -> Any:
-    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        made = _as_vector(context, builder, args[1], signature.args[1])
-        builder.store(made, builder.bitcast(args[0], VECTOR.as_pointer()), align=8)
-        return context.get_dummy_value()
+def _set_vector(kind: _Vector) -> Any:
+    @intrinsic
+    def built_in(typing: Any, pointer: Any, value: Any) -> Any:
+        def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            made = _as_vector(context, builder, args[1], signature.args[1], kind)
+            builder.store(made, builder.bitcast(args[0], kind.in_llvm.as_pointer()), align=8)
+            return context.get_dummy_value()
 
-    return types.void(TYPES[call.DOUBLES], value), lower
+        return types.void(TYPES[call.DOUBLES], value), lower
+
+    return built_in
 
 
 @intrinsic
@@ -544,13 +583,16 @@ _BUILT_IN = {
         _Either("power_at_once", vectormath.power_at_once, vectormath.power_at_once)
     ),
     call.shift: _shift,
-    call.lanes: _lanes,
-    call.set_lanes: _set_lanes,
+    call.lanes: _vector_at(VECTORS[LANES]),
+    call.set_lanes: _set_vector(VECTORS[LANES]),
+    call.pack: _vector_at(VECTORS[PACK]),
+    call.set_pack: _set_vector(VECTORS[PACK]),
     call.together: _together,
     call.larger: _of_two(_extreme("<=")),
     call.smaller: _of_two(_extreme(">=")),
     call.choose: _choose,
     call.anywhere: _anywhere,
+    call.fused: _fused,
     call.nearest: _of_one(_of_llvm("llvm.nearbyint")),
     call.power_of_two: _of_one(_power_of_two),
     call.exponent: _of_one(_exponent),

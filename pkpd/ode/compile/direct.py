@@ -8,8 +8,8 @@ under ``error_model="numpy"``: tests/ode/test_compilers.py.
 
 The language
 
-* Types: 64-bit integers, doubles, truth values, pointers to integers or doubles, vectors of LANES doubles and
-  their masks; a function may return several values.
+* Types: 64-bit integers, doubles, truth values, pointers to integers or doubles, vectors of LANES or of PACK
+  doubles and their masks; a function may return several values.
 * A name has one type, that of its first assignment in the text. ``_`` takes anything and keeps nothing.
   Globals are constants of the moment of compilation: numbers, numpy arrays of one or two dimensions to be
   read from, functions, and modules with these.
@@ -48,12 +48,25 @@ from llvmlite import ir
 
 from pkpd.ode import call, vectormath
 from pkpd.ode.compile.source import Source, source, unrolled
-from pkpd.ode.layout import LANES
+from pkpd.ode.call import ABOVE_2_52, SHIFT
+from pkpd.ode.layout import LANES, PACK
 
 INT, FLOAT, BOOL = ir.IntType(64), ir.DoubleType(), ir.IntType(1)
-VECTOR, MASK = ir.VectorType(FLOAT, LANES), ir.VectorType(BOOL, LANES)
-_NUMBERS = (INT, FLOAT, VECTOR)  # each becomes any that follow
-_ALIGN = {VECTOR: 8}  # bytes, where it is not the type's own: vectors stand wherever doubles may stand
+VECTORS = {count: ir.VectorType(FLOAT, count) for count in (LANES, PACK)}
+_NUMBERS = (INT, FLOAT, *VECTORS.values())  # each becomes any that follow, but vectors of another length
+# bytes, where it is not the type's own: vectors stand wherever doubles may stand
+_ALIGN = dict.fromkeys(VECTORS.values(), 8)
+
+
+def is_vector(kind: Any) -> bool:
+    """Whether a type is that of vectors of doubles."""
+    return isinstance(kind, ir.VectorType) and kind.element == FLOAT
+
+
+def _truth_type(value: Any) -> Any:
+    """The type of a truth value or of a mask; of anything else that of truth values, which it is not."""
+    kind = getattr(value, "type", None)
+    return kind if isinstance(kind, ir.VectorType) and kind.element == BOOL else BOOL
 
 
 class Pointer(ir.PointerType):
@@ -372,9 +385,7 @@ class Body:
                 return self.negative(node)
             case ast.UnaryOp(op=ast.Invert()):
                 value = self.value(node.operand)
-                return self.builder.not_(
-                    self.convert(value, BOOL if getattr(value, "type", None) == BOOL else MASK, node)
-                )
+                return self.builder.not_(self.convert(value, _truth_type(value), node))
             case ast.UnaryOp(op=ast.Not()):
                 return self.builder.not_(self.truth(node.operand))
             case ast.BinOp():
@@ -438,14 +449,13 @@ class Body:
         if isinstance(value, ir.Value):
             if value.type == kind:
                 return value
-            if value.type == INT and kind in (FLOAT, VECTOR):
+            if value.type == INT and (kind == FLOAT or is_vector(kind)):
                 return self.convert(self.builder.sitofp(value, FLOAT), kind, node)
-            if value.type == FLOAT and kind == VECTOR:
-                nothing = ir.Constant(VECTOR, ir.Undefined)
+            if value.type == FLOAT and is_vector(kind):
+                nothing = ir.Constant(kind, ir.Undefined)
                 first = self.builder.insert_element(nothing, value, ir.IntType(32)(0))
-                return self.builder.shuffle_vector(
-                    first, nothing, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-                )
+                places = ir.VectorType(ir.IntType(32), kind.count)
+                return self.builder.shuffle_vector(first, nothing, ir.Constant(places, [0] * kind.count))
         raise self.error(node, f"{_name(value)} where {_name(kind)} is wanted")
 
     def common(self, node: ast.AST, a: Any, b: Any) -> tuple[Any, Any]:
@@ -499,7 +509,7 @@ class Body:
             return self.power(node, a, b)
         if isinstance(sign, ast.BitAnd | ast.BitOr):
             join = self.builder.and_ if isinstance(sign, ast.BitAnd) else self.builder.or_
-            kind = BOOL if getattr(a, "type", None) == BOOL else MASK
+            kind = _truth_type(a)
             return join(self.convert(a, kind, node), self.convert(b, kind, node))
         a, b = self.common(node, a, b)
         if a.type == INT and type(sign) in self._INT:
@@ -514,7 +524,7 @@ class Body:
         """``a ** b``; by a constant integer a product of squares, as numba has it."""
         one, other = self.common(node, a, b)
         if b.type != INT:
-            if one.type == VECTOR:
+            if is_vector(one.type):
                 return self.by_python(vectormath.power, one, other)
             return self.intrinsic("llvm.pow", one, other)
         if not isinstance(b, ir.Constant) or b.constant < 0:
@@ -626,12 +636,13 @@ class Body:
 
     def intrinsic(self, name: str, *values: Any) -> Any:
         """One of LLVM's mathematical functions."""
-        if values[0].type == VECTOR:  # llvmlite has no name for these
-            return self.on_vectors(f"{name}.v{LANES}f64", VECTOR, *values)
+        kind = values[0].type
+        if is_vector(kind):  # llvmlite has no name for these
+            return self.by_full_name(f"{name}.v{kind.count}f64", kind, *values)
         return self.builder.call(self.builder.module.declare_intrinsic(name, [values[0].type]), values)
 
-    def on_vectors(self, name: str, result: Any, *values: Any) -> Any:
-        """One of LLVM's functions of vectors, by its full name."""
+    def by_full_name(self, name: str, result: Any, *values: Any) -> Any:
+        """One of LLVM's functions, of vectors or of several numbers, by its full name."""
         found = self.builder.module.globals.get(name)
         if found is None:
             kind = ir.FunctionType(result, [value.type for value in values])
@@ -641,14 +652,14 @@ class Body:
     def mathematical(self, name: str, node: ast.Call, value: Any) -> Any:
         """``sqrt(a)`` and the like."""
         value = self.as_double(node, value)
-        if value.type == VECTOR and name != "llvm.sqrt":
+        if is_vector(value.type) and name != "llvm.sqrt":
             own = {"llvm.exp": vectormath.exponential, "llvm.log": vectormath.logarithm}[name]
             return self.by_python(own, value)
         return self.intrinsic(name, value)
 
     def absolute(self, node: ast.Call, value: Any) -> Any:
         """``abs(a)``."""
-        if isinstance(value, ir.Value) and value.type == VECTOR:
+        if isinstance(value, ir.Value) and is_vector(value.type):
             return self.intrinsic("llvm.fabs", value)
         if self.number(node, value).type == FLOAT:
             return self.intrinsic("llvm.fabs", value)
@@ -671,7 +682,7 @@ class Body:
 
     def as_double(self, node: ast.AST, value: Any) -> Any:
         """``float(a)``; a vector stays one."""
-        return value if getattr(value, "type", None) == VECTOR else self.convert(value, FLOAT, node)
+        return value if is_vector(getattr(value, "type", None)) else self.convert(value, FLOAT, node)
 
     def is_nan(self, node: ast.Call, value: Any) -> Any:
         """``isnan(a)``."""
@@ -690,17 +701,17 @@ class Body:
             raise self.error(node, f"{_name(array)} where a pointer to doubles is wanted")
         return array
 
-    def lanes(self, node: ast.Call, array: Any) -> Any:
-        """``lanes(pointer)``."""
-        return self.read(self.vector_place(node, array), VECTOR)
+    def vector_at(self, count: int, node: ast.Call, array: Any) -> Any:
+        """``lanes(pointer)`` and ``pack(pointer)``."""
+        return self.read(self.vector_place(node, array), VECTORS[count])
 
-    def set_lanes(self, node: ast.Call, array: Any, value: Any) -> None:
-        """``set_lanes(pointer, vector)``."""
-        self.write(self.vector_place(node, array), VECTOR, value, node)
+    def set_vector(self, count: int, node: ast.Call, array: Any, value: Any) -> None:
+        """``set_lanes(pointer, vector)`` and ``set_pack(pointer, vector)``."""
+        self.write(self.vector_place(node, array), VECTORS[count], value, node)
 
     def together(self, node: ast.Call, *values: Any) -> Any:
         """``together(a, b, ...)``."""
-        vector = VECTOR([0.0] * LANES)
+        vector = VECTORS[PACK]([0.0] * PACK)
         for lane, value in enumerate(values):
             number = self.convert(value, FLOAT, node)
             vector = self.builder.insert_element(vector, number, ir.IntType(32)(lane))
@@ -713,21 +724,31 @@ class Body:
 
     def choose(self, node: ast.AST, mask: Any, a: Any, b: Any) -> Any:
         """``choose(mask, a, b)``."""
-        mask = self.convert(mask, mask.type if getattr(mask, "type", None) == BOOL else MASK, node)
+        mask = self.convert(mask, _truth_type(mask), node)
         a, b = self.common(node, self.as_double(node, a), self.as_double(node, b))
-        if mask.type == MASK:
-            a, b = self.convert(a, VECTOR, node), self.convert(b, VECTOR, node)
+        if mask.type != BOOL:
+            kind = VECTORS[mask.type.count]
+            a, b = self.convert(a, kind, node), self.convert(b, kind, node)
         return self.builder.select(mask, a, b)
 
     def anywhere(self, node: ast.Call, mask: Any) -> Any:
         """``anywhere(mask)``."""
-        bits = self.builder.bitcast(self.convert(mask, MASK, node), ir.IntType(LANES))
-        return self.builder.icmp_unsigned("!=", bits, ir.IntType(LANES)(0))
+        mask = self.convert(mask, _truth_type(mask), node)
+        if mask.type == BOOL:
+            return mask
+        bits = ir.IntType(mask.type.count)
+        return self.builder.icmp_unsigned("!=", self.builder.bitcast(mask, bits), bits(0))
 
     def bounded(self, node: ast.Call, value: Any) -> Any:
         """``bounded(a)``."""
         value, infinite = self.common(node, value, FLOAT(math.inf))
         return self.builder.select(self.builder.fcmp_ordered("<", value, infinite), value, infinite)
+
+    def fused(self, node: ast.Call, a: Any, b: Any, c: Any) -> Any:
+        """``fused(a, b, c)``."""
+        a, b = self.common(node, self.as_double(node, a), self.as_double(node, b))
+        suffix = f"v{a.type.count}f64" if is_vector(a.type) else "f64"
+        return self.by_full_name(f"llvm.fma.{suffix}", a.type, a, b, self.convert(c, a.type, node))
 
     def nearest(self, node: ast.Call, value: Any) -> Any:
         """``nearest(a)``."""
@@ -735,17 +756,19 @@ class Body:
 
     def integers_like(self, value: Any) -> Any:
         """The type of integers as many as the numbers."""
-        return ir.VectorType(INT, LANES) if value.type == VECTOR else INT
+        return ir.VectorType(INT, value.type.count) if is_vector(value.type) else INT
 
-    def whole(self, kind: Any, number: int) -> Any:
-        """An integer, or as many as there are lanes."""
-        return kind([number] * LANES) if kind != INT else INT(number)
+    def whole(self, kind: Any, number: float) -> Any:
+        """A number of this type, or as many as the vector has."""
+        return kind([number] * kind.count) if isinstance(kind, ir.VectorType) else kind(number)
 
     def power_of_two(self, node: ast.Call, value: Any) -> Any:
         """``power_of_two(n)``: the exponent's bits."""
         value = self.as_double(node, value)
         kind = self.integers_like(value)
-        bits = self.builder.add(self.builder.fptosi(value, kind), self.whole(kind, 1023))
+        # its last bits hold the whole number: AVX2 has no other way from doubles to integers of this length
+        shifted = self.builder.fadd(value, self.whole(value.type, SHIFT))
+        bits = self.builder.add(self.builder.bitcast(shifted, kind), self.whole(kind, 1023))
         return self.builder.bitcast(self.builder.shl(bits, self.whole(kind, 52)), value.type)
 
     def exponent(self, node: ast.Call, value: Any) -> Any:
@@ -753,7 +776,10 @@ class Body:
         value = self.as_double(node, value)
         kind = self.integers_like(value)
         bits = self.builder.lshr(self.builder.bitcast(value, kind), self.whole(kind, 52))
-        return self.builder.sitofp(self.builder.sub(bits, self.whole(kind, 1023)), value.type)
+        above = self.builder.or_(bits, self.whole(kind, ABOVE_2_52))
+        return self.builder.fsub(
+            self.builder.bitcast(above, value.type), self.whole(value.type, 2.0**52 + 1023.0)
+        )
 
     def mantissa(self, node: ast.Call, value: Any) -> Any:
         """``mantissa(x)``: its bits with the exponent of 1."""
@@ -764,9 +790,9 @@ class Body:
 
     def highest(self, node: ast.Call, value: Any) -> Any:
         """``highest(vector)``."""
-        return self.on_vectors(
-            f"llvm.vector.reduce.fmax.v{LANES}f64", FLOAT, self.convert(value, VECTOR, node)
-        )
+        if not is_vector(getattr(value, "type", None)):
+            raise self.error(node, f"{_name(value)} where a vector is wanted")
+        return self.by_full_name(f"llvm.vector.reduce.fmax.v{value.type.count}f64", FLOAT, value)
 
     def by_address(self, result: str | None, node: ast.Call, address: Any, *arguments: Any) -> Any:
         """``((result(*)(...)) address)(...)``."""
@@ -827,13 +853,16 @@ _CALLS: dict[Any, tuple[int, Callable[..., Any]]] = {
     math.exp: (1, lambda body, *rest: body.mathematical("llvm.exp", *rest)),
     math.log: (1, lambda body, *rest: body.mathematical("llvm.log", *rest)),
     call.shift: (2, Body.shifted),
-    call.lanes: (1, Body.lanes),
-    call.set_lanes: (2, Body.set_lanes),
-    call.together: (LANES, Body.together),
+    call.lanes: (1, lambda body, *rest: body.vector_at(LANES, *rest)),
+    call.set_lanes: (2, lambda body, *rest: body.set_vector(LANES, *rest)),
+    call.pack: (1, lambda body, *rest: body.vector_at(PACK, *rest)),
+    call.set_pack: (2, lambda body, *rest: body.set_vector(PACK, *rest)),
+    call.together: (PACK, Body.together),
     call.larger: (2, lambda body, *rest: body.extreme_of_two("<=", *rest)),
     call.smaller: (2, lambda body, *rest: body.extreme_of_two(">=", *rest)),
     call.choose: (3, Body.choose),
     call.anywhere: (1, Body.anywhere),
+    call.fused: (3, Body.fused),
     call.nearest: (1, Body.nearest),
     call.power_of_two: (1, Body.power_of_two),
     call.exponent: (1, Body.exponent),
@@ -858,8 +887,8 @@ def _name(value: Any) -> str:
         (INT, "an integer"),
         (FLOAT, "a double"),
         (BOOL, "a truth value"),
-        (VECTOR, "a vector"),
-        (MASK, "a mask"),
+        *((vector, f"a vector of {count}") for count, vector in VECTORS.items()),
+        *((ir.VectorType(BOOL, count), "a mask") for count in VECTORS),
         (None, "nothing"),
     ):
         if kind == name:

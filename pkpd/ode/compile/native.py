@@ -16,6 +16,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import secrets
 import sys
 import tempfile
@@ -25,10 +26,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pkpd.ode import processor
 from pkpd.ode.compile import compilers
 
 FORMAT = 4  # raise when the calling convention, the way of compiling or the file format changes
 SIMPLE, FULL = 0, 3  # levels of optimisation: the passes named in ``_compile`` alone, or all that LLVM has
+
+# Vectors longer than LLVM thinks well of on this processor are computed in halves: on Intel's, one of 512 bits
+# takes longer than two of 256. llvmlite's interface has no place for it.
+SPLIT = '"min-legal-vector-width"="0"'
+_DEFINITION = re.compile(r"^(define .*\))([^(){}\n]*?)(\s*\{)", re.MULTILINE)
 
 # One thread at a time: there is one linker, which must not be made twice (it takes its code with it when it
 # goes); LLVM runs under a lock of llvmlite anyway; and Python 3.11 counts the depth of the trees of all
@@ -43,8 +50,8 @@ def machine() -> str:
     import llvmlite.binding as llvm
 
     return (
-        f"{FORMAT} {llvmlite.__version__} {llvm.get_process_triple()} {llvm.get_host_cpu_name()} "
-        f"{llvm.get_host_cpu_features().flatten()}"
+        f"{FORMAT} {llvmlite.__version__} {llvm.get_process_triple()} {' '.join(processor.target())} "
+        f"{processor.width()}"
     )
 
 
@@ -126,11 +133,12 @@ def _target() -> Any:
     """This processor, with the options under which numba compiles for it."""
     import llvmlite.binding as llvm
 
+    cpu, features = processor.target()
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     return llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(),
-        features=llvm.get_host_cpu_features().flatten(),
+        cpu=cpu,
+        features=features,
         opt=FULL,
         reloc="static" if llvm.get_process_triple().startswith("x86") else "default",
         codemodel="jitdefault",
@@ -143,7 +151,7 @@ def _compile(text: str, level: int) -> bytes:
     import llvmlite.binding as llvm
 
     target = _target()
-    module = llvm.parse_assembly(text)
+    module = llvm.parse_assembly(_DEFINITION.sub(rf"\1\2 {SPLIT}\3", text))
     module.verify()
     options = llvm.create_pipeline_tuning_options(speed_level=level)
     # What is to be vectors says so (lanes in call.py), and so does what is to be unrolled: more of either

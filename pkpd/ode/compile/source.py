@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from pkpd.ode import call, vectormath
-from pkpd.ode.layout import LANES
+from pkpd.ode.layout import LANES, PACK
 
 
 class Source(NamedTuple):
@@ -70,12 +70,12 @@ def as_load(target: ast.expr) -> ast.expr:
 
 
 def columns(of: Source, names: Collection[str], stride: str | None = None) -> Source:
-    """A straight line ``f(A, b, ...)`` for LANES columns at once, as ``f(A, b, ..., stride)`` or, with a
-    stride of LANES, as ``f(A, b, ...)``.
+    """A straight line ``f(A, b, ...)`` for many columns, LANES at once: for LANES as ``f(A, b, ...)``, or for as
+    many as its last argument says, a multiple of LANES, as ``f(A, b, ..., stride)``.
 
-    names : of the arrays of which element i of lane l stands at ``b[i*stride + l]``; other arrays are the
-        same in every lane. A number that is named there is an array of one element. stride : what the last
-        argument is called.
+    names : of the arrays of which element i of column l stands at ``b[i*stride + l]``; other arrays are the
+        same in every column, and what follows from them alone is computed once. A number that is named there
+        is an array of LANES elements, where there is no stride. stride : what the last argument is called.
     """
     return _rewritten(of, _Columns(of, names, stride), [] if stride is None else [stride])
 
@@ -98,25 +98,23 @@ def at_once(of: Source) -> Source:
 
 def _rewritten(of: Source, form: _Form, more: Sequence[str] = ()) -> Source:
     tree = copy.deepcopy(of.tree)
-    body = [form.visit(node) for node in tree.body]
-    tree.body = [*form.start, *body, *form.end()]
+    tree.body = form.arranged([form.visit(node) for node in tree.body])
     tree.args.args += [ast.arg(name) for name in more]
     return Source(ast.fix_missing_locations(tree), {**of.globals, **form.globals}, of.file)
 
 
 class _Form(ast.NodeTransformer):
-    """A change of a function's tree, statements before its first, and the globals that it wants."""
+    """A change of a function's tree, and the globals that it wants."""
 
     def __init__(self, of: Source) -> None:
         self.taken = {one.id for one in ast.walk(of.tree) if isinstance(one, ast.Name)} | {
             one.arg for one in of.tree.args.args
         }
         self.globals: dict[str, Any] = {}
-        self.start: list[ast.stmt] = []
 
-    def end(self) -> list[ast.stmt]:
-        """Statements behind its last."""
-        return []
+    def arranged(self, body: list[ast.stmt]) -> list[ast.stmt]:
+        """The function's statements, of which each has been changed."""
+        return body
 
     def name(self, wanted: str) -> str:
         """A name that the function does not have."""
@@ -135,19 +133,33 @@ class _Columns(_Form):
     def __init__(self, of: Source, names: Collection[str], stride: str | None) -> None:
         super().__init__(of)
         self.arrays, self.stride = set(names), stride
-        self.numbers: dict[str, str] = {}
-        read: list[Any] = [one.value for one in ast.walk(of.tree) if isinstance(one, ast.Subscript)]
-        subscripted = {one.id for one in read}
-        for name in [one.arg for one in of.tree.args.args if one.arg in names and one.arg not in subscripted]:
-            self.numbers[name] = self.name(f"{name}_wide")
-            self.start.append(_assign(self.numbers[name], self.call(call.lanes, _load(name))))
         self.wide = set(names)
+        self.same: list[ast.stmt] = []  # in every column
+        read: list[Any] = [one.value for one in ast.walk(of.tree) if isinstance(one, ast.Subscript)]
+        unread = self.arrays - {one.id for one in read} if stride is None else set[str]()
+        self.numbers = {
+            one.arg: self.name(f"{one.arg}_wide") for one in of.tree.args.args if one.arg in unread
+        }
+        self.lane = self.name("lane")
+
+    def arranged(self, body: list[ast.stmt]) -> list[ast.stmt]:
+        if self.stride is None:
+            start = [
+                _assign(wide, self.call(call.lanes, _load(name))) for name, wide in self.numbers.items()
+            ]
+            return [*start, *body]
+        different = [one for one in body if one not in self.same]
+        if not different:
+            return body
+        bounds: list[ast.expr] = [ast.Constant(0), _load(self.stride), ast.Constant(LANES)]
+        over = ast.Call(_load("range"), bounds, [])
+        return [*self.same, ast.For(ast.Name(self.lane, ast.Store()), over, different, [])]
 
     def place(self, node: ast.Subscript) -> ast.expr:
         """The pointer to a vector."""
         index: ast.expr = node.slice
         if self.stride is not None:
-            index = ast.BinOp(_load(self.stride), ast.Mult(), index)
+            index = ast.BinOp(ast.BinOp(_load(self.stride), ast.Mult(), index), ast.Add(), _load(self.lane))
         elif isinstance(index, ast.Constant):
             index = ast.Constant(index.value * LANES)  # type: ignore[operator]
         else:
@@ -167,12 +179,16 @@ class _Columns(_Form):
 
     def visit_Assign(self, node: ast.Assign) -> Any:
         (target,) = node.targets
-        if isinstance(target, ast.Name) and self.is_wide(node.value):
+        wide = self.is_wide(node.value)
+        if isinstance(target, ast.Name) and wide:
             self.wide.add(target.id)
         value = self.visit(node.value)
         if self.of_array(target):
             return ast.copy_location(ast.Expr(self.call(call.set_lanes, self.place(target), value)), node)  # type: ignore[arg-type]
-        return ast.copy_location(ast.Assign([target], value), node)
+        found = ast.copy_location(ast.Assign([target], value), node)
+        if not wide:
+            self.same.append(found)
+        return found
 
     def visit_AugAssign(self, node: ast.AugAssign) -> Any:
         value = ast.BinOp(as_load(node.target), node.op, node.value)
@@ -202,16 +218,15 @@ class _Packed(_Form):
                 return ast.copy_location(_assign(self.elements[place], node.value), node)
         return node
 
-    def end(self) -> list[ast.stmt]:
-        """The statements that write whole vectors."""
-        found: list[ast.stmt] = []
-        for first in range(0, max(self.elements, default=0) + 1, LANES):
+    def arranged(self, body: list[ast.stmt]) -> list[ast.stmt]:
+        found = list(body)  # and then whole vectors are written
+        for first in range(0, max(self.elements, default=0) + 1, PACK):
             parts: list[ast.expr] = [
                 _load(self.elements[i]) if i in self.elements else ast.Constant(0.0)
-                for i in range(first, first + LANES)
+                for i in range(first, first + PACK)
             ]
             place = self.call(call.shift, _load(self.array), ast.Constant(first))
-            found.append(ast.Expr(self.call(call.set_lanes, place, self.call(call.together, *parts))))
+            found.append(ast.Expr(self.call(call.set_pack, place, self.call(call.together, *parts))))
         return found
 
 

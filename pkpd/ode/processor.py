@@ -1,0 +1,65 @@
+"""The processor for which code is compiled: this one, or what every processor of a level has.
+
+``PKPD_PROCESSOR=x86-64-v3`` compiles for any processor with AVX2 (the levels are those of the x86-64 psABI,
+https://gitlab.com/x86-psABIs/x86-64-ABI), on which the same instructions run everywhere that the level is
+had. It decides how many doubles stand side by side in a vector. What is computed does not depend on it, bit for
+bit: tests/ode/test_processor.py.
+
+Nothing here imports llvmlite before a target is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from functools import cache
+
+VARIABLE = "PKPD_PROCESSOR"
+LEVELS = {"x86-64": 4, "x86-64-v2": 4, "x86-64-v3": 8, "x86-64-v4": 8}
+"""Lanes by level: two registers of 2, two of 4, and one of 8 or two of 4 as LLVM prefers for the processor."""
+
+
+PACK = 2
+"""Doubles of a vector of one subject's states: longer ones wait for the single numbers that they are made of."""
+
+
+@cache
+def level() -> str:
+    """The level that the environment asks for; "" for this very processor. ``ValueError`` for another one."""
+    wanted = os.environ.get(VARIABLE, "")
+    if wanted and wanted not in LEVELS:
+        raise ValueError(f"{VARIABLE}: there is no level {wanted!r}; there are {', '.join(LEVELS)}")
+    return wanted
+
+
+@cache
+def width() -> int:
+    """Lanes: 8 with AVX-512 or AVX2, 4 with NEON, SSE2 or what is not known; two registers, so that one is
+    computed with while the other waits (docs/architecture.md has what was measured)."""
+    return LEVELS[level()] if level() else 8 if _has("AVX2") else 4
+
+
+@cache
+def fused() -> bool:
+    """Whether the processor multiplies and adds in one."""
+    if level():
+        return level() in ("x86-64-v3", "x86-64-v4")
+    return _has("FMA3") or platform.machine().lower() in ("aarch64", "arm64")
+
+
+def _has(feature: str) -> bool:
+    """Whether numpy, which is imported anyway, found this feature, or the level of x86-64-v3 that has both
+    that are asked for: LLVM would have to be loaded."""
+    from numpy._core._multiarray_umath import __cpu_features__ as found
+
+    return bool(found.get(feature) or found.get("X86_V3"))
+
+
+@cache
+def target() -> tuple[str, str]:
+    """The processor's name and features, as LLVM calls them."""
+    import llvmlite.binding as llvm
+
+    if level():
+        return level(), ""
+    return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
