@@ -122,9 +122,9 @@ def set_pack(pointer: Any, vector: Any) -> None:
     pointer[:PACK] = vector
 
 
-def together(*numbers: Any) -> Any:
-    """A vector of PACK numbers."""
-    return np.array(numbers)
+def together(a: Any, b: Any) -> Any:
+    """A vector of PACK = 2 numbers."""
+    return np.array([a, b])
 
 
 def larger(a: Any, b: Any) -> Any:

@@ -33,13 +33,16 @@ from pkpd.ode.call import (
     bounded,
     choose,
     exponent,
+    fused,
     highest,
     lanes,
     larger,
     mantissa,
     nearest,
+    pack,
     power_of_two,
     set_lanes,
+    set_pack,
     shift,
     smaller,
     together,
@@ -442,15 +445,16 @@ def masks(x, k, out):
     if anywhere(test & (b > 0.5)):
         found /= 3
     set_lanes(shift(out, 1), found)
-    set_lanes(shift(out, 8), abs(together(x[0], x[1], 0.5, x[3], 1.0, x[5], x[6], 2.0)))
+    set_pack(shift(out, 12), abs(together(x[0], 0.5) - pack(shift(x, 3))))
 
 
 def bits_of_numbers(x, k, out):
     a = 0.25 + abs(lanes(x))
     a = choose(a < 1e30, a, 1e30)
     out[0] = exponent(abs(x[9]) + 1.0) + nearest(x[4])
-    out[1] = mantissa(abs(x[9]) + 1.0) * power_of_two(float(k[1]))
+    out[1] = mantissa(abs(x[9]) + 1.0) * power_of_two(float(k[1])) + fused(0.1, x[2], 0.3)
     set_lanes(shift(out, 3), exponent(a) - mantissa(a) * power_of_two(nearest(lanes(shift(x, 16)))))
+    set_pack(shift(out, 12), fused(pack(x), 1.1, pack(shift(x, 2))))
 
 
 VECTORS = (vectors, norms, masks, bits_of_numbers)
@@ -517,9 +521,9 @@ def test_a_packed_array_is_written_whole_with_noughts_behind(tmp_path, compiler)
     text = "def f(x, out):\n    a = x[1]\n    out[0] = a\n    out[10] = a*x[0]\n    x[2] = 5.0\n"
     form = source.packed(source.text_source(text, "f.py"), "out")
     own = compiled(form, (None, DOUBLES, DOUBLES), tmp_path, compiler)
-    x, out = np.array([2.0, 3.0, 4.0]), np.full(2 * LANES + 1, 7.0)
+    x, out = np.array([2.0, 3.0, 4.0]), np.full(13, 7.0)
     own(x.ctypes.data, out.ctypes.data)
-    expected = np.zeros(2 * LANES)
+    expected = np.zeros(12)
     expected[[0, 10]] = 3.0, 6.0
     np.testing.assert_array_equal(out, [*expected, 7.0])
     assert x[2] == 5.0
@@ -539,21 +543,22 @@ def f(a, d, x, out):
 @pytest.mark.parametrize("at_once", [False, True], ids=["exact", "at once"])
 @pytest.mark.parametrize("stride", [None, "stride"])
 def test_columns_are_the_same_straight_line_in_every_lane(tmp_path, compiler, stride, at_once):
-    """With a of the same numbers in every lane, and x, out and the number d in lanes."""
+    """With a of the same numbers in every lane, x and out in lanes, and the number d too where there is no
+    stride."""
     plain = source.text_source(LINE, "f.py")._replace(globals={"exp": exp, "log": log})
-    form = source.columns(source.at_once(plain) if at_once else plain, ("d", "x", "out"), stride)
+    names = ("d", "x", "out") if stride is None else ("x", "out")
+    form = source.columns(source.at_once(plain) if at_once else plain, names, stride)
+    kinds = [DOUBLES, DOUBLES if stride is None else DOUBLE, DOUBLES, DOUBLES]
     more = () if stride is None else (INTEGER,)
-    own = compiled(form, (None, *[DOUBLES] * 4, *more), tmp_path, compiler)
+    own = compiled(form, (None, *kinds, *more), tmp_path, compiler)
     rng = np.random.default_rng(4)
-    wide = LANES if stride is None else 11
-    a, d, x = rng.uniform(0.5, 1.5, 2), rng.uniform(0.5, 2.0, LANES), rng.uniform(1.1, 2.0, (3, wide))
-    out = np.zeros((2, wide))
-    own(*(array.ctypes.data for array in (a, d, x, out)), *([wide] if more else []))
-    one = np.where(x[2, :LANES] < d, np.exp(a[1]) * x[2, :LANES], np.log(x[1, :LANES]) ** a[0])
+    wide = LANES if stride is None else 3 * LANES
+    a, x, out = rng.uniform(0.5, 1.5, 2), rng.uniform(1.1, 2.0, (3, wide)), np.zeros((2, wide))
+    d = rng.uniform(0.5, 2.0, LANES) if stride is None else 1.4
+    own(a.ctypes.data, d if more else d.ctypes.data, x.ctypes.data, out.ctypes.data, *([wide] if more else []))
+    one = np.where(x[2] < d, np.exp(a[1]) * x[2], np.log(x[1]) ** a[0])
     two = 2.0 * a[0] if a[0] > 1.0 else a[1]
-    expected = [one / d + two * x[0, :LANES], one * two - x[1, :LANES]]
-    np.testing.assert_allclose(out[:, :LANES], expected, rtol=1e-13)
-    assert not out[:, LANES:].any()
+    np.testing.assert_allclose(out, [one / d + two * x[0], one * two - x[1]], rtol=1e-13)
 
 
 def test_single_numbers_at_once_are_those_of_lanes(tmp_path):

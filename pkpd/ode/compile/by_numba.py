@@ -472,7 +472,7 @@ def _highest(typing: Any, x: Any) -> Any:
 
 
 @intrinsic
-def _together(typing: Any, *numbers: Any) -> Any:
+def _together(typing: Any, a: Any, b: Any) -> Any:
     kind = VECTORS[PACK]
 
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -481,7 +481,7 @@ def _together(typing: Any, *numbers: Any) -> Any:
             found = builder.insert_element(found, number, LONG(place))
         return found
 
-    return (kind(*[types.float64] * PACK), lower) if len(numbers) == PACK else None
+    return kind(*[types.float64] * PACK), lower
 
 
 def _vector_at(kind: _Vector) -> Any:
