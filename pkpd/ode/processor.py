@@ -2,25 +2,26 @@
 
 ``PKPD_PROCESSOR=x86-64-v3`` compiles for any processor with AVX2 (the levels are those of the x86-64 psABI,
 https://gitlab.com/x86-psABIs/x86-64-ABI), on which the same instructions run everywhere that the level is
-had. It decides how many doubles stand side by side in a vector. What is computed does not depend on it, bit for
-bit: tests/ode/test_processor.py.
+had. It decides how many doubles stand side by side in a vector. What is computed does not depend on it, bit
+for bit: tests/ode/test_processor.py.
 
 Nothing here imports llvmlite before a target is asked for.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
 from functools import cache
 
 VARIABLE = "PKPD_PROCESSOR"
 LEVELS = {"x86-64": 4, "x86-64-v2": 4, "x86-64-v3": 8, "x86-64-v4": 8}
-"""Lanes by level: two registers of 2, two of 4, and one of 8 or two of 4 as LLVM prefers for the processor."""
+"""Lanes by level: two registers of 2, two of 4, and one of 8 or two of 4, as LLVM likes for the processor."""
 
 
 PACK = 2
-"""Doubles of a vector of one subject's states: longer ones wait for the single numbers that they are made of."""
+"""Doubles of a vector of one subject's states: longer ones wait for the single numbers they are made of."""
 
 
 @cache
@@ -50,8 +51,7 @@ def fused() -> bool:
 def _has(feature: str) -> bool:
     """Whether numpy, which is imported anyway, found this feature, or the level of x86-64-v3 that has both
     that are asked for: LLVM would have to be loaded."""
-    from numpy._core._multiarray_umath import __cpu_features__ as found
-
+    found = importlib.import_module("numpy._core._multiarray_umath").__cpu_features__
     return bool(found.get(feature) or found.get("X86_V3"))
 
 

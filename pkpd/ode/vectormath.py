@@ -4,7 +4,8 @@ exp: ``2^n e^r`` with ``|r| <= ln(2)/2`` in two parts (Cody & Waite) and the Tay
     argument reduced to [sqrt(1/2), sqrt(2)] and the
 series in ``s = f/(2+f)`` with the coefficients of FDLIBM's e_log.c (Sun Microsystems 1993). Powers: exp of y
 log x, with the logarithm and the product in two doubles each (Dekker 1971; by fused multiplication where the
-processor has it, which gives the same bits), so that a large exponent does not magnify rounding. Within 2 units in the last place: tests/ode/test_vectormath.py.
+processor has it, which gives the same bits), so that a large exponent does not magnify rounding. Within 2
+units in the last place: tests/ode/test_vectormath.py.
 """
 
 from __future__ import annotations

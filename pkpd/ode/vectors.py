@@ -1,8 +1,8 @@
 """Whole vectors of one subject's states, PACK doubles at a time; ``abreast`` has the same functions for what
 stands side by side in lanes, directions or subjects, LANES at a time.
 
-Arrays that these functions take have a length that is a multiple of PACK (LANES); what is beyond the last state
-is nought and stays so. Element by element they do no more than the scalar loop would, in the same order.
+Arrays that these functions take have a length that is a multiple of PACK (LANES); what is beyond the last
+state is nought and stays so. Element by element they do no more than the scalar loop would, in the same order.
 """
 
 from __future__ import annotations

@@ -555,7 +555,9 @@ def test_columns_are_the_same_straight_line_in_every_lane(tmp_path, compiler, st
     wide = LANES if stride is None else 3 * LANES
     a, x, out = rng.uniform(0.5, 1.5, 2), rng.uniform(1.1, 2.0, (3, wide)), np.zeros((2, wide))
     d = rng.uniform(0.5, 2.0, LANES) if stride is None else 1.4
-    own(a.ctypes.data, d if more else d.ctypes.data, x.ctypes.data, out.ctypes.data, *([wide] if more else []))
+    own(
+        a.ctypes.data, d if more else d.ctypes.data, x.ctypes.data, out.ctypes.data, *([wide] if more else [])
+    )
     one = np.where(x[2] < d, np.exp(a[1]) * x[2], np.log(x[1]) ** a[0])
     two = 2.0 * a[0] if a[0] > 1.0 else a[1]
     np.testing.assert_allclose(out, [one / d + two * x[0], one * two - x[1]], rtol=1e-13)

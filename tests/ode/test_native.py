@@ -113,7 +113,7 @@ def test_a_damaged_file_is_compiled_and_stored_again(tmp_path, damage):
     assert call(native.address(tmp_path, "f", "key", builder), 2.0) == 14.0
     assert builder.count == 2
     assert (
-        header_of(path.read_bytes())[0].keys() == {"symbol", "sha256"}
+        header_of(path.read_bytes())[0].keys() == {"symbol", "sha256", "for"}
         and len(path.read_bytes()) > len(whole) - 50
     )
     assert call(native.address(tmp_path, "f", "key", builder), 3.0) == 21.0

@@ -1,4 +1,5 @@
-"""What is computed does not depend on the processor for which it is compiled, nor on how many stand side by side."""
+"""What is computed does not depend on the processor for which it is compiled, nor on how many stand side by
+side."""
 
 import os
 import subprocess

@@ -26,8 +26,8 @@ from pkpd.core import library
 from pkpd.core.errors import LibraryError, ModelError, PkpdError
 from pkpd.model import GENERATOR
 from pkpd.model.check import read_model
-from pkpd.ode.layout import LANES
 from pkpd.ode.compile import compilers
+from pkpd.ode.layout import LANES
 from pkpd.solver import kernel
 
 TEXT = """\

@@ -5,8 +5,8 @@ object code can be kept in a file, and loaded by a process that imports neither 
 llvmlite, with the options that numba gives it.
 
 A file is named by a key that the caller makes from the source; the compiler at work, versions and the
-processor are added here. It is written to a temporary name and moved into place, so that concurrent processes
-only ever see whole files; an unreadable file is compiled anew; where nothing can be written the code lives
+processor are added here, and its first line says for which processor it is. It is written to a temporary
+name and moved into place, so that concurrent processes only ever see whole files; an unreadable file is compiled anew; where nothing can be written the code lives
 for the process.
 """
 
@@ -29,11 +29,11 @@ from typing import Any
 from pkpd.ode import processor
 from pkpd.ode.compile import compilers
 
-FORMAT = 4  # raise when the calling convention, the way of compiling or the file format changes
+FORMAT = 5  # raise when the calling convention, the way of compiling or the file format changes
 SIMPLE, FULL = 0, 3  # levels of optimisation: the passes named in ``_compile`` alone, or all that LLVM has
 
-# Vectors longer than LLVM thinks well of on this processor are computed in halves: on Intel's, one of 512 bits
-# takes longer than two of 256. llvmlite's interface has no place for it.
+# Vectors longer than LLVM thinks well of on this processor are computed in halves: on Intel's, one of 512
+# bits takes longer than two of 256. llvmlite's interface has no place for it.
 SPLIT = '"min-legal-vector-width"="0"'
 _DEFINITION = re.compile(r"^(define .*\))([^(){}\n]*?)(\s*\{)", re.MULTILINE)
 
@@ -80,7 +80,8 @@ def address(
             pass
         symbol = f"{name}_{secrets.token_hex(8)}"  # unique, as all functions of a process share one linker
         code = _compile(build(symbol), level)
-        header = json.dumps({"symbol": symbol, "sha256": hashlib.sha256(code).hexdigest()}).encode()
+        stated = {"symbol": symbol, "sha256": hashlib.sha256(code).hexdigest(), "for": machine()}
+        header = json.dumps(stated).encode()
         with contextlib.suppress(OSError):  # a full or read-only disk: this process has its code all the same
             _write(place, header + b"\n" + code)
         return _load(code, symbol)

@@ -70,8 +70,8 @@ def as_load(target: ast.expr) -> ast.expr:
 
 
 def columns(of: Source, names: Collection[str], stride: str | None = None) -> Source:
-    """A straight line ``f(A, b, ...)`` for many columns, LANES at once: for LANES as ``f(A, b, ...)``, or for as
-    many as its last argument says, a multiple of LANES, as ``f(A, b, ..., stride)``.
+    """A straight line ``f(A, b, ...)`` for many columns, LANES at once: for LANES as ``f(A, b, ...)``, or for
+    as many as its last argument says, a multiple of LANES, as ``f(A, b, ..., stride)``.
 
     names : of the arrays of which element i of column l stands at ``b[i*stride + l]``; other arrays are the
         same in every column, and what follows from them alone is computed once. A number that is named there
@@ -144,9 +144,7 @@ class _Columns(_Form):
 
     def arranged(self, body: list[ast.stmt]) -> list[ast.stmt]:
         if self.stride is None:
-            start = [
-                _assign(wide, self.call(call.lanes, _load(name))) for name, wide in self.numbers.items()
-            ]
+            start = [_assign(wide, self.call(call.lanes, _load(name))) for name, wide in self.numbers.items()]
             return [*start, *body]
         different = [one for one in body if one not in self.same]
         if not different:
