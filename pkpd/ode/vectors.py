@@ -2,7 +2,8 @@
 stands side by side in lanes, directions or subjects, LANES at a time.
 
 Arrays that these functions take have a length that is a multiple of PACK (LANES); what is beyond the last
-state is nought and stays so. Element by element they do no more than the scalar loop would, in the same order.
+state is nought and stays so. Element by element they do no more than the scalar loop would, in the same
+order.
 """
 
 from __future__ import annotations

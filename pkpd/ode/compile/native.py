@@ -6,8 +6,8 @@ llvmlite, with the options that numba gives it.
 
 A file is named by a key that the caller makes from the source; the compiler at work, versions and the
 processor are added here, and its first line says for which processor it is. It is written to a temporary
-name and moved into place, so that concurrent processes only ever see whole files; an unreadable file is compiled anew; where nothing can be written the code lives
-for the process.
+name and moved into place, so that concurrent processes only ever see whole files; an unreadable file is
+compiled anew; where nothing can be written the code lives for the process.
 """
 
 from __future__ import annotations
