@@ -28,7 +28,7 @@ from pkpd.bench.problem import Problem
 from pkpd.core.errors import PkpdError
 from pkpd.ode.functions import FunctionKernel
 from pkpd.ode.layout import METHODS
-from pkpd.solver import Options, solve
+from pkpd.solver import Options, Solver
 
 Floats = NDArray[np.float64]
 MAX_STEPS = 2_000_000
@@ -39,20 +39,26 @@ WAY = 4001  # points between the outputs, for a state's largest value
 
 
 def own(problem: Problem, method: str) -> PeerSolver:
-    """Our own solver as a peer; an atol of nan is the default one."""
+    """Our own solver as a peer, bound once for each tolerance, as peers are compiled once; an atol of nan is
+    the default one."""
+    bound: dict[tuple[float, bytes], Solver] = {}
 
-    def run(rtol: float, atol: Floats) -> Floats:
+    def solver(rtol: float, atol: Floats) -> Solver:
         given = None if np.isnan(atol).any() else atol
-        found = solve(
+        return Solver(
             problem.kernel,
-            problem.p,
             problem.events,
             problem.times,
             options=Options(rtol=rtol, atol=given, method=method, max_steps=MAX_STEPS, threads=1),
             keep_states=True,
             start=problem.start if problem.start > 0.0 else None,
         )
-        states = found.check().states
+
+    def run(rtol: float, atol: Floats) -> Floats:
+        key = rtol, atol.tobytes()
+        if key not in bound:
+            bound[key] = solver(rtol, atol)
+        states = bound[key](problem.p).check().states
         assert states is not None
         return states[0, :, : problem.y0.size]  # without the clock of a system that has one
 
