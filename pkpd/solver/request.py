@@ -110,7 +110,7 @@ class Layout:
         with_states = request.keep_states or (self.asked is not None and self.asked.states)
         self.width = kernel.n_outputs + (kernel.n_states if with_states else 0)
         self._given: _Given | None = None  # to subjects with any parameters
-        self._sorted = any(group.look.order is not None for group in self.groups)
+        self._reordered = any(group.look.order is not None for group in self.groups)
         self._rooms: list[Room] | None = None  # kept for more calls, those that no thread is using
         self._n_subjects, self._n_outputs = n_subjects, kernel.n_outputs
 
@@ -179,7 +179,7 @@ class Layout:
             _fail_where_steep(out, out_dot, raw.status, given)
         if self.asked is not None:
             readings = _answered(self.asked, raw, directions, out_dot, given)
-        if self._sorted:
+        if self._reordered:
             for array in (out, out_dot):
                 if array is not None:
                     _as_asked(array, self.groups)
