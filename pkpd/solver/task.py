@@ -694,7 +694,9 @@ def _readings(quantities: Quantities, needed: Integers, width: int, m: int) -> F
         needed.size,
         quantities.known,
     )
-    area[layout.TANGENTS_AT_NODES] = float(np.isin(quantities.kinds, (layout.AREA, layout.DECLINE)).any())
+    area[layout.TANGENTS_AT_NODES] = float(
+        not {layout.AREA, layout.DECLINE}.isdisjoint(quantities.kinds.tolist())
+    )
     at = layout.READ_HEADER
     area[at : at + edges.size] = edges
     at += edges.size
