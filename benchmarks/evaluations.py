@@ -23,7 +23,7 @@ from pkpd.bench import clock
 from pkpd.bench.peers import functions
 from pkpd.core.errors import SolverError
 from pkpd.ode.layout import METHODS
-from pkpd.solver import STATISTICS, Options, solve
+from pkpd.solver import STATISTICS, Options, Solver, solve
 
 Floats = NDArray[np.float64]
 CALLS = 2_000
@@ -107,16 +107,27 @@ def ratio(problem: Problem, method: str, rounds: int) -> tuple[clock.TimeSpread,
     }
 
 
-def run(quick: bool = False) -> dict[str, Any]:
-    """Measure, print and return ``{call_us, problem: {method: {ratio, nanoseconds}}}``; auto is one of the
-    others."""
+def empty_calls() -> dict[str, Any]:
+    """Microseconds of calls that integrate nothing, of ``solve`` and of a solver that is bound."""
     door = PROBLEMS["lotka_volterra"]
-    empty = partial(
-        solve, door.kernel, door.p, door.events, door.times[:1], options=Options(method="tsit5", threads=1)
+    given = {"times": door.times[:1], "options": Options(method="tsit5", threads=1)}
+    seconds = clock.turns(
+        {
+            "call_us": partial(solve, door.kernel, door.p, door.events, **given),
+            "bound_us": partial(Solver(door.kernel, door.events, **given), door.p),
+        },
+        21,
     )
-    call_us = clock.spread(clock.turns({"call": empty}, 21)["call"] * 1e6)
-    print(f"a call that integrates nothing: {call_us} us", flush=True)
-    results: dict[str, Any] = {"call_us": call_us.as_dict()}
+    taken = {name: clock.spread(1e6 * each) for name, each in seconds.items()}
+    print(f"a call of solve that integrates nothing: {taken['call_us']} us", flush=True)
+    print(f"a call of a bound solver that integrates nothing: {taken['bound_us']} us", flush=True)
+    return {name: one.as_dict() for name, one in taken.items()}
+
+
+def run(quick: bool = False) -> dict[str, Any]:
+    """Measure, print and return ``{call_us, bound_us, problem: {method: {ratio, nanoseconds}}}``; auto is one
+    of the others."""
+    results: dict[str, Any] = empty_calls()
     for name in ("lotka_volterra", "robertson", "il2_treg"):
         results[name] = {}
         for method in METHODS:

@@ -78,9 +78,13 @@ def _gradient(results: Mapping[str, Any]) -> Iterator[Figure]:
 def _evaluations(results: Mapping[str, Any]) -> Iterator[Figure]:
     yield _figure("a call that integrates nothing, us", results["call_us"], "lower", True)
     for problem, methods in results.items():
-        if problem != "call_us":
+        if not problem.endswith("_us"):
             for method, row in methods.items():
                 yield _figure(f"{problem}, {method}: whole over evaluations", row["ratio"], "lower")
+    if "bound_us" in results:
+        yield _figure(
+            "a call of a bound solver that integrates nothing, us", results["bound_us"], "lower", True
+        )
 
 
 def _memory(results: Mapping[str, float]) -> Iterator[Figure]:

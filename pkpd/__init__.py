@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from pkpd.solver import Options as Options
     from pkpd.solver import Processes as Processes
     from pkpd.solver import Solution as Solution
+    from pkpd.solver import Solver as Solver
     from pkpd.solver import Threads as Threads
     from pkpd.solver import Timeline as Timeline
     from pkpd.solver import solve as solve
@@ -96,6 +97,7 @@ _HOME = {
     "Scene": "pkpd.decision.comparison",
     "Schedule": "pkpd.dosing",
     "Solution": "pkpd.solver",
+    "Solver": "pkpd.solver",
     "SolverError": "pkpd.core.errors",
     "Threads": "pkpd.solver",
     "Timeline": "pkpd.solver",
@@ -151,6 +153,7 @@ __all__ = [
     "Scene",
     "Schedule",
     "Solution",
+    "Solver",
     "SolverError",
     "Threads",
     "Timeline",

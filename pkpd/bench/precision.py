@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 
 from pkpd.bench import clock
 from pkpd.bench.curves import FACTORS, OWN, Curve, ratios, same_rtol
-from pkpd.bench.peers import Solver, Task, solvers
+from pkpd.bench.peers import PeerSolver, Task, solvers
 from pkpd.bench.problem import Problem
 from pkpd.core.errors import PkpdError
 from pkpd.ode.functions import FunctionKernel
 from pkpd.ode.layout import METHODS
-from pkpd.solver import Options, solve
+from pkpd.solver import Options, Solver
 
 Floats = NDArray[np.float64]
 MAX_STEPS = 2_000_000
@@ -38,21 +38,27 @@ WAY = 4001  # points between the outputs, for a state's largest value
 # --- solvers --------------------------------------------------------------------------------------
 
 
-def own(problem: Problem, method: str) -> Solver:
-    """Our own solver as a peer; an atol of nan is the default one."""
+def own(problem: Problem, method: str) -> PeerSolver:
+    """Our own solver as a peer, bound once for each tolerance, as peers are compiled once; an atol of nan is
+    the default one."""
+    bound: dict[tuple[float, bytes], Solver] = {}
 
-    def run(rtol: float, atol: Floats) -> Floats:
+    def solver(rtol: float, atol: Floats) -> Solver:
         given = None if np.isnan(atol).any() else atol
-        found = solve(
+        return Solver(
             problem.kernel,
-            problem.p,
             problem.events,
             problem.times,
             options=Options(rtol=rtol, atol=given, method=method, max_steps=MAX_STEPS, threads=1),
             keep_states=True,
             start=problem.start if problem.start > 0.0 else None,
         )
-        states = found.check().states
+
+    def run(rtol: float, atol: Floats) -> Floats:
+        key = rtol, atol.tobytes()
+        if key not in bound:
+            bound[key] = solver(rtol, atol)
+        states = bound[key](problem.p).check().states
         assert states is not None
         return states[0, :, : problem.y0.size]  # without the clock of a system that has one
 
@@ -124,7 +130,7 @@ def cross_check(problem: Problem, exact: Exact) -> float:
 
 
 def ladder(
-    run: Solver, exact: Exact, rtols: Iterable[float], factors: Iterable[float | None], patience_s: float
+    run: PeerSolver, exact: Exact, rtols: Iterable[float], factors: Iterable[float | None], patience_s: float
 ) -> tuple[list[tuple[float, float | None]], list[float], list[float], str]:
     """Points, errors and first times of a solver, from loose to tight until it takes longer than the
     patience; and what failed."""
@@ -148,17 +154,17 @@ def ladder(
     return points, errors, seconds, failure
 
 
-def _found(run: Solver, rtol: float, atol: Floats, found: list[Floats]) -> None:
+def _found(run: PeerSolver, rtol: float, atol: Floats, found: list[Floats]) -> None:
     found.append(run(rtol, atol))
 
 
-def _built(make: Callable[[], Solver], built: list[Solver], atol: Floats | None) -> None:
+def _built(make: Callable[[], PeerSolver], built: list[PeerSolver], atol: Floats | None) -> None:
     built.append(make())
     if atol is not None:
         built[0](1e-3, atol)
 
 
-def _tried(make: Callable[[], Solver]) -> None:
+def _tried(make: Callable[[], PeerSolver]) -> None:
     with suppress(PkpdError):  # an explicit method on a stiff problem
         make()(1e-3, np.full(1, np.nan))
 
@@ -170,7 +176,7 @@ def measure(
     problem: Problem, rtols: tuple[float, ...], rounds: int, patience_s: float, only: tuple[str, ...] | None
 ) -> tuple[dict[str, Curve], float]:
     """{solver: curve} and the difference of the reference to an independent solver."""
-    makers: dict[str, Callable[[], Solver]] = {
+    makers: dict[str, Callable[[], PeerSolver]] = {
         f"{OWN} {method}": partial(own, problem, method) for method in METHODS
     }
     firsts = {}
@@ -182,7 +188,7 @@ def measure(
     calls: dict[tuple[str, int], Callable[[], object]] = {}
     for name, make in makers.items():
         mine = name.startswith(OWN)
-        built: list[Solver] = []
+        built: list[PeerSolver] = []
         try:
             taken = clock.once(partial(_built, make, built, None if mine else 1e-3 * exact.size))
             first = firsts.get(name, taken)

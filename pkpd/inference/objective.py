@@ -214,11 +214,12 @@ class Objective:
 
     ``rows`` are in model units. ``solve`` has the signature of ``pkpd.solve``; passing another one
     exchanges the solver. Calls are counted in ``simulations`` (subjects) and ``bad`` (points that failed,
-    with the first reasons in ``reasons``); nothing else changes after it is made. ``events`` are dose tables
-    by schedule that are known already, ``reach`` is that of another objective of the same model and
-    coordinates; without one it is looked up at fixed points around the start (``PROBES``). ``sampling``
-    scores and correlates residuals (``sampling_at``), with the ``correlations`` that are declared; without
-    one they have the errors of their columns, and only these correlations (``errors``)."""
+    with the first reasons in ``reasons``); nothing else that is seen changes after it is made: the solvers
+    that arms are bound to when first simulated are not. ``events`` are dose tables by schedule that are known
+    already, ``reach`` is that of another objective of the same model and coordinates; without one it is
+    looked up at fixed points around the start (``PROBES``). ``sampling`` scores and correlates residuals
+    (``sampling_at``), with the ``correlations`` that are declared; without one they have the errors of their
+    columns, and only these correlations (``errors``)."""
 
     def __init__(
         self,
@@ -238,10 +239,10 @@ class Objective:
         events: Mapping[str, Any] | None = None,
         sampling: Sampling | None = None,
     ) -> None:
-        if solve is None:
-            from pkpd.solver import solve as own_solve
+        from pkpd.solver import solve as own_solve
 
-            solve = own_solve
+        solve = own_solve if solve is None else solve
+        self._binds = solve is own_solve
         self.system, self.spec, self.options = system, spec, options
         self.rows = tuple(rows)
         check_ranges(self.rows, system, spec)
@@ -268,21 +269,23 @@ class Objective:
         self.simulations = 0
         self.reasons: list[str] = []
         self._counting = threading.Lock()
+        self._solvers: dict[tuple[Any, ...], Solve] = {}
         self._given_reach = reach
         self._set_up_population()
         self._set_up_arms()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_counting"}
+        return {name: value for name, value in vars(self).items() if name not in ("_counting", "_solvers")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ |= state
         self._counting = threading.Lock()
+        self._solvers = {}
 
     def on_threads(self, count: int | None) -> Objective:
         """The same objective, arms simulated on so many threads (None: all cores), that counts from 0."""
         view = copy.copy(self)
-        view._threads = count or _usable_cores()
+        view._threads, view._solvers = count or _usable_cores(), self._solvers
         view.simulations, view.bad, view.reasons = 0, 0, []
         return view
 
@@ -485,6 +488,7 @@ class Objective:
 
     def _reach_at(self, points: Sequence[Array]) -> Reach:
         found = self._spread(lambda a: self._reach_of_arm(a, points))
+        self._solvers.clear()  # of single subjects, who are not simulated again
         return {arm.key: moving for arm, moving in zip(self.plan.arms, found, strict=True)}
 
     def _reach_of_arm(self, a: int, points: Sequence[Array]) -> Moves:
@@ -690,29 +694,12 @@ class Objective:
         took part; ``events`` None: no drug, and nothing is read."""
         looks = () if events is None else self.plan.arms[a].looks
         label = self.plan.arms[a].label
-        if events is None:
-            from pkpd.dosing import EventTable
-
-            events = EventTable.empty()
         if not np.all(np.isfinite(subjects)):
             raise BadPoint(f"{label}: a parameter is not finite")
         with self._counting:
             self.simulations += subjects.shape[0]
         try:
-            from pkpd.solver import Options
-
-            asked: dict[str, Any] = (
-                {"readings": readings_of(looks, before, self._output_index)} if looks else {}
-            )
-            solution = self._solve(
-                self.system.kernel,
-                subjects,
-                events,
-                times,
-                options=Options(rtol=rtol, method=method, threads=1),
-                directions=directions,
-                **asked,
-            )
+            solution = self._solver(a, events, times, rtol, directions, before, method)(subjects)
         except InputError:
             raise
         except (PkpdError, ArithmeticError) as error:
@@ -728,6 +715,34 @@ class Objective:
         if not np.all(np.isfinite(outputs)) or not np.all(np.isfinite(s)):
             raise BadPoint(f"{label}: an output is not finite")
         return outputs, s, bool(np.any(solution.method_used != layout.EXPLICIT_ONLY))
+
+    def _solver(
+        self,
+        a: int,
+        events: Any,
+        times: Array,
+        rtol: float,
+        directions: tuple[int, ...],
+        before: Array | None,
+        method: str,
+    ) -> Solve:
+        """What simulates subjects, arguments as in ``_run``: bound once and kept, unless levels of what is
+        read are the subjects' own."""
+        from pkpd.dosing import EventTable
+        from pkpd.solver import Options, Solver
+
+        key = a, events is None, times.size, rtol, directions, method
+        if known := self._solvers.get(key):
+            return known
+        kernel, options = self.system.kernel, Options(rtol=rtol, method=method, threads=1)
+        how: dict[str, Any] = {"options": options, "directions": directions}
+        looks = () if events is None else self.plan.arms[a].looks
+        if looks:
+            how["readings"] = readings_of(looks, before, self._output_index)
+        given = EventTable.empty() if events is None else events
+        if not self._binds or any(look.from_baseline for look in looks):
+            return lambda subjects: self._solve(kernel, subjects, given, times, **how)
+        return self._solvers.setdefault(key, Solver(kernel, given, times, **how))
 
     def evaluate(self, x: Array, *, jacobian: bool = False) -> Evaluation:
         """Residuals (and Jacobian) of the data at a point; raises ``BadPoint``, counted, where a simulation

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -38,6 +39,21 @@ class Directions:
         """Directions, rounded up."""
         return int(self.scale.shape[1])
 
+    def at(self, p: Floats) -> Directions:
+        """The same at parameters (n_subjects, n_params), by relative changes of these."""
+        which, places = self._of_parameters
+        scale = self.scale.copy()
+        values = p.take(which, axis=1)
+        values[values == 0.0] = 1.0
+        scale[:, places] = values
+        return Directions(self.count, self.slots, scale, self.by_initial, self.by_dose)
+
+    @cached_property
+    def _of_parameters(self) -> tuple[Integers, Integers]:
+        """The parameters that are directions, and which of them."""
+        which = np.flatnonzero(self.slots >= 0)
+        return which, self.slots[which]
+
     def of(self, who: Integers, n_events: int) -> Directions:
         """Those of some subjects, who have so many events, none of whose amounts is a direction."""
         by_dose = np.zeros((n_events, self.m))
@@ -54,10 +70,15 @@ class Directions:
 
 
 def directions_of(
-    kernel: Kernel, events: EventTable | None, p: Floats, directions: Sequence[int | str], *, resumed: bool
+    kernel: Kernel,
+    events: EventTable | None,
+    n_subjects: int,
+    directions: Sequence[int | str],
+    *,
+    resumed: bool,
 ) -> Directions:
     """Read the names; events : None where subjects have their own; resumed : whether the initial values are
-    given, so that a steady state is free as well."""
+    given, so that a steady state is free as well. Scales of parameters are those of ``Directions.at``."""
     if not kernel.has_tangents:
         raise InputError(
             f"{kernel.NAME} is made of functions, of which there are no derivatives: sensitivities need a "
@@ -68,7 +89,7 @@ def directions_of(
     slots = np.full(kernel.n_params, -1, np.int64)
     by_initial = np.zeros((kernel.n_states, m))
     by_dose = np.zeros((n_events, m))
-    scale = np.ones((p.shape[0], m))
+    scale = np.ones((n_subjects, m))
     for d, direction in enumerate(directions):
         if isinstance(direction, str):
             if state := re.fullmatch(r"(\w+)\(0\)", direction):
@@ -98,5 +119,4 @@ def directions_of(
         if slots[direction] >= 0:
             raise InputError(f"{kernel.PARAMETERS[direction]} is named twice among the directions")
         slots[direction] = d
-        scale[:, d] = np.where(p[:, direction] == 0.0, 1.0, p[:, direction])
     return Directions(len(directions), slots, scale, by_initial, by_dose)

@@ -30,7 +30,7 @@ from pkpd.solver.options import Options
 from pkpd.solver.periodic import before, carried, set_row, steady_state
 from pkpd.solver.solution import Floats, Integers
 from pkpd.solver.table import Table, dose_rows, plain
-from pkpd.solver.task import integrate
+from pkpd.solver.task import integrate, task_of
 from pkpd.solver.timeline import GivenChange
 
 BEGINNING = Place(-1)  # what is there before anything else happens
@@ -425,13 +425,7 @@ class _Rest:
     def _computed(self, p: Floats) -> tuple[Floats, Floats | None]:
         k, n = self.kernel.n_outputs, self.kernel.n_states
         table = replace(plain(EventTable.empty(), len(p)), start=self.start)
-        raw = integrate(
-            self.kernel,
-            p,
-            table,
-            np.array([self.start]),
-            self.options,
-            width=k + n,
-            directions=self.directions,
-        )
+        start = np.array([self.start])
+        task = task_of(self.kernel, p, table, start, self.options, width=k + n, directions=self.directions)
+        raw = integrate(task)
         return raw.out[:, 0, k:], None if raw.out_dot is None else raw.out_dot[:, 0, k:]

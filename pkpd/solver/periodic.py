@@ -33,7 +33,7 @@ from pkpd.solver.kernel import Kernel
 from pkpd.solver.options import Options
 from pkpd.solver.solution import Floats, Integers
 from pkpd.solver.table import Table
-from pkpd.solver.task import Raw, integrate
+from pkpd.solver.task import Raw, integrate, task_of
 
 # Most are a fraction of a millisecond; cells that multiply take hundreds of hours of their own course
 MOST_ITERATIONS = 1000
@@ -189,7 +189,8 @@ class Flow:
     def _integrate(self, p: Floats, table: Table, directions: Directions | None) -> Raw:
         width = self.kernel.n_outputs + self.kernel.n_states
         times = np.array(self.interval * LOOKS)
-        return integrate(self.kernel, p, table, times, self.options, width=width, directions=directions)
+        task = task_of(self.kernel, p, table, times, self.options, width=width, directions=directions)
+        return integrate(task)
 
     def affine(self, p: Floats) -> tuple[Floats, Floats]:
         """M (n_subjects, n, n) and b (n_subjects, n) of a linear model."""

@@ -71,7 +71,7 @@ def ask(
     if not given:
         return None
     names = [*kernel.OUTPUTS, *kernel.STATES]  # an output hides a state of its name, which is the same
-    edges = np.unique([edge for reading in given for edge in (reading.start, reading.stop)])
+    edges = np.array(sorted({float(edge) for reading in given for edge in (reading.start, reading.stop)}))
     columns: dict[int, int] = {}
     known: dict[tuple[Any, ...], int] = {}
     rows: list[tuple[int, int, float, int]] = []

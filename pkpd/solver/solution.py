@@ -226,3 +226,11 @@ class Solution:
             more = f" ({failed.size} of {self.status.size} subjects failed)" if self.status.size > 1 else ""
             raise SolverError(self.failure(int(failed[0])) + more)
         return self
+
+
+def solution_of(**fields: Any) -> Solution:
+    """``Solution(**fields)``, of all fields, in a third of the time: the initialisation of a frozen dataclass
+    assigns them one by one, and checks each time."""
+    made = Solution.__new__(Solution)
+    made.__dict__.update(fields)
+    return made

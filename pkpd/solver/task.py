@@ -7,7 +7,7 @@ import ctypes
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from pkpd.ode.compile import unit
 from pkpd.ode.control import partners
 from pkpd.ode.status import SUCCESS
 from pkpd.solver.directions import Directions
-from pkpd.solver.executors import Threads
+from pkpd.solver.executors import spread
 from pkpd.solver.kernel import Kernel, cache_folder
 from pkpd.solver.options import Options
 from pkpd.solver.solution import Floats, Integers
@@ -77,8 +77,7 @@ class Quantities:
         return sum(layout.slots_of(int(kind)) for kind in self.kinds)
 
 
-@dataclass(frozen=True)
-class Raw:
+class Raw(NamedTuple):
     """What comes back. out : (n_subjects, n_times, width), nan for a failed subject; out_dot : (..., m), by
     directions times their scale; read : (n_subjects, n_segments, n_quantities, 2), value and time; read_dot :
     (..., m)."""
@@ -93,8 +92,22 @@ class Raw:
     read: Floats | None = None
     read_dot: Floats | None = None
 
+    def copied(self) -> Raw:
+        """The same in arrays of its own."""
+        return Raw(
+            self.out.copy(),
+            None if self.out_dot is None else self.out_dot.copy(),
+            self.status.copy(),
+            self.counts.copy(),
+            self.reached.copy(),
+            None if self.found is None else self.found.copy(),
+            self.methods,
+            None if self.read is None else self.read.copy(),
+            None if self.read_dot is None else self.read_dot.copy(),
+        )
 
-def integrate(
+
+def task_of(
     kernel: Kernel,
     p: Floats,
     table: Table,
@@ -107,31 +120,42 @@ def integrate(
     levels: Levels | None = None,
     quantities: Quantities | None = None,
     kept: Integers = NONE,
-    told: Counting | None = None,
-) -> Raw:
-    """Integrate subjects p : (n_subjects, n_params) through the events of a table to ascending times.
+) -> SolveTask:
+    """Subjects p : (n_subjects, n_params) through the events of a table to ascending times.
 
     time_spans : (n_subjects, 2), where each subject's own stand among the times and how many they are; None:
         all are everybody's. What a subject has fewer than another is nan in ``out``. kept : indices of states
         that must not be negative.
     """
-    n_subjects = p.shape[0]
     explicit = partners(options.method, options.rtol)[0] if options.method != layout.LINEAR else ""
-    many = n_subjects >= FEWEST_IN_LANES and explicit not in ("", "vern7")
+    many = len(p) >= FEWEST_IN_LANES and explicit not in ("", "vern7")
     plainly = directions is None and levels is None and not len(kept)
     in_lanes = options.lanes and many and plainly and kernel.has_lanes
-    task = SolveTask(
+    return SolveTask(
         kernel, p, table, times, time_spans, options, width, directions, levels, quantities, kept, in_lanes
     )
-    executor = Threads(1) if n_subjects == 1 else options.executor
+
+
+def integrate(task: SolveTask, told: Counting | None = None) -> Raw:
+    """Do all of a task, in chunks, by the executor of its options."""
+    n_subjects = task.n_subjects
+    if n_subjects == 1:
+        spread(task.fill, 1, 1, 1, told)
+        return _without_failed(task.results())
+    executor = task.options.executor
     workers = min(n_subjects, executor.workers)
-    smallest = min(SMALLEST_CHUNK if in_lanes else 1, -(-n_subjects // workers))
+    smallest = min(SMALLEST_CHUNK if task.in_lanes else 1, -(-n_subjects // workers))
     executor(task, max(smallest, n_subjects // (CHUNKS_PER_THREAD * workers)), told)
-    raw = task.results()
-    if raw.out_dot is not None:
-        raw.out_dot[raw.status != SUCCESS] = np.nan
-    if raw.read is not None:
-        raw.read[raw.status != SUCCESS] = np.nan
+    return _without_failed(task.results())
+
+
+def _without_failed(raw: Raw) -> Raw:
+    """Nothing is known of a subject that failed."""
+    if np.count_nonzero(raw.status):  # SUCCESS is 0
+        failed = raw.status != SUCCESS
+        for array in (raw.out_dot, raw.read):
+            if array is not None:
+                array[failed] = np.nan
     return raw
 
 
@@ -424,13 +448,9 @@ class SolveTask:
         for i, (column, direction) in enumerate(columns):
             at = layout.N_CONTROL + i * layout.ROOT
             control[[at + layout.COLUMN, at + layout.DIRECTION]] = column, direction
-        control[_CONTROL_OF_A_TASK] = (
-            options.rtol,
-            float(options.atol is None),
-            options.h_max,
-            options.max_steps,
-            options.slack,
-        )
+        control[layout.RTOL], control[layout.AUTOMATIC] = options.rtol, float(options.atol is None)
+        control[layout.H_MAX], control[layout.MAX_STEPS] = options.h_max, options.max_steps
+        control[layout.SLACK] = options.slack
         if quantities is None:
             return control
         return np.concatenate([control, _readings(quantities, setup.needed, self.width, setup.m)])
@@ -439,7 +459,8 @@ class SolveTask:
         """Counts and patterns, with those of this solve."""
         sizes = self.setup.sizes.copy()
         most = 1 if self.levels is None else self.levels.most
-        sizes[_SIZES_OF_A_TASK] = self.width, self.n_times, most, self.record_size, self.n_own
+        sizes[layout.WIDTH], sizes[layout.N_TIMES], sizes[layout.MOST] = self.width, self.n_times, most
+        sizes[layout.RECORD], sizes[layout.N_OWN] = self.record_size, self.n_own
         if self.directions is not None:
             sizes[self.setup.slots] = self.directions.slots
         if self.quantities is not None:
@@ -570,6 +591,12 @@ class SolveTask:
 
     def fill(self, first: int, end: int) -> None:
         """Integrate subjects first .. end-1, with storage of their own."""
+        storage, arguments = self.laid_out(first, end)
+        self.setup.function(*arguments)
+        del storage  # which the arguments point into
+
+    def laid_out(self, first: int, end: int) -> tuple[Floats, tuple[int, ...]]:
+        """Storage for subjects first .. end-1, and what the integrator is called with."""
         raw, setup = self.raw, self.setup
         # one piece of memory: control | state | work | tangent | events, each from the start of a cache line
         lengths = self._lengths(end - first)
@@ -586,7 +613,7 @@ class SolveTask:
             storage[at - self.seeds.size : at] = self.seeds
         base = _pointer(storage)
         control, state, work, tangent, events = (base + 8 * start for start in starts[:-1])
-        setup.function(
+        return storage, (
             setup.address_at,
             _pointer(self.sizes),
             control,
@@ -615,20 +642,42 @@ class SolveTask:
         )
 
 
-_SIZES_OF_A_TASK = [
-    layout.WIDTH,
-    layout.N_TIMES,
-    layout.MOST,
-    layout.RECORD,
-    layout.N_OWN,
-]
-_CONTROL_OF_A_TASK = [
-    layout.RTOL,
-    layout.AUTOMATIC,
-    layout.H_MAX,
-    layout.MAX_STEPS,
-    layout.SLACK,
-]
+class Room:
+    """A task again and again, with other parameters, in memory that is kept: one call of the integrator, by
+    one thread at a time.
+
+    task : one that nobody else uses, of which only the parameters, and the scales of directions with them,
+        change: its rows and its subjects' own numbers are those of any parameters.
+    """
+
+    def __init__(self, task: SolveTask) -> None:
+        self.task = task
+        self._storage, self._arguments = task.laid_out(0, task.n_subjects)
+        self._given = task.parameters[:, : task.kernel.n_params]
+        self._scales = (
+            None if task.directions is None or task.scales is None else task.scales[:, : task.setup.m]
+        )
+        raw = task.raw
+        read = (self._storage, raw.counts, raw.found, raw.read, raw.read_dot)  # before they are written
+        self._fresh = [(array, array.copy()) for array in read if array is not None]
+
+    @property
+    def size(self) -> int:
+        """Doubles that are kept."""
+        raw = self.task.raw
+        kept = raw.out.size + (0 if raw.out_dot is None else raw.out_dot.size)
+        return kept + 2 * sum(array.size for array, _ in self._fresh)
+
+    def __call__(self, p: Floats, directions: Directions | None) -> Raw:
+        """Results for parameters p : (n_subjects, n_params), as ``integrate`` gives them; directions : those
+        of the task at these parameters."""
+        self._given[...] = p
+        if directions is not None and self._scales is not None:
+            self._scales[...] = directions.scale
+        for array, fresh in self._fresh:
+            array[...] = fresh
+        self.task.setup.function(*self._arguments)
+        return _without_failed(self.task.raw.copied())
 
 
 def _readings(quantities: Quantities, needed: Integers, width: int, m: int) -> Floats:
@@ -645,7 +694,9 @@ def _readings(quantities: Quantities, needed: Integers, width: int, m: int) -> F
         needed.size,
         quantities.known,
     )
-    area[layout.TANGENTS_AT_NODES] = float(np.isin(quantities.kinds, (layout.AREA, layout.DECLINE)).any())
+    area[layout.TANGENTS_AT_NODES] = float(
+        not {layout.AREA, layout.DECLINE}.isdisjoint(quantities.kinds.tolist())
+    )
     at = layout.READ_HEADER
     area[at : at + edges.size] = edges
     at += edges.size

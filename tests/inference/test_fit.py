@@ -5,6 +5,7 @@ import importlib
 import itertools
 import json
 import math
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +40,7 @@ from pkpd.inference.summary.rows import Data
 from pkpd.inference.summary.sampling import Sampling
 from pkpd.model.check import Distribution, Parameter
 from pkpd.simulation.profile import simulate
+from pkpd.solver import solve
 from pkpd.solver.executors import Processes, Threads
 
 fitting = importlib.import_module("pkpd.inference")  # pkpd.fit itself is the function
@@ -548,6 +550,27 @@ def test_an_objective_of_a_compiled_model_has_no_memory(tmp_path):
     late = made()
     late.evaluate(moved, jacobian=True)
     np.testing.assert_array_equal(late.evaluate(x, jacobian=True).jacobian, first.jacobian)
+
+
+def test_solvers_that_are_bound_find_what_a_solve_finds(tmp_path):
+    spec = fitting.read_fit(toy.write(tmp_path / "toy"))
+    s = System.load(spec.main.model)
+    rows = fitting.in_units(read_data(spec.data), s).rows
+    looked = [0]
+
+    def solving(*given, **named):
+        looked[0] += 1
+        return solve(*given, **named)
+
+    bound = Objective(s, spec.main, rows, options=spec.options)
+    other = Objective(s, spec.main, rows, options=spec.options, solve=solving)
+    for of in (bound, bound.on_threads(2), pickle.loads(pickle.dumps(bound))):
+        for step in (0.0, 0.3, -0.2, 0.0):
+            x = bound.start + step
+            found, expected = of.evaluate(x, jacobian=True), other.evaluate(x, jacobian=True)
+            np.testing.assert_array_equal(found.residuals, expected.residuals)
+            np.testing.assert_array_equal(found.jacobian, expected.jacobian)
+    assert looked[0] > 0
 
 
 def test_a_parameter_that_is_idle_at_the_start_only_is_not_left_out():

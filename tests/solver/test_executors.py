@@ -102,7 +102,7 @@ class Sleep:
     def part(self, first, end):
         return self
     def fill(self, first, end):
-        os.write(1, f"{{os.getpid()}}\n".encode())  # in one piece: two processes write to this pipe
+        os.write(1, f"{{os.getpid()}}\\n".encode())  # in one piece: two processes write to this pipe
         time.sleep(60)
 
 if __name__ == "__main__":

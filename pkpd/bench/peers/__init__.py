@@ -9,10 +9,10 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pkpd.bench.peers.task import Solver, Task, functions
+from pkpd.bench.peers.task import PeerSolver, Task, functions
 from pkpd.bench.problem import FunctionProblem
 
-__all__ = ["PEERS", "Peer", "Solver", "Task", "functions", "installed", "solvers"]
+__all__ = ["PEERS", "Peer", "PeerSolver", "Task", "functions", "installed", "solvers"]
 
 
 for _level in ("WARNING", "ERROR"):  # SUNDIALS would print each of its complaints
@@ -21,8 +21,8 @@ for _level in ("WARNING", "ERROR"):  # SUNDIALS would print each of its complain
 
 @dataclass(frozen=True)
 class Peer:
-    """home : module of this folder whose ``solvers(task)`` gives {method: make}; make() builds a ``Solver``
-    and may compile.
+    """home : module of this folder whose ``solvers(task)`` gives {method: make}; make() builds a
+    ``PeerSolver`` and may compile.
 
     needs : modules that must be importable; explicit : methods that are not asked stiff problems; equations :
     whether it reads or traces the equations of a model, so that compiled functions are nothing to it.
@@ -77,7 +77,7 @@ def asked(functions_only: bool) -> dict[str, str]:
     return found
 
 
-def solvers(task: Task, only: tuple[str, ...] | None = None) -> dict[str, Callable[[], Solver]]:
+def solvers(task: Task, only: tuple[str, ...] | None = None) -> dict[str, Callable[[], PeerSolver]]:
     """{"library method": make} of all installed peers that are fit for the problem."""
     found = {}
     for peer, version in zip(PEERS, installed().values(), strict=True):

@@ -10,15 +10,15 @@ import numpy as np
 from CyRK import cyjit, nbsolve2_ivp
 from numba import carray
 
-from pkpd.bench.peers.task import Floats, Solver, Task
+from pkpd.bench.peers.task import Floats, PeerSolver, Task
 
 
-def solvers(task: Task) -> dict[str, Callable[[], Solver]]:
+def solvers(task: Task) -> dict[str, Callable[[], PeerSolver]]:
     """LSODA, BDF and DOP853."""
     return {method: partial(_solver, task, method) for method in ("LSODA", "BDF", "DOP853")}
 
 
-def _solver(task: Task, method: str) -> Solver:
+def _solver(task: Task, method: str) -> PeerSolver:
     core, n, q = task.functions.core, task.n, task.functions.q
 
     @cyjit

@@ -16,14 +16,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pkpd.bench.peers.task import Floats, Solver, Task, extended, generated
+from pkpd.bench.peers.task import Floats, PeerSolver, Task, extended, generated
 
 jax.config.update("jax_enable_x64", True)
 MAX_STEPS = 20_000  # a leg; more is a failure
 METHODS = {"Tsit5": diffrax.Tsit5, "Kvaerno3": diffrax.Kvaerno3, "Kvaerno5": diffrax.Kvaerno5}
 
 
-def solvers(task: Task) -> dict[str, Callable[[], Solver]]:
+def solvers(task: Task) -> dict[str, Callable[[], PeerSolver]]:
     """Tsit5 and the stiff methods that its documentation recommends."""
     return {name: partial(_single, task, name) for name in METHODS}
 
@@ -87,7 +87,7 @@ def finished(found: tuple[Any, Any]) -> Floats:
     return np.asarray(states)
 
 
-def _single(task: Task, method: str) -> Solver:
+def _single(task: Task, method: str) -> PeerSolver:
     run = jax.jit(course(task, method))
     jumps, grids = padded(task)
 

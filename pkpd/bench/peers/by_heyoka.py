@@ -9,15 +9,15 @@ from functools import partial
 import heyoka
 import numpy as np
 
-from pkpd.bench.peers.task import Floats, Solver, Task, extended, generated
+from pkpd.bench.peers.task import Floats, PeerSolver, Task, extended, generated
 
 
-def solvers(task: Task) -> dict[str, Callable[[], Solver]]:
+def solvers(task: Task) -> dict[str, Callable[[], PeerSolver]]:
     """The Taylor method, where the right-hand side is smooth."""
     return {"Taylor": partial(_taylor, task)}
 
 
-def _taylor(task: Task) -> Solver:
+def _taylor(task: Task) -> PeerSolver:
     space = generated(task.kernel, _none, exp=heyoka.exp, log=heyoka.log, sqrt=heyoka.sqrt)
     plain = generated(task.kernel)
     y = heyoka.make_vars(*(f"y{i}" for i in range(task.n)))

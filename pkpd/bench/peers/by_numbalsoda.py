@@ -15,12 +15,12 @@ import numpy as np
 from numba import carray, cfunc, njit, prange
 from numbalsoda import dop853, lsoda, lsoda_sig
 
-from pkpd.bench.peers.task import Floats, Solver, Task, extended, generated
+from pkpd.bench.peers.task import Floats, PeerSolver, Task, extended, generated
 
 MAX_STEPS = 1_000_000
 
 
-def solvers(task: Task) -> dict[str, Callable[[], Solver]]:
+def solvers(task: Task) -> dict[str, Callable[[], PeerSolver]]:
     """LSODA and DOP853."""
     return {"LSODA": partial(_solver, task, lsoda), "DOP853": partial(_solver, task, dop853)}
 
@@ -82,7 +82,7 @@ def march(integrate: Callable[..., Any]) -> Callable[..., bool]:
     return solve
 
 
-def _solver(task: Task, integrate: Callable[..., object]) -> Solver:
+def _solver(task: Task, integrate: Callable[..., object]) -> PeerSolver:
     address, parts, loop = callback(task), stacked(task), march(integrate)
 
     def solve(rtol: float, atol: Floats) -> Floats:

@@ -11,13 +11,13 @@ import antimony
 import numpy as np
 import roadrunner
 
-from pkpd.bench.peers.task import Floats, Solver, Task
+from pkpd.bench.peers.task import Floats, PeerSolver, Task
 
 MAX_STEPS = 1_000_000
 roadrunner.Logger.setLevel(roadrunner.Logger.LOG_FATAL)
 
 
-def solvers(task: Task) -> dict[str, Callable[[], Solver]]:
+def solvers(task: Task) -> dict[str, Callable[[], PeerSolver]]:
     """CVODE's BDF."""
     return {"CVODE BDF": partial(_cvode, task)}
 
@@ -63,7 +63,7 @@ def model_text(task: Task) -> str:
     return "\n".join(["model peer", *head, *rules, "end"])
 
 
-def _cvode(task: Task) -> Solver:
+def _cvode(task: Task) -> PeerSolver:
     if antimony.loadAntimonyString(model_text(task)) < 0:
         raise ArithmeticError(antimony.getLastError())
     runner = roadrunner.RoadRunner(antimony.getSBMLString("peer"))

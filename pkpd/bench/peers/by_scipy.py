@@ -10,20 +10,20 @@ from functools import partial
 import numpy as np
 from scipy.integrate import odeint, solve_ivp
 
-from pkpd.bench.peers.task import Floats, Solver, Task
+from pkpd.bench.peers.task import Floats, PeerSolver, Task
 
 MAX_STEPS = 1_000_000
 
 
-def solvers(task: Task) -> dict[str, Callable[[], Solver]]:
+def solvers(task: Task) -> dict[str, Callable[[], PeerSolver]]:
     """LSODA both ways, BDF, Radau and DOP853."""
-    found: dict[str, Callable[[], Solver]] = {"odeint (LSODA)": partial(_odeint, task)}
+    found: dict[str, Callable[[], PeerSolver]] = {"odeint (LSODA)": partial(_odeint, task)}
     for method in ("LSODA", "BDF", "Radau", "DOP853"):
         found[method] = partial(_solve_ivp, task, method)
     return found
 
 
-def _solve_ivp(task: Task, method: str) -> Solver:
+def _solve_ivp(task: Task, method: str) -> PeerSolver:
     f = task.functions
     jac = {} if method == "DOP853" or f.jac is None else {"jac": f.jac}
 
@@ -39,7 +39,7 @@ def _solve_ivp(task: Task, method: str) -> Solver:
     return solve
 
 
-def _odeint(task: Task) -> Solver:
+def _odeint(task: Task) -> PeerSolver:
     f = task.functions
 
     def solve(rtol: float, atol: Floats) -> Floats:

@@ -9,17 +9,17 @@ from functools import partial
 import numpy as np
 from sksundae.cvode import CVODE
 
-from pkpd.bench.peers.task import Floats, Solver, Task
+from pkpd.bench.peers.task import Floats, PeerSolver, Task
 
 MAX_STEPS = 1_000_000
 
 
-def solvers(task: Task) -> dict[str, Callable[[], Solver]]:
+def solvers(task: Task) -> dict[str, Callable[[], PeerSolver]]:
     """BDF and Adams."""
     return {f"CVODE {method}": partial(_cvode, task, method) for method in ("BDF", "Adams")}
 
 
-def _cvode(task: Task, method: str) -> Solver:
+def _cvode(task: Task, method: str) -> PeerSolver:
     f = task.functions
 
     def solve(rtol: float, atol: Floats) -> Floats:

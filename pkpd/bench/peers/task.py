@@ -23,7 +23,7 @@ from pkpd.ode.functions import FunctionKernel
 from pkpd.solver.kernel import Kernel
 
 Floats = NDArray[np.float64]
-Solver = Callable[[float, Floats], Floats]  # (rtol, atol (n_states,)) -> states (n_times, n_states)
+PeerSolver = Callable[[float, Floats], Floats]  # (rtol, atol (n_states,)) -> states (n_times, n_states)
 
 
 class _Branchless(ast.NodeTransformer):
