@@ -79,7 +79,7 @@ LINES = {
 def test_a_straight_line_is_differentiated(line):
     text = f"def f(z, out):\n    x = z[0]\n    y = z[1]\n    out[0] = {line}\n    out[1] = 4.0\n"
     made = forward.tangent(ast.parse(text).body[0])
-    names = {"exp": mpmath.exp, "log": mpmath.log, "sqrt": mpmath.sqrt}
+    names = {"exp": mpmath.exp, "log": mpmath.log, "sqrt": mpmath.sqrt, "inf": mpmath.inf}
     exec(compile(made, "made", "exec"), names)  # noqa: S102  what is under test is the text
     point, step = LINES[line], (0.3, -1.1)
     with mpmath.workdps(40):
