@@ -9,6 +9,7 @@ import re
 import shlex
 import statistics
 import threading
+from pathlib import Path
 
 import browser as browsers
 import matplotlib.pyplot as plt
@@ -19,7 +20,7 @@ import toy
 from pkpd.cli import main
 from pkpd.dosing import Schedule
 from pkpd.inference import fit, read_fit
-from pkpd.present.web import Site
+from pkpd.present.web import Site, pace
 from pkpd.treg import field
 
 OUTPUTS = field.criteria().page
@@ -403,6 +404,168 @@ def test_a_link_restores_everything(page, context, site):
     assert other.text("B").input_value() == "1.5 MIU sc daily x5 then weekly x7"
     assert other.tab.get_by_label("IL-2 in plasma on a logarithmic axis").is_checked()
     assert other.problems == []
+
+
+# --- previews -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def hurried():
+    """A page of 60 subjects whose server has no time for all of them at first."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pace, "FIRST_PICTURE_S", 0.0)
+        site = Site(subjects=60)
+        thread = threading.Thread(target=site.run)
+        thread.start()
+        yield site
+        site.stop()
+        thread.join(30)
+
+
+class Held:
+    """What the page asks beyond previews does not arrive until it is let go."""
+
+    def __init__(self, page):
+        self.page, self.tab, self.routes, self.holding = page, page.tab, [], True
+        page.tab.route("**/api/compare", self._come)
+
+    def _come(self, route):
+        if self.holding and '"preview":false' in route.request.post_data:
+            self.routes.append(route)
+        else:
+            route.continue_()
+
+    def shown(self, action, previews=1):
+        """Do something, and wait until its preview is drawn and the rest asked for."""
+        before = len(self.routes)
+        action()
+        for _ in range(400):
+            if len(self.routes) >= before + previews:
+                return
+            self.tab.wait_for_timeout(25)
+        raise AssertionError("no preview was refined")
+
+    def let_go(self):
+        self.holding = False
+        self.page.after(lambda: [route.continue_() for route in self.routes[-1:]])
+
+
+@pytest.fixture
+def preview(context, hurried):
+    """A page and what it is held by; it is still after its first answer."""
+    page = Page(context, hurried.url)
+    yield page, Held(page)
+    assert page.problems == []
+
+
+BOXES = """() => [...document.querySelectorAll("#status, #legend, figure, #endpoints-title")].map((part) => {
+    const box = part.getBoundingClientRect(); return [box.x, box.y + scrollY, box.width, box.height]; })"""
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        {"viewport": {"width": 1360, "height": 900}},
+        {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "color_scheme": "dark"},
+    ],
+)
+def test_a_preview_is_marked_moves_nothing_and_is_refined(chromium, hurried, look):
+    context = chromium.new_context(**look)
+    context.set_default_timeout(10_000)
+    try:
+        page = Page(context, hurried.url)
+        held = Held(page)
+        status, mark = page.tab.locator("#status"), page.tab.locator("#preview")
+        assert not mark.is_visible() and status.get_attribute("aria-live") == "polite"
+        size = page.tab.get_by_label("Body surface", exact=True)
+        before, curve = page.tab.evaluate(BOXES), page.median("treg_pct", 0)
+        held.shown(lambda: size.fill("1.4" if "is_mobile" in look else "1.5"))
+        assert status.inner_text() == "From 16 of 60 virtual subjects over 112 days; refining …"
+        assert mark.inner_text() == "Preview from 16 of 60 people, refining …"
+        box, jump = mark.bounding_box(), page.tab.locator(".jump").bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= look["viewport"]["width"]
+        assert box["y"] + box["height"] <= (jump["y"] if jump else 900)
+        assert page.tab.evaluate("document.documentElement.scrollWidth") <= look["viewport"]["width"]
+        some = page.median("treg_pct", 0)
+        assert some != curve and page.tab.evaluate(BOXES) == before and page.answers() == 1
+        held.let_go()
+        assert not mark.is_visible() and "60 virtual subjects" in status.inner_text()
+        assert page.median("treg_pct", 0) != some and page.tab.evaluate(BOXES) == before
+        page.tab.wait_for_timeout(300)  # the link follows a little later
+        other = Page(context, page.tab.url)  # all is known by now: no preview
+        assert other.tab.locator("body").get_attribute("data-previews") is None
+        for output in OUTPUTS:
+            assert [other.median(output, k) for k in (0, 1)] == [page.median(output, k) for k in (0, 1)]
+        assert other.tab.locator("#endpoints").inner_text() == page.tab.locator("#endpoints").inner_text()
+        assert page.problems == other.problems == []
+    finally:
+        context.close()
+
+
+def test_what_is_outdated_is_given_up_for_what_is_asked_now(preview):
+    page, held = preview
+    given_up = []
+    page.tab.on("requestfailed", lambda request: given_up.append(request.post_data))
+    dose = page.slider("A", "Dose")
+    dose.focus()
+    held.shown(lambda: page.tab.keyboard.press("ArrowRight"))
+    curve = page.median("treg_pct", 0)
+    held.shown(lambda: page.tab.keyboard.press("ArrowRight"))  # while the rest is under way
+    assert page.median("treg_pct", 0) != curve
+    assert len(given_up) == 1 and '"preview":false' in given_up[0] and "1.1 MIU" in given_up[0]
+    held.let_go()
+    assert page.text("A").input_value().startswith("1.2 MIU") and page.answers() == 2
+    assert "A 1.2 MIU" in page.tab.locator("#legend").inner_text()
+
+
+def test_what_leaves_the_page_is_never_a_preview(preview):
+    page, held = preview
+    files = []
+    page.tab.on("download", lambda download: files.append(download))
+    held.shown(lambda: page.tab.get_by_label("Body surface", exact=True).fill("1.6"))
+    assert "--subjects 60" in page.tab.locator("#command").inner_text()
+    for button in ("export-curves", "export-table", "export-png"):
+        page.tab.locator(f"#{button}").click()
+        page.tab.wait_for_timeout(200)
+        assert files == [] and page.tab.locator("#preview").is_visible()
+        with page.tab.expect_download() as waited:
+            held.let_go()
+        with open(waited.value.path(), "rb") as file:
+            content = file.read()
+        words = page.tab.locator(f"#{button}").get_attribute("data-words")
+        assert content == page.saved(words)[1]  # what is saved of the whole
+        held.holding = True
+        files.clear()
+        if button != "export-png":
+            held.shown(lambda: page.tab.get_by_label("Body surface, slider").press("ArrowRight"))
+
+
+def test_what_is_printed_is_computed_first(preview):
+    page, held = preview
+    held.shown(lambda: page.tab.get_by_label("Body surface", exact=True).fill("1.25"))
+    some = page.median("treg_pct", 0)
+    held.holding = False
+    page.tab.pdf()
+    assert not page.tab.locator("#preview").is_visible() and page.median("treg_pct", 0) != some
+    assert "60 virtual subjects" in page.tab.locator("#status").inner_text()
+
+
+def test_a_preview_that_cannot_be_refined_says_so_and_is_not_exported(preview):
+    page, held = preview
+    held.shown(lambda: page.tab.get_by_label("Body surface", exact=True).fill("1.35"))
+    no = {"status": 503, "json": {"error": "this takes too long"}}
+    held.routes[-1].fulfill(**no)
+    page.tab.get_by_text("this takes too long").wait_for()
+    assert page.tab.locator("#preview").inner_text() == "Preview from 16 of 60 people, not refined"
+    held.shown(lambda: page.tab.locator("#export-table").click())  # asks again
+    held.routes[-1].fulfill(**no)
+    page.tab.get_by_text("This did not work: this takes too long").wait_for()
+    with page.tab.expect_download() as saved:  # and again, with more luck
+        held.shown(lambda: page.tab.locator("#export-table").click())
+        held.let_go()
+    assert "--subjects 60" in Path(saved.value.path()).read_text()
+    assert not page.tab.locator("#preview").is_visible()
+    page.problems.clear()  # what the browser says of the two refusals
 
 
 def test_a_link_of_a_stranger_is_only_text(context, site):

@@ -27,11 +27,12 @@ from hypothesis import strategies as st
 from pkpd.cli import main
 from pkpd.core import library
 from pkpd.core.errors import InputError, PkpdError
-from pkpd.decision.comparison import horizon
+from pkpd.decision.comparison import Scene, horizon
+from pkpd.decision.comparison import scene as scene_module
 from pkpd.dosing import Schedule
 from pkpd.dosing.rules import read_plan
 from pkpd.present.outline import MOST
-from pkpd.present.web import Site, answer, evaluation, server
+from pkpd.present.web import Site, answer, evaluation, pace, server
 from pkpd.present.web.evaluation import Explorer, FieldError, Limits, cycle_of
 from pkpd.present.web.server import FILES
 
@@ -125,6 +126,186 @@ def test_only_the_changed_schedule_is_computed_and_sent(site, monkeypatch):
     assert len(computed) == 5  # another body size is another question
 
 
+SHARED = {"subjects": 20, "days": 61}
+PAIR = SHARED | {"schedules": [ONE, TWO]}
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """The schedules that are computed, as texts, in the order in which they begin."""
+    found = []
+    compute = evaluation.Scene.arm
+    monkeypatch.setattr(
+        evaluation.Scene,
+        "arm",
+        lambda self, schedule, *args, **kw: (
+            found.append(str(schedule)) or compute(self, schedule, *args, **kw)
+        ),
+    )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        ({"schedules": [ONE, "3 MIU sc daily x5 every 28 d x3"]}, ["3 MIU sc daily x5 every 28 d x3"]),
+        ({"schedules": [ONE, "2 MIU sc daily x5 every 28 d x2"]}, ["2 MIU sc daily x5 every 28 d x2"]),
+        ({"schedules": [ONE, "2 MIU sc daily x4 every 28 d x3"]}, ["2 MIU sc daily x4 every 28 d x3"]),
+        ({"schedules": [ONE, "2 MIU sc daily x5 every 21 d x3"]}, ["2 MIU sc daily x5 every 21 d x3"]),
+        ({"schedules": [TWO]}, []),  # what was B is A, in its colour
+        ({"schedules": [TWO, ONE]}, []),
+        ({"schedules": [ONE, TWO, TWO, ONE]}, []),
+        ({"schedules": [ONE, "2.0  MIU sc  daily x5 every 28 d x3"]}, []),  # written otherwise
+        ({"show": []}, []),
+        ({"bsa": 1.5}, [ONE, TWO]),  # other subjects, another horizon: another question
+        ({"responders": "high"}, [ONE, TWO]),
+        ({"subjects": 24}, [ONE, TWO]),
+        ({"days": 62}, [ONE, TWO]),
+        ({"bsa": 1.5, "schedules": [ONE, ONE, TWO, ONE]}, [ONE, TWO]),  # each once
+    ],
+)
+def test_an_arm_that_did_not_change_is_not_computed_again_by_any_control(computed, change, again):
+    explorer = Explorer(subjects=20)
+    explorer.evaluate(PAIR)
+    computed.clear()
+    moved = explorer.evaluate(PAIR | change)
+    assert sorted(computed) == sorted(again)
+    computed.clear()
+    explorer.evaluate(PAIR)  # back, and nothing is computed
+    explorer.evaluate(PAIR | change)
+    assert computed == []
+    assert len({arm["key"] for arm in moved["arms"]}) == len({arm["text"] for arm in moved["arms"]})
+
+
+def test_the_horizon_that_follows_the_schedules_keeps_arms_while_it_stands(computed):
+    explorer = Explorer(subjects=20)
+    asked = {"subjects": 20, "days": None}
+    explorer.evaluate(asked | {"schedules": [ONE, "1 MIU sc daily x5"]})
+    explorer.evaluate(asked | {"schedules": [ONE, "1 MIU sc daily x4"]})  # the longest is the same
+    assert sorted(computed) == sorted([ONE, "1 MIU sc daily x5", "1 MIU sc daily x4"])
+    explorer.evaluate(asked | {"schedules": [ONE, "1 MIU sc daily x4"], "days": 112})  # the same, asked for
+    assert len(computed) == 3
+
+
+# --- previews -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hurried(monkeypatch):
+    """No time for all subjects: whatever is computed is previewed from the fewest."""
+    monkeypatch.setattr(pace, "FIRST_PICTURE_S", 0.0)
+
+
+def timed(subjects):
+    explorer = Explorer(subjects=subjects)
+    explorer.prepare()
+    return explorer
+
+
+def without_time(told):
+    return {key: value for key, value in told.items() if key != "seconds"}
+
+
+def test_a_preview_is_of_the_first_subjects_and_the_final_answer_is_what_it_is_without(hurried):
+    asked = {"schedules": [ONE, TWO], "days": 61, "bsa": 1.6}
+    explorer = timed(60)
+    preview = explorer.evaluate(asked | {"preview": True})
+    assert (preview["subjects"], preview["of"]) == (16, 60)
+    final = explorer.evaluate(asked)
+    assert (final["subjects"], final["of"]) == (60, 60)
+    assert without_time(final) == without_time(Explorer(subjects=60).evaluate(asked))
+    again = explorer.evaluate(asked | {"preview": True})  # all is there: no preview
+    assert without_time(again) == without_time(final)
+    assert preview["command"] == final["command"] and "--subjects 60" in preview["command"]
+    assert not {arm["key"] for arm in preview["arms"]} & {arm["key"] for arm in final["arms"]}
+
+    def middle(values):
+        return np.quantile(values, 0.5, method="inverted_cdf")
+
+    scene = Scene.create("low_dose_il2", subjects=60, covariates={"BSA": 1.6}, until_days=61)
+    first, second = scene.arms([ONE, TWO])
+    for told, n in ((preview, 16), (final, 60)):
+        rows = {(row["name"], row["unit"]): row["arms"] for row in told["endpoints"]}
+        for endpoint, values in second.endpoints.items():
+            if (endpoint.name, endpoint.unit) not in rows or not np.isfinite(values[:n]).all():
+                continue
+            if "probability" in endpoint.name:  # of an adverse event: draws of all subjects together
+                continue
+            found = rows[endpoint.name, endpoint.unit][1]
+            assert found["median"] == pytest.approx(middle(values[:n]), rel=1e-4, abs=1e-12)
+            apart = values[:n] - first.endpoints[endpoint][:n]
+            assert found["difference"]["median"] == pytest.approx(middle(apart), rel=1e-4, abs=1e-9)
+
+
+@pytest.mark.parametrize("moved", [0, 1, 2])
+def test_in_a_preview_arms_that_did_not_move_stay_what_they_are(hurried, computed, moved):
+    asked = {"schedules": [ONE, TWO, "0.5 MIU sc every 3 d x20"], "days": 61}
+    explorer = timed(60)
+    before = explorer.evaluate(asked)
+    computed.clear()
+    schedules = list(asked["schedules"])
+    schedules[moved] = "1.7 MIU sc daily x5 every 28 d x3"
+    keys = [arm["key"] for arm in before["arms"]]
+    preview = explorer.evaluate(asked | {"schedules": schedules, "have": keys, "preview": True})
+    assert computed == [schedules[moved]] and preview["subjects"] == 16
+    assert ["curves" in arm for arm in preview["arms"]] == [place == moved for place in range(3)]
+    own = ("median", "low", "high", "parameters", "missing", "beyond")
+    apart = ("difference", "probability", "same", "worse")
+    known = {(row["name"], row["unit"]): row["arms"] for row in before["endpoints"]}
+    differ = 0
+    for row in preview["endpoints"]:
+        for place in {0, 1, 2} - {moved}:
+            now, then = row["arms"][place], known[row["name"], row["unit"]][place]
+            assert {key: now[key] for key in own} == {key: then[key] for key in own}, row["name"]
+            if moved != 0:
+                assert {key: now[key] for key in apart} == {key: then[key] for key in apart}, row["name"]
+            elif place:
+                differ += now["difference"] != then["difference"]
+    assert moved or differ > 10
+    final = explorer.evaluate(asked | {"schedules": schedules})
+    plain = Explorer(subjects=60).evaluate(asked | {"schedules": schedules})
+    assert without_time(final) == without_time(plain)
+
+
+def test_what_there_is_time_for_has_no_preview(monkeypatch):
+    monkeypatch.setattr(pace, "FIRST_PICTURE_S", 1e6)
+    assert timed(60).evaluate(PAIR | {"subjects": 60, "preview": True})["subjects"] == 60
+
+
+def test_a_computation_that_nobody_waits_for_ends_between_chunks(monkeypatch):
+    """However many chunks are left: of those that run when the page goes, each is followed by one at most."""
+    begun, gate = [], threading.Event()
+    run = scene_module._Simulation.run
+
+    def held(self, first, end):
+        begun.append((first, end))
+        gate.wait(30)
+        run(self, first, end)
+
+    with served() as site:
+        monkeypatch.setattr(scene_module._Simulation, "run", held)
+        port = int(re.search(r":(\d+)/$", site.url)[1])
+        body = json.dumps(LONG | {"preview": False}).encode()
+        head = (
+            f"POST /api/compare HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: "
+            f"application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(head.encode() + body)
+            while not begun:
+                time.sleep(0.02)
+            time.sleep(0.5)  # until every thread holds one
+        time.sleep(0.5)  # the server hears that the page has gone
+        running = len(begun)
+        gate.set()
+        assert ask(site, body=SMALL)[0] == 200  # the place is free again
+        while site._app.state.computing.pending:
+            time.sleep(0.02)
+        ended = [chunk for chunk in begun if chunk != (0, 20) and chunk[1] > 20]
+        assert 0 < running < 20 and len(ended) <= 2 * running
+        assert max(end - first for first, end in ended) <= pace.CHUNKS[1]
+
+
 def test_published_points_belong_to_schedules_with_the_same_doses_by_then(site):
     told = json.loads(ask(site, body=SMALL | {"schedules": [ONE, "none", "1 MIU sc daily x4"]})[2])
     belonging = [set(arm["points"]) for arm in told["arms"]]
@@ -186,6 +367,7 @@ def test_a_wrong_schedule_gets_the_sentence_of_the_command_line(site, text):
         ({"schedules": ["1 MIU sc weekly x200"], "days": None}, "schedules", "needs 1,428 days"),
         ({"responders": "best"}, "responders", "all, low, moderate, high"),
         ({"have": "all"}, "have", "list"),
+        ({"preview": 1}, "preview", "true or false"),
         ({"fit": "/etc/passwd"}, "fit", 'no "fit"'),
     ],
 )

@@ -167,6 +167,11 @@ class Arm:
         groups = {endpoint.group for endpoint in self.endpoints}
         return tuple(group.said for group in self.scene.criteria.resting(groups, self.bands))
 
+    def among(self, scene: Scene) -> Arm:
+        """The endpoints of the first subjects alone, those of ``scene``; bands stay those of all."""
+        own = {endpoint: values[: scene.subjects] for endpoint, values in self.endpoints.items()}
+        return dataclasses.replace(self, scene=scene, endpoints=own)
+
     @property
     def text(self) -> str:
         """What is given, in the schedule language, rules included."""
@@ -197,6 +202,8 @@ class Scene:
     until_days : the horizon in days; None: each schedule to the end of its treatment and 28 days more, which
         `arms` makes one horizon for all.
     threads : how many work at a time; None for as many as this process may use cores.
+    chunk : subjects that a thread simulates at a time, after which progress is told; results are the same.
+    drawn : how many subjects were drawn, where these are the first of them; else None.
     about : what `create` was asked for.
     criteria : by what schedules are judged.
 
@@ -219,6 +226,8 @@ class Scene:
     about: dict[str, Any] = field(default_factory=dict)
     criteria: Criteria = field(default_factory=Criteria)
     """By what schedules are judged."""
+    chunk: int = CHUNK
+    drawn: int | None = None
 
     def __repr__(self) -> str:
         until = "" if self.until_days is None else f" over {self.until_days:g} days"
@@ -415,6 +424,15 @@ class Scene:
             scene.__dict__["rest"] = self.rest
         return scene
 
+    def first(self, subjects: int) -> Scene:
+        """The first so many subjects of the same draw, to the same horizon."""
+        people = self.population
+        some = dataclasses.replace(people, values=people.values[:subjects], draw=people.draw[:subjects])
+        scene = dataclasses.replace(self, population=some, drawn=self.drawn or self.subjects)
+        if "rest" in self.__dict__:
+            scene.__dict__["rest"] = self.rest[:subjects]
+        return scene
+
     def events(self, schedule: Schedule) -> EventTable:
         """The doses in the model's units. Raises ``ScheduleError`` for what the model cannot be given."""
         kernel = self.population.kernel
@@ -554,12 +572,13 @@ class _Simulation:
         self.until = scene.until_days * self.per_day
         self.times = grid(self.events, self.until, self.per_day)
         self.kept = [kernel.OUTPUTS.index(name) for name in self.criteria.drawn((), kernel.OUTPUTS)]
-        self.size = max(8, min(CHUNK, MOST_NUMBERS // (self.times.size * kernel.n_outputs)))
+        self.size = max(8, min(scene.chunk, MOST_NUMBERS // (self.times.size * kernel.n_outputs)))
         self.sizes = {
             per: self.population.values[:, column] for per, column in kernel.SIZES.items() if column >= 0
         }
         self.unit = _dose_unit(kernel, [part.route for part in self.schedule.parts])
         self.alike = kernel.DOSE_UNITS if self.unit is None else _of_one_drug(kernel, self.unit)
+        self.drawn = scene.drawn or scene.subjects
         self.risks = [risk for risk in self.criteria.risks if risk.output in kernel.OUTPUTS]
         # the largest daily doses that rules led to, by the unit in which a risk counts them
         self.daily = {risk.unit: np.full(scene.subjects, np.nan) for risk in self.risks if self.rules}
@@ -625,16 +644,19 @@ class _Simulation:
                 )
 
     def add_risks(self) -> None:
-        """The probabilities of adverse events, after all subjects were run."""
+        """The probabilities of adverse events, after all subjects were run. Each subject has the draw that it
+        has among all who were drawn; what is known of the others is of no account."""
+        n = len(self.status)
         for risk in self.risks:
+            daily = self.daily.get(risk.unit)
             self.endpoints[risk.endpoint] = risk.probability(
                 self.schedule,
-                len(self.status),
-                sizes=self.sizes,
+                self.drawn,
+                sizes={per: np.resize(sizes, self.drawn) for per, sizes in self.sizes.items()},
                 dose_units=_of_one_drug(self.population.kernel, risk.unit),
                 seed=self.population.seed,
-                daily=self.daily.get(risk.unit),
-            )
+                daily=None if daily is None else np.resize(daily, self.drawn),
+            )[:n]
 
 
 def horizon(schedules: Iterable[Plan]) -> float:

@@ -7,6 +7,7 @@ no framework, no build step, nothing from another host. The server is Starlette 
 
     evaluation   values of a request -> curves, endpoints, warnings, the command line
     answer       what of it goes into JSON, in how many points and digits
+    pace         how many subjects there is time for, as measured
     points       the published numbers behind the fit, as points over the curves
     server       paths, headers, limits, threads; ``Site``
 """

@@ -4,6 +4,7 @@ digits."""
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,22 @@ def table(comparison: Comparison) -> list[dict[str, Any]]:
                 "arms": of_arms,
             }
         )
+    return told
+
+
+def refined(
+    rows: list[dict[str, Any]], unmoved: list[dict[str, Any]], places: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Rows from some of the subjects, with what all of them say of the arms in these places, which were
+    computed before: their numbers, and if the first arm is among them their differences to it."""
+    known = {(row["name"], row["unit"]): row["arms"] for row in unmoved}
+    apart = ("difference", "probability", "same", "worse")
+    told = []
+    for row in rows:
+        arms = list(row["arms"])
+        for place, whole in zip(places, known.get((row["name"], row["unit"]), ()), strict=False):
+            arms[place] = whole if places[0] == 0 else whole | {key: arms[place][key] for key in apart}
+        told.append(row | {"arms": arms})
     return told
 
 

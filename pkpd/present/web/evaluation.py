@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from pkpd.core.errors import DataError, InputError, LibraryError, PkpdError
-from pkpd.decision.comparison import Arm, Scene, compare, horizon
+from pkpd.decision.comparison import Arm, Comparison, Scene, compare, horizon
 from pkpd.decision.criteria import criteria_of, fields
 from pkpd.decision.endpoints import grid
 from pkpd.dosing import Schedule, time_units_per_day
@@ -33,7 +33,8 @@ from pkpd.dosing.quantities import decimal_text
 from pkpd.dosing.rules import AdaptiveSchedule, Plan, planned, read_plan
 from pkpd.inference import FitSpec, read_fit
 from pkpd.inference.summary.reading import read_data
-from pkpd.present.web.answer import curve, table
+from pkpd.present.web.answer import curve, refined, table
+from pkpd.present.web.pace import Pace
 from pkpd.present.web.points import PublishedPoint, published
 from pkpd.solver.kernel import Kernel, load
 
@@ -78,7 +79,8 @@ class FieldError(InputError):
 @dataclass(frozen=True)
 class Request:
     """Checked values: schedules, what they share, groups of endpoints that are shown on request, and the
-    curves that the page still has. ``own_days``: the horizon was asked for, not derived."""
+    curves that the page still has. ``own_days``: the horizon was asked for, not derived; ``preview``: an
+    answer from fewer subjects will do, where that of all would take too long."""
 
     schedules: tuple[Plan, ...]
     bsa: float | None
@@ -88,6 +90,7 @@ class Request:
     own_days: bool
     show: tuple[str, ...]
     have: frozenset[str]
+    preview: bool
 
     @property
     def people(self) -> tuple[float | None, str, int]:
@@ -147,6 +150,7 @@ class Explorer:
         self.units = [unit, *(f"{unit}/{per}" for per, column in kernel.SIZES.items() if column >= 0)]
         self._crowds = _Recent(SCENES_KEPT)
         self._settings = _Recent(SCENES_KEPT)
+        self.pace = Pace()
         self._body = "BSA" in kernel.PARAMETERS
         self.start: dict[str, Any] = {
             "schedules": list(self.criteria.schedules) or usual_schedules(spec, unit, routes),
@@ -190,8 +194,9 @@ class Explorer:
     def evaluate(self, values: object, stop: Callable[[], None] = lambda: None) -> dict[str, Any]:
         """Answer a request.
 
-        values : as JSON has them, keys as in ``facts()["start"]``, and ``have``, keys of curves that need not
-            be sent again.
+        values : as JSON has them, keys as in ``facts()["start"]``; ``have``, keys of curves that need not be
+            sent again; and ``preview``, whether an answer may be from the first of the subjects alone, where
+            that of all would take too long. Its ``subjects`` then are less than ``of``.
         stop : called now and then between chunks of subjects; what it raises ends the computation.
 
         Raises ``FieldError`` for a value that is wrong.
@@ -200,35 +205,52 @@ class Explorer:
         request = self._check(values)
         setting = self._setting(request)
         scene = setting.scene.lasting(request.days)
-        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-            courses = list(
-                pool.map(
-                    lambda index: self._course(request, scene, setting.courses, index, stop),
-                    range(len(request.schedules)),
-                )
-            )
+        kept = {plan: setting.courses.get((plan, request.days)) for plan in request.schedules}
+        missing = {
+            plan: self._n_times(request, scene, request.schedules.index(plan))
+            for plan, course in kept.items()
+            if course is None
+        }
+        if request.preview and missing:
+            people = self.pace.people(request.subjects, sum(missing.values()), len(missing))
+            scene = scene if people == request.subjects else scene.first(people)
+        computed = self._computed(request, scene, missing, setting.courses, stop)
         stop()
-        comparison = compare(
-            [dataclasses.replace(course.arm, label=label) for course, label in zip(courses, LABELS)],
-            show=request.show,
-        )
+        courses = [computed.get(plan) or kept[plan] for plan in request.schedules]
+        comparison = self._compared(request, scene, courses)
+        rows = table(comparison)
+        if scene.subjects < request.subjects:
+            still = [i for i, course in enumerate(courses) if course.arm.scene.subjects == request.subjects]
+            whole = setting.scene.lasting(request.days)
+            if still:
+                unmoved = table(self._compared(request, whole, [courses[i] for i in still]))
+                rows = refined(rows, unmoved, still)
         return {
             "arms": [course.told(request.have) for course in courses],
-            "endpoints": table(comparison),
+            "endpoints": rows,
             "reading": [*comparison.reading, *setting.scene.population.notes],
             "command": self._command(request),
             "show": request.show,
             "days": request.days,
-            "subjects": request.subjects,
+            "subjects": scene.subjects,
+            "of": request.subjects,
             "seconds": round(time.perf_counter() - started, 4),
         }
+
+    def prepare(self) -> None:
+        """Compile what is not in the cache yet, and see how fast this machine is: the first page neither
+        waits nor guesses."""
+        self.evaluate({})
+        self.pace = Pace()
+        longer = self._needed([read_plan(text) for text in self.start["schedules"]]) + 1.0
+        self.evaluate({"schedules": self.start["schedules"][:1], "days": min(longer, self.limits.days)})
 
     # -- checking
 
     def _check(self, values: object) -> Request:
         if not isinstance(values, dict):
             raise FieldError("a request is a JSON object", "")
-        known = {*self.start, "have"}
+        known = {*self.start, "have", "preview"}
         if unknown := sorted(set(values) - known):
             raise FieldError(
                 f'a request has no "{unknown[0][:40]}"; it has {", ".join(sorted(known))}', unknown[0][:40]
@@ -241,6 +263,9 @@ class Explorer:
         have = values.get("have", [])
         if not isinstance(have, list) or not all(isinstance(key, str) for key in have):
             raise FieldError('"have" is a list of texts', "have")
+        preview = values.get("preview", False)
+        if not isinstance(preview, bool):
+            raise FieldError('"preview" is true or false', "preview")
         responders = values["responders"]
         if responders not in RESPONDERS:
             raise FieldError(f"responders are one of {', '.join(RESPONDERS)}", "responders")
@@ -271,6 +296,7 @@ class Explorer:
             own_days=own_days,
             show=tuple(show),
             have=frozenset(have),
+            preview=preview,
         )
 
     def _body_size(self, value: object) -> float | None:
@@ -350,14 +376,9 @@ class Explorer:
             self._crowds.put((responders, subjects), scene)
         return scene
 
-    def _course(
-        self, request: Request, scene: Scene, courses: _Recent, index: int, stop: Callable[[], None]
-    ) -> _ComputedArm:
+    def _n_times(self, request: Request, scene: Scene, index: int) -> int:
+        """At how many times a schedule is looked at, which is checked: work of a subject."""
         schedule = request.schedules[index]
-        course: _ComputedArm | None = courses.get((schedule, request.days))
-        if course is not None:
-            return course
-        stop()
         try:
             scene.check_plan(schedule)
         except (
@@ -374,16 +395,58 @@ class Explorer:
                 "schedules",
                 index,
             )
+        return times.size
+
+    def _computed(
+        self,
+        request: Request,
+        scene: Scene,
+        n_times: dict[Plan, int],
+        courses: _Recent,
+        stop: Callable[[], None],
+    ) -> dict[Plan, _ComputedArm]:
+        """The schedules in the subjects of a scene, side by side; those in all subjects are remembered."""
+        if not n_times:
+            return {}
+        work = (scene.subjects, sum(n_times.values()))
+        scene = dataclasses.replace(scene.lasting(request.days), chunk=self.pace.chunk(*work, len(n_times)))
+
+        def one(plan: Plan) -> _ComputedArm:
+            stop()
+            course = self._course(request, scene, plan, stop)
+            if scene.subjects == request.subjects:
+                courses.put((plan, request.days), course)
+            return course
+
+        begun = time.perf_counter()
+        try:
+            with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+                computed = dict(zip(n_times, pool.map(one, n_times), strict=True))
+        except BaseException:
+            self.pace.note_given_up(time.perf_counter() - begun, *work)
+            raise
+        self.pace.note(time.perf_counter() - begun, *work, len(n_times))
+        return computed
+
+    def _course(
+        self, request: Request, scene: Scene, schedule: Plan, stop: Callable[[], None]
+    ) -> _ComputedArm:
         arm = scene.arm(schedule, progress=lambda *_: stop())
         curves = {
             name: curve(arm.days, arm.bands[name], self.criteria.shown(name).log) | {"unit": arm.units[name]}
             for name in self.outputs
         }
-        course = _ComputedArm(
+        return _ComputedArm(
             dataclasses.replace(arm, days=arm.days[:0], bands={}), self._facts(request, arm), curves
         )
-        courses.put((schedule, request.days), course)
-        return course
+
+    def _compared(self, request: Request, scene: Scene, courses: Sequence[_ComputedArm]) -> Comparison:
+        """The table of the schedules in the subjects of a scene, which may be some of those of the arms."""
+        labelled = zip(courses, LABELS, strict=False)
+        return compare(
+            [dataclasses.replace(course.arm.among(scene), label=label) for course, label in labelled],
+            show=request.show,
+        )
 
     # -- telling
 
@@ -409,7 +472,7 @@ class Explorer:
 
     def _facts(self, request: Request, arm: Arm) -> dict[str, Any]:
         """What a page is told of a schedule besides its curves."""
-        told_apart_by = repr((arm.text, request.people, request.days))
+        told_apart_by = repr((arm.text, request.people, request.days, arm.scene.subjects))
         doses = arm.schedule.doses()
         failed = f"{arm.failed} of {request.subjects} subjects could not be integrated and have no value."
         return {

@@ -263,22 +263,31 @@ class _Computing:
             return self.explorer.evaluate(values, stop)
 
         self.pending += 1
+        gone = asyncio.ensure_future(_left(request))
         try:
             running = asyncio.get_running_loop().run_in_executor(self.pool, work)
-            while not (await asyncio.wait({running}, timeout=0.05))[0]:
-                if await request.is_disconnected():
-                    left.set()
-            return running.result()
+            either: set[asyncio.Future[Any]] = {running, gone}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if gone.done():
+                left.set()
+            return await running
         except asyncio.CancelledError:
             left.set()
             raise
         finally:
+            gone.cancel()
             self.pending -= 1
 
     def close(self) -> None:
         """End what is running at its next chunk."""
         self.closed.set()
         self.pool.shutdown(wait=True, cancel_futures=True)
+
+
+async def _left(request: Request) -> None:
+    """Wait until nobody waits for the answer of a request that was read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 class Site:
@@ -306,9 +315,7 @@ class Site:
         self._socket = _bound(host, port)
         try:
             explorer = Explorer(fit, subjects, limits, endpoints, posterior)
-            explorer.evaluate(
-                {}
-            )  # compiles what is not in the cache yet: the first page does not wait for it
+            explorer.prepare()
             address, free = self._socket.getsockname()[:2]
             loopback = ipaddress.ip_address(address.partition("%")[0]).is_loopback
             self._app = application(explorer, loopback)

@@ -1,4 +1,5 @@
 // The page: state -> request -> charts and table. One request is under way at a time; what changes meanwhile goes with the next.
+// Where all subjects would take too long, the server answers with a preview from some of them, and is asked again for all once that is drawn.
 
 import { Chart, DARK, DASHES, LETTERS, LIGHT, svg } from "./charts.js";
 import { Card, common } from "./controls.js";
@@ -20,8 +21,9 @@ let charts = [];
 let switches = []; // of groups that are shown on request
 let shared;
 let answer = null; // the last one, with curves
-let flight = null; // {control, sent}
+let flight = null; // {control, sent, refining}
 let waiting = null; // time of the last change that no request has taken along
+let settled = []; // who waits for the next answer: [done, failed]
 
 async function begin() {
   try {
@@ -41,6 +43,7 @@ async function begin() {
   $("published").addEventListener("toggle", published);
   $("add").addEventListener("click", (event) => add(event));
   wireExports();
+  addEventListener("beforeprint", printed);
   dark.addEventListener("change", () => render());
   addEventListener("hashchange", () => restore());
   for (const link of document.querySelectorAll('a[href^="#"]')) link.addEventListener("click", jump);
@@ -125,25 +128,30 @@ function remove(i) {
 function changed(event) {
   waiting = event?.timeStamp ?? performance.now();
   if (flight === null) send();
-  else if (performance.now() - flight.sent > STALE_MS) {
+  else if (flight.refining || performance.now() - flight.sent > STALE_MS) {
     flight.control.abort();
     send();
   }
 }
 
-async function send() {
-  const since = waiting;
-  waiting = null;
-  const mine = { control: new AbortController(), sent: performance.now() };
-  flight = mine;
-  const asked = { schedules: state.schedules, have: [...curves.keys()] };
+/** What is asked of the server. `preview`: an answer from some of the subjects will do for now. */
+function question(preview) {
+  const asked = { schedules: state.schedules, have: [...curves.keys()], preview };
   for (const key of SHARED) asked[key] = state[key];
+  return { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(asked) };
+}
+
+/** Ask. `since`: time of the change whose preview is drawn and is to be refined; null for what has changed meanwhile. */
+async function send(since = null) {
+  const refining = since !== null;
+  if (!refining) since = waiting;
+  waiting = null;
+  const mine = { control: new AbortController(), sent: performance.now(), refining };
+  flight = mine;
   remember();
-  const slow = setTimeout(() => { if (flight === mine) $("status").textContent = "Computing …"; }, 300);
+  const slow = setTimeout(() => { if (flight === mine && !refining) $("status").textContent = "Computing …"; }, 300);
   try {
-    const response = await fetch("api/compare", {
-      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(asked), signal: mine.control.signal,
-    });
+    const response = await fetch("api/compare", { ...question(!refining), signal: mine.control.signal });
     const told = await response.json();
     if (flight !== mine) return;
     if (response.ok) take(told, { since, sent: mine.sent, answered: performance.now() });
@@ -168,11 +176,10 @@ function remember() {
 }
 
 function take(told, { since, sent, answered }) {
+  const preview = told.subjects < told.of;
   for (const arm of told.arms) {
-    if (arm.curves) curves.set(arm.key, arm.curves);
-    arm.curves = curves.get(arm.key);
-    curves.delete(arm.key); // and back, as the youngest
-    curves.set(arm.key, arm.curves);
+    arm.curves ??= curves.get(arm.key);
+    if (!preview || curves.delete(arm.key)) curves.set(arm.key, arm.curves); // as the youngest
     arm.points = new Set(arm.points);
   }
   while (curves.size > KEPT) curves.delete(curves.keys().next().value);
@@ -183,13 +190,61 @@ function take(told, { since, sent, answered }) {
   $("failure").hidden = true;
   document.body.classList.remove("outdated");
   render();
-  $("status").textContent = `${told.subjects} virtual subjects over ${told.days} days; computed in ${Math.round(1000 * told.seconds)} ms.`;
-  requestAnimationFrame(() => setTimeout(() => {
+  $("status").textContent = preview
+    ? `From ${told.subjects} of ${told.of} virtual subjects over ${told.days} days; refining …`
+    : `${told.subjects} virtual subjects over ${told.days} days; computed in ${Math.round(1000 * told.seconds)} ms.`;
+  mark("refining …");
+  for (const [done] of settled.splice(0)) done();
+  afterFrame(() => {
     const end = performance.now(); // the frame with the answer is painted
-    const detail = { waited: sent - since, asked: answered - sent, computed: 1000 * told.seconds, drawn: end - answered };
-    performance.measure("answer", { start: since, end, detail });
-    document.body.dataset.answers = Number(document.body.dataset.answers ?? 0) + 1;
-  }));
+    const detail = { waited: sent - since, asked: answered - sent, computed: 1000 * told.seconds, drawn: end - answered, subjects: told.subjects };
+    performance.measure(preview ? "preview" : "answer", { start: since, end, detail });
+    const counted = preview ? "previews" : "answers";
+    document.body.dataset[counted] = Number(document.body.dataset[counted] ?? 0) + 1;
+    if (preview && answer === told && flight === null && waiting === null) send(since);
+  });
+}
+
+/** Once what was drawn is seen; a page in the background has no frames. */
+function afterFrame(action) {
+  if (document.hidden) setTimeout(action);
+  else requestAnimationFrame(() => setTimeout(action));
+}
+
+/** A preview is marked as one wherever the page is scrolled to; the status line says it to those who listen. */
+function mark(how) {
+  const preview = answer !== null && answer.subjects < answer.of;
+  $("preview").hidden = !preview;
+  if (preview) $("preview").textContent = `Preview from ${answer.subjects} of ${answer.of} people, ${how}`;
+}
+
+/** Wait until what is shown is from all subjects: what leaves the page is never a preview. */
+async function whole() {
+  while (answer.subjects < answer.of) {
+    const next = new Promise((done, failed) => { settled.push([done, failed]); });
+    if (flight === null && document.body.classList.contains("outdated")) send(performance.now()); // what failed before
+    await next;
+  }
+}
+
+/** Paper does not wait: what is printed is computed now, the page standing still meanwhile. */
+function printed() {
+  if (answer === null || answer.subjects === answer.of) return;
+  const sent = performance.now();
+  flight?.control.abort();
+  flight = waiting = null;
+  const { method, headers, body } = question(false);
+  const request = new XMLHttpRequest();
+  request.open(method, "api/compare", false);
+  for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+  try {
+    request.send(body);
+    const told = JSON.parse(request.responseText);
+    if (request.status === 200) take(told, { since: sent, sent, answered: performance.now() });
+    else refuse(told);
+  } catch {
+    fail("The server does not answer. Is pkpd explore still running?");
+  }
 }
 
 /** Something asked for is wrong: the sentence stands at its field, and the charts stay as they were. */
@@ -201,6 +256,7 @@ function refuse(told) {
     $("failure").hidden = true;
     document.body.classList.add("outdated");
     $("status").textContent = "Not computed: what is wrong stands at its field. The charts show what was asked before.";
+    given(told.error);
   } else fail(told.error);
 }
 
@@ -209,6 +265,13 @@ function fail(sentence) {
   $("failure").hidden = false;
   document.body.classList.add("outdated");
   $("status").textContent = "";
+  given(sentence);
+}
+
+/** There is no answer, and why: nobody waits for one any more. */
+function given(sentence) {
+  mark("not refined");
+  for (const [, failed] of settled.splice(0)) failed(new Error(sentence));
 }
 
 // --- showing ----------------------------------------------------------------------------------------------------------
@@ -310,6 +373,7 @@ function wireExports() {
     const words = button.dataset.words ?? (button.dataset.words = button.textContent);
     try {
       if (!answer) throw new Error("there is nothing to export yet");
+      await whole();
       button.textContent = (await action()) ?? words;
       $("spoken").textContent = button.textContent;
     } catch (error) {
