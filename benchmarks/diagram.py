@@ -72,17 +72,17 @@ def ratios(results: Mapping[str, Any], target: float, path: Path) -> None:
 
 
 def throughput(found: Mapping[str, Any], path: Path) -> None:
-    """Subject-solves per core-second over the size of the population."""
+    """Subject-solves per second of a core over the size of the population."""
     figure, axes = _axes(6.4, 4.0)
     sizes = [int(size) for size in found]
-    rates = [row["per_core_second"] for row in found.values()]
+    rates = [row["per_second"] for row in found.values()]
     middle = np.array([rate["median"] for rate in rates])
     reach = np.array([[rate["median"] - rate["low"], rate["high"] - rate["median"]] for rate in rates]).T
     axes.errorbar(sizes, middle, reach, marker="o", color=OURS[0], capsize=3)
     axes.set_xscale("log")
     axes.set_ylim(0, 1.25 * middle.max())
     axes.set_xlabel("subjects")
-    axes.set_ylabel("solves per core and second")
+    axes.set_ylabel("solves per second of a core")
     axes.set_title("il2_treg, 90 days, 15 doses, 91 outputs, rtol 1e-6", loc="left")
     _save(figure, path)
 
@@ -96,7 +96,7 @@ def draw(results: Mapping[str, Any], folder: Path, stem: str) -> list[Path]:
         for target in (1e-4, 1e-6):
             paths.append(folder / f"{stem}_ratios_{target:.0e}.png")
             ratios(results["precision"], target, paths[-1])
-    if "population" in results:
+    if "lanes" in results:
         paths.append(folder / f"{stem}_throughput.png")
-        throughput(results["population"]["throughput"], paths[-1])
+        throughput(results["lanes"]["throughput"], paths[-1])
     return paths

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 
-LIMITS = {"seconds": 300.0, "peak_gb": 1.5}
+LIMITS = {"seconds": 60.0, "peak_gb": 1.5}
 
 
 def run() -> dict[str, float]:

@@ -1,5 +1,5 @@
-"""``il2_treg`` over populations: subject-solves per core-second, one thread against many, lanes, and the
-peers that take many subjects at once.
+"""``il2_treg`` over populations by the clock: one thread against many, long runs, and the peers that take
+many subjects at once; what one core does is in ``lanes.py``.
 
 Subjects differ in all parameters that the model says vary, the lag of absorption among them, so that each has
 dose times of its own.
@@ -39,26 +39,6 @@ def _solve(problem: Problem, p: Floats, **options: Any) -> None:
     for first in range(0, len(p), SLICE):
         part = p[first : first + SLICE]
         solve(problem.kernel, part, problem.events, problem.times, options=Options(rtol=RTOL, **options))
-
-
-def throughput(problem: Problem, sizes: tuple[int, ...], rounds: int) -> dict[str, Any]:
-    """{subjects: {seconds, per_core_second}} on all cores, the largest timed once."""
-    results = {}
-    for subjects in sizes:
-        p = population(problem.kernel, subjects, seed=1)
-        call = partial(_solve, problem, p)
-        seconds = (
-            clock.turns({0: call}, rounds, perf_counter)[0]
-            if subjects <= SLICE
-            else np.array([clock.once(call)])
-        )
-        rate = clock.spread(subjects / CORES / seconds)
-        results[str(subjects)] = {
-            "seconds": clock.spread(seconds).as_dict(),
-            "per_core_second": rate.as_dict(),
-        }
-        print(f"{subjects:7d} subjects, {CORES} threads: {rate} solves per core-second", flush=True)
-    return results
 
 
 MONTHS = """
@@ -110,16 +90,6 @@ def scaling(problem: Problem, subjects: int, rounds: int) -> dict[str, Any]:
         results[str(n)] = {"seconds": clock.spread(seconds[n]).as_dict(), "speed_up": faster.as_dict()}
         print(f"{subjects} subjects, {n} threads: {faster} times as fast as one", flush=True)
     return results
-
-
-def lanes(problem: Problem, subjects: int, rounds: int) -> dict[str, Any]:
-    """One core without lanes against one core with them."""
-    p = population(problem.kernel, subjects, seed=1)
-    calls = {on: partial(_solve, problem, p, threads=1, lanes=on) for on in (False, True)}
-    seconds = clock.turns(calls, rounds)
-    faster = clock.spread(seconds[False] / seconds[True])
-    print(f"lanes, {subjects} subjects on one core: {faster} times as fast")
-    return {"speed_up": faster.as_dict()}
 
 
 def schedules(problem: Problem, subjects: int, rounds: int) -> dict[str, Any]:
@@ -302,14 +272,11 @@ def against_peers(problem: Problem, subjects: int, quick: bool) -> dict[str, Any
 
 
 def run(quick: bool = False) -> dict[str, Any]:
-    """Measure, print and return ``{throughput, months, scaling, lanes, schedules, peers}``."""
+    """Measure, print and return ``{months, scaling, schedules, peers}``."""
     problem = PROBLEMS["il2_treg"]
-    sizes = (10, 100, 1000) if quick else (10, 100, 1000, 10_000, 100_000)
     return {
-        "throughput": throughput(problem, sizes, 3 if quick else 5),
         "months": months((100, 1000) if quick else (1000, 10_000)),
         "scaling": scaling(problem, 300 if quick else 10_000, 5),
-        "lanes": lanes(problem, 300 if quick else 1000, 5),
         "schedules": schedules(problem, 300 if quick else 1000, 5),
         "peers": against_peers(problem, 32 if quick else 256, quick),
     }

@@ -18,10 +18,10 @@ from pathlib import Path
 
 SIMULATE = 'import pkpd; pkpd.simulate("il2_treg", "2 MIU sc daily x5 every 28 d x3")'
 LIMITS = {
-    "import pkpd": 0.6,
+    "import pkpd": 0.5,
     "pkpd --help": 0.6,
-    "first simulation, empty cache": 12.0,
-    "second process": 1.6,
+    "first simulation, empty cache": 6.0,
+    "second process": 1.4,
     "first simulation, empty cache, numba": 45.0,
     "second process, numba": 1.6,
 }

@@ -20,7 +20,8 @@ from pkpd.inference.summary import rows
 from pkpd.inference.summary.kinds import KINDS
 
 DOCS = Path(__file__).parents[1] / "docs"
-ELSEWHERE = {DOCS / "house.md", DOCS / "reference.md"}  # tested by test_layers.py and test_site.py
+# tested by test_layers.py, test_publish.py and test_site.py
+ELSEWHERE = {DOCS / "house.md", DOCS / "measured.md", DOCS / "reference.md"}
 PAGES = sorted(set(DOCS.glob("*.md")) - ELSEWHERE)
 SAVED = re.compile(
     r"Save this as `([\w./]+)`[^\n]*\n(?:[^\n]+\n)*\n```text\n(.*?)^```$", re.MULTILINE | re.DOTALL

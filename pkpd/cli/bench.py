@@ -34,7 +34,8 @@ def bench(context: typer.Context) -> None:
       pkpd bench --help
 
     A problem is a Python file with rhs(t, y, p, dy), y0 and times. In a checkout of the repository,
-    [italic]pkpd bench[/] alone runs its own benchmarks.
+    [italic]pkpd bench[/] alone runs its own benchmarks, and [italic]pkpd bench --publish RUN.json[/] writes
+    docs/measured.md from them.
     """
     _measure(context.args)
 

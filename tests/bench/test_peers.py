@@ -1,6 +1,7 @@
 """No peer is dropped without a word: what is missing is listed, with the reason."""
 
-from pkpd.bench import peers
+from benchmarks.problems import PROBLEMS
+from pkpd.bench import peers, precision
 
 
 def test_a_missing_peer_is_reported_and_not_dropped():
@@ -22,3 +23,17 @@ def test_who_reads_equations_is_not_asked_for_functions():
             assert shown.startswith(("not installed", "not asked"))
         else:
             assert not shown.startswith("not asked")
+
+
+def test_a_peer_that_fails_at_one_tolerance_keeps_the_others(monkeypatch):
+    problem = PROBLEMS["lotka_volterra"]
+
+    def solve(rtol, atol):
+        if rtol == 1e-3:  # at which everyone is called first
+            raise ArithmeticError
+        return precision.own(problem, "vern7")(rtol, atol)
+
+    monkeypatch.setattr(precision, "solvers", lambda task, only: {"SciPy fragile": lambda: solve})
+    curves, _ = precision.measure(problem, (1e-3, 1e-5), 1, 0.2, None)
+    assert {point[0] for point in curves["SciPy fragile"].points} == {1e-5}
+    assert curves["SciPy fragile"].failure == "rtol 0.001: ArithmeticError"
