@@ -14,6 +14,7 @@ from typing import Any
 import pkpd
 from pkpd.bench import clock
 from pkpd.bench.peers import installed
+from pkpd.ode import processor as compiled_for
 from pkpd.ode.layout import LANES
 
 ROOT = Path(__file__).parents[1]
@@ -22,6 +23,8 @@ SAME = ("processor", "cores", "target", "python", "versions", "peers", "quick")
 """What pieces of one run have in common."""
 INSTRUCTIONS = ("AVX-512", "AVX2", "SSE2", "NEON")
 """Of vectors, from the widest to the narrowest."""
+LEVELS = {"x86-64-v3": "+avx2", "x86-64-v4": "+avx512f"}
+"""Of PKPD_PROCESSOR -> features that tell the instructions."""
 
 
 def processor() -> str:
@@ -46,7 +49,7 @@ def restrict() -> None:
 
     Without features numba would add all that this processor has to the processor that it is told.
     """
-    level = os.environ.get("PKPD_PROCESSOR", "")
+    level = compiled_for.level()
     if not level:
         return
     os.environ |= {"NUMBA_CPU_NAME": level, "NUMBA_CPU_FEATURES": ""}
@@ -57,13 +60,8 @@ def restrict() -> None:
 def target() -> dict[str, Any]:
     """The processor that our code is compiled for, as LLVM calls it, its instructions for vectors, and
     how many subjects stand side by side."""
-    import llvmlite.binding as llvm
-
-    return {
-        "name": llvm.get_host_cpu_name(),
-        "instructions": instructions(llvm.get_host_cpu_features().flatten()),
-        "lanes": LANES,
-    }
+    name, features = compiled_for.target()
+    return {"name": name, "instructions": instructions(features or LEVELS.get(name, "")), "lanes": LANES}
 
 
 def instructions(features: str) -> str:

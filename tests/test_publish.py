@@ -11,6 +11,8 @@ from benchmarks import __main__ as command
 from benchmarks import circumstances, publish
 from benchmarks.figures import landings
 from pkpd.core.errors import DataError
+from pkpd.ode import processor
+from pkpd.ode.layout import LANES
 
 RUNS = publish.kept()
 
@@ -287,10 +289,10 @@ def test_numba_gets_no_instructions_that_ours_may_not_use(monkeypatch):
     for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "XLA_FLAGS"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
-    monkeypatch.delenv("PKPD_PROCESSOR", raising=False)
+    monkeypatch.setattr(processor, "level", lambda: "")
     circumstances.restrict()
     assert "NUMBA_CPU_NAME" not in os.environ
-    monkeypatch.setenv("PKPD_PROCESSOR", "x86-64-v3")
+    monkeypatch.setattr(processor, "level", lambda: "x86-64-v3")
     circumstances.restrict()
     assert (os.environ["NUMBA_CPU_NAME"], os.environ["NUMBA_CPU_FEATURES"]) == ("x86-64-v3", "")
     assert os.environ["XLA_FLAGS"] == "--xla_cpu_max_isa=AVX2"
@@ -307,3 +309,10 @@ def test_numba_gets_no_instructions_that_ours_may_not_use(monkeypatch):
 )
 def test_instructions_are_read_off_the_features(features, name):
     assert circumstances.instructions(features) == name
+
+
+def test_a_run_says_for_which_processor_code_was_compiled(monkeypatch):
+    monkeypatch.setattr(processor, "target", lambda: ("x86-64-v3", ""))
+    assert circumstances.target() == {"name": "x86-64-v3", "instructions": "AVX2", "lanes": LANES}
+    monkeypatch.setattr(processor, "target", lambda: ("znver4", "+avx2,+avx512f"))
+    assert circumstances.target()["instructions"] == "AVX-512"
