@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import math
 import os
 import threading
@@ -90,13 +91,20 @@ def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+@functools.lru_cache(maxsize=64)
 def quasi_normals(count: int, dimensions: int, seed: int) -> Array:
     """(count, dimensions) balanced standard normal points: scrambled Sobol, mean 0 and (if count allows)
-    covariance I.
+    covariance I. They are kept, and not to be changed.
 
     Owen 1998, J Complexity 14:466 (scrambling); whitening makes the first two moments of a linear model
     exact.
     """
+    points = _quasi_normals(count, dimensions, seed)
+    points.setflags(write=False)
+    return points
+
+
+def _quasi_normals(count: int, dimensions: int, seed: int) -> Array:
     if dimensions == 0:
         return np.zeros((count, 0))
     if count == 1:
