@@ -149,6 +149,7 @@ def fit(
 def _write(result: FitResult, spec: FitSpec, folder: Path, jobs: int | None, work: Work) -> Path:
     """The report, of the best point so far if the search was interrupted."""
     from pkpd.present.report import write_report
+    from pkpd.solver import usable_cores
 
     work.update(
         "interrupted: writing the report of the best point so far (Ctrl-C again: the result alone)"
@@ -156,7 +157,14 @@ def _write(result: FitResult, spec: FitSpec, folder: Path, jobs: int | None, wor
         else "writing the report"
     )
     try:
-        return write_report(result, folder, fit=spec, threads=jobs, progress=work.update)
+        return write_report(
+            result,
+            folder,
+            fit=spec,
+            threads=jobs,
+            processes=jobs or usable_cores(),
+            progress=work.update,
+        )
     except KeyboardInterrupt:
         note(f"the fit is kept in {folder / 'result.json'}; its report: pkpd report {folder}", work.quiet)
         raise

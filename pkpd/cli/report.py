@@ -37,12 +37,21 @@ def report(
     folder = output or home
     check_report_folder(folder)
     from pkpd.inference import read_fit
+    from pkpd.solver import usable_cores
 
     try:
         spec = read_fit(Path(home))
     except PkpdError:  # the figures may be there without it
         spec = None
     with Work("writing the report", quiet) as work:
-        page = write_report(result, folder, curves=curves, fit=spec, threads=jobs, progress=work.update)
+        page = write_report(
+            result,
+            folder,
+            curves=curves,
+            fit=spec,
+            threads=jobs,
+            processes=jobs or usable_cores(),
+            progress=work.update,
+        )
     if not quiet:
         typer.echo(f"report: {page}")

@@ -69,7 +69,9 @@ def settled(
                 break
             fresh = objective
         try:
-            fresh, end = estimated(fresh, minimise(fresh, best.x, max_evaluations=limit, tolerance=tolerance))
+            first = fresh.anew(best.x, best.evaluation)
+            end = minimise(fresh, best.x, max_evaluations=limit, first=first, tolerance=tolerance)
+            fresh, end = estimated(fresh, end)
         except BadPoint as reason:
             best = replace(best, converged=False, message=f"stopped: {reason}")
             break

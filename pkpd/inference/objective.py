@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import math
 import os
 import threading
@@ -40,10 +41,10 @@ from pkpd.inference.coordinates import (
 )
 from pkpd.inference.spec import Correlation, FitOptions, ModelSpec, declared_pairs
 from pkpd.inference.summary import likelihood, samples
-from pkpd.inference.summary.arms import Look, plan
+from pkpd.inference.summary.arms import Look, Placement, plan
 from pkpd.inference.summary.kinds import KINDS
 from pkpd.inference.summary.rows import Override, Row, Stratum
-from pkpd.inference.summary.sampling import Sampling, Seen, sampling_of, without_trials
+from pkpd.inference.summary.sampling import Sampling, Seen, are_told_of, sampling_of, without_trials
 from pkpd.inference.summary.terms import Measured, Term
 from pkpd.inference.summary.trials import printed_by_trials
 from pkpd.inference.truncated import ends_of, into_stratum
@@ -90,13 +91,20 @@ def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+@functools.lru_cache(maxsize=64)
 def quasi_normals(count: int, dimensions: int, seed: int) -> Array:
     """(count, dimensions) balanced standard normal points: scrambled Sobol, mean 0 and (if count allows)
-    covariance I.
+    covariance I. They are kept, and not to be changed.
 
     Owen 1998, J Complexity 14:466 (scrambling); whitening makes the first two moments of a linear model
     exact.
     """
+    points = _quasi_normals(count, dimensions, seed)
+    points.setflags(write=False)
+    return points
+
+
+def _quasi_normals(count: int, dimensions: int, seed: int) -> Array:
     if dimensions == 0:
         return np.zeros((count, 0))
     if count == 1:
@@ -118,8 +126,8 @@ def quasi_normals(count: int, dimensions: int, seed: int) -> Array:
 class Evaluation:
     """Residuals of the data at a point: ``residuals`` (n_residuals,), ``jacobian`` (n_residuals,
     n_coordinates) or None, the rows' terms, and the predictions' derivatives ``predicted_jacobian`` (n_rows,
-    n_coordinates). ``arms`` are the simulations that they come from (empty if they are not known), for
-    ``Objective.with_jacobian``."""
+    n_coordinates). ``arms`` are the simulations that they come from and ``derived`` their derivatives (empty
+    if they are not known), for ``Objective.with_jacobian`` and ``Objective.anew``."""
 
     residuals: Array
     jacobian: Array | None
@@ -128,6 +136,7 @@ class Evaluation:
     arms: tuple[_Simulated, ...] = field(default=(), repr=False)
     log_det: float = 0.0
     """of the correlation of residuals, which belongs to -2 log likelihood"""
+    derived: tuple[_Derived, ...] = field(default=(), repr=False)
 
     def contributions(self) -> list[float]:
         """What each row adds to the sum of squares: of rows that share patients, beyond those before it."""
@@ -344,7 +353,15 @@ class Objective:
         """How trials simulated at a point score and correlate the residuals of the rows; ``BadPoint`` where
         it cannot be simulated."""
         at, declared = [float(value) for value in x], declared_pairs(self.correlations)
-        return sampling_of(self._seen_at(x), at, self.options.seed, declared)
+        told = {
+            row.id
+            for row, place in zip(self.rows, self.plan.placements, strict=True)
+            if are_told_of(row, _patients(row, place))
+        }
+        seen = iter(self.restricted(lambda row: row.id in told)._seen_at(x))
+        nothing: tuple[Term | None, list[Seen]] = None, []  # the arms of these rows need no patients
+        rows = [next(seen) if m.row.id in told else (m, *nothing) for m in self.measured]
+        return sampling_of(rows, at, self.options.seed, declared)
 
     def printed_at(self, x: Array, seed: Sequence[int]) -> tuple[Row, ...]:
         """The rows as trials simulated at a point would have printed them; ``BadPoint`` where it cannot be
@@ -375,10 +392,6 @@ class Objective:
         for row, measured, term, place in zip(
             self.rows, self.measured, found.terms, self.plan.placements, strict=True
         ):
-            counts = [
-                (row.versus_n or row.n) if row.versus and view.arm == row.versus else row.n
-                for view in place.views
-            ]
             seen = [
                 Seen(
                     arms[a].outputs[:, at, self._output_index[view.output]],
@@ -388,7 +401,9 @@ class Objective:
                     view.output,
                     n or 0,
                 )
-                for view, a, at, n in zip(place.views, place.arms, place.indices, counts, strict=True)
+                for view, a, at, n in zip(
+                    place.views, place.arms, place.indices, _patients(row, place), strict=True
+                )
             ]
             rows.append((measured, term, seen))
         return rows
@@ -763,6 +778,14 @@ class Objective:
             return self.evaluate(x, jacobian=True)
         return self._counted(lambda: self._with_jacobian(x, evaluation))
 
+    def anew(self, x: Array, evaluation: Evaluation) -> Evaluation | None:
+        """What ``evaluate(x, jacobian=True)`` gives, bit for bit, from an evaluation at this ``x`` of the
+        same rows scored in another way; None where its simulations are not known."""
+        if not len(evaluation.arms) == len(evaluation.derived) == len(self.plan.arms):
+            return None
+        derived = evaluation.derived
+        return self._counted(lambda: self._with_jacobian(x, self._residuals(x, evaluation.arms), derived))
+
     def _counted(self, work: Callable[[], Found]) -> Found:
         try:
             with np.errstate(all="ignore"):
@@ -872,17 +895,21 @@ class Objective:
             gradient[at] = by_residuals[place] * by_numbers
         return total, gradient
 
-    def _with_jacobian(self, x: Array, evaluation: Evaluation) -> Evaluation:
+    def _with_jacobian(
+        self, x: Array, evaluation: Evaluation, derived: tuple[_Derived, ...] = ()
+    ) -> Evaluation:
         arms, terms = evaluation.arms, evaluation.terms
         looked = self.samples_at(x, arms)
-        derived = self._spread(lambda a: self._derive(arms[a], a))
+        derived = derived or tuple(self._spread(lambda a: self._derive(arms[a], a)))
         blocks = [self._block(x, r, looked[r], terms[r], derived) for r in range(len(self.rows))]
         count = len(self.coordinates)
         full = np.concatenate([block[:-1] for block in blocks]) if blocks else np.zeros((0, count))
         predicted = np.stack([block[-1] for block in blocks]) if blocks else np.zeros((0, count))
         if not np.all(np.isfinite(full)):
             raise BadPoint("a derivative of a residual is not finite")
-        return dataclasses.replace(evaluation, jacobian=self.whitened(full), predicted_jacobian=predicted)
+        return dataclasses.replace(
+            evaluation, jacobian=self.whitened(full), predicted_jacobian=predicted, derived=derived
+        )
 
     def _block(
         self,
@@ -934,6 +961,13 @@ class Objective:
     def bounds(self) -> tuple[Array, Array]:
         """Lower and upper bounds of the coordinates, (n_coordinates,) each."""
         return np.array([c.lower for c in self.coordinates]), np.array([c.upper for c in self.coordinates])
+
+
+def _patients(row: Row, place: Placement) -> list[int | None]:
+    """How many a row has in each of its views."""
+    return [
+        (row.versus_n or row.n) if row.versus and view.arm == row.versus else row.n for view in place.views
+    ]
 
 
 def minus_2ll_of(evaluation: Evaluation) -> tuple[float, float]:

@@ -155,7 +155,7 @@ def belonging(result: FitResult) -> dict[str, Any]:
 def travelling(optimum: Optimum, *, alone: bool) -> tuple[Objective, Minimum]:
     """What repeats stand on, as small as it can be sent. ``alone``: one at a time is worked on, and its
     simulations have all cores."""
-    evaluation = dataclasses.replace(optimum.minimum.evaluation, arms=())
+    evaluation = dataclasses.replace(optimum.minimum.evaluation, arms=(), derived=())
     minimum = dataclasses.replace(optimum.minimum, evaluation=evaluation)
     return optimum.objective.on_threads(None if alone else 1), minimum
 

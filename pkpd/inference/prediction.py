@@ -192,16 +192,22 @@ class _Arms:
     ) -> None:
         self.result, self.spec, self.system, self.threads = result, spec, system, threads
         self.posterior = posterior
+        self._drawn: dict[int, list[Array]] = {}
+        self._looked: dict[tuple[bytes, ...], Array] = {}
         self.outputs = list(system.output_units)
         self.observed = {row.id: row for row in result.rows}
 
     def draws(self, count: int) -> list[Array]:
         """Points around the optimum, of the posterior where there are draws; none where there are neither
         these nor a covariance."""
-        if self.posterior is not None:
-            return list(self.posterior.points(count, self.spec.options.seed))
-        z = quasi_normals(count, len(self.result.estimates), self.spec.options.seed + 1)
-        return list(laplace(self.result, z, principal=True))
+        if count not in self._drawn:
+            seed = self.spec.options.seed
+            if self.posterior is not None:
+                self._drawn[count] = list(self.posterior.points(count, seed))
+            else:
+                z = quasi_normals(count, len(self.result.estimates), seed + 1)
+                self._drawn[count] = list(laplace(self.result, z, principal=True))
+        return self._drawn[count]
 
     def subjects(self, study: str, overrides: Iterable[Any], count: int, x: Array | None = None) -> Array:
         """Parameters of an arm's subjects, (count, n_params), at a point; None: the optimum."""
@@ -252,13 +258,21 @@ class _Arms:
         seen = look_of(row, row.output)
         if seen is None:
             column = self.outputs.index(row.output)
-            return self.run(subjects, schedule, np.array(times_of(row)), factors)[:, :, column]
+            return self._run_once(subjects, schedule, np.array(times_of(row)), factors)[:, :, column]
         level = baseline if seen.from_baseline else None
         reading = Reading(seen.kind, seen.output, seen.start, seen.stop, level)
         read = self._solve(subjects, schedule, np.array([row.stop]), factors, readings=[reading]).readings
         assert read is not None
         times = np.where(np.isnan(read.times) & np.isfinite(read.values), 0.0, read.times)
         return np.column_stack([read.values, times])
+
+    def _run_once(self, subjects: Array, schedule: Schedule, times: Array, factors: Array | None) -> Array:
+        """As ``run``, and the outputs are kept: several panels look at the same patients."""
+        arrays = (subjects, times, np.empty(0) if factors is None else factors)
+        key = (str(schedule).encode(), *(array.tobytes() for array in arrays))
+        if key not in self._looked:
+            self._looked[key] = self.run(subjects, schedule, times, factors)
+        return self._looked[key]
 
     def means(self, row: Row, subjects: Array, schedule: Schedule, factors: Array | None = None) -> Array:
         """What a row reports, on average over the subjects of each of many arms, in one solve.
@@ -728,7 +742,7 @@ def _figure(
             ],
             axis=-1,
         )
-        low, median, high = np.nanquantile(shown, (0.05, 0.5, 0.95), axis=0)
+        low, median, high = _quantiles(shown)
         drawn[arm["label"]] = {
             "times": times.tolist(),
             "median": median.tolist(),
@@ -750,6 +764,14 @@ def _figure(
                 middle = (row.start + min(row.stop, float(times[-1]))) / 2
                 points.append(point | {"arm": arm["label"], "output": _words(*key), "time": middle})
     return {"arms": drawn, "points": points}
+
+
+def _quantiles(values: Array) -> Array:
+    """5 %, middle and 95 % of subjects (first axis), without those that are nan."""
+    levels = (0.05, 0.5, 0.95)
+    if np.isnan(values).any():
+        return np.asarray(np.nanquantile(values, levels, axis=0))
+    return np.asarray(np.quantile(values, levels, axis=0))  # a hundredth of the other's time
 
 
 def _frequent(rows: Sequence[Row]) -> tuple[str, ...]:

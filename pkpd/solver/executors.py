@@ -119,14 +119,14 @@ class Processes(_Workers):
         with ProcessPoolExecutor(
             min(self.workers, len(parts)),
             mp_context=multiprocessing.get_context("spawn"),
-            initializer=_end_with_parent,
+            initializer=end_with_parent,
         ) as pool:
             futures = {pool.submit(_all_of, task.part(*chunk)): chunk for chunk in parts}
             for (first, end), results in _finished(futures, pool, told):
                 task.put(first, end, results)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """A process that works for another ends when that one is killed: nobody else would tell it."""
     import multiprocessing
 

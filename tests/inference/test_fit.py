@@ -34,6 +34,7 @@ from pkpd.inference import (
     marginal,
 )
 from pkpd.inference.assess import subjects_errors
+from pkpd.inference.objective import SAMPLING_SUBJECTS
 from pkpd.inference.spec import Correlation
 from pkpd.inference.summary.reading import parse_data, read_data
 from pkpd.inference.summary.rows import Data
@@ -476,6 +477,43 @@ def test_residuals_are_functions_of_the_smooth_numbers(scored):
         np.testing.assert_allclose(
             by_numbers @ jacobian, 2 * found.residuals @ found.jacobian, rtol=1e-7, atol=1e-7
         )
+
+
+def test_an_evaluation_scored_anew_is_that_of_a_simulation():
+    plain = objective(every_kind())
+    x = plain.start + 0.05
+    scored = plain.with_sampling(plain.sampling_at(plain.start))
+    known, before = plain.evaluate(x, jacobian=True), scored.simulations
+    found = scored.anew(x, known)
+    assert scored.simulations == before
+    wanted = scored.evaluate(x, jacobian=True)
+    assert not np.array_equal(found.residuals, known.residuals)
+    np.testing.assert_array_equal(found.residuals, wanted.residuals)
+    np.testing.assert_array_equal(found.jacobian, wanted.jacobian)
+    np.testing.assert_array_equal(found.predicted_jacobian, wanted.predicted_jacobian)
+    assert scored.anew(x, plain.evaluate(x)) is None
+
+
+def test_trials_are_simulated_in_the_arms_of_rows_that_they_tell_of():
+    runs = []
+
+    def solve(kernel, subjects, events, times, **how):
+        runs.append((len(subjects), events.amount.tolist()))
+        return Solver()(kernel, subjects, events, times, **how)
+
+    rows = every_kind().keep(lambda row: row.id in ("base", "change", "dose"))
+    both = objective(rows, solve=solve)
+    alone = both.restricted(lambda row: row.id != "dose")
+    assert len(alone.plan.arms) < len(both.plan.arms)
+    runs.clear()
+    found = both.sampling_at(both.start)
+    many = [run for run in runs if run[0] >= SAMPLING_SUBJECTS]
+    runs.clear()
+    of_alone = alone.sampling_at(both.start)
+    wanted = [run for run in runs if run[0] >= SAMPLING_SUBJECTS]
+    assert many == wanted and len(wanted) > 0
+    assert found.kept(["base", "change"]).stated() == of_alone.stated()
+    assert set(found.scores[found.ids.index("dose")]) == {None}
 
 
 def test_the_jacobian_is_that_of_finite_differences():

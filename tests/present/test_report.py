@@ -447,13 +447,37 @@ def test_the_page_shows_and_draws_the_intervals_of_the_result(result, curves):
         assert told["predicted_interval"] == [one.predicted_lower, one.predicted_upper]
     panel = curves["dose_response"][0]
     (given,) = panel["curves"]
-    drawn = {name: figure for name, _, figure in report.figures(shown, curves)}
+    drawn = {each.name: each.figure() for each in report.drawings(shown, curves)}
     axis = drawn["dose_response"].axes[0]
     band = next(item for item in axis.collections if "Poly" in type(item).__name__)
     corners = band.get_paths()[0].vertices
     for dose, low, high in zip(given["dose"], given["low"], given["high"], strict=True):
         ends = corners[corners[:, 0] == dose, 1]
         assert (ends.min(), ends.max()) == pytest.approx((low, high))
+
+
+def test_figures_are_the_same_whoever_draws_them(result, curves, tmp_path):
+    alone, told = tmp_path / "alone", []
+    report.write_report(result, alone, curves=curves)
+    together = report.write_report(
+        result, tmp_path / "two", curves=curves, processes=2, progress=lambda *about: told.append(about)
+    ).parent
+    names = sorted(path.name for path in alone.iterdir())
+    assert names == sorted(path.name for path in together.iterdir())
+    for name in names:
+        assert (alone / name).read_bytes() == (together / name).read_bytes(), name
+    drawn = [each.name for each in report.drawings(report.document(result, curves), curves)]
+    assert sorted(remark for what, _, remark in told if what == "figures") == sorted(drawn)
+    assert told[-1][:2] == ("figures", 1.0)
+
+
+def test_what_cannot_be_drawn_is_told_from_another_process_too(result, curves, tmp_path):
+    broken = curves | {"courses": [{"study": "S", "part": "whole course", "arms": {}, "points": []}]}
+    with pytest.raises(InputError) as alone:
+        report.write_report(result, tmp_path / "one", curves=broken)
+    with pytest.raises(InputError) as together:
+        report.write_report(result, tmp_path / "two", curves=broken, processes=2)
+    assert str(alone.value) == str(together.value)
 
 
 def test_a_folder_with_other_things_is_not_touched(result, curves, tmp_path):

@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 
 from pkpd.inference.summary.kinds import KINDS
 from pkpd.inference.summary.kinds.kind import SURVIVAL
+from pkpd.inference.summary.rows import Row
 from pkpd.inference.summary.samples import Noise, measurements, observed, time_of
 from pkpd.inference.summary.terms import Measured, Term
 
@@ -271,8 +272,13 @@ class Sampling:
         )
 
 
+def are_told_of(row: Row, patients: Sequence[int | None]) -> bool:
+    """Whether trials tell of a row, with so many patients in each of its arms."""
+    return KINDS[row.statistic].simulated and bool(patients) and all((n or 0) >= 2 for n in patients)
+
+
 def sampling_of(
-    rows: Sequence[tuple[Measured, Term, Sequence[Seen]]],
+    rows: Sequence[tuple[Measured, Term | None, Sequence[Seen]]],
     at: Sequence[float],
     seed: int,
     declared: Mapping[frozenset[str], float] = MappingProxyType({}),
@@ -281,7 +287,8 @@ def sampling_of(
 
     Parameters
     ----------
-    rows : of each what it prints, its term, and what it sees in each of its arms (none: it is its own).
+    rows : of each what it prints, its term, and what it sees in each of its arms; of one that trials do not
+        tell of the first alone is looked at.
     at : the reference.
     seed : of the trials; those of a study do not depend on other studies.
     declared : correlations between the first residuals, the locations, of two rows, by their ids, in place of
@@ -294,9 +301,9 @@ def sampling_of(
     for measured, term, seen in rows:
         kind = KINDS[measured.row.statistic]
         found = None
-        if kind.simulated and seen and all(one.n >= 2 for one in seen):
+        if term is not None and are_told_of(measured.row, [one.n for one in seen]):
             found = kind.pivots(measured, term, *(drawn.of(measured, one) for one in seen))
-        pivots: list[Array | None] = [None] * term.residuals.size if found is None else list(found)
+        pivots: list[Array | None] = [None] * measured.n_residuals if found is None else list(found)
         scores.append(tuple(Score.of(u) if u is not None and kind.scored else None for u in pivots))
         shapes.append([None if u is None else _normal_scores(u) for u in pivots])
         who.append(frozenset(one.patients for one in seen))

@@ -18,7 +18,7 @@ import os
 import re
 import shutil
 import statistics
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,8 @@ from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, MAPPING, PATH, named, t
 from pkpd.core.errors import DataError, PkpdError
 from pkpd.core.files import check_folder, replacing_folder, to_json
 from pkpd.core.normal import Z95
-from pkpd.core.progress import Progress
+from pkpd.core.progress import Progress, quiet
+from pkpd.present.report.drawing import Drawing, draw_files
 from pkpd.present.report.numbers import fixed, is_number, signed
 from pkpd.present.report.page import environment, placed_pictures
 
@@ -347,10 +348,11 @@ def _flat(value: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, str
 # --- figures --------------------------------------------------------------------------------------
 
 
-def figures(shown: Mapping[str, Any], curves: Mapping[str, Any]) -> Iterator[tuple[str, str, Figure]]:
-    """Name, caption and figure, in the order of the page, each drawn when the one before is done with."""
+def drawings(shown: Mapping[str, Any], curves: Mapping[str, Any]) -> list[Drawing]:
+    """The figures, in the order of the page."""
     from pkpd.present import plot
 
+    found = []
     if curves.get("dose_response"):
         caption = (
             "Dose and response. Curves: mean of the group as fitted, with its 95 % interval by the "
@@ -358,26 +360,34 @@ def figures(shown: Mapping[str, Any], curves: Mapping[str, Any]) -> Iterator[tup
             "Points: groups as reported, with their 95 % interval; the area goes with the number of "
             "patients. Hollow: unverified."
         )
-        yield "dose_response", caption, plot.dose_response_figure(curves["dose_response"])
-        first = [panel for panel in curves["dose_response"] if not panel["log"]][:6]
+        panels = curves["dose_response"]
+        found.append(Drawing("dose_response", caption, plot.dose_response_figure, panels))
+        first = [panel for panel in panels if not panel["log"]][:6]
         if first:  # for a README or a slide; the page shows all
-            yield "fit", caption, plot.dose_response_figure(first)
+            found.append(Drawing("fit", caption, plot.dose_response_figure, first))
     for k, course in enumerate(curves.get("courses", ())):
         caption = f"{course['study']}, {course['part']}."
-        figure = plot.time_course_figure(course["arms"], observed=course["points"])
-        yield f"course_{k + 1:02d}", caption, figure
+        found.append(Drawing(f"course_{k + 1:02d}", caption, _draw_course, course))
     if curves.get("visits"):
-        yield "visits", _visits_caption(curves["visits"]), plot.visits_figure(curves["visits"])
+        caption = _visits_caption(curves["visits"])
+        found.append(Drawing("visits", caption, plot.visits_figure, curves["visits"]))
     predicted = [row for row in shown["rows"] if is_number(row["deviation"])]
     if predicted:
-        yield from _residual_figures(predicted)
+        found += _of_residuals(predicted)
     if shown["parameters"]:
         caption = (
             "Posterior against prior of every parameter: its 95 % interval in SDs of the prior, and by what "
             "the data multiplied the prior's SD. Grey: the data did not move it. Hollow: the prior's number "
             "is unverified."
         )
-        yield "parameters", caption, plot.parameter_figure(shown["parameters"])
+        found.append(Drawing("parameters", caption, plot.parameter_figure, shown["parameters"]))
+    return found
+
+
+def _draw_course(course: Mapping[str, Any]) -> Figure:
+    from pkpd.present import plot
+
+    return plot.time_course_figure(course["arms"], observed=course["points"])
 
 
 def _visits_caption(visits: Iterable[Mapping[str, Any]]) -> str:
@@ -391,13 +401,13 @@ def _visits_caption(visits: Iterable[Mapping[str, Any]]) -> str:
     return caption + (" Dashed: as fitted, with the study's own effect." if effect else "")
 
 
-def _residual_figures(predicted: list[dict[str, Any]]) -> Iterator[tuple[str, str, Figure]]:
+def _of_residuals(predicted: list[dict[str, Any]]) -> list[Drawing]:
     from pkpd.present import plot
 
     caption = "Observed and predicted, in standard errors of the reported number. Hollow: unverified."
-    yield "observed_predicted", caption, plot.observed_predicted_figure(predicted)
+    found = [Drawing("observed_predicted", caption, plot.observed_predicted_figure, predicted)]
     caption = "Residuals by study. Beyond 2 the model misses more than chance explains. Hollow: unverified."
-    yield "residuals", caption, plot.residual_figure(predicted)
+    found.append(Drawing("residuals", caption, plot.residual_figure, predicted))
     caption = (
         "Residuals of the fitted numbers against a normal distribution, against time and against the "
         "prediction, by its rank among those of its output. The band "
@@ -406,7 +416,8 @@ def _residual_figures(predicted: list[dict[str, Any]]) -> Iterator[tuple[str, st
     )
     fitted = [row for row in predicted if row["use"] == "fit"]
     if fitted:
-        yield "residual_checks", caption, plot.residual_checks_figure(fitted)
+        found.append(Drawing("residual_checks", caption, plot.residual_checks_figure, fitted))
+    return found
 
 
 # --- the page -------------------------------------------------------------------------------------
@@ -433,6 +444,7 @@ def render(shown: Mapping[str, Any], pictures: Mapping[str, tuple[str, bytes]] |
     curves=MAPPING | ABSENT,
     fit=PATH | named("pkpd.inference", "FitSpec", "what a fit folder says") | ABSENT,
     threads=COUNT | ABSENT,
+    processes=COUNT,
     progress=CALLABLE | ABSENT,
 )
 def write_report(
@@ -442,6 +454,7 @@ def write_report(
     curves: Mapping[str, Any] | None = None,
     fit: str | os.PathLike[str] | FitSpec | None = None,
     threads: int | None = None,
+    processes: int = 1,
     progress: Progress | None = None,
 ) -> Path:
     """Write the report of a fit into a folder and return the path of ``report.html``.
@@ -457,6 +470,8 @@ def write_report(
     curves : as ``predict`` gives them; without them the trial arms are simulated.
     fit : the fit folder or what it says, for that (by default the result's own name in the library).
     threads : how many work at a time, by default as many as this process may use cores.
+    processes : how many draw figures; more than one are started anew, so that a script has the call under
+        ``if __name__ == "__main__":``.
     progress : called with (what, share, remark).
 
     Returns
@@ -485,7 +500,7 @@ def write_report(
     if not folder.exists() or not any(folder.iterdir()):
         _keep(result, folder, spec)
     try:
-        return _write(result, folder, curves, spec, threads, progress)
+        return _write(result, folder, curves, spec, threads, processes, progress)
     except KeyboardInterrupt:
         _keep(result, folder, spec)
         raise
@@ -508,6 +523,7 @@ def _write(
     curves: Mapping[str, Any] | None,
     spec: FitSpec | None,
     threads: int | None,
+    processes: int,
     progress: Progress | None,
 ) -> Path:
     """The rest of ``write_report``."""
@@ -519,19 +535,10 @@ def _write(
             curves = predict(result, spec, threads=threads, progress=progress)
         except PkpdError as error:  # a fit of many minutes is not lost for a picture
             curves = {"failure": str(error)}
-    from pkpd.present import plot
-
     shown = document(result, curves)
     shown["notes"] += _of_other_files(result, spec)
     with replacing_folder(folder) as temporary:
-        pictures: dict[str, tuple[str, bytes]] = {}
-        for name, caption, figure in figures(shown, curves):
-            plot.save(figure, temporary / f"{name}.png")
-            figure.set_layout_engine(
-                "none"
-            )  # the layout was found for the first file and holds for the second
-            plot.save(figure, temporary / f"{name}.svg")
-            pictures[name] = (caption, (temporary / f"{name}.svg").read_bytes())
+        pictures = draw_files(drawings(shown, curves), temporary, processes, progress or quiet)
         result.write_json(temporary / "result.json")
         _put_sources(spec, folder, temporary)
         _put_found_later(folder, temporary)
