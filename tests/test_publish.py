@@ -7,8 +7,7 @@ import os
 
 import pytest
 
-from benchmarks import __main__ as command
-from benchmarks import circumstances, publish
+from benchmarks import circumstances, command, publish
 from benchmarks.figures import landings
 from pkpd.core.errors import DataError
 from pkpd.ode import processor

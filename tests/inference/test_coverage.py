@@ -322,7 +322,7 @@ def test_the_band_of_a_dose_response_holds_the_true_curve_as_often_as_it_says(es
         covariance = root_of @ root_of.T
         result = SimpleNamespace(estimates=[SimpleNamespace(x=0.0)] * estimates, covariance=covariance)
         arms = SimpleNamespace(
-            posterior=None, result=result, spec=SimpleNamespace(options=FitOptions(seed=seed))
+            posterior=None, result=result, spec=SimpleNamespace(options=FitOptions(seed=seed)), _drawn={}
         )
         arms.draws = lambda count, arms=arms: predict._Arms.draws(arms, count)
         slope = generator.standard_normal(estimates)
