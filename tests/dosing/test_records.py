@@ -621,11 +621,11 @@ def test_fields_know_where_they_begin():
 
 
 def test_a_million_doses_and_hostile_numbers_are_quick():
-    started = time.perf_counter()
+    started = time.process_time()
     assert len(events("ID,TIME,AMT,CMT,II,ADDL\n1,0,5,1,0.25,999999\n")) == 1_000_000
     refused("ID,TIME,AMT\n1,0," + "1" * 99_000 + "x\n")
     refused("ID,TIME,AMT\n1,0," + "," * 99_000 + "\n")
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10  # of the processor: quadratic work would take minutes
 
 
 def test_doses_are_counted_over_the_whole_file(monkeypatch):
