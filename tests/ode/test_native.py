@@ -20,6 +20,7 @@ import pytest
 from solving import events, kernel, run, table
 from test_steady import FEEDBACK
 
+from pkpd.ode import processor
 from pkpd.ode.call import DOUBLES
 from pkpd.ode.compile import compilers, native, unit
 from pkpd.ode.compile.source import text_source
@@ -76,8 +77,8 @@ def test_machine_names_all_that_code_depends_on():
         str(native.FORMAT),
         llvmlite.__version__,
         llvm.get_process_triple(),
-        llvm.get_host_cpu_name(),
-        "+",
+        *processor.target(),
+        str(processor.width()),
     ):
         assert part in native.machine()
 

@@ -13,6 +13,7 @@ from solving import events, kernel, solve_with
 from test_timelines import MODEL, of_kinds
 
 from pkpd.core.errors import InputError
+from pkpd.ode.layout import LANES
 from pkpd.simulation.profile import population, simulate
 from pkpd.solver import Options, Processes, Threads, solve
 from pkpd.solver.executors import chunks, spread
@@ -154,7 +155,8 @@ def test_chunks_are_alike_and_none_is_longer_than_was_asked(size, workers):
 
 
 def test_no_worker_waits_for_another_where_chunks_can_be_shared():
-    assert chunks(200, 128, 2) == [(0, 104), (104, 200)]  # not 128 and 72
+    half = -(-100 // LANES) * LANES  # 104 where eight stand side by side; not 128 and 72
+    assert chunks(200, 128, 2) == [(0, half), (half, 200)]
     assert len(chunks(300, 128, 2)) == 4
     assert len(chunks(100, 128, 2)) == 1  # too few to share
 
