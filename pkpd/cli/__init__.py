@@ -71,6 +71,12 @@ def main(arguments: list[str] | None = None) -> None:
     streams.settle(sys.argv[1:] if arguments is None else arguments)
     for library in ("OPENBLAS", "MKL"):  # matrices are small, and cores have whole fits and arms to work on
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+    from pkpd.ode import processor
+
+    try:
+        processor.level()
+    except ValueError as error:
+        _stop(str(error), InputError.exit_code)
     try:
         try:
             app(arguments, prog_name="pkpd")

@@ -26,18 +26,29 @@ PACK = 2
 
 @cache
 def level() -> str:
-    """The level that the environment asks for; "" for this very processor. ``ValueError`` for another one."""
+    """The level that the environment asks for; "" for this very processor. ``ValueError`` for one that there
+    is not, or that this processor has not: its code would end the process."""
     wanted = os.environ.get(VARIABLE, "")
     if wanted and wanted not in LEVELS:
         raise ValueError(f"{VARIABLE}: there is no level {wanted!r}; there are {', '.join(LEVELS)}")
+    if wanted and not _runs(wanted):
+        raise ValueError(f"{VARIABLE}: this processor runs no code that is compiled for {wanted}")
     return wanted
+
+
+def _runs(wanted: str) -> bool:
+    """Whether this processor has the instructions of a level."""
+    needed = {"x86-64-v3": ("AVX2", "X86_V3"), "x86-64-v4": ("AVX512_SKX", "X86_V4")}
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return False
+    return wanted not in needed or _has(*needed[wanted])
 
 
 @cache
 def width() -> int:
     """Lanes: 8 with AVX-512 or AVX2, 4 with NEON, SSE2 or what is not known; two registers, so that one is
     computed with while the other waits (docs/architecture.md has what was measured)."""
-    return LEVELS[level()] if level() else 8 if _has("AVX2") else 4
+    return LEVELS[level()] if level() else 8 if _has("AVX2", "X86_V3") else 4
 
 
 @cache
@@ -45,14 +56,13 @@ def fused() -> bool:
     """Whether the processor multiplies and adds in one."""
     if level():
         return level() in ("x86-64-v3", "x86-64-v4")
-    return _has("FMA3") or platform.machine().lower() in ("aarch64", "arm64")
+    return _has("FMA3", "X86_V3") or platform.machine().lower() in ("aarch64", "arm64")
 
 
-def _has(feature: str) -> bool:
-    """Whether numpy, which is imported anyway, found this feature, or the level of x86-64-v3 that has both
-    that are asked for: LLVM would have to be loaded."""
+def _has(*features: str) -> bool:
+    """Whether numpy, which is imported anyway, found one of these: LLVM would have to be loaded."""
     found = importlib.import_module("numpy._core._multiarray_umath").__cpu_features__
-    return bool(found.get(feature) or found.get("X86_V3"))
+    return any(found.get(feature) for feature in features)
 
 
 @cache

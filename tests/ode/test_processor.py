@@ -58,3 +58,23 @@ def test_a_level_that_there_is_not_is_refused(monkeypatch):
     monkeypatch.setenv(processor.VARIABLE, "x86-64-v9")
     with pytest.raises(ValueError, match="PKPD_PROCESSOR: there is no level 'x86-64-v9'; there are x86-64, "):
         processor.level.__wrapped__()
+
+
+@pytest.mark.parametrize(("machine", "found"), [("x86_64", {"AVX2": True}), ("aarch64", {"ASIMD": True})])
+def test_a_level_that_this_processor_has_not_is_refused(monkeypatch, machine, found):
+    monkeypatch.setattr(processor.platform, "machine", lambda: machine)
+    monkeypatch.setattr(processor, "_has", lambda *features: any(found.get(one) for one in features))
+    monkeypatch.setenv(processor.VARIABLE, "x86-64-v4")
+    with pytest.raises(ValueError, match="this processor runs no code that is compiled for x86-64-v4"):
+        processor.level.__wrapped__()
+
+
+def test_the_command_line_says_what_is_wrong_with_a_level():
+    done = subprocess.run(
+        [sys.executable, "-m", "pkpd", "models"],
+        env={**os.environ, processor.VARIABLE: "avx"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 3
+    assert done.stderr.startswith("error: PKPD_PROCESSOR: there is no level 'avx'")
