@@ -22,6 +22,7 @@ from pkpd.core.errors import ScheduleError
 from pkpd.core.names import meant
 from pkpd.dosing.parts import Part
 from pkpd.dosing.quantities import decimal_text, units_per_day
+from pkpd.dosing.words import plain_route
 
 # what a dose per body size needs in the model: its name and a line that declares it
 _SIZES = {"m2": ("body surface area", "BSA = 1.9 [m^2]"), "kg": ("body weight", "weight = 70 [kg]")}
@@ -235,10 +236,11 @@ def _times(part: Part, start: Fraction, per_day: Fraction) -> NDArray[np.float64
 
 
 def find_route(route: str, routes: Sequence[str]) -> int:
-    """Index of a route by name; case matters only where two names differ by nothing else."""
+    """Index of a route by name, sc or subcutaneous; case matters only where two names differ by nothing
+    else."""
     if route in routes:
         return list(routes).index(route)
-    same = [i for i, name in enumerate(routes) if name.lower() == route.lower()]
+    same = [i for i, name in enumerate(routes) if plain_route(name) == plain_route(route)]
     if len(same) == 1:
         return same[0]
     known = f"its routes are {', '.join(routes)}" if routes else "it has no route, and so takes no doses"

@@ -16,10 +16,11 @@ Grammar (words in any case, units as written; [ ] optional, { } repeated):
     chain    := course { "then" course }
     course   := [start] [amount unit] [route] ["over" time | "bolus"] [start]
                 timing { interval count } [start]
-    unit     := (IU kIU MIU ng ug mcg mg g pmol nmol umol mmol) [/m2 | /kg]
+    unit     := ("thousand" | "million") ("IU" | "international units")
+                | (IU kIU MIU ng ug mcg mg g pmol nmol umol mmol, also spelled out) [/m2 | /kg]
     timing   := "once" | "at" times | interval count
-    interval := "every" time | "every other day" | "daily" | "weekly" | "twice daily" | "three times a week"
-                | "q12h" ...
+    interval := "every" time | "every other day" | "daily" | "weekly" | "fortnightly" | "twice daily"
+                | "three times a week" | "q12h" ...
     count    := "x" number ["doses" | "cycles"] | "for" time
     start    := "from day" number | "from" time | "after" time
     time     := number (s min h d week)
@@ -83,8 +84,11 @@ from pkpd.dosing.quantities import (
 from pkpd.dosing.words import (
     COMMON_ROUTES,
     COUNTED_WORDS,
+    INTERNATIONAL,
     LATIN_DAILY,
     LONG_TIMING_WORDS,
+    MULTIPLES,
+    NO_ONE_LENGTH,
     NOT_FINITE,
     NUMBER_WORDS,
     ORDINALS,
@@ -173,6 +177,17 @@ class ScheduleToken:
         return self.text.lower() if self.kind == "word" else self.text
 
 
+_INTERVAL_WORDS = {
+    "daily": Fraction(1),
+    "hourly": Fraction(1, 24),
+    "eod": Fraction(2),
+    "qod": Fraction(2),
+    "weekly": Fraction(7),
+    "qw": Fraction(7),
+    "fortnightly": Fraction(14),
+}
+
+
 @dataclass(frozen=True)
 class _Interval:
     """`every 3 d`, `three times a week`: what stands before a count."""
@@ -191,6 +206,8 @@ def _asked_unit(token: ScheduleToken) -> str:
     if token.word in ("u", "mu", "ku"):
         meant = token.text[:-1] + "IU"
         return question(meant, [meant])
+    if token.word in ("unit", "units"):
+        return 'international units are written "IU", a million of them "MIU";'
     another = token.word in RESERVED - {name.lower() for name in DOSE_UNITS} or token.word in COMMON_ROUTES
     known = [*DOSE_UNITS, *DOSE_UNIT_SPELLINGS]
     return question(token.text, known) if token.kind == "word" and not another else ""
@@ -405,6 +422,8 @@ class Parser:
             self.fail(f"{what} cannot be negative", token, self.peek())
         if token.word in NOT_FINITE:
             self.fail(f"{what} must be a finite number", token)
+        if token.word in NUMBER_WORDS:
+            return Fraction(NUMBER_WORDS[self.take().word])
         if token.kind != "number":
             self.unexpected(f"{what}: a number", what="a number is missing")
         self.take()
@@ -423,7 +442,10 @@ class Parser:
 
     def unit(self) -> tuple[str, str]:
         first = self.token
-        if first.kind != "word" or (first.text not in DOSE_UNITS and first.text not in DOSE_UNIT_SPELLINGS):
+        unit = self.international()
+        if not unit and (
+            first.kind != "word" or (first.text not in DOSE_UNITS and first.text not in DOSE_UNIT_SPELLINGS)
+        ):
             if first.text == "," and self.peek().kind == "number":
                 self.fail("numbers have no comma", first, self.peek(), 'write the decimal point as "."')
             if first.text == "mIU":
@@ -431,8 +453,9 @@ class Parser:
             hint = f"{_asked_unit(first)} here can stand: {DOSE_UNITS_SHOWN}, each with or without /m2 or /kg"
             found = "the schedule ends" if first.kind == "end" else f"{self.shown(first)} stands"
             self.fail(f"a dose needs a unit, but {found} here", first, hint=hint.lstrip())
-        unit = DOSE_UNIT_SPELLINGS.get(first.text, first.text)
-        self.take()
+        if not unit:
+            unit = DOSE_UNIT_SPELLINGS.get(first.text, first.text)
+            self.take()
         if not self.accept("/", "per"):
             return unit, ""
         size = self.token
@@ -450,6 +473,24 @@ class Parser:
         if self.token.text == "/":
             self.unexpected("a route, such as sc or iv", what='a rate is written as an amount "over" a time')
         return unit, per
+
+    def international(self) -> str:
+        """`million IU`, `international units`: the unit that is meant, "" where none of them stands here."""
+        first = self.token
+        if first.word not in MULTIPLES and first.word != "international":
+            return ""
+        size = MULTIPLES.get(first.word, 1)
+        if size > 1:
+            self.take()
+        if self.token.word == "international":
+            self.take()
+            if not self.accept("units", "unit"):
+                self.unexpected("units", ("units",))
+        elif self.token.text == "IU":
+            self.take()
+        else:
+            self.unexpected("IU, international units", what=f"a {first.word} of what is not said")
+        return INTERNATIONAL[size]
 
     def route(self, inherited: Part | None) -> tuple[str, bool]:
         """The route and whether it stands here."""
@@ -495,9 +536,26 @@ class Parser:
             offsets = self.times()
             return offsets, None, len(offsets)
         if not self.at_interval():
-            self.unexpected(TIMING_SHOWN, LONG_TIMING_WORDS, what="it should say when the dose is given")
+            self.no_timing()
         interval = self.interval()
         return interval.offsets, interval.period, self.count(interval)
+
+    def no_timing(self) -> NoReturn:
+        """Fail where a timing is missing, with the right words for what people write there."""
+        if self.token.word == "for":
+            self.fail(
+                "it should say how often the dose is given",
+                self.token,
+                hint='write for instance "daily for 5 days", "every other day for 2 weeks"',
+            )
+        if self.token.word in ("on", "day", "days"):
+            self.fail(
+                f"{self.shown(self.token)} cannot stand here; it should say when the dose is given",
+                self.token,
+                hint='the first five days of every 28 are written "daily x5 every 28 d x6", single days '
+                '"at 0, 3, 7 d", counted from 0',
+            )
+        self.unexpected(TIMING_SHOWN, LONG_TIMING_WORDS, what="it should say when the dose is given")
 
     def times(self) -> tuple[Fraction, ...]:
         """`0, 24, 48 h`: a number without a unit has that of the next number with one."""
@@ -560,17 +618,13 @@ class Parser:
             with self.at(first):
                 check_interval(days, "an interval")
             return _Interval(days)
-        if word in ("monthly", "biweekly"):
-            why = "has no fixed length" if word == "monthly" else "can mean twice a week or every two weeks"
-            self.fail(f'"{first.text}" {why}', first, hint="write, for instance, every 28 d or every 2 weeks")
+        if word in NO_ONE_LENGTH:
+            why, hint = NO_ONE_LENGTH[word]
+            self.fail(f'"{first.text}" {why}', first, hint=hint)
         if word in LATIN_DAILY:
             return _Interval(Fraction(1, LATIN_DAILY[word]))
-        if word in ("daily", "weekly", "hourly", "qw", "eod", "qod"):
-            return _Interval(
-                {"daily": Fraction(1), "hourly": Fraction(1, 24), "eod": Fraction(2), "qod": Fraction(2)}.get(
-                    word, Fraction(7)
-                )
-            )
+        if word in _INTERVAL_WORDS:
+            return _Interval(_INTERVAL_WORDS[word])
         if word in ("every", "each"):
             return _Interval(self.every())
         if word in ("once", "twice", "thrice"):
@@ -586,7 +640,8 @@ class Parser:
         return self.frequency(n, first)
 
     def every(self) -> Fraction:
-        if self.token.kind == "number" or self.token.text in ("-", "−") or self.token.word in NOT_FINITE:
+        counted = self.token.word in NOT_FINITE or self.token.word in NUMBER_WORDS
+        if self.token.kind == "number" or self.token.text in ("-", "−") or counted:
             token = self.token
             days = self.time("an interval such as 3 d")
         else:

@@ -36,7 +36,21 @@ DOSE_UNITS: dict[str, tuple[str, Fraction]] = {
     "umol": ("substance", Fraction(1, 10**6)),
     "mmol": ("substance", Fraction(1, 10**3)),
 }
-DOSE_UNIT_SPELLINGS = {"mcg": "ug", "µg": "ug", "μg": "ug", "µmol": "umol", "μmol": "umol"}
+DOSE_UNIT_SPELLINGS = {
+    "mcg": "ug",
+    "µg": "ug",
+    "μg": "ug",
+    "µmol": "umol",
+    "μmol": "umol",
+    "gram": "g",
+    "milligram": "mg",
+    "microgram": "ug",
+    "nanogram": "ng",
+    "grams": "g",
+    "milligrams": "mg",
+    "micrograms": "ug",
+    "nanograms": "ng",
+}
 DOSE_UNITS_SHOWN = "IU, kIU, MIU, ng, ug, mcg, mg, g, pmol, nmol, umol, mmol"
 # The largest single dose that is believed: far above any practice, and below slips of units such as 1e9 MIU.
 _LARGEST = {
@@ -51,6 +65,7 @@ TIME_UNITS = {
     "h": Fraction(1, 24),
     "d": Fraction(1),
     "week": Fraction(7),
+    "fortnight": Fraction(14),
 }
 TIME_WORDS = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "s"),
@@ -58,6 +73,7 @@ TIME_WORDS = {
     **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), "h"),
     **dict.fromkeys(("d", "day", "days"), "d"),
     **dict.fromkeys(("w", "wk", "wks", "week", "weeks"), "week"),
+    **dict.fromkeys(("fortnight", "fortnights"), "fortnight"),
 }
 TIMES_SHOWN = "s, min, h, d, week"
 

@@ -162,7 +162,7 @@ def test_a_schedule_alone_does_not_lose_its_rules():
         ("hold if x1.5 > 2", 9, "an output of the model"),
         ("hold if nk", 11, "a rule compares an output with a threshold"),
         ("hold if nk >", 13, "a number is missing"),
-        ("hold if nk > two", 14, "a number is missing"),
+        ("hold if nk > few", 14, "a number is missing"),
         ("hold if nk > nan", 14, "must be a finite number"),
         ("hold if nk > -2", 14, "cannot be negative"),
         ("hold if nk > 1,5", 14, "numbers have no comma"),
