@@ -82,6 +82,17 @@ def endpoints(every):
         ("Treg gain over NK > 1", "Treg gain over NK > 1"),
         ("Treg gain over CD56bright NK > 1", "Treg gain over CD56bright NK > 1"),
         ("Treg peak fold >= 2", "Treg peak fold >= 2"),
+        ("Treg trough at least +50 %", "Treg trough fold >= 1.5"),
+        ("Treg at least +50 % at trough", "Treg trough fold >= 1.5"),
+        ("trough Tregs at least twice baseline", "Treg trough fold >= 2"),
+        ("Treg at least 1.5-fold before the next cycle", "Treg trough fold >= 1.5"),
+        ("Treg trough at least 8 %", "Treg trough >= 8 percent"),
+        ("Treg peak > 150 % of baseline", "Treg peak fold > 1.5"),
+        ("NK stays under 1.5-fold in 95 % of people", "NK mean fold < 1.5 in 95 % of people"),
+        ("in nine of ten patients NK < 2 at its peak", "NK peak fold < 2 in 90 % of people"),
+        ("NK < 2 in at least 90 percent of the patients at its peak", "NK peak fold < 2 in 90 % of people"),
+        ("Treg at least +50 % on average in half of the patients", "Treg mean fold >= 1.5 in 50 % of people"),
+        ("Treg at least +50 % in the median patient", "Treg mean fold >= 1.5"),
     ],
 )
 def test_a_sentence_is_read_as_what_it_means(endpoints, text, meant):
@@ -112,12 +123,14 @@ def test_several_constraints_stand_in_one_text_or_in_many(endpoints):
 def test_what_a_constraint_writes_is_read_back(endpoints, data):
     endpoint = data.draw(st.sampled_from(endpoints))
     value = data.draw(st.floats(0, 1e6) if "fold" in endpoint.name else st.floats(-1e6, 1e6))
-    constraint = Constraint(endpoint, data.draw(st.sampled_from([">=", ">", "<=", "<"])), value)
-    (read,) = parse_constraints(str(constraint), endpoints, CRITERIA)
-    assert (read.endpoint, read.relation, read.value) == (
+    relation = data.draw(st.sampled_from([">=", ">", "<=", "<"]))
+    share = data.draw(st.none() | st.integers(1, 999).map(lambda mille: mille / 1000))
+    (read,) = parse_constraints(str(Constraint(endpoint, relation, value, share)), endpoints, CRITERIA)
+    assert (read.endpoint, read.relation, read.value, read.share) == (
         endpoint,
-        constraint.relation,
+        relation,
         pytest.approx(value, rel=1e-12),
+        None if share is None else pytest.approx(share, rel=1e-12),
     )
 
 
@@ -136,6 +149,11 @@ def test_what_a_constraint_writes_is_read_back(endpoints, data):
         ("NK < -2", 6, "a fold is 0 or more"),
         ("NK under twice baseline sometimes", 25, '"sometimes" cannot be read here'),
         ("mean NK under 2 at its peak", 17, "says once more"),
+        ("NK under 2 at trough", 1, 'there is no endpoint "NK trough fold"'),
+        ("NK under 2 in all patients", 12, 'write for instance "in 95 % of people"'),
+        ("NK under 2 in most patients", 12, 'write for instance "in 95 % of people"'),
+        ("NK under 2 in 100 % of people", 12, "no share of people that can be counted"),
+        ("Treg at least +50 % in 90 % of mice", 21, '"in 90 % of mice" cannot be read here'),
         ("adverse event < 0.5 MIU", 21, "cannot be read here"),
         ("injections <= 50 %", 18, "is not in percent"),
         ("__import__('os').getcwd() < 2", 1, "no such endpoint"),
@@ -641,3 +659,8 @@ def test_where_a_model_takes_no_doses_none_are_searched():
         usual_space(scene)
     with pytest.raises(InputError, match="takes no doses to explore"):
         dosing_of(kernel)
+
+
+def test_a_search_is_not_asked_for_a_share_of_people(scene):
+    with pytest.raises(InputError, match="pkpd dose-for"):
+        optimise(scene, SMALL, "NK under twice baseline in 90 % of people")

@@ -3,6 +3,7 @@ is."""
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import platform
@@ -121,6 +122,7 @@ def optimise(
         parse_constraints(constraints, known, criteria),
         confidence,
     )
+    _check_of_medians(wishes.constraints)
     endpoints = wishes.endpoints(criteria, known)
     threads = scene.threads or usable_cores()
     cache = Cache(few, endpoints, threads)
@@ -170,6 +172,18 @@ class _Wishes:
     def score(self, outcome: Outcome) -> tuple[Floats, Floats]:
         """Objectives, and by how much constraints are missed."""
         return outcome.objectives(self.objectives), self.violations(outcome)
+
+
+def _check_of_medians(constraints: Sequence[Constraint]) -> None:
+    """Raise ``InputError`` for a constraint that is to hold in a share of people: of each draw the search
+    has too few subjects to count them."""
+    for constraint in constraints:
+        if constraint.share is not None:
+            of_median = dataclasses.replace(constraint, share=None)
+            raise InputError(
+                f'"{constraint}": a search among many schedules goes by the median subject, "{of_median}"; '
+                "in how many people it holds, and at which dose, says pkpd dose-for"
+            )
 
 
 def usual_space(scene: Scene, dose: str | None = None, route: str | None = None, **lists: Any) -> Space:

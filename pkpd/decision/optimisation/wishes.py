@@ -2,22 +2,28 @@
 objectives, "platelet mean fold".
 
     constraints := constraint { ("," | ";" | "and") constraint }
-    constraint  := endpoint relation value                             platelet mean fold >= 0.5
-                 | noun relation fold ["on average" | "at its peak"]   platelets at least 50 % of baseline;
+    constraint  := [whom] asked [whom]
+    asked       := endpoint relation value                             platelet mean fold >= 0.5
+                 | noun ["trough" ...] relation fold [when]            platelets at least 50 % of baseline;
                                                                        leucocytes under twice baseline
                  | relation number ("injections" | "doses" | dose unit) ["a month" | "in all"]
+    when        := "on average" | "at its peak" | "at trough"
+    whom        := "in" (number "%" | number "of" number | "half") "of people" | "in the median patient"
     relation    := ">=" | "at least" | ">" | "more than" | "above" | "<=" | "at most" | "<" | "less than" |
                 "under" ...
     fold        := number | "+50 %" | "-20 %" | "20 % below baseline" | "150 % of baseline" | "twice baseline"
                 | "1.5 x" | "baseline"
     objectives  := ["max" | "min"] endpoint { "," ... }
 
-A noun is what there is a "mean fold" or a "peak fold" of, or stands for one in the criteria; without "at its
-peak" it is meant on average over the treatment. A month has 28 days. Nothing of the text is evaluated.
+A noun is what there is a "mean fold", a "peak fold" or a "trough fold" of, or stands for one in the criteria;
+without "at its peak" or "at trough" it is meant on average over the treatment. What is asked of an endpoint
+relative to baseline, "platelet trough at least +50 %", is asked of its fold where there is one. Where nobody
+says in how many people, the median subject is meant. A month has 28 days. Nothing of the text is evaluated.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -53,27 +59,51 @@ _RELATIONS = {
 }
 _RELATION_OF = {words: relation for relation, several in _RELATIONS.items() for words in several}
 RELATION_SHOWN = ">=, >, <=, <, at least, more than, at most, under"
-_AVERAGE = r"on\s+average|in\s+the\s+mean"
-_PEAK = r"at\s+(?:its|their|the)\s+(?:peak|highest)|at\s+peak"
+_ITS = r"(?:(?:its|their|the)\s+)?"
+_WHEN = {
+    "mean": r"on\s+average|in\s+the\s+mean",
+    "peak": rf"at\s+{_ITS}(?:peak|highest)",
+    "trough": rf"at\s+{_ITS}trough|(?:just\s+)?before\s+the\s+(?:next|last)\s+cycle",
+}
+_ADJECTIVES = {"average": "mean", "highest": "peak"} | {name: name for name in _WHEN}
+_PEOPLE = r"(?:people|persons?|patients?|subjects?|individuals?|participants?)"
+_SHARE = re.compile(
+    rf"\b(?:in|for|among)\s+(?:at\s+least\s+)?(?:"
+    rf"(?P<percent>\d+(?:\.\d+)?)\s*(?:%|percent)\s*(?:of\s+)?(?:the\s+|all\s+)?{_PEOPLE}"
+    rf"|(?P<part>\w+)\s+(?:out\s+)?of\s+(?P<whole>\d+|ten|twelve|four|five)\s+{_PEOPLE}"
+    rf"|(?P<half>half)\s+(?:of\s+)?(?:the\s+)?{_PEOPLE}"
+    rf"|(?:the\s+)?(?P<median>median|typical)\s+{_PEOPLE}"
+    rf"|(?P<all>all|every|each|most|many)\s+(?:of\s+)?(?:the\s+)?{_PEOPLE}|(?P<everybody>everybody|everyone))"
+    r"(?!\w)",
+    re.IGNORECASE,
+)
 _MONTH = r"(?:a|per|each|every|in)\s+month|(?:per|in|every)\s+(?:28\s*d(?:ays)?|(?:4|four)\s+weeks)"
 _IN_ALL = r"in\s+all|in\s+total|altogether"
 _NUMBER = r"[+-]?(?:\d+(?:\.\d+)?|\.\d+)(?:e[+-]?\d+)?"
 _TIMES = {"half": 0.5, "twice": 2.0, "double": 2.0, "thrice": 3.0, "triple": 3.0}
 _BASELINE = r"(?:\s+(?:of\s+)?(?:the\s+)?baseline\b)?"
+_RELATIVE = (
+    rf"[+-]\s*[\d.]+\s*%|{_NUMBER}\s*(?:%|percent)\s*(?:of|above|over|below|under)\s+(?:the\s+)?baseline"
+    rf"|(?:{'|'.join(_TIMES)})\b|(?:{_NUMBER}|{'|'.join(NUMBER_WORDS)})[\s-]*(?:fold\b|times\b|x\b|×)|baseline\b"
+)
+"""What is set against baseline: +50 %, 80 % of baseline, twice, 1.5-fold."""
 
 
 @dataclass(frozen=True)
 class Constraint:
-    """``endpoint`` ``relation`` ``value``, in the endpoint's unit; relation is >=, >, <= or <. ``str`` writes
-    what ``parse_constraints`` reads."""
+    """``endpoint`` ``relation`` ``value``, in the endpoint's unit; relation is >=, >, <= or <; share : of the
+    people in whom it must hold, None for the median subject. ``str`` writes what ``parse_constraints``
+    reads."""
 
     endpoint: Endpoint
     relation: str
     value: float
+    share: float | None = None
 
     def __str__(self) -> str:
         unit = "" if self.endpoint.unit == "1" else f" {self.endpoint.unit}"
-        return f"{self.endpoint.name} {self.relation} {plain_number(self.value)}{unit}"
+        whom = "" if self.share is None else f" in {float(f'{100 * self.share:.9g}'):g} % of people"
+        return f"{self.endpoint.name} {self.relation} {plain_number(self.value)}{unit}{whom}"
 
     def holds(self, values: Floats) -> NDArray[np.bool_]:
         """Where it holds; nowhere where there is no value (nan)."""
@@ -224,6 +254,37 @@ class _Clause:
         self.criteria = criteria
 
     def read(self) -> Constraint:
+        """The constraint, with the share of people in whom it is to hold."""
+        share = self._take_share()
+        return dataclasses.replace(self._asked(), share=share)
+
+    def _take_share(self) -> float | None:
+        """The share of people, whose words are blanks from then on."""
+        found = _SHARE.search(self.text, self.start, self.end)
+        if found is None:
+            return None
+        percent, part, whole = found["percent"], found["part"], found["whole"]
+        if part is not None:
+            top, bottom = (NUMBER_WORDS.get(word.lower(), word) for word in (part, whole))
+            share = float(top) / float(bottom) if str(top).isdigit() else 0.0
+        else:
+            share = float(percent) / 100.0 if percent else 0.5
+        if found["all"] or found["everybody"] or not 0.0 < share < 1.0:
+            self._stop(
+                f'"{found[0]}" is no share of people that can be counted in some hundreds of them',
+                found.start(),
+                'write for instance "in 95 % of people"',
+                length=len(found[0]),
+            )
+        blank = " " * len(found[0])
+        self.text = self.text[: found.start()] + blank + self.text[found.end() :]
+        before = self.text[self.start : found.start()]
+        if not before.strip():
+            self.start = found.end()
+        self.end = self.start + len(self.text[self.start : self.end].rstrip())
+        return None if found["median"] else share
+
+    def _asked(self) -> Constraint:
         for endpoint in sorted(self.endpoints, key=lambda endpoint: -len(endpoint.name)):
             words = r"\s+".join(map(re.escape, endpoint.name.split()))
             if (found := self._match(words + r"(?![\w])", self.start)) is None:
@@ -231,6 +292,8 @@ class _Clause:
             relation = self._relation(found.end())
             if relation is None:
                 continue  # a name that only begins as this one: peak, peak fold
+            if self._match(_RELATIVE, relation[1]) and not _is_fold(endpoint, self.criteria):
+                endpoint = self._named(f"{endpoint.name} fold") or endpoint
             return Constraint(endpoint, relation[0], self._last_value(endpoint, relation[1]))
         relation = self._relation(self.start)
         if relation is not None:
@@ -264,7 +327,7 @@ class _Clause:
             name = "injections" if noun else "total dose"
         else:
             self._stop('here "a month" or "in all" is missing', what.end())
-        endpoint = next((endpoint for endpoint in self.endpoints if endpoint.name == name), None)
+        endpoint = self._named(name)
         if endpoint is None:
             self._stop(f'there is no endpoint "{name}"', what.start())
         self._nothing_after((monthly or in_all or what).end())
@@ -273,20 +336,26 @@ class _Clause:
     # -- "platelets at least 50 % of baseline on average"
 
     def _noun(self) -> Constraint:
+        adjectives = "|".join(_ADJECTIVES)
         for noun, pattern in self._nouns():
-            found = self._match(rf"(?:(mean|average|peak|highest)\s+)?(?:{pattern})(?![\w])", self.start)
+            found = self._match(
+                rf"(?:({adjectives})\s+)?(?:{pattern})(?:\s+(trough|peak|mean))?(?![\w])", self.start
+            )
             if found is None:
                 continue
-            peak = (found[1] or "").lower() in ("peak", "highest")
             relation = self._relation(found.end())
             if relation is None:
                 break
-            endpoint = self._fold(noun, peak, found.start())
+            said = [_ADJECTIVES[word.lower()] for word in found.groups() if word]
+            endpoint = self._fold(noun, said[0] if said else "mean", found.start())
             value, at = self._value(endpoint, relation[1])
-            if after := self._match(f"({_PEAK})|(?:{_AVERAGE})", at):
-                if found[1] and bool(after[1]) != peak:
-                    self._stop("this says once more, and otherwise, what is meant", after.start())
-                endpoint, at = self._fold(noun, bool(after[1]), found.start()), after.end()
+            for when, words in _WHEN.items():
+                if after := self._match(words, at):
+                    said.append(when)
+                    at = after.end()
+                    if len(set(said)) > 1:
+                        self._stop("this says once more, and otherwise, what is meant", after.start())
+                    endpoint = self._fold(noun, when, found.start())
             self._nothing_after(at)
             return Constraint(endpoint, relation[0], value)
         for place in range(self.start, self.end):
@@ -300,7 +369,7 @@ class _Clause:
         """Nouns and how they are written, longer ones first."""
         named = dict(self.criteria.nouns)
         for endpoint in self.endpoints:
-            if found := re.fullmatch(r"(.+) (?:mean|peak) fold", endpoint.name):
+            if found := re.fullmatch(r"(.+) (?:mean|peak|trough) fold", endpoint.name):
                 named.setdefault(found[1], ())
         written = []
         for noun in sorted(named, key=len, reverse=True):
@@ -309,12 +378,16 @@ class _Clause:
             written.append((noun, rf"(?:the\s+)?(?:{any_of_them})s?(?:[\s-]cells?)?"))
         return written
 
-    def _fold(self, noun: str, peak: bool, at: int) -> Endpoint:
-        name = f"{noun} {'peak' if peak else 'mean'} fold"
-        found = next((endpoint for endpoint in self.endpoints if endpoint.name == name), None)
+    def _fold(self, noun: str, when: str, at: int) -> Endpoint:
+        name = f"{noun} {when} fold"
+        found = self._named(name)
         if found is None:
-            self._stop(f'there is no endpoint "{name}"', at, listed(e.name for e in self.endpoints))
+            own = [one.name for one in self.endpoints if one.name.lower().startswith(f"{noun.lower()} ")]
+            self._stop(f'there is no endpoint "{name}"', at, listed(own or [e.name for e in self.endpoints]))
         return found
+
+    def _named(self, name: str) -> Endpoint | None:
+        return next((endpoint for endpoint in self.endpoints if endpoint.name == name), None)
 
     # -- pieces
 
@@ -404,7 +477,7 @@ class _Clause:
         if rest := self.text[at : self.end].strip():
             hint = (
                 'constraints are parted by ",", ";" or "and"; over the treatment they may be '
-                'meant "on average" or "at its peak"'
+                'meant "on average", "at its peak" or "at trough", and "in 90 % of people"'
             )
             self._stop(f'"{rest[:40]}" cannot be read here', at, hint, length=len(rest))
 
