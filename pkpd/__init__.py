@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pkpd.decision.comparison import compare as compare
     from pkpd.decision.criteria import endpoints as endpoints
     from pkpd.decision.endpoints import Endpoint as Endpoint
+    from pkpd.decision.inverse import dose_for as dose_for
     from pkpd.decision.optimisation import optimise as optimise
     from pkpd.dosing import EventTable as EventTable
     from pkpd.dosing import Schedule as Schedule
@@ -107,6 +108,7 @@ _HOME = {
     "compare": "pkpd.decision.comparison",
     "compare_fits": "pkpd.inference.fit_comparison",
     "compiled_solver": "pkpd.solver.inside",
+    "dose_for": "pkpd.decision.inverse",
     "endpoints": "pkpd.decision.criteria",
     "event_times": "pkpd.simulation.occurrence",
     "fit": "pkpd.inference",
@@ -165,6 +167,7 @@ __all__ = [
     "compare",
     "compare_fits",
     "compiled_solver",
+    "dose_for",
     "endpoints",
     "event_times",
     "fit",

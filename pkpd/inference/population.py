@@ -25,6 +25,7 @@ from pkpd.core import html, library
 from pkpd.core.arguments import (
     ABSENT,
     COUNT,
+    FLAG,
     LIST,
     MAPPING,
     NUMBER,
@@ -149,6 +150,7 @@ class Population:
     responders=TEXT | ABSENT,
     parameters=MAPPING | ABSENT,
     posterior=PATH | ABSENT | of(PosteriorDraws, words="draws from the posterior"),
+    crossed=FLAG,
 )
 def virtual_subjects(
     fit: FitResult | str | os.PathLike[str],
@@ -162,6 +164,7 @@ def virtual_subjects(
     responders: str | None = None,
     parameters: Mapping[str, float | str] | None = None,
     posterior: PosteriorDraws | str | os.PathLike[str] | None = None,
+    crossed: bool = False,
 ) -> Population:
     """Parameters of people that a fit has not seen.
 
@@ -195,6 +198,8 @@ def virtual_subjects(
     parameters : typical values that replace those of the fit, by name; people differ around them.
     posterior : draws from the posterior of the fit (``posterior_draws``), their file, or the folder that it
         lies in: "uncertainty" is then theirs, in place of the normal approximation.
+    crossed : everybody under every draw: the population has ``subjects`` times ``draws`` members, one person
+        after another, so that draws differ by the parameters and by nobody's chance.
 
     Returns
     -------
@@ -229,8 +234,9 @@ def virtual_subjects(
     if "uncertainty" in chosen or "study" in chosen:
         if draws is not None and draws < 1:
             raise InputError(f"the number of draws must be at least 1, not {draws!r}")
-        n_draws = subjects if draws is None else min(draws, subjects)
-    draw = np.arange(subjects, dtype=np.int64) % n_draws
+        n_draws = subjects if draws is None else draws if crossed else min(draws, subjects)
+    person = np.arange(subjects) if not crossed else np.repeat(np.arange(subjects), n_draws)
+    draw = np.arange(person.size, dtype=np.int64) % n_draws
     notes = [words] if (words := version_words(result)) else []
     points = drawn_points(result, chosen, n_draws, seed, posterior, notes)
     typical, spread = typical_and_spread(result, spec, kernel, chosen, points, seed, study, notes)
@@ -242,6 +248,7 @@ def virtual_subjects(
         typical[:, place], spread[:, place] = median, sd
     if responders is not None:
         _respond(kernel, result, spec, chosen, covariates, responders, z, notes)
+    z = z[person]
     values = scattered(kernel, typical[draw], spread[draw], z)
     moved = np.mean((values == kernel.LOWER) | (values == kernel.UPPER), axis=0) * (
         (kernel.LOWER < kernel.UPPER) & ((np.ptp(typical, axis=0) > 0.0) | (spread > 0.0).any(axis=0))

@@ -86,6 +86,8 @@ def endpoints(every):
         ("Treg at least +50 % at trough", "Treg trough fold >= 1.5"),
         ("trough Tregs at least twice baseline", "Treg trough fold >= 2"),
         ("Treg at least 1.5-fold before the next cycle", "Treg trough fold >= 1.5"),
+        ("Tregs on average at least +50 %", "Treg mean fold >= 1.5"),
+        ("NK at its peak under 3-fold", "NK peak fold < 3"),
         ("Treg trough at least 8 %", "Treg trough >= 8 percent"),
         ("Treg peak > 150 % of baseline", "Treg peak fold > 1.5"),
         ("NK stays under 1.5-fold in 95 % of people", "NK mean fold < 1.5 in 95 % of people"),

@@ -228,6 +228,8 @@ class Scene:
     """By what schedules are judged."""
     chunk: int = CHUNK
     drawn: int | None = None
+    who: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Arguments of ``virtual_subjects`` that drew them."""
 
     def __repr__(self) -> str:
         until = "" if self.until_days is None else f" over {self.until_days:g} days"
@@ -313,18 +315,19 @@ class Scene:
                 f"the horizon of {until_days:,.0f} days is too long: at most {MOST_DAYS:,} days, a "
                 "hundred years"
             )
-        population = virtual_subjects(
-            fit,
-            subjects,
-            seed=seed,
-            vary=vary,
-            draws=draws,
-            study=study,
-            covariates=covariates,
-            responders=responders,
-            parameters=parameters,
-            posterior=posterior,
-        )
+        who: dict[str, Any] = {
+            "fit": fit,
+            "subjects": subjects,
+            "seed": seed,
+            "vary": vary,
+            "draws": draws,
+            "study": study,
+            "covariates": covariates,
+            "responders": responders,
+            "parameters": parameters,
+            "posterior": posterior,
+        }
+        population = virtual_subjects(**who)
         name = fit.name if isinstance(fit, FitResult) else os.fspath(fit)
         about = {
             "study": study,
@@ -337,7 +340,15 @@ class Scene:
         if posterior is not None:
             about["posterior"] = str(posterior)
         criteria = criteria_of(read_fit(name), population.kernel, endpoints)
-        return cls(name, population, until_days, threads, about, criteria)
+        return cls(name, population, until_days, threads, about, criteria, who=who)
+
+    def drawn_as(self, **who: Any) -> Scene:
+        """The same question of other subjects: drawn as these, but for what is said here (arguments of
+        ``virtual_subjects``). Raises ``InputError`` where they were not drawn by ``create``."""
+        if not self.who:
+            raise InputError("these subjects were not drawn by Scene.create, and are all there are")
+        population = virtual_subjects(**(dict(self.who) | who))
+        return dataclasses.replace(self, population=population, drawn=None)
 
     @property
     def subjects(self) -> int:

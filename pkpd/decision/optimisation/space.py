@@ -26,7 +26,8 @@ MOST_VALUES = 10_000  # of one list
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?|\.\d+")
 _UNIT = re.compile(r"[A-Za-z][A-Za-z0-9/]*")
-_TO = re.compile(r"to\b|-|–|\.\.")
+_TO = re.compile(r"to\b|and\b|-|–|\.\.")
+_FROM = re.compile(r"from\b|between\b")
 _BY = re.compile(r"by\b|step\b|in steps of\b")
 _SPACE = re.compile(r"\s*")
 _DAYS = {"d": 1, "day": 1, "days": 1, "w": 7, "week": 7, "weeks": 7}
@@ -95,7 +96,7 @@ class Space:
                 f'either a number of cycles or the length of the treatment: "{cycles}" or '
                 f'"{duration}", not both'
             )
-        doses, unit = _values(dose, "dose")
+        doses, unit = read_values(dose, "dose")
         if not unit:
             raise InputError(f'dose "{dose}": the unit is missing; write for instance "{dose.strip()} mg"')
         lengths = None if duration is None else _in_days(duration, "for")
@@ -243,10 +244,12 @@ class _Reader:
         )
 
 
-def _values(text: str, name: str) -> tuple[tuple[Fraction, ...], str]:
+def read_values(text: str, name: str, digits: int = 2) -> tuple[tuple[Fraction, ...], str]:
     """Values, ascending, and their unit ("" where none is stated), which may stand after each number or at
-    the end."""
+    the end: "1, 2, 4 mg", "5 to 50 mg by 5", "between 5 and 50 mg". A range of doses without a step goes in
+    so many significant ``digits``, one of others in whole numbers. Raises ``InputError`` with the place."""
     reader = _Reader(text, name)
+    reader.take(_FROM)
     values = [reader.number("a number")]
     unit = _unit(reader, "")
     if reader.take(_TO):
@@ -261,7 +264,7 @@ def _values(text: str, name: str) -> tuple[tuple[Fraction, ...], str]:
                 raise reader.error(f"these are more than {MOST_VALUES:,} values; take a larger step")
             values = [start + i * step for i in range(int((end - start) / step) + 1)]
         elif name == "dose":
-            values = _two_digits(start, end)
+            values = _to_digits(start, end, digits)
         else:
             if end - start > MOST_VALUES:
                 raise reader.error(f"these are more than {MOST_VALUES:,} values; take a larger step")
@@ -287,19 +290,20 @@ def _unit(reader: _Reader, before: str) -> str:
     return found or before
 
 
-def _two_digits(start: Fraction, end: Fraction) -> list[Fraction]:
-    """From start to end in steps of the second significant digit, both ends included."""
+def _to_digits(start: Fraction, end: Fraction, digits: int) -> list[Fraction]:
+    """From start to end in steps of the last of so many significant digits, both ends included."""
     values = {start, end}
     power = math.floor(math.log10(start))
     while Fraction(10) ** power <= end:
-        step = Fraction(10) ** (power - 1)
-        values |= {i * step for i in range(10, 100) if start <= i * step <= end}
+        step = Fraction(10) ** (power + 1 - digits)
+        numbers = range(10 ** (digits - 1), 10**digits)
+        values |= {i * step for i in numbers if start <= i * step <= end}
         power += 1
     return sorted(values)
 
 
 def _counts(text: str, name: str) -> tuple[int, ...]:
-    values, unit = _values(text, name)
+    values, unit = read_values(text, name)
     if unit not in ("", "days" if name == "days" else name):
         raise InputError(f'{name} "{text}": this is a number without a unit, not in {unit}')
     if any(value.denominator != 1 for value in values):
@@ -308,7 +312,7 @@ def _counts(text: str, name: str) -> tuple[int, ...]:
 
 
 def _in_days(text: str, name: str) -> tuple[Fraction, ...]:
-    values, unit = _values(text, name)
+    values, unit = read_values(text, name)
     if unit and unit not in _DAYS:
         raise InputError(f'{name} "{text}": a time in d or weeks, not in {unit}')
     return tuple(value * _DAYS.get(unit, 1) for value in values)
@@ -318,7 +322,7 @@ def _text(values: Sequence[Fraction | int]) -> str:
     """Values as ``parse`` reads them: a range where they are evenly spaced, else a list."""
     texts = [str(decimal_text(Fraction(value))) for value in values]
     steps = {later - earlier for earlier, later in itertools.pairwise(values)}
-    if len(values) > 3 and list(values) == _two_digits(Fraction(values[0]), Fraction(values[-1])):
+    if len(values) > 3 and list(values) == _to_digits(Fraction(values[0]), Fraction(values[-1]), 2):
         return f"{texts[0]} to {texts[-1]}"  # the step of a dose
     if len(values) < 3 or len(steps) > 1:
         return ", ".join(texts)

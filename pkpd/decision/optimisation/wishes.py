@@ -343,10 +343,14 @@ class _Clause:
             )
             if found is None:
                 continue
-            relation = self._relation(found.end())
+            said = [_ADJECTIVES[word.lower()] for word in found.groups() if word]
+            at = found.end()
+            for when, words in _WHEN.items():
+                if early := self._match(words, at):
+                    said, at = [*said, when], early.end()
+            relation = self._relation(at)
             if relation is None:
                 break
-            said = [_ADJECTIVES[word.lower()] for word in found.groups() if word]
             endpoint = self._fold(noun, said[0] if said else "mean", found.start())
             value, at = self._value(endpoint, relation[1])
             for when, words in _WHEN.items():

@@ -1,0 +1,309 @@
+"""The inverse question against closed forms: in a linear model the dose for a concentration is proportional
+to what a person's own clearance and volume make of it."""
+
+import dataclasses
+import json
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+import pkpd
+from pkpd.core.errors import InputError
+from pkpd.decision.comparison import Scene
+from pkpd.decision.inverse import OpenSchedule, dose_for
+from pkpd.decision.inverse.along import between_places, own_values, runs_met, scan_places
+from pkpd.inference import fit, read_fit
+
+OMEGA, SE = 0.2, 0.15
+SPEC = """\
+title = "A made-up study of one drug"
+model = "one_compartment_iv"
+
+[options]
+subjects = 8
+starts = 1
+
+[free]
+V = "lognormal(30, 0.5)"
+"""
+DATA = """\
+row,study,arm,n,schedule,output,measure,reducer,time,time_unit,statistic,value,unit,spread,spread_type,use,source,provenance
+one,Alpha,100 mg,20,100 mg iv once,C,value,at,0.1,h,mean,3.1,mg/L,0.5,SD,fit,made up,reported
+"""
+ENDPOINTS = """\
+exposure = "C"
+[optimise]
+dose = "10 to 400 mg"
+route = "iv"
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("linear") / "linear"
+    made.mkdir()
+    for name, text in (("fit.toml", SPEC), ("data.csv", DATA), ("endpoints.toml", ENDPOINTS)):
+        (made / name).write_text(text, encoding="utf-8")
+    fit(read_fit(made), rival=False, unverified=False, check=False).write_json(made / "result.json")
+    return estimated(made, 32.0)
+
+
+def estimated(folder, volume):
+    """The same fit as if it had found this volume, with a standard error of SE on the log scale."""
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    (estimate,) = result["estimates"]
+    estimate |= {"value": volume, "x": math.log(volume), "x_sd": SE}
+    result["values"]["V"], result["covariance"] = volume, [[SE**2]]
+    result["between"] |= {"V": OMEGA}
+    (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def scene(folder):
+    return Scene.create(folder, subjects=400, draws=100, threads=2)
+
+
+@pytest.fixture(scope="module")
+def found(scene):
+    return dose_for(
+        scene, "the smallest dose with Cmax at least 2 in 90 % of people", "? mg iv every 12 h x4"
+    )
+
+
+def own_doses(scene, hours=12.0, doses=4):
+    """The dose that gives each of the people, at the estimates, 2 mg/L at the peak after the last dose."""
+    people = scene.drawn_as(vary=("between",), draws=None).population
+    clearance, volume = (people.values[:, people.kernel.PARAMETERS.index(name)] for name in ("CL", "V"))
+    k = clearance / volume
+    return 2.0 * volume / np.exp(-k[:, None] * hours * np.arange(doses)).sum(axis=1)
+
+
+# --- the answer, people and parameters against closed forms
+
+
+def test_the_smallest_dose_is_the_quantile_of_what_people_need(scene, found):
+    own = np.sort(own_doses(scene))
+    exact = own[math.ceil(0.9 * own.size) - 1]
+    assert exact <= found.value * (1 + 2e-3)
+    assert found.value == pytest.approx(exact, rel=0.01)  # three digits
+    assert found.ranges == ((found.value, 400.0),)
+    assert found.chosen == f"{found.value:g} mg iv every 12 h x4"
+
+
+def test_what_people_need_and_how_many_reach_it_is_lognormal(scene):
+    found = dose_for(scene, "Cmax at least 2", "? mg iv once")
+    (curve,) = found.curves
+    assert found.value == pytest.approx(64.0, rel=4 * 1.25 * OMEGA / math.sqrt(400))
+    z = stats.norm.ppf([0.05, 0.25, 0.5, 0.75, 0.95])
+    assert np.log(curve.own / 64.0) == pytest.approx(OMEGA * z, abs=0.06)
+    expected = stats.norm.cdf(np.log(found.x / 64.0) / OMEGA)
+    assert np.abs(curve.share - expected).max() < 4 * 0.5 / math.sqrt(400)
+    own = own_doses(scene, doses=1)
+    assert curve.own == pytest.approx(
+        np.quantile(own, [0.05, 0.25, 0.5, 0.75, 0.95], method="inverted_cdf"), rel=0.011
+    )
+
+
+def test_the_interval_by_parameters_is_lognormal_and_holds_no_people(scene):
+    found = dose_for(scene, "Cmax at least 2", "? mg iv once")
+    ends = np.log(np.array([found.low, found.high]) / found.value)
+    # of 100 draws the quantile at 5 % has an SE of a fifth of theirs
+    assert ends == pytest.approx([-1.645 * SE, 1.645 * SE], abs=3 * 0.21 * SE)
+    (curve,) = found.curves
+    i = int(np.flatnonzero(found.x == found.value)[0])
+    expected = stats.norm.cdf(np.array([-1.645, 1.645]) * SE / OMEGA)
+    assert [curve.low[i], curve.high[i]] == pytest.approx(expected, abs=0.12)
+
+
+def test_intervals_hold_the_true_answer_as_often_as_they_say(folder, tmp_path):
+    """Forty trials, each of which estimates the volume with its error; people are the same."""
+    truth, covered = None, 0
+    rng = np.random.default_rng(5)
+    try:
+        for volume in (32.0, *32.0 * np.exp(SE * rng.standard_normal(40))):
+            scene = Scene.create(estimated(folder, float(volume)), subjects=40, draws=25, threads=1, seed=3)
+            found = dose_for(scene, "Cmax at least 2 in 80 % of people", "? mg iv once")
+            if truth is None:
+                truth = found.value
+            else:
+                covered += found.low <= truth <= found.high
+    finally:
+        estimated(folder, 32.0)
+    assert 30 <= covered <= 40  # of 40 with 90 % each: 36, 0.2 % below 30
+
+
+def test_the_largest_dose_that_keeps_a_peak_low_in_most_people(scene):
+    found = dose_for(scene, "the largest dose whose Cmax stays under 2 in 95 % of people", "? mg iv once")
+    own = np.sort(own_doses(scene, doses=1))
+    exact = own[math.floor(0.05 * own.size)]
+    assert found.end == "largest" and found.ranges[0][0] == 10.0
+    assert found.value == pytest.approx(exact, rel=0.01) and found.value <= exact
+
+
+def test_the_longest_interval_that_keeps_a_trough(scene):
+    """Steady doses: before the last of them what is left of those before, by each one's own rate."""
+    wish = "the longest interval that keeps trough at least 1"
+    found = dose_for(scene, wish, "100 mg iv every ? h x6", interval="4 to 48 h")
+    people = scene.drawn_as(vary=("between",), draws=None).population
+    clearance, volume = (people.values[:, people.kernel.PARAMETERS.index(name)] for name in ("CL", "V"))
+    hours = np.arange(4, 49)
+    left = np.exp(-(clearance / volume)[:, None, None] * hours[:, None] * np.arange(1, 6)).sum(axis=2)
+    held = (100 / volume[:, None] * left >= 1.0).mean(axis=0) >= 0.5
+    assert found.value == hours[held].max()
+    assert found.chosen == f"100 mg iv every {found.value:g} h x6"
+    assert found.low <= found.value <= found.high
+
+
+def test_without_uncertainty_there_is_no_interval_and_without_people_one_step(folder):
+    scene = Scene.create(folder, subjects=30, vary=("between",))
+    assert math.isnan(dose_for(scene, "Cmax at least 2", "? mg iv once").low)
+    alike = dose_for(Scene.create(folder, subjects=2, vary=()), "Cmax at least 2", "? mg iv once")
+    assert alike.value == 64.0
+    assert set(alike.curves[0].share) == {0.0, 1.0}
+
+
+# --- nowhere, everywhere, several wishes, two unknowns
+
+
+def test_a_target_that_is_met_nowhere_or_everywhere_is_said_with_the_range(scene):
+    nowhere = dose_for(scene, "Cmax at least 2 in 90 % of people", "? mg iv once", dose="10 to 40 mg")
+    assert math.isnan(nowhere.value) and nowhere.nearest == 40.0 and nowhere.ranges == ()
+    assert nowhere.answer.startswith("Met nowhere from 10 mg to 40 mg; it comes closest at 40 mg (Cmax 1.2")
+    everywhere = dose_for(scene, "Cmax at least 2 in 90 % of people", "? mg iv once", dose="200 to 400 mg")
+    assert everywhere.everywhere and everywhere.value == 200.0 and everywhere.low == -math.inf
+    assert "Met everywhere from 200 mg to 400 mg" in everywhere.answer
+
+
+def test_several_wishes_leave_a_window_with_both_ends_told(scene):
+    wish = "Cmax at least 2 in 80 % of people, Cmax under 4 in 80 % of people"
+    found = dose_for(scene, wish, "? mg iv once")
+    ((low, high),) = found.ranges
+    own = np.sort(own_doses(scene, doses=1))
+    assert low == pytest.approx(own[math.ceil(0.8 * own.size) - 1], rel=0.01)
+    assert high == pytest.approx(2 * own[math.floor(0.2 * own.size)], rel=0.01)
+    assert found.end == "smallest" and f"up to {high:g} mg" in found.answer
+
+
+def test_two_unknowns_give_for_each_interval_the_dose_of_that_interval(scene):
+    both = dose_for(
+        scene, "trough at least 1", "? mg iv every ? h x6", dose="20 to 2000 mg", interval="6, 12 h"
+    )
+    assert [float(value) for value in both.over.values] == [6.0, 12.0]
+    for hours, row in zip((6, 12), both.rows, strict=True):
+        alone = dose_for(scene, "trough at least 1", f"? mg iv every {hours} h x6", dose="20 to 2000 mg")
+        assert row.value == alone.value
+        assert row.schedule == f"? mg iv every {hours} h x6"
+    assert both.rows[0].value < both.rows[1].value
+    assert list(both.to_frame()["interval"]) == [6.0, 12.0]
+
+
+# --- the search along one unknown
+
+
+@given(st.lists(st.booleans(), min_size=2, max_size=60), st.integers(2, 12))
+def test_every_run_that_a_scan_of_neighbours_sees_is_found_to_the_place(met, n):
+    """Whatever is met where: with every place scanned all runs are exact, with fewer their ends still are
+    ends of runs."""
+    places = list(range(len(met)))
+    exact = [tuple(run) for run in runs_of(met)]
+    assert runs_met(met.__getitem__, places) == exact
+    some = scan_places(places, n, geometric=False)
+    for first, last in runs_met(met.__getitem__, some):
+        assert met[first] and met[last]
+        assert first == 0 or not met[first - 1]
+        assert last == len(met) - 1 or not met[last + 1]
+
+
+def runs_of(met):
+    found = []
+    for place, one in enumerate(met):
+        if one and (place == 0 or not met[place - 1]):
+            found.append([place, place])
+        elif one:
+            found[-1][1] = place
+    return found
+
+
+def test_two_crossings_are_two_stretches_and_people_have_their_first_and_last():
+    x = np.array([1.0, 2.0, 3.0, 4.0])
+    values = np.array([[0.0, 0.0], [2.0, 0.0], [0.0, 0.0], [2.0, 0.5]])
+    fine = np.linspace(1.0, 4.0, 301)
+    holds = between_places(x, values, fine) >= 1.0
+    assert own_values(holds, fine, "smallest").tolist() == [1.5, math.inf]
+    assert own_values(holds, fine, "largest").tolist() == [math.inf, -math.inf]
+
+
+# --- words
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "units"),
+    [
+        ("? MIU sc daily x5 every 28 d x6", ("dose",), ("MIU",)),
+        ("? million IU/m2 subcutaneously fortnightly x3", ("dose",), ("MIU/m2",)),
+        ("1 MIU sc daily x5 every ? weeks x6", ("interval",), ("week",)),
+        ("1 MIU sc every ? d for 180 d", ("interval",), ("d",)),
+        ("1 MIU sc daily x? every 28 d x6", ("days",), ("",)),
+        ("1 MIU sc daily for ? days every 28 d x6", ("days",), ("d",)),
+        ("1 MIU sc daily x5 every 28 d x?", ("cycles",), ("",)),
+        ("2 MIU sc daily x5 then ? MIU sc weekly x7", ("dose",), ("MIU",)),
+        ("? MIU sc daily x? every 28 d x6", ("dose", "days"), ("MIU", "")),
+        ("1 MIU sc daily x? every ? d x6", ("days", "interval"), ("", "d")),
+    ],
+)
+def test_what_a_question_mark_stands_for_follows_from_its_place(text, names, units):
+    opened = OpenSchedule.parse(text)
+    assert (opened.names, opened.units) == (names, units)
+    values = [Fraction(5 if name in ("dose", "days") else 20) for name in names]
+    filled = text
+    for value in values:
+        filled = filled.replace("?", str(value), 1)
+    assert opened.schedule(values) == pkpd.Schedule.parse(filled)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "schedule", "words"),
+    [
+        ("Cmax at least 2", "100 mg iv once", 'has no "?"'),
+        ("Cmax at least 2", "? mg iv daily x? every ? d x3", 'has 3 "?"'),
+        ("Cmax at least 2", "1? mg iv once", "stands a blank or an x"),
+        ("Cmax at least 2", "100 mg iv over ? h once", "not this"),
+        ("Cmax at least 2", "? mg iv daly x5", 'did you mean "daily"'),
+        ("Cmax at least 2", "? mg iv once then ? mg iv daily x5", "both are dose"),
+        ("longest interval with Cmax at least 2", "? mg iv once", "asks for the interval"),
+        ("the smallest dose with Cmx at least 2", "? mg iv once", 'did you mean "Cmax"'),
+        ("Cmax at least 2", "? IU iv once", "--dose"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_with_the_right_words(scene, wishes, schedule, words):
+    with pytest.raises(InputError) as error:
+        dose_for(scene, wishes, schedule)
+    assert words in str(error.value)
+
+
+def test_ranges_are_of_what_is_left_open_and_in_its_unit(scene):
+    with pytest.raises(InputError, match='no "\\?" in place of its interval'):
+        dose_for(scene, "Cmax at least 2", "? mg iv once", interval="7 to 56 d")
+    with pytest.raises(InputError, match="the schedule has it in mg"):
+        dose_for(scene, "Cmax at least 2", "? mg iv once", dose="1 to 3 MIU")
+    grams = dose_for(scene, "Cmax at least 2", "? mg iv once", dose="between 0.01 and 0.4 g")
+    assert grams.range == (10.0, 400.0)
+    with pytest.raises(InputError, match="5 draws are too few"):
+        dose_for(dataclasses.replace(scene, who=scene.who | {"draws": 5}), "Cmax at least 2", "? mg iv once")
+
+
+def test_files_hold_the_answer_and_how_it_was_made(found, tmp_path):
+    found.write_csv(tmp_path / "a.csv")
+    found.write_json(tmp_path / "a.json")
+    assert found.answer in (tmp_path / "a.csv").read_text(encoding="utf-8")
+    kept = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    assert kept["value"] == found.value and kept["wishes"][0]["asked_share"] == 0.9
+    assert kept["provenance"]["subjects"] == 400
+    assert list(found.to_frame()["dose"]) == found.x.tolist()
+    assert "The smallest dose is" in repr(found) and "<table" in found._repr_html_()
