@@ -1,5 +1,5 @@
-"""The command line: ``pkpd models | show | simulate | compare | optimise | fit | profile | sample |
-validate | leave-out | bootstrap | new | report | explore | compare-fits | trial | bench``.
+"""The command line: ``pkpd models | show | simulate | compare | optimise | dose-for | fit | profile |
+sample | validate | leave-out | bootstrap | new | report | explore | compare-fits | trial | bench``.
 
 Results go to standard output (tables, or JSON with ``--json``), progress and notes to standard error. Exit
 codes: 0 done, 2 wrong usage, 3 bad input, 4 an integration failed, 5 no convergence, 6 a missing extra, 130
@@ -19,6 +19,7 @@ from pkpd.cli import (
     bootstrap,
     compare,
     compare_fits,
+    dose_for,
     explore,
     fit,
     leave_out,
@@ -52,6 +53,7 @@ app = typer.Typer(
   pkpd simulate il2_treg "1 MIU sc daily x5 every 28 d x3" --plot course.png
   pkpd compare "1 MIU sc daily x5 every 28 d x3" "2 MIU sc daily x5 every 28 d x3"
   pkpd optimise "NK under three times baseline, at most 8 injections a month"
+  pkpd dose-for "NK under 1.5-fold in 95 % of people" --schedule "? MIU sc daily x5 every 28 d x6"
   pkpd fit low_dose_il2
   pkpd new fit my_fit
   pkpd profile low_dose_il2 CL
@@ -121,6 +123,7 @@ app.command()(show.show)
 app.command(cls=OfSchedules)(simulate.simulate)
 app.command(cls=OfSchedules)(compare.compare)
 app.command()(optimise.optimise)
+app.command("dose-for")(dose_for.dose_for)
 app.command()(explore.explore)
 app.command()(fit.fit)
 app.command()(new.new)

@@ -137,18 +137,18 @@ def scene_of(
     )
 
 
-def check_output(output: Path) -> None:
+def check_output(output: Path, endings: tuple[str, ...] = ENDINGS) -> None:
     """Raise ``InputError`` unless this file, or the files of this folder, could be written."""
     from pkpd.core.files import check_folder, check_target
 
     if output.is_dir():
         check_folder(output)
     elif output.suffix:
-        check_target(output, ENDINGS)
+        check_target(output, endings)
     elif output.exists():
         raise InputError(
             f'cannot write "{output}": it is a file, and without an ending a folder is meant; the '
-            f"endings are {', '.join(ENDINGS)}"
+            f"endings are {', '.join(endings)}"
         )
     else:
         check_folder(output.parent)

@@ -307,3 +307,10 @@ def test_files_hold_the_answer_and_how_it_was_made(found, tmp_path):
     assert kept["provenance"]["subjects"] == 400
     assert list(found.to_frame()["dose"]) == found.x.tolist()
     assert "The smallest dose is" in repr(found) and "<table" in found._repr_html_()
+
+
+def test_an_interval_beyond_the_range_is_said_by_its_side(scene):
+    sure = dose_for(scene, "Cmax at least 2", "? mg iv once", dose="300 to 900 mg")
+    assert sure.low == sure.high == -math.inf and sure.interval == "below 300 mg"
+    open_ended = dose_for(scene, "Cmax at least 2", "? mg iv once", dose="10 to 66 mg")
+    assert open_ended.high == math.inf and open_ended.interval.endswith("to above 66 mg")

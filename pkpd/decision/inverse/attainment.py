@@ -115,10 +115,11 @@ class Attainment:
         looked = f"from {shown(self.range[0])} to {shown(self.range[1])}"
         if not self.ranges:
             return f"Met nowhere {looked}; it comes closest at {shown(self.nearest)} ({self._reached()})."
-        sure = f"90 % interval by the parameters {self._ends()}" if not math.isnan(self.low) else ""
+        sure = f"90 % interval by the parameters {self.interval}" if self.interval else ""
         if self.everywhere:
             part = f" ({sure})" if sure else ""
-            return f"Met everywhere {looked}: the {words} is at or beyond {shown(self.value)}{part}."
+            beyond = "below" if self.end == "smallest" else "above"
+            return f"Met everywhere {looked}: the {words} is {shown(self.value)} or {beyond}{part}."
         sentence = f"The {words} is {shown(self.value)}" + (f" ({sure})" if sure else "") + "."
         if self.value in (self.range[0], self.range[1]):
             sentence += " That is the end of the range: there may be more beyond it."
@@ -142,10 +143,14 @@ class Attainment:
             for unit in [curve.wish.endpoint.unit if curve.wish.endpoint.unit != "1" else ""]
         )
 
-    def _ends(self) -> str:
-        low = f"below {self.unknown.shown(self.range[0])}" if math.isinf(self.low) else f"{self.low:.3g}"
-        high = f"above {self.range[1]:.4g}" if math.isinf(self.high) else f"{self.high:.3g}"
-        return f"{low} to {high} {self.unknown.unit}".strip()
+    @property
+    def interval(self) -> str:
+        """The 90 % interval by the parameters for people; "" without one."""
+        if math.isnan(self.low):
+            return ""
+        if self.low == self.high and math.isinf(self.low):
+            return self._own(self.low)
+        return f"{self._own(self.low)} to {self._own(self.high)}"
 
     def people(self, curve: WishCurve) -> str:
         """What people need, each for himself, as a sentence; "" where nobody has a value of his own."""

@@ -350,12 +350,8 @@ class _Work:
         low, high = (number * scale for number in interval_of(answers))
         if self.unknowns[self.inner].name != "dose":  # whole numbers
             low, high = np.round(low), np.round(high)
-        return (
-            float(low) if low >= fine[0] else -math.inf,
-            float(high) if high <= fine[-1] else math.inf,
-            found_by,
-            bands,
-        )
+        low, high = (_within(float(number), fine) for number in (low, high))
+        return low, high, found_by, bands
 
     def _ends_of_draws(self, x: Floats, fine: Floats, draws: Floats, end: str) -> Floats:
         """(n_draws,) answers, of values (n, n_wishes, n_people, n_draws)."""
@@ -420,6 +416,13 @@ class _Work:
             "until_days": self.scene.until_days,
             "versions": {"pkpd": __version__, "numpy": np.__version__, "python": platform.python_version()},
         }
+
+
+def _within(value: float, looked_at: Floats) -> float:
+    """The value, or infinite where it lies beyond what was looked at."""
+    if value < looked_at[0]:
+        return -math.inf
+    return value if value <= looked_at[-1] else math.inf
 
 
 def _only(criteria: Criteria, wishes: Sequence[Constraint], outputs: Sequence[str]) -> Criteria:

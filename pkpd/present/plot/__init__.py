@@ -19,6 +19,7 @@ row
     None, as for "more than").
 """
 
+from pkpd.present.plot.attainment import attainment_figure, boundary_figure
 from pkpd.present.plot.canvas import COLOURS, save, shown_unit, svg
 from pkpd.present.plot.checks import residual_checks_figure, visits_figure
 from pkpd.present.plot.comparison import courses_figure, differences_figure, trade_off_figure
@@ -48,7 +49,9 @@ from pkpd.present.plot.validation import calibration_figure, validation_figure
 __all__ = [
     "COLOURS",
     "adverse_figure",
+    "attainment_figure",
     "bootstrap_figure",
+    "boundary_figure",
     "calibration_figure",
     "courses_figure",
     "differences_figure",
