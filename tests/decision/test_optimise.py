@@ -666,3 +666,15 @@ def test_where_a_model_takes_no_doses_none_are_searched():
 def test_a_search_is_not_asked_for_a_share_of_people(scene):
     with pytest.raises(InputError, match="pkpd dose-for"):
         optimise(scene, SMALL, "NK under twice baseline in 90 % of people")
+
+
+@pytest.mark.parametrize(
+    "text", ["0.5 to 2 MIU", "between 0.5 and 2 MIU", "from 0.5 MIU to 2 MIU", "0.5-2 MIU"]
+)
+def test_a_range_of_doses_is_continuous_to_what_a_syringe_can_tell(text):
+    space = Space.parse(dose=text, days="5", interval="from 14 to 28 d", cycles="between 2 and 4")
+    assert space.doses[0] == Fraction(1, 2) and space.doses[-1] == 2
+    assert {later / earlier for earlier, later in zip(space.doses, space.doses[1:], strict=False)} <= {
+        Fraction(n + 1, n) for n in range(10, 100)
+    }
+    assert space.intervals == tuple(range(14, 29)) and space.cycles == (2, 3, 4)

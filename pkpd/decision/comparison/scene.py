@@ -206,6 +206,7 @@ class Scene:
     drawn : how many subjects were drawn, where these are the first of them; else None.
     about : what `create` was asked for.
     criteria : by what schedules are judged.
+    who : the arguments of ``virtual_subjects`` that drew them.
 
     Raises ``InputError``, in `create` and `arms`, for what cannot be read or simulated.
 
@@ -229,7 +230,6 @@ class Scene:
     chunk: int = CHUNK
     drawn: int | None = None
     who: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """Arguments of ``virtual_subjects`` that drew them."""
 
     def __repr__(self) -> str:
         until = "" if self.until_days is None else f" over {self.until_days:g} days"

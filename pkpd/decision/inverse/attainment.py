@@ -163,7 +163,7 @@ class Attainment:
 
     def _own(self, value: float) -> str:
         if math.isinf(value):
-            end = self.range[value > 0]
+            end = self.range[int(value > 0)]
             return f"{'above' if value > 0 else 'below'} {self.unknown.shown(end)}"
         return self.unknown.shown(float(f"{value:.3g}"))
 

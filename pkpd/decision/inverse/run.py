@@ -100,8 +100,8 @@ def dose_for(
     --------
     >>> import pkpd
     >>> scene = pkpd.Scene.create("low_dose_il2", subjects=20, vary=["between"])
-    >>> found = pkpd.dose_for(scene, "NK under twice baseline", "? MIU sc daily x5", dose="0.1 to 3 MIU")
-    >>> found.end, found.unknown.unit, 0.1 < found.value < 3
+    >>> found = pkpd.dose_for(scene, "NK under 1.5-fold", "? MIU sc daily x5 every 14 d x2")
+    >>> found.end, found.unknown.unit, 0.25 < found.value < 3
     ('largest', 'MIU', True)
     """
     opened = OpenSchedule.parse(schedule)
