@@ -314,3 +314,26 @@ def test_an_interval_beyond_the_range_is_said_by_its_side(scene):
     assert sure.low == sure.high == -math.inf and sure.interval == "below 300 mg"
     open_ended = dose_for(scene, "Cmax at least 2", "? mg iv once", dose="10 to 66 mg")
     assert open_ended.high == math.inf and open_ended.interval.endswith("to above 66 mg")
+
+
+def test_a_probability_of_the_group_has_an_interval_by_its_posterior_and_no_people():
+    scene = Scene.create("low_dose_il2", subjects=60, vary=("between",), threads=2)
+    found = dose_for(scene, "which dose has adverse event under 60 %?", "? MIU sc daily x5")
+    (curve,) = found.curves
+    assert curve.of_group and found.people(curve) == ""
+    assert found.end == "largest" and found.low < found.value < found.high
+    i = int(np.flatnonzero(found.x == found.value)[0])
+    assert curve.share[i] >= 0.5 and np.isnan(curve.low).all()
+
+
+def test_what_is_said_the_other_way_round_is_answered_with_the_right_order(scene):
+    with pytest.raises(InputError, match='write for instance "Cmax at trough at least \\+50 %"'):
+        dose_for(scene, "Which dose gives +50 % Cmax at trough?", "? mg iv once")
+
+
+def test_crossed_subjects_are_the_same_people_under_every_draw(folder):
+    people = pkpd.virtual_subjects(folder, 5, draws=3, crossed=True, seed=4)
+    assert len(people) == 15 and people.draw.tolist() == [0, 1, 2] * 5
+    volume = people.values[:, people.kernel.PARAMETERS.index("V")].reshape(5, 3)
+    assert volume / volume[0] == pytest.approx(np.repeat((volume[:, :1] / volume[0, 0]), 3, axis=1))
+    assert np.unique(volume.round(9)).size == 15

@@ -21,8 +21,9 @@ FINE = 1000  # places at which courses between looked-at values are read
 
 
 def scan_places(values: Sequence[float], n: int, geometric: bool) -> list[int]:
-    """Places of ``n`` of the ascending values, both ends among them: by equal ratios or by equal steps."""
-    if len(values) <= n:
+    """Places of ``n`` of the ascending values, both ends among them, by equal ratios or steps; of all where
+    there are few more."""
+    if len(values) <= n + n // 4:
         return list(range(len(values)))
     spaced = np.geomspace if geometric else np.linspace
     wanted = spaced(values[0], values[-1], n)

@@ -154,7 +154,7 @@ class Attainment:
 
     def people(self, curve: WishCurve) -> str:
         """What people need, each for himself, as a sentence; "" where nobody has a value of his own."""
-        if curve.of_group or not np.unique(curve.own).size > 1:
+        if curve.of_group or np.unique(curve.own).size == 1:
             return ""
         low, _, middle, _, high = (self._own(value) for value in curve.own)
         noun = self.unknown.words(self.end)

@@ -35,6 +35,7 @@ MOST_ROWS = 8  # of a boundary whose values nobody lists
 
 _SMALL = ("smallest", "lowest", "least", "minimum", "minimal", "shortest", "fewest")
 _LARGE = ("largest", "highest", "greatest", "maximum", "maximal", "longest", "most", "biggest")
+_ENDS = "|".join((*_SMALL, *_LARGE))
 _NOUNS = {
     "dose": "dose",
     "interval": "interval",
@@ -47,10 +48,10 @@ _NOUNS = {
     "number of cycles": "cycles",
 }
 _QUESTION = re.compile(
-    rf"\s*(?:(?:what|which)\s+(?:is\s+)?)?(?:the\s+)?(?:(?P<end>{'|'.join((*_SMALL, *_LARGE))})\s+)"
+    rf"\s*(?:(?:what|which)\s+(?:is\s+)?(?:the\s+)?(?:(?P<end>{_ENDS})\s+)?|(?:the\s+)?(?P<only>{_ENDS})\s+)"
     rf"(?P<noun>{'|'.join(sorted(_NOUNS, key=len, reverse=True))})\s+"
     r"(?:with|whose|in\s+which|at\s+which|for\s+which|that|which|where|so\s+that|such\s+that)?\s*"
-    r"(?:keeps?|has|have|holds?|leaves?)?(?!\w)\s*(?:the\s+)?",
+    r"(?:keeps?|has|have|holds?|leaves?|gives?|reach(?:es)?)?(?!\w)\s*(?:the\s+)?",
     re.IGNORECASE,
 )
 
@@ -78,7 +79,11 @@ class Unknown:
 
     def words(self, end: str) -> str:
         """ "smallest dose", "longest interval", "fewest days"."""
-        words = {"interval": ("shortest", "longest")}.get(self.name, ("smallest", "largest"))
+        words = ("smallest", "largest")
+        if self.name == "interval" or (self.name == "days" and self.unit):
+            words = ("shortest", "longest")
+        if self.name == "days" and self.unit:
+            return f"{words[end == 'largest']} course"
         noun = {"days": "number of doses in a course", "cycles": "number of cycles"}.get(self.name, self.name)
         return f"{words[end == 'largest']} {noun}"
 
@@ -247,8 +252,9 @@ def read_question(
                 raise InputError(
                     f'"{said[:80]}" asks for the {found["noun"]}, and the "?" of the schedule is its {name}'
                 )
-            end = "smallest" if found["end"].lower() in _SMALL else "largest"
-            text = " " * found.end() + text[found.end() :]
+            if word := found["end"] or found["only"]:
+                end = "smallest" if word.lower() in _SMALL else "largest"
+            text = (" " * found.end() + text[found.end() :]).rstrip("? ")
         rest.append(text)
     if not rest:
         raise InputError('what must be met? Write for instance "Cmax at least 8"')

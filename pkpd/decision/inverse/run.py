@@ -331,6 +331,12 @@ class _Work:
         The few people under every draw differ from all people by chance, alike under all draws: an answer of
         a draw is taken as a multiple of theirs at the estimates, a share as a difference from it.
         """
+        if all(self.scene.criteria.risk(wish.endpoint.name) for wish in self.wishes):
+            # of a probability of the group each subject has a draw, and nobody a share
+            answers = self._ends_of_draws(x, fine, people[:, :, None, :], end)
+            found_by = float(np.mean(answers < math.inf if end == "smallest" else answers > -math.inf))
+            low, high = interval_of(answers) if not math.isnan(value) else (math.nan, math.nan)
+            return low, high, found_by, np.full((len(self.wishes), 2, x.size), np.nan)
         if self.crossed is None:
             return math.nan, math.nan, math.nan, np.full((len(self.wishes), 2, x.size), np.nan)
         draws = np.array([self.look_crossed(self._at(over, values[place])) for place in places])
@@ -343,6 +349,8 @@ class _Work:
             shift = attained(people[:, i], wish) - attained(few[:, i, :, 0], wish)
             ends = np.array([interval_of(row) for row in attained(of_draws, wish)])
             bands[i] = np.clip(ends + shift[:, None], 0.0, 1.0).T
+            if self.scene.criteria.risk(wish.endpoint.name):
+                bands[i] = np.nan
         found_by = float(np.mean(answers < math.inf if end == "smallest" else answers > -math.inf))
         if math.isnan(value):
             return math.nan, math.nan, found_by, bands

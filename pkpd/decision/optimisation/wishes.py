@@ -366,6 +366,14 @@ class _Clause:
             if (place == 0 or not self.text[place - 1].isalnum()) and self._relation(place):
                 name = self.text[self.start : place].strip()
                 self._stop(f'"{name}": {_unknown(name, self.endpoints)}', self.start, length=len(name))
+        if found := self._match(r"([+-]\s*[\d.]+\s*%)\s+(?:of\s+)?(\S.*)", self.start):
+            words = found[2][: self.end - found.start(2)].strip()
+            self._stop(
+                "at least or at most?",
+                found.start(),
+                f'write for instance "{words} at least {found[1]}"',
+                length=len(found[1]),
+            )
         self._stop("what is asked of it?", self.end, f"after an endpoint comes one of {RELATION_SHOWN}")
         raise AssertionError  # not reached: _stop raises
 
