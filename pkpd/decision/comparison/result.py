@@ -297,6 +297,7 @@ class Comparison:
                     "doses": len(arm.dose_days),
                     "dose_days": arm.schedule.when,
                     "rules": None if arm.rules is None else arm.rules.to_dict(),
+                    "taken": None if arm.taken is None else arm.taken.to_dict(),
                     "failed_subjects": arm.failed,
                     "warnings": list(arm.warnings),
                     "rows": [
@@ -725,6 +726,12 @@ def _reading(arms: Sequence[Arm]) -> tuple[str, ...]:
             "the model's own outputs just before a dose, without any error of "
             "measurement; treatment, cycles and last dose, and the doses that figures show, are "
             "those of the schedule as planned."
+        )
+    if any(arm.taken for arm in arms):
+        sentences.append(
+            "Where doses are missed, late or doubled, each subject's course is that of the doses that "
+            "it took; troughs, cycles and last dose, and the doses that figures show, are those of the "
+            "schedule as planned. The same subjects miss the same doses of all schedules."
         )
     for risk in scene.criteria.risks:
         if any(risk.endpoint in arm.endpoints for arm in arms):

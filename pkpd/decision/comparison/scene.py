@@ -47,7 +47,9 @@ from pkpd.decision.endpoints import (
     questions,
 )
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
-from pkpd.dosing.rules import AdaptiveSchedule, Plan, planned, read_plan
+from pkpd.dosing.quantities import exact_number
+from pkpd.dosing.rules import AdaptiveSchedule, Plan, plan_as_taken, planned, read_plan
+from pkpd.dosing.taking import TakenSchedule, read_jitter
 from pkpd.inference import FitResult, System, in_units, read_fit
 from pkpd.inference.draws import PosteriorDraws
 from pkpd.inference.population import Population, virtual_subjects
@@ -55,6 +57,7 @@ from pkpd.inference.summary.reading import read_data
 from pkpd.solver import Options, Reading, Solution, solve, spread, usable_cores
 from pkpd.solver.kernel import Kernel
 from pkpd.solver.options import COMPARISON
+from pkpd.solver.taken import solve_taken
 
 Floats = NDArray[np.float64]
 
@@ -68,7 +71,7 @@ MOST_DAYS = 36_525  # a hundred years, as in `pkpd.dosing`
 
 
 _GIVEN = ("covariates", "parameters")  # by name, of what a scene is about
-_A_PLAN = TEXT | of(Schedule, AdaptiveSchedule)
+_A_PLAN = TEXT | of(Schedule, AdaptiveSchedule, TakenSchedule)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +94,7 @@ class Arm:
     warnings : where this schedule leaves what the fit has seen.
     failed : subjects that could not be integrated (their values are nan).
     rules : the schedule with its rules, where it has some.
+    taken : the schedule with how its doses are taken, where that is said.
 
     Examples
     --------
@@ -116,6 +120,7 @@ class Arm:
     warnings: tuple[str, ...]
     failed: int
     rules: AdaptiveSchedule | None = None
+    taken: TakenSchedule | None = None
 
     def __repr__(self) -> str:
         return (
@@ -174,17 +179,22 @@ class Arm:
 
     @property
     def text(self) -> str:
-        """What is given, in the schedule language, rules included."""
-        return str(self.rules or self.schedule)
+        """What is given, in the schedule language, rules and what becomes of doses included."""
+        return str(self.plan)
+
+    @property
+    def plan(self) -> Plan:
+        """What is given, with its rules or with how its doses are taken."""
+        return self.rules or self.taken or self.schedule
 
     @property
     def when(self) -> str:
-        """How many doses on which days, for people: "15 doses on days 0-4, 28-32, 56-60"; with rules, as
-        planned."""
+        """How many doses on which days, for people: "15 doses on days 0-4, 28-32, 56-60"; with rules, or
+        where they are taken otherwise, as planned."""
         n = self.schedule.n_doses
         if not n:
             return "no dose"
-        planned = " as planned" if self.rules else ""
+        planned = "" if self.plan is self.schedule else " as planned"
         return f"{n:,} dose{'s' * (n > 1)} on {self.schedule.when}{planned}"
 
 
@@ -358,13 +368,22 @@ class Scene:
             kernel, self.population.values, EventTable.empty(), start, options=Options(threads=self.threads)
         ).outputs[:, 0]
 
-    @takes(schedules=LIST, labels=LIST | ABSENT, files=LIST | ABSENT, progress=CALLABLE | ABSENT)
+    @takes(
+        schedules=LIST,
+        labels=LIST | ABSENT,
+        files=LIST | ABSENT,
+        adherence=NUMBER,
+        jitter=TEXT | ABSENT,
+        progress=CALLABLE | ABSENT,
+    )
     def arms(
         self,
         schedules: Iterable[str | Plan],
         labels: Iterable[str | None] | None = None,
         *,
         files: Iterable[str] | None = None,
+        adherence: float = 1.0,
+        jitter: str | None = None,
         progress: Progress | None = None,
     ) -> list[Arm]:
         """Every schedule with the same horizon: the scene's, or that of the longest schedule.
@@ -374,6 +393,9 @@ class Scene:
         schedules : in the schedule language, with rules or without, or read already.
         labels : what each is called; by default as it is written.
         files : what errors call each schedule; "schedule 1" and so on by default.
+        adherence : the probability that a dose is taken, of schedules that state none of their own
+            (`pkpd.dosing.taking`); the same subjects miss the same doses of all of them.
+        jitter : the standard deviation of the times about the planned ones, likewise: "2 h".
         progress : called with (what, share, remark), by subjects over all schedules.
 
         Returns
@@ -395,8 +417,13 @@ class Scene:
                 f"Scene.arms: {len(schedules)} schedules have {len(named)} labels and {len(places)} "
                 "files; each has one"
             )
+        share, spread_of_times = exact_number(adherence, "the adherence"), read_jitter(jitter)
         read = [
-            read_plan(schedule, place) if isinstance(schedule, str) else schedule
+            plan_as_taken(
+                read_plan(schedule, place) if isinstance(schedule, str) else schedule,
+                share,
+                spread_of_times,
+            )
             for schedule, place in zip(schedules, places, strict=True)
         ]
         scene = self.lasting(horizon(read)) if self.until_days is None and read else self
@@ -495,14 +522,16 @@ class Scene:
         if isinstance(plan, AdaptiveSchedule):
             Rules.of(self.population.kernel, plan)
 
-    def _by_rules(self, schedule: Schedule, factors: set[float], known: Sequence[Beyond]) -> list[str]:
-        """What is to be said besides of the smallest and the largest doses that rules led to."""
-        about = {beyond.said for beyond in known}
+    def _by_factors(self, plan: Plan, factors: set[float], known: Sequence[Beyond]) -> list[str]:
+        """What is to be said besides of the smallest and the largest doses that rules, or doubled doses, led
+        to."""
+        about, schedule = {beyond.said for beyond in known}, planned(plan)
+        by = "By the rules" if isinstance(plan, AdaptiveSchedule) else "Where doses are doubled"
         found = []
         for factor in sorted({min(factors), max(factors)} - {1.0}):
             for beyond in self.beyond(schedule.scaled(f"{factor:.6g}")):
                 if beyond.said not in about:
-                    found.append(f"By the rules: {beyond}")
+                    found.append(f"{by}: {beyond}")
         return found
 
     @takes(schedule=_A_PLAN, label=TEXT | ABSENT, progress=CALLABLE | ABSENT)
@@ -549,9 +578,10 @@ class Scene:
             dose_days=np.array([float(dose.time_days) for dose in doses]),
             dose_amounts=np.array([float(dose.amount) for dose in doses]),
             dose_unit=units.pop() if len(units) == 1 else "",
-            warnings=(*map(str, beyond), *scene._by_rules(schedule, work.factors, beyond)),
+            warnings=(*map(str, beyond), *scene._by_factors(plan, work.factors, beyond)),
             failed=int(np.count_nonzero(work.status)),
             rules=work.rules,
+            taken=work.taken,
         )
 
 
@@ -566,6 +596,7 @@ class _Simulation:
         """rest : as ``Scene.rest`` has it, which is computed once for scenes of the same subjects."""
         self.criteria, self.population, self.rest = scene.criteria, scene.population, rest
         self.schedule, self.rules = planned(plan), plan if isinstance(plan, AdaptiveSchedule) else None
+        self.taken = plan if isinstance(plan, TakenSchedule) and not plan.as_planned else None
         kernel = self.population.kernel
         assert scene.until_days is not None
         self.events, self.per_day = scene.events(self.schedule), time_units_per_day(kernel.TIME_UNIT)
@@ -581,7 +612,9 @@ class _Simulation:
         self.drawn = scene.drawn or scene.subjects
         self.risks = [risk for risk in self.criteria.risks if risk.output in kernel.OUTPUTS]
         # the largest daily doses that rules led to, by the unit in which a risk counts them
-        self.daily = {risk.unit: np.full(scene.subjects, np.nan) for risk in self.risks if self.rules}
+        self.daily = {
+            risk.unit: np.full(scene.subjects, np.nan) for risk in self.risks if self.rules or self.taken
+        }
 
         self.courses = _Courses(len(self.kept), self.times.size, scene.subjects)
         self.status = np.zeros(scene.subjects, np.int64)
@@ -595,7 +628,7 @@ class _Simulation:
         rest, clock = self.rest[first:end], kernel.TIME_UNIT
         course = (rest, kernel.OUTPUTS, kernel.OUTPUT_UNITS, self.schedule, clock, self.until)
         asked = [Reading(*question) for question in questions(*course, self.criteria.endpoints)]
-        solution, given = self._solved(self.population.values[first:end], asked)
+        solution, given = self._solved(first, end, asked)
         read = solution.readings  # none where nothing is asked: of one dose there is no trough
         found = evaluate(
             np.empty((end - first, 0)) if read is None else read.values,
@@ -609,6 +642,7 @@ class _Simulation:
         )
         if self.rules is not None and given is not None:
             found |= shares(self.rules, given)
+        if given is not None:
             self._note_daily(first, end, given)
         with self._lock:
             if given is not None and (some := given[given > 0.0]).size:
@@ -619,12 +653,19 @@ class _Simulation:
                 own = self.endpoints.setdefault(endpoint, np.full(len(self.status), np.nan))
                 own[first:end] = values
 
-    def _solved(self, people: Floats, asked: list[Reading]) -> tuple[Solution | Titration, Floats | None]:
-        """What these subjects do, and which share of each dose rules left them, (n, n_doses)."""
-        kernel = self.population.kernel
+    def _solved(
+        self, first: int, end: int, asked: list[Reading]
+    ) -> tuple[Solution | Titration, Floats | None]:
+        """What these subjects do, and by what each dose was multiplied, by rules or as it was taken, (n,
+        n_doses); None where all are given as they are written."""
+        kernel, people = self.population.kernel, self.population.values[first:end]
         if self.rules is None:
-            how = Options(rtol=COMPARISON, threads=1)
-            return solve(kernel, people, self.events, self.times, options=how, readings=asked), None
+            how, taken = Options(rtol=COMPARISON, threads=1), None
+            if self.taken is not None:
+                seed = self.population.seed
+                taken = self.taken.taken(self.events, kernel.TIME_UNIT, first, end, seed)
+            solved = solve_taken(kernel, people, self.events, taken, self.times, options=how, readings=asked)
+            return solved, None if taken is None else taken.factors
         solution = titrate(kernel, people, self.rules, self.times, rtol=COMPARISON, threads=1, readings=asked)
         return solution, solution.given
 
