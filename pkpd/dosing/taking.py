@@ -199,6 +199,36 @@ class TakenSchedule:
         """All doses as planned, by time."""
         return self.schedule.doses()
 
+    def exactly(self) -> Schedule:
+        """The schedule of the doses that were taken, where nothing of it is left to chance.
+
+        Raises:
+            ScheduleError: an adherence or a jitter.
+        """
+        if self.adherence != 1 or self.jitter:
+            raise ScheduleError(
+                f'"{self}" says how often and about when doses are taken, not which ones were: name those '
+                "that were missed or late, such as miss day 3"
+            )
+        found = []
+        for dose in self.doses():
+            changes = [change for change in self.changes if change.concerns(dose.time_days)]
+            if any(change.action == "miss" for change in changes):
+                continue
+            times = 2 ** sum(change.action == "double" for change in changes)
+            late = sum((change.by or Fraction(0) for change in changes), Fraction(0))
+            found.append(
+                Dose(
+                    dose.time_days + late,
+                    dose.amount * times,
+                    dose.unit,
+                    dose.route,
+                    dose.duration_days,
+                    dose.per,
+                )
+            )
+        return Schedule.from_doses(found)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         return {

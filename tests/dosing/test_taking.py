@@ -196,3 +196,15 @@ def test_bad_numbers_are_refused():
     ):
         with pytest.raises(InputError):
             pkpd.simulate("one_compartment_iv", PLAN, [1.0], **wrong)
+
+
+def test_what_was_taken_can_be_written_as_a_schedule_where_nothing_is_left_to_chance():
+    plan = TakenSchedule.parse("100 mg iv over 1 h daily x5; miss day 1; double day 2; delay day 3 by 6 h")
+    same = "100 mg iv over 1 h at 0, 78, 96 h and 200 mg iv over 1 h once from day 2"
+    times = np.linspace(0, 150, 61)
+    exactly, by_hand = (
+        pkpd.simulate("one_compartment_iv", text, times)["C"] for text in (plan.exactly(), same)
+    )
+    assert (exactly == by_hand).all()
+    with pytest.raises(ScheduleError, match="name those that were missed"):
+        TakenSchedule.parse(f"{PLAN}; adherence 90 %").exactly()
