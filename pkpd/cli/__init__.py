@@ -1,5 +1,5 @@
 """The command line: ``pkpd models | show | simulate | compare | optimise | fit | profile | sample |
-validate | leave-out | bootstrap | new | report | explore | compare-fits | trial | bench``.
+individualise | validate | leave-out | bootstrap | new | report | explore | compare-fits | trial | bench``.
 
 Results go to standard output (tables, or JSON with ``--json``), progress and notes to standard error. Exit
 codes: 0 done, 2 wrong usage, 3 bad input, 4 an integration failed, 5 no convergence, 6 a missing extra, 130
@@ -21,6 +21,7 @@ from pkpd.cli import (
     compare_fits,
     explore,
     fit,
+    individualise,
     leave_out,
     models,
     new,
@@ -56,6 +57,7 @@ app = typer.Typer(
   pkpd new fit my_fit
   pkpd profile low_dose_il2 CL
   pkpd validate low_dose_il2 new.csv
+  pkpd individualise low_dose_il2 her.csv --given "1 MIU sc daily x5"
   pkpd leave-out low_dose_il2
   pkpd sample my_fit
   pkpd trial imodals
@@ -125,6 +127,7 @@ app.command()(explore.explore)
 app.command()(fit.fit)
 app.command()(new.new)
 app.command()(profile.profile)
+app.command()(individualise.individualise)
 app.command()(leave_out.leave_out)
 app.command()(bootstrap.bootstrap)
 app.command()(report.report)

@@ -229,16 +229,17 @@ def _lines(comparison: Comparison, marks: list[str], width: float) -> tuple[list
     the second value.
     """
     several = len(comparison.arms) > 1
+    ninety = "(90 % interval)" if comparison.arms[0].scene.of_one else "(90 % of subjects)"
     heads = [
         ["", "", "", "", "better/"],
         ["", "median", "median, by", "difference to A", "same/"],
-        ["", "(90 % of subjects)", "the parameters", "(90 % of subjects)", "worse %"],
+        ["", ninety, "the parameters", ninety, "worse %"],
     ]
     body = _rows(comparison, marks)
     columns = list(range(5 if several else 3))
     widths = [max(len(row[i]) for row in [*heads, *body] if len(row) > 1) for i in columns]
     left_out = sum(widths) + 2 * len(widths) - 2 > width
-    if left_out:
+    if left_out or comparison.arms[0].scene.of_one:  # a person's draws are not apart by parameters
         columns.remove(2)
 
     def line(cells: list[str]) -> str:
@@ -248,6 +249,7 @@ def _lines(comparison: Comparison, marks: list[str], width: float) -> tuple[list
     rule = "─" * (sum(widths[i] for i in columns) + 2 * len(columns) - 2)
     if not several:
         heads = heads[1:]
+    left_out = left_out and not comparison.arms[0].scene.of_one
     return [*map(line, heads), rule, *(row[0] if len(row) == 1 else line(row) for row in body)], left_out
 
 

@@ -698,6 +698,8 @@ def _reading(arms: Sequence[Arm]) -> tuple[str, ...]:
     population = scene.population
     n, draws = scene.subjects, scene.draws
     uncertain = "uncertainty" in population.vary
+    if scene.of_one:
+        return _reading_of_one(arms)
     sentences = [
         f"Median and 90 % interval (5 % to 95 %) over {n:,} virtual subjects, the same under every "
         f"schedule, followed for {scene.until_days:g} days"
@@ -739,6 +741,26 @@ def _reading(arms: Sequence[Arm]) -> tuple[str, ...]:
                 f"The probability of {risk.called} has uncertainty of its own, of {risk.source}: its "
                 "interval is over as many draws of that as there are subjects."
             )
+    return tuple(sentences)
+
+
+def _reading_of_one(arms: Sequence[Arm]) -> tuple[str, ...]:
+    scene = arms[0].scene
+    measured = scene.about["measurements"]
+    sentences = [
+        f"Median and 90 % interval (5 % to 95 %) over {scene.subjects:,} draws of what this person may be, "
+        f"by the fit's population and {measured} measurement{'s' * (measured != 1)}, followed to day "
+        f"{scene.until_days:g}.",
+        f"Doses before ({scene.history}) are simulated too; endpoints are those of each schedule from its "
+        "first dose on; without further doses from when the first of the others begins, or else from the "
+        "last dose before.",
+    ]
+    if len(arms) > 1:
+        sentences.append(
+            "Differences are those of the same draw, to the first schedule; better, same and worse are the "
+            "probabilities that this person does better than with the first by at least the endpoint's "
+            "smallest relevant difference, worse by as much, or neither."
+        )
     return tuple(sentences)
 
 

@@ -52,6 +52,7 @@ from pkpd.dosing.rules import AdaptiveSchedule, Plan, plan_as_taken, planned, re
 from pkpd.dosing.taking import TakenSchedule, read_jitter
 from pkpd.inference import FitResult, System, in_units, read_fit
 from pkpd.inference.draws import PosteriorDraws
+from pkpd.inference.individual import PERSON, Individual
 from pkpd.inference.population import Population, virtual_subjects
 from pkpd.inference.summary.reading import read_data
 from pkpd.solver import Options, Reading, Solution, solve, spread, usable_cores
@@ -212,6 +213,8 @@ class Scene:
     until_days : the horizon in days; None: each schedule to the end of its treatment and 28 days more, which
         `arms` makes one horizon for all.
     threads : how many work at a time; None for as many as this process may use cores.
+    history : doses that all subjects had before: simulated, and not judged.
+    begin_days : from when on the course without further doses is judged, where there is a history.
     chunk : subjects that a thread simulates at a time, after which progress is told; results are the same.
     drawn : how many subjects were drawn, where these are the first of them; else None.
     about : what `create` was asked for.
@@ -236,6 +239,8 @@ class Scene:
     about: dict[str, Any] = field(default_factory=dict)
     criteria: Criteria = field(default_factory=Criteria)
     """By what schedules are judged."""
+    history: Schedule = field(default_factory=Schedule.none)
+    begin_days: float | None = None
     chunk: int = CHUNK
     drawn: int | None = None
 
@@ -316,13 +321,7 @@ class Scene:
             read or does not fit the model.
         """
         fit = fields()[0].fit if fit is None else fit
-        if until_days is not None and not (math.isfinite(until_days) and until_days > 0):
-            raise InputError(f"the horizon must be longer than 0 days, not {until_days:g}")
-        if until_days is not None and until_days > MOST_DAYS:
-            raise InputError(
-                f"the horizon of {until_days:,.0f} days is too long: at most {MOST_DAYS:,} days, a "
-                "hundred years"
-            )
+        _check_until(until_days)
         population = virtual_subjects(
             fit,
             subjects,
@@ -348,6 +347,49 @@ class Scene:
             about["posterior"] = str(posterior)
         criteria = criteria_of(read_fit(name), population.kernel, endpoints)
         return cls(name, population, until_days, threads, about, criteria)
+
+    @classmethod
+    @takes(
+        person=of(Individual, words="what pkpd.individualise gave"),
+        until_days=NUMBER | ABSENT,
+        threads=COUNT | ABSENT,
+        endpoints=PATH | ABSENT,
+    )
+    def of_person(
+        cls,
+        person: Individual,
+        *,
+        until_days: float | None = None,
+        threads: int | None = None,
+        endpoints: str | os.PathLike[str] | None = None,
+    ) -> Scene:
+        """The scene of one person: its subjects are draws of what the person may be, who had their doses.
+
+        Schedules are then judged from their own first dose on, and go on from what was given before:
+        ``scene.arms(["2 MIU sc daily x5 from day 28"])``.
+
+        Parameters
+        ----------
+        person : from ``pkpd.individualise``.
+        until_days, threads, endpoints : as in ``create``.
+
+        Returns
+        -------
+        Scene : whose ``history`` are the doses that the person had.
+
+        Raises
+        ------
+        InputError : a horizon, or a file of endpoints, that cannot be.
+        """
+        _check_until(until_days)
+        criteria = criteria_of(read_fit(person.fit), person.kernel, endpoints)
+        about = {"measurements": len(person.measurements), "had": str(person.given)}
+        return cls(person.fit, person.after, until_days, threads, about, criteria, person.given)
+
+    @property
+    def of_one(self) -> bool:
+        """Whether the subjects are draws of what one person may be."""
+        return PERSON in self.population.vary
 
     @property
     def subjects(self) -> int:
@@ -426,7 +468,7 @@ class Scene:
             )
             for schedule, place in zip(schedules, places, strict=True)
         ]
-        scene = self.lasting(horizon(read)) if self.until_days is None and read else self
+        scene = self.lasting(self._horizon(read)) if self.until_days is None and read else self
         for schedule, place in zip(read, places, strict=True):  # before anything is simulated
             try:
                 scene.check_plan(schedule)
@@ -434,6 +476,9 @@ class Scene:
                 if str(error).startswith(f"{place}:"):
                     raise
                 raise type(error)(f"{place}: {error}") from None
+        if self.history.parts:
+            begins = [float(plan.doses()[0].time_days) for plan in map(planned, read) if plan.parts]
+            scene = dataclasses.replace(scene, begin_days=min(begins, default=None))
         total, told = len(read) * self.subjects, counting(progress, "simulating")
 
         def counted(i: int) -> Counting | None:
@@ -443,6 +488,9 @@ class Scene:
             scene._arm(schedule, label, counted(i))
             for i, (schedule, label) in enumerate(zip(read, named, strict=True))
         ]
+
+    def _horizon(self, plans: Iterable[Plan]) -> float:
+        return horizon([self.history + planned(plan) for plan in plans] if self.history.parts else plans)
 
     def lasting(self, days: float) -> Scene:
         """The same subjects to another horizon."""
@@ -519,8 +567,20 @@ class Scene:
     def check_plan(self, plan: Plan) -> None:
         """As ``check``, of a schedule that may have rules, which must be of this model."""
         self.check(planned(plan))
+        if self.history.parts:
+            self._check_after_history(plan)
         if isinstance(plan, AdaptiveSchedule):
             Rules.of(self.population.kernel, plan)
+
+    def _check_after_history(self, plan: Plan) -> None:
+        if not isinstance(plan, Schedule):
+            raise InputError("what follows doses that were given before has no rules and is taken as planned")
+        had, first = self.history.span, [float(dose.time_days) for dose in plan.doses()[:1]]
+        if first and first[0] <= had:
+            raise InputError(
+                f'"{plan}" begins on day {first[0]:g}, and doses were given until day {had:g}: say when it '
+                f'begins, such as "{plan} from day {math.ceil(had) + 1}"'
+            )
 
     def _by_factors(self, plan: Plan, factors: set[float], known: Sequence[Beyond]) -> list[str]:
         """What is to be said besides of the smallest and the largest doses that rules, or doubled doses, led
@@ -556,7 +616,7 @@ class Scene:
         return self._arm(plan, label, counting(progress, "simulating"))
 
     def _arm(self, plan: Plan, label: str | None, told: Counting | None) -> Arm:
-        scene = self if self.until_days is not None else self.lasting(horizon([plan]))
+        scene = self if self.until_days is not None else self.lasting(self._horizon([plan]))
         scene.check_plan(plan)
         work = _Simulation(scene, plan, self.rest)
         n_subjects = self.subjects
@@ -599,8 +659,15 @@ class _Simulation:
         self.taken = plan if isinstance(plan, TakenSchedule) and not plan.as_planned else None
         kernel = self.population.kernel
         assert scene.until_days is not None
-        self.events, self.per_day = scene.events(self.schedule), time_units_per_day(kernel.TIME_UNIT)
+        self.events = scene.events(scene.history + self.schedule)
+        self.per_day = time_units_per_day(kernel.TIME_UNIT)
         self.until = scene.until_days * self.per_day
+        self.begin = -math.inf  # from when on courses are judged
+        if self.schedule.parts and scene.history.parts:
+            self.begin = float(scene.events(self.schedule).time[0])
+        elif scene.history.parts:
+            begin_days = scene.history.span if scene.begin_days is None else scene.begin_days
+            self.begin = begin_days * self.per_day
         self.times = grid(self.events, self.until, self.per_day)
         self.kept = [kernel.OUTPUTS.index(name) for name in self.criteria.drawn((), kernel.OUTPUTS)]
         self.size = max(8, min(scene.chunk, MOST_NUMBERS // (self.times.size * kernel.n_outputs)))
@@ -627,14 +694,15 @@ class _Simulation:
         kernel = self.population.kernel
         rest, clock = self.rest[first:end], kernel.TIME_UNIT
         course = (rest, kernel.OUTPUTS, kernel.OUTPUT_UNITS, self.schedule, clock, self.until)
-        asked = [Reading(*question) for question in questions(*course, self.criteria.endpoints)]
+        judged = self.criteria.endpoints, self.begin
+        asked = [Reading(*question) for question in questions(*course, *judged)]
         solution, given = self._solved(first, end, asked)
         read = solution.readings  # none where nothing is asked: of one dose there is no trough
         found = evaluate(
             np.empty((end - first, 0)) if read is None else read.values,
             np.empty((end - first, 0)) if read is None else read.times,
             *course,
-            self.criteria.endpoints,
+            *judged,
             sizes=self._sizes(first, end),
             dose_unit=self.unit,
             dose_units=self.alike,
@@ -698,6 +766,15 @@ class _Simulation:
                 seed=self.population.seed,
                 daily=None if daily is None else np.resize(daily, self.drawn),
             )[:n]
+
+
+def _check_until(until_days: float | None) -> None:
+    if until_days is not None and not (math.isfinite(until_days) and until_days > 0):
+        raise InputError(f"the horizon must be longer than 0 days, not {until_days:g}")
+    if until_days is not None and until_days > MOST_DAYS:
+        raise InputError(
+            f"the horizon of {until_days:,.0f} days is too long: at most {MOST_DAYS:,} days, a hundred years"
+        )
 
 
 def horizon(schedules: Iterable[Plan]) -> float:
