@@ -94,9 +94,9 @@ def individualise(
     [dim]Examples[/]
 
       pkpd individualise low_dose_il2 her.csv --given "1 MIU sc daily x5" -o her.png
-      pkpd individualise low_dose_il2 her.csv --given "1 MIU sc daily x5"
-      --next "1 MIU sc daily x5 from day 28" --next "2 MIU sc daily x5 from day 28"
-      --wish "Treg peak fold at least 1.8" --set "BSA = Mosteller(70 kg, 172 cm)"
+      pkpd individualise low_dose_il2 her.csv --given "1 MIU sc daily x5; miss day 3"
+      pkpd individualise my_fit he.csv --given "5 mg iv once" --next "9 mg iv once from day 7"
+      pkpd individualise my_fit he.csv --given "5 mg iv once" --set "BSA = Mosteller(70 kg, 172 cm)"
 
     Empirical Bayes: the prior is the fit's population, the error of a measurement that of the fit. The table
     has a line for each measured value; one at the time of a dose was measured before it.
@@ -107,6 +107,7 @@ def individualise(
     from pkpd.inference.individual import individualise as run
     from pkpd.solver.kernel import load
 
+    fit = str(Path(fit).absolute().parent) if fit.endswith(".json") else fit
     until_days = None if until is None else in_time_unit(until, "d", "--until")
     with Work("reading and compiling the model (once: it is cached)", quiet):
         kernel = load(read_fit(fit).main.model)
@@ -284,8 +285,10 @@ def _figure(person: Individual, comparison: Comparison | None) -> Any:
     import numpy as np
 
     from pkpd.dosing import time_units_per_day
-    from pkpd.inference.population import bands
+    from pkpd.inference.individual import LEVELS
     from pkpd.present.plot import individual_figure
+    from pkpd.solver import Options, solve
+    from pkpd.solver.options import BANDS
 
     kernel, per_day = person.kernel, time_units_per_day(person.kernel.TIME_UNIT)
     names = list(dict.fromkeys(one.output for one in person.measurements)) or list(kernel.OUTPUTS[:1])
@@ -296,27 +299,22 @@ def _figure(person: Individual, comparison: Comparison | None) -> Any:
     end = max([1.0, person.given.span + 7.0, *known]) * 1.02
     start, end = min([0.0, *known]), min(begins, default=end)
     days = np.unique(np.r_[np.linspace(start, end, 240), known])
-    events = person.given.events_for(kernel)
-
-    def band(people: Any) -> dict[str, Any]:
-        found = bands(people, events, days * per_day, names)
-        return {"days": days, "bands": {name: found.values[:, :, i] for i, name in enumerate(names)}}
-
-    forecasts = {}
-    for arm in comparison.arms if comparison else ():
-        later = arm.days >= end
-        found = bands(
-            person.after, arm.scene.events(person.given + arm.schedule), arm.days[later] * per_day, names
-        )
-        forecasts[arm.label] = {
-            "days": arm.days[later],
-            "bands": {name: found.values[:, :, i] for i, name in enumerate(names)},
-        }
     places = {name: kernel.OUTPUTS.index(name) for name in names}
+
+    def band(people: Any, schedule: Any, at: Any) -> dict[str, Any]:
+        events, how = schedule.events_for(kernel), Options(rtol=BANDS)
+        outputs = solve(kernel, people.values, events, at * per_day, options=how).outputs
+        found = np.nanquantile(outputs[:, :, list(places.values())], LEVELS, axis=0)
+        return {"days": at, "bands": {name: found[:, :, i] for i, name in enumerate(names)}}
+
+    forecasts = {
+        arm.label: band(person.after, person.given + arm.schedule, arm.days[arm.days >= end])
+        for arm in (comparison.arms if comparison else ())
+    }
     return individual_figure(
         [{**row, "day": row["time"] / per_day} for row in person.rows()],
-        band(person.before),
-        band(person.after),
+        band(person.before, person.given, days),
+        band(person.after, person.given, days),
         forecasts,
         units={name: kernel.OUTPUT_UNITS[place] for name, place in places.items()},
         descriptions={name: kernel.OUTPUT_DESCRIPTIONS[place] for name, place in places.items()},

@@ -59,7 +59,7 @@ class Individual:
 
     Attributes
     ----------
-    fit : its name.
+    fit : its name, or its folder.
     given : the doses that the person had.
     measurements : in the model's units.
     before, after : draws of what the person's parameters may be, (n_subjects, n_params) each in ``values``:
@@ -312,7 +312,7 @@ def individualise(
     predicted = likelihood.predicted(before.values), likelihood.predicted(values)
     eta, covariance = _most_probable(prior, best)
     return Individual(
-        fit=result.name,
+        fit=result.name if isinstance(fit, FitResult) else os.fspath(fit),
         given=had,
         measurements=measured,
         before=before,

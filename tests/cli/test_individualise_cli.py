@@ -1,10 +1,12 @@
 """``pkpd individualise``: what is printed and written, and what is refused."""
 
 import json
+import shutil
 
 import pytest
 
 from pkpd.cli import main
+from pkpd.core import library
 
 DATA = "time,time_unit,output,value,unit\n0,d,treg_pct,5,percent\n7,d,treg_pct,8,percent\n"
 FEW = ["--subjects", "60", "--draws", "3"]
@@ -56,6 +58,17 @@ def test_json_and_a_folder_have_it_all(capsys, data, tmp_path):
     kept = json.loads((tmp_path / "her" / "individual.json").read_text(encoding="utf-8"))
     assert kept["wishes"] == facts["wishes"]
     assert (tmp_path / "her" / "individual.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("named", ["./mine", "mine/result.json"])
+def test_a_fit_of_ones_own_is_taken_by_its_folder(capsys, data, tmp_path, monkeypatch, named):
+    shutil.copytree(library.root() / "fits" / "low_dose_il2", tmp_path / "mine")
+    monkeypatch.chdir(tmp_path)
+    following = ["--next", "1 MIU sc daily x5 from day 28", "--json"]
+    with pytest.raises(SystemExit) as end:
+        main(["individualise", named, str(data), "--given", "1 MIU sc daily x5", *following, *FEW])
+    assert not end.value.code
+    assert json.loads(capsys.readouterr().out)["comparison"]["arms"][0]["doses"] == 5
 
 
 def test_what_is_wrong_is_one_sentence(capsys, data, tmp_path):
