@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from pkpd.inference.draws import PosteriorDraws as PosteriorDraws
     from pkpd.inference.fit_comparison import FitComparison as FitComparison
     from pkpd.inference.fit_comparison import compare_fits as compare_fits
+    from pkpd.inference.individual import Individual as Individual
+    from pkpd.inference.individual import individualise as individualise
     from pkpd.inference.leave_out import leave_out as leave_out
     from pkpd.inference.likelihood_profiles import likelihood_profiles as likelihood_profiles
     from pkpd.inference.population import Population as Population
@@ -86,6 +88,7 @@ _HOME = {
     "EventTable": "pkpd.dosing",
     "FitComparison": "pkpd.inference.fit_comparison",
     "FitResult": "pkpd.inference",
+    "Individual": "pkpd.inference.individual",
     "InputError": "pkpd.core.errors",
     "Kernel": "pkpd.solver.kernel",
     "Options": "pkpd.solver",
@@ -115,6 +118,7 @@ _HOME = {
     "fits": "pkpd.core.library",
     "from_numba": "pkpd.ode.functions",
     "bootstrap": "pkpd.inference.bootstrap",
+    "individualise": "pkpd.inference.individual",
     "leave_out": "pkpd.inference.leave_out",
     "likelihood_profiles": "pkpd.inference.likelihood_profiles",
     "load": "pkpd.solver.kernel",
@@ -144,6 +148,7 @@ __all__ = [
     "EventTable",
     "FitComparison",
     "FitResult",
+    "Individual",
     "InputError",
     "Kernel",
     "Options",
@@ -173,6 +178,7 @@ __all__ = [
     "fit",
     "fits",
     "from_numba",
+    "individualise",
     "leave_out",
     "likelihood_profiles",
     "load",

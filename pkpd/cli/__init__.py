@@ -1,5 +1,5 @@
-"""The command line: ``pkpd models | show | simulate | compare | optimise | dose-for | fit | profile |
-sample | validate | leave-out | bootstrap | new | report | explore | compare-fits | trial | bench``.
+"""The command line: ``pkpd models | show | simulate | compare | optimise | dose-for | fit | profile | sample |
+individualise | validate | leave-out | bootstrap | new | report | explore | compare-fits | trial | bench``.
 
 Results go to standard output (tables, or JSON with ``--json``), progress and notes to standard error. Exit
 codes: 0 done, 2 wrong usage, 3 bad input, 4 an integration failed, 5 no convergence, 6 a missing extra, 130
@@ -22,6 +22,7 @@ from pkpd.cli import (
     dose_for,
     explore,
     fit,
+    individualise,
     leave_out,
     models,
     new,
@@ -58,6 +59,7 @@ app = typer.Typer(
   pkpd new fit my_fit
   pkpd profile low_dose_il2 CL
   pkpd validate low_dose_il2 new.csv
+  pkpd individualise low_dose_il2 her.csv --given "1 MIU sc daily x5"
   pkpd leave-out low_dose_il2
   pkpd sample my_fit
   pkpd trial imodals
@@ -128,6 +130,7 @@ app.command()(explore.explore)
 app.command()(fit.fit)
 app.command()(new.new)
 app.command()(profile.profile)
+app.command()(individualise.individualise)
 app.command()(leave_out.leave_out)
 app.command()(bootstrap.bootstrap)
 app.command()(report.report)

@@ -25,6 +25,8 @@ from pkpd.cli.scenes import (
     write_files,
 )
 from pkpd.cli.terminal import (
+    AdherenceOption,
+    JitterOption,
     JobsOption,
     JsonOption,
     QuietOption,
@@ -35,6 +37,7 @@ from pkpd.cli.terminal import (
     note,
     plain,
     print_json,
+    taking,
 )
 from pkpd.core.errors import InputError
 from pkpd.treg import FIT
@@ -63,6 +66,8 @@ def compare(
     study: StudyOption = None,
     set_: SetOption = None,
     responders: RespondersOption = None,
+    adherence: AdherenceOption = None,
+    jitter: JitterOption = None,
     until: UntilOption = None,
     endpoints: Annotated[
         str | None,
@@ -85,6 +90,7 @@ def compare(
       pkpd compare "1 MIU sc daily x5 every 28 d x3" "0.26 MIU/m2 sc every 3 d for 84 d"
       pkpd compare schedules.txt none -o report.html
       pkpd compare "1 MIU sc weekly x12" "1 MIU sc weekly x12; hold if nk > 2 x baseline"
+      pkpd compare "1 MIU sc weekly x12" "1 MIU sc weekly x12; adherence 80 %; jitter 12 h"
       pkpd compare "1 MIU sc weekly x12" "2 MIU sc weekly x12" --set "BSA = 1.9 m^2" --until "120 d"
       pkpd compare "1 MIU sc daily x5" --study IMODALS --endpoints "Treg mean fold" --json
 
@@ -98,7 +104,7 @@ def compare(
     from pkpd.decision.comparison import compare as run
     from pkpd.decision.comparison.schedules import read_schedules
 
-    named = read_schedules(schedules)
+    named, as_taken = read_schedules(schedules), taking(adherence, jitter)
     names, file = _names_and_file(endpoints)
     asked_for = [name.strip() for name in (show or "").split(",") if name.strip()]
     scene = scene_of(
@@ -109,9 +115,10 @@ def compare(
     with Work(what, quiet) as work:
         arms = scene.arms(
             [item.schedule for item in named],
-            [item.label for item in named],
+            [None if item.label == str(item.schedule) else item.label for item in named],
             files=[item.place for item in named],
             progress=lambda _, share, remark: work.update(what, share, remark),
+            **as_taken,
         )
         comparison = run(arms, show=asked_for)
     chosen = _chosen(comparison, names)
@@ -222,16 +229,17 @@ def _lines(comparison: Comparison, marks: list[str], width: float) -> tuple[list
     the second value.
     """
     several = len(comparison.arms) > 1
+    ninety = "(90 % interval)" if comparison.arms[0].scene.of_one else "(90 % of subjects)"
     heads = [
         ["", "", "", "", "better/"],
         ["", "median", "median, by", "difference to A", "same/"],
-        ["", "(90 % of subjects)", "the parameters", "(90 % of subjects)", "worse %"],
+        ["", ninety, "the parameters", ninety, "worse %"],
     ]
     body = _rows(comparison, marks)
     columns = list(range(5 if several else 3))
     widths = [max(len(row[i]) for row in [*heads, *body] if len(row) > 1) for i in columns]
     left_out = sum(widths) + 2 * len(widths) - 2 > width
-    if left_out:
+    if left_out or comparison.arms[0].scene.of_one:  # a person's draws are not apart by parameters
         columns.remove(2)
 
     def line(cells: list[str]) -> str:
@@ -241,6 +249,7 @@ def _lines(comparison: Comparison, marks: list[str], width: float) -> tuple[list
     rule = "─" * (sum(widths[i] for i in columns) + 2 * len(columns) - 2)
     if not several:
         heads = heads[1:]
+    left_out = left_out and not comparison.arms[0].scene.of_one
     return [*map(line, heads), rule, *(row[0] if len(row) == 1 else line(row) for row in body)], left_out
 
 

@@ -47,10 +47,12 @@ def facts_of(profile: Profile) -> dict[str, Any]:
     subjects."""
     import numpy as np
 
+    from pkpd.dosing.taking import TakenSchedule
+
     return {
         "model": profile.model,
         "schedule": str(profile.schedule),
-        "dose_days": profile.schedule.when,
+        "dose_days": profile.schedule.when + " as planned" * isinstance(profile.schedule, TakenSchedule),
         "time_unit": profile.time_unit,
         "subjects": int(profile.outputs.shape[0]),
         "times": {

@@ -12,6 +12,8 @@ import typer
 
 from pkpd.cli.profiles import facts_of, show_cohort, show_profile, write_table
 from pkpd.cli.terminal import (
+    AdherenceOption,
+    JitterOption,
     JobsOption,
     JsonOption,
     QuietOption,
@@ -22,6 +24,7 @@ from pkpd.cli.terminal import (
     note,
     overrides,
     print_json,
+    taking,
 )
 from pkpd.cli.times import TimesAsked, output_times
 from pkpd.core.errors import InputError, SolverError
@@ -31,8 +34,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from pkpd.dosing import Schedule
     from pkpd.dosing.records import Records
+    from pkpd.dosing.taking import GivenDoses
     from pkpd.simulation.profile import Profile
     from pkpd.solver.kernel import Kernel
 
@@ -136,6 +139,8 @@ def simulate(
     set_: _Set = None,
     subjects: _Subjects = 1,
     seed: SeedOption = 0,
+    adherence: AdherenceOption = None,
+    jitter: JitterOption = None,
     covariates: _Covariates = None,
     time_unit: _TimeUnit = None,
     start: _Start = None,
@@ -160,6 +165,7 @@ def simulate(
       pkpd simulate il2_treg "2 MIU sc daily x5" --subjects 1000 -o out.parquet --plot out.png
       pkpd simulate one_compartment_iv "100 mg iv over 2 h every 12 h x6" --times "0, 1, 2, 4, 8, 12"
       pkpd simulate il2_treg none --until 28
+      pkpd simulate il2_treg "1 MIU sc daily x28; miss days 9-11" --subjects 100 --adherence 0.9
       pkpd simulate il2_treg trial.csv --covariates locf -o profile.csv
 
     The profile is a table with a row per subject and time and a column per output. [italic]none[/] is
@@ -167,14 +173,17 @@ def simulate(
     (ID, TIME, AMT, RATE, II, ADDL, SS, EVID, ...).
     """
     asked = TimesAsked(times, until, every)
+    as_taken = taking(adherence, jitter)
     reading = _Reading(covariates, time_unit, start)
     wanted = _Wanted(output, plot, json, quiet, stats)
     # what could fail cheaply fails before anything is computed
     wanted.check()
     asked.check()
     given = _read(schedule, subjects, reading, wanted)
+    if (adherence or jitter) and schedule.lower().endswith(".csv"):
+        raise InputError("--adherence and --jitter change a schedule; a data file says what was taken")
     with Work(f"reading and compiling {model} (once: it is cached)", quiet):
-        from pkpd.dosing import Schedule
+        from pkpd.dosing.records import Records
         from pkpd.solver.kernel import load
         from pkpd.solver.options import SIMULATION
 
@@ -189,8 +198,8 @@ def simulate(
         "atol": None if atol is None else _absolute(atol, kernel),
         "h_max": math.inf if h_max is None else in_time_unit(h_max, kernel.TIME_UNIT, "--h-max"),
     }
-    if isinstance(given, Schedule):
-        population = solving | {"subjects": subjects, "seed": seed}
+    if not isinstance(given, Records):
+        population = solving | {"subjects": subjects, "seed": seed} | as_taken
         _simulate_schedule(kernel, given, asked, population, wanted)
     else:
         _simulate_records(kernel, given, asked, reading, solving, wanted)
@@ -232,10 +241,10 @@ class _Wanted(NamedTuple):
 # --- what is given ---
 
 
-def _read(given: str, subjects: int, reading: _Reading, wanted: _Wanted) -> Schedule | Records:
+def _read(given: str, subjects: int, reading: _Reading, wanted: _Wanted) -> GivenDoses | Records:
     """The schedule, or the data file, that is given, where the other options suit it."""
-    from pkpd.dosing import Schedule
     from pkpd.dosing.records import read_records
+    from pkpd.dosing.taking import read_given
 
     if given.lower().endswith(".csv"):
         if subjects > 1 or wanted.plot is not None:
@@ -252,7 +261,7 @@ def _read(given: str, subjects: int, reading: _Reading, wanted: _Wanted) -> Sche
         raise InputError(
             "--covariates, --time-unit and --start belong to a data file of subjects, such as trial.csv"
         )
-    return Schedule.parse(given)
+    return read_given(given)
 
 
 def _absolute(text: str, kernel: Kernel) -> float | list[float]:
@@ -285,7 +294,7 @@ def _output_names(given: str | None, kernel: Kernel) -> list[str]:
 
 
 def _simulate_schedule(
-    kernel: Kernel, doses: Schedule, asked: TimesAsked, population: dict[str, Any], wanted: _Wanted
+    kernel: Kernel, doses: GivenDoses, asked: TimesAsked, population: dict[str, Any], wanted: _Wanted
 ) -> None:
     from pkpd.simulation.profile import simulate as run
 
@@ -328,7 +337,7 @@ def _failures(profile: Profile) -> list[str]:
 
 def _draw(
     kernel: Kernel,
-    doses: Schedule,
+    doses: GivenDoses,
     profile: Profile,
     population: dict[str, Any],
     shown: Sequence[str],

@@ -27,6 +27,18 @@ SeedOption = Annotated[
 JobsOption = Annotated[
     int | None, typer.Option(min=1, help="Number of cores to use (default: all).", show_default=False)
 ]
+AdherenceOption = Annotated[
+    str | None,
+    typer.Option(
+        help='Share of doses that are taken: "0.9" or "90 %", the same doses missed by the same subjects of '
+        "every schedule that says none itself.",
+        show_default=False,
+    ),
+]
+JitterOption = Annotated[
+    str | None,
+    typer.Option(help='Standard deviation of the times at which doses are taken: "2 h".', show_default=False),
+]
 
 
 class OfSchedules(TyperCommand):
@@ -88,6 +100,26 @@ def in_time_unit(text: str, time_unit: str, option: str, *, negative: bool = Fal
     if value < 0 and not negative:
         raise InputError(f"{option} {text!r}: a time cannot be negative")
     return value
+
+
+def taking(adherence: str | None, jitter: str | None) -> dict[str, Any]:
+    """What --adherence and --jitter say, as ``simulate`` and ``Scene.arms`` take it."""
+    from pkpd.core import units
+    from pkpd.dosing.taking import read_jitter
+
+    share = 1.0
+    try:
+        if adherence is not None:
+            value, unit = units.quantity(adherence)
+            share = float(f"{value * units.factor(unit, '1'):.12g}")
+    except PkpdError as error:
+        raise InputError(f"--adherence {adherence!r}: {error}") from None
+    if not 0.0 < share <= 1.0:
+        raise InputError(
+            f'--adherence {adherence!r}: it is the share of doses that are taken, such as "0.9" or "90 %"'
+        )
+    read_jitter(jitter)
+    return {"adherence": share, "jitter": jitter}
 
 
 # --- what is printed ---

@@ -6,6 +6,7 @@
     events       a table of numbers in a model's units
     language     text to courses and back; the language is described at its top
     schedule     courses together: a value that can be written down, compared and expanded
+    taking       a schedule as it is taken: doses missed, late or doubled; described at its top
     rules        a schedule with rules that change doses by the response; described at its top
     records      data files of doses and observations, as NONMEM and Monolix have them; the format is
                  described at its top

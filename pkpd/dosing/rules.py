@@ -60,6 +60,7 @@ from pkpd.dosing.quantities import (
     with_size,
 )
 from pkpd.dosing.schedule import Schedule
+from pkpd.dosing.taking import TAKING_CLAUSES, TAKING_WORDS, TakenSchedule, with_taking
 
 ACTIONS = ("stop", "hold", "reduce", "raise")
 """In the order in which they go before each other."""
@@ -359,20 +360,33 @@ class AdaptiveSchedule:
         return written.error(message, start, end, hint)
 
 
-Plan = Schedule | AdaptiveSchedule
-"""What can be given: doses, or doses with rules."""
+Plan = Schedule | AdaptiveSchedule | TakenSchedule
+"""What can be given: doses, doses with rules, or doses as they are taken."""
 
 
 def read_plan(text: str, file: str = "<schedule>") -> Plan:
-    """A schedule, or one with rules where there is a ";". Raises ``ScheduleError`` with the place."""
+    """A schedule, or where there is a ";" one with rules, or with what becomes of its doses. Raises
+    ``ScheduleError`` with the place."""
     if isinstance(text, str) and ";" in text:
-        return AdaptiveSchedule.parse(text, file)
+        said = text.partition(";")[2].split()
+        of_taking = bool(said) and said[0].lower() in TAKING_WORDS
+        return TakenSchedule.parse(text, file) if of_taking else AdaptiveSchedule.parse(text, file)
     return Schedule.parse(text, file)
 
 
 def planned(plan: Plan) -> Schedule:
     """The doses as planned, without rules."""
-    return plan.schedule if isinstance(plan, AdaptiveSchedule) else plan
+    return plan if isinstance(plan, Schedule) else plan.schedule
+
+
+def plan_as_taken(plan: Plan, adherence: Fraction, jitter: Fraction) -> Plan:
+    """A plan whose doses are taken with this adherence and jitter (days). Raises ``ScheduleError`` for one
+    with rules, which are followed dose by dose."""
+    if not isinstance(plan, AdaptiveSchedule):
+        return with_taking(plan, adherence, jitter)
+    if adherence == 1 and not jitter:
+        return plan
+    raise ScheduleError(f'"{plan}" has rules, which are followed only where doses are taken as planned')
 
 
 class RuleError(ScheduleError):
@@ -449,7 +463,12 @@ class _RuleParser(Parser):
                     first,
                     hint=f"{question(synonym, [synonym])} here can stand: {_CLAUSES}",
                 )
-            self.unexpected(_CLAUSES, (*ACTIONS, "look"), what="a rule begins with what is done")
+            if first.word in TAKING_WORDS:
+                self.fail("rules are followed only where doses are taken as planned", first)
+            clauses, words = _CLAUSES, [*ACTIONS, "look"]
+            if not self.places:  # it may be meant for a schedule as it is taken
+                clauses, words = f"{clauses}; or {TAKING_CLAUSES}", [*words, *TAKING_WORDS]
+            self.unexpected(clauses, words, what="a rule begins with what is done")
         action = self.take().word
         percent = self.percentage(action) if action in LIMITS else None
         limit = self.limit(action) if action in LIMITS else None

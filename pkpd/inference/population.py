@@ -225,7 +225,7 @@ def virtual_subjects(
         if given is not None and not isinstance(given, Mapping):
             raise InputError(f'{what} are names with values, such as {{"BSA": 1.9}}, not {given!r:.60}')
     covariates, parameters = dict(covariates or {}), dict(parameters or {})
-    _check_study(result, study, chosen)
+    check_study(result, study, chosen)
     if twice := sorted(set(covariates) & set(parameters)):
         raise InputError(f"{twice[0]} is given both as a covariate and as a parameter")
     replaced = typical_values(kernel, parameters)  # names and bounds
@@ -244,7 +244,7 @@ def virtual_subjects(
         typical[:, place] = replaced[place]
     z = correlated(kernel.PARAMETERS, kernel.CORRELATIONS, normals(seed, subjects, kernel.n_params, SUBJECT))
     for name, brought in covariates.items():
-        place, median, sd = _covariate(kernel, result, name, brought)
+        place, median, sd = covariate_of(kernel, result, name, brought)
         typical[:, place], spread[:, place] = median, sd
     if responders is not None:
         _respond(kernel, result, spec, chosen, covariates, responders, z, notes)
@@ -404,7 +404,7 @@ def fitted_model(fit: FitResult | str | os.PathLike[str]) -> tuple[FitResult, Fi
     return result, spec, load(spec.main.model)
 
 
-def _check_study(result: FitResult, study: str | None, chosen: tuple[str, ...]) -> None:
+def check_study(result: FitResult, study: str | None, chosen: tuple[str, ...]) -> None:
     if study is None:
         return
     if "study" in chosen:
@@ -510,7 +510,7 @@ def typical_and_spread(
     return typical, spread
 
 
-def _covariate(
+def covariate_of(
     kernel: Kernel, result: FitResult, name: str, given: float | str | tuple[float | str, float]
 ) -> tuple[int, float, float]:
     """Place, median and log-SD of a covariate."""

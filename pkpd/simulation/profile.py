@@ -21,14 +21,19 @@ from pkpd.core.errors import InputError
 from pkpd.core.extras import optional
 from pkpd.core.progress import Progress
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
+from pkpd.dosing.quantities import exact_number
+from pkpd.dosing.rules import planned
+from pkpd.dosing.taking import GivenDoses, TakenSchedule, read_given, read_jitter, with_taking
 from pkpd.model.correlation import correlation_matrix
 from pkpd.ode.layout import LINEAR
 from pkpd.ode.status import SUCCESS
+from pkpd.simulation.body import body_surface_area, formula_of
 from pkpd.solver import Options, Reading, solve
 from pkpd.solver.executors import EXECUTOR, Executor
 from pkpd.solver.kernel import Kernel, cautions_of, index_of, load
 from pkpd.solver.options import SIMULATION
 from pkpd.solver.solution import Floats, Integers
+from pkpd.solver.taken import solve_taken
 
 if TYPE_CHECKING:
     import os
@@ -87,7 +92,7 @@ class Profile:
     """
 
     model: str
-    schedule: Schedule
+    schedule: GivenDoses
     times: Floats
     time_unit: str
     outputs: Floats
@@ -197,8 +202,10 @@ class Profile:
 @takes(
     late=True,
     model=PATH | named("pkpd.model", "Model", "a model") | of(Kernel, words="a kernel"),
-    schedule=TEXT | of(Schedule),
+    schedule=TEXT | of(Schedule, TakenSchedule),
     times=NUMBERS | ABSENT,
+    adherence=NUMBER,
+    jitter=TEXT | ABSENT,
     rtol=NUMBER,
     atol=NUMBERS | ABSENT,
     method=TEXT,
@@ -207,12 +214,14 @@ class Profile:
 )
 def simulate(
     model: str | os.PathLike[str] | Model | Kernel,
-    schedule: str | Schedule,
+    schedule: str | GivenDoses,
     times: ArrayLike | None = None,
     *,
     parameters: Mapping[str, float | str | ArrayLike] | None = None,
     subjects: int = 1,
     seed: int = 0,
+    adherence: float = 1.0,
+    jitter: str | None = None,
     rtol: float = SIMULATION,
     atol: ArrayLike | None = None,
     method: str = "auto",
@@ -226,7 +235,8 @@ def simulate(
     Parameters
     ----------
     model : name in the library, path of a model file, what ``read_model`` gave, or a loaded kernel.
-    schedule : in the schedule language, such as "1 MIU sc daily x5 every 28 d x3".
+    schedule : in the schedule language, such as "1 MIU sc daily x5 every 28 d x3", with what becomes of its
+        doses, such as "; miss day 29; adherence 90 %" (docs/dosing.md).
     times : (n_times,), output times in the model's time unit; by default 201 points to twice the schedule's
         span, at least one day.
     parameters : values that replace those of the model file, by name: numbers in the model's units, or texts
@@ -235,6 +245,9 @@ def simulate(
     subjects, seed : 1 is the typical subject (every ETA is 0, so that outputs are PRED); more are drawn from
         the model's between-subject variability (outputs are each subject's IPRED), subject k always with the
         same draws for a seed, however many there are and on however many threads.
+    adherence : the probability that a dose is taken, where the schedule states none; the same people miss the
+        same doses for a seed.
+    jitter : the standard deviation of the times of doses about the planned ones, likewise: "2 h".
     rtol, atol, method : as in ``pkpd.Options``.
     h_max : no step is longer, in the model's time unit: for rates with a short rise that nothing announces,
         which longer steps may pass over.
@@ -277,15 +290,23 @@ def simulate(
            [0.156]])
     """
     kernel = model if isinstance(model, Kernel) else load(model)
-    doses = schedule if isinstance(schedule, Schedule) else _parsed(schedule)
-    events = doses.events(kernel.TIME_UNIT, kernel.ROUTES, kernel.DOSE_UNITS, kernel.SIZES)
+    doses = with_taking(
+        _parsed(schedule) if isinstance(schedule, str) else schedule,
+        exact_number(adherence, "the adherence"),
+        read_jitter(jitter),
+    )
+    events = planned(doses).events(kernel.TIME_UNIT, kernel.ROUTES, kernel.DOSE_UNITS, kernel.SIZES)
     times = _usual_times(kernel, events) if times is None else times
     values = population(kernel, subjects, seed, parameters)
+    taken = None
+    if isinstance(doses, TakenSchedule):
+        taken = doses.taken(events, kernel.TIME_UNIT, 0, subjects, seed)
     started = time.perf_counter()
-    solution = solve(
+    solution = solve_taken(
         kernel,
         values,
         events,
+        taken,
         times,
         options=Options(rtol=rtol, atol=atol, method=method, h_max=h_max, threads=threads),
         readings=largest_of(kernel) if extremes and method != LINEAR else (),
@@ -294,7 +315,8 @@ def simulate(
     read = solution.readings
     if extremes and read is None:  # the method "linear" has no steps to look at
         by_steps, end = Options(rtol=rtol, threads=threads), [float(np.max(times))]
-        read = solve(kernel, values, events, end, options=by_steps, readings=largest_of(kernel)).readings
+        asked = largest_of(kernel)
+        read = solve_taken(kernel, values, events, taken, end, options=by_steps, readings=asked).readings
     if np.all(solution.status != SUCCESS):
         solution.check()
     return Profile(
@@ -338,14 +360,14 @@ def largest_of(kernel: Kernel) -> list[Reading]:
 
 def peaks_and_troughs(
     kernel: Kernel,
-    schedule: Schedule,
+    schedule: GivenDoses,
     outputs: Sequence[str],
     until: float,
     parameters: Mapping[str, float | str] | None = None,
 ) -> Floats:
-    """When outputs of the typical subject are highest and lowest between two doses, and when the doses are;
-    ascending, up to ``until``: times at which a curve is drawn."""
-    events = schedule.events(kernel.TIME_UNIT, kernel.ROUTES, kernel.DOSE_UNITS, kernel.SIZES)
+    """When outputs of the typical subject are highest and lowest between two doses as planned, and when those
+    are; ascending, up to ``until``: times at which a curve is drawn."""
+    events = planned(schedule).events(kernel.TIME_UNIT, kernel.ROUTES, kernel.DOSE_UNITS, kernel.SIZES)
     instants = np.unique(events.time[events.time < until])
     if not instants.size:
         return instants
@@ -362,7 +384,7 @@ def peaks_and_troughs(
     return np.unique(np.concatenate([instants, found[np.isfinite(found)]]))
 
 
-_parsed = lru_cache(maxsize=256)(Schedule.parse)  # reading a schedule takes a tenth of a simulation
+_parsed = lru_cache(maxsize=256)(read_given)  # reading a schedule takes a tenth of a simulation
 
 
 def population(
@@ -509,7 +531,8 @@ def checked_value(kernel: Kernel, name: str, given: Any) -> float:
 
 def value_of(kernel: Kernel, name: str, given: Any) -> float:
     """A value of a parameter in the model's unit: a number, or a text such as "80 mL/min", which is
-    converted; without a unit it is in the model's.
+    converted; without a unit it is in the model's. A body surface area may be given by a formula,
+    "Mosteller(70 kg, 172 cm)" (`pkpd.simulation.body`).
 
     Raises ``InputError`` for anything else, and ``UnitError`` for a unit that does not fit.
     """
@@ -517,6 +540,8 @@ def value_of(kernel: Kernel, name: str, given: Any) -> float:
     if isinstance(given, str):
         from pkpd.core import units
 
+        if formula_of(given):
+            return body_surface_area(given) * units.factor("m^2", unit)
         value, stated = units.quantity(given)
         bare = given.lstrip("0123456789.+-eE ")
         if any(character.isalpha() or character == "%" for character in bare):

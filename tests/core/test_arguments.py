@@ -292,7 +292,7 @@ def test_the_sentence_names_function_argument_and_what_would_be_right():
     for call, said in (
         (
             lambda: pkpd.simulate(MODEL, ["x"]),
-            "simulate: schedule must be a text or a Schedule, not ['x'] (list)",
+            "simulate: schedule must be a text or a Schedule or a TakenSchedule, not ['x'] (list)",
         ),
         (lambda: pkpd.simulate(MODEL, "none", "x"), "simulate: times must be numbers or None, not 'x' (str)"),
         (

@@ -297,6 +297,7 @@ class Comparison:
                     "doses": len(arm.dose_days),
                     "dose_days": arm.schedule.when,
                     "rules": None if arm.rules is None else arm.rules.to_dict(),
+                    "taken": None if arm.taken is None else arm.taken.to_dict(),
                     "failed_subjects": arm.failed,
                     "warnings": list(arm.warnings),
                     "rows": [
@@ -697,6 +698,8 @@ def _reading(arms: Sequence[Arm]) -> tuple[str, ...]:
     population = scene.population
     n, draws = scene.subjects, scene.draws
     uncertain = "uncertainty" in population.vary
+    if scene.of_one:
+        return _reading_of_one(arms)
     sentences = [
         f"Median and 90 % interval (5 % to 95 %) over {n:,} virtual subjects, the same under every "
         f"schedule, followed for {scene.until_days:g} days"
@@ -726,12 +729,38 @@ def _reading(arms: Sequence[Arm]) -> tuple[str, ...]:
             "measurement; treatment, cycles and last dose, and the doses that figures show, are "
             "those of the schedule as planned."
         )
+    if any(arm.taken for arm in arms):
+        sentences.append(
+            "Where doses are missed, late or doubled, each subject's course is that of the doses that "
+            "it took; troughs, cycles and last dose, and the doses that figures show, are those of the "
+            "schedule as planned. The same subjects miss the same doses of all schedules."
+        )
     for risk in scene.criteria.risks:
         if any(risk.endpoint in arm.endpoints for arm in arms):
             sentences.append(
                 f"The probability of {risk.called} has uncertainty of its own, of {risk.source}: its "
                 "interval is over as many draws of that as there are subjects."
             )
+    return tuple(sentences)
+
+
+def _reading_of_one(arms: Sequence[Arm]) -> tuple[str, ...]:
+    scene = arms[0].scene
+    measured = scene.about["measurements"]
+    sentences = [
+        f"Median and 90 % interval (5 % to 95 %) over {scene.subjects:,} draws of what this person may be, "
+        f"by the fit's population and {measured} measurement{'s' * (measured != 1)}, followed to day "
+        f"{scene.until_days:g}.",
+        f"Doses before ({scene.history}) are simulated too; endpoints are those of each schedule from its "
+        "first dose on; without further doses from when the first of the others begins, or else from the "
+        "last dose before.",
+    ]
+    if len(arms) > 1:
+        sentences.append(
+            "Differences are those of the same draw, to the first schedule; better, same and worse are the "
+            "probabilities that this person does better than with the first by at least the endpoint's "
+            "smallest relevant difference, worse by as much, or neither."
+        )
     return tuple(sentences)
 
 

@@ -47,14 +47,18 @@ from pkpd.decision.endpoints import (
     questions,
 )
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
-from pkpd.dosing.rules import AdaptiveSchedule, Plan, planned, read_plan
+from pkpd.dosing.quantities import exact_number
+from pkpd.dosing.rules import AdaptiveSchedule, Plan, plan_as_taken, planned, read_plan
+from pkpd.dosing.taking import TakenSchedule, read_jitter
 from pkpd.inference import FitResult, System, in_units, read_fit
 from pkpd.inference.draws import PosteriorDraws
+from pkpd.inference.individual import PERSON, Individual
 from pkpd.inference.population import Population, virtual_subjects
 from pkpd.inference.summary.reading import read_data
 from pkpd.solver import Options, Reading, Solution, solve, spread, usable_cores
 from pkpd.solver.kernel import Kernel
 from pkpd.solver.options import COMPARISON
+from pkpd.solver.taken import solve_taken
 
 Floats = NDArray[np.float64]
 
@@ -68,7 +72,7 @@ MOST_DAYS = 36_525  # a hundred years, as in `pkpd.dosing`
 
 
 _GIVEN = ("covariates", "parameters")  # by name, of what a scene is about
-_A_PLAN = TEXT | of(Schedule, AdaptiveSchedule)
+_A_PLAN = TEXT | of(Schedule, AdaptiveSchedule, TakenSchedule)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +95,7 @@ class Arm:
     warnings : where this schedule leaves what the fit has seen.
     failed : subjects that could not be integrated (their values are nan).
     rules : the schedule with its rules, where it has some.
+    taken : the schedule with how its doses are taken, where that is said.
 
     Examples
     --------
@@ -116,6 +121,7 @@ class Arm:
     warnings: tuple[str, ...]
     failed: int
     rules: AdaptiveSchedule | None = None
+    taken: TakenSchedule | None = None
 
     def __repr__(self) -> str:
         return (
@@ -174,17 +180,22 @@ class Arm:
 
     @property
     def text(self) -> str:
-        """What is given, in the schedule language, rules included."""
-        return str(self.rules or self.schedule)
+        """What is given, in the schedule language, rules and what becomes of doses included."""
+        return str(self.plan)
+
+    @property
+    def plan(self) -> Plan:
+        """What is given, with its rules or with how its doses are taken."""
+        return self.rules or self.taken or self.schedule
 
     @property
     def when(self) -> str:
-        """How many doses on which days, for people: "15 doses on days 0-4, 28-32, 56-60"; with rules, as
-        planned."""
+        """How many doses on which days, for people: "15 doses on days 0-4, 28-32, 56-60"; with rules, or
+        where they are taken otherwise, as planned."""
         n = self.schedule.n_doses
         if not n:
             return "no dose"
-        planned = " as planned" if self.rules else ""
+        planned = "" if self.plan is self.schedule else " as planned"
         return f"{n:,} dose{'s' * (n > 1)} on {self.schedule.when}{planned}"
 
 
@@ -202,6 +213,8 @@ class Scene:
     until_days : the horizon in days; None: each schedule to the end of its treatment and 28 days more, which
         `arms` makes one horizon for all.
     threads : how many work at a time; None for as many as this process may use cores.
+    history : doses that all subjects had before: simulated, and not judged.
+    begin_days : from when on the course without further doses is judged, where there is a history.
     chunk : subjects that a thread simulates at a time, after which progress is told; results are the same.
     drawn : how many subjects were drawn, where these are the first of them; else None.
     about : what `create` was asked for.
@@ -227,6 +240,8 @@ class Scene:
     about: dict[str, Any] = field(default_factory=dict)
     criteria: Criteria = field(default_factory=Criteria)
     """By what schedules are judged."""
+    history: Schedule = field(default_factory=Schedule.none)
+    begin_days: float | None = None
     chunk: int = CHUNK
     drawn: int | None = None
     who: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -308,13 +323,7 @@ class Scene:
             read or does not fit the model.
         """
         fit = fields()[0].fit if fit is None else fit
-        if until_days is not None and not (math.isfinite(until_days) and until_days > 0):
-            raise InputError(f"the horizon must be longer than 0 days, not {until_days:g}")
-        if until_days is not None and until_days > MOST_DAYS:
-            raise InputError(
-                f"the horizon of {until_days:,.0f} days is too long: at most {MOST_DAYS:,} days, a "
-                "hundred years"
-            )
+        _check_until(until_days)
         who: dict[str, Any] = {
             "fit": fit,
             "subjects": subjects,
@@ -350,6 +359,49 @@ class Scene:
         population = virtual_subjects(**(dict(self.who) | who))
         return dataclasses.replace(self, population=population, drawn=None)
 
+    @classmethod
+    @takes(
+        person=of(Individual, words="what pkpd.individualise gave"),
+        until_days=NUMBER | ABSENT,
+        threads=COUNT | ABSENT,
+        endpoints=PATH | ABSENT,
+    )
+    def of_person(
+        cls,
+        person: Individual,
+        *,
+        until_days: float | None = None,
+        threads: int | None = None,
+        endpoints: str | os.PathLike[str] | None = None,
+    ) -> Scene:
+        """The scene of one person: its subjects are draws of what the person may be, who had their doses.
+
+        Schedules are then judged from their own first dose on, and go on from what was given before:
+        ``scene.arms(["2 MIU sc daily x5 from day 28"])``.
+
+        Parameters
+        ----------
+        person : from ``pkpd.individualise``.
+        until_days, threads, endpoints : as in ``create``.
+
+        Returns
+        -------
+        Scene : whose ``history`` are the doses that the person had.
+
+        Raises
+        ------
+        InputError : a horizon, or a file of endpoints, that cannot be.
+        """
+        _check_until(until_days)
+        criteria = criteria_of(read_fit(person.fit), person.kernel, endpoints)
+        about = {"measurements": len(person.measurements), "had": str(person.given)}
+        return cls(person.fit, person.after, until_days, threads, about, criteria, person.given)
+
+    @property
+    def of_one(self) -> bool:
+        """Whether the subjects are draws of what one person may be."""
+        return PERSON in self.population.vary
+
     @property
     def subjects(self) -> int:
         """How many virtual subjects there are."""
@@ -369,13 +421,22 @@ class Scene:
             kernel, self.population.values, EventTable.empty(), start, options=Options(threads=self.threads)
         ).outputs[:, 0]
 
-    @takes(schedules=LIST, labels=LIST | ABSENT, files=LIST | ABSENT, progress=CALLABLE | ABSENT)
+    @takes(
+        schedules=LIST,
+        labels=LIST | ABSENT,
+        files=LIST | ABSENT,
+        adherence=NUMBER,
+        jitter=TEXT | ABSENT,
+        progress=CALLABLE | ABSENT,
+    )
     def arms(
         self,
         schedules: Iterable[str | Plan],
         labels: Iterable[str | None] | None = None,
         *,
         files: Iterable[str] | None = None,
+        adherence: float = 1.0,
+        jitter: str | None = None,
         progress: Progress | None = None,
     ) -> list[Arm]:
         """Every schedule with the same horizon: the scene's, or that of the longest schedule.
@@ -385,6 +446,9 @@ class Scene:
         schedules : in the schedule language, with rules or without, or read already.
         labels : what each is called; by default as it is written.
         files : what errors call each schedule; "schedule 1" and so on by default.
+        adherence : the probability that a dose is taken, of schedules that state none of their own
+            (`pkpd.dosing.taking`); the same subjects miss the same doses of all of them.
+        jitter : the standard deviation of the times about the planned ones, likewise: "2 h".
         progress : called with (what, share, remark), by subjects over all schedules.
 
         Returns
@@ -406,11 +470,16 @@ class Scene:
                 f"Scene.arms: {len(schedules)} schedules have {len(named)} labels and {len(places)} "
                 "files; each has one"
             )
+        share, spread_of_times = exact_number(adherence, "the adherence"), read_jitter(jitter)
         read = [
-            read_plan(schedule, place) if isinstance(schedule, str) else schedule
+            plan_as_taken(
+                read_plan(schedule, place) if isinstance(schedule, str) else schedule,
+                share,
+                spread_of_times,
+            )
             for schedule, place in zip(schedules, places, strict=True)
         ]
-        scene = self.lasting(horizon(read)) if self.until_days is None and read else self
+        scene = self.lasting(self._horizon(read)) if self.until_days is None and read else self
         for schedule, place in zip(read, places, strict=True):  # before anything is simulated
             try:
                 scene.check_plan(schedule)
@@ -418,6 +487,9 @@ class Scene:
                 if str(error).startswith(f"{place}:"):
                     raise
                 raise type(error)(f"{place}: {error}") from None
+        if self.history.parts:
+            begins = [float(plan.doses()[0].time_days) for plan in map(planned, read) if plan.parts]
+            scene = dataclasses.replace(scene, begin_days=min(begins, default=None))
         total, told = len(read) * self.subjects, counting(progress, "simulating")
 
         def counted(i: int) -> Counting | None:
@@ -427,6 +499,9 @@ class Scene:
             scene._arm(schedule, label, counted(i))
             for i, (schedule, label) in enumerate(zip(read, named, strict=True))
         ]
+
+    def _horizon(self, plans: Iterable[Plan]) -> float:
+        return horizon([self.history + planned(plan) for plan in plans] if self.history.parts else plans)
 
     def lasting(self, days: float) -> Scene:
         """The same subjects to another horizon."""
@@ -503,17 +578,31 @@ class Scene:
     def check_plan(self, plan: Plan) -> None:
         """As ``check``, of a schedule that may have rules, which must be of this model."""
         self.check(planned(plan))
+        if self.history.parts:
+            self._check_after_history(plan)
         if isinstance(plan, AdaptiveSchedule):
             Rules.of(self.population.kernel, plan)
 
-    def _by_rules(self, schedule: Schedule, factors: set[float], known: Sequence[Beyond]) -> list[str]:
-        """What is to be said besides of the smallest and the largest doses that rules led to."""
-        about = {beyond.said for beyond in known}
+    def _check_after_history(self, plan: Plan) -> None:
+        if not isinstance(plan, Schedule):
+            raise InputError("what follows doses that were given before has no rules and is taken as planned")
+        had, first = self.history.span, [float(dose.time_days) for dose in plan.doses()[:1]]
+        if first and first[0] <= had:
+            raise InputError(
+                f'"{plan}" begins on day {first[0]:g}, and doses were given until day {had:g}: say when it '
+                f'begins, such as "{plan} from day {math.ceil(had) + 1}"'
+            )
+
+    def _by_factors(self, plan: Plan, factors: set[float], known: Sequence[Beyond]) -> list[str]:
+        """What is to be said besides of the smallest and the largest doses that rules, or doubled doses, led
+        to."""
+        about, schedule = {beyond.said for beyond in known}, planned(plan)
+        by = "By the rules" if isinstance(plan, AdaptiveSchedule) else "Where doses are doubled"
         found = []
         for factor in sorted({min(factors), max(factors)} - {1.0}):
             for beyond in self.beyond(schedule.scaled(f"{factor:.6g}")):
                 if beyond.said not in about:
-                    found.append(f"By the rules: {beyond}")
+                    found.append(f"{by}: {beyond}")
         return found
 
     @takes(schedule=_A_PLAN, label=TEXT | ABSENT, progress=CALLABLE | ABSENT)
@@ -538,7 +627,7 @@ class Scene:
         return self._arm(plan, label, counting(progress, "simulating"))
 
     def _arm(self, plan: Plan, label: str | None, told: Counting | None) -> Arm:
-        scene = self if self.until_days is not None else self.lasting(horizon([plan]))
+        scene = self if self.until_days is not None else self.lasting(self._horizon([plan]))
         scene.check_plan(plan)
         work = _Simulation(scene, plan, self.rest)
         n_subjects = self.subjects
@@ -560,9 +649,10 @@ class Scene:
             dose_days=np.array([float(dose.time_days) for dose in doses]),
             dose_amounts=np.array([float(dose.amount) for dose in doses]),
             dose_unit=units.pop() if len(units) == 1 else "",
-            warnings=(*map(str, beyond), *scene._by_rules(schedule, work.factors, beyond)),
+            warnings=(*map(str, beyond), *scene._by_factors(plan, work.factors, beyond)),
             failed=int(np.count_nonzero(work.status)),
             rules=work.rules,
+            taken=work.taken,
         )
 
 
@@ -577,10 +667,18 @@ class _Simulation:
         """rest : as ``Scene.rest`` has it, which is computed once for scenes of the same subjects."""
         self.criteria, self.population, self.rest = scene.criteria, scene.population, rest
         self.schedule, self.rules = planned(plan), plan if isinstance(plan, AdaptiveSchedule) else None
+        self.taken = plan if isinstance(plan, TakenSchedule) and not plan.as_planned else None
         kernel = self.population.kernel
         assert scene.until_days is not None
-        self.events, self.per_day = scene.events(self.schedule), time_units_per_day(kernel.TIME_UNIT)
+        self.events = scene.events(scene.history + self.schedule)
+        self.per_day = time_units_per_day(kernel.TIME_UNIT)
         self.until = scene.until_days * self.per_day
+        self.begin = -math.inf  # from when on courses are judged
+        if self.schedule.parts and scene.history.parts:
+            self.begin = float(scene.events(self.schedule).time[0])
+        elif scene.history.parts:
+            begin_days = scene.history.span if scene.begin_days is None else scene.begin_days
+            self.begin = begin_days * self.per_day
         self.times = grid(self.events, self.until, self.per_day)
         self.kept = [kernel.OUTPUTS.index(name) for name in self.criteria.drawn((), kernel.OUTPUTS)]
         self.size = max(8, min(scene.chunk, MOST_NUMBERS // (self.times.size * kernel.n_outputs)))
@@ -592,7 +690,9 @@ class _Simulation:
         self.drawn = scene.drawn or scene.subjects
         self.risks = [risk for risk in self.criteria.risks if risk.output in kernel.OUTPUTS]
         # the largest daily doses that rules led to, by the unit in which a risk counts them
-        self.daily = {risk.unit: np.full(scene.subjects, np.nan) for risk in self.risks if self.rules}
+        self.daily = {
+            risk.unit: np.full(scene.subjects, np.nan) for risk in self.risks if self.rules or self.taken
+        }
 
         self.courses = _Courses(len(self.kept), self.times.size, scene.subjects)
         self.status = np.zeros(scene.subjects, np.int64)
@@ -605,14 +705,15 @@ class _Simulation:
         kernel = self.population.kernel
         rest, clock = self.rest[first:end], kernel.TIME_UNIT
         course = (rest, kernel.OUTPUTS, kernel.OUTPUT_UNITS, self.schedule, clock, self.until)
-        asked = [Reading(*question) for question in questions(*course, self.criteria.endpoints)]
-        solution, given = self._solved(self.population.values[first:end], asked)
+        judged = self.criteria.endpoints, self.begin
+        asked = [Reading(*question) for question in questions(*course, *judged)]
+        solution, given = self._solved(first, end, asked)
         read = solution.readings  # none where nothing is asked: of one dose there is no trough
         found = evaluate(
             np.empty((end - first, 0)) if read is None else read.values,
             np.empty((end - first, 0)) if read is None else read.times,
             *course,
-            self.criteria.endpoints,
+            *judged,
             sizes=self._sizes(first, end),
             dose_unit=self.unit,
             dose_units=self.alike,
@@ -620,6 +721,7 @@ class _Simulation:
         )
         if self.rules is not None and given is not None:
             found |= shares(self.rules, given)
+        if given is not None:
             self._note_daily(first, end, given)
         with self._lock:
             if given is not None and (some := given[given > 0.0]).size:
@@ -630,12 +732,19 @@ class _Simulation:
                 own = self.endpoints.setdefault(endpoint, np.full(len(self.status), np.nan))
                 own[first:end] = values
 
-    def _solved(self, people: Floats, asked: list[Reading]) -> tuple[Solution | Titration, Floats | None]:
-        """What these subjects do, and which share of each dose rules left them, (n, n_doses)."""
-        kernel = self.population.kernel
+    def _solved(
+        self, first: int, end: int, asked: list[Reading]
+    ) -> tuple[Solution | Titration, Floats | None]:
+        """What these subjects do, and by what each dose was multiplied, by rules or as it was taken, (n,
+        n_doses); None where all are given as they are written."""
+        kernel, people = self.population.kernel, self.population.values[first:end]
         if self.rules is None:
-            how = Options(rtol=COMPARISON, threads=1)
-            return solve(kernel, people, self.events, self.times, options=how, readings=asked), None
+            how, taken = Options(rtol=COMPARISON, threads=1), None
+            if self.taken is not None:
+                seed = self.population.seed
+                taken = self.taken.taken(self.events, kernel.TIME_UNIT, first, end, seed)
+            solved = solve_taken(kernel, people, self.events, taken, self.times, options=how, readings=asked)
+            return solved, None if taken is None else taken.factors
         solution = titrate(kernel, people, self.rules, self.times, rtol=COMPARISON, threads=1, readings=asked)
         return solution, solution.given
 
@@ -668,6 +777,15 @@ class _Simulation:
                 seed=self.population.seed,
                 daily=None if daily is None else np.resize(daily, self.drawn),
             )[:n]
+
+
+def _check_until(until_days: float | None) -> None:
+    if until_days is not None and not (math.isfinite(until_days) and until_days > 0):
+        raise InputError(f"the horizon must be longer than 0 days, not {until_days:g}")
+    if until_days is not None and until_days > MOST_DAYS:
+        raise InputError(
+            f"the horizon of {until_days:,.0f} days is too long: at most {MOST_DAYS:,} days, a hundred years"
+        )
 
 
 def horizon(schedules: Iterable[Plan]) -> float:

@@ -158,8 +158,9 @@ class Bound:
         span = self.span
         if span is None:
             span = WINDOWS[declared.window or about.window].of(course.regimen, course.until)
-        if span is None:
-            return course.nothing
+            if span is None:
+                return course.nothing
+            span = max(span[0], course.begin), span[1]
         level = (declared.level or Level(1.0)).of(course.rest, self.output_unit)
         value = about.value(course, span, level)
         match declared.against:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
@@ -31,6 +32,7 @@ def questions(
     time_unit: str,
     until: float,
     endpoints: Sequence[Declared],
+    begin: float = -math.inf,
 ) -> list[Question]:
     """What has to be read off the courses from their beginning to ``until`` for the endpoints of these
     subjects: fields of ``pkpd.solver.Reading``, in the order in which ``evaluate`` takes the answers.
@@ -38,7 +40,7 @@ def questions(
     base = _rests(rest, names, units)
     asked, unknown = Questions(len(base)), np.full(len(base), np.nan)
     regimen = _regimen(schedule, time_unit, until)
-    _of_courses(asked, base, names, units, regimen, time_unit, until, endpoints, unknown)
+    _of_courses(asked, base, names, units, regimen, time_unit, until, endpoints, unknown, begin)
     return asked.questions
 
 
@@ -52,6 +54,7 @@ def evaluate(
     time_unit: str,
     until: float,
     endpoints: Sequence[Declared],
+    begin: float = -math.inf,
     *,
     sizes: Mapping[str, ArrayLike] | None = None,
     dose_unit: str | None = None,
@@ -69,6 +72,8 @@ def evaluate(
     names, units : of the outputs, (n_outputs,).
     until : the horizon in ``time_unit``, which all schedules that are compared share.
     endpoints : as they are written down; those whose output the model does not have give none.
+    begin : from when on courses are judged, where doses were given before those of the schedule; windows that
+        an endpoint states in days stay.
     sizes : "m2" and "kg" -> body surface area in m2, weight in kg, one number or (n_subjects,); needed where
         doses are per m2 or per kg.
     dose_unit : in which doses are added up, the same for all schedules that are compared; by default that of
@@ -101,7 +106,7 @@ def evaluate(
     read, when = np.asarray(values, dtype=np.float64), np.asarray(times, dtype=np.float64)
     answers = Answers(read, when)
     count = np.full(n_subjects, float(regimen.times.size)) if shares is None else _count(shares)
-    found = _of_courses(answers, base, names, units, regimen, time_unit, until, endpoints, count)
+    found = _of_courses(answers, base, names, units, regimen, time_unit, until, endpoints, count, begin)
     if not read.shape == when.shape == (n_subjects, answers.given):
         raise InputError(
             f"the answers have shapes {read.shape} and {when.shape}; to these questions they have "
@@ -120,11 +125,12 @@ def _of_courses(
     until: float,
     endpoints: Sequence[Declared],
     count: Floats,
+    begin: float,
 ) -> Values:
     """All that depends on the courses; count : (n_subjects,), doses given."""
     found: Values = {}
     for bound in bind(tuple(endpoints), tuple(names), tuple(units), time_unit):
-        course = Course(read, bound.output, base[:, bound.column], count, regimen, until)
+        course = Course(read, bound.output, base[:, bound.column], count, regimen, until, begin)
         found[bound.endpoint] = bound.value(course, found)
     return found
 

@@ -42,7 +42,7 @@ TREATMENT = (
 @dataclass(frozen=True)
 class Course:
     """One output of some subjects under one schedule: how it is read, its name, its values at rest and how
-    many doses were given, (n_subjects,) each."""
+    many doses were given, (n_subjects,) each; and from when on it is judged."""
 
     read: Read
     name: str
@@ -50,6 +50,7 @@ class Course:
     given: Floats
     regimen: Regimen
     until: float
+    begin: float = -math.inf
 
     @property
     def nothing(self) -> Floats:
@@ -209,7 +210,7 @@ def _time_below(course: Course, window: Span, level: Floats) -> Floats:
 
 def _since_dose(course: Course, window: Span, level: Floats) -> Floats:
     times = course.regimen.times
-    highest, top = course.read("max", course.name)
+    highest, top = course.read("max", course.name, *window)
     if not times.size:
         return course.nothing
     place = np.searchsorted(times, top, side="right") - 1

@@ -32,6 +32,7 @@ from pkpd.present.plot.fits import (
     residual_figure,
 )
 from pkpd.present.plot.front import front_figure
+from pkpd.present.plot.individual import individual_figure
 from pkpd.present.plot.likelihood import interval_figure, likelihood_figure
 from pkpd.present.plot.precision import work_precision_figure
 from pkpd.present.plot.profiles import profile_figure, time_course_figure
@@ -60,6 +61,7 @@ __all__ = [
     "forest_figure",
     "front_figure",
     "going_together",
+    "individual_figure",
     "interval_figure",
     "left_out_figure",
     "likelihood_figure",

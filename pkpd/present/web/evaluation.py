@@ -30,7 +30,7 @@ from pkpd.decision.endpoints import grid
 from pkpd.dosing import Schedule, time_units_per_day
 from pkpd.dosing.parts import AT_START
 from pkpd.dosing.quantities import decimal_text
-from pkpd.dosing.rules import AdaptiveSchedule, Plan, planned, read_plan
+from pkpd.dosing.rules import Plan, planned, read_plan
 from pkpd.inference import FitSpec, read_fit
 from pkpd.inference.summary.reading import read_data
 from pkpd.present.web.answer import curve, refined, table
@@ -479,10 +479,12 @@ class Explorer:
             "key": hashlib.sha256(told_apart_by.encode()).hexdigest()[:16],  # schedules may be long
             "text": arm.text,
             "when": arm.when,
-            "cycle": cycle_of(arm.rules or arm.schedule),
+            "cycle": cycle_of(arm.plan),
             "warnings": [*arm.warnings, *([failed] if arm.failed else [])],
             "points": [
-                point.facts["row"] for point in self.points if arm.rules is None and point.follows(doses)
+                point.facts["row"]
+                for point in self.points
+                if arm.plan is arm.schedule and point.follows(doses)
             ],
             "doses": [round(float(day), 4) for day in arm.dose_days],
         }
@@ -527,7 +529,7 @@ def cycle_of(schedule: Plan) -> dict[str, Any] | None:
     ``interval`` is None where there is one cycle only. What the sliders make of these numbers is read back as
     the same schedule.
     """
-    if isinstance(schedule, AdaptiveSchedule) or len(schedule.parts) != 1:
+    if not isinstance(schedule, Schedule) or len(schedule.parts) != 1:
         return None
     part = schedule.parts[0]
     if part.duration is not None or part.start != 0 or part.offsets != AT_START or len(part.cycles) > 1:
