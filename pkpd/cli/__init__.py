@@ -37,8 +37,22 @@ from pkpd.cli import (
 from pkpd.cli.terminal import OfSchedules
 from pkpd.core.errors import InputError, PkpdError
 
+FIRST_SCREEN = """pkpd answers questions about doses by models that fit published numbers. Such as:
+
+What does one schedule do to regulatory T cells, beside another?
+  pkpd compare "1 MIU sc daily x5 every 28 d x3" "2 MIU sc daily x5 every 28 d x3"
+
+Which schedules come near to what I want, and what does each cost?
+  pkpd optimise "NK under three times baseline, at most 8 injections a month"
+
+What is the course of drug and cells in one person?
+  pkpd simulate il2_treg "1 MIU sc daily x5 every 28 d x3" --plot course.png
+
+All commands: pkpd --help. More about one: pkpd compare --help.
+A model, not medical advice."""
+
 app = typer.Typer(
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -109,11 +123,13 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _common(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        typer.echo(FIRST_SCREEN)
 
 
 app.command()(models.models)
