@@ -1,9 +1,10 @@
 """The command line: ``pkpd models | show | simulate | compare | optimise | fit | profile | sample |
-validate | leave-out | bootstrap | new | report | explore | compare-fits | trial | bench``.
+validate | leave-out | bootstrap | new | report | explore | compare-fits | trial | doctor |
+bench``.
 
 Results go to standard output (tables, or JSON with ``--json``), progress and notes to standard error. Exit
-codes: 0 done, 2 wrong usage, 3 bad input, 4 an integration failed, 5 no convergence, 6 a missing extra, 130
-interrupted. Nothing but typer is loaded before a command runs.
+codes: 0 done, 1 the doctor found a problem, 2 wrong usage, 3 bad input, 4 an integration failed, 5 no
+convergence, 6 a missing extra, 130 interrupted. Nothing but typer is loaded before a command runs.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pkpd.cli import (
     bootstrap,
     compare,
     compare_fits,
+    doctor,
     explore,
     fit,
     leave_out,
@@ -148,6 +150,7 @@ app.command()(trial.trial)
 app.command()(validate.validate)
 app.command("compare-fits")(compare_fits.compare_fits)
 app.command()(sample.sample)
+app.command()(doctor.doctor)
 app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False
 )(bench.bench)
