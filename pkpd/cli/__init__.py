@@ -1,9 +1,10 @@
 """The command line: ``pkpd models | show | simulate | compare | optimise | dose-for | fit | profile | sample |
-individualise | validate | leave-out | bootstrap | new | report | explore | compare-fits | trial | bench``.
+individualise | validate | leave-out | bootstrap | new | report | explore | compare-fits | trial | doctor |
+bench``.
 
 Results go to standard output (tables, or JSON with ``--json``), progress and notes to standard error. Exit
-codes: 0 done, 2 wrong usage, 3 bad input, 4 an integration failed, 5 no convergence, 6 a missing extra, 130
-interrupted. Nothing but typer is loaded before a command runs.
+codes: 0 done, 1 the doctor found a problem, 2 wrong usage, 3 bad input, 4 an integration failed, 5 no
+convergence, 6 a missing extra, 130 interrupted. Nothing but typer is loaded before a command runs.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pkpd.cli import (
     bootstrap,
     compare,
     compare_fits,
+    doctor,
     dose_for,
     explore,
     fit,
@@ -39,8 +41,22 @@ from pkpd.cli import (
 from pkpd.cli.terminal import OfSchedules
 from pkpd.core.errors import InputError, PkpdError
 
+FIRST_SCREEN = """pkpd answers questions about doses by models that fit published numbers. Such as:
+
+What does one schedule do to regulatory T cells, beside another?
+  pkpd compare "1 MIU sc daily x5 every 28 d x3" "2 MIU sc daily x5 every 28 d x3"
+
+Which schedules come near to what I want, and what does each cost?
+  pkpd optimise "NK under three times baseline, at most 8 injections a month"
+
+What is the course of drug and cells in one person?
+  pkpd simulate il2_treg "1 MIU sc daily x5 every 28 d x3" --plot course.png
+
+All commands: pkpd --help. More about one: pkpd compare --help.
+A model, not medical advice."""
+
 app = typer.Typer(
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -113,11 +129,13 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _common(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        typer.echo(FIRST_SCREEN)
 
 
 app.command()(models.models)
@@ -138,6 +156,7 @@ app.command()(trial.trial)
 app.command()(validate.validate)
 app.command("compare-fits")(compare_fits.compare_fits)
 app.command()(sample.sample)
+app.command()(doctor.doctor)
 app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False
 )(bench.bench)

@@ -5,6 +5,7 @@ import dataclasses
 import importlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -237,6 +238,31 @@ def test_a_model_without_a_state_is_shown_simulated_and_drawn(pkpd, tmp_path, mo
     assert Path("a.png").stat().st_size > 1000
     code, _, err = pkpd("simulate", "./my.model", "1 mg oral once")
     assert code != 0 and "it has no route, and so takes no doses" in err
+
+
+def test_without_arguments_it_shows_three_questions_and_no_list(pkpd):
+    code, out, err = pkpd()
+    assert (code, err) == (0, "")
+    questions = [line for line in out.splitlines() if line.endswith("?")]
+    commands = [line.strip() for line in out.splitlines() if line.startswith("  pkpd ")]
+    assert len(questions) == len(commands) == 3
+    assert "not medical advice" in out
+    assert len(out.splitlines()) <= 24
+    assert "--version" not in out
+    listed = pkpd("--help")[1]
+    assert "--version" in listed
+    assert all(f" {line.split()[1]} " in listed for line in commands)
+
+
+def test_what_the_first_screen_says_to_type_is_understood(pkpd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    commands = [shlex.split(line)[1:] for line in pkpd()[1].splitlines() if line.startswith("  pkpd ")]
+    few = "--dose 0.5,1MIU --days 1 --interval 14d --for 28d --subjects 125".split()
+    small = {"compare": ["--subjects", "100"], "optimise": few, "simulate": []}
+    for name, *rest in commands:
+        code, _, err = pkpd(name, *rest, *small[name])
+        assert code == 0, err
+    assert (tmp_path / "course.png").stat().st_size > 0
 
 
 @pytest.mark.parametrize("command", [[], ["show"], ["simulate"], ["fit"], ["report"], ["models"]])

@@ -1,0 +1,52 @@
+"""The doctor says what is installed and where, and finds what is wrong."""
+
+import json
+import platform
+
+import numpy as np
+
+import pkpd as package
+from pkpd.cli import doctor
+
+
+def test_a_working_installation_is_well(pkpd):
+    code, out, _ = pkpd("doctor")
+    assert code == 0
+    assert "all is well" in out
+    for word in (package.__version__, platform.python_version(), np.__version__, "llvmlite", "compiler"):
+        assert word in out
+
+
+def test_json_is_what_a_bug_report_needs(pkpd):
+    code, out, _ = pkpd("doctor", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["problems"] == []
+    assert found["libraries"]["numpy"] == np.__version__
+    assert found["compiler"] in ("direct", "numba")
+    assert 0 < found["check"]["error"] < doctor.ALLOWED
+    assert found["cache"]["bytes"] > 0
+
+
+def test_a_wrong_solve_is_a_problem(pkpd, monkeypatch):
+    monkeypatch.setattr(doctor, "CHECK", doctor.CHECK.replace("CL = 5 ", "CL = 5.001 "))
+    code, out, _ = pkpd("doctor")
+    assert code == 1
+    assert "the check is wrong by" in out
+
+
+def test_a_missing_extra_comes_with_its_command(pkpd, monkeypatch):
+    version = doctor._version
+    monkeypatch.setattr(doctor, "_version", lambda name: None if name == "pymoo" else version(name) or "1")
+    monkeypatch.setattr(doctor.metadata, "requires", lambda _: ['pymoo>=0.6.2; extra == "optimise"'])
+    code, out, _ = pkpd("doctor")
+    assert code == 0
+    assert "lacks pymoo: pip install 'pkpd[optimise]'" in " ".join(out.split())
+
+
+def test_a_cache_that_cannot_be_written_is_a_problem(pkpd, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("PKPD_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    code, out, _ = pkpd("doctor")
+    assert code == 1
+    assert "cannot be written" in " ".join(out.split())
