@@ -9,6 +9,8 @@ Walther, Evaluating Derivatives, section 3.2.)
 from __future__ import annotations
 
 import ast
+import copy
+from collections.abc import Collection
 from typing import NamedTuple
 
 from pkpd.model.forward import OUTPUT, SIGNS
@@ -33,11 +35,23 @@ def backward(function: ast.FunctionDef) -> str:
     return _Backward(function).text()
 
 
+def solve_backward(function: ast.FunctionDef) -> str:
+    """The text of ``solve_backward(LU, b, out_bar, b_bar)`` of a function ``solve(LU, b)`` that is linear in
+    the array which it reads and fills: b is not looked at, and LU has no adjoint."""
+    apart = copy.deepcopy(function)
+    apart.args.args.append(ast.arg("out"))
+    for statement in apart.body:
+        match statement:
+            case ast.Assign(targets=[ast.Subscript(value=ast.Name() as array)]):
+                array.id = "out"
+    return _Backward(apart, without=("LU",)).text()
+
+
 class _Backward:
-    def __init__(self, function: ast.FunctionDef) -> None:
+    def __init__(self, function: ast.FunctionDef, without: Collection[str] = ()) -> None:
         self.function = function
         arguments = [argument.arg for argument in function.args.args]
-        self.inputs, self.output = arguments[:OUTPUT], arguments[OUTPUT]
+        self.inputs, self.output, self.without = arguments[:OUTPUT], arguments[OUTPUT], without
         self.lines: list[str] = []
         self.values: dict[str, _Value] = {}  # of names
         self.elements: dict[tuple[str, int], _Value] = {}  # of arguments, which are read once
@@ -61,10 +75,11 @@ class _Backward:
                 for name, slope in operation.slopes:
                     self.add(name, slope, bar)
         for (array, place), value in self.elements.items():
-            if value.name in self.parts:
+            if value.name is not None and value.name in self.parts:
                 target = f"{array}_bar[{place}]"
                 self.lines.append(f"{target} = {' + '.join([target, *self.parts[value.name]])}")
-        names = [*self.inputs, f"{self.output}_bar", *(f"{name}_bar" for name in self.inputs)]
+        bars = [f"{name}_bar" for name in self.inputs if name not in self.without]
+        names = [*self.inputs, f"{self.output}_bar", *bars]
         body = "\n".join(f"    {line}" for line in self.lines or ["return"])
         return f"def {self.function.name}_backward({', '.join(names)}):\n{body}\n"
 
@@ -106,7 +121,7 @@ class _Backward:
             case ast.Subscript(value=ast.Name(id=array), slice=ast.Constant(value=int(place))):
                 if (array, place) not in self.elements:
                     name = self.keep(f"{array}[{place}]")
-                    self.elements[array, place] = _Value(name, name)
+                    self.elements[array, place] = _Value(name, None if array in self.without else name)
                 return self.elements[array, place]
             case ast.UnaryOp(op=ast.USub()):
                 a = self.value(node.operand)
