@@ -28,6 +28,7 @@ class _Operation(NamedTuple):
 
     result: str
     slopes: tuple[tuple[str, str], ...]
+    guarded: bool = False  # slopes may be infinite where F does not depend on the value
 
 
 def backward(function: ast.FunctionDef) -> str:
@@ -56,6 +57,7 @@ class _Backward:
         self.values: dict[str, _Value] = {}  # of names
         self.elements: dict[tuple[str, int], _Value] = {}  # of arguments, which are read once
         self.operations: list[_Operation] = []
+        self.sometimes: set[str] = set()  # values that count under a condition alone
         self.parts: dict[str, list[str]] = {}  # of the adjoint of a name
         self.count = 0
 
@@ -72,8 +74,12 @@ class _Backward:
                     raise TypeError(f"not a straight line: {ast.unparse(statement)}")
         for operation in reversed(self.operations):
             if bar := self.summed(operation.result):
+                add = self.add
+                if operation.guarded or operation.result in self.sometimes:
+                    add = self.add_guarded
+                    self.sometimes |= {name for name, _ in operation.slopes}
                 for name, slope in operation.slopes:
-                    self.add(name, slope, bar)
+                    add(name, slope, bar)
         for (array, place), value in self.elements.items():
             if value.name is not None and value.name in self.parts:
                 target = f"{array}_bar[{place}]"
@@ -89,6 +95,11 @@ class _Backward:
             known = {"1.0": bar, "-1.0": f"-{bar}"}
             self.parts.setdefault(name, []).append(known.get(slope, f"{slope}*{bar}"))
 
+    def add_guarded(self, name: str, slope: str, bar: str) -> None:
+        """The same where the slope may be infinite: what F does not depend on adds nothing."""
+        part = self.keep(f"{slope}*{bar}")
+        self.add(name, "1.0", self.keep(f"{part} if {bar} != 0.0 else 0.0"))
+
     def summed(self, name: str) -> str | None:
         """The name of an adjoint, of which all parts are known; None: nothing depends on the value."""
         parts = self.parts.get(name)
@@ -103,13 +114,13 @@ class _Backward:
         self.lines.append(f"_{self.count} = {text}")
         return f"_{self.count}"
 
-    def made(self, text: str, *slopes: tuple[_Value, str]) -> _Value:
+    def made(self, text: str, *slopes: tuple[_Value, str], guarded: bool = False) -> _Value:
         """A value, kept, with its slopes by those that it is made of."""
         name = self.keep(text)
         own = tuple((value.name, slope) for value, slope in slopes if value.name is not None)
         if not own:
             return _Value(name, None)
-        self.operations.append(_Operation(name, own))
+        self.operations.append(_Operation(name, own, guarded))
         return _Value(name, name)
 
     def value(self, node: ast.expr) -> _Value:
@@ -131,6 +142,7 @@ class _Backward:
             case ast.IfExp(test=ast.Compare(left=left, ops=[sign], comparators=[right])):
                 test = f"{self.value(left).text} {SIGNS[type(sign)]} {self.value(right).text}"
                 a, b = self.value(node.body), self.value(node.orelse)
+                self.sometimes |= {one.name for one in (a, b) if one.name is not None}
                 return self.made(
                     f"{a.text} if {test} else {b.text}",
                     (a, self.keep(f"1.0 if {test} else 0.0") if a.name else ""),
@@ -172,7 +184,7 @@ class _Backward:
             by_a = self.keep(f"{slope} if {a.text} != 0.0 else {steepest}")
         if b.name:
             by_b = self.keep(f"{result}*log({a.text}) if {a.text} > 0.0 else 0.0")
-        return self.made(result, (a, by_a), (b, by_b))
+        return self.made(result, (a, by_a), (b, by_b), guarded=True)
 
     def call(self, name: str, a: _Value) -> _Value:
         result = self.keep(f"{name}({a.text})")
