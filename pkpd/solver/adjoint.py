@@ -1,57 +1,64 @@
-"""Gradients of weighted sums of outputs by all parameters, by steps taken back from a tape (``pkpd.ode.adjoint``)."""
+"""Derivatives of weighted sums of outputs by all parameters, by steps that are taken back from a tape
+(``pkpd.ode.adjoint``)."""
 
 from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
+from typing import Any
 
 import numpy as np
 
-from pkpd.core.errors import InputError
 from pkpd.ode import layout
 from pkpd.ode.control import partners
 from pkpd.ode.status import SUCCESS
+from pkpd.solver.executors import Threads, spread
 from pkpd.solver.kernel import Kernel
 from pkpd.solver.options import Options
 from pkpd.solver.solution import Floats, Integers
 from pkpd.solver.table import Table
-from pkpd.solver.task import NONE, SMALLEST_CHUNK, Raw, SolveTask, _pointer, _unit_address
+from pkpd.solver.task import NONE, SMALLEST_CHUNK, Raw, SolveTask, aligned, pointer, unit_address
 
 FIRST_ROOM = 256  # steps on a tape, until more are known to be needed
-MOST_TAPED = 2**23  # doubles that are on tapes at a time, unless one subject alone needs more
-_PULL_BACK = ctypes.CFUNCTYPE(None, *([ctypes.c_void_p] * 15), ctypes.c_int64)
+MOST_TAPED = 2**23  # doubles on tapes at a time, unless so few subjects as stand in lanes need more
+_CALL = ctypes.CFUNCTYPE(None, *([ctypes.c_void_p] * 15), ctypes.c_int64)
 
 
 @dataclass(frozen=True)
 class Functionals:
-    """Numbers that are weighted sums of outputs, of every subject as many. weights : (n_subjects,
-    n_functionals, n_times, n_outputs); areas : (n_areas, 3), from when to when, of which output; area_weights :
-    (n_subjects, n_functionals, n_areas)."""
+    """Weighted sums of outputs, as many of every subject. weights : (n_subjects, n_functionals, n_times,
+    n_outputs); areas : (n_areas, 3), from when to when, of which output; area_weights : (n_subjects,
+    n_functionals, n_areas)."""
 
     weights: Floats
     areas: Floats
     area_weights: Floats
 
-    def part(self, who: slice) -> Functionals:
-        """Of some subjects."""
-        return Functionals(
-            np.ascontiguousarray(self.weights[who]), self.areas, np.ascontiguousarray(self.area_weights[who])
-        )
+    @property
+    def count(self) -> int:
+        """Of each subject."""
+        return int(self.weights.shape[1])
+
+    def part(self, first: int, end: int) -> Functionals:
+        """Those of subjects first .. end-1."""
+        parts = [np.ascontiguousarray(array[first:end]) for array in (self.weights, self.area_weights)]
+        return Functionals(parts[0], self.areas, parts[1])
 
 
 def why_not(kernel: Kernel, table: Table, options: Options, kept: Integers = NONE) -> str:
-    """What stands in the way of steps taken back; nothing: an empty text."""
+    """Why steps cannot be taken back, in a sentence; nothing where they can."""
     if not kernel.has_backward:
         return "it is made of functions, of which there are no derivatives"
     if len(kernel.CONDITIONS):
         return "its rates jump where conditions change"
     if len(kept):
-        return "non_negative changes states between the steps"
-    if partners(options.method, options.rtol)[0] in ("", "vern7") or options.method == layout.LINEAR:
-        return f"there is no vern7 and no linear method backwards: method {options.method}, rtol {options.rtol:g}"
+        return "non_negative changes states between steps"
+    explicit = "" if options.method == layout.LINEAR else partners(options.method, options.rtol)[0]
+    if explicit != "tsit5":
+        return f"{explicit or options.method} has no way back: tsit5 has, as have rodas4 and rodas5p"
     if np.any(table.rows[:, layout.DOSE_ROUTE] < 0):
-        return "states are set, or parameters change, on the way"
+        return "events set states, or change parameters"
     return ""
 
 
@@ -64,67 +71,86 @@ def gradients(
     functionals: Functionals,
     time_spans: Integers | None = None,
 ) -> tuple[Raw, Floats]:
-    """What ``integrate`` gives without readings, and the derivatives of functionals by the parameters :
-    (n_subjects, n_functionals, n_params), nan for a subject that failed. Arguments as for ``task_of``."""
+    """What ``task.integrate`` gives without readings, and the derivatives of functionals by parameters :
+    (n_subjects, n_functionals, n_params), nan for a subject that failed. Arguments as of ``task.task_of``, of
+    which ``why_not`` says nothing."""
+    width = kernel.n_outputs
     task = SolveTask(
-        kernel, p, table, times, time_spans, options, kernel.n_outputs, None, None, None, NONE, True,
-        FIRST_ROOM,
-    )  # fmt: skip
-    found = np.full((len(p), functionals.weights.shape[1], kernel.n_params), np.nan)
-    room = FIRST_ROOM
-    first = 0
-    while first < len(p):
-        fitting = MOST_TAPED // (room * (layout.TAPE + kernel.n_states))
-        end = min(len(p), first + max(layout.LANES, min(SMALLEST_CHUNK, fitting)))
-        needed = _chunk(replace(task.part(first, end), taped=room), functionals.part(slice(first, end)), found[first:end], task, first)
-        if needed <= room:
-            first = end
-        else:
-            room = needed
+        kernel, p, table, times, time_spans, options, width, None, None, None, NONE, True, FIRST_ROOM
+    )
+    found = np.full((len(p), functionals.count, kernel.n_params), np.nan)
+
+    def fill(first: int, last: int) -> None:
+        room = FIRST_ROOM
+        while first < last:
+            fitting = MOST_TAPED // (room * (layout.TAPE + kernel.n_states))
+            end = min(last, first + max(layout.LANES, min(SMALLEST_CHUNK, fitting)))
+            part = replace(task.part(first, end), taped=room)
+            needed = _by_tape(part, functionals.part(first, end), found[first:end])
+            if needed > room:
+                room = needed
+            else:
+                task.put(first, end, part.results())
+                first = end
+
+    threads = options.executor.workers if isinstance(options.executor, Threads) else 1
+    spread(fill, len(p), min(threads, len(p)), max(SMALLEST_CHUNK, len(p) // (2 * threads)), None)
     return task.results(), found
 
 
-def _chunk(task: SolveTask, functionals: Functionals, found: Floats, whole: SolveTask, first: int) -> int:
-    """Integrate, and take back where the tapes have had room; the steps of the subject that has most."""
-    n = task.n_subjects
-    tapes = np.empty(n * task.taped * (layout.TAPE + task.setup.n))
-    storage, arguments = task.laid_out(0, n, tapes)
+def _by_tape(task: SolveTask, functionals: Functionals, found: Floats) -> int:
+    """Integrate all subjects, and take them back where the tapes have had room; the most steps of any."""
+    tapes = np.empty(task.n_subjects * task.taped * (layout.TAPE + task.setup.n))
+    storage, arguments = task.laid_out(0, task.n_subjects, tapes)
     task.setup.function(*arguments)
     raw = task.results()
-    needed = int(raw.counts[:, layout.STEPS].max(initial=0))
-    if needed > task.taped:
-        return needed
-    _take_back(task, functionals, storage, arguments, tapes, found)
-    whole.put(first, first + n, raw)
+    needed = int(raw.counts[:, layout.STEPS].max())
+    if needed <= task.taped:
+        _take_back(task, functionals, arguments, tapes, found)
+        found[raw.status != SUCCESS] = np.nan
+    del storage  # which the arguments point into
     return needed
 
 
 def _take_back(
-    task: SolveTask, functionals: Functionals, storage: Floats, arguments: tuple[int, ...], tapes: Floats, found: Floats
+    task: SolveTask, functionals: Functionals, arguments: tuple[int, ...], tapes: Floats, found: Floats
 ) -> None:
-    setup, kernel = task.setup, task.kernel
-    count = functionals.weights.shape[1]
+    setup, raw, count = task.setup, task.results(), functionals.count
     sizes = task.sizes.copy()
     sizes[layout.FUNCTIONALS], sizes[layout.N_AREAS] = count, len(functionals.areas)
-    room, work = layout.adjoint_size(
-        setup.n, setup.n_prepared, setup.n_jacobian, setup.n_lu, setup.n_routes, setup.n_outputs,
-        int(np.count_nonzero(kernel.STEADY)), setup.stages, count,
-    )  # fmt: skip
-    storage_back = np.zeros(room + work + layout.LANES)
-    at = _pointer(storage_back)
-    at += -at % (8 * layout.LANES)
-    raw = task.results()
+    n_room, n_work = layout.adjoint_size(
+        setup.n,
+        setup.n_prepared,
+        setup.n_jacobian,
+        setup.n_lu,
+        setup.n_routes,
+        setup.n_outputs,
+        int(sizes[layout.N_STEADY]),
+        setup.stages,
+        count,
+    )
+    room, work = aligned(n_room), np.empty(n_work)
     address, _, _, _, _, doses, times, counts, _, _, _, _, records, *_ = arguments
-    function = _function(task.methods[1])
-    function(
-        address, _pointer(sizes), doses, times, _pointer(task.spans), counts, records, _pointer(tapes),
-        _pointer(raw.status), _pointer(functionals.weights), _pointer(functionals.areas),
-        _pointer(functionals.area_weights), at, at + 8 * room, _pointer(found), task.n_subjects,
-    )  # fmt: skip
-    found[raw.status != SUCCESS] = np.nan
-    del storage
+    _function(task.methods[1])(
+        address,
+        pointer(sizes),
+        doses,
+        times,
+        pointer(task.spans),
+        counts,
+        records,
+        pointer(tapes),
+        pointer(raw.status),
+        pointer(functionals.weights),
+        pointer(functionals.areas),
+        pointer(functionals.area_weights),
+        pointer(room),
+        pointer(work),
+        pointer(found),
+        task.n_subjects,
+    )
 
 
-@lru_cache(maxsize=None)
-def _function(stiff: str) -> ctypes._CFuncPtr:
-    return _PULL_BACK(_unit_address(f"lanes_{stiff}_backward"))
+@cache
+def _function(stiff: str) -> Any:
+    return _CALL(unit_address(f"lanes_{stiff}_backward"))

@@ -162,7 +162,7 @@ def _without_failed(raw: Raw) -> Raw:
 _VOID_CALL = ctypes.CFUNCTYPE(None, *([ctypes.c_void_p] * 23), ctypes.c_int64, ctypes.c_int64)
 
 
-def _unit_address(name: str) -> int:
+def unit_address(name: str) -> int:
     return unit.address(name, cache_folder())
 
 
@@ -240,10 +240,10 @@ class Setup:
         free = np.flatnonzero(kernel.STEADY)
         wanted = _wanted(kernel, m, n_roots, columns, at_levels, taped)
         self.address = _addresses(wanted, explicit, stiff, kernel, columns, lanes)
-        self.address_at = _pointer(self.address)
+        self.address_at = pointer(self.address)
         self.needed = kernel.needed(columns) if columns else NONE
         kind = "_tape" if taped else "_read" if columns else ""
-        self.function = _VOID_CALL(_unit_address(f"lanes_{methods[1]}{kind}" if lanes else "subjects"))
+        self.function = _VOID_CALL(unit_address(f"lanes_{methods[1]}{kind}" if lanes else "subjects"))
         code = (
             layout.EXPLICIT_ONLY if stiff is None else layout.STIFF_ONLY if explicit is None else layout.AUTO
         )
@@ -310,7 +310,7 @@ def _addresses(
         if method is not None:
             for slot, (what, name) in units.items():
                 if wanted[what]:
-                    address[slot] = _unit_address(method + name)
+                    address[slot] = unit_address(method + name)
     if columns:
         address[layout.LOOK] = kernel.look(columns)
         address[layout.LOOK_ONE] = kernel.look(columns, how="one")
@@ -614,7 +614,7 @@ class SolveTask:
         starts = [0]
         for length in lengths:
             starts.append(starts[-1] + layout.wide(length))
-        storage = _aligned(starts[-1])
+        storage = aligned(starts[-1])
         storage[: self.control.size] = self.control
         if self.atol is not None:
             at = starts[1] + 2 * layout.wide(setup.n)
@@ -622,32 +622,32 @@ class SolveTask:
         if self.seeds is not None:
             at = starts[3] + lengths[3]
             storage[at - self.seeds.size : at] = self.seeds
-        base = _pointer(storage)
+        base = pointer(storage)
         control, state, work, tangent, events = (base + 8 * start for start in starts[:-1])
         return storage, (
             setup.address_at,
-            _pointer(self.sizes),
+            pointer(self.sizes),
             control,
             state,
-            _pointer(self.parameters),
-            _pointer(self.table.rows),
-            _pointer(self.times),
-            _pointer(raw.counts),
-            _pointer(raw.out),
+            pointer(self.parameters),
+            pointer(self.table.rows),
+            pointer(self.times),
+            pointer(raw.counts),
+            pointer(raw.out),
             work,
             tangent,
-            _pointer(raw.out_dot),
+            pointer(raw.out_dot),
             events,
-            _pointer(raw.status),
-            _pointer(raw.reached),
-            _pointer(self.scales),
-            _pointer(self.crossed),
-            _pointer(raw.found if tapes is None else tapes),
-            _pointer(self.heights),
-            _pointer(raw.read),
-            _pointer(raw.read_dot),
-            _pointer(self.spans),
-            _pointer(self.starts),
+            pointer(raw.status),
+            pointer(raw.reached),
+            pointer(self.scales),
+            pointer(self.crossed),
+            pointer(raw.found if tapes is None else tapes),
+            pointer(self.heights),
+            pointer(raw.read),
+            pointer(raw.read_dot),
+            pointer(self.spans),
+            pointer(self.starts),
             first,
             end,
         )
@@ -727,7 +727,7 @@ def _readings(quantities: Quantities, needed: Integers, width: int, m: int) -> F
 _byte: Any = ctypes.c_char.from_buffer
 
 
-def _pointer(array: Floats | Integers | None) -> int:
+def pointer(array: Floats | Integers | None) -> int:
     """Where an array starts; nought for none, which the compiled code then does not look at."""
     if array is None:
         return 0
@@ -737,8 +737,8 @@ def _pointer(array: Floats | Integers | None) -> int:
         return array.ctypes.data
 
 
-def _aligned(size: int) -> Floats:
+def aligned(size: int) -> Floats:
     """Noughts that start where a cache line does: a vector is then never on two."""
     line = 8 * layout.LANES
     room = np.zeros(size + layout.LANES)
-    return room[-(_pointer(room) // 8) % (line // 8) :][:size]
+    return room[-(pointer(room) // 8) % (line // 8) :][:size]
