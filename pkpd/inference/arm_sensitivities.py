@@ -44,7 +44,10 @@ class ArmNumbers:
     @property
     def are_readable(self) -> bool:
         """Whether there is a way back for their kinds."""
-        return all(one is None or one.kind in ("area", "max", "min") for one in self.kinds)
+        return all(
+            one is None or (one.kind in ("area", "max", "min") and (line - self.times.size) % 2 == 0)
+            for one, (line, _) in zip(self.kinds, self.numbers, strict=True)
+        )
 
     @property
     def moving(self) -> int:
