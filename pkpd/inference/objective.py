@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from pkpd.core import units
 from pkpd.core.errors import DataError, InputError, PkpdError
+from pkpd.inference.arm_sensitivities import ArmNumbers, Number, is_quicker
 from pkpd.inference.coordinates import (
     Coordinate,
     System,
@@ -449,9 +450,20 @@ class Objective:
             for a in place.arms
         }
         used: list[set[int]] = [set() for _ in self.plan.arms]
-        for place in self.plan.placements:
-            for view, a in zip(place.views, place.arms, strict=True):
-                used[a].add(self._output_index[view.output])
+        numbers: list[set[Number]] = [set() for _ in self.plan.arms]
+        for row, place in zip(self.rows, self.plan.placements, strict=True):
+            for view, a, at in zip(place.views, place.arms, place.indices, strict=True):
+                o = self._output_index[view.output]
+                used[a].add(o)
+                # behind the times a look has two lines, of which the second is when an extreme is
+                lines = at.tolist() if row.reducer == "tmax" or not row.is_window else at.tolist()[:1]
+                numbers[a] |= {(line, o) for line in lines}
+                if row.measure != "value":
+                    numbers[a].add((0, o))
+        self._numbers = [
+            ArmNumbers(arm.times, arm.looks, sorted(mine), len(self._output_index))
+            for arm, mine in zip(self.plan.arms, numbers, strict=True)
+        ]
         for a, arm in enumerate(self.plan.arms):
             fixed = {item.name for item in arm.overrides if isinstance(item, Override)}
             members = [
@@ -668,7 +680,9 @@ class Objective:
         rows = [self._arm_items[a].index(item) for item in items]
         times = self.plan.arms[a].times
         method = self._method(a, rtol)
-        s = self._run(a, at.subjects, self._arm_events[a], times, rtol, directions, at.before, method)[1]
+        s = self._taken_back(at, a, method)
+        if s is None:
+            s = self._run(a, at.subjects, self._arm_events[a], times, rtol, directions, at.before, method)[1]
         before = s[:, 0]
         if self._jumps(a) or self._from_baseline[a]:
             before = self._run(a, at.subjects, None, np.zeros(1), rtol, directions)[1][:, 0]
@@ -678,6 +692,28 @@ class Objective:
             s,
             before,
         )
+
+    def _taken_back(self, at: _Simulated, a: int, method: str) -> Array | None:
+        """Sensitivities of what rows look at in an arm, nought elsewhere; None where forward is quicker, or
+        the only way."""
+        numbers, directions = self._numbers[a], list(self._directions[a])
+        quicker = len(self._arm_events[a]) and is_quicker(len(at.subjects), len(directions), numbers.moving)
+        if not (quicker and self._binds and numbers.are_readable):
+            return None
+        from pkpd.solver import Options
+
+        options = Options(rtol=self.options.rtol_sensitivities, method=method, threads=1)
+        found = numbers.taken_back(
+            self.system.kernel, at.subjects, self._arm_events[a], at.outputs, options
+        )
+        if found is None:
+            return None
+        with self._counting:
+            self.simulations += len(at.subjects)
+        s = np.zeros((*at.outputs.shape, len(directions)))
+        for f, (line, o) in enumerate(numbers.numbers):
+            s[:, line, o] = found[:, f, directions]
+        return s
 
     def _spread(self, work: Callable[[int], Any]) -> list[Any]:
         """``work(a)`` for every arm, on threads (the solver holds no lock); long arms are begun first."""

@@ -80,6 +80,11 @@ def call4(function: Any, a: Any, b: Any, c: Any, d: Any) -> None:
     function(a, b, c, d)
 
 
+def call5(function: Any, a: Any, b: Any, c: Any, d: Any, e: Any) -> None:
+    """Call ``function(a, b, c, d, e)``."""
+    function(a, b, c, d, e)
+
+
 def call6(function: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> None:
     """Call ``function(a, b, c, d, e, f)``."""
     function(a, b, c, d, e, f)

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 # solve_lanes is ``solve`` for as many right-hand sides, contract_lanes adds J x to g for one x and a Jacobian
 # for each. Tangents are the derivatives of the plain functions along as many directions (model/forward.py).
 # Wide functions are the plain ones for LANES subjects: element i of lane l of every array stands at
-# [i*LANES + l], and d is an array, too.
+# [i*LANES + l], and d is an array, too. Backward functions add to y_bar and p_bar the transposed derivatives
+# times what a number moves by per unit of what the plain one computes (model/backward.py).
 ARGUMENTS = {
     "rhs": ("y", "p", "dy"),
     "jacobian": ("y", "p", "J"),
@@ -56,6 +57,12 @@ ARGUMENTS = {
     "jacobian_wide": ("y", "p", "J"),
     "factor_wide": ("J", "d", "LU"),
     "solve_wide": ("LU", "b"),
+    "rhs_backward": ("y", "p", "dy_bar", "y_bar", "p_bar"),
+    "outputs_backward": ("y", "p", "out_bar", "y_bar", "p_bar"),
+    "rhs_backward_wide": ("y", "p", "dy_bar", "y_bar", "p_bar"),
+    "jacobian_backward_wide": ("y", "p", "J_bar", "y_bar", "p_bar"),
+    "outputs_backward_wide": ("y", "p", "out_bar", "y_bar", "p_bar"),
+    "solve_backward_wide": ("LU", "b", "out_bar", "b_bar"),
 }
 KINDS = {"d": call.DOUBLE, "stride": call.INTEGER}
 TANGENT = (
@@ -69,6 +76,14 @@ TANGENT = (
     "contract_lanes",
 )
 WIDE = ("rhs_wide", "jacobian_wide", "factor_wide", "solve_wide")
+BACKWARD = (
+    "rhs_backward_wide",
+    "jacobian_backward_wide",
+    "outputs_backward_wide",
+    "solve_backward_wide",
+    "rhs_backward",
+    "outputs_backward",
+)
 PACKED = {
     "rhs": "dy",
     "solve": "b",
@@ -152,6 +167,7 @@ class Kernel:
 
     model: Any  # of a kernel that was made from one
     has_tangents = True  # whether there are tangents, which sensitivities need
+    has_backward = False  # whether there are functions backwards, for gradients
     has_lanes = True  # whether there are wide functions, for subjects side by side
     has_jacobian = True  # whether there is a Jacobian, which the stiff methods need
 
@@ -220,6 +236,11 @@ class Kernel:
     def wide_address(self) -> npt.NDArray[np.int64]:
         """(4,) addresses of rhs, jacobian, factor and solve for subjects in lanes."""
         return np.array([self.address(name) for name in WIDE], dtype=np.int64)
+
+    @cached_property
+    def backward_address(self) -> npt.NDArray[np.int64]:
+        """(6,) addresses of the functions of ``BACKWARD``."""
+        return np.array([self.address(name) for name in BACKWARD], dtype=np.int64)
 
     def look(self, columns: Sequence[int], how: str = "") -> int:
         """Address of a function ``(y, p, line)`` that computes some outputs (0 .. n_outputs-1) and states

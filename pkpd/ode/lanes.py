@@ -14,7 +14,7 @@ levels | flags | lines at the nodes | weights. A record is control | state | eve
 
 Two tuples go from function to function: ``vectors``, the pointers into ``room`` (``areas``), and ``people``,
 what subjects have, one after the other: doses | times | spans | counts | out | records | status | reached |
-found. What is of one kind of method stands in ``side``.
+found | tapes. What is of one kind of method stands in ``side``.
 """
 
 from __future__ import annotations
@@ -50,10 +50,11 @@ from pkpd.ode.layout import (
     ACCUMULATORS, AREA, AREA_ABOVE, AT_CLOSE, AT_DIAGONAL, AUTO, AUTOMATIC, BY_STIFF, CALM_STEPS, CURSOR,
     DECLINE, DOSE, DOSES_AT, EXPLICIT_READINGS, FACTORISATIONS, FACTOR_WIDE, FLAGGED_ONLY, FROM, H,
     HALVINGS, H_MAX, H_NEXT, INFUSING, JACOBIANS, JACOBIAN_WIDE, KIND, LANES, LARGEST_ERROR, LEVELS_MOST,
-    LOOK_WIDE, MAXIMUM, MAX_STEPS, METHOD, MINIMUM, N_CLOCKS, N_CONTROL, N_COUNTS, N_JACOBIAN, N_LU,
+    LOOK_WIDE, NEXT_EVENT, MAXIMUM, MAX_STEPS, METHOD, MINIMUM, N_CLOCKS, N_CONTROL, N_COUNTS, N_JACOBIAN, N_LU,
     N_OWN, N_PARAMS, N_PREPARED, N_STAGES, N_STATES, N_TIMES, N_WANTED, OFFSET, PARAMETER, QUANTITIES,
     QUANTITY, REACHED, READINGS, READY, RECORD, REJECTED, RHS_CALLS, RHS_WIDE, ROSENBROCK_READINGS, ROWS,
-    RTOL, SEGMENT, SEGMENTS, SOLVE_WIDE, SPAN, SPENT_ABOVE, START, STEPS, STIFF_STEPS, T, T1, TIMES_AT,
+    RTOL, SEGMENT, SEGMENTS, SOLVE_WIDE, SPAN, SPENT_ABOVE, START, STEPS, STIFF_STEPS, T, T1, TAPE, TAPED, TAPE_END, TAPE_EVENTS,
+    TAPE_EXPLICIT, TAPE_ROWS, TAPE_STEP, TAPE_TIME, TIMES_AT,
     WANTED_COLUMN, WANTED_STATES, WEIGHTS, WIDE, WIDTH,
 )  # fmt: skip
 from pkpd.ode.march import blame, emit, enter
@@ -79,6 +80,7 @@ explicit = explicit_methods.METHODS["tsit5"]
 rosenbrock = rosenbrock_methods.METHODS["rodas5p"]
 
 READ = True  # whether anything is read; ``METHODS`` has both
+TAPES = False  # whether the steps are kept, see adjoint.py; there, too
 # clocks: one vector each
 (
     NOW, END, STEP, BEFORE, CUT, ACTIVE, NEXT_OUTPUT, TAKEN, REFUSED, STIFF_COUNT, CALM_COUNT, FRESH,
@@ -415,7 +417,7 @@ def hand_in_lane(sizes, control, first, found):
 @inner
 def finish(sizes, control, people, s, code):
     """The end of subject s: its status and its last segment, and nan for everything if it failed."""
-    _, _, _, _, out, records, status, reached, found = people
+    _, _, _, _, out, records, status, reached, found, _ = people
     record = shift(records, s * sizes[RECORD])
     status[s] = code
     reach(record, shift(reached, s * REACHED))
@@ -693,7 +695,7 @@ def read_lanes(address, sizes, control, people, work, vectors, accepted, t, h, t
     """Readings of a step: side by side where they are plain, one by one at edges of segments and where a
     curve turns or crosses a level."""
     _, _, _, _, _, _, _, _, _, _, _, _, clocks, holder = vectors
-    _, _, _, _, _, records, _, _, found = people
+    _, _, _, _, _, records, _, _, found, _ = people
     look = shift(holder, LANES)
     area = shift(control, sizes[READINGS])
     segment, edge = lanes(look), lanes(shift(look, LANES))
@@ -737,7 +739,7 @@ def vacate(clocks, holder, lane):
 @inner
 def take_in(address, sizes, control, people, work, vectors, queue, waiting):
     """Idle lanes take who waits in the queue; how many still do, and whether any lane has an infusion."""
-    _, times, spans, counts, _, records, _, _, _ = people
+    _, times, spans, counts, _, records, _, _, _, _ = people
     _, _, _, _, _, _, _, _, _, _, _, _, clocks, holder = vectors
     infusing = False
     for lane in range(LANES):
@@ -761,7 +763,7 @@ def take_in(address, sizes, control, people, work, vectors, queue, waiting):
 @inner
 def give_up(address, sizes, control, people, work, vectors, stop, too_many):
     """The end of subjects whose next step cannot be tried; see ``march.stuck``."""
-    _, _, _, counts, _, records, _, _, _ = people
+    _, _, _, counts, _, records, _, _, _, _ = people
     _, _, _, _, _, _, _, _, _, _, _, _, clocks, holder = vectors
     why = choose(clock(clocks, LATEST) == inf, float(NOT_FINITE), float(STEP_TOO_SMALL))
     set_clock(clocks, REACH, choose(stop, choose(too_many, float(TOO_MANY_STEPS), why), 0.0))
@@ -813,9 +815,33 @@ def count_attempt(clocks, worst, on):
 
 
 @inner
+def tape_lanes(sizes, people, vectors, accepted, h):
+    """Accepted steps, before they are taken, each behind those that its subject has on its tape; from where
+    there is no more room on they are only counted."""
+    _, _, _, counts, _, records, _, _, _, tapes = people
+    y, _, _, _, _, _, _, _, _, _, _, _, clocks, holder = vectors
+    n, room = sizes[N_STATES], sizes[TAPED]
+    set_clock(clocks, REACH, choose(accepted, 1.0, 0.0))
+    set_clock(clocks, SPANNED, h)
+    for lane in range(LANES):
+        i = int(clocks[TAKEN * LANES + lane]) - 1
+        if clocks[REACH * LANES + lane] > 0.0 and i < room:
+            s = int(holder[lane])
+            step = shift(tapes, (s * room + i) * (TAPE + n))
+            step[TAPE_EXPLICIT] = 1.0 - side.FACTORED
+            step[TAPE_TIME] = clocks[NOW * LANES + lane]
+            step[TAPE_STEP] = clocks[SPANNED * LANES + lane]
+            step[TAPE_END] = clocks[END * LANES + lane]
+            step[TAPE_ROWS] = float(counts[s * N_COUNTS + CURSOR])
+            step[TAPE_EVENTS] = records[s * sizes[RECORD] + NEXT_EVENT]
+            for j in range(n):
+                step[TAPE + j] = y[j * LANES + lane]
+
+
+@inner
 def write_lanes(address, sizes, people, work, vectors, accepted, h, end):
     """The outputs of accepted steps, up to their ends."""
-    _, times, spans, counts, out, records, _, _, _ = people
+    _, times, spans, counts, out, records, _, _, _, _ = people
     _, _, _, _, _, _, _, _, _, _, _, _, clocks, holder = vectors
     t1, next_output = clock(clocks, END), clock(clocks, NEXT_OUTPUT)
     limit = t1 - resolution(t1)
@@ -863,7 +889,7 @@ def grow_wide(clocks, h, wanted, worst, on):
 def pass_breakpoint(address, sizes, people, s, work, vectors, lane):
     """Everything that happens at the breakpoint of a lane. GO_ON: its subject goes on in the
     lane; else the status of one that is finished."""
-    doses, times, spans, counts, out, records, _, _, _ = people
+    doses, times, spans, counts, out, records, _, _, _, _ = people
     record, mine = shift(records, s * sizes[RECORD]), shift(counts, s * N_COUNTS)
     span = shift(spans, s * SPAN)
     state = shift(record, N_CONTROL)
@@ -883,7 +909,7 @@ def pass_breakpoint(address, sizes, people, s, work, vectors, lane):
 def leave(address, sizes, control, people, work, vectors, leaving, last, other, n_other):
     """Lanes at a breakpoint, or that change their method: their subjects go on, are finished, or wait in the
     other queue; how many wait there."""
-    _, _, _, counts, _, records, _, _, _ = people
+    _, _, _, counts, _, records, _, _, _, _ = people
     _, _, _, _, _, _, _, _, _, _, _, _, clocks, holder = vectors
     set_clock(clocks, REACH, choose(leaving, choose(last, 1.0, 2.0), 0.0))
     for lane in range(LANES):
@@ -919,7 +945,7 @@ def run(address, sizes, control, people, work, room, queue, waiting, other, n_ot
     """
     vectors = areas(sizes, room)
     y, _, largest, floor, _, y1, error, _, k, _, _, _, clocks, holder = vectors
-    _, _, _, _, _, template, _, _, _ = people  # options and tolerances are the same in every record
+    _, _, _, _, _, template, _, _, _, _ = people  # options and tolerances are the same in every record
     n, rtol, automatic = sizes[N_STATES], template[RTOL], template[AUTOMATIC]
     atol = shift(template, N_CONTROL + 2 * sizes[WIDE])
     for lane in range(LANES):
@@ -951,6 +977,8 @@ def run(address, sizes, control, people, work, room, queue, waiting, other, n_ot
         if sizes[METHOD] == AUTO:
             change = side.judge(sizes, rtol, h, accepted, room)
         end = choose(last, t1, t + h)
+        if TAPES:
+            tape_lanes(sizes, people, vectors, accepted, h)
         write_lanes(address, sizes, people, work, vectors, accepted, h, end)
         if READ:
             read_lanes(address, sizes, control, people, work, vectors, accepted, t, h, t1, end)
@@ -1004,7 +1032,8 @@ def subjects_in_lanes(
     status, reached, scales, levels, crossings, heights, found, found_dot, spans, starts, first, end,
 ):  # fmt: skip
     """``integrate.subjects`` in lanes, without sensitivities. events: records of the subjects; tangent:
-    queues and ``room``, see above. Everything else begins with the first of these subjects."""
+    queues and ``room``, see above; crossings: where steps are kept, the tapes of these subjects, (n_subjects,
+    TAPED, TAPE + n_states). Everything else begins with the first of these subjects."""
     n_subjects = end - first
     width = n_subjects + LANES
     explicit_queue, stiff_queue, room = tangent, shift(tangent, width), shift(tangent, 2 * width)
@@ -1025,7 +1054,7 @@ def subjects_in_lanes(
         shift(found, first * n_read),
     )
     records = events
-    people = doses, times, spans, counts, out, records, status, reached, found
+    people = doses, times, spans, counts, out, records, status, reached, found, crossings
     for s in range(n_subjects):
         record = shift(records, s * sizes[RECORD])
         code = admit(
@@ -1065,13 +1094,18 @@ def _stiff_side(method):
     return side_of(method, method.STAGES, 1, ROSENBROCK_READINGS, NOT_STIFF, attempt, judge_rosenbrock)
 
 
-METHODS = {
-    f"{name}{'_read' * read}": bound(
-        (finish, admit, subjects_in_lanes),
-        READ=read,
-        run_explicit=bound(_ONE_SIDE, side=side, READ=read).run,
-        run_rosenbrock=bound(_ONE_SIDE, side=_stiff_side(method), READ=read).run,
+def _method(method, read, tapes):
+    sides = [
+        bound((*_ONE_SIDE, tape_lanes), side=one, READ=read, TAPES=tapes).run
+        for one in (side, _stiff_side(method))
+    ]
+    return bound(
+        (finish, admit, subjects_in_lanes), READ=read, run_explicit=sides[0], run_rosenbrock=sides[1]
     )
+
+
+METHODS = {
+    f"{name}{ending}": _method(method, read, tapes)
     for name, method in rosenbrock_methods.METHODS.items()
-    for read in (False, True)
+    for ending, read, tapes in (("", False, False), ("_read", True, False), ("_tape", False, True))
 }

@@ -76,7 +76,12 @@ CONDITIONS, D_CONDITIONS = 35, 36  # functions of models that have conditions
 ) = range(37, 52)  # fmt: skip
 # units for conditions; for tangents of extremes; from one segment of readings to the next
 TIMERS, CROSS, EXPLICIT_TURN, ROSENBROCK_TURN, NEXT_SEGMENT = range(52, 57)
-N_ADDRESSES = 57
+# functions of the model backwards: in lanes, and of one subject
+(
+    RHS_BACKWARD_WIDE, JACOBIAN_BACKWARD_WIDE, OUTPUTS_BACKWARD_WIDE, SOLVE_BACKWARD_WIDE, RHS_BACKWARD,
+    OUTPUTS_BACKWARD,
+) = range(57, 63)  # fmt: skip
+N_ADDRESSES = 63
 
 MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "routes", "constants")
 # sizes: counts, then where each pattern starts in the same array and how many entries it has
@@ -91,7 +96,9 @@ MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "
     N_TIMERS, N_WATCHED,
     CLOCK,  # the state that is the time itself, or -1
     READINGS,  # where the readings stand behind control; nought: there are none
-) = range(23)  # fmt: skip
+    TAPED,  # room for so many steps of each subject on its tape
+    FUNCTIONALS, N_AREAS,  # what is differentiated backwards, and the areas that it depends on
+) = range(26)  # fmt: skip
 (
     AT_J,  # (row, column) of every Jacobian entry
     AT_DIAGONAL,  # entry of every diagonal element of the Jacobian
@@ -99,8 +106,8 @@ MODEL_FUNCTIONS = ("rhs", "jacobian", "factor", "solve", "outputs", "initial", "
     AT_TARGETS,  # state of every route
     AT_SLOTS,  # direction of every parameter, or -1
     AT_END,
-) = range(23, 29)
-N_SIZES = 29
+) = range(26, 32)
+N_SIZES = 32
 LANES = processor.width()  # subjects or directions side by side
 PACK = processor.PACK  # states of one subject that are handled together
 
@@ -183,7 +190,11 @@ N_COUNTS = 13
 DOSES_AT, DOSES_HERE, TIMES_AT, TIMES_HERE = range(4)
 SPAN = 4
 
+# A step on a tape, and then the states at its start, see adjoint.py: whether it was an explicit one, when it
+# began, its size, the breakpoint before which it ends, output times and events before it
+TAPE_EXPLICIT, TAPE_TIME, TAPE_STEP, TAPE_END, TAPE_ROWS, TAPE_EVENTS, TAPE = range(7)
 N_CLOCKS = 18  # of lanes.py
+ADJOINT_CLOCKS = 12
 WEIGHTS = 24  # room for the weights of dense output: of y, y1 and the stages
 HEADER = 16
 # in the header of tangent; FRESH_TANGENT: 1 when k' of the first stage is that of the present y'
@@ -305,3 +316,27 @@ def tangent_size(
         + (max(n_outputs * m, (n_prepared + n_outputs) * LANES) if n_outputs else 0)
         + 4 * n_routes
     )
+
+
+def adjoint_size(
+    n: int,
+    n_prepared: int,
+    n_jacobian: int,
+    n_lu: int,
+    n_routes: int,
+    n_outputs: int,
+    n_steady: int,
+    stages: int,
+    n_functionals: int,
+) -> tuple[int, int]:
+    """Doubles of ``room`` and ``work`` of adjoint.py."""
+    of_step = 7 * n + n_prepared + 2 * n_jacobian + n_lu + n_outputs + stages + ROUTE * n_routes
+    of_step += ADJOINT_CLOCKS + 5 * stages * n
+    of_sums = n_functionals * (2 * n + n_prepared + ROUTE * n_routes + 1)
+    w = wide(n)
+    work = max(
+        3 * w + n_prepared + ROUTE * (1 + n_routes),
+        4 * w + n_steady * (n_steady + n_functionals) + n_jacobian + n_prepared,
+        LANES * (n_prepared + n + ROUTE * n_routes + 1),
+    )
+    return LANES * (of_step + of_sums), work

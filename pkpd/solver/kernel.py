@@ -71,6 +71,8 @@ class ModelKernel(Kernel):
     for.
     """
 
+    has_backward = True
+
     TITLE: str
     CAUTIONS: tuple[str, ...] = ()  # what a reader of results must know
     BETWEEN: tuple[tuple[Any, ...] | None, ...]
@@ -368,7 +370,7 @@ def _compile(module: ModuleType, name: str) -> int:
 
         arguments = ARGUMENTS[name]
         signature = [None, *(KINDS.get(argument, call.DOUBLES) for argument in arguments)]
-        contract = name == "contract_lanes" or name.endswith("_tangent")
+        contract = name == "contract_lanes" or name.endswith("_tangent") or "_backward" in name
         if name in WIDE:
             signature = [None, *[call.DOUBLES] * len(arguments)]
             form = source.columns(source.source(getattr(module, name.removesuffix("_wide"))), arguments)
@@ -377,6 +379,8 @@ def _compile(module: ModuleType, name: str) -> int:
         elif name == "contract_lanes":
             text = _product(module.J_ROWS, module.J_COLS)
             form = source.columns(source.text_source(text, name), "Jg", "stride")
+        elif "_backward" in name:
+            form = _backward(module, name)
         elif name.endswith("_tangent"):
             from pkpd.model import forward
 
@@ -393,6 +397,19 @@ def _compile(module: ModuleType, name: str) -> int:
         return compilers.module(symbol, form, signature, contract)
 
     return native.address(path.parent, f"{path.stem}_{name}", f"{module.CHECK} {unit.sources_hash()}", build)
+
+
+def _backward(module: ModuleType, name: str) -> Any:
+    """A generated function backwards, by itself or in lanes; of ``solve`` the transposed one."""
+    from pkpd.model import backward
+    from pkpd.ode.compile import source
+
+    given = source.source(getattr(module, name.partition("_")[0]))
+    in_lanes = name.endswith("_wide")
+    text = backward.solve_backward(given.tree) if name.startswith("solve") else backward.backward(given.tree)
+    known = {**given.globals, "log": math.log, "inf": math.inf}
+    found = source.text_source(text, name)._replace(globals=known)
+    return source.columns(found, ARGUMENTS[name]) if in_lanes else found
 
 
 @functools.lru_cache(maxsize=256)

@@ -20,6 +20,7 @@ from pkpd.dosing import EventTable
 from pkpd.dosing.events import DOSE, REPLACE
 from pkpd.ode import layout
 from pkpd.ode.status import NOT_PERIODIC, SLOPE_NOT_FINITE, SUCCESS
+from pkpd.solver.adjoint import Functionals, gradients, why_not
 from pkpd.solver.directions import Directions, directions_of
 from pkpd.solver.events import table_of
 from pkpd.solver.executors import Threads
@@ -119,6 +120,23 @@ class Layout:
         directions = self._directions_at(p)
         given = self._given_to(p, directions)
         return self._solution(integrate(self._task(given, directions), told), given, directions)
+
+    def gradient(self, p: Floats, weights: ArrayLike) -> tuple[Solution, Floats]:
+        """The solution for parameters p : (n_subjects, n_params), and the derivatives by them, (n_subjects,
+        n_params), of the sum of weights, (n_subjects, n_times, n_outputs), times outputs. Raises InputError:
+        there are none, or weights of another shape."""
+        given = self._given_to(p, None)
+        if reason := why_not(self.kernel, given.table, self.options, self.kept):
+            raise InputError(f"{self.kernel.NAME} has no gradient here: {reason}")
+        n_times = given.times.size if given.time_spans is None else int(given.time_spans[:, 1].max())
+        of_all = _weights(weights, (len(p), n_times, self._n_outputs))
+        if self._reordered:
+            _as_computed(of_all, self.groups)
+        none = Functionals(of_all[:, None], np.zeros((0, 3)), np.zeros((len(p), 1, 0)))
+        raw, found = gradients(
+            self.kernel, given.parameters, given.table, given.times, self.options, none, given.time_spans
+        )
+        return self._solution(raw, given, None), found[:, 0]
 
     def prepare(self) -> None:
         """Compile and lay out what can be, for many calls of ``again``."""
@@ -360,6 +378,31 @@ def _as_asked(array: Floats, groups: Sequence[_Group]) -> None:
             array[:, look.order] = array.copy()
         else:
             array[np.ix_(who, look.order)] = array[who, : look.order.size].copy()
+
+
+def _weights(weights: ArrayLike, shape: tuple[int, ...]) -> Floats:
+    """Of outputs, in an array of their own; those of all subjects are alike where they have two axes."""
+    try:
+        found = np.array(weights, dtype=np.float64)
+    except (TypeError, ValueError):
+        found = np.zeros(0)
+    if found.shape not in (shape, shape[1:]) or not np.all(np.isfinite(found)):
+        raise InputError(
+            f"weights must be finite numbers of shape {shape}, subjects, times, outputs, or {shape[1:]} for "
+            f"all subjects; not {repr(weights) if isinstance(weights, str) else np.shape(weights)}"
+        )
+    return np.array(np.broadcast_to(found, shape))
+
+
+def _as_computed(array: Floats, groups: Sequence[_Group]) -> None:
+    """The way back."""
+    for _, look, who in groups:
+        if look.order is None:
+            continue
+        if who is EVERYBODY:
+            array[:] = array[:, look.order]
+        else:
+            array[who, : look.order.size] = array[np.ix_(who, look.order)]
 
 
 def _nothing_beside_timelines(request: SolveRequest) -> None:

@@ -162,7 +162,7 @@ def _without_failed(raw: Raw) -> Raw:
 _VOID_CALL = ctypes.CFUNCTYPE(None, *([ctypes.c_void_p] * 23), ctypes.c_int64, ctypes.c_int64)
 
 
-def _unit_address(name: str) -> int:
+def unit_address(name: str) -> int:
     return unit.address(name, cache_folder())
 
 
@@ -222,6 +222,7 @@ class Setup:
         lanes: bool,
         columns: tuple[int, ...] = (),
         at_levels: bool = False,
+        taped: bool = False,
     ) -> None:
         explicit = methods[0] if method not in layout.STIFF_METHODS else None
         stiff = methods[1] if method not in layout.EXPLICIT_METHODS and method != layout.LINEAR else None
@@ -237,13 +238,12 @@ class Setup:
         stages_of = {**layout.EXPLICIT_METHODS, **layout.STIFF_METHODS, layout.LINEAR: 0}
         self.stages = max(stages_of[name] for name in (explicit, stiff) if name)
         free = np.flatnonzero(kernel.STEADY)
-        wanted = _wanted(kernel, m, n_roots, columns, at_levels)
+        wanted = _wanted(kernel, m, n_roots, columns, at_levels, taped)
         self.address = _addresses(wanted, explicit, stiff, kernel, columns, lanes)
-        self.address_at = _pointer(self.address)
+        self.address_at = pointer(self.address)
         self.needed = kernel.needed(columns) if columns else NONE
-        self.function = _VOID_CALL(
-            _unit_address(f"lanes_{methods[1]}{'_read' if columns else ''}" if lanes else "subjects")
-        )
+        kind = "_tape" if taped else "_read" if columns else ""
+        self.function = _VOID_CALL(unit_address(f"lanes_{methods[1]}{kind}" if lanes else "subjects"))
         code = (
             layout.EXPLICIT_ONLY if stiff is None else layout.STIFF_ONLY if explicit is None else layout.AUTO
         )
@@ -277,7 +277,7 @@ def _watched(kernel: Kernel, m: int) -> int:
 
 
 def _wanted(
-    kernel: Kernel, m: int, n_roots: int, columns: tuple[int, ...], at_levels: bool
+    kernel: Kernel, m: int, n_roots: int, columns: tuple[int, ...], at_levels: bool, taped: bool
 ) -> dict[str, bool]:
     """What units are wanted for, by the names of the tables above."""
     return {
@@ -289,6 +289,7 @@ def _wanted(
         "tangents of readings": m > 0 and bool(columns),
         "rest": bool(np.any(kernel.STEADY)),
         "timers": kernel.N_TIMERS > 0,
+        "backward": taped,
         "watched": _watched(kernel, m) > 0,
         "tangents of conditions": m > 0 and len(kernel.CONDITIONS) > 0,
     }
@@ -309,13 +310,16 @@ def _addresses(
         if method is not None:
             for slot, (what, name) in units.items():
                 if wanted[what]:
-                    address[slot] = _unit_address(method + name)
+                    address[slot] = unit_address(method + name)
     if columns:
         address[layout.LOOK] = kernel.look(columns)
         address[layout.LOOK_ONE] = kernel.look(columns, how="one")
         if lanes:
             address[layout.LOOK_WIDE] = kernel.look(columns, how="wide")
-    if wanted["tangents"]:
+    if wanted["backward"]:
+        first = layout.RHS_BACKWARD_WIDE
+        address[first : first + len(kernel.backward_address)] = kernel.backward_address
+    if wanted["tangents"] or wanted["backward"]:
         address[layout.D_RHS : layout.CONTRACT_LANES + 1] = kernel.tangent_address
     if lanes:
         address[layout.RHS_WIDE : layout.SOLVE_WIDE + 1] = kernel.wide_address
@@ -382,6 +386,8 @@ class SolveTask:
     quantities: Quantities | None
     kept: Integers
     in_lanes: bool
+    taped: int = 0
+    """room for so many steps of each subject on its tape"""
 
     def __post_init__(self) -> None:
         method, quantities = self.options.method, self.quantities
@@ -396,6 +402,7 @@ class SolveTask:
             self.in_lanes,
             () if quantities is None else quantities.columns,
             quantities is not None and quantities.at_levels,
+            self.taped > 0,
         )
         self.n_own = self.table.own.shape[1]
         self.spans, self.starts = self._spans()
@@ -461,6 +468,7 @@ class SolveTask:
         most = 1 if self.levels is None else self.levels.most
         sizes[layout.WIDTH], sizes[layout.N_TIMES], sizes[layout.MOST] = self.width, self.n_times, most
         sizes[layout.RECORD], sizes[layout.N_OWN] = self.record_size, self.n_own
+        sizes[layout.TAPED] = self.taped
         if self.directions is not None:
             sizes[self.setup.slots] = self.directions.slots
         if self.quantities is not None:
@@ -595,15 +603,18 @@ class SolveTask:
         self.setup.function(*arguments)
         del storage  # which the arguments point into
 
-    def laid_out(self, first: int, end: int) -> tuple[Floats, tuple[int, ...]]:
-        """Storage for subjects first .. end-1, and what the integrator is called with."""
+    def laid_out(
+        self, first: int, end: int, tapes: Floats | None = None
+    ) -> tuple[Floats, tuple[int, ...]]:
+        """Storage for subjects first .. end-1, and what the integrator is called with; tapes : where their
+        steps are kept."""
         raw, setup = self.raw, self.setup
         # one piece of memory: control | state | work | tangent | events, each from the start of a cache line
         lengths = self._lengths(end - first)
         starts = [0]
         for length in lengths:
             starts.append(starts[-1] + layout.wide(length))
-        storage = _aligned(starts[-1])
+        storage = aligned(starts[-1])
         storage[: self.control.size] = self.control
         if self.atol is not None:
             at = starts[1] + 2 * layout.wide(setup.n)
@@ -611,32 +622,32 @@ class SolveTask:
         if self.seeds is not None:
             at = starts[3] + lengths[3]
             storage[at - self.seeds.size : at] = self.seeds
-        base = _pointer(storage)
+        base = pointer(storage)
         control, state, work, tangent, events = (base + 8 * start for start in starts[:-1])
         return storage, (
             setup.address_at,
-            _pointer(self.sizes),
+            pointer(self.sizes),
             control,
             state,
-            _pointer(self.parameters),
-            _pointer(self.table.rows),
-            _pointer(self.times),
-            _pointer(raw.counts),
-            _pointer(raw.out),
+            pointer(self.parameters),
+            pointer(self.table.rows),
+            pointer(self.times),
+            pointer(raw.counts),
+            pointer(raw.out),
             work,
             tangent,
-            _pointer(raw.out_dot),
+            pointer(raw.out_dot),
             events,
-            _pointer(raw.status),
-            _pointer(raw.reached),
-            _pointer(self.scales),
-            _pointer(self.crossed),
-            _pointer(raw.found),
-            _pointer(self.heights),
-            _pointer(raw.read),
-            _pointer(raw.read_dot),
-            _pointer(self.spans),
-            _pointer(self.starts),
+            pointer(raw.status),
+            pointer(raw.reached),
+            pointer(self.scales),
+            pointer(self.crossed),
+            pointer(raw.found if tapes is None else tapes),
+            pointer(self.heights),
+            pointer(raw.read),
+            pointer(raw.read_dot),
+            pointer(self.spans),
+            pointer(self.starts),
             first,
             end,
         )
@@ -716,7 +727,7 @@ def _readings(quantities: Quantities, needed: Integers, width: int, m: int) -> F
 _byte: Any = ctypes.c_char.from_buffer
 
 
-def _pointer(array: Floats | Integers | None) -> int:
+def pointer(array: Floats | Integers | None) -> int:
     """Where an array starts; nought for none, which the compiled code then does not look at."""
     if array is None:
         return 0
@@ -726,8 +737,8 @@ def _pointer(array: Floats | Integers | None) -> int:
         return array.ctypes.data
 
 
-def _aligned(size: int) -> Floats:
+def aligned(size: int) -> Floats:
     """Noughts that start where a cache line does: a vector is then never on two."""
     line = 8 * layout.LANES
     room = np.zeros(size + layout.LANES)
-    return room[-(_pointer(room) // 8) % (line // 8) :][:size]
+    return room[-(pointer(room) // 8) % (line // 8) :][:size]

@@ -590,7 +590,8 @@ def test_an_objective_of_a_compiled_model_has_no_memory(tmp_path):
     np.testing.assert_array_equal(late.evaluate(x, jacobian=True).jacobian, first.jacobian)
 
 
-def test_solvers_that_are_bound_find_what_a_solve_finds(tmp_path):
+def test_solvers_that_are_bound_find_what_a_solve_finds(tmp_path, monkeypatch):
+    monkeypatch.setattr("pkpd.inference.objective.is_quicker", lambda *_: False)  # forward, as a solve
     spec = fitting.read_fit(toy.write(tmp_path / "toy"))
     s = System.load(spec.main.model)
     rows = fitting.in_units(read_data(spec.data), s).rows

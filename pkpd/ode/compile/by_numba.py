@@ -550,6 +550,11 @@ def _call4(typing: Any, address: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
 
 
 @intrinsic
+def _call5(typing: Any, address: Any, a: Any, b: Any, c: Any, d: Any, e: Any) -> Any:
+    return types.void(types.int64, a, b, c, d, e), _by_address(None)
+
+
+@intrinsic
 def _call6(typing: Any, address: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> Any:
     return types.void(types.int64, a, b, c, d, e, f), _by_address(None)
 
@@ -603,6 +608,7 @@ _BUILT_IN = {
     call.call2: _call2,
     call.call3: _call3,
     call.call4: _call4,
+    call.call5: _call5,
     call.call6: _call6,
     call.status7: _status7,
     call.status11: _status11,

@@ -874,6 +874,7 @@ _CALLS: dict[Any, tuple[int, Callable[..., Any]]] = {
     call.call2: (3, lambda body, *rest: body.by_address(None, *rest)),
     call.call3: (4, lambda body, *rest: body.by_address(None, *rest)),
     call.call4: (5, lambda body, *rest: body.by_address(None, *rest)),
+    call.call5: (6, lambda body, *rest: body.by_address(None, *rest)),
     call.call6: (7, lambda body, *rest: body.by_address(None, *rest)),
     call.status7: (8, lambda body, *rest: body.by_address(call.INTEGER, *rest)),
     call.status11: (12, lambda body, *rest: body.by_address(call.INTEGER, *rest)),

@@ -45,8 +45,9 @@ for _name in EXPLICIT_METHODS:
 for _name in STIFF_METHODS:
     HOME[_name] = ("methods.rosenbrock", "advance_rosenbrock", _name)
     HOME[f"{_name}_tangent"] = ("tangent", "rosenbrock_tangent", _name)
-    for _read in ("", "_read"):
-        HOME[f"lanes_{_name}{_read}"] = ("lanes", "subjects_in_lanes", f"{_name}{_read}")
+    for _kind in ("", "_read", "_tape"):
+        HOME[f"lanes_{_name}{_kind}"] = ("lanes", "subjects_in_lanes", f"{_name}{_kind}")
+    HOME[f"lanes_{_name}_backward"] = ("adjoint", "pull_back", _name)
 for _name in (*EXPLICIT_METHODS, *STIFF_METHODS):
     HOME[f"{_name}_roots"] = ("roots", "crossings", _name)
     HOME[f"{_name}_readings"] = ("readings", "read_step", _name)
