@@ -1,6 +1,6 @@
-"""The command line: ``pkpd models | show | simulate | compare | optimise | dose-for | fit | profile | sample |
-individualise | validate | leave-out | bootstrap | new | report | explore | compare-fits | trial | doctor |
-bench``.
+"""The command line: ``pkpd models | show | simulate | compare | optimise | dose-for | fit | profile |
+sample | individualise | validate | leave-out | bootstrap | new | report | explore | compare-fits | trial |
+doctor | bench``.
 
 Results go to standard output (tables, or JSON with ``--json``), progress and notes to standard error. Exit
 codes: 0 done, 1 the doctor found a problem, 2 wrong usage, 3 bad input, 4 an integration failed, 5 no

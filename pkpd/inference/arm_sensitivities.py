@@ -33,7 +33,9 @@ class ArmNumbers:
     """The numbers of an arm. times : (T,); looks : whose lines stand behind the times, two each; numbers :
     values alone, no times of extremes; n_outputs : of the model."""
 
-    def __init__(self, times: Array, looks: Sequence[Look], numbers: Sequence[Number], n_outputs: int) -> None:
+    def __init__(
+        self, times: Array, looks: Sequence[Look], numbers: Sequence[Number], n_outputs: int
+    ) -> None:
         self.times, self.numbers, self.n_outputs = times, numbers, n_outputs
         self.kinds = [self._look(looks, line) for line, _ in numbers]
         self.extremes = [f for f, one in enumerate(self.kinds) if one is not None and one.kind != "area"]
@@ -68,7 +70,9 @@ class ArmNumbers:
         when = np.array([read[:, self.numbers[f][0] + 1, self.numbers[f][1]] for f in self.extremes])
         if self.extremes and not _between_breakpoints(kernel, subjects, events, when):
             return None
-        at = np.concatenate([np.tile(self.times, (patients.size, 1)), when.reshape(-1, patients.size).T], axis=1)
+        at = np.concatenate(
+            [np.tile(self.times, (patients.size, 1)), when.reshape(-1, patients.size).T], axis=1
+        )
         order = np.argsort(at, axis=1, kind="stable")
         row_of = np.argsort(order, axis=1, kind="stable")
         weights = np.zeros((patients.size, k, at.shape[1], self.n_outputs))
@@ -96,7 +100,9 @@ class ArmNumbers:
         raw, found = gradients(kernel, subjects, table, times, options, sums, spans)
         for f, rows in places.items():
             line, o = self.numbers[f]
-            if not np.all(abs(raw.out[patients, rows, o] - read[:, line, o]) <= ALIKE * abs(read[:, line, o])):
+            if not np.all(
+                abs(raw.out[patients, rows, o] - read[:, line, o]) <= ALIKE * abs(read[:, line, o])
+            ):
                 return None
         return found if np.all(np.isfinite(found)) else None
 

@@ -703,9 +703,7 @@ class Objective:
         from pkpd.solver import Options
 
         options = Options(rtol=self.options.rtol_sensitivities, method=method, threads=1)
-        found = numbers.taken_back(
-            self.system.kernel, at.subjects, self._arm_events[a], at.outputs, options
-        )
+        found = numbers.taken_back(self.system.kernel, at.subjects, self._arm_events[a], at.outputs, options)
         if found is None:
             return None
         with self._counting:

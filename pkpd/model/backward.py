@@ -74,12 +74,11 @@ class _Backward:
                     raise TypeError(f"not a straight line: {ast.unparse(statement)}")
         for operation in reversed(self.operations):
             if bar := self.summed(operation.result):
-                add = self.add
-                if operation.guarded or operation.result in self.sometimes:
-                    add = self.add_guarded
+                guarded = operation.guarded or operation.result in self.sometimes
+                if guarded:
                     self.sometimes |= {name for name, _ in operation.slopes}
                 for name, slope in operation.slopes:
-                    add(name, slope, bar)
+                    (self.add_guarded if guarded else self.add)(name, slope, bar)
         for (array, place), value in self.elements.items():
             if value.name is not None and value.name in self.parts:
                 target = f"{array}_bar[{place}]"

@@ -13,7 +13,7 @@ Rosenbrock, with M_i = W^-T K_i:
     K_j = [j last] v1 + sum_(i>j) (A_ij U_i + C_ij/h M_i),    U_i = J(u_i)^T M_i + [i last] v1,
     v = sum_i U_i + J_y^T (sum_i M_i k_i^T),    F_p += f_p(u_i)^T M_i + J_p^T (sum_i M_i k_i^T)
 
-and what F depends on inside the step comes to K, v1 and v through the weights of dense output. Steps sizes
+and what F depends on inside the step comes to K, v1 and v through the weights of dense output. Step sizes
 are held fixed. Over a dose v stays as it is, and F moves with its amount, its time, its duration.
 
 LANES subjects stand side by side, each at a step of its own of its own tape (``lanes.tape_lanes``); of
@@ -39,10 +39,11 @@ from pkpd.ode.control import resolution
 from pkpd.ode.doses import infusion
 from pkpd.ode.lanes import explicit
 from pkpd.ode.layout import (
-    ADJOINT_CLOCKS, AT_J, AT_STEADY, BIOAVAILABILITY, BOLUS, DOSE, DOSES_AT, DOSE_AMOUNT, DOSE_FACTOR, DOSE_ROUTE,
-    DOSE_SINCE, DOSE_SIZE, DOSE_TIME, D_CONSTANTS, D_INITIAL, D_ROUTES, EVENT, EVENT_DOSE, EVENT_JUMP,
+    ADJOINT_CLOCKS, AT_J, AT_STEADY, BIOAVAILABILITY, BOLUS, DOSE, DOSES_AT, DOSE_AMOUNT, DOSE_FACTOR,
+    DOSE_ROUTE, DOSE_SINCE, DOSE_SIZE, DOSE_TIME, D_CONSTANTS, D_INITIAL, D_ROUTES, EVENT,
+    EVENT_DOSE, EVENT_JUMP,
     EVENT_KIND, EVENT_RATE, EVENT_STATE, EVENT_TIME, FACTOR_WIDE, FUNCTIONALS, INFUSION_END,
-    INFUSION_START, JACOBIAN_BACKWARD_WIDE, JACOBIAN_WIDE, LAG, LANES, NEXT_EVENT, N_AREAS, N_CONTROL,
+    JACOBIAN_BACKWARD_WIDE, JACOBIAN_WIDE, LAG, LANES, NEXT_EVENT, N_AREAS, N_CONTROL,
     N_COUNTS, N_JACOBIAN, N_LU, N_OUTPUTS, N_OWN, N_PARAMS, N_PREPARED, N_ROUTES, N_STAGES, N_STATES,
     N_STEADY, N_TIMES, OUTPUTS_BACKWARD, OUTPUTS_BACKWARD_WIDE, OWN_DURATION, OWN_RATE, RECORD, RHS,
     RHS_BACKWARD, RHS_BACKWARD_WIDE, RHS_WIDE, ROUTE, ROUTES, ROWS, SOLVE_BACKWARD_WIDE, SOLVE_WIDE, SPAN,

@@ -168,14 +168,14 @@ class Solver:
 
         Returns
         -------
-        The ``Solution``, and (n_subjects, n_params): of each subject's own sum by its own parameters, in their
-        units; nan where it failed.
+        The ``Solution``, and (n_subjects, n_params): of each subject's own sum by its own parameters, in
+        their units; nan where it failed.
 
         Raises
         ------
-        InputError : weights of another shape, or there is no way back: kernels of functions, models whose rates
-            jump at conditions, resets, steady states and parameters that change on the way, the method vern7
-            ("auto" takes it from rtol 1e-7 on), readings, roots and directions.
+        InputError : weights of another shape, or there is no way back: kernels of functions, models whose
+            rates jump at conditions, resets, steady states and parameters that change on the way, vern7
+            ("auto" takes it at tight tolerances), readings, roots and directions.
 
         Examples
         --------

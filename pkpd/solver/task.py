@@ -603,9 +603,7 @@ class SolveTask:
         self.setup.function(*arguments)
         del storage  # which the arguments point into
 
-    def laid_out(
-        self, first: int, end: int, tapes: Floats | None = None
-    ) -> tuple[Floats, tuple[int, ...]]:
+    def laid_out(self, first: int, end: int, tapes: Floats | None = None) -> tuple[Floats, tuple[int, ...]]:
         """Storage for subjects first .. end-1, and what the integrator is called with; tapes : where their
         steps are kept."""
         raw, setup = self.raw, self.setup

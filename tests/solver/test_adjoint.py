@@ -1,5 +1,5 @@
-"""Gradients by steps that are taken back: the same derivatives as forward, for any model, dose and method that
-has them, and a sentence for the others."""
+"""Gradients by steps that are taken back: the same derivatives as forward, for any model, dose and method
+that has them, and a sentence for the others."""
 
 import numpy as np
 import pytest
@@ -46,12 +46,10 @@ def close(found, wanted, p, tolerance):
 @pytest.mark.parametrize("method", ["auto", "tsit5", "rodas4", "rodas5p"])
 @pytest.mark.parametrize(("model", "doses", "end"), CASES)
 def test_backwards_is_forward(model, doses, end, method):
-    """Sums of outputs, and areas whose edges lie inside steps, of eleven subjects: more than stand in lanes."""
+    """Sums of outputs, and areas whose edges lie inside steps, of more subjects than stand in lanes."""
     k, rtol = kernel(model), 1e-6
     p, times, table = spread(k, 11), np.linspace(0.0, end, 6), events(k, doses)
     options = Options(rtol=rtol, method=method, threads=1)
-    if method == "auto":
-        options = Options(rtol=rtol, threads=1)
     window = (0.13 * end, 0.71 * end)
     readings = [("area", k.OUTPUTS[0], *window)]
     if method == "tsit5" and model in ("tmdd_full", "il2_treg", "als"):
