@@ -131,7 +131,7 @@ def _take_back(
     )
     room, work = aligned(n_room), np.empty(n_work)
     address, _, _, _, _, doses, times, counts, _, _, _, _, records, *_ = arguments
-    _function(task.methods[1])(
+    function_of(task.methods[1])(
         address,
         pointer(sizes),
         doses,
@@ -152,5 +152,6 @@ def _take_back(
 
 
 @cache
-def _function(stiff: str) -> Any:
+def function_of(stiff: str) -> Any:
+    """``pull_back`` of ``pkpd.ode.adjoint`` for tsit5 and this method."""
     return _CALL(unit_address(f"lanes_{stiff}_backward"))

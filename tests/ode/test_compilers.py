@@ -52,10 +52,13 @@ from pkpd.ode.compile import compilers, native, source, unit
 from pkpd.ode.layout import LANES
 from pkpd.ode.methods import explicit
 from pkpd.simulation.profile import typical_values
-from pkpd.solver import Options, solve
+from pkpd.solver import Options, Solver, adjoint, solve
 from pkpd.solver import task as solver_task
 
 kernels = importlib.import_module("pkpd.solver.kernel")
+
+
+KEPT = (unit.address, solver_task.setup_of, adjoint.function_of)
 
 
 @contextmanager
@@ -64,10 +67,10 @@ def compiled_by(name):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(compilers.VARIABLE, name)
         patch.setattr(kernels, "_loaded", {})
-        for cached in (unit.address, solver_task.setup_of):
+        for cached in KEPT:
             cached.cache_clear()
         yield
-    for cached in (unit.address, solver_task.setup_of):
+    for cached in KEPT:
         cached.cache_clear()
 
 
@@ -153,6 +156,26 @@ def test_solves_are_the_same_bit_for_bit(problem, method):
             for r in ((), read)
         ]
         return [bits(one) for one in (*alone, *many)]
+
+    with compiled_by("direct"):
+        direct = found()
+    with compiled_by("numba"):
+        assert found() == direct
+
+
+@pytest.mark.parametrize(
+    ("problem", "method"), [("absorption", "tsit5"), ("infusions", "rodas4"), ("binding", "rodas5p")]
+)
+def test_gradients_are_the_same_bit_for_bit(problem, method):
+    name, schedule, _ = PROBLEMS[problem]
+
+    def found():
+        k = kernel.__wrapped__(name)
+        options = Options(method=method, rtol=1e-5)
+        solver = Solver(k, events(k, schedule), [3.0, 20.0, 60.0], options=options)
+        _, gradient = solver.gradient(spread(k, 11), np.ones((3, k.n_outputs)))
+        assert np.all(np.isfinite(gradient))
+        return gradient.tobytes()
 
     with compiled_by("direct"):
         direct = found()
