@@ -13,7 +13,7 @@ from pkpd.inference.summary.arms import Look
 from pkpd.ode.layout import BIOAVAILABILITY, LAG, LANES, ROUTE
 
 Array = NDArray[np.float64]
-Number = tuple[int, int]
+NumberPlace = tuple[int, int]
 """A line of an arm's outputs, of a time or behind these of a look, and which output."""
 
 ALIKE = 1e-2
@@ -29,12 +29,12 @@ def is_quicker(subjects: int, directions: int, numbers: int) -> bool:
     return backward < subjects * FORWARD_PER_VECTOR * -(-directions // LANES)
 
 
-class ArmNumbers:
+class ArmSensitivities:
     """The numbers of an arm. times : (T,); looks : whose lines stand behind the times, two each; numbers :
     values alone, no times of extremes; n_outputs : of the model."""
 
     def __init__(
-        self, times: Array, looks: Sequence[Look], numbers: Sequence[Number], n_outputs: int
+        self, times: Array, looks: Sequence[Look], numbers: Sequence[NumberPlace], n_outputs: int
     ) -> None:
         self.times, self.numbers, self.n_outputs = times, numbers, n_outputs
         self.kinds = [self._look(looks, line) for line, _ in numbers]

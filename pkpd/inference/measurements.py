@@ -21,7 +21,6 @@ from pkpd.core import units
 from pkpd.core.errors import DataError, PkpdError
 from pkpd.core.names import question_or_list
 from pkpd.core.tables import CsvTable, Line, read_table
-from pkpd.dosing.quantities import TIME_WORDS
 from pkpd.solver.kernel import Kernel
 
 COLUMNS = ("time", "time_unit", "output", "value", "unit")
@@ -58,7 +57,8 @@ def _measurement(
 ) -> Measurement | None:
     fields = table.fields(line)
     time, value = (_number(table, line, name, fields[name]) for name in ("time", "value"))
-    if fields["time_unit"] not in TIME_WORDS:
+    clock = _factor(fields["time_unit"], kernel.TIME_UNIT)
+    if clock is None:
         table.wrong(line, "time_unit", _what(fields["time_unit"], "a unit of time", ("min", "h", "d")))
         return None
     name = fields["output"]
@@ -70,12 +70,18 @@ def _measurement(
         table.wrong(line, "output", reason + (", ".join(noise) or "none of any"))
         return None
     try:
-        clock = units.factor(fields["time_unit"], kernel.TIME_UNIT)
         size = units.factor(fields["unit"], kernel.OUTPUT_UNITS[list(kernel.OUTPUTS).index(name)])
     except PkpdError as error:
         table.wrong(line, "unit", str(error))
         return None
     return Measurement(time * clock, name, value * size)
+
+
+def _factor(unit: str, to: str) -> float | None:
+    try:
+        return float(units.factor(unit, to))
+    except PkpdError:
+        return None
 
 
 def _number(table: CsvTable, line: Line, column: str, text: str) -> float:

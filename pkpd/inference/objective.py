@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from pkpd.core import units
 from pkpd.core.errors import DataError, InputError, PkpdError
-from pkpd.inference.arm_sensitivities import ArmNumbers, Number, is_quicker
+from pkpd.inference.arm_sensitivities import ArmSensitivities, NumberPlace, is_quicker
 from pkpd.inference.coordinates import (
     Coordinate,
     System,
@@ -450,7 +450,7 @@ class Objective:
             for a in place.arms
         }
         used: list[set[int]] = [set() for _ in self.plan.arms]
-        numbers: list[set[Number]] = [set() for _ in self.plan.arms]
+        numbers: list[set[NumberPlace]] = [set() for _ in self.plan.arms]
         for row, place in zip(self.rows, self.plan.placements, strict=True):
             for view, a, at in zip(place.views, place.arms, place.indices, strict=True):
                 o = self._output_index[view.output]
@@ -461,7 +461,7 @@ class Objective:
                 if row.measure != "value":
                     numbers[a].add((0, o))
         self._numbers = [
-            ArmNumbers(arm.times, arm.looks, sorted(mine), len(self._output_index))
+            ArmSensitivities(arm.times, arm.looks, sorted(mine), len(self._output_index))
             for arm, mine in zip(self.plan.arms, numbers, strict=True)
         ]
         for a, arm in enumerate(self.plan.arms):

@@ -64,14 +64,14 @@ def ways(o, x, monkeypatch):
     """The Jacobian by steps that are taken back wherever that is possible, in how many arms it was; and that
     forward."""
     used = []
-    kept = arms.ArmNumbers.taken_back
+    kept = arms.ArmSensitivities.taken_back
 
     def taken_back(*arguments):
         found = kept(*arguments)
         used.append(found is not None)
         return found
 
-    monkeypatch.setattr(arms.ArmNumbers, "taken_back", taken_back)
+    monkeypatch.setattr(arms.ArmSensitivities, "taken_back", taken_back)
     monkeypatch.setattr(objectives, "is_quicker", lambda *_: True)
     back = o.evaluate(x, jacobian=True)
     monkeypatch.setattr(objectives, "is_quicker", lambda *_: False)

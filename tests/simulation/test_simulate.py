@@ -707,7 +707,7 @@ def test_when_all_fail_the_first_is_told():
         ),
         ({"times": [np.inf]}, InputError, "output times must be a one-dimensional array of finite numbers"),
         ({"times": []}, InputError, "at least one"),
-        ({"schedule": "10 mg orally once"}, ScheduleError, "oral"),
+        ({"schedule": "10 mg orelly once"}, ScheduleError, "oral"),
         ({"schedule": "10 L oral once"}, ScheduleError, "L"),
         ({"schedule": "10 mg sc once"}, ScheduleError, "oral, iv"),
         ({"model": "two_compartment"}, LibraryError, "two_compartment"),

@@ -26,7 +26,7 @@ from pkpd.dosing.quantities import (
 )
 
 NAMES = ("dose", "interval", "days", "cycles")
-EXAMPLE = '"? MIU sc daily x5 every 28 d x6", "1 MIU sc daily x5 every ? d x6"'
+EXAMPLE = '"? mg oral daily x5 every 28 d x6", "1 mg oral daily x5 every ? d x6"'
 DIGITS = 3  # significant ones, in which a dose is looked for
 _PROBES = (1, 2, 3, 5, 8, 15, 40, 100, 400)
 _USUAL = {"interval": "7 to 56 d", "days": "1 to 14", "cycles": "1 to 12"}
@@ -59,21 +59,21 @@ _QUESTION = re.compile(
 @dataclass(frozen=True)
 class Unknown:
     """What a "?" stands for: ``name`` is "dose", "interval", "days" (doses of a course) or "cycles";
-    unit : "MIU/m2", "d", "" for a number; values : that may stand there, ascending and exact."""
+    unit : "mg/m2", "d", "" for a number; values : that may stand there, ascending and exact."""
 
     name: str
     unit: str
     values: tuple[Fraction, ...]
 
     def shown(self, value: float | Fraction) -> str:
-        """A value for people: "1.24 MIU", "28 d", "5 doses"."""
+        """A value for people: "1.24 mg", "28 d", "5 doses"."""
         noun = {"days": "doses", "cycles": "cycles"}.get(self.name, "")
         number = f"{float(value):.4g}" if self.name == "dose" else f"{float(value):g}"
         return f"{number} {self.unit or (noun if number != '1' else noun.removesuffix('s'))}".strip()
 
     @property
     def called(self) -> str:
-        """ "dose (MIU)", "days (doses)"."""
+        """ "dose (mg)", "days (doses)"."""
         unit = self.unit or {"days": "doses of a course"}.get(self.name, "")
         return f"{self.name} ({unit})" if unit else self.name
 
@@ -183,7 +183,7 @@ def _unit(text: str, place: int, name: str, parts: Sequence[Part]) -> str:
 
 
 def unknown(name: str, unit: str, said: str | None, criteria: Criteria, *, coarse: bool = False) -> Unknown:
-    """An unknown with the values that are said, ``"0.25 to 3 MIU"``, or the usual ones.
+    """An unknown with the values that are said, ``"0.25 to 3 mg"``, or the usual ones.
 
     coarse : a handful of them. Raises ``InputError`` for values in another unit, or where nobody says which.
     """
