@@ -57,7 +57,6 @@ A model, not medical advice."""
 
 app = typer.Typer(
     invoke_without_command=True,
-    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

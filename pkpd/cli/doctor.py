@@ -50,23 +50,33 @@ def doctor(json: JsonOption = False) -> None:
 def _examine() -> dict[str, Any]:
     from pkpd import __version__
     from pkpd.ode import processor
-    from pkpd.ode.compile import compilers
 
-    cache, check = _cache(), _check()
-    problems = [part["problem"] for part in (cache, check) if part["problem"]]
+    compiler, check = _compiler(), _check()
+    cache = _cache()  # with what the check has left there
+    problems = dict.fromkeys(part["problem"] for part in (compiler, cache, check) if part["problem"])
     return {
         "pkpd": __version__,
         "python": f"{platform.python_version()} on {platform.platform()}",
         "libraries": {name: _version(name) for name in LIBRARIES},
-        "compiler": compilers.compiler(),
+        "compiler": compiler,
         "processor": processor.target()[0],
         "lanes": processor.width(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "cache": cache,
         "extras": _extras(),
         "check": check,
-        "problems": problems,
+        "problems": list(problems),
     }
+
+
+def _compiler() -> dict[str, Any]:
+    """Its name, or what is wrong with that of the environment."""
+    from pkpd.ode.compile import compilers
+
+    try:
+        return {"name": compilers.compiler(), "problem": ""}
+    except ValueError as error:
+        return {"name": None, "problem": str(error)}
 
 
 def _version(package: str) -> str | None:
@@ -114,7 +124,7 @@ def _check() -> dict[str, Any]:
     try:
         profile = simulate(read_model(CHECK), "100 mg iv once", times=times, rtol=1e-8)
     except (PkpdError, OSError, ImportError) as error:
-        return {"error": None, "problem": f"the check failed: {error}"}
+        return {"error": None, "problem": str(error)}
     expected = 100.0 / 50.0 * np.exp(-5.0 / 50.0 * times)
     off = float(np.abs(profile.outputs[0, :, 0] / expected - 1.0)[1:].max())
     wrong = "" if off <= ALLOWED else f"the check is wrong by {off:.1e}, at most {ALLOWED:.0e} is right"
@@ -129,7 +139,10 @@ def _print(found: dict[str, Any]) -> None:
         ("pkpd", found["pkpd"]),
         ("Python", found["python"]),
         ("libraries", libraries),
-        ("compiler", f"{found['compiler']}, for {found['processor']}, {found['lanes']} lanes"),
+        (
+            "compiler",
+            f"{found['compiler']['name'] or 'none'}, for {found['processor']}, {found['lanes']} lanes",
+        ),
         ("cores", str(found["cores"])),
         ("cache", f"{cache['folder']}, {cache['bytes'] / 1e6:.1f} MB"),
         *((f"extra {name}", _of_extra(name, lacking)) for name, lacking in found["extras"].items()),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pkpd.cli import completion
 from pkpd.cli.fits import FolderOption, print_remarks
 from pkpd.cli.repeating import DaskOption, executor
 from pkpd.cli.terminal import (
@@ -32,7 +33,9 @@ def fit(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="FIT", help="Name of a fit (see [italic]pkpd models[/]) or path of a fit folder."
+            metavar="FIT",
+            help="Name of a fit (see [italic]pkpd models[/]) or path of a fit folder.",
+            autocompletion=completion.fits,
         ),
     ],
     output: FolderOption = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pkpd.cli import completion
 from pkpd.cli.terminal import plain
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ FitArgument = Annotated[
         metavar="FIT",
         help="Name of a fit (see [italic]pkpd models[/]), path of its folder, or of what pkpd fit wrote: "
         "results/my_fit or its result.json.",
+        autocompletion=completion.fits,
     ),
 ]
 FolderOption = Annotated[

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from pkpd.cli import completion
 from pkpd.cli.profiles import say_cautions
 from pkpd.cli.terminal import JsonOption, Work, console, plain, print_json, table
 from pkpd.core.errors import InputError
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 
 def show(
     model: Annotated[
-        str, typer.Argument(help="Name of a model (see [italic]pkpd models[/]) or path of a .model file.")
+        str,
+        typer.Argument(
+            help="Name of a model (see [italic]pkpd models[/]) or path of a .model file.",
+            autocompletion=completion.models,
+        ),
     ],
     latex: Annotated[bool, typer.Option("--latex", help="Print the equations as LaTeX.")] = False,
     source: Annotated[

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from pkpd.cli import completion
 from pkpd.cli.profiles import facts_of, show_cohort, show_profile, write_table
 from pkpd.cli.terminal import (
     AdherenceOption,
@@ -131,7 +132,10 @@ _LongestStep = Annotated[
 
 
 def simulate(
-    model: Annotated[str, typer.Argument(help="Name of a model or path of a .model file.")],
+    model: Annotated[
+        str,
+        typer.Argument(help="Name of a model or path of a .model file.", autocompletion=completion.models),
+    ],
     schedule: _Given,
     until: _Until = None,
     every: _Every = None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pkpd.cli import completion
 from pkpd.cli.fits import print_remarks
 from pkpd.cli.scenes import PosteriorOption, VaryOption
 from pkpd.cli.terminal import (
@@ -39,6 +40,7 @@ def trial(
         typer.Argument(
             metavar="[DESIGN]",
             help="Name of a trial, or a file such as ./my_trial.toml; without one, those that there are.",
+            autocompletion=completion.trials,
             show_default=False,
         ),
     ] = None,

@@ -610,3 +610,23 @@ def test_every_example_of_a_help_text_is_a_line_of_its_own():
         assert mark, command.callback.__name__
         for line in rest.partition("\n\n")[0].rstrip().splitlines():
             assert line.startswith("      pkpd ") and line.count("pkpd ") == 1, line
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted", "unwanted"),
+    [
+        ("pkpd sim", "simulate", "fit"),
+        ("pkpd show il2", "il2_treg", "tmdd_full"),
+        ("pkpd fit low", "low_dose_il2", "il2_treg"),
+        ("pkpd trial im", "imodals", "mirocals"),
+    ],
+)
+def test_a_shell_completes_commands_and_names(line, wanted, unwanted):
+    """As bash asks for it."""
+    words = line.split()
+    asked = {"_PKPD_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
+    done = subprocess.run(
+        [sys.executable, "-m", "pkpd"], env=os.environ | asked, capture_output=True, text=True, check=False
+    )
+    found = done.stdout.split()
+    assert wanted in found and unwanted not in found, done.stderr

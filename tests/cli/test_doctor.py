@@ -23,7 +23,7 @@ def test_json_is_what_a_bug_report_needs(pkpd):
     assert code == 0
     assert found["problems"] == []
     assert found["libraries"]["numpy"] == np.__version__
-    assert found["compiler"] in ("direct", "numba")
+    assert found["compiler"]["name"] in ("direct", "numba")
     assert 0 < found["check"]["error"] < doctor.ALLOWED
     assert found["cache"]["bytes"] > 0
 
@@ -50,3 +50,10 @@ def test_a_cache_that_cannot_be_written_is_a_problem(pkpd, monkeypatch, tmp_path
     code, out, _ = pkpd("doctor")
     assert code == 1
     assert "cannot be written" in " ".join(out.split())
+
+
+def test_a_compiler_that_there_is_not_is_a_problem_told_once(pkpd, monkeypatch):
+    monkeypatch.setenv("PKPD_COMPILER", "fortran")
+    code, out, _ = pkpd("doctor")
+    assert code == 1
+    assert " ".join(out.split()).count("there is no compiler 'fortran'; there are direct and numba") == 1
