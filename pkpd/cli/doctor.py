@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import warnings
-from importlib import metadata
 from typing import Any
 
 import typer
 
 from pkpd.cli.terminal import JsonOption, console, plain, print_json, table
+from pkpd.core import extras
 
 LIBRARIES = ("numpy", "scipy", "pandas", "llvmlite", "numba", "sympy", "matplotlib")
 ALLOWED = 1e-6
@@ -57,7 +56,7 @@ def _examine() -> dict[str, Any]:
     return {
         "pkpd": __version__,
         "python": f"{platform.python_version()} on {platform.platform()}",
-        "libraries": {name: _version(name) for name in LIBRARIES},
+        "libraries": {name: extras.version(name) for name in LIBRARIES},
         "compiler": compiler,
         "processor": processor.target()[0],
         "lanes": processor.width(),
@@ -79,13 +78,6 @@ def _compiler() -> dict[str, Any]:
         return {"name": None, "problem": str(error)}
 
 
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 def _cache() -> dict[str, Any]:
     """The folder, its size in bytes, and what is wrong with it ("" if nothing)."""
     from pkpd.solver.kernel import cache_folder
@@ -98,18 +90,11 @@ def _cache() -> dict[str, Any]:
 
 
 def _extras() -> dict[str, list[str]]:
-    """Packages that are missing, by extra; those for the development of pkpd are left out."""
-    missing: dict[str, list[str]] = {}
-    if _version("pkpd") is None:  # run from its folder, not installed
-        return missing
-    for line in metadata.requires("pkpd") or []:
-        asked = re.fullmatch(r"([\w.-]+)[^;]*;.*extra == ['\"]([\w-]+)['\"].*", line)
-        if asked is None or asked[2] in ("test", "docs", "dev", "bench"):
-            continue
-        lacking = missing.setdefault(asked[2], [])
-        if _version(asked[1]) is None:
-            lacking.append(asked[1])
-    return missing
+    """Packages that are missing, by extra."""
+    return {
+        extra: [package for package in packages if extras.version(package) is None]
+        for extra, packages in extras.packages().items()
+    }
 
 
 def _check() -> dict[str, Any]:
@@ -158,4 +143,4 @@ def _print(found: dict[str, Any]) -> None:
 
 
 def _of_extra(name: str, lacking: list[str]) -> str:
-    return f"lacks {', '.join(lacking)}: pip install 'pkpd[{name}]'" if lacking else "installed"
+    return f"lacks {', '.join(lacking)}: {extras.how_to_install(name)}" if lacking else "installed"

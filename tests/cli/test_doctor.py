@@ -4,9 +4,11 @@ import json
 import platform
 
 import numpy as np
+import pytest
 
 import pkpd as package
 from pkpd.cli import doctor
+from pkpd.core import extras
 
 
 def test_a_working_installation_is_well(pkpd):
@@ -35,13 +37,24 @@ def test_a_wrong_solve_is_a_problem(pkpd, monkeypatch):
     assert "the check is wrong by" in out
 
 
-def test_a_missing_extra_comes_with_its_command(pkpd, monkeypatch):
-    version = doctor._version
-    monkeypatch.setattr(doctor, "_version", lambda name: None if name == "pymoo" else version(name) or "1")
-    monkeypatch.setattr(doctor.metadata, "requires", lambda _: ['pymoo>=0.6.2; extra == "optimise"'])
+@pytest.mark.parametrize(
+    ("receipt", "command"),
+    [
+        ("", "pip install 'pkpd[optimise]'"),
+        ("pipx_metadata.json", "pipx inject pkpd pymoo"),
+        ("uv-receipt.toml", "uv pip install --python "),
+    ],
+)
+def test_a_missing_extra_comes_with_its_command(pkpd, monkeypatch, tmp_path, receipt, command):
+    version = extras.version
+    monkeypatch.setattr(extras, "version", lambda name: None if name == "pymoo" else version(name) or "1")
+    monkeypatch.setattr("importlib.metadata.requires", lambda _: ['pymoo>=0.6.2; extra == "optimise"'])
+    monkeypatch.setattr(extras.sys, "prefix", str(tmp_path))
+    if receipt:
+        (tmp_path / receipt).touch()
     code, out, _ = pkpd("doctor")
     assert code == 0
-    assert "lacks pymoo: pip install 'pkpd[optimise]'" in " ".join(out.split())
+    assert f"lacks pymoo: {command}" in " ".join(out.split())
 
 
 def test_a_cache_that_cannot_be_written_is_a_problem(pkpd, monkeypatch, tmp_path):
