@@ -1,5 +1,6 @@
-"""What derivatives cost: ``il2_treg`` with sensitivities by 15 parameters against the same solve without, in
-turns."""
+"""What derivatives cost, in turns: ``il2_treg`` with sensitivities by 15 parameters against the same solve
+without; and of as many subjects as stand in lanes the gradient of a sum of outputs by all parameters, by
+steps that are taken back, against the solve and against sensitivities by all."""
 
 from __future__ import annotations
 
@@ -7,10 +8,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from benchmarks.problems import PROBLEMS
 from pkpd.bench import clock
-from pkpd.ode.layout import METHODS
-from pkpd.solver import Options, solve
+from pkpd.ode.layout import LANES, METHODS
+from pkpd.simulation.profile import population
+from pkpd.solver import Options, Solver, solve
 
 DIRECTIONS = 15
 
@@ -52,4 +56,39 @@ def run(quick: bool = False) -> dict[str, Any]:
         print(
             f"{DIRECTIONS} sensitivities, {method}: {words} of {1e3 * float(plain.mean()):.2f} ms", flush=True
         )
+    for method in METHODS:
+        if method != "vern7":  # which has no way back
+            results[method]["backward"] = _backward(method, 3 if quick else 9)
     return results
+
+
+def _backward(method: str, turns: int) -> dict[str, Any]:
+    problem = PROBLEMS["il2_treg"]
+    kernel, p = problem.kernel, population(problem.kernel, LANES, seed=1)
+    weights = np.ones((problem.times.size, kernel.n_outputs))
+    options = Options(method=method, threads=1)
+    solver = Solver(kernel, problem.events, problem.times, options=options)
+    everything = Solver(
+        kernel, problem.events, problem.times, options=options, directions=range(kernel.n_params)
+    )
+    calls: dict[str, Callable[[], object]] = {
+        "plain": partial(solver, p),
+        "backward": partial(solver.gradient, p, weights),
+        "forward": partial(everything, p),
+    }
+    for call in calls.values():
+        call()
+    seconds = clock.turns(calls, turns)
+    over, saved = (
+        clock.spread(seconds[of] / seconds[by]) for of, by in (("backward", "plain"), ("forward", "backward"))
+    )
+    print(
+        f"gradient by {kernel.n_params} parameters of {LANES} subjects, {method}: {over} x of "
+        f"{1e3 * float(seconds['plain'].mean()):.2f} ms; forward takes {saved} x of it",
+        flush=True,
+    )
+    return {
+        "seconds": clock.spread(seconds["backward"]).as_dict(),
+        "ratio": over.as_dict(),
+        "forward": saved.as_dict(),
+    }

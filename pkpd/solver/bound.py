@@ -157,7 +157,7 @@ class Solver:
         """The solution, and how a weighted sum of its outputs moves with every parameter.
 
         For the gradient of one number by many parameters: of a likelihood, say, whose derivatives by the
-        outputs are the weights. The steps are kept and taken back, which costs two to four plain solves
+        outputs are the weights. The steps are kept and taken back, which costs three to six plain solves
         however many parameters there are, and gives the exact derivative of what was computed (for its
         steps), as ``directions`` do.
 
