@@ -53,8 +53,8 @@ class ArmSensitivities:
 
     @property
     def moving(self) -> int:
-        """How many are not of the first time."""
-        return sum(line > 0 for line, _ in self.numbers)
+        """How many are not of the start."""
+        return sum(line >= self.times.size or self.times[line] > 0.0 for line, _ in self.numbers)
 
     def taken_back(
         self, kernel: Any, subjects: Array, events: Any, read: Array, options: Any

@@ -157,7 +157,7 @@ class Solver:
         """The solution, and how a weighted sum of its outputs moves with every parameter.
 
         For the gradient of one number by many parameters: of a likelihood, say, whose derivatives by the
-        outputs are the weights. The steps are kept and taken back, which costs three to six plain solves
+        outputs are the weights. The steps are kept and taken back, which costs two to six plain solves
         however many parameters there are, and gives the exact derivative of what was computed (for its
         steps), as ``directions`` do.
 
@@ -169,7 +169,7 @@ class Solver:
         Returns
         -------
         The ``Solution``, and (n_subjects, n_params): of each subject's own sum by its own parameters, in
-        their units; nan where it failed.
+        their units; nan where it failed, or where a slope on the way is infinite (a root at nought).
 
         Raises
         ------

@@ -59,6 +59,8 @@ _SENSITIVITY_CONSTANTS = frozenset(
 )
 _FLOATS = frozenset("VALUES LOWER UPPER".split())
 
+WAYS = ("forward", "backward")  # files of ``pkpd.model`` that write derivatives
+
 _lock = threading.RLock()
 _loaded: dict[str, ModelKernel] = {}
 
@@ -357,8 +359,8 @@ def _import(path: Path) -> ModuleType | None:
 # ---- compilation ---------------------------------------------------------------------------------
 #
 # ``ode/compile`` compiles the generated functions as it does the integrator. Stored machine code belongs to
-# a module's text and to the text of the compilers; a change of ``ARGUMENTS`` or of what is done here needs a
-# new GENERATOR.
+# a module's text and to the text of the compilers, derivatives also to that of what writes them; a change of
+# ``ARGUMENTS`` or of what is done here needs a new GENERATOR.
 
 
 def _compile(module: ModuleType, name: str) -> int:
@@ -396,7 +398,17 @@ def _compile(module: ModuleType, name: str) -> int:
                 form = source.packed(form, PACKED[name])
         return compilers.module(symbol, form, signature, contract)
 
-    return native.address(path.parent, f"{path.stem}_{name}", f"{module.CHECK} {unit.sources_hash()}", build)
+    key = f"{module.CHECK} {unit.sources_hash()}"
+    if name.endswith("_tangent") or "_backward" in name:
+        key += f" {_differentiation_hash()}"
+    return native.address(path.parent, f"{path.stem}_{name}", key, build)
+
+
+@functools.cache
+def _differentiation_hash() -> str:
+    """Hash of what writes derivatives of generated functions."""
+    folder = Path(__file__).resolve().parents[1] / "model"
+    return hashlib.sha256(b"".join((folder / f"{way}.py").read_bytes() for way in WAYS)).hexdigest()
 
 
 def _backward(module: ModuleType, name: str) -> Any:

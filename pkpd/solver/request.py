@@ -136,7 +136,10 @@ class Layout:
         raw, found = gradients(
             self.kernel, given.parameters, given.table, given.times, self.options, none, given.time_spans
         )
-        return self._solution(raw, given, None), found[:, 0]
+        gradient = found[:, 0]
+        steep = ~np.isfinite(gradient).all(axis=1) & (raw.status == SUCCESS)
+        raw.status[steep], raw.out[steep], gradient[steep] = SLOPE_NOT_FINITE, np.nan, np.nan
+        return self._solution(raw, given, None), gradient
 
     def prepare(self) -> None:
         """Compile and lay out what can be, for many calls of ``again``."""

@@ -6,6 +6,7 @@ import mpmath
 import numpy as np
 import pytest
 import small_models as small
+from test_forward import LINES
 
 from pkpd.model import backward, forward
 from pkpd.ode.compile import source
@@ -45,17 +46,6 @@ def test_backward_is_the_transposed_of_forward(name, function):
     assert abs(out_bar @ out_dot - y_bar @ y_dot - p_bar @ p_dot) < 1e-10 * scale
 
 
-LINES = {
-    "x*y - x/y": (1.3, 0.7),
-    "x**2.5 - y**-1.0": (1.3, 0.7),
-    "x**y": (1.3, 0.7),
-    "exp(-x)*log(y)/sqrt(x + y)": (1.3, 0.7),
-    "abs(x - y) + abs(y - x)*y": (1.3, 0.7),
-    "(x*x if x > y else y) + (1.0 if x <= 0.0 else x)": (1.3, 0.7),
-    "-(2.0 - x)/(3.0*y) - 1.0/(-x)": (1.3, 0.7),
-}
-
-
 @pytest.mark.parametrize("line", LINES)
 def test_a_straight_line_backwards(line):
     text = f"def f(z, out):\n    x = z[0]\n    y = z[1]\n    out[0] = {line}\n    out[1] = 4.0\n"
@@ -72,6 +62,21 @@ def test_a_straight_line_backwards(line):
         exact = [mpmath.diff(f, tuple(z), order) for order in ((1, 0), (0, 1))]
         # what stood there before stays in the sum
         assert max(abs(found[0] - 7 - 2 * exact[0]), abs(found[1] - 2 * exact[1])) < 1e-14
+
+
+@pytest.mark.parametrize(
+    ("line", "by_x", "by_y"),
+    [
+        ("1.0/(1.0 + 1.0/(x*x)) if x > 0.0 else y", 0.0, 1.0),  # the other branch divides by nought
+        ("0.0*x**0.5 + y", 0.0, 1.0),  # whose slope is infinite
+    ],
+)
+def test_what_does_not_count_adds_nothing_where_its_slope_is_infinite(line, by_x, by_y):
+    text = f"def f(z, out):\n    x = z[0]\n    y = z[1]\n    out[0] = {line}\n"
+    found = np.zeros(2)
+    with np.errstate(all="ignore"):
+        run(backward.backward(ast.parse(text).body[0]), "f_backward", np.array([0.0, 3.0]), np.ones(1), found)
+    assert found.tolist() == [by_x, by_y]
 
 
 def test_what_is_no_straight_line_is_refused():
