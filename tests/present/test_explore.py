@@ -715,7 +715,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(chromium, site):
             .map((part) => part.className || part.tagName)"""
         )
         assert wide == []
-        page.tab.locator(".jump").get_by_text("Charts").tap()
+        page.tab.locator(".jump").get_by_text("Results").tap()
         assert page.tab.evaluate("document.activeElement.id") == "results"
         chart = page.tab.locator("figure[data-output=treg_pct] svg.chart")
         chart.scroll_into_view_if_needed()
