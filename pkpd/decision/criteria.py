@@ -48,6 +48,7 @@ from pkpd.core.names import meant, question_and_list
 from pkpd.core.toml import TomlTable, read
 from pkpd.decision.endpoints import BURDEN, Declared, Endpoint, Level, Relevant, exposure
 from pkpd.decision.endpoints.declared import AGAINST, RATIO, bind
+from pkpd.decision.endpoints.endpoint import ONE_DOSE
 from pkpd.decision.endpoints.functionals import FUNCTIONALS
 from pkpd.inference import FitSpec, read_fit
 from pkpd.solver.kernel import Kernel, load
@@ -55,7 +56,7 @@ from pkpd.solver.kernel import Kernel, load
 MOST_BYTES, MOST_ENDPOINTS, MOST_LETTERS = 200_000, 200, 60
 BETTER = {"up": 1, "down": -1, "neither": 0}
 ALWAYS = (
-    "injections per 28 days",
+    *(f"{called} per 28 days" for called in ONE_DOSE),
     "dose per 28 days",
     "doses held",
     "doses reduced",
@@ -453,7 +454,7 @@ def _pair(table: TomlTable, above: set[str]) -> tuple[tuple[str, ...], tuple[str
     return over, under
 
 
-_OF_ALL = ("injections", "total dose", *ALWAYS)
+_OF_ALL = (*ONE_DOSE, "total dose", *ALWAYS)
 
 
 def _relevant(table: TomlTable, reasons: TomlTable) -> Relevant | None:
