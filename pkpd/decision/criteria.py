@@ -50,7 +50,8 @@ from pkpd.decision.endpoints import BURDEN, Declared, Endpoint, Level, Relevant,
 from pkpd.decision.endpoints.declared import AGAINST, RATIO, bind
 from pkpd.decision.endpoints.endpoint import ONE_DOSE
 from pkpd.decision.endpoints.functionals import FUNCTIONALS
-from pkpd.inference import FitSpec, read_fit
+from pkpd.inference import FitSpec
+from pkpd.inference.unfitted import read_fit_or_model
 from pkpd.solver.kernel import Kernel, load
 
 MOST_BYTES, MOST_ENDPOINTS, MOST_LETTERS = 200_000, 200, 60
@@ -290,7 +291,7 @@ def endpoints(
     >>> [endpoint.name for endpoint in pkpd.endpoints("low_dose_il2")][:3]
     ['Cmax', 'Tmax', 'AUC']
     """
-    spec = fit if isinstance(fit, FitSpec) else read_fit(fields()[0].fit if fit is None else fit)
+    spec = fit if isinstance(fit, FitSpec) else read_fit_or_model(fields()[0].fit if fit is None else fit)
     kernel = load(spec.main.model)
     declared = criteria_of(spec, kernel, path).endpoints
     bound = bind(declared, tuple(kernel.OUTPUTS), tuple(kernel.OUTPUT_UNITS), kernel.TIME_UNIT)

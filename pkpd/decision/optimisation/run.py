@@ -463,7 +463,7 @@ def _numbers_words(scene: Scene, uncertain: bool) -> str:
         f"schedule, followed for {scene.until_days:g} days"
     )
     if not uncertain:
-        return f"{medians}; the uncertainty of the fitted parameters is switched off."
+        return f"{medians}; {scene.sure_of}."
     own = "".join(f" (of {risk.called}: by that of {risk.source})" for risk in scene.criteria.risks)
     return (
         f"{medians}; in brackets their 90 % interval by the uncertainty of the fitted parameters, over "
@@ -518,6 +518,7 @@ def _provenance(
     population = scene.population
     return {
         "fit": scene.fit,
+        "fitted": scene.fitted,
         "model": population.kernel.NAME,
         "model_hash": population.kernel.HASH,
         "objectives": [str(objective) for objective in wishes.objectives],

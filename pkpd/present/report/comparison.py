@@ -81,6 +81,7 @@ def document(comparison: Comparison, command: str = "") -> dict[str, Any]:
         "version": provenance.get("versions", {}).get("pkpd", ""),
         "several": len(arms) > 1,
         "fit": provenance.get("fit", ""),
+        "fitted": provenance.get("fitted", True),
         "model": provenance.get("model", ""),
         "labels": labels,
         "arms": [
