@@ -118,18 +118,35 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 160) -> Path:
     """
     path = check_target(path, ENDINGS)
     with replacing(path) as temporary:
-        temporary.write_bytes(_rendered(figure, path.suffix.lower()[1:], dpi))
+        temporary.write_bytes(rendered(figure, path.suffix.lower()[1:], dpi))
     return path
 
 
 def svg(figure: Figure) -> bytes:
     """The figure as an SVG document, as `save` writes it."""
-    return _rendered(figure, "svg", 72)
+    return rendered(figure, "svg", 72)
 
 
 @styled
-def _rendered(figure: Figure, kind: str, dpi: int) -> bytes:
-    """Not by ``savefig``, which draws a figure with a layout twice."""
+def pdf_pages(figures: Iterable[Figure]) -> bytes:
+    """A PDF document with a page for each figure."""
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf, PdfPages
+
+    buffer = io.BytesIO()
+    with PdfPages(buffer, metadata={"CreationDate": None}) as document:
+        for figure in figures:
+            FigureCanvasPdf(figure)
+            figure.dpi = 72
+            document.savefig(figure)
+    return buffer.getvalue()
+
+
+@styled
+def rendered(figure: Figure, kind: str, dpi: int = 160) -> bytes:
+    """The figure as a document of the ``kind`` "png", "svg" or "pdf".
+
+    Not by ``savefig``, which draws a figure with a layout twice.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
     from matplotlib.backends.backend_svg import FigureCanvasSVG
