@@ -3,6 +3,7 @@ never held up by one request."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import json
@@ -35,6 +36,7 @@ from pkpd.present.outline import MOST
 from pkpd.present.web import Site, answer, evaluation, pace, server
 from pkpd.present.web.evaluation import Explorer, FieldError, Limits, cycle_of
 from pkpd.present.web.server import FILES
+from pkpd.present.web.turns import Turns
 
 ONE, TWO = "1 MIU sc daily x5 every 28 d x3", "2 MIU sc daily x5 every 28 d x3"
 LONG = {"schedules": [f"{dose} MIU sc daily x400" for dose in (1, 2, 3, 4)], "subjects": 1000, "days": 400}
@@ -282,7 +284,7 @@ def test_a_computation_that_nobody_waits_for_ends_between_chunks(monkeypatch):
         gate.wait(30)
         run(self, first, end)
 
-    with served() as site:
+    with served(limits=Limits(at_once=1)) as site:
         monkeypatch.setattr(scene_module._Simulation, "run", held)
         port = int(re.search(r":(\d+)/$", site.url)[1])
         body = json.dumps(LONG | {"preview": False}).encode()
@@ -298,9 +300,7 @@ def test_a_computation_that_nobody_waits_for_ends_between_chunks(monkeypatch):
         time.sleep(0.5)  # the server hears that the page has gone
         running = len(begun)
         gate.set()
-        assert ask(site, body=SMALL)[0] == 200  # the place is free again
-        while site._app.state.computing.pending:
-            time.sleep(0.02)
+        assert ask(site, body=SMALL)[0] == 200  # the only place is free: it has ended
         ended = [chunk for chunk in begun if chunk != (0, 20) and chunk[1] > 20]
         assert 0 < running < 20 and len(ended) <= 2 * running
         assert max(end - first for first, end in ended) <= pace.CHUNKS[1]
@@ -600,8 +600,8 @@ def test_a_slow_request_holds_nobody_up_and_ends_at_its_time():
         assert time.monotonic() - started < 10.0
 
 
-def test_what_cannot_wait_is_told_so_and_what_is_given_up_ends():
-    with served(limits=Limits(seconds=60.0, at_once=1, waiting=0)) as site:
+def test_who_finds_no_place_waits_before_it_is_told_so_and_what_is_given_up_ends():
+    with served(limits=Limits(seconds=60.0, at_once=1, patience_s=2.0)) as site:
         port = int(re.search(r":(\d+)/$", site.url)[1])
         body = json.dumps(LONG).encode()
         head = (
@@ -611,15 +611,55 @@ def test_what_cannot_wait_is_told_so_and_what_is_given_up_ends():
         with socket.create_connection(("127.0.0.1", port)) as connection:
             connection.sendall(head.encode() + body)
             time.sleep(0.5)
-            assert "too many" in refused(site, SMALL, 503)["error"]
+            started = time.monotonic()
+            assert "busy with other pages for 2 s" in refused(site, SMALL, 503)["error"]
+            assert time.monotonic() - started >= 2.0
+            assert (
+                ask(site, body=SMALL | {"preview": True})[0] == 200
+            )  # first pictures have places of their own
         started = time.monotonic()  # the page has gone: its computation ends at the next chunk
         while ask(site, body=SMALL)[0] == 503:
-            time.sleep(0.1)
             assert time.monotonic() - started < 20
+
+
+def test_many_pages_at_once_are_all_answered():
+    """At one place of each kind; a queue that is full is none of theirs."""
+    with served(limits=Limits(at_once=1, patience_s=60.0)) as site, ThreadPoolExecutor(50) as pool:
+        asked = [SMALL | {"schedules": [f"{1 + k} MIU sc once"], "preview": k % 2 == 0} for k in range(50)]
+        answers = list(pool.map(lambda body: ask(site, body=body)[0], asked))
+        assert answers == [200] * 50
+
+
+def test_a_whole_answer_pauses_for_first_pictures_but_not_for_ever(monkeypatch):
+    monkeypatch.setattr(Turns, "PAUSES_S", 0.4)
+
+    async def meet():
+        turns = Turns(1)
+        whole, first = turns.pauses(first=False), turns.pauses(first=True)
+        async with turns.place(False, 1.0):
+            whole()
+            assert whole.taken_s == 0.0  # nobody else is there
+            async with turns.place(True, 1.0):  # though all places of whole answers are taken
+                first()
+                assert first.taken_s == 0.0
+                await asyncio.to_thread(whole)
+                assert 0.4 <= whole.taken_s < 2.0
+                begun = time.monotonic()
+                await asyncio.to_thread(whole)  # it has paused enough
+                assert time.monotonic() - begun < 0.2
+                with pytest.raises(TimeoutError):
+                    async with turns.place(True, 0.1):
+                        pytest.fail("there was one place")
+            later = turns.pauses(first=False)
+            await asyncio.to_thread(later)
+            assert later.taken_s == 0.0  # who gave up waits no longer, and holds nobody up
+
+    asyncio.run(meet())
 
 
 def test_connections_that_ask_for_nothing_do_not_take_all_places(monkeypatch):
     monkeypatch.setattr(server, "HEAD_PATIENCE_S", 0.5)
+    monkeypatch.setattr(server, "MOST_CONNECTIONS", 64)
     with served() as site, contextlib.ExitStack() as stack:
         port = int(re.search(r":(\d+)/$", site.url)[1])
         idle = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(70)]

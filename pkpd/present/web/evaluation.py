@@ -62,7 +62,7 @@ class Limits:
     courses: int = 5_000_000  # output times x subjects: some hundred megabytes
     seconds: float = 20.0
     at_once: int = 2
-    waiting: int = 8
+    patience_s: float = 10.0  # that a request waits for its turn
 
 
 DEFAULT = Limits()

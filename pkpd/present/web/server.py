@@ -1,7 +1,7 @@
 """The HTTP side of `pkpd explore`: four kinds of answers, and what a request may not do.
 
 A handful of paths is known: the page's own files, read once at start, ``/api/start`` and ``/api/compare``.
-Computations run on threads, ``Limits.at_once`` at a time (the compiled solver holds no interpreter lock), so
+Computations run on threads (the compiled solver holds no interpreter lock), a few at a time and in turn, so
 that pages and short requests are answered beside a long one. Nothing is kept of a request but the curves it
 asked for; there are no cookies, and no log.
 """
@@ -12,6 +12,7 @@ import asyncio
 import ipaddress
 import json
 import logging
+import math
 import os
 import signal
 import socket
@@ -35,6 +36,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pkpd.core.errors import InputError, PkpdError
 from pkpd.present.web.evaluation import DEFAULT, Explorer, FieldError, Limits
+from pkpd.present.web.turns import Turns
 
 FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
@@ -61,6 +63,7 @@ HEADERS = {
 }
 BODY_PATIENCE_S = 10.0  # a request that trickles in would otherwise hold its place
 HEAD_PATIENCE_S = 10.0  # and so would a connection that asks for nothing
+MOST_CONNECTIONS = 400  # browsers open up to six each; every one that waits holds one request of a few kB
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 log = logging.getLogger("pkpd.present.web")
@@ -205,9 +208,9 @@ class _Computing:
 
     def __init__(self, explorer: Explorer) -> None:
         self.explorer, self.limits = explorer, explorer.limits
-        self.pool = ThreadPoolExecutor(self.limits.at_once, "pkpd-explore")
+        self.pool = ThreadPoolExecutor(2 * self.limits.at_once, "pkpd-explore")
+        self.turns = Turns(self.limits.at_once)
         self.closed = threading.Event()
-        self.pending = 0
 
     async def answer(self, request: Request) -> Response:
         try:
@@ -242,15 +245,15 @@ class _Computing:
             raise _Refused(400, "the request cannot be read as JSON") from None
 
     async def _run(self, request: Request, values: object) -> dict[str, Any]:
-        if self.pending >= self.limits.at_once + self.limits.waiting:
-            raise _Refused(503, "too many computations are waiting already; try again in a moment")
-        left = threading.Event()
-        end = time.monotonic() + self.limits.seconds
+        first = isinstance(values, dict) and values.get("preview") is True
+        left, pauses = threading.Event(), self.turns.pauses(first)
+        begun = math.inf
 
         def stop() -> None:
             if left.is_set() or self.closed.is_set():
                 raise _Refused(503, "the computation was given up")
-            if time.monotonic() > end:
+            pauses()
+            if time.monotonic() - begun - pauses.taken_s > self.limits.seconds:
                 raise _Refused(
                     503,
                     f"this takes longer than the {self.limits.seconds:g} s that a request may take: "
@@ -259,29 +262,46 @@ class _Computing:
                 )
 
         def work() -> dict[str, Any]:
+            nonlocal begun
+            begun = time.monotonic()
             stop()
             return self.explorer.evaluate(values, stop)
 
-        self.pending += 1
-        gone = asyncio.ensure_future(_left(request))
+        async def in_turn() -> dict[str, Any]:
+            try:
+                async with self.turns.place(first, self.limits.patience_s):
+                    return await asyncio.get_running_loop().run_in_executor(self.pool, work)
+            except TimeoutError:
+                raise _Refused(
+                    503,
+                    "the machine that computes this page was busy with other pages for "
+                    f"{self.limits.patience_s:g} s: try again in a moment",
+                ) from None
+
+        gone, running = asyncio.ensure_future(_left(request)), asyncio.ensure_future(in_turn())
         try:
-            running = asyncio.get_running_loop().run_in_executor(self.pool, work)
             either: set[asyncio.Future[Any]] = {running, gone}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if gone.done():
-                left.set()
-            return await running
-        except asyncio.CancelledError:
-            left.set()
-            raise
+            if not running.done():
+                raise ClientDisconnect
+            return running.result()
         finally:
+            left.set()
             gone.cancel()
-            self.pending -= 1
+            if begun == math.inf:
+                running.cancel()  # it only waits for its turn
+            running.add_done_callback(_unheard)
 
     def close(self) -> None:
         """End what is running at its next chunk."""
         self.closed.set()
         self.pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _unheard(ended: asyncio.Future[Any]) -> None:
+    """What it raises was told, or nobody waits for it any more."""
+    if not ended.cancelled():
+        ended.exception()
 
 
 async def _left(request: Request) -> None:
@@ -343,7 +363,7 @@ class Site:
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                limit_concurrency=64,
+                limit_concurrency=MOST_CONNECTIONS,
                 timeout_keep_alive=10,
                 timeout_graceful_shutdown=1,
             )
