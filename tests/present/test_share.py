@@ -2,7 +2,7 @@
 in a label, is the same every time, and is written whole or not at all.
 
 Files are read back by other libraries than wrote them: openpyxl, python-pptx's reader, ElementTree, an engine
-of Markdown. Numbers of a workbook are those of the result to the last bit.
+of Markdown. Numbers of a workbook are those of the result, to the last of the digits that Excel keeps.
 """
 
 import csv

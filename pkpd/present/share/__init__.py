@@ -61,7 +61,7 @@ FORMATS: dict[str, Callable[[Exhibit, str], bytes]] = {
 
 
 @takes(
-    result=of(
+    found=of(
         Comparison,
         Front,
         Attainment,
@@ -76,7 +76,7 @@ FORMATS: dict[str, Callable[[Exhibit, str], bytes]] = {
     wishes=TEXTS,
 )
 def save(
-    result: Comparison | Front | Attainment | Boundary | Individual | PersonAhead,
+    found: Comparison | Front | Attainment | Boundary | Individual | PersonAhead,
     path: str | os.PathLike[str],
     *,
     command: str = "",
@@ -87,7 +87,7 @@ def save(
 
     Parameters
     ----------
-    result : of ``compare``, ``optimise``, ``dose_for`` or ``individualise``.
+    found : of ``compare``, ``optimise``, ``dose_for`` or ``individualise``.
     path : ``.html`` the report; ``.xlsx`` numbers with what has to be known to read them; ``.csv``,
         ``.json``; ``.md`` and ``.tex`` the table for a text; ``.pptx`` a deck; ``.png``, ``.svg`` the figure,
         the main one or the one that the file is called after, such as ``differences.svg``; ``.pdf`` all
@@ -115,7 +115,7 @@ def save(
     '# 2 dose schedules compared'
     """
     target = check_output(Path(path), tuple(FORMATS))
-    return write(exhibit(result, command=command, following=following, wishes=wishes), target)
+    return write(exhibit(found, command=command, following=following, wishes=wishes), target)
 
 
 def write(shown: Exhibit, path: str | os.PathLike[str]) -> Path:
