@@ -31,8 +31,8 @@ from pkpd.dosing import Schedule, time_units_per_day
 from pkpd.dosing.parts import AT_START
 from pkpd.dosing.quantities import decimal_text
 from pkpd.dosing.rules import Plan, planned, read_plan
-from pkpd.inference import FitSpec, read_fit
-from pkpd.inference.summary.reading import read_data
+from pkpd.inference import FitSpec
+from pkpd.inference.unfitted import read_fit_or_model, rows_of
 from pkpd.present.web.answer import curve, refined, table
 from pkpd.present.web.pace import Pace
 from pkpd.present.web.points import PublishedPoint, published
@@ -139,7 +139,7 @@ class Explorer:
         self.limits = limits
         self._usual = fields()[0].fit
         self._fit = self._usual if fit is None else fit
-        spec = read_fit(self._fit)
+        spec = read_fit_or_model(self._fit)
         kernel = load(spec.main.model)
         self._endpoints, self._posterior = endpoints, posterior
         self.criteria = criteria_of(spec, kernel, endpoints)
@@ -507,7 +507,7 @@ def dosing_of(kernel: Kernel) -> tuple[str, list[str]]:
 def usual_schedules(spec: FitSpec, unit: str, routes: Sequence[str]) -> list[str]:
     """What a page begins with where nobody says: the two schedules that most rows of the fit are of."""
     seen: Counter[str] = Counter()
-    for row in read_data(spec.data).rows:
+    for row in rows_of(spec):
         parts = Schedule.parse(row.schedule).parts
         if row.use == "fit" and parts and all(part.route in routes for part in parts):
             seen[row.schedule] += 1
