@@ -137,6 +137,7 @@ def pdf_pages(figures: Iterable[Figure]) -> bytes:
         for figure in figures:
             FigureCanvasPdf(figure)
             figure.dpi = 72
+            _lay_out(figure)
             document.savefig(figure)
     return buffer.getvalue()
 
@@ -152,8 +153,9 @@ def rendered(figure: Figure, kind: str, dpi: int = 160) -> bytes:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     buffer = io.BytesIO()
-    own_dpi, own_canvas = figure.dpi, figure.canvas
+    own_dpi, own_canvas, own_layout = figure.dpi, figure.canvas, figure.get_layout_engine()
     figure.dpi = dpi if kind == "png" else 72
+    _lay_out(figure)
     try:
         match kind:  # None leaves the date out
             case "png":
@@ -165,7 +167,23 @@ def rendered(figure: Figure, kind: str, dpi: int = 160) -> bytes:
     finally:
         figure.dpi = own_dpi
         figure.set_canvas(own_canvas)
+        figure.set_layout_engine(own_layout)
     return buffer.getvalue()
+
+
+def _lay_out(figure: Figure) -> None:
+    """Find the layout, once, to a millionth of the figure: the solver of matplotlib's layout leaves the last
+    bits to chance, which would be those of the file."""
+    engine = figure.get_layout_engine()
+    if engine is None:
+        return
+    engine.execute(figure)
+    for axis in figure.axes:
+        box = axis.get_position(original=True)
+        place = round(box.x0, 6), round(box.y0, 6), round(box.width, 6), round(box.height, 6)
+        axis.set_position(place, which="original")
+        axis.set_in_layout(True)
+    figure.set_layout_engine("none")
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -57,17 +57,6 @@ def caption(front: Front) -> str:
     )
 
 
-def footed_figure(front: Front) -> Figure:
-    """The figure as it goes out alone: with what it shows, and the schedules by their numbers."""
-    schedules = "; ".join(f"{choice.number}: {choice.schedule}" for choice in front.shown)
-    made = front.provenance
-    return figure(
-        front,
-        f"{caption(front).partition('. ')[2]} {schedules}. {made['subjects']:,} virtual subjects of the fit "
-        f"{made['fit']}. A model, not medical advice.",
-    )
-
-
 def figure(front: Front, footnote: str = "") -> Figure:
     """The front as a figure."""
     from pkpd.present import plot

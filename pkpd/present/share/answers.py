@@ -13,7 +13,7 @@ from pkpd.present.report.attainment import figure
 from pkpd.present.report.comparison import flat
 from pkpd.present.report.drawing import Drawing
 from pkpd.present.report.numbers import finite_or_word, unit
-from pkpd.present.share.exhibit import Exhibit, SharedColumn, SharedTable, one_line
+from pkpd.present.share.exhibit import Exhibit, SharedColumn, SharedTable, one_line, source_of
 
 ALONG = (
     "Probability of target attainment. Line: share of people who reach the target at each value. Band: its "
@@ -49,7 +49,7 @@ def exhibit(found: Attainment | Boundary, command: str = "") -> Exhibit:
         command=command,
         write_csv=found.write_csv,
         write_json=found.write_json,
-        source=f"{made['subjects']:,} virtual people of the fit {one_line(str(made['fit']))}.",
+        source=source_of(made, f"{made['subjects']:,} virtual people"),
     )
 
 

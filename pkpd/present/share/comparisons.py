@@ -11,7 +11,7 @@ from pkpd.decision.comparison import Comparison, ComparisonRow, letters, relevan
 from pkpd.present.report import comparison as report
 from pkpd.present.report.drawing import Drawing
 from pkpd.present.report.numbers import unit
-from pkpd.present.share.exhibit import ADVICE, Exhibit, SharedColumn, SharedTable, one_line
+from pkpd.present.share.exhibit import ADVICE, Exhibit, SharedColumn, SharedTable, one_line, source_of
 
 PANELS_OF_A_SLIDE, SLIDE_PANEL = 4, (6.0, 2.3)
 LINES_OF_A_SLIDE = 20
@@ -71,9 +71,7 @@ def _slides(comparison: Comparison, outputs: Sequence[str]) -> Iterator[Drawing]
 def _source(comparison: Comparison) -> str:
     scene = comparison.arms[0].scene
     who = "draws of one person" if scene.of_one else "virtual subjects"
-    return (
-        f"{scene.subjects:,} {who} of the fit {one_line(str(comparison.provenance.get('fit', scene.fit)))}."
-    )
+    return source_of(comparison.provenance, f"{scene.subjects:,} {who}")
 
 
 def _subjects(comparison: Comparison) -> Iterator[str]:
@@ -98,19 +96,18 @@ def _named_otherwise(comparison: Comparison) -> list[str]:
 def table(comparison: Comparison) -> SharedTable:
     """Every endpoint under every schedule."""
     told = report.document(comparison)
-    several, of_one = told["several"], comparison.arms[0].scene.of_one
-    ninety = "90 % interval" if of_one else NINETY
+    several = told["several"]
+    ninety = "90 % interval" if comparison.arms[0].scene.of_one else NINETY
+    inner = any(row["inner"] for endpoint in _endpoints(told) for row in endpoint["rows"])
     heads = ["endpoint", "schedule", f"median ({ninety})"]
-    heads += ["median by the parameters alone, 90 %"] * (
-        not of_one
-    )  # draws of a person are not apart by them
+    heads += ["median by the parameters alone, 90 %"] * inner
     heads += [f"difference to A ({ninety})", "better/same/worse, %"] * several
     lines: list[tuple[str, ...]] = []
     for group, endpoints in told["groups"]:
         lines.append((group,))
         for endpoint in endpoints:
             for row in endpoint["rows"]:
-                lines.append(tuple(_shown(endpoint, row, of_one)[: len(heads)]))
+                lines.append(tuple(_shown(endpoint, row, inner)[: len(heads)]))
     remarks = [row["remark"] + "." for row in _endpoints(told) if row["remark"]]
     note = "↑ more is wanted, ↓ less is wanted." * any(row["arrow"] for row in _endpoints(told))
     resting = [f"{group}: {said}" for group, said in told["rests_on"].items()]
@@ -128,7 +125,7 @@ def _endpoints(told: dict[str, Any]) -> list[dict[str, Any]]:
     return [endpoint for _, endpoints in told["groups"] for endpoint in endpoints]
 
 
-def _shown(endpoint: dict[str, Any], row: dict[str, Any], of_one: bool) -> list[str]:
+def _shown(endpoint: dict[str, Any], row: dict[str, Any], inner: bool) -> list[str]:
     """The cells of an endpoint under a schedule."""
     name = endpoint["name"] + (f" ({endpoint['unit']})" if endpoint["unit"] else "")
     if endpoint["arrow"]:
@@ -141,8 +138,8 @@ def _shown(endpoint: dict[str, Any], row: dict[str, Any], of_one: bool) -> list[
     difference = row["difference"] + (
         f" ({row['difference_interval']})" if row["difference_interval"] else ""
     )
-    inner = [] if of_one else [row["inner"]]
-    return [name, row["letter"], median, *inner, difference, row["better"]]
+    by_parameters = [row["inner"]] * inner
+    return [name, row["letter"], median, *by_parameters, difference, row["better"]]
 
 
 def _columns(several: bool, ninety: str) -> tuple[SharedColumn, ...]:

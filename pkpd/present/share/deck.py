@@ -30,8 +30,8 @@ SIZES = (
 ROW, CELL_SIZES = 0.3, (14, 13, 12, 11, 10, 9)
 EM = 0.6  # of the size, the width of a letter: wider than those of the usual fonts
 CANNOT = (
-    "A model, not medical advice. It describes averages of groups in published trials and their spread; it "
-    "cannot tell what a dose does to one person."
+    "A model, not medical advice. It cannot tell what a dose does to one person, and no treatment should be "
+    "begun, changed or stopped because of it."
 )
 _INK, _SOFT, _TINT = "333333", "666666", "E4E7EA"
 _MADE = datetime(2000, 1, 1)  # the same result gives the same bytes

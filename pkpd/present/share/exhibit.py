@@ -87,6 +87,13 @@ class Exhibit:
         return f"{ADVICE} {self.source}".strip()
 
 
+def source_of(made: Mapping[str, Any], who: str) -> str:
+    """So many of whom, of which fit or model: a sentence of a result's provenance."""
+    fitted = made.get("fitted", True)
+    name = one_line(str(made["fit"]))
+    return f"{who} of the fit {name}." if fitted else f"{who} of the model {name}, which nobody has fitted."
+
+
 def one_line(text: str) -> str:
     """Text that people typed, in one line: white space is a blank, and what no file can hold is left out."""
     return " ".join("".join(c for c in text if c.isspace() or _can_be_written(c)).split())

@@ -10,7 +10,7 @@ from pkpd.present.report import front as report
 from pkpd.present.report.comparison import flat
 from pkpd.present.report.drawing import Drawing
 from pkpd.present.report.numbers import finite_or_word, unit
-from pkpd.present.share.exhibit import Exhibit, SharedColumn, SharedTable, one_line
+from pkpd.present.share.exhibit import ADVICE, Exhibit, SharedColumn, SharedTable, one_line, source_of
 
 
 def exhibit(front: Front, command: str = "") -> Exhibit:
@@ -24,7 +24,7 @@ def exhibit(front: Front, command: str = "") -> Exhibit:
         title=told["title"],
         subjects=tuple(map(one_line, wishes)),
         findings=(front.infeasible,) if front.infeasible else (),
-        drawings=(Drawing("front", report.caption(front), report.footed_figure, front),),
+        drawings=(Drawing("front", report.caption(front), _footed, front),),
         slides=(Drawing("front", report.caption(front), report.figure, front),),
         tables=(_table(front),),
         warnings=(("", front.warnings),) if front.warnings else (),
@@ -34,9 +34,17 @@ def exhibit(front: Front, command: str = "") -> Exhibit:
         command=command,
         write_csv=front.write_csv,
         write_json=front.write_json,
-        source=f"{made['subjects']:,} virtual subjects of the fit {one_line(str(made['fit']))}.",
+        source=source_of(made, f"{made['subjects']:,} virtual subjects"),
         page=lambda: report.render(front, command=command),
     )
+
+
+def _footed(front: Front) -> Any:
+    """The figure as it goes out alone: with what it shows, and the schedules by their numbers."""
+    schedules = "; ".join(f"{choice.number}: {choice.schedule}" for choice in front.shown)
+    source = source_of(front.provenance, f"{front.provenance['subjects']:,} virtual subjects")
+    said = report.caption(front).partition(". ")[2]
+    return report.figure(front, f"{said} {schedules}. {source} {ADVICE}")
 
 
 def _endpoints(front: Front) -> list[Endpoint]:

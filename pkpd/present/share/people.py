@@ -19,7 +19,7 @@ from pkpd.present.report.drawing import Drawing
 from pkpd.present.report.individual import figure
 from pkpd.present.report.numbers import unit
 from pkpd.present.share import comparisons
-from pkpd.present.share.exhibit import ADVICE, Exhibit, SharedColumn, SharedTable, one_line
+from pkpd.present.share.exhibit import ADVICE, Exhibit, SharedColumn, SharedTable, one_line, source_of
 
 CAPTION = (
     "Measured, expected, foreseen. Grey: people before anything is measured, median and 90 %. Blue: this "
@@ -97,7 +97,7 @@ def exhibit(ahead: PersonAhead, command: str = "") -> Exhibit:
         command=command,
         write_csv=lambda path: _write_csv(path, ahead, measured, made),
         write_json=lambda path: write_json(path, ahead.to_dict()),
-        source=f"{len(person.after):,} draws of one person by the fit {one_line(str(person.fit))}.",
+        source=source_of(made, f"{len(person.after):,} draws of one person"),
     )
 
 
