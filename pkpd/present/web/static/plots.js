@@ -30,7 +30,12 @@ export class Chart {
     this.plot = element("div", { class: "plot" }, this.target, this.readout);
     this.root = element("figure", { "data-output": facts.name }, this.heading, element("div", { class: "tools" }, this.logRow, save("svg"), save("png")), ...more, this.plot, this.remark);
     this.log.addEventListener("input", () => hooks.logged(this, this.log.checked));
-    new ResizeObserver(() => this.view && this.draw(this.view)).observe(this.plot);
+    // its width is told and kept: to ask for it after each drawing lays out the whole page anew
+    new ResizeObserver(([{ contentRect }]) => {
+      if (contentRect.width === this.width) return;
+      this.width = contentRect.width;
+      if (this.view) this.draw(this.view);
+    }).observe(this.plot);
     const point = (event) => {
       if (!this.place) return;
       const box = this.target.getBoundingClientRect();
@@ -87,7 +92,7 @@ export class Chart {
     this.heading.textContent = unit ? `${title} (${unit})` : title;
     this.log.checked = view.log.includes(name);
     this.logRow.hidden = !this.hooks.logged || curves.some(({ low }) => low.some((value) => value < 0));
-    const width = Math.max(200, this.plot.clientWidth || 600);
+    const width = Math.max(200, (this.width ??= this.plot.clientWidth) || 600);
     const height = width > 520 ? 250 : 210;
     this.target.setAttribute("height", height);
     this.place = draw(this.target, { ...this.spec(view), width, height });
