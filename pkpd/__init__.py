@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from pkpd.decision.endpoints import Endpoint as Endpoint
     from pkpd.decision.inverse import dose_for as dose_for
     from pkpd.decision.optimisation import optimise as optimise
+    from pkpd.decision.why import Explanation as Explanation
+    from pkpd.decision.why import why as why
     from pkpd.dosing import EventTable as EventTable
     from pkpd.dosing import Schedule as Schedule
     from pkpd.inference import FitResult as FitResult
@@ -86,6 +88,7 @@ _HOME = {
     "ConvergenceError": "pkpd.core.errors",
     "Endpoint": "pkpd.decision.endpoints",
     "EventTable": "pkpd.dosing",
+    "Explanation": "pkpd.decision.why",
     "FitComparison": "pkpd.inference.fit_comparison",
     "FitResult": "pkpd.inference",
     "Individual": "pkpd.inference.individual",
@@ -136,6 +139,7 @@ _HOME = {
     "trials": "pkpd.core.library",
     "validate": "pkpd.inference.validation",
     "virtual_subjects": "pkpd.inference.population",
+    "why": "pkpd.decision.why",
     "write_report": "pkpd.present.report",
 }
 
@@ -146,6 +150,7 @@ __all__ = [
     "Dask",
     "Endpoint",
     "EventTable",
+    "Explanation",
     "FitComparison",
     "FitResult",
     "Individual",
@@ -196,6 +201,7 @@ __all__ = [
     "trials",
     "validate",
     "virtual_subjects",
+    "why",
     "write_report",
 ]
 

@@ -1,4 +1,4 @@
-"""The command line: ``pkpd models | show | simulate | compare | optimise | dose-for | fit | profile |
+"""The command line: ``pkpd models | show | simulate | compare | optimise | dose-for | why | fit | profile |
 sample | individualise | validate | leave-out | bootstrap | new | report | explore | compare-fits | trial |
 doctor | bench``.
 
@@ -37,6 +37,7 @@ from pkpd.cli import (
     streams,
     trial,
     validate,
+    why,
 )
 from pkpd.cli.terminal import OfSchedules
 from pkpd.core.errors import InputError, PkpdError
@@ -143,6 +144,7 @@ app.command(cls=OfSchedules)(simulate.simulate)
 app.command(cls=OfSchedules)(compare.compare)
 app.command()(optimise.optimise)
 app.command("dose-for")(dose_for.dose_for)
+app.command()(why.why)
 app.command()(explore.explore)
 app.command()(fit.fit)
 app.command()(new.new)

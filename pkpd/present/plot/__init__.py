@@ -46,6 +46,7 @@ from pkpd.present.plot.trials import (
     trial_visits_figure,
 )
 from pkpd.present.plot.validation import calibration_figure, validation_figure
+from pkpd.present.plot.why import why_figure
 
 __all__ = [
     "COLOURS",
@@ -84,5 +85,6 @@ __all__ = [
     "trial_visits_figure",
     "validation_figure",
     "visits_figure",
+    "why_figure",
     "work_precision_figure",
 ]
