@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from pkpd.decision.comparison import Scene as Scene
     from pkpd.decision.comparison import compare as compare
     from pkpd.decision.criteria import endpoints as endpoints
+    from pkpd.decision.drivers import Drivers as Drivers
+    from pkpd.decision.drivers import drivers as drivers
     from pkpd.decision.endpoints import Endpoint as Endpoint
     from pkpd.decision.inverse import dose_for as dose_for
     from pkpd.decision.optimisation import optimise as optimise
@@ -86,6 +88,7 @@ _HOME = {
     "Arm": "pkpd.decision.comparison",
     "Comparison": "pkpd.decision.comparison",
     "ConvergenceError": "pkpd.core.errors",
+    "Drivers": "pkpd.decision.drivers",
     "Endpoint": "pkpd.decision.endpoints",
     "EventTable": "pkpd.dosing",
     "Explanation": "pkpd.decision.why",
@@ -115,6 +118,7 @@ _HOME = {
     "compare_fits": "pkpd.inference.fit_comparison",
     "compiled_solver": "pkpd.solver.inside",
     "dose_for": "pkpd.decision.inverse",
+    "drivers": "pkpd.decision.drivers",
     "endpoints": "pkpd.decision.criteria",
     "event_times": "pkpd.simulation.occurrence",
     "fit": "pkpd.inference",
@@ -148,6 +152,7 @@ __all__ = [
     "Comparison",
     "ConvergenceError",
     "Dask",
+    "Drivers",
     "Endpoint",
     "EventTable",
     "Explanation",
@@ -178,6 +183,7 @@ __all__ = [
     "compare_fits",
     "compiled_solver",
     "dose_for",
+    "drivers",
     "endpoints",
     "event_times",
     "fit",

@@ -24,6 +24,7 @@ from pkpd.present.plot.canvas import COLOURS, save, shown_unit, svg
 from pkpd.present.plot.checks import residual_checks_figure, visits_figure
 from pkpd.present.plot.comparison import courses_figure, differences_figure, trade_off_figure
 from pkpd.present.plot.draws import going_together, pairs_figure, posterior_figure, rank_figure
+from pkpd.present.plot.drivers import drivers_figure
 from pkpd.present.plot.fit_comparison import fit_comparison_figure
 from pkpd.present.plot.fits import (
     dose_response_figure,
@@ -58,6 +59,7 @@ __all__ = [
     "courses_figure",
     "differences_figure",
     "dose_response_figure",
+    "drivers_figure",
     "fit_comparison_figure",
     "forest_figure",
     "front_figure",
