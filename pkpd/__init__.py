@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from pkpd.decision.endpoints import Endpoint as Endpoint
     from pkpd.decision.inverse import dose_for as dose_for
     from pkpd.decision.optimisation import optimise as optimise
+    from pkpd.decision.response import DoseResponse as DoseResponse
+    from pkpd.decision.response import dose_response as dose_response
     from pkpd.decision.why import Explanation as Explanation
     from pkpd.decision.why import why as why
     from pkpd.dosing import EventTable as EventTable
@@ -88,6 +90,7 @@ _HOME = {
     "Arm": "pkpd.decision.comparison",
     "Comparison": "pkpd.decision.comparison",
     "ConvergenceError": "pkpd.core.errors",
+    "DoseResponse": "pkpd.decision.response",
     "Drivers": "pkpd.decision.drivers",
     "Endpoint": "pkpd.decision.endpoints",
     "EventTable": "pkpd.dosing",
@@ -118,6 +121,7 @@ _HOME = {
     "compare_fits": "pkpd.inference.fit_comparison",
     "compiled_solver": "pkpd.solver.inside",
     "dose_for": "pkpd.decision.inverse",
+    "dose_response": "pkpd.decision.response",
     "drivers": "pkpd.decision.drivers",
     "endpoints": "pkpd.decision.criteria",
     "event_times": "pkpd.simulation.occurrence",
@@ -152,6 +156,7 @@ __all__ = [
     "Comparison",
     "ConvergenceError",
     "Dask",
+    "DoseResponse",
     "Drivers",
     "Endpoint",
     "EventTable",
@@ -183,6 +188,7 @@ __all__ = [
     "compare_fits",
     "compiled_solver",
     "dose_for",
+    "dose_response",
     "drivers",
     "endpoints",
     "event_times",

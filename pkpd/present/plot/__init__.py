@@ -38,6 +38,7 @@ from pkpd.present.plot.likelihood import interval_figure, likelihood_figure
 from pkpd.present.plot.precision import work_precision_figure
 from pkpd.present.plot.profiles import profile_figure, time_course_figure
 from pkpd.present.plot.repeats import bootstrap_figure, left_out_figure
+from pkpd.present.plot.response import response_figure
 from pkpd.present.plot.trials import (
     adverse_figure,
     forest_figure,
@@ -78,6 +79,7 @@ __all__ = [
     "rank_figure",
     "residual_checks_figure",
     "residual_figure",
+    "response_figure",
     "save",
     "shown_unit",
     "survival_figure",
