@@ -37,6 +37,7 @@ SECTIONS = {  # module of the same name, and whether it can be quick
     "startup": False,
     "simulate": False,
     "explore": True,
+    "clients": True,
     "fit": False,
 }
 RESULTS = Path(__file__).parent / "results"

@@ -55,7 +55,7 @@ STEPS = """Object.fromEntries(["preview", "answer"].map((name) => [name,
 
 
 @contextlib.contextmanager
-def _served() -> Iterator[tuple[str, int]]:
+def served() -> Iterator[tuple[str, int]]:
     """The address of a page with 200 subjects, and the process that serves it."""
     command = [sys.executable, "-m", "pkpd", "explore", "--no-browser", "--subjects", "200"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -110,7 +110,7 @@ def run(quick: bool = False) -> dict[str, Any]:
         print(reason)
         return {}
     results: dict[str, Any] = {}
-    with _served() as (url, pid), browser.chromium() as chromium:
+    with served() as (url, pid), browser.chromium() as chromium:
         for case, (schedules, slider, moves) in CASES.items():
             load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
             page = chromium.new_page(viewport={"width": 1280, "height": 900})

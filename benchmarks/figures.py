@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchmarks import explore, fit, simulate, startup
+from benchmarks import clients, explore, fit, simulate, startup
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ def collect(results: Mapping[str, Any]) -> list[Figure]:
         "startup": _startup,
         "simulate": _simulate,
         "explore": _explore,
+        "clients": _clients,
         "fit": _fit,
     }
     return [figure for name, found in results.items() if name in sections for figure in sections[name](found)]
@@ -126,6 +127,14 @@ def _explore(results: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:
     for case, row in results.items():
         spread = {name: row[f"{name}_ms"] for name in ("median", "low", "high")}
         yield _figure(f"explore, {case}, ms", spread, "lower", True)
+
+
+def _clients(results: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:
+    for name, row in results.items():
+        told = {key: row[f"preview_{key}_s"] for key in ("median", "low", "high")}
+        yield _figure(f"{row['clients']} clients, {name}: first picture, s", told, "lower", True)
+        yield _single(f"{row['clients']} clients, {name}: turned away too soon", row["turned_away_too_soon"])
+        yield _single(f"{row['clients']} clients, {name}: memory, MB", row["memory_mb"])
 
 
 # --- where it must land
@@ -214,6 +223,8 @@ def landings(results: Mapping[str, Any]) -> list[Landing]:
     for case, row in results.get("explore", {"dose, two schedules": None}).items():
         worst = f"worst of {row['changes']}: {row['worst_ms']:.0f} ms" if row else ""
         found.append(landing(f"explore, {case}, ms", explore.LIMIT_MS, "lower", worst))
+    for name in results.get("clients", {"run 1": None}):
+        found.append(landing(f"{clients.CLIENTS} clients, {name}: turned away too soon", 0.0, "lower"))
     for key, name in (("seconds", "s"), ("peak_gb", "peak GB")):
         found.append(landing(f"fit of low_dose_il2 with its report, {name}", fit.LIMITS[key], "lower"))
     return found

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 ENDINGS = (".csv", ".json", ".html")
 
 FitOption = Annotated[
-    str, typer.Option(help="Name of a fit, path of its folder, or of what pkpd fit wrote: results/my_fit.")
+    str,
+    typer.Option(
+        help="Name of a fit, path of its folder, or of what pkpd fit wrote: results/my_fit; or a model, "
+        "./my.model, as its file has it."
+    ),
 ]
 CriteriaOption = Annotated[
     Path | None,
@@ -108,14 +112,14 @@ def scene_of(
 ) -> Scene:
     """The scene that the options describe; ``given`` are those of --set, ``endpoints`` is a file of them."""
     from pkpd.decision.comparison import Scene
-    from pkpd.inference import read_fit
+    from pkpd.inference.unfitted import read_fit_or_model
     from pkpd.solver.kernel import load
 
     until_days = None if until is None else in_time_unit(until, "d", "--until")
     if until_days == 0:
         raise InputError(f"--until {until!r}: the horizon must be longer than zero")
     with Work("reading and compiling the model (once: it is cached)", quiet):
-        kernel = load(read_fit(fit).main.model)
+        kernel = load(read_fit_or_model(fit).main.model)
     values = overrides(given or [], kernel)
     of_the_subject = {
         name for name, kind in zip(kernel.PARAMETERS, kernel.KINDS, strict=True) if kind == "covariate"

@@ -48,14 +48,16 @@ from pkpd.core.names import meant, question_and_list
 from pkpd.core.toml import TomlTable, read
 from pkpd.decision.endpoints import BURDEN, Declared, Endpoint, Level, Relevant, exposure
 from pkpd.decision.endpoints.declared import AGAINST, RATIO, bind
+from pkpd.decision.endpoints.endpoint import ONE_DOSE
 from pkpd.decision.endpoints.functionals import FUNCTIONALS
-from pkpd.inference import FitSpec, read_fit
+from pkpd.inference import FitSpec
+from pkpd.inference.unfitted import read_fit_or_model
 from pkpd.solver.kernel import Kernel, load
 
 MOST_BYTES, MOST_ENDPOINTS, MOST_LETTERS = 200_000, 200, 60
 BETTER = {"up": 1, "down": -1, "neither": 0}
 ALWAYS = (
-    "injections per 28 days",
+    *(f"{called} per 28 days" for called in ONE_DOSE),
     "dose per 28 days",
     "doses held",
     "doses reduced",
@@ -303,7 +305,7 @@ def endpoints(
     >>> [endpoint.name for endpoint in pkpd.endpoints("low_dose_il2")][:3]
     ['Cmax', 'Tmax', 'AUC']
     """
-    spec = fit if isinstance(fit, FitSpec) else read_fit(fields()[0].fit if fit is None else fit)
+    spec = fit if isinstance(fit, FitSpec) else read_fit_or_model(fields()[0].fit if fit is None else fit)
     kernel = load(spec.main.model)
     declared = criteria_of(spec, kernel, path).endpoints
     bound = bind(declared, tuple(kernel.OUTPUTS), tuple(kernel.OUTPUT_UNITS), kernel.TIME_UNIT)
@@ -467,7 +469,7 @@ def _pair(table: TomlTable, above: set[str]) -> tuple[tuple[str, ...], tuple[str
     return over, under
 
 
-_OF_ALL = ("injections", "total dose", *ALWAYS)
+_OF_ALL = (*ONE_DOSE, "total dose", *ALWAYS)
 
 
 def _relevant(table: TomlTable, reasons: TomlTable) -> Relevant | None:

@@ -54,6 +54,8 @@ def published(spec: FitSpec, outputs: Sequence[str], routes: Collection[str]) ->
     and "fold" from the value at rest. ``low`` and ``high`` are its 95 % interval, None where open. Numbers in
     the model's units, times in days.
     """
+    if spec.unfitted:
+        return []
     system = System.load(spec.main.model)
     units = {p.name: p.unit for p in system.parameters}
     rows = in_model_units(

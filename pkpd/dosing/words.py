@@ -9,6 +9,10 @@ from pkpd.core.errors import ScheduleError
 from pkpd.dosing.quantities import DOSE_UNIT_SPELLINGS, DOSE_UNITS, TIME_WORDS
 
 COMMON_ROUTES = ("sc", "iv", "im", "po", "oral")
+INJECTED = frozenset({"sc", "iv", "im", "id", "ip", "it"})
+"""Routes by a needle: under the skin, into a vein, a muscle, the skin, the peritoneum, the spinal canal."""
+TAKEN = frozenset({"po", "oral", "sl", "buccal", "nasal", "inhaled", "topical", "transdermal", "rectal"})
+"""Routes without one."""
 NUMBER_WORDS = {
     word: n
     for n, word in enumerate(

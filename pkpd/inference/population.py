@@ -46,6 +46,7 @@ from pkpd.dosing import EventTable
 from pkpd.inference import FitResult, FitSpec, between_at, read_fit, typical_at
 from pkpd.inference.belonging import check_belongs, version_words
 from pkpd.inference.draws import PosteriorDraws, of_result
+from pkpd.inference.unfitted import own_values, read_fit_or_model
 from pkpd.model.correlation import correlation_matrix
 from pkpd.simulation.profile import check_count, correlated, normals, scattered, typical_values, value_of
 from pkpd.solver import Options, solve, spread, usable_cores
@@ -176,7 +177,8 @@ def virtual_subjects(
     Parameters
     ----------
     fit : the name or folder of a fit with its result beside it, ``result.json``; or the result of a fit of
-        the library.
+        the library; or a model, by name or as ``./my.model``, whose own values and differences between people
+        are then taken, without uncertainty.
     subjects : how many, from 1 on.
     seed : another one gives other people.
     vary : what makes subjects differ. "between": the log-normal spread between people, of the parameters for
@@ -221,6 +223,9 @@ def virtual_subjects(
     check_count(subjects, seed)
     chosen = varied(vary)
     result, spec, kernel = fitted_model(fit)
+    if spec.unfitted:
+        _check_unfitted(spec, study, posterior, chosen)
+        chosen = tuple(name for name in chosen if name != "uncertainty")
     for what, given in (("covariates", covariates), ("parameters", parameters)):
         if given is not None and not isinstance(given, Mapping):
             raise InputError(f'{what} are names with values, such as {{"BSA": 1.9}}, not {given!r:.60}')
@@ -238,6 +243,7 @@ def virtual_subjects(
     person = np.arange(subjects) if not crossed else np.repeat(np.arange(subjects), n_draws)
     draw = np.arange(person.size, dtype=np.int64) % n_draws
     notes = [words] if (words := version_words(result)) else []
+    notes += result.notes if spec.unfitted else ()
     points = drawn_points(result, chosen, n_draws, seed, posterior, notes)
     typical, spread = typical_and_spread(result, spec, kernel, chosen, points, seed, study, notes)
     for place in (kernel.PARAMETERS.index(name) for name in parameters):
@@ -395,13 +401,28 @@ def varied(vary: Collection[str]) -> tuple[str, ...]:
 
 
 def fitted_model(fit: FitResult | str | os.PathLike[str]) -> tuple[FitResult, FitSpec, Kernel]:
-    """A result, what its folder says, and its model: all three of one state."""
+    """A result, what its folder says, and its model: all three of one state. Of a model that nobody has
+    fitted, what its file states."""
     if isinstance(fit, FitResult):
         result, spec = fit, read_fit(fit.name)
     else:
-        result, spec = FitResult.read_json(library.fit_result(fit)), read_fit(fit)
+        spec = read_fit_or_model(fit)
+        if spec.unfitted:
+            kernel = load(spec.main.model)
+            return own_values(spec, kernel), spec, kernel
+        result = FitResult.read_json(library.fit_result(fit))
     check_belongs(result, spec)
     return result, spec, load(spec.main.model)
+
+
+def _check_unfitted(spec: FitSpec, study: str | None, posterior: object, chosen: Collection[str]) -> None:
+    """Refuse what only a fit has."""
+    for asked, what in (
+        (study is not None or "study" in chosen, "effects of studies"),
+        (posterior is not None, "a posterior"),
+    ):
+        if asked:
+            raise InputError(f"{spec.name} is a model that nobody has fitted: only a fit has {what}")
 
 
 def check_study(result: FitResult, study: str | None, chosen: tuple[str, ...]) -> None:
@@ -500,7 +521,7 @@ def typical_and_spread(
         if "between" in chosen:
             for name, sd in between_at(estimates, x, result.between).items():
                 spread[d, kernel.PARAMETERS.index(name)] = sd
-    if "between" in chosen:
+    if "between" in chosen and not spec.unfitted:
         fitted = {estimate.target for estimate in estimates if estimate.kind == "between-subject SD"}
         if assumed := [name for name in result.between if name not in fitted]:
             notes.append(

@@ -186,6 +186,9 @@ class FitSpec:
     """what fit.toml says that moves the estimates, as text: by its place such as "[free] CL"; options of a
     command line are not among it"""
 
+    unfitted: bool = False
+    """a model as its file has it: nothing is free, ``data`` is the model's file and holds no rows"""
+
     @property
     def errors(self) -> dict[str, Any]:
         """What it says of the errors of rows, as ``Objective`` takes it."""

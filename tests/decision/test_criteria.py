@@ -317,7 +317,7 @@ def test_a_comparison_has_the_endpoints_of_the_folder(compared):
     assert [endpoint.group for endpoint in compared.endpoints if endpoint.name == ABOVE] == ["effect"]
     main = {endpoint.name for endpoint in compared.main().endpoints}
     assert main == {"Cmax", "AUC", ABOVE, "C mean fold of 1 mg per L"} | {
-        "injections per 28 days",
+        "doses per 28 days",  # nobody injects a tablet
         "dose per 28 days",
     }
     row = compared.row(ABOVE, 1)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from pkpd.core.errors import InputError
 from pkpd.decision.criteria import parse_criteria
 from pkpd.decision.endpoints import Regimen, evaluate, exposure, grid, quantiles, questions
+from pkpd.decision.endpoints.evaluate import _what_doses_are_called
 from pkpd.dosing import EventTable, Schedule
 from pkpd.model.check import read_model
 from pkpd.simulation.profile import population, typical_values
@@ -588,3 +589,20 @@ def test_the_usual_gap_is_the_middle_one_however_few_there_are():
     """Gaps of 1, 7 and 7 days: a week is usual, and no pause is long enough to end a cycle."""
     schedule = Schedule.parse("1 MIU sc at 0, 1, 8, 15 d")
     assert Regimen.of(schedule).cycles.tolist() == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("routes", "called"),
+    [
+        ("sc iv", "injections"),
+        ("SC", "injections"),
+        ("sc dac", "injections"),
+        ("", "injections"),
+        ("oral", "doses"),
+        ("po iv", "doses"),
+        ("Oral", "doses"),
+        ("pump", "doses"),
+    ],
+)
+def test_doses_are_called_injections_where_all_of_the_drug_are(routes, called):
+    assert _what_doses_are_called(routes.split()) == called

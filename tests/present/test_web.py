@@ -3,6 +3,7 @@ never held up by one request."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import json
@@ -18,6 +19,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,7 +36,9 @@ from pkpd.dosing.rules import read_plan
 from pkpd.present.outline import MOST
 from pkpd.present.web import Site, answer, evaluation, pace, server
 from pkpd.present.web.evaluation import Explorer, FieldError, Limits, cycle_of
-from pkpd.present.web.server import FILES
+from pkpd.present.web.server import FILES, KINDS
+from pkpd.present.web.turns import Turns
+from pkpd.present.web.views import ANSWERS
 
 ONE, TWO = "1 MIU sc daily x5 every 28 d x3", "2 MIU sc daily x5 every 28 d x3"
 LONG = {"schedules": [f"{dose} MIU sc daily x400" for dose in (1, 2, 3, 4)], "subjects": 1000, "days": 400}
@@ -282,7 +286,7 @@ def test_a_computation_that_nobody_waits_for_ends_between_chunks(monkeypatch):
         gate.wait(30)
         run(self, first, end)
 
-    with served() as site:
+    with served(limits=Limits(at_once=1)) as site:
         monkeypatch.setattr(scene_module._Simulation, "run", held)
         port = int(re.search(r":(\d+)/$", site.url)[1])
         body = json.dumps(LONG | {"preview": False}).encode()
@@ -298,9 +302,7 @@ def test_a_computation_that_nobody_waits_for_ends_between_chunks(monkeypatch):
         time.sleep(0.5)  # the server hears that the page has gone
         running = len(begun)
         gate.set()
-        assert ask(site, body=SMALL)[0] == 200  # the place is free again
-        while site._app.state.computing.pending:
-            time.sleep(0.02)
+        assert ask(site, body=SMALL)[0] == 200  # the only place is free: it has ended
         ended = [chunk for chunk in begun if chunk != (0, 20) and chunk[1] > 20]
         assert 0 < running < 20 and len(ended) <= 2 * running
         assert max(end - first for first, end in ended) <= pace.CHUNKS[1]
@@ -374,6 +376,29 @@ def test_a_wrong_schedule_gets_the_sentence_of_the_command_line(site, text):
 def test_a_wrong_value_is_named_with_its_field(site, change, field, says):
     told = refused(site, SMALL | change, 422)
     assert told["field"] == field and says in told["error"]
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize(
+    ("change", "field", "says"),
+    [
+        ({"schedules": ["1 MIU sc dayly x5"]}, "schedules", "dayly"),
+        ({"schedules": ["1 MIU im once"]}, "schedules", 'no route "im"'),
+        ({"schedules": [ONE] * 5}, "schedules", "between one and 4"),
+        ({"bsa": 0}, "bsa", "between 0.5 and 3"),
+        ({"subjects": 1001}, "subjects", "between 10 and 1000"),
+        ({"days": 36500}, "days", "between 1 and 1096"),
+        ({"days": 60}, "schedules", "is not before the horizon of 60 days"),
+        ({"responders": "best"}, "responders", "all, low, moderate, high"),
+        ({"show": ["all"]}, "show", "all"),
+        ({"fit": "/etc/passwd"}, "fit", 'no "fit"'),
+    ],
+)
+def test_every_view_refuses_what_is_wrong_the_same_way(site, name, change, field, says):
+    told = refused(site, SMALL | change, 422, path=f"/api/{name}")
+    assert told["field"] == field and says in told["error"]
+    assert ask(site, f"/api/{name}", method="GET")[0] == 405
+    assert ask(site, f"/api/{name}", body=b"{}", headers={"content-type": "text/plain"})[0] == 415
 
 
 @pytest.mark.parametrize(
@@ -476,9 +501,13 @@ def test_every_page_of_the_list_is_served_with_headers_that_keep_it_at_home(site
         assert not re.search(rb"""(src|href|url\(|from|import)\s*["'(=]+\s*(https?:)?//""", content), path
 
 
-def test_every_static_file_is_in_the_list():
-    folder = os.path.join(os.path.dirname(evaluation.__file__), "static")
-    assert sorted(os.listdir(folder)) == sorted(name for name, _ in FILES.values())
+def test_every_static_file_is_in_the_list_and_nothing_else():
+    folder = Path(evaluation.__file__).parent / "static"
+    lying = [path for path in folder.rglob("*") if path.suffix in KINDS]
+    assert sorted(FILES) == sorted(
+        "/" if path.name == "index.html" else f"/{path.relative_to(folder).as_posix()}" for path in lying
+    )
+    assert {"/", "/app.js", "/style.css", "/icon.svg", "/views/courses.js"} <= set(FILES)
 
 
 @pytest.mark.parametrize(
@@ -497,6 +526,8 @@ def test_every_static_file_is_in_the_list():
         "/app.js%00.py",
         "/static/",
         "/index.html",
+        "/views",
+        "/views/",
         "/api",
         "/api/compare/",
         "/%",
@@ -600,8 +631,8 @@ def test_a_slow_request_holds_nobody_up_and_ends_at_its_time():
         assert time.monotonic() - started < 10.0
 
 
-def test_what_cannot_wait_is_told_so_and_what_is_given_up_ends():
-    with served(limits=Limits(seconds=60.0, at_once=1, waiting=0)) as site:
+def test_who_finds_no_place_waits_before_it_is_told_so_and_what_is_given_up_ends():
+    with served(limits=Limits(seconds=60.0, at_once=1, patience_s=2.0)) as site:
         port = int(re.search(r":(\d+)/$", site.url)[1])
         body = json.dumps(LONG).encode()
         head = (
@@ -611,15 +642,55 @@ def test_what_cannot_wait_is_told_so_and_what_is_given_up_ends():
         with socket.create_connection(("127.0.0.1", port)) as connection:
             connection.sendall(head.encode() + body)
             time.sleep(0.5)
-            assert "too many" in refused(site, SMALL, 503)["error"]
+            started = time.monotonic()
+            assert "busy with other pages for 2 s" in refused(site, SMALL, 503)["error"]
+            assert time.monotonic() - started >= 2.0
+            assert (
+                ask(site, body=SMALL | {"preview": True})[0] == 200
+            )  # first pictures have places of their own
         started = time.monotonic()  # the page has gone: its computation ends at the next chunk
         while ask(site, body=SMALL)[0] == 503:
-            time.sleep(0.1)
             assert time.monotonic() - started < 20
+
+
+def test_many_pages_at_once_are_all_answered():
+    """At one place of each kind; a queue that is full is none of theirs."""
+    with served(limits=Limits(at_once=1, patience_s=60.0)) as site, ThreadPoolExecutor(50) as pool:
+        asked = [SMALL | {"schedules": [f"{1 + k} MIU sc once"], "preview": k % 2 == 0} for k in range(50)]
+        answers = list(pool.map(lambda body: ask(site, body=body)[0], asked))
+        assert answers == [200] * 50
+
+
+def test_a_whole_answer_pauses_for_first_pictures_but_not_for_ever(monkeypatch):
+    monkeypatch.setattr(Turns, "PAUSES_S", 0.4)
+
+    async def meet():
+        turns = Turns(1)
+        whole, first = turns.pauses(first=False), turns.pauses(first=True)
+        async with turns.place(False, 1.0):
+            whole()
+            assert whole.taken_s == 0.0  # nobody else is there
+            async with turns.place(True, 1.0):  # though all places of whole answers are taken
+                first()
+                assert first.taken_s == 0.0
+                await asyncio.to_thread(whole)
+                assert 0.4 <= whole.taken_s < 2.0
+                begun = time.monotonic()
+                await asyncio.to_thread(whole)  # it has paused enough
+                assert time.monotonic() - begun < 0.2
+                with pytest.raises(TimeoutError):
+                    async with turns.place(True, 0.1):
+                        pytest.fail("there was one place")
+            later = turns.pauses(first=False)
+            await asyncio.to_thread(later)
+            assert later.taken_s == 0.0  # who gave up waits no longer, and holds nobody up
+
+    asyncio.run(meet())
 
 
 def test_connections_that_ask_for_nothing_do_not_take_all_places(monkeypatch):
     monkeypatch.setattr(server, "HEAD_PATIENCE_S", 0.5)
+    monkeypatch.setattr(server, "MOST_CONNECTIONS", 64)
     with served() as site, contextlib.ExitStack() as stack:
         port = int(re.search(r":(\d+)/$", site.url)[1])
         idle = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(70)]

@@ -23,6 +23,7 @@ from pkpd.decision.adaptive import BY_RULES
 from pkpd.decision.comparison.scene import Arm
 from pkpd.decision.criteria import Criteria, OnRequest
 from pkpd.decision.endpoints import Endpoint, quantiles
+from pkpd.solver.kernel import cautions_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -707,7 +708,7 @@ def _reading(arms: Sequence[Arm]) -> tuple[str, ...]:
             f". They carry {draws} draws of the fitted parameters, so that the interval holds their "
             "uncertainty too."
             if uncertain
-            else "; the uncertainty of the fitted parameters is switched off."
+            else f"; {scene.sure_of}."
         ),
     ]
     if len(arms) > 1:
@@ -765,9 +766,10 @@ def _reading_of_one(arms: Sequence[Arm]) -> tuple[str, ...]:
 
 
 def _told(arms: Sequence[Arm]) -> tuple[tuple[tuple[int, ...], str], ...]:
-    """The population's notes and what the schedules are warned of, each sentence once, with the arms that it
-    is about."""
-    about: dict[str, list[int]] = {note: [] for note in arms[0].scene.population.notes}
+    """The model's cautions, the population's notes and what the schedules are warned of, each sentence once,
+    with the arms that it is about."""
+    population = arms[0].scene.population
+    about: dict[str, list[int]] = {note: [] for note in (*cautions_of(population.kernel), *population.notes)}
     for i, arm in enumerate(arms):
         found = list(arm.warnings)
         if arm.failed:
@@ -789,6 +791,7 @@ def _provenance(arms: Sequence[Arm]) -> dict[str, Any]:
     population = scene.population
     return {
         "fit": scene.fit,
+        "fitted": scene.fitted,
         "model": population.kernel.NAME,
         "model_hash": population.kernel.HASH,
         "seed": population.seed,

@@ -55,6 +55,7 @@ from pkpd.inference.draws import PosteriorDraws
 from pkpd.inference.individual import PERSON, Individual
 from pkpd.inference.population import Population, virtual_subjects
 from pkpd.inference.summary.reading import read_data
+from pkpd.inference.unfitted import read_fit_or_model
 from pkpd.solver import Options, Reading, Solution, solve, spread, usable_cores
 from pkpd.solver.kernel import Kernel
 from pkpd.solver.options import COMPARISON
@@ -220,6 +221,7 @@ class Scene:
     about : what `create` was asked for.
     criteria : by what schedules are judged.
     who : the arguments of ``virtual_subjects`` that drew them.
+    fitted : False where ``fit`` is a model as its file has it.
 
     Raises ``InputError``, in `create` and `arms`, for what cannot be read or simulated.
 
@@ -245,6 +247,7 @@ class Scene:
     chunk: int = CHUNK
     drawn: int | None = None
     who: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    fitted: bool = True
 
     def __repr__(self) -> str:
         until = "" if self.until_days is None else f" over {self.until_days:g} days"
@@ -301,8 +304,8 @@ class Scene:
 
         Parameters
         ----------
-        fit : its name or folder, or a result; by default that of the first field that comes with the package
-            (`fields`).
+        fit : its name or folder, or a result; or a model, by name or path, as its file has it; by default the
+            fit of the first field that comes with the package (`fields`).
         subjects, seed, vary, study, covariates, responders, parameters : who they are, as in
             ``virtual_subjects``.
         draws : of the fit's parameters, subject k having draw k modulo ``draws``: 25 by default, whatever the
@@ -348,8 +351,10 @@ class Scene:
             about["endpoints"] = os.fspath(endpoints)
         if posterior is not None:
             about["posterior"] = str(posterior)
-        criteria = criteria_of(read_fit(name), population.kernel, endpoints)
-        return cls(name, population, until_days, threads, about, criteria, who=who)
+        spec = read_fit_or_model(name)
+        criteria = criteria_of(spec, population.kernel, endpoints)
+        fitted = not spec.unfitted
+        return cls(name, population, until_days, threads, about, criteria, who=who, fitted=fitted)
 
     def drawn_as(self, **who: Any) -> Scene:
         """The same question of other subjects: drawn as these, but for what is said here (arguments of
@@ -411,6 +416,13 @@ class Scene:
     def draws(self) -> int:
         """How many draws of the fit's parameters they share; 1 without "uncertainty"."""
         return int(np.unique(self.population.draw).size)
+
+    @property
+    def sure_of(self) -> str:
+        """What is said where no uncertainty of parameters is carried."""
+        if not self.fitted:
+            return "the numbers of the model are taken as they are"
+        return "the uncertainty of the fitted parameters is switched off"
 
     @cached_property
     def rest(self) -> Floats:
@@ -561,15 +573,15 @@ class Scene:
         seen, alike = _domain(self.fit, unit, self.criteria), _of_one_drug(kernel, unit)
         described = [shown.name for shown in self.criteria.outputs if shown.told]
         told = [name for name in described if name in kernel.OUTPUTS] or sorted(seen.outputs)
-        found = list(
-            seen.beyond(
+        found: list[Beyond] = []
+        if seen.outputs:  # of a model that nobody has fitted, the population's notes say so
+            found += seen.beyond(
                 schedule,
                 bsa=sizes.get("m2"),
                 weight=sizes.get("kg"),
                 outputs=told,
                 dose_units=alike,
             )
-        )
         for risk in self.criteria.risks:
             if risk.output in kernel.OUTPUTS:
                 found += map(Beyond, risk.warnings(schedule, sizes=sizes, dose_units=alike))
@@ -814,8 +826,8 @@ def _of_one_drug(kernel: Kernel, unit: str) -> dict[str, Mapping[str, float]]:
 @lru_cache(maxsize=16)
 def _domain(fit: str, unit: str, criteria: Criteria) -> Domain:
     """What a fit saw, read once."""
-    spec = read_fit(fit)
-    rows = in_units(read_data(spec.data), System.load(spec.main.model)).rows
+    spec = read_fit_or_model(fit)
+    rows = () if spec.unfitted else in_units(read_data(spec.data), System.load(spec.main.model)).rows
     return Domain.of(rows, unit, criteria.outputs)
 
 

@@ -40,7 +40,11 @@ _CHOSEN = "a choice of ours that no trial has set"
 TENTH = Relevant(
     0.1, f"a tenth, as of baseline, within which a count is taken to be back at it; {_CHOSEN}", share=True
 )
-ONE_INJECTION = Relevant(1.0, "one injection, of which there is no part")
+ONE_DOSE = {
+    called: Relevant(1.0, f"one {called.removesuffix('s')}, of which there is no part")
+    for called in ("injections", "doses")
+}
+"""By what the doses of a drug are called: all of an oral one are not injections."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -12,10 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from pkpd.core.errors import InputError, ScheduleError
 from pkpd.decision.endpoints.asked import Answers, Question, Questions, Read
 from pkpd.decision.endpoints.declared import Declared, bind
-from pkpd.decision.endpoints.endpoint import ONE_INJECTION, TENTH, Endpoint
+from pkpd.decision.endpoints.endpoint import ONE_DOSE, TENTH, Endpoint
 from pkpd.decision.endpoints.functionals import TREATMENT, Course
 from pkpd.decision.endpoints.regimen import Regimen, by_size, doses
 from pkpd.dosing import Schedule
+from pkpd.dosing.words import INJECTED, TAKEN
 
 Floats = NDArray[np.float64]
 Values = dict[Endpoint, Floats]
@@ -183,24 +184,25 @@ def _burden(
             total = total - (by_size(amounts, sizes, n_subjects) * (1.0 - given)).sum(axis=1)
     except ScheduleError:
         total, unit = np.full(n_subjects, np.nan), dose_unit or schedule.parts[0].unit
+    called = _what_doses_are_called(dose_units or {part.route: {} for part in schedule.parts})
     per = f"divided by the length of the treatment ({TREATMENT}; at least 28 days) in periods of 28 days"
     mixed = "no value where doses are in units that cannot be added up"
     return {
         Endpoint(
-            "injections per 28 days",
+            f"{called} per 28 days",
             "1",
             f"The number of doses given, infusions included, {per}.",
             -1,
             BURDEN,
-            relevant=ONE_INJECTION,
+            relevant=ONE_DOSE[called],
         ): count / regimen.months,
         Endpoint(
-            "injections",
+            called,
             "1",
             "The number of doses given, infusions included.",
             -1,
             BURDEN,
-            relevant=ONE_INJECTION,
+            relevant=ONE_DOSE[called],
         ): count,
         Endpoint(
             "dose per 28 days",
@@ -221,3 +223,10 @@ def _burden(
             relevant=TENTH,
         ): total,
     }
+
+
+def _what_doses_are_called(routes: Iterable[str]) -> str:
+    """Injections, if a drug with these routes is not taken otherwise as well; a route by any other name says
+    nothing of it."""
+    names = {route.lower() for route in routes}
+    return "doses" if names and (names & TAKEN or not names & INJECTED) else "injections"

@@ -390,8 +390,9 @@ class _Work:
                 'Where nobody says in how many people, half of them must reach it ("in 90 % of people").'
             )
         said.append(
-            f"Shares are of the same {scene.subjects:,} virtual people at every value, at the estimates of "
-            f"the fit, followed for {self.scene.until_days:g} days."
+            f"Shares are of the same {scene.subjects:,} virtual people at every value"
+            f"{', at the estimates of the fit' if scene.fitted else ''}, followed for "
+            f"{self.scene.until_days:g} days."
         )
         if self.crossed is not None:
             said.append(
@@ -399,7 +400,7 @@ class _Work:
                 f"{self.crossed_people} of these people under each of {self.crossed.draws} draws of them."
             )
         else:
-            said.append("The uncertainty of the fitted parameters is switched off.")
+            said.append(f"{scene.sure_of.capitalize()}.")
         return tuple(said)
 
     def _provenance(self, about: Unknown) -> dict[str, Any]:
@@ -408,6 +409,7 @@ class _Work:
         population = self.scene.population
         return {
             "fit": self.scene.fit,
+            "fitted": self.scene.fitted,
             "model": population.kernel.NAME,
             "model_hash": population.kernel.HASH,
             "wishes": [str(wish) for wish in self.wishes],

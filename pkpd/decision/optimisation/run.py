@@ -21,6 +21,7 @@ from pkpd.decision.comparison import Scene
 from pkpd.decision.comparison.scene import WASHOUT_DAYS
 from pkpd.decision.criteria import Criteria
 from pkpd.decision.endpoints import BURDEN, Endpoint
+from pkpd.decision.endpoints.endpoint import ONE_DOSE
 from pkpd.decision.optimisation.front import Choice, Front, MedianEstimate, SeenSchedule
 from pkpd.decision.optimisation.outcome import Cache, Outcome, check_draws, rough
 from pkpd.decision.optimisation.search import Searched, dominates, layers, search
@@ -36,7 +37,7 @@ from pkpd.solver import usable_cores
 
 Floats = NDArray[np.float64]
 
-ALSO = ("injections per 28 days", "dose per 28 days")
+ALSO = (*(f"{called} per 28 days" for called in ONE_DOSE), "dose per 28 days")
 """Endpoints that are kept of every schedule whatever was asked, besides usual objectives and risks."""
 EVALUATIONS = 600
 FINALISTS = 24
@@ -462,7 +463,7 @@ def _numbers_words(scene: Scene, uncertain: bool) -> str:
         f"schedule, followed for {scene.until_days:g} days"
     )
     if not uncertain:
-        return f"{medians}; the uncertainty of the fitted parameters is switched off."
+        return f"{medians}; {scene.sure_of}."
     own = "".join(f" (of {risk.called}: by that of {risk.source})" for risk in scene.criteria.risks)
     return (
         f"{medians}; in brackets their 90 % interval by the uncertainty of the fitted parameters, over "
@@ -517,6 +518,7 @@ def _provenance(
     population = scene.population
     return {
         "fit": scene.fit,
+        "fitted": scene.fitted,
         "model": population.kernel.NAME,
         "model_hash": population.kernel.HASH,
         "objectives": [str(objective) for objective in wishes.objectives],

@@ -37,6 +37,7 @@ from pkpd.core.errors import InputError, located
 from pkpd.core.names import listed, question_or_list
 from pkpd.decision.criteria import Criteria
 from pkpd.decision.endpoints import Endpoint
+from pkpd.decision.endpoints.endpoint import ONE_DOSE
 from pkpd.dosing.words import NUMBER_WORDS
 
 Floats = NDArray[np.float64]
@@ -303,9 +304,10 @@ class _Clause:
     # -- "at most 8 injections a month"
 
     def _amount(self, relation: str, at: int) -> Constraint:
+        called = next((e.name for e in self.endpoints if e.name in ONE_DOSE), "doses")
         number = self._match(_NUMBER, at)
         if number is None:
-            self._stop("here a number is missing", at, 'write for instance "at most 8 injections a month"')
+            self._stop("here a number is missing", at, f'write for instance "at most 8 {called} a month"')
         noun = self._match(r"(injections?|doses)\b", number.end())
         unit = self._match(r"([A-Za-z]+)", number.end())
         if noun is None and (
@@ -316,15 +318,15 @@ class _Clause:
                 "of what?",
                 number.end(),
                 "after a number come "
-                f'"injections"{"".join(f" or {unit}" for unit in sorted(units))}, and "a month" or "in all"',
+                f'"{called}"{"".join(f" or {unit}" for unit in sorted(units))}, and "a month" or "in all"',
             )
         what = noun or unit
         assert what is not None
         monthly, in_all = self._match(_MONTH, what.end()), self._match(_IN_ALL, what.end())
         if monthly:
-            name = "injections per 28 days" if noun else "dose per 28 days"
+            name = f"{called} per 28 days" if noun else "dose per 28 days"
         elif in_all or noun:
-            name = "injections" if noun else "total dose"
+            name = called if noun else "total dose"
         else:
             self._stop('here "a month" or "in all" is missing', what.end())
         endpoint = self._named(name)

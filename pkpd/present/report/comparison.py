@@ -15,6 +15,7 @@ from pkpd.core.arguments import PATH, TEXT, of, takes
 from pkpd.core.files import check_target, write_text
 from pkpd.decision.comparison import Comparison, ComparisonRow, letters, relevant
 from pkpd.decision.endpoints import BURDEN, Endpoint
+from pkpd.decision.endpoints.endpoint import ONE_DOSE
 from pkpd.decision.optimisation import plain_name
 from pkpd.present.report.numbers import finite_or_word, number, shares, unit
 from pkpd.present.report.page import environment, placed_pictures
@@ -80,6 +81,7 @@ def document(comparison: Comparison, command: str = "") -> dict[str, Any]:
         "version": provenance.get("versions", {}).get("pkpd", ""),
         "several": len(arms) > 1,
         "fit": provenance.get("fit", ""),
+        "fitted": provenance.get("fitted", True),
         "model": provenance.get("model", ""),
         "labels": labels,
         "arms": [
@@ -205,7 +207,7 @@ def _sentences(comparison: Comparison) -> list[tuple[str, str]]:
     gain = _gain(comparison)
     if not said and gain is not None:
         said = [(gain.name, " ".join(filter(None, (gain.name, "{}", unit(gain.unit)))))]
-    said.append(("injections per 28 days", "{} injections in 28 days"))
+    said += [(f"{called} per 28 days", f"{{}} {called} in 28 days") for called in ONE_DOSE]
     return [(name, words) for name, words in said if name in names]
 
 

@@ -94,6 +94,7 @@ def document(front: Front, command: str = "") -> dict[str, Any]:
         "title": "A choice of dose schedules" if front.choices else "No schedule holds the constraints",
         "version": provenance.get("versions", {}).get("pkpd", ""),
         "fit": provenance.get("fit", ""),
+        "fitted": provenance.get("fitted", True),
         "model": provenance.get("model", ""),
         "infeasible": front.infeasible,
         "found": bool(front.choices),

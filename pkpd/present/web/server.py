@@ -1,9 +1,9 @@
-"""The HTTP side of `pkpd explore`: four kinds of answers, and what a request may not do.
+"""The HTTP side of `pkpd explore`: three kinds of answers, and what a request may not do.
 
-A handful of paths is known: the page's own files, read once at start, ``/api/start`` and ``/api/compare``.
-Computations run on threads, ``Limits.at_once`` at a time (the compiled solver holds no interpreter lock), so
-that pages and short requests are answered beside a long one. Nothing is kept of a request but the curves it
-asked for; there are no cookies, and no log.
+A handful of paths is known: the page's own files, read once at start, ``/api/start``, and ``/api/NAME`` for
+each of the answers in ``views``. Computations run on threads (the compiled solver holds no interpreter lock),
+a few at a time and in turn, so that pages and short requests are answered beside a long one. Nothing is kept
+of a request but the curves it asked for; there are no cookies, and no log.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import asyncio
 import ipaddress
 import json
 import logging
+import math
 import os
 import signal
 import socket
@@ -22,6 +23,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import PurePosixPath
 from typing import Any
 
 import uvicorn
@@ -35,16 +38,30 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pkpd.core.errors import InputError, PkpdError
 from pkpd.present.web.evaluation import DEFAULT, Explorer, FieldError, Limits
+from pkpd.present.web.turns import Turns
+from pkpd.present.web.views import ANSWERS, Answer
 
-FILES = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/style.css": ("style.css", "text/css; charset=utf-8"),
-    "/icon.svg": ("icon.svg", "image/svg+xml"),
-    **{
-        f"/{name}": (name, "text/javascript; charset=utf-8")
-        for name in ("app.js", "charts.js", "controls.js", "exports.js", "state.js", "table.js")
-    },
+KINDS = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
 }
+"""What is served of what lies in ``static``."""
+
+
+def _files(folder: Traversable, path: str = "/") -> dict[str, tuple[Traversable, str]]:
+    found: dict[str, tuple[Traversable, str]] = {}
+    for one in sorted(folder.iterdir(), key=lambda one: one.name):
+        if one.is_dir():
+            found |= _files(one, f"{path}{one.name}/")
+        elif kind := KINDS.get(PurePosixPath(one.name).suffix):
+            found["/" if one.name == "index.html" else path + one.name] = (one, kind)
+    return found
+
+
+FILES = _files(resources.files("pkpd.present.web") / "static")
 """All that is served of this machine's files, by path."""
 
 HEADERS = {
@@ -61,6 +78,7 @@ HEADERS = {
 }
 BODY_PATIENCE_S = 10.0  # a request that trickles in would otherwise hold its place
 HEAD_PATIENCE_S = 10.0  # and so would a connection that asks for nothing
+MOST_CONNECTIONS = 400  # browsers open up to six each; every one that waits holds one request of a few kB
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 log = logging.getLogger("pkpd.present.web")
@@ -77,7 +95,7 @@ class _Refused(Exception):
 def application(explorer: Explorer, loopback: bool = True) -> Starlette:
     """The ASGI application. ``loopback``: only requests to this machine's own names are answered (against DNS
     rebinding)."""
-    files = {path: (_static(name), kind) for path, (name, kind) in FILES.items()}
+    files = {path: (file.read_bytes(), kind) for path, (file, kind) in FILES.items()}
     computing = _Computing(explorer)
 
     def file(path: str) -> Callable[[Request], Response]:
@@ -87,8 +105,11 @@ def application(explorer: Explorer, loopback: bool = True) -> Starlette:
     async def start(request: Request) -> Response:
         return _json(explorer.facts())
 
-    async def compare(request: Request) -> Response:
-        return await computing.answer(request)
+    def computed(answer: Answer) -> Callable[[Request], Any]:
+        async def endpoint(request: Request) -> Response:
+            return await computing.answer(request, answer)
+
+        return endpoint
 
     async def stated(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -99,7 +120,7 @@ def application(explorer: Explorer, loopback: bool = True) -> Starlette:
         routes=[
             *(Route(path, _asynchronous(file(path)), methods=["GET"]) for path in files),
             Route("/api/start", start, methods=["GET"]),
-            Route("/api/compare", compare, methods=["POST"]),
+            *(Route(f"/api/{name}", computed(answer), methods=["POST"]) for name, answer in ANSWERS.items()),
         ],
         exception_handlers={HTTPException: stated},
     )
@@ -114,10 +135,6 @@ def _asynchronous(answer: Callable[[Request], Response]) -> Callable[[Request], 
         return answer(request)
 
     return endpoint
-
-
-def _static(name: str) -> bytes:
-    return resources.files("pkpd.present.web").joinpath("static", name).read_bytes()
 
 
 def _json(value: object, status: int = 200, headers: Any = None) -> Response:
@@ -205,14 +222,14 @@ class _Computing:
 
     def __init__(self, explorer: Explorer) -> None:
         self.explorer, self.limits = explorer, explorer.limits
-        self.pool = ThreadPoolExecutor(self.limits.at_once, "pkpd-explore")
+        self.pool = ThreadPoolExecutor(2 * self.limits.at_once, "pkpd-explore")
+        self.turns = Turns(self.limits.at_once)
         self.closed = threading.Event()
-        self.pending = 0
 
-    async def answer(self, request: Request) -> Response:
+    async def answer(self, request: Request, answer: Answer) -> Response:
         try:
             values = await self._values(request)
-            return _json(await self._run(request, values))
+            return _json(await self._run(request, answer, values))
         except FieldError as error:
             return _json({"error": str(error), "field": error.field, "index": error.index}, 422)
         except PkpdError as error:
@@ -241,16 +258,16 @@ class _Computing:
         except (ValueError, RecursionError):
             raise _Refused(400, "the request cannot be read as JSON") from None
 
-    async def _run(self, request: Request, values: object) -> dict[str, Any]:
-        if self.pending >= self.limits.at_once + self.limits.waiting:
-            raise _Refused(503, "too many computations are waiting already; try again in a moment")
-        left = threading.Event()
-        end = time.monotonic() + self.limits.seconds
+    async def _run(self, request: Request, answer: Answer, values: object) -> dict[str, Any]:
+        first = isinstance(values, dict) and values.get("preview") is True
+        left, pauses = threading.Event(), self.turns.pauses(first)
+        begun = math.inf
 
         def stop() -> None:
             if left.is_set() or self.closed.is_set():
                 raise _Refused(503, "the computation was given up")
-            if time.monotonic() > end:
+            pauses()
+            if time.monotonic() - begun - pauses.taken_s > self.limits.seconds:
                 raise _Refused(
                     503,
                     f"this takes longer than the {self.limits.seconds:g} s that a request may take: "
@@ -259,29 +276,46 @@ class _Computing:
                 )
 
         def work() -> dict[str, Any]:
+            nonlocal begun
+            begun = time.monotonic()
             stop()
-            return self.explorer.evaluate(values, stop)
+            return answer(self.explorer, values, stop)
 
-        self.pending += 1
-        gone = asyncio.ensure_future(_left(request))
+        async def in_turn() -> dict[str, Any]:
+            try:
+                async with self.turns.place(first, self.limits.patience_s):
+                    return await asyncio.get_running_loop().run_in_executor(self.pool, work)
+            except TimeoutError:
+                raise _Refused(
+                    503,
+                    "the machine that computes this page was busy with other pages for "
+                    f"{self.limits.patience_s:g} s: try again in a moment",
+                ) from None
+
+        gone, running = asyncio.ensure_future(_left(request)), asyncio.ensure_future(in_turn())
         try:
-            running = asyncio.get_running_loop().run_in_executor(self.pool, work)
             either: set[asyncio.Future[Any]] = {running, gone}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if gone.done():
-                left.set()
-            return await running
-        except asyncio.CancelledError:
-            left.set()
-            raise
+            if not running.done():
+                raise ClientDisconnect
+            return running.result()
         finally:
+            left.set()
             gone.cancel()
-            self.pending -= 1
+            if begun == math.inf:
+                running.cancel()  # it only waits for its turn
+            running.add_done_callback(_unheard)
 
     def close(self) -> None:
         """End what is running at its next chunk."""
         self.closed.set()
         self.pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _unheard(ended: asyncio.Future[Any]) -> None:
+    """What it raises was told, or nobody waits for it any more."""
+    if not ended.cancelled():
+        ended.exception()
 
 
 async def _left(request: Request) -> None:
@@ -343,7 +377,7 @@ class Site:
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                limit_concurrency=64,
+                limit_concurrency=MOST_CONNECTIONS,
                 timeout_keep_alive=10,
                 timeout_graceful_shutdown=1,
             )
