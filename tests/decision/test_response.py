@@ -183,3 +183,24 @@ def test_too_few_draws_are_refused(folder):
     with pytest.raises(InputError, match="too few"):
         dose_response(few, "? mg iv once", "Cmax")
     assert pkpd.dose_response is dose_response
+
+
+def test_a_model_that_nobody_has_fitted_has_people_and_no_uncertainty(tmp_path):
+    path = tmp_path / "own.model"
+    lines = [
+        "model own",
+        "time h",
+        "parameter k = 0.1 [1/h] ~ lognormal(0.3)",
+        "state A [mg]",
+        "route iv -> A",
+    ]
+    path.write_text("\n".join([*lines, "d A = -k*A", "output A [mg]", ""]), encoding="utf-8")
+    scene = Scene.create(path, subjects=30)
+    asked = {"dose": "1, 2, 4 mg"}
+    endpoint = next(e.name for e in scene.arms(["1 mg iv once"])[0].endpoints if e.name.startswith("AUC"))
+    found = dose_response(scene, "? mg iv once", endpoint, **asked)
+    assert found.people[2, 2] == pytest.approx(4 * found.people[2, 0], rel=1e-2)
+    assert np.isnan(found.low).all()
+    assert any("Nothing was fitted" in line for line in found.warnings)
+    driven = pkpd.drivers(scene, "1 mg iv once", endpoint, samples=32)
+    assert [one.name for one in driven.drivers] == ["k"]

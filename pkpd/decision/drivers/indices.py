@@ -25,7 +25,7 @@ from scipy.stats import norm
 from pkpd.core.extras import optional
 
 Floats = NDArray[np.float64]
-Evaluate = Callable[[Floats], Floats]
+Evaluated = Callable[[Floats], Floats]
 """Normal numbers of mean 0 and SD 1, (n, d), correlated as it was said -> results, (n,)."""
 
 EXTRA = "sensitivity"
@@ -50,7 +50,9 @@ def evaluations(d: int, samples: int, correlated: bool) -> int:
     return samples * (2 + d * (2 if correlated else 1))
 
 
-def shares(evaluate: Evaluate, correlation: Floats, which: Sequence[int], samples: int, seed: int) -> Indices:
+def shares(
+    evaluate: Evaluated, correlation: Floats, which: Sequence[int], samples: int, seed: int
+) -> Indices:
     """Indices of some of the inputs, those numbered ``which``, all of which vary.
 
     correlation : (d, d), positive definite; samples : a power of two.
@@ -72,7 +74,7 @@ def shares(evaluate: Evaluate, correlation: Floats, which: Sequence[int], sample
     return Indices(first["S1"], first["S1_conf"], total["ST"], total["ST_conf"])
 
 
-def groups(evaluate: Evaluate, roots: Sequence[Floats], samples: int, seed: int) -> Indices:
+def groups(evaluate: Evaluated, roots: Sequence[Floats], samples: int, seed: int) -> Indices:
     """Indices of groups of inputs that are independent of each other; roots : of the correlation within each,
     whose columns lie side by side in what is evaluated."""
     d = sum(len(root) for root in roots)
@@ -91,7 +93,7 @@ def groups(evaluate: Evaluate, roots: Sequence[Floats], samples: int, seed: int)
     return Indices(found["S1"], found["S1_conf"], found["ST"], found["ST_conf"])
 
 
-def screened(evaluate: Evaluate, d: int, seed: int) -> Floats:
+def screened(evaluate: Evaluated, d: int, seed: int) -> Floats:
     """(d,) mean absolute elementary effects (Morris 1991; Campolongo et al. 2007) of inputs that are moved
     one at a time between their 5 % and 95 % quantiles, for d + 1 results a trajectory."""
     optional("SALib", EXTRA)

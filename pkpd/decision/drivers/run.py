@@ -18,7 +18,7 @@ from pkpd.core.progress import Progress
 from pkpd.decision.comparison import Scene
 from pkpd.decision.comparison.scene import horizon
 from pkpd.decision.drivers import indices
-from pkpd.decision.drivers.indices import EXTRA, Evaluate, Indices
+from pkpd.decision.drivers.indices import EXTRA, Evaluated, Indices
 from pkpd.decision.drivers.result import PARAMETERS, PEOPLE, WORDS, Driver, Drivers, Origin
 from pkpd.decision.endpoints import Endpoint
 from pkpd.decision.single import endpoints_of, only, resting, values_of
@@ -243,7 +243,7 @@ class _Study:
         """The SD by one origin, and its inputs, those that move the endpoint most first."""
         d, by = len(side.inputs), side.by
 
-        def evaluate(what: str) -> Evaluate:
+        def evaluate(what: str) -> Evaluated:
             return lambda z: self.at(by, z, what)
 
         effects = np.full(d, np.nan)

@@ -17,7 +17,7 @@ from pkpd.decision.comparison import Scene
 from pkpd.decision.endpoints import Declared
 from pkpd.decision.inverse.question import OpenSchedule
 from pkpd.decision.points import PublishedPoint, published
-from pkpd.inference import read_fit
+from pkpd.inference.unfitted import read_fit_or_model
 
 OF_LEVEL = ("max", "min", "mean", "end")
 """Endpoints that are values of an output, on whose scale single values can be drawn."""
@@ -74,7 +74,7 @@ def published_doses(
             factor = units.factor(unit, declared.unit)
         except UnitError:
             return ()
-    points = published(read_fit(scene.fit), [output], kernel.ROUTES)
+    points = published(read_fit_or_model(scene.fit), [output], kernel.ROUTES)
     return tuple(_found(points, opened, scales, factor))
 
 

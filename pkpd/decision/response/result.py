@@ -51,9 +51,9 @@ class DoseResponse:
     schedule : with its "?".
     unknown : what it stands for.
     endpoint : that is looked at.
-    x : (n,) values of the unknown, in ``unknown.unit``.
-    people : (5, n), 5 %, 25 %, 50 %, 75 % and 95 % of people, at the estimates of the fit.
-    low, high : (n,), the 90 % interval of the median person by the parameters alone; nan without uncertainty.
+    x : (n_x,) values of the unknown, in ``unknown.unit``.
+    people : (5, n_x), 5 %, 25 %, 50 %, 75 % and 95 % of people, at the estimates of the fit.
+    low, high : (n_x,), the 90 % interval of the median person by the parameters alone; nan without uncertainty.
     published : numbers of the fit's data after doses of this pattern, on this scale, each at its own time.
     exposure : the endpoint over another one, where that was asked for.
     reading, warnings : sentences: what the numbers are, and what a reader has to know.
@@ -64,7 +64,7 @@ class DoseResponse:
     >>> import pkpd
     >>> scene = pkpd.Scene.create("low_dose_il2", subjects=20, vary=["between"])
     >>> found = pkpd.dose_response(scene, "? MIU sc daily x5", "Treg mean fold", dose="0.5, 1, 2 MIU")
-    >>> found.x.tolist(), bool((np.diff(found.people[2]) > 0).all())
+    >>> found.x.tolist(), bool(found.people[2, 0] < found.people[2, 1] < found.people[2, 2])
     ([0.5, 1.0, 2.0], True)
     """
 

@@ -216,15 +216,18 @@ class _Courses:
     def reading(
         self, published: Sequence[PublishedDose], exposure: ExposureResponse | None
     ) -> tuple[str, ...]:
+        where = ", at the estimates of the fit" if self.scene.fitted else ""
         said = [
-            f"Bands: half and 90 % of the same {self.those.subjects:,} virtual people at every value, at the "
-            f"estimates of the fit, followed for {self.scene.until_days:g} days."
+            f"Bands: half and 90 % of the same {self.those.subjects:,} virtual people at every value{where}, "
+            f"followed for {self.scene.until_days:g} days."
         ]
         if self.crossed is not None:
             said.append(
                 "Interval of the median: 90 % by the uncertainty of the fitted parameters alone, of "
                 f"{self.few} of these people under each of {self.crossed.draws} draws of them."
             )
+        else:
+            said.append(f"{self.scene.sure_of.capitalize()}.")
         if published:
             said.append(
                 "Published numbers are of the same output after doses of the same pattern, on the same "

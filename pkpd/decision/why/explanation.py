@@ -108,7 +108,7 @@ class Explanation:
     >>> import pkpd
     >>> found = pkpd.why("indirect_response_1", "100 mg iv once", "R", subjects=1)
     >>> [term.text for term in found.accounts[0].terms]
-    ['kin*H', '-kout*R']
+    ['-kin*H', '-kout*R']
     """
 
     model: str

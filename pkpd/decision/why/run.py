@@ -27,9 +27,10 @@ from pkpd.decision.why.explanation import LEVELS, Account, Contribution, Explana
 from pkpd.decision.why.ledger import LedgerLine, Quantity, Sheet, quantities, sheet
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
 from pkpd.inference.population import virtual_subjects
-from pkpd.model.check import read_model
-from pkpd.model.extend import model_text
-from pkpd.simulation.profile import population, typical_values
+from pkpd.inference.spec import FitSpec
+from pkpd.inference.unfitted import read_fit_or_model
+from pkpd.model.check import Model
+from pkpd.model.terms import Equations
 from pkpd.solver import Options, Reading, Solution, solve
 from pkpd.solver.kernel import Kernel, cautions_of, load
 from pkpd.solver.options import SIMULATION
@@ -108,9 +109,8 @@ def why(
     >>> bool(abs(added - account.change[0, -1]) < 1e-4 * abs(account.change[0]).max())
     True
     """
-    model_name, is_fit = _model_of(of)
-    model = read_model(*model_text(model_name))
-    kernel = load(model_name)
+    kernel = kernel_of(of)
+    model = kernel.model
     plan = Schedule.parse(schedule) if isinstance(schedule, str) else schedule
     events = plan.events(kernel.TIME_UNIT, kernel.ROUTES, kernel.DOSE_UNITS, kernel.SIZES)
     if not len(events):
@@ -119,7 +119,7 @@ def why(
     name = output if output is not None else _first(kernel, model)
     found = quantities(model, name)
     made = sheet(model, found)
-    values, notes = _people(of, is_fit, kernel, subjects, seed, parameters)
+    values, notes = _people(of, kernel, subjects, seed, dict(parameters or {}))
     clock = _Clock.of(plan, events, until, kernel.TIME_UNIT)
     work = _Work(load(made.model), made, values, events, clock, threads)
     work.run(progress)
@@ -155,24 +155,18 @@ def why(
 
 def kernel_of(of: str | os.PathLike[str]) -> Kernel:
     """Of a model or the model of a fit. Raises ``InputError`` where there is none."""
-    return load(_model_of(of)[0])
+    return load(_spec_of(of).main.model)
 
 
-def _model_of(of: str | os.PathLike[str]) -> tuple[Any, bool]:
-    """The model, and whether a fit was named."""
-    from pkpd.inference import read_fit
-
+def _spec_of(of: str | os.PathLike[str]) -> FitSpec:
     name = os.fspath(of)
-    is_model = name in library.models() or name.endswith(".model")
-    if is_model:
-        return of, False
-    if name in library.fits() or any(mark in name for mark in ("/", os.sep, ".")):
-        return read_fit(of).main.model, True
     known = [*library.models(), *library.fits()]
-    raise InputError(
-        f'there is no model or fit "{name[:80]}"; {question_or_list(name, known)} (one of your own is a path '
-        "such as ./my.model or ./my_fit)"
-    )
+    if isinstance(of, str) and name not in known and not any(mark in name for mark in ("/", os.sep, ".")):
+        raise InputError(
+            f'there is no model or fit "{name[:80]}"; {question_or_list(name, known)} (one of your own is a '
+            "path such as ./my.model or ./my_fit)"
+        )
+    return read_fit_or_model(of)
 
 
 def _until(plan: Schedule, until_days: float | None) -> float:
@@ -187,39 +181,28 @@ def _until(plan: Schedule, until_days: float | None) -> float:
     return until_days
 
 
-def _first(kernel: Kernel, model: Any) -> str:
-    from pkpd.model.terms import Equations
-
+def _first(kernel: Kernel, model: Model) -> str:
     equations = Equations(model)
     for output in model.outputs:
         if equations.states_of(output.expression):
-            return str(output.name)
+            return output.name
     raise InputError(f"{kernel.NAME}: no state changes an output, so that there is nothing to explain")
 
 
 def _people(
-    of: Any, is_fit: bool, kernel: Kernel, subjects: int, seed: int, parameters: Mapping[str, Any] | None
+    of: Any, kernel: Kernel, subjects: int, seed: int, given: Mapping[str, Any]
 ) -> tuple[Floats, tuple[str, ...]]:
     """(1 + n, n_params), the typical person and n others (none of 1), and what is to be said of them."""
-    if subjects < 1:
-        raise InputError(f"the number of subjects must be at least 1, not {subjects}")
-    others = subjects if subjects > 1 else 0
-    if not is_fit:
-        typical = typical_values(kernel, dict(parameters or {}))[None]
-        if not others:
-            return typical, ()
-        return np.vstack([typical, population(kernel, others, seed, parameters)]), ()
     kinds = dict(zip(kernel.PARAMETERS, kernel.KINDS, strict=True))
-    given = dict(parameters or {})
     who: dict[str, Any] = {
         "covariates": {name: value for name, value in given.items() if kinds.get(name) == "covariate"},
         "parameters": {name: value for name, value in given.items() if kinds.get(name) != "covariate"},
     }
-    typical = virtual_subjects(of, 1, vary=(), **who).values
-    if not others:
-        return typical, ()
-    some = virtual_subjects(of, others, seed=seed, vary=("between",), **who)
-    return np.vstack([typical, some.values]), some.notes
+    typical = virtual_subjects(of, 1, vary=(), **who)
+    if subjects == 1:
+        return typical.values, typical.notes
+    some = virtual_subjects(of, subjects, seed=seed, vary=("between",), **who)
+    return np.vstack([typical.values, some.values]), some.notes
 
 
 def _reading(people: int, rests: bool) -> tuple[str, ...]:
