@@ -169,17 +169,17 @@ def show(found: DoseResponse) -> None:
     out = console()
     whole = not out.is_terminal  # lines, for programs and files
     shown = f" ({unit(found.endpoint.unit)})" if unit(found.endpoint.unit) else ""
-    out.print(f"{plain(found.endpoint.name + shown)} under {plain(found.schedule)}", soft_wrap=whole)
+    out.print(f"{plain(found.endpoint.name + shown)} under {plain(found.pattern)}", soft_wrap=whole)
     made = table(
         found.unknown.called, "median of people", "half of people", "90 % of people", "by parameters"
     )
-    for i, x in enumerate(found.x):
+    for i, x in enumerate(found.values):
         low, lower, middle, upper, high = map(float, found.people[:, i])
         ends = f"{word(found.low[i])} to {word(found.high[i])}" if not math.isnan(found.low[i]) else ""
         cells = (f"{x:g}", word(middle), f"{word(lower)} to {word(upper)}", f"{word(low)} to {word(high)}")
         made.add_row(*map(plain, (*cells, ends)))
     out.print(made)
-    for point in found.published:
+    for point in found.published_doses:
         said = f"published  {point.x:g}: {word(point.value)}{shown}, {point.said}"
         mark = ", unverified" if point.provenance == "unverified" else ""
         out.print(plain(said + mark), soft_wrap=whole)

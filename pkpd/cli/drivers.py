@@ -93,7 +93,7 @@ def drivers(
             scene,
             schedule,
             endpoint,
-            by=[name.strip() for name in by.split(",") if name.strip()],
+            origins=[name.strip() for name in by.split(",") if name.strip()],
             samples=samples,
             seed=seed,
             progress=work.update,

@@ -220,9 +220,9 @@ def test_intervals_of_the_ends_are_those_of_the_change_by_the_other_origin(area)
 
 def test_neither_threads_nor_what_else_is_asked_change_a_number(folder, area):
     one = Scene.create(folder, subjects=3, until_days=20, threads=1)
-    again = drivers(one, "100 mg iv once", "AUC", by="people")
+    again = drivers(one, "100 mg iv once", "AUC", origins="people")
     assert repr(again.of("people")) == repr(area.of("people"))
-    other = drivers(one, "100 mg iv once", "AUC", by=["people"], seed=2)
+    other = drivers(one, "100 mg iv once", "AUC", origins=["people"], seed=2)
     assert other.drivers[0].first != again.drivers[0].first
 
 
@@ -233,7 +233,7 @@ def test_many_inputs_are_screened_and_those_left_out_are_told():
         scene,
         "1 MIU sc daily x5",
         "Treg mean fold",
-        by="parameters",
+        origins="parameters",
         samples=16,
         progress=lambda what, share, remark: told.append(what),
     )
@@ -262,8 +262,8 @@ def test_files_and_figure_say_what_they_are(area, tmp_path):
         ({"endpoint": "AUCC"}, "AUC"),
         ({"endpoint": "injections"}, "nothing drives it"),
         ({"samples": 100}, "power of two"),
-        ({"by": "weather"}, "people or parameters"),
-        ({"by": []}, "driven by what"),
+        ({"origins": "weather"}, "people or parameters"),
+        ({"origins": []}, "driven by what"),
         ({"endpoint": "trough"}, "there is no endpoint|no finite"),
     ],
 )

@@ -78,12 +78,12 @@ def test_a_peak_is_the_dose_over_the_volume_in_everybody(scene, found):
     """Cmax = dose/V after one injection: quantiles over people are those of their volumes."""
     people = scene.drawn_as(vary=("between",), draws=None).population
     volume = np.sort(people.values[:, people.kernel.PARAMETERS.index("V")])
-    assert found.x[[0, -1]].tolist() == [10.0, 400.0]
-    middle = np.sort(found.x[:, None] / volume, axis=1)
+    assert found.values[[0, -1]].tolist() == [10.0, 400.0]
+    middle = np.sort(found.values[:, None] / volume, axis=1)
     for k, level in enumerate((0.05, 0.25, 0.5, 0.75, 0.95)):
         exact = middle[:, math.ceil(level * volume.size) - 1]
         assert found.people[k] == pytest.approx(exact, rel=2e-3)
-    assert found.people[2] == pytest.approx(found.x / 32.0, rel=4 * 1.25 * OMEGA / math.sqrt(300))
+    assert found.people[2] == pytest.approx(found.values / 32.0, rel=4 * 1.25 * OMEGA / math.sqrt(300))
 
 
 def test_the_interval_of_the_median_is_that_of_the_volume(found):
@@ -96,22 +96,24 @@ def test_the_interval_of_the_median_is_that_of_the_volume(found):
 
 def test_numbers_of_the_same_pattern_stand_beside_it_and_no_others(scene):
     """After one injection by then; after those of every 12 h: that of 200 mg; at 30 h two had been given."""
-    (once,) = (p for p in dose_response(scene, "? mg iv once", "mean").published if p.row == "one")
+    (once,) = (p for p in dose_response(scene, "? mg iv once", "mean").published_doses if p.row == "one")
     assert (once.x, once.value, once.provenance) == (100.0, 3.1, "reported")
     assert once.low == pytest.approx(3.1 - 1.96 * 0.5 / math.sqrt(20), abs=0.02)
-    several = dose_response(scene, "? mg iv every 12 h x4", "Cmax").published
+    several = dose_response(scene, "? mg iv every 12 h x4", "Cmax").published_doses
     assert {point.row for point in several} >= {"two"}
     assert "three" not in {point.row for point in several}
     (marked,) = [point for point in several if point.row == "two"]
     assert marked.provenance == "unverified"
     assert "Alpha" in marked.said
-    assert dose_response(scene, "? mg iv every 24 h x2", "AUC").published == ()  # an area is on no axis of C
+    assert (
+        dose_response(scene, "? mg iv every 24 h x2", "AUC").published_doses == ()
+    )  # an area is on no axis of C
 
 
 def test_changes_are_set_against_the_baseline_of_the_median_person():
     scene = Scene.create("low_dose_il2", subjects=40, vary=["between"])
     found = dose_response(scene, "? MIU sc daily x5", "Treg peak fold", dose="0.33, 1, 3 MIU")
-    points = {point.x: point for point in found.published if "Hartemann" in point.said}
+    points = {point.x: point for point in found.published_doses if "Hartemann" in point.said}
     column = scene.population.kernel.OUTPUTS.index("treg_pct")
     baseline = float(np.median(scene.rest[:, column]))
     assert sorted(points) == [0.33, 1.0, 3.0]
@@ -121,7 +123,7 @@ def test_changes_are_set_against_the_baseline_of_the_median_person():
 
 def test_people_of_like_exposure_have_a_curve(scene, found):
     of = found.exposure
-    assert of.x.shape == of.y.shape == (found.x.size, 300)
+    assert of.x.shape == of.y.shape == (found.values.size, 300)
     assert of.centres.size == 12
     assert (np.diff(of.centres) > 0).all()
     assert (np.diff(of.curve[1]) > 0).all()
@@ -132,9 +134,9 @@ def test_people_of_like_exposure_have_a_curve(scene, found):
 
 def test_an_interval_and_a_number_of_doses_can_be_looked_along(scene):
     found = dose_response(scene, "100 mg iv daily x?", "mean", days="1, 2, 3")
-    assert found.x.tolist() == [1.0, 2.0, 3.0]
+    assert found.values.tolist() == [1.0, 2.0, 3.0]
     assert found.unknown.name == "days"
-    assert found.published == ()
+    assert found.published_doses == ()
     by_interval = dose_response(scene, "100 mg iv every ? h x3", "mean", interval="6, 12, 24 h")
     assert (np.diff(by_interval.people[2]) < 0).all()
 

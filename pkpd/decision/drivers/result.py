@@ -108,7 +108,7 @@ class Drivers:
     --------
     >>> import pkpd
     >>> scene = pkpd.Scene.create("low_dose_il2", subjects=1)
-    >>> found = pkpd.drivers(scene, "1 MIU sc once", "AUC", by=["people"], samples=32)
+    >>> found = pkpd.drivers(scene, "1 MIU sc once", "AUC", origins=["people"], samples=32)
     >>> sorted(driver.name for driver in found.drivers)[:3]
     ['CL', 'K', 'ka']
     """
@@ -142,9 +142,9 @@ class Drivers:
         note = " ".join((*self.reading, *self.warnings, ADVICE))
         return html.table(repr(self)[1:-1], columns, rows, note)
 
-    def of(self, by: str) -> tuple[Driver, ...]:
+    def of(self, origin: str) -> tuple[Driver, ...]:
         """Those of one origin."""
-        return tuple(driver for driver in self.drivers if driver.by == by)
+        return tuple(driver for driver in self.drivers if driver.by == origin)
 
     def _records(self) -> list[dict[str, Any]]:
         def record(one: Driver) -> dict[str, Any]:

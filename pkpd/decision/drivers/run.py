@@ -41,7 +41,7 @@ FEWEST, MOST_SAMPLES = 16, 65_536
     scene=of(Scene, words="a scene (pkpd.Scene.create)"),
     schedule=TEXT | of(Schedule),
     endpoint=TEXT,
-    by=LIST | TEXT,
+    origins=LIST | TEXT,
     samples=WHOLE,
     seed=WHOLE,
     progress=CALLABLE | ABSENT,
@@ -51,7 +51,7 @@ def drivers(
     schedule: str | Schedule,
     endpoint: str,
     *,
-    by: Sequence[str] = (PEOPLE, PARAMETERS),
+    origins: Sequence[str] = (PEOPLE, PARAMETERS),
     samples: int = 256,
     seed: int = 1,
     progress: Progress | None = None,
@@ -69,7 +69,7 @@ def drivers(
     scene : says of which fit, with which covariates and parameters; its subjects are not used.
     schedule : in the schedule language.
     endpoint : by name.
-    by : "people", "parameters", or both.
+    origins : "people", "parameters", or both.
     samples : pairs of samples behind the shares, a power of two; half-widths of their intervals fall with its
         square root.
     seed : of the samples.
@@ -89,12 +89,12 @@ def drivers(
     --------
     >>> import pkpd
     >>> scene = pkpd.Scene.create("low_dose_il2", subjects=1)
-    >>> found = pkpd.drivers(scene, "1 MIU sc once", "AUC", by=["people"], samples=32)
+    >>> found = pkpd.drivers(scene, "1 MIU sc once", "AUC", origins=["people"], samples=32)
     >>> found.drivers[0].name
     'CL'
     """
     optional("SALib", EXTRA)
-    chosen = _origins(by)
+    chosen = _origins(origins)
     if not FEWEST <= samples <= MOST_SAMPLES or samples & (samples - 1):
         raise InputError(
             f"the number of samples must be a power of two from {FEWEST} to {MOST_SAMPLES:,}, not {samples:,}"

@@ -48,13 +48,14 @@ class DoseResponse:
 
     Attributes
     ----------
-    schedule : with its "?".
+    pattern : the schedule with its "?".
     unknown : what it stands for.
     endpoint : that is looked at.
-    x : (n_x,) values of the unknown, in ``unknown.unit``.
-    people : (5, n_x), 5 %, 25 %, 50 %, 75 % and 95 % of people, at the estimates of the fit.
-    low, high : (n_x,), the 90 % interval of the median person by the parameters alone; nan without uncertainty.
-    published : numbers of the fit's data after doses of this pattern, on this scale, each at its own time.
+    values : (n_values,) of the unknown, in ``unknown.unit``.
+    people : (5, n_values), 5 %, 25 %, 50 %, 75 % and 95 % of people, at the estimates of the fit.
+    low, high : (n_values,), the 90 % interval of the median person by the parameters alone; nan without
+        uncertainty.
+    published_doses : numbers of the fit's data after doses of this pattern, on this scale, each at its own time.
     exposure : the endpoint over another one, where that was asked for.
     reading, warnings : sentences: what the numbers are, and what a reader has to know.
     provenance : what they were made from.
@@ -64,25 +65,25 @@ class DoseResponse:
     >>> import pkpd
     >>> scene = pkpd.Scene.create("low_dose_il2", subjects=20, vary=["between"])
     >>> found = pkpd.dose_response(scene, "? MIU sc daily x5", "Treg mean fold", dose="0.5, 1, 2 MIU")
-    >>> found.x.tolist(), bool(found.people[2, 0] < found.people[2, 1] < found.people[2, 2])
+    >>> found.values.tolist(), bool(found.people[2, 0] < found.people[2, 1] < found.people[2, 2])
     ([0.5, 1.0, 2.0], True)
     """
 
-    schedule: str
+    pattern: str
     unknown: Unknown
     endpoint: Endpoint
-    x: Floats
+    values: Floats
     people: Floats
     low: Floats
     high: Floats
-    published: tuple[PublishedDose, ...]
+    published_doses: tuple[PublishedDose, ...]
     exposure: ExposureResponse | None
     reading: tuple[str, ...]
     warnings: tuple[str, ...]
     provenance: dict[str, Any]
 
     def __repr__(self) -> str:
-        return f"<DoseResponse of {self.endpoint.name} under '{self.schedule}': {self.x.size} values>"
+        return f"<DoseResponse of {self.endpoint.name} under '{self.pattern}': {self.values.size} values>"
 
     def _repr_html_(self) -> str:
         columns = (self.unknown.called, self.endpoint.name, "the median by the parameters")
@@ -92,7 +93,7 @@ class DoseResponse:
                 html.interval(*map(float, self.people[[2, 0, 4], i])),
                 html.interval(*map(float, (self.people[2, i], self.low[i], self.high[i]))),
             )
-            for i, x in enumerate(self.x)
+            for i, x in enumerate(self.values)
         ]
         note = " ".join((*self.reading, *self.warnings, ADVICE))
         return html.table(repr(self)[1:-1], columns, rows, note)
@@ -106,7 +107,7 @@ class DoseResponse:
         return [
             dict(zip(self._columns, (float(x), *self.people[:, i].tolist(), low, high), strict=True))
             for i, (x, low, high) in enumerate(
-                zip(self.x, self.low.tolist(), self.high.tolist(), strict=True)
+                zip(self.values, self.low.tolist(), self.high.tolist(), strict=True)
             )
         ]
 
@@ -139,18 +140,18 @@ class DoseResponse:
                 "within": None if np.isnan(of.within) else of.within,
             }
         return {
-            "schedule": self.schedule,
+            "schedule": self.pattern,
             "unknown": self.unknown.name,
             "unit": self.unknown.unit,
             "endpoint": asdict(self.endpoint),
-            "x": self.x.tolist(),
+            "x": self.values.tolist(),
             "levels": list(LEVELS),
             "people": plain(self.people),
             "low": plain(self.low),
             "high": plain(self.high),
             "published": [
                 {key: None if value != value else value for key, value in asdict(point).items()}
-                for point in self.published
+                for point in self.published_doses
             ],
             "exposure": exposure,
             "reading": list(self.reading),

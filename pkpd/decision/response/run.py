@@ -122,14 +122,14 @@ def dose_response(
     published = published_doses(scene, opened, scene.criteria.declared(endpoint))
     published = tuple(point for point in published if values[0] <= point.x <= values[-1])
     return DoseResponse(
-        schedule=schedule,
+        pattern=schedule,
         unknown=about,
         endpoint=asked[0],
-        x=np.array([float(value) for value in values]),
+        values=np.array([float(value) for value in values]),
         people=np.array([quantiles(row, LEVELS) for row in y[:, 0]]).T,
         low=low,
         high=high,
-        published=published,
+        published_doses=published,
         exposure=exposure,
         reading=work.reading(published, exposure),
         warnings=work.warnings(),

@@ -33,7 +33,7 @@ def figure(found: DoseResponse) -> Figure:
         }
     return plot.response_figure(
         {
-            "x": found.x,
+            "x": found.values,
             "people": found.people,
             "low": found.low,
             "high": found.high,
@@ -45,14 +45,14 @@ def figure(found: DoseResponse) -> Figure:
                     "high": point.high,
                     "hollow": point.provenance == "unverified",
                 }
-                for point in found.published
+                for point in found.published_doses
             ],
         },
         x_axis=found.unknown.called,
         endpoint=found.endpoint.name,
         unit=found.endpoint.unit,
         exposure=exposure,
-        logarithmic=found.unknown.name == "dose" and found.x[-1] > 4 * found.x[0],
-        title=found.schedule,
+        logarithmic=found.unknown.name == "dose" and found.values[-1] > 4 * found.values[0],
+        title=found.pattern,
         footnote=" ".join((*found.reading, *found.warnings[:MOST_WARNINGS], ADVICE)),
     )
