@@ -55,7 +55,8 @@ class DoseResponse:
     people : (5, n_values), 5 %, 25 %, 50 %, 75 % and 95 % of people, at the estimates of the fit.
     low, high : (n_values,), the 90 % interval of the median person by the parameters alone; nan without
         uncertainty.
-    published_doses : numbers of the fit's data after doses of this pattern, on this scale, each at its own time.
+    published_doses : numbers of the fit's data after doses of this pattern, on this scale, each at its own
+        time.
     exposure : the endpoint over another one, where that was asked for.
     reading, warnings : sentences: what the numbers are, and what a reader has to know.
     provenance : what they were made from.
