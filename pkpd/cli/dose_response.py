@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +11,7 @@ from pkpd.cli.scenes import (
     CriteriaOption,
     DrawsOption,
     FitOption,
+    OutputOption,
     PosteriorOption,
     RespondersOption,
     SetOption,
@@ -19,7 +19,9 @@ from pkpd.cli.scenes import (
     UntilOption,
     VaryOption,
     check_output,
+    command_line,
     scene_of,
+    write_result,
 )
 from pkpd.cli.terminal import (
     JobsOption,
@@ -28,7 +30,6 @@ from pkpd.cli.terminal import (
     SeedOption,
     Work,
     console,
-    note,
     plain,
     print_json,
     table,
@@ -38,8 +39,6 @@ from pkpd.treg import FIT
 if TYPE_CHECKING:
     from pkpd.decision.response import DoseResponse
 
-DRAWN = (".png", ".svg", ".pdf")
-ENDINGS = (*DRAWN, ".csv", ".json")
 WARNINGS = 4  # that are printed; files have all
 
 
@@ -89,15 +88,7 @@ def dose_response(
     responders: RespondersOption = None,
     until: UntilOption = None,
     endpoints: CriteriaOption = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Write the figure, .png, .svg or .pdf, the numbers, .csv or .json, or a folder with all.",
-            show_default=False,
-        ),
-    ] = None,
+    output: OutputOption = None,
     jobs: JobsOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -110,11 +101,11 @@ def dose_response(
       pkpd dose-response "? MIU sc daily x5" --endpoint "Treg peak fold" --over AUC -o response.png
       pkpd dose-response "1 MIU sc daily x5 every ? d x3" --endpoint "Treg mean fold" --interval "14 to 56 d"
     """
+    options = dict(locals())
     from pkpd.decision.inverse import OpenSchedule
     from pkpd.decision.response import dose_response as run
 
-    if output is not None:
-        check_output(output, ENDINGS)
+    check_output(output)
     OpenSchedule.parse(schedule)
     scene = scene_of(
         fit, subjects, draws, seed, vary, study, set_, responders, until, jobs, quiet, endpoints, posterior
@@ -133,32 +124,11 @@ def dose_response(
             progress=work.update,
         )
     if output is not None:
-        with Work("writing", quiet):
-            _write(found, output)
-        note(f"wrote {output}", quiet)
+        write_result(found, output, command_line(dose_response, [schedule], options), quiet)
     if json:
         print_json(found.to_dict())
     elif not quiet:
         show(found)
-
-
-def _write(found: DoseResponse, output: Path) -> None:
-    if output.suffix and not output.is_dir():
-        targets = [output]
-    else:
-        output.mkdir(exist_ok=True)
-        targets = [output / f"dose_response{ending}" for ending in ENDINGS]
-    for target in targets:
-        match target.suffix.lower():
-            case ".csv":
-                found.write_csv(target)
-            case ".json":
-                found.write_json(target)
-            case _:
-                from pkpd.present import plot
-                from pkpd.present.report.response import figure
-
-                plot.save(figure(found), target)
 
 
 def show(found: DoseResponse) -> None:

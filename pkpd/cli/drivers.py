@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,12 +9,15 @@ import typer
 from pkpd.cli.scenes import (
     CriteriaOption,
     FitOption,
+    OutputOption,
     PosteriorOption,
     SetOption,
     StudyOption,
     UntilOption,
     check_output,
+    command_line,
     scene_of,
+    write_result,
 )
 from pkpd.cli.terminal import (
     JobsOption,
@@ -25,7 +26,6 @@ from pkpd.cli.terminal import (
     SeedOption,
     Work,
     console,
-    note,
     plain,
     print_json,
     table,
@@ -35,8 +35,6 @@ from pkpd.treg import FIT
 if TYPE_CHECKING:
     from pkpd.decision.drivers import Driver, Drivers
 
-DRAWN = (".png", ".svg", ".pdf")
-ENDINGS = (*DRAWN, ".csv", ".json")
 ROWS = 12  # of each origin that are printed; files have all
 
 
@@ -59,15 +57,7 @@ def drivers(
     set_: SetOption = None,
     until: UntilOption = None,
     endpoints: CriteriaOption = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Write the figure, .png, .svg or .pdf, the numbers, .csv or .json, or a folder with all.",
-            show_default=False,
-        ),
-    ] = None,
+    output: OutputOption = None,
     jobs: JobsOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -80,12 +70,12 @@ def drivers(
       pkpd drivers "1 MIU sc daily x5" --endpoint "NK peak fold" --by parameters -o tornado.png
       pkpd drivers "100 mg oral daily x5" --fit ./my_fit --endpoint AUC --samples 1024 --json
     """
+    options = dict(locals())
     from pkpd.core.extras import optional
     from pkpd.decision.drivers import drivers as run
 
     optional("SALib", "sensitivity")
-    if output is not None:
-        check_output(output, ENDINGS)
+    check_output(output)
     who = (seed, "between,uncertainty", study, set_, None, until, jobs, quiet, endpoints, posterior)
     scene = scene_of(fit, 1, 1, *who)
     with Work("simulating", quiet) as work:
@@ -99,32 +89,11 @@ def drivers(
             progress=work.update,
         )
     if output is not None:
-        with Work("writing", quiet):
-            _write(found, output)
-        note(f"wrote {output}", quiet)
+        write_result(found, output, command_line(drivers, [schedule], options), quiet)
     if json:
         print_json(found.to_dict())
     elif not quiet:
         show(found)
-
-
-def _write(found: Drivers, output: Path) -> None:
-    if output.suffix and not output.is_dir():
-        targets = [output]
-    else:
-        output.mkdir(exist_ok=True)
-        targets = [output / f"drivers{ending}" for ending in ENDINGS]
-    for target in targets:
-        match target.suffix.lower():
-            case ".csv":
-                found.write_csv(target)
-            case ".json":
-                found.write_json(target)
-            case _:
-                from pkpd.present import plot
-                from pkpd.present.report.drivers import figure
-
-                plot.save(figure(found), target)
 
 
 def show(found: Drivers) -> None:
@@ -156,17 +125,11 @@ def show(found: Drivers) -> None:
 
 
 def _cells(one: Driver, typical: float) -> tuple[str, ...]:
+    from pkpd.present.report.drivers import percent
     from pkpd.present.report.numbers import finite_or_word as word
     from pkpd.present.report.numbers import unit
 
     shown = unit(one.unit)
     values = f"{word(one.low_value)} to {word(one.high_value)}{f' {shown}' if shown else ''}"
     ends = f"{word(one.low - typical, True)} to {word(one.high - typical, True)}"
-    return one.name, values, ends, _share(one.first, one.first_ends), _share(one.total, one.total_ends)
-
-
-def _share(middle: float, ends: tuple[float, float]) -> str:
-    if math.isnan(middle):
-        return ""
-    low, high = (100 * min(max(end, 0.0), 1.0) for end in ends)
-    return f"{100 * min(max(middle, 0.0), 1.0):.0f} ({low:.0f} to {high:.0f})"
+    return one.name, values, ends, percent(one.first, one.first_ends), percent(one.total, one.total_ends)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pkpd.cli.scenes import SetOption, UntilOption, check_output
+from pkpd.cli.scenes import (
+    OutputOption,
+    SetOption,
+    UntilOption,
+    check_output,
+    command_line,
+    write_result,
+)
 from pkpd.cli.terminal import (
     JobsOption,
     JsonOption,
@@ -17,7 +23,6 @@ from pkpd.cli.terminal import (
     Work,
     console,
     in_time_unit,
-    note,
     overrides,
     plain,
     print_json,
@@ -27,9 +32,7 @@ from pkpd.cli.terminal import (
 if TYPE_CHECKING:
     from pkpd.decision.why import Account, Explanation, Share
 
-DRAWN = (".png", ".svg", ".pdf")
 ROUNDING = 1e-5  # of the largest number of a table
-ENDINGS = (*DRAWN, ".csv", ".json")
 
 
 def why(
@@ -53,15 +56,7 @@ def why(
     seed: SeedOption = 1,
     set_: SetOption = None,
     until: UntilOption = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Write the figure, .png, .svg or .pdf, the numbers, .csv or .json, or a folder with all.",
-            show_default=False,
-        ),
-    ] = None,
+    output: OutputOption = None,
     jobs: JobsOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -74,11 +69,11 @@ def why(
       pkpd why il2_treg "1 MIU sc daily x5 every 28 d x3" --of treg_tissue -o why.png
       pkpd why ./my.model "100 mg oral daily x7" --of C --subjects 1 --json
     """
+    options = dict(locals())
     from pkpd.decision.why import why as run
     from pkpd.decision.why.run import kernel_of
 
-    if output is not None:
-        check_output(output, ENDINGS)
+    check_output(output)
     with Work("reading and compiling the model (once: it is cached)", quiet):
         kernel = kernel_of(of)
     until_days = None if until is None else in_time_unit(until, "d", "--until")
@@ -95,32 +90,11 @@ def why(
             progress=work.update,
         )
     if output is not None:
-        with Work("writing", quiet):
-            _write(found, output)
-        note(f"wrote {output}", quiet)
+        write_result(found, output, command_line(why, [of, schedule], options), quiet)
     if json:
         print_json(found.to_dict())
     elif not quiet:
         show(found)
-
-
-def _write(found: Explanation, output: Path) -> None:
-    if output.suffix and not output.is_dir():
-        targets = [output]
-    else:
-        output.mkdir(exist_ok=True)
-        targets = [output / f"why{ending}" for ending in ENDINGS]
-    for target in targets:
-        match target.suffix.lower():
-            case ".csv":
-                found.write_csv(target)
-            case ".json":
-                found.write_json(target)
-            case _:
-                from pkpd.present import plot
-                from pkpd.present.report.why import figure
-
-                plot.save(figure(found), target)
 
 
 def show(found: Explanation) -> None:

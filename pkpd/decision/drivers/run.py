@@ -356,6 +356,7 @@ class _Study:
         kernel = self.sources.kernel
         return {
             "fit": self.scene.fit,
+            "fitted": self.scene.fitted,
             "model": kernel.NAME,
             "model_hash": kernel.HASH,
             "endpoint": self.endpoint.name,

@@ -254,6 +254,7 @@ class _Courses:
         population = self.scene.population
         return {
             "fit": self.scene.fit,
+            "fitted": self.scene.fitted,
             "model": population.kernel.NAME,
             "model_hash": population.kernel.HASH,
             "schedule": schedule,

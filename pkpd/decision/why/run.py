@@ -138,7 +138,8 @@ def why(
         reading=_reading(len(values) - 1, work.rests),
         warnings=(*notes, *cautions_of(kernel)),
         provenance={
-            "of": os.fspath(of),
+            "fit": os.fspath(of),
+            "fitted": not _spec_of(of).unfitted,
             "model": kernel.NAME,
             "model_hash": kernel.HASH,
             "output": name,

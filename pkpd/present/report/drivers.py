@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+def percent(share: float, ends: tuple[float, float]) -> str:
+    """A share of the variance in percent with its interval, as far as there are shares: "57 (43 to 71)"."""
+    if math.isnan(share):
+        return ""
+    middle, low, high = (100 * min(max(value, 0.0), 1.0) for value in (share, *ends))
+    return f"{middle:.0f} ({low:.0f} to {high:.0f})"
+
+
 def origin_words(origin: Origin) -> str:
     """An origin with its share of the variance by both: "differences between people: 62 % of the variance (55
     to 69)"."""
