@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from pkpd.model.check import read_model as read_model
     from pkpd.ode.functions import from_numba as from_numba
     from pkpd.present.report import write_report as write_report
+    from pkpd.present.share import save as save
     from pkpd.simulation.cohort import simulate_records as simulate_records
     from pkpd.simulation.occurrence import event_times as event_times
     from pkpd.simulation.profile import Profile as Profile
@@ -128,6 +129,7 @@ _HOME = {
     "predict": "pkpd.inference.prediction",
     "read_design": "pkpd.trial",
     "read_model": "pkpd.model.check",
+    "save": "pkpd.present.share",
     "set_compiler": "pkpd.solver.kernel",
     "simulate": "pkpd.simulation.profile",
     "simulate_records": "pkpd.simulation.cohort",
@@ -188,6 +190,7 @@ __all__ = [
     "predict",
     "read_design",
     "read_model",
+    "save",
     "set_compiler",
     "simulate",
     "simulate_records",

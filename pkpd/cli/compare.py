@@ -22,7 +22,7 @@ from pkpd.cli.scenes import (
     check_output,
     command_line,
     scene_of,
-    write_files,
+    write_result,
 )
 from pkpd.cli.terminal import (
     AdherenceOption,
@@ -34,7 +34,6 @@ from pkpd.cli.terminal import (
     Work,
     check_known,
     console,
-    note,
     plain,
     print_json,
     taking,
@@ -92,6 +91,7 @@ def compare(
 
       pkpd compare "1 MIU sc daily x5 every 28 d x3" "0.26 MIU/m2 sc every 3 d for 84 d"
       pkpd compare schedules.txt none -o report.html
+      pkpd compare schedules.txt none -o deck.pptx
       pkpd compare "1 MIU sc weekly x12" "1 MIU sc weekly x12; hold if nk > 2 x baseline"
       pkpd compare "1 MIU sc weekly x12" "1 MIU sc weekly x12; adherence 80 %; jitter 12 h"
       pkpd compare "1 MIU sc weekly x12" "2 MIU sc weekly x12" --set "BSA = 1.9 m^2" --until "120 d"
@@ -102,8 +102,7 @@ def compare(
     """
     # what could fail cheaply fails before anything is computed
     options = dict(locals())
-    if output is not None:
-        check_output(output)
+    check_output(output)
     from pkpd.decision.comparison import compare as run
     from pkpd.decision.comparison.schedules import read_schedules
 
@@ -127,9 +126,7 @@ def compare(
     chosen = _chosen(comparison, names)
     written = comparison if names is None else chosen
     if output is not None:
-        with Work("writing", quiet):
-            _write(written, output, command_line(compare, schedules, options))
-        note(f"wrote {output}", quiet)
+        write_result(written, output, command_line(compare, schedules, options), quiet)
     if json:
         print_json(written.to_dict())
     elif not quiet:
@@ -160,17 +157,6 @@ def _chosen(comparison: Comparison, names: list[str] | None) -> Comparison:
     if not names:
         raise InputError(f'--endpoints names none; write "all", or some of {", ".join(dict.fromkeys(known))}')
     return comparison.choose(names)
-
-
-def _write(comparison: Comparison, output: Path, command: str) -> None:
-    from pkpd.present.report.comparison import write_comparison_report
-
-    write_files(
-        comparison,
-        output,
-        "comparison",
-        lambda target: write_comparison_report(comparison, target, command=command),
-    )
 
 
 # --- the table ------------------------------------------------------------------------------------

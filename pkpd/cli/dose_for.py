@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +13,7 @@ from pkpd.cli.scenes import (
     CriteriaOption,
     DrawsOption,
     FitOption,
+    OutputOption,
     PosteriorOption,
     RespondersOption,
     SetOption,
@@ -21,7 +21,9 @@ from pkpd.cli.scenes import (
     UntilOption,
     VaryOption,
     check_output,
+    command_line,
     scene_of,
+    write_result,
 )
 from pkpd.cli.terminal import (
     JobsOption,
@@ -30,7 +32,6 @@ from pkpd.cli.terminal import (
     SeedOption,
     Work,
     console,
-    note,
     plain,
     print_json,
     table,
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 
     from pkpd.decision.inverse import Attainment, Boundary, WishCurve
 
-DRAWN = (".png", ".svg", ".pdf")
-ENDINGS = (*DRAWN, ".csv", ".json")
 WARNINGS = 4  # that are printed; files have all
 
 
@@ -92,15 +91,7 @@ def dose_for(
     responders: RespondersOption = None,
     until: UntilOption = None,
     endpoints: CriteriaOption = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Write the figure, .png, .svg or .pdf, the numbers, .csv or .json, or a folder with all.",
-            show_default=False,
-        ),
-    ] = None,
+    output: OutputOption = None,
     jobs: JobsOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -117,11 +108,11 @@ def dose_for(
     A target without "in 90 % of people" is one of the median person. With two "?" there is an answer for each
     value of the second.
     """
+    options = dict(locals())
     from pkpd.decision.inverse import Boundary, OpenSchedule
     from pkpd.decision.inverse import dose_for as run
 
-    if output is not None:
-        check_output(output, ENDINGS)
+    check_output(output)
     OpenSchedule.parse(schedule)
     scene = scene_of(
         fit, subjects, draws, seed, vary, study, set_, responders, until, jobs, quiet, endpoints, posterior
@@ -138,32 +129,11 @@ def dose_for(
             progress=work.update,
         )
     if output is not None:
-        with Work("writing", quiet):
-            _write(found, output)
-        note(f"wrote {output}", quiet)
+        write_result(found, output, command_line(dose_for, wishes, options), quiet)
     if json:
         print_json(found.to_dict())
     elif not quiet:
         show_boundary(found) if isinstance(found, Boundary) else show(found)
-
-
-def _write(found: Attainment | Boundary, output: Path) -> None:
-    if output.suffix and not output.is_dir():
-        targets = [output]
-    else:
-        output.mkdir(exist_ok=True)
-        targets = [output / f"dose_for{ending}" for ending in ENDINGS]
-    for target in targets:
-        match target.suffix.lower():
-            case ".csv":
-                found.write_csv(target)
-            case ".json":
-                found.write_json(target)
-            case _:
-                from pkpd.present import plot
-                from pkpd.present.report.attainment import figure
-
-                plot.save(figure(found), target)
 
 
 # --- the table ------------------------------------------------------------------------------------

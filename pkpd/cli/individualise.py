@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pkpd.cli.compare import print_comparison
 from pkpd.cli.fits import FitArgument, print_remarks
-from pkpd.cli.scenes import DrawsOption, PosteriorOption, SetOption, StudyOption, UntilOption, VaryOption
+from pkpd.cli.scenes import (
+    DrawsOption,
+    OutputOption,
+    PosteriorOption,
+    SetOption,
+    StudyOption,
+    UntilOption,
+    VaryOption,
+    check_output,
+    command_line,
+    write_result,
+)
 from pkpd.cli.terminal import (
     JobsOption,
     JsonOption,
@@ -19,7 +30,6 @@ from pkpd.cli.terminal import (
     Work,
     console,
     in_time_unit,
-    note,
     overrides,
     plain,
     print_json,
@@ -30,11 +40,10 @@ from pkpd.core.errors import InputError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from pkpd.decision.comparison import Arm, Comparison
+    from pkpd.decision.comparison import Comparison
     from pkpd.decision.optimisation.wishes import Constraint
     from pkpd.inference.individual import Individual
-
-FIGURES = (".png", ".svg", ".pdf")
+    from pkpd.present.share import PersonAhead
 
 
 def individualise(
@@ -76,15 +85,7 @@ def individualise(
     posterior: PosteriorOption = None,
     seed: SeedOption = 1,
     until: UntilOption = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Write the figure, .png, .svg or .pdf, or a folder with it and individual.json.",
-            show_default=False,
-        ),
-    ] = None,
+    output: OutputOption = None,
     jobs: JobsOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -93,7 +94,7 @@ def individualise(
 
     [dim]Examples[/]
 
-      pkpd individualise low_dose_il2 her.csv --given "1 MIU sc daily x5" -o her.png
+      pkpd individualise low_dose_il2 her.csv --given "1 MIU sc daily x5" -o her.html
       pkpd individualise low_dose_il2 her.csv --given "1 MIU sc daily x5; miss day 3"
       pkpd individualise my_fit he.csv --given "5 mg iv once" --next "9 mg iv once from day 7"
       pkpd individualise my_fit he.csv --given "5 mg iv once" --set "BSA = Mosteller(70 kg, 172 cm)"
@@ -101,10 +102,12 @@ def individualise(
     Empirical Bayes: the prior is the fit's population, the error of a measurement that of the fit. The table
     has a line for each measured value; one at the time of a dose was measured before it.
     """
-    _check_output(output)
+    options = dict(locals())
+    check_output(output)
     from pkpd.decision.comparison import Scene, compare
     from pkpd.inference import read_fit
     from pkpd.inference.individual import individualise as run
+    from pkpd.present.share import PersonAhead
     from pkpd.solver.kernel import load
 
     fit = str(Path(fit).absolute().parent) if fit.endswith(".json") else fit
@@ -139,27 +142,13 @@ def individualise(
             comparison = compare(
                 scene.arms(following, files=[f"--next {i + 1}" for i in range(len(following))])
             )
-        wishes = _wishes(wish, comparison)
-        if output is not None:
-            work.update("drawing")
-            _write(person, comparison, wishes, output)
-    if json:
-        print_json(_facts(person, comparison, wishes))
-    elif not quiet:
-        _show(person, comparison, wishes)
+        ahead = PersonAhead(person, comparison, _wishes(wish, comparison))
     if output is not None:
-        note(f"wrote {output}", quiet or json)
-
-
-def _check_output(output: Path | None) -> None:
-    from pkpd.core.files import check_folder, check_target
-
-    if output is None:
-        return
-    if output.suffix and not output.is_dir():
-        check_target(output, FIGURES)
-    else:
-        check_folder(output if output.is_dir() else output.parent)
+        write_result(ahead, output, command_line(individualise, [fit, str(data)], options), quiet or json)
+    if json:
+        print_json(ahead.to_dict())
+    elif not quiet:
+        _show(ahead)
 
 
 def _wishes(texts: list[str] | None, comparison: Comparison | None) -> tuple[Constraint, ...]:
@@ -172,28 +161,8 @@ def _wishes(texts: list[str] | None, comparison: Comparison | None) -> tuple[Con
     return parse_constraints(texts, comparison.endpoints, comparison.arms[0].scene.criteria)
 
 
-def _holding(arm: Arm, wishes: Sequence[Constraint]) -> list[float]:
-    """How probable each wish is under a schedule, and all of them together."""
-    import numpy as np
-
-    holds = [wish.holds(arm.endpoints[wish.endpoint]) for wish in wishes]
-    return [float(one.mean()) for one in (*holds, np.all(holds, axis=0))]
-
-
-def _facts(person: Individual, comparison: Comparison | None, wishes: Sequence[Constraint]) -> dict[str, Any]:
-    facts = person.to_dict()
-    if comparison is not None:
-        facts["comparison"] = comparison.to_dict()
-        facts["wishes"] = {
-            arm.label: dict(zip([*map(str, wishes), "all"], _holding(arm, wishes), strict=True))
-            for arm in comparison.arms
-            if wishes
-        }
-    return facts
-
-
-def _show(person: Individual, comparison: Comparison | None, wishes: Sequence[Constraint]) -> None:
-    out = console()
+def _show(ahead: PersonAhead) -> None:
+    person, comparison, out = ahead.person, ahead.following, console()
     n = len(person.measurements)
     out.print(f"[bold]One person[/], {n} measurement{'s' * (n != 1)}, after {plain(str(person.given))}")
     out.print(_measured(person))
@@ -213,9 +182,9 @@ def _show(person: Individual, comparison: Comparison | None, wishes: Sequence[Co
     out.print()
     out.print("[bold]What may follow[/]")
     print_comparison(comparison.main())
-    if wishes:
+    if ahead.wishes:
         out.print()
-        out.print(_wished(comparison, wishes))
+        out.print(_wished(ahead, comparison))
 
 
 def _measured(person: Individual) -> Table:
@@ -252,72 +221,13 @@ def _interval(band: Sequence[float]) -> str:
     return f"{middle:.3g} ({low:.3g} to {high:.3g})"
 
 
-def _wished(comparison: Comparison, wishes: Sequence[Constraint]) -> Table:
+def _wished(ahead: PersonAhead, comparison: Comparison) -> Table:
     from pkpd.decision.comparison import letters
 
     marks = letters(len(comparison.arms))
     rows = table("probability that", *(f">{mark}" for mark in marks))
-    held = [_holding(arm, wishes) for arm in comparison.arms]
-    names = [*map(str, wishes)] + ["all of these"] * (len(wishes) > 1)
+    held = [ahead.held(arm) for arm in comparison.arms]
+    names = [*map(str, ahead.wishes)] + ["all of these"] * (len(ahead.wishes) > 1)
     for i, name in enumerate(names):
         rows.add_row(plain(name), *(f"{100 * shares[i]:.0f} %" for shares in held))
     return rows
-
-
-def _write(
-    person: Individual, comparison: Comparison | None, wishes: Sequence[Constraint], output: Path
-) -> None:
-    from pkpd.core.files import replacing, to_json
-    from pkpd.present.plot import save
-
-    figure = _figure(person, comparison)
-    if output.suffix and not output.is_dir():
-        save(figure, output)
-        return
-    output.mkdir(exist_ok=True)
-    save(figure, output / "individual.png")
-    with replacing(output / "individual.json") as temporary:
-        temporary.write_text(to_json(_facts(person, comparison, wishes)), encoding="utf-8")
-
-
-def _figure(person: Individual, comparison: Comparison | None) -> Any:
-    """What was measured and what may follow, of the outputs that were measured."""
-    import numpy as np
-
-    from pkpd.dosing import time_units_per_day
-    from pkpd.inference.individual import LEVELS
-    from pkpd.present.plot import individual_figure
-    from pkpd.solver import Options, solve
-    from pkpd.solver.options import BANDS
-
-    kernel, per_day = person.kernel, time_units_per_day(person.kernel.TIME_UNIT)
-    names = list(dict.fromkeys(one.output for one in person.measurements)) or list(kernel.OUTPUTS[:1])
-    known = [one.time / per_day for one in person.measurements]
-    begins = (
-        [float(arm.dose_days.min()) for arm in comparison.arms if arm.dose_days.size] if comparison else []
-    )
-    end = max([1.0, person.given.span + 7.0, *known]) * 1.02
-    start, end = min([0.0, *known]), min(begins, default=end)
-    days = np.unique(np.r_[np.linspace(start, end, 240), known])
-    places = {name: kernel.OUTPUTS.index(name) for name in names}
-
-    def band(people: Any, schedule: Any, at: Any) -> dict[str, Any]:
-        events, how = schedule.events_for(kernel), Options(rtol=BANDS)
-        outputs = solve(kernel, people.values, events, at * per_day, options=how).outputs
-        found = np.nanquantile(outputs[:, :, list(places.values())], LEVELS, axis=0)
-        return {"days": at, "bands": {name: found[:, :, i] for i, name in enumerate(names)}}
-
-    forecasts = {
-        arm.label: band(person.after, person.given + arm.schedule, arm.days[arm.days >= end])
-        for arm in (comparison.arms if comparison else ())
-    }
-    return individual_figure(
-        [{**row, "day": row["time"] / per_day} for row in person.rows()],
-        band(person.before, person.given, days),
-        band(person.after, person.given, days),
-        forecasts,
-        units={name: kernel.OUTPUT_UNITS[place] for name, place in places.items()},
-        descriptions={name: kernel.OUTPUT_DESCRIPTIONS[place] for name, place in places.items()},
-        doses=[float(dose.time_days) for dose in person.given.doses()],
-        title=f"One person after {person.given}",
-    )

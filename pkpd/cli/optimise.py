@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,7 +21,7 @@ from pkpd.cli.scenes import (
     check_output,
     command_line,
     scene_of,
-    write_files,
+    write_result,
 )
 from pkpd.cli.terminal import (
     JobsOption,
@@ -31,7 +30,6 @@ from pkpd.cli.terminal import (
     SeedOption,
     Work,
     console,
-    note,
     plain,
     print_json,
 )
@@ -137,8 +135,7 @@ def optimise(
     from pkpd.decision.optimisation import Space, usual_space
     from pkpd.decision.optimisation import optimise as run
 
-    if output is not None:
-        check_output(output)
+    check_output(output)
     lists: dict[str, Any] = {
         "days": days,
         "interval": interval,
@@ -161,19 +158,11 @@ def optimise(
             progress=work.update,
         )
     if output is not None:
-        with Work("writing", quiet):
-            _write(front, output, command_line(optimise, constraints or [], options))
-        note(f"wrote {output}", quiet)
+        write_result(front, output, command_line(optimise, constraints or [], options), quiet)
     if json:
         print_json(front.to_dict())
     elif not quiet:
         show(front)
-
-
-def _write(front: Front, output: Path, command: str) -> None:
-    from pkpd.present.report.front import write_front_report
-
-    write_files(front, output, "front", lambda target: write_front_report(front, target, command=command))
 
 
 # --- the table ------------------------------------------------------------------------------------

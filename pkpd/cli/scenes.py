@@ -7,18 +7,22 @@ import inspect
 import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
+from typer.models import OptionInfo
 
-from pkpd.cli.terminal import Work, in_time_unit, overrides
+from pkpd.cli.terminal import Work, in_time_unit, note, overrides
 from pkpd.core.errors import InputError
 
 if TYPE_CHECKING:
-    from pkpd.decision.comparison import Comparison, Scene
-    from pkpd.decision.optimisation import Front
+    from pkpd.decision.comparison import Scene
 
-ENDINGS = (".csv", ".json", ".html")
+ENDINGS = (".html", ".csv", ".json", ".xlsx", ".md", ".tex", ".pptx", ".png", ".svg", ".pdf")
+"""Of files that a result is written to: the formats of `pkpd.present.share`."""
+OF_AN_EXTRA = {".xlsx": "xlsxwriter", ".pptx": "pptx"}
+"""Endings, and the package of the extra "share" that writes them."""
+_PACKAGES = {"xlsxwriter": "xlsxwriter", "pptx": "python-pptx"}
 
 FitOption = Annotated[
     str,
@@ -89,7 +93,8 @@ OutputOption = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="Write .csv, .json, .html (the report), or a folder with all three.",
+        help="Write .html (the report), .xlsx, .csv, .json, .md, .tex, .pptx (a deck), .png, .svg or .pdf "
+        "(the figures), or a folder with all of it.",
         show_default=False,
     ),
 ]
@@ -141,52 +146,53 @@ def scene_of(
     )
 
 
-def check_output(output: Path, endings: tuple[str, ...] = ENDINGS) -> None:
-    """Raise ``InputError`` unless this file, or the files of this folder, could be written."""
-    from pkpd.core.files import check_folder, check_target
+def check_output(output: Path | None) -> None:
+    """Raise unless this file, or the files of this folder, could be written: ``InputError``, or
+    ``MissingExtraError`` where its format needs a package that is not installed."""
+    from pkpd.core.extras import optional
+    from pkpd.core.files import check_output as check
 
-    if output.is_dir():
-        check_folder(output)
-    elif output.suffix:
-        check_target(output, endings)
-    elif output.exists():
-        raise InputError(
-            f'cannot write "{output}": it is a file, and without an ending a folder is meant; the '
-            f"endings are {', '.join(endings)}"
-        )
-    else:
-        check_folder(output.parent)
+    if output is None:
+        return
+    check(output, ENDINGS)
+    if package := OF_AN_EXTRA.get(output.suffix.lower()):
+        optional(package, "share")
 
 
 def command_line(command: Callable[..., None], words: list[str], options: Mapping[str, Any]) -> str:
     """The command line that does the same again: ``words`` as they were given, and the ``options`` that are
     not the command's defaults."""
-    words = ["pkpd", command.__name__, *words]
-    _first, *others = inspect.signature(command).parameters.values()
-    for parameter in others:
-        name, given = parameter.name, options[parameter.name]
-        if name in ("set_", "output", "jobs", "json", "quiet") or given in (None, parameter.default):
+    words = ["pkpd", command.__name__.replace("_", "-"), *words]
+    defaults = inspect.signature(command).parameters
+    for name, kind in get_type_hints(command, include_extras=True).items():
+        about = next((one for one in getattr(kind, "__metadata__", ()) if isinstance(one, OptionInfo)), None)
+        given = options.get(name)
+        if about is None or name in ("output", "jobs", "json", "quiet"):
             continue
-        words += [f"--{name.rstrip('_')}", str(given)]
-    for text in options["set_"] or []:
-        words += ["--set", text]
+        if given in (None, defaults[name].default):
+            continue
+        declared = [one for one in (about.default, *(about.param_decls or ())) if str(one).startswith("--")]
+        option = str([*declared, f"--{name.rstrip('_').replace('_', '-')}"][0])
+        for one in given if isinstance(given, list) else [given]:
+            words += [option, str(one)]
     return shlex.join([*words, "-o", str(options["output"])])
 
 
-def write_files(
-    result: Comparison | Front, output: Path, stem: str, write_report: Callable[[Path], Any]
-) -> None:
-    """Write a result to a file, by its ending, or all its files into a folder."""
-    if output.suffix and not output.is_dir():
-        targets = [output]
-    else:
-        output.mkdir(exist_ok=True)
-        targets = [output / name for name in (f"{stem}.csv", f"{stem}.json", "report.html")]
-    for target in targets:
-        match target.suffix.lower():
-            case ".csv":
-                result.write_csv(target)
-            case ".json":
-                result.write_json(target)
-            case _:
-                write_report(target)
+def write_result(result: Any, output: Path, command: str, quiet: bool) -> None:
+    """Write a result in the format that the ending says, or in all of them into a folder, and say what
+    else there is."""
+    from pkpd.core.extras import how_to_install, version
+    from pkpd.present.share import exhibit, write
+
+    with Work("writing", quiet):
+        shown = exhibit(result, command=command)
+        write(shown, output)
+    note(f"wrote {output}", quiet)
+    names = [drawing.name for drawing in shown.drawings]
+    if output.suffix.lower() in (".png", ".svg") and len(names) > 1 and output.stem not in names:
+        others = " and ".join(f"{name}{output.suffix}" for name in names[1:])
+        note(f"that is {names[0]}; {others} are written by these names, all of them as .pdf", quiet)
+    if output.is_dir() and (
+        lacking := [end for end, of in OF_AN_EXTRA.items() if version(_PACKAGES[of]) is None]
+    ):
+        note(f"without {' and '.join(lacking)}: {how_to_install('share')}", quiet)

@@ -33,6 +33,25 @@ def check_target(path: str | Path, endings: tuple[str, ...]) -> Path:
     return path
 
 
+def check_output(path: str | Path, endings: tuple[str, ...]) -> Path:
+    """The same of a file with one of these endings, or of a folder for several such files, which need not
+    be there. Raises ``InputError`` as ``check_target``, and for a file without an ending.
+    """
+    path = Path(path)
+    if path.is_dir():
+        check_folder(path)
+    elif path.suffix:
+        check_target(path, endings)
+    elif path.exists():
+        raise InputError(
+            f'cannot write "{path}": it is a file, and without an ending a folder is meant; the endings are '
+            f"{', '.join(endings)}"
+        )
+    else:
+        check_folder(path.parent)
+    return path
+
+
 def check_folder(folder: Path) -> None:
     """Raise ``InputError`` unless this folder is there and can be written to."""
     if not folder.is_dir():

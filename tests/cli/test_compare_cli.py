@@ -178,10 +178,26 @@ def test_the_horizon_is_one_for_all_and_can_be_set(pkpd):
 # --- files ----------------------------------------------------------------------------------------
 
 
-def test_a_folder_gets_table_numbers_and_report(pkpd):
-    code, _, err = pkpd("compare", ONE, TWO, *FEW, "-o", "all")
+def test_a_folder_gets_table_numbers_report_deck_and_every_figure(pkpd):
+    code, _, err = pkpd("compare", ONE, TWO, *FEW, "-o", "all", "--endpoints", "NK mean fold")
     assert (code, err) == (0, "wrote all\n")
-    assert files("all") == ["comparison.csv", "comparison.json", "report.html"]
+    tables = [f"comparison.{ending}" for ending in ("csv", "json", "md", "pptx", "tex", "xlsx")]
+    figures = {f"{name}.{ending}" for name in ("courses", "course_nk") for ending in ("pdf", "png", "svg")}
+    found = files("all")
+    assert set(found) >= {*tables, *figures, "report.html"}
+    assert {Path(name).stem.partition("_")[0] for name in found} == {
+        "comparison", "course", "courses", "differences", "report",
+    }  # fmt: skip
+
+
+def test_a_figure_is_the_main_one_or_that_which_the_file_is_called_after(pkpd):
+    code, _, err = pkpd("compare", ONE, TWO, *FEW, "-o", "figure.svg")
+    assert (code, err.splitlines()[0]) == (0, "wrote figure.svg")
+    assert "that is courses; differences.svg and trade_off.svg are written by these names" in err
+    assert "time (d)" in Path("figure.svg").read_text(encoding="utf-8")
+    _, _, err = pkpd("compare", ONE, TWO, *FEW, "-o", "differences.svg")
+    assert err == "wrote differences.svg\n"
+    assert "difference to the first schedule" in Path("differences.svg").read_text(encoding="utf-8")
 
 
 class Pre(HTMLParser):
@@ -276,7 +292,7 @@ def test_bad_input_is_a_sentence_and_leaves_no_file(pkpd, arguments, said):
 
 def test_a_place_that_cannot_be_written_is_said_before_anything_is_computed(pkpd, monkeypatch):
     monkeypatch.setattr(Scene, "create", None)
-    for target, said in (("c.txt", ".csv, .json, .html"), ("gone/c.csv", "gone"), ("gone/folder", "gone")):
+    for target, said in (("c.txt", ".html, .csv, .json"), ("gone/c.csv", "gone"), ("gone/folder", "gone")):
         code, _, err = pkpd("compare", ONE, "-o", target)
         assert code == 3
         assert said in err

@@ -35,7 +35,9 @@ def test_json_and_a_folder_of_files_have_the_same_answer(capfd, tmp_path):
     found = json.loads(run(capfd, *ONE, "--json", "-o", str(folder)).out)
     assert found["low"] <= found["value"] <= found["high"]
     assert found == json.loads((folder / "dose_for.json").read_text(encoding="utf-8"))
-    assert sorted(path.suffix for path in folder.iterdir()) == [".csv", ".json", ".pdf", ".png", ".svg"]
+    assert sorted(path.suffix for path in folder.iterdir()) == [
+        ".csv", ".html", ".json", ".md", ".pdf", ".png", ".pptx", ".svg", ".tex", ".xlsx",
+    ]  # fmt: skip
 
 
 def test_two_unknowns_are_a_table_and_a_picture_of_their_boundary(capfd, tmp_path):
@@ -49,7 +51,7 @@ def test_two_unknowns_are_a_table_and_a_picture_of_their_boundary(capfd, tmp_pat
     ("arguments", "words"),
     [
         (["NK under 2", "--schedule", "1 MIU sc daily x5"], 'has no "?"'),
-        (["NK under 2", "--schedule", "? MIU sc daily x5", "-o", "a.html"], "its ending must be one of"),
+        (["NK under 2", "--schedule", "? MIU sc daily x5", "-o", "a.docx"], "its ending must be one of"),
         (["NK under 2 at trough", "--schedule", "? MIU sc daily x5"], 'no endpoint "NK trough fold"'),
         (["longest interval with NK under 2", "--schedule", "? MIU sc daily x5"], "asks for the interval"),
     ],

@@ -42,6 +42,10 @@ def test_it_prints_what_was_learned_and_what_may_follow(capsys, data, tmp_path):
         assert said in " ".join(out.split())
     assert "A model, not medical advice." in out
     assert "90 % of subjects" not in out
+    report = run(capsys, data, *given[:-1], tmp_path / "her.html", "--next", following[0])
+    page = (tmp_path / "her.html").read_text(encoding="utf-8")
+    assert report[0] == 0 and "<h2>Wishes</h2>" in page
+    assert f"--next &#39;{following[0]}&#39; --wish &#39;{wish}&#39;" in page
     drawn = (tmp_path / "her.svg").read_text(encoding="utf-8")
     assert "this person (90 %)" in drawn
     assert "2 MIU sc daily x5 from day 28" in drawn

@@ -632,7 +632,7 @@ def test_the_command_refuses_what_it_cannot_do_before_it_searches(pkpd, tmp_path
     assert code == 3
     assert "constraint:1:10: here a number is missing" in err
     assert pkpd("optimise", "--dose", "1")[0] == 3
-    assert pkpd("optimise", *TINY, "-o", "front.xlsx")[0] == 3
+    assert pkpd("optimise", *TINY, "-o", "front.docx")[0] == 3
     monkeypatch.setitem(sys.modules, "pymoo.algorithms.moo.nsga2", None)
     code, _, err = pkpd("optimise", "--subjects", 50, "--draws", 10, "-o", "front.csv")
     assert code == 6

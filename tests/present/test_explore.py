@@ -20,7 +20,8 @@ import toy
 from pkpd.cli import main
 from pkpd.dosing import Schedule
 from pkpd.inference import fit, read_fit
-from pkpd.present.web import Site, pace
+from pkpd.present.web import Site, pace, views
+from pkpd.present.web.evaluation import number
 from pkpd.treg import field
 
 OUTPUTS = field.criteria().page
@@ -406,6 +407,125 @@ def test_a_link_restores_everything(page, context, site):
     assert other.problems == []
 
 
+# --- views ----------------------------------------------------------------------------------------
+
+TWICE = """
+import { element, shown } from "../state.js";
+export const view = {
+  name: "twice", title: "Twice <it>", start: { factor: 2, of: "Treg", loud: false },
+  build(panel, page) {
+    const field = element("input", { id: "factor", type: "number", "aria-label": "Factor" });
+    field.addEventListener("input", (event) => {
+      page.own(view).factor = field.valueAsNumber;
+      page.changed(event);
+    });
+    panel.append(element("div", { "data-field": "factor" }, field), element("p", { id: "twice" }));
+  },
+  show(answer, page) {
+    document.getElementById("factor").value = page.own(view).factor;
+    document.getElementById("twice").textContent = `${answer.of_what}: ${shown(answer.product)}`;
+  },
+};
+"""
+INDEX = """import { view as courses } from "./courses.js";
+import { view as twice } from "./twice.js";
+export const VIEWS = [courses, twice];"""
+
+
+def answered_with(content):
+    return lambda route: route.fulfill(body=content, content_type="text/javascript")
+
+
+def twice(explorer, values, stop):
+    request = explorer.check(values, own=("factor", "of", "loud"))
+    factor = number(request.own["factor"], "factor", "the factor", 0, 10)
+    stop()
+    product = factor * explorer.scene(request).subjects
+    return explorer.told(request) | {
+        "product": product,
+        "of_what": request.own["of"],
+        "seconds": 0.0,
+        "command": " ".join(["pkpd twice", *explorer.options(request)]),
+    }
+
+
+@pytest.fixture
+def viewed(context):
+    """A page with a second view: one module of the page, one function, one line in either table."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(views.ANSWERS, "twice", twice)
+        site = Site(subjects=20)
+        thread = threading.Thread(target=site.run)
+        thread.start()
+        for name, content in (("index", INDEX), ("twice", TWICE)):
+            context.route(f"**/views/{name}.js", answered_with(content))
+        try:
+            page = Page(context, site.url)
+            yield page
+            assert page.problems == []
+        finally:
+            site.stop()
+            thread.join(30)
+
+
+def test_views_are_tabs_and_the_open_one_alone_computes(viewed, context):
+    tabs = viewed.tab.get_by_role("tab")
+    assert tabs.all_inner_texts() == ["Courses", "Twice <it>"]
+    assert [tab.get_attribute("aria-selected") for tab in tabs.all()] == ["true", "false"]
+    assert viewed.tab.get_by_role("tabpanel").get_attribute("aria-labelledby") == "tab-courses"
+    tabs.nth(0).focus()
+    viewed.after(lambda: viewed.tab.keyboard.press("ArrowRight"))
+    assert viewed.tab.evaluate("document.activeElement.id") == "tab-twice"
+    assert viewed.tab.get_by_role("tabpanel").get_attribute("id") == "view-twice"
+    assert viewed.tab.locator("#twice").inner_text() == "Treg: 40.0"
+    assert viewed.tab.locator("#command").inner_text() == (
+        'pkpd twice --subjects 20 --seed 1 --set "BSA = 1.73 m^2"'
+    )
+    viewed.asked.clear()
+    dose = viewed.slider("A", "Dose")
+    viewed.after(lambda: dose.press("ArrowRight"))  # the controls on the left are everybody's
+    viewed.after(lambda: viewed.tab.get_by_label("Factor").fill("3"))
+    assert viewed.tab.locator("#twice").inner_text() == "Treg: 60.0"
+    assert {url.rpartition("/api/")[2] for url in viewed.asked if "/api/" in url} == {"twice"}
+    viewed.tab.wait_for_url("**view=twice&twice.factor=3")
+    other = Page(context, viewed.tab.url)
+    assert other.tab.locator("#twice").inner_text() == "Treg: 60.0"
+    assert other.text("A").input_value().startswith("1.1 MIU")
+    assert other.slider("A", "Dose").get_attribute("aria-valuetext") == "1.1"  # without any courses
+    viewed.asked.clear()
+    viewed.after(lambda: tabs.nth(1).press("Home"))
+    assert viewed.tab.locator("#legend").get_by_text("1.1 MIU").is_visible()
+    tabs.nth(0).press("End")  # nothing has changed: nothing is asked
+    assert viewed.tab.locator("#twice").is_visible() and not viewed.tab.locator("#legend").is_visible()
+    assert [url.rpartition("/api/")[2] for url in viewed.asked if "/api/" in url] == ["compare"]
+
+
+def test_a_view_says_what_is_wrong_at_its_field_and_gives_up_what_is_outdated(viewed):
+    viewed.after(lambda: viewed.tab.get_by_role("tab").nth(1).click())
+    factor = viewed.tab.get_by_label("Factor")
+    factor.fill("11")
+    viewed.tab.locator("#factor-error").get_by_text("between 0 and 10, not 11").wait_for()
+    assert factor.get_attribute("aria-invalid") == "true"
+    assert factor.get_attribute("aria-describedby") == "factor-error"
+    assert viewed.tab.locator("#twice").inner_text() == "Treg: 40.0"
+    assert "Not computed" in viewed.tab.locator("#status").inner_text()
+    viewed.after(lambda: factor.fill("4"))
+    assert not viewed.tab.locator("#factor-error").is_visible()
+    viewed.text("B").fill("2 MIU sc dayly x5")  # and at those that all views share
+    viewed.tab.locator("#schedule-B-error").get_by_text("dayly").wait_for()
+    viewed.problems.clear()
+    viewed.after(lambda: viewed.text("B").fill(TWO))
+    held = []
+    viewed.tab.route("**/api/twice", lambda route: held.append(route))
+    factor.fill("5")
+    viewed.tab.wait_for_timeout(400)
+    given_up = []
+    viewed.tab.on("requestfailed", lambda request: given_up.append(request.url))
+    tab = viewed.tab.get_by_role("tab")
+    viewed.after(lambda: (tab.nth(0).click(), viewed.slider("A", "Dose").press("ArrowRight")))
+    assert len(held) == 1 and len(given_up) == 1 and given_up[0].endswith("twice")
+
+
 # --- previews -------------------------------------------------------------------------------------
 
 
@@ -532,7 +652,7 @@ def test_what_leaves_the_page_is_never_a_preview(preview):
             held.let_go()
         with open(waited.value.path(), "rb") as file:
             content = file.read()
-        words = page.tab.locator(f"#{button}").get_attribute("data-words")
+        words = page.tab.locator(f"#{button}").inner_text()
         assert content == page.saved(words)[1]  # what is saved of the whole
         held.holding = True
         files.clear()
@@ -595,7 +715,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(chromium, site):
             .map((part) => part.className || part.tagName)"""
         )
         assert wide == []
-        page.tab.locator(".jump").get_by_text("Charts").tap()
+        page.tab.locator(".jump").get_by_text("Results").tap()
         assert page.tab.evaluate("document.activeElement.id") == "results"
         chart = page.tab.locator("figure[data-output=treg_pct] svg.chart")
         chart.scroll_into_view_if_needed()

@@ -19,6 +19,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -35,8 +36,9 @@ from pkpd.dosing.rules import read_plan
 from pkpd.present.outline import MOST
 from pkpd.present.web import Site, answer, evaluation, pace, server
 from pkpd.present.web.evaluation import Explorer, FieldError, Limits, cycle_of
-from pkpd.present.web.server import FILES
+from pkpd.present.web.server import FILES, KINDS
 from pkpd.present.web.turns import Turns
+from pkpd.present.web.views import ANSWERS
 
 ONE, TWO = "1 MIU sc daily x5 every 28 d x3", "2 MIU sc daily x5 every 28 d x3"
 LONG = {"schedules": [f"{dose} MIU sc daily x400" for dose in (1, 2, 3, 4)], "subjects": 1000, "days": 400}
@@ -376,6 +378,29 @@ def test_a_wrong_value_is_named_with_its_field(site, change, field, says):
     assert told["field"] == field and says in told["error"]
 
 
+@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize(
+    ("change", "field", "says"),
+    [
+        ({"schedules": ["1 MIU sc dayly x5"]}, "schedules", "dayly"),
+        ({"schedules": ["1 MIU im once"]}, "schedules", 'no route "im"'),
+        ({"schedules": [ONE] * 5}, "schedules", "between one and 4"),
+        ({"bsa": 0}, "bsa", "between 0.5 and 3"),
+        ({"subjects": 1001}, "subjects", "between 10 and 1000"),
+        ({"days": 36500}, "days", "between 1 and 1096"),
+        ({"days": 60}, "schedules", "is not before the horizon of 60 days"),
+        ({"responders": "best"}, "responders", "all, low, moderate, high"),
+        ({"show": ["all"]}, "show", "all"),
+        ({"fit": "/etc/passwd"}, "fit", 'no "fit"'),
+    ],
+)
+def test_every_view_refuses_what_is_wrong_the_same_way(site, name, change, field, says):
+    told = refused(site, SMALL | change, 422, path=f"/api/{name}")
+    assert told["field"] == field and says in told["error"]
+    assert ask(site, f"/api/{name}", method="GET")[0] == 405
+    assert ask(site, f"/api/{name}", body=b"{}", headers={"content-type": "text/plain"})[0] == 415
+
+
 @pytest.mark.parametrize(
     ("text", "cycle"),
     [
@@ -476,9 +501,13 @@ def test_every_page_of_the_list_is_served_with_headers_that_keep_it_at_home(site
         assert not re.search(rb"""(src|href|url\(|from|import)\s*["'(=]+\s*(https?:)?//""", content), path
 
 
-def test_every_static_file_is_in_the_list():
-    folder = os.path.join(os.path.dirname(evaluation.__file__), "static")
-    assert sorted(os.listdir(folder)) == sorted(name for name, _ in FILES.values())
+def test_every_static_file_is_in_the_list_and_nothing_else():
+    folder = Path(evaluation.__file__).parent / "static"
+    lying = [path for path in folder.rglob("*") if path.suffix in KINDS]
+    assert sorted(FILES) == sorted(
+        "/" if path.name == "index.html" else f"/{path.relative_to(folder).as_posix()}" for path in lying
+    )
+    assert {"/", "/app.js", "/style.css", "/icon.svg", "/views/courses.js"} <= set(FILES)
 
 
 @pytest.mark.parametrize(
@@ -497,6 +526,8 @@ def test_every_static_file_is_in_the_list():
         "/app.js%00.py",
         "/static/",
         "/index.html",
+        "/views",
+        "/views/",
         "/api",
         "/api/compare/",
         "/%",

@@ -20,7 +20,7 @@ row
 """
 
 from pkpd.present.plot.attainment import attainment_figure, boundary_figure
-from pkpd.present.plot.canvas import COLOURS, save, shown_unit, svg
+from pkpd.present.plot.canvas import COLOURS, pdf_pages, rendered, save, shown_unit, svg
 from pkpd.present.plot.checks import residual_checks_figure, visits_figure
 from pkpd.present.plot.comparison import courses_figure, differences_figure, trade_off_figure
 from pkpd.present.plot.draws import going_together, pairs_figure, posterior_figure, rank_figure
@@ -69,10 +69,12 @@ __all__ = [
     "observed_predicted_figure",
     "pairs_figure",
     "parameter_figure",
+    "pdf_pages",
     "posterior_figure",
     "power_figure",
     "profile_figure",
     "rank_figure",
+    "rendered",
     "residual_checks_figure",
     "residual_figure",
     "save",

@@ -118,25 +118,44 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 160) -> Path:
     """
     path = check_target(path, ENDINGS)
     with replacing(path) as temporary:
-        temporary.write_bytes(_rendered(figure, path.suffix.lower()[1:], dpi))
+        temporary.write_bytes(rendered(figure, path.suffix.lower()[1:], dpi))
     return path
 
 
 def svg(figure: Figure) -> bytes:
     """The figure as an SVG document, as `save` writes it."""
-    return _rendered(figure, "svg", 72)
+    return rendered(figure, "svg", 72)
 
 
 @styled
-def _rendered(figure: Figure, kind: str, dpi: int) -> bytes:
-    """Not by ``savefig``, which draws a figure with a layout twice."""
+def pdf_pages(figures: Iterable[Figure]) -> bytes:
+    """A PDF document with a page for each figure."""
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf, PdfPages
+
+    buffer = io.BytesIO()
+    with PdfPages(buffer, metadata={"CreationDate": None}) as document:
+        for figure in figures:
+            FigureCanvasPdf(figure)
+            figure.dpi = 72
+            _lay_out(figure)
+            document.savefig(figure)
+    return buffer.getvalue()
+
+
+@styled
+def rendered(figure: Figure, kind: str, dpi: int = 160) -> bytes:
+    """The figure as a document of the ``kind`` "png", "svg" or "pdf".
+
+    Not by ``savefig``, which draws a figure with a layout twice.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     buffer = io.BytesIO()
-    own_dpi, own_canvas = figure.dpi, figure.canvas
+    own_dpi, own_canvas, own_layout = figure.dpi, figure.canvas, figure.get_layout_engine()
     figure.dpi = dpi if kind == "png" else 72
+    _lay_out(figure)
     try:
         match kind:  # None leaves the date out
             case "png":
@@ -148,7 +167,23 @@ def _rendered(figure: Figure, kind: str, dpi: int) -> bytes:
     finally:
         figure.dpi = own_dpi
         figure.set_canvas(own_canvas)
+        figure.set_layout_engine(own_layout)
     return buffer.getvalue()
+
+
+def _lay_out(figure: Figure) -> None:
+    """Find the layout, once, to a millionth of the figure: the solver of matplotlib's layout leaves the last
+    bits to chance, which would be those of the file."""
+    engine = figure.get_layout_engine()
+    if engine is None:
+        return
+    engine.execute(figure)
+    for axis in figure.axes:
+        box = axis.get_position(original=True)
+        place = round(box.x0, 6), round(box.y0, 6), round(box.width, 6), round(box.height, 6)
+        axis.set_position(place, which="original")
+        axis.set_in_layout(True)
+    figure.set_layout_engine("none")
 
 
 def new_figure(width: float, height: float) -> Figure:

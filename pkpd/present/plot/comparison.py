@@ -27,6 +27,7 @@ from pkpd.present.plot.canvas import (
     line_handle,
     new_figure,
     panel_grid,
+    put_footnote,
     put_legend,
     put_title,
     styled,
@@ -55,7 +56,12 @@ _EDGE = 1.04  # where what lies beyond the scale is drawn, of the scale
 
 @styled
 def courses_figure(
-    arms: Sequence[Mapping[str, Any]], panels: Sequence[Mapping[str, Any]], *, title: str = ""
+    arms: Sequence[Mapping[str, Any]],
+    panels: Sequence[Mapping[str, Any]],
+    *,
+    size: tuple[float, float] = (4.7, 2.55),
+    title: str = "",
+    footnote: str = "",
 ) -> Figure:
     """A panel per output with all schedules: median, band of 5 % to 95 % of subjects, and a rug of each
     schedule's doses.
@@ -65,11 +71,12 @@ def courses_figure(
             ``dose_days``.
         panels: dicts with ``output``, ``title``, ``unit``, optional ``log``, ``until`` (days that are shown)
             and ``rest`` (a line at rest).
+        size: of a panel, in inches.
     """
     if not arms or not panels:
         raise InputError("there is no course to draw")
     columns = 1 if len(panels) == 1 else 2
-    figure, axes = panel_grid(len(panels), columns, (4.7, 2.55))
+    figure, axes = panel_grid(len(panels), columns, size)
     for axis, panel in zip(axes, panels, strict=True):
         for i, arm in enumerate(arms[:MOST]):
             _draw_arm(axis, arm, panel, i)
@@ -86,6 +93,7 @@ def courses_figure(
     ]
     put_legend(figure, handles)
     put_title(figure, title)
+    put_footnote(figure, footnote)
     return figure
 
 
@@ -145,7 +153,9 @@ def _scale(axis: Axes, arms: Sequence[Mapping[str, Any]], panel: Mapping[str, An
 
 
 @styled
-def differences_figure(rows: Sequence[Mapping[str, Any]], *, title: str = "", limit: float = 200.0) -> Figure:
+def differences_figure(
+    rows: Sequence[Mapping[str, Any]], *, title: str = "", footnote: str = "", limit: float = 200.0
+) -> Figure:
     """Differences to the first schedule, a line per endpoint and schedule, in percent of the first schedule's
     median.
 
@@ -208,6 +218,7 @@ def differences_figure(rows: Sequence[Mapping[str, Any]], *, title: str = "", li
     ]
     put_legend(figure, handles)
     put_title(figure, title)
+    put_footnote(figure, footnote)
     return figure
 
 
@@ -259,6 +270,7 @@ def trade_off_figure(
     gain: Mapping[str, str],
     *,
     title: str = "",
+    footnote: str = "",
 ) -> Figure:
     """What is gained over what it costs: a panel per cost, a point per schedule, with both uncertainties.
 
@@ -293,6 +305,7 @@ def trade_off_figure(
     ]
     put_legend(figure, handles)
     put_title(figure, title)
+    put_footnote(figure, footnote)
     return figure
 
 

@@ -19,6 +19,7 @@ from pkpd.present.plot.canvas import (
     line_handle,
     marker_handle,
     panel_grid,
+    put_footnote,
     put_legend,
     put_title,
     styled,
@@ -38,6 +39,7 @@ def front_figure(
     *,
     holding: bool = True,
     title: str = "",
+    footnote: str = "",
 ) -> Figure:
     """A panel per pair of objectives: the first over the others.
 
@@ -66,6 +68,7 @@ def front_figure(
         )
     put_legend(figure, handles)
     put_title(figure, title)
+    put_footnote(figure, footnote)
     return figure
 
 

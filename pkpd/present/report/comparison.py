@@ -6,9 +6,11 @@ write_comparison_report(compare(scene.arms([...])), "report.html")
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ from pkpd.decision.endpoints import BURDEN, Endpoint
 from pkpd.decision.endpoints.endpoint import ONE_DOSE
 from pkpd.decision.evidence import Evidence, Light
 from pkpd.decision.optimisation import plain_name
+from pkpd.present.report.drawing import Drawing
 from pkpd.present.report.numbers import LIGHTS, finite_or_word, number, outcome, reported, shares, unit
 from pkpd.present.report.page import environment, placed_pictures
 
@@ -299,45 +302,82 @@ def flat(value: dict[str, Any], before: str = "") -> list[tuple[str, str]]:
 
 def figures(comparison: Comparison) -> dict[str, tuple[str, Figure]]:
     """Name -> (caption, figure), in the order of the page."""
+    return {each.name: (each.caption, each.figure()) for each in drawings(comparison)}
+
+
+def drawings(comparison: Comparison, foot: str = "") -> list[Drawing]:
+    """The figures of the page, not drawn yet; ``foot`` stands below each, with what its caption says."""
+    drawn = [courses(comparison, foot=foot)]
+    if rows := difference_rows(comparison):
+        drawn.append(differences(rows, foot=foot))
+    gain = _gain(comparison)
+    if gain is not None and gain.better > 0 and (costs := _costs(comparison, gain)):
+        drawn.append(_trade_off(comparison, gain, costs, foot))
+    return drawn
+
+
+def courses(
+    comparison: Comparison,
+    outputs: Sequence[str] | None = None,
+    *,
+    foot: str = "",
+    name: str = "courses",
+    size: tuple[float, float] = (4.7, 2.55),
+) -> Drawing:
+    """Time courses of these outputs, by default of all that are drawn (`drawn_outputs`), a panel for each."""
     from pkpd.present import plot
 
+    outputs = drawn_outputs(comparison) if outputs is None else outputs
     arms = comparison.arms[:FIGURES_OF]
-    marks = letters(len(arms))
-    drawn: dict[str, tuple[str, Figure]] = {}
     shown = [
         {"letter": mark, "label": arm.label, "days": arm.days, "bands": arm.bands, "dose_days": arm.dose_days}
-        for mark, arm in zip(marks, arms, strict=True)
+        for mark, arm in zip(letters(len(arms)), arms, strict=True)
     ]
-    drawn["courses"] = (
+    caption = (
         "Time courses. Line: median of the subjects. Band: 5 % to 95 % of them. Ticks along the top: "
-        "doses of each schedule." + _said_of_panels(comparison),
-        plot.courses_figure(shown, _panels(comparison)),
+        "doses of each schedule." + _said_of_panels(comparison, outputs)
     )
-    rows = [
+    panels = _panels(comparison, outputs)
+    draw = functools.partial(plot.courses_figure, panels=panels, size=size, footnote=_foot(caption, foot))
+    return Drawing(name, caption, draw, shown)
+
+
+def difference_rows(comparison: Comparison) -> list[dict[str, Any]]:
+    """What of the main endpoints is drawn as differences, endpoint after endpoint."""
+    arms = comparison.arms[:FIGURES_OF]
+    marks = letters(len(arms))
+    return [
         _drawn_difference(comparison, row, i, marks[i])
         for row in comparison.main().rows
         for i, arm in enumerate(arms)
         if i and row.arm == arm.label and not math.isnan(row.difference)
     ]
-    if rows:
-        drawn["differences"] = (
-            "Differences to the first schedule. In percent of the first schedule's median, so that "
-            "they can be seen together; "
-            "at the right in their own units. Thin line: 90 % of subjects, each compared with "
-            "itself. Thick line: 90 % interval of the median by the "
-            "uncertainty of the parameters alone. Better/same/worse: percent of subjects; the same "
-            "is less apart than the smallest relevant difference, "
-            "which the table of every endpoint has. ↑ more is wanted, ↓ less is wanted.",
-            plot.differences_figure(rows),
-        )
-    gain = _gain(comparison)
-    if gain is not None and gain.better > 0 and (costs := _costs(comparison, gain)):
-        drawn["trade_off"] = _trade_off(comparison, gain, costs)
-    return drawn
 
 
-def _trade_off(comparison: Comparison, gain: Endpoint, costs: list[Endpoint]) -> tuple[str, Figure]:
-    """The gain of each schedule against its costs, with the caption."""
+def differences(rows: Sequence[dict[str, Any]], *, foot: str = "", name: str = "differences") -> Drawing:
+    """The differences to the first schedule, of all or some of ``difference_rows``."""
+    from pkpd.present import plot
+
+    caption = (
+        "Differences to the first schedule. In percent of the first schedule's median, so that "
+        "they can be seen together; "
+        "at the right in their own units. Thin line: 90 % of subjects, each compared with "
+        "itself. Thick line: 90 % interval of the median by the "
+        "uncertainty of the parameters alone. Better/same/worse: percent of subjects; the same "
+        "is less apart than the smallest relevant difference, "
+        "which the table of every endpoint has. ↑ more is wanted, ↓ less is wanted."
+    )
+    draw = functools.partial(plot.differences_figure, footnote=_foot(caption, foot))
+    return Drawing(name, caption, draw, rows)
+
+
+def _foot(caption: str, foot: str) -> str:
+    """What stands below a figure that goes out alone: its caption without the title."""
+    return f"{caption.partition('. ')[2]} {foot}" if foot else ""
+
+
+def _trade_off(comparison: Comparison, gain: Endpoint, costs: list[Endpoint], foot: str) -> Drawing:
+    """The gain of each schedule against its costs."""
     from pkpd.present import plot
 
     arms = comparison.arms[:FIGURES_OF]
@@ -366,7 +406,9 @@ def _trade_off(comparison: Comparison, gain: Endpoint, costs: list[Endpoint]) ->
         f"parameters alone{sources}."
     )
     across = [{"name": cost.name, "title": _axis_of(comparison, cost)} for cost in costs]
-    return caption, plot.trade_off_figure(points, across, {"name": gain.name, "title": title})
+    up = {"name": gain.name, "title": title}
+    draw = functools.partial(plot.trade_off_figure, axes=across, gain=up, footnote=_foot(caption, foot))
+    return Drawing("trade_off", caption, draw, points)
 
 
 def _is_rise(comparison: Comparison, gain: Endpoint) -> bool:
@@ -380,9 +422,9 @@ def _factor(comparison: Comparison, cost: Endpoint) -> float:
     return 100.0 if comparison.criteria.risk(cost.name) is not None else 1.0
 
 
-def _said_of_panels(comparison: Comparison) -> str:
+def _said_of_panels(comparison: Comparison, drawn: Sequence[str]) -> str:
     """What is to be said of the courses that are drawn."""
-    said, drawn = [], _drawn(comparison)
+    said = []
     for name in drawn:
         shown = comparison.criteria.shown(name)
         limits = [f"for the first {shown.until_days:g} days"] * math.isfinite(shown.until_days)
@@ -397,7 +439,7 @@ def _said_of_panels(comparison: Comparison) -> str:
     return "".join(said)
 
 
-def _drawn(comparison: Comparison) -> list[str]:
+def drawn_outputs(comparison: Comparison) -> list[str]:
     """Names of the outputs whose courses are drawn."""
     criteria = comparison.criteria
     kept_back = {output for group in comparison.kept_back for output in group.outputs}
@@ -405,9 +447,9 @@ def _drawn(comparison: Comparison) -> list[str]:
     return [name for name in drawn if name not in kept_back][:MOST_PANELS]
 
 
-def _panels(comparison: Comparison) -> list[dict[str, Any]]:
+def _panels(comparison: Comparison, outputs: Sequence[str]) -> list[dict[str, Any]]:
     panels = []
-    for name in _drawn(comparison):
+    for name in outputs:
         shown = comparison.criteria.shown(name)
         unit_of = _axis(comparison.arms[0].units[name])
         panel: dict[str, Any] = {"output": name, "title": shown.title, "unit": unit_of}

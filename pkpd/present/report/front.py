@@ -41,7 +41,13 @@ def render(front: Front, *, command: str = "") -> str:
     """The page as text."""
     from pkpd.present import plot
 
-    caption = (
+    pictures = placed_pictures({"front": (caption(front), plot.svg(figure(front)))})
+    return environment().get_template("front.html.j2").render(document(front, command), pictures=pictures)
+
+
+def caption(front: Front) -> str:
+    """What the figure shows."""
+    return (
         "What is gained and what it costs. "
         + ("Numbered: the schedules of the front" if front.choices else "Numbered: the nearest schedules")
         + ", in all subjects, with the 90 % interval of each median by the uncertainty of the "
@@ -49,11 +55,9 @@ def render(front: Front, *, command: str = "") -> str:
         + (", in fewer subjects" if _fewer(front) else "")
         + "; grey crosses do not hold the constraints, and some of them lie beyond the edges."
     )
-    pictures = placed_pictures({"front": (caption, plot.svg(figure(front)))})
-    return environment().get_template("front.html.j2").render(document(front, command), pictures=pictures)
 
 
-def figure(front: Front) -> Figure:
+def figure(front: Front, footnote: str = "") -> Figure:
     """The front as a figure."""
     from pkpd.present import plot
 
@@ -77,6 +81,7 @@ def figure(front: Front) -> Figure:
             for objective in front.objectives
         ],
         holding=bool(front.choices),
+        footnote=footnote,
     )
 
 

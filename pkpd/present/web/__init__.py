@@ -9,6 +9,7 @@ no framework, no build step, nothing from another host. The server is Starlette 
     answer       what of it goes into JSON, in how many points and digits
     pace         how many subjects there is time for, as measured
     points       the published numbers behind the fit, as points over the curves
+    views        what the page may ask, a function for each of its views
     server       paths, headers, limits, threads; ``Site``
 """
 

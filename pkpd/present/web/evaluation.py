@@ -16,9 +16,9 @@ import os
 import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,9 @@ SCENES_KEPT, ARMS_KEPT = 8, 24  # of each scene
 SIDE_BY_SIDE = 2  # schedules, each on all cores: what one does in Python, the other integrates beside
 BODY_SIZES = (0.5, 3.0)  # m2, from a small child to the largest adults
 SEED = 1
+
+Stop = Callable[[], None]
+"""To be called now and then: what it raises ends the computation."""
 
 log = logging.getLogger("pkpd.present.web")
 
@@ -78,9 +81,9 @@ class FieldError(InputError):
 
 @dataclass(frozen=True)
 class Request:
-    """Checked values: schedules, what they share, groups of endpoints that are shown on request, and the
-    curves that the page still has. ``own_days``: the horizon was asked for, not derived; ``preview``: an
-    answer from fewer subjects will do, where that of all would take too long."""
+    """Checked values of the controls that all views share: schedules, what they have in common, and the
+    groups of endpoints that are shown on request. ``own_days``: the horizon was asked for, not derived;
+    ``own``: what else was given, for the view that asked to check."""
 
     schedules: tuple[Plan, ...]
     bsa: float | None
@@ -89,8 +92,7 @@ class Request:
     days: float
     own_days: bool
     show: tuple[str, ...]
-    have: frozenset[str]
-    preview: bool
+    own: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def people(self) -> tuple[float | None, str, int]:
@@ -160,7 +162,7 @@ class Explorer:
             "days": None,
             "show": [],
         }
-        self._check(self.start)
+        self.check(self.start)
         plans = [planned(read_plan(text)) for text in self.start["schedules"]]
         largest = max((dose.amount for plan in plans for dose in plan.doses()), default=Fraction(1))
         self.doses = list(self.criteria.doses) or ladder(float(largest))
@@ -191,7 +193,7 @@ class Explorer:
             },
         }
 
-    def evaluate(self, values: object, stop: Callable[[], None] = lambda: None) -> dict[str, Any]:
+    def evaluate(self, values: object, stop: Stop = lambda: None) -> dict[str, Any]:
         """Answer a request.
 
         values : as JSON has them, keys as in ``facts()["start"]``; ``have``, keys of curves that need not be
@@ -202,7 +204,8 @@ class Explorer:
         Raises ``FieldError`` for a value that is wrong.
         """
         started = time.perf_counter()
-        request = self._check(values)
+        request = self.check(values, own=("have", "preview"))
+        have, preview = _of_curves(request.own)
         setting = self._setting(request)
         scene = setting.scene.lasting(request.days)
         kept = {plan: setting.courses.get((plan, request.days)) for plan in request.schedules}
@@ -211,7 +214,7 @@ class Explorer:
             for plan, course in kept.items()
             if course is None
         }
-        if request.preview and missing:
+        if preview and missing:
             people = self.pace.people(request.subjects, sum(missing.values()), len(missing))
             scene = scene if people == request.subjects else scene.first(people)
         computed = self._computed(request, scene, missing, setting.courses, stop)
@@ -225,15 +228,12 @@ class Explorer:
             if still:
                 unmoved = table(self._compared(request, whole, [courses[i] for i in still]))
                 rows = refined(rows, unmoved, still)
-        return {
-            "arms": [course.told(request.have) for course in courses],
+        return self.told(request) | {
+            "arms": [course.told(have) for course in courses],
             "endpoints": rows,
             "reading": [*comparison.reading, *setting.scene.population.notes],
-            "command": self._command(request),
-            "show": request.show,
-            "days": request.days,
+            "command": " ".join(["pkpd compare", *map(_quoted, request.schedules), *self.options(request)]),
             "subjects": scene.subjects,
-            "of": request.subjects,
             "seconds": round(time.perf_counter() - started, 4),
         }
 
@@ -247,10 +247,13 @@ class Explorer:
 
     # -- checking
 
-    def _check(self, values: object) -> Request:
+    def check(self, values: object, own: Collection[str] = ()) -> Request:
+        """What all views share of a request's values, checked; ``own``, keys that a view has besides, are
+        left for it to check in ``Request.own``. Raises ``FieldError`` for a value that is wrong or unknown.
+        """
         if not isinstance(values, dict):
             raise FieldError("a request is a JSON object", "")
-        known = {*self.start, "have", "preview"}
+        known = {*self.start, *own}
         if unknown := sorted(set(values) - known):
             raise FieldError(
                 f'a request has no "{unknown[0][:40]}"; it has {", ".join(sorted(known))}', unknown[0][:40]
@@ -260,16 +263,10 @@ class Explorer:
         texts = values["schedules"]
         if not isinstance(texts, list) or not 1 <= len(texts) <= limits.schedules:
             raise FieldError(f"between one and {limits.schedules} schedules are compared", "schedules")
-        have = values.get("have", [])
-        if not isinstance(have, list) or not all(isinstance(key, str) for key in have):
-            raise FieldError('"have" is a list of texts', "have")
-        preview = values.get("preview", False)
-        if not isinstance(preview, bool):
-            raise FieldError('"preview" is true or false', "preview")
         responders = values["responders"]
         if responders not in RESPONDERS:
             raise FieldError(f"responders are one of {', '.join(RESPONDERS)}", "responders")
-        subjects = _number(
+        subjects = number(
             values["subjects"], "subjects", "the number of virtual subjects", 10, limits.subjects
         )
         if subjects != int(subjects):
@@ -290,20 +287,19 @@ class Explorer:
             bsa=self._body_size(values["bsa"]),
             responders=responders,
             subjects=int(subjects),
-            days=_number(values["days"], "days", "the horizon in days", 1, limits.days)
+            days=number(values["days"], "days", "the horizon in days", 1, limits.days)
             if own_days
             else self._needed(schedules),
             own_days=own_days,
             show=tuple(show),
-            have=frozenset(have),
-            preview=preview,
+            own={key: values[key] for key in own if key in values},
         )
 
     def _body_size(self, value: object) -> float | None:
         """None for a model without one."""
         if not self._body:
             return None
-        return _number(value, "bsa", "the body surface area in m²", *BODY_SIZES)
+        return number(value, "bsa", "the body surface area in m²", *BODY_SIZES)
 
     def _schedule(self, text: object, index: int) -> Plan:
         if not isinstance(text, str):
@@ -335,6 +331,16 @@ class Explorer:
         return days
 
     # -- computing
+
+    def scene(self, request: Request) -> Scene:
+        """The virtual subjects of a request over its horizon, for a view that simulates what it needs itself.
+        They are kept, and so is their state at rest. Raises ``FieldError`` for a schedule that the model does
+        not take, or that is more than one request may compute."""
+        scene = self._setting(request).scene.lasting(request.days)
+        n_times = sum(self._n_times(request, scene, index) for index in range(len(request.schedules)))
+        return dataclasses.replace(
+            scene, chunk=self.pace.chunk(scene.subjects, n_times, len(request.schedules))
+        )
 
     def _setting(self, request: Request) -> _Setting:
         setting: _Setting | None = self._settings.get(request.people)
@@ -403,7 +409,7 @@ class Explorer:
         scene: Scene,
         n_times: dict[Plan, int],
         courses: _Recent,
-        stop: Callable[[], None],
+        stop: Stop,
     ) -> dict[Plan, _ComputedArm]:
         """The schedules in the subjects of a scene, side by side; those in all subjects are remembered."""
         if not n_times:
@@ -428,9 +434,7 @@ class Explorer:
         self.pace.note(time.perf_counter() - begun, *work, len(n_times))
         return computed
 
-    def _course(
-        self, request: Request, scene: Scene, schedule: Plan, stop: Callable[[], None]
-    ) -> _ComputedArm:
+    def _course(self, request: Request, scene: Scene, schedule: Plan, stop: Stop) -> _ComputedArm:
         arm = scene.arm(schedule, progress=lambda *_: stop())
         curves = {
             name: curve(arm.days, arm.bands[name], self.criteria.shown(name).log) | {"unit": arm.units[name]}
@@ -450,9 +454,19 @@ class Explorer:
 
     # -- telling
 
-    def _command(self, request: Request) -> str:
-        """The same comparison for a terminal."""
-        words = ["pkpd compare", *(f'"{schedule}"' for schedule in request.schedules)]
+    def told(self, request: Request) -> dict[str, Any]:
+        """What the page is told with every answer: how its schedules were read, and what they share."""
+        return {
+            "schedules": [{"text": str(plan), "cycle": cycle_of(plan)} for plan in request.schedules],
+            "show": request.show,
+            "days": request.days,
+            "subjects": request.subjects,
+            "of": request.subjects,
+        }
+
+    def options(self, request: Request) -> list[str]:
+        """What stands behind the schedules of a command line that asks the same."""
+        words = []
         if self.name != self._usual:
             words.append(f'--fit "{self.name}"')
         if self._endpoints is not None:  # by its name alone: pages are not told where it lies
@@ -468,7 +482,7 @@ class Explorer:
             words.append(f'--show "{", ".join(request.show)}"')
         if request.own_days:
             words.append(f'--until "{request.days:.15g} d"')
-        return " ".join(words)
+        return words
 
     def _facts(self, request: Request, arm: Arm) -> dict[str, Any]:
         """What a page is told of a schedule besides its curves."""
@@ -479,7 +493,6 @@ class Explorer:
             "key": hashlib.sha256(told_apart_by.encode()).hexdigest()[:16],  # schedules may be long
             "text": arm.text,
             "when": arm.when,
-            "cycle": cycle_of(arm.plan),
             "warnings": [*arm.warnings, *([failed] if arm.failed else [])],
             "points": [
                 point.facts["row"]
@@ -488,6 +501,20 @@ class Explorer:
             ],
             "doses": [round(float(day), 4) for day in arm.dose_days],
         }
+
+
+def _of_curves(own: Mapping[str, Any]) -> tuple[frozenset[str], bool]:
+    """The keys of curves that a page still has, and whether an answer from fewer subjects will do."""
+    have, preview = own.get("have", []), own.get("preview", False)
+    if not isinstance(have, list) or not all(isinstance(key, str) for key in have):
+        raise FieldError('"have" is a list of texts', "have")
+    if not isinstance(preview, bool):
+        raise FieldError('"preview" is true or false', "preview")
+    return frozenset(have), preview
+
+
+def _quoted(plan: Plan) -> str:
+    return f'"{plan}"'
 
 
 def dosing_of(kernel: Kernel) -> tuple[str, list[str]]:
@@ -554,7 +581,9 @@ def cycle_of(schedule: Plan) -> dict[str, Any] | None:
     }
 
 
-def _number(value: object, field: str, what: str, low: float, high: float) -> float:
+def number(value: object, field: str, what: str, low: float, high: float) -> float:
+    """A value of a request that is to be a number between two; ``what`` it is is said where it is not, in a
+    ``FieldError``."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
         raise FieldError(f"{what} must be a number", field)
     if isinstance(value, int):

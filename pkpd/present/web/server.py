@@ -1,9 +1,9 @@
-"""The HTTP side of `pkpd explore`: four kinds of answers, and what a request may not do.
+"""The HTTP side of `pkpd explore`: three kinds of answers, and what a request may not do.
 
-A handful of paths is known: the page's own files, read once at start, ``/api/start`` and ``/api/compare``.
-Computations run on threads (the compiled solver holds no interpreter lock), a few at a time and in turn, so
-that pages and short requests are answered beside a long one. Nothing is kept of a request but the curves it
-asked for; there are no cookies, and no log.
+A handful of paths is known: the page's own files, read once at start, ``/api/start``, and ``/api/NAME`` for
+each of the answers in ``views``. Computations run on threads (the compiled solver holds no interpreter lock),
+a few at a time and in turn, so that pages and short requests are answered beside a long one. Nothing is kept
+of a request but the curves it asked for; there are no cookies, and no log.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import PurePosixPath
 from typing import Any
 
 import uvicorn
@@ -37,16 +39,29 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from pkpd.core.errors import InputError, PkpdError
 from pkpd.present.web.evaluation import DEFAULT, Explorer, FieldError, Limits
 from pkpd.present.web.turns import Turns
+from pkpd.present.web.views import ANSWERS, Answer
 
-FILES = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/style.css": ("style.css", "text/css; charset=utf-8"),
-    "/icon.svg": ("icon.svg", "image/svg+xml"),
-    **{
-        f"/{name}": (name, "text/javascript; charset=utf-8")
-        for name in ("app.js", "charts.js", "controls.js", "exports.js", "state.js", "table.js")
-    },
+KINDS = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
 }
+"""What is served of what lies in ``static``."""
+
+
+def _files(folder: Traversable, path: str = "/") -> dict[str, tuple[Traversable, str]]:
+    found: dict[str, tuple[Traversable, str]] = {}
+    for one in sorted(folder.iterdir(), key=lambda one: one.name):
+        if one.is_dir():
+            found |= _files(one, f"{path}{one.name}/")
+        elif kind := KINDS.get(PurePosixPath(one.name).suffix):
+            found["/" if one.name == "index.html" else path + one.name] = (one, kind)
+    return found
+
+
+FILES = _files(resources.files("pkpd.present.web") / "static")
 """All that is served of this machine's files, by path."""
 
 HEADERS = {
@@ -80,7 +95,7 @@ class _Refused(Exception):
 def application(explorer: Explorer, loopback: bool = True) -> Starlette:
     """The ASGI application. ``loopback``: only requests to this machine's own names are answered (against DNS
     rebinding)."""
-    files = {path: (_static(name), kind) for path, (name, kind) in FILES.items()}
+    files = {path: (file.read_bytes(), kind) for path, (file, kind) in FILES.items()}
     computing = _Computing(explorer)
 
     def file(path: str) -> Callable[[Request], Response]:
@@ -90,8 +105,11 @@ def application(explorer: Explorer, loopback: bool = True) -> Starlette:
     async def start(request: Request) -> Response:
         return _json(explorer.facts())
 
-    async def compare(request: Request) -> Response:
-        return await computing.answer(request)
+    def computed(answer: Answer) -> Callable[[Request], Any]:
+        async def endpoint(request: Request) -> Response:
+            return await computing.answer(request, answer)
+
+        return endpoint
 
     async def stated(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -102,7 +120,7 @@ def application(explorer: Explorer, loopback: bool = True) -> Starlette:
         routes=[
             *(Route(path, _asynchronous(file(path)), methods=["GET"]) for path in files),
             Route("/api/start", start, methods=["GET"]),
-            Route("/api/compare", compare, methods=["POST"]),
+            *(Route(f"/api/{name}", computed(answer), methods=["POST"]) for name, answer in ANSWERS.items()),
         ],
         exception_handlers={HTTPException: stated},
     )
@@ -117,10 +135,6 @@ def _asynchronous(answer: Callable[[Request], Response]) -> Callable[[Request], 
         return answer(request)
 
     return endpoint
-
-
-def _static(name: str) -> bytes:
-    return resources.files("pkpd.present.web").joinpath("static", name).read_bytes()
 
 
 def _json(value: object, status: int = 200, headers: Any = None) -> Response:
@@ -212,10 +226,10 @@ class _Computing:
         self.turns = Turns(self.limits.at_once)
         self.closed = threading.Event()
 
-    async def answer(self, request: Request) -> Response:
+    async def answer(self, request: Request, answer: Answer) -> Response:
         try:
             values = await self._values(request)
-            return _json(await self._run(request, values))
+            return _json(await self._run(request, answer, values))
         except FieldError as error:
             return _json({"error": str(error), "field": error.field, "index": error.index}, 422)
         except PkpdError as error:
@@ -244,7 +258,7 @@ class _Computing:
         except (ValueError, RecursionError):
             raise _Refused(400, "the request cannot be read as JSON") from None
 
-    async def _run(self, request: Request, values: object) -> dict[str, Any]:
+    async def _run(self, request: Request, answer: Answer, values: object) -> dict[str, Any]:
         first = isinstance(values, dict) and values.get("preview") is True
         left, pauses = threading.Event(), self.turns.pauses(first)
         begun = math.inf
@@ -265,7 +279,7 @@ class _Computing:
             nonlocal begun
             begun = time.monotonic()
             stop()
-            return self.explorer.evaluate(values, stop)
+            return answer(self.explorer, values, stop)
 
         async def in_turn() -> dict[str, Any]:
             try:

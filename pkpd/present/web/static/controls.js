@@ -62,6 +62,35 @@ function markField(field, error, sentence) {
   }
 }
 
+/** A list to choose from: [[value, text], ...]. */
+export function select(id, options) {
+  return element("select", { id }, ...options.map(([value, text]) => element("option", { value }, text)));
+}
+
+/** A list, or another field, with its label beside it. */
+export function choice(label, field) {
+  return element("div", { class: "choice" }, element("label", { for: field.id }, label), field);
+}
+
+/** A box to tick, with its label behind it. */
+export function check(label, box) {
+  return element("div", { class: "check" }, box, element("label", { for: box.id }, label));
+}
+
+/** Show a sentence at the element of a view's panel whose data-field this is, and clear those at others; whether there is one. */
+export function atField(panel, name, sentence) {
+  let found = false;
+  for (const place of panel.querySelectorAll("[data-field]")) {
+    const here = sentence !== "" && place.dataset.field === name;
+    found ||= here;
+    const field = place.querySelector("input, select, textarea");
+    let error = place.querySelector(".error");
+    if (error === null) place.append(error = element("p", { class: "error", role: "alert", id: `${field.id}-error`, hidden: true }));
+    markField(field, error, here ? sentence : "");
+  }
+  return found;
+}
+
 /** A card: sliders and the text, in step where the text is a cycle of daily doses. `changed(text, event)`; `removed()`; facts: the server's. */
 export class Card {
   constructor(letter, text, changed, removed, { doses, units }) {
@@ -149,7 +178,6 @@ export class Card {
 export function common(fieldset, facts, changed) {
   const { limits } = facts;
   const lowest = `low: lowest third${facts.responders ? ` of ${facts.responders}` : ""}`;
-  const logged = facts.outputs.filter((output) => output.log);
   const field = (key, label, values, unit, bounds) => slider(label, values, unit, (value, event) => {
     if (key === "days") auto.checked = false;
     changed(key, value, event);
@@ -161,34 +189,18 @@ export function common(fieldset, facts, changed) {
   };
   const auto = element("input", { type: "checkbox", id: "auto" });
   auto.addEventListener("input", (event) => changed("days", auto.checked ? null : fields.days.value, event));
-  const select = (id, label, options, key) => {
-    const made = element("select", { id }, ...options.map(([value, text]) => element("option", { value }, text)));
-    made.addEventListener("input", (event) => changed(key, made.value, event));
-    return [element("div", { class: "choice" }, element("label", { for: id }, label), made), made];
-  };
-  const [respondersRow, responders] = select(
-    "responders", "Responders",
-    [["all", "all"], ["low", lowest], ["moderate", "moderate: middle third"], ["high", "high: highest third"]], "responders",
-  );
-  const [pointsRow, points] = select(
-    "show-points", "Published points",
-    [["all", "all"], ["same", "only of patients with the same doses"], ["none", "none"]], "points",
-  );
-  const log = element("input", { type: "checkbox", id: "log" });
-  log.addEventListener("input", (event) => changed("log", log.checked, event));
+  const responders = select("responders", [["all", "all"], ["low", lowest], ["moderate", "moderate: middle third"], ["high", "high: highest third"]]);
+  responders.addEventListener("input", (event) => changed("responders", responders.value, event));
   const failure = element("p", { class: "error", id: "common-error", role: "alert", hidden: true });
   fieldset.append(
-    ...(limits.bsa ? [fields.bsa.root] : []), respondersRow, fields.subjects.root, fields.days.root,
-    element("div", { class: "check" }, auto, element("label", { for: "auto" }, "Horizon 28 days beyond the longest treatment")), pointsRow,
-    ...(logged.length ? [element("div", { class: "check" }, log, element("label", { for: "log" }, `${logged[0].title} on a logarithmic axis`))] : []), failure,
+    ...(limits.bsa ? [fields.bsa.root] : []), choice("Responders", responders), fields.subjects.root, fields.days.root,
+    element("div", { class: "check" }, auto, element("label", { for: "auto" }, "Horizon 28 days beyond the longest treatment")), failure,
   );
   return {
     set(state) {
       for (const key of Object.keys(fields)) if (state[key] !== null) fields[key].set(state[key]);
       auto.checked = state.days === null;
       responders.value = state.responders;
-      points.value = state.points;
-      log.checked = state.log;
     },
     lasting(days) {
       if (auto.checked) fields.days.set(days);

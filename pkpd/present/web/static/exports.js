@@ -88,3 +88,20 @@ export async function copy(text) {
     if (!done) throw new Error("the browser does not let this page copy");
   }
 }
+
+/** A button that lets something leave the page: `action` returns what to say of it. What goes wrong is said over the view. */
+export function exporting(button, page, action) {
+  const words = button.textContent;
+  button.addEventListener("click", async () => {
+    try {
+      const done = await action();
+      if (done) {
+        button.textContent = done;
+        page.say(done);
+        setTimeout(() => { button.textContent = words; }, 1500);
+      }
+    } catch (error) {
+      page.fail(`This did not work: ${error.message}`);
+    }
+  });
+}

@@ -2,39 +2,49 @@
 //
 //   schedules   texts in the schedule language
 //   bsa, responders, subjects, days   what all schedules share, as the server takes them; days null: as long as the schedules need
-//   points      "all", "same" (only of patients with the same doses) or "none";  log: whether concentrations have a logarithmic axis
-//   every       whether the table has every endpoint or the main ones;  show: groups of endpoints and charts that were asked for
+//   show        groups of endpoints and charts that were asked for
+//   view        the name of the view that is open;  own: by view's name, its own fields, in the link as NAME.FIELD
 
+export const SHARED = ["schedules", "bsa", "responders", "subjects", "days", "show"]; // what every view asks with
 const NUMBERS = { bsa: "bsa", subjects: "n", days: "days" };
-const POINTS = ["all", "same", "none"];
 
 /** The state of a link; what it does not say is as in `start`. The server judges the values. `groups`: that are shown on request. */
-export function fromHash(hash, start, groups) {
+export function fromHash(hash, start, groups, views) {
   const given = new URLSearchParams(hash.replace(/^#/, ""));
-  const state = { ...start, schedules: [...start.schedules], points: "all", log: false, every: false };
+  const state = { ...start, schedules: [...start.schedules], view: views[0].name };
   if (given.has("s")) state.schedules = given.getAll("s");
   for (const [key, short] of Object.entries(NUMBERS)) {
     const value = parseFloat(given.get(short));
     if (Number.isFinite(value)) state[key] = value;
   }
   if (given.has("responders")) state.responders = given.get("responders");
-  if (POINTS.includes(given.get("points"))) state.points = given.get("points");
-  state.log = given.get("axis") === "log";
-  state.every = given.get("table") === "all";
   state.show = groups.filter((group) => given.getAll("show").includes(group));
+  if (views.some(({ name }) => name === given.get("view"))) state.view = given.get("view");
+  state.own = Object.fromEntries(views.map(({ name, start: own = {} }) => [
+    name, Object.fromEntries(Object.entries(own).map(([key, usual]) => [key, read(given.get(`${name}.${key}`), usual)])),
+  ]));
   return state;
 }
 
+/** A field of a view as the link has it, of the kind of its usual value. */
+function read(text, usual) {
+  if (text === null) return usual;
+  if (typeof usual === "boolean") return text === "true";
+  if (typeof usual === "number") return Number.isFinite(parseFloat(text)) ? parseFloat(text) : usual;
+  return text;
+}
+
 /** The link's part behind "#" for a state. */
-export function toHash(state) {
+export function toHash(state, views) {
   const said = new URLSearchParams();
   for (const text of state.schedules) said.append("s", text);
   for (const [key, short] of Object.entries(NUMBERS)) said.set(short, String(state[key] ?? "auto"));
   said.set("responders", state.responders);
-  said.set("points", state.points);
-  if (state.log) said.set("axis", "log");
-  if (state.every) said.set("table", "all");
   for (const group of state.show) said.append("show", group);
+  if (state.view !== views[0].name) said.set("view", state.view);
+  for (const { name, start: own = {} } of views) {
+    for (const [key, usual] of Object.entries(own)) if (state.own[name][key] !== usual) said.set(`${name}.${key}`, String(state.own[name][key]));
+  }
   return `#${said}`;
 }
 

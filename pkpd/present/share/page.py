@@ -1,0 +1,20 @@
+"""Exhibit -> one HTML file without outside resources; a result that has a report of its own is that one."""
+
+from __future__ import annotations
+
+from pkpd.present import plot
+from pkpd.present.report.page import environment, placed_pictures
+from pkpd.present.share.exhibit import Exhibit
+
+
+def write(exhibit: Exhibit) -> str:
+    """The page as text."""
+    if exhibit.page is not None:
+        return exhibit.page()
+    pictures = {each.name: (each.caption, plot.svg(each.figure())) for each in exhibit.drawings}
+    known = dict(exhibit.provenance)
+    return (
+        environment()
+        .get_template("exhibit.html.j2")
+        .render(shown=exhibit, version=known.get("versions: pkpd", ""), pictures=placed_pictures(pictures))
+    )
