@@ -398,6 +398,7 @@ def test_days_of_doses_are_listed_and_counted(page):
     legend = page.tab.locator("#legend")
     legend.locator("summary").nth(0).click()
     legend.locator("summary").nth(1).click()
+    legend.locator("details").nth(1).locator("li").wait_for()
     assert legend.locator("details").nth(0).locator("li").all_inner_texts() == [
         "day 0, 1, 2, 3, 4: 1 MIU sc",
         "day 28, 29, 30, 31, 32: 1 MIU sc",

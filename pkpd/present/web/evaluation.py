@@ -537,7 +537,7 @@ def _quoted(plan: Plan) -> str:
 
 
 def _amounts(doses: Sequence[Dose]) -> list[list[Any]]:
-    """What is given, one dose after the other: ["1 MIU sc", 5], and how many times in a row."""
+    """What is given, one dose after the other: ["10 mg oral", 5], and how many times in a row."""
     each = (
         f"{_decimal(dose.amount)} {dose.unit}{f'/{dose.per}' if dose.per else ''} {dose.route}"
         for dose in doses

@@ -246,7 +246,7 @@ function doseDays(arm, i) {
   return details;
 }
 
-/** A line for each cycle: "day 0, 1, 2: 1 MIU sc". */
+/** A line for each cycle: "day 0, 1, 2: 10 mg sc". */
 function dayLines(arm) {
   const texts = arm.amounts.flatMap(([text, times]) => Array(times).fill(text));
   return cyclesOf(arm.doses, Infinity).map(({ first, last }) => {
