@@ -20,7 +20,7 @@ let given; // the chart of cumulative doses
 let switches = []; // of groups that are shown on request
 let answer = null; // the last one, with curves
 const zoomed = new Detail(() => page.redraw());
-const enlarged = new Detail(() => page.redraw());
+const enlarged = new Detail(() => drawCycles());
 
 export const view = {
   name: "courses",
@@ -162,30 +162,33 @@ function zoom(from = 0, to = 0) {
   page.redraw();
 }
 
-/** The charts of outputs that are shown, those of cycles that cannot be told apart, and the doses. */
+/** The charts of outputs that are shown, those of cycles, and the doses. */
 function drawCharts(outputs) {
   const { from, to } = window();
   const whole = from === 0 && to === answer.days;
-  const own = page.own(view);
   parts.from.value = from;
   parts.to.value = to;
   parts.from.max = parts.to.max = answer.days;
   parts.wholeTime.disabled = whole;
   const names = outputs.map(({ name }) => name);
-  const look = { points: page.facts.points, show: own.points, days: answer.days, log: logarithmic(), theme: page.theme() };
-  const seen = { ...look, from, to, arms: whole ? answer.arms : zoomed.of(answer, names, from, to) };
-  const doses = answer.arms.map((arm) => cyclesOf(arm.doses, answer.days));
-  const blocks = names.filter((name) => answer.arms.some((arm, i) => crowded(arm.curves[name], doses[i])));
-  for (const chart of charts) {
-    const cycle = cycles.get(chart);
-    cycle.root.hidden = !blocks.includes(chart.facts.name);
-    if (names.includes(chart.facts.name)) chart.draw(seen);
-    if (!cycle.root.hidden) {
-      const piece = cycle.choose(own, answer.arms, answer.days);
-      cycle.draw({ ...look, ...piece, arms: enlarged.of(answer, blocks, piece.from, piece.to) });
-    }
-  }
+  const seen = { ...look(), from, to, arms: whole ? answer.arms : zoomed.of(answer, names, from, to) };
+  for (const chart of charts) if (names.includes(chart.facts.name)) chart.draw(seen);
   given.draw({ ...seen, show: "none", arms: answer.arms.map((arm) => ({ ...arm, curves: { [GIVEN.name]: counted(arm.doses) } })) });
+  drawCycles();
+}
+
+const look = () => ({ points: page.facts.points, show: page.own(view).points, days: answer.days, log: logarithmic(), theme: page.theme() });
+
+/** One cycle of each output whose peaks cannot be told apart. */
+function drawCycles() {
+  const doses = answer.arms.map((arm) => cyclesOf(arm.doses, answer.days));
+  const blocks = shownNow().outputs.map(({ name }) => name).filter((name) => answer.arms.some((arm, i) => crowded(arm.curves[name], doses[i])));
+  for (const [chart, cycle] of cycles) {
+    cycle.root.hidden = !blocks.includes(chart.facts.name);
+    if (cycle.root.hidden) continue;
+    const piece = cycle.choose(page.own(view), answer.arms, answer.days);
+    cycle.draw({ ...look(), ...piece, arms: enlarged.of(answer, blocks, piece.from, piece.to) });
+  }
 }
 
 /** How many doses have been given, over days. */
