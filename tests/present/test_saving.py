@@ -10,6 +10,7 @@ import shutil
 import threading
 import time
 
+import browser as browsers
 import openpyxl
 import pptx
 import pytest
@@ -293,3 +294,117 @@ def test_groups_on_request_are_saved_and_opened(tmp_path):
     assert Explorer(fit, state=read_state(tmp_path / "s.json")).start["show"] == ["clinical"]
     page = saving.save(asked, values | {"format": "html"}, lambda: None).content.decode()
     assert "One trial of 40 people." in page and "It was negative." in page
+
+
+# ---- the page
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browsers.chromium() as browser:
+        yield browser
+
+
+class SavingPage:
+    """A tab with its menu; what went wrong in it is in ``problems``."""
+
+    def __init__(self, chromium, url):
+        self.tab = chromium.new_page(viewport={"width": 1200, "height": 900})
+        self.problems = []
+        self.tab.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.tab.on("console", lambda message: message.type == "error" and self.problems.append(message.text))
+        self.tab.goto(url)
+        self.tab.wait_for_selector("body[data-answers]", state="attached")
+
+    def button(self, wanted):
+        return self.tab.locator(f".menu [data-format={wanted}]")
+
+    def open(self):
+        self.tab.locator(".menu summary").focus()
+        self.tab.keyboard.press("Enter")
+        assert self.tab.locator(".menu").evaluate("menu => menu.open")
+
+    def save(self, wanted):
+        with self.tab.expect_download() as download:
+            self.button(wanted).click()
+        return download.value.suggested_filename, download.value.path().read_bytes()
+
+
+def test_a_page_is_saved_and_opened_again_as_it_was(site, chromium, tmp_path):
+    page = SavingPage(chromium, site.url)
+    page.tab.locator("#schedules textarea").first.fill("1 MIU sc weekly x6; adherence 80 %")
+    page.tab.locator("#schedules textarea").first.blur()
+    page.tab.get_by_label("Responders").select_option("low")
+    page.tab.get_by_label(re.compile("logarithmic", re.IGNORECASE)).check()
+    page.open()
+    name, content = page.save("state")
+    assert name == "state.json"
+    (tmp_path / name).write_bytes(content)
+    state = json.loads(content)
+    assert state["schedules"][0] == "1 MIU sc weekly x6; adherence 80 %" and state["responders"] == "low"
+    assert page.problems == []
+    page.tab.close()
+    with served(state=read_state(tmp_path / name)) as again:
+        other = SavingPage(chromium, again.url)
+        assert other.tab.locator("#schedules textarea").first.input_value() == state["schedules"][0]
+        assert other.tab.get_by_label("Responders").input_value() == "low"
+        assert other.tab.get_by_label(re.compile("logarithmic", re.IGNORECASE)).is_checked()
+        other.open()
+        assert other.save("state")[1] == content
+        other.tab.close()
+
+
+def test_report_table_and_slides_are_saved_from_the_page(site, chromium):
+    page = SavingPage(chromium, site.url)
+    page.open()
+    for wanted in ("html", "xlsx", "pptx", "pdf"):
+        name, content = page.save(wanted)
+        assert name == saving.OFFERED[wanted].name
+        assert len(content) > 5000
+    assert page.problems == []
+    assert "pkpd explore state.json --port 8000" in page.tab.locator(".menu").inner_text()
+    assert "works on this machine only" in page.tab.locator(".menu").inner_text()
+    page.tab.keyboard.press("Escape")
+    assert not page.tab.locator(".menu").evaluate("menu => menu.open")
+    assert page.tab.locator(".menu summary").evaluate("summary => summary === document.activeElement")
+    page.tab.close()
+
+
+def test_a_file_may_be_given_up_and_what_is_wrong_is_said(site, chromium, monkeypatch):
+    page = SavingPage(chromium, site.url)
+    page.open()
+    waiting, ended = threading.Event(), threading.Event()
+
+    def slow(explorer, request, stop):
+        waiting.set()
+        try:
+            while True:
+                stop()
+                time.sleep(0.01)
+        finally:
+            ended.set()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(saving, "_exhibit", slow)
+        page.button("pdf").click()
+        assert waiting.wait(10)
+        assert page.button("pdf").inner_text() == "Figures (PDF) … give up"
+        page.button("pdf").click()
+        assert ended.wait(10)
+    assert page.button("pdf").inner_text() == "Figures (PDF)"
+    page.tab.locator("#schedules textarea").first.fill("1 MIU sc sometimes")
+    page.button("html").click()
+    page.tab.locator(".menu .error").wait_for()
+    assert "sometimes" in page.tab.locator(".menu .error").inner_text()
+    page.tab.close()
+
+
+def test_what_needs_a_missing_package_says_how_to_get_it(chromium, monkeypatch):
+    monkeypatch.setattr(saving, "version", lambda name: None)
+    with served() as bare:
+        page = SavingPage(chromium, bare.url)
+        page.open()
+        assert page.button("pptx").is_disabled() and page.button("state").is_enabled()
+        described = page.button("pptx").get_attribute("aria-describedby")
+        assert extras.how_to_install("share") in page.tab.locator(f"#{described}").inner_text()
+        page.tab.close()
