@@ -77,6 +77,9 @@ def compare(
         ),
     ] = None,
     show: ShowOption = None,
+    sources: Annotated[
+        bool, typer.Option("--sources", help="Also the published numbers behind what is shown.")
+    ] = False,
     output: OutputOption = None,
     jobs: JobsOption = None,
     json: JsonOption = False,
@@ -127,7 +130,7 @@ def compare(
     if json:
         print_json(written.to_dict())
     elif not quiet:
-        print_comparison(chosen, everything=names is not None)
+        print_comparison(chosen, everything=names is not None, sources=sources)
 
 
 def _names_and_file(endpoints: str | None) -> tuple[list[str] | None, Path | None]:
@@ -159,8 +162,9 @@ def _chosen(comparison: Comparison, names: list[str] | None) -> Comparison:
 # --- the table ------------------------------------------------------------------------------------
 
 
-def print_comparison(comparison: Comparison, *, everything: bool = True) -> None:
-    """Print a comparison: what is compared, the table, warnings, and how to read it."""
+def print_comparison(comparison: Comparison, *, everything: bool = True, sources: bool = False) -> None:
+    """Print a comparison: what is compared, the table, warnings, and how to read it; with ``sources`` the
+    rows of data behind it."""
     from rich.text import Text
 
     from pkpd.decision.comparison import letters
@@ -187,8 +191,13 @@ def print_comparison(comparison: Comparison, *, everything: bool = True) -> None
         )
     for line in _remarks(comparison, marks):
         out.print(plain(line), style="dim", soft_wrap=whole)
-    for line in comparison.short_warnings:
-        out.print(f"[yellow]![/] {plain(line)}", soft_wrap=whole)
+    for topic, lines in _warnings(comparison):
+        out.print(f"[yellow]![/] [bold]{plain(topic[:1].upper() + topic[1:])}[/]")
+        for line in lines:
+            out.print(f"  {plain(line)}", soft_wrap=whole)
+    if sources:
+        for line in _sources(comparison):
+            out.print(plain(line), soft_wrap=whole)
     for line in comparison.reading:
         out.print(plain(line), style="dim", soft_wrap=whole)
     if kept_back := ", ".join(group.group for group in comparison.kept_back):
@@ -230,7 +239,10 @@ def _lines(comparison: Comparison, marks: list[str], width: float) -> tuple[list
 
     def line(cells: list[str]) -> str:
         # padded before it is escaped, which makes it longer
-        return plain("  ".join(cells[i].ljust(widths[i]) for i in columns).rstrip())
+        text = plain("  ".join(cells[i].ljust(widths[i]) for i in columns).rstrip())
+        for light, colour in _COLOURS.items():
+            text = text.replace(light, f"[{colour}]{light}[/]")
+        return text
 
     rule = "─" * (sum(widths[i] for i in columns) + 2 * len(columns) - 2)
     if not several:
@@ -241,7 +253,8 @@ def _lines(comparison: Comparison, marks: list[str], width: float) -> tuple[list
 
 def _rows(comparison: Comparison, marks: list[str]) -> list[list[str]]:
     """The cells of the table; a heading is a row of one cell."""
-    from pkpd.present.report.numbers import shares, unit
+    from pkpd.decision.evidence import Light
+    from pkpd.present.report.numbers import LIGHTS, shares, unit
 
     several = len(comparison.arms) > 1
     body: list[list[str]] = []
@@ -255,7 +268,11 @@ def _rows(comparison: Comparison, marks: list[str]) -> list[list[str]]:
         if several:
             body.append([plain(name) + _margin(endpoint)])
         for mark, row in zip(marks, rows, strict=True):
-            cells = [f" {mark}" if several else name, _cell(row.median, row.low, row.high, "no value")]
+            light = LIGHTS[Light(row.light)] or " "
+            cells = [
+                f" {light} {mark}" if several else f"{light} {name}",
+                _cell(row.median, row.low, row.high, "no value"),
+            ]
             cells.append(_span(row.median_low, row.median_high))
             if several:
                 cells += [
@@ -295,9 +312,15 @@ def _span(low: float, high: float) -> str:
 
 def _remarks(comparison: Comparison, marks: list[str]) -> list[str]:
     """What stands in no cell: who has no value and why, and what whoever reads an endpoint has to know."""
+    from pkpd.decision.evidence import Light
+    from pkpd.present.report.numbers import LIGHTS
+
     lines = ["↑ more is wanted, ↓ less is wanted."] * any(
         endpoint.better for endpoint in comparison.endpoints
     )
+    lights = {row.light for row in comparison.rows}
+    meant = [f"{LIGHTS[light]} {light.meaning}" for light in Light if light in lights and LIGHTS[light]]
+    lines += [f"{'; '.join(meant)}. --sources has the numbers behind."] * bool(meant)
     for endpoint in comparison.endpoints:
         rows = [row for row in comparison.rows if row.endpoint == endpoint]
         said = [words for mark, row in zip(marks, rows, strict=True) if (words := _absent(mark, row))]
@@ -319,3 +342,34 @@ def _absent(mark: str, row: ComparisonRow) -> str:
         f"{row.beyond:,} not within the horizon"
     ] * bool(row.beyond)
     return f"in {mark} {' and '.join(parts)} of {row.n + row.missing + row.beyond:,}" if parts else ""
+
+
+_COLOURS = {"●": "green", "◐": "yellow", "○": "red"}
+MOST_LINES = 8
+"""Of one topic: more are not read."""
+
+
+def _warnings(comparison: Comparison) -> list[tuple[str, list[str]]]:
+    """What a reader needs to know by topic, the most important first; of many lines the first."""
+    topics: dict[str, list[str]] = {}
+    for told, line in zip(comparison.told, comparison.short_warnings, strict=True):
+        topics.setdefault(told.topic, []).append(line)
+    return [
+        (topic, [*lines[:MOST_LINES], f"... and {len(lines) - MOST_LINES} more: -o and --json have all"])
+        if len(lines) > MOST_LINES + 1
+        else (topic, lines)
+        for topic, lines in topics.items()
+    ]
+
+
+def _sources(comparison: Comparison) -> list[str]:
+    """A line for each published number behind the endpoints."""
+    from pkpd.present.report.numbers import outcome, reported
+
+    lines = ["", f"The {len(comparison.sources)} published numbers behind these endpoints:"]
+    for one in comparison.sources:
+        row = one.row
+        said = [f"{row.study}, {row.schedule}: {row.output}, {one.what}: {reported(one)}", outcome(one)]
+        said += ["unverified" * one.unverified, f"{row.source}{f', doi {row.doi}' * bool(row.doi)}"]
+        lines.append(f"  {row.id}: {'; '.join(filter(None, said))}")
+    return lines

@@ -56,10 +56,12 @@ class SeenTreatment:
 
 
 class Beyond(NamedTuple):
-    """Where a schedule leaves what a fit saw: the statement, and the study that comes nearest to it."""
+    """Where a schedule leaves what a fit saw: the statement, and the study that comes nearest to it; or that
+    there is nothing to leave, since no data were seen."""
 
     said: str
     nearest: str = ""
+    no_data: bool = False
 
     def __str__(self) -> str:
         return f"{self.said}; nearest is {self.nearest}." if self.nearest else f"{self.said}."
@@ -134,43 +136,55 @@ class Domain:
 
         bsa, weight : of the subject, in m2 and kg, by default of an average adult.
         """
+        outputs = outputs or sorted(self.outputs)
+        found = self.beyond_each(schedule, outputs, bsa, weight, dose_units)
+        said = dict.fromkeys(one for name in outputs for one in found.get(name, ()) if not one.no_data)
+        untold = [name for name in outputs if any(one.no_data for one in found.get(name, ()))]
+        if untold:
+            return (*said, _no_data(untold))
+        return tuple(said)
+
+    def beyond_each(
+        self,
+        schedule: Schedule,
+        outputs: Sequence[str],
+        bsa: float | None = None,
+        weight: float | None = None,
+        dose_units: Mapping[str, Mapping[str, float]] | None = None,
+    ) -> dict[str, tuple[Beyond, ...]]:
+        """The same by output: those of one subject, such as a share and a count of the same cells, have the
+        same."""
         for name, value in (("bsa", bsa), ("weight", weight)):
             if value is not None and not (np.isfinite(value) and value > 0):
                 raise InputError(f"{name} must be a number above 0, not {value!r}")
-        found: list[Beyond] = []
-        outputs = outputs or sorted(self.outputs)
         called = {output.name: output.called or output.name for output in self.shown}
         forgotten = {called[output.name] for output in self.shown if not output.lasting}
+        known = {called.get(other, other) for other in self.outputs}
+        subjects = {name: called.get(name, name) for name in outputs}
+        found: dict[str, tuple[Beyond, ...]] = {}
         if schedule.parts:
+            sizes = {"m2": bsa or ADULT["m2"], "kg": weight or ADULT["kg"]}
             try:
-                times, amounts = _given(
-                    schedule,
-                    self.unit,
-                    {"m2": bsa or ADULT["m2"], "kg": weight or ADULT["kg"]},
-                    dose_units,
-                )
+                times, amounts = _given(schedule, self.unit, sizes, dose_units)
             except ScheduleError:
-                return (
-                    Beyond(
-                        f"The doses cannot be counted in {self.unit} and so not be compared with those "
-                        "of the fit"
-                    ),
-                )
+                uncounted = f"The doses cannot be counted in {self.unit} and so not be compared with those"
+                return dict.fromkeys(outputs, (Beyond(f"{uncounted} of the fit"),))
             routes = tuple(dict.fromkeys(part.route for part in schedule.parts))
             given = _treatment(times, amounts, np.inf)
-            for subject in dict.fromkeys(called.get(name, name) for name in outputs):
-                seen = [entry for entry in self.seen if entry.subject == subject]
-                if seen:
+            for subject in dict.fromkeys(subjects.values()):
+                if seen := [entry for entry in self.seen if entry.subject == subject]:
                     one = _Subject(subject, seen, self.unit, str(schedule), routes, given)
-                    found += one.beyond(lasting=subject not in forgotten)
-        for name in outputs:
-            if name not in self.outputs and not any(
-                called.get(other) == called.get(name, name) for other in self.outputs
-            ):
-                found.append(
-                    Beyond(f"The fit has no data on {name}: what the model says of it is assumed, not fitted")
-                )
-        return tuple(found)
+                    found[subject] = tuple(one.beyond(lasting=subject not in forgotten))
+        return {
+            name: found.get(subject, ()) if subject in known else (_no_data([name]),)
+            for name, subject in subjects.items()
+        }
+
+
+def _no_data(outputs: Sequence[str]) -> Beyond:
+    it = "it" if len(outputs) == 1 else "them"
+    said = f"The fit has no data on {', '.join(outputs)}: what the model says of {it} is assumed, not fitted"
+    return Beyond(said, no_data=True)
 
 
 class _Treatment(NamedTuple):

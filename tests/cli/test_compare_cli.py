@@ -53,7 +53,7 @@ def test_the_table_has_the_numbers_the_directions_and_the_warnings(pkpd):
     block = out[out.index(heading) :].splitlines()[2:5]
     for mark, line, i in zip("ABC", block, range(3), strict=True):
         found = expected.row("Treg mean fold", i)
-        assert line.startswith(f" {mark}  {found.median:.2f}")
+        assert line.startswith(f" ◐ {mark}  {found.median:.2f}")
         assert (line.count("/") == 2) == (i > 0)
     other = expected.row("Treg mean fold", 1)
     assert block[1].endswith(f" {shares(other.better, other.same, other.worse)}")
@@ -98,7 +98,7 @@ def test_a_narrow_terminal_gets_a_narrower_table_and_words_that_are_not_cut(pkpd
 def test_one_schedule_alone_has_no_differences(pkpd):
     code, out, _ = pkpd("compare", ONE, *FEW)
     assert code == 0
-    assert re.search(r"^Treg mean fold ↑ +\d\.\d\d \(", out, re.MULTILINE)
+    assert re.search(r"^◐ Treg mean fold ↑ +\d\.\d\d \(", out, re.MULTILINE)
     assert "difference" not in out
     assert "better" not in out
 

@@ -20,6 +20,7 @@ from pkpd.decision.comparison import Scene, compare, horizon, letters, relevant
 from pkpd.decision.comparison import scene as module
 from pkpd.decision.comparison.result import (
     COLUMNS,
+    Topic,
     between,
     paired,
     shares_of_better,
@@ -35,7 +36,7 @@ OFTEN = "0.26 MIU/m2 sc every 3 d for 42 d"
 NUMBERS = [
     name
     for name in COLUMNS
-    if name not in ("arm", "schedule", "group", "endpoint", "unit", "of", "relevant", "definition")
+    if name not in ("arm", "schedule", "group", "endpoint", "unit", "of", "relevant", "light", "definition")
 ]
 
 
@@ -567,7 +568,11 @@ def test_warnings_name_the_schedules_they_are_about(compared):
         for line in compared.short_warnings
     )
     assert any(line.startswith(f"{TWO}: 2 cycles") for line in compared.warnings)
-    assert compared.short_warnings[0].startswith("How tlag, CL")  # about the subjects
+    assert compared.short_warnings[-1].startswith("How tlag, CL")  # about the subjects
+    topics = [told.topic for told in compared.told]
+    assert topics == sorted(topics, key=list(Topic).index)  # the most important first
+    (no_data,) = (told.sentence for told in compared.told if told.topic is Topic.NO_DATA)
+    assert "ccl2" in no_data
     assert letters(28)[-2:] == ["AA", "AB"]
 
 
@@ -579,7 +584,7 @@ def test_subjects_that_cannot_be_integrated_are_counted_and_left_out(scene):
     found = compare(some.arms(["1 MIU sc daily x5"]))
     assert found.arms[0].failed == 1
     assert found.row("Treg mean fold").missing == 1
-    assert "1 of 60 subjects could not be integrated and have no value." in found.warnings[-1]
+    assert "1 of 60 subjects could not be integrated and have no value." in found.warnings[0]
     whole = compare(scene.arms(["1 MIU sc daily x5"])).arms[0]
     assert np.isfinite(found.arms[0].bands["treg_pct"]).all()
     np.testing.assert_array_equal(

@@ -106,7 +106,12 @@ def test_the_command_line_shows_it_to_who_asks(folder, pkpd):
     assert (code, err) == (0, "") and "fate" not in out and "One trial" not in out
     assert out.count("Shown on request, with what they rest on: --show clinical.") == 1
     code, out, err = pkpd("compare", *few, "--show", "clinical")
-    assert (code, err) == (0, "") and "fate mean" in out and f"! {WORDS}" in out and "on request" not in out
+    assert (
+        (code, err) == (0, "")
+        and "fate mean" in out
+        and f"! What has to be known first\n  {WORDS}" in out
+        and "on request" not in out
+    )
     code, out, err = pkpd("compare", *few, "--endpoints", "fate mean")
     assert code != 0 and '--show "clinical"' in err
     code, out, err = pkpd("compare", *few, "--endpoints", "fate mean", "--show", "clinical", "--json")

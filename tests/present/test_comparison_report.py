@@ -73,6 +73,8 @@ def test_nothing_is_fetched_and_nothing_runs(page):
     for tag, attributes in tags.tags:
         for name, value in attributes.items():
             assert not name.startswith("on"), (tag, name)
+            if tag == "a" and value.startswith("https://doi.org/10."):
+                continue  # a paper, for whoever follows the link
             if name in ("src", "href", "srcset", "data"):
                 assert value.startswith(("data:image/svg+xml;base64,", "#")), (tag, value[:60])
     assert not re.search(r"url\(|@import", page)
@@ -84,8 +86,8 @@ def test_links_lead_to_parts_of_the_page(page):
     tags = Tags(page)
     ids = [attributes["id"] for _, attributes in tags.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
-    links = [attributes["href"] for attributes in tags.of("a")]
-    assert len(links) == 7
+    links = [link for attributes in tags.of("a") if (link := attributes["href"]).startswith("#")]
+    assert len([link for link in links if not link.startswith("#behind-")]) == 8
     assert all(link[1:] in ids for link in links)
 
 

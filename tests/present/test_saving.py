@@ -393,6 +393,7 @@ def test_a_file_may_be_given_up_and_what_is_wrong_is_said(site, chromium, monkey
         assert ended.wait(10)
     assert page.button("pdf").inner_text() == "Figures (PDF)"
     page.tab.locator("#schedules textarea").first.fill("1 MIU sc sometimes")
+    page.tab.locator("#schedules .error").first.wait_for()  # what is typed is asked for once nobody types
     page.button("html").click()
     page.tab.locator(".menu .error").wait_for()
     assert "sometimes" in page.tab.locator(".menu .error").inner_text()

@@ -159,7 +159,7 @@ def test_the_second_sheet_says_what_has_to_be_known(compared, shown):
     assert book.sheetnames == ["Endpoints", "About"]
     text = "\n".join(str(cell) for row in book["About"].iter_rows(values_only=True) for cell in row if cell)
     assert ADVICE in text and "pkpd compare ..." in text and compared.provenance["model_hash"] in text
-    for said in (*compared.reading, *(sentence for _, sentence in compared.told)):
+    for said in (*compared.reading, *(told.sentence for told in compared.told)):
         assert one_line(said)[1:] in text
     for endpoint in compared.endpoints:
         assert endpoint.definition in text

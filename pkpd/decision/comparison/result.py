@@ -8,7 +8,8 @@ import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from pkpd.decision.adaptive import BY_RULES
 from pkpd.decision.comparison.scene import Arm
 from pkpd.decision.criteria import Criteria, OnRequest
 from pkpd.decision.endpoints import Endpoint, quantiles
+from pkpd.decision.evidence import COUNTED, Evidence, Standing
 from pkpd.solver.kernel import cautions_of
 
 if TYPE_CHECKING:
@@ -41,6 +43,25 @@ MOST_NUMBERS = 1_000_000  # in rows whose intervals are computed together
 Three = tuple[float, float, float]
 
 
+class Topic(StrEnum):
+    """What a reader is told of, the most important first."""
+
+    MISSING = "missing numbers"
+    MODEL = "what has to be known first"
+    NO_DATA = "no data"
+    BEYOND = "beyond what the fit saw"
+    PEOPLE = "who the people are"
+
+
+class Notice(NamedTuple):
+    """A sentence that a reader needs to know, numbers of the arms that it is about (none: the subjects), and
+    its topic."""
+
+    arms: tuple[int, ...]
+    sentence: str
+    topic: Topic
+
+
 @dataclass(frozen=True)
 class ComparisonRow:
     """One endpoint under one schedule, ``of`` "subjects" or (a probability of the whole group) "posterior
@@ -53,8 +74,9 @@ class ComparisonRow:
     median difference by the parameters alone. better, same, worse : the shares of subjects who do better than
     under the first schedule by at least ``endpoint.relevant``, worse by as much, or neither; together 1. n :
     subjects with a number; missing : those without a value; beyond : those whose value lies beyond the
-    horizon (they count as larger than any number); pairs : subjects with a value under both. What does not
-    exist is nan, of the first arm the differences and shares.
+    horizon (they count as larger than any number); pairs : subjects with a value under both. light : how far
+    the number has been put to the test, one of ``pkpd.decision.evidence.Light``; ``Comparison.standing`` says
+    why. What does not exist is nan, of the first arm the differences and shares.
     """
 
     endpoint: Endpoint
@@ -77,6 +99,7 @@ class ComparisonRow:
     better: float = NAN
     same: float = NAN
     worse: float = NAN
+    light: str = ""
 
 
 COLUMNS = (
@@ -104,6 +127,7 @@ COLUMNS = (
     "same",
     "worse",
     "relevant",
+    "light",
     "definition",
 )
 
@@ -139,9 +163,9 @@ class Comparison:
     rows: tuple[ComparisonRow, ...]
     reading: tuple[str, ...]
     """What the numbers are, in sentences."""
-    told: tuple[tuple[tuple[int, ...], str], ...]
-    """Where the comparison leaves what the fit has seen, and what else a reader needs to know: numbers of the
-    arms (none: the subjects), and a sentence."""
+    told: tuple[Notice, ...]
+    """Where the comparison leaves what the fit has seen, and what else a reader needs to know, most important
+    first."""
     provenance: dict[str, Any]
     show: tuple[str, ...] = ()
 
@@ -224,7 +248,7 @@ class Comparison:
             all_of_them = len(about) == everybody
             return f"{'All schedules' if all_of_them else between.join(names[i] for i in about)}: "
 
-        return tuple(who(about) + sentence for about, sentence in self.told)
+        return tuple(who(told.arms) + told.sentence for told in self.told)
 
     @property
     def criteria(self) -> Criteria:
@@ -252,6 +276,18 @@ class Comparison:
                 return row
         self.check_asked_for(endpoint)
         raise InputError(f'there is no endpoint "{endpoint}" of "{label}" in this comparison')
+
+    def standing(self, row: ComparisonRow) -> Standing:
+        """On what the numbers of a row stand: a traffic light, why, and the outputs whose rows of data are
+        behind them."""
+        (arm,) = (arm for arm in self.arms if arm.label == row.arm)
+        return arm.standings.get(row.endpoint.name, COUNTED)
+
+    @property
+    def sources(self) -> tuple[Evidence, ...]:
+        """The rows of data behind all of the endpoints."""
+        outputs = dict.fromkeys(name for row in self.rows for name in self.standing(row).outputs)
+        return self.arms[0].scene.behind.of(outputs)
 
     @takes(names=TEXTS)
     def choose(self, names: Sequence[str]) -> Comparison:
@@ -291,6 +327,7 @@ class Comparison:
             "reading": list(self.reading),
             "warnings": list(self.warnings),
             "endpoints": list(endpoints.values()),
+            "sources": [one.as_dict() for one in self.sources],
             "arms": [
                 {
                     "label": arm.label,
@@ -304,6 +341,7 @@ class Comparison:
                     "rows": [
                         {"endpoint": row.endpoint.name, "unit": row.endpoint.unit}
                         | {name: _in_json(getattr(row, name)) for name in _NUMBERS}
+                        | _standing_in_json(self.standing(row))
                         for row in self.rows
                         if row.arm == arm.label
                     ],
@@ -319,7 +357,7 @@ class Comparison:
             {"schedule": schedules[row.arm], "arm": row.arm}
             | {("endpoint" if key == "name" else key): getattr(row.endpoint, key) for key in about}
             | {name: getattr(row, name) for name in _NUMBERS}
-            | {"relevant": relevant(row.endpoint)}
+            | {"relevant": relevant(row.endpoint), "light": str(row.light)}
             for row in self.rows
         ]
 
@@ -356,7 +394,7 @@ class Comparison:
 
 
 _NUMBERS = tuple(
-    item.name for item in dataclasses.fields(ComparisonRow) if item.name not in ("endpoint", "arm")
+    item.name for item in dataclasses.fields(ComparisonRow) if item.name not in ("endpoint", "arm", "light")
 )
 
 
@@ -425,14 +463,14 @@ def compare(arms: Iterable[Arm], *, show: Sequence[str] = ()) -> Comparison:
     apart = uncertainties(np.array([paired(values, base) for _, _, values, base in pairs]), draw)
     risks = {risk.endpoint for risk in scene.criteria.risks}
     rows = [
-        _row(endpoint, arm.label, values, base, arm is first, endpoint in risks, own[i], apart[i])
+        _row(endpoint, arm, values, base, arm is first, endpoint in risks, own[i], apart[i])
         for i, (endpoint, arm, values, base) in enumerate(pairs)
     ]
     return Comparison(
         arms,
         tuple(rows),
         _reading(arms),
-        tuple(((), group.said) for group in asked_for) + _told(arms),
+        tuple(Notice((), group.said, Topic.MODEL) for group in asked_for) + _told(arms),
         _provenance(arms) | ({"show": list(show)} if show else {}),
         tuple(show),
     )
@@ -464,7 +502,7 @@ def _values(arm: Arm, endpoint: Endpoint) -> Floats:
 
 def _row(
     endpoint: Endpoint,
-    label: str,
+    arm: Arm,
     values: Floats,
     base: Floats,
     first: bool,
@@ -478,7 +516,7 @@ def _row(
     low, median, high = _three(values)
     row = ComparisonRow(
         endpoint,
-        label,
+        arm.label,
         "posterior draws" if own_draws else "subjects",
         n=int(np.isfinite(values).sum()),
         missing=int(np.isnan(values).sum()),
@@ -488,6 +526,7 @@ def _row(
         high=high,
         median_low=NAN if own_draws else float(own[0]),
         median_high=NAN if own_draws else float(own[1]),
+        light=arm.standings.get(endpoint.name, COUNTED).light,
     )
     if first:
         return row
@@ -765,21 +804,23 @@ def _reading_of_one(arms: Sequence[Arm]) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def _told(arms: Sequence[Arm]) -> tuple[tuple[tuple[int, ...], str], ...]:
+def _told(arms: Sequence[Arm]) -> tuple[Notice, ...]:
     """The model's cautions, the population's notes and what the schedules are warned of, each sentence once,
-    with the arms that it is about."""
-    population = arms[0].scene.population
-    about: dict[str, list[int]] = {note: [] for note in (*cautions_of(population.kernel), *population.notes)}
+    with the arms that it is about, in the order of topics."""
+    scene = arms[0].scene
+    found = [Notice((), caution, Topic.MODEL) for caution in cautions_of(scene.population.kernel)]
+    topic = Topic.PEOPLE if scene.fitted else Topic.NO_DATA
+    found += [Notice((), note, topic) for note in scene.population.notes]
+    about: dict[tuple[str, Topic], list[int]] = {}
     for i, arm in enumerate(arms):
-        found = list(arm.warnings)
         if arm.failed:
-            found.append(
-                f"{arm.failed:,} of {arm.scene.subjects:,} subjects could not be integrated and have "
-                "no value."
-            )
-        for warning in found:
-            about.setdefault(warning, []).append(i)
-    return tuple((tuple(numbers), warning) for warning, numbers in about.items())
+            lost = f"{arm.failed:,} of {scene.subjects:,} subjects could not be integrated and have no value."
+            about.setdefault((lost, Topic.MISSING), []).append(i)
+        for warning in arm.warnings:
+            topic = Topic.NO_DATA if warning in arm.no_data else Topic.BEYOND
+            about.setdefault((warning, topic), []).append(i)
+    found += [Notice(tuple(numbers), said, topic) for (said, topic), numbers in about.items()]
+    return tuple(sorted(found, key=lambda told: list(Topic).index(told.topic)))
 
 
 def _provenance(arms: Sequence[Arm]) -> dict[str, Any]:
@@ -804,6 +845,10 @@ def _provenance(arms: Sequence[Arm]) -> dict[str, Any]:
         "dose_days": {arm.label: arm.schedule.when for arm in arms},
         "versions": {"pkpd": __version__, "numpy": np.__version__, "python": platform.python_version()},
     }
+
+
+def _standing_in_json(standing: Standing) -> dict[str, Any]:
+    return {"light": standing.light, "stands_on": list(standing.outputs), "why": list(standing.reasons)}
 
 
 def _in_json(value: Any) -> Any:

@@ -46,6 +46,8 @@ from pkpd.decision.endpoints import (
     largest_daily,
     questions,
 )
+from pkpd.decision.endpoints.declared import bind
+from pkpd.decision.evidence import Behind, Light, Standing
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
 from pkpd.dosing.quantities import exact_number
 from pkpd.dosing.rules import AdaptiveSchedule, Plan, plan_as_taken, planned, read_plan
@@ -53,7 +55,7 @@ from pkpd.dosing.taking import TakenSchedule, read_jitter
 from pkpd.inference import FitResult, System, in_units, read_fit
 from pkpd.inference.draws import PosteriorDraws
 from pkpd.inference.individual import PERSON, Individual
-from pkpd.inference.population import Population, virtual_subjects
+from pkpd.inference.population import Population, fitted_model, virtual_subjects
 from pkpd.inference.summary.reading import read_data
 from pkpd.inference.unfitted import read_fit_or_model
 from pkpd.solver import Options, Reading, Solution, solve, spread, usable_cores
@@ -93,7 +95,10 @@ class Arm:
     dose_days, dose_amounts : (n_doses,), as written, like the schedule, whatever ``rules`` made of them, in
         days and in ``dose_unit``.
     dose_unit : "" where the doses are not all of one unit.
-    warnings : where this schedule leaves what the fit has seen.
+    warnings : where this schedule leaves what the fit has seen; no_data : those of them that say of what
+        there are no data.
+    standings : on what each endpoint stands, by its name: a traffic light, why, and the outputs whose rows of
+        data are behind it (``scene.behind``). What follows from the doses alone is not among them.
     failed : subjects that could not be integrated (their values are nan).
     rules : the schedule with its rules, where it has some.
     taken : the schedule with how its doses are taken, where that is said.
@@ -123,6 +128,8 @@ class Arm:
     failed: int
     rules: AdaptiveSchedule | None = None
     taken: TakenSchedule | None = None
+    no_data: tuple[str, ...] = ()
+    standings: Mapping[str, Standing] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return (
@@ -563,29 +570,70 @@ class Scene:
 
     def beyond(self, schedule: Schedule) -> tuple[Beyond, ...]:
         """The same, each statement apart from the study that comes nearest."""
+        seen, asked = self._seen()
+        described = [shown.name for shown in self.criteria.outputs if shown.told]
+        told = [name for name in described if name in self.population.kernel.OUTPUTS] or sorted(seen.outputs)
+        # of a model that nobody has fitted, the population's notes say so
+        found = seen.beyond(schedule, outputs=told, **asked) if seen.outputs else ()
+        return (*found, *self._beyond_counts(schedule))
+
+    def _seen(self) -> tuple[Domain, dict[str, Any]]:
+        """What the fit saw, and of which bodies and by which routes a schedule is compared with it."""
+        kernel, sizes = self.population.kernel, self._sizes()
+        unit = _dose_unit(kernel, kernel.ROUTES[:1]) or "mg"
+        asked = {"bsa": sizes.get("m2"), "weight": sizes.get("kg"), "dose_units": _of_one_drug(kernel, unit)}
+        return _domain(self.fit, unit, self.criteria), asked
+
+    def _sizes(self) -> dict[str, float]:
         kernel = self.population.kernel
-        sizes = {
+        return {
             per: float(np.median(self.population.values[:, column]))
             for per, column in kernel.SIZES.items()
             if column >= 0
         }
-        unit = _dose_unit(kernel, kernel.ROUTES[:1]) or "mg"
-        seen, alike = _domain(self.fit, unit, self.criteria), _of_one_drug(kernel, unit)
-        described = [shown.name for shown in self.criteria.outputs if shown.told]
-        told = [name for name in described if name in kernel.OUTPUTS] or sorted(seen.outputs)
-        found: list[Beyond] = []
-        if seen.outputs:  # of a model that nobody has fitted, the population's notes say so
-            found += seen.beyond(
-                schedule,
-                bsa=sizes.get("m2"),
-                weight=sizes.get("kg"),
-                outputs=told,
-                dose_units=alike,
-            )
+
+    def _beyond_counts(self, schedule: Schedule) -> tuple[Beyond, ...]:
+        """Where a schedule leaves what risks were counted in."""
+        kernel = self.population.kernel
+        alike = _of_one_drug(kernel, _dose_unit(kernel, kernel.ROUTES[:1]) or "mg")
+        return tuple(
+            Beyond(said)
+            for risk in self.criteria.risks
+            if risk.output in kernel.OUTPUTS
+            for said in risk.warnings(schedule, sizes=self._sizes(), dose_units=alike)
+        )
+
+    @cached_property
+    def behind(self) -> Behind:
+        """What the fit knows of its outputs."""
+        fit = self.who.get("fit", self.fit)
+        if isinstance(fit, FitResult):
+            return Behind(fit, self.criteria.outputs)
+        return _behind(os.fspath(fit), self.criteria)
+
+    def standings(self, schedule: Schedule) -> dict[str, Standing]:
+        """On what each endpoint stands under a schedule, by the endpoint's name: of those that follow from
+        courses, and of risks. All others are counted from the doses."""
+        kernel = self.population.kernel
+        bound = bind(
+            self.criteria.endpoints, tuple(kernel.OUTPUTS), tuple(kernel.OUTPUT_UNITS), kernel.TIME_UNIT
+        )
+        seen, asked = self._seen()
+        outputs = list(dict.fromkeys(one.output for one in bound))
+        beyond = seen.beyond_each(schedule, outputs, **asked) if seen.outputs else {}
+        found: dict[str, Standing] = {}
+        known: dict[tuple[str, ...], Standing] = {}
+        for one in bound:
+            parts = [name for part in one.over or () for name in found[part.name].outputs] or [one.output]
+            of = tuple(dict.fromkeys(parts))
+            if of not in known:
+                left = dict.fromkeys(said for name in of for said in beyond.get(name, ()))
+                known[of] = self.behind.standing(of, tuple(left))
+            found[one.endpoint.name] = known[of]
         for risk in self.criteria.risks:
-            if risk.output in kernel.OUTPUTS:
-                found += map(Beyond, risk.warnings(schedule, sizes=sizes, dose_units=alike))
-        return tuple(found)
+            reasons = [f"It rests on {risk.source}", *(one.said for one in self._beyond_counts(schedule))]
+            found[risk.endpoint.name] = Standing(Light.FITTED, tuple(reasons))
+        return found
 
     def check_plan(self, plan: Plan) -> None:
         """As ``check``, of a schedule that may have rules, which must be of this model."""
@@ -662,6 +710,8 @@ class Scene:
             dose_amounts=np.array([float(dose.amount) for dose in doses]),
             dose_unit=units.pop() if len(units) == 1 else "",
             warnings=(*map(str, beyond), *scene._by_factors(plan, work.factors, beyond)),
+            no_data=tuple(str(one) for one in beyond if one.no_data),
+            standings=scene.standings(schedule),
             failed=int(np.count_nonzero(work.status)),
             rules=work.rules,
             taken=work.taken,
@@ -829,6 +879,12 @@ def _domain(fit: str, unit: str, criteria: Criteria) -> Domain:
     spec = read_fit_or_model(fit)
     rows = () if spec.unfitted else in_units(read_data(spec.data), System.load(spec.main.model)).rows
     return Domain.of(rows, unit, criteria.outputs)
+
+
+@lru_cache(maxsize=16)
+def _behind(fit: str, criteria: Criteria) -> Behind:
+    """What a fit knows of its outputs, read once."""
+    return Behind(fitted_model(fit)[0], criteria.outputs)
 
 
 class _Courses:

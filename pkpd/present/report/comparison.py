@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +19,10 @@ from pkpd.core.files import check_target, write_text
 from pkpd.decision.comparison import Comparison, ComparisonRow, letters, relevant
 from pkpd.decision.endpoints import BURDEN, Endpoint
 from pkpd.decision.endpoints.endpoint import ONE_DOSE
+from pkpd.decision.evidence import Evidence, Light
 from pkpd.decision.optimisation import plain_name
 from pkpd.present.report.drawing import Drawing
-from pkpd.present.report.numbers import finite_or_word, number, shares, unit
+from pkpd.present.report.numbers import LIGHTS, finite_or_word, number, outcome, reported, shares, unit
 from pkpd.present.report.page import environment, placed_pictures
 
 if TYPE_CHECKING:
@@ -72,7 +74,9 @@ def document(comparison: Comparison, command: str = "") -> dict[str, Any]:
             "remark": _sentence(endpoint.remark),
             "relevant": relevant(endpoint) if len(arms) > 1 else "",
             "missing": _sentence(endpoint.missing) if any(row.missing or row.beyond for row in rows) else "",
-            "rows": [_row(mark, row) for mark, row in zip(marks, rows, strict=True)],
+            "rows": [
+                _row(mark, row) | _standing(comparison, row) for mark, row in zip(marks, rows, strict=True)
+            ],
         }
         groups.setdefault(endpoint.group, []).append(shown)
     provenance = comparison.provenance
@@ -100,6 +104,12 @@ def document(comparison: Comparison, command: str = "") -> dict[str, Any]:
         "groups": list(groups.items()),
         "rests_on": {group.group: " ".join(group.rests_on) for group in resting},
         "kept_back": [group.group for group in comparison.kept_back],
+        "lights": [
+            {"name": light, "sign": LIGHTS[light], "meaning": light.meaning}
+            for light in Light
+            if LIGHTS[light] and any(row.light == light for row in comparison.rows)
+        ],
+        "sources": _sources(comparison),
         "findings": findings(comparison),
         "reading": list(comparison.reading),
         "warnings": _warnings(comparison),
@@ -126,6 +136,18 @@ def _row(mark: str, row: ComparisonRow) -> dict[str, Any]:
     }
 
 
+def _standing(comparison: Comparison, row: ComparisonRow) -> dict[str, str]:
+    """The light of a row, why, and where the numbers behind it are shown."""
+    standing = comparison.standing(row)
+    shown = [name for name in standing.outputs if comparison.arms[0].scene.behind.of([name])]
+    return {
+        "light": standing.light,
+        "sign": LIGHTS[standing.light],
+        "why": "; ".join(standing.reasons),
+        "behind": f"behind-{shown[0]}" if shown else "",
+    }
+
+
 def _interval(low: float, high: float, sign: bool = False, middle: float = math.nan) -> str:
     """Nothing for ends that are shown as the same, unless what is in between is shown as something else."""
     ends = [finite_or_word(low, sign), finite_or_word(high, sign)]
@@ -137,17 +159,49 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _warnings(comparison: Comparison) -> list[tuple[str, list[str]]]:
-    """Sentences under the schedules that they are about ("" for those about the subjects)."""
+def _warnings(comparison: Comparison) -> list[tuple[str, list[tuple[str, list[str]]]]]:
+    """By topic, the most important first, sentences under the schedules that they are about ("" for those
+    about the subjects)."""
     marks = letters(len(comparison.arms))
-    said: dict[tuple[int, ...], list[str]] = {}
-    for about, sentence in comparison.told:
-        said.setdefault(about, []).append(_sentence(sentence))
-    first = sorted(said, key=lambda about: (len(about) not in (0, len(marks)), about))
+    topics: dict[str, dict[tuple[int, ...], list[str]]] = {}
+    for told in comparison.told:
+        topic = topics.setdefault(_sentence(told.topic), {})
+        topic.setdefault(told.arms, []).append(_sentence(told.sentence))
     return [
-        ("All" if len(about) == len(marks) > 1 else ", ".join(marks[i] for i in about), said[about])
-        for about in first
+        (
+            topic,
+            [
+                ("All" if len(about) == len(marks) > 1 else ", ".join(marks[i] for i in about), said[about])
+                for about in sorted(said, key=lambda about: (len(about) not in (0, len(marks)), about))
+            ],
+        )
+        for topic, said in topics.items()
     ]
+
+
+def _sources(comparison: Comparison) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The published numbers behind the endpoints, by output."""
+    behind = comparison.arms[0].scene.behind
+    outputs = dict.fromkeys(name for row in comparison.rows for name in comparison.standing(row).outputs)
+    found = [(name, [_source(one) for one in behind.of([name])]) for name in outputs]
+    return [(name, rows) for name, rows in found if rows]
+
+
+def _source(one: Evidence) -> dict[str, Any]:
+    row = one.row
+    first = row.doi.partition(";")[0].strip()
+    return {
+        "id": row.id,
+        "study": row.study,
+        "schedule": row.schedule,
+        "what": one.what,
+        "reported": reported(one),
+        "outcome": outcome(one),
+        "unverified": one.unverified,
+        "source": row.source,
+        "doi": row.doi,
+        "link": f"https://doi.org/{first}" if re.fullmatch(r"10\.\d{4,9}/\S+", first) else "",
+    }
 
 
 def findings(comparison: Comparison) -> list[str]:

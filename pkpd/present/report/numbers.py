@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from pkpd.decision.evidence import Evidence, Light
+
 
 def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
@@ -114,3 +116,30 @@ FILTERS = {
     "fixed": fixed,
     "bar": bar,
 }
+
+
+LIGHTS = {Light.FORESEEN: "●", Light.FITTED: "◐", Light.ASSUMED: "○", Light.COUNTED: ""}
+"""Signs that can be told apart without their colours, green, amber and red."""
+
+
+def reported(one: Evidence) -> str:
+    """A published number with its interval and unit."""
+    row, shown = one.row, unit(one.row.unit)
+    if is_number(row.observed_lower) and is_number(row.observed_upper):
+        ends = [number(row.observed_lower), number(row.observed_upper)]
+        known = f" ({ends[0]} to {ends[1]})" if ends[0] != ends[1] else ""
+    else:
+        known = ""
+    return f"{number(row.observed)}{known}{f' {shown}' * bool(shown)}"
+
+
+def outcome(one: Evidence) -> str:
+    """What became of a number that was held out; empty where it was fitted."""
+    if not one.held_out:
+        return ""
+    predicted = f"predicted {number(one.row.predicted)}"
+    low, high = one.row.predicted_lower, one.row.predicted_upper
+    if is_number(low) and is_number(high):
+        predicted += f" ({number(low)} to {number(high)})"
+    said = {True: "came as predicted", False: "did not come as predicted", None: "not judged"}[one.foreseen]
+    return f"held out, {predicted}: {said}"

@@ -37,7 +37,9 @@ def exhibit(comparison: Comparison, command: str = "") -> Exhibit:
         slides=tuple(_slides(comparison, outputs)),
         tables=(table(comparison),),
         brief=(table(comparison.main()),),
-        warnings=tuple((who, tuple(map(one_line, said))) for who, said in told["warnings"]),
+        warnings=tuple(
+            (who, tuple(map(one_line, said))) for _, about in told["warnings"] for who, said in about
+        ),
         reading=comparison.reading,
         definitions=tuple(_definitions(comparison)),
         provenance=tuple((name, one_line(value)) for name, value in told["provenance_rows"]),
@@ -172,13 +174,16 @@ def _columns(several: bool, ninety: str) -> tuple[SharedColumn, ...]:
         SharedColumn("n", "with a value", "count"),
         SharedColumn("missing", "without a value", "count"),
         SharedColumn("beyond", "beyond the horizon", "count"),
+        SharedColumn("light", "how far put to the test", "text"),
+        SharedColumn("why", "why", "text"),
     ]
     return (*first, *(apart if several else ()), *last)
 
 
 def _records(comparison: Comparison) -> Iterator[dict[str, Any]]:
     marks = dict(zip((arm.label for arm in comparison.arms), letters(len(comparison.arms)), strict=True))
-    numbers = [column.key for column in _columns(True, "") if column.key in ComparisonRow.__annotations__]
+    columns = [column.key for column in _columns(True, "")]
+    numbers = [key for key in columns if key in ComparisonRow.__annotations__ and key != "light"]
     for row in comparison.rows:
         yield {name: getattr(row, name) for name in numbers} | {
             "group": row.endpoint.group,
@@ -187,6 +192,8 @@ def _records(comparison: Comparison) -> Iterator[dict[str, Any]]:
             "letter": marks[row.arm],
             "arm": one_line(row.arm),
             "relevant": relevant(row.endpoint),
+            "light": str(row.light),
+            "why": "; ".join(comparison.standing(row).reasons),
         }
 
 

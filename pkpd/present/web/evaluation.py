@@ -27,6 +27,7 @@ from pkpd.core.errors import DataError, InputError, LibraryError, PkpdError
 from pkpd.decision.comparison import Arm, Comparison, Scene, compare, horizon
 from pkpd.decision.criteria import criteria_of, fields
 from pkpd.decision.endpoints import grid
+from pkpd.decision.points import PublishedPoint, published
 from pkpd.dosing import Schedule, time_units_per_day
 from pkpd.dosing.parts import AT_START
 from pkpd.dosing.quantities import decimal_text
@@ -35,7 +36,6 @@ from pkpd.inference import FitSpec
 from pkpd.inference.unfitted import read_fit_or_model, rows_of
 from pkpd.present.web.answer import curve, refined, table
 from pkpd.present.web.pace import Pace
-from pkpd.present.web.points import PublishedPoint, published
 from pkpd.present.web.saved import SavedState, called
 from pkpd.solver.kernel import Kernel, load
 
