@@ -333,7 +333,7 @@ class SavingPage:
 def test_a_page_is_saved_and_opened_again_as_it_was(site, chromium, tmp_path):
     page = SavingPage(chromium, site.url)
     page.tab.locator("#schedules textarea").first.fill("1 MIU sc weekly x6; adherence 80 %")
-    page.tab.locator("#schedules textarea").first.blur()
+    page.tab.wait_for_url("**adherence**")  # what is typed is asked for once nobody types
     page.tab.get_by_label("Responders").select_option("low")
     page.tab.get_by_label(re.compile("logarithmic", re.IGNORECASE)).check()
     page.open()
@@ -375,7 +375,7 @@ def test_a_file_may_be_given_up_and_what_is_wrong_is_said(site, chromium, monkey
     page.open()
     waiting, ended = threading.Event(), threading.Event()
 
-    def slow(explorer, request, stop):
+    def slow(explorer, request, scene, stop):
         waiting.set()
         try:
             while True:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pkpd.core.extras import how_to_install, version
-from pkpd.decision.comparison import compare
+from pkpd.decision.comparison import Scene, compare
 from pkpd.present import share
 from pkpd.present.web.evaluation import Explorer, FieldError, Request, Stop
 from pkpd.present.web.saved import are_fields, comes_with_pkpd, state_text
@@ -62,6 +62,7 @@ def facts(explorer: Explorer) -> dict[str, Any]:
 def save(explorer: Explorer, values: object, stop: Stop) -> Download:
     """The file that is asked for by ``format``; ``page``: the page's own fields, for the state."""
     request = explorer.check(values, own=("format", "page"))
+    scene = explorer.scene(request)  # of what cannot be computed no state is saved either
     wanted, page = request.own.get("format"), request.own.get("page", {})
     if not isinstance(wanted, str) or wanted not in OFFERED:
         raise FieldError(f"a format is one of {', '.join(OFFERED)}", "format")
@@ -71,15 +72,15 @@ def save(explorer: Explorer, values: object, stop: Stop) -> Download:
     if wanted == "state":
         text = state_text(explorer.names, explorer.shared(request), page)
         return Download(offered.name, offered.kind, text.encode())
-    shown = _exhibit(explorer, request, stop)
+    shown = _exhibit(explorer, request, scene, stop)
     ending = f".{wanted}"
     content = share.FORMATS[ending](shown, offered.name.removesuffix(ending))
     stop()
     return Download(offered.name, offered.kind, content)
 
 
-def _exhibit(explorer: Explorer, request: Request, stop: Stop) -> share.Exhibit:
+def _exhibit(explorer: Explorer, request: Request, scene: Scene, stop: Stop) -> share.Exhibit:
     """The comparison of a request; before each of its figures it may be stopped."""
-    arms = explorer.scene(request).arms(request.schedules, progress=lambda *_: stop())
+    arms = scene.arms(request.schedules, progress=lambda *_: stop())
     comparison = compare(arms, show=request.show)
     return share.pausing(share.exhibit(comparison, command=explorer.command(request)), stop)
