@@ -12,6 +12,7 @@ no framework, no build step, nothing from another host. The server is Starlette 
     views        what the page may ask, a function for each of its views
     saving       what leaves the page as a file
     saved        its state as a file, which is opened again
+    detail       a piece of time, enlarged
     server       paths, headers, limits, threads; ``Site``
 """
 
