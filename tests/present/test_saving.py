@@ -335,7 +335,7 @@ def test_a_page_is_saved_and_opened_again_as_it_was(site, chromium, tmp_path):
     page.tab.locator("#schedules textarea").first.fill("1 MIU sc weekly x6; adherence 80 %")
     page.tab.wait_for_url("**adherence**")  # what is typed is asked for once nobody types
     page.tab.get_by_label("Responders").select_option("low")
-    page.tab.get_by_label(re.compile("logarithmic", re.IGNORECASE)).check()
+    page.tab.get_by_label(re.compile("logarithmic", re.IGNORECASE)).first.check()
     page.open()
     name, content = page.save("state")
     assert name == "state.json"
@@ -348,7 +348,7 @@ def test_a_page_is_saved_and_opened_again_as_it_was(site, chromium, tmp_path):
         other = SavingPage(chromium, again.url)
         assert other.tab.locator("#schedules textarea").first.input_value() == state["schedules"][0]
         assert other.tab.get_by_label("Responders").input_value() == "low"
-        assert other.tab.get_by_label(re.compile("logarithmic", re.IGNORECASE)).is_checked()
+        assert other.tab.get_by_label(re.compile("logarithmic", re.IGNORECASE)).first.is_checked()
         other.open()
         assert other.save("state")[1] == content
         other.tab.close()
