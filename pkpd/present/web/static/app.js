@@ -18,6 +18,7 @@ let cards = [];
 let shared;
 let tabs;
 let open; // the view
+let printing = false; // paper is light
 
 const asking = new Asking({ question, take, refuse, fail, idle, busy: () => { $("status").textContent = "Computing …"; } });
 const page = {
@@ -29,7 +30,7 @@ const page = {
   whole: () => asking.whole(() => document.body.classList.contains("outdated")),
   say: (sentence) => { $("spoken").textContent = sentence; },
   fail,
-  theme: () => (dark.matches ? DARK : LIGHT),
+  theme: () => (dark.matches && !printing ? DARK : LIGHT),
 };
 
 async function begin() {
@@ -52,7 +53,8 @@ async function begin() {
     return "Command copied";
   });
   laySaving($("copy-link").parentElement, page);
-  addEventListener("beforeprint", () => asking.now());
+  addEventListener("beforeprint", () => { printing = true; asking.now(); redraw(); });
+  addEventListener("afterprint", () => { printing = false; redraw(); });
   dark.addEventListener("change", redraw);
   addEventListener("hashchange", restore);
   for (const link of document.querySelectorAll('a[href^="#"]')) link.addEventListener("click", jump);
