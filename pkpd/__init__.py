@@ -29,9 +29,15 @@ if TYPE_CHECKING:
     from pkpd.decision.comparison import Scene as Scene
     from pkpd.decision.comparison import compare as compare
     from pkpd.decision.criteria import endpoints as endpoints
+    from pkpd.decision.drivers import Drivers as Drivers
+    from pkpd.decision.drivers import drivers as drivers
     from pkpd.decision.endpoints import Endpoint as Endpoint
     from pkpd.decision.inverse import dose_for as dose_for
     from pkpd.decision.optimisation import optimise as optimise
+    from pkpd.decision.response import DoseResponse as DoseResponse
+    from pkpd.decision.response import dose_response as dose_response
+    from pkpd.decision.why import Explanation as Explanation
+    from pkpd.decision.why import why as why
     from pkpd.dosing import EventTable as EventTable
     from pkpd.dosing import Schedule as Schedule
     from pkpd.inference import FitResult as FitResult
@@ -85,8 +91,11 @@ _HOME = {
     "Arm": "pkpd.decision.comparison",
     "Comparison": "pkpd.decision.comparison",
     "ConvergenceError": "pkpd.core.errors",
+    "DoseResponse": "pkpd.decision.response",
+    "Drivers": "pkpd.decision.drivers",
     "Endpoint": "pkpd.decision.endpoints",
     "EventTable": "pkpd.dosing",
+    "Explanation": "pkpd.decision.why",
     "FitComparison": "pkpd.inference.fit_comparison",
     "FitResult": "pkpd.inference",
     "Individual": "pkpd.inference.individual",
@@ -113,6 +122,8 @@ _HOME = {
     "compare_fits": "pkpd.inference.fit_comparison",
     "compiled_solver": "pkpd.solver.inside",
     "dose_for": "pkpd.decision.inverse",
+    "dose_response": "pkpd.decision.response",
+    "drivers": "pkpd.decision.drivers",
     "endpoints": "pkpd.decision.criteria",
     "event_times": "pkpd.simulation.occurrence",
     "fit": "pkpd.inference",
@@ -138,6 +149,7 @@ _HOME = {
     "trials": "pkpd.core.library",
     "validate": "pkpd.inference.validation",
     "virtual_subjects": "pkpd.inference.population",
+    "why": "pkpd.decision.why",
     "write_report": "pkpd.present.report",
 }
 
@@ -146,8 +158,11 @@ __all__ = [
     "Comparison",
     "ConvergenceError",
     "Dask",
+    "DoseResponse",
+    "Drivers",
     "Endpoint",
     "EventTable",
+    "Explanation",
     "FitComparison",
     "FitResult",
     "Individual",
@@ -175,6 +190,8 @@ __all__ = [
     "compare_fits",
     "compiled_solver",
     "dose_for",
+    "dose_response",
+    "drivers",
     "endpoints",
     "event_times",
     "fit",
@@ -199,6 +216,7 @@ __all__ = [
     "trials",
     "validate",
     "virtual_subjects",
+    "why",
     "write_report",
 ]
 

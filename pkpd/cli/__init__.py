@@ -1,6 +1,6 @@
-"""The command line: ``pkpd models | show | simulate | compare | optimise | dose-for | fit | profile |
-sample | individualise | validate | leave-out | bootstrap | new | report | explore | compare-fits | trial |
-doctor | bench``.
+"""The command line: ``pkpd models | show | simulate | compare | optimise | dose-for | dose-response |
+drivers | why | fit | profile | sample | individualise | validate | leave-out | bootstrap | new | report |
+explore | compare-fits | trial | doctor | bench``.
 
 Results go to standard output (tables, or JSON with ``--json``), progress and notes to standard error. Exit
 codes: 0 done, 1 the doctor found a problem, 2 wrong usage, 3 bad input, 4 an integration failed, 5 no
@@ -22,6 +22,8 @@ from pkpd.cli import (
     compare_fits,
     doctor,
     dose_for,
+    dose_response,
+    drivers,
     explore,
     fit,
     individualise,
@@ -37,6 +39,7 @@ from pkpd.cli import (
     streams,
     trial,
     validate,
+    why,
 )
 from pkpd.cli.terminal import OfSchedules
 from pkpd.core.errors import InputError, PkpdError
@@ -143,6 +146,9 @@ app.command(cls=OfSchedules)(simulate.simulate)
 app.command(cls=OfSchedules)(compare.compare)
 app.command()(optimise.optimise)
 app.command("dose-for")(dose_for.dose_for)
+app.command("dose-response")(dose_response.dose_response)
+app.command()(drivers.drivers)
+app.command()(why.why)
 app.command()(explore.explore)
 app.command()(fit.fit)
 app.command()(new.new)

@@ -11,6 +11,8 @@ Integers = NDArray[np.int64]
 
 UPWARDS, ASIDE = 0.01, 0.001
 """Of the band's range and of the horizon: a pixel or two of a large chart."""
+LOWEST = 1e-5
+"""Of a curve's largest value: what a logarithmic axis reaches down to."""
 MOST, FIRST = 600, 8
 """Points of a curve to read values from, and of how many one is kept in any case, of more than some thousand
 fewer."""
@@ -28,8 +30,8 @@ def outline(days: Floats, band: Floats, logarithmic: bool = False) -> Integers:
     """
     band = np.nan_to_num(band)
     lines = [band / max(float(np.ptp(band)), 1e-300)]
-    if logarithmic and np.all(band > 0):
-        logs = np.log(band)
+    if logarithmic and np.all(band >= 0) and np.any(band > 0):
+        logs = np.log(np.maximum(band, LOWEST * band.max()))
         lines.append(logs / max(float(np.ptp(logs)), 1e-300))
     x, y = days / (ASIDE * (days[-1] - days[0])), np.concatenate(lines) / UPWARDS
     # Of each piece between two points that are kept, the one farthest from the straight line is kept too,

@@ -9,6 +9,7 @@ import re
 import shlex
 import statistics
 import threading
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import browser as browsers
@@ -109,7 +110,8 @@ def page(context, site):
 
 
 def test_the_page_shows_charts_table_and_published_points(page):
-    assert page.tab.locator("figure svg.chart").count() == len(OUTPUTS) == 6
+    assert len(OUTPUTS) == 6  # and one cycle of the drug's concentration, and the doses
+    assert page.tab.locator("figure:visible svg.chart").count() == len(OUTPUTS) + 2
     for output in OUTPUTS:
         figure = page.tab.locator(f"figure[data-output={output}]")
         assert figure.locator("path.median").count() == figure.locator("path.band").count() == 2
@@ -306,6 +308,139 @@ def test_values_are_read_by_mouse_touch_and_keyboard(page):
     assert not readout.is_visible()
 
 
+def days_seen(page, figure):
+    """The first and the last day that have a tick."""
+    ticks = page.tab.locator(f"{figure} .axes > g:first-child .tick text").all_text_contents()
+    return float(ticks[0]), float(ticks[-1])
+
+
+def test_time_is_zoomed_in_all_charts_by_mouse_keyboard_and_fields(page, context):
+    il2 = "figure[data-output=il2]"
+    chart, whole = page.tab.locator(f"{il2} svg.chart"), page.median("nk", 0)
+    reset = page.tab.get_by_role("button", name="Whole time")
+    assert reset.is_disabled() and days_seen(page, il2) == (0, 112)
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    left, width = box["x"] + 50, box["width"] - 60  # of the curves
+    with page.tab.expect_response("**/api/detail"):  # finer than the whole course was drawn
+        page.tab.mouse.move(left + width * 28 / 112, box["y"] + 80)
+        page.tab.mouse.down()
+        page.tab.mouse.move(left + width * 30 / 112, box["y"] + 90)
+        page.tab.mouse.move(left + width * 42 / 112, box["y"] + 90)
+        page.tab.mouse.up()
+    first, last = (
+        float(page.tab.get_by_label(f"{end} day", exact=True).input_value()) for end in ("From", "To")
+    )
+    assert first == pytest.approx(28, abs=0.5) and last == pytest.approx(42, abs=0.5)
+    for output in OUTPUTS:
+        seen = days_seen(page, f"figure[data-output={output}]")
+        assert first <= seen[0] < first + 4 and last - 4 < seen[1] <= last
+    page.tab.wait_for_url("**courses.from=2*courses.to=4*")
+    other = Page(context, page.tab.url)
+    other.tab.wait_for_timeout(300)
+    assert other.median("il2", 1) == page.median("il2", 1)
+    assert other.problems == [] and "from day 2" in chart.get_attribute("aria-label")
+    chart.dblclick(position={"x": 300, "y": 60})
+    assert reset.is_disabled() and page.median("nk", 0) == whole
+    chart.focus()
+    page.tab.keyboard.press("Escape")  # the cursor first
+    page.tab.keyboard.press("+")
+    assert days_seen(page, il2) == (28, 84) and page.median("nk", 0) != whole
+    page.tab.keyboard.press("+")
+    page.tab.keyboard.press("-")
+    assert days_seen(page, il2) == (28, 84)
+    page.tab.keyboard.press("Escape")
+    assert page.median("nk", 0) == whole
+    page.tab.get_by_label("To day", exact=True).fill("7")
+    page.tab.get_by_label("To day", exact=True).press("Enter")
+    assert days_seen(page, "figure[data-output=nk]") == (0, 7)
+    page.tab.get_by_label("To day", exact=True).fill("-3")  # no such days
+    page.tab.get_by_label("To day", exact=True).press("Tab")
+    assert (
+        days_seen(page, il2) == (0, 112)
+        and page.tab.get_by_label("To day", exact=True).input_value() == "112"
+    )
+
+
+def test_one_cycle_is_enlarged_where_peaks_cannot_be_told_apart(page):
+    cycle = page.tab.locator("figure[data-cycle-of]:visible")
+    assert cycle.count() == 1 and cycle.get_attribute("data-cycle-of") == "il2"
+    assert "cycle 1 of 3, doses 1 to 5" in cycle.locator(".stepper").inner_text()
+    first = "figure[data-cycle-of=il2]"
+    assert days_seen(page, first) == (0, 6)
+    assert cycle.get_by_role("button", name="Earlier cycle").is_disabled()
+    for name in ("Later cycle", "Later cycle"):
+        cycle.get_by_role("button", name=name).click()
+    assert "cycle 3 of 3, doses 11 to 15" in cycle.locator(".stepper").inner_text()
+    assert days_seen(page, first) == (56, 62)
+    assert cycle.get_by_role("button", name="Later cycle").is_disabled()
+    page.after(lambda: page.text("B").fill("1 MIU sc every 3 d x20"))
+    cycle.get_by_label("Schedule whose cycles").select_option("B")
+    assert "cycle 1 of 3, doses 1 to 7" in cycle.locator(".stepper").inner_text()
+    cycle.get_by_label("one cycle on a logarithmic axis").check()
+    assert page.tab.get_by_label("IL-2 in plasma on a logarithmic axis").is_checked()
+    ticks = cycle.locator(".axes > g:nth-child(2) .tick text").all_text_contents()
+    assert {"0.1", "1", "10"} <= set(ticks)  # powers of ten
+    for letter in "AB":
+        page.after(lambda letter=letter: page.text(letter).fill("1 MIU sc once"))
+    assert cycle.count() == 0
+
+
+def test_each_output_has_its_own_logarithmic_axis(page):
+    curves = {output: page.median(output, 0) for output in OUTPUTS}
+    page.tab.get_by_label("NK cells on a logarithmic axis").check()
+    assert {output for output in OUTPUTS if page.median(output, 0) != curves[output]} == {"nk"}
+    page.tab.wait_for_url("**courses.log=nk*")
+
+
+def test_days_of_doses_are_listed_and_counted(page):
+    page.after(lambda: page.text("B").fill("2 MIU sc daily x2 then 1 MIU sc weekly x2"))
+    legend = page.tab.locator("#legend")
+    legend.locator("summary").nth(0).click()
+    legend.locator("summary").nth(1).click()
+    legend.locator("details").nth(1).locator("li").wait_for()
+    assert legend.locator("details").nth(0).locator("li").all_inner_texts() == [
+        "day 0, 1, 2, 3, 4: 1 MIU sc",
+        "day 28, 29, 30, 31, 32: 1 MIU sc",
+        "day 56, 57, 58, 59, 60: 1 MIU sc",
+    ]
+    assert "day 0, 1: 2 MIU sc; day 8, 15: 1 MIU sc" in legend.locator("details").nth(1).inner_text()
+    given = page.tab.locator("figure", has_text="Cumulative doses")
+    assert ": A reaches 15, B reaches 4." in given.locator("svg.chart").get_attribute("aria-label")
+    given.locator("svg.chart").focus()
+    for _ in range(2):
+        page.tab.keyboard.press("Shift+ArrowRight")  # ten steps of half a day
+    assert given.locator(".readout").inner_text().splitlines() == ["day 5.0", "A  5", "B  2"]
+    page.after(lambda: page.slider("A", "Dose").press("ArrowRight"))
+    assert "1.1 MIU" in legend.locator("li").first.inner_text()  # what is open stays open
+
+
+def test_one_chart_is_saved_as_a_picture_that_says_what_it_is(page):
+    for title, unit in (
+        ("IL-2 in plasma", "IU/mL"),
+        ("IL-2 in plasma, one cycle", "IU/mL"),
+    ):
+        with page.tab.expect_download() as download:
+            page.tab.get_by_role("button", name=f"{title} as SVG", exact=True).click()
+        name = download.value.suggested_filename
+        picture = ElementTree.parse(download.value.path()).getroot()
+        words = " ".join(text.text or "" for text in picture.iter("{http://www.w3.org/2000/svg}text"))
+        assert name == f"pkpd_{title.replace(', ', '_').replace(' ', '_')}.svg"
+        for part in (ONE, TWO, f"{title} ({unit})", "A model, not medical advice.", "200 virtual subjects"):
+            assert part in words
+        drawn = [path.get("d") for path in picture.iter("{http://www.w3.org/2000/svg}path")]
+        assert sum(len(d) > 300 for d in drawn) == 4  # two bands, two medians
+        assert not any(element.get("style") for element in picture.iter() if "clip" not in str(element.tag))
+    with page.tab.expect_download() as download:
+        page.tab.get_by_role("button", name="NK cells as PNG", exact=True).click()
+    assert download.value.suggested_filename == "pkpd_NK_cells.png"
+    pixels = plt.imread(download.value.path())
+    assert (
+        pixels.shape[1] == 2 * 668
+        and np.sum(np.abs(pixels[..., :3] - (0, 0.447, 0.698)).max(axis=-1) < 0.02) > 500
+    )
+
+
 def test_everything_can_be_reached_and_has_a_name(page):
     unnamed = page.tab.evaluate(
         """() => [...document.querySelectorAll(
@@ -321,7 +456,7 @@ def test_everything_can_be_reached_and_has_a_name(page):
     assert page.tab.evaluate("document.activeElement.id") == "results"
     page.tab.wait_for_url("**/#s=*")  # the link still is the state
     seen = set()
-    for _ in range(80):
+    for _ in range(120):
         page.tab.keyboard.press("Tab")
         seen.add(page.tab.evaluate("document.activeElement.id || document.activeElement.tagName"))
     assert {
@@ -497,7 +632,7 @@ def test_views_are_tabs_and_the_open_one_alone_computes(viewed, context):
     assert viewed.tab.locator("#legend").get_by_text("1.1 MIU").is_visible()
     tabs.nth(0).press("End")  # nothing has changed: nothing is asked
     assert viewed.tab.locator("#twice").is_visible() and not viewed.tab.locator("#legend").is_visible()
-    assert [url.rpartition("/api/")[2] for url in viewed.asked if "/api/" in url] == ["compare"]
+    assert [url.rpartition("/api/")[2] for url in viewed.asked if "/api/" in url] == ["compare", "detail"]
 
 
 def test_a_view_says_what_is_wrong_at_its_field_and_gives_up_what_is_outdated(viewed):
@@ -578,7 +713,8 @@ def preview(context, hurried):
     assert page.problems == []
 
 
-BOXES = """() => [...document.querySelectorAll("#status, #legend, figure, #endpoints-title")].map((part) => {
+BOXES = """() => [...document.querySelectorAll(
+    "#status, #legend, figure:not([hidden]), #endpoints-title")].map((part) => {
     const box = part.getBoundingClientRect(); return [box.x, box.y + scrollY, box.width, box.height]; })"""
 
 
@@ -766,11 +902,10 @@ def test_a_fit_of_ones_own_is_shown_with_its_outputs_units_and_endpoints(context
     thread.start()
     try:
         page = Page(context, site.url)
-        assert page.tab.locator("figure svg.chart").count() == 1
-        assert "The drug in plasma" in page.tab.locator("figcaption").inner_text()
+        titles = page.tab.locator("figcaption:visible").all_inner_texts()
+        assert titles == ["The drug in plasma (mg/L)", "Cumulative doses, as planned"]
         assert page.text("A").input_value() == "100 mg oral once"
         assert page.tab.get_by_label("Body surface, slider").count() == 0
-        assert page.tab.get_by_label("on a logarithmic axis").count() == 0
         assert page.tab.get_by_label("Unit of the dose of schedule A").inner_text() == "mg"
         assert page.tab.locator("#endpoints tbody tr", has_text="hours above 1").count() == 1
         before = page.median("C", 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import http.client
 import json
 import os
@@ -35,6 +36,7 @@ from pkpd.dosing import Schedule
 from pkpd.dosing.rules import read_plan
 from pkpd.present.outline import MOST
 from pkpd.present.web import Site, answer, evaluation, pace, server
+from pkpd.present.web.detail import detail
 from pkpd.present.web.evaluation import Explorer, FieldError, Limits, cycle_of
 from pkpd.present.web.server import FILES, KINDS
 from pkpd.present.web.turns import Turns
@@ -499,6 +501,61 @@ def test_every_page_of_the_list_is_served_with_headers_that_keep_it_at_home(site
         assert headers["x-content-type-options"] == "nosniff" and headers["x-frame-options"] == "DENY"
         assert "set-cookie" not in headers and "server" not in headers
         assert not re.search(rb"""(src|href|url\(|from|import)\s*["'(=]+\s*(https?:)?//""", content), path
+
+
+def test_what_others_wrote_is_what_its_readme_says_and_comes_with_its_licences():
+    folder = Path(evaluation.__file__).parent / "static" / "vendor"
+    readme, licences = (folder / "README.md").read_text(), (folder / "LICENSE.txt").read_text()
+    for file in folder.glob("*.js"):
+        assert f"`{file.name}`" in readme and file.name in licences
+        assert hashlib.sha256(file.read_bytes()).hexdigest() in readme, f"{file.name} was changed"
+    packages = re.findall(r"^\| (d3-[a-z]+) \| ([0-9.]+) \|$", readme, re.M)
+    assert len(packages) > 10 and all(f"{name} {version} " in licences for name, version in packages)
+    assert "Permission to use, copy, modify" in licences and "Mike Bostock" in licences
+    assert "npx esbuild" in readme
+
+
+def test_a_piece_of_time_is_as_fine_as_it_was_computed():
+    asked = {"schedules": ["1 MIU sc daily x5 every 28 d x13"], "subjects": 20, "days": 365}
+    explorer = Explorer(subjects=20)
+    scene = Scene.create("low_dose_il2", subjects=20, seed=1, covariates={"BSA": 1.73}, until_days=365)
+    arm = scene.arm(asked["schedules"][0])
+    inside = (arm.days >= 28) & (arm.days <= 34)
+    coarse = explorer.evaluate(asked)["arms"][0]["curves"]["il2"]
+    told = detail(explorer, asked | {"from": 28, "to": 34, "outputs": ["il2"]}, lambda: None)
+    fine = told["curves"][0]["il2"]
+    assert fine["days"][0] <= 28 and fine["days"][-1] >= 34
+
+    def off(curve):
+        return max(
+            np.abs(
+                np.interp(arm.days[inside], curve["days"], curve[line]) - arm.bands["il2"][k, inside]
+            ).max()
+            for k, line in enumerate(("low", "median", "high"))
+        )
+
+    assert off(fine) < 0.011 * np.ptp(arm.bands["il2"][:, inside]) < off(coarse)
+    explorer.fine(explorer.check(asked), lambda: None)
+    explorer._fine, kept = evaluation._Recent(1), explorer._fine
+    again = detail(explorer, asked | {"from": 28, "to": 34, "outputs": ["il2"]}, lambda: None)
+    assert again["curves"] == told["curves"] and kept is not explorer._fine  # computed again
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "says"),
+    [
+        ({"from": -1}, "from", "between 0 and 61"),
+        ({"to": 62}, "to", "between 0 and 61"),
+        ({"from": 5, "to": 5}, "to", "must come after the first"),
+        ({"from": "1"}, "from", "must be a number"),
+        ({"outputs": ["il2", "secret"]}, "outputs", "among"),
+        ({"outputs": "il2"}, "outputs", "among"),
+        ({"outputs": [["il2"]]}, "outputs", "among"),
+    ],
+)
+def test_a_wrong_piece_of_time_is_named_with_its_field(site, change, field, says):
+    told = refused(site, SMALL | change, 422, path="/api/detail")
+    assert told["field"] == field and says in told["error"]
 
 
 def test_every_static_file_is_in_the_list_and_nothing_else():

@@ -18,7 +18,6 @@ from pkpd.core.progress import Progress, counting
 from pkpd.decision.comparison import Scene
 from pkpd.decision.comparison.result import FEWEST_DRAWS
 from pkpd.decision.comparison.scene import horizon
-from pkpd.decision.criteria import Criteria, Shown
 from pkpd.decision.endpoints import quantiles
 from pkpd.decision.inverse.along import (
     asked_share,
@@ -33,6 +32,7 @@ from pkpd.decision.inverse.along import (
 from pkpd.decision.inverse.attainment import LEVELS, Attainment, Boundary, WishCurve
 from pkpd.decision.inverse.question import OpenSchedule, Unknown, read_question, unknown
 from pkpd.decision.optimisation.wishes import Constraint
+from pkpd.decision.single import only
 from pkpd.dosing import Schedule
 
 Floats = NDArray[np.float64]
@@ -41,7 +41,6 @@ SCANNED, SCANNED_OF_MANY = 13, 8
 """Values that are looked at before anything is bisected, for one unknown and in each row of a boundary."""
 CROSSED = 60
 """People who are followed under every draw of the parameters; of a row of a boundary half as many."""
-CHUNK = 32
 
 
 @takes(
@@ -155,9 +154,7 @@ class _Work:
         self.wishes, self.end = read_question(wishes, known, scene.criteria, unknowns[inner].name)
         few = len(unknowns) > 1
         self.scanned = SCANNED_OF_MANY if few else SCANNED
-        trimmed = dataclasses.replace(
-            scene, criteria=_only(scene.criteria, self.wishes, scene.population.kernel.OUTPUTS), chunk=CHUNK
-        )
+        trimmed = only(scene, [wish.endpoint.name for wish in self.wishes])
         between = ("between",) if "between" in vary else ()
         self.people = trimmed.drawn_as(vary=between, draws=None, posterior=None)
         self.crossed_people = min(self.people.subjects, CROSSED // (2 if few else 1))
@@ -433,17 +430,3 @@ def _within(value: float, looked_at: Floats) -> float:
     if value < looked_at[0]:
         return -math.inf
     return value if value <= looked_at[-1] else math.inf
-
-
-def _only(criteria: Criteria, wishes: Sequence[Constraint], outputs: Sequence[str]) -> Criteria:
-    """What the wishes need of the criteria: a simulation for one endpoint takes half the time."""
-    names = {wish.endpoint.name for wish in wishes}
-    for declared in reversed(criteria.endpoints):  # a ratio stands below what it is of
-        if declared.name in names:
-            names.update(name for side in declared.of for name in side)
-    return dataclasses.replace(
-        criteria,
-        endpoints=tuple(declared for declared in criteria.endpoints if declared.name in names),
-        risks=tuple(risk for risk in criteria.risks if risk.endpoint.name in names),
-        outputs=(Shown(outputs[0], outputs[0]),),
-    )

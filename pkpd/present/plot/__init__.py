@@ -24,6 +24,7 @@ from pkpd.present.plot.canvas import COLOURS, pdf_pages, rendered, save, shown_u
 from pkpd.present.plot.checks import residual_checks_figure, visits_figure
 from pkpd.present.plot.comparison import courses_figure, differences_figure, trade_off_figure
 from pkpd.present.plot.draws import going_together, pairs_figure, posterior_figure, rank_figure
+from pkpd.present.plot.drivers import drivers_figure
 from pkpd.present.plot.fit_comparison import fit_comparison_figure
 from pkpd.present.plot.fits import (
     dose_response_figure,
@@ -37,6 +38,7 @@ from pkpd.present.plot.likelihood import interval_figure, likelihood_figure
 from pkpd.present.plot.precision import work_precision_figure
 from pkpd.present.plot.profiles import profile_figure, time_course_figure
 from pkpd.present.plot.repeats import bootstrap_figure, left_out_figure
+from pkpd.present.plot.response import response_figure
 from pkpd.present.plot.trials import (
     adverse_figure,
     forest_figure,
@@ -46,6 +48,7 @@ from pkpd.present.plot.trials import (
     trial_visits_figure,
 )
 from pkpd.present.plot.validation import calibration_figure, validation_figure
+from pkpd.present.plot.why import why_figure
 
 __all__ = [
     "COLOURS",
@@ -57,6 +60,7 @@ __all__ = [
     "courses_figure",
     "differences_figure",
     "dose_response_figure",
+    "drivers_figure",
     "fit_comparison_figure",
     "forest_figure",
     "front_figure",
@@ -77,6 +81,7 @@ __all__ = [
     "rendered",
     "residual_checks_figure",
     "residual_figure",
+    "response_figure",
     "save",
     "shown_unit",
     "survival_figure",
@@ -86,5 +91,6 @@ __all__ = [
     "trial_visits_figure",
     "validation_figure",
     "visits_figure",
+    "why_figure",
     "work_precision_figure",
 ]

@@ -72,7 +72,7 @@ def attainment_figure(
     panel.set_ylabel("probability of target attainment\n(% of people)")
     panel.set_xlabel(axis)
     if logarithmic:
-        _logarithmic(panel.xaxis, panel.set_xscale, x)
+        logarithmic_axis(panel.xaxis, panel.set_xscale, x)
     put_legend(figure, handles)
     put_title(figure, title)
     put_footnote(figure, footnote)
@@ -119,7 +119,7 @@ def boundary_figure(
     panel.set_xlabel(x_axis)
     panel.set_ylabel(wrapped(y_axis, 46))
     if logarithmic:
-        _logarithmic(panel.yaxis, panel.set_yscale, span)
+        logarithmic_axis(panel.yaxis, panel.set_yscale, span)
     put_legend(figure, handles)
     put_title(figure, title)
     put_footnote(figure, footnote)
@@ -142,7 +142,7 @@ def _answer(panel: Axes, answer: Mapping[str, Any], x: Sequence[float]) -> None:
         panel.axvspan(low, high, color=GREY, alpha=0.16, linewidth=0, zorder=0.5, gid="interval")
 
 
-def _logarithmic(axis: Any, set_scale: Any, values: Sequence[float]) -> None:
+def logarithmic_axis(axis: Any, set_scale: Any, values: Sequence[float]) -> None:
     """A logarithmic axis with plain numbers, also between powers of ten."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 

@@ -5,7 +5,7 @@
 A result becomes an `Exhibit`, and each format, chosen by the ending of the file, is made of that alone:
 
     exhibit      what leaves the program of a result
-    comparisons, fronts, answers, people   a result -> its exhibit
+    comparisons, fronts, answers, people, seeing   a result -> its exhibit
     figures      .png, .svg, .pdf
     workbook     .xlsx
     markdown     .md
@@ -26,9 +26,12 @@ from pkpd.core.arguments import ABSENT, PATH, TEXT, TEXTS, of, takes
 from pkpd.core.errors import InputError, MissingExtraError
 from pkpd.core.files import check_output, replacing
 from pkpd.decision.comparison import Comparison
+from pkpd.decision.drivers import Drivers
 from pkpd.decision.inverse import Attainment, Boundary
 from pkpd.decision.optimisation import Front
 from pkpd.decision.optimisation.wishes import parse_constraints
+from pkpd.decision.response import DoseResponse
+from pkpd.decision.why import Explanation
 from pkpd.inference.individual import Individual
 from pkpd.present.share import (
     answers,
@@ -40,6 +43,7 @@ from pkpd.present.share import (
     markdown,
     page,
     people,
+    seeing,
     workbook,
 )
 from pkpd.present.share.exhibit import Exhibit as Exhibit
@@ -68,7 +72,10 @@ FORMATS: dict[str, Callable[[Exhibit, str], bytes]] = {
         Boundary,
         Individual,
         PersonAhead,
-        words="what compare, optimise, dose_for or individualise gave",
+        Explanation,
+        Drivers,
+        DoseResponse,
+        words="what compare, optimise, dose_for, individualise, why, drivers or dose_response gave",
     ),
     path=PATH,
     command=TEXT,
@@ -76,7 +83,15 @@ FORMATS: dict[str, Callable[[Exhibit, str], bytes]] = {
     wishes=TEXTS,
 )
 def save(
-    found: Comparison | Front | Attainment | Boundary | Individual | PersonAhead,
+    found: Comparison
+    | Front
+    | Attainment
+    | Boundary
+    | Individual
+    | PersonAhead
+    | Explanation
+    | Drivers
+    | DoseResponse,
     path: str | os.PathLike[str],
     *,
     command: str = "",
@@ -87,7 +102,8 @@ def save(
 
     Parameters
     ----------
-    found : of ``compare``, ``optimise``, ``dose_for`` or ``individualise``.
+    found : of ``compare``, ``optimise``, ``dose_for``, ``individualise``, ``why``, ``drivers`` or
+        ``dose_response``.
     path : ``.html`` the report; ``.xlsx`` numbers with what has to be known to read them; ``.csv``,
         ``.json``; ``.md`` and ``.tex`` the table for a text; ``.pptx`` a deck; ``.png``, ``.svg`` the figure,
         the main one or the one that the file is called after, such as ``differences.svg``; ``.pdf`` all
@@ -142,6 +158,12 @@ def exhibit(
         raise InputError("following and wishes are about one person, what individualise gave")
     if isinstance(result, PersonAhead):
         return people.exhibit(result, command)
+    if isinstance(result, Explanation):
+        return seeing.of_why(result, command)
+    if isinstance(result, Drivers):
+        return seeing.of_drivers(result, command)
+    if isinstance(result, DoseResponse):
+        return seeing.of_response(result, command)
     if isinstance(result, Comparison):
         return comparisons.exhibit(result, command)
     return fronts.exhibit(result, command) if isinstance(result, Front) else answers.exhibit(result, command)

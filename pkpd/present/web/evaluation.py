@@ -20,22 +20,25 @@ from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import groupby
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from pkpd.core.errors import DataError, InputError, LibraryError, PkpdError
 from pkpd.decision.comparison import Arm, Comparison, Scene, compare, horizon
 from pkpd.decision.criteria import criteria_of, fields
 from pkpd.decision.endpoints import grid
+from pkpd.decision.points import PublishedPoint, published
 from pkpd.dosing import Schedule, time_units_per_day
-from pkpd.dosing.parts import AT_START
+from pkpd.dosing.parts import AT_START, Dose
 from pkpd.dosing.quantities import decimal_text
 from pkpd.dosing.rules import Plan, planned, read_plan
 from pkpd.inference import FitSpec
 from pkpd.inference.unfitted import read_fit_or_model, rows_of
 from pkpd.present.web.answer import curve, refined, table
 from pkpd.present.web.pace import Pace
-from pkpd.present.web.points import PublishedPoint, published
 from pkpd.solver.kernel import Kernel, load
 
 MOST_OUTPUTS = 8
@@ -152,6 +155,7 @@ class Explorer:
         self.units = [unit, *(f"{unit}/{per}" for per, column in kernel.SIZES.items() if column >= 0)]
         self._crowds = _Recent(SCENES_KEPT)
         self._settings = _Recent(SCENES_KEPT)
+        self._fine = _Recent(ARMS_KEPT)
         self.pace = Pace()
         self._body = "BSA" in kernel.PARAMETERS
         self.start: dict[str, Any] = {
@@ -436,13 +440,27 @@ class Explorer:
 
     def _course(self, request: Request, scene: Scene, schedule: Plan, stop: Stop) -> _ComputedArm:
         arm = scene.arm(schedule, progress=lambda *_: stop())
-        curves = {
-            name: curve(arm.days, arm.bands[name], self.criteria.shown(name).log) | {"unit": arm.units[name]}
-            for name in self.outputs
-        }
+        curves = {name: curve(arm.days, arm.bands[name]) | {"unit": arm.units[name]} for name in self.outputs}
+        if scene.subjects == request.subjects:
+            bands = {name: arm.bands[name].astype(np.float32) for name in self.outputs}
+            self._fine.put((request.people, schedule, request.days), (arm.days, bands))
         return _ComputedArm(
             dataclasses.replace(arm, days=arm.days[:0], bands={}), self._facts(request, arm), curves
         )
+
+    def fine(self, request: Request, stop: Stop) -> list[tuple[np.ndarray, dict[str, np.ndarray]]]:
+        """Of each schedule the days, (n_times,), and by output the bands, (3, n_times), with all times that
+        were computed: what an enlarged piece of a chart is drawn from. Kept, else computed again."""
+        keys = [(request.people, plan, request.days) for plan in request.schedules]
+        found = {key: self._fine.get(key) for key in keys}
+        setting = self._setting(request)
+        scene = setting.scene.lasting(request.days)
+        for index, key in enumerate(keys):
+            n_times = self._n_times(request, scene, index)
+            if found[key] is None:
+                self._computed(request, scene, {key[1]: n_times}, setting.courses, stop)
+                found[key] = self._fine.get(key)
+        return [found[key] for key in keys]
 
     def _compared(self, request: Request, scene: Scene, courses: Sequence[_ComputedArm]) -> Comparison:
         """The table of the schedules in the subjects of a scene, which may be some of those of the arms."""
@@ -500,6 +518,7 @@ class Explorer:
                 if arm.plan is arm.schedule and point.follows(doses)
             ],
             "doses": [round(float(day), 4) for day in arm.dose_days],
+            "amounts": _amounts(doses),
         }
 
 
@@ -515,6 +534,19 @@ def _of_curves(own: Mapping[str, Any]) -> tuple[frozenset[str], bool]:
 
 def _quoted(plan: Plan) -> str:
     return f'"{plan}"'
+
+
+def _amounts(doses: Sequence[Dose]) -> list[list[Any]]:
+    """What is given, one dose after the other: ["10 mg oral", 5], and how many times in a row."""
+    each = (
+        f"{_decimal(dose.amount)} {dose.unit}{f'/{dose.per}' if dose.per else ''} {dose.route}"
+        for dose in doses
+    )
+    return [[text, len(list(alike))] for text, alike in groupby(each)]
+
+
+def _decimal(amount: Fraction) -> str:
+    return decimal_text(amount) or f"{float(amount):.5g}"
 
 
 def dosing_of(kernel: Kernel) -> tuple[str, list[str]]:

@@ -4,8 +4,8 @@ A view that computes is a module beside this one with a function as ``Answer``, 
 the module of its name in ``static/views``, which ``static/views/index.js`` lists. Its function takes what all
 views share with ``explorer.check(values, own=("what", "else"))``, checks its own values, raising
 ``FieldError`` with the field to show the sentence at, and finds the virtual subjects in
-``explorer.scene(request)``; what it returns begins with ``explorer.told(request)``. Limits, time, and what is
-given up are the server's.
+``explorer.scene(request)``. A request of the shared values alone is answered too, from usual ones. What it
+returns begins with ``explorer.told(request)``. Limits, time, and what is given up are the server's.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from pkpd.present.web.detail import detail
 from pkpd.present.web.evaluation import Explorer, Stop
 
 Answer = Callable[[Explorer, object, Stop], dict[str, Any]]
@@ -26,4 +27,5 @@ def compare(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
 
 ANSWERS: dict[str, Answer] = {
     "compare": compare,
+    "detail": detail,
 }

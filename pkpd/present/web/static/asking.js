@@ -56,7 +56,7 @@ export class Asking {
       const response = await fetch(asked.path, { ...posted(asked.body), signal: mine.control.signal });
       const told = await response.json();
       if (this.flight !== mine) return;
-      if (response.ok) this.#arrived(told, { since, sent: mine.sent, answered: performance.now() });
+      if (response.ok) this.#arrived(told, asked.body, { since, sent: mine.sent, answered: performance.now() });
       else this.#refused(told);
     } catch (error) {
       if (error.name === "AbortError" || this.flight !== mine) return;
@@ -70,8 +70,9 @@ export class Asking {
     }
   }
 
-  #arrived(told, { since, sent, answered }) {
+  #arrived(told, asked, { since, sent, answered }) {
     this.last = told;
+    told.asked = asked;
     this.take(told);
     for (const [done] of this.settled.splice(0)) done();
     const { preview } = this;
@@ -124,7 +125,7 @@ export class Asking {
     try {
       request.send(content);
       const told = JSON.parse(request.responseText);
-      if (request.status === 200) this.#arrived(told, { since: sent, sent, answered: performance.now() });
+      if (request.status === 200) this.#arrived(told, body, { since: sent, sent, answered: performance.now() });
       else this.#refused(told);
     } catch {
       this.#failed();

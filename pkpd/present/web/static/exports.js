@@ -1,15 +1,14 @@
 // What leaves the page: CSV of curves and of the endpoint table, a PNG of the charts, copied text.
 
-import { DASHES, draw, LETTERS, LIGHT, svg, viewOf } from "./charts.js";
-import { unitText } from "./state.js";
+import { DASHES, draw, LETTERS, LIGHT, svg } from "./charts.js";
 
 const quoted = (value) => (value === null || value === undefined ? "" : /[",\r\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
 const csv = (above, rows) => [...above.map((line) => `# ${line}`), ...rows.map((row) => row.map(quoted).join(","))].join("\r\n") + "\r\n";
 
 /** Bands as they are drawn, after lines that begin with "#" (as in files of pkpd compare) and say where they come from. */
-export function curvesCsv(view, outputs, above) {
+export function curvesCsv(arms, outputs, above) {
   const rows = [["schedule", "doses", "output", "unit", "day", "p5", "median", "p95"]];
-  view.arms.forEach((arm, i) => {
+  arms.forEach((arm, i) => {
     for (const { name } of outputs) {
       const { days, low, median, high, unit } = arm.curves[name];
       days.forEach((day, k) => rows.push([LETTERS[i], arm.text, name, unit, day, low[k], median[k], high[k]]));
@@ -37,37 +36,54 @@ export function download(name, content, type) {
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
-/** All charts on white paper, with the schedules above and the lines `foot` below; twice the size of the screen. */
-export async function chartsPng(view, outputs, foot) {
-  const [width, height, gap, head] = [620, 270, 24, 30 + 20 * view.arms.length];
-  const rows = Math.ceil(outputs.length / 2);
-  const size = [2 * width + 3 * gap, head + rows * (height + 44) + 24 + 16 * foot.length];
-  const paper = svg("svg", { xmlns: "http://www.w3.org/2000/svg", width: size[0], height: size[1], viewBox: `0 0 ${size[0]} ${size[1]}` });
-  const text = (x, y, words, more = {}) => paper.append(svg("text", { x, y, "font-family": "system-ui, sans-serif", "font-size": 13, fill: LIGHT.ink, ...more }, words));
-  paper.append(svg("rect", { width: size[0], height: size[1], fill: "#ffffff" }));
-  view.arms.forEach((arm, i) => {
+/** Charts of the page on white paper, in so many columns, with the schedules above and the lines `foot` below. */
+export function paper(charts, arms, foot, columns) {
+  const [width, height, gap, head] = [620, 270, 24, 30 + 20 * arms.length];
+  const size = columns * (width + gap) + gap;
+  const lines = foot.flatMap((line) => wrapped(line, size / 5.9));
+  const rows = Math.ceil(charts.length / columns);
+  const full = head + rows * (height + 44) + 24 + 16 * lines.length;
+  const made = svg("svg", { xmlns: "http://www.w3.org/2000/svg", width: size, height: full, viewBox: `0 0 ${size} ${full}` });
+  const text = (x, y, words, more = {}) => made.append(svg("text", { x, y, "font-family": "system-ui, sans-serif", "font-size": 13, fill: LIGHT.ink, ...more }, words));
+  made.append(svg("rect", { width: size, height: full, fill: "#ffffff" }));
+  arms.forEach((arm, i) => {
     const y = 26 + 20 * i;
-    paper.append(svg("rect", { x: gap, y: y - 11, width: 36, height: 13, fill: LIGHT.lines[i], "fill-opacity": 0.16 }));
-    paper.append(svg("line", { x1: gap, x2: gap + 36, y1: y - 4.5, y2: y - 4.5, stroke: LIGHT.lines[i], "stroke-width": 2.2, "stroke-dasharray": DASHES[i] }));
+    made.append(svg("rect", { x: gap, y: y - 11, width: 36, height: 13, fill: LIGHT.lines[i], "fill-opacity": 0.16 }));
+    made.append(svg("line", { x1: gap, x2: gap + 36, y1: y - 4.5, y2: y - 4.5, stroke: LIGHT.lines[i], "stroke-width": 2.2, "stroke-dasharray": DASHES[i] }));
     text(gap + 44, y, `${LETTERS[i]}  ${arm.text}`);
   });
-  outputs.forEach((output, k) => {
-    const [x, y] = [gap + (k % 2) * (width + gap), head + Math.floor(k / 2) * (height + 44) + 14];
-    const unit = unitText(view.arms[0].curves[output.name].unit);
-    text(x + 4, y, unit ? `${output.title} (${unit})` : output.title, { "font-weight": 600 });
-    const chart = svg("svg", { x, y: y + 8, width, height });
-    draw(chart, { ...viewOf({ ...view, theme: LIGHT }, output.name), width, height });
-    paper.append(chart);
-    if (output.remark) text(x + 4, y + height + 20, output.remark, { "font-size": 10.5, fill: LIGHT.soft });
+  charts.forEach((chart, k) => {
+    const [x, y] = [gap + (k % columns) * (width + gap), head + Math.floor(k / columns) * (height + 44) + 14];
+    text(x + 4, y, chart.heading.textContent, { "font-weight": 600 });
+    const drawn = svg("svg", { x, y: y + 8, width, height });
+    draw(drawn, { ...chart.spec(chart.view), theme: LIGHT, width, height });
+    made.append(drawn);
+    if (chart.facts.remark) text(x + 4, y + height + 20, chart.facts.remark, { "font-size": 10.5, fill: LIGHT.soft });
   });
-  foot.forEach((line, i) => text(gap, size[1] - 14 - 16 * (foot.length - 1 - i), line, { "font-size": 11, fill: LIGHT.soft }));
+  lines.forEach((line, i) => text(gap, full - 14 - 16 * (lines.length - 1 - i), line, { "font-size": 11, fill: LIGHT.soft }));
+  return made;
+}
 
-  const url = URL.createObjectURL(new Blob([new XMLSerializer().serializeToString(paper)], { type: "image/svg+xml" }));
+/** A sentence in lines of at most so many characters. */
+function wrapped(words, most) {
+  const lines = [""];
+  for (const word of words.split(" ")) {
+    if (lines.at(-1) && lines.at(-1).length + word.length >= most) lines.push("");
+    lines[lines.length - 1] += (lines.at(-1) && " ") + word;
+  }
+  return lines;
+}
+
+export const svgText = (picture) => new XMLSerializer().serializeToString(picture);
+
+/** A picture as PNG, twice the size of the screen. */
+export async function png(picture) {
+  const url = URL.createObjectURL(new Blob([svgText(picture)], { type: "image/svg+xml" }));
   try {
     const image = new Image();
     image.src = url;
     await image.decode();
-    const canvas = Object.assign(document.createElement("canvas"), { width: 2 * size[0], height: 2 * size[1] });
+    const canvas = Object.assign(document.createElement("canvas"), { width: 2 * picture.getAttribute("width"), height: 2 * picture.getAttribute("height") });
     canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
     return await new Promise((done) => canvas.toBlob(done, "image/png"));
   } finally {

@@ -1,9 +1,8 @@
 // The endpoint table, and the list of published numbers.
 
-import { LETTERS } from "./charts.js";
+import { badge, LETTERS } from "./charts.js";
 import { element, shown, unitText } from "./state.js";
 
-const badge = (i) => element("span", { class: `badge of-${LETTERS[i]}` }, LETTERS[i]);
 const interval = (low, high) => element("span", { class: "interval" }, `${shown(low)} to ${shown(high)}`);
 
 /** Endpoints by schedule: the median and 90 % interval over subjects, and for all but the first the difference to it. `restsOn`: by group, what is said above its rows. */

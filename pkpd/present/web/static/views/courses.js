@@ -1,26 +1,35 @@
 // Courses: what becomes of each output over time under each schedule, the endpoints, and the published numbers behind the points.
 
-import { Chart, DASHES, LETTERS, svg } from "../charts.js";
+import { badge, DASHES, LETTERS, svg } from "../charts.js";
 import { check, choice, select } from "../controls.js";
-import { chartsPng, curvesCsv, download, exporting, tableCsv } from "../exports.js";
+import { crowded, CycleChart, cyclesOf } from "../cycles.js";
+import { Detail } from "../detail.js";
+import { curvesCsv, download, exporting, paper, png, svgText, tableCsv } from "../exports.js";
+import { Chart } from "../plots.js";
 import { element } from "../state.js";
 import { endpointTable, pointTable } from "../table.js";
 
 const KEPT = 24; // curves of schedules that were looked at before
+const GIVEN = { name: "doses given", title: "Cumulative doses, as planned", remark: "", stepped: true };
 const curves = new Map(); // key -> curves
 const parts = {}; // elements by name
 let page;
-let charts = [];
+let charts = []; // of outputs
+let cycles = new Map(); // chart -> that of one cycle of it
+let given; // the chart of cumulative doses
 let switches = []; // of groups that are shown on request
 let answer = null; // the last one, with curves
+const zoomed = new Detail(() => page.redraw());
+const enlarged = new Detail(() => page.redraw());
 
 export const view = {
   name: "courses",
   title: "Courses",
   asks: "compare",
-  // points: "all", "same" (only of patients with the same doses) or "none"; log: whether concentrations have a logarithmic axis;
-  // every: whether the table has every endpoint or the main ones
-  start: { points: "all", log: false, every: false },
+  // points: "all", "same" (only of patients with the same doses) or "none"; log: names of outputs with a logarithmic axis, between commas;
+  // every: whether the table has every endpoint or the main ones; from, to: the days that are seen, the whole time where to is 0;
+  // cycle, of: which one is enlarged, of which schedule
+  start: { points: "all", log: "", every: false, from: 0, to: 0, cycle: 1, of: LETTERS[0] },
 
   build(panel, given) {
     page = given;
@@ -30,12 +39,13 @@ export const view = {
       button("export-png", "Charts as PNG"), button("export-curves", "Curves as CSV"), button("export-table", "Table as CSV"),
     );
     parts.points = select("show-points", [["all", "all"], ["same", "only of patients with the same doses"], ["none", "none"]]);
-    parts.log = element("input", { type: "checkbox", id: "log" });
+    parts.from = element("input", { type: "number", id: "zoom-from", min: 0, step: "any", "aria-label": "From day" });
+    parts.to = element("input", { type: "number", id: "zoom-to", min: 0, step: "any", "aria-label": "To day" });
+    parts.wholeTime = button("whole-time", "Whole time");
     parts.every = element("input", { type: "checkbox", id: "every" });
-    const logged = page.facts.outputs.find((output) => output.log);
     const look = element(
       "div", { class: "look" }, choice("Published points", parts.points),
-      ...(logged ? [check(`${logged.title} on a logarithmic axis`, parts.log)] : []), actions,
+      element("div", { class: "zoom", role: "group", "aria-label": "Days that are shown" }, element("span", {}, "Days"), parts.from, element("span", {}, "to"), parts.to, parts.wholeTime), actions,
     );
     parts.warnings = element("details", { id: "warnings", hidden: true, open: matchMedia("(min-width: 861px)").matches }, element("summary"), element("ul"));
     parts.legend = element("div", { id: "legend", role: "group", "aria-label": "Legend" });
@@ -50,7 +60,10 @@ export const view = {
     );
     panel.append(
       look, parts.warnings, parts.legend, parts.charts, parts.onRequest,
-      element("p", { class: "hint" }, "Point at a chart, touch it, or focus it and use ← and → (with Shift: ten steps; Home, End, Esc) to read values."),
+      element(
+        "p", { class: "hint" },
+        "Point at a chart, touch it, or focus it and use ← and → (with Shift: ten steps; Home, End, Esc) to read values. Drag over a chart to see a piece of time in all of them (by keyboard: + and −); a double click, Esc or “Whole time” goes back.",
+      ),
       element(
         "section", { "aria-labelledby": "endpoints-title" },
         element("h2", { id: "endpoints-title", tabindex: "-1" }, "Endpoints"), check("Every endpoint, not the main ones only", parts.every),
@@ -59,10 +72,11 @@ export const view = {
       parts.published,
     );
     layCharts();
-    const own = () => page.own(view);
-    parts.points.addEventListener("input", () => { own().points = parts.points.value; page.redraw(); });
-    parts.log.addEventListener("input", () => { own().log = parts.log.checked; page.redraw(); });
-    parts.every.addEventListener("input", () => { own().every = parts.every.checked; page.redraw(); });
+    const set = (values) => { Object.assign(page.own(view), values); page.redraw(); };
+    parts.points.addEventListener("input", () => set({ points: parts.points.value }));
+    parts.every.addEventListener("input", () => set({ every: parts.every.checked }));
+    for (const field of [parts.from, parts.to]) field.addEventListener("change", () => zoom(parts.from.valueAsNumber, parts.to.valueAsNumber));
+    parts.wholeTime.addEventListener("click", () => zoom());
     parts.published.addEventListener("toggle", published);
     wireExports();
   },
@@ -73,14 +87,12 @@ export const view = {
     if (told !== answer) keep(told);
     const own = page.own(view);
     parts.points.value = own.points;
-    parts.log.checked = own.log;
     parts.every.checked = own.every;
     for (const one of switches) one.checked = page.state.show.includes(one.value);
-    const drawn = seen();
     const { groups, outputs } = shownNow();
     for (const part of parts.onRequest.querySelectorAll("section")) part.hidden = !answer.show.includes(part.dataset.group);
-    for (const chart of charts) if (outputs.includes(chart.facts)) chart.draw(drawn);
-    legend(drawn);
+    drawCharts(outputs);
+    legend();
     warnings();
     const restsOn = Object.fromEntries(groups.map(({ group, rests_on }) => [group, rests_on]));
     endpointTable(parts.endpoints, answer.endpoints.filter((endpoint) => endpoint.main || own.every), answer.arms, restsOn);
@@ -101,13 +113,21 @@ function keep(told) {
   answer = told;
 }
 
-/** A chart for each output; those of a group on request under its switch and what they rest on. */
+/** A chart for each output, with one of a cycle beside it; those of a group on request under its switch and what they rest on. */
 function layCharts() {
   const { facts } = page;
-  charts = facts.outputs.map((output) => new Chart(output, moved));
-  const placed = (names) => charts.filter((chart) => names.includes(chart.facts.name)).map((chart) => chart.root);
+  const logged = (chart, whether) => {
+    const others = logarithmic().filter((name) => name !== chart.facts.name);
+    page.own(view).log = [...others, ...(whether ? [chart.facts.name] : [])].join();
+    page.redraw();
+  };
+  const still = { moved, saved };
+  charts = facts.outputs.map((output) => new Chart(output, { ...still, zoomed: zoom, logged }));
+  cycles = new Map(charts.map((chart) => [chart, new CycleChart(chart.facts, { ...still, logged }, (which) => { Object.assign(page.own(view), which); page.redraw(); })]));
+  given = new Chart(GIVEN, { ...still, zoomed: zoom });
+  const placed = (names) => charts.filter((chart) => names.includes(chart.facts.name)).flatMap((chart) => [chart.root, cycles.get(chart).root]);
   const onRequest = new Set(facts.on_request.flatMap(({ outputs }) => outputs));
-  parts.charts.append(...placed(facts.outputs.map(({ name }) => name).filter((name) => !onRequest.has(name))));
+  parts.charts.append(...placed(facts.outputs.map(({ name }) => name).filter((name) => !onRequest.has(name))), given.root);
   switches = facts.on_request.map(({ group }, i) => element("input", { type: "checkbox", id: `show-${i}`, value: group }));
   facts.on_request.forEach(({ group, title, rests_on, outputs }, i) => {
     switches[i].addEventListener("input", (event) => {
@@ -124,6 +144,56 @@ function layCharts() {
   });
 }
 
+const logarithmic = () => page.own(view).log.split(",").filter(Boolean);
+
+/** The days that are seen: those of the link, as far as there are such days. */
+function window() {
+  const { from, to } = page.own(view);
+  const end = to > 0 ? Math.min(to, answer.days) : answer.days;
+  return from >= 0 && from < end ? { from, to: end } : { from: 0, to: answer.days };
+}
+
+/** See a piece of the time in all charts; without arguments the whole of it. */
+function zoom(from = 0, to = 0) {
+  if (!answer) return;
+  const inside = from < to && to > 0 && from < answer.days;
+  [from, to] = inside ? [Math.max(0, +from.toFixed(2)), Math.min(answer.days, +to.toFixed(2))] : [0, 0];
+  Object.assign(page.own(view), from === 0 && to === answer.days ? { from: 0, to: 0 } : { from, to });
+  page.redraw();
+}
+
+/** The charts of outputs that are shown, those of cycles that cannot be told apart, and the doses. */
+function drawCharts(outputs) {
+  const { from, to } = window();
+  const whole = from === 0 && to === answer.days;
+  const own = page.own(view);
+  parts.from.value = from;
+  parts.to.value = to;
+  parts.from.max = parts.to.max = answer.days;
+  parts.wholeTime.disabled = whole;
+  const names = outputs.map(({ name }) => name);
+  const look = { points: page.facts.points, show: own.points, days: answer.days, log: logarithmic(), theme: page.theme() };
+  const seen = { ...look, from, to, arms: whole ? answer.arms : zoomed.of(answer, names, from, to) };
+  const doses = answer.arms.map((arm) => cyclesOf(arm.doses, answer.days));
+  const blocks = names.filter((name) => answer.arms.some((arm, i) => crowded(arm.curves[name], doses[i])));
+  for (const chart of charts) {
+    const cycle = cycles.get(chart);
+    cycle.root.hidden = !blocks.includes(chart.facts.name);
+    if (names.includes(chart.facts.name)) chart.draw(seen);
+    if (!cycle.root.hidden) {
+      const piece = cycle.choose(own, answer.arms, answer.days);
+      cycle.draw({ ...look, ...piece, arms: enlarged.of(answer, blocks, piece.from, piece.to) });
+    }
+  }
+  given.draw({ ...seen, show: "none", arms: answer.arms.map((arm) => ({ ...arm, curves: { [GIVEN.name]: counted(arm.doses) } })) });
+}
+
+/** How many doses have been given, over days. */
+function counted(doses) {
+  const numbers = [0, ...doses.map((day, i) => i + 1), doses.length];
+  return { days: [0, ...doses, answer.days], low: numbers, median: numbers, high: numbers, unit: "1" };
+}
+
 /** The groups on request that the answer has, and the outputs and published points that are shown with them. */
 function shownNow() {
   const { facts } = page;
@@ -132,26 +202,22 @@ function shownNow() {
   return { groups, outputs: facts.outputs.filter(({ name }) => !kept.has(name)), points: facts.points.filter(({ output }) => !kept.has(output)) };
 }
 
-function seen() {
-  const { facts } = page;
-  const { points, log } = page.own(view);
-  return { arms: answer.arms, points: facts.points, show: points, days: answer.days, log, logged: facts.outputs.filter((output) => output.log).map((output) => output.name), theme: page.theme() };
-}
-
 /** The list of published numbers, once somebody looks at it. */
 function published() {
   if (!parts.published.open || !answer) return;
   pointTable(parts.numbers, shownNow().points, Object.fromEntries(page.facts.outputs.map((output) => [output.name, output.title])), answer.arms);
 }
 
-function legend({ arms, theme, show }) {
+function legend() {
+  const theme = page.theme();
+  const { points: show } = page.own(view);
   const swatch = (width, ...parts) => svg("svg", { width, height: 14, "aria-hidden": "true" }, ...parts);
-  const lines = arms.map((arm, i) => element(
+  const lines = answer.arms.map((arm, i) => element(
     "span", {}, swatch(
       34,
       svg("rect", { x: 0, y: 1, width: 34, height: 12, fill: theme.lines[i], "fill-opacity": 0.16 }),
       svg("line", { x1: 0, x2: 34, y1: 7, y2: 7, stroke: theme.lines[i], "stroke-width": 2.2, "stroke-dasharray": DASHES[i] }),
-    ), element("strong", {}, LETTERS[i]), ` ${arm.text}`, element("span", { class: "when" }, arm.when),
+    ), element("strong", {}, LETTERS[i]), ` ${arm.text}`, doseDays(arm, i),
   ));
   const dot = (fill) => swatch(12, svg("circle", { cx: 6, cy: 7, r: 4, fill, stroke: theme.other, "stroke-width": 1.4 }));
   const triangle = swatch(12, svg("path", { d: "M1 10H11L6 2Z", fill: theme.other }));
@@ -168,6 +234,31 @@ function legend({ arms, theme, show }) {
   parts.legend.replaceChildren(element("div", { class: "schedules" }, ...lines), element("div", { class: "notes" }, ...notes));
 }
 
+/** When doses are given in a sentence, and each of their days in a list for whoever opens it. */
+function doseDays(arm, i) {
+  if (!arm.doses.length) return element("span", { class: "when" }, arm.when);
+  const list = element("ul");
+  const open = parts.legend.querySelector(`details[data-arm="${i}"]`)?.open;
+  const details = element("details", { class: "when", "data-arm": i, open }, element("summary", {}, arm.when), list);
+  const fill = () => { if (details.open && !list.childElementCount) list.append(...dayLines(arm).map((words) => element("li", {}, words))); };
+  details.addEventListener("toggle", fill);
+  fill();
+  return details;
+}
+
+/** A line for each cycle: "day 0, 1, 2: 10 mg sc". */
+function dayLines(arm) {
+  const texts = arm.amounts.flatMap(([text, times]) => Array(times).fill(text));
+  return cyclesOf(arm.doses, Infinity).map(({ first, last }) => {
+    const alike = [];
+    for (let k = first; k <= last; k++) {
+      if (texts[k] === alike.at(-1)?.text) alike.at(-1).days.push(arm.doses[k]);
+      else alike.push({ text: texts[k], days: [arm.doses[k]] });
+    }
+    return alike.map(({ text, days }) => `day ${days.map((day) => +day.toFixed(2)).join(", ")}: ${text}`).join("; ");
+  });
+}
+
 /** Each warning once, with the schedules that it is about: [sentence, numbers of schedules]. */
 function warned() {
   const about = new Map();
@@ -177,19 +268,19 @@ function warned() {
 
 function warnings() {
   const about = warned();
-  const mark = (i) => element("span", { class: `badge of-${LETTERS[i]}` }, LETTERS[i]);
   const concerned = answer.arms.map((arm, i) => i).filter((i) => answer.arms[i].warnings.length);
   const box = parts.warnings;
   box.hidden = !about.length;
-  box.querySelector("summary").replaceChildren(`Beyond what the fit has seen: ${about.length} remark${about.length > 1 ? "s" : ""} `, ...concerned.map(mark));
-  box.querySelector("ul").replaceChildren(...about.map(([sentence, of]) => element("li", {}, ...of.map(mark), ` ${sentence}`)));
+  box.querySelector("summary").replaceChildren(`Beyond what the fit has seen: ${about.length} remark${about.length > 1 ? "s" : ""} `, ...concerned.map(badge));
+  box.querySelector("ul").replaceChildren(...about.map(([sentence, of]) => element("li", {}, ...of.map(badge), ` ${sentence}`)));
 }
 
 /** The cursor of one chart is that of all; values are shown where it is moved. */
 let speaking = 0;
 function moved(day, from) {
+  if (!answer) return;
   let said = "";
-  for (const chart of charts) {
+  for (const chart of onPage()) {
     if (chart !== from) chart.near = null;
     said = chart.point(day, chart === from) || said;
   }
@@ -207,20 +298,47 @@ function above() {
   return [`${page.facts.title}. A model, not medical advice.`, ...restingOn(), answer.command, ...answer.reading, ...warned().map(([sentence, of]) => `${of.map((i) => LETTERS[i]).join(", ")}: ${sentence}`)];
 }
 
+/** The charts that are seen, in the order of the page. */
+function onPage() {
+  const { outputs } = shownNow();
+  const shown = charts.filter((chart) => outputs.includes(chart.facts)).flatMap((chart) => [chart, ...(cycles.get(chart).root.hidden ? [] : [cycles.get(chart)])]);
+  return [...shown, given];
+}
+
+/** What stands under pictures. */
+function foot() {
+  const beyond = answer.arms.map((arm, i) => (arm.warnings.length ? LETTERS[i] : "")).filter(Boolean);
+  return [
+    ...restingOn(),
+    `A model, not medical advice. ${page.facts.title}; ${answer.subjects} virtual subjects; line: median, band: 5 to 95 %; points: published, hollow ones unverified, triangles at least or at most.`,
+    ...(beyond.length ? [`${beyond.join(", ")}: in part beyond the doses, cycles and times that the fit has seen; the page and pkpd compare say where.`] : []),
+  ];
+}
+
+/** Wait until all that is seen is of all subjects and as fine as it gets. */
+async function settled() {
+  await page.whole();
+  await Promise.all([zoomed.asked, enlarged.asked]);
+}
+
+/** Save one chart. */
+async function saved(chart, kind) {
+  try {
+    await settled();
+    const picture = paper([chart], answer.arms, foot(), 1);
+    const name = `pkpd_${chart.facts.title.replaceAll(/[^\p{L}\p{N}-]+/gu, "_").replaceAll(/^_|_$/g, "")}.${kind}`;
+    download(name, kind === "svg" ? svgText(picture) : await png(picture), kind === "svg" ? "image/svg+xml" : "image/png");
+  } catch (error) {
+    page.fail(`This did not work: ${error.message}`);
+  }
+}
+
 function wireExports() {
   const act = (id, action) => exporting(document.getElementById(id), page, async () => {
-    await page.whole();
+    await settled();
     await action();
   });
-  act("export-curves", () => download("pkpd_curves.csv", curvesCsv(seen(), shownNow().outputs, above()), "text/csv"));
+  act("export-curves", () => download("pkpd_curves.csv", curvesCsv(answer.arms, shownNow().outputs, above()), "text/csv"));
   act("export-table", () => download("pkpd_endpoints.csv", tableCsv(answer.endpoints, answer.arms, above()), "text/csv"));
-  act("export-png", async () => {
-    const beyond = answer.arms.map((arm, i) => (arm.warnings.length ? LETTERS[i] : "")).filter(Boolean);
-    const foot = [
-      ...restingOn(),
-      `A model, not medical advice. ${page.facts.title}; ${answer.subjects} virtual subjects; line: median, band: 5 to 95 %; points: published, hollow ones unverified, triangles at least or at most.`,
-      ...(beyond.length ? [`${beyond.join(", ")}: in part beyond the doses, cycles and times that the fit has seen; the page and pkpd compare say where.`] : []),
-    ];
-    download("pkpd_charts.png", await chartsPng(seen(), shownNow().outputs, foot), "image/png");
-  });
+  act("export-png", async () => download("pkpd_charts.png", await png(paper(onPage(), answer.arms, foot(), 2)), "image/png"));
 }

@@ -23,7 +23,7 @@
 //   fail(sentence)    over the view
 //   theme()           colours of the picture, LIGHT or DARK of charts.js
 //
-// An answer is the server's (`views.py`), with what `Explorer.told` says; its `command`, if it has one, is shown below the view. A refusal whose `field`
+// An answer is the server's (`views.py`), with what `Explorer.told` says, and in `asked` what it was asked; its `command`, if it has one, is shown below the view. A refusal whose `field`
 // is one of the view's own is shown in the element of its panel that has it as data-field.
 
 import { view as courses } from "./courses.js";
