@@ -17,6 +17,7 @@ let cards = [];
 let shared;
 let tabs;
 let open; // the view
+let printing = false; // paper is light
 
 const asking = new Asking({ question, take, refuse, fail, idle, busy: () => { $("status").textContent = "Computing …"; } });
 const page = {
@@ -28,7 +29,7 @@ const page = {
   whole: () => asking.whole(() => document.body.classList.contains("outdated")),
   say: (sentence) => { $("spoken").textContent = sentence; },
   fail,
-  theme: () => (dark.matches ? DARK : LIGHT),
+  theme: () => (dark.matches && !printing ? DARK : LIGHT),
 };
 
 async function begin() {
@@ -50,7 +51,8 @@ async function begin() {
     await copy($("command").textContent);
     return "Command copied";
   });
-  addEventListener("beforeprint", () => asking.now());
+  addEventListener("beforeprint", () => { printing = true; asking.now(); redraw(); });
+  addEventListener("afterprint", () => { printing = false; redraw(); });
   dark.addEventListener("change", redraw);
   addEventListener("hashchange", restore);
   for (const link of document.querySelectorAll('a[href^="#"]')) link.addEventListener("click", jump);

@@ -48,7 +48,7 @@ export const view = {
       "div", { class: "look" }, choice("Published points", parts.points),
       element("div", { class: "zoom", role: "group", "aria-label": "Days that are shown" }, element("span", {}, "Days"), parts.from, element("span", {}, "to"), parts.to, parts.wholeTime), actions,
     );
-    parts.warnings = element("details", { id: "warnings", hidden: true, open: matchMedia("(min-width: 861px)").matches }, element("summary"), element("ul"));
+    parts.warnings = element("details", { id: "warnings", hidden: true, open: matchMedia("(min-width: 861px)").matches }, element("summary"), element("ul", { tabindex: "0", "aria-label": "Remarks" }));
     parts.legend = element("div", { id: "legend", role: "group", "aria-label": "Legend" });
     parts.charts = element("div", { id: "charts", class: "charts" });
     parts.onRequest = element("div", { id: "on-request" });
@@ -69,7 +69,7 @@ export const view = {
       element(
         "section", { "aria-labelledby": "endpoints-title" },
         element("h2", { id: "endpoints-title", tabindex: "-1" }, "Endpoints"), check("Every endpoint, not the main ones only", parts.every),
-        element("div", { class: "scroller", tabindex: "0", role: "region", "aria-labelledby": "endpoints-title" }, parts.endpoints), parts.lights, parts.reading,
+        element("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": "Table of endpoints" }, parts.endpoints), parts.lights, parts.reading,
       ),
       parts.published,
     );
@@ -240,7 +240,7 @@ function legend() {
 /** When doses are given in a sentence, and each of their days in a list for whoever opens it. */
 function doseDays(arm, i) {
   if (!arm.doses.length) return element("span", { class: "when" }, arm.when);
-  const list = element("ul");
+  const list = element("ul", { tabindex: "0", "aria-label": `Days of doses of ${LETTERS[i]}` });
   const open = parts.legend.querySelector(`details[data-arm="${i}"]`)?.open;
   const details = element("details", { class: "when", "data-arm": i, open }, element("summary", {}, arm.when), list);
   const fill = () => { if (details.open && !list.childElementCount) list.append(...dayLines(arm).map((words) => element("li", {}, words))); };
