@@ -516,7 +516,7 @@ def test_exports_hold_what_the_page_shows(page, context, site, tmp_path):
     copied = page.tab.evaluate("navigator.clipboard.readText()")
     assert copied == page.tab.locator("#command").inner_text() and copied.startswith("pkpd compare ")
     page.tab.get_by_role("button", name="Copy link").click()
-    page.tab.get_by_role("button", name="Link copied").wait_for()
+    page.tab.get_by_role("button", name="Copied, for this machine").wait_for()
     assert page.tab.evaluate("navigator.clipboard.readText()") == page.tab.url
     with pytest.raises(SystemExit):  # what was copied, run in a terminal, gives what was saved
         main([*shlex.split(copied)[1:], "--quiet", "-o", str(tmp_path / "same.csv")])

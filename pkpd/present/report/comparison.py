@@ -10,7 +10,7 @@ import functools
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,16 +45,15 @@ def write_comparison_report(
     return path
 
 
-def render(comparison: Comparison, *, command: str = "") -> str:
-    """The page as text."""
+def render(comparison: Comparison, *, command: str = "", pictures: Mapping[str, Any] | None = None) -> str:
+    """The page as text; ``pictures``: its figures as ``placed_pictures`` has them, if they are drawn."""
     from pkpd.present import plot
 
-    pictures = {name: (caption, plot.svg(figure)) for name, (caption, figure) in figures(comparison).items()}
-    return (
-        environment()
-        .get_template("comparison.html.j2")
-        .render(document(comparison, command), pictures=placed_pictures(pictures))
-    )
+    if pictures is None:
+        drawn = figures(comparison).items()
+        pictures = placed_pictures({name: (caption, plot.svg(figure)) for name, (caption, figure) in drawn})
+    template = environment().get_template("comparison.html.j2")
+    return template.render(document(comparison, command), pictures=pictures)
 
 
 # --- comparison -> what the page shows

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,11 +38,12 @@ def write_front_report(front: Front, path: str | os.PathLike[str], *, command: s
     return path
 
 
-def render(front: Front, *, command: str = "") -> str:
-    """The page as text."""
+def render(front: Front, *, command: str = "", pictures: Mapping[str, Any] | None = None) -> str:
+    """The page as text; ``pictures``: its figure, as ``placed_pictures`` has it, drawn here if not given."""
     from pkpd.present import plot
 
-    pictures = placed_pictures({"front": (caption(front), plot.svg(figure(front)))})
+    if pictures is None:
+        pictures = placed_pictures({"front": (caption(front), plot.svg(figure(front)))})
     return environment().get_template("front.html.j2").render(document(front, command), pictures=pictures)
 
 

@@ -47,6 +47,7 @@ from pkpd.present.share import (
     workbook,
 )
 from pkpd.present.share.exhibit import Exhibit as Exhibit
+from pkpd.present.share.exhibit import pausing as pausing
 from pkpd.present.share.people import PersonAhead as PersonAhead
 
 FORMATS: dict[str, Callable[[Exhibit, str], bytes]] = {

@@ -47,7 +47,8 @@ def exhibit(comparison: Comparison, command: str = "") -> Exhibit:
         write_csv=comparison.write_csv,
         write_json=comparison.write_json,
         source=source,
-        page=lambda: report.render(comparison, command=command),
+        page=lambda pictures: report.render(comparison, command=command, pictures=pictures),
+        pictures=tuple(report.drawings(comparison)),
     )
 
 

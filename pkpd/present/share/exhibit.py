@@ -3,6 +3,7 @@ every format."""
 
 from __future__ import annotations
 
+import dataclasses
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -54,7 +55,8 @@ class Exhibit:
     warnings : (whom it is about, "" for all; sentences). reading : how the numbers are read.
     definitions : (name, what it is).
     provenance : (name, value). command : the command line that makes it again.
-    write_csv, write_json : of its numbers. page : the HTML report, where it has one of its own.
+    write_csv, write_json : of its numbers. page : the HTML report with its figures, where it has one of its
+        own; pictures : these.
     """
 
     stem: str
@@ -74,7 +76,8 @@ class Exhibit:
     singles: tuple[Drawing, ...] = ()
     slides: tuple[Drawing, ...] = ()
     brief: tuple[SharedTable, ...] = ()
-    page: Callable[[], str] | None = None
+    page: Callable[[Mapping[str, Any]], str] | None = None
+    pictures: tuple[Drawing, ...] = ()
 
     @property
     def cautions(self) -> tuple[str, ...]:
@@ -85,6 +88,25 @@ class Exhibit:
     def foot(self) -> str:
         """What stands at the foot of whatever is shown alone."""
         return f"{ADVICE} {self.source}".strip()
+
+
+def pausing(shown: Exhibit, pause: Callable[[], None]) -> Exhibit:
+    """The same, which calls ``pause`` before each of its figures is drawn: what that raises ends it."""
+
+    def after(drawing: Drawing) -> Drawing:
+        def draw(of: Any) -> Any:
+            pause()
+            return drawing.draw(of)
+
+        return dataclasses.replace(drawing, draw=draw)
+
+    return dataclasses.replace(
+        shown,
+        drawings=tuple(map(after, shown.drawings)),
+        singles=tuple(map(after, shown.singles)),
+        slides=tuple(map(after, shown.slides)),
+        pictures=tuple(map(after, shown.pictures)),
+    )
 
 
 def source_of(made: Mapping[str, Any], who: str) -> str:

@@ -35,7 +35,8 @@ def exhibit(front: Front, command: str = "") -> Exhibit:
         write_csv=front.write_csv,
         write_json=front.write_json,
         source=source_of(made, f"{made['subjects']:,} virtual subjects"),
-        page=lambda: report.render(front, command=command),
+        page=lambda pictures: report.render(front, command=command, pictures=pictures),
+        pictures=(Drawing("front", report.caption(front), report.figure, front),),
     )
 
 

@@ -9,12 +9,10 @@ from pkpd.present.share.exhibit import Exhibit
 
 def write(exhibit: Exhibit) -> str:
     """The page as text."""
+    drawings = exhibit.pictures or exhibit.drawings
+    pictures = placed_pictures({each.name: (each.caption, plot.svg(each.figure())) for each in drawings})
     if exhibit.page is not None:
-        return exhibit.page()
-    pictures = {each.name: (each.caption, plot.svg(each.figure())) for each in exhibit.drawings}
-    known = dict(exhibit.provenance)
-    return (
-        environment()
-        .get_template("exhibit.html.j2")
-        .render(shown=exhibit, version=known.get("versions: pkpd", ""), pictures=placed_pictures(pictures))
-    )
+        return exhibit.page(pictures)
+    version = dict(exhibit.provenance).get("versions: pkpd", "")
+    template = environment().get_template("exhibit.html.j2")
+    return template.render(shown=exhibit, version=version, pictures=pictures)

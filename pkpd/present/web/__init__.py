@@ -10,8 +10,11 @@ no framework, no build step, nothing from another host. The server is Starlette 
     pace         how many subjects there is time for, as measured
     points       the published numbers behind the fit, as points over the curves
     views        what the page may ask, a function for each of its views
+    saving       what leaves the page as a file
+    saved        its state as a file, which is opened again
     detail       a piece of time, enlarged
     server       paths, headers, limits, threads; ``Site``
 """
 
+from pkpd.present.web.saved import read_state as read_state
 from pkpd.present.web.server import Site as Site

@@ -42,6 +42,7 @@ from pkpd.inference.unfitted import read_fit_or_model, rows_of
 from pkpd.present.report.numbers import LIGHTS
 from pkpd.present.web.answer import curve, refined, standings, table
 from pkpd.present.web.pace import Pace
+from pkpd.present.web.saved import SavedState, called
 from pkpd.solver.kernel import Kernel, load
 
 MOST_OUTPUTS = 8
@@ -132,8 +133,9 @@ class Explorer:
     """Computes what pages ask for, with one fit. Methods may be called from several threads.
 
     fit : by default that of the first field that comes with the package; endpoints : a file of them, by
-    default the fit's own; posterior : draws of it, in place of the normal approximation. Raises
-    ``InputError`` for what cannot be read.
+    default the fit's own; posterior : draws of it, in place of the normal approximation; state : what pages
+    begin with, saved before. Raises ``InputError`` for what cannot be read, or is not what the state was
+    saved with.
     """
 
     def __init__(
@@ -143,9 +145,12 @@ class Explorer:
         limits: Limits = DEFAULT,
         endpoints: str | os.PathLike[str] | None = None,
         posterior: str | os.PathLike[str] | None = None,
+        state: SavedState | None = None,
     ) -> None:
         self.limits = limits
         self._usual = fields()[0].fit
+        if state is not None:
+            fit = state.check_names({"fit": fit, "endpoints": endpoints, "posterior": posterior})
         self._fit = self._usual if fit is None else fit
         spec = read_fit_or_model(self._fit)
         kernel = load(spec.main.model)
@@ -169,10 +174,22 @@ class Explorer:
             "days": None,
             "show": [],
         }
+        self.page: dict[str, str] = {}
+        if state is not None:
+            self._begin_with(state)
         self.check(self.start)
         plans = [planned(read_plan(text)) for text in self.start["schedules"]]
         largest = max((dose.amount for plan in plans for dose in plan.doses()), default=Fraction(1))
         self.doses = list(self.criteria.doses) or ladder(float(largest))
+
+    def _begin_with(self, state: SavedState) -> None:
+        """Raises ``DataError``, with the line, for a value that is wrong for this fit."""
+        try:
+            self.check(dict(state.shared))
+        except FieldError as error:
+            raise state.error(error.field, str(error), error.index) from None
+        self.start |= state.shared
+        self.page = dict(state.page)
 
     def facts(self) -> dict[str, Any]:
         """What a page needs before it asks anything: where it starts (``days`` null: as long as the schedules
@@ -181,6 +198,7 @@ class Explorer:
         return {
             "title": self.title,
             "start": self.start,
+            "page": self.page,
             "outputs": [
                 {"name": one.name, "title": one.title, "remark": one.remark, "log": one.log} for one in shown
             ],
@@ -253,7 +271,7 @@ class Explorer:
             "endpoints": rows,
             "reading": list(comparison.reading),
             "notices": [notice._asdict() for notice in comparison.told],
-            "command": " ".join(["pkpd compare", *map(_quoted, request.schedules), *self.options(request)]),
+            "command": self.command(request),
             "subjects": scene.subjects,
             "seconds": round(time.perf_counter() - started, 4),
         }
@@ -498,6 +516,29 @@ class Explorer:
             "subjects": request.subjects,
             "of": request.subjects,
         }
+
+    def shared(self, request: Request) -> dict[str, Any]:
+        """What all views share of a request, as it can be asked again."""
+        return {
+            "schedules": list(map(str, request.schedules)),
+            "bsa": request.bsa,
+            "responders": request.responders,
+            "subjects": request.subjects,
+            "days": request.days if request.own_days else None,
+            "show": list(request.show),
+        }
+
+    @property
+    def names(self) -> dict[str, str | None]:
+        """Of the fit, the file of endpoints and the draws: pages are not told where they lie."""
+        files = {"endpoints": self._endpoints, "posterior": self._posterior}
+        return {"fit": self.name} | {
+            key: None if path is None else called(path) for key, path in files.items()
+        }
+
+    def command(self, request: Request) -> str:
+        """The command line of the same comparison."""
+        return " ".join(["pkpd compare", *map(_quoted, request.schedules), *self.options(request)])
 
     def options(self, request: Request) -> list[str]:
         """What stands behind the schedules of a command line that asks the same."""

@@ -37,7 +37,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pkpd.core.errors import InputError, PkpdError
+from pkpd.present.web import saving
 from pkpd.present.web.evaluation import DEFAULT, Explorer, FieldError, Limits
+from pkpd.present.web.saved import SavedState
+from pkpd.present.web.saving import Download
 from pkpd.present.web.turns import Turns
 from pkpd.present.web.views import ANSWERS, Answer
 
@@ -103,7 +106,7 @@ def application(explorer: Explorer, loopback: bool = True) -> Starlette:
         return lambda request: Response(content, media_type=kind)
 
     async def start(request: Request) -> Response:
-        return _json(explorer.facts())
+        return _json(explorer.facts() | {"saving": saving.facts(explorer)})
 
     def computed(answer: Answer) -> Callable[[Request], Any]:
         async def endpoint(request: Request) -> Response:
@@ -142,6 +145,12 @@ def _json(value: object, status: int = 200, headers: Any = None) -> Response:
     # half a surrogate pair, which JSON may hold but UTF-8 may not, goes back as the escape it came as
     content = text.encode("utf-8", "backslashreplace")
     return Response(content, status, headers, media_type="application/json")
+
+
+def _file(found: Download) -> Response:
+    """A file, which a browser is to keep and not to show."""
+    named = {"content-disposition": f'attachment; filename="{found.name}"'}
+    return Response(found.content, headers=named, media_type=found.kind)
 
 
 class _Impatient(H11Protocol):
@@ -229,7 +238,8 @@ class _Computing:
     async def answer(self, request: Request, answer: Answer) -> Response:
         try:
             values = await self._values(request)
-            return _json(await self._run(request, answer, values))
+            told = await self._run(request, answer, values)
+            return _file(told) if isinstance(told, Download) else _json(told)
         except FieldError as error:
             return _json({"error": str(error), "field": error.field, "index": error.index}, 422)
         except PkpdError as error:
@@ -258,7 +268,7 @@ class _Computing:
         except (ValueError, RecursionError):
             raise _Refused(400, "the request cannot be read as JSON") from None
 
-    async def _run(self, request: Request, answer: Answer, values: object) -> dict[str, Any]:
+    async def _run(self, request: Request, answer: Answer, values: object) -> dict[str, Any] | Download:
         first = isinstance(values, dict) and values.get("preview") is True
         left, pauses = threading.Event(), self.turns.pauses(first)
         begun = math.inf
@@ -275,13 +285,13 @@ class _Computing:
                     "such limit)",
                 )
 
-        def work() -> dict[str, Any]:
+        def work() -> dict[str, Any] | Download:
             nonlocal begun
             begun = time.monotonic()
             stop()
             return answer(self.explorer, values, stop)
 
-        async def in_turn() -> dict[str, Any]:
+        async def in_turn() -> dict[str, Any] | Download:
             try:
                 async with self.turns.place(first, self.limits.patience_s):
                     return await asyncio.get_running_loop().run_in_executor(self.pool, work)
@@ -341,14 +351,15 @@ class Site:
         limits: Limits = DEFAULT,
         endpoints: str | os.PathLike[str] | None = None,
         posterior: str | os.PathLike[str] | None = None,
+        state: SavedState | None = None,
     ) -> None:
-        """``fit``, ``endpoints`` and ``posterior`` as in ``Explorer``; ``port`` 0 takes a free one.
+        """``fit``, ``endpoints``, ``posterior``, ``state`` as in ``Explorer``; ``port`` 0 takes a free one.
 
         Raises ``InputError`` for a port that is taken or an address that this machine does not have.
         """
         self._socket = _bound(host, port)
         try:
-            explorer = Explorer(fit, subjects, limits, endpoints, posterior)
+            explorer = Explorer(fit, subjects, limits, endpoints, posterior, state)
             explorer.prepare()
             address, free = self._socket.getsockname()[:2]
             loopback = ipaddress.ip_address(address.partition("%")[0]).is_loopback

@@ -15,9 +15,10 @@ from typing import Any
 
 from pkpd.present.web.detail import detail
 from pkpd.present.web.evaluation import Explorer, Stop
+from pkpd.present.web.saving import Download, save
 
-Answer = Callable[[Explorer, object, Stop], dict[str, Any]]
-"""From the values of a request, as JSON has them, to what the page is told."""
+Answer = Callable[[Explorer, object, Stop], "dict[str, Any] | Download"]
+"""From the values of a request, as JSON has them, to what the page is told, or to a file."""
 
 
 def compare(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
@@ -27,5 +28,6 @@ def compare(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
 
 ANSWERS: dict[str, Answer] = {
     "compare": compare,
+    "save": save,
     "detail": detail,
 }

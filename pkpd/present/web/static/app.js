@@ -4,6 +4,7 @@ import { Asking } from "./asking.js";
 import { DARK, LETTERS, LIGHT } from "./charts.js";
 import { atField, Card, common } from "./controls.js";
 import { copy, exporting } from "./exports.js";
+import { COPIED, laySaving } from "./saving.js";
 import { fromHash, SHARED, toHash } from "./state.js";
 import { Tabs } from "./tabs.js";
 import { VIEWS } from "./views/index.js";
@@ -45,12 +46,13 @@ async function begin() {
   exporting($("copy-link"), page, async () => {
     history.replaceState(null, "", toHash(state, VIEWS));
     await copy(location.href);
-    return "Link copied";
+    return COPIED;
   });
   exporting($("copy-command"), page, async () => {
     await copy($("command").textContent);
     return "Command copied";
   });
+  laySaving($("copy-link").parentElement, page);
   addEventListener("beforeprint", () => { printing = true; asking.now(); redraw(); });
   addEventListener("afterprint", () => { printing = false; redraw(); });
   dark.addEventListener("change", redraw);
@@ -67,9 +69,9 @@ function jump(event) {
   part.focus({ preventScroll: true });
 }
 
-/** Take the state from the link. */
+/** Take the state from the link; without one from the file that the page was opened with. */
 function restore() {
-  state = fromHash(location.hash, facts.start, facts.on_request.map(({ group }) => group), VIEWS);
+  state = fromHash(location.hash || `#${new URLSearchParams(facts.page)}`, facts.start, facts.on_request.map(({ group }) => group), VIEWS);
   shared.set(state);
   layCards();
   seen.clear(); // the fields of views are other ones

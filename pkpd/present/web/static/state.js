@@ -16,9 +16,10 @@ export function fromHash(hash, start, groups, views) {
   for (const [key, short] of Object.entries(NUMBERS)) {
     const value = parseFloat(given.get(short));
     if (Number.isFinite(value)) state[key] = value;
+    else if (given.get(short) === "auto") state[key] = null;
   }
   if (given.has("responders")) state.responders = given.get("responders");
-  state.show = groups.filter((group) => given.getAll("show").includes(group));
+  state.show = given.has("s") || given.has("show") ? groups.filter((group) => given.getAll("show").includes(group)) : [...start.show];
   if (views.some(({ name }) => name === given.get("view"))) state.view = given.get("view");
   state.own = Object.fromEntries(views.map(({ name, start: own = {} }) => [
     name, Object.fromEntries(Object.entries(own).map(([key, usual]) => [key, read(given.get(`${name}.${key}`), usual)])),
