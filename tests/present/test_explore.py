@@ -132,7 +132,7 @@ def test_the_page_shows_charts_table_and_published_points(page):
     assert table.locator("thead th").all_inner_texts()[3:] == ["B − A", "P(B better)"]
     row = table.locator("tbody tr", has_text="Treg mean fold")
     cells = row.locator("td").all_inner_texts()
-    assert all(re.fullmatch(r"[\d.]+\n[\d.]+ to [\d.]+", cell) for cell in cells[:3])
+    assert all(re.fullmatch(r"◐? ?[\d.]+\n[\d.]+ to [\d.]+", cell) for cell in cells[:3]), cells
     assert re.fullmatch(r"\d+ %\s+same \d+ %, worse \d+ %", cells[3].strip())
     assert row.get_by_label("More is better").inner_text() == "\u2191"  # what P(B better) counts
     assert (
@@ -151,6 +151,27 @@ def test_the_page_shows_charts_table_and_published_points(page):
     page.tab.locator("#published summary").click()
     unverified = page.tab.locator("#points tr.unverified")
     assert "unverified" in unverified.first.inner_text() and "IMODALS" in unverified.first.inner_text()
+
+
+def test_a_number_opens_what_is_behind_it(page):
+    number = page.tab.locator("#endpoints tbody tr", has_text="Treg mean fold").locator("button").nth(1)
+    assert number.locator(".light").get_attribute("aria-label") == "fitted"
+    number.focus()
+    page.tab.keyboard.press("Enter")
+    dialog = page.tab.get_by_role("dialog", name="Treg mean fold")
+    said = dialog.inner_text()
+    assert "imodals_washout_2miu" in said and "did not come as predicted" in said
+    row = dialog.locator("tr", has_text="imodals_d8_1miu")
+    assert "unverified" in row.inner_text() and row.get_attribute("class") == "unverified"
+    assert row.locator("a").get_attribute("href").startswith("https://doi.org/10.1016/")
+    assert "not medical advice" in said
+    page.tab.keyboard.press("Escape")
+    assert dialog.count() == 0 and page.tab.evaluate("document.activeElement.className") == "number"
+    page.tab.keyboard.press("ArrowUp")  # the numbers are one stop of Tab, with arrows among them
+    assert "Treg trough fold" in page.tab.evaluate("document.activeElement.closest('tr').textContent")
+    assert page.tab.locator("button.number[tabindex='0']").count() == 1
+    burden = page.tab.locator("#endpoints tbody tr", has_text="injections per 28 days")
+    assert burden.count() == 1 and burden.locator("button").count() == 0  # counted, and so without a light
 
 
 def test_a_slider_changes_its_schedule_in_no_time(page):

@@ -453,6 +453,16 @@ def test_the_command_line_gives_the_same_numbers(asked, tmp_path):
     same = json.loads((tmp_path / "same.json").read_text())
     assert [arm["schedule"] for arm in same["arms"]] == [arm["text"] for arm in told["arms"]]
     assert [arm["warnings"] for arm in same["arms"]] == [arm["warnings"] for arm in told["arms"]]
+    assert len(same["warnings"]) == len(told["notices"])
+    assert all(
+        written.endswith(notice["sentence"])
+        for written, notice in zip(same["warnings"], told["notices"], strict=True)
+    )
+    for written, arm in zip(same["arms"], told["arms"], strict=True):
+        lights = {name: one["light"] for one in arm["standings"] for name in one["endpoints"]}
+        assert {
+            row["endpoint"]: row["light"] for row in written["rows"] if row["light"] != "counted"
+        } == lights
 
     def digits(value):
         return float(f"{value:.5g}") if isinstance(value, float) else value

@@ -609,7 +609,7 @@ class Scene:
         fit = self.who.get("fit", self.fit)
         if isinstance(fit, FitResult):
             return Behind(fit, self.criteria.outputs)
-        return _behind(os.fspath(fit), self.criteria)
+        return behind(os.fspath(fit), self.criteria)
 
     def standings(self, schedule: Schedule) -> dict[str, Standing]:
         """On what each endpoint stands under a schedule, by the endpoint's name: of those that follow from
@@ -882,8 +882,8 @@ def _domain(fit: str, unit: str, criteria: Criteria) -> Domain:
 
 
 @lru_cache(maxsize=16)
-def _behind(fit: str, criteria: Criteria) -> Behind:
-    """What a fit knows of its outputs, read once."""
+def behind(fit: str, criteria: Criteria) -> Behind:
+    """What a fit, or a model that nobody has fitted, knows of its outputs, read once."""
     return Behind(fitted_model(fit)[0], criteria.outputs)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from pkpd.decision.comparison import Comparison, relevant
+from pkpd.decision.comparison import Arm, Comparison, relevant
+from pkpd.decision.evidence import Standing
 from pkpd.present.outline import outline
 
 
@@ -51,6 +52,17 @@ def table(comparison: Comparison) -> list[dict[str, Any]]:
             }
         )
     return told
+
+
+def standings(arm: Arm) -> list[dict[str, Any]]:
+    """On what the endpoints of an arm stand: those of the same outputs stand on the same."""
+    alike: dict[Standing, list[str]] = {}
+    for name, standing in arm.standings.items():
+        alike.setdefault(standing, []).append(name)
+    return [
+        {"light": one.light, "why": one.reasons, "outputs": one.outputs, "endpoints": names}
+        for one, names in alike.items()
+    ]
 
 
 def refined(

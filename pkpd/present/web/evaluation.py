@@ -28,8 +28,10 @@ import numpy as np
 
 from pkpd.core.errors import DataError, InputError, LibraryError, PkpdError
 from pkpd.decision.comparison import Arm, Comparison, Scene, compare, horizon
+from pkpd.decision.comparison.scene import behind
 from pkpd.decision.criteria import criteria_of, fields
 from pkpd.decision.endpoints import grid
+from pkpd.decision.evidence import Light
 from pkpd.decision.points import PublishedPoint, published
 from pkpd.dosing import Schedule, time_units_per_day
 from pkpd.dosing.parts import AT_START, Dose
@@ -37,7 +39,8 @@ from pkpd.dosing.quantities import decimal_text
 from pkpd.dosing.rules import Plan, planned, read_plan
 from pkpd.inference import FitSpec
 from pkpd.inference.unfitted import read_fit_or_model, rows_of
-from pkpd.present.web.answer import curve, refined, table
+from pkpd.present.report.numbers import LIGHTS
+from pkpd.present.web.answer import curve, refined, standings, table
 from pkpd.present.web.pace import Pace
 from pkpd.present.web.saved import SavedState, called
 from pkpd.solver.kernel import Kernel, load
@@ -200,6 +203,12 @@ class Explorer:
                 {"name": one.name, "title": one.title, "remark": one.remark, "log": one.log} for one in shown
             ],
             "points": [point.facts for point in self.points],
+            "lights": [
+                {"name": light, "sign": LIGHTS[light], "meaning": light.meaning}
+                for light in Light
+                if LIGHTS[light]
+            ],
+            "behind": self._behind(),
             "doses": self.doses,
             "units": self.units,
             "responders": self.criteria.responders,
@@ -214,6 +223,13 @@ class Explorer:
                 "bsa": BODY_SIZES if self._body else None,
             },
         }
+
+    def _behind(self) -> dict[str, list[dict[str, Any]]]:
+        """The published numbers behind each output that the fit has any of."""
+        known = behind(os.fspath(self._fit), self.criteria)
+        outputs = dict.fromkeys(name for one in self.criteria.endpoints for name in one.outputs)
+        found = {name: [one.as_dict() for one in known.of([name])] for name in outputs or self.outputs}
+        return {name: rows for name, rows in found.items() if rows}
 
     def evaluate(self, values: object, stop: Stop = lambda: None) -> dict[str, Any]:
         """Answer a request.
@@ -253,7 +269,8 @@ class Explorer:
         return self.told(request) | {
             "arms": [course.told(have) for course in courses],
             "endpoints": rows,
-            "reading": [*comparison.reading, *setting.scene.population.notes],
+            "reading": list(comparison.reading),
+            "notices": [notice._asdict() for notice in comparison.told],
             "command": self.command(request),
             "subjects": scene.subjects,
             "seconds": round(time.perf_counter() - started, 4),
@@ -553,6 +570,7 @@ class Explorer:
             "text": arm.text,
             "when": arm.when,
             "warnings": [*arm.warnings, *([failed] if arm.failed else [])],
+            "standings": standings(arm),
             "points": [
                 point.facts["row"]
                 for point in self.points

@@ -1,12 +1,13 @@
 // The endpoint table, and the list of published numbers.
 
 import { badge, LETTERS } from "./charts.js";
+import { focused, lit, rove } from "./standing.js";
 import { element, shown, unitText } from "./state.js";
 
 const interval = (low, high) => element("span", { class: "interval" }, `${shown(low)} to ${shown(high)}`);
 
 /** Endpoints by schedule: the median and 90 % interval over subjects, and for all but the first the difference to it. `restsOn`: by group, what is said above its rows. */
-export function endpointTable(table, endpoints, arms, restsOn) {
+export function endpointTable(table, endpoints, arms, restsOn, facts) {
   const others = arms.map((arm, i) => i).slice(1);
   const head = element("tr", {}, element("th", { scope: "col" }, "Endpoint"));
   arms.forEach((arm, i) => head.append(element("th", { scope: "col" }, badge(i), element("span", { class: "of" }, arm.text))));
@@ -23,15 +24,17 @@ export function endpointTable(table, endpoints, arms, restsOn) {
       bodies.push(element("tbody", {}, element("tr", { class: "group" }, element("th", { scope: "rowgroup", colspan }, group))));
       if (restsOn[group]) bodies.at(-1).append(element("tr", {}, element("td", { colspan, class: "rests-on" }, element("p", {}, restsOn[group].join(" ")))));
     }
-    bodies.at(-1).append(endpointRow(endpoint, others));
+    bodies.at(-1).append(endpointRow(endpoint, others, arms, facts));
   }
   // which details are open survives a redraw
   const open = new Set([...table.querySelectorAll("details[open]")].map((details) => details.dataset.name));
+  const last = focused(table);
   table.replaceChildren(element("thead", {}, head), ...bodies);
+  rove(table, last);
   for (const details of table.querySelectorAll("details")) details.open = open.has(details.dataset.name);
 }
 
-function endpointRow(endpoint, others) {
+function endpointRow(endpoint, others, arms, facts) {
   const wanted = { 1: "More is better.", [-1]: "Less is better.", 0: "" }[endpoint.better];
   const arrow = wanted ? [element("span", { class: "arrow", role: "img", "aria-label": wanted, title: wanted }, endpoint.better > 0 ? "\u2191" : "\u2193")] : [];
   const absent = endpoint.arms.flatMap((of, i) => [
@@ -45,7 +48,10 @@ function endpointRow(endpoint, others) {
     element("p", {}, said),
   );
   const row = element("tr", {}, element("th", { scope: "row" }, name));
-  for (const value of endpoint.arms) row.append(element("td", {}, ...cell(value)));
+  endpoint.arms.forEach((value, i) => {
+    const [median, ...rest] = cell(value);
+    row.append(element("td", {}, ...lit(facts, arms[i], i, endpoint.name, median), ...rest));
+  });
   for (const i of others) {
     const { difference, probability, same, worse } = endpoint.arms[i];
     row.append(element("td", { class: "first" }, ...cell(difference)));

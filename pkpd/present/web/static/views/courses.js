@@ -7,6 +7,7 @@ import { Detail } from "../detail.js";
 import { curvesCsv, download, exporting, paper, png, svgText, tableCsv } from "../exports.js";
 import { Chart } from "../plots.js";
 import { element } from "../state.js";
+import { meanings } from "../standing.js";
 import { endpointTable, pointTable } from "../table.js";
 
 const KEPT = 24; // curves of schedules that were looked at before
@@ -52,6 +53,7 @@ export const view = {
     parts.charts = element("div", { id: "charts", class: "charts" });
     parts.onRequest = element("div", { id: "on-request" });
     parts.endpoints = element("table", { id: "endpoints" });
+    parts.lights = element("p", { class: "hint", id: "lights" });
     parts.reading = element("ul", { class: "hint", id: "reading", "aria-label": "How to read the table" });
     parts.numbers = element("table", { id: "points" });
     parts.published = element(
@@ -67,7 +69,7 @@ export const view = {
       element(
         "section", { "aria-labelledby": "endpoints-title" },
         element("h2", { id: "endpoints-title", tabindex: "-1" }, "Endpoints"), check("Every endpoint, not the main ones only", parts.every),
-        element("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": "Table of endpoints" }, parts.endpoints), parts.reading,
+        element("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": "Table of endpoints" }, parts.endpoints), parts.lights, parts.reading,
       ),
       parts.published,
     );
@@ -95,7 +97,8 @@ export const view = {
     legend();
     warnings();
     const restsOn = Object.fromEntries(groups.map(({ group, rests_on }) => [group, rests_on]));
-    endpointTable(parts.endpoints, answer.endpoints.filter((endpoint) => endpoint.main || own.every), answer.arms, restsOn);
+    endpointTable(parts.endpoints, answer.endpoints.filter((endpoint) => endpoint.main || own.every), answer.arms, restsOn, page.facts);
+    parts.lights.replaceChildren(...meanings(page.facts, answer.arms), ". A number opens what is behind it; arrow keys move among them.");
     parts.reading.replaceChildren(...answer.reading.map((sentence) => element("li", {}, sentence)));
     published();
   },
@@ -262,20 +265,24 @@ function dayLines(arm) {
   });
 }
 
-/** Each warning once, with the schedules that it is about: [sentence, numbers of schedules]. */
-function warned() {
-  const about = new Map();
-  answer.arms.forEach((arm, i) => arm.warnings.forEach((sentence) => about.set(sentence, [...(about.get(sentence) ?? []), i])));
-  return [...about];
+/** What a reader needs to know, by topic, the most important first: [topic, [[sentence, numbers of schedules]]]. */
+function noticed() {
+  const topics = new Map();
+  for (const { topic, sentence, arms } of answer.notices) topics.set(topic, [...(topics.get(topic) ?? []), [sentence, arms]]);
+  return [...topics];
 }
 
 function warnings() {
-  const about = warned();
-  const concerned = answer.arms.map((arm, i) => i).filter((i) => answer.arms[i].warnings.length);
+  const topics = noticed();
   const box = parts.warnings;
-  box.hidden = !about.length;
-  box.querySelector("summary").replaceChildren(`Beyond what the fit has seen: ${about.length} remark${about.length > 1 ? "s" : ""} `, ...concerned.map(badge));
-  box.querySelector("ul").replaceChildren(...about.map(([sentence, of]) => element("li", {}, ...of.map(badge), ` ${sentence}`)));
+  const many = answer.notices.length;
+  box.hidden = !many;
+  const heads = topics.map(([topic, lines]) => `${topic} (${lines.length})`).join(", ");
+  box.querySelector("summary").textContent = `Before you rely on it: ${heads}`;
+  box.querySelector("ul").replaceChildren(...topics.map(([topic, lines]) => element(
+    "li", {}, element("strong", {}, `${topic[0].toUpperCase()}${topic.slice(1)}`),
+    element("ul", {}, ...lines.map(([sentence, of]) => element("li", {}, ...of.map(badge), ` ${sentence}`))),
+  )));
 }
 
 /** The cursor of one chart is that of all; values are shown where it is moved. */
@@ -298,7 +305,7 @@ function restingOn() {
 
 /** What stands above exported numbers. */
 function above() {
-  return [`${page.facts.title}. A model, not medical advice.`, ...restingOn(), answer.command, ...answer.reading, ...warned().map(([sentence, of]) => `${of.map((i) => LETTERS[i]).join(", ")}: ${sentence}`)];
+  return [`${page.facts.title}. A model, not medical advice.`, ...restingOn(), answer.command, ...answer.reading, ...answer.notices.map(({ sentence, arms }) => `${arms.map((i) => LETTERS[i]).join(", ")}${arms.length ? ": " : ""}${sentence}`)];
 }
 
 /** The charts that are seen, in the order of the page. */
