@@ -130,7 +130,7 @@ def test_the_page_shows_charts_table_and_published_points(page):
     assert "the fit saw" in page.tab.locator("#warnings").inner_text()
     table = page.tab.locator("#endpoints")
     assert table.locator("thead th").all_inner_texts()[3:] == ["B − A", "P(B better)"]
-    row = table.locator("tbody tr", has_text="Treg mean fold")
+    row = table.locator("tbody tr", has_text="Treg peak fold")
     cells = row.locator("td").all_inner_texts()
     assert all(re.fullmatch(r"◐? ?[\d.]+\n[\d.]+ to [\d.]+", cell) for cell in cells[:3]), cells
     assert re.fullmatch(r"\d+ %\s+same \d+ %, worse \d+ %", cells[3].strip())
@@ -151,6 +151,13 @@ def test_the_page_shows_charts_table_and_published_points(page):
     page.tab.locator("#published summary").click()
     unverified = page.tab.locator("#points tr.unverified")
     assert "unverified" in unverified.first.inner_text() and "IMODALS" in unverified.first.inner_text()
+
+
+def test_where_differences_do_not_matter_it_says_the_same(page):
+    row = page.tab.locator("#endpoints tbody tr", has_text="CCL2 change")
+    words = row.locator("td").nth(3).inner_text()  # of all people less than 10 percent apart
+    assert re.fullmatch(r"the same\s+in (9\d|100) %", words.strip())
+    assert row.locator("meter").count() == 0
 
 
 def test_a_number_opens_what_is_behind_it(page):

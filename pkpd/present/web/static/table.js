@@ -4,6 +4,7 @@ import { badge, LETTERS } from "./charts.js";
 import { focused, lit, rove } from "./standing.js";
 import { element, shown, unitText } from "./state.js";
 
+const ALIKE = 0.9; // of the subjects: with so many the same, the difference does not matter
 const interval = (low, high) => element("span", { class: "interval" }, `${shown(low)} to ${shown(high)}`);
 
 /** Endpoints by schedule: the median and 90 % interval over subjects, and for all but the first the difference to it. `restsOn`: by group, what is said above its rows. */
@@ -55,8 +56,11 @@ function endpointRow(endpoint, others, arms, facts) {
   for (const i of others) {
     const { difference, probability, same, worse } = endpoint.arms[i];
     row.append(element("td", { class: "first" }, ...cell(difference)));
-    const share = element("td", { class: "probability" }, probability === null ? "–" : `${Math.round(100 * probability)} %`);
-    if (probability !== null) {
+    const alike = same >= ALIKE;
+    const share = element("td", { class: "probability" }, probability === null ? "–" : alike ? "the same" : `${Math.round(100 * probability)} %`);
+    if (alike && probability !== null) {
+      share.append(element("span", { class: "interval" }, `in ${Math.round(100 * same)} %`));
+    } else if (probability !== null) {
       share.append(element("meter", { min: 0, max: 1, value: probability, "aria-hidden": "true" }));
       share.append(element("span", { class: "interval" }, `same ${Math.round(100 * same)} %, worse ${Math.round(100 * worse)} %`));
     }
