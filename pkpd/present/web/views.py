@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from pkpd.present.web import seeing
 from pkpd.present.web.detail import detail
 from pkpd.present.web.evaluation import Explorer, Stop
 from pkpd.present.web.saving import Download, save
@@ -30,4 +31,7 @@ ANSWERS: dict[str, Answer] = {
     "compare": compare,
     "save": save,
     "detail": detail,
+    "response": seeing.response,
+    "drivers": seeing.drivers,
+    "why": seeing.why,
 }

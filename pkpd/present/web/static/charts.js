@@ -166,7 +166,7 @@ export function draw(target, { output, arms, points, show, days, from, to, log, 
 }
 let clips = 0; // names of clipping paths, one of its own for each
 
-function tickText(value) {
+export function tickText(value) {
   return (Math.abs(value) >= 1e4 || (value !== 0 && Math.abs(value) < 1e-3) ? value.toExponential(0) : String(+value.toPrecision(6))).replace("-", "\u2212");
 }
 

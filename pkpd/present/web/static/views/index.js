@@ -27,5 +27,8 @@
 // is one of the view's own is shown in the element of its panel that has it as data-field.
 
 import { view as courses } from "./courses.js";
+import { view as drivers } from "./drivers.js";
+import { view as response } from "./response.js";
+import { view as why } from "./why.js";
 
-export const VIEWS = [courses];
+export const VIEWS = [courses, response, drivers, why];

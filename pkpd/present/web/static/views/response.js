@@ -1,0 +1,124 @@
+// Dose response: an endpoint over the dose of one schedule, with published numbers of the same pattern, and over another endpoint, person by person.
+
+import { choice, select } from "../controls.js";
+import { ends, framed, keys, letters, plainTable, plot, refill, remarks, scroller } from "../picture.js";
+import { element, shown, unitText } from "../state.js";
+
+const parts = {};
+let answer = null;
+let page;
+
+export const view = {
+  name: "response",
+  title: "Dose response",
+  start: { of: "A", endpoint: "", over: "AUC" },
+
+  build(panel, given) {
+    page = given;
+    parts.of = select("response-of", []);
+    parts.endpoint = select("response-endpoint", []);
+    parts.over = select("response-over", []);
+    const field = (name, label) => {
+      const root = choice(label, parts[name]);
+      root.dataset.field = name;
+      parts[name].addEventListener("input", (event) => { page.own(view)[name] = parts[name].value; page.changed(event); });
+      return root;
+    };
+    parts.dose = framed("", (picture, width) => overDose(picture, width));
+    parts.exposure = framed("", (picture, width) => overExposure(picture, width));
+    parts.keys = element("div");
+    parts.table = scroller("The endpoint over the dose");
+    parts.published = element("ul", { class: "hint" });
+    parts.remarks = element("ul", { class: "hint", "aria-label": "How to read it" });
+    panel.append(
+      element("div", { class: "look" }, field("of", "Schedule"), field("endpoint", "Endpoint"), field("over", "Against")),
+      parts.keys, element("div", { class: "charts" }, parts.dose.root, parts.exposure.root), parts.published, parts.table, parts.remarks,
+    );
+  },
+
+  question() {
+    const { of, endpoint, over } = page.own(view);
+    return { of, endpoint, over };
+  },
+
+  show(told) {
+    answer = told;
+    const { found } = told;
+    const named = (names) => names.map((name) => [name, name]);
+    letters(parts.of, page, page.own(view).of);
+    refill(parts.endpoint, named(told.endpoints), told.endpoint);
+    refill(parts.over, [["", "nothing"], ...named(told.endpoints.filter((name) => name !== told.endpoint))], told.over);
+    const unit = unitText(found.endpoint.unit);
+    const what = unit ? `${told.endpoint} (${unit})` : told.endpoint;
+    parts.dose.heading.textContent = `${what} over the dose: ${found.schedule}`;
+    parts.exposure.root.hidden = found.exposure === null;
+    if (found.exposure) parts.exposure.heading.textContent = `${what} against ${told.over}, person by person`;
+    const theme = page.theme();
+    const published = found.published.length > 0;
+    parts.keys.replaceChildren(keys([
+      { colour: theme.lines[0], words: "median of people" }, { colour: theme.lines[0], band: 0.3, words: "half and 90 % of people" },
+      ...(found.low[0] === null ? [] : [{ colour: theme.ink, dash: "4 3", words: "median, 90 % by the parameters alone" }]),
+      ...(published ? [{ colour: theme.lines[1], point: true, words: "published, each at its own time" }, { colour: theme.lines[1], point: true, hollow: true, words: "unverified" }] : []),
+      ...(found.exposure ? [{ colour: theme.lines[2], point: true, words: "a person at one dose" }] : []),
+    ], theme));
+    parts.published.replaceChildren(...found.published.map((point) => element("li", {}, `Published at ${shown(point.x)}: ${shown(point.value)}${unit && ` ${unit}`}, ${point.said}${point.provenance === "reported" ? "" : `, ${point.provenance.toUpperCase()}`}`)));
+    const span = (low, high) => (low === null || high === null ? "–" : `${shown(low)} to ${shown(high)}`);
+    parts.table.replaceChildren(plainTable(
+      [told.axis, `median of people${unit && ` (${unit})`}`, "half of people", "90 % of people", "median, 90 % by the parameters"],
+      found.x.map((dose, i) => {
+        const [low, lower, middle, upper, high] = found.people.map((row) => row[i]);
+        return [shown(dose), shown(middle), span(lower, upper), span(low, high), span(found.low[i], found.high[i])];
+      }),
+    ));
+    parts.remarks.replaceChildren(...correlation(found), ...remarks(found));
+    parts.dose.again();
+    if (found.exposure) parts.exposure.again();
+  },
+};
+
+function correlation({ exposure }) {
+  if (!exposure || exposure.spearman === null) return [];
+  const within = exposure.within === null ? "" : `; among people at one dose ${shown(exposure.within)}`;
+  return [element("li", {}, `Rank correlation with ${exposure.over.name}: ${shown(exposure.spearman)} over all doses${within}.`)];
+}
+
+/** From where to where the endpoint goes: the same in both pictures. */
+function height({ people, low, high, published }) {
+  const [from, to] = ends(people, low, high, published.map((point) => [point.value, point.low, point.high]));
+  return { low: from, high: to };
+}
+
+function overDose(picture, width) {
+  if (!answer) return;
+  const { found, own, axis } = answer;
+  const theme = page.theme();
+  const [low, lower, middle, upper, high] = found.people;
+  const log = found.x.at(-1) > 4 * found.x[0];
+  const colour = theme.lines[0];
+  const parameters = found.low[0] === null ? [] : [found.low, found.high].map((y) => ({ x: found.x, y, colour: theme.ink, dash: "4 3", width: 1 }));
+  plot(picture, {
+    width, theme, x: { low: found.x[0] * (log ? 0.95 : 1), high: found.x.at(-1) * (log ? 1.05 : 1), log, text: axis }, y: height(found),
+    bands: [{ x: found.x, low, high, colour }, { x: found.x, low: lower, high: upper, colour, opacity: 0.2 }],
+    lines: [...parameters, { x: found.x, y: middle, colour, dots: true }], upright: own,
+    points: found.published.map((point) => ({ x: point.x, y: point.value, low: point.low, high: point.high, colour: theme.lines[1], hollow: point.provenance === "unverified" })),
+    words: `${answer.endpoint} over the dose: the median of people goes from ${shown(middle[0])} at ${shown(found.x[0])} to ${shown(middle.at(-1))} at ${shown(found.x.at(-1))}. The table below has every value.`,
+  });
+}
+
+function overExposure(picture, width) {
+  const exposure = answer?.found.exposure;
+  if (!exposure) return;
+  const theme = page.theme();
+  const [low, middle, high] = exposure.curve;
+  const xs = exposure.x.flat().filter((value) => value !== null);
+  const log = Math.min(...xs) > 0 && Math.max(...xs) > 8 * Math.min(...xs);
+  const [from, to] = log ? [Math.min(...xs) * 0.9, Math.max(...xs) * 1.1] : ends(xs);
+  const unit = unitText(exposure.over.unit);
+  const [bottom, top] = ends(exposure.y);
+  plot(picture, {
+    width, theme, x: { low: from, high: to, log, text: unit ? `${exposure.over.name} (${unit})` : exposure.over.name }, y: { low: bottom, high: top },
+    bands: [{ x: exposure.centres, low, high, colour: theme.other, opacity: 0.2 }], lines: [{ x: exposure.centres, y: middle, colour: theme.ink }],
+    points: exposure.x.flatMap((row, i) => row.map((value, k) => ({ x: value, y: exposure.y[i][k], colour: theme.lines[2], r: 2, opacity: 0.2 + (0.6 * (i + 1)) / exposure.x.length }))),
+    words: `${answer.endpoint} against ${exposure.over.name}, a point for each person and dose; the median goes from ${shown(middle[0])} to ${shown(middle.at(-1))}.`,
+  });
+}

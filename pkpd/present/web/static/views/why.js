@@ -1,0 +1,127 @@
+// Why: what each term of a curve's differential equation added to it under one schedule, and what moves these terms.
+
+import { choice, select } from "../controls.js";
+import { ends, framed, keys, letters, look, plainTable, plot, refill, remarks, scroller } from "../picture.js";
+import { element, shown, unitText } from "../state.js";
+
+const parts = {};
+let answer = null;
+let page;
+let frames = [];
+
+export const view = {
+  name: "why",
+  title: "Why",
+  start: { of: "A", output: "" },
+
+  build(panel, given) {
+    page = given;
+    parts.of = select("why-of", []);
+    parts.output = select("why-output", []);
+    const field = (name, label) => {
+      const root = choice(label, parts[name]);
+      root.dataset.field = name;
+      parts[name].addEventListener("input", (event) => { page.own(view)[name] = parts[name].value; page.changed(event); });
+      return root;
+    };
+    parts.accounts = element("div");
+    parts.remarks = element("ul", { class: "hint", "aria-label": "How to read it" });
+    panel.append(element("div", { class: "look" }, field("of", "Schedule"), field("output", "Output")), parts.accounts, parts.remarks);
+  },
+
+  show(told) {
+    answer = told;
+    letters(parts.of, page, page.own(view).of);
+    refill(parts.output, told.outputs, told.output);
+    frames = told.found.accounts.flatMap((account) => [courseOf(account), addedOf(account), ...factorsOf(account)]);
+    const theme = page.theme();
+    let next = 0;
+    parts.accounts.replaceChildren(...told.found.accounts.map((account) => {
+      const of = frames.slice(next, next += factors(account).length ? 3 : 2);
+      const lines = account.parts.map(({ label }, i) => ({ ...look(theme, i), words: label }));
+      return element(
+        "section", { "aria-label": account.description || account.name }, element("h2", {}, account.description || account.name),
+        element("div", { class: "charts" }, ...of.map(({ root }) => root)),
+        keys([{ colour: theme.ink, words: "all of them: the difference that the doses make" }, ...lines], theme), table(account),
+      );
+    }));
+    parts.remarks.replaceChildren(...remarks(told.found));
+    for (const frame of frames) frame.again();
+  },
+};
+
+const titled = (words, unit) => (unitText(unit) ? `${words} (${unitText(unit)})` : words);
+
+function axes(lists) {
+  const { days } = answer.found;
+  const [low, high] = ends(lists);
+  return { x: { low: days[0], high: days.at(-1), text: "days" }, y: { low, high }, shaded: [days[0], answer.found.treated_days], theme: page.theme() };
+}
+
+function courseOf(account) {
+  return framed(titled("With doses, and without (dashed)", account.unit), (picture, width) => {
+    const { days } = answer.found;
+    const theme = page.theme();
+    const [typical, low, high] = account.course;
+    const band = low[0] === null ? [] : [{ x: days, low, high, colour: theme.lines[0] }];
+    plot(picture, {
+      width, ...axes([account.course, account.rest]), bands: band,
+      lines: [{ x: days, y: account.rest, colour: theme.soft, dash: "4 3", width: 1.4 }, { x: days, y: typical, colour: theme.lines[0] }],
+      words: `${account.description || account.name}: the typical person reaches ${shown(Math.max(...typical))}, and ${shown(account.rest[0])} without doses.`,
+    });
+  });
+}
+
+function addedOf(account) {
+  return framed(titled("What each term added since the beginning", account.unit), (picture, width) => {
+    const { days } = answer.found;
+    const theme = page.theme();
+    const lines = account.parts.map(({ total }, i) => ({ x: days, y: total[0], ...look(theme, i) }));
+    const bands = account.parts.flatMap(({ total }, i) => (total[1][0] === null ? [] : [{ x: days, low: total[1], high: total[2], colour: look(theme, i).colour, opacity: 0.09 }]));
+    plot(picture, {
+      width, ...axes([account.change[0], account.parts.map(({ total }) => total)]), level: 0, bands,
+      lines: [...lines, { x: days, y: account.change[0], colour: theme.ink, width: 2.6 }],
+      words: `What made the difference: ${account.parts.map(({ label, treated }) => `${label} ${shown(treated.typical)}`).join(", ")}, over the treatment. The table below has every value.`,
+    });
+  });
+}
+
+function factors(account) {
+  const seen = new Map();
+  for (const part of account.parts) if (part.factor !== null) seen.set(part.text, part);
+  return [...seen.values()];
+}
+
+function factorsOf(account) {
+  const moving = factors(account);
+  if (!moving.length) return [];
+  const frame = framed("What moves them, of its value at rest", (picture, width) => {
+    const theme = page.theme();
+    plot(picture, {
+      width, ...axes(moving.map(({ factor }) => factor)), level: 1,
+      lines: moving.map(({ factor }, i) => ({ x: answer.found.days, y: factor, ...look(theme, i) })),
+      words: moving.map(({ text, factor }) => `${text} goes from ${shown(Math.min(...factor))} to ${shown(Math.max(...factor))} times its value at rest`).join("; "),
+    });
+  });
+  const theme = page.theme();
+  frame.root.append(keys(moving.map(({ text, words }, i) => ({ ...look(theme, i), words: words === text ? text : `${text}: ${words}` })), theme));
+  return [frame];
+}
+
+function table(account) {
+  const { days, treated_days: treated } = answer.found;
+  const name = account.description || account.name;
+  const largest = Math.max(...account.parts.flatMap((part) => [part.treated, part.after].map(({ typical }) => Math.abs(typical))));
+  const told = (value, sign) => {
+    const text = shown(Math.abs(value) < 1e-5 * largest ? 0 : value); // what rounding leaves of nothing is nought
+    return sign && value > 0 && text !== "0" ? `+${text}` : text;
+  };
+  const cell = ({ typical, low, high }) => element("span", {}, told(typical, true), ...(low === null ? [] : [element("span", { class: "interval" }, `${told(low)} to ${told(high)}`)]));
+  const rows = account.parts.map((part) => [part.label, cell(part.treated), cell(part.after)]);
+  const box = scroller(`What added to ${name}`);
+  box.append(plainTable(
+    ["What added to it", titled(`treatment, to day ${shown(treated)}`, account.unit), titled(`then, to day ${shown(days.at(-1))}`, account.unit)],
+    [...rows, ["all of them: the change", cell(account.treated), cell(account.after)]], [rows.length],
+  ));
+  return box;
+}

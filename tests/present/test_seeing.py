@@ -1,0 +1,114 @@
+"""The views that look closer at one schedule say what the library says, refuse what they cannot look at, and
+draw it."""
+
+import itertools
+import threading
+
+import browser as browsers
+import pytest
+
+from pkpd.decision.why import why as run_why
+from pkpd.present.web import Site, seeing, views
+from pkpd.present.web.evaluation import Explorer, FieldError, Limits
+
+COURSE = "1 MIU sc daily x5"
+ASKED = {"schedules": [COURSE, "2 MIU sc daily x5"], "subjects": 20, "days": 33}
+
+
+def ask(explorer, view, **more):
+    return views.ANSWERS[view](explorer, ASKED | more, lambda: None)
+
+
+@pytest.fixture(scope="module")
+def explorer():
+    return Explorer(subjects=20)
+
+
+def test_an_endpoint_over_the_dose_rises_and_has_the_schedules_own_dose(explorer):
+    told = ask(explorer, "response", endpoint="Treg peak fold", over="AUC", of="B")
+    found = told["found"]
+    median = found["people"][2]
+    assert found["x"] == sorted(found["x"]) and found["x"][0] < told["own"] == 2.0 < found["x"][-1]
+    assert all(low < high for low, high in itertools.pairwise(median))
+    assert found["exposure"]["spearman"] > 0.8 and told["axis"] == "dose (MIU)"
+    assert told["command"].startswith('pkpd dose-response "? MIU sc daily x5" --endpoint "Treg peak fold"')
+
+
+def test_what_drives_an_endpoint_is_ordered_and_adds_up_to_all_of_it(explorer):
+    told = ask(explorer, "drivers", endpoint="AUC", by="people")
+    shares = [one["total"] for one in told["found"]["drivers"]]
+    assert shares[0] == max(shares) and told["found"]["drivers"][0]["name"] in ("CL", "ka", "klymph")
+    with pytest.raises(FieldError) as error:
+        ask(explorer, "drivers", responders="low")
+    assert error.value.field == "responders"
+    with pytest.raises(FieldError) as error:
+        ask(explorer, "drivers", by="chance")
+    assert error.value.field == "by"
+
+
+def test_why_has_the_same_numbers_as_the_library(explorer):
+    told = ask(explorer, "why", output="treg_pct")
+    found = run_why("low_dose_il2", COURSE, "treg_pct", subjects=seeing.CLOSER, seed=1, until_days=33.0)
+    for account, own in zip(told["found"]["accounts"], found.accounts, strict=True):
+        assert account["change"][0][-1] == pytest.approx(own.change[0][-1], rel=1e-4, abs=1e-6)
+    assert told["command"].startswith(f'pkpd why low_dose_il2 "{COURSE}" --of treg_pct')
+
+
+@pytest.mark.parametrize("view", ["response", "drivers", "why"])
+@pytest.mark.parametrize(
+    ("schedules", "said"),
+    [(["none"], "without a dose"), (["1 MIU sc weekly x4; hold if nk > 2 x baseline"], "without rules")],
+)
+def test_what_has_no_doses_of_its_own_is_refused_at_its_schedule(explorer, view, schedules, said):
+    with pytest.raises(FieldError, match=said) as error:
+        views.ANSWERS[view](explorer, ASKED | {"schedules": schedules}, lambda: None)
+    assert (error.value.field, error.value.index) == ("schedules", 0)
+
+
+@pytest.mark.parametrize(
+    ("view", "field"),
+    [("response", "endpoint"), ("response", "over"), ("drivers", "endpoint"), ("why", "output")],
+)
+def test_a_name_that_there_is_not_is_refused_at_its_field(explorer, view, field):
+    with pytest.raises(FieldError, match="nothing of that kind") as error:
+        ask(explorer, view, **{field: "nothing of that kind"})
+    assert error.value.field == field
+
+
+def test_a_view_that_nobody_waits_for_any_more_ends(explorer):
+    class Left(Exception):
+        pass
+
+    def stop():
+        raise Left
+
+    for view in ("response", "drivers", "why"):
+        with pytest.raises(Left):
+            views.ANSWERS[view](explorer, ASKED, stop)
+
+
+def test_each_is_drawn_with_its_table_and_a_command():
+    site = Site(subjects=20, limits=Limits())
+    thread = threading.Thread(target=site.run)
+    thread.start()
+    try:
+        with browsers.chromium() as chromium:
+            page = chromium.new_page(viewport={"width": 1280, "height": 900})
+            problems = []
+            page.on("pageerror", lambda error: problems.append(str(error)))
+            page.goto(f"{site.url}#s=1+MIU+sc+daily+x5")
+            for number, (name, command) in enumerate(
+                [("Dose response", "dose-response"), ("Drivers", "drivers"), ("Why", "why")], start=2
+            ):
+                page.wait_for_selector(f'body[data-answers="{number - 1}"]', state="attached")
+                page.get_by_role("tab", name=name, exact=True).click()
+                page.wait_for_selector(f'body[data-answers="{number}"]', state="attached")
+                panel = page.get_by_role("tabpanel", name=name)
+                assert panel.locator("svg.chart path.line, svg.chart rect.bar").count() > 2
+                assert panel.locator("tbody tr").count() > 2
+                assert page.locator("#command").inner_text().startswith(f"pkpd {command} ")
+                assert panel.locator("svg.chart").first.get_attribute("aria-label")
+            assert problems == []
+    finally:
+        site.stop()
+        thread.join(30)
