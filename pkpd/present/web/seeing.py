@@ -100,7 +100,7 @@ def drivers(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
 def why(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
     """Why an output goes as it does under one schedule."""
     began = time.perf_counter()
-    request, plan, index = _asked(explorer, values, ("of", "output"))
+    request, plan, _ = _asked(explorer, values, ("of", "output"))
     _everybody(request)
     outputs = list(explorer.outputs)
     output = _chosen(request, "output", outputs, outputs[0])
@@ -116,8 +116,7 @@ def why(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
             progress=lambda *_: stop(),
         )
     except InputError as error:
-        of_doses = "dose" in str(error) and "output" not in str(error)
-        raise FieldError(str(error), "schedules" if of_doses else "output", index) from None
+        raise FieldError(str(error), "output") from None
     told = found.to_dict()
     for account, of in zip(told["accounts"], found.accounts, strict=True):
         account["parts"] = [
@@ -162,6 +161,10 @@ def _asked(explorer: Explorer, values: object, own: Collection[str]) -> tuple[Re
         )
     if not plan.parts:
         raise FieldError("without a dose there is nothing to look at", "schedules", index)
+    try:
+        explorer.scene(request).lasting(request.days).check_plan(plan)
+    except InputError as error:
+        raise FieldError(str(error), "schedules", index) from None
     return request, plan, index
 
 
