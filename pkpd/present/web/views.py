@@ -32,6 +32,7 @@ ANSWERS: dict[str, Answer] = {
     "save": save,
     "detail": detail,
     "response": seeing.response,
+    "target": seeing.target,
     "drivers": seeing.drivers,
     "why": seeing.why,
 }

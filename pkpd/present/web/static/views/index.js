@@ -29,6 +29,7 @@
 import { view as courses } from "./courses.js";
 import { view as drivers } from "./drivers.js";
 import { view as response } from "./response.js";
+import { view as target } from "./target.js";
 import { view as why } from "./why.js";
 
-export const VIEWS = [courses, response, drivers, why];
+export const VIEWS = [courses, response, target, drivers, why];

@@ -1,0 +1,84 @@
+// Which dose: what meets a target, with the share of people who reach it over the dose.
+
+import { choice, select } from "../controls.js";
+import { framed, keys, letters, plainTable, plot, remarks, scroller } from "../picture.js";
+import { element, shown } from "../state.js";
+
+const TYPED_MS = 600; // after the last letter
+const parts = {};
+let answer = null;
+let page;
+let typing = 0;
+
+export const view = {
+  name: "target",
+  title: "Which dose",
+  start: { of: "A", wish: "" },
+
+  build(panel, given) {
+    page = given;
+    parts.of = select("target-of", []);
+    parts.wish = element("textarea", { id: "target-wish", rows: 1, maxlength: 300, spellcheck: "false" });
+    const field = (name, label) => {
+      const root = choice(label, parts[name]);
+      root.dataset.field = name;
+      return root;
+    };
+    const take = (name, event) => { page.own(view)[name] = parts[name].value; page.changed(event); };
+    parts.of.addEventListener("input", (event) => take("of", event));
+    parts.wish.addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(() => take("wish"), TYPED_MS); });
+    parts.answer = element("p", { class: "answer", role: "status" });
+    parts.chosen = element("p", { class: "hint" });
+    parts.figure = framed("", draw);
+    parts.keys = element("div");
+    parts.table = scroller("The share of people who reach the target, over the dose");
+    parts.remarks = element("ul", { class: "hint", "aria-label": "How to read it" });
+    panel.append(
+      element("div", { class: "look wide" }, field("of", "Schedule"), field("wish", "Target")),
+      element("p", { class: "hint" }, "A target as it is said: \u201cTreg at least +20 % on average\u201d, \u201cNK under 1.5-fold in 90 % of people\u201d, or any endpoint: \u201cCmax < 20\u201d."),
+      parts.answer, parts.chosen, parts.keys, element("div", { class: "charts" }, parts.figure.root), parts.table, parts.remarks,
+    );
+  },
+
+  show(told) {
+    answer = told;
+    const { found } = told;
+    letters(parts.of, page, page.own(view).of);
+    if (document.activeElement !== parts.wish) parts.wish.value = told.wish;
+    parts.answer.textContent = found.answer;
+    parts.chosen.textContent = found.value === null ? "" : `In the schedule language: ${found.chosen}`;
+    const [curve] = found.wishes;
+    parts.figure.heading.textContent = `Share of people: ${curve.wish}`;
+    const theme = page.theme();
+    parts.keys.replaceChildren(keys([
+      { colour: theme.lines[0], words: "share of people in whom it holds" }, { colour: theme.lines[0], band: 0.3, words: "90 % by the parameters" },
+      { colour: theme.soft, dash: "2 3", words: "the answer" },
+    ], theme));
+    const percent = (share) => (share === null ? "–" : String(Math.round(100 * share)));
+    parts.table.replaceChildren(plainTable(
+      [told.axis, "share of people, %", "90 % by the parameters", `median of ${curve.endpoint.name}`],
+      found.x.map((dose, i) => [
+        shown(dose), percent(curve.share[i]), curve.low[i] === null ? "–" : `${percent(curve.low[i])} to ${percent(curve.high[i])}`, curve.median[i] === null ? "–" : shown(curve.median[i]),
+      ]),
+    ));
+    parts.remarks.replaceChildren(...remarks(found));
+    parts.figure.again();
+  },
+};
+
+function draw(picture, width) {
+  if (!answer) return;
+  const { found, axis } = answer;
+  const theme = page.theme();
+  const [curve] = found.wishes;
+  const log = found.x[0] > 0 && found.x.at(-1) > 4 * found.x[0];
+  const share = (values) => values.map((value) => (value === null ? null : 100 * value));
+  const band = curve.low[0] === null ? [] : [{ x: found.x, low: share(curve.low), high: share(curve.high), colour: theme.lines[0], opacity: 0.2 }];
+  const inside = typeof found.value === "number" && found.value >= found.x[0] && found.value <= found.x.at(-1);
+  plot(picture, {
+    width, theme, x: { low: found.x[0] * (log ? 0.95 : 1), high: found.x.at(-1) * (log ? 1.05 : 1), log, text: axis }, y: { low: 0, high: 100 },
+    bands: band, lines: [{ x: found.x, y: share(curve.share), colour: theme.lines[0], dots: true }],
+    level: curve.asked_share === null ? null : 100 * curve.asked_share, upright: inside ? found.value : null,
+    words: `${found.answer} The table below has the share of people at every dose.`,
+  });
+}
