@@ -32,7 +32,7 @@ from pkpd.cli.terminal import (
 if TYPE_CHECKING:
     from pkpd.decision.why import Account, Explanation, Share
 
-ROUNDING = 1e-5  # of the largest number of a table
+ROUNDING = 1e-4  # of the largest number of a table
 
 
 def why(
@@ -122,9 +122,7 @@ def _account(found: Explanation, account: Account) -> None:
     made = table(
         "what added to it", "in the model", f"treatment, to {days}", f"then, to day {found.days[-1]:g}"
     )
-    size = max(
-        (abs(share.typical) for term in account.terms for share in (term.treated, term.after)), default=0.0
-    )
+    size = max(float(abs(total[0]).max()) for total in (account.change, *(t.total for t in account.terms)))
 
     def cells(*shares: Share) -> list[str]:
         return [plain(_share(share, size)) for share in shares]

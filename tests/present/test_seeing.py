@@ -30,7 +30,7 @@ def test_an_endpoint_over_the_dose_rises_and_has_the_schedules_own_dose(explorer
     median = found["people"][2]
     assert found["x"] == sorted(found["x"]) and found["x"][0] < told["own"] == 2.0 < found["x"][-1]
     assert all(low < high for low, high in itertools.pairwise(median))
-    assert found["exposure"]["spearman"] > 0.8 and told["axis"] == "dose (MIU)"
+    assert found["exposure"]["spearman"] > 0.6 and told["axis"] == "dose (MIU)"
     assert told["command"].startswith('pkpd dose-response "? MIU sc daily x5" --endpoint "Treg peak fold"')
 
 

@@ -4,6 +4,7 @@ once; the command that stands below a view has all of them."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import re
@@ -19,6 +20,7 @@ from pkpd.decision.comparison import Scene
 from pkpd.decision.drivers import drivers as run_drivers
 from pkpd.decision.endpoints import BURDEN
 from pkpd.decision.inverse import Attainment, dose_for
+from pkpd.decision.inverse.question import unknown
 from pkpd.decision.response import dose_response
 from pkpd.decision.why import why as run_why
 from pkpd.dosing import Schedule
@@ -32,7 +34,7 @@ PEOPLE, DRAWS, POINTS = 60, 10, 9  # of an endpoint over the dose
 SEEKERS = 40  # of a dose for a target
 SAMPLES = 64  # of what drives it
 CLOSER = 24  # people of why a curve goes as it does
-WIDER = 4  # times a dose in a unit of its own, to which is looked
+WIDER = 8  # times smaller and larger doses, where the endpoints of the fit say none
 DIGITS = 5
 
 
@@ -221,10 +223,10 @@ def _opened(explorer: Explorer, plan: Schedule, index: int) -> tuple[str, str]:
         raise FieldError("the dose of a schedule of several parts is not one number", "schedules", index)
     (part,) = plan.parts
     unit = with_size(part.unit, part.per)
-    low, high = part.amount / WIDER / 2, part.amount * WIDER
-    if unit == explorer.units[0]:
-        known = [Fraction(str(dose)) for dose in explorer.doses if dose > 0.0]
-        low, high = min(known[0], part.amount / 2), max(known[-1], part.amount * 2)
+    low, high = part.amount / WIDER, part.amount * WIDER
+    with contextlib.suppress(InputError):  # where the endpoints of the fit say no doses of this unit
+        usual = unknown("dose", unit, None, explorer.criteria).values
+        low, high = min(usual[0], part.amount / 2), max(usual[-1], part.amount * 2)
     ends = [decimal_text(Fraction(f"{float(end):.3g}")) for end in (low, high)]
     return re.sub(r"^\S+", "?", str(plan), count=1), f"{ends[0]} to {ends[1]} {unit}"
 

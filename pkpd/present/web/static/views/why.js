@@ -111,9 +111,9 @@ function factorsOf(account) {
 function table(account) {
   const { days, treated_days: treated } = answer.found;
   const name = account.description || account.name;
-  const largest = Math.max(...account.parts.flatMap((part) => [part.treated, part.after].map(({ typical }) => Math.abs(typical))));
+  const largest = Math.max(...[account.change, ...account.parts.map(({ total }) => total)].flatMap(([typical]) => typical.map(Math.abs)));
   const told = (value, sign) => {
-    const text = shown(Math.abs(value) < 1e-5 * largest ? 0 : value); // what rounding leaves of nothing is nought
+    const text = shown(Math.abs(value) < 1e-4 * largest ? 0 : value); // what rounding leaves of nothing is nought
     return sign && value > 0 && text !== "0" ? `+${text}` : text;
   };
   const cell = ({ typical, low, high }) => element("span", {}, told(typical, true), ...(low === null ? [] : [element("span", { class: "interval" }, `${told(low)} to ${told(high)}`)]));

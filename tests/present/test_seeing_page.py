@@ -1,0 +1,152 @@
+"""The views of the page that look closer at one schedule, in a real browser: they say what the commands say,
+share the controls on the left, and fit on a phone."""
+
+import re
+import shlex
+import threading
+
+import browser as browsers
+import pytest
+
+from pkpd.cli import main
+from pkpd.decision.why import why
+from pkpd.present.web import Site
+
+VIEWS = ("response", "drivers", "why")
+
+
+@pytest.fixture(scope="module")
+def site():
+    site = Site(subjects=30)
+    thread = threading.Thread(target=site.run)
+    thread.start()
+    yield site
+    site.stop()
+    thread.join(30)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browsers.chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def tab(chromium, site):
+    context = chromium.new_context(viewport={"width": 1360, "height": 900})
+    context.set_default_timeout(15_000)
+    page, problems = context.new_page(), []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda message: message.type == "error" and problems.append(message.text))
+    refusals = "status of 422"  # a browser logs each as an error
+    page.goto(site.url)
+    page.wait_for_selector("body[data-answers]", state="attached")
+    yield page
+    assert [problem for problem in problems if refusals not in problem] == []
+    context.close()
+
+
+def answered(tab, action):
+    """Do something that asks the server, and wait for what it draws."""
+    before = int(tab.locator("body").get_attribute("data-answers") or 0)
+    action()
+    for _ in range(600):
+        if int(tab.locator("body").get_attribute("data-answers") or 0) > before:
+            return
+        tab.wait_for_timeout(25)
+    raise AssertionError(f"no answer: {tab.locator('#status').inner_text()}")
+
+
+def opened(tab, view):
+    answered(tab, lambda: tab.locator(f"#tab-{view}").click())
+    return tab.locator(f"#view-{view}")
+
+
+def test_dose_response_has_bands_published_points_people_and_a_table(tab):
+    panel = opened(tab, "response")
+    figures = panel.locator("figure")
+    assert figures.nth(0).locator("path.band").count() == 2
+    assert figures.nth(0).locator("circle.point").count() == 5  # two of IMODALS, three of Hartemann 2013
+    assert figures.nth(1).locator("circle.point").count() == 9 * 30
+    assert panel.locator("tbody tr").count() == 9
+    assert "UNVERIFIED" in panel.inner_text()
+    medians = [float(text) for text in panel.locator("tbody td:nth-child(2)").all_inner_texts()]
+    assert medians == sorted(medians)
+    answered(tab, lambda: panel.get_by_label("Against", exact=True).select_option(""))
+    assert not figures.nth(1).is_visible()
+    answered(tab, lambda: panel.get_by_label("Schedule", exact=True).select_option("B"))
+    answered(tab, lambda: panel.get_by_label("Endpoint", exact=True).select_option("NK mean fold"))
+    assert "NK mean fold over the dose: ? MIU sc daily x5" in figures.nth(0).inner_text()
+    tab.wait_for_url("**response.of=B**response.endpoint=NK**")
+
+
+def test_drivers_has_a_bar_for_each_end_and_shares_with_intervals(tab):
+    panel = opened(tab, "drivers")
+    inputs = panel.locator("tbody tr").count()
+    assert panel.locator("rect.bar").count() == 2 * inputs == 12
+    assert panel.locator("circle.first").count() == panel.locator("circle.total").count() == inputs
+    assert panel.locator("tbody th").first.inner_text().startswith("K: ")  # what moves most is the first
+    assert re.fullmatch(r"\d+ \(\d+ to \d+\)", panel.locator("tbody td:nth-child(4)").first.inner_text())
+    answered(tab, lambda: panel.get_by_label("Driven by", exact=True).select_option("parameters"))
+    assert panel.locator("tbody tr").count() > 20
+    assert "Morris" in panel.inner_text()
+
+
+def test_why_has_what_the_function_says_and_an_axis_that_holds_the_curves(tab):
+    panel = opened(tab, "why")
+    assert panel.locator("figure").count() == 5
+    schedule = "1 MIU sc daily x5 every 28 d x3"
+    pool = why("low_dose_il2", schedule, "treg_pct", subjects=1).accounts[1]
+    by = {part.text: part for term in pool.terms for part in term.parts if term.text.startswith("share")}
+    cell = panel.locator("tbody tr", has_text="division rate, by divide").locator("td").first.inner_text()
+    shown = float(cell.splitlines()[0].replace("\u202f", ""))
+    assert shown == pytest.approx(by["divide"].treated.typical, rel=0.01)
+    inside = """() => [...document.querySelectorAll("#view-why svg.still")].every((picture) => {
+        const box = picture.getBoundingClientRect();
+        return [...picture.querySelectorAll("path.line, path.band")].every((path) => {
+            const own = path.getBoundingClientRect();
+            return own.top >= box.top - 2 && own.bottom <= box.bottom - 20; }); })"""
+    assert tab.evaluate(inside)
+    blood = panel.locator("section").first.locator("tbody td").all_inner_texts()
+    assert not any("e" in text for text in blood)  # what rounding leaves of nothing is nought
+    answered(tab, lambda: tab.locator(".card.of-A").get_by_label("Dose, slider").press("ArrowRight"))
+    assert "1.1" in tab.locator("#command").inner_text()
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_command_below_a_view_runs(tab, view, capfd):
+    opened(tab, view)
+    program, *words = shlex.split(tab.locator("#command").inner_text())
+    assert program == "pkpd"
+    fewer = {
+        "response": ["--points", "2", "--subjects", "5", "--draws", "10"],
+        "drivers": ["--samples", "16"],
+    }
+    with pytest.raises(SystemExit) as end:
+        main([*words, *fewer.get(view, ["--subjects", "2"]), "--quiet"])
+    assert not end.value.code, capfd.readouterr().err
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_schedule_that_a_view_cannot_look_at_is_refused_at_its_field(tab, view):
+    opened(tab, view)
+    tab.locator("#schedule-A").fill("1 MIU sc weekly x12; hold if nk > 2 x baseline")
+    tab.locator("#schedule-A-error").get_by_text("without rules").wait_for()
+    answered(tab, lambda: tab.locator("#schedule-A").fill("1 MIU sc daily x5"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_them_without_scrolling_sideways(chromium, site, scheme):
+    context = chromium.new_context(
+        viewport={"width": 390, "height": 844}, is_mobile=True, color_scheme=scheme
+    )
+    context.set_default_timeout(15_000)
+    page = context.new_page()
+    page.goto(site.url)
+    page.wait_for_selector("body[data-answers]", state="attached")
+    for view in VIEWS:
+        panel = opened(page, view)
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        for picture in panel.locator("svg.still").all():
+            assert len(picture.get_attribute("aria-label")) > 20
+    context.close()
