@@ -35,7 +35,7 @@ export const view = {
     parts.remarks = element("ul", { class: "hint", "aria-label": "How to read it" });
     panel.append(
       element("div", { class: "look wide" }, field("of", "Schedule"), field("wish", "Target")),
-      element("p", { class: "hint" }, "A target as it is said: \u201cTreg at least +20 % on average\u201d, \u201cNK under 1.5-fold in 90 % of people\u201d, or any endpoint: \u201cCmax < 20\u201d."),
+      element("p", { class: "hint" }, "A target is an endpoint and a bound, as one says it: \u201cCmax under 20 in 90 % of people\u201d, \u201ctrough at least 3\u201d, \u201cAUC \u2265 100\u201d."),
       parts.answer, parts.chosen, parts.keys, element("div", { class: "charts" }, parts.figure.root), parts.table, parts.remarks,
     );
   },
