@@ -223,6 +223,38 @@ def test_sliders_and_text_stay_in_step(page):
     assert page.text("A").input_value() == "0.3 MIU sc daily x40"
 
 
+def test_missed_late_and_doubled_doses_have_fields_in_step_with_the_text(page):
+    card = page.tab.locator(".card.of-A")
+    taken = card.locator("details.as-taken")
+    assert taken.locator("summary").inner_text() == "Missed, late or doubled doses: none"
+    planned = page.text("A").input_value()
+    before = page.median("treg_pct", 0)
+    taken.locator("summary").click()
+    page.after(lambda: card.get_by_label("Missed days").fill("28-30, 57"))
+    assert page.text("A").input_value() == f"{planned}; miss days 28-30, 57"
+    assert page.median("treg_pct", 0) != before
+    page.after(lambda: card.get_by_label("Late days").fill("31"))  # by six hours where nobody says
+    page.after(lambda: card.get_by_label("Late by").fill("12"))
+    page.after(lambda: card.get_by_label("Doses taken").fill("90"))
+    assert page.text("A").input_value().endswith("; miss days 28-30, 57; delay days 31 by 12 h; adherence 90 %")
+    page.after(lambda: card.get_by_label("Dose", exact=True).fill("1.5"))  # what is planned; the rest stays
+    assert page.text("A").input_value().startswith("1.5 MIU sc daily x5 every 28 d x3; miss days 28-30, 57;")
+    assert taken.locator("summary").inner_text().endswith("missed, late, some left out")
+    card.get_by_label("Missed days").fill("6")
+    card.locator("pre.error").get_by_text("no dose is planned on day 6").wait_for()
+    page.problems.clear()  # what a browser says of a refusal
+    page.after(lambda: page.text("A").fill("1.5 MIU sc daily x5 then weekly x7; miss day 11; jitter 2 h"))
+    values = [card.get_by_label(name).input_value() for name in ("Missed days", "Late days", "Times vary by")]
+    assert values == ["11", "", "2"] and "More than the sliders can say" in card.inner_text()
+    page.after(lambda: card.get_by_label("Missed days").fill(""))
+    assert page.text("A").input_value() == "1.5 MIU sc daily x5 then weekly x7; jitter 2 h"
+    page.after(lambda: page.text("A").fill(f"{ONE}; hold if nk > 3 x baseline"))
+    assert card.get_by_label("Missed days").is_disabled()
+    page.after(lambda: card.get_by_label("Cycles", exact=True).fill("2"))
+    assert card.get_by_label("Missed days").is_enabled()
+    assert page.text("A").input_value() == "1.5 MIU sc daily x5 every 28 d x2"
+
+
 def test_what_is_typed_changes_no_other_field_and_is_not_rounded(page):
     card = page.tab.locator(".card.of-A")
     every = card.get_by_label("Cycle every", exact=True)

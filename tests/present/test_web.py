@@ -37,7 +37,8 @@ from pkpd.dosing.rules import read_plan
 from pkpd.present.outline import MOST
 from pkpd.present.web import Site, answer, evaluation, pace, server
 from pkpd.present.web.detail import detail
-from pkpd.present.web.evaluation import Explorer, FieldError, Limits, cycle_of
+from pkpd.present.web.cards import cycle_of, taking_of
+from pkpd.present.web.evaluation import Explorer, FieldError, Limits
 from pkpd.present.web.server import FILES, KINDS
 from pkpd.present.web.turns import Turns
 from pkpd.present.web.views import ANSWERS
@@ -418,12 +419,35 @@ def test_every_view_refuses_what_is_wrong_the_same_way(site, name, change, field
         ("1 MIU sc daily x5 from day 1", None),
         ("1 MIU iv over 2 h daily x5", None),
         (f"{ONE}; hold if nk > 3 x baseline", None),
+        (f"{ONE}; miss day 29; adherence 90 %", (1.0, "MIU", 5, 28, 3)),
     ],
 )
 def test_sliders_follow_texts_that_are_cycles_of_daily_doses(text, cycle):
     found = cycle_of(read_plan(text))
     keys = ("dose", "unit", "days", "interval", "cycles")
     assert (found and tuple(found[key] for key in keys)) == cycle
+
+
+PLANNED = dict.fromkeys(("miss", "double", "delay", "by", "adherence", "jitter"), "")
+
+
+@pytest.mark.parametrize(
+    ("clauses", "taking"),
+    [
+        ("", {}),
+        ("; miss days 28-30, 57", {"miss": "28-30, 57"}),
+        (
+            "; delay days 29, 31-32 by 6 h; miss day 28; double day 30",
+            {"miss": "28", "double": "30", "delay": "29, 31-32", "by": "6"},
+        ),
+        ("; adherence 87.5 %; jitter 90 min", {"adherence": "87.5", "jitter": "1.5"}),
+        ("; delay day 29 by 6 h; delay day 30 by 2 h", None),
+        ("; jitter 20 min", None),
+        ("; hold if nk > 3 x baseline", None),
+    ],
+)
+def test_fields_of_doses_as_they_are_taken_follow_the_text(clauses, taking):
+    assert taking_of(read_plan(ONE + clauses)) == (None if taking is None else PLANNED | taking)
 
 
 def test_the_horizon_is_that_of_the_command_line_unless_it_is_asked_for():

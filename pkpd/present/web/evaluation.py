@@ -34,13 +34,14 @@ from pkpd.decision.endpoints import grid
 from pkpd.decision.evidence import Light
 from pkpd.decision.points import PublishedPoint, published
 from pkpd.dosing import Schedule, time_units_per_day
-from pkpd.dosing.parts import AT_START, Dose
+from pkpd.dosing.parts import Dose
 from pkpd.dosing.quantities import decimal_text
 from pkpd.dosing.rules import Plan, planned, read_plan
 from pkpd.inference import FitSpec
 from pkpd.inference.unfitted import read_fit_or_model, rows_of
 from pkpd.present.report.numbers import LIGHTS
 from pkpd.present.web.answer import curve, refined, standings, table
+from pkpd.present.web.cards import cycle_of, taking_of
 from pkpd.present.web.pace import Pace
 from pkpd.present.web.saved import SavedState, called
 from pkpd.solver.kernel import Kernel, load
@@ -510,7 +511,10 @@ class Explorer:
     def told(self, request: Request) -> dict[str, Any]:
         """What the page is told with every answer: how its schedules were read, and what they share."""
         return {
-            "schedules": [{"text": str(plan), "cycle": cycle_of(plan)} for plan in request.schedules],
+            "schedules": [
+                {"text": str(plan), "cycle": cycle_of(plan), "taking": taking_of(plan)}
+                for plan in request.schedules
+            ],
             "show": request.show,
             "days": request.days,
             "subjects": request.subjects,
@@ -638,38 +642,6 @@ def ladder(largest: float) -> list[float]:
     steps = [digit * 10.0**p for p in range(power - 2, power + 2) for digit in digits]
     inner = {float(f"{step:.3g}") for step in steps if largest / 20 <= step <= 5 * largest}
     return sorted({*inner, largest})
-
-
-def cycle_of(schedule: Plan) -> dict[str, Any] | None:
-    """Dose, days in a cycle, interval and number of cycles, if the schedule is such a cycle of daily doses;
-    else None.
-
-    ``interval`` is None where there is one cycle only. What the sliders make of these numbers is read back as
-    the same schedule.
-    """
-    if not isinstance(schedule, Schedule) or len(schedule.parts) != 1:
-        return None
-    part = schedule.parts[0]
-    if part.duration is not None or part.start != 0 or part.offsets != AT_START or len(part.cycles) > 1:
-        return None
-    (interval, cycles) = part.cycles[0] if part.cycles else (None, 1)
-    days = part.count
-    if part.period is None:
-        days = 1
-    elif part.period != 1:
-        if part.cycles:
-            return None
-        interval, cycles, days = part.period, part.count, 1
-    if isinstance(interval, Fraction) and interval.denominator != 1:
-        return None
-    return {
-        "dose": float(decimal_text(part.amount) or part.amount),
-        "unit": f"{part.unit}/{part.per}" if part.per else part.unit,
-        "route": part.route,
-        "days": days,
-        "interval": None if interval is None else int(interval),
-        "cycles": cycles,
-    }
 
 
 def number(value: object, field: str, what: str, low: float, high: float) -> float:

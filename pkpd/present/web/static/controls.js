@@ -1,6 +1,6 @@
 // The left side of the page: a card for each schedule, and what all schedules share.
 
-import { cycleText, element, unitText } from "./state.js";
+import { cycleText, element, takenText, unitText } from "./state.js";
 
 const steps = (...ranges) => ranges.flatMap(([from, to, step]) => Array.from({ length: Math.round((to - from) / step) + 1 }, (_, i) => +(from + i * step).toFixed(4)));
 
@@ -91,6 +91,61 @@ export function atField(panel, name, sentence) {
   return found;
 }
 
+/** Fields of doses that are missed, late or doubled, folded away while all are taken as planned. `changed(event)` when one is. */
+class Taking {
+  constructor(letter, changed) {
+    const field = (name, label, hint, unit = "") => {
+      const id = `taking-${letter}-${name}`;
+      const input = element("input", { type: "text", id, placeholder: hint, autocomplete: "off", inputmode: unit ? "decimal" : "text", maxlength: 400 });
+      input.addEventListener("input", (event) => { clearTimeout(this.typing); this.typing = setTimeout(() => { this.#say(); changed(event); }, TYPING_MS); });
+      this.fields[name] = input;
+      return element("div", { class: "taking" }, element("label", { for: id }, label), input, element("span", { class: "unit" }, unit));
+    };
+    this.fields = {};
+    this.summary = element("summary");
+    this.beyond = element("p", { class: "hint", hidden: true }, "The text says more than these fields can.");
+    this.root = element(
+      "details", { class: "as-taken" }, this.summary,
+      field("miss", "Missed days", "none"), field("double", "Doubled days", "none"), field("delay", "Late days", "none"), field("by", "Late by", "6", "h"),
+      field("adherence", "Doses taken", "100", "%"), field("jitter", "Times vary by", "0", "h"),
+      element("p", { class: "hint" }, "Days count from 0, as in 29, 33-35. Doses are left out by chance, each by itself; what times vary by is their standard deviation."), this.beyond,
+    );
+    this.set(NOTHING_SAID);
+  }
+
+  /** As the server read a text; null: more than the fields can say. */
+  set(taking) {
+    clearTimeout(this.typing);
+    this.beyond.hidden = taking !== null;
+    for (const [name, input] of Object.entries(this.fields)) {
+      input.disabled = taking === null;
+      input.value = (taking ?? NOTHING_SAID)[name];
+    }
+    if (this.any) this.root.open = true;
+    this.#say();
+  }
+
+  /** The fields say all again: the text is about to be theirs. */
+  free() {
+    if (!this.beyond.hidden) this.set(NOTHING_SAID);
+  }
+
+  get any() { return Object.values(this.fields).some(({ value }) => value.trim()); }
+
+  /** A schedule as it is taken. */
+  of(schedule) {
+    return takenText(schedule, Object.fromEntries(Object.entries(this.fields).map(([name, { value }]) => [name, value.trim()])));
+  }
+
+  #say() {
+    const kinds = [["miss", "missed"], ["double", "doubled"], ["delay", "late"], ["adherence", "some left out"], ["jitter", "at varying hours"]];
+    const said = kinds.filter(([name]) => this.fields[name].value.trim()).map(([, words]) => words);
+    this.summary.textContent = `Missed, late or doubled doses: ${this.beyond.hidden ? said.join(", ") || "none" : "see the text"}`;
+  }
+}
+
+const NOTHING_SAID = { miss: "", double: "", delay: "", by: "", adherence: "", jitter: "" };
+
 /** A card: sliders and the text, in step where the text is a cycle of daily doses. `changed(text, event)`; `removed()`; facts: the server's. */
 export class Card {
   constructor(letter, text, changed, removed, { doses, units }) {
@@ -119,6 +174,7 @@ export class Card {
     this.cycles = slider("Cycles", CYCLES, "", slid);
     for (const [field, usual] of [[this.dose, doses.includes(1) ? 1 : doses[doses.length >> 1]], [this.days, 5], [this.interval, 28], [this.cycles, 3]]) field.set(usual);
     this.unit.addEventListener("input", (event) => this.#slid(event));
+    this.taking = new Taking(letter, (event) => this.#taken(event));
     this.text.addEventListener("input", (event) => {
       clearTimeout(this.typing);
       this.fresh = true;
@@ -130,7 +186,7 @@ export class Card {
       "fieldset", { class: `card of-${letter}` },
       element("legend", {}, element("span", { class: `badge of-${letter}` }, letter), ` Schedule ${letter}`),
       remove, this.dose.root, this.days.root, this.interval.root, this.cycles.root,
-      element("label", { for: id }, "As text"), this.text, this.error, this.loose,
+      this.taking.root, element("label", { for: id }, "As text"), this.text, this.error, this.loose,
     );
     this.route = "sc";
   }
@@ -138,11 +194,19 @@ export class Card {
   #slid(event) {
     clearTimeout(this.typing);
     this.interval.disable(this.cycles.value === 1);
-    this.text.value = cycleText({
+    this.taking.free();
+    this.text.value = this.taking.of(cycleText({
       dose: this.dose.value, unit: this.unit.value, route: this.route, days: this.days.value, interval: this.interval.value, cycles: this.cycles.value,
-    });
+    }));
     this.fresh = false;
     this.#fits(true);
+    this.changed(this.text.value, event);
+  }
+
+  /** Fields of doses as they are taken: what is planned stays as it is. */
+  #taken(event) {
+    clearTimeout(this.typing);
+    this.text.value = this.taking.of(this.text.value.split(";", 1)[0].trim());
     this.changed(this.text.value, event);
   }
 
@@ -156,6 +220,7 @@ export class Card {
     this.fail("");
     if (!this.fresh) return;
     this.fresh = false;
+    this.taking.set(told.taking);
     const cycle = told.cycle && this.units.includes(told.cycle.unit) ? told.cycle : null;
     this.#fits(cycle !== null);
     if (cycle === null) return;

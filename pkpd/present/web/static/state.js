@@ -8,6 +8,8 @@
 export const SHARED = ["schedules", "bsa", "responders", "subjects", "days", "show"]; // what every view asks with
 const NUMBERS = { bsa: "bsa", subjects: "n", days: "days" };
 
+const LATE_H = 6; // where nobody says by how much
+
 /** The state of a link; what it does not say is as in `start`. The server judges the values. `groups`: that are shown on request. */
 export function fromHash(hash, start, groups, views) {
   const given = new URLSearchParams(hash.replace(/^#/, ""));
@@ -54,6 +56,15 @@ export function cycleText({ dose, unit, route, days, interval, cycles }) {
   const given = `${plain(dose)} ${unit} ${route}`;
   if (cycles === 1) return days === 1 ? `${given} once` : `${given} daily x${days}`;
   return days === 1 ? `${given} every ${interval} d x${cycles}` : `${given} daily x${days} every ${interval} d x${cycles}`;
+}
+
+/** What becomes of the doses of a schedule, behind its text: {miss, double, delay} days as "29, 33-35", `by` and `jitter` hours, `adherence` %; texts, "" as planned. */
+export function takenText(schedule, { miss, double, delay, by, adherence, jitter }) {
+  const clauses = [
+    miss && `miss days ${miss}`, double && `double days ${double}`, delay && `delay days ${delay} by ${by || LATE_H} h`,
+    adherence && adherence !== "100" && `adherence ${adherence} %`, jitter && jitter !== "0" && `jitter ${jitter} h`,
+  ];
+  return [schedule, ...clauses.filter(Boolean)].join("; ");
 }
 
 function plain(number) {
