@@ -236,7 +236,9 @@ def test_missed_late_and_doubled_doses_have_fields_in_step_with_the_text(page):
     page.after(lambda: card.get_by_label("Late days").fill("31"))  # by six hours where nobody says
     page.after(lambda: card.get_by_label("Late by").fill("12"))
     page.after(lambda: card.get_by_label("Doses taken").fill("90"))
-    assert page.text("A").input_value().endswith("; miss days 28-30, 57; delay days 31 by 12 h; adherence 90 %")
+    assert (
+        page.text("A").input_value().endswith("; miss days 28-30, 57; delay days 31 by 12 h; adherence 90 %")
+    )
     page.after(lambda: card.get_by_label("Dose", exact=True).fill("1.5"))  # what is planned; the rest stays
     assert page.text("A").input_value().startswith("1.5 MIU sc daily x5 every 28 d x3; miss days 28-30, 57;")
     assert taken.locator("summary").inner_text().endswith("missed, late, some left out")

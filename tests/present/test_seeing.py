@@ -7,6 +7,9 @@ import threading
 import browser as browsers
 import pytest
 
+from pkpd.decision.comparison import Scene
+from pkpd.decision.inverse import dose_for
+from pkpd.decision.response import dose_response
 from pkpd.decision.why import why as run_why
 from pkpd.present.web import Site, seeing, views
 from pkpd.present.web.evaluation import Explorer, FieldError, Limits
@@ -70,6 +73,52 @@ def test_why_has_the_same_numbers_as_the_library(explorer):
     for account, own in zip(told["found"]["accounts"], found.accounts, strict=True):
         assert account["change"][0][-1] == pytest.approx(own.change[0][-1], rel=1e-4, abs=1e-6)
     assert told["command"].startswith(f'pkpd why low_dose_il2 "{COURSE}" --of treg_pct')
+
+
+CYCLES = {"schedules": ["1 MIU sc daily x2 every 14 d x2", COURSE], "days": None}
+
+
+@pytest.mark.parametrize(
+    ("along", "own", "pattern"),
+    [
+        ("interval", 14, "1 MIU sc daily x2 every ? d x2"),
+        ("days", 2, "1 MIU sc daily x? every 14 d x2"),
+        ("cycles", 2, "1 MIU sc daily x2 every 14 d x?"),
+    ],
+)
+def test_interval_doses_and_cycles_are_varied_as_the_library_does(explorer, along, own, pattern):
+    over = {"interval": "7 to 21 d by 7", "days": "1 to 3", "cycles": "1, 2, 4"}[along]
+    wish = (
+        "the largest number of doses with AUC at most 60" if along == "days" else "NK mean fold at most 1.3"
+    )
+    told = ask(explorer, "target", **CYCLES, wish=wish, along=along, range=over)
+    assert told["along"] == {"name": along, "range": over, "others": ["dose", "interval", "days", "cycles"]}
+    assert told["own"] == own and f'--schedule "{pattern}" --{along} "{over}"' in told["command"]
+    people = {"subjects": 20, "draws": seeing.DRAWS, "covariates": {"BSA": 1.73}}
+    found = dose_for(Scene.create("low_dose_il2", **people), wish, pattern, **{along: over})
+    assert told["found"]["answer"] == found.answer
+    curve = ask(explorer, "response", **CYCLES, endpoint="AUC", along=along, range=over)
+    asked = dose_response(Scene.create("low_dose_il2", **people), pattern, "AUC", **{along: over})
+    assert curve["found"]["people"][2] == pytest.approx(asked.people[2], rel=1e-4)
+    assert curve["over_days"] == asked.provenance["until_days"]
+
+
+def test_what_a_schedule_does_not_have_is_not_varied_and_ranges_are_refused_at_their_field(explorer):
+    one = ask(explorer, "target", **CYCLES, of="B", along="interval", range="7 to 56 d")
+    assert one["along"] == {"name": "dose", "range": "0.25 to 3 MIU", "others": ["dose", "days"]}
+    for more, says in (
+        ({"along": "interval", "range": "14 to 7 d"}, "the range ends at 7"),
+        ({"along": "dose", "range": "1 to 2 mg"}, "the schedule has it in MIU"),
+        ({"along": "interval", "range": "700 to 1400 d"}, "shorten the range"),
+        ({"along": "interval", "days": 30}, "not before the horizon of 30 days"),
+        ({"range": 3}, "a text"),
+    ):
+        with pytest.raises(FieldError, match=says) as error:
+            ask(explorer, "target", **(CYCLES | more))
+        assert error.value.field == "range"
+    with pytest.raises(FieldError) as error:
+        ask(explorer, "response", **CYCLES, along="route")
+    assert error.value.field == "along"
 
 
 @pytest.mark.parametrize("view", ["response", "target", "drivers", "why"])

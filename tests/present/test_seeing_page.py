@@ -12,7 +12,7 @@ from pkpd.cli import main
 from pkpd.decision.why import why
 from pkpd.present.web import Site
 
-VIEWS = ("response", "drivers", "why")
+VIEWS = ("response", "target", "drivers", "why")
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +80,22 @@ def test_dose_response_has_bands_published_points_people_and_a_table(tab):
     tab.wait_for_url("**response.of=B**response.endpoint=NK**")
 
 
+def test_which_interval_is_asked_as_which_dose_is(tab):
+    panel = opened(tab, "target")
+    answered(tab, lambda: panel.get_by_label("Target", exact=True).fill("Treg mean fold at least 1.2"))
+    assert "The smallest dose is" in panel.locator(".answer").inner_text()
+    answered(tab, lambda: panel.get_by_label("Vary", exact=True).select_option("interval"))
+    assert panel.get_by_label("From, to", exact=True).input_value() == "7 to 56 d"
+    assert "longest interval is" in panel.locator(".answer").inner_text()
+    answered(tab, lambda: panel.get_by_label("From, to", exact=True).fill("14 to 42 d by 14"))
+    assert panel.locator("tbody th").all_inner_texts() == ["14", "28", "42"]
+    tab.wait_for_url("**target.along=interval**target.range=14+to+42+d+by+14**")
+    panel.get_by_label("From, to", exact=True).fill("42 to 14 d")
+    panel.locator("#target-range-error").get_by_text("the range ends at 14").wait_for()
+    answered(tab, lambda: panel.get_by_label("Vary", exact=True).select_option("cycles"))
+    assert panel.get_by_label("From, to", exact=True).input_value() == "1 to 12"
+
+
 def test_drivers_has_a_bar_for_each_end_and_shares_with_intervals(tab):
     panel = opened(tab, "drivers")
     inputs = panel.locator("tbody tr").count()
@@ -120,6 +136,7 @@ def test_the_command_below_a_view_runs(tab, view, capfd):
     assert program == "pkpd"
     fewer = {
         "response": ["--points", "2", "--subjects", "5", "--draws", "10"],
+        "target": ["--subjects", "5", "--draws", "10"],
         "drivers": ["--samples", "16"],
     }
     with pytest.raises(SystemExit) as end:

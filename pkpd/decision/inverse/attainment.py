@@ -121,7 +121,7 @@ class Attainment:
             beyond = "below" if self.end == "smallest" else "above"
             return f"Met everywhere {looked}: the {words} is {shown(self.value)} or {beyond}{part}."
         sentence = f"The {words} is {shown(self.value)}" + (f" ({sure})" if sure else "") + "."
-        if self.value in (self.range[0], self.range[1]):
+        if self.value == self.range[self.end == "largest"]:
             sentence += " That is the end of the range: there may be more beyond it."
         first, last = self.ranges[0], self.ranges[-1]
         if len(self.ranges) > 1:

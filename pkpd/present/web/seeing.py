@@ -1,6 +1,6 @@
-"""Answers of the views that look closer at one schedule: an endpoint over the dose, which dose meets a
-target, what drives an endpoint, and why a curve goes as it does. Each from few people, so that it comes at
-once; the command that stands below a view has all of them."""
+"""Answers of the views that look closer at one schedule: an endpoint over the dose, the interval, or a number
+of doses or cycles, which of these meets a target, what drives an endpoint, and why a curve goes as it does.
+Each from few people, so that it comes at once; the command that stands below a view has all of them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from typing import Any
 import numpy as np
 
 from pkpd.core.errors import InputError
-from pkpd.decision.comparison import Scene
+from pkpd.decision.comparison import Scene, horizon
 from pkpd.decision.drivers import drivers as run_drivers
 from pkpd.decision.endpoints import BURDEN
 from pkpd.decision.inverse import Attainment, dose_for
-from pkpd.decision.inverse.question import unknown
+from pkpd.decision.inverse.question import NAMES, OpenSchedule, unknown
 from pkpd.decision.response import dose_response
 from pkpd.decision.why import why as run_why
 from pkpd.dosing import Schedule
 from pkpd.dosing.quantities import decimal_text, with_size
 from pkpd.present.report.drivers import origin_words
 from pkpd.present.report.why import label
+from pkpd.present.web.cards import cycle_of
 from pkpd.present.web.evaluation import SEED, Explorer, FieldError, Request, Stop
 
 LETTERS = "ABCD"
@@ -35,34 +36,38 @@ SEEKERS = 40  # of a dose for a target
 SAMPLES = 64  # of what drives it
 CLOSER = 24  # people of why a curve goes as it does
 WIDER = 8  # times smaller and larger doses, where the endpoints of the fit say none
+WEEK, EIGHT_WEEKS = 7, 56  # days, of an interval
+DAYS, CYCLES = 14, 12  # that a course, and a treatment, may have
 DIGITS = 5
 
 
 def response(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
     """An endpoint over the dose of one schedule, and over another endpoint."""
     began = time.perf_counter()
-    request, plan, index = _asked(explorer, values, ("of", "endpoint", "over"))
-    pattern, doses = _opened(explorer, plan, index)
+    request, plan, index = _asked(explorer, values, ("of", "along", "range", "endpoint", "over"))
+    along = _along(explorer, request, plan, index)
     scene = _people(explorer, request, min(request.subjects, PEOPLE), DRAWS)
     names = _endpoints(scene, request, plan)
     endpoint = _chosen(request, "endpoint", names, _usual(scene, names))
     over = _chosen(request, "over", ["", *(name for name in names if name != endpoint)], "")
     found = dose_response(
         scene,
-        pattern,
+        along.pattern,
         endpoint,
         over=over or None,
-        dose=doses,
         points=POINTS,
         progress=lambda *_: stop(),
+        **along.asked,
     )
-    words = [f'pkpd dose-response "{pattern}" --endpoint "{endpoint}"', f'--dose "{doses}"']
+    words = [f'pkpd dose-response "{along.pattern}" --endpoint "{endpoint}"', along.option]
     words += [f'--over "{over}"'] if over else []
     told = {
         "endpoints": names,
         "endpoint": endpoint,
         "over": over,
-        "own": float(plan.parts[0].amount),
+        "own": along.own,
+        "along": along.told,
+        "over_days": found.provenance["until_days"],
         "axis": found.unknown.called,
         "found": found.to_dict(),
         "command": " ".join([*words, *_options(explorer, request, ("--show",))]),
@@ -71,24 +76,25 @@ def response(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
 
 
 def target(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
-    """Which dose of one schedule meets a target."""
+    """Which dose, interval, number of doses or of cycles of one schedule meets a target."""
     began = time.perf_counter()
-    request, plan, index = _asked(explorer, values, ("of", "wish"))
-    pattern, doses = _opened(explorer, plan, index)
+    request, plan, index = _asked(explorer, values, ("of", "along", "range", "wish"))
+    along = _along(explorer, request, plan, index)
     scene = _people(explorer, request, min(request.subjects, SEEKERS), DRAWS)
     wish = request.own.get("wish") or _usual_wish(scene, request, plan)
     if not isinstance(wish, str):
         raise FieldError("a target is a text", "wish")
     try:
-        found = dose_for(scene, wish, pattern, dose=doses, progress=lambda *_: stop())
+        found = dose_for(scene, wish, along.pattern, progress=lambda *_: stop(), **along.asked)
     except InputError as error:
         raise FieldError(str(error), "wish") from None
-    if not isinstance(found, Attainment):
-        raise FieldError("a target has one unknown here, the dose", "wish")
-    words = f'pkpd dose-for "{wish}" --schedule "{pattern}" --dose "{doses}"'
+    assert isinstance(found, Attainment)  # of one unknown
+    words = f'pkpd dose-for "{wish}" --schedule "{along.pattern}" {along.option}'
     told = {
         "wish": wish,
-        "own": float(plan.parts[0].amount),
+        "own": along.own,
+        "along": along.told,
+        "over_days": found.provenance["until_days"],
         "axis": found.unknown.called,
         "found": found.to_dict(),
         "command": " ".join([words, *_options(explorer, request, ("--show",))]),
@@ -217,8 +223,32 @@ def _everybody(request: Request) -> None:
         )
 
 
-def _opened(explorer: Explorer, plan: Schedule, index: int) -> tuple[str, str]:
-    """The schedule with "?" for its dose, and from where to where it is looked."""
+@dataclasses.dataclass(frozen=True)
+class _Along:
+    """What is varied of a schedule: ``name`` as the inverse question calls it, the schedule with "?" in its
+    place, from where to where as text, what the schedule itself has there, and which others could be."""
+
+    name: str
+    pattern: str
+    range: str
+    own: float
+    others: tuple[str, ...]
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        return {self.name: self.range}
+
+    @property
+    def option(self) -> str:
+        return f'--{self.name} "{self.range}"'
+
+    @property
+    def told(self) -> dict[str, Any]:
+        return {"name": self.name, "range": self.range, "others": self.others}
+
+
+def _along(explorer: Explorer, request: Request, plan: Schedule, index: int) -> _Along:
+    """What a view varies, by its fields "along" and "range"; by default the dose, about the schedule's."""
     if len(plan.parts) > 1:
         raise FieldError("the dose of a schedule of several parts is not one number", "schedules", index)
     (part,) = plan.parts
@@ -228,16 +258,75 @@ def _opened(explorer: Explorer, plan: Schedule, index: int) -> tuple[str, str]:
         usual = unknown("dose", unit, None, explorer.criteria).values
         low, high = min(usual[0], part.amount / 2), max(usual[-1], part.amount * 2)
     ends = [decimal_text(Fraction(f"{float(end):.3g}")) for end in (low, high)]
-    return re.sub(r"^\S+", "?", str(plan), count=1), f"{ends[0]} to {ends[1]} {unit}"
+    known = {
+        "dose": (
+            re.sub(r"^\S+", "?", str(plan), count=1),
+            f"{ends[0]} to {ends[1]} {unit}",
+            float(part.amount),
+        )
+    } | _of_cycle(plan)
+    name, said = request.own.get("along") or "dose", request.own.get("range")
+    if name not in NAMES:
+        raise FieldError(f"what is varied is one of {', '.join(NAMES)}", "along")
+    if name not in known:  # of the schedule that was looked at before
+        name, said = "dose", None
+    pattern, usual_range, own = known[name]
+    said = said or usual_range
+    if not isinstance(said, str):
+        raise FieldError("a range is a text", "range")
+    try:
+        asked = unknown(name, {"dose": unit, "interval": "d"}.get(name, ""), said, explorer.criteria)
+        longest = OpenSchedule.parse(pattern).schedule([asked.values[-1]])
+    except InputError as error:
+        raise FieldError(str(error), "range") from None
+    _check_length(explorer, request, longest)
+    return _Along(name, pattern, said, own, tuple(one for one in NAMES if one in known))
+
+
+def _check_length(explorer: Explorer, request: Request, longest: Schedule) -> None:
+    limits = explorer.limits
+    if request.own_days and longest.span >= request.days:
+        raise FieldError(
+            f"{longest} has its last dose on day {longest.span:g}, not before the horizon of {request.days:g} "
+            "days: shorten the range, or let the horizon follow the treatment",
+            "range",
+        )
+    if longest.n_doses > limits.doses or horizon([longest]) > limits.days:
+        raise FieldError(
+            f"{longest} has {longest.n_doses} doses and needs {horizon([longest]):g} days; this page looks at "
+            f"{limits.doses} doses and {limits.days:g} days: shorten the range",
+            "range",
+        )
+
+
+def _of_cycle(plan: Schedule) -> dict[str, tuple[str, str, float]]:
+    """What else may be varied of a cycle of daily doses: pattern, usual range, and its own number."""
+    cycle = cycle_of(plan)
+    if cycle is None:
+        return {}
+    dose = re.match(r"\S+ \S+ \S+", str(plan))
+    assert dose is not None
+    days, interval, cycles = cycle["days"], cycle["interval"], cycle["cycles"]
+    course = f"{dose[0]} daily x{days}" if days > 1 else dose[0]
+    repeated = "" if interval is None else f" every {interval} d x{cycles}"
+    most = max(DAYS, days) if interval is None else min(max(DAYS, days), interval)
+    found = {"days": (f"{dose[0]} daily x?{repeated}", f"1 to {most}", days)} if most > 1 else {}
+    if interval is not None:
+        low, high = min(max(days, WEEK), interval), max(EIGHT_WEEKS, interval)
+        found["interval"] = (f"{course} every ? d x{cycles}", f"{low} to {high} d", interval)
+        found["cycles"] = (f"{course} every {interval} d x?", f"1 to {max(CYCLES, cycles)}", cycles)
+    return found
 
 
 def _people(explorer: Explorer, request: Request, subjects: int, draws: int) -> Scene:
-    """The people of a request, fewer of them."""
+    """The people of a request, fewer of them; where no horizon is asked for, over that of what they are
+    given."""
     scene = explorer.scene(request)
     who = {"subjects": subjects, "draws": draws}
     if request.bsa is not None:
         who["covariates"] = {"BSA": request.bsa}  # type: ignore[assignment]
-    return dataclasses.replace(scene, who={**scene.who, **who}).drawn_as()
+    days = request.days if request.own_days else None
+    return dataclasses.replace(scene, who={**scene.who, **who}, until_days=days).drawn_as()
 
 
 def _endpoints(scene: Scene, request: Request, plan: Schedule) -> list[str]:

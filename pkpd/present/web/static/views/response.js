@@ -1,6 +1,7 @@
-// Dose response: an endpoint over the dose of one schedule, with published numbers of the same pattern, and over another endpoint, person by person.
+// Dose response: an endpoint over the dose of one schedule, its interval, or a number of doses or cycles, with published numbers of the same pattern, and over another endpoint, person by person.
 
 import { choice, select } from "../controls.js";
+import { Along, valueText } from "../along.js";
 import { ends, framed, keys, letters, plainTable, plot, refill, remarks, scroller } from "../picture.js";
 import { element, shown, unitText } from "../state.js";
 
@@ -11,7 +12,7 @@ let page;
 export const view = {
   name: "response",
   title: "Dose response",
-  start: { of: "A", endpoint: "", over: "AUC" },
+  start: { of: "A", along: "dose", range: "", endpoint: "", over: "AUC" },
 
   build(panel, given) {
     page = given;
@@ -24,21 +25,17 @@ export const view = {
       parts[name].addEventListener("input", (event) => { page.own(view)[name] = parts[name].value; page.changed(event); });
       return root;
     };
+    parts.along = new Along("response", page, view);
     parts.dose = framed("", (picture, width) => overDose(picture, width));
     parts.exposure = framed("", (picture, width) => overExposure(picture, width));
     parts.keys = element("div");
-    parts.table = scroller("The endpoint over the dose");
+    parts.table = scroller("The endpoint over what is varied");
     parts.published = element("ul", { class: "hint" });
     parts.remarks = element("ul", { class: "hint", "aria-label": "How to read it" });
     panel.append(
-      element("div", { class: "look" }, field("of", "Schedule"), field("endpoint", "Endpoint"), field("over", "Against")),
+      element("div", { class: "look" }, field("of", "Schedule"), ...parts.along.roots, field("endpoint", "Endpoint"), field("over", "Against")),
       parts.keys, element("div", { class: "charts" }, parts.dose.root, parts.exposure.root), parts.published, parts.table, parts.remarks,
     );
-  },
-
-  question() {
-    const { of, endpoint, over } = page.own(view);
-    return { of, endpoint, over };
   },
 
   show(told) {
@@ -46,11 +43,12 @@ export const view = {
     const { found } = told;
     const named = (names) => names.map((name) => [name, name]);
     letters(parts.of, page, page.own(view).of);
+    parts.along.show(told.along);
     refill(parts.endpoint, named(told.endpoints), told.endpoint);
     refill(parts.over, [["", "nothing"], ...named(told.endpoints.filter((name) => name !== told.endpoint))], told.over);
     const unit = unitText(found.endpoint.unit);
     const what = unit ? `${told.endpoint} (${unit})` : told.endpoint;
-    parts.dose.heading.textContent = `${what} over the dose: ${found.schedule}`;
+    parts.dose.heading.textContent = `${what} over the ${axisWords(told.axis)}: ${found.schedule}`;
     parts.exposure.root.hidden = found.exposure === null;
     if (found.exposure) parts.exposure.heading.textContent = `${what} against ${told.over}, person by person`;
     const theme = page.theme();
@@ -67,7 +65,7 @@ export const view = {
       [told.axis, `median of people${unit && ` (${unit})`}`, "half of people", "90 % of people", "median, 90 % by the parameters"],
       found.x.map((dose, i) => {
         const [low, lower, middle, upper, high] = found.people.map((row) => row[i]);
-        return [shown(dose), shown(middle), span(lower, upper), span(low, high), span(found.low[i], found.high[i])];
+        return [valueText(dose), shown(middle), span(lower, upper), span(low, high), span(found.low[i], found.high[i])];
       }),
     ));
     parts.remarks.replaceChildren(...correlation(found), ...remarks(found));
@@ -75,6 +73,9 @@ export const view = {
     if (found.exposure) parts.exposure.again();
   },
 };
+
+/** "dose", "interval", "doses of a course" as they stand within a sentence. */
+const axisWords = (axis) => (axis.startsWith("days (") ? "number of doses in a course" : axis.startsWith("cycles") ? "number of cycles" : axis.replace(/ \(.*/, ""));
 
 function correlation({ exposure }) {
   if (!exposure || exposure.spearman === null) return [];
@@ -90,10 +91,10 @@ function height({ people, low, high, published }) {
 
 function overDose(picture, width) {
   if (!answer) return;
-  const { found, own, axis } = answer;
+  const { found, own, axis, along } = answer;
   const theme = page.theme();
   const [low, lower, middle, upper, high] = found.people;
-  const log = found.x.at(-1) > 4 * found.x[0];
+  const log = along.name === "dose" && found.x.at(-1) > 4 * found.x[0];
   const colour = theme.lines[0];
   const parameters = found.low[0] === null ? [] : [found.low, found.high].map((y) => ({ x: found.x, y, colour: theme.ink, dash: "4 3", width: 1 }));
   plot(picture, {
@@ -101,7 +102,7 @@ function overDose(picture, width) {
     bands: [{ x: found.x, low, high, colour }, { x: found.x, low: lower, high: upper, colour, opacity: 0.2 }],
     lines: [...parameters, { x: found.x, y: middle, colour, dots: true }], upright: own,
     points: found.published.map((point) => ({ x: point.x, y: point.value, low: point.low, high: point.high, colour: theme.lines[1], hollow: point.provenance === "unverified" })),
-    words: `${answer.endpoint} over the dose: the median of people goes from ${shown(middle[0])} at ${shown(found.x[0])} to ${shown(middle.at(-1))} at ${shown(found.x.at(-1))}. The table below has every value.`,
+    words: `${answer.endpoint} over the ${axisWords(axis)}: the median of people goes from ${shown(middle[0])} at ${shown(found.x[0])} to ${shown(middle.at(-1))} at ${shown(found.x.at(-1))}. The table below has every value.`,
   });
 }
 

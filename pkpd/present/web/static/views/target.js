@@ -1,6 +1,7 @@
-// Which dose: what meets a target, with the share of people who reach it over the dose.
+// Which dose, interval, number of doses or of cycles: what meets a target, with the share of people who reach it.
 
 import { choice, select } from "../controls.js";
+import { Along, valueText } from "../along.js";
 import { framed, keys, letters, plainTable, plot, remarks, scroller } from "../picture.js";
 import { element, shown } from "../state.js";
 
@@ -13,7 +14,7 @@ let typing = 0;
 export const view = {
   name: "target",
   title: "Which dose",
-  start: { of: "A", wish: "" },
+  start: { of: "A", along: "dose", range: "", wish: "" },
 
   build(panel, given) {
     page = given;
@@ -24,6 +25,7 @@ export const view = {
       root.dataset.field = name;
       return root;
     };
+    parts.along = new Along("target", page, view);
     const take = (name, event) => { page.own(view)[name] = parts[name].value; page.changed(event); };
     parts.of.addEventListener("input", (event) => take("of", event));
     parts.wish.addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(() => take("wish"), TYPED_MS); });
@@ -31,10 +33,10 @@ export const view = {
     parts.chosen = element("p", { class: "hint" });
     parts.figure = framed("", draw);
     parts.keys = element("div");
-    parts.table = scroller("The share of people who reach the target, over the dose");
+    parts.table = scroller("The share of people who reach the target, over what is varied");
     parts.remarks = element("ul", { class: "hint", "aria-label": "How to read it" });
     panel.append(
-      element("div", { class: "look wide" }, field("of", "Schedule"), field("wish", "Target")),
+      element("div", { class: "look wide" }, field("of", "Schedule"), ...parts.along.roots, field("wish", "Target")),
       element("p", { class: "hint" }, "A target is an endpoint and a bound, as one says it: \u201cCmax under 20 in 90 % of people\u201d, \u201ctrough at least 3\u201d, \u201cAUC \u2265 100\u201d."),
       parts.answer, parts.chosen, parts.keys, element("div", { class: "charts" }, parts.figure.root), parts.table, parts.remarks,
     );
@@ -44,6 +46,7 @@ export const view = {
     answer = told;
     const { found } = told;
     letters(parts.of, page, page.own(view).of);
+    parts.along.show(told.along);
     if (document.activeElement !== parts.wish) parts.wish.value = told.wish;
     parts.answer.textContent = found.answer;
     parts.chosen.textContent = found.value === null ? "" : `In the schedule language: ${found.chosen}`;
@@ -58,7 +61,7 @@ export const view = {
     parts.table.replaceChildren(plainTable(
       [told.axis, "share of people, %", "90 % by the parameters", `median of ${curve.endpoint.name}`],
       found.x.map((dose, i) => [
-        shown(dose), percent(curve.share[i]), curve.low[i] === null ? "–" : `${percent(curve.low[i])} to ${percent(curve.high[i])}`, curve.median[i] === null ? "–" : shown(curve.median[i]),
+        valueText(dose), percent(curve.share[i]), curve.low[i] === null ? "–" : `${percent(curve.low[i])} to ${percent(curve.high[i])}`, curve.median[i] === null ? "–" : shown(curve.median[i]),
       ]),
     ));
     parts.remarks.replaceChildren(...remarks(found));
@@ -68,10 +71,10 @@ export const view = {
 
 function draw(picture, width) {
   if (!answer) return;
-  const { found, axis } = answer;
+  const { found, axis, along } = answer;
   const theme = page.theme();
   const [curve] = found.wishes;
-  const log = found.x[0] > 0 && found.x.at(-1) > 4 * found.x[0];
+  const log = along.name === "dose" && found.x[0] > 0 && found.x.at(-1) > 4 * found.x[0];
   const share = (values) => values.map((value) => (value === null ? null : 100 * value));
   const band = curve.low[0] === null ? [] : [{ x: found.x, low: share(curve.low), high: share(curve.high), colour: theme.lines[0], opacity: 0.2 }];
   const inside = typeof found.value === "number" && found.value >= found.x[0] && found.value <= found.x.at(-1);
@@ -79,6 +82,6 @@ function draw(picture, width) {
     width, theme, x: { low: found.x[0] * (log ? 0.95 : 1), high: found.x.at(-1) * (log ? 1.05 : 1), log, text: axis }, y: { low: 0, high: 100 },
     bands: band, lines: [{ x: found.x, y: share(curve.share), colour: theme.lines[0], dots: true }],
     level: curve.asked_share === null ? null : 100 * curve.asked_share, upright: inside ? found.value : null,
-    words: `${found.answer} The table below has the share of people at every dose.`,
+    words: `${found.answer} The table below has the share of people at every value.`,
   });
 }
