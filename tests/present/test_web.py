@@ -36,8 +36,8 @@ from pkpd.dosing import Schedule
 from pkpd.dosing.rules import read_plan
 from pkpd.present.outline import MOST
 from pkpd.present.web import Site, answer, evaluation, pace, server
-from pkpd.present.web.detail import detail
 from pkpd.present.web.cards import cycle_of, taking_of
+from pkpd.present.web.detail import detail
 from pkpd.present.web.evaluation import Explorer, FieldError, Limits
 from pkpd.present.web.server import FILES, KINDS
 from pkpd.present.web.turns import Turns

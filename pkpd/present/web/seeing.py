@@ -287,14 +287,14 @@ def _check_length(explorer: Explorer, request: Request, longest: Schedule) -> No
     limits = explorer.limits
     if request.own_days and longest.span >= request.days:
         raise FieldError(
-            f"{longest} has its last dose on day {longest.span:g}, not before the horizon of {request.days:g} "
-            "days: shorten the range, or let the horizon follow the treatment",
+            f"{longest} has its last dose on day {longest.span:g}, not before the horizon of "
+            f"{request.days:g} days: shorten the range, or let the horizon follow the treatment",
             "range",
         )
     if longest.n_doses > limits.doses or horizon([longest]) > limits.days:
         raise FieldError(
-            f"{longest} has {longest.n_doses} doses and needs {horizon([longest]):g} days; this page looks at "
-            f"{limits.doses} doses and {limits.days:g} days: shorten the range",
+            f"{longest} has {longest.n_doses} doses and needs {horizon([longest]):g} days; this page looks "
+            f"at {limits.doses} doses and {limits.days:g} days: shorten the range",
             "range",
         )
 
