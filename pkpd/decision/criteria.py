@@ -108,7 +108,7 @@ class OnRequest:
 @dataclass(frozen=True)
 class Risk:
     """The probability of an event at the largest daily dose, which Python computes: a draw of its own
-    posterior for each subject.
+    posterior for each subject. course_days : of the courses in which events were counted.
 
     output : only of models that have it; unit : in which doses are counted. called, source : "an adverse
     event", "the few published counts"; note, axis : for reports. probability : (schedule, n_subjects, sizes,
@@ -125,6 +125,7 @@ class Risk:
     axis: str
     probability: Callable[..., NDArray[Any]]
     warnings: Callable[..., tuple[str, ...]]
+    course_days: float | None = None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ RISK = Risk(
     axis="probability of an adverse event (%)",
     probability=tolerability.probability,
     warnings=tolerability.warnings,
+    course_days=tolerability.COURSE_DAYS,
 )
 
 

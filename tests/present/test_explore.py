@@ -111,7 +111,7 @@ def page(context, site):
 
 def test_the_page_shows_charts_table_and_published_points(page):
     assert len(OUTPUTS) == 6  # and one cycle of the drug's concentration, and the doses
-    assert page.tab.locator("figure:visible svg.chart").count() == len(OUTPUTS) + 2
+    assert page.tab.locator("figure:visible svg.chart").count() == len(OUTPUTS) + 3
     for output in OUTPUTS:
         figure = page.tab.locator(f"figure[data-output={output}]")
         assert figure.locator("path.median").count() == figure.locator("path.band").count() == 2
@@ -475,6 +475,22 @@ def test_days_of_doses_are_listed_and_counted(page):
     assert given.locator(".readout").inner_text().splitlines() == ["day 5.0", "A  5", "B  2"]
     page.after(lambda: page.slider("A", "Dose").press("ArrowRight"))
     assert "1.1 MIU" in legend.locator("li").first.inner_text()  # what is open stays open
+
+
+def test_courses_with_an_adverse_event_add_up_with_an_interval(page):
+    chart = page.tab.locator("figure", has_text="Courses with an adverse event")
+    assert "a later one is as likely to have it as a first" in chart.inner_text()
+    assert chart.locator("path.median").count() == 2
+    chart.locator("svg.chart").focus()
+    page.tab.keyboard.press("End")
+    said = chart.locator(".readout").inner_text()
+    (median, low, high) = map(float, re.search(r"A  ([\d.]+)  \(([\d.]+) to ([\d.]+)\)", said).groups())
+    row = page.tab.locator("#endpoints tbody tr", has_text="adverse event")
+    single = float(re.search(r"[\d.]+", row.locator("td").first.inner_text())[0])
+    assert median == pytest.approx(3 * single, rel=0.01) and low < median < high <= 3
+    page.after(lambda: page.text("A").fill("none"))
+    page.after(lambda: page.text("B").fill("none"))
+    assert not chart.is_visible()
 
 
 def test_one_chart_is_saved_as_a_picture_that_says_what_it_is(page):

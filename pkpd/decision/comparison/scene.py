@@ -581,7 +581,7 @@ class Scene:
         """What the fit saw, and of which bodies and by which routes a schedule is compared with it."""
         kernel, sizes = self.population.kernel, self._sizes()
         unit = _dose_unit(kernel, kernel.ROUTES[:1]) or "mg"
-        asked = {"bsa": sizes.get("m2"), "weight": sizes.get("kg"), "dose_units": _of_one_drug(kernel, unit)}
+        asked = {"bsa": sizes.get("m2"), "weight": sizes.get("kg"), "dose_units": of_one_drug(kernel, unit)}
         return _domain(self.fit, unit, self.criteria), asked
 
     def _sizes(self) -> dict[str, float]:
@@ -595,7 +595,7 @@ class Scene:
     def _beyond_counts(self, schedule: Schedule) -> tuple[Beyond, ...]:
         """Where a schedule leaves what risks were counted in."""
         kernel = self.population.kernel
-        alike = _of_one_drug(kernel, _dose_unit(kernel, kernel.ROUTES[:1]) or "mg")
+        alike = of_one_drug(kernel, _dose_unit(kernel, kernel.ROUTES[:1]) or "mg")
         return tuple(
             Beyond(said)
             for risk in self.criteria.risks
@@ -748,7 +748,7 @@ class _Simulation:
             per: self.population.values[:, column] for per, column in kernel.SIZES.items() if column >= 0
         }
         self.unit = _dose_unit(kernel, [part.route for part in self.schedule.parts])
-        self.alike = kernel.DOSE_UNITS if self.unit is None else _of_one_drug(kernel, self.unit)
+        self.alike = kernel.DOSE_UNITS if self.unit is None else of_one_drug(kernel, self.unit)
         self.drawn = scene.drawn or scene.subjects
         self.risks = [risk for risk in self.criteria.risks if risk.output in kernel.OUTPUTS]
         # the largest daily doses that rules led to, by the unit in which a risk counts them
@@ -821,7 +821,7 @@ class _Simulation:
                     unit,
                     self._sizes(first, end),
                     end - first,
-                    _of_one_drug(self.population.kernel, unit),
+                    of_one_drug(self.population.kernel, unit),
                     given,
                 )
 
@@ -835,7 +835,7 @@ class _Simulation:
                 self.schedule,
                 self.drawn,
                 sizes={per: np.resize(sizes, self.drawn) for per, sizes in self.sizes.items()},
-                dose_units=_of_one_drug(self.population.kernel, risk.unit),
+                dose_units=of_one_drug(self.population.kernel, risk.unit),
                 seed=self.population.seed,
                 daily=None if daily is None else np.resize(daily, self.drawn),
             )[:n]
@@ -867,7 +867,7 @@ def _dose_unit(kernel: Kernel, routes: Collection[str]) -> str | None:
     return None
 
 
-def _of_one_drug(kernel: Kernel, unit: str) -> dict[str, Mapping[str, float]]:
+def of_one_drug(kernel: Kernel, unit: str) -> dict[str, Mapping[str, float]]:
     """``kernel.DOSE_UNITS`` of the routes into states with this unit; of the others none: milligrams of an
     antibody are no units of an interleukin."""
     return {route: units if units.get(unit) == 1.0 else {} for route, units in kernel.DOSE_UNITS.items()}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pkpd.decision.comparison import Arm, Comparison, relevant
+from pkpd.decision.comparison.expected import ExpectedEvents
 from pkpd.decision.evidence import Standing
 from pkpd.present.outline import outline
 
@@ -90,6 +91,15 @@ def curve(days: np.ndarray, band: np.ndarray) -> dict[str, Any]:
     kept = outline(days, band, logarithmic=True)
     low, median, high = _five_digits(band[:, kept])
     return {"days": np.round(days[kept], 4).tolist(), "low": low, "median": median, "high": high}
+
+
+def stepped(events: ExpectedEvents) -> dict[str, Any]:
+    """Median and 5 % to 95 % over days of how many courses are expected to have had an event, from nought."""
+    low, median, high = np.quantile(events.courses, (0.05, 0.5, 0.95), axis=1)
+    lines = {"low": low, "median": median, "high": high}
+    return {"days": [0.0, *np.round(events.days, 4).tolist()]} | {
+        name: [0.0, *map(_short, line)] for name, line in lines.items()
+    }
 
 
 def _five_digits(values: np.ndarray) -> list[Any]:

@@ -28,6 +28,7 @@ import numpy as np
 
 from pkpd.core.errors import DataError, InputError, LibraryError, PkpdError
 from pkpd.decision.comparison import Arm, Comparison, Scene, compare, horizon
+from pkpd.decision.comparison.expected import expected_events
 from pkpd.decision.comparison.scene import behind
 from pkpd.decision.criteria import criteria_of, fields
 from pkpd.decision.endpoints import grid
@@ -40,7 +41,7 @@ from pkpd.dosing.rules import Plan, planned, read_plan
 from pkpd.inference import FitSpec
 from pkpd.inference.unfitted import read_fit_or_model, rows_of
 from pkpd.present.report.numbers import LIGHTS
-from pkpd.present.web.answer import curve, refined, standings, table
+from pkpd.present.web.answer import curve, refined, standings, stepped, table
 from pkpd.present.web.cards import cycle_of, taking_of
 from pkpd.present.web.pace import Pace
 from pkpd.present.web.saved import SavedState, called
@@ -210,6 +211,17 @@ class Explorer:
                 if LIGHTS[light]
             ],
             "behind": self._behind(),
+            "risks": [
+                {
+                    "name": risk.endpoint.name,
+                    "title": f"Courses with {risk.called}, expected number as planned",
+                    "remark": f"Assumed: {risk.course_days:g} days from a dose on are a course, and a later "
+                    f"one is as likely to have it as a first. From {risk.source}; the band is how uncertain "
+                    "these are.",
+                }
+                for risk in self.criteria.risks
+                if risk.course_days is not None
+            ],
             "doses": self.doses,
             "units": self.units,
             "responders": self.criteria.responders,
@@ -582,6 +594,7 @@ class Explorer:
             ],
             "doses": [round(float(day), 4) for day in arm.dose_days],
             "amounts": _amounts(doses),
+            "expected": {one.risk.endpoint.name: stepped(one) for one in expected_events(arm)},
         }
 
 

@@ -1,6 +1,6 @@
 // What a view varies of a schedule, and from where to where: two fields.
 
-import { choice, select } from "./controls.js";
+import { choice, select, typed } from "./controls.js";
 import { refill } from "./picture.js";
 import { element, shown } from "./state.js";
 
@@ -15,15 +15,12 @@ export class Along {
     this.along = select(`${name}-along`, []);
     this.range = element("input", { type: "text", id: `${name}-range`, maxlength: 200, spellcheck: "false", autocomplete: "off" });
     this.along.addEventListener("input", (event) => {
+      forget();
+      this.range.value = ""; // what was typed was of another one
       Object.assign(page.own(view), { along: this.along.value, range: "" });
-      this.range.blur(); // what was typed was of another one
       page.changed(event);
     });
-    let typing = 0;
-    this.range.addEventListener("input", () => {
-      clearTimeout(typing);
-      typing = setTimeout(() => { page.own(view).range = this.range.value.trim(); page.changed(); }, TYPED_MS);
-    });
+    const forget = typed(this.range, (event) => { page.own(view).range = this.range.value.trim(); page.changed(event); }, TYPED_MS);
     const field = (key, label) => {
       const root = choice(label, this[key]);
       root.dataset.field = key;
@@ -35,6 +32,6 @@ export class Along {
   /** What the server varied: {name, range, others}. */
   show({ name, range, others }) {
     refill(this.along, others.map((one) => [one, WORDS[one]]), name);
-    if (document.activeElement !== this.range) this.range.value = range;
+    if (document.activeElement !== this.range || !this.range.value) this.range.value = range;
   }
 }

@@ -49,6 +49,16 @@ function slider(label, values, unit, changed, limits = {}) {
   };
 }
 
+/** Act on what is typed into a field after a pause, and at once when the field is left; returns what forgets it. */
+export function typed(field, act, pause = TYPING_MS) {
+  let waiting = 0;
+  const forget = () => { clearTimeout(waiting); waiting = 0; };
+  const now = (event) => { if (waiting) { forget(); act(event); } };
+  field.addEventListener("input", (event) => { clearTimeout(waiting); waiting = setTimeout(now, pause, event); });
+  field.addEventListener("change", now);
+  return forget;
+}
+
 /** Show or clear a sentence at a field. */
 function markField(field, error, sentence) {
   error.hidden = !sentence;
@@ -97,11 +107,12 @@ class Taking {
     const field = (name, label, hint, unit = "") => {
       const id = `taking-${letter}-${name}`;
       const input = element("input", { type: "text", id, placeholder: hint, autocomplete: "off", inputmode: unit ? "decimal" : "text", maxlength: 400 });
-      input.addEventListener("input", (event) => { clearTimeout(this.typing); this.typing = setTimeout(() => { this.#say(); changed(event); }, TYPING_MS); });
+      this.forgets.push(typed(input, (event) => { this.#say(); changed(event); }));
       this.fields[name] = input;
       return element("div", { class: "taking" }, element("label", { for: id }, label), input, element("span", { class: "unit" }, unit));
     };
     this.fields = {};
+    this.forgets = []; // of what is being typed
     this.summary = element("summary");
     this.beyond = element("p", { class: "hint", hidden: true }, "The text says more than these fields can.");
     this.root = element(
@@ -115,7 +126,7 @@ class Taking {
 
   /** As the server read a text; null: more than the fields can say. */
   set(taking) {
-    clearTimeout(this.typing);
+    for (const forget of this.forgets) forget();
     this.beyond.hidden = taking !== null;
     for (const [name, input] of Object.entries(this.fields)) {
       input.disabled = taking === null;
@@ -175,11 +186,8 @@ export class Card {
     for (const [field, usual] of [[this.dose, doses.includes(1) ? 1 : doses[doses.length >> 1]], [this.days, 5], [this.interval, 28], [this.cycles, 3]]) field.set(usual);
     this.unit.addEventListener("input", (event) => this.#slid(event));
     this.taking = new Taking(letter, (event) => this.#taken(event));
-    this.text.addEventListener("input", (event) => {
-      clearTimeout(this.typing);
-      this.fresh = true;
-      this.typing = setTimeout(() => changed(this.text.value, event), TYPING_MS);
-    });
+    this.text.addEventListener("input", () => { this.fresh = true; });
+    this.forget = typed(this.text, (event) => changed(this.text.value, event));
     const remove = element("button", { type: "button", class: "quiet remove", "aria-label": `Remove schedule ${letter}` }, "Remove");
     remove.addEventListener("click", removed);
     this.root = element(
@@ -192,7 +200,7 @@ export class Card {
   }
 
   #slid(event) {
-    clearTimeout(this.typing);
+    this.forget();
     this.interval.disable(this.cycles.value === 1);
     this.taking.free();
     this.text.value = this.taking.of(cycleText({
@@ -205,7 +213,7 @@ export class Card {
 
   /** Fields of doses as they are taken: what is planned stays as it is. */
   #taken(event) {
-    clearTimeout(this.typing);
+    this.forget();
     this.text.value = this.taking.of(this.text.value.split(";", 1)[0].trim());
     this.changed(this.text.value, event);
   }

@@ -86,7 +86,7 @@ export class Chart {
 
   draw(view) {
     this.view = view;
-    const { name, title, remark, stepped } = this.facts;
+    const { name, title, remark } = this.facts;
     const curves = view.arms.map((arm) => arm.curves[name]);
     const unit = unitText(curves[0].unit);
     this.heading.textContent = unit ? `${title} (${unit})` : title;
@@ -97,7 +97,7 @@ export class Chart {
     this.target.setAttribute("height", height);
     this.place = draw(this.target, { ...this.spec(view), width, height });
     const days = view.from === 0 && view.to === view.days ? `over ${view.days} days` : `from day ${tenth(view.from)} to ${tenth(view.to)}`;
-    const peaks = curves.map((curve, i) => `${LETTERS[i]} reaches ${stepped ? largest(curve, view) : `${shown(largest(curve, view))} in the median`}`).join(", ");
+    const peaks = curves.map((curve, i) => `${LETTERS[i]} reaches ${certain(curve) ? largest(curve, view) : `${shown(largest(curve, view))} in the median`}`).join(", ");
     this.target.setAttribute("aria-label", `${this.heading.textContent} ${days}: ${peaks}. Arrow keys read values${this.hooks.zoomed ? ", plus and minus zoom" : ""}.`);
     const { beyond, left, right, top, bottom } = this.place;
     this.remark.textContent = [remark, beyond ? `${beyond} published point${beyond > 1 ? "s" : ""} beyond this axis.` : ""].filter(Boolean).join(" ");
@@ -128,7 +128,7 @@ export class Chart {
       if (median === null) return "";
       const height = y(Math.max(median, y.domain()[0]));
       this.cursor.append(svg("circle", { cx: x(day), cy: height, r: 3.5, fill: theme.lines[i], stroke: theme.ground, "stroke-width": 1.5 }));
-      return `${LETTERS[i]}  ${stepped ? median : `${shown(median)}  (${shown(low)} to ${shown(high)})`}`;
+      return `${LETTERS[i]}  ${certain(curve) ? median : `${shown(median)}  (${shown(low)} to ${shown(high)})`}`;
     });
     if (!active) return "";
     const when = this.view.to - this.view.from > 7 ? day.toFixed(1) : day.toFixed(2);
@@ -154,6 +154,9 @@ export class Chart {
 }
 
 const tenth = (day) => String(+day.toFixed(1));
+
+/** Whether a curve is the same for everybody, as what is planned is. */
+const certain = ({ low, high }) => low === high;
 
 /** The largest median that is seen. */
 function largest({ days, median }, { from, to }) {

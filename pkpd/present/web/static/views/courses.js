@@ -18,8 +18,10 @@ let page;
 let charts = []; // of outputs
 let cycles = new Map(); // chart -> that of one cycle of it
 let given; // the chart of cumulative doses
+let expected = []; // of events, by risk
 let switches = []; // of groups that are shown on request
 let answer = null; // the last one, with curves
+let typing = null; // the field whose day somebody is writing: no answer that comes meanwhile changes it
 const zoomed = new Detail(() => page.redraw());
 const enlarged = new Detail(() => drawCycles());
 
@@ -77,7 +79,11 @@ export const view = {
     const set = (values) => { Object.assign(page.own(view), values); page.redraw(); };
     parts.points.addEventListener("input", () => set({ points: parts.points.value }));
     parts.every.addEventListener("input", () => set({ every: parts.every.checked }));
-    for (const field of [parts.from, parts.to]) field.addEventListener("change", () => zoom(parts.from.valueAsNumber, parts.to.valueAsNumber));
+    for (const field of [parts.from, parts.to]) {
+      field.addEventListener("input", () => { typing = field; });
+      field.addEventListener("blur", () => { typing = null; });
+      field.addEventListener("change", () => { typing = null; zoom(parts.from.valueAsNumber, parts.to.valueAsNumber); });
+    }
     parts.wholeTime.addEventListener("click", () => zoom());
     parts.published.addEventListener("toggle", published);
     wireExports();
@@ -128,9 +134,10 @@ function layCharts() {
   charts = facts.outputs.map((output) => new Chart(output, { ...still, zoomed: zoom, logged }));
   cycles = new Map(charts.map((chart) => [chart, new CycleChart(chart.facts, { ...still, logged }, (which) => { Object.assign(page.own(view), which); page.redraw(); })]));
   given = new Chart(GIVEN, { ...still, zoomed: zoom });
+  expected = facts.risks.map((risk) => new Chart({ ...risk, stepped: true }, { ...still, zoomed: zoom }));
   const placed = (names) => charts.filter((chart) => names.includes(chart.facts.name)).flatMap((chart) => [chart.root, cycles.get(chart).root]);
   const onRequest = new Set(facts.on_request.flatMap(({ outputs }) => outputs));
-  parts.charts.append(...placed(facts.outputs.map(({ name }) => name).filter((name) => !onRequest.has(name))), given.root);
+  parts.charts.append(...placed(facts.outputs.map(({ name }) => name).filter((name) => !onRequest.has(name))), given.root, ...expected.map(({ root }) => root));
   switches = facts.on_request.map(({ group }, i) => element("input", { type: "checkbox", id: `show-${i}`, value: group }));
   facts.on_request.forEach(({ group, title, rests_on, outputs }, i) => {
     switches[i].addEventListener("input", (event) => {
@@ -169,15 +176,29 @@ function zoom(from = 0, to = 0) {
 function drawCharts(outputs) {
   const { from, to } = window();
   const whole = from === 0 && to === answer.days;
-  parts.from.value = from;
-  parts.to.value = to;
+  for (const [field, day] of [[parts.from, from], [parts.to, to]]) if (field !== typing) field.value = day;
   parts.from.max = parts.to.max = answer.days;
   parts.wholeTime.disabled = whole;
   const names = outputs.map(({ name }) => name);
   const seen = { ...look(), from, to, arms: whole ? answer.arms : zoomed.of(answer, names, from, to) };
   for (const chart of charts) if (names.includes(chart.facts.name)) chart.draw(seen);
   given.draw({ ...seen, show: "none", arms: answer.arms.map((arm) => ({ ...arm, curves: { [GIVEN.name]: counted(arm.doses) } })) });
+  for (const chart of expected) drawExpected(chart, seen);
   drawCycles();
+}
+
+/** How many courses with an event are expected until when; nothing where that is not known of all schedules with doses. */
+function drawExpected(chart, seen) {
+  const { name } = chart.facts;
+  const known = answer.arms.filter((arm) => arm.expected[name]);
+  chart.root.hidden = !known.length || answer.arms.some((arm) => arm.doses.length && !arm.expected[name]);
+  if (chart.root.hidden) return;
+  const arms = answer.arms.map((arm) => {
+    const { days, low, median, high } = arm.expected[name] ?? { days: [0], low: [0], median: [0], high: [0] };
+    const end = (line) => [...line, line.at(-1)]; // it stays
+    return { ...arm, curves: { [name]: { days: [...days, answer.days], low: end(low), median: end(median), high: end(high), unit: "1" } } };
+  });
+  chart.draw({ ...seen, show: "none", arms });
 }
 
 const look = () => ({ points: page.facts.points, show: page.own(view).points, days: answer.days, log: logarithmic(), theme: page.theme() });
@@ -312,7 +333,7 @@ function above() {
 function onPage() {
   const { outputs } = shownNow();
   const shown = charts.filter((chart) => outputs.includes(chart.facts)).flatMap((chart) => [chart, ...(cycles.get(chart).root.hidden ? [] : [cycles.get(chart)])]);
-  return [...shown, given];
+  return [...shown, given, ...expected.filter(({ root }) => !root.hidden)];
 }
 
 /** What stands under pictures. */

@@ -1,6 +1,6 @@
 // Which dose, interval, number of doses or of cycles: what meets a target, with the share of people who reach it.
 
-import { choice, select } from "../controls.js";
+import { choice, select, typed } from "../controls.js";
 import { Along, valueText } from "../along.js";
 import { framed, keys, letters, plainTable, plot, remarks, scroller } from "../picture.js";
 import { element, shown } from "../state.js";
@@ -9,7 +9,6 @@ const TYPED_MS = 600; // after the last letter
 const parts = {};
 let answer = null;
 let page;
-let typing = 0;
 
 export const view = {
   name: "target",
@@ -28,7 +27,7 @@ export const view = {
     parts.along = new Along("target", page, view);
     const take = (name, event) => { page.own(view)[name] = parts[name].value; page.changed(event); };
     parts.of.addEventListener("input", (event) => take("of", event));
-    parts.wish.addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(() => take("wish"), TYPED_MS); });
+    typed(parts.wish, (event) => take("wish", event), TYPED_MS);
     parts.answer = element("p", { class: "answer", role: "status" });
     parts.chosen = element("p", { class: "hint" });
     parts.figure = framed("", draw);
