@@ -181,6 +181,12 @@ def test_what_types_are_called_has_one_meaning():
     assert {name: told for name, told in meanings.items() if len(told) > 1 and name[0] != "_"} == {}
 
 
+def test_each_file_of_tests_has_a_name_of_its_own():
+    """pytest imports files of tests by their names: two of one name are one too few."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert {name for name in names if names.count(name) > 1} == set()
+
+
 @pytest.mark.parametrize(
     "library", ["pint", "sympy", "matplotlib", "jinja2", "typer", "starlette", "uvicorn", "pymoo"]
 )
