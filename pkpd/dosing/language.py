@@ -273,7 +273,11 @@ class Parser:
             message = f"{self.shown(token)} {'cannot stand' if known else 'is not understood'} here"
             message += f"; {what}" if what else ""
             if token.text == ";" and not self.ended:
-                message += '; rules such as "; hold if ..." can be followed only where schedules are compared'
+                message += (
+                    '; doses stand here as planned: rules such as "; hold if ..." are followed where '
+                    'schedules are compared, and changes such as "; miss day 3" also where one is simulated '
+                    "or explained"
+                )
         slip = token.kind == "word" and token.word not in RESERVED
         asked = question(token.text, [word for word in words if word != token.text]) if slip else ""
         self.fail(message, token, hint=f"{asked} here can stand: {expected}".lstrip())

@@ -292,6 +292,17 @@ def read_given(text: str, file: str = "<schedule>") -> GivenDoses:
     return Schedule.parse(text, file)
 
 
+def exact_doses(given: str | GivenDoses) -> Schedule:
+    """The doses of a schedule, or of its text, with what became of them on stated days, where nothing of it
+    is left to chance.
+
+    Raises:
+        ScheduleError: text that is no schedule, with the place; an adherence or a jitter.
+    """
+    doses = read_given(given) if isinstance(given, str) else given
+    return doses if isinstance(doses, Schedule) else doses.exactly()
+
+
 def read_jitter(text: str | None) -> Fraction:
     """A time such as "2 h" in days; None: 0. Raises ``ScheduleError`` with the place."""
     if text is None:

@@ -24,7 +24,7 @@ from pkpd.core.arguments import ABSENT, COUNT, LIST, MAPPING, PATH, TEXT, WHOLE,
 from pkpd.core.errors import InputError, SolverError
 from pkpd.core.progress import Progress, quiet
 from pkpd.dosing import Schedule
-from pkpd.dosing.taking import GivenDoses, TakenSchedule, read_given
+from pkpd.dosing.taking import GivenDoses, TakenSchedule, exact_doses
 from pkpd.inference import FitResult
 from pkpd.inference.draws import PosteriorDraws
 from pkpd.inference.measurements import Measurement, check_measurements, read_measurements
@@ -276,8 +276,7 @@ def individualise(
         raise InputError('a person differs from others by what people differ by: vary by "between"')
     check_study(result, study, chosen)
     noise = {name: Noise(**numbers) for name, numbers in result.noise.items() if name in kernel.OUTPUTS}
-    doses = read_given(schedule) if isinstance(schedule, str) else schedule
-    had = doses if isinstance(doses, Schedule) else doses.exactly()
+    had = exact_doses(schedule)
     events = had.events_for(kernel)
     if isinstance(measurements, str | os.PathLike):
         measured = read_measurements(measurements, kernel, noise)

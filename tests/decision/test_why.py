@@ -154,12 +154,21 @@ def test_files_and_figure_say_what_they_are(tmp_path):
     assert "loss of the response" in drawn
 
 
+def test_a_dose_that_was_missed_adds_nothing():
+    missed = why("one_compartment_iv", "100 mg iv daily x4; miss day 1", subjects=1, until_days=5)
+    planned = why("one_compartment_iv", "100 mg iv at 0, 2, 3 d", subjects=1, until_days=5)
+    assert missed.schedule == planned.schedule
+    assert missed.accounts[0].change.tolist() == planned.accounts[0].change.tolist()
+
+
 @pytest.mark.parametrize(
     ("of", "schedule", "output", "said"),
     [
         ("il2_tre", "1 MIU sc once", None, "il2_treg"),
         ("il2_treg", "1 MIU sc once", "treg_pc", 'did you mean "treg_pct"'),
         ("il2_treg", "none", None, "without a dose"),
+        ("il2_treg", "1 MIU sc once; miss day 0", None, "without a dose"),
+        ("il2_treg", "1 MIU sc daily x3; jitter 2 h", None, "name those that were missed or late"),
         ("il2_treg", "1 MIU sc once", "pstat5_nk", "no state changes"),
         ("one_compartment_iv", "1 mg sc once", None, "route"),
     ],

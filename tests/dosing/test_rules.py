@@ -141,7 +141,7 @@ def test_a_plan_is_data():
 
 def test_a_schedule_alone_does_not_lose_its_rules():
     with pytest.raises(
-        ScheduleError, match=r"<schedule>:1:32: .*can be followed only where schedules are compared"
+        ScheduleError, match=r"<schedule>:1:32: .*rules .* are followed where schedules are compared"
     ):
         Schedule.parse(f"{PLAN}; hold if nk > 2 x baseline")
 

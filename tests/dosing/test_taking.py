@@ -12,7 +12,7 @@ from scipy import stats
 import pkpd
 from pkpd.core.errors import InputError, ScheduleError
 from pkpd.dosing.rules import AdaptiveSchedule, plan_as_taken, read_plan
-from pkpd.dosing.taking import DoseChange, TakenSchedule, read_given, with_taking
+from pkpd.dosing.taking import DoseChange, TakenSchedule, exact_doses, read_given, with_taking
 
 PLAN = "100 mg iv every 12 h x60"
 KERNEL = pkpd.load("one_compartment_iv")
@@ -40,6 +40,17 @@ def test_clauses_are_read_as_they_are_written():
     )
     assert read_plan(str(plan)) == plan
     assert read_plan(f"{PLAN}; ADHERENCE 0.9") == read_plan(f"{PLAN}; adherence 90 percent")
+
+
+def test_what_was_taken_on_stated_days_is_a_schedule_and_what_is_left_to_chance_is_none():
+    taken = "1 mg iv daily x4; miss day 1; delay day 2 by 6 h"
+    assert exact_doses(taken) == pkpd.Schedule.parse("1 mg iv at 0, 2.25, 3 d")
+    assert exact_doses(TakenSchedule.parse(taken)) == exact_doses(taken)
+    assert exact_doses("1 mg iv daily x4") == pkpd.Schedule.parse("1 mg iv daily x4")
+    with pytest.raises(ScheduleError, match="name those that were missed or late"):
+        exact_doses("1 mg iv daily x4; adherence 90 %")
+    with pytest.raises(ScheduleError, match="<schedule>:1:19: rules such as"):
+        exact_doses("1 mg iv daily x4; hold if C > 3")
 
 
 days = st.tuples(st.integers(0, 29), st.integers(0, 29)).map(sorted)

@@ -124,12 +124,25 @@ def test_what_a_schedule_does_not_have_is_not_varied_and_ranges_are_refused_at_t
 @pytest.mark.parametrize("view", ["response", "target", "drivers", "why"])
 @pytest.mark.parametrize(
     ("schedules", "said"),
-    [(["none"], "without a dose"), (["1 MIU sc weekly x4; hold if nk > 2 x baseline"], "without rules")],
+    [
+        (["none"], "without a dose"),
+        (["1 MIU sc weekly x4; hold if nk > 2 x baseline"], "without rules"),
+        (["1 MIU sc weekly x4; adherence 90 %"], "name those that were missed or late"),
+    ],
 )
 def test_what_has_no_doses_of_its_own_is_refused_at_its_schedule(explorer, view, schedules, said):
     with pytest.raises(FieldError, match=said) as error:
         views.ANSWERS[view](explorer, ASKED | {"schedules": schedules}, lambda: None)
     assert (error.value.field, error.value.index) == ("schedules", 0)
+
+
+def test_a_dose_missed_on_a_stated_day_is_missed_in_the_views(explorer):
+    missed = ASKED | {"schedules": ["1 MIU sc daily x5; miss day 2"]}
+    told = views.ANSWERS["why"](explorer, missed, lambda: None)
+    assert 'pkpd why low_dose_il2 "1 MIU sc at 0, 1, 3, 4 d"' in told["command"]
+    told = views.ANSWERS["response"](explorer, missed, lambda: None)
+    assert told["along"]["others"] == ["dose"]
+    assert '"? MIU sc at 0, 1, 3, 4 d"' in told["command"]
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from pkpd.decision.drivers.result import PARAMETERS, PEOPLE, WORDS, Driver, Driv
 from pkpd.decision.endpoints import Endpoint
 from pkpd.decision.single import endpoints_of, only, resting, values_of
 from pkpd.dosing import Schedule
+from pkpd.dosing.taking import GivenDoses, TakenSchedule, exact_doses
 from pkpd.inference.sources import Sources
 from pkpd.solver.kernel import cautions_of
 
@@ -39,7 +40,7 @@ FEWEST, MOST_SAMPLES = 16, 65_536
 
 @takes(
     scene=of(Scene, words="a scene (pkpd.Scene.create)"),
-    schedule=TEXT | of(Schedule),
+    schedule=TEXT | of(Schedule, TakenSchedule),
     endpoint=TEXT,
     origins=LIST | TEXT,
     samples=WHOLE,
@@ -48,7 +49,7 @@ FEWEST, MOST_SAMPLES = 16, 65_536
 )
 def drivers(
     scene: Scene,
-    schedule: str | Schedule,
+    schedule: str | GivenDoses,
     endpoint: str,
     *,
     origins: Sequence[str] = (PEOPLE, PARAMETERS),
@@ -67,7 +68,7 @@ def drivers(
     Parameters
     ----------
     scene : says of which fit, with which covariates and parameters; its subjects are not used.
-    schedule : in the schedule language.
+    schedule : in the schedule language; doses may be missed, late or doubled on stated days.
     endpoint : by name.
     origins : "people", "parameters", or both.
     samples : pairs of samples behind the shares, a power of two; half-widths of their intervals fall with its
@@ -101,7 +102,7 @@ def drivers(
         )
     if not scene.who:
         raise InputError("what drives an endpoint is asked of the people of a fit: Scene.create has them")
-    plan = Schedule.parse(schedule) if isinstance(schedule, str) else schedule
+    plan = exact_doses(schedule)
     there = scene if scene.until_days is not None else scene.lasting(horizon([plan]))
     there.check(plan)
     (asked,) = endpoints_of(there, plan, [endpoint])

@@ -26,6 +26,7 @@ from pkpd.decision.endpoints import Regimen, grid
 from pkpd.decision.why.explanation import LEVELS, Account, Contribution, Explanation, Share
 from pkpd.decision.why.ledger import LedgerLine, Quantity, Sheet, quantities, sheet
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
+from pkpd.dosing.taking import GivenDoses, TakenSchedule, exact_doses
 from pkpd.inference.population import virtual_subjects
 from pkpd.inference.spec import FitSpec
 from pkpd.inference.unfitted import read_fit_or_model
@@ -49,7 +50,7 @@ OPEN = 1e-3
 
 @takes(
     of=PATH,
-    schedule=TEXT | of(Schedule),
+    schedule=TEXT | of(Schedule, TakenSchedule),
     output=TEXT | ABSENT,
     subjects=WHOLE,
     seed=WHOLE,
@@ -60,7 +61,7 @@ OPEN = 1e-3
 )
 def why(
     of: str | os.PathLike[str],
-    schedule: str | Schedule,
+    schedule: str | GivenDoses,
     output: str | None = None,
     *,
     subjects: int = 100,
@@ -81,7 +82,7 @@ def why(
     ----------
     of : a model or a fit, by name or path. People of a fit differ as it has estimated, those of a model as
         its file says.
-    schedule : in the schedule language.
+    schedule : in the schedule language; doses may be missed, late or doubled on stated days.
     output : of the model, or a state; by default the first output that states change.
     subjects : people for the intervals, besides the typical person; 1 is that person alone.
     seed : of who they are.
@@ -111,7 +112,7 @@ def why(
     """
     kernel = kernel_of(of)
     model = kernel.model
-    plan = Schedule.parse(schedule) if isinstance(schedule, str) else schedule
+    plan = exact_doses(schedule)
     events = plan.events(kernel.TIME_UNIT, kernel.ROUTES, kernel.DOSE_UNITS, kernel.SIZES)
     if not len(events):
         raise InputError("without a dose there is nothing to explain: write a schedule with doses")

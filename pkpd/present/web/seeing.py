@@ -25,6 +25,8 @@ from pkpd.decision.response import dose_response
 from pkpd.decision.why import why as run_why
 from pkpd.dosing import Schedule
 from pkpd.dosing.quantities import decimal_text, with_size
+from pkpd.dosing.rules import AdaptiveSchedule
+from pkpd.dosing.taking import exact_doses
 from pkpd.present.report.drivers import origin_words
 from pkpd.present.report.why import label
 from pkpd.present.web.cards import cycle_of
@@ -199,13 +201,13 @@ def _asked(explorer: Explorer, values: object, own: Collection[str]) -> tuple[Re
     if not isinstance(of, str) or len(of) != 1 or of not in letters:
         of = "A"  # a schedule that was removed meanwhile
     index = LETTERS.index(of)
-    plan = request.schedules[index]
-    if not isinstance(plan, Schedule):
-        raise FieldError(
-            "this view looks at a schedule without rules, whose doses are taken as planned",
-            "schedules",
-            index,
-        )
+    asked = request.schedules[index]
+    if isinstance(asked, AdaptiveSchedule):
+        raise FieldError("this view looks at a schedule without rules", "schedules", index)
+    try:
+        plan = exact_doses(asked)
+    except InputError as error:
+        raise FieldError(str(error), "schedules", index) from None
     if not plan.parts:
         raise FieldError("without a dose there is nothing to look at", "schedules", index)
     try:
