@@ -158,7 +158,7 @@ def test_a_dose_that_was_missed_adds_nothing():
     missed = why("one_compartment_iv", "100 mg iv daily x4; miss day 1", subjects=1, until_days=5)
     planned = why("one_compartment_iv", "100 mg iv at 0, 2, 3 d", subjects=1, until_days=5)
     assert missed.schedule == planned.schedule
-    assert missed.accounts[0].change.tolist() == planned.accounts[0].change.tolist()
+    assert missed.accounts[0].change[0].tolist() == planned.accounts[0].change[0].tolist()
 
 
 @pytest.mark.parametrize(
