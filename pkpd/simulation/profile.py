@@ -27,7 +27,7 @@ from pkpd.dosing.taking import GivenDoses, TakenSchedule, read_given, read_jitte
 from pkpd.model.correlation import correlation_matrix
 from pkpd.ode.layout import LINEAR
 from pkpd.ode.status import SUCCESS
-from pkpd.simulation.body import body_surface_area, formula_of
+from pkpd.simulation.body import covariate_by_formula, formula_of
 from pkpd.solver import Options, Reading, solve
 from pkpd.solver.executors import EXECUTOR, Executor
 from pkpd.solver.kernel import Kernel, cautions_of, index_of, load
@@ -531,8 +531,8 @@ def checked_value(kernel: Kernel, name: str, given: Any) -> float:
 
 def value_of(kernel: Kernel, name: str, given: Any) -> float:
     """A value of a parameter in the model's unit: a number, or a text such as "80 mL/min", which is
-    converted; without a unit it is in the model's. A body surface area may be given by a formula,
-    "Mosteller(70 kg, 172 cm)" (`pkpd.simulation.body`).
+    converted; without a unit it is in the model's. What a person brings along may be given by a
+    formula, "Mosteller(70 kg, 172 cm)" (`pkpd.simulation.body`).
 
     Raises ``InputError`` for anything else, and ``UnitError`` for a unit that does not fit.
     """
@@ -541,7 +541,8 @@ def value_of(kernel: Kernel, name: str, given: Any) -> float:
         from pkpd.core import units
 
         if formula_of(given):
-            return body_surface_area(given) * units.factor("m^2", unit)
+            found, its_unit = covariate_by_formula(given)
+            return found * units.factor(its_unit, unit)
         value, stated = units.quantity(given)
         bare = given.lstrip("0123456789.+-eE ")
         if any(character.isalpha() or character == "%" for character in bare):

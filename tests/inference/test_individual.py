@@ -8,14 +8,13 @@ import pytest
 from scipy import stats
 
 import pkpd
-from pkpd.core.errors import DataError, InputError, UnitError
+from pkpd.core.errors import DataError, InputError
 from pkpd.dosing import EventTable, Schedule
 from pkpd.inference.individual import individualise, prior_of
 from pkpd.inference.measurements import Measurement, read_measurements
 from pkpd.inference.person import EffectsPrior, modes, sampled
 from pkpd.inference.subject import SubjectLikelihood
 from pkpd.inference.summary.samples import Noise
-from pkpd.simulation.body import body_surface_area
 
 LINEAR = """
 model  two effects that show linearly
@@ -245,37 +244,3 @@ def test_what_cannot_be_is_refused():
         individualise("low_dose_il2", [], "none", vary=["uncertainty"])
     with pytest.raises(DataError, match="no error of measurement"):
         individualise("low_dose_il2", [Measurement(0.0, "il2", 1.0)], "none")
-
-
-# --- a person's size ---
-
-
-def test_body_surface_areas_are_those_of_the_papers():
-    """Du Bois 1916, table: 74.05 kg, 179.2 cm: 1.9212 by the formula; Mosteller: sqrt(172 * 70 / 3600)."""
-    assert body_surface_area("DuBois(74.05 kg, 179.2 cm)") == pytest.approx(
-        71.84e-4 * 74.05**0.425 * 179.2**0.725
-    )
-    assert body_surface_area("Mosteller(172 cm, 70 kg)") == pytest.approx(math.sqrt(172 * 70 / 3600))
-    assert body_surface_area("mosteller(70000 g, 1.72 m)") == pytest.approx(1.8288, abs=1e-4)
-    assert body_surface_area("Du Bois(70 kg, 172 cm)") == pytest.approx(1.826, abs=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("Mostella(70 kg, 172 cm)", 'did you mean "Mosteller"?'),
-        ("Mosteller(70 kg, 65 kg)", "one weight and one height"),
-        ("Mosteller(70 kg, 1.72 cm)", "no size of a person"),
-        ("Mosteller(70, 172)", "one weight and one height"),
-    ],
-)
-def test_sizes_that_nobody_has_are_refused(text, said):
-    with pytest.raises((InputError, UnitError)) as error:
-        body_surface_area(text)
-    assert said in str(error.value)
-
-
-def test_a_formula_stands_where_a_value_is_asked_for():
-    people = pkpd.virtual_subjects("low_dose_il2", 2, covariates={"BSA": "Mosteller(70 kg, 172 cm)"})
-    k = people.kernel.PARAMETERS.index("BSA")
-    assert people.values[:, k] == pytest.approx([1.8288, 1.8288], abs=1e-4)
