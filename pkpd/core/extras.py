@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ OF_DEVELOPERS = ("test", "docs", "dev", "bench")
 def optional(package: str, extra: str) -> Any:
     """The package, or a ``MissingExtraError`` that says how to get it."""
     try:
-        return importlib.import_module(package)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # what it announces to those who write against it
+            return importlib.import_module(package)
     except ImportError as error:
         how = how_to_install(extra)
         raise MissingExtraError(f"this needs {package}: {how} ({error})") from None

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from solving import METHODS, events, kernel, run, table
 
 from pkpd.core import library
-from pkpd.core.errors import InputError, LibraryError, MissingExtraError, ScheduleError, SolverError
-from pkpd.core.extras import optional
+from pkpd.core.errors import InputError, LibraryError, ScheduleError, SolverError
 from pkpd.dosing import EventTable, Schedule
 from pkpd.model.check import read_model
 from pkpd.ode import status
@@ -777,11 +776,6 @@ def test_a_profile_has_dimensions_with_names():
     assert dict(dataset.sizes) == {"subject": 5, "time": 3}
     np.testing.assert_array_equal(dataset["C"].sel(time=4.0), found["C"][:, 2])
     assert dataset["C"].attrs["units"] == "mg/L" and dataset["time"].attrs["units"] == "h"
-
-
-def test_what_is_not_installed_is_said_with_the_way_to_get_it():
-    with pytest.raises(MissingExtraError, match=r"needs nothing_like_it: pip install 'pkpd\[some\]'"):
-        optional("nothing_like_it", "some")
 
 
 def test_a_notebook_shows_a_sentence_and_a_table():
