@@ -11,7 +11,7 @@ import typer
 
 from pkpd.cli import completion
 from pkpd.cli.fits import print_remarks
-from pkpd.cli.scenes import PosteriorOption, VaryOption
+from pkpd.cli.scenes import OutputOption, PosteriorOption, VaryOption, check_output, write_result
 from pkpd.cli.terminal import (
     JobsOption,
     JsonOption,
@@ -56,15 +56,7 @@ def trial(
         ),
     ] = None,
     posterior: PosteriorOption = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Folder for the report, its figures, the table and every trial's numbers.",
-            show_default=False,
-        ),
-    ] = None,
+    output: OutputOption = None,
     jobs: JobsOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -76,21 +68,19 @@ def trial(
       pkpd trial
       pkpd trial imodals -n 200
       pkpd trial imodals -n 200 --size 18,36,72 -o results/imodals
+      pkpd trial imodals -n 200 -o deck.pptx
 
-    A design is a text file: `pkpd new trial NAME` writes one that runs. After Ctrl-C the trials that are done
-    are shown.
+    A design is a text file: `pkpd new trial NAME` writes one that runs. A folder also gets every trial's
+    numbers. After Ctrl-C the trials that are done are shown.
     """
     if design is None:
         _list(json)
         return
-    from pkpd.core.files import check_folder
     from pkpd.trial import read_design, simulate_trial
 
     given = read_design(design)
     patients = _sizes(size)
-    if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        check_folder(output)
+    check_output(output)
     what = f"simulating {trials:,} trial{'s' * (trials > 1)} of {given.n_patients} patients"
     with Work("reading and compiling the model (once: it is cached)", quiet) as work:
         result = simulate_trial(
@@ -103,18 +93,13 @@ def trial(
             threads=jobs,
             progress=lambda _, share, remark: work.update(what, share, remark),
         )
-        if output is not None:
-            from pkpd.present.report.trial import write_trial_report
-
-            work.update("writing the report")
-            command = _command(design, trials, seed, vary, size, posterior, output)
-            write_trial_report(result, output, command=command)
+    if output is not None:
+        command = _command(design, trials, seed, vary, size, posterior, output)
+        write_result(result, output, command, quiet or json)
     if json:
         print_json(result.to_dict())
     elif not quiet:
         show(result)
-    if output is not None:
-        note(f"wrote {output}", quiet or json)
     if result.interrupted:
         note(f"interrupted after {result.trials:,} of {trials:,} trials", quiet)
         raise typer.Exit(130)

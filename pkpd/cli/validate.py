@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pkpd.cli.fits import FitArgument
+from pkpd.cli.scenes import OutputOption, check_output, command_line, write_result
 from pkpd.cli.terminal import (
     JobsOption,
     JsonOption,
     QuietOption,
     Work,
     console,
-    note,
     plain,
     print_json,
     table,
@@ -36,15 +36,7 @@ def validate(
     data: Annotated[
         Path, typer.Argument(metavar="NEW.csv", help="Numbers in the columns of a fit's data.csv.")
     ],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Folder for what is written (default: results/FIT_validation).",
-            show_default=False,
-        ),
-    ] = None,
+    output: OutputOption = None,
     also_seen: Annotated[
         bool, typer.Option("--also-seen", help="Predict also numbers that the fit has seen.")
     ] = False,
@@ -62,41 +54,30 @@ def validate(
 
       pkpd validate low_dose_il2 new.csv
       pkpd validate results/my_fit new.csv -o results/checked
+      pkpd validate results/my_fit new.csv -o checked.xlsx
 
-    Nothing is fitted again. The folder gets validation.json, the rows (validation.png) and whether intervals
-    hold what they say (calibration.png). A number that the fit has seen is refused.
+    Nothing is fitted again. Without -o a folder, results/FIT_validation, gets all that -o can write: the rows
+    (validation.png), whether intervals hold what they say (calibration.png), the numbers and a report. A
+    number that the fit has seen is refused.
     """
-    from pkpd.core.files import check_folder
+    options = dict(locals())
     from pkpd.inference import read_fit
     from pkpd.inference.validation import validate as run
 
     there = Path(fit)
     spec = read_fit(there.absolute().parent if there.suffix == ".json" else fit)
-    folder = output or Path("results") / f"{spec.name}_validation"
+    target = output or Path("results") / f"{spec.name}_validation"
+    check_output(output)
     with Work(f"reading {fit}", quiet) as work:
         found = run(fit, data, seen=also_seen, subjects=subjects, threads=jobs, progress=work.update)
-        folder.mkdir(parents=True, exist_ok=True)
-        check_folder(folder)
-        work.update("drawing")
-        found.write_json(folder / "validation.json")
-        _draw(found, folder)
+    if output is None:
+        target.mkdir(parents=True, exist_ok=True)
+    command = command_line(validate, [fit, str(data)], options | {"output": target})
+    write_result(found, target, command, quiet or json)
     if json:
         print_json(found.to_dict())
     elif not quiet:
         _show(found)
-    note(f"wrote {folder}", quiet or json)
-
-
-def _draw(found: Validation, folder: Path) -> None:
-    from pkpd.inference.calibration import calibration
-    from pkpd.present.plot import calibration_figure, save, validation_figure
-
-    rows, pits = found.to_dict()["rows"], [row.pit for row in found.rows]
-    title = f"{found.title}: {found.file}"
-    if any(row["intervals"] for row in rows):
-        save(validation_figure(rows, title=title), folder / "validation.png")
-    if any(pit == pit for pit in pits):
-        save(calibration_figure(calibration(pits), title=title), folder / "calibration.png")
 
 
 def _show(found: Validation) -> None:

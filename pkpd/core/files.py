@@ -35,7 +35,8 @@ def check_target(path: str | Path, endings: tuple[str, ...]) -> Path:
 
 def check_output(path: str | Path, endings: tuple[str, ...]) -> Path:
     """The same of a file with one of these endings, or of a folder for several such files, which need not
-    be there. Raises ``InputError`` as ``check_target``, and for a file without an ending.
+    be there, nor those that it is in. Raises ``InputError`` as ``check_target``, and for a file without an
+    ending.
     """
     path = Path(path)
     if path.is_dir():
@@ -48,7 +49,7 @@ def check_output(path: str | Path, endings: tuple[str, ...]) -> Path:
             f"{', '.join(endings)}"
         )
     else:
-        check_folder(path.parent)
+        check_folder(next(each for each in path.absolute().parents if each.exists()))
     return path
 
 

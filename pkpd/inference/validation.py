@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from pkpd.core import html
 from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, FLAG, PATH, of, takes
 from pkpd.core.errors import ConvergenceError, DataError, InputError
+from pkpd.core.files import write_json, write_rows
 from pkpd.core.progress import Progress, quiet
 from pkpd.inference import FitResult
 from pkpd.inference.belonging import version_words
@@ -48,6 +49,7 @@ from pkpd.inference.summary.terms import Measured, Term
 
 Array = NDArray[np.float64]
 
+ADVICE = "A model, not medical advice."
 EXPECTED_CRPS = 1 / math.sqrt(math.pi)
 """Mean CRPS, in SDs of the prediction, of normal numbers that come as expected."""
 ROUNDING = 1e-9
@@ -194,7 +196,7 @@ class Validation:
             low, high = next((ends for level, *ends in row.intervals if level == 0.95), (math.nan, math.nan))
             said = (row.id, row.study, row.unit, row.reported)
             rows.append((*said, row.predicted, low, high, row.deviation))
-        note = " ".join((self.scores(), *self.notes, "A model, not medical advice."))
+        note = " ".join((self.scores(), *self.notes, ADVICE))
         return html.table(repr(self)[1:-1], columns, rows, note)
 
     def __getitem__(self, name: str) -> ValidatedRow:
@@ -251,14 +253,20 @@ class Validation:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries and lists."""
-        return dataclasses.asdict(self)
+        return dataclasses.asdict(self) | {"advice": ADVICE}
 
     def write_json(self, path: str | os.PathLike[str]) -> None:
         """Write as JSON: whole or not at all."""
-        from pkpd.core.files import replacing, to_json
+        write_json(path, self.to_dict())
 
-        with replacing(Path(path)) as temporary:
-            temporary.write_text(to_json(self.to_dict()) + "\n", encoding="utf-8")
+    def write_csv(self, path: str | os.PathLike[str]) -> None:
+        """A line for each row, whole or not at all: what ``ValidatedRow`` has, the ends of each interval and
+        the probability that the number lies in it."""
+        records = [_flat(row) for row in self.rows]
+        about = {"fit": self.fit, "title": self.title, "data": self.file}
+        left_out = (f"not predicted: {name}: {reason}" for name, reason in self.not_predicted.items())
+        said = (f"{self.verdict}.", self.scores(), *self.ordering_words(), *left_out, *self.notes, ADVICE)
+        write_rows(path, _CSV_COLUMNS, records, about=about, remarks=said)
 
     @staticmethod
     def read_json(path: str | os.PathLike[str]) -> Validation:
@@ -268,9 +276,26 @@ class Validation:
             values["rows"] = tuple(_row_from(each) for each in values["rows"])
             values["orderings"] = tuple(Ordering(**each) for each in values["orderings"])
             values["notes"] = tuple(values["notes"])
+            values.pop("advice", None)
             return Validation(**values)
         except (OSError, UnicodeDecodeError, ValueError, TypeError, KeyError) as error:
             raise DataError(f"{path} is not the JSON of a validation: {error}") from None
+
+
+_LISTED = ("intervals", "shares")
+_CSV_COLUMNS = (
+    *(name for name in ValidatedRow.__annotations__ if name not in _LISTED),
+    *(f"{level:g} {what}" for level in LEVELS for what in ("low", "high", "share")),
+)
+
+
+def _flat(row: ValidatedRow) -> dict[str, Any]:
+    """A row of the CSV file: intervals that the kind of row has not are nan."""
+    record: dict[str, Any] = dict.fromkeys(_CSV_COLUMNS, math.nan)
+    record |= {name: value for name, value in vars(row).items() if name not in _LISTED}
+    for (level, low, high), share in zip(row.intervals, row.shares, strict=True):
+        record |= {f"{level:g} low": low, f"{level:g} high": high, f"{level:g} share": share}
+    return record
 
 
 def _row_from(values: Mapping[str, Any]) -> ValidatedRow:

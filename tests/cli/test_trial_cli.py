@@ -36,10 +36,13 @@ def test_a_new_trial_runs_as_it_is_and_says_that_it_is_invented(pkpd):
     assert "(primary)" in out
     assert "half of the deaths" in out
     assert "with one analysis at the end" in out
+    figures = ("forest", "survival", "visits", "adverse", "looks", "power")
     assert {path.name for path in Path("out").iterdir()} == {
-        "report.html", "trial.json", "trial.csv", "numbers.csv",
-        "forest.png", "survival.png", "visits.png", "adverse.png", "looks.png", "power.png",
-    }  # fmt: skip
+        "report.html",
+        "numbers.csv",
+        *(f"trial.{kind}" for kind in ("json", "csv", "xlsx", "md", "tex", "pptx")),
+        *(f"{name}.{kind}" for name in figures for kind in ("png", "svg", "pdf")),
+    }
     page = Path("out/report.html").read_text(encoding="utf-8")
     for words in (
         "A model, not medical advice.",
@@ -53,6 +56,17 @@ def test_a_new_trial_runs_as_it_is_and_says_that_it_is_invented(pkpd):
     assert {row["patients"] for row in told["power"]} == {60, 200}
     code, out, _ = pkpd("trial", "./my_trial", "-n", 20, "--size", "60,200", "--json")
     assert json.loads(out)["rows"] == told["rows"]
+
+
+def test_a_file_is_what_its_ending_says(pkpd):
+    pkpd("new", "trial", "my_trial")
+    code, _, err = pkpd("trial", "./my_trial", "-n", 3, "-o", "survival.svg", "--jobs", 1)
+    assert code == 0
+    assert "wrote survival.svg" in err
+    assert "Kaplan-Meier" in Path("survival.svg").read_text(encoding="utf-8")
+    code, _, err = pkpd("trial", "./my_trial", "-n", 3, "-o", "trial.docx")
+    assert code == 3 and "its ending must be one of" in err
+    assert {path.name for path in Path().iterdir()} == {"my_trial", "survival.svg"}
 
 
 def test_every_key_that_the_template_shows_as_a_comment_can_be_used(pkpd):

@@ -2,9 +2,12 @@
 seen."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
+from pkpd.cli import scenes
 from pkpd.inference import fit
 from tests import toy
 
@@ -35,9 +38,9 @@ def test_it_prints_and_writes_what_it_found(pkpd, folder, tmp_path):
     assert max(map(len, out.splitlines())) <= 80
     kept = json.loads((tmp_path / "out" / "validation.json").read_text(encoding="utf-8"))
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "validation.json",
-        "validation.png",
-        "calibration.png",
+        "report.html",
+        *(f"validation{ending}" for ending in scenes.ENDINGS if ending != ".html"),
+        *(f"calibration.{kind}" for kind in ("png", "svg", "pdf")),
     }
     for row in kept["rows"]:
         (line,) = [line for line in out.splitlines() if line.strip().startswith(f"{row['id']} ")][:1]
@@ -53,6 +56,28 @@ def test_json_is_what_is_kept(pkpd, folder, tmp_path):
     code, out, _ = pkpd("validate", folder / "result.json", folder / "new.csv", "-o", tmp_path, "--json")
     assert code == 0
     assert json.loads(out) == json.loads((tmp_path / "validation.json").read_text(encoding="utf-8"))
+
+
+def test_a_file_is_what_its_ending_says_and_says_how_it_was_made(pkpd, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = pkpd("validate", folder, folder / "new.csv", "--subjects", 6, "-o", "checked.md", "-q")
+    assert (code, err) == (0, "")
+    text = Path("checked.md").read_text(encoding="utf-8")
+    command = f"pkpd validate {folder} {folder / 'new.csv'} --subjects 6 -o checked.md"
+    assert f"```\n{command}\n```" in text
+    assert [path.name for path in tmp_path.iterdir()] == ["checked.md"]  # and no folder of results
+    code, _, err = pkpd("validate", folder, folder / "new.csv", "-o", "checked.docx")
+    assert code == 3 and "its ending must be one of" in err
+
+
+def test_without_a_place_it_is_a_folder_of_results_whatever_the_fit_is_called(
+    pkpd, folder, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    called = tmp_path / "toy.2"
+    shutil.copytree(folder, called)
+    assert pkpd("validate", called, folder / "new.csv", "-q")[0] == 0
+    assert (tmp_path / "results" / "toy.2_validation" / "validation.xlsx").is_file()
 
 
 def test_numbers_of_the_fit_are_refused_unless_asked_for(pkpd, folder, tmp_path):

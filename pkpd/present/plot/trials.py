@@ -24,6 +24,7 @@ from pkpd.present.plot.canvas import (
     new_figure,
     number,
     panel_grid,
+    put_footnote,
     put_legend,
     put_title,
     shown_unit,
@@ -45,7 +46,9 @@ def _columns(panels: int) -> int:
 
 
 @styled
-def survival_figure(curves: Sequence[Mapping[str, Any]], *, title: str = "", xlabel: str = "days") -> Figure:
+def survival_figure(
+    curves: Sequence[Mapping[str, Any]], *, title: str = "", xlabel: str = "days", footnote: str = ""
+) -> Figure:
     """Kaplan-Meier curves of simulated trials, a panel for each group of patients.
 
     Args:
@@ -79,6 +82,7 @@ def survival_figure(curves: Sequence[Mapping[str, Any]], *, title: str = "", xla
     shown = [point for one in curves for point in one.get("points", ())]
     put_legend(figure, handles + _published_handles(shown))
     put_title(figure, title)
+    put_footnote(figure, footnote)
     return figure
 
 
@@ -96,7 +100,9 @@ def _published_handles(shown: Sequence[Mapping[str, Any]]) -> list[Any]:
 
 
 @styled
-def forest_figure(rows: Sequence[Mapping[str, Any]], *, title: str = "", xlabel: str = "ratio") -> Figure:
+def forest_figure(
+    rows: Sequence[Mapping[str, Any]], *, title: str = "", xlabel: str = "ratio", footnote: str = ""
+) -> Figure:
     """Ratios of trials on a logarithmic axis: the predictive 90 % interval, and what was published with its
     own interval below it.
 
@@ -143,6 +149,7 @@ def forest_figure(rows: Sequence[Mapping[str, Any]], *, title: str = "", xlabel:
         handles.append(line_handle("published, outside of it", VERMILION, linewidth=1.3))
     put_legend(figure, handles + _published_handles(told))
     put_title(figure, title)
+    put_footnote(figure, footnote)
     return figure
 
 
@@ -160,7 +167,9 @@ def _plain_ratios(axis: Axes) -> None:
 
 
 @styled
-def trial_visits_figure(panels: Sequence[Mapping[str, Any]], *, title: str = "") -> Figure:
+def trial_visits_figure(
+    panels: Sequence[Mapping[str, Any]], *, title: str = "", footnote: str = ""
+) -> Figure:
     """Means of arms at visits, a panel for each output: the median over trials, and 90 % of trials.
 
     Args:
@@ -182,11 +191,12 @@ def trial_visits_figure(panels: Sequence[Mapping[str, Any]], *, title: str = "")
     handles = [line_handle(arm, COLOURS[k % len(COLOURS)]) for k, arm in enumerate(arms)]
     put_legend(figure, [*handles, line_handle("band: means of 90 % of trials", GREY, linewidth=7, alpha=0.3)])
     put_title(figure, title)
+    put_footnote(figure, footnote)
     return figure
 
 
 @styled
-def adverse_figure(rows: Sequence[Mapping[str, Any]], *, title: str = "") -> Figure:
+def adverse_figure(rows: Sequence[Mapping[str, Any]], *, title: str = "", footnote: str = "") -> Figure:
     """Shares of patients with an adverse event, a panel for each analysis and a line for each arm.
 
     Args:
@@ -213,11 +223,12 @@ def adverse_figure(rows: Sequence[Mapping[str, Any]], *, title: str = "") -> Fig
         axis.grid(False, axis="y")
         axis.set_xlabel("share of patients")
     put_title(figure, title)
+    put_footnote(figure, footnote)
     return figure
 
 
 @styled
-def looks_figure(rows: Sequence[Mapping[str, Any]], *, title: str = "") -> Figure:
+def looks_figure(rows: Sequence[Mapping[str, Any]], *, title: str = "", footnote: str = "") -> Figure:
     """When trials stop: a bar for each look and for the end.
 
     Args:
@@ -246,11 +257,12 @@ def looks_figure(rows: Sequence[Mapping[str, Any]], *, title: str = "") -> Figur
     handles = [line_handle(said.get(why, why), colour, linewidth=7) for why, colour in STOPPED.items()]
     put_legend(figure, handles)
     put_title(figure, title)
+    put_footnote(figure, footnote)
     return figure
 
 
 @styled
-def power_figure(curves: Sequence[Mapping[str, Any]], *, title: str = "") -> Figure:
+def power_figure(curves: Sequence[Mapping[str, Any]], *, title: str = "", footnote: str = "") -> Figure:
     """Power by the number of patients, a line for each analysis.
 
     Args:
@@ -274,4 +286,5 @@ def power_figure(curves: Sequence[Mapping[str, Any]], *, title: str = "") -> Fig
         [line_handle(str(one["label"]), COLOURS[k % len(COLOURS)]) for k, one in enumerate(curves)],
     )
     put_title(figure, title)
+    put_footnote(figure, footnote)
     return figure

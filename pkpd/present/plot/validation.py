@@ -27,6 +27,7 @@ from pkpd.present.plot.canvas import (
     marker_handle,
     new_figure,
     number,
+    put_footnote,
     put_legend,
     put_title,
     shown_unit,
@@ -72,7 +73,9 @@ def _reported(row: DrawnRow) -> str:
 
 
 @styled
-def validation_figure(rows: Sequence[DrawnRow], *, title: str = "", limit: float = 5.0) -> Figure:
+def validation_figure(
+    rows: Sequence[DrawnRow], *, title: str = "", limit: float = 5.0, footnote: str = ""
+) -> Figure:
     """Every new number beside its prediction, in SDs of the prediction, and of what its variance is made.
 
     The bars are the predicted intervals of 50 and 95 %; the mark is the reported number, red outside of 95 %,
@@ -118,6 +121,7 @@ def validation_figure(rows: Sequence[DrawnRow], *, title: str = "", limit: float
         each.spines["left"].set_visible(False)
     _put_handles(figure, shown)
     put_title(figure, title)
+    put_footnote(figure, footnote)
     return figure
 
 
@@ -189,7 +193,7 @@ def _put_handles(figure: Figure, rows: Sequence[DrawnRow]) -> None:
 
 
 @styled
-def calibration_figure(found: Mapping[str, Any], *, title: str = "") -> Figure:
+def calibration_figure(found: Mapping[str, Any], *, title: str = "", footnote: str = "") -> Figure:
     """Whether numbers come as predicted: probabilities of a smaller number, in order, against those of a
     uniform distribution; and the share of numbers in central intervals against what these say.
 
@@ -231,4 +235,5 @@ def calibration_figure(found: Mapping[str, Any], *, title: str = "") -> Figure:
         ],
     )
     put_title(figure, title)
+    put_footnote(figure, footnote)
     return figure

@@ -1,21 +1,16 @@
-"""Simulated trials -> a folder: one HTML file without outside resources, its figures as PNG, the table, every
-trial's numbers, and the result as JSON.
-
-write_trial_report(simulate_trial("imodals"), "results/imodals")
-"""
+"""Simulated trials -> their figures, and one HTML file without outside resources."""
 
 from __future__ import annotations
 
 import math
-import os
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pkpd.core.arguments import PATH, TEXT, of, takes
-from pkpd.core.files import check_folder, write_text
 from pkpd.present.report.comparison import flat
+from pkpd.present.report.drawing import Drawing
 from pkpd.present.report.numbers import number, percent, unit
-from pkpd.present.report.page import environment, placed_pictures
+from pkpd.present.report.page import environment
 from pkpd.trial import TrialResult
 from pkpd.trial.looks import DECISIONS, TrialLooks
 from pkpd.trial.monitoring import Monitoring
@@ -31,35 +26,10 @@ MOST_POWERS = 7
 """Lines of a figure of power: more cannot be told apart."""
 
 
-@takes(result=of(TrialResult), folder=PATH, command=TEXT)
-def write_trial_report(result: TrialResult, folder: str | os.PathLike[str], *, command: str = "") -> Path:
-    """Write report.html, trial.json, trial.csv, numbers.csv and the figures into a folder, each whole or not
-    at all; the folder is made if it is not there. ``command`` is the command line that makes it again.
-
-    Raises ``InputError`` if it cannot be written there.
-    """
-    from pkpd.present import plot
-
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    check_folder(folder)
-    result.write_json(folder / "trial.json")
-    result.write_csv(folder / "trial.csv")
-    result.write_numbers(folder / "numbers.csv")
-    drawn = figures(result)
-    for name, (_, figure) in drawn.items():
-        plot.save(figure, folder / f"{name}.png")
-    write_text(folder / "report.html", render(result, drawn, command=command))
-    return folder
-
-
-def render(result: TrialResult, drawn: dict[str, tuple[str, Figure]], *, command: str = "") -> str:
-    """The page as text."""
-    from pkpd.present import plot
-
-    pictures = {name: (caption, plot.svg(figure)) for name, (caption, figure) in drawn.items()}
+def render(result: TrialResult, pictures: Mapping[str, Any], *, command: str = "") -> str:
+    """The page as text; ``pictures`` are those of ``page.placed_pictures``."""
     page = environment().get_template("trial.html.j2")
-    return page.render(document(result, command), pictures=placed_pictures(pictures))
+    return page.render(document(result, command), pictures=pictures)
 
 
 # --- result -> what the page shows
@@ -69,7 +39,6 @@ def document(result: TrialResult, command: str = "") -> dict[str, Any]:
     """Everything the template shows, as plain values."""
     design, rows = result.design, result.rows()
     compared = [row for row in rows if row.published is not None]
-    inside = sum(bool(row.inside) for row in compared)
     return {
         "title": design.title,
         "source": design.source,
@@ -80,9 +49,7 @@ def document(result: TrialResult, command: str = "") -> dict[str, Any]:
         "patients": design.n_patients,
         "notes": list(result.notes),
         "advice": ADVICE,
-        "verdict": f"{inside} of {len(compared)} published numbers lie within what 90 % of trials predict."
-        if compared
-        else "",
+        "verdict": verdict(result),
         "interrupted": result.interrupted,
         "arms": [
             {"name": arm.name, "n": arm.n, "schedule": str(arm.schedule) or "none", "when": arm.schedule.when}
@@ -108,6 +75,14 @@ def document(result: TrialResult, command: str = "") -> dict[str, Any]:
         "command": command,
         "provenance_rows": list(flat(dict(result.provenance))),
     }
+
+
+def verdict(result: TrialResult) -> str:
+    """How many published numbers lie where trials predict them, in a sentence; empty where there are none."""
+    compared = [row for row in result.rows() if row.published is not None]
+    inside = sum(bool(row.inside) for row in compared)
+    said = f"{inside} of {len(compared)} published numbers lie within what 90 % of trials predict."
+    return said if compared else ""
 
 
 def _compared(row: TrialRow) -> dict[str, Any]:
@@ -231,55 +206,56 @@ def _watched(plan: Monitoring) -> list[tuple[str, str]]:
 # --- figures
 
 
-def figures(result: TrialResult) -> dict[str, tuple[str, Figure]]:
-    """Name -> (caption, figure), in the order of the page."""
+def drawings(result: TrialResult, foot: str = "") -> list[Drawing]:
+    """The figures of the page, not drawn yet; ``foot`` stands below each, with what its caption says."""
     from pkpd.present import plot
 
-    drawn: dict[str, tuple[str, Figure]] = {}
-    rows = ratios(result)
-    if rows:
-        drawn["forest"] = (
+    found: list[Drawing] = []
+
+    def add(name: str, caption: str, figure: Callable[..., Figure], of: Any, **how: Any) -> None:
+        said = f"{caption.partition('. ')[2]} {foot}".strip() if foot else ""
+        draw = partial(figure, title=result.design.title, footnote=said, **how)
+        found.append(Drawing(name, caption, draw, of))
+
+    first_note = result.design.notes[0] if result.design.notes else ""
+    if rows := ratios(result):
+        caption = (
             "Ratios. Blue: 90 % of simulated trials, with their median. Below it what was published, hollow "
-            "where it was not checked against its source, in colour where it lies outside. "
-            + _first_note(result),
-            plot.forest_figure(rows, title=result.design.title, xlabel="ratio to the control arm"),
+            f"where it was not checked against its source, in colour where it lies outside. {first_note}"
         )
+        add("forest", caption, plot.forest_figure, rows, xlabel="ratio to the control arm")
     if result.design.event:
-        origin = f"days from {result.design.origin}"
-        drawn["survival"] = (
+        caption = (
             "Survival. Line: median of the Kaplan-Meier curves of all trials. Band: 90 % of trials, "
-            f"{result.design.n_patients} patients each. " + _first_note(result),
-            plot.survival_figure(survival(result), title=result.design.title, xlabel=origin),
+            f"{result.design.n_patients} patients each. {first_note}"
         )
+        origin = f"days from {result.design.origin}"
+        add("survival", caption, plot.survival_figure, survival(result), xlabel=origin)
     if panels := visits(result):
-        drawn["visits"] = (
+        caption = (
             "What is measured at visits. Line: median over trials of the mean of an arm. Band: the means of "
-            "90 % of trials. Who died or left is measured no more.",
-            plot.trial_visits_figure(panels, title=result.design.title),
+            "90 % of trials. Who died or left is measured no more."
         )
+        add("visits", caption, plot.trial_visits_figure, panels)
     if rows := adverse(result):
-        drawn["adverse"] = (
+        caption = (
             "Patients with at least one adverse event, by arm. Median and 90 % of simulated trials; how "
-            "likely an event is in a course is said by the largest daily dose of it.",
-            plot.adverse_figure(rows, title=result.design.title),
+            "likely an event is in a course is said by the largest daily dose of it."
         )
+        add("adverse", caption, plot.adverse_figure, rows)
     if result.looks is not None:
-        drawn["looks"] = (
-            "When trials stop, and why: shares of simulated trials, by the look at which they stop, with the "
-            "median of its calendar day.",
-            plot.looks_figure(result.looks.rows(), title=result.design.title),
+        caption = (
+            "When trials stop, and why. Shares of simulated trials, by the look at which they stop, with the "
+            "median of its calendar day."
         )
+        add("looks", caption, plot.looks_figure, result.looks.rows())
     if result.by_size:
-        drawn["power"] = (
+        caption = (
             "Power by the number of patients. Share of trials whose p value is below alpha; bars: 95 % "
-            "interval by the number of trials.",
-            plot.power_figure(powers(result), title=result.design.title),
+            "interval by the number of trials."
         )
-    return drawn
-
-
-def _first_note(result: TrialResult) -> str:
-    return result.design.notes[0] if result.design.notes else ""
+        add("power", caption, plot.power_figure, powers(result))
+    return found
 
 
 def ratios(result: TrialResult) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@
 A result becomes an `Exhibit`, and each format, chosen by the ending of the file, is made of that alone:
 
     exhibit      what leaves the program of a result
-    comparisons, fronts, answers, people, seeing   a result -> its exhibit
+    comparisons, fronts, answers, people, seeing, trials, validations   a result -> its exhibit
     figures      .png, .svg, .pdf
     workbook     .xlsx
     markdown     .md
@@ -33,6 +33,7 @@ from pkpd.decision.optimisation.wishes import parse_constraints
 from pkpd.decision.response import DoseResponse
 from pkpd.decision.why import Explanation
 from pkpd.inference.individual import Individual
+from pkpd.inference.validation import Validation
 from pkpd.present.share import (
     answers,
     comparisons,
@@ -44,11 +45,14 @@ from pkpd.present.share import (
     page,
     people,
     seeing,
+    trials,
+    validations,
     workbook,
 )
 from pkpd.present.share.exhibit import Exhibit as Exhibit
 from pkpd.present.share.exhibit import pausing as pausing
 from pkpd.present.share.people import PersonAhead as PersonAhead
+from pkpd.trial import TrialResult
 
 FORMATS: dict[str, Callable[[Exhibit, str], bytes]] = {
     ".html": lambda shown, _: page.write(shown).encode(),
@@ -76,7 +80,10 @@ FORMATS: dict[str, Callable[[Exhibit, str], bytes]] = {
         Explanation,
         Drivers,
         DoseResponse,
-        words="what compare, optimise, dose_for, individualise, why, drivers or dose_response gave",
+        Validation,
+        TrialResult,
+        words="what compare, optimise, dose_for, individualise, why, drivers, dose_response, validate or "
+        "simulate_trial gave",
     ),
     path=PATH,
     command=TEXT,
@@ -92,7 +99,9 @@ def save(
     | PersonAhead
     | Explanation
     | Drivers
-    | DoseResponse,
+    | DoseResponse
+    | Validation
+    | TrialResult,
     path: str | os.PathLike[str],
     *,
     command: str = "",
@@ -103,8 +112,8 @@ def save(
 
     Parameters
     ----------
-    found : of ``compare``, ``optimise``, ``dose_for``, ``individualise``, ``why``, ``drivers`` or
-        ``dose_response``.
+    found : of ``compare``, ``optimise``, ``dose_for``, ``individualise``, ``why``, ``drivers``,
+        ``dose_response``, ``validate`` or ``simulate_trial``.
     path : ``.html`` the report; ``.xlsx`` numbers with what has to be known to read them; ``.csv``,
         ``.json``; ``.md`` and ``.tex`` the table for a text; ``.pptx`` a deck; ``.png``, ``.svg`` the figure,
         the main one or the one that the file is called after, such as ``differences.svg``; ``.pdf`` all
@@ -142,7 +151,7 @@ def write(shown: Exhibit, path: str | os.PathLike[str]) -> Path:
         files = {target: FORMATS[target.suffix.lower()](shown, target.stem)}
     else:
         files = {target / name: content for name, content in _folder(shown).items()}
-        target.mkdir(exist_ok=True)
+        target.mkdir(parents=True, exist_ok=True)
     for place, content in files.items():
         with replacing(place) as temporary:
             temporary.write_bytes(content)
@@ -165,6 +174,10 @@ def exhibit(
         return seeing.of_drivers(result, command)
     if isinstance(result, DoseResponse):
         return seeing.of_response(result, command)
+    if isinstance(result, Validation):
+        return validations.exhibit(result, command)
+    if isinstance(result, TrialResult):
+        return trials.exhibit(result, command)
     if isinstance(result, Comparison):
         return comparisons.exhibit(result, command)
     return fronts.exhibit(result, command) if isinstance(result, Front) else answers.exhibit(result, command)
@@ -193,7 +206,8 @@ def _folder(shown: Exhibit) -> dict[str, bytes]:
             files[name] = content(shown, shown.stem)
         except MissingExtraError:
             continue
-    return files | figures.every(shown)
+    beside = {name: _written(write) for name, write in shown.beside.items()}
+    return files | figures.every(shown) | beside
 
 
 def _written(write: Callable[[Path], object]) -> bytes:

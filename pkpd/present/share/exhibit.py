@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,7 @@ class Exhibit:
     provenance : (name, value). command : the command line that makes it again.
     write_csv, write_json : of its numbers. page : the HTML report with its figures, where it has one of its
         own; pictures : these.
+    beside : files of a folder that have no format of their own: name -> what writes it.
     """
 
     stem: str
@@ -78,6 +79,7 @@ class Exhibit:
     brief: tuple[SharedTable, ...] = ()
     page: Callable[[Mapping[str, Any]], str] | None = None
     pictures: tuple[Drawing, ...] = ()
+    beside: Mapping[str, Callable[[Path], object]] = field(default_factory=dict)
 
     @property
     def cautions(self) -> tuple[str, ...]:
