@@ -3,7 +3,6 @@ figure."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,7 +40,7 @@ from pkpd.treg import FIT
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from pkpd.decision.inverse import Attainment, Boundary, WishCurve
+    from pkpd.decision.inverse import Attainment, Boundary
 
 WARNINGS = 4  # that are printed; files have all
 
@@ -176,16 +175,9 @@ def _table(found: Attainment) -> Table:
     for i, x in enumerate(found.x):
         cells = [f"{x:g}"]
         for curve in found.curves:
-            cells += [_share(curve, i), finite_or_word(float(curve.median[i]))]
+            cells += [curve.people(i).shown, finite_or_word(float(curve.median[i]))]
         made.add_row(*map(plain, cells), style="bold" if x == found.value else None)
     return made
-
-
-def _share(curve: WishCurve, i: int) -> str:
-    share = f"{100 * curve.share[i]:.0f} %"
-    if math.isnan(curve.low[i]):
-        return share
-    return f"{share} ({100 * curve.low[i]:.0f} to {100 * curve.high[i]:.0f})"
 
 
 def show_boundary(found: Boundary) -> None:

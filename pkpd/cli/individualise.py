@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from pkpd.decision.comparison import Comparison
-    from pkpd.decision.optimisation.wishes import Constraint
+    from pkpd.decision.wishes import Constraint
     from pkpd.inference.individual import Individual
     from pkpd.present.share import PersonAhead
 
@@ -156,7 +156,7 @@ def _wishes(texts: list[str] | None, comparison: Comparison | None) -> tuple[Con
         return ()
     if comparison is None:
         raise InputError('--wish is about schedules that may follow: give one with --next "..."')
-    from pkpd.decision.optimisation.wishes import parse_constraints
+    from pkpd.decision.wishes import parse_constraints
 
     return parse_constraints(texts, comparison.endpoints, comparison.arms[0].scene.criteria)
 

@@ -46,9 +46,8 @@ def optimise(
         list[str] | None,
         typer.Argument(
             metavar="CONSTRAINT...",
-            help='What must hold: "Treg at least +50 % on average", "NK under twice baseline", "at '
-            'most 8 injections a month", or any endpoint: '
-            '"NK peak fold < 3".',
+            help='What must hold: "Treg at least +50 % on average", "NK under twice baseline in 90 % of '
+            'people", "at most 8 injections a month", or any endpoint: "NK peak fold < 3".',
             show_default=False,
         ),
     ] = None,
@@ -94,8 +93,8 @@ def optimise(
         typer.Option(
             min=0.5,
             max=1.0,
-            help="Probability with which the median subject must hold each constraint, by the "
-            "uncertainty of the parameters.",
+            help="Probability with which the median subject, or the share of people that is asked for, must "
+            "hold each constraint, by the uncertainty of the parameters.",
         ),
     ] = 0.5,
     evaluations: Annotated[int, typer.Option(min=1, help="How many schedules the search may look at.")] = 600,
@@ -126,6 +125,7 @@ def optimise(
 
       pkpd optimise "Treg at least +30 % on average, NK under three times baseline"
       pkpd optimise "NK mean fold < 3" --dose "0.5, 1, 2 MIU" --for "168 d" -o report.html
+      pkpd optimise "NK under twice baseline in 90 % of people, at most 8 injections a month"
       pkpd optimise "at most 10 MIU a month" --objectives "Treg mean fold, NK mean fold"
 
     Constraints are parted by "," or given one by one. Ctrl-C ends the search with what was found until then.
@@ -235,18 +235,20 @@ def _cells(front: Front, choice: Choice) -> list[list[str]]:
     """Medians, intervals and probabilities, in the columns of the table."""
     from pkpd.present.report.numbers import finite_or_word as word
 
-    medians, spans, chances = [], [], []
+    medians, spans, people, chances = [], [], [], []
     for endpoint in front.endpoints:
         estimate = choice.estimates[endpoint]
         medians.append("no value" if math.isnan(estimate.median) else word(estimate.median))
         ends = [word(estimate.low), word(estimate.high)]
         spans.append("" if ends[0] == ends[1] else " to ".join(ends))
-        held = [
-            p
-            for constraint, p in zip(front.constraints, choice.held, strict=True)
+        asked = [
+            (p, share)
+            for constraint, p, share in zip(front.constraints, choice.held, choice.shares, strict=True)
             if constraint.endpoint == endpoint
         ]
-        chances.append(", ".join(f"P {100 * p:.0f} %" for p in held))
+        people.append(", ".join(f"in {share.shown}" for _, share in asked if share is not None))
+        chances.append(", ".join(f"P {100 * p:.0f} %" for p, _ in asked))
     together = [f"{100 * choice.held_all:.0f} %"] if front.constraints else []
     empty = [""] * (len(together) + 1)
-    return [[*medians, *together, f"{100 * choice.stays:.0f} %"], [*spans, *empty], [*chances, *empty]]
+    first = [*medians, *together, f"{100 * choice.stays:.0f} %"]
+    return [first, *([*row, *empty] for row in (spans, people, chances))]

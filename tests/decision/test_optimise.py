@@ -663,11 +663,6 @@ def test_where_a_model_takes_no_doses_none_are_searched():
         dosing_of(kernel)
 
 
-def test_a_search_is_not_asked_for_a_share_of_people(scene):
-    with pytest.raises(InputError, match="pkpd dose-for"):
-        optimise(scene, SMALL, "NK under twice baseline in 90 % of people")
-
-
 @pytest.mark.parametrize(
     "text", ["0.5 to 2 MIU", "between 0.5 and 2 MIU", "from 0.5 MIU to 2 MIU", "0.5-2 MIU"]
 )

@@ -10,9 +10,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pkpd.decision.comparison.result import between
-from pkpd.decision.optimisation.wishes import Constraint
-
 Floats = NDArray[np.float64]
 Met = NDArray[np.bool_]
 Run = tuple[int, int]
@@ -85,25 +82,3 @@ def own_values(holds: Met, fine: Floats, end: str) -> Floats:
         return np.where(never, math.inf, own)
     own = np.where(last == n - 1, math.inf, fine[last])
     return np.where(never, -math.inf, own)
-
-
-def attained(values: Floats, wish: Constraint) -> Floats:
-    """Shares of subjects, over the last axis, in whom a wish holds; who has no value counts as one in whom it
-    does not."""
-    return np.asarray(wish.holds(values).mean(axis=-1))
-
-
-def asked_share(wish: Constraint) -> float:
-    """The share of people in whom it must hold: half of them where the median subject is meant."""
-    return 0.5 if wish.share is None else wish.share
-
-
-def interval_of(draws: Floats) -> tuple[float, float]:
-    """Between what one draw more lies with a probability of 90 %; an end may be infinite."""
-    if np.isfinite(draws).all():
-        ((low, high),) = between(draws[None])
-        return float(low), float(high)
-    ordered, n = np.sort(draws), draws.size
-    places = np.clip(np.array([math.floor(0.05 * (n + 1)), math.ceil(0.95 * (n + 1))]) - 1, 0, n - 1)
-    low, high = ordered[places]
-    return float(low), float(high)

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from pkpd.core import html
 from pkpd.core.files import write_json, write_rows
-from pkpd.decision.inverse.along import asked_share
 from pkpd.decision.inverse.question import Unknown
-from pkpd.decision.optimisation.wishes import Constraint
+from pkpd.decision.people import PeopleShare, asked_share
+from pkpd.decision.wishes import Constraint
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,6 +47,10 @@ class WishCurve:
     own: Floats
     never: float
     of_group: bool
+
+    def people(self, i: int) -> PeopleShare:
+        """The share of people at one value."""
+        return PeopleShare(float(self.share[i]), float(self.low[i]), float(self.high[i]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from pkpd.core.errors import InputError, ScheduleError, located
 from pkpd.decision.criteria import Criteria
 from pkpd.decision.endpoints import Endpoint
 from pkpd.decision.optimisation.space import read_values
-from pkpd.decision.optimisation.wishes import Constraint, parse_constraints
+from pkpd.decision.wishes import Constraint, parse_constraints
 from pkpd.dosing import Schedule
 from pkpd.dosing.parts import Part
 from pkpd.dosing.quantities import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -18,29 +18,33 @@ from pkpd.core.progress import Progress, counting
 from pkpd.decision.comparison import Scene
 from pkpd.decision.comparison.result import FEWEST_DRAWS
 from pkpd.decision.comparison.scene import horizon
-from pkpd.decision.endpoints import quantiles
+from pkpd.decision.endpoints import Endpoint, quantiles
 from pkpd.decision.inverse.along import (
-    asked_share,
-    attained,
     between_places,
     fine_places,
-    interval_of,
     own_values,
     runs_met,
     scan_places,
 )
 from pkpd.decision.inverse.attainment import LEVELS, Attainment, Boundary, WishCurve
 from pkpd.decision.inverse.question import OpenSchedule, Unknown, read_question, unknown
-from pkpd.decision.optimisation.wishes import Constraint
-from pkpd.decision.single import only
+from pkpd.decision.people import (
+    CROSSED,
+    People,
+    asked_share,
+    attained,
+    attained_by_draws,
+    enough,
+    interval_of,
+    share_interval,
+)
+from pkpd.decision.wishes import Constraint
 from pkpd.dosing import Schedule
 
 Floats = NDArray[np.float64]
 
 SCANNED, SCANNED_OF_MANY = 13, 8
 """Values that are looked at before anything is bisected, for one unknown and in each row of a boundary."""
-CROSSED = 60
-"""People who are followed under every draw of the parameters; of a row of a boundary half as many."""
 
 
 @takes(
@@ -154,14 +158,13 @@ class _Work:
         self.wishes, self.end = read_question(wishes, known, scene.criteria, unknowns[inner].name)
         few = len(unknowns) > 1
         self.scanned = SCANNED_OF_MANY if few else SCANNED
-        trimmed = only(scene, [wish.endpoint.name for wish in self.wishes])
-        between = ("between",) if "between" in vary else ()
-        self.people = trimmed.drawn_as(vary=between, draws=None, posterior=None)
-        self.crossed_people = min(self.people.subjects, CROSSED // (2 if few else 1))
-        self.crossed = (
-            trimmed.drawn_as(subjects=self.crossed_people, draws=draws, crossed=True)
-            if self.uncertain
-            else None
+        self.asked = [wish.endpoint for wish in self.wishes]
+        self.people = People.of(
+            scene,
+            [endpoint.name for endpoint in self.asked],
+            scene.subjects,
+            draws=draws if self.uncertain else None,
+            most=CROSSED // (2 if few else 1),
         )
         self.looked: dict[str, Floats] = {}
         self.total = len(ends) * (2 * self.scanned + 7)
@@ -195,24 +198,18 @@ class _Work:
 
     def look(self, schedule: Schedule) -> Floats:
         """(n_wishes, n_people) at the estimates."""
-        return self._look(self.people, "people", schedule)
+        return self._look("people", schedule, self.people.values)
 
     def look_crossed(self, schedule: Schedule) -> Floats:
-        """(n_wishes, n_people, n_draws); a probability of the group has one value under each draw."""
-        assert self.crossed is not None
-        values = self._look(self.crossed, "crossed", schedule)
-        values = values.reshape(len(self.wishes), self.crossed_people, -1)
-        for i, wish in enumerate(self.wishes):
-            if self.scene.criteria.risk(wish.endpoint.name):
-                values[i] = values[i].ravel()[: values.shape[2]]
-        return values
+        """(n_wishes, n_people, n_draws)."""
+        return self._look("crossed", schedule, self.people.values_crossed)
 
-    def _look(self, scene: Scene, kind: str, schedule: Schedule) -> Floats:
+    def _look(
+        self, kind: str, schedule: Schedule, values: Callable[[Schedule, Sequence[Endpoint]], Floats]
+    ) -> Floats:
         key = f"{kind}: {schedule}"
         if key not in self.looked:
-            found = scene.arm(schedule).endpoints
-            none = np.full(scene.subjects, np.nan)
-            self.looked[key] = np.array([found.get(wish.endpoint, none) for wish in self.wishes])
+            self.looked[key] = values(schedule, self.asked)
             if self.told is not None:
                 self.told(min(len(self.looked), self.total), self.total)
         return self.looked[key]
@@ -232,7 +229,10 @@ class _Work:
             found = self.look(self._at(over, values[place]))
             return np.array([attained(row, wish) for row, wish in zip(found, self.wishes, strict=True)])
 
-        runs = runs_met(lambda place: bool((shares(place) >= asked - 1e-12).all()), scanned)
+        def met(place: int) -> bool:
+            return all(enough(share, wish) for share, wish in zip(shares(place), self.wishes, strict=True))
+
+        runs = runs_met(met, scanned)
         end = self.end or self._usual_end(runs, shares, scanned, len(values))
         if runs:
             nearest = runs[0][0] if end == "smallest" else runs[-1][1]
@@ -334,18 +334,16 @@ class _Work:
             found_by = float(np.mean(answers < math.inf if end == "smallest" else answers > -math.inf))
             low, high = interval_of(answers) if not math.isnan(value) else (math.nan, math.nan)
             return low, high, found_by, np.full((len(self.wishes), 2, x.size), np.nan)
-        if self.crossed is None:
+        if self.people.crossed is None:
             return math.nan, math.nan, math.nan, np.full((len(self.wishes), 2, x.size), np.nan)
         draws = np.array([self.look_crossed(self._at(over, values[place])) for place in places])
-        few = people[:, :, : self.crossed_people, None]
+        few = people[:, :, : self.people.n_crossed, None]
         answers = self._ends_of_draws(x, fine, draws, end)
         (theirs,) = self._ends_of_draws(x, fine, few, end)
         bands = np.empty((len(self.wishes), 2, x.size))
         for i, wish in enumerate(self.wishes):
-            of_draws = np.moveaxis(draws[:, i], 1, -1)  # (n, n_draws, n_people)
-            shift = attained(people[:, i], wish) - attained(few[:, i, :, 0], wish)
-            ends = np.array([interval_of(row) for row in attained(of_draws, wish)])
-            bands[i] = np.clip(ends + shift[:, None], 0.0, 1.0).T
+            shares = attained_by_draws(people[:, i], draws[:, i], wish)
+            bands[i] = np.array([share_interval(row) for row in shares]).T
             if self.scene.criteria.risk(wish.endpoint.name):
                 bands[i] = np.nan
         found_by = float(np.mean(answers < math.inf if end == "smallest" else answers > -math.inf))
@@ -363,8 +361,7 @@ class _Work:
         met = np.ones((fine.size, draws.shape[-1]), dtype=bool)
         for i, wish in enumerate(self.wishes):
             for d in range(draws.shape[-1]):
-                share = attained(between_places(x, draws[:, i, :, d], fine), wish)
-                met[:, d] &= share >= asked_share(wish) - 1e-12
+                met[:, d] &= enough(attained(between_places(x, draws[:, i, :, d], fine), wish), wish)
         return own_values(met, fine, end)
 
     # -- words
@@ -384,7 +381,7 @@ class _Work:
         return said + [risk.note for risk in criteria.risks if risk.endpoint in asked]
 
     def _reading(self) -> tuple[str, ...]:
-        scene, said = self.people, []
+        scene, crossed, said = self.people.scene, self.people.crossed, []
         if any(wish.share is None for wish in self.wishes):
             said.append(
                 'Where nobody says in how many people, half of them must reach it ("in 90 % of people").'
@@ -394,10 +391,10 @@ class _Work:
             f"{', at the estimates of the fit' if scene.fitted else ''}, followed for "
             f"{self.scene.until_days:g} days."
         )
-        if self.crossed is not None:
+        if crossed is not None:
             said.append(
                 "Intervals are of 90 % by the uncertainty of the fitted parameters alone: "
-                f"{self.crossed_people} of these people under each of {self.crossed.draws} draws of them."
+                f"{self.people.n_crossed} of these people under each of {crossed.draws} draws of them."
             )
         else:
             said.append(f"{scene.sure_of.capitalize()}.")
@@ -416,8 +413,8 @@ class _Work:
             "schedule": self.opened.text,
             "looked_at": f"{about.shown(about.values[0])} to {about.shown(about.values[-1])}",
             "seed": population.seed,
-            "subjects": self.people.subjects,
-            "draws": self.crossed.draws if self.crossed is not None else 1,
+            "subjects": self.people.scene.subjects,
+            "draws": self.people.crossed.draws if self.people.crossed is not None else 1,
             "vary": list(population.vary),
             **self.scene.about,
             "until_days": self.scene.until_days,

@@ -4,9 +4,8 @@ the uncertainty carried through.
 front = optimise(Scene.create("./my_fit", subjects=1000), Space.parse(dose="5 to 50 mg by 5"), "Cmax < 2")
 print(front.to_frame())
 
-wishes   constraints and objectives, read from text into data
 space    the schedules that are searched
-outcome  what one schedule does: medians over subjects, under each draw of the parameters
+outcome  what one schedule does: medians over subjects and shares of people, under each draw of the parameters
 search   which schedules are looked at
 front    the result, and the files it is written to
 run      all of it together
@@ -15,7 +14,7 @@ run      all of it together
 from pkpd.decision.optimisation.front import Choice, Front, MedianEstimate
 from pkpd.decision.optimisation.run import optimise, usual_space
 from pkpd.decision.optimisation.space import Space, SpacePoint
-from pkpd.decision.optimisation.wishes import (
+from pkpd.decision.wishes import (
     Constraint,
     Goal,
     parse_constraints,

@@ -14,7 +14,8 @@ from pkpd.core import html
 from pkpd.core.files import write_json, write_rows
 from pkpd.decision.endpoints import Endpoint
 from pkpd.decision.optimisation.space import SpacePoint
-from pkpd.decision.optimisation.wishes import Constraint, Goal
+from pkpd.decision.people import PeopleShare
+from pkpd.decision.wishes import Constraint, Goal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,11 +34,11 @@ class Choice:
     """A schedule of a front, in all subjects.
 
     estimates : by endpoint; held : for each constraint the probability that it holds, by the uncertainty of
-        the parameters; held_all : that
-    all hold at once; dominated : that another schedule, which holds all constraints, is as good in every
-    objective and better in one; stays : that this one holds all constraints and is not dominated; violations
-    : for each constraint 0, or by which share of its bound it is missed; warnings : where it leaves what the
-    fit has seen.
+    the parameters; shares : for each the share of people in whom it holds, None of one that is meant of the
+    median; held_all : the probability that all hold at once; dominated : that another schedule, which holds
+    all constraints, is as good in every objective and better in one; stays : that this one holds all
+    constraints and is not dominated; violations : for each constraint 0, or by which share of its bound it is
+    missed; warnings : where it leaves what the fit has seen.
     """
 
     number: int
@@ -45,6 +46,7 @@ class Choice:
     point: SpacePoint
     estimates: Mapping[Endpoint, MedianEstimate]
     held: tuple[float, ...]
+    shares: tuple[PeopleShare | None, ...]
     held_all: float
     dominated: float
     stays: float
@@ -104,11 +106,13 @@ class Front:
             for endpoint in self.endpoints
         ]
         chances = [f"P({constraint})" for constraint in self.constraints]
+        counted = [str(constraint) for constraint in self.constraints if constraint.share is not None]
         rows = [
             (
                 choice.number,
                 choice.schedule,
                 *(html.interval(*choice.estimates[endpoint]) for endpoint in self.endpoints),
+                *(html.interval(*share) for share in choice.shares if share is not None),
                 *choice.held,
                 choice.stays,
             )
@@ -117,7 +121,7 @@ class Front:
         note = "Medians over subjects, with 90 % intervals by the parameters. A model, not medical advice."
         return html.table(
             self.infeasible or repr(self).splitlines()[0].lstrip("<").rstrip(":>"),
-            ("", "schedule", *names, *chances, "P(front)"),
+            ("", "schedule", *names, *counted, *chances, "P(front)"),
             rows,
             " ".join((*self.warnings, note)),
         )
@@ -201,6 +205,11 @@ class Front:
                 for endpoint, estimate in choice.estimates.items()
             },
             "held": {str(constraint): p for constraint, p in zip(self.constraints, choice.held, strict=True)},
+            "shares": {
+                str(constraint): {key: _in_json(value) for key, value in share._asdict().items()}
+                for constraint, share in zip(self.constraints, choice.shares, strict=True)
+                if share is not None
+            },
             "held_all": choice.held_all,
             "dominated": choice.dominated,
             "stays": choice.stays,
@@ -218,6 +227,12 @@ class Front:
                 f"{endpoint.name}{suffix}": value
                 for endpoint, estimate in choice.estimates.items()
                 for suffix, value in zip(("", " low", " high"), estimate, strict=True)
+            }
+            | {
+                f"{constraint}{suffix}": value
+                for constraint, share in zip(self.constraints, choice.shares, strict=True)
+                if share is not None
+                for suffix, value in zip(("", " low", " high"), share, strict=True)
             }
             | {f"P({constraint})": p for constraint, p in zip(self.constraints, choice.held, strict=True)}
             | {"P(all)": choice.held_all, "P(dominated)": choice.dominated, "P(front)": choice.stays}

@@ -3,7 +3,6 @@ is."""
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 import platform
@@ -23,16 +22,18 @@ from pkpd.decision.criteria import Criteria
 from pkpd.decision.endpoints import BURDEN, Endpoint
 from pkpd.decision.endpoints.endpoint import ONE_DOSE
 from pkpd.decision.optimisation.front import Choice, Front, MedianEstimate, SeenSchedule
-from pkpd.decision.optimisation.outcome import Cache, Outcome, check_draws, rough
+from pkpd.decision.optimisation.outcome import Cache, Census, Outcome, check_draws, rough
 from pkpd.decision.optimisation.search import Searched, dominates, layers, search
 from pkpd.decision.optimisation.space import Space
-from pkpd.decision.optimisation.wishes import (
+from pkpd.decision.people import CROSSED, PeopleShare, asked_share
+from pkpd.decision.wishes import (
     Constraint,
     Goal,
     parse_constraints,
     parse_objectives,
     plain_name,
 )
+from pkpd.dosing import Schedule
 from pkpd.solver import usable_cores
 
 Floats = NDArray[np.float64]
@@ -80,8 +81,10 @@ def optimise(
         ``usual_space(scene)``, with the doses of the fit.
     constraints, objectives : as `parse_constraints` and `parse_objectives` read them; without objectives
         ``usual_objectives``.
-    confidence : the median over subjects must hold each constraint, and by the uncertainty of the parameters
-        do so with this probability, from 0.5 to 1.
+        A constraint "... in 95 % of people" must hold in that share of them, counted as ``pkpd.dose_for``
+        does; any other in the median subject.
+    confidence : each constraint must hold, and by the uncertainty of the parameters do so with this
+        probability, from 0.5 to 1.
     evaluations : how many schedules the search may look at.
     progress : called with (what, share, remark).
 
@@ -123,14 +126,18 @@ def optimise(
         parse_constraints(constraints, known, criteria),
         confidence,
     )
-    _check_of_medians(wishes.constraints)
     endpoints = wishes.endpoints(criteria, known)
     threads = scene.threads or usable_cores()
-    cache = Cache(few, endpoints, threads)
+    cache = Cache(few, endpoints, Census(few, wishes.of_people, crossed=confidence > 0.5), threads)
     searched = _searched(space, cache, wishes, evaluations, scene.population.seed, progress)
     seen = {text: cache.found[text] for text in searched.points}
     finalists, n_front = _finalists(seen, wishes.score)
-    final, interrupted = _again(scene, few, cache, finalists, endpoints, threads, progress)
+    if few is scene and not wishes.of_people:
+        final, interrupted = {text: cache.found[text] for text in finalists}, False
+    else:
+        every = Cache(scene, endpoints, Census(scene, wishes.of_people, crossed=True), threads)
+        schedules = [seen[text].schedule for text in finalists]
+        final, interrupted = _again(every, schedules, progress)
     interrupted = interrupted or searched.interrupted
     choices, nearest = _choose(final, searched, wishes)
     return Front(
@@ -166,6 +173,11 @@ class _Wishes:
         asked = [wish.endpoint for wish in wishes]
         return tuple(dict.fromkeys(asked + [endpoint for endpoint in known if endpoint.name in also]))
 
+    @property
+    def of_people(self) -> tuple[Constraint, ...]:
+        """Constraints that say in how many people they are to hold."""
+        return tuple(constraint for constraint in self.constraints if constraint.share is not None)
+
     def violations(self, outcome: Outcome) -> Floats:
         """(n_constraints,), by how much each is missed."""
         return outcome.violations(self.constraints, self.confidence)
@@ -173,18 +185,6 @@ class _Wishes:
     def score(self, outcome: Outcome) -> tuple[Floats, Floats]:
         """Objectives, and by how much constraints are missed."""
         return outcome.objectives(self.objectives), self.violations(outcome)
-
-
-def _check_of_medians(constraints: Sequence[Constraint]) -> None:
-    """Raise ``InputError`` for a constraint that is to hold in a share of people: of each draw the search
-    has too few subjects to count them."""
-    for constraint in constraints:
-        if constraint.share is not None:
-            of_median = dataclasses.replace(constraint, share=None)
-            raise InputError(
-                f'"{constraint}": a search among many schedules goes by the median subject, "{of_median}"; '
-                "in how many people it holds, and at which dose, says pkpd dose-for"
-            )
 
 
 def usual_space(scene: Scene, dose: str | None = None, route: str | None = None, **lists: Any) -> Space:
@@ -284,31 +284,19 @@ def _finalists(
 
 
 def _again(
-    scene: Scene,
-    few: Scene,
-    cache: Cache,
-    texts: list[str],
-    endpoints: Sequence[Endpoint],
-    threads: int,
-    progress: Progress | None,
+    every: Cache, schedules: Sequence[Schedule], progress: Progress | None
 ) -> tuple[dict[str, Outcome], bool]:
-    """The finalists in all subjects, and whether that was interrupted; those of the search where these are
-    all subjects."""
-    if few is scene:
-        return {text: cache.found[text] for text in texts}, False
-    every = Cache(scene, endpoints, threads)
+    """The finalists in all subjects, and whether that was interrupted."""
     told = counting(progress, "simulating the best in all subjects", "schedules")
     interrupted = False
     try:
-        every.evaluate(
-            [cache.found[text].schedule for text in texts],
-            lambda: None if told is None else told(len(every.found), len(texts)),
-        )
+        every.evaluate(schedules, lambda: None if told is None else told(len(every.found), len(schedules)))
     except KeyboardInterrupt:
         if not every.found:
             raise
         interrupted = True
-    return {text: every.found[text] for text in texts if text in every.found}, interrupted
+    order = map(str, schedules)
+    return {text: every.found[text] for text in order if text in every.found}, interrupted
 
 
 def _choose(
@@ -334,10 +322,8 @@ def _choose(
             schedule=_text(outcomes[i]),
             point=searched.points[_text(outcomes[i])],
             estimates={endpoint: _estimate(outcomes[i], endpoint) for endpoint in outcomes[i].medians},
-            held=tuple(
-                constraint.probability(outcomes[i].worlds[constraint.endpoint])
-                for constraint in wishes.constraints
-            ),
+            held=tuple(float(outcomes[i].held(constraint).mean()) for constraint in wishes.constraints),
+            shares=tuple(_share(outcomes[i], constraint) for constraint in wishes.constraints),
             held_all=float(held[i].mean()),
             dominated=float(dominated[i].mean()),
             stays=float((held[i] & ~dominated[i]).mean()),
@@ -368,7 +354,7 @@ def probabilities(
     held = ~np.isnan(values).any(axis=-1)
     for i, outcome in enumerate(outcomes):
         for constraint in constraints:
-            held[i] &= constraint.holds(outcome.worlds[constraint.endpoint])
+            held[i] &= outcome.held(constraint)
     dominated = np.zeros_like(held)
     for i in range(len(outcomes)):
         for j in range(len(outcomes)):
@@ -379,6 +365,10 @@ def probabilities(
 
 def _estimate(outcome: Outcome, endpoint: Endpoint) -> MedianEstimate:
     return MedianEstimate(outcome.medians[endpoint], *outcome.intervals[endpoint])
+
+
+def _share(outcome: Outcome, constraint: Constraint) -> PeopleShare | None:
+    return outcome.counted[constraint].estimate if constraint in outcome.counted else None
 
 
 # --- sentences ------------------------------------------------------------------------------------
@@ -414,13 +404,24 @@ def _infeasible(wishes: _Wishes, seen: dict[str, Outcome], nearest: Choice) -> s
             )
             parts.append(f"Leaving out one would not be enough; of itself each is held by: {alone}.")
     shortfalls = [
-        f"{constraint.endpoint.name} {nearest.estimates[constraint.endpoint].median:.3g} where "
-        f"{constraint.relation} {constraint.value:g} is asked"
-        for constraint, share in zip(constraints, nearest.violations, strict=True)
-        if share > 0.0
+        _shortfall(constraint, nearest.estimates[constraint.endpoint].median, share)
+        for constraint, share, missed in zip(constraints, nearest.shares, nearest.violations, strict=True)
+        if missed > 0.0
     ]
     parts.append(f"The nearest is {nearest.schedule}: {', '.join(shortfalls)}.")
     return " ".join(parts)
+
+
+def _shortfall(constraint: Constraint, median: float, share: PeopleShare | None) -> str:
+    if share is None:
+        return (
+            f"{constraint.endpoint.name} {median:.3g} where {constraint.relation} {constraint.value:g} is "
+            "asked"
+        )
+    return (
+        f"{constraint.endpoint.name} {constraint.relation} {constraint.value:g} in {100 * share.share:.3g} % "
+        f"of people where {100 * asked_share(constraint):g} % are asked"
+    )
 
 
 def _reading(
@@ -438,6 +439,8 @@ def _reading(
     said = [_numbers_words(scene, uncertain)]
     if wishes.constraints:
         said.append(_constraints_words(wishes.confidence, uncertain))
+    if wishes.of_people:
+        said.append(_people_words(scene, few, wishes, uncertain))
     said.append(
         "P(front) is the share of draws under which a schedule holds all constraints and none of the "
         f"{n_final} schedules simulated in all subjects that does so too is as good in every "
@@ -475,8 +478,26 @@ def _constraints_words(confidence: float, uncertain: bool) -> str:
     more = " (as likely as not; --confidence 0.9 asks for more)" if confidence == 0.5 and uncertain else ""
     return (
         "P of a constraint is the share of draws under which the median over subjects holds it. "
-        f"Here the median must hold each, with a probability of at least {confidence:g}{more}. "
+        f"Here each must be held, with a probability of at least {confidence:g}{more}. "
         "P(all) is the share of draws under which all hold at once."
+    )
+
+
+def _people_words(scene: Scene, few: Scene, wishes: _Wishes, uncertain: bool) -> str:
+    """Who is counted, and how sure that is."""
+    who = f"{scene.subjects:,} people" + (" at the estimates of the fit" if scene.fitted else "")
+    searching = f" (in the search {few.subjects:,})" if few.subjects < scene.subjects else ""
+    said = f'Of a constraint that says "in 90 % of people" the share is counted in {who}{searching}.'
+    if uncertain:
+        said += (
+            f" Its interval, and its P, are by {min(CROSSED, scene.subjects)} of them under each of the "
+            f"{scene.draws} draws: P is the share of draws under which it holds in so many."
+        )
+    risks = {risk.endpoint: risk for risk in scene.criteria.risks}
+    of_group = dict.fromkeys(risks[one.endpoint].called for one in wishes.of_people if one.endpoint in risks)
+    return said + "".join(
+        f" The probability of {called} is one of the whole group: its share is of posterior draws."
+        for called in of_group
     )
 
 

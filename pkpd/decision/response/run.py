@@ -17,8 +17,9 @@ from pkpd.decision.comparison import Scene
 from pkpd.decision.comparison.result import FEWEST_DRAWS
 from pkpd.decision.comparison.scene import horizon
 from pkpd.decision.endpoints import Endpoint, quantiles
-from pkpd.decision.inverse.along import interval_of, scan_places
+from pkpd.decision.inverse.along import scan_places
 from pkpd.decision.inverse.question import OpenSchedule, Unknown, unknown
+from pkpd.decision.people import interval_of
 from pkpd.decision.response.published import PublishedDose, published_doses
 from pkpd.decision.response.result import LEVELS, DoseResponse, ExposureResponse
 from pkpd.decision.single import endpoints_of, only, resting

@@ -9,7 +9,7 @@ import math
 from typing import TYPE_CHECKING
 
 from pkpd.decision.inverse import Attainment, Boundary
-from pkpd.decision.inverse.along import asked_share
+from pkpd.decision.people import asked_share
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

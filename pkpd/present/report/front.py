@@ -134,8 +134,15 @@ def _choice(front: Front, choice: Choice, columns: list[Any]) -> dict[str, Any]:
     cells = []
     for endpoint in columns:
         held = [
-            {"text": str(constraint), "p": f"{100 * p:.0f} %", "missed": missed > 0}
-            for constraint, p, missed in zip(front.constraints, choice.held, choice.violations, strict=True)
+            {
+                "text": str(constraint),
+                "p": f"{100 * p:.0f} %",
+                "people": "" if share is None else share.shown,
+                "missed": missed > 0,
+            }
+            for constraint, p, share, missed in zip(
+                front.constraints, choice.held, choice.shares, choice.violations, strict=True
+            )
             if constraint.endpoint == endpoint
         ]
         cells.append(_cell(choice.estimates[endpoint]) | {"held": held})

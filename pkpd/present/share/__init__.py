@@ -29,9 +29,9 @@ from pkpd.decision.comparison import Comparison
 from pkpd.decision.drivers import Drivers
 from pkpd.decision.inverse import Attainment, Boundary
 from pkpd.decision.optimisation import Front
-from pkpd.decision.optimisation.wishes import parse_constraints
 from pkpd.decision.response import DoseResponse
 from pkpd.decision.why import Explanation
+from pkpd.decision.wishes import parse_constraints
 from pkpd.inference.individual import Individual
 from pkpd.inference.validation import Validation
 from pkpd.present.share import (

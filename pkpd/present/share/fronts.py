@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from pkpd.decision.endpoints import Endpoint
@@ -57,6 +58,11 @@ def _endpoints(front: Front) -> list[Endpoint]:
 def _table(front: Front) -> SharedTable:
     endpoints = _endpoints(front)
     names = [f"{one.name} ({unit(one.unit)})" if unit(one.unit) else one.name for one in endpoints]
+    counted = [
+        f"share with {dataclasses.replace(constraint, share=None)}"
+        for constraint in front.constraints
+        if constraint.share is not None
+    ]
     chances = [f"P({constraint})" for constraint in front.constraints]
     columns = [SharedColumn("number", "number", "count"), SharedColumn("schedule", "schedule", "text")]
     for k, name in enumerate(names):
@@ -65,6 +71,12 @@ def _table(front: Front) -> SharedTable:
             SharedColumn(f"low {k}", "90 % by the parameters, from"),
             SharedColumn(f"high {k}", "to"),
         ]
+    for k, name in enumerate(counted):
+        columns += [
+            SharedColumn(f"share {k}", name, "share"),
+            SharedColumn(f"share low {k}", "90 % by the parameters, from", "share"),
+            SharedColumn(f"share high {k}", "to", "share"),
+        ]
     columns += [SharedColumn(f"held {k}", name, "share") for k, name in enumerate(chances)]
     columns += [SharedColumn("stays", "P(front)", "share")]
     return SharedTable(
@@ -72,6 +84,7 @@ def _table(front: Front) -> SharedTable:
         (
             "schedule",
             *(f"{name}, median (90 %)" for name in names),
+            *(f"{one} (90 % by the parameters)" for one in counted),
             *(f"{one}, %" for one in chances),
             "P(front), %",
         ),
@@ -89,8 +102,9 @@ def _line(choice: Choice, endpoints: list[Endpoint]) -> tuple[str, ...]:
         estimate = choice.estimates[endpoint]
         middle, low, high = map(finite_or_word, estimate)
         cells.append(f"{middle} ({low} to {high})" if low != high else middle or "no value")
+    people = (share.shown for share in choice.shares if share is not None)
     shares = (f"{100 * share:.0f}" for share in (*choice.held, choice.stays))
-    return (f"{choice.number}: {choice.schedule}", *cells, *shares)
+    return (f"{choice.number}: {choice.schedule}", *cells, *people, *shares)
 
 
 def _record(choice: Choice, endpoints: list[Endpoint]) -> dict[str, Any]:
@@ -98,4 +112,6 @@ def _record(choice: Choice, endpoints: list[Endpoint]) -> dict[str, Any]:
     for k, endpoint in enumerate(endpoints):
         numbers = zip(("median", "low", "high"), choice.estimates[endpoint], strict=True)
         record |= {f"{name} {k}": value for name, value in numbers}
+    for k, share in enumerate(filter(None, choice.shares)):
+        record |= {f"share {k}": share.share, f"share low {k}": share.low, f"share high {k}": share.high}
     return record | {f"held {k}": share for k, share in enumerate(choice.held)}

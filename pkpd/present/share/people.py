@@ -12,7 +12,7 @@ import numpy as np
 
 from pkpd.core.files import write_json, write_rows
 from pkpd.decision.comparison import Arm, Comparison, letters
-from pkpd.decision.optimisation.wishes import Constraint
+from pkpd.decision.wishes import Constraint
 from pkpd.inference.individual import Individual
 from pkpd.present.report.comparison import findings, flat
 from pkpd.present.report.drawing import Drawing
