@@ -81,7 +81,16 @@ _SHARE = re.compile(
 _MONTH = r"(?:a|per|each|every|in)\s+month|(?:per|in|every)\s+(?:28\s*d(?:ays)?|(?:4|four)\s+weeks)"
 _IN_ALL = r"in\s+all|in\s+total|altogether"
 _NUMBER = r"[+-]?(?:\d+(?:\.\d+)?|\.\d+)(?:e[+-]?\d+)?"
-_TIMES = {"half": 0.5, "twice": 2.0, "double": 2.0, "thrice": 3.0, "triple": 3.0}
+_TIMES = {
+    "half": 0.5,
+    "halved": 0.5,
+    "twice": 2.0,
+    "double": 2.0,
+    "doubled": 2.0,
+    "thrice": 3.0,
+    "triple": 3.0,
+    "tripled": 3.0,
+}
 _BASELINE = r"(?:\s+(?:of\s+)?(?:the\s+)?baseline\b)?"
 _RELATIVE = (
     rf"[+-]\s*[\d.]+\s*%|{_NUMBER}\s*(?:%|percent)\s*(?:of|above|over|below|under)\s+(?:the\s+)?baseline"

@@ -85,6 +85,8 @@ def endpoints(every):
         ("Treg trough at least +50 %", "Treg trough fold >= 1.5"),
         ("Treg at least +50 % at trough", "Treg trough fold >= 1.5"),
         ("trough Tregs at least twice baseline", "Treg trough fold >= 2"),
+        ("Tregs at least doubled at their peak", "Treg peak fold >= 2"),
+        ("NK at most tripled", "NK mean fold <= 3"),
         ("Treg at least 1.5-fold before the next cycle", "Treg trough fold >= 1.5"),
         ("Tregs on average at least +50 %", "Treg mean fold >= 1.5"),
         ("NK at its peak under 3-fold", "NK peak fold < 3"),
