@@ -12,7 +12,7 @@ objectives, "platelet mean fold".
     relation    := ">=" | "at least" | ">" | "more than" | "above" | "<=" | "at most" | "<" | "less than" |
                 "under" ...
     fold        := number | "+50 %" | "-20 %" | "20 % below baseline" | "150 % of baseline" | "twice baseline"
-                | "1.5 x" | "baseline"
+                | "50 % higher" | "1.5 x" | "baseline"
     objectives  := ["max" | "min"] endpoint { "," ... }
 
 A noun is what there is a "mean fold", a "peak fold" or a "trough fold" of, or stands for one in the criteria;
@@ -92,11 +92,18 @@ _TIMES = {
     "tripled": 3.0,
 }
 _BASELINE = r"(?:\s+(?:of\s+)?(?:the\s+)?baseline\b)?"
+_SIDES = {"above": 1, "over": 1, "higher": 1, "more": 1, "below": -1, "under": -1, "lower": -1, "less": -1}
 _RELATIVE = (
-    rf"[+-]\s*[\d.]+\s*%|{_NUMBER}\s*(?:%|percent)\s*(?:of|above|over|below|under)\s+(?:the\s+)?baseline"
+    rf"[+-]\s*[\d.]+\s*%|{_NUMBER}\s*(?:%|percent)\s*"
+    rf"(?:(?:of|above|over|below|under)\s+(?:the\s+)?baseline|higher|lower|more|less)\b"
     rf"|(?:{'|'.join(_TIMES)})\b|(?:{_NUMBER}|{'|'.join(NUMBER_WORDS)})[\s-]*(?:fold\b|times\b|x\b|×)|baseline\b"
 )
-"""What is set against baseline: +50 %, 80 % of baseline, twice, 1.5-fold."""
+"""What is set against baseline: +50 %, 80 % of baseline, 50 % higher, twice, 1.5-fold."""
+_CHANGES = {
+    +1: (r"increases?|increased|rises?|grows?|(?:go(?:es)?\s+)?up|higher", "increase|raise"),
+    -1: (r"decreases?|decreased|falls?|drops?|(?:go(?:es)?\s+)?down|lower", "decrease|lower|reduce"),
+}
+"""How people say that something changes, or should be changed, for a hint."""
 
 
 @dataclass(frozen=True)
@@ -304,7 +311,9 @@ class _Clause:
                 continue  # a name that only begins as this one: peak, peak fold
             if self._match(_RELATIVE, relation[1]) and not _is_fold(endpoint, self.criteria):
                 endpoint = self._named(f"{endpoint.name} fold") or endpoint
-            return Constraint(endpoint, relation[0], self._last_value(endpoint, relation[1]))
+            value, at = self._value(endpoint, relation[1])
+            self._nothing_after(at)
+            return Constraint(endpoint, self._towards(endpoint, *relation), value)
         relation = self._relation(self.start)
         if relation is not None:
             return self._amount(*relation)
@@ -372,10 +381,11 @@ class _Clause:
                         self._stop("this says once more, and otherwise, what is meant", after.start())
                     endpoint = self._fold(noun, when, found.start())
             self._nothing_after(at)
-            return Constraint(endpoint, relation[0], value)
+            return Constraint(endpoint, self._towards(endpoint, *relation), value)
         for place in range(self.start, self.end):
             if (place == 0 or not self.text[place - 1].isalnum()) and self._relation(place):
                 name = self.text[self.start : place].strip()
+                self._stop_at_change(name, self.text[place : self.end])
                 self._stop(f'"{name}": {_unknown(name, self.endpoints)}', self.start, length=len(name))
         if found := self._match(r"([+-]\s*[\d.]+\s*%)\s+(?:of\s+)?(\S.*)", self.start):
             words = found[2][: self.end - found.start(2)].strip()
@@ -385,8 +395,46 @@ class _Clause:
                 f'write for instance "{words} at least {found[1]}"',
                 length=len(found[1]),
             )
+        if found := self._match(r"(.+?)\s+between\s+(\S+)", self.start):
+            self._stop(
+                "two bounds are two constraints",
+                found.start(),
+                f'write "{found[1]} at least {found[2]}, {found[1]} at most ..."',
+                length=len(found[0]),
+            )
+        if found := self._match(r"(.+?)\s*([+-]?\s*[\d.]+\s*(?:%|percent\b))", self.start):
+            self._stop_at_change(found[1], found[2])
+            self._stop(
+                "at least or at most?",
+                found.start(2),
+                f'write for instance "{found[1]} at least {found[2]}"',
+                length=len(found[2]),
+            )
         self._stop("what is asked of it?", self.end, f"after an endpoint comes one of {RELATION_SHOWN}")
         raise AssertionError  # not reached: _stop raises
+
+    def _stop_at_change(self, name: str, asked: str) -> None:
+        """Stop if what stands before a relation is a change, "platelets fall by", of which a percentage is
+        asked, or holds the percentage itself, "platelets 20 %"."""
+        number = re.search(r"([\d.]+)\s*(?:%|percent\b)", asked)
+        for sign, (verbs, orders) in _CHANGES.items():
+            said = rf"(?P<what>.+?)\s+(?:{verbs})(?:\s+by)?|(?:{orders})\s+(?P<whom>.+?)\s+by"
+            found = re.fullmatch(said, name, re.IGNORECASE)
+            if found and number:
+                bound, signed = ("at least", "+") if sign > 0 else ("at most", "-")
+                self._stop(
+                    "a change is asked for by its sign",
+                    self.start,
+                    f'write for instance "{found["what"] or found["whom"]} {bound} {signed}{number[1]} %"',
+                    length=len(name),
+                )
+        if found := re.fullmatch(r"(.+?)\s+([\d.]+\s*(?:%|percent))", name):
+            self._stop(
+                "at least or at most?",
+                self.start + found.start(2),
+                f'write for instance "{found[1]} at least {found[2]} {asked.strip()}"',
+                length=len(found[2]),
+            )
 
     def _nouns(self) -> list[tuple[str, str]]:
         """Nouns and how they are written, longer ones first."""
@@ -427,10 +475,14 @@ class _Clause:
                 return _RELATION_OF[words], found.end()
         return None
 
-    def _last_value(self, endpoint: Endpoint, at: int) -> float:
-        value, at = self._value(endpoint, at)
-        self._nothing_after(at)
-        return value
+    def _towards(self, endpoint: Endpoint, relation: str, at: int) -> str:
+        """The relation of a fold: at least 20 % below baseline is a fold of at most 0.8."""
+        fewer = "|".join(word for word, side in _SIDES.items() if side < 0)
+        if _is_fold(endpoint, self.criteria) and self._match(
+            rf"{_NUMBER}\s*(?:%|percent)\s*(?:{fewer})\b", at
+        ):
+            return {">=": "<=", ">": "<", "<=": ">=", "<": ">"}[relation]
+        return relation
 
     def _value(self, endpoint: Endpoint, at: int) -> tuple[float, int]:
         """A value of the endpoint and where it ends."""
@@ -468,15 +520,15 @@ class _Clause:
             )
         value = float(number[0])
         if percent := self._match(
-            r"(?:%|percent\b)\s*(of|above|over|below|under)?(?:\s+(?:the\s+)?baseline\b)?", number.end()
+            rf"(?:%|percent\b)\s*((?:of|{'|'.join(_SIDES)})\b)?(?:\s+than)?(?:\s+(?:the\s+)?baseline\b)?",
+            number.end(),
         ):
             side, signed = (percent[1] or "").lower(), number[0][0] in "+-"
             if side == "of" and not signed:
                 return value / 100.0, percent.end()
-            if side in ("above", "over") or (signed and not side):
-                return 1.0 + value / 100.0, percent.end()
-            if side in ("below", "under") and not signed:
-                return 1.0 - value / 100.0, percent.end()
+            turn = _SIDES.get(side, 0)
+            if (signed and not side) or (turn and not signed):
+                return 1.0 + (turn or 1) * value / 100.0, percent.end()
             self._stop(
                 f'"{self.text[number.start() : percent.end()].strip()}" can be a rise or a share',
                 number.start(),
