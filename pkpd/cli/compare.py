@@ -34,6 +34,7 @@ from pkpd.cli.terminal import (
     Work,
     check_known,
     console,
+    lit,
     plain,
     print_json,
     taking,
@@ -240,9 +241,7 @@ def _lines(comparison: Comparison, marks: list[str], width: float) -> tuple[list
     def line(cells: list[str]) -> str:
         # padded before it is escaped, which makes it longer
         text = plain("  ".join(cells[i].ljust(widths[i]) for i in columns).rstrip())
-        for light, colour in _COLOURS.items():
-            text = text.replace(light, f"[{colour}]{light}[/]")
-        return text
+        return lit(text)
 
     rule = "─" * (sum(widths[i] for i in columns) + 2 * len(columns) - 2)
     if not several:
@@ -312,15 +311,13 @@ def _span(low: float, high: float) -> str:
 
 def _remarks(comparison: Comparison, marks: list[str]) -> list[str]:
     """What stands in no cell: who has no value and why, and what whoever reads an endpoint has to know."""
-    from pkpd.decision.evidence import Light
-    from pkpd.present.report.numbers import LIGHTS
+    from pkpd.present.report.numbers import legend
 
     lines = ["↑ more is wanted, ↓ less is wanted."] * any(
         endpoint.better for endpoint in comparison.endpoints
     )
-    lights = {row.light for row in comparison.rows}
-    meant = [f"{LIGHTS[light]} {light.meaning}" for light in Light if light in lights and LIGHTS[light]]
-    lines += [f"{'; '.join(meant)}. --sources has the numbers behind."] * bool(meant)
+    meant = legend(row.light for row in comparison.rows)
+    lines += [f"{meant} --sources has the numbers behind."] * bool(meant)
     for endpoint in comparison.endpoints:
         rows = [row for row in comparison.rows if row.endpoint == endpoint]
         said = [words for mark, row in zip(marks, rows, strict=True) if (words := _absent(mark, row))]
@@ -344,7 +341,6 @@ def _absent(mark: str, row: ComparisonRow) -> str:
     return f"in {mark} {' and '.join(parts)} of {row.n + row.missing + row.beyond:,}" if parts else ""
 
 
-_COLOURS = {"●": "green", "◐": "yellow", "○": "red"}
 MOST_LINES = 8
 """Of one topic: more are not read."""
 

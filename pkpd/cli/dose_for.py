@@ -31,6 +31,7 @@ from pkpd.cli.terminal import (
     SeedOption,
     Work,
     console,
+    lit,
     plain,
     print_json,
     table,
@@ -140,6 +141,8 @@ def dose_for(
 
 def show(found: Attainment) -> None:
     """Print one answer: the question, the answer, what people need, the curve, and how to read it."""
+    from pkpd.present.report.numbers import LIGHTS
+
     out = console()
     whole = not out.is_terminal  # lines, for programs and files
     for curve in found.curves:
@@ -159,11 +162,16 @@ def show(found: Attainment) -> None:
             prefix = f"{curve.wish}: " if len(found.curves) > 1 else ""
             out.print(plain(prefix + people), soft_wrap=whole)
     out.print(_table(found))
+    for curve in found.curves:
+        standing = found.standing(curve)
+        if LIGHTS[standing.light]:
+            why = f"{LIGHTS[standing.light]} {curve.wish.endpoint.name}: {'; '.join(standing.reasons)}."
+            out.print(lit(plain(why)), soft_wrap=whole)
     _remarks([found], whole)
 
 
 def _table(found: Attainment) -> Table:
-    from pkpd.present.report.numbers import finite_or_word, unit
+    from pkpd.present.report.numbers import finite_or_word, signed_by, unit
 
     made = table(found.unknown.called)
     for curve in found.curves:
@@ -175,13 +183,16 @@ def _table(found: Attainment) -> Table:
     for i, x in enumerate(found.x):
         cells = [f"{x:g}"]
         for curve in found.curves:
-            cells += [curve.people(i).shown, finite_or_word(float(curve.median[i]))]
-        made.add_row(*map(plain, cells), style="bold" if x == found.value else None)
+            share = signed_by(curve.standings[i].light, curve.people(i).shown)
+            cells += [share, finite_or_word(float(curve.median[i]))]
+        made.add_row(*(lit(plain(cell)) for cell in cells), style="bold" if x == found.value else None)
     return made
 
 
 def show_boundary(found: Boundary) -> None:
     """Print the answer for each value of the second unknown."""
+    from pkpd.present.report.numbers import signed_by
+
     out = console()
     whole = not out.is_terminal
     first = found.rows[0]
@@ -193,13 +204,18 @@ def show_boundary(found: Boundary) -> None:
         answer = found.unknown.shown(row.value) if row.ranges else "nowhere in the range"
         if row.everywhere:
             answer += " or below" if row.end == "smallest" else " or above"
-        made.add_row(*map(plain, (f"{float(value):g}", answer, row.interval)))
+        cells = (f"{float(value):g}", signed_by(row.weakest.light, answer), row.interval)
+        made.add_row(*(lit(plain(cell)) for cell in cells))
     out.print(made)
     _remarks(found.rows, whole)
 
 
 def _remarks(rows: Sequence[Attainment], whole: bool) -> None:
+    from pkpd.present.report.numbers import legend
+
     out = console()
+    if meant := legend(standing.light for row in rows for c in row.curves for standing in c.standings):
+        out.print(lit(plain(meant)), soft_wrap=whole)
     remarks = list(dict.fromkeys(line for row in rows for line in (*row.notes, *row.warnings)))
     for line in remarks[:WARNINGS]:
         out.print(f"[yellow]![/] {plain(line)}", soft_wrap=whole)

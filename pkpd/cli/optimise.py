@@ -30,12 +30,14 @@ from pkpd.cli.terminal import (
     SeedOption,
     Work,
     console,
+    lit,
     plain,
     print_json,
 )
 from pkpd.treg import FIT
 
 if TYPE_CHECKING:
+    from pkpd.decision.evidence import Standing
     from pkpd.decision.optimisation import Choice, Front
 
 WARNINGS = 8  # that are printed; files have all
@@ -170,6 +172,8 @@ def optimise(
 
 def show(front: Front) -> None:
     """Print a front: what was asked, the table, warnings, and how to read it."""
+    from pkpd.present.report.numbers import legend
+
     out = console()
     whole = not out.is_terminal  # lines, for programs and files
     for title, wishes in (("objectives", front.objectives), ("constraints", front.constraints)):
@@ -188,9 +192,17 @@ def show(front: Front) -> None:
         out.print(f"[yellow]![/] {plain(line)}", soft_wrap=whole)
     if len(warnings) > WARNINGS:
         out.print(f"[yellow]![/] and {len(warnings) - WARNINGS} more warnings: -o report.html has all.")
+    meant = legend(standing.light for choice in front.shown for standing in _standings(front, choice))
+    if meant:
+        out.print(lit(plain(f"{meant} Why it is so: --json, -o report.html.")), soft_wrap=whole)
     for line in front.reading:
         out.print(plain(line), style="dim", soft_wrap=whole)
     out.print("A model, not medical advice.", style="dim")
+
+
+def _standings(front: Front, choice: Choice) -> list[Standing]:
+    """Of what the table has."""
+    return [choice.standings[endpoint] for endpoint in front.endpoints]
 
 
 def _lines(front: Front) -> list[str]:
@@ -221,9 +233,8 @@ def _lines(front: Front) -> list[str]:
     ]
 
     def line(cells: list[str]) -> str:
-        return plain(
-            "    " + "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
-        )
+        padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+        return lit(plain("    " + "  ".join(padded).rstrip()))
 
     lines = [line(heads), "─" * (sum(widths) + 2 * len(widths) + 2)]
     for name, rows in blocks:
@@ -234,11 +245,13 @@ def _lines(front: Front) -> list[str]:
 def _cells(front: Front, choice: Choice) -> list[list[str]]:
     """Medians, intervals and probabilities, in the columns of the table."""
     from pkpd.present.report.numbers import finite_or_word as word
+    from pkpd.present.report.numbers import signed_by
 
     medians, spans, people, chances = [], [], [], []
     for endpoint in front.endpoints:
         estimate = choice.estimates[endpoint]
-        medians.append("no value" if math.isnan(estimate.median) else word(estimate.median))
+        median = "no value" if math.isnan(estimate.median) else word(estimate.median)
+        medians.append(signed_by(choice.standings[endpoint].light, median))
         ends = [word(estimate.low), word(estimate.high)]
         spans.append("" if ends[0] == ends[1] else " to ".join(ends))
         asked = [

@@ -151,6 +151,16 @@ def plain(text: str) -> str:
     return escape(text)
 
 
+_COLOURS = {"●": "green", "◐": "yellow", "○": "red"}
+
+
+def lit(text: str) -> str:
+    """Text in rich's markup with the signs of lights in their colours."""
+    for sign, colour in _COLOURS.items():
+        text = text.replace(sign, f"[{colour}]{sign}[/]")
+    return text
+
+
 def print_json(value: Any) -> None:
     import sys
 

@@ -111,8 +111,19 @@ class Standing:
     reasons: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
 
+    def as_dict(self) -> dict[str, object]:
+        """Plain values for files."""
+        return {"light": self.light, "stands_on": list(self.outputs), "why": list(self.reasons)}
+
 
 COUNTED = Standing(Light.COUNTED)
+
+
+def weakest(standings: Iterable[Standing]) -> Standing:
+    """Of what stands on all of these the least that was put to the test; what follows from doses alone only
+    where all do."""
+    order = (Light.COUNTED, Light.FORESEEN, Light.FITTED, Light.ASSUMED)
+    return max(standings, key=lambda standing: order.index(standing.light), default=COUNTED)
 
 
 class Behind:

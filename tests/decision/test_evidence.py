@@ -7,15 +7,20 @@ import math
 import re
 
 import pytest
+from markupsafe import escape
 
 import pkpd
 from pkpd.cli import main
 from pkpd.core import library
+from pkpd.core.files import to_json
 from pkpd.decision.comparison import Scene, compare
 from pkpd.decision.domain import Beyond
-from pkpd.decision.evidence import Behind, Light
+from pkpd.decision.evidence import COUNTED, Behind, Light, Standing, weakest
+from pkpd.decision.optimisation import Space
+from pkpd.present.report import front as front_report
 from pkpd.present.report.comparison import render
-from pkpd.present.report.numbers import LIGHTS
+from pkpd.present.report.numbers import LIGHTS, legend
+from pkpd.present.share import exhibit, latex, markdown
 
 COURSE = "1 MIU sc daily x5"
 
@@ -155,3 +160,95 @@ def test_the_terminal_lists_the_numbers_behind(capsys):
     assert "● Cmax" in told and "◐ Treg mean fold" in told
     assert re.search(r"imodals_d8_1miu: IMODALS, .*change at 7 d \(mean\): 3.90 .*; unverified; Camu", told)
     assert "imodals_washout_2miu" in told and "did not come as predicted" in told
+
+
+# --- answers of a search and of the inverse question
+
+
+@pytest.fixture(scope="module")
+def scene():
+    return Scene.create(subjects=60, draws=12, threads=2)
+
+
+@pytest.fixture(scope="module")
+def front(scene):
+    space = Space.parse(dose="0.25, 2 MIU", days="1, 5", interval="28 d", cycles="1")
+    return pkpd.optimise(scene, space, "adverse event < 90 %", "Treg mean fold, injections per 28 days")
+
+
+@pytest.fixture(scope="module")
+def answer(scene):
+    return pkpd.dose_for(scene, "CCL2 change under 500 in 80 % of people, NK under 3", "? MIU sc daily x5")
+
+
+def test_a_schedule_of_a_front_has_the_lights_that_a_comparison_gives_it(scene, front):
+    compared = compare(scene.arms([choice.schedule for choice in front.choices]))
+    for choice in front.choices:
+        assert choice.estimates.keys() == choice.standings.keys()
+        for endpoint, standing in choice.standings.items():
+            assert standing == compared.standing(compared.row(endpoint.name, choice.schedule))
+    lights = {standing.light for choice in front.choices for standing in choice.standings.values()}
+    assert {Light.FITTED, Light.COUNTED} <= lights
+
+
+def test_an_answer_has_the_lights_of_its_schedule_and_of_every_value(scene, answer):
+    for curve in answer.curves:
+        assert len(curve.standings) == len(answer.x)
+        for x, standing in zip(answer.x, curve.standings, strict=True):
+            expected = scene.standings(pkpd.Schedule.parse(f"{x:.10g} MIU sc daily x5"))
+            assert standing == expected[curve.wish.endpoint.name]
+    ccl2, nk = (answer.standing(curve) for curve in answer.curves)
+    assert ccl2.light is Light.ASSUMED
+    assert nk == answer.curves[1].standings[answer.x.tolist().index(answer.value)]
+    assert answer.weakest == ccl2
+
+
+def test_of_several_lights_the_weakest_counts():
+    there = [Standing(light) for light in (Light.FORESEEN, Light.COUNTED, Light.ASSUMED, Light.FITTED)]
+    assert weakest(there).light is Light.ASSUMED
+    assert weakest(there[:2]).light is Light.FORESEEN
+    assert weakest([COUNTED]) == weakest([]) == COUNTED
+
+
+def test_files_and_pages_of_answers_have_lights_and_reasons(front, answer):
+    told = json.loads(to_json(front.to_dict()))
+    for choice, item in zip(front.choices, told["front"], strict=True):
+        for endpoint, standing in choice.standings.items():
+            assert item["standings"][endpoint.name]["light"] == standing.light
+            assert item["standings"][endpoint.name]["why"] == list(standing.reasons)
+    assert set(front.to_frame()["Treg mean fold light"]) <= set(Light)
+    page = front_report.render(front)
+    for choice in front.choices:
+        for standing in choice.standings.values():
+            if LIGHTS[standing.light]:
+                assert f'title="{escape("; ".join(standing.reasons))}"' in page
+    (table,) = exhibit(front).tables
+    treg = front.choices[0].standings[front.objectives[0].endpoint]
+    assert table.records[0]["light 0"] == treg.light and table.records[0]["why 0"] == "; ".join(treg.reasons)
+    assert table.lines[0][1].startswith(LIGHTS[treg.light])
+
+    wishes = json.loads(to_json(answer.to_dict()))["wishes"]
+    assert wishes[0]["light"] == "assumed" and set(wishes[0]["lights"]) == {"assumed"} and wishes[0]["why"]
+    (table,) = exhibit(answer).tables
+    assert {record["light 0"] for record in table.records} == {"assumed"}
+    assert all(line[1].startswith("○ ") for line in table.lines)
+    for shown in (exhibit(front), exhibit(answer)):
+        assert legend([Light.FITTED])[:-1] in markdown.write(shown)
+        assert "\\ensuremath{\\odot}" in latex.write(shown) and "◐" not in latex.write(shown)
+
+
+def test_commands_print_the_lights_of_answers(capfd):
+    few = ["--subjects", "50", "--draws", "10", "--jobs", "2"]
+    tiny = ["--dose", "1 MIU", "--days", "5", "--interval", "28 d", "--cycles", "1"]
+    asked = ["CCL2 change under 500 in 80 % of people", "--schedule", "? MIU sc daily x5"]
+    for arguments, sign in (
+        (["optimise", "NK under 3", *tiny, *few], "◐ "),
+        (["dose-for", *asked, *few], "○ "),
+    ):
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
+        out = capfd.readouterr().out
+        assert not end.value.code
+        assert out.count(sign) > 1
+        assert f"{sign}{Light('fitted' if sign == '◐ ' else 'assumed').meaning}" in out
+    assert "○ CCL2 change: No data on ccl2 stand behind it." in out

@@ -176,9 +176,12 @@ def test_the_second_sheet_says_what_has_to_be_known(compared, shown):
 
 def test_tables_in_markdown_and_latex_and_on_slides_are_those_that_the_report_has(compared, shown, slides):
     row = compared.row("NK mean fold", 1)
-    cell = f"{row.median:.2f} ({row.low:.2f} to {row.high:.2f})"
+    numbers = f"{row.median:.2f} ({row.low:.2f} to {row.high:.2f})"
+    cell = f"◐ {numbers}"  # fitted, and not held out
+    assert row.light == "fitted"
     assert f"| NK mean fold ↓ | B | {cell} |" in markdown.write(shown)
-    assert f"NK mean fold \\ensuremath{{\\downarrow}} & B & {cell} &" in latex.write(shown)
+    sign = "\\ensuremath{\\odot}"
+    assert f"NK mean fold \\ensuremath{{\\downarrow}} & B & {sign} {numbers} &" in latex.write(shown)
     lines = [line for slide in slides.slides for line in cells_of(slide)]
     assert [line[2] for line in lines if line[1] == "B" and line[2] == cell] == [cell]
     medians = [line for line in lines if line[1] in ("A", "B", "C")]

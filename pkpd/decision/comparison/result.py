@@ -341,7 +341,7 @@ class Comparison:
                     "rows": [
                         {"endpoint": row.endpoint.name, "unit": row.endpoint.unit}
                         | {name: _in_json(getattr(row, name)) for name in _NUMBERS}
-                        | _standing_in_json(self.standing(row))
+                        | self.standing(row).as_dict()
                         for row in self.rows
                         if row.arm == arm.label
                     ],
@@ -845,10 +845,6 @@ def _provenance(arms: Sequence[Arm]) -> dict[str, Any]:
         "dose_days": {arm.label: arm.schedule.when for arm in arms},
         "versions": {"pkpd": __version__, "numpy": np.__version__, "python": platform.python_version()},
     }
-
-
-def _standing_in_json(standing: Standing) -> dict[str, Any]:
-    return {"light": standing.light, "stands_on": list(standing.outputs), "why": list(standing.reasons)}
 
 
 def _in_json(value: Any) -> Any:

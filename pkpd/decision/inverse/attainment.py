@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pkpd.core import html
 from pkpd.core.files import write_json, write_rows
+from pkpd.decision.evidence import Standing, weakest
 from pkpd.decision.inverse.question import Unknown
 from pkpd.decision.people import PeopleShare, asked_share
 from pkpd.decision.wishes import Constraint
@@ -36,7 +37,8 @@ class WishCurve:
     uncertain; median : (n,) of the endpoint over people. own : (5,) quantiles (``LEVELS``) over people of the
     value that each of them needs, -inf or inf beyond the range; never : the share of people in whom it holds
     nowhere in the range. of_group : whether the endpoint is a probability of the whole group, which nobody
-    has alone; its shares are then of posterior draws.
+    has alone; its shares are then of posterior draws. standings : (n,) how far the numbers of each value have
+    been put to the test.
     """
 
     wish: Constraint
@@ -47,6 +49,7 @@ class WishCurve:
     own: Floats
     never: float
     of_group: bool
+    standings: tuple[Standing, ...]
 
     def people(self, i: int) -> PeopleShare:
         """The share of people at one value."""
@@ -148,6 +151,11 @@ class Attainment:
         )
 
     @property
+    def weakest(self) -> Standing:
+        """Of the wishes the one that has been put to the test least, on which the answer stands."""
+        return weakest(self.standing(curve) for curve in self.curves)
+
+    @property
     def interval(self) -> str:
         """The 90 % interval by the parameters for people; "" without one."""
         if math.isnan(self.low):
@@ -155,6 +163,10 @@ class Attainment:
         if self.low == self.high and math.isinf(self.low):
             return self._own(self.low)
         return f"{self._own(self.low)} to {self._own(self.high)}"
+
+    def standing(self, curve: WishCurve) -> Standing:
+        """How far the numbers of a wish have been put to the test at the answer, or the nearest value."""
+        return curve.standings[int(np.argmin(np.abs(self.x - self.nearest)))]
 
     def people(self, curve: WishCurve) -> str:
         """What people need, each for himself, as a sentence; "" where nobody has a value of his own."""
@@ -180,6 +192,7 @@ class Attainment:
                 for name, field in (("", "share"), (" low", "low"), (" high", "high"))
             }
             | {curve.wish.endpoint.name: float(curve.median[i]) for curve in self.curves}
+            | {f"{curve.wish.endpoint.name} light": str(curve.standings[i].light) for curve in self.curves}
             for i, x in enumerate(self.x)
         ]
 
@@ -217,7 +230,9 @@ class Attainment:
                     "endpoint": dataclasses.asdict(curve.wish.endpoint),
                     "own": {f"{100 * q:g} %": _in_json(v) for q, v in zip(LEVELS, curve.own, strict=True)},
                     "never": curve.never,
+                    "lights": [standing.light for standing in curve.standings],
                 }
+                | self.standing(curve).as_dict()
                 | {
                     name: [_in_json(value) for value in getattr(curve, name)]
                     for name in ("share", "low", "high", "median")
@@ -271,7 +286,7 @@ class Boundary:
         return [
             {over or self.over.name: float(value), row.unknown.name: row.value}
             | {f"{row.unknown.name} low": row.low, f"{row.unknown.name} high": row.high}
-            | {"answer": row.answer, "schedule": row.chosen}
+            | {"answer": row.answer, "schedule": row.chosen, "light": str(row.weakest.light)}
             for value, row in zip(self.over.values, self.rows, strict=True)
         ]
 

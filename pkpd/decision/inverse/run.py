@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -19,6 +19,7 @@ from pkpd.decision.comparison import Scene
 from pkpd.decision.comparison.result import FEWEST_DRAWS
 from pkpd.decision.comparison.scene import horizon
 from pkpd.decision.endpoints import Endpoint, quantiles
+from pkpd.decision.evidence import COUNTED, Standing
 from pkpd.decision.inverse.along import (
     between_places,
     fine_places,
@@ -243,6 +244,7 @@ class _Work:
         places = sorted({*scanned, nearest})
         x = numbers[places]
         people = np.array([self.look(self._at(over, values[place])) for place in places])
+        standings = [self.scene.standings(self._at(over, values[place])) for place in places]
         fine = fine_places(numbers)
         value = float(numbers[nearest]) if runs else math.nan
         low, high, found_by, bands = self._by_parameters(over, values, places, x, fine, people, end, value)
@@ -256,7 +258,7 @@ class _Work:
             ranges=tuple((float(numbers[first]), float(numbers[last])) for first, last in runs),
             x=x,
             curves=tuple(
-                self._curve(i, wish, x, fine, people[:, i], bands[i], end)
+                self._curve(wish, fine, x, people[:, i], bands[i], end, standings)
                 for i, wish in enumerate(self.wishes)
             ),
             nearest=float(numbers[nearest]),
@@ -295,9 +297,16 @@ class _Work:
         return self.look(self._at(over, self._valid(over)[1][place]))
 
     def _curve(
-        self, i: int, wish: Constraint, x: Floats, fine: Floats, values: Floats, band: Floats, end: str
+        self,
+        wish: Constraint,
+        fine: Floats,
+        x: Floats,
+        values: Floats,
+        band: Floats,
+        end: str,
+        standings: Sequence[Mapping[str, Standing]],
     ) -> WishCurve:
-        """values : (n, n_people); band : (2, n)."""
+        """values : (n, n_people); band : (2, n); standings : (n,)."""
         own = own_values(wish.holds(between_places(x, values, fine)), fine, end)
         never = np.isposinf(own) if end == "smallest" else np.isneginf(own)
         return WishCurve(
@@ -309,6 +318,7 @@ class _Work:
             own=np.asarray(quantiles(own, LEVELS)),
             never=float(never.mean()),
             of_group=self.scene.criteria.risk(wish.endpoint.name) is not None,
+            standings=tuple(one.get(wish.endpoint.name, COUNTED) for one in standings),
         )
 
     def _by_parameters(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pkpd.core import html
 from pkpd.core.files import write_json, write_rows
 from pkpd.decision.endpoints import Endpoint
+from pkpd.decision.evidence import Standing
 from pkpd.decision.optimisation.space import SpacePoint
 from pkpd.decision.people import PeopleShare
 from pkpd.decision.wishes import Constraint, Goal
@@ -38,7 +39,8 @@ class Choice:
     median; held_all : the probability that all hold at once; dominated : that another schedule, which holds
     all constraints, is as good in every objective and better in one; stays : that this one holds all
     constraints and is not dominated; violations : for each constraint 0, or by which share of its bound it is
-    missed; warnings : where it leaves what the fit has seen.
+    missed; warnings : where it leaves what the fit has seen; standings : by endpoint how far its numbers have
+    been put to the test (``pkpd.decision.evidence``).
     """
 
     number: int
@@ -52,6 +54,7 @@ class Choice:
     stays: float
     violations: tuple[float, ...]
     warnings: tuple[str, ...]
+    standings: Mapping[Endpoint, Standing]
 
     def __repr__(self) -> str:
         return f"<Choice {self.number}: {self.schedule!r}, stays on the front with {100 * self.stays:.0f} %>"
@@ -148,7 +151,7 @@ class Front:
         everybody = len(self.shown)
 
         def who(numbers: list[int]) -> str:
-            return "All schedules" if 1 < everybody == len(numbers) else _numbers(numbers)
+            return "All schedules" if 1 < everybody == len(numbers) else numbers_words(numbers)
 
         return (
             *self.notes,
@@ -204,6 +207,9 @@ class Front:
                 endpoint.name: {key: _in_json(value) for key, value in estimate._asdict().items()}
                 for endpoint, estimate in choice.estimates.items()
             },
+            "standings": {
+                endpoint.name: standing.as_dict() for endpoint, standing in choice.standings.items()
+            },
             "held": {str(constraint): p for constraint, p in zip(self.constraints, choice.held, strict=True)},
             "shares": {
                 str(constraint): {key: _in_json(value) for key, value in share._asdict().items()}
@@ -226,7 +232,10 @@ class Front:
             | {
                 f"{endpoint.name}{suffix}": value
                 for endpoint, estimate in choice.estimates.items()
-                for suffix, value in zip(("", " low", " high"), estimate, strict=True)
+                for suffix, value in (
+                    *zip(("", " low", " high"), estimate, strict=True),
+                    (" light", str(choice.standings[endpoint].light)),
+                )
             }
             | {
                 f"{constraint}{suffix}": value
@@ -273,7 +282,7 @@ def _coordinates(point: SpacePoint) -> dict[str, float | int]:
     }
 
 
-def _numbers(numbers: list[int]) -> str:
+def numbers_words(numbers: list[int]) -> str:
     """1, 2, 3, 7 -> "1-3, 7"."""
     runs: list[list[int]] = []
     for number in numbers:

@@ -17,6 +17,7 @@ from pkpd.core.errors import InputError
 from pkpd.decision.comparison import Arm, Scene
 from pkpd.decision.comparison.result import FEWEST_DRAWS, FEWEST_OF_A_DRAW, between, uncertainty
 from pkpd.decision.endpoints import Endpoint, quantiles
+from pkpd.decision.evidence import COUNTED, Standing
 from pkpd.decision.people import (
     People,
     PeopleShare,
@@ -44,6 +45,7 @@ class Outcome:
     each subject's draw (a risk has posterior draws of its own, one to a subject), so that a share
     of worlds is a probability; intervals : endpoint -> (low, high), of 90 %, as `pkpd.compare` has them.
     counted : in how many people a constraint holds, of those that say in how many they are to hold.
+    standings : endpoint -> how far its numbers have been put to the test.
     """
 
     schedule: Schedule
@@ -53,6 +55,7 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     failed: int = 0
     counted: Mapping[Constraint, CountedPeople] = field(default_factory=dict)
+    standings: Mapping[Endpoint, Standing] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -73,7 +76,10 @@ class Outcome:
                 worlds[endpoint], intervals[endpoint] = values, (float(low), float(high))
             else:
                 worlds[endpoint], intervals[endpoint] = _worlds(values, medians[endpoint], population.draw)
-        return cls(arm.schedule, medians, worlds, intervals, arm.warnings, arm.failed, counted or {})
+        standings = {endpoint: arm.standings.get(endpoint.name, COUNTED) for endpoint in endpoints}
+        return cls(
+            arm.schedule, medians, worlds, intervals, arm.warnings, arm.failed, counted or {}, standings
+        )
 
     def objectives(self, objectives: Sequence[Goal]) -> Floats:
         """(n_objectives,) medians, less being better in each; the last digits, which are rounding, left out;

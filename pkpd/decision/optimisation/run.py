@@ -329,6 +329,7 @@ def _choose(
             stays=float((held[i] & ~dominated[i]).mean()),
             violations=tuple(float(share) for share in missed[i]),
             warnings=outcomes[i].warnings,
+            standings=outcomes[i].standings,
         )
         for number, i in enumerate(order, start=1)
     )

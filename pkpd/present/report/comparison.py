@@ -19,10 +19,19 @@ from pkpd.core.files import check_target, write_text
 from pkpd.decision.comparison import Comparison, ComparisonRow, letters, relevant
 from pkpd.decision.endpoints import BURDEN, Endpoint
 from pkpd.decision.endpoints.endpoint import ONE_DOSE
-from pkpd.decision.evidence import Evidence, Light
+from pkpd.decision.evidence import Evidence
 from pkpd.decision.optimisation import plain_name
 from pkpd.present.report.drawing import Drawing
-from pkpd.present.report.numbers import LIGHTS, finite_or_word, number, outcome, reported, shares, unit
+from pkpd.present.report.numbers import (
+    LIGHTS,
+    finite_or_word,
+    meanings,
+    number,
+    outcome,
+    reported,
+    shares,
+    unit,
+)
 from pkpd.present.report.page import environment, placed_pictures
 
 if TYPE_CHECKING:
@@ -104,11 +113,7 @@ def document(comparison: Comparison, command: str = "") -> dict[str, Any]:
         "groups": list(groups.items()),
         "rests_on": {group.group: " ".join(group.rests_on) for group in resting},
         "kept_back": [group.group for group in comparison.kept_back],
-        "lights": [
-            {"name": light, "sign": LIGHTS[light], "meaning": light.meaning}
-            for light in Light
-            if LIGHTS[light] and any(row.light == light for row in comparison.rows)
-        ],
+        "lights": meanings(row.light for row in comparison.rows),
         "sources": _sources(comparison),
         "findings": findings(comparison),
         "reading": list(comparison.reading),

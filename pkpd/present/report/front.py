@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from pkpd.core.arguments import PATH, TEXT, of, takes
 from pkpd.core.files import check_target, write_text
+from pkpd.decision.evidence import Light, Standing
 from pkpd.decision.optimisation import Choice, Front, MedianEstimate
+from pkpd.decision.optimisation.front import numbers_words
 from pkpd.present.report.comparison import flat
-from pkpd.present.report.numbers import finite_or_word, unit
+from pkpd.present.report.numbers import LIGHTS, finite_or_word, meanings, unit
 from pkpd.present.report.page import environment, placed_pictures
 
 if TYPE_CHECKING:
@@ -121,6 +123,9 @@ def document(front: Front, command: str = "") -> dict[str, Any]:
             }
             for endpoint in [*columns, *others]
         ],
+        "of_people": any(constraint.share is not None for constraint in front.constraints),
+        "lights": meanings(lights(front)),
+        "standings": _standings(front),
         "warnings": list(front.warnings[: len(front.notes) + FIRST_WARNINGS]),
         "more_warnings": list(front.warnings[len(front.notes) + FIRST_WARNINGS :]),
         "reading": list(front.reading),
@@ -128,6 +133,29 @@ def document(front: Front, command: str = "") -> dict[str, Any]:
         "compare": _compare(front),
         "provenance_rows": flat(provenance),
     }
+
+
+def lights(front: Front) -> list[Light]:
+    """Of all endpoints of all schedules that are shown."""
+    return [standing.light for choice in front.shown for standing in choice.standings.values()]
+
+
+def _standings(front: Front) -> list[dict[str, Any]]:
+    """On what numbers stand: endpoints and schedules that stand on the same together."""
+    about: dict[Standing, dict[str, list[int]]] = {}
+    for choice in front.shown:
+        for endpoint, standing in choice.standings.items():
+            if LIGHTS[standing.light]:
+                about.setdefault(standing, {}).setdefault(endpoint.name, []).append(choice.number)
+    return [
+        {
+            "light": standing.light,
+            "sign": LIGHTS[standing.light],
+            "who": "; ".join(f"{name} of {numbers_words(numbers)}" for name, numbers in whose.items()),
+            "why": "; ".join(standing.reasons),
+        }
+        for standing, whose in about.items()
+    ]
 
 
 def _choice(front: Front, choice: Choice, columns: list[Any]) -> dict[str, Any]:
@@ -145,7 +173,7 @@ def _choice(front: Front, choice: Choice, columns: list[Any]) -> dict[str, Any]:
             )
             if constraint.endpoint == endpoint
         ]
-        cells.append(_cell(choice.estimates[endpoint]) | {"held": held})
+        cells.append(_cell(choice.estimates[endpoint], choice.standings[endpoint]) | {"held": held})
     return {
         "number": choice.number,
         "schedule": choice.schedule,
@@ -156,11 +184,14 @@ def _choice(front: Front, choice: Choice, columns: list[Any]) -> dict[str, Any]:
     }
 
 
-def _cell(estimate: MedianEstimate) -> dict[str, str]:
+def _cell(estimate: MedianEstimate, standing: Standing) -> dict[str, str]:
     ends = [finite_or_word(estimate.low), finite_or_word(estimate.high)]
     return {
         "median": "no value" if math.isnan(estimate.median) else finite_or_word(estimate.median),
         "interval": "" if ends[0] == ends[1] else " to ".join(ends),
+        "light": standing.light,
+        "sign": LIGHTS[standing.light],
+        "why": "; ".join(standing.reasons),
     }
 
 

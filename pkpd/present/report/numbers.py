@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from pkpd.decision.evidence import Evidence, Light
@@ -120,6 +121,27 @@ FILTERS = {
 
 LIGHTS = {Light.FORESEEN: "●", Light.FITTED: "◐", Light.ASSUMED: "○", Light.COUNTED: ""}
 """Signs that can be told apart without their colours, green, amber and red."""
+
+
+def meanings(lights: Iterable[str]) -> list[dict[str, str]]:
+    """Of these lights those that have a sign, with it and what it means, from green to red."""
+    there = set(lights)
+    return [
+        {"name": light, "sign": LIGHTS[light], "meaning": light.meaning}
+        for light in Light
+        if light in there and LIGHTS[light]
+    ]
+
+
+def legend(lights: Iterable[str]) -> str:
+    """What the signs of these lights mean, in a sentence; "" where none has one."""
+    meant = "; ".join(f"{one['sign']} {one['meaning']}" for one in meanings(lights))
+    return f"{meant}." if meant else ""
+
+
+def signed_by(light: str, words: str) -> str:
+    """Words with the sign of a light before them, if it has one."""
+    return f"{LIGHTS[Light(light)]} {words}".lstrip()
 
 
 def reported(one: Evidence) -> str:

@@ -4,15 +4,16 @@ two unknowns."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pkpd.decision.evidence import Light
 from pkpd.decision.inverse import Attainment, Boundary
 from pkpd.decision.inverse.attainment import WishCurve
 from pkpd.present.report.attainment import figure
 from pkpd.present.report.comparison import flat
 from pkpd.present.report.drawing import Drawing
-from pkpd.present.report.numbers import finite_or_word, unit
+from pkpd.present.report.numbers import LIGHTS, finite_or_word, legend, signed_by, unit
 from pkpd.present.share.exhibit import Exhibit, SharedColumn, SharedTable, one_line, source_of
 
 ALONG = (
@@ -41,7 +42,7 @@ def exhibit(found: Attainment | Boundary, command: str = "") -> Exhibit:
         drawings=(Drawing("dose_for", caption, figure, found),),
         tables=(_boundary(found) if isinstance(found, Boundary) else _attainment(found),),
         warnings=(("", warnings),) if warnings else (),
-        reading=first.reading,
+        reading=(*first.reading, *filter(None, [legend(_lights(rows))])),
         definitions=tuple(
             (curve.wish.endpoint.name, curve.wish.endpoint.definition) for curve in first.curves
         ),
@@ -53,6 +54,10 @@ def exhibit(found: Attainment | Boundary, command: str = "") -> Exhibit:
     )
 
 
+def _lights(rows: Sequence[Attainment]) -> list[Light]:
+    return [standing.light for row in rows for curve in row.curves for standing in curve.standings]
+
+
 def _answers(found: Attainment) -> Iterator[str]:
     yield found.answer
     if found.ranges:
@@ -62,6 +67,10 @@ def _answers(found: Attainment) -> Iterator[str]:
     for curve in found.curves:
         if people := found.people(curve):
             yield f"{curve.wish}: {people}" if len(found.curves) > 1 else people
+    for curve in found.curves:
+        standing = found.standing(curve)
+        if LIGHTS[standing.light]:
+            yield f"{LIGHTS[standing.light]} {curve.wish.endpoint.name}: {'; '.join(standing.reasons)}."
 
 
 def _by_row(found: Boundary) -> Iterator[str]:
@@ -81,14 +90,19 @@ def _attainment(found: Attainment) -> SharedTable:
             SharedColumn(f"low {k}", "90 % by the parameters, from", "share"),
             SharedColumn(f"high {k}", "to", "share"),
             SharedColumn(f"median {k}", median),
+            SharedColumn(f"light {k}", "how far put to the test", "text"),
+            SharedColumn(f"why {k}", "why", "text"),
         ]
     lines, records = [], []
     for i, x in enumerate(found.x):
-        cells, record = [f"{x:g}" + " ←" * bool(x == found.value)], {"x": float(x)}
+        cells = [f"{x:g}" + " ←" * bool(x == found.value)]
+        record: dict[str, Any] = {"x": float(x)}
         for k, curve in enumerate(found.curves):
-            cells += [_share(curve, i), finite_or_word(float(curve.median[i]))]
+            standing = curve.standings[i]
+            cells += [signed_by(standing.light, _share(curve, i)), finite_or_word(float(curve.median[i]))]
             for name in ("share", "low", "high", "median"):
                 record[f"{name} {k}"] = float(getattr(curve, name)[i])
+            record |= {f"light {k}": str(standing.light), f"why {k}": "; ".join(standing.reasons)}
         lines.append(tuple(cells))
         records.append(record)
     return SharedTable(
@@ -115,12 +129,15 @@ def _boundary(found: Boundary) -> SharedTable:
         SharedColumn("high", "to"),
         SharedColumn("answer", "answer", "text"),
         SharedColumn("schedule", "schedule", "text"),
+        SharedColumn("light", "how far put to the test", "text"),
+        SharedColumn("why", "why", "text"),
     )
     lines, records = [], []
     for over, row in zip(found.over.values, found.rows, strict=True):
         answer = found.unknown.shown(row.value) if row.ranges else "nowhere in the range"
         if row.everywhere:
             answer += " or below" if row.end == "smallest" else " or above"
+        answer = signed_by(row.weakest.light, answer)
         lines.append((f"{float(over):g}", answer, row.interval, row.chosen))
         records.append(_record(float(over), row))
     return SharedTable("Answers", heads, tuple(lines), columns, tuple(records))
@@ -128,7 +145,13 @@ def _boundary(found: Boundary) -> SharedTable:
 
 def _record(over: float, row: Attainment) -> dict[str, Any]:
     numbers = {"over": over, "value": row.value, "low": row.low, "high": row.high}
-    return numbers | {"answer": row.answer, "schedule": row.chosen}
+    why = "; ".join(row.weakest.reasons)
+    return numbers | {
+        "answer": row.answer,
+        "schedule": row.chosen,
+        "light": str(row.weakest.light),
+        "why": why,
+    }
 
 
 def _in_brackets(text: str) -> str:

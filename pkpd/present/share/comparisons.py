@@ -10,7 +10,7 @@ from typing import Any
 from pkpd.decision.comparison import Comparison, ComparisonRow, letters, relevant
 from pkpd.present.report import comparison as report
 from pkpd.present.report.drawing import Drawing
-from pkpd.present.report.numbers import unit
+from pkpd.present.report.numbers import legend, signed_by, unit
 from pkpd.present.share.exhibit import ADVICE, Exhibit, SharedColumn, SharedTable, one_line, source_of
 
 PANELS_OF_A_SLIDE, SLIDE_PANEL = 4, (6.0, 2.3)
@@ -113,6 +113,7 @@ def table(comparison: Comparison) -> SharedTable:
                 lines.append(tuple(_shown(endpoint, row, inner)[: len(heads)]))
     remarks = [row["remark"] + "." for row in _endpoints(told) if row["remark"]]
     note = "↑ more is wanted, ↓ less is wanted." * any(row["arrow"] for row in _endpoints(told))
+    meant = legend(row.light for row in comparison.rows)
     resting = [f"{group}: {said}" for group, said in told["rests_on"].items()]
     return SharedTable(
         "Endpoints",
@@ -120,7 +121,7 @@ def table(comparison: Comparison) -> SharedTable:
         tuple(lines),
         _columns(several, ninety),
         tuple(_records(comparison)),
-        " ".join(filter(None, (note, *dict.fromkeys(remarks), *resting))),
+        " ".join(filter(None, (note, meant, *dict.fromkeys(remarks), *resting))),
     )
 
 
@@ -133,7 +134,7 @@ def _shown(endpoint: dict[str, Any], row: dict[str, Any], inner: bool) -> list[s
     name = endpoint["name"] + (f" ({endpoint['unit']})" if endpoint["unit"] else "")
     if endpoint["arrow"]:
         name += f" {endpoint['arrow']}"
-    median = row["median"] or "no value"
+    median = signed_by(row["light"], row["median"] or "no value")
     if row["interval"]:
         median += f" ({row['interval']})"
     if row["absent"]:

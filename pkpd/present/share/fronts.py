@@ -10,7 +10,7 @@ from pkpd.decision.optimisation import Choice, Front
 from pkpd.present.report import front as report
 from pkpd.present.report.comparison import flat
 from pkpd.present.report.drawing import Drawing
-from pkpd.present.report.numbers import finite_or_word, unit
+from pkpd.present.report.numbers import finite_or_word, legend, signed_by, unit
 from pkpd.present.share.exhibit import ADVICE, Exhibit, SharedColumn, SharedTable, one_line, source_of
 
 
@@ -29,7 +29,7 @@ def exhibit(front: Front, command: str = "") -> Exhibit:
         slides=(Drawing("front", report.caption(front), report.figure, front),),
         tables=(_table(front),),
         warnings=(("", front.warnings),) if front.warnings else (),
-        reading=front.reading,
+        reading=(*front.reading, *filter(None, [legend(report.lights(front))])),
         definitions=tuple((endpoint.name, endpoint.definition) for endpoint in _endpoints(front)),
         provenance=tuple((name, one_line(value)) for name, value in flat(made)),
         command=command,
@@ -70,6 +70,8 @@ def _table(front: Front) -> SharedTable:
             SharedColumn(f"median {k}", f"{name}, median"),
             SharedColumn(f"low {k}", "90 % by the parameters, from"),
             SharedColumn(f"high {k}", "to"),
+            SharedColumn(f"light {k}", f"{name}: how far put to the test", "text"),
+            SharedColumn(f"why {k}", "why", "text"),
         ]
     for k, name in enumerate(counted):
         columns += [
@@ -101,7 +103,8 @@ def _line(choice: Choice, endpoints: list[Endpoint]) -> tuple[str, ...]:
     for endpoint in endpoints:
         estimate = choice.estimates[endpoint]
         middle, low, high = map(finite_or_word, estimate)
-        cells.append(f"{middle} ({low} to {high})" if low != high else middle or "no value")
+        words = f"{middle} ({low} to {high})" if low != high else middle or "no value"
+        cells.append(signed_by(choice.standings[endpoint].light, words))
     people = (share.shown for share in choice.shares if share is not None)
     shares = (f"{100 * share:.0f}" for share in (*choice.held, choice.stays))
     return (f"{choice.number}: {choice.schedule}", *cells, *people, *shares)
@@ -112,6 +115,8 @@ def _record(choice: Choice, endpoints: list[Endpoint]) -> dict[str, Any]:
     for k, endpoint in enumerate(endpoints):
         numbers = zip(("median", "low", "high"), choice.estimates[endpoint], strict=True)
         record |= {f"{name} {k}": value for name, value in numbers}
+        standing = choice.standings[endpoint]
+        record |= {f"light {k}": str(standing.light), f"why {k}": "; ".join(standing.reasons)}
     for k, share in enumerate(filter(None, choice.shares)):
         record |= {f"share {k}": share.share, f"share low {k}": share.low, f"share high {k}": share.high}
     return record | {f"held {k}": share for k, share in enumerate(choice.held)}

@@ -6,6 +6,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 
+from pkpd.present.report.numbers import LIGHTS
 from pkpd.present.share.exhibit import ADVICE, Exhibit, SharedTable, one_line
 
 ON_A_PAGE = 45
@@ -45,6 +46,9 @@ _SPECIAL = {
     "–": "--",
     "—": "---",
     "…": r"\dots{}",
+    "●": r"\ensuremath{\bullet}",
+    "◐": r"\ensuremath{\odot}",
+    "○": r"\ensuremath{\circ}",
     "“": "``",
     "”": "''",
     "‘": "`",
@@ -70,7 +74,7 @@ def _lines(exhibit: Exhibit) -> Iterator[str]:
         exhibit.command,
     )
     yield f"% In the preamble: {packages}"
-    yield from (f"% {one_line(line)}" for line in told if line)
+    yield from (f"% {_commented(line)}" for line in told if line)
     for table in exhibit.tables:
         yield ""
         yield from _table(table, len(table.lines) > ON_A_PAGE)
@@ -92,6 +96,11 @@ def _table(table: SharedTable, long: bool) -> Iterator[str]:
         else:
             yield " & ".join(escaped(cell) for cell in line) + r" \\"
     yield from (r"\bottomrule", foot, rf"\end{{{environment}}}")
+
+
+def _commented(text: str) -> str:
+    """Text in one line, with the signs of lights as the tables have them."""
+    return "".join(_SPECIAL[one] if one in LIGHTS.values() else one for one in one_line(text))
 
 
 def escaped(text: str) -> str:

@@ -40,7 +40,7 @@ from pkpd.dosing.quantities import decimal_text
 from pkpd.dosing.rules import Plan, planned, read_plan
 from pkpd.inference import FitSpec
 from pkpd.inference.unfitted import read_fit_or_model, rows_of
-from pkpd.present.report.numbers import LIGHTS
+from pkpd.present.report.numbers import meanings
 from pkpd.present.web.answer import curve, refined, standings, stepped, table
 from pkpd.present.web.cards import cycle_of, taking_of
 from pkpd.present.web.pace import Pace
@@ -205,11 +205,7 @@ class Explorer:
                 {"name": one.name, "title": one.title, "remark": one.remark, "log": one.log} for one in shown
             ],
             "points": [point.facts for point in self.points],
-            "lights": [
-                {"name": light, "sign": LIGHTS[light], "meaning": light.meaning}
-                for light in Light
-                if LIGHTS[light]
-            ],
+            "lights": meanings(Light),
             "behind": self._behind(),
             "risks": [
                 {
