@@ -11,6 +11,7 @@ import typer
 from pkpd.cli.compare import print_comparison
 from pkpd.cli.fits import FitArgument, print_remarks
 from pkpd.cli.scenes import (
+    CriteriaOption,
     DrawsOption,
     OutputOption,
     PosteriorOption,
@@ -85,6 +86,7 @@ def individualise(
     posterior: PosteriorOption = None,
     seed: SeedOption = 1,
     until: UntilOption = None,
+    endpoints: CriteriaOption = None,
     output: OutputOption = None,
     jobs: JobsOption = None,
     json: JsonOption = False,
@@ -138,7 +140,7 @@ def individualise(
         comparison = None
         if following:
             work.update("simulating what may follow")
-            scene = Scene.of_person(person, until_days=until_days, threads=jobs)
+            scene = Scene.of_person(person, until_days=until_days, threads=jobs, endpoints=endpoints)
             comparison = compare(
                 scene.arms(following, files=[f"--next {i + 1}" for i in range(len(following))])
             )

@@ -62,12 +62,8 @@ def _measurement(
         table.wrong(line, "time_unit", _what(fields["time_unit"], "a unit of time", ("min", "h", "d")))
         return None
     name = fields["output"]
-    if name not in kernel.OUTPUTS:
-        table.wrong(line, "output", f'{kernel.NAME} has no output "{name[:40]}"; ' + _asked(name, noise))
-        return None
-    if name not in noise:
-        reason = f"the fit states no error of measurement for {name} ([noise] in its fit.toml); it has "
-        table.wrong(line, "output", reason + (", ".join(noise) or "none of any"))
+    if reason := why_unmeasured(name, kernel, noise):
+        table.wrong(line, "output", reason)
         return None
     try:
         size = units.factor(fields["unit"], kernel.OUTPUT_UNITS[list(kernel.OUTPUTS).index(name)])
@@ -99,8 +95,18 @@ def _what(text: str, wanted: str, known: Iterable[str] = ()) -> str:
     return f'"{text[:40]}" is not {wanted}{such}' if text else f"{wanted} is missing{such}"
 
 
-def _asked(name: str, known: Iterable[str]) -> str:
-    return question_or_list(name, list(known)) if known else "the fit states no error of measurement"
+def why_unmeasured(name: str, kernel: Kernel, noise: Mapping[str, object]) -> str:
+    """Why there can be no measurement of what is called so, and of what there can be; "" where there can.
+
+    noise : outputs whose error of measurement is known.
+    """
+    if name not in kernel.OUTPUTS:
+        known = question_or_list(name, list(noise)) if noise else "the fit states no error of measurement"
+        return f'{kernel.NAME} has no output "{name[:40]}"; {known}'
+    if name not in noise:
+        reason = f"the fit states no error of measurement for {name} ([noise] in its fit.toml); it has "
+        return reason + (", ".join(noise) or "none of any")
+    return ""
 
 
 def check_measurements(

@@ -75,6 +75,15 @@ def test_a_fit_of_ones_own_is_taken_by_its_folder(capsys, data, tmp_path, monkey
     assert json.loads(capsys.readouterr().out)["comparison"]["arms"][0]["doses"] == 5
 
 
+def test_endpoints_may_be_those_of_a_file(capsys, data, tmp_path):
+    own = tmp_path / "own.toml"
+    own.write_text('[[endpoint]]\nname = "my peak"\noutput = "treg_pct"\nwhat = "max"\nbetter = 1\n')
+    options = ["--given", "1 MIU sc daily x5", "--next", "1 MIU sc daily x5 from day 28", "--endpoints", own]
+    code, out, _ = run(capsys, data, *options, "--wish", "my peak at least 8", "--json")
+    assert code == 0
+    assert "my peak >= 8 percent" in next(iter(json.loads(out)["wishes"].values()))
+
+
 def test_what_is_wrong_is_one_sentence(capsys, data, tmp_path):
     data.write_text(DATA.replace("8,percent", "eight,percent"), encoding="utf-8")
     code, out, err = run(capsys, data, "--given", "none")

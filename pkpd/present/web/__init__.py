@@ -10,6 +10,7 @@ no framework, no build step, nothing from another host. The server is Starlette 
     pace         how many subjects there is time for, as measured
     points       the published numbers behind the fit, as points over the curves
     views        what the page may ask, a function for each of its views
+    seeing, person   answers of views that look at one schedule, and at one person
     saving       what leaves the page as a file
     saved        its state as a file, which is opened again
     detail       a piece of time, enlarged

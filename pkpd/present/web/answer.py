@@ -122,3 +122,14 @@ def _short(value: float) -> float | str | None:
     if math.isnan(value):
         return None
     return float(f"{value:.5g}") if math.isfinite(value) else str(value)
+
+
+def in_five_digits(value: Any) -> Any:
+    """The same dicts and lists, with floats in five digits, and None where one is no number."""
+    if isinstance(value, dict):
+        return {key: in_five_digits(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [in_five_digits(one) for one in value]
+    if isinstance(value, float):
+        return float(f"{value:.5g}") if math.isfinite(value) else None
+    return value

@@ -159,6 +159,7 @@ class Explorer:
         self._endpoints, self._posterior = endpoints, posterior
         self.criteria = criteria_of(spec, kernel, endpoints)
         self.outputs = self.criteria.drawn(self.criteria.page, kernel.OUTPUTS)[:MOST_OUTPUTS]
+        self.fitted = not spec.unfitted
         self.name, self.title = spec.name, spec.title  # pages are not told where the fit's folder lies
         unit, routes = dosing_of(kernel)
         self.points: list[PublishedPoint] = published(spec, self.outputs, routes)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 import re
 import time
 from collections.abc import Collection
@@ -29,6 +28,7 @@ from pkpd.dosing.rules import AdaptiveSchedule
 from pkpd.dosing.taking import exact_doses
 from pkpd.present.report.drivers import origin_words
 from pkpd.present.report.why import label
+from pkpd.present.web.answer import in_five_digits
 from pkpd.present.web.cards import cycle_of
 from pkpd.present.web.evaluation import SEED, Explorer, FieldError, Request, Stop
 
@@ -40,7 +40,6 @@ CLOSER = 24  # people of why a curve goes as it does
 WIDER = 8  # times smaller and larger doses, where the endpoints of the fit say none
 WEEK, EIGHT_WEEKS = 7, 56  # days, of an interval
 DAYS, CYCLES = 14, 12  # that a course, and a treatment, may have
-DIGITS = 5
 
 
 def response(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
@@ -171,10 +170,10 @@ def why(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
         account["parts"] = [
             {
                 "label": label(part, term),
-                "total": [_plain(row.tolist()) for row in part.total],
-                "treated": _plain(dataclasses.asdict(part.treated)),
-                "after": _plain(dataclasses.asdict(part.after)),
-                "factor": None if part.factor is None else _plain(part.factor.tolist()),
+                "total": [in_five_digits(row.tolist()) for row in part.total],
+                "treated": in_five_digits(dataclasses.asdict(part.treated)),
+                "after": in_five_digits(dataclasses.asdict(part.after)),
+                "factor": None if part.factor is None else in_five_digits(part.factor.tolist()),
                 "text": part.text,
                 "words": part.words,
             }
@@ -363,15 +362,4 @@ def _told(
     explorer: Explorer, request: Request, told: dict[str, Any], people: int, began: float
 ) -> dict[str, Any]:
     shared = explorer.told(request) | {"subjects": people, "of": people}
-    return shared | _plain(told) | {"seconds": round(time.perf_counter() - began, 4)}
-
-
-def _plain(value: Any) -> Any:
-    """In five digits, and None where there is no number."""
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    if isinstance(value, float):
-        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
-    return value
+    return shared | in_five_digits(told) | {"seconds": round(time.perf_counter() - began, 4)}

@@ -37,7 +37,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pkpd.core.errors import InputError, PkpdError
-from pkpd.present.web import saving
+from pkpd.present.web import person, saving
 from pkpd.present.web.evaluation import DEFAULT, Explorer, FieldError, Limits
 from pkpd.present.web.saved import SavedState
 from pkpd.present.web.saving import Download
@@ -106,7 +106,7 @@ def application(explorer: Explorer, loopback: bool = True) -> Starlette:
         return lambda request: Response(content, media_type=kind)
 
     async def start(request: Request) -> Response:
-        return _json(explorer.facts() | {"saving": saving.facts(explorer)})
+        return _json(explorer.facts() | {"saving": saving.facts(explorer), "person": person.facts(explorer)})
 
     def computed(answer: Answer) -> Callable[[Request], Any]:
         async def endpoint(request: Request) -> Response:

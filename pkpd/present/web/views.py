@@ -16,6 +16,7 @@ from typing import Any
 from pkpd.present.web import seeing
 from pkpd.present.web.detail import detail
 from pkpd.present.web.evaluation import Explorer, Stop
+from pkpd.present.web.person import person
 from pkpd.present.web.saving import Download, save
 
 Answer = Callable[[Explorer, object, Stop], "dict[str, Any] | Download"]
@@ -35,4 +36,5 @@ ANSWERS: dict[str, Answer] = {
     "target": seeing.target,
     "drivers": seeing.drivers,
     "why": seeing.why,
+    "person": person,
 }
