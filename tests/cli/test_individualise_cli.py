@@ -9,6 +9,7 @@ from pkpd.cli import main
 from pkpd.core import library
 
 DATA = "time,time_unit,output,value,unit\n0,d,treg_pct,5,percent\n7,d,treg_pct,8,percent\n"
+OWN = '[[endpoint]]\nname = "my peak"\noutput = "treg_pct"\nwhat = "max"\nbetter = "up"\ngroup = "mine"\n'
 FEW = ["--subjects", "60", "--draws", "3"]
 
 
@@ -77,7 +78,7 @@ def test_a_fit_of_ones_own_is_taken_by_its_folder(capsys, data, tmp_path, monkey
 
 def test_endpoints_may_be_those_of_a_file(capsys, data, tmp_path):
     own = tmp_path / "own.toml"
-    own.write_text('[[endpoint]]\nname = "my peak"\noutput = "treg_pct"\nwhat = "max"\nbetter = 1\n')
+    own.write_text(OWN, encoding="utf-8")
     options = ["--given", "1 MIU sc daily x5", "--next", "1 MIU sc daily x5 from day 28", "--endpoints", own]
     code, out, _ = run(capsys, data, *options, "--wish", "my peak at least 8", "--json")
     assert code == 0

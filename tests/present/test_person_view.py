@@ -1,8 +1,6 @@
 """The view of one person says what pkpd.individualise says, shows what is wrong at its field, and says what a
 fit lacks that cannot tell anything of one person."""
 
-import csv
-import io
 import json
 import logging
 import shlex
@@ -114,7 +112,7 @@ def test_what_follows_begins_when_the_next_cycle_is_due(explorer):
 
 def test_without_values_a_person_is_anybody(explorer):
     told = ask(explorer, given=GIVEN)
-    assert told["measurements"] == [] and told["csv"] == "time,time_unit,output,value,unit\n"
+    assert told["measurements"] == []
     assert all(row["learned"] < 0.15 for row in told["parameters"])
 
 
@@ -145,8 +143,8 @@ def test_body_surface_by_a_formula_and_what_else_is_known(explorer):
         ({"measured": "0 treg_pct 5,5"}, "measured.0.value", 'a decimal point is "."'),
         ({"measured": "0 treg_pct nan"}, "measured.0.value", "must be a number"),
         ({"measured": "d7 treg_pct 8"}, "measured.0.day", 'must be a number, not "d7"'),
-        ({"measured": "7 treg_pct"}, "measured", "such as"),
-        ({"measured": "; ".join(["1 treg_pct 5"] * 61)}, "measured", "60 measured values, not 61"),
+        ({"measured": "7 treg_pct"}, "measured.0.day", "such as"),
+        ({"measured": "; ".join(["1 treg_pct 5"] * 61)}, "measured.60.day", "60 measured values, not 61"),
         ({**SEEN, "begin": "5"}, "measured.1.day", "day 7 is after day 5"),
         ({**SEEN, "begin": "4"}, "begin", "after the last dose that was given, on day 4"),
         ({**SEEN, "begin": "soon"}, "begin", 'not "soon"'),
@@ -194,11 +192,9 @@ def test_the_page_knows_what_can_be_measured_and_known(explorer):
     assert facts["body"] == "BSA" and facts["formulas"] == person.FORMULAS and facts["why_not"] == ""
 
 
-def test_the_command_and_its_table_say_the_same(explorer, capsys, tmp_path, monkeypatch):
+def test_the_command_says_the_same(explorer, hers, capsys, monkeypatch):
     told = ask(explorer, **SEEN, begin="28", wish="Treg peak fold at least 1.8", weight="60", height="165")
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "person.csv").write_text(told["csv"], encoding="utf-8")
-    assert [row["value"] for row in csv.DictReader(io.StringIO(told["csv"]))] == ["5", "8"]
+    monkeypatch.chdir(hers.parent)
     words = shlex.split(told["command"])
     few = ["--subjects", str(person.DRAWS), "--draws", str(person.ESTIMATES), "--json"]
     with pytest.raises(SystemExit) as end:
@@ -215,6 +211,6 @@ def test_no_value_is_logged_or_kept(explorer, caplog, capfd):
     with caplog.at_level(logging.DEBUG):
         told = ask(explorer, given=GIVEN, measured=secret, known="CD4 = 987.6")
         wrong(explorer, measured=secret + "; 9 treg_pct 9.1234x")
-    assert told["measured"] == secret
+    assert [row["value"] for row in told["measurements"]] == [5.4321, 8.7654]
     out, err = capfd.readouterr()
     assert not any(word in caplog.text + out + err for word in ("5.4321", "8.7654", "987.6", "9.1234"))

@@ -112,7 +112,7 @@ def test_what_is_offered_is_said_at_the_start_with_how_to_get_what_is_missing(si
         ({"format": ["html"]}, "format"),
         ({"format": "state", "page": {"a": 1}}, "page"),
         ({"format": "state", "page": {"<a>": "1"}}, "page"),
-        ({"format": "state", "page": {"a": "x" * 500}}, "page"),
+        ({"format": "state", "page": {"a": "x" * 5000}}, "page"),
         ({"format": "state", "schedules": ["1 MIU"]}, "schedules"),
         ({"format": "html", "subjects": 5000}, "subjects"),
     ],

@@ -25,7 +25,7 @@ from pkpd.dosing.rules import Plan, planned
 from pkpd.dosing.taking import GivenDoses, read_given
 from pkpd.inference import FitResult
 from pkpd.inference.individual import Individual, individualise
-from pkpd.inference.measurements import COLUMNS, Measurement, why_unmeasured
+from pkpd.inference.measurements import Measurement, why_unmeasured
 from pkpd.inference.population import covariate_of, fitted_model
 from pkpd.present.report.individual import courses
 from pkpd.present.share.people import PersonAhead
@@ -40,14 +40,6 @@ FORMULAS = ("Mosteller", "DuBois")
 WEIGHTS, HEIGHTS = (1.5, 400.0), (30.0, 260.0)  # kg, cm
 FIELDS = ("given", "measured", "weight", "height", "formula", "known", "begin", "wish")
 OF_VALUES = "the measured values"  # topic of what is told of them
-
-
-class _Value(NamedTuple):
-    """A measured value: day and value as they were written, and as the model has them."""
-
-    day: str
-    value: str
-    measured: Measurement
 
 
 class _Known(NamedTuple):
@@ -108,14 +100,14 @@ def person(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
     seen = _measured(explorer, kernel, result.noise, own["measured"])
     known = _known(kernel, result, request, own)
     per_day = time_units_per_day(kernel.TIME_UNIT)
-    days = [one.measured.time / per_day for one in seen]
+    days = [one.time / per_day for one in seen]
     begin = _begin(explorer, own["begin"], _due(doses, had, cards[0], days), had, days)
     following = [card.shifted(f"{begin:.10g}") for card in cards]
     until = _until(explorer, request, had, following)
     stop()
     found = individualise(
         everybody.fit,
-        [one.measured for one in seen],
+        seen,
         doses,
         subjects=DRAWS,
         draws=ESTIMATES,
@@ -129,14 +121,12 @@ def person(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
     ahead = PersonAhead(found, comparison, _wishes(own["wish"], comparison))
     told = {
         "given": str(doses),
-        "measured": own["measured"],
         "begin": begin,
         "over_days": until,
         "effective": found.effective,
         "measurements": [{**row, "day": day} for row, day in zip(found.rows(), days, strict=True)],
         "parameters": found.parameters(),
         "wishes": _held(ahead),
-        "csv": _csv(kernel, seen),
     }
     return (
         explorer.told(request)
@@ -148,6 +138,7 @@ def person(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
             "reading": list(comparison.reading),
             "notices": _notices(found, comparison),
             "command": _command(explorer, request, doses, following, own["wish"], known),
+            "people": "draws of this person",
             "subjects": DRAWS,
             "of": DRAWS,
             "seconds": round(time.perf_counter() - began, 4),
@@ -238,12 +229,17 @@ def _given(explorer: Explorer, kernel: Kernel, text: str) -> tuple[GivenDoses, S
     return doses, had
 
 
-def _measured(explorer: Explorer, kernel: Kernel, noise: Mapping[str, object], text: str) -> list[_Value]:
+def _measured(
+    explorer: Explorer, kernel: Kernel, noise: Mapping[str, object], text: str
+) -> list[Measurement]:
     """The values of a text; a field that is wrong is called measured.ROW.day, .output or .value."""
     days, per_day = explorer.limits.days, time_units_per_day(kernel.TIME_UNIT)
     lines = [line for line in text.split(";") if line.strip()]
     if len(lines) > MOST_VALUES:
-        raise FieldError(f"this page takes {MOST_VALUES} measured values, not {len(lines)}", "measured")
+        raise FieldError(
+            f"this page takes {MOST_VALUES} measured values, not {len(lines)}",
+            f"measured.{MOST_VALUES}.day",
+        )
     found = []
     for i, line in enumerate(lines):
         words = line.split()
@@ -252,14 +248,14 @@ def _measured(explorer: Explorer, kernel: Kernel, noise: Mapping[str, object], t
             raise FieldError(
                 f'"{line.strip()[:60]}": a measured value is a day, an output and a value, such as '
                 f'"{example}"',
-                "measured",
+                f"measured.{i}.day",
             )
         said, output, value = words
         day = _number(said, f"measured.{i}.day", "the day", -days, days)
         if reason := why_unmeasured(output, kernel, noise):
             raise FieldError(reason, f"measured.{i}.output")
         size = _number(value, f"measured.{i}.value", "the measured value", -1e300, 1e300)
-        found.append(_Value(said, value, Measurement(day * per_day, output, size)))
+        found.append(Measurement(day * per_day, output, size))
     return found
 
 
@@ -442,13 +438,6 @@ def _notices(found: Individual, comparison: Comparison) -> list[dict[str, Any]]:
     known = {notice.sentence for notice in comparison.told}
     own = [{"arms": (), "sentence": note, "topic": OF_VALUES} for note in found.notes if note not in known]
     return own + [notice._asdict() for notice in comparison.told]
-
-
-def _csv(kernel: Kernel, seen: Sequence[_Value]) -> str:
-    """The table that ``pkpd individualise`` reads."""
-    units = dict(zip(kernel.OUTPUTS, kernel.OUTPUT_UNITS, strict=True))
-    lines = [(one.day, "d", one.measured.output, one.value, units[one.measured.output]) for one in seen]
-    return "".join(f"{','.join(line)}\n" for line in (COLUMNS, *lines))
 
 
 def _command(

@@ -24,8 +24,8 @@ MARK, VERSION = "state of pkpd explore", 1
 NAMES = ("fit", "endpoints", "posterior")
 SHARED = ("schedules", "bsa", "responders", "subjects", "days", "show")
 KEYS = ("what", "version", *NAMES, *SHARED, "page")
-MOST_BYTES, MOST_FIELDS, MOST_CHARACTERS = 100_000, 100, 400
-"""Of a file; of the page's own fields, and of each."""
+MOST_BYTES, MOST_FIELDS, MOST_CHARACTERS, MOST_OF_NAMES = 100_000, 100, 4000, 400
+"""Of a file; of the page's own fields, and of each; of a name."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def read_state(path: str | os.PathLike[str]) -> SavedState:
             raise DataError(f'{file}:1: it lacks "{key}"{_OTHERWISE}')
     names = {key: values[key] for key in NAMES}
     for key, name in names.items():
-        if not (name is None or (isinstance(name, str) and 0 < len(name) <= MOST_CHARACTERS)):
+        if not (name is None or (isinstance(name, str) and 0 < len(name) <= MOST_OF_NAMES)):
             raise state.error(key, f"{key} is a name, or null for none")
     page = values["page"]
     if not isinstance(page, dict) or not are_fields(page):

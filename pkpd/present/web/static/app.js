@@ -172,7 +172,7 @@ function redrawn() {
   $("command").textContent = last.command ?? "";
   $("status").textContent = preview
     ? `From ${last.subjects} of ${last.of} virtual subjects over ${last.days} days; refining …`
-    : `${last.subjects} virtual subjects over ${last.over_days ?? last.days} days; computed in ${Math.round(1000 * last.seconds)} ms.`;
+    : `${last.subjects} ${last.people ?? "virtual subjects"} over ${last.over_days ?? last.days} days; computed in ${Math.round(1000 * last.seconds)} ms.`;
   mark("refining …");
 }
 

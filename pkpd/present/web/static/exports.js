@@ -3,7 +3,9 @@
 import { DASHES, draw, LETTERS, LIGHT, svg } from "./charts.js";
 
 const quoted = (value) => (value === null || value === undefined ? "" : /[",\r\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
-const csv = (above, rows) => [...above.map((line) => `# ${line}`), ...rows.map((row) => row.map(quoted).join(","))].join("\r\n") + "\r\n";
+
+/** Lines of fields, below lines that begin with "#". */
+export const csv = (above, rows) => [...above.map((line) => `# ${line}`), ...rows.map((row) => row.map(quoted).join(","))].join("\r\n") + "\r\n";
 
 /** Bands as they are drawn, after lines that begin with "#" (as in files of pkpd compare) and say where they come from. */
 export function curvesCsv(arms, outputs, above) {

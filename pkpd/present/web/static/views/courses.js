@@ -1,10 +1,11 @@
 // Courses: what becomes of each output over time under each schedule, the endpoints, and the published numbers behind the points.
 
-import { badge, DASHES, LETTERS, svg } from "../charts.js";
+import { DASHES, LETTERS, svg } from "../charts.js";
 import { check, choice, select } from "../controls.js";
 import { crowded, CycleChart, cyclesOf } from "../cycles.js";
 import { Detail } from "../detail.js";
 import { curvesCsv, download, exporting, paper, png, svgText, tableCsv } from "../exports.js";
+import { noticeBox, tellNotices } from "../notices.js";
 import { Chart } from "../plots.js";
 import { element } from "../state.js";
 import { meanings } from "../standing.js";
@@ -50,7 +51,7 @@ export const view = {
       "div", { class: "look" }, choice("Published points", parts.points),
       element("div", { class: "zoom", role: "group", "aria-label": "Days that are shown" }, element("span", {}, "Days"), parts.from, element("span", {}, "to"), parts.to, parts.wholeTime), actions,
     );
-    parts.warnings = element("details", { id: "warnings", hidden: true, open: matchMedia("(min-width: 861px)").matches }, element("summary"), element("ul", { tabindex: "0", "aria-label": "Remarks" }));
+    parts.warnings = noticeBox("warnings");
     parts.legend = element("div", { id: "legend", role: "group", "aria-label": "Legend" });
     parts.charts = element("div", { id: "charts", class: "charts" });
     parts.onRequest = element("div", { id: "on-request" });
@@ -101,7 +102,7 @@ export const view = {
     for (const part of parts.onRequest.querySelectorAll("section")) part.hidden = !answer.show.includes(part.dataset.group);
     drawCharts(outputs);
     legend();
-    warnings();
+    tellNotices(parts.warnings, answer.notices);
     const restsOn = Object.fromEntries(groups.map(({ group, rests_on }) => [group, rests_on]));
     endpointTable(parts.endpoints, answer.endpoints.filter((endpoint) => endpoint.main || own.every), answer.arms, restsOn, page.facts);
     parts.lights.replaceChildren(...meanings(page.facts, answer.arms), ". A number opens what is behind it; arrow keys move among them.");
@@ -284,26 +285,6 @@ function dayLines(arm) {
     }
     return alike.map(({ text, days }) => `day ${days.map((day) => +day.toFixed(2)).join(", ")}: ${text}`).join("; ");
   });
-}
-
-/** What a reader needs to know, by topic, the most important first: [topic, [[sentence, numbers of schedules]]]. */
-function noticed() {
-  const topics = new Map();
-  for (const { topic, sentence, arms } of answer.notices) topics.set(topic, [...(topics.get(topic) ?? []), [sentence, arms]]);
-  return [...topics];
-}
-
-function warnings() {
-  const topics = noticed();
-  const box = parts.warnings;
-  const many = answer.notices.length;
-  box.hidden = !many;
-  const heads = topics.map(([topic, lines]) => `${topic} (${lines.length})`).join(", ");
-  box.querySelector("summary").textContent = `Before you rely on it: ${heads}`;
-  box.querySelector("ul").replaceChildren(...topics.map(([topic, lines]) => element(
-    "li", {}, element("strong", {}, `${topic[0].toUpperCase()}${topic.slice(1)}`),
-    element("ul", {}, ...lines.map(([sentence, of]) => element("li", {}, ...of.map(badge), ` ${sentence}`))),
-  )));
 }
 
 /** The cursor of one chart is that of all; values are shown where it is moved. */

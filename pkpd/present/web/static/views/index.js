@@ -23,13 +23,15 @@
 //   fail(sentence)    over the view
 //   theme()           colours of the picture, LIGHT or DARK of charts.js
 //
-// An answer is the server's (`views.py`), with what `Explorer.told` says, and in `asked` what it was asked; its `command`, if it has one, is shown below the view. A refusal whose `field`
+// An answer is the server's (`views.py`), with what `Explorer.told` says, and in `asked` what it was asked; its `command`, if it has one, is shown below the view, and `people` is what its subjects are, where
+// they are no virtual subjects. A refusal whose `field`
 // is one of the view's own is shown in the element of its panel that has it as data-field.
 
 import { view as courses } from "./courses.js";
 import { view as drivers } from "./drivers.js";
+import { view as person } from "./person.js";
 import { view as response } from "./response.js";
 import { view as target } from "./target.js";
 import { view as why } from "./why.js";
 
-export const VIEWS = [courses, response, target, drivers, why];
+export const VIEWS = [courses, response, target, drivers, why, person];
