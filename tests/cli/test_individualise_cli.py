@@ -94,6 +94,9 @@ def test_what_is_wrong_is_one_sentence(capsys, data, tmp_path):
     code, _, err = run(capsys, data, "--given", "none", "--wish", "Treg peak fold at least 2")
     assert code == 3
     assert "give one with --next" in err
+    follows = ["--next", "1 MIU sc once", "--wish", "Treg peak fold at least 2 in 90 % of people"]
+    code, _, err = run(capsys, data, "--given", "none", *follows)
+    assert code == 3 and "one person is no share of people" in err
     code, _, err = run(capsys, data, "--given", "none", "-o", tmp_path / "her.doc")
     assert code == 3
     assert ".png" in err

@@ -4,12 +4,13 @@ parameters, and what schedules that may follow would do."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pkpd.core.errors import InputError
 from pkpd.core.files import write_json, write_rows
 from pkpd.decision.comparison import Arm, Comparison, letters
 from pkpd.decision.wishes import Constraint
@@ -33,11 +34,20 @@ LEARNED = (
 
 @dataclass(frozen=True)
 class PersonAhead:
-    """One person, with a comparison of what may follow, if there is one, and what is wished of it."""
+    """One person, with a comparison of what may follow, if there is one, and what is wished of it. Raises
+    ``InputError`` for a wish of a share of people."""
 
     person: Individual
     following: Comparison | None = None
     wishes: Sequence[Constraint] = ()
+
+    def __post_init__(self) -> None:
+        for wish in self.wishes:
+            if wish.share is not None:
+                raise InputError(
+                    f'"{wish}": one person is no share of people, and has it with a probability; write '
+                    f'"{replace(wish, share=None)}"'
+                )
 
     def held(self, arm: Arm) -> list[float]:
         """How probable each wish is under a schedule, and all of them together."""

@@ -19,7 +19,7 @@ import numpy as np
 from pkpd.core.errors import InputError, PkpdError
 from pkpd.decision.comparison import Comparison, Scene, compare, horizon
 from pkpd.decision.endpoints import grid
-from pkpd.decision.optimisation.wishes import Constraint, parse_constraints
+from pkpd.decision.wishes import parse_constraints
 from pkpd.dosing import Schedule, time_units_per_day
 from pkpd.dosing.rules import Plan, planned
 from pkpd.dosing.taking import GivenDoses, read_given
@@ -118,7 +118,7 @@ def person(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
     scene = Scene.of_person(found, until_days=until, endpoints=everybody.about.get("endpoints"))
     _check(explorer, scene, following)
     comparison = compare(scene.arms(following, LABELS[: len(following)], progress=lambda *_: stop()))
-    ahead = PersonAhead(found, comparison, _wishes(own["wish"], comparison))
+    ahead = _ahead(found, comparison, own["wish"])
     told = {
         "given": str(doses),
         "begin": begin,
@@ -383,11 +383,10 @@ def _check(explorer: Explorer, scene: Scene, following: Sequence[Schedule]) -> N
             )
 
 
-def _wishes(text: str, comparison: Comparison) -> tuple[Constraint, ...]:
-    if not text:
-        return ()
+def _ahead(found: Individual, comparison: Comparison, wish: str) -> PersonAhead:
     try:
-        return parse_constraints(text, comparison.endpoints, comparison.arms[0].scene.criteria)
+        wishes = parse_constraints(wish, comparison.endpoints, comparison.criteria) if wish else ()
+        return PersonAhead(found, comparison, wishes)
     except InputError as error:
         raise FieldError(str(error), "wish") from None
 
