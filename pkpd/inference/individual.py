@@ -382,12 +382,13 @@ def _far(measured: Sequence[Measurement], predicted: Floats, likelihood: Subject
     found: list[str] = []
     if not measured:
         return found
+    unit = likelihood.kernel.TIME_UNIT
     with np.errstate(invalid="ignore"):
         off = (likelihood.y - predicted) / likelihood.sd(predicted)
     for one, nearest in zip(measured, np.nanmin(np.abs(off), axis=0), strict=True):
         if nearest > 3.0:
             found.append(
-                f"{one.output} = {one.value:.4g} at {one.time:g} is more than three SDs of its error away "
-                "from what the model can have: is the value, its unit or its time right?"
+                f"{one.output} = {one.value:.4g} at {one.time:g} {unit} is more than three SDs of its error "
+                "away from what the model can have: is the value, its unit or its time right?"
             )
     return found

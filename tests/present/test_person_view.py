@@ -18,6 +18,7 @@ from pkpd.simulation.body import FORMULAS
 
 GIVEN = "1 MIU sc daily x5"
 ASKED = {"schedules": [GIVEN, "2 MIU sc daily x5"], "subjects": 20}
+ALL = "pct0 = 5; K = 1; CL = 5; ka = 0.3; klymph = 1; tlag = 0.4"
 SEEN = {"given": GIVEN, "measured": "0 treg_pct 5; 7 treg_pct 8"}
 
 
@@ -110,6 +111,20 @@ def test_what_follows_begins_when_the_next_cycle_is_due(explorer):
     assert ask(explorer, **SEEN, begin="28", days=70)["over_days"] == 70.0
 
 
+def test_what_follows_nothing_begins_at_once(explorer):
+    told = ask(explorer, given="none")
+    assert told["begin"] == 0.0 and told["arms"][0]["text"] == GIVEN
+    assert told["charts"][0]["after"]["days"] == [0.0]
+    assert told["charts"][0]["following"][0]["days"][0] == 0.0
+
+
+def test_a_value_that_nobody_can_have_is_told_with_its_day(explorer):
+    told = ask(explorer, **SEEN | {"measured": "0 treg_pct 5; 2 nk 0"})
+    (first, *_) = told["notices"]
+    assert first["topic"] == person.OF_VALUES
+    assert first["sentence"].startswith("nk = 0 at 48 h is more than three SDs of its error away")
+
+
 def test_without_values_a_person_is_anybody(explorer):
     told = ask(explorer, given=GIVEN)
     assert told["measurements"] == []
@@ -158,6 +173,7 @@ def test_body_surface_by_a_formula_and_what_else_is_known(explorer):
         ({"known": "CD4"}, "known", "such as CD4 = 720"),
         ({"known": "CD4 = 1; CD4 = 2"}, "known", "twice"),
         ({"known": "pct0 = -5"}, "known", "below zero"),
+        ({"known": ALL}, "known", "differs between people that is not given"),
         ({**SEEN, "wish": "Tregs at leest 5"}, "wish", "constraint"),
         ({**SEEN, "wish": "Treg peak fold >= 2 in 90 % of people"}, "wish", 'write "Treg peak fold >= 2"'),
         ({"responders": "low"}, "responders", "choose all responders"),

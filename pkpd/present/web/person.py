@@ -105,20 +105,26 @@ def person(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
     following = [card.shifted(f"{begin:.10g}") for card in cards]
     until = _until(explorer, request, had, following)
     stop()
-    found = individualise(
-        everybody.fit,
-        seen,
-        doses,
-        subjects=DRAWS,
-        draws=ESTIMATES,
-        covariates=known.values,
-        posterior=everybody.who["posterior"],
-        progress=lambda *_: stop(),
-    )
+    try:
+        found = individualise(
+            everybody.fit,
+            seen,
+            doses,
+            subjects=DRAWS,
+            draws=ESTIMATES,
+            covariates=known.values,
+            posterior=everybody.who["posterior"],
+            progress=lambda *_: stop(),
+        )
+    except InputError as error:
+        if not own["known"]:
+            raise
+        raise FieldError(str(error), "known") from None  # nothing is left that differs between people
     scene = Scene.of_person(found, until_days=until, endpoints=everybody.about.get("endpoints"))
     _check(explorer, scene, following)
     comparison = compare(scene.arms(following, LABELS[: len(following)], progress=lambda *_: stop()))
     ahead = _ahead(found, comparison, own["wish"])
+    stop()
     told = {
         "given": str(doses),
         "begin": begin,
@@ -410,7 +416,11 @@ def _charts(explorer: Explorer, found: Individual, comparison: Comparison) -> li
     units = dict(zip(found.kernel.OUTPUTS, found.kernel.OUTPUT_UNITS, strict=True))
 
     def of(band: Mapping[str, Any], name: str) -> dict[str, Any]:
-        return curve(band["days"], band["bands"][name])
+        days, lines = band["days"], band["bands"][name]
+        if days.size > 1:
+            return curve(days, lines)
+        low, median, high = lines.tolist()  # what follows begins at once
+        return {"days": days.tolist()} | in_five_digits({"low": low, "median": median, "high": high})
 
     return [
         {
