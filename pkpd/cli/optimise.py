@@ -65,7 +65,7 @@ def optimise(
     dose: Annotated[
         str | None,
         typer.Option(
-            help='Doses: "1, 1.5, 2 MIU", "0.5 to 3 MIU by 0.5"; without a step, two digits (default: '
+            help='Doses: "1, 1.5, 2 MIU", "0.5 to 3 MIU by 0.5"; without a step, all between (default: '
             f"what the endpoints of the fit say; of {FIT} 0.25 to 3 MIU by 0.25).",
             show_default=False,
         ),

@@ -228,7 +228,10 @@ def test_a_space_is_read_and_written():
     fine = Space.parse(dose="0.9 to 1.2 MIU/m2")  # without a step: two digits
     assert [float(dose) for dose in fine.doses] == [*np.round(np.arange(0.90, 1.0, 0.01), 2), 1.0, 1.1, 1.2]
     assert Space.parse(**fine.describe()) == fine
-    assert fine.unit == "MIU/m2"
+    assert fine.unit == "MIU/m2" and fine.continuous
+    stepped = Space.parse(dose="1 to 2 MIU by 0.1")  # the same doses as of "1 to 2 MIU", and none between
+    assert stepped.doses == Space.parse(dose="1 to 2 MIU").doses and not stepped.continuous
+    assert Space.parse(**stepped.describe()) == stepped
 
 
 @given(st.integers(1, 6), st.sampled_from([1, 2, 3]), st.integers(1, 20), st.integers(1, 4))

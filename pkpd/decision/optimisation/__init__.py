@@ -7,6 +7,7 @@ print(front.to_frame())
 space    the schedules that are searched
 outcome  what one schedule does: medians over subjects and shares of people, under each draw of the parameters
 search   which schedules are looked at
+refine   the best doses of a range between those that were looked at
 front    the result, and the files it is written to
 run      all of it together
 """

@@ -23,8 +23,9 @@ from pkpd.decision.endpoints import BURDEN, Endpoint
 from pkpd.decision.endpoints.endpoint import ONE_DOSE
 from pkpd.decision.optimisation.front import Choice, Front, MedianEstimate, SeenSchedule
 from pkpd.decision.optimisation.outcome import Cache, Census, Outcome, check_draws, rough
+from pkpd.decision.optimisation.refine import refine
 from pkpd.decision.optimisation.search import Searched, dominates, layers, search
-from pkpd.decision.optimisation.space import Space
+from pkpd.decision.optimisation.space import Space, SpacePoint
 from pkpd.decision.people import CROSSED, PeopleShare, asked_share
 from pkpd.decision.wishes import (
     Constraint,
@@ -43,6 +44,8 @@ ALSO = (*(f"{called} per 28 days" for called in ONE_DOSE), "dose per 28 days")
 EVALUATIONS = 600
 FINALISTS = 24
 """Schedules that are simulated again in all subjects."""
+MOST_BETWEEN = 96
+"""Schedules that are looked at between the doses of a range, in all subjects."""
 NEAR = 0.05
 """By which share of its bound a constraint may be missed in the search's subjects by a schedule that is tried
 again in all."""
@@ -132,14 +135,16 @@ def optimise(
     searched = _searched(space, cache, wishes, evaluations, scene.population.seed, progress)
     seen = {text: cache.found[text] for text in searched.points}
     finalists, n_front = _finalists(seen, wishes.score)
-    if few is scene and not wishes.of_people:
-        final, interrupted = {text: cache.found[text] for text in finalists}, False
-    else:
+    every = cache
+    if few is not scene or wishes.of_people:
         every = Cache(scene, endpoints, Census(scene, wishes.of_people, crossed=True), threads)
-        schedules = [seen[text].schedule for text in finalists]
-        final, interrupted = _again(every, schedules, progress)
-    interrupted = interrupted or searched.interrupted
-    choices, nearest = _choose(final, searched, wishes)
+    interrupted = _again(every, [seen[text].schedule for text in finalists], progress) or searched.interrupted
+    points = searched.points
+    if space.continuous and not interrupted:
+        between, interrupted = _between(space, points, seen, every, wishes, progress)
+        points, finalists = points | between, [*finalists, *between]
+    final = {text: every.found[text] for text in finalists if text in every.found}
+    choices, nearest = _choose(final, points, wishes)
     return Front(
         objectives=wishes.objectives,
         constraints=wishes.constraints,
@@ -283,25 +288,42 @@ def _finalists(
     return [texts[i] for i in list(chosen)[:FINALISTS]], int(front.size)
 
 
-def _again(
-    every: Cache, schedules: Sequence[Schedule], progress: Progress | None
-) -> tuple[dict[str, Outcome], bool]:
-    """The finalists in all subjects, and whether that was interrupted."""
+def _again(every: Cache, schedules: Sequence[Schedule], progress: Progress | None) -> bool:
+    """Simulate the finalists in all subjects; whether that was interrupted."""
     told = counting(progress, "simulating the best in all subjects", "schedules")
-    interrupted = False
     try:
         every.evaluate(schedules, lambda: None if told is None else told(len(every.found), len(schedules)))
     except KeyboardInterrupt:
         if not every.found:
             raise
-        interrupted = True
-    order = map(str, schedules)
-    return {text: every.found[text] for text in order if text in every.found}, interrupted
+        return True
+    return False
+
+
+def _between(
+    space: Space,
+    points: dict[str, SpacePoint],
+    seen: dict[str, Outcome],
+    every: Cache,
+    wishes: _Wishes,
+    progress: Progress | None,
+) -> tuple[dict[str, SpacePoint], bool]:
+    """The best doses between those of the search, in all subjects, and whether that was interrupted, after
+    which there are none."""
+    told, n = counting(progress, "looking between the doses", "schedules"), len(every.found)
+
+    def evaluate(schedules: Sequence[Schedule]) -> None:
+        every.evaluate(schedules, lambda: None if told is None else told(len(every.found) - n, MOST_BETWEEN))
+
+    try:
+        return refine(space, points, seen, every.found, evaluate, wishes.score, MOST_BETWEEN), False
+    except KeyboardInterrupt:
+        return {}, True
 
 
 def _choose(
     final: dict[str, Outcome],
-    searched: Searched,
+    points: dict[str, SpacePoint],
     wishes: _Wishes,
 ) -> tuple[tuple[Choice, ...], tuple[Choice, ...]]:
     """The front of the finalists and, where it is empty, the nearest of them."""
@@ -320,7 +342,7 @@ def _choose(
         Choice(
             number=number,
             schedule=_text(outcomes[i]),
-            point=searched.points[_text(outcomes[i])],
+            point=points[_text(outcomes[i])],
             estimates={endpoint: _estimate(outcomes[i], endpoint) for endpoint in outcomes[i].medians},
             held=tuple(float(outcomes[i].held(constraint).mean()) for constraint in wishes.constraints),
             shares=tuple(_share(outcomes[i], constraint) for constraint in wishes.constraints),
@@ -504,12 +526,18 @@ def _people_words(scene: Scene, few: Scene, wishes: _Wishes, uncertain: bool) ->
 
 def _search_words(scene: Scene, few: Scene, searched: Searched, space: Space) -> str:
     n = len(searched.points)
+    between = (
+        f" Doses from {space.range_words} went in two significant digits; between them, where a constraint "
+        "binds or an objective turns, the best were looked for in three, in all subjects."
+        if space.continuous
+        else ""
+    )
     where = f" in {few.subjects:,} of these subjects" if few.subjects < scene.subjects else ""
     if searched.complete:
-        return f"Every schedule of the search space, {n:,}, was looked at{where}."
+        return f"Every schedule of the search space, {n:,}, was looked at{where}.{between}"
     return (
         f"The search (NSGA-II) looked at {n:,} schedules of {space.n_combinations:,} combinations{where}: "
-        "close to the best, not proven to be the best."
+        f"close to the best, not proven to be the best.{between}"
     )
 
 

@@ -1,8 +1,8 @@
 """Which schedules are searched: doses, days per cycle, cycle lengths, cycles and the spacing of doses, each a
 list of values.
 
-Every list is finite: a dose without a stated step goes in steps of two significant digits, finer than anyone
-fills a syringe.
+Every list is finite. A range of doses without a step goes in two significant digits, and the best of them are
+looked for between these in three (``refine``).
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class Space:
     doses : in ``unit`` ("mg", "mg/kg"), by ``route``; days : doses per cycle; spacing : days between them;
         intervals : days from cycle to cycle;
     cycles : how many, or None where ``duration``, in days, decides: as many whole cycles as it holds.
+    continuous : whether the doses are a range without a step, between which there are others.
     """
 
     doses: tuple[Fraction, ...]
@@ -62,6 +63,7 @@ class Space:
     cycles: tuple[int, ...] | None
     duration: Fraction | None = None
     route: str = "sc"
+    continuous: bool = False
 
     @classmethod
     @takes(
@@ -85,6 +87,8 @@ class Space:
     ) -> Space:
         """A space from text: lists "10, 15, 20 mg" and ranges "5 to 50 mg by 5", "7-56 d", "1-6".
 
+        dose : a range without a step, "between 5 and 50 mg", is continuous.
+
         cycles : "2 to 6" unless a ``duration`` ("84 d") decides.
 
         Raises:
@@ -96,7 +100,7 @@ class Space:
                 f'either a number of cycles or the length of the treatment: "{cycles}" or '
                 f'"{duration}", not both'
             )
-        doses, unit = read_values(dose, "dose")
+        doses, unit, stepless = _read(dose, "dose", 2)
         if not unit:
             raise InputError(f'dose "{dose}": the unit is missing; write for instance "{dose.strip()} mg"')
         lengths = None if duration is None else _in_days(duration, "for")
@@ -111,6 +115,7 @@ class Space:
             _counts(cycles or "2 to 6", "cycles") if lengths is None else None,
             None if lengths is None else lengths[0],
             route,
+            stepless,
         )
 
     def __post_init__(self) -> None:
@@ -186,6 +191,11 @@ class Space:
         assert self.cycles is not None
         return max(self.cycles) * max(*self.intervals, max(self.days) * max(self.spacing))
 
+    @property
+    def range_words(self) -> str:
+        """From the least to the largest dose."""
+        return f"{decimal_text(self.doses[0])} to {decimal_text(self.doses[-1])} {self.unit}"
+
     @cached_property
     def n_combinations(self) -> int:
         """Combinations of the lists, those that are no schedule included."""
@@ -194,7 +204,7 @@ class Space:
     def describe(self) -> dict[str, str]:
         """The lists as text, which ``parse`` reads back."""
         spaced = {
-            "dose": f"{_text(self.doses)} {self.unit}",
+            "dose": f"{self.range_words if self.continuous else f'{_text(self.doses)} {self.unit}'}",
             "days": _text(self.days),
             "spacing": f"{_text(self.spacing)} d",
             "interval": f"{_text(self.intervals)} d",
@@ -248,7 +258,13 @@ def read_values(text: str, name: str, digits: int = 2) -> tuple[tuple[Fraction, 
     """Values, ascending, and their unit ("" where none is stated), which may stand after each number or at
     the end: "1, 2, 4 mg", "5 to 50 mg by 5", "between 5 and 50 mg". A range of doses without a step goes in
     so many significant ``digits``, one of others in whole numbers. Raises ``InputError`` with the place."""
-    reader = _Reader(text, name)
+    values, unit, _ = _read(text, name, digits)
+    return values, unit
+
+
+def _read(text: str, name: str, digits: int) -> tuple[tuple[Fraction, ...], str, bool]:
+    """The same, and whether it is a range without a step."""
+    reader, stepless = _Reader(text, name), False
     reader.take(_FROM)
     values = [reader.number("a number")]
     unit = _unit(reader, "")
@@ -264,7 +280,7 @@ def read_values(text: str, name: str, digits: int = 2) -> tuple[tuple[Fraction, 
                 raise reader.error(f"these are more than {MOST_VALUES:,} values; take a larger step")
             values = [start + i * step for i in range(int((end - start) / step) + 1)]
         elif name == "dose":
-            values = _to_digits(start, end, digits)
+            values, stepless = _to_digits(start, end, digits), True
         else:
             if end - start > MOST_VALUES:
                 raise reader.error(f"these are more than {MOST_VALUES:,} values; take a larger step")
@@ -275,7 +291,7 @@ def read_values(text: str, name: str, digits: int = 2) -> tuple[tuple[Fraction, 
             unit = _unit(reader, unit)
     if reader.at < len(text.rstrip()):
         raise reader.error("this cannot be read")
-    return tuple(sorted(set(values))), unit
+    return tuple(sorted(set(values))), unit, stepless
 
 
 def _unit(reader: _Reader, before: str) -> str:
@@ -322,8 +338,6 @@ def _text(values: Sequence[Fraction | int]) -> str:
     """Values as ``parse`` reads them: a range where they are evenly spaced, else a list."""
     texts = [str(decimal_text(Fraction(value))) for value in values]
     steps = {later - earlier for earlier, later in itertools.pairwise(values)}
-    if len(values) > 3 and list(values) == _to_digits(Fraction(values[0]), Fraction(values[-1]), 2):
-        return f"{texts[0]} to {texts[-1]}"  # the step of a dose
     if len(values) < 3 or len(steps) > 1:
         return ", ".join(texts)
     return f"{texts[0]} to {texts[-1]} by {decimal_text(Fraction(steps.pop()))}"
