@@ -5,10 +5,20 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from importlib import resources
 
 import pytest
 
 from benchmarks import browser
+
+VIOLATIONS = """async () => (await axe.run()).violations.flatMap((rule) => rule.nodes.map((node) =>
+    `${rule.id}: ${node.html.slice(0, 100)} ${node.failureSummary.slice(0, 200)}`))"""
+"""What axe-core finds on a page, once that has run what ``axe`` gives."""
+
+
+def axe():
+    """axe-core as text."""
+    return resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()
 
 
 @contextmanager

@@ -241,7 +241,7 @@ def test_many_inputs_are_screened_and_those_left_out_are_told():
     silent = {one.name for one in found.drivers if math.isnan(one.first)}
     assert {"E_tconv", "gN", "kD"} <= silent
     assert "kG" not in silent
-    assert any("Morris" in line for line in found.warnings)
+    assert any("Morris" in line for line in found.reading)
 
 
 def test_files_and_figure_say_what_they_are(area, tmp_path):

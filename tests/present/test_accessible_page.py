@@ -5,7 +5,6 @@ all."""
 from __future__ import annotations
 
 import threading
-from importlib import resources
 
 import browser as browsers
 import pytest
@@ -16,8 +15,6 @@ SCHEDULES = "#s=1+MIU+sc+daily+x5+every+28+d+x3&s=0.26+MIU/m2+sc+every+3+d+x20&s
 SIDEWAYS = """() => [...document.querySelectorAll("main *, header *, footer *")].filter((part) =>
     !part.closest(".scroller, .unseen") && part.getBoundingClientRect().right > innerWidth + 0.5
 ).map((part) => part.outerHTML.slice(0, 80))"""
-VIOLATIONS = """async () => (await axe.run()).violations.flatMap((rule) => rule.nodes.map((node) =>
-    `${rule.id}: ${node.html.slice(0, 100)} ${node.failureSummary.slice(0, 200)}`))"""
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +69,10 @@ def answered(page, before):
 @pytest.mark.parametrize("width", [320, 390, 1280])
 def test_axe_finds_nothing_in_any_view_and_nothing_is_scrolled_sideways(opened, scheme, width):
     page = opened(width, color_scheme=scheme)
-    page.evaluate(resources.files("axe_playwright_python").joinpath("axe.min.js").read_text())
+    page.evaluate(browsers.axe())
 
     def check():
-        assert page.evaluate(VIOLATIONS) == []
+        assert page.evaluate(browsers.VIOLATIONS) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate(SIDEWAYS) == []
 

@@ -8,6 +8,7 @@ import browser as browsers
 import pytest
 
 from pkpd.decision.comparison import Scene
+from pkpd.decision.comparison.result import Topic
 from pkpd.decision.inverse import dose_for
 from pkpd.decision.response import dose_response
 from pkpd.decision.why import why as run_why
@@ -73,6 +74,37 @@ def test_why_has_the_same_numbers_as_the_library(explorer):
     for account, own in zip(told["found"]["accounts"], found.accounts, strict=True):
         assert account["change"][0][-1] == pytest.approx(own.change[0][-1], rel=1e-4, abs=1e-6)
     assert told["command"].startswith(f'pkpd why low_dose_il2 "{COURSE}" --of treg_pct')
+
+
+@pytest.mark.parametrize("view", ["response", "target", "drivers", "why"])
+@pytest.mark.parametrize("fit", ["als", "one_compartment_oral"])
+def test_every_sentence_that_has_to_be_known_is_told_once_with_its_topic(view, fit):
+    told = views.ANSWERS[view](Explorer(fit, subjects=20), {}, lambda: None)
+    found = told["found"]
+    sentences = [notice["sentence"] for notice in told["notices"]]
+    assert {*found["warnings"], *found.get("notes", ())} <= set(sentences)
+    assert len(set(sentences)) == len(sentences)
+    order = list(map(str, Topic))
+    places = [order.index(notice["topic"]) for notice in told["notices"]]
+    assert places == sorted(places)
+    topics = {notice["sentence"]: notice["topic"] for notice in told["notices"]}
+    for words, topic in (
+        ("primary analysis of MIROCALS was negative", Topic.MODEL),
+        ("The fit has no data on", Topic.NO_DATA),
+        ("Nothing was fitted", Topic.NO_DATA),
+        ("above the doses after which the fit saw", Topic.BEYOND),
+        ("differ between people was not fitted", Topic.PEOPLE),
+    ):
+        assert {topics[line] for line in sentences if words in line} <= {topic}, words
+    assert any("Nothing was fitted" in line for line in sentences) == (fit != "als")
+
+
+def test_a_model_that_nobody_has_fitted_is_not_driven_by_what_is_not_known_of_its_parameters():
+    explorer = Explorer("one_compartment_oral", subjects=20)
+    assert explorer.facts()["fitted"] is False
+    with pytest.raises(FieldError, match="nobody has fitted this model") as error:
+        views.ANSWERS["drivers"](explorer, {"by": "parameters"}, lambda: None)
+    assert error.value.field == "by"
 
 
 CYCLES = {"schedules": ["1 MIU sc daily x2 every 14 d x2", COURSE], "days": None}

@@ -4,11 +4,15 @@ share the controls on the left, and fit on a phone."""
 import re
 import shlex
 import threading
+from xml.etree import ElementTree
 
 import browser as browsers
+import matplotlib.pyplot as plt
 import pytest
 
 from pkpd.cli import main
+from pkpd.core.library import root
+from pkpd.decision.comparison.result import Topic
 from pkpd.decision.why import why
 from pkpd.present.web import Site
 
@@ -60,6 +64,104 @@ def answered(tab, action):
 def opened(tab, view):
     answered(tab, lambda: tab.locator(f"#tab-{view}").click())
     return tab.locator(f"#view-{view}")
+
+
+def picture_of(tab, button):
+    """The name and the texts of the picture that a button saves, which says that it is a model's."""
+    with tab.expect_download() as download:
+        button.click()
+    parts = ElementTree.parse(download.value.path()).getroot()
+    words = [text.text for text in parts.iter("{http://www.w3.org/2000/svg}text") if text.text]
+    joined = " ".join(words)
+    assert "A model, not medical advice. low-dose IL-2 and regulatory T cells;" in joined
+    assert not any(element.get("style") for element in parts.iter())
+    return download.value.suggested_filename, joined
+
+
+@pytest.mark.parametrize(
+    ("view", "what", "axis"),
+    [
+        ("response", ["Treg mean fold over the dose: ? MIU sc daily x5 every 28 d x3"], "dose (MIU)"),
+        ("target", ["Share of people (%): Treg mean fold", "looked at: ? MIU sc daily x5"], "dose (MIU)"),
+        ("drivers", ["What drives Treg mean fold: 1 MIU sc daily x5 every 28 d x3"], "share of the variance"),
+        ("why", ["What each term added since the beginning (cells/µL)", "Tregs in tissue"], "days"),
+    ],
+)
+def test_each_chart_of_a_view_is_saved_with_its_schedule_its_units_and_its_keys(tab, view, what, axis):
+    panel = opened(tab, view)
+    buttons = panel.locator(".tools button:visible")
+    assert buttons.count() == 2 * panel.locator("figure:visible").count()
+    names = [button.get_attribute("aria-label") for button in buttons.all()]
+    assert len(set(names)) == len(names) and all(name.endswith((" as SVG", " as PNG")) for name in names)
+    found = {}
+    for button in buttons.all():
+        if button.inner_text() == "SVG":
+            name, words = picture_of(tab, button)
+            assert name.startswith("pkpd_") and name.endswith(".svg")
+            assert "A: 1 MIU sc daily x5 every 28 d x3" in words
+            found[button.get_attribute("aria-label")] = words
+    (words,) = [words for words in found.values() if what[0] in words]
+    assert all(part in words for part in (*what, axis))
+    seen = panel.locator(".keys").first.inner_text().splitlines()
+    assert any(all(key in words for key in seen[:2]) for words in found.values())
+    first = panel.locator(".notices ul ul li").first.text_content().strip()
+    assert all(first in words for words in found.values())
+    with tab.expect_download() as download:
+        buttons.last.click()
+    assert download.value.suggested_filename.endswith(".png")
+    pixels = plt.imread(download.value.path())
+    assert pixels.shape[1] == 2 * 668 and pixels[2, 2, :3].tolist() == [1, 1, 1]  # twice, on white
+
+
+def test_a_chart_that_is_saved_at_once_is_of_what_was_typed(tab):
+    panel = opened(tab, "target")
+    panel.get_by_label("Target", exact=True).fill("NK mean fold at most 1.3")
+    name, words = picture_of(tab, panel.locator(".tools button").first)
+    assert "NK mean fold <= 1.3" in words and "NK_mean_fold" in name
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_what_has_to_be_known_stands_by_topic_the_most_important_first(tab, view):
+    box = opened(tab, view).locator(".notices")
+    topics = [topic.inner_text().lower() for topic in box.locator("strong").all()]
+    assert topics and topics == [topic for topic in map(str, Topic) if topic in topics]
+    said = box.locator("ul ul li").all_inner_texts()
+    assert len(set(said)) == len(said) >= len(topics)
+    assert box.locator("summary").inner_text() == "Before you rely on it: " + ", ".join(
+        f"{topic} ({box.locator('> ul > li').nth(i).locator('li').count()})" for i, topic in enumerate(topics)
+    )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_of_a_model_that_nobody_has_fitted_no_word_claims_a_fit(chromium, tmp_path, scheme):
+    (tmp_path / "my.model").write_text((root() / "models" / "one_compartment_oral.model").read_text())
+    site = Site(str(tmp_path / "my.model"), subjects=20)
+    thread = threading.Thread(target=site.run)
+    thread.start()
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
+    context.set_default_timeout(15_000)
+    try:
+        page = context.new_page()
+        page.goto(site.url)
+        page.wait_for_selector("body[data-answers]", state="attached")
+        page.evaluate(browsers.axe())
+        for view in ("courses", *VIEWS):
+            if view != "courses":
+                opened(page, view)
+            page.evaluate("document.querySelectorAll('main details').forEach((one) => { one.open = true; })")
+            text = page.locator("body").inner_text()
+            assert "Nobody has fitted it" in text and "Nothing was fitted" in text
+            left = re.sub(r"Nobody has fitted|nobody has fitted|Nothing was fitted|--fit", "", text)
+            assert not re.search(r"\bfit|published|by the parameters|not known of the parameters", left)
+            assert page.evaluate(browsers.VIOLATIONS) == []
+        with page.expect_download() as download:
+            page.locator("#view-why .tools button:visible").first.click()
+        words = " ".join(ElementTree.parse(download.value.path()).getroot().itertext())
+        assert "a model that nobody has fitted" in words
+    finally:
+        context.close()
+        site.stop()
+        thread.join(30)
 
 
 def test_dose_response_has_bands_published_points_people_and_a_table(tab):

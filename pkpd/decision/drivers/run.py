@@ -216,8 +216,9 @@ class _Study:
     def found(self, chosen: Sequence[str]) -> Drivers:
         sides = [self.sides[by] for by in chosen if by in self.sides]
         if not sides:
+            of = "fit" if self.scene.fitted else "model"
             raise InputError(
-                f"the fit {self.scene.fit} has no {' and no '.join(WORDS[by] for by in chosen)}: nothing "
+                f"the {of} {self.scene.fit} has no {' and no '.join(WORDS[by] for by in chosen)}: nothing "
                 "drives an endpoint"
             )
         typical = float(self.values(None, None, "the typical person")[0])
@@ -235,8 +236,8 @@ class _Study:
             typical=typical,
             origins=self._shared(sides, sds),
             drivers=tuple(found),
-            reading=self._reading(sides),
-            warnings=(*said, *self._warnings()),
+            reading=(*self._reading(sides), *said),
+            warnings=self._warnings(),
             provenance=self._provenance(chosen),
         )
 

@@ -195,11 +195,12 @@ class Explorer:
         self.page = dict(state.page)
 
     def facts(self) -> dict[str, Any]:
-        """What a page needs before it asks anything: where it starts (``days`` null: as long as the schedules
-        need), what it draws, where its sliders stand, the published points."""
+        """What a page needs before it asks anything: whether it is of a fit, where it starts (``days`` null:
+        as long as the schedules need), what it draws, where its sliders stand, the published points."""
         shown = [self.criteria.shown(name) for name in self.outputs]
         return {
             "title": self.title,
+            "fitted": self.fitted,
             "start": self.start,
             "page": self.page,
             "outputs": [

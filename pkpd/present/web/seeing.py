@@ -8,7 +8,7 @@ import contextlib
 import dataclasses
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from fractions import Fraction
 from typing import Any
 
@@ -16,11 +16,13 @@ import numpy as np
 
 from pkpd.core.errors import InputError
 from pkpd.decision.comparison import Scene, horizon
+from pkpd.decision.comparison.result import Topic
 from pkpd.decision.drivers import drivers as run_drivers
 from pkpd.decision.endpoints import BURDEN
 from pkpd.decision.inverse import Attainment, dose_for
 from pkpd.decision.inverse.question import NAMES, OpenSchedule, unknown
 from pkpd.decision.response import dose_response
+from pkpd.decision.single import only
 from pkpd.decision.why import why as run_why
 from pkpd.dosing import Schedule
 from pkpd.dosing.quantities import decimal_text, with_size
@@ -31,6 +33,7 @@ from pkpd.present.report.why import label
 from pkpd.present.web.answer import in_five_digits
 from pkpd.present.web.cards import cycle_of
 from pkpd.present.web.evaluation import SEED, Explorer, FieldError, Request, Stop
+from pkpd.solver.kernel import cautions_of
 
 LETTERS = "ABCD"
 PEOPLE, DRAWS, POINTS = 60, 10, 9  # of an endpoint over the dose
@@ -60,6 +63,8 @@ def response(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
         progress=lambda *_: stop(),
         **along.asked,
     )
+    pattern = OpenSchedule.parse(along.pattern)
+    ends = [pattern.schedule([Fraction(f"{found.values[i]:.15g}")]) for i in (0, -1)]
     words = [f'pkpd dose-response "{along.pattern}" --endpoint "{endpoint}"', along.option]
     words += [f'--over "{over}"'] if over else []
     told = {
@@ -71,6 +76,7 @@ def response(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
         "over_days": found.provenance["until_days"],
         "axis": found.unknown.called,
         "found": found.to_dict(),
+        "notices": _notices(scene, found.warnings, ends),
         "command": " ".join([*words, *_options(explorer, request, ("--show",))]),
     }
     return _told(explorer, request, told, scene.subjects, began)
@@ -98,6 +104,7 @@ def target(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
         "over_days": found.provenance["until_days"],
         "axis": found.unknown.called,
         "found": found.to_dict(),
+        "notices": _notices(scene, (*found.notes, *found.warnings), [Schedule.parse(found.chosen)]),
         "command": " ".join([words, *_options(explorer, request, ("--show",))]),
     }
     return _told(explorer, request, told, scene.subjects, began)
@@ -120,6 +127,10 @@ def drivers(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
     by = request.own.get("by", "people")
     if by not in ("people", "parameters"):
         raise FieldError("an endpoint is driven by people or by parameters", "by")
+    if by == "parameters" and not explorer.fitted:
+        raise FieldError(
+            "nobody has fitted this model: what is not known of its parameters is not known either", "by"
+        )
     scene = _people(explorer, request, 1, 1)
     names = _endpoints(scene, request, plan)
     endpoint = _chosen(request, "endpoint", names, _usual(scene, names))
@@ -129,6 +140,7 @@ def drivers(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
         )
     except InputError as error:
         raise FieldError(str(error), "endpoint") from None
+    looked = only(scene, [endpoint])  # in which its warnings are said
     left_out = ("--subjects", "--responders", "--show")
     words = [
         f'pkpd drivers "{plan}" --endpoint "{endpoint}" --by {by}',
@@ -140,6 +152,7 @@ def drivers(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
         "by": by,
         "origins": [origin_words(origin) for origin in found.origins],
         "found": found.to_dict(),
+        "notices": _notices(looked, (*scene.population.notes, *found.warnings), [plan], Topic.MISSING),
         "command": " ".join(words),
     }
     return _told(explorer, request, told, SAMPLES, began)
@@ -185,7 +198,13 @@ def why(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
     options = _options(explorer, request, ("--subjects", "--responders", "--show", "--fit", "--endpoints"))
     fit = explorer.name if " " not in explorer.name else f'"{explorer.name}"'
     words = [f'pkpd why {fit} "{plan}" --of {output} --subjects {CLOSER}', *options]
-    answer = {"outputs": titles, "output": output, "found": told, "command": " ".join(words)}
+    answer = {
+        "outputs": titles,
+        "output": output,
+        "found": told,
+        "notices": _notices(explorer.scene(request), found.warnings, ()),
+        "command": " ".join(words),
+    }
     return _told(explorer, request, answer, CLOSER, began)
 
 
@@ -352,6 +371,25 @@ def _chosen(request: Request, field: str, known: Collection[str], usual: str) ->
     if given not in known:
         raise FieldError(f'there is no {field} "{str(given)[:60]}" to look at', field)
     return str(given)
+
+
+def _notices(
+    scene: Scene, said: Iterable[str], schedules: Iterable[Schedule], others: Topic | None = None
+) -> list[dict[str, str]]:
+    """Sentences of a result by topic, the most important first, each once. ``schedules`` : those that it is
+    warned of. ``others`` : the topic of what is neither a caution, nor of these nor of what endpoints rest
+    on; by default that of notes on the people."""
+    criteria, people = scene.criteria, Topic.PEOPLE if scene.fitted else Topic.NO_DATA
+    beyond = [one for schedule in schedules for one in scene.beyond(schedule)]
+    resting = [*(group.said for group in criteria.on_request), *(risk.note for risk in criteria.risks)]
+    known = (
+        dict.fromkeys(scene.population.notes, people)
+        | {str(one): Topic.NO_DATA if one.no_data else Topic.BEYOND for one in beyond}
+        | dict.fromkeys((*cautions_of(scene.population.kernel), *resting), Topic.MODEL)
+    )
+    found = [(known.get(line, others or people), line) for line in dict.fromkeys(said)]
+    found.sort(key=lambda one: list(Topic).index(one[0]))
+    return [{"topic": str(topic), "sentence": line} for topic, line in found]
 
 
 def _options(explorer: Explorer, request: Request, without: Collection[str]) -> list[str]:

@@ -39,7 +39,8 @@ async function begin() {
   } catch {
     return fail("The server does not answer. Is pkpd explore still running?");
   }
-  $("about").textContent = `Fit: ${facts.title}. A model, not medical advice.`;
+  $("about").textContent = `${facts.fitted ? `Fit: ${facts.title}` : `Model: ${facts.title}. Nobody has fitted it`}. A model, not medical advice.`;
+  for (const part of document.querySelectorAll("[data-fitted]")) part.hidden = part.dataset.fitted !== String(facts.fitted);
   shared = common($("common"), facts, (key, value, event) => { state[key] = value; changed(event); });
   tabs = new Tabs($("tabs"), $("views"), VIEWS, (view) => { state.view = view.name; turn(view); });
   $("add").addEventListener("click", (event) => add(event));

@@ -101,10 +101,10 @@ export class Asking {
     for (const [, failed] of this.settled.splice(0)) failed(new Error(sentence));
   }
 
-  /** Wait until what is shown is from all subjects: what leaves the page is never a preview. `outdated`: whether what is shown was not the last that was asked. */
+  /** Wait until what is shown is what was asked last, from all subjects: what leaves the page is never a preview. `outdated`: whether what is shown was not the last that was asked. */
   async whole(outdated) {
     if (this.last === null) throw new Error("there is nothing to export yet");
-    while (this.preview) {
+    while (this.preview || this.flight !== null) {
       const next = new Promise((done, failed) => { this.settled.push([done, failed]); });
       if (this.flight === null && outdated()) this.#send(performance.now()); // what failed before
       await next;

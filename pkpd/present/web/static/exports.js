@@ -67,7 +67,7 @@ export function paper(charts, arms, foot, columns) {
 }
 
 /** A sentence in lines of at most so many characters. */
-function wrapped(words, most) {
+export function wrapped(words, most) {
   const lines = [""];
   for (const word of words.split(" ")) {
     if (lines.at(-1) && lines.at(-1).length + word.length >= most) lines.push("");

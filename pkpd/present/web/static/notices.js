@@ -9,10 +9,10 @@ export function noticeBox(id) {
   return element("details", { id, class: "notices", hidden: true, open }, element("summary"), element("ul", { tabindex: "0", "aria-label": "Remarks" }));
 }
 
-/** Fill it. notices: [{topic, sentence, arms}], arms: numbers of schedules. */
+/** Fill it. notices: [{topic, sentence, arms}], arms: numbers of the schedules that a sentence is about, where there are several. */
 export function tellNotices(box, notices) {
   const topics = new Map();
-  for (const { topic, sentence, arms } of notices) topics.set(topic, [...(topics.get(topic) ?? []), [sentence, arms]]);
+  for (const { topic, sentence, arms = [] } of notices) topics.set(topic, [...(topics.get(topic) ?? []), [sentence, arms]]);
   box.hidden = !notices.length;
   const heads = [...topics].map(([topic, lines]) => `${topic} (${lines.length})`).join(", ");
   box.querySelector("summary").textContent = `Before you rely on it: ${heads}`;

@@ -13,17 +13,6 @@ export function look(theme, i) {
   return { colour: own[i % own.length], dash: DASHES[(i + Math.floor(i / own.length)) % DASHES.length] };
 }
 
-/** A figure with a caption above its picture; `draw(picture, width)` again whenever its width changes. */
-export function framed(caption, draw) {
-  const heading = element("figcaption", {}, caption);
-  const picture = svg("svg", { role: "img", class: "chart still" });
-  const plot = element("div", { class: "plot" }, picture);
-  const root = element("figure", {}, heading, plot);
-  const again = () => { if (plot.clientWidth) draw(picture, Math.max(240, plot.clientWidth)); };
-  new ResizeObserver(again).observe(plot);
-  return { root, heading, picture, again };
-}
-
 /** Finite ends of some lists of numbers, with a little room; from nought if that is near. */
 export function ends(...lists) {
   const known = lists.flat(Infinity).filter((value) => value !== null && Number.isFinite(value));
@@ -78,16 +67,17 @@ function fewPowers(scale) {
   return fine.length <= 7 ? fine : within(powers);
 }
 
-/** What the lines of a picture are: [{colour, dash, words, band, point, hollow}]. */
+/** What a line, a band or a point of a picture looks like, 30 by 14: {colour, dash, band, point, hollow}. */
+export function swatch({ colour, dash = "", band, point, hollow }, theme) {
+  if (band) return [svg("rect", { x: 0, y: 1, width: 30, height: 12, fill: colour, "fill-opacity": band })];
+  if (point) return [svg("circle", { cx: 15, cy: 7, r: 4, fill: hollow ? theme.ground : colour, stroke: colour, "stroke-width": 1.4 })];
+  return [svg("line", { x1: 0, x2: 30, y1: 7, y2: 7, stroke: colour, "stroke-width": 2.2, "stroke-dasharray": dash })];
+}
+
+/** What the parts of a picture are: entries as of `swatch`, with their words. */
 export function keys(entries, theme) {
-  return element("div", { class: "keys" }, ...entries.map(({ colour, dash = "", words, band, point, hollow }) => element(
-    "span", {}, svg(
-      "svg", { width: 30, height: 14, "aria-hidden": "true" },
-      ...(band ? [svg("rect", { x: 0, y: 1, width: 30, height: 12, fill: colour, "fill-opacity": band })] : []),
-      ...(point ? [svg("circle", { cx: 15, cy: 7, r: 4, fill: hollow ? theme.ground : colour, stroke: colour, "stroke-width": 1.4 })] : []),
-      ...(band || point ? [] : [svg("line", { x1: 0, x2: 30, y1: 7, y2: 7, stroke: colour, "stroke-width": 2.2, "stroke-dasharray": dash })]),
-    ), words,
-  )));
+  const marked = (entry) => svg("svg", { width: 30, height: 14, "aria-hidden": "true" }, ...swatch(entry, theme));
+  return element("div", { class: "keys" }, ...entries.map((entry) => element("span", {}, marked(entry), entry.words)));
 }
 
 /** A table of texts: heads, and rows whose first cell is their heading. `strong`: numbers of rows that stand out. */
@@ -121,7 +111,7 @@ export function letters(list, page, own) {
   refill(list, known, known.some(([letter]) => letter === own) ? own : "A");
 }
 
-/** Sentences below a view: how it is read, and what is to be known. */
-export function remarks({ reading, warnings }) {
-  return [...warnings, ...reading].map((sentence) => element("li", {}, sentence));
+/** Sentences below a view: how it is read. */
+export function remarks({ reading }) {
+  return reading.map((sentence) => element("li", {}, sentence));
 }

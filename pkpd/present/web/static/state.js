@@ -87,6 +87,9 @@ export function shown(value) {
   return text.replace("-", "\u2212");
 }
 
+/** What the page is of, as it stands below pictures and above numbers. */
+export const called = ({ title, fitted }) => (fitted ? title : `${title}, a model that nobody has fitted`);
+
 /** Names of units as they are printed. */
 export function unitText(unit) {
   return { percent: "%", "1": "", "1/uL": "cells/µL", d: "days" }[unit] ?? unit.replace("percent", "%").replace("*", "·").replace("uL", "µL").replace("m2", "m²");

@@ -7,7 +7,7 @@ import { Detail } from "../detail.js";
 import { curvesCsv, download, exporting, paper, png, svgText, tableCsv } from "../exports.js";
 import { noticeBox, tellNotices } from "../notices.js";
 import { Chart } from "../plots.js";
-import { element } from "../state.js";
+import { called, element } from "../state.js";
 import { meanings } from "../standing.js";
 import { endpointTable, pointTable } from "../table.js";
 
@@ -76,6 +76,7 @@ export const view = {
       ),
       parts.published,
     );
+    parts.points.parentElement.hidden = parts.published.hidden = !page.facts.points.length;
     layCharts();
     const set = (values) => { Object.assign(page.own(view), values); page.redraw(); };
     parts.points.addEventListener("input", () => set({ points: parts.points.value }));
@@ -251,7 +252,7 @@ function legend() {
   const triangle = swatch(12, svg("path", { d: "M1 10H11L6 2Z", fill: theme.other }));
   const notes = [
     element("span", {}, "line: median; band: 5 to 95 % of subjects; ticks: doses"),
-    ...(show === "none" ? [] : [
+    ...(show === "none" || !page.facts.points.length ? [] : [
       element("span", {}, dot(theme.other), "published, 95 % interval"),
       element("span", {}, dot(theme.ground), "hollow: unverified"),
       element("span", {}, triangle, "at least (upwards), at most (downwards)"),
@@ -307,7 +308,7 @@ function restingOn() {
 
 /** What stands above exported numbers. */
 function above() {
-  return [`${page.facts.title}. A model, not medical advice.`, ...restingOn(), answer.command, ...answer.reading, ...answer.notices.map(({ sentence, arms }) => `${arms.map((i) => LETTERS[i]).join(", ")}${arms.length ? ": " : ""}${sentence}`)];
+  return [`${called(page.facts)}. A model, not medical advice.`, ...restingOn(), answer.command, ...answer.reading, ...answer.notices.map(({ sentence, arms }) => `${arms.map((i) => LETTERS[i]).join(", ")}${arms.length ? ": " : ""}${sentence}`)];
 }
 
 /** The charts that are seen, in the order of the page. */
@@ -322,7 +323,7 @@ function foot() {
   const beyond = answer.arms.map((arm, i) => (arm.warnings.length ? LETTERS[i] : "")).filter(Boolean);
   return [
     ...restingOn(),
-    `A model, not medical advice. ${page.facts.title}; ${answer.subjects} virtual subjects; line: median, band: 5 to 95 %; points: published, hollow ones unverified, triangles at least or at most.`,
+    `A model, not medical advice. ${called(page.facts)}; ${answer.subjects} virtual subjects; line: median, band: 5 to 95 %${page.facts.points.length ? "; points: published, hollow ones unverified, triangles at least or at most" : ""}.`,
     ...(beyond.length ? [`${beyond.join(", ")}: in part beyond the doses, cycles and times that the fit has seen; the page and pkpd compare say where.`] : []),
   ];
 }

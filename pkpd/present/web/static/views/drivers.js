@@ -2,7 +2,9 @@
 
 import { svg, tickText } from "../charts.js";
 import { choice, select } from "../controls.js";
-import { ends, framed, keys, letters, plainTable, refill, remarks, scroller } from "../picture.js";
+import { Frame, scheduleOf } from "../framing.js";
+import { noticeBox, tellNotices } from "../notices.js";
+import { ends, keys, letters, plainTable, refill, remarks, scroller } from "../picture.js";
 import { element, shown, unitText } from "../state.js";
 import { scaleLinear } from "../vendor/d3.js";
 
@@ -21,20 +23,21 @@ export const view = {
     page = given;
     parts.of = select("drivers-of", []);
     parts.endpoint = select("drivers-endpoint", []);
-    parts.by = select("drivers-by", [["people", "differences between people"], ["parameters", "what is not known of the parameters"]]);
+    parts.by = select("drivers-by", [["people", "differences between people"], ...(page.facts.fitted ? [["parameters", "what is not known of the parameters"]] : [])]);
     const field = (name, label) => {
       const root = choice(label, parts[name]);
       root.dataset.field = name;
       parts[name].addEventListener("input", (event) => { page.own(view)[name] = parts[name].value; page.changed(event); });
       return root;
     };
-    parts.figure = framed("", tornado);
+    parts.notices = noticeBox("drivers-notices");
+    parts.figure = new Frame(page, { draw: tornado, keys: entries, told: () => answer, lines: (told) => scheduleOf(told, parts.of.value) });
     parts.keys = element("div");
     parts.table = scroller("Inputs");
     parts.remarks = element("ul", { class: "hint", "aria-label": "How to read it" });
     panel.append(
       element("div", { class: "look" }, field("of", "Schedule"), field("endpoint", "Endpoint"), field("by", "Driven by")),
-      parts.keys, parts.figure.root, parts.table, parts.remarks,
+      parts.notices, parts.keys, parts.figure.root, parts.table, parts.remarks,
     );
   },
 
@@ -45,13 +48,10 @@ export const view = {
     refill(parts.endpoint, told.endpoints.map((name) => [name, name]), told.endpoint);
     parts.by.value = told.by;
     const unit = unitText(found.endpoint.unit);
-    parts.figure.heading.textContent = `What drives ${told.endpoint}${unit && ` (${unit})`}: ${found.schedule}`;
+    tellNotices(parts.notices, told.notices);
+    parts.figure.caption = `What drives ${told.endpoint}${unit && ` (${unit})`}: ${found.schedule}`;
     const theme = page.theme();
-    parts.keys.replaceChildren(keys([
-      { colour: theme.lines[1], band: 1, words: "input at its 5 %" }, { colour: theme.lines[0], band: 1, words: "at its 95 %" },
-      { colour: theme.ink, words: "90 % of the same change by the other of people and parameters" },
-      { colour: theme.ink, point: true, words: "first: of the variance, gone if it were known" }, { colour: theme.ink, point: true, hollow: true, words: "total: left if all others were" },
-    ], theme));
+    parts.keys.replaceChildren(keys(entries(theme), theme));
     const percent = (share, from, to) => (share === null ? "–" : `${[share, from, to].map((one) => Math.round(100 * Math.min(1, Math.max(0, one)))).join(" (").replace(/ \((\d+)$/, " to $1")})`);
     parts.table.replaceChildren(plainTable(
       ["Input", "its 5 % to 95 %", `${told.endpoint} there`, "first, %", "total, %"],
@@ -65,10 +65,19 @@ export const view = {
   },
 };
 
-function tornado(picture, width) {
+/** What its parts are. */
+function entries(theme) {
+  const other = answer.by === "people" ? "by what is not known of the parameters" : "by differences between people";
+  return [
+    { colour: theme.lines[1], band: 1, words: "input at its 5 %" }, { colour: theme.lines[0], band: 1, words: "at its 95 %" },
+    ...(answer.found.drivers.some((bar) => bar.low_from !== null) ? [{ colour: theme.ink, words: `90 % of the same change ${other}` }] : []),
+    { colour: theme.ink, point: true, words: "first: of the variance, gone if it were known" }, { colour: theme.ink, point: true, hollow: true, words: "total: left if all others were" },
+  ];
+}
+
+function tornado(picture, width, theme) {
   if (!answer) return;
   const { found } = answer;
-  const theme = page.theme();
   const bars = found.drivers.filter(({ first }) => first !== null).slice(0, MOST);
   const narrow = width < 520;
   const left = narrow ? 70 : 110;

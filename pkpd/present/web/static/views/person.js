@@ -3,9 +3,10 @@
 import { badge, DASHES, LETTERS } from "../charts.js";
 import { check, choice, select, typed } from "../controls.js";
 import { csv, download, exporting } from "../exports.js";
+import { Frame } from "../framing.js";
 import { Measured } from "../measured.js";
 import { noticeBox, tellNotices } from "../notices.js";
-import { ends, framed, keys, plainTable, plot, scroller } from "../picture.js";
+import { ends, keys, plainTable, plot, scroller } from "../picture.js";
 import { meanings } from "../standing.js";
 import { element, shown, unitText } from "../state.js";
 import { endpointTable } from "../table.js";
@@ -137,28 +138,38 @@ const three = ([low, median, high]) => `${shown(median)} (${shown(low)} to ${sho
 /** A chart for each output that was measured. */
 function drawCharts() {
   const theme = page.theme();
-  parts.keys.replaceChildren(keys([
-    { colour: theme.other, band: 0.25, words: "people, 90 %" }, { colour: theme.ink, words: "this person, median and 90 %" },
-    ...answer.arms.map((arm, i) => ({ colour: theme.lines[i], dash: DASHES[i], words: `${LETTERS[i]}: ${arm.text}` })),
-    ...(answer.measurements.length ? [{ colour: theme.ink, point: true, words: "measured, two SDs of its error" }] : []),
-    { colour: theme.soft, dash: "2 3", words: "what follows begins" },
-  ], theme));
+  parts.keys.replaceChildren(keys(entries(theme), theme));
   if (figures.map(({ name }) => name).join() !== answer.charts.map(({ name }) => name).join()) {
-    figures = answer.charts.map(({ name }) => ({ name, figure: framed("", (picture, width) => drawOne(name, picture, width)) }));
+    figures = answer.charts.map(({ name }) => ({ name, figure: frameOf(name) }));
     parts.charts.classList.toggle("single", figures.length === 1);
     parts.charts.replaceChildren(...figures.map(({ figure }) => figure.root));
   }
   figures.forEach(({ figure }, k) => {
     const { title, unit } = answer.charts[k];
-    figure.heading.textContent = named(title, unit);
+    figure.caption = named(title, unit);
     figure.again();
   });
 }
 
-function drawOne(name, picture, width) {
+/** The picture of an output. */
+function frameOf(name) {
+  const draw = (picture, width, theme) => drawOne(name, picture, width, theme);
+  return new Frame(page, { draw, keys: entries, told: () => answer, lines: (told) => [`after ${told.given}`], who: "draws of one person" });
+}
+
+/** What the parts of the pictures are. */
+function entries(theme) {
+  return [
+    { colour: theme.other, band: 0.25, words: "people, 90 %" }, { colour: theme.ink, words: "this person, median and 90 %" },
+    ...answer.arms.map((arm, i) => ({ colour: theme.lines[i], dash: DASHES[i], words: `${LETTERS[i]}: ${arm.text}` })),
+    ...(answer.measurements.length ? [{ colour: theme.ink, point: true, words: "measured, two SDs of its error" }] : []),
+    { colour: theme.soft, dash: "2 3", words: "what follows begins" },
+  ];
+}
+
+function drawOne(name, picture, width, theme) {
   const chart = answer?.charts.find((one) => one.name === name);
   if (!chart) return;
-  const theme = page.theme();
   const { before, after, following } = chart;
   const points = chart.points.map(({ day, value, error }) => ({ x: day, y: value, low: value - 2 * error, high: value + 2 * error, colour: theme.ink }));
   const curves = [before, after, ...following].filter(({ days }) => days.length);

@@ -2,7 +2,9 @@
 
 import { choice, select } from "../controls.js";
 import { Along, valueText } from "../along.js";
-import { ends, framed, keys, letters, plainTable, plot, refill, remarks, scroller } from "../picture.js";
+import { Frame, scheduleOf } from "../framing.js";
+import { noticeBox, tellNotices } from "../notices.js";
+import { ends, keys, letters, plainTable, plot, refill, remarks, scroller } from "../picture.js";
 import { element, shown, unitText } from "../state.js";
 
 const parts = {};
@@ -26,15 +28,17 @@ export const view = {
       return root;
     };
     parts.along = new Along("response", page, view);
-    parts.dose = framed("", (picture, width) => overDose(picture, width));
-    parts.exposure = framed("", (picture, width) => overExposure(picture, width));
+    const frame = (draw, keys) => new Frame(page, { draw, keys, told: () => answer, lines: (told) => scheduleOf(told, parts.of.value) });
+    parts.notices = noticeBox("response-notices");
+    parts.dose = frame(overDose, (theme) => [...ofDose(theme), ...ofPublished(theme)]);
+    parts.exposure = frame(overExposure, ofExposure);
     parts.keys = element("div");
     parts.table = scroller("The endpoint over what is varied");
     parts.published = element("ul", { class: "hint" });
     parts.remarks = element("ul", { class: "hint", "aria-label": "How to read it" });
     panel.append(
       element("div", { class: "look" }, field("of", "Schedule"), ...parts.along.roots, field("endpoint", "Endpoint"), field("over", "Against")),
-      parts.keys, element("div", { class: "charts" }, parts.dose.root, parts.exposure.root), parts.published, parts.table, parts.remarks,
+      parts.notices, parts.keys, element("div", { class: "charts" }, parts.dose.root, parts.exposure.root), parts.published, parts.table, parts.remarks,
     );
   },
 
@@ -48,24 +52,19 @@ export const view = {
     refill(parts.over, [["", "nothing"], ...named(told.endpoints.filter((name) => name !== told.endpoint))], told.over);
     const unit = unitText(found.endpoint.unit);
     const what = unit ? `${told.endpoint} (${unit})` : told.endpoint;
-    parts.dose.heading.textContent = `${what} over the ${axisWords(told.axis)}: ${found.schedule}`;
+    tellNotices(parts.notices, told.notices);
+    parts.dose.caption = `${what} over the ${axisWords(told.axis)}: ${found.schedule}`;
     parts.exposure.root.hidden = found.exposure === null;
-    if (found.exposure) parts.exposure.heading.textContent = `${what} against ${told.over}, person by person`;
+    if (found.exposure) parts.exposure.caption = `${what} against ${told.over}, person by person`;
     const theme = page.theme();
-    const published = found.published.length > 0;
-    parts.keys.replaceChildren(keys([
-      { colour: theme.lines[0], words: "median of people" }, { colour: theme.lines[0], band: 0.3, words: "half and 90 % of people" },
-      ...(found.low[0] === null ? [] : [{ colour: theme.ink, dash: "4 3", words: "median, 90 % by the parameters alone" }]),
-      ...(published ? [{ colour: theme.lines[1], point: true, words: "published, each at its own time" }, { colour: theme.lines[1], point: true, hollow: true, words: "unverified" }] : []),
-      ...(found.exposure ? [{ colour: theme.lines[2], point: true, words: "a person at one dose" }] : []),
-    ], theme));
+    parts.keys.replaceChildren(keys([...ofDose(theme), ...ofPublished(theme), ...(found.exposure ? ofExposure(theme).slice(0, 1) : [])], theme));
     parts.published.replaceChildren(...found.published.map((point) => element("li", {}, `Published at ${shown(point.x)}: ${shown(point.value)}${unit && ` ${unit}`}, ${point.said}${point.provenance === "reported" ? "" : `, ${point.provenance.toUpperCase()}`}`)));
     const span = (low, high) => (low === null || high === null ? "–" : `${shown(low)} to ${shown(high)}`);
     parts.table.replaceChildren(plainTable(
-      [told.axis, `median of people${unit && ` (${unit})`}`, "half of people", "90 % of people", "median, 90 % by the parameters"],
+      [told.axis, `median of people${unit && ` (${unit})`}`, "half of people", "90 % of people", ...(byParameters() ? ["median, 90 % by the parameters"] : [])],
       found.x.map((dose, i) => {
         const [low, lower, middle, upper, high] = found.people.map((row) => row[i]);
-        return [valueText(dose), shown(middle), span(lower, upper), span(low, high), span(found.low[i], found.high[i])];
+        return [valueText(dose), shown(middle), span(lower, upper), span(low, high), ...(byParameters() ? [span(found.low[i], found.high[i])] : [])];
       }),
     ));
     parts.remarks.replaceChildren(...correlation(found), ...remarks(found));
@@ -73,6 +72,23 @@ export const view = {
     if (found.exposure) parts.exposure.again();
   },
 };
+
+/** Whether there is an interval by what is not known of the parameters. */
+const byParameters = () => answer.found.low[0] !== null;
+
+/** What the parts of the pictures are. */
+const ofDose = (theme) => [
+  { colour: theme.lines[0], words: "median of people" }, { colour: theme.lines[0], band: 0.3, words: "half and 90 % of people" },
+  ...(byParameters() ? [{ colour: theme.ink, dash: "4 3", words: "median, 90 % by the parameters alone" }] : []),
+  { colour: theme.soft, dash: "2 3", words: "what the schedule has" },
+];
+const ofPublished = (theme) => (answer.found.published.length
+  ? [{ colour: theme.lines[1], point: true, words: "published, each at its own time" }, { colour: theme.lines[1], point: true, hollow: true, words: "unverified" }]
+  : []);
+const ofExposure = (theme) => [
+  { colour: theme.lines[2], point: true, words: "a person at one dose" }, { colour: theme.ink, words: "median of people of like exposure" },
+  { colour: theme.other, band: 0.2, words: "90 % of them" },
+];
 
 /** "dose", "interval", "doses of a course" as they stand within a sentence. */
 const axisWords = (axis) => (axis.startsWith("days (") ? "number of doses in a course" : axis.startsWith("cycles") ? "number of cycles" : axis.replace(/ \(.*/, ""));
@@ -89,14 +105,13 @@ function height({ people, low, high, published }) {
   return { low: from, high: to };
 }
 
-function overDose(picture, width) {
+function overDose(picture, width, theme) {
   if (!answer) return;
   const { found, own, axis, along } = answer;
-  const theme = page.theme();
   const [low, lower, middle, upper, high] = found.people;
   const log = along.name === "dose" && found.x.at(-1) > 4 * found.x[0];
   const colour = theme.lines[0];
-  const parameters = found.low[0] === null ? [] : [found.low, found.high].map((y) => ({ x: found.x, y, colour: theme.ink, dash: "4 3", width: 1 }));
+  const parameters = !byParameters() ? [] : [found.low, found.high].map((y) => ({ x: found.x, y, colour: theme.ink, dash: "4 3", width: 1 }));
   plot(picture, {
     width, theme, x: { low: found.x[0] * (log ? 0.95 : 1), high: found.x.at(-1) * (log ? 1.05 : 1), log, text: axis }, y: height(found),
     bands: [{ x: found.x, low, high, colour }, { x: found.x, low: lower, high: upper, colour, opacity: 0.2 }],
@@ -106,10 +121,9 @@ function overDose(picture, width) {
   });
 }
 
-function overExposure(picture, width) {
+function overExposure(picture, width, theme) {
   const exposure = answer?.found.exposure;
   if (!exposure) return;
-  const theme = page.theme();
   const [low, middle, high] = exposure.curve;
   const xs = exposure.x.flat().filter((value) => value !== null);
   const log = Math.min(...xs) > 0 && Math.max(...xs) > 8 * Math.min(...xs);

@@ -2,7 +2,9 @@
 
 import { choice, select, typed } from "../controls.js";
 import { Along, valueText } from "../along.js";
-import { framed, keys, letters, plainTable, plot, remarks, scroller } from "../picture.js";
+import { Frame, scheduleOf } from "../framing.js";
+import { noticeBox, tellNotices } from "../notices.js";
+import { keys, letters, plainTable, plot, remarks, scroller } from "../picture.js";
 import { element, shown } from "../state.js";
 
 const TYPED_MS = 600; // after the last letter
@@ -30,14 +32,15 @@ export const view = {
     typed(parts.wish, (event) => take("wish", event), TYPED_MS);
     parts.answer = element("p", { class: "answer", role: "status" });
     parts.chosen = element("p", { class: "hint" });
-    parts.figure = framed("", draw);
+    parts.notices = noticeBox("target-notices");
+    parts.figure = new Frame(page, { draw, keys: entries, told: () => answer, lines: (told) => scheduleOf(told, parts.of.value) });
     parts.keys = element("div");
     parts.table = scroller("The share of people who reach the target, over what is varied");
     parts.remarks = element("ul", { class: "hint", "aria-label": "How to read it" });
     panel.append(
       element("div", { class: "look wide" }, field("of", "Schedule"), ...parts.along.roots, field("wish", "Target")),
       element("p", { class: "hint" }, "A target is an endpoint and a bound, as one says it: \u201cCmax under 20 in 90 % of people\u201d, \u201ctrough at least 3\u201d, \u201cAUC \u2265 100\u201d."),
-      parts.answer, parts.chosen, parts.keys, element("div", { class: "charts" }, parts.figure.root), parts.table, parts.remarks,
+      parts.answer, parts.chosen, parts.notices, parts.keys, element("div", { class: "charts" }, parts.figure.root), parts.table, parts.remarks,
     );
   },
 
@@ -50,17 +53,15 @@ export const view = {
     parts.answer.textContent = found.answer;
     parts.chosen.textContent = found.value === null ? "" : `In the schedule language: ${found.chosen}`;
     const [curve] = found.wishes;
-    parts.figure.heading.textContent = `Share of people: ${curve.wish}`;
+    tellNotices(parts.notices, told.notices);
+    parts.figure.caption = `Share of people (%): ${curve.wish}`;
     const theme = page.theme();
-    parts.keys.replaceChildren(keys([
-      { colour: theme.lines[0], words: "share of people in whom it holds" }, { colour: theme.lines[0], band: 0.3, words: "90 % by the parameters" },
-      { colour: theme.soft, dash: "2 3", words: "the answer" },
-    ], theme));
+    parts.keys.replaceChildren(keys(entries(theme), theme));
     const percent = (share) => (share === null ? "–" : String(Math.round(100 * share)));
     parts.table.replaceChildren(plainTable(
-      [told.axis, "share of people, %", "90 % by the parameters", `median of ${curve.endpoint.name}`],
+      [told.axis, "share of people, %", ...(byParameters() ? ["90 % by the parameters"] : []), `median of ${curve.endpoint.name}`],
       found.x.map((dose, i) => [
-        valueText(dose), percent(curve.share[i]), curve.low[i] === null ? "–" : `${percent(curve.low[i])} to ${percent(curve.high[i])}`, curve.median[i] === null ? "–" : shown(curve.median[i]),
+        valueText(dose), percent(curve.share[i]), ...(byParameters() ? [curve.low[i] === null ? "–" : `${percent(curve.low[i])} to ${percent(curve.high[i])}`] : []), curve.median[i] === null ? "–" : shown(curve.median[i]),
       ]),
     ));
     parts.remarks.replaceChildren(...remarks(found));
@@ -68,14 +69,23 @@ export const view = {
   },
 };
 
-function draw(picture, width) {
+/** Whether there is an interval by what is not known of the parameters. */
+const byParameters = () => answer.found.wishes[0].low[0] !== null;
+
+/** What the parts of the picture are. */
+const entries = (theme) => [
+  { colour: theme.lines[0], words: "share of people in whom it holds" },
+  ...(byParameters() ? [{ colour: theme.lines[0], band: 0.3, words: "90 % by the parameters" }] : []),
+  { colour: theme.soft, dash: "2 3", words: "the answer" },
+];
+
+function draw(picture, width, theme) {
   if (!answer) return;
   const { found, axis, along } = answer;
-  const theme = page.theme();
   const [curve] = found.wishes;
   const log = along.name === "dose" && found.x[0] > 0 && found.x.at(-1) > 4 * found.x[0];
   const share = (values) => values.map((value) => (value === null ? null : 100 * value));
-  const band = curve.low[0] === null ? [] : [{ x: found.x, low: share(curve.low), high: share(curve.high), colour: theme.lines[0], opacity: 0.2 }];
+  const band = !byParameters() ? [] : [{ x: found.x, low: share(curve.low), high: share(curve.high), colour: theme.lines[0], opacity: 0.2 }];
   const inside = typeof found.value === "number" && found.value >= found.x[0] && found.value <= found.x.at(-1);
   plot(picture, {
     width, theme, x: { low: found.x[0] * (log ? 0.95 : 1), high: found.x.at(-1) * (log ? 1.05 : 1), log, text: axis }, y: { low: 0, high: 100 },

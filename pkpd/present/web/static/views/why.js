@@ -1,7 +1,9 @@
 // Why: what each term of a curve's differential equation added to it under one schedule, and what moves these terms.
 
 import { choice, select } from "../controls.js";
-import { ends, framed, keys, letters, look, plainTable, plot, refill, remarks, scroller } from "../picture.js";
+import { Frame, scheduleOf } from "../framing.js";
+import { noticeBox, tellNotices } from "../notices.js";
+import { ends, keys, letters, look, plainTable, plot, refill, remarks, scroller } from "../picture.js";
 import { element, shown, unitText } from "../state.js";
 
 const parts = {};
@@ -24,9 +26,10 @@ export const view = {
       parts[name].addEventListener("input", (event) => { page.own(view)[name] = parts[name].value; page.changed(event); });
       return root;
     };
+    parts.notices = noticeBox("why-notices");
     parts.accounts = element("div");
     parts.remarks = element("ul", { class: "hint", "aria-label": "How to read it" });
-    panel.append(element("div", { class: "look" }, field("of", "Schedule"), field("output", "Output")), parts.accounts, parts.remarks);
+    panel.append(element("div", { class: "look" }, field("of", "Schedule"), field("output", "Output")), parts.notices, parts.accounts, parts.remarks);
   },
 
   show(told) {
@@ -34,17 +37,18 @@ export const view = {
     letters(parts.of, page, page.own(view).of);
     refill(parts.output, told.outputs, told.output);
     frames = told.found.accounts.flatMap((account) => [courseOf(account), addedOf(account), ...factorsOf(account)]);
+    frames.forEach((frame, k) => { frame.latest = () => frames[k] ?? frames[0]; });
     const theme = page.theme();
     let next = 0;
     parts.accounts.replaceChildren(...told.found.accounts.map((account) => {
       const of = frames.slice(next, next += factors(account).length ? 3 : 2);
-      const lines = account.parts.map(({ label }, i) => ({ ...look(theme, i), words: label }));
       return element(
-        "section", { "aria-label": account.description || account.name }, element("h2", {}, account.description || account.name),
+        "section", { "aria-label": named(account) }, element("h2", {}, named(account)),
         element("div", { class: "charts" }, ...of.map(({ root }) => root)),
-        keys([{ colour: theme.ink, words: "all of them: the difference that the doses make" }, ...lines], theme), table(account),
+        keys(ofParts(account, theme), theme), table(account),
       );
     }));
+    tellNotices(parts.notices, told.notices);
     parts.remarks.replaceChildren(...remarks(told.found));
     for (const frame of frames) frame.again();
   },
@@ -52,38 +56,54 @@ export const view = {
 
 const titled = (words, unit) => (unitText(unit) ? `${words} (${unitText(unit)})` : words);
 
-function axes(lists) {
+const named = (account) => account.description || account.name;
+
+/** The picture of an account. */
+function frame(account, caption, draw, ofIt) {
+  const treatment = (theme) => ({ colour: theme.other, band: 0.13, words: "the treatment" });
+  return new Frame(page, { draw, caption, within: named(account), keys: (theme) => [...ofIt(theme), treatment(theme)], told: () => answer, lines: (told) => scheduleOf(told, parts.of.value) });
+}
+
+/** What the lines of its terms are. */
+function ofParts(account, theme) {
+  const lines = account.parts.map(({ label }, i) => ({ ...look(theme, i), words: label }));
+  return [{ colour: theme.ink, words: "all of them: the difference that the doses make" }, ...lines];
+}
+
+const ofCourse = (theme) => [
+  { colour: theme.lines[0], words: "with doses: the typical person" }, { colour: theme.lines[0], band: 0.14, words: "90 % of people" }, { colour: theme.soft, dash: "4 3", words: "without doses" },
+];
+
+function axes(lists, theme) {
   const { days } = answer.found;
   const [low, high] = ends(lists);
-  return { x: { low: days[0], high: days.at(-1), text: "days" }, y: { low, high }, shaded: [days[0], answer.found.treated_days], theme: page.theme() };
+  return { x: { low: days[0], high: days.at(-1), text: "days" }, y: { low, high }, shaded: [days[0], answer.found.treated_days], theme };
 }
 
 function courseOf(account) {
-  return framed(titled("With doses, and without (dashed)", account.unit), (picture, width) => {
+  return frame(account, titled("With doses, and without (dashed)", account.unit), (picture, width, theme) => {
     const { days } = answer.found;
-    const theme = page.theme();
     const [typical, low, high] = account.course;
     const band = low[0] === null ? [] : [{ x: days, low, high, colour: theme.lines[0] }];
     plot(picture, {
-      width, ...axes([account.course, account.rest]), bands: band,
+      width, ...axes([account.course, account.rest], theme), bands: band,
       lines: [{ x: days, y: account.rest, colour: theme.soft, dash: "4 3", width: 1.4 }, { x: days, y: typical, colour: theme.lines[0] }],
-      words: `${account.description || account.name}: the typical person reaches ${shown(Math.max(...typical))}, and ${shown(account.rest[0])} without doses.`,
+      words: `${named(account)}: the typical person reaches ${shown(Math.max(...typical))}, and ${shown(account.rest[0])} without doses.`,
     });
-  });
+  }, ofCourse);
 }
 
 function addedOf(account) {
-  return framed(titled("What each term added since the beginning", account.unit), (picture, width) => {
+  return frame(account, titled("What each term added since the beginning", account.unit), (picture, width, theme) => {
     const { days } = answer.found;
-    const theme = page.theme();
     const lines = account.parts.map(({ total }, i) => ({ x: days, y: total[0], ...look(theme, i) }));
     const bands = account.parts.flatMap(({ total }, i) => (total[1][0] === null ? [] : [{ x: days, low: total[1], high: total[2], colour: look(theme, i).colour, opacity: 0.09 }]));
     plot(picture, {
-      width, ...axes([account.change[0], account.parts.map(({ total }) => total)]), level: 0, bands,
+      width, ...axes([account.change[0], account.parts.map(({ total }) => total)], theme), level: 0, bands,
       lines: [...lines, { x: days, y: account.change[0], colour: theme.ink, width: 2.6 }],
       words: `What made the difference: ${account.parts.map(({ label, treated }) => `${label} ${shown(treated.typical)}`).join(", ")}, over the treatment. The table below has every value.`,
     });
-  });
+  }, (theme) => ofParts(account, theme));
 }
 
 function factors(account) {
@@ -95,22 +115,22 @@ function factors(account) {
 function factorsOf(account) {
   const moving = factors(account);
   if (!moving.length) return [];
-  const frame = framed("What moves them, of its value at rest", (picture, width) => {
-    const theme = page.theme();
+  const entries = (theme) => moving.map(({ text, words }, i) => ({ ...look(theme, i), words: words === text ? text : `${text}: ${words}` }));
+  const made = frame(account, "What moves them, of its value at rest", (picture, width, theme) => {
     plot(picture, {
-      width, ...axes(moving.map(({ factor }) => factor)), level: 1,
+      width, ...axes(moving.map(({ factor }) => factor), theme), level: 1,
       lines: moving.map(({ factor }, i) => ({ x: answer.found.days, y: factor, ...look(theme, i) })),
       words: moving.map(({ text, factor }) => `${text} goes from ${shown(Math.min(...factor))} to ${shown(Math.max(...factor))} times its value at rest`).join("; "),
     });
-  });
+  }, entries);
   const theme = page.theme();
-  frame.root.append(keys(moving.map(({ text, words }, i) => ({ ...look(theme, i), words: words === text ? text : `${text}: ${words}` })), theme));
-  return [frame];
+  made.root.append(keys(entries(theme), theme));
+  return [made];
 }
 
 function table(account) {
   const { days, treated_days: treated } = answer.found;
-  const name = account.description || account.name;
+  const name = named(account);
   const largest = Math.max(...[account.change, ...account.parts.map(({ total }) => total)].flatMap(([typical]) => typical.map(Math.abs)));
   const told = (value, sign) => {
     const text = shown(Math.abs(value) < 1e-4 * largest ? 0 : value); // what rounding leaves of nothing is nought
