@@ -199,6 +199,16 @@ class TakenSchedule:
         """All doses as planned, by time."""
         return self.schedule.doses()
 
+    @property
+    def multiples(self) -> set[float]:
+        """By what doses are multiplied that are not missed on stated days."""
+        found = set()
+        for dose in self.doses():
+            actions = [change.action for change in self.changes if change.concerns(dose.time_days)]
+            if "miss" not in actions:
+                found.add(2.0 ** actions.count("double"))
+        return found
+
     def exactly(self) -> Schedule:
         """The schedule of the doses that were taken, where nothing of it is left to chance.
 

@@ -5,6 +5,7 @@ import numpy as np
 
 import pkpd
 from pkpd.decision.comparison import compare
+from pkpd.dosing.taking import TakenSchedule
 
 PLAN = "1 MIU sc daily x5 every 28 d x2"
 
@@ -55,3 +56,15 @@ def test_subjects_do_not_depend_on_how_many_there_are_or_on_chunks():
     for found, values in a.endpoints.items():
         if found.name != "adverse event":
             np.testing.assert_allclose(values, b.endpoints[found][:9], rtol=1e-9, err_msg=found.name)
+
+
+def test_what_is_to_be_said_of_doubled_doses_is_known_before_they_are_simulated():
+    scene = pkpd.Scene.create("low_dose_il2", subjects=4, vary=())
+    for text, doubled in (
+        ("3 MIU sc daily x5; double day 2; miss day 3", True),
+        (f"{PLAN}; miss day 29", False),
+    ):
+        plan = TakenSchedule.parse(text)
+        (arm,) = scene.arms([text])
+        assert scene.warnings(plan) == arm.warnings
+        assert any("Where doses are doubled" in said for said in arm.warnings) == doubled

@@ -122,6 +122,48 @@ def test_without_uncertainty_there_is_no_interval_and_without_people_one_step(fo
     assert set(alike.curves[0].share) == {0.0, 1.0}
 
 
+def test_doses_that_are_missed_or_doubled_change_the_answer_as_they_change_the_peak(scene, folder):
+    wish = "the smallest dose with Cmax at least 2 in 90 % of people"
+    missed = dose_for(scene, wish, "? mg iv every 12 h x5; miss day 2")  # the last, at 48 h
+    own = np.sort(own_doses(scene))
+    assert missed.value == pytest.approx(own[math.ceil(0.9 * own.size) - 1], rel=0.01)
+    assert missed.chosen == f"{missed.value:g} mg iv every 12 h x5; miss day 2"
+    alike = Scene.create(folder, subjects=2, vary=())
+    assert dose_for(alike, "Cmax at least 2", "? mg iv once; double day 0").value == 32.0
+    late = dose_for(alike, "Cmax at least 2", "? mg iv daily x2; delay day 1 by 12 d")
+    assert late.value == 64.0  # nothing is left of the first
+
+
+def test_a_response_with_missed_doses_is_that_of_the_doses_that_are_left(scene):
+    about = {"endpoint": "AUC", "dose": "50, 100 mg"}
+    planned = pkpd.dose_response(scene, "? mg iv every 12 h x4", **about)
+    missed = pkpd.dose_response(scene, "? mg iv every 12 h x6; miss day 2", **about)
+    assert missed.people.shape == planned.people.shape == (5, 2)
+    arms = scene.drawn_as(vary=("between",), draws=None).arms(["100 mg iv every 12 h x6; miss day 2"])
+    values = next(values for endpoint, values in arms[0].endpoints.items() if endpoint.name == "AUC")
+    assert missed.people[2, 1] == pytest.approx(np.median(values), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "words"),
+    [
+        ("? mg iv daily x5; adherence 90 %", '"adherence" leaves to chance which doses are taken'),
+        ("? mg iv daily x5; miss day 1; jitter 2 h", '"jitter" leaves to chance'),
+        ("? mg iv daily x5; hold if C > 2 mg/L", "rules that follow the response are followed where"),
+        ("5 mg iv daily x5; miss day ?", 'a "?" stands before the first ";"'),
+        ("? mg iv daily x5; miss day 9", "no dose is planned on day 9"),
+    ],
+)
+def test_what_is_left_to_chance_or_to_rules_is_refused_with_its_place(scene, schedule, words):
+    for ask in (
+        lambda: dose_for(scene, "Cmax at least 2", schedule),
+        lambda: pkpd.dose_response(scene, schedule, "Cmax"),
+    ):
+        with pytest.raises(InputError) as error:
+            ask()
+        assert words in str(error.value) and str(error.value).startswith("schedule:1:")
+
+
 # --- nowhere, everywhere, several wishes, two unknowns
 
 

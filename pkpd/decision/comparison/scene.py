@@ -51,7 +51,7 @@ from pkpd.decision.evidence import Behind, Light, Standing
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
 from pkpd.dosing.quantities import exact_number
 from pkpd.dosing.rules import AdaptiveSchedule, Plan, plan_as_taken, planned, read_plan
-from pkpd.dosing.taking import TakenSchedule, read_jitter
+from pkpd.dosing.taking import GivenDoses, TakenSchedule, read_jitter
 from pkpd.inference import FitResult, System, in_units, read_fit
 from pkpd.inference.draws import PosteriorDraws
 from pkpd.inference.individual import PERSON, Individual
@@ -564,9 +564,11 @@ class Scene:
                 "or 400 weekly ones, fewer with long pauses"
             )
 
-    def warnings(self, schedule: Schedule) -> tuple[str, ...]:
+    def warnings(self, schedule: GivenDoses) -> tuple[str, ...]:
         """Where a schedule leaves what the fit and what the risks were counted in have seen, as sentences."""
-        return tuple(map(str, self.beyond(schedule)))
+        beyond = self.beyond(planned(schedule))
+        times = schedule.multiples if isinstance(schedule, TakenSchedule) else set()
+        return (*map(str, beyond), *(self._by_factors(schedule, times, beyond) if times else ()))
 
     def beyond(self, schedule: Schedule) -> tuple[Beyond, ...]:
         """The same, each statement apart from the study that comes nearest."""

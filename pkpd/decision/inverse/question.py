@@ -24,7 +24,9 @@ from pkpd.dosing.quantities import (
     split_unit,
     with_size,
 )
+from pkpd.dosing.taking import CHANGES, TAKING_WORDS, GivenDoses, read_given
 
+FILE = "schedule"  # the name that errors give to its text
 NAMES = ("dose", "interval", "days", "cycles")
 EXAMPLE = '"? mg oral daily x5 every 28 d x6", "1 mg oral daily x5 every ? d x6"'
 DIGITS = 3  # significant ones, in which a dose is looked for
@@ -90,7 +92,8 @@ class Unknown:
 
 @dataclass(frozen=True)
 class OpenSchedule:
-    """A schedule with a "?" or two: its text, and of each the name and unit of what stands there."""
+    """A schedule with a "?" or two: its text, and of each the name and unit of what stands there. Behind a
+    ";" may stand which of its doses are missed, late or doubled (`pkpd.dosing.taking`), on stated days."""
 
     text: str
     names: tuple[str, ...]
@@ -100,6 +103,7 @@ class OpenSchedule:
     def parse(cls, text: str) -> OpenSchedule:
         """Read it. Raises ``InputError`` (``ScheduleError``) with the place."""
         places = [match.start() for match in re.finditer(r"\?", text)]
+        pattern = _pattern(text)
         if not 1 <= len(places) <= 2:
             raise InputError(
                 f'the schedule "{text[:80]}" has {len(places) or "no"} "?"; one or two stand for what is '
@@ -110,27 +114,56 @@ class OpenSchedule:
                 raise _at(text, place, 'before a "?" stands a blank or an x')
             if re.match(r"[\d.]", text[place + 1 : place + 2]):
                 raise _at(text, place, 'after a "?" stands no digit')
-        found = [_kind(text, place, i, len(places)) for i, place in enumerate(places)]
+            if place > len(pattern):
+                raise _at(text, place, 'a "?" stands before the first ";", for a part of the schedule itself')
+        found = [_kind(pattern, place, i, len(places)) for i, place in enumerate(places)]
         names, units = zip(*found, strict=True)
         if len(set(names)) < len(names):
             raise _at(text, places[1], f"both are {names[0]}; write one of them as a number")
         return cls(text, names, units)
 
-    def schedule(self, values: Sequence[Fraction]) -> Schedule:
+    def schedule(self, values: Sequence[Fraction]) -> GivenDoses:
         """With values in place of each "?". Raises ``ScheduleError`` where that is no schedule."""
-        return _with(self.text, [str(decimal_text(Fraction(value))) for value in values])
+        return read_given(_filled(self.text, [str(decimal_text(Fraction(value))) for value in values]), FILE)
 
 
-def _at(text: str, place: int, message: str) -> InputError:
-    return located(
-        InputError, message, shown=text, file="schedule", line=1, column=place + 1, hint=f"write {EXAMPLE}"
-    )
+def _pattern(text: str) -> str:
+    """The schedule itself, without what is said behind it. Raises ``InputError`` with the place for what
+    cannot be followed there."""
+    pattern, _, _ = text.partition(";")
+    for clause in re.finditer(r";\s*(\w*)", text):
+        word = clause[1].lower()
+        if word in CHANGES:
+            continue
+        if word in TAKING_WORDS:
+            raise _at(
+                text,
+                clause.start(1),
+                f'"{word}" leaves to chance which doses are taken, and an answer is found in people who all '
+                "take the same: say which are missed or late; what chance does says pkpd compare",
+                "write for instance miss day 3, delay day 3 by 6 h or double day 3",
+            )
+        raise _at(
+            text,
+            clause.start(1),
+            'behind a ";" stands which doses are missed, late or doubled; rules that follow the response are '
+            "followed where schedules are compared",
+            "write for instance miss day 3, delay day 3 by 6 h or double day 3",
+        )
+    return pattern
 
 
-def _with(text: str, values: Sequence[str]) -> Schedule:
+def _at(text: str, place: int, message: str, hint: str = f"write {EXAMPLE}") -> InputError:
+    return located(InputError, message, shown=text, file=FILE, line=1, column=place + 1, hint=hint)
+
+
+def _filled(text: str, values: Sequence[str]) -> str:
     pieces = text.split("?")
-    filled = pieces[0] + "".join(value + piece for value, piece in zip(values, pieces[1:], strict=True))
-    return Schedule.parse(filled, "schedule")
+    return pieces[0] + "".join(value + piece for value, piece in zip(values, pieces[1:], strict=True))
+
+
+def _with(pattern: str, values: Sequence[str]) -> Schedule:
+    return Schedule.parse(_filled(pattern, values), FILE)
 
 
 def _kind(text: str, place: int, number: int, of: int) -> tuple[str, str]:

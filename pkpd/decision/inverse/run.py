@@ -40,7 +40,8 @@ from pkpd.decision.people import (
     share_interval,
 )
 from pkpd.decision.wishes import Constraint
-from pkpd.dosing import Schedule
+from pkpd.dosing.rules import planned
+from pkpd.dosing.taking import GivenDoses
 
 Floats = NDArray[np.float64]
 
@@ -83,7 +84,8 @@ def dose_for(
         "the smallest dose with ..." or "the longest interval that keeps ..." say which end is wanted; else it
         is where the target begins to be met, or ceases to be.
     schedule : in the schedule language, with one or two "?" for what is looked for: a dose, an interval, a
-        number of doses in a course, or of cycles.
+        number of doses in a course, or of cycles; doses may be missed, late or doubled on stated days,
+        "? mg oral daily x5; miss day 3".
     dose, interval, days, cycles : which values may stand there, "0.25 to 3 MIU", "7 to 56 d by 7", "1, 2, 4".
         By default the doses of the fit's endpoints, 7 to 56 days, 1 to 14 doses and 1 to 12 cycles. A range
         of doses without a step is looked through in three significant digits, others in whole numbers.
@@ -152,7 +154,7 @@ class _Work:
         if scene.until_days is None:
             scene = scene.lasting(horizon(extremes))
         for schedule in extremes:
-            scene.check(schedule)
+            scene.check(planned(schedule))
         self.scene = scene
         one = scene.first(1)
         known = tuple(one.arm(extremes[0]).endpoints)
@@ -173,7 +175,7 @@ class _Work:
 
     # -- schedules
 
-    def _at(self, over: Fraction | None, value: Fraction) -> Schedule:
+    def _at(self, over: Fraction | None, value: Fraction) -> GivenDoses:
         return self.opened.schedule(
             [value] if over is None else [value, over][:: 1 if self.inner == 0 else -1]
         )
@@ -197,16 +199,16 @@ class _Work:
 
     # -- simulation
 
-    def look(self, schedule: Schedule) -> Floats:
+    def look(self, schedule: GivenDoses) -> Floats:
         """(n_wishes, n_people) at the estimates."""
         return self._look("people", schedule, self.people.values)
 
-    def look_crossed(self, schedule: Schedule) -> Floats:
+    def look_crossed(self, schedule: GivenDoses) -> Floats:
         """(n_wishes, n_people, n_draws)."""
         return self._look("crossed", schedule, self.people.values_crossed)
 
     def _look(
-        self, kind: str, schedule: Schedule, values: Callable[[Schedule, Sequence[Endpoint]], Floats]
+        self, kind: str, schedule: GivenDoses, values: Callable[[GivenDoses, Sequence[Endpoint]], Floats]
     ) -> Floats:
         key = f"{kind}: {schedule}"
         if key not in self.looked:
@@ -244,7 +246,7 @@ class _Work:
         places = sorted({*scanned, nearest})
         x = numbers[places]
         people = np.array([self.look(self._at(over, values[place])) for place in places])
-        standings = [self.scene.standings(self._at(over, values[place])) for place in places]
+        standings = [self.scene.standings(planned(self._at(over, values[place]))) for place in places]
         fine = fine_places(numbers)
         value = float(numbers[nearest]) if runs else math.nan
         low, high, found_by, bands = self._by_parameters(over, values, places, x, fine, people, end, value)

@@ -17,6 +17,7 @@ from pkpd.decision.comparison import Scene
 from pkpd.decision.endpoints import Declared
 from pkpd.decision.inverse.question import OpenSchedule
 from pkpd.decision.points import PublishedPoint, published
+from pkpd.dosing.taking import exact_doses
 from pkpd.inference.unfitted import read_fit_or_model
 
 OF_LEVEL = ("max", "min", "mean", "end")
@@ -120,4 +121,4 @@ def _dose(point: PublishedPoint, opened: OpenSchedule) -> float | None:
         wanted = opened.schedule([x])
     except (InputError, UnitError):
         return None
-    return float(x) if point.follows(wanted.doses()) else None
+    return float(x) if point.follows(exact_doses(wanted).doses()) else None

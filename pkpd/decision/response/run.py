@@ -23,7 +23,8 @@ from pkpd.decision.people import interval_of
 from pkpd.decision.response.published import PublishedDose, published_doses
 from pkpd.decision.response.result import LEVELS, DoseResponse, ExposureResponse
 from pkpd.decision.single import endpoints_of, only, resting
-from pkpd.dosing import Schedule
+from pkpd.dosing.rules import planned
+from pkpd.dosing.taking import GivenDoses
 from pkpd.solver.kernel import cautions_of
 
 Floats = NDArray[np.float64]
@@ -70,7 +71,8 @@ def dose_response(
     Parameters
     ----------
     scene : the subjects, made by ``Scene.create``: its number of people, and its draws.
-    schedule : in the schedule language, with one "?": "? mg oral daily x5".
+    schedule : in the schedule language, with one "?": "? mg oral daily x5"; doses may be missed, late or
+        doubled on stated days, "? mg oral daily x5; miss day 3".
     endpoint, over : by name; over: what the endpoint is shown against besides, in the same people.
     dose, interval, days, cycles : which values stand for the "?", "0.25 to 3 mg", "1, 2, 4 mg"; by default
         the doses of the fit's endpoints, 7 to 56 days, 1 to 14 doses and 1 to 12 cycles.
@@ -114,7 +116,7 @@ def dose_response(
     if scene.until_days is None:
         scene = scene.lasting(horizon([plans[0], plans[-1]]))
     for plan in plans:
-        scene.check(plan)
+        scene.check(planned(plan))
     asked = endpoints_of(scene, plans[-1], [endpoint, over] if over is not None else [endpoint])
     work = _Courses(scene, plans, asked, progress)
     y = work.people()
@@ -138,11 +140,11 @@ def dose_response(
     )
 
 
-def _plans(opened: OpenSchedule, about: Unknown, points: int) -> tuple[list[Fraction], list[Schedule]]:
+def _plans(opened: OpenSchedule, about: Unknown, points: int) -> tuple[list[Fraction], list[GivenDoses]]:
     """The values that are looked at, those of them that make a schedule, and the schedules."""
     numbers = [float(value) for value in about.values]
     places = scan_places(numbers, points, about.name == "dose")
-    found: list[tuple[Fraction, Schedule]] = []
+    found: list[tuple[Fraction, GivenDoses]] = []
     error: ScheduleError | None = None
     for place in places:
         try:
@@ -158,7 +160,7 @@ class _Courses:
     def __init__(
         self,
         scene: Scene,
-        plans: Sequence[Schedule],
+        plans: Sequence[GivenDoses],
         asked: Sequence[Endpoint],
         progress: Progress | None,
     ) -> None:
@@ -204,7 +206,7 @@ class _Courses:
         low, high = np.array(ends).T
         return low, high
 
-    def _looked(self, scene: Scene, plan: Schedule) -> Floats:
+    def _looked(self, scene: Scene, plan: GivenDoses) -> Floats:
         found = scene.arm(plan).endpoints
         self.done += 1
         if self.told is not None:

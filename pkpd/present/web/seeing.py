@@ -26,7 +26,7 @@ from pkpd.decision.single import only
 from pkpd.decision.why import why as run_why
 from pkpd.dosing import Schedule
 from pkpd.dosing.quantities import decimal_text, with_size
-from pkpd.dosing.rules import AdaptiveSchedule
+from pkpd.dosing.rules import AdaptiveSchedule, planned
 from pkpd.dosing.taking import exact_doses
 from pkpd.present.report.drivers import origin_words
 from pkpd.present.report.why import label
@@ -64,7 +64,7 @@ def response(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
         **along.asked,
     )
     pattern = OpenSchedule.parse(along.pattern)
-    ends = [pattern.schedule([Fraction(f"{found.values[i]:.15g}")]) for i in (0, -1)]
+    ends = [planned(pattern.schedule([Fraction(f"{found.values[i]:.15g}")])) for i in (0, -1)]
     words = [f'pkpd dose-response "{along.pattern}" --endpoint "{endpoint}"', along.option]
     words += [f'--over "{over}"'] if over else []
     told = {
@@ -296,7 +296,7 @@ def _along(explorer: Explorer, request: Request, plan: Schedule, index: int) -> 
         raise FieldError("a range is a text", "range")
     try:
         asked = unknown(name, {"dose": unit, "interval": "d"}.get(name, ""), said, explorer.criteria)
-        longest = OpenSchedule.parse(pattern).schedule([asked.values[-1]])
+        longest = planned(OpenSchedule.parse(pattern).schedule([asked.values[-1]]))
     except InputError as error:
         raise FieldError(str(error), "range") from None
     _check_length(explorer, request, longest)
