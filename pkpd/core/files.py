@@ -56,7 +56,8 @@ def check_output(path: str | Path, endings: tuple[str, ...]) -> Path:
 def check_folder(folder: Path) -> None:
     """Raise ``InputError`` unless this folder is there and can be written to."""
     if not folder.is_dir():
-        raise InputError(f'cannot write into "{folder}": there is no such folder')
+        what = "it is a file" if folder.exists() else "there is no such folder"
+        raise InputError(f'cannot write into "{folder}": {what}')
     if not os.access(folder, os.W_OK):
         raise InputError(f'cannot write into "{folder}": no permission')
     try:  # permission is not all that it takes: a file system may be read-only, or full

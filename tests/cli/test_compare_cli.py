@@ -292,13 +292,14 @@ def test_bad_input_is_a_sentence_and_leaves_no_file(pkpd, arguments, said):
 
 def test_a_place_that_cannot_be_written_is_said_before_anything_is_computed(pkpd, monkeypatch):
     monkeypatch.setattr(Scene, "create", None)
-    for target, said in (("c.txt", ".html, .csv, .json"), ("gone/c.csv", "gone"), ("gone/folder", "gone")):
+    for target, said in (("c.txt", ".html, .csv, .json"), ("gone/c.csv", "gone")):
         code, _, err = pkpd("compare", ONE, "-o", target)
         assert code == 3
         assert said in err
     assert files() == []
     Path("results").write_text("old")
     assert 'cannot write "results": it is a file' in pkpd("compare", ONE, "-o", "results")[2]
+    assert 'results": it is a file' in pkpd("compare", ONE, "-o", "results/folder")[2]
     assert Path("results").read_text() == "old"
 
 
