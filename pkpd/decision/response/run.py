@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -19,10 +19,10 @@ from pkpd.decision.comparison.scene import horizon
 from pkpd.decision.endpoints import Endpoint, quantiles
 from pkpd.decision.inverse.along import scan_places
 from pkpd.decision.inverse.question import OpenSchedule, Unknown, unknown
-from pkpd.decision.people import interval_of
+from pkpd.decision.people import People, interval_of
 from pkpd.decision.response.published import PublishedDose, published_doses
 from pkpd.decision.response.result import LEVELS, DoseResponse, ExposureResponse
-from pkpd.decision.single import endpoints_of, only, resting
+from pkpd.decision.single import endpoints_of, resting
 from pkpd.dosing.rules import planned
 from pkpd.dosing.taking import GivenDoses
 from pkpd.solver.kernel import cautions_of
@@ -173,12 +173,12 @@ class _Courses:
                 f"{draws} draws are too few for the uncertainty of the parameters: at least {FEWEST_DRAWS}, "
                 "or vary without uncertainty"
             )
-        trimmed = only(scene, [endpoint.name for endpoint in asked])
-        between = ("between",) if "between" in vary else ()
-        self.those = trimmed.drawn_as(vary=between, draws=None, posterior=None)
-        self.few = min(self.those.subjects, CROSSED)
-        self.crossed = (
-            trimmed.drawn_as(subjects=self.few, draws=draws, crossed=True) if self.uncertain else None
+        self.those = People.of(
+            scene,
+            [endpoint.name for endpoint in asked],
+            scene.subjects,
+            draws=draws if self.uncertain else None,
+            most=CROSSED,
         )
         self.told = counting(progress, "simulating", "schedules")
         self.total = len(plans) * (2 if self.uncertain else 1)
@@ -186,7 +186,7 @@ class _Courses:
 
     def people(self) -> Floats:
         """(n, n_asked, n_people) at the estimates."""
-        return np.array([self._looked(self.those, plan) for plan in self.plans])
+        return np.array([self._looked(self.those.values, plan) for plan in self.plans])
 
     def by_parameters(self, y: Floats) -> tuple[Floats, Floats]:
         """(n,) ends of the interval of the median person, of y (n, n_people).
@@ -195,24 +195,23 @@ class _Courses:
         how far they are from that of all at the estimates.
         """
         none = np.full(len(self.plans), np.nan)
-        if self.crossed is None or self.scene.criteria.risk(self.asked[0].name) is not None:
+        if self.those.crossed is None or self.scene.criteria.risk(self.asked[0].name) is not None:
             return none, none
         ends = []
         for plan, of_all in zip(self.plans, y, strict=True):
-            values = self._looked(self.crossed, plan)[0].reshape(self.few, -1)
+            values = self._looked(self.those.values_crossed, plan)[0]
             medians = np.array([quantiles(column, (0.5,))[0] for column in values.T])
-            shift = quantiles(of_all, (0.5,))[0] - quantiles(of_all[: self.few], (0.5,))[0]
+            shift = quantiles(of_all, (0.5,))[0] - quantiles(of_all[: self.those.n_crossed], (0.5,))[0]
             ends.append(interval_of(medians + (shift if np.isfinite(shift) else 0.0)))
         low, high = np.array(ends).T
         return low, high
 
-    def _looked(self, scene: Scene, plan: GivenDoses) -> Floats:
-        found = scene.arm(plan).endpoints
+    def _looked(self, values: Callable[[GivenDoses, Sequence[Endpoint]], Floats], plan: GivenDoses) -> Floats:
+        found = values(plan, self.asked)
         self.done += 1
         if self.told is not None:
             self.told(self.done, self.total)
-        none = np.full(scene.subjects, np.nan)
-        return np.array([found.get(endpoint, none) for endpoint in self.asked])
+        return found
 
     # -- words
 
@@ -221,13 +220,13 @@ class _Courses:
     ) -> tuple[str, ...]:
         where = ", at the estimates of the fit" if self.scene.fitted else ""
         said = [
-            f"Bands: half and 90 % of the same {self.those.subjects:,} virtual people at every value{where}, "
-            f"followed for {self.scene.until_days:g} days."
+            f"Bands: half and 90 % of the same {self.those.scene.subjects:,} virtual people at every value"
+            f"{where}, followed for {self.scene.until_days:g} days."
         ]
-        if self.crossed is not None:
+        if (crossed := self.those.crossed) is not None:
             said.append(
                 "Interval of the median: 90 % by the uncertainty of the fitted parameters alone, of "
-                f"{self.few} of these people under each of {self.crossed.draws} draws of them."
+                f"{self.those.n_crossed} of these people under each of {crossed.draws} draws of them."
             )
         else:
             said.append(f"{self.scene.sure_of.capitalize()}.")
@@ -247,7 +246,7 @@ class _Courses:
     def warnings(self) -> tuple[str, ...]:
         scene = self.scene
         plans = (self.plans[0], self.plans[-1])
-        said = [*self.those.population.notes, *resting(scene, self.asked)]
+        said = [*self.those.scene.population.notes, *resting(scene, self.asked)]
         said += [line for plan in plans for line in scene.warnings(plan)]
         return tuple(dict.fromkeys((*said, *cautions_of(scene.population.kernel))))
 
@@ -264,8 +263,8 @@ class _Courses:
             "endpoints": [endpoint.name for endpoint in self.asked],
             "looked_at": f"{about.shown(about.values[0])} to {about.shown(about.values[-1])}",
             "seed": population.seed,
-            "subjects": self.those.subjects,
-            "draws": self.crossed.draws if self.crossed is not None else 1,
+            "subjects": self.those.scene.subjects,
+            "draws": self.those.crossed.draws if self.those.crossed is not None else 1,
             "vary": list(population.vary),
             **self.scene.about,
             "until_days": self.scene.until_days,
