@@ -95,6 +95,7 @@ def test_measured_values_are_typed_row_by_row_and_stand_in_the_link(opened):
     page.wait_for_url("**person.measured=0+treg_pct+5%3B+7+treg_pct+8**")
     panel.get_by_text("2 measured values, after 1 MIU sc daily x5. What follows begins on day 28.").wait_for()
     assert panel.locator("figure").count() == 1 and panel.locator("circle.point").count() == 2
+    assert [path.get_attribute("d").count("M") for path in panel.locator("path.rug").all()] == [5, 15, 5]
     assert panel.locator("path.band").count() == 4  # people, this person, A and B
     answered(page, lambda: output.select_option("nk"))
     assert panel.locator("figure").count() == 2

@@ -4,6 +4,7 @@ fit lacks that cannot tell anything of one person."""
 import json
 import logging
 import shlex
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import pkpd
 from pkpd.cli import main
 from pkpd.core.errors import InputError
 from pkpd.decision.comparison import Scene, compare
+from pkpd.present.report.individual import courses
 from pkpd.present.web import person, views
 from pkpd.present.web.evaluation import Explorer, FieldError
 from pkpd.simulation.body import FORMULAS
@@ -105,6 +107,8 @@ def test_what_follows_begins_when_the_next_cycle_is_due(explorer):
     twice = "1 MIU sc daily x5 every 21 d x2; miss day 3"
     told = ask(explorer, **cycles, given=twice)
     assert told["begin"] == 42.0 and told["given"] == twice
+    assert told["doses"] == [0.0, 1.0, 2.0, 4.0, *(21.0 + day for day in range(5))]
+    assert told["arms"][0]["doses"][0] == 42.0
     assert ask(explorer, **SEEN)["begin"] == 7.0  # nothing says when a next one is due
     assert ask(explorer, given=GIVEN)["begin"] == 5.0  # the day after the last dose
     assert ask(explorer, **SEEN, begin="9.5")["arms"][1]["text"] == "2 MIU sc daily x5 from day 9.5"
@@ -231,3 +235,13 @@ def test_no_value_is_logged_or_kept(explorer, caplog, capfd):
     assert [row["value"] for row in told["measurements"]] == [5.4321, 8.7654]
     out, err = capfd.readouterr()
     assert not any(word in caplog.text + out + err for word in ("5.4321", "8.7654", "987.6", "9.1234"))
+
+
+def test_courses_of_what_follows_are_those_of_the_comparison_or_simulated_alike(hers):
+    her = pkpd.individualise("low_dose_il2", hers, GIVEN, subjects=24, draws=2)
+    comparison = compare(Scene.of_person(her).arms([f"{GIVEN} from day 28"]))
+    bare = [replace(arm, bands={}) for arm in comparison.arms]
+    kept, simulated = courses(her, comparison), courses(her, replace(comparison, arms=bare))
+    (one,), (other,) = kept.forecasts.values(), simulated.forecasts.values()
+    assert np.array_equal(one["days"], other["days"]) and one["days"][0] >= 28.0
+    np.testing.assert_allclose(one["bands"]["treg_pct"], other["bands"]["treg_pct"], rtol=1e-3)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pkpd.decision.comparison import Comparison
+from pkpd.decision.comparison import Arm, Comparison
 from pkpd.dosing import Schedule, time_units_per_day
 from pkpd.inference.individual import LEVELS, Individual
 from pkpd.inference.population import Population
@@ -55,15 +55,19 @@ def courses(person: Individual, following: Comparison | None = None) -> PersonCo
         found = np.nanquantile(outputs[:, :, places], LEVELS, axis=0)
         return {"days": at, "bands": {name: found[:, :, i] for i, name in enumerate(names)}}
 
+    def forecast(arm: Arm) -> dict[str, Any]:
+        later = arm.days >= end
+        if all(name in arm.bands for name in names):  # the comparison has them
+            bands = {name: arm.bands[name][:, later] for name in names}
+            return {"days": arm.days[later], "bands": bands}
+        return band(person.after, person.given + arm.schedule, arm.days[later])
+
     return PersonCourses(
         outputs=names,
         measured=[{**row, "day": row["time"] / per_day} for row in person.rows()],
         before=band(person.before, person.given, days),
         after=band(person.after, person.given, days),
-        forecasts={
-            arm.label: band(person.after, person.given + arm.schedule, arm.days[arm.days >= end])
-            for arm in (following.arms if following else ())
-        },
+        forecasts={arm.label: forecast(arm) for arm in (following.arms if following else ())},
     )
 
 

@@ -127,6 +127,7 @@ def person(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
     stop()
     told = {
         "given": str(doses),
+        "doses": [float(dose.time_days) for dose in had.doses()],
         "begin": begin,
         "over_days": until,
         "effective": found.effective,
@@ -139,7 +140,10 @@ def person(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
         | in_five_digits(told)
         | {
             "charts": _charts(explorer, found, comparison),
-            "arms": [{"text": arm.text, "standings": standings(arm)} for arm in comparison.arms],
+            "arms": [
+                {"text": arm.text, "standings": standings(arm), "doses": arm.dose_days.tolist()}
+                for arm in comparison.arms
+            ],
             "endpoints": table(comparison),
             "reading": list(comparison.reading),
             "notices": _notices(found, comparison),

@@ -25,6 +25,7 @@ export class Measured {
 
   /** The rows of a text; one that is empty where there is none. */
   set(text) {
+    this.asked = text;
     for (const { root } of this.rows.splice(0)) root.remove();
     for (const line of text.split(";").map((part) => part.trim()).filter(Boolean)) {
       const [day, output = "", ...value] = line.split(/\s+/);
@@ -81,6 +82,8 @@ export class Measured {
     this.add.disabled = this.rows.length >= this.most;
     const { complete } = this;
     for (const row of this.rows) named(row.root, complete.indexOf(row));
+    if (this.text === this.asked) return; // a row that is not complete yet
+    this.asked = this.text;
     this.changed(this.text, event);
   }
 }

@@ -6,6 +6,7 @@ import { element } from "./state.js";
 import { scaleLinear, scaleLog } from "./vendor/d3.js";
 
 const PX = 110; // between ticks of the x axis
+const RUG_PX = 7;
 
 /** The look of line i: its colour, and from the fifth on another dash as well. */
 export function look(theme, i) {
@@ -24,9 +25,9 @@ export function ends(...lists) {
 
 /**
  * Draw. x, y: {low, high, log, text}; bands: [{x, low, high, colour, opacity}]; lines: [{x, y, colour, dash, width, dots}];
- * points: [{x, y, low, high, colour, hollow, r, opacity}]; shaded: [from, to] of x; upright: x of a thin line; words: for those who listen.
+ * points: [{x, y, low, high, colour, hollow, r, opacity}]; shaded: [from, to] of x; upright: x of a thin line; rugs: [{x, colour, row}], ticks above the x axis; words: for those who listen.
  */
-export function plot(picture, { width, height = 260, x, y, bands = [], lines = [], points = [], shaded = null, upright = null, level = null, theme, words }) {
+export function plot(picture, { width, height = 260, x, y, bands = [], lines = [], points = [], rugs = [], shaded = null, upright = null, level = null, theme, words }) {
   picture.replaceChildren();
   for (const [key, value] of Object.entries({ viewBox: `0 0 ${width} ${height}`, height, "aria-label": words })) picture.setAttribute(key, value);
   const [left, right, top, bottom] = [58, width - 12, 10, height - 40];
@@ -54,6 +55,7 @@ export function plot(picture, { width, height = 260, x, y, bands = [], lines = [
     if (low !== null && low !== undefined && high !== null) inside.append(svg("path", { d: `M${at(px(value))} ${at(py(low))}V${at(py(high))}`, stroke: colour, "stroke-width": 1.4 }));
     inside.append(svg("circle", { class: "point", cx: at(px(value)), cy: at(py(height)), r, fill: hollow ? theme.ground : colour, stroke: r > 3 ? colour : "none", "stroke-width": 1.4, "fill-opacity": opacity }));
   }
+  for (const { x: xs, colour, row } of rugs) picture.append(svg("path", { class: "rug", d: xs.map((value) => `M${at(px(value))} ${bottom - 1 - RUG_PX * row}v${2 - RUG_PX}`).join(""), stroke: colour, "stroke-width": 1.5 }));
   picture.append(inside);
 }
 

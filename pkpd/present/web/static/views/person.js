@@ -163,7 +163,7 @@ function entries(theme) {
     { colour: theme.other, band: 0.25, words: "people, 90 %" }, { colour: theme.ink, words: "this person, median and 90 %" },
     ...answer.arms.map((arm, i) => ({ colour: theme.lines[i], dash: DASHES[i], words: `${LETTERS[i]}: ${arm.text}` })),
     ...(answer.measurements.length ? [{ colour: theme.ink, point: true, words: "measured, two SDs of its error" }] : []),
-    { colour: theme.soft, dash: "2 3", words: "what follows begins" },
+    { colour: theme.soft, dash: "2 3", words: "what follows begins; ticks: doses" },
   ];
 }
 
@@ -182,6 +182,6 @@ function drawOne(name, picture, width, theme) {
     width, theme, words, x: { low: Math.min(...curves.map(({ days }) => days[0])), high: Math.max(...curves.map(({ days }) => days.at(-1))), text: "day" }, y: { low, high },
     bands: [band(before, theme.other, 0.25), band(after, theme.ink, 0.16), ...following.map((curve, i) => band(curve, theme.lines[i], following.length > 2 ? 0.1 : 0.16))],
     lines: [line(before, theme.other, "1 3"), line(after, theme.ink), ...following.map((curve, i) => line(curve, theme.lines[i], DASHES[i]))],
-    points, upright: answer.begin,
+    points, upright: answer.begin, rugs: [{ x: answer.doses, colour: theme.ink, row: 0 }, ...answer.arms.map(({ doses }, i) => ({ x: doses, colour: theme.lines[i], row: i }))],
   });
 }
