@@ -15,10 +15,25 @@ VIOLATIONS = """async () => (await axe.run()).violations.flatMap((rule) => rule.
     `${rule.id}: ${node.html.slice(0, 100)} ${node.failureSummary.slice(0, 200)}`))"""
 """What axe-core finds on a page, once that has run what ``axe`` gives."""
 
+_SIDEWAYS = """() => [...document.querySelectorAll("main *, header *, footer *")].filter((part) =>
+    !part.closest(".scroller, .unseen") && part.getBoundingClientRect().right > innerWidth + 0.5
+).map((part) => part.outerHTML.slice(0, 80))"""
+_REDRAWN_WITHIN_MS = 5000
+
 
 def axe():
     """axe-core as text."""
     return resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()
+
+
+def beyond_the_edge(page):
+    """What lies to the right of a page's window, charts once they are redrawn to their width."""
+    for _ in range(_REDRAWN_WITHIN_MS // 100):
+        found = page.evaluate(_SIDEWAYS)
+        if not found:
+            break
+        page.wait_for_timeout(100)
+    return found
 
 
 @contextmanager

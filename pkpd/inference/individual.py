@@ -67,7 +67,7 @@ class Individual:
     names : (n_etas,), of the parameters that differ between people.
     eta : (n_etas,), the most probable ETAs, at the estimates under which the measurements are most probable.
     eta_covariance : (n_etas, n_etas), of the ETAs there (Laplace).
-    effective : how many independent draws those of ``after`` are worth.
+    effective : how many independent draws the weighted ones are worth that ``after`` is taken from.
     predicted_before, predicted_after : (n_subjects, n_measurements), what the model has where there is a
         measurement, without its error.
     errors : (n_measurements,), the SD of the error of each measurement, where the median of ``after`` is.
@@ -301,7 +301,7 @@ def individualise(
     values = prior.values(weighted.draw[kept], weighted.z[kept])
     if weighted.effective < FEW:
         notes.append(
-            f"The {subjects:,} draws of this person are worth {weighted.effective:.0f} independent ones: "
+            f"The {subjects:,} draws of this person are taken from some worth {weighted.effective:.0f}: "
             "ends of intervals are rough; more subjects make them better."
         )
     before = Population(

@@ -12,9 +12,6 @@ import pytest
 from pkpd.present.web import Site
 
 SCHEDULES = "#s=1+MIU+sc+daily+x5+every+28+d+x3&s=0.26+MIU/m2+sc+every+3+d+x20&s=none&s=2+MIU+sc+daily+x5"
-SIDEWAYS = """() => [...document.querySelectorAll("main *, header *, footer *")].filter((part) =>
-    !part.closest(".scroller, .unseen") && part.getBoundingClientRect().right > innerWidth + 0.5
-).map((part) => part.outerHTML.slice(0, 80))"""
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +71,7 @@ def test_axe_finds_nothing_in_any_view_and_nothing_is_scrolled_sideways(opened, 
     def check():
         assert page.evaluate(browsers.VIOLATIONS) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert page.evaluate(SIDEWAYS) == []
+        assert browsers.beyond_the_edge(page) == []
 
     page.locator("button.number").first.click()
     page.get_by_role("dialog").wait_for()
@@ -102,7 +99,9 @@ def test_axe_finds_nothing_in_any_view_and_nothing_is_scrolled_sideways(opened, 
 
 def test_half_a_window_at_twice_the_size_shows_all(opened):
     page = opened(640, 400, device_scale_factor=2)  # 1280 pixels at 200 percent
-    assert page.evaluate(SIDEWAYS) == [] and page.evaluate("document.documentElement.scrollWidth") <= 640
+    assert (
+        browsers.beyond_the_edge(page) == [] and page.evaluate("document.documentElement.scrollWidth") <= 640
+    )
     assert page.locator("figure:visible").first.bounding_box()["width"] > 560
 
 

@@ -15,9 +15,6 @@ from pkpd.present.web import Site
 
 CYCLES = "#s=1+MIU+sc+daily+x5+every+28+d+x3&s=2+MIU+sc+daily+x5&view=person"
 SEEN = f"{CYCLES}&person.measured=0+treg_pct+5%3B+7+treg_pct+8"
-SIDEWAYS = """() => [...document.querySelectorAll("main *, header *, footer *")].filter((part) =>
-    !part.closest(".scroller, .unseen") && part.getBoundingClientRect().right > innerWidth + 0.5
-).map((part) => part.outerHTML.slice(0, 80))"""
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +228,7 @@ def test_axe_finds_nothing_with_and_without_errors(opened, scheme, width):
     def check():
         assert page.evaluate(browsers.VIOLATIONS) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert page.evaluate(SIDEWAYS) == []
+        assert browsers.beyond_the_edge(page) == []
 
     page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
     check()

@@ -40,6 +40,7 @@ _SPECIAL = {
     "↑": r"\ensuremath{\uparrow}",
     "↓": r"\ensuremath{\downarrow}",
     "→": r"\ensuremath{\rightarrow}",
+    "←": r"\ensuremath{\leftarrow}",
     "²": r"\ensuremath{^2}",
     "³": r"\ensuremath{^3}",
     "µ": r"\ensuremath{\mu}",

@@ -76,8 +76,8 @@ def exhibit(ahead: PersonAhead, command: str = "") -> Exhibit:
     subjects = [f"after {person.given}"]
     warnings = [("", tuple(person.notes))] * bool(person.notes)
     reading = [
-        f"Median and 90 % interval over {len(person.after):,} draws of what this person may be; they are "
-        f"worth {person.effective:,.0f} independent ones. The prior is the population of the fit.",
+        f"Median and 90 % interval over {len(person.after):,} draws of what this person may be, taken "
+        f"from weighted ones that are worth {person.effective:,.0f}. The prior is the population of the fit.",
     ]
     definitions: tuple[tuple[str, str], ...] = ()
     if following is not None:

@@ -100,7 +100,7 @@ export const view = {
     parts.every.checked = own.every;
     const n = told.measurements.length;
     parts.answer.textContent = `${n ? `${n} measured value${n > 1 ? "s" : ""}` : "Nothing measured yet: this person is anybody"}, after ${told.given}. What follows begins on day ${told.begin}.`;
-    parts.worth.textContent = `Median and 90 % of ${told.subjects} draws of what this person may be, worth ${Math.round(told.effective)} independent ones; the command below takes 1000.`;
+    parts.worth.textContent = `Median and 90 % of ${told.subjects} draws of what this person may be, taken from weighted ones that are worth ${Math.round(told.effective)}; the command below takes 1000.`;
     tellNotices(parts.notices, told.notices);
     drawCharts();
     parts.ofValues.hidden = !n;
