@@ -273,6 +273,13 @@ def test_what_cannot_be_answered_is_refused(scene, change, said):
         drivers(scene, "100 mg iv once", **asked)
 
 
+def test_what_goes_beyond_the_fit_is_said_as_a_comparison_says_it():
+    scene = Scene.create("low_dose_il2", subjects=1)
+    schedule = "9 MIU sc daily x5 every 28 d x3"
+    said = scene.warnings(pkpd.Schedule.parse(schedule))
+    assert said and set(said) <= set(drivers(scene, schedule, "AUC", origins="people", samples=32).warnings)
+
+
 def test_a_probability_of_the_group_and_responders_are_refused():
     scene = Scene.create("low_dose_il2", subjects=1)
     risk = scene.criteria.risks[0].endpoint.name

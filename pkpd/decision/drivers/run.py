@@ -110,7 +110,7 @@ def drivers(
         raise InputError(
             f'"{endpoint}" is a probability of the whole group, which parameters of the model do not drive'
         )
-    study = _Study(only(there, [endpoint]), plan, asked, Sources.of(scene.who), samples, seed, progress)
+    study = _Study(there, plan, asked, Sources.of(scene.who), samples, seed, progress)
     return study.found(chosen)
 
 
@@ -156,7 +156,8 @@ class _Study:
         seed: int,
         progress: Progress | None,
     ) -> None:
-        self.scene, self.plan, self.endpoint, self.sources = scene, plan, endpoint, sources
+        self.scene, self.warned = only(scene, [endpoint.name]), scene.warnings(plan)
+        self.plan, self.endpoint, self.sources = plan, endpoint, sources
         self.samples, self.seed, self.progress = samples, seed, progress
         self.sides = {side.by: side for side in (self._people(), self._parameters()) if side.inputs}
         self.missing = 0
@@ -345,7 +346,7 @@ class _Study:
         return tuple(said)
 
     def _warnings(self) -> tuple[str, ...]:
-        said = [*self.scene.warnings(self.plan), *resting(self.scene, [self.endpoint])]
+        said = [*self.warned, *resting(self.scene, [self.endpoint])]
         if self.missing:
             said.append(
                 f"{self.missing:,} of the virtual people had no finite value and count as the median one."
