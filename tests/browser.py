@@ -36,6 +36,16 @@ def beyond_the_edge(page):
     return found
 
 
+def check_widths(page, widths=(320, 390, 1280)):
+    """At each width axe finds nothing and nothing lies beyond the edge, of a page that has ``axe``."""
+    for width in widths:
+        page.set_viewport_size({"width": width, "height": 800})
+        page.wait_for_timeout(100)  # charts are redrawn
+        assert beyond_the_edge(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate(VIOLATIONS) == [], f"{width} pixels wide"
+
+
 @contextmanager
 def chromium():
     """A running browser; skips the test where there is none, or fails it with PKPD_REQUIRE_BROWSER=1."""

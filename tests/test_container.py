@@ -31,6 +31,15 @@ def copied(stage):
     return [path for some in sources for path in some]
 
 
+def pip():
+    """pip for this Python: its own, or that of the Python that its environment was made with."""
+    for python in (sys.executable, sys._base_executable):
+        command = [python, "-m", "pip"]
+        if subprocess.run([*command, "--version"], capture_output=True).returncode == 0:
+            return command if python == sys.executable else [*command, "--python", sys.executable]
+    pytest.skip("there is no pip here")
+
+
 def run(line, **paths):
     """A RUN line as it stands there, with this Python and with other places for its folders."""
     for name, path in paths.items():
@@ -38,7 +47,7 @@ def run(line, **paths):
     words = shlex.split(line)
     assert words[:3] == ["python", "-m", "pip"]
     return subprocess.run(
-        [sys.executable, *words[1:]], cwd=paths["source"], capture_output=True, text=True, timeout=300
+        [*pip(), *words[3:]], cwd=paths["source"], capture_output=True, text=True, timeout=300
     )
 
 
@@ -87,7 +96,7 @@ def test_what_it_builds_of_what_it_copies_serves_the_page_by_its_command(tmp_pat
     (wheel,) = dist.glob("*.whl")
     # its dependencies are here already; that all of them can be installed is seen by .ci/run
     install = ["install", "-q", "--no-deps", "--target", str(site), str(wheel)]
-    subprocess.run([sys.executable, "-m", "pip", *install], check=True, timeout=300)
+    subprocess.run([*pip(), *install], check=True, timeout=300)
     assert COMMAND[COMMAND.index("--port") + 1] == dict(LAST)["EXPOSE"]
     words = ["0" if word == dict(LAST)["EXPOSE"] else word for word in COMMAND]  # another may have that port
     assert words[0] == "pkpd"

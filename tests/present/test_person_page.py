@@ -220,22 +220,15 @@ def test_a_model_that_nobody_has_fitted_says_what_it_takes(chromium, opened):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 390, 1280])
-def test_axe_finds_nothing_with_and_without_errors(opened, scheme, width):
-    page = opened(f"{SEEN}&person.wish=NK+peak+fold+under+9", width, color_scheme=scheme)
+def test_axe_finds_nothing_with_and_without_errors(opened, scheme):
+    page = opened(f"{SEEN}&person.wish=NK+peak+fold+under+9", 1280, color_scheme=scheme)
     page.evaluate(browsers.axe())
-
-    def check():
-        assert page.evaluate(browsers.VIOLATIONS) == []
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert browsers.beyond_the_edge(page) == []
-
     page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
-    check()
+    browsers.check_widths(page)
     row(page, 1)[2].fill("eight")
     page.locator(".error", has_text='not "eight"').wait_for()
-    check()
+    browsers.check_widths(page)
     row(page, 1)[2].fill("8")
     page.get_by_label("Doses that were given").fill("1 MIU sc dayly x5")
     page.locator(".error", has_text="dayly").wait_for()
-    check()
+    browsers.check_widths(page)
