@@ -22,7 +22,6 @@ from pkpd.decision.endpoints import BURDEN
 from pkpd.decision.inverse import Attainment, dose_for
 from pkpd.decision.inverse.question import NAMES, OpenSchedule, unknown
 from pkpd.decision.response import dose_response
-from pkpd.decision.single import only
 from pkpd.decision.why import why as run_why
 from pkpd.dosing import Schedule
 from pkpd.dosing.quantities import decimal_text, with_size
@@ -140,7 +139,6 @@ def drivers(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
         )
     except InputError as error:
         raise FieldError(str(error), "endpoint") from None
-    looked = only(scene, [endpoint])  # in which its warnings are said
     left_out = ("--subjects", "--responders", "--show")
     words = [
         f'pkpd drivers "{plan}" --endpoint "{endpoint}" --by {by}',
@@ -152,7 +150,7 @@ def drivers(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
         "by": by,
         "origins": [origin_words(origin) for origin in found.origins],
         "found": found.to_dict(),
-        "notices": _notices(looked, (*scene.population.notes, *found.warnings), [plan], Topic.MISSING),
+        "notices": _notices(scene, (*scene.population.notes, *found.warnings), [plan], Topic.MISSING),
         "command": " ".join(words),
     }
     return _told(explorer, request, told, SAMPLES, began)
