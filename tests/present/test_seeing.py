@@ -12,6 +12,7 @@ from pkpd.decision.comparison.result import Topic
 from pkpd.decision.inverse import dose_for
 from pkpd.decision.response import dose_response
 from pkpd.decision.why import why as run_why
+from pkpd.dosing import Schedule
 from pkpd.present.web import Site, seeing, views
 from pkpd.present.web.evaluation import Explorer, FieldError, Limits
 
@@ -36,6 +37,25 @@ def test_an_endpoint_over_the_dose_rises_and_has_the_schedules_own_dose(explorer
     assert all(low < high for low, high in itertools.pairwise(median))
     assert found["exposure"]["spearman"] > 0.6 and told["axis"] == "dose (MIU)"
     assert told["command"].startswith('pkpd dose-response "? MIU sc daily x5" --endpoint "Treg peak fold"')
+
+
+@pytest.mark.parametrize(("view", "own"), [("response", "endpoint"), ("target", "wish")])
+def test_numbers_over_the_dose_stand_on_what_those_of_each_schedule_stand(explorer, view, own):
+    asked = {"endpoint": "Treg peak fold", "wish": "Treg peak fold at least 1.6"}
+    told = ask(explorer, view, of="B", range="0.5 to 8 MIU", **{own: asked[own]})
+    scene = explorer.scene(explorer.check(ASKED))
+    for x, arm in zip(told["found"]["x"], told["arms"], strict=True):
+        expected = scene.standings(Schedule.parse(f"{x:.15g} MIU sc daily x5"))["Treg peak fold"]
+        (standing,) = arm["standings"]
+        assert standing["endpoints"] == ["Treg peak fold"]
+        assert (standing["light"], standing["why"]) == (expected.light, list(expected.reasons))
+    reasons = {tuple(arm["standings"][0]["why"]) for arm in told["arms"]}
+    assert len(reasons) > 1  # 8 MIU is beyond what was seen
+
+
+def test_what_is_counted_from_the_doses_has_no_light(explorer):
+    told = ask(explorer, "target", wish="total dose at most 10 MIU")
+    assert told["arms"] and not any(arm["standings"] for arm in told["arms"])
 
 
 def test_the_dose_for_a_target_meets_it(explorer):

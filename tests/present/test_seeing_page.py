@@ -172,7 +172,7 @@ def test_dose_response_has_bands_published_points_people_and_a_table(tab):
     assert figures.nth(1).locator("circle.point").count() == 9 * 30
     assert panel.locator("tbody tr").count() == 9
     assert "UNVERIFIED" in panel.inner_text()
-    medians = [float(text) for text in panel.locator("tbody td:nth-child(2)").all_inner_texts()]
+    medians = [float(text.lstrip("●◐○")) for text in panel.locator("tbody td:nth-child(2)").all_inner_texts()]
     assert medians == sorted(medians)
     answered(tab, lambda: panel.get_by_label("Against", exact=True).select_option(""))
     assert not figures.nth(1).is_visible()
@@ -180,6 +180,23 @@ def test_dose_response_has_bands_published_points_people_and_a_table(tab):
     answered(tab, lambda: panel.get_by_label("Endpoint", exact=True).select_option("NK mean fold"))
     assert "NK mean fold over the dose: ? MIU sc daily x5" in figures.nth(0).inner_text()
     tab.wait_for_url("**response.of=B**response.endpoint=NK**")
+
+
+@pytest.mark.parametrize("view", ["response", "target"])
+def test_a_number_over_the_dose_opens_what_is_behind_it(tab, view):
+    panel = opened(tab, view)
+    numbers = panel.locator("table button.number")
+    rows = panel.locator("tbody tr").count()
+    assert numbers.count() == rows * {"response": 1, "target": 2}[view]
+    assert panel.locator("table button.number[tabindex='0']").count() == 1  # one stop of the Tab key
+    numbers.first.focus()
+    tab.keyboard.press("ArrowDown")
+    tab.keyboard.press("Enter")
+    dialog = tab.get_by_role("dialog")
+    assert "Treg mean fold" in dialog.inner_text() and dialog.locator("tbody tr").count() > 3
+    assert dialog.locator("a[href^='https://doi.org/10.']").count()
+    tab.keyboard.press("Escape")
+    assert not dialog.count()
 
 
 def test_which_interval_is_asked_as_which_dose_is(tab):

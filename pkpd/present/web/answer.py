@@ -4,12 +4,12 @@ digits."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from pkpd.decision.comparison import Arm, Comparison, relevant
+from pkpd.decision.comparison import Comparison, relevant
 from pkpd.decision.comparison.expected import ExpectedEvents
 from pkpd.decision.evidence import Standing
 from pkpd.present.outline import outline
@@ -55,10 +55,10 @@ def table(comparison: Comparison) -> list[dict[str, Any]]:
     return told
 
 
-def standings(arm: Arm) -> list[dict[str, Any]]:
-    """On what the endpoints of an arm stand: those of the same outputs stand on the same."""
+def standings(found: Mapping[str, Standing]) -> list[dict[str, Any]]:
+    """On what endpoints stand, by their names: those of the same outputs stand on the same."""
     alike: dict[Standing, list[str]] = {}
-    for name, standing in arm.standings.items():
+    for name, standing in found.items():
         alike.setdefault(standing, []).append(name)
     return [
         {"light": one.light, "why": one.reasons, "outputs": one.outputs, "endpoints": names}

@@ -584,7 +584,7 @@ class Explorer:
             "text": arm.text,
             "when": arm.when,
             "warnings": [*arm.warnings, *([failed] if arm.failed else [])],
-            "standings": standings(arm),
+            "standings": standings(arm.standings),
             "points": [
                 point.facts["row"]
                 for point in self.points

@@ -141,7 +141,7 @@ def person(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
         | {
             "charts": _charts(explorer, found, comparison),
             "arms": [
-                {"text": arm.text, "standings": standings(arm), "doses": arm.dose_days.tolist()}
+                {"text": arm.text, "standings": standings(arm.standings), "doses": arm.dose_days.tolist()}
                 for arm in comparison.arms
             ],
             "endpoints": table(comparison),

@@ -29,7 +29,7 @@ from pkpd.dosing.rules import AdaptiveSchedule, planned
 from pkpd.dosing.taking import exact_doses
 from pkpd.present.report.drivers import origin_words
 from pkpd.present.report.why import label
-from pkpd.present.web.answer import in_five_digits
+from pkpd.present.web.answer import in_five_digits, standings
 from pkpd.present.web.cards import cycle_of
 from pkpd.present.web.evaluation import SEED, Explorer, FieldError, Request, Stop
 from pkpd.solver.kernel import cautions_of
@@ -62,8 +62,7 @@ def response(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
         progress=lambda *_: stop(),
         **along.asked,
     )
-    pattern = OpenSchedule.parse(along.pattern)
-    ends = [planned(pattern.schedule([Fraction(f"{found.values[i]:.15g}")])) for i in (0, -1)]
+    at = _schedules(along.pattern, found.values)
     words = [f'pkpd dose-response "{along.pattern}" --endpoint "{endpoint}"', along.option]
     words += [f'--over "{over}"'] if over else []
     told = {
@@ -75,7 +74,8 @@ def response(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
         "over_days": found.provenance["until_days"],
         "axis": found.unknown.called,
         "found": found.to_dict(),
-        "notices": _notices(scene, found.warnings, ends),
+        "notices": _notices(scene, found.warnings, (at[0], at[-1])),
+        "arms": _stand(scene, at, endpoint),
         "command": " ".join([*words, *_options(explorer, request, ("--show",))]),
     }
     return _told(explorer, request, told, scene.subjects, began)
@@ -104,9 +104,22 @@ def target(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
         "axis": found.unknown.called,
         "found": found.to_dict(),
         "notices": _notices(scene, (*found.notes, *found.warnings), [Schedule.parse(found.chosen)]),
+        "arms": _stand(scene, _schedules(along.pattern, found.x), found.curves[0].wish.endpoint.name),
         "command": " ".join([words, *_options(explorer, request, ("--show",))]),
     }
     return _told(explorer, request, told, scene.subjects, began)
+
+
+def _schedules(pattern: str, values: Iterable[float]) -> list[Schedule]:
+    """Schedules with these values in place of the question mark, as planned."""
+    opened = OpenSchedule.parse(pattern)
+    return [planned(opened.schedule([Fraction(f"{value:.15g}")])) for value in values]
+
+
+def _stand(scene: Scene, schedules: Iterable[Schedule], endpoint: str) -> list[dict[str, Any]]:
+    """On what an endpoint stands under each schedule; on nothing that is counted from the doses."""
+    found = [scene.standings(schedule) for schedule in schedules]
+    return [{"standings": standings({endpoint: one[endpoint]} if endpoint in one else {})} for one in found]
 
 
 def _usual_wish(scene: Scene, request: Request, plan: Schedule) -> str:

@@ -82,12 +82,12 @@ export function keys(entries, theme) {
   return element("div", { class: "keys" }, ...entries.map((entry) => element("span", {}, marked(entry), entry.words)));
 }
 
-/** A table of texts: heads, and rows whose first cell is their heading. `strong`: numbers of rows that stand out. */
+/** A table of texts, or of parts of a page: heads, and rows whose first cell is their heading. `strong`: numbers of rows that stand out. */
 export function plainTable(heads, rows, strong = []) {
   return element(
     "table", {}, element("thead", {}, element("tr", {}, ...heads.map((head) => element("th", { scope: "col" }, head)))),
     element("tbody", {}, ...rows.map(([first, ...cells], i) => element(
-      "tr", { class: strong.includes(i) ? "strong" : null }, element("th", { scope: "row" }, first), ...cells.map((cell) => element("td", {}, cell)),
+      "tr", { class: strong.includes(i) ? "strong" : null }, element("th", { scope: "row" }, first), ...cells.map((cell) => element("td", {}, ...[cell].flat())),
     ))),
   );
 }

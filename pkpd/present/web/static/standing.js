@@ -16,6 +16,13 @@ export function lit(facts, arm, i, name, words) {
   return [button];
 }
 
+/** A table in place of what a box has: numbers with what is behind them keep the focus. */
+export function replaceTable(box, table) {
+  const last = focused(box);
+  box.replaceChildren(table);
+  rove(box, last);
+}
+
 const STEPS = { ArrowDown: [1, 0], ArrowUp: [-1, 0], ArrowRight: [0, 1], ArrowLeft: [0, -1] };
 
 /** The numbers of a table are one stop of the Tab key; arrow keys move among them. `last`: that had the focus before, [row, column]. */

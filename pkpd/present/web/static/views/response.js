@@ -5,6 +5,7 @@ import { Along, valueText } from "../along.js";
 import { Frame, scheduleOf } from "../framing.js";
 import { noticeBox, tellNotices } from "../notices.js";
 import { ends, keys, letters, plainTable, plot, refill, remarks, scroller } from "../picture.js";
+import { lit, meanings, replaceTable } from "../standing.js";
 import { element, shown, unitText } from "../state.js";
 
 const parts = {};
@@ -35,10 +36,11 @@ export const view = {
     parts.keys = element("div");
     parts.table = scroller("The endpoint over what is varied");
     parts.published = element("ul", { class: "hint" });
+    parts.lights = element("p", { class: "hint" });
     parts.remarks = element("ul", { class: "hint", "aria-label": "How to read it" });
     panel.append(
       element("div", { class: "look" }, field("of", "Schedule"), ...parts.along.roots, field("endpoint", "Endpoint"), field("over", "Against")),
-      parts.notices, parts.keys, element("div", { class: "charts" }, parts.dose.root, parts.exposure.root), parts.published, parts.table, parts.remarks,
+      parts.notices, parts.keys, element("div", { class: "charts" }, parts.dose.root, parts.exposure.root), parts.published, parts.table, parts.lights, parts.remarks,
     );
   },
 
@@ -60,13 +62,15 @@ export const view = {
     parts.keys.replaceChildren(keys([...ofDose(theme), ...ofPublished(theme), ...(found.exposure ? ofExposure(theme).slice(0, 1) : [])], theme));
     parts.published.replaceChildren(...found.published.map((point) => element("li", {}, `Published at ${shown(point.x)}: ${shown(point.value)}${unit && ` ${unit}`}, ${point.said}${point.provenance === "reported" ? "" : `, ${point.provenance.toUpperCase()}`}`)));
     const span = (low, high) => (low === null || high === null ? "–" : `${shown(low)} to ${shown(high)}`);
-    parts.table.replaceChildren(plainTable(
+    const number = (i, words) => lit(page.facts, told.arms[i], "ABCD".indexOf(parts.of.value), told.endpoint, words);
+    replaceTable(parts.table, plainTable(
       [told.axis, `median of people${unit && ` (${unit})`}`, "half of people", "90 % of people", ...(byParameters() ? ["median, 90 % by the parameters"] : [])],
       found.x.map((dose, i) => {
         const [low, lower, middle, upper, high] = found.people.map((row) => row[i]);
-        return [valueText(dose), shown(middle), span(lower, upper), span(low, high), ...(byParameters() ? [span(found.low[i], found.high[i])] : [])];
+        return [valueText(dose), number(i, shown(middle)), span(lower, upper), span(low, high), ...(byParameters() ? [span(found.low[i], found.high[i])] : [])];
       }),
     ));
+    parts.lights.replaceChildren(...meanings(page.facts, told.arms));
     parts.remarks.replaceChildren(...correlation(found), ...remarks(found));
     parts.dose.again();
     if (found.exposure) parts.exposure.again();

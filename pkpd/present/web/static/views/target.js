@@ -5,6 +5,7 @@ import { Along, valueText } from "../along.js";
 import { Frame, scheduleOf } from "../framing.js";
 import { noticeBox, tellNotices } from "../notices.js";
 import { keys, letters, plainTable, plot, remarks, scroller } from "../picture.js";
+import { lit, meanings, replaceTable } from "../standing.js";
 import { element, shown } from "../state.js";
 
 const TYPED_MS = 600; // after the last letter
@@ -36,11 +37,12 @@ export const view = {
     parts.figure = new Frame(page, { draw, keys: entries, told: () => answer, lines: (told) => scheduleOf(told, parts.of.value) });
     parts.keys = element("div");
     parts.table = scroller("The share of people who reach the target, over what is varied");
+    parts.lights = element("p", { class: "hint" });
     parts.remarks = element("ul", { class: "hint", "aria-label": "How to read it" });
     panel.append(
       element("div", { class: "look wide" }, field("of", "Schedule"), ...parts.along.roots, field("wish", "Target")),
       element("p", { class: "hint" }, "A target is an endpoint and a bound, as one says it: \u201cCmax under 20 in 90 % of people\u201d, \u201ctrough at least 3\u201d, \u201cAUC \u2265 100\u201d."),
-      parts.answer, parts.chosen, parts.notices, parts.keys, element("div", { class: "charts" }, parts.figure.root), parts.table, parts.remarks,
+      parts.answer, parts.chosen, parts.notices, parts.keys, element("div", { class: "charts" }, parts.figure.root), parts.table, parts.lights, parts.remarks,
     );
   },
 
@@ -57,13 +59,15 @@ export const view = {
     parts.figure.caption = `Share of people (%): ${curve.wish}`;
     const theme = page.theme();
     parts.keys.replaceChildren(keys(entries(theme), theme));
+    const number = (i, words) => lit(page.facts, told.arms[i], "ABCD".indexOf(parts.of.value), curve.endpoint.name, words);
     const percent = (share) => (share === null ? "–" : String(Math.round(100 * share)));
-    parts.table.replaceChildren(plainTable(
+    replaceTable(parts.table, plainTable(
       [told.axis, "share of people, %", ...(byParameters() ? ["90 % by the parameters"] : []), `median of ${curve.endpoint.name}`],
       found.x.map((dose, i) => [
-        valueText(dose), percent(curve.share[i]), ...(byParameters() ? [curve.low[i] === null ? "–" : `${percent(curve.low[i])} to ${percent(curve.high[i])}`] : []), curve.median[i] === null ? "–" : shown(curve.median[i]),
+        valueText(dose), number(i, percent(curve.share[i])), ...(byParameters() ? [curve.low[i] === null ? "–" : `${percent(curve.low[i])} to ${percent(curve.high[i])}`] : []), curve.median[i] === null ? "–" : number(i, shown(curve.median[i])),
       ]),
     ));
+    parts.lights.replaceChildren(...meanings(page.facts, told.arms));
     parts.remarks.replaceChildren(...remarks(found));
     parts.figure.again();
   },
