@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from one_volume import OMEGA, SE, SPEC, estimated
 
 import pkpd
 from pkpd.core.errors import InputError
@@ -15,18 +16,6 @@ from pkpd.inference import fit, read_fit
 from pkpd.present.plot import save
 from pkpd.present.report.response import figure
 
-OMEGA, SE = 0.2, 0.15
-SPEC = """\
-title = "A made-up study of one drug"
-model = "one_compartment_iv"
-
-[options]
-subjects = 8
-starts = 1
-
-[free]
-V = "lognormal(30, 0.5)"
-"""
 COLUMNS = "row study arm n schedule output measure reducer time time_unit statistic value unit spread "
 COLUMNS += "spread_type use source provenance"
 DATA = f"""\
@@ -55,13 +44,7 @@ def folder(tmp_path_factory):
     for name, text in (("fit.toml", SPEC), ("data.csv", DATA), ("endpoints.toml", ENDPOINTS)):
         (made / name).write_text(text, encoding="utf-8")
     fit(read_fit(made), rival=False, unverified=False, check=False).write_json(made / "result.json")
-    result = json.loads((made / "result.json").read_text(encoding="utf-8"))
-    (estimate,) = result["estimates"]
-    estimate |= {"value": 32.0, "x": math.log(32.0), "x_sd": SE}
-    result["values"]["V"], result["covariance"] = 32.0, [[SE**2]]
-    result["between"] |= {"V": OMEGA}
-    (made / "result.json").write_text(json.dumps(result), encoding="utf-8")
-    return made
+    return estimated(made, 32.0)
 
 
 @pytest.fixture(scope="module")
