@@ -1,5 +1,5 @@
-"""`pkpd explore` in a browser: from the event of a moved slider to the first frame that shows charts and
-table, a preview's or the answer's, and to the frame of the answer from all subjects.
+"""`pkpd explore` in a browser: from the event of a moved slider to the first frame in which all that is
+in sight is drawn, a preview's or the answer's, and to the frame of the answer from all subjects.
 
 The server runs in a process of its own, as for people. Every change is to a value that was not asked for
 before, so that its schedule is computed and not remembered; the page marks the time of the input event, of

@@ -8,6 +8,7 @@ saw one cycle.
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -137,12 +138,7 @@ class Domain:
         bsa, weight : of the subject, in m2 and kg, by default of an average adult.
         """
         outputs = outputs or sorted(self.outputs)
-        found = self.beyond_each(schedule, outputs, bsa, weight, dose_units)
-        said = dict.fromkeys(one for name in outputs for one in found.get(name, ()) if not one.no_data)
-        untold = [name for name in outputs if any(one.no_data for one in found.get(name, ()))]
-        if untold:
-            return (*said, _no_data(untold))
-        return tuple(said)
+        return beyond_all(self.beyond_each(schedule, outputs, bsa, weight, dose_units), outputs)
 
     def beyond_each(
         self,
@@ -179,6 +175,16 @@ class Domain:
             name: found.get(subject, ()) if subject in known else (_no_data([name]),)
             for name, subject in subjects.items()
         }
+
+
+def beyond_all(found: Mapping[str, Sequence[Beyond]], outputs: Sequence[str]) -> tuple[Beyond, ...]:
+    """What ``beyond_each`` has found of some outputs, each statement once; that of no data about all of
+    them."""
+    said = dict.fromkeys(one for name in outputs for one in found.get(name, ()) if not one.no_data)
+    untold = [name for name in outputs if any(one.no_data for one in found.get(name, ()))]
+    if untold:
+        return (*said, _no_data(untold))
+    return tuple(said)
 
 
 def _no_data(outputs: Sequence[str]) -> Beyond:
@@ -265,7 +271,7 @@ class _Subject:
             first: dict[str, SeenTreatment] = {}  # of the rows of one schedule
             for entry in self.seen:
                 first.setdefault(entry.schedule, entry)
-            nearest = first[max(first, key=lambda one: difflib.SequenceMatcher(None, one, self.text).ratio())]
+            nearest = first[max(first, key=lambda text: _alike(text, self.text))]
             yield Beyond(
                 f"{self.given.cycles} cycles: the fit saw {self.name} only in the first "
                 f"{'one' if most == 1 else most}, so that what changes from cycle to cycle is the "
@@ -302,6 +308,12 @@ class _Subject:
                 f"has only lower bounds of {self.name} ({', '.join(bounds)}), "
                 "which say nothing against a prediction that is too high"
             )
+
+
+@functools.lru_cache(maxsize=1024)
+def _alike(text: str, other: str) -> float:
+    """How much of two schedules is written alike."""
+    return difflib.SequenceMatcher(None, text, other).ratio()
 
 
 def _ends(seen: Iterable[SeenTreatment], what: str) -> tuple[float, float]:

@@ -214,9 +214,10 @@ def size_index(written: str, per: str, sizes: Mapping[str, int]) -> int:
     return size
 
 
+@functools.lru_cache(maxsize=32)
 def _times(part: Part, start: Fraction, per_day: Fraction) -> NDArray[np.float64]:
     """Times of a course that starts on day ``start``, ``per_day`` units to the day, correctly rounded; shape
-    (n_doses,)."""
+    (n_doses,). Not to be written to: who asks about a schedule asks for them again and again."""
     fractions = [
         start,
         *part.offsets,

@@ -177,13 +177,17 @@ class Schedule:
 
     def doses(self) -> list[Dose]:
         """All doses by time; doses of the same time in the order of writing. Shape (n_doses,)."""
+        return list(self._doses)
+
+    @cached_property
+    def _doses(self) -> tuple[Dose, ...]:
         timed = [
             (start + time, part) for start, part in zip(self.starts, self.parts) for time in part.times()
         ]
         timed.sort(key=lambda pair: pair[0])
-        return [Dose.of(part, time) for time, part in timed]
+        return tuple(Dose.of(part, time) for time, part in timed)
 
-    @property
+    @cached_property
     def when(self) -> str:
         """The days of the doses for people: "days 0-4, 28-32, 56-60, ..., 140-144"; "no dose" for placebo.
 

@@ -203,6 +203,23 @@ def test_an_answer_has_the_lights_of_its_schedule_and_of_every_value(scene, answ
     assert answer.weakest == ccl2
 
 
+def test_the_reasons_of_a_risk_are_its_own():
+    scene = Scene.create(subjects=8, until_days=84)
+    risk = scene.criteria.risks[0]
+    other = dataclasses.replace(
+        risk,
+        endpoint=dataclasses.replace(risk.endpoint, name="another event"),
+        source="other counts",
+        warnings=lambda *_, **__: ("counted elsewhere",),
+    )
+    both = dataclasses.replace(scene, criteria=dataclasses.replace(scene.criteria, risks=(risk, other)))
+    schedule = pkpd.Schedule.parse(f"{COURSE} every 28 d x3")
+    found = both.standings(schedule)
+    assert found["another event"].reasons == ("It rests on other counts", "counted elsewhere")
+    assert found[risk.endpoint.name] == scene.standings(schedule)[risk.endpoint.name]
+    assert "counted elsewhere" in [one.said for one in both.beyond(schedule)]
+
+
 def test_of_several_lights_the_weakest_counts():
     there = [Standing(light) for light in (Light.FORESEEN, Light.COUNTED, Light.ASSUMED, Light.FITTED)]
     assert weakest(there).light is Light.ASSUMED

@@ -814,8 +814,8 @@ def test_a_preview_is_marked_moves_nothing_and_is_refined(chromium, hurried, loo
         size = page.tab.get_by_label("Body surface", exact=True)
         before, curve = page.tab.evaluate(BOXES), page.median("treg_pct", 0)
         held.shown(lambda: size.fill("1.4" if "is_mobile" in look else "1.5"))
-        assert status.inner_text() == "From 16 of 60 virtual subjects over 112 days; refining …"
-        assert mark.inner_text() == "Preview from 16 of 60 people, refining …"
+        assert status.inner_text() == "From 8 of 60 virtual subjects over 112 days; refining …"
+        assert mark.inner_text() == "Preview from 8 of 60 people, refining …"
         box, jump = mark.bounding_box(), page.tab.locator(".jump").bounding_box()
         assert box["x"] >= 0 and box["x"] + box["width"] <= look["viewport"]["width"]
         assert box["y"] + box["height"] <= (jump["y"] if jump else 900)
@@ -834,6 +834,25 @@ def test_a_preview_is_marked_moves_nothing_and_is_refined(chromium, hurried, loo
         assert page.problems == other.problems == []
     finally:
         context.close()
+
+
+def test_a_preview_draws_what_is_in_sight_before_the_rest(preview):
+    """When the first picture counts as seen, charts further down still show what was before."""
+    page, held = preview
+    page.tab.evaluate("""() => {
+        const measure = performance.measure.bind(performance);
+        const path = (name) => document.querySelector(`figure[data-output=${name}] path.median`);
+        const drawn = () => ["treg_pct", "ccl2"].map((name) => path(name).getAttribute("d"));
+        performance.measure = (...given) => { window.then ??= drawn(); measure(...given); };
+    }""")
+    before = [page.median(output, 0) for output in ("treg_pct", "ccl2")]
+    in_sight = "document.querySelector('figure[data-output=%s]').getBoundingClientRect().top < innerHeight"
+    assert [page.tab.evaluate(in_sight % name) for name in ("treg_pct", "ccl2")] == [True, False]
+    held.shown(lambda: page.slider("A", "Dose").press("ArrowRight"))
+    seen, unseen = page.tab.evaluate("window.then")
+    assert seen != before[0] and unseen == before[1]
+    after = [page.median(output, 0) for output in ("treg_pct", "ccl2")]
+    assert after[0] == seen and after[1] != before[1]  # it follows without the whole answer
 
 
 def test_what_is_outdated_is_given_up_for_what_is_asked_now(preview):
@@ -890,7 +909,7 @@ def test_a_preview_that_cannot_be_refined_says_so_and_is_not_exported(preview):
     no = {"status": 503, "json": {"error": "this takes too long"}}
     held.routes[-1].fulfill(**no)
     page.tab.get_by_text("this takes too long").wait_for()
-    assert page.tab.locator("#preview").inner_text() == "Preview from 16 of 60 people, not refined"
+    assert page.tab.locator("#preview").inner_text() == "Preview from 8 of 60 people, not refined"
     held.shown(lambda: page.tab.locator("#export-table").click())  # asks again
     held.routes[-1].fulfill(**no)
     page.tab.get_by_text("This did not work: this takes too long").wait_for()

@@ -81,6 +81,16 @@ def test_years_of_daily_doses_keep_every_peak_that_can_be_seen(n_doses):
     assert MOST < kept.size < days.size / 2
 
 
+def test_what_nobody_reads_is_drawn_by_fewer_points():
+    """As far as the eye sees it is the same curve; values on steep flanks are of no account."""
+    days = np.linspace(0.0, 84.0, 1200)
+    median = 0.01 + (days % 4) * np.exp(-(days % 4) / 0.4)
+    band = np.array([0.5 * median, median, 2.0 * median])
+    read, seen = outline(days, band), outline(days, band, readable=False)
+    away, up = far(days, band, seen)
+    assert away <= 1.0 < up and seen.size < 0.8 * read.size
+
+
 @pytest.mark.parametrize("n", [2, 3, 9, 10])
 def test_few_points_are_left_as_they_are_where_they_bend(n):
     days = np.arange(float(n))

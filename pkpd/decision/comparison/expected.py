@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,13 +45,14 @@ def expected_events(arm: Arm) -> list[ExpectedEvents]:
     for risk in arm.scene.criteria.risks:
         if risk.output not in kernel.OUTPUTS or risk.course_days is None:
             continue
-        known: dict[tuple[Dose, ...], Floats] = {}  # courses of a treatment are mostly alike
+        known: dict[tuple[Any, ...], Floats] = {}  # courses of a treatment are mostly alike
         days, each = [], []
         for doses in courses_of(planned(arm.plan), Fraction(risk.course_days)):
-            alike = tuple(replace(dose, time_days=dose.time_days - doses[0].time_days) for dose in doses)
+            first = doses[0].time_days
+            alike = tuple((dose.time_days - first, *_given(dose)) for dose in doses)
             if alike not in known:
                 known[alike] = risk.probability(
-                    Schedule.from_doses(alike),
+                    Schedule.from_doses([replace(dose, time_days=dose.time_days - first) for dose in doses]),
                     drawn,
                     sizes={per: np.resize(values, drawn) for per, values in sizes.items()},
                     dose_units=of_one_drug(kernel, risk.unit),
@@ -62,6 +63,11 @@ def expected_events(arm: Arm) -> list[ExpectedEvents]:
         if each and np.isfinite(each).all():
             found.append(ExpectedEvents(risk, np.array(days), np.cumsum(each, axis=0)))
     return found
+
+
+def _given(dose: Dose) -> tuple[Any, ...]:
+    """What is given, whenever."""
+    return dose.amount, dose.unit, dose.per, dose.route, dose.duration_days
 
 
 def courses_of(schedule: Schedule, days: Fraction) -> list[tuple[Dose, ...]]:

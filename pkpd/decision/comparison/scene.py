@@ -10,7 +10,7 @@ import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +35,8 @@ from pkpd.core.extras import optional
 from pkpd.core.progress import Counting, Progress, counting
 from pkpd.core.sketch import Sketch
 from pkpd.decision.adaptive import Rules, Titration, shares, titrate
-from pkpd.decision.criteria import Criteria, criteria_of, fields
-from pkpd.decision.domain import Beyond, Domain
+from pkpd.decision.criteria import Criteria, Risk, criteria_of, fields
+from pkpd.decision.domain import Beyond, Domain, beyond_all
 from pkpd.decision.endpoints import (
     Endpoint,
     Regimen,
@@ -205,6 +205,13 @@ class Arm:
             return "no dose"
         planned = "" if self.plan is self.schedule else " as planned"
         return f"{n:,} dose{'s' * (n > 1)} on {self.schedule.when}{planned}"
+
+
+class _Left(NamedTuple):
+    """Where a schedule leaves what was seen: what the fit has, by output, and what risks were counted in."""
+
+    outputs: Mapping[str, tuple[Beyond, ...]]
+    risks: Mapping[Risk, tuple[Beyond, ...]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -572,12 +579,20 @@ class Scene:
 
     def beyond(self, schedule: Schedule) -> tuple[Beyond, ...]:
         """The same, each statement apart from the study that comes nearest."""
-        seen, asked = self._seen()
+        return self._beyond_of(self._left_by(schedule))
+
+    def _beyond_of(self, left: _Left) -> tuple[Beyond, ...]:
         described = [shown.name for shown in self.criteria.outputs if shown.told]
-        told = [name for name in described if name in self.population.kernel.OUTPUTS] or sorted(seen.outputs)
+        told = [name for name in described if name in self.population.kernel.OUTPUTS]
+        found = beyond_all(left.outputs, told or sorted(self._seen()[0].outputs)) if left.outputs else ()
+        return (*found, *(one for said in left.risks.values() for one in said))
+
+    def _left_by(self, schedule: Schedule) -> _Left:
+        (seen, asked), kernel = self._seen(), self.population.kernel
+        outputs = list(dict.fromkeys((*kernel.OUTPUTS, *seen.outputs)))
         # of a model that nobody has fitted, the population's notes say so
-        found = seen.beyond(schedule, outputs=told, **asked) if seen.outputs else ()
-        return (*found, *self._beyond_counts(schedule))
+        found = seen.beyond_each(schedule, outputs, **asked) if seen.outputs else {}
+        return _Left(found, self._beyond_counts(schedule))
 
     def _seen(self) -> tuple[Domain, dict[str, Any]]:
         """What the fit saw, and of which bodies and by which routes a schedule is compared with it."""
@@ -594,16 +609,16 @@ class Scene:
             if column >= 0
         }
 
-    def _beyond_counts(self, schedule: Schedule) -> tuple[Beyond, ...]:
+    def _beyond_counts(self, schedule: Schedule) -> dict[Risk, tuple[Beyond, ...]]:
         """Where a schedule leaves what risks were counted in."""
         kernel = self.population.kernel
         alike = of_one_drug(kernel, _dose_unit(kernel, kernel.ROUTES[:1]) or "mg")
-        return tuple(
-            Beyond(said)
+        sizes = self._sizes()
+        return {
+            risk: tuple(map(Beyond, risk.warnings(schedule, sizes=sizes, dose_units=alike)))
             for risk in self.criteria.risks
             if risk.output in kernel.OUTPUTS
-            for said in risk.warnings(schedule, sizes=self._sizes(), dose_units=alike)
-        )
+        }
 
     @cached_property
     def behind(self) -> Behind:
@@ -616,24 +631,24 @@ class Scene:
     def standings(self, schedule: Schedule) -> dict[str, Standing]:
         """On what each endpoint stands under a schedule, by the endpoint's name: of those that follow from
         courses, and of risks. All others are counted from the doses."""
+        return self._standings_of(self._left_by(schedule))
+
+    def _standings_of(self, left: _Left) -> dict[str, Standing]:
         kernel = self.population.kernel
         bound = bind(
             self.criteria.endpoints, tuple(kernel.OUTPUTS), tuple(kernel.OUTPUT_UNITS), kernel.TIME_UNIT
         )
-        seen, asked = self._seen()
-        outputs = list(dict.fromkeys(one.output for one in bound))
-        beyond = seen.beyond_each(schedule, outputs, **asked) if seen.outputs else {}
         found: dict[str, Standing] = {}
         known: dict[tuple[str, ...], Standing] = {}
         for one in bound:
             parts = [name for part in one.over or () for name in found[part.name].outputs] or [one.output]
             of = tuple(dict.fromkeys(parts))
             if of not in known:
-                left = dict.fromkeys(said for name in of for said in beyond.get(name, ()))
-                known[of] = self.behind.standing(of, tuple(left))
+                beyond = dict.fromkeys(said for name in of for said in left.outputs.get(name, ()))
+                known[of] = self.behind.standing(of, tuple(beyond))
             found[one.endpoint.name] = known[of]
         for risk in self.criteria.risks:
-            reasons = [f"It rests on {risk.source}", *(one.said for one in self._beyond_counts(schedule))]
+            reasons = [f"It rests on {risk.source}", *(one.said for one in left.risks.get(risk, ()))]
             found[risk.endpoint.name] = Standing(Light.FITTED, tuple(reasons))
         return found
 
@@ -696,7 +711,8 @@ class Scene:
         spread(work.run, n_subjects, min(n_subjects, self.threads or usable_cores()), work.size, told)
         work.add_risks()
         kernel, schedule, bands = self.population.kernel, work.schedule, work.courses.quantiles()
-        doses, beyond = schedule.doses(), scene.beyond(schedule)
+        doses, left = schedule.doses(), scene._left_by(schedule)
+        beyond = scene._beyond_of(left)
         units = {f"{dose.unit}/{dose.per}" if dose.per else dose.unit for dose in doses}
         return Arm(
             label=label or (str(plan) if doses else "none (placebo)"),
@@ -713,7 +729,7 @@ class Scene:
             dose_unit=units.pop() if len(units) == 1 else "",
             warnings=(*map(str, beyond), *scene._by_factors(plan, work.factors, beyond)),
             no_data=tuple(str(one) for one in beyond if one.no_data),
-            standings=scene.standings(schedule),
+            standings=scene._standings_of(left),
             failed=int(np.count_nonzero(work.status)),
             rules=work.rules,
             taken=work.taken,

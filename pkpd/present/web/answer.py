@@ -86,9 +86,10 @@ def _three(median: float, low: float, high: float) -> dict[str, Any]:
     return {"median": _short(median), "low": _short(low), "high": _short(high)}
 
 
-def curve(days: np.ndarray, band: np.ndarray) -> dict[str, Any]:
-    """Median and 5 % to 95 % over days, of as few points as draw them on either axis; band (3, n_times)."""
-    kept = outline(days, band, logarithmic=True)
+def curve(days: np.ndarray, band: np.ndarray, readable: bool = True) -> dict[str, Any]:
+    """Median and 5 % to 95 % over days, of as few points as draw them on either axis, or as few as values can
+    be ``readable`` from; band (3, n_times)."""
+    kept = outline(days, band, logarithmic=True, readable=readable)
     low, median, high = _five_digits(band[:, kept])
     return {"days": np.round(days[kept], 4).tolist(), "low": low, "median": median, "high": high}
 

@@ -9,6 +9,7 @@ parameters are those of the command line.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import logging
 import math
@@ -52,6 +53,7 @@ MOST_OUTPUTS = 8
 LABELS = ("A", "B", "C", "D")
 RESPONDERS = ("all", "low", "moderate", "high")
 SCENES_KEPT, ARMS_KEPT = 8, 24  # of each scene
+PLANS_KEPT = 32  # as they were read
 SIDE_BY_SIDE = 2  # schedules, each on all cores: what one does in Python, the other integrates beside
 BODY_SIZES = (0.5, 3.0)  # m2, from a small child to the largest adults
 SEED = 1
@@ -168,6 +170,7 @@ class Explorer:
         self._settings = _Recent(SCENES_KEPT)
         self._fine = _Recent(ARMS_KEPT)
         self.pace = Pace()
+        self._read = functools.lru_cache(maxsize=PLANS_KEPT)(read_plan)
         self._body = "BSA" in kernel.PARAMETERS
         self.start: dict[str, Any] = {
             "schedules": list(self.criteria.schedules) or usual_schedules(spec, unit, routes),
@@ -181,7 +184,7 @@ class Explorer:
         if state is not None:
             self._begin_with(state)
         self.check(self.start)
-        plans = [planned(read_plan(text)) for text in self.start["schedules"]]
+        plans = [planned(self._read(text)) for text in self.start["schedules"]]
         largest = max((dose.amount for plan in plans for dose in plan.doses()), default=Fraction(1))
         self.doses = list(self.criteria.doses) or ladder(float(largest))
 
@@ -292,7 +295,7 @@ class Explorer:
         waits nor guesses."""
         self.evaluate({})
         self.pace = Pace()
-        longer = self._needed([read_plan(text) for text in self.start["schedules"]]) + 1.0
+        longer = self._needed([self._read(text) for text in self.start["schedules"]]) + 1.0
         self.evaluate({"schedules": self.start["schedules"][:1], "days": min(longer, self.limits.days)})
 
     # -- checking
@@ -355,7 +358,7 @@ class Explorer:
         if not isinstance(text, str):
             raise FieldError("a schedule is a text", "schedules", index)
         try:
-            schedule = read_plan(text)
+            schedule = self._read(text)
         except PkpdError as error:
             raise FieldError(str(error), "schedules", index) from None
         doses = planned(schedule).n_doses
@@ -486,8 +489,12 @@ class Explorer:
 
     def _course(self, request: Request, scene: Scene, schedule: Plan, stop: Stop) -> _ComputedArm:
         arm = scene.arm(schedule, progress=lambda *_: stop())
-        curves = {name: curve(arm.days, arm.bands[name]) | {"unit": arm.units[name]} for name in self.outputs}
-        if scene.subjects == request.subjects:
+        whole = scene.subjects == request.subjects
+        curves = {
+            name: curve(arm.days, arm.bands[name], readable=whole) | {"unit": arm.units[name]}
+            for name in self.outputs
+        }
+        if whole:
             bands = {name: arm.bands[name].astype(np.float32) for name in self.outputs}
             self._fine.put((request.people, schedule, request.days), (arm.days, bands))
         return _ComputedArm(

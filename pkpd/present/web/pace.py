@@ -11,8 +11,9 @@ FIRST_PICTURE_S = 0.12
 """For the numbers of a first picture; what is left of 0.2 s goes to the page, which reads and draws them."""
 ARM_S, ALL_S = 0.008, 0.012
 """Of it for what does not grow with subjects: the curves of an arm, the table of all."""
-FEWEST = 16
-"""Subjects of a preview: of fewer a band says nothing. Whole vectors, as all numbers here."""
+FEWEST = 8
+"""Subjects of a preview: one vector of them, which takes as long as a single one; all numbers here are whole
+vectors."""
 VECTOR = 8
 CHUNK_S = 0.05
 """After which a computation that nobody waits for any more ends."""

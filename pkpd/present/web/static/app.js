@@ -20,7 +20,7 @@ let tabs;
 let open; // the view
 let printing = false; // paper is light
 
-const asking = new Asking({ question, take, refuse, fail, idle, busy: () => { $("status").textContent = "Computing …"; } });
+const asking = new Asking({ question, take, rest: () => open.rest?.(), refuse, fail, idle, busy: () => { $("status").textContent = "Computing …"; } });
 const page = {
   get facts() { return facts; },
   get state() { return state; },

@@ -7,10 +7,10 @@ const SILENT = "The server does not answer. Is pkpd explore still running?";
 export class Asking {
   /**
    * question(preview): {path, body} to post, or a sentence that says why there is nothing to ask; preview: an answer from some of the subjects will do.
-   * take(told): draw an answer. refuse(told): something asked for is wrong. fail(sentence): nothing came. idle(sentence), busy(): what to say meanwhile.
+   * take(told): draw an answer. rest(): what of a preview was left for later. refuse(told): something asked for is wrong. fail(sentence): nothing came. idle(sentence), busy(): what to say meanwhile.
    */
-  constructor({ question, take, refuse, fail, idle, busy }) {
-    Object.assign(this, { question, take, refuse, fail, idle, busy });
+  constructor({ question, take, rest, refuse, fail, idle, busy }) {
+    Object.assign(this, { question, take, rest, refuse, fail, idle, busy });
     this.flight = null; // {control, sent, refining}
     this.waiting = null; // time of the last change that no request has taken along
     this.last = null; // the answer that is shown
@@ -82,7 +82,9 @@ export class Asking {
       performance.measure(preview ? "preview" : "answer", { start: since, end, detail });
       const counted = preview ? "previews" : "answers";
       document.body.dataset[counted] = Number(document.body.dataset[counted] ?? 0) + 1;
-      if (preview && this.last === told && this.flight === null && this.waiting === null) this.#send(since);
+      if (!preview || this.last !== told) return;
+      if (this.flight === null && this.waiting === null) this.#send(since);
+      this.rest(); // while the server computes
     });
   }
 

@@ -7,6 +7,7 @@ import { Detail } from "../detail.js";
 import { curvesCsv, download, exporting, paper, png, svgText, tableCsv } from "../exports.js";
 import { noticeBox, tellNotices } from "../notices.js";
 import { Chart } from "../plots.js";
+import { Sight } from "../sight.js";
 import { called, element } from "../state.js";
 import { meanings } from "../standing.js";
 import { endpointTable, pointTable } from "../table.js";
@@ -23,6 +24,7 @@ let expected = []; // of events, by risk
 let switches = []; // of groups that are shown on request
 let answer = null; // the last one, with curves
 let typing = null; // the field whose day somebody is writing: no answer that comes meanwhile changes it
+const sight = new Sight();
 const zoomed = new Detail(() => page.redraw());
 const enlarged = new Detail(() => drawCycles());
 
@@ -95,6 +97,7 @@ export const view = {
 
   show(told) {
     if (told !== answer) keep(told);
+    sight.begin(answer.subjects < answer.of);
     const own = page.own(view);
     parts.points.value = own.points;
     parts.every.checked = own.every;
@@ -105,11 +108,14 @@ export const view = {
     legend();
     tellNotices(parts.warnings, answer.notices);
     const restsOn = Object.fromEntries(groups.map(({ group, rests_on }) => [group, rests_on]));
-    endpointTable(parts.endpoints, answer.endpoints.filter((endpoint) => endpoint.main || own.every), answer.arms, restsOn, page.facts);
+    const rows = answer.endpoints.filter((endpoint) => endpoint.main || own.every);
+    sight.draw(parts.endpoints, () => endpointTable(parts.endpoints, rows, answer.arms, restsOn, page.facts));
     parts.lights.replaceChildren(...meanings(page.facts, answer.arms), ". A number opens what is behind it; arrow keys move among them.");
     parts.reading.replaceChildren(...answer.reading.map((sentence) => element("li", {}, sentence)));
     published();
   },
+
+  rest: () => sight.rest(),
 };
 
 /** An answer with the curves that the page has already. */
@@ -137,6 +143,7 @@ function layCharts() {
   cycles = new Map(charts.map((chart) => [chart, new CycleChart(chart.facts, { ...still, logged }, (which) => { Object.assign(page.own(view), which); page.redraw(); })]));
   given = new Chart(GIVEN, { ...still, zoomed: zoom });
   expected = facts.risks.map((risk) => new Chart({ ...risk, stepped: true }, { ...still, zoomed: zoom }));
+  sight.watch(parts.endpoints, ...[...charts, ...cycles.values(), given, ...expected].map(({ root }) => root));
   const placed = (names) => charts.filter((chart) => names.includes(chart.facts.name)).flatMap((chart) => [chart.root, cycles.get(chart).root]);
   const onRequest = new Set(facts.on_request.flatMap(({ outputs }) => outputs));
   parts.charts.append(...placed(facts.outputs.map(({ name }) => name).filter((name) => !onRequest.has(name))), given.root, ...expected.map(({ root }) => root));
@@ -183,8 +190,8 @@ function drawCharts(outputs) {
   parts.wholeTime.disabled = whole;
   const names = outputs.map(({ name }) => name);
   const seen = { ...look(), from, to, arms: whole ? answer.arms : zoomed.of(answer, names, from, to) };
-  for (const chart of charts) if (names.includes(chart.facts.name)) chart.draw(seen);
-  given.draw({ ...seen, show: "none", arms: answer.arms.map((arm) => ({ ...arm, curves: { [GIVEN.name]: counted(arm.doses) } })) });
+  for (const chart of charts) if (names.includes(chart.facts.name)) sight.draw(chart.root, () => chart.draw(seen));
+  sight.draw(given.root, () => given.draw({ ...seen, show: "none", arms: answer.arms.map((arm) => ({ ...arm, curves: { [GIVEN.name]: counted(arm.doses) } })) }));
   for (const chart of expected) drawExpected(chart, seen);
   drawCycles();
 }
@@ -200,7 +207,7 @@ function drawExpected(chart, seen) {
     const end = (line) => [...line, line.at(-1)]; // it stays
     return { ...arm, curves: { [name]: { days: [...days, answer.days], low: end(low), median: end(median), high: end(high), unit: "1" } } };
   });
-  chart.draw({ ...seen, show: "none", arms });
+  sight.draw(chart.root, () => chart.draw({ ...seen, show: "none", arms }));
 }
 
 const look = () => ({ points: page.facts.points, show: page.own(view).points, days: answer.days, log: logarithmic(), theme: page.theme() });
@@ -213,7 +220,8 @@ function drawCycles() {
     cycle.root.hidden = !blocks.includes(chart.facts.name);
     if (cycle.root.hidden) continue;
     const piece = cycle.choose(page.own(view), answer.arms, answer.days);
-    cycle.draw({ ...look(), ...piece, arms: enlarged.of(answer, blocks, piece.from, piece.to) });
+    const arms = enlarged.of(answer, blocks, piece.from, piece.to);
+    sight.draw(cycle.root, () => cycle.draw({ ...look(), ...piece, arms }));
   }
 }
 

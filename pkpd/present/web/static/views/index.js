@@ -9,6 +9,7 @@
 //       return {...};            nothing to ask yet. preview: an answer from fewer subjects will do, one whose `subjects` are less than `of`
 //     },
 //     show(answer, page) {},     draw an answer: whenever one comes, when the view is opened again, and when only the picture changes (`page.redraw`)
+//     rest() {},                 draw what of a preview was left for later, if anything was
 //   };
 //
 // `page` is what app.js gives it:
