@@ -50,6 +50,14 @@ def explore(
             "network, without a password."
         ),
     ] = "127.0.0.1",
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Name by which others open the page, such as pkpd.example.org; may be given several times. "
+            "Without it the page answers to addresses and to this machine's own name.",
+            show_default=False,
+        ),
+    ] = None,
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Print the address only, open no browser.")
     ] = False,
@@ -61,6 +69,7 @@ def explore(
       pkpd explore
       pkpd explore --subjects 500 --port 8000
       pkpd explore --no-browser
+      pkpd explore --host 0.0.0.0 --port 8000 --name pkpd.example.org
       pkpd explore state.json --port 8000
 
     Everything is computed here and nothing is sent anywhere. Ctrl-C ends it.
@@ -75,6 +84,7 @@ def explore(
             subjects=subjects or SUBJECTS,
             host=host,
             port=port,
+            names=name or (),
             endpoints=endpoints,
             posterior=posterior,
             state=None if state is None else read_state(state),

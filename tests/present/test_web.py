@@ -811,12 +811,23 @@ def test_a_port_that_is_taken_and_an_address_of_another_machine_are_said(site):
         Site("il2")
 
 
-def test_beyond_loopback_there_is_a_warning_and_other_names_are_answered():
+def test_beyond_loopback_there_is_a_warning_and_addresses_and_own_names_are_answered():
     with contextlib.closing(Site(subjects=20)) as site:
         assert site.warning == ""
-    with served(host="0.0.0.0") as site:
+    with served(host="0.0.0.0", names=["Pharmacology.example"]) as site:
         assert "no password" in site.warning
-        assert ask(site, "/", headers={"Host": "pharmacology.example:8000"})[0] == 200
+        own = socket.gethostname()
+        for host in ("pharmacology.example:8000", "192.0.2.7:8000", "[2001:db8::7]:8000", "localhost", own):
+            assert ask(site, "/", headers={"Host": host})[0] == 200
+        for host in ("other.example:8000", "192.0.2.7.example", "a.pharmacology.example", "", "[x]:8000"):
+            status, _, said = ask(site, "/", headers={"Host": host})
+            assert status == 403 and b"--name" in said
+
+
+def test_behind_what_passes_requests_on_a_name_is_answered_at_this_machine_too():
+    with served(names=["pharmacology.example"]) as site:
+        assert ask(site, "/", headers={"Host": "pharmacology.example"})[0] == 200
+        assert ask(site, "/", headers={"Host": "192.0.2.7"})[0] == 403
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent another way there")

@@ -19,7 +19,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import resources
@@ -95,9 +95,10 @@ class _Refused(Exception):
         self.status = status
 
 
-def application(explorer: Explorer, loopback: bool = True) -> Starlette:
-    """The ASGI application. ``loopback``: only requests to this machine's own names are answered (against DNS
-    rebinding)."""
+def application(explorer: Explorer, names: Collection[str] = (), addresses: bool = False) -> Starlette:
+    """The ASGI application. Only requests to this machine's own names are answered, to these others, and, if
+    it is reached by ``addresses`` from elsewhere, to any of these: against a name of somebody else that is
+    made to point here (DNS rebinding)."""
     files = {path: (file.read_bytes(), kind) for path, (file, kind) in FILES.items()}
     computing = _Computing(explorer)
 
@@ -129,7 +130,7 @@ def application(explorer: Explorer, loopback: bool = True) -> Starlette:
     )
     app.router.redirect_slashes = False
     app.state.computing = computing
-    app.add_middleware(_Guard, loopback=loopback)
+    app.add_middleware(_Guard, names=names, addresses=addresses)
     return app
 
 
@@ -186,8 +187,9 @@ class _Guard:
     """Before every request: is it addressed to this machine, does it come from this page. After it: headers,
     and no traceback."""
 
-    def __init__(self, app: ASGIApp, loopback: bool) -> None:
-        self.app, self.loopback = app, loopback
+    def __init__(self, app: ASGIApp, names: Collection[str], addresses: bool) -> None:
+        self.app, self.addresses = app, addresses
+        self.names = {*LOOPBACK, *(name.lower() for name in names)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -218,8 +220,13 @@ class _Guard:
     def _refusal(self, headers: dict[bytes, str]) -> str:
         host = headers.get(b"host", "")
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
-        if self.loopback and name.lower() not in LOOPBACK:
-            return "this page is served to this machine only: open it as http://127.0.0.1 with its port"
+        if name.lower() not in self.names and not (self.addresses and _is_address(name)):
+            if not self.addresses:
+                return "this page is served to this machine only: open it as http://127.0.0.1 with its port"
+            return (
+                "this page is not known by that name: open it by the address of its machine, or start "
+                "pkpd explore with --name and the name"
+            )
         origin = headers.get(b"origin")
         if origin is not None and origin.partition("://")[2] != host:
             return "this address answers its own page only"
@@ -334,6 +341,15 @@ async def _left(request: Request) -> None:
         pass
 
 
+def _is_address(name: str) -> bool:
+    """Whether it is a number that no DNS server has a say in."""
+    try:
+        ipaddress.ip_address(name[1:-1] if name.startswith("[") and name.endswith("]") else name)
+    except ValueError:
+        return False
+    return True
+
+
 class Site:
     """The page at an address of this machine: ``Site(...)`` takes the address and prepares, ``run`` serves
     until Ctrl-C.
@@ -348,12 +364,15 @@ class Site:
         subjects: int = 200,
         host: str = "127.0.0.1",
         port: int = 0,
+        names: Collection[str] = (),
         limits: Limits = DEFAULT,
         endpoints: str | os.PathLike[str] | None = None,
         posterior: str | os.PathLike[str] | None = None,
         state: SavedState | None = None,
     ) -> None:
         """``fit``, ``endpoints``, ``posterior``, ``state`` as in ``Explorer``; ``port`` 0 takes a free one.
+        ``names``: by which others call this machine, or what passes requests on to it; where the page is
+        reached from elsewhere, it is answered by any address and by the machine's own name besides.
 
         Raises ``InputError`` for a port that is taken or an address that this machine does not have.
         """
@@ -363,7 +382,8 @@ class Site:
             explorer.prepare()
             address, free = self._socket.getsockname()[:2]
             loopback = ipaddress.ip_address(address.partition("%")[0]).is_loopback
-            self._app = application(explorer, loopback)
+            own = () if loopback else (host, socket.gethostname())
+            self._app = application(explorer, (*own, *names), addresses=not loopback)
         except BaseException:
             self._socket.close()
             raise
