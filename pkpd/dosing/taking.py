@@ -29,6 +29,7 @@ What the words mean:
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -248,16 +249,18 @@ class TakenSchedule:
             "jitter_days": float(self.jitter),
         }
 
-    def taken(self, events: EventTable, time_unit: str, first: int, end: int, seed: int) -> DosesTaken | None:
-        """What the subjects with the numbers from first to end take of the doses of the schedule; None where
-        all take them as planned.
+    def taken(
+        self, events: EventTable, time_unit: str, subjects: Sequence[int], seed: int
+    ) -> DosesTaken | None:
+        """What the subjects with these numbers take of the doses of the schedule; None where all take them as
+        planned.
 
         events : of ``schedule``, in a model's units; time_unit : the model's.
         """
         if self.as_planned:
             return None
         n, per_day = len(events), float(units_per_day(time_unit))
-        factors, shifts = np.ones((end - first, n)), np.zeros((end - first, n))
+        factors, shifts = np.ones((len(subjects), n)), np.zeros((len(subjects), n))
         planned = [dose.time_days for dose in self.schedule.doses()]
         for change in self.changes:
             at = [i for i, time in enumerate(planned) if change.concerns(time)]
@@ -268,7 +271,7 @@ class TakenSchedule:
                     factors[:, at] *= 2.0
                 case _:
                     shifts[:, at] += float(change.by or 0) * per_day
-        for row, subject in enumerate(range(first, end)):
+        for row, subject in enumerate(subjects):
             if self.adherence != 1:
                 factors[row] *= _generator(seed, subject, _ADHERENCE).random(n) < float(self.adherence)
             if self.jitter:

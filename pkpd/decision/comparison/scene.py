@@ -51,7 +51,7 @@ from pkpd.decision.evidence import Behind, Light, Standing
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
 from pkpd.dosing.quantities import exact_number
 from pkpd.dosing.rules import AdaptiveSchedule, Plan, plan_as_taken, planned, read_plan
-from pkpd.dosing.taking import GivenDoses, TakenSchedule, read_jitter
+from pkpd.dosing.taking import TakenSchedule, read_jitter
 from pkpd.inference import FitResult, System, in_units, read_fit
 from pkpd.inference.draws import PosteriorDraws
 from pkpd.inference.individual import PERSON, Individual
@@ -531,8 +531,7 @@ class Scene:
 
     def first(self, subjects: int) -> Scene:
         """The first so many subjects of the same draw, to the same horizon."""
-        people = self.population
-        some = dataclasses.replace(people, values=people.values[:subjects], draw=people.draw[:subjects])
+        some = self.population.some(np.arange(min(subjects, self.subjects)))
         scene = dataclasses.replace(self, population=some, drawn=self.drawn or self.subjects)
         if "rest" in self.__dict__:
             scene.__dict__["rest"] = self.rest[:subjects]
@@ -564,8 +563,11 @@ class Scene:
                 "or 400 weekly ones, fewer with long pauses"
             )
 
-    def warnings(self, schedule: GivenDoses) -> tuple[str, ...]:
-        """Where a schedule leaves what the fit and what the risks were counted in have seen, as sentences."""
+    def warnings(self, schedule: Plan) -> tuple[str, ...]:
+        """Where a schedule leaves what the fit and what the risks were counted in have seen, as sentences.
+        One with rules is simulated: what they make of its doses is not known before."""
+        if isinstance(schedule, AdaptiveSchedule):
+            return self.arm(schedule).warnings
         beyond = self.beyond(planned(schedule))
         times = schedule.multiples if isinstance(schedule, TakenSchedule) else set()
         return (*map(str, beyond), *(self._by_factors(schedule, times, beyond) if times else ()))
@@ -806,7 +808,8 @@ class _Simulation:
             how, taken = Options(rtol=COMPARISON, threads=1), None
             if self.taken is not None:
                 seed = self.population.seed
-                taken = self.taken.taken(self.events, kernel.TIME_UNIT, first, end, seed)
+                numbers = self.population.numbers[first:end].tolist()
+                taken = self.taken.taken(self.events, kernel.TIME_UNIT, numbers, seed)
             solved = solve_taken(kernel, people, self.events, taken, self.times, options=how, readings=asked)
             return solved, None if taken is None else taken.factors
         solution = titrate(kernel, people, self.rules, self.times, rtol=COMPARISON, threads=1, readings=asked)
