@@ -194,7 +194,12 @@ class TakenSchedule:
     @property
     def as_planned(self) -> bool:
         """Whether all doses are taken as planned."""
-        return not self.changes and self.adherence == 1 and not self.jitter
+        return not self.changes and not self.by_chance
+
+    @property
+    def by_chance(self) -> bool:
+        """Whether chance says which doses are taken, or when."""
+        return self.adherence != 1 or bool(self.jitter)
 
     def doses(self) -> list[Dose]:
         """All doses as planned, by time."""
@@ -216,7 +221,7 @@ class TakenSchedule:
         Raises:
             ScheduleError: an adherence or a jitter.
         """
-        if self.adherence != 1 or self.jitter:
+        if self.by_chance:
             raise ScheduleError(
                 f'"{self}" says how often and about when doses are taken, not which ones were: name those '
                 "that were missed or late, such as miss day 3"

@@ -498,6 +498,9 @@ class Scene:
             )
             for schedule, place in zip(schedules, places, strict=True)
         ]
+        if self._of_known_doses:  # which are then given; what was said of them stays their name
+            named = [name or _said(plan) for name, plan in zip(named, read, strict=True)]
+            read = [self._known(plan, place) for plan, place in zip(read, places, strict=True)]
         scene = self.lasting(self._horizon(read)) if self.until_days is None and read else self
         for schedule, place in zip(read, places, strict=True):  # before anything is simulated
             try:
@@ -518,6 +521,23 @@ class Scene:
             scene._arm(schedule, label, counted(i))
             for i, (schedule, label) in enumerate(zip(read, named, strict=True))
         ]
+
+    @property
+    def _of_known_doses(self) -> bool:
+        """Whether doses are those of one person, which are known or planned, each of them."""
+        return self.of_one or bool(self.history.parts)
+
+    def _known(self, plan: Plan, place: str) -> Plan:
+        """The doses that are left of what is missed, late or doubled on stated days."""
+        if not isinstance(plan, TakenSchedule):
+            return plan
+        if plan.by_chance:
+            raise ScheduleError(
+                f'{place}: "{plan}" leaves to chance which doses are taken and when, and of one person they '
+                "are known or planned: name those that are missed or late, such as miss day "
+                f"{math.floor(plan.doses()[-1].time_days)}"
+            )
+        return plan.exactly()
 
     def _horizon(self, plans: Iterable[Plan]) -> float:
         return horizon([self.history + planned(plan) for plan in plans] if self.history.parts else plans)
@@ -649,7 +669,7 @@ class Scene:
 
     def _check_after_history(self, plan: Plan) -> None:
         if not isinstance(plan, Schedule):
-            raise InputError("what follows doses that were given before has no rules and is taken as planned")
+            raise InputError("what follows doses that were given before has no rules")
         had, first = self.history.span, [float(dose.time_days) for dose in plan.doses()[:1]]
         if first and first[0] <= had:
             raise InputError(
@@ -688,6 +708,8 @@ class Scene:
         ScheduleError : a schedule that cannot be read, or that the model cannot be given.
         """
         plan = read_plan(schedule) if isinstance(schedule, str) else schedule
+        if self._of_known_doses:
+            label, plan = label or _said(plan), self._known(plan, "schedule")
         return self._arm(plan, label, counting(progress, "simulating"))
 
     def _arm(self, plan: Plan, label: str | None, told: Counting | None) -> Arm:
@@ -844,6 +866,11 @@ class _Simulation:
                 seed=self.population.seed,
                 daily=None if daily is None else np.resize(daily, self.drawn),
             )[:n]
+
+
+def _said(plan: Plan) -> str | None:
+    """What is said of doses that are taken otherwise than planned."""
+    return str(plan) if isinstance(plan, TakenSchedule) else None
 
 
 def _check_until(until_days: float | None) -> None:
