@@ -109,6 +109,7 @@ def dose_for(
       pkpd dose-for "NK under 1.5-fold in 95 % of people" --schedule "? MIU sc daily x5 every 28 d x6"
       pkpd dose-for "longest interval with Treg at least +20 %" --schedule "1 MIU sc daily x5 every ? d x3"
       pkpd dose-for "Treg at least +50 %" --schedule "? MIU sc daily x5 every ? d x6" -o boundary.png
+      pkpd dose-for "Treg at least +50 %" --schedule "? MIU sc daily x5 every 28 d x6; adherence 90 %"
 
     A target without "in 90 % of people" is one of the median person. With two "?" there is an answer for each
     value of the second.

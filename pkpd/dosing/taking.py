@@ -382,8 +382,8 @@ class _TakingParser(Parser):
     def unknown(self) -> None:
         if self.token.word in ("stop", "hold", "reduce", "raise", "look"):
             self.fail(
-                'rules such as "; hold if ..." can be followed only where schedules are compared, and where '
-                "doses are taken as planned",
+                'rules such as "; hold if ..." are followed only where schedules are compared or a dose is '
+                "looked for, and where doses are taken as planned",
                 self.token,
                 hint=f"here can stand: {TAKING_CLAUSES}",
             )

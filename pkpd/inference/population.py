@@ -78,7 +78,7 @@ class Population:
     vary : what subjects differ by, in the order of ``VARIATION``.
     seed : of the draws.
     notes : sentences that a reader of results needs.
-    people : (n_subjects,), the number of the person that a subject is, to whom belongs what chance does in
+    person : (n_subjects,), the number of the person that a subject is, to whom belongs what chance does in
         it, such as which doses are missed; None where each is one of its own, in order.
 
     Examples
@@ -99,7 +99,7 @@ class Population:
     vary: tuple[str, ...]
     seed: int
     notes: tuple[str, ...]
-    people: NDArray[np.int64] | None = None
+    person: NDArray[np.int64] | None = None
 
     def __repr__(self) -> str:
         differ = " and ".join(self.vary) or "nothing"
@@ -114,11 +114,11 @@ class Population:
     @property
     def numbers(self) -> NDArray[np.int64]:
         """(n_subjects,), which person each subject is."""
-        return np.arange(len(self), dtype=np.int64) if self.people is None else self.people
+        return np.arange(len(self), dtype=np.int64) if self.person is None else self.person
 
     def some(self, chosen: NDArray[Any]) -> Population:
         """Those at these places, or for which this is true; each stays the person that it is."""
-        return replace(self, values=self.values[chosen], draw=self.draw[chosen], people=self.numbers[chosen])
+        return replace(self, values=self.values[chosen], draw=self.draw[chosen], person=self.numbers[chosen])
 
     def _repr_html_(self) -> str:
         differ = np.flatnonzero(np.ptp(self.values, axis=0) > 0.0)

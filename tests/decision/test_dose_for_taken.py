@@ -2,6 +2,8 @@
 the dose times how many were taken, over the clearance."""
 
 import dataclasses
+import html
+import json
 import math
 
 import numpy as np
@@ -161,3 +163,23 @@ def test_a_search_in_fewer_subjects_leaves_them_the_people_that_they_are(scene):
 def test_an_adherence_that_none_can_be_is_refused(scene):
     with pytest.raises(InputError, match="above 0 and up to 100 %"):
         dose_for(scene, WISH, PLAN, adherence=1.4)
+
+
+def test_commands_take_what_compare_takes_and_show_it_again(pkpd, tmp_path):
+    options = ("--subjects", "8", "--vary", "between", "--adherence", "90 %", "--jitter", "2 h", "--quiet")
+    dose = ("--dose", "0.5, 1 MIU")
+    schedule = "? MIU sc daily x5"
+    clauses = "; adherence 90 %; jitter 2 h"
+    for words in (
+        ("dose-for", "NK mean fold < 1.5", "--schedule", schedule, *dose),
+        ("dose-response", schedule, "--endpoint", "Treg mean fold", *dose),
+    ):
+        for name in ("a.json", "a.html"):
+            code, _, err = pkpd(*words, *options, "-o", str(tmp_path / name))
+            assert code == 0, err
+        told = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+        assert told["schedule"] == f"{schedule}{clauses}" == told["provenance"]["schedule"]
+        page = html.unescape((tmp_path / "a.html").read_text(encoding="utf-8"))
+        assert "--adherence '90 %' --jitter '2 h'" in page and clauses in page
+    code, _, err = pkpd("dose-for", "NK mean fold < 1.5", "--schedule", schedule, "--adherence", "2")
+    assert code == 3 and "the share of doses that are taken" in err
