@@ -25,6 +25,8 @@ from pkpd.cli.scenes import (
     write_result,
 )
 from pkpd.cli.terminal import (
+    AdherenceOption,
+    JitterOption,
     JobsOption,
     JsonOption,
     QuietOption,
@@ -35,6 +37,7 @@ from pkpd.cli.terminal import (
     plain,
     print_json,
     table,
+    taking,
 )
 from pkpd.treg import FIT
 
@@ -89,6 +92,8 @@ def dose_for(
     study: StudyOption = None,
     set_: SetOption = None,
     responders: RespondersOption = None,
+    adherence: AdherenceOption = None,
+    jitter: JitterOption = None,
     until: UntilOption = None,
     endpoints: CriteriaOption = None,
     output: OutputOption = None,
@@ -104,6 +109,7 @@ def dose_for(
       pkpd dose-for "NK under 1.5-fold in 95 % of people" --schedule "? MIU sc daily x5 every 28 d x6"
       pkpd dose-for "longest interval with Treg at least +20 %" --schedule "1 MIU sc daily x5 every ? d x3"
       pkpd dose-for "Treg at least +50 %" --schedule "? MIU sc daily x5 every ? d x6" -o boundary.png
+      pkpd dose-for "Treg at least +50 %" --schedule "? MIU sc daily x5 every 28 d x6; adherence 90 %"
 
     A target without "in 90 % of people" is one of the median person. With two "?" there is an answer for each
     value of the second.
@@ -114,6 +120,7 @@ def dose_for(
 
     check_output(output)
     OpenSchedule.parse(schedule)
+    as_taken = taking(adherence, jitter)
     scene = scene_of(
         fit, subjects, draws, seed, vary, study, set_, responders, until, jobs, quiet, endpoints, posterior
     )
@@ -127,6 +134,7 @@ def dose_for(
             days=days,
             cycles=cycles,
             progress=work.update,
+            **as_taken,
         )
     if output is not None:
         write_result(found, output, command_line(dose_for, wishes, options), quiet)

@@ -24,6 +24,8 @@ from pkpd.cli.scenes import (
     write_result,
 )
 from pkpd.cli.terminal import (
+    AdherenceOption,
+    JitterOption,
     JobsOption,
     JsonOption,
     QuietOption,
@@ -33,6 +35,7 @@ from pkpd.cli.terminal import (
     plain,
     print_json,
     table,
+    taking,
 )
 from pkpd.treg import FIT
 
@@ -86,6 +89,8 @@ def dose_response(
     study: StudyOption = None,
     set_: SetOption = None,
     responders: RespondersOption = None,
+    adherence: AdherenceOption = None,
+    jitter: JitterOption = None,
     until: UntilOption = None,
     endpoints: CriteriaOption = None,
     output: OutputOption = None,
@@ -107,6 +112,7 @@ def dose_response(
 
     check_output(output)
     OpenSchedule.parse(schedule)
+    as_taken = taking(adherence, jitter)
     scene = scene_of(
         fit, subjects, draws, seed, vary, study, set_, responders, until, jobs, quiet, endpoints, posterior
     )
@@ -122,6 +128,7 @@ def dose_response(
             cycles=cycles,
             points=points,
             progress=work.update,
+            **as_taken,
         )
     if output is not None:
         write_result(found, output, command_line(dose_response, [schedule], options), quiet)

@@ -67,8 +67,8 @@ def individualise(
         typer.Option(
             "--next",
             metavar="SCHEDULE",
-            help='A schedule that may follow, and when it begins: "2 MIU sc daily x5 from day 28". '
-            "Repeatable.",
+            help='A schedule that may follow, and when it begins: "2 MIU sc daily x5 from day 28", which '
+            'doses of it are missed, late or doubled: "; miss day 30". Repeatable.',
         ),
     ] = None,
     wish: Annotated[

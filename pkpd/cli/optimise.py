@@ -24,6 +24,8 @@ from pkpd.cli.scenes import (
     write_result,
 )
 from pkpd.cli.terminal import (
+    AdherenceOption,
+    JitterOption,
     JobsOption,
     JsonOption,
     QuietOption,
@@ -33,6 +35,7 @@ from pkpd.cli.terminal import (
     lit,
     plain,
     print_json,
+    taking,
 )
 from pkpd.treg import FIT
 
@@ -114,6 +117,8 @@ def optimise(
     study: StudyOption = None,
     set_: SetOption = None,
     responders: RespondersOption = None,
+    adherence: AdherenceOption = None,
+    jitter: JitterOption = None,
     until: UntilOption = None,
     endpoints: CriteriaOption = None,
     output: OutputOption = None,
@@ -146,6 +151,7 @@ def optimise(
         "duration": for_,
     }
     Space.parse(dose or "1 mg", route=route or "sc", **lists)
+    as_taken = taking(adherence, jitter)
     scene = scene_of(
         fit, subjects, draws, seed, vary, study, set_, responders, until, jobs, quiet, endpoints, posterior
     )
@@ -158,6 +164,7 @@ def optimise(
             confidence=confidence,
             evaluations=evaluations,
             progress=work.update,
+            **as_taken,
         )
     if output is not None:
         write_result(front, output, command_line(optimise, constraints or [], options), quiet)

@@ -16,7 +16,7 @@ from pkpd.decision.comparison.result import between
 from pkpd.decision.endpoints import Endpoint
 from pkpd.decision.single import only
 from pkpd.decision.wishes import Constraint
-from pkpd.dosing.taking import GivenDoses
+from pkpd.dosing.rules import Plan
 
 Floats = NDArray[np.float64]
 
@@ -67,11 +67,11 @@ class People:
             n_crossed,
         )
 
-    def values(self, schedule: GivenDoses, endpoints: Sequence[Endpoint]) -> Floats:
+    def values(self, schedule: Plan, endpoints: Sequence[Endpoint]) -> Floats:
         """(n_endpoints, n_people) at the estimates, nan where one has no value."""
         return _values(self.scene, schedule, endpoints)
 
-    def values_crossed(self, schedule: GivenDoses, endpoints: Sequence[Endpoint]) -> Floats:
+    def values_crossed(self, schedule: Plan, endpoints: Sequence[Endpoint]) -> Floats:
         """(n_endpoints, n_crossed, n_draws); a probability of the group has one value under each draw."""
         assert self.crossed is not None
         values = _values(self.crossed, schedule, endpoints).reshape(len(endpoints), self.n_crossed, -1)
@@ -81,7 +81,7 @@ class People:
         return values
 
 
-def _values(scene: Scene, schedule: GivenDoses, endpoints: Sequence[Endpoint]) -> Floats:
+def _values(scene: Scene, schedule: Plan, endpoints: Sequence[Endpoint]) -> Floats:
     found = scene.arm(schedule).endpoints
     none = np.full(scene.subjects, np.nan)
     return np.array([found.get(endpoint, none) for endpoint in endpoints])

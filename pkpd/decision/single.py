@@ -15,7 +15,7 @@ from pkpd.core.progress import Progress
 from pkpd.decision.comparison import Scene
 from pkpd.decision.endpoints import Endpoint
 from pkpd.dosing import Schedule
-from pkpd.dosing.taking import GivenDoses
+from pkpd.dosing.rules import Plan
 from pkpd.inference.population import Population
 
 Floats = NDArray[np.float64]
@@ -24,7 +24,7 @@ CHUNK = 32
 """Subjects after which progress is told."""
 
 
-def endpoints_of(scene: Scene, schedule: GivenDoses, names: Sequence[str]) -> list[Endpoint]:
+def endpoints_of(scene: Scene, schedule: Plan, names: Sequence[str]) -> list[Endpoint]:
     """The endpoints of these names under a schedule. Raises ``InputError`` for a name there is none of."""
     known = {endpoint.name: endpoint for endpoint in scene.first(1).arm(schedule).endpoints}
     for name in names:

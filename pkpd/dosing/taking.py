@@ -29,6 +29,7 @@ What the words mean:
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -193,7 +194,12 @@ class TakenSchedule:
     @property
     def as_planned(self) -> bool:
         """Whether all doses are taken as planned."""
-        return not self.changes and self.adherence == 1 and not self.jitter
+        return not self.changes and not self.by_chance
+
+    @property
+    def by_chance(self) -> bool:
+        """Whether chance says which doses are taken, or when."""
+        return self.adherence != 1 or bool(self.jitter)
 
     def doses(self) -> list[Dose]:
         """All doses as planned, by time."""
@@ -215,7 +221,7 @@ class TakenSchedule:
         Raises:
             ScheduleError: an adherence or a jitter.
         """
-        if self.adherence != 1 or self.jitter:
+        if self.by_chance:
             raise ScheduleError(
                 f'"{self}" says how often and about when doses are taken, not which ones were: name those '
                 "that were missed or late, such as miss day 3"
@@ -248,16 +254,18 @@ class TakenSchedule:
             "jitter_days": float(self.jitter),
         }
 
-    def taken(self, events: EventTable, time_unit: str, first: int, end: int, seed: int) -> DosesTaken | None:
-        """What the subjects with the numbers from first to end take of the doses of the schedule; None where
-        all take them as planned.
+    def taken(
+        self, events: EventTable, time_unit: str, subjects: Sequence[int], seed: int
+    ) -> DosesTaken | None:
+        """What the subjects with these numbers take of the doses of the schedule; None where all take them as
+        planned.
 
         events : of ``schedule``, in a model's units; time_unit : the model's.
         """
         if self.as_planned:
             return None
         n, per_day = len(events), float(units_per_day(time_unit))
-        factors, shifts = np.ones((end - first, n)), np.zeros((end - first, n))
+        factors, shifts = np.ones((len(subjects), n)), np.zeros((len(subjects), n))
         planned = [dose.time_days for dose in self.schedule.doses()]
         for change in self.changes:
             at = [i for i, time in enumerate(planned) if change.concerns(time)]
@@ -268,7 +276,7 @@ class TakenSchedule:
                     factors[:, at] *= 2.0
                 case _:
                     shifts[:, at] += float(change.by or 0) * per_day
-        for row, subject in enumerate(range(first, end)):
+        for row, subject in enumerate(subjects):
             if self.adherence != 1:
                 factors[row] *= _generator(seed, subject, _ADHERENCE).random(n) < float(self.adherence)
             if self.jitter:
@@ -374,8 +382,8 @@ class _TakingParser(Parser):
     def unknown(self) -> None:
         if self.token.word in ("stop", "hold", "reduce", "raise", "look"):
             self.fail(
-                'rules such as "; hold if ..." can be followed only where schedules are compared, and where '
-                "doses are taken as planned",
+                'rules such as "; hold if ..." are followed only where schedules are compared or a dose is '
+                "looked for, and where doses are taken as planned",
                 self.token,
                 hint=f"here can stand: {TAKING_CLAUSES}",
             )

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -78,6 +78,8 @@ class Population:
     vary : what subjects differ by, in the order of ``VARIATION``.
     seed : of the draws.
     notes : sentences that a reader of results needs.
+    person : (n_subjects,), the number of the person that a subject is, to whom belongs what chance does in
+        it, such as which doses are missed; None where each is one of its own, in order.
 
     Examples
     --------
@@ -97,6 +99,7 @@ class Population:
     vary: tuple[str, ...]
     seed: int
     notes: tuple[str, ...]
+    person: NDArray[np.int64] | None = None
 
     def __repr__(self) -> str:
         differ = " and ".join(self.vary) or "nothing"
@@ -107,6 +110,15 @@ class Population:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """(n_subjects,), which person each subject is."""
+        return np.arange(len(self), dtype=np.int64) if self.person is None else self.person
+
+    def some(self, chosen: NDArray[Any]) -> Population:
+        """Those at these places, or for which this is true; each stays the person that it is."""
+        return replace(self, values=self.values[chosen], draw=self.draw[chosen], person=self.numbers[chosen])
 
     def _repr_html_(self) -> str:
         differ = np.flatnonzero(np.ptp(self.values, axis=0) > 0.0)
@@ -272,7 +284,7 @@ def virtual_subjects(
                 f"{100 * strange:.3g} % of the subjects have {kernel.PARAMETERS[place]} outside "
                 f"{low:g} to {high:g} {kernel.UNITS[place]}, the sizes of people."
             )
-    return Population(kernel, values, draw, chosen, seed, tuple(notes))
+    return Population(kernel, values, draw, chosen, seed, tuple(notes), person if crossed else None)
 
 
 @dataclass(frozen=True)

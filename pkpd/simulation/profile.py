@@ -300,7 +300,7 @@ def simulate(
     values = population(kernel, subjects, seed, parameters)
     taken = None
     if isinstance(doses, TakenSchedule):
-        taken = doses.taken(events, kernel.TIME_UNIT, 0, subjects, seed)
+        taken = doses.taken(events, kernel.TIME_UNIT, range(subjects), seed)
     started = time.perf_counter()
     solution = solve_taken(
         kernel,

@@ -449,7 +449,7 @@ def test_compare_takes_rules_beside_plain_schedules_and_in_files(pkpd, tmp_path)
         ),
         (
             ("simulate", TREG, "1 MIU sc daily x5; hold if nk > 2"),
-            "can be followed only where schedules are compared",
+            "are followed only where schedules are compared",
         ),
     ],
 )

@@ -147,14 +147,16 @@ def test_a_response_with_missed_doses_is_that_of_the_doses_that_are_left(scene):
 @pytest.mark.parametrize(
     ("schedule", "words"),
     [
-        ("? mg iv daily x5; adherence 90 %", '"adherence" leaves to chance which doses are taken'),
-        ("? mg iv daily x5; miss day 1; jitter 2 h", '"jitter" leaves to chance'),
-        ("? mg iv daily x5; hold if C > 2 mg/L", "rules that follow the response are followed where"),
+        ("? mg iv daily x5; adherence 120 %", "above 0 and up to 100 %"),
+        ("? mg iv daily x5; miss day 1; hold if C > 2 mg/L", "rules such as"),
+        ("? mg iv daily x5; hold if C > 2 mg/L; jitter 2 h", "only where doses are taken as planned"),
+        ("? mg iv daily x5; hold if D > 2 mg/L", 'has no output "D"'),
+        ("? mg iv daily x5; raise by 20 % up to 50 mg if C < 1 mg/L", "cannot be raised up to 50 mg"),
         ("5 mg iv daily x5; miss day ?", 'a "?" stands before the first ";"'),
         ("? mg iv daily x5; miss day 9", "no dose is planned on day 9"),
     ],
 )
-def test_what_is_left_to_chance_or_to_rules_is_refused_with_its_place(scene, schedule, words):
+def test_what_cannot_become_of_doses_is_refused_with_its_place(scene, schedule, words):
     for ask in (
         lambda: dose_for(scene, "Cmax at least 2", schedule),
         lambda: pkpd.dose_response(scene, schedule, "Cmax"),

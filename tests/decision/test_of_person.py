@@ -57,12 +57,24 @@ def test_the_comparison_says_that_it_is_of_one_person(person):
     assert "virtual subjects" not in said
 
 
+def test_what_is_missed_or_late_later_is_the_schedule_that_is_written_without_it(person):
+    said = "1 MIU sc daily x5 from day 28; miss day 28; miss day 32; delay day 30 by 6 h; double day 31"
+    arms = Scene.of_person(person).arms([said, "1 MIU sc at 29, 30.25 d and 2 MIU sc at 31 d"])
+    for found, values in arms[0].endpoints.items():
+        assert np.array_equal(values, arms[1].endpoints[found], equal_nan=True), found.name
+    assert arms[0].label == said and arms[0].dose_days.tolist() == [29.0, 30.25, 31.0]
+    assert Scene.of_person(person).arm(said).label == said
+    assert compare(arms).to_dict()["arms"][0]["label"] == said
+
+
 @pytest.mark.parametrize(
     ("schedule", "said"),
     [
         ("1 MIU sc daily x5", 'such as "1 MIU sc daily x5 from day 5"'),
         ("1 MIU sc daily x5 from day 28; hold if nk > 2 x baseline", "has no rules"),
-        ("1 MIU sc daily x5 from day 28; adherence 90 %", "has no rules and is taken as planned"),
+        ("1 MIU sc daily x5 from day 28; adherence 90 %", "of one person they are known or planned"),
+        ("1 MIU sc daily x5 from day 28; jitter 2 h", "such as miss day 32"),
+        ("1 MIU sc daily x5; miss day 2", "begins on day 0, and doses were given until day 4"),
     ],
 )
 def test_what_cannot_follow_is_refused(person, schedule, said):

@@ -20,7 +20,7 @@ KERNEL = pkpd.load("one_compartment_iv")
 
 def taken_of(text, subjects, seed=1, first=0):
     plan = TakenSchedule.parse(text)
-    return plan.taken(plan.schedule.events_for(KERNEL), KERNEL.TIME_UNIT, first, subjects, seed)
+    return plan.taken(plan.schedule.events_for(KERNEL), KERNEL.TIME_UNIT, range(first, subjects), seed)
 
 
 def test_clauses_are_read_as_they_are_written():

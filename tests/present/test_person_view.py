@@ -181,7 +181,7 @@ def test_body_surface_by_a_formula_and_what_else_is_known(explorer):
         ({**SEEN, "wish": "Tregs at leest 5"}, "wish", "constraint"),
         ({**SEEN, "wish": "Treg peak fold >= 2 in 90 % of people"}, "wish", 'write "Treg peak fold >= 2"'),
         ({"responders": "low"}, "responders", "choose all responders"),
-        ({"schedules": ["1 MIU sc daily x5; adherence 90 %"]}, "schedules", "taken as planned"),
+        ({"schedules": ["1 MIU sc daily x5; adherence 90 %"]}, "schedules", "is known or planned"),
         ({**SEEN, "begin": "28", "days": 30}, "schedules", "not before the horizon"),
         ({**SEEN, "begin": "1090"}, "schedules", "more than this page computes"),
     ],
@@ -191,9 +191,18 @@ def test_what_is_wrong_is_said_at_its_field(explorer, asked, field, said):
     assert at == field and said in sentence
 
 
+def test_a_dose_that_is_missed_later_is_missed_in_what_follows(explorer):
+    cycles = "1 MIU sc daily x5 every 28 d x2"
+    told = ask(explorer, schedules=[f"{cycles}; miss day 29", cycles], measured="7 treg_pct 8")
+    assert told["given"] == GIVEN and told["begin"] == 28.0  # the cycle is that of the doses as planned
+    missed, planned = (arm["doses"] for arm in told["arms"])
+    assert missed == [day for day in planned if day != 57.0] and len(planned) == 10
+    assert f'--next "{told["arms"][0]["text"]}"' in told["command"]
+
+
 def test_what_follows_names_the_schedule_that_cannot(explorer):
     with pytest.raises(FieldError) as error:
-        ask(explorer, schedules=[GIVEN, "1 MIU sc daily x5; miss day 2"])
+        ask(explorer, schedules=[GIVEN, "1 MIU sc daily x5; hold if nk > 2 x baseline"])
     assert (error.value.field, error.value.index) == ("schedules", 1)
 
 

@@ -179,13 +179,45 @@ def test_what_a_schedule_does_not_have_is_not_varied_and_ranges_are_refused_at_t
     [
         (["none"], "without a dose"),
         (["1 MIU sc weekly x4; hold if nk > 2 x baseline"], "without rules"),
-        (["1 MIU sc weekly x4; adherence 90 %"], "name those that were missed or late"),
     ],
 )
 def test_what_has_no_doses_of_its_own_is_refused_at_its_schedule(explorer, view, schedules, said):
     with pytest.raises(FieldError, match=said) as error:
         views.ANSWERS[view](explorer, ASKED | {"schedules": schedules}, lambda: None)
     assert (error.value.field, error.value.index) == ("schedules", 0)
+
+
+@pytest.mark.parametrize("view", ["drivers", "why"])
+def test_what_asks_of_exact_doses_takes_none_that_are_left_to_chance(explorer, view):
+    with pytest.raises(FieldError, match=r"asks what exact doses do.*name those that were missed") as error:
+        ask(explorer, view, schedules=["1 MIU sc weekly x4; adherence 90 %"])
+    assert (error.value.field, error.value.index) == ("schedules", 0)
+
+
+TAKEN = "1 MIU sc daily x5 every 28 d x2; adherence 70 %; jitter 2 h"
+
+
+def test_a_response_is_that_of_people_who_miss_doses_of_their_own(explorer):
+    told = ask(explorer, "response", schedules=[TAKEN])
+    assert told["along"]["others"] == ["dose", "interval", "days", "cycles"]
+    pattern = TAKEN.replace("1 MIU", "? MIU")
+    assert told["found"]["schedule"] == pattern and f'"{pattern}"' in told["command"]
+    planned = ask(explorer, "response", schedules=[TAKEN.partition(";")[0]])
+    least, usual = (of["found"]["people"][0] for of in (told, planned))  # 5 % of people
+    assert all(one < other for one, other in zip(least, usual, strict=True))
+    longer = ask(explorer, "response", schedules=[TAKEN], along="interval", days=90)
+    assert longer["found"]["schedule"].startswith("1 MIU sc daily x5 every ? d x2; adherence 70 %")
+    some = ask(explorer, "response", schedules=[f"{TAKEN}; double day 1"])
+    assert some["along"]["others"] == ["dose"]
+    topics = {one["topic"] for one in some["notices"] if "Where doses are doubled" in one["sentence"]}
+    assert topics == {str(Topic.BEYOND)}
+
+
+def test_a_dose_is_found_for_people_who_miss_doses_of_their_own(explorer):
+    told = ask(explorer, "target", schedules=[TAKEN], wish="Treg mean fold at least 1.1")
+    assert told["found"]["chosen"].endswith("; adherence 70 %; jitter 2 h")
+    full = ask(explorer, "target", schedules=[TAKEN.partition(";")[0]], wish="Treg mean fold at least 1.1")
+    assert told["found"]["value"] > full["found"]["value"]
 
 
 def test_a_dose_missed_on_a_stated_day_is_missed_in_the_views(explorer):

@@ -25,6 +25,8 @@ from pkpd.decision.comparison.scene import Arm
 from pkpd.decision.criteria import Criteria, OnRequest
 from pkpd.decision.endpoints import Endpoint, quantiles
 from pkpd.decision.evidence import COUNTED, Evidence, Standing
+from pkpd.dosing.rules import AdaptiveSchedule, Plan
+from pkpd.dosing.taking import TakenSchedule
 from pkpd.solver.kernel import cautions_of
 
 if TYPE_CHECKING:
@@ -762,19 +764,7 @@ def _reading(arms: Sequence[Arm]) -> tuple[str, ...]:
             f'"By the parameters alone" is the 90 % interval of the median over {draws} draws with '
             f"{n // draws} subjects each: how sure the model is of its middle."
         )
-    if any(arm.rules for arm in arms):
-        sentences.append(
-            "Where a schedule has rules, each subject's doses are those that the rules left it, by "
-            "the model's own outputs just before a dose, without any error of "
-            "measurement; treatment, cycles and last dose, and the doses that figures show, are "
-            "those of the schedule as planned."
-        )
-    if any(arm.taken for arm in arms):
-        sentences.append(
-            "Where doses are missed, late or doubled, each subject's course is that of the doses that "
-            "it took; troughs, cycles and last dose, and the doses that figures show, are those of the "
-            "schedule as planned. The same subjects miss the same doses of all schedules."
-        )
+    sentences += given_words(arm.plan for arm in arms)
     for risk in scene.criteria.risks:
         if any(risk.endpoint in arm.endpoints for arm in arms):
             sentences.append(
@@ -782,6 +772,26 @@ def _reading(arms: Sequence[Arm]) -> tuple[str, ...]:
                 "interval is over as many draws of that as there are subjects."
             )
     return tuple(sentences)
+
+
+def given_words(plans: Iterable[Plan]) -> list[str]:
+    """How courses are to be read where doses are not those of the schedule as planned."""
+    kinds = {type(plan) for plan in plans if not (isinstance(plan, TakenSchedule) and plan.as_planned)}
+    said = []
+    if AdaptiveSchedule in kinds:
+        said.append(
+            "Where a schedule has rules, each subject's doses are those that the rules left it, by "
+            "the model's own outputs just before a dose, without any error of "
+            "measurement; treatment, cycles and last dose, and the doses that figures show, are "
+            "those of the schedule as planned."
+        )
+    if TakenSchedule in kinds:
+        said.append(
+            "Where doses are missed, late or doubled, each subject's course is that of the doses that "
+            "it took; troughs, cycles and last dose, and the doses that figures show, are those of the "
+            "schedule as planned. The same subjects miss the same doses of all schedules."
+        )
+    return said
 
 
 def _reading_of_one(arms: Sequence[Arm]) -> tuple[str, ...]:

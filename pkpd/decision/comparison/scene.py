@@ -51,7 +51,7 @@ from pkpd.decision.evidence import Behind, Light, Standing
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
 from pkpd.dosing.quantities import exact_number
 from pkpd.dosing.rules import AdaptiveSchedule, Plan, plan_as_taken, planned, read_plan
-from pkpd.dosing.taking import GivenDoses, TakenSchedule, read_jitter
+from pkpd.dosing.taking import TakenSchedule, read_jitter
 from pkpd.inference import FitResult, System, in_units, read_fit
 from pkpd.inference.draws import PosteriorDraws
 from pkpd.inference.individual import PERSON, Individual
@@ -505,6 +505,9 @@ class Scene:
             )
             for schedule, place in zip(schedules, places, strict=True)
         ]
+        if self._of_known_doses:  # which are then given; what was said of them stays their name
+            named = [name or _said(plan) for name, plan in zip(named, read, strict=True)]
+            read = [self._known(plan, place) for plan, place in zip(read, places, strict=True)]
         scene = self.lasting(self._horizon(read)) if self.until_days is None and read else self
         for schedule, place in zip(read, places, strict=True):  # before anything is simulated
             try:
@@ -526,6 +529,23 @@ class Scene:
             for i, (schedule, label) in enumerate(zip(read, named, strict=True))
         ]
 
+    @property
+    def _of_known_doses(self) -> bool:
+        """Whether doses are those of one person, which are known or planned, each of them."""
+        return self.of_one or bool(self.history.parts)
+
+    def _known(self, plan: Plan, place: str) -> Plan:
+        """The doses that are left of what is missed, late or doubled on stated days."""
+        if not isinstance(plan, TakenSchedule):
+            return plan
+        if plan.by_chance:
+            raise ScheduleError(
+                f'{place}: "{plan}" leaves to chance which doses are taken and when, and of one person they '
+                "are known or planned: name those that are missed or late, such as miss day "
+                f"{math.floor(plan.doses()[-1].time_days)}"
+            )
+        return plan.exactly()
+
     def _horizon(self, plans: Iterable[Plan]) -> float:
         return horizon([self.history + planned(plan) for plan in plans] if self.history.parts else plans)
 
@@ -538,8 +558,7 @@ class Scene:
 
     def first(self, subjects: int) -> Scene:
         """The first so many subjects of the same draw, to the same horizon."""
-        people = self.population
-        some = dataclasses.replace(people, values=people.values[:subjects], draw=people.draw[:subjects])
+        some = self.population.some(np.arange(min(subjects, self.subjects)))
         scene = dataclasses.replace(self, population=some, drawn=self.drawn or self.subjects)
         if "rest" in self.__dict__:
             scene.__dict__["rest"] = self.rest[:subjects]
@@ -571,8 +590,11 @@ class Scene:
                 "or 400 weekly ones, fewer with long pauses"
             )
 
-    def warnings(self, schedule: GivenDoses) -> tuple[str, ...]:
-        """Where a schedule leaves what the fit and what the risks were counted in have seen, as sentences."""
+    def warnings(self, schedule: Plan) -> tuple[str, ...]:
+        """Where a schedule leaves what the fit and what the risks were counted in have seen, as sentences.
+        One with rules is simulated: what they make of its doses is not known before."""
+        if isinstance(schedule, AdaptiveSchedule):
+            return self.arm(schedule).warnings
         beyond = self.beyond(planned(schedule))
         times = schedule.multiples if isinstance(schedule, TakenSchedule) else set()
         return (*map(str, beyond), *(self._by_factors(schedule, times, beyond) if times else ()))
@@ -662,7 +684,7 @@ class Scene:
 
     def _check_after_history(self, plan: Plan) -> None:
         if not isinstance(plan, Schedule):
-            raise InputError("what follows doses that were given before has no rules and is taken as planned")
+            raise InputError("what follows doses that were given before has no rules")
         had, first = self.history.span, [float(dose.time_days) for dose in plan.doses()[:1]]
         if first and first[0] <= had:
             raise InputError(
@@ -701,6 +723,8 @@ class Scene:
         ScheduleError : a schedule that cannot be read, or that the model cannot be given.
         """
         plan = read_plan(schedule) if isinstance(schedule, str) else schedule
+        if self._of_known_doses:
+            label, plan = label or _said(plan), self._known(plan, "schedule")
         return self._arm(plan, label, counting(progress, "simulating"))
 
     def _arm(self, plan: Plan, label: str | None, told: Counting | None) -> Arm:
@@ -822,7 +846,8 @@ class _Simulation:
             how, taken = Options(rtol=COMPARISON, threads=1), None
             if self.taken is not None:
                 seed = self.population.seed
-                taken = self.taken.taken(self.events, kernel.TIME_UNIT, first, end, seed)
+                numbers = self.population.numbers[first:end].tolist()
+                taken = self.taken.taken(self.events, kernel.TIME_UNIT, numbers, seed)
             solved = solve_taken(kernel, people, self.events, taken, self.times, options=how, readings=asked)
             return solved, None if taken is None else taken.factors
         solution = titrate(kernel, people, self.rules, self.times, rtol=COMPARISON, threads=1, readings=asked)
@@ -857,6 +882,11 @@ class _Simulation:
                 seed=self.population.seed,
                 daily=None if daily is None else np.resize(daily, self.drawn),
             )[:n]
+
+
+def _said(plan: Plan) -> str | None:
+    """What is said of doses that are taken otherwise than planned."""
+    return str(plan) if isinstance(plan, TakenSchedule) else None
 
 
 def _check_until(until_days: float | None) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from pkpd.core.errors import InputError, ScheduleError, located
@@ -21,10 +21,12 @@ from pkpd.dosing.quantities import (
     TIME_UNITS,
     TIME_WORDS,
     decimal_text,
+    exact_number,
     split_unit,
     with_size,
 )
-from pkpd.dosing.taking import CHANGES, TAKING_WORDS, GivenDoses, read_given
+from pkpd.dosing.rules import Plan, plan_as_taken, read_plan
+from pkpd.dosing.taking import CHANGES, read_jitter
 
 FILE = "schedule"  # the name that errors give to its text
 NAMES = ("dose", "interval", "days", "cycles")
@@ -93,17 +95,20 @@ class Unknown:
 @dataclass(frozen=True)
 class OpenSchedule:
     """A schedule with a "?" or two: its text, and of each the name and unit of what stands there. Behind a
-    ";" may stand which of its doses are missed, late or doubled (`pkpd.dosing.taking`), on stated days."""
+    ";" may stand how its doses are taken (`pkpd.dosing.taking`), or rules (`pkpd.dosing.rules`). adherence,
+    jitter (days) : of all that is made of it, where the text says none of its own."""
 
     text: str
     names: tuple[str, ...]
     units: tuple[str, ...]
+    adherence: Fraction = Fraction(1)
+    jitter: Fraction = Fraction(0)
 
     @classmethod
     def parse(cls, text: str) -> OpenSchedule:
         """Read it. Raises ``InputError`` (``ScheduleError``) with the place."""
         places = [match.start() for match in re.finditer(r"\?", text)]
-        pattern = _pattern(text)
+        pattern = text.partition(";")[0]
         if not 1 <= len(places) <= 2:
             raise InputError(
                 f'the schedule "{text[:80]}" has {len(places) or "no"} "?"; one or two stand for what is '
@@ -122,35 +127,27 @@ class OpenSchedule:
             raise _at(text, places[1], f"both are {names[0]}; write one of them as a number")
         return cls(text, names, units)
 
-    def schedule(self, values: Sequence[Fraction]) -> GivenDoses:
+    def taken(self, adherence: float, jitter: str | None) -> OpenSchedule:
+        """The same, taken with this adherence and jitter ("2 h") where it says none of its own."""
+        share = exact_number(adherence, "the adherence")
+        return replace(self, adherence=share, jitter=read_jitter(jitter))
+
+    def schedule(self, values: Sequence[Fraction]) -> Plan:
         """With values in place of each "?". Raises ``ScheduleError`` where that is no schedule."""
-        return read_given(_filled(self.text, [str(decimal_text(Fraction(value))) for value in values]), FILE)
+        filled = _filled(self.text, [str(decimal_text(Fraction(value))) for value in values])
+        return plan_as_taken(read_plan(filled, FILE), self.adherence, self.jitter)
 
-
-def _pattern(text: str) -> str:
-    """The schedule itself, without what is said behind it. Raises ``InputError`` with the place for what
-    cannot be followed there."""
-    pattern, _, _ = text.partition(";")
-    for clause in re.finditer(r";\s*(\w*)", text):
-        word = clause[1].lower()
-        if word in CHANGES:
-            continue
-        if word in TAKING_WORDS:
-            raise _at(
-                text,
-                clause.start(1),
-                f'"{word}" leaves to chance which doses are taken, and an answer is found in people who all '
-                "take the same: say which are missed or late; what chance does says pkpd compare",
-                "write for instance miss day 3, delay day 3 by 6 h or double day 3",
-            )
-        raise _at(
-            text,
-            clause.start(1),
-            'behind a ";" stands which doses are missed, late or doubled; rules that follow the response are '
-            "followed where schedules are compared",
-            "write for instance miss day 3, delay day 3 by 6 h or double day 3",
-        )
-    return pattern
+    @property
+    def said(self) -> str:
+        """Its text, with the adherence and jitter that it is taken with."""
+        if self.adherence == 1 and not self.jitter:
+            return self.text
+        pattern, *clauses = self.text.split(";")
+        own = [clause for clause in clauses if clause.split()[0].lower() not in CHANGES]
+        planned = read_plan("; ".join(["1 mg oral once", *own]))
+        taken = str(plan_as_taken(planned, self.adherence, self.jitter)).split(";")[1:]
+        kept = [clause for clause in clauses if clause not in own]
+        return ";".join([pattern, *kept, *taken])
 
 
 def _at(text: str, place: int, message: str, hint: str = f"write {EXAMPLE}") -> InputError:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pkpd.core.arguments import ABSENT, CALLABLE, TEXT, TEXTS, of, takes
+from pkpd.core.arguments import ABSENT, CALLABLE, NUMBER, TEXT, TEXTS, of, takes
 from pkpd.core.errors import InputError, ScheduleError
 from pkpd.core.progress import Progress, counting
 from pkpd.decision.comparison import Scene
-from pkpd.decision.comparison.result import FEWEST_DRAWS
+from pkpd.decision.comparison.result import FEWEST_DRAWS, given_words
 from pkpd.decision.comparison.scene import horizon
 from pkpd.decision.endpoints import Endpoint, quantiles
 from pkpd.decision.evidence import COUNTED, Standing
@@ -40,8 +40,7 @@ from pkpd.decision.people import (
     share_interval,
 )
 from pkpd.decision.wishes import Constraint
-from pkpd.dosing.rules import planned
-from pkpd.dosing.taking import GivenDoses
+from pkpd.dosing.rules import AdaptiveSchedule, Plan, planned
 
 Floats = NDArray[np.float64]
 
@@ -57,6 +56,8 @@ SCANNED, SCANNED_OF_MANY = 13, 8
     interval=TEXT | ABSENT,
     days=TEXT | ABSENT,
     cycles=TEXT | ABSENT,
+    adherence=NUMBER,
+    jitter=TEXT | ABSENT,
     progress=CALLABLE | ABSENT,
 )
 def dose_for(
@@ -68,6 +69,8 @@ def dose_for(
     interval: str | None = None,
     days: str | None = None,
     cycles: str | None = None,
+    adherence: float = 1.0,
+    jitter: str | None = None,
     progress: Progress | None = None,
 ) -> Attainment | Boundary:
     """Which dose, interval or number of doses meets a target, with the share of people who reach it.
@@ -84,11 +87,14 @@ def dose_for(
         "the smallest dose with ..." or "the longest interval that keeps ..." say which end is wanted; else it
         is where the target begins to be met, or ceases to be.
     schedule : in the schedule language, with one or two "?" for what is looked for: a dose, an interval, a
-        number of doses in a course, or of cycles; doses may be missed, late or doubled on stated days,
-        "? mg oral daily x5; miss day 3".
+        number of doses in a course, or of cycles; behind it may stand how its doses are taken,
+        "? mg oral daily x5; miss day 3; adherence 90 %", or rules, "; hold if C > 2 mg/L".
     dose, interval, days, cycles : which values may stand there, "0.25 to 3 MIU", "7 to 56 d by 7", "1, 2, 4".
         By default the doses of the fit's endpoints, 7 to 56 days, 1 to 14 doses and 1 to 12 cycles. A range
         of doses without a step is looked through in three significant digits, others in whole numbers.
+    adherence, jitter : the probability that a dose is taken, and the standard deviation of the times about
+        the planned ones ("2 h"), where the schedule says none of its own, as in ``Scene.arms``: everybody
+        misses doses of their own, the same at every value.
     progress : called with (what, share, remark).
 
     Returns
@@ -110,7 +116,7 @@ def dose_for(
     >>> found.end, found.unknown.unit, 0.25 < found.value < 3
     ('largest', 'MIU', True)
     """
-    opened = OpenSchedule.parse(schedule)
+    opened = OpenSchedule.parse(schedule).taken(adherence, jitter)
     said = {"dose": dose, "interval": interval, "days": days, "cycles": cycles}
     for name, text in said.items():
         if text is not None and name not in opened.names:
@@ -151,10 +157,11 @@ class _Work:
         ends = [self._valid(value) for value in (None,) if len(unknowns) == 1]
         ends = ends or [self._valid(value) for value in unknowns[1 - inner].values]
         extremes = [self._at(row[0], value) for row in ends for value in (row[1][0], row[1][-1])]
+        self.extremes = extremes
         if scene.until_days is None:
             scene = scene.lasting(horizon(extremes))
         for schedule in extremes:
-            scene.check(planned(schedule))
+            scene.check_plan(schedule)
         self.scene = scene
         one = scene.first(1)
         known = tuple(one.arm(extremes[0]).endpoints)
@@ -175,7 +182,7 @@ class _Work:
 
     # -- schedules
 
-    def _at(self, over: Fraction | None, value: Fraction) -> GivenDoses:
+    def _at(self, over: Fraction | None, value: Fraction) -> Plan:
         return self.opened.schedule(
             [value] if over is None else [value, over][:: 1 if self.inner == 0 else -1]
         )
@@ -199,16 +206,16 @@ class _Work:
 
     # -- simulation
 
-    def look(self, schedule: GivenDoses) -> Floats:
+    def look(self, schedule: Plan) -> Floats:
         """(n_wishes, n_people) at the estimates."""
         return self._look("people", schedule, self.people.values)
 
-    def look_crossed(self, schedule: GivenDoses) -> Floats:
+    def look_crossed(self, schedule: Plan) -> Floats:
         """(n_wishes, n_people, n_draws)."""
         return self._look("crossed", schedule, self.people.values_crossed)
 
     def _look(
-        self, kind: str, schedule: GivenDoses, values: Callable[[GivenDoses, Sequence[Endpoint]], Floats]
+        self, kind: str, schedule: Plan, values: Callable[[Plan, Sequence[Endpoint]], Floats]
     ) -> Floats:
         key = f"{kind}: {schedule}"
         if key not in self.looked:
@@ -380,8 +387,8 @@ class _Work:
 
     def _text(self, over: Fraction | None) -> str:
         if over is None:
-            return self.opened.text
-        pieces = self.opened.text.split("?")
+            return self.opened.said
+        pieces = self.opened.said.split("?")
         number = f"{float(over):g}"
         first, second = (number, "?") if self.inner == 1 else ("?", number)
         return f"{pieces[0]}{first}{pieces[1]}{second}{pieces[2]}"
@@ -410,6 +417,13 @@ class _Work:
             )
         else:
             said.append(f"{scene.sure_of.capitalize()}.")
+        said += given_words(self.extremes)
+        if any(isinstance(plan, AdaptiveSchedule) for plan in self.extremes):
+            said.append(
+                "What each person needs, and intervals, are read along straight lines between the values "
+                "that were looked at; rules make courses jump there, so that either may be off by one step "
+                "of the table. The answer itself is simulated."
+            )
         return tuple(said)
 
     def _provenance(self, about: Unknown) -> dict[str, Any]:
@@ -422,7 +436,7 @@ class _Work:
             "model": population.kernel.NAME,
             "model_hash": population.kernel.HASH,
             "wishes": [str(wish) for wish in self.wishes],
-            "schedule": self.opened.text,
+            "schedule": self.opened.said,
             "looked_at": f"{about.shown(about.values[0])} to {about.shown(about.values[-1])}",
             "seed": population.seed,
             "subjects": self.people.scene.subjects,

@@ -29,6 +29,7 @@ from pkpd.decision.people import (
 )
 from pkpd.decision.wishes import Constraint, Goal
 from pkpd.dosing import Schedule
+from pkpd.dosing.taking import GivenDoses
 
 Floats = NDArray[np.float64]
 
@@ -207,10 +208,7 @@ def rough(scene: Scene) -> Scene:
         return scene
     draw = scene.population.draw
     chosen = np.flatnonzero(draw < ROUGH_DRAWS)[:ROUGH_SUBJECTS]
-    population = dataclasses.replace(
-        scene.population, values=scene.population.values[chosen], draw=draw[chosen]
-    )
-    return dataclasses.replace(scene, population=population)
+    return dataclasses.replace(scene, population=scene.population.some(chosen))
 
 
 class Census:
@@ -244,10 +242,10 @@ class Census:
         found = {one: CountedPeople.of_group(one, arm.endpoints[one.endpoint]) for one in self.of_group}
         if self.people is None:
             return found
-        values = self.people.values(arm.schedule, self.endpoints)
+        values = self.people.values(arm.plan, self.endpoints)
         crossed: Sequence[Floats | None] = [None] * len(values)
         if self.people.crossed is not None:
-            crossed = list(self.people.values_crossed(arm.schedule, self.endpoints))
+            crossed = list(self.people.values_crossed(arm.plan, self.endpoints))
         return found | {
             one: CountedPeople.of(one, theirs, draws, self.place)
             for one, theirs, draws in zip(self.constraints, values, crossed, strict=True)
@@ -257,10 +255,7 @@ class Census:
 def _of_draws(scene: Scene, chosen: NDArray[np.int64]) -> Scene:
     """The subjects who have one of these draws."""
     kept = np.isin(scene.population.draw, chosen)
-    population = dataclasses.replace(
-        scene.population, values=scene.population.values[kept], draw=scene.population.draw[kept]
-    )
-    return dataclasses.replace(scene, population=population)
+    return dataclasses.replace(scene, population=scene.population.some(kept))
 
 
 def _alone(scene: Scene) -> Scene:
@@ -271,11 +266,20 @@ def _alone(scene: Scene) -> Scene:
 
 
 class Cache:
-    """Outcomes of schedules in one scene, each simulated once, several at a time."""
+    """Outcomes of schedules in one scene, each simulated once, several at a time; as_taken : what is taken of
+    each."""
 
-    def __init__(self, scene: Scene, endpoints: Sequence[Endpoint], census: Census, threads: int) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        endpoints: Sequence[Endpoint],
+        census: Census,
+        threads: int,
+        as_taken: Callable[[Schedule], GivenDoses] = lambda schedule: schedule,
+    ) -> None:
         self.scene = _alone(scene)  # each schedule on one thread: many short ones keep all of them busy
         self.endpoints, self.census, self.threads = endpoints, census, threads
+        self.as_taken = as_taken
         self.found: dict[str, Outcome] = {}
         self._lock = threading.Lock()
 
@@ -288,7 +292,7 @@ class Cache:
             return
 
         def run(text: str, schedule: Schedule) -> None:
-            arm = self.scene.arm(schedule)
+            arm = self.scene.arm(self.as_taken(schedule))
             outcome = Outcome.of(arm, self.endpoints, self.census.count(arm))
             with self._lock:
                 self.found[text] = outcome

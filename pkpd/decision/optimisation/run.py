@@ -8,6 +8,7 @@ import math
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from pkpd.core.arguments import ABSENT, CALLABLE, NUMBER, TEXT, TEXTS, WHOLE, of
 from pkpd.core.errors import InputError
 from pkpd.core.progress import Progress, counting
 from pkpd.decision.comparison import Scene
+from pkpd.decision.comparison.result import given_words
 from pkpd.decision.comparison.scene import WASHOUT_DAYS
 from pkpd.decision.criteria import Criteria
 from pkpd.decision.endpoints import BURDEN, Endpoint
@@ -35,6 +37,8 @@ from pkpd.decision.wishes import (
     plain_name,
 )
 from pkpd.dosing import Schedule
+from pkpd.dosing.quantities import exact_number
+from pkpd.dosing.taking import GivenDoses, read_jitter, with_taking
 from pkpd.solver import usable_cores
 
 Floats = NDArray[np.float64]
@@ -59,6 +63,8 @@ NEAREST = 3
     objectives=TEXT | TEXTS | ABSENT,
     confidence=NUMBER,
     evaluations=WHOLE,
+    adherence=NUMBER,
+    jitter=TEXT | ABSENT,
     progress=CALLABLE | ABSENT,
 )
 def optimise(
@@ -69,6 +75,8 @@ def optimise(
     *,
     confidence: float = 0.5,
     evaluations: int = EVALUATIONS,
+    adherence: float = 1.0,
+    jitter: str | None = None,
     progress: Progress | None = None,
 ) -> Front:
     """The front of the schedules of a space that hold the constraints, in the subjects of a scene.
@@ -89,6 +97,9 @@ def optimise(
     confidence : each constraint must hold, and by the uncertainty of the parameters do so with this
         probability, from 0.5 to 1.
     evaluations : how many schedules the search may look at.
+    adherence, jitter : the probability that a dose is taken, and the standard deviation of the times about
+        the planned ones ("2 h"), of every schedule, as in ``Scene.arms``: the same people miss the same doses
+        of all of them.
     progress : called with (what, share, remark).
 
     Returns
@@ -119,11 +130,15 @@ def optimise(
         raise InputError(f"the confidence is a probability from 0.5 to 1, not {confidence:g}")
     if evaluations < 1:
         raise InputError(f"the search needs at least one evaluation, not {evaluations}")
+    as_taken = partial(
+        with_taking, adherence=exact_number(adherence, "the adherence"), jitter=read_jitter(jitter)
+    )
     check_draws(scene)
     if scene.until_days is None:
         scene = scene.lasting(float(math.ceil(space.longest)) + WASHOUT_DAYS)
     few = rough(scene)
-    known = tuple(few.arm(space.schedule(next(space.valid()))).endpoints)
+    first = as_taken(space.schedule(next(space.valid())))
+    known = tuple(few.arm(first).endpoints)
     wishes = _Wishes(
         parse_objectives(usual_objectives(criteria, known) if objectives is None else objectives, known),
         parse_constraints(constraints, known, criteria),
@@ -131,13 +146,13 @@ def optimise(
     )
     endpoints = wishes.endpoints(criteria, known)
     threads = scene.threads or usable_cores()
-    cache = Cache(few, endpoints, Census(few, wishes.of_people, crossed=confidence > 0.5), threads)
+    cache = Cache(few, endpoints, Census(few, wishes.of_people, crossed=confidence > 0.5), threads, as_taken)
     searched = _searched(space, cache, wishes, evaluations, scene.population.seed, progress)
     seen = {text: cache.found[text] for text in searched.points}
     finalists, n_front = _finalists(seen, wishes.score)
     every = cache
     if few is not scene or wishes.of_people:
-        every = Cache(scene, endpoints, Census(scene, wishes.of_people, crossed=True), threads)
+        every = Cache(scene, endpoints, Census(scene, wishes.of_people, crossed=True), threads, as_taken)
     interrupted = _again(every, [seen[text].schedule for text in finalists], progress) or searched.interrupted
     points = searched.points
     if space.continuous and not interrupted:
@@ -157,9 +172,12 @@ def optimise(
             for text, outcome in seen.items()
         ),
         interrupted=interrupted,
-        reading=_reading(scene, few, wishes, searched, space, n_front, len(final), choices or nearest),
+        reading=(
+            *_reading(scene, few, wishes, searched, space, n_front, len(final), choices or nearest),
+            *_taken_words(first),
+        ),
         notes=_notes(scene, interrupted, len(seen), final),
-        provenance=_provenance(scene, few, space, wishes, evaluations, searched),
+        provenance=_provenance(scene, few, space, wishes, evaluations, searched) | _taken_facts(first),
     )
 
 
@@ -539,6 +557,20 @@ def _search_words(scene: Scene, few: Scene, searched: Searched, space: Space) ->
         f"The search (NSGA-II) looked at {n:,} schedules of {space.n_combinations:,} combinations{where}: "
         f"close to the best, not proven to be the best.{between}"
     )
+
+
+def _taken_words(plan: GivenDoses) -> list[str]:
+    """How doses are taken, of one of the schedules."""
+    if isinstance(plan, Schedule):
+        return []
+    _, *clauses = str(plan).split("; ")
+    return [f"All schedules are taken with {' and '.join(clauses)}.", *given_words([plan])]
+
+
+def _taken_facts(plan: GivenDoses) -> dict[str, Any]:
+    if isinstance(plan, Schedule):
+        return {}
+    return {"adherence": float(plan.adherence), "jitter_days": float(plan.jitter)}
 
 
 def _notes(scene: Scene, interrupted: bool, n: int, final: dict[str, Outcome]) -> tuple[str, ...]:

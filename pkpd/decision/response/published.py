@@ -17,6 +17,7 @@ from pkpd.decision.comparison import Scene
 from pkpd.decision.endpoints import Declared
 from pkpd.decision.inverse.question import OpenSchedule
 from pkpd.decision.points import PublishedPoint, published
+from pkpd.dosing.rules import AdaptiveSchedule
 from pkpd.dosing.taking import exact_doses
 from pkpd.inference.unfitted import read_fit_or_model
 
@@ -119,6 +120,9 @@ def _dose(point: PublishedPoint, opened: OpenSchedule) -> float | None:
     try:
         x = size * Fraction(units.factor(unit, opened.units[0].partition("/")[0])).limit_denominator(10**9)
         wanted = opened.schedule([x])
+        if isinstance(wanted, AdaptiveSchedule):  # patients had doses, not what rules would have made of them
+            return None
+        doses = exact_doses(wanted).doses()  # nor what chance would have
     except (InputError, UnitError):
         return None
-    return float(x) if point.follows(exact_doses(wanted).doses()) else None
+    return float(x) if point.follows(doses) else None

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, TEXT, of, takes
+from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, NUMBER, TEXT, of, takes
 from pkpd.core.errors import InputError, ScheduleError
 from pkpd.core.progress import Progress, counting
 from pkpd.decision.comparison import Scene
-from pkpd.decision.comparison.result import FEWEST_DRAWS
+from pkpd.decision.comparison.result import FEWEST_DRAWS, given_words
 from pkpd.decision.comparison.scene import horizon
 from pkpd.decision.endpoints import Endpoint, quantiles
 from pkpd.decision.inverse.along import scan_places
@@ -23,8 +23,7 @@ from pkpd.decision.people import People, interval_of
 from pkpd.decision.response.published import PublishedDose, published_doses
 from pkpd.decision.response.result import LEVELS, DoseResponse, ExposureResponse
 from pkpd.decision.single import endpoints_of, resting
-from pkpd.dosing.rules import planned
-from pkpd.dosing.taking import GivenDoses
+from pkpd.dosing.rules import Plan
 from pkpd.solver.kernel import cautions_of
 
 Floats = NDArray[np.float64]
@@ -46,6 +45,8 @@ FEWEST = 10
     interval=TEXT | ABSENT,
     days=TEXT | ABSENT,
     cycles=TEXT | ABSENT,
+    adherence=NUMBER,
+    jitter=TEXT | ABSENT,
     points=COUNT,
     progress=CALLABLE | ABSENT,
 )
@@ -59,6 +60,8 @@ def dose_response(
     interval: str | None = None,
     days: str | None = None,
     cycles: str | None = None,
+    adherence: float = 1.0,
+    jitter: str | None = None,
     points: int = POINTS,
     progress: Progress | None = None,
 ) -> DoseResponse:
@@ -71,11 +74,14 @@ def dose_response(
     Parameters
     ----------
     scene : the subjects, made by ``Scene.create``: its number of people, and its draws.
-    schedule : in the schedule language, with one "?": "? mg oral daily x5"; doses may be missed, late or
-        doubled on stated days, "? mg oral daily x5; miss day 3".
+    schedule : in the schedule language, with one "?": "? mg oral daily x5"; behind it may stand how its
+        doses are taken, "? mg oral daily x5; miss day 3; adherence 90 %", or rules, "; hold if C > 2 mg/L".
     endpoint, over : by name; over: what the endpoint is shown against besides, in the same people.
     dose, interval, days, cycles : which values stand for the "?", "0.25 to 3 mg", "1, 2, 4 mg"; by default
         the doses of the fit's endpoints, 7 to 56 days, 1 to 14 doses and 1 to 12 cycles.
+    adherence, jitter : the probability that a dose is taken, and the standard deviation of the times about
+        the planned ones ("2 h"), where the schedule says none of its own, as in ``Scene.arms``: everybody
+        misses doses of their own, the same at every value.
     points : how many values of a range, of a dose by equal ratios.
     progress : called with (what, share, remark).
 
@@ -97,7 +103,7 @@ def dose_response(
     >>> found.people.shape
     (5, 3)
     """
-    opened = OpenSchedule.parse(schedule)
+    opened = OpenSchedule.parse(schedule).taken(adherence, jitter)
     if len(opened.names) > 1:
         raise InputError(
             f'the schedule "{schedule[:80]}" has two "?"; an endpoint is shown over one: write the other '
@@ -116,7 +122,7 @@ def dose_response(
     if scene.until_days is None:
         scene = scene.lasting(horizon([plans[0], plans[-1]]))
     for plan in plans:
-        scene.check(planned(plan))
+        scene.check_plan(plan)
     asked = endpoints_of(scene, plans[-1], [endpoint, over] if over is not None else [endpoint])
     work = _Courses(scene, plans, asked, progress)
     y = work.people()
@@ -125,7 +131,7 @@ def dose_response(
     published = published_doses(scene, opened, scene.criteria.declared(endpoint))
     published = tuple(point for point in published if values[0] <= point.x <= values[-1])
     return DoseResponse(
-        pattern=schedule,
+        pattern=opened.said,
         unknown=about,
         endpoint=asked[0],
         values=np.array([float(value) for value in values]),
@@ -136,20 +142,22 @@ def dose_response(
         exposure=exposure,
         reading=work.reading(published, exposure),
         warnings=work.warnings(),
-        provenance=work.provenance(schedule, about),
+        provenance=work.provenance(opened.said, about),
     )
 
 
-def _plans(opened: OpenSchedule, about: Unknown, points: int) -> tuple[list[Fraction], list[GivenDoses]]:
+def _plans(opened: OpenSchedule, about: Unknown, points: int) -> tuple[list[Fraction], list[Plan]]:
     """The values that are looked at, those of them that make a schedule, and the schedules."""
     numbers = [float(value) for value in about.values]
     places = scan_places(numbers, points, about.name == "dose")
-    found: list[tuple[Fraction, GivenDoses]] = []
+    found: list[tuple[Fraction, Plan]] = []
     error: ScheduleError | None = None
     for place in places:
         try:
             found.append((about.values[place], opened.schedule([about.values[place]])))
         except ScheduleError as wrong:
+            if about.name == "dose":  # an interval may be too short; of doses all are asked for
+                raise
             error = wrong
     if len(found) < 2:
         raise error or InputError(f"{about.called}: at least two values are looked at")
@@ -160,7 +168,7 @@ class _Courses:
     def __init__(
         self,
         scene: Scene,
-        plans: Sequence[GivenDoses],
+        plans: Sequence[Plan],
         asked: Sequence[Endpoint],
         progress: Progress | None,
     ) -> None:
@@ -202,11 +210,13 @@ class _Courses:
             values = self._looked(self.those.values_crossed, plan)[0]
             medians = np.array([quantiles(column, (0.5,))[0] for column in values.T])
             shift = quantiles(of_all, (0.5,))[0] - quantiles(of_all[: self.those.n_crossed], (0.5,))[0]
-            ends.append(interval_of(medians + (shift if np.isfinite(shift) else 0.0)))
+            moved = medians + (shift if np.isfinite(shift) else 0.0)
+            # what nobody has below zero, such as a share of doses, no median has
+            ends.append(interval_of(moved if (medians < 0.0).any() else np.maximum(moved, 0.0)))
         low, high = np.array(ends).T
         return low, high
 
-    def _looked(self, values: Callable[[GivenDoses, Sequence[Endpoint]], Floats], plan: GivenDoses) -> Floats:
+    def _looked(self, values: Callable[[Plan, Sequence[Endpoint]], Floats], plan: Plan) -> Floats:
         found = values(plan, self.asked)
         self.done += 1
         if self.told is not None:
@@ -230,6 +240,7 @@ class _Courses:
             )
         else:
             said.append(f"{self.scene.sure_of.capitalize()}.")
+        said += given_words(self.plans[:1])
         if published:
             said.append(
                 "Published numbers are of the same output after doses of the same pattern, on the same "

@@ -21,8 +21,8 @@ from pkpd.decision.comparison import Comparison, Scene, compare, horizon
 from pkpd.decision.endpoints import grid
 from pkpd.decision.wishes import parse_constraints
 from pkpd.dosing import Schedule, time_units_per_day
-from pkpd.dosing.rules import Plan, planned
-from pkpd.dosing.taking import GivenDoses, read_given
+from pkpd.dosing.rules import AdaptiveSchedule, Plan, planned
+from pkpd.dosing.taking import GivenDoses, exact_doses, read_given
 from pkpd.inference import FitResult
 from pkpd.inference.individual import Individual, individualise
 from pkpd.inference.measurements import Measurement, why_unmeasured
@@ -96,12 +96,13 @@ def person(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
         raise InputError(reason)
     own = {field: _text(request, field) for field in FIELDS}
     cards = [_card(plan, index) for index, plan in enumerate(request.schedules)]
-    doses, had = _given(explorer, kernel, own["given"] or _first_course(cards[0]))
+    first = planned(request.schedules[0])
+    doses, had = _given(explorer, kernel, own["given"] or _first_course(first))
     seen = _measured(explorer, kernel, result.noise, own["measured"])
     known = _known(kernel, result, request, own)
     per_day = time_units_per_day(kernel.TIME_UNIT)
     days = [one.time / per_day for one in seen]
-    begin = _begin(explorer, own["begin"], _due(doses, had, cards[0], days), had, days)
+    begin = _begin(explorer, own["begin"], _due(doses, had, first, days), had, days)
     following = [card.shifted(f"{begin:.10g}") for card in cards]
     until = _until(explorer, request, had, following)
     stop()
@@ -198,13 +199,15 @@ def _number(text: str, field: str, what: str, low: float, high: float) -> float:
 
 
 def _card(plan: Plan, index: int) -> Schedule:
-    if not isinstance(plan, Schedule):
+    """The doses that follow, without those that are missed on stated days."""
+    if isinstance(plan, AdaptiveSchedule):
+        raise FieldError("what follows doses that were given before has no rules", "schedules", index)
+    try:
+        return exact_doses(plan)
+    except InputError as error:
         raise FieldError(
-            "what follows doses that were given before has no rules and is taken as planned",
-            "schedules",
-            index,
-        )
-    return plan
+            f"{error}; what one person takes is known or planned, each dose of it", "schedules", index
+        ) from None
 
 
 def _first_course(schedule: Schedule) -> str:

@@ -8,9 +8,9 @@ import contextlib
 import dataclasses
 import re
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -25,14 +25,16 @@ from pkpd.decision.response import dose_response
 from pkpd.decision.why import why as run_why
 from pkpd.dosing import Schedule
 from pkpd.dosing.quantities import decimal_text, with_size
-from pkpd.dosing.rules import AdaptiveSchedule, planned
-from pkpd.dosing.taking import exact_doses
+from pkpd.dosing.rules import AdaptiveSchedule, Plan, planned
+from pkpd.dosing.taking import GivenDoses, TakenSchedule, exact_doses, read_given
 from pkpd.present.report.drivers import origin_words
 from pkpd.present.report.why import label
 from pkpd.present.web.answer import in_five_digits, standings
 from pkpd.present.web.cards import cycle_of
 from pkpd.present.web.evaluation import SEED, Explorer, FieldError, Request, Stop
 from pkpd.solver.kernel import cautions_of
+
+Doses = TypeVar("Doses", Schedule, GivenDoses)
 
 LETTERS = "ABCD"
 PEOPLE, DRAWS, POINTS = 60, 10, 9  # of an endpoint over the dose
@@ -47,7 +49,7 @@ DAYS, CYCLES = 14, 12  # that a course, and a treatment, may have
 def response(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
     """An endpoint over the dose of one schedule, and over another endpoint."""
     began = time.perf_counter()
-    request, plan, index = _asked(explorer, values, ("of", "along", "range", "endpoint", "over"))
+    request, plan, index = _asked(explorer, values, ("of", "along", "range", "endpoint", "over"), _taken)
     along = _along(explorer, request, plan, index)
     scene = _people(explorer, request, min(request.subjects, PEOPLE), DRAWS)
     names = _endpoints(scene, request, plan)
@@ -84,7 +86,7 @@ def response(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
 def target(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
     """Which dose, interval, number of doses or of cycles of one schedule meets a target."""
     began = time.perf_counter()
-    request, plan, index = _asked(explorer, values, ("of", "along", "range", "wish"))
+    request, plan, index = _asked(explorer, values, ("of", "along", "range", "wish"), _taken)
     along = _along(explorer, request, plan, index)
     scene = _people(explorer, request, min(request.subjects, SEEKERS), DRAWS)
     wish = request.own.get("wish") or _usual_wish(scene, request, plan)
@@ -103,26 +105,26 @@ def target(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
         "over_days": found.provenance["until_days"],
         "axis": found.unknown.called,
         "found": found.to_dict(),
-        "notices": _notices(scene, (*found.notes, *found.warnings), [Schedule.parse(found.chosen)]),
+        "notices": _notices(scene, (*found.notes, *found.warnings), [read_given(found.chosen)]),
         "arms": _stand(scene, _schedules(along.pattern, found.x), found.curves[0].wish.endpoint.name),
         "command": " ".join([words, *_options(explorer, request, ("--show",))]),
     }
     return _told(explorer, request, told, scene.subjects, began)
 
 
-def _schedules(pattern: str, values: Iterable[float]) -> list[Schedule]:
-    """Schedules with these values in place of the question mark, as planned."""
+def _schedules(pattern: str, values: Iterable[float]) -> list[Plan]:
+    """Schedules with these values in place of the question mark."""
     opened = OpenSchedule.parse(pattern)
-    return [planned(opened.schedule([Fraction(f"{value:.15g}")])) for value in values]
+    return [opened.schedule([Fraction(f"{value:.15g}")]) for value in values]
 
 
-def _stand(scene: Scene, schedules: Iterable[Schedule], endpoint: str) -> list[dict[str, Any]]:
+def _stand(scene: Scene, plans: Iterable[Plan], endpoint: str) -> list[dict[str, Any]]:
     """On what an endpoint stands under each schedule; on nothing that is counted from the doses."""
-    found = [scene.standings(schedule) for schedule in schedules]
+    found = [scene.standings(planned(plan)) for plan in plans]
     return [{"standings": standings({endpoint: one[endpoint]} if endpoint in one else {})} for one in found]
 
 
-def _usual_wish(scene: Scene, request: Request, plan: Schedule) -> str:
+def _usual_wish(scene: Scene, request: Request, plan: GivenDoses) -> str:
     """What the schedule does to its median person, as a target that is to be met with another dose."""
     name = _usual(scene, _endpoints(scene, request, plan))
     (arm,) = scene.arms([plan])
@@ -134,7 +136,7 @@ def _usual_wish(scene: Scene, request: Request, plan: Schedule) -> str:
 def drivers(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
     """What drives an endpoint under one schedule."""
     began = time.perf_counter()
-    request, plan, _ = _asked(explorer, values, ("of", "endpoint", "by"))
+    request, plan, _ = _asked(explorer, values, ("of", "endpoint", "by"), exact_doses)
     _everybody(request)
     by = request.own.get("by", "people")
     if by not in ("people", "parameters"):
@@ -172,7 +174,7 @@ def drivers(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
 def why(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
     """Why an output goes as it does under one schedule."""
     began = time.perf_counter()
-    request, plan, _ = _asked(explorer, values, ("of", "output"))
+    request, plan, _ = _asked(explorer, values, ("of", "output"), exact_doses)
     _everybody(request)
     outputs = list(explorer.outputs)
     output = _chosen(request, "output", outputs, outputs[0])
@@ -222,8 +224,15 @@ def why(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
 # --- what they share
 
 
-def _asked(explorer: Explorer, values: object, own: Collection[str]) -> tuple[Request, Schedule, int]:
-    """The request, and the schedule that is looked at, with its number."""
+def _taken(plan: GivenDoses) -> GivenDoses:
+    """The doses that are left, or where chance says which are taken all of them, with what is said of it."""
+    return plan if isinstance(plan, TakenSchedule) and plan.by_chance else exact_doses(plan)
+
+
+def _asked(
+    explorer: Explorer, values: object, own: Collection[str], read: Callable[[GivenDoses], Doses]
+) -> tuple[Request, Doses, int]:
+    """The request, and the schedule that is looked at, read as a view takes it, with its number."""
     request = explorer.check(values, own=own)
     letters = LETTERS[: len(request.schedules)]
     of = request.own.get("of", "A")
@@ -232,12 +241,14 @@ def _asked(explorer: Explorer, values: object, own: Collection[str]) -> tuple[Re
     index = LETTERS.index(of)
     asked = request.schedules[index]
     if isinstance(asked, AdaptiveSchedule):
-        raise FieldError("this view looks at a schedule without rules", "schedules", index)
+        raise FieldError(
+            "this view looks at a schedule without rules; Compare follows them", "schedules", index
+        )
     try:
-        plan = exact_doses(asked)
+        plan = read(asked)
     except InputError as error:
-        raise FieldError(str(error), "schedules", index) from None
-    if not plan.parts:
+        raise FieldError(f"this view asks what exact doses do: {error}", "schedules", index) from None
+    if not planned(plan).parts:
         raise FieldError("without a dose there is nothing to look at", "schedules", index)
     try:
         explorer.scene(request).lasting(request.days).check_plan(plan)
@@ -278,11 +289,13 @@ class _Along:
         return {"name": self.name, "range": self.range, "others": self.others}
 
 
-def _along(explorer: Explorer, request: Request, plan: Schedule, index: int) -> _Along:
+def _along(explorer: Explorer, request: Request, given: GivenDoses, index: int) -> _Along:
     """What a view varies, by its fields "along" and "range"; by default the dose, about the schedule's."""
+    plan = planned(given)
     if len(plan.parts) > 1:
         raise FieldError("the dose of a schedule of several parts is not one number", "schedules", index)
     (part,) = plan.parts
+    behind = str(given).removeprefix(str(plan))  # how its doses are taken
     unit = with_size(part.unit, part.per)
     low, high = part.amount / WIDER, part.amount * WIDER
     with contextlib.suppress(InputError):  # where the endpoints of the fit say no doses of this unit
@@ -295,13 +308,16 @@ def _along(explorer: Explorer, request: Request, plan: Schedule, index: int) -> 
             f"{ends[0]} to {ends[1]} {unit}",
             float(part.amount),
         )
-    } | _of_cycle(plan)
+    }
+    if not (isinstance(given, TakenSchedule) and given.changes):  # whose days are those of this cycle
+        known |= _of_cycle(plan)
     name, said = request.own.get("along") or "dose", request.own.get("range")
     if name not in NAMES:
         raise FieldError(f"what is varied is one of {', '.join(NAMES)}", "along")
     if name not in known:  # of the schedule that was looked at before
         name, said = "dose", None
     pattern, usual_range, own = known[name]
+    pattern += behind
     said = said or usual_range
     if not isinstance(said, str):
         raise FieldError("a range is a text", "range")
@@ -360,7 +376,7 @@ def _people(explorer: Explorer, request: Request, subjects: int, draws: int) -> 
     return dataclasses.replace(scene, who={**scene.who, **who}, until_days=days).drawn_as()
 
 
-def _endpoints(scene: Scene, request: Request, plan: Schedule) -> list[str]:
+def _endpoints(scene: Scene, request: Request, plan: GivenDoses) -> list[str]:
     """Of each person, and of the course: not the burden, the risks of a group, or what nobody asked for."""
     criteria = scene.criteria
     kept_back = {group.group for group in criteria.kept_back(request.show)}
@@ -385,16 +401,18 @@ def _chosen(request: Request, field: str, known: Collection[str], usual: str) ->
 
 
 def _notices(
-    scene: Scene, said: Iterable[str], schedules: Iterable[Schedule], others: Topic | None = None
+    scene: Scene, said: Iterable[str], plans: Collection[Plan], others: Topic | None = None
 ) -> list[dict[str, str]]:
-    """Sentences of a result by topic, the most important first, each once. ``schedules`` : those that it is
+    """Sentences of a result by topic, the most important first, each once. ``plans`` : those that it is
     warned of. ``others`` : the topic of what is neither a caution, nor of these nor of what endpoints rest
     on; by default that of notes on the people."""
     criteria, people = scene.criteria, Topic.PEOPLE if scene.fitted else Topic.NO_DATA
-    beyond = [one for schedule in schedules for one in scene.beyond(schedule)]
+    beyond = [one for plan in plans for one in scene.beyond(planned(plan))]
+    doubled = [line for plan in plans for line in scene.warnings(plan)]
     resting = [*(group.said for group in criteria.on_request), *(risk.note for risk in criteria.risks)]
     known = (
         dict.fromkeys(scene.population.notes, people)
+        | dict.fromkeys(doubled, Topic.BEYOND)
         | {str(one): Topic.NO_DATA if one.no_data else Topic.BEYOND for one in beyond}
         | dict.fromkeys((*cautions_of(scene.population.kernel), *resting), Topic.MODEL)
     )
