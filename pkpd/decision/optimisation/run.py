@@ -157,6 +157,7 @@ def optimise(
             for text, outcome in seen.items()
         ),
         interrupted=interrupted,
+        behind=scene.behind,
         reading=_reading(scene, few, wishes, searched, space, n_front, len(final), choices or nearest),
         notes=_notes(scene, interrupted, len(seen), final),
         provenance=_provenance(scene, few, space, wishes, evaluations, searched),

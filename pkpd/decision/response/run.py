@@ -17,6 +17,7 @@ from pkpd.decision.comparison import Scene
 from pkpd.decision.comparison.result import FEWEST_DRAWS
 from pkpd.decision.comparison.scene import horizon
 from pkpd.decision.endpoints import Endpoint, quantiles
+from pkpd.decision.evidence import COUNTED, Standing
 from pkpd.decision.inverse.along import scan_places
 from pkpd.decision.inverse.question import OpenSchedule, Unknown, unknown
 from pkpd.decision.people import People, interval_of
@@ -134,6 +135,8 @@ def dose_response(
         high=high,
         published_doses=published,
         exposure=exposure,
+        standings=work.standings(),
+        behind=scene.behind,
         reading=work.reading(published, exposure),
         warnings=work.warnings(),
         provenance=work.provenance(schedule, about),
@@ -212,6 +215,11 @@ class _Courses:
         if self.told is not None:
             self.told(self.done, self.total)
         return found
+
+    def standings(self) -> tuple[Standing, ...]:
+        """(n,) of the endpoint."""
+        name = self.asked[0].name
+        return tuple(self.scene.standings(planned(plan)).get(name, COUNTED) for plan in self.plans)
 
     # -- words
 
