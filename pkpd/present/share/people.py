@@ -108,6 +108,7 @@ def exhibit(ahead: PersonAhead, command: str = "") -> Exhibit:
         write_csv=lambda path: _write_csv(path, ahead, measured, made),
         write_json=lambda path: write_json(path, ahead.to_dict()),
         source=source_of(made, f"{len(person.after):,} draws of one person"),
+        behind=following.arms[0].scene.behind if following is not None else None,
     )
 
 
