@@ -219,7 +219,7 @@ def _reading(people: int, rests: bool) -> tuple[str, ...]:
     said = [
         "What a term added is its integral over time beyond what it is without doses; the totals of all "
         "terms add up to the difference that the doses make.",
-        "A light is that of the curve: how the difference divides among terms nobody has measured.",
+        "How a difference divides among terms nobody has measured.",
     ]
     if people:
         said.append(
