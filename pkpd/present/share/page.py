@@ -40,9 +40,12 @@ def _rests_on(exhibit: Exhibit) -> dict[str, Any]:
 
 
 def _reasons(table: SharedTable) -> dict[Standing, str]:
-    """By what lines stand on, which they are; "" where all stand on the same."""
+    """By what cells stand on, their lines, and columns where these differ; "" where all stand on the same."""
     first = min((place for _, place in table.standings), default=0)
+    of_lines = {(line, standing) for (line, _), standing in table.standings.items()}
+    differ = len(of_lines) > len({line for line, _ in of_lines})
     about: dict[Standing, dict[str, None]] = {}
-    for (line, _), standing in table.standings.items():
-        about.setdefault(standing, {})[", ".join(table.lines[line][:first])] = None
+    for (line, place), standing in table.standings.items():
+        words = [*table.lines[line][:first], *([table.heads[place]] if differ else [])]
+        about.setdefault(standing, {})[", ".join(words)] = None
     return {standing: "; ".join(who) if len(about) > 1 else "" for standing, who in about.items()}
