@@ -1,5 +1,5 @@
-"""Every number with a light in the report of any question leads to the published rows behind it, which stand in
-the same table as in the report of a comparison, the unverified ones marked."""
+"""Every number with a light in the report of any question leads to the published rows behind it, which stand
+in the same table as in the report of a comparison, the unverified ones marked."""
 
 import re
 from collections import Counter
@@ -56,42 +56,42 @@ def following():
 
 def of_dose_for(scene, _):
     found = pkpd.dose_for(scene, "Treg peak fold at least 1.5, CCL2 change under 500", "? MIU sc daily x5")
-    return share.exhibit(found), found.sources, [*found.standings] * 2  # the share and the median
+    return share.exhibit(found), [*found.standings] * 2  # the share and the median
 
 
 def of_boundary(scene, _):
     ranges = {"dose": "1, 2 MIU", "interval": "14, 28 d"}
     found = pkpd.dose_for(scene, "Treg mean fold at least 1.1", "? MIU sc daily x5 every ? d x2", **ranges)
-    return share.exhibit(found), found.sources, [row.weakest for row in found.rows]
+    return share.exhibit(found), [row.weakest for row in found.rows]
 
 
 def of_optimise(scene, _):
     space = Space.parse(dose="1, 2 MIU", days="5", interval="28 d", cycles="1")
     front = pkpd.optimise(scene, space, "total dose at most 10 MIU", "Treg mean fold, NK mean fold")
     of_schedules = [one for choice in front.shown for one in choice.standings.values()]
-    return share.exhibit(front), front.sources, of_schedules
+    return share.exhibit(front), of_schedules
 
 
 def of_dose_response(scene, _):
     found = pkpd.dose_response(scene, "? MIU sc daily x5", "Treg mean fold", dose="1, 8 MIU")
-    return share.exhibit(found), found.sources, found.standings
+    return share.exhibit(found), found.standings
 
 
 def of_individualise(_, following):
     person, ahead = following
     shown = share.exhibit(person, following=ahead, wishes=["Treg peak fold at least 1.8"])
     wished = ahead.standing(ahead.row("Treg peak fold"))
-    return shown, ahead.sources, [*map(ahead.standing, ahead.rows), wished]
+    return shown, [*map(ahead.standing, ahead.rows), wished]
 
 
 def of_drivers(_, __):
     found = pkpd.drivers(Scene.create(subjects=1), COURSE, "Treg mean fold", origins="people", samples=16)
-    return share.exhibit(found), found.sources, [found.standing] * len(found.drivers)
+    return share.exhibit(found), [found.standing] * len(found.drivers)
 
 
 def of_why(_, __):
     found = pkpd.why("low_dose_il2", COURSE, "treg_pct", subjects=1)
-    return share.exhibit(found), found.sources, [one.standing for one in found.accounts] * 2  # in two periods
+    return share.exhibit(found), [one.standing for one in found.accounts] * 2  # in two periods
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def of_why(_, __):
     ids=lambda asked: asked.__name__.removeprefix("of_"),
 )
 def test_every_light_of_a_report_leads_to_the_rows_that_it_stands_on(scene, following, asked):
-    shown, expected, standings = asked(scene, following)
+    shown, standings = asked(scene, following)
     page = share.page.write(shown)
     behind, known = scene.behind, [one for one in standings if one.light != Light.COUNTED]
     places = [[f"behind-{name}" for name in one.outputs if behind.of([name])] for one in known]
@@ -109,7 +109,7 @@ def test_every_light_of_a_report_leads_to_the_rows_that_it_stands_on(scene, foll
     ids = re.findall(r'id="([^"]+)"', page)
     assert {lead for _, lead in led if lead} <= set(ids) and len(ids) == len(set(ids))
     assert any(lead for _, lead in led)
-    assert rows(page) == {one.row.id: one.unverified for one in expected}
+    assert rows(page) == {one.row.id: one.unverified for one in behind.under(standings)}
 
 
 def test_the_table_is_that_of_the_report_of_a_comparison(scene):

@@ -86,6 +86,7 @@ _COLUMNS = tuple(
         ("first", ("", "_from", "_to")),
         ("total", ("", "_from", "_to")),
         ("screening", ("",)),
+        ("light", ("",)),
     )
     for end in ends
 )
@@ -161,12 +162,12 @@ class Drivers:
             values = {name: getattr(one, name) for name in _COLUMNS if hasattr(one, name)}
             for name in ("low", "high", "first", "total"):
                 values[f"{name}_from"], values[f"{name}_to"] = getattr(one, f"{name}_ends")
-            return values
+            return values | {"light": str(self.standing.light)}
 
         return [record(one) for one in self.drivers]
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per input."""
+        """A row per input, with the light of the endpoint."""
         import pandas as pd
 
         frame = pd.DataFrame(self._records(), columns=list(_COLUMNS))

@@ -158,7 +158,7 @@ class _Study:
         progress: Progress | None,
     ) -> None:
         self.scene, self.warned = only(scene, [endpoint.name]), scene.warnings(plan)
-        self.standing = scene.standings(plan).get(endpoint.name, COUNTED)
+        self.standing, self.behind = scene.standings(plan).get(endpoint.name, COUNTED), scene.behind
         self.plan, self.endpoint, self.sources = plan, endpoint, sources
         self.samples, self.seed, self.progress = samples, seed, progress
         self.sides = {side.by: side for side in (self._people(), self._parameters()) if side.inputs}
@@ -240,7 +240,7 @@ class _Study:
             origins=self._shared(sides, sds),
             drivers=tuple(found),
             standing=self.standing,
-            behind=self.scene.behind,
+            behind=self.behind,
             reading=(*self._reading(sides), *said),
             warnings=self._warnings(),
             provenance=self._provenance(chosen),

@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 
 LEVELS = (0.05, 0.95)
 ADVICE = "A model, not medical advice."
-_COLUMNS = ("of", "unit", "what", "term", "part", "period", "typical", "low", "high")
+_COLUMNS = ("of", "unit", "what", "term", "part", "period", "typical", "low", "high", "light")
 
 
 @dataclass(frozen=True)
@@ -163,13 +163,14 @@ class Explanation:
             for what, text, part, of in lines:
                 for period, share in (("treatment", of.treated), ("after", of.after)):
                     values = (account.name, account.unit, what, text, part, period)
-                    numbers = (share.typical, share.low, share.high)
+                    light = str(account.standing.light) if of is account else ""  # terms have none
+                    numbers = (share.typical, share.low, share.high, light)
                     found.append(dict(zip(_COLUMNS, (*values, *numbers), strict=True)))
         return found
 
     def to_frame(self) -> pd.DataFrame:
         """A row per quantity, term, part and period: what it added in the typical person, with the 90 %
-        interval of people."""
+        interval of people, and of a quantity its light."""
         import pandas as pd
 
         frame = pd.DataFrame(self._records(), columns=list(_COLUMNS))

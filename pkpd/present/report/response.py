@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from pkpd.decision.response import DoseResponse
 from pkpd.decision.response.result import ADVICE
-
 from pkpd.present.report.numbers import because
 
 if TYPE_CHECKING:

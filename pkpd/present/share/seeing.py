@@ -81,9 +81,7 @@ def of_response(found: DoseResponse, command: str = "") -> Exhibit:
     )
 
 
-def _made(
-    stem: str, found: Any, command: str, who: str, standings: Iterable[Standing]
-) -> dict[str, Any]:
+def _made(stem: str, found: Any, command: str, who: str, standings: Iterable[Standing]) -> dict[str, Any]:
     """What the three have alike."""
     lights = legend(one.light for one in standings)
     return {
@@ -142,7 +140,8 @@ def _account(found: Explanation, account: Account) -> SharedTable:
         if of is account:
             cells = [signed_by(account.standing.light, cell) for cell in cells]
         lines.append((words, text, *cells))
-        records.append({"words": words, "text": text} | _numbers(shares) | told)
+        record: dict[str, Any] = {"words": words, "text": text}
+        records.append(record | _numbers(shares) | told)
     heads = ("what added to it", "in the model", *(f"{head}{shown}" for _, head in periods))
     name = one_line(account.name)[:28]
     standings = dict.fromkeys([(len(lines) - 1, 2), (len(lines) - 1, 3)], account.standing)

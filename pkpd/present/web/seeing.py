@@ -223,7 +223,9 @@ def why(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
         "outputs": titles,
         "output": output,
         "found": told,
-        "arms": [arm for one in found.accounts for arm in _stand(one.description or one.name, [one.standing])],
+        "arms": [
+            arm for one in found.accounts for arm in _stand(one.description or one.name, [one.standing])
+        ],
         "notices": _notices(explorer.scene(request), found.warnings, ()),
         "command": " ".join(words),
     }
