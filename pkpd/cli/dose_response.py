@@ -149,11 +149,11 @@ def show(found: DoseResponse) -> None:
     for i, x in enumerate(found.values):
         low, lower, middle, upper, high = map(float, found.people[:, i])
         ends = f"{word(found.low[i])} to {word(found.high[i])}" if not math.isnan(found.low[i]) else ""
-        median = signed_by(found.standings[i].light, word(middle))
+        median = signed_by(found.value_standings[i].light, word(middle))
         cells = (f"{x:g}", median, f"{word(lower)} to {word(upper)}", f"{word(low)} to {word(high)}")
         made.add_row(*(lit(plain(cell)) for cell in (*cells, ends)))
     out.print(made)
-    print_lights(reasons(found), [standing.light for standing in found.standings])
+    print_lights(reasons(found), [standing.light for standing in found.value_standings])
     for point in found.published_doses:
         said = f"published  {point.x:g}: {word(point.value)}{shown}, {point.said}"
         mark = ", unverified" if point.provenance == "unverified" else ""

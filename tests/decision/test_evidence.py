@@ -274,9 +274,9 @@ def explained():
 
 
 def test_an_endpoint_over_the_dose_has_the_light_of_each_schedule(scene, over):
-    for dose, standing in zip(over.values, over.standings, strict=True):
+    for dose, standing in zip(over.values, over.value_standings, strict=True):
         assert standing == scene.standings(pkpd.Schedule.parse(f"{dose:g} MIU sc daily x5"))["Treg mean fold"]
-    assert "8 MIU is above the doses" in over.standings[1].reasons[0]
+    assert "8 MIU is above the doses" in over.value_standings[1].reasons[0]
     assert over.to_frame()["light"].tolist() == ["fitted", "fitted"]
 
 
@@ -303,7 +303,7 @@ def test_a_curve_of_a_model_that_nobody_has_fitted_stands_on_no_data():
 
 def test_their_files_have_lights_reasons_and_sources(over, driven, explained):
     for found, told, standing in (
-        (over, over.to_dict()["standings"][1], over.standings[1]),
+        (over, over.to_dict()["standings"][1], over.value_standings[1]),
         (driven, driven.to_dict(), driven.standing),
         (explained, explained.to_dict()["accounts"][0], explained.accounts[0].standing),
     ):
@@ -326,7 +326,7 @@ def test_their_tables_of_numbers_have_the_light(driven, explained, tmp_path):
 
 def test_their_shared_tables_have_lights_and_reasons(over, driven, explained):
     for found, line, place, standing in (
-        (over, 1, 1, over.standings[1]),
+        (over, 1, 1, over.value_standings[1]),
         (driven, 0, 3, driven.standing),
         (explained, -1, 2, explained.accounts[0].standing),
     ):

@@ -74,7 +74,7 @@ def of_optimise(scene, _):
 
 def of_dose_response(scene, _):
     found = pkpd.dose_response(scene, "? MIU sc daily x5", "Treg mean fold", dose="1, 8 MIU")
-    return share.exhibit(found), found.standings
+    return share.exhibit(found), found.value_standings
 
 
 def of_individualise(_, following):
@@ -124,7 +124,7 @@ def test_a_reader_without_a_mouse_finds_the_reasons_of_each_value(scene):
     found = pkpd.dose_response(scene, "? MIU sc daily x5", "Treg mean fold", dose="1, 2, 8 MIU")
     page = share.page.write(share.exhibit(found))
     listed = re.search(r'<details class="why">.*?</details>', page, re.DOTALL)[0]
-    within, _, beyond = found.standings
+    within, _, beyond = found.value_standings
     assert f"1; 2: {'; '.join(within.reasons)}." in listed
     assert f"8: {'; '.join(beyond.reasons)}." in listed and "8 MIU is above the doses" in listed
 

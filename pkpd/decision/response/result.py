@@ -59,8 +59,8 @@ class DoseResponse:
     published_doses : numbers of the fit's data after doses of this pattern, on this scale, each at its own
         time.
     exposure : the endpoint over another one, where that was asked for.
-    standings : (n_values,) how far the numbers of each value have been put to the test; behind : what the fit
-        knows of its outputs, on which they stand.
+    value_standings : (n_values,) how far the numbers of each value have been put to the test; behind : what
+        the fit knows of its outputs, on which they stand.
     reading, warnings : sentences: what the numbers are, and what a reader has to know.
     provenance : what they were made from.
 
@@ -82,7 +82,7 @@ class DoseResponse:
     high: Floats
     published_doses: tuple[PublishedDose, ...]
     exposure: ExposureResponse | None
-    standings: tuple[Standing, ...]
+    value_standings: tuple[Standing, ...]
     behind: Behind
     reading: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -107,7 +107,7 @@ class DoseResponse:
     @property
     def sources(self) -> tuple[Evidence, ...]:
         """The rows of data behind the numbers of all values."""
-        return self.behind.under(self.standings)
+        return self.behind.under(self.value_standings)
 
     @property
     def _columns(self) -> tuple[str, ...]:
@@ -120,7 +120,7 @@ class DoseResponse:
             for i, (x, *ends) in enumerate(
                 zip(self.values, self.low.tolist(), self.high.tolist(), strict=True)
             )
-            for light in [str(self.standings[i].light)]
+            for light in [str(self.value_standings[i].light)]
         ]
 
     def to_frame(self) -> pd.DataFrame:
@@ -166,7 +166,7 @@ class DoseResponse:
                 for point in self.published_doses
             ],
             "exposure": exposure,
-            "standings": [standing.as_dict() for standing in self.standings],
+            "standings": [standing.as_dict() for standing in self.value_standings],
             "sources": [one.as_dict() for one in self.sources],
             "reading": list(self.reading),
             "warnings": list(self.warnings),

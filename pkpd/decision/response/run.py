@@ -135,7 +135,7 @@ def dose_response(
         high=high,
         published_doses=published,
         exposure=exposure,
-        standings=work.standings(),
+        value_standings=work.standings(),
         behind=scene.behind,
         reading=work.reading(published, exposure),
         warnings=work.warnings(),

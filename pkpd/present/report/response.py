@@ -21,7 +21,7 @@ MOST_WARNINGS = 3
 def reasons(found: DoseResponse) -> list[str]:
     """Why the smallest and the largest value have their lights, in sentences; one where it is the same."""
     shown, name = found.unknown.shown, found.endpoint.name
-    ends = [(shown(float(found.values[i])), found.standings[i]) for i in (0, -1)]
+    ends = [(shown(float(found.values[i])), found.value_standings[i]) for i in (0, -1)]
     if ends[0][1] == ends[1][1]:
         ends = [(f"{ends[0][0]} and at {ends[1][0]}", ends[0][1])]
     return [said for at, standing in ends if (said := because(f"{name} at {at}", standing))]

@@ -77,7 +77,7 @@ def of_response(found: DoseResponse, command: str = "") -> Exhibit:
         drawings=(Drawing("dose_response", caption, response.figure, found),),
         tables=(_curve(found),),
         definitions=tuple((endpoint.name, endpoint.definition) for endpoint in endpoints),
-        **_made("dose_response", found, command, people, found.standings),
+        **_made("dose_response", found, command, people, found.value_standings),
     )
 
 
@@ -257,7 +257,7 @@ def _curve(found: DoseResponse) -> SharedTable:
         low, lower, middle, upper, high = map(float, found.people[:, i])
         ends = float(found.low[i]), float(found.high[i])
         spans = [_span(*pair).strip("()") for pair in ((lower, upper), (low, high), ends)]
-        standing = found.standings[i]
+        standing = found.value_standings[i]
         lines.append((f"{x:g}", signed_by(standing.light, finite_or_word(middle)), *spans))
         records.append(
             {"x": x, "low": ends[0], "high": ends[1]}
@@ -265,5 +265,5 @@ def _curve(found: DoseResponse) -> SharedTable:
             | _light(standing)
         )
     name = f"Over the {found.unknown.name}"
-    standings = {(i, 1): standing for i, standing in enumerate(found.standings)}
+    standings = {(i, 1): standing for i, standing in enumerate(found.value_standings)}
     return SharedTable(name, heads, tuple(lines), columns, tuple(records), standings=standings)

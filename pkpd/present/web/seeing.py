@@ -78,7 +78,7 @@ def response(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
         "axis": found.unknown.called,
         "found": _found(found),
         "notices": _notices(scene, found.warnings, ends),
-        "arms": _stand(endpoint, found.standings),
+        "arms": _stand(endpoint, found.value_standings),
         "command": " ".join([*words, *_options(explorer, request, ("--show",))]),
     }
     return _told(explorer, request, told, scene.subjects, began)
