@@ -36,6 +36,7 @@ from pkpd.cli.terminal import (
     lit,
     plain,
     print_json,
+    print_lights,
     table,
     taking,
 )
@@ -149,7 +150,7 @@ def dose_for(
 
 def show(found: Attainment) -> None:
     """Print one answer: the question, the answer, what people need, the curve, and how to read it."""
-    from pkpd.present.report.numbers import LIGHTS
+    from pkpd.present.report.numbers import because
 
     out = console()
     whole = not out.is_terminal  # lines, for programs and files
@@ -170,11 +171,8 @@ def show(found: Attainment) -> None:
             prefix = f"{curve.wish}: " if len(found.curves) > 1 else ""
             out.print(plain(prefix + people), soft_wrap=whole)
     out.print(_table(found))
-    for curve in found.curves:
-        standing = found.standing(curve)
-        if LIGHTS[standing.light]:
-            why = f"{LIGHTS[standing.light]} {curve.wish.endpoint.name}: {'; '.join(standing.reasons)}."
-            out.print(lit(plain(why)), soft_wrap=whole)
+    reasons = [because(curve.wish.endpoint.name, found.standing(curve)) for curve in found.curves]
+    print_lights(reasons, [standing.light for standing in found.standings])
     _remarks([found], whole)
 
 
@@ -215,15 +213,12 @@ def show_boundary(found: Boundary) -> None:
         cells = (f"{float(value):g}", signed_by(row.weakest.light, answer), row.interval)
         made.add_row(*(lit(plain(cell)) for cell in cells))
     out.print(made)
+    print_lights([], [standing.light for standing in found.standings])
     _remarks(found.rows, whole)
 
 
 def _remarks(rows: Sequence[Attainment], whole: bool) -> None:
-    from pkpd.present.report.numbers import legend
-
     out = console()
-    if meant := legend(standing.light for row in rows for c in row.curves for standing in c.standings):
-        out.print(lit(plain(meant)), soft_wrap=whole)
     remarks = list(dict.fromkeys(line for row in rows for line in (*row.notes, *row.warnings)))
     for line in remarks[:WARNINGS]:
         out.print(f"[yellow]![/] {plain(line)}", soft_wrap=whole)

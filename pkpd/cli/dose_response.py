@@ -32,8 +32,10 @@ from pkpd.cli.terminal import (
     SeedOption,
     Work,
     console,
+    lit,
     plain,
     print_json,
+    print_lights,
     table,
     taking,
 )
@@ -141,7 +143,8 @@ def dose_response(
 def show(found: DoseResponse) -> None:
     """Print the curve, the published numbers, what the exposure says, and how to read it."""
     from pkpd.present.report.numbers import finite_or_word as word
-    from pkpd.present.report.numbers import unit
+    from pkpd.present.report.numbers import signed_by, unit
+    from pkpd.present.report.response import reasons
 
     out = console()
     whole = not out.is_terminal  # lines, for programs and files
@@ -153,9 +156,11 @@ def show(found: DoseResponse) -> None:
     for i, x in enumerate(found.values):
         low, lower, middle, upper, high = map(float, found.people[:, i])
         ends = f"{word(found.low[i])} to {word(found.high[i])}" if not math.isnan(found.low[i]) else ""
-        cells = (f"{x:g}", word(middle), f"{word(lower)} to {word(upper)}", f"{word(low)} to {word(high)}")
-        made.add_row(*map(plain, (*cells, ends)))
+        median = signed_by(found.value_standings[i].light, word(middle))
+        cells = (f"{x:g}", median, f"{word(lower)} to {word(upper)}", f"{word(low)} to {word(high)}")
+        made.add_row(*(lit(plain(cell)) for cell in (*cells, ends)))
     out.print(made)
+    print_lights(reasons(found), [standing.light for standing in found.value_standings])
     for point in found.published_doses:
         said = f"published  {point.x:g}: {word(point.value)}{shown}, {point.said}"
         mark = ", unverified" if point.provenance == "unverified" else ""

@@ -26,8 +26,10 @@ from pkpd.cli.terminal import (
     SeedOption,
     Work,
     console,
+    lit,
     plain,
     print_json,
+    print_lights,
     table,
 )
 from pkpd.treg import FIT
@@ -99,14 +101,14 @@ def drivers(
 def show(found: Drivers) -> None:
     """Print the origins with their inputs, and how to read them."""
     from pkpd.present.report.drivers import origin_words
-    from pkpd.present.report.numbers import finite_or_word, unit
+    from pkpd.present.report.numbers import because, finite_or_word, signed_by, unit
 
     out = console()
     whole = not out.is_terminal  # lines, for programs and files
     shown = unit(found.endpoint.unit)
-    typical = f"{finite_or_word(found.typical)} {shown}".strip()
+    typical = signed_by(found.standing.light, f"{finite_or_word(found.typical)} {shown}".strip())
     out.print(f"{plain(found.endpoint.name)} under {plain(str(found.schedule))}", soft_wrap=whole)
-    out.print(f"{plain(typical)} in the typical person, from whom ends are counted", soft_wrap=whole)
+    out.print(f"{lit(plain(typical))} in the typical person, from whom ends are counted", soft_wrap=whole)
     for origin in found.origins:
         out.print()
         out.print(f"[bold]by {plain(origin_words(origin))}[/]", soft_wrap=whole)
@@ -118,6 +120,7 @@ def show(found: Drivers) -> None:
         out.print(made)
         if len(some) > ROWS:
             out.print(f"and {len(some) - ROWS} more, which do less: --json and -o FILE have all", style="dim")
+    print_lights([because(found.endpoint.name, found.standing)], [found.standing.light])
     for line in found.warnings:
         out.print(f"[yellow]![/] {plain(line)}", soft_wrap=whole)
     for line in (*found.reading, "A model, not medical advice."):

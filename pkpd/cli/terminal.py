@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -159,6 +159,15 @@ def lit(text: str) -> str:
     for sign, colour in _COLOURS.items():
         text = text.replace(sign, f"[{colour}]{sign}[/]")
     return text
+
+
+def print_lights(reasons: Iterable[str], lights: Iterable[str]) -> None:
+    """Why lights are as they are, in sentences, and what their signs mean."""
+    from pkpd.present.report.numbers import legend
+
+    out = console()
+    for line in filter(None, (*reasons, legend(lights))):
+        out.print(lit(plain(line)), soft_wrap=not out.is_terminal)
 
 
 def print_json(value: Any) -> None:

@@ -23,9 +23,11 @@ from pkpd.cli.terminal import (
     Work,
     console,
     in_time_unit,
+    lit,
     overrides,
     plain,
     print_json,
+    print_lights,
     table,
 )
 
@@ -99,12 +101,16 @@ def why(
 
 def show(found: Explanation) -> None:
     """Print the accounts: of each term what it added during the treatment and after it."""
+    from pkpd.present.report.numbers import because
+
     out = console()
     whole = not out.is_terminal  # lines, for programs and files
     out.print(f"{plain(found.output)} of {plain(found.model)}, {plain(str(found.schedule))}", soft_wrap=whole)
     for account in found.accounts:
         out.print()
         _account(found, account)
+    reasons = [because(one.description or one.name, one.standing) for one in found.accounts]
+    print_lights(reasons, [one.standing.light for one in found.accounts])
     for line in found.warnings:
         out.print(f"[yellow]![/] {plain(line)}", soft_wrap=whole)
     for line in (*found.reading, "A model, not medical advice."):
@@ -112,7 +118,7 @@ def show(found: Explanation) -> None:
 
 
 def _account(found: Explanation, account: Account) -> None:
-    from pkpd.present.report.numbers import unit
+    from pkpd.present.report.numbers import signed_by, unit
 
     out = console()
     shown = f" ({unit(account.unit)})" if unit(account.unit) else ""
@@ -132,7 +138,8 @@ def _account(found: Explanation, account: Account) -> None:
         for part in term.parts:
             by = f"  by {part.text}" + (f": {part.words}" if part.words != part.text else "")
             made.add_row(plain(by), "", *cells(part.treated, part.after), style="dim")
-    made.add_row("all of them: the change", "", *cells(account.treated, account.after), style="bold")
+    change = (lit(signed_by(account.standing.light, cell)) for cell in cells(account.treated, account.after))
+    made.add_row("all of them: the change", "", *change, style="bold")
     out.print(made)
 
 

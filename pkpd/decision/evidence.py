@@ -148,6 +148,10 @@ class Behind:
         names = dict.fromkeys(other for name in outputs for other in self._alike.get(name, (name,)))
         return tuple(one for name in names for one in self.rows.get(name, ()))
 
+    def under(self, standings: Iterable[Standing]) -> tuple[Evidence, ...]:
+        """The rows on which all of these stand, each once."""
+        return self.of(dict.fromkeys(name for one in standings for name in one.outputs))
+
     def standing(self, outputs: Sequence[str], beyond: Sequence[Beyond]) -> Standing:
         """On what a number of these outputs stands; beyond : where its schedule leaves what was seen of
         them."""

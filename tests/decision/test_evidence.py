@@ -269,3 +269,96 @@ def test_commands_print_the_lights_of_answers(capfd):
         assert out.count(sign) > 1
         assert f"{sign}{Light('fitted' if sign == '◐ ' else 'assumed').meaning}" in out
     assert "○ CCL2 change: No data on ccl2 stand behind it." in out
+
+
+# --- an endpoint over the dose, what drives it, and why a curve goes as it does
+
+
+@pytest.fixture(scope="module")
+def over(scene):
+    return pkpd.dose_response(scene, "? MIU sc daily x5", "Treg mean fold", dose="1, 8 MIU")
+
+
+@pytest.fixture(scope="module")
+def driven():
+    alone = Scene.create(subjects=1)
+    return pkpd.drivers(alone, f"{COURSE} every 28 d x3", "Treg mean fold", origins="people", samples=16)
+
+
+@pytest.fixture(scope="module")
+def explained():
+    return pkpd.why("low_dose_il2", "8 MIU sc daily x5", "treg_pct", subjects=1)
+
+
+def test_an_endpoint_over_the_dose_has_the_light_of_each_schedule(scene, over):
+    for dose, standing in zip(over.values, over.value_standings, strict=True):
+        assert standing == scene.standings(pkpd.Schedule.parse(f"{dose:g} MIU sc daily x5"))["Treg mean fold"]
+    assert "8 MIU is above the doses" in over.value_standings[1].reasons[0]
+    assert over.to_frame()["light"].tolist() == ["fitted", "fitted"]
+
+
+def test_what_drives_an_endpoint_has_the_light_of_the_endpoint_under_the_plan(scene, driven):
+    assert driven.standing == scene.standings(driven.schedule)["Treg mean fold"]
+    assert any("3 cycles" in reason for reason in driven.standing.reasons)
+
+
+def test_a_curve_has_the_light_of_its_output_and_a_sum_that_nobody_measured_none(scene, explained):
+    curve, pool = explained.accounts
+    assert curve.standing == scene.standings(explained.schedule)["Treg mean fold"]
+    assert "8 MIU is above the doses" in curve.standing.reasons[0]
+    assert pool.standing.light is Light.ASSUMED
+    assert pool.standing.reasons == (f"No data on {pool.name} stand behind it",)
+
+
+def test_a_curve_of_a_model_that_nobody_has_fitted_stands_on_no_data():
+    found = pkpd.why("indirect_response_1", "100 mg iv once", "R", subjects=1)
+    assert [one.standing for one in found.accounts] == [
+        Standing(Light.ASSUMED, ("No data on R stand behind it",), ("R",))
+    ]
+    assert found.sources == ()
+
+
+def test_their_files_have_lights_reasons_and_sources(over, driven, explained):
+    for found, told, standing in (
+        (over, over.to_dict()["standings"][1], over.value_standings[1]),
+        (driven, driven.to_dict(), driven.standing),
+        (explained, explained.to_dict()["accounts"][0], explained.accounts[0].standing),
+    ):
+        facts = json.loads(to_json(told))
+        assert facts["light"] == "fitted" and facts["why"] == list(standing.reasons)
+        assert facts["stands_on"] == ["treg_pct"]
+        rows = {one["row"]: one["unverified"] for one in found.to_dict()["sources"]}
+        assert rows["imodals_d8_1miu"] is True and rows["koreth2011_treg"] is False
+
+
+def test_their_tables_of_numbers_have_the_light(driven, explained, tmp_path):
+    assert set(driven.to_frame()["light"]) == {"fitted"}
+    table = explained.to_frame()
+    assert table[table["what"] == "change"]["light"].tolist() == ["fitted"] * 2 + ["assumed"] * 2
+    assert set(table[table["what"] != "change"]["light"]) == {""}
+    for found in (driven, explained):
+        found.write_csv(tmp_path / "a.csv")
+        assert ",light\n" in (tmp_path / "a.csv").read_text(encoding="utf-8").replace("\r", "")
+
+
+def test_their_shared_tables_have_lights_and_reasons(over, driven, explained):
+    for found, line, place, standing in (
+        (over, 1, 1, over.value_standings[1]),
+        (driven, 0, 3, driven.standing),
+        (explained, -1, 2, explained.accounts[0].standing),
+    ):
+        table = exhibit(found).tables[0]
+        assert table.lines[line][place].startswith("◐ ")
+        assert table.records[line]["light"] == "fitted"
+        assert table.records[line]["why"] == "; ".join(standing.reasons)
+        shown = markdown.write(exhibit(found))
+        assert legend([Light.FITTED])[:-1] in shown and markdown.escaped("; ".join(standing.reasons)) in shown
+    terms = exhibit(explained).tables[0].records[:-1]
+    assert {record["light"] for record in terms} == {""}  # nobody has measured a term
+
+
+def test_answers_have_their_rows_in_json_once(front, answer):
+    for found in (front, answer):
+        facts = json.loads(to_json(found.to_dict()))
+        assert {one["row"] for one in facts["sources"]} == {one.row.id for one in found.sources}
+        assert len(facts["sources"]) == len(found.sources) > 5

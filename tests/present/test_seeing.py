@@ -53,6 +53,32 @@ def test_numbers_over_the_dose_stand_on_what_those_of_each_schedule_stand(explor
     assert len(reasons) > 1  # 8 MIU is beyond what was seen
 
 
+def test_what_drives_an_endpoint_and_a_curve_stand_on_what_those_of_the_schedule_stand(explorer):
+    plan = Schedule.parse(f"{COURSE} every 28 d x3")
+    expected = explorer.scene(explorer.check(ASKED)).standings(plan)["Treg mean fold"]
+    asked = {"schedules": [str(plan)], "days": 84}
+    drivers = ask(explorer, "drivers", endpoint="Treg mean fold", by="people", **asked)
+    curve = ask(explorer, "why", output="treg_pct", **asked)
+    names = [account["description"] for account in curve["found"]["accounts"]]
+    assert [arm["standings"][0]["endpoints"] for arm in curve["arms"]] == [[name] for name in names]
+    for (standing,) in ([arm["standings"][0]] for arm in (drivers["arms"][0], curve["arms"][0])):
+        assert (standing["light"], standing["why"]) == (expected.light, list(expected.reasons))
+        assert any("3 cycles" in reason for reason in standing["why"])
+    assert curve["arms"][1]["standings"][0]["light"] == "assumed"
+    assert drivers["arms"][0]["standings"][0]["endpoints"] == ["Treg mean fold"]
+
+
+@pytest.mark.parametrize("view", ["response", "target", "drivers", "why"])
+def test_rows_behind_numbers_reach_the_page_once_with_its_facts(explorer, view):
+    assert "sources" not in ask(explorer, view)["found"] and explorer.facts()["behind"]["treg_pct"]
+
+
+def test_a_curve_of_a_model_that_nobody_has_fitted_says_that_there_are_no_data():
+    told = views.ANSWERS["why"](Explorer("one_compartment_oral", subjects=20), {}, lambda: None)
+    ((standing,),) = (arm["standings"] for arm in told["arms"][:1])
+    assert standing["light"] == "assumed" and "No data on" in standing["why"][0]
+
+
 def test_what_is_counted_from_the_doses_has_no_light(explorer):
     told = ask(explorer, "target", wish="total dose at most 10 MIU")
     assert told["arms"] and not any(arm["standings"] for arm in told["arms"])

@@ -199,6 +199,47 @@ def test_a_number_over_the_dose_opens_what_is_behind_it(tab, view):
     assert not dialog.count()
 
 
+@pytest.mark.parametrize(("view", "name"), [("drivers", "Treg mean fold"), ("why", "Tregs of CD4")])
+def test_a_number_of_drivers_and_why_opens_what_is_behind_it(tab, view, name):
+    panel = opened(tab, view)
+    numbers = panel.locator("table button.number")
+    assert numbers.count() == {"drivers": panel.locator("tbody tr").count(), "why": 4}[view]
+    assert panel.locator("table button.number[tabindex='0']").count() == 1  # one stop of the Tab key
+    assert "◐ fitted, but beyond" in panel.inner_text()
+    numbers.nth(1).focus()
+    tab.keyboard.press({"drivers": "ArrowUp", "why": "ArrowLeft"}[view])
+    tab.keyboard.press("Enter")
+    dialog = tab.get_by_role("dialog")
+    assert name in dialog.locator("h2").inner_text()
+    assert "imodals_washout_2miu" in dialog.locator("ul").inner_text()
+    assert dialog.locator("tr.unverified").count() == 9 < dialog.locator("tbody tr").count() == 21
+    assert "unverified" in dialog.locator("tr.unverified .source").first.inner_text()
+    assert dialog.locator("a[href^='https://doi.org/10.']").count()
+    tab.keyboard.press("Escape")
+    assert not dialog.count()
+
+
+def test_the_sum_that_why_tells_of_says_that_nobody_has_measured_it(tab):
+    panel = opened(tab, "why")
+    panel.locator("section").nth(1).locator("button.number").first.click()
+    dialog = tab.get_by_role("dialog")
+    assert "No data on T + B stand behind it." in dialog.inner_text() and not dialog.locator("table").count()
+
+
+def test_a_number_keeps_the_focus_when_another_dose_is_looked_at(tab):
+    panel = opened(tab, "why")
+    panel.locator("button.number").nth(2).focus()
+    answered(
+        tab,
+        lambda: tab.evaluate("""() => {
+        const field = document.querySelector("#schedule-A");
+        field.value = "2 MIU sc daily x5";
+        field.dispatchEvent(new Event("input", { bubbles: true })); }"""),
+    )
+    there = "[...document.querySelectorAll('#view-why button.number')].indexOf(document.activeElement)"
+    assert tab.evaluate(there) == 2
+
+
 def test_which_interval_is_asked_as_which_dose_is(tab):
     panel = opened(tab, "target")
     answered(tab, lambda: panel.get_by_label("Target", exact=True).fill("Treg mean fold at least 1.2"))

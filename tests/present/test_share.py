@@ -232,7 +232,7 @@ def test_a_person_has_a_report_with_measurements_parameters_and_what_may_follow(
     for table in ("Measurements", "Parameters", "Endpoints", "Wishes"):
         assert f"<h2>{table}</h2>" in page
     assert ADVICE in page and "2 MIU sc daily x5 from day 28" in page and "data:image/svg+xml" in page
-    assert not re.search(r"<script|https?://(?!www\.w3\.org)", page)
+    assert not re.search(r"<script|https?://(?!www\.w3\.org|doi\.org/10\.)", page)
     content = workbook.write(shown)
     _, rows, _ = sheet_records(content, "Measurements")
     assert [row[3] for row in rows] == [5.0, 8.0]

@@ -288,8 +288,7 @@ class Comparison:
     @property
     def sources(self) -> tuple[Evidence, ...]:
         """The rows of data behind all of the endpoints."""
-        outputs = dict.fromkeys(name for row in self.rows for name in self.standing(row).outputs)
-        return self.arms[0].scene.behind.of(outputs)
+        return self.arms[0].scene.behind.under(map(self.standing, self.rows))
 
     @takes(names=TEXTS)
     def choose(self, names: Sequence[str]) -> Comparison:

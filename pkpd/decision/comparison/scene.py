@@ -650,6 +650,10 @@ class Scene:
             return Behind(fit, self.criteria.outputs)
         return behind(os.fspath(fit), self.criteria)
 
+    def standing(self, schedule: Schedule, output: str) -> Standing:
+        """On what the course of an output stands under a schedule."""
+        return self.behind.standing([output], self._left_by(schedule).outputs.get(output, ()))
+
     def standings(self, schedule: Schedule) -> dict[str, Standing]:
         """On what each endpoint stands under a schedule, by the endpoint's name: of those that follow from
         courses, and of risks. All others are counted from the doses."""

@@ -11,6 +11,7 @@ import numpy as np
 from pkpd.core import html
 from pkpd.core.files import write_json, write_rows
 from pkpd.decision.endpoints import Endpoint
+from pkpd.decision.evidence import Behind, Evidence, Standing
 from pkpd.dosing import Schedule
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ _COLUMNS = tuple(
         ("first", ("", "_from", "_to")),
         ("total", ("", "_from", "_to")),
         ("screening", ("",)),
+        ("light", ("",)),
     )
     for end in ends
 )
@@ -101,6 +103,8 @@ class Drivers:
     origins : how much of the variance is by differences between people and how much by the parameters.
     drivers : of each origin those with the widest swing first, and last those whose own shares were not
         counted.
+    standing : how far the endpoint has been put to the test; behind : what the fit knows of its outputs, on
+        which it stands.
     reading, warnings : sentences: what the numbers are, and what a reader has to know.
     provenance : what they were made from.
 
@@ -118,6 +122,8 @@ class Drivers:
     typical: float
     origins: tuple[Origin, ...]
     drivers: tuple[Driver, ...]
+    standing: Standing
+    behind: Behind
     reading: tuple[str, ...]
     warnings: tuple[str, ...]
     provenance: dict[str, Any]
@@ -142,6 +148,11 @@ class Drivers:
         note = " ".join((*self.reading, *self.warnings, ADVICE))
         return html.table(repr(self)[1:-1], columns, rows, note)
 
+    @property
+    def sources(self) -> tuple[Evidence, ...]:
+        """The rows of data behind the endpoint."""
+        return self.behind.under([self.standing])
+
     def of(self, origin: str) -> tuple[Driver, ...]:
         """Those of one origin."""
         return tuple(driver for driver in self.drivers if driver.by == origin)
@@ -151,12 +162,12 @@ class Drivers:
             values = {name: getattr(one, name) for name in _COLUMNS if hasattr(one, name)}
             for name in ("low", "high", "first", "total"):
                 values[f"{name}_from"], values[f"{name}_to"] = getattr(one, f"{name}_ends")
-            return values
+            return values | {"light": str(self.standing.light)}
 
         return [record(one) for one in self.drivers]
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per input."""
+        """A row per input, with the light of the endpoint."""
         import pandas as pd
 
         frame = pd.DataFrame(self._records(), columns=list(_COLUMNS))
@@ -171,6 +182,8 @@ class Drivers:
             "typical": self.typical,
             "origins": [_plain(asdict(origin)) for origin in self.origins],
             "drivers": [_plain(record) for record in self._records()],
+            **self.standing.as_dict(),
+            "sources": [one.as_dict() for one in self.sources],
             "reading": list(self.reading),
             "warnings": list(self.warnings),
             "advice": ADVICE,

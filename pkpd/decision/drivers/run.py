@@ -21,6 +21,7 @@ from pkpd.decision.drivers import indices
 from pkpd.decision.drivers.indices import EXTRA, Evaluated, Indices
 from pkpd.decision.drivers.result import PARAMETERS, PEOPLE, WORDS, Driver, Drivers, Origin
 from pkpd.decision.endpoints import Endpoint
+from pkpd.decision.evidence import COUNTED
 from pkpd.decision.single import endpoints_of, only, resting, values_of
 from pkpd.dosing import Schedule
 from pkpd.dosing.taking import GivenDoses, TakenSchedule, exact_doses
@@ -157,6 +158,7 @@ class _Study:
         progress: Progress | None,
     ) -> None:
         self.scene, self.warned = only(scene, [endpoint.name]), scene.warnings(plan)
+        self.standing, self.behind = scene.standings(plan).get(endpoint.name, COUNTED), scene.behind
         self.plan, self.endpoint, self.sources = plan, endpoint, sources
         self.samples, self.seed, self.progress = samples, seed, progress
         self.sides = {side.by: side for side in (self._people(), self._parameters()) if side.inputs}
@@ -237,6 +239,8 @@ class _Study:
             typical=typical,
             origins=self._shared(sides, sds),
             drivers=tuple(found),
+            standing=self.standing,
+            behind=self.behind,
             reading=(*self._reading(sides), *said),
             warnings=self._warnings(),
             provenance=self._provenance(chosen),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pkpd.core import html
 from pkpd.core.files import write_json, write_rows
-from pkpd.decision.evidence import Standing, weakest
+from pkpd.decision.evidence import Behind, Evidence, Standing, weakest
 from pkpd.decision.inverse.question import Unknown
 from pkpd.decision.people import PeopleShare, asked_share
 from pkpd.decision.wishes import Constraint
@@ -73,6 +73,7 @@ class Attainment:
     nearest : the value in the range that comes closest, which is the answer where there is one.
     found_by : the share of draws of the parameters under which the wishes are met anywhere in the range.
     chosen : the schedule with the answer, else with the nearest value.
+    behind : what the fit knows of its outputs, on which ``standings`` of the curves stand.
     """
 
     schedule: str
@@ -87,6 +88,7 @@ class Attainment:
     nearest: float
     found_by: float
     chosen: str
+    behind: Behind
     warnings: tuple[str, ...]
     reading: tuple[str, ...]
     notes: tuple[str, ...]
@@ -156,6 +158,16 @@ class Attainment:
         return weakest(self.standing(curve) for curve in self.curves)
 
     @property
+    def standings(self) -> tuple[Standing, ...]:
+        """Of all wishes at all values."""
+        return tuple(standing for curve in self.curves for standing in curve.standings)
+
+    @property
+    def sources(self) -> tuple[Evidence, ...]:
+        """The rows of data behind all numbers."""
+        return self.behind.under(self.standings)
+
+    @property
     def interval(self) -> str:
         """The 90 % interval by the parameters for people; "" without one."""
         if math.isnan(self.low):
@@ -206,7 +218,12 @@ class Attainment:
         return frame
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values: the answer with its interval, the curves, what people need, and how it was made."""
+        """Plain values: the answer with its interval, the curves, what people need, the rows of data behind
+        them, and how it was made."""
+        return self.without_sources() | {"sources": [one.as_dict() for one in self.sources]}
+
+    def without_sources(self) -> dict[str, Any]:
+        """The same without the rows of data."""
         return {
             "provenance": self.provenance,
             "answer": self.answer,
@@ -282,6 +299,21 @@ class Boundary:
         """ "smallest" or "largest" of it."""
         return self.rows[0].end
 
+    @property
+    def behind(self) -> Behind:
+        """What the fit knows of its outputs."""
+        return self.rows[0].behind
+
+    @property
+    def standings(self) -> tuple[Standing, ...]:
+        """Of all wishes at all values of both."""
+        return tuple(standing for row in self.rows for standing in row.standings)
+
+    @property
+    def sources(self) -> tuple[Evidence, ...]:
+        """The rows of data behind all numbers."""
+        return self.behind.under(self.standings)
+
     def _records(self, over: str = "") -> list[dict[str, Any]]:
         return [
             {over or self.over.name: float(value), row.unknown.name: row.value}
@@ -297,14 +329,16 @@ class Boundary:
         return pd.DataFrame(self._records())
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values: of each row what ``Attainment.to_dict`` has, and its value of ``over``."""
+        """Plain values: of each row what ``Attainment.to_dict`` has, and its value of ``over``; the rows of
+        data once for all."""
         return {
             "over": self.over.name,
             "unit": self.over.unit,
             "rows": [
-                {self.over.name: float(value)} | row.to_dict()
+                {self.over.name: float(value)} | row.without_sources()
                 for value, row in zip(self.over.values, self.rows, strict=True)
             ],
+            "sources": [one.as_dict() for one in self.sources],
         }
 
     def write_csv(self, path: str | os.PathLike[str]) -> None:

@@ -273,6 +273,7 @@ class _Work:
             nearest=float(numbers[nearest]),
             found_by=found_by,
             chosen=str(self._at(over, values[nearest])),
+            behind=self.scene.behind,
             warnings=self.scene.warnings(self._at(over, values[nearest])),
             reading=self._reading(),
             notes=tuple(dict.fromkeys((*self.scene.population.notes, *self._resting()))),

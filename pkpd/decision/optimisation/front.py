@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pkpd.core import html
 from pkpd.core.files import write_json, write_rows
 from pkpd.decision.endpoints import Endpoint
-from pkpd.decision.evidence import Standing
+from pkpd.decision.evidence import Behind, Evidence, Standing
 from pkpd.decision.optimisation.space import SpacePoint
 from pkpd.decision.people import PeopleShare
 from pkpd.decision.wishes import Constraint, Goal
@@ -79,7 +79,8 @@ class Front:
 
     choices : the front, from little to much of the second objective's cost; empty where no schedule holds the
         constraints: ``infeasible`` then says so,
-    and ``nearest`` has those that miss them least. seen : all that the search looked at.
+    and ``nearest`` has those that miss them least. seen : all that the search looked at. behind : what the
+    fit knows of its outputs, on which ``standings`` of the schedules stand.
     """
 
     objectives: tuple[Goal, ...]
@@ -90,6 +91,7 @@ class Front:
     infeasible: str
     seen: tuple[SeenSchedule, ...]
     interrupted: bool
+    behind: Behind
     reading: tuple[str, ...]
     """What the numbers are, in sentences."""
     notes: tuple[str, ...]
@@ -139,6 +141,11 @@ class Front:
         """Of the objectives, then of the constraints, each once."""
         wishes: tuple[Goal | Constraint, ...] = (*self.objectives, *self.constraints)
         return tuple(dict.fromkeys(wish.endpoint for wish in wishes))
+
+    @property
+    def sources(self) -> tuple[Evidence, ...]:
+        """The rows of data behind the numbers of the schedules that are shown."""
+        return self.behind.under(one for choice in self.shown for one in choice.standings.values())
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -191,6 +198,7 @@ class Front:
             ],
             "front": [self._plain(choice) for choice in self.choices],
             "nearest": [self._plain(choice) for choice in self.nearest],
+            "sources": [one.as_dict() for one in self.sources],
             "seen": [
                 {"schedule": seen.schedule, "holds": seen.holds}
                 | {endpoint.name: _in_json(value) for endpoint, value in seen.medians.items()}

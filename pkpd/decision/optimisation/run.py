@@ -172,6 +172,7 @@ def optimise(
             for text, outcome in seen.items()
         ),
         interrupted=interrupted,
+        behind=scene.behind,
         reading=(
             *_reading(scene, few, wishes, searched, space, n_front, len(final), choices or nearest),
             *_taken_words(first),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pkpd.core import html
 from pkpd.core.files import write_json, write_rows
 from pkpd.decision.endpoints import Endpoint
+from pkpd.decision.evidence import Behind, Evidence, Standing
 from pkpd.decision.inverse.question import Unknown
 from pkpd.decision.response.published import PublishedDose
 
@@ -58,6 +59,8 @@ class DoseResponse:
     published_doses : numbers of the fit's data after doses of this pattern, on this scale, each at its own
         time.
     exposure : the endpoint over another one, where that was asked for.
+    value_standings : (n_values,) how far the numbers of each value have been put to the test; behind : what
+        the fit knows of its outputs, on which they stand.
     reading, warnings : sentences: what the numbers are, and what a reader has to know.
     provenance : what they were made from.
 
@@ -79,6 +82,8 @@ class DoseResponse:
     high: Floats
     published_doses: tuple[PublishedDose, ...]
     exposure: ExposureResponse | None
+    value_standings: tuple[Standing, ...]
+    behind: Behind
     reading: tuple[str, ...]
     warnings: tuple[str, ...]
     provenance: dict[str, Any]
@@ -100,16 +105,22 @@ class DoseResponse:
         return html.table(repr(self)[1:-1], columns, rows, note)
 
     @property
+    def sources(self) -> tuple[Evidence, ...]:
+        """The rows of data behind the numbers of all values."""
+        return self.behind.under(self.value_standings)
+
+    @property
     def _columns(self) -> tuple[str, ...]:
         levels = (f"{100 * level:g} %" for level in LEVELS)
-        return (self.unknown.name, *levels, "median low", "median high")
+        return (self.unknown.name, *levels, "median low", "median high", "light")
 
     def _records(self) -> list[dict[str, Any]]:
         return [
-            dict(zip(self._columns, (float(x), *self.people[:, i].tolist(), low, high), strict=True))
-            for i, (x, low, high) in enumerate(
+            dict(zip(self._columns, (float(x), *self.people[:, i].tolist(), *ends, light), strict=True))
+            for i, (x, *ends) in enumerate(
                 zip(self.values, self.low.tolist(), self.high.tolist(), strict=True)
             )
+            for light in [str(self.value_standings[i].light)]
         ]
 
     def to_frame(self) -> pd.DataFrame:
@@ -155,6 +166,8 @@ class DoseResponse:
                 for point in self.published_doses
             ],
             "exposure": exposure,
+            "standings": [standing.as_dict() for standing in self.value_standings],
+            "sources": [one.as_dict() for one in self.sources],
             "reading": list(self.reading),
             "warnings": list(self.warnings),
             "advice": ADVICE,

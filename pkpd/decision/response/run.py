@@ -17,13 +17,14 @@ from pkpd.decision.comparison import Scene
 from pkpd.decision.comparison.result import FEWEST_DRAWS, given_words
 from pkpd.decision.comparison.scene import horizon
 from pkpd.decision.endpoints import Endpoint, quantiles
+from pkpd.decision.evidence import COUNTED, Standing
 from pkpd.decision.inverse.along import scan_places
 from pkpd.decision.inverse.question import OpenSchedule, Unknown, unknown
 from pkpd.decision.people import People, interval_of
 from pkpd.decision.response.published import PublishedDose, published_doses
 from pkpd.decision.response.result import LEVELS, DoseResponse, ExposureResponse
 from pkpd.decision.single import endpoints_of, resting
-from pkpd.dosing.rules import Plan
+from pkpd.dosing.rules import Plan, planned
 from pkpd.solver.kernel import cautions_of
 
 Floats = NDArray[np.float64]
@@ -140,6 +141,8 @@ def dose_response(
         high=high,
         published_doses=published,
         exposure=exposure,
+        value_standings=work.standings(),
+        behind=scene.behind,
         reading=work.reading(published, exposure),
         warnings=work.warnings(),
         provenance=work.provenance(opened.said, about),
@@ -222,6 +225,11 @@ class _Courses:
         if self.told is not None:
             self.told(self.done, self.total)
         return found
+
+    def standings(self) -> tuple[Standing, ...]:
+        """(n,) of the endpoint."""
+        name = self.asked[0].name
+        return tuple(self.scene.standings(planned(plan)).get(name, COUNTED) for plan in self.plans)
 
     # -- words
 

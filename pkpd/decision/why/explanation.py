@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pkpd.core import html
 from pkpd.core.files import write_json, write_rows
+from pkpd.decision.evidence import Behind, Evidence, Standing
 from pkpd.dosing import Schedule
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ Floats = NDArray[np.float64]
 
 LEVELS = (0.05, 0.95)
 ADVICE = "A model, not medical advice."
-_COLUMNS = ("of", "unit", "what", "term", "part", "period", "typical", "low", "high")
+_COLUMNS = ("of", "unit", "what", "term", "part", "period", "typical", "low", "high", "light")
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Account:
     course, rest : (3, n_times) with and (n_times,) without doses; change : (3, n_times), the difference,
     which is the sum of the terms' totals in the typical person and in everybody, not of the quantiles.
     treated, after : of the change. open : how far the terms miss the change, as a share of its largest value.
+    standing : how far the quantity has been put to the test; of its terms nobody has measured any.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Account:
     after: Share
     terms: tuple[Contribution, ...]
     open: float
+    standing: Standing
 
     @property
     def parts(self) -> Iterator[Contribution]:
@@ -99,6 +102,7 @@ class Explanation:
     subjects : how many people the intervals are of; 1 is the typical person alone.
     rests : whether the system rests without doses. Where it does not, terms are compared with their course
         without doses, and have no parts.
+    behind : what the fit knows of its outputs, on which the accounts stand.
     reading : what the numbers are, in sentences.
     warnings : what a reader has to know.
     provenance : what they were made from.
@@ -119,6 +123,7 @@ class Explanation:
     accounts: tuple[Account, ...]
     subjects: int
     rests: bool
+    behind: Behind
     reading: tuple[str, ...]
     warnings: tuple[str, ...]
     provenance: dict[str, Any]
@@ -143,6 +148,11 @@ class Explanation:
         ]
         return html.table(repr(self)[1:-1], columns, rows, " ".join((*self.reading, *self.warnings, ADVICE)))
 
+    @property
+    def sources(self) -> tuple[Evidence, ...]:
+        """The rows of data behind the accounts."""
+        return self.behind.under(account.standing for account in self.accounts)
+
     def _records(self) -> list[dict[str, Any]]:
         found = []
         for account in self.accounts:
@@ -153,13 +163,14 @@ class Explanation:
             for what, text, part, of in lines:
                 for period, share in (("treatment", of.treated), ("after", of.after)):
                     values = (account.name, account.unit, what, text, part, period)
-                    numbers = (share.typical, share.low, share.high)
+                    light = str(account.standing.light) if of is account else ""  # terms have none
+                    numbers = (share.typical, share.low, share.high, light)
                     found.append(dict(zip(_COLUMNS, (*values, *numbers), strict=True)))
         return found
 
     def to_frame(self) -> pd.DataFrame:
         """A row per quantity, term, part and period: what it added in the typical person, with the 90 %
-        interval of people."""
+        interval of people, and of a quantity its light."""
         import pandas as pd
 
         frame = pd.DataFrame(self._records(), columns=list(_COLUMNS))
@@ -210,8 +221,10 @@ class Explanation:
                     "terms": [told(term) for term in account.terms],
                 }
                 | share(account)
+                | account.standing.as_dict()
                 for account in self.accounts
             ],
+            "sources": [one.as_dict() for one in self.sources],
             "reading": list(self.reading),
             "warnings": list(self.warnings),
             "advice": ADVICE,

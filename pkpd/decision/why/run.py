@@ -21,13 +21,15 @@ from pkpd.core.arguments import ABSENT, CALLABLE, COUNT, MAPPING, NUMBER, PATH, 
 from pkpd.core.errors import InputError
 from pkpd.core.names import question_or_list
 from pkpd.core.progress import Progress
-from pkpd.decision.comparison.scene import horizon
+from pkpd.decision.comparison.scene import Scene, horizon
+from pkpd.decision.criteria import criteria_of
 from pkpd.decision.endpoints import Regimen, grid
+from pkpd.decision.evidence import Standing
 from pkpd.decision.why.explanation import LEVELS, Account, Contribution, Explanation, Share
 from pkpd.decision.why.ledger import LedgerLine, Quantity, Sheet, quantities, sheet
 from pkpd.dosing import EventTable, Schedule, time_units_per_day
 from pkpd.dosing.taking import GivenDoses, TakenSchedule, exact_doses
-from pkpd.inference.population import virtual_subjects
+from pkpd.inference.population import Population, virtual_subjects
 from pkpd.inference.spec import FitSpec
 from pkpd.inference.unfitted import read_fit_or_model
 from pkpd.model.check import Model
@@ -110,7 +112,8 @@ def why(
     >>> bool(abs(added - account.change[0, -1]) < 1e-4 * abs(account.change[0]).max())
     True
     """
-    kernel = kernel_of(of)
+    spec = _spec_of(of)
+    kernel = load(spec.main.model)
     model = kernel.model
     plan = exact_doses(schedule)
     events = plan.events(kernel.TIME_UNIT, kernel.ROUTES, kernel.DOSE_UNITS, kernel.SIZES)
@@ -120,11 +123,14 @@ def why(
     name = output if output is not None else _first(kernel, model)
     found = quantities(model, name)
     made = sheet(model, found)
-    values, notes = _people(of, kernel, subjects, seed, dict(parameters or {}))
+    typical, values, notes = _people(of, kernel, subjects, seed, dict(parameters or {}))
+    criteria = criteria_of(spec, kernel)
+    scene = Scene(os.fspath(of), typical, criteria=criteria, fitted=not spec.unfitted)
     clock = _Clock.of(plan, events, until, kernel.TIME_UNIT)
     work = _Work(load(made.model), made, values, events, clock, threads)
     work.run(progress)
-    accounts = tuple(work.account(i, quantity) for i, quantity in enumerate(found))
+    stand = [scene.standing(plan, quantity.name) for quantity in found]
+    accounts = tuple(map(work.account, itertools.count(), found, stand))
     from pkpd import __version__
 
     return Explanation(
@@ -136,11 +142,12 @@ def why(
         accounts=accounts,
         subjects=len(values) - 1 or 1,
         rests=work.rests,
+        behind=scene.behind,
         reading=_reading(len(values) - 1, work.rests),
         warnings=(*notes, *cautions_of(kernel)),
         provenance={
             "fit": os.fspath(of),
-            "fitted": not _spec_of(of).unfitted,
+            "fitted": scene.fitted,
             "model": kernel.NAME,
             "model_hash": kernel.HASH,
             "output": name,
@@ -193,8 +200,9 @@ def _first(kernel: Kernel, model: Model) -> str:
 
 def _people(
     of: Any, kernel: Kernel, subjects: int, seed: int, given: Mapping[str, Any]
-) -> tuple[Floats, tuple[str, ...]]:
-    """(1 + n, n_params), the typical person and n others (none of 1), and what is to be said of them."""
+) -> tuple[Population, Floats, tuple[str, ...]]:
+    """The typical person, (1 + n, n_params) of it and n others (none of 1), and what is to be said of
+    them."""
     kinds = dict(zip(kernel.PARAMETERS, kernel.KINDS, strict=True))
     who: dict[str, Any] = {
         "covariates": {name: value for name, value in given.items() if kinds.get(name) == "covariate"},
@@ -202,15 +210,16 @@ def _people(
     }
     typical = virtual_subjects(of, 1, vary=(), **who)
     if subjects == 1:
-        return typical.values, typical.notes
+        return typical, typical.values, typical.notes
     some = virtual_subjects(of, subjects, seed=seed, vary=("between",), **who)
-    return np.vstack([typical.values, some.values]), some.notes
+    return typical, np.vstack([typical.values, some.values]), some.notes
 
 
 def _reading(people: int, rests: bool) -> tuple[str, ...]:
     said = [
         "What a term added is its integral over time beyond what it is without doses; the totals of all "
-        "terms add up to the difference that the doses make."
+        "terms add up to the difference that the doses make.",
+        "How a difference divides among terms nobody has measured.",
     ]
     if people:
         said.append(
@@ -317,7 +326,7 @@ class _Work:
 
     # -- results
 
-    def account(self, place: int, quantity: Quantity) -> Account:
+    def account(self, place: int, quantity: Quantity, standing: Standing) -> Account:
         total = self.made.totals[place]
         course, rest = self._course(self.within, total), self._course(self.without, total)
         change = course - rest
@@ -352,6 +361,7 @@ class _Work:
             after=self._share(change, self.clock.end, -1),
             terms=tuple(kept),
             open=float(np.abs(left[0]).max()) / largest,
+            standing=standing,
         )
 
     def _term(

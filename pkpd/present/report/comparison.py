@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import math
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,20 +18,17 @@ from pkpd.core.files import check_target, write_text
 from pkpd.decision.comparison import Comparison, ComparisonRow, letters, relevant
 from pkpd.decision.endpoints import BURDEN, Endpoint
 from pkpd.decision.endpoints.endpoint import ONE_DOSE
-from pkpd.decision.evidence import Evidence
 from pkpd.decision.optimisation import plain_name
 from pkpd.present.report.drawing import Drawing
 from pkpd.present.report.numbers import (
-    LIGHTS,
     finite_or_word,
     meanings,
     number,
-    outcome,
-    reported,
     shares,
     unit,
 )
 from pkpd.present.report.page import environment, placed_pictures
+from pkpd.present.report.sources import leading, sources
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,6 +67,7 @@ def render(comparison: Comparison, *, command: str = "", pictures: Mapping[str, 
 def document(comparison: Comparison, command: str = "") -> dict[str, Any]:
     """Everything the template shows, as plain values."""
     arms, marks = comparison.arms, letters(len(comparison.arms))
+    behind = arms[0].scene.behind
     groups: dict[str, list[dict[str, Any]]] = {}
     for endpoint in comparison.endpoints:
         rows = [row for row in comparison.rows if row.endpoint == endpoint]
@@ -84,7 +81,8 @@ def document(comparison: Comparison, command: str = "") -> dict[str, Any]:
             "relevant": relevant(endpoint) if len(arms) > 1 else "",
             "missing": _sentence(endpoint.missing) if any(row.missing or row.beyond for row in rows) else "",
             "rows": [
-                _row(mark, row) | _standing(comparison, row) for mark, row in zip(marks, rows, strict=True)
+                _row(mark, row) | leading(behind, comparison.standing(row))
+                for mark, row in zip(marks, rows, strict=True)
             ],
         }
         groups.setdefault(endpoint.group, []).append(shown)
@@ -114,7 +112,7 @@ def document(comparison: Comparison, command: str = "") -> dict[str, Any]:
         "rests_on": {group.group: " ".join(group.rests_on) for group in resting},
         "kept_back": [group.group for group in comparison.kept_back],
         "lights": meanings(row.light for row in comparison.rows),
-        "sources": _sources(comparison),
+        "sources": sources(behind, map(comparison.standing, comparison.rows)),
         "findings": findings(comparison),
         "reading": list(comparison.reading),
         "warnings": _warnings(comparison),
@@ -138,18 +136,6 @@ def _row(mark: str, row: ComparisonRow) -> dict[str, Any]:
         ),
         "better": shares(row.better, row.same, row.worse),
         "absent": "; ".join(absent),
-    }
-
-
-def _standing(comparison: Comparison, row: ComparisonRow) -> dict[str, str]:
-    """The light of a row, why, and where the numbers behind it are shown."""
-    standing = comparison.standing(row)
-    shown = [name for name in standing.outputs if comparison.arms[0].scene.behind.of([name])]
-    return {
-        "light": standing.light,
-        "sign": LIGHTS[standing.light],
-        "why": "; ".join(standing.reasons),
-        "behind": f"behind-{shown[0]}" if shown else "",
     }
 
 
@@ -182,31 +168,6 @@ def _warnings(comparison: Comparison) -> list[tuple[str, list[tuple[str, list[st
         )
         for topic, said in topics.items()
     ]
-
-
-def _sources(comparison: Comparison) -> list[tuple[str, list[dict[str, Any]]]]:
-    """The published numbers behind the endpoints, by output."""
-    behind = comparison.arms[0].scene.behind
-    outputs = dict.fromkeys(name for row in comparison.rows for name in comparison.standing(row).outputs)
-    found = [(name, [_source(one) for one in behind.of([name])]) for name in outputs]
-    return [(name, rows) for name, rows in found if rows]
-
-
-def _source(one: Evidence) -> dict[str, Any]:
-    row = one.row
-    first = row.doi.partition(";")[0].strip()
-    return {
-        "id": row.id,
-        "study": row.study,
-        "schedule": row.schedule,
-        "what": one.what,
-        "reported": reported(one),
-        "outcome": outcome(one),
-        "unverified": one.unverified,
-        "source": row.source,
-        "doi": row.doi,
-        "link": f"https://doi.org/{first}" if re.fullmatch(r"10\.\d{4,9}/\S+", first) else "",
-    }
 
 
 def findings(comparison: Comparison) -> list[str]:

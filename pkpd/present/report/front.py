@@ -20,6 +20,7 @@ from pkpd.decision.optimisation.front import numbers_words
 from pkpd.present.report.comparison import flat
 from pkpd.present.report.numbers import LIGHTS, finite_or_word, meanings, unit
 from pkpd.present.report.page import environment, placed_pictures
+from pkpd.present.report.sources import leading, sources
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -126,6 +127,9 @@ def document(front: Front, command: str = "") -> dict[str, Any]:
         "of_people": any(constraint.share is not None for constraint in front.constraints),
         "lights": meanings(lights(front)),
         "standings": _standings(front),
+        "sources": sources(
+            front.behind, (one for choice in front.shown for one in choice.standings.values())
+        ),
         "warnings": list(front.warnings[: len(front.notes) + FIRST_WARNINGS]),
         "more_warnings": list(front.warnings[len(front.notes) + FIRST_WARNINGS :]),
         "reading": list(front.reading),
@@ -173,7 +177,8 @@ def _choice(front: Front, choice: Choice, columns: list[Any]) -> dict[str, Any]:
             )
             if constraint.endpoint == endpoint
         ]
-        cells.append(_cell(choice.estimates[endpoint], choice.standings[endpoint]) | {"held": held})
+        lead = leading(front.behind, choice.standings[endpoint])
+        cells.append(_cell(choice.estimates[endpoint]) | {"lead": lead, "held": held})
     return {
         "number": choice.number,
         "schedule": choice.schedule,
@@ -184,14 +189,11 @@ def _choice(front: Front, choice: Choice, columns: list[Any]) -> dict[str, Any]:
     }
 
 
-def _cell(estimate: MedianEstimate, standing: Standing) -> dict[str, str]:
+def _cell(estimate: MedianEstimate) -> dict[str, Any]:
     ends = [finite_or_word(estimate.low), finite_or_word(estimate.high)]
     return {
         "median": "no value" if math.isnan(estimate.median) else finite_or_word(estimate.median),
         "interval": "" if ends[0] == ends[1] else " to ".join(ends),
-        "light": standing.light,
-        "sign": LIGHTS[standing.light],
-        "why": "; ".join(standing.reasons),
     }
 
 

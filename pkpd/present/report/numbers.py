@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from pkpd.decision.evidence import Evidence, Light
+from pkpd.decision.evidence import Evidence, Light, Standing
 
 
 def is_number(value: Any) -> bool:
@@ -142,6 +142,12 @@ def legend(lights: Iterable[str]) -> str:
 def signed_by(light: str, words: str) -> str:
     """Words with the sign of a light before them, if it has one."""
     return f"{LIGHTS[Light(light)]} {words}".lstrip()
+
+
+def because(name: str, standing: Standing) -> str:
+    """A light with what it is of and its reasons, in a sentence; "" where there is none."""
+    sign = LIGHTS[standing.light]
+    return f"{sign} {name}: {'; '.join(standing.reasons)}." if sign else ""
 
 
 def reported(one: Evidence) -> str:

@@ -9,12 +9,22 @@ from typing import TYPE_CHECKING
 
 from pkpd.decision.response import DoseResponse
 from pkpd.decision.response.result import ADVICE
+from pkpd.present.report.numbers import because
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_WARNINGS = 3
 """That stand below a figure; files have all."""
+
+
+def reasons(found: DoseResponse) -> list[str]:
+    """Why the smallest and the largest value have their lights, in sentences; one where it is the same."""
+    shown, name = found.unknown.shown, found.endpoint.name
+    ends = [(shown(float(found.values[i])), found.value_standings[i]) for i in (0, -1)]
+    if ends[0][1] == ends[1][1]:
+        ends = [(f"{ends[0][0]} and at {ends[1][0]}", ends[0][1])]
+    return [said for at, standing in ends if (said := because(f"{name} at {at}", standing))]
 
 
 def figure(found: DoseResponse) -> Figure:

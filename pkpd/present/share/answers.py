@@ -4,16 +4,16 @@ two unknowns."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-from pkpd.decision.evidence import Light
+from pkpd.decision.evidence import Standing
 from pkpd.decision.inverse import Attainment, Boundary
 from pkpd.decision.inverse.attainment import WishCurve
 from pkpd.present.report.attainment import figure
 from pkpd.present.report.comparison import flat
 from pkpd.present.report.drawing import Drawing
-from pkpd.present.report.numbers import LIGHTS, finite_or_word, legend, signed_by, unit
+from pkpd.present.report.numbers import because, finite_or_word, legend, signed_by, unit
 from pkpd.present.share.exhibit import Exhibit, SharedColumn, SharedTable, one_line, source_of
 
 ALONG = (
@@ -42,7 +42,7 @@ def exhibit(found: Attainment | Boundary, command: str = "") -> Exhibit:
         drawings=(Drawing("dose_for", caption, figure, found),),
         tables=(_boundary(found) if isinstance(found, Boundary) else _attainment(found),),
         warnings=(("", warnings),) if warnings else (),
-        reading=(*first.reading, *filter(None, [legend(_lights(rows))])),
+        reading=(*first.reading, *filter(None, [legend(one.light for one in found.standings)])),
         definitions=tuple(
             (curve.wish.endpoint.name, curve.wish.endpoint.definition) for curve in first.curves
         ),
@@ -51,11 +51,8 @@ def exhibit(found: Attainment | Boundary, command: str = "") -> Exhibit:
         write_csv=found.write_csv,
         write_json=found.write_json,
         source=source_of(made, f"{made['subjects']:,} virtual people"),
+        behind=found.behind,
     )
-
-
-def _lights(rows: Sequence[Attainment]) -> list[Light]:
-    return [standing.light for row in rows for curve in row.curves for standing in curve.standings]
 
 
 def _answers(found: Attainment) -> Iterator[str]:
@@ -67,10 +64,7 @@ def _answers(found: Attainment) -> Iterator[str]:
     for curve in found.curves:
         if people := found.people(curve):
             yield f"{curve.wish}: {people}" if len(found.curves) > 1 else people
-    for curve in found.curves:
-        standing = found.standing(curve)
-        if LIGHTS[standing.light]:
-            yield f"{LIGHTS[standing.light]} {curve.wish.endpoint.name}: {'; '.join(standing.reasons)}."
+    yield from filter(None, (because(c.wish.endpoint.name, found.standing(c)) for c in found.curves))
 
 
 def _by_row(found: Boundary) -> Iterator[str]:
@@ -94,19 +88,27 @@ def _attainment(found: Attainment) -> SharedTable:
             SharedColumn(f"why {k}", "why", "text"),
         ]
     lines, records = [], []
+    standings: dict[tuple[int, int], Standing] = {}
     for i, x in enumerate(found.x):
         cells = [f"{x:g}" + " ←" * bool(x == found.value)]
         record: dict[str, Any] = {"x": float(x)}
         for k, curve in enumerate(found.curves):
             standing = curve.standings[i]
             cells += [signed_by(standing.light, _share(curve, i)), finite_or_word(float(curve.median[i]))]
+            standings[i, 2 * k + 1] = standings[i, 2 * k + 2] = standing
             for name in ("share", "low", "high", "median"):
                 record[f"{name} {k}"] = float(getattr(curve, name)[i])
             record |= {f"light {k}": str(standing.light), f"why {k}": "; ".join(standing.reasons)}
         lines.append(tuple(cells))
         records.append(record)
     return SharedTable(
-        "Target attainment", tuple(heads), tuple(lines), tuple(columns), tuple(records), "← the answer."
+        "Target attainment",
+        tuple(heads),
+        tuple(lines),
+        tuple(columns),
+        tuple(records),
+        "← the answer.",
+        standings,
     )
 
 
@@ -140,7 +142,8 @@ def _boundary(found: Boundary) -> SharedTable:
         answer = signed_by(row.weakest.light, answer)
         lines.append((f"{float(over):g}", answer, row.interval, row.chosen))
         records.append(_record(float(over), row))
-    return SharedTable("Answers", heads, tuple(lines), columns, tuple(records))
+    standings = {(i, 1): row.weakest for i, row in enumerate(found.rows)}
+    return SharedTable("Answers", heads, tuple(lines), columns, tuple(records), standings=standings)
 
 
 def _record(over: float, row: Attainment) -> dict[str, Any]:

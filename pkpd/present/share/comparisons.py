@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pkpd.decision.comparison import Comparison, ComparisonRow, letters, relevant
+from pkpd.decision.evidence import COUNTED, Standing
 from pkpd.present.report import comparison as report
 from pkpd.present.report.drawing import Drawing
 from pkpd.present.report.numbers import legend, signed_by, unit
@@ -47,6 +48,7 @@ def exhibit(comparison: Comparison, command: str = "") -> Exhibit:
         write_csv=comparison.write_csv,
         write_json=comparison.write_json,
         source=source,
+        behind=comparison.arms[0].scene.behind,
         page=lambda pictures: report.render(comparison, command=command, pictures=pictures),
         pictures=tuple(report.drawings(comparison)),
     )
@@ -106,10 +108,12 @@ def table(comparison: Comparison) -> SharedTable:
     heads += ["median by the parameters alone, 90 %"] * inner
     heads += [f"difference to A ({ninety})", "better/same/worse, %"] * several
     lines: list[tuple[str, ...]] = []
+    standings: dict[tuple[int, int], Standing] = {}
     for group, endpoints in told["groups"]:
         lines.append((group,))
         for endpoint in endpoints:
-            for row in endpoint["rows"]:
+            for arm, row in zip(comparison.arms, endpoint["rows"], strict=True):
+                standings[len(lines), 2] = arm.standings.get(endpoint["name"], COUNTED)
                 lines.append(tuple(_shown(endpoint, row, inner)[: len(heads)]))
     remarks = [row["remark"] + "." for row in _endpoints(told) if row["remark"]]
     note = "↑ more is wanted, ↓ less is wanted." * any(row["arrow"] for row in _endpoints(told))
@@ -122,6 +126,7 @@ def table(comparison: Comparison) -> SharedTable:
         _columns(several, ninety),
         tuple(_records(comparison)),
         " ".join(filter(None, (note, meant, *dict.fromkeys(remarks), *resting))),
+        standings,
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pkpd.decision.evidence import Behind, Standing
 from pkpd.present.report.drawing import Drawing
 
 ADVICE = "A model, not medical advice."
@@ -31,7 +32,8 @@ class SharedTable:
 
     name : what a sheet or a slide is called. heads, lines : cells as they are shown; a line of one cell is a
         heading of those below it. columns, records : the numbers and words behind them, nan for none.
-    note : what has to be known to read it.
+    note : what has to be known to read it. standings : how far the numbers of a cell, by its line and place,
+        have been put to the test.
     """
 
     name: str
@@ -40,6 +42,7 @@ class SharedTable:
     columns: tuple[SharedColumn, ...]
     records: tuple[Mapping[str, Any], ...]
     note: str = ""
+    standings: Mapping[tuple[int, int], Standing] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Exhibit:
     stem : what its files are called in a folder.
     title : what was asked. subjects : lines below it, such as the schedules. findings : the answer, in
         sentences.
+    behind : what the fit knows of its outputs, on which the ``standings`` of the tables stand.
     drawings : its figures, the main one first. singles : parts of the main one, each a file of its own.
     slides : the figures of a deck.
     tables : the main one first; brief : those of a deck.
@@ -74,6 +78,7 @@ class Exhibit:
     write_csv: Callable[[Path], object]
     write_json: Callable[[Path], object]
     source: str = ""
+    behind: Behind | None = None
     singles: tuple[Drawing, ...] = ()
     slides: tuple[Drawing, ...] = ()
     brief: tuple[SharedTable, ...] = ()

@@ -36,6 +36,7 @@ def exhibit(front: Front, command: str = "") -> Exhibit:
         write_csv=front.write_csv,
         write_json=front.write_json,
         source=source_of(made, f"{made['subjects']:,} virtual subjects"),
+        behind=front.behind,
         page=lambda pictures: report.render(front, command=command, pictures=pictures),
         pictures=(Drawing("front", report.caption(front), report.figure, front),),
     )
@@ -95,6 +96,11 @@ def _table(front: Front) -> SharedTable:
         tuple(_record(choice, endpoints) for choice in front.shown),
         "Intervals are of the median subject, by the uncertainty of the parameters. P(front): the "
         "probability that a schedule holds the constraints and none is better in every objective.",
+        {
+            (i, 1 + k): choice.standings[endpoint]
+            for i, choice in enumerate(front.shown)
+            for k, endpoint in enumerate(endpoints)
+        },
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from pkpd.core.errors import InputError
 from pkpd.core.files import write_json, write_rows
 from pkpd.decision.comparison import Arm, Comparison, letters
+from pkpd.decision.evidence import COUNTED, Standing, weakest
 from pkpd.decision.wishes import Constraint
 from pkpd.inference.individual import Individual
 from pkpd.present.report.comparison import findings, flat
@@ -108,6 +109,7 @@ def exhibit(ahead: PersonAhead, command: str = "") -> Exhibit:
         write_csv=lambda path: _write_csv(path, ahead, measured, made),
         write_json=lambda path: write_json(path, ahead.to_dict()),
         source=source_of(made, f"{len(person.after):,} draws of one person"),
+        behind=following.arms[0].scene.behind if following is not None else None,
     )
 
 
@@ -191,6 +193,10 @@ def _wished(ahead: PersonAhead) -> SharedTable:
     marks = letters(len(arms))
     held = [ahead.held(arm) for arm in arms]
     names = [*map(str, ahead.wishes)] + ["all of these"] * (len(ahead.wishes) > 1)
+    standings: dict[tuple[int, int], Standing] = {}
+    for place, arm in enumerate(arms, start=1):
+        own = [arm.standings.get(wish.endpoint.name, COUNTED) for wish in ahead.wishes]
+        standings |= {(i, place): one for i, one in enumerate([*own, weakest(own)][: len(names)])}
     return SharedTable(
         "Wishes",
         ("probability that", *(f"{mark}, %" for mark in marks)),
@@ -203,6 +209,7 @@ def _wished(ahead: PersonAhead) -> SharedTable:
             {"wish": name} | {mark: shares[i] for mark, shares in zip(marks, held)}
             for i, name in enumerate(names)
         ),
+        standings=standings,
     )
 
 

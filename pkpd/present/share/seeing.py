@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pkpd.decision.drivers import Driver, Drivers
+from pkpd.decision.evidence import Standing
 from pkpd.decision.response import DoseResponse
 from pkpd.decision.why import Account, Explanation, Share
 from pkpd.present.report import drivers, response, why
 from pkpd.present.report.comparison import flat
 from pkpd.present.report.drawing import Drawing
-from pkpd.present.report.numbers import finite_or_word, unit
+from pkpd.present.report.numbers import because, finite_or_word, legend, signed_by, unit
 from pkpd.present.share.exhibit import Exhibit, SharedColumn, SharedTable, one_line, source_of
 
 ADDED = (
@@ -36,11 +38,17 @@ def of_why(found: Explanation, command: str = "") -> Exhibit:
     return Exhibit(
         title=f"Why {found.output} goes as it does",
         subjects=(one_line(f"schedule: {found.schedule}"),),
-        findings=tuple(_told(account) for account in found.accounts),
+        findings=tuple(itertools.chain.from_iterable(map(_told, found.accounts))),
         drawings=(Drawing("why", ADDED, why.figure, found),),
         tables=tuple(_account(found, account) for account in found.accounts),
         definitions=(),
-        **_made("why", found, command, f"The typical person and {found.subjects:,} virtual people"),
+        **_made(
+            "why",
+            found,
+            command,
+            f"The typical person and {found.subjects:,} virtual people",
+            [account.standing for account in found.accounts],
+        ),
     )
 
 
@@ -53,7 +61,7 @@ def of_drivers(found: Drivers, command: str = "") -> Exhibit:
         drawings=(Drawing("drivers", TORNADO, drivers.figure, found),),
         tables=(_inputs(found),),
         definitions=((found.endpoint.name, found.endpoint.definition),),
-        **_made("drivers", found, command, "Virtual people"),
+        **_made("drivers", found, command, "Virtual people", [found.standing]),
     )
 
 
@@ -69,34 +77,45 @@ def of_response(found: DoseResponse, command: str = "") -> Exhibit:
         drawings=(Drawing("dose_response", caption, response.figure, found),),
         tables=(_curve(found),),
         definitions=tuple((endpoint.name, endpoint.definition) for endpoint in endpoints),
-        **_made("dose_response", found, command, people),
+        **_made("dose_response", found, command, people, found.value_standings),
     )
 
 
-def _made(stem: str, found: Any, command: str, who: str) -> dict[str, Any]:
+def _made(stem: str, found: Any, command: str, who: str, standings: Iterable[Standing]) -> dict[str, Any]:
     """What the three have alike."""
+    lights = legend(one.light for one in standings)
     return {
         "stem": stem,
         "warnings": (("", found.warnings),) if found.warnings else (),
-        "reading": found.reading,
+        "reading": (*found.reading, *filter(None, [lights])),
         "provenance": tuple((name, one_line(value)) for name, value in flat(found.provenance)),
         "command": command,
         "write_csv": found.write_csv,
         "write_json": found.write_json,
         "source": source_of(found.provenance, who),
+        "behind": found.behind,
     }
+
+
+_LIGHT = (SharedColumn("light", "how far put to the test", "text"), SharedColumn("why", "why", "text"))
+
+
+def _light(standing: Standing) -> dict[str, str]:
+    return {"light": str(standing.light), "why": "; ".join(standing.reasons)}
 
 
 # --- why
 
 
-def _told(account: Account) -> str:
-    """What did most, in words."""
+def _told(account: Account) -> Iterator[str]:
+    """What did most, in words, and how far it has been put to the test."""
     shown = unit(account.unit)
     parts = sorted(account.terms, key=lambda term: -abs(term.treated.typical))[:3]
     words = ", ".join(f"{term.words} {finite_or_word(term.treated.typical, True)}" for term in parts)
     change = f"{finite_or_word(account.treated.typical, True)} {shown}".strip()
-    return f"{account.description or account.name}: {change} over the treatment; {words}."
+    name = account.description or account.name
+    yield f"{name}: {change} over the treatment; {words}."
+    yield from filter(None, [because(name, account.standing)])
 
 
 def _account(found: Explanation, account: Account) -> SharedTable:
@@ -112,14 +131,21 @@ def _account(found: Explanation, account: Account) -> SharedTable:
     for name, head in periods:
         columns.append(SharedColumn(f"{name} typical", f"{head}{shown}"))
         columns += [SharedColumn(f"{name} low", "90 % of people, from"), SharedColumn(f"{name} high", "to")]
+    columns += _LIGHT
     lines, records = [], []
     for words, text, of in _entries(account):
         shares: dict[str, Share] = {name: getattr(of, name) for name, _ in periods}
-        lines.append((words, text, *map(_share, shares.values())))
-        records.append({"words": words, "text": text} | _numbers(shares))
+        told = _light(account.standing) if of is account else {"light": "", "why": ""}
+        cells = [_share(one) for one in shares.values()]
+        if of is account:
+            cells = [signed_by(account.standing.light, cell) for cell in cells]
+        lines.append((words, text, *cells))
+        record: dict[str, Any] = {"words": words, "text": text}
+        records.append(record | _numbers(shares) | told)
     heads = ("what added to it", "in the model", *(f"{head}{shown}" for _, head in periods))
     name = one_line(account.name)[:28]
-    return SharedTable(name, heads, tuple(lines), tuple(columns), tuple(records))
+    standings = dict.fromkeys([(len(lines) - 1, 2), (len(lines) - 1, 3)], account.standing)
+    return SharedTable(name, heads, tuple(lines), tuple(columns), tuple(records), standings=standings)
 
 
 def _entries(account: Account) -> Iterator[tuple[str, str, Any]]:
@@ -156,6 +182,7 @@ def _first(found: Drivers) -> Iterator[str]:
         f"{found.endpoint.name} is {finite_or_word(found.typical)} {shown}".strip()
         + " in the typical person."
     )
+    yield from filter(None, [because(found.endpoint.name, found.standing)])
     for origin in found.origins:
         names = ", ".join(one.name for one in found.of(origin.by)[:3])
         yield f"By {drivers.origin_words(origin)}: first {names}."
@@ -176,13 +203,18 @@ def _inputs(found: Drivers) -> SharedTable:
         SharedColumn("first", "first", "share"),
         SharedColumn("total", "total", "share"),
     )
-    records = tuple({column.key: getattr(one, column.key) for column in columns} for one in found.drivers)
-    return SharedTable("Inputs", heads, tuple(map(_input, found.drivers)), columns, records)
+    records = tuple(
+        {column.key: getattr(one, column.key) for column in columns} | _light(found.standing)
+        for one in found.drivers
+    )
+    lines = tuple(_input(one, found.standing) for one in found.drivers)
+    standings = {(i, 3): found.standing for i in range(len(lines))}
+    return SharedTable("Inputs", heads, lines, (*columns, *_LIGHT), records, standings=standings)
 
 
-def _input(one: Driver) -> tuple[str, ...]:
+def _input(one: Driver, standing: Standing) -> tuple[str, ...]:
     values = f"{finite_or_word(one.low_value)} to {finite_or_word(one.high_value)} {unit(one.unit)}".strip()
-    ends = f"{finite_or_word(one.low)} to {finite_or_word(one.high)}"
+    ends = signed_by(standing.light, f"{finite_or_word(one.low)} to {finite_or_word(one.high)}")
     shares = [drivers.percent(*pair) for pair in ((one.first, one.first_ends), (one.total, one.total_ends))]
     return one.by, one.name, values, ends, *shares
 
@@ -197,6 +229,7 @@ def _ends(found: DoseResponse) -> Iterable[str]:
         where = found.unknown.shown(float(found.values[i]))
         what = f"{finite_or_word(middle)} {shown}".strip()
         yield f"At {where}: {what} in the median person, 90 % of people {_span(low, high).strip('()')}."
+    yield from response.reasons(found)
     if found.exposure is not None and not math.isnan(found.exposure.spearman):
         yield f"Rank correlation with {found.exposure.over.name}: {found.exposure.spearman:.2f}."
 
@@ -217,15 +250,20 @@ def _curve(found: DoseResponse) -> SharedTable:
         *(SharedColumn(key, f"{key} of people{shown}") for key in keys),
         SharedColumn("low", "median by the parameters, from"),
         SharedColumn("high", "to"),
+        *_LIGHT,
     )
     lines, records = [], []
     for i, x in enumerate(found.values.tolist()):
         low, lower, middle, upper, high = map(float, found.people[:, i])
         ends = float(found.low[i]), float(found.high[i])
         spans = [_span(*pair).strip("()") for pair in ((lower, upper), (low, high), ends)]
-        lines.append((f"{x:g}", finite_or_word(middle), *spans))
+        standing = found.value_standings[i]
+        lines.append((f"{x:g}", signed_by(standing.light, finite_or_word(middle)), *spans))
         records.append(
             {"x": x, "low": ends[0], "high": ends[1]}
             | dict(zip(keys, (low, lower, middle, upper, high), strict=True))
+            | _light(standing)
         )
-    return SharedTable("Over the " + found.unknown.name, heads, tuple(lines), columns, tuple(records))
+    name = f"Over the {found.unknown.name}"
+    standings = {(i, 1): standing for i, standing in enumerate(found.value_standings)}
+    return SharedTable(name, heads, tuple(lines), columns, tuple(records), standings=standings)

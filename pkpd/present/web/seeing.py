@@ -17,11 +17,14 @@ import numpy as np
 from pkpd.core.errors import InputError
 from pkpd.decision.comparison import Scene, horizon
 from pkpd.decision.comparison.result import Topic
+from pkpd.decision.drivers import Drivers
 from pkpd.decision.drivers import drivers as run_drivers
 from pkpd.decision.endpoints import BURDEN
+from pkpd.decision.evidence import COUNTED, Standing
 from pkpd.decision.inverse import Attainment, dose_for
 from pkpd.decision.inverse.question import NAMES, OpenSchedule, unknown
-from pkpd.decision.response import dose_response
+from pkpd.decision.response import DoseResponse, dose_response
+from pkpd.decision.why import Explanation
 from pkpd.decision.why import why as run_why
 from pkpd.dosing import Schedule
 from pkpd.dosing.quantities import decimal_text, with_size
@@ -64,7 +67,7 @@ def response(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
         progress=lambda *_: stop(),
         **along.asked,
     )
-    at = _schedules(along.pattern, found.values)
+    ends = _schedules(along.pattern, (found.values[0], found.values[-1]))
     words = [f'pkpd dose-response "{along.pattern}" --endpoint "{endpoint}"', along.option]
     words += [f'--over "{over}"'] if over else []
     told = {
@@ -75,9 +78,9 @@ def response(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
         "along": along.told,
         "over_days": found.provenance["until_days"],
         "axis": found.unknown.called,
-        "found": found.to_dict(),
-        "notices": _notices(scene, found.warnings, (at[0], at[-1])),
-        "arms": _stand(scene, at, endpoint),
+        "found": _found(found),
+        "notices": _notices(scene, found.warnings, ends),
+        "arms": _stand(endpoint, found.value_standings),
         "command": " ".join([*words, *_options(explorer, request, ("--show",))]),
     }
     return _told(explorer, request, told, scene.subjects, began)
@@ -97,6 +100,7 @@ def target(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
     except InputError as error:
         raise FieldError(str(error), "wish") from None
     assert isinstance(found, Attainment)  # of one unknown
+    curve = found.curves[0]
     words = f'pkpd dose-for "{wish}" --schedule "{along.pattern}" {along.option}'
     told = {
         "wish": wish,
@@ -104,9 +108,9 @@ def target(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
         "along": along.told,
         "over_days": found.provenance["until_days"],
         "axis": found.unknown.called,
-        "found": found.to_dict(),
+        "found": _found(found),
         "notices": _notices(scene, (*found.notes, *found.warnings), [read_given(found.chosen)]),
-        "arms": _stand(scene, _schedules(along.pattern, found.x), found.curves[0].wish.endpoint.name),
+        "arms": _stand(curve.wish.endpoint.name, curve.standings),
         "command": " ".join([words, *_options(explorer, request, ("--show",))]),
     }
     return _told(explorer, request, told, scene.subjects, began)
@@ -118,10 +122,15 @@ def _schedules(pattern: str, values: Iterable[float]) -> list[Plan]:
     return [opened.schedule([Fraction(f"{value:.15g}")]) for value in values]
 
 
-def _stand(scene: Scene, plans: Iterable[Plan], endpoint: str) -> list[dict[str, Any]]:
-    """On what an endpoint stands under each schedule; on nothing that is counted from the doses."""
-    found = [scene.standings(planned(plan)) for plan in plans]
-    return [{"standings": standings({endpoint: one[endpoint]} if endpoint in one else {})} for one in found]
+def _stand(name: str, found: Iterable[Standing]) -> list[dict[str, Any]]:
+    """On what an endpoint or an output stands, as the page has it of schedules; on nothing that is counted
+    from the doses."""
+    return [{"standings": standings({} if one == COUNTED else {name: one})} for one in found]
+
+
+def _found(found: DoseResponse | Attainment | Drivers | Explanation) -> dict[str, Any]:
+    """A result without the rows of data behind it, which the page has."""
+    return {name: value for name, value in found.to_dict().items() if name != "sources"}
 
 
 def _usual_wish(scene: Scene, request: Request, plan: GivenDoses) -> str:
@@ -164,7 +173,8 @@ def drivers(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
         "endpoint": endpoint,
         "by": by,
         "origins": [origin_words(origin) for origin in found.origins],
-        "found": found.to_dict(),
+        "found": _found(found),
+        "arms": _stand(endpoint, [found.standing]),
         "notices": _notices(scene, (*scene.population.notes, *found.warnings), [plan], Topic.MISSING),
         "command": " ".join(words),
     }
@@ -191,7 +201,7 @@ def why(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
         )
     except InputError as error:
         raise FieldError(str(error), "output") from None
-    told = found.to_dict()
+    told = _found(found)
     for account, of in zip(told["accounts"], found.accounts, strict=True):
         account["parts"] = [
             {
@@ -215,6 +225,9 @@ def why(explorer: Explorer, values: object, stop: Stop) -> dict[str, Any]:
         "outputs": titles,
         "output": output,
         "found": told,
+        "arms": [
+            arm for one in found.accounts for arm in _stand(one.description or one.name, [one.standing])
+        ],
         "notices": _notices(explorer.scene(request), found.warnings, ()),
         "command": " ".join(words),
     }

@@ -16,10 +16,10 @@ export function lit(facts, arm, i, name, words) {
   return [button];
 }
 
-/** A table in place of what a box has: numbers with what is behind them keep the focus. */
-export function replaceTable(box, table) {
+/** A table, or parts of a page with tables, in place of what a box has: numbers with what is behind them keep the focus. */
+export function replaceTable(box, ...made) {
   const last = focused(box);
-  box.replaceChildren(table);
+  box.replaceChildren(...made);
   rove(box, last);
 }
 

@@ -5,6 +5,7 @@ import { choice, select } from "../controls.js";
 import { Frame, scheduleOf } from "../framing.js";
 import { noticeBox, tellNotices } from "../notices.js";
 import { ends, keys, letters, plainTable, refill, remarks, scroller } from "../picture.js";
+import { lit, meanings, replaceTable } from "../standing.js";
 import { element, shown, unitText } from "../state.js";
 import { scaleLinear } from "../vendor/d3.js";
 
@@ -34,10 +35,11 @@ export const view = {
     parts.figure = new Frame(page, { draw: tornado, keys: entries, told: () => answer, lines: (told) => scheduleOf(told, parts.of.value) });
     parts.keys = element("div");
     parts.table = scroller("Inputs");
+    parts.lights = element("p", { class: "hint" });
     parts.remarks = element("ul", { class: "hint", "aria-label": "How to read it" });
     panel.append(
       element("div", { class: "look" }, field("of", "Schedule"), field("endpoint", "Endpoint"), field("by", "Driven by")),
-      parts.notices, parts.keys, parts.figure.root, parts.table, parts.remarks,
+      parts.notices, parts.keys, parts.figure.root, parts.table, parts.lights, parts.remarks,
     );
   },
 
@@ -53,13 +55,15 @@ export const view = {
     const theme = page.theme();
     parts.keys.replaceChildren(keys(entries(theme), theme));
     const percent = (share, from, to) => (share === null ? "–" : `${[share, from, to].map((one) => Math.round(100 * Math.min(1, Math.max(0, one)))).join(" (").replace(/ \((\d+)$/, " to $1")})`);
-    parts.table.replaceChildren(plainTable(
+    const number = (words) => lit(page.facts, told.arms[0], "ABCD".indexOf(parts.of.value), told.endpoint, words);
+    replaceTable(parts.table, plainTable(
       ["Input", "its 5 % to 95 %", `${told.endpoint} there`, "first, %", "total, %"],
       found.drivers.map((one) => [
-        one.description ? `${one.name}: ${one.description}` : one.name, `${shown(one.low_value)} to ${shown(one.high_value)} ${unitText(one.unit)}`, `${shown(one.low)} to ${shown(one.high)}`,
+        one.description ? `${one.name}: ${one.description}` : one.name, `${shown(one.low_value)} to ${shown(one.high_value)} ${unitText(one.unit)}`, number(`${shown(one.low)} to ${shown(one.high)}`),
         percent(one.first, one.first_from, one.first_to), percent(one.total, one.total_from, one.total_to),
       ]),
     ));
+    parts.lights.replaceChildren(...meanings(page.facts, told.arms));
     parts.remarks.replaceChildren(...remarks(found));
     parts.figure.again();
   },

@@ -4,6 +4,7 @@ import { choice, select } from "../controls.js";
 import { Frame, scheduleOf } from "../framing.js";
 import { noticeBox, tellNotices } from "../notices.js";
 import { ends, keys, letters, look, plainTable, plot, refill, remarks, scroller } from "../picture.js";
+import { lit, meanings, replaceTable } from "../standing.js";
 import { element, shown, unitText } from "../state.js";
 
 const parts = {};
@@ -28,8 +29,9 @@ export const view = {
     };
     parts.notices = noticeBox("why-notices");
     parts.accounts = element("div");
+    parts.lights = element("p", { class: "hint" });
     parts.remarks = element("ul", { class: "hint", "aria-label": "How to read it" });
-    panel.append(element("div", { class: "look" }, field("of", "Schedule"), field("output", "Output")), parts.notices, parts.accounts, parts.remarks);
+    panel.append(element("div", { class: "look" }, field("of", "Schedule"), field("output", "Output")), parts.notices, parts.accounts, parts.lights, parts.remarks);
   },
 
   show(told) {
@@ -40,15 +42,16 @@ export const view = {
     frames.forEach((frame, k) => { frame.latest = () => frames[k] ?? frames[0]; });
     const theme = page.theme();
     let next = 0;
-    parts.accounts.replaceChildren(...told.found.accounts.map((account) => {
+    replaceTable(parts.accounts, ...told.found.accounts.map((account, k) => {
       const of = frames.slice(next, next += factors(account).length ? 3 : 2);
       return element(
         "section", { "aria-label": named(account) }, element("h2", {}, named(account)),
         element("div", { class: "charts" }, ...of.map(({ root }) => root)),
-        keys(ofParts(account, theme), theme), table(account),
+        keys(ofParts(account, theme), theme), table(account, told.arms[k]),
       );
     }));
     tellNotices(parts.notices, told.notices);
+    parts.lights.replaceChildren(...meanings(page.facts, told.arms));
     parts.remarks.replaceChildren(...remarks(told.found));
     for (const frame of frames) frame.again();
   },
@@ -128,7 +131,7 @@ function factorsOf(account) {
   return [made];
 }
 
-function table(account) {
+function table(account, arm) {
   const { days, treated_days: treated } = answer.found;
   const name = named(account);
   const largest = Math.max(...[account.change, ...account.parts.map(({ total }) => total)].flatMap(([typical]) => typical.map(Math.abs)));
@@ -136,12 +139,15 @@ function table(account) {
     const text = shown(Math.abs(value) < 1e-4 * largest ? 0 : value); // what rounding leaves of nothing is nought
     return sign && value > 0 && text !== "0" ? `+${text}` : text;
   };
-  const cell = ({ typical, low, high }) => element("span", {}, told(typical, true), ...(low === null ? [] : [element("span", { class: "interval" }, `${told(low)} to ${told(high)}`)]));
+  const cell = ({ typical, low, high }, shownAs = (words) => [words]) => element(
+    "span", {}, ...shownAs(told(typical, true)), ...(low === null ? [] : [element("span", { class: "interval" }, `${told(low)} to ${told(high)}`)]),
+  );
+  const change = (words) => lit(page.facts, arm, "ABCD".indexOf(parts.of.value), name, words);
   const rows = account.parts.map((part) => [part.label, cell(part.treated), cell(part.after)]);
   const box = scroller(`What added to ${name}`);
   box.append(plainTable(
     ["What added to it", titled(`treatment, to day ${shown(treated)}`, account.unit), titled(`then, to day ${shown(days.at(-1))}`, account.unit)],
-    [...rows, ["all of them: the change", cell(account.treated), cell(account.after)]], [rows.length],
+    [...rows, ["all of them: the change", cell(account.treated, change), cell(account.after, change)]], [rows.length],
   ));
   return box;
 }
