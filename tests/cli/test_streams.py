@@ -14,10 +14,43 @@ FULL = Path("/dev/full")
 PROGRAM = "import sys; from pkpd.cli import main; main(sys.argv[1:])"
 
 
+MARK = "\n=====\n"
+SEVERAL = f"""
+import json, sys
+from pkpd.cli import main
+for arguments in json.loads(sys.argv[1]):
+    try:
+        main(arguments)
+    except SystemExit as end:
+        assert not end.code, (arguments, end.code)
+    for stream in (sys.stdout, sys.stderr):
+        stream.write({MARK!r})
+        stream.flush()
+"""
+
+
 def run(*arguments, **environment):
     told = {**os.environ, **environment}
     done = subprocess.run([sys.executable, "-c", PROGRAM, *arguments], capture_output=True, env=told)
     return done.returncode, done.stdout, done.stderr.decode("utf-8", "replace")
+
+
+def run_all(commands, **environment):
+    """What each of some commands writes to either stream, one after the other in one process."""
+    told = {**os.environ, **environment}
+    done = subprocess.run(
+        [sys.executable, "-c", SEVERAL, json.dumps(commands)], capture_output=True, env=told
+    )
+    assert done.returncode == 0, done.stderr
+    printed, said = (written.split(MARK.encode()) for written in (done.stdout, done.stderr))
+    assert printed.pop() == said.pop() == b"" and len(printed) == len(said) == len(commands)
+    return list(zip(printed, said, strict=True))
+
+
+@pytest.fixture(scope="module")
+def told():
+    """JSON of a comparison, in UTF-8."""
+    return json.loads(run("compare", *SCHEDULES, "--subjects", "50", "--json", PYTHONIOENCODING="utf-8")[1])
 
 
 @pytest.mark.parametrize(
@@ -30,20 +63,17 @@ def run(*arguments, **environment):
     ],
     ids=str,
 )
-def test_every_command_writes_in_every_encoding(environment):
+def test_every_command_writes_in_every_encoding(environment, told):
     encoding = environment.get("PYTHONIOENCODING", "ascii")
-    code, out, err = run("compare", *SCHEDULES, "--subjects", "50", **environment)
-    assert code == 0 and "rror" not in err
-    assert "NK mean fold" in out.decode(encoding) and "-" * 40 in out.decode(encoding)
-    assert b"?" not in out and b"\\u" not in out
-    for arguments in (("models",), ("show", "il2_treg"), ("show", "il2_treg", "--source"), ("--help",)):
-        code, out, err = run(*arguments, **environment)
-        assert (code, err) == (0, "") and out.decode(encoding)
+    compare = ["compare", *SCHEDULES, "--subjects", "50"]
+    others = [["models"], ["show", "il2_treg"], ["show", "il2_treg", "--source"], ["--help"]]
+    (table, said), (in_json, _), *rest = run_all([compare, [*compare, "--json"], *others], **environment)
+    assert b"rror" not in said
+    assert "NK mean fold" in table.decode(encoding) and "-" * 40 in table.decode(encoding)
+    assert b"?" not in table and b"\\u" not in table
+    assert all(printed.decode(encoding) and not said for printed, said in rest)
     # JSON keeps every character, by its own escapes
-    code, out, _ = run("compare", *SCHEDULES, "--subjects", "50", "--json", **environment)
-    assert code == 0 and json.loads(out.decode(encoding)) == json.loads(
-        run("compare", *SCHEDULES, "--subjects", "50", "--json", PYTHONIOENCODING="utf-8")[1]
-    )
+    assert json.loads(in_json.decode(encoding)) == told
 
 
 def test_words_of_the_person_are_told_back_in_any_encoding():

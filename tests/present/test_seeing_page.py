@@ -153,7 +153,7 @@ def test_of_a_model_that_nobody_has_fitted_no_word_claims_a_fit(chromium, tmp_pa
             assert "Nobody has fitted it" in text and "Nothing was fitted" in text
             left = re.sub(r"Nobody has fitted|nobody has fitted|Nothing was fitted|--fit", "", text)
             assert not re.search(r"\bfit|published|by the parameters|not known of the parameters", left)
-            assert page.evaluate(browsers.VIOLATIONS) == []
+            assert browsers.violations(page) == []
         with page.expect_download() as download:
             page.locator("#view-why .tools button:visible").first.click()
         words = " ".join(ElementTree.parse(download.value.path()).getroot().itertext())
