@@ -16,6 +16,7 @@ _VIOLATIONS = """async (how) => (await axe.run(document, how)).violations.flatMa
 _SIDEWAYS = """() => [...document.querySelectorAll("main *, header *, footer *")].filter((part) =>
     !part.closest(".scroller, .unseen") && part.getBoundingClientRect().right > innerWidth + 0.5
 ).map((part) => part.outerHTML.slice(0, 80))"""
+SCHEMES = ["light", pytest.param("dark", marks=pytest.mark.long)]
 _REDRAWN_WITHIN_MS = 5000
 WIDTHS = (320, 390, 1280)
 COLOURS_AT = 390  # no colour hangs on the width, and a narrow page has more than a wide one

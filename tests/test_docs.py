@@ -22,7 +22,11 @@ from pkpd.inference.summary.kinds import KINDS
 DOCS = Path(__file__).parents[1] / "docs"
 # tested by test_layers.py, test_publish.py and test_site.py
 ELSEWHERE = {DOCS / "house.md", DOCS / "measured.md", DOCS / "reference.md"}
-PAGES = sorted(set(DOCS.glob("*.md")) - ELSEWHERE)
+LONG = {"dose_for", "fit", "functions", "posterior", "questions", "tutorial", "validation"}
+PAGES = [
+    pytest.param(page, id=page.stem, marks=[pytest.mark.long] if page.stem in LONG else [])
+    for page in sorted(set(DOCS.glob("*.md")) - ELSEWHERE)
+]
 SAVED = re.compile(
     r"Save this as `([\w./]+)`[^\n]*\n(?:[^\n]+\n)*\n```text\n(.*?)^```$", re.MULTILINE | re.DOTALL
 )
@@ -34,7 +38,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES)
 def test_files_commands_and_examples_work_as_they_stand_there(folder, capfd, page):
     text = page.read_text(encoding="utf-8")
     if importlib.util.find_spec("nutpie") is None:

@@ -451,6 +451,7 @@ def test_interrupt_is_code_130_without_traceback():
 # --- fit and report -------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_what_a_fit_wrote_is_compared_with_and_searched_in(pkpd, tmp_path):
     toy.write(tmp_path / "toy")
     assert pkpd("fit", "./toy", "--quick", "-q")[0] == 0

@@ -217,6 +217,7 @@ class Pre(HTMLParser):
         self.text += data * self.inside
 
 
+@pytest.mark.long
 def test_the_command_line_in_the_report_does_the_same_again(pkpd):
     Path("plan.txt").write_text(f"it's high: {TWO}\n")
     options = (

@@ -75,6 +75,7 @@ def test_no_cluster_is_a_sentence(pkpd, folder, tmp_path, monkeypatch):
     assert "no Dask scheduler answers" in err
 
 
+@pytest.mark.long
 def test_a_fit_and_its_report_leave_what_other_commands_found(pkpd, folder, tmp_path):
     """All that they write into results/FIT, also before the first fit is there."""
     assert pkpd("bootstrap", folder, "--draws", 2, "-o", tmp_path, "-q", "--jobs", 1)[0] == 0

@@ -357,6 +357,7 @@ def test_ninety_percent_of_draws_lie_between_the_ends_of_others(draws):
     assert one.sum() == pytest.approx(draws - 1) and one[0] < draws / 2 < one[1]
 
 
+@pytest.mark.long
 def test_intervals_hold_the_truth_as_often_as_they_say():
     """Truths are drawn from the fit; what other draws of it print covers the medians of nine truths in ten,
     and nine subjects in ten of them."""

@@ -75,6 +75,7 @@ def test_the_interval_by_parameters_is_lognormal_and_holds_no_people(scene):
     assert [curve.low[i], curve.high[i]] == pytest.approx(expected, abs=0.12)
 
 
+@pytest.mark.long
 def test_intervals_hold_the_true_answer_as_often_as_they_say(folder):
     """Forty trials, each of which estimates the volume with its error, asked in other people by other draws;
     the truth is that of the same people with the true volume."""
@@ -188,6 +189,7 @@ def test_several_wishes_leave_a_window_with_both_ends_told(scene):
     assert found.end == "smallest" and f"up to {high:g} mg" in found.answer
 
 
+@pytest.mark.long
 def test_two_unknowns_give_for_each_interval_the_dose_of_that_interval(scene):
     both = dose_for(
         scene, "trough at least 1", "? mg iv every ? h x6", dose="20 to 2000 mg", interval="6, 12 h"

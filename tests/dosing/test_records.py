@@ -620,6 +620,7 @@ def test_fields_know_where_they_begin():
         table.problems.stop_if_any()
 
 
+@pytest.mark.long
 def test_a_million_doses_and_hostile_numbers_are_quick():
     started = time.process_time()
     assert len(events("ID,TIME,AMT,CMT,II,ADDL\n1,0,5,1,0.25,999999\n")) == 1_000_000

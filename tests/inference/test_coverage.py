@@ -204,6 +204,7 @@ def covers(name, inside, level=0.95, sds=3.0):
     assert abs(share - level) < sds * error, f"{name}: {share:.3f} of {len(inside)}, stated {level}"
 
 
+@pytest.mark.long
 def test_intervals_of_a_fit_hold_the_truth_as_often_as_they_say():
     """Of parameters and study effects; of the true mean of fitted rows; of the inner check, by the parameters
     and with the error of the report."""

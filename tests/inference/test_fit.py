@@ -824,6 +824,7 @@ def test_a_fit_to_simulated_summaries_recovers_the_truth(result):
     assert 0.6 < result.ofv / (result.n_residuals - result.effective_parameters) < 1.6
 
 
+@pytest.mark.long
 def test_its_intervals_hold_the_truth_as_often_as_they_say():
     scores = []
     for seed in range(2, 8):  # test_coverage.py counts 250 fits, of a model in closed form

@@ -153,6 +153,7 @@ def test_a_row_is_predicted_as_by_a_fit_that_never_had_it(folder, by_row, tmp_pa
     assert abs(usual.predicted - row.predicted) < 0.2 * usual.error
 
 
+@pytest.mark.long
 def test_who_does_it_makes_no_difference_and_what_is_done_is_gone_on_from(folder, by_row, tmp_path):
     there = leave_out(folder / "result.json", by="row", threads=Processes(2), keep=tmp_path / "jobs")
     assert repr(there.folds) == repr(by_row.folds)

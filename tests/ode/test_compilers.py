@@ -116,6 +116,7 @@ def bits(solution):
 WHOLE = [(name, method) for name in PROBLEMS for method in METHODS] + [("without a state", "auto")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("problem", "method"), WHOLE)
 def test_solves_are_the_same_bit_for_bit(problem, method):
     """One subject with sensitivities, roots and readings, and many in lanes."""
@@ -163,6 +164,7 @@ def test_solves_are_the_same_bit_for_bit(problem, method):
         assert found() == direct
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("problem", "method"), [("absorption", "tsit5"), ("infusions", "rodas4"), ("binding", "rodas5p")]
 )
@@ -640,6 +642,7 @@ def answer(cache, compiler, code=SIMULATE):
     return json.loads(done.stdout)
 
 
+@pytest.mark.long
 def test_the_second_process_needs_neither_compiler(tmp_path):
     expected = {"numba": ["numba", "pkpd.ode.compile.by_numba"], "direct": ["pkpd.ode.compile.direct"]}
     outputs = []

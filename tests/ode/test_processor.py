@@ -43,6 +43,7 @@ def solves(level, folder):
     return int(lanes), digest, np.array(slopes, dtype=float)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(processor.width() < 8, reason="AVX2 is another level only where it is had")
 def test_what_is_computed_does_not_depend_on_the_processor(tmp_path):
     lanes, values, slopes = solves("", tmp_path)

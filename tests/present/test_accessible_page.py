@@ -62,7 +62,7 @@ def answered(page, before):
     raise AssertionError(f"no answer: {page.locator('#status').inner_text()}")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", browsers.SCHEMES)
 def test_axe_finds_nothing_in_any_view_and_nothing_is_scrolled_sideways(opened, scheme):
     page = opened(1280, color_scheme=scheme)
     page.evaluate(browsers.axe())

@@ -219,7 +219,7 @@ def test_a_model_that_nobody_has_fitted_says_what_it_takes(chromium, opened):
         next(server)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", browsers.SCHEMES)
 def test_axe_finds_nothing_with_and_without_errors(opened, scheme):
     page = opened(f"{SEEN}&person.wish=NK+peak+fold+under+9", 1280, color_scheme=scheme)
     page.evaluate(browsers.axe())

@@ -48,11 +48,16 @@ def test_options_are_a_value():
 
 
 PACKAGE = Path(pkpd.__file__).parent
-SOURCES = {
-    file.relative_to(PACKAGE).as_posix(): ast.parse(file.read_text(encoding="utf-8"))
-    for file in PACKAGE.rglob("*.py")
-    if "_library" not in file.parts
-}
+
+
+@pytest.fixture(scope="module")
+def sources():
+    """What stands in each file of the package."""
+    return {
+        file.relative_to(PACKAGE).as_posix(): ast.parse(file.read_text(encoding="utf-8"))
+        for file in PACKAGE.rglob("*.py")
+        if "_library" not in file.parts
+    }
 
 
 def defaults(tree):
@@ -67,11 +72,11 @@ def defaults(tree):
             yield from ((one.target, one.value) for one in node.body if isinstance(one, ast.AnnAssign))
 
 
-def test_usual_tolerances_stand_in_one_place():
+def test_usual_tolerances_stand_in_one_place(sources):
     """Nobody has a number of their own; how a table of benchmarks is read is another thing."""
     numbers = [
         file
-        for file, tree in SOURCES.items()
+        for file, tree in sources.items()
         for name, default in defaults(tree)
         if getattr(name, "arg", getattr(name, "id", "")).startswith("rtol")
         and isinstance(default, ast.Constant)
@@ -80,10 +85,10 @@ def test_usual_tolerances_stand_in_one_place():
     assert numbers == ["bench/curves.py"]
 
 
-def test_how_wide_an_interval_of_95_percent_is_stands_in_one_place():
+def test_how_wide_an_interval_of_95_percent_is_stands_in_one_place(sources):
     having = [
         file
-        for file, tree in SOURCES.items()
+        for file, tree in sources.items()
         if any(
             isinstance(node, ast.Constant) and isinstance(node.value, float) and 1.95 < node.value < 1.97
             for node in ast.walk(tree)

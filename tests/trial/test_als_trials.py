@@ -40,6 +40,7 @@ def test_mirocals_runs_and_every_published_number_has_its_prediction(simulated):
     assert result.curves.days[0] == 92
 
 
+@pytest.mark.long
 def test_either_reading_of_the_640_days_has_a_fit_of_its_own_to_the_same_deaths(simulated):
     later = simulated("mirocals_from_randomisation", 20)
     first = simulated("mirocals", 20)

@@ -124,6 +124,7 @@ def test_power_is_that_of_schoenfeld_and_deaths_are_those_of_the_hazard(design):
     assert result.numbers["alive", "fraction", "drug"].mean() == pytest.approx(1 - dying[1] / 60, rel=0.02)
 
 
+@pytest.mark.long
 def test_without_effect_every_test_is_significant_in_5_of_100(design):
     found = package.simulate_trial(design(), 2000, seed=3).numbers
     for analysis in ("log-rank", "cox", "score", "slope", "change"):
