@@ -16,8 +16,7 @@ from scipy.stats import norm
 
 from pkpd.core.errors import InputError, ScheduleError
 from pkpd.decision.adaptive import BY_RULES
-from pkpd.decision.comparison import Scene, compare, horizon, letters, relevant
-from pkpd.decision.comparison import scene as module
+from pkpd.decision.comparison import Scene, compare, horizon, letters, relevant, simulation
 from pkpd.decision.comparison.result import (
     COLUMNS,
     Topic,
@@ -30,6 +29,7 @@ from pkpd.decision.comparison.result import (
 from pkpd.decision.endpoints import Endpoint, Relevant, evaluate, questions
 from pkpd.dosing import EventTable, Schedule
 from pkpd.solver import Options, solve
+from pkpd.solver.options import COMPARISON
 
 ONE, TWO = "1 MIU sc daily x5 every 28 d x2", "2 MIU sc daily x5 every 28 d x2"
 OFTEN = "0.26 MIU/m2 sc every 3 d for 42 d"
@@ -68,7 +68,7 @@ def plainly(scene, text, k):
         values,
         scene.events(schedule),
         times,
-        options=Options(rtol=module.COMPARISON),
+        options=Options(rtol=COMPARISON),
         readings=questions(*about),
     ).check()
     outputs = solution.outputs
@@ -95,7 +95,7 @@ def test_integration_leaves_endpoints_within_a_fifth_of_a_percent_of_exact(scene
     """Of every subject; but for the smallest concentrations, and the half-life that is read from them, within
     0.05 percent."""
     found = scene.arm(text)
-    monkeypatch.setattr(module, "COMPARISON", 1e-8)
+    monkeypatch.setattr(simulation, "COMPARISON", 1e-8)
     exact = scene.arm(text)
     for endpoint, values in found.endpoints.items():
         small = endpoint.name in ("half-life", "trough")
@@ -128,9 +128,8 @@ def test_a_schedule_beside_itself_differs_by_nothing_in_any_subject(scene):
 
 
 @pytest.mark.parametrize(("threads", "chunk"), [(1, 104), (2, 104), (2, 16), (1, 60)])
-def test_neither_threads_nor_chunks_change_a_number(scene, arms, monkeypatch, threads, chunk):
-    monkeypatch.setattr(module, "CHUNK", chunk)
-    again = dataclasses.replace(scene, threads=threads).arms([TWO])[0]
+def test_neither_threads_nor_chunks_change_a_number(scene, arms, threads, chunk):
+    again = dataclasses.replace(scene, threads=threads, chunk=chunk).arms([TWO])[0]
     for endpoint, values in arms[1].endpoints.items():
         np.testing.assert_array_equal(again.endpoints[endpoint], values, endpoint.name)
     for name, band in arms[1].bands.items():
@@ -261,7 +260,7 @@ def test_whatever_is_better_or_worse_has_a_smallest_relevant_difference_and_a_re
 
 
 def test_more_courses_than_are_kept_are_counted_within_half_a_percent(scene, arms, monkeypatch):
-    monkeypatch.setattr(module, "KEPT", 20)
+    monkeypatch.setattr(simulation, "KEPT", 20)
     counted = scene.arms([OFTEN])[0]
     for name, band in arms[3].bands.items():
         assert not np.array_equal(counted.bands[name], band)  # or nothing was counted
@@ -610,7 +609,7 @@ def test_subjects_that_cannot_be_integrated_are_counted_and_left_out(scene):
 )
 def test_what_cannot_be_compared_is_refused_before_anything_is_simulated(schedule, said, monkeypatch):
     scene = Scene.create(subjects=2)
-    monkeypatch.setattr(module, "solve", None)
+    monkeypatch.setattr(simulation, "solve_taken", None)
     with pytest.raises(InputError, match=rf"(?s)schedule 2.*{said}"):
         scene.arms(["1 MIU sc once", schedule])
 

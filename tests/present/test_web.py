@@ -31,7 +31,7 @@ from pkpd.cli import main
 from pkpd.core import library
 from pkpd.core.errors import InputError, PkpdError
 from pkpd.decision.comparison import Scene, horizon
-from pkpd.decision.comparison import scene as scene_module
+from pkpd.decision.comparison.simulation import Simulation
 from pkpd.dosing import Schedule
 from pkpd.dosing.rules import read_plan
 from pkpd.present.outline import MOST
@@ -282,7 +282,7 @@ def test_what_there_is_time_for_has_no_preview(monkeypatch):
 def test_a_computation_that_nobody_waits_for_ends_between_chunks(monkeypatch):
     """However many chunks are left: of those that run when the page goes, each is followed by one at most."""
     begun, gate = [], threading.Event()
-    run = scene_module._Simulation.run
+    run = Simulation.run
 
     def held(self, first, end):
         begun.append((first, end))
@@ -290,7 +290,7 @@ def test_a_computation_that_nobody_waits_for_ends_between_chunks(monkeypatch):
         run(self, first, end)
 
     with served(limits=Limits(at_once=1)) as site:
-        monkeypatch.setattr(scene_module._Simulation, "run", held)
+        monkeypatch.setattr(Simulation, "run", held)
         port = int(re.search(r":(\d+)/$", site.url)[1])
         body = json.dumps(LONG | {"preview": False}).encode()
         head = (

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pkpd.decision.comparison.scene import Arm, of_one_drug
+from pkpd.decision.comparison.arm import Arm
+from pkpd.decision.comparison.ground import of_one_drug
 from pkpd.decision.criteria import Risk
 from pkpd.dosing import Schedule
 from pkpd.dosing.parts import Dose

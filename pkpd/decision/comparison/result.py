@@ -21,7 +21,7 @@ from pkpd.core.extras import optional
 from pkpd.core.files import write_json, write_rows
 from pkpd.core.names import question_or_list
 from pkpd.decision.adaptive import BY_RULES
-from pkpd.decision.comparison.scene import Arm
+from pkpd.decision.comparison.arm import Arm
 from pkpd.decision.criteria import Criteria, OnRequest
 from pkpd.decision.endpoints import Endpoint, quantiles
 from pkpd.decision.evidence import COUNTED, Evidence, Standing

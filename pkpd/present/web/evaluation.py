@@ -30,7 +30,7 @@ import numpy as np
 from pkpd.core.errors import DataError, InputError, LibraryError, PkpdError
 from pkpd.decision.comparison import Arm, Comparison, Scene, compare, horizon
 from pkpd.decision.comparison.expected import expected_events
-from pkpd.decision.comparison.scene import behind
+from pkpd.decision.comparison.ground import behind
 from pkpd.decision.criteria import criteria_of, fields
 from pkpd.decision.endpoints import grid
 from pkpd.decision.evidence import Light
