@@ -24,7 +24,7 @@ from pkpd.inference.unfitted import read_fit_or_model
 from pkpd.solver.kernel import Kernel
 
 
-class Left(NamedTuple):
+class Departures(NamedTuple):
     """Where a schedule leaves what was seen: what the fit has, by output, and what risks were counted in."""
 
     outputs: Mapping[str, tuple[Beyond, ...]]
@@ -50,15 +50,15 @@ class Ground:
             return Behind(self.fit, self.criteria.outputs)
         return behind(os.fspath(self.fit), self.criteria)
 
-    def left_by(self, schedule: Schedule) -> Left:
+    def left_by(self, schedule: Schedule) -> Departures:
         """Where a schedule leaves what was seen."""
         (seen, asked), kernel = self._seen(), self.population.kernel
         outputs = list(dict.fromkeys((*kernel.OUTPUTS, *seen.outputs)))
         # of a model that nobody has fitted, the population's notes say so
         found = seen.beyond_each(schedule, outputs, **asked) if seen.outputs else {}
-        return Left(found, self._beyond_counts(schedule))
+        return Departures(found, self._beyond_counts(schedule))
 
-    def beyond(self, left: Left) -> tuple[Beyond, ...]:
+    def beyond(self, left: Departures) -> tuple[Beyond, ...]:
         """The same as statements, each once."""
         described = [shown.name for shown in self.criteria.outputs if shown.told]
         told = [name for name in described if name in self.population.kernel.OUTPUTS]
@@ -91,7 +91,7 @@ class Ground:
             if risk.output in kernel.OUTPUTS
         }
 
-    def standings(self, left: Left) -> dict[str, Standing]:
+    def standings(self, left: Departures) -> dict[str, Standing]:
         """On what each endpoint stands, by its name: of those that follow from courses, and of risks."""
         kernel = self.population.kernel
         bound = bind(
