@@ -72,7 +72,7 @@ app = typer.Typer(
   pkpd simulate il2_treg "1 MIU sc daily x5 every 28 d x3" --plot course.png
   pkpd compare "1 MIU sc daily x5 every 28 d x3" "2 MIU sc daily x5 every 28 d x3"
   pkpd optimise "NK under three times baseline, at most 8 injections a month"
-  pkpd dose-for "NK under 1.5-fold in 95 % of people" --schedule "? MIU sc daily x5 every 28 d x6"
+  pkpd dose-for "NK stay under 1.5-fold in 95 % of people" --schedule "? MIU sc daily x5 every 28 d x6"
   pkpd fit low_dose_il2
   pkpd new fit my_fit
   pkpd profile low_dose_il2 CL

@@ -107,7 +107,7 @@ def dose_for(
     [dim]Examples[/]
 
       pkpd dose-for "Treg at least +50 % on average" --schedule "? MIU sc daily x5 every 28 d x6"
-      pkpd dose-for "NK under 1.5-fold in 95 % of people" --schedule "? MIU sc daily x5 every 28 d x6"
+      pkpd dose-for "NK stay under 1.5-fold in 95 % of people" --schedule "? MIU sc daily x5 every 28 d x6"
       pkpd dose-for "longest interval with Treg at least +20 %" --schedule "1 MIU sc daily x5 every ? d x3"
       pkpd dose-for "Treg at least +50 %" --schedule "? MIU sc daily x5 every ? d x6" -o boundary.png
       pkpd dose-for "Treg at least +50 %" --schedule "? MIU sc daily x5 every 28 d x6; adherence 90 %"

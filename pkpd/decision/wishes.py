@@ -7,18 +7,20 @@ objectives, "platelet mean fold".
                  | noun ["trough" ...] relation fold [when]            platelets at least 50 % of baseline;
                                                                        leucocytes under twice baseline
                  | relation number ("injections" | "doses" | dose unit) ["a month" | "in all"]
-    when        := "on average" | "at its peak" | "at trough"
+    when        := "on average" | "at its peak" | "at trough" | "at all times"
     whom        := "in" (number "%" | number "of" number | "half") "of people" | "in the median patient"
     relation    := ">=" | "at least" | ">" | "more than" | "above" | "<=" | "at most" | "<" | "less than" |
-                "under" ...
+                "under" ... | "stays" relation | "never" relation
     fold        := number | "+50 %" | "-20 %" | "20 % below baseline" | "150 % of baseline" | "twice baseline"
                 | "50 % higher" | "1.5 x" | "baseline"
     objectives  := ["max" | "min"] endpoint { "," ... }
 
 A noun is what there is a "mean fold", a "peak fold" or a "trough fold" of, or stands for one in the criteria;
-without "at its peak" or "at trough" it is meant on average over the treatment. What is asked of an endpoint
-relative to baseline, "platelet trough at least +50 %", is asked of its fold where there is one. Where nobody
-says in how many people, the median subject is meant. A month has 28 days. Nothing of the text is evaluated.
+without "at its peak" or "at trough" it is meant on average over the treatment. What "stays" (is "kept") under
+something, is so "at all times" or "never" above it is meant at its peak, and what stays above something at
+trough. What is asked of an endpoint relative to baseline, "platelet trough at least +50 %", is asked of its
+fold where there is one. Where nobody says in how many people, the median subject is meant. A month has 28
+days. Nothing of the text is evaluated.
 """
 
 from __future__ import annotations
@@ -66,6 +68,14 @@ _WHEN = {
     "peak": rf"at\s+{_ITS}(?:peak|highest)",
     "trough": rf"at\s+{_ITS}trough|(?:just\s+)?before\s+the\s+(?:next|last)\s+cycle",
 }
+_STEADY = (
+    r"(?:(?:must|should|shall|is|are|be)\s+)*(?P<steady>stay(?:s|ing)?|remain(?:s|ing)?|always|never)"
+    r"(?:\s+(?:stays?|remains?|is|are|be))?(?!\w)"
+)
+_AT_ALL_TIMES = (
+    r"at\s+(?:all\s+times|any\s+time)|all\s+the\s+time|always|throughout(?:\s+(?:the\s+)?treatment)?"
+)
+_OTHERWISE = {">=": "<", ">": "<=", "<=": ">", "<": ">="}
 _ADJECTIVES = {"average": "mean", "highest": "peak"} | {name: name for name in _WHEN}
 _PEOPLE = r"(?:people|persons?|patients?|subjects?|individuals?|participants?)"
 _SHARE = re.compile(
@@ -302,6 +312,8 @@ class _Clause:
         return None if found["median"] else share
 
     def _asked(self) -> Constraint:
+        kept = self._match(r"keep(?:s|ing)?(?!\w)", self.start)
+        self.start = kept.end() if kept else self.start
         for endpoint in sorted(self.endpoints, key=lambda endpoint: -len(endpoint.name)):
             words = r"\s+".join(map(re.escape, endpoint.name.split()))
             if (found := self._match(words + r"(?![\w])", self.start)) is None:
@@ -313,11 +325,13 @@ class _Clause:
                 endpoint = self._named(f"{endpoint.name} fold") or endpoint
             value, at = self._value(endpoint, relation[1])
             self._nothing_after(at)
-            return Constraint(endpoint, self._towards(endpoint, *relation), value)
+            if _is_fold(endpoint, self.criteria):
+                return Constraint(endpoint, self._towards(*relation), value)
+            return Constraint(endpoint, relation[0], value)
         relation = self._relation(self.start)
         if relation is not None:
             return self._amount(*relation)
-        return self._noun()
+        return self._noun(lasting=kept is not None)
 
     # -- "at most 8 injections a month"
 
@@ -355,7 +369,8 @@ class _Clause:
 
     # -- "platelets at least 50 % of baseline on average"
 
-    def _noun(self) -> Constraint:
+    def _noun(self, lasting: bool) -> Constraint:
+        """lasting : whether it is said to be so at all times."""
         adjectives = "|".join(_ADJECTIVES)
         for noun, pattern in self._nouns():
             found = self._match(
@@ -371,8 +386,13 @@ class _Clause:
             relation = self._relation(at)
             if relation is None:
                 break
-            endpoint = self._fold(noun, said[0] if said else "mean", found.start())
+            bound = self._towards(*relation)
+            always = "peak" if bound in ("<", "<=") else "trough"
+            usual = always if lasting or self._match(_STEADY, at) else "mean"
+            endpoint = self._fold(noun, said[0] if said else usual, found.start())
             value, at = self._value(endpoint, relation[1])
+            if throughout := self._match(_AT_ALL_TIMES, at):
+                endpoint, at = self._fold(noun, said[0] if said else always, found.start()), throughout.end()
             for when, words in _WHEN.items():
                 if after := self._match(words, at):
                     said.append(when)
@@ -381,7 +401,7 @@ class _Clause:
                         self._stop("this says once more, and otherwise, what is meant", after.start())
                     endpoint = self._fold(noun, when, found.start())
             self._nothing_after(at)
-            return Constraint(endpoint, self._towards(endpoint, *relation), value)
+            return Constraint(endpoint, bound, value)
         for place in range(self.start, self.end):
             if (place == 0 or not self.text[place - 1].isalnum()) and self._relation(place):
                 name = self.text[self.start : place].strip()
@@ -469,18 +489,20 @@ class _Clause:
         return re.compile(pattern, re.IGNORECASE).match(self.text, blanks.end(), self.end)
 
     def _relation(self, at: int) -> tuple[str, int] | None:
+        steady = self._match(_STEADY, at)
+        never = steady is not None and steady["steady"].lower() == "never"
+        at = steady.end() if steady else at
         for words in sorted(_RELATION_OF, key=len, reverse=True):
             pattern = r"\s+".join(map(re.escape, words.split())) + (r"\b" if words[0].isalpha() else "")
-            if found := self._match(rf"(?:(?:is|are|be|stays?)\s+)?{pattern}", at):
-                return _RELATION_OF[words], found.end()
+            if found := self._match(rf"(?:(?:is|are|be)\s+)?{pattern}", at):
+                relation = _RELATION_OF[words]
+                return _OTHERWISE[relation] if never else relation, found.end()
         return None
 
-    def _towards(self, endpoint: Endpoint, relation: str, at: int) -> str:
+    def _towards(self, relation: str, at: int) -> str:
         """The relation of a fold: at least 20 % below baseline is a fold of at most 0.8."""
         fewer = "|".join(word for word, side in _SIDES.items() if side < 0)
-        if _is_fold(endpoint, self.criteria) and self._match(
-            rf"{_NUMBER}\s*(?:%|percent)\s*(?:{fewer})\b", at
-        ):
+        if self._match(rf"{_NUMBER}\s*(?:%|percent)\s*(?:{fewer})\b", at):
             return {">=": "<=", ">": "<", "<=": ">=", "<": ">"}[relation]
         return relation
 
@@ -552,7 +574,7 @@ class _Clause:
         if rest := self.text[at : self.end].strip():
             hint = (
                 'constraints are parted by ",", ";" or "and"; over the treatment they may be '
-                'meant "on average", "at its peak" or "at trough", and "in 90 % of people"'
+                'meant "on average", "at its peak", "at trough" or "at all times", and "in 90 % of people"'
             )
             self._stop(f'"{rest[:40]}" cannot be read here', at, hint, length=len(rest))
 

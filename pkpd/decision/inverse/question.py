@@ -55,7 +55,7 @@ _QUESTION = re.compile(
     rf"\s*(?:(?:what|which)\s+(?:is\s+)?(?:the\s+)?(?:(?P<end>{_ENDS})\s+)?|(?:the\s+)?(?P<only>{_ENDS})\s+)"
     rf"(?P<noun>{'|'.join(sorted(_NOUNS, key=len, reverse=True))})\s+"
     r"(?:with|whose|in\s+which|at\s+which|for\s+which|that|which|where|so\s+that|such\s+that)?\s*"
-    r"(?:keeps?|has|have|holds?|leaves?|gives?|reach(?:es)?)?(?!\w)\s*(?:the\s+)?",
+    r"(?:(?P<keeps>keeps?)|has|have|holds?|leaves?|gives?|reach(?:es)?)?(?!\w)\s*(?:the\s+)?",
     re.IGNORECASE,
 )
 
@@ -284,7 +284,8 @@ def read_question(
                 )
             if word := found["end"] or found["only"]:
                 end = "smallest" if word.lower() in _SMALL else "largest"
-            text = (" " * found.end() + text[found.end() :]).rstrip("? ")
+            asked = found.start("keeps") if found["keeps"] else found.end()
+            text = (" " * asked + text[asked:]).rstrip("? ")
         rest.append(text)
     if not rest:
         raise InputError('what must be met? Write for instance "Cmax at least 8"')
