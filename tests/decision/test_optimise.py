@@ -23,6 +23,7 @@ from pkpd.decision.comparison import Scene, compare
 from pkpd.decision.comparison.result import between
 from pkpd.decision.criteria import fields
 from pkpd.decision.endpoints import Endpoint
+from pkpd.decision.inverse.question import read_question
 from pkpd.decision.optimisation import Constraint, Space, optimise, parse_constraints, parse_objectives
 from pkpd.decision.optimisation.outcome import Outcome
 from pkpd.decision.optimisation.run import usual_space
@@ -114,6 +115,20 @@ def test_a_sentence_is_read_as_what_it_means(endpoints, text, meant):
     (found,) = parse_constraints(text, endpoints, CRITERIA)
     assert str(found) == meant
     assert parse_constraints(meant, endpoints, CRITERIA) == (found,)
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("the largest dose that keeps NK under 1.5-fold?", "NK peak fold < 1.5"),
+        ("which is the largest dose that keeps the Tregs at least +20 % on average", "Treg mean fold >= 1.2"),
+        ("the largest dose that keeps Treg peak fold at most 3", "Treg peak fold <= 3"),
+        ("the largest dose with NK under 1.5-fold", "NK mean fold < 1.5"),
+    ],
+)
+def test_what_a_dose_keeps_it_keeps_at_all_times(endpoints, asked, meant):
+    (found,), end = read_question(asked, endpoints, CRITERIA, "dose")
+    assert (str(found), end) == (meant, "largest")
 
 
 def test_several_constraints_stand_in_one_text_or_in_many(endpoints):
