@@ -69,12 +69,11 @@ _WHEN = {
     "trough": rf"at\s+{_ITS}trough|(?:just\s+)?before\s+the\s+(?:next|last)\s+cycle",
 }
 _STEADY = (
-    r"(?:(?:must|should|shall|is|are|be)\s+)*(?P<steady>stay(?:s|ing)?|remain(?:s|ing)?|always|never)"
+    r"(?:(?:must|should|shall|is|are|be)\s+)*(?P<steady>stay(?:s|ing)?|remain(?:s|ing)?|always|never"
+    r"|at\s+all\s+times)"
     r"(?:\s+(?:stays?|remains?|is|are|be))?(?!\w)"
 )
-_AT_ALL_TIMES = (
-    r"at\s+(?:all\s+times|any\s+time)|all\s+the\s+time|always|throughout(?:\s+(?:the\s+)?treatment)?"
-)
+_AT_ALL_TIMES = r"at\s+all\s+times|all\s+the\s+time|always|throughout(?:\s+(?:the\s+)?treatment)?"
 _OTHERWISE = {">=": "<", ">": "<=", "<=": ">", "<": ">="}
 _ADJECTIVES = {"average": "mean", "highest": "peak"} | {name: name for name in _WHEN}
 _PEOPLE = r"(?:people|persons?|patients?|subjects?|individuals?|participants?)"
@@ -389,18 +388,16 @@ class _Clause:
             bound = self._towards(*relation)
             always = "peak" if bound in ("<", "<=") else "trough"
             usual = always if lasting or self._match(_STEADY, at) else "mean"
-            endpoint = self._fold(noun, said[0] if said else usual, found.start())
-            value, at = self._value(endpoint, relation[1])
-            if throughout := self._match(_AT_ALL_TIMES, at):
-                endpoint, at = self._fold(noun, said[0] if said else always, found.start()), throughout.end()
-            for when, words in _WHEN.items():
+            some = self._named(f"{noun} mean fold") or self._fold(noun, usual, found.start())
+            value, at = self._value(some, relation[1])
+            for when, words in (*_WHEN.items(), (always, _AT_ALL_TIMES)):
                 if after := self._match(words, at):
                     said.append(when)
                     at = after.end()
                     if len(set(said)) > 1:
                         self._stop("this says once more, and otherwise, what is meant", after.start())
-                    endpoint = self._fold(noun, when, found.start())
             self._nothing_after(at)
+            endpoint = self._fold(noun, said[0] if said else usual, found.start())
             return Constraint(endpoint, bound, value)
         for place in range(self.start, self.end):
             if (place == 0 or not self.text[place - 1].isalnum()) and self._relation(place):

@@ -35,7 +35,8 @@ class Departures(NamedTuple):
 class Ground:
     """What stands behind the numbers of virtual subjects.
 
-    fit : its name, folder or result; criteria : by what schedules are judged; population : the subjects.
+    fit : what people were drawn from, its name, folder or result; name : what the scene calls it; criteria :
+        by what schedules are judged; population : the subjects.
     """
 
     fit: str | os.PathLike[str] | FitResult

@@ -12,8 +12,7 @@ FIRST_PICTURE_S = 0.12
 ARM_S, ALL_S = 0.008, 0.012
 """Of it for what does not grow with subjects: the curves of an arm, the table of all."""
 FEWEST = 8
-"""Subjects of a preview: one vector of them, which takes as long as a single one; all numbers here are whole
-vectors."""
+"""Subjects of a preview: one vector of them, as all numbers here are whole vectors."""
 VECTOR = 8
 CHUNK_S = 0.05
 """After which a computation that nobody waits for any more ends."""

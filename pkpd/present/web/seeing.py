@@ -255,7 +255,7 @@ def _asked(
     asked = request.schedules[index]
     if isinstance(asked, AdaptiveSchedule):
         raise FieldError(
-            "this view looks at a schedule without rules; Compare follows them", "schedules", index
+            "this view looks at a schedule without rules; Courses follows them", "schedules", index
         )
     try:
         plan = read(asked)
